@@ -1,0 +1,207 @@
+//! One immutable, compiled generation of the configuration: what the workers read.
+//!
+//! Everything is resolved here once: defaults are filled in, names have become indices, a route's
+//! timeouts are the ones in force. An exchange keeps the `Arc` of the generation it began with.
+//!
+//! Absent on purpose: text, line numbers and units. `check` has dealt with them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::responder::Service;
+
+/// A compiled configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub server: Server,
+    pub limits: Limits,
+    pub timeouts: Timeouts,
+    pub upstreams: Vec<Upstream>,
+    /// In matching order: exact paths first, then prefixes from the longest to the shortest.
+    pub routes: Vec<Route>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Every worker listens on every one of these.
+    pub listen: Vec<SocketAddr>,
+    pub workers: Workers,
+    pub half_close: HalfClose,
+    pub accept: AcceptMode,
+    /// How long a worker polls without sleeping before it parks. Zero: it parks at once.
+    pub spin: Duration,
+    pub forwarded: Forwarded,
+}
+
+/// How many workers, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// One worker per entry, pinned to that core.
+    Pinned(Vec<usize>),
+    /// This many workers, wherever the scheduler puts them.
+    Unpinned(usize),
+}
+
+/// What a FIN from a client that waits for its answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HalfClose {
+    /// It left: cancel the exchange and free the inference server.
+    Cancel,
+    /// It only finished sending; RST or a failed write tells that it left.
+    Allow,
+}
+
+/// How connections are spread over workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptMode {
+    /// The kernel hashes each connection to one worker's SO_REUSEPORT listener.
+    Reuseport,
+    /// As `Reuseport`, then handed to the least loaded worker if the loads differ.
+    Balanced,
+}
+
+/// What becomes of `X-Forwarded-For`, `-Proto` and `-Host` in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    /// Add the client's address to what it sent; add proto and host where absent.
+    Append,
+    /// Drop what the client sent and set our own: for a gateway that faces strangers.
+    Replace,
+    /// Leave the fields alone.
+    Off,
+}
+
+/// `[limits]`, per worker unless told otherwise.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open client connections.
+    pub connections: usize,
+    /// Bytes of a request or response head, start line included.
+    pub head_bytes: usize,
+    /// Fields of a head; at most [`crate::http::head::FIELDS_MAX`].
+    pub headers: usize,
+    /// Bytes of a request body, `None`: unlimited.
+    pub body_bytes: Option<u64>,
+    /// Bytes of a request kept for a replay; a longer request is not replayed.
+    pub replay_bytes: usize,
+    pub requests_per_connection: u32,
+    /// Memory for buffers that hold bytes.
+    pub buffer_bytes: usize,
+}
+
+/// `[timeouts]`. `None` is "off".
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// The whole request head.
+    pub head: Option<Duration>,
+    /// Between two requests of a connection.
+    pub client_idle: Option<Duration>,
+    /// How long a drain may take before the rest is aborted.
+    pub drain: Option<Duration>,
+    /// The ones a route or an upstream may override; here without any override.
+    pub exchange: ExchangeTimeouts,
+}
+
+/// The timeouts of one exchange. `None` is "off".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExchangeTimeouts {
+    /// Silence inside a request body.
+    pub body: Option<Duration>,
+    /// A client that does not read.
+    pub client_write: Option<Duration>,
+    /// Until a connection to the upstream stands, waiting for a free one included.
+    pub connect: Option<Duration>,
+    /// Request written → first data event (first body byte where the body is no event stream).
+    pub ttft: Option<Duration>,
+    /// Between data events (between bytes where the body is no event stream).
+    pub inter_event: Option<Duration>,
+    /// The whole exchange.
+    pub total: Option<Duration>,
+    /// Silence in both directions of a tunnel.
+    pub tunnel_idle: Option<Duration>,
+}
+
+/// `[[upstream]]`: a named group of endpoints.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    pub name: String,
+    /// Never empty.
+    pub endpoints: Vec<Endpoint>,
+    pub pool: PoolLimits,
+    pub host: HostField,
+}
+
+/// One inference server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+    /// As written in the file: `Host` for `host = "endpoint"`.
+    pub authority: String,
+    /// Share of the traffic, at least 1.
+    pub weight: u32,
+}
+
+/// Which `Host` an upstream is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostField {
+    /// The client's own.
+    Preserve,
+    /// The endpoint's address.
+    Endpoint,
+    /// This one.
+    Fixed(String),
+}
+
+/// Limits of the connections to one upstream, per worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolLimits {
+    pub idle_per_endpoint: usize,
+    /// Open connections to the whole upstream, idle ones included.
+    pub connections: usize,
+    pub idle_timeout: Duration,
+    pub max_age: Option<Duration>,
+    /// Requests one connection may carry.
+    pub max_requests: u32,
+    /// Whether a POST is replayed when a *reused* connection dies before a response byte.
+    pub replay_stale_post: bool,
+}
+
+/// `[[route]]`
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub path: PathPattern,
+    /// Empty: every method.
+    pub methods: Vec<String>,
+    pub target: Target,
+    pub rewrite: Option<Rewrite>,
+    /// In force: the route's, else the upstream's, else `[timeouts]`.
+    pub timeouts: ExchangeTimeouts,
+}
+
+/// What a route's path is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathPattern {
+    Exact(String),
+    /// Without the trailing `*`.
+    Prefix(String),
+}
+
+/// The path the upstream sees. The query stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// Exactly this path.
+    Path(String),
+    /// The matched prefix is replaced by this one, the remainder kept.
+    Prefix(String),
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Index into [`Snapshot::upstreams`].
+    Upstream(usize),
+    /// Something inside this process.
+    Service(Arc<dyn Service>),
+}

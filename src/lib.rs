@@ -1,0 +1,8 @@
+#![forbid(unsafe_code)]
+//! Sluicegate: a streaming inference gateway.
+
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod reactor;
+pub mod responder;

@@ -1,0 +1,70 @@
+//! Responders: something inside the process that answers an exchange.
+//!
+//! A [`Service`] is asked once per exchange and makes a [`Responder`], which lives as long as that
+//! exchange. A responder takes body bytes and a clock and gives pieces of body; framing, back-pressure,
+//! keep-alive and timeouts are the reactor's, the same as for a proxied answer.
+//!
+//! Absent on purpose: sockets, threads, HTTP framing, and any way to block.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::clock::Instant;
+
+/// What a responder may know of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub method: &'a str,
+    /// Origin-form path, no query.
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+}
+
+/// Makes a responder for each exchange. Shared by every worker.
+pub trait Service: fmt::Debug + Send + Sync {
+    fn respond(&self, request: &Request<'_>, now: Instant) -> Box<dyn Responder>;
+}
+
+/// The start of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub status: u16,
+    pub content_type: &'static str,
+    /// Bytes that will follow; `None`: unknown, the body is chunked (until close for HTTP/1.0).
+    pub length: Option<u64>,
+    /// Further fields, written as they are.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+/// What a responder wants next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The answer's head. Exactly once, before any data.
+    Head(Head),
+    /// A piece of the body, never empty. Each becomes one chunk, written in this turn.
+    Data(Bytes),
+    /// Nothing before this instant; asked again then, or when request bytes arrive.
+    Sleep(Instant),
+    /// Nothing before more of the request has arrived.
+    NeedBody,
+    /// The answer is complete.
+    End,
+    /// Break off: the connection is closed without the end of the message.
+    Cut,
+    /// Break off with a RST.
+    Reset,
+}
+
+/// One answer in the making.
+pub trait Responder: fmt::Debug + Send {
+    /// Bytes of the request body. The default drops them.
+    fn on_body(&mut self, _data: &[u8]) {}
+
+    /// The request has arrived in full.
+    fn on_request_end(&mut self, _now: Instant) {}
+
+    /// The next step. Called until it sleeps, needs the request, or ends; after [`Step::End`],
+    /// [`Step::Cut`] or [`Step::Reset`] it is not called again.
+    fn step(&mut self, now: Instant) -> Step;
+}
