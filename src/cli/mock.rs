@@ -3,9 +3,71 @@
 //! The flags are the query parameters of `docs/mock.md` by the same names, and are checked by the
 //! same code; here they set the defaults.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use clap::Args;
 
-use crate::responder::mock::{Invalid, Settings};
+use super::run::serve;
+use super::{Exit, MockArguments};
+use crate::clock::Instant;
+use crate::config::defaults;
+use crate::config::snapshot::{Limits, Server as ServerConfig, Snapshot, Timeouts, Workers};
+use crate::responder::mock::{self, Invalid, Settings};
+use crate::server::{self, Server};
+use crate::sys;
+
+pub fn execute(arguments: &MockArguments) -> Exit {
+    match start(arguments.listen, arguments.connections, &arguments.mock) {
+        Ok(server) => {
+            for address in server.addresses() {
+                log::info!("mock inference server on http://{address}");
+            }
+            serve(vec![server])
+        }
+        Err(reason) => {
+            eprintln!("error: {reason} (--listen)");
+            Exit::Failure
+        }
+    }
+}
+
+/// Starts a mock on one unpinned worker.
+pub(super) fn start(
+    listen: SocketAddr,
+    connections: usize,
+    flags: &MockFlags,
+) -> Result<Server, String> {
+    let mut settings = flags.settings().map_err(|invalid| invalid.to_string())?;
+    settings.epoch = epoch(sys::now());
+    let snapshot = Snapshot {
+        server: ServerConfig {
+            listen: vec![listen],
+            workers: Workers::Unpinned(1),
+            half_close: defaults::HALF_CLOSE,
+            accept: defaults::ACCEPT,
+            spin: defaults::SPIN,
+            forwarded: defaults::FORWARDED,
+        },
+        limits: Limits { connections, ..defaults::LIMITS },
+        timeouts: Timeouts {
+            // A pool in front of it decides how long a connection may be idle.
+            client_idle: Some(Duration::from_secs(10 * 60)),
+            drain: Some(Duration::from_secs(1)),
+            ..defaults::TIMEOUTS
+        },
+        upstreams: Vec::new(),
+        routes: mock::routes(settings),
+    };
+    server::start("mock", Arc::new(snapshot)).map_err(|error| error.to_string())
+}
+
+/// Unix seconds at the zero of the clock that reads `now`.
+fn epoch(now: Instant) -> u64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    unix.saturating_sub(now - Instant::ZERO).as_secs()
+}
 
 /// How the mock answers. A query parameter of the same name overrides a flag for one request.
 #[derive(Args, Clone, Debug, Default)]

@@ -73,6 +73,12 @@ impl Linux {
     }
 }
 
+/// CLOCK_MONOTONIC.
+pub fn now() -> Instant {
+    let now = clock_gettime(ClockId::Monotonic);
+    Instant::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+}
+
 fn reserve_descriptor() -> Option<File> {
     File::open("/dev/null").ok()
 }
@@ -86,8 +92,7 @@ impl Net for Linux {
     type Stream = TcpStream;
 
     fn now(&self) -> Instant {
-        let now = clock_gettime(ClockId::Monotonic);
-        Instant::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+        now()
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
