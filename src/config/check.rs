@@ -106,7 +106,8 @@ fn workers(section: &mut Section<'_>, environment: &Environment, report: &mut Re
     if let (Some(_), Some(workers)) = (&cpus, &workers) {
         report.error(
             workers.place(),
-            "cpus and workers exclude each other: cpus pins one worker per entry, workers pins none",
+            "cpus and workers exclude each other: \
+             cpus pins one worker per entry, workers pins none",
         );
     }
     if let Some(cpus) = cpus {
@@ -132,7 +133,10 @@ fn pinned(field: &Field<'_>, environment: &Environment, report: &mut Report) -> 
             let allowed = show_cpus(&environment.cpus);
             report.error(
                 field.place(),
-                format!("CPU {cpu} does not exist or is not allowed to this process, which may run on {allowed}"),
+                format!(
+                    "CPU {cpu} does not exist or is not allowed to this process, \
+                     which may run on {allowed}"
+                ),
             );
         }
         Some(cpu)

@@ -1,8 +1,8 @@
 //! The TOML as written: tables, keys and values with the line each stands on.
 //!
 //! This is a walker and not a `serde` derive because a derive gives up at the first mistake and
-//! knows no lines after that. A [`Section`] hands out its keys one by one and remembers which it was
-//! asked for: whatever is left when it is finished is unknown, and the keys that were asked for are
+//! knows no lines after that. A [`Section`] hands out its keys one by one and remembers what it
+//! was asked for: whatever is left when it is finished is unknown, and the keys that were asked for are
 //! the ones a typing slip is compared with. So there is no second list of keys to keep in step.
 //!
 //! * Nothing here knows a limit, a default or what a key means: that is `check`.
@@ -54,13 +54,7 @@ impl<'t> Document<'t> {
             line: None,
             key: String::new(),
         };
-        Section {
-            table: Some(&self.root),
-            lines: &self.lines,
-            place,
-            known: Vec::new(),
-            refused: Vec::new(),
-        }
+        Section::new(Some(&self.root), &self.lines, place)
     }
 }
 
@@ -109,6 +103,17 @@ pub(super) struct Section<'d> {
 }
 
 impl<'d> Section<'d> {
+    fn new(table: Option<&'d DeTable<'d>>, lines: &'d Lines, place: Place) -> Section<'d> {
+        let (known, refused) = (Vec::new(), Vec::new());
+        Section {
+            table,
+            lines,
+            place,
+            known,
+            refused,
+        }
+    }
+
     pub fn place(&self) -> &Place {
         &self.place
     }
@@ -146,7 +151,7 @@ impl<'d> Section<'d> {
     pub fn table(&mut self, key: &'static str, report: &mut Report) -> Section<'d> {
         match self.take(key) {
             Some(field) => field.section(report),
-            None => self.without_table(self.place.inside(key)),
+            None => Section::new(None, self.lines, self.place.inside(key)),
         }
     }
 
@@ -255,16 +260,6 @@ impl<'d> Section<'d> {
             lines: self.lines,
             place,
         })
-    }
-
-    fn without_table(&self, place: Place) -> Section<'d> {
-        Section {
-            table: None,
-            lines: self.lines,
-            place,
-            known: Vec::new(),
-            refused: Vec::new(),
-        }
     }
 }
 

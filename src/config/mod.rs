@@ -1,4 +1,5 @@
-//! Configuration: from a TOML file to one immutable [`snapshot::Snapshot`], or to every reason why not.
+//! Configuration: from a TOML file to one immutable [`snapshot::Snapshot`], or to every reason
+//! why not.
 //!
 //! ```text
 //! text ──file──▶ fields with line numbers ──check──▶ Snapshot ──show──▶ text that means the same

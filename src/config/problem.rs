@@ -33,27 +33,22 @@ impl Problem {
     }
 
     /// The problem as compilers write it, `FILE:LINE: KEY: REASON`, so that editors can jump to it.
-    pub fn in_file<'p>(&'p self, path: &'p Path) -> impl fmt::Display + 'p {
-        fmt::from_fn(move |f| {
-            write!(f, "{}:", path.display())?;
-            if let Some(line) = self.line {
-                write!(f, "{line}:")?;
-            }
-            write!(f, " {}", self.sentence())
-        })
+    pub fn in_file(&self, path: &Path) -> String {
+        let line = self.line.map_or(String::new(), |line| format!("{line}:"));
+        format!("{}:{line} {}", path.display(), self.sentence())
     }
 
-    fn sentence(&self) -> impl fmt::Display + '_ {
-        fmt::from_fn(move |f| {
-            if !self.key.is_empty() {
-                write!(f, "{}: ", self.key)?;
-            }
-            f.write_str(&self.reason)?;
-            match &self.hint {
-                Some(hint) => write!(f, "; did you mean {hint:?}?"),
-                None => Ok(()),
-            }
-        })
+    fn sentence(&self) -> String {
+        let key = if self.key.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", self.key)
+        };
+        let hint = self
+            .hint
+            .as_ref()
+            .map(|hint| format!("; did you mean {hint:?}?"));
+        format!("{key}{}{}", self.reason, hint.unwrap_or_default())
     }
 }
 
@@ -62,7 +57,7 @@ impl fmt::Display for Problem {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
-        write!(f, "{}", self.sentence())
+        f.write_str(&self.sentence())
     }
 }
 

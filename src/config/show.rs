@@ -42,6 +42,10 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         .listen
         .iter()
         .map(|address| quoted(&address.to_string()));
+    writeln!(
+        out,
+        "# The effective configuration: every default and limit filled in.\n"
+    )?;
     writeln!(out, "[server]")?;
     entry(out, "listen", list(listen))?;
     match &server.workers {
@@ -205,7 +209,8 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "#   memory             {worker} per worker ({connections} connections x {small} + {buffers} of buffers)"
+        "#   memory             {worker} per worker \
+         ({connections} connections x {small} + {buffers} of buffers)"
     )?;
     writeln!(
         out,

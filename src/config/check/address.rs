@@ -13,13 +13,18 @@ const NAME_MAX: usize = 253;
 pub(super) fn listen(text: &str) -> Result<SocketAddr, Mistake> {
     text.parse().map_err(|_| {
         let mistake = Mistake::new(format!(
-            "{text:?} is no address to listen on: write ip:port, \"127.0.0.1:8080\", or \"[::1]:8080\" for IPv6"
+            "{text:?} is no address to listen on: write ip:port, \
+             \"127.0.0.1:8080\", or \"[::1]:8080\" for IPv6"
         ));
         match authority(text) {
-            Ok(Authority { host: "*", port: Some(port) }) => mistake.meant(format!("0.0.0.0:{port}")),
-            Ok(Authority { host: "localhost", port: Some(port) }) => {
-                mistake.meant(format!("127.0.0.1:{port}"))
-            }
+            Ok(Authority {
+                host: "*",
+                port: Some(port),
+            }) => mistake.meant(format!("0.0.0.0:{port}")),
+            Ok(Authority {
+                host: "localhost",
+                port: Some(port),
+            }) => mistake.meant(format!("127.0.0.1:{port}")),
             _ => match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
                 Ok(port) => mistake.meant(format!("0.0.0.0:{port}")),
                 Err(_) => mistake,

@@ -23,7 +23,8 @@ pub(super) fn rewrite(text: &str, pattern: &PathPattern) -> Result<Rewrite, Mist
         ((path, false), _) => Ok(Rewrite::Path(path.to_owned())),
         ((path, true), PathPattern::Prefix(_)) => Ok(Rewrite::Prefix(path.to_owned())),
         ((path, true), PathPattern::Exact(_)) => Err(Mistake::new(
-            "a trailing * keeps what follows the route's prefix, and this route's path has no trailing *",
+            "a trailing * keeps what follows the route's prefix, and \
+             this route's path has no trailing *",
         )
         .meant(path)),
     }

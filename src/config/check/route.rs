@@ -36,7 +36,10 @@ pub(super) fn all(
                 .map_or(String::new(), |line| format!(" (line {line})"));
             report.error(
                 &place,
-                format!("another route has this path and method already{line}; this one would never match"),
+                format!(
+                    "another route has this path and method already{line}; \
+                     this one would never match"
+                ),
             );
         }
         placed.push(Placed { route, place });

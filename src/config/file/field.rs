@@ -1,4 +1,5 @@
-//! Single values: each reader returns what was asked for, or notes why it cannot and returns `None`.
+//! Single values: each reader returns what was asked for, or notes why it cannot and returns
+//! `None`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -172,13 +173,11 @@ impl<'d> Field<'d> {
             .value
             .as_table()
             .ok_or_else(|| self.expected("a table"));
-        Section {
-            table: report.noted(&self.place, table),
-            lines: self.lines,
-            place: self.place.clone(),
-            known: Vec::new(),
-            refused: Vec::new(),
-        }
+        Section::new(
+            report.noted(&self.place, table),
+            self.lines,
+            self.place.clone(),
+        )
     }
 
     pub fn expected(&self, what: &str) -> Mistake {

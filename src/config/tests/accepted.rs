@@ -102,6 +102,7 @@ fn assert_shows(loaded: &Loaded, expected: &str) {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let entries = shown
         .lines()
+        .skip(1)
         .take_while(|line| !line.starts_with("# At most"));
     let shown = entries.map(|line| format!("{line}\n")).collect::<String>();
     assert_eq!(words(&shown), words(expected), "{shown}");

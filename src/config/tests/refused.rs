@@ -624,14 +624,12 @@ fn not_a_directory() -> String {
 fn a_problem_is_printed_as_compilers_do() {
     let problems = parse(&SAMPLE.replace("= 100\n", "= 257\n")).expect_err("must be refused");
     assert_eq!(
-        problems[0].in_file(Path::new("gate.toml")).to_string(),
+        problems[0].in_file(Path::new("gate.toml")),
         "gate.toml:11: limits.headers: must be from 1 to 256, not 257",
     );
     let problems = load(Path::new("/nonexistent.toml")).expect_err("must be refused");
     assert_eq!(
-        problems[0]
-            .in_file(Path::new("/nonexistent.toml"))
-            .to_string(),
+        problems[0].in_file(Path::new("/nonexistent.toml")),
         "/nonexistent.toml: there is no such file",
     );
 }
