@@ -5,5 +5,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;
+pub mod proxy;
 pub mod reactor;
 pub mod responder;
+pub mod server;
+pub mod sys;
