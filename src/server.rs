@@ -197,7 +197,8 @@ impl Server {
     pub fn join(self) -> io::Result<()> {
         let mut ended = Ok(());
         for worker in self.workers {
-            let result = worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
+            let result =
+                worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             ended = ended.and(result);
         }
         ended

@@ -43,25 +43,14 @@ pub fn tell_refused(path: &Path, problems: &[Problem]) -> io::Result<()> {
     for problem in problems {
         writeln!(err, "error: {}", problem.in_file(path))?;
     }
-    let errors = if problems.len() == 1 {
-        "error"
-    } else {
-        "errors"
-    };
-    writeln!(
-        err,
-        "{}: refused, {} {errors}",
-        path.display(),
-        problems.len()
-    )
+    let errors = if problems.len() == 1 { "error" } else { "errors" };
+    writeln!(err, "{}: refused, {} {errors}", path.display(), problems.len())
 }
 
 /// Tells what is odd about a configuration that was accepted; `run` says it alike.
 pub fn tell_warnings(path: &Path, warnings: &[Problem]) -> io::Result<()> {
     let mut err = io::stderr().lock();
-    warnings
-        .iter()
-        .try_for_each(|warning| writeln!(err, "warning: {}", warning.in_file(path)))
+    warnings.iter().try_for_each(|warning| writeln!(err, "warning: {}", warning.in_file(path)))
 }
 
 fn tell_accepted(path: &Path, loaded: &Loaded) -> io::Result<()> {

@@ -162,13 +162,8 @@ impl MockFlags {
             ("no_done", self.no_done),
             ("no_finish", self.no_finish),
         ];
-        let values = values
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        let switches = switches
-            .into_iter()
-            .filter(|(_, on)| *on)
-            .map(|(name, _)| (name, "1"));
+        let values = values.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        let switches = switches.into_iter().filter(|(_, on)| *on).map(|(name, _)| (name, "1"));
         values.chain(switches)
     }
 }
@@ -177,9 +172,9 @@ impl MockFlags {
 fn checked(name: &str, value: &str) -> Result<String, String> {
     match Settings::default().set(name, value) {
         Ok(()) => Ok(value.to_owned()),
-        Err(invalid) => Err(invalid
-            .expected()
-            .map_or(invalid.to_string(), |it| format!("must be {it}"))),
+        Err(invalid) => {
+            Err(invalid.expected().map_or(invalid.to_string(), |it| format!("must be {it}")))
+        }
     }
 }
 
@@ -216,49 +211,25 @@ mod tests {
             ("--error-event", "6"),
         ];
         let switches = ["--stamp", "--reset", "--silent", "--no-done", "--no-finish"];
-        let arguments: Vec<&str> = every
-            .iter()
-            .flat_map(|(name, value)| [*name, *value])
-            .chain(switches)
-            .collect();
-        let given = flags(&arguments)
-            .expect("flags")
-            .flags
-            .settings()
-            .expect("settings");
+        let arguments: Vec<&str> =
+            every.iter().flat_map(|(name, value)| [*name, *value]).chain(switches).collect();
+        let given = flags(&arguments).expect("flags").flags.settings().expect("settings");
 
-        let values = every
-            .iter()
-            .map(|(name, value)| format!("{}={value}", &name[2..]));
-        let query: Vec<String> = values
-            .chain(switches.map(|name| name[2..].to_owned()))
-            .collect();
+        let values = every.iter().map(|(name, value)| format!("{}={value}", &name[2..]));
+        let query: Vec<String> = values.chain(switches.map(|name| name[2..].to_owned())).collect();
         assert_eq!(Ok(given), Settings::default().overridden(&query.join("&")));
     }
 
     #[test]
     fn no_flags_are_the_defaults() {
-        assert_eq!(
-            flags(&[]).expect("flags").flags.settings(),
-            Ok(Settings::default())
-        );
+        assert_eq!(flags(&[]).expect("flags").flags.settings(), Ok(Settings::default()));
     }
 
     #[test]
     fn a_bad_value_names_its_flag() {
-        let error = flags(&["--first-token", "soon"])
-            .expect_err("no duration")
-            .to_string();
-        assert!(
-            error.contains("--first-token") && error.contains("must be a duration"),
-            "{error}"
-        );
-        let contradiction = flags(&["--stamp", "--token-bytes", "3"])
-            .expect("flags")
-            .flags;
-        assert_eq!(
-            contradiction.settings().expect_err("no room").name(),
-            "token_bytes"
-        );
+        let error = flags(&["--first-token", "soon"]).expect_err("no duration").to_string();
+        assert!(error.contains("--first-token") && error.contains("must be a duration"), "{error}");
+        let contradiction = flags(&["--stamp", "--token-bytes", "3"]).expect("flags").flags;
+        assert_eq!(contradiction.settings().expect_err("no room").name(), "token_bytes");
     }
 }

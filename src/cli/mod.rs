@@ -128,10 +128,7 @@ impl From<Exit> for ExitCode {
 
 /// Sends the log to standard error from here on.
 pub fn start_log(level: LevelFilter) -> Result<(), SetLoggerError> {
-    SimpleLogger::new()
-        .with_level(level)
-        .with_utc_timestamps()
-        .init()
+    SimpleLogger::new().with_level(level).with_utc_timestamps().init()
 }
 
 #[cfg(test)]
@@ -143,11 +140,9 @@ mod tests {
     fn the_arguments_are_consistent() {
         // clap finds contradictions only when asked, and only outside release builds.
         Arguments::command().debug_assert();
-        for augment in [
-            RunArguments::augment_args,
-            DemoArguments::augment_args,
-            MockArguments::augment_args,
-        ] {
+        for augment in
+            [RunArguments::augment_args, DemoArguments::augment_args, MockArguments::augment_args]
+        {
             augment(clap::Command::new("command")).debug_assert();
         }
     }

@@ -74,7 +74,9 @@ impl<N: Net> Worker<N> {
     ) -> Result<Rest, Failed> {
         let now = self.now;
         let body_max = self.snapshot.limits.body_bytes.unwrap_or(u64::MAX);
-        let Some((downstream, upstream)) = both(&mut self.downstreams, &mut self.upstreams, token, connection) else {
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
             return Ok(Rest::SourceEmpty);
         };
         let Downstream { socket: client, exchange, .. } = downstream;
@@ -144,7 +146,9 @@ impl<N: Net> Worker<N> {
                 }
             }
         }
-        let Some((downstream, upstream)) = both(&mut self.downstreams, &mut self.upstreams, token, connection) else {
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
             return Ok(Rest::SourceEmpty);
         };
         let Downstream { socket: client, exchange, .. } = downstream;
@@ -155,7 +159,9 @@ impl<N: Net> Worker<N> {
         let relayed =
             relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
         let moved = relayed.map_err(|broken| match broken {
-            Broken::Read(error) => Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind()))),
+            Broken::Read(error) => {
+                Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind())))
+            }
             Broken::Truncated => Failed::Fault(upstream_fault(UpstreamFault::Truncated)),
             Broken::Framing(error) => Failed::Fault(upstream_fault(UpstreamFault::Chunk(error))),
             Broken::Write(_) | Broken::TooLong => {
@@ -195,7 +201,9 @@ impl<N: Net> Worker<N> {
 
     /// Interim responses leave at once, though the final one is still awaited.
     fn flush_interim(&mut self, token: Token) -> Result<Rest, Failed> {
-        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(Rest::SourceEmpty) };
+        let Some(downstream) = self.downstreams.get_mut(token) else {
+            return Ok(Rest::SourceEmpty);
+        };
         match downstream.socket.flush(None, &mut self.desk) {
             Ok(_) => Ok(Rest::SourceEmpty),
             Err(_) => Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone))),
@@ -334,7 +342,11 @@ impl<N: Net> Worker<N> {
     /// The connection to the upstream was lost before its answer began, or inside its head.
     fn on_lost(&mut self, token: Token, connection: Token, fault: UpstreamFault) -> Step {
         let now = self.now;
-        let Some((downstream, upstream)) = both(&mut self.downstreams, &mut self.upstreams, token, connection) else { return Step::Wait };
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
+            return Step::Wait;
+        };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return Step::Wait };
         let attempt = Attempt {
             reused: exchange.reused,

@@ -405,7 +405,9 @@ impl<N: Net> Worker<N> {
         let open = |state| state != State::Closed;
         self.downstreams
             .iter()
-            .filter(|(_, downstream)| open(downstream.state) && downstream.alarm.deadline() == never)
+            .filter(|(_, downstream)| {
+                open(downstream.state) && downstream.alarm.deadline() == never
+            })
             .count()
             + self
                 .upstreams
