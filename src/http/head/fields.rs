@@ -43,7 +43,7 @@ impl Known {
     /// Which of them `name` is. The length decides alone for nearly every other field.
     #[inline]
     pub(in crate::http) fn of(name: &str) -> Option<Known> {
-        let is = |known: &str, found: Known| name.eq_ignore_ascii_case(known).then_some(found);
+        let is = |known: &str, found: Known| same_name(name, known).then_some(found);
         // With `_` for `-`: to a server that turns names into variables both are the same field.
         let reads_as = |known: &str, found: Known| same_variable(name, known).then_some(found);
         match name.len() {
@@ -73,6 +73,14 @@ impl Known {
             _ => None,
         }
     }
+}
+
+/// Whether a field name of the same length as `known`, which is in lower case, is that name.
+#[inline]
+fn same_name(name: &str, known: &str) -> bool {
+    // Two fields of one length seldom begin with one letter: nearly every comparison ends here.
+    let initial = |name: &str| name.as_bytes().first().map(|byte| byte | 0x20);
+    initial(name) == initial(known) && name.eq_ignore_ascii_case(known)
 }
 
 /// Whether a field name of the same length as `known` becomes the same variable name.
