@@ -226,14 +226,7 @@ impl ChunkScanner {
             (Size { value, .. }, b';') => self.extension(value, extension::Extension::Start, 0)?,
             (Size { .. }, _) => return Err(ChunkError::SizeInvalid),
             (Extension { value, place, .. }, b'\r') if place.may_end() => SizeLf { value },
-            (
-                Extension {
-                    value,
-                    place,
-                    length,
-                },
-                _,
-            ) => {
+            (Extension { value, place, length }, _) => {
                 let place = place.step(byte).ok_or(ChunkError::ExtensionInvalid)?;
                 self.extension(value, place, length)?
             }
@@ -263,15 +256,7 @@ impl ChunkScanner {
             return Err(ChunkError::ExtensionTooLong);
         }
         self.extension_bytes += 1;
-<<<<<<< HEAD
-        Ok(State::Extension { value, length: length + 1 })
-=======
-        Ok(State::Extension {
-            value,
-            place,
-            length: length + 1,
-        })
->>>>>>> http
+        Ok(State::Extension { value, place, length: length + 1 })
     }
 }
 

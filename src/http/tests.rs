@@ -37,30 +37,21 @@ pub(super) fn any_ends() -> impl Strategy<Value = Vec<usize>> {
 pub(super) fn assert_documented(heading: &str, rows: &[(&str, Vec<String>)]) {
     let documented = documented(heading);
     for (id, texts) in rows {
-        let line = documented
-            .get(*id)
-            .unwrap_or_else(|| panic!("no row `{id}` under {heading:?}"));
+        let line = documented.get(*id).unwrap_or_else(|| panic!("no row `{id}` under {heading:?}"));
         for text in texts {
-            assert!(
-                line.contains(text.as_str()),
-                "row `{id}` lacks {text:?}: {line}"
-            );
+            assert!(line.contains(text.as_str()), "row `{id}` lacks {text:?}: {line}");
         }
     }
     for id in documented.keys() {
-        assert!(
-            rows.iter().any(|(row, _)| row == id),
-            "row `{id}` of {heading:?} has no test"
-        );
+        assert!(rows.iter().any(|(row, _)| row == id), "row `{id}` of {heading:?} has no test");
     }
 }
 
 /// The rows of one table: the name in the first column, and the line.
 fn documented(heading: &str) -> BTreeMap<&'static str, &'static str> {
     let title = format!("\n## {heading}\n");
-    let (_, section) = PROTOCOL
-        .split_once(&title)
-        .unwrap_or_else(|| panic!("no section {heading:?}"));
+    let (_, section) =
+        PROTOCOL.split_once(&title).unwrap_or_else(|| panic!("no section {heading:?}"));
     let end = section.find("\n## ").unwrap_or(section.len());
     section[..end]
         .lines()

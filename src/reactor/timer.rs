@@ -148,7 +148,6 @@ impl Default for Alarm {
 }
 
 impl Alarm {
-
     pub fn deadline(&self) -> Instant {
         self.deadline
     }

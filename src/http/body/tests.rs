@@ -32,12 +32,7 @@ fn scan_in(framing: Framing, pieces: &[&[u8]]) -> Outcome {
     let complete = body.is_complete();
     let at_eof = body.on_eof();
     assert_eq!(body.is_complete(), at_eof.is_ok());
-    Outcome {
-        cleared,
-        payload,
-        complete,
-        at_eof,
-    }
+    Outcome { cleared, payload, complete, at_eof }
 }
 
 /// A framing, an input, the bytes of it that are cleared, the payload, and whether the body is
@@ -53,22 +48,8 @@ fn a_body_ends_where_its_framing_says_however_it_arrives() {
         (Framing::Length(3), b"abcrest", 3, b"abc", true, true),
         (Framing::Length(3), b"abc", 3, b"abc", true, true),
         (Framing::Length(u64::MAX), b"abc", 3, b"abc", false, false),
-        (
-            Framing::Chunked,
-            chunked,
-            chunked.len() - 4,
-            b"abc",
-            true,
-            true,
-        ),
-        (
-            Framing::Chunked,
-            b"3\r\nabc\r\n0\r\n\r",
-            12,
-            b"abc",
-            false,
-            false,
-        ),
+        (Framing::Chunked, chunked, chunked.len() - 4, b"abc", true, true),
+        (Framing::Chunked, b"3\r\nabc\r\n0\r\n\r", 12, b"abc", false, false),
         (Framing::UntilClose, b"abc", 3, b"abc", false, true),
         (Framing::UntilClose, b"", 0, b"", false, true),
     ];
@@ -80,11 +61,7 @@ fn a_body_ends_where_its_framing_says_however_it_arrives() {
             at_eof: if whole_at_eof { Ok(()) } else { Err(Truncated) },
         };
         for pieces in every_cut(input) {
-            assert_eq!(
-                scan_in(framing, &pieces),
-                expected,
-                "{framing:?} {pieces:?}"
-            );
+            assert_eq!(scan_in(framing, &pieces), expected, "{framing:?} {pieces:?}");
         }
     }
 }
@@ -98,25 +75,15 @@ fn nothing_is_cleared_after_the_end() {
             _ => b"x",
         };
         assert_eq!(body.scan(whole, |_| {}), Ok(whole.len()));
-        assert_eq!(
-            body.scan(b"HTTP/1.1 200 OK", |_| unreachable!()),
-            Ok(0),
-            "{framing:?}"
-        );
+        assert_eq!(body.scan(b"HTTP/1.1 200 OK", |_| unreachable!()), Ok(0), "{framing:?}");
     }
 }
 
 #[test]
 fn a_refused_body_stays_refused_and_is_never_whole() {
     let mut body = Body::new(Framing::Chunked);
-    assert_eq!(
-        body.scan(b"1\r\nx\n", |_| {}),
-        Err(ChunkError::DataUnterminated)
-    );
-    assert_eq!(
-        body.scan(b"0\r\n\r\n", |_| {}),
-        Err(ChunkError::DataUnterminated)
-    );
+    assert_eq!(body.scan(b"1\r\nx\n", |_| {}), Err(ChunkError::DataUnterminated));
+    assert_eq!(body.scan(b"0\r\n\r\n", |_| {}), Err(ChunkError::DataUnterminated));
     assert!(!body.is_complete());
     assert_eq!(body.on_eof(), Err(Truncated));
 }

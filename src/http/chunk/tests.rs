@@ -35,12 +35,7 @@ fn scan(bytes: &[u8]) -> Outcome {
 fn scan_any_split(bytes: &[u8]) -> Outcome {
     let whole = scan(bytes);
     for pieces in every_cut(bytes) {
-        assert_eq!(
-            scan_in(&pieces),
-            whole,
-            "{:?}",
-            bytes.escape_ascii().to_string()
-        );
+        assert_eq!(scan_in(&pieces), whole, "{:?}", bytes.escape_ascii().to_string());
     }
     whole
 }
@@ -48,37 +43,17 @@ fn scan_any_split(bytes: &[u8]) -> Outcome {
 /// A whole body, its payload, and what may follow it.
 const ACCEPTED: &[(&str, &[u8], &[u8])] = &[
     ("chunked-body", b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
-    (
-        "chunked-multi",
-        b"3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n",
-        b"abc0123456789abcdef",
-    ),
+    ("chunked-multi", b"3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n", b"abc0123456789abcdef"),
     ("chunked-empty", b"0\r\n\r\n", b""),
     (
         "chunked-hex-uppercase",
         b"A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n",
         b"01234567890123456789",
     ),
-    (
-        "chunk-size-zeros",
-        b"000000000000005\r\nhello\r\n000\r\n\r\n",
-        b"hello",
-    ),
-    (
-        "chunk-line-breaks-in-data",
-        b"6\r\n\r\n\r\n\n0\r\n0\r\n\r\n",
-        b"\r\n\r\n\n0",
-    ),
-    (
-        "chunk-extension",
-        b"5;a=b;c=\"d;\\\"e\" ; f\r\nhello\r\n0;g\r\n\r\n",
-        b"hello",
-    ),
-    (
-        "chunk-trailers",
-        b"1\r\nx\r\n0\r\nX-Sum: a b\xe9\r\nx_y:\r\n\r\n",
-        b"x",
-    ),
+    ("chunk-size-zeros", b"000000000000005\r\nhello\r\n000\r\n\r\n", b"hello"),
+    ("chunk-line-breaks-in-data", b"6\r\n\r\n\r\n\n0\r\n0\r\n\r\n", b"\r\n\r\n\n0"),
+    ("chunk-extension", b"5;a=b;c=\"d;\\\"e\" ; f\r\nhello\r\n0;g\r\n\r\n", b"hello"),
+    ("chunk-trailers", b"1\r\nx\r\n0\r\nX-Sum: a b\xe9\r\nx_y:\r\n\r\n", b"x"),
 ];
 
 #[test]
@@ -87,11 +62,7 @@ fn bodies_are_accepted() {
         let expected = (Ok((bytes.len(), true)), payload.to_vec());
         assert_eq!(scan_any_split(bytes), expected, "{id}");
         let followed = [*bytes, b"GET / HTTP/1.1\r\n"].concat();
-        assert_eq!(
-            scan_any_split(&followed),
-            expected,
-            "{id}, with a request behind it"
-        );
+        assert_eq!(scan_any_split(&followed), expected, "{id}, with a request behind it");
         for length in 0..bytes.len() {
             let (result, part) = scan(&bytes[..length]);
             assert_eq!(result, Ok((length, false)), "{id}, {length} bytes of it");
@@ -102,157 +73,45 @@ fn bodies_are_accepted() {
 
 const REFUSED: &[(&str, &[u8], ChunkError)] = &[
     ("chunk-size-missing", b"\r\nhello", ChunkError::SizeMissing),
-    (
-        "chunk-size-only-extension",
-        b";a\r\n",
-        ChunkError::SizeMissing,
-    ),
-    (
-        "chunk-leading-sp",
-        b" 5\r\nhello\r\n",
-        ChunkError::SizeMissing,
-    ),
+    ("chunk-size-only-extension", b";a\r\n", ChunkError::SizeMissing),
+    ("chunk-leading-sp", b" 5\r\nhello\r\n", ChunkError::SizeMissing),
     ("chunk-negative", b"-5\r\n", ChunkError::SizeMissing),
     ("chunk-size-plus", b"+5\r\n", ChunkError::SizeMissing),
     ("chunk-hex-prefix", b"0x5\r\n", ChunkError::SizeInvalid),
     ("chunk-underscore", b"1_0\r\n", ChunkError::SizeInvalid),
-    (
-        "chunk-size-trailing-ows",
-        b"5 \r\nhello\r\n",
-        ChunkError::SizeInvalid,
-    ),
-    (
-        "chunk-size-overflow",
-        b"1000000000000000\r\n",
-        ChunkError::SizeTooLong,
-    ),
-    (
-        "chunk-size-zeros-long",
-        b"0000000000000005\r\n",
-        ChunkError::SizeTooLong,
-    ),
+    ("chunk-size-trailing-ows", b"5 \r\nhello\r\n", ChunkError::SizeInvalid),
+    ("chunk-size-overflow", b"1000000000000000\r\n", ChunkError::SizeTooLong),
+    ("chunk-size-zeros-long", b"0000000000000005\r\n", ChunkError::SizeTooLong),
     ("chunk-lf-term", b"5\nhello\r\n", ChunkError::BareLf),
     ("chunk-bare-cr-term", b"5\rhello\r\n", ChunkError::BareCr),
     ("chunk-ext-lf", b"5;a\nhello\r\n", ChunkError::BareLf),
-    (
-        "chunk-ext-quoted-lf",
-        b"5;a=\"\n\"\r\nhello\r\n",
-        ChunkError::BareLf,
-    ),
+    ("chunk-ext-quoted-lf", b"5;a=\"\n\"\r\nhello\r\n", ChunkError::BareLf),
     ("chunk-ext-cr", b"5;a\rX\r\n", ChunkError::BareCr),
-    (
-        "chunk-ext-quoted-cr",
-        b"5;a=\"\r\n\"\r\n",
-        ChunkError::ExtensionInvalid,
-    ),
-    (
-        "chunk-ext-ctrl",
-        b"5;a=\x01\r\n",
-        ChunkError::ExtensionInvalid,
-    ),
-    (
-        "chunk-ext-nul",
-        b"5;a=\"\0\"\r\n",
-        ChunkError::ExtensionInvalid,
-    ),
-    (
-        "chunk-ext-non-ascii",
-        b"5;a=\"\xe9\"\r\n",
-        ChunkError::ExtensionInvalid,
-    ),
-    (
-        "chunk-ext-invalid-token",
-        b"5;a[=x\r\n",
-        ChunkError::ExtensionInvalid,
-    ),
-    (
-        "chunk-bare-semicolon",
-        b"5;\r\nhello\r\n",
-        ChunkError::ExtensionInvalid,
-    ),
-    (
-        "chunk-missing-trailing-crlf",
-        b"5\r\nhello0\r\n\r\n",
-        ChunkError::DataUnterminated,
-    ),
-    (
-        "chunk-spill",
-        b"5\r\nhello!\r\n",
-        ChunkError::DataUnterminated,
-    ),
-    (
-        "chunk-data-lf-term",
-        b"5\r\nhello\n0\r\n\r\n",
-        ChunkError::DataUnterminated,
-    ),
-    (
-        "chunk-data-cr-term",
-        b"5\r\nhello\r0\r\n\r\n",
-        ChunkError::DataUnterminated,
-    ),
+    ("chunk-ext-quoted-cr", b"5;a=\"\r\n\"\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-ctrl", b"5;a=\x01\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-nul", b"5;a=\"\0\"\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-non-ascii", b"5;a=\"\xe9\"\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-invalid-token", b"5;a[=x\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-bare-semicolon", b"5;\r\nhello\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-missing-trailing-crlf", b"5\r\nhello0\r\n\r\n", ChunkError::DataUnterminated),
+    ("chunk-spill", b"5\r\nhello!\r\n", ChunkError::DataUnterminated),
+    ("chunk-data-lf-term", b"5\r\nhello\n0\r\n\r\n", ChunkError::DataUnterminated),
+    ("chunk-data-cr-term", b"5\r\nhello\r0\r\n\r\n", ChunkError::DataUnterminated),
     ("chunk-lf-trailer", b"0\r\nX: a\n\r\n", ChunkError::BareLf),
     ("chunk-end-lf", b"0\r\n\n", ChunkError::BareLf),
     ("chunk-end-cr", b"0\r\n\rX", ChunkError::BareCr),
-    (
-        "trailer-bare-cr",
-        b"0\r\nX: a\rb\r\n\r\n",
-        ChunkError::BareCr,
-    ),
-    (
-        "trailer-obs-fold",
-        b"0\r\nX: a\r\n b\r\n\r\n",
-        ChunkError::TrailerInvalid,
-    ),
-    (
-        "trailer-no-colon",
-        b"0\r\nGET / HTTP/1.1\r\n\r\n",
-        ChunkError::TrailerInvalid,
-    ),
-    (
-        "trailer-empty-name",
-        b"0\r\n: a\r\n\r\n",
-        ChunkError::TrailerInvalid,
-    ),
-    (
-        "trailer-sp-before-colon",
-        b"0\r\nX : a\r\n\r\n",
-        ChunkError::TrailerInvalid,
-    ),
-    (
-        "trailer-nul",
-        b"0\r\nX: \0\r\n\r\n",
-        ChunkError::TrailerInvalid,
-    ),
-    (
-        "trailer-cl",
-        b"0\r\nContent-Length: 5\r\n\r\n",
-        ChunkError::TrailerForbidden,
-    ),
-    (
-        "trailer-te",
-        b"0\r\ntransfer-encodinG: chunked\r\n\r\n",
-        ChunkError::TrailerForbidden,
-    ),
-    (
-        "trailer-host",
-        b"0\r\nX: a\r\nHost: a\r\n\r\n",
-        ChunkError::TrailerForbidden,
-    ),
-    (
-        "trailer-auth",
-        b"0\r\nAuthorization: a\r\n\r\n",
-        ChunkError::TrailerForbidden,
-    ),
-    (
-        "trailer-content-type",
-        b"0\r\nContent-Type: a\r\n\r\n",
-        ChunkError::TrailerForbidden,
-    ),
-    (
-        "trailer-forwarded",
-        b"0\r\nX-Forwarded-For: a\r\n\r\n",
-        ChunkError::TrailerForbidden,
-    ),
+    ("trailer-bare-cr", b"0\r\nX: a\rb\r\n\r\n", ChunkError::BareCr),
+    ("trailer-obs-fold", b"0\r\nX: a\r\n b\r\n\r\n", ChunkError::TrailerInvalid),
+    ("trailer-no-colon", b"0\r\nGET / HTTP/1.1\r\n\r\n", ChunkError::TrailerInvalid),
+    ("trailer-empty-name", b"0\r\n: a\r\n\r\n", ChunkError::TrailerInvalid),
+    ("trailer-sp-before-colon", b"0\r\nX : a\r\n\r\n", ChunkError::TrailerInvalid),
+    ("trailer-nul", b"0\r\nX: \0\r\n\r\n", ChunkError::TrailerInvalid),
+    ("trailer-cl", b"0\r\nContent-Length: 5\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-te", b"0\r\ntransfer-encodinG: chunked\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-host", b"0\r\nX: a\r\nHost: a\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-auth", b"0\r\nAuthorization: a\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-content-type", b"0\r\nContent-Type: a\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-forwarded", b"0\r\nX-Forwarded-For: a\r\n\r\n", ChunkError::TrailerForbidden),
 ];
 
 #[test]
@@ -286,11 +145,7 @@ fn every_chunked_case_is_documented() {
 fn an_extension_has_its_longest_length() {
     for (length, expected) in [(256, None), (257, Some(ChunkError::ExtensionTooLong))] {
         let body = format!("0;{}\r\n\r\n", "a".repeat(length - 1));
-        assert_eq!(
-            scan_any_split(body.as_bytes()).0.err(),
-            expected,
-            "{length}"
-        );
+        assert_eq!(scan_any_split(body.as_bytes()).0.err(), expected, "{length}");
     }
 }
 
@@ -316,21 +171,12 @@ fn trailers_have_their_longest_length() {
 fn the_largest_chunk_does_not_overflow() {
     let mut scanner = ChunkScanner::new();
     assert_eq!(scanner.scan(b"fffffffffffffff\r\nabc", |_| {}), Ok(20));
-    assert_eq!(
-        scanner.state,
-        State::Data {
-            remaining: (1 << 60) - 4
-        }
-    );
+    assert_eq!(scanner.state, State::Data { remaining: (1 << 60) - 4 });
 }
 
 #[test]
 fn a_scanner_is_small() {
-    assert!(
-        size_of::<ChunkScanner>() <= 32,
-        "{}",
-        size_of::<ChunkScanner>()
-    );
+    assert!(size_of::<ChunkScanner>() <= 32, "{}", size_of::<ChunkScanner>());
 }
 
 /// A second opinion, by other means: decodes a whole body without extensions and trailers at the

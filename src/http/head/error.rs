@@ -148,39 +148,19 @@ impl HeadError {
                 "transfer_encoding_unknown",
                 "Transfer-Encoding names a coding other than `chunked`",
             ),
-<<<<<<< HEAD
             TransferEncodingInHttp10 => {
                 ("transfer_encoding_in_http10", "HTTP/1.0 has no Transfer-Encoding")
             }
             ConnectionListsFraming => {
                 ("connection_lists_framing", "Connection lists a field that must reach the server")
             }
+            FramingLookalike => {
+                ("framing_lookalike", "a field name that some servers take for a framing field")
+            }
             TooManyConnectionOptions => {
                 ("too_many_connection_options", "Connection lists too many options")
             }
             UnknownExpectation => ("unknown_expectation", "an expectation other than 100-continue"),
-=======
-            TransferEncodingInHttp10 => (
-                "transfer_encoding_in_http10",
-                "HTTP/1.0 has no Transfer-Encoding",
-            ),
-            ConnectionListsFraming => (
-                "connection_lists_framing",
-                "Connection lists a field that must reach the server",
-            ),
-            FramingLookalike => (
-                "framing_lookalike",
-                "a field name that some servers take for a framing field",
-            ),
-            TooManyConnectionOptions => (
-                "too_many_connection_options",
-                "Connection lists too many options",
-            ),
-            UnknownExpectation => (
-                "unknown_expectation",
-                "an expectation other than 100-continue",
-            ),
->>>>>>> http
             TargetTooLong => ("target_too_long", "the request line is too long"),
             HeadTooLarge => ("head_too_large", "the head is too large"),
             TooManyFields => ("too_many_fields", "the head has too many fields"),

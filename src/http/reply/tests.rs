@@ -22,14 +22,8 @@ fn written(reply: &ErrorReply<'_>) -> String {
 
 fn parsed<T>(reply: &str, head_request: bool, check: impl FnOnce(&ResponseHead<'_>) -> T) -> T {
     let mut slots = FieldSlots::new();
-    let limits = HeadLimits {
-        bytes: 4096,
-        fields: 50,
-    };
-    let context = ResponseContext {
-        head_request,
-        upgrade_asked: false,
-    };
+    let limits = HeadLimits { bytes: 4096, fields: 50 };
+    let context = ResponseContext { head_request, upgrade_asked: false };
     let head = parse_response(reply.as_bytes(), &mut slots, &limits, &context);
     check(&head.unwrap().unwrap())
 }
@@ -55,63 +49,36 @@ fn an_error_says_what_its_status_asks_for() {
     };
     let text = written(&reply);
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
-    assert!(
-        head.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"),
-        "{head:?}"
-    );
-    for field in [
-        "Allow: GET, POST",
-        "Retry-After: 7",
-        "Connection: close",
-        "X-Request-Id: id-1",
-    ] {
+    assert!(head.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{head:?}");
+    for field in ["Allow: GET, POST", "Retry-After: 7", "Connection: close", "X-Request-Id: id-1"] {
         assert!(head.lines().any(|line| line == field), "{field}: {head:?}");
     }
 }
 
 #[test]
 fn a_kept_http10_client_is_told_so() {
-    let text = written(&ErrorReply {
-        client: Version::Http10,
-        ..REPLY
-    });
+    let text = written(&ErrorReply { client: Version::Http10, ..REPLY });
     assert!(text.contains("\r\nConnection: keep-alive\r\n"), "{text:?}");
 }
 
 #[test]
 fn an_answer_to_head_announces_the_body_it_leaves_out() {
     let whole = written(&REPLY);
-    let head = written(&ErrorReply {
-        head_request: true,
-        ..REPLY
-    });
+    let head = written(&ErrorReply { head_request: true, ..REPLY });
     let (expected, _) = whole.split_once("\r\n\r\n").unwrap();
     assert_eq!(head, format!("{expected}\r\n\r\n"));
 }
 
 #[test]
 fn any_text_is_escaped_and_counted() {
-    let message: String = (0..0x80u8)
-        .map(char::from)
-        .chain("\u{7f}é\u{2028}\u{1f600}".chars())
-        .collect();
-    let text = written(&ErrorReply {
-        message: &message,
-        ..REPLY
-    });
+    let message: String =
+        (0..0x80u8).map(char::from).chain("\u{7f}é\u{2028}\u{1f600}".chars()).collect();
+    let text = written(&ErrorReply { message: &message, ..REPLY });
     let (_, body) = text.split_once("\r\n\r\n").unwrap();
-    parsed(&text, false, |head| {
-        assert_eq!(head.framing, Framing::Length(body.len() as u64))
-    });
+    parsed(&text, false, |head| assert_eq!(head.framing, Framing::Length(body.len() as u64)));
     assert!(body.bytes().all(|byte| byte >= 0x20), "{body:?}");
-    assert!(
-        body.contains(r#"\u0000\u0001"#) && body.contains(r#"\t\n\u000b\u000c\r"#),
-        "{body:?}"
-    );
-    assert!(
-        body.contains(r##" !\"#"##) && body.contains(r"[\\]"),
-        "{body:?}"
-    );
+    assert!(body.contains(r#"\u0000\u0001"#) && body.contains(r#"\t\n\u000b\u000c\r"#), "{body:?}");
+    assert!(body.contains(r##" !\"#"##) && body.contains(r"[\\]"), "{body:?}");
     assert!(body.contains("\u{7f}é\u{2028}\u{1f600}"), "{body:?}");
 }
 
@@ -162,9 +129,7 @@ fn a_chunk_has_its_size_and_no_chunk_is_empty() {
 
 #[test]
 fn every_status_of_a_refusal_has_a_reason() {
-    for status in [
-        400, 404, 405, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505,
-    ] {
+    for status in [400, 404, 405, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505] {
         assert_ne!(reason(status), "", "{status}");
     }
 }

@@ -4,10 +4,7 @@ use super::*;
 use crate::http::head::{FieldSlots, HeadLimits, ResponseContext, parse_request, parse_response};
 use crate::http::tests::assert_documented;
 
-const LIMITS: HeadLimits = HeadLimits {
-    bytes: 4096,
-    fields: 100,
-};
+const LIMITS: HeadLimits = HeadLimits { bytes: 4096, fields: 100 };
 
 const EDITS: RequestEdits<'static> = RequestEdits {
     path: None,
@@ -60,21 +57,9 @@ const REQUEST_FIELDS: &[(&str, &str, &str)] = &[
         "A: 1\r\nx-b: 2\r\nConnection: X-B, close\r\nC: 3\r\nX-B: 4\r\n",
         "A: 1\r\nC: 3\r\n",
     ),
-    (
-        "framing-length-kept",
-        "Content-Length: 5\r\n",
-        "Content-Length: 5\r\n",
-    ),
-    (
-        "framing-chunked-kept",
-        "Transfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\n",
-    ),
-    (
-        "trailers-asked",
-        "TE: trailers\r\nConnection: TE\r\n",
-        "TE: trailers\r\nConnection: TE\r\n",
-    ),
+    ("framing-length-kept", "Content-Length: 5\r\n", "Content-Length: 5\r\n"),
+    ("framing-chunked-kept", "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\n"),
+    ("trailers-asked", "TE: trailers\r\nConnection: TE\r\n", "TE: trailers\r\nConnection: TE\r\n"),
     (
         "upgrade-passed",
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n",
@@ -97,11 +82,7 @@ const REQUEST_FIELDS: &[(&str, &str, &str)] = &[
         "Expect: 100-continue\r\nContent-Length: 1\r\n",
     ),
     ("expect-needless-dropped", "Expect: 100-continue\r\n", ""),
-    (
-        "request-id-once",
-        "X-Request-Id: theirs\r\nx-request-id: theirs too\r\n",
-        "",
-    ),
+    ("request-id-once", "X-Request-Id: theirs\r\nx-request-id: theirs too\r\n", ""),
     ("via-appended", "Via: 1.0 fred\r\n", "Via: 1.0 fred\r\n"),
 ];
 
@@ -150,30 +131,21 @@ const FORWARDED: &[(&str, Forwarded, &str, &str)] = &[
 #[test]
 fn forwarded_fields_follow_their_rule() {
     for (id, forwarded, before, after) in FORWARDED {
-        let edits = RequestEdits {
-            forwarded: *forwarded,
-            ..EDITS
-        };
+        let edits = RequestEdits { forwarded: *forwarded, ..EDITS };
         assert_eq!(fields_after(before, &edits), *after, "{id}");
     }
 }
 
 #[test]
 fn a_client_behind_a_mapped_address_is_written_plainly() {
-    for (client, written) in [
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8::1", "2001:db8::1"),
-    ] {
+    for (client, written) in [("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8::1", "2001:db8::1")] {
         let edits = RequestEdits {
             forwarded: Forwarded::Replace,
             client: client.parse().unwrap(),
             ..EDITS
         };
         let fields = fields_after("", &edits);
-        assert!(
-            fields.starts_with(&format!("X-Forwarded-For: {written}\r\n")),
-            "{fields:?}"
-        );
+        assert!(fields.starts_with(&format!("X-Forwarded-For: {written}\r\n")), "{fields:?}");
     }
 }
 
@@ -256,11 +228,7 @@ const LINES: &[LineRow] = &[
 #[test]
 fn request_lines_and_hosts_are_rewritten() {
     for (id, start, path, host, expected) in LINES {
-        let edits = RequestEdits {
-            path: *path,
-            host: *host,
-            ..EDITS
-        };
+        let edits = RequestEdits { path: *path, host: *host, ..EDITS };
         let output = rewritten(&format!("{start}\r\n"), &edits);
         assert!(output.starts_with(expected), "{id}: {output:?}");
         assert_eq!(output.matches("Host:").count(), 1, "{id}: {output:?}");
@@ -273,27 +241,11 @@ fn a_rewritten_request_parses_as_it_was_meant() {
         let input = format!("GET /a?b HTTP/1.1\r\nHost: h:1\r\n{fields}\r\n");
         let output = rewritten(&input, &EDITS);
         let (mut one, mut two) = (FieldSlots::new(), FieldSlots::new());
-        let before = parse_request(input.as_bytes(), &mut one, &LIMITS)
-            .unwrap()
-            .unwrap();
-        let after = parse_request(output.as_bytes(), &mut two, &LIMITS)
-            .unwrap()
-            .unwrap();
+        let before = parse_request(input.as_bytes(), &mut one, &LIMITS).unwrap().unwrap();
+        let after = parse_request(output.as_bytes(), &mut two, &LIMITS).unwrap().unwrap();
         assert_eq!(
-            (
-                before.framing,
-                before.path,
-                before.query,
-                before.authority,
-                before.upgrade
-            ),
-            (
-                after.framing,
-                after.path,
-                after.query,
-                after.authority,
-                after.upgrade
-            ),
+            (before.framing, before.path, before.query, before.authority, before.upgrade),
+            (after.framing, after.path, after.query, after.authority, after.upgrade),
         );
         assert_eq!(after.length, output.len());
         assert_eq!(after.request_id, Some(EDITS.request_id));
@@ -327,18 +279,10 @@ fn response_to(
     text_after_before(out)
 }
 
-const PLAIN: ResponseContext = ResponseContext {
-    head_request: false,
-    upgrade_asked: true,
-};
+const PLAIN: ResponseContext = ResponseContext { head_request: false, upgrade_asked: true };
 
 /// The name of the row in `docs/protocol.md`, a response, what to change, and what the client gets.
-type ResponseRow = (
-    &'static str,
-    &'static str,
-    fn(&mut ResponseEdits<'_>),
-    &'static str,
-);
+type ResponseRow = (&'static str, &'static str, fn(&mut ResponseEdits<'_>), &'static str);
 
 const OURS: &str = "Via: 1.1 sluicegate\r\nX-Request-Id: id-1\r\n";
 
@@ -456,40 +400,22 @@ const RESPONSES: &[ResponseRow] = &[
 fn responses_are_rewritten() {
     for (id, input, edit, expected) in RESPONSES {
         let output = response_to(&format!("{input}\r\n"), PLAIN, edit);
-        assert_eq!(
-            output,
-            format!("{}\r\n", expected.replace("{ours}", OURS)),
-            "{id}"
-        );
+        assert_eq!(output, format!("{}\r\n", expected.replace("{ours}", OURS)), "{id}");
     }
 }
 
 #[test]
 fn a_response_to_head_keeps_its_length_fields() {
-    let context = ResponseContext {
-        head_request: true,
-        ..PLAIN
-    };
+    let context = ResponseContext { head_request: true, ..PLAIN };
     for (fields, client, expected) in [
-        (
-            "Content-Length: 5\r\n",
-            Version::Http11,
-            "Content-Length: 5\r\n",
-        ),
-        (
-            "Transfer-Encoding: chunked\r\n",
-            Version::Http11,
-            "Transfer-Encoding: chunked\r\n",
-        ),
+        ("Content-Length: 5\r\n", Version::Http11, "Content-Length: 5\r\n"),
+        ("Transfer-Encoding: chunked\r\n", Version::Http11, "Transfer-Encoding: chunked\r\n"),
         ("Transfer-Encoding: chunked\r\n", Version::Http10, ""),
         ("", Version::Http11, ""),
     ] {
         let input = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
         let output = response_to(&input, context, |edits| edits.client = client);
-        assert!(
-            output.starts_with(&format!("HTTP/1.1 200 OK\r\n{expected}Via")),
-            "{output:?}"
-        );
+        assert!(output.starts_with(&format!("HTTP/1.1 200 OK\r\n{expected}Via")), "{output:?}");
     }
 }
 

@@ -11,22 +11,13 @@ fn observe(pieces: &[&[u8]]) -> Seen {
     for piece in pieces {
         observer.feed(piece);
     }
-    (
-        observer.data_events(),
-        observer.saw_done(),
-        observer.at_boundary(),
-    )
+    (observer.data_events(), observer.saw_done(), observer.at_boundary())
 }
 
 fn observe_any_split(stream: &[u8]) -> Seen {
     let whole = observe(&[stream]);
     for pieces in every_cut(stream) {
-        assert_eq!(
-            observe(&pieces),
-            whole,
-            "{:?}",
-            stream.escape_ascii().to_string()
-        );
+        assert_eq!(observe(&pieces), whole, "{:?}", stream.escape_ascii().to_string());
     }
     whole
 }
@@ -50,10 +41,7 @@ const STREAMS: &[(&[u8], Seen)] = &[
     // A field needs no colon, and its value may be empty.
     (b"data\n\n", (1, false, true)),
     (b"data:\n\n", (1, false, true)),
-    (
-        b"datas: a\n\ndat: a\n\n data: a\n\nData: a\n\n",
-        (0, false, true),
-    ),
+    (b"datas: a\n\ndat: a\n\n data: a\n\nData: a\n\n", (0, false, true)),
     // Comments are part of no event.
     (b": ping\n\n", (0, false, true)),
     (b": ping\n", (0, false, true)),
@@ -75,10 +63,7 @@ const STREAMS: &[(&[u8], Seen)] = &[
     (b"data: [DONE]\n", (0, true, false)),
     (b"data: [DONE] \n\n", (1, false, true)),
     (b"data:  [DONE]\n\n", (1, false, true)),
-    (
-        b"data: [DONE\n\ndata: [DONE]]\n\nevent: [DONE]\n\n[DONE]\n\n",
-        (2, false, true),
-    ),
+    (b"data: [DONE\n\ndata: [DONE]]\n\nevent: [DONE]\n\n[DONE]\n\n", (2, false, true)),
     (b"data: {[DONE]\n\n", (1, false, true)),
 ];
 
@@ -92,11 +77,7 @@ fn any_split_of_a_stream_is_seen_alike() {
 
 #[test]
 fn an_observer_is_small() {
-    assert!(
-        size_of::<EventObserver>() <= 48,
-        "{}",
-        size_of::<EventObserver>()
-    );
+    assert!(size_of::<EventObserver>() <= 48, "{}", size_of::<EventObserver>());
 }
 
 /// A second opinion, by other means: the standard's own steps over the whole stream.
@@ -116,10 +97,7 @@ fn interpret(stream: &[u8]) -> (u64, bool) {
     lines.pop();
     let (mut events, mut done, mut data) = (0, false, false);
     for line in lines {
-        let colon = line
-            .iter()
-            .position(|&byte| byte == b':')
-            .unwrap_or(line.len());
+        let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
         if line.is_empty() {
             events += u64::from(std::mem::take(&mut data));

@@ -7,161 +7,45 @@ use crate::http::tests::assert_documented;
 type Row = (&'static str, &'static [u8], HeadError);
 
 const START_LINE: &[Row] = &[
-    (
-        "empty-lines",
-        b"\r\n\r\nGET / HTTP/1.1\r\n",
-        HeadError::EmptyLines,
-    ),
+    ("empty-lines", b"\r\n\r\nGET / HTTP/1.1\r\n", HeadError::EmptyLines),
     ("leading-lf", b"\nGET / HTTP/1.1\r\n", HeadError::BareLf),
-    (
-        "method-invalid",
-        b"G(T / HTTP/1.1\r\n",
-        HeadError::InvalidMethod,
-    ),
-    (
-        "method-missing",
-        b" / HTTP/1.1\r\n",
-        HeadError::InvalidMethod,
-    ),
-    (
-        "binary-garbage",
-        b"\x16\x03\x01\x02\x00\x01",
-        HeadError::InvalidMethod,
-    ),
-    (
-        "multi-sp-request-line",
-        b"GET  / HTTP/1.1\r\n",
-        HeadError::InvalidTarget,
-    ),
-    (
-        "request-line-tab",
-        b"GET\t/ HTTP/1.1\r\n",
-        HeadError::InvalidMethod,
-    ),
-    (
-        "space-in-target",
-        b"GET /a b HTTP/1.1\r\n",
-        HeadError::InvalidRequestLine,
-    ),
-    (
-        "missing-target",
-        b"GET HTTP/1.1\r\n",
-        HeadError::InvalidRequestLine,
-    ),
-    (
-        "http09-request",
-        b"GET /\r\n",
-        HeadError::InvalidRequestLine,
-    ),
-    (
-        "version-case",
-        b"GET / http/1.1\r\n",
-        HeadError::InvalidRequestLine,
-    ),
-    (
-        "version-missing-minor",
-        b"GET / HTTP/1\r\n",
-        HeadError::InvalidRequestLine,
-    ),
-    (
-        "version-whitespace",
-        b"GET / HTTP/1.1 \r\n",
-        HeadError::InvalidRequestLine,
-    ),
-    (
-        "version-leading-zeros",
-        b"GET / HTTP/01.1\r\n",
-        HeadError::UnsupportedVersion,
-    ),
-    (
-        "http12-version",
-        b"GET / HTTP/1.2\r\n",
-        HeadError::UnsupportedVersion,
-    ),
-    (
-        "h2-preface",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        HeadError::UnsupportedVersion,
-    ),
-    (
-        "bare-lf-request-line",
-        b"GET / HTTP/1.1\nHost: a\r\n\r\n",
-        HeadError::BareLf,
-    ),
-    (
-        "cr-only-line-ending",
-        b"GET / HTTP/1.1\rHost: a\r\r",
-        HeadError::BareCr,
-    ),
+    ("method-invalid", b"G(T / HTTP/1.1\r\n", HeadError::InvalidMethod),
+    ("method-missing", b" / HTTP/1.1\r\n", HeadError::InvalidMethod),
+    ("binary-garbage", b"\x16\x03\x01\x02\x00\x01", HeadError::InvalidMethod),
+    ("multi-sp-request-line", b"GET  / HTTP/1.1\r\n", HeadError::InvalidTarget),
+    ("request-line-tab", b"GET\t/ HTTP/1.1\r\n", HeadError::InvalidMethod),
+    ("space-in-target", b"GET /a b HTTP/1.1\r\n", HeadError::InvalidRequestLine),
+    ("missing-target", b"GET HTTP/1.1\r\n", HeadError::InvalidRequestLine),
+    ("http09-request", b"GET /\r\n", HeadError::InvalidRequestLine),
+    ("version-case", b"GET / http/1.1\r\n", HeadError::InvalidRequestLine),
+    ("version-missing-minor", b"GET / HTTP/1\r\n", HeadError::InvalidRequestLine),
+    ("version-whitespace", b"GET / HTTP/1.1 \r\n", HeadError::InvalidRequestLine),
+    ("version-leading-zeros", b"GET / HTTP/01.1\r\n", HeadError::UnsupportedVersion),
+    ("http12-version", b"GET / HTTP/1.2\r\n", HeadError::UnsupportedVersion),
+    ("h2-preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HeadError::UnsupportedVersion),
+    ("bare-lf-request-line", b"GET / HTTP/1.1\nHost: a\r\n\r\n", HeadError::BareLf),
+    ("cr-only-line-ending", b"GET / HTTP/1.1\rHost: a\r\r", HeadError::BareCr),
     ("nul-in-target", b"GET /a\0b HTTP/1.1\r\n", HeadError::Nul),
 ];
 
 const TARGET: &[Row] = &[
-    (
-        "relative-target",
-        b"GET a HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::InvalidTarget,
-    ),
-    (
-        "fragment-in-target",
-        b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::InvalidTarget,
-    ),
-    (
-        "non-ascii-target",
-        b"GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::InvalidTarget,
-    ),
-    (
-        "control-in-target",
-        b"GET /\x01 HTTP/1.1\r\n",
-        HeadError::InvalidTarget,
-    ),
-    (
-        "target-backslash",
-        b"GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::InvalidTarget,
-    ),
-    (
-        "target-percent-broken",
-        b"GET /%2 HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::InvalidTarget,
-    ),
-    (
-        "target-percent-nul",
-        b"GET /a%00 HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::InvalidTarget,
-    ),
-    (
-        "target-percent-crlf",
-        b"GET /%0d%0a HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::InvalidTarget,
-    ),
-    (
-        "target-overlong-utf8",
-        b"GET /%c0%ae HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::InvalidTarget,
-    ),
-    (
-        "unknown-scheme",
-        b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::InvalidTarget,
-    ),
+    ("relative-target", b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
+    ("fragment-in-target", b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
+    ("non-ascii-target", b"GET /\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
+    ("control-in-target", b"GET /\x01 HTTP/1.1\r\n", HeadError::InvalidTarget),
+    ("target-backslash", b"GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
+    ("target-percent-broken", b"GET /%2 HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
+    ("target-percent-nul", b"GET /a%00 HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
+    ("target-percent-crlf", b"GET /%0d%0a HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
+    ("target-overlong-utf8", b"GET /%c0%ae HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
+    ("unknown-scheme", b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
     (
         "userinfo-in-target",
         b"GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
         HeadError::InvalidTarget,
     ),
-    (
-        "dot-segment",
-        b"GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::DotSegment,
-    ),
-    (
-        "dot-segment-encoded",
-        b"GET /a/%2E%2e/b HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::DotSegment,
-    ),
+    ("dot-segment", b"GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::DotSegment),
+    ("dot-segment-encoded", b"GET /a/%2E%2e/b HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::DotSegment),
     (
         "dot-segment-slash-encoded",
         b"GET /a%2f..%5Cb HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -172,94 +56,26 @@ const TARGET: &[Row] = &[
         b"GET /a/..;x=1/b HTTP/1.1\r\nHost: a\r\n\r\n",
         HeadError::DotSegment,
     ),
-    (
-        "asterisk-with-get",
-        b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::AsteriskTarget,
-    ),
-    (
-        "method-connect",
-        b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n",
-        HeadError::ConnectRefused,
-    ),
+    ("asterisk-with-get", b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::AsteriskTarget),
+    ("method-connect", b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::ConnectRefused),
 ];
 
 const LINES: &[Row] = &[
-    (
-        "bare-lf",
-        b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n",
-        HeadError::BareLf,
-    ),
-    (
-        "bare-lf-end",
-        b"GET / HTTP/1.1\r\nHost: a\r\n\n",
-        HeadError::BareLf,
-    ),
-    (
-        "bare-lf-empty-value",
-        b"GET / HTTP/1.1\r\nX:\nHost: a\r\n\r\n",
-        HeadError::BareLf,
-    ),
-    (
-        "bare-cr",
-        b"GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n",
-        HeadError::BareCr,
-    ),
-    (
-        "nul-in-value",
-        b"GET / HTTP/1.1\r\nX: a\0b\r\n\r\n",
-        HeadError::Nul,
-    ),
-    (
-        "nul-in-name",
-        b"GET / HTTP/1.1\r\nX\0: a\r\n\r\n",
-        HeadError::Nul,
-    ),
-    (
-        "control-in-value",
-        b"GET / HTTP/1.1\r\nX: a\x0bb\r\n\r\n",
-        HeadError::InvalidFieldValue,
-    ),
-    (
-        "obs-fold",
-        b"GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n",
-        HeadError::FoldedLine,
-    ),
-    (
-        "whitespace-before-fields",
-        b"GET / HTTP/1.1\r\n X: a\r\n\r\n",
-        HeadError::FoldedLine,
-    ),
-    (
-        "whitespace-only-line",
-        b"GET / HTTP/1.1\r\nX: a\r\n \r\n\r\n",
-        HeadError::FoldedLine,
-    ),
-    (
-        "sp-before-colon",
-        b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
-        HeadError::SpaceInFieldName,
-    ),
-    (
-        "empty-field-name",
-        b"GET / HTTP/1.1\r\n: a\r\n\r\n",
-        HeadError::InvalidFieldName,
-    ),
-    (
-        "field-no-colon",
-        b"GET / HTTP/1.1\r\nHost\r\n\r\n",
-        HeadError::InvalidFieldName,
-    ),
-    (
-        "invalid-field-name",
-        b"GET / HTTP/1.1\r\nX[]: a\r\n\r\n",
-        HeadError::InvalidFieldName,
-    ),
-    (
-        "non-ascii-field-name",
-        b"GET / HTTP/1.1\r\n\xc3\xa9: a\r\n\r\n",
-        HeadError::InvalidFieldName,
-    ),
+    ("bare-lf", b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", HeadError::BareLf),
+    ("bare-lf-end", b"GET / HTTP/1.1\r\nHost: a\r\n\n", HeadError::BareLf),
+    ("bare-lf-empty-value", b"GET / HTTP/1.1\r\nX:\nHost: a\r\n\r\n", HeadError::BareLf),
+    ("bare-cr", b"GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", HeadError::BareCr),
+    ("nul-in-value", b"GET / HTTP/1.1\r\nX: a\0b\r\n\r\n", HeadError::Nul),
+    ("nul-in-name", b"GET / HTTP/1.1\r\nX\0: a\r\n\r\n", HeadError::Nul),
+    ("control-in-value", b"GET / HTTP/1.1\r\nX: a\x0bb\r\n\r\n", HeadError::InvalidFieldValue),
+    ("obs-fold", b"GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n", HeadError::FoldedLine),
+    ("whitespace-before-fields", b"GET / HTTP/1.1\r\n X: a\r\n\r\n", HeadError::FoldedLine),
+    ("whitespace-only-line", b"GET / HTTP/1.1\r\nX: a\r\n \r\n\r\n", HeadError::FoldedLine),
+    ("sp-before-colon", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", HeadError::SpaceInFieldName),
+    ("empty-field-name", b"GET / HTTP/1.1\r\n: a\r\n\r\n", HeadError::InvalidFieldName),
+    ("field-no-colon", b"GET / HTTP/1.1\r\nHost\r\n\r\n", HeadError::InvalidFieldName),
+    ("invalid-field-name", b"GET / HTTP/1.1\r\nX[]: a\r\n\r\n", HeadError::InvalidFieldName),
+    ("non-ascii-field-name", b"GET / HTTP/1.1\r\n\xc3\xa9: a\r\n\r\n", HeadError::InvalidFieldName),
 ];
 
 const FIELDS: &[Row] = &[
@@ -323,10 +139,7 @@ fn every_refused_request_is_documented() {
         })
         .collect();
     for (id, error) in LIMIT_ROWS {
-        documented.push((
-            id,
-            vec![format!("| {} `{}` |", error.status(), error.code())],
-        ));
+        documented.push((id, vec![format!("| {} `{}` |", error.status(), error.code())]));
     }
     assert_documented("Request heads: refused", &documented);
 }
@@ -336,18 +149,12 @@ const LIMIT_ROWS: [(&str, HeadError); 4] = [
     ("long-target", HeadError::TargetTooLong),
     ("long-head", HeadError::HeadTooLarge),
     ("many-fields", HeadError::TooManyFields),
-    (
-        "connection-many-options",
-        HeadError::TooManyConnectionOptions,
-    ),
+    ("connection-many-options", HeadError::TooManyConnectionOptions),
 ];
 
 #[test]
 fn a_request_line_over_the_limit_is_refused() {
-    let input = format!(
-        "GET /{} HTTP/1.1\r\nHost: a\r\n\r\n",
-        "a".repeat(LIMITS.bytes)
-    );
+    let input = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(LIMITS.bytes));
     let verdict = verdict_at_any_length(input.as_bytes(), verdict_on_request);
     assert_eq!(verdict, Some(Err(HeadError::TargetTooLong)));
 }
@@ -394,15 +201,7 @@ fn too_many_connection_options_are_refused() {
 #[test]
 fn what_can_be_refused_early_is() {
     // No blank line, not even a line end: a TLS hello or a wrong version is known by its start.
-    for input in [
-        &b"\x16\x03\x01"[..],
-        b"GET / HTTP/2",
-        b"GET / HTTP/1.1\r\nHost :",
-        b"G@",
-    ] {
-        assert!(
-            matches!(verdict_on_request(input), Some(Err(_))),
-            "{input:?}"
-        );
+    for input in [&b"\x16\x03\x01"[..], b"GET / HTTP/2", b"GET / HTTP/1.1\r\nHost :", b"G@"] {
+        assert!(matches!(verdict_on_request(input), Some(Err(_))), "{input:?}");
     }
 }

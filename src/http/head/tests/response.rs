@@ -6,81 +6,21 @@ use crate::http::tests::assert_documented;
 
 /// The name of the row in `docs/protocol.md`, an input, and why it is refused.
 const REFUSED: &[(&str, &[u8], HeadError)] = &[
-    (
-        "response-empty-line",
-        b"\r\nHTTP/1.1 200 OK\r\n\r\n",
-        HeadError::InvalidStatusLine,
-    ),
-    (
-        "response-garbage",
-        b"\x00\x01",
-        HeadError::InvalidStatusLine,
-    ),
-    (
-        "response-no-status",
-        b"HTTP/1.1 OK\r\n\r\n",
-        HeadError::InvalidStatusLine,
-    ),
-    (
-        "response-long-status",
-        b"HTTP/1.1 2000\r\n\r\n",
-        HeadError::InvalidStatusLine,
-    ),
-    (
-        "response-double-space",
-        b"HTTP/1.1  200 OK\r\n\r\n",
-        HeadError::InvalidStatusLine,
-    ),
-    (
-        "response-status-range",
-        b"HTTP/1.1 600 X\r\n\r\n",
-        HeadError::InvalidStatus,
-    ),
-    (
-        "response-status-low",
-        b"HTTP/1.1 099 X\r\n\r\n",
-        HeadError::InvalidStatus,
-    ),
-    (
-        "response-version",
-        b"HTTP/2 200\r\n\r\n",
-        HeadError::UnsupportedVersion,
-    ),
-    (
-        "response-upgrade-unasked",
-        b"HTTP/1.1 101 Switching\r\n\r\n",
-        HeadError::UnexpectedUpgrade,
-    ),
-    (
-        "response-bare-lf",
-        b"HTTP/1.1 200 OK\r\nX: a\n\r\n",
-        HeadError::BareLf,
-    ),
-    (
-        "response-bare-lf-status",
-        b"HTTP/1.1 200 OK\nX: a\r\n\r\n",
-        HeadError::BareLf,
-    ),
-    (
-        "response-bare-cr",
-        b"HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n",
-        HeadError::BareCr,
-    ),
-    (
-        "response-nul",
-        b"HTTP/1.1 200 OK\r\nX: \0\r\n\r\n",
-        HeadError::Nul,
-    ),
-    (
-        "response-obs-fold",
-        b"HTTP/1.1 200 OK\r\nX: a\r\n\tb\r\n\r\n",
-        HeadError::FoldedLine,
-    ),
-    (
-        "response-sp-before-colon",
-        b"HTTP/1.1 200 OK\r\nX : a\r\n\r\n",
-        HeadError::SpaceInFieldName,
-    ),
+    ("response-empty-line", b"\r\nHTTP/1.1 200 OK\r\n\r\n", HeadError::InvalidStatusLine),
+    ("response-garbage", b"\x00\x01", HeadError::InvalidStatusLine),
+    ("response-no-status", b"HTTP/1.1 OK\r\n\r\n", HeadError::InvalidStatusLine),
+    ("response-long-status", b"HTTP/1.1 2000\r\n\r\n", HeadError::InvalidStatusLine),
+    ("response-double-space", b"HTTP/1.1  200 OK\r\n\r\n", HeadError::InvalidStatusLine),
+    ("response-status-range", b"HTTP/1.1 600 X\r\n\r\n", HeadError::InvalidStatus),
+    ("response-status-low", b"HTTP/1.1 099 X\r\n\r\n", HeadError::InvalidStatus),
+    ("response-version", b"HTTP/2 200\r\n\r\n", HeadError::UnsupportedVersion),
+    ("response-upgrade-unasked", b"HTTP/1.1 101 Switching\r\n\r\n", HeadError::UnexpectedUpgrade),
+    ("response-bare-lf", b"HTTP/1.1 200 OK\r\nX: a\n\r\n", HeadError::BareLf),
+    ("response-bare-lf-status", b"HTTP/1.1 200 OK\nX: a\r\n\r\n", HeadError::BareLf),
+    ("response-bare-cr", b"HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", HeadError::BareCr),
+    ("response-nul", b"HTTP/1.1 200 OK\r\nX: \0\r\n\r\n", HeadError::Nul),
+    ("response-obs-fold", b"HTTP/1.1 200 OK\r\nX: a\r\n\tb\r\n\r\n", HeadError::FoldedLine),
+    ("response-sp-before-colon", b"HTTP/1.1 200 OK\r\nX : a\r\n\r\n", HeadError::SpaceInFieldName),
     (
         "response-te-and-cl",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -134,14 +74,8 @@ fn responses_are_refused() {
 #[test]
 fn responses_over_a_limit_are_refused() {
     let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(LIMITS.bytes));
-    let many = format!(
-        "HTTP/1.1 200 OK\r\n{}\r\n",
-        "X: a\r\n".repeat(LIMITS.fields + 1)
-    );
-    for (input, error) in [
-        (long, HeadError::HeadTooLarge),
-        (many, HeadError::TooManyFields),
-    ] {
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: a\r\n".repeat(LIMITS.fields + 1));
+    for (input, error) in [(long, HeadError::HeadTooLarge), (many, HeadError::TooManyFields)] {
         let verdict = verdict_at_any_length(input.as_bytes(), verdict_on_response);
         assert_eq!(verdict, Some(Err(error)));
     }
@@ -162,10 +96,7 @@ fn every_refused_response_is_documented() {
     assert_documented("Response heads: refused", &documented);
 }
 
-const PLAIN: ResponseContext = ResponseContext {
-    head_request: false,
-    upgrade_asked: false,
-};
+const PLAIN: ResponseContext = ResponseContext { head_request: false, upgrade_asked: false };
 
 fn with_response<T>(
     input: &str,
@@ -182,90 +113,48 @@ fn with_response<T>(
 #[test]
 fn a_response_tells_its_framing() {
     let rows = [
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
-            Framing::Length(5),
-            true,
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-            Framing::Chunked,
-            true,
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Framing::Length(5), true),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Framing::Chunked, true),
         ("HTTP/1.1 200 OK\r\n\r\n", Framing::UntilClose, false),
         (
             "HTTP/1.1 200\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
             Framing::Length(5),
             false,
         ),
-        (
-            "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n",
-            Framing::Length(5),
-            false,
-        ),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", Framing::Length(5), false),
         (
             "HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n",
             Framing::Length(5),
             true,
         ),
-        (
-            "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
-            Framing::None,
-            true,
-        ),
-        (
-            "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
-            Framing::None,
-            true,
-        ),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", Framing::None, true),
+        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", Framing::None, true),
         ("HTTP/1.1 100 Continue\r\n\r\n", Framing::None, true),
-        (
-            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
-            Framing::None,
-            true,
-        ),
+        ("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", Framing::None, true),
     ];
     for (input, framing, keep_alive) in rows {
         let verdict = verdict_at_any_length(input.as_bytes(), verdict_on_response);
         assert!(matches!(verdict, Some(Ok(_))), "{input:?}: {verdict:?}");
         with_response(input, PLAIN, |head| {
-            assert_eq!(
-                (head.framing, head.keep_alive),
-                (framing, keep_alive),
-                "{input:?}"
-            );
+            assert_eq!((head.framing, head.keep_alive), (framing, keep_alive), "{input:?}");
         });
     }
 }
 
 #[test]
 fn a_response_to_head_has_no_body_whatever_it_says() {
-    let context = ResponseContext {
-        head_request: true,
-        ..PLAIN
-    };
-    for fields in [
-        "",
-        "Content-Length: 5\r\n",
-        "Transfer-Encoding: chunked\r\n",
-    ] {
+    let context = ResponseContext { head_request: true, ..PLAIN };
+    for fields in ["", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"] {
         let input = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
         with_response(&input, context, |head| {
-            assert_eq!(
-                (head.framing, head.keep_alive),
-                (Framing::None, true),
-                "{fields:?}"
-            );
+            assert_eq!((head.framing, head.keep_alive), (Framing::None, true), "{fields:?}");
         });
     }
 }
 
 #[test]
 fn an_upgrade_that_was_asked_for_is_read() {
-    let context = ResponseContext {
-        upgrade_asked: true,
-        ..PLAIN
-    };
+    let context = ResponseContext { upgrade_asked: true, ..PLAIN };
     let input =
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nbytes";
     with_response(input, context, |head| {
@@ -283,11 +172,7 @@ fn an_event_stream_is_known_by_its_media_type() {
         ("application/json; a=text/event-stream", false),
     ] {
         let input = format!("HTTP/1.1 200 OK\r\nContent-Type: {value}\r\n\r\n");
-        assert_eq!(
-            with_response(&input, PLAIN, |head| head.event_stream),
-            expected,
-            "{value}"
-        );
+        assert_eq!(with_response(&input, PLAIN, |head| head.event_stream), expected, "{value}");
     }
 }
 
@@ -311,8 +196,5 @@ fn a_keep_alive_timeout_is_read() {
 #[test]
 fn a_reason_outside_ascii_is_left_out() {
     let input = "HTTP/1.1 200 d\u{e9}j\u{e0} vu\r\n\r\n";
-    assert_eq!(
-        with_response(input, PLAIN, |head| head.reason.to_owned()),
-        ""
-    );
+    assert_eq!(with_response(input, PLAIN, |head| head.reason.to_owned()), "");
 }

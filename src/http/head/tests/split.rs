@@ -30,10 +30,9 @@ fn verdict_when_asked(pieces: &[&[u8]], verdict_on: fn(&[u8]) -> Verdict) -> Ver
 
 #[test]
 fn a_drip_fed_head_is_parsed_when_it_is_complete() {
-    for (whole, verdict_on) in [
-        (REQUEST, verdict_on_request as fn(&[u8]) -> Verdict),
-        (RESPONSE, verdict_on_response),
-    ] {
+    for (whole, verdict_on) in
+        [(REQUEST, verdict_on_request as fn(&[u8]) -> Verdict), (RESPONSE, verdict_on_response)]
+    {
         let expected = verdict_on(whole);
         assert!(matches!(expected, Some(Ok(_))), "{expected:?}");
         for pieces in every_cut(whole) {
@@ -57,10 +56,7 @@ fn a_lenient_blank_line_is_noticed_too() {
         let input = format!("GET / HTTP/1.1\r\nHost: a{end}");
         let asked = |examined| may_be_complete(input.as_bytes(), examined);
         assert!(asked(0) && asked(input.len() - 1), "{end:?}");
-        assert!(
-            !may_be_complete(&input.as_bytes()[..input.len() - 1], 0),
-            "{end:?}"
-        );
+        assert!(!may_be_complete(&input.as_bytes()[..input.len() - 1], 0), "{end:?}");
     }
 }
 
@@ -78,9 +74,7 @@ fn strict_reading(head: &[u8], is_start_line: fn(&str) -> bool) -> bool {
         line.split_once(':').is_some_and(|(name, value)| {
             !name.is_empty()
                 && name.bytes().all(is_token_byte)
-                && value
-                    .chars()
-                    .all(|c| c == '\t' || !c.is_control() || c as u32 >= 0x80)
+                && value.chars().all(|c| c == '\t' || !c.is_control() || c as u32 >= 0x80)
         })
     };
     lines.next().is_some_and(is_start_line) && lines.all(is_field)
@@ -97,9 +91,7 @@ fn is_status_line(line: &str) -> bool {
         return false;
     };
     matches!(version, "HTTP/1.0" | "HTTP/1.1")
-        && rest
-            .get(..3)
-            .is_some_and(|code| code.parse::<u16>().is_ok_and(|code| code >= 100))
+        && rest.get(..3).is_some_and(|code| code.parse::<u16>().is_ok_and(|code| code >= 100))
         && (rest.len() == 3 || rest[3..].starts_with(' '))
         && !rest.contains(['\r', '\n', '\0'])
 }
@@ -107,11 +99,7 @@ fn is_status_line(line: &str) -> bool {
 #[test]
 fn any_one_wrong_byte_is_judged_alike_at_any_length() {
     for (whole, verdict_on, is_start_line) in [
-        (
-            REQUEST,
-            verdict_on_request as fn(&[u8]) -> Verdict,
-            is_request_line as fn(&str) -> bool,
-        ),
+        (REQUEST, verdict_on_request as fn(&[u8]) -> Verdict, is_request_line as fn(&str) -> bool),
         (RESPONSE, verdict_on_response, is_status_line),
     ] {
         let head_length = memchr::memmem::find(whole, b"\r\n\r\n").unwrap() + 4;
