@@ -6,7 +6,7 @@ Prints `ready ADDRESS:PORT`. Every event says when it was sent (`sent_ns`, see e
 client can tell how long it was on its way.
 
     GET  /v1/models
-    POST /v1/chat/completions, /v1/completions   max_tokens words; `?interval_ms=` apart
+    POST /v1/chat/completions, /v1/completions   max_tokens words, `?interval_ms=15` apart
     POST /stream?chunks=4&interval_ms=500        lines of JSON, one a chunk
     PUT  /duplex                                 answers each piece of the body when it arrives
     POST /upload                                 tells, at the end, when each piece arrived
@@ -137,7 +137,7 @@ async def completions(exchange, chat):
         events.append(event([], usage=usage))
     events.append(lambda: b"data: [DONE]\n\n")
     await exchange.head("text/event-stream")
-    await exchange.paced(events, float(exchange.query.get("interval_ms", 20)))
+    await exchange.paced(events, float(exchange.query.get("interval_ms", 15)))
 
 
 async def duplex(exchange):
