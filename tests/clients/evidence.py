@@ -13,6 +13,7 @@ import statistics
 import sys
 import threading
 import time
+import traceback
 
 
 def now():
@@ -34,10 +35,17 @@ def check(condition, sentence):
         fail(sentence)
 
 
-def end_within(seconds):
-    """The whole script ends in time, whatever hangs."""
+def run(main, seconds):
+    """Runs a script. It ends in time whatever hangs, and an exception is a failure with its place."""
     signal.signal(signal.SIGALRM, lambda *_: fail(f"not finished within {seconds} s"))
     signal.alarm(seconds)
+    try:
+        main()
+    except Exception as error:
+        here = os.path.dirname(os.path.abspath(__file__))
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(here)]
+        way = " > ".join(frame.name for frame in frames if frame.name != "run")
+        fail(f"{way}: {type(error).__name__}: {error}")
 
 
 def done(**evidence):

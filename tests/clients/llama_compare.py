@@ -173,7 +173,6 @@ def main():
     parser.add_argument("gateway_url")
     parser.add_argument("--direct", required=True)
     asked = parser.parse_args()
-    evidence.end_within(90)
     settings = {"timeout": 30, "trust_env": False}
     with (
         httpx.Client(base_url=asked.direct, **settings) as direct,
@@ -187,4 +186,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    evidence.run(main, 90)

@@ -59,7 +59,6 @@ def check_stream(what, asked, stream, text_of):
 
 def main():
     asked = arguments()
-    evidence.end_within(60)
     query = dict(pair.split("=", 1) for pair in asked.query)
     client = openai.OpenAI(base_url=asked.base_url, api_key="unused", max_retries=0, timeout=30, default_query=query)
     common = {"model": asked.model, "max_tokens": asked.tokens}
@@ -95,4 +94,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    evidence.run(main, 60)

@@ -98,8 +98,6 @@ def main():
     parser.add_argument("--connections", type=int, default=4, help="divides sixty")
     parser.add_argument("--body")
     asked = parser.parse_args()
-    evidence.end_within(90)
-
     body = asked.body or '{"prompt":"hi"}'
     result = {"fast": hey(asked.url, asked.connections, None, body)}
     result["slow"] = hey(asked.url, asked.connections, asked.rate, body)
@@ -111,4 +109,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    evidence.run(main, 90)

@@ -156,5 +156,4 @@ async def run(url, port):
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit("usage: websocket_echo.py ws://ADDRESS:PORT/PATH SERVER_PORT")
-    evidence.end_within(60)
-    asyncio.run(run(sys.argv[1], int(sys.argv[2])))
+    evidence.run(lambda: asyncio.run(run(sys.argv[1], int(sys.argv[2]))), 60)
