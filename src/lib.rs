@@ -8,3 +8,5 @@ pub mod http;
 pub mod proxy;
 pub mod reactor;
 pub mod responder;
+pub mod server;
+pub mod sys;

@@ -37,10 +37,6 @@ pub fn descriptors_needed(snapshot: &Snapshot) -> u64 {
         endpoints.saturating_mul(upstream.pool.idle_per_endpoint as u64)
     });
     let idle = idle.fold(0, u64::saturating_add);
-    let worker = (snapshot.limits.connections as u64)
-        .saturating_mul(2)
-        .saturating_add(idle);
-    worker
-        .saturating_mul(worker_count(snapshot))
-        .saturating_add(DESCRIPTORS_APART)
+    let worker = (snapshot.limits.connections as u64).saturating_mul(2).saturating_add(idle);
+    worker.saturating_mul(worker_count(snapshot)).saturating_add(DESCRIPTORS_APART)
 }

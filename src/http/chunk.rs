@@ -127,10 +127,7 @@ enum State {
     Refused(ChunkError),
 }
 
-const CHUNK_START: State = State::Size {
-    value: 0,
-    digits: 0,
-};
+const CHUNK_START: State = State::Size { value: 0, digits: 0 };
 
 /// Finds the end of a chunked body, and refuses every body whose end another reader could see
 /// elsewhere.
@@ -150,10 +147,7 @@ impl Default for ChunkScanner {
 impl ChunkScanner {
     /// A scanner at the first byte of a body.
     pub const fn new() -> ChunkScanner {
-        ChunkScanner {
-            state: CHUNK_START,
-            extension_bytes: 0,
-        }
+        ChunkScanner { state: CHUNK_START, extension_bytes: 0 }
     }
 
     /// Whether the whole body, trailers included, has been seen.
@@ -217,10 +211,7 @@ impl ChunkScanner {
                 if digits == SIZE_DIGITS_MAX {
                     return Err(ChunkError::SizeTooLong);
                 }
-                Size {
-                    value: value << 4 | u64::from(HEX[usize::from(byte)]),
-                    digits: digits + 1,
-                }
+                Size { value: value << 4 | u64::from(HEX[usize::from(byte)]), digits: digits + 1 }
             }
             // A bare LF would end the line for a lenient reader and not for a strict one.
             // Two readings of one message is how requests are smuggled.
@@ -252,10 +243,7 @@ impl ChunkScanner {
             return Err(ChunkError::ExtensionTooLong);
         }
         self.extension_bytes += 1;
-        Ok(State::Extension {
-            value,
-            length: length + 1,
-        })
+        Ok(State::Extension { value, length: length + 1 })
     }
 }
 
@@ -271,11 +259,7 @@ fn after_size_line(value: u64) -> State {
 #[inline]
 fn ordinary_size_line(input: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0;
-    for (index, &byte) in input
-        .iter()
-        .enumerate()
-        .take(usize::from(SIZE_DIGITS_MAX) + 1)
-    {
+    for (index, &byte) in input.iter().enumerate().take(usize::from(SIZE_DIGITS_MAX) + 1) {
         let digit = HEX[usize::from(byte)];
         if digit == NOT_HEX {
             let whole = index > 0 && byte == b'\r' && input.get(index + 1) == Some(&b'\n');

@@ -106,11 +106,7 @@ fn require_crlf(raw: &[u8], fields: &[httparse::Header<'_>]) -> Result<(), HeadE
         let start = line_start(raw, field);
         raw.get(start.wrapping_sub(2)..start) == Some(b"\r\n")
     });
-    if before_fields && raw.ends_with(b"\r\n\r\n") {
-        Ok(())
-    } else {
-        Err(HeadError::BareLf)
-    }
+    if before_fields && raw.ends_with(b"\r\n\r\n") { Ok(()) } else { Err(HeadError::BareLf) }
 }
 
 /// Where the line of `field`, a field of `raw`, begins.

@@ -185,7 +185,9 @@ pub fn deadline(
         (Phase::WritingRequest, _) => (Instant::NEVER, Timer::Total),
         (Phase::AwaitingFirst, _) => (timeline.request_written.after(timeouts.ttft), Timer::Ttft),
         (Phase::Streaming, _) => (timeline.event.after(timeouts.inter_event), Timer::InterEvent),
-        (Phase::Tunnel, _) => (timeline.tunnel_moved.after(timeouts.tunnel_idle), Timer::TunnelIdle),
+        (Phase::Tunnel, _) => {
+            (timeline.tunnel_moved.after(timeouts.tunnel_idle), Timer::TunnelIdle)
+        }
     };
     let mut first = upstream;
     let mut consider = |other: (Instant, Timer)| {

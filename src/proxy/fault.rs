@@ -24,7 +24,9 @@ pub enum Fault {
 pub enum DownstreamFault {
     Head(HeadError),
     NotFound,
-    MethodNotAllowed { allow: String },
+    MethodNotAllowed {
+        allow: String,
+    },
     Chunk(ChunkError),
     BodyTooLarge,
     HeadTimeout,

@@ -39,7 +39,11 @@ pub enum Checkout<C> {
 
 impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
     pub fn new(endpoints: usize) -> Pool<C, W> {
-        Pool { idle: (0..endpoints).map(|_| Vec::new()).collect(), open: 0, waiting: VecDeque::new() }
+        Pool {
+            idle: (0..endpoints).map(|_| Vec::new()).collect(),
+            open: 0,
+            waiting: VecDeque::new(),
+        }
     }
 
     /// A connection to `endpoint`; with `fresh`, not one that was used before.
@@ -140,9 +144,8 @@ pub fn idle_until(
     announced: Option<u32>,
     limits: &PoolLimits,
 ) -> Instant {
-    let announced = announced.map_or(Duration::MAX, |seconds| {
-        Duration::from_secs(u64::from(seconds).saturating_sub(1))
-    });
+    let announced = announced
+        .map_or(Duration::MAX, |seconds| Duration::from_secs(u64::from(seconds).saturating_sub(1)));
     (now + limits.idle_timeout.min(announced)).min(opened.after(limits.max_age))
 }
 

@@ -10,7 +10,9 @@ pub enum Verdict {
     NotFound,
     /// The path exists, the method does not: the methods that do, as `Allow` wants them
     /// (RFC 9110 §10.2.1).
-    MethodNotAllowed { allow: String },
+    MethodNotAllowed {
+        allow: String,
+    },
 }
 
 /// Finds the route of a request. `routes` are in matching order: the first whose path and method

@@ -133,7 +133,10 @@ impl<N: Net> Worker<N> {
             }
             if self.downstreams.len() >= self.snapshot.limits.connections {
                 if !self.accepting.full {
-                    log::warn!("at limits.connections ({}): accepting rests", self.downstreams.len());
+                    log::warn!(
+                        "at limits.connections ({}): accepting rests",
+                        self.downstreams.len()
+                    );
                 }
                 self.accepting.full = true;
                 return;

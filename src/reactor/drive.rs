@@ -66,7 +66,7 @@ impl<N: Net> Worker<N> {
     /// Waits for a request, reads its head, and opens the exchange.
     fn receive_head(&mut self, token: Token, budget: &mut Budget) -> Step {
         loop {
-            let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+            let Some(downstream) = self.downstreams.get(token) else { return Step::Wait };
             let unscanned = downstream.socket.unscanned();
             let examined = downstream.examined as usize;
             let limit = self.snapshot.limits.head_bytes;

@@ -35,14 +35,24 @@ pub struct Downstream<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Nothing of the next request has arrived.
-    Idle { since: Instant },
+    Idle {
+        since: Instant,
+    },
     /// Part of a head has arrived, or the first one is awaited.
-    Head { since: Instant },
+    Head {
+        since: Instant,
+    },
     Exchange,
     /// The exchange is over but for bytes that wait to be written.
-    Replying { since: Instant, then: After },
+    Replying {
+        since: Instant,
+        then: After,
+    },
     /// FIN is sent; what still arrives is read and dropped.
-    Lingering { since: Instant, heard: Instant },
+    Lingering {
+        since: Instant,
+        heard: Instant,
+    },
     Closed,
 }
 
@@ -75,9 +85,15 @@ pub struct Upstream<S> {
 #[derive(Debug)]
 pub enum Peer {
     /// No connection yet; with `fresh`, a pooled one will not do.
-    Seeking { fresh: bool, queued: bool },
+    Seeking {
+        fresh: bool,
+        queued: bool,
+    },
     Upstream(Token),
-    Responder { responder: Box<dyn Responder>, progress: Progress },
+    Responder {
+        responder: Box<dyn Responder>,
+        progress: Progress,
+    },
     /// Nobody: the exchange ends with a reply of our own.
     Nobody,
 }

@@ -161,8 +161,7 @@ impl<N: Net> Worker<N> {
         if let Some(downstream) = self.downstreams.get(token) {
             log::info!("{}: {}: {fault}", downstream.peer, fault.code());
         }
-        let asked =
-            Asked { id: None, client: Version::Http11, head_request: false, keep: false };
+        let asked = Asked { id: None, client: Version::Http11, head_request: false, keep: false };
         self.reply(token, fault, &asked);
     }
 

@@ -3,13 +3,12 @@
 //! Both flows advance in every drive, whichever side woke it: a response may begin before the
 //! request has ended, and after `101` both are a tunnel.
 
-use std::io;
-
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Peer, Tunnel, Upstream};
 use super::net::{Net, Stream};
 use super::relay::{Broken, Budget, Flow, FlowState, Mode, Rest, relay};
 use super::request::takes_interim;
+use super::slots::Slots;
 use super::socket::Fill;
 use super::token::Token;
 use super::worker::Worker;
@@ -75,7 +74,9 @@ impl<N: Net> Worker<N> {
     ) -> Result<Rest, Failed> {
         let now = self.now;
         let body_max = self.snapshot.limits.body_bytes.unwrap_or(u64::MAX);
-        let Some((downstream, upstream)) = both(self, token, connection) else {
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
             return Ok(Rest::SourceEmpty);
         };
         let Downstream { socket: client, exchange, .. } = downstream;
@@ -145,7 +146,9 @@ impl<N: Net> Worker<N> {
                 }
             }
         }
-        let Some((downstream, upstream)) = both(self, token, connection) else {
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
             return Ok(Rest::SourceEmpty);
         };
         let Downstream { socket: client, exchange, .. } = downstream;
@@ -156,7 +159,9 @@ impl<N: Net> Worker<N> {
         let relayed =
             relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
         let moved = relayed.map_err(|broken| match broken {
-            Broken::Read(error) => Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind()))),
+            Broken::Read(error) => {
+                Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind())))
+            }
             Broken::Truncated => Failed::Fault(upstream_fault(UpstreamFault::Truncated)),
             Broken::Framing(error) => Failed::Fault(upstream_fault(UpstreamFault::Chunk(error))),
             Broken::Write(_) | Broken::TooLong => {
@@ -196,7 +201,9 @@ impl<N: Net> Worker<N> {
 
     /// Interim responses leave at once, though the final one is still awaited.
     fn flush_interim(&mut self, token: Token) -> Result<Rest, Failed> {
-        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(Rest::SourceEmpty) };
+        let Some(downstream) = self.downstreams.get_mut(token) else {
+            return Ok(Rest::SourceEmpty);
+        };
         match downstream.socket.flush(None, &mut self.desk) {
             Ok(_) => Ok(Rest::SourceEmpty),
             Err(_) => Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone))),
@@ -210,29 +217,30 @@ impl<N: Net> Worker<N> {
         connection: Token,
         budget: &mut Budget,
     ) -> Result<HeadStep, Failed> {
+        let limit = self.snapshot.limits.head_bytes;
         let mut examined = 0;
         loop {
-            let limit = self.snapshot.limits.head_bytes;
-            let Some((downstream, upstream)) = both(self, token, connection) else {
+            let Some(upstream) = self.upstreams.get(connection) else {
                 return Ok(HeadStep::Incomplete);
             };
             let unscanned = upstream.socket.unscanned();
-            if !unscanned.is_empty()
-                && (examined == 0
-                    || unscanned.len() > limit
-                    || may_be_complete(unscanned, examined))
+            let known = unscanned.len();
+            if known > examined
+                && (examined == 0 || known > limit || may_be_complete(unscanned, examined))
                 && let Some(step) = self.open_response(token, connection)?
             {
                 return Ok(step);
             }
-            let Some((downstream_again, upstream)) = both(self, token, connection) else {
+            examined = known;
+            let Some((downstream, upstream)) =
+                both(&mut self.downstreams, &mut self.upstreams, token, connection)
+            else {
                 return Ok(HeadStep::Incomplete);
             };
-            examined = upstream.socket.unscanned().len();
             if !upstream.socket.ready.readable() || budget.is_spent() {
                 return Ok(HeadStep::Incomplete);
             }
-            let Some(exchange) = downstream_again.exchange.as_deref_mut() else {
+            let Some(exchange) = downstream.exchange.as_deref_mut() else {
                 return Ok(HeadStep::Incomplete);
             };
             match upstream.socket.fill(&mut self.desk) {
@@ -334,7 +342,11 @@ impl<N: Net> Worker<N> {
     /// The connection to the upstream was lost before its answer began, or inside its head.
     fn on_lost(&mut self, token: Token, connection: Token, fault: UpstreamFault) -> Step {
         let now = self.now;
-        let Some((downstream, upstream)) = both(self, token, connection) else { return Step::Wait };
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
+            return Step::Wait;
+        };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return Step::Wait };
         let attempt = Attempt {
             reused: exchange.reused,
@@ -369,13 +381,14 @@ impl<N: Net> Worker<N> {
     }
 }
 
-/// Both records of an exchange, borrowed at once.
-fn both<N: Net>(
-    worker: &mut Worker<N>,
+/// Both records of an exchange, borrowed at once: the reason why there are two tables.
+fn both<'a, S>(
+    downstreams: &'a mut Slots<Downstream<S>>,
+    upstreams: &'a mut Slots<Upstream<S>>,
     token: Token,
     connection: Token,
-) -> Option<(&mut Downstream<N::Stream>, &mut Upstream<N::Stream>)> {
-    worker.downstreams.get_mut(token).zip(worker.upstreams.get_mut(connection))
+) -> Option<(&'a mut Downstream<S>, &'a mut Upstream<S>)> {
+    downstreams.get_mut(token).zip(upstreams.get_mut(connection))
 }
 
 fn upstream_fault(fault: UpstreamFault) -> Fault {
@@ -452,6 +465,3 @@ impl super::readiness::Readiness {
         });
     }
 }
-
-#[allow(unused)]
-fn io_error_is_send(_: io::Error) {}

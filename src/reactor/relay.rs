@@ -227,7 +227,8 @@ fn scan<A: Stream, B: Stream>(
         Mode::Splice => buffer.clear(cleared),
         Mode::Payload | Mode::Chunk => buffer.discard(cleared),
         Mode::Keep { limit } => {
-            let room = outbox.keeps() && outbox.held() + cleared <= *limit && desk.buffers.may_keep();
+            let room =
+                outbox.keeps() && outbox.held() + cleared <= *limit && desk.buffers.may_keep();
             if room {
                 outbox.push(&input[..cleared], &mut desk.buffers);
                 buffer.discard(cleared);

@@ -48,12 +48,13 @@ impl<N: Net> Worker<N> {
                 }
             }
         };
-        let verdict = verdict.and_then(|route| match (head.framing, self.snapshot.limits.body_bytes) {
-            (Framing::Length(length), Some(max)) if length > max => {
-                Err(DownstreamFault::BodyTooLarge)
-            }
-            _ => Ok(route),
-        });
+        let verdict =
+            verdict.and_then(|route| match (head.framing, self.snapshot.limits.body_bytes) {
+                (Framing::Length(length), Some(max)) if length > max => {
+                    Err(DownstreamFault::BodyTooLarge)
+                }
+                _ => Ok(route),
+            });
         let id = head.request_id.map(RequestId::given).unwrap_or_else(|| {
             self.ids = self.ids.wrapping_add(1);
             RequestId::made(self.seed, self.ids)
@@ -71,7 +72,10 @@ impl<N: Net> Worker<N> {
             keep_alive: head.keep_alive && !last,
             expect_continue: head.expect_continue,
             upgrade_asked: head.upgrade.is_some(),
-            request: Flow::new(head.framing, Mode::Keep { limit: self.snapshot.limits.replay_bytes }),
+            request: Flow::new(
+                head.framing,
+                Mode::Keep { limit: self.snapshot.limits.replay_bytes },
+            ),
             response: None,
             committed: false,
             status: 0,

@@ -260,9 +260,10 @@ impl<S: super::net::Stream> Asking<'_, S> {
     }
 
     fn flush(&mut self) -> Result<(), Stopped> {
-        let written = self.socket.flush(None, self.desk).map_err(|_| {
-            Stopped::Fault(Fault::Downstream(DownstreamFault::Gone))
-        })?;
+        let written = self
+            .socket
+            .flush(None, self.desk)
+            .map_err(|_| Stopped::Fault(Fault::Downstream(DownstreamFault::Gone)))?;
         let timeline = &mut self.exchange.timeline;
         if self.socket.outbox.is_empty() {
             timeline.client_blocked = None;

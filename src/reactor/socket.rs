@@ -108,7 +108,11 @@ impl<S: Stream> Socket<S> {
     /// Writes the outbox, then the cleared bytes of `spliced` (the other side's inbound buffer),
     /// until both are empty or the kernel has no room. Returns the bytes written; whether all went
     /// out is told by [`Socket::ready`] and the two queues.
-    pub fn flush(&mut self, mut spliced: Option<&mut Buffer>, desk: &mut Desk) -> io::Result<usize> {
+    pub fn flush(
+        &mut self,
+        mut spliced: Option<&mut Buffer>,
+        desk: &mut Desk,
+    ) -> io::Result<usize> {
         let mut total = 0;
         while self.ready.writable() {
             let made = self.outbox.pending();

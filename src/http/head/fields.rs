@@ -75,9 +75,7 @@ pub struct FieldSet([u64; FIELDS_MAX / 64]);
 impl FieldSet {
     #[inline]
     pub fn contains(&self, index: usize) -> bool {
-        self.0
-            .get(index / 64)
-            .is_some_and(|word| word >> (index % 64) & 1 == 1)
+        self.0.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
     pub(super) fn insert(&mut self, index: usize) {
@@ -89,10 +87,7 @@ impl FieldSet {
 
 /// The members of a comma-separated list, empty ones left out (RFC 9110 §5.6.1.2).
 pub(in crate::http) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|&byte| byte == b',')
-        .map(trim)
-        .filter(|member| !member.is_empty())
+    value.split(|&byte| byte == b',').map(trim).filter(|member| !member.is_empty())
 }
 
 fn trim(mut value: &[u8]) -> &[u8] {

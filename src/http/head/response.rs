@@ -158,16 +158,12 @@ impl<'b> Reading<'b> {
 fn timeout(value: &[u8]) -> Option<u32> {
     let seconds = list(value).find_map(|parameter| {
         let (name, seconds) = std::str::from_utf8(parameter).ok()?.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("timeout")
-            .then_some(seconds.trim())
+        name.trim().eq_ignore_ascii_case("timeout").then_some(seconds.trim())
     })?;
     seconds.trim_matches('"').parse().ok()
 }
 
 fn is_event_stream(content_type: &[u8]) -> bool {
     let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
-    content_type[..end]
-        .trim_ascii_end()
-        .eq_ignore_ascii_case(b"text/event-stream")
+    content_type[..end].trim_ascii_end().eq_ignore_ascii_case(b"text/event-stream")
 }

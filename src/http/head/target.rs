@@ -55,12 +55,7 @@ fn asterisk<'b>(method: &str, authority: Option<&'b str>) -> Result<Target<'b>, 
     if method != "OPTIONS" {
         return Err(HeadError::AsteriskTarget);
     }
-    Ok(Target {
-        path: ASTERISK,
-        query: None,
-        is_asterisk: true,
-        authority,
-    })
+    Ok(Target { path: ASTERISK, query: None, is_asterisk: true, authority })
 }
 
 /// The authority of an `http` or `https` URI, and what follows it.
