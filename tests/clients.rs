@@ -26,16 +26,8 @@ fn the_openai_sdk_streams_from_the_mock_server() {
     let _alone = one_at_a_time();
     let mock = Gateway::mock();
     let gateway = Gateway::before(mock.address());
-    script(
-        "openai_stream.py",
-        &[
-            &gateway.url("/v1"),
-            "--query",
-            "rate=50",
-            "--interval-ms",
-            "20",
-        ],
-    );
+    let pace = ["--query", "rate=50", "--query", "tokens=60", "--interval-ms", "20"];
+    script("openai_stream.py", &[&[gateway.url("/v1").as_str()], &pace[..]].concat());
     gateway.stop();
     mock.stop();
 }
@@ -45,10 +37,7 @@ fn httpx_streams_both_ways_and_its_leaving_is_noticed() {
     let _alone = one_at_a_time();
     let server = Server::start("paced_server.py", &[]);
     let gateway = Gateway::before(server.address());
-    script(
-        "httpx_stream.py",
-        &[&gateway.url(""), "--direct", &server.url("")],
-    );
+    script("httpx_stream.py", &[&gateway.url(""), "--direct", &server.url("")]);
     gateway.stop();
 }
 
@@ -67,7 +56,7 @@ fn curl_shows_each_chunk_of_the_mock_server() {
     let _alone = one_at_a_time();
     let mock = Gateway::mock();
     let gateway = Gateway::before(mock.address());
-    script("curl_stream.sh", &[&gateway.url("/stream"), "4", "500"]);
+    script("curl_stream.sh", &[&gateway.url("/stream"), "4", "500", " "]);
     gateway.stop();
     mock.stop();
 }
@@ -96,10 +85,7 @@ fn llama_cpp_through_the_gateway_is_llama_cpp() {
     let _alone = one_at_a_time();
     let server = Server::llama();
     let gateway = Gateway::before(server.address());
-    script(
-        "llama_compare.py",
-        &[&gateway.url(""), "--direct", &server.url("")],
-    );
+    script("llama_compare.py", &[&gateway.url(""), "--direct", &server.url("")]);
     gateway.stop();
 }
 
@@ -109,10 +95,7 @@ fn sixty_of_sixty_from_llama_cpp_which_closes_behind_every_stream() {
     let server = Server::llama();
     let gateway = Gateway::before(server.address());
     let body = r#"{"prompt":"water","n_predict":8,"temperature":0,"stream":true}"#;
-    script(
-        "pool_load.py",
-        &[&gateway.url("/completion"), "--body", body],
-    );
+    script("pool_load.py", &[&gateway.url("/completion"), "--body", body]);
     gateway.stop();
 }
 
@@ -131,10 +114,7 @@ fn sixty_of_sixty(mode: &str, arguments: &[&str]) {
     let server = Server::start("rude_server.py", &[mode]);
     let gateway = Gateway::before(server.address());
     let (through, direct) = (gateway.url("/infer"), server.url(""));
-    script(
-        "pool_load.py",
-        &[&[through.as_str(), "--direct", &direct], arguments].concat(),
-    );
+    script("pool_load.py", &[&[through.as_str(), "--direct", &direct], arguments].concat());
     gateway.stop();
 }
 
@@ -183,8 +163,5 @@ fn stray_bytes_behind_an_answer_reach_nobody() {
 // way could not be told from its answer, by us or by anybody.
 #[test]
 fn a_408_on_an_idle_connection_reaches_nobody() {
-    sixty_of_sixty(
-        "stray_408_ms=50",
-        &["--reuse", "some", "--rate", "5", "--connections", "1"],
-    );
+    sixty_of_sixty("stray_408_ms=50", &["--reuse", "some", "--rate", "5", "--connections", "1"]);
 }

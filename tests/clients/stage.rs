@@ -14,6 +14,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Per worker. The defaults may be more than the descriptors of the machine that runs the tests.
+const CONNECTIONS: u32 = 200;
+
 const START_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
@@ -36,9 +39,7 @@ fn scripts() -> PathBuf {
 
 /// A file of the environment that `tests/run` makes.
 fn installed(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/.env")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env").join(name);
     assert!(
         path.exists(),
         "the real clients are not installed ({} is missing): run `tests/run --install` first",
@@ -64,11 +65,7 @@ pub fn script(name: &str, arguments: &[&str]) {
         .unwrap_or_else(|error| panic!("{name} did not start: {error}"));
     let said = String::from_utf8_lossy(&output.stdout);
     let failed = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{name} {arguments:?}: {}\n{said}{failed}",
-        output.status
-    );
+    assert!(output.status.success(), "{name} {arguments:?}: {}\n{said}{failed}", output.status);
     print!("{said}");
 }
 
@@ -146,6 +143,7 @@ impl Gateway {
         let address = format!("127.0.0.1:{}", free_port());
         let configuration = format!(
             "[server]\nlisten = [\"{address}\"]\nworkers = 2\n\n\
+             [limits]\nconnections = {CONNECTIONS}\n\n\
              [[upstream]]\nname = \"server\"\nendpoints = [\"{upstream}\"]\n\n\
              [[route]]\npath = \"/*\"\nupstream = \"server\"\n"
         );
@@ -157,7 +155,9 @@ impl Gateway {
 
     pub fn mock() -> Gateway {
         let address = format!("127.0.0.1:{}", free_port());
-        Gateway::run(&["mock", "--listen", &address], address.clone())
+        let connections = CONNECTIONS.to_string();
+        let arguments = ["mock", "--listen", &address, "--connections", &connections];
+        Gateway::run(&arguments, address.clone())
     }
 
     fn run(arguments: &[&str], address: String) -> Gateway {
@@ -169,11 +169,7 @@ impl Gateway {
             .stderr(file)
             .spawn()
             .expect("the binary starts");
-        let mut gateway = Gateway {
-            process,
-            address,
-            log,
-        };
+        let mut gateway = Gateway { process, address, log };
         let begin = Instant::now();
         while TcpStream::connect(&gateway.address).is_err() {
             let ended = gateway.process.try_wait().expect("its state");
