@@ -319,7 +319,8 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Frees what was closed in this turn, and gives buffers that came home to who waits for them.
+    /// Frees what was closed in this turn, and gives what came free (buffers, places below the
+    /// connection limit) to who waits for it.
     fn reap(&mut self) {
         while let Some(token) = self.reaped.pop() {
             match token.kind() {
@@ -327,6 +328,7 @@ impl<N: Net> Worker<N> {
                 _ => drop(self.upstreams.remove(token)),
             }
         }
+        self.leave_limit();
         if !self.thirsty.is_empty() && self.desk.buffers.may_read() {
             for token in std::mem::take(&mut self.thirsty) {
                 self.enqueue(token);
