@@ -65,14 +65,12 @@ impl<N: Net> Worker<N> {
 
     /// Waits for a request, reads its head, and opens the exchange.
     fn receive_head(&mut self, token: Token, budget: &mut Budget) -> Step {
+        let draining = self.is_draining();
         loop {
             let Some(downstream) = self.downstreams.get(token) else { return Step::Wait };
             let unscanned = downstream.socket.unscanned();
             let examined = downstream.examined as usize;
             let limit = self.snapshot.limits.head_bytes;
-            if unscanned.is_empty() && self.is_draining() {
-                return self.part(token);
-            }
             if unscanned.len() > examined {
                 // The first bytes may hold a mistake that needs no end of the head to be seen.
                 if examined == 0 || unscanned.len() > limit || may_be_complete(unscanned, examined)
@@ -91,7 +89,9 @@ impl<N: Net> Worker<N> {
             if downstream.socket.ready.errored() {
                 return self.close_downstream(token);
             }
-            if !downstream.socket.ready.readable() {
+            // A drain closes whoever is silent, and asks the kernel itself who is.
+            let heard_out = downstream.socket.unscanned().is_empty() && draining;
+            if !downstream.socket.ready.readable() && !heard_out {
                 return Step::Wait;
             }
             if budget.is_spent() {
@@ -104,7 +104,9 @@ impl<N: Net> Worker<N> {
                         downstream.state = State::Head { since: self.now };
                     }
                 }
-                Ok(Fill::WouldBlock) => return Step::Wait,
+                Ok(Fill::WouldBlock) => {
+                    return if heard_out { self.part(token) } else { Step::Wait };
+                }
                 Ok(Fill::Dry) => return self.wait_for_buffer(token),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
