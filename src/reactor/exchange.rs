@@ -87,7 +87,7 @@ pub enum Peer {
     /// No connection yet; with `fresh`, a pooled one will not do.
     Seeking {
         fresh: bool,
-        queued: bool,
+        turn: Turn,
     },
     Upstream(Token),
     Responder {
@@ -96,6 +96,18 @@ pub enum Peer {
     },
     /// Nobody: the exchange ends with a reply of our own.
     Nobody,
+}
+
+/// Where somebody stands who seeks a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It has not asked yet.
+    New,
+    /// It stands in the upstream's queue.
+    Queued,
+    /// A place came free and it was called out of the queue. If it leaves now, the place is the
+    /// next one's, who would not hear of it otherwise.
+    Called,
 }
 
 /// Where a responder stands.
