@@ -201,11 +201,14 @@ impl Exchange {
 }
 
 impl<S> Downstream<S> {
-    /// Whether a client that is owed an answer has left. A tunnel passes a FIN on instead.
+    /// Whether a client that is owed an answer has left. A tunnel passes a FIN on instead, and
+    /// when both ends of it have sent theirs, the hang-up that follows is no error.
     pub fn has_left(&self, half_close: HalfClose) -> bool {
-        let tunnel = self.exchange.as_ref().is_some_and(|exchange| exchange.tunnel.is_some());
-        let fin = self.socket.ready.read_closed() && half_close == HalfClose::Cancel;
-        !tunnel && (fin || self.socket.ready.errored())
+        let ready = self.socket.ready;
+        match self.exchange.as_ref().and_then(|exchange| exchange.tunnel) {
+            Some(tunnel) => ready.errored() && !(ready.read_closed() && tunnel.downstream_shut),
+            None => ready.errored() || (ready.read_closed() && half_close == HalfClose::Cancel),
+        }
     }
 }
 
