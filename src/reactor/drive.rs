@@ -75,7 +75,7 @@ impl<N: Net> Worker<N> {
             }
             if unscanned.len() > examined {
                 // The first bytes may hold a mistake that needs no end of the head to be seen.
-                if examined == 0 || unscanned.len() > limit || may_be_complete(unscanned, examined)
+                if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined)
                 {
                     budget.spend(0);
                     match self.open_exchange(token) {

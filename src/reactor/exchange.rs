@@ -146,6 +146,8 @@ pub struct Exchange {
     pub sent: bool,
     /// A byte of a response has been read.
     pub answered: bool,
+    /// Bytes of an incomplete response head that were looked at and held no end of it.
+    pub examined: u32,
     /// A data event (a body byte where there are no events) has been relayed.
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
