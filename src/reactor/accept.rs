@@ -116,8 +116,8 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Connections have been freed: accepting may go on, in the next turn.
-    pub(super) fn leave_limit(&mut self) {
+    /// Slots have come free: is that enough to accept again?
+    pub(super) fn reconsider_accepting(&mut self) {
         let limit = self.snapshot.limits.connections;
         if self.accepting.full && self.downstreams.len() < limit - limit / 10 {
             self.accepting.full = false;
@@ -188,6 +188,7 @@ impl<N: Net> Worker<N> {
             requests: 0,
             examined: 0,
             queued: false,
+            thirsty: false,
             exchange: None,
         });
         self.desk.tally.registers.add(1);

@@ -319,8 +319,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Frees what was closed in this turn, and gives what came free (buffers, places below the
-    /// connection limit) to who waits for it.
+    /// Frees what was closed in this turn, and gives buffers that came home to who waits for them.
     fn reap(&mut self) {
         while let Some(token) = self.reaped.pop() {
             match token.kind() {
@@ -328,12 +327,14 @@ impl<N: Net> Worker<N> {
                 _ => drop(self.upstreams.remove(token)),
             }
         }
-        self.leave_limit();
-        if !self.thirsty.is_empty() && self.desk.buffers.may_read() {
-            for token in std::mem::take(&mut self.thirsty) {
+        for _ in 0..self.desk.buffers.reads_left().min(self.thirsty.len()) {
+            let Some(token) = self.thirsty.pop_front() else { break };
+            if let Some(downstream) = self.downstreams.get_mut(token) {
+                downstream.thirsty = false;
                 self.enqueue(token);
             }
         }
+        self.reconsider_accepting();
         let tally = &self.desk.tally;
         tally.downstreams_open.set(self.downstreams.len() as u64);
         tally.upstreams_open.set(self.upstreams.len() as u64);
