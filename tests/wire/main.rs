@@ -6,4 +6,5 @@
 
 #[allow(dead_code, unused_imports)]
 mod harness;
+mod lifecycle;
 mod protocol;

@@ -26,7 +26,7 @@ pub struct Config {
     pub route: String,
     /// Whole sections: more upstreams and routes.
     pub more: String,
-    endpoint: String,
+    pub endpoint: String,
 }
 
 /// A running gateway.
@@ -102,6 +102,10 @@ impl Gateway {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.process)
     }
 
     pub fn connect(&self) -> Peer {
