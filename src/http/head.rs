@@ -79,10 +79,15 @@ pub enum Version {
 /// first makes it linear. It does not see early errors and limits, so parse once for the first
 /// bytes and once when the input has outgrown [`HeadLimits::bytes`] as well.
 pub fn may_be_complete(input: &[u8], examined: usize) -> bool {
-    let start = examined.min(input.len()).saturating_sub(3);
+    // The line feed that ends the line before may lie this far back: LF CR LF.
+    let start = examined.min(input.len()).saturating_sub(2);
     memchr::memchr_iter(b'\n', &input[start..]).any(|at| {
-        let after = &input[start + at + 1..];
-        after.starts_with(b"\n") || after.starts_with(b"\r\n")
+        let after = start + at + 1;
+        match input[after..] {
+            [b'\n', ..] => after + 1 > examined,
+            [b'\r', b'\n', ..] => after + 2 > examined,
+            _ => false,
+        }
     })
 }
 

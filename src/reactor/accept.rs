@@ -185,7 +185,7 @@ impl<N: Net> Worker<N> {
         let token = self.downstreams.insert(Downstream {
             socket: Socket::new(stream),
             state: State::Head { since: self.now },
-            alarm: Alarm::new(),
+            alarm: Alarm::default(),
             peer: address.ip().to_canonical(),
             requests: 0,
             examined: 0,

@@ -83,7 +83,7 @@ impl<N: Net> Worker<N> {
         let stream = self.net.connect(address)?;
         let connection = self.upstreams.insert(Upstream {
             socket: Socket::new(stream),
-            alarm: Alarm::new(),
+            alarm: Alarm::default(),
             upstream,
             endpoint,
             opened: self.now,

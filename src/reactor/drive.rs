@@ -40,7 +40,7 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
 impl<N: Net> Worker<N> {
     pub(super) fn drive(&mut self, token: Token) {
-        let mut budget = Budget::new();
+        let mut budget = Budget::of_a_drive();
         loop {
             let Some(downstream) = self.downstreams.get(token) else { return };
             let step = match downstream.state {

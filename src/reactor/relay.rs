@@ -70,7 +70,7 @@ impl Budget {
     const BYTES: usize = 64 * 1024;
     const READS: usize = 16;
 
-    pub fn new() -> Budget {
+    pub fn of_a_drive() -> Budget {
         Budget { bytes: Budget::BYTES, reads: Budget::READS }
     }
 

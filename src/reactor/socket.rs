@@ -43,7 +43,7 @@ pub enum Fill {
 
 impl<S: Stream> Socket<S> {
     pub fn new(stream: S) -> Socket<S> {
-        Socket { stream, ready: Readiness::new(), inbound: None, outbox: Outbox::default() }
+        Socket { stream, ready: Readiness::born(), inbound: None, outbox: Outbox::default() }
     }
 
     /// Reads once, behind what is in `inbound` already.

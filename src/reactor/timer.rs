@@ -70,9 +70,10 @@ impl TimerWheel {
     }
 
     fn place(&mut self, entry: Entry) {
-        let span = 1 << (SLOT_BITS * LEVELS as u32);
         // Farther than the wheel reaches: wait in its last slot, and be placed again from there.
-        let due = tick(entry.at).clamp(self.now, self.now + span - 1);
+        // One slot farther would be the slot of this very moment again.
+        let reach = (SLOTS as u64 - 1) << (SLOT_BITS * (LEVELS as u32 - 1));
+        let due = tick(entry.at).clamp(self.now, self.now + reach);
         // The highest bit in which `due` differs from now names the level: below it, both are in
         // the same slot, so a lower level can tell the rest.
         let highest = u64::BITS - 1 - ((due ^ self.now) | 1).leading_zeros();
@@ -140,11 +141,13 @@ pub struct Alarm {
     armed: Instant,
 }
 
-impl Alarm {
-    pub fn new() -> Alarm {
+impl Default for Alarm {
+    fn default() -> Alarm {
         Alarm { deadline: Instant::NEVER, armed: Instant::NEVER }
     }
+}
 
+impl Alarm {
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -234,7 +237,7 @@ mod tests {
     #[test]
     fn a_moved_deadline_costs_no_entry_and_fires_once() {
         let mut wheel = TimerWheel::new(at(0));
-        let mut alarm = Alarm::new();
+        let mut alarm = Alarm::default();
         for step in 1..=1000 {
             alarm.set(at(step * 1_000 + 60_000_000), token(0), &mut wheel);
         }
@@ -256,7 +259,7 @@ mod tests {
     #[test]
     fn an_earlier_deadline_overtakes_the_entry() {
         let mut wheel = TimerWheel::new(at(0));
-        let mut alarm = Alarm::new();
+        let mut alarm = Alarm::default();
         alarm.set(at(60_000_000), token(0), &mut wheel);
         alarm.set(at(5_000), token(0), &mut wheel);
         let mut due = Vec::new();

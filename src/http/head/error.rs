@@ -46,6 +46,8 @@ pub enum HeadError {
     TransferEncodingInHttp10,
     /// `Connection` lists a field without which the message would mean something else.
     ConnectionListsFraming,
+    /// `Content_Length` or `Transfer_Encoding`.
+    FramingLookalike,
     TooManyConnectionOptions,
     UnknownExpectation,
 
@@ -90,6 +92,7 @@ impl HeadError {
             | TransferEncodingRepeated
             | TransferEncodingInHttp10
             | ConnectionListsFraming
+            | FramingLookalike
             | TooManyConnectionOptions => 400,
         }
     }
@@ -150,6 +153,9 @@ impl HeadError {
             }
             ConnectionListsFraming => {
                 ("connection_lists_framing", "Connection lists a field that must reach the server")
+            }
+            FramingLookalike => {
+                ("framing_lookalike", "a field name that some servers take for a framing field")
             }
             TooManyConnectionOptions => {
                 ("too_many_connection_options", "Connection lists too many options")

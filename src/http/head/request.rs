@@ -128,6 +128,7 @@ impl<'b> Reading<'b> {
             Known::Connection => self.connection.add(value)?,
             Known::ContentLength => self.lengths.add_length(value)?,
             Known::TransferEncoding => self.lengths.add_transfer_encoding(value)?,
+            Known::FramingLookalike => return Err(HeadError::FramingLookalike),
             Known::Host => match self.host.replace(value) {
                 None => {}
                 Some(_) => return Err(HeadError::HostRepeated),

@@ -106,6 +106,7 @@ impl<'b> Reading<'b> {
                 Some(Known::TransferEncoding) => {
                     reading.lengths.add_transfer_encoding(field.value)?;
                 }
+                Some(Known::FramingLookalike) => return Err(HeadError::FramingLookalike),
                 Some(Known::KeepAlive) => reading.keep_alive_timeout = timeout(field.value),
                 Some(Known::ContentType) => reading.event_stream = is_event_stream(field.value),
                 Some(Known::XRequestId) => reading.has_request_id = true,

@@ -5,7 +5,8 @@
 //! Percent-encoding hides it and some servers decode before they normalise, so the encoded forms
 //! count as what they decode to.
 //!
-//! * A path holds no dot segment, no backslash, no encoded control byte, and no broken escape.
+//! * A path holds no dot segment, no backslash, no broken escape, and no escape that stands for a
+//!   control byte or for half an overlong character.
 //! * An authority is a host name or an address and at most a port: no user, no list, no escape.
 
 use std::net::Ipv6Addr;
@@ -158,7 +159,9 @@ fn decode(path: &[u8]) -> Result<Option<(u8, &[u8])>, HeadError> {
             let digit = |byte: u8| char::from(byte).to_digit(16);
             match (digit(*high), digit(*low)) {
                 (Some(high), Some(low)) => match (high << 4 | low) as u8 {
-                    0..=0x1f | 0x7f => Err(HeadError::InvalidTarget),
+                    // Control bytes, and the two that only an overlong form of UTF-8 has: `%c0%ae`
+                    // was a dot to more than one server.
+                    0..=0x1f | 0x7f | 0xc0 | 0xc1 => Err(HeadError::InvalidTarget),
                     byte => Ok(Some((byte, rest))),
                 },
                 _ => Err(HeadError::InvalidTarget),
