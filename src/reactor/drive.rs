@@ -75,7 +75,7 @@ impl<N: Net> Worker<N> {
             }
             if unscanned.len() > examined {
                 // The first bytes may hold a mistake that needs no end of the head to be seen.
-                if examined == 0 || unscanned.len() > limit || may_be_complete(unscanned, examined)
+                if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined)
                 {
                     budget.spend(0);
                     match self.open_exchange(token) {
@@ -197,7 +197,9 @@ impl<N: Net> Worker<N> {
 
     /// The connection is driven again when buffers have come home.
     pub(super) fn wait_for_buffer(&mut self, token: Token) -> Step {
-        if !self.thirsty.contains(&token) {
+        if let Some(downstream) = self.downstreams.get_mut(token)
+            && !std::mem::replace(&mut downstream.thirsty, true)
+        {
             self.thirsty.push_back(token);
         }
         Step::Wait
