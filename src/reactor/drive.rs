@@ -38,6 +38,10 @@ pub(super) enum Step {
 const LINGER: Duration = Duration::from_secs(10);
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
+/// How long a connection that was accepted at the last moment of a drain may take to say what it
+/// came for: its request is on the way, and is served.
+const GREETING: Duration = Duration::from_secs(1);
+
 impl<N: Net> Worker<N> {
     pub(super) fn drive(&mut self, token: Token) {
         let mut budget = Budget::of_a_drive();
@@ -65,7 +69,6 @@ impl<N: Net> Worker<N> {
 
     /// Waits for a request, reads its head, and opens the exchange.
     fn receive_head(&mut self, token: Token, budget: &mut Budget) -> Step {
-        let draining = self.is_draining();
         loop {
             let Some(downstream) = self.downstreams.get(token) else { return Step::Wait };
             let unscanned = downstream.socket.unscanned();
@@ -89,10 +92,10 @@ impl<N: Net> Worker<N> {
             if downstream.socket.ready.errored() {
                 return self.close_downstream(token);
             }
-            // A drain closes whoever is silent, and asks the kernel itself who is.
-            let heard_out = downstream.socket.unscanned().is_empty() && draining;
-            if !downstream.socket.ready.readable() && !heard_out {
-                return Step::Wait;
+            if !downstream.socket.ready.readable() {
+                // An idle client is told that nothing more comes, unless its next request is here.
+                let idle = matches!(downstream.state, State::Idle { .. });
+                return if idle && self.is_draining() { self.part(token) } else { Step::Wait };
             }
             if budget.is_spent() {
                 return Step::Yield;
@@ -104,9 +107,7 @@ impl<N: Net> Worker<N> {
                         downstream.state = State::Head { since: self.now };
                     }
                 }
-                Ok(Fill::WouldBlock) => {
-                    return if heard_out { self.part(token) } else { Step::Wait };
-                }
+                Ok(Fill::WouldBlock) => return Step::Wait,
                 Ok(Fill::Dry) => return self.wait_for_buffer(token),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
@@ -223,7 +224,11 @@ impl<N: Net> Worker<N> {
         let timeouts = &self.snapshot.timeouts;
         match downstream.state {
             State::Idle { since } => since.after(timeouts.client_idle),
-            State::Head { since } => since.after(timeouts.head),
+            State::Head { since } => {
+                let silent = downstream.socket.unscanned().is_empty();
+                let limit = since.after(timeouts.head);
+                if silent && self.is_draining() { limit.min(self.now + GREETING) } else { limit }
+            }
             State::Replying { since, .. } => since.after(timeouts.exchange.client_write),
             State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
             State::Closed => Instant::NEVER,
