@@ -7,4 +7,5 @@
 #[allow(dead_code, unused_imports)]
 mod harness;
 mod lifecycle;
+mod pool;
 mod protocol;
