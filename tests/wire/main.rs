@@ -9,3 +9,4 @@ mod harness;
 mod lifecycle;
 mod pool;
 mod protocol;
+mod timeouts;
