@@ -9,4 +9,5 @@ mod harness;
 mod lifecycle;
 mod pool;
 mod protocol;
+mod streaming;
 mod timeouts;
