@@ -7,6 +7,7 @@
 #[allow(dead_code, unused_imports)]
 mod harness;
 mod lifecycle;
+mod mock;
 mod pool;
 mod protocol;
 mod streaming;

@@ -124,7 +124,7 @@ fn small_frames_do_not_wait_for_acknowledgements() {
         client.send("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
         let server = server.get_or_insert_with(|| upstream.accept());
         server.read_head();
-        let mut three_frames = |from: &mut Peer, to: &mut Peer, delays: &mut Vec<Duration>| {
+        let three_frames = |from: &mut Peer, to: &mut Peer, delays: &mut Vec<Duration>| {
             for frame in ["a", "b", "c"] {
                 let token = format!("<{number}{frame}>");
                 pause();
