@@ -6,4 +6,6 @@
 
 #[allow(dead_code, unused_imports)]
 mod harness;
+mod hostile;
 mod protocol;
+mod smuggling;

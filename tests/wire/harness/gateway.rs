@@ -26,7 +26,8 @@ pub struct Config {
     pub route: String,
     /// Whole sections: more upstreams and routes.
     pub more: String,
-    endpoint: String,
+    /// Where the upstream listens.
+    pub endpoint: String,
 }
 
 /// A running gateway.
