@@ -77,7 +77,7 @@ pub enum Version {
 ///
 /// Parsing again for every byte of a head that drips in would cost its length squared. Asking this
 /// first makes it linear. It does not see early errors and limits, so parse once for the first
-/// bytes and once when the input has outgrown [`HeadLimits::bytes`] as well.
+/// bytes and once when the input has reached [`HeadLimits::bytes`] as well.
 pub fn may_be_complete(input: &[u8], examined: usize) -> bool {
     // The line feed that ends the line before may lie this far back: LF CR LF.
     let start = examined.min(input.len()).saturating_sub(2);

@@ -27,6 +27,8 @@ pub struct Downstream<S> {
     pub examined: u32,
     /// It stands in the worker's ready queue.
     pub queued: bool,
+    /// It stands among those that wait for a buffer.
+    pub thirsty: bool,
     /// Boxed: an idle client has none.
     pub exchange: Option<Box<Exchange>>,
 }
@@ -133,8 +135,8 @@ pub struct Exchange {
     pub status: u16,
     /// The response as delivered ends by itself, and both ends agreed to keep the connection.
     pub persistent: bool,
-    /// The response as received ended by itself, and the server keeps the connection.
-    pub upstream_persistent: bool,
+    /// The server keeps the connection after its response.
+    pub upstream_keep_alive: bool,
     /// The response as delivered ends with the connection: only RST tells that it was cut.
     pub until_close: bool,
     pub peer: Peer,
@@ -146,6 +148,8 @@ pub struct Exchange {
     pub sent: bool,
     /// A byte of a response has been read.
     pub answered: bool,
+    /// Bytes of an incomplete response head that were looked at and held no end of it.
+    pub examined: u32,
     /// A data event (a body byte where there are no events) has been relayed.
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
@@ -247,6 +251,21 @@ impl std::fmt::Debug for RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The printed memory bound and the footprint of ten thousand streams stand on these.
+    #[test]
+    fn records_are_as_small_as_the_configuration_promises() {
+        use crate::config::bounds::{BUFFER_BYTES, CONNECTION_BYTES};
+        use std::mem::size_of;
+
+        assert_eq!(BUFFER_BYTES, crate::reactor::buffer::CAPACITY as u64);
+        // A stream is a descriptor: four bytes.
+        let idle = size_of::<Downstream<u32>>();
+        let open = idle + size_of::<Exchange>() + size_of::<Upstream<u32>>();
+        assert!(idle <= 256, "an idle client takes {idle} bytes");
+        assert!(open <= 1024, "an open stream takes {open} bytes");
+        assert!(open as u64 <= CONNECTION_BYTES);
+    }
 
     #[test]
     fn request_ids_are_kept_or_made() {

@@ -218,20 +218,20 @@ impl<N: Net> Worker<N> {
         budget: &mut Budget,
     ) -> Result<HeadStep, Failed> {
         let limit = self.snapshot.limits.head_bytes;
-        let mut examined = 0;
         loop {
+            let examined =
+                self.exchange_mut(token).map_or(0, |exchange| exchange.examined as usize);
             let Some(upstream) = self.upstreams.get(connection) else {
                 return Ok(HeadStep::Incomplete);
             };
             let unscanned = upstream.socket.unscanned();
             let known = unscanned.len();
             if known > examined
-                && (examined == 0 || known > limit || may_be_complete(unscanned, examined))
+                && (examined == 0 || known >= limit || may_be_complete(unscanned, examined))
                 && let Some(step) = self.open_response(token, connection)?
             {
                 return Ok(step);
             }
-            examined = known;
             let Some((downstream, upstream)) =
                 both(&mut self.downstreams, &mut self.upstreams, token, connection)
             else {
@@ -243,6 +243,7 @@ impl<N: Net> Worker<N> {
             let Some(exchange) = downstream.exchange.as_deref_mut() else {
                 return Ok(HeadStep::Incomplete);
             };
+            exchange.examined = known as u32;
             match upstream.socket.fill(&mut self.desk) {
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
@@ -328,6 +329,7 @@ impl<N: Net> Worker<N> {
         }
         let length = head.length;
         upstream.socket.discard(length, &mut self.desk);
+        exchange.examined = 0;
         Ok(Some(if interim { HeadStep::Interim } else { HeadStep::Final }))
     }
 
@@ -427,7 +429,7 @@ impl Exchange {
         self.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
         self.persistent = self.keep_alive && !self.until_close && !draining;
-        self.upstream_persistent = head.keep_alive && head.framing != Framing::UntilClose;
+        self.upstream_keep_alive = head.keep_alive;
         let mut response = Flow::new(head.framing, delivery.mode);
         if head.event_stream {
             response.observer = Some(EventObserver::new());
@@ -435,7 +437,6 @@ impl Exchange {
         if head.status == 101 {
             self.tunnel = Some(Tunnel::default());
             self.persistent = false;
-            self.upstream_persistent = false;
             response = Flow::new(Framing::UntilClose, Mode::Splice);
             self.request = Flow::new(Framing::UntilClose, Mode::Splice);
         }

@@ -80,7 +80,7 @@ impl<N: Net> Worker<N> {
             committed: false,
             status: 0,
             persistent: false,
-            upstream_persistent: false,
+            upstream_keep_alive: false,
             until_close: false,
             peer: Peer::Nobody,
             outbox: Outbox::keeping(),
@@ -88,6 +88,7 @@ impl<N: Net> Worker<N> {
             replayed: false,
             sent: false,
             answered: false,
+            examined: 0,
             first_event: false,
             tunnel: None,
             timeline: Timeline::new(self.now),
@@ -103,7 +104,11 @@ impl<N: Net> Worker<N> {
                         exchange.endpoint = self.balance[*upstream].next(endpoints);
                         exchange.peer = Peer::Seeking { fresh: false, queued: false };
                         let host = match &self.snapshot.upstreams[*upstream].host {
-                            HostField::Preserve => None,
+                            // An HTTP/1.0 client may have named none.
+                            HostField::Preserve if !head.authority.is_empty() => None,
+                            HostField::Preserve => {
+                                Some(endpoints[exchange.endpoint].authority.as_str())
+                            }
                             HostField::Endpoint => {
                                 Some(endpoints[exchange.endpoint].authority.as_str())
                             }

@@ -300,8 +300,8 @@ fn what_is_shown_compiles_to_the_same() {
 #[test]
 fn the_costs_are_what_the_limits_add_up_to() {
     let loaded = accepted(&SAMPLE.replace("cpus       = [0]", "workers = 4"));
-    // Each of 4 workers: two descriptors a client, and 20 idle ones at 1 endpoint.
-    assert_eq!(descriptors_needed(&loaded.snapshot), 4 * (2 * 10_000 + 20) + 64);
+    // Each of 4 workers: one descriptor a client, and what the pool may hold.
+    assert_eq!(descriptors_needed(&loaded.snapshot), 4 * (10_000 + 200) + 64);
     assert_eq!(worker_memory(&loaded.snapshot), 10_000 * 2_048 + (256 << 20));
     let shown = effective(&loaded.snapshot);
     for line in [
@@ -309,7 +309,7 @@ fn the_costs_are_what_the_limits_add_up_to() {
         "#   client connections 10000 per worker, 40000 in all",
         "#   memory             275.5 MiB per worker (10000 connections x 2KiB + 256MiB of buffers)",
         "#                      1.1 GiB in all; the kernel's socket buffers come on top",
-        "#   file descriptors   80144",
+        "#   file descriptors   40864",
     ] {
         assert!(shown.contains(&format!("{line}\n")), "{line}\n{shown}");
     }

@@ -59,7 +59,8 @@ pub fn parse_request<'b>(
     let parsed = request.parse_with_uninit_headers(window, slots_within(slots, limits));
     let length = match parsed {
         Ok(Status::Complete(length)) => skipped + length,
-        Ok(Status::Partial) if input.len() <= limits.bytes => return Ok(None),
+        // At the limit already: the byte that is missing would be one too many.
+        Ok(Status::Partial) if input.len() < limits.bytes => return Ok(None),
         Ok(Status::Partial) if memchr::memchr(b'\n', window).is_none() => {
             return Err(HeadError::TargetTooLong);
         }

@@ -66,7 +66,7 @@ pub fn parse_response<'b>(
     );
     let length = match parsed {
         Ok(Status::Complete(length)) => length,
-        Ok(Status::Partial) if input.len() <= limits.bytes => return Ok(None),
+        Ok(Status::Partial) if input.len() < limits.bytes => return Ok(None),
         Ok(Status::Partial) => return Err(HeadError::HeadTooLarge),
         Err(Error::TooManyHeaders) => return Err(HeadError::TooManyFields),
         Err(_) => return Err(diagnose(Kind::Response, window)),

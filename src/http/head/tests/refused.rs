@@ -171,6 +171,17 @@ fn a_head_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
 }
 
 #[test]
+fn a_full_buffer_without_a_whole_head_is_refused_at_once() {
+    // A caller whose buffer is as large as the limit can read no further byte.
+    let head = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(LIMITS.bytes));
+    assert_eq!(verdict_on_request(&head.as_bytes()[..LIMITS.bytes - 1]), None);
+    assert_eq!(
+        verdict_on_request(&head.as_bytes()[..LIMITS.bytes]),
+        Some(Err(HeadError::HeadTooLarge))
+    );
+}
+
+#[test]
 fn a_fault_behind_the_limit_does_not_hide_the_size() {
     let mut input = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(LIMITS.bytes)).into_bytes();
     input.extend_from_slice(b"\0\r\n\r\n");
