@@ -45,6 +45,7 @@ impl<N: Net> Worker<N> {
         connection: Token,
         budget: &mut Budget,
     ) -> Step {
+        let tunnelled = self.is_tunnel(token);
         let advanced = self.send_request(token, connection, budget).and_then(|sent| {
             let received = self.receive_response(token, connection, budget)?;
             Ok((sent, received))
@@ -52,6 +53,8 @@ impl<N: Net> Worker<N> {
         match advanced {
             Err(Failed::Lost(fault)) => self.on_lost(token, connection, fault),
             Err(Failed::Fault(fault)) => self.end(token, Err(fault)),
+            // What the client sent ahead of the 101 belongs to the tunnel.
+            Ok(_) if self.is_tunnel(token) != tunnelled => Step::Again,
             Ok((sent, received)) => {
                 if self.is_over(token) {
                     return self.end(token, Ok(()));
@@ -331,6 +334,10 @@ impl<N: Net> Worker<N> {
         upstream.socket.discard(length, &mut self.desk);
         exchange.examined = 0;
         Ok(Some(if interim { HeadStep::Interim } else { HeadStep::Final }))
+    }
+
+    fn is_tunnel(&mut self, token: Token) -> bool {
+        self.exchange_mut(token).is_some_and(|exchange| exchange.tunnel.is_some())
     }
 
     /// Whether nothing is left to do for the exchange.
