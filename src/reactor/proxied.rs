@@ -3,6 +3,7 @@
 //! Both flows advance in every drive, whichever side woke it: a response may begin before the
 //! request has ended, and after `101` both are a tunnel.
 
+use super::buffer::CAPACITY;
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Peer, Tunnel, Upstream};
 use super::net::{Net, Stream};
@@ -31,8 +32,8 @@ enum Failed {
 
 /// What a look at the response head gave.
 enum HeadStep {
-    /// Not there yet.
-    Incomplete,
+    /// Not there yet, and why it was not read on.
+    Incomplete(Rest),
     /// An interim response was passed on; there may be more behind it.
     Interim,
     Final,
@@ -143,9 +144,17 @@ impl<N: Net> Worker<N> {
         while self.exchange_mut(token).is_some_and(|exchange| exchange.response.is_none()) {
             match self.receive_response_head(token, connection, budget)? {
                 HeadStep::Final => break,
-                HeadStep::Interim => {}
-                HeadStep::Incomplete => {
-                    return self.flush_interim(token);
+                HeadStep::Interim => {
+                    if self.interim_held(token) >= CAPACITY {
+                        self.flush_interim(token)?;
+                        if self.interim_held(token) >= CAPACITY {
+                            return Ok(Rest::SinkFull);
+                        }
+                    }
+                }
+                HeadStep::Incomplete(rest) => {
+                    self.flush_interim(token)?;
+                    return Ok(rest);
                 }
             }
         }
@@ -203,14 +212,15 @@ impl<N: Net> Worker<N> {
     }
 
     /// Interim responses leave at once, though the final one is still awaited.
-    fn flush_interim(&mut self, token: Token) -> Result<Rest, Failed> {
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return Ok(Rest::SourceEmpty);
-        };
-        match downstream.socket.flush(None, &mut self.desk) {
-            Ok(_) => Ok(Rest::SourceEmpty),
-            Err(_) => Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone))),
-        }
+    fn flush_interim(&mut self, token: Token) -> Result<(), Failed> {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(()) };
+        let flushed = downstream.socket.flush(None, &mut self.desk);
+        flushed.map(drop).map_err(|_| Failed::Fault(Fault::Downstream(DownstreamFault::Gone)))
+    }
+
+    /// Bytes of interim responses that the client has not taken yet.
+    fn interim_held(&self, token: Token) -> usize {
+        self.downstreams.get(token).map_or(0, |downstream| downstream.socket.outbox.held())
     }
 
     /// Reads and passes on one response head, interim or final.
@@ -225,7 +235,7 @@ impl<N: Net> Worker<N> {
             let examined =
                 self.exchange_mut(token).map_or(0, |exchange| exchange.examined as usize);
             let Some(upstream) = self.upstreams.get(connection) else {
-                return Ok(HeadStep::Incomplete);
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
             let unscanned = upstream.socket.unscanned();
             let known = unscanned.len();
@@ -238,13 +248,16 @@ impl<N: Net> Worker<N> {
             let Some((downstream, upstream)) =
                 both(&mut self.downstreams, &mut self.upstreams, token, connection)
             else {
-                return Ok(HeadStep::Incomplete);
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
-            if !upstream.socket.ready.readable() || budget.is_spent() {
-                return Ok(HeadStep::Incomplete);
+            if !upstream.socket.ready.readable() {
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+            }
+            if budget.is_spent() {
+                return Ok(HeadStep::Incomplete(Rest::Budget));
             }
             let Some(exchange) = downstream.exchange.as_deref_mut() else {
-                return Ok(HeadStep::Incomplete);
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
             exchange.examined = known as u32;
             match upstream.socket.fill(&mut self.desk) {
@@ -254,14 +267,11 @@ impl<N: Net> Worker<N> {
                     exchange.answered = true;
                     upstream.socket.outbox.forget(&mut self.desk.buffers);
                 }
-                Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete),
-                Ok(Fill::Dry) => {
-                    self.wait_for_buffer(token);
-                    return Ok(HeadStep::Incomplete);
-                }
+                Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
+                Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::Dry)),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut upstream.socket.inbound else {
-                        return Ok(HeadStep::Incomplete);
+                        return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
                     };
                     if !self.desk.buffers.make_room(buffer, limit) {
                         let error = HeadError::HeadTooLarge;
