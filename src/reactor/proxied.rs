@@ -319,6 +319,9 @@ impl<N: Net> Worker<N> {
         } else {
             Delivery::of(&head, exchange.client)
         };
+        if head.status == 100 {
+            exchange.expect_continue = false;
+        }
         if !interim {
             exchange.begin_response(&head, &delivery, draining);
             upstream.announced = head.keep_alive_timeout;
@@ -445,7 +448,7 @@ impl Exchange {
         self.committed = true;
         self.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
-        self.persistent = self.keep_alive && !self.until_close && !draining;
+        self.persistent = self.may_persist() && !draining;
         self.upstream_keep_alive = head.keep_alive;
         let mut response = Flow::new(head.framing, delivery.mode);
         if head.event_stream {
