@@ -345,9 +345,8 @@ impl<N: Net> Worker<N> {
     }
 
     fn status(&self) -> Status {
-        let over = self.life != Life::Serving
-            && self.downstreams.is_empty()
-            && !self.mailbox.has_mail();
+        let over =
+            self.life != Life::Serving && self.downstreams.is_empty() && !self.mailbox.has_mail();
         if over { Status::Stopped } else { Status::Running }
     }
 

@@ -6,5 +6,7 @@
 
 #[allow(dead_code, unused_imports)]
 mod harness;
+mod hostile;
 mod lifecycle;
 mod protocol;
+mod smuggling;

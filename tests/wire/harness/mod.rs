@@ -8,12 +8,14 @@
 //! accept, look, answer, look. Where the server is only scenery, [`Upstream::serve`] plays it in
 //! threads of its own. Every wait has an end ([`PATIENCE`]), and a panic tells what was received.
 
+mod documented;
 mod gateway;
 mod message;
 mod peer;
 mod process;
 mod upstream;
 
+pub use documented::{Documented, proven};
 pub use gateway::{Config, Gateway};
 pub use message::Message;
 pub use peer::{End, Peer};
