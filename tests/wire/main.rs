@@ -8,5 +8,6 @@
 mod harness;
 mod hostile;
 mod lifecycle;
+mod pool;
 mod protocol;
 mod smuggling;
