@@ -100,7 +100,8 @@ fn dependencies_point_one_way() {
             rule.unwrap_or_else(|| panic!("{} has no rule in tests/tidy.rs", source.module));
         for (number, line) in source.code() {
             for path in crate_paths(line) {
-                let named = |module: &str| path == module || path.starts_with(&format!("{module}::"));
+                let named =
+                    |module: &str| path == module || path.starts_with(&format!("{module}::"));
                 if !named(&source.module) && !allowed.iter().any(|module| named(module)) {
                     wrong.push(format!("{}:{number}: {path}", source.path.display()));
                 }
