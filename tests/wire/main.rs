@@ -8,6 +8,8 @@ mod bodies;
 mod exchanges;
 mod harness;
 mod hostile;
+mod lifecycle;
+mod pool;
 mod protocol;
 mod rewriting;
 mod smuggling;

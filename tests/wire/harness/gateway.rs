@@ -105,6 +105,10 @@ impl Gateway {
         self.address
     }
 
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.process)
+    }
+
     pub fn connect(&self) -> Peer {
         Peer::connect(self.address)
     }

@@ -12,12 +12,14 @@ mod documented;
 mod gateway;
 mod message;
 mod peer;
+mod process;
 mod upstream;
 
 pub use documented::{Documented, proven};
 pub use gateway::{Config, Gateway};
 pub use message::Message;
 pub use peer::{End, Peer};
+pub use process::{Ended, Mock, Standstill, run, signal, sluicegate};
 pub use upstream::Upstream;
 
 use std::time::Duration;
