@@ -142,7 +142,13 @@ impl<N: Net> Worker<N> {
                 HeadStep::Final => break,
                 HeadStep::Interim => {}
                 HeadStep::Incomplete => {
-                    return self.flush_interim(token);
+                    self.flush_interim(token)?;
+                    // The request may have spent the budget. Its answer has spent its edge, so
+                    // nobody would remind us of it.
+                    let upstream = self.upstreams.get(connection);
+                    let unread = upstream.is_some_and(|upstream| upstream.socket.ready.readable());
+                    let spent = unread && budget.is_spent();
+                    return Ok(if spent { Rest::Budget } else { Rest::SourceEmpty });
                 }
             }
         }
@@ -200,12 +206,10 @@ impl<N: Net> Worker<N> {
     }
 
     /// Interim responses leave at once, though the final one is still awaited.
-    fn flush_interim(&mut self, token: Token) -> Result<Rest, Failed> {
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return Ok(Rest::SourceEmpty);
-        };
+    fn flush_interim(&mut self, token: Token) -> Result<(), Failed> {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(()) };
         match downstream.socket.flush(None, &mut self.desk) {
-            Ok(_) => Ok(Rest::SourceEmpty),
+            Ok(_) => Ok(()),
             Err(_) => Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone))),
         }
     }
