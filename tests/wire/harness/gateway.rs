@@ -26,6 +26,7 @@ pub struct Config {
     pub route: String,
     /// Whole sections: more upstreams and routes.
     pub more: String,
+    /// Where the upstream listens.
     pub endpoint: String,
 }
 

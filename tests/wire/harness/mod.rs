@@ -9,6 +9,7 @@
 //! threads of its own. Every wait has an end ([`PATIENCE`]), and a panic tells what was received.
 
 mod crowd;
+mod documented;
 mod gateway;
 mod message;
 mod peer;
@@ -16,6 +17,7 @@ mod process;
 mod upstream;
 
 pub use crowd::crowd;
+pub use documented::{Documented, proven};
 pub use gateway::{Config, Gateway};
 pub use message::Message;
 pub use peer::{End, Peer};
