@@ -8,6 +8,9 @@
 #[path = "wire/harness/mod.rs"]
 mod harness;
 
+#[path = "capacity/crowd.rs"]
+mod crowd;
+
 use std::io::Read;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -16,7 +19,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use harness::{Config, Gateway, Mock, crowd};
+use crowd::crowd;
+use harness::{Config, Gateway, Mock};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const STREAMS: usize = 10_000;

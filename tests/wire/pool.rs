@@ -292,7 +292,8 @@ const DISTURBANCES: [(&str, Disturbance); 5] = [
     }),
     ("408 and FIN", |mut server| {
         server.send("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
-        server.finish();
+        // The gateway may have closed it already.
+        let _ = server.stream().shutdown(std::net::Shutdown::Write);
         Some(server)
     }),
     ("FIN", |server| {

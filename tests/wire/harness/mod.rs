@@ -8,7 +8,6 @@
 //! accept, look, answer, look. Where the server is only scenery, [`Upstream::serve`] plays it in
 //! threads of its own. Every wait has an end ([`PATIENCE`]), and a panic tells what was received.
 
-mod crowd;
 mod documented;
 mod gateway;
 mod message;
@@ -16,12 +15,11 @@ mod peer;
 mod process;
 mod upstream;
 
-pub use crowd::crowd;
 pub use documented::{Documented, proven};
 pub use gateway::{Config, Gateway};
 pub use message::Message;
 pub use peer::{End, Peer};
-pub use process::{Ended, Mock, Standstill, run, signal, sluicegate};
+pub use process::{Mock, Standstill, run, signal, sluicegate};
 pub use upstream::Upstream;
 
 use std::time::Duration;

@@ -11,6 +11,8 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::harness::PATIENCE;
+
 /// Connections under way at once: fewer than a listener's queue holds.
 const CONNECTING: usize = 256;
 
@@ -79,7 +81,7 @@ pub fn crowd(address: SocketAddr, count: usize, request: &str, all_run: impl FnO
         if !events.is_empty() {
             quiet = Instant::now();
         }
-        assert!(quiet.elapsed() < super::PATIENCE, "{over} of {count} are over, none goes on");
+        assert!(quiet.elapsed() < PATIENCE, "{over} of {count} are over, none goes on");
         for event in &events {
             let client = &mut clients[event.token().0];
             let (had_asked, had_begun) = (client.asked, client.begun);
