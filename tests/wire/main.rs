@@ -7,7 +7,6 @@
 mod bodies;
 mod edges;
 mod exchanges;
-#[allow(dead_code, unused_imports)]
 mod harness;
 mod hostile;
 mod lifecycle;
