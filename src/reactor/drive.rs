@@ -86,7 +86,13 @@ impl<N: Net> Worker<N> {
                     }
                 }
                 let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-                downstream.examined = downstream.socket.unscanned().len() as u32;
+                let unscanned = downstream.socket.unscanned();
+                downstream.examined = unscanned.len() as u32;
+                // An empty line may come behind a body and is not yet a request.
+                let begun = !b"\r\n".starts_with(unscanned);
+                if begun && let State::Idle { .. } = downstream.state {
+                    downstream.state = State::Head { since: self.now };
+                }
             }
             let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
             if downstream.socket.ready.errored() {
@@ -101,12 +107,7 @@ impl<N: Net> Worker<N> {
                 return Step::Yield;
             }
             match downstream.socket.fill(&mut self.desk) {
-                Ok(Fill::Bytes(count)) => {
-                    budget.spend(count);
-                    if let State::Idle { .. } = downstream.state {
-                        downstream.state = State::Head { since: self.now };
-                    }
-                }
+                Ok(Fill::Bytes(count)) => budget.spend(count),
                 Ok(Fill::WouldBlock) => return Step::Wait,
                 Ok(Fill::Dry) => return self.wait_for_buffer(token),
                 Ok(Fill::Full) => {

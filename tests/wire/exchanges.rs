@@ -86,6 +86,25 @@ fn interim_responses_may_be_many() {
     assert_eq!(client.read_response().text(), "ok");
 }
 
+/// A client that does not read them stops its server, as with any other bytes.
+#[test]
+fn interim_responses_wait_for_a_client_that_does_not_read() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let before = gateway.memory_peak();
+    let mut client = gateway.connect();
+    client.send(GET);
+    let mut server = upstream.accept();
+    server.read_request();
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(25_000);
+    server.stream().set_nonblocking(true).expect("a socket");
+    let stopped = (0..64).any(|_| server.try_send(&hints).is_err());
+    assert!(stopped, "64 MiB of interim responses were taken for a client that reads nothing");
+    let grown = gateway.memory_peak().saturating_sub(before);
+    assert!(grown < 4 * 1024 * 1024, "the gateway grew by {grown} bytes");
+    assert!(client.read_until("\r\n\r\n").starts_with(b"HTTP/1.1 103 "));
+}
+
 const UPGRADE: &str =
     "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SWITCHING: &str =
@@ -245,6 +264,41 @@ fn hundreds_of_requests_may_come_in_one_write() {
     client.send(requests);
     for number in 0..500 {
         assert_eq!(client.read_response().text(), format!("/{number}"));
+    }
+}
+
+/// The rest of a head that came with the request before it has no more time than any other head.
+#[test]
+fn a_head_that_begins_behind_another_request_has_its_time_too() {
+    let upstream = Upstream::listen();
+    let timeouts = "head = \"300ms\"".to_owned();
+    let gateway = Config { timeouts, ..Config::to(upstream.address()) }.start();
+    let mut client = gateway.connect();
+    client.send(format!("{GET}GET /unfinished HTTP/1.1\r\nHo"));
+    let mut server = upstream.accept();
+    server.read_request();
+    server.send(OK);
+    assert_eq!(client.read_response().text(), "ok");
+    let answer = client.read_response();
+    assert_eq!((answer.status(), answer.field("connection")), (408, Some("close")));
+    assert_eq!(client.read_end(), End::Fin);
+}
+
+/// Some clients send an empty line behind a body. It begins no request that could be late.
+#[test]
+fn an_empty_line_behind_a_body_is_not_a_late_head() {
+    let upstream = Upstream::listen();
+    let timeouts = "head = \"50ms\"".to_owned();
+    let gateway = Config { timeouts, ..Config::to(upstream.address()) }.start();
+    let mut client = gateway.connect();
+    let mut server = None;
+    for end in ["hi\r\n", "hi"] {
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{end}"));
+        let server = server.get_or_insert_with(|| upstream.accept());
+        assert_eq!(server.read_request().text(), "hi");
+        server.send(OK);
+        assert_eq!(client.read_response().text(), "ok");
+        client.expect_silence();
     }
 }
 
