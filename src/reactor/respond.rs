@@ -195,8 +195,13 @@ impl<S: super::net::Stream> Asking<'_, S> {
                     response.state = FlowState::Done;
                 }
             }
-            Asked::Cut => return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff))),
+            // What came before the break is the client's.
+            Asked::Cut => {
+                self.flush()?;
+                return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
+            }
             Asked::Reset => {
+                self.flush()?;
                 self.socket.stream.reset_on_drop();
                 return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
             }
