@@ -30,6 +30,24 @@ fn a_client_is_told_to_continue_by_the_server() {
     assert_eq!(client.read_response().text(), "ok");
 }
 
+/// A client need not wait for ever (RFC 9110 §10.1.1), and a server need not say it.
+#[test]
+fn a_client_that_is_not_told_to_continue_may_send_its_body_all_the_same() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    let mut server = upstream.accept();
+    server.read_head();
+    client.send("hello");
+    assert_eq!(server.read(5), b"hello");
+    server.send(OK);
+    let answer = client.read_response();
+    assert_eq!((answer.text(), answer.field("connection")), ("ok", None));
+    client.send(GET);
+    assert_eq!(server.read_request().start, "GET / HTTP/1.1");
+}
+
 /// A server that refuses the body answers at once. The client may or may not send it now, so the
 /// connection cannot go on, and the client is told.
 #[test]
