@@ -88,7 +88,8 @@ impl<N: Net> Worker<N> {
                 let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
                 let unscanned = downstream.socket.unscanned();
                 downstream.examined = unscanned.len() as u32;
-                // An empty line may come behind a body and is not yet a request.
+                // They may have come behind the request before, in one read. An empty line there is
+                // not yet a request.
                 let begun = !b"\r\n".starts_with(unscanned);
                 if begun && let State::Idle { .. } = downstream.state {
                     downstream.state = State::Head { since: self.now };

@@ -285,23 +285,6 @@ fn hundreds_of_requests_may_come_in_one_write() {
     }
 }
 
-/// The rest of a head that came with the request before it has no more time than any other head.
-#[test]
-fn a_head_that_begins_behind_another_request_has_its_time_too() {
-    let upstream = Upstream::listen();
-    let timeouts = "head = \"300ms\"".to_owned();
-    let gateway = Config { timeouts, ..Config::to(upstream.address()) }.start();
-    let mut client = gateway.connect();
-    client.send(format!("{GET}GET /unfinished HTTP/1.1\r\nHo"));
-    let mut server = upstream.accept();
-    server.read_request();
-    server.send(OK);
-    assert_eq!(client.read_response().text(), "ok");
-    let answer = client.read_response();
-    assert_eq!((answer.status(), answer.field("connection")), (408, Some("close")));
-    assert_eq!(client.read_end(), End::Fin);
-}
-
 /// Some clients send an empty line behind a body. It begins no request that could be late.
 #[test]
 fn an_empty_line_behind_a_body_is_not_a_late_head() {
