@@ -6,3 +6,4 @@ pub mod config;
 pub mod http;
 pub mod reactor;
 pub mod responder;
+pub mod sim;
