@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 //! Sluicegate: a streaming inference gateway.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;

@@ -1,1 +1,148 @@
+//! Configuration: from a TOML file to one immutable [`snapshot::Snapshot`], or to every reason why not.
+//!
+//! ```text
+//! text ──file──▶ fields with line numbers ──check──▶ Snapshot ──show──▶ text that means the same
+//!                         └────────── problem: all that is wrong, at once ──────────┘
+//! ```
+//!
+//! * A configuration is accepted whole or refused whole. Nothing downstream of [`check`] ever meets
+//!   a limit that is missing, zero by accident or without a unit.
+//! * All mistakes are reported together, each with its line: whoever mends a file by hand should
+//!   not have to start the program once per mistake.
+//! * What [`show`] prints compiles to the same snapshot it was printed from.
+//!
+//! Absent on purpose: environment variables, includes and command-line overrides. One file is the
+//! whole truth, so `check` can show the whole truth.
+
+pub mod bounds;
+mod check;
+pub mod defaults;
+mod file;
+pub mod problem;
+pub mod show;
 pub mod snapshot;
+pub mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::thread::available_parallelism;
+
+pub use problem::Problem;
+use snapshot::Snapshot;
+
+/// A configuration file larger than this is something else: a device, a log, a model.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// An accepted configuration.
+#[derive(Debug)]
+pub struct Loaded {
+    pub snapshot: Snapshot,
+    /// What is legal and yet probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// What a configuration is checked against besides itself.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The CPUs this process may run on, ascending.
+    pub cpus: Vec<usize>,
+    /// How many of them it may keep busy; fewer where a cgroup quota says so.
+    pub parallelism: usize,
+    /// Finds the address of a `name:port`.
+    pub resolve: fn(&str) -> Result<SocketAddr, String>,
+}
+
+impl Environment {
+    /// The machine we run on.
+    pub fn current() -> Environment {
+        let parallelism = available_parallelism().map_or(1, usize::from);
+        let cpus = allowed_cpus().unwrap_or_else(|| (0..parallelism).collect());
+        Environment {
+            cpus,
+            parallelism,
+            resolve,
+        }
+    }
+}
+
+/// Reads and compiles the file at `path` for this machine.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    let text = read(path).map_err(|problem| vec![problem])?;
+    parse(&text, &Environment::current())
+}
+
+/// Compiles a configuration, or tells everything that is wrong with it, in the order of its lines.
+pub fn parse(text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
+    let document = file::Document::parse(text)?;
+    check::compile(&document, environment)
+}
+
+/// The text of the file, or one sentence.
+fn read(path: &Path) -> Result<String, Problem> {
+    use std::io::ErrorKind;
+
+    let failed = |error: std::io::Error| {
+        Problem::of_file(match error.kind() {
+            ErrorKind::NotFound => "there is no such file".to_owned(),
+            ErrorKind::PermissionDenied => {
+                "the file may not be read by this user (permission denied)".to_owned()
+            }
+            ErrorKind::IsADirectory => {
+                "this is a directory; --config takes the path of a TOML file".to_owned()
+            }
+            _ => format!("the file cannot be read: {error}"),
+        })
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    // `take`: a device such as /dev/zero has no end, and a FIFO's length is not known beforehand.
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let limit = units::show_size(FILE_BYTES_MAX);
+        return Err(Problem::of_file(format!(
+            "the file is larger than {limit}; it cannot be a configuration"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + memchr::memchr_iter(b'\n', good).count();
+        Problem {
+            line: Some(line),
+            key: String::new(),
+            reason: "the file is not valid UTF-8, as TOML has to be".to_owned(),
+            hint: None,
+        }
+    })
+}
+
+fn resolve(authority: &str) -> Result<SocketAddr, String> {
+    let mut addresses = authority
+        .to_socket_addrs()
+        .map_err(|error| error.to_string())?;
+    addresses
+        .next()
+        .ok_or_else(|| "the name has no address".to_owned())
+}
+
+/// `None` where the platform cannot tell, or the machine has more CPUs than a `CpuSet` holds.
+#[cfg(target_os = "linux")]
+fn allowed_cpus() -> Option<Vec<usize>> {
+    use rustix::thread::{CpuSet, sched_getaffinity};
+
+    let set = sched_getaffinity(None).ok()?;
+    let cpus: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|&cpu| set.is_set(cpu))
+        .collect();
+    (!cpus.is_empty()).then_some(cpus)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allowed_cpus() -> Option<Vec<usize>> {
+    None
+}

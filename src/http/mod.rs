@@ -1,1 +1,27 @@
+//! HTTP/1.1 as bytes: what arrives is understood here, what leaves is written here.
+//!
+//! | file      | owns                                                                             |
+//! |-----------|----------------------------------------------------------------------------------|
+//! | `head`    | request and response heads: parsing, refusal, framing, what `Connection` decides  |
+//! | `body`    | where a body ends, for each kind of framing                                       |
+//! | `chunk`   | the chunked coding, scanned and never decoded                                     |
+//! | `sse`     | an event stream, watched and never touched                                        |
+//! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
+//! | `reply`   | heads and chunks of answers made in this process                                  |
+//!
+//! Reading order: `chunk`, `body`, `head`, `rewrite`; the other two stand alone.
+//!
+//! * Every scanner takes its input in any pieces and gives the same verdict for each way to cut it.
+//! * No scanner keeps a byte of what it has seen. All output goes into a `Vec` the caller owns.
+//! * What is passed on has one meaning. A message two peers could read in two ways is refused,
+//!   not repaired: `docs/protocol.md` lists every refusal with its reason and its test.
+//!
+//! Absent on purpose: sockets, clocks, configuration, and the role we play. Nothing here knows
+//! whether a request will be proxied or answered, or what becomes of a connection.
+
+pub mod body;
+pub mod chunk;
 pub mod head;
+pub mod reply;
+pub mod rewrite;
+pub mod sse;

@@ -6,6 +6,8 @@
 //!
 //! Absent on purpose: sockets, threads, HTTP framing, and any way to block.
 
+pub mod mock;
+
 use std::fmt;
 
 use bytes::Bytes;

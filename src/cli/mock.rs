@@ -1,0 +1,202 @@
+//! `sluicegate mock`: the mock inference server alone.
+//!
+//! The flags are the query parameters of `docs/mock.md` by the same names, and are checked by the
+//! same code; here they set the defaults.
+
+use clap::Args;
+
+use crate::responder::mock::{Invalid, Settings};
+
+/// How the mock answers. A query parameter of the same name overrides a flag for one request.
+#[derive(Args, Clone, Debug, Default)]
+pub struct MockFlags {
+    /// Tokens per second and stream; 0: as fast as it goes [default: 2 for /stream, 20 for /v1]
+    #[arg(long, value_name = "RATE", value_parser = |value: &str| checked("rate", value))]
+    rate: Option<String>,
+    /// Tokens of an answer [default: 4 for /stream, 16 for /v1]
+    #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("tokens", value))]
+    tokens: Option<String>,
+    /// Bytes of each token's text [default: a word each]
+    #[arg(long, value_name = "BYTES", value_parser = |value: &str| checked("token_bytes", value))]
+    token_bytes: Option<String>,
+    /// Delay before the first token, such as 250ms [default: none]
+    #[arg(long, value_name = "DURATION", value_parser = |value: &str| checked("first_token", value))]
+    first_token: Option<String>,
+    /// Begin each token with the clock's nanoseconds, 20 digits and a space
+    #[arg(long)]
+    stamp: bool,
+    /// Answer with this error status
+    #[arg(long, value_name = "STATUS", value_parser = |value: &str| checked("status", value))]
+    status: Option<String>,
+    /// Seconds of a Retry-After beside --status
+    #[arg(long, value_name = "SECONDS", value_parser = |value: &str| checked("retry_after", value))]
+    retry_after: Option<String>,
+    /// Bytes of the error body beside --status
+    #[arg(long, value_name = "BYTES", value_parser = |value: &str| checked("huge_error", value))]
+    huge_error: Option<String>,
+    /// Reset the connection before any byte of the response
+    #[arg(long)]
+    reset: bool,
+    /// Never answer
+    #[arg(long)]
+    silent: bool,
+    /// Close the connection after this many tokens, without the end of the message
+    #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("cut", value))]
+    cut: Option<String>,
+    /// Reset the connection after this many tokens
+    #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("reset_after", value))]
+    reset_after: Option<String>,
+    /// Send nothing more after this many tokens
+    #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("stall", value))]
+    stall: Option<String>,
+    /// Break the JSON of the event after this many tokens
+    #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("malformed", value))]
+    malformed: Option<String>,
+    /// Send only SSE comments after this many tokens
+    #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("comments", value))]
+    comments: Option<String>,
+    /// End the stream with an error event after this many tokens
+    #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("error_event", value))]
+    error_event: Option<String>,
+    /// Leave out the final `data: [DONE]`
+    #[arg(long)]
+    no_done: bool,
+    /// Leave out the event with the finish_reason
+    #[arg(long)]
+    no_finish: bool,
+}
+
+impl MockFlags {
+    /// The settings these flags ask for. [`Settings::epoch`] is left to the caller, who has a clock.
+    pub fn settings(&self) -> Result<Settings, Invalid> {
+        let mut settings = Settings::default();
+        for (name, value) in self.given() {
+            settings.set(name, value)?;
+        }
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn given(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let values = [
+            ("rate", &self.rate),
+            ("tokens", &self.tokens),
+            ("token_bytes", &self.token_bytes),
+            ("first_token", &self.first_token),
+            ("status", &self.status),
+            ("retry_after", &self.retry_after),
+            ("huge_error", &self.huge_error),
+            ("cut", &self.cut),
+            ("reset_after", &self.reset_after),
+            ("stall", &self.stall),
+            ("malformed", &self.malformed),
+            ("comments", &self.comments),
+            ("error_event", &self.error_event),
+        ];
+        let switches = [
+            ("stamp", self.stamp),
+            ("reset", self.reset),
+            ("silent", self.silent),
+            ("no_done", self.no_done),
+            ("no_finish", self.no_finish),
+        ];
+        let values = values
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        let switches = switches
+            .into_iter()
+            .filter(|(_, on)| *on)
+            .map(|(name, _)| (name, "1"));
+        values.chain(switches)
+    }
+}
+
+/// Accepts a flag's value if the parameter of that name would; clap tells which flag it was.
+fn checked(name: &str, value: &str) -> Result<String, String> {
+    match Settings::default().set(name, value) {
+        Ok(()) => Ok(value.to_owned()),
+        Err(invalid) => Err(invalid
+            .expected()
+            .map_or(invalid.to_string(), |it| format!("must be {it}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser, Debug)]
+    struct Command {
+        #[command(flatten)]
+        flags: MockFlags,
+    }
+
+    fn flags(arguments: &[&str]) -> Result<Command, clap::Error> {
+        Command::try_parse_from([&["mock"], arguments].concat())
+    }
+
+    #[test]
+    fn flags_are_the_parameters_of_a_query() {
+        let every = [
+            ("--rate", "1.5"),
+            ("--tokens", "9"),
+            ("--token-bytes", "30"),
+            ("--first-token", "250ms"),
+            ("--status", "429"),
+            ("--retry-after", "3"),
+            ("--huge-error", "4"),
+            ("--cut", "1"),
+            ("--reset-after", "2"),
+            ("--stall", "3"),
+            ("--malformed", "4"),
+            ("--comments", "5"),
+            ("--error-event", "6"),
+        ];
+        let switches = ["--stamp", "--reset", "--silent", "--no-done", "--no-finish"];
+        let arguments: Vec<&str> = every
+            .iter()
+            .flat_map(|(name, value)| [*name, *value])
+            .chain(switches)
+            .collect();
+        let given = flags(&arguments)
+            .expect("flags")
+            .flags
+            .settings()
+            .expect("settings");
+
+        let values = every
+            .iter()
+            .map(|(name, value)| format!("{}={value}", &name[2..]));
+        let query: Vec<String> = values
+            .chain(switches.map(|name| name[2..].to_owned()))
+            .collect();
+        assert_eq!(Ok(given), Settings::default().overridden(&query.join("&")));
+    }
+
+    #[test]
+    fn no_flags_are_the_defaults() {
+        assert_eq!(
+            flags(&[]).expect("flags").flags.settings(),
+            Ok(Settings::default())
+        );
+    }
+
+    #[test]
+    fn a_bad_value_names_its_flag() {
+        let error = flags(&["--first-token", "soon"])
+            .expect_err("no duration")
+            .to_string();
+        assert!(
+            error.contains("--first-token") && error.contains("must be a duration"),
+            "{error}"
+        );
+        let contradiction = flags(&["--stamp", "--token-bytes", "3"])
+            .expect("flags")
+            .flags;
+        assert_eq!(
+            contradiction.settings().expect_err("no room").name(),
+            "token_bytes"
+        );
+    }
+}

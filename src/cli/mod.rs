@@ -1,0 +1,3 @@
+//! Commands: what the arguments of each mean.
+
+pub mod mock;

@@ -1,0 +1,46 @@
+//! What a configuration can cost at most: memory and file descriptors.
+
+use super::snapshot::{Snapshot, Workers};
+
+/// The size of one pooled buffer.
+pub const BUFFER_BYTES: u64 = 16 << 10;
+
+/// Memory of one client connection and the upstream connection it may lead to, without buffers:
+/// two slots, their timers and their places in the queues. Rounded up generously.
+pub const CONNECTION_BYTES: u64 = 2 << 10;
+
+/// Descriptors of the process itself: standard streams, pollers, wakers, listeners, signals, logs.
+const DESCRIPTORS_APART: u64 = 64;
+
+/// How many workers there will be.
+pub fn worker_count(snapshot: &Snapshot) -> u64 {
+    match &snapshot.server.workers {
+        Workers::Pinned(cpus) => cpus.len() as u64,
+        Workers::Unpinned(count) => *count as u64,
+    }
+}
+
+/// The most memory one worker may take for connections and their bytes. The kernel's own socket
+/// buffers come on top.
+pub fn worker_memory(snapshot: &Snapshot) -> u64 {
+    let limits = &snapshot.limits;
+    (limits.connections as u64)
+        .saturating_mul(CONNECTION_BYTES)
+        .saturating_add(limits.buffer_bytes as u64)
+}
+
+/// File descriptors needed with every worker full: each client leads to one upstream connection,
+/// and the pools hold what they may hold.
+pub fn descriptors_needed(snapshot: &Snapshot) -> u64 {
+    let idle = snapshot.upstreams.iter().map(|upstream| {
+        let endpoints = upstream.endpoints.len() as u64;
+        endpoints.saturating_mul(upstream.pool.idle_per_endpoint as u64)
+    });
+    let idle = idle.fold(0, u64::saturating_add);
+    let worker = (snapshot.limits.connections as u64)
+        .saturating_mul(2)
+        .saturating_add(idle);
+    worker
+        .saturating_mul(worker_count(snapshot))
+        .saturating_add(DESCRIPTORS_APART)
+}

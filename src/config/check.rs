@@ -1,0 +1,302 @@
+//! Every limit, unit, default and cross-check: from fields to a [`Snapshot`].
+//!
+//! A mistake is noted and its default put in its place, so that one run finds all mistakes; the
+//! snapshot made that way is given out only if none was noted. Defaults stand in `defaults`, limits
+//! stand here beside the key they belong to.
+
+mod address;
+mod path;
+mod route;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::file::{Document, Field, Section};
+use super::problem::{Mistake, Problem, Report};
+use super::snapshot::{
+    AcceptMode, ExchangeTimeouts, Forwarded, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
+};
+use super::{Environment, Loaded, bounds, defaults};
+use crate::http::head::FIELDS_MAX;
+
+const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+const REQUESTS: RangeInclusive<u64> = 1..=u32::MAX as u64;
+const WORKERS: RangeInclusive<u64> = 1..=1_024;
+const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
+
+/// Compiles the document, or tells everything that is wrong with it.
+pub(super) fn compile(
+    document: &Document<'_>,
+    environment: &Environment,
+) -> Result<Loaded, Vec<Problem>> {
+    let mut report = Report::default();
+    let mut root = document.root();
+    let server = server(root.table("server", &mut report), environment, &mut report);
+    let limits = limits(root.table("limits", &mut report), &mut report);
+    let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
+    let upstreams = root.tables("upstream", &mut report);
+    let drafts = upstream::all(upstreams, &server, &timeouts, environment, &mut report);
+    let routes = root.tables("route", &mut report);
+    if routes.is_empty() {
+        let place = root.place_of("route");
+        report.error(
+            &place,
+            "at least one [[route]] is required; without it nothing is forwarded",
+        );
+    }
+    let routes = route::all(routes, &drafts, &mut report);
+    upstream::warn_of_unused(&drafts, &routes, &mut report);
+    root.finish(&mut report);
+    let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
+    report.conclude(Snapshot {
+        server,
+        limits,
+        timeouts,
+        upstreams,
+        routes,
+    })
+}
+
+fn server(mut section: Section<'_>, environment: &Environment, report: &mut Report) -> Server {
+    let listen = section.require("listen", report);
+    let listen = listen
+        .and_then(|field| listeners(&field, report))
+        .unwrap_or_default();
+    let workers = workers(&mut section, environment, report);
+    let half_close = [("cancel", HalfClose::Cancel), ("allow", HalfClose::Allow)];
+    let accept = [
+        ("reuseport", AcceptMode::Reuseport),
+        ("balanced", AcceptMode::Balanced),
+    ];
+    let forwarded = [
+        ("append", Forwarded::Append),
+        ("replace", Forwarded::Replace),
+        ("off", Forwarded::Off),
+    ];
+    let server = Server {
+        listen,
+        workers,
+        half_close: section.choice("half_close", &half_close, defaults::HALF_CLOSE, report),
+        accept: section.choice("accept", &accept, defaults::ACCEPT, report),
+        spin: section
+            .take("spin")
+            .and_then(|field| field.duration(SPIN, report))
+            .unwrap_or(defaults::SPIN),
+        forwarded: section.choice("forwarded", &forwarded, defaults::FORWARDED, report),
+    };
+    section.finish(report);
+    server
+}
+
+fn listeners(field: &Field<'_>, report: &mut Report) -> Option<Vec<SocketAddr>> {
+    let fields = field.list(report)?;
+    if fields.is_empty() {
+        report.error(field.place(), "must name at least one address");
+    }
+    unique(&fields, report, |field, report| {
+        field.parsed(report, address::listen)
+    })
+}
+
+fn workers(section: &mut Section<'_>, environment: &Environment, report: &mut Report) -> Workers {
+    let cpus = section.take("cpus");
+    let workers = section.take("workers");
+    if let (Some(_), Some(workers)) = (&cpus, &workers) {
+        report.error(
+            workers.place(),
+            "cpus and workers exclude each other: cpus pins one worker per entry, workers pins none",
+        );
+    }
+    if let Some(cpus) = cpus {
+        return Workers::Pinned(pinned(&cpus, environment, report).unwrap_or_default());
+    }
+    if let Some(workers) = workers {
+        return Workers::Unpinned(workers.count(WORKERS, report).unwrap_or(1));
+    }
+    default_workers(environment)
+}
+
+fn pinned(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<Vec<usize>> {
+    let fields = field.list(report)?;
+    if fields.is_empty() {
+        report.error(
+            field.place(),
+            "must name at least one CPU; leave it out for the default",
+        );
+    }
+    unique(&fields, report, |field, report| {
+        let cpu: usize = field.count(0..=u64::from(u32::MAX), report)?;
+        if !environment.cpus.contains(&cpu) {
+            let allowed = show_cpus(&environment.cpus);
+            report.error(
+                field.place(),
+                format!("CPU {cpu} does not exist or is not allowed to this process, which may run on {allowed}"),
+            );
+        }
+        Some(cpu)
+    })
+}
+
+/// One pinned worker per core, unless a quota grants fewer cores than it shows: every process under
+/// such a quota sees the same low-numbered cores, and all would pin themselves to those.
+fn default_workers(environment: &Environment) -> Workers {
+    if environment.parallelism < environment.cpus.len() {
+        Workers::Unpinned(environment.parallelism.max(1))
+    } else {
+        Workers::Pinned(environment.cpus.clone())
+    }
+}
+
+/// `0-3, 6`
+fn show_cpus(cpus: &[usize]) -> String {
+    let runs = cpus.chunk_by(|left, right| left + 1 == *right);
+    let shown = runs.map(|run| match run {
+        [one] => one.to_string(),
+        _ => format!("{}-{}", run[0], run[run.len() - 1]),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Reads a list whose elements must differ.
+fn unique<'d, T: PartialEq>(
+    fields: &[Field<'d>],
+    report: &mut Report,
+    mut read: impl FnMut(&Field<'d>, &mut Report) -> Option<T>,
+) -> Option<Vec<T>> {
+    let mut values = Vec::with_capacity(fields.len());
+    for field in fields {
+        let Some(value) = read(field, report) else {
+            continue;
+        };
+        if values.contains(&value) {
+            report.error(field.place(), "is in the list already");
+        }
+        values.push(value);
+    }
+    Some(values)
+}
+
+fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
+    let default = defaults::LIMITS;
+    let limits = Limits {
+        connections: section.count("connections", CONNECTIONS, default.connections, report),
+        head_bytes: bytes(
+            &mut section,
+            "head_bytes",
+            1 << 10..=1 << 20,
+            default.head_bytes,
+            report,
+        ),
+        headers: section.count("headers", 1..=FIELDS_MAX as u64, default.headers, report),
+        body_bytes: body_bytes(&mut section, report),
+        replay_bytes: section
+            .take("replay_bytes")
+            .and_then(|field| field.size(0..=1 << 30, Some("off"), report))
+            .map_or(default.replay_bytes, |size| usize_of(size.unwrap_or(0))),
+        requests_per_connection: section.count(
+            "requests_per_connection",
+            REQUESTS,
+            default.requests_per_connection,
+            report,
+        ),
+        buffer_bytes: bytes(
+            &mut section,
+            "buffer_bytes",
+            64 * bounds::BUFFER_BYTES..=1 << 40,
+            default.buffer_bytes,
+            report,
+        ),
+    };
+    if limits.replay_bytes > limits.buffer_bytes {
+        let place = section.place_of("replay_bytes");
+        report.error(
+            &place,
+            "is more than buffer_bytes: no request of that size could be kept",
+        );
+    }
+    section.finish(report);
+    limits
+}
+
+fn body_bytes(section: &mut Section<'_>, report: &mut Report) -> Option<u64> {
+    let size = section
+        .take("body_bytes")
+        .and_then(|field| field.size(1..=1 << 50, Some("unlimited"), report));
+    size.unwrap_or(defaults::LIMITS.body_bytes)
+}
+
+fn bytes(
+    section: &mut Section<'_>,
+    key: &'static str,
+    range: RangeInclusive<u64>,
+    default: usize,
+    report: &mut Report,
+) -> usize {
+    let size = section
+        .take(key)
+        .and_then(|field| field.size(range, None, report))
+        .flatten();
+    size.map_or(default, usize_of)
+}
+
+/// Saturates where addresses are shorter than 64 bits: such a limit is never reached there.
+fn usize_of(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn timeouts(mut section: Section<'_>, report: &mut Report) -> Timeouts {
+    let default = defaults::TIMEOUTS;
+    let timeouts = Timeouts {
+        head: section.timeout("head", default.head, report),
+        client_idle: section.timeout("client_idle", default.client_idle, report),
+        drain: section.timeout("drain", default.drain, report),
+        exchange: exchange_timeouts(&mut section, &default.exchange, report),
+    };
+    section.finish(report);
+    timeouts
+}
+
+/// The `timeouts = { … }` of an upstream or a route, on top of what holds without it.
+fn overridden(
+    mut section: Section<'_>,
+    below: &ExchangeTimeouts,
+    report: &mut Report,
+) -> ExchangeTimeouts {
+    let timeouts = exchange_timeouts(&mut section, below, report);
+    for key in ["head", "client_idle", "drain"] {
+        section.refuse(
+            key,
+            "cannot be overridden: it runs while no route is known; set it in [timeouts]",
+            report,
+        );
+    }
+    section.finish(report);
+    timeouts
+}
+
+fn exchange_timeouts(
+    section: &mut Section<'_>,
+    below: &ExchangeTimeouts,
+    report: &mut Report,
+) -> ExchangeTimeouts {
+    ExchangeTimeouts {
+        body: section.timeout("body", below.body, report),
+        client_write: section.timeout("client_write", below.client_write, report),
+        connect: section.timeout("connect", below.connect, report),
+        ttft: section.timeout("ttft", below.ttft, report),
+        inter_event: section.timeout("inter_event", below.inter_event, report),
+        total: section.timeout("total", below.total, report),
+        tunnel_idle: section.timeout("tunnel_idle", below.tunnel_idle, report),
+    }
+}
+
+/// A mistake in a name, with the name that was probably meant.
+fn unknown_name(kind: &str, written: &str, meant: Option<&str>) -> Mistake {
+    let mistake = Mistake::new(format!("there is no {kind} named {written:?}"));
+    match meant {
+        Some(meant) => mistake.meant(meant),
+        None => mistake,
+    }
+}

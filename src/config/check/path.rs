@@ -1,0 +1,150 @@
+//! Paths: what a route matches, and what it is rewritten to.
+//!
+//! A request's path is compared as it was received, so a pattern that no request can carry is a
+//! mistake, not a route that never matches: spaces, a query, a fragment, dot segments.
+
+use super::super::problem::Mistake;
+use super::super::snapshot::{PathPattern, Rewrite};
+
+/// A route's path: exact, or a prefix with a trailing `*`.
+pub(super) fn pattern(text: &str) -> Result<PathPattern, Mistake> {
+    let (path, star) = starred(text)?;
+    let path = path.to_owned();
+    Ok(if star {
+        PathPattern::Prefix(path)
+    } else {
+        PathPattern::Exact(path)
+    })
+}
+
+/// What the upstream sees instead of a path that matched `pattern`.
+pub(super) fn rewrite(text: &str, pattern: &PathPattern) -> Result<Rewrite, Mistake> {
+    match (starred(text)?, pattern) {
+        ((path, false), _) => Ok(Rewrite::Path(path.to_owned())),
+        ((path, true), PathPattern::Prefix(_)) => Ok(Rewrite::Prefix(path.to_owned())),
+        ((path, true), PathPattern::Exact(_)) => Err(Mistake::new(
+            "a trailing * keeps what follows the route's prefix, and this route's path has no trailing *",
+        )
+        .meant(path)),
+    }
+}
+
+/// The path without its trailing `*`, and whether it had one.
+fn starred(text: &str) -> Result<(&str, bool), Mistake> {
+    let (path, star) = match text.strip_suffix('*') {
+        Some(path) => (path, true),
+        None => (text, false),
+    };
+    if path.contains('*') {
+        return Err(Mistake::new("a * may only stand at the end, and only once"));
+    }
+    absolute(path)?;
+    Ok((path, star))
+}
+
+fn absolute(path: &str) -> Result<(), Mistake> {
+    if path.contains("://") {
+        return Err(Mistake::new("must be a path, not a URL"));
+    }
+    if !path.starts_with('/') {
+        return Err(Mistake::new("must begin with /").meant(format!("/{path}")));
+    }
+    if path.contains('?') {
+        return Err(Mistake::new(
+            "cannot have a query: the request's own query is always kept",
+        ));
+    }
+    if path.contains('#') {
+        return Err(Mistake::new("cannot have a fragment: it is never sent"));
+    }
+    if let Some(odd) = path.chars().find(|c| !c.is_ascii_graphic()) {
+        return Err(Mistake::new(format!(
+            "has the character {odd:?}, which must be percent-encoded"
+        )));
+    }
+    for (index, _) in path.match_indices('%') {
+        let code = path.as_bytes().get(index + 1..index + 3);
+        if !code.is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)) {
+            return Err(Mistake::new(
+                "has a % that is not followed by two hex digits",
+            ));
+        }
+    }
+    if path.split('/').any(is_dot_segment) {
+        return Err(Mistake::new(
+            "has a dot segment; requests with those are refused",
+        ));
+    }
+    Ok(())
+}
+
+/// `.` or `..`, however it is encoded: RFC 3986 section 6.2.2 makes `%2e` equal to a dot.
+fn is_dot_segment(segment: &str) -> bool {
+    // Longer than two encoded dots it cannot be one, whatever it says.
+    segment.len() <= 6
+        && matches!(
+            segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
+            "." | ".."
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_exact_or_a_prefix() {
+        for (text, expected) in [
+            ("/", PathPattern::Exact("/".into())),
+            ("/v1/models", PathPattern::Exact("/v1/models".into())),
+            ("/a%20b/...", PathPattern::Exact("/a%20b/...".into())),
+            ("/*", PathPattern::Prefix("/".into())),
+            ("/v1/*", PathPattern::Prefix("/v1/".into())),
+            ("/v1*", PathPattern::Prefix("/v1".into())),
+        ] {
+            assert_eq!(pattern(text), Ok(expected));
+        }
+        for bad in [
+            "",
+            "*",
+            "v1",
+            "/a*b",
+            "/**",
+            "/*/x",
+            "/a?b",
+            "/a#b",
+            "/a b",
+            "/ä",
+            "/a\n",
+            "/%",
+            "/%2",
+            "/%zz",
+            "/..",
+            "/a/../b",
+            "/a/.",
+            "/./a",
+            "/%2e",
+            "/%2E%2e/a",
+            "/.%2e",
+            "http://a/b",
+        ] {
+            assert!(pattern(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(pattern("v1").unwrap_err().hint.as_deref(), Some("/v1"));
+    }
+
+    #[test]
+    fn a_rewrite_keeps_the_remainder_only_of_a_prefix() {
+        let exact = PathPattern::Exact("/a".into());
+        let prefix = PathPattern::Prefix("/a/".into());
+        assert_eq!(rewrite("/b", &exact), Ok(Rewrite::Path("/b".into())));
+        assert_eq!(rewrite("/b", &prefix), Ok(Rewrite::Path("/b".into())));
+        assert_eq!(rewrite("/b/*", &prefix), Ok(Rewrite::Prefix("/b/".into())));
+        assert_eq!(
+            rewrite("/b/*", &exact).unwrap_err().hint.as_deref(),
+            Some("/b/")
+        );
+        assert!(rewrite("b", &exact).is_err());
+        assert!(rewrite("/b?c", &exact).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! `[[route]]`: which request goes where.
+
+use std::cmp::Reverse;
+
+use super::super::file::{Field, Section};
+use super::super::problem::{Mistake, Place, Report, nearest};
+use super::super::snapshot::{PathPattern, Route, Target};
+use super::upstream::Draft;
+use super::{overridden, path, unique, unknown_name};
+
+/// A route, and where it stands.
+struct Placed {
+    route: Route,
+    place: Place,
+}
+
+/// All routes in matching order.
+pub(super) fn all(
+    sections: Vec<Section<'_>>,
+    upstreams: &[Draft],
+    report: &mut Report,
+) -> Vec<Route> {
+    let mut placed: Vec<Placed> = Vec::with_capacity(sections.len());
+    for section in sections {
+        let place = section.place().clone();
+        let Some(route) = one(section, upstreams, report) else {
+            continue;
+        };
+        if let Some(twin) = placed
+            .iter()
+            .find(|earlier| overlap(&earlier.route, &route))
+        {
+            let line = twin
+                .place
+                .line
+                .map_or(String::new(), |line| format!(" (line {line})"));
+            report.error(
+                &place,
+                format!("another route has this path and method already{line}; this one would never match"),
+            );
+        }
+        placed.push(Placed { route, place });
+    }
+    let mut routes: Vec<Route> = placed.into_iter().map(|placed| placed.route).collect();
+    // Stable: routes of one path keep the order of the file.
+    routes.sort_by_key(|route| match &route.path {
+        PathPattern::Exact(_) => (0, Reverse(0)),
+        PathPattern::Prefix(prefix) => (1, Reverse(prefix.len())),
+    });
+    routes
+}
+
+/// Whether some request would match both, neither being the more specific.
+fn overlap(left: &Route, right: &Route) -> bool {
+    let every = left.methods.is_empty() || right.methods.is_empty();
+    let shared = || {
+        left.methods
+            .iter()
+            .any(|method| right.methods.contains(method))
+    };
+    left.path == right.path && (every || shared())
+}
+
+/// `None` if the path or the upstream is not known: nothing can be compared with it then.
+fn one(mut section: Section<'_>, upstreams: &[Draft], report: &mut Report) -> Option<Route> {
+    let pattern = section.require("path", report);
+    let pattern = pattern.and_then(|field| field.parsed(report, path::pattern));
+    let methods = section
+        .take("methods")
+        .and_then(|field| methods(&field, report));
+    let target = section.require("upstream", report);
+    let target = target.and_then(|field| upstream(&field, upstreams, report));
+    let rewrite = section.take("rewrite").and_then(|field| {
+        // With a broken path there is nothing to compare with: be content with either form.
+        let assumed = PathPattern::Prefix(String::new());
+        let pattern = pattern.as_ref().unwrap_or(&assumed);
+        field.parsed(report, |text| path::rewrite(text, pattern))
+    });
+    let overrides = section.table("timeouts", report);
+    let below = target.map_or(super::defaults::TIMEOUTS.exchange, |index| {
+        upstreams[index].timeouts.clone()
+    });
+    let timeouts = overridden(overrides, &below, report);
+    section.finish(report);
+    Some(Route {
+        path: pattern?,
+        methods: methods.unwrap_or_default(),
+        target: Target::Upstream(target?),
+        rewrite,
+        timeouts,
+    })
+}
+
+fn upstream(field: &Field<'_>, upstreams: &[Draft], report: &mut Report) -> Option<usize> {
+    let names = || upstreams.iter().map(|draft| draft.upstream.name.as_str());
+    field.parsed(report, |written| {
+        names()
+            .position(|name| name == written)
+            .ok_or_else(|| unknown_name("upstream", written, nearest(written, names())))
+    })
+}
+
+fn methods(field: &Field<'_>, report: &mut Report) -> Option<Vec<String>> {
+    let fields = field.list(report)?;
+    if fields.is_empty() {
+        report.error(
+            field.place(),
+            "must name at least one method; leave it out to accept every method",
+        );
+    }
+    unique(&fields, report, |field, report| {
+        field.parsed(report, method)
+    })
+}
+
+/// A method as it stands in a request: a token (RFC 9110 section 5.6.2), and methods are
+/// case-sensitive (section 9.1), so `post` would never match.
+fn method(text: &str) -> Result<String, Mistake> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text.is_empty() || !text.bytes().all(token) {
+        return Err(Mistake::new(format!("{text:?} is no method")));
+    }
+    let upper = text.to_ascii_uppercase();
+    if upper == "CONNECT" {
+        return Err(Mistake::new(
+            "CONNECT is never forwarded: this is a gateway, not a forward proxy",
+        ));
+    }
+    if upper != text {
+        return Err(
+            Mistake::new("methods are case-sensitive and written in capitals").meant(upper),
+        );
+    }
+    Ok(upper)
+}

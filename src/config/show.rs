@@ -1,0 +1,263 @@
+//! The effective configuration as TOML, with every default and limit filled in.
+//!
+//! What is printed compiles to the same snapshot. Timeouts that a route overrides are printed at the
+//! route, wherever they were written: a snapshot knows only what is in force.
+//!
+//! Absent on purpose: everything that is not in the snapshot, the operator's comments among it.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use super::bounds;
+use super::snapshot::{
+    AcceptMode, Endpoint, ExchangeTimeouts, Forwarded, HalfClose, HostField, PathPattern, Rewrite,
+    Route, Snapshot, Target, Upstream, Workers,
+};
+use super::units::{show_duration, show_size};
+
+/// The configuration, and behind it, as comments, what it can cost.
+pub fn effective(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail, so the result says nothing.
+    let _ = write(snapshot, &mut out);
+    out
+}
+
+fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    server(snapshot, out)?;
+    limits(snapshot, out)?;
+    timeouts(snapshot, out)?;
+    for one in &snapshot.upstreams {
+        upstream(one, out)?;
+    }
+    for one in &snapshot.routes {
+        route(one, snapshot, out)?;
+    }
+    costs(snapshot, out)
+}
+
+fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let server = &snapshot.server;
+    let listen = server
+        .listen
+        .iter()
+        .map(|address| quoted(&address.to_string()));
+    writeln!(out, "[server]")?;
+    entry(out, "listen", list(listen))?;
+    match &server.workers {
+        Workers::Pinned(cpus) => entry(out, "cpus", list(cpus.iter()))?,
+        Workers::Unpinned(count) => entry(out, "workers", count)?,
+    }
+    let half_close = match server.half_close {
+        HalfClose::Cancel => "cancel",
+        HalfClose::Allow => "allow",
+    };
+    let accept = match server.accept {
+        AcceptMode::Reuseport => "reuseport",
+        AcceptMode::Balanced => "balanced",
+    };
+    let forwarded = match server.forwarded {
+        Forwarded::Append => "append",
+        Forwarded::Replace => "replace",
+        Forwarded::Off => "off",
+    };
+    entry(out, "half_close", quoted(half_close))?;
+    entry(out, "accept", quoted(accept))?;
+    entry(out, "spin", quoted(&show_duration(server.spin)))?;
+    entry(out, "forwarded", quoted(forwarded))
+}
+
+fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let limits = &snapshot.limits;
+    let body = limits.body_bytes.map_or("unlimited".to_owned(), show_size);
+    let replay = match limits.replay_bytes {
+        0 => "off".to_owned(),
+        bytes => show_size(bytes as u64),
+    };
+    writeln!(out, "\n[limits]")?;
+    entry(out, "connections", limits.connections)?;
+    entry(
+        out,
+        "head_bytes",
+        quoted(&show_size(limits.head_bytes as u64)),
+    )?;
+    entry(out, "headers", limits.headers)?;
+    entry(out, "body_bytes", quoted(&body))?;
+    entry(out, "replay_bytes", quoted(&replay))?;
+    entry(
+        out,
+        "requests_per_connection",
+        limits.requests_per_connection,
+    )?;
+    entry(
+        out,
+        "buffer_bytes",
+        quoted(&show_size(limits.buffer_bytes as u64)),
+    )
+}
+
+fn timeouts(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let timeouts = &snapshot.timeouts;
+    writeln!(out, "\n[timeouts]")?;
+    entry(out, "head", timeout(timeouts.head))?;
+    entry(out, "client_idle", timeout(timeouts.client_idle))?;
+    entry(out, "drain", timeout(timeouts.drain))?;
+    for (key, value) in exchange(&timeouts.exchange) {
+        entry(out, key, timeout(value))?;
+    }
+    Ok(())
+}
+
+fn upstream(upstream: &Upstream, out: &mut String) -> fmt::Result {
+    let host = match &upstream.host {
+        HostField::Preserve => "preserve",
+        HostField::Endpoint => "endpoint",
+        HostField::Fixed(name) => name,
+    };
+    let pool = &upstream.pool;
+    writeln!(out, "\n[[upstream]]")?;
+    entry(out, "name", quoted(&upstream.name))?;
+    writeln!(out, "endpoints = [")?;
+    for endpoint in &upstream.endpoints {
+        self::endpoint(endpoint, out)?;
+    }
+    writeln!(out, "]")?;
+    entry(out, "host", quoted(host))?;
+    entry(out, "pool.idle_per_endpoint", pool.idle_per_endpoint)?;
+    entry(out, "pool.connections", pool.connections)?;
+    entry(
+        out,
+        "pool.idle_timeout",
+        quoted(&show_duration(pool.idle_timeout)),
+    )?;
+    entry(out, "pool.max_age", timeout(pool.max_age))?;
+    entry(out, "pool.max_requests", pool.max_requests)?;
+    entry(out, "pool.replay_stale_post", pool.replay_stale_post)
+}
+
+fn endpoint(endpoint: &Endpoint, out: &mut String) -> fmt::Result {
+    let Endpoint {
+        address,
+        authority,
+        weight,
+    } = endpoint;
+    write!(
+        out,
+        "    {{ address = {}, weight = {weight} }},",
+        quoted(authority)
+    )?;
+    if authority.parse() != Ok(*address) {
+        write!(out, " # {address}")?;
+    }
+    writeln!(out)
+}
+
+fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let path = match &route.path {
+        PathPattern::Exact(path) => quoted(path),
+        PathPattern::Prefix(prefix) => quoted(&format!("{prefix}*")),
+    };
+    writeln!(out, "\n[[route]]")?;
+    entry(out, "path", path)?;
+    if route.methods.is_empty() {
+        writeln!(out, "# methods: every one")?;
+    } else {
+        entry(
+            out,
+            "methods",
+            list(route.methods.iter().map(|method| quoted(method))),
+        )?;
+    }
+    match &route.target {
+        Target::Upstream(index) => match snapshot.upstreams.get(*index) {
+            Some(upstream) => entry(out, "upstream", quoted(&upstream.name))?,
+            None => writeln!(out, "# upstream: number {index}, which does not exist")?,
+        },
+        Target::Service(service) => writeln!(out, "# answered inside this process: {service:?}")?,
+    }
+    match &route.rewrite {
+        None => {}
+        Some(Rewrite::Path(path)) => entry(out, "rewrite", quoted(path))?,
+        Some(Rewrite::Prefix(prefix)) => entry(out, "rewrite", quoted(&format!("{prefix}*")))?,
+    }
+    let everywhere = exchange(&snapshot.timeouts.exchange);
+    for ((key, here), (_, everywhere)) in exchange(&route.timeouts).into_iter().zip(everywhere) {
+        if here != everywhere {
+            entry(out, &format!("timeouts.{key}"), timeout(here))?;
+        }
+    }
+    Ok(())
+}
+
+fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let workers = bounds::worker_count(snapshot);
+    let each = bounds::worker_memory(snapshot);
+    let connections = snapshot.limits.connections;
+    let small = show_size(bounds::CONNECTION_BYTES);
+    let buffers = show_size(snapshot.limits.buffer_bytes as u64);
+    let all = workers.saturating_mul(connections as u64);
+    let (worker, total) = (rounded(each), rounded(each.saturating_mul(workers)));
+    writeln!(out, "\n# At most, with every limit reached:")?;
+    writeln!(out, "#   workers            {workers}")?;
+    writeln!(
+        out,
+        "#   client connections {connections} per worker, {all} in all"
+    )?;
+    writeln!(
+        out,
+        "#   memory             {worker} per worker ({connections} connections x {small} + {buffers} of buffers)"
+    )?;
+    writeln!(
+        out,
+        "#                      {total} in all; the kernel's socket buffers come on top"
+    )?;
+    writeln!(
+        out,
+        "#   file descriptors   {}",
+        bounds::descriptors_needed(snapshot)
+    )
+}
+
+/// A size for people: three digits are enough to plan with.
+fn rounded(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [
+        ("TiB", 1 << 40),
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+    ];
+    match UNITS.into_iter().find(|&(_, factor)| bytes >= factor) {
+        Some((unit, factor)) => format!("{:.1} {unit}", bytes as f64 / factor as f64),
+        None => format!("{bytes} B"),
+    }
+}
+
+fn exchange(timeouts: &ExchangeTimeouts) -> [(&'static str, Option<Duration>); 7] {
+    [
+        ("body", timeouts.body),
+        ("client_write", timeouts.client_write),
+        ("connect", timeouts.connect),
+        ("ttft", timeouts.ttft),
+        ("inter_event", timeouts.inter_event),
+        ("total", timeouts.total),
+        ("tunnel_idle", timeouts.tunnel_idle),
+    ]
+}
+
+fn entry(out: &mut String, key: &str, value: impl fmt::Display) -> fmt::Result {
+    writeln!(out, "{key} = {value}")
+}
+
+fn timeout(timeout: Option<Duration>) -> String {
+    quoted(&timeout.map_or("off".to_owned(), show_duration))
+}
+
+fn list(elements: impl Iterator<Item = impl fmt::Display>) -> String {
+    let elements: Vec<String> = elements.map(|element| element.to_string()).collect();
+    format!("[{}]", elements.join(", "))
+}
+
+/// A TOML basic string. Every string of a snapshot is visible ASCII, so two escapes do.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

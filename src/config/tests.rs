@@ -1,0 +1,102 @@
+//! The configuration as a whole: what is accepted, each refusal with its line, and the round trip.
+
+mod accepted;
+mod hostile;
+mod refused;
+
+use std::net::SocketAddr;
+
+use super::{Environment, Loaded, Problem};
+
+/// The sample of the documentation, every key with its default.
+const SAMPLE: &str = r#"[server]
+listen     = ["127.0.0.1:8080"]
+cpus       = [0]
+half_close = "cancel"
+accept     = "reuseport"
+spin       = "0us"
+forwarded  = "append"
+[limits]
+connections = 10000
+head_bytes  = "64KiB"
+headers     = 100
+body_bytes  = "unlimited"
+replay_bytes = "1MiB"
+requests_per_connection = 10000
+buffer_bytes = "256MiB"
+[timeouts]
+head         = "10s"
+body         = "60s"
+client_idle  = "75s"
+client_write = "30s"
+connect      = "5s"
+ttft         = "60s"
+inter_event  = "60s"
+total        = "off"
+tunnel_idle  = "1h"
+drain        = "10m"
+[[upstream]]
+name      = "llama"
+endpoints = ["127.0.0.1:8081"]
+host      = "preserve"
+pool      = { idle_per_endpoint = 20, connections = 200, idle_timeout = "4s", max_age = "5m", max_requests = 10000, replay_stale_post = true }
+[[route]]
+path      = "/inference"
+methods   = ["POST"]
+upstream  = "llama"
+rewrite   = "/stream"
+"#;
+
+/// The least a configuration can say.
+const LEAST: &str = r#"[server]
+listen = ["127.0.0.1:8080"]
+[[upstream]]
+name = "llama"
+endpoints = ["127.0.0.1:8081"]
+[[route]]
+path = "/inference"
+upstream = "llama"
+"#;
+
+/// A machine with four cores and one name server entry.
+fn environment() -> Environment {
+    Environment {
+        cpus: vec![0, 1, 2, 3],
+        parallelism: 4,
+        resolve,
+    }
+}
+
+fn resolve(authority: &str) -> Result<SocketAddr, String> {
+    match authority.strip_prefix("llama.internal:") {
+        Some(port) => Ok(SocketAddr::from(([10, 0, 0, 7], port.parse().unwrap()))),
+        None => Err("no such name".to_owned()),
+    }
+}
+
+fn parse(text: &str) -> Result<Loaded, Vec<Problem>> {
+    super::parse(text, &environment())
+}
+
+#[track_caller]
+fn accepted(text: &str) -> Loaded {
+    parse(text).unwrap_or_else(|problems| panic!("refused:\n{}", told(&problems)))
+}
+
+/// The problems of a text that must be refused, one a line.
+#[track_caller]
+fn refused(text: &str) -> String {
+    told(&parse(text).expect_err("must be refused"))
+}
+
+fn told(problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .map(|problem| format!("{problem}\n"))
+        .collect()
+}
+
+/// A snapshot has no equality (it may hold services), but everything in it can be printed.
+fn content(loaded: &Loaded) -> String {
+    format!("{:#?}", loaded.snapshot)
+}

@@ -1,0 +1,370 @@
+//! Configurations that are accepted, and what they compile to.
+
+use std::time::Duration;
+
+use super::super::bounds::{descriptors_needed, worker_memory};
+use super::super::show::effective;
+use super::super::snapshot::{
+    Endpoint, Forwarded, HostField, PathPattern, Rewrite, Target, Workers,
+};
+use super::super::{Environment, defaults};
+use super::*;
+
+#[test]
+fn the_sample_states_the_defaults() {
+    let sample = accepted(SAMPLE);
+    let least = accepted(&LEAST.replace("8080\"]", "8080\"]\ncpus = [0]").replace(
+        "upstream = \"llama\"\n",
+        "upstream = \"llama\"\nmethods = [\"POST\"]\nrewrite = \"/stream\"\n",
+    ));
+    assert_eq!(content(&sample), content(&least));
+    assert_eq!(
+        format!("{:?}", sample.snapshot.limits),
+        format!("{:?}", defaults::LIMITS)
+    );
+    assert_eq!(
+        format!("{:?}", sample.snapshot.timeouts),
+        format!("{:?}", defaults::TIMEOUTS)
+    );
+    assert_eq!(sample.snapshot.upstreams[0].pool, defaults::POOL);
+    assert_eq!(sample.warnings, []);
+}
+
+#[test]
+fn by_default_a_worker_is_pinned_to_each_core_we_may_use() {
+    let workers = |cpus: &[usize], parallelism| {
+        let environment = Environment {
+            cpus: cpus.to_vec(),
+            parallelism,
+            ..environment()
+        };
+        super::super::parse(LEAST, &environment)
+            .unwrap()
+            .snapshot
+            .server
+            .workers
+    };
+    assert_eq!(workers(&[2, 5], 2), Workers::Pinned(vec![2, 5]));
+    // A quota of two cores on a machine that shows eight.
+    assert_eq!(workers(&[0, 1, 2, 3, 4, 5, 6, 7], 2), Workers::Unpinned(2));
+    assert!(Environment::current().parallelism >= 1);
+    assert!(!Environment::current().cpus.is_empty());
+}
+
+#[test]
+fn every_key_reaches_the_snapshot() {
+    let loaded = accepted(
+        r#"
+        [server]
+        listen = ["0.0.0.0:80", "[::]:80"]
+        workers = 3
+        half_close = "allow"
+        accept = "balanced"
+        spin = "50us"
+        forwarded = "replace"
+        [limits]
+        connections = 7
+        head_bytes = "1KiB"
+        headers = 256
+        body_bytes = "1GiB"
+        replay_bytes = "off"
+        requests_per_connection = 1
+        buffer_bytes = "1MiB"
+        [timeouts]
+        head = "1s"
+        body = "2s"
+        client_idle = "off"
+        client_write = "4s"
+        connect = "5ms"
+        ttft = "6s"
+        inter_event = "7s"
+        total = "8h"
+        tunnel_idle = "off"
+        drain = "off"
+        [[upstream]]
+        name = "a"
+        endpoints = ["10.0.0.1:80", { address = "[::1]:81", weight = 9 }, "llama.internal:82"]
+        host = "endpoint"
+        pool = { idle_per_endpoint = 0, connections = 3, idle_timeout = "1s", max_age = "off", max_requests = 4, replay_stale_post = false }
+        [[route]]
+        path = "/x/*"
+        upstream = "a"
+        rewrite = "/y/*"
+        "#,
+    );
+    insta(&loaded, EVERY_KEY);
+}
+
+/// Compares word by word, so that the expectation can be laid out as one likes.
+#[track_caller]
+fn insta(loaded: &Loaded, expected: &str) {
+    let shown = effective(&loaded.snapshot);
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let entries = shown
+        .lines()
+        .take_while(|line| !line.starts_with("# At most"));
+    let shown = entries.map(|line| format!("{line}\n")).collect::<String>();
+    assert_eq!(words(&shown), words(expected), "{shown}");
+}
+
+const EVERY_KEY: &str = r#"
+    [server]
+    listen = ["0.0.0.0:80", "[::]:80"]
+    workers = 3
+    half_close = "allow"
+    accept = "balanced"
+    spin = "50us"
+    forwarded = "replace"
+    [limits]
+    connections = 7
+    head_bytes = "1KiB"
+    headers = 256
+    body_bytes = "1GiB"
+    replay_bytes = "off"
+    requests_per_connection = 1
+    buffer_bytes = "1MiB"
+    [timeouts]
+    head = "1s"
+    client_idle = "off"
+    drain = "off"
+    body = "2s"
+    client_write = "4s"
+    connect = "5ms"
+    ttft = "6s"
+    inter_event = "7s"
+    total = "8h"
+    tunnel_idle = "off"
+    [[upstream]]
+    name = "a"
+    endpoints = [
+        { address = "10.0.0.1:80", weight = 1 },
+        { address = "[::1]:81", weight = 9 },
+        { address = "llama.internal:82", weight = 1 }, # 10.0.0.7:82
+    ]
+    host = "endpoint"
+    pool.idle_per_endpoint = 0
+    pool.connections = 3
+    pool.idle_timeout = "1s"
+    pool.max_age = "off"
+    pool.max_requests = 4
+    pool.replay_stale_post = false
+    [[route]]
+    path = "/x/*"
+    # methods: every one
+    upstream = "a"
+    rewrite = "/y/*"
+"#;
+
+#[test]
+fn the_nearest_timeout_holds() {
+    let loaded = accepted(
+        r#"
+        [server]
+        listen = ["127.0.0.1:8080"]
+        [timeouts]
+        ttft = "1s"
+        total = "2s"
+        connect = "3s"
+        [[upstream]]
+        name = "a"
+        endpoints = ["127.0.0.1:8081"]
+        timeouts = { total = "20s", connect = "30s" }
+        [[route]]
+        path = "/"
+        upstream = "a"
+        timeouts = { connect = "off" }
+        "#,
+    );
+    let timeouts = &loaded.snapshot.routes[0].timeouts;
+    assert_eq!(timeouts.ttft, Some(Duration::from_secs(1)), "[timeouts]");
+    assert_eq!(
+        timeouts.total,
+        Some(Duration::from_secs(20)),
+        "the upstream's"
+    );
+    assert_eq!(timeouts.connect, None, "the route's");
+    assert_eq!(
+        timeouts.body,
+        defaults::TIMEOUTS.exchange.body,
+        "the default"
+    );
+    let everywhere = &loaded.snapshot.timeouts.exchange;
+    assert_eq!(
+        everywhere.connect,
+        Some(Duration::from_secs(3)),
+        "untouched by overrides"
+    );
+}
+
+#[test]
+fn routes_are_sorted_exact_first_then_by_length() {
+    let mut text = LEAST.replace("/inference", "/*");
+    for path in ["/v1/*", "/b", "/v1/chat/*", "/a", "/v1*"] {
+        text += &format!("[[route]]\npath = \"{path}\"\nupstream = \"llama\"\n");
+    }
+    let loaded = accepted(&text);
+    let paths: Vec<_> = loaded
+        .snapshot
+        .routes
+        .iter()
+        .map(|route| &route.path)
+        .collect();
+    let exact = |path: &str| PathPattern::Exact(path.to_owned());
+    let prefix = |path: &str| PathPattern::Prefix(path.to_owned());
+    let expected = [
+        exact("/b"),
+        exact("/a"),
+        prefix("/v1/chat/"),
+        prefix("/v1/"),
+        prefix("/v1"),
+        prefix("/"),
+    ];
+    assert_eq!(paths, expected.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn one_path_may_lead_to_two_upstreams_by_method() {
+    let loaded = accepted(
+        r#"
+        [server]
+        listen = ["127.0.0.1:8080"]
+        [[upstream]]
+        name = "read"
+        endpoints = ["127.0.0.1:8081"]
+        [[upstream]]
+        name = "write"
+        endpoints = ["127.0.0.1:8082"]
+        host = "models.example:8000"
+        [[route]]
+        path = "/x"
+        methods = ["POST", "PUT"]
+        upstream = "write"
+        [[route]]
+        path = "/x"
+        methods = ["GET"]
+        upstream = "read"
+        rewrite = "/y"
+        "#,
+    );
+    let snapshot = &loaded.snapshot;
+    let targets = snapshot.routes.iter().map(|route| match &route.target {
+        Target::Upstream(index) => snapshot.upstreams[*index].name.as_str(),
+        Target::Service(_) => "service",
+    });
+    assert_eq!(targets.collect::<Vec<_>>(), ["write", "read"]);
+    assert_eq!(
+        snapshot.upstreams[1].host,
+        HostField::Fixed("models.example:8000".to_owned())
+    );
+    assert_eq!(
+        snapshot.routes[1].rewrite,
+        Some(Rewrite::Path("/y".to_owned()))
+    );
+}
+
+#[test]
+fn a_name_is_resolved_and_kept_as_written() {
+    let loaded = accepted(&LEAST.replace("127.0.0.1:8081", "llama.internal:8081"));
+    let expected = Endpoint {
+        address: "10.0.0.7:8081".parse().unwrap(),
+        authority: "llama.internal:8081".to_owned(),
+        weight: 1,
+    };
+    assert_eq!(loaded.snapshot.upstreams[0].endpoints, [expected]);
+}
+
+#[test]
+fn the_default_of_idle_connections_adapts_to_a_small_pool() {
+    let loaded = accepted(&LEAST.replace("[[route]]", "pool = { connections = 5 }\n[[route]]"));
+    assert_eq!(loaded.snapshot.upstreams[0].pool.idle_per_endpoint, 5);
+}
+
+#[test]
+fn zero_needs_no_unit() {
+    for zero in ["\"0\"", "\"0B\"", "0", "\"off\""] {
+        let loaded = accepted(&format!("{LEAST}[limits]\nreplay_bytes = {zero}\n"));
+        assert_eq!(loaded.snapshot.limits.replay_bytes, 0, "{zero}");
+    }
+}
+
+#[test]
+fn what_is_legal_but_odd_is_a_warning() {
+    let unused = format!("{LEAST}[[upstream]]\nname = \"spare\"\nendpoints = [\"127.0.0.1:9\"]\n");
+    let expected = "line 9: upstream[1]: no route leads to upstream \"spare\"\n";
+    assert_eq!(told(&accepted(&unused).warnings), expected);
+
+    let host = LEAST.replace("[[route]]", "host = \"endpoints\"\n[[route]]");
+    let expected = "line 6: upstream[0].host: \"endpoints\" is sent as it is, as a fixed name; \
+                    did you mean \"endpoint\"?\n";
+    let loaded = accepted(&host);
+    assert_eq!(told(&loaded.warnings), expected);
+    assert_eq!(
+        loaded.snapshot.upstreams[0].host,
+        HostField::Fixed("endpoints".to_owned())
+    );
+}
+
+#[test]
+fn what_is_shown_compiles_to_the_same() {
+    let odd = r#"
+        [server]
+        listen = ["[::1]:8080", "127.0.0.1:0"]
+        workers = 2
+        forwarded = "off"
+        [limits]
+        body_bytes = "1537B"
+        replay_bytes = 0
+        [timeouts]
+        ttft = "90s"
+        total = "61ms"
+        [[upstream]]
+        name = "a"
+        endpoints = ["llama.internal:82", { address = "[::1]:81", weight = 1000 }]
+        host = "[::1]:80"
+        timeouts = { ttft = "off" }
+        [[upstream]]
+        name = "unused"
+        endpoints = ["127.0.0.1:1"]
+        [[route]]
+        path = "/*"
+        upstream = "a"
+        rewrite = '/quo"te\*'
+        timeouts = { total = "off" }
+        [[route]]
+        path = "/b%20c"
+        methods = ["GET", "M-SEARCH"]
+        upstream = "a"
+    "#;
+    for text in [SAMPLE, LEAST, odd] {
+        let first = accepted(text);
+        let shown = effective(&first.snapshot);
+        let second = accepted(&shown);
+        assert_eq!(content(&first), content(&second), "{shown}");
+        assert_eq!(shown, effective(&second.snapshot));
+    }
+    assert_eq!(accepted(odd).snapshot.server.forwarded, Forwarded::Off);
+}
+
+#[test]
+fn the_costs_are_what_the_limits_add_up_to() {
+    let loaded = accepted(&SAMPLE.replace("cpus       = [0]", "workers = 4"));
+    // Each of 4 workers: two descriptors a client, and 20 idle ones at 1 endpoint.
+    assert_eq!(
+        descriptors_needed(&loaded.snapshot),
+        4 * (2 * 10_000 + 20) + 64
+    );
+    assert_eq!(
+        worker_memory(&loaded.snapshot),
+        10_000 * 2_048 + (256 << 20)
+    );
+    let shown = effective(&loaded.snapshot);
+    for line in [
+        "#   workers            4",
+        "#   client connections 10000 per worker, 40000 in all",
+        "#   memory             275.5 MiB per worker (10000 connections x 2KiB + 256MiB of buffers)",
+        "#                      1.1 GiB in all; the kernel's socket buffers come on top",
+        "#   file descriptors   80144",
+    ] {
+        assert!(shown.contains(&format!("{line}\n")), "{line}\n{shown}");
+    }
+}

@@ -1,0 +1,301 @@
+//! The chunked coding (RFC 9112 §7.1), scanned and never decoded.
+//!
+//! ```text
+//!   Size ──CR──▶ SizeLf ──LF──▶ Data ──▶ DataCr ──▶ DataLf ──▶ Size …
+//!    └─;─▶ Extension ──CR──┘ └─ size 0 ─▶ Trailer ──empty line──▶ End
+//! ```
+//!
+//! The bytes of a chunked body are passed on as they came, frames and all. That is safe only while
+//! every one of them has a single meaning, so the scanner accepts the grammar and nothing beside it:
+//! CR LF ends a line, exactly CR LF follows the data, a size has 1 to 15 hex digits. A byte once
+//! cleared stays cleared: the verdict on it cannot depend on what follows.
+//!
+//! * `step` is the whole machine. The fast paths of `scan` recognise a subset of what it accepts
+//!   and leave every refusal to it; the any-split property tests both at once.
+//! * Nothing past the end of the body is ever cleared.
+//! * An error is final: the scanner repeats it for whatever comes next.
+//!
+//! Absent on purpose: memory of bytes. A trailer's name is held as a hash until its colon.
+
+use std::fmt;
+
+use super::head::is_token_byte;
+use trailer::Trailer;
+
+mod trailer;
+
+#[cfg(test)]
+mod tests;
+
+/// Hex digits of a chunk size: 60 bits, so that no sum of ours can overflow.
+const SIZE_DIGITS_MAX: u8 = 15;
+/// Bytes of the extensions of one chunk, `;` included.
+const EXTENSION_BYTES_MAX: u16 = 256;
+/// Bytes of all extensions of one body.
+const EXTENSIONS_BYTES_MAX: u16 = 16 * 1024;
+
+/// Why a chunked body was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChunkError {
+    /// A chunk without a hex digit where its size should be.
+    SizeMissing,
+    /// More digits than a size may have.
+    SizeTooLong,
+    /// Something else than an extension or CR LF after the digits.
+    SizeInvalid,
+    /// A line feed without its carriage return.
+    BareLf,
+    /// A carriage return without its line feed.
+    BareCr,
+    /// An octet no chunk extension may hold.
+    ExtensionInvalid,
+    /// An extension over its limit, or all of a body's together.
+    ExtensionTooLong,
+    /// Chunk data not followed by CR LF.
+    DataUnterminated,
+    /// A trailer line that is no field.
+    TrailerInvalid,
+    /// A trailer that would change framing, routing or identity after the fact (RFC 9110 §6.5.1).
+    TrailerForbidden,
+    /// A trailer section over its limit.
+    TrailersTooLong,
+}
+
+impl ChunkError {
+    /// The machine-readable name, as error bodies and logs give it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ChunkError::SizeMissing => "chunk_size_missing",
+            ChunkError::SizeTooLong => "chunk_size_too_long",
+            ChunkError::SizeInvalid => "chunk_size_invalid",
+            ChunkError::BareLf => "chunk_bare_lf",
+            ChunkError::BareCr => "chunk_bare_cr",
+            ChunkError::ExtensionInvalid => "chunk_extension_invalid",
+            ChunkError::ExtensionTooLong => "chunk_extension_too_long",
+            ChunkError::DataUnterminated => "chunk_data_unterminated",
+            ChunkError::TrailerInvalid => "trailer_invalid",
+            ChunkError::TrailerForbidden => "trailer_forbidden",
+            ChunkError::TrailersTooLong => "trailers_too_long",
+        }
+    }
+}
+
+impl fmt::Display for ChunkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChunkError::SizeMissing => "a chunk has no size",
+            ChunkError::SizeTooLong => "a chunk size has more than 15 digits",
+            ChunkError::SizeInvalid => "a chunk size is followed by an unexpected byte",
+            ChunkError::BareLf => "a chunk line ends in a bare line feed",
+            ChunkError::BareCr => "a chunk line holds a bare carriage return",
+            ChunkError::ExtensionInvalid => "a chunk extension holds a control byte",
+            ChunkError::ExtensionTooLong => "the chunk extensions are too long",
+            ChunkError::DataUnterminated => "the data of a chunk is not followed by CR LF",
+            ChunkError::TrailerInvalid => "a trailer line is not a valid field",
+            ChunkError::TrailerForbidden => "a trailer field is not allowed to be a trailer",
+            ChunkError::TrailersTooLong => "the trailer section is too long",
+        })
+    }
+}
+
+impl std::error::Error for ChunkError {}
+
+/// Where the scanner stands between two bytes of a chunked body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// In the hex digits of a chunk size. `digits` counts them: none is not a size.
+    Size {
+        value: u64,
+        digits: u8,
+    },
+    Extension {
+        value: u64,
+        length: u16,
+    },
+    /// CR seen; only LF may follow.
+    SizeLf {
+        value: u64,
+    },
+    /// Never with `remaining: 0`.
+    Data {
+        remaining: u64,
+    },
+    DataCr,
+    DataLf,
+    Trailer(Trailer),
+    End,
+    Refused(ChunkError),
+}
+
+const CHUNK_START: State = State::Size {
+    value: 0,
+    digits: 0,
+};
+
+/// Finds the end of a chunked body, and refuses every body whose end another reader could see
+/// elsewhere.
+#[derive(Clone, Debug)]
+pub struct ChunkScanner {
+    state: State,
+    /// Bytes of extensions so far, over the whole body.
+    extension_bytes: u16,
+}
+
+impl Default for ChunkScanner {
+    fn default() -> ChunkScanner {
+        ChunkScanner::new()
+    }
+}
+
+impl ChunkScanner {
+    /// A scanner at the first byte of a body.
+    pub const fn new() -> ChunkScanner {
+        ChunkScanner {
+            state: CHUNK_START,
+            extension_bytes: 0,
+        }
+    }
+
+    /// Whether the whole body, trailers included, has been seen.
+    pub fn is_done(&self) -> bool {
+        self.state == State::End
+    }
+
+    /// Takes the next bytes and returns how many of them belong to this body: all of them, unless
+    /// the body ends among them. `on_data` sees the payload, in order, frames removed.
+    pub fn scan(
+        &mut self,
+        input: &[u8],
+        mut on_data: impl FnMut(&[u8]),
+    ) -> Result<usize, ChunkError> {
+        let mut at = 0;
+        while at < input.len() {
+            match self.state {
+                State::Data { remaining } => {
+                    let rest = &input[at..];
+                    // On a 64-bit target the comparison is the whole conversion.
+                    let here = usize::try_from(remaining).map_or(rest.len(), |n| n.min(rest.len()));
+                    on_data(&rest[..here]);
+                    at += here;
+                    self.state = match remaining - here as u64 {
+                        0 if input[at..].starts_with(b"\r\n") => {
+                            at += 2;
+                            CHUNK_START
+                        }
+                        0 => State::DataCr,
+                        remaining => State::Data { remaining },
+                    };
+                }
+                State::End => break,
+                state => {
+                    if state == CHUNK_START
+                        && let Some((value, length)) = ordinary_size_line(&input[at..])
+                    {
+                        at += length;
+                        self.state = after_size_line(value);
+                        continue;
+                    }
+                    match self.step(state, input[at]) {
+                        Ok(next) => self.state = next,
+                        Err(error) => {
+                            self.state = State::Refused(error);
+                            return Err(error);
+                        }
+                    }
+                    at += 1;
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// One byte that is not chunk data.
+    fn step(&mut self, state: State, byte: u8) -> Result<State, ChunkError> {
+        use State::*;
+        Ok(match (state, byte) {
+            (Size { value, digits }, _) if HEX[usize::from(byte)] != NOT_HEX => {
+                if digits == SIZE_DIGITS_MAX {
+                    return Err(ChunkError::SizeTooLong);
+                }
+                Size {
+                    value: value << 4 | u64::from(HEX[usize::from(byte)]),
+                    digits: digits + 1,
+                }
+            }
+            // A bare LF would end the line for a lenient reader and not for a strict one.
+            // Two readings of one message is how requests are smuggled.
+            (Size { .. } | Extension { .. }, b'\n') => return Err(ChunkError::BareLf),
+            (Size { digits: 0, .. }, _) => return Err(ChunkError::SizeMissing),
+            (Size { value, .. } | Extension { value, .. }, b'\r') => SizeLf { value },
+            (Size { value, .. }, b';') => self.extension(value, 0)?,
+            (Size { .. }, _) => return Err(ChunkError::SizeInvalid),
+            (Extension { value, length }, b'\t' | b' '..=b'~') => self.extension(value, length)?,
+            (Extension { .. }, _) => return Err(ChunkError::ExtensionInvalid),
+            (SizeLf { value }, b'\n') => after_size_line(value),
+            (SizeLf { .. }, _) => return Err(ChunkError::BareCr),
+            (DataCr, b'\r') => DataLf,
+            (DataLf, b'\n') => CHUNK_START,
+            (DataCr | DataLf, _) => return Err(ChunkError::DataUnterminated),
+            (Trailer(trailer), byte) => match trailer.step(byte)? {
+                Some(trailer) => Trailer(trailer),
+                None => End,
+            },
+            (Refused(error), _) => return Err(error),
+            // `scan` never asks for these two; they stand still.
+            (Data { .. } | End, _) => state,
+        })
+    }
+
+    /// Counts one more byte of an extension.
+    fn extension(&mut self, value: u64, length: u16) -> Result<State, ChunkError> {
+        if length == EXTENSION_BYTES_MAX || self.extension_bytes == EXTENSIONS_BYTES_MAX {
+            return Err(ChunkError::ExtensionTooLong);
+        }
+        self.extension_bytes += 1;
+        Ok(State::Extension {
+            value,
+            length: length + 1,
+        })
+    }
+}
+
+fn after_size_line(value: u64) -> State {
+    match value {
+        0 => State::Trailer(Trailer::START),
+        remaining => State::Data { remaining },
+    }
+}
+
+/// The size and the length of a line of digits and CR LF, if `input` starts with a whole one.
+/// Tokens come in small chunks, so this line is a good part of the work on each.
+#[inline]
+fn ordinary_size_line(input: &[u8]) -> Option<(u64, usize)> {
+    let mut value = 0;
+    for (index, &byte) in input
+        .iter()
+        .enumerate()
+        .take(usize::from(SIZE_DIGITS_MAX) + 1)
+    {
+        let digit = HEX[usize::from(byte)];
+        if digit == NOT_HEX {
+            let whole = index > 0 && byte == b'\r' && input.get(index + 1) == Some(&b'\n');
+            return whole.then_some((value, index + 2));
+        }
+        value = value << 4 | u64::from(digit);
+    }
+    None
+}
+
+const NOT_HEX: u8 = 0xff;
+
+/// The value of each hex digit.
+static HEX: [u8; 256] = {
+    let mut table = [NOT_HEX; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};

@@ -1,0 +1,202 @@
+//! The request target (RFC 9112 §3.2) and the authority.
+//!
+//! Routes are chosen by path, so a path must mean the same here and at the upstream. A dot segment
+//! does not: `/public/../admin` matches `/public/*` for one reader and is `/admin` to the next.
+//! Percent-encoding hides it and some servers decode before they normalise, so the encoded forms
+//! count as what they decode to.
+//!
+//! * A path holds no dot segment, no backslash, no encoded control byte, and no broken escape.
+//! * An authority is a host name or an address and at most a port: no user, no list, no escape.
+
+use std::net::Ipv6Addr;
+
+use super::HeadError;
+
+/// A target taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target<'b> {
+    pub(super) path: &'b str,
+    pub(super) query: Option<&'b str>,
+    pub(super) is_asterisk: bool,
+    /// Of an absolute-form target.
+    pub(super) authority: Option<&'b str>,
+}
+
+const ASTERISK: &str = "*";
+
+pub(super) fn parse<'b>(method: &str, target: &'b str) -> Result<Target<'b>, HeadError> {
+    if method == "CONNECT" {
+        return Err(HeadError::ConnectRefused);
+    }
+    if target == ASTERISK {
+        return asterisk(method, None);
+    }
+    let (authority, rest) = match target.as_bytes().first() {
+        Some(b'/') => (None, target),
+        _ => {
+            let (authority, rest) = split_absolute(target).ok_or(HeadError::InvalidTarget)?;
+            (Some(authority), rest)
+        }
+    };
+    // An OPTIONS for a whole server, in absolute form (RFC 9112 §3.2.4).
+    if rest.is_empty() && method == "OPTIONS" {
+        return asterisk(method, authority);
+    }
+    let (path, query) = split_query(rest)?;
+    Ok(Target {
+        path: if path.is_empty() { "/" } else { path },
+        query,
+        is_asterisk: false,
+        authority,
+    })
+}
+
+fn asterisk<'b>(method: &str, authority: Option<&'b str>) -> Result<Target<'b>, HeadError> {
+    if method != "OPTIONS" {
+        return Err(HeadError::AsteriskTarget);
+    }
+    Ok(Target {
+        path: ASTERISK,
+        query: None,
+        is_asterisk: true,
+        authority,
+    })
+}
+
+/// The authority of an `http` or `https` URI, and what follows it.
+fn split_absolute(target: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = target.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    is_authority(authority.as_bytes()).then_some((authority, rest))
+}
+
+/// What a byte of a path asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Plain,
+    /// `.`, `%` or `\`: the path needs a look at its segments.
+    Look,
+    Query,
+    Refused,
+}
+
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Refused; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        classes[byte as usize] = match byte {
+            b'.' | b'%' | b'\\' => Class::Look,
+            b'?' => Class::Query,
+            b'#' => Class::Refused,
+            _ => Class::Plain,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Path and query, both checked.
+fn split_query(target: &str) -> Result<(&str, Option<&str>), HeadError> {
+    let mut look = false;
+    let mut query_mark = None;
+    for (index, &byte) in target.as_bytes().iter().enumerate() {
+        match CLASSES[usize::from(byte)] {
+            Class::Plain => {}
+            Class::Look => look |= query_mark.is_none(),
+            Class::Query => query_mark = query_mark.or(Some(index)),
+            Class::Refused => return Err(HeadError::InvalidTarget),
+        }
+    }
+    let (path, query) = match query_mark {
+        Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
+        None => (target, None),
+    };
+    if look {
+        check_segments(path.as_bytes())?;
+    }
+    Ok((path, query))
+}
+
+/// What one segment of a path has been so far.
+#[derive(Clone, Copy)]
+enum Segment {
+    /// This many dots and nothing else.
+    Dots(u8),
+    /// Dots, then parameters, which some servers cut off before they normalise.
+    DotsWithParameters,
+    Ordinary,
+}
+
+fn check_segments(path: &[u8]) -> Result<(), HeadError> {
+    let mut segment = Segment::Dots(0);
+    let mut rest = path;
+    while let Some((byte, after)) = decode(rest)? {
+        rest = after;
+        segment = match (segment, byte) {
+            (Segment::Dots(1 | 2) | Segment::DotsWithParameters, b'/' | b'\\') => {
+                return Err(HeadError::DotSegment);
+            }
+            (_, b'/' | b'\\') => Segment::Dots(0),
+            (Segment::Dots(dots), b'.') => Segment::Dots(dots.saturating_add(1)),
+            (Segment::Dots(1 | 2), b';') => Segment::DotsWithParameters,
+            (Segment::DotsWithParameters, _) => Segment::DotsWithParameters,
+            (Segment::Dots(_) | Segment::Ordinary, _) => Segment::Ordinary,
+        };
+    }
+    match segment {
+        Segment::Dots(1 | 2) | Segment::DotsWithParameters => Err(HeadError::DotSegment),
+        Segment::Dots(_) | Segment::Ordinary => Ok(()),
+    }
+}
+
+/// The first byte of a path, decoded once, and what is left of the path.
+fn decode(path: &[u8]) -> Result<Option<(u8, &[u8])>, HeadError> {
+    match path {
+        [] => Ok(None),
+        // No URI holds a backslash, and some servers take it for a slash.
+        [b'\\', ..] => Err(HeadError::InvalidTarget),
+        [b'%', high, low, rest @ ..] => {
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => match (high << 4 | low) as u8 {
+                    0..=0x1f | 0x7f => Err(HeadError::InvalidTarget),
+                    byte => Ok(Some((byte, rest))),
+                },
+                _ => Err(HeadError::InvalidTarget),
+            }
+        }
+        [b'%', ..] => Err(HeadError::InvalidTarget),
+        [byte, rest @ ..] => Ok(Some((*byte, rest))),
+    }
+}
+
+/// Whether `authority` is a host and at most a port (RFC 9110 §7.2). Stricter than RFC 3986: a
+/// registered name has letters, digits, `-`, `.`, `_` and `~` only, and a colon needs a port.
+pub(super) fn is_authority(authority: &[u8]) -> bool {
+    let Ok(authority) = std::str::from_utf8(authority) else {
+        return false;
+    };
+    if let Some(rest) = authority.strip_prefix('[') {
+        return rest.split_once(']').is_some_and(|(address, port)| {
+            address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || is_port(port))
+        });
+    }
+    let end = authority.find(':').unwrap_or(authority.len());
+    let (name, port) = authority.split_at(end);
+    let is_name_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    !name.is_empty() && name.bytes().all(is_name_byte) && (port.is_empty() || is_port(port))
+}
+
+/// A colon and a port number.
+fn is_port(port: &str) -> bool {
+    port.strip_prefix(':').is_some_and(|digits| {
+        (1..=5).contains(&digits.len())
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && digits.parse::<u16>().is_ok()
+    })
+}

@@ -1,0 +1,205 @@
+//! Answers made in this process: error replies, heads of responders, chunks.
+//!
+//! * Every reply is a complete, self-delimited message, or a head whose framing is stated.
+//! * Text from outside goes into an error body only through the JSON escape.
+//!
+//! Absent on purpose: `Date`. A gateway's reply may do without, and nothing here reads a clock.
+
+use std::io::Write as _;
+
+use super::body::Framing;
+use super::head::Version;
+use super::rewrite::{
+    ConnectionField, connection_field, decimal, field, framing_field, status_line,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// An error, in the shape the inference SDKs parse: `{"error":{"message","type","code"}}`.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorReply<'a> {
+    pub status: u16,
+    /// `type` in the body: `invalid_request_error`, `upstream_error`, `timeout`, …
+    pub kind: &'a str,
+    pub code: &'a str,
+    pub message: &'a str,
+    /// The `Allow` field of a 405.
+    pub allow: Option<&'a str>,
+    /// Seconds.
+    pub retry_after: Option<u32>,
+    /// The connection ends behind this reply.
+    pub close: bool,
+    pub request_id: Option<&'a [u8]>,
+    /// The request was a HEAD: the body is only announced.
+    pub head_request: bool,
+    /// The version of the client.
+    pub client: Version,
+}
+
+/// Appends a complete error response to `out`.
+pub fn error(reply: &ErrorReply<'_>, out: &mut Vec<u8>) {
+    let texts = [reply.message, reply.kind, reply.code];
+    let length = ERROR_FRAME_BYTES + texts.iter().map(|text| escaped_length(text)).sum::<usize>();
+    let reply_head = ReplyHead {
+        status: reply.status,
+        content_type: "application/json",
+        fields: &[],
+        framing: Framing::Length(length as u64),
+        connection: match reply.close {
+            true => ConnectionField::Close,
+            false => ConnectionField::KeepAlive,
+        },
+        client: reply.client,
+        request_id: reply.request_id,
+    };
+    head_without_end(&reply_head, out);
+    if let Some(methods) = reply.allow {
+        field(out, b"Allow: ", methods.as_bytes());
+    }
+    if let Some(seconds) = reply.retry_after {
+        out.extend_from_slice(b"Retry-After: ");
+        decimal(u64::from(seconds), out);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    if !reply.head_request {
+        for (before, text) in ERROR_FRAME.into_iter().zip(texts) {
+            out.extend_from_slice(before.as_bytes());
+            escape(text, out);
+        }
+        out.extend_from_slice(ERROR_FRAME_END.as_bytes());
+    }
+}
+
+/// What stands before the message, the type and the code of an error body.
+const ERROR_FRAME: [&str; 3] = [r#"{"error":{"message":""#, r#"","type":""#, r#"","code":""#];
+const ERROR_FRAME_END: &str = r#""}}"#;
+const ERROR_FRAME_BYTES: usize =
+    ERROR_FRAME[0].len() + ERROR_FRAME[1].len() + ERROR_FRAME[2].len() + ERROR_FRAME_END.len();
+
+/// The head of an answer whose body follows.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplyHead<'a> {
+    pub status: u16,
+    /// Empty: no `Content-Type`.
+    pub content_type: &'a str,
+    /// Written as they are.
+    pub fields: &'a [(&'a str, String)],
+    pub framing: Framing,
+    pub connection: ConnectionField,
+    /// The version of the client.
+    pub client: Version,
+    pub request_id: Option<&'a [u8]>,
+}
+
+/// Appends the head of an answer to `out`.
+pub fn head(reply: &ReplyHead<'_>, out: &mut Vec<u8>) {
+    head_without_end(reply, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn head_without_end(reply: &ReplyHead<'_>, out: &mut Vec<u8>) {
+    status_line(reply.status, reason(reply.status), out);
+    if !reply.content_type.is_empty() {
+        field(out, b"Content-Type: ", reply.content_type.as_bytes());
+    }
+    framing_field(reply.framing, false, out);
+    for (name, value) in reply.fields {
+        out.extend_from_slice(name.as_bytes());
+        field(out, b": ", value.as_bytes());
+    }
+    if let Some(request_id) = reply.request_id {
+        field(out, b"X-Request-Id: ", request_id);
+    }
+    connection_field(reply.connection, reply.client, out);
+}
+
+/// What ends a chunked body without trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Appends `data` as one chunk. Nothing for no data: an empty chunk would end the body.
+pub fn chunk(data: &[u8], out: &mut Vec<u8>) {
+    if !data.is_empty() {
+        // Writing to a `Vec` cannot fail.
+        let _ = write!(out, "{:x}\r\n", data.len());
+        out.extend_from_slice(data);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The bytes `escape` writes for `text`.
+fn escaped_length(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+            0..=0x1f => 6,
+            _ => 1,
+        })
+        .sum()
+}
+
+/// Writes `text` as the inside of a JSON string (RFC 8259 §7).
+fn escape(text: &str, out: &mut Vec<u8>) {
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            // Writing to a `Vec` cannot fail.
+            0..=0x1f => drop(write!(out, "\\u{byte:04x}")),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// The reason phrase of a status; empty for one without a name.
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        103 => "Early Hints",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}

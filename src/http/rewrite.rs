@@ -1,0 +1,308 @@
+//! The head the other side gets.
+//!
+//! Most lines go over as they came: a run of them is one copy. Left out are the fields that were
+//! meant for this hop, put in are the ones this hop owes.
+//!
+//! * Hop-by-hop fields end here (RFC 9110 §7.6.1): `Connection` and what it lists, `Keep-Alive`,
+//!   `Proxy-*`, `TE`, and `Upgrade` unless an upgrade is under way.
+//! * The head that leaves gives its framing once, and it is the framing the body will have.
+//! * A request leaves as HTTP/1.1 with exactly one `Host`, a response leaves as HTTP/1.1.
+//!
+//! Absent on purpose: decisions. Whether a connection is kept and how a body is delivered are
+//! arguments.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use httparse::Header;
+
+use super::body::Framing;
+use super::head::{Known, RequestHead, ResponseHead, Version, line_start};
+
+#[cfg(test)]
+mod tests;
+
+/// What becomes of `X-Forwarded-For`, `-Proto` and `-Host` in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    /// Add the client's address to what it sent; add proto and host where absent.
+    Append,
+    /// Drop what the client sent, `Forwarded` included, and set our own: for a gateway that faces
+    /// strangers.
+    Replace,
+    /// Leave the fields alone.
+    Off,
+}
+
+/// What to change in a request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestEdits<'a> {
+    /// A new path in two pieces, a prefix and what follows it; `None`: as received. The query is
+    /// kept in any case, and the target `*` too.
+    pub path: Option<(&'a str, &'a str)>,
+    /// The `Host` to send; `None`: the client's authority.
+    pub host: Option<&'a str>,
+    pub forwarded: Forwarded,
+    pub client: IpAddr,
+    pub request_id: &'a [u8],
+}
+
+/// Appends the head for the upstream to `out`.
+pub fn request(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>) {
+    out.reserve(head.length + OWN_FIELDS_BYTES);
+    request_line(head, edits, out);
+    let host = edits.host.map_or(head.authority, str::as_bytes);
+    field(out, b"Host: ", host);
+    copy_fields(head.raw, head.fields, out, |index, known| {
+        known.is_none_or(|known| keeps_request_field(head, edits, known))
+            && !head.connection_listed.contains(index)
+    });
+    connection(head, out);
+    if edits.forwarded != Forwarded::Off {
+        forwarded(head, edits, out);
+    }
+    out.extend_from_slice(match head.version {
+        Version::Http10 => b"Via: 1.0 sluicegate\r\n",
+        Version::Http11 => b"Via: 1.1 sluicegate\r\n",
+    });
+    field(out, b"X-Request-Id: ", edits.request_id);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Room for the fields a rewritten head gains.
+const OWN_FIELDS_BYTES: usize = 384;
+
+fn request_line(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(head.method.as_bytes());
+    out.push(b' ');
+    match edits.path {
+        Some((prefix, remainder)) if !head.target_is_asterisk => {
+            out.extend_from_slice(prefix.as_bytes());
+            out.extend_from_slice(remainder.as_bytes());
+        }
+        _ => out.extend_from_slice(head.path.as_bytes()),
+    }
+    if let Some(query) = head.query {
+        out.push(b'?');
+        out.extend_from_slice(query.as_bytes());
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+fn keeps_request_field(head: &RequestHead<'_>, edits: &RequestEdits<'_>, known: Known) -> bool {
+    match known {
+        Known::ContentLength | Known::TransferEncoding => true,
+        Known::ContentType | Known::XAccelBuffering | Known::ProxyAuthenticationInfo => true,
+        // The upstream must not answer 100 to a client that would not understand it.
+        Known::Expect => head.expect_continue,
+        Known::Upgrade => head.upgrade.is_some(),
+        Known::Forwarded => edits.forwarded != Forwarded::Replace,
+        Known::XForwardedFor => edits.forwarded == Forwarded::Off,
+        Known::XForwardedHost | Known::XForwardedProto => edits.forwarded != Forwarded::Replace,
+        // Written anew, exactly once.
+        Known::Host | Known::XRequestId => false,
+        Known::Connection
+        | Known::Http2Settings
+        | Known::KeepAlive
+        | Known::ProxyAuthenticate
+        | Known::ProxyAuthorization
+        | Known::ProxyConnection
+        | Known::Te => false,
+    }
+}
+
+/// What we ask of the next hop ourselves.
+fn connection(head: &RequestHead<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(match (head.accepts_trailers, head.upgrade.is_some()) {
+        (false, false) => b"",
+        (true, false) => b"TE: trailers\r\nConnection: TE\r\n",
+        (false, true) => b"Connection: upgrade\r\n",
+        (true, true) => b"TE: trailers\r\nConnection: TE, upgrade\r\n",
+    });
+}
+
+fn forwarded(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>) {
+    let (mut has_proto, mut has_host) = (false, false);
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    if edits.forwarded == Forwarded::Append {
+        for (index, field) in head.fields.iter().enumerate() {
+            if head.connection_listed.contains(index) {
+                continue;
+            }
+            match Known::of(field.name) {
+                Some(Known::XForwardedFor) if !field.value.is_empty() => {
+                    out.extend_from_slice(field.value);
+                    out.extend_from_slice(b", ");
+                }
+                Some(Known::XForwardedProto) => has_proto = true,
+                Some(Known::XForwardedHost) => has_host = true,
+                _ => {}
+            }
+        }
+    }
+    // Writing to a `Vec` cannot fail. A mapped IPv4 address is written as the IPv4 address it is.
+    let _ = write!(out, "{}\r\n", edits.client.to_canonical());
+    if !has_proto {
+        out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+    }
+    if !has_host && !head.authority.is_empty() {
+        field(out, b"X-Forwarded-Host: ", head.authority);
+    }
+}
+
+/// What the head says of the connection it goes out on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionField {
+    KeepAlive,
+    Close,
+    Upgrade,
+}
+
+/// What to change in a response.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseEdits<'a> {
+    /// The version of the client.
+    pub client: Version,
+    pub connection: ConnectionField,
+    /// As delivered to the client.
+    pub framing: Framing,
+    /// The request was a HEAD: the length fields tell of the body it did not ask for.
+    pub head_request: bool,
+    /// Added unless the upstream sent one.
+    pub request_id: &'a [u8],
+}
+
+/// Appends the head for the client to `out`. An interim response (1xx) gains no field but what an
+/// upgrade needs.
+pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Vec<u8>) {
+    out.reserve(head.length + OWN_FIELDS_BYTES);
+    status_line(head.status, head.reason, out);
+    let length_kept = keeps_length(head, edits);
+    let coding_kept = keeps_coding(head, edits);
+    copy_fields(head.raw, head.fields, out, |index, known| match known {
+        // Never dropped for being listed: the framing has been read, and it is stated.
+        Some(Known::ContentLength) => length_kept,
+        Some(Known::TransferEncoding) => coding_kept,
+        Some(Known::Upgrade) => edits.connection == ConnectionField::Upgrade,
+        Some(Known::XAccelBuffering) => !head.event_stream,
+        Some(
+            Known::Connection
+            | Known::KeepAlive
+            | Known::ProxyAuthenticate
+            | Known::ProxyAuthenticationInfo
+            | Known::ProxyConnection
+            | Known::Te,
+        ) => false,
+        _ => !head.connection_listed.contains(index),
+    });
+    if head.status >= 200 {
+        if !edits.head_request {
+            framing_field(edits.framing, length_kept || coding_kept, out);
+        }
+        if head.event_stream {
+            out.extend_from_slice(b"X-Accel-Buffering: no\r\n");
+        }
+        out.extend_from_slice(match head.version {
+            Version::Http10 => b"Via: 1.0 sluicegate\r\n",
+            Version::Http11 => b"Via: 1.1 sluicegate\r\n",
+        });
+        if !head.has_request_id {
+            field(out, b"X-Request-Id: ", edits.request_id);
+        }
+    }
+    if head.status >= 200 || edits.connection == ConnectionField::Upgrade {
+        connection_field(edits.connection, edits.client, out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether the upstream's `Content-Length` is still true, and allowed to be there.
+fn keeps_length(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>) -> bool {
+    match head.status {
+        100..=199 | 204 => false,
+        304 => true,
+        _ => edits.head_request || (head.framing == edits.framing && is_length(edits.framing)),
+    }
+}
+
+/// Whether the upstream's `Transfer-Encoding` is still true, and known to the client's version.
+fn keeps_coding(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>) -> bool {
+    let stays = match head.status {
+        100..=199 | 204 | 304 => false,
+        _ => edits.head_request || head.framing == edits.framing,
+    };
+    stays && edits.client == Version::Http11
+}
+
+fn is_length(framing: Framing) -> bool {
+    matches!(framing, Framing::Length(_))
+}
+
+/// The field that gives the framing, unless it is there already.
+pub(super) fn framing_field(framing: Framing, present: bool, out: &mut Vec<u8>) {
+    match framing {
+        Framing::Length(length) if !present => {
+            out.extend_from_slice(b"Content-Length: ");
+            decimal(length, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        Framing::Chunked if !present => {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn status_line(status: u16, reason: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    decimal(u64::from(status), out);
+    out.push(b' ');
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The `Connection` field, where it is not what the client's version takes for granted.
+pub(super) fn connection_field(connection: ConnectionField, client: Version, out: &mut Vec<u8>) {
+    out.extend_from_slice(match (connection, client) {
+        (ConnectionField::Close, _) => b"Connection: close\r\n",
+        (ConnectionField::Upgrade, _) => b"Connection: upgrade\r\n",
+        (ConnectionField::KeepAlive, Version::Http10) => b"Connection: keep-alive\r\n",
+        (ConnectionField::KeepAlive, Version::Http11) => b"",
+    });
+}
+
+pub(super) fn field(out: &mut Vec<u8>, name_and_colon: &[u8], value: &[u8]) {
+    out.extend_from_slice(name_and_colon);
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(super) fn decimal(number: u64, out: &mut Vec<u8>) {
+    // Writing to a `Vec` cannot fail.
+    let _ = write!(out, "{number}");
+}
+
+/// Copies the lines of the fields that `keep` lets pass, each run of neighbours at once.
+fn copy_fields(
+    raw: &[u8],
+    fields: &[Header<'_>],
+    out: &mut Vec<u8>,
+    keep: impl Fn(usize, Option<Known>) -> bool,
+) {
+    let mut run = None;
+    for (index, field) in fields.iter().enumerate() {
+        let start = line_start(raw, field);
+        match (run, keep(index, Known::of(field.name))) {
+            (None, true) => run = Some(start),
+            (Some(begin), false) => {
+                out.extend_from_slice(&raw[begin..start]);
+                run = None;
+            }
+            (Some(_), true) | (None, false) => {}
+        }
+    }
+    if let Some(begin) = run {
+        // The empty line that ends the head stays behind.
+        out.extend_from_slice(&raw[begin..raw.len() - b"\r\n".len()]);
+    }
+}

@@ -1,0 +1,312 @@
+//! Exchange: one request and its response, as rules.
+//!
+//! Two half-machines, the request flow and the response flow, and one joint table that tells what
+//! becomes of both connections when they have stopped. The timers of an exchange are a function of
+//! where it stands, so that arming one is a comparison and no state of its own.
+
+use crate::clock::Instant;
+use crate::config::snapshot::ExchangeTimeouts;
+
+use super::fault::{DownstreamFault, Fault, LocalFault, UpstreamFault};
+
+/// How far the request has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Not all of it has been read and written on.
+    Unfinished,
+    Done,
+}
+
+/// How the response ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// Its last byte was written to the client.
+    Done,
+    /// It broke off after its first byte was written, or may have been.
+    CutShort,
+    /// Nothing of it was written.
+    None,
+}
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Downstream {
+    /// Wait for its next request.
+    Reuse,
+    Close,
+    /// Say that nothing more comes, and read on until the client has seen it: closing with unread
+    /// bytes would send RST, and RST destroys what the client has not read yet.
+    Linger,
+    /// Close without the end of the message, so that it cannot be taken for whole.
+    Abort,
+    /// Tell the client what went wrong.
+    Reply,
+}
+
+/// What becomes of the connection to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    Pool,
+    Close,
+}
+
+/// What becomes of the two connections, once both flows have stopped. `persistent`: both ends of
+/// the client's connection agreed to keep it and the response had an end of its own.
+///
+/// | response  | request    | persistent | downstream | upstream |
+/// |-----------|------------|------------|------------|----------|
+/// | done      | done       | yes        | reuse      | pool     |
+/// | done      | done       | no         | close      | pool     |
+/// | done      | unfinished | any        | linger     | close    |
+/// | cut short | any        | any        | abort      | close    |
+/// | none      | any        | any        | reply      | close    |
+///
+/// "Pool" is subject to [`super::pool::Reuse`].
+pub fn finish(response: Response, request: Request, persistent: bool) -> (Downstream, Upstream) {
+    match (response, request, persistent) {
+        (Response::Done, Request::Done, true) => (Downstream::Reuse, Upstream::Pool),
+        (Response::Done, Request::Done, false) => (Downstream::Close, Upstream::Pool),
+        (Response::Done, Request::Unfinished, _) => (Downstream::Linger, Upstream::Close),
+        (Response::CutShort, _, _) => (Downstream::Abort, Upstream::Close),
+        (Response::None, _, _) => (Downstream::Reply, Upstream::Close),
+    }
+}
+
+/// What an exchange is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for one of the upstream's connections to come free.
+    Queued,
+    Connecting,
+    /// The request is being written.
+    WritingRequest,
+    /// The request is written; no data event (no body byte) of the response yet.
+    AwaitingFirst,
+    Streaming,
+    Tunnel,
+}
+
+/// When things last happened. All instants are those of the turn they were noticed in.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeline {
+    pub started: Instant,
+    /// A connection was asked for.
+    pub sought: Instant,
+    /// A byte of the request arrived or was written on.
+    pub request_moved: Instant,
+    /// The last byte of the request was written.
+    pub request_written: Instant,
+    /// The last data event (body byte), or the end of a pause that the client caused.
+    pub event: Instant,
+    /// A byte passed through the tunnel.
+    pub tunnel_moved: Instant,
+    /// Since when the client takes nothing more, if it does not.
+    pub client_blocked: Option<Instant>,
+}
+
+impl Timeline {
+    pub fn new(now: Instant) -> Timeline {
+        Timeline {
+            started: now,
+            sought: now,
+            request_moved: now,
+            request_written: now,
+            event: now,
+            tunnel_moved: now,
+            client_blocked: None,
+        }
+    }
+}
+
+/// The timers of an exchange. Each has its own status and code before the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    Queue,
+    Connect,
+    Body,
+    UpstreamWrite,
+    Ttft,
+    InterEvent,
+    ClientWrite,
+    Total,
+    TunnelIdle,
+}
+
+impl Timer {
+    pub fn fault(self) -> Fault {
+        match self {
+            Timer::Queue => Fault::Local(LocalFault::Saturated),
+            Timer::Connect => Fault::Upstream(UpstreamFault::ConnectTimeout),
+            Timer::Body => Fault::Downstream(DownstreamFault::BodyTimeout),
+            Timer::UpstreamWrite => Fault::Upstream(UpstreamFault::WriteTimeout),
+            Timer::Ttft => Fault::Upstream(UpstreamFault::TtftTimeout),
+            Timer::InterEvent => Fault::Upstream(UpstreamFault::InterEventTimeout),
+            Timer::ClientWrite => Fault::Downstream(DownstreamFault::WriteTimeout),
+            Timer::Total => Fault::Upstream(UpstreamFault::TotalTimeout),
+            Timer::TunnelIdle => Fault::Downstream(DownstreamFault::TunnelIdle),
+        }
+    }
+}
+
+/// What besides the phase decides which timers run.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    pub phase: Phase,
+    /// The request is not finished, and the next move is the client's.
+    pub for_request: bool,
+    /// Bytes of the request wait for the upstream to take them.
+    pub for_upstream_write: bool,
+}
+
+/// The timer that ends first, and when.
+///
+/// | timer          | runs while                                             | since           |
+/// |----------------|--------------------------------------------------------|-----------------|
+/// | queue, connect | no connection stands                                   | it was sought   |
+/// | body           | the request is unfinished and the client is silent     | it last moved   |
+/// | upstream write | the upstream takes no more of the request (limit: ttft) | it last moved   |
+/// | ttft           | the request is written, nothing has come back          | it was written  |
+/// | inter-event    | between data events, unless the client holds us up     | the last one    |
+/// | client write   | the client takes nothing more                          | it stopped      |
+/// | total          | always                                                 | the start       |
+/// | tunnel idle    | in a tunnel, instead of all others but client write    | a byte passed   |
+pub fn deadline(
+    waiting: &Waiting,
+    timeline: &Timeline,
+    timeouts: &ExchangeTimeouts,
+) -> (Instant, Timer) {
+    let upstream = match (waiting.phase, timeline.client_blocked) {
+        (_, Some(since)) => (since.after(timeouts.client_write), Timer::ClientWrite),
+        (Phase::Queued, _) => (timeline.sought.after(timeouts.connect), Timer::Queue),
+        (Phase::Connecting, _) => (timeline.sought.after(timeouts.connect), Timer::Connect),
+        (Phase::WritingRequest, _) if waiting.for_upstream_write => {
+            (timeline.request_moved.after(timeouts.ttft), Timer::UpstreamWrite)
+        }
+        (Phase::WritingRequest, _) => (Instant::NEVER, Timer::Total),
+        (Phase::AwaitingFirst, _) => (timeline.request_written.after(timeouts.ttft), Timer::Ttft),
+        (Phase::Streaming, _) => (timeline.event.after(timeouts.inter_event), Timer::InterEvent),
+        (Phase::Tunnel, _) => (timeline.tunnel_moved.after(timeouts.tunnel_idle), Timer::TunnelIdle),
+    };
+    let mut first = upstream;
+    let mut consider = |other: (Instant, Timer)| {
+        if other.0 < first.0 {
+            first = other;
+        }
+    };
+    if waiting.phase != Phase::Tunnel {
+        consider((timeline.started.after(timeouts.total), Timer::Total));
+        if waiting.for_request {
+            consider((timeline.request_moved.after(timeouts.body), Timer::Body));
+        }
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn each_row_of_the_joint_table() {
+        use {Request::*, Response as R};
+        for (response, request, persistent, expected) in [
+            (R::Done, Done, true, (Downstream::Reuse, Upstream::Pool)),
+            (R::Done, Done, false, (Downstream::Close, Upstream::Pool)),
+            (R::Done, Unfinished, true, (Downstream::Linger, Upstream::Close)),
+            (R::Done, Unfinished, false, (Downstream::Linger, Upstream::Close)),
+            (R::CutShort, Done, true, (Downstream::Abort, Upstream::Close)),
+            (R::CutShort, Unfinished, false, (Downstream::Abort, Upstream::Close)),
+            (R::None, Done, true, (Downstream::Reply, Upstream::Close)),
+            (R::None, Unfinished, true, (Downstream::Reply, Upstream::Close)),
+        ] {
+            assert_eq!(finish(response, request, persistent), expected);
+        }
+    }
+
+    const fn seconds(seconds: u64) -> Option<Duration> {
+        Some(Duration::from_secs(seconds))
+    }
+
+    const TIMEOUTS: ExchangeTimeouts = ExchangeTimeouts {
+        body: seconds(2),
+        client_write: seconds(3),
+        connect: seconds(5),
+        ttft: seconds(7),
+        inter_event: seconds(11),
+        total: seconds(1000),
+        tunnel_idle: seconds(13),
+    };
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn timeline() -> Timeline {
+        Timeline {
+            started: at(0),
+            sought: at(100),
+            request_moved: at(200),
+            request_written: at(300),
+            event: at(400),
+            tunnel_moved: at(500),
+            client_blocked: None,
+        }
+    }
+
+    #[test]
+    fn each_phase_has_its_timer() {
+        let idle = |phase| Waiting { phase, for_request: false, for_upstream_write: false };
+        let writing = Waiting { for_upstream_write: true, ..idle(Phase::WritingRequest) };
+        let uploading = Waiting { for_request: true, ..idle(Phase::WritingRequest) };
+        let duplex = Waiting { for_request: true, ..idle(Phase::Streaming) };
+        for (waiting, expected) in [
+            (idle(Phase::Queued), (at(105), Timer::Queue)),
+            (idle(Phase::Connecting), (at(105), Timer::Connect)),
+            (writing, (at(207), Timer::UpstreamWrite)),
+            (uploading, (at(202), Timer::Body)),
+            (idle(Phase::AwaitingFirst), (at(307), Timer::Ttft)),
+            (idle(Phase::Streaming), (at(411), Timer::InterEvent)),
+            (duplex, (at(202), Timer::Body)),
+            (idle(Phase::Tunnel), (at(513), Timer::TunnelIdle)),
+        ] {
+            assert_eq!(deadline(&waiting, &timeline(), &TIMEOUTS), expected, "{waiting:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_not_the_upstreams_fault() {
+        let blocked = Timeline { client_blocked: Some(at(410)), ..timeline() };
+        let waiting =
+            Waiting { phase: Phase::Streaming, for_request: false, for_upstream_write: false };
+        assert_eq!(deadline(&waiting, &blocked, &TIMEOUTS), (at(413), Timer::ClientWrite));
+    }
+
+    #[test]
+    fn total_ends_any_phase_but_a_tunnel() {
+        let timeouts = ExchangeTimeouts { total: seconds(1), ..TIMEOUTS };
+        for phase in [Phase::Queued, Phase::Connecting, Phase::AwaitingFirst, Phase::Streaming] {
+            let waiting = Waiting { phase, for_request: false, for_upstream_write: false };
+            assert_eq!(deadline(&waiting, &timeline(), &timeouts), (at(1), Timer::Total));
+        }
+        let tunnel =
+            Waiting { phase: Phase::Tunnel, for_request: false, for_upstream_write: false };
+        assert_eq!(deadline(&tunnel, &timeline(), &timeouts).1, Timer::TunnelIdle);
+    }
+
+    #[test]
+    fn off_is_never() {
+        let off = ExchangeTimeouts {
+            body: None,
+            client_write: None,
+            connect: None,
+            ttft: None,
+            inter_event: None,
+            total: None,
+            tunnel_idle: None,
+        };
+        let waiting =
+            Waiting { phase: Phase::Streaming, for_request: true, for_upstream_write: false };
+        assert_eq!(deadline(&waiting, &timeline(), &off).0, Instant::NEVER);
+    }
+}

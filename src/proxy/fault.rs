@@ -1,0 +1,198 @@
+//! Faults: who is to blame decides what the client is told, and whether another try is fair.
+//!
+//! One closed list for the answer to the client, the log line and the counters. `code` is the same
+//! word in all three.
+
+use std::fmt;
+use std::io;
+
+use crate::http::chunk::ChunkError;
+use crate::http::head::HeadError;
+
+/// Something went wrong with an exchange.
+#[derive(Debug)]
+pub enum Fault {
+    /// The client broke the protocol or went away: 4xx if anyone listens.
+    Downstream(DownstreamFault),
+    /// The server failed: 502 or 504 if no byte went out, else the client is cut off.
+    Upstream(UpstreamFault),
+    /// We are out of something we had promised: 503.
+    Local(LocalFault),
+}
+
+#[derive(Debug)]
+pub enum DownstreamFault {
+    Head(HeadError),
+    NotFound,
+    MethodNotAllowed { allow: String },
+    Chunk(ChunkError),
+    BodyTooLarge,
+    HeadTimeout,
+    BodyTimeout,
+    /// It does not read: nobody is left to be told.
+    WriteTimeout,
+    TunnelIdle,
+    /// FIN or RST while it was owed an answer, or a write to it failed.
+    Gone,
+}
+
+#[derive(Debug)]
+pub enum UpstreamFault {
+    Connect(io::ErrorKind),
+    ConnectTimeout,
+    Reset(io::ErrorKind),
+    /// It closed the connection before the head of its answer was complete.
+    Closed,
+    Head(HeadError),
+    Chunk(ChunkError),
+    /// It closed the connection inside the body of its answer.
+    Truncated,
+    /// It does not take the request.
+    WriteTimeout,
+    TtftTimeout,
+    InterEventTimeout,
+    TotalTimeout,
+    /// A responder in this process broke off, as it was asked to.
+    BrokenOff,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalFault {
+    /// Every connection the upstream may have is taken, for as long as `timeouts.connect`.
+    Saturated,
+    Descriptors,
+    /// The drain's deadline came first.
+    Drained,
+}
+
+/// What a client is told: `status`, and `error.type` and `error.code` of the JSON body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub kind: &'static str,
+    pub code: &'static str,
+}
+
+impl Fault {
+    /// The answer, or `None` where nobody is left to hear it.
+    pub fn answer(&self) -> Option<Answer> {
+        use DownstreamFault::*;
+        let (status, kind) = match self {
+            Fault::Downstream(fault) => match fault {
+                Head(error) => (error.status(), "invalid_request_error"),
+                NotFound => (404, "invalid_request_error"),
+                MethodNotAllowed { .. } => (405, "invalid_request_error"),
+                Chunk(_) => (400, "invalid_request_error"),
+                BodyTooLarge => (413, "invalid_request_error"),
+                HeadTimeout | BodyTimeout => (408, "timeout"),
+                WriteTimeout | TunnelIdle | Gone => return None,
+            },
+            Fault::Upstream(fault) => match fault {
+                UpstreamFault::ConnectTimeout
+                | UpstreamFault::WriteTimeout
+                | UpstreamFault::TtftTimeout
+                | UpstreamFault::InterEventTimeout
+                | UpstreamFault::TotalTimeout => (504, "timeout"),
+                UpstreamFault::BrokenOff => return None,
+                _ => (502, "upstream_error"),
+            },
+            Fault::Local(_) => (503, "overloaded"),
+        };
+        Some(Answer { status, kind, code: self.code() })
+    }
+
+    /// The fault's one name: `error.code`, end reason, log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Fault::Downstream(fault) => match fault {
+                DownstreamFault::Head(error) => error.code(),
+                DownstreamFault::NotFound => "no_route",
+                DownstreamFault::MethodNotAllowed { .. } => "method_not_allowed",
+                DownstreamFault::Chunk(_) => "bad_chunk",
+                DownstreamFault::BodyTooLarge => "body_too_large",
+                DownstreamFault::HeadTimeout => "head_timeout",
+                DownstreamFault::BodyTimeout => "body_timeout",
+                DownstreamFault::WriteTimeout => "client_write_timeout",
+                DownstreamFault::TunnelIdle => "tunnel_idle",
+                DownstreamFault::Gone => "client_gone",
+            },
+            Fault::Upstream(fault) => match fault {
+                UpstreamFault::Connect(_) => "upstream_connect",
+                UpstreamFault::ConnectTimeout => "connect_timeout",
+                UpstreamFault::Reset(_) => "upstream_reset",
+                UpstreamFault::Closed => "upstream_closed",
+                UpstreamFault::Head(_) => "upstream_bad_head",
+                UpstreamFault::Chunk(_) => "upstream_bad_chunk",
+                UpstreamFault::Truncated => "upstream_truncated",
+                UpstreamFault::WriteTimeout => "upstream_write_timeout",
+                UpstreamFault::TtftTimeout => "ttft_timeout",
+                UpstreamFault::InterEventTimeout => "inter_event_timeout",
+                UpstreamFault::TotalTimeout => "total_timeout",
+                UpstreamFault::BrokenOff => "broken_off",
+            },
+            Fault::Local(fault) => match fault {
+                LocalFault::Saturated => "upstream_saturated",
+                LocalFault::Descriptors => "descriptors_exhausted",
+                LocalFault::Drained => "drained",
+            },
+        }
+    }
+
+    /// The methods a route does have, for `Allow`.
+    pub fn allow(&self) -> Option<&str> {
+        match self {
+            Fault::Downstream(DownstreamFault::MethodNotAllowed { allow }) => Some(allow),
+            _ => None,
+        }
+    }
+}
+
+/// One sentence, for `error.message` and the log.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentence = match self {
+            Fault::Downstream(fault) => match fault {
+                DownstreamFault::Head(error) => return write!(f, "{error}"),
+                DownstreamFault::NotFound => "no route matches this path",
+                DownstreamFault::MethodNotAllowed { .. } => "this path does not take that method",
+                DownstreamFault::Chunk(error) => {
+                    return write!(f, "the request body is not valid chunked coding: {error}");
+                }
+                DownstreamFault::BodyTooLarge => "the request body is over the limit",
+                DownstreamFault::HeadTimeout => "the request head did not arrive in time",
+                DownstreamFault::BodyTimeout => "the request body stopped arriving",
+                DownstreamFault::WriteTimeout => "the client does not read its answer",
+                DownstreamFault::TunnelIdle => "nothing passed through the tunnel for too long",
+                DownstreamFault::Gone => "the client went away",
+            },
+            Fault::Upstream(fault) => match fault {
+                UpstreamFault::Connect(kind) => {
+                    return write!(f, "the upstream could not be reached: {kind}");
+                }
+                UpstreamFault::ConnectTimeout => "the upstream did not accept a connection in time",
+                UpstreamFault::Reset(kind) => {
+                    return write!(f, "the connection to the upstream broke: {kind}");
+                }
+                UpstreamFault::Closed => "the upstream closed the connection before it answered",
+                UpstreamFault::Head(error) => {
+                    return write!(f, "the upstream's answer is not valid HTTP: {error}");
+                }
+                UpstreamFault::Chunk(error) => {
+                    return write!(f, "the upstream's body is not valid chunked coding: {error}");
+                }
+                UpstreamFault::Truncated => "the upstream closed the connection inside its answer",
+                UpstreamFault::WriteTimeout => "the upstream does not take the request",
+                UpstreamFault::TtftTimeout => "the upstream sent no first event in time",
+                UpstreamFault::InterEventTimeout => "the upstream's stream fell silent",
+                UpstreamFault::TotalTimeout => "the exchange took longer than it may",
+                UpstreamFault::BrokenOff => "the responder broke off",
+            },
+            Fault::Local(fault) => match fault {
+                LocalFault::Saturated => "every connection to the upstream is taken",
+                LocalFault::Descriptors => "the gateway is out of file descriptors",
+                LocalFault::Drained => "the gateway is shutting down",
+            },
+        };
+        f.write_str(sentence)
+    }
+}

@@ -1,0 +1,244 @@
+//! Pool: the idle connections to one upstream, and who waits for one. One per worker and upstream.
+//!
+//! * Last in, first out per endpoint: the warm connection is used, the cold end can be trimmed.
+//! * Every open connection counts against the upstream's limit, idle ones included.
+//! * A connection enters only if it is clean and complete ([`Reuse::allows`]) and is looked at
+//!   again when it leaves: an assertion on both ends, because a mistake here would give one
+//!   client's bytes to another.
+//!
+//! Absent on purpose: sockets. The pool keeps names (`C`), its caller does what it says.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::config::snapshot::PoolLimits;
+
+/// The bookkeeping of one upstream. `C` names a connection, `W` somebody who waits for one.
+#[derive(Debug)]
+pub struct Pool<C, W> {
+    /// Per endpoint, the coldest first.
+    idle: Vec<Vec<C>>,
+    /// Open connections, idle ones included.
+    open: usize,
+    waiting: VecDeque<W>,
+}
+
+/// How somebody gets a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checkout<C> {
+    /// Try this one: look at it once more, and come again if it is dead.
+    Idle(C),
+    /// Open another.
+    Open,
+    /// Close this one, idle to another endpoint, to make place, and come again.
+    Evict(C),
+    /// The upstream is at its limit: wait.
+    Wait,
+}
+
+impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
+    pub fn new(endpoints: usize) -> Pool<C, W> {
+        Pool { idle: (0..endpoints).map(|_| Vec::new()).collect(), open: 0, waiting: VecDeque::new() }
+    }
+
+    /// A connection to `endpoint`; with `fresh`, not one that was used before.
+    pub fn checkout(&mut self, endpoint: usize, fresh: bool, limits: &PoolLimits) -> Checkout<C> {
+        if !fresh && let Some(connection) = self.idle[endpoint].pop() {
+            return Checkout::Idle(connection);
+        }
+        if self.open < limits.connections {
+            return Checkout::Open;
+        }
+        match self.idle.iter_mut().find(|idle| !idle.is_empty()) {
+            Some(idle) => Checkout::Evict(idle.remove(0)),
+            None => Checkout::Wait,
+        }
+    }
+
+    pub fn opened(&mut self) {
+        self.open += 1;
+    }
+
+    /// A connection is gone, wherever it was.
+    pub fn closed(&mut self, endpoint: usize, connection: C) {
+        debug_assert!(self.open > 0);
+        self.open -= 1;
+        self.idle[endpoint].retain(|idle| *idle != connection);
+    }
+
+    /// Takes a connection back. Returns the coldest of its endpoint if that is one too many.
+    pub fn release(&mut self, endpoint: usize, connection: C, limits: &PoolLimits) -> Option<C> {
+        let idle = &mut self.idle[endpoint];
+        assert!(!idle.contains(&connection), "a connection is idle once");
+        idle.push(connection);
+        (idle.len() > limits.idle_per_endpoint).then(|| idle.remove(0))
+    }
+
+    pub fn wait(&mut self, waiter: W) {
+        self.waiting.push_back(waiter);
+    }
+
+    /// The one who has waited longest, when a connection came free.
+    pub fn next_waiting(&mut self) -> Option<W> {
+        self.waiting.pop_front()
+    }
+
+    /// Somebody waits no more.
+    pub fn leave(&mut self, waiter: W) {
+        self.waiting.retain(|waiting| *waiting != waiter);
+    }
+
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    pub fn idle(&self) -> usize {
+        self.idle.iter().map(Vec::len).sum()
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+/// All that decides whether a connection may carry another request.
+#[derive(Clone, Copy, Debug)]
+pub struct Reuse {
+    /// The response ended by its own framing, not by a close.
+    pub response_delimited: bool,
+    /// The response allows it: HTTP/1.1 without `Connection: close`, or 1.0 with keep-alive.
+    pub keep_alive: bool,
+    /// The request was sent to its last byte.
+    pub request_done: bool,
+    /// No byte is left over behind the response.
+    pub clean: bool,
+    /// Neither FIN nor error was seen.
+    pub sound: bool,
+    pub requests: u32,
+    pub age: Duration,
+}
+
+impl Reuse {
+    pub fn allows(&self, limits: &PoolLimits) -> bool {
+        self.response_delimited
+            && self.keep_alive
+            && self.request_done
+            && self.clean
+            && self.sound
+            && self.requests < limits.max_requests
+            && limits.max_age.is_none_or(|max| self.age < max)
+            && limits.idle_per_endpoint > 0
+    }
+}
+
+/// When an idle connection is to be closed. A server that announces `Keep-Alive: timeout=N` closes
+/// after N seconds; we leave one second earlier, so that no request meets its FIN half-way.
+pub fn idle_until(
+    now: Instant,
+    opened: Instant,
+    announced: Option<u32>,
+    limits: &PoolLimits,
+) -> Instant {
+    let announced = announced.map_or(Duration::MAX, |seconds| {
+        Duration::from_secs(u64::from(seconds).saturating_sub(1))
+    });
+    (now + limits.idle_timeout.min(announced)).min(opened.after(limits.max_age))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: PoolLimits = PoolLimits {
+        idle_per_endpoint: 2,
+        connections: 3,
+        idle_timeout: Duration::from_secs(4),
+        max_age: Some(Duration::from_secs(300)),
+        max_requests: 10,
+        replay_stale_post: true,
+    };
+
+    fn pool() -> Pool<u32, char> {
+        Pool::new(2)
+    }
+
+    #[test]
+    fn the_warmest_connection_is_used_first_and_the_coldest_trimmed() {
+        let mut pool = pool();
+        for _ in 0..3 {
+            assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Open);
+            pool.opened();
+        }
+        assert_eq!(pool.release(0, 1, &LIMITS), None);
+        assert_eq!(pool.release(0, 2, &LIMITS), None);
+        assert_eq!(pool.release(0, 3, &LIMITS), Some(1), "two may be idle");
+        pool.closed(0, 1);
+        assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Idle(3));
+        assert_eq!((pool.open(), pool.idle()), (2, 1));
+    }
+
+    #[test]
+    fn a_fresh_connection_is_never_an_idle_one() {
+        let mut pool = pool();
+        pool.opened();
+        pool.release(0, 1, &LIMITS);
+        assert_eq!(pool.checkout(0, true, &LIMITS), Checkout::Open);
+    }
+
+    #[test]
+    fn at_the_limit_an_idle_one_elsewhere_gives_way_else_one_waits() {
+        let mut pool = pool();
+        for _ in 0..3 {
+            pool.opened();
+        }
+        pool.release(1, 7, &LIMITS);
+        assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Evict(7));
+        assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Wait, "7 is not closed yet");
+        pool.wait('a');
+        pool.wait('b');
+        pool.leave('a');
+        pool.closed(1, 7);
+        assert_eq!(pool.next_waiting(), Some('b'));
+        assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Open);
+    }
+
+    #[test]
+    fn only_a_clean_and_complete_exchange_gives_its_connection_back() {
+        let good = Reuse {
+            response_delimited: true,
+            keep_alive: true,
+            request_done: true,
+            clean: true,
+            sound: true,
+            requests: 1,
+            age: Duration::from_secs(1),
+        };
+        assert!(good.allows(&LIMITS));
+        for (why, bad) in [
+            ("until close", Reuse { response_delimited: false, ..good }),
+            ("connection: close", Reuse { keep_alive: false, ..good }),
+            ("request unfinished", Reuse { request_done: false, ..good }),
+            ("bytes left over", Reuse { clean: false, ..good }),
+            ("fin seen", Reuse { sound: false, ..good }),
+            ("too many requests", Reuse { requests: 10, ..good }),
+            ("too old", Reuse { age: Duration::from_secs(300), ..good }),
+        ] {
+            assert!(!bad.allows(&LIMITS), "{why}");
+        }
+        let none_idle = PoolLimits { idle_per_endpoint: 0, ..LIMITS };
+        assert!(!good.allows(&none_idle));
+    }
+
+    #[test]
+    fn an_idle_connection_leaves_before_the_server_does() {
+        let (now, opened) = (Instant::from_nanos(10_000_000_000), Instant::ZERO);
+        let idle = |announced, limits| (idle_until(now, opened, announced, limits) - now).as_secs();
+        assert_eq!(idle(None, &LIMITS), 4);
+        assert_eq!(idle(Some(3), &LIMITS), 2);
+        assert_eq!(idle(Some(0), &LIMITS), 0);
+        assert_eq!(idle(Some(60), &LIMITS), 4);
+        let old = PoolLimits { max_age: Some(Duration::from_secs(11)), ..LIMITS };
+        assert_eq!(idle(None, &old), 1);
+    }
+}

@@ -1,0 +1,116 @@
+//! Routing: a method and a path to one route of the snapshot.
+
+use crate::config::snapshot::{PathPattern, Rewrite, Route};
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Index into the routes.
+    Route(usize),
+    NotFound,
+    /// The path exists, the method does not: the methods that do, as `Allow` wants them
+    /// (RFC 9110 §10.2.1).
+    MethodNotAllowed { allow: String },
+}
+
+/// Finds the route of a request. `routes` are in matching order: the first whose path and method
+/// both match wins.
+pub fn find(routes: &[Route], method: &str, path: &str) -> Verdict {
+    let mut allow = String::new();
+    for (index, route) in routes.iter().enumerate() {
+        if !matches(&route.path, path) {
+            continue;
+        }
+        if route.methods.is_empty() || route.methods.iter().any(|allowed| allowed == method) {
+            return Verdict::Route(index);
+        }
+        for allowed in &route.methods {
+            if !allow.split(", ").any(|known| known == allowed) {
+                if !allow.is_empty() {
+                    allow.push_str(", ");
+                }
+                allow.push_str(allowed);
+            }
+        }
+    }
+    if allow.is_empty() { Verdict::NotFound } else { Verdict::MethodNotAllowed { allow } }
+}
+
+fn matches(pattern: &PathPattern, path: &str) -> bool {
+    match pattern {
+        PathPattern::Exact(exact) => exact == path,
+        PathPattern::Prefix(prefix) => path.starts_with(prefix.as_str()),
+    }
+}
+
+/// The path the upstream sees, in two parts; `None`: the client's own.
+pub fn rewritten<'a>(route: &'a Route, path: &'a str) -> Option<(&'a str, &'a str)> {
+    match (&route.rewrite, &route.path) {
+        (None, _) => None,
+        (Some(Rewrite::Prefix(with)), PathPattern::Prefix(prefix)) => {
+            Some((with, path.strip_prefix(prefix.as_str()).unwrap_or_default()))
+        }
+        (Some(Rewrite::Path(with) | Rewrite::Prefix(with)), _) => Some((with, "")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::snapshot::{ExchangeTimeouts, Target};
+
+    fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route {
+        Route {
+            path,
+            methods: methods.iter().map(ToString::to_string).collect(),
+            target: Target::Upstream(0),
+            rewrite,
+            timeouts: ExchangeTimeouts {
+                body: None,
+                client_write: None,
+                connect: None,
+                ttft: None,
+                inter_event: None,
+                total: None,
+                tunnel_idle: None,
+            },
+        }
+    }
+
+    #[test]
+    fn the_first_route_whose_path_and_method_match_wins() {
+        let routes = [
+            route(PathPattern::Exact("/v1/chat".into()), &["POST"], None),
+            route(PathPattern::Exact("/v1/chat".into()), &["GET", "HEAD"], None),
+            route(PathPattern::Prefix("/v1/".into()), &["GET", "POST"], None),
+            route(PathPattern::Prefix("/any/".into()), &[], None),
+        ];
+        let not_allowed = |allow: &str| Verdict::MethodNotAllowed { allow: allow.into() };
+        for (method, path, expected) in [
+            ("POST", "/v1/chat", Verdict::Route(0)),
+            ("GET", "/v1/chat", Verdict::Route(1)),
+            ("GET", "/v1/models", Verdict::Route(2)),
+            ("GET", "/v1/chat/", Verdict::Route(2)),
+            ("PUT", "/v1/chat", not_allowed("POST, GET, HEAD")),
+            ("PUT", "/v1/models", not_allowed("GET, POST")),
+            ("BREW", "/any/pot", Verdict::Route(3)),
+            ("GET", "/v1", Verdict::NotFound),
+            ("GET", "/", Verdict::NotFound),
+        ] {
+            assert_eq!(find(&routes, method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_rewrite_replaces_the_path_or_the_prefix() {
+        let prefix = || PathPattern::Prefix("/v1/".into());
+        let cases = [
+            (route(prefix(), &[], None), None),
+            (route(prefix(), &[], Some(Rewrite::Prefix("/api/".into()))), Some(("/api/", "chat"))),
+            (route(prefix(), &[], Some(Rewrite::Path("/stream".into()))), Some(("/stream", ""))),
+        ];
+        for (route, expected) in &cases {
+            assert_eq!(rewritten(route, "/v1/chat"), *expected);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Accepting: from a listener's backlog to a downstream.
+//!
+//! * A listener's readiness is remembered like any other: set by the edge, cleared only when the
+//!   backlog said it is empty. A budget or a limit leaves it set.
+//! * Out of descriptors, accepting pauses; it neither spins nor forgets the backlog.
+//! * At the connection limit the backlog is the back-pressure, and there is hysteresis: accepting
+//!   goes on when a tenth of the connections has gone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::exchange::{Downstream, State};
+use super::mailbox::Sender;
+use super::net::{Accept, Net};
+use super::readiness::Readiness;
+use super::socket::Socket;
+use super::timer::Alarm;
+use super::worker::{Command, Worker};
+use crate::clock::Instant;
+
+/// Connections taken from one listener per turn.
+const BUDGET: usize = 64;
+/// How long accepting rests when descriptors have run out.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The listeners' readiness, and why accepting rests, if it does.
+pub(super) struct AcceptState {
+    listeners: Vec<Readiness>,
+    resume_at: Option<Instant>,
+    full: bool,
+}
+
+impl AcceptState {
+    pub fn new(listeners: usize) -> AcceptState {
+        AcceptState {
+            listeners: vec![Readiness::listening(); listeners],
+            resume_at: None,
+            full: false,
+        }
+    }
+
+    pub fn on_event(&mut self, listener: usize) {
+        // An event for a listener that was closed in this batch finds nothing.
+        if let Some(ready) = self.listeners.get_mut(listener) {
+            *ready = Readiness::listening();
+        }
+    }
+
+    /// When a pause ends; [`Instant::NEVER`] if there is none.
+    pub fn resume_at(&self) -> Instant {
+        self.resume_at.unwrap_or(Instant::NEVER)
+    }
+
+    fn is_ready(&self, listener: usize) -> bool {
+        self.listeners.get(listener).is_some_and(|ready| ready.readable())
+    }
+
+    fn is_any_ready(&self) -> bool {
+        self.listeners.iter().any(|ready| ready.readable())
+    }
+
+    fn drained(&mut self, listener: usize) {
+        if let Some(ready) = self.listeners.get_mut(listener) {
+            ready.nothing_to_read();
+        }
+    }
+}
+
+/// The workers of a process, seen from one of them.
+pub struct Fleet<S> {
+    /// Open connections per worker, each written by its own.
+    pub loads: Arc<[AtomicUsize]>,
+    pub mailboxes: Vec<Sender<Command<S>>>,
+    /// Which one we are.
+    pub index: usize,
+}
+
+impl<S> Fleet<S> {
+    pub fn load(&self) -> &AtomicUsize {
+        &self.loads[self.index]
+    }
+
+    /// The worker a new connection should go to, if it is not this one. A difference of one is
+    /// not worth the trip.
+    fn least_loaded(&self) -> Option<usize> {
+        let load = |index: usize| self.loads[index].load(Ordering::Relaxed);
+        let least = (0..self.loads.len()).min_by_key(|index| load(*index))?;
+        (load(least) + 1 < load(self.index)).then_some(least)
+    }
+}
+
+impl<N: Net> Worker<N> {
+    /// Whether a backlog is known to wait and nothing keeps us from serving it.
+    pub(super) fn may_accept_now(&self) -> bool {
+        self.accepting.is_any_ready() && !self.accepting.full && self.accepting.resume_at.is_none()
+    }
+
+    pub(super) fn accept_pending(&mut self) {
+        if self.accepting.resume_at.is_some_and(|at| at <= self.now) {
+            self.accepting.resume_at = None;
+        }
+        let open = self.downstreams.len() - self.reaped_downstreams();
+        let limit = self.snapshot.limits.connections;
+        if self.accepting.full && open < limit - limit / 10 {
+            self.accepting.full = false;
+        }
+        if self.may_accept_now() {
+            for listener in 0..self.net.listeners() {
+                self.accept_from(listener, BUDGET);
+            }
+        }
+    }
+
+    /// Everything that waits, whatever the budget: the last time before the listeners close.
+    pub(super) fn accept_backlog(&mut self) {
+        for listener in 0..self.net.listeners() {
+            self.accepting.on_event(listener);
+            self.accept_from(listener, usize::MAX);
+        }
+    }
+
+    fn reaped_downstreams(&self) -> usize {
+        use super::token::Kind;
+        self.reaped.iter().filter(|token| token.kind() == Kind::Downstream).count()
+    }
+
+    fn accept_from(&mut self, listener: usize, budget: usize) {
+        for _ in 0..budget {
+            if !self.accepting.is_ready(listener) {
+                return;
+            }
+            if self.downstreams.len() >= self.snapshot.limits.connections {
+                if !self.accepting.full {
+                    log::warn!("at limits.connections ({}): accepting rests", self.downstreams.len());
+                }
+                self.accepting.full = true;
+                return;
+            }
+            self.desk.tally.accepts.add(1);
+            match self.net.accept(listener) {
+                Accept::Accepted(stream, address) => self.place(stream, address),
+                Accept::Drained => {
+                    self.desk.tally.would_block.add(1);
+                    self.accepting.drained(listener);
+                }
+                Accept::Retry => {}
+                Accept::Exhausted(error) => {
+                    self.desk.tally.accepts_exhausted.add(1);
+                    log::warn!("accept: {error}; accepting rests for {} ms", PAUSE.as_millis());
+                    self.accepting.resume_at = Some(self.now + PAUSE);
+                    return;
+                }
+                Accept::Fatal(error) => {
+                    log::error!("accept: {error}; the listener is given up");
+                    self.accepting.drained(listener);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Keeps an accepted connection, or hands it to a worker with fewer.
+    fn place(&mut self, stream: N::Stream, address: SocketAddr) {
+        let other = self.fleet.as_ref().and_then(Fleet::least_loaded);
+        let (Some(other), Some(fleet)) = (other, &self.fleet) else {
+            return self.adopt(stream, address);
+        };
+        // Counted at once: the other will only do so at the end of a turn of its own.
+        fleet.loads[other].fetch_add(1, Ordering::Relaxed);
+        if let Err(Command::Adopt(stream, address)) =
+            fleet.mailboxes[other].send(Command::Adopt(stream, address))
+        {
+            self.adopt(stream, address);
+        }
+    }
+
+    /// Gives an accepted connection its place.
+    pub(super) fn adopt(&mut self, stream: N::Stream, address: SocketAddr) {
+        self.desk.tally.downstreams_accepted.add(1);
+        let token = self.downstreams.insert(Downstream {
+            socket: Socket::new(stream),
+            state: State::Head { since: self.now },
+            alarm: Alarm::new(),
+            peer: address.ip().to_canonical(),
+            requests: 0,
+            examined: 0,
+            queued: false,
+            exchange: None,
+        });
+        self.desk.tally.registers.add(1);
+        let registered = match self.downstreams.get_mut(token) {
+            Some(downstream) => self.net.register(&mut downstream.socket.stream, token),
+            None => return,
+        };
+        if let Err(error) = registered {
+            log::warn!("register: {error}; the connection is closed");
+            self.close_downstream(token);
+            return;
+        }
+        // Registering raises the edge if bytes are there; until then only its deadline matters.
+        self.arm(token);
+        if self.is_draining() {
+            self.enqueue(token);
+        }
+    }
+}

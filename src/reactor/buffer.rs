@@ -1,0 +1,251 @@
+//! Buffers: 16 KiB of bytes between one read and one write, owned only while they hold something.
+//!
+//! ```text
+//!   0 ······ sent ─────────── cleared ─────────── received ······ capacity
+//!     gone      may be written     not understood yet     room for a read
+//! ```
+//!
+//! * `sent ≤ cleared ≤ received ≤ capacity`.
+//! * A connection owns a buffer only while it holds bytes: an idle client, an idle pooled upstream
+//!   and a stream that waits for its next token own none.
+//! * The pool is last-in-first-out, so the next read lands in the memory that is hot.
+//! * The pool is finite. Whoever is about to read asks [`BufferPool::may_read`] first; one read
+//!   leads to at most [`READ_RESERVE`] more buffers, so taking one never has to fail.
+//!
+//! Absent on purpose: reference counts and sharing. One owner fills a buffer and empties it.
+
+/// Bytes of a standard buffer.
+pub const CAPACITY: usize = 16 * 1024;
+
+/// Standard buffers that the consequences of one read may take: the bytes read, a rewritten head,
+/// and the same bytes framed anew.
+pub const READ_RESERVE: usize = 4;
+
+/// Linear bytes with three cursors.
+pub struct Buffer {
+    bytes: Box<[u8]>,
+    sent: u32,
+    cleared: u32,
+    received: u32,
+}
+
+impl Buffer {
+    fn new(capacity: usize) -> Buffer {
+        Buffer { bytes: vec![0; capacity].into_boxed_slice(), sent: 0, cleared: 0, received: 0 }
+    }
+
+    fn check(&self) {
+        debug_assert!(self.sent <= self.cleared && self.cleared <= self.received);
+        debug_assert!(self.received as usize <= self.bytes.len());
+    }
+
+    /// Where the next read may put its bytes.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.received as usize..]
+    }
+
+    /// `count` bytes were read into [`Buffer::room`].
+    pub fn received(&mut self, count: usize) {
+        self.received += count as u32;
+        self.check();
+    }
+
+    /// Bytes that have not been understood yet.
+    pub fn unscanned(&self) -> &[u8] {
+        &self.bytes[self.cleared as usize..self.received as usize]
+    }
+
+    /// The first `count` unscanned bytes may be written now.
+    pub fn clear(&mut self, count: usize) {
+        self.cleared += count as u32;
+        self.check();
+    }
+
+    /// Bytes that may be written.
+    pub fn pending(&self) -> &[u8] {
+        &self.bytes[self.sent as usize..self.cleared as usize]
+    }
+
+    /// The first `count` pending bytes have been written.
+    pub fn sent(&mut self, count: usize) {
+        self.sent += count as u32;
+        self.check();
+        if self.sent == self.received {
+            (self.sent, self.cleared, self.received) = (0, 0, 0);
+        }
+    }
+
+    /// Takes the first `count` unscanned bytes out of the stream: they have been understood, and
+    /// what they said is passed on in other words.
+    pub fn discard(&mut self, count: usize) {
+        debug_assert!(self.pending().is_empty(), "bytes are taken from the front only");
+        self.cleared += count as u32;
+        self.sent(count);
+    }
+
+    /// Appends as much of `bytes` as there is room for, ready to be written; returns how much.
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
+        debug_assert!(self.unscanned().is_empty(), "appended bytes would jump the queue");
+        let room = self.room();
+        let count = bytes.len().min(room.len());
+        room[..count].copy_from_slice(&bytes[..count]);
+        self.received(count);
+        self.clear(count);
+        count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sent == self.received
+    }
+
+    /// Makes room by moving what is left to the front. Only a head that is still incomplete needs
+    /// it; false if the buffer is full of live bytes.
+    fn compact(&mut self) -> bool {
+        let live = self.sent as usize..self.received as usize;
+        self.bytes.copy_within(live, 0);
+        self.received -= self.sent;
+        self.cleared -= self.sent;
+        self.sent = 0;
+        (self.received as usize) < self.bytes.len()
+    }
+
+    /// Standard buffers that fit in this one.
+    fn units(&self) -> usize {
+        self.bytes.len() / CAPACITY
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Buffer { bytes, sent, cleared, received } = self;
+        write!(f, "Buffer({sent} ≤ {cleared} ≤ {received} ≤ {})", bytes.len())
+    }
+}
+
+/// One worker's buffers.
+pub struct BufferPool {
+    free: Vec<Buffer>,
+    /// Buffers that somebody owns; a grown one counts for as many as fit into it.
+    out: usize,
+    limit: usize,
+}
+
+impl BufferPool {
+    /// A pool of at most `bytes` bytes, never less than what one read may need.
+    pub fn new(bytes: usize) -> BufferPool {
+        BufferPool { free: Vec::new(), out: 0, limit: (bytes / CAPACITY).max(2 * READ_RESERVE) }
+    }
+
+    /// Whether a read and all that follows from it is within the limit.
+    pub fn may_read(&self) -> bool {
+        self.out + READ_RESERVE <= self.limit
+    }
+
+    /// Whether a sent request may be kept for a replay. Kept requests leave a quarter of the pool
+    /// to answers: otherwise requests that wait could hold all the memory their answers need.
+    pub fn may_keep(&self) -> bool {
+        self.out < self.limit / 4 * 3
+    }
+
+    pub fn take(&mut self) -> Buffer {
+        self.out += 1;
+        self.free.pop().unwrap_or_else(|| Buffer::new(CAPACITY))
+    }
+
+    /// Makes room behind a head that is still incomplete, by moving it to the front or into a
+    /// buffer of up to `limit` bytes. False if the head has reached the limit, or the pool has.
+    pub fn make_room(&mut self, buffer: &mut Buffer, limit: usize) -> bool {
+        if buffer.compact() {
+            return true;
+        }
+        let capacity = buffer.bytes.len();
+        let grown = (capacity * 2).min(limit.next_multiple_of(CAPACITY));
+        let units = grown.saturating_sub(capacity) / CAPACITY;
+        if units == 0 || self.out + units + READ_RESERVE > self.limit {
+            return false;
+        }
+        let mut bytes = vec![0; grown];
+        bytes[..capacity].copy_from_slice(&buffer.bytes);
+        buffer.bytes = bytes.into_boxed_slice();
+        self.out += units;
+        true
+    }
+
+    pub fn give(&mut self, mut buffer: Buffer) {
+        debug_assert!(self.out >= buffer.units(), "a buffer came home twice");
+        self.out -= buffer.units();
+        // A grown buffer has done its work; the pool keeps one size only.
+        if buffer.units() == 1 {
+            (buffer.sent, buffer.cleared, buffer.received) = (0, 0, 0);
+            self.free.push(buffer);
+        }
+    }
+
+    /// Buffers that somebody owns.
+    pub fn out(&self) -> usize {
+        self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_follow_read_scan_write() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut buffer = pool.take();
+        buffer.room()[..5].copy_from_slice(b"hello");
+        buffer.received(5);
+        assert_eq!((buffer.pending(), buffer.unscanned()), (&b""[..], &b"hello"[..]));
+        buffer.clear(3);
+        buffer.sent(2);
+        assert_eq!((buffer.pending(), buffer.unscanned()), (&b"l"[..], &b"lo"[..]));
+        buffer.clear(2);
+        buffer.sent(3);
+        assert!(buffer.is_empty());
+        assert_eq!(buffer.room().len(), CAPACITY, "an emptied buffer starts over");
+        pool.give(buffer);
+        assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn an_incomplete_head_makes_room_up_to_its_limit() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut buffer = pool.take();
+        let room = buffer.room().len();
+        buffer.received(room);
+        buffer.discard(10);
+        assert!(pool.make_room(&mut buffer, 4 * CAPACITY), "moving to the front was enough");
+        assert_eq!(buffer.room().len(), 10);
+        buffer.received(10);
+        while pool.make_room(&mut buffer, 4 * CAPACITY) {
+            let room = buffer.room().len();
+            buffer.received(room);
+        }
+        assert_eq!(buffer.unscanned().len(), 4 * CAPACITY);
+        assert_eq!(pool.out(), 4);
+        pool.give(buffer);
+        assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn a_grown_buffer_does_not_come_back() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut buffer = pool.take();
+        buffer.received(CAPACITY);
+        assert!(pool.make_room(&mut buffer, 2 * CAPACITY));
+        pool.give(buffer);
+        assert_eq!(pool.take().room().len(), CAPACITY);
+    }
+
+    #[test]
+    fn a_dry_pool_stops_reads_before_it_stops_writes() {
+        let mut pool = BufferPool::new(8 * CAPACITY);
+        let taken: Vec<_> = std::iter::from_fn(|| pool.may_read().then(|| pool.take())).collect();
+        assert_eq!(taken.len(), 8 - READ_RESERVE + 1);
+        assert!(pool.may_keep());
+        pool.take();
+        assert!(!pool.may_keep());
+    }
+}

@@ -1,0 +1,240 @@
+//! The records of a worker's two tables, and of the exchange between them.
+//!
+//! A downstream owns its exchange; the exchange names its upstream by token; an upstream names its
+//! owner by token. No record points at another, so one drive can borrow both tables at once.
+
+use std::net::IpAddr;
+
+use super::outbox::Outbox;
+use super::relay::Flow;
+use super::socket::Socket;
+use super::timer::Alarm;
+use super::token::Token;
+use crate::clock::Instant;
+use crate::config::snapshot::HalfClose;
+use crate::http::head::Version;
+use crate::proxy::exchange::{Phase, Timeline, Waiting};
+use crate::responder::Responder;
+
+/// A client's connection.
+pub struct Downstream<S> {
+    pub socket: Socket<S>,
+    pub state: State,
+    pub alarm: Alarm,
+    pub peer: IpAddr,
+    pub requests: u32,
+    /// Bytes of an incomplete head that were looked at and held no end of it.
+    pub examined: u32,
+    /// It stands in the worker's ready queue.
+    pub queued: bool,
+    /// Boxed: an idle client has none.
+    pub exchange: Option<Box<Exchange>>,
+}
+
+/// Where a client's connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing of the next request has arrived.
+    Idle { since: Instant },
+    /// Part of a head has arrived, or the first one is awaited.
+    Head { since: Instant },
+    Exchange,
+    /// The exchange is over but for bytes that wait to be written.
+    Replying { since: Instant, then: After },
+    /// FIN is sent; what still arrives is read and dropped.
+    Lingering { since: Instant, heard: Instant },
+    Closed,
+}
+
+/// What follows when everything has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    Reuse,
+    Linger,
+}
+
+/// A connection to an inference server.
+pub struct Upstream<S> {
+    pub socket: Socket<S>,
+    pub alarm: Alarm,
+    /// Index into the snapshot's upstreams.
+    pub upstream: usize,
+    pub endpoint: usize,
+    pub opened: Instant,
+    pub requests: u32,
+    /// The first write has succeeded: the connection stands.
+    pub connected: bool,
+    /// The server's `Keep-Alive: timeout=N`, in seconds.
+    pub announced: Option<u32>,
+    /// The downstream it serves; `None`: it is idle in the pool.
+    pub owner: Option<Token>,
+    pub closed: bool,
+}
+
+/// Who answers.
+#[derive(Debug)]
+pub enum Peer {
+    /// No connection yet; with `fresh`, a pooled one will not do.
+    Seeking { fresh: bool, queued: bool },
+    Upstream(Token),
+    Responder { responder: Box<dyn Responder>, progress: Progress },
+    /// Nobody: the exchange ends with a reply of our own.
+    Nobody,
+}
+
+/// Where a responder stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Running,
+    /// It asked not to be asked before then.
+    Sleeping(Instant),
+    NeedsBody,
+    Ended,
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Exchange {
+    pub id: RequestId,
+    /// Index into the snapshot's routes; `None`: none matched.
+    pub route: Option<usize>,
+    /// Index into the snapshot's upstreams, and the endpoint that was picked.
+    pub upstream: usize,
+    pub endpoint: usize,
+    pub client: Version,
+    /// The request is HEAD: its answer has no body.
+    pub head_request: bool,
+    pub idempotent: bool,
+    /// The client lets its connection be kept.
+    pub keep_alive: bool,
+    pub expect_continue: bool,
+    pub upgrade_asked: bool,
+    pub request: Flow,
+    /// From the final response head on.
+    pub response: Option<Flow>,
+    /// The client has, or may have, bytes of the final response: from here on honesty only.
+    pub committed: bool,
+    pub status: u16,
+    /// The response as delivered ends by itself, and both ends agreed to keep the connection.
+    pub persistent: bool,
+    /// The response as received ended by itself, and the server keeps the connection.
+    pub upstream_persistent: bool,
+    /// The response as delivered ends with the connection: only RST tells that it was cut.
+    pub until_close: bool,
+    pub peer: Peer,
+    /// The rewritten request, until it moves to an upstream's outbox.
+    pub outbox: Outbox,
+    pub reused: bool,
+    pub replayed: bool,
+    /// The kernel has taken a byte of the request on this connection.
+    pub sent: bool,
+    /// A byte of a response has been read.
+    pub answered: bool,
+    /// A data event (a body byte where there are no events) has been relayed.
+    pub first_event: bool,
+    pub tunnel: Option<Tunnel>,
+    pub timeline: Timeline,
+}
+
+/// Which ends of a tunnel have been told that nothing more comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tunnel {
+    pub upstream_shut: bool,
+    pub downstream_shut: bool,
+}
+
+impl Exchange {
+    /// What it is doing. `upstream` is the connection it has, with whether it stands and whether
+    /// bytes wait to be written to it.
+    fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
+        match (&self.peer, upstream) {
+            (Peer::Seeking { .. }, _) => Phase::Queued,
+            (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
+            _ if self.tunnel.is_some() => Phase::Tunnel,
+            _ if self.first_event => Phase::Streaming,
+            (_, Some((_, true))) => Phase::WritingRequest,
+            _ if self.request.is_open() => Phase::WritingRequest,
+            _ => Phase::AwaitingFirst,
+        }
+    }
+
+    /// What it waits for, as far as its timers care.
+    pub fn waiting<S>(&self, upstream: Option<&Upstream<S>>, unsent: bool) -> Waiting {
+        let blocked = upstream.is_some_and(|upstream| !upstream.socket.outbox.is_empty() || unsent);
+        let phase = self.phase(upstream.map(|upstream| (upstream.connected, blocked)));
+        Waiting {
+            phase,
+            for_request: self.request.is_open()
+                && !blocked
+                && !matches!(phase, Phase::Queued | Phase::Connecting),
+            for_upstream_write: blocked,
+        }
+    }
+}
+
+impl<S> Downstream<S> {
+    /// Whether a client that is owed an answer has left. A tunnel passes a FIN on instead.
+    pub fn has_left(&self, half_close: HalfClose) -> bool {
+        let tunnel = self.exchange.as_ref().is_some_and(|exchange| exchange.tunnel.is_some());
+        let fin = self.socket.ready.read_closed() && half_close == HalfClose::Cancel;
+        !tunnel && (fin || self.socket.ready.errored())
+    }
+}
+
+/// A request's id: the client's `X-Request-Id`, or one made here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestId {
+    bytes: [u8; RequestId::MAX],
+    length: u8,
+}
+
+impl RequestId {
+    /// The longest id that is kept; longer ones are replaced.
+    pub const MAX: usize = 64;
+
+    /// The client's id. `http` has checked its length and its bytes.
+    pub fn given(id: &[u8]) -> RequestId {
+        let mut bytes = [0; RequestId::MAX];
+        let length = id.len().min(RequestId::MAX);
+        bytes[..length].copy_from_slice(&id[..length]);
+        RequestId { bytes, length: length as u8 }
+    }
+
+    /// Sixteen bytes of hex: eight that tell workers apart, eight that count.
+    pub fn made(worker: u32, count: u32) -> RequestId {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let value = u64::from(worker) << 32 | u64::from(count);
+        let mut bytes = [0; RequestId::MAX];
+        for (position, byte) in bytes[..16].iter_mut().enumerate() {
+            *byte = HEX[(value >> (60 - 4 * position)) as usize & 15];
+        }
+        RequestId { bytes, length: 16 }
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+impl std::fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_kept_or_made() {
+        assert_eq!(RequestId::given(b"abc-1").as_bytes(), b"abc-1");
+        assert_eq!(RequestId::made(0xdead_beef, 0x1f).to_string(), "deadbeef0000001f");
+    }
+}

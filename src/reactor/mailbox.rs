@@ -1,0 +1,118 @@
+//! Mailbox: how another thread tells a worker something.
+//!
+//! Commands are rare (drain, stop, a connection handed over), so a standard channel carries them.
+//! What needs care is waking the worker, which may be asleep in its poll:
+//!
+//! ```text
+//!   sender: push            worker: clear `pending`
+//!           set `pending`           drain until empty
+//!           was it clear? wake
+//! ```
+//!
+//! The worker clears first and drains after. Drained first, a message pushed between the two would
+//! be seen by nobody: its sender found `pending` set and did not wake. Both sides write one thing
+//! and then read another (Dekker's shape), which needs the one total order of `SeqCst`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+/// Ends the worker's poll, from any thread.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// The worker's end.
+pub struct Mailbox<T> {
+    messages: mpsc::Receiver<T>,
+    pending: Arc<AtomicBool>,
+}
+
+/// The other end; any number of them.
+pub struct Sender<T> {
+    messages: mpsc::Sender<T>,
+    pending: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Sender {
+            messages: self.messages.clone(),
+            pending: Arc::clone(&self.pending),
+            waker: Arc::clone(&self.waker),
+        }
+    }
+}
+
+/// A mailbox whose worker is woken by `waker`.
+pub fn mailbox<T>(waker: Waker) -> (Sender<T>, Mailbox<T>) {
+    let (sender, receiver) = mpsc::channel();
+    let pending = Arc::new(AtomicBool::new(false));
+    let sender = Sender { messages: sender, pending: Arc::clone(&pending), waker };
+    (sender, Mailbox { messages: receiver, pending })
+}
+
+impl<T> Sender<T> {
+    /// Gives the message back if the worker is gone.
+    pub fn send(&self, message: T) -> Result<(), T> {
+        self.messages.send(message).map_err(|mpsc::SendError(message)| message)?;
+        if !self.pending.swap(true, Ordering::SeqCst) {
+            (self.waker)();
+        }
+        Ok(())
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// Whether a message has come since the box was last opened.
+    pub fn has_mail(&self) -> bool {
+        self.pending.load(Ordering::SeqCst)
+    }
+
+    /// Opens the box; what arrives from now on wakes the worker again.
+    pub fn open(&mut self) -> impl Iterator<Item = T> + '_ {
+        // A load first: the swap is a locked instruction, and nearly every turn finds no mail.
+        let mail = self.has_mail() && self.pending.swap(false, Ordering::SeqCst);
+        std::iter::from_fn(move || if mail { self.messages.try_recv().ok() } else { None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn a_full_box_wakes_once_and_an_opened_one_again() {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&wakes);
+        let (sender, mut mailbox) = mailbox(Arc::new(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }));
+        for message in 0..3 {
+            sender.send(message).expect("the box is open");
+        }
+        assert_eq!(wakes.load(Ordering::SeqCst), 1);
+        assert_eq!(mailbox.open().collect::<Vec<_>>(), [0, 1, 2]);
+        sender.send(3).expect("the box is open");
+        assert_eq!(wakes.load(Ordering::SeqCst), 2);
+        assert_eq!(mailbox.open().collect::<Vec<_>>(), [3]);
+        assert_eq!(mailbox.open().next(), None);
+    }
+
+    #[test]
+    fn no_message_is_lost_between_threads() {
+        let (wake, woken) = mpsc::channel();
+        let (sender, mut mailbox) = mailbox(Arc::new(move || drop(wake.send(()))));
+        let writer = std::thread::spawn(move || (0..100_000).try_for_each(|n| sender.send(n)));
+        let mut expected = 0;
+        while expected < 100_000 {
+            // Sleeps until woken: a lost wake-up would hang here.
+            woken.recv_timeout(std::time::Duration::from_secs(20)).expect("a lost wake-up");
+            for message in mailbox.open() {
+                assert_eq!(message, expected);
+                expected += 1;
+            }
+        }
+        writer.join().expect("the writer ends").expect("the box was open");
+    }
+}

@@ -1,0 +1,196 @@
+//! Outbox: bytes of our own making that wait to be written to one socket.
+//!
+//! A rewritten head, a reply, a body that is framed anew. What is spliced through unchanged never
+//! comes here. A request may be asked to *keep* what it has sent: until the first byte of the
+//! answer it can be rewound and sent again on another connection.
+//!
+//! * Bytes leave in the order they came, before anything spliced behind them.
+//! * Without `keep`, an emptied segment goes home at once.
+
+use std::collections::VecDeque;
+
+use super::buffer::{Buffer, BufferPool};
+
+/// A queue of buffers with one reading position.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    segments: VecDeque<Segment>,
+    /// The segment that is being written; those before it are kept for a replay.
+    current: usize,
+    keep: bool,
+}
+
+#[derive(Debug)]
+struct Segment {
+    buffer: Buffer,
+    /// Bytes of the buffer's pending ones that were written while it is kept.
+    written: usize,
+}
+
+impl Outbox {
+    /// An outbox that keeps what it has sent, until [`Outbox::forget`].
+    pub fn keeping() -> Outbox {
+        Outbox { keep: true, ..Outbox::default() }
+    }
+
+    pub fn push(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
+        if let Some(last) = self.segments.back_mut() {
+            bytes = &bytes[last.buffer.append(bytes)..];
+        }
+        while !bytes.is_empty() {
+            let mut buffer = pool.take();
+            bytes = &bytes[buffer.append(bytes)..];
+            self.segments.push_back(Segment { buffer, written: 0 });
+        }
+    }
+
+    /// The next bytes to write; empty if there are none.
+    pub fn pending(&self) -> &[u8] {
+        match self.segments.get(self.current) {
+            Some(segment) => &segment.buffer.pending()[segment.written..],
+            None => &[],
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pending().is_empty()
+    }
+
+    /// Whether [`Outbox::pending`] is all there is.
+    pub fn is_last(&self) -> bool {
+        self.current + 1 >= self.segments.len()
+    }
+
+    /// The first `count` bytes of [`Outbox::pending`] have been written.
+    pub fn sent(&mut self, count: usize, pool: &mut BufferPool) {
+        let Some(segment) = self.segments.get_mut(self.current) else {
+            debug_assert_eq!(count, 0);
+            return;
+        };
+        segment.written += count;
+        let emptied = segment.written == segment.buffer.pending().len();
+        if !emptied {
+            return;
+        }
+        if !self.keep {
+            self.drop_front(pool);
+        } else if !self.is_last() {
+            // The last segment stays current: more may be appended to it.
+            self.current += 1;
+        }
+    }
+
+    /// Everything that was sent is to be sent again.
+    pub fn rewind(&mut self) {
+        debug_assert!(self.keep, "what was forgotten cannot be sent again");
+        self.current = 0;
+        for segment in &mut self.segments {
+            segment.written = 0;
+        }
+    }
+
+    pub fn keeps(&self) -> bool {
+        self.keep
+    }
+
+    /// Bytes held, sent ones included.
+    pub fn held(&self) -> usize {
+        self.segments.iter().map(|segment| segment.buffer.pending().len()).sum()
+    }
+
+    /// No replay any more: what has been sent goes home.
+    pub fn forget(&mut self, pool: &mut BufferPool) {
+        if !self.keep {
+            return;
+        }
+        self.keep = false;
+        for _ in 0..self.current {
+            self.drop_front(pool);
+        }
+        self.current = 0;
+        if self.is_empty() {
+            self.drop_front(pool);
+        }
+    }
+
+    /// Gives every buffer home.
+    pub fn clear(&mut self, pool: &mut BufferPool) {
+        while !self.segments.is_empty() {
+            self.drop_front(pool);
+        }
+        *self = Outbox::default();
+    }
+
+    fn drop_front(&mut self, pool: &mut BufferPool) {
+        if let Some(segment) = self.segments.pop_front() {
+            pool.give(segment.buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::buffer::CAPACITY;
+
+    fn drain(outbox: &mut Outbox, pool: &mut BufferPool, step: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while !outbox.is_empty() {
+            let count = outbox.pending().len().min(step);
+            all.extend_from_slice(&outbox.pending()[..count]);
+            outbox.sent(count, pool);
+        }
+        all
+    }
+
+    fn long() -> Vec<u8> {
+        (0..3 * CAPACITY + 7).map(|i| (i % 251) as u8).collect()
+    }
+
+    #[test]
+    fn bytes_leave_in_order_and_buffers_go_home() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut outbox = Outbox::default();
+        outbox.push(b"head", &mut pool);
+        outbox.push(&long(), &mut pool);
+        assert_eq!(drain(&mut outbox, &mut pool, 1000), [b"head", &long()[..]].concat());
+        assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn a_kept_request_can_be_sent_again_until_it_is_forgotten() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut outbox = Outbox::keeping();
+        outbox.push(&long(), &mut pool);
+        assert_eq!(drain(&mut outbox, &mut pool, 4096), long());
+        outbox.push(b"more", &mut pool);
+        assert_eq!(outbox.pending(), b"more");
+        outbox.rewind();
+        assert_eq!(drain(&mut outbox, &mut pool, 5000), [&long()[..], b"more"].concat());
+        outbox.forget(&mut pool);
+        assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn forgetting_half_way_keeps_what_is_unsent() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut outbox = Outbox::keeping();
+        outbox.push(&long(), &mut pool);
+        let first = outbox.pending().len();
+        outbox.sent(first, &mut pool);
+        outbox.sent(5, &mut pool);
+        outbox.forget(&mut pool);
+        assert_eq!(drain(&mut outbox, &mut pool, 777), &long()[first + 5..]);
+        assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn clearing_gives_everything_home() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut outbox = Outbox::keeping();
+        outbox.push(&long(), &mut pool);
+        outbox.sent(10, &mut pool);
+        outbox.clear(&mut pool);
+        assert_eq!((pool.out(), outbox.held()), (0, 0));
+    }
+}

@@ -1,0 +1,242 @@
+//! Relay: moves one flow of bytes from the socket it arrives on to the socket it leaves by.
+//!
+//! The same function serves a request on its way up and a response on its way down. Bytes are
+//! written to the client from the very buffer the upstream was read into: no copy in user space.
+//!
+//! ```text
+//!   source.inbound:  sent ── cleared ── received          sink.outbox: head, re-framed body
+//!                     └ spliced ┘└ scanner ┘                            └ goes first
+//! ```
+//!
+//! * The source is read only when everything read before has been written: back-pressure is
+//!   structural, and one slow reader holds one buffer. The kernel's own hysteresis (a writable edge
+//!   comes when a third of the send buffer has drained) keeps a slow client from costing a wake-up
+//!   per acknowledged segment.
+//! * Nothing is forwarded before the scanner has cleared it, and nothing past the end of the
+//!   message ever is. Partial chunks are forwarded as they come.
+//! * A frame that fits one read costs one read and one write. No probe for `WouldBlock`.
+
+use std::io;
+
+use super::net::Stream;
+use super::socket::{Desk, Fill, Socket};
+use crate::http::body::{Body, Framing};
+use crate::http::chunk::ChunkError;
+use crate::http::reply;
+use crate::http::sse::EventObserver;
+
+/// How the bytes of a body reach the sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As they are, out of the source's buffer.
+    Splice,
+    /// As they are, copied into the sink's outbox and kept there: the request may be sent again.
+    /// Turns into `Splice` when more than `limit` bytes are held.
+    Keep { limit: usize },
+    /// The payload in chunks of our own: the source's end is the close of its connection.
+    Chunk,
+    /// The payload alone: the sink reads until close, the source's framing means nothing to it.
+    Payload,
+}
+
+/// Where a flow stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowState {
+    Open,
+    /// All of it has been read, cleared and written.
+    Done,
+    /// Broken off before its end: the sink does not want the rest.
+    Cut,
+}
+
+/// One direction of an exchange.
+#[derive(Debug)]
+pub struct Flow {
+    pub body: Body,
+    pub mode: Mode,
+    pub state: FlowState,
+    /// Watches an event stream go by.
+    pub observer: Option<EventObserver>,
+}
+
+/// What one drive may still do before others have their turn.
+#[derive(Debug)]
+pub struct Budget {
+    bytes: usize,
+    reads: usize,
+}
+
+impl Budget {
+    const BYTES: usize = 64 * 1024;
+    const READS: usize = 16;
+
+    pub fn new() -> Budget {
+        Budget { bytes: Budget::BYTES, reads: Budget::READS }
+    }
+
+    /// One read, or one step of comparable cost, which gave `bytes` bytes.
+    pub fn spend(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.reads = self.reads.saturating_sub(1);
+    }
+
+    pub fn is_spent(&self) -> bool {
+        self.bytes == 0 || self.reads == 0
+    }
+}
+
+/// Why a relay came to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// The flow is done or cut, and everything has been written.
+    Ended,
+    /// Everything that was read has been written; the source has no more for now.
+    SourceEmpty,
+    /// The sink takes no more for now.
+    SinkFull,
+    /// No buffer to be had.
+    Dry,
+    /// The budget is spent; there may be more.
+    Budget,
+}
+
+/// What a relay did.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    pub read: usize,
+    pub written: usize,
+    pub rest: Rest,
+}
+
+/// Why a flow cannot go on.
+#[derive(Debug)]
+pub enum Broken {
+    Read(io::Error),
+    Write(io::Error),
+    /// The source ended its connection inside the message.
+    Truncated,
+    Framing(ChunkError),
+    /// More than `limits.body_bytes`.
+    TooLong,
+}
+
+impl Flow {
+    pub fn new(framing: Framing, mode: Mode) -> Flow {
+        Flow { body: Body::new(framing), mode, state: FlowState::Open, observer: None }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.state == FlowState::Open
+    }
+}
+
+/// Moves bytes of `flow` from `source` to `sink` until one of them, or the budget, says wait.
+/// `length_max` bounds the payload of the message.
+pub fn relay<A: Stream, B: Stream>(
+    source: &mut Socket<A>,
+    sink: &mut Socket<B>,
+    flow: &mut Flow,
+    length_max: u64,
+    budget: &mut Budget,
+    desk: &mut Desk,
+) -> Result<Moved, Broken> {
+    let mut moved = Moved { read: 0, written: 0, rest: Rest::SourceEmpty };
+    loop {
+        if flow.is_open() {
+            let scanned = scan(source, sink, flow, desk);
+            if scanned.is_err() {
+                // What came before the fault is the client's; a failure to write it adds nothing.
+                let _ = sink.flush(source.inbound.as_mut(), desk);
+            }
+            scanned?;
+            if flow.body.received() > length_max {
+                return Err(Broken::TooLong);
+            }
+        }
+        moved.written += sink.flush(source.inbound.as_mut(), desk).map_err(Broken::Write)?;
+        let waiting = !sink.outbox.is_empty()
+            || source.inbound.as_ref().is_some_and(|buffer| !buffer.pending().is_empty());
+        source.release_inbound(desk);
+        if waiting {
+            moved.rest = Rest::SinkFull;
+            return Ok(moved);
+        }
+        if flow.is_open() && flow.body.is_complete() {
+            flow.state = FlowState::Done;
+        }
+        moved.rest = match flow.state {
+            FlowState::Open if !source.ready.readable() => Rest::SourceEmpty,
+            FlowState::Open if budget.is_spent() => Rest::Budget,
+            FlowState::Open => match source.fill(desk).map_err(Broken::Read)? {
+                Fill::Bytes(count) => {
+                    moved.read += count;
+                    budget.spend(count);
+                    continue;
+                }
+                Fill::Closed => {
+                    flow.body.on_eof().map_err(|_| Broken::Truncated)?;
+                    if flow.mode == Mode::Chunk {
+                        sink.outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
+                    }
+                    continue;
+                }
+                Fill::WouldBlock | Fill::Full => Rest::SourceEmpty,
+                Fill::Dry => Rest::Dry,
+            },
+            FlowState::Done | FlowState::Cut => Rest::Ended,
+        };
+        return Ok(moved);
+    }
+}
+
+/// Clears what has been read and puts it on its way.
+fn scan<A: Stream, B: Stream>(
+    source: &mut Socket<A>,
+    sink: &mut Socket<B>,
+    flow: &mut Flow,
+    desk: &mut Desk,
+) -> Result<(), Broken> {
+    let Some(buffer) = &mut source.inbound else { return Ok(()) };
+    let input = buffer.unscanned();
+    if input.is_empty() || flow.body.is_complete() {
+        return Ok(());
+    }
+    let Flow { body, mode, observer, .. } = flow;
+    let mut observe = |data: &[u8]| {
+        if let Some(observer) = observer {
+            observer.feed(data);
+        }
+    };
+    let outbox = &mut sink.outbox;
+    let cleared = match mode {
+        Mode::Splice | Mode::Keep { .. } => body.scan(input, observe),
+        Mode::Payload => body.scan(input, |data| {
+            observe(data);
+            outbox.push(data, &mut desk.buffers);
+        }),
+        Mode::Chunk => body.scan(input, |data| {
+            observe(data);
+            let mut line = [0; reply::CHUNK_LINE_MAX];
+            outbox.push(reply::chunk_line(data.len(), &mut line), &mut desk.buffers);
+            outbox.push(data, &mut desk.buffers);
+            outbox.push(b"\r\n", &mut desk.buffers);
+        }),
+    }
+    .map_err(Broken::Framing)?;
+    match mode {
+        Mode::Splice => buffer.clear(cleared),
+        Mode::Payload | Mode::Chunk => buffer.discard(cleared),
+        Mode::Keep { limit } => {
+            let room = outbox.keeps() && outbox.held() + cleared <= *limit && desk.buffers.may_keep();
+            if room {
+                outbox.push(&input[..cleared], &mut desk.buffers);
+                buffer.discard(cleared);
+            } else {
+                outbox.forget(&mut desk.buffers);
+                *mode = Mode::Splice;
+                buffer.clear(cleared);
+            }
+        }
+    }
+    Ok(())
+}

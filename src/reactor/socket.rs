@@ -1,0 +1,171 @@
+//! Socket: one stream with its readiness and the bytes that belong to it.
+//!
+//! The same for both sides of an exchange. System calls on connections happen here and nowhere
+//! else, each with its count and its evidence for [`Readiness`].
+//!
+//! * What was read and not passed on yet is in `inbound`; what we made and not written yet is in
+//!   `outbox`. Both give their buffers home as soon as they are empty.
+//! * `WouldBlock` never leaves this module as an error.
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use super::buffer::{Buffer, BufferPool};
+use super::net::Stream;
+use super::outbox::Outbox;
+use super::readiness::Readiness;
+use super::stats::Tally;
+
+/// What every system call on a connection needs from its worker.
+pub struct Desk {
+    pub buffers: BufferPool,
+    pub tally: Tally,
+}
+
+pub struct Socket<S> {
+    pub stream: S,
+    pub ready: Readiness,
+    pub inbound: Option<Buffer>,
+    pub outbox: Outbox,
+}
+
+/// The result of one attempt to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    Bytes(usize),
+    /// The peer's FIN.
+    Closed,
+    WouldBlock,
+    /// No room in the buffer: what is there has to be understood first.
+    Full,
+    /// No buffer to be had at the moment.
+    Dry,
+}
+
+impl<S: Stream> Socket<S> {
+    pub fn new(stream: S) -> Socket<S> {
+        Socket { stream, ready: Readiness::new(), inbound: None, outbox: Outbox::default() }
+    }
+
+    /// Reads once, behind what is in `inbound` already.
+    pub fn fill(&mut self, desk: &mut Desk) -> io::Result<Fill> {
+        if self.inbound.is_none() {
+            if !desk.buffers.may_read() {
+                desk.tally.buffers_dry.add(1);
+                return Ok(Fill::Dry);
+            }
+            self.inbound = Some(desk.buffers.take());
+        }
+        let Some(buffer) = &mut self.inbound else { return Ok(Fill::Dry) };
+        let room = buffer.room();
+        if room.is_empty() {
+            return Ok(Fill::Full);
+        }
+        let offered = room.len();
+        let result = self.stream.read(room);
+        self.ready.after_read(offered, &result);
+        desk.tally.reads.add(1);
+        let fill = match result {
+            Ok(0) => Ok(Fill::Closed),
+            Ok(count) => {
+                buffer.received(count);
+                desk.tally.bytes_read.add(count as u64);
+                return Ok(Fill::Bytes(count));
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                desk.tally.would_block.add(1);
+                Ok(Fill::WouldBlock)
+            }
+            // Nothing was learned: the bit stays, the next attempt will tell.
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Fill::WouldBlock),
+            Err(error) => Err(error),
+        };
+        self.release_inbound(desk);
+        fill
+    }
+
+    /// Bytes read and not understood yet.
+    pub fn unscanned(&self) -> &[u8] {
+        self.inbound.as_ref().map_or(&[], Buffer::unscanned)
+    }
+
+    /// Takes understood bytes out of `inbound`.
+    pub fn discard(&mut self, count: usize, desk: &mut Desk) {
+        if let Some(buffer) = &mut self.inbound {
+            buffer.discard(count);
+            self.release_inbound(desk);
+        }
+    }
+
+    /// Gives the inbound buffer home if it is empty.
+    pub fn release_inbound(&mut self, desk: &mut Desk) {
+        if self.inbound.as_ref().is_some_and(Buffer::is_empty)
+            && let Some(buffer) = self.inbound.take()
+        {
+            desk.buffers.give(buffer);
+        }
+    }
+
+    /// Writes the outbox, then the cleared bytes of `spliced` (the other side's inbound buffer),
+    /// until both are empty or the kernel has no room. Returns the bytes written; whether all went
+    /// out is told by [`Socket::ready`] and the two queues.
+    pub fn flush(&mut self, mut spliced: Option<&mut Buffer>, desk: &mut Desk) -> io::Result<usize> {
+        let mut total = 0;
+        while self.ready.writable() {
+            let made = self.outbox.pending();
+            let passed = spliced.as_ref().map_or(&[][..], |buffer| buffer.pending());
+            let offered = made.len() + passed.len();
+            if offered == 0 {
+                break;
+            }
+            let result = if made.is_empty() {
+                self.stream.write(passed)
+            } else if passed.is_empty() || !self.outbox.is_last() {
+                self.stream.write(made)
+            } else {
+                // A head and the first bytes of its body leave together.
+                self.stream.write_vectored(&[IoSlice::new(made), IoSlice::new(passed)])
+            };
+            desk.tally.writes.add(1);
+            // With more segments behind this one, only this one was offered.
+            let offered = if self.outbox.is_last() { offered } else { made.len() };
+            self.ready.after_write(offered, &result);
+            match result {
+                Ok(count) => {
+                    let from_outbox = count.min(made.len());
+                    self.outbox.sent(from_outbox, &mut desk.buffers);
+                    if let Some(buffer) = &mut spliced {
+                        buffer.sent(count - from_outbox);
+                    }
+                    total += count;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    desk.tally.would_block.add(1);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        desk.tally.bytes_written.add(total as u64);
+        Ok(total)
+    }
+
+    /// Looks whether an idle connection is silent: neither bytes nor the end of the stream.
+    pub fn is_silent(&mut self, desk: &mut Desk) -> bool {
+        desk.tally.peeks.add(1);
+        match self.stream.peek(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.ready.nothing_to_read();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives every buffer home; the stream is about to be dropped.
+    pub fn abandon(&mut self, desk: &mut Desk) {
+        if let Some(buffer) = self.inbound.take() {
+            desk.buffers.give(buffer);
+        }
+        self.outbox.clear(&mut desk.buffers);
+    }
+}

@@ -1,0 +1,95 @@
+//! Counters: what one worker has done, readable from any thread at any time.
+//!
+//! Each worker owns one [`Counters`] on cache lines of its own and is its only writer, so counting
+//! is a plain add without a locked instruction; readers sum over workers. The only way to write is
+//! a [`Tally`], and it cannot be cloned.
+//!
+//! System calls are counted by kind: the floor (one read and one write per token) is visible in
+//! production, not only in a test.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number with one writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Only the owner of the [`Tally`] may call this: two writers would lose counts silently.
+    pub(super) fn add(&self, count: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    pub(super) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+/// One worker's numbers.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Counters {
+    // System calls.
+    pub polls: Counter,
+    pub empty_polls: Counter,
+    pub reads: Counter,
+    pub writes: Counter,
+    pub peeks: Counter,
+    pub would_block: Counter,
+    pub accepts: Counter,
+    pub connects: Counter,
+    pub registers: Counter,
+    // Events.
+    pub events: Counter,
+    /// Events for a socket that is gone: counted, dropped.
+    pub stale_events: Counter,
+    /// Drives that used up their budget and were queued again.
+    pub budget_spent: Counter,
+    /// Drives that had to wait for a buffer.
+    pub buffers_dry: Counter,
+    // Bytes.
+    pub bytes_read: Counter,
+    pub bytes_written: Counter,
+    // Connections and exchanges.
+    pub downstreams_accepted: Counter,
+    pub accepts_exhausted: Counter,
+    pub exchanges: Counter,
+    pub client_gone: Counter,
+    pub client_faults: Counter,
+    pub upstream_faults: Counter,
+    pub local_faults: Counter,
+    pub aborted: Counter,
+    pub drain_aborted: Counter,
+    // The pool.
+    pub pool_hits: Counter,
+    pub pool_misses: Counter,
+    /// Idle connections found dead: closed, or with bytes on them that nobody asked for.
+    pub pool_dead: Counter,
+    pub pool_waits: Counter,
+    pub stale_replays: Counter,
+    // Gauges, written once per turn.
+    pub downstreams_open: Counter,
+    pub upstreams_open: Counter,
+    pub buffers_out: Counter,
+}
+
+/// The writer's end of one worker's counters.
+pub struct Tally(Arc<Counters>);
+
+impl Tally {
+    pub fn new(counters: Arc<Counters>) -> Tally {
+        Tally(counters)
+    }
+}
+
+impl Deref for Tally {
+    type Target = Counters;
+    fn deref(&self) -> &Counters {
+        &self.0
+    }
+}

@@ -1,0 +1,423 @@
+//! The worker: one single-threaded reactor, and the turn it makes over and over.
+//!
+//! ```text
+//!   poll → collect → run → accept → timers → mailbox → reap
+//! ```
+//!
+//! * *collect* does no I/O: it turns events into readiness bits, so that the turn works on one
+//!   consistent picture.
+//! * *run* drives only what was queued when it began. A drive that has more to do is queued again
+//!   and runs in the next turn: one busy connection delays the others by its budget, no more.
+//! * *accept* comes after existing work, so that a storm of connections cannot starve tokens.
+//! * *reap* is the only place where slots are freed and sockets closed. What closes in a turn is
+//!   closed at the end of that turn.
+//! * The clock is read once, after the poll.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::accept::{AcceptState, Fleet};
+use super::exchange::{Downstream, State, Upstream};
+use super::mailbox::Mailbox;
+use super::net::{Event, Net};
+use super::slots::Slots;
+use super::socket::Desk;
+use super::stats::{Counters, Tally};
+use super::timer::{Entry, TimerWheel};
+use super::token::{Kind, Token};
+use crate::clock::Instant;
+use crate::config::snapshot::Snapshot;
+use crate::proxy::balance::RoundRobin;
+use crate::proxy::pool::Pool;
+
+/// What a worker is told by other threads.
+#[derive(Debug)]
+pub enum Command<S> {
+    /// Serve the backlog once more, close the listeners and idle connections, finish what is in
+    /// flight, abort the rest at `deadline`.
+    Drain,
+    /// Abort everything now.
+    Stop,
+    /// A connection that another worker accepted.
+    Adopt(S, std::net::SocketAddr),
+}
+
+/// Whether a worker goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Running,
+    /// Drained or stopped: nothing is open any more.
+    Stopped,
+}
+
+/// What a worker is made of.
+pub struct Setup<S> {
+    pub snapshot: Arc<Snapshot>,
+    /// Tells the request ids of workers apart.
+    pub seed: u32,
+    pub counters: Arc<Counters>,
+    pub mailbox: Mailbox<Command<S>>,
+    /// The other workers, where accepted connections are balanced.
+    pub fleet: Option<Fleet<S>>,
+}
+
+/// What a worker holds, for tests that look for leaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    pub downstreams: usize,
+    pub upstreams: usize,
+    pub idle_upstreams: usize,
+    pub waiting: usize,
+    pub buffers_out: usize,
+    pub ready: usize,
+}
+
+/// How a shutdown goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Serving,
+    Draining { deadline: Instant },
+    Stopping,
+}
+
+pub struct Worker<N: Net> {
+    pub(super) net: N,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) downstreams: Slots<Downstream<N::Stream>>,
+    pub(super) upstreams: Slots<Upstream<N::Stream>>,
+    /// One per upstream of the snapshot.
+    pub(super) pools: Vec<Pool<Token, Token>>,
+    pub(super) balance: Vec<RoundRobin>,
+    pub(super) desk: Desk,
+    pub(super) wheel: TimerWheel,
+    /// Downstreams to be driven, each at most once.
+    pub(super) ready: VecDeque<Token>,
+    /// Downstreams that wait for a buffer, in the order they came.
+    pub(super) thirsty: VecDeque<Token>,
+    /// Idle upstreams on which something happened.
+    pub(super) disturbed: Vec<Token>,
+    pub(super) reaped: Vec<Token>,
+    /// Heads and replies are put together here; kept for its capacity.
+    pub(super) scratch: Vec<u8>,
+    pub(super) accepting: AcceptState,
+    pub(super) fleet: Option<Fleet<N::Stream>>,
+    pub(super) life: Life,
+    pub(super) now: Instant,
+    pub(super) seed: u32,
+    pub(super) ids: u32,
+    mailbox: Mailbox<Command<N::Stream>>,
+    events: Vec<Event>,
+    due: Vec<Entry>,
+}
+
+impl<N: Net> Worker<N> {
+    pub fn new(net: N, setup: Setup<N::Stream>) -> Worker<N> {
+        let Setup { snapshot, seed, counters, mailbox, fleet } = setup;
+        let now = net.now();
+        let endpoints = || snapshot.upstreams.iter().map(|upstream| upstream.endpoints.len());
+        Worker {
+            downstreams: Slots::new(Kind::Downstream),
+            upstreams: Slots::new(Kind::Upstream),
+            pools: endpoints().map(Pool::new).collect(),
+            balance: endpoints().map(RoundRobin::new).collect(),
+            desk: Desk {
+                buffers: super::buffer::BufferPool::new(snapshot.limits.buffer_bytes),
+                tally: Tally::new(counters),
+            },
+            wheel: TimerWheel::new(now),
+            ready: VecDeque::new(),
+            thirsty: VecDeque::new(),
+            disturbed: Vec::new(),
+            reaped: Vec::new(),
+            scratch: Vec::new(),
+            accepting: AcceptState::new(net.listeners()),
+            fleet,
+            life: Life::Serving,
+            now,
+            seed,
+            ids: 0,
+            mailbox,
+            events: Vec::with_capacity(1024),
+            due: Vec::new(),
+            net,
+            snapshot,
+        }
+    }
+
+    /// Turns until it is told to stop and everything is closed.
+    pub fn run(&mut self) -> io::Result<()> {
+        while self.turn()? == Status::Running {}
+        Ok(())
+    }
+
+    /// One turn. An error means that the poller itself failed.
+    pub fn turn(&mut self) -> io::Result<Status> {
+        self.poll()?;
+        self.collect();
+        self.run_ready();
+        self.accept_pending();
+        self.fire_timers();
+        self.read_mail();
+        self.reap();
+        Ok(self.status())
+    }
+
+    fn poll(&mut self) -> io::Result<()> {
+        self.events.clear();
+        let spin = self.snapshot.server.spin;
+        let timeout = self.poll_timeout();
+        if spin.is_zero() || timeout == Some(Duration::ZERO) {
+            self.desk.tally.polls.add(1);
+            self.net.poll(&mut self.events, timeout)?;
+        } else {
+            self.spin(spin.min(timeout.unwrap_or(spin)))?;
+            if self.events.is_empty() {
+                self.desk.tally.polls.add(1);
+                self.net.poll(&mut self.events, self.poll_timeout())?;
+            }
+        }
+        if self.events.is_empty() {
+            self.desk.tally.empty_polls.add(1);
+        }
+        self.now = self.net.now();
+        Ok(())
+    }
+
+    /// Polls without sleeping for a while: the wake-up from a sleep costs more than a short spin.
+    fn spin(&mut self, spin: Duration) -> io::Result<()> {
+        let until = self.net.now() + spin;
+        loop {
+            self.desk.tally.polls.add(1);
+            self.net.poll(&mut self.events, Some(Duration::ZERO))?;
+            self.now = self.net.now();
+            if !self.events.is_empty() || self.now >= until || self.mailbox.has_mail() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long there is nothing to do, computed last, when nothing can move it any more.
+    fn poll_timeout(&self) -> Option<Duration> {
+        let awake = !self.ready.is_empty() || self.may_accept_now();
+        if awake {
+            return Some(Duration::ZERO);
+        }
+        let mut wake = self.wheel.next().unwrap_or(Instant::NEVER);
+        wake = wake.min(self.accepting.resume_at());
+        if let Life::Draining { deadline } = self.life {
+            wake = wake.min(deadline);
+        }
+        (wake != Instant::NEVER).then(|| wake.since(self.now))
+    }
+
+    /// Events become readiness bits, and owners are queued. No I/O here.
+    fn collect(&mut self) {
+        self.desk.tally.events.add(self.events.len() as u64);
+        for index in 0..self.events.len() {
+            let event = self.events[index];
+            match event.token.kind() {
+                Kind::Waker => {}
+                Kind::Listener => self.accepting.on_event(event.token.index()),
+                Kind::Downstream => match self.downstreams.get_mut(event.token) {
+                    Some(downstream) => {
+                        downstream.socket.ready.on_event(&event);
+                        self.enqueue(event.token);
+                    }
+                    None => self.desk.tally.stale_events.add(1),
+                },
+                Kind::Upstream => match self.upstreams.get_mut(event.token) {
+                    Some(upstream) => {
+                        upstream.socket.ready.on_event(&event);
+                        match upstream.owner {
+                            Some(owner) => self.enqueue(owner),
+                            // Idle, and yet something to read or an end: out of the pool with it.
+                            // A server that speaks on an idle connection is sending a 408 before
+                            // it closes, or the tail of an answer we misread; handed to the next
+                            // client, it would be that client's answer.
+                            None if upstream.socket.ready.readable() => {
+                                self.disturbed.push(event.token);
+                            }
+                            None => {}
+                        }
+                    }
+                    None => self.desk.tally.stale_events.add(1),
+                },
+            }
+        }
+    }
+
+    /// Puts a downstream in the ready queue, once.
+    pub(super) fn enqueue(&mut self, token: Token) {
+        if let Some(downstream) = self.downstreams.get_mut(token)
+            && !downstream.queued
+        {
+            downstream.queued = true;
+            self.ready.push_back(token);
+        }
+    }
+
+    fn run_ready(&mut self) {
+        while let Some(token) = self.disturbed.pop() {
+            // It may have been taken out and used in this very turn; then its owner will see.
+            if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
+                self.desk.tally.pool_dead.add(1);
+                self.close_upstream(token);
+            }
+        }
+        for _ in 0..self.ready.len() {
+            let Some(token) = self.ready.pop_front() else { break };
+            if let Some(downstream) = self.downstreams.get_mut(token) {
+                downstream.queued = false;
+                self.drive(token);
+            }
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(self.now, &mut due);
+        for entry in due.drain(..) {
+            match entry.token.kind() {
+                Kind::Downstream => {
+                    if let Some(downstream) = self.downstreams.get_mut(entry.token)
+                        && downstream.alarm.fired(entry, self.now, &mut self.wheel)
+                    {
+                        self.on_deadline(entry.token);
+                    }
+                }
+                Kind::Upstream => {
+                    if let Some(upstream) = self.upstreams.get_mut(entry.token)
+                        && upstream.alarm.fired(entry, self.now, &mut self.wheel)
+                        && upstream.owner.is_none()
+                    {
+                        self.close_upstream(entry.token);
+                    }
+                }
+                Kind::Listener | Kind::Waker => {}
+            }
+        }
+        self.due = due;
+        if let Life::Draining { deadline } = self.life
+            && deadline <= self.now
+        {
+            self.stop();
+        }
+    }
+
+    fn read_mail(&mut self) {
+        let mail: Vec<_> = self.mailbox.open().collect();
+        for command in mail {
+            match command {
+                Command::Drain => self.drain(),
+                Command::Stop => self.stop(),
+                Command::Adopt(stream, address) => self.adopt(stream, address),
+            }
+        }
+    }
+
+    /// Frees what was closed in this turn, and gives buffers that came home to who waits for them.
+    fn reap(&mut self) {
+        while let Some(token) = self.reaped.pop() {
+            match token.kind() {
+                Kind::Downstream => drop(self.downstreams.remove(token)),
+                _ => drop(self.upstreams.remove(token)),
+            }
+        }
+        if !self.thirsty.is_empty() && self.desk.buffers.may_read() {
+            for token in std::mem::take(&mut self.thirsty) {
+                self.enqueue(token);
+            }
+        }
+        let tally = &self.desk.tally;
+        tally.downstreams_open.set(self.downstreams.len() as u64);
+        tally.upstreams_open.set(self.upstreams.len() as u64);
+        tally.buffers_out.set(self.desk.buffers.out() as u64);
+        if let Some(fleet) = &self.fleet {
+            fleet.load().store(self.downstreams.len(), Ordering::Relaxed);
+        }
+    }
+
+    fn status(&self) -> Status {
+        let over = self.life != Life::Serving && self.downstreams.is_empty();
+        if over { Status::Stopped } else { Status::Running }
+    }
+
+    /// The backlog was accepted by us in good faith, so it is served; then the doors close, idle
+    /// clients are told, and everyone else is told `Connection: close` with the answer.
+    fn drain(&mut self) {
+        if self.life != Life::Serving {
+            return;
+        }
+        let deadline = self.now.after(self.snapshot.timeouts.drain);
+        self.accept_backlog();
+        self.net.close_listeners();
+        self.accepting = AcceptState::new(0);
+        self.life = Life::Draining { deadline };
+        for token in self.downstreams.tokens() {
+            self.enqueue(token);
+        }
+        self.close_idle_upstreams();
+    }
+
+    fn stop(&mut self) {
+        if self.life == Life::Serving {
+            self.net.close_listeners();
+            self.accepting = AcceptState::new(0);
+        }
+        self.life = Life::Stopping;
+        for token in self.downstreams.tokens() {
+            self.abandon(token);
+        }
+        self.close_idle_upstreams();
+    }
+
+    fn close_idle_upstreams(&mut self) {
+        for token in self.upstreams.tokens() {
+            if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
+                self.close_upstream(token);
+            }
+        }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.life != Life::Serving
+    }
+
+    /// What is held at this moment.
+    pub fn census(&self) -> Census {
+        Census {
+            downstreams: self.downstreams.len(),
+            upstreams: self.upstreams.len(),
+            idle_upstreams: self.pools.iter().map(Pool::idle).sum(),
+            waiting: self.pools.iter().map(Pool::waiting).sum(),
+            buffers_out: self.desk.buffers.out(),
+            ready: self.ready.len(),
+        }
+    }
+
+    /// Live connections that no timer will ever look at: none, unless timeouts are "off".
+    pub fn without_deadline(&self) -> usize {
+        let never = Instant::NEVER;
+        let open = |state| state != State::Closed;
+        self.downstreams
+            .iter()
+            .filter(|(_, downstream)| open(downstream.state) && downstream.alarm.deadline() == never)
+            .count()
+            + self
+                .upstreams
+                .iter()
+                .filter(|(_, up)| up.owner.is_none() && !up.closed && up.alarm.deadline() == never)
+                .count()
+    }
+
+    pub fn net(&self) -> &N {
+        &self.net
+    }
+
+    pub fn net_mut(&mut self) -> &mut N {
+        &mut self.net
+    }
+}

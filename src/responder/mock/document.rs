@@ -1,0 +1,121 @@
+//! An answer whose length is known: a JSON document, whole or broken off on request.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::settings::Break;
+use crate::clock::Instant;
+use crate::responder::{Head, Step};
+
+/// A long body is given in pieces of this size, so that nobody has to hold more of it.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// A document on its way out.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// Nothing is sent before.
+    due: Instant,
+    /// Taken when it has been given.
+    head: Option<Head>,
+    body: Bytes,
+    sent: usize,
+    /// How it ends, and after how many bytes of the body, if not in full.
+    broken: Option<(usize, Break)>,
+}
+
+impl Document {
+    pub fn new(due: Instant, status: u16, body: Bytes) -> Document {
+        let head = Head {
+            status,
+            content_type: "application/json",
+            length: Some(body.len() as u64),
+            fields: Vec::new(),
+        };
+        Document {
+            due,
+            head: Some(head),
+            body,
+            sent: 0,
+            broken: None,
+        }
+    }
+
+    pub fn with_field(mut self, name: &'static str, value: String) -> Document {
+        if let Some(head) = &mut self.head {
+            head.fields.push((name, value));
+        }
+        self
+    }
+
+    /// Breaks off after `bytes` of the body.
+    pub fn broken_after(mut self, bytes: usize, kind: Break) -> Document {
+        self.broken = Some((bytes.min(self.body.len()), kind));
+        self
+    }
+
+    pub fn step(&mut self, now: Instant) -> Step {
+        if now < self.due {
+            return Step::Sleep(self.due);
+        }
+        if let Some(head) = self.head.take() {
+            return Step::Head(head);
+        }
+        let end = self.broken.map_or(self.body.len(), |(bytes, _)| bytes);
+        if self.sent < end {
+            let piece = self.body.slice(self.sent..end.min(self.sent + PIECE_BYTES));
+            self.sent += piece.len();
+            return Step::Data(piece);
+        }
+        match self.broken {
+            None => Step::End,
+            Some((_, kind)) => kind.step(),
+        }
+    }
+}
+
+impl Break {
+    pub(super) fn step(self) -> Step {
+        match self {
+            Break::Reset => Step::Reset,
+            Break::Cut => Step::Cut,
+            Break::Stall => Step::Sleep(Instant::NEVER),
+        }
+    }
+}
+
+/// OpenAI's error object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure<'a> {
+    pub message: &'a str,
+    pub kind: &'static str,
+    /// The parameter to blame.
+    pub param: Option<&'a str>,
+    pub code: &'static str,
+}
+
+impl Failure<'_> {
+    pub fn body(&self) -> Bytes {
+        Bytes::from(self.json().to_string())
+    }
+
+    /// The same, its message drawn out until the body has `bytes` bytes.
+    pub fn body_of_size(&self, bytes: usize) -> Bytes {
+        let missing = bytes.saturating_sub(self.body().len());
+        let message = format!("{}{}", self.message, ".".repeat(missing));
+        Failure {
+            message: &message,
+            ..*self
+        }
+        .body()
+    }
+
+    fn json(&self) -> Value {
+        let Failure {
+            message,
+            kind,
+            param,
+            code,
+        } = self;
+        json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
+    }
+}

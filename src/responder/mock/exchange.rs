@@ -1,0 +1,259 @@
+//! One exchange with the mock: takes the request in, decides once, answers.
+//!
+//! ```text
+//! Receiving ── request complete ──▶ Streaming | Answering | Resetting | Silent
+//!     └─────── body too large ────▶ Answering(413)
+//! Refusing (the query made no sense) ── request complete ──▶ Answering(400)
+//! ```
+//!
+//! The answer waits for the whole request, even where the body does not matter: an inference
+//! server reads its prompt first, and a connection whose request is unfinished could not be kept.
+
+use super::Endpoint;
+use super::ask::{self, Ask};
+use super::dialect::{Dialect, Envelope, Finish, Identity, Usage, Whole};
+use super::document::{Document, Failure};
+use super::settings::{Invalid, Settings};
+use super::stream::{Stream, Voice};
+use super::text;
+use crate::clock::Instant;
+use crate::responder::{Responder, Step};
+
+/// The longest request body that is read. Endpoints that ignore their body take any.
+pub(super) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The longest text of an answer in one piece.
+const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The responder. Ten thousand of them live in one reactor: see the size test.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    endpoint: Endpoint,
+    settings: Settings,
+    serial: u64,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Receiving { body: Vec<u8> },
+    Refusing(Box<Document>),
+    Streaming(Stream),
+    Answering(Box<Document>),
+    Resetting { due: Instant },
+    Silent,
+}
+
+impl Exchange {
+    pub fn new(endpoint: Endpoint, settings: Settings, serial: u64) -> Exchange {
+        Exchange {
+            endpoint,
+            settings,
+            serial,
+            phase: Phase::Receiving { body: Vec::new() },
+        }
+    }
+
+    /// An exchange whose query could not be understood.
+    pub fn refused(endpoint: Endpoint, invalid: &Invalid) -> Exchange {
+        let message = match invalid.expected() {
+            None => format!("Unknown query parameter `{}`.", invalid.name()),
+            Some(expected) => format!("Query parameter `{}` must be {expected}.", invalid.name()),
+        };
+        let refusal = refusal(Instant::ZERO, 400, &message, Some(invalid.name()));
+        let phase = Phase::Refusing(refusal);
+        Exchange {
+            endpoint,
+            settings: Settings::default(),
+            serial: 0,
+            phase,
+        }
+    }
+
+    /// Decides what a complete request gets.
+    fn decide(&self, body: &[u8], now: Instant) -> Phase {
+        let faults = &self.settings.faults;
+        let start = now + self.settings.first_token;
+        if faults.silent {
+            return Phase::Silent;
+        }
+        if faults.reset {
+            return Phase::Resetting { due: start };
+        }
+        if let Some(status) = faults.status {
+            return Phase::Answering(self.injected_error(status, start));
+        }
+        match self.endpoint {
+            Endpoint::Text => self.plain_stream(start),
+            Endpoint::Chat => self.completion(Dialect::Chat, body, now),
+            Endpoint::Completions => self.completion(Dialect::Completions, body, now),
+            Endpoint::Models => {
+                let body = models(self.settings.epoch);
+                Phase::Answering(Box::new(Document::new(start, 200, body.into())))
+            }
+            Endpoint::Health => {
+                let body = bytes::Bytes::from_static(br#"{"status":"ok"}"#);
+                Phase::Answering(Box::new(Document::new(start, 200, body)))
+            }
+        }
+    }
+
+    fn plain_stream(&self, start: Instant) -> Phase {
+        let completion_tokens = self.settings.tokens.unwrap_or(self.endpoint.tokens());
+        let usage = Usage {
+            prompt_tokens: 0,
+            completion_tokens,
+        };
+        let rate = self.settings.rate.unwrap_or(self.endpoint.rate());
+        Phase::Streaming(Stream::new(Voice::Plain, start, rate, usage, Finish::Stop))
+    }
+
+    fn completion(&self, dialect: Dialect, body: &[u8], now: Instant) -> Phase {
+        let ask = match Ask::parse(body) {
+            Ok(ask) => ask,
+            Err(message) => return Phase::Answering(refusal(now, 400, &message, None)),
+        };
+        let identity = Identity {
+            serial: self.serial,
+            created: self
+                .settings
+                .epoch
+                .saturating_add(now.since(Instant::ZERO).as_secs()),
+            model: &ask.model,
+        };
+        let wanted = self.settings.tokens.unwrap_or(self.endpoint.tokens());
+        let completion_tokens = ask.tokens_max.map_or(wanted, |most| wanted.min(most));
+        let finish = if completion_tokens < wanted {
+            Finish::Length
+        } else {
+            Finish::Stop
+        };
+        let usage = Usage {
+            prompt_tokens: ask.prompt_tokens,
+            completion_tokens,
+        };
+        if !ask.stream {
+            return Phase::Answering(self.whole(dialect, &identity, usage, finish, now));
+        }
+        let voice = Voice::Events(Envelope::new(dialect, &identity, ask.include_usage));
+        let start = now + self.settings.first_token;
+        let rate = self.settings.rate.unwrap_or(self.endpoint.rate());
+        Phase::Streaming(Stream::new(voice, start, rate, usage, finish))
+    }
+
+    /// The answer in one piece, due when the last token of a stream would have been.
+    fn whole(
+        &self,
+        dialect: Dialect,
+        identity: &Identity<'_>,
+        usage: Usage,
+        finish: Finish,
+        now: Instant,
+    ) -> Box<Document> {
+        let token_bytes = self.settings.token_bytes;
+        let text_length = |tokens| text::length(token_bytes, tokens);
+        if text_length(usage.completion_tokens).is_none_or(|length| length > TEXT_BYTES_MAX) {
+            let message = "A text of more than 16 MiB has to be streamed.";
+            return refusal(now, 400, message, Some("stream"));
+        }
+        let whole = Whole::new(dialect, identity, usage, finish, token_bytes);
+        let rate = self.settings.rate.unwrap_or(self.endpoint.rate());
+        let last = usage.completion_tokens.saturating_sub(1);
+        let due = now + self.settings.first_token + rate.offset(last);
+        let document = Document::new(due, 200, whole.body);
+        let broken = self.settings.faults.first_break();
+        Box::new(
+            match broken.filter(|(after, _)| *after <= usage.completion_tokens) {
+                None => document,
+                // Before the first token nothing of the body is sent.
+                Some((0, kind)) => document.broken_after(0, kind),
+                Some((after, kind)) => {
+                    // The text up to here is shorter than the whole, whose length was known.
+                    let text = text_length(after).unwrap_or(TEXT_BYTES_MAX);
+                    document.broken_after(whole.text_at + text, kind)
+                }
+            },
+        )
+    }
+
+    fn injected_error(&self, status: u16, due: Instant) -> Box<Document> {
+        let faults = &self.settings.faults;
+        let failure = Failure {
+            message: "The mock was asked for this error.",
+            kind: match status {
+                401 => "authentication_error",
+                403 => "permission_error",
+                429 => "rate_limit_error",
+                400..500 => "invalid_request_error",
+                _ => "server_error",
+            },
+            param: None,
+            code: "injected_fault",
+        };
+        let body = failure.body_of_size(faults.huge_error.unwrap_or(0) as usize);
+        let document = Document::new(due, status, body);
+        Box::new(match faults.retry_after {
+            None => document,
+            Some(seconds) => document.with_field("Retry-After", seconds.to_string()),
+        })
+    }
+}
+
+impl Responder for Exchange {
+    fn on_body(&mut self, data: &[u8]) {
+        let Phase::Receiving { body } = &mut self.phase else {
+            return;
+        };
+        if !self.endpoint.reads_body() {
+            return;
+        }
+        if body.len() + data.len() > BODY_BYTES_MAX {
+            let message = "The request body is larger than 16 MiB.";
+            self.phase = Phase::Answering(refusal(Instant::ZERO, 413, message, None));
+            return;
+        }
+        body.extend_from_slice(data);
+    }
+
+    fn on_request_end(&mut self, now: Instant) {
+        // The state between is never seen: both arms that matter put a new one in its place.
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Silent) {
+            Phase::Receiving { body } => self.decide(&body, now),
+            Phase::Refusing(document) => Phase::Answering(document),
+            // A 413 has begun already.
+            other => other,
+        };
+    }
+
+    fn step(&mut self, now: Instant) -> Step {
+        match &mut self.phase {
+            Phase::Receiving { .. } | Phase::Refusing(_) => Step::NeedBody,
+            Phase::Streaming(stream) => stream.step(&self.settings, now),
+            Phase::Answering(document) => document.step(now),
+            Phase::Resetting { due } if now < *due => Step::Sleep(*due),
+            Phase::Resetting { .. } => Step::Reset,
+            Phase::Silent => Step::Sleep(Instant::NEVER),
+        }
+    }
+}
+
+fn refusal(due: Instant, status: u16, message: &str, param: Option<&str>) -> Box<Document> {
+    let code = match (status, param) {
+        (413, _) => "request_too_large",
+        (_, Some(_)) => "invalid_parameter",
+        _ => "invalid_body",
+    };
+    let failure = Failure {
+        message,
+        kind: "invalid_request_error",
+        param,
+        code,
+    };
+    Box::new(Document::new(due, status, failure.body()))
+}
+
+fn models(created: u64) -> String {
+    let model = ask::MODEL;
+    format!(
+        r#"{{"object":"list","data":[{{"id":"{model}","object":"model","created":{created},"owned_by":"sluicegate"}}]}}"#
+    )
+}

@@ -1,0 +1,191 @@
+//! A paced stream: token after token, each at its own instant.
+//!
+//! Token `k` is due at `start + k / rate`, reckoned from the start each time. A late turn delays
+//! the tokens that were due in it and no others, so ten thousand streams do not drift.
+//!
+//! ```text
+//! Head → Tokens ─────────────────────▶ Finish → Usage → Done → End
+//!          │ a fault's turn has come
+//!          └─▶ Cut, Reset, silence for ever, or an error event → End
+//! ```
+//!
+//! A fault after N tokens strikes when token N+1 would have been due. After 0 tokens it strikes
+//! before the first event, the role included.
+
+use bytes::Bytes;
+
+use super::dialect::{self, Envelope, Finish, Usage};
+use super::settings::{Rate, Settings};
+use super::text::{Script, Shape, Token};
+use crate::clock::Instant;
+use crate::responder::{Head, Step};
+
+/// How tokens are wrapped.
+#[derive(Debug)]
+pub(super) enum Voice {
+    /// Bare text.
+    Plain,
+    /// Server-sent events.
+    Events(Envelope),
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Head,
+    Tokens,
+    Finish,
+    Usage,
+    Done,
+    End,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Stream {
+    voice: Voice,
+    /// When the first token is due.
+    start: Instant,
+    rate: Rate,
+    /// Tokens behind us, comments in their place included.
+    sent: u64,
+    usage: Usage,
+    finish: Finish,
+    stage: Stage,
+    role_given: bool,
+}
+
+impl Stream {
+    /// A stream of `usage.completion_tokens` tokens.
+    pub fn new(voice: Voice, start: Instant, rate: Rate, usage: Usage, finish: Finish) -> Stream {
+        Stream {
+            voice,
+            start,
+            rate,
+            sent: 0,
+            usage,
+            finish,
+            stage: Stage::Head,
+            role_given: false,
+        }
+    }
+
+    pub fn step(&mut self, settings: &Settings, now: Instant) -> Step {
+        loop {
+            let (next, step) = match self.stage {
+                Stage::Head => (Stage::Tokens, Some(Step::Head(self.head()))),
+                Stage::Tokens => self.step_tokens(settings, now),
+                Stage::Finish => (Stage::Usage, self.finish_event(settings).map(Step::Data)),
+                Stage::Usage => (Stage::Done, self.usage_event().map(Step::Data)),
+                Stage::Done => (Stage::End, self.done_event(settings).map(Step::Data)),
+                Stage::End => (Stage::End, Some(Step::End)),
+            };
+            self.stage = next;
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    fn step_tokens(&mut self, settings: &Settings, now: Instant) -> (Stage, Option<Step>) {
+        let faults = &settings.faults;
+        let broken = faults
+            .first_break()
+            .filter(|(after, _)| *after == self.sent);
+        let is_event_stream = matches!(self.voice, Voice::Events(_));
+        let error_event = is_event_stream && is_at(faults.error_event, self.sent);
+        if broken.is_none() && !error_event && self.sent >= self.usage.completion_tokens {
+            return (Stage::Finish, None);
+        }
+        let due = self.start + self.rate.offset(self.sent);
+        if now < due {
+            return (Stage::Tokens, Some(Step::Sleep(due)));
+        }
+        if let Some((_, kind)) = broken {
+            return (Stage::Tokens, Some(kind.step()));
+        }
+        if error_event {
+            return (Stage::End, Some(Step::Data(dialect::ERROR_EVENT)));
+        }
+        (
+            Stage::Tokens,
+            Some(Step::Data(self.next_piece(settings, now))),
+        )
+    }
+
+    /// A token, or what a fault puts in its place. The role comes before the first of them.
+    fn next_piece(&mut self, settings: &Settings, now: Instant) -> Bytes {
+        let shape = Shape {
+            bytes: settings.token_bytes,
+            stamp: settings.stamp,
+        };
+        let faults = &settings.faults;
+        let piece = match &self.voice {
+            Voice::Plain => Token::new(Script::Lines, shape, self.sent, now).into_bytes(),
+            Voice::Events(_)
+                if faults
+                    .comments
+                    .is_some_and(|after| self.sent >= after.into()) =>
+            {
+                dialect::COMMENT
+            }
+            Voice::Events(envelope) => {
+                if !self.role_given {
+                    self.role_given = true;
+                    if let Some(role) = envelope.role() {
+                        return role;
+                    }
+                }
+                let token = Token::new(Script::Flow, shape, self.sent, now);
+                if is_at(faults.malformed, self.sent) {
+                    envelope.malformed(&token)
+                } else {
+                    envelope.token(&token)
+                }
+            }
+        };
+        self.sent += 1;
+        piece
+    }
+
+    fn head(&self) -> Head {
+        let (content_type, fields) = match self.voice {
+            Voice::Plain => ("text/plain; charset=utf-8", Vec::new()),
+            Voice::Events(_) => (
+                "text/event-stream",
+                vec![("Cache-Control", "no-cache".to_owned())],
+            ),
+        };
+        Head {
+            status: 200,
+            content_type,
+            length: None,
+            fields,
+        }
+    }
+
+    fn finish_event(&self, settings: &Settings) -> Option<Bytes> {
+        match &self.voice {
+            Voice::Events(envelope) if !settings.faults.no_finish => {
+                Some(envelope.finish(self.finish))
+            }
+            _ => None,
+        }
+    }
+
+    fn usage_event(&self) -> Option<Bytes> {
+        match &self.voice {
+            Voice::Events(envelope) if envelope.with_usage() => Some(envelope.usage(self.usage)),
+            _ => None,
+        }
+    }
+
+    fn done_event(&self, settings: &Settings) -> Option<Bytes> {
+        let wanted = matches!(self.voice, Voice::Events(_)) && !settings.faults.no_done;
+        wanted.then_some(dialect::DONE)
+    }
+}
+
+fn is_at(after: Option<u32>, sent: u64) -> bool {
+    after.is_some_and(|after| u64::from(after) == sent)
+}
