@@ -421,6 +421,18 @@ impl Fabric {
         }
     }
 
+    /// Sends bytes that arrive at once, unless something from the worker is on its way.
+    pub fn peer_speaks_up(&mut self, link: usize, bytes: &[u8], fin: bool) {
+        let state = &self.links[link];
+        let quiet = state.outbound.is_empty() && state.inbound.is_empty();
+        if !quiet || state.inbound.free() < bytes.len() || state.inbound.fin_sent {
+            return;
+        }
+        self.note(Note::PeerSent { link, length: bytes.len(), fin });
+        self.links[link].inbound.send(bytes, fin, self.now);
+        while self.arrive_in(link, false) {}
+    }
+
     /// Takes at most `limit` bytes that have arrived.
     pub fn peer_take(&mut self, link: usize, into: &mut Vec<u8>, limit: usize) -> usize {
         let taken = self.links[link].outbound.take_to(into, limit);

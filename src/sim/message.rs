@@ -143,6 +143,16 @@ impl Reader {
             .count()
     }
 
+    /// Whether part of a message has arrived and part of it has not.
+    pub fn is_inside_message(&self) -> bool {
+        !self.pending.is_empty() || self.messages.last().is_some_and(|message| !message.complete)
+    }
+
+    /// Whether every answer that was asked for has arrived.
+    pub fn all_answered(&self) -> bool {
+        self.asked.is_empty() && !self.is_inside_message()
+    }
+
     /// Whether what comes now belongs to another protocol.
     pub fn in_tunnel(&self) -> bool {
         self.messages

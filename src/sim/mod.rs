@@ -28,13 +28,17 @@
 //! Absent on purpose: threads, real time, real sockets, and anything of the gateway but the seam.
 
 mod calls;
+pub mod cast;
 mod fabric;
 pub mod faults;
 pub mod ledger;
 mod link;
 pub mod message;
+pub mod oracle;
+pub mod payload;
 pub mod peer;
 mod pipe;
+pub mod plan;
 pub mod random;
 pub mod script;
 mod trace;

@@ -222,6 +222,12 @@ impl Peer {
                 self.sent += fabric.peer_send(link, &bytes[self.sent..], *fin);
                 self.sent == bytes.len()
             }
+            Act::Unasked { bytes, fin } => {
+                if !self.reader.is_inside_message() {
+                    fabric.peer_speaks_up(link, bytes, *fin);
+                }
+                true
+            }
             Act::Wait(duration) | Act::Idle(duration) => match self.until {
                 Some(until) => fabric.now >= until,
                 None => {
@@ -241,6 +247,10 @@ impl Peer {
                 self.reader.interims() >= *count || self.reader.completed() > 0
             }
             Act::AwaitRequest => self.request_is_whole(),
+            Act::AwaitTunnel(_) if !self.reader.in_tunnel() && self.reader.all_answered() => {
+                self.acts = [Act::Close].into();
+                false
+            }
             Act::AwaitTunnel(count) => {
                 self.reader.in_tunnel()
                     && self

@@ -159,6 +159,11 @@ impl Pipe {
         self.check();
     }
 
+    /// Nothing is on the way and nothing waits to be taken.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.segments.is_empty()
+    }
+
     pub fn segments(&self) -> usize {
         self.segments.len()
     }

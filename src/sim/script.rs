@@ -16,6 +16,12 @@ pub enum Act {
         bytes: Rc<[u8]>,
         fin: bool,
     },
+    /// Speaks although nobody has asked, and is heard at once. Not done if a request is on its way:
+    /// it would pass for the answer.
+    Unasked {
+        bytes: Rc<[u8]>,
+        fin: bool,
+    },
     Wait(Duration),
     /// As `Wait`, but another request ends it and all that was to come after it.
     Idle(Duration),
@@ -27,7 +33,8 @@ pub enum Act {
     AwaitInterims(usize),
     /// Until the request that is being answered has arrived whole.
     AwaitRequest,
-    /// Until so many bytes have come through the tunnel.
+    /// Until the tunnel is open and so many bytes have come through it. A client that gets another
+    /// answer instead gives up.
     AwaitTunnel(usize),
     /// Until the other side has ended the connection.
     AwaitEnd,
@@ -196,6 +203,11 @@ impl Answer {
     /// Waits for the next request, at most so long. What follows happens if none has come.
     pub fn idle(self, duration: Duration) -> Answer {
         self.then(Act::Idle(duration))
+    }
+
+    /// These bytes, although nobody has asked for them.
+    pub fn unasked(self, text: &str, fin: bool) -> Answer {
+        self.then(Act::Unasked { bytes: text.as_bytes().into(), fin })
     }
 
     /// Nothing more, for ever.

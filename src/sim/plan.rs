@@ -1,0 +1,425 @@
+//! A plan: who visits one seeded world, what they ask, and how they are answered.
+//!
+//! Drawn from the seed as plain data, so that the oracle knows what ought to have happened, and a
+//! failing seed can be read. [`super::cast`] turns it into scripts.
+//!
+//! Most of a plan is well-behaved: a world in which nobody is honest proves nothing about those
+//! who are. [`Plan::owes`] tells which exchanges must be answered in full, whatever the network
+//! does to them on the way.
+
+use std::time::Duration;
+
+use super::faults::Faults;
+use super::payload::{self, Kind};
+use super::random::Random;
+
+/// One seeded world.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub faults: Faults,
+    pub visits: Vec<VisitPlan>,
+    /// By number; [`VisitPlan::requests`] name them.
+    pub exchanges: Vec<ExchangePlan>,
+    pub gateway: GatewayPlan,
+    /// The gateway is told to drain.
+    pub drain_at: Option<Duration>,
+}
+
+/// The limits of the gateway under test.
+#[derive(Clone, Debug)]
+pub struct GatewayPlan {
+    pub half_close_allowed: bool,
+    /// Open clients, and connections to the upstream. Many, or nearly none.
+    pub connections: usize,
+    pub upstream_connections: usize,
+    pub idle_connections: usize,
+    pub buffers: usize,
+    pub replay_stale_post: bool,
+}
+
+/// One client on one connection.
+#[derive(Clone, Debug)]
+pub struct VisitPlan {
+    pub delay: Duration,
+    pub requests: Vec<usize>,
+    /// All requests are sent before the first answer.
+    pub pipelined: bool,
+    pub http10: bool,
+    pub pace: Pace,
+    pub leaves: Option<Leave>,
+    /// FIN behind the last request, and then it reads.
+    pub half_closes: bool,
+    /// What it sends is cut into pieces with pauses between them.
+    pub drips: bool,
+    /// Ends with a head that must be refused.
+    pub bad_head: Option<&'static [u8]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    Eager,
+    /// Takes about this many sips for the whole answer.
+    Slow { sips: usize, every: Duration },
+    /// Reads nothing for a while, and then everything.
+    Pauses(Duration),
+    /// Reads nothing, ever, and goes away after a long time.
+    NeverReads,
+}
+
+/// A client that goes away, this long after it has sent its last request.
+#[derive(Clone, Copy, Debug)]
+pub struct Leave {
+    pub after: Duration,
+    pub reset: bool,
+    /// It does not even send its last request whole.
+    pub inside_request: bool,
+}
+
+/// One request and its answer, as they were meant.
+#[derive(Clone, Debug)]
+pub struct ExchangePlan {
+    pub method: Method,
+    /// Bytes of the request's body.
+    pub upload: Option<Upload>,
+    pub expects_continue: bool,
+    /// Asks for an upgrade, and sends this many bytes through the tunnel if it gets one.
+    pub tunnel: Option<usize>,
+    pub answer: AnswerPlan,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+    Head,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upload {
+    pub length: usize,
+    pub chunked: bool,
+    /// In the middle of it.
+    pub pause: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct AnswerPlan {
+    pub status: u16,
+    pub kind: Kind,
+    pub framing: Framing,
+    pub length: usize,
+    /// Cuts of the body, each after a pause.
+    pub pieces: usize,
+    pub pause: Duration,
+    pub first_pause: Duration,
+    pub interims: usize,
+    pub trailers: bool,
+    /// The answer does not wait for the request's end.
+    pub early: bool,
+    pub goes_wrong: Option<Wrong>,
+    pub afterwards: Afterwards,
+    /// The connection dies instead, if it has carried a request before.
+    pub dies_if_reused: Option<Death>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    Length,
+    Chunked,
+    UntilClose,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    Fin,
+    Reset,
+}
+
+/// How an answer fails. Positions are in per mille of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// The connection dies before a byte of the answer.
+    Unanswered(Death),
+    Silent,
+    BadHead,
+    Cut { at: usize, death: Death },
+    Stall { at: usize },
+    BadChunk { at: usize },
+}
+
+/// What the server does with the connection behind a whole answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    Keeps,
+    /// `Connection: close`, as announced.
+    ClosesAnnounced,
+    /// Closes, although nothing announced it.
+    Closes,
+    /// The same, and the FIN travels with the last bytes.
+    ClosesTogether,
+    ClosesIdle(Duration),
+    /// Speaks although nobody asked: a stray answer.
+    Strays(Duration),
+    /// A stray answer right behind the answer, in the same segment.
+    StraysTogether,
+    /// 408 and close, as some servers do to idle connections.
+    TimesOut(Duration),
+}
+
+/// Heads that every strict server refuses.
+const BAD_HEADS: [&[u8]; 6] = [
+    b"POST /relay HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nz",
+    b"GET /relay HTTP/1.1\r\nHost : x\r\n\r\n",
+    b"GET /relay HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    b"GET /relay HTTP/1.1\r\n\r\n",
+    b"POST /relay HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nhello",
+    b"GET /nowhere HTTP/2.5\r\nHost: x\r\n\r\n",
+];
+
+fn millis(millis: usize) -> Duration {
+    Duration::from_millis(millis as u64)
+}
+
+impl Plan {
+    pub fn draw(seed: u64) -> Plan {
+        let mut random = Random::new(seed);
+        // One world in eight is perfect: there the floor of calls can be checked.
+        let perfect = random.chance(125);
+        let faults = if perfect { Faults::none() } else { Faults::draw(&mut random) };
+        let mut plan = Plan {
+            seed,
+            faults,
+            visits: Vec::new(),
+            exchanges: Vec::new(),
+            gateway: GatewayPlan::draw(&mut random, perfect),
+            drain_at: None,
+        };
+        if !perfect && random.chance(80) {
+            plan.drain_at = Some(millis(random.between(0..=3000)));
+        }
+        for _ in 0..random.between(1..=8) {
+            let visit = plan.draw_visit(&mut random, perfect);
+            plan.visits.push(visit);
+        }
+        plan
+    }
+
+    fn draw_visit(&mut self, random: &mut Random, perfect: bool) -> VisitPlan {
+        let rude = !perfect && random.chance(300);
+        let http10 = random.chance(100);
+        let slow = !perfect && random.chance(200);
+        let pace = if slow { Pace::draw(random) } else { Pace::Eager };
+        let mut requests = Vec::new();
+        let mut tunnel = false;
+        for _ in 0..if http10 { 1 } else { random.between(1..=4) } {
+            let broken = !perfect && random.chance(300);
+            let mut exchange = ExchangePlan::draw(random, broken);
+            exchange.bound(self.length_max());
+            if !pace.reads() || http10 {
+                // Neither can be waited for by who does not read, nor asked for in HTTP/1.0.
+                (exchange.tunnel, exchange.expects_continue) = (None, false);
+            }
+            tunnel = exchange.tunnel.is_some();
+            requests.push(self.exchanges.len());
+            self.exchanges.push(exchange);
+            if tunnel {
+                break;
+            }
+        }
+        let leaves = rude && random.chance(500);
+        VisitPlan {
+            delay: millis(random.below(2000)),
+            requests,
+            pipelined: random.chance(250),
+            http10,
+            pace,
+            leaves: leaves.then(|| Leave {
+                after: Duration::from_micros(random.length(3_000_000) as u64),
+                reset: random.chance(500),
+                inside_request: random.chance(200),
+            }),
+            half_closes: rude && !leaves && random.chance(300),
+            drips: random.chance(150),
+            bad_head: (rude && !tunnel && pace.reads() && random.chance(200)).then(|| *random.pick(&BAD_HEADS)),
+        }
+    }
+
+    /// Bodies are short where buffers are tiny: a byte a round trip proves its point early.
+    fn length_max(&self) -> usize {
+        self.faults.capacity.start().saturating_mul(300).saturating_add(200)
+    }
+
+    /// Whether the network and the gateway's own limits let every honest exchange be answered.
+    pub fn is_generous(&self) -> bool {
+        !self.faults.may_refuse() && self.drain_at.is_none() && !self.gateway.is_scarce()
+    }
+
+    /// Whether this request of a visit must be answered in full, if those before it were.
+    pub fn owes(&self, visit: &VisitPlan, nth: usize) -> bool {
+        let exchange = &self.exchanges[visit.requests[nth]];
+        let last = nth + 1 == visit.requests.len();
+        let stays = visit.leaves.is_none() && visit.pace != Pace::NeverReads;
+        // With one segment for request and FIN, any request of a pipeline may be met by the FIN.
+        let half_open = visit.half_closes && !self.gateway.half_close_allowed;
+        // What an answer that did not wait leaves unread may cost the answer: see RFC 9112 §9.6.
+        let stays_open = exchange.answer.afterwards == Afterwards::Keeps;
+        let hasty = exchange.answer.early && (visit.pace != Pace::Eager || !last || !stays_open);
+        self.is_generous() && stays && !half_open && !hasty && exchange.is_honest(self)
+    }
+}
+
+impl GatewayPlan {
+    fn draw(random: &mut Random, perfect: bool) -> GatewayPlan {
+        let mut scarce = |few: usize, many: usize| {
+            if !perfect && random.chance(60) { random.between(1..=few) } else { many }
+        };
+        GatewayPlan {
+            connections: scarce(2, 1000),
+            upstream_connections: scarce(2, 1000),
+            idle_connections: scarce(1, 20),
+            buffers: scarce(8, 4096),
+            half_close_allowed: random.chance(300),
+            replay_stale_post: !random.chance(100),
+        }
+    }
+
+    /// Whether somebody may have to be turned away. Clients that find no place wait outside.
+    fn is_scarce(&self) -> bool {
+        self.upstream_connections < 1000 || self.buffers < 4096
+    }
+}
+
+impl Pace {
+    /// Whether it reads while it still has something to say.
+    fn reads(self) -> bool {
+        matches!(self, Pace::Eager | Pace::Slow { .. })
+    }
+
+    fn draw(random: &mut Random) -> Pace {
+        match random.below(3) {
+            0 => Pace::Slow { sips: random.between(2..=100), every: millis(random.between(1..=100)) },
+            1 => Pace::Pauses(millis(random.below(5_000))),
+            _ => Pace::NeverReads,
+        }
+    }
+}
+
+impl ExchangePlan {
+    fn draw(random: &mut Random, broken: bool) -> ExchangePlan {
+        let method = *random.pick(&[Method::Post, Method::Post, Method::Get, Method::Head]);
+        let upload = (method == Method::Post).then(|| Upload {
+            length: random.length(40_000),
+            chunked: random.chance(400),
+            pause: if random.chance(300) { millis(random.below(2_000)) } else { Duration::ZERO },
+        });
+        let tunnel = (method == Method::Get && random.chance(150)).then(|| random.length(20_000));
+        let mut answer = AnswerPlan::draw(random, broken);
+        if tunnel.is_some() || upload.is_none() {
+            answer.early = false;
+        }
+        ExchangePlan {
+            method,
+            upload,
+            expects_continue: upload.is_some() && random.chance(100),
+            tunnel,
+            answer,
+        }
+    }
+
+    fn bound(&mut self, length_max: usize) {
+        self.answer.length = self.answer.length.min(length_max);
+        if let Some(upload) = &mut self.upload {
+            upload.length = upload.length.min(length_max);
+        }
+        self.tunnel = self.tunnel.map(|length| length.min(length_max));
+    }
+
+    /// Whether a whole answer at the client would be a lie.
+    pub fn breaks_off(&self) -> bool {
+        match self.answer.goes_wrong {
+            Some(Wrong::Unanswered(_) | Wrong::Silent | Wrong::BadHead) => true,
+            Some(Wrong::Cut { .. } | Wrong::Stall { .. } | Wrong::BadChunk { .. }) => self.has_body(),
+            None => false,
+        }
+    }
+
+    /// Whether the request is one that gets a whole answer from its server.
+    fn is_honest(&self, plan: &Plan) -> bool {
+        let replay = self.method != Method::Post || plan.gateway.replay_stale_post;
+        let stale = plan.exchanges.iter().any(|other| other.answer.leaves_stale_connections());
+        self.answer.goes_wrong.is_none() && (replay || !stale)
+    }
+
+    /// What the client ought to receive.
+    pub fn response(&self, number: usize) -> Vec<u8> {
+        match self.has_body() {
+            true => payload::response(number, self.answer.kind, self.answer.length),
+            false => Vec::new(),
+        }
+    }
+
+    pub fn has_body(&self) -> bool {
+        self.method != Method::Head && !matches!(self.answer.status, 204 | 304)
+    }
+
+    /// The upgrade is agreed to.
+    pub fn opens_tunnel(&self) -> bool {
+        self.tunnel.is_some() && self.answer.goes_wrong.is_none()
+    }
+}
+
+impl AnswerPlan {
+    fn draw(random: &mut Random, broken: bool) -> AnswerPlan {
+        let framing = *random.pick(&[Framing::Chunked, Framing::Chunked, Framing::Length, Framing::UntilClose]);
+        let afterwards = match random.below(16) {
+            0 => Afterwards::ClosesAnnounced,
+            1 => Afterwards::Closes,
+            2 | 3 => Afterwards::ClosesTogether,
+            4 => Afterwards::ClosesIdle(millis(random.below(4_000))),
+            5 => Afterwards::Strays(millis(random.below(3_000))),
+            6 => Afterwards::StraysTogether,
+            7 => Afterwards::TimesOut(millis(random.below(3_000))),
+            _ => Afterwards::Keeps,
+        };
+        let death = *random.pick(&[Death::Fin, Death::Reset]);
+        AnswerPlan {
+            status: *random.pick(&[200, 200, 200, 200, 200, 404, 500, 204, 304]),
+            kind: if random.chance(500) { Kind::Events } else { Kind::Plain },
+            framing,
+            // An answer that is to be cut has something to be cut.
+            length: random.length(60_000).max(1),
+            pieces: random.between(1..=12),
+            pause: Duration::from_micros(random.length(500_000) as u64),
+            first_pause: Duration::from_micros(random.length(2_000_000) as u64),
+            interims: if random.chance(60) { random.between(1..=2) } else { 0 },
+            trailers: random.chance(100),
+            early: random.chance(150),
+            goes_wrong: broken.then(|| Wrong::draw(random, framing)),
+            afterwards,
+            dies_if_reused: random.chance(80).then_some(death),
+        }
+    }
+
+    /// Whether a pooled connection may die under a request that is sent on it.
+    fn leaves_stale_connections(&self) -> bool {
+        self.dies_if_reused.is_some() || self.afterwards != Afterwards::Keeps
+    }
+}
+
+impl Wrong {
+    fn draw(random: &mut Random, framing: Framing) -> Wrong {
+        let at = random.below(1000);
+        let death = *random.pick(&[Death::Fin, Death::Reset]);
+        match random.below(6) {
+            0 => Wrong::Unanswered(death),
+            1 => Wrong::Silent,
+            2 => Wrong::BadHead,
+            3 => Wrong::Stall { at },
+            4 if framing == Framing::Chunked => Wrong::BadChunk { at },
+            // A FIN is the honest end of a body that lasts until close.
+            _ if framing == Framing::UntilClose => Wrong::Cut { at, death: Death::Reset },
+            _ => Wrong::Cut { at, death },
+        }
+    }
+}
