@@ -8,30 +8,16 @@
 //! * Nothing here knows a limit, a default or what a key means: that is `check`.
 //! * A reader returns `None` only after it has noted the reason in the report.
 
+mod field;
+
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use toml::Spanned;
-use toml::de::{DeInteger, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
+
+pub(super) use field::Field;
 
 use super::problem::{Mistake, Place, Problem, Report, nearest};
-use super::units;
-
-/// A timeout below this is a slip; the longest is a year. The timer counts in milliseconds.
-const TIMEOUT_RANGE: RangeInclusive<Duration> =
-    Duration::from_millis(1)..=Duration::from_secs(8_760 * 3_600);
-
-/// What people write for "off" or "unlimited".
-const WITHOUT_LIMIT: [&str; 8] = [
-    "off",
-    "unlimited",
-    "none",
-    "never",
-    "infinite",
-    "inf",
-    "no",
-    "disabled",
-];
 
 /// A file that is valid TOML and not empty.
 #[derive(Debug)]
@@ -41,15 +27,16 @@ pub(super) struct Document<'t> {
 }
 
 impl<'t> Document<'t> {
-    /// Reads the syntax, or tells each place where it breaks.
+    /// Reads the syntax, or tells where it breaks first. What follows such a place can only be
+    /// guessed at, so nothing more is said about it.
     pub fn parse(text: &'t str) -> Result<Document<'t>, Vec<Problem>> {
         let lines = Lines::of(text);
         let (root, errors) = DeTable::parse_recoverable(text);
-        if !errors.is_empty() {
-            return Err(errors
-                .iter()
-                .map(|error| lines.syntax_error(error))
-                .collect());
+        if let Some(first) = errors
+            .iter()
+            .min_by_key(|error| error.span().map(|span| span.start))
+        {
+            return Err(vec![lines.syntax_error(first)]);
         }
         let root = root.into_inner();
         if root.is_empty() {
@@ -281,210 +268,6 @@ impl<'d> Section<'d> {
     }
 }
 
-/// One value that is being read.
-#[derive(Debug)]
-pub(super) struct Field<'d> {
-    value: &'d DeValue<'d>,
-    lines: &'d Lines,
-    place: Place,
-}
-
-impl<'d> Field<'d> {
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
-    pub fn is_table(&self) -> bool {
-        self.value.is_table()
-    }
-
-    pub fn string(&self, report: &mut Report) -> Option<&'d str> {
-        let string = self.value.as_str().ok_or_else(|| self.expected("a string"));
-        report.noted(&self.place, string)
-    }
-
-    /// A string that `read` understands.
-    pub fn parsed<T>(
-        &self,
-        report: &mut Report,
-        read: impl FnOnce(&'d str) -> Result<T, Mistake>,
-    ) -> Option<T> {
-        let string = self.string(report)?;
-        report.noted(&self.place, read(string))
-    }
-
-    pub fn boolean(&self, report: &mut Report) -> Option<bool> {
-        let boolean = self
-            .value
-            .as_bool()
-            .ok_or_else(|| self.expected("true or false"));
-        report.noted(&self.place, boolean)
-    }
-
-    /// A whole number in `range`.
-    pub fn count<N: TryFrom<u64>>(
-        &self,
-        range: RangeInclusive<u64>,
-        report: &mut Report,
-    ) -> Option<N> {
-        let count = self
-            .value
-            .as_integer()
-            .ok_or_else(|| self.expected("a whole number"));
-        let count = count.and_then(|written| {
-            let number = number(written).filter(|number| range.contains(number));
-            number
-                .and_then(|number| N::try_from(number).ok())
-                .ok_or_else(|| {
-                    let (least, most) = (range.start(), range.end());
-                    Mistake::new(format!("must be from {least} to {most}, not {written}"))
-                })
-        });
-        report.noted(&self.place, count)
-    }
-
-    /// A timeout. `Some(None)` is "off".
-    pub fn timeout(&self, report: &mut Report) -> Option<Option<Duration>> {
-        if self.value.as_str() == Some("off") {
-            return Some(None);
-        }
-        let duration = self.amount("duration", "30s", Some("off"), units::duration);
-        let limited = duration.and_then(|duration| match duration.is_zero() {
-            true => Err(Mistake::new(
-                "a timeout of zero would end everything at once; to have none, write \"off\"",
-            )),
-            false => within(duration, &TIMEOUT_RANGE, units::show_duration),
-        });
-        report.noted(&self.place, limited).map(Some)
-    }
-
-    /// A duration in `range` that cannot be "off".
-    pub fn duration(
-        &self,
-        range: RangeInclusive<Duration>,
-        report: &mut Report,
-    ) -> Option<Duration> {
-        let duration = self.amount("duration", "30s", None, units::duration);
-        let limited = duration.and_then(|duration| within(duration, &range, units::show_duration));
-        report.noted(&self.place, limited)
-    }
-
-    /// A size in `range`. `Some(None)` is `word`, where there is one.
-    pub fn size(
-        &self,
-        range: RangeInclusive<u64>,
-        word: Option<&'static str>,
-        report: &mut Report,
-    ) -> Option<Option<u64>> {
-        if word.is_some() && self.value.as_str() == word {
-            return Some(None);
-        }
-        let size = self.amount("size", "64KiB", word, units::size);
-        let limited = size.and_then(|size| within(size, &range, units::show_size));
-        report.noted(&self.place, limited).map(Some)
-    }
-
-    /// One of the words.
-    pub fn choice<T: Clone>(
-        &self,
-        choices: &[(&'static str, T)],
-        report: &mut Report,
-    ) -> Option<T> {
-        self.parsed(report, |written| {
-            if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == written) {
-                return Ok(choice.clone());
-            }
-            let words = choices.iter().map(|(word, _)| format!("{word:?}"));
-            let words = words.collect::<Vec<_>>().join(" or ");
-            let mistake = Mistake::new(format!("must be {words}, not {written:?}"));
-            Err(
-                match nearest(written, choices.iter().map(|(word, _)| *word)) {
-                    Some(meant) => mistake.meant(meant),
-                    None => mistake,
-                },
-            )
-        })
-    }
-
-    /// The elements of a list.
-    pub fn list(&self, report: &mut Report) -> Option<Vec<Field<'d>>> {
-        let list = self
-            .value
-            .as_array()
-            .ok_or_else(|| self.expected("a list, [ … ]"));
-        let list = report.noted(&self.place, list)?;
-        Some(
-            list.iter()
-                .enumerate()
-                .map(|(index, value)| self.element(index, value))
-                .collect(),
-        )
-    }
-
-    /// The table, or an empty one if it is none.
-    pub fn section(&self, report: &mut Report) -> Section<'d> {
-        let table = self
-            .value
-            .as_table()
-            .ok_or_else(|| self.expected("a table"));
-        Section {
-            table: report.noted(&self.place, table),
-            lines: self.lines,
-            place: self.place.clone(),
-            known: Vec::new(),
-            refused: Vec::new(),
-        }
-    }
-
-    pub fn expected(&self, what: &str) -> Mistake {
-        let found = match self.value {
-            DeValue::String(_) => "a string",
-            DeValue::Integer(_) => "a number",
-            DeValue::Float(_) => "a fraction",
-            DeValue::Boolean(_) => "true or false",
-            DeValue::Datetime(_) => "a date",
-            DeValue::Array(_) => "a list",
-            DeValue::Table(_) => "a table",
-        };
-        Mistake::new(format!("must be {what}, not {found}"))
-    }
-
-    fn element(&self, index: usize, value: &'d Spanned<DeValue<'d>>) -> Field<'d> {
-        let place = Place {
-            line: Some(self.lines.line(value.span().start)),
-            key: format!("{}[{index}]", self.place.key),
-        };
-        Field {
-            value: value.get_ref(),
-            lines: self.lines,
-            place,
-        }
-    }
-
-    /// An amount with a unit. `word` is what lifts this limit, if anything does.
-    fn amount<T>(
-        &self,
-        kind: &str,
-        example: &str,
-        word: Option<&str>,
-        read: fn(&str) -> Result<T, Mistake>,
-    ) -> Result<T, Mistake> {
-        match self.value {
-            // Zero is the one number that needs no unit.
-            DeValue::Integer(written) if number(written) == Some(0) => read("0"),
-            DeValue::Integer(written) => Err(Mistake::new(format!(
-                "{written} has no unit: a {kind} is a string such as {example:?}"
-            ))),
-            DeValue::String(text) if WITHOUT_LIMIT.contains(&text.as_ref()) => Err(match word {
-                Some(word) => Mistake::new(format!("{text:?} is no {kind}")).meant(word),
-                None => Mistake::new(format!("cannot be {text:?}: this limit always holds")),
-            }),
-            DeValue::String(text) => read(text),
-            _ => Err(self.expected(&format!("a {kind} such as {example:?}"))),
-        }
-    }
-}
-
 impl Place {
     /// The place of a key of this table, as long as its own line is not known.
     fn inside(&self, key: &str) -> Place {
@@ -505,24 +288,4 @@ impl Place {
             key,
         }
     }
-}
-
-/// The number if it is one that a count can be: neither negative nor beyond 64 bits.
-fn number(written: &DeInteger<'_>) -> Option<u64> {
-    u64::from_str_radix(written.as_str(), written.radix()).ok()
-}
-
-fn within<T: PartialOrd + Copy>(
-    value: T,
-    range: &RangeInclusive<T>,
-    show: fn(T) -> String,
-) -> Result<T, Mistake> {
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    let (least, most) = (show(*range.start()), show(*range.end()));
-    Err(Mistake::new(format!(
-        "must be from {least:?} to {most:?}, not {:?}",
-        show(value)
-    )))
 }

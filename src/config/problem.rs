@@ -179,7 +179,8 @@ fn slip(written: &str, candidate: &str) -> Option<usize> {
         return None;
     }
     let distance = edit_distance(written, candidate);
-    if distance <= (candidate.len() / 3).max(1) {
+    // Of a name of one letter nothing is left when one letter differs.
+    if distance <= (candidate.len() / 3).max(1) && distance < candidate.len() {
         return Some(distance);
     }
     // `max_connections` for `connections`, `idle` for `client_idle`: one word too many or too few.
@@ -187,20 +188,25 @@ fn slip(written: &str, candidate: &str) -> Option<usize> {
     (part(written, candidate) || part(candidate, written)).then_some(distance)
 }
 
-/// Levenshtein: insertions, deletions and replacements that turn one into the other.
+/// Insertions, deletions, replacements and swaps of neighbours that turn one into the other.
 fn edit_distance(from: &str, to: &str) -> usize {
+    let from: Vec<char> = from.chars().collect();
     let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, from) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, &to) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+    // rows[i][j]: from the first i letters to the first j.
+    let mut rows = vec![(0..=to.len()).collect::<Vec<usize>>()];
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[to.len()]
+    rows[from.len()][to.len()]
 }
 
 #[cfg(test)]
@@ -208,12 +214,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn edit_distance_counts_insertions_deletions_and_replacements() {
+    fn edit_distance_counts_single_slips() {
         for (from, to, distance) in [
             ("", "", 0),
             ("", "abc", 3),
             ("abc", "", 3),
             ("kitten", "sitting", 3),
+            ("tftt", "ttft", 1),
+            ("ba", "ab", 1),
             ("a", "a", 0),
         ] {
             assert_eq!(edit_distance(from, to), distance, "{from} → {to}");
@@ -225,10 +233,11 @@ mod tests {
         let keys = [
             "listen",
             "cpus",
-            "workers",
             "half_close",
             "client_idle",
             "connections",
+            "ttft",
+            "y",
         ];
         for (written, meant) in [
             ("lsiten", Some("listen")),
@@ -238,6 +247,7 @@ mod tests {
             ("idle", Some("client_idle")),
             ("max_connections", Some("connections")),
             ("x", None),
+            ("tftt", Some("ttft")),
             ("certificate", None),
         ] {
             assert_eq!(nearest(written, keys), meant, "{written}");

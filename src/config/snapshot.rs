@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
 
 /// A compiled configuration.
@@ -60,17 +61,6 @@ pub enum AcceptMode {
     Reuseport,
     /// As `Reuseport`, then handed to the least loaded worker if the loads differ.
     Balanced,
-}
-
-/// What becomes of `X-Forwarded-For`, `-Proto` and `-Host` in a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forwarded {
-    /// Add the client's address to what it sent; add proto and host where absent.
-    Append,
-    /// Drop what the client sent and set our own: for a gateway that faces strangers.
-    Replace,
-    /// Leave the fields alone.
-    Off,
 }
 
 /// `[limits]`, per worker unless told otherwise.

@@ -118,11 +118,29 @@ fn head_without_end(reply: &ReplyHead<'_>, out: &mut Vec<u8>) {
 /// What ends a chunked body without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// The longest [`chunk_line`]: sixteen digits and CR LF.
+pub const CHUNK_LINE_MAX: usize = 18;
+
+/// The line in front of a chunk of `length` bytes, written into `line`.
+pub fn chunk_line(length: usize, line: &mut [u8; CHUNK_LINE_MAX]) -> &[u8] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut rest = length;
+    let mut start = CHUNK_LINE_MAX - 2;
+    line[start..].copy_from_slice(b"\r\n");
+    loop {
+        start -= 1;
+        line[start] = HEX[rest & 15];
+        rest >>= 4;
+        if rest == 0 {
+            return &line[start..];
+        }
+    }
+}
+
 /// Appends `data` as one chunk. Nothing for no data: an empty chunk would end the body.
 pub fn chunk(data: &[u8], out: &mut Vec<u8>) {
     if !data.is_empty() {
-        // Writing to a `Vec` cannot fail.
-        let _ = write!(out, "{:x}\r\n", data.len());
+        out.extend_from_slice(chunk_line(data.len(), &mut [0; CHUNK_LINE_MAX]));
         out.extend_from_slice(data);
         out.extend_from_slice(b"\r\n");
     }

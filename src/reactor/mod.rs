@@ -1,2 +1,39 @@
+//! The reactor: one thread, one poller, two tables of sockets.
+//!
+//! Read it in this order. Each file is one idea.
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`net`] | what is asked of a network, real or simulated |
+//! | [`readiness`] | what the kernel last said of a socket |
+//! | [`buffer`], [`outbox`] | bytes between a read and a write |
+//! | [`socket`] | a stream with its readiness and its bytes: every system call on a connection |
+//! | [`relay`] | one flow from one socket to another |
+//! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
+//! | [`drive`] | one client's connection, advanced as far as it goes |
+//! | `request`, `attach`, `proxied`, `respond`, `finish` | the steps of an exchange, in order |
+//! | [`accept`], [`timer`], [`mailbox`], [`stats`], [`slots`], [`token`] | the rest of the house |
+//! | [`worker`] | the turn that runs it all |
+//!
+//! Absent on purpose: mio, libc and threads. Nothing here knows which network it runs on.
+
+pub mod accept;
+mod attach;
+pub mod buffer;
+mod drive;
+pub mod exchange;
+mod finish;
+pub mod mailbox;
 pub mod net;
+pub mod outbox;
+mod proxied;
+pub mod readiness;
+pub mod relay;
+mod request;
+mod respond;
+pub mod slots;
+pub mod socket;
+pub mod stats;
+pub mod timer;
 pub mod token;
+pub mod worker;

@@ -176,7 +176,8 @@ impl<N: Net> Worker<N> {
             self.spin(spin.min(timeout.unwrap_or(spin)))?;
             if self.events.is_empty() {
                 self.desk.tally.polls.add(1);
-                self.net.poll(&mut self.events, self.poll_timeout())?;
+                let timeout = self.poll_timeout();
+                self.net.poll(&mut self.events, timeout)?;
             }
         }
         if self.events.is_empty() {

@@ -75,7 +75,7 @@ fn one(
     let place = section.place().clone();
     let name = section.require("name", report);
     let name = name
-        .and_then(|field| field.parsed(report, self::name))
+        .and_then(|field| name_of(&field, report))
         .unwrap_or_default();
     let list = section.require("endpoints", report);
     let endpoints = list
@@ -99,15 +99,17 @@ fn one(
     }
 }
 
-fn name(text: &str) -> Result<String, Mistake> {
+/// The name, even one that is refused: its routes shall not be told that it does not exist.
+fn name_of(field: &Field<'_>, report: &mut Report) -> Option<String> {
+    let name = field.string(report)?;
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    if (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(legal) {
-        Ok(text.to_owned())
-    } else {
-        Err(Mistake::new(format!(
-            "a name has 1 to {NAME_MAX} letters, digits, dots, hyphens and underscores"
-        )))
+    if !(1..=NAME_MAX).contains(&name.len()) || !name.bytes().all(legal) {
+        report.error(
+            field.place(),
+            format!("must have 1 to {NAME_MAX} letters, digits, dots, hyphens or underscores"),
+        );
     }
+    Some(name.to_owned())
 }
 
 fn endpoints(

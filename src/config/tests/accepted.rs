@@ -92,12 +92,12 @@ fn every_key_reaches_the_snapshot() {
         rewrite = "/y/*"
         "#,
     );
-    insta(&loaded, EVERY_KEY);
+    assert_shows(&loaded, EVERY_KEY);
 }
 
 /// Compares word by word, so that the expectation can be laid out as one likes.
 #[track_caller]
-fn insta(loaded: &Loaded, expected: &str) {
+fn assert_shows(loaded: &Loaded, expected: &str) {
     let shown = effective(&loaded.snapshot);
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let entries = shown

@@ -1,1 +1,637 @@
+//! Each refusal: the change to a good file, and the sentence it is answered with, line included.
 
+use std::fs;
+use std::path::Path;
+
+use super::super::{load, read};
+use super::*;
+
+/// What `SAMPLE` is answered with after `from` has been replaced by `to`.
+#[track_caller]
+fn changed(from: &str, to: &str) -> String {
+    assert_eq!(
+        SAMPLE.matches(from).count(),
+        1,
+        "{from:?} must be there once"
+    );
+    refused(&SAMPLE.replace(from, to))
+}
+
+#[track_caller]
+fn check_rows(rows: &[(&str, &str, &str)]) {
+    for (from, to, expected) in rows {
+        assert_eq!(
+            changed(from, to),
+            format!("{expected}\n"),
+            "{from:?} → {to:?}"
+        );
+    }
+}
+
+#[test]
+fn server() {
+    check_rows(&[
+        (
+            r#"listen     = ["127.0.0.1:8080"]"#,
+            "",
+            "line 1: server.listen: is required",
+        ),
+        (
+            r#"["127.0.0.1:8080"]"#,
+            "[]",
+            "line 2: server.listen: must name at least one address",
+        ),
+        (
+            r#"["127.0.0.1:8080"]"#,
+            r#""127.0.0.1:8080""#,
+            "line 2: server.listen: must be a list, [ … ], not a string",
+        ),
+        (
+            r#"["127.0.0.1:8080"]"#,
+            r#"["localhost:8080"]"#,
+            "line 2: server.listen[0]: \"localhost:8080\" is no address to listen on: write \
+             ip:port, \"127.0.0.1:8080\", or \"[::1]:8080\" for IPv6; did you mean \"127.0.0.1:8080\"?",
+        ),
+        (
+            r#"["127.0.0.1:8080"]"#,
+            "[\"127.0.0.1:8080\",\n\"127.0.0.1:8080\"]",
+            "line 3: server.listen[1]: is in the list already",
+        ),
+        (
+            "[0]",
+            "[]",
+            "line 3: server.cpus: must name at least one CPU; leave it out for the default",
+        ),
+        (
+            "[0]",
+            "[0, 9]",
+            "line 3: server.cpus[1]: CPU 9 does not exist or is not allowed to this process, \
+             which may run on 0-3",
+        ),
+        (
+            "[0]",
+            "[1, 1]",
+            "line 3: server.cpus[1]: is in the list already",
+        ),
+        (
+            "[0]",
+            "[-1]",
+            "line 3: server.cpus[0]: must be from 0 to 4294967295, not -1",
+        ),
+        (
+            "[0]",
+            "0",
+            "line 3: server.cpus: must be a list, [ … ], not a number",
+        ),
+        (
+            "cpus       = [0]",
+            "cpus = [0]\nworkers = 2",
+            "line 4: server.workers: cpus and workers exclude each other: cpus pins one worker \
+             per entry, workers pins none",
+        ),
+        (
+            "cpus       = [0]",
+            "workers = 0",
+            "line 3: server.workers: must be from 1 to 1024, not 0",
+        ),
+        (
+            "\"cancel\"",
+            "\"cancle\"",
+            "line 4: server.half_close: must be \"cancel\" or \"allow\", not \"cancle\"; did you \
+             mean \"cancel\"?",
+        ),
+        (
+            "\"reuseport\"",
+            "true",
+            "line 5: server.accept: must be a string, not true or false",
+        ),
+        (
+            "\"append\"",
+            "\"drop\"",
+            "line 7: server.forwarded: must be \"append\" or \"replace\" or \"off\", not \"drop\"",
+        ),
+        (
+            "\"0us\"",
+            "\"1001ms\"",
+            "line 6: server.spin: must be from \"0us\" to \"1s\", not \"1001ms\"",
+        ),
+        (
+            "\"0us\"",
+            "\"off\"",
+            "line 6: server.spin: cannot be \"off\": this limit always holds",
+        ),
+        (
+            "half_close = ",
+            "half-close = ",
+            "line 4: server.half-close: unknown key; did you mean \"half_close\"?",
+        ),
+    ]);
+}
+
+#[test]
+fn limits() {
+    check_rows(&[
+        (
+            "connections = 10000",
+            "connections = 0",
+            "line 9: limits.connections: must be from 1 to 1000000, not 0",
+        ),
+        (
+            "connections = 10000",
+            "connections = 1.5",
+            "line 9: limits.connections: must be a whole number, not a fraction",
+        ),
+        (
+            "connections = 10000",
+            "connections = 99999999999999999999",
+            "line 9: limits.connections: must be from 1 to 1000000, not 99999999999999999999",
+        ),
+        (
+            "\"64KiB\"",
+            "\"1023B\"",
+            "line 10: limits.head_bytes: must be from \"1KiB\" to \"1MiB\", not \"1023B\"",
+        ),
+        (
+            "\"64KiB\"",
+            "\"64KB\"",
+            "line 10: limits.head_bytes: \"64KB\" has an unknown unit: write \"512B\", \"64KiB\", \
+             \"1MiB\" or \"2GiB\"; did you mean \"64KiB\"?",
+        ),
+        (
+            "\"64KiB\"",
+            "65536",
+            "line 10: limits.head_bytes: 65536 has no unit: a size is a string such as \"64KiB\"",
+        ),
+        (
+            "\"64KiB\"",
+            "\"unlimited\"",
+            "line 10: limits.head_bytes: cannot be \"unlimited\": this limit always holds",
+        ),
+        (
+            "= 100\n",
+            "= 257\n",
+            "line 11: limits.headers: must be from 1 to 256, not 257",
+        ),
+        (
+            "= 100\n",
+            "= 0\n",
+            "line 11: limits.headers: must be from 1 to 256, not 0",
+        ),
+        (
+            "\"unlimited\"",
+            "\"off\"",
+            "line 12: limits.body_bytes: \"off\" is no size; did you mean \"unlimited\"?",
+        ),
+        (
+            "\"unlimited\"",
+            "\"0B\"",
+            "line 12: limits.body_bytes: must be from \"1B\" to \"1024TiB\", not \"0B\"",
+        ),
+        (
+            "\"1MiB\"",
+            "\"2GiB\"",
+            "line 13: limits.replay_bytes: must be from \"0B\" to \"1GiB\", not \"2GiB\"",
+        ),
+        (
+            "\"1MiB\"",
+            "\"512MiB\"",
+            "line 13: limits.replay_bytes: is more than buffer_bytes: no request of that size \
+             could be kept",
+        ),
+        (
+            "\"256MiB\"",
+            "\"1023KiB\"",
+            "line 15: limits.buffer_bytes: must be from \"1MiB\" to \"1TiB\", not \"1023KiB\"",
+        ),
+        (
+            "requests_per_connection = 10000",
+            "requests_per_connection = 4294967296",
+            "line 14: limits.requests_per_connection: must be from 1 to 4294967295, not 4294967296",
+        ),
+        (
+            "headers     =",
+            "header =",
+            "line 11: limits.header: unknown key; did you mean \"headers\"?",
+        ),
+    ]);
+}
+
+#[test]
+fn timeouts() {
+    check_rows(&[
+        (
+            "\"10s\"",
+            "\"0s\"",
+            "line 17: timeouts.head: a timeout of zero would end everything at once; to have \
+             none, write \"off\"",
+        ),
+        (
+            "\"10s\"",
+            "0",
+            "line 17: timeouts.head: a timeout of zero would end everything at once; to have \
+             none, write \"off\"",
+        ),
+        (
+            "\"10s\"",
+            "10",
+            "line 17: timeouts.head: 10 has no unit: a duration is a string such as \"30s\"",
+        ),
+        (
+            "\"10s\"",
+            "\"10\"",
+            "line 17: timeouts.head: \"10\" has no unit: a duration is written \"500us\", \
+             \"250ms\", \"30s\", \"5m\" or \"1h\"; did you mean \"10s\"?",
+        ),
+        (
+            "\"10s\"",
+            "\"-10s\"",
+            "line 17: timeouts.head: \"-10s\" is no duration: write a whole number and a unit, \
+             \"500us\", \"250ms\", \"30s\", \"5m\" or \"1h\"",
+        ),
+        (
+            "\"10s\"",
+            "\"999us\"",
+            "line 17: timeouts.head: must be from \"1ms\" to \"8760h\", not \"999us\"",
+        ),
+        (
+            "\"10s\"",
+            "\"8761h\"",
+            "line 17: timeouts.head: must be from \"1ms\" to \"8760h\", not \"8761h\"",
+        ),
+        (
+            "total        = \"off\"",
+            "total = \"never\"",
+            "line 24: timeouts.total: \"never\" is no duration; did you mean \"off\"?",
+        ),
+        (
+            "total        = \"off\"",
+            "total = false",
+            "line 24: timeouts.total: must be a duration such as \"30s\", not true or false",
+        ),
+        (
+            "inter_event ",
+            "inter_events ",
+            "line 23: timeouts.inter_events: unknown key; did you mean \"inter_event\"?",
+        ),
+    ]);
+}
+
+#[test]
+fn upstream() {
+    check_rows(&[
+        (
+            "\"llama\"\nendpoints",
+            "\"\"\nendpoints",
+            "line 28: upstream[0].name: must have 1 to 64 letters, digits, dots, hyphens or \
+             underscores\nline 35: route[0].upstream: there is no upstream named \"llama\"",
+        ),
+        (
+            "endpoints = [\"127.0.0.1:8081\"]",
+            "",
+            "line 27: upstream[0].endpoints: is required",
+        ),
+        (
+            "[\"127.0.0.1:8081\"]",
+            "[]",
+            "line 29: upstream[0].endpoints: must name at least one endpoint",
+        ),
+        (
+            "\"127.0.0.1:8081\"",
+            "\"127.0.0.1\"",
+            "line 29: upstream[0].endpoints[0]: \"127.0.0.1\" has no port: write host:port",
+        ),
+        (
+            "\"127.0.0.1:8081\"",
+            "\"http://127.0.0.1:8081\"",
+            "line 29: upstream[0].endpoints[0]: an endpoint is host:port without scheme and path, \
+             so leave out \"http://\"; did you mean \"127.0.0.1:8081\"?",
+        ),
+        (
+            "\"127.0.0.1:8081\"",
+            "\"nowhere.invalid:80\"",
+            "line 29: upstream[0].endpoints[0]: the name \"nowhere.invalid:80\" cannot be \
+             resolved: no such name",
+        ),
+        (
+            "\"127.0.0.1:8081\"",
+            "\"10.0.0.7:1\",\n\"llama.internal:1\"",
+            "line 30: upstream[0].endpoints[1]: 10.0.0.7:1 is in the list already; a larger share \
+             is a larger weight",
+        ),
+        (
+            "\"127.0.0.1:8081\"",
+            "\"127.0.0.1:8080\"",
+            "line 29: upstream[0].endpoints[0]: 127.0.0.1:8080 is in server.listen: the gateway \
+             would forward to itself",
+        ),
+        (
+            "\"127.0.0.1:8081\"",
+            "{ weight = 2 }",
+            "line 29: upstream[0].endpoints[0].address: is required",
+        ),
+        (
+            "\"127.0.0.1:8081\"",
+            "{ address = \"127.0.0.1:8081\", weight = 0 }",
+            "line 29: upstream[0].endpoints[0].weight: must be from 1 to 1000, not 0",
+        ),
+        (
+            "\"127.0.0.1:8081\"",
+            "{ addres = \"127.0.0.1:8081\" }",
+            "line 29: upstream[0].endpoints[0].address: is required\n\
+             line 29: upstream[0].endpoints[0].addres: unknown key; did you mean \"address\"?",
+        ),
+        (
+            "\"preserve\"",
+            "\"a b\"",
+            "line 30: upstream[0].host: \"a b\" is neither a host name nor an address",
+        ),
+        (
+            "[[upstream]]",
+            "[[upstream]]\nname = \"llama\"\nendpoints = [\"127.0.0.1:1\"]\n[[upstream]]",
+            "line 30: upstream[1]: there is another upstream named \"llama\" already (line 27)",
+        ),
+        (
+            "[[upstream]]",
+            "[upstream]",
+            "line 27: upstream: there can be several: write [[upstream]] with two brackets",
+        ),
+        (
+            "[[upstream]]",
+            "[[upstream]]\ntimeouts = { drain = \"1s\" }",
+            "line 28: upstream[0].timeouts.drain: cannot be overridden: it runs while no route is \
+             known; set it in [timeouts]",
+        ),
+    ]);
+}
+
+#[test]
+fn pool() {
+    check_rows(&[
+        (
+            "idle_per_endpoint = 20",
+            "idle_per_endpoint = 201",
+            "line 31: upstream[0].pool.idle_per_endpoint: is more than the 200 connections the \
+             pool may have at all",
+        ),
+        (
+            "connections = 200",
+            "connections = 0",
+            "line 31: upstream[0].pool.connections: must be from 1 to 1000000, not 0",
+        ),
+        (
+            "\"4s\"",
+            "\"off\"",
+            "line 31: upstream[0].pool.idle_timeout: cannot be \"off\": this limit always holds",
+        ),
+        (
+            "\"4s\"",
+            "\"0s\"",
+            "line 31: upstream[0].pool.idle_timeout: must be from \"1ms\" to \"24h\", not \"0us\"",
+        ),
+        (
+            "max_requests = 10000",
+            "max_requests = 0",
+            "line 31: upstream[0].pool.max_requests: must be from 1 to 4294967295, not 0",
+        ),
+        (
+            "= true",
+            "= \"true\"",
+            "line 31: upstream[0].pool.replay_stale_post: must be true or false, not a string",
+        ),
+        (
+            "max_age",
+            "maximum_age",
+            "line 31: upstream[0].pool.maximum_age: unknown key; known here are connections, \
+             idle_per_endpoint, idle_timeout, max_age, max_requests, replay_stale_post",
+        ),
+    ]);
+}
+
+#[test]
+fn route() {
+    check_rows(&[
+        (
+            "path      = \"/inference\"",
+            "",
+            "line 32: route[0].path: is required",
+        ),
+        (
+            "\"/inference\"",
+            "\"inference\"",
+            "line 33: route[0].path: must begin with /; did you mean \"/inference\"?",
+        ),
+        (
+            "\"/inference\"",
+            "\"/a*b\"",
+            "line 33: route[0].path: a * may only stand at the end, and only once",
+        ),
+        (
+            "\"/inference\"",
+            "\"/a/%2E%2e/b\"",
+            "line 33: route[0].path: has a dot segment; requests with those are refused",
+        ),
+        (
+            "[\"POST\"]",
+            "[]",
+            "line 34: route[0].methods: must name at least one method; leave it out to accept \
+             every method",
+        ),
+        (
+            "\"POST\"",
+            "\"post\"",
+            "line 34: route[0].methods[0]: methods are case-sensitive and written in capitals; \
+             did you mean \"POST\"?",
+        ),
+        (
+            "\"POST\"",
+            "\"P T\"",
+            "line 34: route[0].methods[0]: \"P T\" is no method",
+        ),
+        (
+            "\"POST\"",
+            "\"CONNECT\"",
+            "line 34: route[0].methods[0]: CONNECT is never forwarded: this is a gateway, not a \
+             forward proxy",
+        ),
+        (
+            "\"POST\"",
+            "\"POST\", \"POST\"",
+            "line 34: route[0].methods[1]: is in the list already",
+        ),
+        (
+            "= \"llama\"\nrewrite",
+            "= \"lama\"\nrewrite",
+            "line 35: route[0].upstream: there is no upstream named \"lama\"; did you mean \
+             \"llama\"?",
+        ),
+        (
+            "\"/stream\"",
+            "\"/stream/*\"",
+            "line 36: route[0].rewrite: a trailing * keeps what follows the route's prefix, and \
+             this route's path has no trailing *; did you mean \"/stream/\"?",
+        ),
+        (
+            "\"/stream\"",
+            "\"/stream?x=1\"",
+            "line 36: route[0].rewrite: cannot have a query: the request's own query is always kept",
+        ),
+        (
+            "\"/stream\"",
+            "\"/a/./b\"",
+            "line 36: route[0].rewrite: has a dot segment; requests with those are refused",
+        ),
+        (
+            "[[route]]",
+            "[[route]]\ntimeouts = { head = \"1s\", tftt = \"1s\" }",
+            "line 33: route[0].timeouts.head: cannot be overridden: it runs while no route is \
+             known; set it in [timeouts]\n\
+             line 33: route[0].timeouts.tftt: unknown key; did you mean \"ttft\"?",
+        ),
+        (
+            "[[route]]",
+            "[[route]]\npath = \"/inference\"\nupstream = \"llama\"\n[[route]]",
+            "line 35: route[1]: another route has this path and method already (line 32); this \
+             one would never match",
+        ),
+    ]);
+    let none = &SAMPLE[..SAMPLE.find("[[route]]").unwrap()];
+    let expected = "route: at least one [[route]] is required; without it nothing is forwarded\n";
+    assert_eq!(refused(none), expected);
+}
+
+#[test]
+fn a_section_that_nobody_knows() {
+    check_rows(&[(
+        "[timeouts]",
+        "[timeout]",
+        "line 16: timeout: unknown key; did you mean \"timeouts\"?",
+    )]);
+    let strange = format!("{SAMPLE}[\"certificate\\n\"]\n");
+    let expected = "line 37: \"certificate\\n\": unknown key; known here are server, limits, \
+                    timeouts, upstream, route\n";
+    assert_eq!(refused(&strange), expected);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_their_lines() {
+    let text = r#"[[route]]
+path = "x"
+upstream = "b"
+[[upstream]]
+name = "a"
+endpoints = ["127.0.0.1:8081", "llama:0"]
+[timeouts]
+ttft = "60"
+[server]
+lisen = ["127.0.0.1:8080"]
+[limits]
+headers = "many"
+"#;
+    let told = refused(text);
+    let starts: Vec<_> = told
+        .lines()
+        .map(|line| line.splitn(3, ": ").take(2).collect())
+        .collect();
+    let starts: Vec<String> = starts
+        .into_iter()
+        .map(|parts: Vec<_>| parts.join(": "))
+        .collect();
+    let expected = [
+        "line 2: route[0].path",
+        "line 3: route[0].upstream",
+        "line 6: upstream[0].endpoints[1]",
+        "line 8: timeouts.ttft",
+        "line 9: server.listen",
+        "line 10: server.lisen",
+        "line 12: limits.headers",
+    ];
+    assert_eq!(starts, expected, "{told}");
+}
+
+#[test]
+fn broken_syntax_is_told_with_its_line() {
+    for (text, line) in [
+        ("[server]\nlisten = [\"127.0.0.1:8080\n", 2),
+        ("[server]\nlisten = 127.0.0.1\n", 2),
+        ("a = 1\r\na = 2\r\n", 2),
+        ("[server]\n[server]\n", 2),
+        ("x", 1),
+    ] {
+        let told = refused(text);
+        assert!(
+            told.starts_with(&format!("line {line}: TOML syntax: ")),
+            "{text:?}: {told}"
+        );
+        assert_eq!(
+            told.lines().count(),
+            1,
+            "what follows a break is only guessed at: {told}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_file_is_no_default_proxy() {
+    for empty in ["", "\n\n", "# nothing\n", "\u{feff}"] {
+        assert_eq!(
+            refused(empty),
+            "the configuration is empty; it needs [server] with listen, an [[upstream]] and a \
+             [[route]]\n",
+        );
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_sentence() {
+    let directory = std::env::temp_dir().join(format!("sluicegate-config-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let told = |path: &Path| self::told(&load(path).expect_err("must be refused"));
+
+    assert_eq!(
+        told(&directory.join("missing.toml")),
+        "there is no such file\n"
+    );
+    assert_eq!(
+        told(&directory),
+        "this is a directory; --config takes the path of a TOML file\n"
+    );
+    let file = directory.join("file.toml");
+    fs::write(&file, b"# one\n# two\n# thr\xffe\n").unwrap();
+    assert_eq!(
+        told(&file),
+        "line 3: the file is not valid UTF-8, as TOML has to be\n"
+    );
+    assert_eq!(
+        told(&file.join("below")),
+        format!("{}\n", not_a_directory())
+    );
+    fs::write(&file, vec![b'#'; (4 << 20) + 1]).unwrap();
+    assert_eq!(
+        told(&file),
+        "the file is larger than 4MiB; it cannot be a configuration\n"
+    );
+    fs::write(&file, SAMPLE).unwrap();
+    assert_eq!(read(&file).as_deref(), Ok(SAMPLE));
+    fs::remove_dir_all(&directory).unwrap();
+}
+
+fn not_a_directory() -> String {
+    let error = std::io::Error::from(rustix::io::Errno::NOTDIR);
+    format!("the file cannot be read: {error}")
+}
+
+#[test]
+fn a_problem_is_printed_as_compilers_do() {
+    let problems = parse(&SAMPLE.replace("= 100\n", "= 257\n")).expect_err("must be refused");
+    assert_eq!(
+        problems[0].in_file(Path::new("gate.toml")).to_string(),
+        "gate.toml:11: limits.headers: must be from 1 to 256, not 257",
+    );
+    let problems = load(Path::new("/nonexistent.toml")).expect_err("must be refused");
+    assert_eq!(
+        problems[0]
+            .in_file(Path::new("/nonexistent.toml"))
+            .to_string(),
+        "/nonexistent.toml: there is no such file",
+    );
+}

@@ -13,7 +13,7 @@ use super::Endpoint;
 use super::ask::{self, Ask};
 use super::dialect::{Dialect, Envelope, Finish, Identity, Usage, Whole};
 use super::document::{Document, Failure};
-use super::settings::{Invalid, Settings};
+use super::settings::{Invalid, Rate, Settings};
 use super::stream::{Stream, Voice};
 use super::text;
 use crate::clock::Instant;
@@ -98,13 +98,22 @@ impl Exchange {
     }
 
     fn plain_stream(&self, start: Instant) -> Phase {
-        let completion_tokens = self.settings.tokens.unwrap_or(self.endpoint.tokens());
+        // Bare text tells nobody what it cost.
         let usage = Usage {
             prompt_tokens: 0,
-            completion_tokens,
+            completion_tokens: self.tokens(),
         };
-        let rate = self.settings.rate.unwrap_or(self.endpoint.rate());
-        Phase::Streaming(Stream::new(Voice::Plain, start, rate, usage, Finish::Stop))
+        let stream = Stream::new(Voice::Plain, start, self.rate(), usage, Finish::Stop);
+        Phase::Streaming(stream)
+    }
+
+    fn rate(&self) -> Rate {
+        self.settings.rate.unwrap_or(self.endpoint.rate())
+    }
+
+    /// Tokens of an answer, before the request's own bound.
+    fn tokens(&self) -> u64 {
+        self.settings.tokens.unwrap_or(self.endpoint.tokens())
     }
 
     fn completion(&self, dialect: Dialect, body: &[u8], now: Instant) -> Phase {
@@ -120,7 +129,7 @@ impl Exchange {
                 .saturating_add(now.since(Instant::ZERO).as_secs()),
             model: &ask.model,
         };
-        let wanted = self.settings.tokens.unwrap_or(self.endpoint.tokens());
+        let wanted = self.tokens();
         let completion_tokens = ask.tokens_max.map_or(wanted, |most| wanted.min(most));
         let finish = if completion_tokens < wanted {
             Finish::Length
@@ -136,8 +145,7 @@ impl Exchange {
         }
         let voice = Voice::Events(Envelope::new(dialect, &identity, ask.include_usage));
         let start = now + self.settings.first_token;
-        let rate = self.settings.rate.unwrap_or(self.endpoint.rate());
-        Phase::Streaming(Stream::new(voice, start, rate, usage, finish))
+        Phase::Streaming(Stream::new(voice, start, self.rate(), usage, finish))
     }
 
     /// The answer in one piece, due when the last token of a stream would have been.
@@ -156,9 +164,8 @@ impl Exchange {
             return refusal(now, 400, message, Some("stream"));
         }
         let whole = Whole::new(dialect, identity, usage, finish, token_bytes);
-        let rate = self.settings.rate.unwrap_or(self.endpoint.rate());
         let last = usage.completion_tokens.saturating_sub(1);
-        let due = now + self.settings.first_token + rate.offset(last);
+        let due = now + self.settings.first_token + self.rate().offset(last);
         let document = Document::new(due, 200, whole.body);
         let broken = self.settings.faults.first_break();
         Box::new(

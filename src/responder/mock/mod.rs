@@ -4,8 +4,8 @@
 //! token has one instant at which it is due), cheap (at most one allocation a token, a few hundred
 //! bytes a stream), and able to fail in every way an inference server has been seen to fail.
 //!
-//! Read it in this order: [`settings`] (what can be asked for), [`exchange`] (what a request
-//! gets), [`stream`] (pacing and faults), [`dialect`] and [`text`] (the bytes).
+//! Read it in this order: `settings` (what can be asked for), `exchange` (what a request
+//! gets), `stream` (pacing and faults), `dialect` and `text` (the bytes).
 //!
 //! Absent on purpose: sockets, framing, routing, clocks, randomness. The same calls at the same
 //! instants give the same bytes; only a service's serial number tells two of its answers apart.

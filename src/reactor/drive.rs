@@ -1,0 +1,274 @@
+//! Drive: advances one client's connection as far as readiness and budget allow.
+//!
+//! ```text
+//!   Head ──▶ Exchange ──▶ Idle ──▶ Head …          one request after another
+//!     │          │
+//!     └──────────┴──▶ Replying ──▶ Idle | Lingering ──▶ Closed
+//! ```
+//!
+//! A drive ends when the next move is somebody else's: the kernel's, a peer's, the clock's. At its
+//! end the connection has a deadline, whatever its state.
+
+use super::buffer::CAPACITY;
+use super::exchange::{After, Peer, State};
+use super::net::{Net, Stream};
+use super::relay::Budget;
+use super::request::Opened;
+use super::socket::Fill;
+use super::token::Token;
+use super::worker::Worker;
+use crate::clock::Instant;
+use crate::http::head::{HeadError, may_be_complete};
+use crate::proxy::exchange::deadline;
+use crate::proxy::fault::{DownstreamFault, Fault};
+use std::time::Duration;
+
+/// What follows a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The state has changed: look again.
+    Again,
+    /// The next move is somebody else's.
+    Wait,
+    /// There is more to do, in the next turn.
+    Yield,
+}
+
+/// How long a lingering connection is read at all, and for how long without hearing anything.
+const LINGER: Duration = Duration::from_secs(10);
+const LINGER_SILENCE: Duration = Duration::from_secs(2);
+
+impl<N: Net> Worker<N> {
+    pub(super) fn drive(&mut self, token: Token) {
+        let mut budget = Budget::new();
+        loop {
+            let Some(downstream) = self.downstreams.get(token) else { return };
+            let step = match downstream.state {
+                State::Idle { .. } | State::Head { .. } => self.receive_head(token, &mut budget),
+                State::Exchange => self.advance_exchange(token, &mut budget),
+                State::Replying { then, .. } => self.write_reply(token, then),
+                State::Lingering { .. } => self.linger(token, &mut budget),
+                State::Closed => return,
+            };
+            match step {
+                Step::Again if !budget.is_spent() => {}
+                Step::Again | Step::Yield => {
+                    self.desk.tally.budget_spent.add(1);
+                    self.enqueue(token);
+                    break;
+                }
+                Step::Wait => break,
+            }
+        }
+        self.arm(token);
+    }
+
+    /// Waits for a request, reads its head, and opens the exchange.
+    fn receive_head(&mut self, token: Token, budget: &mut Budget) -> Step {
+        loop {
+            let Some(downstream) = self.downstreams.get(token) else { return Step::Wait };
+            let unscanned = downstream.socket.unscanned();
+            let examined = downstream.examined as usize;
+            let limit = self.snapshot.limits.head_bytes;
+            if unscanned.is_empty() && self.is_draining() {
+                return self.part(token);
+            }
+            if unscanned.len() > examined {
+                // The first bytes may hold a mistake that needs no end of the head to be seen.
+                if examined == 0 || unscanned.len() > limit || may_be_complete(unscanned, examined)
+                {
+                    budget.spend(0);
+                    match self.open_exchange(token) {
+                        Opened::Exchange => return Step::Again,
+                        Opened::Refused(error) => return self.refuse_head(token, error),
+                        Opened::Incomplete => {}
+                    }
+                }
+                let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+                downstream.examined = downstream.socket.unscanned().len() as u32;
+            }
+            let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+            if downstream.socket.ready.errored() {
+                return self.close_downstream(token);
+            }
+            if !downstream.socket.ready.readable() {
+                return Step::Wait;
+            }
+            if budget.is_spent() {
+                return Step::Yield;
+            }
+            match downstream.socket.fill(&mut self.desk) {
+                Ok(Fill::Bytes(count)) => {
+                    budget.spend(count);
+                    if let State::Idle { .. } = downstream.state {
+                        downstream.state = State::Head { since: self.now };
+                    }
+                }
+                Ok(Fill::WouldBlock) => return Step::Wait,
+                Ok(Fill::Dry) => return self.wait_for_buffer(token),
+                Ok(Fill::Full) => {
+                    let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
+                    if !self.desk.buffers.make_room(buffer, limit) {
+                        let full = buffer.unscanned().len() >= limit.max(CAPACITY);
+                        return if full {
+                            self.refuse_head(token, HeadError::HeadTooLarge)
+                        } else {
+                            self.wait_for_buffer(token)
+                        };
+                    }
+                }
+                Ok(Fill::Closed) | Err(_) => return self.close_downstream(token),
+            }
+        }
+    }
+
+    fn advance_exchange(&mut self, token: Token, budget: &mut Budget) -> Step {
+        let half_close = self.snapshot.server.half_close;
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        if downstream.has_left(half_close) {
+            return self.end(token, Err(Fault::Downstream(DownstreamFault::Gone)));
+        }
+        match downstream.exchange.as_ref().map(|exchange| &exchange.peer) {
+            Some(Peer::Upstream(upstream)) => {
+                let upstream = *upstream;
+                self.advance_proxied(token, upstream, budget)
+            }
+            Some(Peer::Seeking { .. }) => self.seek_upstream(token),
+            Some(Peer::Responder { .. }) => self.advance_responder(token, budget),
+            Some(Peer::Nobody) | None => Step::Wait,
+        }
+    }
+
+    /// Writes what is left of an answer whose exchange is over.
+    fn write_reply(&mut self, token: Token, then: After) -> Step {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        if downstream.socket.flush(None, &mut self.desk).is_err() {
+            return self.close_downstream(token);
+        }
+        if !downstream.socket.outbox.is_empty() {
+            return Step::Wait;
+        }
+        match then {
+            After::Reuse => {
+                downstream.state = State::Idle { since: self.now };
+                Step::Again
+            }
+            After::Linger => self.part(token),
+        }
+    }
+
+    /// Says that nothing more comes, and reads on until the client has seen it. Closing with
+    /// unread bytes would send RST, and RST destroys what the client has not read yet.
+    pub(super) fn part(&mut self, token: Token) -> Step {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        if downstream.socket.ready.read_closed()
+            || downstream.socket.stream.shutdown_write().is_err()
+        {
+            return self.close_downstream(token);
+        }
+        downstream.state = State::Lingering { since: self.now, heard: self.now };
+        Step::Again
+    }
+
+    fn linger(&mut self, token: Token, budget: &mut Budget) -> Step {
+        loop {
+            let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+            let unread = downstream.socket.unscanned().len();
+            downstream.socket.discard(unread, &mut self.desk);
+            if !downstream.socket.ready.readable() {
+                return Step::Wait;
+            }
+            if budget.is_spent() {
+                return Step::Yield;
+            }
+            match downstream.socket.fill(&mut self.desk) {
+                Ok(Fill::Bytes(count)) => {
+                    budget.spend(count);
+                    if let State::Lingering { heard, .. } = &mut downstream.state {
+                        *heard = self.now;
+                    }
+                }
+                Ok(Fill::WouldBlock | Fill::Full) => return Step::Wait,
+                Ok(Fill::Dry) => return self.wait_for_buffer(token),
+                Ok(Fill::Closed) | Err(_) => return self.close_downstream(token),
+            }
+        }
+    }
+
+    /// The connection is driven again when buffers have come home.
+    pub(super) fn wait_for_buffer(&mut self, token: Token) -> Step {
+        if !self.thirsty.contains(&token) {
+            self.thirsty.push_back(token);
+        }
+        Step::Wait
+    }
+
+    /// Gives the connection the deadline of its state.
+    pub(super) fn arm(&mut self, token: Token) {
+        let at = match self.downstreams.get(token) {
+            Some(downstream) if downstream.state != State::Closed => self.deadline_of(token),
+            _ => return,
+        };
+        if let Some(downstream) = self.downstreams.get_mut(token) {
+            downstream.alarm.set(at, token, &mut self.wheel);
+        }
+    }
+
+    fn deadline_of(&self, token: Token) -> Instant {
+        let Some(downstream) = self.downstreams.get(token) else { return Instant::NEVER };
+        let timeouts = &self.snapshot.timeouts;
+        match downstream.state {
+            State::Idle { since } => since.after(timeouts.client_idle),
+            State::Head { since } => since.after(timeouts.head),
+            State::Replying { since, .. } => since.after(timeouts.exchange.client_write),
+            State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
+            State::Closed => Instant::NEVER,
+            State::Exchange => {
+                let timer = self.exchange_deadline(token).map_or(Instant::NEVER, |(at, _)| at);
+                timer.min(self.responder_wakes(token))
+            }
+        }
+    }
+
+    /// The exchange's next timer, if it has an exchange.
+    fn exchange_deadline(&self, token: Token) -> Option<(Instant, Fault)> {
+        let exchange = self.downstreams.get(token)?.exchange.as_ref()?;
+        let upstream = match exchange.peer {
+            Peer::Upstream(upstream) => self.upstreams.get(upstream),
+            _ => None,
+        };
+        let unsent = self.has_unsent_request(token);
+        let timeouts = match exchange.route {
+            Some(route) => &self.snapshot.routes[route].timeouts,
+            None => &self.snapshot.timeouts.exchange,
+        };
+        let waiting = exchange.waiting(upstream, unsent);
+        let (at, timer) = deadline(&waiting, &exchange.timeline, timeouts);
+        Some((at, timer.fault()))
+    }
+
+    /// The deadline of the connection's state has passed.
+    pub(super) fn on_deadline(&mut self, token: Token) {
+        let Some(downstream) = self.downstreams.get(token) else { return };
+        match downstream.state {
+            State::Head { .. } if !downstream.socket.unscanned().is_empty() => {
+                let fault = Fault::Downstream(DownstreamFault::HeadTimeout);
+                self.refuse(token, &fault);
+                self.enqueue(token);
+            }
+            State::Exchange => {
+                if let Some((at, fault)) = self.exchange_deadline(token)
+                    && at <= self.now
+                {
+                    self.end(token, Err(fault));
+                }
+                // Otherwise a responder's nap is over.
+                self.enqueue(token);
+            }
+            State::Closed => {}
+            _ => {
+                self.close_downstream(token);
+            }
+        }
+    }
+}

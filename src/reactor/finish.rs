@@ -1,0 +1,238 @@
+//! The end of an exchange, good or bad: both connections go where the joint table sends them.
+//!
+//! Every exchange ends in [`Worker::end`], once: its connection is released, its place in a queue
+//! given up, its buffers are home, and one line says how it went.
+
+use super::drive::Step;
+use super::exchange::{After, Exchange, Peer, RequestId, State};
+use super::net::{Net, Stream};
+use super::relay::FlowState;
+use super::token::{Kind, Token};
+use super::worker::Worker;
+use crate::http::head::{HeadError, Version};
+use crate::http::reply::{self, ErrorReply};
+use crate::proxy::exchange::{self as rules, Request, Response};
+use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
+
+/// What an error reply needs to know of the request it answers.
+struct Asked {
+    id: Option<RequestId>,
+    client: Version,
+    head_request: bool,
+    keep: bool,
+}
+
+impl<N: Net> Worker<N> {
+    /// Ends the exchange of `token`.
+    pub(super) fn end(&mut self, token: Token, outcome: Result<(), Fault>) -> Step {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        let Some(mut exchange) = downstream.exchange.take() else { return Step::Wait };
+        let response = match &outcome {
+            Ok(()) => Response::Done,
+            Err(_) if exchange.committed => Response::CutShort,
+            Err(_) => Response::None,
+        };
+        if response == Response::None {
+            self.finish_request_from_buffer(token, &mut exchange);
+        }
+        let request = match exchange.request.state {
+            FlowState::Done => Request::Done,
+            FlowState::Open | FlowState::Cut => Request::Unfinished,
+        };
+        let (downstream_fate, upstream_fate) =
+            rules::finish(response, request, exchange.persistent);
+        self.let_go(token, &exchange, upstream_fate);
+        exchange.outbox.clear(&mut self.desk.buffers);
+        self.note(&exchange, outcome.as_ref().err());
+        match (downstream_fate, outcome) {
+            (rules::Downstream::Reuse, _) if !self.is_draining() => {
+                self.set_state(token, State::Idle { since: self.now });
+                Step::Again
+            }
+            (rules::Downstream::Reuse | rules::Downstream::Linger, _) => self.part(token),
+            (rules::Downstream::Close, _) if exchange.until_close || self.has_sent_more(token) => {
+                self.part(token)
+            }
+            (rules::Downstream::Close, _) => self.close_downstream(token),
+            (rules::Downstream::Reply, Err(fault)) if fault.answer().is_some() => {
+                let asked = Asked {
+                    id: Some(exchange.id),
+                    client: exchange.client,
+                    head_request: exchange.head_request,
+                    keep: exchange.keep_alive && request == Request::Done && !self.is_draining(),
+                };
+                self.reply(token, &fault, &asked);
+                Step::Again
+            }
+            (rules::Downstream::Abort | rules::Downstream::Reply, _) => {
+                self.abort(token, exchange.until_close)
+            }
+        }
+    }
+
+    /// A refused request may lie in the buffer to its last byte; then the connection can go on.
+    fn finish_request_from_buffer(&mut self, token: Token, exchange: &mut Exchange) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let socket = &mut downstream.socket;
+        // Bytes that were cleared for an upstream are read already.
+        if let Some(buffer) = &mut socket.inbound {
+            let cleared = buffer.pending().len();
+            buffer.sent(cleared);
+        }
+        if exchange.request.is_open() {
+            let input = socket.unscanned();
+            if let Ok(taken) = exchange.request.body.scan(input, |_| {}) {
+                socket.discard(taken, &mut self.desk);
+            }
+            if exchange.request.body.is_complete() {
+                exchange.request.state = FlowState::Done;
+            }
+        }
+        socket.release_inbound(&mut self.desk);
+    }
+
+    /// Whether the client has sent bytes that will not be answered.
+    fn has_sent_more(&self, token: Token) -> bool {
+        self.downstreams.get(token).is_some_and(|downstream| {
+            downstream.socket.ready.readable() || !downstream.socket.unscanned().is_empty()
+        })
+    }
+
+    /// Gives up what the exchange holds of its upstream: the connection, or a place in the queue.
+    fn let_go(&mut self, token: Token, exchange: &Exchange, fate: rules::Upstream) {
+        match (&exchange.peer, fate) {
+            (Peer::Upstream(connection), rules::Upstream::Pool) => {
+                self.release(*connection, exchange);
+            }
+            (Peer::Upstream(connection), rules::Upstream::Close) => {
+                self.close_upstream(*connection);
+            }
+            (Peer::Seeking { queued: true, .. }, _) => self.pools[exchange.upstream].leave(token),
+            (Peer::Seeking { .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
+        }
+    }
+
+    /// One line and one count for an exchange that is over.
+    fn note(&self, exchange: &Exchange, fault: Option<&Fault>) {
+        let Some(fault) = fault else {
+            return log::debug!("{}: {} complete", exchange.id, exchange.status);
+        };
+        let status = match fault.answer() {
+            _ if exchange.committed => exchange.status,
+            Some(answer) => answer.status,
+            // nginx's number for "the client closed the request" is understood everywhere.
+            None => 499,
+        };
+        let cut = if exchange.committed { ", cut short" } else { "" };
+        let (id, code) = (exchange.id, fault.code());
+        let tally = &self.desk.tally;
+        if exchange.committed {
+            tally.aborted.add(1);
+        }
+        match fault {
+            Fault::Downstream(DownstreamFault::Gone) => {
+                tally.client_gone.add(1);
+                log::info!("{id}: 499 {code}{cut}: {fault}");
+            }
+            Fault::Downstream(_) => {
+                tally.client_faults.add(1);
+                log::info!("{id}: {status} {code}{cut}: {fault}");
+            }
+            Fault::Upstream(_) => {
+                tally.upstream_faults.add(1);
+                log::warn!("{id}: {status} {code}{cut}: {fault}");
+            }
+            Fault::Local(_) => {
+                tally.local_faults.add(1);
+                log::warn!("{id}: {status} {code}{cut}: {fault}");
+            }
+        }
+    }
+
+    /// Refuses bytes that are no request.
+    pub(super) fn refuse_head(&mut self, token: Token, error: HeadError) -> Step {
+        self.refuse(token, &Fault::Downstream(DownstreamFault::Head(error)));
+        Step::Again
+    }
+
+    /// Refuses a connection on which no exchange could be opened.
+    pub(super) fn refuse(&mut self, token: Token, fault: &Fault) {
+        self.desk.tally.client_faults.add(1);
+        if let Some(downstream) = self.downstreams.get(token) {
+            log::info!("{}: {}: {fault}", downstream.peer, fault.code());
+        }
+        let asked =
+            Asked { id: None, client: Version::Http11, head_request: false, keep: false };
+        self.reply(token, fault, &asked);
+    }
+
+    /// Answers with an error, and goes on or parts.
+    fn reply(&mut self, token: Token, fault: &Fault, asked: &Asked) {
+        let Some(answer) = fault.answer() else { return };
+        let message = fault.to_string();
+        self.scratch.clear();
+        reply::error(
+            &ErrorReply {
+                status: answer.status,
+                kind: answer.kind,
+                code: answer.code,
+                message: &message,
+                allow: fault.allow(),
+                retry_after: matches!(fault, Fault::Local(_)).then_some(1),
+                close: !asked.keep,
+                request_id: asked.id.as_ref().map(RequestId::as_bytes),
+                head_request: asked.head_request,
+                client: asked.client,
+            },
+            &mut self.scratch,
+        );
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
+        let then = if asked.keep { After::Reuse } else { After::Linger };
+        self.set_state(token, State::Replying { since: self.now, then });
+    }
+
+    fn set_state(&mut self, token: Token, state: State) {
+        if let Some(downstream) = self.downstreams.get_mut(token) {
+            downstream.state = state;
+        }
+    }
+
+    /// Closes a connection in the middle of a message. Where the message ends with the connection
+    /// only RST tells that this is not its end; elsewhere its framing does, and RST would take
+    /// bytes from the client that were sent in good faith.
+    fn abort(&mut self, token: Token, until_close: bool) -> Step {
+        if until_close && let Some(downstream) = self.downstreams.get_mut(token) {
+            downstream.socket.stream.reset_on_drop();
+        }
+        self.close_downstream(token)
+    }
+
+    /// Ends whatever the connection is doing: the drain is over, or the process stops.
+    pub(super) fn abandon(&mut self, token: Token) {
+        let in_flight = self.exchange_mut(token).is_some();
+        if in_flight {
+            self.desk.tally.drain_aborted.add(1);
+            self.end(token, Err(Fault::Local(LocalFault::Drained)));
+            // The reply, if there is one, gets one attempt to leave.
+            if let Some(downstream) = self.downstreams.get_mut(token) {
+                let _ = downstream.socket.flush(None, &mut self.desk);
+            }
+        }
+        self.close_downstream(token);
+    }
+
+    /// Closes a client's connection at the end of this turn.
+    pub(super) fn close_downstream(&mut self, token: Token) -> Step {
+        debug_assert_eq!(token.kind(), Kind::Downstream);
+        if let Some(downstream) = self.downstreams.get_mut(token)
+            && downstream.state != State::Closed
+        {
+            debug_assert!(downstream.exchange.is_none(), "an exchange ends before its connection");
+            downstream.state = State::Closed;
+            downstream.socket.abandon(&mut self.desk);
+            self.reaped.push(token);
+        }
+        Step::Wait
+    }
+}

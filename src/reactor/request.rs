@@ -1,0 +1,157 @@
+//! From a request head to an exchange: parse, route, rewrite.
+//!
+//! The head's bytes are read where they lie. What the exchange needs later is a handful of flags;
+//! the rewritten head goes to the exchange's outbox, and the client's bytes are gone.
+
+use super::exchange::{Exchange, Peer, Progress, RequestId, State};
+use super::net::Net;
+use super::outbox::Outbox;
+use super::relay::{Flow, Mode};
+use super::token::Token;
+use super::worker::Worker;
+use crate::config::snapshot::{HostField, Route, Target};
+use crate::http::body::Framing;
+use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
+use crate::http::rewrite::{self, RequestEdits};
+use crate::proxy::exchange::Timeline;
+use crate::proxy::fault::{DownstreamFault, Fault};
+use crate::proxy::{retry, route};
+use crate::responder::Request;
+
+/// What became of the bytes that may hold a head.
+pub(super) enum Opened {
+    Incomplete,
+    Exchange,
+    Refused(HeadError),
+}
+
+impl<N: Net> Worker<N> {
+    /// Opens an exchange if the client's bytes hold a whole request head.
+    pub(super) fn open_exchange(&mut self, token: Token) -> Opened {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Opened::Incomplete };
+        let limits = &self.snapshot.limits;
+        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
+        let mut slots = FieldSlots::new();
+        let head = match parse_request(downstream.socket.unscanned(), &mut slots, &limits) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Opened::Incomplete,
+            Err(error) => return Opened::Refused(error),
+        };
+        let verdict = if head.target_is_asterisk {
+            Err(DownstreamFault::MethodNotAllowed { allow: "GET, POST".into() })
+        } else {
+            match route::find(&self.snapshot.routes, head.method, head.path) {
+                route::Verdict::Route(route) => Ok(route),
+                route::Verdict::NotFound => Err(DownstreamFault::NotFound),
+                route::Verdict::MethodNotAllowed { allow } => {
+                    Err(DownstreamFault::MethodNotAllowed { allow })
+                }
+            }
+        };
+        let verdict = verdict.and_then(|route| match (head.framing, self.snapshot.limits.body_bytes) {
+            (Framing::Length(length), Some(max)) if length > max => {
+                Err(DownstreamFault::BodyTooLarge)
+            }
+            _ => Ok(route),
+        });
+        let id = head.request_id.map(RequestId::given).unwrap_or_else(|| {
+            self.ids = self.ids.wrapping_add(1);
+            RequestId::made(self.seed, self.ids)
+        });
+        downstream.requests += 1;
+        let last = downstream.requests >= self.snapshot.limits.requests_per_connection;
+        let mut exchange = Box::new(Exchange {
+            id,
+            route: None,
+            upstream: 0,
+            endpoint: 0,
+            client: head.version,
+            head_request: head.method == "HEAD",
+            idempotent: retry::is_idempotent(head.method),
+            keep_alive: head.keep_alive && !last,
+            expect_continue: head.expect_continue,
+            upgrade_asked: head.upgrade.is_some(),
+            request: Flow::new(head.framing, Mode::Keep { limit: self.snapshot.limits.replay_bytes }),
+            response: None,
+            committed: false,
+            status: 0,
+            persistent: false,
+            upstream_persistent: false,
+            until_close: false,
+            peer: Peer::Nobody,
+            outbox: Outbox::keeping(),
+            reused: false,
+            replayed: false,
+            sent: false,
+            answered: false,
+            first_event: false,
+            tunnel: None,
+            timeline: Timeline::new(self.now),
+        });
+        let fault = match verdict {
+            Ok(index) => {
+                exchange.route = Some(index);
+                let route = &self.snapshot.routes[index];
+                match &route.target {
+                    Target::Upstream(upstream) => {
+                        let endpoints = &self.snapshot.upstreams[*upstream].endpoints;
+                        exchange.upstream = *upstream;
+                        exchange.endpoint = self.balance[*upstream].next(endpoints);
+                        exchange.peer = Peer::Seeking { fresh: false, queued: false };
+                        let host = match &self.snapshot.upstreams[*upstream].host {
+                            HostField::Preserve => None,
+                            HostField::Endpoint => {
+                                Some(endpoints[exchange.endpoint].authority.as_str())
+                            }
+                            HostField::Fixed(host) => Some(host.as_str()),
+                        };
+                        let forwarded = self.snapshot.server.forwarded;
+                        let edits = RequestEdits {
+                            path: route::rewritten(route, head.path),
+                            host,
+                            forwarded,
+                            client: downstream.peer,
+                            request_id: exchange.id.as_bytes(),
+                        };
+                        self.scratch.clear();
+                        rewrite::request(&head, &edits, &mut self.scratch);
+                        exchange.outbox.push(&self.scratch, &mut self.desk.buffers);
+                    }
+                    Target::Service(service) => {
+                        let request = responder_request(route, &head);
+                        exchange.peer = Peer::Responder {
+                            responder: service.respond(&request, self.now),
+                            progress: Progress::Running,
+                        };
+                    }
+                }
+                None
+            }
+            Err(fault) => Some(Fault::Downstream(fault)),
+        };
+        let length = head.length;
+        downstream.socket.discard(length, &mut self.desk);
+        downstream.examined = 0;
+        downstream.exchange = Some(exchange);
+        downstream.state = State::Exchange;
+        self.desk.tally.exchanges.add(1);
+        if let Some(fault) = fault {
+            self.end(token, Err(fault));
+        }
+        Opened::Exchange
+    }
+}
+
+fn responder_request<'a>(route: &'a Route, head: &RequestHead<'a>) -> Request<'a> {
+    let path = match route::rewritten(route, head.path) {
+        // A responder is asked for a path of its own; a remainder behind it has no meaning here.
+        Some((path, _)) => path,
+        None => head.path,
+    };
+    Request { method: head.method, path, query: head.query }
+}
+
+/// Whether a client of this version can be sent an interim (1xx) response (RFC 9110 §15.2).
+pub(super) fn takes_interim(version: Version) -> bool {
+    version == Version::Http11
+}

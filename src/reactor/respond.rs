@@ -1,0 +1,277 @@
+//! An exchange with a responder behind it: somebody inside the process answers.
+//!
+//! Framing, back-pressure, keep-alive and timeouts are the same as for a proxied answer. A
+//! responder is asked for more only while little of what it gave is unwritten.
+
+use super::buffer::CAPACITY;
+use super::drive::Step;
+use super::exchange::{Downstream, Exchange, Peer, Progress};
+use super::net::Net;
+use super::relay::{Budget, Flow, FlowState, Mode};
+use super::request::takes_interim;
+use super::socket::{Desk, Fill, Socket};
+use super::token::Token;
+use super::worker::Worker;
+use crate::clock::Instant;
+use crate::http::body::Framing;
+use crate::http::head::Version;
+use crate::http::reply::{self, ReplyHead};
+use crate::http::rewrite::ConnectionField;
+use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
+use crate::responder::{self, Responder, Step as Asked};
+
+/// How a responder's answer goes on.
+enum Answering {
+    /// It sleeps, needs the request, or the client is slow.
+    Rests,
+    /// The budget is spent.
+    More,
+    Ended,
+}
+
+impl<N: Net> Worker<N> {
+    pub(super) fn advance_responder(&mut self, token: Token, budget: &mut Budget) -> Step {
+        let (now, draining) = (self.now, self.is_draining());
+        let body_max = self.snapshot.limits.body_bytes.unwrap_or(u64::MAX);
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        let Downstream { socket, exchange, .. } = downstream;
+        let Some(exchange) = exchange.as_deref_mut() else { return Step::Wait };
+        // Taken out for as long as it is asked: it and its exchange are borrowed separately.
+        let peer = std::mem::replace(&mut exchange.peer, Peer::Nobody);
+        let Peer::Responder { mut responder, mut progress } = peer else {
+            exchange.peer = peer;
+            return Step::Again;
+        };
+        let mut asking = Asking {
+            socket,
+            exchange,
+            responder: responder.as_mut(),
+            progress: &mut progress,
+            desk: &mut self.desk,
+            scratch: &mut self.scratch,
+            now,
+            draining,
+            body_max,
+        };
+        let answered = asking.receive_request(budget).and_then(|()| asking.answer(budget));
+        exchange.peer = Peer::Responder { responder, progress };
+        match answered {
+            Ok(Answering::Ended) => self.end(token, Ok(())),
+            Ok(Answering::Rests) => Step::Wait,
+            Ok(Answering::More) => Step::Yield,
+            Err(Stopped::Dry) => self.wait_for_buffer(token),
+            Err(Stopped::Fault(fault)) => self.end(token, Err(fault)),
+        }
+    }
+
+    /// When the responder wants to be asked again.
+    pub(super) fn responder_wakes(&self, token: Token) -> Instant {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
+        match exchange.map(|exchange| &exchange.peer) {
+            Some(Peer::Responder { progress: Progress::Sleeping(until), .. }) => *until,
+            _ => Instant::NEVER,
+        }
+    }
+}
+
+/// Why a responder's exchange cannot go on now, or at all.
+enum Stopped {
+    Dry,
+    Fault(Fault),
+}
+
+/// Everything one drive of a responder needs, borrowed for as long as it takes.
+struct Asking<'a, S> {
+    socket: &'a mut Socket<S>,
+    exchange: &'a mut Exchange,
+    responder: &'a mut dyn Responder,
+    progress: &'a mut Progress,
+    desk: &'a mut Desk,
+    scratch: &'a mut Vec<u8>,
+    now: Instant,
+    draining: bool,
+    body_max: u64,
+}
+
+impl<S: super::net::Stream> Asking<'_, S> {
+    /// Gives the responder what has arrived of the request.
+    fn receive_request(&mut self, budget: &mut Budget) -> Result<(), Stopped> {
+        let request = &mut self.exchange.request;
+        while request.is_open() {
+            let input = self.socket.unscanned();
+            let mut heard = !input.is_empty();
+            let taken = request.body.scan(input, |data| self.responder.on_body(data));
+            let taken = taken.map_err(|error| {
+                Stopped::Fault(Fault::Downstream(DownstreamFault::Chunk(error)))
+            })?;
+            self.socket.discard(taken, self.desk);
+            if request.body.received() > self.body_max {
+                return Err(Stopped::Fault(Fault::Downstream(DownstreamFault::BodyTooLarge)));
+            }
+            if request.body.is_complete() {
+                request.state = FlowState::Done;
+                self.responder.on_request_end(self.now);
+                self.exchange.timeline.request_written = self.now;
+                heard = true;
+            }
+            if heard {
+                self.exchange.timeline.request_moved = self.now;
+                if *self.progress != Progress::Ended {
+                    *self.progress = Progress::Running;
+                }
+            }
+            if !request.is_open() || !self.socket.ready.readable() || budget.is_spent() {
+                break;
+            }
+            match self.socket.fill(self.desk) {
+                Ok(Fill::Bytes(count)) => budget.spend(count),
+                Ok(Fill::WouldBlock | Fill::Full) => break,
+                Ok(Fill::Dry) => return Err(Stopped::Dry),
+                Ok(Fill::Closed) | Err(_) => {
+                    return Err(Stopped::Fault(Fault::Downstream(DownstreamFault::Gone)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the responder for steps and writes what they give.
+    fn answer(&mut self, budget: &mut Budget) -> Result<Answering, Stopped> {
+        loop {
+            while self.wants_a_step() {
+                if budget.is_spent() {
+                    self.flush()?;
+                    return Ok(Answering::More);
+                }
+                self.take_step(budget)?;
+            }
+            self.flush()?;
+            if !self.socket.outbox.is_empty() {
+                return Ok(Answering::Rests);
+            }
+            if *self.progress == Progress::Ended {
+                return Ok(Answering::Ended);
+            }
+            if !self.wants_a_step() {
+                return Ok(Answering::Rests);
+            }
+        }
+    }
+
+    fn wants_a_step(&self) -> bool {
+        let awake = match *self.progress {
+            Progress::Running => true,
+            Progress::Sleeping(until) => until <= self.now,
+            Progress::NeedsBody | Progress::Ended => false,
+        };
+        awake && self.socket.outbox.held() < CAPACITY && self.desk.buffers.may_read()
+    }
+
+    fn take_step(&mut self, budget: &mut Budget) -> Result<(), Stopped> {
+        *self.progress = Progress::Running;
+        match self.responder.step(self.now) {
+            Asked::Head(head) => self.begin(&head),
+            Asked::Data(data) => {
+                budget.spend(data.len());
+                self.exchange.first_event = true;
+                self.exchange.timeline.event = self.now;
+                self.send(&data);
+            }
+            Asked::Sleep(until) => {
+                *self.progress = Progress::Sleeping(until);
+                // A nap that is over already costs a step, or it would be an endless loop.
+                budget.spend(0);
+            }
+            Asked::NeedBody => {
+                *self.progress = Progress::NeedsBody;
+                self.ask_for_body();
+            }
+            Asked::End => {
+                *self.progress = Progress::Ended;
+                if let Some(response) = &mut self.exchange.response {
+                    if response.mode == Mode::Chunk && !self.exchange.head_request {
+                        self.socket.outbox.push(reply::LAST_CHUNK, &mut self.desk.buffers);
+                    }
+                    response.state = FlowState::Done;
+                }
+            }
+            Asked::Cut => return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff))),
+            Asked::Reset => {
+                self.socket.stream.reset_on_drop();
+                return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, head: &responder::Head) {
+        let exchange = &mut *self.exchange;
+        let (framing, mode) = match (head.length, exchange.client) {
+            (Some(length), _) => (Framing::Length(length), Mode::Splice),
+            (None, Version::Http11) => (Framing::Chunked, Mode::Chunk),
+            (None, Version::Http10) => (Framing::UntilClose, Mode::Payload),
+        };
+        exchange.committed = true;
+        exchange.status = head.status;
+        exchange.until_close = framing == Framing::UntilClose;
+        exchange.persistent = exchange.keep_alive && !exchange.until_close && !self.draining;
+        exchange.response = Some(Flow::new(framing, mode));
+        let connection =
+            if exchange.persistent { ConnectionField::KeepAlive } else { ConnectionField::Close };
+        self.scratch.clear();
+        reply::head(
+            &ReplyHead {
+                status: head.status,
+                content_type: head.content_type,
+                fields: &head.fields,
+                framing,
+                connection,
+                client: exchange.client,
+                request_id: Some(exchange.id.as_bytes()),
+            },
+            self.scratch,
+        );
+        self.socket.outbox.push(self.scratch, &mut self.desk.buffers);
+    }
+
+    fn send(&mut self, data: &[u8]) {
+        if self.exchange.head_request {
+            return;
+        }
+        let chunked =
+            self.exchange.response.as_ref().is_some_and(|response| response.mode == Mode::Chunk);
+        let Desk { buffers, .. } = &mut *self.desk;
+        if chunked {
+            let mut line = [0; reply::CHUNK_LINE_MAX];
+            self.socket.outbox.push(reply::chunk_line(data.len(), &mut line), buffers);
+            self.socket.outbox.push(data, buffers);
+            self.socket.outbox.push(b"\r\n", buffers);
+        } else {
+            self.socket.outbox.push(data, buffers);
+        }
+    }
+
+    /// The client may be waiting for leave to send its body (RFC 9110 §10.1.1).
+    fn ask_for_body(&mut self) {
+        let waits = std::mem::replace(&mut self.exchange.expect_continue, false);
+        if waits && takes_interim(self.exchange.client) && self.exchange.request.is_open() {
+            self.socket.outbox.push(b"HTTP/1.1 100 Continue\r\n\r\n", &mut self.desk.buffers);
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Stopped> {
+        let written = self.socket.flush(None, self.desk).map_err(|_| {
+            Stopped::Fault(Fault::Downstream(DownstreamFault::Gone))
+        })?;
+        let timeline = &mut self.exchange.timeline;
+        if self.socket.outbox.is_empty() {
+            timeline.client_blocked = None;
+        } else {
+            let since = timeline.client_blocked.get_or_insert(self.now);
+            if written > 0 {
+                *since = self.now;
+            }
+        }
+        Ok(())
+    }
+}

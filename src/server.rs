@@ -1,0 +1,205 @@
+//! A server: listeners, worker threads, and their common fate.
+//!
+//! Starting is all or nothing: every address is bound and every poller made before the first
+//! worker runs. Workers share nothing but mailboxes; when one of them fails, the others are
+//! stopped, because a process with a dead core would answer some clients and hang the rest.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::{self, JoinHandle};
+
+use crate::config::bounds::descriptors_needed;
+use crate::config::snapshot::{AcceptMode, Snapshot, Workers};
+use crate::reactor::accept::Fleet;
+use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
+use crate::reactor::stats::Counters;
+use crate::reactor::worker::{Command, Setup, Worker};
+use crate::sys::{self, Linux, TcpStream};
+
+type Post = Sender<Command<TcpStream>>;
+
+/// Running workers.
+pub struct Server {
+    addresses: Vec<SocketAddr>,
+    workers: Vec<JoinHandle<io::Result<()>>>,
+    control: Control,
+    counters: Vec<Arc<Counters>>,
+}
+
+/// Tells the workers of a server what to do, from any thread.
+#[derive(Clone)]
+pub struct Control(Vec<Post>);
+
+impl Control {
+    /// Finish what is in flight, take nothing new.
+    pub fn drain(&self) {
+        self.tell(|| Command::Drain);
+    }
+
+    /// Abort everything.
+    pub fn stop(&self) {
+        self.tell(|| Command::Stop);
+    }
+
+    fn tell(&self, command: impl Fn() -> Command<TcpStream>) {
+        for worker in &self.0 {
+            // A worker that is gone needs to be told nothing.
+            let _ = worker.send(command());
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+pub enum StartError {
+    Listen { address: SocketAddr, error: io::Error },
+    Descriptors { needed: u64, limit: u64 },
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen { address, error } => {
+                let port = address.port();
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        write!(f, "cannot listen on {address}: port {port} is taken")
+                    }
+                    _ => write!(f, "cannot listen on {address}: {error}"),
+                }
+            }
+            StartError::Descriptors { needed, limit } => write!(
+                f,
+                "the configured limits need {needed} file descriptors and the process may have \
+                 {limit}: raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower \
+                 limits.connections"
+            ),
+            StartError::System(error) => write!(f, "cannot start: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What one worker's thread is made from.
+struct Seat {
+    net: Linux,
+    mailbox: Mailbox<Command<TcpStream>>,
+    counters: Arc<Counters>,
+    cpu: Option<usize>,
+}
+
+/// Starts the workers that `snapshot` asks for. `name` tells threads apart.
+pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> {
+    let needed = descriptors_needed(&snapshot);
+    sys::raise_descriptor_limit(needed)
+        .map_err(|limit| StartError::Descriptors { needed, limit })?;
+    let cpus: Vec<Option<usize>> = match &snapshot.server.workers {
+        Workers::Pinned(cpus) => cpus.iter().copied().map(Some).collect(),
+        Workers::Unpinned(count) => vec![None; *count],
+    };
+    let mut addresses = Vec::new();
+    let mut listeners: Vec<Vec<_>> = cpus.iter().map(|_| Vec::new()).collect();
+    for &address in &snapshot.server.listen {
+        let bound = sys::listen(address, cpus.len())
+            .map_err(|error| StartError::Listen { address, error })?;
+        addresses.extend(bound.first().and_then(|listener| listener.local_addr().ok()));
+        for (worker, listener) in listeners.iter_mut().zip(bound) {
+            worker.push(listener);
+        }
+    }
+    let mut posts = Vec::new();
+    let mut seats = Vec::new();
+    for (cpu, listeners) in cpus.into_iter().zip(listeners) {
+        let net = Linux::new(listeners).map_err(StartError::System)?;
+        let (post, mailbox) = mailbox(net.waker());
+        posts.push(post);
+        seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
+    }
+    let counters = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
+    let control = Control(posts);
+    let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
+    let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
+    let workers = seats.into_iter().enumerate().map(|(index, seat)| {
+        let fleet = balanced.then(|| Fleet {
+            loads: Arc::clone(&loads),
+            mailboxes: control.0.clone(),
+            index,
+        });
+        let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
+        thread::Builder::new()
+            .name(format!("{name}-{index}"))
+            .spawn(move || seat.work(snapshot, fleet, &control))
+    });
+    let workers = workers.collect::<io::Result<Vec<_>>>();
+    let workers = workers.map_err(|error| {
+        control.stop();
+        StartError::System(error)
+    })?;
+    Ok(Server { addresses, workers, control, counters })
+}
+
+/// Tells the workers of other workers' threads that one has ended for no good reason.
+struct Alarm<'a>(&'a Control);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop();
+        }
+    }
+}
+
+impl Seat {
+    fn work(
+        self,
+        snapshot: Arc<Snapshot>,
+        fleet: Option<Fleet<TcpStream>>,
+        control: &Control,
+    ) -> io::Result<()> {
+        let _alarm = Alarm(control);
+        let Seat { net, mailbox, counters, cpu } = self;
+        if let Some(cpu) = cpu
+            && let Err(error) = sys::pin_to_cpu(cpu)
+        {
+            log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
+        }
+        let setup = Setup { snapshot, seed: sys::random_seed(), counters, mailbox, fleet };
+        let ended = Worker::new(net, setup).run();
+        if let Err(error) = &ended {
+            log::error!("a worker's poller failed: {error}; the server stops");
+            control.stop();
+        }
+        ended
+    }
+}
+
+impl Server {
+    /// The addresses in use; port 0 has become a real one.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// One per worker.
+    pub fn counters(&self) -> &[Arc<Counters>] {
+        &self.counters
+    }
+
+    /// Waits until every worker has ended.
+    pub fn join(self) -> io::Result<()> {
+        let mut ended = Ok(());
+        for worker in self.workers {
+            let result = worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
+            ended = ended.and(result);
+        }
+        ended
+    }
+}

@@ -1,0 +1,183 @@
+//! [`Net`] on Linux: epoll through mio, plain TCP.
+//!
+//! * mio registers edge-triggered, always; reading adds EPOLLRDHUP. That is the contract of
+//!   [`Net`], so nothing is added here but names.
+//! * Listeners set TCP_NODELAY, and accepted sockets inherit it: no call per connection.
+//! * One descriptor is held in reserve. When descriptors run out it is given up for a moment to
+//!   accept one connection and close it, so that the client sees an end instead of a hang.
+//! * The clock is CLOCK_MONOTONIC, so that stamps can be compared across processes.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::{Events, Interest, Poll};
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+use socket2::SockRef;
+
+use crate::clock::Instant;
+use crate::reactor::mailbox::Waker;
+use crate::reactor::net::{Accept, Event, Net, Stream};
+use crate::reactor::token::Token;
+
+/// Events taken by one poll; doubled when a poll fills it.
+const EVENTS: usize = 1024;
+const EVENTS_MAX: usize = 16 * 1024;
+
+/// One worker's network.
+pub struct Linux {
+    poll: Poll,
+    events: Events,
+    listeners: Vec<mio::net::TcpListener>,
+    waker: Arc<mio::Waker>,
+    reserve: Option<File>,
+}
+
+impl Linux {
+    /// A network with these listeners, which are registered here.
+    pub fn new(listeners: Vec<std::net::TcpListener>) -> io::Result<Linux> {
+        let poll = Poll::new()?;
+        let mut listeners: Vec<_> =
+            listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            let token = mio_token(Token::listener(index));
+            poll.registry().register(listener, token, Interest::READABLE)?;
+        }
+        Ok(Linux {
+            waker: Arc::new(mio::Waker::new(poll.registry(), mio_token(Token::WAKER))?),
+            events: Events::with_capacity(EVENTS),
+            listeners,
+            reserve: reserve_descriptor(),
+            poll,
+        })
+    }
+
+    /// Ends a poll of this network from another thread.
+    pub fn waker(&self) -> Waker {
+        let waker = Arc::clone(&self.waker);
+        Arc::new(move || {
+            // It fails only if the eventfd is gone, and then nobody polls it.
+            let _ = waker.wake();
+        })
+    }
+
+    /// Takes one connection for its descriptor's sake and closes it.
+    fn turn_one_away(&mut self, listener: usize) {
+        if self.reserve.take().is_some() {
+            drop(self.listeners[listener].accept());
+            self.reserve = reserve_descriptor();
+        }
+    }
+}
+
+fn reserve_descriptor() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn mio_token(token: Token) -> mio::Token {
+    // A token is 64 bits and so is usize, or `token` does not compile.
+    mio::Token(token.to_bits() as usize)
+}
+
+impl Net for Linux {
+    type Stream = TcpStream;
+
+    fn now(&self) -> Instant {
+        let now = clock_gettime(ClockId::Monotonic);
+        Instant::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        events.extend(self.events.iter().map(|event| Event {
+            token: Token::from_bits(event.token().0 as u64),
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            read_closed: event.is_read_closed(),
+            errored: event.is_error() || event.is_write_closed(),
+        }));
+        let capacity = self.events.capacity();
+        if events.len() >= capacity && capacity < EVENTS_MAX {
+            self.events = Events::with_capacity(capacity * 2);
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: usize) -> Accept<TcpStream> {
+        let error = match self.listeners[listener].accept() {
+            Ok((stream, address)) => return Accept::Accepted(TcpStream(stream), address),
+            Err(error) => error,
+        };
+        match Errno::from_io_error(&error) {
+            Some(Errno::AGAIN) => Accept::Drained,
+            Some(Errno::MFILE | Errno::NFILE) => {
+                self.turn_one_away(listener);
+                Accept::Exhausted(error)
+            }
+            Some(Errno::NOBUFS | Errno::NOMEM) => Accept::Exhausted(error),
+            Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => {
+                Accept::Fatal(error)
+            }
+            // ECONNABORTED, EINTR, and the errors of the new connection that Linux reports here
+            // (accept(2): ENETDOWN, EPROTO, EHOSTUNREACH …): the next may be sound.
+            _ => Accept::Retry,
+        }
+    }
+
+    fn listeners(&self) -> usize {
+        self.listeners.len()
+    }
+
+    fn close_listeners(&mut self) {
+        self.listeners.clear();
+    }
+
+    fn connect(&mut self, address: SocketAddr) -> io::Result<TcpStream> {
+        let stream = mio::net::TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(TcpStream(stream))
+    }
+
+    fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut stream.0, mio_token(token), both)
+    }
+}
+
+/// A TCP connection. Dropping it closes it; epoll forgets it by itself.
+#[derive(Debug)]
+pub struct TcpStream(mio::net::TcpStream);
+
+impl Stream for TcpStream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.0.write(from)
+    }
+
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(from)
+    }
+
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.peek(into)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    fn reset_on_drop(&mut self) {
+        // If it fails the peer gets a FIN, as it would have without us.
+        let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
+    }
+}

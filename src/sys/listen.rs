@@ -1,0 +1,64 @@
+//! Listeners: one SO_REUSEPORT socket per worker and address.
+//!
+//! The kernel hashes connections over them, so workers share nothing. A process that merely binds
+//! with SO_REUSEPORT would also share a port with a stranger of the same user and take half of its
+//! connections; so the port is asked for alone, first.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections the kernel may hold for us; it caps this at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// `count` non-blocking listeners on `address`. Port 0 is chosen once and shared by all.
+pub fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    let alone = socket(address)?;
+    alone.bind(&address.into())?;
+    alone.listen(1)?;
+    let address = local_address(&alone)?;
+    drop(alone);
+    (0..count)
+        .map(|_| {
+            let socket = socket(address)?;
+            socket.set_reuse_port(true)?;
+            // Inherited by accepted sockets: a token must not wait for an acknowledgement.
+            socket.set_tcp_nodelay(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket.into())
+        })
+        .collect()
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of a predecessor that are in TIME_WAIT do not keep us from its port.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
+    let address = socket.local_addr()?.as_socket();
+    address.ok_or_else(|| io::Error::other("the listener has no internet address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_a_port_and_strangers_do_not() {
+        let any = ([127, 0, 0, 1], 0).into();
+        let ours = listen(any, 3).expect("a free port");
+        let address = ours[0].local_addr().expect("bound");
+        assert!(ours.iter().all(|listener| listener.local_addr().ok() == Some(address)));
+        let taken = listen(address, 1).expect_err("the port is taken");
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+    }
+}

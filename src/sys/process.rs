@@ -1,0 +1,36 @@
+//! What a process asks of the system for itself: a core per worker, and enough descriptors.
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+/// Pins the calling thread to one core.
+pub fn pin_to_cpu(cpu: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    if cpu >= CpuSet::MAX_CPU {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Raises RLIMIT_NOFILE to at least `needed`: the soft limit, and the hard one too where the
+/// process may (CAP_SYS_RESOURCE). Gives back the limit in force if that is not enough.
+pub fn raise_descriptor_limit(needed: u64) -> Result<(), u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
+    if enough(current) {
+        return Ok(());
+    }
+    let maximum = if enough(maximum) { maximum } else { Some(needed) };
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum });
+    raised.map_err(|_| getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX))
+}
+
+/// A number that differs from one worker and one start of the process to the next. Not a secret.
+pub fn random_seed() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    // The standard library seeds this from the system's randomness.
+    RandomState::new().hash_one(0) as u32
+}
