@@ -8,6 +8,6 @@ pub mod http;
 pub mod proxy;
 pub mod reactor;
 pub mod responder;
-pub mod sim;
 pub mod server;
+pub mod sim;
 pub mod sys;

@@ -24,7 +24,9 @@ pub enum Fault {
 pub enum DownstreamFault {
     Head(HeadError),
     NotFound,
-    MethodNotAllowed { allow: String },
+    MethodNotAllowed {
+        allow: String,
+    },
     Chunk(ChunkError),
     BodyTooLarge,
     HeadTimeout,
@@ -98,7 +100,11 @@ impl Fault {
             },
             Fault::Local(_) => (503, "overloaded"),
         };
-        Some(Answer { status, kind, code: self.code() })
+        Some(Answer {
+            status,
+            kind,
+            code: self.code(),
+        })
     }
 
     /// The fault's one name: `error.code`, end reason, log.
@@ -178,7 +184,10 @@ impl fmt::Display for Fault {
                     return write!(f, "the upstream's answer is not valid HTTP: {error}");
                 }
                 UpstreamFault::Chunk(error) => {
-                    return write!(f, "the upstream's body is not valid chunked coding: {error}");
+                    return write!(
+                        f,
+                        "the upstream's body is not valid chunked coding: {error}"
+                    );
                 }
                 UpstreamFault::Truncated => "the upstream closed the connection inside its answer",
                 UpstreamFault::WriteTimeout => "the upstream does not take the request",

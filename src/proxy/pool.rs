@@ -39,7 +39,11 @@ pub enum Checkout<C> {
 
 impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
     pub fn new(endpoints: usize) -> Pool<C, W> {
-        Pool { idle: (0..endpoints).map(|_| Vec::new()).collect(), open: 0, waiting: VecDeque::new() }
+        Pool {
+            idle: (0..endpoints).map(|_| Vec::new()).collect(),
+            open: 0,
+            waiting: VecDeque::new(),
+        }
     }
 
     /// A connection to `endpoint`; with `fresh`, not one that was used before.
@@ -194,7 +198,11 @@ mod tests {
         }
         pool.release(1, 7, &LIMITS);
         assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Evict(7));
-        assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Wait, "7 is not closed yet");
+        assert_eq!(
+            pool.checkout(0, false, &LIMITS),
+            Checkout::Wait,
+            "7 is not closed yet"
+        );
         pool.wait('a');
         pool.wait('b');
         pool.leave('a');
@@ -216,17 +224,62 @@ mod tests {
         };
         assert!(good.allows(&LIMITS));
         for (why, bad) in [
-            ("until close", Reuse { response_delimited: false, ..good }),
-            ("connection: close", Reuse { keep_alive: false, ..good }),
-            ("request unfinished", Reuse { request_done: false, ..good }),
-            ("bytes left over", Reuse { clean: false, ..good }),
-            ("fin seen", Reuse { sound: false, ..good }),
-            ("too many requests", Reuse { requests: 10, ..good }),
-            ("too old", Reuse { age: Duration::from_secs(300), ..good }),
+            (
+                "until close",
+                Reuse {
+                    response_delimited: false,
+                    ..good
+                },
+            ),
+            (
+                "connection: close",
+                Reuse {
+                    keep_alive: false,
+                    ..good
+                },
+            ),
+            (
+                "request unfinished",
+                Reuse {
+                    request_done: false,
+                    ..good
+                },
+            ),
+            (
+                "bytes left over",
+                Reuse {
+                    clean: false,
+                    ..good
+                },
+            ),
+            (
+                "fin seen",
+                Reuse {
+                    sound: false,
+                    ..good
+                },
+            ),
+            (
+                "too many requests",
+                Reuse {
+                    requests: 10,
+                    ..good
+                },
+            ),
+            (
+                "too old",
+                Reuse {
+                    age: Duration::from_secs(300),
+                    ..good
+                },
+            ),
         ] {
             assert!(!bad.allows(&LIMITS), "{why}");
         }
-        let none_idle = PoolLimits { idle_per_endpoint: 0, ..LIMITS };
+        let none_idle = PoolLimits {
+            idle_per_endpoint: 0,
+            ..LIMITS
+        };
         assert!(!good.allows(&none_idle));
     }
 
@@ -238,7 +291,10 @@ mod tests {
         assert_eq!(idle(Some(3), &LIMITS), 2);
         assert_eq!(idle(Some(0), &LIMITS), 0);
         assert_eq!(idle(Some(60), &LIMITS), 4);
-        let old = PoolLimits { max_age: Some(Duration::from_secs(11)), ..LIMITS };
+        let old = PoolLimits {
+            max_age: Some(Duration::from_secs(11)),
+            ..LIMITS
+        };
         assert_eq!(idle(None, &old), 1);
     }
 }

@@ -10,7 +10,9 @@ pub enum Verdict {
     NotFound,
     /// The path exists, the method does not: the methods that do, as `Allow` wants them
     /// (RFC 9110 §10.2.1).
-    MethodNotAllowed { allow: String },
+    MethodNotAllowed {
+        allow: String,
+    },
 }
 
 /// Finds the route of a request. `routes` are in matching order: the first whose path and method
@@ -33,7 +35,11 @@ pub fn find(routes: &[Route], method: &str, path: &str) -> Verdict {
             }
         }
     }
-    if allow.is_empty() { Verdict::NotFound } else { Verdict::MethodNotAllowed { allow } }
+    if allow.is_empty() {
+        Verdict::NotFound
+    } else {
+        Verdict::MethodNotAllowed { allow }
+    }
 }
 
 fn matches(pattern: &PathPattern, path: &str) -> bool {
@@ -81,11 +87,17 @@ mod tests {
     fn the_first_route_whose_path_and_method_match_wins() {
         let routes = [
             route(PathPattern::Exact("/v1/chat".into()), &["POST"], None),
-            route(PathPattern::Exact("/v1/chat".into()), &["GET", "HEAD"], None),
+            route(
+                PathPattern::Exact("/v1/chat".into()),
+                &["GET", "HEAD"],
+                None,
+            ),
             route(PathPattern::Prefix("/v1/".into()), &["GET", "POST"], None),
             route(PathPattern::Prefix("/any/".into()), &[], None),
         ];
-        let not_allowed = |allow: &str| Verdict::MethodNotAllowed { allow: allow.into() };
+        let not_allowed = |allow: &str| Verdict::MethodNotAllowed {
+            allow: allow.into(),
+        };
         for (method, path, expected) in [
             ("POST", "/v1/chat", Verdict::Route(0)),
             ("GET", "/v1/chat", Verdict::Route(1)),
@@ -106,8 +118,14 @@ mod tests {
         let prefix = || PathPattern::Prefix("/v1/".into());
         let cases = [
             (route(prefix(), &[], None), None),
-            (route(prefix(), &[], Some(Rewrite::Prefix("/api/".into()))), Some(("/api/", "chat"))),
-            (route(prefix(), &[], Some(Rewrite::Path("/stream".into()))), Some(("/stream", ""))),
+            (
+                route(prefix(), &[], Some(Rewrite::Prefix("/api/".into()))),
+                Some(("/api/", "chat")),
+            ),
+            (
+                route(prefix(), &[], Some(Rewrite::Path("/stream".into()))),
+                Some(("/stream", "")),
+            ),
         ];
         for (route, expected) in &cases {
             assert_eq!(rewritten(route, "/v1/chat"), *expected);

@@ -54,7 +54,9 @@ impl AcceptState {
     }
 
     fn is_ready(&self, listener: usize) -> bool {
-        self.listeners.get(listener).is_some_and(|ready| ready.readable())
+        self.listeners
+            .get(listener)
+            .is_some_and(|ready| ready.readable())
     }
 
     fn is_any_ready(&self) -> bool {
@@ -123,7 +125,10 @@ impl<N: Net> Worker<N> {
 
     fn reaped_downstreams(&self) -> usize {
         use super::token::Kind;
-        self.reaped.iter().filter(|token| token.kind() == Kind::Downstream).count()
+        self.reaped
+            .iter()
+            .filter(|token| token.kind() == Kind::Downstream)
+            .count()
     }
 
     fn accept_from(&mut self, listener: usize, budget: usize) {
@@ -133,7 +138,10 @@ impl<N: Net> Worker<N> {
             }
             if self.downstreams.len() >= self.snapshot.limits.connections {
                 if !self.accepting.full {
-                    log::warn!("at limits.connections ({}): accepting rests", self.downstreams.len());
+                    log::warn!(
+                        "at limits.connections ({}): accepting rests",
+                        self.downstreams.len()
+                    );
                 }
                 self.accepting.full = true;
                 return;
@@ -148,7 +156,10 @@ impl<N: Net> Worker<N> {
                 Accept::Retry => {}
                 Accept::Exhausted(error) => {
                     self.desk.tally.accepts_exhausted.add(1);
-                    log::warn!("accept: {error}; accepting rests for {} ms", PAUSE.as_millis());
+                    log::warn!(
+                        "accept: {error}; accepting rests for {} ms",
+                        PAUSE.as_millis()
+                    );
                     self.accepting.resume_at = Some(self.now + PAUSE);
                     return;
                 }

@@ -35,14 +35,24 @@ pub struct Downstream<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Nothing of the next request has arrived.
-    Idle { since: Instant },
+    Idle {
+        since: Instant,
+    },
     /// Part of a head has arrived, or the first one is awaited.
-    Head { since: Instant },
+    Head {
+        since: Instant,
+    },
     Exchange,
     /// The exchange is over but for bytes that wait to be written.
-    Replying { since: Instant, then: After },
+    Replying {
+        since: Instant,
+        then: After,
+    },
     /// FIN is sent; what still arrives is read and dropped.
-    Lingering { since: Instant, heard: Instant },
+    Lingering {
+        since: Instant,
+        heard: Instant,
+    },
     Closed,
 }
 
@@ -75,9 +85,15 @@ pub struct Upstream<S> {
 #[derive(Debug)]
 pub enum Peer {
     /// No connection yet; with `fresh`, a pooled one will not do.
-    Seeking { fresh: bool, queued: bool },
+    Seeking {
+        fresh: bool,
+        queued: bool,
+    },
     Upstream(Token),
-    Responder { responder: Box<dyn Responder>, progress: Progress },
+    Responder {
+        responder: Box<dyn Responder>,
+        progress: Progress,
+    },
     /// Nobody: the exchange ends with a reply of our own.
     Nobody,
 }
@@ -175,7 +191,10 @@ impl Exchange {
 impl<S> Downstream<S> {
     /// Whether a client that is owed an answer has left. A tunnel passes a FIN on instead.
     pub fn has_left(&self, half_close: HalfClose) -> bool {
-        let tunnel = self.exchange.as_ref().is_some_and(|exchange| exchange.tunnel.is_some());
+        let tunnel = self
+            .exchange
+            .as_ref()
+            .is_some_and(|exchange| exchange.tunnel.is_some());
         let fin = self.socket.ready.read_closed() && half_close == HalfClose::Cancel;
         !tunnel && (fin || self.socket.ready.errored())
     }
@@ -197,7 +216,10 @@ impl RequestId {
         let mut bytes = [0; RequestId::MAX];
         let length = id.len().min(RequestId::MAX);
         bytes[..length].copy_from_slice(&id[..length]);
-        RequestId { bytes, length: length as u8 }
+        RequestId {
+            bytes,
+            length: length as u8,
+        }
     }
 
     /// Sixteen bytes of hex: eight that tell workers apart, eight that count.
@@ -235,6 +257,9 @@ mod tests {
     #[test]
     fn request_ids_are_kept_or_made() {
         assert_eq!(RequestId::given(b"abc-1").as_bytes(), b"abc-1");
-        assert_eq!(RequestId::made(0xdead_beef, 0x1f).to_string(), "deadbeef0000001f");
+        assert_eq!(
+            RequestId::made(0xdead_beef, 0x1f).to_string(),
+            "deadbeef0000001f"
+        );
     }
 }

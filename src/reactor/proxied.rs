@@ -45,10 +45,12 @@ impl<N: Net> Worker<N> {
         connection: Token,
         budget: &mut Budget,
     ) -> Step {
-        let advanced = self.send_request(token, connection, budget).and_then(|sent| {
-            let received = self.receive_response(token, connection, budget)?;
-            Ok((sent, received))
-        });
+        let advanced = self
+            .send_request(token, connection, budget)
+            .and_then(|sent| {
+                let received = self.receive_response(token, connection, budget)?;
+                Ok((sent, received))
+            });
         match advanced {
             Err(Failed::Lost(fault)) => self.on_lost(token, connection, fault),
             Err(Failed::Fault(fault)) => self.end(token, Err(fault)),
@@ -74,17 +76,41 @@ impl<N: Net> Worker<N> {
     ) -> Result<Rest, Failed> {
         let now = self.now;
         let body_max = self.snapshot.limits.body_bytes.unwrap_or(u64::MAX);
-        let Some((downstream, upstream)) = both(&mut self.downstreams, &mut self.upstreams, token, connection) else {
+        let Some((downstream, upstream)) = both(
+            &mut self.downstreams,
+            &mut self.upstreams,
+            token,
+            connection,
+        ) else {
             return Ok(Rest::SourceEmpty);
         };
-        let Downstream { socket: client, exchange, .. } = downstream;
-        let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
+        let Downstream {
+            socket: client,
+            exchange,
+            ..
+        } = downstream;
+        let Some(exchange) = exchange.as_deref_mut() else {
+            return Ok(Rest::SourceEmpty);
+        };
         if !exchange.request.is_open() && upstream.socket.outbox.is_empty() {
             return Ok(Rest::Ended);
         }
-        let length_max = if exchange.tunnel.is_some() { u64::MAX } else { body_max };
-        let Exchange { request, timeline, .. } = exchange;
-        match relay(client, &mut upstream.socket, request, length_max, budget, &mut self.desk) {
+        let length_max = if exchange.tunnel.is_some() {
+            u64::MAX
+        } else {
+            body_max
+        };
+        let Exchange {
+            request, timeline, ..
+        } = exchange;
+        match relay(
+            client,
+            &mut upstream.socket,
+            request,
+            length_max,
+            budget,
+            &mut self.desk,
+        ) {
             Ok(moved) => {
                 if moved.written > 0 {
                     upstream.connected = true;
@@ -115,12 +141,12 @@ impl<N: Net> Worker<N> {
                 upstream.socket.ready.on_broken_write();
                 Ok(Rest::Ended)
             }
-            Err(Broken::Framing(error)) => {
-                Err(Failed::Fault(Fault::Downstream(DownstreamFault::Chunk(error))))
-            }
-            Err(Broken::TooLong) => {
-                Err(Failed::Fault(Fault::Downstream(DownstreamFault::BodyTooLarge)))
-            }
+            Err(Broken::Framing(error)) => Err(Failed::Fault(Fault::Downstream(
+                DownstreamFault::Chunk(error),
+            ))),
+            Err(Broken::TooLong) => Err(Failed::Fault(Fault::Downstream(
+                DownstreamFault::BodyTooLarge,
+            ))),
             Err(Broken::Read(_) | Broken::Truncated) => {
                 Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone)))
             }
@@ -135,7 +161,10 @@ impl<N: Net> Worker<N> {
         budget: &mut Budget,
     ) -> Result<Rest, Failed> {
         let now = self.now;
-        while self.exchange_mut(token).is_some_and(|exchange| exchange.response.is_none()) {
+        while self
+            .exchange_mut(token)
+            .is_some_and(|exchange| exchange.response.is_none())
+        {
             match self.receive_response_head(token, connection, budget)? {
                 HeadStep::Final => break,
                 HeadStep::Interim => {}
@@ -144,18 +173,39 @@ impl<N: Net> Worker<N> {
                 }
             }
         }
-        let Some((downstream, upstream)) = both(&mut self.downstreams, &mut self.upstreams, token, connection) else {
+        let Some((downstream, upstream)) = both(
+            &mut self.downstreams,
+            &mut self.upstreams,
+            token,
+            connection,
+        ) else {
             return Ok(Rest::SourceEmpty);
         };
-        let Downstream { socket: client, exchange, .. } = downstream;
-        let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
-        let Some(response) = &mut exchange.response else { return Ok(Rest::SourceEmpty) };
+        let Downstream {
+            socket: client,
+            exchange,
+            ..
+        } = downstream;
+        let Some(exchange) = exchange.as_deref_mut() else {
+            return Ok(Rest::SourceEmpty);
+        };
+        let Some(response) = &mut exchange.response else {
+            return Ok(Rest::SourceEmpty);
+        };
         let events = response.observer.as_ref().map(EventObserver::data_events);
         let received = response.body.received();
-        let relayed =
-            relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
+        let relayed = relay(
+            &mut upstream.socket,
+            client,
+            response,
+            u64::MAX,
+            budget,
+            &mut self.desk,
+        );
         let moved = relayed.map_err(|broken| match broken {
-            Broken::Read(error) => Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind()))),
+            Broken::Read(error) => {
+                Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind())))
+            }
             Broken::Truncated => Failed::Fault(upstream_fault(UpstreamFault::Truncated)),
             Broken::Framing(error) => Failed::Fault(upstream_fault(UpstreamFault::Chunk(error))),
             Broken::Write(_) | Broken::TooLong => {
@@ -195,7 +245,9 @@ impl<N: Net> Worker<N> {
 
     /// Interim responses leave at once, though the final one is still awaited.
     fn flush_interim(&mut self, token: Token) -> Result<Rest, Failed> {
-        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(Rest::SourceEmpty) };
+        let Some(downstream) = self.downstreams.get_mut(token) else {
+            return Ok(Rest::SourceEmpty);
+        };
         match downstream.socket.flush(None, &mut self.desk) {
             Ok(_) => Ok(Rest::SourceEmpty),
             Err(_) => Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone))),
@@ -224,9 +276,12 @@ impl<N: Net> Worker<N> {
                 return Ok(step);
             }
             examined = known;
-            let Some((downstream, upstream)) =
-                both(&mut self.downstreams, &mut self.upstreams, token, connection)
-            else {
+            let Some((downstream, upstream)) = both(
+                &mut self.downstreams,
+                &mut self.upstreams,
+                token,
+                connection,
+            ) else {
                 return Ok(HeadStep::Incomplete);
             };
             if !upstream.socket.ready.readable() || budget.is_spent() {
@@ -273,13 +328,19 @@ impl<N: Net> Worker<N> {
     ) -> Result<Option<HeadStep>, Failed> {
         let draining = self.is_draining();
         let limits = &self.snapshot.limits;
-        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
-        let (Some(downstream), Some(upstream)) =
-            (self.downstreams.get_mut(token), self.upstreams.get_mut(connection))
-        else {
+        let limits = HeadLimits {
+            bytes: limits.head_bytes,
+            fields: limits.headers,
+        };
+        let (Some(downstream), Some(upstream)) = (
+            self.downstreams.get_mut(token),
+            self.upstreams.get_mut(connection),
+        ) else {
             return Ok(None);
         };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else {
+            return Ok(None);
+        };
         let context = ResponseContext {
             head_request: exchange.head_request,
             upgrade_asked: exchange.upgrade_asked,
@@ -293,7 +354,10 @@ impl<N: Net> Worker<N> {
         };
         let interim = head.status < 200 && head.status != 101;
         let delivery = if interim {
-            Delivery { framing: Framing::None, mode: Mode::Splice }
+            Delivery {
+                framing: Framing::None,
+                mode: Mode::Splice,
+            }
         } else {
             Delivery::of(&head, exchange.client)
         };
@@ -316,17 +380,27 @@ impl<N: Net> Worker<N> {
             };
             self.scratch.clear();
             rewrite::response(&head, &edits, &mut self.scratch);
-            downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
+            downstream
+                .socket
+                .outbox
+                .push(&self.scratch, &mut self.desk.buffers);
         }
         let length = head.length;
         upstream.socket.discard(length, &mut self.desk);
-        Ok(Some(if interim { HeadStep::Interim } else { HeadStep::Final }))
+        Ok(Some(if interim {
+            HeadStep::Interim
+        } else {
+            HeadStep::Final
+        }))
     }
 
     /// Whether nothing is left to do for the exchange.
     fn is_over(&mut self, token: Token) -> bool {
         self.exchange_mut(token).is_some_and(|exchange| {
-            let answered = exchange.response.as_ref().is_some_and(|response| !response.is_open());
+            let answered = exchange
+                .response
+                .as_ref()
+                .is_some_and(|response| !response.is_open());
             answered && (exchange.tunnel.is_none() || !exchange.request.is_open())
         })
     }
@@ -334,8 +408,17 @@ impl<N: Net> Worker<N> {
     /// The connection to the upstream was lost before its answer began, or inside its head.
     fn on_lost(&mut self, token: Token, connection: Token, fault: UpstreamFault) -> Step {
         let now = self.now;
-        let Some((downstream, upstream)) = both(&mut self.downstreams, &mut self.upstreams, token, connection) else { return Step::Wait };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Step::Wait };
+        let Some((downstream, upstream)) = both(
+            &mut self.downstreams,
+            &mut self.upstreams,
+            token,
+            connection,
+        ) else {
+            return Step::Wait;
+        };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else {
+            return Step::Wait;
+        };
         let attempt = Attempt {
             reused: exchange.reused,
             answered: exchange.answered,
@@ -348,13 +431,20 @@ impl<N: Net> Worker<N> {
         match retry::on_connection_lost(attempt, pool.replay_stale_post) {
             Verdict::Final => self.end(token, Err(Fault::Upstream(fault))),
             Verdict::ReplayFresh => {
-                log::debug!("{}: {}; replayed on a fresh connection", exchange.id, fault.name());
+                log::debug!(
+                    "{}: {}; replayed on a fresh connection",
+                    exchange.id,
+                    fault.name()
+                );
                 exchange.outbox = std::mem::take(&mut upstream.socket.outbox);
                 exchange.outbox.rewind();
                 exchange.request.state = FlowState::Open;
                 exchange.replayed = true;
                 exchange.timeline.sought = now;
-                exchange.peer = Peer::Seeking { fresh: true, queued: false };
+                exchange.peer = Peer::Seeking {
+                    fresh: true,
+                    queued: false,
+                };
                 self.desk.tally.stale_replays.add(1);
                 self.close_upstream(connection);
                 Step::Again
@@ -364,7 +454,10 @@ impl<N: Net> Worker<N> {
 
     /// Whether bytes of the request lie in the client's buffer, cleared and not taken.
     pub(super) fn has_unsent_request(&self, token: Token) -> bool {
-        let inbound = self.downstreams.get(token).and_then(|down| down.socket.inbound.as_ref());
+        let inbound = self
+            .downstreams
+            .get(token)
+            .and_then(|down| down.socket.inbound.as_ref());
         inbound.is_some_and(|buffer| !buffer.pending().is_empty())
     }
 }
@@ -376,7 +469,9 @@ fn both<'a, S>(
     token: Token,
     connection: Token,
 ) -> Option<(&'a mut Downstream<S>, &'a mut Upstream<S>)> {
-    downstreams.get_mut(token).zip(upstreams.get_mut(connection))
+    downstreams
+        .get_mut(token)
+        .zip(upstreams.get_mut(connection))
 }
 
 fn upstream_fault(fault: UpstreamFault) -> Fault {

@@ -111,7 +111,13 @@ mod tests {
     use crate::reactor::token::Token;
 
     fn event(readable: bool, writable: bool, read_closed: bool, errored: bool) -> Event {
-        Event { token: Token::WAKER, readable, writable, read_closed, errored }
+        Event {
+            token: Token::WAKER,
+            readable,
+            writable,
+            read_closed,
+            errored,
+        }
     }
 
     fn would_block() -> io::Result<usize> {
@@ -143,7 +149,10 @@ mod tests {
         let mut ready = Readiness::new();
         ready.on_event(&event(true, false, true, false));
         ready.after_read(100, &Ok(3));
-        assert!(ready.readable(), "the end of the stream has not been read yet");
+        assert!(
+            ready.readable(),
+            "the end of the stream has not been read yet"
+        );
         ready.after_read(100, &Ok(0));
         assert!(ready.read_closed());
     }

@@ -43,7 +43,12 @@ pub enum Fill {
 
 impl<S: Stream> Socket<S> {
     pub fn new(stream: S) -> Socket<S> {
-        Socket { stream, ready: Readiness::new(), inbound: None, outbox: Outbox::default() }
+        Socket {
+            stream,
+            ready: Readiness::new(),
+            inbound: None,
+            outbox: Outbox::default(),
+        }
     }
 
     /// Reads once, behind what is in `inbound` already.
@@ -55,7 +60,9 @@ impl<S: Stream> Socket<S> {
             }
             self.inbound = Some(desk.buffers.take());
         }
-        let Some(buffer) = &mut self.inbound else { return Ok(Fill::Dry) };
+        let Some(buffer) = &mut self.inbound else {
+            return Ok(Fill::Dry);
+        };
         let room = buffer.room();
         if room.is_empty() {
             return Ok(Fill::Full);
@@ -108,7 +115,11 @@ impl<S: Stream> Socket<S> {
     /// Writes the outbox, then the cleared bytes of `spliced` (the other side's inbound buffer),
     /// until both are empty or the kernel has no room. Returns the bytes written; whether all went
     /// out is told by [`Socket::ready`] and the two queues.
-    pub fn flush(&mut self, mut spliced: Option<&mut Buffer>, desk: &mut Desk) -> io::Result<usize> {
+    pub fn flush(
+        &mut self,
+        mut spliced: Option<&mut Buffer>,
+        desk: &mut Desk,
+    ) -> io::Result<usize> {
         let mut total = 0;
         while self.ready.writable() {
             let made = self.outbox.pending();
@@ -123,11 +134,16 @@ impl<S: Stream> Socket<S> {
                 self.stream.write(made)
             } else {
                 // A head and the first bytes of its body leave together.
-                self.stream.write_vectored(&[IoSlice::new(made), IoSlice::new(passed)])
+                self.stream
+                    .write_vectored(&[IoSlice::new(made), IoSlice::new(passed)])
             };
             desk.tally.writes.add(1);
             // With more segments behind this one, only this one was offered.
-            let offered = if self.outbox.is_last() { offered } else { made.len() };
+            let offered = if self.outbox.is_last() {
+                offered
+            } else {
+                made.len()
+            };
             self.ready.after_write(offered, &result);
             match result {
                 Ok(count) => {

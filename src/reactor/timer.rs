@@ -55,7 +55,10 @@ fn tick(at: Instant) -> u64 {
 
 impl TimerWheel {
     pub fn new(now: Instant) -> TimerWheel {
-        let level = || Level { taken: 0, slots: std::array::from_fn(|_| Vec::new()) };
+        let level = || Level {
+            taken: 0,
+            slots: std::array::from_fn(|_| Vec::new()),
+        };
         TimerWheel {
             now: now.as_nanos() >> TICK_SHIFT,
             levels: std::array::from_fn(|_| level()),
@@ -84,21 +87,29 @@ impl TimerWheel {
 
     /// The first taken slot: its level, its number, and the tick at which it begins.
     fn first(&self) -> Option<(usize, usize, u64)> {
-        self.levels.iter().enumerate().find_map(|(level, Level { taken, .. })| {
-            let shift = SLOT_BITS * level as u32;
-            let here = (self.now >> shift) as u32 % SLOTS as u32;
-            let ahead = taken.rotate_right(here);
-            (ahead != 0).then(|| {
-                let distance = u64::from(ahead.trailing_zeros());
-                let begins = ((self.now >> shift) + distance) << shift;
-                (level, (here as usize + distance as usize) % SLOTS, begins.max(self.now))
+        self.levels
+            .iter()
+            .enumerate()
+            .find_map(|(level, Level { taken, .. })| {
+                let shift = SLOT_BITS * level as u32;
+                let here = (self.now >> shift) as u32 % SLOTS as u32;
+                let ahead = taken.rotate_right(here);
+                (ahead != 0).then(|| {
+                    let distance = u64::from(ahead.trailing_zeros());
+                    let begins = ((self.now >> shift) + distance) << shift;
+                    (
+                        level,
+                        (here as usize + distance as usize) % SLOTS,
+                        begins.max(self.now),
+                    )
+                })
             })
-        })
     }
 
     /// When the wheel wants to be advanced next.
     pub fn next(&self) -> Option<Instant> {
-        self.first().map(|(_, _, begins)| Instant::from_nanos(begins << TICK_SHIFT))
+        self.first()
+            .map(|(_, _, begins)| Instant::from_nanos(begins << TICK_SHIFT))
     }
 
     /// Appends every entry that is due at `now` to `due`.
@@ -142,7 +153,10 @@ pub struct Alarm {
 
 impl Alarm {
     pub fn new() -> Alarm {
-        Alarm { deadline: Instant::NEVER, armed: Instant::NEVER }
+        Alarm {
+            deadline: Instant::NEVER,
+            armed: Instant::NEVER,
+        }
     }
 
     pub fn deadline(&self) -> Instant {
@@ -264,6 +278,9 @@ mod tests {
         assert!(alarm.fired(due[0], at(8_000), &mut wheel));
         due.clear();
         wheel.advance(at(70_000_000), &mut due);
-        assert!(!alarm.fired(due[0], at(70_000_000), &mut wheel), "the overtaken entry is mute");
+        assert!(
+            !alarm.fired(due[0], at(70_000_000), &mut wheel),
+            "the overtaken entry is mute"
+        );
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::message::Asked;
 use super::payload;
 use super::peer::Request;
-use super::plan::{Afterwards, Death, ExchangePlan, Framing, Leave, Method, Pace, Plan, VisitPlan, Wrong};
+use super::plan::{
+    Afterwards, Death, ExchangePlan, Framing, Leave, Method, Pace, Plan, VisitPlan, Wrong,
+};
 use super::random::Random;
 use super::script::{Act, Answer, Reading, Visit};
 
@@ -25,9 +27,6 @@ impl Plan {
         let mut random = Random::new(self.seed ^ visit.requests[0] as u64);
         let mut script = Visit::new().read(self.reading(visit));
         script.delay = visit.delay;
-        if let Pace::Pauses(_) | Pace::NeverReads = visit.pace {
-            script = script.read(Reading::Never);
-        }
         let count = visit.requests.len();
         for (nth, number) in visit.requests.iter().enumerate() {
             let last = nth + 1 == count;
@@ -48,33 +47,59 @@ impl Plan {
         let Pace::Slow { sips, every } = visit.pace else {
             return Reading::Eagerly;
         };
-        let lengths = visit.requests.iter().map(|number| self.exchanges[*number].answer.length);
-        Reading::Slowly { bytes: lengths.sum::<usize>() / sips + 100, every }
+        let lengths = visit
+            .requests
+            .iter()
+            .map(|number| self.exchanges[*number].answer.length);
+        Reading::Slowly {
+            bytes: lengths.sum::<usize>() / sips + 100,
+            every,
+        }
     }
 
     fn part(&self, script: Visit, visit: &VisitPlan) -> Visit {
-        let script = if visit.half_closes { script.then(Act::Finish) } else { script };
+        let script = if visit.half_closes {
+            script.then(Act::Finish)
+        } else {
+            script
+        };
         let script = match visit.pace {
             Pace::Pauses(pause) => script.pause(pause).read(Reading::Eagerly),
             Pace::NeverReads => script.pause(Duration::from_secs(200)).then(Act::Close),
             Pace::Eager | Pace::Slow { .. } => script,
         };
         match visit.leaves {
-            Some(Leave { after, reset: true, .. }) => script.pause(after).then(Act::Reset),
+            Some(Leave {
+                after, reset: true, ..
+            }) => script.pause(after).then(Act::Reset),
             Some(Leave { after, .. }) => script.pause(after).leave(),
             None => script,
         }
     }
 
     /// One request; only part of it, if the client leaves `inside`.
-    fn ask(&self, script: Visit, visit: &VisitPlan, number: usize, inside: bool, random: &mut Random) -> Visit {
+    fn ask(
+        &self,
+        script: Visit,
+        visit: &VisitPlan,
+        number: usize,
+        inside: bool,
+        random: &mut Random,
+    ) -> Visit {
         let exchange = &self.exchanges[number];
-        let asked = Asked { head: exchange.method == Method::Head, upgrade: exchange.tunnel.is_some() };
+        let asked = Asked {
+            head: exchange.method == Method::Head,
+            upgrade: exchange.tunnel.is_some(),
+        };
         let mut script = script.ask(asked);
         let head = self.request_head(exchange, visit, number);
         let body = exchange.upload.map(|upload| {
             let body = payload::letters(number, "request", upload.length);
-            if upload.chunked && !visit.http10 { chunked(&body, random) } else { body }
+            if upload.chunked && !visit.http10 {
+                chunked(&body, random)
+            } else {
+                body
+            }
         });
         if inside {
             let cut = random.below(head.len());
@@ -89,7 +114,10 @@ impl Plan {
             script = drip(script, first, visit.drips, random).pause(upload.pause);
             script = script.raw(second);
         }
-        match exchange.tunnel.filter(|_| exchange.opens_tunnel() && !visit.http10) {
+        match exchange
+            .tunnel
+            .filter(|_| exchange.opens_tunnel() && !visit.http10)
+        {
             Some(length) => {
                 let through = payload::letters(number, "tunnel", length);
                 script
@@ -110,9 +138,13 @@ impl Plan {
             Method::Head => "HEAD",
         };
         let version = if visit.http10 { "HTTP/1.0" } else { "HTTP/1.1" };
-        let mut head = format!("{method} {PATH}{number} {version}\r\nHost: gateway\r\n{EXCHANGE}: {number}\r\n");
+        let mut head = format!(
+            "{method} {PATH}{number} {version}\r\nHost: gateway\r\n{EXCHANGE}: {number}\r\n"
+        );
         match exchange.upload {
-            Some(upload) if upload.chunked && !visit.http10 => head.push_str("Transfer-Encoding: chunked\r\n"),
+            Some(upload) if upload.chunked && !visit.http10 => {
+                head.push_str("Transfer-Encoding: chunked\r\n")
+            }
             Some(upload) => head.push_str(&format!("Content-Length: {}\r\n", upload.length)),
             None => {}
         }
@@ -128,8 +160,13 @@ impl Plan {
 
     /// What a server does with a request.
     pub fn answer(&self, request: &Request<'_>) -> Answer {
-        let number = request.message.field(EXCHANGE).and_then(|number| number.parse::<usize>().ok());
-        let Some((number, exchange)) = number.and_then(|number| Some((number, self.exchanges.get(number)?))) else {
+        let number = request
+            .message
+            .field(EXCHANGE)
+            .and_then(|number| number.parse::<usize>().ok());
+        let Some((number, exchange)) =
+            number.and_then(|number| Some((number, self.exchanges.get(number)?)))
+        else {
             // Nothing this plan has sent. The oracle will say so; the connection is of no use.
             return Answer::new().close();
         };
@@ -151,11 +188,18 @@ impl Plan {
         match plan.goes_wrong {
             Some(Wrong::Unanswered(death)) => return die(answer, death),
             Some(Wrong::Silent) => return answer.stall(),
-            Some(Wrong::BadHead) => return answer.raw(b"HTTP/1.1 200 OK\r\nBad Field: x\r\n\r\n").stall(),
+            Some(Wrong::BadHead) => {
+                return answer
+                    .raw(b"HTTP/1.1 200 OK\r\nBad Field: x\r\n\r\n")
+                    .stall();
+            }
             _ => {}
         }
         if request.message.field("upgrade").is_some() && exchange.opens_tunnel() {
-            return answer.field(EXCHANGE, &number.to_string()).echo_tunnel("echo").close();
+            return answer
+                .field(EXCHANGE, &number.to_string())
+                .echo_tunnel("echo")
+                .close();
         }
         self.respond(answer, number, exchange)
     }
@@ -207,16 +251,27 @@ impl Plan {
     }
 
     /// The body, in pieces. `Err`: it breaks off.
-    fn send_body(&self, mut answer: Answer, exchange: &ExchangePlan, body: &[u8]) -> Result<Answer, Answer> {
+    fn send_body(
+        &self,
+        mut answer: Answer,
+        exchange: &ExchangePlan,
+        body: &[u8],
+    ) -> Result<Answer, Answer> {
         let plan = &exchange.answer;
         let broken_at = match plan.goes_wrong {
-            Some(Wrong::Cut { at, .. } | Wrong::Stall { at } | Wrong::BadChunk { at }) => body.len() * at / 1000,
+            Some(Wrong::Cut { at, .. } | Wrong::Stall { at } | Wrong::BadChunk { at }) => {
+                body.len() * at / 1000
+            }
             _ => body.len(),
         };
         let sent = &body[..broken_at];
         for (nth, piece) in sent.chunks((sent.len() / plan.pieces).max(1)).enumerate() {
             // No pause behind the last: a FIN, or a stray answer, may travel with it.
-            answer = if nth > 0 { answer.pause(plan.pause) } else { answer };
+            answer = if nth > 0 {
+                answer.pause(plan.pause)
+            } else {
+                answer
+            };
             answer = match plan.framing {
                 Framing::Chunked => answer.chunk(piece),
                 _ => answer.raw(piece),
@@ -262,7 +317,9 @@ fn drip(mut script: Visit, bytes: &[u8], drips: bool, random: &mut Random) -> Vi
     let mut rest = bytes;
     for _ in 0..if drips { 5 } else { 0 } {
         let (piece, later) = rest.split_at(random.below(rest.len() + 1));
-        script = script.raw(piece).pause(Duration::from_millis(random.length(500) as u64));
+        script = script
+            .raw(piece)
+            .pause(Duration::from_millis(random.length(500) as u64));
         rest = later;
     }
     script.raw(rest)

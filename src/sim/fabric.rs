@@ -229,6 +229,7 @@ impl Fabric {
                 self.send_reset_out(link);
             }
         } else {
+            self.ledger.counts.arrivals += 1;
             self.raise(link, Bits::READABLE);
         }
         true
@@ -428,7 +429,11 @@ impl Fabric {
         if !quiet || state.inbound.free() < bytes.len() || state.inbound.fin_sent {
             return;
         }
-        self.note(Note::PeerSent { link, length: bytes.len(), fin });
+        self.note(Note::PeerSent {
+            link,
+            length: bytes.len(),
+            fin,
+        });
         self.links[link].inbound.send(bytes, fin, self.now);
         while self.arrive_in(link, false) {}
     }

@@ -28,6 +28,8 @@ pub struct Counts {
     /// Bytes handed to the worker, and taken from it.
     pub bytes_read: u64,
     pub bytes_written: u64,
+    /// Segments that arrived for the worker: no worker is asked to read more often.
+    pub arrivals: u64,
 }
 
 impl Sub for Counts {
@@ -48,6 +50,7 @@ impl Sub for Counts {
             clock_reads: self.clock_reads - earlier.clock_reads,
             bytes_read: self.bytes_read - earlier.bytes_read,
             bytes_written: self.bytes_written - earlier.bytes_written,
+            arrivals: self.arrivals - earlier.arrivals,
         }
     }
 }

@@ -145,7 +145,11 @@ impl Reader {
 
     /// Whether part of a message has arrived and part of it has not.
     pub fn is_inside_message(&self) -> bool {
-        !self.pending.is_empty() || self.messages.last().is_some_and(|message| !message.complete)
+        !self.pending.is_empty()
+            || self
+                .messages
+                .last()
+                .is_some_and(|message| !message.complete)
     }
 
     /// Whether every answer that was asked for has arrived.

@@ -161,14 +161,18 @@ impl Peer {
         let limit = match self.reading {
             Reading::Eagerly => usize::MAX,
             Reading::Never => return,
-            Reading::Slowly { .. } if fabric.now < self.read_again => return,
+            Reading::Slowly { .. } if fabric.now < self.read_again => {
+                return fabric.at(self.read_again, Action::Wake(id));
+            }
             Reading::Slowly { bytes, every } => {
                 self.read_again = fabric.now + every;
-                fabric.at(self.read_again, Action::Wake(id));
                 bytes
             }
         };
         let taken = fabric.peer_take(link, self.reader.inbox(), limit);
+        if taken == limit {
+            fabric.at(self.read_again, Action::Wake(id));
+        }
         if taken > 0 {
             self.reader.read_on();
             while self.answered.len() < self.reader.completed() {

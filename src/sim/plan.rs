@@ -22,6 +22,8 @@ pub struct Plan {
     /// By number; [`VisitPlan::requests`] name them.
     pub exchanges: Vec<ExchangePlan>,
     pub gateway: GatewayPlan,
+    /// Nothing goes wrong, anywhere.
+    pub perfect: bool,
     /// The gateway is told to drain.
     pub drain_at: Option<Duration>,
 }
@@ -60,7 +62,10 @@ pub struct VisitPlan {
 pub enum Pace {
     Eager,
     /// Takes about this many sips for the whole answer.
-    Slow { sips: usize, every: Duration },
+    Slow {
+        sips: usize,
+        every: Duration,
+    },
     /// Reads nothing for a while, and then everything.
     Pauses(Duration),
     /// Reads nothing, ever, and goes away after a long time.
@@ -143,9 +148,16 @@ pub enum Wrong {
     Unanswered(Death),
     Silent,
     BadHead,
-    Cut { at: usize, death: Death },
-    Stall { at: usize },
-    BadChunk { at: usize },
+    Cut {
+        at: usize,
+        death: Death,
+    },
+    Stall {
+        at: usize,
+    },
+    BadChunk {
+        at: usize,
+    },
 }
 
 /// What the server does with the connection behind a whole answer.
@@ -186,10 +198,15 @@ impl Plan {
         let mut random = Random::new(seed);
         // One world in eight is perfect: there the floor of calls can be checked.
         let perfect = random.chance(125);
-        let faults = if perfect { Faults::none() } else { Faults::draw(&mut random) };
+        let faults = if perfect {
+            Faults::none()
+        } else {
+            Faults::draw(&mut random)
+        };
         let mut plan = Plan {
             seed,
             faults,
+            perfect,
             visits: Vec::new(),
             exchanges: Vec::new(),
             gateway: GatewayPlan::draw(&mut random, perfect),
@@ -209,7 +226,11 @@ impl Plan {
         let rude = !perfect && random.chance(300);
         let http10 = random.chance(100);
         let slow = !perfect && random.chance(200);
-        let pace = if slow { Pace::draw(random) } else { Pace::Eager };
+        let pace = if slow {
+            Pace::draw(random)
+        } else {
+            Pace::Eager
+        };
         let mut requests = Vec::new();
         let mut tunnel = false;
         for _ in 0..if http10 { 1 } else { random.between(1..=4) } {
@@ -241,13 +262,18 @@ impl Plan {
             }),
             half_closes: rude && !leaves && random.chance(300),
             drips: random.chance(150),
-            bad_head: (rude && !tunnel && pace.reads() && random.chance(200)).then(|| *random.pick(&BAD_HEADS)),
+            bad_head: (rude && !tunnel && pace.reads() && random.chance(200))
+                .then(|| *random.pick(&BAD_HEADS)),
         }
     }
 
     /// Bodies are short where buffers are tiny: a byte a round trip proves its point early.
     fn length_max(&self) -> usize {
-        self.faults.capacity.start().saturating_mul(300).saturating_add(200)
+        self.faults
+            .capacity
+            .start()
+            .saturating_mul(300)
+            .saturating_add(200)
     }
 
     /// Whether the network and the gateway's own limits let every honest exchange be answered.
@@ -272,7 +298,11 @@ impl Plan {
 impl GatewayPlan {
     fn draw(random: &mut Random, perfect: bool) -> GatewayPlan {
         let mut scarce = |few: usize, many: usize| {
-            if !perfect && random.chance(60) { random.between(1..=few) } else { many }
+            if !perfect && random.chance(60) {
+                random.between(1..=few)
+            } else {
+                many
+            }
         };
         GatewayPlan {
             connections: scarce(2, 1000),
@@ -298,7 +328,10 @@ impl Pace {
 
     fn draw(random: &mut Random) -> Pace {
         match random.below(3) {
-            0 => Pace::Slow { sips: random.between(2..=100), every: millis(random.between(1..=100)) },
+            0 => Pace::Slow {
+                sips: random.between(2..=100),
+                every: millis(random.between(1..=100)),
+            },
             1 => Pace::Pauses(millis(random.below(5_000))),
             _ => Pace::NeverReads,
         }
@@ -311,7 +344,11 @@ impl ExchangePlan {
         let upload = (method == Method::Post).then(|| Upload {
             length: random.length(40_000),
             chunked: random.chance(400),
-            pause: if random.chance(300) { millis(random.below(2_000)) } else { Duration::ZERO },
+            pause: if random.chance(300) {
+                millis(random.below(2_000))
+            } else {
+                Duration::ZERO
+            },
         });
         let tunnel = (method == Method::Get && random.chance(150)).then(|| random.length(20_000));
         let mut answer = AnswerPlan::draw(random, broken);
@@ -339,7 +376,9 @@ impl ExchangePlan {
     pub fn breaks_off(&self) -> bool {
         match self.answer.goes_wrong {
             Some(Wrong::Unanswered(_) | Wrong::Silent | Wrong::BadHead) => true,
-            Some(Wrong::Cut { .. } | Wrong::Stall { .. } | Wrong::BadChunk { .. }) => self.has_body(),
+            Some(Wrong::Cut { .. } | Wrong::Stall { .. } | Wrong::BadChunk { .. }) => {
+                self.has_body()
+            }
             None => false,
         }
     }
@@ -347,7 +386,10 @@ impl ExchangePlan {
     /// Whether the request is one that gets a whole answer from its server.
     fn is_honest(&self, plan: &Plan) -> bool {
         let replay = self.method != Method::Post || plan.gateway.replay_stale_post;
-        let stale = plan.exchanges.iter().any(|other| other.answer.leaves_stale_connections());
+        let stale = plan
+            .exchanges
+            .iter()
+            .any(|other| other.answer.leaves_stale_connections());
         self.answer.goes_wrong.is_none() && (replay || !stale)
     }
 
@@ -371,7 +413,12 @@ impl ExchangePlan {
 
 impl AnswerPlan {
     fn draw(random: &mut Random, broken: bool) -> AnswerPlan {
-        let framing = *random.pick(&[Framing::Chunked, Framing::Chunked, Framing::Length, Framing::UntilClose]);
+        let framing = *random.pick(&[
+            Framing::Chunked,
+            Framing::Chunked,
+            Framing::Length,
+            Framing::UntilClose,
+        ]);
         let afterwards = match random.below(16) {
             0 => Afterwards::ClosesAnnounced,
             1 => Afterwards::Closes,
@@ -385,14 +432,22 @@ impl AnswerPlan {
         let death = *random.pick(&[Death::Fin, Death::Reset]);
         AnswerPlan {
             status: *random.pick(&[200, 200, 200, 200, 200, 404, 500, 204, 304]),
-            kind: if random.chance(500) { Kind::Events } else { Kind::Plain },
+            kind: if random.chance(500) {
+                Kind::Events
+            } else {
+                Kind::Plain
+            },
             framing,
             // An answer that is to be cut has something to be cut.
             length: random.length(60_000).max(1),
             pieces: random.between(1..=12),
             pause: Duration::from_micros(random.length(500_000) as u64),
             first_pause: Duration::from_micros(random.length(2_000_000) as u64),
-            interims: if random.chance(60) { random.between(1..=2) } else { 0 },
+            interims: if random.chance(60) {
+                random.between(1..=2)
+            } else {
+                0
+            },
             trailers: random.chance(100),
             early: random.chance(150),
             goes_wrong: broken.then(|| Wrong::draw(random, framing)),
@@ -418,7 +473,10 @@ impl Wrong {
             3 => Wrong::Stall { at },
             4 if framing == Framing::Chunked => Wrong::BadChunk { at },
             // A FIN is the honest end of a body that lasts until close.
-            _ if framing == Framing::UntilClose => Wrong::Cut { at, death: Death::Reset },
+            _ if framing == Framing::UntilClose => Wrong::Cut {
+                at,
+                death: Death::Reset,
+            },
             _ => Wrong::Cut { at, death },
         }
     }

@@ -207,7 +207,10 @@ impl Answer {
 
     /// These bytes, although nobody has asked for them.
     pub fn unasked(self, text: &str, fin: bool) -> Answer {
-        self.then(Act::Unasked { bytes: text.as_bytes().into(), fin })
+        self.then(Act::Unasked {
+            bytes: text.as_bytes().into(),
+            fin,
+        })
     }
 
     /// Nothing more, for ever.

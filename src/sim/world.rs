@@ -106,7 +106,6 @@ impl World {
         let at = state.fabric.now + visit.delay;
         state.fabric.at(at, Action::Wake(id));
         state.peers.push(Peer::client(visit));
-        state.asleep = false;
         ClientId(id)
     }
 
@@ -133,6 +132,11 @@ impl World {
     }
 
     // What a test asks.
+
+    /// The virtual clock, unlike [`Net::now`] without a mark in the ledger.
+    pub fn time(&self) -> Instant {
+        self.state.borrow().fabric.now
+    }
 
     pub fn counts(&self) -> Counts {
         self.state.borrow().fabric.ledger.counts
@@ -236,6 +240,7 @@ impl Net for World {
         let state = &mut *self.state.borrow_mut();
         state.fabric.ledger.counts.polls += 1;
         state.fabric.ledger.turn();
+        state.asleep = false;
         let deadline = timeout.map(|timeout| state.fabric.now + as_the_poller_counts(timeout));
         loop {
             state.run_due();

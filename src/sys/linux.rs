@@ -40,11 +40,14 @@ impl Linux {
     /// A network with these listeners, which are registered here.
     pub fn new(listeners: Vec<std::net::TcpListener>) -> io::Result<Linux> {
         let poll = Poll::new()?;
-        let mut listeners: Vec<_> =
-            listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
+        let mut listeners: Vec<_> = listeners
+            .into_iter()
+            .map(mio::net::TcpListener::from_std)
+            .collect();
         for (index, listener) in listeners.iter_mut().enumerate() {
             let token = mio_token(Token::listener(index));
-            poll.registry().register(listener, token, Interest::READABLE)?;
+            poll.registry()
+                .register(listener, token, Interest::READABLE)?;
         }
         Ok(Linux {
             waker: Arc::new(mio::Waker::new(poll.registry(), mio_token(Token::WAKER))?),
@@ -147,7 +150,9 @@ impl Net for Linux {
 
     fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream.0, mio_token(token), both)
+        self.poll
+            .registry()
+            .register(&mut stream.0, mio_token(token), both)
     }
 }
 
