@@ -423,11 +423,12 @@ impl Fabric {
     }
 
     /// Sends bytes that arrive at once, unless something from the worker is on its way.
-    pub fn peer_speaks_up(&mut self, link: usize, bytes: &[u8], fin: bool) {
+    /// False if it did not.
+    pub fn peer_speaks_up(&mut self, link: usize, bytes: &[u8], fin: bool) -> bool {
         let state = &self.links[link];
         let quiet = state.outbound.is_empty() && state.inbound.is_empty();
         if !quiet || state.inbound.free() < bytes.len() || state.inbound.fin_sent {
-            return;
+            return false;
         }
         self.note(Note::PeerSent {
             link,
@@ -436,6 +437,7 @@ impl Fabric {
         });
         self.links[link].inbound.send(bytes, fin, self.now);
         while self.arrive_in(link, false) {}
+        true
     }
 
     /// Takes at most `limit` bytes that have arrived.

@@ -227,10 +227,13 @@ impl Peer {
                 self.sent == bytes.len()
             }
             Act::Unasked { bytes, fin } => {
-                if !self.reader.is_inside_message() {
-                    fabric.peer_speaks_up(link, bytes, *fin);
+                let inside = self.reader.is_inside_message();
+                let spoken = !inside && fabric.peer_speaks_up(link, bytes, *fin);
+                if !spoken {
+                    // A request is on its way: it is answered as if nothing had been planned.
+                    self.acts.clear();
                 }
-                true
+                spoken
             }
             Act::Wait(duration) | Act::Idle(duration) => match self.until {
                 Some(until) => fabric.now >= until,

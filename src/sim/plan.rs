@@ -262,7 +262,7 @@ impl Plan {
             }),
             half_closes: rude && !leaves && random.chance(300),
             drips: random.chance(150),
-            bad_head: (rude && !tunnel && pace.reads() && random.chance(200))
+            bad_head: (rude && !tunnel && !http10 && pace.reads() && random.chance(200))
                 .then(|| *random.pick(&BAD_HEADS)),
         }
     }
