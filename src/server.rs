@@ -55,14 +55,8 @@ impl Control {
 /// Why a server did not start.
 #[derive(Debug)]
 pub enum StartError {
-    Listen {
-        address: SocketAddr,
-        error: io::Error,
-    },
-    Descriptors {
-        needed: u64,
-        limit: u64,
-    },
+    Listen { address: SocketAddr, error: io::Error },
+    Descriptors { needed: u64, limit: u64 },
     System(io::Error),
 }
 
@@ -113,11 +107,7 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
     for &address in &snapshot.server.listen {
         let bound = sys::listen(address, cpus.len())
             .map_err(|error| StartError::Listen { address, error })?;
-        addresses.extend(
-            bound
-                .first()
-                .and_then(|listener| listener.local_addr().ok()),
-        );
+        addresses.extend(bound.first().and_then(|listener| listener.local_addr().ok()));
         for (worker, listener) in listeners.iter_mut().zip(bound) {
             worker.push(listener);
         }
@@ -128,17 +118,9 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
         let net = Linux::new(listeners).map_err(StartError::System)?;
         let (post, mailbox) = mailbox(net.waker());
         posts.push(post);
-        seats.push(Seat {
-            net,
-            mailbox,
-            counters: Arc::default(),
-            cpu,
-        });
+        seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
     }
-    let counters = seats
-        .iter()
-        .map(|seat| Arc::clone(&seat.counters))
-        .collect();
+    let counters = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
     let control = Control(posts);
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
     let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
@@ -158,12 +140,7 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
         control.stop();
         StartError::System(error)
     })?;
-    Ok(Server {
-        addresses,
-        workers,
-        control,
-        counters,
-    })
+    Ok(Server { addresses, workers, control, counters })
 }
 
 /// Tells the workers of other workers' threads that one has ended for no good reason.
@@ -185,24 +162,13 @@ impl Seat {
         control: &Control,
     ) -> io::Result<()> {
         let _alarm = Alarm(control);
-        let Seat {
-            net,
-            mailbox,
-            counters,
-            cpu,
-        } = self;
+        let Seat { net, mailbox, counters, cpu } = self;
         if let Some(cpu) = cpu
             && let Err(error) = sys::pin_to_cpu(cpu)
         {
             log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
         }
-        let setup = Setup {
-            snapshot,
-            seed: sys::random_seed(),
-            counters,
-            mailbox,
-            fleet,
-        };
+        let setup = Setup { snapshot, seed: sys::random_seed(), counters, mailbox, fleet };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");
@@ -231,9 +197,8 @@ impl Server {
     pub fn join(self) -> io::Result<()> {
         let mut ended = Ok(());
         for worker in self.workers {
-            let result = worker
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
+            let result =
+                worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             ended = ended.and(result);
         }
         ended

@@ -17,9 +17,7 @@ use harness::seeds::{self, Report};
 use sluicegate::sim::plan::Plan;
 
 fn variable(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|value| value.parse().expect("a number"))
+    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
 
 fn run(seed: u64) -> Report {
@@ -49,10 +47,7 @@ fn sweep(first: u64, go_on: impl Fn(u64) -> bool + Sync) -> (u64, Vec<(u64, Stri
                     let outcome = std::panic::catch_unwind(|| run(seed));
                     let reason = match outcome {
                         Ok(Report { verdict: Ok(_), .. }) => continue,
-                        Ok(Report {
-                            verdict: Err(reason),
-                            ..
-                        }) => reason,
+                        Ok(Report { verdict: Err(reason), .. }) => reason,
                         Err(_) => "the worker panicked".into(),
                     };
                     failures_known = failures.lock().expect("no panic under the lock");
@@ -61,10 +56,7 @@ fn sweep(first: u64, go_on: impl Fn(u64) -> bool + Sync) -> (u64, Vec<(u64, Stri
             });
         }
     });
-    (
-        next.into_inner(),
-        failures.into_inner().expect("no panic under the lock"),
-    )
+    (next.into_inner(), failures.into_inner().expect("no panic under the lock"))
 }
 
 #[test]

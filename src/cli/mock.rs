@@ -3,9 +3,71 @@
 //! The flags are the query parameters of `docs/mock.md` by the same names, and are checked by the
 //! same code; here they set the defaults.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use clap::Args;
 
-use crate::responder::mock::{Invalid, Settings};
+use super::run::serve;
+use super::{Exit, MockArguments};
+use crate::clock::Instant;
+use crate::config::defaults;
+use crate::config::snapshot::{Limits, Server as ServerConfig, Snapshot, Timeouts, Workers};
+use crate::responder::mock::{self, Invalid, Settings};
+use crate::server::{self, Server};
+use crate::sys;
+
+pub fn execute(arguments: &MockArguments) -> Exit {
+    match start(arguments.listen, arguments.connections, &arguments.mock) {
+        Ok(server) => {
+            for address in server.addresses() {
+                log::info!("mock inference server on http://{address}");
+            }
+            serve(vec![server])
+        }
+        Err(reason) => {
+            eprintln!("error: {reason} (--listen)");
+            Exit::Failure
+        }
+    }
+}
+
+/// Starts a mock on one unpinned worker.
+pub(super) fn start(
+    listen: SocketAddr,
+    connections: usize,
+    flags: &MockFlags,
+) -> Result<Server, String> {
+    let mut settings = flags.settings().map_err(|invalid| invalid.to_string())?;
+    settings.epoch = epoch(sys::now());
+    let snapshot = Snapshot {
+        server: ServerConfig {
+            listen: vec![listen],
+            workers: Workers::Unpinned(1),
+            half_close: defaults::HALF_CLOSE,
+            accept: defaults::ACCEPT,
+            spin: defaults::SPIN,
+            forwarded: defaults::FORWARDED,
+        },
+        limits: Limits { connections, ..defaults::LIMITS },
+        timeouts: Timeouts {
+            // A pool in front of it decides how long a connection may be idle.
+            client_idle: Some(Duration::from_secs(10 * 60)),
+            drain: Some(Duration::from_secs(1)),
+            ..defaults::TIMEOUTS
+        },
+        upstreams: Vec::new(),
+        routes: mock::routes(settings),
+    };
+    server::start("mock", Arc::new(snapshot)).map_err(|error| error.to_string())
+}
+
+/// Unix seconds at the zero of the clock that reads `now`.
+fn epoch(now: Instant) -> u64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    unix.saturating_sub(now - Instant::ZERO).as_secs()
+}
 
 /// How the mock answers. A query parameter of the same name overrides a flag for one request.
 #[derive(Args, Clone, Debug, Default)]
@@ -100,13 +162,8 @@ impl MockFlags {
             ("no_done", self.no_done),
             ("no_finish", self.no_finish),
         ];
-        let values = values
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        let switches = switches
-            .into_iter()
-            .filter(|(_, on)| *on)
-            .map(|(name, _)| (name, "1"));
+        let values = values.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        let switches = switches.into_iter().filter(|(_, on)| *on).map(|(name, _)| (name, "1"));
         values.chain(switches)
     }
 }
@@ -115,9 +172,9 @@ impl MockFlags {
 fn checked(name: &str, value: &str) -> Result<String, String> {
     match Settings::default().set(name, value) {
         Ok(()) => Ok(value.to_owned()),
-        Err(invalid) => Err(invalid
-            .expected()
-            .map_or(invalid.to_string(), |it| format!("must be {it}"))),
+        Err(invalid) => {
+            Err(invalid.expected().map_or(invalid.to_string(), |it| format!("must be {it}")))
+        }
     }
 }
 
@@ -154,49 +211,25 @@ mod tests {
             ("--error-event", "6"),
         ];
         let switches = ["--stamp", "--reset", "--silent", "--no-done", "--no-finish"];
-        let arguments: Vec<&str> = every
-            .iter()
-            .flat_map(|(name, value)| [*name, *value])
-            .chain(switches)
-            .collect();
-        let given = flags(&arguments)
-            .expect("flags")
-            .flags
-            .settings()
-            .expect("settings");
+        let arguments: Vec<&str> =
+            every.iter().flat_map(|(name, value)| [*name, *value]).chain(switches).collect();
+        let given = flags(&arguments).expect("flags").flags.settings().expect("settings");
 
-        let values = every
-            .iter()
-            .map(|(name, value)| format!("{}={value}", &name[2..]));
-        let query: Vec<String> = values
-            .chain(switches.map(|name| name[2..].to_owned()))
-            .collect();
+        let values = every.iter().map(|(name, value)| format!("{}={value}", &name[2..]));
+        let query: Vec<String> = values.chain(switches.map(|name| name[2..].to_owned())).collect();
         assert_eq!(Ok(given), Settings::default().overridden(&query.join("&")));
     }
 
     #[test]
     fn no_flags_are_the_defaults() {
-        assert_eq!(
-            flags(&[]).expect("flags").flags.settings(),
-            Ok(Settings::default())
-        );
+        assert_eq!(flags(&[]).expect("flags").flags.settings(), Ok(Settings::default()));
     }
 
     #[test]
     fn a_bad_value_names_its_flag() {
-        let error = flags(&["--first-token", "soon"])
-            .expect_err("no duration")
-            .to_string();
-        assert!(
-            error.contains("--first-token") && error.contains("must be a duration"),
-            "{error}"
-        );
-        let contradiction = flags(&["--stamp", "--token-bytes", "3"])
-            .expect("flags")
-            .flags;
-        assert_eq!(
-            contradiction.settings().expect_err("no room").name(),
-            "token_bytes"
-        );
+        let error = flags(&["--first-token", "soon"]).expect_err("no duration").to_string();
+        assert!(error.contains("--first-token") && error.contains("must be a duration"), "{error}");
+        let contradiction = flags(&["--stamp", "--token-bytes", "3"]).expect("flags").flags;
+        assert_eq!(contradiction.settings().expect_err("no room").name(), "token_bytes");
     }
 }

@@ -1,3 +1,149 @@
 //! Commands: what the arguments of each mean.
+//!
+//! One file a command. This one owns the arguments, the exit codes and the log; `main.rs` only puts
+//! them together. What a command prints for its caller goes to standard output; what is said to a
+//! person (problems, warnings, the log) goes to standard error.
+//!
+//! Absent on purpose: arguments that change the configuration of a gateway. The file is the whole
+//! truth, and `check` shows it.
 
+pub mod check;
+pub mod demo;
 pub mod mock;
+pub mod run;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use log::{LevelFilter, SetLoggerError};
+use simple_logger::SimpleLogger;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the command did what it was asked to do
+  1  it could not: the configuration was refused, an address is taken, a limit cannot be had
+  2  the arguments were not understood";
+
+const SIGNALS: &str = "\
+Exit codes:
+  0  it was told to stop, and drained
+  1  it could not start, or a second signal cut the drain short
+  2  the arguments were not understood
+
+Signals:
+  SIGINT, SIGTERM  accept no more, let the streams end within timeouts.drain, exit 0
+  a second one     abort what is left, exit 1";
+
+/// A streaming inference gateway: every token is at the client in the turn it arrives.
+#[derive(Debug, Parser)]
+#[command(name = "sluicegate", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// How much is logged to standard error: off, error, warn, info, debug or trace
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    pub log_level: LevelFilter,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway
+    #[command(after_help = SIGNALS)]
+    Run(RunArguments),
+    /// Check a configuration: print all of it with every default filled in, or every mistake in it
+    #[command(after_help = EXIT_CODES)]
+    Check(check::CheckArguments),
+    /// Run the gateway and a mock inference server behind it, and show how to try them
+    #[command(after_help = SIGNALS)]
+    Demo(DemoArguments),
+    /// Run the mock inference server alone
+    #[command(after_help = SIGNALS)]
+    Mock(MockArguments),
+}
+
+impl Command {
+    /// Does it.
+    pub fn execute(self) -> Exit {
+        match self {
+            Command::Run(arguments) => run::execute(&arguments),
+            Command::Check(arguments) => check::execute(&arguments),
+            Command::Demo(arguments) => demo::execute(&arguments),
+            Command::Mock(arguments) => mock::execute(&arguments),
+        }
+    }
+}
+
+/// `sluicegate run`
+#[derive(Args, Clone, Debug)]
+pub struct RunArguments {
+    /// The configuration; there is none by default
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// `sluicegate demo`
+#[derive(Args, Clone, Debug)]
+pub struct DemoArguments {
+    /// Where the gateway listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where the mock inference server listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    pub mock_listen: SocketAddr,
+    #[command(flatten)]
+    pub mock: mock::MockFlags,
+}
+
+/// `sluicegate mock`
+#[derive(Args, Clone, Debug)]
+pub struct MockArguments {
+    /// Where the mock inference server listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    pub listen: SocketAddr,
+    /// Connections it holds at once
+    #[arg(long, value_name = "COUNT", default_value_t = 20_000)]
+    pub connections: usize,
+    #[command(flatten)]
+    pub mock: mock::MockFlags,
+}
+
+/// How a command ended. Arguments that are not understood end with 2 before there is a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Success,
+    Failure,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        match exit {
+            Exit::Success => ExitCode::SUCCESS,
+            Exit::Failure => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Sends the log to standard error from here on.
+pub fn start_log(level: LevelFilter) -> Result<(), SetLoggerError> {
+    SimpleLogger::new().with_level(level).with_utc_timestamps().init()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        // clap finds contradictions only when asked, and only outside release builds.
+        Arguments::command().debug_assert();
+        for augment in
+            [RunArguments::augment_args, DemoArguments::augment_args, MockArguments::augment_args]
+        {
+            augment(clap::Command::new("command")).debug_assert();
+        }
+    }
+}

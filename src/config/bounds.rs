@@ -29,18 +29,17 @@ pub fn worker_memory(snapshot: &Snapshot) -> u64 {
         .saturating_add(limits.buffer_bytes as u64)
 }
 
-/// File descriptors needed with every worker full: each client leads to one upstream connection,
-/// and the pools hold what they may hold.
+/// File descriptors needed with every worker full: each client leads to one upstream connection
+/// and the pools hold what they may hold, but never more than the pools' own limits.
 pub fn descriptors_needed(snapshot: &Snapshot) -> u64 {
-    let idle = snapshot.upstreams.iter().map(|upstream| {
+    let clients = snapshot.limits.connections as u64;
+    let (mut idle, mut limit) = (0u64, 0u64);
+    for upstream in &snapshot.upstreams {
         let endpoints = upstream.endpoints.len() as u64;
-        endpoints.saturating_mul(upstream.pool.idle_per_endpoint as u64)
-    });
-    let idle = idle.fold(0, u64::saturating_add);
-    let worker = (snapshot.limits.connections as u64)
-        .saturating_mul(2)
-        .saturating_add(idle);
-    worker
-        .saturating_mul(worker_count(snapshot))
-        .saturating_add(DESCRIPTORS_APART)
+        let per_endpoint = upstream.pool.idle_per_endpoint as u64;
+        idle = idle.saturating_add(endpoints.saturating_mul(per_endpoint));
+        limit = limit.saturating_add(upstream.pool.connections as u64);
+    }
+    let worker = clients.saturating_add(clients.saturating_add(idle).min(limit));
+    worker.saturating_mul(worker_count(snapshot)).saturating_add(DESCRIPTORS_APART)
 }

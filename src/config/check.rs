@@ -41,40 +41,23 @@ pub(super) fn compile(
     let routes = root.tables("route", &mut report);
     if routes.is_empty() {
         let place = root.place_of("route");
-        report.error(
-            &place,
-            "at least one [[route]] is required; without it nothing is forwarded",
-        );
+        report.error(&place, "at least one [[route]] is required; without it nothing is forwarded");
     }
     let routes = route::all(routes, &drafts, &mut report);
     upstream::warn_of_unused(&drafts, &routes, &mut report);
     root.finish(&mut report);
     let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
-    report.conclude(Snapshot {
-        server,
-        limits,
-        timeouts,
-        upstreams,
-        routes,
-    })
+    report.conclude(Snapshot { server, limits, timeouts, upstreams, routes })
 }
 
 fn server(mut section: Section<'_>, environment: &Environment, report: &mut Report) -> Server {
     let listen = section.require("listen", report);
-    let listen = listen
-        .and_then(|field| listeners(&field, report))
-        .unwrap_or_default();
+    let listen = listen.and_then(|field| listeners(&field, report)).unwrap_or_default();
     let workers = workers(&mut section, environment, report);
     let half_close = [("cancel", HalfClose::Cancel), ("allow", HalfClose::Allow)];
-    let accept = [
-        ("reuseport", AcceptMode::Reuseport),
-        ("balanced", AcceptMode::Balanced),
-    ];
-    let forwarded = [
-        ("append", Forwarded::Append),
-        ("replace", Forwarded::Replace),
-        ("off", Forwarded::Off),
-    ];
+    let accept = [("reuseport", AcceptMode::Reuseport), ("balanced", AcceptMode::Balanced)];
+    let forwarded =
+        [("append", Forwarded::Append), ("replace", Forwarded::Replace), ("off", Forwarded::Off)];
     let server = Server {
         listen,
         workers,
@@ -95,9 +78,7 @@ fn listeners(field: &Field<'_>, report: &mut Report) -> Option<Vec<SocketAddr>> 
     if fields.is_empty() {
         report.error(field.place(), "must name at least one address");
     }
-    unique(&fields, report, |field, report| {
-        field.parsed(report, address::listen)
-    })
+    unique(&fields, report, |field, report| field.parsed(report, address::listen))
 }
 
 fn workers(section: &mut Section<'_>, environment: &Environment, report: &mut Report) -> Workers {
@@ -106,7 +87,8 @@ fn workers(section: &mut Section<'_>, environment: &Environment, report: &mut Re
     if let (Some(_), Some(workers)) = (&cpus, &workers) {
         report.error(
             workers.place(),
-            "cpus and workers exclude each other: cpus pins one worker per entry, workers pins none",
+            "cpus and workers exclude each other: \
+             cpus pins one worker per entry, workers pins none",
         );
     }
     if let Some(cpus) = cpus {
@@ -121,10 +103,7 @@ fn workers(section: &mut Section<'_>, environment: &Environment, report: &mut Re
 fn pinned(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<Vec<usize>> {
     let fields = field.list(report)?;
     if fields.is_empty() {
-        report.error(
-            field.place(),
-            "must name at least one CPU; leave it out for the default",
-        );
+        report.error(field.place(), "must name at least one CPU; leave it out for the default");
     }
     unique(&fields, report, |field, report| {
         let cpu: usize = field.count(0..=u64::from(u32::MAX), report)?;
@@ -132,7 +111,10 @@ fn pinned(field: &Field<'_>, environment: &Environment, report: &mut Report) -> 
             let allowed = show_cpus(&environment.cpus);
             report.error(
                 field.place(),
-                format!("CPU {cpu} does not exist or is not allowed to this process, which may run on {allowed}"),
+                format!(
+                    "CPU {cpu} does not exist or is not allowed to this process, \
+                     which may run on {allowed}"
+                ),
             );
         }
         Some(cpu)
@@ -211,10 +193,7 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
     };
     if limits.replay_bytes > limits.buffer_bytes {
         let place = section.place_of("replay_bytes");
-        report.error(
-            &place,
-            "is more than buffer_bytes: no request of that size could be kept",
-        );
+        report.error(&place, "is more than buffer_bytes: no request of that size could be kept");
     }
     section.finish(report);
     limits
@@ -234,10 +213,7 @@ fn bytes(
     default: usize,
     report: &mut Report,
 ) -> usize {
-    let size = section
-        .take(key)
-        .and_then(|field| field.size(range, None, report))
-        .flatten();
+    let size = section.take(key).and_then(|field| field.size(range, None, report)).flatten();
     size.map_or(default, usize_of)
 }
 

@@ -1,8 +1,8 @@
 //! The TOML as written: tables, keys and values with the line each stands on.
 //!
 //! This is a walker and not a `serde` derive because a derive gives up at the first mistake and
-//! knows no lines after that. A [`Section`] hands out its keys one by one and remembers which it was
-//! asked for: whatever is left when it is finished is unknown, and the keys that were asked for are
+//! knows no lines after that. A [`Section`] hands out its keys one by one and remembers what it
+//! was asked for: whatever is left when it is finished is unknown, and the keys that were asked for are
 //! the ones a typing slip is compared with. So there is no second list of keys to keep in step.
 //!
 //! * Nothing here knows a limit, a default or what a key means: that is `check`.
@@ -32,10 +32,7 @@ impl<'t> Document<'t> {
     pub fn parse(text: &'t str) -> Result<Document<'t>, Vec<Problem>> {
         let lines = Lines::of(text);
         let (root, errors) = DeTable::parse_recoverable(text);
-        if let Some(first) = errors
-            .iter()
-            .min_by_key(|error| error.span().map(|span| span.start))
-        {
+        if let Some(first) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) {
             return Err(vec![lines.syntax_error(first)]);
         }
         let root = root.into_inner();
@@ -50,17 +47,8 @@ impl<'t> Document<'t> {
 
     /// The table everything else is in.
     pub fn root(&self) -> Section<'_> {
-        let place = Place {
-            line: None,
-            key: String::new(),
-        };
-        Section {
-            table: Some(&self.root),
-            lines: &self.lines,
-            place,
-            known: Vec::new(),
-            refused: Vec::new(),
-        }
+        let place = Place { line: None, key: String::new() };
+        Section::new(Some(&self.root), &self.lines, place)
     }
 }
 
@@ -73,9 +61,7 @@ struct Lines {
 impl Lines {
     fn of(text: &str) -> Lines {
         let after = memchr::memchr_iter(b'\n', text.as_bytes()).map(|newline| newline + 1);
-        Lines {
-            starts: std::iter::once(0).chain(after).collect(),
-        }
+        Lines { starts: std::iter::once(0).chain(after).collect() }
     }
 
     /// The line of a byte, counted from 1.
@@ -86,12 +72,7 @@ impl Lines {
     fn syntax_error(&self, error: &toml::de::Error) -> Problem {
         let line = error.span().map(|Range { start, .. }| self.line(start));
         let reason = format!("TOML syntax: {}", error.message());
-        Problem {
-            line,
-            key: String::new(),
-            reason,
-            hint: None,
-        }
+        Problem { line, key: String::new(), reason, hint: None }
     }
 }
 
@@ -109,14 +90,18 @@ pub(super) struct Section<'d> {
 }
 
 impl<'d> Section<'d> {
+    fn new(table: Option<&'d DeTable<'d>>, lines: &'d Lines, place: Place) -> Section<'d> {
+        let (known, refused) = (Vec::new(), Vec::new());
+        Section { table, lines, place, known, refused }
+    }
+
     pub fn place(&self) -> &Place {
         &self.place
     }
 
     /// Where a key stands, or would stand.
     pub fn place_of(&self, key: &str) -> Place {
-        self.get(key)
-            .map_or_else(|| self.place.inside(key), |field| field.place)
+        self.get(key).map_or_else(|| self.place.inside(key), |field| field.place)
     }
 
     /// The field of that name, if it is there.
@@ -146,7 +131,7 @@ impl<'d> Section<'d> {
     pub fn table(&mut self, key: &'static str, report: &mut Report) -> Section<'d> {
         match self.take(key) {
             Some(field) => field.section(report),
-            None => self.without_table(self.place.inside(key)),
+            None => Section::new(None, self.lines, self.place.inside(key)),
         }
     }
 
@@ -158,10 +143,7 @@ impl<'d> Section<'d> {
         match field.value {
             DeValue::Array(_) => {
                 let elements = field.list(report).unwrap_or_default();
-                elements
-                    .iter()
-                    .map(|element| element.section(report))
-                    .collect()
+                elements.iter().map(|element| element.section(report)).collect()
             }
             DeValue::Table(_) => {
                 report.error(
@@ -186,9 +168,7 @@ impl<'d> Section<'d> {
         default: N,
         report: &mut Report,
     ) -> N {
-        self.take(key)
-            .and_then(|field| field.count(range, report))
-            .unwrap_or(default)
+        self.take(key).and_then(|field| field.count(range, report)).unwrap_or(default)
     }
 
     /// A timeout that can be "off", or the default.
@@ -198,9 +178,7 @@ impl<'d> Section<'d> {
         default: Option<Duration>,
         report: &mut Report,
     ) -> Option<Duration> {
-        self.take(key)
-            .and_then(|field| field.timeout(report))
-            .unwrap_or(default)
+        self.take(key).and_then(|field| field.timeout(report)).unwrap_or(default)
     }
 
     /// One of the words, or the default.
@@ -211,9 +189,7 @@ impl<'d> Section<'d> {
         default: T,
         report: &mut Report,
     ) -> T {
-        self.take(key)
-            .and_then(|field| field.choice(choices, report))
-            .unwrap_or(default)
+        self.take(key).and_then(|field| field.choice(choices, report)).unwrap_or(default)
     }
 
     /// Refuses every key that nobody asked for.
@@ -224,10 +200,7 @@ impl<'d> Section<'d> {
                 continue;
             }
             let line = Some(self.lines.line(key.span().start));
-            let place = Place {
-                line,
-                ..self.place.inside(name)
-            };
+            let place = Place { line, ..self.place.inside(name) };
             let mistake = Mistake::new("unknown key");
             report.refuse(
                 &place,
@@ -246,25 +219,8 @@ impl<'d> Section<'d> {
     fn get(&self, key: &str) -> Option<Field<'d>> {
         let (_, value) = self.table?.get_key_value(key)?;
         let line = Some(self.lines.line(value.span().start));
-        let place = Place {
-            line,
-            ..self.place.inside(key)
-        };
-        Some(Field {
-            value: value.get_ref(),
-            lines: self.lines,
-            place,
-        })
-    }
-
-    fn without_table(&self, place: Place) -> Section<'d> {
-        Section {
-            table: None,
-            lines: self.lines,
-            place,
-            known: Vec::new(),
-            refused: Vec::new(),
-        }
+        let place = Place { line, ..self.place.inside(key) };
+        Some(Field { value: value.get_ref(), lines: self.lines, place })
     }
 }
 
@@ -273,19 +229,8 @@ impl Place {
     fn inside(&self, key: &str) -> Place {
         let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let quoted = key.is_empty() || !key.chars().all(bare);
-        let key = if quoted {
-            format!("{key:?}")
-        } else {
-            key.to_owned()
-        };
-        let key = if self.key.is_empty() {
-            key
-        } else {
-            format!("{}.{key}", self.key)
-        };
-        Place {
-            line: self.line,
-            key,
-        }
+        let key = if quoted { format!("{key:?}") } else { key.to_owned() };
+        let key = if self.key.is_empty() { key } else { format!("{}.{key}", self.key) };
+        Place { line: self.line, key }
     }
 }

@@ -1,4 +1,5 @@
-//! Configuration: from a TOML file to one immutable [`snapshot::Snapshot`], or to every reason why not.
+//! Configuration: from a TOML file to one immutable [`snapshot::Snapshot`], or to every reason
+//! why not.
 //!
 //! ```text
 //! text ──file──▶ fields with line numbers ──check──▶ Snapshot ──show──▶ text that means the same
@@ -61,11 +62,7 @@ impl Environment {
     pub fn current() -> Environment {
         let parallelism = available_parallelism().map_or(1, usize::from);
         let cpus = allowed_cpus().unwrap_or_else(|| (0..parallelism).collect());
-        Environment {
-            cpus,
-            parallelism,
-            resolve,
-        }
+        Environment { cpus, parallelism, resolve }
     }
 }
 
@@ -100,9 +97,7 @@ fn read(path: &Path) -> Result<String, Problem> {
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     // `take`: a device such as /dev/zero has no end, and a FIFO's length is not known beforehand.
-    file.take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         let limit = units::show_size(FILE_BYTES_MAX);
         return Err(Problem::of_file(format!(
@@ -122,12 +117,8 @@ fn read(path: &Path) -> Result<String, Problem> {
 }
 
 fn resolve(authority: &str) -> Result<SocketAddr, String> {
-    let mut addresses = authority
-        .to_socket_addrs()
-        .map_err(|error| error.to_string())?;
-    addresses
-        .next()
-        .ok_or_else(|| "the name has no address".to_owned())
+    let mut addresses = authority.to_socket_addrs().map_err(|error| error.to_string())?;
+    addresses.next().ok_or_else(|| "the name has no address".to_owned())
 }
 
 /// `None` where the platform cannot tell, or the machine has more CPUs than a `CpuSet` holds.
@@ -136,9 +127,7 @@ fn allowed_cpus() -> Option<Vec<usize>> {
     use rustix::thread::{CpuSet, sched_getaffinity};
 
     let set = sched_getaffinity(None).ok()?;
-    let cpus: Vec<usize> = (0..CpuSet::MAX_CPU)
-        .filter(|&cpu| set.is_set(cpu))
-        .collect();
+    let cpus: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect();
     (!cpus.is_empty()).then_some(cpus)
 }
 

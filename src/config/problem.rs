@@ -24,36 +24,19 @@ pub struct Problem {
 impl Problem {
     /// A problem with the file itself.
     pub(super) fn of_file(reason: impl Into<String>) -> Problem {
-        Problem {
-            line: None,
-            key: String::new(),
-            reason: reason.into(),
-            hint: None,
-        }
+        Problem { line: None, key: String::new(), reason: reason.into(), hint: None }
     }
 
     /// The problem as compilers write it, `FILE:LINE: KEY: REASON`, so that editors can jump to it.
-    pub fn in_file<'p>(&'p self, path: &'p Path) -> impl fmt::Display + 'p {
-        fmt::from_fn(move |f| {
-            write!(f, "{}:", path.display())?;
-            if let Some(line) = self.line {
-                write!(f, "{line}:")?;
-            }
-            write!(f, " {}", self.sentence())
-        })
+    pub fn in_file(&self, path: &Path) -> String {
+        let line = self.line.map_or(String::new(), |line| format!("{line}:"));
+        format!("{}:{line} {}", path.display(), self.sentence())
     }
 
-    fn sentence(&self) -> impl fmt::Display + '_ {
-        fmt::from_fn(move |f| {
-            if !self.key.is_empty() {
-                write!(f, "{}: ", self.key)?;
-            }
-            f.write_str(&self.reason)?;
-            match &self.hint {
-                Some(hint) => write!(f, "; did you mean {hint:?}?"),
-                None => Ok(()),
-            }
-        })
+    fn sentence(&self) -> String {
+        let key = if self.key.is_empty() { String::new() } else { format!("{}: ", self.key) };
+        let hint = self.hint.as_ref().map(|hint| format!("; did you mean {hint:?}?"));
+        format!("{key}{}{}", self.reason, hint.unwrap_or_default())
     }
 }
 
@@ -62,7 +45,7 @@ impl fmt::Display for Problem {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
-        write!(f, "{}", self.sentence())
+        f.write_str(&self.sentence())
     }
 }
 
@@ -75,18 +58,12 @@ pub struct Mistake {
 
 impl Mistake {
     pub fn new(reason: impl Into<String>) -> Mistake {
-        Mistake {
-            reason: reason.into(),
-            hint: None,
-        }
+        Mistake { reason: reason.into(), hint: None }
     }
 
     /// The same mistake with what was probably meant.
     pub fn meant(self, hint: impl Into<String>) -> Mistake {
-        Mistake {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Mistake { hint: Some(hint.into()), ..self }
     }
 }
 
@@ -146,10 +123,7 @@ impl Report {
         self.errors.sort_by_key(|problem| problem.line);
         self.warnings.sort_by_key(|problem| problem.line);
         if self.errors.is_empty() {
-            Ok(Loaded {
-                snapshot,
-                warnings: self.warnings,
-            })
+            Ok(Loaded { snapshot, warnings: self.warnings })
         } else {
             Err(self.errors)
         }
@@ -230,15 +204,7 @@ mod tests {
 
     #[test]
     fn a_slip_is_recognised_and_a_different_word_is_not() {
-        let keys = [
-            "listen",
-            "cpus",
-            "half_close",
-            "client_idle",
-            "connections",
-            "ttft",
-            "y",
-        ];
+        let keys = ["listen", "cpus", "half_close", "client_idle", "connections", "ttft", "y"];
         for (written, meant) in [
             ("lsiten", Some("listen")),
             ("Listen", Some("listen")),

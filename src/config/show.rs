@@ -38,10 +38,8 @@ fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
 
 fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     let server = &snapshot.server;
-    let listen = server
-        .listen
-        .iter()
-        .map(|address| quoted(&address.to_string()));
+    let listen = server.listen.iter().map(|address| quoted(&address.to_string()));
+    writeln!(out, "# The effective configuration: every default and limit filled in.\n")?;
     writeln!(out, "[server]")?;
     entry(out, "listen", list(listen))?;
     match &server.workers {
@@ -76,24 +74,12 @@ fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     };
     writeln!(out, "\n[limits]")?;
     entry(out, "connections", limits.connections)?;
-    entry(
-        out,
-        "head_bytes",
-        quoted(&show_size(limits.head_bytes as u64)),
-    )?;
+    entry(out, "head_bytes", quoted(&show_size(limits.head_bytes as u64)))?;
     entry(out, "headers", limits.headers)?;
     entry(out, "body_bytes", quoted(&body))?;
     entry(out, "replay_bytes", quoted(&replay))?;
-    entry(
-        out,
-        "requests_per_connection",
-        limits.requests_per_connection,
-    )?;
-    entry(
-        out,
-        "buffer_bytes",
-        quoted(&show_size(limits.buffer_bytes as u64)),
-    )
+    entry(out, "requests_per_connection", limits.requests_per_connection)?;
+    entry(out, "buffer_bytes", quoted(&show_size(limits.buffer_bytes as u64)))
 }
 
 fn timeouts(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
@@ -125,27 +111,15 @@ fn upstream(upstream: &Upstream, out: &mut String) -> fmt::Result {
     entry(out, "host", quoted(host))?;
     entry(out, "pool.idle_per_endpoint", pool.idle_per_endpoint)?;
     entry(out, "pool.connections", pool.connections)?;
-    entry(
-        out,
-        "pool.idle_timeout",
-        quoted(&show_duration(pool.idle_timeout)),
-    )?;
+    entry(out, "pool.idle_timeout", quoted(&show_duration(pool.idle_timeout)))?;
     entry(out, "pool.max_age", timeout(pool.max_age))?;
     entry(out, "pool.max_requests", pool.max_requests)?;
     entry(out, "pool.replay_stale_post", pool.replay_stale_post)
 }
 
 fn endpoint(endpoint: &Endpoint, out: &mut String) -> fmt::Result {
-    let Endpoint {
-        address,
-        authority,
-        weight,
-    } = endpoint;
-    write!(
-        out,
-        "    {{ address = {}, weight = {weight} }},",
-        quoted(authority)
-    )?;
+    let Endpoint { address, authority, weight } = endpoint;
+    write!(out, "    {{ address = {}, weight = {weight} }},", quoted(authority))?;
     if authority.parse() != Ok(*address) {
         write!(out, " # {address}")?;
     }
@@ -162,11 +136,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     if route.methods.is_empty() {
         writeln!(out, "# methods: every one")?;
     } else {
-        entry(
-            out,
-            "methods",
-            list(route.methods.iter().map(|method| quoted(method))),
-        )?;
+        entry(out, "methods", list(route.methods.iter().map(|method| quoted(method))))?;
     }
     match &route.target {
         Target::Upstream(index) => match snapshot.upstreams.get(*index) {
@@ -199,33 +169,23 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     let (worker, total) = (rounded(each), rounded(each.saturating_mul(workers)));
     writeln!(out, "\n# At most, with every limit reached:")?;
     writeln!(out, "#   workers            {workers}")?;
+    writeln!(out, "#   client connections {connections} per worker, {all} in all")?;
     writeln!(
         out,
-        "#   client connections {connections} per worker, {all} in all"
-    )?;
-    writeln!(
-        out,
-        "#   memory             {worker} per worker ({connections} connections x {small} + {buffers} of buffers)"
+        "#   memory             {worker} per worker \
+         ({connections} connections x {small} + {buffers} of buffers)"
     )?;
     writeln!(
         out,
         "#                      {total} in all; the kernel's socket buffers come on top"
     )?;
-    writeln!(
-        out,
-        "#   file descriptors   {}",
-        bounds::descriptors_needed(snapshot)
-    )
+    writeln!(out, "#   file descriptors   {}", bounds::descriptors_needed(snapshot))
 }
 
 /// A size for people: three digits are enough to plan with.
 fn rounded(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [
-        ("TiB", 1 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-    ];
+    const UNITS: [(&str, u64); 4] =
+        [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match UNITS.into_iter().find(|&(_, factor)| bytes >= factor) {
         Some((unit, factor)) => format!("{:.1} {unit}", bytes as f64 / factor as f64),
         None => format!("{bytes} B"),

@@ -1,6 +1,7 @@
 //! The configuration as a whole: what is accepted, each refusal with its line, and the round trip.
 
 mod accepted;
+mod documented;
 mod hostile;
 mod refused;
 
@@ -60,11 +61,7 @@ upstream = "llama"
 
 /// A machine with four cores and one name server entry.
 fn environment() -> Environment {
-    Environment {
-        cpus: vec![0, 1, 2, 3],
-        parallelism: 4,
-        resolve,
-    }
+    Environment { cpus: vec![0, 1, 2, 3], parallelism: 4, resolve }
 }
 
 fn resolve(authority: &str) -> Result<SocketAddr, String> {
@@ -90,10 +87,7 @@ fn refused(text: &str) -> String {
 }
 
 fn told(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(|problem| format!("{problem}\n"))
-        .collect()
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
 /// A snapshot has no equality (it may hold services), but everything in it can be printed.

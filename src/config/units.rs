@@ -18,13 +18,8 @@ const DURATION_UNITS: [(&str, u64); 5] = [
     ("h", 3_600 * 1_000_000_000),
 ];
 
-const SIZE_UNITS: [(&str, u64); 5] = [
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-];
+const SIZE_UNITS: [(&str, u64); 5] =
+    [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
 /// What people write instead, in lower case, and the unit they mean.
 const DURATION_ALIASES: [(&str, &str); 17] = [
@@ -135,10 +130,8 @@ impl Kind {
     fn wrong_unit(&self, text: &str, number: &str, unit: &str) -> Mistake {
         let Kind { name, examples, .. } = self;
         if unit.is_empty() {
-            return Mistake::new(format!(
-                "{text:?} has no unit: a {name} is written {examples}"
-            ))
-            .meant(format!("{number}{}", self.likely_unit));
+            return Mistake::new(format!("{text:?} has no unit: a {name} is written {examples}"))
+                .meant(format!("{number}{}", self.likely_unit));
         }
         let mistake = Mistake::new(format!("{text:?} has an unknown unit: write {examples}"));
         let lower = unit.trim().to_lowercase();
@@ -155,12 +148,7 @@ impl Kind {
         let exact = |&&(_, factor): &&(&str, u64)| amount.is_multiple_of(factor);
         let (unit, factor) = match amount {
             0 => self.units[0],
-            _ => *self
-                .units
-                .iter()
-                .rev()
-                .find(exact)
-                .unwrap_or(&self.units[0]),
+            _ => *self.units.iter().rev().find(exact).unwrap_or(&self.units[0]),
         };
         format!("{}{unit}", amount / factor)
     }
@@ -185,13 +173,9 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(expected), "{text}");
         }
-        for (text, expected) in [
-            ("0", 0),
-            ("0B", 0),
-            ("512B", 512),
-            ("64KiB", 65_536),
-            ("1MiB", 1 << 20),
-        ] {
+        for (text, expected) in
+            [("0", 0), ("0B", 0), ("512B", 512), ("64KiB", 65_536), ("1MiB", 1 << 20)]
+        {
             assert_eq!(size(text), Ok(expected), "{text}");
         }
     }
@@ -235,12 +219,7 @@ mod tests {
 
     #[test]
     fn the_largest_exact_unit_is_shown() {
-        for (text, shown) in [
-            ("60s", "1m"),
-            ("90s", "90s"),
-            ("3600s", "1h"),
-            ("1000us", "1ms"),
-        ] {
+        for (text, shown) in [("60s", "1m"), ("90s", "90s"), ("3600s", "1h"), ("1000us", "1ms")] {
             assert_eq!(show_duration(duration(text).unwrap()), shown);
         }
         for (text, shown) in [("1024B", "1KiB"), ("1536B", "1536B"), ("0", "0B")] {

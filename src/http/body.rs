@@ -63,11 +63,7 @@ impl Body {
             Framing::Chunked => State::Chunked(ChunkScanner::new()),
             Framing::UntilClose => State::UntilClose,
         };
-        Body {
-            framing,
-            state,
-            received: 0,
-        }
+        Body { framing, state, received: 0 }
     }
 
     /// Takes the next bytes of the connection and returns how many of them are this body's.

@@ -15,13 +15,17 @@
 //! * Nothing past the end of the body is ever cleared.
 //! * An error is final: the scanner repeats it for whatever comes next.
 //!
+//! `extension` and `trailer` hold the grammar of the two rare parts.
+//!
 //! Absent on purpose: memory of bytes. A trailer's name is held as a hash until its colon.
 
 use std::fmt;
 
 use super::head::is_token_byte;
+use extension::Extension;
 use trailer::Trailer;
 
+mod extension;
 mod trailer;
 
 #[cfg(test)]
@@ -47,7 +51,7 @@ pub enum ChunkError {
     BareLf,
     /// A carriage return without its line feed.
     BareCr,
-    /// An octet no chunk extension may hold.
+    /// An extension that does not follow the grammar.
     ExtensionInvalid,
     /// An extension over its limit, or all of a body's together.
     ExtensionTooLong,
@@ -88,7 +92,7 @@ impl fmt::Display for ChunkError {
             ChunkError::SizeInvalid => "a chunk size is followed by an unexpected byte",
             ChunkError::BareLf => "a chunk line ends in a bare line feed",
             ChunkError::BareCr => "a chunk line holds a bare carriage return",
-            ChunkError::ExtensionInvalid => "a chunk extension holds a control byte",
+            ChunkError::ExtensionInvalid => "a chunk extension is malformed",
             ChunkError::ExtensionTooLong => "the chunk extensions are too long",
             ChunkError::DataUnterminated => "the data of a chunk is not followed by CR LF",
             ChunkError::TrailerInvalid => "a trailer line is not a valid field",
@@ -110,6 +114,7 @@ enum State {
     },
     Extension {
         value: u64,
+        place: Extension,
         length: u16,
     },
     /// CR seen; only LF may follow.
@@ -127,10 +132,7 @@ enum State {
     Refused(ChunkError),
 }
 
-const CHUNK_START: State = State::Size {
-    value: 0,
-    digits: 0,
-};
+const CHUNK_START: State = State::Size { value: 0, digits: 0 };
 
 /// Finds the end of a chunked body, and refuses every body whose end another reader could see
 /// elsewhere.
@@ -150,10 +152,7 @@ impl Default for ChunkScanner {
 impl ChunkScanner {
     /// A scanner at the first byte of a body.
     pub const fn new() -> ChunkScanner {
-        ChunkScanner {
-            state: CHUNK_START,
-            extension_bytes: 0,
-        }
+        ChunkScanner { state: CHUNK_START, extension_bytes: 0 }
     }
 
     /// Whether the whole body, trailers included, has been seen.
@@ -217,20 +216,20 @@ impl ChunkScanner {
                 if digits == SIZE_DIGITS_MAX {
                     return Err(ChunkError::SizeTooLong);
                 }
-                Size {
-                    value: value << 4 | u64::from(HEX[usize::from(byte)]),
-                    digits: digits + 1,
-                }
+                Size { value: value << 4 | u64::from(HEX[usize::from(byte)]), digits: digits + 1 }
             }
             // A bare LF would end the line for a lenient reader and not for a strict one.
             // Two readings of one message is how requests are smuggled.
             (Size { .. } | Extension { .. }, b'\n') => return Err(ChunkError::BareLf),
             (Size { digits: 0, .. }, _) => return Err(ChunkError::SizeMissing),
-            (Size { value, .. } | Extension { value, .. }, b'\r') => SizeLf { value },
-            (Size { value, .. }, b';') => self.extension(value, 0)?,
+            (Size { value, .. }, b'\r') => SizeLf { value },
+            (Size { value, .. }, b';') => self.extension(value, extension::Extension::Start, 0)?,
             (Size { .. }, _) => return Err(ChunkError::SizeInvalid),
-            (Extension { value, length }, b'\t' | b' '..=b'~') => self.extension(value, length)?,
-            (Extension { .. }, _) => return Err(ChunkError::ExtensionInvalid),
+            (Extension { value, place, .. }, b'\r') if place.may_end() => SizeLf { value },
+            (Extension { value, place, length }, _) => {
+                let place = place.step(byte).ok_or(ChunkError::ExtensionInvalid)?;
+                self.extension(value, place, length)?
+            }
             (SizeLf { value }, b'\n') => after_size_line(value),
             (SizeLf { .. }, _) => return Err(ChunkError::BareCr),
             (DataCr, b'\r') => DataLf,
@@ -247,15 +246,17 @@ impl ChunkScanner {
     }
 
     /// Counts one more byte of an extension.
-    fn extension(&mut self, value: u64, length: u16) -> Result<State, ChunkError> {
+    fn extension(
+        &mut self,
+        value: u64,
+        place: Extension,
+        length: u16,
+    ) -> Result<State, ChunkError> {
         if length == EXTENSION_BYTES_MAX || self.extension_bytes == EXTENSIONS_BYTES_MAX {
             return Err(ChunkError::ExtensionTooLong);
         }
         self.extension_bytes += 1;
-        Ok(State::Extension {
-            value,
-            length: length + 1,
-        })
+        Ok(State::Extension { value, place, length: length + 1 })
     }
 }
 
@@ -271,11 +272,7 @@ fn after_size_line(value: u64) -> State {
 #[inline]
 fn ordinary_size_line(input: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0;
-    for (index, &byte) in input
-        .iter()
-        .enumerate()
-        .take(usize::from(SIZE_DIGITS_MAX) + 1)
-    {
+    for (index, &byte) in input.iter().enumerate().take(usize::from(SIZE_DIGITS_MAX) + 1) {
         let digit = HEX[usize::from(byte)];
         if digit == NOT_HEX {
             let whole = index > 0 && byte == b'\r' && input.get(index + 1) == Some(&b'\n');

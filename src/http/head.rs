@@ -77,12 +77,17 @@ pub enum Version {
 ///
 /// Parsing again for every byte of a head that drips in would cost its length squared. Asking this
 /// first makes it linear. It does not see early errors and limits, so parse once for the first
-/// bytes and once when the input has outgrown [`HeadLimits::bytes`] as well.
+/// bytes and once when the input has reached [`HeadLimits::bytes`] as well.
 pub fn may_be_complete(input: &[u8], examined: usize) -> bool {
-    let start = examined.min(input.len()).saturating_sub(3);
+    // The line feed that ends the line before may lie this far back: LF CR LF.
+    let start = examined.min(input.len()).saturating_sub(2);
     memchr::memchr_iter(b'\n', &input[start..]).any(|at| {
-        let after = &input[start + at + 1..];
-        after.starts_with(b"\n") || after.starts_with(b"\r\n")
+        let after = start + at + 1;
+        match input[after..] {
+            [b'\n', ..] => after + 1 > examined,
+            [b'\r', b'\n', ..] => after + 2 > examined,
+            _ => false,
+        }
     })
 }
 
@@ -106,11 +111,7 @@ fn require_crlf(raw: &[u8], fields: &[httparse::Header<'_>]) -> Result<(), HeadE
         let start = line_start(raw, field);
         raw.get(start.wrapping_sub(2)..start) == Some(b"\r\n")
     });
-    if before_fields && raw.ends_with(b"\r\n\r\n") {
-        Ok(())
-    } else {
-        Err(HeadError::BareLf)
-    }
+    if before_fields && raw.ends_with(b"\r\n\r\n") { Ok(()) } else { Err(HeadError::BareLf) }
 }
 
 /// Where the line of `field`, a field of `raw`, begins.

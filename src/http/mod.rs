@@ -25,3 +25,6 @@ pub mod head;
 pub mod reply;
 pub mod rewrite;
 pub mod sse;
+
+#[cfg(test)]
+mod tests;

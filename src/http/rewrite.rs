@@ -102,6 +102,7 @@ fn keeps_request_field(head: &RequestHead<'_>, edits: &RequestEdits<'_>, known: 
         // Written anew, exactly once.
         Known::Host | Known::XRequestId => false,
         Known::Connection
+        | Known::FramingLookalike
         | Known::Http2Settings
         | Known::KeepAlive
         | Known::ProxyAuthenticate
@@ -187,6 +188,7 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         Some(Known::XAccelBuffering) => !head.event_stream,
         Some(
             Known::Connection
+            | Known::FramingLookalike
             | Known::KeepAlive
             | Known::ProxyAuthenticate
             | Known::ProxyAuthenticationInfo
@@ -196,7 +198,7 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         _ => !head.connection_listed.contains(index),
     });
     if head.status >= 200 {
-        if !edits.head_request {
+        if !edits.head_request && head.framing != Framing::None {
             framing_field(edits.framing, length_kept || coding_kept, out);
         }
         if head.event_stream {

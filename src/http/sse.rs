@@ -92,10 +92,8 @@ impl EventObserver {
     /// Whether an event of ours written here would stand by itself: at the start of a line, with
     /// no field waiting for its blank line.
     pub fn at_boundary(&self) -> bool {
-        let line_start = matches!(
-            self.place,
-            Place::LineStart | Place::ByteOrderMark { matched: 0 }
-        );
+        let line_start =
+            matches!(self.place, Place::LineStart | Place::ByteOrderMark { matched: 0 });
         line_start && !self.event_open
     }
 

@@ -12,18 +12,13 @@ pub struct RoundRobin {
 
 impl RoundRobin {
     pub fn new(endpoints: usize) -> RoundRobin {
-        RoundRobin {
-            current: vec![0; endpoints],
-        }
+        RoundRobin { current: vec![0; endpoints] }
     }
 
     /// Index of the next endpoint; `endpoints` are the ones the round robin was made for.
     pub fn next(&mut self, endpoints: &[Endpoint]) -> usize {
         debug_assert_eq!(endpoints.len(), self.current.len());
-        let total: i64 = endpoints
-            .iter()
-            .map(|endpoint| i64::from(endpoint.weight))
-            .sum();
+        let total: i64 = endpoints.iter().map(|endpoint| i64::from(endpoint.weight)).sum();
         let mut best = 0;
         for (index, endpoint) in endpoints.iter().enumerate() {
             self.current[index] += i64::from(endpoint.weight);

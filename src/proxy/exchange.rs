@@ -179,20 +179,15 @@ pub fn deadline(
         (_, Some(since)) => (since.after(timeouts.client_write), Timer::ClientWrite),
         (Phase::Queued, _) => (timeline.sought.after(timeouts.connect), Timer::Queue),
         (Phase::Connecting, _) => (timeline.sought.after(timeouts.connect), Timer::Connect),
-        (Phase::WritingRequest, _) if waiting.for_upstream_write => (
-            timeline.request_moved.after(timeouts.ttft),
-            Timer::UpstreamWrite,
-        ),
+        (Phase::WritingRequest, _) if waiting.for_upstream_write => {
+            (timeline.request_moved.after(timeouts.ttft), Timer::UpstreamWrite)
+        }
         (Phase::WritingRequest, _) => (Instant::NEVER, Timer::Total),
         (Phase::AwaitingFirst, _) => (timeline.request_written.after(timeouts.ttft), Timer::Ttft),
-        (Phase::Streaming, _) => (
-            timeline.event.after(timeouts.inter_event),
-            Timer::InterEvent,
-        ),
-        (Phase::Tunnel, _) => (
-            timeline.tunnel_moved.after(timeouts.tunnel_idle),
-            Timer::TunnelIdle,
-        ),
+        (Phase::Streaming, _) => (timeline.event.after(timeouts.inter_event), Timer::InterEvent),
+        (Phase::Tunnel, _) => {
+            (timeline.tunnel_moved.after(timeouts.tunnel_idle), Timer::TunnelIdle)
+        }
     };
     let mut first = upstream;
     let mut consider = |other: (Instant, Timer)| {
@@ -220,37 +215,12 @@ mod tests {
         for (response, request, persistent, expected) in [
             (R::Done, Done, true, (Downstream::Reuse, Upstream::Pool)),
             (R::Done, Done, false, (Downstream::Close, Upstream::Pool)),
-            (
-                R::Done,
-                Unfinished,
-                true,
-                (Downstream::Linger, Upstream::Close),
-            ),
-            (
-                R::Done,
-                Unfinished,
-                false,
-                (Downstream::Linger, Upstream::Close),
-            ),
-            (
-                R::CutShort,
-                Done,
-                true,
-                (Downstream::Abort, Upstream::Close),
-            ),
-            (
-                R::CutShort,
-                Unfinished,
-                false,
-                (Downstream::Abort, Upstream::Close),
-            ),
+            (R::Done, Unfinished, true, (Downstream::Linger, Upstream::Close)),
+            (R::Done, Unfinished, false, (Downstream::Linger, Upstream::Close)),
+            (R::CutShort, Done, true, (Downstream::Abort, Upstream::Close)),
+            (R::CutShort, Unfinished, false, (Downstream::Abort, Upstream::Close)),
             (R::None, Done, true, (Downstream::Reply, Upstream::Close)),
-            (
-                R::None,
-                Unfinished,
-                true,
-                (Downstream::Reply, Upstream::Close),
-            ),
+            (R::None, Unfinished, true, (Downstream::Reply, Upstream::Close)),
         ] {
             assert_eq!(finish(response, request, persistent), expected);
         }
@@ -288,23 +258,10 @@ mod tests {
 
     #[test]
     fn each_phase_has_its_timer() {
-        let idle = |phase| Waiting {
-            phase,
-            for_request: false,
-            for_upstream_write: false,
-        };
-        let writing = Waiting {
-            for_upstream_write: true,
-            ..idle(Phase::WritingRequest)
-        };
-        let uploading = Waiting {
-            for_request: true,
-            ..idle(Phase::WritingRequest)
-        };
-        let duplex = Waiting {
-            for_request: true,
-            ..idle(Phase::Streaming)
-        };
+        let idle = |phase| Waiting { phase, for_request: false, for_upstream_write: false };
+        let writing = Waiting { for_upstream_write: true, ..idle(Phase::WritingRequest) };
+        let uploading = Waiting { for_request: true, ..idle(Phase::WritingRequest) };
+        let duplex = Waiting { for_request: true, ..idle(Phase::Streaming) };
         for (waiting, expected) in [
             (idle(Phase::Queued), (at(105), Timer::Queue)),
             (idle(Phase::Connecting), (at(105), Timer::Connect)),
@@ -315,62 +272,28 @@ mod tests {
             (duplex, (at(202), Timer::Body)),
             (idle(Phase::Tunnel), (at(513), Timer::TunnelIdle)),
         ] {
-            assert_eq!(
-                deadline(&waiting, &timeline(), &TIMEOUTS),
-                expected,
-                "{waiting:?}"
-            );
+            assert_eq!(deadline(&waiting, &timeline(), &TIMEOUTS), expected, "{waiting:?}");
         }
     }
 
     #[test]
     fn a_client_that_does_not_read_is_not_the_upstreams_fault() {
-        let blocked = Timeline {
-            client_blocked: Some(at(410)),
-            ..timeline()
-        };
-        let waiting = Waiting {
-            phase: Phase::Streaming,
-            for_request: false,
-            for_upstream_write: false,
-        };
-        assert_eq!(
-            deadline(&waiting, &blocked, &TIMEOUTS),
-            (at(413), Timer::ClientWrite)
-        );
+        let blocked = Timeline { client_blocked: Some(at(410)), ..timeline() };
+        let waiting =
+            Waiting { phase: Phase::Streaming, for_request: false, for_upstream_write: false };
+        assert_eq!(deadline(&waiting, &blocked, &TIMEOUTS), (at(413), Timer::ClientWrite));
     }
 
     #[test]
     fn total_ends_any_phase_but_a_tunnel() {
-        let timeouts = ExchangeTimeouts {
-            total: seconds(1),
-            ..TIMEOUTS
-        };
-        for phase in [
-            Phase::Queued,
-            Phase::Connecting,
-            Phase::AwaitingFirst,
-            Phase::Streaming,
-        ] {
-            let waiting = Waiting {
-                phase,
-                for_request: false,
-                for_upstream_write: false,
-            };
-            assert_eq!(
-                deadline(&waiting, &timeline(), &timeouts),
-                (at(1), Timer::Total)
-            );
+        let timeouts = ExchangeTimeouts { total: seconds(1), ..TIMEOUTS };
+        for phase in [Phase::Queued, Phase::Connecting, Phase::AwaitingFirst, Phase::Streaming] {
+            let waiting = Waiting { phase, for_request: false, for_upstream_write: false };
+            assert_eq!(deadline(&waiting, &timeline(), &timeouts), (at(1), Timer::Total));
         }
-        let tunnel = Waiting {
-            phase: Phase::Tunnel,
-            for_request: false,
-            for_upstream_write: false,
-        };
-        assert_eq!(
-            deadline(&tunnel, &timeline(), &timeouts).1,
-            Timer::TunnelIdle
-        );
+        let tunnel =
+            Waiting { phase: Phase::Tunnel, for_request: false, for_upstream_write: false };
+        assert_eq!(deadline(&tunnel, &timeline(), &timeouts).1, Timer::TunnelIdle);
     }
 
     #[test]
@@ -384,11 +307,8 @@ mod tests {
             total: None,
             tunnel_idle: None,
         };
-        let waiting = Waiting {
-            phase: Phase::Streaming,
-            for_request: true,
-            for_upstream_write: false,
-        };
+        let waiting =
+            Waiting { phase: Phase::Streaming, for_request: true, for_upstream_write: false };
         assert_eq!(deadline(&waiting, &timeline(), &off).0, Instant::NEVER);
     }
 }

@@ -100,11 +100,7 @@ impl Fault {
             },
             Fault::Local(_) => (503, "overloaded"),
         };
-        Some(Answer {
-            status,
-            kind,
-            code: self.code(),
-        })
+        Some(Answer { status, kind, code: self.code() })
     }
 
     /// The fault's one name: `error.code`, end reason, log.
@@ -184,10 +180,7 @@ impl fmt::Display for Fault {
                     return write!(f, "the upstream's answer is not valid HTTP: {error}");
                 }
                 UpstreamFault::Chunk(error) => {
-                    return write!(
-                        f,
-                        "the upstream's body is not valid chunked coding: {error}"
-                    );
+                    return write!(f, "the upstream's body is not valid chunked coding: {error}");
                 }
                 UpstreamFault::Truncated => "the upstream closed the connection inside its answer",
                 UpstreamFault::WriteTimeout => "the upstream does not take the request",

@@ -144,9 +144,8 @@ pub fn idle_until(
     announced: Option<u32>,
     limits: &PoolLimits,
 ) -> Instant {
-    let announced = announced.map_or(Duration::MAX, |seconds| {
-        Duration::from_secs(u64::from(seconds).saturating_sub(1))
-    });
+    let announced = announced
+        .map_or(Duration::MAX, |seconds| Duration::from_secs(u64::from(seconds).saturating_sub(1)));
     (now + limits.idle_timeout.min(announced)).min(opened.after(limits.max_age))
 }
 
@@ -198,11 +197,7 @@ mod tests {
         }
         pool.release(1, 7, &LIMITS);
         assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Evict(7));
-        assert_eq!(
-            pool.checkout(0, false, &LIMITS),
-            Checkout::Wait,
-            "7 is not closed yet"
-        );
+        assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Wait, "7 is not closed yet");
         pool.wait('a');
         pool.wait('b');
         pool.leave('a');
@@ -224,62 +219,17 @@ mod tests {
         };
         assert!(good.allows(&LIMITS));
         for (why, bad) in [
-            (
-                "until close",
-                Reuse {
-                    response_delimited: false,
-                    ..good
-                },
-            ),
-            (
-                "connection: close",
-                Reuse {
-                    keep_alive: false,
-                    ..good
-                },
-            ),
-            (
-                "request unfinished",
-                Reuse {
-                    request_done: false,
-                    ..good
-                },
-            ),
-            (
-                "bytes left over",
-                Reuse {
-                    clean: false,
-                    ..good
-                },
-            ),
-            (
-                "fin seen",
-                Reuse {
-                    sound: false,
-                    ..good
-                },
-            ),
-            (
-                "too many requests",
-                Reuse {
-                    requests: 10,
-                    ..good
-                },
-            ),
-            (
-                "too old",
-                Reuse {
-                    age: Duration::from_secs(300),
-                    ..good
-                },
-            ),
+            ("until close", Reuse { response_delimited: false, ..good }),
+            ("connection: close", Reuse { keep_alive: false, ..good }),
+            ("request unfinished", Reuse { request_done: false, ..good }),
+            ("bytes left over", Reuse { clean: false, ..good }),
+            ("fin seen", Reuse { sound: false, ..good }),
+            ("too many requests", Reuse { requests: 10, ..good }),
+            ("too old", Reuse { age: Duration::from_secs(300), ..good }),
         ] {
             assert!(!bad.allows(&LIMITS), "{why}");
         }
-        let none_idle = PoolLimits {
-            idle_per_endpoint: 0,
-            ..LIMITS
-        };
+        let none_idle = PoolLimits { idle_per_endpoint: 0, ..LIMITS };
         assert!(!good.allows(&none_idle));
     }
 
@@ -291,10 +241,7 @@ mod tests {
         assert_eq!(idle(Some(3), &LIMITS), 2);
         assert_eq!(idle(Some(0), &LIMITS), 0);
         assert_eq!(idle(Some(60), &LIMITS), 4);
-        let old = PoolLimits {
-            max_age: Some(Duration::from_secs(11)),
-            ..LIMITS
-        };
+        let old = PoolLimits { max_age: Some(Duration::from_secs(11)), ..LIMITS };
         assert_eq!(idle(None, &old), 1);
     }
 }

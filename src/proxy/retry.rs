@@ -48,14 +48,7 @@ pub enum Verdict {
 
 /// The verdict on an upstream connection that was closed, reset, or refused a write.
 pub fn on_connection_lost(attempt: Attempt, replay_stale_post: bool) -> Verdict {
-    let Attempt {
-        reused,
-        answered,
-        replayed,
-        sent,
-        idempotent,
-        kept,
-    } = attempt;
+    let Attempt { reused, answered, replayed, sent, idempotent, kept } = attempt;
     if answered || !reused || replayed || !kept {
         Verdict::Final
     } else if !sent || idempotent || replay_stale_post {
@@ -67,10 +60,7 @@ pub fn on_connection_lost(attempt: Attempt, replay_stale_post: bool) -> Verdict 
 
 /// Whether a method may be repeated without a second effect (RFC 9110 §9.2.2).
 pub fn is_idempotent(method: &str) -> bool {
-    matches!(
-        method,
-        "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"
-    )
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
 
 #[cfg(test)]
@@ -90,68 +80,16 @@ mod tests {
     fn each_row_of_the_table() {
         use Verdict::*;
         for (row, attempt, replay_stale_post, expected) in [
-            (
-                "answered",
-                Attempt {
-                    answered: true,
-                    ..STALE
-                },
-                true,
-                Final,
-            ),
-            (
-                "fresh",
-                Attempt {
-                    reused: false,
-                    ..STALE
-                },
-                true,
-                Final,
-            ),
-            (
-                "once",
-                Attempt {
-                    replayed: true,
-                    ..STALE
-                },
-                true,
-                Final,
-            ),
-            (
-                "unsent POST",
-                Attempt {
-                    sent: false,
-                    ..STALE
-                },
-                false,
-                ReplayFresh,
-            ),
-            (
-                "GET",
-                Attempt {
-                    idempotent: true,
-                    ..STALE
-                },
-                false,
-                ReplayFresh,
-            ),
+            ("answered", Attempt { answered: true, ..STALE }, true, Final),
+            ("fresh", Attempt { reused: false, ..STALE }, true, Final),
+            ("once", Attempt { replayed: true, ..STALE }, true, Final),
+            ("unsent POST", Attempt { sent: false, ..STALE }, false, ReplayFresh),
+            ("GET", Attempt { idempotent: true, ..STALE }, false, ReplayFresh),
             ("POST", STALE, true, ReplayFresh),
             ("POST, strict", STALE, false, Final),
-            (
-                "not kept",
-                Attempt {
-                    kept: false,
-                    ..STALE
-                },
-                true,
-                Final,
-            ),
+            ("not kept", Attempt { kept: false, ..STALE }, true, Final),
         ] {
-            assert_eq!(
-                on_connection_lost(attempt, replay_stale_post),
-                expected,
-                "{row}"
-            );
+            assert_eq!(on_connection_lost(attempt, replay_stale_post), expected, "{row}");
         }
     }
 }

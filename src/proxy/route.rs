@@ -35,11 +35,7 @@ pub fn find(routes: &[Route], method: &str, path: &str) -> Verdict {
             }
         }
     }
-    if allow.is_empty() {
-        Verdict::NotFound
-    } else {
-        Verdict::MethodNotAllowed { allow }
-    }
+    if allow.is_empty() { Verdict::NotFound } else { Verdict::MethodNotAllowed { allow } }
 }
 
 fn matches(pattern: &PathPattern, path: &str) -> bool {
@@ -87,17 +83,11 @@ mod tests {
     fn the_first_route_whose_path_and_method_match_wins() {
         let routes = [
             route(PathPattern::Exact("/v1/chat".into()), &["POST"], None),
-            route(
-                PathPattern::Exact("/v1/chat".into()),
-                &["GET", "HEAD"],
-                None,
-            ),
+            route(PathPattern::Exact("/v1/chat".into()), &["GET", "HEAD"], None),
             route(PathPattern::Prefix("/v1/".into()), &["GET", "POST"], None),
             route(PathPattern::Prefix("/any/".into()), &[], None),
         ];
-        let not_allowed = |allow: &str| Verdict::MethodNotAllowed {
-            allow: allow.into(),
-        };
+        let not_allowed = |allow: &str| Verdict::MethodNotAllowed { allow: allow.into() };
         for (method, path, expected) in [
             ("POST", "/v1/chat", Verdict::Route(0)),
             ("GET", "/v1/chat", Verdict::Route(1)),
@@ -118,14 +108,8 @@ mod tests {
         let prefix = || PathPattern::Prefix("/v1/".into());
         let cases = [
             (route(prefix(), &[], None), None),
-            (
-                route(prefix(), &[], Some(Rewrite::Prefix("/api/".into()))),
-                Some(("/api/", "chat")),
-            ),
-            (
-                route(prefix(), &[], Some(Rewrite::Path("/stream".into()))),
-                Some(("/stream", "")),
-            ),
+            (route(prefix(), &[], Some(Rewrite::Prefix("/api/".into()))), Some(("/api/", "chat"))),
+            (route(prefix(), &[], Some(Rewrite::Path("/stream".into()))), Some(("/stream", ""))),
         ];
         for (route, expected) in &cases {
             assert_eq!(rewritten(route, "/v1/chat"), *expected);

@@ -54,9 +54,7 @@ impl AcceptState {
     }
 
     fn is_ready(&self, listener: usize) -> bool {
-        self.listeners
-            .get(listener)
-            .is_some_and(|ready| ready.readable())
+        self.listeners.get(listener).is_some_and(|ready| ready.readable())
     }
 
     fn is_any_ready(&self) -> bool {
@@ -125,10 +123,7 @@ impl<N: Net> Worker<N> {
 
     fn reaped_downstreams(&self) -> usize {
         use super::token::Kind;
-        self.reaped
-            .iter()
-            .filter(|token| token.kind() == Kind::Downstream)
-            .count()
+        self.reaped.iter().filter(|token| token.kind() == Kind::Downstream).count()
     }
 
     fn accept_from(&mut self, listener: usize, budget: usize) {
@@ -156,10 +151,7 @@ impl<N: Net> Worker<N> {
                 Accept::Retry => {}
                 Accept::Exhausted(error) => {
                     self.desk.tally.accepts_exhausted.add(1);
-                    log::warn!(
-                        "accept: {error}; accepting rests for {} ms",
-                        PAUSE.as_millis()
-                    );
+                    log::warn!("accept: {error}; accepting rests for {} ms", PAUSE.as_millis());
                     self.accepting.resume_at = Some(self.now + PAUSE);
                     return;
                 }
@@ -193,7 +185,7 @@ impl<N: Net> Worker<N> {
         let token = self.downstreams.insert(Downstream {
             socket: Socket::new(stream),
             state: State::Head { since: self.now },
-            alarm: Alarm::new(),
+            alarm: Alarm::default(),
             peer: address.ip().to_canonical(),
             requests: 0,
             examined: 0,

@@ -22,13 +22,9 @@ impl<N: Net> Worker<N> {
     /// Gets the exchange of `token` a connection, or a place in the queue for one.
     pub(super) fn seek_upstream(&mut self, token: Token) -> Step {
         loop {
-            let Some(exchange) = self.exchange_mut(token) else {
-                return Step::Wait;
-            };
+            let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
             let (upstream, endpoint) = (exchange.upstream, exchange.endpoint);
-            let Peer::Seeking { fresh, queued } = exchange.peer else {
-                return Step::Again;
-            };
+            let Peer::Seeking { fresh, queued } = exchange.peer else { return Step::Again };
             if queued {
                 return Step::Wait;
             }
@@ -58,10 +54,7 @@ impl<N: Net> Worker<N> {
                     self.desk.tally.pool_waits.add(1);
                     self.pools[upstream].wait(token);
                     if let Some(exchange) = self.exchange_mut(token) {
-                        exchange.peer = Peer::Seeking {
-                            fresh,
-                            queued: true,
-                        };
+                        exchange.peer = Peer::Seeking { fresh, queued: true };
                     }
                     return Step::Wait;
                 }
@@ -75,15 +68,10 @@ impl<N: Net> Worker<N> {
 
     /// Whether a connection from the pool is as silent as it should be.
     fn is_usable(&mut self, connection: Token) -> bool {
-        let Some(upstream) = self.upstreams.get_mut(connection) else {
-            return false;
-        };
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return false };
         let socket = &mut upstream.socket;
         let clean = socket.inbound.is_none() && socket.outbox.is_empty();
-        assert!(
-            clean && upstream.owner.is_none(),
-            "an idle connection holds somebody's bytes"
-        );
+        assert!(clean && upstream.owner.is_none(), "an idle connection holds somebody's bytes");
         let ready = socket.ready;
         let quiet = !ready.readable() && !ready.read_closed() && !ready.errored();
         quiet && socket.is_silent(&mut self.desk)
@@ -95,7 +83,7 @@ impl<N: Net> Worker<N> {
         let stream = self.net.connect(address)?;
         let connection = self.upstreams.insert(Upstream {
             socket: Socket::new(stream),
-            alarm: Alarm::new(),
+            alarm: Alarm::default(),
             upstream,
             endpoint,
             opened: self.now,
@@ -118,25 +106,14 @@ impl<N: Net> Worker<N> {
 
     fn attach(&mut self, token: Token, connection: Token, reused: bool) {
         let now = self.now;
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return;
-        };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else {
-            return;
-        };
-        let Some(upstream) = self.upstreams.get_mut(connection) else {
-            return;
-        };
-        assert!(
-            upstream.owner.is_none(),
-            "a connection serves one exchange at a time"
-        );
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+        assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
         upstream.owner = Some(token);
         upstream.requests += 1;
         upstream.socket.outbox = std::mem::take(&mut exchange.outbox);
-        upstream
-            .alarm
-            .set(Instant::NEVER, connection, &mut self.wheel);
+        upstream.alarm.set(Instant::NEVER, connection, &mut self.wheel);
         exchange.peer = Peer::Upstream(connection);
         exchange.reused = reused;
         exchange.sent = false;
@@ -146,14 +123,8 @@ impl<N: Net> Worker<N> {
     /// Gives a connection back after its exchange: to the pool if it may carry another request,
     /// else to nobody.
     pub(super) fn release(&mut self, connection: Token, exchange: &Exchange) {
-        let Some(upstream) = self.upstreams.get_mut(connection) else {
-            return;
-        };
-        let Upstream {
-            upstream: home,
-            endpoint,
-            ..
-        } = *upstream;
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+        let Upstream { upstream: home, endpoint, .. } = *upstream;
         // The request was kept for a replay until now.
         upstream.socket.outbox.forget(&mut self.desk.buffers);
         let socket = &mut upstream.socket;
@@ -168,9 +139,7 @@ impl<N: Net> Worker<N> {
             age: self.now - upstream.opened,
         };
         let draining = self.is_draining();
-        let Some(upstream) = self.upstreams.get_mut(connection) else {
-            return;
-        };
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         // A last read that filled its buffer leaves the question open whether there is more.
         let keep = !draining
             && reuse.allows(limits)
@@ -189,9 +158,7 @@ impl<N: Net> Worker<N> {
 
     /// Closes a connection at the end of this turn, wherever it was.
     pub(super) fn close_upstream(&mut self, connection: Token) {
-        let Some(upstream) = self.upstreams.get_mut(connection) else {
-            return;
-        };
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         if std::mem::replace(&mut upstream.closed, true) {
             return;
         }
@@ -220,9 +187,7 @@ fn connect_fault(error: &io::Error) -> Fault {
     // EMFILE, ENFILE, ENOBUFS and ENOMEM have no kind of their own but the last.
     const EXHAUSTED: [i32; 4] = [24, 23, 105, 12];
     let exhausted = error.kind() == ErrorKind::OutOfMemory
-        || error
-            .raw_os_error()
-            .is_some_and(|code| EXHAUSTED.contains(&code));
+        || error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code));
     if exhausted {
         Fault::Local(LocalFault::Descriptors)
     } else {

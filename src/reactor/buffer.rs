@@ -31,12 +31,7 @@ pub struct Buffer {
 
 impl Buffer {
     fn new(capacity: usize) -> Buffer {
-        Buffer {
-            bytes: vec![0; capacity].into_boxed_slice(),
-            sent: 0,
-            cleared: 0,
-            received: 0,
-        }
+        Buffer { bytes: vec![0; capacity].into_boxed_slice(), sent: 0, cleared: 0, received: 0 }
     }
 
     fn check(&self) {
@@ -83,20 +78,14 @@ impl Buffer {
     /// Takes the first `count` unscanned bytes out of the stream: they have been understood, and
     /// what they said is passed on in other words.
     pub fn discard(&mut self, count: usize) {
-        debug_assert!(
-            self.pending().is_empty(),
-            "bytes are taken from the front only"
-        );
+        debug_assert!(self.pending().is_empty(), "bytes are taken from the front only");
         self.cleared += count as u32;
         self.sent(count);
     }
 
     /// Appends as much of `bytes` as there is room for, ready to be written; returns how much.
     pub fn append(&mut self, bytes: &[u8]) -> usize {
-        debug_assert!(
-            self.unscanned().is_empty(),
-            "appended bytes would jump the queue"
-        );
+        debug_assert!(self.unscanned().is_empty(), "appended bytes would jump the queue");
         let room = self.room();
         let count = bytes.len().min(room.len());
         room[..count].copy_from_slice(&bytes[..count]);
@@ -128,17 +117,8 @@ impl Buffer {
 
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Buffer {
-            bytes,
-            sent,
-            cleared,
-            received,
-        } = self;
-        write!(
-            f,
-            "Buffer({sent} ≤ {cleared} ≤ {received} ≤ {})",
-            bytes.len()
-        )
+        let Buffer { bytes, sent, cleared, received } = self;
+        write!(f, "Buffer({sent} ≤ {cleared} ≤ {received} ≤ {})", bytes.len())
     }
 }
 
@@ -153,11 +133,7 @@ pub struct BufferPool {
 impl BufferPool {
     /// A pool of at most `bytes` bytes, never less than what one read may need.
     pub fn new(bytes: usize) -> BufferPool {
-        BufferPool {
-            free: Vec::new(),
-            out: 0,
-            limit: (bytes / CAPACITY).max(2 * READ_RESERVE),
-        }
+        BufferPool { free: Vec::new(), out: 0, limit: (bytes / CAPACITY).max(2 * READ_RESERVE) }
     }
 
     /// Whether a read and all that follows from it is within the limit.
@@ -221,24 +197,14 @@ mod tests {
         let mut buffer = pool.take();
         buffer.room()[..5].copy_from_slice(b"hello");
         buffer.received(5);
-        assert_eq!(
-            (buffer.pending(), buffer.unscanned()),
-            (&b""[..], &b"hello"[..])
-        );
+        assert_eq!((buffer.pending(), buffer.unscanned()), (&b""[..], &b"hello"[..]));
         buffer.clear(3);
         buffer.sent(2);
-        assert_eq!(
-            (buffer.pending(), buffer.unscanned()),
-            (&b"l"[..], &b"lo"[..])
-        );
+        assert_eq!((buffer.pending(), buffer.unscanned()), (&b"l"[..], &b"lo"[..]));
         buffer.clear(2);
         buffer.sent(3);
         assert!(buffer.is_empty());
-        assert_eq!(
-            buffer.room().len(),
-            CAPACITY,
-            "an emptied buffer starts over"
-        );
+        assert_eq!(buffer.room().len(), CAPACITY, "an emptied buffer starts over");
         pool.give(buffer);
         assert_eq!(pool.out(), 0);
     }
@@ -250,10 +216,7 @@ mod tests {
         let room = buffer.room().len();
         buffer.received(room);
         buffer.discard(10);
-        assert!(
-            pool.make_room(&mut buffer, 4 * CAPACITY),
-            "moving to the front was enough"
-        );
+        assert!(pool.make_room(&mut buffer, 4 * CAPACITY), "moving to the front was enough");
         assert_eq!(buffer.room().len(), 10);
         buffer.received(10);
         while pool.make_room(&mut buffer, 4 * CAPACITY) {

@@ -40,11 +40,9 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
 impl<N: Net> Worker<N> {
     pub(super) fn drive(&mut self, token: Token) {
-        let mut budget = Budget::new();
+        let mut budget = Budget::of_a_drive();
         loop {
-            let Some(downstream) = self.downstreams.get(token) else {
-                return;
-            };
+            let Some(downstream) = self.downstreams.get(token) else { return };
             let step = match downstream.state {
                 State::Idle { .. } | State::Head { .. } => self.receive_head(token, &mut budget),
                 State::Exchange => self.advance_exchange(token, &mut budget),
@@ -68,9 +66,7 @@ impl<N: Net> Worker<N> {
     /// Waits for a request, reads its head, and opens the exchange.
     fn receive_head(&mut self, token: Token, budget: &mut Budget) -> Step {
         loop {
-            let Some(downstream) = self.downstreams.get(token) else {
-                return Step::Wait;
-            };
+            let Some(downstream) = self.downstreams.get(token) else { return Step::Wait };
             let unscanned = downstream.socket.unscanned();
             let examined = downstream.examined as usize;
             let limit = self.snapshot.limits.head_bytes;
@@ -79,7 +75,7 @@ impl<N: Net> Worker<N> {
             }
             if unscanned.len() > examined {
                 // The first bytes may hold a mistake that needs no end of the head to be seen.
-                if examined == 0 || unscanned.len() > limit || may_be_complete(unscanned, examined)
+                if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined)
                 {
                     budget.spend(0);
                     match self.open_exchange(token) {
@@ -88,14 +84,10 @@ impl<N: Net> Worker<N> {
                         Opened::Incomplete => {}
                     }
                 }
-                let Some(downstream) = self.downstreams.get_mut(token) else {
-                    return Step::Wait;
-                };
+                let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
                 downstream.examined = downstream.socket.unscanned().len() as u32;
             }
-            let Some(downstream) = self.downstreams.get_mut(token) else {
-                return Step::Wait;
-            };
+            let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
             if downstream.socket.ready.errored() {
                 return self.close_downstream(token);
             }
@@ -115,9 +107,7 @@ impl<N: Net> Worker<N> {
                 Ok(Fill::WouldBlock) => return Step::Wait,
                 Ok(Fill::Dry) => return self.wait_for_buffer(token),
                 Ok(Fill::Full) => {
-                    let Some(buffer) = &mut downstream.socket.inbound else {
-                        return Step::Wait;
-                    };
+                    let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
                     if !self.desk.buffers.make_room(buffer, limit) {
                         let full = buffer.unscanned().len() >= limit.max(CAPACITY);
                         return if full {
@@ -134,9 +124,7 @@ impl<N: Net> Worker<N> {
 
     fn advance_exchange(&mut self, token: Token, budget: &mut Budget) -> Step {
         let half_close = self.snapshot.server.half_close;
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return Step::Wait;
-        };
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if downstream.has_left(half_close) {
             return self.end(token, Err(Fault::Downstream(DownstreamFault::Gone)));
         }
@@ -153,9 +141,7 @@ impl<N: Net> Worker<N> {
 
     /// Writes what is left of an answer whose exchange is over.
     fn write_reply(&mut self, token: Token, then: After) -> Step {
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return Step::Wait;
-        };
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if downstream.socket.flush(None, &mut self.desk).is_err() {
             return self.close_downstream(token);
         }
@@ -174,26 +160,19 @@ impl<N: Net> Worker<N> {
     /// Says that nothing more comes, and reads on until the client has seen it. Closing with
     /// unread bytes would send RST, and RST destroys what the client has not read yet.
     pub(super) fn part(&mut self, token: Token) -> Step {
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return Step::Wait;
-        };
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if downstream.socket.ready.read_closed()
             || downstream.socket.stream.shutdown_write().is_err()
         {
             return self.close_downstream(token);
         }
-        downstream.state = State::Lingering {
-            since: self.now,
-            heard: self.now,
-        };
+        downstream.state = State::Lingering { since: self.now, heard: self.now };
         Step::Again
     }
 
     fn linger(&mut self, token: Token, budget: &mut Budget) -> Step {
         loop {
-            let Some(downstream) = self.downstreams.get_mut(token) else {
-                return Step::Wait;
-            };
+            let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
             let unread = downstream.socket.unscanned().len();
             downstream.socket.discard(unread, &mut self.desk);
             if !downstream.socket.ready.readable() {
@@ -236,9 +215,7 @@ impl<N: Net> Worker<N> {
     }
 
     fn deadline_of(&self, token: Token) -> Instant {
-        let Some(downstream) = self.downstreams.get(token) else {
-            return Instant::NEVER;
-        };
+        let Some(downstream) = self.downstreams.get(token) else { return Instant::NEVER };
         let timeouts = &self.snapshot.timeouts;
         match downstream.state {
             State::Idle { since } => since.after(timeouts.client_idle),
@@ -247,9 +224,7 @@ impl<N: Net> Worker<N> {
             State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
             State::Closed => Instant::NEVER,
             State::Exchange => {
-                let timer = self
-                    .exchange_deadline(token)
-                    .map_or(Instant::NEVER, |(at, _)| at);
+                let timer = self.exchange_deadline(token).map_or(Instant::NEVER, |(at, _)| at);
                 timer.min(self.responder_wakes(token))
             }
         }
@@ -274,9 +249,7 @@ impl<N: Net> Worker<N> {
 
     /// The deadline of the connection's state has passed.
     pub(super) fn on_deadline(&mut self, token: Token) {
-        let Some(downstream) = self.downstreams.get(token) else {
-            return;
-        };
+        let Some(downstream) = self.downstreams.get(token) else { return };
         match downstream.state {
             State::Head { .. } if !downstream.socket.unscanned().is_empty() => {
                 let fault = Fault::Downstream(DownstreamFault::HeadTimeout);

@@ -146,6 +146,8 @@ pub struct Exchange {
     pub sent: bool,
     /// A byte of a response has been read.
     pub answered: bool,
+    /// Bytes of an incomplete response head that were looked at and held no end of it.
+    pub examined: u32,
     /// A data event (a body byte where there are no events) has been relayed.
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
@@ -191,10 +193,7 @@ impl Exchange {
 impl<S> Downstream<S> {
     /// Whether a client that is owed an answer has left. A tunnel passes a FIN on instead.
     pub fn has_left(&self, half_close: HalfClose) -> bool {
-        let tunnel = self
-            .exchange
-            .as_ref()
-            .is_some_and(|exchange| exchange.tunnel.is_some());
+        let tunnel = self.exchange.as_ref().is_some_and(|exchange| exchange.tunnel.is_some());
         let fin = self.socket.ready.read_closed() && half_close == HalfClose::Cancel;
         !tunnel && (fin || self.socket.ready.errored())
     }
@@ -216,10 +215,7 @@ impl RequestId {
         let mut bytes = [0; RequestId::MAX];
         let length = id.len().min(RequestId::MAX);
         bytes[..length].copy_from_slice(&id[..length]);
-        RequestId {
-            bytes,
-            length: length as u8,
-        }
+        RequestId { bytes, length: length as u8 }
     }
 
     /// Sixteen bytes of hex: eight that tell workers apart, eight that count.
@@ -257,9 +253,6 @@ mod tests {
     #[test]
     fn request_ids_are_kept_or_made() {
         assert_eq!(RequestId::given(b"abc-1").as_bytes(), b"abc-1");
-        assert_eq!(
-            RequestId::made(0xdead_beef, 0x1f).to_string(),
-            "deadbeef0000001f"
-        );
+        assert_eq!(RequestId::made(0xdead_beef, 0x1f).to_string(), "deadbeef0000001f");
     }
 }

@@ -25,12 +25,8 @@ struct Asked {
 impl<N: Net> Worker<N> {
     /// Ends the exchange of `token`.
     pub(super) fn end(&mut self, token: Token, outcome: Result<(), Fault>) -> Step {
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return Step::Wait;
-        };
-        let Some(mut exchange) = downstream.exchange.take() else {
-            return Step::Wait;
-        };
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        let Some(mut exchange) = downstream.exchange.take() else { return Step::Wait };
         let response = match &outcome {
             Ok(()) => Response::Done,
             Err(_) if exchange.committed => Response::CutShort,
@@ -76,9 +72,7 @@ impl<N: Net> Worker<N> {
 
     /// A refused request may lie in the buffer to its last byte; then the connection can go on.
     fn finish_request_from_buffer(&mut self, token: Token, exchange: &mut Exchange) {
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return;
-        };
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let socket = &mut downstream.socket;
         // Bytes that were cleared for an upstream are read already.
         if let Some(buffer) = &mut socket.inbound {
@@ -129,11 +123,7 @@ impl<N: Net> Worker<N> {
             // nginx's number for "the client closed the request" is understood everywhere.
             None => 499,
         };
-        let cut = if exchange.committed {
-            ", cut short"
-        } else {
-            ""
-        };
+        let cut = if exchange.committed { ", cut short" } else { "" };
         let (id, code) = (exchange.id, fault.code());
         let tally = &self.desk.tally;
         if exchange.committed {
@@ -171,12 +161,7 @@ impl<N: Net> Worker<N> {
         if let Some(downstream) = self.downstreams.get(token) {
             log::info!("{}: {}: {fault}", downstream.peer, fault.code());
         }
-        let asked = Asked {
-            id: None,
-            client: Version::Http11,
-            head_request: false,
-            keep: false,
-        };
+        let asked = Asked { id: None, client: Version::Http11, head_request: false, keep: false };
         self.reply(token, fault, &asked);
     }
 
@@ -200,25 +185,10 @@ impl<N: Net> Worker<N> {
             },
             &mut self.scratch,
         );
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return;
-        };
-        downstream
-            .socket
-            .outbox
-            .push(&self.scratch, &mut self.desk.buffers);
-        let then = if asked.keep {
-            After::Reuse
-        } else {
-            After::Linger
-        };
-        self.set_state(
-            token,
-            State::Replying {
-                since: self.now,
-                then,
-            },
-        );
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
+        let then = if asked.keep { After::Reuse } else { After::Linger };
+        self.set_state(token, State::Replying { since: self.now, then });
     }
 
     fn set_state(&mut self, token: Token, state: State) {
@@ -257,10 +227,7 @@ impl<N: Net> Worker<N> {
         if let Some(downstream) = self.downstreams.get_mut(token)
             && downstream.state != State::Closed
         {
-            debug_assert!(
-                downstream.exchange.is_none(),
-                "an exchange ends before its connection"
-            );
+            debug_assert!(downstream.exchange.is_none(), "an exchange ends before its connection");
             downstream.state = State::Closed;
             downstream.socket.abandon(&mut self.desk);
             self.reaped.push(token);

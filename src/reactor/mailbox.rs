@@ -47,26 +47,14 @@ impl<T> Clone for Sender<T> {
 pub fn mailbox<T>(waker: Waker) -> (Sender<T>, Mailbox<T>) {
     let (sender, receiver) = mpsc::channel();
     let pending = Arc::new(AtomicBool::new(false));
-    let sender = Sender {
-        messages: sender,
-        pending: Arc::clone(&pending),
-        waker,
-    };
-    (
-        sender,
-        Mailbox {
-            messages: receiver,
-            pending,
-        },
-    )
+    let sender = Sender { messages: sender, pending: Arc::clone(&pending), waker };
+    (sender, Mailbox { messages: receiver, pending })
 }
 
 impl<T> Sender<T> {
     /// Gives the message back if the worker is gone.
     pub fn send(&self, message: T) -> Result<(), T> {
-        self.messages
-            .send(message)
-            .map_err(|mpsc::SendError(message)| message)?;
+        self.messages.send(message).map_err(|mpsc::SendError(message)| message)?;
         if !self.pending.swap(true, Ordering::SeqCst) {
             (self.waker)();
         }
@@ -84,13 +72,7 @@ impl<T> Mailbox<T> {
     pub fn open(&mut self) -> impl Iterator<Item = T> + '_ {
         // A load first: the swap is a locked instruction, and nearly every turn finds no mail.
         let mail = self.has_mail() && self.pending.swap(false, Ordering::SeqCst);
-        std::iter::from_fn(move || {
-            if mail {
-                self.messages.try_recv().ok()
-            } else {
-                None
-            }
-        })
+        std::iter::from_fn(move || if mail { self.messages.try_recv().ok() } else { None })
     }
 }
 
@@ -120,22 +102,17 @@ mod tests {
     #[test]
     fn no_message_is_lost_between_threads() {
         let (wake, woken) = mpsc::channel();
-        let (sender, mut mailbox) = mailbox(Arc::new(move || drop(wake.send(()))));
+        let (sender, mut mailbox) = mailbox(Arc::new(move || wake.send(()).unwrap_or_default()));
         let writer = std::thread::spawn(move || (0..100_000).try_for_each(|n| sender.send(n)));
         let mut expected = 0;
         while expected < 100_000 {
             // Sleeps until woken: a lost wake-up would hang here.
-            woken
-                .recv_timeout(std::time::Duration::from_secs(20))
-                .expect("a lost wake-up");
+            woken.recv_timeout(std::time::Duration::from_secs(20)).expect("a lost wake-up");
             for message in mailbox.open() {
                 assert_eq!(message, expected);
                 expected += 1;
             }
         }
-        writer
-            .join()
-            .expect("the writer ends")
-            .expect("the box was open");
+        writer.join().expect("the writer ends").expect("the box was open");
     }
 }

@@ -30,10 +30,7 @@ struct Segment {
 impl Outbox {
     /// An outbox that keeps what it has sent, until [`Outbox::forget`].
     pub fn keeping() -> Outbox {
-        Outbox {
-            keep: true,
-            ..Outbox::default()
-        }
+        Outbox { keep: true, ..Outbox::default() }
     }
 
     pub fn push(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
@@ -98,10 +95,7 @@ impl Outbox {
 
     /// Bytes held, sent ones included.
     pub fn held(&self) -> usize {
-        self.segments
-            .iter()
-            .map(|segment| segment.buffer.pending().len())
-            .sum()
+        self.segments.iter().map(|segment| segment.buffer.pending().len()).sum()
     }
 
     /// No replay any more: what has been sent goes home.
@@ -159,10 +153,7 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.push(b"head", &mut pool);
         outbox.push(&long(), &mut pool);
-        assert_eq!(
-            drain(&mut outbox, &mut pool, 1000),
-            [b"head", &long()[..]].concat()
-        );
+        assert_eq!(drain(&mut outbox, &mut pool, 1000), [b"head", &long()[..]].concat());
         assert_eq!(pool.out(), 0);
     }
 
@@ -175,10 +166,7 @@ mod tests {
         outbox.push(b"more", &mut pool);
         assert_eq!(outbox.pending(), b"more");
         outbox.rewind();
-        assert_eq!(
-            drain(&mut outbox, &mut pool, 5000),
-            [&long()[..], b"more"].concat()
-        );
+        assert_eq!(drain(&mut outbox, &mut pool, 5000), [&long()[..], b"more"].concat());
         outbox.forget(&mut pool);
         assert_eq!(pool.out(), 0);
     }

@@ -45,12 +45,10 @@ impl<N: Net> Worker<N> {
         connection: Token,
         budget: &mut Budget,
     ) -> Step {
-        let advanced = self
-            .send_request(token, connection, budget)
-            .and_then(|sent| {
-                let received = self.receive_response(token, connection, budget)?;
-                Ok((sent, received))
-            });
+        let advanced = self.send_request(token, connection, budget).and_then(|sent| {
+            let received = self.receive_response(token, connection, budget)?;
+            Ok((sent, received))
+        });
         match advanced {
             Err(Failed::Lost(fault)) => self.on_lost(token, connection, fault),
             Err(Failed::Fault(fault)) => self.end(token, Err(fault)),
@@ -76,41 +74,19 @@ impl<N: Net> Worker<N> {
     ) -> Result<Rest, Failed> {
         let now = self.now;
         let body_max = self.snapshot.limits.body_bytes.unwrap_or(u64::MAX);
-        let Some((downstream, upstream)) = both(
-            &mut self.downstreams,
-            &mut self.upstreams,
-            token,
-            connection,
-        ) else {
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
             return Ok(Rest::SourceEmpty);
         };
-        let Downstream {
-            socket: client,
-            exchange,
-            ..
-        } = downstream;
-        let Some(exchange) = exchange.as_deref_mut() else {
-            return Ok(Rest::SourceEmpty);
-        };
+        let Downstream { socket: client, exchange, .. } = downstream;
+        let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
         if !exchange.request.is_open() && upstream.socket.outbox.is_empty() {
             return Ok(Rest::Ended);
         }
-        let length_max = if exchange.tunnel.is_some() {
-            u64::MAX
-        } else {
-            body_max
-        };
-        let Exchange {
-            request, timeline, ..
-        } = exchange;
-        match relay(
-            client,
-            &mut upstream.socket,
-            request,
-            length_max,
-            budget,
-            &mut self.desk,
-        ) {
+        let length_max = if exchange.tunnel.is_some() { u64::MAX } else { body_max };
+        let Exchange { request, timeline, .. } = exchange;
+        match relay(client, &mut upstream.socket, request, length_max, budget, &mut self.desk) {
             Ok(moved) => {
                 if moved.written > 0 {
                     upstream.connected = true;
@@ -141,12 +117,12 @@ impl<N: Net> Worker<N> {
                 upstream.socket.ready.on_broken_write();
                 Ok(Rest::Ended)
             }
-            Err(Broken::Framing(error)) => Err(Failed::Fault(Fault::Downstream(
-                DownstreamFault::Chunk(error),
-            ))),
-            Err(Broken::TooLong) => Err(Failed::Fault(Fault::Downstream(
-                DownstreamFault::BodyTooLarge,
-            ))),
+            Err(Broken::Framing(error)) => {
+                Err(Failed::Fault(Fault::Downstream(DownstreamFault::Chunk(error))))
+            }
+            Err(Broken::TooLong) => {
+                Err(Failed::Fault(Fault::Downstream(DownstreamFault::BodyTooLarge)))
+            }
             Err(Broken::Read(_) | Broken::Truncated) => {
                 Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone)))
             }
@@ -161,10 +137,7 @@ impl<N: Net> Worker<N> {
         budget: &mut Budget,
     ) -> Result<Rest, Failed> {
         let now = self.now;
-        while self
-            .exchange_mut(token)
-            .is_some_and(|exchange| exchange.response.is_none())
-        {
+        while self.exchange_mut(token).is_some_and(|exchange| exchange.response.is_none()) {
             match self.receive_response_head(token, connection, budget)? {
                 HeadStep::Final => break,
                 HeadStep::Interim => {}
@@ -173,35 +146,18 @@ impl<N: Net> Worker<N> {
                 }
             }
         }
-        let Some((downstream, upstream)) = both(
-            &mut self.downstreams,
-            &mut self.upstreams,
-            token,
-            connection,
-        ) else {
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
             return Ok(Rest::SourceEmpty);
         };
-        let Downstream {
-            socket: client,
-            exchange,
-            ..
-        } = downstream;
-        let Some(exchange) = exchange.as_deref_mut() else {
-            return Ok(Rest::SourceEmpty);
-        };
-        let Some(response) = &mut exchange.response else {
-            return Ok(Rest::SourceEmpty);
-        };
+        let Downstream { socket: client, exchange, .. } = downstream;
+        let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
+        let Some(response) = &mut exchange.response else { return Ok(Rest::SourceEmpty) };
         let events = response.observer.as_ref().map(EventObserver::data_events);
         let received = response.body.received();
-        let relayed = relay(
-            &mut upstream.socket,
-            client,
-            response,
-            u64::MAX,
-            budget,
-            &mut self.desk,
-        );
+        let relayed =
+            relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
         let moved = relayed.map_err(|broken| match broken {
             Broken::Read(error) => {
                 Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind())))
@@ -262,26 +218,23 @@ impl<N: Net> Worker<N> {
         budget: &mut Budget,
     ) -> Result<HeadStep, Failed> {
         let limit = self.snapshot.limits.head_bytes;
-        let mut examined = 0;
         loop {
+            let examined =
+                self.exchange_mut(token).map_or(0, |exchange| exchange.examined as usize);
             let Some(upstream) = self.upstreams.get(connection) else {
                 return Ok(HeadStep::Incomplete);
             };
             let unscanned = upstream.socket.unscanned();
             let known = unscanned.len();
             if known > examined
-                && (examined == 0 || known > limit || may_be_complete(unscanned, examined))
+                && (examined == 0 || known >= limit || may_be_complete(unscanned, examined))
                 && let Some(step) = self.open_response(token, connection)?
             {
                 return Ok(step);
             }
-            examined = known;
-            let Some((downstream, upstream)) = both(
-                &mut self.downstreams,
-                &mut self.upstreams,
-                token,
-                connection,
-            ) else {
+            let Some((downstream, upstream)) =
+                both(&mut self.downstreams, &mut self.upstreams, token, connection)
+            else {
                 return Ok(HeadStep::Incomplete);
             };
             if !upstream.socket.ready.readable() || budget.is_spent() {
@@ -290,6 +243,7 @@ impl<N: Net> Worker<N> {
             let Some(exchange) = downstream.exchange.as_deref_mut() else {
                 return Ok(HeadStep::Incomplete);
             };
+            exchange.examined = known as u32;
             match upstream.socket.fill(&mut self.desk) {
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
@@ -328,19 +282,13 @@ impl<N: Net> Worker<N> {
     ) -> Result<Option<HeadStep>, Failed> {
         let draining = self.is_draining();
         let limits = &self.snapshot.limits;
-        let limits = HeadLimits {
-            bytes: limits.head_bytes,
-            fields: limits.headers,
-        };
-        let (Some(downstream), Some(upstream)) = (
-            self.downstreams.get_mut(token),
-            self.upstreams.get_mut(connection),
-        ) else {
+        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
+        let (Some(downstream), Some(upstream)) =
+            (self.downstreams.get_mut(token), self.upstreams.get_mut(connection))
+        else {
             return Ok(None);
         };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else {
-            return Ok(None);
-        };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
         let context = ResponseContext {
             head_request: exchange.head_request,
             upgrade_asked: exchange.upgrade_asked,
@@ -354,10 +302,7 @@ impl<N: Net> Worker<N> {
         };
         let interim = head.status < 200 && head.status != 101;
         let delivery = if interim {
-            Delivery {
-                framing: Framing::None,
-                mode: Mode::Splice,
-            }
+            Delivery { framing: Framing::None, mode: Mode::Splice }
         } else {
             Delivery::of(&head, exchange.client)
         };
@@ -380,27 +325,18 @@ impl<N: Net> Worker<N> {
             };
             self.scratch.clear();
             rewrite::response(&head, &edits, &mut self.scratch);
-            downstream
-                .socket
-                .outbox
-                .push(&self.scratch, &mut self.desk.buffers);
+            downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
         }
         let length = head.length;
         upstream.socket.discard(length, &mut self.desk);
-        Ok(Some(if interim {
-            HeadStep::Interim
-        } else {
-            HeadStep::Final
-        }))
+        exchange.examined = 0;
+        Ok(Some(if interim { HeadStep::Interim } else { HeadStep::Final }))
     }
 
     /// Whether nothing is left to do for the exchange.
     fn is_over(&mut self, token: Token) -> bool {
         self.exchange_mut(token).is_some_and(|exchange| {
-            let answered = exchange
-                .response
-                .as_ref()
-                .is_some_and(|response| !response.is_open());
+            let answered = exchange.response.as_ref().is_some_and(|response| !response.is_open());
             answered && (exchange.tunnel.is_none() || !exchange.request.is_open())
         })
     }
@@ -408,17 +344,12 @@ impl<N: Net> Worker<N> {
     /// The connection to the upstream was lost before its answer began, or inside its head.
     fn on_lost(&mut self, token: Token, connection: Token, fault: UpstreamFault) -> Step {
         let now = self.now;
-        let Some((downstream, upstream)) = both(
-            &mut self.downstreams,
-            &mut self.upstreams,
-            token,
-            connection,
-        ) else {
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
             return Step::Wait;
         };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else {
-            return Step::Wait;
-        };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Step::Wait };
         let attempt = Attempt {
             reused: exchange.reused,
             answered: exchange.answered,
@@ -431,20 +362,13 @@ impl<N: Net> Worker<N> {
         match retry::on_connection_lost(attempt, pool.replay_stale_post) {
             Verdict::Final => self.end(token, Err(Fault::Upstream(fault))),
             Verdict::ReplayFresh => {
-                log::debug!(
-                    "{}: {}; replayed on a fresh connection",
-                    exchange.id,
-                    fault.name()
-                );
+                log::debug!("{}: {}; replayed on a fresh connection", exchange.id, fault.name());
                 exchange.outbox = std::mem::take(&mut upstream.socket.outbox);
                 exchange.outbox.rewind();
                 exchange.request.state = FlowState::Open;
                 exchange.replayed = true;
                 exchange.timeline.sought = now;
-                exchange.peer = Peer::Seeking {
-                    fresh: true,
-                    queued: false,
-                };
+                exchange.peer = Peer::Seeking { fresh: true, queued: false };
                 self.desk.tally.stale_replays.add(1);
                 self.close_upstream(connection);
                 Step::Again
@@ -454,10 +378,7 @@ impl<N: Net> Worker<N> {
 
     /// Whether bytes of the request lie in the client's buffer, cleared and not taken.
     pub(super) fn has_unsent_request(&self, token: Token) -> bool {
-        let inbound = self
-            .downstreams
-            .get(token)
-            .and_then(|down| down.socket.inbound.as_ref());
+        let inbound = self.downstreams.get(token).and_then(|down| down.socket.inbound.as_ref());
         inbound.is_some_and(|buffer| !buffer.pending().is_empty())
     }
 }
@@ -469,9 +390,7 @@ fn both<'a, S>(
     token: Token,
     connection: Token,
 ) -> Option<(&'a mut Downstream<S>, &'a mut Upstream<S>)> {
-    downstreams
-        .get_mut(token)
-        .zip(upstreams.get_mut(connection))
+    downstreams.get_mut(token).zip(upstreams.get_mut(connection))
 }
 
 fn upstream_fault(fault: UpstreamFault) -> Fault {

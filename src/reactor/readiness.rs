@@ -37,7 +37,7 @@ impl Readiness {
     /// A socket that was just born. It is assumed writable: the first write tells the truth, and
     /// on a socket that is still connecting it is the cheapest way to ask. It is not assumed
     /// readable, because registering it raises that edge if anything has arrived.
-    pub fn new() -> Readiness {
+    pub fn born() -> Readiness {
         Readiness(WRITABLE)
     }
 
@@ -111,13 +111,7 @@ mod tests {
     use crate::reactor::token::Token;
 
     fn event(readable: bool, writable: bool, read_closed: bool, errored: bool) -> Event {
-        Event {
-            token: Token::WAKER,
-            readable,
-            writable,
-            read_closed,
-            errored,
-        }
+        Event { token: Token::WAKER, readable, writable, read_closed, errored }
     }
 
     fn would_block() -> io::Result<usize> {
@@ -126,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_event_never_takes_readiness_away() {
-        let mut ready = Readiness::new();
+        let mut ready = Readiness::born();
         ready.on_event(&event(true, false, false, false));
         ready.on_event(&event(false, true, false, false));
         assert!(ready.readable() && ready.writable());
@@ -137,7 +131,7 @@ mod tests {
     #[test]
     fn only_a_full_read_leaves_readable_set() {
         for (result, still_ready) in [(Ok(100), true), (Ok(99), false), (would_block(), false)] {
-            let mut ready = Readiness::new();
+            let mut ready = Readiness::born();
             ready.on_event(&event(true, false, false, false));
             ready.after_read(100, &result);
             assert_eq!(ready.readable(), still_ready, "{result:?}");
@@ -146,13 +140,10 @@ mod tests {
 
     #[test]
     fn after_a_fin_a_short_read_proves_nothing() {
-        let mut ready = Readiness::new();
+        let mut ready = Readiness::born();
         ready.on_event(&event(true, false, true, false));
         ready.after_read(100, &Ok(3));
-        assert!(
-            ready.readable(),
-            "the end of the stream has not been read yet"
-        );
+        assert!(ready.readable(), "the end of the stream has not been read yet");
         ready.after_read(100, &Ok(0));
         assert!(ready.read_closed());
     }
@@ -160,7 +151,7 @@ mod tests {
     #[test]
     fn only_a_write_that_hit_the_limit_clears_writable() {
         for (result, still_ready) in [(Ok(10), true), (Ok(9), false), (would_block(), false)] {
-            let mut ready = Readiness::new();
+            let mut ready = Readiness::born();
             ready.after_write(10, &result);
             assert_eq!(ready.writable(), still_ready, "{result:?}");
         }
@@ -168,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_error_makes_both_directions_ready_to_report_it() {
-        let mut ready = Readiness::new();
+        let mut ready = Readiness::born();
         ready.after_write(1, &would_block());
         ready.on_event(&event(false, false, false, true));
         assert!(ready.readable() && ready.writable() && ready.errored());

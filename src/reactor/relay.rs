@@ -70,11 +70,8 @@ impl Budget {
     const BYTES: usize = 64 * 1024;
     const READS: usize = 16;
 
-    pub fn new() -> Budget {
-        Budget {
-            bytes: Budget::BYTES,
-            reads: Budget::READS,
-        }
+    pub fn of_a_drive() -> Budget {
+        Budget { bytes: Budget::BYTES, reads: Budget::READS }
     }
 
     /// One read, or one step of comparable cost, which gave `bytes` bytes.
@@ -125,12 +122,7 @@ pub enum Broken {
 
 impl Flow {
     pub fn new(framing: Framing, mode: Mode) -> Flow {
-        Flow {
-            body: Body::new(framing),
-            mode,
-            state: FlowState::Open,
-            observer: None,
-        }
+        Flow { body: Body::new(framing), mode, state: FlowState::Open, observer: None }
     }
 
     pub fn is_open(&self) -> bool {
@@ -148,11 +140,7 @@ pub fn relay<A: Stream, B: Stream>(
     budget: &mut Budget,
     desk: &mut Desk,
 ) -> Result<Moved, Broken> {
-    let mut moved = Moved {
-        read: 0,
-        written: 0,
-        rest: Rest::SourceEmpty,
-    };
+    let mut moved = Moved { read: 0, written: 0, rest: Rest::SourceEmpty };
     loop {
         if flow.is_open() {
             let scanned = scan(source, sink, flow, desk);
@@ -165,14 +153,9 @@ pub fn relay<A: Stream, B: Stream>(
                 return Err(Broken::TooLong);
             }
         }
-        moved.written += sink
-            .flush(source.inbound.as_mut(), desk)
-            .map_err(Broken::Write)?;
+        moved.written += sink.flush(source.inbound.as_mut(), desk).map_err(Broken::Write)?;
         let waiting = !sink.outbox.is_empty()
-            || source
-                .inbound
-                .as_ref()
-                .is_some_and(|buffer| !buffer.pending().is_empty());
+            || source.inbound.as_ref().is_some_and(|buffer| !buffer.pending().is_empty());
         source.release_inbound(desk);
         if waiting {
             moved.rest = Rest::SinkFull;
@@ -213,19 +196,12 @@ fn scan<A: Stream, B: Stream>(
     flow: &mut Flow,
     desk: &mut Desk,
 ) -> Result<(), Broken> {
-    let Some(buffer) = &mut source.inbound else {
-        return Ok(());
-    };
+    let Some(buffer) = &mut source.inbound else { return Ok(()) };
     let input = buffer.unscanned();
     if input.is_empty() || flow.body.is_complete() {
         return Ok(());
     }
-    let Flow {
-        body,
-        mode,
-        observer,
-        ..
-    } = flow;
+    let Flow { body, mode, observer, .. } = flow;
     let mut observe = |data: &[u8]| {
         if let Some(observer) = observer {
             observer.feed(data);

@@ -28,14 +28,9 @@ pub(super) enum Opened {
 impl<N: Net> Worker<N> {
     /// Opens an exchange if the client's bytes hold a whole request head.
     pub(super) fn open_exchange(&mut self, token: Token) -> Opened {
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return Opened::Incomplete;
-        };
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Opened::Incomplete };
         let limits = &self.snapshot.limits;
-        let limits = HeadLimits {
-            bytes: limits.head_bytes,
-            fields: limits.headers,
-        };
+        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
         let mut slots = FieldSlots::new();
         let head = match parse_request(downstream.socket.unscanned(), &mut slots, &limits) {
             Ok(Some(head)) => head,
@@ -43,9 +38,7 @@ impl<N: Net> Worker<N> {
             Err(error) => return Opened::Refused(error),
         };
         let verdict = if head.target_is_asterisk {
-            Err(DownstreamFault::MethodNotAllowed {
-                allow: "GET, POST".into(),
-            })
+            Err(DownstreamFault::MethodNotAllowed { allow: "GET, POST".into() })
         } else {
             match route::find(&self.snapshot.routes, head.method, head.path) {
                 route::Verdict::Route(route) => Ok(route),
@@ -56,14 +49,12 @@ impl<N: Net> Worker<N> {
             }
         };
         let verdict =
-            verdict.and_then(
-                |route| match (head.framing, self.snapshot.limits.body_bytes) {
-                    (Framing::Length(length), Some(max)) if length > max => {
-                        Err(DownstreamFault::BodyTooLarge)
-                    }
-                    _ => Ok(route),
-                },
-            );
+            verdict.and_then(|route| match (head.framing, self.snapshot.limits.body_bytes) {
+                (Framing::Length(length), Some(max)) if length > max => {
+                    Err(DownstreamFault::BodyTooLarge)
+                }
+                _ => Ok(route),
+            });
         let id = head.request_id.map(RequestId::given).unwrap_or_else(|| {
             self.ids = self.ids.wrapping_add(1);
             RequestId::made(self.seed, self.ids)
@@ -83,9 +74,7 @@ impl<N: Net> Worker<N> {
             upgrade_asked: head.upgrade.is_some(),
             request: Flow::new(
                 head.framing,
-                Mode::Keep {
-                    limit: self.snapshot.limits.replay_bytes,
-                },
+                Mode::Keep { limit: self.snapshot.limits.replay_bytes },
             ),
             response: None,
             committed: false,
@@ -99,6 +88,7 @@ impl<N: Net> Worker<N> {
             replayed: false,
             sent: false,
             answered: false,
+            examined: 0,
             first_event: false,
             tunnel: None,
             timeline: Timeline::new(self.now),
@@ -112,12 +102,13 @@ impl<N: Net> Worker<N> {
                         let endpoints = &self.snapshot.upstreams[*upstream].endpoints;
                         exchange.upstream = *upstream;
                         exchange.endpoint = self.balance[*upstream].next(endpoints);
-                        exchange.peer = Peer::Seeking {
-                            fresh: false,
-                            queued: false,
-                        };
+                        exchange.peer = Peer::Seeking { fresh: false, queued: false };
                         let host = match &self.snapshot.upstreams[*upstream].host {
-                            HostField::Preserve => None,
+                            // An HTTP/1.0 client may have named none.
+                            HostField::Preserve if !head.authority.is_empty() => None,
+                            HostField::Preserve => {
+                                Some(endpoints[exchange.endpoint].authority.as_str())
+                            }
                             HostField::Endpoint => {
                                 Some(endpoints[exchange.endpoint].authority.as_str())
                             }
@@ -166,11 +157,7 @@ fn responder_request<'a>(route: &'a Route, head: &RequestHead<'a>) -> Request<'a
         Some((path, _)) => path,
         None => head.path,
     };
-    Request {
-        method: head.method,
-        path,
-        query: head.query,
-    }
+    Request { method: head.method, path, query: head.query }
 }
 
 /// Whether a client of this version can be sent an interim (1xx) response (RFC 9110 §15.2).

@@ -33,22 +33,12 @@ impl<N: Net> Worker<N> {
     pub(super) fn advance_responder(&mut self, token: Token, budget: &mut Budget) -> Step {
         let (now, draining) = (self.now, self.is_draining());
         let body_max = self.snapshot.limits.body_bytes.unwrap_or(u64::MAX);
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return Step::Wait;
-        };
-        let Downstream {
-            socket, exchange, ..
-        } = downstream;
-        let Some(exchange) = exchange.as_deref_mut() else {
-            return Step::Wait;
-        };
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        let Downstream { socket, exchange, .. } = downstream;
+        let Some(exchange) = exchange.as_deref_mut() else { return Step::Wait };
         // Taken out for as long as it is asked: it and its exchange are borrowed separately.
         let peer = std::mem::replace(&mut exchange.peer, Peer::Nobody);
-        let Peer::Responder {
-            mut responder,
-            mut progress,
-        } = peer
-        else {
+        let Peer::Responder { mut responder, mut progress } = peer else {
             exchange.peer = peer;
             return Step::Again;
         };
@@ -63,13 +53,8 @@ impl<N: Net> Worker<N> {
             draining,
             body_max,
         };
-        let answered = asking
-            .receive_request(budget)
-            .and_then(|()| asking.answer(budget));
-        exchange.peer = Peer::Responder {
-            responder,
-            progress,
-        };
+        let answered = asking.receive_request(budget).and_then(|()| asking.answer(budget));
+        exchange.peer = Peer::Responder { responder, progress };
         match answered {
             Ok(Answering::Ended) => self.end(token, Ok(())),
             Ok(Answering::Rests) => Step::Wait,
@@ -81,15 +66,9 @@ impl<N: Net> Worker<N> {
 
     /// When the responder wants to be asked again.
     pub(super) fn responder_wakes(&self, token: Token) -> Instant {
-        let exchange = self
-            .downstreams
-            .get(token)
-            .and_then(|down| down.exchange.as_ref());
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
         match exchange.map(|exchange| &exchange.peer) {
-            Some(Peer::Responder {
-                progress: Progress::Sleeping(until),
-                ..
-            }) => *until,
+            Some(Peer::Responder { progress: Progress::Sleeping(until), .. }) => *until,
             _ => Instant::NEVER,
         }
     }
@@ -121,17 +100,13 @@ impl<S: super::net::Stream> Asking<'_, S> {
         while request.is_open() {
             let input = self.socket.unscanned();
             let mut heard = !input.is_empty();
-            let taken = request
-                .body
-                .scan(input, |data| self.responder.on_body(data));
+            let taken = request.body.scan(input, |data| self.responder.on_body(data));
             let taken = taken.map_err(|error| {
                 Stopped::Fault(Fault::Downstream(DownstreamFault::Chunk(error)))
             })?;
             self.socket.discard(taken, self.desk);
             if request.body.received() > self.body_max {
-                return Err(Stopped::Fault(Fault::Downstream(
-                    DownstreamFault::BodyTooLarge,
-                )));
+                return Err(Stopped::Fault(Fault::Downstream(DownstreamFault::BodyTooLarge)));
             }
             if request.body.is_complete() {
                 request.state = FlowState::Done;
@@ -215,9 +190,7 @@ impl<S: super::net::Stream> Asking<'_, S> {
                 *self.progress = Progress::Ended;
                 if let Some(response) = &mut self.exchange.response {
                     if response.mode == Mode::Chunk && !self.exchange.head_request {
-                        self.socket
-                            .outbox
-                            .push(reply::LAST_CHUNK, &mut self.desk.buffers);
+                        self.socket.outbox.push(reply::LAST_CHUNK, &mut self.desk.buffers);
                     }
                     response.state = FlowState::Done;
                 }
@@ -243,11 +216,8 @@ impl<S: super::net::Stream> Asking<'_, S> {
         exchange.until_close = framing == Framing::UntilClose;
         exchange.persistent = exchange.keep_alive && !exchange.until_close && !self.draining;
         exchange.response = Some(Flow::new(framing, mode));
-        let connection = if exchange.persistent {
-            ConnectionField::KeepAlive
-        } else {
-            ConnectionField::Close
-        };
+        let connection =
+            if exchange.persistent { ConnectionField::KeepAlive } else { ConnectionField::Close };
         self.scratch.clear();
         reply::head(
             &ReplyHead {
@@ -261,26 +231,19 @@ impl<S: super::net::Stream> Asking<'_, S> {
             },
             self.scratch,
         );
-        self.socket
-            .outbox
-            .push(self.scratch, &mut self.desk.buffers);
+        self.socket.outbox.push(self.scratch, &mut self.desk.buffers);
     }
 
     fn send(&mut self, data: &[u8]) {
         if self.exchange.head_request {
             return;
         }
-        let chunked = self
-            .exchange
-            .response
-            .as_ref()
-            .is_some_and(|response| response.mode == Mode::Chunk);
+        let chunked =
+            self.exchange.response.as_ref().is_some_and(|response| response.mode == Mode::Chunk);
         let Desk { buffers, .. } = &mut *self.desk;
         if chunked {
             let mut line = [0; reply::CHUNK_LINE_MAX];
-            self.socket
-                .outbox
-                .push(reply::chunk_line(data.len(), &mut line), buffers);
+            self.socket.outbox.push(reply::chunk_line(data.len(), &mut line), buffers);
             self.socket.outbox.push(data, buffers);
             self.socket.outbox.push(b"\r\n", buffers);
         } else {
@@ -292,9 +255,7 @@ impl<S: super::net::Stream> Asking<'_, S> {
     fn ask_for_body(&mut self) {
         let waits = std::mem::replace(&mut self.exchange.expect_continue, false);
         if waits && takes_interim(self.exchange.client) && self.exchange.request.is_open() {
-            self.socket
-                .outbox
-                .push(b"HTTP/1.1 100 Continue\r\n\r\n", &mut self.desk.buffers);
+            self.socket.outbox.push(b"HTTP/1.1 100 Continue\r\n\r\n", &mut self.desk.buffers);
         }
     }
 

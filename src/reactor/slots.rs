@@ -19,11 +19,7 @@ pub struct Slots<T> {
 
 impl<T> Slots<T> {
     pub fn new(kind: Kind) -> Slots<T> {
-        Slots {
-            kind,
-            values: Slab::new(),
-            generations: Vec::new(),
-        }
+        Slots { kind, values: Slab::new(), generations: Vec::new() }
     }
 
     pub fn insert(&mut self, value: T) -> Token {
@@ -40,19 +36,11 @@ impl<T> Slots<T> {
     }
 
     pub fn get(&self, token: Token) -> Option<&T> {
-        if self.is_current(token) {
-            self.values.get(token.index())
-        } else {
-            None
-        }
+        if self.is_current(token) { self.values.get(token.index()) } else { None }
     }
 
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
-        if self.is_current(token) {
-            self.values.get_mut(token.index())
-        } else {
-            None
-        }
+        if self.is_current(token) { self.values.get_mut(token.index()) } else { None }
     }
 
     pub fn remove(&mut self, token: Token) -> Option<T> {
@@ -61,11 +49,7 @@ impl<T> Slots<T> {
         }
         let value = self.values.try_remove(token.index())?;
         let generation = &mut self.generations[token.index()];
-        *generation = if *generation == GENERATION_MAX {
-            1
-        } else {
-            *generation + 1
-        };
+        *generation = if *generation == GENERATION_MAX { 1 } else { *generation + 1 };
         Some(value)
     }
 
@@ -100,11 +84,7 @@ mod tests {
         assert_eq!(slots.remove(old), Some("old"));
         assert_eq!(slots.remove(old), None, "removed once");
         let new = slots.insert("new");
-        assert_eq!(
-            old.index(),
-            new.index(),
-            "the slab hands out the freed slot first"
-        );
+        assert_eq!(old.index(), new.index(), "the slab hands out the freed slot first");
         assert_eq!((slots.get(old), slots.get(new)), (None, Some(&"new")));
         assert_eq!(slots.get_mut(old), None);
     }

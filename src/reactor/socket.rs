@@ -43,12 +43,7 @@ pub enum Fill {
 
 impl<S: Stream> Socket<S> {
     pub fn new(stream: S) -> Socket<S> {
-        Socket {
-            stream,
-            ready: Readiness::new(),
-            inbound: None,
-            outbox: Outbox::default(),
-        }
+        Socket { stream, ready: Readiness::born(), inbound: None, outbox: Outbox::default() }
     }
 
     /// Reads once, behind what is in `inbound` already.
@@ -60,9 +55,7 @@ impl<S: Stream> Socket<S> {
             }
             self.inbound = Some(desk.buffers.take());
         }
-        let Some(buffer) = &mut self.inbound else {
-            return Ok(Fill::Dry);
-        };
+        let Some(buffer) = &mut self.inbound else { return Ok(Fill::Dry) };
         let room = buffer.room();
         if room.is_empty() {
             return Ok(Fill::Full);
@@ -134,16 +127,11 @@ impl<S: Stream> Socket<S> {
                 self.stream.write(made)
             } else {
                 // A head and the first bytes of its body leave together.
-                self.stream
-                    .write_vectored(&[IoSlice::new(made), IoSlice::new(passed)])
+                self.stream.write_vectored(&[IoSlice::new(made), IoSlice::new(passed)])
             };
             desk.tally.writes.add(1);
             // With more segments behind this one, only this one was offered.
-            let offered = if self.outbox.is_last() {
-                offered
-            } else {
-                made.len()
-            };
+            let offered = if self.outbox.is_last() { offered } else { made.len() };
             self.ready.after_write(offered, &result);
             match result {
                 Ok(count) => {

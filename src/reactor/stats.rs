@@ -22,10 +22,7 @@ impl Counter {
 
     /// Only the owner of the [`Tally`] may call this: two writers would lose counts silently.
     pub(super) fn add(&self, count: u64) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_add(count),
-            Ordering::Relaxed,
-        );
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
 
     pub(super) fn set(&self, value: u64) {

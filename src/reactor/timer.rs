@@ -55,10 +55,7 @@ fn tick(at: Instant) -> u64 {
 
 impl TimerWheel {
     pub fn new(now: Instant) -> TimerWheel {
-        let level = || Level {
-            taken: 0,
-            slots: std::array::from_fn(|_| Vec::new()),
-        };
+        let level = || Level { taken: 0, slots: std::array::from_fn(|_| Vec::new()) };
         TimerWheel {
             now: now.as_nanos() >> TICK_SHIFT,
             levels: std::array::from_fn(|_| level()),
@@ -73,9 +70,10 @@ impl TimerWheel {
     }
 
     fn place(&mut self, entry: Entry) {
-        let span = 1 << (SLOT_BITS * LEVELS as u32);
         // Farther than the wheel reaches: wait in its last slot, and be placed again from there.
-        let due = tick(entry.at).clamp(self.now, self.now + span - 1);
+        // One slot farther would be the slot of this very moment again.
+        let reach = (SLOTS as u64 - 1) << (SLOT_BITS * (LEVELS as u32 - 1));
+        let due = tick(entry.at).clamp(self.now, self.now + reach);
         // The highest bit in which `due` differs from now names the level: below it, both are in
         // the same slot, so a lower level can tell the rest.
         let highest = u64::BITS - 1 - ((due ^ self.now) | 1).leading_zeros();
@@ -87,29 +85,21 @@ impl TimerWheel {
 
     /// The first taken slot: its level, its number, and the tick at which it begins.
     fn first(&self) -> Option<(usize, usize, u64)> {
-        self.levels
-            .iter()
-            .enumerate()
-            .find_map(|(level, Level { taken, .. })| {
-                let shift = SLOT_BITS * level as u32;
-                let here = (self.now >> shift) as u32 % SLOTS as u32;
-                let ahead = taken.rotate_right(here);
-                (ahead != 0).then(|| {
-                    let distance = u64::from(ahead.trailing_zeros());
-                    let begins = ((self.now >> shift) + distance) << shift;
-                    (
-                        level,
-                        (here as usize + distance as usize) % SLOTS,
-                        begins.max(self.now),
-                    )
-                })
+        self.levels.iter().enumerate().find_map(|(level, Level { taken, .. })| {
+            let shift = SLOT_BITS * level as u32;
+            let here = (self.now >> shift) as u32 % SLOTS as u32;
+            let ahead = taken.rotate_right(here);
+            (ahead != 0).then(|| {
+                let distance = u64::from(ahead.trailing_zeros());
+                let begins = ((self.now >> shift) + distance) << shift;
+                (level, (here as usize + distance as usize) % SLOTS, begins.max(self.now))
             })
+        })
     }
 
     /// When the wheel wants to be advanced next.
     pub fn next(&self) -> Option<Instant> {
-        self.first()
-            .map(|(_, _, begins)| Instant::from_nanos(begins << TICK_SHIFT))
+        self.first().map(|(_, _, begins)| Instant::from_nanos(begins << TICK_SHIFT))
     }
 
     /// Appends every entry that is due at `now` to `due`.
@@ -151,14 +141,13 @@ pub struct Alarm {
     armed: Instant,
 }
 
-impl Alarm {
-    pub fn new() -> Alarm {
-        Alarm {
-            deadline: Instant::NEVER,
-            armed: Instant::NEVER,
-        }
+impl Default for Alarm {
+    fn default() -> Alarm {
+        Alarm { deadline: Instant::NEVER, armed: Instant::NEVER }
     }
+}
 
+impl Alarm {
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -248,7 +237,7 @@ mod tests {
     #[test]
     fn a_moved_deadline_costs_no_entry_and_fires_once() {
         let mut wheel = TimerWheel::new(at(0));
-        let mut alarm = Alarm::new();
+        let mut alarm = Alarm::default();
         for step in 1..=1000 {
             alarm.set(at(step * 1_000 + 60_000_000), token(0), &mut wheel);
         }
@@ -270,7 +259,7 @@ mod tests {
     #[test]
     fn an_earlier_deadline_overtakes_the_entry() {
         let mut wheel = TimerWheel::new(at(0));
-        let mut alarm = Alarm::new();
+        let mut alarm = Alarm::default();
         alarm.set(at(60_000_000), token(0), &mut wheel);
         alarm.set(at(5_000), token(0), &mut wheel);
         let mut due = Vec::new();
@@ -278,9 +267,6 @@ mod tests {
         assert!(alarm.fired(due[0], at(8_000), &mut wheel));
         due.clear();
         wheel.advance(at(70_000_000), &mut due);
-        assert!(
-            !alarm.fired(due[0], at(70_000_000), &mut wheel),
-            "the overtaken entry is mute"
-        );
+        assert!(!alarm.fired(due[0], at(70_000_000), &mut wheel), "the overtaken entry is mute");
     }
 }

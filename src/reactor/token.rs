@@ -66,12 +66,6 @@ impl Token {
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{:?}#{}.{}",
-            self.kind(),
-            self.index(),
-            self.generation()
-        )
+        write!(f, "{:?}#{}.{}", self.kind(), self.index(), self.generation())
     }
 }

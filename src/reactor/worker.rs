@@ -115,20 +115,9 @@ pub struct Worker<N: Net> {
 
 impl<N: Net> Worker<N> {
     pub fn new(net: N, setup: Setup<N::Stream>) -> Worker<N> {
-        let Setup {
-            snapshot,
-            seed,
-            counters,
-            mailbox,
-            fleet,
-        } = setup;
+        let Setup { snapshot, seed, counters, mailbox, fleet } = setup;
         let now = net.now();
-        let endpoints = || {
-            snapshot
-                .upstreams
-                .iter()
-                .map(|upstream| upstream.endpoints.len())
-        };
+        let endpoints = || snapshot.upstreams.iter().map(|upstream| upstream.endpoints.len());
         Worker {
             downstreams: Slots::new(Kind::Downstream),
             upstreams: Slots::new(Kind::Upstream),
@@ -274,19 +263,13 @@ impl<N: Net> Worker<N> {
     fn run_ready(&mut self) {
         while let Some(token) = self.disturbed.pop() {
             // It may have been taken out and used in this very turn; then its owner will see.
-            if self
-                .upstreams
-                .get(token)
-                .is_some_and(|upstream| upstream.owner.is_none())
-            {
+            if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
                 self.desk.tally.pool_dead.add(1);
                 self.close_upstream(token);
             }
         }
         for _ in 0..self.ready.len() {
-            let Some(token) = self.ready.pop_front() else {
-                break;
-            };
+            let Some(token) = self.ready.pop_front() else { break };
             if let Some(downstream) = self.downstreams.get_mut(token) {
                 downstream.queued = false;
                 self.drive(token);
@@ -354,19 +337,13 @@ impl<N: Net> Worker<N> {
         tally.upstreams_open.set(self.upstreams.len() as u64);
         tally.buffers_out.set(self.desk.buffers.out() as u64);
         if let Some(fleet) = &self.fleet {
-            fleet
-                .load()
-                .store(self.downstreams.len(), Ordering::Relaxed);
+            fleet.load().store(self.downstreams.len(), Ordering::Relaxed);
         }
     }
 
     fn status(&self) -> Status {
         let over = self.life != Life::Serving && self.downstreams.is_empty();
-        if over {
-            Status::Stopped
-        } else {
-            Status::Running
-        }
+        if over { Status::Stopped } else { Status::Running }
     }
 
     /// The backlog was accepted by us in good faith, so it is served; then the doors close, idle
@@ -400,11 +377,7 @@ impl<N: Net> Worker<N> {
 
     fn close_idle_upstreams(&mut self) {
         for token in self.upstreams.tokens() {
-            if self
-                .upstreams
-                .get(token)
-                .is_some_and(|upstream| upstream.owner.is_none())
-            {
+            if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
                 self.close_upstream(token);
             }
         }

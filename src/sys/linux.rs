@@ -40,14 +40,11 @@ impl Linux {
     /// A network with these listeners, which are registered here.
     pub fn new(listeners: Vec<std::net::TcpListener>) -> io::Result<Linux> {
         let poll = Poll::new()?;
-        let mut listeners: Vec<_> = listeners
-            .into_iter()
-            .map(mio::net::TcpListener::from_std)
-            .collect();
+        let mut listeners: Vec<_> =
+            listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
         for (index, listener) in listeners.iter_mut().enumerate() {
             let token = mio_token(Token::listener(index));
-            poll.registry()
-                .register(listener, token, Interest::READABLE)?;
+            poll.registry().register(listener, token, Interest::READABLE)?;
         }
         Ok(Linux {
             waker: Arc::new(mio::Waker::new(poll.registry(), mio_token(Token::WAKER))?),
@@ -76,6 +73,12 @@ impl Linux {
     }
 }
 
+/// CLOCK_MONOTONIC.
+pub fn now() -> Instant {
+    let now = clock_gettime(ClockId::Monotonic);
+    Instant::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+}
+
 fn reserve_descriptor() -> Option<File> {
     File::open("/dev/null").ok()
 }
@@ -89,8 +92,7 @@ impl Net for Linux {
     type Stream = TcpStream;
 
     fn now(&self) -> Instant {
-        let now = clock_gettime(ClockId::Monotonic);
-        Instant::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+        now()
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
@@ -150,9 +152,7 @@ impl Net for Linux {
 
     fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.poll
-            .registry()
-            .register(&mut stream.0, mio_token(token), both)
+        self.poll.registry().register(&mut stream.0, mio_token(token), both)
     }
 }
 

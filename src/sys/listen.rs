@@ -34,11 +34,7 @@ pub fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>>
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of a predecessor that are in TIME_WAIT do not keep us from its port.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -61,10 +57,7 @@ mod tests {
         let any = ([127, 0, 0, 1], 0).into();
         let ours = listen(any, 3).expect("a free port");
         let address = ours[0].local_addr().expect("bound");
-        assert!(
-            ours.iter()
-                .all(|listener| listener.local_addr().ok() == Some(address))
-        );
+        assert!(ours.iter().all(|listener| listener.local_addr().ok() == Some(address)));
         let taken = listen(address, 1).expect_err("the port is taken");
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
     }

@@ -15,7 +15,7 @@ mod listen;
 mod process;
 mod signals;
 
-pub use linux::{Linux, TcpStream};
+pub use linux::{Linux, TcpStream, now};
 pub use listen::listen;
 pub use process::{pin_to_cpu, raise_descriptor_limit, random_seed};
 pub use signals::on_termination;

@@ -23,18 +23,8 @@ pub fn raise_descriptor_limit(needed: u64) -> Result<(), u64> {
     if enough(current) {
         return Ok(());
     }
-    let maximum = if enough(maximum) {
-        maximum
-    } else {
-        Some(needed)
-    };
-    let raised = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: Some(needed),
-            maximum,
-        },
-    );
+    let maximum = if enough(maximum) { maximum } else { Some(needed) };
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum });
     raised.map_err(|_| getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX))
 }
 

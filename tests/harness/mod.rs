@@ -133,13 +133,7 @@ impl<N: Net> Gateway<N> {
             fleet: None,
         };
         let worker = Worker::new(net, setup);
-        Gateway {
-            world,
-            worker,
-            counters,
-            mailbox: sender,
-            stopped: false,
-        }
+        Gateway { world, worker, counters, mailbox: sender, stopped: false }
     }
 
     pub fn command(&self, command: Command<N::Stream>) {

@@ -45,11 +45,7 @@ struct Memory {
 
 impl Sabotaged {
     pub fn new(world: World, bug: Bug) -> Sabotaged {
-        Sabotaged {
-            world,
-            bug,
-            memory: Rc::default(),
-        }
+        Sabotaged { world, bug, memory: Rc::default() }
     }
 
     /// Changes an event; false to drop it.
@@ -166,9 +162,7 @@ impl Stream for SabotagedSocket {
         }
         let length = self.socket.read(into)?;
         if self.bug == Bug::PoolsDirty
-            && let Some(at) = into[..length]
-                .windows(STRAY.len())
-                .position(|bytes| bytes == STRAY)
+            && let Some(at) = into[..length].windows(STRAY.len()).position(|bytes| bytes == STRAY)
             && at > 0
         {
             self.held_back.extend_from_slice(&into[at..length]);

@@ -28,29 +28,15 @@ pub fn run<N: Net>(plan: &Plan, record: bool, layer: impl FnOnce(World) -> N) ->
         world.record();
     }
     let cast = plan.clone();
-    world.server(server_address(0), Manner::Serve, move |request| {
-        cast.answer(request)
-    });
-    let mut gateway = Gateway::new(
-        world.clone(),
-        layer(world.clone()),
-        snapshot(1, &plan.gateway),
-    );
+    world.server(server_address(0), Manner::Serve, move |request| cast.answer(request));
+    let mut gateway = Gateway::new(world.clone(), layer(world.clone()), snapshot(1, &plan.gateway));
     let verdict = play(plan, &mut gateway);
-    Report {
-        verdict,
-        digest: world.digest(),
-        trace: world.trace(),
-    }
+    Report { verdict, digest: world.digest(), trace: world.trace() }
 }
 
 fn play<N: Net>(plan: &Plan, gateway: &mut Gateway<N>) -> Result<Tally, String> {
     let world = gateway.world.clone();
-    let clients: Vec<_> = plan
-        .visits
-        .iter()
-        .map(|visit| world.client(plan.visit(visit)))
-        .collect();
+    let clients: Vec<_> = plan.visits.iter().map(|visit| world.client(plan.visit(visit))).collect();
     let limit = world.time() + PATIENCE;
     if let Some(after) = plan.drain_at {
         let drain_at = world.time() + after;
@@ -74,21 +60,13 @@ fn play<N: Net>(plan: &Plan, gateway: &mut Gateway<N>) -> Result<Tally, String> 
 fn floor(plan: &Plan, world: &World) -> Result<(), String> {
     let counts = world.counts();
     let sockets = counts.accepts + counts.connects;
-    let requests: u64 = plan
-        .visits
-        .iter()
-        .map(|visit| visit.requests.len() as u64 + 1)
-        .sum();
+    let requests: u64 = plan.visits.iter().map(|visit| visit.requests.len() as u64 + 1).sum();
     // A connection that is being opened is asked once whether it stands, and a pooled one whether
     // it is silent. Whatever else is tried has been announced by an edge.
     let would_block_max = counts.connects + counts.peeks;
     let checks = [
         ("registrations", counts.registers, sockets),
-        (
-            "answers of would-block",
-            counts.would_block,
-            would_block_max,
-        ),
+        ("answers of would-block", counts.would_block, would_block_max),
         ("peeks", counts.peeks, 2 * requests),
         ("clock reads", counts.clock_reads, counts.polls + 1),
         ("reads", counts.reads, counts.arrivals + sockets),
@@ -104,7 +82,5 @@ fn floor(plan: &Plan, world: &World) -> Result<(), String> {
 
 /// Whether a plan has servers that leave dead or dirty connections behind.
 pub fn leaves_connections_behind(plan: &Plan) -> bool {
-    plan.exchanges
-        .iter()
-        .any(|exchange| exchange.answer.afterwards != Afterwards::Keeps)
+    plan.exchanges.iter().any(|exchange| exchange.answer.afterwards != Afterwards::Keeps)
 }

@@ -13,10 +13,13 @@ const NAME_MAX: usize = 253;
 pub(super) fn listen(text: &str) -> Result<SocketAddr, Mistake> {
     text.parse().map_err(|_| {
         let mistake = Mistake::new(format!(
-            "{text:?} is no address to listen on: write ip:port, \"127.0.0.1:8080\", or \"[::1]:8080\" for IPv6"
+            "{text:?} is no address to listen on: write ip:port, \
+             \"127.0.0.1:8080\", or \"[::1]:8080\" for IPv6"
         ));
         match authority(text) {
-            Ok(Authority { host: "*", port: Some(port) }) => mistake.meant(format!("0.0.0.0:{port}")),
+            Ok(Authority { host: "*", port: Some(port) }) => {
+                mistake.meant(format!("0.0.0.0:{port}"))
+            }
             Ok(Authority { host: "localhost", port: Some(port) }) => {
                 mistake.meant(format!("127.0.0.1:{port}"))
             }
@@ -53,9 +56,9 @@ pub(super) fn endpoint(text: &str) -> Result<EndpointText<'_>, Mistake> {
     }
     match authority(text)? {
         Authority { host: "*", .. } => Err(Mistake::new("\"*\" cannot be connected to")),
-        Authority { port: None, .. } => Err(Mistake::new(format!(
-            "{text:?} has no port: write host:port"
-        ))),
+        Authority { port: None, .. } => {
+            Err(Mistake::new(format!("{text:?} has no port: write host:port")))
+        }
         Authority { port: Some(0), .. } => Err(Mistake::new("port 0 cannot be connected to")),
         Authority { .. } => Ok(EndpointText::Name(text)),
     }
@@ -112,11 +115,7 @@ fn split(text: &str) -> Result<(&str, Option<&str>), Mistake> {
     };
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     let named = !host.is_empty() && host.len() <= NAME_MAX && host.bytes().all(legal);
-    if named || host == "*" {
-        Ok((host, port))
-    } else {
-        Err(malformed())
-    }
+    if named || host == "*" { Ok((host, port)) } else { Err(malformed()) }
 }
 
 #[cfg(test)]
@@ -175,26 +174,14 @@ mod tests {
         ] {
             assert!(endpoint(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(
-            endpoint("http://llama:80/").unwrap_err().hint.as_deref(),
-            Some("llama:80")
-        );
-        assert_eq!(
-            endpoint("::1").unwrap_err().hint.as_deref(),
-            Some("[::1]:80")
-        );
+        assert_eq!(endpoint("http://llama:80/").unwrap_err().hint.as_deref(), Some("llama:80"));
+        assert_eq!(endpoint("::1").unwrap_err().hint.as_deref(), Some("[::1]:80"));
         assert!(endpoint(&format!("{}:80", "a".repeat(254))).is_err());
     }
 
     #[test]
     fn a_host_has_a_port_or_not() {
-        for good in [
-            "llama",
-            "llama.internal:8000",
-            "10.0.0.1",
-            "[::1]",
-            "[::1]:80",
-        ] {
+        for good in ["llama", "llama.internal:8000", "10.0.0.1", "[::1]", "[::1]:80"] {
             assert_eq!(host(good), Ok(good.to_owned()));
         }
         for bad in ["", "a b", "a\r\nX: y", "*", "a:b", "::1"] {

@@ -10,11 +10,7 @@ use super::super::snapshot::{PathPattern, Rewrite};
 pub(super) fn pattern(text: &str) -> Result<PathPattern, Mistake> {
     let (path, star) = starred(text)?;
     let path = path.to_owned();
-    Ok(if star {
-        PathPattern::Prefix(path)
-    } else {
-        PathPattern::Exact(path)
-    })
+    Ok(if star { PathPattern::Prefix(path) } else { PathPattern::Exact(path) })
 }
 
 /// What the upstream sees instead of a path that matched `pattern`.
@@ -23,7 +19,8 @@ pub(super) fn rewrite(text: &str, pattern: &PathPattern) -> Result<Rewrite, Mist
         ((path, false), _) => Ok(Rewrite::Path(path.to_owned())),
         ((path, true), PathPattern::Prefix(_)) => Ok(Rewrite::Prefix(path.to_owned())),
         ((path, true), PathPattern::Exact(_)) => Err(Mistake::new(
-            "a trailing * keeps what follows the route's prefix, and this route's path has no trailing *",
+            "a trailing * keeps what follows the route's prefix, and \
+             this route's path has no trailing *",
         )
         .meant(path)),
     }
@@ -50,9 +47,7 @@ fn absolute(path: &str) -> Result<(), Mistake> {
         return Err(Mistake::new("must begin with /").meant(format!("/{path}")));
     }
     if path.contains('?') {
-        return Err(Mistake::new(
-            "cannot have a query: the request's own query is always kept",
-        ));
+        return Err(Mistake::new("cannot have a query: the request's own query is always kept"));
     }
     if path.contains('#') {
         return Err(Mistake::new("cannot have a fragment: it is never sent"));
@@ -65,15 +60,11 @@ fn absolute(path: &str) -> Result<(), Mistake> {
     for (index, _) in path.match_indices('%') {
         let code = path.as_bytes().get(index + 1..index + 3);
         if !code.is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)) {
-            return Err(Mistake::new(
-                "has a % that is not followed by two hex digits",
-            ));
+            return Err(Mistake::new("has a % that is not followed by two hex digits"));
         }
     }
     if path.split('/').any(is_dot_segment) {
-        return Err(Mistake::new(
-            "has a dot segment; requests with those are refused",
-        ));
+        return Err(Mistake::new("has a dot segment; requests with those are refused"));
     }
     Ok(())
 }
@@ -82,10 +73,7 @@ fn absolute(path: &str) -> Result<(), Mistake> {
 fn is_dot_segment(segment: &str) -> bool {
     // Longer than two encoded dots it cannot be one, whatever it says.
     segment.len() <= 6
-        && matches!(
-            segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
-            "." | ".."
-        )
+        && matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }
 
 #[cfg(test)]
@@ -140,10 +128,7 @@ mod tests {
         assert_eq!(rewrite("/b", &exact), Ok(Rewrite::Path("/b".into())));
         assert_eq!(rewrite("/b", &prefix), Ok(Rewrite::Path("/b".into())));
         assert_eq!(rewrite("/b/*", &prefix), Ok(Rewrite::Prefix("/b/".into())));
-        assert_eq!(
-            rewrite("/b/*", &exact).unwrap_err().hint.as_deref(),
-            Some("/b/")
-        );
+        assert_eq!(rewrite("/b/*", &exact).unwrap_err().hint.as_deref(), Some("/b/"));
         assert!(rewrite("b", &exact).is_err());
         assert!(rewrite("/b?c", &exact).is_err());
     }

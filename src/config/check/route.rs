@@ -26,17 +26,14 @@ pub(super) fn all(
         let Some(route) = one(section, upstreams, report) else {
             continue;
         };
-        if let Some(twin) = placed
-            .iter()
-            .find(|earlier| overlap(&earlier.route, &route))
-        {
-            let line = twin
-                .place
-                .line
-                .map_or(String::new(), |line| format!(" (line {line})"));
+        if let Some(twin) = placed.iter().find(|earlier| overlap(&earlier.route, &route)) {
+            let line = twin.place.line.map_or(String::new(), |line| format!(" (line {line})"));
             report.error(
                 &place,
-                format!("another route has this path and method already{line}; this one would never match"),
+                format!(
+                    "another route has this path and method already{line}; \
+                     this one would never match"
+                ),
             );
         }
         placed.push(Placed { route, place });
@@ -53,11 +50,7 @@ pub(super) fn all(
 /// Whether some request would match both, neither being the more specific.
 fn overlap(left: &Route, right: &Route) -> bool {
     let every = left.methods.is_empty() || right.methods.is_empty();
-    let shared = || {
-        left.methods
-            .iter()
-            .any(|method| right.methods.contains(method))
-    };
+    let shared = || left.methods.iter().any(|method| right.methods.contains(method));
     left.path == right.path && (every || shared())
 }
 
@@ -65,9 +58,7 @@ fn overlap(left: &Route, right: &Route) -> bool {
 fn one(mut section: Section<'_>, upstreams: &[Draft], report: &mut Report) -> Option<Route> {
     let pattern = section.require("path", report);
     let pattern = pattern.and_then(|field| field.parsed(report, path::pattern));
-    let methods = section
-        .take("methods")
-        .and_then(|field| methods(&field, report));
+    let methods = section.take("methods").and_then(|field| methods(&field, report));
     let target = section.require("upstream", report);
     let target = target.and_then(|field| upstream(&field, upstreams, report));
     let rewrite = section.take("rewrite").and_then(|field| {
@@ -77,9 +68,8 @@ fn one(mut section: Section<'_>, upstreams: &[Draft], report: &mut Report) -> Op
         field.parsed(report, |text| path::rewrite(text, pattern))
     });
     let overrides = section.table("timeouts", report);
-    let below = target.map_or(super::defaults::TIMEOUTS.exchange, |index| {
-        upstreams[index].timeouts.clone()
-    });
+    let below = target
+        .map_or(super::defaults::TIMEOUTS.exchange, |index| upstreams[index].timeouts.clone());
     let timeouts = overridden(overrides, &below, report);
     section.finish(report);
     Some(Route {
@@ -108,9 +98,7 @@ fn methods(field: &Field<'_>, report: &mut Report) -> Option<Vec<String>> {
             "must name at least one method; leave it out to accept every method",
         );
     }
-    unique(&fields, report, |field, report| {
-        field.parsed(report, method)
-    })
+    unique(&fields, report, |field, report| field.parsed(report, method))
 }
 
 /// A method as it stands in a request: a token (RFC 9110 section 5.6.2), and methods are
@@ -127,9 +115,7 @@ fn method(text: &str) -> Result<String, Mistake> {
         ));
     }
     if upper != text {
-        return Err(
-            Mistake::new("methods are case-sensitive and written in capitals").meant(upper),
-        );
+        return Err(Mistake::new("methods are case-sensitive and written in capitals").meant(upper));
     }
     Ok(upper)
 }

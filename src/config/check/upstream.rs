@@ -32,14 +32,10 @@ pub(super) fn all(
     for section in sections {
         let draft = one(section, server, timeouts, environment, report);
         let name = &draft.upstream.name;
-        let twin = drafts
-            .iter()
-            .find(|earlier| !name.is_empty() && earlier.upstream.name == *name);
+        let twin = drafts.iter().find(|earlier| !name.is_empty() && earlier.upstream.name == *name);
         if let Some(twin) = twin {
-            let where_it_is = twin
-                .place
-                .line
-                .map_or(String::new(), |line| format!(" (line {line})"));
+            let where_it_is =
+                twin.place.line.map_or(String::new(), |line| format!(" (line {line})"));
             report.error(
                 &draft.place,
                 format!("there is another upstream named {name:?} already{where_it_is}"),
@@ -57,10 +53,7 @@ pub(super) fn warn_of_unused(drafts: &[Draft], routes: &[Route], report: &mut Re
             |route: &Route| matches!(route.target, Target::Upstream(target) if target == index);
         if !routes.iter().any(used) {
             let name = &draft.upstream.name;
-            report.warn(
-                &draft.place,
-                Mistake::new(format!("no route leads to upstream {name:?}")),
-            );
+            report.warn(&draft.place, Mistake::new(format!("no route leads to upstream {name:?}")));
         }
     }
 }
@@ -74,29 +67,17 @@ fn one(
 ) -> Draft {
     let place = section.place().clone();
     let name = section.require("name", report);
-    let name = name
-        .and_then(|field| name_of(&field, report))
-        .unwrap_or_default();
+    let name = name.and_then(|field| name_of(&field, report)).unwrap_or_default();
     let list = section.require("endpoints", report);
-    let endpoints = list
-        .and_then(|field| endpoints(&field, server, environment, report))
-        .unwrap_or_default();
+    let endpoints =
+        list.and_then(|field| endpoints(&field, server, environment, report)).unwrap_or_default();
     let pool = pool(section.table("pool", report), report);
     let host = section.take("host").and_then(|field| host(&field, report));
     let overrides = section.table("timeouts", report);
     let timeouts = overridden(overrides, &timeouts.exchange, report);
     section.finish(report);
     let host = host.unwrap_or(defaults::HOST);
-    Draft {
-        upstream: Upstream {
-            name,
-            endpoints,
-            pool,
-            host,
-        },
-        timeouts,
-        place,
-    }
+    Draft { upstream: Upstream { name, endpoints, pool, host }, timeouts, place }
 }
 
 /// The name, even one that is refused: its routes shall not be told that it does not exist.
@@ -127,10 +108,7 @@ fn endpoints(
         let Some(endpoint) = endpoint(field, environment, report) else {
             continue;
         };
-        if endpoints
-            .iter()
-            .any(|earlier| earlier.address == endpoint.address)
-        {
+        if endpoints.iter().any(|earlier| earlier.address == endpoint.address) {
             report.error(
                 field.place(),
                 format!(
@@ -157,11 +135,7 @@ fn endpoints(
 fn endpoint(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<Endpoint> {
     if !field.is_table() {
         let (address, authority) = located(field, environment, report)?;
-        return Some(Endpoint {
-            address,
-            authority,
-            weight: defaults::WEIGHT,
-        });
+        return Some(Endpoint { address, authority, weight: defaults::WEIGHT });
     }
     let mut section = field.section(report);
     let address = section.require("address", report);
@@ -169,11 +143,7 @@ fn endpoint(field: &Field<'_>, environment: &Environment, report: &mut Report) -
     let weight = section.count("weight", 1..=1_000, defaults::WEIGHT, report);
     section.finish(report);
     let (address, authority) = located?;
-    Some(Endpoint {
-        address,
-        authority,
-        weight,
-    })
+    Some(Endpoint { address, authority, weight })
 }
 
 fn located(
@@ -201,9 +171,7 @@ fn pool(mut section: Section<'_>, report: &mut Report) -> PoolLimits {
         None => default.idle_per_endpoint.min(connections),
         Some(field) => {
             let range = 0..=*CONNECTIONS.end();
-            field
-                .count(range, report)
-                .unwrap_or(default.idle_per_endpoint)
+            field.count(range, report).unwrap_or(default.idle_per_endpoint)
         }
     };
     if let Some(field) = idle.filter(|_| idle_per_endpoint > connections) {
@@ -245,7 +213,5 @@ fn host(field: &Field<'_>, report: &mut Report) -> Option<HostField> {
         let mistake = Mistake::new(format!("{text:?} is sent as it is, as a fixed name"));
         report.warn(field.place(), mistake.meant(meant));
     }
-    report
-        .noted(field.place(), address::host(text))
-        .map(HostField::Fixed)
+    report.noted(field.place(), address::host(text)).map(HostField::Fixed)
 }

@@ -1,4 +1,5 @@
-//! Single values: each reader returns what was asked for, or notes why it cannot and returns `None`.
+//! Single values: each reader returns what was asked for, or notes why it cannot and returns
+//! `None`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -15,16 +16,8 @@ const TIMEOUT_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(8_760 * 3_600);
 
 /// What people write for "off" or "unlimited".
-const WITHOUT_LIMIT: [&str; 8] = [
-    "off",
-    "unlimited",
-    "none",
-    "never",
-    "infinite",
-    "inf",
-    "no",
-    "disabled",
-];
+const WITHOUT_LIMIT: [&str; 8] =
+    ["off", "unlimited", "none", "never", "infinite", "inf", "no", "disabled"];
 
 /// One value that is being read.
 #[derive(Debug)]
@@ -59,10 +52,7 @@ impl<'d> Field<'d> {
     }
 
     pub fn boolean(&self, report: &mut Report) -> Option<bool> {
-        let boolean = self
-            .value
-            .as_bool()
-            .ok_or_else(|| self.expected("true or false"));
+        let boolean = self.value.as_bool().ok_or_else(|| self.expected("true or false"));
         report.noted(&self.place, boolean)
     }
 
@@ -72,18 +62,13 @@ impl<'d> Field<'d> {
         range: RangeInclusive<u64>,
         report: &mut Report,
     ) -> Option<N> {
-        let count = self
-            .value
-            .as_integer()
-            .ok_or_else(|| self.expected("a whole number"));
+        let count = self.value.as_integer().ok_or_else(|| self.expected("a whole number"));
         let count = count.and_then(|written| {
             let number = number(written).filter(|number| range.contains(number));
-            number
-                .and_then(|number| N::try_from(number).ok())
-                .ok_or_else(|| {
-                    let (least, most) = (range.start(), range.end());
-                    Mistake::new(format!("must be from {least} to {most}, not {written}"))
-                })
+            number.and_then(|number| N::try_from(number).ok()).ok_or_else(|| {
+                let (least, most) = (range.start(), range.end());
+                Mistake::new(format!("must be from {least} to {most}, not {written}"))
+            })
         });
         report.noted(&self.place, count)
     }
@@ -142,43 +127,24 @@ impl<'d> Field<'d> {
             let words = choices.iter().map(|(word, _)| format!("{word:?}"));
             let words = words.collect::<Vec<_>>().join(" or ");
             let mistake = Mistake::new(format!("must be {words}, not {written:?}"));
-            Err(
-                match nearest(written, choices.iter().map(|(word, _)| *word)) {
-                    Some(meant) => mistake.meant(meant),
-                    None => mistake,
-                },
-            )
+            Err(match nearest(written, choices.iter().map(|(word, _)| *word)) {
+                Some(meant) => mistake.meant(meant),
+                None => mistake,
+            })
         })
     }
 
     /// The elements of a list.
     pub fn list(&self, report: &mut Report) -> Option<Vec<Field<'d>>> {
-        let list = self
-            .value
-            .as_array()
-            .ok_or_else(|| self.expected("a list, [ … ]"));
+        let list = self.value.as_array().ok_or_else(|| self.expected("a list, [ … ]"));
         let list = report.noted(&self.place, list)?;
-        Some(
-            list.iter()
-                .enumerate()
-                .map(|(index, value)| self.element(index, value))
-                .collect(),
-        )
+        Some(list.iter().enumerate().map(|(index, value)| self.element(index, value)).collect())
     }
 
     /// The table, or an empty one if it is none.
     pub fn section(&self, report: &mut Report) -> Section<'d> {
-        let table = self
-            .value
-            .as_table()
-            .ok_or_else(|| self.expected("a table"));
-        Section {
-            table: report.noted(&self.place, table),
-            lines: self.lines,
-            place: self.place.clone(),
-            known: Vec::new(),
-            refused: Vec::new(),
-        }
+        let table = self.value.as_table().ok_or_else(|| self.expected("a table"));
+        Section::new(report.noted(&self.place, table), self.lines, self.place.clone())
     }
 
     pub fn expected(&self, what: &str) -> Mistake {
@@ -199,11 +165,7 @@ impl<'d> Field<'d> {
             line: Some(self.lines.line(value.span().start)),
             key: format!("{}[{index}]", self.place.key),
         };
-        Field {
-            value: value.get_ref(),
-            lines: self.lines,
-            place,
-        }
+        Field { value: value.get_ref(), lines: self.lines, place }
     }
 
     /// An amount with a unit. `word` is what lifts this limit, if anything does.
@@ -244,8 +206,5 @@ fn within<T: PartialOrd + Copy>(
         return Ok(value);
     }
     let (least, most) = (show(*range.start()), show(*range.end()));
-    Err(Mistake::new(format!(
-        "must be from {least:?} to {most:?}, not {:?}",
-        show(value)
-    )))
+    Err(Mistake::new(format!("must be from {least:?} to {most:?}, not {:?}", show(value))))
 }

@@ -51,24 +51,10 @@ const PIECES: [&str; 40] = [
 
 #[derive(Clone, Debug)]
 enum Mutation {
-    Delete {
-        at: usize,
-        length: usize,
-    },
-    Insert {
-        at: usize,
-        piece: &'static str,
-    },
-    Copy {
-        from: usize,
-        length: usize,
-        to: usize,
-    },
-    Replace {
-        at: usize,
-        length: usize,
-        piece: &'static str,
-    },
+    Delete { at: usize, length: usize },
+    Insert { at: usize, piece: &'static str },
+    Copy { from: usize, length: usize, to: usize },
+    Replace { at: usize, length: usize, piece: &'static str },
 }
 
 fn mutation() -> impl Strategy<Value = Mutation> {
@@ -111,20 +97,13 @@ fn answered(text: &str) {
     match parse(text) {
         Ok(first) => {
             let shown = effective(&first.snapshot);
-            assert_eq!(
-                content(&first),
-                content(&accepted(&shown)),
-                "{text}\n{shown}"
-            );
+            assert_eq!(content(&first), content(&accepted(&shown)), "{text}\n{shown}");
         }
         Err(problems) => {
             assert!(!problems.is_empty(), "refused without a reason");
             let lines = 1 + text.matches('\n').count();
             for problem in problems {
-                assert!(
-                    problem.line.is_none_or(|line| (1..=lines).contains(&line)),
-                    "{problem}"
-                );
+                assert!(problem.line.is_none_or(|line| (1..=lines).contains(&line)), "{problem}");
                 assert!(!problem.reason.is_empty(), "{problem:?}");
             }
         }
@@ -171,11 +150,7 @@ proptest! {
 fn depth_is_bounded() {
     const DEPTH: usize = 200_000;
     for (open, close) in [("[", "]"), ("{a=", "}")] {
-        refused(&format!(
-            "a = {}{}",
-            open.repeat(DEPTH),
-            close.repeat(DEPTH)
-        ));
+        refused(&format!("a = {}{}", open.repeat(DEPTH), close.repeat(DEPTH)));
         refused(&format!("a = {}", open.repeat(DEPTH)));
     }
     refused(&format!("a{} = 1", ".a".repeat(DEPTH)));

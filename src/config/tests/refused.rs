@@ -9,38 +9,22 @@ use super::*;
 /// What `SAMPLE` is answered with after `from` has been replaced by `to`.
 #[track_caller]
 fn changed(from: &str, to: &str) -> String {
-    assert_eq!(
-        SAMPLE.matches(from).count(),
-        1,
-        "{from:?} must be there once"
-    );
+    assert_eq!(SAMPLE.matches(from).count(), 1, "{from:?} must be there once");
     refused(&SAMPLE.replace(from, to))
 }
 
 #[track_caller]
 fn check_rows(rows: &[(&str, &str, &str)]) {
     for (from, to, expected) in rows {
-        assert_eq!(
-            changed(from, to),
-            format!("{expected}\n"),
-            "{from:?} → {to:?}"
-        );
+        assert_eq!(changed(from, to), format!("{expected}\n"), "{from:?} → {to:?}");
     }
 }
 
 #[test]
 fn server() {
     check_rows(&[
-        (
-            r#"listen     = ["127.0.0.1:8080"]"#,
-            "",
-            "line 1: server.listen: is required",
-        ),
-        (
-            r#"["127.0.0.1:8080"]"#,
-            "[]",
-            "line 2: server.listen: must name at least one address",
-        ),
+        (r#"listen     = ["127.0.0.1:8080"]"#, "", "line 1: server.listen: is required"),
+        (r#"["127.0.0.1:8080"]"#, "[]", "line 2: server.listen: must name at least one address"),
         (
             r#"["127.0.0.1:8080"]"#,
             r#""127.0.0.1:8080""#,
@@ -68,21 +52,9 @@ fn server() {
             "line 3: server.cpus[1]: CPU 9 does not exist or is not allowed to this process, \
              which may run on 0-3",
         ),
-        (
-            "[0]",
-            "[1, 1]",
-            "line 3: server.cpus[1]: is in the list already",
-        ),
-        (
-            "[0]",
-            "[-1]",
-            "line 3: server.cpus[0]: must be from 0 to 4294967295, not -1",
-        ),
-        (
-            "[0]",
-            "0",
-            "line 3: server.cpus: must be a list, [ … ], not a number",
-        ),
+        ("[0]", "[1, 1]", "line 3: server.cpus[1]: is in the list already"),
+        ("[0]", "[-1]", "line 3: server.cpus[0]: must be from 0 to 4294967295, not -1"),
+        ("[0]", "0", "line 3: server.cpus: must be a list, [ … ], not a number"),
         (
             "cpus       = [0]",
             "cpus = [0]\nworkers = 2",
@@ -100,11 +72,7 @@ fn server() {
             "line 4: server.half_close: must be \"cancel\" or \"allow\", not \"cancle\"; did you \
              mean \"cancel\"?",
         ),
-        (
-            "\"reuseport\"",
-            "true",
-            "line 5: server.accept: must be a string, not true or false",
-        ),
+        ("\"reuseport\"", "true", "line 5: server.accept: must be a string, not true or false"),
         (
             "\"append\"",
             "\"drop\"",
@@ -115,11 +83,7 @@ fn server() {
             "\"1001ms\"",
             "line 6: server.spin: must be from \"0us\" to \"1s\", not \"1001ms\"",
         ),
-        (
-            "\"0us\"",
-            "\"off\"",
-            "line 6: server.spin: cannot be \"off\": this limit always holds",
-        ),
+        ("\"0us\"", "\"off\"", "line 6: server.spin: cannot be \"off\": this limit always holds"),
         (
             "half_close = ",
             "half-close = ",
@@ -167,16 +131,8 @@ fn limits() {
             "\"unlimited\"",
             "line 10: limits.head_bytes: cannot be \"unlimited\": this limit always holds",
         ),
-        (
-            "= 100\n",
-            "= 257\n",
-            "line 11: limits.headers: must be from 1 to 256, not 257",
-        ),
-        (
-            "= 100\n",
-            "= 0\n",
-            "line 11: limits.headers: must be from 1 to 256, not 0",
-        ),
+        ("= 100\n", "= 257\n", "line 11: limits.headers: must be from 1 to 256, not 257"),
+        ("= 100\n", "= 0\n", "line 11: limits.headers: must be from 1 to 256, not 0"),
         (
             "\"unlimited\"",
             "\"off\"",
@@ -285,11 +241,7 @@ fn upstream() {
             "line 28: upstream[0].name: must have 1 to 64 letters, digits, dots, hyphens or \
              underscores\nline 35: route[0].upstream: there is no upstream named \"llama\"",
         ),
-        (
-            "endpoints = [\"127.0.0.1:8081\"]",
-            "",
-            "line 27: upstream[0].endpoints: is required",
-        ),
+        ("endpoints = [\"127.0.0.1:8081\"]", "", "line 27: upstream[0].endpoints: is required"),
         (
             "[\"127.0.0.1:8081\"]",
             "[]",
@@ -410,11 +362,7 @@ fn pool() {
 #[test]
 fn route() {
     check_rows(&[
-        (
-            "path      = \"/inference\"",
-            "",
-            "line 32: route[0].path: is required",
-        ),
+        ("path      = \"/inference\"", "", "line 32: route[0].path: is required"),
         (
             "\"/inference\"",
             "\"inference\"",
@@ -442,22 +390,14 @@ fn route() {
             "line 34: route[0].methods[0]: methods are case-sensitive and written in capitals; \
              did you mean \"POST\"?",
         ),
-        (
-            "\"POST\"",
-            "\"P T\"",
-            "line 34: route[0].methods[0]: \"P T\" is no method",
-        ),
+        ("\"POST\"", "\"P T\"", "line 34: route[0].methods[0]: \"P T\" is no method"),
         (
             "\"POST\"",
             "\"CONNECT\"",
             "line 34: route[0].methods[0]: CONNECT is never forwarded: this is a gateway, not a \
              forward proxy",
         ),
-        (
-            "\"POST\"",
-            "\"POST\", \"POST\"",
-            "line 34: route[0].methods[1]: is in the list already",
-        ),
+        ("\"POST\"", "\"POST\", \"POST\"", "line 34: route[0].methods[1]: is in the list already"),
         (
             "= \"llama\"\nrewrite",
             "= \"lama\"\nrewrite",
@@ -528,14 +468,8 @@ lisen = ["127.0.0.1:8080"]
 headers = "many"
 "#;
     let told = refused(text);
-    let starts: Vec<_> = told
-        .lines()
-        .map(|line| line.splitn(3, ": ").take(2).collect())
-        .collect();
-    let starts: Vec<String> = starts
-        .into_iter()
-        .map(|parts: Vec<_>| parts.join(": "))
-        .collect();
+    let starts: Vec<_> = told.lines().map(|line| line.splitn(3, ": ").take(2).collect()).collect();
+    let starts: Vec<String> = starts.into_iter().map(|parts: Vec<_>| parts.join(": ")).collect();
     let expected = [
         "line 2: route[0].path",
         "line 3: route[0].upstream",
@@ -558,15 +492,8 @@ fn broken_syntax_is_told_with_its_line() {
         ("x", 1),
     ] {
         let told = refused(text);
-        assert!(
-            told.starts_with(&format!("line {line}: TOML syntax: ")),
-            "{text:?}: {told}"
-        );
-        assert_eq!(
-            told.lines().count(),
-            1,
-            "what follows a break is only guessed at: {told}"
-        );
+        assert!(told.starts_with(&format!("line {line}: TOML syntax: ")), "{text:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "what follows a break is only guessed at: {told}");
     }
 }
 
@@ -587,29 +514,14 @@ fn a_file_that_cannot_be_read_is_one_sentence() {
     fs::create_dir_all(&directory).unwrap();
     let told = |path: &Path| self::told(&load(path).expect_err("must be refused"));
 
-    assert_eq!(
-        told(&directory.join("missing.toml")),
-        "there is no such file\n"
-    );
-    assert_eq!(
-        told(&directory),
-        "this is a directory; --config takes the path of a TOML file\n"
-    );
+    assert_eq!(told(&directory.join("missing.toml")), "there is no such file\n");
+    assert_eq!(told(&directory), "this is a directory; --config takes the path of a TOML file\n");
     let file = directory.join("file.toml");
     fs::write(&file, b"# one\n# two\n# thr\xffe\n").unwrap();
-    assert_eq!(
-        told(&file),
-        "line 3: the file is not valid UTF-8, as TOML has to be\n"
-    );
-    assert_eq!(
-        told(&file.join("below")),
-        format!("{}\n", not_a_directory())
-    );
+    assert_eq!(told(&file), "line 3: the file is not valid UTF-8, as TOML has to be\n");
+    assert_eq!(told(&file.join("below")), format!("{}\n", not_a_directory()));
     fs::write(&file, vec![b'#'; (4 << 20) + 1]).unwrap();
-    assert_eq!(
-        told(&file),
-        "the file is larger than 4MiB; it cannot be a configuration\n"
-    );
+    assert_eq!(told(&file), "the file is larger than 4MiB; it cannot be a configuration\n");
     fs::write(&file, SAMPLE).unwrap();
     assert_eq!(read(&file).as_deref(), Ok(SAMPLE));
     fs::remove_dir_all(&directory).unwrap();
@@ -624,14 +536,12 @@ fn not_a_directory() -> String {
 fn a_problem_is_printed_as_compilers_do() {
     let problems = parse(&SAMPLE.replace("= 100\n", "= 257\n")).expect_err("must be refused");
     assert_eq!(
-        problems[0].in_file(Path::new("gate.toml")).to_string(),
+        problems[0].in_file(Path::new("gate.toml")),
         "gate.toml:11: limits.headers: must be from 1 to 256, not 257",
     );
     let problems = load(Path::new("/nonexistent.toml")).expect_err("must be refused");
     assert_eq!(
-        problems[0]
-            .in_file(Path::new("/nonexistent.toml"))
-            .to_string(),
+        problems[0].in_file(Path::new("/nonexistent.toml")),
         "/nonexistent.toml: there is no such file",
     );
 }

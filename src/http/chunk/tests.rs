@@ -1,1 +1,284 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::http::tests::{any_ends, assert_documented, cut_at, every_cut};
+
+/// The end of a scan: the bytes cleared, whether the body is done, and the payload; or the refusal
+/// and the payload before it.
+type Outcome = (Result<(usize, bool), ChunkError>, Vec<u8>);
+
+fn scan_in(pieces: &[&[u8]]) -> Outcome {
+    let mut scanner = ChunkScanner::new();
+    let mut payload = Vec::new();
+    let mut cleared = 0;
+    for piece in pieces {
+        match scanner.scan(piece, |data| payload.extend_from_slice(data)) {
+            Ok(count) => {
+                assert!(count == piece.len() || scanner.is_done());
+                cleared += count;
+            }
+            Err(error) => {
+                // A refusal is final.
+                assert_eq!(scanner.scan(b"0\r\n\r\n", |_| unreachable!()), Err(error));
+                return (Err(error), payload);
+            }
+        }
+    }
+    (Ok((cleared, scanner.is_done())), payload)
+}
+
+fn scan(bytes: &[u8]) -> Outcome {
+    scan_in(&[bytes])
+}
+
+/// Scans `bytes` cut everywhere, checks that it makes no difference, and returns the outcome.
+fn scan_any_split(bytes: &[u8]) -> Outcome {
+    let whole = scan(bytes);
+    for pieces in every_cut(bytes) {
+        assert_eq!(scan_in(&pieces), whole, "{:?}", bytes.escape_ascii().to_string());
+    }
+    whole
+}
+
+/// A whole body, its payload, and what may follow it.
+const ACCEPTED: &[(&str, &[u8], &[u8])] = &[
+    ("chunked-body", b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
+    ("chunked-multi", b"3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n", b"abc0123456789abcdef"),
+    ("chunked-empty", b"0\r\n\r\n", b""),
+    (
+        "chunked-hex-uppercase",
+        b"A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n",
+        b"01234567890123456789",
+    ),
+    ("chunk-size-zeros", b"000000000000005\r\nhello\r\n000\r\n\r\n", b"hello"),
+    ("chunk-line-breaks-in-data", b"6\r\n\r\n\r\n\n0\r\n0\r\n\r\n", b"\r\n\r\n\n0"),
+    ("chunk-extension", b"5;a=b;c=\"d;\\\"e\" ; f\r\nhello\r\n0;g\r\n\r\n", b"hello"),
+    ("chunk-trailers", b"1\r\nx\r\n0\r\nX-Sum: a b\xe9\r\nx_y:\r\n\r\n", b"x"),
+];
+
+#[test]
+fn bodies_are_accepted() {
+    for (id, bytes, payload) in ACCEPTED {
+        let expected = (Ok((bytes.len(), true)), payload.to_vec());
+        assert_eq!(scan_any_split(bytes), expected, "{id}");
+        let followed = [*bytes, b"GET / HTTP/1.1\r\n"].concat();
+        assert_eq!(scan_any_split(&followed), expected, "{id}, with a request behind it");
+        for length in 0..bytes.len() {
+            let (result, part) = scan(&bytes[..length]);
+            assert_eq!(result, Ok((length, false)), "{id}, {length} bytes of it");
+            assert!(payload.starts_with(&part));
+        }
+    }
+}
+
+const REFUSED: &[(&str, &[u8], ChunkError)] = &[
+    ("chunk-size-missing", b"\r\nhello", ChunkError::SizeMissing),
+    ("chunk-size-only-extension", b";a\r\n", ChunkError::SizeMissing),
+    ("chunk-leading-sp", b" 5\r\nhello\r\n", ChunkError::SizeMissing),
+    ("chunk-negative", b"-5\r\n", ChunkError::SizeMissing),
+    ("chunk-size-plus", b"+5\r\n", ChunkError::SizeMissing),
+    ("chunk-hex-prefix", b"0x5\r\n", ChunkError::SizeInvalid),
+    ("chunk-underscore", b"1_0\r\n", ChunkError::SizeInvalid),
+    ("chunk-size-trailing-ows", b"5 \r\nhello\r\n", ChunkError::SizeInvalid),
+    ("chunk-size-overflow", b"1000000000000000\r\n", ChunkError::SizeTooLong),
+    ("chunk-size-zeros-long", b"0000000000000005\r\n", ChunkError::SizeTooLong),
+    ("chunk-lf-term", b"5\nhello\r\n", ChunkError::BareLf),
+    ("chunk-bare-cr-term", b"5\rhello\r\n", ChunkError::BareCr),
+    ("chunk-ext-lf", b"5;a\nhello\r\n", ChunkError::BareLf),
+    ("chunk-ext-quoted-lf", b"5;a=\"\n\"\r\nhello\r\n", ChunkError::BareLf),
+    ("chunk-ext-cr", b"5;a\rX\r\n", ChunkError::BareCr),
+    ("chunk-ext-quoted-cr", b"5;a=\"\r\n\"\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-ctrl", b"5;a=\x01\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-nul", b"5;a=\"\0\"\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-non-ascii", b"5;a=\"\xe9\"\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-invalid-token", b"5;a[=x\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-bare-semicolon", b"5;\r\nhello\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-missing-trailing-crlf", b"5\r\nhello0\r\n\r\n", ChunkError::DataUnterminated),
+    ("chunk-spill", b"5\r\nhello!\r\n", ChunkError::DataUnterminated),
+    ("chunk-data-lf-term", b"5\r\nhello\n0\r\n\r\n", ChunkError::DataUnterminated),
+    ("chunk-data-cr-term", b"5\r\nhello\r0\r\n\r\n", ChunkError::DataUnterminated),
+    ("chunk-lf-trailer", b"0\r\nX: a\n\r\n", ChunkError::BareLf),
+    ("chunk-end-lf", b"0\r\n\n", ChunkError::BareLf),
+    ("chunk-end-cr", b"0\r\n\rX", ChunkError::BareCr),
+    ("trailer-bare-cr", b"0\r\nX: a\rb\r\n\r\n", ChunkError::BareCr),
+    ("trailer-obs-fold", b"0\r\nX: a\r\n b\r\n\r\n", ChunkError::TrailerInvalid),
+    ("trailer-no-colon", b"0\r\nGET / HTTP/1.1\r\n\r\n", ChunkError::TrailerInvalid),
+    ("trailer-empty-name", b"0\r\n: a\r\n\r\n", ChunkError::TrailerInvalid),
+    ("trailer-sp-before-colon", b"0\r\nX : a\r\n\r\n", ChunkError::TrailerInvalid),
+    ("trailer-nul", b"0\r\nX: \0\r\n\r\n", ChunkError::TrailerInvalid),
+    ("trailer-cl", b"0\r\nContent-Length: 5\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-te", b"0\r\ntransfer-encodinG: chunked\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-host", b"0\r\nX: a\r\nHost: a\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-auth", b"0\r\nAuthorization: a\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-content-type", b"0\r\nContent-Type: a\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-forwarded", b"0\r\nX-Forwarded-For: a\r\n\r\n", ChunkError::TrailerForbidden),
+];
+
+#[test]
+fn bodies_are_refused() {
+    for (id, bytes, error) in REFUSED {
+        let (result, payload) = scan_any_split(bytes);
+        assert_eq!(result, Err(*error), "{id}");
+        assert!(b"hello".starts_with(&payload[..]), "{id}");
+    }
+}
+
+#[test]
+fn every_chunked_case_is_documented() {
+    let accepted: Vec<_> = ACCEPTED.iter().map(|(id, ..)| (*id, vec![])).collect();
+    assert_documented("Chunked bodies: accepted", &accepted);
+    let by_limit = [
+        ("chunk-extension-long", ChunkError::ExtensionTooLong),
+        ("chunk-extensions-long", ChunkError::ExtensionTooLong),
+        ("trailers-long", ChunkError::TrailersTooLong),
+    ];
+    let refused: Vec<_> = REFUSED
+        .iter()
+        .map(|(id, _, error)| (*id, *error))
+        .chain(by_limit)
+        .map(|(id, error)| (id, vec![format!("| `{}` |", error.code())]))
+        .collect();
+    assert_documented("Chunked bodies: refused", &refused);
+}
+
+#[test]
+fn an_extension_has_its_longest_length() {
+    for (length, expected) in [(256, None), (257, Some(ChunkError::ExtensionTooLong))] {
+        let body = format!("0;{}\r\n\r\n", "a".repeat(length - 1));
+        assert_eq!(scan_any_split(body.as_bytes()).0.err(), expected, "{length}");
+    }
+}
+
+#[test]
+fn the_extensions_of_a_body_have_their_longest_length() {
+    let chunk = format!("1;{}\r\nx\r\n", "a".repeat(255));
+    for (more, expected) in [("", None), (";a", Some(ChunkError::ExtensionTooLong))] {
+        let body = format!("{}0{more}\r\n\r\n", chunk.repeat(64));
+        assert_eq!(scan(body.as_bytes()).0.err(), expected, "{more:?}");
+    }
+}
+
+#[test]
+fn trailers_have_their_longest_length() {
+    for (over, expected) in [(0, None), (1, Some(ChunkError::TrailersTooLong))] {
+        let value = "a".repeat(8 * 1024 - "X:\r\n\r\n".len() + over);
+        let body = format!("0\r\nX:{value}\r\n\r\n");
+        assert_eq!(scan(body.as_bytes()).0.err(), expected, "{over} over");
+    }
+}
+
+#[test]
+fn the_largest_chunk_does_not_overflow() {
+    let mut scanner = ChunkScanner::new();
+    assert_eq!(scanner.scan(b"fffffffffffffff\r\nabc", |_| {}), Ok(20));
+    assert_eq!(scanner.state, State::Data { remaining: (1 << 60) - 4 });
+}
+
+#[test]
+fn a_scanner_is_small() {
+    assert!(size_of::<ChunkScanner>() <= 32, "{}", size_of::<ChunkScanner>());
+}
+
+/// A second opinion, by other means: decodes a whole body without extensions and trailers at the
+/// start of `bytes`. `None`: it is not one, or not whole.
+fn decode(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
+    let mut payload = Vec::new();
+    let mut rest = bytes;
+    loop {
+        let end = memchr::memmem::find(rest, b"\r\n")?;
+        let digits = std::str::from_utf8(&rest[..end]).ok()?;
+        let plain =
+            (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let size = plain.then(|| usize::from_str_radix(digits, 16).ok())??;
+        let data = rest[end + 2..].get(..size)?;
+        payload.extend_from_slice(data);
+        rest = rest[end + 2 + size..].strip_prefix(b"\r\n")?;
+        if size == 0 {
+            return Some((bytes.len() - rest.len(), payload));
+        }
+    }
+}
+
+fn encode(chunks: &[Vec<u8>]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for chunk in chunks {
+        crate::http::reply::chunk(chunk, &mut body);
+    }
+    body.extend_from_slice(crate::http::reply::LAST_CHUNK);
+    body
+}
+
+fn any_chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..6)
+}
+
+/// Fragments that meet each other at all the interesting places.
+fn any_body() -> impl Strategy<Value = Vec<u8>> {
+    let fragment = prop::sample::select(vec![
+        "0",
+        "5",
+        "f",
+        "00",
+        "hello",
+        "5\r\nhello\r\n",
+        "1\r\nx\r\n",
+        "\r\n",
+        "\r",
+        "\n",
+        ";",
+        ";a",
+        "=",
+        "\"",
+        "\\",
+        " ",
+        "\t",
+        "X",
+        ":",
+        "0\r\n",
+        "0\r\n\r\n",
+        "X: y\r\n",
+        "Host:",
+        "\0",
+        "\u{e9}",
+    ]);
+    prop::collection::vec(fragment, 1..14).prop_map(|parts| parts.concat().into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn what_was_encoded_is_scanned_however_it_arrives(chunks in any_chunks(), ends in any_ends()) {
+        let mut body = encode(&chunks);
+        let expected = (Ok((body.len(), true)), chunks.concat());
+        body.extend_from_slice(b"5\r\nother\r\n");
+        prop_assert_eq!(scan_in(&cut_at(&body, &ends)), expected.clone());
+        prop_assert_eq!(scan(&body), expected);
+    }
+
+    #[test]
+    fn any_split_scans_alike(body in any_body(), ends in any_ends()) {
+        let whole = scan_any_split(&body);
+        prop_assert_eq!(scan_in(&cut_at(&body, &ends)), whole);
+    }
+
+    #[test]
+    fn one_wrong_byte_never_lets_the_scanner_see_another_end(
+        chunks in any_chunks(), at in any::<usize>(), byte in any::<u8>(), ends in any_ends(),
+    ) {
+        let mut body = encode(&chunks);
+        let at = at % body.len();
+        body[at] = byte;
+        body.extend_from_slice(b"0\r\n\r\n");
+        let whole = scan(&body);
+        prop_assert_eq!(&scan_in(&cut_at(&body, &ends)), &whole);
+        // Beside extensions and trailers, which the second opinion does not know, both agree.
+        match (decode(&body), whole) {
+            (Some((length, payload)), outcome) => {
+                prop_assert_eq!(outcome, (Ok((length, true)), payload));
+            }
+            (None, (Ok((length, true)), _)) => {
+                prop_assert!(body[..length].iter().any(|byte| b";:".contains(byte)));
+            }
+            (None, _) => {}
+        }
+    }
+}

@@ -31,10 +31,7 @@ enum Place {
 }
 
 impl Trailer {
-    pub(super) const START: Trailer = Trailer {
-        place: Place::LineStart,
-        bytes: 0,
-    };
+    pub(super) const START: Trailer = Trailer { place: Place::LineStart, bytes: 0 };
 
     /// The next byte; `None` once it was the last one of the body.
     pub(super) fn step(self, byte: u8) -> Result<Option<Trailer>, ChunkError> {
@@ -48,12 +45,8 @@ impl Trailer {
             (LineLf | EndLf, _) => return Err(ChunkError::BareCr),
             (_, b'\n') => return Err(ChunkError::BareLf),
             (LineStart, b'\r') => EndLf,
-            (LineStart, _) if is_token_byte(byte) => Name {
-                hash: hash_step(HASH_START, byte),
-            },
-            (Name { hash }, _) if is_token_byte(byte) => Name {
-                hash: hash_step(hash, byte),
-            },
+            (LineStart, _) if is_token_byte(byte) => Name { hash: hash_step(HASH_START, byte) },
+            (Name { hash }, _) if is_token_byte(byte) => Name { hash: hash_step(hash, byte) },
             (Name { hash }, b':') if FORBIDDEN.contains(&hash) => {
                 return Err(ChunkError::TrailerForbidden);
             }
@@ -62,10 +55,7 @@ impl Trailer {
             (Value, b'\t' | b' '..=b'~' | 0x80..) => Value,
             (LineStart | Name { .. } | Value, _) => return Err(ChunkError::TrailerInvalid),
         };
-        Ok(Some(Trailer {
-            place,
-            bytes: self.bytes + 1,
-        }))
+        Ok(Some(Trailer { place, bytes: self.bytes + 1 }))
     }
 }
 

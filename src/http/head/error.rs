@@ -46,6 +46,8 @@ pub enum HeadError {
     TransferEncodingInHttp10,
     /// `Connection` lists a field without which the message would mean something else.
     ConnectionListsFraming,
+    /// `Content_Length` or `Transfer_Encoding`.
+    FramingLookalike,
     TooManyConnectionOptions,
     UnknownExpectation,
 
@@ -90,6 +92,7 @@ impl HeadError {
             | TransferEncodingRepeated
             | TransferEncodingInHttp10
             | ConnectionListsFraming
+            | FramingLookalike
             | TooManyConnectionOptions => 400,
         }
     }
@@ -102,40 +105,28 @@ impl HeadError {
     fn describe(&self) -> (&'static str, &'static str) {
         use HeadError::*;
         match self {
-            EmptyLines => (
-                "empty_lines",
-                "more than one empty line before the request line",
-            ),
+            EmptyLines => ("empty_lines", "more than one empty line before the request line"),
             InvalidMethod => ("invalid_method", "the method is not a token"),
-            InvalidRequestLine => (
-                "invalid_request_line",
-                "the request line is not a method, a target and a version",
-            ),
+            InvalidRequestLine => {
+                ("invalid_request_line", "the request line is not a method, a target and a version")
+            }
             InvalidTarget => ("invalid_target", "the request target is not valid"),
             DotSegment => ("dot_segment", "the path has a `.` or `..` segment"),
             AsteriskTarget => ("asterisk_target", "the target `*` is for OPTIONS only"),
-            ConnectRefused => (
-                "connect_refused",
-                "this is a gateway, not a tunnel: no CONNECT",
-            ),
-            UnsupportedVersion => (
-                "unsupported_version",
-                "the version is neither HTTP/1.0 nor HTTP/1.1",
-            ),
+            ConnectRefused => ("connect_refused", "this is a gateway, not a tunnel: no CONNECT"),
+            UnsupportedVersion => {
+                ("unsupported_version", "the version is neither HTTP/1.0 nor HTTP/1.1")
+            }
             InvalidStatusLine => ("invalid_status_line", "the status line is not valid"),
             InvalidStatus => ("invalid_status", "the status is not within 100 to 599"),
             UnexpectedUpgrade => ("unexpected_upgrade", "a 101 that nobody asked for"),
-            BareLf => (
-                "bare_lf",
-                "a line ends in a line feed without a carriage return",
-            ),
+            BareLf => ("bare_lf", "a line ends in a line feed without a carriage return"),
             BareCr => ("bare_cr", "a carriage return without a line feed"),
             Nul => ("nul", "a NUL byte in the head"),
             FoldedLine => ("folded_line", "a line begins with white space"),
-            SpaceInFieldName => (
-                "space_in_field_name",
-                "white space in a field name or before its colon",
-            ),
+            SpaceInFieldName => {
+                ("space_in_field_name", "white space in a field name or before its colon")
+            }
             InvalidFieldName => ("invalid_field_name", "a field name is not a token"),
             InvalidFieldValue => ("invalid_field_value", "a control byte in a field value"),
             HostMissing => ("host_missing", "an HTTP/1.1 request needs a Host field"),
@@ -147,34 +138,29 @@ impl HeadError {
                 "content_length_with_transfer_encoding",
                 "both Content-Length and Transfer-Encoding",
             ),
-            TransferEncodingInvalid => (
-                "transfer_encoding_invalid",
-                "Transfer-Encoding is not exactly `chunked`",
-            ),
-            TransferEncodingRepeated => (
-                "transfer_encoding_repeated",
-                "more than one Transfer-Encoding field",
-            ),
+            TransferEncodingInvalid => {
+                ("transfer_encoding_invalid", "Transfer-Encoding is not exactly `chunked`")
+            }
+            TransferEncodingRepeated => {
+                ("transfer_encoding_repeated", "more than one Transfer-Encoding field")
+            }
             TransferEncodingUnknown => (
                 "transfer_encoding_unknown",
                 "Transfer-Encoding names a coding other than `chunked`",
             ),
-            TransferEncodingInHttp10 => (
-                "transfer_encoding_in_http10",
-                "HTTP/1.0 has no Transfer-Encoding",
-            ),
-            ConnectionListsFraming => (
-                "connection_lists_framing",
-                "Connection lists a field that must reach the server",
-            ),
-            TooManyConnectionOptions => (
-                "too_many_connection_options",
-                "Connection lists too many options",
-            ),
-            UnknownExpectation => (
-                "unknown_expectation",
-                "an expectation other than 100-continue",
-            ),
+            TransferEncodingInHttp10 => {
+                ("transfer_encoding_in_http10", "HTTP/1.0 has no Transfer-Encoding")
+            }
+            ConnectionListsFraming => {
+                ("connection_lists_framing", "Connection lists a field that must reach the server")
+            }
+            FramingLookalike => {
+                ("framing_lookalike", "a field name that some servers take for a framing field")
+            }
+            TooManyConnectionOptions => {
+                ("too_many_connection_options", "Connection lists too many options")
+            }
+            UnknownExpectation => ("unknown_expectation", "an expectation other than 100-continue"),
             TargetTooLong => ("target_too_long", "the request line is too long"),
             HeadTooLarge => ("head_too_large", "the head is too large"),
             TooManyFields => ("too_many_fields", "the head has too many fields"),

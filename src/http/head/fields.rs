@@ -19,6 +19,9 @@ pub(in crate::http) enum Known {
     ContentType,
     Expect,
     Forwarded,
+    /// `Content_Length` or `Transfer_Encoding`. To a server that turns names into variables these
+    /// are the real ones.
+    FramingLookalike,
     Host,
     Http2Settings,
     KeepAlive,
@@ -40,7 +43,9 @@ impl Known {
     /// Which of them `name` is. The length decides alone for nearly every other field.
     #[inline]
     pub(in crate::http) fn of(name: &str) -> Option<Known> {
-        let is = |known: &str, found: Known| name.eq_ignore_ascii_case(known).then_some(found);
+        let is = |known: &str, found: Known| same_name(name, known).then_some(found);
+        // With `_` for `-`: to a server that turns names into variables both are the same field.
+        let reads_as = |known: &str, found: Known| same_variable(name, known).then_some(found);
         match name.len() {
             2 => is("te", Known::Te),
             4 => is("host", Known::Host),
@@ -53,19 +58,36 @@ impl Known {
             12 => is("content-type", Known::ContentType)
                 .or_else(|| is("x-request-id", Known::XRequestId)),
             14 => is("content-length", Known::ContentLength)
-                .or_else(|| is("http2-settings", Known::Http2Settings)),
-            15 => is("x-forwarded-for", Known::XForwardedFor),
-            16 => is("x-forwarded-host", Known::XForwardedHost)
+                .or_else(|| is("http2-settings", Known::Http2Settings))
+                .or_else(|| reads_as("content-length", Known::FramingLookalike)),
+            15 => reads_as("x-forwarded-for", Known::XForwardedFor),
+            16 => reads_as("x-forwarded-host", Known::XForwardedHost)
                 .or_else(|| is("proxy-connection", Known::ProxyConnection)),
             17 => is("transfer-encoding", Known::TransferEncoding)
-                .or_else(|| is("x-forwarded-proto", Known::XForwardedProto))
-                .or_else(|| is("x-accel-buffering", Known::XAccelBuffering)),
+                .or_else(|| is("x-accel-buffering", Known::XAccelBuffering))
+                .or_else(|| reads_as("x-forwarded-proto", Known::XForwardedProto))
+                .or_else(|| reads_as("transfer-encoding", Known::FramingLookalike)),
             18 => is("proxy-authenticate", Known::ProxyAuthenticate),
             19 => is("proxy-authorization", Known::ProxyAuthorization),
             25 => is("proxy-authentication-info", Known::ProxyAuthenticationInfo),
             _ => None,
         }
     }
+}
+
+/// Whether a field name of the same length as `known`, which is in lower case, is that name.
+#[inline]
+fn same_name(name: &str, known: &str) -> bool {
+    // Two fields of one length seldom begin with one letter: nearly every comparison ends here.
+    let initial = |name: &str| name.as_bytes().first().map(|byte| byte | 0x20);
+    initial(name) == initial(known) && name.eq_ignore_ascii_case(known)
+}
+
+/// Whether a field name of the same length as `known` becomes the same variable name.
+fn same_variable(name: &str, known: &str) -> bool {
+    name.bytes().zip(known.bytes()).all(|(byte, expected)| {
+        byte.eq_ignore_ascii_case(&expected) || (byte == b'_' && expected == b'-')
+    })
 }
 
 /// A set of fields of one head, by their position in it.
@@ -75,9 +97,7 @@ pub struct FieldSet([u64; FIELDS_MAX / 64]);
 impl FieldSet {
     #[inline]
     pub fn contains(&self, index: usize) -> bool {
-        self.0
-            .get(index / 64)
-            .is_some_and(|word| word >> (index % 64) & 1 == 1)
+        self.0.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
     pub(super) fn insert(&mut self, index: usize) {
@@ -89,10 +109,7 @@ impl FieldSet {
 
 /// The members of a comma-separated list, empty ones left out (RFC 9110 §5.6.1.2).
 pub(in crate::http) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|&byte| byte == b',')
-        .map(trim)
-        .filter(|member| !member.is_empty())
+    value.split(|&byte| byte == b',').map(trim).filter(|member| !member.is_empty())
 }
 
 fn trim(mut value: &[u8]) -> &[u8] {
@@ -142,10 +159,12 @@ impl ConnectionOptions {
     }
 
     /// The fields the options name. They were meant for us and end here (RFC 9110 §7.6.1).
+    /// `Upgrade` is not among them: what becomes of an offer is decided by what it offers.
     pub(super) fn listed(&self, fields: &[Header<'_>]) -> FieldSet {
         let mut listed = FieldSet::default();
         if self.names_fields {
-            for option in options(fields) {
+            for option in options(fields).filter(|option| !option.eq_ignore_ascii_case(b"upgrade"))
+            {
                 for (index, field) in fields.iter().enumerate() {
                     if field.name.as_bytes().eq_ignore_ascii_case(option) {
                         listed.insert(index);
@@ -222,9 +241,10 @@ impl<'b> LengthFields<'b> {
     }
 }
 
-/// Digits only. Beyond `i64::MAX` half the world's software overflows, so no peer is given more.
+/// Digits only. Beyond `i64::MAX` half the world's software overflows, and a leading zero makes
+/// some of it count in octal; RFC 9110 §8.6 allows both, no peer is given either.
 fn length(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 19 {
+    if digits.is_empty() || digits.len() > 19 || (digits.len() > 1 && digits[0] == b'0') {
         return None;
     }
     digits

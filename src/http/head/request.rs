@@ -59,7 +59,8 @@ pub fn parse_request<'b>(
     let parsed = request.parse_with_uninit_headers(window, slots_within(slots, limits));
     let length = match parsed {
         Ok(Status::Complete(length)) => skipped + length,
-        Ok(Status::Partial) if input.len() <= limits.bytes => return Ok(None),
+        // At the limit already: the byte that is missing would be one too many.
+        Ok(Status::Partial) if input.len() < limits.bytes => return Ok(None),
         Ok(Status::Partial) if memchr::memchr(b'\n', window).is_none() => {
             return Err(HeadError::TargetTooLong);
         }
@@ -78,9 +79,7 @@ pub fn parse_request<'b>(
     };
     let raw = &input[..length];
     require_crlf(raw, request.headers)?;
-    Reading::of(request.headers)?
-        .finish(method, target, version, request.headers, raw)
-        .map(Some)
+    Reading::of(request.headers)?.finish(method, target, version, request.headers, raw).map(Some)
 }
 
 /// The bytes of the one empty line that may stand before a request line (RFC 9112 §2.2); `None`:
@@ -130,6 +129,7 @@ impl<'b> Reading<'b> {
             Known::Connection => self.connection.add(value)?,
             Known::ContentLength => self.lengths.add_length(value)?,
             Known::TransferEncoding => self.lengths.add_transfer_encoding(value)?,
+            Known::FramingLookalike => return Err(HeadError::FramingLookalike),
             Known::Host => match self.host.replace(value) {
                 None => {}
                 Some(_) => return Err(HeadError::HostRepeated),
@@ -141,9 +141,7 @@ impl<'b> Reading<'b> {
                 self.expects = true;
             }
             Known::Upgrade => {
-                self.upgrade = self
-                    .upgrade
-                    .or(Some(value).filter(|value| !value.is_empty()));
+                self.upgrade = self.upgrade.or(Some(value).filter(|value| !value.is_empty()));
                 self.upgrade_refused |= list(value).any(carries_requests);
             }
             Known::Te => {
@@ -185,9 +183,7 @@ impl<'b> Reading<'b> {
             target_is_asterisk: target.is_asterisk,
             version,
             // Absolute form wins over Host (RFC 9112 §3.2.2).
-            authority: target
-                .authority
-                .map_or(self.host.unwrap_or_default(), str::as_bytes),
+            authority: target.authority.map_or(self.host.unwrap_or_default(), str::as_bytes),
             framing,
             keep_alive: self.connection.keep_alive(version),
             // HTTP/1.0 has no 100, and nothing to send needs no leave (RFC 9110 §10.1.1).
@@ -206,13 +202,8 @@ impl<'b> Reading<'b> {
 /// Whether a protocol of an `Upgrade` field would carry further requests past our routes, unseen:
 /// another HTTP, or TLS with one inside. An offer with one of these is not passed on.
 fn carries_requests(protocol: &[u8]) -> bool {
-    let name = protocol
-        .split(|&byte| byte == b'/')
-        .next()
-        .unwrap_or_default();
-    [&b"h2c"[..], b"h2", b"http", b"tls"]
-        .iter()
-        .any(|known| name.eq_ignore_ascii_case(known))
+    let name = protocol.split(|&byte| byte == b'/').next().unwrap_or_default();
+    [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 fn is_request_id(value: &[u8]) -> bool {

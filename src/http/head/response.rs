@@ -66,7 +66,7 @@ pub fn parse_response<'b>(
     );
     let length = match parsed {
         Ok(Status::Complete(length)) => length,
-        Ok(Status::Partial) if input.len() <= limits.bytes => return Ok(None),
+        Ok(Status::Partial) if input.len() < limits.bytes => return Ok(None),
         Ok(Status::Partial) => return Err(HeadError::HeadTooLarge),
         Err(Error::TooManyHeaders) => return Err(HeadError::TooManyFields),
         Err(_) => return Err(diagnose(Kind::Response, window)),
@@ -106,6 +106,7 @@ impl<'b> Reading<'b> {
                 Some(Known::TransferEncoding) => {
                     reading.lengths.add_transfer_encoding(field.value)?;
                 }
+                Some(Known::FramingLookalike) => return Err(HeadError::FramingLookalike),
                 Some(Known::KeepAlive) => reading.keep_alive_timeout = timeout(field.value),
                 Some(Known::ContentType) => reading.event_stream = is_event_stream(field.value),
                 Some(Known::XRequestId) => reading.has_request_id = true,
@@ -158,16 +159,12 @@ impl<'b> Reading<'b> {
 fn timeout(value: &[u8]) -> Option<u32> {
     let seconds = list(value).find_map(|parameter| {
         let (name, seconds) = std::str::from_utf8(parameter).ok()?.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("timeout")
-            .then_some(seconds.trim())
+        name.trim().eq_ignore_ascii_case("timeout").then_some(seconds.trim())
     })?;
     seconds.trim_matches('"').parse().ok()
 }
 
 fn is_event_stream(content_type: &[u8]) -> bool {
     let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
-    content_type[..end]
-        .trim_ascii_end()
-        .eq_ignore_ascii_case(b"text/event-stream")
+    content_type[..end].trim_ascii_end().eq_ignore_ascii_case(b"text/event-stream")
 }

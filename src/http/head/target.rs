@@ -5,7 +5,8 @@
 //! Percent-encoding hides it and some servers decode before they normalise, so the encoded forms
 //! count as what they decode to.
 //!
-//! * A path holds no dot segment, no backslash, no encoded control byte, and no broken escape.
+//! * A path holds no dot segment, no backslash, no broken escape, and no escape that stands for a
+//!   control byte or for half an overlong character.
 //! * An authority is a host name or an address and at most a port: no user, no list, no escape.
 
 use std::net::Ipv6Addr;
@@ -55,12 +56,7 @@ fn asterisk<'b>(method: &str, authority: Option<&'b str>) -> Result<Target<'b>, 
     if method != "OPTIONS" {
         return Err(HeadError::AsteriskTarget);
     }
-    Ok(Target {
-        path: ASTERISK,
-        query: None,
-        is_asterisk: true,
-        authority,
-    })
+    Ok(Target { path: ASTERISK, query: None, is_asterisk: true, authority })
 }
 
 /// The authority of an `http` or `https` URI, and what follows it.
@@ -163,7 +159,9 @@ fn decode(path: &[u8]) -> Result<Option<(u8, &[u8])>, HeadError> {
             let digit = |byte: u8| char::from(byte).to_digit(16);
             match (digit(*high), digit(*low)) {
                 (Some(high), Some(low)) => match (high << 4 | low) as u8 {
-                    0..=0x1f | 0x7f => Err(HeadError::InvalidTarget),
+                    // Control bytes, and the two that only an overlong form of UTF-8 has: `%c0%ae`
+                    // was a dot to more than one server.
+                    0..=0x1f | 0x7f | 0xc0 | 0xc1 => Err(HeadError::InvalidTarget),
                     byte => Ok(Some((byte, rest))),
                 },
                 _ => Err(HeadError::InvalidTarget),

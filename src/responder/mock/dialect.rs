@@ -52,10 +52,7 @@ pub(super) struct Usage {
 
 impl Usage {
     fn json(self) -> String {
-        let Usage {
-            prompt_tokens,
-            completion_tokens,
-        } = self;
+        let Usage { prompt_tokens, completion_tokens } = self;
         let total = prompt_tokens.saturating_add(completion_tokens);
         format!(
             r#"{{"prompt_tokens":{prompt_tokens},"completion_tokens":{completion_tokens},"total_tokens":{total}}}"#
@@ -75,11 +72,7 @@ pub(super) struct Identity<'a> {
 impl Identity<'_> {
     /// The leading members of an object, without its braces.
     fn members(&self, id_prefix: &str, object: &str) -> String {
-        let Identity {
-            serial,
-            created,
-            model,
-        } = self;
+        let Identity { serial, created, model } = self;
         // `Value`'s Display is JSON, escaped.
         let model = Value::from(*model);
         format!(
@@ -104,14 +97,8 @@ impl Envelope {
             Dialect::Chat => identity.members("chatcmpl", "chat.completion.chunk"),
             Dialect::Completions => identity.members("cmpl", "text_completion"),
         };
-        let opening = format!(r#"data: {{{members},"choices":["#)
-            .into_bytes()
-            .into();
-        Envelope {
-            dialect,
-            with_usage,
-            opening,
-        }
+        let opening = format!(r#"data: {{{members},"choices":["#).into_bytes().into();
+        Envelope { dialect, with_usage, opening }
     }
 
     pub fn with_usage(&self) -> bool {
@@ -157,20 +144,15 @@ impl Envelope {
                 br#"{"index":0,"delta":{"content":""#,
                 br#""},"logprobs":null,"finish_reason":null}"#,
             ),
-            Dialect::Completions => (
-                br#"{"index":0,"text":""#,
-                br#"","logprobs":null,"finish_reason":null}"#,
-            ),
+            Dialect::Completions => {
+                (br#"{"index":0,"text":""#, br#"","logprobs":null,"finish_reason":null}"#)
+            }
         }
     }
 
     /// One event around a choice that is given in up to four pieces.
     fn event(&self, choice: &[&[u8]]) -> Bytes {
-        let closing: &[u8] = if self.with_usage {
-            b"],\"usage\":null}\n\n"
-        } else {
-            b"]}\n\n"
-        };
+        let closing: &[u8] = if self.with_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" };
         let mut event = Vec::with_capacity(
             self.opening.len()
                 + choice.iter().map(|piece| piece.len()).sum::<usize>()
@@ -208,18 +190,13 @@ impl Whole {
                 r#""message":{"role":"assistant","content":""#,
                 r#"","refusal":null}"#,
             ),
-            Dialect::Completions => (
-                identity.members("cmpl", "text_completion"),
-                r#""text":""#,
-                "\"",
-            ),
+            Dialect::Completions => {
+                (identity.members("cmpl", "text_completion"), r#""text":""#, "\"")
+            }
         };
         let mut body = format!(r#"{{{members},"choices":[{{"index":0,{before}"#).into_bytes();
         let text_at = body.len();
-        let shape = Shape {
-            bytes: token_bytes,
-            stamp: false,
-        };
+        let shape = Shape { bytes: token_bytes, stamp: false };
         for index in 0..usage.completion_tokens {
             let token = Token::new(Script::Flow, shape, index, Instant::ZERO);
             body.extend_from_slice(token.words);
@@ -228,9 +205,6 @@ impl Whole {
         let closing =
             format!(r#"{after},"logprobs":null,"finish_reason":"{reason}"}}],"usage":{usage}}}"#);
         body.extend_from_slice(closing.as_bytes());
-        Whole {
-            body: Bytes::from(body),
-            text_at,
-        }
+        Whole { body: Bytes::from(body), text_at }
     }
 }

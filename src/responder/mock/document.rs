@@ -31,13 +31,7 @@ impl Document {
             length: Some(body.len() as u64),
             fields: Vec::new(),
         };
-        Document {
-            due,
-            head: Some(head),
-            body,
-            sent: 0,
-            broken: None,
-        }
+        Document { due, head: Some(head), body, sent: 0, broken: None }
     }
 
     pub fn with_field(mut self, name: &'static str, value: String) -> Document {
@@ -102,20 +96,11 @@ impl Failure<'_> {
     pub fn body_of_size(&self, bytes: usize) -> Bytes {
         let missing = bytes.saturating_sub(self.body().len());
         let message = format!("{}{}", self.message, ".".repeat(missing));
-        Failure {
-            message: &message,
-            ..*self
-        }
-        .body()
+        Failure { message: &message, ..*self }.body()
     }
 
     fn json(&self) -> Value {
-        let Failure {
-            message,
-            kind,
-            param,
-            code,
-        } = self;
+        let Failure { message, kind, param, code } = self;
         json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
     }
 }

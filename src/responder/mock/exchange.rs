@@ -45,12 +45,7 @@ enum Phase {
 
 impl Exchange {
     pub fn new(endpoint: Endpoint, settings: Settings, serial: u64) -> Exchange {
-        Exchange {
-            endpoint,
-            settings,
-            serial,
-            phase: Phase::Receiving { body: Vec::new() },
-        }
+        Exchange { endpoint, settings, serial, phase: Phase::Receiving { body: Vec::new() } }
     }
 
     /// An exchange whose query could not be understood.
@@ -61,12 +56,7 @@ impl Exchange {
         };
         let refusal = refusal(Instant::ZERO, 400, &message, Some(invalid.name()));
         let phase = Phase::Refusing(refusal);
-        Exchange {
-            endpoint,
-            settings: Settings::default(),
-            serial: 0,
-            phase,
-        }
+        Exchange { endpoint, settings: Settings::default(), serial: 0, phase }
     }
 
     /// Decides what a complete request gets.
@@ -99,10 +89,7 @@ impl Exchange {
 
     fn plain_stream(&self, start: Instant) -> Phase {
         // Bare text tells nobody what it cost.
-        let usage = Usage {
-            prompt_tokens: 0,
-            completion_tokens: self.tokens(),
-        };
+        let usage = Usage { prompt_tokens: 0, completion_tokens: self.tokens() };
         let stream = Stream::new(Voice::Plain, start, self.rate(), usage, Finish::Stop);
         Phase::Streaming(stream)
     }
@@ -123,23 +110,13 @@ impl Exchange {
         };
         let identity = Identity {
             serial: self.serial,
-            created: self
-                .settings
-                .epoch
-                .saturating_add(now.since(Instant::ZERO).as_secs()),
+            created: self.settings.epoch.saturating_add(now.since(Instant::ZERO).as_secs()),
             model: &ask.model,
         };
         let wanted = self.tokens();
         let completion_tokens = ask.tokens_max.map_or(wanted, |most| wanted.min(most));
-        let finish = if completion_tokens < wanted {
-            Finish::Length
-        } else {
-            Finish::Stop
-        };
-        let usage = Usage {
-            prompt_tokens: ask.prompt_tokens,
-            completion_tokens,
-        };
+        let finish = if completion_tokens < wanted { Finish::Length } else { Finish::Stop };
+        let usage = Usage { prompt_tokens: ask.prompt_tokens, completion_tokens };
         if !ask.stream {
             return Phase::Answering(self.whole(dialect, &identity, usage, finish, now));
         }
@@ -168,18 +145,16 @@ impl Exchange {
         let due = now + self.settings.first_token + self.rate().offset(last);
         let document = Document::new(due, 200, whole.body);
         let broken = self.settings.faults.first_break();
-        Box::new(
-            match broken.filter(|(after, _)| *after <= usage.completion_tokens) {
-                None => document,
-                // Before the first token nothing of the body is sent.
-                Some((0, kind)) => document.broken_after(0, kind),
-                Some((after, kind)) => {
-                    // The text up to here is shorter than the whole, whose length was known.
-                    let text = text_length(after).unwrap_or(TEXT_BYTES_MAX);
-                    document.broken_after(whole.text_at + text, kind)
-                }
-            },
-        )
+        Box::new(match broken.filter(|(after, _)| *after <= usage.completion_tokens) {
+            None => document,
+            // Before the first token nothing of the body is sent.
+            Some((0, kind)) => document.broken_after(0, kind),
+            Some((after, kind)) => {
+                // The text up to here is shorter than the whole, whose length was known.
+                let text = text_length(after).unwrap_or(TEXT_BYTES_MAX);
+                document.broken_after(whole.text_at + text, kind)
+            }
+        })
     }
 
     fn injected_error(&self, status: u16, due: Instant) -> Box<Document> {
@@ -249,12 +224,7 @@ fn refusal(due: Instant, status: u16, message: &str, param: Option<&str>) -> Box
         (_, Some(_)) => "invalid_parameter",
         _ => "invalid_body",
     };
-    let failure = Failure {
-        message,
-        kind: "invalid_request_error",
-        param,
-        code,
-    };
+    let failure = Failure { message, kind: "invalid_request_error", param, code };
     Box::new(Document::new(due, status, failure.body()))
 }
 

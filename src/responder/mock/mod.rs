@@ -42,13 +42,8 @@ enum Endpoint {
     Health,
 }
 
-const ENDPOINTS: [Endpoint; 5] = [
-    Endpoint::Text,
-    Endpoint::Chat,
-    Endpoint::Completions,
-    Endpoint::Models,
-    Endpoint::Health,
-];
+const ENDPOINTS: [Endpoint; 5] =
+    [Endpoint::Text, Endpoint::Chat, Endpoint::Completions, Endpoint::Models, Endpoint::Health];
 
 impl Endpoint {
     fn path(self) -> &'static str {
@@ -66,10 +61,7 @@ impl Endpoint {
     }
 
     fn infers(self) -> bool {
-        matches!(
-            self,
-            Endpoint::Text | Endpoint::Chat | Endpoint::Completions
-        )
+        matches!(self, Endpoint::Text | Endpoint::Chat | Endpoint::Completions)
     }
 
     fn reads_body(self) -> bool {
@@ -99,12 +91,10 @@ struct Mock {
 impl Service for Mock {
     fn respond(&self, request: &Request<'_>, _now: Instant) -> Box<dyn Responder> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        Box::new(
-            match self.defaults.overridden(request.query.unwrap_or("")) {
-                Ok(settings) => Exchange::new(self.endpoint, settings, serial),
-                Err(invalid) => Exchange::refused(self.endpoint, &invalid),
-            },
-        )
+        Box::new(match self.defaults.overridden(request.query.unwrap_or("")) {
+            Ok(settings) => Exchange::new(self.endpoint, settings, serial),
+            Err(invalid) => Exchange::refused(self.endpoint, &invalid),
+        })
     }
 }
 
@@ -113,29 +103,19 @@ impl Service for Mock {
 /// `settings` shape the inference endpoints. `/health` and `/v1/models` answer at once and without
 /// faults unless their own query asks for one.
 pub fn routes(settings: Settings) -> Vec<Route> {
-    ENDPOINTS
-        .into_iter()
-        .map(|endpoint| route(endpoint, settings))
-        .collect()
+    ENDPOINTS.into_iter().map(|endpoint| route(endpoint, settings)).collect()
 }
 
 fn route(endpoint: Endpoint, settings: Settings) -> Route {
     let defaults = if endpoint.infers() {
         settings
     } else {
-        Settings {
-            epoch: settings.epoch,
-            ..Settings::default()
-        }
+        Settings { epoch: settings.epoch, ..Settings::default() }
     };
     Route {
         path: PathPattern::Exact(endpoint.path().to_owned()),
         methods: vec![endpoint.method().to_owned()],
-        target: Target::Service(Arc::new(Mock {
-            endpoint,
-            defaults,
-            serial: AtomicU64::new(1),
-        })),
+        target: Target::Service(Arc::new(Mock { endpoint, defaults, serial: AtomicU64::new(1) })),
         rewrite: None,
         timeouts: TIMEOUTS,
     }

@@ -74,14 +74,10 @@ pub(super) enum Break {
 impl Faults {
     /// The break that comes first, and the number of tokens before it.
     pub(super) fn first_break(&self) -> Option<(u64, Break)> {
-        [
-            (self.reset_after, Break::Reset),
-            (self.cut, Break::Cut),
-            (self.stall, Break::Stall),
-        ]
-        .into_iter()
-        .filter_map(|(after, kind)| Some((u64::from(after?), kind)))
-        .min_by_key(|(after, _)| *after)
+        [(self.reset_after, Break::Reset), (self.cut, Break::Cut), (self.stall, Break::Stall)]
+            .into_iter()
+            .filter_map(|(after, kind)| Some((u64::from(after?), kind)))
+            .min_by_key(|(after, _)| *after)
     }
 }
 
@@ -107,13 +103,8 @@ impl Rate {
 /// A parameter that is unknown, or whose value is none it may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invalid {
-    Unknown {
-        name: String,
-    },
-    Value {
-        name: String,
-        expected: &'static str,
-    },
+    Unknown { name: String },
+    Value { name: String, expected: &'static str },
 }
 
 impl Invalid {
@@ -161,10 +152,7 @@ impl Settings {
         match self.assign(&known, value) {
             Ok(()) => Ok(()),
             Err(Refusal::Unknown) => Err(Invalid::Unknown { name: known }),
-            Err(Refusal::Expected(expected)) => Err(Invalid::Value {
-                name: known,
-                expected,
-            }),
+            Err(Refusal::Expected(expected)) => Err(Invalid::Value { name: known, expected }),
         }
     }
 
@@ -201,12 +189,7 @@ impl Settings {
 
     /// What no single parameter can tell: whether they make sense together.
     pub fn check(&self) -> Result<(), Invalid> {
-        let refuse = |name: &str, expected| {
-            Err(Invalid::Value {
-                name: name.to_owned(),
-                expected,
-            })
-        };
+        let refuse = |name: &str, expected| Err(Invalid::Value { name: name.to_owned(), expected });
         let stamp_fits = |bytes: u32| bytes as usize >= text::STAMP_BYTES;
         if self.stamp && !self.token_bytes.is_none_or(stamp_fits) {
             return refuse("token_bytes", "at least 21 where tokens carry a stamp");
@@ -231,11 +214,7 @@ fn or_off<T>(
     value: &str,
     parse: impl Fn(&str) -> Result<T, Refusal>,
 ) -> Result<Option<T>, Refusal> {
-    if value == "off" {
-        Ok(None)
-    } else {
-        parse(value).map(Some)
-    }
+    if value == "off" { Ok(None) } else { parse(value).map(Some) }
 }
 
 fn switch(value: &str) -> Result<bool, Refusal> {
@@ -256,15 +235,13 @@ fn after(value: &str) -> Result<u32, Refusal> {
 }
 
 fn token_bytes(value: &str) -> Result<u32, Refusal> {
-    within(value, 1, text::TOKEN_BYTES_MAX as u64).ok_or(Refusal::Expected(
-        "a number of bytes from 1 to 65536, or off",
-    ))
+    within(value, 1, text::TOKEN_BYTES_MAX as u64)
+        .ok_or(Refusal::Expected("a number of bytes from 1 to 65536, or off"))
 }
 
 fn error_bytes(value: &str) -> Result<u32, Refusal> {
-    within(value, 0, HUGE_ERROR_BYTES_MAX).ok_or(Refusal::Expected(
-        "a number of bytes up to 16777216, or off",
-    ))
+    within(value, 0, HUGE_ERROR_BYTES_MAX)
+        .ok_or(Refusal::Expected("a number of bytes up to 16777216, or off"))
 }
 
 fn status(value: &str) -> Result<u16, Refusal> {
@@ -282,16 +259,12 @@ fn rate(value: &str) -> Result<Rate, Refusal> {
         let whole: u64 = within(whole, 0, 1_000_000_000)?.into();
         Some(Rate(whole * 1000 + thousandths))
     };
-    parse().ok_or(Refusal::Expected(
-        "tokens per second from 0 to 10^9, at most three decimals",
-    ))
+    parse().ok_or(Refusal::Expected("tokens per second from 0 to 10^9, at most three decimals"))
 }
 
 /// `250ms`, `2s`; a bare `0` needs no unit.
 fn duration(value: &str) -> Result<Duration, Refusal> {
-    let unit_at = value
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(value.len());
+    let unit_at = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let (number, unit) = value.split_at(unit_at);
     let parse = || {
         let number = digits(number)?;
@@ -306,9 +279,7 @@ fn duration(value: &str) -> Result<Duration, Refusal> {
         };
         number.checked_mul(nanos).map(Duration::from_nanos)
     };
-    parse().ok_or(Refusal::Expected(
-        "a duration such as 250ms (ns, us, ms, s, m)",
-    ))
+    parse().ok_or(Refusal::Expected("a duration such as 250ms (ns, us, ms, s, m)"))
 }
 
 fn within(value: &str, least: u64, most: u64) -> Option<u32> {

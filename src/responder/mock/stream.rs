@@ -58,16 +58,7 @@ pub(super) struct Stream {
 impl Stream {
     /// A stream of `usage.completion_tokens` tokens.
     pub fn new(voice: Voice, start: Instant, rate: Rate, usage: Usage, finish: Finish) -> Stream {
-        Stream {
-            voice,
-            start,
-            rate,
-            sent: 0,
-            usage,
-            finish,
-            stage: Stage::Head,
-            role_given: false,
-        }
+        Stream { voice, start, rate, sent: 0, usage, finish, stage: Stage::Head, role_given: false }
     }
 
     pub fn step(&mut self, settings: &Settings, now: Instant) -> Step {
@@ -89,9 +80,7 @@ impl Stream {
 
     fn step_tokens(&mut self, settings: &Settings, now: Instant) -> (Stage, Option<Step>) {
         let faults = &settings.faults;
-        let broken = faults
-            .first_break()
-            .filter(|(after, _)| *after == self.sent);
+        let broken = faults.first_break().filter(|(after, _)| *after == self.sent);
         let is_event_stream = matches!(self.voice, Voice::Events(_));
         let error_event = is_event_stream && is_at(faults.error_event, self.sent);
         if broken.is_none() && !error_event && self.sent >= self.usage.completion_tokens {
@@ -107,26 +96,16 @@ impl Stream {
         if error_event {
             return (Stage::End, Some(Step::Data(dialect::ERROR_EVENT)));
         }
-        (
-            Stage::Tokens,
-            Some(Step::Data(self.next_piece(settings, now))),
-        )
+        (Stage::Tokens, Some(Step::Data(self.next_piece(settings, now))))
     }
 
     /// A token, or what a fault puts in its place. The role comes before the first of them.
     fn next_piece(&mut self, settings: &Settings, now: Instant) -> Bytes {
-        let shape = Shape {
-            bytes: settings.token_bytes,
-            stamp: settings.stamp,
-        };
+        let shape = Shape { bytes: settings.token_bytes, stamp: settings.stamp };
         let faults = &settings.faults;
         let piece = match &self.voice {
             Voice::Plain => Token::new(Script::Lines, shape, self.sent, now).into_bytes(),
-            Voice::Events(_)
-                if faults
-                    .comments
-                    .is_some_and(|after| self.sent >= after.into()) =>
-            {
+            Voice::Events(_) if faults.comments.is_some_and(|after| self.sent >= after.into()) => {
                 dialect::COMMENT
             }
             Voice::Events(envelope) => {
@@ -151,17 +130,11 @@ impl Stream {
     fn head(&self) -> Head {
         let (content_type, fields) = match self.voice {
             Voice::Plain => ("text/plain; charset=utf-8", Vec::new()),
-            Voice::Events(_) => (
-                "text/event-stream",
-                vec![("Cache-Control", "no-cache".to_owned())],
-            ),
+            Voice::Events(_) => {
+                ("text/event-stream", vec![("Cache-Control", "no-cache".to_owned())])
+            }
         };
-        Head {
-            status: 200,
-            content_type,
-            length: None,
-            fields,
-        }
+        Head { status: 200, content_type, length: None, fields }
     }
 
     fn finish_event(&self, settings: &Settings) -> Option<Bytes> {

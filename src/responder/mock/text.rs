@@ -91,9 +91,7 @@ pub(super) fn length(bytes: Option<u32>, count: u64) -> Option<usize> {
     let count = usize::try_from(count).ok()?;
     match bytes {
         Some(bytes) => count.checked_mul(bytes as usize),
-        None => (count / WORDS)
-            .checked_mul(CYCLE)?
-            .checked_add(WORD_BOUNDS[count % WORDS]),
+        None => (count / WORDS).checked_mul(CYCLE)?.checked_add(WORD_BOUNDS[count % WORDS]),
     }
 }
 

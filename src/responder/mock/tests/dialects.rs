@@ -8,14 +8,9 @@ const WITH_USAGE: &str = r#"{"model":"m","stream":true,"stream_options":{"includ
 fn a_chat_stream_has_role_content_finish_and_done() {
     let events = play(&format!("{CHAT}?tokens=3"), STREAMED).events();
     assert_eq!(events.len(), 6);
-    let deltas: Vec<&Value> = events[..5]
-        .iter()
-        .map(|event| &event["choices"][0]["delta"])
-        .collect();
-    assert_eq!(
-        deltas[0],
-        &serde_json::json!({"role": "assistant", "content": ""})
-    );
+    let deltas: Vec<&Value> =
+        events[..5].iter().map(|event| &event["choices"][0]["delta"]).collect();
+    assert_eq!(deltas[0], &serde_json::json!({"role": "assistant", "content": ""}));
     assert_eq!(deltas[1], &serde_json::json!({"content": "Water "}));
     assert_eq!(deltas[2], &serde_json::json!({"content": "finds "}));
     assert_eq!(deltas[3], &serde_json::json!({"content": "its "}));
@@ -31,11 +26,7 @@ fn a_chat_stream_has_role_content_finish_and_done() {
         let choices = event["choices"].as_array().expect("choices");
         assert_eq!(choices.len(), 1);
         assert_eq!(choices[0]["index"], 0);
-        let finish = if index == 4 {
-            Value::from("stop")
-        } else {
-            Value::Null
-        };
+        let finish = if index == 4 { Value::from("stop") } else { Value::Null };
         assert_eq!(choices[0]["finish_reason"], finish);
     }
 }
@@ -60,9 +51,7 @@ fn a_completions_stream_has_text_finish_and_done() {
 fn usage_comes_last_with_empty_choices_if_asked_for() {
     for target in [CHAT, COMPLETIONS] {
         let events = play(&format!("{target}?tokens=5"), WITH_USAGE).events();
-        let [rest @ .., usage, done] = &events[..] else {
-            panic!("{events:?}")
-        };
+        let [rest @ .., usage, done] = &events[..] else { panic!("{events:?}") };
         assert_eq!(done, "[DONE]");
         assert_eq!(usage["choices"], serde_json::json!([]));
         assert_eq!(usage["usage"]["completion_tokens"], 5);
@@ -70,10 +59,7 @@ fn usage_comes_last_with_empty_choices_if_asked_for() {
         assert_eq!(prompt, WITH_USAGE.len().div_ceil(4) as u64);
         assert_eq!(usage["usage"]["total_tokens"], prompt + 5);
         assert_eq!(usage["id"], rest[0]["id"]);
-        assert!(
-            rest.iter()
-                .all(|event| event.get("usage") == Some(&Value::Null))
-        );
+        assert!(rest.iter().all(|event| event.get("usage") == Some(&Value::Null)));
     }
 }
 
@@ -89,10 +75,7 @@ fn without_stream_the_answer_is_one_object() {
     assert_eq!(choice["finish_reason"], "stop");
     assert_eq!(answer["usage"]["completion_tokens"], 4);
     // It comes when the last of its tokens would have.
-    assert_eq!(
-        played.head.as_ref().expect("a head").0,
-        Duration::from_millis(150)
-    );
+    assert_eq!(played.head.as_ref().expect("a head").0, Duration::from_millis(150));
 
     let answer = play(&format!("{COMPLETIONS}?tokens=4"), PLAIN).json();
     assert_eq!(answer["object"], "text_completion");
@@ -125,10 +108,7 @@ fn the_request_bounds_the_tokens() {
     }
     let roomy = r#"{"stream":true,"max_tokens":null,"max_completion_tokens":1000}"#;
     let events = play(CHAT, roomy).events();
-    assert_eq!(
-        events[events.len() - 2]["choices"][0]["finish_reason"],
-        "stop"
-    );
+    assert_eq!(events[events.len() - 2]["choices"][0]["finish_reason"], "stop");
 }
 
 #[test]
@@ -136,11 +116,7 @@ fn any_model_name_survives() {
     let name = "a\"b\\c\n\u{1}é\u{2028}\r\n\r\ndata: x";
     let body = serde_json::json!({ "model": name, "stream": true }).to_string();
     let events = play(CHAT, &body).events();
-    assert!(
-        events[..events.len() - 1]
-            .iter()
-            .all(|event| event["model"] == name)
-    );
+    assert!(events[..events.len() - 1].iter().all(|event| event["model"] == name));
 }
 
 #[test]
@@ -148,11 +124,7 @@ fn each_answer_has_an_id_of_its_own() {
     let service = service(Settings::default(), CHAT);
     let ids: Vec<Value> = (0..3)
         .map(|_| {
-            let request = Request {
-                method: "POST",
-                path: CHAT,
-                query: None,
-            };
+            let request = Request { method: "POST", path: CHAT, query: None };
             let mut responder = service.respond(&request, START);
             responder.on_body(STREAMED.as_bytes());
             responder.on_request_end(START);
@@ -171,8 +143,5 @@ fn models_and_health_answer_at_once() {
     assert_eq!(models["data"][0]["object"], "model");
     assert_eq!(models["data"][0]["created"], EPOCH);
     assert_eq!(models["data"][0]["owned_by"], "sluicegate");
-    assert_eq!(
-        play("/health", "").json(),
-        serde_json::json!({"status": "ok"})
-    );
+    assert_eq!(play("/health", "").json(), serde_json::json!({"status": "ok"}));
 }

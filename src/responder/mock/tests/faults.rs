@@ -8,12 +8,7 @@ fn ms(milliseconds: u64) -> Duration {
 
 #[test]
 fn a_status_comes_with_an_error_body() {
-    for (target, body) in [
-        ("/stream", ""),
-        (CHAT, STREAMED),
-        (CHAT, "no JSON"),
-        ("/health", ""),
-    ] {
+    for (target, body) in [("/stream", ""), (CHAT, STREAMED), (CHAT, "no JSON"), ("/health", "")] {
         let played = play(&format!("{target}?status=503&first_token=2s"), body);
         assert_eq!(played.status(), 503);
         assert_eq!(played.head.as_ref().expect("a head").0, ms(2000));
@@ -22,14 +17,8 @@ fn a_status_comes_with_an_error_body() {
         assert_eq!(error["type"], "server_error");
         assert_eq!(played.ended.1, Ended::Complete);
     }
-    assert_eq!(
-        play("/stream?status=429", "").json()["error"]["type"],
-        "rate_limit_error"
-    );
-    assert_eq!(
-        play("/stream?status=404", "").json()["error"]["type"],
-        "invalid_request_error"
-    );
+    assert_eq!(play("/stream?status=429", "").json()["error"]["type"], "rate_limit_error");
+    assert_eq!(play("/stream?status=404", "").json()["error"]["type"], "invalid_request_error");
 }
 
 #[test]
@@ -65,11 +54,7 @@ fn a_silent_server_gives_no_head() {
 
 #[test]
 fn breaks_come_when_the_next_token_would_have() {
-    let kinds = [
-        ("cut", Ended::Cut),
-        ("reset_after", Ended::Reset),
-        ("stall", Ended::Stalled),
-    ];
+    let kinds = [("cut", Ended::Cut), ("reset_after", Ended::Reset), ("stall", Ended::Stalled)];
     for (name, ended) in kinds {
         for after in [0, 1, 3, 4] {
             let played = play(&format!("/stream?{name}={after}"), "");
@@ -79,11 +64,7 @@ fn breaks_come_when_the_next_token_would_have() {
             // One more event than tokens: the role, unless nothing comes at all.
             let played = play(&format!("{CHAT}?rate=2&tokens=4&{name}={after}"), STREAMED);
             let role = usize::from(after > 0);
-            assert_eq!(
-                played.events().len(),
-                after as usize + role,
-                "{name}={after}"
-            );
+            assert_eq!(played.events().len(), after as usize + role, "{name}={after}");
             assert_eq!(played.ended, (ms(after * 500), ended), "{name}={after}");
         }
         let beyond = play(&format!("/stream?{name}=5"), "");
@@ -93,29 +74,17 @@ fn breaks_come_when_the_next_token_would_have() {
 
 #[test]
 fn the_earliest_break_wins() {
-    assert_eq!(
-        play("/stream?stall=1&cut=2&reset_after=3", "").ended.1,
-        Ended::Stalled
-    );
-    assert_eq!(
-        play("/stream?stall=3&cut=2&reset_after=1", "").ended.1,
-        Ended::Reset
-    );
+    assert_eq!(play("/stream?stall=1&cut=2&reset_after=3", "").ended.1, Ended::Stalled);
+    assert_eq!(play("/stream?stall=3&cut=2&reset_after=1", "").ended.1, Ended::Reset);
 }
 
 #[test]
 fn an_answer_in_one_piece_breaks_inside_its_text() {
-    for (name, ended) in [
-        ("cut", Ended::Cut),
-        ("reset_after", Ended::Reset),
-        ("stall", Ended::Stalled),
-    ] {
+    for (name, ended) in
+        [("cut", Ended::Cut), ("reset_after", Ended::Reset), ("stall", Ended::Stalled)]
+    {
         let played = play(&format!("{CHAT}?{name}=2"), PLAIN);
-        assert!(
-            played.text().ends_with(r#""content":"Water finds "#),
-            "{}",
-            played.text()
-        );
+        assert!(played.text().ends_with(r#""content":"Water finds "#), "{}", played.text());
         assert!(played.head.as_ref().expect("a head").1.length > Some(played.text().len() as u64));
         assert_eq!(played.ended.1, ended);
 
@@ -131,9 +100,8 @@ fn a_malformed_event_stands_in_for_one_token() {
     for target in [CHAT, COMPLETIONS] {
         let events = play(&format!("{target}?tokens=4&malformed=2"), STREAMED).events();
         let role = usize::from(target == CHAT);
-        let broken: Vec<usize> = (0..events.len() - 1)
-            .filter(|&at| events[at].is_string())
-            .collect();
+        let broken: Vec<usize> =
+            (0..events.len() - 1).filter(|&at| events[at].is_string()).collect();
         assert_eq!(broken, [role + 2]);
         assert_eq!(spoken(&events), "Water finds way ");
         assert_eq!(events.last().expect("an event"), "[DONE]");
@@ -173,32 +141,19 @@ fn an_error_event_ends_the_stream() {
 #[test]
 fn the_end_may_lack_done_or_finish() {
     let events = play(&format!("{CHAT}?tokens=2&no_done=1"), STREAMED).events();
-    assert_eq!(
-        events.last().expect("an event")["choices"][0]["finish_reason"],
-        "stop"
-    );
+    assert_eq!(events.last().expect("an event")["choices"][0]["finish_reason"], "stop");
 
     let events = play(&format!("{CHAT}?tokens=2&no_finish=1"), STREAMED).events();
     assert_eq!(events.len(), 4);
-    assert!(
-        events[..3]
-            .iter()
-            .all(|event| event["choices"][0]["finish_reason"].is_null())
-    );
+    assert!(events[..3].iter().all(|event| event["choices"][0]["finish_reason"].is_null()));
     assert_eq!(events[3], "[DONE]");
 
     let played = play(&format!("{CHAT}?tokens=2&no_finish&no_done"), STREAMED);
-    assert_eq!(
-        (played.events().len(), played.ended.1),
-        (3, Ended::Complete)
-    );
+    assert_eq!((played.events().len(), played.ended.1), (3, Ended::Complete));
 }
 
 #[test]
 fn faults_of_events_leave_bare_text_alone() {
     let query = "malformed=0&comments=0&error_event=0&no_done&no_finish";
-    assert_eq!(
-        play(&format!("/stream?{query}"), "").text(),
-        "Water finds its way\n"
-    );
+    assert_eq!(play(&format!("/stream?{query}"), "").text(), "Water finds its way\n");
 }

@@ -53,11 +53,7 @@ impl Played {
     }
 
     fn text(&self) -> String {
-        let bytes: Vec<u8> = self
-            .data
-            .iter()
-            .flat_map(|(_, data)| data.to_vec())
-            .collect();
+        let bytes: Vec<u8> = self.data.iter().flat_map(|(_, data)| data.to_vec()).collect();
         String::from_utf8(bytes).expect("UTF-8")
     }
 
@@ -73,10 +69,7 @@ impl Played {
     /// The events of a stream, each a piece of its own; `[DONE]` and broken JSON as strings.
     fn events(&self) -> Vec<Value> {
         let head = &self.head.as_ref().expect("a head").1;
-        assert_eq!(
-            (head.content_type, head.length),
-            ("text/event-stream", None)
-        );
+        assert_eq!((head.content_type, head.length), ("text/event-stream", None));
         self.data.iter().map(|(_, data)| event(data)).collect()
     }
 }
@@ -108,11 +101,7 @@ fn asked(settings: Settings, target: &str, body: &str) -> Box<dyn Responder> {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
     };
-    let request = Request {
-        method: "POST",
-        path,
-        query,
-    };
+    let request = Request { method: "POST", path, query };
     let mut responder = service(settings, path).respond(&request, Instant::ZERO);
     assert_eq!(responder.step(Instant::ZERO), Step::NeedBody);
     for piece in body.as_bytes().chunks(7) {
@@ -126,18 +115,12 @@ fn asked(settings: Settings, target: &str, body: &str) -> Box<dyn Responder> {
 /// Plays a responder to its end, waking it exactly when it asks for it, plus `lateness`.
 fn play_late(responder: &mut dyn Responder, lateness: Duration) -> Played {
     let mut now = START;
-    let mut played = Played {
-        head: None,
-        data: Vec::new(),
-        ended: (Duration::ZERO, Ended::Complete),
-    };
+    let mut played =
+        Played { head: None, data: Vec::new(), ended: (Duration::ZERO, Ended::Complete) };
     let ended = loop {
         match responder.step(now) {
             Step::Head(head) => {
-                assert!(
-                    played.head.is_none() && played.data.is_empty(),
-                    "one head, first"
-                );
+                assert!(played.head.is_none() && played.data.is_empty(), "one head, first");
                 played.head = Some((now.since(START), head));
             }
             Step::Data(data) => {
@@ -163,10 +146,7 @@ fn play_late(responder: &mut dyn Responder, lateness: Duration) -> Played {
 }
 
 fn play(target: &str, body: &str) -> Played {
-    let settings = Settings {
-        epoch: EPOCH,
-        ..Settings::default()
-    };
+    let settings = Settings { epoch: EPOCH, ..Settings::default() };
     play_late(&mut *asked(settings, target, body), Duration::ZERO)
 }
 
@@ -174,9 +154,7 @@ fn play(target: &str, body: &str) -> Played {
 fn spoken(events: &[Value]) -> String {
     let piece = |event: &Value| {
         let choice = &event["choices"][0];
-        let text = choice["delta"]["content"]
-            .as_str()
-            .or(choice["text"].as_str());
+        let text = choice["delta"]["content"].as_str().or(choice["text"].as_str());
         text.unwrap_or("").to_owned()
     };
     events.iter().map(piece).collect()

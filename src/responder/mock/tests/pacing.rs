@@ -60,26 +60,15 @@ fn a_turn_later_than_several_tokens_sends_them_all() {
 
 #[test]
 fn rates_may_have_decimals() {
-    assert_eq!(
-        play("/stream?rate=0.5&tokens=3", "").times_ms(),
-        [0, 2000, 4000]
-    );
-    assert_eq!(
-        play("/stream?rate=2.5&tokens=3", "").times_ms(),
-        [0, 400, 800]
-    );
+    assert_eq!(play("/stream?rate=0.5&tokens=3", "").times_ms(), [0, 2000, 4000]);
+    assert_eq!(play("/stream?rate=2.5&tokens=3", "").times_ms(), [0, 400, 800]);
 }
 
 #[test]
 fn a_firehose_never_sleeps() {
     let played = play("/stream?rate=0&tokens=100000&token_bytes=1024", "");
     assert_eq!(played.data.len(), 100_000);
-    assert!(
-        played
-            .data
-            .iter()
-            .all(|(at, data)| at.is_zero() && data.len() == 1024)
-    );
+    assert!(played.data.iter().all(|(at, data)| at.is_zero() && data.len() == 1024));
 }
 
 #[test]
@@ -110,10 +99,7 @@ fn sized_tokens_have_exactly_that_size_and_read_the_same() {
     let words = play("/stream?rate=0&tokens=32000", "").text();
     for bytes in [1, 2, 7, 88, 89, 90, 178, 1000, 65536] {
         let played = play(&format!("/stream?rate=0&tokens=5&token_bytes={bytes}"), "");
-        assert!(
-            played.data.iter().all(|(_, data)| data.len() == bytes),
-            "{bytes}"
-        );
+        assert!(played.data.iter().all(|(_, data)| data.len() == bytes), "{bytes}");
         assert!(words.repeat(4).starts_with(&played.text()), "{bytes}");
     }
 }
@@ -121,10 +107,7 @@ fn sized_tokens_have_exactly_that_size_and_read_the_same() {
 #[test]
 fn sized_tokens_hold_in_both_dialects_too() {
     for target in [CHAT, COMPLETIONS] {
-        let played = play(
-            &format!("{target}?rate=0&tokens=3&token_bytes=40"),
-            STREAMED,
-        );
+        let played = play(&format!("{target}?rate=0&tokens=3&token_bytes=40"), STREAMED);
         let spoken = spoken(&played.events());
         assert_eq!(spoken.len(), 120);
         assert!(spoken.starts_with("Water finds its way through"));
@@ -142,11 +125,7 @@ fn a_stamp_is_the_instant_at_which_the_token_was_asked_for() {
         .collect();
     assert_eq!(
         tokens,
-        [
-            "00000007000000000000 Water ",
-            "00000007000101000000 finds ",
-            "00000007000201000000 its "
-        ]
+        ["00000007000000000000 Water ", "00000007000101000000 finds ", "00000007000201000000 its "]
     );
 }
 
@@ -169,18 +148,10 @@ fn a_plain_word_is_a_slice_of_static_text() {
         _ => None,
     })
     .collect();
-    assert_eq!(
-        words[1].as_ptr(),
-        words[17].as_ptr(),
-        "the cycle comes round without a copy"
-    );
+    assert_eq!(words[1].as_ptr(), words[17].as_ptr(), "the cycle comes round without a copy");
 }
 
 #[test]
 fn a_responder_stays_small() {
-    assert!(
-        size_of::<Exchange>() <= 256,
-        "{} bytes",
-        size_of::<Exchange>()
-    );
+    assert!(size_of::<Exchange>() <= 256, "{} bytes", size_of::<Exchange>());
 }

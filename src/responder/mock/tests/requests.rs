@@ -27,11 +27,7 @@ fn a_body_that_cannot_be_read_is_refused() {
             let error = &played.json()["error"];
             assert_eq!(error["type"], "invalid_request_error");
             assert_eq!(error["code"], "invalid_body");
-            assert!(
-                error["message"]
-                    .as_str()
-                    .is_some_and(|message| message.ends_with('.'))
-            );
+            assert!(error["message"].as_str().is_some_and(|message| message.ends_with('.')));
             assert_eq!(played.ended, (Duration::ZERO, Ended::Complete));
         }
     }
@@ -39,21 +35,13 @@ fn a_body_that_cannot_be_read_is_refused() {
 
 #[test]
 fn deep_nesting_is_skipped_or_refused_without_a_crash() {
-    let body = format!(
-        r#"{{"messages":{}{}}}"#,
-        "[".repeat(1_000_000),
-        "]".repeat(1_000_000)
-    );
+    let body = format!(r#"{{"messages":{}{}}}"#, "[".repeat(1_000_000), "]".repeat(1_000_000));
     assert!(matches!(play(CHAT, &body).status(), 200 | 400));
 }
 
 #[test]
 fn a_body_at_the_bound_is_read_and_one_byte_more_is_not() {
-    let request = Request {
-        method: "POST",
-        path: CHAT,
-        query: None,
-    };
+    let request = Request { method: "POST", path: CHAT, query: None };
     let mut body = br#"{"model":"m"}"#.to_vec();
     body.resize(BODY_BYTES_MAX, b' ');
 
@@ -67,9 +55,7 @@ fn a_body_at_the_bound_is_read_and_one_byte_more_is_not() {
     responder.on_body(&body);
     responder.on_body(b" ");
     // Refused while the rest is still on its way, and the rest changes nothing.
-    let Step::Head(head) = responder.step(START) else {
-        panic!("no head")
-    };
+    let Step::Head(head) = responder.step(START) else { panic!("no head") };
     assert_eq!(head.status, 413);
     responder.on_body(&body);
     responder.on_request_end(START);
@@ -79,11 +65,7 @@ fn a_body_at_the_bound_is_read_and_one_byte_more_is_not() {
 
 #[test]
 fn bare_text_takes_a_body_of_any_size() {
-    let request = Request {
-        method: "POST",
-        path: "/stream",
-        query: None,
-    };
+    let request = Request { method: "POST", path: "/stream", query: None };
     let mut responder = service(Settings::default(), "/stream").respond(&request, START);
     for _ in 0..64 {
         responder.on_body(&[b'x'; 1024 * 1024]);
@@ -118,33 +100,18 @@ fn a_query_that_makes_no_sense_is_refused_by_name() {
 
 #[test]
 fn a_text_too_long_for_one_piece_has_to_be_streamed() {
-    for query in [
-        "tokens=257&token_bytes=65536",
-        &format!("tokens={}", u64::MAX),
-    ] {
+    for query in ["tokens=257&token_bytes=65536", &format!("tokens={}", u64::MAX)] {
         let played = play(&format!("{CHAT}?rate=0&{query}"), PLAIN);
         assert_eq!(played.status(), 400);
         assert_eq!(played.json()["error"]["param"], "stream");
     }
-    assert_eq!(
-        play(
-            &format!("{CHAT}?rate=0&tokens=256&token_bytes=65536"),
-            PLAIN
-        )
-        .status(),
-        200
-    );
+    assert_eq!(play(&format!("{CHAT}?rate=0&tokens=256&token_bytes=65536"), PLAIN).status(), 200);
 }
 
 #[test]
 fn flags_are_defaults_that_a_query_overrides() {
     let mut settings = Settings::default();
-    for (name, value) in [
-        ("rate", "10"),
-        ("tokens", "2"),
-        ("cut", "1"),
-        ("status", "500"),
-    ] {
+    for (name, value) in [("rate", "10"), ("tokens", "2"), ("cut", "1"), ("status", "500")] {
         settings.set(name, value).expect("a setting");
     }
     let play = |target: &str| play_late(&mut *asked(settings, target, ""), Duration::ZERO);
@@ -152,10 +119,7 @@ fn flags_are_defaults_that_a_query_overrides() {
     let played = play("/stream?status=off");
     assert_eq!((played.times_ms(), played.ended.1), (vec![0], Ended::Cut));
     let played = play("/stream?status=off&cut=off&rate=4");
-    assert_eq!(
-        (played.times_ms(), played.ended.1),
-        (vec![0, 250], Ended::Complete)
-    );
+    assert_eq!((played.times_ms(), played.ended.1), (vec![0, 250], Ended::Complete));
     // The flags are about inference.
     assert_eq!(play("/health").status(), 200);
     assert_eq!(play("/v1/models").status(), 200);
@@ -164,10 +128,8 @@ fn flags_are_defaults_that_a_query_overrides() {
 
 #[test]
 fn routes_name_their_methods() {
-    let routes: Vec<(PathPattern, Vec<String>)> = routes(Settings::default())
-        .into_iter()
-        .map(|route| (route.path, route.methods))
-        .collect();
+    let routes: Vec<(PathPattern, Vec<String>)> =
+        routes(Settings::default()).into_iter().map(|route| (route.path, route.methods)).collect();
     let expected = [
         ("/stream", "POST"),
         ("/v1/chat/completions", "POST"),

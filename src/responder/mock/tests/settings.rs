@@ -4,9 +4,7 @@ use super::super::settings::{Invalid, Rate, Settings};
 use std::time::Duration;
 
 fn with(query: &str) -> Settings {
-    Settings::default()
-        .overridden(query)
-        .unwrap_or_else(|invalid| panic!("{query}: {invalid}"))
+    Settings::default().overridden(query).unwrap_or_else(|invalid| panic!("{query}: {invalid}"))
 }
 
 fn refusal(query: &str) -> Invalid {
@@ -41,11 +39,7 @@ fn every_parameter_is_known_in_both_spellings() {
     for (name, value) in cases {
         let changed = with(&format!("{name}={value}"));
         assert_ne!(changed, Settings::default(), "{name}");
-        assert_eq!(
-            with(&format!("{}={value}", name.replace('_', "-"))),
-            changed,
-            "{name}"
-        );
+        assert_eq!(with(&format!("{}={value}", name.replace('_', "-"))), changed, "{name}");
     }
 }
 
@@ -61,10 +55,7 @@ fn the_last_of_two_wins_and_off_takes_away() {
     assert_eq!(with("tokens=1&tokens=2").tokens, Some(2));
     assert_eq!(with("cut=1&cut=off"), Settings::default());
     assert_eq!(with("stamp=1&stamp=0"), Settings::default());
-    assert_eq!(
-        with("status=500&retry_after=1&huge_error=9&status=off"),
-        Settings::default()
-    );
+    assert_eq!(with("status=500&retry_after=1&huge_error=9&status=off"), Settings::default());
 }
 
 #[test]
@@ -78,10 +69,7 @@ fn durations_have_units() {
         ("3m", 180_000_000_000),
     ];
     for (text, nanos) in cases {
-        assert_eq!(
-            with(&format!("first_token={text}")).first_token,
-            Duration::from_nanos(nanos)
-        );
+        assert_eq!(with(&format!("first_token={text}")).first_token, Duration::from_nanos(nanos));
     }
     for text in [
         "",
@@ -96,22 +84,14 @@ fn durations_have_units() {
         "400000000m",
         "1µs",
     ] {
-        assert_eq!(
-            refusal(&format!("first_token={text}")).name(),
-            "first_token",
-            "{text}"
-        );
+        assert_eq!(refusal(&format!("first_token={text}")).name(), "first_token", "{text}");
     }
 }
 
 #[test]
 fn rates_are_exact_to_a_thousandth() {
-    let offset = |text: &str, index| {
-        with(&format!("rate={text}"))
-            .rate
-            .expect("a rate")
-            .offset(index)
-    };
+    let offset =
+        |text: &str, index| with(&format!("rate={text}")).rate.expect("a rate").offset(index);
     assert_eq!(offset("2", 3), Duration::from_millis(1500));
     assert_eq!(offset("0.001", 1), Duration::from_secs(1000));
     assert_eq!(offset("33.3", 333), Duration::from_secs(10));
@@ -119,19 +99,7 @@ fn rates_are_exact_to_a_thousandth() {
     assert_eq!(offset("0", u64::MAX), Duration::ZERO);
     assert_eq!(offset("0.000", 5), Duration::ZERO);
     assert_eq!(with("rate=20").rate, Some(Rate::per_second(20)));
-    for text in [
-        "",
-        ".",
-        "1.",
-        ".5",
-        "-1",
-        "+1",
-        "1e3",
-        "1.2345",
-        "1000000001",
-        "NaN",
-        "off",
-    ] {
+    for text in ["", ".", "1.", ".5", "-1", "+1", "1e3", "1.2345", "1000000001", "NaN", "off"] {
         assert_eq!(refusal(&format!("rate={text}")).name(), "rate", "{text}");
     }
 }
@@ -154,17 +122,10 @@ fn values_stay_within_their_bounds() {
         "reset=",
     ];
     for query in refused {
-        let name = query
-            .rsplit('&')
-            .next()
-            .and_then(|last| last.split('=').next());
+        let name = query.rsplit('&').next().and_then(|last| last.split('=').next());
         assert_eq!(Some(refusal(query).name()), name, "{query}");
     }
-    with(&format!(
-        "tokens={}&token_bytes=65536&cut={}&status=599",
-        u64::MAX,
-        u32::MAX
-    ));
+    with(&format!("tokens={}&token_bytes=65536&cut={}&status=599", u64::MAX, u32::MAX));
 }
 
 #[test]

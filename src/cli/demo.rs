@@ -1,0 +1,102 @@
+//! `sluicegate demo`: a gateway, a mock inference server behind it, and a line to try them with.
+
+use std::sync::Arc;
+
+use super::run::serve;
+use super::{DemoArguments, Exit, mock};
+use crate::config::{self, Environment};
+use crate::server;
+
+/// Clients of a demo: enough to play with, and no limit of the process is in the way.
+const CONNECTIONS: usize = 1000;
+
+pub fn execute(arguments: &DemoArguments) -> Exit {
+    match start(arguments) {
+        Ok(exit) => exit,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            Exit::Failure
+        }
+    }
+}
+
+fn start(arguments: &DemoArguments) -> Result<Exit, String> {
+    let DemoArguments { listen, mock_listen, mock: flags } = arguments;
+    let mock = mock::start(*mock_listen, 2 * CONNECTIONS, flags)
+        .map_err(|reason| format!("{reason} (--mock-listen)"))?;
+    let mock_address = mock.addresses().first().copied().unwrap_or(*mock_listen);
+    let text = configuration(&listen.to_string(), &mock_address.to_string());
+    let started = config::parse(&text, &Environment::current())
+        .map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect())
+        .and_then(|loaded| {
+            server::start("worker", Arc::new(loaded.snapshot))
+                .map_err(|error| format!("{error} (--listen)"))
+        });
+    let gateway = match started {
+        Ok(gateway) => gateway,
+        Err(reason) => {
+            mock.control().stop();
+            return Err(reason);
+        }
+    };
+    let address = gateway.addresses().first().copied().unwrap_or(*listen);
+    print!(
+        "\
+gateway                http://{address}
+mock inference server  http://{mock_address}
+
+Watch tokens arrive one by one, half a second apart:
+
+  curl -N -d '{{\"prompt\":\"hi\"}}' http://{address}/inference
+
+The same with OpenAI's API, twenty tokens a second:
+
+  curl -N -H 'Content-Type: application/json' http://{address}/v1/chat/completions \\
+       -d '{{\"model\":\"mock\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'
+
+And an upstream that breaks off after three tokens:
+
+  curl -N -d '{{\"prompt\":\"hi\"}}' 'http://{address}/inference?cut=3'
+
+More faults and knobs: docs/mock.md. This gateway's configuration: docs/configuration.md.
+Ctrl-C drains and ends.
+"
+    );
+    Ok(serve(vec![gateway, mock]))
+}
+
+/// The demo's configuration, as a user would write it.
+fn configuration(listen: &str, mock: &str) -> String {
+    format!(
+        r#"
+[server]
+listen = ["{listen}"]
+
+[limits]
+connections = {CONNECTIONS}
+
+[timeouts]
+drain = "10s"
+
+[[upstream]]
+name = "mock"
+endpoints = ["{mock}"]
+pool = {{ connections = {CONNECTIONS} }}
+
+[[route]]
+path = "/inference"
+methods = ["POST"]
+upstream = "mock"
+rewrite = "/stream"
+
+[[route]]
+path = "/v1/*"
+upstream = "mock"
+
+[[route]]
+path = "/health"
+methods = ["GET"]
+upstream = "mock"
+"#
+    )
+}

@@ -1,0 +1,141 @@
+//! `sluicegate check` as its callers see it: exit codes, and what goes to which stream.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+const GOOD: &str = r#"
+[server]
+listen = ["127.0.0.1:8080"]
+[[upstream]]
+name = "llama"
+endpoints = ["127.0.0.1:8081"]
+[[upstream]]
+name = "spare"
+endpoints = ["127.0.0.1:8082"]
+[[route]]
+path = "/inference"
+upstream = "llama"
+"#;
+
+fn sluicegate(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("the binary runs")
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    command.args(arguments);
+    command
+}
+
+/// A file of this test run, removed when the test is over.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> File {
+        let name = format!("sluicegate-check-{}-{name}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).expect("the file is written");
+        File(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("the path is UTF-8")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("the output is UTF-8")
+}
+
+#[test]
+fn a_good_file_is_printed_with_every_default_and_exit_0() {
+    let file = File::new("good", GOOD);
+    let output = sluicegate(&["check", "--config", file.path()]);
+    assert_eq!(output.status.code(), Some(0));
+    let shown = text(&output.stdout);
+    for line in ["listen = [\"127.0.0.1:8080\"]", "buffer_bytes = \"256MiB\"", "drain = \"10m\""] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+    }
+    let expected =
+        format!("warning: {}:7: upstream[1]: no route leads to upstream \"spare\"\n", file.path());
+    assert_eq!(text(&output.stderr), expected);
+
+    let again = File::new("again", shown);
+    let output = sluicegate(&["check", "--config", again.path()]);
+    assert_eq!(
+        text(&output.stdout),
+        shown,
+        "what is printed is a configuration that means the same"
+    );
+}
+
+#[test]
+fn a_bad_file_is_told_with_its_lines_and_exit_1() {
+    let file = File::new("bad", &GOOD.replace("path =", "paht =").replace("\"llama\"\ne", "7\ne"));
+    let output = sluicegate(&["check", "--config", file.path()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout), "");
+    let path = file.path();
+    let expected = format!(
+        "error: {path}:5: upstream[0].name: must be a string, not a number\n\
+         error: {path}:10: route[0].path: is required\n\
+         error: {path}:11: route[0].paht: unknown key; did you mean \"path\"?\n\
+         error: {path}:12: route[0].upstream: there is no upstream named \"llama\"\n\
+         {path}: refused, 4 errors\n"
+    );
+    assert_eq!(text(&output.stderr), expected);
+}
+
+#[test]
+fn no_file_is_an_error_and_not_a_default() {
+    let output = sluicegate(&["check", "--config", "/nonexistent/gate.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = "error: /nonexistent/gate.toml: there is no such file\n\
+                    /nonexistent/gate.toml: refused, 1 error\n";
+    assert_eq!(text(&output.stderr), expected);
+    assert_eq!(sluicegate(&["check"]).status.code(), Some(2), "--config is required");
+}
+
+#[test]
+fn arguments_that_are_not_understood_exit_2() {
+    for arguments in
+        [&[][..], &["chek"], &["check", "--configuration", "x"], &["--log-level", "loud"]]
+    {
+        let output = sluicegate(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_command_has_help_and_a_version() {
+    for command in [&[][..], &["check"]] {
+        let output = sluicegate(&[command, &["--help"]].concat());
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains("Exit codes:"), "{command:?}");
+        let output = sluicegate(&[command, &["--version"]].concat());
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains(env!("CARGO_PKG_VERSION")), "{command:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let file = File::new("pipe", GOOD);
+    let mut child = command(&["check", "--config", file.path()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
+}

@@ -1,0 +1,167 @@
+//! The real binary between real clients and real servers.
+//!
+//! The clients (curl, hey, the OpenAI SDK, httpx, websockets) and the servers (uvicorn, websockets,
+//! llama.cpp's, and one that is rude on purpose) are driven by the scripts in `tests/clients/`. A
+//! script checks and exits; a test here starts what the script needs and reports its verdict. What
+//! each script asserts is told in its head.
+//!
+//! Absent on purpose: assertions about bytes. Those are the wire tests'.
+
+#[path = "clients/stage.rs"]
+mod stage;
+
+use stage::{Gateway, Server, free_port, one_at_a_time, script};
+
+#[test]
+fn the_openai_sdk_streams_at_the_pace_of_the_server() {
+    let _alone = one_at_a_time();
+    let server = Server::start("paced_server.py", &[]);
+    let gateway = Gateway::before(server.address());
+    script("openai_stream.py", &[&gateway.url("/v1")]);
+    gateway.stop();
+}
+
+#[test]
+fn the_openai_sdk_streams_from_the_mock_server() {
+    let _alone = one_at_a_time();
+    let mock = Gateway::mock();
+    let gateway = Gateway::before(mock.address());
+    let pace = ["--query", "rate=50", "--query", "tokens=60", "--interval-ms", "20"];
+    script("openai_stream.py", &[&[gateway.url("/v1").as_str()], &pace[..]].concat());
+    gateway.stop();
+    mock.stop();
+}
+
+#[test]
+fn httpx_streams_both_ways_and_its_leaving_is_noticed() {
+    let _alone = one_at_a_time();
+    let server = Server::start("paced_server.py", &[]);
+    let gateway = Gateway::before(server.address());
+    script("httpx_stream.py", &[&gateway.url(""), "--direct", &server.url("")]);
+    gateway.stop();
+}
+
+#[test]
+fn curl_shows_each_chunk_when_it_is_sent() {
+    let _alone = one_at_a_time();
+    let server = Server::start("paced_server.py", &[]);
+    let gateway = Gateway::before(server.address());
+    let url = gateway.url("/stream?chunks=4&interval_ms=500");
+    script("curl_stream.sh", &[&url, "4", "500"]);
+    gateway.stop();
+}
+
+#[test]
+fn curl_shows_each_chunk_of_the_mock_server() {
+    let _alone = one_at_a_time();
+    let mock = Gateway::mock();
+    let gateway = Gateway::before(mock.address());
+    script("curl_stream.sh", &[&gateway.url("/stream"), "4", "500", " "]);
+    gateway.stop();
+    mock.stop();
+}
+
+#[test]
+fn curl_uploads_and_downloads_at_once() {
+    let _alone = one_at_a_time();
+    let server = Server::start("paced_server.py", &[]);
+    let gateway = Gateway::before(server.address());
+    script("curl_duplex.py", &[&gateway.url("/duplex")]);
+    gateway.stop();
+}
+
+#[test]
+fn a_websocket_is_a_tunnel() {
+    let _alone = one_at_a_time();
+    let port = free_port();
+    let gateway = Gateway::before(&format!("127.0.0.1:{port}"));
+    let url = gateway.url("/ws").replace("http://", "ws://");
+    script("websocket_echo.py", &[&url, &port.to_string()]);
+    gateway.stop();
+}
+
+#[test]
+fn llama_cpp_through_the_gateway_is_llama_cpp() {
+    let _alone = one_at_a_time();
+    let server = Server::llama();
+    let gateway = Gateway::before(server.address());
+    script("llama_compare.py", &[&gateway.url(""), "--direct", &server.url("")]);
+    gateway.stop();
+}
+
+#[test]
+fn sixty_of_sixty_from_llama_cpp_which_closes_behind_every_stream() {
+    let _alone = one_at_a_time();
+    let server = Server::llama();
+    let gateway = Gateway::before(server.address());
+    let body = r#"{"prompt":"water","n_predict":8,"temperature":0,"stream":true}"#;
+    script("pool_load.py", &[&gateway.url("/completion"), "--body", body]);
+    gateway.stop();
+}
+
+#[test]
+fn sixty_of_sixty_from_uvicorn_which_closes_idle_connections() {
+    let _alone = one_at_a_time();
+    let server = Server::start("paced_server.py", &["--keep-alive", "0.05"]);
+    let gateway = Gateway::before(server.address());
+    script("pool_load.py", &[&gateway.url("/echo")]);
+    gateway.stop();
+}
+
+/// Sixty of sixty, with a server that treats its connections as `mode` says.
+fn sixty_of_sixty(mode: &str, arguments: &[&str]) {
+    let _alone = one_at_a_time();
+    let server = Server::start("rude_server.py", &[mode]);
+    let gateway = Gateway::before(server.address());
+    let (through, direct) = (gateway.url("/infer"), server.url(""));
+    script("pool_load.py", &[&[through.as_str(), "--direct", &direct], arguments].concat());
+    gateway.stop();
+}
+
+#[test]
+fn a_server_that_keeps_connections_alive_is_reached_on_few() {
+    sixty_of_sixty("polite", &["--reuse", "most"]);
+}
+
+#[test]
+fn sixty_of_sixty_from_a_server_that_closes_behind_each_answer() {
+    sixty_of_sixty("close_after_response", &["--reuse", "none"]);
+}
+
+#[test]
+fn sixty_of_sixty_from_a_server_that_closes_behind_each_stream() {
+    sixty_of_sixty("close_after_stream", &["--reuse", "none"]);
+}
+
+// Requests come 50 ms apart, so that pooled connections are closed in the very moment of their use.
+#[test]
+fn sixty_of_sixty_from_a_server_that_closes_when_the_next_request_is_due() {
+    sixty_of_sixty("close_idle_ms=50", &["--reuse", "some", "--rate", "20"]);
+}
+
+#[test]
+fn sixty_of_sixty_from_a_server_that_resets_when_the_next_request_is_due() {
+    sixty_of_sixty("rst_idle_ms=50", &["--reuse", "some", "--rate", "20"]);
+}
+
+#[test]
+fn sixty_of_sixty_from_a_server_that_closes_on_the_second_request() {
+    sixty_of_sixty("close_on_reuse", &["--reuse", "some"]);
+}
+
+#[test]
+fn sixty_of_sixty_from_a_server_that_resets_on_the_second_request() {
+    sixty_of_sixty("rst_on_reuse", &["--reuse", "some"]);
+}
+
+#[test]
+fn stray_bytes_behind_an_answer_reach_nobody() {
+    sixty_of_sixty("stray_bytes", &["--reuse", "none"]);
+}
+
+// One connection, and idle far longer than the server's limit: a 408 that crosses a request on its
+// way could not be told from its answer, by us or by anybody.
+#[test]
+fn a_408_on_an_idle_connection_reaches_nobody() {
+    sixty_of_sixty("stray_408_ms=50", &["--reuse", "some", "--rate", "5", "--connections", "1"]);
+}

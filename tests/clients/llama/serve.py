@@ -1,0 +1,43 @@
+"""Runs llama.cpp's own HTTP server on a model until killed, or until standard input ends.
+
+    serve.py PORT MODEL.gguf [--lifeline]
+
+Prints `ready ADDRESS:PORT` when it answers. Four slots of 4,096 tokens, one thread; `/slots`
+shows which of them are at work.
+"""
+
+import pathlib
+import sys
+import time
+
+import xllamacpp
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import evidence
+
+
+def main(port, model):
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = model
+    parameters.model_alias = {"tiny"}
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = port
+    parameters.n_parallel = 4
+    parameters.n_ctx = 4 * 4096
+    parameters.cpuparams.n_threads = 1
+    parameters.cpuparams_batch.n_threads = 1
+    parameters.endpoint_slots = True
+    parameters.ui = False
+    server = xllamacpp.Server(parameters)
+    print("ready", server.listening_address.removeprefix("http://"), flush=True)
+    while True:
+        time.sleep(3600)
+
+
+if __name__ == "__main__":
+    arguments = [argument for argument in sys.argv[1:] if argument != "--lifeline"]
+    if len(arguments) != 2:
+        sys.exit("usage: serve.py PORT MODEL.gguf [--lifeline]")
+    if "--lifeline" in sys.argv:
+        evidence.live_as_long_as_stdin()
+    main(int(arguments[0]), arguments[1])

@@ -1,0 +1,247 @@
+//! What the tests of `clients.rs` start and stop: servers, the binary, scripts.
+//!
+//! Everything listens on 127.0.0.1, everything started here ends with the value that stands for
+//! it, and a server also ends by itself when this process does (`--lifeline`: its standard input
+//! is a pipe from us).
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Per worker. The defaults may be more than the descriptors of the machine that runs the tests.
+const CONNECTIONS: u32 = 200;
+
+const START_WITHIN: Duration = Duration::from_secs(30);
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
+/// Arrival times prove something only while nothing else runs.
+pub fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // Poisoned means that another test failed, which says nothing about this one.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// A file of the environment that `tests/run` makes.
+fn installed(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/.env").join(name);
+    assert!(
+        path.exists(),
+        "the real clients are not installed ({} is missing): run `tests/run --install` first",
+        path.display()
+    );
+    path
+}
+
+/// Runs a client script to its end, which it keeps to itself within its own limit.
+pub fn script(name: &str, arguments: &[&str]) {
+    let path = scripts().join(name);
+    let mut command = if name.ends_with(".py") {
+        let mut python = Command::new(installed("bin/python"));
+        python.arg(path);
+        python
+    } else {
+        Command::new(path)
+    };
+    let output = command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{name} did not start: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} {arguments:?}: {}\n{said}{failed}", output.status);
+    print!("{said}");
+}
+
+/// A server of `tests/clients/`, ended with this value.
+pub struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    pub fn start(name: &str, arguments: &[&str]) -> Server {
+        Server::run(name, &[&["0"], arguments, &["--lifeline"]].concat())
+    }
+
+    /// llama.cpp's own server on the tiny model.
+    pub fn llama() -> Server {
+        let model = installed("tiny.gguf");
+        let model = model.to_str().expect("a path in UTF-8");
+        Server::run("llama/serve.py", &["0", model, "--lifeline"])
+    }
+
+    fn run(name: &str, arguments: &[&str]) -> Server {
+        let mut process = Command::new(installed("bin/python"))
+            .arg(scripts().join(name))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file(name).1)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} did not start: {error}"));
+        let stdout = process.stdout.take().expect("a pipe was asked for");
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let ready = BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .find_map(|line| Some(line.strip_prefix("ready ")?.to_owned()));
+            tell.send(ready)
+        });
+        match told.recv_timeout(START_WITHIN) {
+            Ok(Some(address)) => Server { process, address },
+            _ => {
+                end(&mut process);
+                panic!("{name} {arguments:?} was not ready within {START_WITHIN:?}");
+            }
+        }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        end(&mut self.process);
+    }
+}
+
+/// The binary under test, as a gateway or as the mock server.
+pub struct Gateway {
+    process: Child,
+    address: String,
+    log: PathBuf,
+}
+
+impl Gateway {
+    /// A gateway that sends every request to one upstream. Two workers, so that what must hold
+    /// with a pool for each of them is tested with more than one.
+    pub fn before(upstream: &str) -> Gateway {
+        let address = format!("127.0.0.1:{}", free_port());
+        let configuration = format!(
+            "[server]\nlisten = [\"{address}\"]\nworkers = 2\n\n\
+             [limits]\nconnections = {CONNECTIONS}\n\n\
+             [[upstream]]\nname = \"server\"\nendpoints = [\"{upstream}\"]\n\n\
+             [[route]]\npath = \"/*\"\nupstream = \"server\"\n"
+        );
+        let path = temporary("gateway.toml");
+        fs::write(&path, configuration).expect("a temporary file");
+        let path = path.to_str().expect("a path in UTF-8");
+        Gateway::run(&["run", "--config", path], address)
+    }
+
+    pub fn mock() -> Gateway {
+        let address = format!("127.0.0.1:{}", free_port());
+        let connections = CONNECTIONS.to_string();
+        let arguments = ["mock", "--listen", &address, "--connections", &connections];
+        Gateway::run(&arguments, address.clone())
+    }
+
+    fn run(arguments: &[&str], address: String) -> Gateway {
+        let (log, file) = log_file("sluicegate");
+        let process = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle of the log"))
+            .stderr(file)
+            .spawn()
+            .expect("the binary starts");
+        let mut gateway = Gateway { process, address, log };
+        let begin = Instant::now();
+        while TcpStream::connect(&gateway.address).is_err() {
+            let ended = gateway.process.try_wait().expect("its state");
+            assert!(
+                ended.is_none() && begin.elapsed() < START_WITHIN,
+                "sluicegate {arguments:?} does not listen on {}: {}",
+                gateway.address,
+                gateway.said()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+        gateway
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Nothing is left to drain, so SIGTERM ends it at once, with exit code 0 and without a panic
+    /// of any of its threads behind it.
+    pub fn stop(mut self) {
+        let begin = Instant::now();
+        let id = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it still runs");
+        let status = loop {
+            match self.process.try_wait().expect("its state") {
+                Some(status) => break status,
+                None => assert!(
+                    begin.elapsed() < STOP_WITHIN,
+                    "it still runs {STOP_WITHIN:?} after SIGTERM: {}",
+                    self.said()
+                ),
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success(), "{status} after SIGTERM: {}", self.said());
+        assert!(!self.said().contains("panicked"), "{}", self.said());
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        end(&mut self.process);
+        if thread::panicking() {
+            eprintln!("sluicegate said:\n{}", self.said());
+        }
+    }
+}
+
+/// Ends a process and waits for it. One that has ended already is no error.
+fn end(process: &mut Child) {
+    let _ = process.kill();
+    let _ = process.wait();
+}
+
+fn temporary(name: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("clients-{}-{number}-{name}", std::process::id());
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+fn log_file(of: &str) -> (PathBuf, File) {
+    let path = temporary(&format!("{}.log", of.replace('/', "-")));
+    let file = File::create(&path).expect("a temporary file");
+    (path, file)
+}
