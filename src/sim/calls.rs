@@ -35,8 +35,7 @@ impl Fabric {
     pub fn read(&mut self, link: usize, into: &mut [u8]) -> Result<usize> {
         self.ledger.counts.reads += 1;
         if into.is_empty() {
-            self.ledger
-                .violation(format!("#{link}: a read into no room tells nothing"));
+            self.ledger.violation(format!("#{link}: a read into no room tells nothing"));
         }
         self.arrival_in_call(link);
         let state = &mut self.links[link];
@@ -53,11 +52,7 @@ impl Fabric {
         }
         let most = self.links[link].inbound.arrived().min(into.len());
         let short = most > 1 && self.random.chance(self.faults.short_read);
-        let room = if short {
-            self.random.between(1..=most - 1)
-        } else {
-            most
-        };
+        let room = if short { self.random.between(1..=most - 1) } else { most };
         let state = &mut self.links[link];
         let length = state.inbound.take(&mut into[..room]);
         if state.peer.blocked {
@@ -68,11 +63,7 @@ impl Fabric {
             self.raise(link, Bits::READABLE);
         }
         self.ledger.counts.bytes_read += length as u64;
-        self.note(Note::Read {
-            link,
-            length,
-            room: into.len(),
-        });
+        self.note(Note::Read { link, length, room: into.len() });
         self.answered(link, "read", Ok(length))
     }
 
@@ -96,8 +87,7 @@ impl Fabric {
         self.ledger.counts.writes += 1;
         let offered: usize = from.iter().map(|part| part.len()).sum();
         if offered == 0 {
-            self.ledger
-                .violation(format!("#{link}: a write of nothing"));
+            self.ledger.violation(format!("#{link}: a write of nothing"));
         }
         self.arrival_in_call(link);
         let state = &mut self.links[link];
@@ -122,11 +112,7 @@ impl Fabric {
         }
         self.transmit(link, from, length);
         self.ledger.counts.bytes_written += length as u64;
-        self.note(Note::Wrote {
-            link,
-            length,
-            offered,
-        });
+        self.note(Note::Wrote { link, length, offered });
         self.answered(link, "write", Ok(length))
     }
 
@@ -138,11 +124,7 @@ impl Fabric {
             left -= rest.len();
             while !rest.is_empty() {
                 let split = rest.len() > 1 && self.random.chance(self.faults.split);
-                let cut = if split {
-                    self.random.between(1..=rest.len() - 1)
-                } else {
-                    rest.len()
-                };
+                let cut = if split { self.random.between(1..=rest.len() - 1) } else { rest.len() };
                 let (segment, later) = rest.split_at(cut);
                 let at = self.now + self.latency();
                 let at = self.links[link].outbound.send(segment, false, at);
@@ -178,8 +160,7 @@ impl Fabric {
         state.inbound.take_to(&mut Vec::new(), usize::MAX);
         self.note(Note::Dropped { link, reset });
         if was == Phase::Dropped {
-            self.ledger
-                .violation(format!("#{link}: a descriptor was closed twice"));
+            self.ledger.violation(format!("#{link}: a descriptor was closed twice"));
         }
         self.ledger.closed_one();
         if let Some(token) = token {
@@ -189,11 +170,7 @@ impl Fabric {
             self.dropped.push_back(token);
         }
         if was == Phase::Open && !gone {
-            if reset {
-                self.send_reset_out(link)
-            } else {
-                self.send_fin(link)
-            }
+            if reset { self.send_reset_out(link) } else { self.send_fin(link) }
         }
     }
 
@@ -213,16 +190,12 @@ impl Fabric {
             return Accepted::Drained;
         };
         if self.random.chance(self.faults.accept_exhausted) {
-            self.note(Note::Fault {
-                what: "accept is out of descriptors",
-            });
+            self.note(Note::Fault { what: "accept is out of descriptors" });
             return Accepted::Exhausted(Error::from_raw_os_error(TOO_MANY_FILES));
         }
         self.listeners[listener].backlog.pop_front();
         if self.random.chance(self.faults.accept_aborted) {
-            self.note(Note::Fault {
-                what: "a connection died in the backlog",
-            });
+            self.note(Note::Fault { what: "a connection died in the backlog" });
             self.links[link].worker.phase = Phase::Dropped;
             self.send_reset_out(link);
             self.ledger.progress();
@@ -250,9 +223,7 @@ impl Fabric {
         self.ledger.counts.connects += 1;
         self.ledger.progress();
         if self.random.chance(self.faults.connect_exhausted) {
-            self.note(Note::Fault {
-                what: "connect is out of descriptors",
-            });
+            self.note(Note::Fault { what: "connect is out of descriptors" });
             return Err(Error::from_raw_os_error(TOO_MANY_FILES));
         }
         let manner = self.servers.iter().find(|(served, _)| *served == address);
@@ -267,8 +238,7 @@ impl Fabric {
         }
         let link = self.links.len();
         let capacity = self.capacities();
-        self.links
-            .push(Link::new(address, Phase::Connecting, capacity));
+        self.links.push(Link::new(address, Phase::Connecting, capacity));
         self.ledger.opened_one();
         self.note(Note::Connecting { link });
         let at = self.now + self.latency();
@@ -291,8 +261,7 @@ impl Fabric {
             other.worker.token == Some(token) && other.worker.phase != Phase::Dropped
         };
         if self.links.iter().any(same) {
-            self.ledger
-                .violation(format!("#{link}: {token:?} names another live socket"));
+            self.ledger.violation(format!("#{link}: {token:?} names another live socket"));
         }
         self.links[link].worker.token = Some(token);
         let state = self.links[link].state();
@@ -406,11 +375,7 @@ impl Fabric {
                 self.ledger.counts.would_block += 1;
                 self.note(Note::WouldBlock { link, call });
             }
-            Err(error) => self.note(Note::Failed {
-                link,
-                call,
-                kind: error.kind(),
-            }),
+            Err(error) => self.note(Note::Failed { link, call, kind: error.kind() }),
         }
         result
     }

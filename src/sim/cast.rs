@@ -47,31 +47,19 @@ impl Plan {
         let Pace::Slow { sips, every } = visit.pace else {
             return Reading::Eagerly;
         };
-        let lengths = visit
-            .requests
-            .iter()
-            .map(|number| self.exchanges[*number].answer.length);
-        Reading::Slowly {
-            bytes: lengths.sum::<usize>() / sips + 100,
-            every,
-        }
+        let lengths = visit.requests.iter().map(|number| self.exchanges[*number].answer.length);
+        Reading::Slowly { bytes: lengths.sum::<usize>() / sips + 100, every }
     }
 
     fn part(&self, script: Visit, visit: &VisitPlan) -> Visit {
-        let script = if visit.half_closes {
-            script.then(Act::Finish)
-        } else {
-            script
-        };
+        let script = if visit.half_closes { script.then(Act::Finish) } else { script };
         let script = match visit.pace {
             Pace::Pauses(pause) => script.pause(pause).read(Reading::Eagerly),
             Pace::NeverReads => script.pause(Duration::from_secs(200)).then(Act::Close),
             Pace::Eager | Pace::Slow { .. } => script,
         };
         match visit.leaves {
-            Some(Leave {
-                after, reset: true, ..
-            }) => script.pause(after).then(Act::Reset),
+            Some(Leave { after, reset: true, .. }) => script.pause(after).then(Act::Reset),
             Some(Leave { after, .. }) => script.pause(after).leave(),
             None => script,
         }
@@ -87,19 +75,13 @@ impl Plan {
         random: &mut Random,
     ) -> Visit {
         let exchange = &self.exchanges[number];
-        let asked = Asked {
-            head: exchange.method == Method::Head,
-            upgrade: exchange.tunnel.is_some(),
-        };
+        let asked =
+            Asked { head: exchange.method == Method::Head, upgrade: exchange.tunnel.is_some() };
         let mut script = script.ask(asked);
         let head = self.request_head(exchange, visit, number);
         let body = exchange.upload.map(|upload| {
             let body = payload::letters(number, "request", upload.length);
-            if upload.chunked && !visit.http10 {
-                chunked(&body, random)
-            } else {
-                body
-            }
+            if upload.chunked && !visit.http10 { chunked(&body, random) } else { body }
         });
         if inside {
             let cut = random.below(head.len());
@@ -114,10 +96,7 @@ impl Plan {
             script = drip(script, first, visit.drips, random).pause(upload.pause);
             script = script.raw(second);
         }
-        match exchange
-            .tunnel
-            .filter(|_| exchange.opens_tunnel() && !visit.http10)
-        {
+        match exchange.tunnel.filter(|_| exchange.opens_tunnel() && !visit.http10) {
             Some(length) => {
                 let through = payload::letters(number, "tunnel", length);
                 script
@@ -160,10 +139,8 @@ impl Plan {
 
     /// What a server does with a request.
     pub fn answer(&self, request: &Request<'_>) -> Answer {
-        let number = request
-            .message
-            .field(EXCHANGE)
-            .and_then(|number| number.parse::<usize>().ok());
+        let number =
+            request.message.field(EXCHANGE).and_then(|number| number.parse::<usize>().ok());
         let Some((number, exchange)) =
             number.and_then(|number| Some((number, self.exchanges.get(number)?)))
         else {
@@ -189,17 +166,12 @@ impl Plan {
             Some(Wrong::Unanswered(death)) => return die(answer, death),
             Some(Wrong::Silent) => return answer.stall(),
             Some(Wrong::BadHead) => {
-                return answer
-                    .raw(b"HTTP/1.1 200 OK\r\nBad Field: x\r\n\r\n")
-                    .stall();
+                return answer.raw(b"HTTP/1.1 200 OK\r\nBad Field: x\r\n\r\n").stall();
             }
             _ => {}
         }
         if request.message.field("upgrade").is_some() && exchange.opens_tunnel() {
-            return answer
-                .field(EXCHANGE, &number.to_string())
-                .echo_tunnel("echo")
-                .close();
+            return answer.field(EXCHANGE, &number.to_string()).echo_tunnel("echo").close();
         }
         self.respond(answer, number, exchange)
     }
@@ -267,11 +239,7 @@ impl Plan {
         let sent = &body[..broken_at];
         for (nth, piece) in sent.chunks((sent.len() / plan.pieces).max(1)).enumerate() {
             // No pause behind the last: a FIN, or a stray answer, may travel with it.
-            answer = if nth > 0 {
-                answer.pause(plan.pause)
-            } else {
-                answer
-            };
+            answer = if nth > 0 { answer.pause(plan.pause) } else { answer };
             answer = match plan.framing {
                 Framing::Chunked => answer.chunk(piece),
                 _ => answer.raw(piece),
@@ -317,9 +285,7 @@ fn drip(mut script: Visit, bytes: &[u8], drips: bool, random: &mut Random) -> Vi
     let mut rest = bytes;
     for _ in 0..if drips { 5 } else { 0 } {
         let (piece, later) = rest.split_at(random.below(rest.len() + 1));
-        script = script
-            .raw(piece)
-            .pause(Duration::from_millis(random.length(500) as u64));
+        script = script.raw(piece).pause(Duration::from_millis(random.length(500) as u64));
         rest = later;
     }
     script.raw(rest)

@@ -136,20 +136,12 @@ impl Fabric {
 
     pub fn at(&mut self, at: Instant, action: Action) {
         self.sequence += 1;
-        self.schedule.push(Reverse(Entry {
-            at,
-            sequence: self.sequence,
-            action,
-        }));
+        self.schedule.push(Reverse(Entry { at, sequence: self.sequence, action }));
     }
 
     pub fn latency(&mut self) -> Duration {
         let range = self.faults.latency.clone();
-        if range.start() == range.end() {
-            *range.start()
-        } else {
-            self.random.duration(range)
-        }
+        if range.start() == range.end() { *range.start() } else { self.random.duration(range) }
     }
 
     pub fn next_at(&self) -> Option<Instant> {
@@ -206,25 +198,14 @@ impl Fabric {
     pub fn arrive_in(&mut self, link: usize, early: bool) -> bool {
         let now = self.now;
         let inbound = &mut self.links[link].inbound;
-        let arrival = if early {
-            inbound.arrive_early()
-        } else {
-            inbound.arrive(now)
-        };
+        let arrival = if early { inbound.arrive_early() } else { inbound.arrive(now) };
         let Some(arrival) = arrival else {
             return false;
         };
         let (length, fin) = (arrival.length, arrival.fin);
-        self.note(Note::Arrived {
-            link,
-            direction: Direction::In,
-            length,
-            fin,
-        });
+        self.note(Note::Arrived { link, direction: Direction::In, length, fin });
         if self.links[link].worker.phase == Phase::Dropped {
-            self.links[link]
-                .inbound
-                .take_to(&mut Vec::new(), usize::MAX);
+            self.links[link].inbound.take_to(&mut Vec::new(), usize::MAX);
             if length > 0 {
                 self.send_reset_out(link);
             }
@@ -239,17 +220,10 @@ impl Fabric {
         if self.links[link].worker.phase == Phase::Dropped || self.links[link].worker.gone {
             return;
         }
-        self.note(Note::ResetArrived {
-            link,
-            direction: Direction::In,
-        });
+        self.note(Note::ResetArrived { link, direction: Direction::In });
         // A RST after a FIN is reported as a broken pipe (linux: net/ipv4/tcp_input.c, tcp_reset).
         let after_fin = self.links[link].inbound.fin_arrived;
-        let reason = if after_fin {
-            ErrorKind::BrokenPipe
-        } else {
-            ErrorKind::ConnectionReset
-        };
+        let reason = if after_fin { ErrorKind::BrokenPipe } else { ErrorKind::ConnectionReset };
         self.links[link].break_off(reason);
         self.raise(link, Bits::ALL);
     }
@@ -290,16 +264,9 @@ impl Fabric {
             return false;
         };
         let (length, fin) = (arrival.length, arrival.fin);
-        self.note(Note::Arrived {
-            link,
-            direction: Direction::Out,
-            length,
-            fin,
-        });
+        self.note(Note::Arrived { link, direction: Direction::Out, length, fin });
         if self.links[link].peer.closed {
-            self.links[link]
-                .outbound
-                .take_to(&mut Vec::new(), usize::MAX);
+            self.links[link].outbound.take_to(&mut Vec::new(), usize::MAX);
             if length > 0 {
                 self.send_reset_in(link);
             }
@@ -310,10 +277,7 @@ impl Fabric {
     }
 
     fn reset_out(&mut self, link: usize) {
-        self.note(Note::ResetArrived {
-            link,
-            direction: Direction::Out,
-        });
+        self.note(Note::ResetArrived { link, direction: Direction::Out });
         let lost = self.random.chance(self.faults.reset_overtakes);
         let state = &mut self.links[link];
         state.outbound.lose(0);
@@ -356,18 +320,13 @@ impl Fabric {
 
     /// A client connects to a listener. `None`: refused.
     pub fn peer_connect(&mut self, peer: usize, listener: usize) -> Option<usize> {
-        if self
-            .listeners
-            .get(listener)
-            .is_none_or(|listener| listener.closed)
-        {
+        if self.listeners.get(listener).is_none_or(|listener| listener.closed) {
             return None;
         }
         let link = self.links.len();
         let address = (Ipv4Addr::new(192, 0, 2, 1), 10_000 + (link % 50_000) as u16).into();
         let capacity = self.capacities();
-        self.links
-            .push(Link::new(address, Phase::Backlog, capacity));
+        self.links.push(Link::new(address, Phase::Backlog, capacity));
         self.links[link].peer.peer = Some(peer);
         self.note(Note::PeerConnected { link, peer });
         self.listeners[listener].backlog.push_back(link);
@@ -380,10 +339,7 @@ impl Fabric {
         if range.start() == range.end() {
             return (*range.start(), *range.start());
         }
-        (
-            self.random.between(range.clone()),
-            self.random.between(range),
-        )
+        (self.random.between(range.clone()), self.random.between(range))
     }
 
     /// Sends as much as there is room for; with the last of it a FIN, if `fin`. The bytes travel
@@ -404,16 +360,10 @@ impl Fabric {
         let mut rest = &bytes[..length];
         loop {
             let split = rest.len() > 1 && self.random.chance(self.faults.split);
-            let part = if split {
-                self.random.between(1..=rest.len() - 1)
-            } else {
-                rest.len()
-            };
+            let part = if split { self.random.between(1..=rest.len() - 1) } else { rest.len() };
             let (segment, later) = rest.split_at(part);
             let at = self.now + self.latency();
-            let at = self.links[link]
-                .inbound
-                .send(segment, fin && later.is_empty(), at);
+            let at = self.links[link].inbound.send(segment, fin && later.is_empty(), at);
             self.at(at, Action::ArriveIn(link));
             rest = later;
             if rest.is_empty() {
@@ -430,11 +380,7 @@ impl Fabric {
         if !quiet || state.inbound.free() < bytes.len() || state.inbound.fin_sent {
             return false;
         }
-        self.note(Note::PeerSent {
-            link,
-            length: bytes.len(),
-            fin,
-        });
+        self.note(Note::PeerSent { link, length: bytes.len(), fin });
         self.links[link].inbound.send(bytes, fin, self.now);
         while self.arrive_in(link, false) {}
         true

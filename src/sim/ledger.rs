@@ -100,9 +100,7 @@ impl Ledger {
         self.idle_turns = if self.moved { 0 } else { self.idle_turns + 1 };
         self.moved = false;
         if self.idle_turns == IDLE_TURNS_MAX {
-            self.violation(format!(
-                "spin: {IDLE_TURNS_MAX} turns moved neither byte nor clock"
-            ));
+            self.violation(format!("spin: {IDLE_TURNS_MAX} turns moved neither byte nor clock"));
         }
     }
 

@@ -60,10 +60,7 @@ impl fmt::Display for Bits {
             (Bits::READ_CLOSED, "read-closed"),
             (Bits::ERRORED, "errored"),
         ];
-        let told = names
-            .iter()
-            .filter(|(bit, _)| self.contains(*bit))
-            .map(|(_, name)| *name);
+        let told = names.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| *name);
         f.write_str(&told.collect::<Vec<_>>().join("+"))
     }
 }
@@ -137,12 +134,7 @@ impl Link {
                 told_read_closed: false,
                 reset_on_drop: false,
             },
-            peer: PeerEnd {
-                peer: None,
-                closed: false,
-                reset: false,
-                blocked: false,
-            },
+            peer: PeerEnd { peer: None, closed: false, reset: false, blocked: false },
             address,
         }
     }
@@ -165,15 +157,16 @@ impl Link {
         self.worker.gone = true;
     }
 
-    /// What a read says when no bytes have arrived.
+    /// What a read says when no bytes have arrived. A FIN that came before a RST is still the end,
+    /// and not an error (linux: net/ipv4/tcp.c, tcp_recvmsg_locked looks at SOCK_DONE first).
     pub fn read_nothing(&mut self) -> Result<usize> {
+        if self.inbound.fin_arrived {
+            return Ok(0);
+        }
         if let Some(kind) = self.worker.error.take() {
             return Err(Error::from(kind));
         }
-        if self.inbound.fin_arrived || self.worker.gone {
-            return Ok(0);
-        }
-        Err(Error::from(ErrorKind::WouldBlock))
+        if self.worker.gone { Ok(0) } else { Err(Error::from(ErrorKind::WouldBlock)) }
     }
 
     /// Why a write cannot even be tried.

@@ -36,18 +36,12 @@ pub struct Message {
 impl Message {
     /// The value of the only field of this name.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The status of a response; 0 for a request.
     pub fn status(&self) -> u16 {
-        let code = self
-            .start
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3));
+        let code = self.start.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
         code.and_then(|code| code.parse().ok()).unwrap_or(0)
     }
 
@@ -130,26 +124,16 @@ impl Reader {
 
     /// Final messages that have arrived to their end.
     pub fn completed(&self) -> usize {
-        self.messages
-            .iter()
-            .filter(|message| message.complete && !message.is_interim())
-            .count()
+        self.messages.iter().filter(|message| message.complete && !message.is_interim()).count()
     }
 
     pub fn interims(&self) -> usize {
-        self.messages
-            .iter()
-            .filter(|message| message.is_interim())
-            .count()
+        self.messages.iter().filter(|message| message.is_interim()).count()
     }
 
     /// Whether part of a message has arrived and part of it has not.
     pub fn is_inside_message(&self) -> bool {
-        !self.pending.is_empty()
-            || self
-                .messages
-                .last()
-                .is_some_and(|message| !message.complete)
+        !self.pending.is_empty() || self.messages.last().is_some_and(|message| !message.complete)
     }
 
     /// Whether every answer that was asked for has arrived.
@@ -159,9 +143,7 @@ impl Reader {
 
     /// Whether what comes now belongs to another protocol.
     pub fn in_tunnel(&self) -> bool {
-        self.messages
-            .last()
-            .is_some_and(|message| message.ending == Ending::Tunnel)
+        self.messages.last().is_some_and(|message| message.ending == Ending::Tunnel)
     }
 
     /// Where bytes that have arrived are put. [`Reader::read_on`] makes sense of them.
@@ -207,9 +189,7 @@ impl Reader {
             }
             State::Data { left } => {
                 let length = self.payload(at, left);
-                self.state = State::Data {
-                    left: left - length,
-                };
+                self.state = State::Data { left: left - length };
                 self.complete_if(left == length);
                 Ok((length > 0).then_some(length))
             }
@@ -221,21 +201,13 @@ impl Reader {
                 let hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
                 let size = usize::from_str_radix(digits, 16).ok().filter(|_| hex);
                 let left = size.ok_or_else(|| format!("chunk size {text:?}"))?;
-                self.state = if left == 0 {
-                    State::Trailer
-                } else {
-                    State::ChunkData { left }
-                };
+                self.state = if left == 0 { State::Trailer } else { State::ChunkData { left } };
                 Ok(Some(text.len() + 2))
             }
             State::ChunkData { left } => {
                 let length = self.payload(at, left);
                 let left = left - length;
-                self.state = if left == 0 {
-                    State::ChunkEnd
-                } else {
-                    State::ChunkData { left }
-                };
+                self.state = if left == 0 { State::ChunkEnd } else { State::ChunkData { left } };
                 Ok((length > 0).then_some(length))
             }
             State::ChunkEnd => match input {
@@ -251,11 +223,7 @@ impl Reader {
                     return Ok(None);
                 };
                 let taken = text.len() + 2;
-                let trailer = if text.is_empty() {
-                    None
-                } else {
-                    Some(field(text)?)
-                };
+                let trailer = if text.is_empty() { None } else { Some(field(text)?) };
                 match (trailer, self.messages.last_mut()) {
                     (Some(trailer), Some(message)) => message.trailers.push(trailer),
                     _ => self.complete_if(true),
@@ -273,9 +241,7 @@ impl Reader {
     fn payload(&mut self, at: usize, limit: usize) -> usize {
         let length = limit.min(self.pending.len() - at);
         if let Some(message) = self.messages.last_mut() {
-            message
-                .body
-                .extend_from_slice(&self.pending[at..at + length]);
+            message.body.extend_from_slice(&self.pending[at..at + length]);
         }
         length
     }
@@ -331,10 +297,7 @@ impl Reader {
                 false => Ok(()),
             };
         }
-        let asked = self
-            .asked
-            .pop_front()
-            .ok_or_else(|| format!("a {status} nobody asked for"))?;
+        let asked = self.asked.pop_front().ok_or_else(|| format!("a {status} nobody asked for"))?;
         message.ending = match status {
             101 if asked.upgrade => Ending::Tunnel,
             101 => return Err("a 101 nobody asked for".into()),
@@ -360,12 +323,8 @@ fn line(input: &[u8]) -> Result<Option<&str>, String> {
     let Some(end) = input.iter().position(|byte| *byte == b'\n') else {
         return Ok(None);
     };
-    let text = input[..end]
-        .strip_suffix(b"\r")
-        .ok_or("a bare LF in the framing")?;
-    std::str::from_utf8(text)
-        .map(Some)
-        .map_err(|_| "framing that is no text".into())
+    let text = input[..end].strip_suffix(b"\r").ok_or("a bare LF in the framing")?;
+    std::str::from_utf8(text).map(Some).map_err(|_| "framing that is no text".into())
 }
 
 fn head(bytes: &[u8]) -> Result<(String, Fields), String> {
@@ -397,16 +356,9 @@ fn field(line: &str) -> Result<(String, String), String> {
 /// The framing that the fields declare, if any. Two readings are none.
 fn declared(fields: &Fields) -> Result<Option<Ending>, String> {
     let all = |name: &str| -> Vec<&str> {
-        fields
-            .iter()
-            .filter(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-            .collect()
+        fields.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
     };
-    match (
-        all("transfer-encoding").as_slice(),
-        all("content-length").as_slice(),
-    ) {
+    match (all("transfer-encoding").as_slice(), all("content-length").as_slice()) {
         ([], []) => Ok(None),
         (["chunked"], []) => Ok(Some(Ending::Chunked)),
         ([], [length]) if length.bytes().all(|byte| byte.is_ascii_digit()) => length
@@ -444,10 +396,7 @@ mod tests {
             assert_eq!(reader.fault, None);
             let texts: Vec<_> = reader.messages.iter().map(Message::text).collect();
             assert_eq!(texts, ["", "abcde", "hi"]);
-            assert_eq!(
-                reader.messages[1].trailers,
-                [("t".to_owned(), "v".to_owned())]
-            );
+            assert_eq!(reader.messages[1].trailers, [("t".to_owned(), "v".to_owned())]);
             assert_eq!((reader.completed(), reader.interims()), (2, 1));
         }
     }
@@ -455,22 +404,14 @@ mod tests {
     #[test]
     fn a_body_ends_where_its_framing_says_or_not_at_all() {
         let ask = Asked::default();
-        let cut = responses(
-            &[ask],
-            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi",
-            100,
-        );
+        let cut = responses(&[ask], b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi", 100);
         assert!(!cut.messages[0].complete);
         let mut open = responses(&[ask], b"HTTP/1.1 200 OK\r\n\r\nhi", 100);
         assert!(!open.messages[0].complete);
         open.end();
         assert!(open.messages[0].complete);
         let head = Asked { head: true, ..ask };
-        let none = responses(
-            &[head],
-            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
-            100,
-        );
+        let none = responses(&[head], b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 100);
         assert!(none.messages[0].complete);
     }
 
@@ -485,10 +426,7 @@ mod tests {
             b"HTTP/1.1 101 Switching\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
         ] {
-            assert!(
-                responses(&[Asked::default()], bytes, 7).fault.is_some(),
-                "{bytes:?}"
-            );
+            assert!(responses(&[Asked::default()], bytes, 7).fault.is_some(), "{bytes:?}");
         }
     }
 }

@@ -36,9 +36,7 @@ pub struct Tally {
 }
 
 /// Statuses that the gateway itself may answer with.
-const OWN_STATUSES: [u16; 13] = [
-    400, 404, 405, 408, 413, 414, 417, 431, 501, 502, 503, 504, 505,
-];
+const OWN_STATUSES: [u16; 13] = [400, 404, 405, 408, 413, 414, 417, 431, 501, 502, 503, 504, 505];
 
 /// Judges a world in which the clients of `plan` are done.
 pub fn judge(plan: &Plan, world: &World, clients: &[ClientId]) -> Result<Tally, String> {
@@ -61,11 +59,7 @@ fn judge_visit(
     if let Some(fault) = &peer.reader.fault {
         return Err(format!("what it received is no HTTP: {fault}"));
     }
-    let mut finals = peer
-        .reader
-        .messages
-        .iter()
-        .filter(|message| !message.is_interim());
+    let mut finals = peer.reader.messages.iter().filter(|message| !message.is_interim());
     let mut owing = true;
     for (nth, number) in visit.requests.iter().enumerate() {
         let exchange = &plan.exchanges[*number];
@@ -86,7 +80,10 @@ fn judge_visit(
         if owing && fate != Fate::Whole {
             let text = message.map(Message::text).unwrap_or_default();
             let text: String = text.chars().take(200).collect();
-            return Err(format!("exchange {number} was owed an answer and is {fate:?}, {:?}: {text}", peer.end));
+            return Err(format!(
+                "exchange {number} was owed an answer and is {fate:?}, {:?}: {text}",
+                peer.end
+            ));
         }
     }
     if visit.bad_head.is_some() && visit.leaves.is_none() {
@@ -119,21 +116,13 @@ fn judge_answer(
 ) -> Result<Fate, String> {
     let Some(tag) = message.field(EXCHANGE) else {
         judge_own(message, exchange.method == super::plan::Method::Head, peer)?;
-        return Ok(if message.complete {
-            Fate::Refused
-        } else {
-            Fate::Cut
-        });
+        return Ok(if message.complete { Fate::Refused } else { Fate::Cut });
     };
     if tag == STRAY {
-        return Err(format!(
-            "exchange {number} got an answer that nobody asked for"
-        ));
+        return Err(format!("exchange {number} got an answer that nobody asked for"));
     }
     if tag != number.to_string() {
-        return Err(format!(
-            "exchange {number} got the answer to exchange {tag}"
-        ));
+        return Err(format!("exchange {number} got the answer to exchange {tag}"));
     }
     let tunnel = message.ending == Ending::Tunnel;
     let (status, expected) = match exchange.tunnel.filter(|_| tunnel) {
@@ -141,10 +130,7 @@ fn judge_answer(
         None => (exchange.answer.status, exchange.response(number)),
     };
     if message.status() != status {
-        return Err(format!(
-            "exchange {number}: status {} instead of {status}",
-            message.status()
-        ));
+        return Err(format!("exchange {number}: status {} instead of {status}", message.status()));
     }
     if visit.http10 && message.ending == Ending::Chunked {
         return Err(format!("exchange {number}: chunks for an HTTP/1.0 client"));
@@ -152,12 +138,8 @@ fn judge_answer(
     if !message.complete {
         return match is_prefix_of(message, &expected) {
             true if peer.over && (peer.end != End::Open || peer.left_first) => Ok(Fate::Cut),
-            true => Err(format!(
-                "exchange {number} is cut, but its connection has not ended"
-            )),
-            false => Err(format!(
-                "exchange {number}: what arrived is not what was sent"
-            )),
+            true => Err(format!("exchange {number} is cut, but its connection has not ended")),
+            false => Err(format!("exchange {number}: what arrived is not what was sent")),
         };
     }
     // A tunnel has no end of its own, so a FIN in it says nothing about what was to come.
@@ -172,9 +154,7 @@ fn judge_answer(
         ));
     }
     match exchange.breaks_off() {
-        true => Err(format!(
-            "exchange {number}: an answer that broke off looks whole"
-        )),
+        true => Err(format!("exchange {number}: an answer that broke off looks whole")),
         false => Ok(Fate::Whole),
     }
 }
@@ -182,21 +162,14 @@ fn judge_answer(
 /// Whether what arrived is a beginning of what was sent. An event stream that breaks off between
 /// two events may end with an error event of the gateway's own.
 fn is_prefix_of(message: &Message, expected: &[u8]) -> bool {
-    let same = message
-        .body
-        .iter()
-        .zip(expected)
-        .take_while(|(got, sent)| got == sent)
-        .count();
+    let same = message.body.iter().zip(expected).take_while(|(got, sent)| got == sent).count();
     let rest = &message.body[same..];
     if rest.is_empty() {
         return true;
     }
     // The error event may begin like the next event did: look for it from the last boundary on.
-    let boundary = message.body[..same]
-        .windows(2)
-        .rposition(|pair| pair == b"\n\n")
-        .map_or(0, |at| at + 2);
+    let boundary =
+        message.body[..same].windows(2).rposition(|pair| pair == b"\n\n").map_or(0, |at| at + 2);
     let own = &message.body[boundary..];
     let named = own.starts_with(b"event: error\n") || own.starts_with(b"data: {\"error\"");
     named && own.ends_with(b"\n\n")
@@ -206,21 +179,14 @@ fn is_prefix_of(message: &Message, expected: &[u8]) -> bool {
 fn judge_own(message: &Message, head: bool, peer: &Peer) -> Result<(), String> {
     let status = message.status();
     if !OWN_STATUSES.contains(&status) {
-        return Err(format!(
-            "the gateway answered {:?} of its own",
-            message.start
-        ));
+        return Err(format!("the gateway answered {:?} of its own", message.start));
     }
     if message.field("content-type") != Some("application/json") {
         return Err(format!("a {status} of the gateway's own that is no JSON"));
     }
     if !message.complete {
         let ended = peer.end != End::Open || peer.left_first;
-        return if ended {
-            Ok(())
-        } else {
-            Err(format!("a {status} without its end"))
-        };
+        return if ended { Ok(()) } else { Err(format!("a {status} without its end")) };
     }
     let body = message.text();
     let shaped = body.starts_with("{\"error\":{\"message\":\"") && body.ends_with("\"}}");
@@ -253,17 +219,10 @@ fn judge_requests(plan: &Plan, world: &World, tally: &mut Tally) -> Result<(), S
             let Some(reached) = session.reached.get(earlier).copied() else {
                 continue;
             };
-            let after = session
-                .reached
-                .get(earlier + 1)
-                .map(|next| next.read_before);
+            let after = session.reached.get(earlier + 1).map(|next| next.read_before);
             let after = after.unwrap_or_else(|| world.bytes_read_from(connection));
             let answered = after - reached.read_before;
-            attempts.entry(number).or_default().push(Attempt {
-                reached,
-                earlier,
-                answered,
-            });
+            attempts.entry(number).or_default().push(Attempt { reached, earlier, answered });
         }
     }
     for (number, mut attempts) in attempts {
@@ -286,22 +245,14 @@ fn judge_requests(plan: &Plan, world: &World, tally: &mut Tally) -> Result<(), S
 
 /// Which exchange a request belongs to, if it is what the client sent for it.
 fn judge_request(plan: &Plan, message: &Message) -> Result<usize, String> {
-    let number = message
-        .field(EXCHANGE)
-        .and_then(|number| number.parse::<usize>().ok());
+    let number = message.field(EXCHANGE).and_then(|number| number.parse::<usize>().ok());
     let Some((number, exchange)) =
         number.and_then(|number| Some((number, plan.exchanges.get(number)?)))
     else {
-        return Err(format!(
-            "a request that no client sent: {:?}",
-            message.start
-        ));
+        return Err(format!("a request that no client sent: {:?}", message.start));
     };
-    let wrong = |what: &str| {
-        Err(format!(
-            "the request of exchange {number} reached a server {what}"
-        ))
-    };
+    let wrong =
+        |what: &str| Err(format!("the request of exchange {number} reached a server {what}"));
     if message.ending == Ending::Tunnel {
         let sent = payload::letters(number, "tunnel", exchange.tunnel.unwrap_or(0));
         return if sent.starts_with(&message.body) {
@@ -310,9 +261,9 @@ fn judge_request(plan: &Plan, message: &Message) -> Result<usize, String> {
             wrong("with another's tunnel")
         };
     }
-    let sent = exchange.upload.map_or(Vec::new(), |upload| {
-        payload::letters(number, "request", upload.length)
-    });
+    let sent = exchange
+        .upload
+        .map_or(Vec::new(), |upload| payload::letters(number, "request", upload.length));
     if !sent.starts_with(&message.body) {
         return wrong("with bytes that were not in it");
     }

@@ -16,9 +16,7 @@ pub enum Kind {
 
 /// The letters of one side of an exchange, from the first on.
 pub fn letters(exchange: usize, side: &str, length: usize) -> Vec<u8> {
-    let salt = side
-        .bytes()
-        .fold(exchange as u64, |salt, byte| mix(salt ^ u64::from(byte)));
+    let salt = side.bytes().fold(exchange as u64, |salt, byte| mix(salt ^ u64::from(byte)));
     let mut bytes = Vec::with_capacity(length + 8);
     for word in 0..length.div_ceil(8) {
         let drawn = mix(salt.wrapping_add(word as u64));

@@ -109,10 +109,7 @@ impl Peer {
 
     pub(super) fn session(server: usize, link: usize) -> Peer {
         let peer = Peer::new(Role::Session { server }, Reader::of_requests(), Vec::new());
-        Peer {
-            link: Some(link),
-            ..peer
-        }
+        Peer { link: Some(link), ..peer }
     }
 
     pub fn is_client(&self) -> bool {
@@ -203,15 +200,8 @@ impl Peer {
             return;
         };
         let read_before = fabric.links[link].inbound.taken;
-        self.reached.push(Reached {
-            at: fabric.now,
-            read_before,
-        });
-        let answer = (servers[server].respond)(&Request {
-            message,
-            earlier,
-            connection: link,
-        });
+        self.reached.push(Reached { at: fabric.now, read_before });
+        let answer = (servers[server].respond)(&Request { message, earlier, connection: link });
         self.acts = answer.into_acts().into();
         (self.sent, self.until) = (0, None);
     }
@@ -260,11 +250,7 @@ impl Peer {
             }
             Act::AwaitTunnel(count) => {
                 self.reader.in_tunnel()
-                    && self
-                        .reader
-                        .messages
-                        .last()
-                        .is_some_and(|tunnel| tunnel.body.len() >= *count)
+                    && self.reader.messages.last().is_some_and(|tunnel| tunnel.body.len() >= *count)
             }
             Act::AwaitEnd => self.end != End::Open,
             Act::Echo => self.echo(link, fabric),

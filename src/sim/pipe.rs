@@ -80,18 +80,11 @@ impl Pipe {
     /// Sends a segment, to arrive at `at` or, as nothing overtakes, after what was sent before.
     /// Returns when it will arrive.
     pub fn send(&mut self, bytes: &[u8], fin: bool, at: Instant) -> Instant {
-        assert!(
-            bytes.len() <= self.free() && !self.fin_sent,
-            "the sender asks for room first"
-        );
+        assert!(bytes.len() <= self.free() && !self.fin_sent, "the sender asks for room first");
         let at = self.segments.back().map_or(at, |last| last.at.max(at));
         self.bytes.extend(bytes);
         self.written += bytes.len() as u64;
-        self.segments.push_back(Segment {
-            length: bytes.len(),
-            fin,
-            at,
-        });
+        self.segments.push_back(Segment { length: bytes.len(), fin, at });
         self.fin_sent |= fin;
         self.check();
         at
@@ -104,10 +97,7 @@ impl Pipe {
         self.arrived += segment.length;
         self.fin_arrived |= segment.fin;
         self.check();
-        Some(Arrival {
-            length: segment.length,
-            fin: segment.fin,
-        })
+        Some(Arrival { length: segment.length, fin: segment.fin })
     }
 
     /// The next segment arrives, early.
@@ -148,12 +138,7 @@ impl Pipe {
         for segment in &mut self.segments {
             segment.fin = false;
         }
-        let left = self.arrived
-            + self
-                .segments
-                .iter()
-                .map(|segment| segment.length)
-                .sum::<usize>();
+        let left = self.arrived + self.segments.iter().map(|segment| segment.length).sum::<usize>();
         self.written -= (self.bytes.len() - left) as u64;
         self.bytes.truncate(left);
         self.check();
@@ -188,13 +173,7 @@ mod tests {
         pipe.send(b"later", false, at(10));
         assert_eq!(pipe.arrive(at(9)), None);
         assert_eq!(pipe.take(&mut [0; 16]), 0);
-        assert_eq!(
-            pipe.arrive(at(10)),
-            Some(Arrival {
-                length: 5,
-                fin: false
-            })
-        );
+        assert_eq!(pipe.arrive(at(10)), Some(Arrival { length: 5, fin: false }));
         let mut into = [0; 3];
         assert_eq!((pipe.take(&mut into), &into), (3, b"lat"));
         assert_eq!(pipe.free(), 14);
@@ -206,20 +185,8 @@ mod tests {
         pipe.send(b"first", false, at(20));
         assert_eq!(pipe.send(b"second", true, at(10)), at(20));
         assert_eq!(pipe.arrive(at(19)), None);
-        assert_eq!(
-            pipe.arrive(at(20)),
-            Some(Arrival {
-                length: 5,
-                fin: false
-            })
-        );
-        assert_eq!(
-            pipe.arrive(at(20)),
-            Some(Arrival {
-                length: 6,
-                fin: true
-            })
-        );
+        assert_eq!(pipe.arrive(at(20)), Some(Arrival { length: 5, fin: false }));
+        assert_eq!(pipe.arrive(at(20)), Some(Arrival { length: 6, fin: true }));
     }
 
     #[test]

@@ -198,11 +198,7 @@ impl Plan {
         let mut random = Random::new(seed);
         // One world in eight is perfect: there the floor of calls can be checked.
         let perfect = random.chance(125);
-        let faults = if perfect {
-            Faults::none()
-        } else {
-            Faults::draw(&mut random)
-        };
+        let faults = if perfect { Faults::none() } else { Faults::draw(&mut random) };
         let mut plan = Plan {
             seed,
             faults,
@@ -226,11 +222,7 @@ impl Plan {
         let rude = !perfect && random.chance(300);
         let http10 = random.chance(100);
         let slow = !perfect && random.chance(200);
-        let pace = if slow {
-            Pace::draw(random)
-        } else {
-            Pace::Eager
-        };
+        let pace = if slow { Pace::draw(random) } else { Pace::Eager };
         let mut requests = Vec::new();
         let mut tunnel = false;
         for _ in 0..if http10 { 1 } else { random.between(1..=4) } {
@@ -269,11 +261,7 @@ impl Plan {
 
     /// Bodies are short where buffers are tiny: a byte a round trip proves its point early.
     fn length_max(&self) -> usize {
-        self.faults
-            .capacity
-            .start()
-            .saturating_mul(300)
-            .saturating_add(200)
+        self.faults.capacity.start().saturating_mul(300).saturating_add(200)
     }
 
     /// Whether the network and the gateway's own limits let every honest exchange be answered.
@@ -298,11 +286,7 @@ impl Plan {
 impl GatewayPlan {
     fn draw(random: &mut Random, perfect: bool) -> GatewayPlan {
         let mut scarce = |few: usize, many: usize| {
-            if !perfect && random.chance(60) {
-                random.between(1..=few)
-            } else {
-                many
-            }
+            if !perfect && random.chance(60) { random.between(1..=few) } else { many }
         };
         GatewayPlan {
             connections: scarce(2, 1000),
@@ -328,10 +312,9 @@ impl Pace {
 
     fn draw(random: &mut Random) -> Pace {
         match random.below(3) {
-            0 => Pace::Slow {
-                sips: random.between(2..=100),
-                every: millis(random.between(1..=100)),
-            },
+            0 => {
+                Pace::Slow { sips: random.between(2..=100), every: millis(random.between(1..=100)) }
+            }
             1 => Pace::Pauses(millis(random.below(5_000))),
             _ => Pace::NeverReads,
         }
@@ -344,11 +327,7 @@ impl ExchangePlan {
         let upload = (method == Method::Post).then(|| Upload {
             length: random.length(40_000),
             chunked: random.chance(400),
-            pause: if random.chance(300) {
-                millis(random.below(2_000))
-            } else {
-                Duration::ZERO
-            },
+            pause: if random.chance(300) { millis(random.below(2_000)) } else { Duration::ZERO },
         });
         let tunnel = (method == Method::Get && random.chance(150)).then(|| random.length(20_000));
         let mut answer = AnswerPlan::draw(random, broken);
@@ -386,10 +365,7 @@ impl ExchangePlan {
     /// Whether the request is one that gets a whole answer from its server.
     fn is_honest(&self, plan: &Plan) -> bool {
         let replay = self.method != Method::Post || plan.gateway.replay_stale_post;
-        let stale = plan
-            .exchanges
-            .iter()
-            .any(|other| other.answer.leaves_stale_connections());
+        let stale = plan.exchanges.iter().any(|other| other.answer.leaves_stale_connections());
         self.answer.goes_wrong.is_none() && (replay || !stale)
     }
 
@@ -432,22 +408,14 @@ impl AnswerPlan {
         let death = *random.pick(&[Death::Fin, Death::Reset]);
         AnswerPlan {
             status: *random.pick(&[200, 200, 200, 200, 200, 404, 500, 204, 304]),
-            kind: if random.chance(500) {
-                Kind::Events
-            } else {
-                Kind::Plain
-            },
+            kind: if random.chance(500) { Kind::Events } else { Kind::Plain },
             framing,
             // An answer that is to be cut has something to be cut.
             length: random.length(60_000).max(1),
             pieces: random.between(1..=12),
             pause: Duration::from_micros(random.length(500_000) as u64),
             first_pause: Duration::from_micros(random.length(2_000_000) as u64),
-            interims: if random.chance(60) {
-                random.between(1..=2)
-            } else {
-                0
-            },
+            interims: if random.chance(60) { random.between(1..=2) } else { 0 },
             trailers: random.chance(100),
             early: random.chance(150),
             goes_wrong: broken.then(|| Wrong::draw(random, framing)),
@@ -473,10 +441,7 @@ impl Wrong {
             3 => Wrong::Stall { at },
             4 if framing == Framing::Chunked => Wrong::BadChunk { at },
             // A FIN is the honest end of a body that lasts until close.
-            _ if framing == Framing::UntilClose => Wrong::Cut {
-                at,
-                death: Death::Reset,
-            },
+            _ if framing == Framing::UntilClose => Wrong::Cut { at, death: Death::Reset },
             _ => Wrong::Cut { at, death },
         }
     }

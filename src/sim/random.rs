@@ -33,12 +33,7 @@ impl Random {
     pub fn next(&mut self) -> u64 {
         let [a, b, c, d] = self.state;
         let result = b.wrapping_mul(5).rotate_left(7).wrapping_mul(9);
-        let mut state = [
-            a ^ b ^ d,
-            a ^ b ^ c,
-            a ^ c ^ (b << 17),
-            (b ^ d).rotate_left(45),
-        ];
+        let mut state = [a ^ b ^ d, a ^ b ^ c, a ^ c ^ (b << 17), (b ^ d).rotate_left(45)];
         std::mem::swap(&mut state, &mut self.state);
         result
     }
@@ -69,10 +64,7 @@ impl Random {
     }
 
     pub fn duration(&mut self, range: RangeInclusive<Duration>) -> Duration {
-        let (least, most) = (
-            range.start().as_nanos() as usize,
-            range.end().as_nanos() as usize,
-        );
+        let (least, most) = (range.start().as_nanos() as usize, range.end().as_nanos() as usize);
         Duration::from_nanos(self.between(least..=most) as u64)
     }
 }

@@ -127,12 +127,7 @@ impl Answer {
     /// The head as it stands; nothing is added to it.
     pub fn head(mut self) -> Answer {
         if !self.headed {
-            let Answer {
-                acts,
-                status,
-                fields,
-                ..
-            } = &mut self;
+            let Answer { acts, status, fields, .. } = &mut self;
             acts.write(format!("HTTP/1.1 {status}\r\n{fields}\r\n").as_bytes());
             self.headed = true;
         }
@@ -146,23 +141,15 @@ impl Answer {
 
     /// The whole body, with its length in the head.
     pub fn body(self, body: &[u8]) -> Answer {
-        self.field("Content-Length", &body.len().to_string())
-            .head()
-            .raw(body)
+        self.field("Content-Length", &body.len().to_string()).head().raw(body)
     }
 
     /// One chunk, in a frame of its own.
     pub fn chunk(self, data: impl AsRef<[u8]>) -> Answer {
         let data = data.as_ref();
-        let answer = if self.headed {
-            self
-        } else {
-            self.field("Transfer-Encoding", "chunked").head()
-        };
-        answer
-            .raw(format!("{:x}\r\n", data.len()).as_bytes())
-            .raw(data)
-            .raw(b"\r\n")
+        let answer =
+            if self.headed { self } else { self.field("Transfer-Encoding", "chunked").head() };
+        answer.raw(format!("{:x}\r\n", data.len()).as_bytes()).raw(data).raw(b"\r\n")
     }
 
     pub fn end_chunks(self) -> Answer {
@@ -207,10 +194,7 @@ impl Answer {
 
     /// These bytes, although nobody has asked for them.
     pub fn unasked(self, text: &str, fin: bool) -> Answer {
-        self.then(Act::Unasked {
-            bytes: text.as_bytes().into(),
-            fin,
-        })
+        self.then(Act::Unasked { bytes: text.as_bytes().into(), fin })
     }
 
     /// Nothing more, for ever.
@@ -270,10 +254,7 @@ impl Visit {
 
     /// The head of a request, with these fields beside `Host`.
     pub fn request(self, method: &str, target: &str, fields: &str) -> Visit {
-        let asked = Asked {
-            head: method == "HEAD",
-            upgrade: fields.contains("Upgrade:"),
-        };
+        let asked = Asked { head: method == "HEAD", upgrade: fields.contains("Upgrade:") };
         self.ask(asked)
             .raw(format!("{method} {target} HTTP/1.1\r\nHost: gateway\r\n{fields}\r\n").as_bytes())
     }

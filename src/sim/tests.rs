@@ -21,20 +21,13 @@ fn server_address() -> SocketAddr {
 /// Polls until something is told; panics if nothing ever is.
 fn poll(world: &mut World) -> Vec<Event> {
     let mut events = Vec::new();
-    world
-        .poll(&mut events, None)
-        .expect("the simulated poll does not fail");
+    world.poll(&mut events, None).expect("the simulated poll does not fail");
     assert!(!world.is_asleep(), "nothing will ever happen");
     events
 }
 
 fn facts(event: &Event) -> (bool, bool, bool, bool) {
-    (
-        event.readable,
-        event.writable,
-        event.read_closed,
-        event.errored,
-    )
+    (event.readable, event.writable, event.read_closed, event.errored)
 }
 
 /// A world with one client that plays `visit`, accepted and registered.
@@ -43,9 +36,7 @@ fn accepted(faults: Faults, visit: Visit) -> (World, Socket) {
     world.client(visit);
     let events = poll(&mut world);
     assert_eq!(events[0].token, Token::listener(0));
-    let Accept::Accepted(mut socket, _) = world.accept(0) else {
-        panic!("the backlog is empty")
-    };
+    let Accept::Accepted(mut socket, _) = world.accept(0) else { panic!("the backlog is empty") };
     assert!(matches!(world.accept(0), Accept::Drained));
     world.register(&mut socket, TOKEN).expect("registered");
     (world, socket)
@@ -65,57 +56,34 @@ fn bytes_and_fin_in_one_segment_raise_one_edge() {
     let visit = Visit::new().pause(Duration::from_millis(1)).raw(b"bye");
     let visit = visit.then(Act::Finish).then(Act::AwaitEnd);
     let (mut world, mut socket) = accepted(Faults::none(), visit);
-    assert_eq!(
-        facts(&poll(&mut world)[0]),
-        (false, true, false, false),
-        "registration: writable"
-    );
+    assert_eq!(facts(&poll(&mut world)[0]), (false, true, false, false), "registration: writable");
     let told = poll(&mut world);
-    assert_eq!(
-        (told.len(), facts(&told[0])),
-        (1, (true, false, true, false))
-    );
+    assert_eq!((told.len(), facts(&told[0])), (1, (true, false, true, false)));
     let mut into = [0; 8];
     assert_eq!(socket.read(&mut into).expect("bytes"), 3);
     assert_eq!(socket.read(&mut into).expect("the end"), 0);
     let mut events = Vec::new();
-    world
-        .poll(&mut events, Some(Duration::from_secs(1)))
-        .expect("polled");
+    world.poll(&mut events, Some(Duration::from_secs(1))).expect("polled");
     assert!(events.is_empty(), "no second edge");
 }
 
 #[test]
 fn writable_comes_back_only_after_a_write_was_turned_away() {
-    let faults = Faults {
-        capacity: 90..=90,
-        ..Faults::none()
-    };
-    let slowly = Reading::Slowly {
-        bytes: 10,
-        every: Duration::from_millis(1),
-    };
+    let faults = Faults { capacity: 90..=90, ..Faults::none() };
+    let slowly = Reading::Slowly { bytes: 10, every: Duration::from_millis(1) };
     let visit = Visit::new().read(slowly).then(Act::AwaitEnd);
     let (mut world, mut socket) = accepted(faults, visit);
     poll(&mut world);
     assert_eq!(socket.write(&[b'x'; 80]).expect("room"), 80);
     let mut events = Vec::new();
-    world
-        .poll(&mut events, Some(Duration::from_millis(20)))
-        .expect("polled");
-    assert!(
-        events.is_empty(),
-        "all was taken, so nobody is called back: {events:?}"
-    );
+    world.poll(&mut events, Some(Duration::from_millis(20))).expect("polled");
+    assert!(events.is_empty(), "all was taken, so nobody is called back: {events:?}");
     assert_eq!(socket.write(&[b'x'; 100]).expect("some room"), 90);
     let error = socket.write(b"x").expect_err("full");
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     assert_eq!(facts(&poll(&mut world)[0]), (false, true, false, false));
     let room = socket.write(&[b'x'; 100]).expect("room again");
-    assert!(
-        room >= 30,
-        "a third is free before the edge comes, {room} bytes were"
-    );
+    assert!(room >= 30, "a third is free before the edge comes, {room} bytes were");
 }
 
 #[test]
@@ -124,49 +92,29 @@ fn a_connection_that_is_refused_tells_it_once() {
     let error = socket.write(b"GET").expect_err("it does not stand yet");
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     assert_eq!(facts(&poll(&mut world)[0]), (true, true, true, true));
-    assert_eq!(
-        socket.write(b"GET").expect_err("refused").kind(),
-        ErrorKind::ConnectionRefused
-    );
-    assert_eq!(
-        socket.write(b"GET").expect_err("gone").kind(),
-        ErrorKind::BrokenPipe
-    );
+    assert_eq!(socket.write(b"GET").expect_err("refused").kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(socket.write(b"GET").expect_err("gone").kind(), ErrorKind::BrokenPipe);
 }
 
 #[test]
 fn a_silent_server_never_answers() {
     let (mut world, mut socket) = connecting(Faults::none(), Manner::Silent, Answer::new());
     let mut events = Vec::new();
-    world
-        .poll(&mut events, Some(Duration::from_secs(60)))
-        .expect("polled");
+    world.poll(&mut events, Some(Duration::from_secs(60))).expect("polled");
     assert!(events.is_empty());
-    assert_eq!(
-        socket.write(b"GET").expect_err("no answer").kind(),
-        ErrorKind::WouldBlock
-    );
+    assert_eq!(socket.write(b"GET").expect_err("no answer").kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
 fn bytes_before_a_reset_can_still_be_read() {
     let visit = Visit::new().raw(b"last words").then(Act::Reset);
     let (mut world, mut socket) = accepted(Faults::none(), visit);
-    while !poll(&mut world)
-        .iter()
-        .any(|event| event.errored && event.read_closed)
-    {}
+    while !poll(&mut world).iter().any(|event| event.errored && event.read_closed) {}
     let mut into = [0; 64];
     assert_eq!(socket.read(&mut into).expect("bytes"), 10);
-    assert_eq!(
-        socket.read(&mut into).expect_err("RST").kind(),
-        ErrorKind::ConnectionReset
-    );
+    assert_eq!(socket.read(&mut into).expect_err("RST").kind(), ErrorKind::ConnectionReset);
     assert_eq!(socket.read(&mut into).expect("nothing more"), 0);
-    assert_eq!(
-        socket.write(b"x").expect_err("gone").kind(),
-        ErrorKind::BrokenPipe
-    );
+    assert_eq!(socket.write(b"x").expect_err("gone").kind(), ErrorKind::BrokenPipe);
 }
 
 #[test]
@@ -175,9 +123,7 @@ fn dropping_a_socket_with_unread_bytes_resets_it() {
         let mut world = World::new(1);
         let client = world.client(Visit::new().raw(b"unheard").then(Act::AwaitEnd));
         poll(&mut world);
-        let Accept::Accepted(mut socket, _) = world.accept(0) else {
-            panic!("no connection")
-        };
+        let Accept::Accepted(mut socket, _) = world.accept(0) else { panic!("no connection") };
         world.register(&mut socket, TOKEN).expect("registered");
         while !poll(&mut world).iter().any(|event| event.readable) {}
         if read_first {
@@ -196,17 +142,9 @@ fn time_stands_still_while_there_is_something_to_tell() {
     let (mut world, _socket) = accepted(Faults::none(), Visit::new().raw(b"x").then(Act::AwaitEnd));
     let before = world.now();
     poll(&mut world);
-    assert_eq!(
-        world.now(),
-        before,
-        "the edge of registration was due at once"
-    );
+    assert_eq!(world.now(), before, "the edge of registration was due at once");
     poll(&mut world);
-    assert_eq!(
-        world.now() - before,
-        Duration::from_micros(50),
-        "then the bytes' latency passed"
-    );
+    assert_eq!(world.now() - before, Duration::from_micros(50), "then the bytes' latency passed");
 }
 
 #[test]
@@ -214,9 +152,7 @@ fn a_hundred_turns_for_nothing_are_a_violation() {
     let (mut world, mut socket) = accepted(Faults::none(), Visit::new().then(Act::AwaitEnd));
     let mut events = Vec::new();
     for _ in 0..200 {
-        world
-            .poll(&mut events, Some(Duration::ZERO))
-            .expect("polled");
+        world.poll(&mut events, Some(Duration::ZERO)).expect("polled");
         assert!(socket.read(&mut [0; 8]).is_err());
     }
     assert!(world.violations()[0].starts_with("spin"));
@@ -242,9 +178,7 @@ impl Echo {
     fn turn(&mut self, world: &mut World) {
         let mut events = Vec::new();
         let busy = self.sockets.values().any(Echoing::is_ready);
-        world
-            .poll(&mut events, busy.then_some(Duration::ZERO))
-            .expect("polled");
+        world.poll(&mut events, busy.then_some(Duration::ZERO)).expect("polled");
         for event in &events {
             if let Some(echoing) = self.sockets.get_mut(&event.token.to_bits()) {
                 echoing.readable |= event.readable | event.read_closed | event.errored;
@@ -314,24 +248,15 @@ impl Echoing {
 /// Clients that send a response to themselves through the echo, and so can check every byte of it.
 fn echo_world(seed: u64) -> (World, Vec<ClientId>) {
     let mut random = Random::new(seed);
-    let faults = Faults {
-        accept_aborted: 0,
-        ..Faults::draw(&mut random)
-    };
+    let faults = Faults { accept_aborted: 0, ..Faults::draw(&mut random) };
     let mut world = World::with_faults(random.next(), faults);
     let clients = (0..4)
         .map(|_| {
             let body = "b".repeat(random.length(20_000));
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-            let visit = Visit::new()
-                .ask(Asked::default())
-                .raw(head.as_bytes())
-                .raw(body.as_bytes());
-            world.client(if random.chance(500) {
-                visit.then(Act::Finish)
-            } else {
-                visit
-            })
+            let visit =
+                Visit::new().ask(Asked::default()).raw(head.as_bytes()).raw(body.as_bytes());
+            world.client(if random.chance(500) { visit.then(Act::Finish) } else { visit })
         })
         .collect();
     let mut echo = Echo::default();
@@ -348,20 +273,11 @@ fn echo_world(seed: u64) -> (World, Vec<ClientId>) {
 fn a_reactor_that_keeps_the_rules_loses_nothing_to_any_fault() {
     for seed in 0..1_000 {
         let (world, clients) = echo_world(seed);
-        assert!(
-            !world.is_violated(),
-            "seed {seed}: {:?}",
-            world.violations()
-        );
+        assert!(!world.is_violated(), "seed {seed}: {:?}", world.violations());
         for client in clients {
             let peer = world.see(client);
             let whole = peer.reader.completed() == 1 && peer.reader.fault.is_none();
-            assert!(
-                whole,
-                "seed {seed}, {client:?}: {:?} {:?}",
-                peer.reader.fault,
-                world.faults()
-            );
+            assert!(whole, "seed {seed}, {client:?}: {:?} {:?}", peer.reader.fault, world.faults());
         }
         assert_eq!(world.descriptors(), 0, "seed {seed}");
     }
@@ -380,34 +296,14 @@ fn the_same_seed_is_the_same_world() {
 
 #[test]
 fn the_drawn_worlds_have_every_kind_of_fault() {
-    let drawn: Vec<_> = (0..500)
-        .map(|seed| Faults::draw(&mut Random::new(seed)))
-        .collect();
+    let drawn: Vec<_> = (0..500).map(|seed| Faults::draw(&mut Random::new(seed))).collect();
     for (name, has) in [
-        (
-            "short reads",
-            drawn.iter().any(|faults| faults.short_read > 0),
-        ),
-        (
-            "stale events",
-            drawn.iter().any(|faults| faults.stale_event > 0),
-        ),
-        (
-            "refused connects",
-            drawn.iter().any(|faults| faults.connect_refused > 0),
-        ),
-        (
-            "tiny buffers",
-            drawn.iter().any(|faults| *faults.capacity.start() < 8),
-        ),
-        (
-            "epoll's masks",
-            drawn.iter().any(|faults| faults.mask == EventMask::State),
-        ),
-        (
-            "no refusals",
-            drawn.iter().any(|faults| !faults.may_refuse()),
-        ),
+        ("short reads", drawn.iter().any(|faults| faults.short_read > 0)),
+        ("stale events", drawn.iter().any(|faults| faults.stale_event > 0)),
+        ("refused connects", drawn.iter().any(|faults| faults.connect_refused > 0)),
+        ("tiny buffers", drawn.iter().any(|faults| *faults.capacity.start() < 8)),
+        ("epoll's masks", drawn.iter().any(|faults| faults.mask == EventMask::State)),
+        ("no refusals", drawn.iter().any(|faults| !faults.may_refuse())),
     ] {
         assert!(has, "{name}");
     }

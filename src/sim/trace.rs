@@ -23,93 +23,30 @@ pub(super) enum Direction {
 #[derive(Clone, Copy, Debug, Hash)]
 pub(super) enum Note {
     // What the worker did.
-    Told {
-        link: usize,
-        token: Token,
-        bits: Bits,
-    },
-    ToldStale {
-        token: Token,
-    },
-    Read {
-        link: usize,
-        length: usize,
-        room: usize,
-    },
-    ReadEnd {
-        link: usize,
-    },
-    Wrote {
-        link: usize,
-        length: usize,
-        offered: usize,
-    },
-    WouldBlock {
-        link: usize,
-        call: &'static str,
-    },
-    Failed {
-        link: usize,
-        call: &'static str,
-        kind: ErrorKind,
-    },
-    Peeked {
-        link: usize,
-        length: usize,
-    },
-    Accepted {
-        link: usize,
-    },
-    Connecting {
-        link: usize,
-    },
-    Registered {
-        link: usize,
-        token: Token,
-    },
-    ShutDown {
-        link: usize,
-    },
-    Dropped {
-        link: usize,
-        reset: bool,
-    },
+    Told { link: usize, token: Token, bits: Bits },
+    ToldStale { token: Token },
+    Read { link: usize, length: usize, room: usize },
+    ReadEnd { link: usize },
+    Wrote { link: usize, length: usize, offered: usize },
+    WouldBlock { link: usize, call: &'static str },
+    Failed { link: usize, call: &'static str, kind: ErrorKind },
+    Peeked { link: usize, length: usize },
+    Accepted { link: usize },
+    Connecting { link: usize },
+    Registered { link: usize, token: Token },
+    ShutDown { link: usize },
+    Dropped { link: usize, reset: bool },
     // What the network did.
-    Arrived {
-        link: usize,
-        direction: Direction,
-        length: usize,
-        fin: bool,
-    },
-    ResetArrived {
-        link: usize,
-        direction: Direction,
-    },
-    Stands {
-        link: usize,
-    },
-    Refused {
-        link: usize,
-    },
-    Fault {
-        what: &'static str,
-    },
+    Arrived { link: usize, direction: Direction, length: usize, fin: bool },
+    ResetArrived { link: usize, direction: Direction },
+    Stands { link: usize },
+    Refused { link: usize },
+    Fault { what: &'static str },
     // What the peers did.
-    PeerConnected {
-        link: usize,
-        peer: usize,
-    },
-    PeerSent {
-        link: usize,
-        length: usize,
-        fin: bool,
-    },
-    PeerReset {
-        link: usize,
-    },
-    PeerClosed {
-        link: usize,
-    },
+    PeerConnected { link: usize, peer: usize },
+    PeerSent { link: usize, length: usize, fin: bool },
+    PeerReset { link: usize },
+    PeerClosed { link: usize },
 }
 
 impl fmt::Display for Note {
@@ -119,11 +56,9 @@ impl fmt::Display for Note {
             Note::ToldStale { token } => write!(f, "   event {token:?} of a dropped socket"),
             Note::Read { link, length, room } => write!(f, "#{link} read {length} of {room}"),
             Note::ReadEnd { link } => write!(f, "#{link} read 0: end"),
-            Note::Wrote {
-                link,
-                length,
-                offered,
-            } => write!(f, "#{link} wrote {length} of {offered}"),
+            Note::Wrote { link, length, offered } => {
+                write!(f, "#{link} wrote {length} of {offered}")
+            }
             Note::WouldBlock { link, call } => write!(f, "#{link} {call} would block"),
             Note::Failed { link, call, kind } => write!(f, "#{link} {call} failed: {kind:?}"),
             Note::Peeked { link, length } => write!(f, "#{link} peeked {length}"),
@@ -133,41 +68,22 @@ impl fmt::Display for Note {
             Note::ShutDown { link } => write!(f, "#{link} shut down for writing"),
             Note::Dropped { link, reset: false } => write!(f, "#{link} dropped"),
             Note::Dropped { link, reset: true } => write!(f, "#{link} dropped with a RST"),
-            Note::Arrived {
-                link,
-                direction,
-                length,
-                fin,
-            } => {
-                let arrow = if direction == Direction::In {
-                    "-> worker"
-                } else {
-                    "-> peer"
-                };
-                write!(
-                    f,
-                    "#{link} {arrow} {length} bytes{}",
-                    if fin { " + FIN" } else { "" }
-                )
+            Note::Arrived { link, direction, length, fin } => {
+                let arrow = if direction == Direction::In { "-> worker" } else { "-> peer" };
+                write!(f, "#{link} {arrow} {length} bytes{}", if fin { " + FIN" } else { "" })
             }
-            Note::ResetArrived {
-                link,
-                direction: Direction::In,
-            } => write!(f, "#{link} -> worker RST"),
-            Note::ResetArrived {
-                link,
-                direction: Direction::Out,
-            } => write!(f, "#{link} -> peer RST"),
+            Note::ResetArrived { link, direction: Direction::In } => {
+                write!(f, "#{link} -> worker RST")
+            }
+            Note::ResetArrived { link, direction: Direction::Out } => {
+                write!(f, "#{link} -> peer RST")
+            }
             Note::Stands { link } => write!(f, "#{link} connection stands"),
             Note::Refused { link } => write!(f, "#{link} connection refused"),
             Note::Fault { what } => write!(f, "   fault: {what}"),
             Note::PeerConnected { link, peer } => write!(f, "#{link} peer {peer} connects"),
             Note::PeerSent { link, length, fin } => {
-                write!(
-                    f,
-                    "#{link} peer sends {length}{}",
-                    if fin { " + FIN" } else { "" }
-                )
+                write!(f, "#{link} peer sends {length}{}", if fin { " + FIN" } else { "" })
             }
             Note::PeerReset { link } => write!(f, "#{link} peer resets"),
             Note::PeerClosed { link } => write!(f, "#{link} peer closes"),
@@ -203,12 +119,7 @@ impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (now, note) in self.lines.iter().flatten() {
             let nanos = now.as_nanos();
-            writeln!(
-                f,
-                "{:>6}.{:09} {note}",
-                nanos / 1_000_000_000,
-                nanos % 1_000_000_000
-            )?;
+            writeln!(f, "{:>6}.{:09} {note}", nanos / 1_000_000_000, nanos % 1_000_000_000)?;
         }
         Ok(())
     }

@@ -56,16 +56,8 @@ impl World {
 
     pub fn with_faults(seed: u64, faults: Faults) -> World {
         let fabric = Fabric::new(Random::new(seed), faults);
-        let state = State {
-            fabric,
-            peers: Vec::new(),
-            servers: Vec::new(),
-            asleep: false,
-        };
-        World {
-            state: Rc::new(RefCell::new(state)),
-            woken: Arc::new(AtomicBool::new(false)),
-        }
+        let state = State { fabric, peers: Vec::new(), servers: Vec::new(), asleep: false };
+        World { state: Rc::new(RefCell::new(state)), woken: Arc::new(AtomicBool::new(false)) }
     }
 
     /// Keeps a trace in words.
@@ -84,10 +76,7 @@ impl World {
     ) {
         let state = &mut *self.state.borrow_mut();
         state.fabric.servers.push((address, manner));
-        state.servers.push(Server {
-            address,
-            respond: Box::new(respond),
-        });
+        state.servers.push(Server { address, respond: Box::new(respond) });
     }
 
     /// Changes how a server treats those who connect from now on.
@@ -124,11 +113,7 @@ impl World {
     }
 
     pub fn clients_are_done(&self) -> bool {
-        self.state
-            .borrow()
-            .peers
-            .iter()
-            .all(|peer| peer.over || !peer.is_client())
+        self.state.borrow().peers.iter().all(|peer| peer.over || !peer.is_client())
     }
 
     // What a test asks.
@@ -140,6 +125,11 @@ impl World {
 
     pub fn counts(&self) -> Counts {
         self.state.borrow().fabric.ledger.counts
+    }
+
+    /// Clients that have connected and wait to be accepted.
+    pub fn backlog(&self) -> usize {
+        self.state.borrow().fabric.listeners.iter().map(|listener| listener.backlog.len()).sum()
     }
 
     /// Descriptors that the worker holds.
@@ -200,12 +190,7 @@ impl State {
     /// Does all that is due, and lets those act who are touched by it.
     fn run_due(&mut self) {
         loop {
-            let State {
-                fabric,
-                peers,
-                servers,
-                ..
-            } = self;
+            let State { fabric, peers, servers, .. } = self;
             if let Some(link) = fabric.newcomers.pop_front() {
                 let address = fabric.links[link].address;
                 if let Some(server) = servers.iter().position(|server| server.address == address) {
@@ -270,13 +255,7 @@ impl Net for World {
         match fabric.accept(listener) {
             Accepted::Link(link) => {
                 let address = fabric.links[link].address;
-                Accept::Accepted(
-                    Socket {
-                        state: Rc::clone(&self.state),
-                        link,
-                    },
-                    address,
-                )
+                Accept::Accepted(Socket { state: Rc::clone(&self.state), link }, address)
             }
             Accepted::Drained => Accept::Drained,
             Accepted::Aborted => Accept::Retry,
@@ -294,10 +273,7 @@ impl Net for World {
 
     fn connect(&mut self, address: SocketAddr) -> io::Result<Socket> {
         let link = self.state.borrow_mut().fabric.connect(address)?;
-        Ok(Socket {
-            state: Rc::clone(&self.state),
-            link,
-        })
+        Ok(Socket { state: Rc::clone(&self.state), link })
     }
 
     fn register(&mut self, stream: &mut Socket, token: Token) -> io::Result<()> {

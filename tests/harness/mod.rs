@@ -117,13 +117,22 @@ pub struct Gateway<N: Net = World> {
     pub worker: Worker<N>,
     pub counters: Arc<Counters>,
     mailbox: Sender<Command<N::Stream>>,
+    /// `limits.connections`.
+    places: usize,
+    /// Since when somebody has waited outside although there is room.
+    kept_waiting: Option<Instant>,
     stopped: bool,
 }
+
+/// How long somebody may wait outside although there is room. Out of descriptors, a worker rests
+/// for a moment, and it may be out of them several times in a row.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 impl<N: Net> Gateway<N> {
     /// A worker on `net`, which is `world` itself or a layer over it.
     pub fn new(world: World, net: N, snapshot: Snapshot) -> Gateway<N> {
         let counters = Arc::new(Counters::default());
+        let places = snapshot.limits.connections;
         let (sender, receiver) = mailbox(world.waker());
         let setup = Setup {
             snapshot: Arc::new(snapshot),
@@ -133,7 +142,15 @@ impl<N: Net> Gateway<N> {
             fleet: None,
         };
         let worker = Worker::new(net, setup);
-        Gateway { world, worker, counters, mailbox: sender, stopped: false }
+        Gateway {
+            world,
+            worker,
+            counters,
+            mailbox: sender,
+            places,
+            kept_waiting: None,
+            stopped: false,
+        }
     }
 
     pub fn command(&self, command: Command<N::Stream>) {
@@ -141,10 +158,18 @@ impl<N: Net> Gateway<N> {
     }
 
     /// Whether something has happened that must never happen.
-    pub fn complaint(&self) -> Option<String> {
+    pub fn complaint(&mut self) -> Option<String> {
         if let Some(violation) = self.world.violations().first() {
             return Some(violation.clone());
         }
+        let now = self.world.time();
+        if self.kept_waiting.is_some_and(|since| now.since(since) > WAIT_MAX) {
+            return Some("a client was left outside although there was room".into());
+        }
+        // A worker that was full lets people in again when a tenth of the places is free.
+        let room = self.worker.census().downstreams < self.places - self.places / 10;
+        let waits = room && self.world.backlog() > 0;
+        self.kept_waiting = waits.then_some(self.kept_waiting.unwrap_or(now));
         match self.worker.without_deadline() {
             0 => None,
             count => Some(format!("{count} connections wait for ever: no deadline")),
