@@ -1,5 +1,39 @@
 #![forbid(unsafe_code)]
 //! Sluicegate: a streaming inference gateway.
+//!
+//! Clients hold long HTTP/1.1 connections to it, it holds pooled connections to inference servers,
+//! and every token a server sends is at the client in the same turn of the event loop. One
+//! single-threaded reactor runs per core and shares nothing with the others on the data path.
+//!
+//! ```text
+//!            core 0                                core 1
+//!   clients ═▶ listener ─▶ downstreams            the same again,
+//!                              │ exchange          on the same port
+//!              pool ─▶ upstreams ═▶ servers
+//! ```
+//!
+//! # The house
+//!
+//! | module | what lives there | what never does |
+//! |---|---|---|
+//! | [`cli`] | the commands: run, check, demo, mock | decisions |
+//! | [`config`] | TOML → checked → an immutable [`config::snapshot::Snapshot`] | defaults anywhere else |
+//! | [`server`] | listeners, worker threads, their common fate | a byte of traffic |
+//! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
+//! | [`reactor`] | the turn, sockets, buffers, timers: what is done | mio, a policy |
+//! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |
+//! | [`responder`] | who answers inside the process: the mock inference server | sockets, HTTP |
+//! | [`http`] | heads, bodies, chunks, events: what bytes mean | roles, clocks, sockets |
+//! | [`clock`] | an instant | reading it |
+//!
+//! Dependencies point one way: `cli → server → {sys, reactor, config}`, `reactor → proxy → http`,
+//! `responder → http`, `sys → reactor::net`. A test keeps it so.
+//!
+//! # An afternoon's reading
+//!
+//! [`reactor`] → [`reactor::net`] → [`reactor::readiness`] → [`reactor::buffer`] →
+//! [`reactor::relay`] → [`http::chunk`] → [`proxy::exchange`] → `reactor::drive` →
+//! [`reactor::worker`] → [`proxy::pool`] → [`proxy::retry`] → `tests/simulation.rs`.
 
 pub mod cli;
 pub mod clock;

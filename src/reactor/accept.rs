@@ -101,11 +101,6 @@ impl<N: Net> Worker<N> {
         if self.accepting.resume_at.is_some_and(|at| at <= self.now) {
             self.accepting.resume_at = None;
         }
-        let open = self.downstreams.len() - self.reaped_downstreams();
-        let limit = self.snapshot.limits.connections;
-        if self.accepting.full && open < limit - limit / 10 {
-            self.accepting.full = false;
-        }
         if self.may_accept_now() {
             for listener in 0..self.net.listeners() {
                 self.accept_from(listener, BUDGET);
@@ -121,9 +116,12 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn reaped_downstreams(&self) -> usize {
-        use super::token::Kind;
-        self.reaped.iter().filter(|token| token.kind() == Kind::Downstream).count()
+    /// Slots have come free: is that enough to accept again?
+    pub(super) fn reconsider_accepting(&mut self) {
+        let limit = self.snapshot.limits.connections;
+        if self.accepting.full && self.downstreams.len() < limit - limit / 10 {
+            self.accepting.full = false;
+        }
     }
 
     fn accept_from(&mut self, listener: usize, budget: usize) {
@@ -190,6 +188,7 @@ impl<N: Net> Worker<N> {
             requests: 0,
             examined: 0,
             queued: false,
+            thirsty: false,
             exchange: None,
         });
         self.desk.tally.registers.add(1);

@@ -15,6 +15,7 @@ use super::timer::Alarm;
 use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
+use crate::http::body::Framing;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::pool::{Checkout, Reuse, idle_until};
 
@@ -130,8 +131,11 @@ impl<N: Net> Worker<N> {
         let socket = &mut upstream.socket;
         let limits = &self.snapshot.upstreams[home].pool;
         let reuse = Reuse {
-            response_delimited: exchange.response.is_some(),
-            keep_alive: exchange.upstream_persistent,
+            response_delimited: exchange
+                .response
+                .as_ref()
+                .is_some_and(|response| response.body.framing() != Framing::UntilClose),
+            keep_alive: exchange.upstream_keep_alive,
             request_done: !exchange.request.is_open(),
             clean: socket.inbound.is_none() && socket.outbox.is_empty(),
             sound: !socket.ready.read_closed() && !socket.ready.errored(),

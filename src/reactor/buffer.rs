@@ -141,6 +141,11 @@ impl BufferPool {
         self.out + READ_RESERVE <= self.limit
     }
 
+    /// How many reads may begin now, if each takes all it may.
+    pub fn reads_left(&self) -> usize {
+        self.limit.saturating_sub(self.out) / READ_RESERVE
+    }
+
     /// Whether a sent request may be kept for a replay. Kept requests leave a quarter of the pool
     /// to answers: otherwise requests that wait could hold all the memory their answers need.
     pub fn may_keep(&self) -> bool {

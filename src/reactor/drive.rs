@@ -197,7 +197,9 @@ impl<N: Net> Worker<N> {
 
     /// The connection is driven again when buffers have come home.
     pub(super) fn wait_for_buffer(&mut self, token: Token) -> Step {
-        if !self.thirsty.contains(&token) {
+        if let Some(downstream) = self.downstreams.get_mut(token)
+            && !std::mem::replace(&mut downstream.thirsty, true)
+        {
             self.thirsty.push_back(token);
         }
         Step::Wait

@@ -27,6 +27,8 @@ pub struct Downstream<S> {
     pub examined: u32,
     /// It stands in the worker's ready queue.
     pub queued: bool,
+    /// It stands among those that wait for a buffer.
+    pub thirsty: bool,
     /// Boxed: an idle client has none.
     pub exchange: Option<Box<Exchange>>,
 }
@@ -133,8 +135,8 @@ pub struct Exchange {
     pub status: u16,
     /// The response as delivered ends by itself, and both ends agreed to keep the connection.
     pub persistent: bool,
-    /// The response as received ended by itself, and the server keeps the connection.
-    pub upstream_persistent: bool,
+    /// The server keeps the connection after its response.
+    pub upstream_keep_alive: bool,
     /// The response as delivered ends with the connection: only RST tells that it was cut.
     pub until_close: bool,
     pub peer: Peer,

@@ -429,7 +429,7 @@ impl Exchange {
         self.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
         self.persistent = self.keep_alive && !self.until_close && !draining;
-        self.upstream_persistent = head.keep_alive && head.framing != Framing::UntilClose;
+        self.upstream_keep_alive = head.keep_alive;
         let mut response = Flow::new(head.framing, delivery.mode);
         if head.event_stream {
             response.observer = Some(EventObserver::new());
@@ -437,7 +437,6 @@ impl Exchange {
         if head.status == 101 {
             self.tunnel = Some(Tunnel::default());
             self.persistent = false;
-            self.upstream_persistent = false;
             response = Flow::new(Framing::UntilClose, Mode::Splice);
             self.request = Flow::new(Framing::UntilClose, Mode::Splice);
         }

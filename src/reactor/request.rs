@@ -80,7 +80,7 @@ impl<N: Net> Worker<N> {
             committed: false,
             status: 0,
             persistent: false,
-            upstream_persistent: false,
+            upstream_keep_alive: false,
             until_close: false,
             peer: Peer::Nobody,
             outbox: Outbox::keeping(),

@@ -56,14 +56,18 @@ impl<S: Stream> Socket<S> {
             self.inbound = Some(desk.buffers.take());
         }
         let Some(buffer) = &mut self.inbound else { return Ok(Fill::Dry) };
-        let room = buffer.room();
-        if room.is_empty() {
+        let offered = buffer.room().len();
+        if offered == 0 {
             return Ok(Fill::Full);
         }
-        let offered = room.len();
-        let result = self.stream.read(room);
+        let result = loop {
+            desk.tally.reads.add(1);
+            match self.stream.read(buffer.room()) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
         self.ready.after_read(offered, &result);
-        desk.tally.reads.add(1);
         let fill = match result {
             Ok(0) => Ok(Fill::Closed),
             Ok(count) => {
@@ -75,8 +79,6 @@ impl<S: Stream> Socket<S> {
                 desk.tally.would_block.add(1);
                 Ok(Fill::WouldBlock)
             }
-            // Nothing was learned: the bit stays, the next attempt will tell.
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Fill::WouldBlock),
             Err(error) => Err(error),
         };
         self.release_inbound(desk);

@@ -327,11 +327,14 @@ impl<N: Net> Worker<N> {
                 _ => drop(self.upstreams.remove(token)),
             }
         }
-        if !self.thirsty.is_empty() && self.desk.buffers.may_read() {
-            for token in std::mem::take(&mut self.thirsty) {
+        for _ in 0..self.desk.buffers.reads_left().min(self.thirsty.len()) {
+            let Some(token) = self.thirsty.pop_front() else { break };
+            if let Some(downstream) = self.downstreams.get_mut(token) {
+                downstream.thirsty = false;
                 self.enqueue(token);
             }
         }
+        self.reconsider_accepting();
         let tally = &self.desk.tally;
         tally.downstreams_open.set(self.downstreams.len() as u64);
         tally.upstreams_open.set(self.upstreams.len() as u64);

@@ -174,10 +174,7 @@ fn a_head_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
 fn a_full_buffer_without_a_whole_head_is_refused_at_once() {
     // A caller whose buffer is as large as the limit can read no further byte.
     let head = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(LIMITS.bytes));
-    assert_eq!(
-        verdict_on_request(&head.as_bytes()[..LIMITS.bytes - 1]),
-        None
-    );
+    assert_eq!(verdict_on_request(&head.as_bytes()[..LIMITS.bytes - 1]), None);
     assert_eq!(
         verdict_on_request(&head.as_bytes()[..LIMITS.bytes]),
         Some(Err(HeadError::HeadTooLarge))
