@@ -201,8 +201,7 @@ impl Plan {
         } else if plan.goes_wrong.is_some() {
             return answer.reset();
         }
-        let until_close = plan.framing == Framing::UntilClose && exchange.has_body();
-        self.depart(answer, plan.afterwards, until_close)
+        self.depart(answer, plan.afterwards, exchange.ends_by_close())
     }
 
     fn depart(&self, answer: Answer, afterwards: Afterwards, until_close: bool) -> Answer {

@@ -259,6 +259,12 @@ impl Plan {
         }
     }
 
+    /// Whether a bad head behind the requests of a visit must be refused in words, if they were
+    /// answered. After an answer that did not wait for its request nothing more is read.
+    pub fn owes_refusal(&self, visit: &VisitPlan) -> bool {
+        visit.requests.iter().all(|number| !self.exchanges[*number].answer.early)
+    }
+
     /// Bodies are short where buffers are tiny: a byte a round trip proves its point early.
     fn length_max(&self) -> usize {
         self.faults.capacity.start().saturating_mul(300).saturating_add(200)
@@ -277,7 +283,7 @@ impl Plan {
         // With one segment for request and FIN, any request of a pipeline may be met by the FIN.
         let half_open = visit.half_closes && !self.gateway.half_close_allowed;
         // What an answer that did not wait leaves unread may cost the answer: see RFC 9112 §9.6.
-        let stays_open = exchange.answer.afterwards == Afterwards::Keeps;
+        let stays_open = exchange.answer.afterwards == Afterwards::Keeps && !exchange.ends_by_close();
         let hasty = exchange.answer.early && (visit.pace != Pace::Eager || !last || !stays_open);
         self.is_generous() && stays && !half_open && !hasty && exchange.is_honest(self)
     }
@@ -379,6 +385,10 @@ impl ExchangePlan {
 
     pub fn has_body(&self) -> bool {
         self.method != Method::Head && !matches!(self.answer.status, 204 | 304)
+    }
+
+    pub(super) fn ends_by_close(&self) -> bool {
+        self.answer.framing == Framing::UntilClose && self.has_body()
     }
 
     /// The upgrade is agreed to.

@@ -69,7 +69,7 @@ fn floor(plan: &Plan, world: &World) -> Result<(), String> {
         ("answers of would-block", counts.would_block, would_block_max),
         ("peeks", counts.peeks, 2 * requests),
         ("clock reads", counts.clock_reads, counts.polls + 1),
-        ("reads", counts.reads, counts.arrivals + sockets),
+        ("reads", counts.reads, counts.arrivals + counts.bytes_read / 16384 + sockets),
         ("backlogs found empty", counts.drained, counts.accepts + 1),
     ];
     for (what, spent, floor) in checks {
