@@ -38,6 +38,10 @@ pub(super) enum Step {
 const LINGER: Duration = Duration::from_secs(10);
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
+/// How long a connection that was accepted at the last moment of a drain may take to say what it
+/// came for: its request is on the way, and is served.
+const GREETING: Duration = Duration::from_secs(1);
+
 impl<N: Net> Worker<N> {
     pub(super) fn drive(&mut self, token: Token) {
         let mut budget = Budget::of_a_drive();
@@ -70,9 +74,6 @@ impl<N: Net> Worker<N> {
             let unscanned = downstream.socket.unscanned();
             let examined = downstream.examined as usize;
             let limit = self.snapshot.limits.head_bytes;
-            if unscanned.is_empty() && self.is_draining() {
-                return self.part(token);
-            }
             if unscanned.len() > examined {
                 // The first bytes may hold a mistake that needs no end of the head to be seen.
                 if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined)
@@ -92,7 +93,9 @@ impl<N: Net> Worker<N> {
                 return self.close_downstream(token);
             }
             if !downstream.socket.ready.readable() {
-                return Step::Wait;
+                // An idle client is told that nothing more comes, unless its next request is here.
+                let idle = matches!(downstream.state, State::Idle { .. });
+                return if idle && self.is_draining() { self.part(token) } else { Step::Wait };
             }
             if budget.is_spent() {
                 return Step::Yield;
@@ -221,7 +224,11 @@ impl<N: Net> Worker<N> {
         let timeouts = &self.snapshot.timeouts;
         match downstream.state {
             State::Idle { since } => since.after(timeouts.client_idle),
-            State::Head { since } => since.after(timeouts.head),
+            State::Head { since } => {
+                let silent = downstream.socket.unscanned().is_empty();
+                let limit = since.after(timeouts.head);
+                if silent && self.is_draining() { limit.min(self.now + GREETING) } else { limit }
+            }
             State::Replying { since, .. } => since.after(timeouts.exchange.client_write),
             State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
             State::Closed => Instant::NEVER,

@@ -252,6 +252,21 @@ impl std::fmt::Debug for RequestId {
 mod tests {
     use super::*;
 
+    /// The printed memory bound and the footprint of ten thousand streams stand on these.
+    #[test]
+    fn records_are_as_small_as_the_configuration_promises() {
+        use crate::config::bounds::{BUFFER_BYTES, CONNECTION_BYTES};
+        use std::mem::size_of;
+
+        assert_eq!(BUFFER_BYTES, crate::reactor::buffer::CAPACITY as u64);
+        // A stream is a descriptor: four bytes.
+        let idle = size_of::<Downstream<u32>>();
+        let open = idle + size_of::<Exchange>() + size_of::<Upstream<u32>>();
+        assert!(idle <= 256, "an idle client takes {idle} bytes");
+        assert!(open <= 1024, "an open stream takes {open} bytes");
+        assert!(open as u64 <= CONNECTION_BYTES);
+    }
+
     #[test]
     fn request_ids_are_kept_or_made() {
         assert_eq!(RequestId::given(b"abc-1").as_bytes(), b"abc-1");

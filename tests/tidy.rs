@@ -1,0 +1,197 @@
+//! The rules of the house that a machine can keep: which way dependencies point, where `unsafe`
+//! may stand, how long a file may grow, and that the documents speak of files that exist.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each module may name of the crate, besides itself. The order is the order of the layers.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("http", &[]),
+    ("responder", &["clock", "config::snapshot", "http"]),
+    ("config", &["http", "responder"]),
+    ("proxy", &["clock", "config::snapshot", "http"]),
+    ("reactor", &["clock", "config::snapshot", "http", "proxy", "responder"]),
+    ("sys", &["clock", "reactor"]),
+    ("sim", &["clock", "reactor"]),
+    ("server", &["config", "reactor", "sys"]),
+    ("cli", &["clock", "config", "responder", "server", "sys"]),
+];
+
+/// Crates that only these modules may name: the rest of the house does not know them.
+const FENCED: &[(&str, &[&str])] = &[
+    ("mio", &["sys"]),
+    ("socket2", &["sys"]),
+    ("rustix", &["sys", "config"]),
+    ("signal_hook", &["sys"]),
+    ("clap", &["cli", "main"]),
+    ("toml", &["config"]),
+    ("httparse", &["http"]),
+    ("slab", &["reactor"]),
+];
+
+/// A file past this wants splitting along a real seam.
+const LINES_MAX: usize = 500;
+
+struct Source {
+    path: PathBuf,
+    /// The first folder or file below `src`.
+    module: String,
+    text: String,
+}
+
+impl Source {
+    fn is_test(&self) -> bool {
+        let path = self.path.to_string_lossy();
+        path.ends_with("tests.rs") || path.contains("/tests/")
+    }
+
+    /// The lines of code before the tests inside the file, with their numbers.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let end = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
+        let lines = self.text[..end].lines().enumerate();
+        lines.map(|(index, line)| (index + 1, line)).filter(|(_, line)| {
+            let line = line.trim_start();
+            !line.starts_with("//")
+        })
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("src can be read") {
+            let path = entry.expect("src can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let below = path.strip_prefix(&root).expect("it was found below src");
+                let first = below.components().next().expect("a file has a name");
+                let module = first.as_os_str().to_string_lossy().replace(".rs", "");
+                let text = fs::read_to_string(&path).expect("source is text");
+                sources.push(Source { path, module, text });
+            }
+        }
+    }
+    assert!(sources.len() > 30, "the sources were found");
+    sources
+}
+
+/// Every `crate::a::b` on a line, as `a::b…`.
+fn crate_paths(line: &str) -> impl Iterator<Item = &str> {
+    line.match_indices("crate::").map(|(at, found)| {
+        let rest = &line[at + found.len()..];
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+        &rest[..end.unwrap_or(rest.len())]
+    })
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if matches!(source.module.as_str(), "lib" | "main") || source.is_test() {
+            continue;
+        }
+        let rule = MAY_USE.iter().find(|(module, _)| *module == source.module);
+        let (_, allowed) =
+            rule.unwrap_or_else(|| panic!("{} has no rule in tests/tidy.rs", source.module));
+        for (number, line) in source.code() {
+            for path in crate_paths(line) {
+                let named =
+                    |module: &str| path == module || path.starts_with(&format!("{module}::"));
+                if !named(&source.module) && !allowed.iter().any(|module| named(module)) {
+                    wrong.push(format!("{}:{number}: {path}", source.path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "against the direction of dependencies:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn crates_stay_behind_their_fences() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (number, line) in source.code() {
+            for (name, allowed) in FENCED {
+                let names = line.contains(&format!("{name}::"))
+                    && !line.contains(&format!("::{name}::"))
+                    && !line.contains(&format!("_{name}::"));
+                if names && !allowed.contains(&source.module.as_str()) {
+                    wrong.push(format!("{}:{number}: {name}", source.path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "outside their fence:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn policies_read_no_clock_and_name_no_socket() {
+    let forbidden = ["Instant::now", "SystemTime", "std::net::Tcp", "std::thread", "std::fs"];
+    for source in sources() {
+        if !matches!(source.module.as_str(), "http" | "proxy" | "responder" | "reactor") {
+            continue;
+        }
+        for (number, line) in source.code() {
+            for word in forbidden {
+                assert!(!line.contains(word), "{}:{number}: {word}", source.path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn unsafe_is_forbidden() {
+    for source in sources() {
+        if matches!(source.module.as_str(), "lib" | "main") {
+            assert!(source.text.contains("#![forbid(unsafe_code)]"), "{}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn files_stay_short() {
+    let long: Vec<_> = sources()
+        .into_iter()
+        .filter(|source| !source.is_test() && source.text.lines().count() > LINES_MAX)
+        .map(|source| format!("{}: {}", source.path.display(), source.text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "over {LINES_MAX} lines:\n{}", long.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_undone() {
+    for source in sources() {
+        for (number, line) in source.code() {
+            for mark in ["todo!", "unimplemented!", "TODO", "FIXME", "XXX", "dbg!"] {
+                assert!(!line.contains(mark), "{}:{number}: {mark}", source.path.display());
+            }
+        }
+    }
+}
+
+/// A panic needs an invariant: `expect` and `unwrap` outside tests stand below a comment.
+#[test]
+fn every_panic_states_its_invariant() {
+    let mut bare = Vec::new();
+    for source in sources() {
+        if source.is_test() {
+            continue;
+        }
+        let lines: Vec<&str> = source.text.lines().collect();
+        for (number, line) in source.code() {
+            let panics = [".unwrap()", ".expect(", "panic!(", "unreachable!("];
+            if panics.iter().any(|panic| line.contains(panic)) {
+                let above = number.saturating_sub(5)..number - 1;
+                if !lines[above].iter().any(|line| line.trim_start().starts_with("//")) {
+                    bare.push(format!("{}:{number}: {}", source.path.display(), line.trim()));
+                }
+            }
+        }
+    }
+    assert!(bare.is_empty(), "panics without a stated invariant:\n{}", bare.join("\n"));
+}
