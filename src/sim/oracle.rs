@@ -11,6 +11,7 @@
 //! Leaks, spinning and deadlines are the ledger's and the worker's to tell; the test asks them.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use super::cast::{EXCHANGE, STRAY};
 use super::fabric::End;
@@ -33,6 +34,18 @@ pub struct Tally {
     pub replayed: usize,
     pub owed: usize,
     pub tunnels: usize,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.whole += other.whole;
+        self.refused += other.refused;
+        self.cut += other.cut;
+        self.unanswered += other.unanswered;
+        self.replayed += other.replayed;
+        self.owed += other.owed;
+        self.tunnels += other.tunnels;
+    }
 }
 
 /// Statuses that the gateway itself may answer with.

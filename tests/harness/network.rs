@@ -40,6 +40,8 @@ pub struct Sabotaged {
 struct Memory {
     edges: Cell<usize>,
     turned_away: RefCell<Vec<Token>>,
+    /// Sockets with bytes that were overlooked, and now come to light.
+    overlooked: RefCell<Vec<Token>>,
     done: Cell<bool>,
 }
 
@@ -92,7 +94,16 @@ impl Net for Sabotaged {
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        let overlooked = self.memory.overlooked.take();
+        let timeout = if overlooked.is_empty() { timeout } else { Some(Duration::ZERO) };
         self.world.poll(events, timeout)?;
+        events.extend(overlooked.into_iter().map(|token| Event {
+            token,
+            readable: true,
+            writable: false,
+            read_closed: false,
+            errored: false,
+        }));
         events.retain_mut(|event| self.distort(event));
         Ok(())
     }
@@ -142,6 +153,9 @@ const STRAY: &[u8] = b"HTTP/1.1 200 OK\r\nx-exchange: stray";
 impl SabotagedSocket {
     fn wrote(&mut self, offered: usize, result: &io::Result<usize>) {
         self.written_since = true;
+        if !self.held_back.is_empty() {
+            self.memory.overlooked.borrow_mut().extend(self.token);
+        }
         let turned_away = match result {
             Ok(count) => *count < offered,
             Err(error) => error.kind() == ErrorKind::WouldBlock,
