@@ -7,6 +7,8 @@
 //! | `SIM_SECONDS=n` | fresh seeds for so long: the nightly mode |
 
 mod harness;
+#[path = "simulation/scenarios.rs"]
+mod scenarios;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -102,7 +102,9 @@ fn judge_visit(
     if visit.bad_head.is_some() && visit.leaves.is_none() {
         match finals.next() {
             Some(message) => judge_own(message, false, peer)?,
-            None if owing && plan.owes_refusal(visit) => return Err("a bad head was not refused in words".into()),
+            None if owing && plan.owes_refusal(visit) => {
+                return Err("a bad head was not refused in words".into());
+            }
             None => {}
         }
     }

@@ -283,7 +283,8 @@ impl Plan {
         // With one segment for request and FIN, any request of a pipeline may be met by the FIN.
         let half_open = visit.half_closes && !self.gateway.half_close_allowed;
         // What an answer that did not wait leaves unread may cost the answer: see RFC 9112 §9.6.
-        let stays_open = exchange.answer.afterwards == Afterwards::Keeps && !exchange.ends_by_close();
+        let stays_open =
+            exchange.answer.afterwards == Afterwards::Keeps && !exchange.ends_by_close();
         let hasty = exchange.answer.early && (visit.pace != Pace::Eager || !last || !stays_open);
         self.is_generous() && stays && !half_open && !hasty && exchange.is_honest(self)
     }

@@ -160,6 +160,11 @@ impl World {
         self.state.borrow().fabric.links[connection].inbound.taken
     }
 
+    /// Changes what may go wrong from now on.
+    pub fn change_faults(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.state.borrow_mut().fabric.faults);
+    }
+
     pub fn faults(&self) -> Faults {
         self.state.borrow().fabric.faults.clone()
     }
