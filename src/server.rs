@@ -75,8 +75,8 @@ impl fmt::Display for StartError {
             StartError::Descriptors { needed, limit } => write!(
                 f,
                 "the configured limits need {needed} file descriptors and the process may have \
-                 {limit}: raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower \
-                 limits.connections"
+                 {limit}: raise the hard limit (ulimit -Hn, LimitNOFILE=) or allow fewer \
+                 connections"
             ),
             StartError::System(error) => write!(f, "cannot start: {error}"),
         }
@@ -84,6 +84,17 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+impl StartError {
+    /// Which of these two settings, named as its user knows them, the error is about.
+    pub fn setting<'a>(&self, listen: &'a str, connections: Option<&'a str>) -> Option<&'a str> {
+        match self {
+            StartError::Listen { .. } => Some(listen),
+            StartError::Descriptors { .. } => connections,
+            StartError::System(_) => None,
+        }
+    }
+}
 
 /// What one worker's thread is made from.
 struct Seat {

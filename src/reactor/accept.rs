@@ -164,15 +164,17 @@ impl<N: Net> Worker<N> {
 
     /// Keeps an accepted connection, or hands it to a worker with fewer.
     fn place(&mut self, stream: N::Stream, address: SocketAddr) {
-        let other = self.fleet.as_ref().and_then(Fleet::least_loaded);
-        let (Some(other), Some(fleet)) = (other, &self.fleet) else {
-            return self.adopt(stream, address);
+        let Some(fleet) = &self.fleet else { return self.adopt(stream, address) };
+        let other = fleet.least_loaded();
+        // Counted at once, or a burst would go to one worker: the loads are true again at the end
+        // of each worker's turn.
+        fleet.loads[other.unwrap_or(fleet.index)].fetch_add(1, Ordering::Relaxed);
+        let adopt = Command::Adopt(stream, address);
+        let kept = match other {
+            Some(other) => fleet.mailboxes[other].send(adopt).err(),
+            None => Some(adopt),
         };
-        // Counted at once: the other will only do so at the end of a turn of its own.
-        fleet.loads[other].fetch_add(1, Ordering::Relaxed);
-        if let Err(Command::Adopt(stream, address)) =
-            fleet.mailboxes[other].send(Command::Adopt(stream, address))
-        {
+        if let Some(Command::Adopt(stream, address)) = kept {
             self.adopt(stream, address);
         }
     }

@@ -4,7 +4,7 @@
 //! given up, its buffers are home, and one line says how it went.
 
 use super::drive::Step;
-use super::exchange::{After, Exchange, Peer, RequestId, State};
+use super::exchange::{After, Exchange, Peer, RequestId, State, Turn};
 use super::net::{Net, Stream};
 use super::relay::FlowState;
 use super::token::{Kind, Token};
@@ -107,8 +107,11 @@ impl<N: Net> Worker<N> {
             (Peer::Upstream(connection), rules::Upstream::Close) => {
                 self.close_upstream(*connection);
             }
-            (Peer::Seeking { queued: true, .. }, _) => self.pools[exchange.upstream].leave(token),
-            (Peer::Seeking { .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
+            (Peer::Seeking { turn: Turn::Queued, .. }, _) => {
+                self.pools[exchange.upstream].leave(token);
+            }
+            (Peer::Seeking { turn: Turn::Called, .. }, _) => self.wake_waiting(exchange.upstream),
+            (Peer::Seeking { turn: Turn::New, .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
         }
     }
 

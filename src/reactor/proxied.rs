@@ -4,7 +4,7 @@
 //! request has ended, and after `101` both are a tunnel.
 
 use super::drive::Step;
-use super::exchange::{Downstream, Exchange, Peer, Tunnel, Upstream};
+use super::exchange::{Downstream, Exchange, Peer, Tunnel, Turn, Upstream};
 use super::net::{Net, Stream};
 use super::relay::{Broken, Budget, Flow, FlowState, Mode, Rest, relay};
 use super::request::takes_interim;
@@ -368,7 +368,7 @@ impl<N: Net> Worker<N> {
                 exchange.request.state = FlowState::Open;
                 exchange.replayed = true;
                 exchange.timeline.sought = now;
-                exchange.peer = Peer::Seeking { fresh: true, queued: false };
+                exchange.peer = Peer::Seeking { fresh: true, turn: Turn::New };
                 self.desk.tally.stale_replays.add(1);
                 self.close_upstream(connection);
                 Step::Again

@@ -345,7 +345,8 @@ impl<N: Net> Worker<N> {
     }
 
     fn status(&self) -> Status {
-        let over = self.life != Life::Serving && self.downstreams.is_empty();
+        let over =
+            self.life != Life::Serving && self.downstreams.is_empty() && !self.mailbox.has_mail();
         if over { Status::Stopped } else { Status::Running }
     }
 
@@ -356,6 +357,8 @@ impl<N: Net> Worker<N> {
             return;
         }
         let deadline = self.now.after(self.snapshot.timeouts.drain);
+        // The other workers may be gone: what is accepted from here on is kept.
+        self.fleet = None;
         self.accept_backlog();
         self.net.close_listeners();
         self.accepting = AcceptState::new(0);

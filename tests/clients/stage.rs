@@ -73,6 +73,7 @@ pub fn script(name: &str, arguments: &[&str]) {
 pub struct Server {
     process: Child,
     address: String,
+    _log: Temporary,
 }
 
 impl Server {
@@ -88,12 +89,13 @@ impl Server {
     }
 
     fn run(name: &str, arguments: &[&str]) -> Server {
+        let (log, file) = Temporary::log(name);
         let mut process = Command::new(installed("bin/python"))
             .arg(scripts().join(name))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log_file(name).1)
+            .stderr(file)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} did not start: {error}"));
         let stdout = process.stdout.take().expect("a pipe was asked for");
@@ -106,7 +108,7 @@ impl Server {
             tell.send(ready)
         });
         match told.recv_timeout(START_WITHIN) {
-            Ok(Some(address)) => Server { process, address },
+            Ok(Some(address)) => Server { process, address, _log: log },
             _ => {
                 end(&mut process);
                 panic!("{name} {arguments:?} was not ready within {START_WITHIN:?}");
@@ -133,7 +135,7 @@ impl Drop for Server {
 pub struct Gateway {
     process: Child,
     address: String,
-    log: PathBuf,
+    log: Temporary,
 }
 
 impl Gateway {
@@ -147,9 +149,10 @@ impl Gateway {
              [[upstream]]\nname = \"server\"\nendpoints = [\"{upstream}\"]\n\n\
              [[route]]\npath = \"/*\"\nupstream = \"server\"\n"
         );
-        let path = temporary("gateway.toml");
-        fs::write(&path, configuration).expect("a temporary file");
-        let path = path.to_str().expect("a path in UTF-8");
+        let file = Temporary::new("gateway.toml");
+        fs::write(&file.0, configuration).expect("a temporary file");
+        let path = file.0.to_str().expect("a path in UTF-8");
+        // Read by the time it listens, and needed no longer.
         Gateway::run(&["run", "--config", path], address)
     }
 
@@ -161,7 +164,7 @@ impl Gateway {
     }
 
     fn run(arguments: &[&str], address: String) -> Gateway {
-        let (log, file) = log_file("sluicegate");
+        let (log, file) = Temporary::log("sluicegate");
         let process = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
             .args(arguments)
             .stdin(Stdio::null())
@@ -193,7 +196,7 @@ impl Gateway {
     }
 
     fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        fs::read_to_string(&self.log.0).unwrap_or_default()
     }
 
     /// Nothing is left to drain, so SIGTERM ends it at once, with exit code 0 and without a panic
@@ -220,9 +223,10 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        let ended = self.process.try_wait();
         end(&mut self.process);
         if thread::panicking() {
-            eprintln!("sluicegate said:\n{}", self.said());
+            eprintln!("sluicegate (ended before: {ended:?}) said:\n{}", self.said());
         }
     }
 }
@@ -233,15 +237,28 @@ fn end(process: &mut Child) {
     let _ = process.wait();
 }
 
-fn temporary(name: &str) -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("clients-{}-{number}-{name}", std::process::id());
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+/// A file that goes with this value, unless its test failed: then it may tell why.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str) -> Temporary {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("clients-{}-{number}-{name}", std::process::id());
+        Temporary(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+    }
+
+    fn log(of: &str) -> (Temporary, File) {
+        let log = Temporary::new(&format!("{}.log", of.replace('/', "-")));
+        let file = File::create(&log.0).expect("a temporary file");
+        (log, file)
+    }
 }
 
-fn log_file(of: &str) -> (PathBuf, File) {
-    let path = temporary(&format!("{}.log", of.replace('/', "-")));
-    let file = File::create(&path).expect("a temporary file");
-    (path, file)
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
 }

@@ -1,0 +1,172 @@
+//! What a token and a request cost in user space, piece by piece.
+//!
+//! `cargo bench --bench micro`. The figures are of one machine and one moment; compare two builds
+//! side by side, not a build with a page.
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sluicegate::clock::Instant;
+use sluicegate::http::body::Framing;
+use sluicegate::http::chunk::ChunkScanner;
+use sluicegate::http::head::{
+    FieldSlots, HeadLimits, ResponseContext, Version, parse_request, parse_response,
+};
+use sluicegate::http::rewrite::{self, ConnectionField, Forwarded, RequestEdits, ResponseEdits};
+use sluicegate::http::sse::EventObserver;
+use sluicegate::reactor::buffer::BufferPool;
+use sluicegate::reactor::outbox::Outbox;
+use sluicegate::reactor::slots::Slots;
+use sluicegate::reactor::timer::{Alarm, TimerWheel};
+use sluicegate::reactor::token::Kind;
+
+const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
+
+/// What OpenAI's Python client sends.
+const REQUEST: &[u8] = b"POST /v1/chat/completions HTTP/1.1\r\n\
+    Host: gateway.example:8080\r\n\
+    Accept-Encoding: gzip, deflate\r\n\
+    Connection: keep-alive\r\n\
+    Accept: application/json\r\n\
+    Content-Type: application/json\r\n\
+    User-Agent: OpenAI/Python 2.8.1\r\n\
+    X-Stainless-Lang: python\r\n\
+    X-Stainless-Package-Version: 2.8.1\r\n\
+    X-Stainless-OS: Linux\r\n\
+    X-Stainless-Arch: x64\r\n\
+    Authorization: Bearer sk-0123456789abcdef0123456789abcdef\r\n\
+    x-stainless-retry-count: 0\r\n\
+    Content-Length: 257\r\n\r\n";
+
+/// What vLLM answers.
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+    server: uvicorn\r\n\
+    content-type: text/event-stream; charset=utf-8\r\n\
+    transfer-encoding: chunked\r\n\r\n";
+
+/// One token as an event in a chunk.
+fn token_chunk() -> Vec<u8> {
+    let event = format!(
+        "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\
+         \"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
+        " token"
+    );
+    format!("{:x}\r\n{event}\r\n", event.len()).into_bytes()
+}
+
+fn heads(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("head");
+    group.bench_function("parse_request", |bencher| {
+        bencher.iter(|| {
+            let mut slots = FieldSlots::new();
+            parse_request(black_box(REQUEST), &mut slots, &LIMITS).map(|head| head.is_some())
+        });
+    });
+    group.bench_function("parse_and_rewrite_request", |bencher| {
+        let mut out = Vec::with_capacity(4096);
+        bencher.iter(|| {
+            let mut slots = FieldSlots::new();
+            let head = parse_request(black_box(REQUEST), &mut slots, &LIMITS);
+            let head = head.expect("valid").expect("whole");
+            let edits = RequestEdits {
+                path: None,
+                host: None,
+                forwarded: Forwarded::Append,
+                client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
+                request_id: b"0123456789abcdef",
+            };
+            out.clear();
+            rewrite::request(&head, &edits, &mut out);
+            out.len()
+        });
+    });
+    group.bench_function("parse_and_rewrite_response", |bencher| {
+        let context = ResponseContext { head_request: false, upgrade_asked: false };
+        let mut out = Vec::with_capacity(4096);
+        bencher.iter(|| {
+            let mut slots = FieldSlots::new();
+            let head = parse_response(black_box(RESPONSE), &mut slots, &LIMITS, &context);
+            let head = head.expect("valid").expect("whole");
+            let edits = ResponseEdits {
+                client: Version::Http11,
+                connection: ConnectionField::KeepAlive,
+                framing: Framing::Chunked,
+                head_request: false,
+                request_id: b"0123456789abcdef",
+            };
+            out.clear();
+            rewrite::response(&head, &edits, &mut out);
+            out.len()
+        });
+    });
+    group.finish();
+}
+
+fn tokens(criterion: &mut Criterion) {
+    let chunk = token_chunk();
+    let mut group = criterion.benchmark_group("token");
+    group.throughput(Throughput::Bytes(chunk.len() as u64));
+    group.bench_function("chunk_scan", |bencher| {
+        let mut scanner = ChunkScanner::new();
+        bencher.iter(|| {
+            scanner.scan(black_box(&chunk), |data| {
+                black_box(data.len());
+            })
+        });
+    });
+    group.bench_function("chunk_scan_and_observe", |bencher| {
+        let (mut scanner, mut observer) = (ChunkScanner::new(), EventObserver::new());
+        bencher.iter(|| {
+            let scanned = scanner.scan(black_box(&chunk), |data| observer.feed(data));
+            (scanned.is_ok(), observer.data_events())
+        });
+    });
+    group.finish();
+}
+
+fn reactor(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("reactor");
+    let mut slots = Slots::new(Kind::Downstream);
+    let tokens: Vec<_> = (0..10_000u32).map(|value| slots.insert(value)).collect();
+    group.bench_function("slots_get", |bencher| {
+        let mut next = 0;
+        bencher.iter(|| {
+            next = (next + 7919) % tokens.len();
+            slots.get(tokens[next]).copied()
+        });
+    });
+    group.bench_function("alarm_moved_by_a_token", |bencher| {
+        let mut wheel = TimerWheel::new(Instant::ZERO);
+        let mut alarm = Alarm::default();
+        let mut now = Instant::ZERO;
+        bencher.iter(|| {
+            now += Duration::from_micros(50);
+            alarm.set(now + Duration::from_secs(60), tokens[0], &mut wheel);
+        });
+    });
+    group.bench_function("wheel_insert_and_fire", |bencher| {
+        let mut wheel = TimerWheel::new(Instant::ZERO);
+        let (mut now, mut due) = (Instant::ZERO, Vec::new());
+        bencher.iter(|| {
+            now += Duration::from_millis(1);
+            wheel.insert(tokens[1], now + Duration::from_millis(70));
+            wheel.advance(now, &mut due);
+            due.clear();
+        });
+    });
+    group.bench_function("outbox_push_and_send", |bencher| {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut outbox = Outbox::default();
+        bencher.iter(|| {
+            outbox.push(black_box(RESPONSE), &mut pool);
+            outbox.sent(RESPONSE.len(), &mut pool);
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, heads, tokens, reactor);
+criterion_main!(benches);
