@@ -25,8 +25,7 @@ impl Plan {
     /// What a client does.
     pub fn visit(&self, visit: &VisitPlan) -> Visit {
         let mut random = Random::new(self.seed ^ visit.requests[0] as u64);
-        let mut script = Visit::new().read(self.reading(visit));
-        script.delay = visit.delay;
+        let mut script = Visit::new().after(visit.delay).read(self.reading(visit));
         let count = visit.requests.len();
         for (nth, number) in visit.requests.iter().enumerate() {
             let last = nth + 1 == count;

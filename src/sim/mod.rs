@@ -19,16 +19,21 @@
 //! | [`random`] | the seed's sequence |
 //! | `pipe`, `link`, `fabric` | bytes on the way, edges, time: what a network does |
 //! | `calls` | what the worker's calls return, faults included |
+//! | `peer_calls` | what peers do on their ends |
 //! | [`faults`] | what may go wrong in the network, and how often |
 //! | [`script`], `peer` | what clients and servers do; nothing is too rude |
 //! | [`message`] | how they read HTTP: an implementation of their own |
 //! | [`ledger`], `trace` | what was done |
 //! | [`world`] | the handle that ties it together |
+//! | [`plan`], `draw` | a whole world, as data, from a seed |
+//! | [`cast`], [`payload`] | the scripts and the bytes of a plan |
+//! | [`oracle`] | what must be true when all is over |
 //!
 //! Absent on purpose: threads, real time, real sockets, and anything of the gateway but the seam.
 
 mod calls;
 pub mod cast;
+mod draw;
 mod fabric;
 pub mod faults;
 pub mod ledger;
@@ -37,6 +42,7 @@ pub mod message;
 pub mod oracle;
 pub mod payload;
 pub mod peer;
+mod peer_calls;
 mod pipe;
 pub mod plan;
 pub mod random;
@@ -47,11 +53,12 @@ pub mod world;
 #[cfg(test)]
 mod tests;
 
-pub use fabric::{End, Manner};
+pub use fabric::Manner;
 pub use faults::Faults;
 pub use ledger::Counts;
 pub use message::Message;
 pub use peer::Request;
+pub use peer_calls::End;
 pub use random::Random;
 pub use script::{Act, Answer, Reading, Visit};
 pub use world::{ClientId, Socket, World};

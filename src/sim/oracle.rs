@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use super::cast::{EXCHANGE, STRAY};
-use super::fabric::End;
 use super::message::{Ending, Message};
 use super::payload;
 use super::peer::{Peer, Reached};
+use super::peer_calls::End;
 use super::plan::{ExchangePlan, Plan, VisitPlan};
 use super::world::{ClientId, World};
 

@@ -11,8 +11,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::fabric::{Action, End, Fabric};
+use super::fabric::{Action, Fabric};
 use super::message::{Message, Reader};
+use super::peer_calls::End;
 use super::script::{Act, Answer, Reading, Visit};
 use crate::clock::Instant;
 

@@ -24,23 +24,16 @@ impl Random {
         }
     }
 
-    /// A generator of its own for one part of a world, so that drawing more here does not shift
-    /// what is drawn there.
-    pub fn fork(&mut self) -> Random {
-        Random::new(self.next())
-    }
-
-    pub fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub fn draw(&mut self) -> u64 {
         let [a, b, c, d] = self.state;
-        let result = b.wrapping_mul(5).rotate_left(7).wrapping_mul(9);
-        let mut state = [a ^ b ^ d, a ^ b ^ c, a ^ c ^ (b << 17), (b ^ d).rotate_left(45)];
-        std::mem::swap(&mut state, &mut self.state);
-        result
+        self.state = [a ^ b ^ d, a ^ b ^ c, a ^ c ^ (b << 17), (b ^ d).rotate_left(45)];
+        b.wrapping_mul(5).rotate_left(7).wrapping_mul(9)
     }
 
     /// A number in `0..limit`; 0 if `limit` is 0.
     pub fn below(&mut self, limit: usize) -> usize {
-        ((u128::from(self.next()) * limit as u128) >> 64) as usize
+        ((u128::from(self.draw()) * limit as u128) >> 64) as usize
     }
 
     pub fn between(&mut self, range: RangeInclusive<usize>) -> usize {
@@ -85,7 +78,7 @@ mod tests {
         // First outputs of splitmix64 from seed 0, and of xoshiro256** seeded with them.
         let mut random = Random::new(0);
         assert_eq!(random.state[0], 0xe220_a839_7b1d_cdaf);
-        assert_eq!(random.next(), 0x99ec_5f36_cb75_f2b4);
+        assert_eq!(random.draw(), 0x99ec_5f36_cb75_f2b4);
     }
 
     #[test]

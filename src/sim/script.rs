@@ -231,15 +231,25 @@ impl Answer {
 pub struct Visit {
     acts: Acts,
     asked: usize,
-    /// When it connects, after the start of the visit.
-    pub delay: Duration,
-    /// Bytes of body it makes room for beforehand.
-    pub body_room: usize,
+    pub(super) delay: Duration,
+    pub(super) body_room: usize,
 }
 
 impl Visit {
     pub fn new() -> Visit {
         Visit::default()
+    }
+
+    /// Connects so long after the visit has begun.
+    pub fn after(mut self, delay: Duration) -> Visit {
+        self.delay = delay;
+        self
+    }
+
+    /// Makes room for so many bytes of body beforehand, so that reading them allocates nothing.
+    pub fn expecting(mut self, bytes: usize) -> Visit {
+        self.body_room = bytes;
+        self
     }
 
     /// A request that carries no body.

@@ -249,7 +249,7 @@ impl Echoing {
 fn echo_world(seed: u64) -> (World, Vec<ClientId>) {
     let mut random = Random::new(seed);
     let faults = Faults { accept_aborted: 0, ..Faults::draw(&mut random) };
-    let mut world = World::with_faults(random.next(), faults);
+    let mut world = World::with_faults(random.draw(), faults);
     let clients = (0..4)
         .map(|_| {
             let body = "b".repeat(random.length(20_000));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluicegate::reactor::net::Net;
 use sluicegate::reactor::worker::Command;
 use sluicegate::sim::oracle::{self, Tally};
-use sluicegate::sim::plan::{Afterwards, Plan};
+use sluicegate::sim::plan::Plan;
 use sluicegate::sim::{Manner, World};
 
 use super::{Gateway, server_address, snapshot};
@@ -78,9 +78,4 @@ fn floor(plan: &Plan, world: &World) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Whether a plan has servers that leave dead or dirty connections behind.
-pub fn leaves_connections_behind(plan: &Plan) -> bool {
-    plan.exchanges.iter().any(|exchange| exchange.answer.afterwards != Afterwards::Keeps)
 }

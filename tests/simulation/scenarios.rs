@@ -76,7 +76,7 @@ fn a_stale_connection_is_replaced_once_by_a_fresh_one() {
     for end in [Answer::close, Answer::reset] {
         let mut world = Simulation::new(seed!())
             .upstream(|u| u.body(b"first"))
-            .upstream(|u| end(u))
+            .upstream(end)
             .upstream(|u| u.body(b"second"));
         let answer = world
             .client()
