@@ -21,6 +21,9 @@ pub const STRAY: &str = "stray";
 const STRAY_ANSWER: &str = "HTTP/1.1 200 OK\r\nx-exchange: stray\r\nContent-Length: 5\r\n\r\nstray";
 const IDLE_TIMEOUT: &str = "HTTP/1.1 408 Request Timeout\r\nx-exchange: stray\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// A bare LF ends the line for a lenient reader and not for a strict one.
+const SPOILED_CHUNK: &[u8] = b"5;\nHELLO\r\n0\r\n\r\n";
+
 impl Plan {
     /// What a client does.
     pub fn visit(&self, visit: &VisitPlan) -> Visit {
@@ -80,11 +83,14 @@ impl Plan {
         let head = self.request_head(exchange, visit, number);
         let body = exchange.upload.map(|upload| {
             let body = payload::letters(number, "request", upload.length);
-            if upload.chunked && !visit.http10 { chunked(&body, random) } else { body }
+            match upload.chunked && !visit.http10 {
+                true => chunked(&body, upload.spoiled, random),
+                false => body,
+            }
         });
         if inside {
-            let cut = random.below(head.len());
-            return script.raw(&head.as_bytes()[..cut]);
+            let whole = [head.as_bytes(), body.as_deref().unwrap_or_default()].concat();
+            return script.raw(&whole[..random.below(whole.len())]);
         }
         script = drip(script, head.as_bytes(), visit.drips, random);
         if exchange.expects_continue && !visit.http10 {
@@ -245,7 +251,7 @@ impl Plan {
         }
         match plan.goes_wrong {
             Some(Wrong::Cut { death, .. }) => return Err(die(answer, death)),
-            Some(Wrong::BadChunk { .. }) => return Err(answer.raw(b"5;\nhello\r\n").stall()),
+            Some(Wrong::BadChunk { .. }) => return Err(answer.raw(SPOILED_CHUNK).stall()),
             Some(_) => return Err(answer.stall()),
             None => {}
         }
@@ -264,9 +270,10 @@ fn die(answer: Answer, death: Death) -> Answer {
     }
 }
 
-fn chunked(body: &[u8], random: &mut Random) -> Vec<u8> {
+/// A body in chunks; `spoiled`, half of it, and then a chunk that only a lenient reader takes.
+fn chunked(body: &[u8], spoiled: bool, random: &mut Random) -> Vec<u8> {
     let mut framed = Vec::new();
-    let mut rest = body;
+    let mut rest = if spoiled { &body[..body.len() / 2] } else { body };
     while !rest.is_empty() {
         let (chunk, later) = rest.split_at(random.between(1..=rest.len()));
         framed.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
@@ -274,7 +281,7 @@ fn chunked(body: &[u8], random: &mut Random) -> Vec<u8> {
         framed.extend_from_slice(b"\r\n");
         rest = later;
     }
-    framed.extend_from_slice(b"0\r\n\r\n");
+    framed.extend_from_slice(if spoiled { SPOILED_CHUNK } else { b"0\r\n\r\n" });
     framed
 }
 

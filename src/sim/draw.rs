@@ -81,7 +81,10 @@ impl Plan {
             http10,
             pace,
             leaves: leaves.then(|| Leave {
-                after: Duration::from_micros(random.length(3_000_000) as u64),
+                after: match random.chance(100) {
+                    true => Duration::from_secs(90),
+                    false => Duration::from_micros(random.length(3_000_000) as u64),
+                },
                 reset: random.chance(500),
                 inside_request: random.chance(200),
             }),
@@ -104,6 +107,7 @@ impl GatewayPlan {
             if !perfect && random.chance(60) { random.between(1..=few) } else { many }
         };
         GatewayPlan {
+            endpoints: scarce(3, 1),
             connections: scarce(2, 1000),
             upstream_connections: scarce(2, 1000),
             idle_connections: scarce(1, 20),
@@ -132,6 +136,7 @@ impl ExchangePlan {
         let upload = (method == Method::Post).then(|| Upload {
             length: random.length(40_000),
             chunked: random.chance(400),
+            spoiled: broken && random.chance(150),
             pause: if random.chance(300) { millis(random.below(2_000)) } else { Duration::ZERO },
         });
         let tunnel = (method == Method::Get && random.chance(150)).then(|| random.length(20_000));

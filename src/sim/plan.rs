@@ -31,6 +31,8 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub struct GatewayPlan {
     pub half_close_allowed: bool,
+    /// Servers of the one upstream.
+    pub endpoints: usize,
     /// Open clients, and connections to the upstream. Many, or nearly none.
     pub connections: usize,
     pub upstream_connections: usize,
@@ -76,7 +78,7 @@ pub enum Pace {
 pub struct Leave {
     pub after: Duration,
     pub reset: bool,
-    /// It does not even send its last request whole.
+    /// It does not even send its last request whole: the head, or the body, breaks off.
     pub inside_request: bool,
 }
 
@@ -103,6 +105,8 @@ pub enum Method {
 pub struct Upload {
     pub length: usize,
     pub chunked: bool,
+    /// The framing breaks in the middle of it, if it is chunked.
+    pub spoiled: bool,
     /// In the middle of it.
     pub pause: Duration,
 }
@@ -233,9 +237,10 @@ impl ExchangePlan {
 
     /// Whether the request is one that gets a whole answer from its server.
     fn is_honest(&self, plan: &Plan) -> bool {
+        let spoiled = self.upload.is_some_and(|upload| upload.spoiled && upload.chunked);
         let replay = self.method != Method::Post || plan.gateway.replay_stale_post;
         let stale = plan.exchanges.iter().any(|other| other.answer.leaves_stale_connections());
-        self.answer.goes_wrong.is_none() && (replay || !stale)
+        self.answer.goes_wrong.is_none() && !spoiled && (replay || !stale)
     }
 
     /// What the client ought to receive.

@@ -50,7 +50,7 @@ pub const TIMEOUTS: Timeouts = Timeouts {
 };
 
 /// A gateway with one upstream behind `/relay/*`.
-pub fn snapshot(endpoints: usize, gateway: &GatewayPlan) -> Snapshot {
+pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
     let endpoint = |index| Endpoint {
         address: server_address(index),
         authority: server_address(index).to_string(),
@@ -81,7 +81,7 @@ pub fn snapshot(endpoints: usize, gateway: &GatewayPlan) -> Snapshot {
         timeouts: TIMEOUTS,
         upstreams: vec![Upstream {
             name: "models".into(),
-            endpoints: (0..endpoints).map(endpoint).collect(),
+            endpoints: (0..gateway.endpoints).map(endpoint).collect(),
             pool: PoolLimits {
                 idle_per_endpoint: gateway.idle_connections,
                 connections: gateway.upstream_connections,
@@ -105,6 +105,7 @@ pub fn snapshot(endpoints: usize, gateway: &GatewayPlan) -> Snapshot {
 /// A gateway that has plenty of everything.
 pub const GENEROUS: GatewayPlan = GatewayPlan {
     half_close_allowed: false,
+    endpoints: 1,
     connections: 1000,
     upstream_connections: 1000,
     idle_connections: 20,
@@ -226,5 +227,24 @@ impl<N: Net> Gateway<N> {
             0 => Ok(()),
             count => Err(format!("{count} descriptors are still open")),
         }
+    }
+
+    /// What an operator sees is what was done.
+    pub fn compare_counters(&self) -> Result<(), String> {
+        let (told, done) = (&self.counters, self.world.counts());
+        for (what, told, done) in [
+            ("reads", told.reads.get(), done.reads),
+            ("writes", told.writes.get(), done.writes),
+            ("peeks", told.peeks.get(), done.peeks),
+            ("registrations", told.registers.get(), done.registers),
+            ("connects", told.connects.get(), done.connects),
+            ("bytes read", told.bytes_read.get(), done.bytes_read),
+            ("bytes written", told.bytes_written.get(), done.bytes_written),
+        ] {
+            if told != done {
+                return Err(format!("the counters tell of {told} {what}, and there were {done}"));
+            }
+        }
+        Ok(())
     }
 }

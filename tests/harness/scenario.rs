@@ -52,7 +52,7 @@ impl Simulation {
             }
             next
         });
-        Simulation { world, answers, snapshot: Some(snapshot(1, &GENEROUS)), gateway: None }
+        Simulation { world, answers, snapshot: Some(snapshot(&GENEROUS)), gateway: None }
     }
 
     /// The server's next answer. The last one is given to every further request.

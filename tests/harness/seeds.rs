@@ -27,9 +27,11 @@ pub fn run<N: Net>(plan: &Plan, record: bool, layer: impl FnOnce(World) -> N) ->
     if record {
         world.record();
     }
-    let cast = plan.clone();
-    world.server(server_address(0), Manner::Serve, move |request| cast.answer(request));
-    let mut gateway = Gateway::new(world.clone(), layer(world.clone()), snapshot(1, &plan.gateway));
+    for index in 0..plan.gateway.endpoints {
+        let cast = plan.clone();
+        world.server(server_address(index), Manner::Serve, move |request| cast.answer(request));
+    }
+    let mut gateway = Gateway::new(world.clone(), layer(world.clone()), snapshot(&plan.gateway));
     let verdict = play(plan, &mut gateway);
     Report { verdict, digest: world.digest(), trace: world.trace() }
 }
@@ -50,6 +52,7 @@ fn play<N: Net>(plan: &Plan, gateway: &mut Gateway<N>) -> Result<Tally, String> 
         return Err("a client waits, and nothing will ever happen".into());
     }
     let tally = oracle::judge(plan, &world, &clients)?;
+    gateway.compare_counters()?;
     if plan.perfect {
         floor(plan, &world)?;
     }
