@@ -70,7 +70,8 @@ impl AcceptState {
 
 /// The workers of a process, seen from one of them.
 pub struct Fleet<S> {
-    /// Open connections per worker, each written by its own.
+    /// Connections per worker, on their way to it or open. Whoever places a connection adds it,
+    /// whoever closes it takes it away: no count is lost, however the threads interleave.
     pub loads: Arc<[AtomicUsize]>,
     pub mailboxes: Vec<Sender<Command<S>>>,
     /// Which one we are.
@@ -165,16 +166,16 @@ impl<N: Net> Worker<N> {
     /// Keeps an accepted connection, or hands it to a worker with fewer.
     fn place(&mut self, stream: N::Stream, address: SocketAddr) {
         let Some(fleet) = &self.fleet else { return self.adopt(stream, address) };
-        let other = fleet.least_loaded();
-        // Counted at once, or a burst would go to one worker: the loads are true again at the end
-        // of each worker's turn.
-        fleet.loads[other.unwrap_or(fleet.index)].fetch_add(1, Ordering::Relaxed);
-        let adopt = Command::Adopt(stream, address);
-        let kept = match other {
-            Some(other) => fleet.mailboxes[other].send(adopt).err(),
-            None => Some(adopt),
-        };
-        if let Some(Command::Adopt(stream, address)) = kept {
+        let place = fleet.least_loaded().unwrap_or(fleet.index);
+        fleet.loads[place].fetch_add(1, Ordering::Relaxed);
+        if place == fleet.index {
+            return self.adopt(stream, address);
+        }
+        if let Err(Command::Adopt(stream, address)) =
+            fleet.mailboxes[place].send(Command::Adopt(stream, address))
+        {
+            fleet.loads[place].fetch_sub(1, Ordering::Relaxed);
+            fleet.load().fetch_add(1, Ordering::Relaxed);
             self.adopt(stream, address);
         }
     }

@@ -87,6 +87,10 @@ impl<N: Net> Worker<N> {
                 }
                 let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
                 downstream.examined = downstream.socket.unscanned().len() as u32;
+                // They may have come behind the request before, in one read.
+                if let State::Idle { .. } = downstream.state {
+                    downstream.state = State::Head { since: self.now };
+                }
             }
             let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
             if downstream.socket.ready.errored() {
@@ -101,12 +105,7 @@ impl<N: Net> Worker<N> {
                 return Step::Yield;
             }
             match downstream.socket.fill(&mut self.desk) {
-                Ok(Fill::Bytes(count)) => {
-                    budget.spend(count);
-                    if let State::Idle { .. } = downstream.state {
-                        downstream.state = State::Head { since: self.now };
-                    }
-                }
+                Ok(Fill::Bytes(count)) => budget.spend(count),
                 Ok(Fill::WouldBlock) => return Step::Wait,
                 Ok(Fill::Dry) => return self.wait_for_buffer(token),
                 Ok(Fill::Full) => {

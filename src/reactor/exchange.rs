@@ -137,6 +137,7 @@ pub struct Exchange {
     pub idempotent: bool,
     /// The client lets its connection be kept.
     pub keep_alive: bool,
+    /// The client waits for leave to send the request's body, and has not had it yet.
     pub expect_continue: bool,
     pub upgrade_asked: bool,
     pub request: Flow,
@@ -176,6 +177,13 @@ pub struct Tunnel {
 }
 
 impl Exchange {
+    /// Whether the client's connection can go on behind a response that begins now. A client that
+    /// was not told to continue may send its body all the same, or never: what came next on its
+    /// connection would be anyone's guess.
+    pub fn may_persist(&self) -> bool {
+        self.keep_alive && !self.until_close && !(self.expect_continue && self.request.is_open())
+    }
+
     /// What it is doing. `upstream` is the connection it has, with whether it stands and whether
     /// bytes wait to be written to it.
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {

@@ -195,8 +195,13 @@ impl<S: super::net::Stream> Asking<'_, S> {
                     response.state = FlowState::Done;
                 }
             }
-            Asked::Cut => return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff))),
+            // What came before the break is the client's.
+            Asked::Cut => {
+                self.flush()?;
+                return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
+            }
             Asked::Reset => {
+                self.flush()?;
                 self.socket.stream.reset_on_drop();
                 return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
             }
@@ -214,7 +219,7 @@ impl<S: super::net::Stream> Asking<'_, S> {
         exchange.committed = true;
         exchange.status = head.status;
         exchange.until_close = framing == Framing::UntilClose;
-        exchange.persistent = exchange.keep_alive && !exchange.until_close && !self.draining;
+        exchange.persistent = exchange.may_persist() && !self.draining;
         exchange.response = Some(Flow::new(framing, mode));
         let connection =
             if exchange.persistent { ConnectionField::KeepAlive } else { ConnectionField::Close };

@@ -323,7 +323,12 @@ impl<N: Net> Worker<N> {
     fn reap(&mut self) {
         while let Some(token) = self.reaped.pop() {
             match token.kind() {
-                Kind::Downstream => drop(self.downstreams.remove(token)),
+                Kind::Downstream => {
+                    drop(self.downstreams.remove(token));
+                    if let Some(fleet) = &self.fleet {
+                        fleet.load().fetch_sub(1, Ordering::Relaxed);
+                    }
+                }
                 _ => drop(self.upstreams.remove(token)),
             }
         }
@@ -339,9 +344,6 @@ impl<N: Net> Worker<N> {
         tally.downstreams_open.set(self.downstreams.len() as u64);
         tally.upstreams_open.set(self.upstreams.len() as u64);
         tally.buffers_out.set(self.desk.buffers.out() as u64);
-        if let Some(fleet) = &self.fleet {
-            fleet.load().store(self.downstreams.len(), Ordering::Relaxed);
-        }
     }
 
     fn status(&self) -> Status {

@@ -451,7 +451,10 @@ fn a_burst_is_balanced_too() {
             *counts.entry(worker_of(client)).or_insert(0) += 1;
         }
         let counts: Vec<u32> = counts.into_values().collect();
-        assert!(counts.len() == 2 && counts.iter().all(|count| (29..=31).contains(count)));
+        assert!(
+            counts.len() == 2 && counts.iter().all(|count| (29..=31).contains(count)),
+            "{counts:?}"
+        );
         println!("{counts:?}");
         drop(clients);
         std::thread::sleep(Duration::from_millis(50));

@@ -4,10 +4,16 @@
 //! and how the connection ends. Nothing here uses an HTTP library, and nothing is shared with
 //! `src/`: the harness reads messages by its own few lines, so that a mistake is not made twice.
 
-#[allow(dead_code, unused_imports)]
+mod bodies;
+mod edges;
+mod exchanges;
 mod harness;
 mod hostile;
 mod lifecycle;
+mod mock;
 mod pool;
 mod protocol;
+mod rewriting;
 mod smuggling;
+mod streaming;
+mod timeouts;
