@@ -154,10 +154,10 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
     Ok(Server { addresses, workers, control, counters })
 }
 
-/// Tells the workers of other workers' threads that one has ended for no good reason.
-struct Alarm<'a>(&'a Control);
+/// Stops all workers when the thread that holds it panics.
+struct StopAllOnPanic<'a>(&'a Control);
 
-impl Drop for Alarm<'_> {
+impl Drop for StopAllOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.stop();
@@ -172,7 +172,7 @@ impl Seat {
         fleet: Option<Fleet<TcpStream>>,
         control: &Control,
     ) -> io::Result<()> {
-        let _alarm = Alarm(control);
+        let _guard = StopAllOnPanic(control);
         let Seat { net, mailbox, counters, cpu } = self;
         if let Some(cpu) = cpu
             && let Err(error) = sys::pin_to_cpu(cpu)

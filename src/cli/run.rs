@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::check::{tell_refused, tell_warnings};
 use super::{Exit, RunArguments};
-use crate::config::{self, bounds, units};
+use crate::config::{self, bounds, show};
 use crate::server::{self, Control, Server};
 use crate::sys::Termination;
 
@@ -43,8 +43,8 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
         log::info!("listening on http://{address}");
     }
     let workers = bounds::worker_count(&snapshot);
-    let memory = units::show_size(workers * bounds::worker_memory(&snapshot));
-    log::info!("{workers} workers; buffers and connections take at most {memory}");
+    let memory = show::rounded(workers.saturating_mul(bounds::worker_memory(&snapshot)));
+    log::info!("workers: {workers}; memory for connections and buffers: at most {memory}");
     Ok(serve(vec![server], termination))
 }
 

@@ -1,7 +1,7 @@
 //! Accepting: from a listener's backlog to a downstream.
 //!
 //! * A listener's readiness is remembered like any other: set by the edge, cleared only when the
-//!   backlog said it is empty. A budget or a limit leaves it set.
+//!   backlog said it is empty, or the listener is broken. A budget or a limit leaves it set.
 //! * Out of descriptors, accepting pauses; it neither spins nor forgets the backlog.
 //! * At the connection limit the backlog is the back-pressure, and there is hysteresis: accepting
 //!   goes on when a tenth of the connections has gone.

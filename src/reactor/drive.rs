@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!   Head ──▶ Exchange ──▶ Idle ──▶ Head …          one request after another
-//!     │          │
-//!     └──────────┴──▶ Replying ──▶ Idle | Lingering ──▶ Closed
+//!     │          ├──▶ Lingering | Closed             no more after this one, or cut short
+//!     └──────────┴──▶ Replying ──▶ Idle | Lingering  an answer of our own
 //! ```
 //!
 //! A drive ends when the next move is somebody else's: the kernel's, a peer's, the clock's. At its
 //! end the connection has a deadline, whatever its state.
 
-use super::buffer::CAPACITY;
+use super::buffer::Room;
 use super::exchange::{After, Peer, State};
 use super::net::{Net, Stream};
 use super::relay::Budget;
@@ -86,9 +86,12 @@ impl<N: Net> Worker<N> {
                     }
                 }
                 let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-                downstream.examined = downstream.socket.unscanned().len() as u32;
-                // They may have come behind the request before, in one read.
-                if let State::Idle { .. } = downstream.state {
+                let unscanned = downstream.socket.unscanned();
+                downstream.examined = unscanned.len() as u32;
+                // They may have come behind the request before, in one read. An empty line there is
+                // not yet a request.
+                let begun = !b"\r\n".starts_with(unscanned);
+                if begun && let State::Idle { .. } = downstream.state {
                     downstream.state = State::Head { since: self.now };
                 }
             }
@@ -110,13 +113,10 @@ impl<N: Net> Worker<N> {
                 Ok(Fill::Dry) => return self.wait_for_buffer(token),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
-                    if !self.desk.buffers.make_room(buffer, limit) {
-                        let full = buffer.unscanned().len() >= limit.max(CAPACITY);
-                        return if full {
-                            self.refuse_head(token, HeadError::HeadTooLarge)
-                        } else {
-                            self.wait_for_buffer(token)
-                        };
+                    match self.desk.buffers.make_room(buffer, limit) {
+                        Room::Made => {}
+                        Room::AtLimit => return self.refuse_head(token, HeadError::HeadTooLarge),
+                        Room::Dry => return self.wait_for_buffer(token),
                     }
                 }
                 Ok(Fill::Closed) | Err(_) => return self.close_downstream(token),

@@ -3,7 +3,7 @@
 //! Both flows advance in every drive, whichever side woke it: a response may begin before the
 //! request has ended, and after `101` both are a tunnel.
 
-use super::buffer::CAPACITY;
+use super::buffer::{CAPACITY, Room};
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Peer, Tunnel, Turn, Upstream};
 use super::net::{Net, Stream};
@@ -273,9 +273,13 @@ impl<N: Net> Worker<N> {
                     let Some(buffer) = &mut upstream.socket.inbound else {
                         return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
                     };
-                    if !self.desk.buffers.make_room(buffer, limit) {
-                        let error = HeadError::HeadTooLarge;
-                        return Err(Failed::Fault(upstream_fault(UpstreamFault::Head(error))));
+                    match self.desk.buffers.make_room(buffer, limit) {
+                        Room::Made => {}
+                        Room::AtLimit => {
+                            let fault = UpstreamFault::Head(HeadError::HeadTooLarge);
+                            return Err(Failed::Fault(upstream_fault(fault)));
+                        }
+                        Room::Dry => return Ok(HeadStep::Incomplete(Rest::Dry)),
                     }
                 }
                 Ok(Fill::Closed) => return Err(Failed::Lost(UpstreamFault::Closed)),

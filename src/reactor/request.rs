@@ -38,7 +38,7 @@ impl<N: Net> Worker<N> {
             Err(error) => return Opened::Refused(error),
         };
         let verdict = if head.target_is_asterisk {
-            Err(DownstreamFault::MethodNotAllowed { allow: "GET, POST".into() })
+            Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.snapshot.routes) })
         } else {
             match route::find(&self.snapshot.routes, head.method, head.path) {
                 route::Verdict::Route(route) => Ok(route),

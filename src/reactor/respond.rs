@@ -152,19 +152,25 @@ impl<S: super::net::Stream> Asking<'_, S> {
             if *self.progress == Progress::Ended {
                 return Ok(Answering::Ended);
             }
+            if self.is_awake() && !self.desk.buffers.may_read() {
+                return Err(Stopped::Dry);
+            }
             if !self.wants_a_step() {
                 return Ok(Answering::Rests);
             }
         }
     }
 
-    fn wants_a_step(&self) -> bool {
-        let awake = match *self.progress {
+    fn is_awake(&self) -> bool {
+        match *self.progress {
             Progress::Running => true,
             Progress::Sleeping(until) => until <= self.now,
             Progress::NeedsBody | Progress::Ended => false,
-        };
-        awake && self.socket.outbox.held() < CAPACITY && self.desk.buffers.may_read()
+        }
+    }
+
+    fn wants_a_step(&self) -> bool {
+        self.is_awake() && self.socket.outbox.held() < CAPACITY && self.desk.buffers.may_read()
     }
 
     fn take_step(&mut self, budget: &mut Budget) -> Result<(), Stopped> {

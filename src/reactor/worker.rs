@@ -11,7 +11,7 @@
 //! * *accept* comes after existing work, so that a storm of connections cannot starve tokens.
 //! * *reap* is the only place where slots are freed and sockets closed. What closes in a turn is
 //!   closed at the end of that turn.
-//! * The clock is read once, after the poll.
+//! * The clock is read once, after the poll (and in every round of a spin, if that is on).
 
 use std::collections::VecDeque;
 use std::io;

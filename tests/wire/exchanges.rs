@@ -30,6 +30,24 @@ fn a_client_is_told_to_continue_by_the_server() {
     assert_eq!(client.read_response().text(), "ok");
 }
 
+/// A client need not wait for ever (RFC 9110 §10.1.1), and a server need not say it.
+#[test]
+fn a_client_that_is_not_told_to_continue_may_send_its_body_all_the_same() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    let mut server = upstream.accept();
+    server.read_head();
+    client.send("hello");
+    assert_eq!(server.read(5), b"hello");
+    server.send(OK);
+    let answer = client.read_response();
+    assert_eq!((answer.text(), answer.field("connection")), ("ok", None));
+    client.send(GET);
+    assert_eq!(server.read_request().start, "GET / HTTP/1.1");
+}
+
 /// A server that refuses the body answers at once. The client may or may not send it now, so the
 /// connection cannot go on, and the client is told.
 #[test]
@@ -84,6 +102,25 @@ fn interim_responses_may_be_many() {
     server.send(hints.clone() + OK);
     assert!(client.read(hints.len()) == hints.as_bytes(), "{}", client.transcript());
     assert_eq!(client.read_response().text(), "ok");
+}
+
+/// A client that does not read them stops its server, as with any other bytes.
+#[test]
+fn interim_responses_wait_for_a_client_that_does_not_read() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let before = gateway.memory_peak();
+    let mut client = gateway.connect();
+    client.send(GET);
+    let mut server = upstream.accept();
+    server.read_request();
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(25_000);
+    server.stream().set_nonblocking(true).expect("a socket");
+    let stopped = (0..64).any(|_| server.try_send(&hints).is_err());
+    assert!(stopped, "64 MiB of interim responses were taken for a client that reads nothing");
+    let grown = gateway.memory_peak().saturating_sub(before);
+    assert!(grown < 4 * 1024 * 1024, "the gateway grew by {grown} bytes");
+    assert!(client.read_until("\r\n\r\n").starts_with(b"HTTP/1.1 103 "));
 }
 
 const UPGRADE: &str =
@@ -245,6 +282,24 @@ fn hundreds_of_requests_may_come_in_one_write() {
     client.send(requests);
     for number in 0..500 {
         assert_eq!(client.read_response().text(), format!("/{number}"));
+    }
+}
+
+/// Some clients send an empty line behind a body. It begins no request that could be late.
+#[test]
+fn an_empty_line_behind_a_body_is_not_a_late_head() {
+    let upstream = Upstream::listen();
+    let timeouts = "head = \"50ms\"".to_owned();
+    let gateway = Config { timeouts, ..Config::to(upstream.address()) }.start();
+    let mut client = gateway.connect();
+    let mut server = None;
+    for end in ["hi\r\n", "hi"] {
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{end}"));
+        let server = server.get_or_insert_with(|| upstream.accept());
+        assert_eq!(server.read_request().text(), "hi");
+        server.send(OK);
+        assert_eq!(client.read_response().text(), "ok");
+        client.expect_silence();
     }
 }
 

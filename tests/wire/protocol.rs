@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{End, Gateway, Peer, Upstream, proven};
+use crate::harness::{End, Gateway, Peer, Upstream, proven, wire_tests};
 
 /// An accepted request: what the client sends, what the server must and must not find in it.
 struct Accepted {
@@ -211,6 +211,20 @@ fn accepted_requests() -> Vec<(&'static str, Accepted)> {
     ]
 }
 
+/// The other direction, from a case to its row, is [`proven`]'s.
+#[test]
+fn every_wire_test_that_is_documented_exists() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire");
+    let files = std::fs::read_dir(folder).expect("a folder").flatten();
+    let files = files.filter(|file| file.path().extension().is_some_and(|end| end == "rs"));
+    let source: String =
+        files.map(|file| std::fs::read_to_string(file.path()).expect("a source")).collect();
+    let missing: Vec<_> =
+        wire_tests().filter(|name| !source.contains(&format!("#[test]\nfn {name}() {{"))).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(wire_tests().count() > 200);
+}
+
 /// What the server got of a request whose head is complete.
 fn taken_by_server(server: &mut Peer, body: &str) -> String {
     server.read_until("\r\n\r\n");
@@ -243,6 +257,37 @@ fn accepted_requests_reach_the_server() {
         let kept = !case.request.contains("HTTP/1.0") || case.request.contains("Keep-Alive");
         if !kept || row.id == "connection-close" {
             assert_eq!(client.read_end(), End::Fin, "{}", row.id);
+        }
+    }
+}
+
+/// Heads are kept in one piece of memory that grows with them. Twice, so that one behind another
+/// has to move, and dripped, so that it grows while it is read.
+#[test]
+fn heads_of_just_the_limit_pass_both_ways() {
+    const LIMIT: usize = 64 * 1024;
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let filled = |start: &str| {
+        let frame = start.len() + "X-Long: \r\n\r\n".len();
+        format!("{start}X-Long: {}\r\n\r\n", "x".repeat(LIMIT - frame))
+    };
+    let request = filled("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n");
+    let response = filled("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n");
+    let mut client = gateway.connect();
+    let mut server = None;
+    for piece in [LIMIT, 1000] {
+        let requests = format!("{request}hi").repeat(2);
+        send_in_pieces(&mut client, requests.as_bytes(), piece);
+        let server = server.get_or_insert_with(|| upstream.accept());
+        for _ in 0..2 {
+            let got = server.read_request();
+            assert_eq!(got.text(), "hi");
+            assert!(request.contains(got.field("x-long").expect("a long field")));
+            send_in_pieces(server, format!("{response}ok").as_bytes(), piece);
+            let got = client.read_response();
+            assert_eq!((got.status(), got.text()), (200, "ok"));
+            assert!(response.contains(got.field("x-long").expect("a long field")));
         }
     }
 }

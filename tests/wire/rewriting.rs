@@ -56,6 +56,12 @@ const REQUESTS: &[(&str, &str, &str, &str)] = &[
         "GET /fixed HTTP/1.1\r\nHost: fixed.example\r\n",
     ),
     (
+        "http10-becomes-http11",
+        "off",
+        "GET /preserve HTTP/1.0\r\n",
+        "GET /preserve HTTP/1.1\r\nHost: {endpoint}\r\n",
+    ),
+    (
         "leading-crlf-dropped",
         "off",
         "\r\nGET / HTTP/1.1\r\nHost: h\r\n",

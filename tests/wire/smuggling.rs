@@ -187,20 +187,6 @@ fn expect_refusal(client: &mut Peer, id: &str, (status, code): (u16, &str)) {
     assert_eq!(client.unread(), b"", "{id}: one answer, and nothing behind it");
 }
 
-/// The log lines about a refusal with this code.
-fn lines_about(gateway: &Gateway, code: &str) -> usize {
-    let text = format!("127.0.0.1: {code}: ");
-    gateway.log().iter().filter(|line| line.contains(&text)).count()
-}
-
-fn expect_one_more_line(gateway: &Gateway, code: &str, before: usize) {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while lines_about(gateway, code) <= before && std::time::Instant::now() < deadline {
-        thread::sleep(Duration::from_micros(200));
-    }
-    assert_eq!(lines_about(gateway, code), before + 1, "log lines with {code}");
-}
-
 /// The gateway still serves, and the server's first connection ever is for this request.
 fn expect_first_request(gateway: &Gateway, upstream: &Upstream) {
     upstream.expect_nobody();
@@ -217,12 +203,12 @@ fn refused_requests_are_answered_and_reach_nobody() {
     let upstream = Upstream::listen();
     let gateway = gateway_to(&upstream);
     for (row, request) in cases() {
-        let (_, code) = row.answer();
-        let before = lines_about(&gateway, code);
+        let line = format!("127.0.0.1: {}: ", row.answer().1);
+        let before = gateway.count_in_log(&line);
         let mut client = gateway.connect();
         client.send([&request[..], SMUGGLED].concat());
         expect_refusal(&mut client, row.id, row.answer());
-        expect_one_more_line(&gateway, code, before);
+        gateway.expect_in_log(&line, before + 1);
     }
     expect_first_request(&gateway, &upstream);
 }

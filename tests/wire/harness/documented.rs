@@ -51,3 +51,14 @@ pub fn proven<C>(heading: &str, test: &str, cases: Vec<(&str, C)>) -> Vec<(Docum
     });
     paired.collect()
 }
+
+/// Every test that the column `wire` of some table names.
+pub fn wire_tests() -> impl Iterator<Item = &'static str> {
+    let tables = PROTOCOL.split("\n\n").filter(|table| table.lines().next().is_some_and(is_wired));
+    let rows = tables.flat_map(|table| table.lines().skip(2));
+    rows.filter_map(|line| Documented { id: "", line }.cells().last()?.split('`').nth(1))
+}
+
+fn is_wired(header: &str) -> bool {
+    header.ends_with("| wire |")
+}

@@ -118,6 +118,20 @@ impl Gateway {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many of the lines logged so far hold `text`.
+    pub fn count_in_log(&self, text: &str) -> usize {
+        self.log().iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until `count` lines hold `text`, and asserts that there are no more.
+    pub fn expect_in_log(&self, text: &str, count: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.count_in_log(text) < count && Instant::now() < deadline {
+            thread::sleep(Duration::from_micros(200));
+        }
+        assert_eq!(self.count_in_log(text), count, "lines with {text:?}: {:#?}", self.log());
+    }
+
     /// Waits for a line that holds `text`.
     pub fn wait_for_log(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;

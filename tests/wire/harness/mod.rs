@@ -15,7 +15,7 @@ mod peer;
 mod process;
 mod upstream;
 
-pub use documented::{Documented, proven};
+pub use documented::{Documented, proven, wire_tests};
 pub use gateway::{Config, Gateway};
 pub use message::Message;
 pub use peer::{End, Peer};

@@ -44,10 +44,6 @@ impl Peer {
         &self.stream
     }
 
-    pub fn local_address(&self) -> SocketAddr {
-        self.stream.local_addr().expect("a socket")
-    }
-
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).expect("the gateway takes what is sent");
     }
