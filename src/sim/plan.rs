@@ -205,7 +205,17 @@ impl Plan {
         let stays_open =
             exchange.answer.afterwards == Afterwards::Keeps && !exchange.ends_by_close();
         let hasty = exchange.answer.early && (visit.pace != Pace::Eager || !last || !stays_open);
-        self.is_generous() && stays && !half_open && !hasty && exchange.is_honest(self)
+        // Where the next answer breaks off, so does the connection, and a RST may cost a client
+        // that has not read them the answers before it.
+        let ahead = visit.pipelined || visit.pace != Pace::Eager;
+        let trouble = |number: &usize| {
+            let next = &self.exchanges[*number];
+            next.answer.early || !next.is_honest(self)
+        };
+        let shaken = ahead
+            && self.faults.reset_overtakes > 0
+            && visit.requests[nth + 1..].iter().any(trouble);
+        self.is_generous() && stays && !half_open && !hasty && !shaken && exchange.is_honest(self)
     }
 }
 
