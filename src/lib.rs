@@ -44,4 +44,5 @@ pub mod proxy;
 pub mod reactor;
 pub mod responder;
 pub mod server;
+pub mod sim;
 pub mod sys;

@@ -1,0 +1,297 @@
+//! The cast of a plan: its clients' and servers' scripts, byte for byte.
+
+use std::time::Duration;
+
+use super::message::Asked;
+use super::payload;
+use super::peer::Request;
+use super::plan::{
+    Afterwards, Death, ExchangePlan, Framing, Leave, Method, Pace, Plan, VisitPlan, Wrong,
+};
+use super::random::Random;
+use super::script::{Act, Answer, Reading, Visit};
+
+/// Where the requests of a plan go: `/relay/<number>`.
+pub const PATH: &str = "/relay/";
+/// The field that names the exchange a request or an answer belongs to.
+pub const EXCHANGE: &str = "x-exchange";
+/// The name on answers that nobody asked for.
+pub const STRAY: &str = "stray";
+
+const STRAY_ANSWER: &str = "HTTP/1.1 200 OK\r\nx-exchange: stray\r\nContent-Length: 5\r\n\r\nstray";
+const IDLE_TIMEOUT: &str = "HTTP/1.1 408 Request Timeout\r\nx-exchange: stray\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// A bare LF ends the line for a lenient reader and not for a strict one.
+const SPOILED_CHUNK: &[u8] = b"5;\nHELLO\r\n0\r\n\r\n";
+
+impl Plan {
+    /// What a client does.
+    pub fn visit(&self, visit: &VisitPlan) -> Visit {
+        let mut random = Random::new(self.seed ^ visit.requests[0] as u64);
+        let mut script = Visit::new().after(visit.delay).read(self.reading(visit));
+        let count = visit.requests.len();
+        for (nth, number) in visit.requests.iter().enumerate() {
+            let last = nth + 1 == count;
+            let inside = last && visit.leaves.is_some_and(|leave| leave.inside_request);
+            script = self.ask(script, visit, *number, inside, &mut random);
+            if !visit.pipelined && !last && visit.pace == Pace::Eager {
+                script = script.await_answers();
+                script = script.pause(Duration::from_millis(random.length(3_000) as u64));
+            }
+        }
+        if let Some(head) = visit.bad_head.filter(|_| visit.leaves.is_none()) {
+            script = script.await_answers().ask(Asked::default()).raw(head);
+        }
+        self.part(script, visit)
+    }
+
+    fn reading(&self, visit: &VisitPlan) -> Reading {
+        let Pace::Slow { sips, every } = visit.pace else {
+            return Reading::Eagerly;
+        };
+        let lengths = visit.requests.iter().map(|number| self.exchanges[*number].answer.length);
+        Reading::Slowly { bytes: lengths.sum::<usize>() / sips + 100, every }
+    }
+
+    fn part(&self, script: Visit, visit: &VisitPlan) -> Visit {
+        let script = if visit.half_closes { script.then(Act::Finish) } else { script };
+        let script = match visit.pace {
+            Pace::Pauses(pause) => script.pause(pause).read(Reading::Eagerly),
+            Pace::NeverReads => script.pause(Duration::from_secs(200)).then(Act::Close),
+            Pace::Eager | Pace::Slow { .. } => script,
+        };
+        match visit.leaves {
+            Some(Leave { after, reset: true, .. }) => script.pause(after).then(Act::Reset),
+            Some(Leave { after, .. }) => script.pause(after).leave(),
+            None => script,
+        }
+    }
+
+    /// One request; only part of it, if the client leaves `inside`.
+    fn ask(
+        &self,
+        script: Visit,
+        visit: &VisitPlan,
+        number: usize,
+        inside: bool,
+        random: &mut Random,
+    ) -> Visit {
+        let exchange = &self.exchanges[number];
+        let asked =
+            Asked { head: exchange.method == Method::Head, upgrade: exchange.tunnel.is_some() };
+        let mut script = script.ask(asked);
+        let head = self.request_head(exchange, visit, number);
+        let body = exchange.upload.map(|upload| {
+            let body = payload::letters(number, "request", upload.length);
+            match upload.chunked && !visit.http10 {
+                true => chunked(&body, upload.spoiled, random),
+                false => body,
+            }
+        });
+        if inside {
+            let whole = [head.as_bytes(), body.as_deref().unwrap_or_default()].concat();
+            return script.raw(&whole[..random.below(whole.len())]);
+        }
+        script = drip(script, head.as_bytes(), visit.drips, random);
+        if exchange.expects_continue && !visit.http10 {
+            script = script.await_interim();
+        }
+        if let (Some(body), Some(upload)) = (body, exchange.upload) {
+            let (first, second) = body.split_at(random.below(body.len() + 1));
+            script = drip(script, first, visit.drips, random).pause(upload.pause);
+            script = script.raw(second);
+        }
+        match exchange.tunnel.filter(|_| exchange.opens_tunnel() && !visit.http10) {
+            Some(length) => {
+                let through = payload::letters(number, "tunnel", length);
+                script
+                    .then(Act::AwaitTunnel(0))
+                    .raw(&through)
+                    .then(Act::AwaitTunnel(length))
+                    .then(Act::Finish)
+                    .then(Act::AwaitEnd)
+            }
+            None => script,
+        }
+    }
+
+    fn request_head(&self, exchange: &ExchangePlan, visit: &VisitPlan, number: usize) -> String {
+        let method = match exchange.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Head => "HEAD",
+        };
+        let version = if visit.http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+        let mut head = format!(
+            "{method} {PATH}{number} {version}\r\nHost: gateway\r\n{EXCHANGE}: {number}\r\n"
+        );
+        match exchange.upload {
+            Some(upload) if upload.chunked && !visit.http10 => {
+                head.push_str("Transfer-Encoding: chunked\r\n")
+            }
+            Some(upload) => head.push_str(&format!("Content-Length: {}\r\n", upload.length)),
+            None => {}
+        }
+        if exchange.expects_continue && !visit.http10 {
+            head.push_str("Expect: 100-continue\r\n");
+        }
+        if exchange.tunnel.is_some() && !visit.http10 {
+            head.push_str("Connection: upgrade\r\nUpgrade: echo\r\n");
+        }
+        head.push_str("\r\n");
+        head
+    }
+
+    /// What a server does with a request.
+    pub fn answer(&self, request: &Request<'_>) -> Answer {
+        let number =
+            request.message.field(EXCHANGE).and_then(|number| number.parse::<usize>().ok());
+        let Some((number, exchange)) =
+            number.and_then(|number| Some((number, self.exchanges.get(number)?)))
+        else {
+            // Nothing this plan has sent. The oracle will say so; the connection is of no use.
+            return Answer::new().close();
+        };
+        let plan = &exchange.answer;
+        if let Some(death) = plan.dies_if_reused.filter(|_| request.earlier > 0) {
+            return die(Answer::new(), death);
+        }
+        let mut answer = Answer::new();
+        if exchange.expects_continue && request.message.field("expect").is_some() {
+            answer = answer.interim("100 Continue");
+        }
+        if !plan.early {
+            answer = answer.await_request();
+        }
+        for _ in 0..plan.interims {
+            answer = answer.interim("103 Early Hints").pause(plan.pause);
+        }
+        answer = answer.pause(plan.first_pause);
+        match plan.goes_wrong {
+            Some(Wrong::Unanswered(death)) => return die(answer, death),
+            Some(Wrong::Silent) => return answer.stall(),
+            Some(Wrong::BadHead) => {
+                return answer.raw(b"HTTP/1.1 200 OK\r\nBad Field: x\r\n\r\n").stall();
+            }
+            _ => {}
+        }
+        if request.message.field("upgrade").is_some() && exchange.opens_tunnel() {
+            return answer.field(EXCHANGE, &number.to_string()).echo_tunnel("echo").close();
+        }
+        self.respond(answer, number, exchange)
+    }
+
+    fn respond(&self, answer: Answer, number: usize, exchange: &ExchangePlan) -> Answer {
+        let plan = &exchange.answer;
+        let body = payload::response(number, plan.kind, plan.length);
+        let mut answer = answer.status(&format!("{} Planned", plan.status));
+        answer = answer.field(EXCHANGE, &number.to_string());
+        if plan.kind == payload::Kind::Events {
+            answer = answer.field("Content-Type", "text/event-stream");
+        }
+        if plan.afterwards == Afterwards::ClosesAnnounced {
+            answer = answer.field("Connection", "close");
+        }
+        answer = match plan.framing {
+            Framing::Length => answer.field("Content-Length", &body.len().to_string()),
+            Framing::Chunked if plan.status != 204 => answer.field("Transfer-Encoding", "chunked"),
+            _ => answer,
+        };
+        answer = answer.head();
+        if exchange.has_body() {
+            answer = match self.send_body(answer, exchange, &body) {
+                Ok(answer) => answer,
+                Err(broken) => return broken,
+            };
+        } else if plan.goes_wrong.is_some() {
+            return answer.reset();
+        }
+        self.depart(answer, plan.afterwards, exchange.ends_by_close())
+    }
+
+    fn depart(&self, answer: Answer, afterwards: Afterwards, until_close: bool) -> Answer {
+        // A stray answer that arrives by itself while a request is on its way is taken for that
+        // request's answer by any reader of HTTP/1.1. So it is sent only where it can be told.
+        let together = self.faults.split == 0 && *self.faults.capacity.start() >= 1 << 20;
+        match afterwards {
+            Afterwards::ClosesTogether => answer.close_in_same_segment(),
+            _ if until_close => answer.close(),
+            Afterwards::Closes | Afterwards::ClosesAnnounced => answer.close(),
+            Afterwards::Keeps => answer,
+            Afterwards::ClosesIdle(after) => answer.idle(after).close(),
+            Afterwards::StraysTogether if together => answer.raw(STRAY_ANSWER.as_bytes()).stall(),
+            Afterwards::StraysTogether => answer.unasked(STRAY_ANSWER, false).stall(),
+            Afterwards::Strays(after) => answer.idle(after).unasked(STRAY_ANSWER, false).stall(),
+            Afterwards::TimesOut(after) => answer.idle(after).unasked(IDLE_TIMEOUT, true).close(),
+        }
+    }
+
+    /// The body, in pieces. `Err`: it breaks off.
+    fn send_body(
+        &self,
+        mut answer: Answer,
+        exchange: &ExchangePlan,
+        body: &[u8],
+    ) -> Result<Answer, Answer> {
+        let plan = &exchange.answer;
+        let broken_at = match plan.goes_wrong {
+            Some(Wrong::Cut { at, .. } | Wrong::Stall { at } | Wrong::BadChunk { at }) => {
+                body.len() * at / 1000
+            }
+            _ => body.len(),
+        };
+        let sent = &body[..broken_at];
+        for (nth, piece) in sent.chunks((sent.len() / plan.pieces).max(1)).enumerate() {
+            // No pause behind the last: a FIN, or a stray answer, may travel with it.
+            answer = if nth > 0 { answer.pause(plan.pause) } else { answer };
+            answer = match plan.framing {
+                Framing::Chunked => answer.chunk(piece),
+                _ => answer.raw(piece),
+            };
+        }
+        match plan.goes_wrong {
+            Some(Wrong::Cut { death, .. }) => return Err(die(answer, death)),
+            Some(Wrong::BadChunk { .. }) => return Err(answer.raw(SPOILED_CHUNK).stall()),
+            Some(_) => return Err(answer.stall()),
+            None => {}
+        }
+        Ok(match (plan.framing, plan.trailers) {
+            (Framing::Chunked, true) => answer.raw(b"0\r\nX-Trailer: planned\r\n\r\n"),
+            (Framing::Chunked, false) => answer.end_chunks(),
+            _ => answer,
+        })
+    }
+}
+
+fn die(answer: Answer, death: Death) -> Answer {
+    match death {
+        Death::Fin => answer.close(),
+        Death::Reset => answer.reset(),
+    }
+}
+
+/// A body in chunks; `spoiled`, half of it, and then a chunk that only a lenient reader takes.
+fn chunked(body: &[u8], spoiled: bool, random: &mut Random) -> Vec<u8> {
+    let mut framed = Vec::new();
+    let mut rest = if spoiled { &body[..body.len() / 2] } else { body };
+    while !rest.is_empty() {
+        let (chunk, later) = rest.split_at(random.between(1..=rest.len()));
+        framed.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        framed.extend_from_slice(chunk);
+        framed.extend_from_slice(b"\r\n");
+        rest = later;
+    }
+    framed.extend_from_slice(if spoiled { SPOILED_CHUNK } else { b"0\r\n\r\n" });
+    framed
+}
+
+/// Bytes in a few pieces, with pauses that stay far below any timeout.
+fn drip(mut script: Visit, bytes: &[u8], drips: bool, random: &mut Random) -> Visit {
+    let mut rest = bytes;
+    for _ in 0..if drips { 5 } else { 0 } {
+        let (piece, later) = rest.split_at(random.below(rest.len() + 1));
+        script = script.raw(piece).pause(Duration::from_millis(random.length(500) as u64));
+        rest = later;
+    }
+    script.raw(rest)
+}

@@ -1,0 +1,218 @@
+//! Drawing a plan from its seed: how often which kind of trouble comes.
+//!
+//! One generator, drawn from in one order. A change here makes other worlds of the same seeds.
+
+use std::time::Duration;
+
+use super::faults::Faults;
+use super::payload::Kind;
+use super::plan::{
+    Afterwards, AnswerPlan, Death, ExchangePlan, Framing, GatewayPlan, Leave, Method, Pace, Plan,
+    Upload, VisitPlan, Wrong,
+};
+use super::random::Random;
+
+/// Heads that every strict server refuses.
+const BAD_HEADS: [&[u8]; 6] = [
+    b"POST /relay HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nz",
+    b"GET /relay HTTP/1.1\r\nHost : x\r\n\r\n",
+    b"GET /relay HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    b"GET /relay HTTP/1.1\r\n\r\n",
+    b"POST /relay HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nhello",
+    b"GET /nowhere HTTP/2.5\r\nHost: x\r\n\r\n",
+];
+
+fn millis(millis: usize) -> Duration {
+    Duration::from_millis(millis as u64)
+}
+
+impl Plan {
+    pub fn draw(seed: u64) -> Plan {
+        let mut random = Random::new(seed);
+        // One world in eight is perfect: there the floor of calls can be checked.
+        let perfect = random.chance(125);
+        let faults = if perfect { Faults::none() } else { Faults::draw(&mut random) };
+        let mut plan = Plan {
+            seed,
+            faults,
+            perfect,
+            visits: Vec::new(),
+            exchanges: Vec::new(),
+            gateway: GatewayPlan::draw(&mut random, perfect),
+            drain_at: None,
+        };
+        if !perfect && random.chance(80) {
+            plan.drain_at = Some(millis(random.between(0..=3000)));
+        }
+        for _ in 0..random.between(1..=8) {
+            let visit = plan.draw_visit(&mut random, perfect);
+            plan.visits.push(visit);
+        }
+        plan
+    }
+
+    fn draw_visit(&mut self, random: &mut Random, perfect: bool) -> VisitPlan {
+        let rude = !perfect && random.chance(300);
+        let http10 = random.chance(100);
+        let slow = !perfect && random.chance(200);
+        let pace = if slow { Pace::draw(random) } else { Pace::Eager };
+        let mut requests = Vec::new();
+        let mut tunnel = false;
+        for _ in 0..if http10 { 1 } else { random.between(1..=4) } {
+            let broken = !perfect && random.chance(300);
+            let mut exchange = ExchangePlan::draw(random, broken);
+            exchange.bound(self.length_max());
+            if !pace.reads() || http10 {
+                // Neither can be waited for by who does not read, nor asked for in HTTP/1.0.
+                (exchange.tunnel, exchange.expects_continue) = (None, false);
+            }
+            tunnel = exchange.tunnel.is_some();
+            requests.push(self.exchanges.len());
+            self.exchanges.push(exchange);
+            if tunnel {
+                break;
+            }
+        }
+        let leaves = rude && random.chance(500);
+        VisitPlan {
+            delay: millis(random.below(2000)),
+            requests,
+            pipelined: random.chance(250),
+            http10,
+            pace,
+            leaves: leaves.then(|| Leave {
+                after: match random.chance(100) {
+                    true => Duration::from_secs(90),
+                    false => Duration::from_micros(random.length(3_000_000) as u64),
+                },
+                reset: random.chance(500),
+                inside_request: random.chance(200),
+            }),
+            half_closes: rude && !leaves && random.chance(300),
+            drips: random.chance(150),
+            bad_head: (rude && !tunnel && !http10 && pace.reads() && random.chance(200))
+                .then(|| *random.pick(&BAD_HEADS)),
+        }
+    }
+
+    /// Bodies are short where buffers are tiny: a byte a round trip proves its point early.
+    fn length_max(&self) -> usize {
+        self.faults.capacity.start().saturating_mul(300).saturating_add(200)
+    }
+}
+
+impl GatewayPlan {
+    fn draw(random: &mut Random, perfect: bool) -> GatewayPlan {
+        let mut scarce = |few: usize, many: usize| {
+            if !perfect && random.chance(60) { random.between(1..=few) } else { many }
+        };
+        GatewayPlan {
+            endpoints: scarce(3, 1),
+            connections: scarce(2, 1000),
+            upstream_connections: scarce(2, 1000),
+            idle_connections: scarce(1, 20),
+            buffers: scarce(8, 4096),
+            half_close_allowed: random.chance(300),
+            replay_stale_post: !random.chance(100),
+        }
+    }
+}
+
+impl Pace {
+    fn draw(random: &mut Random) -> Pace {
+        match random.below(3) {
+            0 => {
+                Pace::Slow { sips: random.between(2..=100), every: millis(random.between(1..=100)) }
+            }
+            1 => Pace::Pauses(millis(random.below(5_000))),
+            _ => Pace::NeverReads,
+        }
+    }
+}
+
+impl ExchangePlan {
+    fn draw(random: &mut Random, broken: bool) -> ExchangePlan {
+        let method = *random.pick(&[Method::Post, Method::Post, Method::Get, Method::Head]);
+        let upload = (method == Method::Post).then(|| Upload {
+            length: random.length(40_000),
+            chunked: random.chance(400),
+            spoiled: broken && random.chance(150),
+            pause: if random.chance(300) { millis(random.below(2_000)) } else { Duration::ZERO },
+        });
+        let tunnel = (method == Method::Get && random.chance(150)).then(|| random.length(20_000));
+        let mut answer = AnswerPlan::draw(random, broken);
+        if tunnel.is_some() || upload.is_none() {
+            answer.early = false;
+        }
+        ExchangePlan {
+            method,
+            upload,
+            expects_continue: upload.is_some() && random.chance(100),
+            tunnel,
+            answer,
+        }
+    }
+
+    fn bound(&mut self, length_max: usize) {
+        self.answer.length = self.answer.length.min(length_max);
+        if let Some(upload) = &mut self.upload {
+            upload.length = upload.length.min(length_max);
+        }
+        self.tunnel = self.tunnel.map(|length| length.min(length_max));
+    }
+}
+
+impl AnswerPlan {
+    fn draw(random: &mut Random, broken: bool) -> AnswerPlan {
+        let framing = *random.pick(&[
+            Framing::Chunked,
+            Framing::Chunked,
+            Framing::Length,
+            Framing::UntilClose,
+        ]);
+        let afterwards = match random.below(16) {
+            0 => Afterwards::ClosesAnnounced,
+            1 => Afterwards::Closes,
+            2 | 3 => Afterwards::ClosesTogether,
+            4 => Afterwards::ClosesIdle(millis(random.below(4_000))),
+            5 => Afterwards::Strays(millis(random.below(3_000))),
+            6 => Afterwards::StraysTogether,
+            7 => Afterwards::TimesOut(millis(random.below(3_000))),
+            _ => Afterwards::Keeps,
+        };
+        let death = *random.pick(&[Death::Fin, Death::Reset]);
+        AnswerPlan {
+            status: *random.pick(&[200, 200, 200, 200, 200, 404, 500, 204, 304]),
+            kind: if random.chance(500) { Kind::Events } else { Kind::Plain },
+            framing,
+            // An answer that is to be cut has something to be cut.
+            length: random.length(60_000).max(1),
+            pieces: random.between(1..=12),
+            pause: Duration::from_micros(random.length(500_000) as u64),
+            first_pause: Duration::from_micros(random.length(2_000_000) as u64),
+            interims: if random.chance(60) { random.between(1..=2) } else { 0 },
+            trailers: random.chance(100),
+            early: random.chance(150),
+            goes_wrong: broken.then(|| Wrong::draw(random, framing)),
+            afterwards,
+            dies_if_reused: random.chance(80).then_some(death),
+        }
+    }
+}
+
+impl Wrong {
+    fn draw(random: &mut Random, framing: Framing) -> Wrong {
+        let at = random.below(1000);
+        let death = *random.pick(&[Death::Fin, Death::Reset]);
+        match random.below(6) {
+            0 => Wrong::Unanswered(death),
+            1 => Wrong::Silent,
+            2 => Wrong::BadHead,
+            3 => Wrong::Stall { at },
+            4 if framing == Framing::Chunked => Wrong::BadChunk { at },
+            // A FIN is the honest end of a body that lasts until close.
+            _ if framing == Framing::UntilClose => Wrong::Cut { at, death: Death::Reset },
+            _ => Wrong::Cut { at, death },
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The production worker in a simulated world, with words for writing scenarios.
+//!
+//! Shared by the test binaries; not every one of them uses every word.
+#![allow(dead_code)]
+
+pub mod network;
+pub mod scenario;
+
+pub mod seeds;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluicegate::clock::Instant;
+use sluicegate::config::snapshot::*;
+use sluicegate::reactor::mailbox::{Sender, mailbox};
+use sluicegate::reactor::net::Net;
+use sluicegate::reactor::stats::Counters;
+use sluicegate::reactor::worker::{Census, Command, Setup, Status, Worker};
+use sluicegate::sim::World;
+use sluicegate::sim::cast;
+use sluicegate::sim::plan::GatewayPlan;
+
+/// Where the simulated inference servers listen.
+pub fn server_address(index: usize) -> SocketAddr {
+    ([198, 51, 100, 1 + index as u8], 8000).into()
+}
+
+const fn seconds(seconds: u64) -> Option<Duration> {
+    Some(Duration::from_secs(seconds))
+}
+
+/// The timeouts every simulated gateway runs with. The peers' own pauses stay far below them, so
+/// that a timer only ever ends what is really stuck.
+pub const TIMEOUTS: Timeouts = Timeouts {
+    head: seconds(10),
+    client_idle: seconds(15),
+    drain: seconds(60),
+    exchange: ExchangeTimeouts {
+        body: seconds(20),
+        client_write: seconds(30),
+        connect: seconds(5),
+        ttft: seconds(20),
+        inter_event: seconds(20),
+        total: None,
+        tunnel_idle: seconds(40),
+    },
+};
+
+/// A gateway with one upstream behind `/relay/*`.
+pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
+    let endpoint = |index| Endpoint {
+        address: server_address(index),
+        authority: server_address(index).to_string(),
+        weight: 1,
+    };
+    Snapshot {
+        server: Server {
+            listen: vec![([203, 0, 113, 1], 80).into()],
+            workers: Workers::Unpinned(1),
+            half_close: if gateway.half_close_allowed {
+                HalfClose::Allow
+            } else {
+                HalfClose::Cancel
+            },
+            accept: AcceptMode::Reuseport,
+            spin: Duration::ZERO,
+            forwarded: Forwarded::Append,
+        },
+        limits: Limits {
+            connections: gateway.connections,
+            head_bytes: 64 * 1024,
+            headers: 100,
+            body_bytes: None,
+            replay_bytes: 1024 * 1024,
+            requests_per_connection: 10_000,
+            buffer_bytes: gateway.buffers * 16 * 1024,
+        },
+        timeouts: TIMEOUTS,
+        upstreams: vec![Upstream {
+            name: "models".into(),
+            endpoints: (0..gateway.endpoints).map(endpoint).collect(),
+            pool: PoolLimits {
+                idle_per_endpoint: gateway.idle_connections,
+                connections: gateway.upstream_connections,
+                idle_timeout: Duration::from_secs(4),
+                max_age: seconds(300),
+                max_requests: 1000,
+                replay_stale_post: gateway.replay_stale_post,
+            },
+            host: HostField::Preserve,
+        }],
+        routes: vec![Route {
+            path: PathPattern::Prefix(cast::PATH.into()),
+            methods: Vec::new(),
+            target: Target::Upstream(0),
+            rewrite: None,
+            timeouts: TIMEOUTS.exchange,
+        }],
+    }
+}
+
+/// A gateway that has plenty of everything.
+pub const GENEROUS: GatewayPlan = GatewayPlan {
+    half_close_allowed: false,
+    endpoints: 1,
+    connections: 1000,
+    upstream_connections: 1000,
+    idle_connections: 20,
+    buffers: 4096,
+    replay_stale_post: true,
+};
+
+/// One worker, and the world it lives in.
+pub struct Gateway<N: Net = World> {
+    pub world: World,
+    pub worker: Worker<N>,
+    pub counters: Arc<Counters>,
+    mailbox: Sender<Command<N::Stream>>,
+    /// `limits.connections`.
+    places: usize,
+    /// Since when somebody has waited outside although there is room.
+    kept_waiting: Option<Instant>,
+    stopped: bool,
+}
+
+/// How long somebody may wait outside although there is room. Out of descriptors, a worker rests
+/// for a moment, and it may be out of them several times in a row.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+impl<N: Net> Gateway<N> {
+    /// A worker on `net`, which is `world` itself or a layer over it.
+    pub fn new(world: World, net: N, snapshot: Snapshot) -> Gateway<N> {
+        let counters = Arc::new(Counters::default());
+        let places = snapshot.limits.connections;
+        let (sender, receiver) = mailbox(world.waker());
+        let setup = Setup {
+            snapshot: Arc::new(snapshot),
+            seed: 7,
+            counters: Arc::clone(&counters),
+            mailbox: receiver,
+            fleet: None,
+        };
+        let worker = Worker::new(net, setup);
+        Gateway {
+            world,
+            worker,
+            counters,
+            mailbox: sender,
+            places,
+            kept_waiting: None,
+            stopped: false,
+        }
+    }
+
+    pub fn command(&self, command: Command<N::Stream>) {
+        assert!(self.mailbox.send(command).is_ok(), "the worker is alive");
+    }
+
+    /// Whether something has happened that must never happen.
+    pub fn complaint(&mut self) -> Option<String> {
+        if let Some(violation) = self.world.violations().first() {
+            return Some(violation.clone());
+        }
+        let now = self.world.time();
+        if self.kept_waiting.is_some_and(|since| now.since(since) > WAIT_MAX) {
+            return Some("a client was left outside although there was room".into());
+        }
+        // A worker that was full lets people in again when a tenth of the places is free.
+        let room = self.worker.census().downstreams < self.places - self.places / 10;
+        let waits = room && self.world.backlog() > 0;
+        self.kept_waiting = waits.then_some(self.kept_waiting.unwrap_or(now));
+        match self.worker.without_deadline() {
+            0 => None,
+            count => Some(format!("{count} connections wait for ever: no deadline")),
+        }
+    }
+
+    /// One turn. The world goes on when the worker has stopped.
+    fn turn(&mut self) -> io::Result<()> {
+        if self.stopped {
+            return self.world.poll(&mut Vec::new(), None);
+        }
+        self.stopped = self.worker.turn()? == Status::Stopped;
+        Ok(())
+    }
+
+    /// Turns until `done`, or until nothing will ever happen, or `limit` is reached.
+    pub fn turn_until(
+        &mut self,
+        limit: Instant,
+        done: impl Fn(&World, &Census) -> bool,
+    ) -> Result<(), String> {
+        while !done(&self.world, &self.worker.census()) {
+            self.turn().map_err(|error| format!("the poll failed: {error}"))?;
+            if let Some(complaint) = self.complaint() {
+                return Err(complaint);
+            }
+            if self.world.is_asleep() {
+                break;
+            }
+            if self.world.time() > limit {
+                return Err(format!(
+                    "not over after {:?} of virtual time",
+                    limit.since(Instant::ZERO)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets every timer run out, and then nothing may be left.
+    pub fn assert_clean(&mut self) -> Result<(), String> {
+        let limit = self.world.time() + Duration::from_secs(600);
+        self.turn_until(limit, |world, census| {
+            *census == Census::default() && world.clients_are_done()
+        })?;
+        // A stopped worker may have meant to look at a connection that it then closed.
+        let ready = if self.stopped { 0 } else { self.worker.census().ready };
+        let census = Census { ready, ..self.worker.census() };
+        if census != Census::default() {
+            return Err(format!("left over: {census:?}"));
+        }
+        match self.world.descriptors() {
+            0 => Ok(()),
+            count => Err(format!("{count} descriptors are still open")),
+        }
+    }
+
+    /// What an operator sees is what was done.
+    pub fn compare_counters(&self) -> Result<(), String> {
+        let (told, done) = (&self.counters, self.world.counts());
+        for (what, told, done) in [
+            ("reads", told.reads.get(), done.reads),
+            ("writes", told.writes.get(), done.writes),
+            ("peeks", told.peeks.get(), done.peeks),
+            ("registrations", told.registers.get(), done.registers),
+            ("connects", told.connects.get(), done.connects),
+            ("bytes read", told.bytes_read.get(), done.bytes_read),
+            ("bytes written", told.bytes_written.get(), done.bytes_written),
+        ] {
+            if told != done {
+                return Err(format!("the counters tell of {told} {what}, and there were {done}"));
+            }
+        }
+        Ok(())
+    }
+}

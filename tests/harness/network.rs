@@ -1,0 +1,212 @@
+//! Networks that lie, over one that does not: bugs planted under the production worker.
+//!
+//! A worker with a bug and a worker that was told something else make the same calls. So a bug is
+//! planted by changing what the worker is told, and the worker itself stays as it is shipped.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sluicegate::clock::Instant;
+use sluicegate::reactor::net::{Accept, Event, Net, Stream};
+use sluicegate::reactor::token::{Kind, Token};
+use sluicegate::sim::{Socket, World};
+
+/// A bug of the worker's, seen from the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// None: the layer alone must change nothing.
+    None,
+    /// One writable edge is forgotten, the first that follows a write that was turned away.
+    ForgetsWritable,
+    /// One readable edge is forgotten, the nth.
+    ForgetsReadable { nth: usize },
+    /// A connection with bytes left on it goes into the pool: they show with the next answer.
+    PoolsDirty,
+    /// A FIN that came behind the last bytes is not looked for: a short read is the end of it.
+    DropsEnd,
+}
+
+/// A [`World`] as a worker with a bug would experience it.
+pub struct Sabotaged {
+    world: World,
+    bug: Bug,
+    memory: Rc<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    edges: Cell<usize>,
+    turned_away: RefCell<Vec<Token>>,
+    /// Sockets with bytes that were overlooked, and now come to light.
+    overlooked: RefCell<Vec<Token>>,
+    done: Cell<bool>,
+}
+
+impl Sabotaged {
+    pub fn new(world: World, bug: Bug) -> Sabotaged {
+        Sabotaged { world, bug, memory: Rc::default() }
+    }
+
+    /// Changes an event; false to drop it.
+    fn distort(&self, event: &mut Event) -> bool {
+        match self.bug {
+            Bug::ForgetsWritable if event.writable && !self.memory.done.get() => {
+                let mut waiting = self.memory.turned_away.borrow_mut();
+                if let Some(position) = waiting.iter().position(|token| *token == event.token) {
+                    waiting.remove(position);
+                    self.memory.done.set(true);
+                    event.writable = false;
+                }
+            }
+            Bug::ForgetsReadable { nth }
+                if event.readable && event.token.kind() != Kind::Listener =>
+            {
+                let seen = self.memory.edges.get();
+                self.memory.edges.set(seen + 1);
+                event.readable = seen != nth;
+            }
+            Bug::DropsEnd => event.read_closed = false,
+            _ => {}
+        }
+        event.readable || event.writable || event.read_closed || event.errored
+    }
+
+    fn wrap(&self, socket: Socket) -> SabotagedSocket {
+        SabotagedSocket {
+            socket,
+            bug: self.bug,
+            memory: Rc::clone(&self.memory),
+            token: None,
+            held_back: Vec::new(),
+            written_since: false,
+        }
+    }
+}
+
+impl Net for Sabotaged {
+    type Stream = SabotagedSocket;
+
+    fn now(&self) -> Instant {
+        self.world.now()
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        let overlooked = self.memory.overlooked.take();
+        let timeout = if overlooked.is_empty() { timeout } else { Some(Duration::ZERO) };
+        self.world.poll(events, timeout)?;
+        events.extend(overlooked.into_iter().map(|token| Event {
+            token,
+            readable: true,
+            writable: false,
+            read_closed: false,
+            errored: false,
+        }));
+        events.retain_mut(|event| self.distort(event));
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: usize) -> Accept<SabotagedSocket> {
+        match self.world.accept(listener) {
+            Accept::Accepted(socket, address) => Accept::Accepted(self.wrap(socket), address),
+            Accept::Drained => Accept::Drained,
+            Accept::Retry => Accept::Retry,
+            Accept::Exhausted(error) => Accept::Exhausted(error),
+            Accept::Fatal(error) => Accept::Fatal(error),
+        }
+    }
+
+    fn listeners(&self) -> usize {
+        self.world.listeners()
+    }
+
+    fn close_listeners(&mut self) {
+        self.world.close_listeners();
+    }
+
+    fn connect(&mut self, address: SocketAddr) -> io::Result<SabotagedSocket> {
+        let socket = self.world.connect(address)?;
+        Ok(self.wrap(socket))
+    }
+
+    fn register(&mut self, stream: &mut SabotagedSocket, token: Token) -> io::Result<()> {
+        stream.token = Some(token);
+        self.world.register(&mut stream.socket, token)
+    }
+}
+
+pub struct SabotagedSocket {
+    socket: Socket,
+    bug: Bug,
+    memory: Rc<Memory>,
+    token: Option<Token>,
+    /// Bytes behind an answer that were "overlooked", until the next request has been written.
+    held_back: Vec<u8>,
+    written_since: bool,
+}
+
+/// How an answer begins that nobody asked for.
+const STRAY: &[u8] = b"HTTP/1.1 200 OK\r\nx-exchange: stray";
+
+impl SabotagedSocket {
+    fn wrote(&mut self, offered: usize, result: &io::Result<usize>) {
+        self.written_since = true;
+        if !self.held_back.is_empty() {
+            self.memory.overlooked.borrow_mut().extend(self.token);
+        }
+        let turned_away = match result {
+            Ok(count) => *count < offered,
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
+        };
+        if turned_away {
+            self.memory.turned_away.borrow_mut().extend(self.token);
+        }
+    }
+}
+
+impl Stream for SabotagedSocket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.bug == Bug::PoolsDirty && self.written_since && !self.held_back.is_empty() {
+            let length = self.held_back.len().min(into.len());
+            into[..length].copy_from_slice(&self.held_back[..length]);
+            self.held_back.drain(..length);
+            return Ok(length);
+        }
+        let length = self.socket.read(into)?;
+        if self.bug == Bug::PoolsDirty
+            && let Some(at) = into[..length].windows(STRAY.len()).position(|bytes| bytes == STRAY)
+            && at > 0
+        {
+            self.held_back.extend_from_slice(&into[at..length]);
+            self.written_since = false;
+            return Ok(at);
+        }
+        Ok(length)
+    }
+
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        let result = self.socket.write(from);
+        self.wrote(from.len(), &result);
+        result
+    }
+
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        let result = self.socket.write_vectored(from);
+        self.wrote(from.iter().map(|part| part.len()).sum(), &result);
+        result
+    }
+
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.peek(into)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.socket.shutdown_write()
+    }
+
+    fn reset_on_drop(&mut self) {
+        self.socket.reset_on_drop();
+    }
+}

@@ -1,0 +1,204 @@
+//! Words for scenarios: a few answers, a client or two, and what came of it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sluicegate::clock::Instant;
+use sluicegate::config::snapshot::Snapshot;
+use sluicegate::reactor::worker::Command;
+use sluicegate::sim::{Answer, ClientId, End, Faults, Manner, Message, Visit, World};
+
+use super::{GENEROUS, Gateway, server_address, snapshot};
+
+/// A target that is routed to the simulated server.
+pub const TARGET: &str = "/relay/it";
+
+/// How long a message takes between any two in a perfect network.
+pub const LATENCY: Duration = Duration::from_micros(50);
+
+/// A seed of its own for each scenario, or the one that is asked for.
+#[macro_export]
+macro_rules! seed {
+    () => {
+        std::env::var("SIM_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or(u64::from(line!()))
+    };
+}
+
+/// A gateway and its world, with one server behind it.
+pub struct Simulation {
+    pub world: World,
+    answers: Rc<RefCell<VecDeque<Answer>>>,
+    /// Until the gateway starts.
+    snapshot: Option<Snapshot>,
+    gateway: Option<Gateway>,
+}
+
+impl Simulation {
+    /// A perfect network, and a server that answers with nothing but `200 OK`.
+    pub fn new(seed: u64) -> Simulation {
+        let world = World::new(seed);
+        let answers: Rc<RefCell<VecDeque<Answer>>> = Rc::default();
+        let given = Rc::clone(&answers);
+        world.server(server_address(0), Manner::Serve, move |_| {
+            let mut answers = given.borrow_mut();
+            let next = answers.front().cloned().unwrap_or_else(|| Answer::new().body(b""));
+            if answers.len() > 1 {
+                answers.pop_front();
+            }
+            next
+        });
+        Simulation { world, answers, snapshot: Some(snapshot(&GENEROUS)), gateway: None }
+    }
+
+    /// The server's next answer. The last one is given to every further request.
+    pub fn upstream(self, answer: impl FnOnce(Answer) -> Answer) -> Simulation {
+        self.answers.borrow_mut().push_back(answer(Answer::new()));
+        self
+    }
+
+    pub fn server_is(self, manner: Manner) -> Simulation {
+        self.world.set_manner(server_address(0), manner);
+        self
+    }
+
+    pub fn configure(mut self, change: impl FnOnce(&mut Snapshot)) -> Simulation {
+        change(self.snapshot.as_mut().expect("the gateway has not started"));
+        self
+    }
+
+    pub fn faults(self, change: impl FnOnce(&mut Faults)) -> Simulation {
+        self.world.change_faults(change);
+        self
+    }
+
+    /// The gateway, which starts when it is first asked for.
+    pub fn gateway(&mut self) -> &mut Gateway {
+        let (world, snapshot) = (&self.world, &mut self.snapshot);
+        self.gateway.get_or_insert_with(|| {
+            let snapshot = snapshot.take().expect("it starts once");
+            Gateway::new(world.clone(), world.clone(), snapshot)
+        })
+    }
+
+    pub fn client(&mut self) -> Client<'_> {
+        Client { simulation: self, visit: Visit::new() }
+    }
+
+    /// Sends a client on its way.
+    pub fn start(&mut self, visit: Visit) -> ClientId {
+        self.gateway();
+        self.world.client(visit)
+    }
+
+    /// Until every client is done.
+    pub fn run(&mut self) {
+        let limit = self.world.time() + Duration::from_secs(3600);
+        let outcome = self.gateway().turn_until(limit, |world, _| world.clients_are_done());
+        assert_eq!(outcome, Ok(()));
+    }
+
+    pub fn run_for(&mut self, duration: Duration) {
+        let until = self.world.time() + duration;
+        self.world.ring_at(until);
+        let outcome = self.gateway().turn_until(until, |world, _| world.time() >= until);
+        assert_eq!(outcome, Ok(()));
+    }
+
+    pub fn drain(&mut self) {
+        self.gateway().command(Command::Drain);
+    }
+
+    pub fn received(&self, client: ClientId) -> Received {
+        let peer = self.world.see(client);
+        assert_eq!(peer.reader.fault, None, "what a client received is HTTP");
+        Received {
+            messages: peer.reader.messages.clone(),
+            end: peer.end,
+            ended_at: peer.ended_at,
+            answered: peer.answered.clone(),
+        }
+    }
+
+    /// How many requests each of the server's connections has carried, in the order they came.
+    pub fn requests(&self) -> Vec<usize> {
+        self.world.sessions().iter().map(|session| session.reached.len()).collect()
+    }
+
+    /// Nothing is left of anything: descriptors, buffers, queues, deadlines.
+    pub fn assert_clean(mut self) {
+        assert_eq!(self.gateway().assert_clean(), Ok(()));
+    }
+}
+
+/// A client in the making.
+pub struct Client<'s> {
+    simulation: &'s mut Simulation,
+    visit: Visit,
+}
+
+impl Client<'_> {
+    pub fn get(self, target: &str) -> Self {
+        self.does(|visit| visit.get(target))
+    }
+
+    pub fn post(self, target: &str, body: &str) -> Self {
+        self.does(|visit| visit.post(target, body))
+    }
+
+    pub fn does(mut self, act: impl FnOnce(Visit) -> Visit) -> Self {
+        self.visit = act(self.visit);
+        self
+    }
+
+    /// Plays the visit to its end.
+    pub fn finish(self) -> Received {
+        let client = self.simulation.start(self.visit);
+        self.simulation.run();
+        self.simulation.received(client)
+    }
+}
+
+/// What a client received.
+pub struct Received {
+    pub messages: Vec<Message>,
+    pub end: End,
+    pub ended_at: Option<Instant>,
+    /// When each answer was complete.
+    pub answered: Vec<Instant>,
+}
+
+impl Received {
+    pub fn statuses(&self) -> Vec<u16> {
+        self.messages.iter().map(Message::status).collect()
+    }
+
+    pub fn bodies(&self) -> Vec<String> {
+        self.messages.iter().map(Message::text).collect()
+    }
+
+    /// The last answer's body.
+    pub fn body(&self) -> String {
+        self.messages.last().map(Message::text).unwrap_or_default()
+    }
+
+    pub fn status(&self) -> u16 {
+        self.messages.last().map_or(0, Message::status)
+    }
+
+    /// Whether the last answer has all of its framing.
+    pub fn is_whole(&self) -> bool {
+        self.messages.last().is_some_and(|message| message.complete)
+    }
+
+    /// `error.code` of the gateway's own reply.
+    pub fn code(&self) -> String {
+        let body = self.body();
+        let code = body.split("\"code\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        code.unwrap_or_default().to_owned()
+    }
+}

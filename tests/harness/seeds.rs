@@ -1,0 +1,84 @@
+//! One seed: a planned world, run to its end and judged.
+
+use std::time::Duration;
+
+use sluicegate::reactor::net::Net;
+use sluicegate::reactor::worker::Command;
+use sluicegate::sim::oracle::{self, Tally};
+use sluicegate::sim::plan::Plan;
+use sluicegate::sim::{Manner, World};
+
+use super::{Gateway, server_address, snapshot};
+
+/// Virtual time after which a world that is not over never will be.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// What a seed came to.
+#[derive(Debug)]
+pub struct Report {
+    pub verdict: Result<Tally, String>,
+    pub digest: u64,
+    pub trace: String,
+}
+
+/// Runs the world of `plan` with a worker on the network that `layer` puts over it.
+pub fn run<N: Net>(plan: &Plan, record: bool, layer: impl FnOnce(World) -> N) -> Report {
+    let world = World::with_faults(plan.seed, plan.faults.clone());
+    if record {
+        world.record();
+    }
+    for index in 0..plan.gateway.endpoints {
+        let cast = plan.clone();
+        world.server(server_address(index), Manner::Serve, move |request| cast.answer(request));
+    }
+    let mut gateway = Gateway::new(world.clone(), layer(world.clone()), snapshot(&plan.gateway));
+    let verdict = play(plan, &mut gateway);
+    Report { verdict, digest: world.digest(), trace: world.trace() }
+}
+
+fn play<N: Net>(plan: &Plan, gateway: &mut Gateway<N>) -> Result<Tally, String> {
+    let world = gateway.world.clone();
+    let clients: Vec<_> = plan.visits.iter().map(|visit| world.client(plan.visit(visit))).collect();
+    let limit = world.time() + PATIENCE;
+    if let Some(after) = plan.drain_at {
+        let drain_at = world.time() + after;
+        world.ring_at(drain_at);
+        gateway.turn_until(limit, |world, _| world.time() >= drain_at)?;
+        gateway.command(Command::Drain);
+    }
+    gateway.turn_until(limit, |world, _| world.clients_are_done())?;
+    gateway.assert_clean()?;
+    if !world.clients_are_done() {
+        return Err("a client waits, and nothing will ever happen".into());
+    }
+    let tally = oracle::judge(plan, &world, &clients)?;
+    gateway.compare_counters()?;
+    if plan.perfect {
+        floor(plan, &world)?;
+    }
+    Ok(tally)
+}
+
+/// In a perfect world the calls have a floor.
+fn floor(plan: &Plan, world: &World) -> Result<(), String> {
+    let counts = world.counts();
+    let sockets = counts.accepts + counts.connects;
+    let requests: u64 = plan.visits.iter().map(|visit| visit.requests.len() as u64 + 1).sum();
+    // A connection that is being opened is asked once whether it stands, and a pooled one whether
+    // it is silent. Whatever else is tried has been announced by an edge.
+    let would_block_max = counts.connects + counts.peeks;
+    let checks = [
+        ("registrations", counts.registers, sockets),
+        ("answers of would-block", counts.would_block, would_block_max),
+        ("peeks", counts.peeks, 2 * requests),
+        ("clock reads", counts.clock_reads, counts.polls + 1),
+        ("reads", counts.reads, counts.arrivals + counts.bytes_read / 16384 + sockets),
+        ("backlogs found empty", counts.drained, counts.accepts + 1),
+    ];
+    for (what, spent, floor) in checks {
+        if spent > floor {
+            return Err(format!("{spent} {what} where {floor} would do: {counts:?}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! The production reactor in ten thousand worlds made from seeds.
+//!
+//! | variable | effect |
+//! |---|---|
+//! | `SIM_SEED=n` | replays one seed and prints its plan and its trace |
+//! | `SIM_SEEDS=n` | so many seeds instead of ten thousand |
+//! | `SIM_SECONDS=n` | fresh seeds for so long: the nightly mode |
+
+mod harness;
+#[path = "simulation/scenarios.rs"]
+mod scenarios;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use harness::network::{Bug, Sabotaged};
+use harness::seeds::{self, Report};
+use sluicegate::sim::oracle::Tally;
+use sluicegate::sim::plan::Plan;
+
+/// So many failures are enough to look at.
+const FAILURES_MAX: usize = 300;
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
+fn run(seed: u64) -> Report {
+    seeds::run(&Plan::draw(seed), false, |world| world)
+}
+
+fn replay(seed: u64) -> String {
+    format!("SIM_SEED={seed} cargo test --test simulation seeds -- --nocapture")
+}
+
+/// Runs seeds from `first` on, on two threads, while `go_on` says so. Returns how many were run and
+/// what failed.
+fn sweep(first: u64, go_on: impl Fn(u64) -> bool + Sync) -> (u64, Vec<(u64, String)>) {
+    let next = AtomicU64::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let count = next.fetch_add(1, Ordering::Relaxed);
+                    let mut failures_known = failures.lock().expect("no panic under the lock");
+                    if !go_on(count) || failures_known.len() >= FAILURES_MAX {
+                        return;
+                    }
+                    drop(failures_known);
+                    let seed = first + count;
+                    let outcome = std::panic::catch_unwind(|| run(seed));
+                    let reason = match outcome {
+                        Ok(Report { verdict: Ok(_), .. }) => continue,
+                        Ok(Report { verdict: Err(reason), .. }) => reason,
+                        Err(_) => "the worker panicked".into(),
+                    };
+                    failures_known = failures.lock().expect("no panic under the lock");
+                    failures_known.push((seed, reason));
+                }
+            });
+        }
+    });
+    (next.into_inner(), failures.into_inner().expect("no panic under the lock"))
+}
+
+#[test]
+fn seeds() {
+    if let Some(seed) = variable("SIM_SEED") {
+        let plan = Plan::draw(seed);
+        println!("{plan:#?}");
+        let report = seeds::run(&plan, true, |world| world);
+        println!("{}", report.trace);
+        println!("seed {seed}: {:?}", report.verdict);
+        assert!(report.verdict.is_ok());
+        return;
+    }
+    let started = Instant::now();
+    let (count, failures) = match variable("SIM_SECONDS") {
+        Some(seconds) => {
+            let since_epoch = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+            let limit = Duration::from_secs(seconds);
+            sweep(since_epoch.as_nanos() as u64, |_| started.elapsed() < limit)
+        }
+        None => {
+            let total = variable("SIM_SEEDS").unwrap_or(10_000);
+            sweep(0, |count| count < total)
+        }
+    };
+    for (seed, reason) in &failures {
+        println!("seed {seed}: {reason}\n    {}", replay(*seed));
+    }
+    println!("{count} seeds in {:.1?}", started.elapsed());
+    assert!(failures.is_empty(), "{} seeds failed", failures.len());
+}
+
+#[test]
+fn the_same_seed_is_the_same_world() {
+    for seed in 0..200 {
+        assert_eq!(run(seed).digest, run(seed).digest, "{}", replay(seed));
+    }
+}
+
+/// A sweep proves little if nothing happens in it.
+#[test]
+fn the_worlds_are_full_of_life() {
+    let mut sum = Tally::default();
+    for seed in 0..1_000 {
+        sum += run(seed).verdict.expect("these seeds pass");
+    }
+    for (what, count, least) in [
+        ("whole answers", sum.whole, 4_000),
+        ("whole answers that were owed", sum.owed, 3_000),
+        ("answers cut short", sum.cut, 200),
+        ("errors of the gateway's own", sum.refused, 200),
+        ("requests without an answer", sum.unanswered, 100),
+        ("replays on a fresh connection", sum.replayed, 100),
+        ("tunnels", sum.tunnels, 20),
+    ] {
+        assert!(count >= least, "{count} {what} in a thousand worlds: {sum:?}");
+    }
+}
+
+/// The first seed whose world shows the bug, and what gave it away.
+fn find(bug: Bug) -> Option<(u64, String)> {
+    (0..5_000).find_map(|seed| {
+        let report = seeds::run(&Plan::draw(seed), false, |world| Sabotaged::new(world, bug));
+        report.verdict.err().map(|reason| (seed, reason))
+    })
+}
+
+#[test]
+fn a_layer_that_changes_nothing_is_not_noticed() {
+    for seed in 0..200 {
+        let plan = Plan::draw(seed);
+        let layered = seeds::run(&plan, false, |world| Sabotaged::new(world, Bug::None));
+        assert_eq!(layered.digest, run(seed).digest, "{}", replay(seed));
+    }
+}
+
+#[test]
+fn a_forgotten_readiness_bit_is_found() {
+    for bug in [Bug::ForgetsWritable, Bug::ForgetsReadable { nth: 5 }] {
+        let (seed, reason) = find(bug).unwrap_or_else(|| panic!("{bug:?} was not found"));
+        println!("{bug:?}: seed {seed}: {reason}");
+        assert!(reason.contains("was owed an answer"), "{reason}");
+    }
+}
+
+#[test]
+fn a_dirty_connection_in_the_pool_is_found() {
+    let (seed, reason) = find(Bug::PoolsDirty).expect("found");
+    println!("seed {seed}: {reason}");
+    assert!(reason.contains("an answer that nobody asked for"), "{reason}");
+}
+
+#[test]
+fn a_dropped_end_behind_the_last_bytes_is_found() {
+    let (seed, reason) = find(Bug::DropsEnd).expect("found");
+    println!("seed {seed}: {reason}");
+    assert!(reason.contains("was owed an answer"), "{reason}");
+}

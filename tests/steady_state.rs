@@ -1,0 +1,135 @@
+//! The floor: what a token costs when nothing is new.
+//!
+//! One `read`, one `write` and one turn. No probe for would-block, no registration, no second look
+//! at the clock, no allocation. The ledger of the simulated network counts the calls, and the
+//! allocator of this test binary counts the allocations; the simulation itself makes none in a
+//! steady state, so whatever is counted is the reactor's.
+
+mod harness;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+use harness::scenario::{LATENCY, Simulation, TARGET};
+use sluicegate::sim::{Answer, ClientId, Counts, Visit};
+
+/// Counts what each thread allocates: the test's own thread is the worker's.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count_one() {
+    // The last allocations of a thread may come after its counter is gone; they are nobody's.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is passed on unchanged to the system's allocator, whose promises are ours.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count_one();
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const TOKENS: u64 = 1_000;
+const WARM_UP: u64 = 100;
+const EVERY: Duration = Duration::from_millis(1);
+
+/// Streams that are under way, each with more tokens to come than any test will wait for.
+fn streams(count: usize, answer: impl Fn(Answer) -> Answer) -> (Simulation, Vec<ClientId>) {
+    let token = "data: {\"choices\":[{\"delta\":{\"content\":\" token\"}}]}\n\n";
+    let tokens = 2 * (WARM_UP + TOKENS) as usize;
+    let mut world = Simulation::new(1).upstream(|u| answer(u).tokens(tokens, token, EVERY));
+    let visit = Visit::new().expecting(tokens * token.len());
+    let clients = (0..count).map(|_| world.start(visit.clone().get(TARGET))).collect();
+    // To the middle between two tokens, when all that was sent has arrived.
+    world.run_for(EVERY * WARM_UP as u32 + 4 * LATENCY + EVERY / 2);
+    (world, clients)
+}
+
+/// What `TOKENS` tokens of each stream cost.
+fn cost(world: &mut Simulation, clients: &[ClientId]) -> (Counts, u64) {
+    let received = |world: &Simulation| -> usize {
+        clients.iter().map(|client| world.world.see(*client).reader.messages[0].body.len()).sum()
+    };
+    let bytes = received(world);
+    let (calls, allocations) = (world.world.counts(), ALLOCATIONS.get());
+    world.run_for(EVERY * TOKENS as u32);
+    let spent = (world.world.counts() - calls, ALLOCATIONS.get() - allocations);
+    assert!(received(world) > bytes, "the streams went on");
+    spent
+}
+
+fn assert_floor(spent: Counts, tokens: u64) {
+    assert_eq!((spent.reads, spent.writes), (tokens, tokens));
+    assert_eq!((spent.would_block, spent.registers, spent.peeks), (0, 0, 0));
+    assert_eq!((spent.accepts, spent.drained, spent.connects, spent.shutdowns), (0, 0, 0, 0));
+    assert_eq!(spent.events, tokens);
+    assert_eq!(spent.clock_reads, spent.polls);
+}
+
+#[test]
+fn a_token_costs_one_read_one_write_and_nothing_else() {
+    let (mut world, clients) = streams(1, |u| u);
+    let (spent, allocations) = cost(&mut world, &clients);
+    assert_floor(spent, TOKENS);
+    // The last poll is the one that the end of the test interrupts.
+    assert_eq!(spent.polls, TOKENS + 1);
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn watching_an_event_stream_costs_nothing_more() {
+    let (mut world, clients) = streams(1, |u| u.field("Content-Type", "text/event-stream"));
+    let (spent, allocations) = cost(&mut world, &clients);
+    assert_floor(spent, TOKENS);
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn streams_share_their_turns() {
+    // All tokens come at the same instant: one turn moves them all.
+    let (mut world, clients) = streams(50, |u| u);
+    let (spent, allocations) = cost(&mut world, &clients);
+    assert_floor(spent, 50 * TOKENS);
+    assert_eq!(spent.polls, TOKENS + 1);
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn a_stream_that_waits_for_its_next_token_owns_no_buffer() {
+    let (mut world, _) = streams(50, |u| u);
+    assert_eq!(world.gateway().worker.census().buffers_out, 0);
+}
+
+#[test]
+fn a_request_on_warm_connections_costs_two_reads_two_writes_and_a_look() {
+    let visit = |visit: Visit| visit.get(TARGET).await_answers().pause(EVERY);
+    let mut world = Simulation::new(1).upstream(|u| u.body(b"an answer"));
+    world.start((0..4).fold(Visit::new(), |requests, _| visit(requests)));
+    world.run_for(EVERY / 2);
+    let before = world.world.counts();
+    // There and back through the gateway a message takes four latencies; two requests' time.
+    world.run_for(2 * (EVERY + 4 * LATENCY));
+    let spent = world.world.counts() - before;
+    // The look at the pooled connection finds nothing, and that is the one would-block.
+    assert_eq!((spent.reads, spent.writes, spent.peeks, spent.would_block), (4, 4, 2, 2));
+    assert_eq!((spent.registers, spent.connects, spent.accepts), (0, 0, 0));
+    world.run();
+    world.assert_clean();
+}
