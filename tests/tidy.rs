@@ -28,6 +28,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("toml", &["config"]),
     ("httparse", &["http"]),
+    ("hdrhistogram", &["bench"]),
     ("slab", &["reactor"]),
 ];
 

@@ -1,7 +1,7 @@
 //! What speaks against believing a report. Pure: figures in, sentences out.
 
 use super::machine::Machine;
-use super::report::{Percentiles, RoundReport, TargetReport};
+use super::report::{FailuresReport, Percentiles, RoundReport, TargetReport};
 
 /// A generator that was busier than this has hardly any rest to be on time with.
 const BUSY: f64 = 0.8;
@@ -28,80 +28,104 @@ pub fn doubts(machine: &Machine, threads: usize, targets: &[TargetReport]) -> Ve
         ));
     }
     for target in targets {
-        for round in &target.rounds {
-            doubts.extend(
-                of_round(round).into_iter().map(|doubt| format!("{}: {doubt}", target.name)),
-            );
-        }
+        doubts
+            .extend(of_rounds(target).into_iter().map(|doubt| format!("{}: {doubt}", target.name)));
         doubts.extend(of_spread(target));
     }
-    doubts.dedup();
     doubts
 }
 
-fn of_round(round: &RoundReport) -> Vec<String> {
-    let mut doubts = Vec::new();
-    let generator = &round.generator;
-    if generator.busy_share > BUSY {
-        doubts.push(format!(
-            "the generator was busy {:.0} % of the time: it was the bottleneck, not the server",
-            generator.busy_share * 100.0
-        ));
-    }
-    if let Some(share) = generator.waiting_share.filter(|share| *share > WAITING) {
-        doubts.push(format!(
-            "the generator waited {:.0} % of the time for a core: give it one of its own (--cpu)",
-            share * 100.0
-        ));
-    }
-    let main = round.token_latency.or(round.request_latency).or(round.first_token);
-    if let Some((turn, latency)) = generator.turn.zip(main)
-        && is_late(&turn, &latency)
-    {
-        doubts.push(format!(
-            "turns of the generator took up to {} µs at p99, latencies {} µs: much of it may be \
-             the generator's own",
+/// Each doubt once, about the round that gives most reason for it.
+fn of_rounds(target: &TargetReport) -> Vec<String> {
+    let kinds = [busy, waiting, late, crowded_server, failed, behind, illegible];
+    let worst = kinds.into_iter().filter_map(|doubt| {
+        let each = target.rounds.iter().filter_map(doubt);
+        each.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, sentence)| sentence)
+    });
+    let empty = target.is_empty().then(|| "nothing was measured".to_owned());
+    worst.chain(empty).collect()
+}
+
+/// A doubt about one round, and how grave it is among its like.
+type Doubt = Option<(f64, String)>;
+
+fn busy(round: &RoundReport) -> Doubt {
+    let share = round.generator.busy_share;
+    (share > BUSY).then(|| {
+        let percent = share * 100.0;
+        let sentence = format!(
+            "the generator was busy {percent:.0} % of the time: it was the bottleneck, not the \
+             server"
+        );
+        (share, sentence)
+    })
+}
+
+fn waiting(round: &RoundReport) -> Doubt {
+    let share = round.generator.waiting_share.filter(|share| *share > WAITING)?;
+    let percent = share * 100.0;
+    let sentence = format!(
+        "the generator waited {percent:.0} % of the time for a core: give it one of its own (--cpu)"
+    );
+    Some((share, sentence))
+}
+
+fn late(round: &RoundReport) -> Doubt {
+    let latency = round.token_latency.or(round.request_latency).or(round.first_token)?;
+    let turn = round.generator.turn?;
+    is_late(&turn, &latency).then(|| {
+        let sentence = format!(
+            "the generator was at work for {} µs at p99 when it woke up, and latencies are {} µs: \
+             much of them may be its own",
             turn.p99 / 1_000,
             latency.p99 / 1_000
-        ));
-    }
-    if let Some(process) = &round.process {
-        let share = process.waiting_ns as f64 / 1e9 / round.seconds.max(1e-9);
-        if share > WAITING {
-            doubts.push(format!(
-                "the server waited {:.0} % of the time for a core, which is in its latencies",
-                share * 100.0
-            ));
-        }
-    }
-    if round.failures.total > 0 {
-        doubts.push(format!(
-            "{} requests failed (connect {}, broken {}, protocol {}, silent {}, status {})",
-            round.failures.total,
-            round.failures.connect,
-            round.failures.broken,
-            round.failures.protocol,
-            round.failures.silent,
-            round.failures.status
-        ));
-    }
-    if round.unfinished > 0 {
-        doubts.push(format!(
-            "{} requests were due and unanswered in the end; they count with the time they had \
-             waited so far",
+        );
+        (turn.p99 as f64 / latency.p99.max(1) as f64, sentence)
+    })
+}
+
+fn crowded_server(round: &RoundReport) -> Doubt {
+    let share = round.process?.waiting_ns as f64 / 1e9 / round.seconds.max(1e-9);
+    (share > WAITING).then(|| {
+        let percent = share * 100.0;
+        let sentence = format!(
+            "the server waited {percent:.0} % of the time for a core, which is in its latencies"
+        );
+        (share, sentence)
+    })
+}
+
+fn failed(round: &RoundReport) -> Doubt {
+    let FailuresReport { total, connect, broken, protocol, silent, status } = round.failures;
+    (total > 0).then(|| {
+        let sentence = format!(
+            "{total} requests failed in one round (connect {connect}, broken {broken}, protocol \
+             {protocol}, silent {silent}, status {status})"
+        );
+        (total as f64, sentence)
+    })
+}
+
+/// More were due than there are connections: they have queued in the generator.
+fn behind(round: &RoundReport) -> Doubt {
+    (round.unfinished > round.connections_at_end as u64).then(|| {
+        let sentence = format!(
+            "{} requests were due and unanswered at the end of a round: the rate is more than \
+             the server, or the connections, can take; they count with the time they had waited",
             round.unfinished
-        ));
-    }
-    if round.illegible_stamps > 0 {
-        doubts.push(format!(
+        );
+        (round.unfinished as f64, sentence)
+    })
+}
+
+fn illegible(round: &RoundReport) -> Doubt {
+    (round.illegible_stamps > 0).then(|| {
+        let sentence = format!(
             "{} tokens had no legible stamp: is it our mock that answers? (--server any)",
             round.illegible_stamps
-        ));
-    }
-    if round.tokens == 0 && round.requests == 0 && round.connections_at_end == 0 {
-        doubts.push("nothing was measured".to_owned());
-    }
-    doubts
+        );
+        (round.illegible_stamps as f64, sentence)
+    })
 }
 
 fn is_late(turn: &Percentiles, latency: &Percentiles) -> bool {
@@ -110,25 +134,33 @@ fn is_late(turn: &Percentiles, latency: &Percentiles) -> bool {
 
 /// Rounds that disagree.
 fn of_spread(target: &TargetReport) -> Option<String> {
-    let name = ["cpu_ns_per_token", "cpu_ns_per_request", "token_latency_p50_ns"]
+    let per = |round: &RoundReport| {
+        let work = round.tokens.max(round.requests);
+        let cpu = round.process.filter(|_| work > 0)?.cpu_ns;
+        Some(cpu as f64 / work as f64)
+    };
+    let latency = |round: &RoundReport| Some(round.token_latency?.p50 as f64);
+    let factor = |of: &dyn Fn(&RoundReport) -> Option<f64>| {
+        let values = target.rounds.iter().filter_map(of);
+        let (low, high) = values
+            .fold((f64::MAX, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+        if low > 0.0 { high / low } else { 1.0 }
+    };
+    let (name, spread) = [("CPU", factor(&per)), ("median latency", factor(&latency))]
         .into_iter()
-        .find(|name| target.median.contains_key(name))?;
-    let values = target.rounds.iter().filter_map(|round| round.figures().get(name).copied());
-    let (low, high) =
-        values.fold((f64::MAX, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
-    (target.rounds.len() > 1 && high > low * SPREAD).then(|| {
-        format!(
-            "{}: rounds differ by a factor of {:.2} in {name}: differences below that mean nothing",
-            target.name,
-            high / low
-        )
-    })
+        .find(|(_, factor)| *factor > SPREAD)?;
+    Some(format!(
+        "{}: rounds differ by a factor of {spread:.2} in {name}: differences below that mean \
+         nothing",
+        target.name
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bench::generator::Round;
+    use crate::bench::plan::Shape;
     use crate::bench::process::CpuTime;
     use crate::bench::record::Record;
     use crate::bench::report::Accounts;
@@ -151,7 +183,7 @@ mod tests {
         let round = Round { record, measured: Duration::from_secs(1), busy, open: 1 };
         let generator = Some(CpuTime { running: busy, waiting });
         let accounts = Accounts { generator, ..Accounts::default() };
-        TargetReport::new("t", "http://t", vec![RoundReport::new(&round, accounts)])
+        TargetReport::new(Shape::Streams, "t", "http://t", vec![RoundReport::new(&round, accounts)])
     }
 
     const LITTLE: Duration = Duration::from_micros(1);
@@ -168,7 +200,7 @@ mod tests {
         let cases = [
             (target(MUCH * 10, LITTLE, MUCH, LITTLE), "was the bottleneck"),
             (target(MUCH * 10, LITTLE, LITTLE, MUCH), "for a core"),
-            (target(LITTLE * 4, LITTLE * 3, LITTLE, LITTLE), "the generator's own"),
+            (target(LITTLE * 4, LITTLE * 3, LITTLE, LITTLE), "may be its own"),
         ];
         for (target, expected) in cases {
             let doubts = doubts(&machine(), 1, &[target]);

@@ -33,7 +33,7 @@ pub fn text(histogram: &Histogram<u64>) -> String {
         histogram.max() as f64 / NANOS_PER_MICRO,
         histogram.len(),
         histogram.buckets(),
-        histogram.distinct_values() / usize::from(histogram.buckets().max(1)),
+        2 * histogram.distinct_values() / (usize::from(histogram.buckets()) + 1),
     );
     text
 }
@@ -58,5 +58,6 @@ mod tests {
         assert_eq!((last[1], last[2]), (1.0, 1_000.0));
         assert!((last[0] - 1_000.0).abs() < 1.0, "{last:?}");
         assert!(text.contains("Total count    =         1000]"), "{text}");
+        assert!(text.contains("SubBuckets     =         2048]"), "three digits: {text}");
     }
 }

@@ -13,6 +13,7 @@
 //! | [`process`], [`machine`] | what the kernel knows: CPU, memory, cores |
 //! | [`report`], [`doubt`] | figures, medians, ratios, and what speaks against them |
 //! | [`print`], [`hgrm`] | for people, for plotters |
+//! | [`stand`] | a mock and a gateway of our own to measure |
 //!
 //! Absent on purpose: a verdict. It prints figures and doubts; `docs/benchmarking.md` tells what
 //! may be concluded.
@@ -28,6 +29,7 @@ pub mod print;
 pub mod process;
 pub mod record;
 pub mod report;
+pub mod stand;
 pub mod target;
 
 use std::io;
@@ -69,7 +71,7 @@ pub fn measure(
         }
     }
     let summed = targets.iter().zip(seen).filter_map(|(target, (reports, record))| {
-        Some((TargetReport::new(&target.name, &target.url, reports), record?))
+        Some((TargetReport::new(plan.shape, &target.name, &target.url, reports), record?))
     });
     Ok(summed.collect())
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::generator::Round;
 use super::machine::Machine;
+use super::plan::Shape;
 use super::process::CpuTime;
 use super::record::Record;
 
@@ -205,8 +206,8 @@ impl RoundReport {
         }
     }
 
-    /// Everything in this round that can be compared.
-    pub fn figures(&self) -> Figures {
+    /// Everything in this round that can be compared, of what `shape` is about.
+    pub fn figures(&self, shape: Shape) -> Figures {
         let mut figures = Figures::new();
         let mut put = |name, value: Option<f64>| {
             if let Some(value) = value.filter(|value| value.is_finite()) {
@@ -215,43 +216,59 @@ impl RoundReport {
         };
         let per = |total: u64, count: u64| (count > 0).then(|| total as f64 / count as f64);
         let rate = |count: u64| (count > 0).then(|| count as f64 / self.seconds);
+        let cpu_per = |count| self.process.and_then(|process| per(process.cpu_ns, count));
         let p50 = |it: &Option<Percentiles>| it.map(|it| it.p50 as f64);
         let p99 = |it: &Option<Percentiles>| it.map(|it| it.p99 as f64);
-        put("token_latency_p50_ns", p50(&self.token_latency));
-        put("token_latency_p99_ns", p99(&self.token_latency));
-        put("first_token_p50_ns", p50(&self.first_token));
-        put("first_token_p99_ns", p99(&self.first_token));
-        put("token_gap_p50_ns", p50(&self.token_gap));
-        put("token_gap_p99_ns", p99(&self.token_gap));
-        put("request_latency_p50_ns", p50(&self.request_latency));
-        put("request_latency_p99_ns", p99(&self.request_latency));
-        put("tokens_per_second", rate(self.tokens));
-        put("requests_per_second", rate(self.requests));
-        put("bytes_per_second", rate(self.bytes));
-        if let Some(process) = &self.process {
-            put("cpu_ns_per_token", per(process.cpu_ns, self.tokens));
-            put("cpu_ns_per_request", per(process.cpu_ns, self.requests));
-            put("cpu_ns_per_byte", per(process.cpu_ns, self.bytes));
-            let memory = process.memory_at_end.zip(process.memory_before);
-            let grown = memory.map(|(after, before)| after.saturating_sub(before));
-            put(
-                "memory_bytes_per_connection",
-                grown.and_then(|grown| per(grown, self.connections_at_end as u64)),
-            );
+        if shape == Shape::Streams {
+            put("token_latency_p50_ns", p50(&self.token_latency));
+            put("token_latency_p99_ns", p99(&self.token_latency));
+            put("first_token_p50_ns", p50(&self.first_token));
+            put("first_token_p99_ns", p99(&self.first_token));
+            put("token_gap_p50_ns", p50(&self.token_gap));
+            put("token_gap_p99_ns", p99(&self.token_gap));
+        }
+        if shape.is_stream() {
+            put("tokens_per_second", rate(self.tokens));
+            put("cpu_ns_per_token", cpu_per(self.tokens));
+        }
+        if matches!(shape, Shape::Unary | Shape::Churn | Shape::Streams) {
+            put("request_latency_p50_ns", p50(&self.request_latency));
+            put("request_latency_p99_ns", p99(&self.request_latency));
+            put("requests_per_second", rate(self.requests));
+        }
+        if matches!(shape, Shape::Unary | Shape::Churn) {
+            put("cpu_ns_per_request", cpu_per(self.requests));
+        }
+        if shape == Shape::Firehose {
+            put("bytes_per_second", rate(self.bytes));
+            put("cpu_ns_per_byte", cpu_per(self.bytes));
+        }
+        if matches!(shape, Shape::Idle | Shape::Streams) {
+            put("memory_bytes_per_connection", self.memory_per_connection());
         }
         figures
+    }
+
+    fn memory_per_connection(&self) -> Option<f64> {
+        let process = self.process?;
+        let grown = process.memory_at_end?.saturating_sub(process.memory_before?);
+        (self.connections_at_end > 0).then(|| grown as f64 / self.connections_at_end as f64)
     }
 }
 
 impl TargetReport {
-    pub fn new(name: &str, url: &str, rounds: Vec<RoundReport>) -> TargetReport {
-        let figures: Vec<Figures> = rounds.iter().map(RoundReport::figures).collect();
-        TargetReport {
-            name: name.to_owned(),
-            url: url.to_owned(),
-            median: medians(&figures),
-            rounds,
-        }
+    pub fn new(shape: Shape, name: &str, url: &str, rounds: Vec<RoundReport>) -> TargetReport {
+        let figures: Vec<Figures> = rounds.iter().map(|round| round.figures(shape)).collect();
+        let (name, url) = (name.to_owned(), url.to_owned());
+        TargetReport { name, url, median: medians(&figures), rounds }
+    }
+
+    /// Whether any round has seen anything.
+    pub fn is_empty(&self) -> bool {
+        self.rounds.iter().all(|round| {
+            let seen = round.tokens + round.requests;
+            seen == 0 && (round.connections_at_end == 0 || round.failures.total > 0)
+        })
     }
 }
 

@@ -6,6 +6,8 @@
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::process;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
@@ -16,14 +18,18 @@ use crate::bench::machine::Machine;
 use crate::bench::plan::{Arrivals, Plan, Shape};
 use crate::bench::record::Record;
 use crate::bench::report::{self, PlanReport, Report};
+use crate::bench::stand::{Cores, Stand};
 use crate::bench::target::{Asking, Dialect, Target};
 use crate::bench::{doubt, hgrm, measure, print};
 use crate::config::units;
 use crate::sys;
 
+/// Generator, mock and gateway.
+const STAND_THREADS: usize = 3;
+
 /// `sluicegate bench`
 #[derive(Args, Clone, Debug)]
-#[command(group = ArgGroup::new("what").required(true).args(["url", "compare"]))]
+#[command(group = ArgGroup::new("what").required(true).args(["url", "compare", "stand"]))]
 pub struct BenchArguments {
     /// The server to measure
     #[arg(long, value_name = "URL")]
@@ -31,6 +37,10 @@ pub struct BenchArguments {
     /// Servers to measure in turn and compare with the first: NAME=URL,NAME=URL,…
     #[arg(long, value_name = "NAME=URL", value_delimiter = ',')]
     compare: Vec<Named>,
+    /// Start the mock and a gateway from this executable, pinned, and measure the mock directly
+    /// and through the gateway
+    #[arg(long = "self", conflicts_with_all = ["pid", "body", "header", "method"])]
+    stand: bool,
     /// What the connections do
     #[arg(long, value_enum, default_value_t = ShapeName::Streams)]
     shape: ShapeName,
@@ -44,7 +54,7 @@ pub struct BenchArguments {
     )]
     connections: usize,
     /// Tokens per second of each stream [shape streams, our mock]
-    #[arg(long, value_name = "RATE", default_value_t = 20.0, value_parser = positive)]
+    #[arg(long, value_name = "RATE", default_value_t = 20.0, value_parser = pace)]
     rate: f64,
     /// Tokens of each answer; without it a stream lasts for the whole round [our mock]
     #[arg(long, value_name = "COUNT")]
@@ -161,6 +171,12 @@ fn positive(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "must be a number above 0".to_owned())
 }
 
+/// A rate as the mock takes it: exact to a thousandth.
+fn pace(text: &str) -> Result<f64, String> {
+    let rounded = (positive(text)? * 1_000.0).round() / 1_000.0;
+    if rounded > 0.0 { Ok(rounded) } else { Err("must be at least 0.001".to_owned()) }
+}
+
 fn token(text: &str) -> Result<String, String> {
     let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
     if is_token && text != "HEAD" && text != "CONNECT" {
@@ -193,8 +209,46 @@ pub fn execute(arguments: &BenchArguments) -> Exit {
 }
 
 fn run(arguments: &BenchArguments) -> Result<(), String> {
+    if arguments.stand {
+        return run_stand(arguments);
+    }
     let targets = arguments.targets()?;
     arguments.measure(&targets, 1 + arguments.pid.len())
+}
+
+/// Measures servers of our own, and leaves none behind, whichever way this process is told to end.
+fn run_stand(arguments: &BenchArguments) -> Result<(), String> {
+    if arguments.server == ServerName::Any {
+        return Err("--self measures our mock (--server mock)".to_owned());
+    }
+    let cores = Cores::of(&Machine::look().allowed);
+    let stand = Arc::new(Mutex::new(None));
+    let at_signal = Arc::clone(&stand);
+    let handled = sys::on_termination(move |_| {
+        drop(lock(&at_signal).take());
+        process::exit(1);
+    });
+    handled.map_err(|error| format!("signals cannot be handled: {error}"))?;
+    let targets = {
+        let mut guard = lock(&stand);
+        let started = Stand::start(arguments.connections, cores)
+            .map_err(|error| format!("cannot start the servers: {error}"))?;
+        let started = guard.insert(started);
+        let direct = arguments.target("direct", &started.direct_url())?;
+        let mut gateway = arguments.target("gateway", &started.gateway_url())?;
+        gateway.pid = Some(started.gateway_pid());
+        [direct, gateway]
+    };
+    let arguments =
+        BenchArguments { cpu: arguments.cpu.or(Some(cores.generator)), ..arguments.clone() };
+    let measured = arguments.measure(&targets, STAND_THREADS);
+    drop(lock(&stand).take());
+    measured
+}
+
+/// A panic of the other holder changes nothing about processes that have to end.
+fn lock(stand: &Mutex<Option<Stand>>) -> MutexGuard<'_, Option<Stand>> {
+    stand.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl From<ShapeName> for Shape {
@@ -289,10 +343,11 @@ impl BenchArguments {
         sys::raise_descriptor_limit(needed).map_err(|limit| {
             format!("{needed} file descriptors are needed and {limit} allowed (--connections)")
         })?;
+        // Before pinning, which would be all that it sees.
+        let machine = Machine::look();
         if let Some(cpu) = self.cpu {
             sys::pin_to_cpu(cpu).map_err(|error| format!("cannot pin to core {cpu}: {error}"))?;
         }
-        let machine = Machine::look();
         let rounds = self.rounds(targets.len());
         let show = io::stderr().is_terminal();
         let mut progress = |target: &Target, round: usize, at: Progress| {
@@ -317,8 +372,14 @@ impl BenchArguments {
         };
         self.write_files(&report, &records)?;
         match io::stdout().write_all(print::text(&report).as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
-            _ => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                return Err(error.to_string());
+            }
+            _ => {}
+        }
+        match report.targets.iter().find(|target| target.is_empty()) {
+            Some(target) => Err(format!("{} answered nothing ({})", target.name, target.url)),
+            None => Ok(()),
         }
     }
 

@@ -34,7 +34,7 @@ fn a_round_becomes_figures() {
     let report = RoundReport::new(&round(1_000), accounts(Duration::from_millis(3)));
     assert_eq!(report.failures.silent, 1);
     assert_eq!((report.generator.busy_share, report.generator.cpu_share), (0.5, Some(0.25)));
-    let figures = report.figures();
+    let figures = report.figures(Shape::Streams);
     assert_eq!(figures["tokens_per_second"], 500.0);
     assert_eq!(figures["cpu_ns_per_token"], 3_000.0);
     assert_eq!(figures["memory_bytes_per_connection"], 1_000.0);
@@ -50,8 +50,22 @@ fn a_round_becomes_figures() {
 
 #[test]
 fn every_figure_has_a_place_in_the_table() {
-    let figures = RoundReport::new(&round(3), accounts(Duration::from_millis(3))).figures();
-    assert!(figures.keys().all(|name| FIGURES.contains(name)));
+    let round = RoundReport::new(&round(3), accounts(Duration::from_millis(3)));
+    for shape in [Shape::Unary, Shape::Streams, Shape::Firehose, Shape::Churn, Shape::Idle] {
+        let figures = round.figures(shape);
+        assert!(figures.keys().all(|name| FIGURES.contains(name)), "{figures:?}");
+    }
+}
+
+#[test]
+fn a_target_that_only_failed_has_measured_nothing() {
+    let target = |tokens, open| {
+        let round = Round { open, ..round(tokens) };
+        let rounds = vec![RoundReport::new(&round, Accounts::default())];
+        TargetReport::new(Shape::Streams, "t", "http://t", rounds)
+    };
+    assert!(target(0, 0).is_empty() && target(0, 4).is_empty());
+    assert!(!target(1, 0).is_empty());
 }
 
 #[test]
@@ -70,7 +84,7 @@ fn ratios_are_of_medians_and_only_of_what_both_have() {
             let process = accounts.process.filter(|_| generous);
             RoundReport::new(&round(1_000), Accounts { process, ..accounts })
         });
-        TargetReport::new(name, "http://x", rounds.collect())
+        TargetReport::new(Shape::Streams, name, "http://x", rounds.collect())
     };
     let base = target("base", &[2, 90, 4], true);
     let twice = target("twice", &[8, 1, 9], true);

@@ -71,3 +71,10 @@ fn fields_and_methods_that_would_break_the_request_are_refused() {
     }
     assert!(with(&["--header", "Authorization: Bearer x", "--method", "GET"]).is_ok());
 }
+
+#[test]
+fn a_pace_is_what_the_mock_can_keep() {
+    let rate = |text| with(&["--rate", text]).map(|bench| bench.rate);
+    assert_eq!(rate("33.33333"), Ok(33.333));
+    assert!(rate("0").is_err() && rate("0.0001").is_err() && rate("-1").is_err());
+}
