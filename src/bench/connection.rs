@@ -314,3 +314,6 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
