@@ -294,7 +294,8 @@ impl<'t, N: Net> Generator<'t, N> {
             // Kept lazily: a connection that was heard of is given the rest of its time here.
             connection.alarm.set(silent_until + self.plan.silence, entry.token, &mut self.wheel);
             if connection.alarm.fired(entry, now, &mut self.wheel) {
-                self.finished.push(entry.token);
+                // At once, so that nothing drives it in this turn and lets it end a second time.
+                self.connections.remove(entry.token);
                 self.on_failure(Failure::Silent, now);
             }
         }
