@@ -27,8 +27,9 @@
 //! | [`http`] | heads, bodies, chunks, events: what bytes mean | roles, clocks, sockets |
 //! | [`clock`] | an instant | reading it |
 //!
-//! Dependencies point one way: `cli → server → {sys, reactor, config}`, `reactor → proxy → http`,
-//! `responder → http`, `sys → reactor::net`. A test keeps it so.
+//! Dependencies point one way: `cli → server → {sys, reactor, config}`, `sys → reactor`,
+//! `reactor → {proxy, responder}`, and all of them → `http`. Below the reactor, of `config` only the
+//! compiled snapshot is known. `tests/tidy.rs` has the whole table and keeps it.
 //!
 //! # An afternoon's reading
 //!

@@ -75,8 +75,8 @@ impl fmt::Display for StartError {
             StartError::Descriptors { needed, limit } => write!(
                 f,
                 "the configured limits need {needed} file descriptors and the process may have \
-                 {limit}: raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower \
-                 limits.connections"
+                 {limit}: raise the hard limit (ulimit -Hn, LimitNOFILE=) or allow fewer \
+                 connections"
             ),
             StartError::System(error) => write!(f, "cannot start: {error}"),
         }
@@ -84,6 +84,17 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+impl StartError {
+    /// Which of these two settings, named as its user knows them, the error is about.
+    pub fn setting<'a>(&self, listen: &'a str, connections: Option<&'a str>) -> Option<&'a str> {
+        match self {
+            StartError::Listen { .. } => Some(listen),
+            StartError::Descriptors { .. } => connections,
+            StartError::System(_) => None,
+        }
+    }
+}
 
 /// What one worker's thread is made from.
 struct Seat {
@@ -143,10 +154,10 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
     Ok(Server { addresses, workers, control, counters })
 }
 
-/// Tells the workers of other workers' threads that one has ended for no good reason.
-struct Alarm<'a>(&'a Control);
+/// Stops all workers when the thread that holds it panics.
+struct StopAllOnPanic<'a>(&'a Control);
 
-impl Drop for Alarm<'_> {
+impl Drop for StopAllOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.stop();
@@ -161,7 +172,7 @@ impl Seat {
         fleet: Option<Fleet<TcpStream>>,
         control: &Control,
     ) -> io::Result<()> {
-        let _alarm = Alarm(control);
+        let _guard = StopAllOnPanic(control);
         let Seat { net, mailbox, counters, cpu } = self;
         if let Some(cpu) = cpu
             && let Err(error) = sys::pin_to_cpu(cpu)

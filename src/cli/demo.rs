@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::run::serve;
-use super::{DemoArguments, Exit, mock};
+use super::mock::{self, Failed};
+use super::run::{catch_termination, serve};
+use super::{DemoArguments, Exit};
 use crate::config::{self, Environment};
 use crate::server;
 
@@ -22,15 +23,16 @@ pub fn execute(arguments: &DemoArguments) -> Exit {
 
 fn start(arguments: &DemoArguments) -> Result<Exit, String> {
     let DemoArguments { listen, mock_listen, mock: flags } = arguments;
+    let termination = catch_termination()?;
     let mock = mock::start(*mock_listen, 2 * CONNECTIONS, flags)
-        .map_err(|reason| format!("{reason} (--mock-listen)"))?;
+        .map_err(|failed| failed.told("--mock-listen", None))?;
     let mock_address = mock.addresses().first().copied().unwrap_or(*mock_listen);
     let text = configuration(&listen.to_string(), &mock_address.to_string());
     let started = config::parse(&text, &Environment::current())
         .map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect())
         .and_then(|loaded| {
             server::start("worker", Arc::new(loaded.snapshot))
-                .map_err(|error| format!("{error} (--listen)"))
+                .map_err(|error| Failed::Start(error).told("--listen", None))
         });
     let gateway = match started {
         Ok(gateway) => gateway,
@@ -62,7 +64,7 @@ More faults and knobs: docs/mock.md. This gateway's configuration: docs/configur
 Ctrl-C drains and ends.
 "
     );
-    Ok(serve(vec![gateway, mock]))
+    Ok(serve(vec![gateway, mock], termination))
 }
 
 /// The demo's configuration, as a user would write it.

@@ -9,26 +9,51 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::run::serve;
+use super::run::{catch_termination, serve};
 use super::{Exit, MockArguments};
 use crate::clock::Instant;
 use crate::config::defaults;
 use crate::config::snapshot::{Limits, Server as ServerConfig, Snapshot, Timeouts, Workers};
 use crate::responder::mock::{self, Invalid, Settings};
-use crate::server::{self, Server};
+use crate::server::{self, Server, StartError};
 use crate::sys;
 
 pub fn execute(arguments: &MockArguments) -> Exit {
-    match start(arguments.listen, arguments.connections, &arguments.mock) {
-        Ok(server) => {
+    let started = catch_termination().and_then(|termination| {
+        let MockArguments { listen, connections, mock } = arguments;
+        let server = start(*listen, *connections, mock)
+            .map_err(|failed| failed.told("--listen", Some("--connections")))?;
+        Ok((server, termination))
+    });
+    match started {
+        Ok((server, termination)) => {
             for address in server.addresses() {
                 log::info!("mock inference server on http://{address}");
             }
-            serve(vec![server])
+            serve(vec![server], termination)
         }
         Err(reason) => {
-            eprintln!("error: {reason} (--listen)");
+            eprintln!("error: {reason}");
             Exit::Failure
+        }
+    }
+}
+
+/// Why there is no mock.
+pub(super) enum Failed {
+    Flags(Invalid),
+    Start(StartError),
+}
+
+impl Failed {
+    /// The reason, with the flag that could help.
+    pub fn told(&self, listen: &str, connections: Option<&str>) -> String {
+        match self {
+            Failed::Flags(invalid) => invalid.to_string(),
+            Failed::Start(error) => match error.setting(listen, connections) {
+                Some(flag) => format!("{error} ({flag})"),
+                None => error.to_string(),
+            },
         }
     }
 }
@@ -38,8 +63,8 @@ pub(super) fn start(
     listen: SocketAddr,
     connections: usize,
     flags: &MockFlags,
-) -> Result<Server, String> {
-    let mut settings = flags.settings().map_err(|invalid| invalid.to_string())?;
+) -> Result<Server, Failed> {
+    let mut settings = flags.settings().map_err(Failed::Flags)?;
     settings.epoch = epoch(sys::now());
     let snapshot = Snapshot {
         server: ServerConfig {
@@ -60,7 +85,7 @@ pub(super) fn start(
         upstreams: Vec::new(),
         routes: mock::routes(settings),
     };
-    server::start("mock", Arc::new(snapshot)).map_err(|error| error.to_string())
+    server::start("mock", Arc::new(snapshot)).map_err(Failed::Start)
 }
 
 /// Unix seconds at the zero of the clock that reads `now`.

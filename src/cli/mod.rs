@@ -109,7 +109,7 @@ pub struct MockArguments {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub listen: SocketAddr,
     /// Connections it holds at once
-    #[arg(long, value_name = "COUNT", default_value_t = 20_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 12_000)]
     pub connections: usize,
     #[command(flatten)]
     pub mock: mock::MockFlags,

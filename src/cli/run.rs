@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::check::{tell_refused, tell_warnings};
 use super::{Exit, RunArguments};
-use crate::config::{self, bounds, units};
+use crate::config::{self, bounds, show};
 use crate::server::{self, Control, Server};
-use crate::sys;
+use crate::sys::Termination;
 
 pub fn execute(arguments: &RunArguments) -> Exit {
     match load_and_serve(&arguments.config) {
@@ -26,29 +26,42 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
         Refused
     })?;
     let _ = tell_warnings(path, &loaded.warnings);
+    let termination = catch_termination().map_err(|reason| {
+        eprintln!("error: {reason}");
+        Refused
+    })?;
     let snapshot = Arc::new(loaded.snapshot);
     let server = server::start("worker", Arc::clone(&snapshot)).map_err(|error| {
-        eprintln!("error: {error} ([server] listen in {})", path.display());
+        let file = path.display();
+        match error.setting("[server] listen", Some("[limits] connections")) {
+            Some(key) => eprintln!("error: {error} ({key} in {file})"),
+            None => eprintln!("error: {error}"),
+        }
         Refused
     })?;
     for address in server.addresses() {
         log::info!("listening on http://{address}");
     }
     let workers = bounds::worker_count(&snapshot);
-    let memory = units::show_size(workers * bounds::worker_memory(&snapshot));
-    log::info!("{workers} workers; buffers and connections take at most {memory}");
-    Ok(serve(vec![server]))
+    let memory = show::rounded(workers.saturating_mul(bounds::worker_memory(&snapshot)));
+    log::info!("workers: {workers}; memory for connections and buffers: at most {memory}");
+    Ok(serve(vec![server], termination))
+}
+
+/// To be called before anything is started that a signal should end in good order.
+pub(super) fn catch_termination() -> Result<Termination, String> {
+    Termination::catch().map_err(|error| format!("signals cannot be handled: {error}"))
 }
 
 /// Serves until a signal ends it: the first one drains, the second aborts.
 ///
 /// The servers end in order, each drained when the one before it is gone: a gateway before the
 /// servers behind it.
-pub(super) fn serve(servers: Vec<Server>) -> Exit {
+pub(super) fn serve(servers: Vec<Server>, termination: Termination) -> Exit {
     let controls: Vec<Control> = servers.iter().map(Server::control).collect();
     let aborted = Arc::new(AtomicBool::new(false));
     let abort = Arc::clone(&aborted);
-    let handled = sys::on_termination(move |signals_before| {
+    let handled = termination.then(move |signals_before| {
         if signals_before == 0 {
             log::info!("draining; a second signal aborts");
             controls.iter().take(1).for_each(Control::drain);

@@ -183,7 +183,7 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
 }
 
 /// A size for people: three digits are enough to plan with.
-fn rounded(bytes: u64) -> String {
+pub fn rounded(bytes: u64) -> String {
     const UNITS: [(&str, u64); 4] =
         [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match UNITS.into_iter().find(|&(_, factor)| bytes >= factor) {

@@ -1,7 +1,7 @@
 //! One immutable, compiled generation of the configuration: what the workers read.
 //!
 //! Everything is resolved here once: defaults are filled in, names have become indices, a route's
-//! timeouts are the ones in force. An exchange keeps the `Arc` of the generation it began with.
+//! timeouts are the ones in force.
 //!
 //! Absent on purpose: text, line numbers and units. `check` has dealt with them.
 

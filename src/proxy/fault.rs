@@ -198,3 +198,115 @@ impl fmt::Display for Fault {
         f.write_str(sentence)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENTATION: &str = include_str!("../../docs/streaming.md");
+
+    /// Every fault but refused request heads, whose codes stand in `docs/protocol.md`.
+    fn faults() -> Vec<Fault> {
+        // How many there are of each kind. The compiler asks for a new fault here, and the
+        // comparison below asks for it in its list.
+        let known = |fault: &Fault| match fault {
+            Fault::Downstream(fault) => match fault {
+                DownstreamFault::Head(_)
+                | DownstreamFault::NotFound
+                | DownstreamFault::MethodNotAllowed { .. }
+                | DownstreamFault::Chunk(_)
+                | DownstreamFault::BodyTooLarge
+                | DownstreamFault::HeadTimeout
+                | DownstreamFault::BodyTimeout
+                | DownstreamFault::WriteTimeout
+                | DownstreamFault::TunnelIdle
+                | DownstreamFault::Gone => 9,
+            },
+            Fault::Upstream(fault) => match fault {
+                UpstreamFault::Connect(_)
+                | UpstreamFault::ConnectTimeout
+                | UpstreamFault::Reset(_)
+                | UpstreamFault::Closed
+                | UpstreamFault::Head(_)
+                | UpstreamFault::Chunk(_)
+                | UpstreamFault::Truncated
+                | UpstreamFault::WriteTimeout
+                | UpstreamFault::TtftTimeout
+                | UpstreamFault::InterEventTimeout
+                | UpstreamFault::TotalTimeout
+                | UpstreamFault::BrokenOff => 12,
+            },
+            Fault::Local(fault) => match fault {
+                LocalFault::Saturated | LocalFault::Descriptors | LocalFault::Drained => 3,
+            },
+        };
+        let reset = io::ErrorKind::ConnectionReset;
+        let downstream = [
+            DownstreamFault::NotFound,
+            DownstreamFault::MethodNotAllowed { allow: "GET".into() },
+            DownstreamFault::Chunk(ChunkError::BareLf),
+            DownstreamFault::BodyTooLarge,
+            DownstreamFault::HeadTimeout,
+            DownstreamFault::BodyTimeout,
+            DownstreamFault::WriteTimeout,
+            DownstreamFault::TunnelIdle,
+            DownstreamFault::Gone,
+        ];
+        let upstream = [
+            UpstreamFault::Connect(reset),
+            UpstreamFault::ConnectTimeout,
+            UpstreamFault::Reset(reset),
+            UpstreamFault::Closed,
+            UpstreamFault::Head(HeadError::Nul),
+            UpstreamFault::Chunk(ChunkError::BareLf),
+            UpstreamFault::Truncated,
+            UpstreamFault::WriteTimeout,
+            UpstreamFault::TtftTimeout,
+            UpstreamFault::InterEventTimeout,
+            UpstreamFault::TotalTimeout,
+            UpstreamFault::BrokenOff,
+        ];
+        let local = [LocalFault::Saturated, LocalFault::Descriptors, LocalFault::Drained];
+        let all: Vec<Fault> = downstream
+            .map(Fault::Downstream)
+            .into_iter()
+            .chain(upstream.map(Fault::Upstream))
+            .chain(local.map(Fault::Local))
+            .collect();
+        for fault in &all {
+            let kind =
+                |other: &&Fault| std::mem::discriminant(*other) == std::mem::discriminant(fault);
+            assert_eq!(all.iter().filter(kind).count(), known(fault), "{fault:?}");
+        }
+        all
+    }
+
+    /// The table under "The codes": code, status, type.
+    fn documented() -> Vec<[&'static str; 3]> {
+        let (_, codes) = DOCUMENTATION.split_once("\n## The codes\n").expect("the section");
+        let cells = codes.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        cells
+            .filter_map(|cells| match cells[..] {
+                ["", code, status, kind, _when, ""] if code.starts_with('`') => {
+                    Some([code, status, kind].map(|cell| cell.trim_matches('`')))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_code_is_documented_with_its_status_and_its_type() {
+        let rows = documented();
+        let faults = faults();
+        for fault in &faults {
+            let (status, kind) = match fault.answer() {
+                Some(answer) => (answer.status.to_string(), answer.kind),
+                None => ("–".into(), "–"),
+            };
+            let expected = [fault.code(), status.as_str(), kind];
+            assert!(rows.contains(&expected), "docs/streaming.md has no row {expected:?}");
+        }
+        assert_eq!(rows.len(), faults.len(), "a documented code that no fault has, or one twice");
+    }
+}

@@ -83,6 +83,11 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
         self.waiting.push_back(waiter);
     }
 
+    /// The place somebody was called to is taken after all: it stays the next one.
+    pub fn wait_again(&mut self, waiter: W) {
+        self.waiting.push_front(waiter);
+    }
+
     /// The one who has waited longest, when a connection came free.
     pub fn next_waiting(&mut self) -> Option<W> {
         self.waiting.pop_front()

@@ -45,6 +45,19 @@ fn matches(pattern: &PathPattern, path: &str) -> bool {
     }
 }
 
+/// Every method that some route takes, for `Allow` in the answer to `OPTIONS *`. Empty where a
+/// route takes any: the list has no end then.
+pub fn methods(routes: &[Route]) -> String {
+    if routes.iter().any(|route| route.methods.is_empty()) {
+        return String::new();
+    }
+    let mut methods: Vec<&str> =
+        routes.iter().flat_map(|route| &route.methods).map(String::as_str).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    methods.join(", ")
+}
+
 /// The path the upstream sees, in two parts; `None`: the client's own.
 pub fn rewritten<'a>(route: &'a Route, path: &'a str) -> Option<(&'a str, &'a str)> {
     match (&route.rewrite, &route.path) {
@@ -101,6 +114,14 @@ mod tests {
         ] {
             assert_eq!(find(&routes, method, path), expected, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn the_methods_of_all_routes_are_named_once() {
+        let exact = |methods| route(PathPattern::Exact("/".into()), methods, None);
+        let some = [exact(&["POST", "GET"]), exact(&["GET", "HEAD"])];
+        assert_eq!(methods(&some), "GET, HEAD, POST");
+        assert_eq!(methods(&[exact(&["GET"]), exact(&[])]), "");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Accepting: from a listener's backlog to a downstream.
 //!
 //! * A listener's readiness is remembered like any other: set by the edge, cleared only when the
-//!   backlog said it is empty. A budget or a limit leaves it set.
+//!   backlog said it is empty, or the listener is broken. A budget or a limit leaves it set.
 //! * Out of descriptors, accepting pauses; it neither spins nor forgets the backlog.
 //! * At the connection limit the backlog is the back-pressure, and there is hysteresis: accepting
 //!   goes on when a tenth of the connections has gone.
@@ -70,7 +70,8 @@ impl AcceptState {
 
 /// The workers of a process, seen from one of them.
 pub struct Fleet<S> {
-    /// Open connections per worker, each written by its own.
+    /// Connections per worker, on their way to it or open. Whoever places a connection adds it,
+    /// whoever closes it takes it away: no count is lost, however the threads interleave.
     pub loads: Arc<[AtomicUsize]>,
     pub mailboxes: Vec<Sender<Command<S>>>,
     /// Which one we are.
@@ -164,15 +165,17 @@ impl<N: Net> Worker<N> {
 
     /// Keeps an accepted connection, or hands it to a worker with fewer.
     fn place(&mut self, stream: N::Stream, address: SocketAddr) {
-        let other = self.fleet.as_ref().and_then(Fleet::least_loaded);
-        let (Some(other), Some(fleet)) = (other, &self.fleet) else {
+        let Some(fleet) = &self.fleet else { return self.adopt(stream, address) };
+        let place = fleet.least_loaded().unwrap_or(fleet.index);
+        fleet.loads[place].fetch_add(1, Ordering::Relaxed);
+        if place == fleet.index {
             return self.adopt(stream, address);
-        };
-        // Counted at once: the other will only do so at the end of a turn of its own.
-        fleet.loads[other].fetch_add(1, Ordering::Relaxed);
+        }
         if let Err(Command::Adopt(stream, address)) =
-            fleet.mailboxes[other].send(Command::Adopt(stream, address))
+            fleet.mailboxes[place].send(Command::Adopt(stream, address))
         {
+            fleet.loads[place].fetch_sub(1, Ordering::Relaxed);
+            fleet.load().fetch_add(1, Ordering::Relaxed);
             self.adopt(stream, address);
         }
     }

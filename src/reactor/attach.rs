@@ -8,7 +8,7 @@
 use std::io::{self, ErrorKind};
 
 use super::drive::Step;
-use super::exchange::{Exchange, Peer, Upstream};
+use super::exchange::{Exchange, Peer, Turn, Upstream};
 use super::net::Net;
 use super::socket::Socket;
 use super::timer::Alarm;
@@ -25,12 +25,19 @@ impl<N: Net> Worker<N> {
         loop {
             let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
             let (upstream, endpoint) = (exchange.upstream, exchange.endpoint);
-            let Peer::Seeking { fresh, queued } = exchange.peer else { return Step::Again };
-            if queued {
+            let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
+            if turn == Turn::Queued {
                 return Step::Wait;
             }
             let limits = &self.snapshot.upstreams[upstream].pool;
-            match self.pools[upstream].checkout(endpoint, fresh, limits) {
+            // Whoever comes now stands behind those who wait already.
+            let behind = turn == Turn::New && !fresh && self.pools[upstream].waiting() > 0;
+            let checkout = if behind {
+                Checkout::Wait
+            } else {
+                self.pools[upstream].checkout(endpoint, fresh, limits)
+            };
+            match checkout {
                 Checkout::Idle(connection) => {
                     if self.is_usable(connection) {
                         self.desk.tally.pool_hits.add(1);
@@ -53,9 +60,12 @@ impl<N: Net> Worker<N> {
                 }
                 Checkout::Wait => {
                     self.desk.tally.pool_waits.add(1);
-                    self.pools[upstream].wait(token);
+                    match turn {
+                        Turn::Called => self.pools[upstream].wait_again(token),
+                        Turn::New | Turn::Queued => self.pools[upstream].wait(token),
+                    }
                     if let Some(exchange) = self.exchange_mut(token) {
-                        exchange.peer = Peer::Seeking { fresh, queued: true };
+                        exchange.peer = Peer::Seeking { fresh, turn: Turn::Queued };
                     }
                     return Step::Wait;
                 }
@@ -174,12 +184,12 @@ impl<N: Net> Worker<N> {
     }
 
     /// A connection came free, or may be opened: the one who has waited longest tries again.
-    fn wake_waiting(&mut self, upstream: usize) {
+    pub(super) fn wake_waiting(&mut self, upstream: usize) {
         if let Some(waiter) = self.pools[upstream].next_waiting() {
             if let Some(exchange) = self.exchange_mut(waiter)
-                && let Peer::Seeking { queued, .. } = &mut exchange.peer
+                && let Peer::Seeking { turn, .. } = &mut exchange.peer
             {
-                *queued = false;
+                *turn = Turn::Called;
             }
             self.enqueue(waiter);
         }

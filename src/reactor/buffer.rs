@@ -122,6 +122,16 @@ impl std::fmt::Debug for Buffer {
     }
 }
 
+/// Whether there is room for more of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    Made,
+    /// The head is as long as it may be.
+    AtLimit,
+    /// The pool has nothing left to grow with.
+    Dry,
+}
+
 /// One worker's buffers.
 pub struct BufferPool {
     free: Vec<Buffer>,
@@ -158,22 +168,25 @@ impl BufferPool {
     }
 
     /// Makes room behind a head that is still incomplete, by moving it to the front or into a
-    /// buffer of up to `limit` bytes. False if the head has reached the limit, or the pool has.
-    pub fn make_room(&mut self, buffer: &mut Buffer, limit: usize) -> bool {
+    /// buffer of up to `limit` bytes.
+    pub fn make_room(&mut self, buffer: &mut Buffer, limit: usize) -> Room {
         if buffer.compact() {
-            return true;
+            return Room::Made;
         }
         let capacity = buffer.bytes.len();
         let grown = (capacity * 2).min(limit.next_multiple_of(CAPACITY));
         let units = grown.saturating_sub(capacity) / CAPACITY;
-        if units == 0 || self.out + units + READ_RESERVE > self.limit {
-            return false;
+        if units == 0 {
+            return Room::AtLimit;
+        }
+        if self.out + units + READ_RESERVE > self.limit {
+            return Room::Dry;
         }
         let mut bytes = vec![0; grown];
         bytes[..capacity].copy_from_slice(&buffer.bytes);
         buffer.bytes = bytes.into_boxed_slice();
         self.out += units;
-        true
+        Room::Made
     }
 
     pub fn give(&mut self, mut buffer: Buffer) {
@@ -221,10 +234,10 @@ mod tests {
         let room = buffer.room().len();
         buffer.received(room);
         buffer.discard(10);
-        assert!(pool.make_room(&mut buffer, 4 * CAPACITY), "moving to the front was enough");
+        assert_eq!(pool.make_room(&mut buffer, 4 * CAPACITY), Room::Made, "moved to the front");
         assert_eq!(buffer.room().len(), 10);
         buffer.received(10);
-        while pool.make_room(&mut buffer, 4 * CAPACITY) {
+        while pool.make_room(&mut buffer, 4 * CAPACITY) == Room::Made {
             let room = buffer.room().len();
             buffer.received(room);
         }
@@ -239,7 +252,7 @@ mod tests {
         let mut pool = BufferPool::new(1 << 20);
         let mut buffer = pool.take();
         buffer.received(CAPACITY);
-        assert!(pool.make_room(&mut buffer, 2 * CAPACITY));
+        assert_eq!(pool.make_room(&mut buffer, 2 * CAPACITY), Room::Made);
         pool.give(buffer);
         assert_eq!(pool.take().room().len(), CAPACITY);
     }

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!   Head ──▶ Exchange ──▶ Idle ──▶ Head …          one request after another
-//!     │          │
-//!     └──────────┴──▶ Replying ──▶ Idle | Lingering ──▶ Closed
+//!     │          ├──▶ Lingering | Closed             no more after this one, or cut short
+//!     └──────────┴──▶ Replying ──▶ Idle | Lingering  an answer of our own
 //! ```
 //!
 //! A drive ends when the next move is somebody else's: the kernel's, a peer's, the clock's. At its
 //! end the connection has a deadline, whatever its state.
 
-use super::buffer::CAPACITY;
+use super::buffer::Room;
 use super::exchange::{After, Peer, State};
 use super::net::{Net, Stream};
 use super::relay::Budget;
@@ -86,7 +86,14 @@ impl<N: Net> Worker<N> {
                     }
                 }
                 let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-                downstream.examined = downstream.socket.unscanned().len() as u32;
+                let unscanned = downstream.socket.unscanned();
+                downstream.examined = unscanned.len() as u32;
+                // They may have come behind the request before, in one read. An empty line there is
+                // not yet a request.
+                let begun = !b"\r\n".starts_with(unscanned);
+                if begun && let State::Idle { .. } = downstream.state {
+                    downstream.state = State::Head { since: self.now };
+                }
             }
             let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
             if downstream.socket.ready.errored() {
@@ -101,23 +108,15 @@ impl<N: Net> Worker<N> {
                 return Step::Yield;
             }
             match downstream.socket.fill(&mut self.desk) {
-                Ok(Fill::Bytes(count)) => {
-                    budget.spend(count);
-                    if let State::Idle { .. } = downstream.state {
-                        downstream.state = State::Head { since: self.now };
-                    }
-                }
+                Ok(Fill::Bytes(count)) => budget.spend(count),
                 Ok(Fill::WouldBlock) => return Step::Wait,
                 Ok(Fill::Dry) => return self.wait_for_buffer(token),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
-                    if !self.desk.buffers.make_room(buffer, limit) {
-                        let full = buffer.unscanned().len() >= limit.max(CAPACITY);
-                        return if full {
-                            self.refuse_head(token, HeadError::HeadTooLarge)
-                        } else {
-                            self.wait_for_buffer(token)
-                        };
+                    match self.desk.buffers.make_room(buffer, limit) {
+                        Room::Made => {}
+                        Room::AtLimit => return self.refuse_head(token, HeadError::HeadTooLarge),
+                        Room::Dry => return self.wait_for_buffer(token),
                     }
                 }
                 Ok(Fill::Closed) | Err(_) => return self.close_downstream(token),
@@ -176,8 +175,7 @@ impl<N: Net> Worker<N> {
     fn linger(&mut self, token: Token, budget: &mut Budget) -> Step {
         loop {
             let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-            let unread = downstream.socket.unscanned().len();
-            downstream.socket.discard(unread, &mut self.desk);
+            downstream.socket.drop_inbound(&mut self.desk);
             if !downstream.socket.ready.readable() {
                 return Step::Wait;
             }

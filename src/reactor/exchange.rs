@@ -89,7 +89,7 @@ pub enum Peer {
     /// No connection yet; with `fresh`, a pooled one will not do.
     Seeking {
         fresh: bool,
-        queued: bool,
+        turn: Turn,
     },
     Upstream(Token),
     Responder {
@@ -98,6 +98,18 @@ pub enum Peer {
     },
     /// Nobody: the exchange ends with a reply of our own.
     Nobody,
+}
+
+/// Where somebody stands who seeks a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It has not asked yet.
+    New,
+    /// It stands in the upstream's queue.
+    Queued,
+    /// A place came free and it was called out of the queue. If it leaves now, the place is the
+    /// next one's, who would not hear of it otherwise.
+    Called,
 }
 
 /// Where a responder stands.
@@ -125,6 +137,7 @@ pub struct Exchange {
     pub idempotent: bool,
     /// The client lets its connection be kept.
     pub keep_alive: bool,
+    /// The client waits for leave to send the request's body, and has not had it yet.
     pub expect_continue: bool,
     pub upgrade_asked: bool,
     pub request: Flow,
@@ -164,6 +177,13 @@ pub struct Tunnel {
 }
 
 impl Exchange {
+    /// Whether the client's connection can go on behind a response that begins now. A client that
+    /// was not told to continue may send its body all the same, or never: what came next on its
+    /// connection would be anyone's guess.
+    pub fn may_persist(&self) -> bool {
+        self.keep_alive && !self.until_close && !(self.expect_continue && self.request.is_open())
+    }
+
     /// What it is doing. `upstream` is the connection it has, with whether it stands and whether
     /// bytes wait to be written to it.
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
@@ -193,11 +213,14 @@ impl Exchange {
 }
 
 impl<S> Downstream<S> {
-    /// Whether a client that is owed an answer has left. A tunnel passes a FIN on instead.
+    /// Whether a client that is owed an answer has left. A tunnel passes a FIN on instead, and
+    /// when both ends of it have sent theirs, the hang-up that follows is no error.
     pub fn has_left(&self, half_close: HalfClose) -> bool {
-        let tunnel = self.exchange.as_ref().is_some_and(|exchange| exchange.tunnel.is_some());
-        let fin = self.socket.ready.read_closed() && half_close == HalfClose::Cancel;
-        !tunnel && (fin || self.socket.ready.errored())
+        let ready = self.socket.ready;
+        match self.exchange.as_ref().and_then(|exchange| exchange.tunnel) {
+            Some(tunnel) => ready.errored() && !(ready.read_closed() && tunnel.downstream_shut),
+            None => ready.errored() || (ready.read_closed() && half_close == HalfClose::Cancel),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! given up, its buffers are home, and one line says how it went.
 
 use super::drive::Step;
-use super::exchange::{After, Exchange, Peer, RequestId, State};
+use super::exchange::{After, Exchange, Peer, RequestId, State, Turn};
 use super::net::{Net, Stream};
 use super::relay::FlowState;
 use super::token::{Kind, Token};
@@ -107,8 +107,11 @@ impl<N: Net> Worker<N> {
             (Peer::Upstream(connection), rules::Upstream::Close) => {
                 self.close_upstream(*connection);
             }
-            (Peer::Seeking { queued: true, .. }, _) => self.pools[exchange.upstream].leave(token),
-            (Peer::Seeking { .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
+            (Peer::Seeking { turn: Turn::Queued, .. }, _) => {
+                self.pools[exchange.upstream].leave(token);
+            }
+            (Peer::Seeking { turn: Turn::Called, .. }, _) => self.wake_waiting(exchange.upstream),
+            (Peer::Seeking { turn: Turn::New, .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
         }
     }
 
@@ -201,8 +204,13 @@ impl<N: Net> Worker<N> {
     /// only RST tells that this is not its end; elsewhere its framing does, and RST would take
     /// bytes from the client that were sent in good faith.
     fn abort(&mut self, token: Token, until_close: bool) -> Step {
-        if until_close && let Some(downstream) = self.downstreams.get_mut(token) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        if until_close {
             downstream.socket.stream.reset_on_drop();
+        } else if self.has_sent_more(token) {
+            // Closed with bytes unread, it would send a RST after all, and take from the client
+            // earlier answers that it has not read yet.
+            return self.part(token);
         }
         self.close_downstream(token)
     }

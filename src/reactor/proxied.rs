@@ -3,8 +3,9 @@
 //! Both flows advance in every drive, whichever side woke it: a response may begin before the
 //! request has ended, and after `101` both are a tunnel.
 
+use super::buffer::{CAPACITY, Room};
 use super::drive::Step;
-use super::exchange::{Downstream, Exchange, Peer, Tunnel, Upstream};
+use super::exchange::{Downstream, Exchange, Peer, Tunnel, Turn, Upstream};
 use super::net::{Net, Stream};
 use super::relay::{Broken, Budget, Flow, FlowState, Mode, Rest, relay};
 use super::request::takes_interim;
@@ -31,8 +32,8 @@ enum Failed {
 
 /// What a look at the response head gave.
 enum HeadStep {
-    /// Not there yet.
-    Incomplete,
+    /// Not there yet, and why it was not read on.
+    Incomplete(Rest),
     /// An interim response was passed on; there may be more behind it.
     Interim,
     Final,
@@ -45,6 +46,7 @@ impl<N: Net> Worker<N> {
         connection: Token,
         budget: &mut Budget,
     ) -> Step {
+        let tunnelled = self.is_tunnel(token);
         let advanced = self.send_request(token, connection, budget).and_then(|sent| {
             let received = self.receive_response(token, connection, budget)?;
             Ok((sent, received))
@@ -52,6 +54,8 @@ impl<N: Net> Worker<N> {
         match advanced {
             Err(Failed::Lost(fault)) => self.on_lost(token, connection, fault),
             Err(Failed::Fault(fault)) => self.end(token, Err(fault)),
+            // What the client sent ahead of the 101 belongs to the tunnel.
+            Ok(_) if self.is_tunnel(token) != tunnelled => Step::Again,
             Ok((sent, received)) => {
                 if self.is_over(token) {
                     return self.end(token, Ok(()));
@@ -140,9 +144,17 @@ impl<N: Net> Worker<N> {
         while self.exchange_mut(token).is_some_and(|exchange| exchange.response.is_none()) {
             match self.receive_response_head(token, connection, budget)? {
                 HeadStep::Final => break,
-                HeadStep::Interim => {}
-                HeadStep::Incomplete => {
-                    return self.flush_interim(token);
+                HeadStep::Interim => {
+                    if self.interim_held(token) >= CAPACITY {
+                        self.flush_interim(token)?;
+                        if self.interim_held(token) >= CAPACITY {
+                            return Ok(Rest::SinkFull);
+                        }
+                    }
+                }
+                HeadStep::Incomplete(rest) => {
+                    self.flush_interim(token)?;
+                    return Ok(rest);
                 }
             }
         }
@@ -200,14 +212,15 @@ impl<N: Net> Worker<N> {
     }
 
     /// Interim responses leave at once, though the final one is still awaited.
-    fn flush_interim(&mut self, token: Token) -> Result<Rest, Failed> {
-        let Some(downstream) = self.downstreams.get_mut(token) else {
-            return Ok(Rest::SourceEmpty);
-        };
-        match downstream.socket.flush(None, &mut self.desk) {
-            Ok(_) => Ok(Rest::SourceEmpty),
-            Err(_) => Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone))),
-        }
+    fn flush_interim(&mut self, token: Token) -> Result<(), Failed> {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(()) };
+        let flushed = downstream.socket.flush(None, &mut self.desk);
+        flushed.map(drop).map_err(|_| Failed::Fault(Fault::Downstream(DownstreamFault::Gone)))
+    }
+
+    /// Bytes of interim responses that the client has not taken yet.
+    fn interim_held(&self, token: Token) -> usize {
+        self.downstreams.get(token).map_or(0, |downstream| downstream.socket.outbox.held())
     }
 
     /// Reads and passes on one response head, interim or final.
@@ -222,7 +235,7 @@ impl<N: Net> Worker<N> {
             let examined =
                 self.exchange_mut(token).map_or(0, |exchange| exchange.examined as usize);
             let Some(upstream) = self.upstreams.get(connection) else {
-                return Ok(HeadStep::Incomplete);
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
             let unscanned = upstream.socket.unscanned();
             let known = unscanned.len();
@@ -235,34 +248,43 @@ impl<N: Net> Worker<N> {
             let Some((downstream, upstream)) =
                 both(&mut self.downstreams, &mut self.upstreams, token, connection)
             else {
-                return Ok(HeadStep::Incomplete);
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
-            if !upstream.socket.ready.readable() || budget.is_spent() {
-                return Ok(HeadStep::Incomplete);
+            if !upstream.socket.ready.readable() {
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+            }
+            if budget.is_spent() {
+                return Ok(HeadStep::Incomplete(Rest::Budget));
             }
             let Some(exchange) = downstream.exchange.as_deref_mut() else {
-                return Ok(HeadStep::Incomplete);
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
             exchange.examined = known as u32;
             match upstream.socket.fill(&mut self.desk) {
+                // Before a byte of the request has left, nothing can be its answer: a 408, or a
+                // stray one, for whoever had this connection before.
+                Ok(Fill::Bytes(_)) if !exchange.sent => {
+                    return Err(Failed::Lost(UpstreamFault::Closed));
+                }
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
                     // From the first byte of an answer on, the request is not sent again.
                     exchange.answered = true;
                     upstream.socket.outbox.forget(&mut self.desk.buffers);
                 }
-                Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete),
-                Ok(Fill::Dry) => {
-                    self.wait_for_buffer(token);
-                    return Ok(HeadStep::Incomplete);
-                }
+                Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
+                Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::Dry)),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut upstream.socket.inbound else {
-                        return Ok(HeadStep::Incomplete);
+                        return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
                     };
-                    if !self.desk.buffers.make_room(buffer, limit) {
-                        let error = HeadError::HeadTooLarge;
-                        return Err(Failed::Fault(upstream_fault(UpstreamFault::Head(error))));
+                    match self.desk.buffers.make_room(buffer, limit) {
+                        Room::Made => {}
+                        Room::AtLimit => {
+                            let fault = UpstreamFault::Head(HeadError::HeadTooLarge);
+                            return Err(Failed::Fault(upstream_fault(fault)));
+                        }
+                        Room::Dry => return Ok(HeadStep::Incomplete(Rest::Dry)),
                     }
                 }
                 Ok(Fill::Closed) => return Err(Failed::Lost(UpstreamFault::Closed)),
@@ -306,6 +328,9 @@ impl<N: Net> Worker<N> {
         } else {
             Delivery::of(&head, exchange.client)
         };
+        if head.status == 100 {
+            exchange.expect_continue = false;
+        }
         if !interim {
             exchange.begin_response(&head, &delivery, draining);
             upstream.announced = head.keep_alive_timeout;
@@ -331,6 +356,10 @@ impl<N: Net> Worker<N> {
         upstream.socket.discard(length, &mut self.desk);
         exchange.examined = 0;
         Ok(Some(if interim { HeadStep::Interim } else { HeadStep::Final }))
+    }
+
+    fn is_tunnel(&mut self, token: Token) -> bool {
+        self.exchange_mut(token).is_some_and(|exchange| exchange.tunnel.is_some())
     }
 
     /// Whether nothing is left to do for the exchange.
@@ -368,7 +397,7 @@ impl<N: Net> Worker<N> {
                 exchange.request.state = FlowState::Open;
                 exchange.replayed = true;
                 exchange.timeline.sought = now;
-                exchange.peer = Peer::Seeking { fresh: true, queued: false };
+                exchange.peer = Peer::Seeking { fresh: true, turn: Turn::New };
                 self.desk.tally.stale_replays.add(1);
                 self.close_upstream(connection);
                 Step::Again
@@ -428,7 +457,7 @@ impl Exchange {
         self.committed = true;
         self.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
-        self.persistent = self.keep_alive && !self.until_close && !draining;
+        self.persistent = self.may_persist() && !draining;
         self.upstream_keep_alive = head.keep_alive;
         let mut response = Flow::new(head.framing, delivery.mode);
         if head.event_stream {

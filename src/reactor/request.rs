@@ -3,7 +3,7 @@
 //! The head's bytes are read where they lie. What the exchange needs later is a handful of flags;
 //! the rewritten head goes to the exchange's outbox, and the client's bytes are gone.
 
-use super::exchange::{Exchange, Peer, Progress, RequestId, State};
+use super::exchange::{Exchange, Peer, Progress, RequestId, State, Turn};
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
@@ -38,7 +38,7 @@ impl<N: Net> Worker<N> {
             Err(error) => return Opened::Refused(error),
         };
         let verdict = if head.target_is_asterisk {
-            Err(DownstreamFault::MethodNotAllowed { allow: "GET, POST".into() })
+            Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.snapshot.routes) })
         } else {
             match route::find(&self.snapshot.routes, head.method, head.path) {
                 route::Verdict::Route(route) => Ok(route),
@@ -102,7 +102,7 @@ impl<N: Net> Worker<N> {
                         let endpoints = &self.snapshot.upstreams[*upstream].endpoints;
                         exchange.upstream = *upstream;
                         exchange.endpoint = self.balance[*upstream].next(endpoints);
-                        exchange.peer = Peer::Seeking { fresh: false, queued: false };
+                        exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
                         let host = match &self.snapshot.upstreams[*upstream].host {
                             // An HTTP/1.0 client may have named none.
                             HostField::Preserve if !head.authority.is_empty() => None,

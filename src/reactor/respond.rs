@@ -152,19 +152,25 @@ impl<S: super::net::Stream> Asking<'_, S> {
             if *self.progress == Progress::Ended {
                 return Ok(Answering::Ended);
             }
+            if self.is_awake() && !self.desk.buffers.may_read() {
+                return Err(Stopped::Dry);
+            }
             if !self.wants_a_step() {
                 return Ok(Answering::Rests);
             }
         }
     }
 
-    fn wants_a_step(&self) -> bool {
-        let awake = match *self.progress {
+    fn is_awake(&self) -> bool {
+        match *self.progress {
             Progress::Running => true,
             Progress::Sleeping(until) => until <= self.now,
             Progress::NeedsBody | Progress::Ended => false,
-        };
-        awake && self.socket.outbox.held() < CAPACITY && self.desk.buffers.may_read()
+        }
+    }
+
+    fn wants_a_step(&self) -> bool {
+        self.is_awake() && self.socket.outbox.held() < CAPACITY && self.desk.buffers.may_read()
     }
 
     fn take_step(&mut self, budget: &mut Budget) -> Result<(), Stopped> {
@@ -195,8 +201,13 @@ impl<S: super::net::Stream> Asking<'_, S> {
                     response.state = FlowState::Done;
                 }
             }
-            Asked::Cut => return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff))),
+            // What came before the break is the client's.
+            Asked::Cut => {
+                self.flush()?;
+                return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
+            }
             Asked::Reset => {
+                self.flush()?;
                 self.socket.stream.reset_on_drop();
                 return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
             }
@@ -214,7 +225,7 @@ impl<S: super::net::Stream> Asking<'_, S> {
         exchange.committed = true;
         exchange.status = head.status;
         exchange.until_close = framing == Framing::UntilClose;
-        exchange.persistent = exchange.keep_alive && !exchange.until_close && !self.draining;
+        exchange.persistent = exchange.may_persist() && !self.draining;
         exchange.response = Some(Flow::new(framing, mode));
         let connection =
             if exchange.persistent { ConnectionField::KeepAlive } else { ConnectionField::Close };

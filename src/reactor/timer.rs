@@ -12,7 +12,7 @@
 //!
 //! Deadlines move with every token; the wheel does not. A connection stores its [`Alarm::deadline`]
 //! and has one entry in the wheel. An entry that fires early is put back at the true deadline.
-//! Re-arming is one store, unless the deadline moves *forward* in time.
+//! Re-arming is one store, unless the deadline comes *nearer*.
 //!
 //! Absent on purpose: cancelling. An entry for a closed socket fires, finds nobody, and is gone.
 

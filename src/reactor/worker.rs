@@ -11,7 +11,7 @@
 //! * *accept* comes after existing work, so that a storm of connections cannot starve tokens.
 //! * *reap* is the only place where slots are freed and sockets closed. What closes in a turn is
 //!   closed at the end of that turn.
-//! * The clock is read once, after the poll.
+//! * The clock is read once, after the poll (and in every round of a spin, if that is on).
 
 use std::collections::VecDeque;
 use std::io;
@@ -323,7 +323,12 @@ impl<N: Net> Worker<N> {
     fn reap(&mut self) {
         while let Some(token) = self.reaped.pop() {
             match token.kind() {
-                Kind::Downstream => drop(self.downstreams.remove(token)),
+                Kind::Downstream => {
+                    drop(self.downstreams.remove(token));
+                    if let Some(fleet) = &self.fleet {
+                        fleet.load().fetch_sub(1, Ordering::Relaxed);
+                    }
+                }
                 _ => drop(self.upstreams.remove(token)),
             }
         }
@@ -339,13 +344,11 @@ impl<N: Net> Worker<N> {
         tally.downstreams_open.set(self.downstreams.len() as u64);
         tally.upstreams_open.set(self.upstreams.len() as u64);
         tally.buffers_out.set(self.desk.buffers.out() as u64);
-        if let Some(fleet) = &self.fleet {
-            fleet.load().store(self.downstreams.len(), Ordering::Relaxed);
-        }
     }
 
     fn status(&self) -> Status {
-        let over = self.life != Life::Serving && self.downstreams.is_empty();
+        let over =
+            self.life != Life::Serving && self.downstreams.is_empty() && !self.mailbox.has_mail();
         if over { Status::Stopped } else { Status::Running }
     }
 
@@ -356,6 +359,8 @@ impl<N: Net> Worker<N> {
             return;
         }
         let deadline = self.now.after(self.snapshot.timeouts.drain);
+        // The other workers may be gone: what is accepted from here on is kept.
+        self.fleet = None;
         self.accept_backlog();
         self.net.close_listeners();
         self.accepting = AcceptState::new(0);

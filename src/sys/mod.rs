@@ -18,4 +18,4 @@ mod signals;
 pub use linux::{Linux, TcpStream, now};
 pub use listen::listen;
 pub use process::{pin_to_cpu, raise_descriptor_limit, random_seed};
-pub use signals::on_termination;
+pub use signals::Termination;

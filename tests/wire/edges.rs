@@ -1,0 +1,50 @@
+//! Bytes that no edge will announce: what lies in a buffer or in a receive queue already must not
+//! wait for something else to happen.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{Config, End, PATIENCE, Standstill, Upstream};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// The gateway stands still while the rest of a request and its early answer are on the way, so it
+/// finds both in one turn. The request takes the whole budget of the drive, 64 KiB; the answer's
+/// edge is spent.
+#[test]
+fn an_answer_is_not_forgotten_when_its_request_takes_the_whole_budget() {
+    const BODY: usize = 64 * 1024;
+    let upstream = Upstream::listen();
+    let config = Config { timeouts: "ttft = \"1m\"".into(), ..Config::to(upstream.address()) };
+    let gateway = config.start();
+    let mut client = gateway.connect();
+    client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY}\r\n\r\n"));
+    let mut server = upstream.accept();
+    server.read_head();
+
+    let standstill = Standstill::of(&gateway);
+    server.send(OK);
+    client.send(vec![b'x'; BODY]);
+    std::thread::sleep(Duration::from_millis(100));
+    standstill.end();
+
+    assert_eq!(client.read_response().status(), 200);
+}
+
+/// What has arrived of the next request behind the one that is being answered is part of a head,
+/// and heads have their own time.
+#[test]
+fn part_of_a_pipelined_head_is_not_idleness() {
+    let upstream = Upstream::listen();
+    let timeouts = "head = \"300ms\"\nclient_idle = \"1m\"".into();
+    let gateway = Config { timeouts, ..Config::to(upstream.address()) }.start();
+    let mut client = gateway.connect();
+    client.send("GET /one HTTP/1.1\r\nHost: x\r\n\r\nGET /two HTTP/1.1\r\nHo");
+    let mut server = upstream.accept();
+    server.read_request();
+    server.send(OK);
+    assert_eq!(client.read_response().status(), 200);
+    let begin = Instant::now();
+    assert_eq!(client.read_response().status(), 408);
+    assert!(begin.elapsed() < PATIENCE);
+    assert_eq!(client.read_end(), End::Fin);
+}

@@ -1,0 +1,19 @@
+//! Wire tests: the real binary, real sockets, raw bytes.
+//!
+//! What a unit test proves of a parser, these prove of the process: which bytes arrive where, when,
+//! and how the connection ends. Nothing here uses an HTTP library, and nothing is shared with
+//! `src/`: the harness reads messages by its own few lines, so that a mistake is not made twice.
+
+mod bodies;
+mod edges;
+mod exchanges;
+mod harness;
+mod hostile;
+mod lifecycle;
+mod mock;
+mod pool;
+mod protocol;
+mod rewriting;
+mod smuggling;
+mod streaming;
+mod timeouts;
