@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::Exit;
+use super::run::catch_termination;
 use crate::bench::generator::Progress;
 use crate::bench::machine::Machine;
 use crate::bench::plan::{Arrivals, Plan, Shape};
@@ -224,7 +225,7 @@ fn run_stand(arguments: &BenchArguments) -> Result<(), String> {
     let cores = Cores::of(&Machine::look().allowed);
     let stand = Arc::new(Mutex::new(None));
     let at_signal = Arc::clone(&stand);
-    let handled = sys::on_termination(move |_| {
+    let handled = catch_termination()?.then(move |_| {
         drop(lock(&at_signal).take());
         process::exit(1);
     });
