@@ -110,12 +110,13 @@ fn streams_through_a_gateway_of_our_own_are_timed_token_by_token() {
 
 #[test]
 fn every_other_shape_measures_what_it_is_about() {
-    let shapes: [(&str, &[&str], &str, &str); 5] = [
+    let shapes: [(&str, &[&str], &str, &str); 6] = [
         ("unary", &[], "requests", "cpu_ns_per_request"),
         ("unary", &["--open", "200"], "requests", "request_latency_p99_ns"),
         ("churn", &[], "requests", "cpu_ns_per_request"),
         ("firehose", &["--token-bytes", "150"], "tokens", "cpu_ns_per_byte"),
         ("idle", &[], "connections_at_end", "memory_bytes_per_connection"),
+        ("fairness", &["--rate", "100"], "background_bytes", "token_latency_p99_ns"),
     ];
     for (shape, more, counted, named) in shapes {
         let arguments = [&["--shape", shape, "-c", "3", "--rounds", "1"], more].concat();

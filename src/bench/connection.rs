@@ -29,6 +29,8 @@ const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 64 << 10, fields: 256 };
 const CONTEXT: ResponseContext = ResponseContext { head_request: false, upgrade_asked: false };
 /// Reads of one connection in one turn.
 const READS_MAX: usize = 16;
+/// The same of a background: those that are timed must not wait here.
+const BACKGROUND_READS_MAX: usize = 1;
 
 /// What every connection needs of the generator.
 pub struct Desk<'t> {
@@ -70,6 +72,8 @@ pub struct Connection<S> {
     pub queued: bool,
     /// When something was last heard or said.
     pub active: Instant,
+    /// Makes work for the server and is not measured.
+    background: bool,
     stage: Stage,
     /// Nothing has been written yet, so the connection may still be refused.
     fresh: bool,
@@ -96,13 +100,14 @@ pub enum Verdict {
 }
 
 impl<S: Stream> Connection<S> {
-    pub fn new(stream: S, now: Instant) -> Connection<S> {
+    pub fn new(stream: S, background: bool, now: Instant) -> Connection<S> {
         Connection {
             stream,
             ready: Readiness::born(),
             alarm: Alarm::default(),
             queued: false,
             active: now,
+            background,
             stage: Stage::Idle,
             fresh: true,
             began: now,
@@ -147,14 +152,16 @@ impl<S: Stream> Connection<S> {
     fn write(&mut self, desk: &Desk<'_>, clock: &impl Fn() -> Instant) -> Result<(), Failure> {
         let Stage::Asking { written } = &mut self.stage else { return Ok(()) };
         while self.ready.writable() {
-            let offered = &desk.target.request[*written..];
+            let request =
+                if self.background { &desk.target.background } else { &desk.target.request };
+            let offered = &request[*written..];
             let result = self.stream.write(offered);
             self.ready.after_write(offered.len(), &result);
             match result {
                 Ok(count) => {
                     self.fresh = false;
                     *written += count;
-                    if *written == desk.target.request.len() {
+                    if *written == request.len() {
                         self.active = clock();
                         if !self.timed_from_due {
                             self.asked = self.active;
@@ -181,7 +188,8 @@ impl<S: Stream> Connection<S> {
         desk: &mut Desk<'_>,
         clock: &impl Fn() -> Instant,
     ) -> Verdict {
-        for _ in 0..READS_MAX {
+        let reads = if self.background { BACKGROUND_READS_MAX } else { READS_MAX };
+        for _ in 0..reads {
             if !self.ready.readable() {
                 return Verdict::Waiting;
             }
@@ -197,7 +205,11 @@ impl<S: Stream> Connection<S> {
             };
             let now = clock();
             self.active = now;
-            desk.record.on_bytes(count, now);
+            if self.background {
+                desk.record.on_background(count, now);
+            } else {
+                desk.record.on_bytes(count, now);
+            }
             let verdict = self.take(&scratch[..count], desk, now);
             if verdict != Verdict::Waiting {
                 return verdict;
@@ -267,10 +279,10 @@ impl<S: Stream> Connection<S> {
             return Verdict::Failed(Failure::Protocol);
         };
         let Answer { body, meter, success, latest, .. } = &mut **answer;
-        let (record, asked) = (&mut desk.record, self.asked);
+        let (record, asked, background) = (&mut desk.record, self.asked, self.background);
         let stamped = matches!(meter, Meter::Stamped(_));
         let scanned = body.scan(bytes, |data| {
-            if !*success {
+            if !*success || background {
                 return;
             }
             meter.feed(data, |sent| {
@@ -298,7 +310,9 @@ impl<S: Stream> Connection<S> {
         let Stage::Answer(answer) = std::mem::replace(&mut self.stage, Stage::Idle) else {
             return Verdict::Failed(Failure::Protocol);
         };
-        desk.record.on_answer(self.began, answer.success, now);
+        if !(self.background && answer.success) {
+            desk.record.on_answer(self.began, answer.success, now);
+        }
         if clean && answer.keep_alive { Verdict::Answered } else { Verdict::AnsweredLast }
     }
 }

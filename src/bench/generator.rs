@@ -67,6 +67,8 @@ pub struct Generator<'t, N: Net> {
     plan: &'t Plan,
     desk: Desk<'t>,
     connections: Slots<Connection<N::Stream>>,
+    /// The latest connections that were opened as a background.
+    background: Vec<Token>,
     wheel: TimerWheel,
     /// When connections are to be opened.
     opens: BinaryHeap<Reverse<Instant>>,
@@ -94,8 +96,9 @@ impl<'t, N: Net> Generator<'t, N> {
         Generator {
             desk,
             connections: Slots::new(Kind::Upstream),
+            background: Vec::new(),
             wheel: TimerWheel::new(start),
-            opens: (0..plan.connections)
+            opens: (0..plan.connections + plan.shape.background())
                 .map(|index| Reverse(start + plan.opens_after(index)))
                 .collect(),
             schedule: match plan.arrivals {
@@ -230,7 +233,12 @@ impl<'t, N: Net> Generator<'t, N> {
         let Ok(stream) = self.net.connect(self.desk.target.address) else {
             return self.on_failure(Failure::Connect, now);
         };
-        let token = self.connections.insert(Connection::new(stream, now));
+        self.background.retain(|token| self.connections.get(*token).is_some());
+        let background = self.background.len() < self.plan.shape.background();
+        let token = self.connections.insert(Connection::new(stream, background, now));
+        if background {
+            self.background.push(token);
+        }
         let Some(connection) = self.connections.get_mut(token) else { return };
         if self.net.register(&mut connection.stream, token).is_err() {
             self.connections.remove(token);

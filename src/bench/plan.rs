@@ -25,6 +25,8 @@ pub enum Shape {
     Churn,
     /// Connections that were used once and are kept.
     Idle,
+    /// Paced streams beside one that comes as fast as it goes. The paced ones are timed.
+    Fairness,
 }
 
 impl Shape {
@@ -35,12 +37,23 @@ impl Shape {
             Shape::Firehose => "firehose",
             Shape::Churn => "churn",
             Shape::Idle => "idle",
+            Shape::Fairness => "fairness",
         }
     }
 
     /// Whether an answer is a stream of tokens rather than one small thing.
     pub fn is_stream(self) -> bool {
-        matches!(self, Shape::Streams | Shape::Firehose)
+        matches!(self, Shape::Streams | Shape::Firehose | Shape::Fairness)
+    }
+
+    /// Whether tokens are timed.
+    pub fn is_paced(self) -> bool {
+        matches!(self, Shape::Streams | Shape::Fairness)
+    }
+
+    /// Connections beside those that are measured.
+    pub fn background(self) -> usize {
+        usize::from(self == Shape::Fairness)
     }
 }
 
@@ -58,7 +71,7 @@ pub enum Arrivals {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub shape: Shape,
-    /// Connections open at once, at most.
+    /// Connections open at once, at most, [`Shape::background`] not counted.
     pub connections: usize,
     pub arrivals: Arrivals,
     /// Comes first and counts for nothing. Connections are opened over its first half.

@@ -68,6 +68,8 @@ pub struct Record {
     pub illegible: u64,
     pub requests: u64,
     pub bytes: u64,
+    /// Bytes of connections that are not measured.
+    pub background_bytes: u64,
     pub failures: Failures,
     /// Open loop: requests that were due and not answered in the end. They are in `request` with
     /// the time they had waited so far.
@@ -89,6 +91,7 @@ impl Record {
             illegible: 0,
             requests: 0,
             bytes: 0,
+            background_bytes: 0,
             failures: Failures::default(),
             unfinished: 0,
         }
@@ -125,6 +128,12 @@ impl Record {
     pub fn on_bytes(&mut self, count: usize, now: Instant) {
         if self.counts(now) {
             self.bytes += count as u64;
+        }
+    }
+
+    pub fn on_background(&mut self, count: usize, now: Instant) {
+        if self.counts(now) {
+            self.background_bytes += count as u64;
         }
     }
 
@@ -184,6 +193,7 @@ impl Record {
         self.illegible += other.illegible;
         self.requests += other.requests;
         self.bytes += other.bytes;
+        self.background_bytes += other.background_bytes;
         self.unfinished += other.unfinished;
         let (mine, theirs) = (&mut self.failures, &other.failures);
         mine.connect += theirs.connect;

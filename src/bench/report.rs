@@ -30,6 +30,7 @@ pub const FIGURES: &[&str] = &[
     "tokens_per_second",
     "requests_per_second",
     "bytes_per_second",
+    "background_bytes_per_second",
     "cpu_ns_per_token",
     "cpu_ns_per_request",
     "cpu_ns_per_byte",
@@ -81,6 +82,7 @@ pub struct RoundReport {
     pub tokens: u64,
     pub requests: u64,
     pub bytes: u64,
+    pub background_bytes: u64,
     pub unfinished: u64,
     pub illegible_stamps: u64,
     pub failures: FailuresReport,
@@ -177,6 +179,7 @@ impl RoundReport {
             tokens: record.tokens,
             requests: record.requests,
             bytes: record.bytes,
+            background_bytes: record.background_bytes,
             unfinished: record.unfinished,
             illegible_stamps: record.illegible,
             failures: FailuresReport {
@@ -219,7 +222,7 @@ impl RoundReport {
         let cpu_per = |count| self.process.and_then(|process| per(process.cpu_ns, count));
         let p50 = |it: &Option<Percentiles>| it.map(|it| it.p50 as f64);
         let p99 = |it: &Option<Percentiles>| it.map(|it| it.p99 as f64);
-        if shape == Shape::Streams {
+        if shape.is_paced() {
             put("token_latency_p50_ns", p50(&self.token_latency));
             put("token_latency_p99_ns", p99(&self.token_latency));
             put("first_token_p50_ns", p50(&self.first_token));
@@ -229,7 +232,12 @@ impl RoundReport {
         }
         if shape.is_stream() {
             put("tokens_per_second", rate(self.tokens));
+        }
+        if matches!(shape, Shape::Streams | Shape::Firehose) {
             put("cpu_ns_per_token", cpu_per(self.tokens));
+        }
+        if shape == Shape::Fairness {
+            put("background_bytes_per_second", rate(self.background_bytes));
         }
         if matches!(shape, Shape::Unary | Shape::Churn | Shape::Streams) {
             put("request_latency_p50_ns", p50(&self.request_latency));

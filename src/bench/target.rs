@@ -94,7 +94,7 @@ impl Dialect {
     fn parameters(self, shape: Shape) -> Option<String> {
         let Dialect::Mock { token_rate, tokens, token_bytes } = self else { return None };
         let parameters = match shape {
-            Shape::Streams => {
+            Shape::Streams | Shape::Fairness => {
                 let tokens = tokens.unwrap_or(ENDLESS);
                 format!("rate={token_rate}&tokens={tokens}&token_bytes={token_bytes}&stamp=1")
             }
@@ -112,9 +112,7 @@ impl Dialect {
     /// What finds the tokens of an answer.
     pub fn meter(self, shape: Shape, event_stream: bool) -> Meter {
         match self {
-            Dialect::Mock { token_bytes, .. } if shape == Shape::Streams => {
-                Meter::stamped(token_bytes)
-            }
+            Dialect::Mock { token_bytes, .. } if shape.is_paced() => Meter::stamped(token_bytes),
             Dialect::Mock { token_bytes, .. } => Meter::sized(token_bytes),
             Dialect::Any if event_stream => Meter::Events(EventObserver::default()),
             Dialect::Any => Meter::Pieces,
@@ -140,6 +138,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The bytes of every request.
     pub request: Vec<u8>,
+    /// The bytes of the request that makes a background.
+    pub background: Vec<u8>,
     pub dialect: Dialect,
     /// Whose CPU and memory are read.
     pub pid: Option<u32>,
@@ -155,13 +155,14 @@ impl Target {
     ) -> Result<Target, BadUrl> {
         let parsed = Url::parse(url)?;
         let address = parsed.resolve()?;
-        let parsed = match dialect.parameters(shape) {
+        let shaped = |shape: Shape| match dialect.parameters(shape) {
             Some(parameters) => parsed.with_query(&parameters),
-            None => parsed,
+            None => parsed.clone(),
         };
-        let request = request(&parsed, asking, shape == Shape::Churn);
+        let background = request(&shaped(Shape::Firehose), asking, false);
+        let request = request(&shaped(shape), asking, shape == Shape::Churn);
         let (name, url) = (name.to_owned(), url.to_owned());
-        Ok(Target { name, url, address, request, dialect, pid: None })
+        Ok(Target { name, url, address, request, background, dialect, pid: None })
     }
 }
 

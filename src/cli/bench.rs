@@ -116,6 +116,8 @@ enum ShapeName {
     Churn,
     /// Connections that were used once and are kept
     Idle,
+    /// Paced streams, timed beside one that comes as fast as it goes
+    Fairness,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -260,6 +262,7 @@ impl From<ShapeName> for Shape {
             ShapeName::Firehose => Shape::Firehose,
             ShapeName::Churn => Shape::Churn,
             ShapeName::Idle => Shape::Idle,
+            ShapeName::Fairness => Shape::Fairness,
         }
     }
 }
@@ -267,6 +270,9 @@ impl From<ShapeName> for Shape {
 impl BenchArguments {
     fn plan(&self) -> Result<Plan, String> {
         let shape = Shape::from(self.shape);
+        if shape == Shape::Fairness && self.server == ServerName::Any {
+            return Err("the shape fairness needs our mock (--server mock)".to_owned());
+        }
         let arrivals = match self.open {
             None => Arrivals::Closed,
             Some(rate) if matches!(shape, Shape::Unary | Shape::Churn) => Arrivals::Open { rate },
@@ -395,7 +401,7 @@ impl BenchArguments {
             arrivals: if due.is_some() { "open" } else { "closed" },
             requests_per_second_due: due,
             connections: plan.connections,
-            token_rate: (mock && plan.shape == Shape::Streams).then_some(self.rate),
+            token_rate: (mock && plan.shape.is_paced()).then_some(self.rate),
             tokens_per_answer: self.tokens.filter(|_| mock && plan.shape.is_stream()),
             token_bytes: mock.then_some(self.token_bytes),
             warm_up_seconds: plan.warm_up.as_secs_f64(),

@@ -59,7 +59,7 @@ fn connection(answer: &[u8], piece: usize, closed: bool) -> Connection<Scripted>
     let pieces = answer.chunks(piece).map(<[u8]>::to_vec).collect();
     let stream =
         Scripted { pieces, closed, written: Vec::new(), takes: usize::MAX, write_error: None };
-    Connection::new(stream, Instant::ZERO)
+    Connection::new(stream, false, Instant::ZERO)
 }
 
 fn target(dialect: Dialect) -> Target {

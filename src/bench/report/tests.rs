@@ -51,7 +51,8 @@ fn a_round_becomes_figures() {
 #[test]
 fn every_figure_has_a_place_in_the_table() {
     let round = RoundReport::new(&round(3), accounts(Duration::from_millis(3)));
-    for shape in [Shape::Unary, Shape::Streams, Shape::Firehose, Shape::Churn, Shape::Idle] {
+    use Shape::{Churn, Fairness, Firehose, Idle, Streams, Unary};
+    for shape in [Unary, Streams, Firehose, Churn, Idle, Fairness] {
         let figures = round.figures(shape);
         assert!(figures.keys().all(|name| FIGURES.contains(name)), "{figures:?}");
     }
