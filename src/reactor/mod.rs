@@ -11,7 +11,7 @@
 //! | [`relay`] | one flow from one socket to another |
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
-//! | `request`, `attach`, `proxied`, `respond`, `finish` | the steps of an exchange, in order |
+//! | `request`, `attach`, `proxied`, `response`, `respond`, `finish` | the steps of an exchange, in order |
 //! | [`accept`], [`timer`], [`mailbox`], [`stats`], [`slots`], [`token`] | the rest of the house |
 //! | [`worker`] | the turn that runs it all |
 //!
@@ -31,6 +31,7 @@ pub mod readiness;
 pub mod relay;
 mod request;
 mod respond;
+mod response;
 pub mod slots;
 pub mod socket;
 pub mod stats;

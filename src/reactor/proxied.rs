@@ -3,40 +3,22 @@
 //! Both flows advance in every drive, whichever side woke it: a response may begin before the
 //! request has ended, and after `101` both are a tunnel.
 
-use super::buffer::{CAPACITY, Room};
 use super::drive::Step;
-use super::exchange::{Downstream, Exchange, Peer, Tunnel, Turn, Upstream};
+use super::exchange::{Downstream, Exchange, Peer, Turn, Upstream};
 use super::net::{Net, Stream};
-use super::relay::{Broken, Budget, Flow, FlowState, Mode, Rest, relay};
-use super::request::takes_interim;
+use super::relay::{Broken, Budget, FlowState, Rest, relay};
 use super::slots::Slots;
-use super::socket::Fill;
 use super::token::Token;
 use super::worker::Worker;
-use crate::http::body::Framing;
-use crate::http::head::{
-    FieldSlots, HeadError, HeadLimits, ResponseContext, ResponseHead, Version, may_be_complete,
-    parse_response,
-};
-use crate::http::rewrite::{self, ConnectionField, ResponseEdits};
 use crate::http::sse::EventObserver;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::{self, Attempt, Verdict};
 
 /// How an attempt to advance a flow failed.
-enum Failed {
+pub(super) enum Failed {
     /// The connection to the upstream is lost; a replay may be fair.
     Lost(UpstreamFault),
     Fault(Fault),
-}
-
-/// What a look at the response head gave.
-enum HeadStep {
-    /// Not there yet, and why it was not read on.
-    Incomplete(Rest),
-    /// An interim response was passed on; there may be more behind it.
-    Interim,
-    Final,
 }
 
 impl<N: Net> Worker<N> {
@@ -146,22 +128,8 @@ impl<N: Net> Worker<N> {
         budget: &mut Budget,
     ) -> Result<Rest, Failed> {
         let now = self.now;
-        while self.exchange_mut(token).is_some_and(|exchange| exchange.response.is_none()) {
-            match self.receive_response_head(token, connection, budget)? {
-                HeadStep::Final => break,
-                HeadStep::Interim => {
-                    if self.interim_held(token) >= CAPACITY {
-                        self.flush_interim(token)?;
-                        if self.interim_held(token) >= CAPACITY {
-                            return Ok(Rest::SinkFull);
-                        }
-                    }
-                }
-                HeadStep::Incomplete(rest) => {
-                    self.flush_interim(token)?;
-                    return Ok(rest);
-                }
-            }
+        if let Some(rest) = self.await_response(token, connection, budget)? {
+            return Ok(rest);
         }
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
@@ -214,148 +182,6 @@ impl<N: Net> Worker<N> {
             let _ = client.stream.shutdown_write();
         }
         Ok(moved.rest)
-    }
-
-    /// Interim responses leave at once, though the final one is still awaited.
-    fn flush_interim(&mut self, token: Token) -> Result<(), Failed> {
-        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(()) };
-        let flushed = downstream.socket.flush(None, &mut self.desk);
-        flushed.map(drop).map_err(|_| Failed::Fault(Fault::Downstream(DownstreamFault::Gone)))
-    }
-
-    /// Bytes of interim responses that the client has not taken yet.
-    fn interim_held(&self, token: Token) -> usize {
-        self.downstreams.get(token).map_or(0, |downstream| downstream.socket.outbox.held())
-    }
-
-    /// Reads and passes on one response head, interim or final.
-    fn receive_response_head(
-        &mut self,
-        token: Token,
-        connection: Token,
-        budget: &mut Budget,
-    ) -> Result<HeadStep, Failed> {
-        let limit = self.snapshot.limits.head_bytes;
-        loop {
-            let examined =
-                self.exchange_mut(token).map_or(0, |exchange| exchange.examined as usize);
-            let Some(upstream) = self.upstreams.get(connection) else {
-                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
-            };
-            let unscanned = upstream.socket.unscanned();
-            let known = unscanned.len();
-            if known > examined
-                && (examined == 0 || known >= limit || may_be_complete(unscanned, examined))
-                && let Some(step) = self.open_response(token, connection)?
-            {
-                return Ok(step);
-            }
-            let Some((downstream, upstream)) =
-                both(&mut self.downstreams, &mut self.upstreams, token, connection)
-            else {
-                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
-            };
-            if !upstream.socket.ready.readable() {
-                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
-            }
-            if budget.is_spent() {
-                return Ok(HeadStep::Incomplete(Rest::Budget));
-            }
-            let Some(exchange) = downstream.exchange.as_deref_mut() else {
-                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
-            };
-            exchange.examined = known as u32;
-            match upstream.socket.fill(&mut self.desk) {
-                Ok(Fill::Bytes(count)) => {
-                    budget.spend(count);
-                    // From the first byte of an answer on, the request is not sent again.
-                    exchange.answered = true;
-                    upstream.socket.outbox.forget(&mut self.desk.buffers);
-                }
-                Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
-                Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::Dry)),
-                Ok(Fill::Full) => {
-                    let Some(buffer) = &mut upstream.socket.inbound else {
-                        return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
-                    };
-                    match self.desk.buffers.make_room(buffer, limit) {
-                        Room::Made => {}
-                        Room::AtLimit => {
-                            let fault = UpstreamFault::Head(HeadError::HeadTooLarge);
-                            return Err(Failed::Fault(upstream_fault(fault)));
-                        }
-                        Room::Dry => return Ok(HeadStep::Incomplete(Rest::Dry)),
-                    }
-                }
-                Ok(Fill::Closed) => return Err(Failed::Lost(UpstreamFault::Closed)),
-                Err(error) if upstream.connected => {
-                    return Err(Failed::Lost(UpstreamFault::Reset(error.kind())));
-                }
-                Err(error) => return Err(Failed::Lost(UpstreamFault::Connect(error.kind()))),
-            }
-        }
-    }
-
-    /// Parses a response head where it lies and puts the rewritten one in the client's outbox.
-    fn open_response(
-        &mut self,
-        token: Token,
-        connection: Token,
-    ) -> Result<Option<HeadStep>, Failed> {
-        let draining = self.is_draining();
-        let limits = &self.snapshot.limits;
-        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
-        let (Some(downstream), Some(upstream)) =
-            (self.downstreams.get_mut(token), self.upstreams.get_mut(connection))
-        else {
-            return Ok(None);
-        };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
-        let context = ResponseContext {
-            head_request: exchange.head_request,
-            upgrade_asked: exchange.upgrade_asked,
-        };
-        let mut slots = FieldSlots::new();
-        let parsed = parse_response(upstream.socket.unscanned(), &mut slots, &limits, &context);
-        let head = match parsed {
-            Ok(Some(head)) => head,
-            Ok(None) => return Ok(None),
-            Err(error) => return Err(Failed::Fault(upstream_fault(UpstreamFault::Head(error)))),
-        };
-        let interim = head.status < 200 && head.status != 101;
-        let delivery = if interim {
-            Delivery { framing: Framing::None, mode: Mode::Splice }
-        } else {
-            Delivery::of(&head, exchange.client)
-        };
-        if head.status == 100 {
-            exchange.expect_continue = false;
-        }
-        if !interim {
-            exchange.begin_response(&head, &delivery, draining);
-            upstream.announced = head.keep_alive_timeout;
-        }
-        if !interim || takes_interim(exchange.client) {
-            let connection = match (head.status, interim || exchange.persistent) {
-                (101, _) => ConnectionField::Upgrade,
-                (_, true) => ConnectionField::KeepAlive,
-                (_, false) => ConnectionField::Close,
-            };
-            let edits = ResponseEdits {
-                client: exchange.client,
-                connection,
-                framing: delivery.framing,
-                head_request: exchange.head_request,
-                request_id: exchange.id.as_bytes(),
-            };
-            self.scratch.clear();
-            rewrite::response(&head, &edits, &mut self.scratch);
-            downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
-        }
-        let length = head.length;
-        upstream.socket.discard(length, &mut self.desk);
-        exchange.examined = 0;
-        Ok(Some(if interim { HeadStep::Interim } else { HeadStep::Final }))
     }
 
     fn is_tunnel(&mut self, token: Token) -> bool {
@@ -413,7 +239,7 @@ impl<N: Net> Worker<N> {
 }
 
 /// Both records of an exchange, borrowed at once: the reason why there are two tables.
-fn both<'a, S>(
+pub(super) fn both<'a, S>(
     downstreams: &'a mut Slots<Downstream<S>>,
     upstreams: &'a mut Slots<Upstream<S>>,
     token: Token,
@@ -422,55 +248,8 @@ fn both<'a, S>(
     downstreams.get_mut(token).zip(upstreams.get_mut(connection))
 }
 
-fn upstream_fault(fault: UpstreamFault) -> Fault {
+pub(super) fn upstream_fault(fault: UpstreamFault) -> Fault {
     Fault::Upstream(fault)
-}
-
-/// How a response reaches the client.
-struct Delivery {
-    framing: Framing,
-    mode: Mode,
-}
-
-impl Delivery {
-    /// | response as received | HTTP/1.1 client           | HTTP/1.0 client      |
-    /// |----------------------|---------------------------|----------------------|
-    /// | none, length         | as it is                  | as it is             |
-    /// | chunked              | as it is, spliced         | payload, until close |
-    /// | until close          | chunks of our own         | as it is             |
-    fn of(head: &ResponseHead<'_>, client: Version) -> Delivery {
-        let (framing, mode) = match (head.framing, client) {
-            (Framing::Chunked, Version::Http10) => (Framing::UntilClose, Mode::Payload),
-            // After 101 there is no message any more, only bytes.
-            (Framing::UntilClose, Version::Http11) if head.status != 101 => {
-                (Framing::Chunked, Mode::Chunk)
-            }
-            (framing, _) => (framing, Mode::Splice),
-        };
-        Delivery { framing, mode }
-    }
-}
-
-impl Exchange {
-    /// The final response head is here: from now on there is no other answer.
-    fn begin_response(&mut self, head: &ResponseHead<'_>, delivery: &Delivery, draining: bool) {
-        self.committed = true;
-        self.status = head.status;
-        self.until_close = delivery.framing == Framing::UntilClose;
-        self.persistent = self.may_persist() && !draining;
-        self.upstream_keep_alive = head.keep_alive;
-        let mut response = Flow::new(head.framing, delivery.mode);
-        if head.event_stream {
-            response.observer = Some(EventObserver::new());
-        }
-        if head.status == 101 {
-            self.tunnel = Some(Tunnel::default());
-            self.persistent = false;
-            response = Flow::new(Framing::UntilClose, Mode::Splice);
-            self.request = Flow::new(Framing::UntilClose, Mode::Splice);
-        }
-        self.response = Some(response);
-    }
 }
 
 impl UpstreamFault {
