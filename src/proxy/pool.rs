@@ -207,7 +207,10 @@ mod tests {
         pool.wait('b');
         pool.leave('a');
         pool.closed(1, 7);
+        pool.wait('c');
         assert_eq!(pool.next_waiting(), Some('b'));
+        pool.wait_again('b');
+        assert_eq!(pool.next_waiting(), Some('b'), "called in vain, it is still the first");
         assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Open);
     }
 

@@ -175,8 +175,7 @@ impl<N: Net> Worker<N> {
     fn linger(&mut self, token: Token, budget: &mut Budget) -> Step {
         loop {
             let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-            let unread = downstream.socket.unscanned().len();
-            downstream.socket.discard(unread, &mut self.desk);
+            downstream.socket.drop_inbound(&mut self.desk);
             if !downstream.socket.ready.readable() {
                 return Step::Wait;
             }

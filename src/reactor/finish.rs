@@ -204,8 +204,13 @@ impl<N: Net> Worker<N> {
     /// only RST tells that this is not its end; elsewhere its framing does, and RST would take
     /// bytes from the client that were sent in good faith.
     fn abort(&mut self, token: Token, until_close: bool) -> Step {
-        if until_close && let Some(downstream) = self.downstreams.get_mut(token) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        if until_close {
             downstream.socket.stream.reset_on_drop();
+        } else if self.has_sent_more(token) {
+            // Closed with bytes unread, it would send a RST after all, and take from the client
+            // earlier answers that it has not read yet.
+            return self.part(token);
         }
         self.close_downstream(token)
     }

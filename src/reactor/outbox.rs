@@ -42,6 +42,10 @@ impl Outbox {
             bytes = &bytes[buffer.append(bytes)..];
             self.segments.push_back(Segment { buffer, written: 0 });
         }
+        // A kept segment that was full and written to its end was current for want of another.
+        if self.pending().is_empty() && !self.is_last() {
+            self.current += 1;
+        }
     }
 
     /// The next bytes to write; empty if there are none.
@@ -169,6 +173,17 @@ mod tests {
         assert_eq!(drain(&mut outbox, &mut pool, 5000), [&long()[..], b"more"].concat());
         outbox.forget(&mut pool);
         assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn what_comes_behind_a_kept_and_full_segment_is_sent() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut outbox = Outbox::keeping();
+        outbox.push(&[7; CAPACITY], &mut pool);
+        outbox.sent(CAPACITY, &mut pool);
+        outbox.push(b"more", &mut pool);
+        assert_eq!(outbox.pending(), b"more");
+        outbox.clear(&mut pool);
     }
 
     #[test]

@@ -261,6 +261,11 @@ impl<N: Net> Worker<N> {
             };
             exchange.examined = known as u32;
             match upstream.socket.fill(&mut self.desk) {
+                // Before a byte of the request has left, nothing can be its answer: a 408, or a
+                // stray one, for whoever had this connection before.
+                Ok(Fill::Bytes(_)) if !exchange.sent => {
+                    return Err(Failed::Lost(UpstreamFault::Closed));
+                }
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
                     // From the first byte of an answer on, the request is not sent again.

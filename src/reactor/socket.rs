@@ -26,6 +26,8 @@ pub struct Socket<S> {
     pub ready: Readiness,
     pub inbound: Option<Buffer>,
     pub outbox: Outbox,
+    /// A write met the RST and used the error up: the end that a read finds then is none.
+    reset: bool,
 }
 
 /// The result of one attempt to read.
@@ -43,7 +45,13 @@ pub enum Fill {
 
 impl<S: Stream> Socket<S> {
     pub fn new(stream: S) -> Socket<S> {
-        Socket { stream, ready: Readiness::born(), inbound: None, outbox: Outbox::default() }
+        Socket {
+            stream,
+            ready: Readiness::born(),
+            inbound: None,
+            outbox: Outbox::default(),
+            reset: false,
+        }
     }
 
     /// Reads once, behind what is in `inbound` already.
@@ -69,6 +77,7 @@ impl<S: Stream> Socket<S> {
         };
         self.ready.after_read(offered, &result);
         let fill = match result {
+            Ok(0) if self.reset => Err(ErrorKind::ConnectionReset.into()),
             Ok(0) => Ok(Fill::Closed),
             Ok(count) => {
                 buffer.received(count);
@@ -95,6 +104,13 @@ impl<S: Stream> Socket<S> {
         if let Some(buffer) = &mut self.inbound {
             buffer.discard(count);
             self.release_inbound(desk);
+        }
+    }
+
+    /// Drops everything that was read, passed on or not.
+    pub fn drop_inbound(&mut self, desk: &mut Desk) {
+        if let Some(buffer) = self.inbound.take() {
+            desk.buffers.give(buffer);
         }
     }
 
@@ -148,7 +164,10 @@ impl<S: Stream> Socket<S> {
                     desk.tally.would_block.add(1);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.reset |= error.kind() == ErrorKind::ConnectionReset;
+                    return Err(error);
+                }
             }
         }
         desk.tally.bytes_written.add(total as u64);

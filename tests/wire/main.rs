@@ -17,3 +17,4 @@ mod rewriting;
 mod smuggling;
 mod streaming;
 mod timeouts;
+mod tunnels;

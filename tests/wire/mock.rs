@@ -71,6 +71,18 @@ fn a_firehose_runs_as_fast_as_it_is_read_and_to_the_byte() {
 }
 
 #[test]
+fn a_firehose_that_nobody_reads_takes_no_memory() {
+    let mock = Mock::start(&[]);
+    let before = mock.memory_now();
+    let request = post("/stream?rate=0&tokens=1000000000&token_bytes=16384", "");
+    let _clients: Vec<Peer> = (0..10).map(|_| ask(&mock, &request)).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    let grown = mock.memory_now().saturating_sub(before);
+    // A buffer or two for each, and what the allocator rounds up.
+    assert!(grown < 2 << 20, "{grown} bytes");
+}
+
+#[test]
 fn a_status_is_answered_with_its_retry_after_and_its_size() {
     let mock = Mock::start(&[]);
     let mut client = ask(&mock, post("/stream?status=429&retry_after=7&huge_error=50000", ""));

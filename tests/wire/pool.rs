@@ -278,8 +278,10 @@ fn a_connection_carries_no_more_requests_than_it_may() {
     on_a_new_connection(&mut client, &upstream);
 }
 
-/// What an upstream may do to an idle connection.
-const DISTURBANCES: [(&str, fn(Peer) -> Option<Peer>); 5] = [
+/// Something an upstream does to an idle connection. The connection, if it is still open.
+type Disturbance = fn(Peer) -> Option<Peer>;
+
+const DISTURBANCES: [(&str, Disturbance); 5] = [
     ("stray bytes", |mut server| {
         server.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen");
         Some(server)
@@ -290,7 +292,8 @@ const DISTURBANCES: [(&str, fn(Peer) -> Option<Peer>); 5] = [
     }),
     ("408 and FIN", |mut server| {
         server.send("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
-        server.finish();
+        // The gateway may have closed it already.
+        let _ = server.stream().shutdown(std::net::Shutdown::Write);
         Some(server)
     }),
     ("FIN", |server| {

@@ -19,7 +19,7 @@ pub use documented::{Documented, proven, wire_tests};
 pub use gateway::{Config, Gateway};
 pub use message::Message;
 pub use peer::{End, Peer};
-pub use process::{Ended, Mock, Standstill, run, signal, sluicegate};
+pub use process::{Mock, Standstill, run, signal, sluicegate};
 pub use upstream::Upstream;
 
 use std::time::Duration;

@@ -24,7 +24,7 @@ pub fn sluicegate(arguments: &[&str]) -> Ended {
     run(command.args(arguments))
 }
 
-/// The same under a limit of open files, which even root cannot raise without the capability.
+/// Runs a command to its end.
 pub fn run(command: &mut Command) -> Ended {
     let mut process = command
         .stdin(Stdio::null())

@@ -1,0 +1,109 @@
+//! Upgrades: after 101 there is no message any more, only bytes.
+
+use std::time::Duration;
+
+use crate::harness::{End, Gateway, Upstream};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const UPGRADE: &str =
+    "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCHING: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+#[test]
+fn after_an_upgrade_bytes_flow_both_ways() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut client = gateway.connect();
+    client.send(UPGRADE);
+    let mut server = upstream.accept();
+    server.read_head();
+    server.send(SWITCHING);
+    assert_eq!(client.read_head().status(), 101);
+    for round in 0..3 {
+        client.send(format!("ping {round}\0"));
+        assert_eq!(server.read(7), format!("ping {round}\0").as_bytes());
+        server.send(format!("pong {round}\0"));
+        assert_eq!(client.read(7), format!("pong {round}\0").as_bytes());
+    }
+    // What looks like HTTP is none any more.
+    client.send(GET);
+    assert_eq!(server.read(GET.len()), GET.as_bytes());
+}
+
+#[test]
+fn bytes_that_come_with_the_heads_of_an_upgrade_are_not_lost() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut client = gateway.connect();
+    client.send(format!("{UPGRADE}early from the client"));
+    let mut server = upstream.accept();
+    server.read_head();
+    // Until the server agrees they are the next request of the connection.
+    server.expect_silence();
+    server.send(format!("{SWITCHING}early from the server"));
+    assert_eq!(client.read_head().status(), 101);
+    assert_eq!(client.read(21), b"early from the server");
+    assert_eq!(server.read(21), b"early from the client");
+}
+
+#[test]
+fn either_end_of_a_tunnel_may_finish_first() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    for client_first in [true, false] {
+        let mut client = gateway.connect();
+        client.send(UPGRADE);
+        let mut server = upstream.accept();
+        server.read_head();
+        server.send(SWITCHING);
+        client.read_head();
+        let (first, second) =
+            if client_first { (&mut client, &mut server) } else { (&mut server, &mut client) };
+        first.send("last words");
+        first.finish();
+        assert_eq!(second.read(10), b"last words");
+        assert_eq!(second.read_end(), End::Fin);
+        for answer in ["still", "here"] {
+            second.send(answer);
+            assert_eq!(first.read(answer.len()), answer.as_bytes());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        second.finish();
+        assert_eq!(first.read_end(), End::Fin);
+    }
+}
+
+#[test]
+fn a_tunnel_that_breaks_on_one_side_ends_on_the_other() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    for client_breaks in [true, false] {
+        let mut client = gateway.connect();
+        client.send(UPGRADE);
+        let mut server = upstream.accept();
+        server.read_head();
+        server.send(SWITCHING);
+        client.read_head();
+        let (broken, mut other) = if client_breaks { (client, server) } else { (server, client) };
+        broken.reset();
+        other.read_end();
+        assert_eq!(other.unread(), b"");
+    }
+}
+
+#[test]
+fn a_server_may_decline_an_upgrade() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut client = gateway.connect();
+    client.send(format!("{UPGRADE}{GET}"));
+    let mut server = upstream.accept();
+    server.read_head();
+    server.send(OK);
+    assert_eq!(client.read_response().text(), "ok");
+    assert_eq!(server.read_request().start, "GET / HTTP/1.1");
+    server.send(OK);
+    assert_eq!(client.read_response().text(), "ok");
+}
