@@ -163,9 +163,8 @@ impl<N: Net> Worker<N> {
     /// unread bytes would send RST, and RST destroys what the client has not read yet.
     pub(super) fn part(&mut self, token: Token) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-        if downstream.socket.ready.read_closed()
-            || downstream.socket.stream.shutdown_write().is_err()
-        {
+        // A FIN that was told of is no reason to close at once: bytes may lie before it.
+        if downstream.socket.ready.errored() || downstream.socket.stream.shutdown_write().is_err() {
             return self.close_downstream(token);
         }
         downstream.state = State::Lingering { since: self.now, heard: self.now };
