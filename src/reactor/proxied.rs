@@ -88,6 +88,11 @@ impl<N: Net> Worker<N> {
         if !exchange.request.is_open() && upstream.socket.outbox.is_empty() {
             return Ok(Rest::Ended);
         }
+        // Silent when it was taken from the pool, and now it speaks before a byte of the request
+        // has left: a 408, or a stray answer, for whoever had this connection before.
+        if exchange.reused && !exchange.sent && upstream.socket.ready.readable() {
+            return Err(Failed::Lost(UpstreamFault::Closed));
+        }
         let length_max = if exchange.tunnel.is_some() { u64::MAX } else { body_max };
         let Exchange { request, timeline, .. } = exchange;
         match relay(client, &mut upstream.socket, request, length_max, budget, &mut self.desk) {
@@ -261,11 +266,6 @@ impl<N: Net> Worker<N> {
             };
             exchange.examined = known as u32;
             match upstream.socket.fill(&mut self.desk) {
-                // Before a byte of the request has left, nothing can be its answer: a 408, or a
-                // stray one, for whoever had this connection before.
-                Ok(Fill::Bytes(_)) if !exchange.sent => {
-                    return Err(Failed::Lost(UpstreamFault::Closed));
-                }
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
                     // From the first byte of an answer on, the request is not sent again.
