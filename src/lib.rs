@@ -16,7 +16,8 @@
 //!
 //! | module | what lives there | what never does |
 //! |---|---|---|
-//! | [`cli`] | the commands: run, check, demo, mock | decisions |
+//! | [`cli`] | the commands: run, check, demo, mock, bench | decisions |
+//! | [`bench`] | the latency tool: a reactor of clients | a server's work |
 //! | [`config`] | TOML → checked → an immutable [`config::snapshot::Snapshot`] | defaults anywhere else |
 //! | [`server`] | listeners, worker threads, their common fate | a byte of traffic |
 //! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
@@ -36,6 +37,7 @@
 //! [`reactor::relay`] → [`http::chunk`] → [`proxy::exchange`] → `reactor::drive` →
 //! [`reactor::worker`] → [`proxy::pool`] → [`proxy::retry`] → `tests/simulation.rs`.
 
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;

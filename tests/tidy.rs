@@ -15,7 +15,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sys", &["clock", "reactor"]),
     ("sim", &["clock", "reactor"]),
     ("server", &["config", "reactor", "sys"]),
-    ("cli", &["clock", "config", "responder", "server", "sys"]),
+    ("bench", &["clock", "http", "reactor", "sys"]),
+    ("cli", &["bench", "clock", "config", "responder", "server", "sys"]),
 ];
 
 /// Crates that only these modules may name: the rest of the house does not know them.
@@ -27,6 +28,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("toml", &["config"]),
     ("httparse", &["http"]),
+    ("hdrhistogram", &["bench"]),
     ("slab", &["reactor"]),
 ];
 

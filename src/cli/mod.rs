@@ -7,6 +7,7 @@
 //! Absent on purpose: arguments that change the configuration of a gateway. The file is the whole
 //! truth, and `check` shows it.
 
+pub mod bench;
 pub mod check;
 pub mod demo;
 pub mod mock;
@@ -62,6 +63,9 @@ pub enum Command {
     /// Run the mock inference server alone
     #[command(after_help = SIGNALS)]
     Mock(MockArguments),
+    /// Measure latency, throughput, CPU and memory of a gateway or any server behind HTTP/1.1
+    #[command(after_help = EXIT_CODES)]
+    Bench(bench::BenchArguments),
 }
 
 impl Command {
@@ -72,6 +76,7 @@ impl Command {
             Command::Check(arguments) => check::execute(&arguments),
             Command::Demo(arguments) => demo::execute(&arguments),
             Command::Mock(arguments) => mock::execute(&arguments),
+            Command::Bench(arguments) => bench::execute(&arguments),
         }
     }
 }
@@ -140,9 +145,12 @@ mod tests {
     fn the_arguments_are_consistent() {
         // clap finds contradictions only when asked, and only outside release builds.
         Arguments::command().debug_assert();
-        for augment in
-            [RunArguments::augment_args, DemoArguments::augment_args, MockArguments::augment_args]
-        {
+        for augment in [
+            RunArguments::augment_args,
+            DemoArguments::augment_args,
+            MockArguments::augment_args,
+            bench::BenchArguments::augment_args,
+        ] {
             augment(clap::Command::new("command")).debug_assert();
         }
     }

@@ -1,0 +1,449 @@
+//! `sluicegate bench`: load a server and tell how it took it.
+//!
+//! The table goes to standard output, progress and warnings of the moment to standard error. What
+//! is measured, and how, is in [`crate::bench`]; what the figures mean, in `docs/benchmarking.md`.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, ValueEnum};
+
+use super::Exit;
+use super::run::catch_termination;
+use crate::bench::generator::Progress;
+use crate::bench::machine::Machine;
+use crate::bench::plan::{Arrivals, Plan, Shape};
+use crate::bench::record::Record;
+use crate::bench::report::{self, PlanReport, Report};
+use crate::bench::stand::{Cores, Stand};
+use crate::bench::target::{Asking, Dialect, Target};
+use crate::bench::{doubt, hgrm, measure, print};
+use crate::config::units;
+use crate::sys;
+
+/// Generator, mock and gateway.
+const STAND_THREADS: usize = 3;
+
+/// `sluicegate bench`
+#[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("what").required(true).args(["url", "compare", "stand"]))]
+pub struct BenchArguments {
+    /// The server to measure
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Servers to measure in turn and compare with the first: NAME=URL,NAME=URL,…
+    #[arg(long, value_name = "NAME=URL", value_delimiter = ',')]
+    compare: Vec<Named>,
+    /// Start the mock and a gateway from this executable, pinned, and measure the mock directly
+    /// and through the gateway
+    #[arg(long = "self", conflicts_with_all = ["pid", "body", "header", "method"])]
+    stand: bool,
+    /// What the connections do
+    #[arg(long, value_enum, default_value_t = ShapeName::Streams)]
+    shape: ShapeName,
+    /// Connections open at once
+    #[arg(
+        long,
+        visible_alias = "streams",
+        short = 'c',
+        value_name = "COUNT",
+        default_value_t = 100
+    )]
+    connections: usize,
+    /// Tokens per second of each stream [shape streams, our mock]
+    #[arg(long, value_name = "RATE", default_value_t = 20.0, value_parser = pace)]
+    rate: f64,
+    /// Tokens of each answer; without it a stream lasts for the whole round [our mock]
+    #[arg(long, value_name = "COUNT")]
+    tokens: Option<u64>,
+    /// Bytes of each token [our mock]
+    #[arg(long, value_name = "BYTES", default_value_t = 32, value_parser = clap::value_parser!(u32).range(21..=65536))]
+    token_bytes: u32,
+    /// Open loop: this many requests per second over all connections, due at a constant rate
+    #[arg(long, value_name = "RATE", value_parser = positive)]
+    open: Option<f64>,
+    /// How long to measure, in each round
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    duration: Duration,
+    /// How long to load before measuring, in each round
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+    warm_up: Duration,
+    /// Rounds; targets take turns in each [default: 1, or 3 where targets are compared]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+    /// A request of which nothing is heard for this long has failed
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+    /// What answers: our mock's /stream, which is told what to send and stamps its tokens, or any
+    #[arg(long, value_enum, default_value_t = ServerName::Mock)]
+    server: ServerName,
+    /// Method of the requests
+    #[arg(long, value_name = "METHOD", default_value = "POST", value_parser = token)]
+    method: String,
+    /// A field of the requests, `Name: value`; repeatable
+    #[arg(long, value_name = "FIELD", value_parser = field)]
+    header: Vec<String>,
+    /// Body of the requests
+    #[arg(long, value_name = "TEXT")]
+    body: Option<String>,
+    /// A process whose CPU and memory are read; NAME=PID for one of several targets
+    #[arg(long, value_name = "PID")]
+    pid: Vec<Owned>,
+    /// Pin the generator to this core
+    #[arg(long, value_name = "CORE")]
+    cpu: Option<usize>,
+    /// Write the whole report here
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write percentile distributions, for HdrHistogram's plotters, as files into this folder
+    #[arg(long, value_name = "FOLDER")]
+    hgrm: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ShapeName {
+    /// Small requests over kept connections
+    Unary,
+    /// Streams of tokens at a pace
+    Streams,
+    /// Streams of tokens as fast as they go
+    Firehose,
+    /// A connection for every request
+    Churn,
+    /// Connections that were used once and are kept
+    Idle,
+    /// Paced streams, timed beside one that comes as fast as it goes
+    Fairness,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ServerName {
+    Mock,
+    Any,
+}
+
+/// `NAME=URL`
+#[derive(Clone, Debug)]
+struct Named {
+    name: String,
+    url: String,
+}
+
+/// `PID` or `NAME=PID`
+#[derive(Clone, Debug)]
+struct Owned {
+    name: Option<String>,
+    pid: u32,
+}
+
+impl std::str::FromStr for Named {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Named, String> {
+        let (name, url) = text.split_once('=').ok_or("must be NAME=URL")?;
+        if name.is_empty()
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        {
+            return Err("a name has letters, digits, `-`, `_` and `.`".to_owned());
+        }
+        Ok(Named { name: name.to_owned(), url: url.to_owned() })
+    }
+}
+
+impl std::str::FromStr for Owned {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Owned, String> {
+        let (name, pid) = match text.split_once('=') {
+            Some((name, pid)) => (Some(name.to_owned()), pid),
+            None => (None, text),
+        };
+        let pid = pid.parse().map_err(|_| "must be PID or NAME=PID".to_owned())?;
+        Ok(Owned { name, pid })
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    units::duration(text).map_err(|mistake| mistake.to_string())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "must be a number above 0".to_owned())
+}
+
+/// A rate as the mock takes it: exact to a thousandth.
+fn pace(text: &str) -> Result<f64, String> {
+    let rounded = (positive(text)? * 1_000.0).round() / 1_000.0;
+    if rounded > 0.0 { Ok(rounded) } else { Err("must be at least 0.001".to_owned()) }
+}
+
+fn token(text: &str) -> Result<String, String> {
+    let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    if is_token && text != "HEAD" && text != "CONNECT" {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a method in capitals whose answer may have a body".to_owned())
+    }
+}
+
+fn field(text: &str) -> Result<String, String> {
+    let (name, _) = text.split_once(':').ok_or("must be `Name: value`")?;
+    let known = ["host", "content-length", "connection", "transfer-encoding"];
+    if known.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        return Err(format!("{name} is set by the tool"));
+    }
+    if name.is_empty() || name.contains(' ') || text.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err("must be `Name: value` on one line".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub fn execute(arguments: &BenchArguments) -> Exit {
+    match run(arguments) {
+        Ok(()) => Exit::Success,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            Exit::Failure
+        }
+    }
+}
+
+fn run(arguments: &BenchArguments) -> Result<(), String> {
+    if arguments.stand {
+        return run_stand(arguments);
+    }
+    let targets = arguments.targets()?;
+    arguments.measure(&targets, 1 + arguments.pid.len())
+}
+
+/// Measures servers of our own, and leaves none behind, whichever way this process is told to end.
+fn run_stand(arguments: &BenchArguments) -> Result<(), String> {
+    if arguments.server == ServerName::Any {
+        return Err("--self measures our mock (--server mock)".to_owned());
+    }
+    let cores = Cores::of(&Machine::look().allowed);
+    let stand = Arc::new(Mutex::new(None));
+    let at_signal = Arc::clone(&stand);
+    let handled = catch_termination()?.then(move |_| {
+        drop(lock(&at_signal).take());
+        process::exit(1);
+    });
+    handled.map_err(|error| format!("signals cannot be handled: {error}"))?;
+    let targets = {
+        let mut guard = lock(&stand);
+        let started = Stand::start(arguments.connections, cores)
+            .map_err(|error| format!("cannot start the servers: {error}"))?;
+        let started = guard.insert(started);
+        let direct = arguments.target("direct", &started.direct_url())?;
+        let mut gateway = arguments.target("gateway", &started.gateway_url())?;
+        gateway.pid = Some(started.gateway_pid());
+        [direct, gateway]
+    };
+    let arguments =
+        BenchArguments { cpu: arguments.cpu.or(Some(cores.generator)), ..arguments.clone() };
+    let measured = arguments.measure(&targets, STAND_THREADS);
+    drop(lock(&stand).take());
+    measured
+}
+
+/// A panic of the other holder changes nothing about processes that have to end.
+fn lock(stand: &Mutex<Option<Stand>>) -> MutexGuard<'_, Option<Stand>> {
+    stand.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl From<ShapeName> for Shape {
+    fn from(name: ShapeName) -> Shape {
+        match name {
+            ShapeName::Unary => Shape::Unary,
+            ShapeName::Streams => Shape::Streams,
+            ShapeName::Firehose => Shape::Firehose,
+            ShapeName::Churn => Shape::Churn,
+            ShapeName::Idle => Shape::Idle,
+            ShapeName::Fairness => Shape::Fairness,
+        }
+    }
+}
+
+impl BenchArguments {
+    fn plan(&self) -> Result<Plan, String> {
+        let shape = Shape::from(self.shape);
+        if shape == Shape::Fairness && self.server == ServerName::Any {
+            return Err("the shape fairness needs our mock (--server mock)".to_owned());
+        }
+        let arrivals = match self.open {
+            None => Arrivals::Closed,
+            Some(rate) if matches!(shape, Shape::Unary | Shape::Churn) => Arrivals::Open { rate },
+            Some(_) if self.tokens.is_none() || shape != Shape::Streams => {
+                return Err(
+                    "--open is for the shapes unary and churn, and for streams with --tokens"
+                        .to_owned(),
+                );
+            }
+            Some(rate) => Arrivals::Open { rate },
+        };
+        if self.connections == 0 || self.duration.is_zero() {
+            return Err("--connections and --duration must be above 0".to_owned());
+        }
+        Ok(Plan {
+            shape,
+            connections: self.connections,
+            arrivals,
+            warm_up: self.warm_up,
+            duration: self.duration,
+            silence: self.timeout,
+            outlasting: shape.is_stream() && self.tokens.is_none(),
+        })
+    }
+
+    fn dialect(&self) -> Dialect {
+        match self.server {
+            ServerName::Any => Dialect::Any,
+            ServerName::Mock => Dialect::Mock {
+                token_rate: self.rate,
+                tokens: self.tokens,
+                token_bytes: self.token_bytes,
+            },
+        }
+    }
+
+    fn rounds(&self, targets: usize) -> usize {
+        self.rounds.map_or(if targets > 1 { 3 } else { 1 }, |rounds| rounds as usize)
+    }
+
+    fn asking(&self) -> Asking {
+        Asking {
+            method: self.method.clone(),
+            fields: self.header.clone(),
+            body: self.body.clone().unwrap_or_default().into_bytes(),
+        }
+    }
+
+    fn target(&self, name: &str, url: &str) -> Result<Target, String> {
+        Target::new(name, url, self.dialect(), self.shape.into(), &self.asking())
+            .map_err(|bad| format!("{url}: {bad}"))
+    }
+
+    /// The targets as they were given, each with its process.
+    fn targets(&self) -> Result<Vec<Target>, String> {
+        let alone = self.url.iter().map(|url| self.target("target", url));
+        let compared = self.compare.iter().map(|named| self.target(&named.name, &named.url));
+        let mut targets = alone.chain(compared).collect::<Result<Vec<_>, _>>()?;
+        for owned in &self.pid {
+            let target = match &owned.name {
+                None if targets.len() == 1 => targets.first_mut(),
+                None => return Err("--pid must be NAME=PID where targets are compared".to_owned()),
+                Some(name) => targets.iter_mut().find(|target| target.name == *name),
+            };
+            let target = target.ok_or("--pid names no target")?;
+            target.pid = Some(owned.pid);
+        }
+        Ok(targets)
+    }
+
+    /// Measures, prints, writes the files. `threads`: how many want a core at once, as far as known.
+    fn measure(&self, targets: &[Target], threads: usize) -> Result<(), String> {
+        let plan = self.plan()?;
+        let needed = self.connections as u64 + 64;
+        sys::raise_descriptor_limit(needed).map_err(|limit| {
+            format!("{needed} file descriptors are needed and {limit} allowed (--connections)")
+        })?;
+        // Before pinning, which would be all that it sees.
+        let machine = Machine::look();
+        if let Some(cpu) = self.cpu {
+            sys::pin_to_cpu(cpu).map_err(|error| format!("cannot pin to core {cpu}: {error}"))?;
+        }
+        let rounds = self.rounds(targets.len());
+        let show = io::stderr().is_terminal();
+        let mut progress = |target: &Target, round: usize, at: Progress| {
+            if show {
+                show_progress(target, round + 1, rounds, at);
+            }
+        };
+        let measured = measure(&plan, targets, rounds, &mut progress);
+        if show {
+            eprint!("\r\x1b[K");
+        }
+        let measured = measured.map_err(|error| format!("the generator failed: {error}"))?;
+        let (reports, records): (Vec<_>, Vec<Record>) = measured.into_iter().unzip();
+        let warnings = doubt::doubts(&machine, threads, &reports);
+        let report = Report {
+            version: env!("CARGO_PKG_VERSION"),
+            machine,
+            plan: self.plan_report(&plan, rounds),
+            ratios: report::ratios(&reports),
+            targets: reports,
+            warnings,
+        };
+        self.write_files(&report, &records)?;
+        match io::stdout().write_all(print::text(&report).as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                return Err(error.to_string());
+            }
+            _ => {}
+        }
+        match report.targets.iter().find(|target| target.is_empty()) {
+            Some(target) => Err(format!("{} answered nothing ({})", target.name, target.url)),
+            None => Ok(()),
+        }
+    }
+
+    fn plan_report(&self, plan: &Plan, rounds: usize) -> PlanReport {
+        let mock = self.server == ServerName::Mock;
+        let due = match plan.arrivals {
+            Arrivals::Closed => None,
+            Arrivals::Open { rate } => Some(rate),
+        };
+        PlanReport {
+            shape: plan.shape.name(),
+            arrivals: if due.is_some() { "open" } else { "closed" },
+            requests_per_second_due: due,
+            connections: plan.connections,
+            token_rate: (mock && plan.shape.is_paced()).then_some(self.rate),
+            tokens_per_answer: self.tokens.filter(|_| mock && plan.shape.is_stream()),
+            token_bytes: mock.then_some(self.token_bytes),
+            warm_up_seconds: plan.warm_up.as_secs_f64(),
+            duration_seconds: plan.duration.as_secs_f64(),
+            rounds,
+        }
+    }
+
+    fn write_files(&self, report: &Report, records: &[Record]) -> Result<(), String> {
+        if let Some(path) = &self.json {
+            let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+            fs::write(path, json + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        let Some(folder) = &self.hgrm else { return Ok(()) };
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        for (target, record) in report.targets.iter().zip(records) {
+            for (name, histogram) in report::histograms(record) {
+                let path = folder.join(format!("{}-{name}.hgrm", target.name));
+                fs::write(&path, hgrm::text(histogram))
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn show_progress(target: &Target, round: usize, rounds: usize, at: Progress) {
+    const WIDTH: usize = 24;
+    let share = at.elapsed.as_secs_f64() / at.total.as_secs_f64().max(1e-9);
+    let full = ((share * WIDTH as f64) as usize).min(WIDTH);
+    eprint!(
+        "\r\x1b[K{:12} round {round}/{rounds} [{}{}] {:.0}/{:.0} s, {} open, {} tokens, {} requests",
+        target.name,
+        "#".repeat(full),
+        "-".repeat(WIDTH - full),
+        at.elapsed.as_secs_f64(),
+        at.total.as_secs_f64(),
+        at.open,
+        at.tokens,
+        at.requests,
+    );
+}
+
+#[cfg(test)]
+mod tests;
