@@ -457,6 +457,23 @@ fn a_stream_that_falls_silent_is_cut_and_does_not_look_whole() {
     world.assert_clean();
 }
 
+#[test]
+fn a_client_that_reads_late_does_not_use_up_its_servers_time() {
+    // Nothing of the answer fits before the client reads, after 25 of the 20 seconds that the
+    // first event may take; its other half comes five seconds later.
+    let mut world = Simulation::new(seed!())
+        .upstream(|u| {
+            let answer = u.field("Content-Type", "text/event-stream").chunk("data: half ");
+            answer.pause(30 * SECOND).chunk("an event\n\n").end_chunks()
+        })
+        .faults(|faults| faults.capacity = 64..=64);
+    let visit = Visit::new().get(TARGET).read(Reading::Never).pause(25 * SECOND);
+    let client = world.start(visit.read(Reading::Eagerly));
+    world.run();
+    assert_eq!(world.received(client).body(), "data: half an event\n\n");
+    world.assert_clean();
+}
+
 // Accepting, draining.
 
 #[test]
