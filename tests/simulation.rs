@@ -20,7 +20,7 @@ use sluicegate::sim::oracle::Tally;
 use sluicegate::sim::plan::Plan;
 
 /// So many failures are enough to look at.
-const FAILURES_MAX: usize = 300;
+const FAILURES_MAX: usize = 10;
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))

@@ -172,8 +172,8 @@ impl<N: Net> Worker<N> {
                 *since = now;
             }
         } else if timeline.client_blocked.take().is_some() {
-            // The pause was the client's; the upstream's clock starts anew.
-            timeline.event = now;
+            // The pause was the client's; the upstream's clocks start anew.
+            (timeline.event, timeline.request_written) = (now, now);
         }
         if moved.rest == Rest::Ended
             && let Some(tunnel) = &mut exchange.tunnel

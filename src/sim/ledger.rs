@@ -1,7 +1,7 @@
 //! The ledger: every call the worker makes, and every descriptor it holds.
 //!
 //! * A descriptor is opened by an accept or a connect and closed by the drop of its stream.
-//!   [`Ledger::open`] is their difference, and 0 when a simulation ends.
+//!   The difference is what the worker holds, and 0 when a simulation ends.
 //! * Counting is adding: the ledger never allocates and never judges, [`super::oracle`] does.
 
 use std::ops::Sub;
@@ -65,8 +65,6 @@ pub(super) struct Ledger {
     pub counts: Counts,
     pub opened: u64,
     pub closed: u64,
-    /// Most descriptors open at once.
-    pub peak: u64,
     /// Polls in a row between which nothing moved: no byte, no descriptor, no virtual time.
     idle_turns: u32,
     moved: bool,
@@ -81,7 +79,6 @@ impl Ledger {
 
     pub fn opened_one(&mut self) {
         self.opened += 1;
-        self.peak = self.peak.max(self.open());
         self.moved = true;
     }
 

@@ -21,7 +21,7 @@
 //! | `calls` | what the worker's calls return, faults included |
 //! | `peer_calls` | what peers do on their ends |
 //! | [`faults`] | what may go wrong in the network, and how often |
-//! | [`script`], `peer` | what clients and servers do; nothing is too rude |
+//! | [`script`], [`peer`] | what clients and servers do; nothing is too rude |
 //! | [`message`] | how they read HTTP: an implementation of their own |
 //! | [`ledger`], `trace` | what was done |
 //! | [`world`] | the handle that ties it together |

@@ -121,12 +121,6 @@ impl Peer {
         self.link
     }
 
-    /// Whether no request is being answered on this connection.
-    pub fn is_between_requests(&self) -> bool {
-        self.reader.messages.len() == self.reached.len()
-            && matches!(self.acts.front(), None | Some(Act::Idle(_)))
-    }
-
     /// Does all that can be done now.
     pub(super) fn run(&mut self, id: usize, fabric: &mut Fabric, servers: &mut [Server]) {
         if self.over {

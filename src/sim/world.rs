@@ -137,10 +137,6 @@ impl World {
         self.state.borrow().fabric.ledger.open()
     }
 
-    pub fn descriptors_peak(&self) -> u64 {
-        self.state.borrow().fabric.ledger.peak
-    }
-
     /// What the worker did that no worker may do.
     pub fn violations(&self) -> Vec<String> {
         self.state.borrow().fabric.ledger.violations.clone()

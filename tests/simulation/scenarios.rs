@@ -60,11 +60,31 @@ fn a_write_that_meets_the_reset_does_not_make_the_end_of_the_answer() {
     // The kernel tells an error once. The upload's next write is told of the RST, and the read of
     // the answer is then told "end": of a body that lasts until close, that would be its end.
     let mut world = Simulation::new(seed!())
-        .upstream(|u| u.head().raw(b"half an answ").pause(SECOND).reset())
+        .upstream(|u| {
+            let answer = u.then(Act::Read(Reading::Never)).head().raw(b"half an answ");
+            answer.pause(SECOND).reset()
+        })
         .faults(|faults| faults.capacity = 4096..=4096);
-    let upload = "x".repeat(100_000);
-    let answer = world.client().post(TARGET, &upload).finish();
-    assert!(!answer.is_whole(), "{:?}", answer.bodies());
+    let answer = world.client().post(TARGET, &"x".repeat(100_000)).finish();
+    assert_eq!((answer.body().as_str(), answer.is_whole()), ("half an answ", false));
+    world.assert_clean();
+}
+
+#[test]
+fn an_abort_does_not_take_back_earlier_answers() {
+    // The client has pipelined more than will be answered. Closed with that unread, its connection
+    // would be reset, and the reset would destroy the answer it has not read yet.
+    let mut world = Simulation::new(seed!())
+        .upstream(|u| u.body(b"first"))
+        .upstream(|u| u.chunk("sec").pause(SECOND).reset())
+        .faults(|faults| faults.reset_overtakes = 1000);
+    let ahead = |visit: Visit| visit.get(TARGET).pause(MILLISECOND);
+    let visit = ahead(ahead(ahead(Visit::new().read(Reading::Never))));
+    let client = world.start(visit.pause(2 * SECOND).read(Reading::Eagerly));
+    world.run();
+    let answer = world.received(client);
+    assert_eq!(answer.bodies(), ["first", "sec"]);
+    assert!(!answer.is_whole());
     world.assert_clean();
 }
 
@@ -285,14 +305,34 @@ fn every_token_arrives_in_the_turn_it_was_read() {
 }
 
 #[test]
-fn a_kept_request_goes_on_when_a_buffer_ends_where_a_write_does() {
-    // Sixteen kibibytes are sent to the last byte before there are more: the position in what is
-    // kept for a replay has to move to a buffer that did not exist when the last one ended.
+fn a_request_goes_on_wherever_its_client_pauses() {
+    // One of these pauses comes when a buffer that is kept for a replay is full, and sent to its
+    // last byte: the position in what is kept has to move to a buffer that does not exist yet.
+    let body = "x".repeat(20_000);
+    for first in 16_000..16_384 {
+        let mut world = Simulation::new(seed!()).upstream(|u| u.await_request().body(b"got it"));
+        let fields = format!("Content-Length: {}\r\n", body.len());
+        let visit = Visit::new().request("POST", TARGET, &fields).pause(MILLISECOND);
+        let visit = visit.raw(&body.as_bytes()[..first]).pause(MILLISECOND);
+        let client = world.start(visit.raw(&body.as_bytes()[first..]));
+        world.run();
+        assert_eq!(world.received(client).body(), "got it", "a pause after {first} bytes");
+        world.assert_clean();
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_wait_lets_go_of_the_request() {
+    // The server takes no more of the upload: bytes that were cleared for it are still here when
+    // its answer is over.
     let mut world = Simulation::new(seed!())
-        .upstream(|u| u.await_request().body(b"got it"))
-        .faults(|faults| faults.capacity = 64..=64);
-    let answer = world.client().post(TARGET, &"x".repeat(40_000)).finish();
-    assert_eq!(answer.body(), "got it");
+        .upstream(|u| {
+            let answer = u.chunk("too ").then(Act::Read(Reading::Never)).pause(SECOND);
+            answer.chunk("much").end_chunks()
+        })
+        .faults(|faults| faults.capacity = 4096..=4096);
+    let answer = world.client().post(TARGET, &"x".repeat(100_000)).finish();
+    assert_eq!((answer.body().as_str(), answer.is_whole()), ("too much", true));
     world.assert_clean();
 }
 
@@ -320,6 +360,19 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
     let answer = world.client().post("/nowhere", &upload).finish();
     assert_eq!((answer.status(), answer.code().as_str()), (404, "no_route"));
     assert!(answer.is_whole());
+    world.assert_clean();
+}
+
+#[test]
+fn a_refusal_reaches_a_client_that_has_sent_everything_and_its_fin() {
+    // The FIN has been told of, and before it lie bytes that nobody has read.
+    let mut world = Simulation::new(seed!()).faults(|faults| faults.reset_overtakes = 1000);
+    let visit = Visit::new().read(Reading::Never).post("/nowhere", &"x".repeat(100_000));
+    let visit = visit.then(Act::Finish).pause(SECOND).read(Reading::Eagerly);
+    let client = world.start(visit);
+    world.run();
+    let answer = world.received(client);
+    assert_eq!((answer.status(), answer.is_whole()), (404, true));
     world.assert_clean();
 }
 
@@ -401,6 +454,23 @@ fn a_stream_that_falls_silent_is_cut_and_does_not_look_whole() {
     assert_eq!((answer.body().as_str(), answer.is_whole()), ("tok", false));
     let took = answer.ended_at.expect("it was cut") - start;
     assert!(took >= 20 * SECOND && took < 21 * SECOND, "{took:?}");
+    world.assert_clean();
+}
+
+#[test]
+fn a_client_that_reads_late_does_not_use_up_its_servers_time() {
+    // Nothing of the answer fits before the client reads, after 25 of the 20 seconds that the
+    // first event may take; its other half comes five seconds later.
+    let mut world = Simulation::new(seed!())
+        .upstream(|u| {
+            let answer = u.field("Content-Type", "text/event-stream").chunk("data: half ");
+            answer.pause(30 * SECOND).chunk("an event\n\n").end_chunks()
+        })
+        .faults(|faults| faults.capacity = 64..=64);
+    let visit = Visit::new().get(TARGET).read(Reading::Never).pause(25 * SECOND);
+    let client = world.start(visit.read(Reading::Eagerly));
+    world.run();
+    assert_eq!(world.received(client).body(), "data: half an event\n\n");
     world.assert_clean();
 }
 
