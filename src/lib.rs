@@ -25,10 +25,11 @@
 //! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |
 //! | [`responder`] | who answers inside the process: the mock inference server | sockets, HTTP |
 //! | [`http`] | heads, bodies, chunks, events: what bytes mean | roles, clocks, sockets |
+//! | [`sim`] | [`reactor::net::Net`] in memory, seeded, with a clock of its own | the real clock |
 //! | [`clock`] | an instant | reading it |
 //!
-//! Dependencies point one way: `cli → server → {sys, reactor, config}`, `sys → reactor`,
-//! `reactor → {proxy, responder}`, and all of them → `http`. Below the reactor, of `config` only the
+//! Dependencies point one way: `cli → server → {sys, reactor, config}`, `sys` and `sim` →
+//! `reactor`, `reactor → {proxy, responder}`, and all of them → `http`. Below the reactor, of `config` only the
 //! compiled snapshot is known. `tests/tidy.rs` has the whole table and keeps it.
 //!
 //! # An afternoon's reading

@@ -165,6 +165,38 @@ fn files_stay_short() {
     assert!(long.is_empty(), "over {LINES_MAX} lines:\n{}", long.join("\n"));
 }
 
+/// Every link between documents, and every path in backquotes that looks like a file of ours.
+#[test]
+fn documents_speak_of_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut documents: Vec<_> = fs::read_dir(root.join("docs"))
+        .expect("docs can be read")
+        .map(|entry| entry.expect("docs can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    documents.push(root.join("README.md"));
+    let mut missing = Vec::new();
+    for document in documents {
+        let text = fs::read_to_string(&document).expect("a document is text");
+        let folder = document.parent().expect("a document lies in a folder");
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let links = links.filter(|link| !link.is_empty() && !link.contains("://"));
+        let paths = text.split('`').filter(|word| {
+            let ours = ["src/", "tests/", "docs/", "benches/"];
+            ours.iter().any(|start| word.starts_with(start))
+                && !word.contains([' ', '*', '{', '<', '\n'])
+                && !word.starts_with("tests/.env")
+        });
+        for (place, name) in links.map(|link| (folder, link)).chain(paths.map(|path| (root, path)))
+        {
+            if !place.join(name).exists() {
+                missing.push(format!("{}: {name}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "named and not there:\n{}", missing.join("\n"));
+}
+
 #[test]
 fn nothing_is_left_undone() {
     for source in sources() {
