@@ -3,7 +3,7 @@
 //! Both flows advance in every drive, whichever side woke it: a response may begin before the
 //! request has ended, and after `101` both are a tunnel.
 
-use super::buffer::{CAPACITY, Room};
+use super::buffer::{CAPACITY, READ_RESERVE, Room};
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Peer, Tunnel, Turn, Upstream};
 use super::net::{Net, Stream};
@@ -60,8 +60,8 @@ impl<N: Net> Worker<N> {
                 if self.is_over(token) {
                     return self.end(token, Ok(()));
                 }
-                if sent == Rest::Dry || received == Rest::Dry {
-                    return self.wait_for_buffer(token);
+                if let Some(needs) = sent.needs().into_iter().chain(received.needs()).min() {
+                    return self.wait_for_buffer(token, needs);
                 }
                 let spent = sent == Rest::Budget || received == Rest::Budget;
                 if spent { Step::Yield } else { Step::Wait }
@@ -273,7 +273,9 @@ impl<N: Net> Worker<N> {
                     upstream.socket.outbox.forget(&mut self.desk.buffers);
                 }
                 Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
-                Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::Dry)),
+                Ok(Fill::Dry) => {
+                    return Ok(HeadStep::Incomplete(Rest::Dry { needs: READ_RESERVE }));
+                }
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut upstream.socket.inbound else {
                         return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
@@ -284,7 +286,9 @@ impl<N: Net> Worker<N> {
                             let fault = UpstreamFault::Head(HeadError::HeadTooLarge);
                             return Err(Failed::Fault(upstream_fault(fault)));
                         }
-                        Room::Dry => return Ok(HeadStep::Incomplete(Rest::Dry)),
+                        Room::Dry { needs } => {
+                            return Ok(HeadStep::Incomplete(Rest::Dry { needs }));
+                        }
                     }
                 }
                 Ok(Fill::Closed) => return Err(Failed::Lost(UpstreamFault::Closed)),
