@@ -160,12 +160,11 @@ impl<N: Net> Worker<N> {
     }
 
     /// Says that nothing more comes, and reads on until the client has seen it. Closing with
-    /// unread bytes would send RST, and RST destroys what the client has not read yet.
+    /// unread bytes would send RST, and RST destroys what the client has not read yet. A FIN of the
+    /// client's that is known already may have such bytes in front of it.
     pub(super) fn part(&mut self, token: Token) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-        if downstream.socket.ready.read_closed()
-            || downstream.socket.stream.shutdown_write().is_err()
-        {
+        if downstream.socket.stream.shutdown_write().is_err() {
             return self.close_downstream(token);
         }
         downstream.state = State::Lingering { since: self.now, heard: self.now };

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Config, End, PATIENCE, Standstill, Upstream};
+use crate::harness::{Config, End, Gateway, PATIENCE, Standstill, Upstream};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -82,4 +82,18 @@ fn a_head_that_waits_for_room_costs_nothing_and_gets_it() {
     server.read_request();
     server.send(OK);
     assert_eq!(client.read_response().status(), 200);
+}
+
+/// A client that has finished before it is refused is read to its end all the same: what it sent
+/// and nobody read would make the close a RST, which takes the answer with it.
+#[test]
+fn a_refusal_reaches_a_client_that_has_finished_already() {
+    let gateway = Gateway::to(Upstream::listen().address());
+    let mut client = gateway.connect();
+    let standstill = Standstill::of(&gateway);
+    client.send(["nonsense\r\n\r\n".as_bytes(), &[b'x'; 100 * 1024]].concat());
+    client.finish();
+    standstill.end();
+    assert_eq!(client.read_response().status(), 400);
+    assert_eq!(client.read_end(), End::Fin);
 }
