@@ -191,7 +191,7 @@ impl<N: Net> Worker<N> {
             requests: 0,
             examined: 0,
             queued: false,
-            thirsty: false,
+            thirst: 0,
             exchange: None,
         });
         self.desk.tally.registers.add(1);

@@ -128,8 +128,10 @@ pub enum Room {
     Made,
     /// The head is as long as it may be.
     AtLimit,
-    /// The pool has nothing left to grow with.
-    Dry,
+    /// The pool has nothing left to grow with: that takes so many buffers.
+    Dry {
+        needs: usize,
+    },
 }
 
 /// One worker's buffers.
@@ -151,9 +153,9 @@ impl BufferPool {
         self.out + READ_RESERVE <= self.limit
     }
 
-    /// How many reads may begin now, if each takes all it may.
-    pub fn reads_left(&self) -> usize {
-        self.limit.saturating_sub(self.out) / READ_RESERVE
+    /// Buffers that may still be taken.
+    pub fn left(&self) -> usize {
+        self.limit.saturating_sub(self.out)
     }
 
     /// Whether a sent request may be kept for a replay. Kept requests leave a quarter of the pool
@@ -179,8 +181,9 @@ impl BufferPool {
         if units == 0 {
             return Room::AtLimit;
         }
-        if self.out + units + READ_RESERVE > self.limit {
-            return Room::Dry;
+        let needs = units + READ_RESERVE;
+        if needs > self.left() {
+            return Room::Dry { needs };
         }
         let mut bytes = vec![0; grown];
         bytes[..capacity].copy_from_slice(&buffer.bytes);

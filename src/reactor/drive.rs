@@ -9,7 +9,7 @@
 //! A drive ends when the next move is somebody else's: the kernel's, a peer's, the clock's. At its
 //! end the connection has a deadline, whatever its state.
 
-use super::buffer::Room;
+use super::buffer::{READ_RESERVE, Room};
 use super::exchange::{After, Peer, State};
 use super::net::{Net, Stream};
 use super::relay::Budget;
@@ -110,13 +110,13 @@ impl<N: Net> Worker<N> {
             match downstream.socket.fill(&mut self.desk) {
                 Ok(Fill::Bytes(count)) => budget.spend(count),
                 Ok(Fill::WouldBlock) => return Step::Wait,
-                Ok(Fill::Dry) => return self.wait_for_buffer(token),
+                Ok(Fill::Dry) => return self.wait_for_buffer(token, READ_RESERVE),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
                     match self.desk.buffers.make_room(buffer, limit) {
                         Room::Made => {}
                         Room::AtLimit => return self.refuse_head(token, HeadError::HeadTooLarge),
-                        Room::Dry => return self.wait_for_buffer(token),
+                        Room::Dry { needs } => return self.wait_for_buffer(token, needs),
                     }
                 }
                 Ok(Fill::Closed) | Err(_) => return self.close_downstream(token),
@@ -160,10 +160,10 @@ impl<N: Net> Worker<N> {
     }
 
     /// Says that nothing more comes, and reads on until the client has seen it. Closing with
-    /// unread bytes would send RST, and RST destroys what the client has not read yet.
+    /// unread bytes would send RST, and RST destroys what the client has not read yet. A FIN of the
+    /// client's that is known already may have such bytes in front of it.
     pub(super) fn part(&mut self, token: Token) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-        // A FIN that was told of is no reason to close at once: bytes may lie before it.
         if downstream.socket.ready.errored() || downstream.socket.stream.shutdown_write().is_err() {
             return self.close_downstream(token);
         }
@@ -189,16 +189,16 @@ impl<N: Net> Worker<N> {
                     }
                 }
                 Ok(Fill::WouldBlock | Fill::Full) => return Step::Wait,
-                Ok(Fill::Dry) => return self.wait_for_buffer(token),
+                Ok(Fill::Dry) => return self.wait_for_buffer(token, READ_RESERVE),
                 Ok(Fill::Closed) | Err(_) => return self.close_downstream(token),
             }
         }
     }
 
-    /// The connection is driven again when buffers have come home.
-    pub(super) fn wait_for_buffer(&mut self, token: Token) -> Step {
+    /// The connection is driven again when `needs` buffers can be had.
+    pub(super) fn wait_for_buffer(&mut self, token: Token, needs: usize) -> Step {
         if let Some(downstream) = self.downstreams.get_mut(token)
-            && !std::mem::replace(&mut downstream.thirsty, true)
+            && std::mem::replace(&mut downstream.thirst, needs as u32) == 0
         {
             self.thirsty.push_back(token);
         }

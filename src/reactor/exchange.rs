@@ -27,8 +27,8 @@ pub struct Downstream<S> {
     pub examined: u32,
     /// It stands in the worker's ready queue.
     pub queued: bool,
-    /// It stands among those that wait for a buffer.
-    pub thirsty: bool,
+    /// Buffers it waits for, among the worker's thirsty; 0: none.
+    pub thirst: u32,
     /// Boxed: an idle client has none.
     pub exchange: Option<Box<Exchange>>,
 }

@@ -42,8 +42,8 @@ impl<N: Net> Worker<N> {
                 if self.is_over(token) {
                     return self.end(token, Ok(()));
                 }
-                if sent == Rest::Dry || received == Rest::Dry {
-                    return self.wait_for_buffer(token);
+                if let Some(needs) = sent.needs().into_iter().chain(received.needs()).min() {
+                    return self.wait_for_buffer(token, needs);
                 }
                 let spent = sent == Rest::Budget || received == Rest::Budget;
                 if spent { Step::Yield } else { Step::Wait }

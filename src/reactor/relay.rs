@@ -18,6 +18,7 @@
 
 use std::io;
 
+use super::buffer::READ_RESERVE;
 use super::net::Stream;
 use super::socket::{Desk, Fill, Socket};
 use crate::http::body::{Body, Framing};
@@ -94,10 +95,20 @@ pub enum Rest {
     SourceEmpty,
     /// The sink takes no more for now.
     SinkFull,
-    /// No buffer to be had.
-    Dry,
+    /// No buffer to be had: what comes next takes so many.
+    Dry { needs: usize },
     /// The budget is spent; there may be more.
     Budget,
+}
+
+impl Rest {
+    /// The buffers it waits for, if it waits for any.
+    pub fn needs(self) -> Option<usize> {
+        match self {
+            Rest::Dry { needs } => Some(needs),
+            _ => None,
+        }
+    }
 }
 
 /// What a relay did.
@@ -181,7 +192,7 @@ pub fn relay<A: Stream, B: Stream>(
                     continue;
                 }
                 Fill::WouldBlock | Fill::Full => Rest::SourceEmpty,
-                Fill::Dry => Rest::Dry,
+                Fill::Dry => Rest::Dry { needs: READ_RESERVE },
             },
             FlowState::Done | FlowState::Cut => Rest::Ended,
         };

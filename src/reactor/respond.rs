@@ -3,7 +3,7 @@
 //! Framing, back-pressure, keep-alive and timeouts are the same as for a proxied answer. A
 //! responder is asked for more only while little of what it gave is unwritten.
 
-use super::buffer::CAPACITY;
+use super::buffer::{CAPACITY, READ_RESERVE};
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Peer, Progress};
 use super::net::Net;
@@ -59,7 +59,7 @@ impl<N: Net> Worker<N> {
             Ok(Answering::Ended) => self.end(token, Ok(())),
             Ok(Answering::Rests) => Step::Wait,
             Ok(Answering::More) => Step::Yield,
-            Err(Stopped::Dry) => self.wait_for_buffer(token),
+            Err(Stopped::Dry) => self.wait_for_buffer(token, READ_RESERVE),
             Err(Stopped::Fault(fault)) => self.end(token, Err(fault)),
         }
     }

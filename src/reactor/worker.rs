@@ -20,6 +20,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::accept::{AcceptState, Fleet};
+use super::buffer::READ_RESERVE;
 use super::exchange::{Downstream, State, Upstream};
 use super::mailbox::Mailbox;
 use super::net::{Event, Net};
@@ -332,18 +333,36 @@ impl<N: Net> Worker<N> {
                 _ => drop(self.upstreams.remove(token)),
             }
         }
-        for _ in 0..self.desk.buffers.reads_left().min(self.thirsty.len()) {
-            let Some(token) = self.thirsty.pop_front() else { break };
-            if let Some(downstream) = self.downstreams.get_mut(token) {
-                downstream.thirsty = false;
-                self.enqueue(token);
-            }
-        }
+        self.serve_thirsty();
         self.reconsider_accepting();
         let tally = &self.desk.tally;
         tally.downstreams_open.set(self.downstreams.len() as u64);
         tally.upstreams_open.set(self.upstreams.len() as u64);
         tally.buffers_out.set(self.desk.buffers.out() as u64);
+    }
+
+    /// Queues those who wait for buffers as far as there are enough. Whoever needs more than there
+    /// are stays where it is: woken, it would only come back, in every turn.
+    fn serve_thirsty(&mut self) {
+        let mut left = self.desk.buffers.left();
+        let mut next = 0;
+        while left >= READ_RESERVE
+            && let Some(token) = self.thirsty.get(next).copied()
+        {
+            match self.downstreams.get_mut(token) {
+                Some(downstream) if downstream.thirst as usize > left => {
+                    next += 1;
+                    continue;
+                }
+                Some(downstream) => {
+                    left -= downstream.thirst as usize;
+                    downstream.thirst = 0;
+                    self.enqueue(token);
+                }
+                None => {}
+            }
+            self.thirsty.remove(next);
+        }
     }
 
     fn status(&self) -> Status {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Config, End, PATIENCE, Standstill, Upstream};
+use crate::harness::{Config, End, Gateway, PATIENCE, Standstill, Upstream};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -46,5 +46,54 @@ fn part_of_a_pipelined_head_is_not_idleness() {
     let begin = Instant::now();
     assert_eq!(client.read_response().status(), 408);
     assert!(begin.elapsed() < PATIENCE);
+    assert_eq!(client.read_end(), End::Fin);
+}
+
+/// A head that has outgrown its buffer, while there are buffers for others and not enough for it,
+/// waits asleep.
+#[test]
+fn a_head_that_waits_for_room_costs_nothing_and_gets_it() {
+    let upstream = Upstream::listen();
+    let limits = "buffer_bytes = \"1MiB\"".into();
+    let timeouts = "head = \"1m\"".into();
+    let gateway = Config { limits, timeouts, ..Config::to(upstream.address()) }.start();
+    // 64 buffers in all. 57 others hold one each, this one two: five are left, for one read and
+    // what follows from it. To double takes two besides.
+    let others: Vec<_> = (0..57)
+        .map(|_| {
+            let mut other = gateway.connect();
+            other.send("GET / HTTP/1.1\r\nHo");
+            other
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(200));
+    let mut client = gateway.connect();
+    client.send(format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(50_000)));
+    std::thread::sleep(Duration::from_millis(200));
+
+    let before = gateway.cpu_time();
+    std::thread::sleep(Duration::from_millis(500));
+    let spent = gateway.cpu_time() - before;
+    assert!(spent < Duration::from_millis(100), "{spent:?} of 500 ms for nothing");
+
+    drop(others);
+    client.send("\r\n\r\n");
+    let mut server = upstream.accept();
+    server.read_request();
+    server.send(OK);
+    assert_eq!(client.read_response().status(), 200);
+}
+
+/// A client that has finished before it is refused is read to its end all the same: what it sent
+/// and nobody read would make the close a RST, which takes the answer with it.
+#[test]
+fn a_refusal_reaches_a_client_that_has_finished_already() {
+    let gateway = Gateway::to(Upstream::listen().address());
+    let mut client = gateway.connect();
+    let standstill = Standstill::of(&gateway);
+    client.send(["nonsense\r\n\r\n".as_bytes(), &[b'x'; 100 * 1024]].concat());
+    client.finish();
+    standstill.end();
+    assert_eq!(client.read_response().status(), 400);
     assert_eq!(client.read_end(), End::Fin);
 }

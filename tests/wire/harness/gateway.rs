@@ -182,6 +182,17 @@ impl Gateway {
         kib * 1024
     }
 
+    /// The time that its threads have spent on a CPU.
+    pub fn cpu_time(&self) -> Duration {
+        let path = format!("/proc/{}/task", self.process.id());
+        let threads = std::fs::read_dir(path).expect("a running process").flatten();
+        let nanos = threads.map(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+            stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
+        });
+        Duration::from_nanos(nanos.sum())
+    }
+
     /// How many descriptors the process has open.
     pub fn descriptors(&self) -> usize {
         let path = format!("/proc/{}/fd", self.process.id());
