@@ -3,7 +3,7 @@
 //! Both flows advance in every drive, whichever side woke it: a response may begin before the
 //! request has ended, and after `101` both are a tunnel.
 
-use super::buffer::{CAPACITY, READ_RESERVE, Room};
+use super::buffer::{CAPACITY, Room};
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Peer, Tunnel, Turn, Upstream};
 use super::net::{Net, Stream};
@@ -273,9 +273,7 @@ impl<N: Net> Worker<N> {
                     upstream.socket.outbox.forget(&mut self.desk.buffers);
                 }
                 Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
-                Ok(Fill::Dry) => {
-                    return Ok(HeadStep::Incomplete(Rest::Dry { needs: READ_RESERVE }));
-                }
+                Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::DRY)),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut upstream.socket.inbound else {
                         return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
