@@ -153,6 +153,13 @@ impl BufferPool {
         self.out + READ_RESERVE <= self.limit
     }
 
+    /// Buffers that have to be left before a new request is read. One that waits for a connection
+    /// holds its bytes: without a share for those who are being answered, the waiting could hold
+    /// every buffer that they wait for.
+    pub fn begin_reserve(&self) -> usize {
+        READ_RESERVE + self.limit / 8
+    }
+
     /// Buffers that may still be taken.
     pub fn left(&self) -> usize {
         self.limit.saturating_sub(self.out)

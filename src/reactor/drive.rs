@@ -107,6 +107,11 @@ impl<N: Net> Worker<N> {
             if budget.is_spent() {
                 return Step::Yield;
             }
+            let needs = self.desk.buffers.begin_reserve();
+            if downstream.socket.inbound.is_none() && self.desk.buffers.left() < needs {
+                self.desk.tally.buffers_dry.add(1);
+                return self.wait_for_buffer(token, needs);
+            }
             match downstream.socket.fill(&mut self.desk) {
                 Ok(Fill::Bytes(count)) => budget.spend(count),
                 Ok(Fill::WouldBlock) => return Step::Wait,

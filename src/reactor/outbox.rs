@@ -72,6 +72,10 @@ impl Outbox {
             return;
         };
         segment.written += count;
+        // Where buffers are few, those of the answer are worth more than a second attempt.
+        if self.keep && !pool.may_keep() {
+            return self.forget(pool);
+        }
         let emptied = segment.written == segment.buffer.pending().len();
         if !emptied {
             return;

@@ -102,6 +102,9 @@ pub enum Rest {
 }
 
 impl Rest {
+    /// No buffer for a read.
+    pub const DRY: Rest = Rest::Dry { needs: READ_RESERVE };
+
     /// The buffers it waits for, if it waits for any.
     pub fn needs(self) -> Option<usize> {
         match self {
@@ -192,7 +195,7 @@ pub fn relay<A: Stream, B: Stream>(
                     continue;
                 }
                 Fill::WouldBlock | Fill::Full => Rest::SourceEmpty,
-                Fill::Dry => Rest::Dry { needs: READ_RESERVE },
+                Fill::Dry => Rest::DRY,
             },
             FlowState::Done | FlowState::Cut => Rest::Ended,
         };

@@ -3,7 +3,7 @@
 //! The counterpart of `request`. Interim responses are passed on as they come; the final head is
 //! the commit: from then on there is no other answer.
 
-use super::buffer::{CAPACITY, READ_RESERVE, Room};
+use super::buffer::{CAPACITY, Room};
 use super::exchange::{Exchange, Tunnel};
 use super::net::Net;
 use super::proxied::{Failed, both, upstream_fault};
@@ -115,9 +115,7 @@ impl<N: Net> Worker<N> {
                     upstream.socket.outbox.forget(&mut self.desk.buffers);
                 }
                 Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
-                Ok(Fill::Dry) => {
-                    return Ok(HeadStep::Incomplete(Rest::Dry { needs: READ_RESERVE }));
-                }
+                Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::DRY)),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut upstream.socket.inbound else {
                         return Ok(HeadStep::Incomplete(Rest::SourceEmpty));

@@ -97,3 +97,34 @@ fn a_refusal_reaches_a_client_that_has_finished_already() {
     assert_eq!(client.read_response().status(), 400);
     assert_eq!(client.read_end(), End::Fin);
 }
+
+/// Requests are kept for a replay, and there are more of them than buffers: their answers pass all
+/// the same, whether the requests are with the server or wait for a connection.
+#[test]
+fn requests_that_wait_leave_buffers_to_their_answers() {
+    const CLIENTS: usize = 200;
+    for pool in ["", "pool = { connections = 1 }"] {
+        let server = Upstream::serve(|mut peer| {
+            loop {
+                peer.receive(PATIENCE);
+                if peer.unread().is_empty() {
+                    return;
+                }
+                peer.read_request();
+                std::thread::sleep(Duration::from_millis(if pool.is_empty() { 500 } else { 2 }));
+                peer.send(OK);
+            }
+        });
+        let limits = "buffer_bytes = \"1MiB\"".into();
+        let gateway = Config { limits, upstream: pool.into(), ..Config::to(server) }.start();
+        let mut clients: Vec<_> = (0..CLIENTS).map(|_| gateway.connect()).collect();
+        for client in &mut clients {
+            client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        }
+        let begin = Instant::now();
+        for client in &mut clients {
+            assert_eq!(client.read_response().status(), 200);
+        }
+        assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    }
+}
