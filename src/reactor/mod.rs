@@ -14,12 +14,15 @@
 //! | `request`, `attach`, `proxied`, `response`, `respond`, `finish` | the steps of an exchange, in order |
 //! | [`accept`], [`timer`], [`mailbox`], [`stats`], [`slots`], [`token`] | the rest of the house |
 //! | [`worker`] | the turn that runs it all |
+//! | `drain`, [`census`] | how a worker ends, and what it holds |
 //!
 //! Absent on purpose: mio, libc and threads. Nothing here knows which network it runs on.
 
 pub mod accept;
 mod attach;
 pub mod buffer;
+pub mod census;
+mod drain;
 mod drive;
 pub mod exchange;
 mod finish;

@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use super::accept::{AcceptState, Fleet};
 use super::buffer::READ_RESERVE;
-use super::exchange::{Downstream, State, Upstream};
+use super::drain::Life;
+use super::exchange::{Downstream, Upstream};
 use super::mailbox::Mailbox;
 use super::net::{Event, Net};
 use super::slots::Slots;
@@ -63,25 +64,6 @@ pub struct Setup<S> {
     pub mailbox: Mailbox<Command<S>>,
     /// The other workers, where accepted connections are balanced.
     pub fleet: Option<Fleet<S>>,
-}
-
-/// What a worker holds, for tests that look for leaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    pub downstreams: usize,
-    pub upstreams: usize,
-    pub idle_upstreams: usize,
-    pub waiting: usize,
-    pub buffers_out: usize,
-    pub ready: usize,
-}
-
-/// How a shutdown goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Life {
-    Serving,
-    Draining { deadline: Instant },
-    Stopping,
 }
 
 pub struct Worker<N: Net> {
@@ -369,78 +351,6 @@ impl<N: Net> Worker<N> {
         let over =
             self.life != Life::Serving && self.downstreams.is_empty() && !self.mailbox.has_mail();
         if over { Status::Stopped } else { Status::Running }
-    }
-
-    /// The backlog was accepted by us in good faith, so it is served; then the doors close, idle
-    /// clients are told, and everyone else is told `Connection: close` with the answer.
-    fn drain(&mut self) {
-        if self.life != Life::Serving {
-            return;
-        }
-        let deadline = self.now.after(self.snapshot.timeouts.drain);
-        // The other workers may be gone: what is accepted from here on is kept.
-        self.fleet = None;
-        self.accept_backlog();
-        self.net.close_listeners();
-        self.accepting = AcceptState::new(0);
-        self.life = Life::Draining { deadline };
-        for token in self.downstreams.tokens() {
-            self.enqueue(token);
-        }
-        self.close_idle_upstreams();
-    }
-
-    fn stop(&mut self) {
-        if self.life == Life::Serving {
-            self.net.close_listeners();
-            self.accepting = AcceptState::new(0);
-        }
-        self.life = Life::Stopping;
-        for token in self.downstreams.tokens() {
-            self.abandon(token);
-        }
-        self.close_idle_upstreams();
-    }
-
-    fn close_idle_upstreams(&mut self) {
-        for token in self.upstreams.tokens() {
-            if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
-                self.close_upstream(token);
-            }
-        }
-    }
-
-    pub(super) fn is_draining(&self) -> bool {
-        self.life != Life::Serving
-    }
-
-    /// What is held at this moment.
-    pub fn census(&self) -> Census {
-        Census {
-            downstreams: self.downstreams.len(),
-            upstreams: self.upstreams.len(),
-            idle_upstreams: self.pools.iter().map(Pool::idle).sum(),
-            waiting: self.pools.iter().map(Pool::waiting).sum(),
-            buffers_out: self.desk.buffers.out(),
-            ready: self.ready.len(),
-        }
-    }
-
-    /// Live connections that no timer will ever look at: none, unless timeouts are "off".
-    pub fn without_deadline(&self) -> usize {
-        let never = Instant::NEVER;
-        let open = |state| state != State::Closed;
-        self.downstreams
-            .iter()
-            .filter(|(_, downstream)| {
-                open(downstream.state) && downstream.alarm.deadline() == never
-            })
-            .count()
-            + self
-                .upstreams
-                .iter()
-                .filter(|(_, up)| up.owner.is_none() && !up.closed && up.alarm.deadline() == never)
-                .count()
     }
 
     pub fn net(&self) -> &N {

@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::config::snapshot::*;
+use sluicegate::reactor::census::Census;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
 use sluicegate::reactor::net::Net;
 use sluicegate::reactor::stats::Counters;
-use sluicegate::reactor::worker::{Census, Command, Setup, Status, Worker};
+use sluicegate::reactor::worker::{Command, Setup, Status, Worker};
 use sluicegate::sim::World;
 use sluicegate::sim::cast;
 use sluicegate::sim::plan::GatewayPlan;

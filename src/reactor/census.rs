@@ -1,0 +1,49 @@
+//! Census: what a worker holds at a moment, for those who look for leaks.
+
+use super::exchange::State;
+use super::net::Net;
+use super::worker::Worker;
+use crate::clock::Instant;
+use crate::proxy::pool::Pool;
+
+/// How many of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    pub downstreams: usize,
+    pub upstreams: usize,
+    pub idle_upstreams: usize,
+    pub waiting: usize,
+    pub buffers_out: usize,
+    pub ready: usize,
+}
+
+impl<N: Net> Worker<N> {
+    /// What is held at this moment.
+    pub fn census(&self) -> Census {
+        Census {
+            downstreams: self.downstreams.len(),
+            upstreams: self.upstreams.len(),
+            idle_upstreams: self.pools.iter().map(Pool::idle).sum(),
+            waiting: self.pools.iter().map(Pool::waiting).sum(),
+            buffers_out: self.desk.buffers.out(),
+            ready: self.ready.len(),
+        }
+    }
+
+    /// Live connections that no timer will ever look at: none, unless timeouts are "off".
+    pub fn without_deadline(&self) -> usize {
+        let never = Instant::NEVER;
+        let open = |state| state != State::Closed;
+        self.downstreams
+            .iter()
+            .filter(|(_, downstream)| {
+                open(downstream.state) && downstream.alarm.deadline() == never
+            })
+            .count()
+            + self
+                .upstreams
+                .iter()
+                .filter(|(_, up)| up.owner.is_none() && !up.closed && up.alarm.deadline() == never)
+                .count()
+    }
+}
