@@ -63,6 +63,8 @@ pub enum LocalFault {
     /// Every connection the upstream may have is taken, for as long as `timeouts.connect`.
     Saturated,
     Descriptors,
+    /// No buffer came free to read the request with, for as long as `timeouts.head`.
+    Buffers,
     /// The drain's deadline came first.
     Drained,
 }
@@ -135,6 +137,7 @@ impl Fault {
             Fault::Local(fault) => match fault {
                 LocalFault::Saturated => "upstream_saturated",
                 LocalFault::Descriptors => "descriptors_exhausted",
+                LocalFault::Buffers => "buffers_exhausted",
                 LocalFault::Drained => "drained",
             },
         }
@@ -192,6 +195,7 @@ impl fmt::Display for Fault {
             Fault::Local(fault) => match fault {
                 LocalFault::Saturated => "every connection to the upstream is taken",
                 LocalFault::Descriptors => "the gateway is out of file descriptors",
+                LocalFault::Buffers => "the gateway is out of buffers",
                 LocalFault::Drained => "the gateway is shutting down",
             },
         };
@@ -237,7 +241,10 @@ mod tests {
                 | UpstreamFault::BrokenOff => 12,
             },
             Fault::Local(fault) => match fault {
-                LocalFault::Saturated | LocalFault::Descriptors | LocalFault::Drained => 3,
+                LocalFault::Saturated
+                | LocalFault::Descriptors
+                | LocalFault::Buffers
+                | LocalFault::Drained => 4,
             },
         };
         let reset = io::ErrorKind::ConnectionReset;
@@ -266,7 +273,12 @@ mod tests {
             UpstreamFault::TotalTimeout,
             UpstreamFault::BrokenOff,
         ];
-        let local = [LocalFault::Saturated, LocalFault::Descriptors, LocalFault::Drained];
+        let local = [
+            LocalFault::Saturated,
+            LocalFault::Descriptors,
+            LocalFault::Buffers,
+            LocalFault::Drained,
+        ];
         let all: Vec<Fault> = downstream
             .map(Fault::Downstream)
             .into_iter()

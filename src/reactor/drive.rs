@@ -20,7 +20,7 @@ use super::worker::Worker;
 use crate::clock::Instant;
 use crate::http::head::{HeadError, may_be_complete};
 use crate::proxy::exchange::deadline;
-use crate::proxy::fault::{DownstreamFault, Fault};
+use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use std::time::Duration;
 
 /// What follows a step.
@@ -262,6 +262,11 @@ impl<N: Net> Worker<N> {
     pub(super) fn on_deadline(&mut self, token: Token) {
         let Some(downstream) = self.downstreams.get(token) else { return };
         match downstream.state {
+            // Its request has come, and there was never a buffer to read it with.
+            State::Head { .. } | State::Idle { .. } if downstream.thirst != 0 => {
+                self.refuse(token, &Fault::Local(LocalFault::Buffers));
+                self.enqueue(token);
+            }
             State::Head { .. } if !downstream.socket.unscanned().is_empty() => {
                 let fault = Fault::Downstream(DownstreamFault::HeadTimeout);
                 self.refuse(token, &fault);

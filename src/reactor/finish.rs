@@ -160,7 +160,10 @@ impl<N: Net> Worker<N> {
 
     /// Refuses a connection on which no exchange could be opened.
     pub(super) fn refuse(&mut self, token: Token, fault: &Fault) {
-        self.desk.tally.client_faults.add(1);
+        match fault {
+            Fault::Local(_) => self.desk.tally.local_faults.add(1),
+            _ => self.desk.tally.client_faults.add(1),
+        }
         if let Some(downstream) = self.downstreams.get(token) {
             log::info!("{}: {}: {fault}", downstream.peer, fault.code());
         }

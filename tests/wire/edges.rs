@@ -128,3 +128,22 @@ fn requests_that_wait_leave_buffers_to_their_answers() {
         assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
     }
 }
+
+/// Heads that never end hold every buffer there is: who comes behind them is told so.
+#[test]
+fn a_request_that_no_buffer_came_free_for_is_refused_and_not_dropped() {
+    let limits = "buffer_bytes = \"1MiB\"".into();
+    let timeouts = "head = \"2s\"".into();
+    let server = Upstream::serve(|_| {});
+    let gateway = Config { limits, timeouts, ..Config::to(server) }.start();
+    let mut stuck: Vec<_> = (0..100).map(|_| gateway.connect()).collect();
+    for client in &mut stuck {
+        client.send("GET / HT");
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let mut statuses: Vec<u16> =
+        stuck.iter_mut().map(|client| client.read_response().status()).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    assert_eq!(statuses, [408, 503]);
+}
