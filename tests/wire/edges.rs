@@ -54,12 +54,12 @@ fn part_of_a_pipelined_head_is_not_idleness() {
 #[test]
 fn a_head_that_waits_for_room_costs_nothing_and_gets_it() {
     let upstream = Upstream::listen();
-    let limits = "buffer_bytes = \"1MiB\"".into();
+    let limits = "buffer_bytes = \"1MiB\"\nhead_bytes = \"512KiB\"".into();
     let timeouts = "head = \"1m\"".into();
     let gateway = Config { limits, timeouts, ..Config::to(upstream.address()) }.start();
-    // 64 buffers in all. 57 others hold one each, this one two: five are left, for one read and
-    // what follows from it. To double takes two besides.
-    let others: Vec<_> = (0..57)
+    // 64 buffers in all. 40 others hold one each, this one sixteen: eight are left, enough for one
+    // read and what follows from it. To double takes sixteen besides.
+    let others: Vec<_> = (0..40)
         .map(|_| {
             let mut other = gateway.connect();
             other.send("GET / HTTP/1.1\r\nHo");
@@ -68,7 +68,7 @@ fn a_head_that_waits_for_room_costs_nothing_and_gets_it() {
         .collect();
     std::thread::sleep(Duration::from_millis(200));
     let mut client = gateway.connect();
-    client.send(format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(50_000)));
+    client.send(format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(300_000)));
     std::thread::sleep(Duration::from_millis(200));
 
     let before = gateway.cpu_time();
