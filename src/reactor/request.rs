@@ -98,7 +98,8 @@ impl<N: Net> Worker<N> {
                 exchange.route = Some(index);
                 let route = &self.snapshot.routes[index];
                 match &route.target {
-                    Target::Upstream(upstream) => {
+                    Target::Chain(chain) => {
+                        let upstream = &chain.links[0].upstream;
                         let endpoints = &self.snapshot.upstreams[*upstream].endpoints;
                         exchange.upstream = *upstream;
                         exchange.endpoint = self.balance[*upstream].next(endpoints);
