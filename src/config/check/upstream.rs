@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Place, Report, nearest};
 use super::super::snapshot::{
-    Endpoint, ExchangeTimeouts, HostField, PoolLimits, Route, Server, Target, Timeouts, Upstream,
+    Endpoint, EndpointId, ExchangeTimeouts, HostField, PoolLimits, Route, Server, Target, Timeouts,
+    Upstream, UpstreamId,
 };
 use super::super::{Environment, defaults};
 use super::address::{self, EndpointText};
@@ -77,7 +78,8 @@ fn one(
     let timeouts = overridden(overrides, &timeouts.exchange, report);
     section.finish(report);
     let host = host.unwrap_or(defaults::HOST);
-    Draft { upstream: Upstream { name, endpoints, pool, host }, timeouts, place }
+    let id = UpstreamId::default();
+    Draft { upstream: Upstream { id, name, endpoints, pool, host }, timeouts, place }
 }
 
 /// The name, even one that is refused: its routes shall not be told that it does not exist.
@@ -135,7 +137,8 @@ fn endpoints(
 fn endpoint(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<Endpoint> {
     if !field.is_table() {
         let (address, authority) = located(field, environment, report)?;
-        return Some(Endpoint { address, authority, weight: defaults::WEIGHT });
+        let id = EndpointId::default();
+        return Some(Endpoint { id, address, authority, weight: defaults::WEIGHT });
     }
     let mut section = field.section(report);
     let address = section.require("address", report);
@@ -143,7 +146,7 @@ fn endpoint(field: &Field<'_>, environment: &Environment, report: &mut Report) -
     let weight = section.count("weight", 1..=1_000, defaults::WEIGHT, report);
     section.finish(report);
     let (address, authority) = located?;
-    Some(Endpoint { address, authority, weight })
+    Some(Endpoint { id: EndpointId::default(), address, authority, weight })
 }
 
 fn located(
