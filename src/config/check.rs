@@ -16,7 +16,8 @@ use std::time::Duration;
 use super::file::{Document, Field, Section};
 use super::problem::{Mistake, Problem, Report};
 use super::snapshot::{
-    AcceptMode, ExchangeTimeouts, Forwarded, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
+    AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Limits, Server, Snapshot,
+    Timeouts, Workers,
 };
 use super::{Environment, Loaded, bounds, defaults};
 use crate::http::head::FIELDS_MAX;
@@ -47,7 +48,10 @@ pub(super) fn compile(
     upstream::warn_of_unused(&drafts, &routes, &mut report);
     root.finish(&mut report);
     let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
-    report.conclude(Snapshot { server, limits, timeouts, upstreams, routes })
+    let generation = Generation::default();
+    let mut snapshot = Snapshot { generation, server, limits, timeouts, upstreams, routes };
+    snapshot.begin();
+    report.conclude(snapshot)
 }
 
 fn server(mut section: Section<'_>, environment: &Environment, report: &mut Report) -> Server {

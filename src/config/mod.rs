@@ -25,7 +25,7 @@ pub mod snapshot;
 pub mod units;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};

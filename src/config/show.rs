@@ -118,7 +118,7 @@ fn upstream(upstream: &Upstream, out: &mut String) -> fmt::Result {
 }
 
 fn endpoint(endpoint: &Endpoint, out: &mut String) -> fmt::Result {
-    let Endpoint { address, authority, weight } = endpoint;
+    let Endpoint { id: _, address, authority, weight } = endpoint;
     write!(out, "    {{ address = {}, weight = {weight} }},", quoted(authority))?;
     if authority.parse() != Ok(*address) {
         write!(out, " # {address}")?;

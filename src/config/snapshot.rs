@@ -5,10 +5,13 @@
 //!
 //! Absent on purpose: text, line numbers and units. `check` has dealt with them.
 
+mod generation;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::generation::{EndpointId, Generation, UpstreamId};
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
 
@@ -19,8 +22,9 @@ pub use resilience::{
 };
 
 /// A compiled configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
+    pub generation: Generation,
     pub server: Server,
     pub limits: Limits,
     pub timeouts: Timeouts,
@@ -122,6 +126,7 @@ pub struct ExchangeTimeouts {
 /// `[[upstream]]`: a named group of endpoints.
 #[derive(Clone, Debug)]
 pub struct Upstream {
+    pub id: UpstreamId,
     pub name: String,
     /// Never empty.
     pub endpoints: Vec<Endpoint>,
@@ -139,6 +144,7 @@ pub struct Upstream {
 /// One inference server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
+    pub id: EndpointId,
     pub address: SocketAddr,
     /// As written in the file: `Host` for `host = "endpoint"`.
     pub authority: String,

@@ -90,6 +90,10 @@ fn told(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
+pub(crate) fn snapshot_of(text: &str) -> super::snapshot::Snapshot {
+    accepted(text).snapshot
+}
+
 /// A snapshot has no equality (it may hold services), but everything in it can be printed.
 fn content(loaded: &Loaded) -> String {
     format!("{:#?}", loaded.snapshot)

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Place, Report, nearest};
 use super::super::snapshot::{
-    Endpoint, ExchangeTimeouts, HostField, PoolLimits, Route, Server, Target, Timeouts, Upstream,
+    Endpoint, EndpointId, ExchangeTimeouts, HostField, PoolLimits, Route, Server, Target, Timeouts,
+    Upstream, UpstreamId,
 };
 use super::super::{Environment, defaults};
 use super::address::{self, EndpointText};
@@ -78,6 +79,7 @@ fn one(
     section.finish(report);
     let host = host.unwrap_or(defaults::HOST);
     let upstream = Upstream {
+        id: UpstreamId::default(),
         name,
         endpoints,
         pool,
@@ -146,7 +148,8 @@ fn endpoints(
 fn endpoint(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<Endpoint> {
     if !field.is_table() {
         let (address, authority) = located(field, environment, report)?;
-        return Some(Endpoint { address, authority, weight: defaults::WEIGHT });
+        let id = EndpointId::default();
+        return Some(Endpoint { id, address, authority, weight: defaults::WEIGHT });
     }
     let mut section = field.section(report);
     let address = section.require("address", report);
@@ -154,7 +157,7 @@ fn endpoint(field: &Field<'_>, environment: &Environment, report: &mut Report) -
     let weight = section.count("weight", 1..=1_000, defaults::WEIGHT, report);
     section.finish(report);
     let (address, authority) = located?;
-    Some(Endpoint { address, authority, weight })
+    Some(Endpoint { id: EndpointId::default(), address, authority, weight })
 }
 
 fn located(

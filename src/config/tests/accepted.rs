@@ -220,12 +220,14 @@ fn one_path_may_lead_to_two_upstreams_by_method() {
 #[test]
 fn a_name_is_resolved_and_kept_as_written() {
     let loaded = accepted(&LEAST.replace("127.0.0.1:8081", "llama.internal:8081"));
+    let endpoints = &loaded.snapshot.upstreams[0].endpoints;
     let expected = Endpoint {
+        id: endpoints[0].id,
         address: "10.0.0.7:8081".parse().unwrap(),
         authority: "llama.internal:8081".to_owned(),
         weight: 1,
     };
-    assert_eq!(loaded.snapshot.upstreams[0].endpoints, [expected]);
+    assert_eq!(*endpoints, [expected]);
 }
 
 #[test]
