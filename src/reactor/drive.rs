@@ -250,7 +250,7 @@ impl<N: Net> Worker<N> {
         };
         let unsent = self.has_unsent_request(token);
         let timeouts = match exchange.route {
-            Some(route) => &self.snapshot.routes[route].timeouts,
+            Some(route) => self.snapshot.routes[route].timeouts_at(exchange.upstream),
             None => &self.snapshot.timeouts.exchange,
         };
         let waiting = exchange.waiting(upstream, unsent);
