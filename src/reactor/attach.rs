@@ -34,13 +34,6 @@ impl<N: Net> Worker<N> {
             if turn == Turn::Queued {
                 return Step::Wait;
             }
-<<<<<<< HEAD
-            let upstream = exchange.upstream().id;
-            let Endpoint { id: endpoint, address, .. } = *exchange.endpoint();
-            let Group { pool, limits, .. } = &mut self.groups[upstream];
-            // Whoever comes now stands behind those who wait already.
-            let behind = turn == Turn::New && !fresh && pool.waiting() > 0;
-=======
             let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) else {
                 return Step::Wait;
             };
@@ -50,7 +43,6 @@ impl<N: Net> Worker<N> {
                 return Step::Wait;
             };
             let Group { pool, limits, .. } = &mut self.groups[upstream];
->>>>>>> 8bf5adc (reactor: attempts)
             let checkout =
                 if behind { Checkout::Wait } else { pool.checkout(endpoint, fresh, limits) };
             match checkout {

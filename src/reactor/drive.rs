@@ -261,13 +261,6 @@ impl<N: Net> Worker<N> {
             _ => None,
         };
         let unsent = self.has_unsent_request(token);
-<<<<<<< HEAD
-        let timeouts = match exchange.route {
-            Some(route) => exchange.snapshot.routes[route].timeouts_at(exchange.upstream),
-            None => &exchange.snapshot.timeouts.exchange,
-        };
-=======
->>>>>>> 8bf5adc (reactor: attempts)
         let waiting = exchange.waiting(upstream, unsent);
         let (at, timer) = deadline(&waiting, &exchange.timeline, exchange.timeouts());
         Some((at, timer.fault()))
