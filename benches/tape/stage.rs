@@ -32,6 +32,8 @@ impl Stage {
             cpus: vec![0],
             parallelism: 1,
             resolve: |_| Err("no name is used".to_owned()),
+            folder: Default::default(),
+            read: |_| Err("no file is used".to_owned()),
         };
         let loaded = config::parse(text, &environment).expect("the configuration is valid");
         let tape = Tape::new();
