@@ -239,19 +239,19 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         if head.event_stream {
             out.extend_from_slice(b"X-Accel-Buffering: no\r\n");
         }
-        out.extend_from_slice(match head.version {
-            Version::Http10 => b"Via: 1.0 sluicegate\r\n",
-            Version::Http11 => b"Via: 1.1 sluicegate\r\n",
-        });
-        if !head.has_request_id {
-            field(out, b"X-Request-Id: ", edits.request_id);
-        }
         if let Some(Served { upstream, attempts }) = edits.served {
             field(out, b"X-Sluice-Upstream: ", upstream.as_bytes());
             // Three digits at most.
             let digits = [attempts / 100, attempts / 10 % 10, attempts % 10].map(|d| b'0' + d);
             let leading = digits.iter().take_while(|digit| **digit == b'0').count().min(2);
             field(out, b"X-Sluice-Attempts: ", &digits[leading..]);
+        }
+        out.extend_from_slice(match head.version {
+            Version::Http10 => b"Via: 1.0 sluicegate\r\n",
+            Version::Http11 => b"Via: 1.1 sluicegate\r\n",
+        });
+        if !head.has_request_id {
+            field(out, b"X-Request-Id: ", edits.request_id);
         }
     }
     if head.status >= 200 || edits.connection == ConnectionField::Upgrade {

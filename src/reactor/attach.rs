@@ -28,20 +28,18 @@ use crate::proxy::pool::{Checkout, Reuse, idle_until};
 impl<N: Net> Worker<N> {
     /// Gets the exchange of `token` a connection, or a place in the queue for one.
     pub(super) fn seek_upstream(&mut self, token: Token) -> Step {
+        let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
+        let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
+        if turn == Turn::Queued {
+            return Step::Wait;
+        }
+        let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) else {
+            return Step::Wait;
+        };
+        let Some((endpoint, address)) = self.pick_endpoint(token) else { return Step::Wait };
+        // Whoever comes now stands behind those who wait already.
+        let behind = turn == Turn::New && !fresh && self.groups[upstream].pool.waiting() > 0;
         loop {
-            let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
-            let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
-            if turn == Turn::Queued {
-                return Step::Wait;
-            }
-            let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) else {
-                return Step::Wait;
-            };
-            // Whoever comes now stands behind those who wait already.
-            let behind = turn == Turn::New && !fresh && self.groups[upstream].pool.waiting() > 0;
-            let Some((endpoint, address)) = self.pick_endpoint(token) else {
-                return Step::Wait;
-            };
             let Group { pool, limits, .. } = &mut self.groups[upstream];
             let checkout =
                 if behind { Checkout::Wait } else { pool.checkout(endpoint, fresh, limits) };

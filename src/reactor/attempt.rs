@@ -11,7 +11,7 @@
 //!   nothing.
 
 use super::drive::Step;
-use super::exchange::{Exchange, Peer, Progress, Turn};
+use super::exchange::{Exchange, Peer, Turn};
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::FlowState;
@@ -227,9 +227,6 @@ impl<N: Net> Worker<N> {
 
     /// No attempt follows.
     fn give_up(&mut self, token: Token, failed: Failed) -> Step {
-        if self.falls_back(token, &failed) {
-            return Step::Again;
-        }
         match failed {
             Failed::Lost(fault) => self.end(token, Err(Fault::Upstream(fault))),
             Failed::Fault(fault) => self.end(token, Err(fault)),
@@ -240,38 +237,6 @@ impl<N: Net> Worker<N> {
                 Step::Again
             }
         }
-    }
-
-    /// Lets the predefined answer of the route take the upstreams' place, if there is one.
-    fn falls_back(&mut self, token: Token, failed: &Failed) -> bool {
-        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
-        else {
-            return false;
-        };
-        let code = match failed {
-            Failed::Lost(_) | Failed::Fault(Fault::Upstream(_)) => {}
-            Failed::Fault(Fault::Local(LocalFault::Saturated)) => {}
-            Failed::Unwanted { .. } => {}
-            Failed::Fault(_) => return false,
-        };
-        let () = code;
-        let Some(service) = exchange.chain().and_then(|chain| chain.fallback.clone()) else {
-            return false;
-        };
-        if exchange.committed || exchange.attempt.last {
-            return false;
-        }
-        self.withdraw(token);
-        let now = self.now;
-        let Some(exchange) = self.exchange_mut(token) else { return false };
-        let request = crate::responder::Request { method: "POST", path: "/", query: None };
-        let mut responder = service.respond(&request, now);
-        if !exchange.request.is_open() {
-            responder.on_request_end(now);
-        }
-        exchange.peer = Peer::Responder { responder, progress: Progress::Running };
-        self.desk.tally.fallbacks.add(1);
-        true
     }
 
     /// Whether another attempt, or the predefined answer, can still take the place of this one.
