@@ -321,7 +321,7 @@ impl Answer {
     fn new(head: &ResponseHead<'_>, desk: &Desk<'_>) -> Answer {
         Answer {
             body: Body::new(head.framing),
-            meter: desk.target.dialect.meter(desk.shape, head.event_stream),
+            meter: desk.target.dialect.meter(desk.shape, head.is_event_stream()),
             success: (200..300).contains(&head.status),
             keep_alive: head.keep_alive && desk.shape != Shape::Churn,
             latest: None,

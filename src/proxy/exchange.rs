@@ -98,8 +98,8 @@ pub struct Timeline {
     pub request_written: Instant,
     /// The last data event (body byte), or the end of a pause that the client caused.
     pub event: Instant,
-    /// A byte passed through the tunnel.
-    pub tunnel_moved: Instant,
+    /// A byte passed, in either direction.
+    pub moved: Instant,
     /// Since when the client takes nothing more, if it does not.
     pub client_blocked: Option<Instant>,
 }
@@ -112,7 +112,7 @@ impl Timeline {
             request_moved: now,
             request_written: now,
             event: now,
-            tunnel_moved: now,
+            moved: now,
             client_blocked: None,
         }
     }
@@ -185,9 +185,7 @@ pub fn deadline(
         (Phase::WritingRequest, _) => (Instant::NEVER, Timer::Total),
         (Phase::AwaitingFirst, _) => (timeline.request_written.after(timeouts.ttft), Timer::Ttft),
         (Phase::Streaming, _) => (timeline.event.after(timeouts.inter_event), Timer::InterEvent),
-        (Phase::Tunnel, _) => {
-            (timeline.tunnel_moved.after(timeouts.tunnel_idle), Timer::TunnelIdle)
-        }
+        (Phase::Tunnel, _) => (timeline.moved.after(timeouts.tunnel_idle), Timer::TunnelIdle),
     };
     let mut first = upstream;
     let mut consider = |other: (Instant, Timer)| {
@@ -251,7 +249,7 @@ mod tests {
             request_moved: at(200),
             request_written: at(300),
             event: at(400),
-            tunnel_moved: at(500),
+            moved: at(500),
             client_blocked: None,
         }
     }

@@ -49,6 +49,10 @@ pub enum UpstreamFault {
     Chunk(ChunkError),
     /// It closed the connection inside the body of its answer.
     Truncated,
+    /// Its answer ended cleanly in HTTP, without the mark that ends a stream of its dialect.
+    Unfinished,
+    /// Its answer is a page, not what its service sends.
+    NoService,
     /// It does not take the request.
     WriteTimeout,
     TtftTimeout,
@@ -128,6 +132,8 @@ impl Fault {
                 UpstreamFault::Head(_) => "upstream_bad_head",
                 UpstreamFault::Chunk(_) => "upstream_bad_chunk",
                 UpstreamFault::Truncated => "upstream_truncated",
+                UpstreamFault::Unfinished => "upstream_unfinished",
+                UpstreamFault::NoService => "upstream_no_service",
                 UpstreamFault::WriteTimeout => "upstream_write_timeout",
                 UpstreamFault::TtftTimeout => "ttft_timeout",
                 UpstreamFault::InterEventTimeout => "inter_event_timeout",
@@ -186,6 +192,10 @@ impl fmt::Display for Fault {
                     return write!(f, "the upstream's body is not valid chunked coding: {error}");
                 }
                 UpstreamFault::Truncated => "the upstream closed the connection inside its answer",
+                UpstreamFault::Unfinished => "the upstream ended its stream before it was finished",
+                UpstreamFault::NoService => {
+                    "the upstream answered with a web page instead of an answer of its service"
+                }
                 UpstreamFault::WriteTimeout => "the upstream does not take the request",
                 UpstreamFault::TtftTimeout => "the upstream sent no first event in time",
                 UpstreamFault::InterEventTimeout => "the upstream's stream fell silent",
@@ -234,11 +244,13 @@ mod tests {
                 | UpstreamFault::Head(_)
                 | UpstreamFault::Chunk(_)
                 | UpstreamFault::Truncated
+                | UpstreamFault::Unfinished
+                | UpstreamFault::NoService
                 | UpstreamFault::WriteTimeout
                 | UpstreamFault::TtftTimeout
                 | UpstreamFault::InterEventTimeout
                 | UpstreamFault::TotalTimeout
-                | UpstreamFault::BrokenOff => 12,
+                | UpstreamFault::BrokenOff => 14,
             },
             Fault::Local(fault) => match fault {
                 LocalFault::Saturated
@@ -267,6 +279,8 @@ mod tests {
             UpstreamFault::Head(HeadError::Nul),
             UpstreamFault::Chunk(ChunkError::BareLf),
             UpstreamFault::Truncated,
+            UpstreamFault::Unfinished,
+            UpstreamFault::NoService,
             UpstreamFault::WriteTimeout,
             UpstreamFault::TtftTimeout,
             UpstreamFault::InterEventTimeout,

@@ -278,11 +278,12 @@ fn condition_of(fault: &UpstreamFault, held: bool) -> Option<Condition> {
     match fault {
         UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout => Some(Condition::Connect),
         UpstreamFault::TtftTimeout => Some(Condition::TtftTimeout),
-        UpstreamFault::Head(_) => Some(Condition::BadAnswer),
+        UpstreamFault::Head(_) | UpstreamFault::NoService => Some(Condition::BadAnswer),
         UpstreamFault::Reset(_)
         | UpstreamFault::Closed
         | UpstreamFault::Chunk(_)
         | UpstreamFault::Truncated
+        | UpstreamFault::Unfinished
         | UpstreamFault::InterEventTimeout
             if held =>
         {
@@ -293,6 +294,7 @@ fn condition_of(fault: &UpstreamFault, held: bool) -> Option<Condition> {
         }
         UpstreamFault::Chunk(_)
         | UpstreamFault::Truncated
+        | UpstreamFault::Unfinished
         | UpstreamFault::InterEventTimeout
         | UpstreamFault::TotalTimeout
         | UpstreamFault::BrokenOff => None,

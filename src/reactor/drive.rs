@@ -238,7 +238,7 @@ impl<N: Net> Worker<N> {
             State::Closed => Instant::NEVER,
             State::Exchange => {
                 let timer = self.exchange_deadline(token).map_or(Instant::NEVER, |(at, _)| at);
-                timer.min(self.wakes(token))
+                timer.min(self.wakes(token)).min(self.heartbeat_at(token))
             }
         }
     }
@@ -285,6 +285,8 @@ impl<N: Net> Worker<N> {
                     && at <= self.now
                 {
                     self.failed(token, Failed::Fault(fault));
+                } else {
+                    self.beat(token);
                 }
                 // Otherwise a nap is over.
                 self.enqueue(token);

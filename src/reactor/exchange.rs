@@ -13,11 +13,12 @@ use super::timer::Alarm;
 use super::token::Token;
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    self, Chain, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
+    self, Chain, Condition, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
 };
 use crate::http::head::Version;
 use crate::proxy::exchange::{Phase, Timeline, Waiting};
 use crate::responder::Responder;
+use crate::service::Dialect;
 
 /// A client's connection.
 pub struct Downstream<S> {
@@ -142,6 +143,8 @@ pub struct Exchange {
     pub endpoint: usize,
     pub attempt: Attempt,
     pub client: Version,
+    /// The dialect the client speaks, and is answered in.
+    pub dialect: Dialect,
     /// The request is HEAD: its answer has no body.
     pub head_request: bool,
     pub idempotent: bool,
@@ -245,6 +248,16 @@ impl Exchange {
     /// The upstream it is at, if its route leads to some.
     pub fn upstream(&self) -> Option<&snapshot::Upstream> {
         Some(&self.snapshot.upstreams[self.chain()?.links.get(self.link)?.upstream])
+    }
+
+    /// Whether the upstream it is at has a failure of this kind retried.
+    pub fn retries_on(&self, condition: Condition) -> bool {
+        self.upstream().is_some_and(|upstream| upstream.retry.on.contains(condition))
+    }
+
+    /// Whether its response is a stream of events that is watched.
+    pub fn is_observed(&self) -> bool {
+        self.response.as_ref().is_some_and(|response| response.observer.is_some())
     }
 
     /// The timers in force.

@@ -41,6 +41,11 @@ impl<N: Net> Worker<N> {
         };
         let (downstream_fate, upstream_fate) =
             rules::finish(response, request, exchange.persistent);
+        if let Err(fault) = &outcome
+            && response == Response::CutShort
+        {
+            self.say_why(token, &exchange, fault);
+        }
         self.let_go(token, &exchange, upstream_fate);
         exchange.outbox.clear(&mut self.desk.buffers);
         self.note(&exchange, outcome.as_ref().err());

@@ -19,6 +19,7 @@ use crate::proxy::exchange::Timeline;
 use crate::proxy::fault::{DownstreamFault, Fault};
 use crate::proxy::{retry, route};
 use crate::responder::Request;
+use crate::service::{Dialect, Setting};
 
 /// What became of the bytes that may hold a head.
 pub(super) enum Opened {
@@ -71,6 +72,7 @@ impl<N: Net> Worker<N> {
             endpoint: 0,
             attempt: Attempt::first(),
             client: head.version,
+            dialect: Dialect::Generic,
             head_request: head.method == "HEAD",
             idempotent: retry::is_idempotent(head.method),
             keep_alive: head.keep_alive && !last,
@@ -107,6 +109,7 @@ impl<N: Net> Worker<N> {
                         }
                         let forwarded = self.snapshot.server.forwarded;
                         let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
+                        exchange.dialect = dialect_of(route, upstream.service, head.path);
                         let edits = RequestEdits {
                             path: route::rewritten(route, head.path),
                             host: host_for(upstream, 0, head.authority),
@@ -140,6 +143,17 @@ impl<N: Net> Worker<N> {
             self.end(token, Err(fault));
         }
         Opened::Exchange
+    }
+}
+
+/// The dialect of a request: its own path tells, or the one it is given.
+fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
+    let told = Dialect::of(service, path);
+    match route::rewritten(route, path) {
+        Some((prefix, remainder)) if told == Dialect::Generic => {
+            Dialect::of(service, &[prefix, remainder].concat())
+        }
+        _ => told,
     }
 }
 

@@ -16,12 +16,12 @@ use super::worker::Worker;
 use crate::config::snapshot::Condition;
 use crate::http::body::Framing;
 use crate::http::head::{
-    FieldSlots, HeadError, HeadLimits, ResponseContext, ResponseHead, Version, may_be_complete,
-    parse_response,
+    FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, Version,
+    may_be_complete, parse_response,
 };
 use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served};
-use crate::http::sse::EventObserver;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
+use crate::service::{Dialect, Observer};
 
 /// What a look at the response head gave.
 enum HeadStep {
@@ -177,6 +177,10 @@ impl<N: Net> Worker<N> {
         if rescuable && let Some(unwanted) = exchange.unwanted(&head) {
             return Err(unwanted);
         }
+        // A page for people where an answer of the service was asked for: some proxy's, most likely.
+        if head.status < 300 && head.media == Media::Html && exchange.dialect != Dialect::Generic {
+            return Err(Failed::Fault(upstream_fault(UpstreamFault::NoService)));
+        }
         let delivery = if interim {
             Delivery { framing: Framing::None, mode: Mode::Splice }
         } else {
@@ -187,7 +191,7 @@ impl<N: Net> Worker<N> {
         }
         if !interim {
             exchange.begin_response(&head, &delivery, draining);
-            exchange.held = holds_back && head.event_stream && head.status < 300;
+            exchange.held = holds_back && exchange.is_observed() && head.status < 300;
             upstream.announced = head.keep_alive_timeout;
         }
         let length = head.length;
@@ -256,8 +260,7 @@ impl Exchange {
     /// Whether another attempt may bring a better answer than one with this head.
     fn unwanted(&self, head: &ResponseHead<'_>) -> Option<Failed> {
         let condition = Condition::Status(head.status);
-        let retry = &self.upstream()?.retry;
-        let unwanted = head.status >= 400 && retry.on.contains(condition);
+        let unwanted = head.status >= 400 && self.retries_on(condition);
         unwanted.then_some(Failed::Unwanted { condition, retry_after: None })
     }
 
@@ -268,9 +271,12 @@ impl Exchange {
         self.persistent = self.may_persist() && !draining;
         self.upstream_keep_alive = head.keep_alive;
         let mut response = Flow::new(head.framing, delivery.mode);
-        if head.event_stream {
-            response.observer = Some(EventObserver::new());
-        }
+        response.observer = match (head.media, self.dialect) {
+            (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
+            (Media::EventStream, dialect) => Some(Observer::of_stream(dialect)),
+            (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),
+            _ => None,
+        };
         if head.status == 101 {
             self.tunnel = Some(Tunnel::default());
             self.persistent = false;

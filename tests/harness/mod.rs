@@ -21,6 +21,7 @@ use sluicegate::reactor::mailbox::{Sender, mailbox};
 use sluicegate::reactor::net::Net;
 use sluicegate::reactor::stats::Counters;
 use sluicegate::reactor::worker::{Command, Setup, Status, Worker};
+use sluicegate::service::Setting;
 use sluicegate::sim::World;
 use sluicegate::sim::cast;
 use sluicegate::sim::plan::GatewayPlan;
@@ -97,6 +98,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             },
             host: HostField::Preserve,
             timeouts: TIMEOUTS.exchange,
+            service: Setting::Auto,
             model: None,
             retry: Retry { attempts: gateway.attempts, ..defaults::retry() },
             balance: defaults::BALANCE,
