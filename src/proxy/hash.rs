@@ -5,6 +5,8 @@
 //! library promises no value from one release to the next. A client can find keys that collide;
 //! all it gains is a full endpoint, and bounded load sends its next request to another.
 
+use std::net::SocketAddr;
+
 const P1: u64 = 0x9e37_79b1_85eb_ca87;
 const P2: u64 = 0xc2b2_ae3d_27d4_eb4f;
 const P3: u64 = 0x1656_67b1_9e37_79f9;
@@ -49,6 +51,19 @@ pub fn hash(bytes: &[u8]) -> u64 {
     hash = (hash ^ (hash >> 33)).wrapping_mul(P2);
     hash = (hash ^ (hash >> 29)).wrapping_mul(P3);
     hash ^ (hash >> 32)
+}
+
+/// The hash of an address: of its octets as IPv6 has them, and its port.
+pub fn of_address(address: SocketAddr) -> u64 {
+    // Not of its text: that would allocate, and change if formatting ever did.
+    let octets = match address {
+        SocketAddr::V4(address) => address.ip().to_ipv6_mapped().octets(),
+        SocketAddr::V6(address) => address.ip().octets(),
+    };
+    let mut bytes = [0; 18];
+    bytes[..16].copy_from_slice(&octets);
+    bytes[16..].copy_from_slice(&address.port().to_be_bytes());
+    hash(&bytes)
 }
 
 /// Spreads the bits of `value` over the whole word, one to one: splitmix64's finaliser.

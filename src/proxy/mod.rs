@@ -6,12 +6,14 @@
 //! | module | decides |
 //! |---|---|
 //! | [`route`] | which route a request takes, or 404 and 405 |
-//! | [`balance`] | which endpoint of an upstream is next |
+//! | [`balance`] | which of the endpoints that may be asked |
 //! | [`breaker`] | whether an endpoint is sent requests at all |
 //! | [`pool`] | which idle connection is used, which one is kept, who waits |
 //! | [`exchange`] | what becomes of both connections, and which timer runs |
 //! | [`retry`] | whether a failed attempt may be made again |
 //! | [`fault`] | who is to blame, and what the client is told |
+//! | [`health`] | what checks say of an endpoint, and how that goes together with the breaker |
+//! | [`load`] | nothing: it counts the exchanges of all workers, and keeps ceilings |
 //! | [`hash`], [`random`] | nothing: numbers for those above |
 
 pub mod balance;
@@ -19,6 +21,8 @@ pub mod breaker;
 pub mod exchange;
 pub mod fault;
 pub mod hash;
+pub mod health;
+pub mod load;
 pub mod pool;
 pub mod random;
 pub mod retry;
