@@ -101,6 +101,12 @@ pub struct Ticket {
     probe: bool,
 }
 
+impl Ticket {
+    pub fn is_probe(self) -> bool {
+        self.probe
+    }
+}
+
 /// How an attempt ended, as far as its endpoint is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -208,6 +214,11 @@ impl Breaker {
             self.state = State::HalfOpen { probing: true };
         }
         Ticket { epoch: self.epoch, probe }
+    }
+
+    /// A request is sent although none is admitted. Nothing depends on how it fails.
+    pub fn begin_in_panic(&self) -> Ticket {
+        Ticket { epoch: self.epoch, probe: false }
     }
 
     /// The answer has begun: a data event, or a body byte where there are no events. A probe is

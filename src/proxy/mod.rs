@@ -6,6 +6,7 @@
 //! | module | decides |
 //! |---|---|
 //! | [`route`] | which route a request takes, or 404 and 405 |
+//! | [`endpoints`] | which endpoint an attempt goes to, out of all that those below say |
 //! | [`balance`] | which of the endpoints that may be asked |
 //! | [`breaker`] | whether an endpoint is sent requests at all |
 //! | [`pool`] | which idle connection is used, which one is kept, who waits |
@@ -18,6 +19,7 @@
 
 pub mod balance;
 pub mod breaker;
+pub mod endpoints;
 pub mod exchange;
 pub mod fault;
 pub mod hash;
