@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reactor", &["clock", "config::snapshot", "http", "proxy", "responder"]),
     ("sys", &["clock", "reactor"]),
     ("sim", &["clock", "reactor"]),
+    ("control", &["config::snapshot", "http", "proxy"]),
     ("server", &["config", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
     ("cli", &["bench", "clock", "config", "responder", "server", "sys"]),
