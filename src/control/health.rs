@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::config::snapshot::{HealthCheck, HostField, Upstream};
+use crate::config::snapshot::{EndpointId, HealthCheck, HostField, Upstream, UpstreamId};
 use crate::proxy::health::{Health, Verdict};
 use crate::proxy::random::Random;
 
@@ -38,8 +38,10 @@ pub const THREADS_MAX: usize = 16;
 /// An endpoint to be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The upstream's name: an address may belong to several.
-    pub upstream: String,
+    /// The same endpoint in another generation of the configuration has the same one.
+    pub endpoint: EndpointId,
+    /// The upstream's id and name.
+    pub upstream: (UpstreamId, String),
     pub address: SocketAddr,
     /// What `Host` says.
     pub host: String,
@@ -49,8 +51,7 @@ pub struct Target {
 /// A verdict that takes an endpoint out or brings it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    pub upstream: String,
-    pub address: SocketAddr,
+    pub target: Arc<Target>,
     pub verdict: Verdict,
     /// What the last check failed for, if it did.
     pub failure: Option<Failure>,
@@ -92,7 +93,8 @@ impl Target {
         let settings = upstream.health.iter();
         settings.flat_map(|settings| upstream.endpoints.iter().map(move |e| (settings, e))).map(
             |(settings, endpoint)| Target {
-                upstream: upstream.name.clone(),
+                endpoint: endpoint.id,
+                upstream: (upstream.id, upstream.name.clone()),
                 address: endpoint.address,
                 host: match &upstream.host {
                     HostField::Fixed(host) => host.clone(),
@@ -101,10 +103,6 @@ impl Target {
                 settings: settings.clone(),
             },
         )
-    }
-
-    fn is_same_endpoint(&self, other: &Target) -> bool {
-        self.address == other.address && self.upstream == other.upstream
     }
 }
 
@@ -135,7 +133,7 @@ impl HealthChecks {
             let mut old = std::mem::take(&mut board.jobs);
             let now = Instant::now();
             for target in targets {
-                let kept = old.iter().position(|job| job.target.is_same_endpoint(&target));
+                let kept = old.iter().position(|job| job.target.endpoint == target.endpoint);
                 let job = match kept.map(|at| old.swap_remove(at)) {
                     Some(job) => {
                         let due = job.due.min(now + target.settings.interval);
@@ -160,10 +158,9 @@ impl HealthChecks {
     }
 
     /// The verdicts as they stand: for those who were not there when they changed.
-    pub fn verdicts(&self) -> Vec<(String, SocketAddr, Verdict)> {
+    pub fn verdicts(&self) -> Vec<(Arc<Target>, Verdict)> {
         let board = self.shared.board();
-        let verdict =
-            |job: &Job| (job.target.upstream.clone(), job.target.address, job.health.verdict());
+        let verdict = |job: &Job| (Arc::clone(&job.target), job.health.verdict());
         board.jobs.iter().map(verdict).collect()
     }
 }
@@ -200,8 +197,7 @@ impl Shared {
             let Some(verdict) = self.settle(id, failure.is_none(), started) else { continue };
             // Before the job may run again: changes are published in their order.
             if let Some(verdict) = verdict {
-                let Target { upstream, address, .. } = Target::clone(&target);
-                (self.publish)(Change { upstream, address, verdict, failure });
+                (self.publish)(Change { target, verdict, failure });
             }
             self.release(id);
         }

@@ -97,11 +97,15 @@ impl Balancer {
         let outstanding = |place: usize| u64::from(outstanding(candidates[place].endpoint));
         match (&self.policy, key) {
             _ if candidates.len() < 2 => candidates.len().checked_sub(1),
-            (Balance::RoundRobin, _) => round_robin::next(
-                candidates.iter().map(|candidate| (candidate.endpoint, candidate.weight)),
-                &mut self.memory,
-                |memory| &mut memory.current,
-            ),
+            (Balance::RoundRobin, _) => {
+                let memory = &mut self.memory;
+                let weights = candidates.iter().map(|one| (one.endpoint, one.weight));
+                round_robin::next(weights, |&endpoint, weight| {
+                    let current = &mut memory[endpoint].current;
+                    *current += weight;
+                    *current
+                })
+            }
             (Balance::Hash(_), Some(key)) => {
                 affinity::pick(candidates, key, outstanding, |candidate| {
                     self.memory[candidate.endpoint].identity

@@ -26,7 +26,6 @@
 //! Absent on purpose: sockets, and the connection pool. An endpoint that is picked may still have
 //! to be waited for.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::balance::{Balancer, Candidate};
@@ -35,7 +34,9 @@ use super::health::{self, Verdict};
 use super::load::{Full, Permit, SharedLoad};
 use super::random::Random;
 use crate::clock::Instant;
-use crate::config::snapshot::{self, Admission, HealthCheck, Upstream};
+use crate::config::snapshot::{
+    Admission, Breaker as BreakerSettings, Endpoint, EndpointId, HealthCheck, Upstream,
+};
 
 mod tried;
 
@@ -58,8 +59,6 @@ pub struct Endpoints {
     random: Random,
     /// Those a pick chooses among; kept for its capacity.
     candidates: Vec<Candidate>,
-    /// Members so far, those that are gone included.
-    made: u32,
     panicking: bool,
 }
 
@@ -67,17 +66,14 @@ pub struct Endpoints {
 #[derive(Debug)]
 struct Settings {
     /// `None`: off.
-    breaker: Option<snapshot::Breaker>,
+    breaker: Option<BreakerSettings>,
     health: Option<HealthCheck>,
     admission: Admission,
 }
 
 #[derive(Debug)]
 struct Member {
-    /// Tells a member from one that had its index before.
-    id: u32,
-    address: SocketAddr,
-    weight: u32,
+    endpoint: Endpoint,
     draining: bool,
     active: Verdict,
     breaker: Breaker,
@@ -86,7 +82,7 @@ struct Member {
 /// A request, as far as the choice of an endpoint cares.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The endpoints of this upstream that its attempts have failed at.
+    /// The endpoints its attempts have failed at.
     pub tried: &'a Tried,
     /// What makes requests alike ([`super::balance::key`]), where the policy asks for it.
     pub key: Option<u64>,
@@ -112,16 +108,21 @@ pub enum Choice {
 pub struct Pick {
     /// Held, not read: the exchange counts until this is dropped.
     _permit: Permit,
-    member: u32,
-    endpoint: u32,
+    endpoint: EndpointId,
+    /// Where it was in the list when it was picked.
+    index: u32,
     ticket: Ticket,
     panic: bool,
 }
 
 impl Pick {
-    /// Its index among the endpoints of the configuration it was picked under.
-    pub fn endpoint(&self) -> usize {
-        self.endpoint as usize
+    pub fn endpoint(&self) -> EndpointId {
+        self.endpoint
+    }
+
+    /// Its index among the endpoints of the generation that was the latest when it was picked.
+    pub fn index(&self) -> usize {
+        self.index as usize
     }
 
     /// It is out to see whether a half-open endpoint is well.
@@ -138,7 +139,7 @@ impl Pick {
 /// How an endpoint is, for metrics and the admin API.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
-    pub address: SocketAddr,
+    pub endpoint: EndpointId,
     /// `None`: the breaker is off.
     pub breaker: Option<Standing>,
     pub active: Verdict,
@@ -170,48 +171,38 @@ struct Survey {
 impl Endpoints {
     /// `load` is that of the same endpoints, shared by all workers; `seed` tells workers apart.
     pub fn new(upstream: &Upstream, load: SharedLoad, seed: u64) -> Endpoints {
-        let addresses = || upstream.endpoints.iter().map(|endpoint| endpoint.address);
-        let mut endpoints = Endpoints {
+        let addresses = upstream.endpoints.iter().map(|endpoint| endpoint.address);
+        let members = upstream.endpoints.iter().map(|one| Member::new(one, Breaker::new()));
+        let endpoints = Endpoints {
             settings: Settings::of(upstream),
-            members: Vec::new(),
-            balancer: Balancer::new(upstream.balance.clone(), addresses()),
+            members: members.collect(),
+            balancer: Balancer::new(upstream.balance.clone(), addresses),
             load,
             random: Random::new(seed),
             candidates: Vec::with_capacity(upstream.endpoints.len()),
-            made: 0,
             panicking: false,
         };
-        for endpoint in &upstream.endpoints {
-            let member = endpoints.member(endpoint, Breaker::new());
-            endpoints.members.push(member);
-        }
         endpoints.check();
         endpoints
     }
 
-    /// The upstream of the next configuration. Endpoints with an address that stays keep what is
-    /// known of them; new ones start slowly; what was picked at one that is gone is still counted,
-    /// and what is recorded of it is dropped.
+    /// The upstream of the next generation. Endpoints that stay keep what is known of them; new
+    /// ones start slowly; what was picked at one that is gone is still counted, and what is
+    /// recorded of it is dropped.
     pub fn reconcile(&mut self, upstream: &Upstream, load: SharedLoad, now: Instant) {
         let old = std::mem::take(&mut self.members);
-        let index = |address| old.iter().position(|member| member.address == address);
+        let index = |id| old.iter().position(|member| member.endpoint.id == id);
         let endpoints = upstream.endpoints.iter();
-        let balance = upstream.balance.clone();
-        self.balancer.reconcile(
-            balance,
-            endpoints.map(|endpoint| (endpoint.address, index(endpoint.address))),
-        );
-        let mut old: Vec<Option<Member>> = old.into_iter().map(Some).collect();
-        for endpoint in &upstream.endpoints {
-            let known = old.iter_mut().find(|member| {
-                member.as_ref().is_some_and(|member| member.address == endpoint.address)
-            });
-            let member = match known.and_then(Option::take) {
-                Some(known) => self.kept(known, endpoint.weight, upstream),
-                None => self.member(endpoint, Breaker::newcomer(now)),
-            };
-            self.members.push(member);
-        }
+        let known = endpoints.map(|endpoint| (endpoint.address, index(endpoint.id)));
+        self.balancer.reconcile(upstream.balance.clone(), known);
+        let mut old = old;
+        let members = upstream.endpoints.iter().map(|endpoint| {
+            match old.iter().position(|member| member.endpoint.id == endpoint.id) {
+                Some(at) => old.swap_remove(at).kept(endpoint, upstream),
+                None => Member::new(endpoint, Breaker::newcomer(now)),
+            }
+        });
+        self.members = members.collect();
         self.settings = Settings::of(upstream);
         self.load = load;
         self.candidates = Vec::with_capacity(self.members.len());
@@ -266,9 +257,9 @@ impl Endpoints {
         breaker.record(pick.ticket, outcome, now, settings, &mut self.random)
     }
 
-    /// What the control thread's checks say now. Unknown addresses are none of ours any more.
-    pub fn set_active_verdict(&mut self, address: SocketAddr, verdict: Verdict, now: Instant) {
-        let Some(member) = self.at(address) else { return };
+    /// What the control thread's checks say now.
+    pub fn set_active_verdict(&mut self, endpoint: EndpointId, verdict: Verdict, now: Instant) {
+        let Some(member) = self.get_mut(endpoint) else { return };
         if member.active == Verdict::Unwell && verdict == Verdict::Well {
             member.breaker.well_again(now);
         }
@@ -276,16 +267,23 @@ impl Endpoints {
     }
 
     /// A draining endpoint finishes what it has and gets nothing new, over reloads too.
-    pub fn set_draining(&mut self, address: SocketAddr, draining: bool) {
-        if let Some(member) = self.at(address) {
+    pub fn set_draining(&mut self, endpoint: EndpointId, draining: bool) {
+        if let Some(member) = self.get_mut(endpoint) {
             member.draining = draining;
         }
     }
 
-    pub fn set_weight(&mut self, address: SocketAddr, weight: u32) {
-        if let Some(member) = self.at(address) {
-            member.weight = weight.max(1);
+    /// Until the next generation says another.
+    pub fn set_weight(&mut self, endpoint: EndpointId, weight: u32) {
+        if let Some(member) = self.get_mut(endpoint) {
+            member.endpoint.weight = weight.max(1);
         }
+    }
+
+    /// What the latest generation says of an endpoint: its address, for an attempt of an exchange
+    /// that began before it was there.
+    pub fn get(&self, endpoint: EndpointId) -> Option<&Endpoint> {
+        self.members.iter().map(|member| &member.endpoint).find(|known| known.id == endpoint)
     }
 
     /// How many endpoints there are.
@@ -301,7 +299,7 @@ impl Endpoints {
         let member = &self.members[endpoint];
         let breaker = self.settings.breaker.as_ref();
         View {
-            address: member.address,
+            endpoint: member.endpoint.id,
             breaker: breaker.map(|settings| member.breaker.standing(now, settings)),
             active: member.active,
             draining: member.draining,
@@ -342,7 +340,7 @@ impl Endpoints {
         candidates.clear();
         let members = self.members.iter().enumerate();
         for (endpoint, member) in members.filter(|(_, member)| !member.draining) {
-            let tried = request.tried.contains(member.address);
+            let tried = request.tried.contains(member.endpoint.id);
             let found = match self.admits(member, now) {
                 Admits::Yes if !tried => Tier::First,
                 Admits::Probe if request.tried.is_empty() => Tier::First,
@@ -353,19 +351,21 @@ impl Endpoints {
             };
             if found == tier {
                 let share = u64::from(self.settings.weight_share(member, now));
-                candidates.push(Candidate { endpoint, weight: u64::from(member.weight) * share });
+                candidates.push(Candidate {
+                    endpoint,
+                    weight: u64::from(member.endpoint.weight) * share,
+                });
             }
         }
         self.candidates = candidates;
     }
 
-    fn begin(&mut self, endpoint: usize, permit: Permit, now: Instant) -> Pick {
-        let panic = matches!(self.admits(&self.members[endpoint], now), Admits::No { .. });
-        let member = &mut self.members[endpoint];
+    fn begin(&mut self, index: usize, permit: Permit, now: Instant) -> Pick {
+        let panic = matches!(self.admits(&self.members[index], now), Admits::No { .. });
+        let Member { endpoint, breaker, .. } = &mut self.members[index];
         // A probe is out only for one whose checks are well: in panic nobody decides anything.
-        let ticket =
-            if panic { member.breaker.begin_in_panic() } else { member.breaker.begin(now) };
-        Pick { _permit: permit, member: member.id, endpoint: endpoint as u32, ticket, panic }
+        let ticket = if panic { breaker.begin_in_panic() } else { breaker.begin(now) };
+        Pick { _permit: permit, endpoint: endpoint.id, index: index as u32, ticket, panic }
     }
 
     fn admits(&self, member: &Member, now: Instant) -> Admits {
@@ -374,52 +374,42 @@ impl Endpoints {
         health::combine(member.active, breaker, now + self.settings.back())
     }
 
-    /// Where the member is now that a pick was made of.
+    /// Where the endpoint of a pick is now, if it is still there.
     fn find(&self, pick: &Pick) -> Option<usize> {
-        let same = |member: &Member| member.id == pick.member;
-        if self.members.get(pick.endpoint()).is_some_and(same) {
-            return Some(pick.endpoint());
+        let same = |member: &Member| member.endpoint.id == pick.endpoint;
+        if self.members.get(pick.index()).is_some_and(same) {
+            return Some(pick.index());
         }
         self.members.iter().position(same)
     }
 
-    fn at(&mut self, address: SocketAddr) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.address == address)
-    }
-
-    fn member(&mut self, endpoint: &snapshot::Endpoint, breaker: Breaker) -> Member {
-        self.made = self.made.wrapping_add(1);
-        Member {
-            id: self.made,
-            address: endpoint.address,
-            weight: endpoint.weight,
-            draining: false,
-            active: Verdict::Unknown,
-            breaker,
-        }
-    }
-
-    /// A member that stays.
-    fn kept(&self, mut member: Member, weight: u32, upstream: &Upstream) -> Member {
-        member.weight = weight;
-        member.breaker.reloaded();
-        if upstream.breaker.is_none() {
-            member.breaker = Breaker::new();
-        }
-        if upstream.health.is_none() {
-            member.active = Verdict::Unknown;
-        }
-        member
+    fn get_mut(&mut self, endpoint: EndpointId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.endpoint.id == endpoint)
     }
 
     fn check(&self) {
-        debug_assert_eq!(self.members.len(), self.load.len());
-        debug_assert!(
-            self.members
-                .iter()
-                .enumerate()
-                .all(|(endpoint, member)| member.address == self.load.address(endpoint))
-        );
+        let ids = self.members.iter().map(|member| member.endpoint.id);
+        debug_assert!(ids.eq((0..self.load.len()).map(|endpoint| self.load.id(endpoint))));
+    }
+}
+
+impl Member {
+    fn new(endpoint: &Endpoint, breaker: Breaker) -> Member {
+        let endpoint = endpoint.clone();
+        Member { endpoint, draining: false, active: Verdict::Unknown, breaker }
+    }
+
+    /// The same in the next generation.
+    fn kept(mut self, endpoint: &Endpoint, upstream: &Upstream) -> Member {
+        self.endpoint.clone_from(endpoint);
+        self.breaker.reloaded();
+        if upstream.breaker.is_none() {
+            self.breaker = Breaker::new();
+        }
+        if upstream.health.is_none() {
+            self.active = Verdict::Unknown;
+        }
+        self
     }
 }
 

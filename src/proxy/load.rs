@@ -19,16 +19,15 @@
 //! Invariant: an exchange is counted as long as its [`Permit`] lives, which can be neither cloned
 //! nor forgotten by a branch that returns early.
 //!
-//! Endpoints are known by their address. [`SharedLoad::of_endpoints`] makes the load of the next
-//! configuration, in which endpoints that stay keep their count. It is made once and given to all
-//! workers. An endpoint that one configuration drops and a later one names again starts from
-//! zero, although exchanges of the first time may still be running.
+//! Endpoints are known by their id. [`SharedLoad::of_endpoints`] makes the load of the next
+//! generation of the configuration, in which endpoints that stay keep their count. It is made once
+//! and given to all workers. An endpoint that one generation drops and a later one names again
+//! has a new id and starts from zero, although exchanges of the first time may still be running.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::config::snapshot::Admission;
+use crate::config::snapshot::{Admission, Endpoint, EndpointId};
 
 /// A counter on a cache line of its own: a worker that counts one endpoint does not take the next
 /// one's number out of another core's cache.
@@ -46,7 +45,7 @@ struct Counted {
 #[derive(Clone, Debug)]
 pub struct SharedLoad {
     upstream: Arc<Line>,
-    endpoints: Vec<(SocketAddr, Arc<Counted>)>,
+    endpoints: Vec<(EndpointId, Arc<Counted>)>,
 }
 
 /// The right to an exchange with an endpoint, until it is dropped.
@@ -64,15 +63,15 @@ pub enum Full {
 }
 
 impl SharedLoad {
-    pub fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> SharedLoad {
+    pub fn new(endpoints: &[Endpoint]) -> SharedLoad {
         let none = SharedLoad { upstream: Arc::default(), endpoints: Vec::new() };
-        none.of_endpoints(addresses)
+        none.of_endpoints(endpoints)
     }
 
     /// The load of the same upstream with these endpoints.
-    pub fn of_endpoints(&self, addresses: impl IntoIterator<Item = SocketAddr>) -> SharedLoad {
-        let counted = |address| {
-            let kept = self.endpoints.iter().find(|(known, _)| *known == address);
+    pub fn of_endpoints(&self, endpoints: &[Endpoint]) -> SharedLoad {
+        let counted = |&Endpoint { id, .. }: &Endpoint| {
+            let kept = self.endpoints.iter().find(|(known, _)| *known == id);
             let counted = match kept {
                 Some((_, counted)) => Arc::clone(counted),
                 None => Arc::new(Counted {
@@ -80,11 +79,11 @@ impl SharedLoad {
                     upstream: Arc::clone(&self.upstream),
                 }),
             };
-            (address, counted)
+            (id, counted)
         };
         SharedLoad {
             upstream: Arc::clone(&self.upstream),
-            endpoints: addresses.into_iter().map(counted).collect(),
+            endpoints: endpoints.iter().map(counted).collect(),
         }
     }
 
@@ -97,7 +96,8 @@ impl SharedLoad {
         self.endpoints.is_empty()
     }
 
-    pub fn address(&self, endpoint: usize) -> SocketAddr {
+    /// The id of the endpoint with this index.
+    pub fn id(&self, endpoint: usize) -> EndpointId {
         self.endpoints[endpoint].0
     }
 
@@ -158,8 +158,18 @@ mod tests {
 
     const UNLIMITED: Admission = crate::config::defaults::ADMISSION;
 
-    fn address(port: u16) -> SocketAddr {
-        ([127, 0, 0, 1], port).into()
+    fn load(ids: &[u32]) -> SharedLoad {
+        SharedLoad::new(&endpoints(ids))
+    }
+
+    fn endpoints(ids: &[u32]) -> Vec<Endpoint> {
+        let endpoint = |&id: &u32| Endpoint {
+            id: EndpointId(id),
+            address: ([127, 0, 0, 1], id as u16).into(),
+            authority: String::new(),
+            weight: 1,
+        };
+        ids.iter().map(endpoint).collect()
     }
 
     fn ceilings(upstream: u32, endpoint: u32) -> Admission {
@@ -182,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_exchange_counts_as_long_as_its_permit_lives() {
-        let load = SharedLoad::new([address(1), address(2)]);
+        let load = load(&[1, 2]);
         let first = load.begin(0);
         let second = load.try_begin(1, &UNLIMITED).expect("no ceiling");
         let third = load.begin(1);
@@ -196,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_ceiling_refuses_and_counts_nothing() {
-        let load = SharedLoad::new([address(1), address(2)]);
+        let load = load(&[1, 2]);
         let held: Vec<_> =
             [0, 0, 1].map(|endpoint| load.try_begin(endpoint, &ceilings(3, 2))).into();
         assert!(held.iter().all(Result::is_ok));
@@ -207,12 +217,12 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_stays_keeps_its_count() {
-        let old = SharedLoad::new([address(1), address(2)]);
+        let old = load(&[1, 2]);
         let held = [old.begin(0), old.begin(1)];
-        let new = old.of_endpoints([address(3), address(2)]);
+        let new = old.of_endpoints(&endpoints(&[3, 2]));
         assert_eq!(counts(&new), (2, vec![0, 1]));
         let another = old.begin(1);
-        assert_eq!((counts(&new), new.address(1)), ((3, vec![0, 2]), address(2)));
+        assert_eq!((counts(&new), new.id(1)), ((3, vec![0, 2]), EndpointId(2)));
         drop((held, another));
         assert_eq!((counts(&old), counts(&new)), ((0, vec![0, 0]), (0, vec![0, 0])));
     }
@@ -221,7 +231,7 @@ mod tests {
     /// permits are home.
     #[test]
     fn no_race_exceeds_a_ceiling() {
-        let load = SharedLoad::new([address(1), address(2), address(3)]);
+        let load = load(&[1, 2, 3]);
         // The endpoints could take nine, the upstream takes seven.
         let limits = ceilings(7, 3);
         let over = AtomicBool::new(false);

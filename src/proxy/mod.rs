@@ -10,6 +10,7 @@
 //! | [`balance`] | which of the endpoints that may be asked |
 //! | [`breaker`] | whether an endpoint is sent requests at all |
 //! | [`pool`] | which idle connection is used, which one is kept, who waits |
+//! | [`group`] | what goes on of an upstream when the configuration changes |
 //! | [`exchange`] | what becomes of both connections, and which timer runs |
 //! | [`retry`] | whether a failed attempt may be made again |
 //! | [`fault`] | who is to blame, and what the client is told |
@@ -22,6 +23,7 @@ pub mod breaker;
 pub mod endpoints;
 pub mod exchange;
 pub mod fault;
+pub mod group;
 pub mod hash;
 pub mod health;
 pub mod load;

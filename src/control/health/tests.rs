@@ -70,7 +70,8 @@ impl Scripted {
 
 fn target(address: SocketAddr, interval: u64) -> Target {
     Target {
-        upstream: "vllm".to_owned(),
+        endpoint: EndpointId(address.port().into()),
+        upstream: (UpstreamId(1), "vllm".to_owned()),
         address,
         host: "gpu.example:8000".to_owned(),
         settings: HealthCheck {
@@ -142,7 +143,7 @@ fn changes_are_published_once_and_in_their_order() {
     while server.asked() < 3 {
         thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(checks.verdicts(), [("vllm".to_owned(), server.address, Verdict::Well)]);
+    assert_eq!(checks.verdicts(), [(Arc::new(target(server.address, 20)), Verdict::Well)]);
     for (answer, verdict, failure) in [
         (Some(DOWN), Verdict::Unwell, Some(Failure::Status(503))),
         (Some(OK), Verdict::Well, None),
@@ -152,7 +153,7 @@ fn changes_are_published_once_and_in_their_order() {
         server.says(answer);
         let change = changes.recv_timeout(PATIENCE).expect("a change");
         assert_eq!((change.verdict, change.failure), (verdict, failure));
-        assert_eq!((&*change.upstream, change.address), ("vllm", server.address));
+        assert_eq!(*change.target, target(server.address, 20));
         let needed = if verdict == Verdict::Well { 2 } else { 3 };
         assert!(server.asked() >= before + needed - 1, "so many checks");
     }
@@ -165,7 +166,7 @@ fn one_that_hangs_does_not_delay_the_others() {
     let (dead, well) = (Scripted::new(None), Scripted::new(Some(OK)));
     let (checks, changes) = start(vec![target(dead.address, 50), target(well.address, 50)]);
     let change = changes.recv_timeout(PATIENCE).expect("a change");
-    assert_eq!((change.address, change.verdict), (dead.address, Verdict::Unwell));
+    assert_eq!((change.target.address, change.verdict), (dead.address, Verdict::Unwell));
     assert!(well.asked() > 2 * dead.asked(), "{} {}", well.asked(), dead.asked());
     drop(checks);
     let asked = well.asked();
@@ -181,12 +182,12 @@ fn a_new_list_keeps_the_verdicts_of_those_that_stay() {
     assert_eq!(changes.recv_timeout(PATIENCE).map(|change| change.verdict), Ok(Verdict::Unwell));
     checks.retarget([at(2), at(0)]).expect("threads start");
     let verdicts = checks.verdicts();
-    assert_eq!(verdicts[1].2, Verdict::Unwell);
+    assert_eq!(verdicts[1].1, Verdict::Unwell);
     assert_eq!(verdicts.len(), 2);
     while servers[2].asked() < 2 {
         thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(checks.verdicts()[0].2, Verdict::Well);
+    assert_eq!(checks.verdicts()[0].1, Verdict::Well);
     // A check that was under way may still have ended.
     let asked = servers[1].asked() + 1;
     thread::sleep(Duration::from_millis(200));
@@ -198,11 +199,13 @@ fn a_new_list_keeps_the_verdicts_of_those_that_stay() {
 #[test]
 fn more_endpoints_than_threads_all_have_their_turn() {
     let server = Scripted::new(Some(OK));
-    let targets = (0..3 * THREADS_MAX)
-        .map(|index| Target { upstream: format!("u{index}"), ..target(server.address, 1_000) });
+    let targets = (0..3 * THREADS_MAX).map(|index| Target {
+        endpoint: EndpointId(index as u32),
+        ..target(server.address, 1_000)
+    });
     let (checks, _changes) = start(targets.collect());
     let started = Instant::now();
-    while checks.verdicts().iter().any(|(_, _, verdict)| *verdict == Verdict::Unknown) {
+    while checks.verdicts().iter().any(|(_, verdict)| *verdict == Verdict::Unknown) {
         assert!(started.elapsed() < PATIENCE);
         thread::sleep(Duration::from_millis(5));
     }

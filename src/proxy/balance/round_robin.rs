@@ -5,48 +5,54 @@
 //! balances of the candidates sum to what they summed to before, so an endpoint that is out for a
 //! while comes back with the balance it left with, and not with the turns it missed.
 
-use crate::config::snapshot::Endpoint;
+use std::collections::BTreeMap;
 
-/// The place of the next one among `candidates`, each an index into `memory` and a weight.
-pub(super) fn next<M>(
-    candidates: impl Iterator<Item = (usize, u64)>,
-    memory: &mut [M],
-    current: impl Fn(&mut M) -> &mut i64,
+use crate::config::snapshot::{Endpoint, EndpointId};
+
+/// The place of the next one among `candidates`, each a name and a weight. `add` changes the
+/// balance of a name and tells what it has become.
+pub(super) fn next<K>(
+    candidates: impl Iterator<Item = (K, u64)>,
+    mut add: impl FnMut(&K, i64) -> i64,
 ) -> Option<usize> {
     let mut total = 0;
-    let mut best: Option<(usize, usize, i64)> = None;
-    for (place, (endpoint, weight)) in candidates.enumerate() {
+    let mut best: Option<(usize, K, i64)> = None;
+    for (place, (name, weight)) in candidates.enumerate() {
         // At most a million: a weight of 1,000 in thousandths.
         let weight = i64::try_from(weight).unwrap_or(i64::MAX >> 32);
         total += weight;
-        let balance = current(&mut memory[endpoint]);
-        *balance += weight;
-        if best.is_none_or(|(_, _, most)| *balance > most) {
-            best = Some((place, endpoint, *balance));
+        let balance = add(&name, weight);
+        if best.as_ref().is_none_or(|(_, _, most)| balance > *most) {
+            best = Some((place, name, balance));
         }
     }
-    let (place, endpoint, _) = best?;
-    *current(&mut memory[endpoint]) -= total;
+    let (place, name, _) = best?;
+    add(&name, -total);
     Some(place)
 }
 
-/// A round robin over a fixed list of endpoints that are all well.
+/// A round robin over endpoints that are all well.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
-    /// One balance per endpoint; they sum to zero between picks.
-    current: Vec<i64>,
+    /// One balance per endpoint; those of a list that is always the same sum to zero between picks.
+    current: BTreeMap<EndpointId, i64>,
 }
 
 impl RoundRobin {
-    pub fn new(endpoints: usize) -> RoundRobin {
-        RoundRobin { current: vec![0; endpoints] }
+    /// Index of the next endpoint.
+    pub fn next(&mut self, endpoints: &[Endpoint]) -> usize {
+        let weights = endpoints.iter().map(|endpoint| (endpoint.id, u64::from(endpoint.weight)));
+        let add = |id: &EndpointId, weight: i64| {
+            let current = self.current.entry(*id).or_default();
+            *current += weight;
+            *current
+        };
+        next(weights, add).unwrap_or(0)
     }
 
-    /// Index of the next endpoint; `endpoints` are the ones the round robin was made for.
-    pub fn next(&mut self, endpoints: &[Endpoint]) -> usize {
-        debug_assert_eq!(endpoints.len(), self.current.len());
-        let weights = endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).enumerate();
-        next(weights, &mut self.current, |balance| balance).unwrap_or(0)
+    /// Forgets the endpoints that are not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(EndpointId) -> bool) {
+        self.current.retain(|endpoint, _| keep(*endpoint));
     }
 }
 
@@ -56,13 +62,14 @@ mod tests {
 
     #[test]
     fn weights_are_kept_and_spread() {
-        let endpoint = |weight| Endpoint {
+        let endpoint = |id, weight| Endpoint {
+            id: EndpointId(id),
             address: ([127, 0, 0, 1], 1).into(),
             authority: String::new(),
             weight,
         };
-        let endpoints = [endpoint(5), endpoint(1), endpoint(1)];
-        let mut robin = RoundRobin::new(3);
+        let endpoints = [endpoint(1, 5), endpoint(2, 1), endpoint(3, 1)];
+        let mut robin = RoundRobin::default();
         let picks: Vec<_> = (0..14).map(|_| robin.next(&endpoints)).collect();
         assert_eq!(picks, [0, 0, 1, 0, 2, 0, 0, 0, 0, 1, 0, 2, 0, 0]);
     }
@@ -72,7 +79,10 @@ mod tests {
         let mut memory = [0i64; 2];
         let mut turn = |candidates: &[usize]| {
             let weights = candidates.iter().map(|&endpoint| (endpoint, 1_000));
-            let place = next(weights, &mut memory, |balance| balance);
+            let place = next(weights, |&endpoint, weight| {
+                memory[endpoint] += weight;
+                memory[endpoint]
+            });
             place.map(|place| candidates[place])
         };
         assert_eq!(turn(&[]), None);

@@ -4,33 +4,34 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::defaults;
-use crate::config::snapshot::{Balance, HashKey, HostField};
+use crate::config::snapshot::{Balance, HashKey};
+use crate::config::tests::snapshot_of;
 
 const NOBODY: Tried = Tried::none();
 /// A request that has failed nowhere yet, and has nowhere else to go.
 const FIRST: Request<'static> = Request { tried: &NOBODY, key: None, last_resort: true };
 
-fn address(port: u16) -> SocketAddr {
-    ([127, 0, 0, 1], port).into()
+fn id(id: u16) -> EndpointId {
+    EndpointId(id.into())
 }
 
-fn upstream(ports: &[u16]) -> Upstream {
-    let endpoint = |&port: &u16| snapshot::Endpoint {
-        address: address(port),
-        authority: address(port).to_string(),
-        weight: 1,
+/// An upstream with these endpoints; a number is an id and a port.
+fn upstream(ids: &[u16]) -> Upstream {
+    let mut upstream = snapshot_of(
+        "[server]\nlisten = [\"127.0.0.1:80\"]\n\
+         [[upstream]]\nname = \"vllm\"\nendpoints = [\"127.0.0.1:1\"]\n\
+         balance = \"round_robin\"\nbreaker.consecutive = 1\n\
+         [[route]]\npath = \"/*\"\nupstream = \"vllm\"\n",
+    )
+    .upstreams
+    .remove(0);
+    let endpoint = |&port: &u16| Endpoint {
+        id: id(port),
+        address: ([127, 0, 0, 1], port).into(),
+        ..upstream.endpoints[0].clone()
     };
-    Upstream {
-        name: "vllm".to_owned(),
-        endpoints: ports.iter().map(endpoint).collect(),
-        pool: defaults::POOL,
-        host: HostField::Preserve,
-        retry: defaults::retry(),
-        balance: Balance::RoundRobin,
-        breaker: Some(snapshot::Breaker { consecutive: 1, ..defaults::BREAKER }),
-        health: None,
-        admission: defaults::ADMISSION,
-    }
+    upstream.endpoints = ids.iter().map(endpoint).collect();
+    upstream
 }
 
 /// An upstream with a clock.
@@ -43,7 +44,7 @@ struct Rig {
 
 impl Rig {
     fn new(upstream: Upstream) -> Rig {
-        let load = SharedLoad::new(upstream.endpoints.iter().map(|endpoint| endpoint.address));
+        let load = SharedLoad::new(&upstream.endpoints);
         let endpoints = Endpoints::new(&upstream, load.clone(), 1);
         Rig { upstream, endpoints, load, now: Instant::ZERO + Duration::from_secs(100) }
     }
@@ -67,7 +68,7 @@ impl Rig {
     fn pick_at(&mut self, endpoint: usize) -> Pick {
         for _ in 0..1_000 {
             let pick = self.pick(FIRST);
-            if pick.endpoint() == endpoint {
+            if pick.index() == endpoint {
                 return pick;
             }
             self.record(pick, Outcome::Abandoned);
@@ -93,7 +94,7 @@ impl Rig {
         let mut asked = Vec::new();
         for _ in 0..requests {
             let pick = self.pick(request);
-            asked.push(pick.endpoint());
+            asked.push(pick.index());
             self.record(pick, Outcome::Abandoned);
         }
         asked.sort_unstable();
@@ -102,13 +103,12 @@ impl Rig {
     }
 
     fn verdict(&mut self, endpoint: usize, verdict: Verdict) {
-        let address = self.endpoints.view(endpoint, self.now).address;
-        self.endpoints.set_active_verdict(address, verdict, self.now);
+        let endpoint = self.endpoints.view(endpoint, self.now).endpoint;
+        self.endpoints.set_active_verdict(endpoint, verdict, self.now);
     }
 
     fn reload(&mut self, upstream: Upstream) {
-        let addresses = upstream.endpoints.iter().map(|endpoint| endpoint.address);
-        self.load = self.load.of_endpoints(addresses);
+        self.load = self.load.of_endpoints(&upstream.endpoints);
         self.endpoints.reconcile(&upstream, self.load.clone(), self.now);
         self.upstream = upstream;
     }
@@ -122,7 +122,7 @@ impl Rig {
 fn the_records_are_small() {
     assert!(size_of::<Option<Pick>>() <= 24, "{}", size_of::<Option<Pick>>());
     assert!(size_of::<Tried>() <= 36, "{}", size_of::<Tried>());
-    assert!(size_of::<Member>() <= 144, "{}", size_of::<Member>());
+    assert!(size_of::<Member>() <= 192, "{}", size_of::<Member>());
 }
 
 #[test]
@@ -140,11 +140,11 @@ fn a_pick_counts_until_it_is_recorded() {
 fn another_endpoint_is_tried_first_and_the_same_one_at_last() {
     let mut rig = Rig::of(&[1, 2, 3]);
     let mut tried = Tried::default();
-    tried.add(address(2));
+    tried.add(id(2));
     assert_eq!(rig.asked(Request { tried: &tried, ..FIRST }, 30), [0, 2]);
-    tried.add(address(1));
+    tried.add(id(1));
     assert_eq!(rig.asked(Request { tried: &tried, ..FIRST }, 30), [2]);
-    tried.add(address(3));
+    tried.add(id(3));
     assert_eq!(rig.asked(Request { tried: &tried, ..FIRST }, 30), [0, 1, 2]);
 }
 
@@ -152,14 +152,14 @@ fn another_endpoint_is_tried_first_and_the_same_one_at_last() {
 fn a_draining_endpoint_gets_nothing_new_and_finishes_what_it_has() {
     let mut rig = Rig::of(&[1, 2]);
     let pick = rig.pick_at(1);
-    rig.endpoints.set_draining(address(2), true);
+    rig.endpoints.set_draining(id(2), true);
     assert_eq!(rig.asked(FIRST, 10), [0]);
     assert_eq!(rig.outstanding(), [0, 1]);
     assert_eq!(rig.endpoints.first_event(&pick, Duration::from_millis(5), rig.now), None);
     rig.record(pick, Outcome::Success);
-    rig.endpoints.set_draining(address(1), true);
+    rig.endpoints.set_draining(id(1), true);
     assert!(matches!(rig.choose(FIRST), Choice::None { until: Instant::NEVER }));
-    rig.endpoints.set_draining(address(2), false);
+    rig.endpoints.set_draining(id(2), false);
     assert_eq!(rig.asked(FIRST, 10), [1]);
 }
 
@@ -187,14 +187,14 @@ fn a_retry_is_no_probe_unless_nothing_else_is_left() {
     let Some(Transition::Opened { open, .. }) = rig.fail(1) else { panic!("it opens") };
     rig.now += open;
     let mut tried = Tried::default();
-    tried.add(address(1));
+    tried.add(id(1));
     let request = Request { tried: &tried, ..FIRST };
     for _ in 0..30 {
         let pick = rig.pick(request);
-        assert_eq!(pick.endpoint(), 2);
+        assert_eq!(pick.index(), 2);
         rig.record(pick, Outcome::Abandoned);
     }
-    rig.endpoints.set_draining(address(3), true);
+    rig.endpoints.set_draining(id(3), true);
     assert_eq!(rig.asked(request, 30), [0, 1]);
 }
 
@@ -246,7 +246,7 @@ fn too_many_out_are_asked_all_the_same() {
 #[test]
 fn the_threshold_of_panic_may_be_never() {
     let mut upstream = upstream(&[1, 2]);
-    upstream.breaker = Some(snapshot::Breaker { panic: 100, consecutive: 1, ..defaults::BREAKER });
+    upstream.breaker = Some(BreakerSettings { panic: 100, consecutive: 1, ..defaults::BREAKER });
     let mut rig = Rig::new(upstream);
     rig.fail(0);
     rig.fail(1);
@@ -296,17 +296,17 @@ fn room_is_looked_for_elsewhere_and_then_it_is_full() {
     let held: Vec<_> = (0..4).map(|_| rig.pick(FIRST)).collect();
     assert_eq!(rig.outstanding(), [2, 2]);
     assert!(matches!(rig.choose(FIRST), Choice::Full));
-    let (left, right): (Vec<_>, Vec<_>) = held.into_iter().partition(|pick| pick.endpoint() == 0);
+    let (left, right): (Vec<_>, Vec<_>) = held.into_iter().partition(|pick| pick.index() == 0);
     drop(left);
     // The one that has room has failed this request already: better than none.
     let mut tried = Tried::default();
-    tried.add(address(1));
+    tried.add(id(1));
     assert_eq!(rig.asked(Request { tried: &tried, ..FIRST }, 4), [0]);
-    rig.endpoints.set_draining(address(1), true);
+    rig.endpoints.set_draining(id(1), true);
     assert!(matches!(rig.choose(FIRST), Choice::Full));
     drop(right);
 
-    rig.endpoints.set_draining(address(1), false);
+    rig.endpoints.set_draining(id(1), false);
     rig.upstream.admission.max_concurrency = Some(1);
     rig.reload(rig.upstream.clone());
     let pick = rig.pick(FIRST);
@@ -318,11 +318,11 @@ fn room_is_looked_for_elsewhere_and_then_it_is_full() {
 #[test]
 fn weights_and_their_changes_are_obeyed() {
     let mut rig = Rig::of(&[1, 2]);
-    rig.endpoints.set_weight(address(2), 3);
+    rig.endpoints.set_weight(id(2), 3);
     let mut taken = [0; 2];
     for _ in 0..400 {
         let pick = rig.pick(FIRST);
-        taken[pick.endpoint()] += 1;
+        taken[pick.index()] += 1;
         rig.record(pick, Outcome::Success);
     }
     assert_eq!(taken, [100, 300]);
@@ -357,7 +357,7 @@ fn a_reload_keeps_what_is_known_of_the_endpoints_that_stay() {
     rig.fail(1);
     let at_third = rig.pick_at(2);
     let at_first = rig.pick_at(0);
-    rig.endpoints.set_draining(address(3), true);
+    rig.endpoints.set_draining(id(3), true);
     rig.reload(upstream(&[4, 3, 2]));
     assert_eq!(rig.standing(2), Some(Standing::Open));
     assert!(rig.endpoints.view(1, rig.now).draining);
@@ -467,7 +467,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 /// Whether one that was not picked should have been: it is well, new to the request, and no probe.
 fn better(view: &View, tried: &Tried, ceiling: u32) -> bool {
     let whole = matches!(view.breaker, Some(Standing::Closed | Standing::SlowStart));
-    view.up && whole && !tried.contains(view.address) && view.outstanding < ceiling
+    view.up && whole && !tried.contains(view.endpoint) && view.outstanding < ceiling
 }
 
 proptest! {
@@ -485,26 +485,26 @@ proptest! {
         configured.admission.endpoint_concurrency = Some(ceiling);
         configured.admission.max_concurrency = Some(12);
         let mut rig = Rig::new(configured);
-        let mut out: Vec<(SocketAddr, Pick)> = Vec::new();
+        let mut out: Vec<(EndpointId, Pick)> = Vec::new();
         for step in steps {
             match step {
                 Step::Pick { key, tried: ports, last_resort } => {
                     let mut tried = Tried::default();
-                    ports.into_iter().for_each(|port| tried.add(address(port)));
+                    ports.into_iter().for_each(|port| tried.add(id(port)));
                     let before: Vec<_> =
                         (0..rig.endpoints.len()).map(|at| rig.endpoints.view(at, rig.now)).collect();
                     let any_better = before.iter().any(|view| better(view, &tried, ceiling));
                     match rig.choose(Request { tried: &tried, key, last_resort }) {
                         Choice::Endpoint(pick) => {
-                            let view = &before[pick.endpoint()];
+                            let view = &before[pick.index()];
                             prop_assert!(!view.draining && view.outstanding < ceiling);
                             prop_assert!(view.up != pick.is_panic(), "{view:?}");
                             prop_assert!(!pick.is_panic() || (last_resort && before.len() > 1));
-                            prop_assert!(!any_better || !tried.contains(view.address));
+                            prop_assert!(!any_better || !tried.contains(view.endpoint));
                             let half_open = view.breaker == Some(Standing::HalfOpen);
                             prop_assert_eq!(pick.is_probe(), view.up && half_open);
                             prop_assert!(!any_better || tried.is_empty() || !pick.is_probe());
-                            out.push((view.address, pick));
+                            out.push((view.endpoint, pick));
                         }
                         Choice::Full => {
                             let full = |view: &View| view.up && view.outstanding >= ceiling;
@@ -531,9 +531,9 @@ proptest! {
                 Step::FirstEvent(_) | Step::End(..) => {}
                 Step::Wait(millis) => rig.now += Duration::from_millis(millis),
                 Step::Verdict(port, verdict) => {
-                    rig.endpoints.set_active_verdict(address(port), verdict, rig.now);
+                    rig.endpoints.set_active_verdict(id(port), verdict, rig.now);
                 }
-                Step::Drain(port, draining) => rig.endpoints.set_draining(address(port), draining),
+                Step::Drain(port, draining) => rig.endpoints.set_draining(id(port), draining),
                 Step::Reload(ports, balance) => {
                     let mut next = upstream(&ports);
                     next.balance = balance;
@@ -543,11 +543,11 @@ proptest! {
             }
             prop_assert_eq!(rig.load.total() as usize, out.len());
             prop_assert!(rig.endpoints.probes() <= out.iter().filter(|(_, p)| p.is_probe()).count());
-            let mut counted: BTreeMap<SocketAddr, u32> = BTreeMap::new();
-            out.iter().for_each(|(address, _)| *counted.entry(*address).or_default() += 1);
+            let mut counted: BTreeMap<EndpointId, u32> = BTreeMap::new();
+            out.iter().for_each(|(id, _)| *counted.entry(*id).or_default() += 1);
             for at in 0..rig.endpoints.len() {
                 // Less: an endpoint that was away for a while starts from zero.
-                let exchanges = counted.get(&rig.load.address(at)).copied().unwrap_or(0);
+                let exchanges = counted.get(&rig.load.id(at)).copied().unwrap_or(0);
                 prop_assert!(rig.load.outstanding(at) <= exchanges.min(ceiling));
             }
         }

@@ -1,49 +1,38 @@
 //! The endpoints one request has failed at.
 
-use std::net::SocketAddr;
-
-use crate::proxy::hash;
+use crate::config::snapshot::EndpointId;
 
 /// So many are remembered. More attempts than that overwrite the first ones: which of nine
 /// endpoints failed first matters little.
 const REMEMBERED: usize = 8;
 
-/// A small set of addresses, in the exchange's own record. It stays true when a reload gives the
-/// endpoints other indices, or when the next upstream of the route leads to the same server.
-///
-/// 32 bits of each address's hash are kept. If two are alike, once in four thousand million, a
-/// request avoids an endpoint it has not tried, as long as there is another.
+/// A small set of endpoints, of any upstream, in the exchange's own record.
 #[derive(Clone, Debug, Default)]
 pub struct Tried {
-    /// 0: nobody yet.
-    marks: [u32; REMEMBERED],
-    next: u8,
+    ids: [EndpointId; REMEMBERED],
+    /// So many were added, the first ones perhaps forgotten.
+    added: u32,
 }
 
 impl Tried {
     pub const fn none() -> Tried {
-        Tried { marks: [0; REMEMBERED], next: 0 }
+        Tried { ids: [EndpointId(0); REMEMBERED], added: 0 }
     }
 
-    pub fn add(&mut self, address: SocketAddr) {
-        let mark = mark(address);
-        if !self.marks.contains(&mark) {
-            self.marks[usize::from(self.next)] = mark;
-            self.next = (self.next + 1) % REMEMBERED as u8;
+    pub fn add(&mut self, endpoint: EndpointId) {
+        if !self.contains(endpoint) {
+            self.ids[self.added as usize % REMEMBERED] = endpoint;
+            self.added = self.added.wrapping_add(1);
         }
     }
 
-    pub fn contains(&self, address: SocketAddr) -> bool {
-        !self.is_empty() && self.marks.contains(&mark(address))
+    pub fn contains(&self, endpoint: EndpointId) -> bool {
+        self.ids[..REMEMBERED.min(self.added as usize)].contains(&endpoint)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.marks[0] == 0
+        self.added == 0
     }
-}
-
-fn mark(address: SocketAddr) -> u32 {
-    (hash::of_address(address) as u32).max(1)
 }
 
 #[cfg(test)]
@@ -52,15 +41,14 @@ mod tests {
 
     #[test]
     fn the_last_eight_are_remembered() {
-        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let mut tried = Tried::none();
-        assert!(tried.is_empty() && !tried.contains(address(0)));
-        for port in [0, 0, 1, 2, 3, 4, 5, 6, 7] {
-            tried.add(address(port));
+        assert!(tried.is_empty() && !tried.contains(EndpointId(0)));
+        for id in [0, 0, 1, 2, 3, 4, 5, 6, 7] {
+            tried.add(EndpointId(id));
         }
-        assert!((0..8).all(|port| tried.contains(address(port))));
-        tried.add(address(8));
-        let left: Vec<_> = (0..9).filter(|&port| tried.contains(address(port))).collect();
+        assert!((0..8).all(|id| tried.contains(EndpointId(id))));
+        tried.add(EndpointId(8));
+        let left: Vec<_> = (0..9).filter(|&id| tried.contains(EndpointId(id))).collect();
         assert_eq!(left, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert!(!tried.is_empty());
     }
