@@ -20,6 +20,7 @@
 //! | [`bench`] | the latency tool: a reactor of clients | a server's work |
 //! | [`config`] | TOML → checked → an immutable [`config::snapshot::Snapshot`] | defaults anywhere else |
 //! | [`server`] | listeners, worker threads, their common fate | a byte of traffic |
+//! | [`control`] | what is not traffic: health checks | a token |
 //! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
 //! | [`reactor`] | the turn, sockets, buffers, timers: what is done | mio, a policy |
 //! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |
@@ -43,6 +44,7 @@ pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod http;
 pub mod proxy;
 pub mod reactor;

@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reactor", &["clock", "config::snapshot", "http", "proxy", "responder", "service"]),
     ("sys", &["clock", "reactor"]),
     ("sim", &["clock", "reactor"]),
+    ("control", &["config::snapshot", "http", "proxy"]),
     ("server", &["config", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
     ("cli", &["bench", "clock", "config", "responder", "server", "sys"]),
