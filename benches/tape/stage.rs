@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sluicegate::config::{self, Environment};
+use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
 use sluicegate::reactor::worker::{Command, Setup, Worker};
 
@@ -39,6 +40,7 @@ impl Stage {
         let tape = Tape::new();
         let (sender, receiver) = mailbox(Arc::new(|| {}));
         let setup = Setup {
+            loads: Loads::new(&loaded.snapshot),
             snapshot: Arc::new(loaded.snapshot),
             seed: 7,
             counters: Arc::default(),

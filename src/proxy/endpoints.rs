@@ -237,6 +237,21 @@ impl Endpoints {
         if full { Choice::Full } else { Choice::None { until } }
     }
 
+    /// Where a request could go that has failed at `tried`: to an endpoint that is none of them,
+    /// and to one that is. Room is not asked for: a place can be waited for.
+    pub fn prospects(&self, tried: &Tried, now: Instant) -> (bool, bool) {
+        let mut found = (false, false);
+        for member in self.members.iter().filter(|member| !member.draining) {
+            let again = tried.contains(member.endpoint.id);
+            match self.admits(member, now) {
+                Admits::Yes if !again => found.0 = true,
+                Admits::Yes | Admits::Probe => found.1 = true,
+                Admits::No { .. } => {}
+            }
+        }
+        found
+    }
+
     /// The answer to a pick has begun, `ttft` after the request was written. A half-open endpoint
     /// that got this far is well.
     pub fn first_event(&mut self, pick: &Pick, ttft: Duration, now: Instant) -> Option<Transition> {

@@ -24,10 +24,11 @@
 //! and given to all workers. An endpoint that one generation drops and a later one names again
 //! has a new id and starts from zero, although exchanges of the first time may still be running.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::config::snapshot::{Admission, Endpoint, EndpointId};
+use crate::config::snapshot::{Admission, Endpoint, EndpointId, Snapshot, Upstream, UpstreamId};
 
 /// A counter on a cache line of its own: a worker that counts one endpoint does not take the next
 /// one's number out of another core's cache.
@@ -60,6 +61,32 @@ pub enum Full {
     Endpoint,
     /// The upstream has `max_concurrency`.
     Upstream,
+}
+
+/// The loads of all upstreams, made once for each generation and given to every worker.
+#[derive(Clone, Debug, Default)]
+pub struct Loads(Arc<BTreeMap<UpstreamId, SharedLoad>>);
+
+impl Loads {
+    /// Those of the first generation.
+    pub fn new(snapshot: &Snapshot) -> Loads {
+        Loads::default().follow(snapshot)
+    }
+
+    /// Those of the generation after: what goes on keeps its counts.
+    pub fn follow(&self, snapshot: &Snapshot) -> Loads {
+        let load = |upstream: &Upstream| match self.0.get(&upstream.id) {
+            Some(load) => load.of_endpoints(&upstream.endpoints),
+            None => SharedLoad::new(&upstream.endpoints),
+        };
+        let loads = snapshot.upstreams.iter().map(|upstream| (upstream.id, load(upstream)));
+        Loads(Arc::new(loads.collect()))
+    }
+
+    /// That of an upstream of the generation they were made for.
+    pub fn of(&self, upstream: &Upstream) -> SharedLoad {
+        self.0.get(&upstream.id).cloned().unwrap_or_else(|| SharedLoad::new(&upstream.endpoints))
+    }
 }
 
 impl SharedLoad {

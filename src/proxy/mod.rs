@@ -6,6 +6,7 @@
 //! | module | decides |
 //! |---|---|
 //! | [`route`] | which route a request takes, or 404 and 405 |
+//! | [`admission`] | who waits for a place at an upstream, in which order, and how long it may take |
 //! | [`endpoints`] | which endpoint an attempt goes to, out of all that those below say |
 //! | [`balance`] | which of the endpoints that may be asked |
 //! | [`breaker`] | whether an endpoint is sent requests at all |
@@ -18,6 +19,7 @@
 //! | [`load`] | nothing: it counts the exchanges of all workers, and keeps ceilings |
 //! | [`hash`], [`random`] | nothing: numbers for those above |
 
+pub mod admission;
 pub mod balance;
 pub mod breaker;
 pub mod endpoints;

@@ -141,7 +141,7 @@ impl<N: Net> Worker<N> {
                 self.advance_proxied(token, upstream, budget)
             }
             Some(Peer::Seeking { .. }) => self.seek_upstream(token),
-            Some(Peer::Pausing { until }) if *until > self.now => Step::Wait,
+            Some(Peer::Pausing { until, .. }) if *until > self.now => Step::Wait,
             Some(Peer::Pausing { .. }) => self.resume(token),
             Some(Peer::Responder { .. }) => self.advance_responder(token, budget),
             Some(Peer::Nobody) | None => Step::Wait,
@@ -247,7 +247,7 @@ impl<N: Net> Worker<N> {
     fn wakes(&self, token: Token) -> Instant {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
         match exchange.map(|exchange| &exchange.peer) {
-            Some(Peer::Pausing { until }) => *until,
+            Some(Peer::Pausing { until, .. }) => *until,
             Some(Peer::Responder { progress: Progress::Sleeping(until), .. }) => *until,
             _ => Instant::NEVER,
         }

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::outbox::Outbox;
 use super::relay::Flow;
@@ -16,6 +17,7 @@ use crate::config::snapshot::{
     self, Chain, Condition, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
 };
 use crate::http::head::Version;
+use crate::proxy::endpoints::{Pick, Tried};
 use crate::proxy::exchange::{Phase, Timeline, Waiting};
 use crate::responder::Responder;
 use crate::service::Dialect;
@@ -98,6 +100,8 @@ pub enum Peer {
     /// Between two attempts.
     Pausing {
         until: Instant,
+        /// As for `Seeking`.
+        fresh: bool,
     },
     Responder {
         responder: Box<dyn Responder>,
@@ -139,8 +143,6 @@ pub struct Exchange {
     pub route: Option<usize>,
     /// The upstream it is at: a position in the route's chain.
     pub link: usize,
-    /// Index into the upstream's endpoints.
-    pub endpoint: usize,
     pub attempt: Attempt,
     pub client: Version,
     /// The dialect the client speaks, and is answered in.
@@ -172,6 +174,10 @@ pub struct Exchange {
     /// The rewritten request, while no upstream's outbox has it; then what is held back of the
     /// response.
     pub outbox: Outbox,
+    /// What makes it like others, where its upstream's balance asks for it.
+    pub key: Option<u64>,
+    /// 0 is the most urgent.
+    pub priority: u8,
     /// The client's own `Host`, where a later upstream may have to be sent it.
     pub authority: Option<Box<[u8]>>,
     /// Bytes of an incomplete response head that were looked at and held no end of it.
@@ -189,10 +195,16 @@ pub struct Attempt {
     pub at_upstream: u8,
     /// At all upstreams.
     pub in_all: u8,
-    /// The upstream's endpoints that have been tried, by index; those from 64 on are forgotten.
-    pub tried: u64,
-    /// The link and the endpoint whose `Host` the request has.
-    pub hosted: (usize, usize),
+    /// The endpoints that have failed.
+    pub tried: Tried,
+    /// The right to this attempt, and the endpoint it goes to. Given back when it has ended.
+    pub pick: Option<Pick>,
+    /// The link and the endpoint whose `Host` the request has; no endpoint: the link's first.
+    pub hosted: (usize, Option<EndpointId>),
+    /// An earlier attempt ended by a slow first token.
+    pub slow_before: bool,
+    /// What the answer's `Retry-After` says.
+    pub retry_after: Option<Duration>,
     /// The connection had carried a request before.
     pub reused: bool,
     /// The request was sent again because a reused connection died.
@@ -210,22 +222,17 @@ impl Attempt {
         Attempt {
             at_upstream: 1,
             in_all: 1,
-            tried: 0,
-            hosted: (0, 0),
+            tried: Tried::none(),
+            pick: None,
+            hosted: (0, None),
+            slow_before: false,
+            retry_after: None,
             reused: false,
             replayed: false,
             sent: false,
             answered: false,
             last: false,
         }
-    }
-
-    pub fn has_tried(&self, endpoint: usize) -> bool {
-        self.tried & 1u64.checked_shl(endpoint as u32).unwrap_or(0) != 0
-    }
-
-    pub fn note_tried(&mut self, endpoint: usize) {
-        self.tried |= 1u64.checked_shl(endpoint as u32).unwrap_or(0);
     }
 }
 
@@ -285,7 +292,8 @@ impl Exchange {
     /// bytes wait to be written to it.
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
         match (&self.peer, upstream) {
-            (Peer::Seeking { .. } | Peer::Pausing { .. }, _) => Phase::Queued,
+            (Peer::Pausing { .. }, _) => Phase::Pausing,
+            (Peer::Seeking { .. }, _) => Phase::Queued,
             (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
             _ if self.tunnel.is_some() => Phase::Tunnel,
             _ if self.first_event => Phase::Streaming,
@@ -303,7 +311,7 @@ impl Exchange {
             phase,
             for_request: self.request.is_open()
                 && !blocked
-                && !matches!(phase, Phase::Queued | Phase::Connecting),
+                && !matches!(phase, Phase::Queued | Phase::Pausing | Phase::Connecting),
             for_upstream_write: blocked,
         }
     }

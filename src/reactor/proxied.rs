@@ -13,6 +13,7 @@ use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::Condition;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
+use crate::proxy::retry::Cause;
 use crate::service::Observer;
 
 impl<N: Net> Worker<N> {
@@ -142,10 +143,15 @@ impl<N: Net> Worker<N> {
         let relayed =
             relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
         let moved = relayed.map_err(broken_response)?;
+        // The first event may have been seen while the response was held back.
         let progressed = match &response.observer {
-            Some(observer) => Some(observer.data_events()) != events,
+            Some(observer) => {
+                Some(observer.data_events()) != events
+                    || (!exchange.first_event && observer.data_events() > 0)
+            }
             None => response.body.received() != received,
         };
+        let first = progressed && !exchange.first_event;
         let timeline = &mut exchange.timeline;
         if progressed {
             exchange.first_event = true;
@@ -169,6 +175,9 @@ impl<N: Net> Worker<N> {
             && !std::mem::replace(&mut tunnel.downstream_shut, true)
         {
             let _ = client.stream.shutdown_write();
+        }
+        if first {
+            self.learn_of_first_event(token);
         }
         Ok(moved.rest)
     }
@@ -200,12 +209,10 @@ impl<N: Net> Worker<N> {
         let failed = response.observer.as_ref().is_some_and(Observer::first_event_is_error);
         match held {
             Held::Event if failed && exchange.retries_on(Condition::ErrorEvent) => {
-                Err(Failed::Unwanted { condition: Condition::ErrorEvent, retry_after: None })
+                Err(Failed::Unwanted(Cause::Failed(Condition::ErrorEvent)))
             }
             Held::Waiting(rest) => Ok(Some(rest)),
-            Held::Empty => {
-                Err(Failed::Unwanted { condition: Condition::EmptyStream, retry_after: None })
-            }
+            Held::Empty => Err(Failed::Unwanted(Cause::Failed(Condition::EmptyStream))),
             Held::Event | Held::Full => {
                 self.commit(token, connection);
                 Ok(None)

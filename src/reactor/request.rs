@@ -11,13 +11,14 @@ use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
 use super::token::Token;
 use super::worker::Worker;
-use crate::config::snapshot::{HostField, Route, Target, Upstream};
+use crate::config::snapshot::{Admission, Balance, HashKey, HostField, Route, Target, Upstream};
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::rewrite::{self, RequestEdits};
+use crate::proxy::balance::key;
 use crate::proxy::exchange::Timeline;
 use crate::proxy::fault::{DownstreamFault, Fault};
-use crate::proxy::{retry, route};
+use crate::proxy::{admission, retry, route};
 use crate::responder::Request;
 use crate::service::{Dialect, Setting};
 
@@ -69,7 +70,6 @@ impl<N: Net> Worker<N> {
             snapshot: Rc::clone(&self.snapshot),
             route: None,
             link: 0,
-            endpoint: 0,
             attempt: Attempt::first(),
             client: head.version,
             dialect: Dialect::Generic,
@@ -91,6 +91,8 @@ impl<N: Net> Worker<N> {
             until_close: false,
             peer: Peer::Nobody,
             outbox: Outbox::keeping(),
+            key: None,
+            priority: 0,
             authority: None,
             examined: 0,
             first_event: false,
@@ -109,6 +111,9 @@ impl<N: Net> Worker<N> {
                         }
                         let forwarded = self.snapshot.server.forwarded;
                         let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
+                        exchange.key = key_of(&upstream.balance, head.fields);
+                        exchange.priority = priority_of(&upstream.admission, head.fields);
+                        self.groups[upstream.id].budget.on_request(self.now);
                         exchange.dialect = dialect_of(route, upstream.service, head.path);
                         let edits = RequestEdits {
                             path: route::rewritten(route, head.path),
@@ -144,6 +149,27 @@ impl<N: Net> Worker<N> {
         }
         Opened::Exchange
     }
+}
+
+/// The value of a field, by its lower-case name.
+fn value_of<'b>(fields: &[httparse::Header<'b>], name: &str) -> Option<&'b [u8]> {
+    fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+}
+
+/// What makes a request like others, where the balance asks for it.
+fn key_of(balance: &Balance, fields: &[httparse::Header<'_>]) -> Option<u64> {
+    match balance {
+        Balance::Hash(HashKey::Header(name)) => value_of(fields, name).map(key::of_value),
+        Balance::Hash(HashKey::Cookie(name)) => {
+            key::of_cookie(value_of(fields, "cookie")?, name.as_bytes())
+        }
+        _ => None,
+    }
+}
+
+fn priority_of(settings: &Admission, fields: &[httparse::Header<'_>]) -> u8 {
+    let field = settings.priority_header.as_deref();
+    admission::priority(field.and_then(|name| value_of(fields, name)), settings)
 }
 
 /// The dialect of a request: its own path tells, or the one it is given.

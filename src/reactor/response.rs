@@ -13,14 +13,18 @@ use super::request::takes_interim;
 use super::socket::Fill;
 use super::token::Token;
 use super::worker::Worker;
+use std::time::Duration;
+
 use crate::config::snapshot::Condition;
 use crate::http::body::Framing;
 use crate::http::head::{
     FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, Version,
     may_be_complete, parse_response,
 };
+use crate::http::retry_after::retry_after;
 use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served};
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
+use crate::proxy::retry::Cause;
 use crate::service::{Dialect, Observer};
 
 /// What a look at the response head gave.
@@ -174,12 +178,15 @@ impl<N: Net> Worker<N> {
             Err(error) => return Err(Failed::Fault(upstream_fault(UpstreamFault::Head(error)))),
         };
         let interim = head.status < 200 && head.status != 101;
+        if matches!(head.status, 429 | 503) {
+            exchange.attempt.retry_after = retry_after_of(&head);
+        }
         if rescuable && let Some(unwanted) = exchange.unwanted(&head) {
             return Err(unwanted);
         }
         // A page for people where an answer of the service was asked for: some proxy's, most likely.
         if head.status < 300 && head.media == Media::Html && exchange.dialect != Dialect::Generic {
-            return Err(Failed::Fault(upstream_fault(UpstreamFault::NoService)));
+            return Err(Failed::Fault(upstream_fault(UpstreamFault::BadAnswer)));
         }
         let delivery = if interim {
             Delivery { framing: Framing::None, mode: Mode::Splice }
@@ -231,6 +238,15 @@ impl<N: Net> Worker<N> {
     }
 }
 
+/// The `Retry-After` of an answer, by the `Date` beside it where it names a time.
+fn retry_after_of(head: &ResponseHead<'_>) -> Option<Duration> {
+    let value = |name: &str| {
+        let named = head.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        named.map(|field| field.value)
+    };
+    retry_after(value("retry-after")?, value("date"))
+}
+
 /// How a response reaches the client.
 struct Delivery {
     framing: Framing,
@@ -261,7 +277,7 @@ impl Exchange {
     fn unwanted(&self, head: &ResponseHead<'_>) -> Option<Failed> {
         let condition = Condition::Status(head.status);
         let unwanted = head.status >= 400 && self.retries_on(condition);
-        unwanted.then_some(Failed::Unwanted { condition, retry_after: None })
+        unwanted.then_some(Failed::Unwanted(Cause::Failed(condition)))
     }
 
     /// The final response head is here.

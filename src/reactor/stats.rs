@@ -76,6 +76,8 @@ pub struct Counters {
     pub retries: Counter,
     /// First attempts at the next upstream of a route.
     pub failovers: Counter,
+    pub breaker_opened: Counter,
+    pub breaker_closed: Counter,
     /// Streams that were told why they break off.
     pub error_events: Counter,
     /// Comments given to silent streams.

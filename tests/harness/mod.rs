@@ -16,6 +16,7 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::*;
+use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::census::Census;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
 use sluicegate::reactor::net::Net;
@@ -137,6 +138,7 @@ pub struct Gateway<N: Net = World> {
     pub world: World,
     pub worker: Worker<N>,
     pub counters: Arc<Counters>,
+    pub loads: Loads,
     mailbox: Sender<Command<N::Stream>>,
     /// `limits.connections`.
     places: usize,
@@ -154,8 +156,10 @@ impl<N: Net> Gateway<N> {
     pub fn new(world: World, net: N, snapshot: Snapshot) -> Gateway<N> {
         let counters = Arc::new(Counters::default());
         let places = snapshot.limits.connections;
+        let loads = Loads::new(&snapshot);
         let (sender, receiver) = mailbox(world.waker());
         let setup = Setup {
+            loads: loads.clone(),
             snapshot: Arc::new(snapshot),
             seed: 7,
             counters: Arc::clone(&counters),
@@ -167,6 +171,7 @@ impl<N: Net> Gateway<N> {
             world,
             worker,
             counters,
+            loads,
             mailbox: sender,
             places,
             kept_waiting: None,
