@@ -23,6 +23,7 @@ use crate::proxy::breaker::Outcome;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
 use crate::proxy::retry::{self, Cause, Verdict, Why, stale};
+use crate::service::Dialect;
 use std::time::Duration;
 
 /// How an attempt failed.
@@ -174,6 +175,12 @@ impl<N: Net> Worker<N> {
                 outcome_of_status(*status, &exchange.attempt)
             }
             Failed::Unwanted(Cause::PromptTooLong) => Outcome::ClientError,
+            // Of a stream nobody understands it cannot be said that it should not be empty.
+            Failed::Unwanted(Cause::Failed(Condition::EmptyStream))
+                if exchange.dialect == Dialect::Generic =>
+            {
+                Outcome::ClientError
+            }
             Failed::Unwanted(_) => Outcome::Fault,
         };
         let attempt = &mut exchange.attempt;

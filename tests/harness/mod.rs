@@ -103,7 +103,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             model: None,
             retry: Retry { attempts: gateway.attempts, ..defaults::retry() },
             balance: defaults::BALANCE,
-            breaker: Some(defaults::BREAKER),
+            breaker: gateway.breaker.then_some(defaults::BREAKER),
             health: None,
             admission: defaults::ADMISSION,
         }],
@@ -131,6 +131,7 @@ pub const GENEROUS: GatewayPlan = GatewayPlan {
     buffers: 4096,
     replay_stale_post: true,
     attempts: 1,
+    breaker: false,
 };
 
 /// One worker, and the world it lives in.

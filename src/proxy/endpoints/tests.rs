@@ -384,32 +384,6 @@ fn a_reload_asks_again_with_the_new_credentials() {
     assert!(rig.pick(FIRST).is_probe());
 }
 
-#[test]
-fn a_pick_allocates_nothing() {
-    for balance in [
-        Balance::LeastOutstanding,
-        Balance::RoundRobin,
-        Balance::PeakEwma,
-        Balance::Hash(HashKey::Prompt(8)),
-    ] {
-        let mut upstream = upstream(&(1..=64).collect::<Vec<_>>());
-        upstream.balance = balance;
-        let mut rig = Rig::new(upstream);
-        let (room, place) =
-            (rig.endpoints.candidates.capacity(), rig.endpoints.candidates.as_ptr());
-        for key in 0..1_000 {
-            let pick = rig.pick(Request { key: Some(key), ..FIRST });
-            let outcome = if key % 2 == 0 { Outcome::Fault } else { Outcome::Success };
-            rig.record(pick, outcome);
-            rig.now += Duration::from_millis(100);
-        }
-        assert_eq!(
-            (room, place),
-            (rig.endpoints.candidates.capacity(), rig.endpoints.candidates.as_ptr())
-        );
-    }
-}
-
 /// What may happen to an upstream.
 #[derive(Clone, Debug)]
 enum Step {
