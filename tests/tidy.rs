@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sys", &["clock", "reactor"]),
     ("sim", &["clock", "reactor"]),
     ("control", &["config::snapshot", "http", "proxy"]),
-    ("server", &["config", "reactor", "sys"]),
+    ("server", &["config", "proxy", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
     ("cli", &["bench", "clock", "config", "responder", "server", "sys"]),
 ];

@@ -111,8 +111,8 @@ impl<N: Net> Worker<N> {
                         }
                         let forwarded = self.snapshot.server.forwarded;
                         let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
-                        exchange.key = key_of(&upstream.balance, head.fields);
-                        exchange.priority = priority_of(&upstream.admission, head.fields);
+                        exchange.key = key_of(&upstream.balance, &head);
+                        exchange.priority = priority_of(&upstream.admission, &head);
                         self.groups[upstream.id].budget.on_request(self.now);
                         exchange.dialect = dialect_of(route, upstream.service, head.path);
                         let edits = RequestEdits {
@@ -151,25 +151,20 @@ impl<N: Net> Worker<N> {
     }
 }
 
-/// The value of a field, by its lower-case name.
-fn value_of<'b>(fields: &[httparse::Header<'b>], name: &str) -> Option<&'b [u8]> {
-    fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
-}
-
 /// What makes a request like others, where the balance asks for it.
-fn key_of(balance: &Balance, fields: &[httparse::Header<'_>]) -> Option<u64> {
+fn key_of(balance: &Balance, head: &RequestHead<'_>) -> Option<u64> {
     match balance {
-        Balance::Hash(HashKey::Header(name)) => value_of(fields, name).map(key::of_value),
+        Balance::Hash(HashKey::Header(name)) => head.field(name).map(key::of_value),
         Balance::Hash(HashKey::Cookie(name)) => {
-            key::of_cookie(value_of(fields, "cookie")?, name.as_bytes())
+            key::of_cookie(head.field("cookie")?, name.as_bytes())
         }
         _ => None,
     }
 }
 
-fn priority_of(settings: &Admission, fields: &[httparse::Header<'_>]) -> u8 {
+fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
     let field = settings.priority_header.as_deref();
-    admission::priority(field.and_then(|name| value_of(fields, name)), settings)
+    admission::priority(field.and_then(|name| head.field(name)), settings)
 }
 
 /// The dialect of a request: its own path tells, or the one it is given.

@@ -240,11 +240,7 @@ impl<N: Net> Worker<N> {
 
 /// The `Retry-After` of an answer, by the `Date` beside it where it names a time.
 fn retry_after_of(head: &ResponseHead<'_>) -> Option<Duration> {
-    let value = |name: &str| {
-        let named = head.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-        named.map(|field| field.value)
-    };
-    retry_after(value("retry-after")?, value("date"))
+    retry_after(head.field("retry-after")?, head.field("date"))
 }
 
 /// How a response reaches the client.

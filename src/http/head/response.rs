@@ -6,7 +6,7 @@
 use httparse::{Error, Header, ParserConfig, Status};
 
 use super::diagnose::{Kind, diagnose};
-use super::fields::{ConnectionOptions, FieldSet, Known, LengthFields, list};
+use super::fields::{ConnectionOptions, FieldSet, Known, LengthFields, list, value_of};
 use super::{FieldSlots, HeadError, HeadLimits, Version};
 use super::{require_crlf, slots_within, window};
 use crate::http::body::Framing;
@@ -59,6 +59,11 @@ pub struct ResponseHead<'b> {
 }
 
 impl ResponseHead<'_> {
+    /// The value of the first field of this name.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        value_of(self.fields, name)
+    }
+
     /// Whether the content is a `text/event-stream`.
     pub fn is_event_stream(&self) -> bool {
         self.media == Media::EventStream
