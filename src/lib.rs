@@ -24,6 +24,7 @@
 //! | [`reactor`] | the turn, sockets, buffers, timers: what is done | mio, a policy |
 //! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |
 //! | [`responder`] | who answers inside the process: the mock inference server | sockets, HTTP |
+//! | [`service`] | dialects of inference APIs: ends, errors, usage | what to do about them |
 //! | [`http`] | heads, bodies, chunks, events: what bytes mean | roles, clocks, sockets |
 //! | [`sim`] | [`reactor::net::Net`] in memory, seeded, with a clock of its own | the real clock |
 //! | [`clock`] | an instant | reading it |
@@ -47,5 +48,6 @@ pub mod proxy;
 pub mod reactor;
 pub mod responder;
 pub mod server;
+pub mod service;
 pub mod sim;
 pub mod sys;

@@ -38,9 +38,16 @@ pub const OTHER: Word = u8::MAX;
 /// In a path: an element of an array.
 pub const ITEM: Word = u8::MAX - 1;
 
-/// The words a walker can tell apart, in ascending order.
+/// The words a walker can tell apart.
 #[derive(Debug)]
-pub struct Words(&'static [&'static str]);
+pub struct Words {
+    /// In ascending order.
+    sorted: &'static [&'static str],
+    /// For each first byte, the range of the words that begin with it.
+    starts: [(u8, u8); 128],
+    /// A key that is told wherever it stands, see [`Words::anywhere`].
+    anywhere: Word,
+}
 
 impl Words {
     /// Fails to compile, as a constant, if the words are out of order.
@@ -51,14 +58,28 @@ impl Words {
             assert!(is_less(sorted[index - 1].as_bytes(), sorted[index].as_bytes()));
             index += 1;
         }
-        Words(sorted)
+        let mut starts = [(0, 0); 128];
+        index = sorted.len();
+        while index > 0 {
+            index -= 1;
+            // A word that is empty, or begins outside ASCII, fails to compile here.
+            let start = &mut starts[sorted[index].as_bytes()[0] as usize];
+            *start = (index as u8, if start.1 == 0 { index as u8 + 1 } else { start.1 });
+        }
+        Words { sorted, starts, anywhere: ITEM }
+    }
+
+    /// The same words, of which one is told at any depth and below any key. Where its path is not
+    /// known it is told as below [`OTHER`].
+    pub const fn anywhere(&self, word: Word) -> Words {
+        Words { sorted: self.sorted, starts: self.starts, anywhere: word }
     }
 
     /// The word that is written `text`. For constants: it fails to compile if there is none.
     pub const fn word(&self, text: &str) -> Word {
         let mut index = 0;
-        while index < self.0.len() {
-            let word = self.0[index].as_bytes();
+        while index < self.sorted.len() {
+            let word = self.sorted[index].as_bytes();
             if !is_less(word, text.as_bytes()) && !is_less(text.as_bytes(), word) {
                 return index as Word;
             }
@@ -69,7 +90,7 @@ impl Words {
     }
 
     fn byte(&self, word: u8, at: u8) -> Option<u8> {
-        self.0[usize::from(word)].as_bytes().get(usize::from(at)).copied()
+        self.sorted[usize::from(word)].as_bytes().get(usize::from(at)).copied()
     }
 }
 
@@ -95,7 +116,7 @@ pub struct Matcher {
 
 impl Matcher {
     pub const fn new(words: &Words) -> Matcher {
-        Matcher { first: 0, end: words.0.len() as u8, length: 0 }
+        Matcher { first: 0, end: words.sorted.len() as u8, length: 0 }
     }
 
     /// One that matches nothing.
@@ -106,7 +127,13 @@ impl Matcher {
         self.first == self.end
     }
 
+    #[inline]
     pub fn step(&mut self, words: &Words, byte: u8) {
+        if self.length == 0 && self.end > 0 {
+            (self.first, self.end) = words.starts.get(usize::from(byte)).copied().unwrap_or((0, 0));
+            self.length = 1;
+            return;
+        }
         while self.first < self.end && words.byte(self.first, self.length) < Some(byte) {
             self.first += 1;
         }
@@ -214,6 +241,8 @@ pub struct Walker {
     depth: u8,
     /// How each of the outer containers was entered further.
     path: [Word; PATH_MAX],
+    /// The key whose value comes next, at any depth.
+    leaf: Word,
     matcher: Matcher,
     state: State,
 }
@@ -232,6 +261,7 @@ impl Walker {
             number: 0,
             depth: 0,
             path: [OTHER; PATH_MAX],
+            leaf: OTHER,
             matcher: Matcher::NOTHING,
             state: State::Value,
         }
@@ -240,6 +270,16 @@ impl Walker {
     /// Whether nothing more will be found: the text is complete, or no JSON.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Done | State::Lost)
+    }
+
+    /// Whether nothing of the text has come yet.
+    pub fn is_fresh(&self) -> bool {
+        self.depth == 0 && self.state == State::Value
+    }
+
+    /// Whether the text is complete, with nothing but white space behind it.
+    pub fn is_complete(&self) -> bool {
+        self.state == State::Done
     }
 
     /// Takes the next bytes. `on` is told the path, the place in `data`, and what was found there:
@@ -257,7 +297,7 @@ impl Walker {
                 State::KeyString => self.key(words, data, at),
                 State::Escape { told } => {
                     if told {
-                        self.tell(at, Found::Text(&data[at..=at]), &mut on);
+                        self.tell(words, at, Found::Text(&data[at..=at]), &mut on);
                     }
                     self.state = State::String { told };
                     at + 1
@@ -266,11 +306,11 @@ impl Walker {
                     self.state = State::KeyString;
                     at + 1
                 }
-                State::Number { plain } => self.number(data[at], at, plain, &mut on),
+                State::Number { plain } => self.number(words, data[at], at, plain, &mut on),
                 State::Literal { literal, matched } => {
-                    self.literal(data[at], at, literal, matched, &mut on)
+                    self.literal(words, data[at], at, literal, matched, &mut on)
                 }
-                State::Done | State::Lost => return,
+                State::Lost => return,
                 _ => {
                     self.between(words, data[at], at, &mut on);
                     at + 1
@@ -291,13 +331,13 @@ impl Walker {
         self.state = match (self.state, byte) {
             (state, b' ' | b'\t' | b'\n' | b'\r') => state,
             (State::Value | State::ValueOrEnd, b'"') => {
-                let told = self.is_known();
+                let told = self.is_told(words);
                 self.matcher = if told { Matcher::new(words) } else { Matcher::NOTHING };
-                self.tell(at, Found::String, on);
+                self.tell(words, at, Found::String, on);
                 State::String { told }
             }
             (State::Value | State::ValueOrEnd, b'{' | b'[') => {
-                self.tell(at, Found::Container, on);
+                self.tell(words, at, Found::Container, on);
                 self.open(byte == b'{')
             }
             (State::Value | State::ValueOrEnd, b'0'..=b'9') => {
@@ -322,7 +362,7 @@ impl Walker {
             },
             (State::Key | State::KeyOrEnd, b'"') => {
                 // Too deep for a path: no need to know the name.
-                let named = usize::from(self.depth) <= PATH_MAX;
+                let named = usize::from(self.depth) <= PATH_MAX || words.anywhere != ITEM;
                 self.matcher = if named { Matcher::new(words) } else { Matcher::NOTHING };
                 State::KeyString
             }
@@ -340,12 +380,14 @@ impl Walker {
             *step = if object { OTHER } else { ITEM };
         }
         self.depth += 1;
+        self.leaf = OTHER;
         if object { State::KeyOrEnd } else { State::ValueOrEnd }
     }
 
     fn close(&mut self) -> State {
         self.objects >>= 1;
         self.depth -= 1;
+        self.leaf = OTHER;
         self.after_value()
     }
 
@@ -362,20 +404,19 @@ impl Walker {
         told: bool,
         on: &mut impl FnMut(&[Word], usize, Found<'_>),
     ) -> usize {
-        let end = memchr::memchr2(b'"', b'\\', &data[at..]).map_or(data.len(), |end| at + end);
+        let end = self.compare(words, data, at);
         if told {
-            self.compare(words, &data[at..end]);
             // The backslash belongs to the text.
             let escape = usize::from(data.get(end) == Some(&b'\\'));
             if end + escape > at {
-                self.tell(at, Found::Text(&data[at..end + escape]), on);
+                self.tell(words, at, Found::Text(&data[at..end + escape]), on);
             }
         }
         match data.get(end) {
             None => return end,
             Some(b'"') => {
                 if told {
-                    self.tell(end + 1, Found::StringEnd(self.matcher.word(words)), on);
+                    self.tell(words, end + 1, Found::StringEnd(self.matcher.word(words)), on);
                 }
                 self.state = self.after_value();
             }
@@ -389,13 +430,13 @@ impl Walker {
 
     /// In a key.
     fn key(&mut self, words: &Words, data: &[u8], at: usize) -> usize {
-        let end = memchr::memchr2(b'"', b'\\', &data[at..]).map_or(data.len(), |end| at + end);
-        self.compare(words, &data[at..end]);
+        let end = self.compare(words, data, at);
         match data.get(end) {
             None => return end,
             Some(b'"') => {
+                self.leaf = self.matcher.word(words);
                 if let Some(step) = self.path.get_mut(usize::from(self.depth) - 1) {
-                    *step = self.matcher.word(words);
+                    *step = self.leaf;
                 }
                 self.state = State::Colon;
             }
@@ -407,17 +448,23 @@ impl Walker {
         end + 1
     }
 
-    fn compare(&mut self, words: &Words, text: &[u8]) {
-        for &byte in text {
-            if self.matcher.is_lost() {
-                return;
+    /// Compares the inside of a string from `at` on. Returns where a quote or a backslash comes, or
+    /// the data ends.
+    fn compare(&mut self, words: &Words, data: &[u8], at: usize) -> usize {
+        let mut end = at;
+        while !self.matcher.is_lost() {
+            match data.get(end) {
+                None | Some(b'"' | b'\\') => return end,
+                Some(&byte) => self.matcher.step(words, byte),
             }
-            self.matcher.step(words, byte);
+            end += 1;
         }
+        memchr::memchr2(b'"', b'\\', &data[end..]).map_or(data.len(), |length| end + length)
     }
 
     fn number(
         &mut self,
+        words: &Words,
         byte: u8,
         at: usize,
         plain: bool,
@@ -433,7 +480,7 @@ impl Walker {
                 at + 1
             }
             _ => {
-                self.tell(at, Found::Number(plain.then_some(self.number)), on);
+                self.tell(words, at, Found::Number(plain.then_some(self.number)), on);
                 self.state = self.after_value();
                 at
             }
@@ -442,6 +489,7 @@ impl Walker {
 
     fn literal(
         &mut self,
+        words: &Words,
         byte: u8,
         at: usize,
         literal: Literal,
@@ -454,7 +502,7 @@ impl Walker {
         } else if usize::from(matched) + 1 < spelling.len() {
             self.state = State::Literal { literal, matched: matched + 1 };
         } else {
-            self.tell(at + 1, literal.found(), on);
+            self.tell(words, at + 1, literal.found(), on);
             self.state = self.after_value();
         }
         at + 1
@@ -466,14 +514,21 @@ impl Walker {
         (1..=PATH_MAX).contains(&depth) && !self.path[..depth].contains(&OTHER)
     }
 
+    fn is_told(&self, words: &Words) -> bool {
+        self.is_known() || self.leaf == words.anywhere
+    }
+
     fn tell(
         &self,
+        words: &Words,
         at: usize,
         found: Found<'_>,
         on: &mut impl FnMut(&[Word], usize, Found<'_>),
     ) {
         if self.is_known() {
             on(&self.path[..usize::from(self.depth)], at, found);
+        } else if self.leaf == words.anywhere {
+            on(&[OTHER, self.leaf], at, found);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | `body`    | where a body ends, for each kind of framing                                       |
 //! | `chunk`   | the chunked coding, scanned and never decoded                                     |
 //! | `sse`     | an event stream, watched and never touched                                        |
+//! | `ndjson`  | a stream of JSON lines, the same                                                  |
 //! | `json`    | fields of a JSON text, found and never parsed                                     |
 //! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
 //! | `reply`   | heads and chunks of answers made in this process                                  |
@@ -24,9 +25,10 @@ pub mod body;
 pub mod chunk;
 pub mod head;
 pub mod json;
+pub mod ndjson;
 pub mod reply;
 pub mod rewrite;
 pub mod sse;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

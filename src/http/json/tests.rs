@@ -185,6 +185,37 @@ fn nesting_has_a_bound() {
 }
 
 #[test]
+fn one_word_can_be_told_wherever_it_stands() {
+    const ANYWHERE: Words = WORDS.anywhere(FINISH_REASON);
+    let text = br#"{"x":[{"finish_reason":null},1],"model":[[[[{"finish_reason":["stop"]}],2]]],
+        "finish_reason":"stop","choices":[{"finish_reason":3}]}"#;
+    let (mut walker, mut found) = (Walker::new(), vec![]);
+    walker.feed(&ANYWHERE, text, |path, _, what| {
+        if path.last() == Some(&FINISH_REASON) && !matches!(what, Found::Text(_)) {
+            found.push((path.to_vec(), what == Found::Null));
+        }
+    });
+    assert!(walker.is_complete());
+    let alone = vec![OTHER, FINISH_REASON];
+    let top = vec![FINISH_REASON];
+    let known = vec![CHOICES, ITEM, FINISH_REASON];
+    let string = [(top.clone(), false), (top, false)];
+    let expected = [&[(alone.clone(), true), (alone, false)], &string[..], &[(known, false)]];
+    assert_eq!(found, expected.concat());
+}
+
+#[test]
+fn a_text_is_complete_up_to_white_space() {
+    let complete = |text: &[u8]| {
+        let mut walker = Walker::new();
+        walker.feed(&WORDS, text, |_, _, _| {});
+        walker.is_complete()
+    };
+    assert!(complete(b"{\"a\":1}") && complete(b" [] \r\n"));
+    assert!(!complete(b"{\"a\":1") && !complete(b"{} x") && !complete(b"{}{}") && !complete(b""));
+}
+
+#[test]
 fn a_walker_is_small() {
     assert!(size_of::<Walker>() <= 24, "{}", size_of::<Walker>());
 }
@@ -275,7 +306,7 @@ fn expected(value: &Value, path: &mut Vec<Word>, out: &mut Vec<(Vec<Word>, Findi
             Value::Number(number) => Finding::Number(number.as_u64().map(|number| number as u32)),
             Value::String(text) => {
                 let written = value.to_string();
-                let word = WORDS.0.iter().position(|word| word == text);
+                let word = WORDS.sorted.iter().position(|word| word == text);
                 let word = word.map_or(OTHER, |word| word as Word);
                 end(&written[1..written.len() - 1], word)
             }
@@ -291,7 +322,7 @@ fn expected(value: &Value, path: &mut Vec<Word>, out: &mut Vec<(Vec<Word>, Findi
     match value {
         Value::Array(items) => items.iter().for_each(|item| inner(ITEM, item)),
         Value::Object(members) => members.iter().for_each(|(key, value)| {
-            let word = WORDS.0.iter().position(|word| word == key);
+            let word = WORDS.sorted.iter().position(|word| word == key);
             inner(word.map_or(OTHER, |word| word as Word), value);
         }),
         _ => {}
