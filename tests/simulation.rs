@@ -7,6 +7,8 @@
 //! | `SIM_SECONDS=n` | fresh seeds for so long: the nightly mode |
 
 mod harness;
+#[path = "simulation/reload.rs"]
+mod reload;
 #[path = "simulation/scenarios.rs"]
 mod scenarios;
 
@@ -116,6 +118,7 @@ fn the_worlds_are_full_of_life() {
         ("errors of the gateway's own", sum.refused, 200),
         ("requests without an answer", sum.unanswered, 100),
         ("replays on a fresh connection", sum.replayed, 100),
+        ("further attempts", sum.retried, 100),
         ("tunnels", sum.tunnels, 20),
     ] {
         assert!(count >= least, "{count} {what} in a thousand worlds: {sum:?}");

@@ -6,37 +6,43 @@
 //! * Only a clean, complete, silent connection goes back. Asserted on both ends.
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 
+use super::attempt::Failed;
+use super::buffer::BufferPool;
 use super::drive::Step;
-use super::exchange::{Exchange, Peer, Turn, Upstream};
+use super::exchange::{self, Exchange, Peer, Turn};
 use super::net::Net;
 use super::socket::Socket;
 use super::timer::Alarm;
 use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
+use crate::config::snapshot::{Endpoint, EndpointId, HostField, Upstream, UpstreamId};
 use crate::http::body::Framing;
+use crate::http::rewrite;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
+use crate::proxy::group::Group;
 use crate::proxy::pool::{Checkout, Reuse, idle_until};
 
 impl<N: Net> Worker<N> {
     /// Gets the exchange of `token` a connection, or a place in the queue for one.
     pub(super) fn seek_upstream(&mut self, token: Token) -> Step {
+        let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
+        let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
+        if turn == Turn::Queued {
+            return Step::Wait;
+        }
+        let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) else {
+            return Step::Wait;
+        };
+        let Some((endpoint, address)) = self.pick_endpoint(token) else { return Step::Wait };
+        // Whoever comes now stands behind those who wait already.
+        let behind = turn == Turn::New && !fresh && self.groups[upstream].pool.waiting() > 0;
         loop {
-            let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
-            let (upstream, endpoint) = (exchange.upstream, exchange.endpoint);
-            let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
-            if turn == Turn::Queued {
-                return Step::Wait;
-            }
-            let limits = &self.snapshot.upstreams[upstream].pool;
-            // Whoever comes now stands behind those who wait already.
-            let behind = turn == Turn::New && !fresh && self.pools[upstream].waiting() > 0;
-            let checkout = if behind {
-                Checkout::Wait
-            } else {
-                self.pools[upstream].checkout(endpoint, fresh, limits)
-            };
+            let Group { pool, limits, .. } = &mut self.groups[upstream];
+            let checkout =
+                if behind { Checkout::Wait } else { pool.checkout(endpoint, fresh, limits) };
             match checkout {
                 Checkout::Idle(connection) => {
                     if self.is_usable(connection) {
@@ -49,20 +55,20 @@ impl<N: Net> Worker<N> {
                 }
                 Checkout::Evict(connection) => self.close_upstream(connection),
                 Checkout::Open => {
-                    return match self.open_upstream(upstream, endpoint) {
+                    return match self.open_upstream(upstream, endpoint, address) {
                         Ok(connection) => {
                             self.desk.tally.pool_misses.add(1);
                             self.attach(token, connection, false);
                             Step::Again
                         }
-                        Err(error) => self.end(token, Err(connect_fault(&error))),
+                        Err(error) => self.failed(token, Failed::Fault(connect_fault(&error))),
                     };
                 }
                 Checkout::Wait => {
                     self.desk.tally.pool_waits.add(1);
                     match turn {
-                        Turn::Called => self.pools[upstream].wait_again(token),
-                        Turn::New | Turn::Queued => self.pools[upstream].wait(token),
+                        Turn::Called => pool.wait_again(token),
+                        Turn::New | Turn::Queued => pool.wait(token),
                     }
                     if let Some(exchange) = self.exchange_mut(token) {
                         exchange.peer = Peer::Seeking { fresh, turn: Turn::Queued };
@@ -71,6 +77,23 @@ impl<N: Net> Worker<N> {
                 }
             }
         }
+    }
+
+    /// Chooses the endpoint of the next attempt: one that has not been tried, if there is one.
+    fn pick_endpoint(&mut self, token: Token) -> Option<(EndpointId, SocketAddr)> {
+        let exchange = self.downstreams.get_mut(token)?.exchange.as_deref_mut()?;
+        let Upstream { id, endpoints, .. } = exchange.upstream()?;
+        let balance = &mut self.groups[*id].balance;
+        let mut picked = balance.next(endpoints);
+        for _ in 1..endpoints.len() {
+            if !exchange.attempt.has_tried(picked) {
+                break;
+            }
+            picked = balance.next(endpoints);
+        }
+        let Endpoint { id, address, .. } = *endpoints.get(picked)?;
+        exchange.endpoint = picked;
+        Some((id, address))
     }
 
     pub(super) fn exchange_mut(&mut self, token: Token) -> Option<&mut Exchange> {
@@ -88,11 +111,15 @@ impl<N: Net> Worker<N> {
         quiet && socket.is_silent(&mut self.desk)
     }
 
-    fn open_upstream(&mut self, upstream: usize, endpoint: usize) -> io::Result<Token> {
-        let address = self.snapshot.upstreams[upstream].endpoints[endpoint].address;
+    fn open_upstream(
+        &mut self,
+        upstream: UpstreamId,
+        endpoint: EndpointId,
+        address: SocketAddr,
+    ) -> io::Result<Token> {
         self.desk.tally.connects.add(1);
         let stream = self.net.connect(address)?;
-        let connection = self.upstreams.insert(Upstream {
+        let connection = self.upstreams.insert(exchange::Upstream {
             socket: Socket::new(stream),
             alarm: Alarm::default(),
             upstream,
@@ -104,7 +131,7 @@ impl<N: Net> Worker<N> {
             owner: None,
             closed: false,
         });
-        self.pools[upstream].opened();
+        self.groups[upstream].pool.opened();
         self.desk.tally.registers.add(1);
         if let Some(record) = self.upstreams.get_mut(connection)
             && let Err(error) = self.net.register(&mut record.socket.stream, connection)
@@ -121,13 +148,14 @@ impl<N: Net> Worker<N> {
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
+        exchange.rehost(&mut self.desk.buffers);
         upstream.owner = Some(token);
         upstream.requests += 1;
         upstream.socket.outbox = std::mem::take(&mut exchange.outbox);
         upstream.alarm.set(Instant::NEVER, connection, &mut self.wheel);
         exchange.peer = Peer::Upstream(connection);
-        exchange.reused = reused;
-        exchange.sent = false;
+        exchange.attempt.reused = reused;
+        exchange.attempt.sent = false;
         exchange.timeline.request_moved = now;
     }
 
@@ -135,11 +163,11 @@ impl<N: Net> Worker<N> {
     /// else to nobody.
     pub(super) fn release(&mut self, connection: Token, exchange: &Exchange) {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
-        let Upstream { upstream: home, endpoint, .. } = *upstream;
+        let exchange::Upstream { upstream: home, endpoint, .. } = *upstream;
         // The request was kept for a replay until now.
         upstream.socket.outbox.forget(&mut self.desk.buffers);
         let socket = &mut upstream.socket;
-        let limits = &self.snapshot.upstreams[home].pool;
+        let limits = &self.groups[home].limits;
         let reuse = Reuse {
             response_delimited: exchange
                 .response
@@ -164,7 +192,7 @@ impl<N: Net> Worker<N> {
         upstream.owner = None;
         let until = idle_until(self.now, upstream.opened, upstream.announced, limits);
         upstream.alarm.set(until, connection, &mut self.wheel);
-        if let Some(coldest) = self.pools[home].release(endpoint, connection, limits) {
+        if let Some(coldest) = self.groups[home].release(endpoint, connection) {
             self.close_upstream(coldest);
         }
         self.wake_waiting(home);
@@ -178,20 +206,47 @@ impl<N: Net> Worker<N> {
         }
         upstream.socket.abandon(&mut self.desk);
         let home = upstream.upstream;
-        self.pools[home].closed(upstream.endpoint, connection);
+        self.groups[home].pool.closed(upstream.endpoint, connection);
         self.reaped.push(connection);
         self.wake_waiting(home);
     }
 
     /// A connection came free, or may be opened: the one who has waited longest tries again.
-    pub(super) fn wake_waiting(&mut self, upstream: usize) {
-        if let Some(waiter) = self.pools[upstream].next_waiting() {
+    pub(super) fn wake_waiting(&mut self, upstream: UpstreamId) {
+        if let Some(waiter) = self.groups[upstream].pool.next_waiting() {
             if let Some(exchange) = self.exchange_mut(waiter)
                 && let Peer::Seeking { turn, .. } = &mut exchange.peer
             {
                 *turn = Turn::Called;
             }
             self.enqueue(waiter);
+        }
+    }
+}
+
+impl Exchange {
+    /// Gives the request the `Host` of the endpoint it goes to, if it has another's.
+    fn rehost(&mut self, buffers: &mut BufferPool) {
+        let here = (self.link, self.endpoint);
+        let before = std::mem::replace(&mut self.attempt.hosted, here);
+        if before == here {
+            return;
+        }
+        let Some(upstream) = self.upstream() else { return };
+        let elsewhere = before.0 != here.0;
+        let host = match (&upstream.host, self.authority.as_deref()) {
+            // One upstream, and the client named its host.
+            (HostField::Preserve, None) => None,
+            (HostField::Preserve, Some(authority)) if !authority.is_empty() => {
+                elsewhere.then_some(authority)
+            }
+            (HostField::Preserve | HostField::Endpoint, _) => {
+                upstream.endpoints.get(here.1).map(|endpoint| endpoint.authority.as_bytes())
+            }
+            (HostField::Fixed(host), _) => elsewhere.then_some(host.as_bytes()),
+        };
+        if let Some(host) = host.map(<[u8]>::to_vec) {
+            self.outbox.edit(buffers, |request| rewrite::set_host(request, &host));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! owner by token. No record points at another, so one drive can borrow both tables at once.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use super::outbox::Outbox;
 use super::relay::Flow;
@@ -11,7 +12,9 @@ use super::socket::Socket;
 use super::timer::Alarm;
 use super::token::Token;
 use crate::clock::Instant;
-use crate::config::snapshot::HalfClose;
+use crate::config::snapshot::{
+    self, Chain, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
+};
 use crate::http::head::Version;
 use crate::proxy::exchange::{Phase, Timeline, Waiting};
 use crate::responder::Responder;
@@ -69,9 +72,8 @@ pub enum After {
 pub struct Upstream<S> {
     pub socket: Socket<S>,
     pub alarm: Alarm,
-    /// Index into the snapshot's upstreams.
-    pub upstream: usize,
-    pub endpoint: usize,
+    pub upstream: UpstreamId,
+    pub endpoint: EndpointId,
     pub opened: Instant,
     pub requests: u32,
     /// The first write has succeeded: the connection stands.
@@ -92,6 +94,10 @@ pub enum Peer {
         turn: Turn,
     },
     Upstream(Token),
+    /// Between two attempts.
+    Pausing {
+        until: Instant,
+    },
     Responder {
         responder: Box<dyn Responder>,
         progress: Progress,
@@ -126,11 +132,15 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Exchange {
     pub id: RequestId,
+    /// The generation it began with; it obeys this one to its end.
+    pub snapshot: Rc<Snapshot>,
     /// Index into the snapshot's routes; `None`: none matched.
     pub route: Option<usize>,
-    /// Index into the snapshot's upstreams, and the endpoint that was picked.
-    pub upstream: usize,
+    /// The upstream it is at: a position in the route's chain.
+    pub link: usize,
+    /// Index into the upstream's endpoints.
     pub endpoint: usize,
+    pub attempt: Attempt,
     pub client: Version,
     /// The request is HEAD: its answer has no body.
     pub head_request: bool,
@@ -143,6 +153,9 @@ pub struct Exchange {
     pub request: Flow,
     /// From the final response head on.
     pub response: Option<Flow>,
+    /// The final response is here, and nothing of it with the client: another attempt can still
+    /// take its place. What was made of it waits in `outbox`.
+    pub held: bool,
     /// The client has, or may have, bytes of the final response: from here on honesty only.
     pub committed: bool,
     pub status: u16,
@@ -153,20 +166,64 @@ pub struct Exchange {
     /// The response as delivered ends with the connection: only RST tells that it was cut.
     pub until_close: bool,
     pub peer: Peer,
-    /// The rewritten request, until it moves to an upstream's outbox.
+    /// The rewritten request, while no upstream's outbox has it; then what is held back of the
+    /// response.
     pub outbox: Outbox,
-    pub reused: bool,
-    pub replayed: bool,
-    /// The kernel has taken a byte of the request on this connection.
-    pub sent: bool,
-    /// A byte of a response has been read.
-    pub answered: bool,
+    /// The client's own `Host`, where a later upstream may have to be sent it.
+    pub authority: Option<Box<[u8]>>,
     /// Bytes of an incomplete response head that were looked at and held no end of it.
     pub examined: u32,
     /// A data event (a body byte where there are no events) has been relayed.
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
     pub timeline: Timeline,
+}
+
+/// One try to have the request answered by one endpoint, and how many there have been.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Attempts at this upstream, this one included; a replay for a stale connection is none.
+    pub at_upstream: u8,
+    /// At all upstreams.
+    pub in_all: u8,
+    /// The upstream's endpoints that have been tried, by index; those from 64 on are forgotten.
+    pub tried: u64,
+    /// The link and the endpoint whose `Host` the request has.
+    pub hosted: (usize, usize),
+    /// The connection had carried a request before.
+    pub reused: bool,
+    /// The request was sent again because a reused connection died.
+    pub replayed: bool,
+    /// The kernel has taken a byte of the request on this connection.
+    pub sent: bool,
+    /// A byte of a response has been read.
+    pub answered: bool,
+    /// No other will follow: whatever comes is the answer.
+    pub last: bool,
+}
+
+impl Attempt {
+    pub fn first() -> Attempt {
+        Attempt {
+            at_upstream: 1,
+            in_all: 1,
+            tried: 0,
+            hosted: (0, 0),
+            reused: false,
+            replayed: false,
+            sent: false,
+            answered: false,
+            last: false,
+        }
+    }
+
+    pub fn has_tried(&self, endpoint: usize) -> bool {
+        self.tried & 1u64.checked_shl(endpoint as u32).unwrap_or(0) != 0
+    }
+
+    pub fn note_tried(&mut self, endpoint: usize) {
+        self.tried |= 1u64.checked_shl(endpoint as u32).unwrap_or(0);
+    }
 }
 
 /// Which ends of a tunnel have been told that nothing more comes.
@@ -177,6 +234,33 @@ pub struct Tunnel {
 }
 
 impl Exchange {
+    /// The upstreams of its route, if it leads to some.
+    pub fn chain(&self) -> Option<&Chain> {
+        match &self.snapshot.routes[self.route?].target {
+            Target::Chain(chain) => Some(chain),
+            Target::Service(_) => None,
+        }
+    }
+
+    /// The upstream it is at, if its route leads to some.
+    pub fn upstream(&self) -> Option<&snapshot::Upstream> {
+        Some(&self.snapshot.upstreams[self.chain()?.links.get(self.link)?.upstream])
+    }
+
+    /// The timers in force.
+    pub fn timeouts(&self) -> &ExchangeTimeouts {
+        match (self.chain().and_then(|chain| chain.links.get(self.link)), self.route) {
+            (Some(link), _) => &link.timeouts,
+            (None, Some(route)) => &self.snapshot.routes[route].timeouts,
+            (None, None) => &self.snapshot.timeouts.exchange,
+        }
+    }
+
+    /// How long the request's body may be.
+    pub fn body_max(&self) -> u64 {
+        self.snapshot.limits.body_bytes.unwrap_or(u64::MAX)
+    }
+
     /// Whether the client's connection can go on behind a response that begins now. A client that
     /// was not told to continue may send its body all the same, or never: what came next on its
     /// connection would be anyone's guess.
@@ -188,7 +272,7 @@ impl Exchange {
     /// bytes wait to be written to it.
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
         match (&self.peer, upstream) {
-            (Peer::Seeking { .. }, _) => Phase::Queued,
+            (Peer::Seeking { .. } | Peer::Pausing { .. }, _) => Phase::Queued,
             (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
             _ if self.tunnel.is_some() => Phase::Tunnel,
             _ if self.first_event => Phase::Streaming,
@@ -215,11 +299,15 @@ impl Exchange {
 impl<S> Downstream<S> {
     /// Whether a client that is owed an answer has left. A tunnel passes a FIN on instead, and
     /// when both ends of it have sent theirs, the hang-up that follows is no error.
-    pub fn has_left(&self, half_close: HalfClose) -> bool {
+    pub fn has_left(&self) -> bool {
         let ready = self.socket.ready;
-        match self.exchange.as_ref().and_then(|exchange| exchange.tunnel) {
+        let Some(exchange) = &self.exchange else { return ready.errored() };
+        match exchange.tunnel {
             Some(tunnel) => ready.errored() && !(ready.read_closed() && tunnel.downstream_shut),
-            None => ready.errored() || (ready.read_closed() && half_close == HalfClose::Cancel),
+            None => {
+                let allowed = exchange.snapshot.server.half_close == HalfClose::Allow;
+                ready.errored() || (ready.read_closed() && !allowed)
+            }
         }
     }
 }

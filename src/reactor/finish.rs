@@ -108,10 +108,17 @@ impl<N: Net> Worker<N> {
                 self.close_upstream(*connection);
             }
             (Peer::Seeking { turn: Turn::Queued, .. }, _) => {
-                self.pools[exchange.upstream].leave(token);
+                if let Some(upstream) = exchange.upstream() {
+                    self.groups[upstream.id].pool.leave(token);
+                }
             }
-            (Peer::Seeking { turn: Turn::Called, .. }, _) => self.wake_waiting(exchange.upstream),
-            (Peer::Seeking { turn: Turn::New, .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
+            (Peer::Seeking { turn: Turn::Called, .. }, _) => {
+                if let Some(upstream) = exchange.upstream() {
+                    self.wake_waiting(upstream.id);
+                }
+            }
+            (Peer::Seeking { turn: Turn::New, .. }, _)
+            | (Peer::Pausing { .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
         }
     }
 

@@ -3,13 +3,15 @@
 //! The head's bytes are read where they lie. What the exchange needs later is a handful of flags;
 //! the rewritten head goes to the exchange's outbox, and the client's bytes are gone.
 
-use super::exchange::{Exchange, Peer, Progress, RequestId, State, Turn};
+use std::rc::Rc;
+
+use super::exchange::{Attempt, Exchange, Peer, Progress, RequestId, State, Turn};
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
 use super::token::Token;
 use super::worker::Worker;
-use crate::config::snapshot::{HostField, Route, Target};
+use crate::config::snapshot::{HostField, Route, Target, Upstream};
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::rewrite::{self, RequestEdits};
@@ -63,9 +65,11 @@ impl<N: Net> Worker<N> {
         let last = downstream.requests >= self.snapshot.limits.requests_per_connection;
         let mut exchange = Box::new(Exchange {
             id,
+            snapshot: Rc::clone(&self.snapshot),
             route: None,
-            upstream: 0,
+            link: 0,
             endpoint: 0,
+            attempt: Attempt::first(),
             client: head.version,
             head_request: head.method == "HEAD",
             idempotent: retry::is_idempotent(head.method),
@@ -77,6 +81,7 @@ impl<N: Net> Worker<N> {
                 Mode::Keep { limit: self.snapshot.limits.replay_bytes },
             ),
             response: None,
+            held: false,
             committed: false,
             status: 0,
             persistent: false,
@@ -84,10 +89,7 @@ impl<N: Net> Worker<N> {
             until_close: false,
             peer: Peer::Nobody,
             outbox: Outbox::keeping(),
-            reused: false,
-            replayed: false,
-            sent: false,
-            answered: false,
+            authority: None,
             examined: 0,
             first_event: false,
             tunnel: None,
@@ -99,26 +101,15 @@ impl<N: Net> Worker<N> {
                 let route = &self.snapshot.routes[index];
                 match &route.target {
                     Target::Chain(chain) => {
-                        let upstream = &chain.links[0].upstream;
-                        let endpoints = &self.snapshot.upstreams[*upstream].endpoints;
-                        exchange.upstream = *upstream;
-                        exchange.endpoint = self.balance[*upstream].next(endpoints);
                         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
-                        let host = match &self.snapshot.upstreams[*upstream].host {
-                            // An HTTP/1.0 client may have named none.
-                            HostField::Preserve if !head.authority.is_empty() => None,
-                            HostField::Preserve => {
-                                Some(endpoints[exchange.endpoint].authority.as_str())
-                            }
-                            HostField::Endpoint => {
-                                Some(endpoints[exchange.endpoint].authority.as_str())
-                            }
-                            HostField::Fixed(host) => Some(host.as_str()),
-                        };
+                        if chain.links.len() > 1 || head.authority.is_empty() {
+                            exchange.authority = Some(head.authority.into());
+                        }
                         let forwarded = self.snapshot.server.forwarded;
+                        let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
                         let edits = RequestEdits {
                             path: route::rewritten(route, head.path),
-                            host,
+                            host: host_for(upstream, 0, head.authority),
                             forwarded,
                             client: downstream.peer,
                             request_id: exchange.id.as_bytes(),
@@ -149,6 +140,21 @@ impl<N: Net> Worker<N> {
             self.end(token, Err(fault));
         }
         Opened::Exchange
+    }
+}
+
+/// The `Host` an endpoint is sent; `None`: the client's own, which may be empty with HTTP/1.0.
+pub(super) fn host_for<'a>(
+    upstream: &'a Upstream,
+    endpoint: usize,
+    authority: &[u8],
+) -> Option<&'a str> {
+    match &upstream.host {
+        HostField::Preserve if !authority.is_empty() => None,
+        HostField::Preserve | HostField::Endpoint => {
+            upstream.endpoints.get(endpoint).map(|endpoint| endpoint.authority.as_str())
+        }
+        HostField::Fixed(host) => Some(host),
     }
 }
 

@@ -32,7 +32,6 @@ enum Answering {
 impl<N: Net> Worker<N> {
     pub(super) fn advance_responder(&mut self, token: Token, budget: &mut Budget) -> Step {
         let (now, draining) = (self.now, self.is_draining());
-        let body_max = self.snapshot.limits.body_bytes.unwrap_or(u64::MAX);
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Downstream { socket, exchange, .. } = downstream;
         let Some(exchange) = exchange.as_deref_mut() else { return Step::Wait };
@@ -42,6 +41,7 @@ impl<N: Net> Worker<N> {
             exchange.peer = peer;
             return Step::Again;
         };
+        let body_max = exchange.body_max();
         let mut asking = Asking {
             socket,
             exchange,
@@ -61,15 +61,6 @@ impl<N: Net> Worker<N> {
             Ok(Answering::More) => Step::Yield,
             Err(Stopped::Dry) => self.wait_for_buffer(token, READ_RESERVE),
             Err(Stopped::Fault(fault)) => self.end(token, Err(fault)),
-        }
-    }
-
-    /// When the responder wants to be asked again.
-    pub(super) fn responder_wakes(&self, token: Token) -> Instant {
-        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
-        match exchange.map(|exchange| &exchange.peer) {
-            Some(Peer::Responder { progress: Progress::Sleeping(until), .. }) => *until,
-            _ => Instant::NEVER,
         }
     }
 }

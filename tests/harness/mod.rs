@@ -54,11 +54,13 @@ pub const TIMEOUTS: Timeouts = Timeouts {
 /// A gateway with one upstream behind `/relay/*`.
 pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
     let endpoint = |index| Endpoint {
+        id: EndpointId::default(),
         address: server_address(index),
         authority: server_address(index).to_string(),
         weight: 1,
     };
-    Snapshot {
+    let mut snapshot = Snapshot {
+        generation: Generation::default(),
         server: Server {
             listen: vec![([203, 0, 113, 1], 80).into()],
             workers: Workers::Unpinned(1),
@@ -82,6 +84,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         },
         timeouts: TIMEOUTS,
         upstreams: vec![Upstream {
+            id: UpstreamId::default(),
             name: "models".into(),
             endpoints: (0..gateway.endpoints).map(endpoint).collect(),
             pool: PoolLimits {
@@ -93,7 +96,9 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
                 replay_stale_post: gateway.replay_stale_post,
             },
             host: HostField::Preserve,
-            retry: defaults::retry(),
+            timeouts: TIMEOUTS.exchange,
+            model: None,
+            retry: Retry { attempts: gateway.attempts, ..defaults::retry() },
             balance: defaults::BALANCE,
             breaker: Some(defaults::BREAKER),
             health: None,
@@ -108,7 +113,9 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             commit: defaults::COMMIT,
             heartbeat: None,
         }],
-    }
+    };
+    snapshot.begin();
+    snapshot
 }
 
 /// A gateway that has plenty of everything.
@@ -120,6 +127,7 @@ pub const GENEROUS: GatewayPlan = GatewayPlan {
     idle_connections: 20,
     buffers: 4096,
     replay_stale_post: true,
+    attempts: 1,
 };
 
 /// One worker, and the world it lives in.
