@@ -25,6 +25,7 @@ use sluicegate::reactor::outbox::Outbox;
 use sluicegate::reactor::slots::Slots;
 use sluicegate::reactor::timer::{Alarm, TimerWheel};
 use sluicegate::reactor::token::Kind;
+use sluicegate::service::{Dialect, Observer};
 use tape::choice;
 use tape::stage::Turn;
 use tape::works::WORKS;
@@ -56,6 +57,46 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     server: uvicorn\r\n\
     content-type: text/event-stream; charset=utf-8\r\n\
     transfer-encoding: chunked\r\n\r\n";
+
+/// Deltas as servers write them, 150 to 250 bytes each.
+const DELTAS: &[(&str, Dialect, &str)] = &[
+    (
+        "vllm_chat",
+        Dialect::OpenAiChat,
+        "data: {\"id\":\"chatcmpl-8f2f6c1e9d3b4a57\",\"object\":\"chat.completion.chunk\",\
+         \"created\":1700000000,\"model\":\"llama-3-8b\",\"choices\":[{\"index\":0,\"delta\":\
+         {\"content\":\" water\"},\"logprobs\":null,\"finish_reason\":null,\"token_ids\":null}]}\n\n",
+    ),
+    (
+        "openai_chat",
+        Dialect::OpenAiChat,
+        "data: {\"id\":\"chatcmpl-8f2f6c1e9d3b\",\"object\":\"chat.completion.chunk\",\
+         \"created\":1700000000,\"model\":\"gpt-4o\",\"system_fingerprint\":\"fp_44709d6fcb\",\
+         \"choices\":[{\"index\":0,\"delta\":{\"content\":\" water\"},\"logprobs\":null,\
+         \"finish_reason\":null}],\"usage\":null}\n\n",
+    ),
+    (
+        "anthropic",
+        Dialect::Anthropic,
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\
+         \"delta\":{\"type\":\"text_delta\",\"text\":\" water finds its way through\"}}\n\n",
+    ),
+    (
+        "ollama",
+        Dialect::Ollama,
+        "{\"model\":\"llama3.2\",\"created_at\":\"2023-08-04T08:52:19.385406455-07:00\",\
+         \"message\":{\"role\":\"assistant\",\"content\":\" water\",\"images\":null},\
+         \"done\":false}\n",
+    ),
+    (
+        "vllm_chat_with_usage",
+        Dialect::OpenAiChat,
+        "data: {\"id\":\"chatcmpl-8f2f6c1e9d3b4a57\",\"object\":\"chat.completion.chunk\",\
+         \"created\":1700000000,\"model\":\"llama-3-8b\",\"choices\":[{\"index\":0,\"delta\":\
+         {\"content\":\" water\"},\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":12,\
+         \"total_tokens\":20,\"completion_tokens\":8}}\n\n",
+    ),
+];
 
 /// One token as an event in a chunk.
 fn token_chunk() -> Vec<u8> {
@@ -135,6 +176,26 @@ fn tokens(criterion: &mut Criterion) {
             (scanned.is_ok(), observer.data_events())
         });
     });
+    group.finish();
+    let mut group = criterion.benchmark_group("event");
+    for (name, dialect, delta) in DELTAS {
+        if *dialect != Dialect::Ollama {
+            group.bench_function(format!("{name}/counted"), |bencher| {
+                let mut observer = EventObserver::new();
+                bencher.iter(|| {
+                    observer.feed(black_box(delta.as_bytes()));
+                    observer.data_events()
+                });
+            });
+        }
+        group.bench_function(format!("{name}/understood"), |bencher| {
+            let mut observer = Observer::of_stream(*dialect);
+            bencher.iter(|| {
+                observer.feed(black_box(delta.as_bytes()));
+                observer.data_events()
+            });
+        });
+    }
     group.finish();
 }
 

@@ -404,9 +404,8 @@ impl Walker {
         told: bool,
         on: &mut impl FnMut(&[Word], usize, Found<'_>),
     ) -> usize {
-        let end = memchr::memchr2(b'"', b'\\', &data[at..]).map_or(data.len(), |end| at + end);
+        let end = self.compare(words, data, at);
         if told {
-            self.compare(words, &data[at..end]);
             // The backslash belongs to the text.
             let escape = usize::from(data.get(end) == Some(&b'\\'));
             if end + escape > at {
@@ -431,8 +430,7 @@ impl Walker {
 
     /// In a key.
     fn key(&mut self, words: &Words, data: &[u8], at: usize) -> usize {
-        let end = memchr::memchr2(b'"', b'\\', &data[at..]).map_or(data.len(), |end| at + end);
-        self.compare(words, &data[at..end]);
+        let end = self.compare(words, data, at);
         match data.get(end) {
             None => return end,
             Some(b'"') => {
@@ -450,13 +448,18 @@ impl Walker {
         end + 1
     }
 
-    fn compare(&mut self, words: &Words, text: &[u8]) {
-        for &byte in text {
-            if self.matcher.is_lost() {
-                return;
+    /// Compares the inside of a string from `at` on. Returns where a quote or a backslash comes, or
+    /// the data ends.
+    fn compare(&mut self, words: &Words, data: &[u8], at: usize) -> usize {
+        let mut end = at;
+        while !self.matcher.is_lost() {
+            match data.get(end) {
+                None | Some(b'"' | b'\\') => return end,
+                Some(&byte) => self.matcher.step(words, byte),
             }
-            self.matcher.step(words, byte);
+            end += 1;
         }
+        memchr::memchr2(b'"', b'\\', &data[end..]).map_or(data.len(), |length| end + length)
     }
 
     fn number(

@@ -440,6 +440,7 @@ impl Watcher for Marks {
 impl Marks {
     /// An event with data that says something is dispatched. Returns whether it counts.
     fn settle(&mut self, mut said: Said, event: Word) -> bool {
+        let counts = std::mem::replace(&mut self.staged_counts, Counts::UNKNOWN);
         match (self.dialect, event) {
             // A sign of life, not of progress.
             (Dialect::Anthropic, PING) => return false,
@@ -453,7 +454,6 @@ impl Marks {
         }
         self.seen.add(said);
         self.seen.add(Said::EVENT);
-        let counts = std::mem::replace(&mut self.staged_counts, Counts::UNKNOWN);
         // In these the counts come with the end.
         let late = matches!(self.dialect, Dialect::Tgi | Dialect::Ollama);
         if said.has(Said::COUNTS) && (said.has(Said::END) || !late) {
