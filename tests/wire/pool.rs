@@ -193,9 +193,9 @@ fn an_idle_connection_to_another_endpoint_gives_way_at_the_limit() {
     let (one, two) = (Upstream::listen(), Upstream::listen());
     let mut config = with_pool(&one, "connections = 1");
     config.endpoint = format!("{}\", \"{}", one.address(), two.address());
+    config.upstream += "\nbalance = \"round_robin\"";
     let gateway = config.start();
     let mut client = gateway.connect();
-    // Endpoints take turns.
     let mut at_one = on_a_new_connection(&mut client, &one);
     answer(&mut client, &mut at_one);
     let mut at_two = on_a_new_connection(&mut client, &two);
