@@ -6,12 +6,14 @@
 //! | module | decides |
 //! |---|---|
 //! | [`route`] | which route a request takes, or 404 and 405 |
+//! | [`admission`] | who waits for a place at an upstream, in which order, and how long it may take |
 //! | [`balance`] | which endpoint of an upstream is next |
 //! | [`pool`] | which idle connection is used, which one is kept, who waits |
 //! | [`exchange`] | what becomes of both connections, and which timer runs |
 //! | [`retry`] | whether a failed attempt may be made again |
 //! | [`fault`] | who is to blame, and what the client is told |
 
+pub mod admission;
 pub mod balance;
 pub mod exchange;
 pub mod fault;
