@@ -1,15 +1,16 @@
 //! HTTP/1.1 as bytes: what arrives is understood here, what leaves is written here.
 //!
-//! | file      | owns                                                                             |
-//! |-----------|----------------------------------------------------------------------------------|
-//! | `head`    | request and response heads: parsing, refusal, framing, what `Connection` decides  |
-//! | `body`    | where a body ends, for each kind of framing                                       |
-//! | `chunk`   | the chunked coding, scanned and never decoded                                     |
-//! | `sse`     | an event stream, watched and never touched                                        |
-//! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
-//! | `reply`   | heads and chunks of answers made in this process                                  |
+//! | file          | owns                                                                             |
+//! |---------------|----------------------------------------------------------------------------------|
+//! | `head`        | request and response heads: parsing, refusal, framing, what `Connection` decides |
+//! | `body`        | where a body ends, for each kind of framing                                      |
+//! | `chunk`       | the chunked coding, scanned and never decoded                                    |
+//! | `sse`         | an event stream, watched and never touched                                       |
+//! | `rewrite`     | the head the other side gets: hop-by-hop fields out, ours in                     |
+//! | `retry_after` | when a server wants to be asked again                                            |
+//! | `reply`       | heads and chunks of answers made in this process                                 |
 //!
-//! Reading order: `chunk`, `body`, `head`, `rewrite`; the other two stand alone.
+//! Reading order: `chunk`, `body`, `head`, `rewrite`; the others stand alone.
 //!
 //! * Every scanner takes its input in any pieces and gives the same verdict for each way to cut it.
 //! * No scanner keeps a byte of what it has seen. All output goes into a `Vec` the caller owns.
@@ -23,6 +24,7 @@ pub mod body;
 pub mod chunk;
 pub mod head;
 pub mod reply;
+pub mod retry_after;
 pub mod rewrite;
 pub mod sse;
 

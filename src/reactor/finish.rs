@@ -183,7 +183,7 @@ impl<N: Net> Worker<N> {
                 code: answer.code,
                 message: &message,
                 allow: fault.allow(),
-                retry_after: matches!(fault, Fault::Local(_)).then_some(1),
+                retry_after: fault.retry_after(),
                 close: !asked.keep,
                 request_id: asked.id.as_ref().map(RequestId::as_bytes),
                 head_request: asked.head_request,

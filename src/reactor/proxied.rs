@@ -12,7 +12,7 @@ use super::token::Token;
 use super::worker::Worker;
 use crate::http::sse::EventObserver;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
-use crate::proxy::retry::{self, Attempt, Verdict};
+use crate::proxy::retry::stale::{self, Attempt, Verdict};
 
 /// How an attempt to advance a flow failed.
 pub(super) enum Failed {
@@ -214,7 +214,7 @@ impl<N: Net> Worker<N> {
             kept: upstream.socket.outbox.keeps(),
         };
         let pool = &self.snapshot.upstreams[exchange.upstream].pool;
-        match retry::on_connection_lost(attempt, pool.replay_stale_post) {
+        match stale::on_connection_lost(attempt, pool.replay_stale_post) {
             Verdict::Final => self.end(token, Err(Fault::Upstream(fault))),
             Verdict::ReplayFresh => {
                 log::debug!("{}: {}; replayed on a fresh connection", exchange.id, fault.name());
