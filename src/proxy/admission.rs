@@ -8,7 +8,7 @@
 //! ```text
 //!            nobody waits                    called         got both
 //!   admit ──────────────────▶ Now      ┌──────────────▶ ──────────────▶ seated
-//!     │  room in the queue             │    next           │ lacks one
+//!     │  room in the queue             │    call           │ lacks one
 //!     ├──────────────────▶ Wait ───────┘ ◀─────────────────┘ again
 //!     │                       └──────────▶ leave (deadline, client gone)
 //!     └──────────────────▶ Full
@@ -24,7 +24,7 @@
 //!   or not: who was told to wait is not sent away for a later comer.
 //! * A call is either used ([`Queue::seated`]), given back ([`Queue::again`]) or passed on
 //!   ([`Queue::leave`] says so). Until then its bearer counts as waiting, so nobody slips in.
-//! * [`Queue::admit`], `next` and `again` look at the fronts of four lanes. `leave` and `seated`
+//! * [`Queue::admit`], `call` and `again` look at the fronts of four lanes. `leave` and `seated`
 //!   search: linear in a queue that holds a few hundred.
 //!
 //! Absent on purpose: permits themselves, deadlines that fire (each waiter has a timer of its own
@@ -124,8 +124,8 @@ impl<W: Copy + PartialEq> Queue<W> {
         Admit::Wait { until: now + settings.queue_timeout }
     }
 
-    /// A place came free: who tries for it. It stays in line until it is [`seated`](Queue::seated).
-    pub fn next(&mut self) -> Option<W> {
+    /// A place came free: calls the first to try for it. It stays in line until it is [`seated`](Queue::seated).
+    pub fn call(&mut self) -> Option<W> {
         let lane = (0..self.lanes.len()).filter_map(|lane| {
             let waiting = self.lanes[lane].iter().position(|waiter| !waiter.called)?;
             Some((self.lanes[lane][waiting].standing, lane, waiting))

@@ -302,7 +302,7 @@ impl<N: Net> Worker<N> {
 
     /// A place came free: the one who stands first tries for it.
     pub(super) fn wake_waiting(&mut self, upstream: UpstreamId) {
-        if let Some(waiter) = self.groups[upstream].queue.next() {
+        if let Some(waiter) = self.groups[upstream].queue.call() {
             if let Some(exchange) = self.exchange_mut(waiter)
                 && let Peer::Seeking { turn, .. } = &mut exchange.peer
             {

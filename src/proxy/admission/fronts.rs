@@ -128,7 +128,7 @@ mod tests {
                 }
                 while !seated {
                     until(Box::new(|| called(own)));
-                    let next = queue.next();
+                    let next = queue.call();
                     let known = fronts.announce(own, queue.front());
                     assert!(next == Some(exchange) && !known);
                     seated = take();
