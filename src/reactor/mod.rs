@@ -14,7 +14,7 @@
 //! | `request`, `attach`, `proxied`, `response`, `respond`, `finish` | the steps of an exchange, in order |
 //! | [`accept`], [`timer`], [`mailbox`], [`stats`], [`slots`], [`token`] | the rest of the house |
 //! | [`worker`] | the turn that runs it all |
-//! | `drain`, [`census`] | how a worker ends, and what it holds |
+//! | `reload`, `drain`, [`census`] | how a worker takes up a new configuration, how it ends, what it holds |
 //!
 //! Absent on purpose: mio, libc and threads. Nothing here knows which network it runs on.
 
@@ -32,6 +32,7 @@ pub mod outbox;
 mod proxied;
 pub mod readiness;
 pub mod relay;
+mod reload;
 mod request;
 mod respond;
 mod response;
