@@ -131,7 +131,10 @@ fn every_other_shape_measures_what_it_is_about() {
         if matches!(shape, "upload" | "download") {
             let (bytes, requests) = (&report["plan"]["bulk_bytes"], &rounds(&report)[1]);
             assert_eq!(count(bytes), 300 << 10);
-            assert!(count(&requests["bytes"]) >= count(&requests["requests"]).saturating_sub(3) * count(bytes));
+            assert!(
+                count(&requests["bytes"])
+                    >= count(&requests["requests"]).saturating_sub(3) * count(bytes)
+            );
         }
         if shape == "unary" {
             let arrivals = if more.is_empty() { "closed" } else { "open" };
