@@ -3,6 +3,8 @@
 As in `measure.py`, every function gives back `samples`: target → figure → one value a round.
 """
 
+import contextlib
+import json
 import os
 import threading
 import time
@@ -13,6 +15,8 @@ import proxies
 from measure import bench, notes
 from process import Failed
 
+# Fewer connections than this share of those asked for are another load.
+STANDING = 0.99
 READS = {"read", "readv", "recvfrom", "recvmsg", "recv"}
 WRITES = {"write", "writev", "sendto", "sendmsg", "send"}
 POLLS = {"epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "select"}
@@ -24,28 +28,62 @@ def add(samples, target, figures):
 
 
 def fairness(stand, row, times):
-    """The same streams alone and beside a firehose, in turn."""
+    """The same streams alone and beside a firehose, each target after the other.
+
+    The firehose has a reader of its own, which runs when nothing else wants the core, and the
+    generator of the timed streams runs at once when it has something to do. Else the two would wait
+    for each other, for longer than for any proxy.
+    """
     rounds, warm_up, duration = times
+    once = (1, warm_up, duration)
+    turn = process.FIRST if process.may_be_first() else process.NORMAL
     samples, reports = {}, []
     with stand.running(row) as (targets, pids):
         for _ in range(rounds):
-            once = (1, warm_up, duration)
-            pair = [
-                bench(stand, {**row.load, "shape": shape}, targets, pids, once)
-                for shape in ("streams", "fairness")
-            ]
-            reports += pair
-            for alone, beside in zip(*(report["targets"] for report in pair)):
-                one, other = alone["rounds"][0], beside["rounds"][0]
-                before, after = one["token_latency"]["p99"], other["token_latency"]["p99"]
+            for name, url in targets.items():
+                pid = {name: pids[name]} if name in pids else {}
+                alone = bench(stand, row.load, {name: url}, pid, once, turn=turn)
+                with firehose(stand, url, warm_up + duration) as bytes_per_second:
+                    beside = bench(stand, row.load, {name: url}, pid, once, turn=turn)
+                reports += [alone, beside]
+                p99 = [
+                    report["targets"][0]["rounds"][0]["token_latency"]["p99"]
+                    for report in (alone, beside)
+                ]
                 figures = {
-                    "p99_beside_to_alone": after / before,
-                    "p99_alone_ns": before,
-                    "p99_beside_ns": after,
-                    "firehose_bytes_per_second": other["background_bytes"] / other["seconds"],
+                    "p99_beside_to_alone": p99[1] / p99[0],
+                    "p99_alone_ns": p99[0],
+                    "p99_beside_ns": p99[1],
+                    "firehose_bytes_per_second": bytes_per_second(),
                 }
-                add(samples, alone["name"], figures)
-    return {"samples": samples, "notes": notes(*reports)}
+                add(samples, name, figures)
+    found = notes(*reports)
+    if turn != process.FIRST:
+        found.append("without the right to real-time scheduling, mock and generator are in the p99")
+    return {"samples": samples, "notes": found}
+
+
+@contextlib.contextmanager
+def firehose(stand, url, seconds):
+    """One fast stream for that long and a little more. Gives what tells its rate afterwards."""
+    report, log = proxies.WORK / "firehose.json", proxies.WORK / "firehose.log"
+    command = [stand.binary, "bench", "--url", url, "--shape", "firehose", "-c", "1"]
+    command += ["--token-bytes", "150", "--warm-up", "200ms", "--json", report]
+    command += ["--duration", f"{int(seconds * 1000)}ms"]
+    report.unlink(missing_ok=True)
+    child = process.start(command, stand.load_cores, log, turn=process.LAST)
+    try:
+        yield lambda: of_firehose(report)
+        child.wait(timeout=seconds + process.START_WITHIN)
+    finally:
+        process.end(child)
+
+
+def of_firehose(report):
+    if not report.exists():
+        raise Failed("the firehose brought nothing")
+    one = json.loads(report.read_text())["targets"][0]["rounds"][0]
+    return one["bytes"] / one["seconds"]
 
 
 def memory(stand, row, times):
@@ -59,7 +97,7 @@ def memory(stand, row, times):
             one = report["targets"][0]["rounds"][0]
             grown = one["process"]["memory_at_end"] - one["process"]["memory_before"]
             open_ = one["connections_at_end"]
-            if open_ < row.load["connections"]:
+            if open_ < row.load["connections"] * STANDING:
                 raise Failed(f"{name} holds {open_} connections, not {row.load['connections']}")
             figures = {
                 "memory_bytes_per_connection": grown / open_,

@@ -51,7 +51,7 @@ class Stand:
             yield targets, pids
 
 
-def bench(stand, load, targets, pids, times, plot=None):
+def bench(stand, load, targets, pids, times, plot=None, turn=process.NORMAL):
     """One run of the generator over all targets; its report."""
     rounds, warm_up, duration = times
     report = proxies.WORK / "report.json"
@@ -66,7 +66,7 @@ def bench(stand, load, targets, pids, times, plot=None):
     for name, value in load.items():
         command += [f"--{name.replace('_', '-')}", value]
     within = len(targets) * rounds * (warm_up + duration + 1.5) + 30
-    process.run(command, stand.load_cores, within)
+    process.run(command, stand.load_cores, within, turn=turn)
     return json.loads(report.read_text())
 
 

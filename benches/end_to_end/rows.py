@@ -150,7 +150,7 @@ ROWS = (
         "fairness",
         "200 paced streams × 20 tokens/s, alone and beside a firehose",
         "fairness",
-        {"connections": 200, "rate": 20},
+        {"shape": "streams", "connections": 200, "rate": 20},
         (Check("paced p99 ≤ 1.5 × without the firehose", "p99_beside_to_alone", at_most=1.5),),
         direct=True,
         show={
