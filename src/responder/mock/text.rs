@@ -44,7 +44,7 @@ pub(super) struct Token {
 
 /// How big tokens are, and whether each tells when it was sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
+pub(super) struct Size {
     /// `None`: a word each.
     pub bytes: Option<u32>,
     pub stamp: bool,
@@ -52,13 +52,13 @@ pub(super) struct Shape {
 
 impl Token {
     /// Token number `index`, counted from 0.
-    pub fn new(script: Script, shape: Shape, index: u64, now: Instant) -> Token {
+    pub fn new(script: Script, size: Size, index: u64, now: Instant) -> Token {
         let text = match script {
             Script::Lines => &LINES,
             Script::Flow => &FLOW,
         };
-        let stamp = shape.stamp.then(|| stamp(now));
-        let words = match shape.bytes {
+        let stamp = size.stamp.then(|| stamp(now));
+        let words = match size.bytes {
             None => {
                 let word = (index % WORDS as u64) as usize;
                 &text[WORD_BOUNDS[word]..WORD_BOUNDS[word + 1]]
