@@ -144,7 +144,10 @@ impl<N: Net> Worker<N> {
                 let upstream = *upstream;
                 self.advance_proxied(token, upstream, budget)
             }
-            Some(Peer::Seeking { .. }) => self.seek_upstream(token),
+            Some(Peer::Seeking { .. }) => match self.gather(token, budget) {
+                Some(step) => step,
+                None => self.seek_upstream(token),
+            },
             Some(Peer::Pausing { until, .. }) if *until > self.now => Step::Wait,
             Some(Peer::Pausing { .. }) => self.resume(token),
             Some(Peer::Responder { .. }) => self.advance_responder(token, budget),

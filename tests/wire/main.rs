@@ -5,6 +5,7 @@
 //! `src/`: the harness reads messages by its own few lines, so that a mistake is not made twice.
 
 mod bodies;
+mod chain;
 mod edges;
 mod exchanges;
 mod harness;
