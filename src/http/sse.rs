@@ -104,6 +104,12 @@ impl EventObserver {
             rest = match self.place {
                 Place::OtherValue | Place::OtherField | Place::Comment => {
                     match memchr::memchr2(b'\n', b'\r', rest) {
+                        // The usual end of an event: the blank line follows at once.
+                        Some(end) if rest[end..].starts_with(b"\n\n") => {
+                            self.place = Place::LineStart;
+                            self.dispatch();
+                            &rest[end + 2..]
+                        }
                         Some(end) => {
                             self.end_line(rest[end]);
                             &rest[end + 1..]
@@ -112,11 +118,11 @@ impl EventObserver {
                     }
                 }
                 // Nearly every line of a stream of tokens: a `data` field with a JSON object.
-                Place::LineStart if rest.starts_with(b"data: {") => {
+                Place::LineStart if starts_a_value(rest) => {
                     self.after_cr = false;
                     self.open_event(true);
                     self.place = Place::OtherValue;
-                    &rest[b"data: {".len()..]
+                    &rest[VALUE_START..]
                 }
                 _ => {
                     self.step(byte);
@@ -180,14 +186,17 @@ impl EventObserver {
         self.event_has_data |= has_data;
     }
 
+    /// A blank line ends the event.
+    fn dispatch(&mut self) {
+        self.data_events += u64::from(self.event_has_data);
+        self.event_open = false;
+        self.event_has_data = false;
+    }
+
     /// A line end: `byte` is LF, or a CR that an LF may still follow.
     fn end_line(&mut self, byte: u8) {
         match self.place {
-            Place::LineStart | Place::ByteOrderMark { matched: 0 } => {
-                self.data_events += u64::from(self.event_has_data);
-                self.event_open = false;
-                self.event_has_data = false;
-            }
+            Place::LineStart | Place::ByteOrderMark { matched: 0 } => self.dispatch(),
             // A name without a colon is a field with an empty value.
             Place::Name { matched } => self.open_event(usize::from(matched) == DATA.len()),
             Place::Value { matched } if usize::from(matched) == DONE.len() => self.saw_done = true,
@@ -200,6 +209,17 @@ impl EventObserver {
         }
         self.place = Place::LineStart;
         self.after_cr = byte == b'\r';
+    }
+}
+
+/// Bytes that [`starts_a_value`] looks at.
+const VALUE_START: usize = 7;
+
+/// Whether this is a `data` field whose value goes on and is not the end marker.
+fn starts_a_value(line: &[u8]) -> bool {
+    match line.first_chunk::<VALUE_START>() {
+        Some([b'd', b'a', b't', b'a', b':', b' ', first]) => !matches!(first, b'[' | b'\n' | b'\r'),
+        _ => false,
     }
 }
 
