@@ -88,7 +88,7 @@ impl<N: Net> Worker<N> {
             upstream_keep_alive: false,
             until_close: false,
             peer: Peer::Nobody,
-            outbox: Outbox::keeping(),
+            outbox: Outbox::keeping(&mut self.desk.buffers),
             authority: None,
             examined: 0,
             first_event: false,
