@@ -78,6 +78,8 @@ pub struct Upstream<S> {
     pub upstream: UpstreamId,
     pub endpoint: EndpointId,
     pub opened: Instant,
+    /// Since when it is idle, if it is.
+    pub released: Instant,
     pub requests: u32,
     /// The first write has succeeded: the connection stands.
     pub connected: bool,
