@@ -4,6 +4,7 @@
 //! Numbers and words only. What they do is decided in `proxy`, in the module of the same name.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// `[[upstream]] retry`: when a request is sent again before the client has seen a byte.
@@ -35,11 +36,11 @@ pub enum Condition {
     Reset,
     /// The answer is not HTTP, or not what its service sends (an HTML page with status 200).
     BadAnswer,
-    /// `timeouts.ttft` ran out: the first attempt is cancelled.
+    /// `timeouts.ttft` ran out, before or after the head: the first attempt is cancelled.
     TtftTimeout,
     /// The first event of the stream is an error.
     ErrorEvent,
-    /// The stream ended, broke or fell silent after its head and before its first data event.
+    /// The stream ended or broke after its head and before its first data event.
     EmptyStream,
     /// An answer with this status: [`Condition::is_retriable`].
     Status(u16),
@@ -197,9 +198,9 @@ pub struct Fallback {
 pub enum FallbackAnswer {
     /// What the model would have said: put into the form of the caller's dialect, streamed if it
     /// asked for a stream.
-    Text(String),
+    Text(Arc<str>),
     /// A JSON body, sent as it is.
-    Json(String),
+    Json(Arc<str>),
 }
 
 /// `[[route]] commit`: when the client is told that its request has been accepted.
