@@ -93,7 +93,7 @@ impl<N: Net> Worker<N> {
             upstream_keep_alive: false,
             until_close: false,
             peer: Peer::Nobody,
-            outbox: Outbox::keeping(),
+            outbox: Outbox::keeping(&mut self.desk.buffers),
             gather: Gather::Nothing,
             own_model: None,
             key: None,
