@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::bounds;
 use super::snapshot::{
-    AcceptMode, Endpoint, ExchangeTimeouts, Forwarded, HalfClose, HostField, PathPattern, Rewrite,
-    Route, Snapshot, Target, Upstream, Workers,
+    AcceptMode, Endpoint, ExchangeTimeouts, Forwarded, HalfClose, HostField, Link, PathPattern,
+    Rewrite, Route, Snapshot, Target, Upstream, Workers,
 };
 use super::units::{show_duration, show_size};
 
@@ -139,10 +139,15 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         entry(out, "methods", list(route.methods.iter().map(|method| quoted(method))))?;
     }
     match &route.target {
-        Target::Upstream(index) => match snapshot.upstreams.get(*index) {
-            Some(upstream) => entry(out, "upstream", quoted(&upstream.name))?,
-            None => writeln!(out, "# upstream: number {index}, which does not exist")?,
-        },
+        Target::Chain(chain) => {
+            let name = |link: &Link| {
+                snapshot.upstreams.get(link.upstream).map_or("?", |upstream| &upstream.name)
+            };
+            match &chain.links[..] {
+                [one] => entry(out, "upstream", quoted(name(one)))?,
+                all => entry(out, "upstream", list(all.iter().map(|link| quoted(name(link)))))?,
+            }
+        }
         Target::Service(service) => writeln!(out, "# answered inside this process: {service:?}")?,
     }
     match &route.rewrite {

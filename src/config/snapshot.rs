@@ -15,6 +15,12 @@ pub use self::generation::{EndpointId, Generation, UpstreamId};
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
 
+mod resilience;
+
+pub use resilience::{
+    Admission, Balance, Breaker, Commit, Condition, Conditions, HashKey, HealthCheck, Retry,
+};
+
 /// A compiled configuration.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -126,6 +132,13 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     pub pool: PoolLimits,
     pub host: HostField,
+    pub retry: Retry,
+    pub balance: Balance,
+    /// `None`: off.
+    pub breaker: Option<Breaker>,
+    /// `None`: off.
+    pub health: Option<HealthCheck>,
+    pub admission: Admission,
 }
 
 /// One inference server.
@@ -172,6 +185,18 @@ pub struct Route {
     pub methods: Vec<String>,
     pub target: Target,
     pub rewrite: Option<Rewrite>,
+    /// In force before an upstream is chosen and where none is: the route's, else `[timeouts]`.
+    pub timeouts: ExchangeTimeouts,
+    pub commit: Commit,
+    /// How long an event stream may be silent before it gets a comment of ours.
+    pub heartbeat: Option<Duration>,
+}
+
+/// One upstream of a route, in the order they are asked.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Index into [`Snapshot::upstreams`].
+    pub upstream: usize,
     /// In force: the route's, else the upstream's, else `[timeouts]`.
     pub timeouts: ExchangeTimeouts,
 }
@@ -196,8 +221,30 @@ pub enum Rewrite {
 /// Who answers.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// Index into [`Snapshot::upstreams`].
-    Upstream(usize),
+    Chain(Chain),
     /// Something inside this process.
     Service(Arc<dyn Service>),
+}
+
+/// The upstreams of a route, and what is said when all have failed.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// Never empty.
+    pub links: Vec<Link>,
+    /// Where a request goes whose prompt is too long for the model it was sent to: a position in
+    /// `links`.
+    pub larger: Option<usize>,
+    /// The predefined answer that ends the chain.
+    pub fallback: Option<Arc<dyn Service>>,
+}
+
+impl Chain {
+    /// The chain of a route that names one upstream.
+    pub fn of_one(upstream: usize, timeouts: ExchangeTimeouts) -> Chain {
+        Chain { links: vec![Link { upstream, timeouts }], larger: None, fallback: None }
+    }
+
+    pub fn leads_to(&self, upstream: usize) -> bool {
+        self.links.iter().any(|link| link.upstream == upstream)
+    }
 }

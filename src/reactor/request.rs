@@ -101,7 +101,8 @@ impl<N: Net> Worker<N> {
                 exchange.route = Some(index);
                 let route = &self.snapshot.routes[index];
                 match &route.target {
-                    Target::Upstream(upstream) => {
+                    Target::Chain(chain) => {
+                        let upstream = &chain.links[0].upstream;
                         let Upstream { id, endpoints, host, .. } =
                             &self.snapshot.upstreams[*upstream];
                         exchange.upstream = *upstream;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::clock::Instant;
+use sluicegate::config::defaults;
 use sluicegate::config::snapshot::*;
 use sluicegate::reactor::census::Census;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
@@ -95,13 +96,20 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
                 replay_stale_post: gateway.replay_stale_post,
             },
             host: HostField::Preserve,
+            retry: defaults::retry(),
+            balance: defaults::BALANCE,
+            breaker: Some(defaults::BREAKER),
+            health: None,
+            admission: defaults::ADMISSION,
         }],
         routes: vec![Route {
             path: PathPattern::Prefix(cast::PATH.into()),
             methods: Vec::new(),
-            target: Target::Upstream(0),
+            target: Target::Chain(Chain::of_one(0, TIMEOUTS.exchange)),
             rewrite: None,
             timeouts: TIMEOUTS.exchange,
+            commit: defaults::COMMIT,
+            heartbeat: None,
         }],
     };
     snapshot.begin();

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Place, Report, nearest};
-use super::super::snapshot::{PathPattern, Route, Target};
+use super::super::snapshot::{Chain, PathPattern, Route, Target};
 use super::upstream::Draft;
 use super::{overridden, path, unique, unknown_name};
 
@@ -75,9 +75,11 @@ fn one(mut section: Section<'_>, upstreams: &[Draft], report: &mut Report) -> Op
     Some(Route {
         path: pattern?,
         methods: methods.unwrap_or_default(),
-        target: Target::Upstream(target?),
+        target: Target::Chain(Chain::of_one(target?, timeouts.clone())),
         rewrite,
         timeouts,
+        commit: super::defaults::COMMIT,
+        heartbeat: None,
     })
 }
 

@@ -51,7 +51,7 @@ pub(super) fn all(
 pub(super) fn warn_of_unused(drafts: &[Draft], routes: &[Route], report: &mut Report) {
     for (index, draft) in drafts.iter().enumerate() {
         let used =
-            |route: &Route| matches!(route.target, Target::Upstream(target) if target == index);
+            |route: &Route| matches!(&route.target, Target::Chain(chain) if chain.leads_to(index));
         if !routes.iter().any(used) {
             let name = &draft.upstream.name;
             report.warn(&draft.place, Mistake::new(format!("no route leads to upstream {name:?}")));
@@ -78,8 +78,19 @@ fn one(
     let timeouts = overridden(overrides, &timeouts.exchange, report);
     section.finish(report);
     let host = host.unwrap_or(defaults::HOST);
-    let id = UpstreamId::default();
-    Draft { upstream: Upstream { id, name, endpoints, pool, host }, timeouts, place }
+    let upstream = Upstream {
+        id: UpstreamId::default(),
+        name,
+        endpoints,
+        pool,
+        host,
+        retry: defaults::retry(),
+        balance: defaults::BALANCE,
+        breaker: Some(defaults::BREAKER),
+        health: None,
+        admission: defaults::ADMISSION,
+    };
+    Draft { upstream, timeouts, place }
 }
 
 /// The name, even one that is refused: its routes shall not be told that it does not exist.

@@ -209,7 +209,7 @@ fn one_path_may_lead_to_two_upstreams_by_method() {
     );
     let snapshot = &loaded.snapshot;
     let targets = snapshot.routes.iter().map(|route| match &route.target {
-        Target::Upstream(index) => snapshot.upstreams[*index].name.as_str(),
+        Target::Chain(chain) => snapshot.upstreams[chain.links[0].upstream].name.as_str(),
         Target::Service(_) => "service",
     });
     assert_eq!(targets.collect::<Vec<_>>(), ["write", "read"]);
