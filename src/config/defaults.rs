@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::snapshot::{
     AcceptMode, Admission, Balance, Breaker, Commit, Condition, ExchangeTimeouts, Forwarded,
-    HalfClose, HostField, Limits, PoolLimits, Retry, Timeouts,
+    HalfClose, HealthCheck, HostField, Limits, PoolLimits, Retry, Timeouts,
 };
 
 pub const HALF_CLOSE: HalfClose = HalfClose::Cancel;
@@ -53,6 +53,8 @@ pub const POOL: PoolLimits = PoolLimits {
 
 pub const BALANCE: Balance = Balance::LeastOutstanding;
 pub const COMMIT: Commit = Commit::FirstEvent;
+pub const FALLBACK_STATUS: u16 = 200;
+pub const FALLBACK_PACE: Duration = Duration::from_millis(20);
 
 /// Its conditions are [`RETRY_ON`].
 pub const RETRY_ATTEMPTS: u32 = 2;
@@ -91,6 +93,19 @@ pub const BREAKER: Breaker = Breaker {
     unauthorized: Duration::from_secs(30 * 60),
     panic: 50,
 };
+
+/// What holds where a `health` table says nothing. Without one there are no checks.
+pub fn health() -> HealthCheck {
+    HealthCheck {
+        // vLLM, SGLang, TGI and llama.cpp's server all have it.
+        path: "/health".to_owned(),
+        statuses: 200..=299,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        unhealthy: 3,
+        healthy: 2,
+    }
+}
 
 pub const ADMISSION: Admission = Admission {
     max_concurrency: None,

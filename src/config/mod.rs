@@ -29,7 +29,7 @@ pub(crate) mod tests;
 
 use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 pub use problem::Problem;
@@ -55,6 +55,10 @@ pub struct Environment {
     pub parallelism: usize,
     /// Finds the address of a `name:port`.
     pub resolve: fn(&str) -> Result<SocketAddr, String>,
+    /// The folder of the configuration, where the relative paths in it begin.
+    pub folder: PathBuf,
+    /// Reads a file that the configuration names.
+    pub read: fn(&Path) -> Result<String, String>,
 }
 
 impl Environment {
@@ -62,14 +66,17 @@ impl Environment {
     pub fn current() -> Environment {
         let parallelism = available_parallelism().map_or(1, usize::from);
         let cpus = allowed_cpus().unwrap_or_else(|| (0..parallelism).collect());
-        Environment { cpus, parallelism, resolve }
+        Environment { cpus, parallelism, resolve, folder: PathBuf::new(), read: read_named }
     }
 }
 
 /// Reads and compiles the file at `path` for this machine.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     let text = read(path).map_err(|problem| vec![problem])?;
-    parse(&text, &Environment::current())
+    // Absolute, so that what `check` prints means the same wherever it is written to.
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = whole.parent().map_or_else(PathBuf::new, Path::to_owned);
+    parse(&text, &Environment { folder, ..Environment::current() })
 }
 
 /// Compiles a configuration, or tells everything that is wrong with it, in the order of its lines.
@@ -114,6 +121,16 @@ fn read(path: &Path) -> Result<String, Problem> {
             hint: None,
         }
     })
+}
+
+/// The text of a file that the configuration names, or one sentence.
+fn read_named(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    // One byte more than is allowed tells that there are more.
+    let limit = check::ANSWER_MAX as u64 + 1;
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "the file is not valid UTF-8".to_owned())
 }
 
 fn resolve(authority: &str) -> Result<SocketAddr, String> {

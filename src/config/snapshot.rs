@@ -18,7 +18,8 @@ use crate::responder::Service;
 mod resilience;
 
 pub use resilience::{
-    Admission, Balance, Breaker, Commit, Condition, Conditions, HashKey, HealthCheck, Retry,
+    Admission, Balance, Breaker, Commit, Condition, Conditions, Fallback, FallbackAnswer, HashKey,
+    HealthCheck, PRIORITIES, Retry,
 };
 
 /// A compiled configuration.
@@ -62,6 +63,9 @@ pub enum HalfClose {
     Cancel,
     /// It only finished sending; RST or a failed write tells that it left.
     Allow,
+    /// An HTTP/1.1 client is sent an interim response, which a client that has left answers with
+    /// RST; until then, and without one, as `Allow`.
+    Probe,
 }
 
 /// How connections are spread over workers.
@@ -132,6 +136,11 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     pub pool: PoolLimits,
     pub host: HostField,
+    /// The upstream's own, else `[timeouts]`: in force for its links unless their route overrides
+    /// them.
+    pub timeouts: ExchangeTimeouts,
+    /// What the request's `model` is replaced by on its way here. `None`: nothing.
+    pub model: Option<String>,
     pub retry: Retry,
     pub balance: Balance,
     /// `None`: off.
@@ -235,7 +244,16 @@ pub struct Chain {
     /// `links`.
     pub larger: Option<usize>,
     /// The predefined answer that ends the chain.
-    pub fallback: Option<Arc<dyn Service>>,
+    pub fallback: Option<Fallback>,
+}
+
+impl Route {
+    /// The timeouts in force at an upstream.
+    pub fn timeouts_at(&self, upstream: usize) -> &ExchangeTimeouts {
+        let Target::Chain(chain) = &self.target else { return &self.timeouts };
+        let link = chain.links.iter().find(|link| link.upstream == upstream);
+        link.map_or(&self.timeouts, |link| &link.timeouts)
+    }
 }
 
 impl Chain {

@@ -249,7 +249,7 @@ impl<N: Net> Worker<N> {
         };
         let unsent = self.has_unsent_request(token);
         let timeouts = match exchange.route {
-            Some(route) => &exchange.snapshot.routes[route].timeouts,
+            Some(route) => exchange.snapshot.routes[route].timeouts_at(exchange.upstream),
             None => &exchange.snapshot.timeouts.exchange,
         };
         let waiting = exchange.waiting(upstream, unsent);

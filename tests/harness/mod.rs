@@ -96,6 +96,8 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
                 replay_stale_post: gateway.replay_stale_post,
             },
             host: HostField::Preserve,
+            timeouts: TIMEOUTS.exchange,
+            model: None,
             retry: defaults::retry(),
             balance: defaults::BALANCE,
             breaker: Some(defaults::BREAKER),

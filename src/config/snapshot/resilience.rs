@@ -3,12 +3,14 @@
 //!
 //! Numbers and words only. What they do is decided in `proxy`, in the module of the same name.
 
+use std::fmt;
 use std::time::Duration;
 
 /// `[[upstream]] retry`: when a request is sent again before the client has seen a byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Attempts of one request in all, whichever upstream they go to; 1: nothing is retried.
+    /// Attempts of one request at this upstream; 1: none is repeated. What comes after the last is
+    /// the next upstream of the route, if it has one.
     pub attempts: u32,
     pub on: Conditions,
     /// Upper bound of the pause before the second attempt, which is drawn between zero and this
@@ -16,7 +18,7 @@ pub struct Retry {
     pub backoff: Duration,
     pub backoff_max: Duration,
     /// A server's `Retry-After` up to this is waited for where no other endpoint is left; a longer
-    /// one ends the attempts.
+    /// one ends the attempts at this upstream.
     pub retry_after_max: Duration,
     /// Retries allowed, in percent of the requests of late.
     pub budget: u32,
@@ -39,8 +41,36 @@ pub enum Condition {
     ErrorEvent,
     /// The stream ended, broke or fell silent after its head and before its first data event.
     EmptyStream,
-    /// An answer with this status, 400 to 599.
+    /// An answer with this status: [`Condition::is_retriable`].
     Status(u16),
+}
+
+impl Condition {
+    /// The conditions that have a word of their own; a status is written as its number.
+    pub const WORDS: [(&str, Condition); 6] = [
+        ("connect", Condition::Connect),
+        ("reset", Condition::Reset),
+        ("bad_answer", Condition::BadAnswer),
+        ("ttft_timeout", Condition::TtftTimeout),
+        ("error_event", Condition::ErrorEvent),
+        ("empty_stream", Condition::EmptyStream),
+    ];
+
+    /// Whether asking again can help: a server's failure can pass, and of the 4xx only those that
+    /// speak of the moment (408, 425, 429). The others speak of the request, which stays the same.
+    pub fn is_retriable(status: u16) -> bool {
+        matches!(status, 408 | 425 | 429 | 500..=599)
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Condition::Status(status) = self {
+            return write!(f, "{status}");
+        }
+        let word = Condition::WORDS.iter().find(|(_, condition)| condition == self);
+        f.write_str(word.map_or("", |(word, _)| word))
+    }
 }
 
 /// A set of [`Condition`]s, sorted.
@@ -142,6 +172,34 @@ pub struct Admission {
     pub priority_header: Option<String>,
     /// The priority of requests without one.
     pub priority: u8,
+}
+
+/// The most urgent priority is 0, the least urgent this minus one.
+pub const PRIORITIES: u8 = 4;
+
+/// `[[route]] fallback`: the predefined answer that ends the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub answer: FallbackAnswer,
+    /// The file that `answer` was read from.
+    pub file: Option<String>,
+    /// The name of the model that is said to have answered. `None`: the one that was asked for.
+    pub model: Option<String>,
+    /// Pause between two pieces of an event stream.
+    pub pace: Duration,
+}
+
+/// What a predefined answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FallbackAnswer {
+    /// What the model would have said: put into the form of the caller's dialect, streamed if it
+    /// asked for a stream.
+    Text(String),
+    /// A JSON body, sent as it is.
+    Json(String),
 }
 
 /// `[[route]] commit`: when the client is told that its request has been accepted.
