@@ -7,12 +7,14 @@
 mod bodies;
 mod edges;
 mod exchanges;
+mod handover;
 mod harness;
 mod hostile;
 mod lifecycle;
 mod mock;
 mod pool;
 mod protocol;
+mod reload;
 mod rewriting;
 mod smuggling;
 mod streaming;
