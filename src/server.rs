@@ -16,6 +16,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::config::bounds::descriptors_needed;
 use crate::config::snapshot::{AcceptMode, Snapshot, Workers};
+use crate::proxy::load::Loads;
 use crate::reactor::accept::Fleet;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
@@ -38,6 +39,8 @@ pub struct Control {
     posts: Vec<Post>,
     draining: Arc<AtomicBool>,
     listeners: Arc<Mutex<Vec<TcpListener>>>,
+    /// Those of the latest generation.
+    loads: Arc<Mutex<Loads>>,
 }
 
 impl Control {
@@ -62,7 +65,9 @@ impl Control {
     /// Obey this generation from the next request on.
     pub fn reload(&self, snapshot: &Arc<Snapshot>) -> Result<(), StartError> {
         raise_descriptor_limit(snapshot)?;
-        self.tell(|| Command::Reload(Arc::clone(snapshot)));
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        *loads = loads.follow(snapshot);
+        self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
         Ok(())
     }
 
@@ -180,8 +185,13 @@ pub fn start_on(
         seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
     }
     let counters = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
-    let listeners = Arc::new(Mutex::new(kept));
-    let control = Control { posts, draining: Arc::default(), listeners };
+    let request_loads = Loads::new(&snapshot);
+    let control = Control {
+        posts,
+        draining: Arc::default(),
+        listeners: Arc::new(Mutex::new(kept)),
+        loads: Arc::new(Mutex::new(request_loads.clone())),
+    };
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
     let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
     let workers = seats.into_iter().enumerate().map(|(index, seat)| {
@@ -191,9 +201,10 @@ pub fn start_on(
             index,
         });
         let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
+        let loads = request_loads.clone();
         thread::Builder::new()
             .name(format!("{name}-{index}"))
-            .spawn(move || seat.work(snapshot, fleet, &control))
+            .spawn(move || seat.work(snapshot, loads, fleet, &control))
     });
     let workers = workers.collect::<io::Result<Vec<_>>>();
     let workers = workers.map_err(|error| {
@@ -223,6 +234,7 @@ impl Seat {
     fn work(
         self,
         snapshot: Arc<Snapshot>,
+        loads: Loads,
         fleet: Option<Fleet<TcpStream>>,
         control: &Control,
     ) -> io::Result<()> {
@@ -233,7 +245,7 @@ impl Seat {
         {
             log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
         }
-        let setup = Setup { snapshot, seed: sys::random_seed(), counters, mailbox, fleet };
+        let setup = Setup { snapshot, loads, seed: sys::random_seed(), counters, mailbox, fleet };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::outbox::Outbox;
 use super::relay::Flow;
@@ -12,10 +13,14 @@ use super::socket::Socket;
 use super::timer::Alarm;
 use super::token::Token;
 use crate::clock::Instant;
-use crate::config::snapshot::{self, EndpointId, HalfClose, Snapshot, UpstreamId};
+use crate::config::snapshot::{
+    self, Chain, Condition, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
+};
 use crate::http::head::Version;
+use crate::proxy::endpoints::{Pick, Tried};
 use crate::proxy::exchange::{Phase, Timeline, Waiting};
 use crate::responder::Responder;
+use crate::service::Dialect;
 
 /// A client's connection.
 pub struct Downstream<S> {
@@ -92,6 +97,12 @@ pub enum Peer {
         turn: Turn,
     },
     Upstream(Token),
+    /// Between two attempts.
+    Pausing {
+        until: Instant,
+        /// As for `Seeking`.
+        fresh: bool,
+    },
     Responder {
         responder: Box<dyn Responder>,
         progress: Progress,
@@ -130,10 +141,12 @@ pub struct Exchange {
     pub snapshot: Rc<Snapshot>,
     /// Index into the snapshot's routes; `None`: none matched.
     pub route: Option<usize>,
-    /// Index into the snapshot's upstreams, and into the endpoints of that one.
-    pub upstream: usize,
-    pub endpoint: usize,
+    /// The upstream it is at: a position in the route's chain.
+    pub link: usize,
+    pub attempt: Attempt,
     pub client: Version,
+    /// The dialect the client speaks, and is answered in.
+    pub dialect: Dialect,
     /// The request is HEAD: its answer has no body.
     pub head_request: bool,
     pub idempotent: bool,
@@ -145,6 +158,9 @@ pub struct Exchange {
     pub request: Flow,
     /// From the final response head on.
     pub response: Option<Flow>,
+    /// The final response is here, and nothing of it with the client: another attempt can still
+    /// take its place. What was made of it waits in `outbox`.
+    pub held: bool,
     /// The client has, or may have, bytes of the final response: from here on honesty only.
     pub committed: bool,
     pub status: u16,
@@ -155,20 +171,69 @@ pub struct Exchange {
     /// The response as delivered ends with the connection: only RST tells that it was cut.
     pub until_close: bool,
     pub peer: Peer,
-    /// The rewritten request, until it moves to an upstream's outbox.
+    /// The rewritten request, while no upstream's outbox has it; then what is held back of the
+    /// response.
     pub outbox: Outbox,
-    pub reused: bool,
-    pub replayed: bool,
-    /// The kernel has taken a byte of the request on this connection.
-    pub sent: bool,
-    /// A byte of a response has been read.
-    pub answered: bool,
+    /// What makes it like others, where its upstream's balance asks for it.
+    pub key: Option<u64>,
+    /// 0 is the most urgent.
+    pub priority: u8,
+    /// The client's own `Host`, where a later upstream may have to be sent it.
+    pub authority: Option<Box<[u8]>>,
     /// Bytes of an incomplete response head that were looked at and held no end of it.
     pub examined: u32,
     /// A data event (a body byte where there are no events) has been relayed.
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
     pub timeline: Timeline,
+}
+
+/// One try to have the request answered by one endpoint, and how many there have been.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Attempts at this upstream, this one included; a replay for a stale connection is none.
+    pub at_upstream: u8,
+    /// At all upstreams.
+    pub in_all: u8,
+    /// The endpoints that have failed.
+    pub tried: Tried,
+    /// The right to this attempt, and the endpoint it goes to. Given back when it has ended.
+    pub pick: Option<Pick>,
+    /// The link and the endpoint whose `Host` the request has; no endpoint: the link's first.
+    pub hosted: (usize, Option<EndpointId>),
+    /// An earlier attempt ended by a slow first token.
+    pub slow_before: bool,
+    /// What the answer's `Retry-After` says.
+    pub retry_after: Option<Duration>,
+    /// The connection had carried a request before.
+    pub reused: bool,
+    /// The request was sent again because a reused connection died.
+    pub replayed: bool,
+    /// The kernel has taken a byte of the request on this connection.
+    pub sent: bool,
+    /// A byte of a response has been read.
+    pub answered: bool,
+    /// No other will follow: whatever comes is the answer.
+    pub last: bool,
+}
+
+impl Attempt {
+    pub fn first() -> Attempt {
+        Attempt {
+            at_upstream: 1,
+            in_all: 1,
+            tried: Tried::none(),
+            pick: None,
+            hosted: (0, None),
+            slow_before: false,
+            retry_after: None,
+            reused: false,
+            replayed: false,
+            sent: false,
+            answered: false,
+            last: false,
+        }
+    }
 }
 
 /// Which ends of a tunnel have been told that nothing more comes.
@@ -179,14 +244,36 @@ pub struct Tunnel {
 }
 
 impl Exchange {
-    /// The upstream that was picked. There is one if the route leads to upstreams.
-    pub fn upstream(&self) -> &snapshot::Upstream {
-        &self.snapshot.upstreams[self.upstream]
+    /// The upstreams of its route, if it leads to some.
+    pub fn chain(&self) -> Option<&Chain> {
+        match &self.snapshot.routes[self.route?].target {
+            Target::Chain(chain) => Some(chain),
+            Target::Service(_) => None,
+        }
     }
 
-    /// The endpoint that was picked, as above.
-    pub fn endpoint(&self) -> &snapshot::Endpoint {
-        &self.upstream().endpoints[self.endpoint]
+    /// The upstream it is at, if its route leads to some.
+    pub fn upstream(&self) -> Option<&snapshot::Upstream> {
+        Some(&self.snapshot.upstreams[self.chain()?.links.get(self.link)?.upstream])
+    }
+
+    /// Whether the upstream it is at has a failure of this kind retried.
+    pub fn retries_on(&self, condition: Condition) -> bool {
+        self.upstream().is_some_and(|upstream| upstream.retry.on.contains(condition))
+    }
+
+    /// Whether its response is a stream of events that is watched.
+    pub fn is_observed(&self) -> bool {
+        self.response.as_ref().is_some_and(|response| response.observer.is_some())
+    }
+
+    /// The timers in force.
+    pub fn timeouts(&self) -> &ExchangeTimeouts {
+        match (self.chain().and_then(|chain| chain.links.get(self.link)), self.route) {
+            (Some(link), _) => &link.timeouts,
+            (None, Some(route)) => &self.snapshot.routes[route].timeouts,
+            (None, None) => &self.snapshot.timeouts.exchange,
+        }
     }
 
     /// How long the request's body may be.
@@ -205,6 +292,7 @@ impl Exchange {
     /// bytes wait to be written to it.
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
         match (&self.peer, upstream) {
+            (Peer::Pausing { .. }, _) => Phase::Pausing,
             (Peer::Seeking { .. }, _) => Phase::Queued,
             (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
             _ if self.tunnel.is_some() => Phase::Tunnel,
@@ -223,7 +311,7 @@ impl Exchange {
             phase,
             for_request: self.request.is_open()
                 && !blocked
-                && !matches!(phase, Phase::Queued | Phase::Connecting),
+                && !matches!(phase, Phase::Queued | Phase::Pausing | Phase::Connecting),
             for_upstream_write: blocked,
         }
     }

@@ -11,7 +11,9 @@
 //! | [`relay`] | one flow from one socket to another |
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
-//! | `request`, `attach`, `proxied`, `response`, `respond`, `finish` | the steps of an exchange, in order |
+//! | `request`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
+//! | `learn` | what the end of an attempt says of its endpoint |
+//! | `interject` | bytes of our own inside a stream that is passed on |
 //! | [`accept`], [`timer`], [`mailbox`], [`stats`], [`slots`], [`token`] | the rest of the house |
 //! | [`worker`] | the turn that runs it all |
 //! | `reload`, `drain`, [`census`] | how a worker takes up a new configuration, how it ends, what it holds |
@@ -20,12 +22,15 @@
 
 pub mod accept;
 mod attach;
+mod attempt;
 pub mod buffer;
 pub mod census;
 mod drain;
 mod drive;
 pub mod exchange;
 mod finish;
+mod interject;
+mod learn;
 pub mod mailbox;
 pub mod net;
 pub mod outbox;

@@ -5,20 +5,22 @@
 
 use std::rc::Rc;
 
-use super::exchange::{Exchange, Peer, Progress, RequestId, State, Turn};
+use super::exchange::{Attempt, Exchange, Peer, Progress, RequestId, State, Turn};
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
 use super::token::Token;
 use super::worker::Worker;
-use crate::config::snapshot::{HostField, Route, Target, Upstream};
+use crate::config::snapshot::{Admission, Balance, HashKey, HostField, Route, Target, Upstream};
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::rewrite::{self, RequestEdits};
+use crate::proxy::balance::key;
 use crate::proxy::exchange::Timeline;
 use crate::proxy::fault::{DownstreamFault, Fault};
-use crate::proxy::{retry, route};
+use crate::proxy::{admission, retry, route};
 use crate::responder::Request;
+use crate::service::{Dialect, Setting};
 
 /// What became of the bytes that may hold a head.
 pub(super) enum Opened {
@@ -67,9 +69,10 @@ impl<N: Net> Worker<N> {
             id,
             snapshot: Rc::clone(&self.snapshot),
             route: None,
-            upstream: 0,
-            endpoint: 0,
+            link: 0,
+            attempt: Attempt::first(),
             client: head.version,
+            dialect: Dialect::Generic,
             head_request: head.method == "HEAD",
             idempotent: retry::is_idempotent(head.method),
             keep_alive: head.keep_alive && !last,
@@ -80,6 +83,7 @@ impl<N: Net> Worker<N> {
                 Mode::Keep { limit: self.snapshot.limits.replay_bytes },
             ),
             response: None,
+            held: false,
             committed: false,
             status: 0,
             persistent: false,
@@ -87,10 +91,9 @@ impl<N: Net> Worker<N> {
             until_close: false,
             peer: Peer::Nobody,
             outbox: Outbox::keeping(),
-            reused: false,
-            replayed: false,
-            sent: false,
-            answered: false,
+            key: None,
+            priority: 0,
+            authority: None,
             examined: 0,
             first_event: false,
             tunnel: None,
@@ -102,24 +105,19 @@ impl<N: Net> Worker<N> {
                 let route = &self.snapshot.routes[index];
                 match &route.target {
                     Target::Chain(chain) => {
-                        let upstream = &chain.links[0].upstream;
-                        let Upstream { id, endpoints, host, .. } =
-                            &self.snapshot.upstreams[*upstream];
-                        exchange.upstream = *upstream;
-                        exchange.endpoint = self.groups[*id].balance.next(endpoints);
                         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
-                        let host = match host {
-                            // An HTTP/1.0 client may have named none.
-                            HostField::Preserve if !head.authority.is_empty() => None,
-                            HostField::Preserve | HostField::Endpoint => {
-                                Some(exchange.endpoint().authority.as_str())
-                            }
-                            HostField::Fixed(host) => Some(host.as_str()),
-                        };
+                        if chain.links.len() > 1 || head.authority.is_empty() {
+                            exchange.authority = Some(head.authority.into());
+                        }
                         let forwarded = self.snapshot.server.forwarded;
+                        let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
+                        exchange.key = key_of(&upstream.balance, &head);
+                        exchange.priority = priority_of(&upstream.admission, &head);
+                        self.groups[upstream.id].budget.on_request(self.now);
+                        exchange.dialect = dialect_of(route, upstream.service, head.path);
                         let edits = RequestEdits {
                             path: route::rewritten(route, head.path),
-                            host,
+                            host: host_for(upstream, 0, head.authority),
                             forwarded,
                             client: downstream.peer,
                             request_id: exchange.id.as_bytes(),
@@ -150,6 +148,48 @@ impl<N: Net> Worker<N> {
             self.end(token, Err(fault));
         }
         Opened::Exchange
+    }
+}
+
+/// What makes a request like others, where the balance asks for it.
+fn key_of(balance: &Balance, head: &RequestHead<'_>) -> Option<u64> {
+    match balance {
+        Balance::Hash(HashKey::Header(name)) => head.field(name).map(key::of_value),
+        Balance::Hash(HashKey::Cookie(name)) => {
+            key::of_cookie(head.field("cookie")?, name.as_bytes())
+        }
+        _ => None,
+    }
+}
+
+fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
+    let field = settings.priority_header.as_deref();
+    admission::priority(field.and_then(|name| head.field(name)), settings)
+}
+
+/// The dialect of a request: its own path tells, or the one it is given.
+fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
+    let told = Dialect::of(service, path);
+    match route::rewritten(route, path) {
+        Some((prefix, remainder)) if told == Dialect::Generic => {
+            Dialect::of(service, &[prefix, remainder].concat())
+        }
+        _ => told,
+    }
+}
+
+/// The `Host` an endpoint is sent; `None`: the client's own, which may be empty with HTTP/1.0.
+pub(super) fn host_for<'a>(
+    upstream: &'a Upstream,
+    endpoint: usize,
+    authority: &[u8],
+) -> Option<&'a str> {
+    match &upstream.host {
+        HostField::Preserve if !authority.is_empty() => None,
+        HostField::Preserve | HostField::Endpoint => {
+            upstream.endpoints.get(endpoint).map(|endpoint| endpoint.authority.as_str())
+        }
+        HostField::Fixed(host) => Some(host),
     }
 }
 

@@ -120,7 +120,8 @@ fn play<N: Net>(plan: &Plan, gateway: &mut Gateway<N>) -> Result<Tally, String> 
                 change.apply(&mut next);
                 next.follow(&snapshot);
                 snapshot = next;
-                Command::Reload(Arc::new(snapshot.clone()))
+                gateway.loads = gateway.loads.follow(&snapshot);
+                Command::Reload(Arc::new(snapshot.clone()), gateway.loads.clone())
             }
         });
     }

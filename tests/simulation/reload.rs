@@ -20,11 +20,11 @@ fn moved_to(world: &Simulation, index: usize, body: &str) -> impl FnOnce(&mut Sn
     }
 }
 
-/// Those in force for the only route.
-fn timeouts(snapshot: &mut Snapshot) -> &mut ExchangeTimeouts {
+/// The timeouts of the one link of the one route.
+fn timeouts_of(snapshot: &mut Snapshot) -> &mut ExchangeTimeouts {
     match &mut snapshot.routes[0].target {
         Target::Chain(chain) => &mut chain.links[0].timeouts,
-        Target::Service(_) => panic!("it leads to an upstream"),
+        Target::Service(_) => panic!("the route leads to an upstream"),
     }
 }
 
@@ -40,7 +40,7 @@ fn a_stream_runs_on_in_its_pace_and_the_next_request_obeys_the_new_one() {
         assert_eq!(world.received(client).body(), "tok".repeat(token), "token {token}");
         world.reload(|snapshot| {
             // The stream would be cut between any two tokens, its head would be too long.
-            let timeouts = timeouts(snapshot);
+            let timeouts = timeouts_of(snapshot);
             timeouts.inter_event = Some(MILLISECOND);
             timeouts.ttft = Some(SECOND);
             snapshot.limits.head_bytes = 1024;
@@ -70,7 +70,7 @@ fn idle_connections_are_used_on_and_a_queue_keeps_its_order() {
     let clients = [0, 1, 2].map(|_| {
         let client = world.start(Visit::new().get(TARGET));
         world.run_for(MILLISECOND);
-        world.reload(|snapshot| timeouts(snapshot).total = Some(60 * SECOND));
+        world.reload(|snapshot| timeouts_of(snapshot).total = Some(60 * SECOND));
         client
     });
     world.run();

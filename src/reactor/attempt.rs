@@ -1,0 +1,363 @@
+//! Attempt: what follows when an endpoint did not answer a request as it should.
+//!
+//! Until a byte of the final response is with the client nothing is lost. The request is taken back
+//! from the connection it was written to and goes to another one: a fresh one, another endpoint, the
+//! next upstream of the route, or the predefined answer that ends the chain. The verdict is
+//! [`crate::proxy::retry`]'s; here it is carried out.
+//!
+//! * Every attempt gives back what it held (connection, permit) before the next one begins.
+//! * A request that was not kept to its last byte is not sent again.
+//! * Where nothing can follow, what the upstream did say is the answer, an error of ours if it said
+//!   nothing.
+
+use super::drive::Step;
+use super::exchange::{Exchange, Peer, Turn};
+use super::learn::outcome_of_status;
+use super::net::Net;
+use super::outbox::Outbox;
+use super::relay::FlowState;
+use super::token::Token;
+use super::worker::Worker;
+use crate::config::snapshot::{Commit, Condition};
+use crate::proxy::breaker::Outcome;
+use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
+use crate::proxy::group::Group;
+use crate::proxy::retry::{self, Cause, Verdict, Why, stale};
+use crate::service::Dialect;
+use std::time::Duration;
+
+/// How an attempt failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The connection to the upstream is lost before the head of its answer was complete.
+    Lost(UpstreamFault),
+    Fault(Fault),
+    /// There is an answer, and another attempt may bring a better one.
+    Unwanted(Cause),
+}
+
+impl<N: Net> Worker<N> {
+    /// The attempt that the exchange of `token` is at has failed.
+    pub(super) fn failed(&mut self, token: Token, failed: Failed) -> Step {
+        if self.replays_for_stale(token, &failed) {
+            return Step::Again;
+        }
+        let failed = self.with_retry_after(token, failed);
+        match self.verdict(token, &failed) {
+            Verdict::Retry { after, fresh, .. } => {
+                self.withdraw(token, &failed);
+                self.begin_attempt(token, after, fresh);
+                Step::Again
+            }
+            Verdict::Next => {
+                self.withdraw(token, &failed);
+                self.go_to_link(token, None);
+                Step::Again
+            }
+            Verdict::Larger => {
+                let larger = self.exchange_mut(token).and_then(|exchange| exchange.chain()?.larger);
+                self.withdraw(token, &failed);
+                self.go_to_link(token, larger);
+                Step::Again
+            }
+            Verdict::Final(why) => self.give_up(token, failed, why),
+        }
+    }
+
+    /// Puts in when it is worth to come again, for one that has waited in vain.
+    fn with_retry_after(&self, token: Token, failed: Failed) -> Failed {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        match (&failed, exchange.and_then(|exchange| Some((exchange, exchange.upstream()?)))) {
+            (
+                Failed::Fault(Fault::Local(LocalFault::QueueTimeout { .. })),
+                Some((exchange, upstream)),
+            ) => {
+                let Group { queue, admission, .. } = &self.groups[upstream.id];
+                let retry_after = queue.retry_after(exchange.priority, self.now, admission);
+                Failed::Fault(Fault::Local(LocalFault::QueueTimeout { retry_after }))
+            }
+            _ => failed,
+        }
+    }
+
+    fn verdict(&mut self, token: Token, failed: &Failed) -> Verdict {
+        let unknown = Verdict::Final(Why::NotNamed);
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return unknown;
+        };
+        let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
+            return unknown;
+        };
+        let Some(cause) = failed.cause(exchange.held) else { return unknown };
+        let kept = self.keeps_request(exchange);
+        let attempt = &exchange.attempt;
+        let mut tried = attempt.tried.clone();
+        if let Some(pick) = &attempt.pick {
+            tried.add(pick.endpoint());
+        }
+        let group = &mut self.groups[upstream.id];
+        let (elsewhere, here) = group.endpoints.prospects(&tried, self.now);
+        let facts = retry::Attempt {
+            cause,
+            committed: exchange.committed,
+            sent: attempt.sent,
+            kept,
+            idempotent: exchange.idempotent,
+            attempts: u32::from(attempt.at_upstream),
+            slow_before: attempt.slow_before,
+            elsewhere,
+            here,
+            next: exchange.link + 1 < chain.links.len(),
+            larger: chain.larger.is_some_and(|larger| larger > exchange.link),
+            retry_after: attempt.retry_after,
+            deadline: exchange.timeline.started.after(exchange.timeouts().total),
+        };
+        let draw = self.random.draw();
+        retry::decide(&facts, &upstream.retry, &mut group.budget, self.now, draw)
+    }
+
+    /// Whether the request can be sent again, to its first byte.
+    pub(super) fn keeps_request(&self, exchange: &Exchange) -> bool {
+        match exchange.peer {
+            Peer::Upstream(connection) => {
+                self.upstreams.get(connection).is_some_and(|up| up.socket.outbox.keeps())
+            }
+            _ => exchange.outbox.keeps(),
+        }
+    }
+
+    /// A reused connection may have been closed by the server at the very moment the request was
+    /// written to it. That is nobody's failure: the request is sent on a fresh one, once.
+    fn replays_for_stale(&mut self, token: Token, failed: &Failed) -> bool {
+        let Failed::Lost(fault) = failed else { return false };
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return false;
+        };
+        let attempt = stale::Attempt {
+            reused: exchange.attempt.reused,
+            answered: exchange.attempt.answered,
+            replayed: exchange.attempt.replayed,
+            sent: exchange.attempt.sent,
+            idempotent: exchange.idempotent,
+            kept: self.keeps_request(exchange),
+        };
+        let Some(upstream) = exchange.upstream() else { return false };
+        if stale::on_connection_lost(attempt, upstream.pool.replay_stale_post)
+            != stale::Verdict::ReplayFresh
+        {
+            return false;
+        }
+        let reason = fault.of_a_pooled_connection();
+        log::debug!("{}: {reason}; replayed on a fresh connection", exchange.id);
+        self.desk.tally.stale_replays.add(1);
+        self.take_back(token, Outcome::Abandoned);
+        let now = self.now;
+        if let Some(exchange) = self.exchange_mut(token) {
+            exchange.attempt.replayed = true;
+            exchange.timeline.sought = now;
+            exchange.peer = Peer::Seeking { fresh: true, turn: Turn::New };
+        }
+        true
+    }
+
+    /// Takes the request back from where it failed, and notes where that was.
+    fn withdraw(&mut self, token: Token, failed: &Failed) {
+        let Some(exchange) = self.exchange_mut(token) else { return };
+        let cause = failed.cause(exchange.held);
+        let outcome = match failed {
+            Failed::Lost(fault) | Failed::Fault(Fault::Upstream(fault)) => {
+                exchange.outcome_of(fault)
+            }
+            Failed::Fault(_) => Outcome::Abandoned,
+            Failed::Unwanted(Cause::Failed(Condition::Status(status))) => {
+                outcome_of_status(*status, &exchange.attempt)
+            }
+            Failed::Unwanted(Cause::PromptTooLong) => Outcome::ClientError,
+            // Of a stream nobody understands it cannot be said that it should not be empty.
+            Failed::Unwanted(Cause::Failed(Condition::EmptyStream))
+                if exchange.dialect == Dialect::Generic =>
+            {
+                Outcome::ClientError
+            }
+            Failed::Unwanted(_) => Outcome::Fault,
+        };
+        let attempt = &mut exchange.attempt;
+        attempt.slow_before |= cause == Some(Cause::Failed(Condition::TtftTimeout));
+        if let Some(pick) = &attempt.pick {
+            attempt.tried.add(pick.endpoint());
+        }
+        self.take_back(token, outcome);
+    }
+
+    /// Takes the request back from where it is and gives up what the attempt held.
+    fn take_back(&mut self, token: Token, outcome: Outcome) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        let peer = std::mem::replace(&mut exchange.peer, Peer::Nobody);
+        let attempt = &mut exchange.attempt;
+        (attempt.answered, attempt.sent) = (false, false);
+        attempt.retry_after = None;
+        let pick = attempt.pick.take();
+        (exchange.held, exchange.first_event, exchange.examined) = (false, false, 0);
+        exchange.response = None;
+        if exchange.request.state == FlowState::Cut {
+            exchange.request.state = FlowState::Open;
+        }
+        let home = exchange.upstream().map(|upstream| upstream.id);
+        match peer {
+            Peer::Upstream(connection) => {
+                let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+                // What was held back of an answer gives way to the request.
+                exchange.outbox.clear(&mut self.desk.buffers);
+                exchange.outbox = std::mem::take(&mut upstream.socket.outbox);
+                if exchange.outbox.keeps() {
+                    exchange.outbox.rewind();
+                }
+                self.close_upstream(connection);
+            }
+            Peer::Seeking { turn: Turn::Queued | Turn::Called, .. } => {
+                if let Some(home) = home {
+                    self.leave_queue(token, home);
+                }
+            }
+            Peer::Seeking { turn: Turn::New, .. }
+            | Peer::Pausing { .. }
+            | Peer::Responder { .. }
+            | Peer::Nobody => {}
+        }
+        if let Some(home) = home {
+            self.learn(home, pick, outcome);
+        }
+    }
+
+    /// Another attempt at the same upstream.
+    fn begin_attempt(&mut self, token: Token, after: Duration, fresh: bool) {
+        let now = self.now;
+        let Some(exchange) = self.exchange_mut(token) else { return };
+        exchange.attempt.at_upstream = exchange.attempt.at_upstream.saturating_add(1);
+        exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
+        exchange.attempt.replayed = false;
+        exchange.timeline.sought = now;
+        exchange.peer = if after.is_zero() {
+            Peer::Seeking { fresh, turn: Turn::New }
+        } else {
+            Peer::Pausing { until: now + after, fresh }
+        };
+        log::debug!("{}: attempt {}", exchange.id, exchange.attempt.in_all);
+        self.desk.tally.retries.add(1);
+    }
+
+    /// The pause before an attempt is over.
+    pub(super) fn resume(&mut self, token: Token) -> Step {
+        let now = self.now;
+        if let Some(exchange) = self.exchange_mut(token)
+            && let Peer::Pausing { fresh, .. } = exchange.peer
+        {
+            exchange.timeline.sought = now;
+            exchange.peer = Peer::Seeking { fresh, turn: Turn::New };
+        }
+        Step::Again
+    }
+
+    /// The first attempt at another upstream of the route; `None`: the next one.
+    fn go_to_link(&mut self, token: Token, link: Option<usize>) {
+        let now = self.now;
+        let Some(exchange) = self.exchange_mut(token) else { return };
+        exchange.link = link.unwrap_or(exchange.link + 1);
+        exchange.attempt.at_upstream = 1;
+        exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
+        exchange.attempt.replayed = false;
+        exchange.timeline.sought = now;
+        exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+        log::debug!("{}: on to upstream {} of its route", exchange.id, exchange.link + 1);
+        if let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) {
+            self.groups[upstream].budget.on_request(now);
+        }
+        self.desk.tally.failovers.add(1);
+    }
+
+    /// No attempt follows.
+    fn give_up(&mut self, token: Token, failed: Failed, why: Why) -> Step {
+        if let Some(exchange) = self.exchange_mut(token)
+            && exchange.attempt.in_all > 1
+        {
+            log::debug!("{}: no further attempt: {}", exchange.id, why.code());
+        }
+        match failed {
+            Failed::Lost(fault) => self.end(token, Err(Fault::Upstream(fault))),
+            Failed::Fault(fault) => self.end(token, Err(fault)),
+            // Then it is the answer.
+            Failed::Unwanted(_) => {
+                if let Some(exchange) = self.exchange_mut(token) {
+                    exchange.attempt.last = true;
+                }
+                Step::Again
+            }
+        }
+    }
+
+    /// Whether another attempt, or the predefined answer, can still take the place of this one.
+    pub(super) fn can_be_rescued(&self, exchange: &Exchange) -> bool {
+        let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
+            return false;
+        };
+        let again = u32::from(exchange.attempt.at_upstream) < upstream.retry.attempts;
+        let elsewhere = again || exchange.link + 1 < chain.links.len();
+        !exchange.attempt.last
+            && (chain.fallback.is_some() || elsewhere && self.keeps_request(exchange))
+    }
+
+    /// Whether the head of an event stream is kept from the client until the first data event.
+    pub(super) fn holds_back(&self, exchange: &Exchange) -> bool {
+        let commit = exchange.route.map(|route| exchange.snapshot.routes[route].commit);
+        commit == Some(Commit::FirstEvent) && self.can_be_rescued(exchange)
+    }
+
+    /// From here on there is no other answer: what was held back is on its way, the request is
+    /// forgotten.
+    pub(super) fn commit(&mut self, token: Token, connection: Token) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        exchange.committed = true;
+        let buffers = &mut self.desk.buffers;
+        if std::mem::take(&mut exchange.held) {
+            let mut held: Outbox = std::mem::take(&mut exchange.outbox);
+            held.append_to(&mut downstream.socket.outbox, buffers);
+        }
+        if let Some(upstream) = self.upstreams.get_mut(connection) {
+            upstream.socket.outbox.forget(buffers);
+        }
+    }
+}
+
+impl Failed {
+    /// What a retry calls it; `None`: nothing that another attempt could mend. `held`: the head of
+    /// an answer had come.
+    fn cause(&self, held: bool) -> Option<Cause> {
+        let cause = match self {
+            Failed::Unwanted(cause) => return Some(*cause),
+            Failed::Fault(fault) => Cause::of(fault)?,
+            // Only the name of the fault counts.
+            Failed::Lost(UpstreamFault::Connect(_)) => Cause::Failed(Condition::Connect),
+            Failed::Lost(_) => Cause::Failed(Condition::Reset),
+        };
+        match cause {
+            Cause::Failed(Condition::Reset | Condition::BadAnswer) if held => {
+                Some(Cause::Failed(Condition::EmptyStream))
+            }
+            cause => Some(cause),
+        }
+    }
+}
+
+impl UpstreamFault {
+    fn of_a_pooled_connection(&self) -> &'static str {
+        match self {
+            UpstreamFault::Connect(_) => "the pooled connection refused a write",
+            UpstreamFault::Closed => "the pooled connection was closed",
+            _ => "the pooled connection was reset",
+        }
+    }
+}
