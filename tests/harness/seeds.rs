@@ -113,7 +113,7 @@ fn play<N: Net>(plan: &Plan, gateway: &mut Gateway<N>) -> Result<Tally, String> 
         let at = begin + after;
         world.ring_at(at);
         gateway.turn_until(limit, |world, _| world.time() >= at)?;
-        gateway.command(match order {
+        let command = match order {
             Order::Drain(idle) => Command::Drain(idle),
             Order::Reload(change) => {
                 let mut next = snapshot.clone();
@@ -123,7 +123,8 @@ fn play<N: Net>(plan: &Plan, gateway: &mut Gateway<N>) -> Result<Tally, String> 
                 gateway.loads = gateway.loads.follow(&snapshot);
                 Command::Reload(Arc::new(snapshot.clone()), gateway.loads.clone())
             }
-        });
+        };
+        gateway.command(command);
     }
     gateway.turn_until(limit, |world, _| world.clients_are_done())?;
     gateway.assert_clean()?;
