@@ -103,7 +103,7 @@ impl<N: Net> Worker<N> {
             if !downstream.socket.ready.readable() {
                 // An idle client is told that nothing more comes, unless its next request is here.
                 let idle = matches!(downstream.state, State::Idle { .. });
-                return if idle && self.is_draining() { self.part(token) } else { Step::Wait };
+                return if idle && self.dismisses_idle() { self.part(token) } else { Step::Wait };
             }
             if budget.is_spent() {
                 return Step::Yield;
@@ -238,7 +238,7 @@ impl<N: Net> Worker<N> {
             State::Head { since } => {
                 let silent = downstream.socket.unscanned().is_empty();
                 let limit = since.after(timeouts.head);
-                if silent && self.is_draining() { limit.min(self.now + GREETING) } else { limit }
+                if silent && self.dismisses_idle() { limit.min(self.now + GREETING) } else { limit }
             }
             State::Replying { since, .. } => since.after(timeouts.exchange.client_write),
             State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
