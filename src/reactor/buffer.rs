@@ -139,6 +139,8 @@ pub enum Room {
 /// One worker's buffers, and the queues they stand in.
 pub struct BufferPool {
     free: Vec<Buffer>,
+    // Lent in their boxes: an outbox holds a pointer.
+    #[allow(clippy::vec_box)]
     queues: Vec<Box<Queue>>,
     /// Buffers that somebody owns; a grown one counts for as many as fit into it.
     out: usize,

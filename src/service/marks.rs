@@ -291,10 +291,10 @@ impl Staging<'_> {
             (_, [ERROR]) if self.said.has(Said::GOES_ON) => {}
             (_, [ERROR]) => self.said.add(Said::ERROR),
             // Older vLLM and SGLang: the error object itself, not wrapped.
-            (OpenAiChat | OpenAiCompletions, [OBJECT]) if found == Found::StringEnd(ERROR) => {
-                if !self.said.has(Said::GOES_ON) {
-                    self.said.add(Said::ERROR);
-                }
+            (OpenAiChat | OpenAiCompletions, [OBJECT])
+                if found == Found::StringEnd(ERROR) && !self.said.has(Said::GOES_ON) =>
+            {
+                self.said.add(Said::ERROR);
             }
             (OpenAiResponses | Anthropic, [TYPE]) if *self.event == UNNAMED => {
                 if let Found::StringEnd(name) = found {
