@@ -289,4 +289,29 @@ mod tests {
         let contradiction = flags(&["--stamp", "--token-bytes", "3"]).expect("flags").flags;
         assert_eq!(contradiction.settings().expect_err("no room").name(), "token_bytes");
     }
+
+    /// What the documents tell a reader to type has to be understood.
+    #[test]
+    fn documented_commands_are_understood() {
+        const DOCUMENTS: [&str; 2] =
+            [include_str!("../../docs/mock.md"), include_str!("../../docs/resilience.md")];
+        let mut seen = 0;
+        for rest in DOCUMENTS.iter().flat_map(|text| text.split("sluicegate mock --").skip(1)) {
+            let command = rest.split(['`', '\n']).next().unwrap_or_default();
+            let arguments: Vec<&str> = command.split_whitespace().collect();
+            let first = format!("--{}", arguments[0]);
+            let arguments = [&["mock", &first], &arguments[1..]].concat();
+            let understood = Whole::try_parse_from(&arguments);
+            let flags = understood.unwrap_or_else(|error| panic!("{command}: {error}")).mock.mock;
+            assert!(flags.settings().is_ok(), "{command}: {:?}", flags.settings());
+            seen += 1;
+        }
+        assert!(seen > 20, "the documents have {seen} commands");
+    }
+
+    #[derive(Parser, Debug)]
+    struct Whole {
+        #[command(flatten)]
+        mock: MockArguments,
+    }
 }

@@ -11,6 +11,7 @@ use super::plan::{
     Upload, VisitPlan, Wrong,
 };
 use super::random::Random;
+use super::trouble::Trouble;
 
 /// Heads that every strict server refuses.
 const BAD_HEADS: [&[u8]; 6] = [
@@ -50,8 +51,32 @@ impl Plan {
         }
         if random.chance(500) {
             plan.gateway.attempts = random.between(2..=4) as u32;
+            plan.gateway.upstreams = random.between(1..=3);
+            plan.draw_troubles(&mut random);
         }
         plan
+    }
+
+    /// Where there may be further attempts, some exchanges need them.
+    fn draw_troubles(&mut self, random: &mut Random) {
+        if self.perfect {
+            return;
+        }
+        let most = self.gateway.attempts as usize * self.gateway.upstreams;
+        for exchange in &mut self.exchanges {
+            // An answer that does not wait, a tunnel and leave to go on cannot be told twice.
+            let plain = !exchange.answer.early
+                && exchange.tunnel.is_none()
+                && !exchange.expects_continue
+                && exchange.upload.is_none_or(|upload| !upload.spoiled);
+            if plain && random.chance(300) {
+                // Mostly fewer than there are attempts, or nobody would be owed anything.
+                let few = random.chance(700);
+                let count = random.between(1..=if few { most - 1 } else { most });
+                let draw = |_| Trouble::draw(random, exchange.method);
+                exchange.troubles = (0..count).map(draw).collect();
+            }
+        }
     }
 
     fn draw_visit(&mut self, random: &mut Random, perfect: bool) -> VisitPlan {
@@ -110,6 +135,7 @@ impl GatewayPlan {
             if !perfect && random.chance(60) { random.between(1..=few) } else { many }
         };
         GatewayPlan {
+            upstreams: 1,
             endpoints: scarce(3, 1),
             connections: scarce(2, 1000),
             upstream_connections: scarce(2, 1000),
@@ -153,6 +179,7 @@ impl ExchangePlan {
             upload,
             expects_continue: upload.is_some() && random.chance(100),
             tunnel,
+            troubles: Vec::new(),
             answer,
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::faults::Faults;
 use super::payload::{self, Kind};
+use super::trouble::{self, Trouble};
 
 /// One seeded world.
 #[derive(Clone, Debug)]
@@ -31,7 +32,9 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub struct GatewayPlan {
     pub half_close_allowed: bool,
-    /// Servers of the one upstream.
+    /// Upstreams of the one route, in a chain.
+    pub upstreams: usize,
+    /// Servers of each upstream.
     pub endpoints: usize,
     /// Open clients, and connections to the upstream. Many, or nearly none.
     pub connections: usize,
@@ -39,7 +42,7 @@ pub struct GatewayPlan {
     pub idle_connections: usize,
     pub buffers: usize,
     pub replay_stale_post: bool,
-    /// How often one request may be sent, replays for stale connections apart.
+    /// How often one request may be sent to each upstream, replays for stale connections apart.
     pub attempts: u32,
 }
 
@@ -93,6 +96,8 @@ pub struct ExchangePlan {
     pub expects_continue: bool,
     /// Asks for an upgrade, and sends this many bytes through the tunnel if it gets one.
     pub tunnel: Option<usize>,
+    /// What the first attempts meet instead of the answer.
+    pub troubles: Vec<Trouble>,
     pub answer: AnswerPlan,
 }
 
@@ -252,13 +257,14 @@ impl ExchangePlan {
         let spoiled = self.upload.is_some_and(|upload| upload.spoiled && upload.chunked);
         let replay = self.method != Method::Post || plan.gateway.replay_stale_post;
         let stale = plan.exchanges.iter().any(|other| other.answer.leaves_stale_connections());
-        self.answer.goes_wrong.is_none() && !spoiled && (replay || !stale)
+        let survives = trouble::is_survived(&self.troubles, &plan.gateway);
+        self.answer.goes_wrong.is_none() && !spoiled && (replay || !stale) && survives
     }
 
-    /// What the client ought to receive.
-    pub fn response(&self, number: usize) -> Vec<u8> {
+    /// What the client ought to receive of the attempt that is answered.
+    pub fn response(&self, number: usize, attempt: usize) -> Vec<u8> {
         match self.has_body() {
-            true => payload::response(number, self.answer.kind, self.answer.length),
+            true => payload::response(number, attempt, self.answer.kind, self.answer.length),
             false => Vec::new(),
         }
     }

@@ -23,6 +23,7 @@ use sluicegate::reactor::stats::Counters;
 use sluicegate::reactor::worker::{Command, Setup, Status, Worker};
 use sluicegate::sim::World;
 use sluicegate::sim::cast;
+use sluicegate::sim::oracle;
 use sluicegate::sim::plan::GatewayPlan;
 
 /// Where the simulated inference servers listen.
@@ -51,14 +52,44 @@ pub const TIMEOUTS: Timeouts = Timeouts {
     },
 };
 
-/// A gateway with one upstream behind `/relay/*`.
-pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
-    let endpoint = |index| Endpoint {
+fn endpoint(index: usize) -> Endpoint {
+    Endpoint {
         id: EndpointId::default(),
         address: server_address(index),
         authority: server_address(index).to_string(),
         weight: 1,
-    };
+    }
+}
+
+fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
+    let first = index * gateway.endpoints;
+    Upstream {
+        id: UpstreamId::default(),
+        name: oracle::upstream_name(index),
+        endpoints: (first..first + gateway.endpoints).map(endpoint).collect(),
+        pool: PoolLimits {
+            idle_per_endpoint: gateway.idle_connections,
+            connections: gateway.upstream_connections,
+            idle_timeout: Duration::from_secs(4),
+            max_age: seconds(300),
+            max_requests: 1000,
+            replay_stale_post: gateway.replay_stale_post,
+        },
+        host: HostField::Preserve,
+        timeouts: TIMEOUTS.exchange,
+        model: None,
+        retry: Retry { attempts: gateway.attempts, ..defaults::retry() },
+        balance: defaults::BALANCE,
+        breaker: Some(defaults::BREAKER),
+        health: None,
+        admission: defaults::ADMISSION,
+    }
+}
+
+/// A gateway with a chain of upstreams behind `/relay/*`.
+pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
+    let link = |upstream| Link { upstream, timeouts: TIMEOUTS.exchange };
+    let links = (0..gateway.upstreams).map(link).collect();
     let mut snapshot = Snapshot {
         generation: Generation::default(),
         server: Server {
@@ -83,31 +114,11 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             buffer_bytes: gateway.buffers * 16 * 1024,
         },
         timeouts: TIMEOUTS,
-        upstreams: vec![Upstream {
-            id: UpstreamId::default(),
-            name: "models".into(),
-            endpoints: (0..gateway.endpoints).map(endpoint).collect(),
-            pool: PoolLimits {
-                idle_per_endpoint: gateway.idle_connections,
-                connections: gateway.upstream_connections,
-                idle_timeout: Duration::from_secs(4),
-                max_age: seconds(300),
-                max_requests: 1000,
-                replay_stale_post: gateway.replay_stale_post,
-            },
-            host: HostField::Preserve,
-            timeouts: TIMEOUTS.exchange,
-            model: None,
-            retry: Retry { attempts: gateway.attempts, ..defaults::retry() },
-            balance: defaults::BALANCE,
-            breaker: Some(defaults::BREAKER),
-            health: None,
-            admission: defaults::ADMISSION,
-        }],
+        upstreams: (0..gateway.upstreams).map(|index| upstream(gateway, index)).collect(),
         routes: vec![Route {
             path: PathPattern::Prefix(cast::PATH.into()),
             methods: Vec::new(),
-            target: Target::Chain(Chain::of_one(0, TIMEOUTS.exchange)),
+            target: Target::Chain(Chain { links, larger: None, fallback: None }),
             rewrite: None,
             timeouts: TIMEOUTS.exchange,
             commit: defaults::COMMIT,
@@ -121,6 +132,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
 /// A gateway that has plenty of everything.
 pub const GENEROUS: GatewayPlan = GatewayPlan {
     half_close_allowed: false,
+    upstreams: 1,
     endpoints: 1,
     connections: 1000,
     upstream_connections: 1000,

@@ -7,6 +7,7 @@
 mod bodies;
 mod edges;
 mod exchanges;
+mod faults;
 mod harness;
 mod hostile;
 mod lifecycle;
