@@ -20,10 +20,12 @@
 //! | [`bench`] | the latency tool: a reactor of clients | a server's work |
 //! | [`config`] | TOML → checked → an immutable [`config::snapshot::Snapshot`] | defaults anywhere else |
 //! | [`server`] | listeners, worker threads, their common fate | a byte of traffic |
+//! | [`control`] | what is not traffic: health checks | a token |
 //! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
 //! | [`reactor`] | the turn, sockets, buffers, timers: what is done | mio, a policy |
 //! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |
 //! | [`responder`] | who answers inside the process: the mock inference server | sockets, HTTP |
+//! | [`service`] | dialects of inference APIs: ends, errors, usage | what to do about them |
 //! | [`http`] | heads, bodies, chunks, events: what bytes mean | roles, clocks, sockets |
 //! | [`sim`] | [`reactor::net::Net`] in memory, seeded, with a clock of its own | the real clock |
 //! | [`clock`] | an instant | reading it |
@@ -42,10 +44,12 @@ pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod http;
 pub mod proxy;
 pub mod reactor;
 pub mod responder;
 pub mod server;
+pub mod service;
 pub mod sim;
 pub mod sys;

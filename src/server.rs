@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::config::bounds::descriptors_needed;
 use crate::config::snapshot::{AcceptMode, Snapshot, Workers};
+use crate::proxy::load::Loads;
 use crate::reactor::accept::Fleet;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
@@ -134,6 +135,7 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
     let counters = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
     let control = Control(posts);
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
+    let request_loads = Loads::new(&snapshot);
     let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
     let workers = seats.into_iter().enumerate().map(|(index, seat)| {
         let fleet = balanced.then(|| Fleet {
@@ -142,9 +144,10 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
             index,
         });
         let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
+        let loads = request_loads.clone();
         thread::Builder::new()
             .name(format!("{name}-{index}"))
-            .spawn(move || seat.work(snapshot, fleet, &control))
+            .spawn(move || seat.work(snapshot, loads, fleet, &control))
     });
     let workers = workers.collect::<io::Result<Vec<_>>>();
     let workers = workers.map_err(|error| {
@@ -169,6 +172,7 @@ impl Seat {
     fn work(
         self,
         snapshot: Arc<Snapshot>,
+        loads: Loads,
         fleet: Option<Fleet<TcpStream>>,
         control: &Control,
     ) -> io::Result<()> {
@@ -179,7 +183,7 @@ impl Seat {
         {
             log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
         }
-        let setup = Setup { snapshot, seed: sys::random_seed(), counters, mailbox, fleet };
+        let setup = Setup { snapshot, loads, seed: sys::random_seed(), counters, mailbox, fleet };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");

@@ -7,6 +7,8 @@
 //! | `SIM_SECONDS=n` | fresh seeds for so long: the nightly mode |
 
 mod harness;
+#[path = "simulation/outage.rs"]
+mod outage;
 #[path = "simulation/reload.rs"]
 mod reload;
 #[path = "simulation/scenarios.rs"]
@@ -114,7 +116,7 @@ fn the_worlds_are_full_of_life() {
     }
     for (what, count, least) in [
         ("whole answers", sum.whole, 4_000),
-        ("whole answers that were owed", sum.owed, 3_000),
+        ("whole answers that were owed", sum.owed, 2_500),
         ("answers cut short", sum.cut, 200),
         ("errors of the gateway's own", sum.refused, 200),
         ("requests without an answer", sum.unanswered, 100),
@@ -123,6 +125,7 @@ fn the_worlds_are_full_of_life() {
         ("whole answers after a failed attempt", sum.rescued, 150),
         ("answers of a later upstream", sum.failed_over, 50),
         ("errors of a server's own when all attempts had failed", sum.given_up, 30),
+        ("answers that an open breaker refused", sum.broken, 10),
         ("tunnels", sum.tunnels, 20),
     ] {
         assert!(count >= least, "{count} {what} in a thousand worlds: {sum:?}");
@@ -212,4 +215,16 @@ fn a_commit_too_early_is_found() {
     .expect("found");
     println!("seed {seed}: {reason}");
     assert!(reason.contains("was owed an answer"), "{reason}");
+}
+
+#[test]
+fn a_budget_that_is_not_kept_is_found() {
+    let (seed, reason) = find_mistake(|snapshot| {
+        for upstream in &mut snapshot.upstreams {
+            upstream.retry.budget = 100;
+        }
+    })
+    .expect("found");
+    println!("seed {seed}: {reason}");
+    assert!(reason.contains("% are allowed"), "{reason}");
 }

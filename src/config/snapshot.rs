@@ -14,6 +14,7 @@ use std::time::Duration;
 pub use self::generation::{EndpointId, Generation, UpstreamId};
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
+use crate::service::Setting;
 
 mod resilience;
 
@@ -139,6 +140,8 @@ pub struct Upstream {
     /// The upstream's own, else `[timeouts]`: in force for its links unless their route overrides
     /// them.
     pub timeouts: ExchangeTimeouts,
+    /// The dialect its servers speak.
+    pub service: Setting,
     /// What the request's `model` is replaced by on its way here. `None`: nothing.
     pub model: Option<String>,
     pub retry: Retry,

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::outbox::Outbox;
 use super::relay::Flow;
@@ -13,11 +14,13 @@ use super::timer::Alarm;
 use super::token::Token;
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    self, Chain, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
+    self, Chain, Condition, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
 };
 use crate::http::head::Version;
+use crate::proxy::endpoints::{Pick, Tried};
 use crate::proxy::exchange::{Phase, Timeline, Waiting};
 use crate::responder::Responder;
+use crate::service::Dialect;
 
 /// A client's connection.
 pub struct Downstream<S> {
@@ -97,6 +100,8 @@ pub enum Peer {
     /// Between two attempts.
     Pausing {
         until: Instant,
+        /// As for `Seeking`.
+        fresh: bool,
     },
     Responder {
         responder: Box<dyn Responder>,
@@ -138,10 +143,10 @@ pub struct Exchange {
     pub route: Option<usize>,
     /// The upstream it is at: a position in the route's chain.
     pub link: usize,
-    /// Index into the upstream's endpoints.
-    pub endpoint: usize,
     pub attempt: Attempt,
     pub client: Version,
+    /// The dialect the client speaks, and is answered in.
+    pub dialect: Dialect,
     /// The request is HEAD: its answer has no body.
     pub head_request: bool,
     pub idempotent: bool,
@@ -169,6 +174,10 @@ pub struct Exchange {
     /// The rewritten request, while no upstream's outbox has it; then what is held back of the
     /// response.
     pub outbox: Outbox,
+    /// What makes it like others, where its upstream's balance asks for it.
+    pub key: Option<u64>,
+    /// 0 is the most urgent.
+    pub priority: u8,
     /// The client's own `Host`, where a later upstream may have to be sent it.
     pub authority: Option<Box<[u8]>>,
     /// Bytes of an incomplete response head that were looked at and held no end of it.
@@ -186,10 +195,16 @@ pub struct Attempt {
     pub at_upstream: u8,
     /// At all upstreams.
     pub in_all: u8,
-    /// The upstream's endpoints that have been tried, by index; those from 64 on are forgotten.
-    pub tried: u64,
-    /// The link and the endpoint whose `Host` the request has.
-    pub hosted: (usize, usize),
+    /// The endpoints that have failed.
+    pub tried: Tried,
+    /// The right to this attempt, and the endpoint it goes to. Given back when it has ended.
+    pub pick: Option<Pick>,
+    /// The link and the endpoint whose `Host` the request has; no endpoint: the link's first.
+    pub hosted: (usize, Option<EndpointId>),
+    /// An earlier attempt ended by a slow first token.
+    pub slow_before: bool,
+    /// What the answer's `Retry-After` says.
+    pub retry_after: Option<Duration>,
     /// The connection had carried a request before.
     pub reused: bool,
     /// The request was sent again because a reused connection died.
@@ -207,22 +222,17 @@ impl Attempt {
         Attempt {
             at_upstream: 1,
             in_all: 1,
-            tried: 0,
-            hosted: (0, 0),
+            tried: Tried::none(),
+            pick: None,
+            hosted: (0, None),
+            slow_before: false,
+            retry_after: None,
             reused: false,
             replayed: false,
             sent: false,
             answered: false,
             last: false,
         }
-    }
-
-    pub fn has_tried(&self, endpoint: usize) -> bool {
-        self.tried & 1u64.checked_shl(endpoint as u32).unwrap_or(0) != 0
-    }
-
-    pub fn note_tried(&mut self, endpoint: usize) {
-        self.tried |= 1u64.checked_shl(endpoint as u32).unwrap_or(0);
     }
 }
 
@@ -245,6 +255,16 @@ impl Exchange {
     /// The upstream it is at, if its route leads to some.
     pub fn upstream(&self) -> Option<&snapshot::Upstream> {
         Some(&self.snapshot.upstreams[self.chain()?.links.get(self.link)?.upstream])
+    }
+
+    /// Whether the upstream it is at has a failure of this kind retried.
+    pub fn retries_on(&self, condition: Condition) -> bool {
+        self.upstream().is_some_and(|upstream| upstream.retry.on.contains(condition))
+    }
+
+    /// Whether its response is a stream of events that is watched.
+    pub fn is_observed(&self) -> bool {
+        self.response.as_ref().is_some_and(|response| response.observer.is_some())
     }
 
     /// The timers in force.
@@ -272,7 +292,8 @@ impl Exchange {
     /// bytes wait to be written to it.
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
         match (&self.peer, upstream) {
-            (Peer::Seeking { .. } | Peer::Pausing { .. }, _) => Phase::Queued,
+            (Peer::Pausing { .. }, _) => Phase::Pausing,
+            (Peer::Seeking { .. }, _) => Phase::Queued,
             (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
             _ if self.tunnel.is_some() => Phase::Tunnel,
             _ if self.first_event => Phase::Streaming,
@@ -290,7 +311,7 @@ impl Exchange {
             phase,
             for_request: self.request.is_open()
                 && !blocked
-                && !matches!(phase, Phase::Queued | Phase::Connecting),
+                && !matches!(phase, Phase::Queued | Phase::Pausing | Phase::Connecting),
             for_upstream_write: blocked,
         }
     }

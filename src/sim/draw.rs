@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::faults::Faults;
 use super::payload::Kind;
 use super::plan::{
-    Afterwards, AnswerPlan, Death, ExchangePlan, Framing, GatewayPlan, Leave, Method, Pace, Plan,
-    Upload, VisitPlan, Wrong,
+    AMPLE, Afterwards, AnswerPlan, Death, ExchangePlan, Framing, GatewayPlan, Leave, Method, Pace,
+    Plan, Upload, VisitPlan, Wrong,
 };
 use super::random::Random;
 use super::trouble::Trouble;
@@ -52,8 +52,10 @@ impl Plan {
         if random.chance(500) {
             plan.gateway.attempts = random.between(2..=4) as u32;
             plan.gateway.upstreams = random.between(1..=3);
+            plan.gateway.budget = *random.pick(&[AMPLE, AMPLE, AMPLE, AMPLE, AMPLE, 20, 0]);
             plan.draw_troubles(&mut random);
         }
+        plan.gateway.breaker = random.chance(500);
         plan
     }
 
@@ -144,6 +146,8 @@ impl GatewayPlan {
             half_close_allowed: random.chance(300),
             replay_stale_post: !random.chance(100),
             attempts: 1,
+            breaker: false,
+            budget: AMPLE,
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Tally {
     /// Requests that nobody answered.
     pub unanswered: usize,
     pub replayed: usize,
+    /// Answers owed but for a breaker that was open.
+    pub broken: usize,
     /// Further attempts at an exchange.
     pub retried: usize,
     /// Answers that arrived whole after an attempt that failed.
@@ -58,6 +60,7 @@ impl AddAssign for Tally {
         self.rescued += other.rescued;
         self.failed_over += other.failed_over;
         self.given_up += other.given_up;
+        self.broken += other.broken;
         self.owed += other.owed;
         self.tunnels += other.tunnels;
     }
@@ -123,6 +126,12 @@ fn judge_visit(
         tally.tunnels += usize::from(fate == Fate::Whole && exchange.opens_tunnel());
         if owing && fate != Fate::Whole {
             let text = message.map(Message::text).unwrap_or_default();
+            // Refused with a breaker open; what the client sent behind it may go unheard then.
+            if message.is_some_and(|message| message.status() == 503) && plan.may_break() {
+                tally.broken += 1;
+                owing = false;
+                continue;
+            }
             let text: String = text.chars().take(200).collect();
             return Err(format!(
                 "exchange {number} was owed an answer and is {fate:?}, {:?}: {text}",

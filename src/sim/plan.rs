@@ -28,6 +28,9 @@ pub struct Plan {
     pub drain_at: Option<Duration>,
 }
 
+/// More than any world can spend.
+pub const AMPLE: u32 = 100_000;
+
 /// The limits of the gateway under test.
 #[derive(Clone, Debug)]
 pub struct GatewayPlan {
@@ -44,6 +47,10 @@ pub struct GatewayPlan {
     pub replay_stale_post: bool,
     /// How often one request may be sent to each upstream, replays for stale connections apart.
     pub attempts: u32,
+    /// Retries allowed, in percent of the requests; [`AMPLE`]: all of them.
+    pub budget: u32,
+    /// Whether endpoints that fail are left alone for a while.
+    pub breaker: bool,
 }
 
 /// One client on one connection.
@@ -199,6 +206,16 @@ impl Plan {
     /// Whether the network and the gateway's own limits let every honest exchange be answered.
     pub fn is_generous(&self) -> bool {
         !self.faults.may_refuse() && self.drain_at.is_none() && !self.gateway.is_scarce()
+    }
+
+    /// Whether the endpoints may have been found unfit, by what other exchanges met with.
+    pub fn may_break(&self) -> bool {
+        // A server that does not wait for the request to end may break its connection over it.
+        let unfit = |exchange: &ExchangePlan| {
+            let troubled = !exchange.troubles.is_empty();
+            exchange.answer.early || troubled || !exchange.is_honest(self)
+        };
+        self.gateway.breaker && self.exchanges.iter().any(unfit)
     }
 
     /// Whether this request of a visit must be answered in full, if those before it were.

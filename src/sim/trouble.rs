@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cast::{ATTEMPT, EXCHANGE, die};
 use super::payload;
-use super::plan::{Death, ExchangePlan, GatewayPlan, Method};
+use super::plan::{AMPLE, Death, ExchangePlan, GatewayPlan, Method};
 use super::random::Random;
 use super::script::Answer;
 
@@ -161,14 +161,21 @@ impl Trouble {
 /// Whether an exchange that meets these gets its answer all the same: each is one that may be tried
 /// again by the default conditions, and there are attempts enough.
 pub(super) fn is_survived(troubles: &[Trouble], gateway: &GatewayPlan) -> bool {
-    let (mut at_upstream, mut link) = (1, 0);
+    if !troubles.is_empty() && (gateway.budget < AMPLE || gateway.breaker) {
+        // What others have met decides too.
+        return false;
+    }
+    let (mut at_upstream, mut link, mut slow) = (1, 0, false);
     for trouble in troubles {
         let elsewhere = match trouble.kind {
             Kind::Status { status: 500, .. } => return false,
+            // Once is as long as a client may have to wait.
+            Kind::Silent if slow => return false,
             // A server that is busy, or was silent, is not asked again.
             Kind::Status { status: 429, .. } | Kind::Silent => true,
             _ => false,
         };
+        slow |= trouble.kind == Kind::Silent;
         if !elsewhere && at_upstream < gateway.attempts {
             at_upstream += 1;
         } else if link + 1 < gateway.upstreams {

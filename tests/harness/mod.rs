@@ -16,11 +16,13 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::*;
+use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::census::Census;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
 use sluicegate::reactor::net::Net;
 use sluicegate::reactor::stats::Counters;
 use sluicegate::reactor::worker::{Command, Setup, Status, Worker};
+use sluicegate::service::Setting;
 use sluicegate::sim::World;
 use sluicegate::sim::cast;
 use sluicegate::sim::oracle;
@@ -77,10 +79,11 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         },
         host: HostField::Preserve,
         timeouts: TIMEOUTS.exchange,
+        service: Setting::Auto,
         model: None,
-        retry: Retry { attempts: gateway.attempts, ..defaults::retry() },
+        retry: Retry { attempts: gateway.attempts, budget: gateway.budget, ..defaults::retry() },
         balance: defaults::BALANCE,
-        breaker: Some(defaults::BREAKER),
+        breaker: gateway.breaker.then_some(defaults::BREAKER),
         health: None,
         admission: defaults::ADMISSION,
     }
@@ -140,6 +143,8 @@ pub const GENEROUS: GatewayPlan = GatewayPlan {
     buffers: 4096,
     replay_stale_post: true,
     attempts: 1,
+    budget: 20,
+    breaker: false,
 };
 
 /// One worker, and the world it lives in.
@@ -147,6 +152,7 @@ pub struct Gateway<N: Net = World> {
     pub world: World,
     pub worker: Worker<N>,
     pub counters: Arc<Counters>,
+    pub loads: Loads,
     mailbox: Sender<Command<N::Stream>>,
     /// `limits.connections`.
     places: usize,
@@ -164,8 +170,10 @@ impl<N: Net> Gateway<N> {
     pub fn new(world: World, net: N, snapshot: Snapshot) -> Gateway<N> {
         let counters = Arc::new(Counters::default());
         let places = snapshot.limits.connections;
+        let loads = Loads::new(&snapshot);
         let (sender, receiver) = mailbox(world.waker());
         let setup = Setup {
+            loads: loads.clone(),
             snapshot: Arc::new(snapshot),
             seed: 7,
             counters: Arc::clone(&counters),
@@ -177,6 +185,7 @@ impl<N: Net> Gateway<N> {
             world,
             worker,
             counters,
+            loads,
             mailbox: sender,
             places,
             kept_waiting: None,
@@ -251,6 +260,10 @@ impl<N: Net> Gateway<N> {
         let census = Census { ready, ..self.worker.census() };
         if census != Census::default() {
             return Err(format!("left over: {census:?}"));
+        }
+        match self.loads.total() {
+            0 => {}
+            count => return Err(format!("{count} permits are not home")),
         }
         match self.world.descriptors() {
             0 => Ok(()),

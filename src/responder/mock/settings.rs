@@ -26,6 +26,8 @@ pub struct Settings {
     pub first_token: Duration,
     /// Each token begins with the clock's nanoseconds.
     pub stamp: bool,
+    /// Plain text announces its length and goes without chunks.
+    pub known_length: bool,
     /// Unix time, in seconds, at the clock's zero. Not a parameter: responders read no clock, and
     /// `created` is an absolute time.
     pub epoch: u64,
@@ -211,6 +213,7 @@ impl Settings {
             "first_token" => self.first_token = duration(value)?,
             "every" => self.every = or_off(value, every)?,
             "stamp" => self.stamp = switch(value)?,
+            "known_length" => self.known_length = switch(value)?,
             "status" => {
                 faults.status = or_off(value, status)?;
                 if faults.status.is_none() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Tally, upstream_name};
+use crate::clock::Instant;
 use crate::sim::cast::EXCHANGE;
 use crate::sim::message::{Ending, Message};
 use crate::sim::payload;
@@ -75,6 +76,7 @@ pub(super) fn judge(plan: &Plan, world: &World, tally: &mut Tally) -> Result<Sen
             attempts.entry(number).or_default().push(attempt);
         }
     }
+    judge_budget(plan, &attempts)?;
     let most = plan.gateway.attempts as usize;
     let mut sent = Sent { ways: BTreeMap::new(), most: most * plan.gateway.upstreams };
     for (number, mut attempts) in attempts {
@@ -89,19 +91,41 @@ pub(super) fn judge(plan: &Plan, world: &World, tally: &mut Tally) -> Result<Sen
     Ok(sent)
 }
 
+/// Retries are a share of the requests, and three a second besides. Where there is no budget, there
+/// are none. The first attempt at an upstream is a request of its own there.
+fn judge_budget(plan: &Plan, attempts: &BTreeMap<usize, Vec<Attempt>>) -> Result<(), String> {
+    let percent = plan.gateway.budget as usize;
+    for link in 0..plan.gateway.upstreams {
+        let (mut requests, mut retries) = (0, 0);
+        let (mut first, mut last) = (Instant::NEVER, Instant::ZERO);
+        for (number, attempts) in attempts {
+            let mut here: Vec<Attempt> =
+                attempts.iter().filter(|attempt| attempt.link == link).copied().collect();
+            here.sort_by_key(|attempt| attempt.reached.at);
+            requests += usize::from(!here.is_empty());
+            retries += here.len().saturating_sub(1 + replays(plan, *number, &here));
+            for attempt in here {
+                first = first.min(attempt.reached.at);
+                last = last.max(attempt.reached.at);
+            }
+        }
+        // A second that has begun counts, and a retry may have been paid for in the one before.
+        let floor = if percent == 0 { 0 } else { 3 * (last.since(first).as_secs() as usize + 2) };
+        if retries > requests * percent / 100 + floor {
+            return Err(format!(
+                "{retries} retries of {requests} requests at upstream {link}, and {percent} % are allowed"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The attempts at one exchange, in their order. How many of them were replays.
 fn judge_attempts(plan: &Plan, number: usize, attempts: &[Attempt]) -> Result<usize, String> {
-    let repeatable =
-        plan.gateway.replay_stale_post || plan.exchanges[number].method != Method::Post;
-    // A reused connection that died without a byte is no attempt of its own.
-    let stale = |pair: &&[Attempt]| {
-        let dead = pair[0].earlier > 0 && pair[0].answered == 0;
-        repeatable && dead && pair[1].earlier == 0 && pair[0].link == pair[1].link
-    };
     for link in 0..plan.gateway.upstreams {
         let here: Vec<Attempt> =
             attempts.iter().filter(|attempt| attempt.link == link).copied().collect();
-        let made = here.len() - here.windows(2).filter(stale).count();
+        let made = here.len() - replays(plan, number, &here);
         if made > plan.gateway.attempts as usize {
             return Err(format!(
                 "exchange {number} reached upstream {link} {} times: {here:?}",
@@ -112,7 +136,19 @@ fn judge_attempts(plan: &Plan, number: usize, attempts: &[Attempt]) -> Result<us
     if let Some(pair) = attempts.windows(2).find(|pair| pair[1].link < pair[0].link) {
         return Err(format!("exchange {number} went back in its chain: {pair:?}"));
     }
-    Ok(attempts.windows(2).filter(stale).count())
+    Ok(replays(plan, number, attempts))
+}
+
+/// How many of the attempts at one exchange, in their order, replaced a reused connection that had
+/// died without a byte.
+fn replays(plan: &Plan, number: usize, attempts: &[Attempt]) -> usize {
+    let repeatable =
+        plan.gateway.replay_stale_post || plan.exchanges[number].method != Method::Post;
+    let stale = |pair: &&[Attempt]| {
+        let dead = pair[0].earlier > 0 && pair[0].answered == 0;
+        repeatable && dead && pair[1].earlier == 0 && pair[0].link == pair[1].link
+    };
+    attempts.windows(2).filter(stale).count()
 }
 
 /// Which exchange a request belongs to, if it is what the client sent for it.
