@@ -183,7 +183,9 @@ impl Seat {
         {
             log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
         }
-        let setup = Setup { snapshot, loads, seed: sys::random_seed(), counters, mailbox, fleet };
+        let seed = sys::random_seed();
+        let epoch = sys::epoch();
+        let setup = Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");

@@ -7,7 +7,7 @@ A `Check` says: the gateway's figure ≤ factor × the least of that figure amon
 from dataclasses import dataclass, field, replace
 from math import gcd
 
-RELAY, HAPROXY, NGINX, ENVOY, DIRECT = "relay", "haproxy", "nginx", "envoy", "direct"
+RELAY, HAPROXY, NGINX, ENVOY = "relay", "haproxy", "nginx", "envoy"
 PROXIES = (RELAY, HAPROXY, NGINX, ENVOY)
 
 

@@ -90,6 +90,17 @@ def row_text(row, result):
     return "\n".join(lines)
 
 
+def targets_text(rows, stored):
+    """Every target of the stored rows in a line."""
+    lines = [
+        f"  {row.name:16}{verdict_text(one, row)}"
+        for row in rows
+        if row.name in stored
+        for one in stored[row.name]["verdicts"]
+    ]
+    return "\n".join(["\ntargets", *lines])
+
+
 def verdict_text(verdict, row):
     text = f"{verdict['gateway']}: {verdict['target']}: "
     if "value" not in verdict:

@@ -47,6 +47,7 @@ impl Stage {
         let snapshot = snapshot(text);
         let setup = Setup {
             loads: Loads::new(&snapshot),
+            epoch: 0,
             snapshot: Arc::new(snapshot),
             seed: 7,
             counters: Arc::default(),

@@ -5,13 +5,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::run::{catch_termination, serve};
 use super::{Exit, MockArguments};
-use crate::clock::Instant;
 use crate::config::defaults;
 use crate::config::snapshot::{
     Generation, Limits, Server as ServerConfig, Snapshot, Timeouts, Workers,
@@ -67,7 +66,7 @@ pub(super) fn start(
     flags: &MockFlags,
 ) -> Result<Server, Failed> {
     let mut settings = flags.settings().map_err(Failed::Flags)?;
-    settings.epoch = epoch(sys::now());
+    settings.epoch = sys::epoch();
     let snapshot = Snapshot {
         generation: Generation::default(),
         server: ServerConfig {
@@ -89,12 +88,6 @@ pub(super) fn start(
         routes: mock::routes(settings),
     };
     server::start("mock", Arc::new(snapshot)).map_err(Failed::Start)
-}
-
-/// Unix seconds at the zero of the clock that reads `now`.
-fn epoch(now: Instant) -> u64 {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    unix.saturating_sub(now - Instant::ZERO).as_secs()
 }
 
 /// How the mock answers. A query parameter of the same name overrides a flag for one request.

@@ -5,6 +5,8 @@
 //!
 //! Absent on purpose: `Date`. A gateway's reply may do without, and nothing here reads a clock.
 
+use std::borrow::Cow;
+
 use super::body::Framing;
 use super::head::Version;
 use super::json::{escape, escaped_length};
@@ -84,7 +86,7 @@ pub struct ReplyHead<'a> {
     /// Empty: no `Content-Type`.
     pub content_type: &'a str,
     /// Written as they are.
-    pub fields: &'a [(&'a str, String)],
+    pub fields: &'a [(Cow<'static, str>, String)],
     pub framing: Framing,
     pub connection: ConnectionField,
     /// The version of the client.

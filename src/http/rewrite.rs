@@ -77,6 +77,17 @@ pub fn set_host(request: &mut Vec<u8>, host: &[u8]) {
     }
 }
 
+/// The path of a request made by [`request`], without its query, and what has been kept of its
+/// body.
+pub fn path_and_body(request: &[u8]) -> (&[u8], &[u8]) {
+    let mut words = request.split(|&byte| byte == b' ');
+    let target = words.nth(1).unwrap_or_default();
+    let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+    let body =
+        memchr::memmem::find(request, b"\r\n\r\n").map_or(&[][..], |end| &request[end + 4..]);
+    (path, body)
+}
+
 /// Where the value of a field lies in a head; `name` in lower case.
 fn field_value(head: &[u8], name: &[u8]) -> Option<std::ops::Range<usize>> {
     let mut start = memchr::memmem::find(head, b"\r\n")? + 2;

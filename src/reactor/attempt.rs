@@ -11,7 +11,7 @@
 //!   nothing.
 
 use super::drive::Step;
-use super::exchange::{Exchange, Peer, Turn};
+use super::exchange::{Exchange, Peer, Progress, Turn};
 use super::learn::outcome_of_status;
 use super::net::Net;
 use super::outbox::Outbox;
@@ -19,11 +19,16 @@ use super::relay::FlowState;
 use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::{Commit, Condition};
+use crate::http::body::Body;
+use crate::http::rewrite;
 use crate::proxy::breaker::Outcome;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
 use crate::proxy::retry::{self, Cause, Verdict, Why, stale};
+use crate::responder::canned::{self, Caller};
 use crate::service::Dialect;
+use crate::service::canned::Asked;
+use crate::service::request::Look;
 use std::time::Duration;
 
 /// How an attempt failed.
@@ -51,13 +56,13 @@ impl<N: Net> Worker<N> {
             }
             Verdict::Next => {
                 self.withdraw(token, &failed);
-                self.go_to_link(token, None);
+                self.go_to_link(token, None, failed.was_made());
                 Step::Again
             }
             Verdict::Larger => {
                 let larger = self.exchange_mut(token).and_then(|exchange| exchange.chain()?.larger);
                 self.withdraw(token, &failed);
-                self.go_to_link(token, larger);
+                self.go_to_link(token, larger, true);
                 Step::Again
             }
             Verdict::Final(why) => self.give_up(token, failed, why),
@@ -261,13 +266,14 @@ impl<N: Net> Worker<N> {
         Step::Again
     }
 
-    /// The first attempt at another upstream of the route; `None`: the next one.
-    fn go_to_link(&mut self, token: Token, link: Option<usize>) {
+    /// The first attempt at another upstream of the route; `None`: the next one. `made`: there was one
+    /// at this upstream.
+    fn go_to_link(&mut self, token: Token, link: Option<usize>, made: bool) {
         let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         exchange.link = link.unwrap_or(exchange.link + 1);
+        exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(u8::from(made));
         exchange.attempt.at_upstream = 1;
-        exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
         exchange.attempt.replayed = false;
         exchange.timeline.sought = now;
         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
@@ -285,6 +291,9 @@ impl<N: Net> Worker<N> {
         {
             log::debug!("{}: no further attempt: {}", exchange.id, why.code());
         }
+        if why.may_degrade() && self.falls_back(token, &failed) {
+            return Step::Again;
+        }
         match failed {
             Failed::Lost(fault) => self.end(token, Err(Fault::Upstream(fault))),
             Failed::Fault(fault) => self.end(token, Err(fault)),
@@ -296,6 +305,43 @@ impl<N: Net> Worker<N> {
                 Step::Again
             }
         }
+    }
+
+    /// Lets the predefined answer of the route take the upstreams' place, if there is one.
+    fn falls_back(&mut self, token: Token, failed: &Failed) -> bool {
+        let Some(exchange) = self.exchange_mut(token) else { return false };
+        let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.clone()) else {
+            return false;
+        };
+        let reason = failed.reason();
+        log::info!("{}: {reason}; the predefined answer is given", exchange.id);
+        self.withdraw(token, failed);
+        let (now, epoch, serial) = (self.now, self.epoch, self.random.draw());
+        let Some(exchange) = self.exchange_mut(token) else { return false };
+        let mut kept = std::mem::take(&mut exchange.outbox);
+        let request = kept.copy(LOOK_MAX);
+        let (path, body) = rewrite::path_and_body(&request);
+        let mut look = Look::new(LOOK_MAX, 0);
+        // What was kept was cleared: it has no fault to find.
+        let _ = Body::new(exchange.request.body.framing()).scan(body, |data| look.feed(data));
+        look.end();
+        let path = String::from_utf8_lossy(path);
+        let dialect = exchange.dialect;
+        let asked = Asked {
+            dialect,
+            path: &path,
+            stream: dialect.streams(&path, look.stream()),
+            include_usage: look.include_usage(),
+        };
+        let caller = Caller { asked, model: look.model(), reason, serial, epoch };
+        let mut responder = canned::respond(&fallback, &caller, now);
+        if !exchange.request.is_open() {
+            responder.on_request_end(now);
+        }
+        exchange.peer = Peer::Responder { responder, progress: Progress::Running };
+        kept.clear(&mut self.desk.buffers);
+        self.desk.tally.fallbacks.add(1);
+        true
     }
 
     /// Whether another attempt, or the predefined answer, can still take the place of this one.
@@ -332,7 +378,30 @@ impl<N: Net> Worker<N> {
     }
 }
 
+/// How far a request is read to learn what was asked for.
+const LOOK_MAX: usize = 64 * 1024;
+
 impl Failed {
+    /// Whether there was an attempt: without a place nobody has been asked.
+    fn was_made(&self) -> bool {
+        !matches!(self, Failed::Fault(Fault::Local(_)) | Failed::Unwanted(Cause::NoPlace))
+    }
+
+    /// One word for it.
+    fn reason(&self) -> &'static str {
+        match self {
+            Failed::Lost(UpstreamFault::Connect(_)) => "upstream_connect",
+            Failed::Lost(UpstreamFault::Closed) => "upstream_closed",
+            Failed::Lost(_) => "upstream_reset",
+            Failed::Fault(fault) => fault.code(),
+            Failed::Unwanted(Cause::Failed(Condition::Status(_))) => "upstream_status",
+            Failed::Unwanted(Cause::Failed(Condition::ErrorEvent)) => "upstream_error_event",
+            Failed::Unwanted(Cause::Failed(_)) => "upstream_empty_stream",
+            Failed::Unwanted(Cause::PromptTooLong) => "prompt_too_long",
+            Failed::Unwanted(Cause::NoPlace) => "no_upstream",
+        }
+    }
+
     /// What a retry calls it; `None`: nothing that another attempt could mend. `held`: the head of
     /// an answer had come.
     fn cause(&self, held: bool) -> Option<Cause> {

@@ -135,6 +135,10 @@ impl<N: Net> Worker<N> {
         if downstream.has_left() {
             return self.end(token, Err(Fault::Downstream(DownstreamFault::Gone)));
         }
+        if downstream.socket.ready.read_closed() {
+            self.probe_half_close(token);
+        }
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         match downstream.exchange.as_ref().map(|exchange| &exchange.peer) {
             Some(Peer::Upstream(upstream)) => {
                 let upstream = *upstream;

@@ -161,6 +161,8 @@ pub struct Exchange {
     /// The final response is here, and nothing of it with the client: another attempt can still
     /// take its place. What was made of it waits in `outbox`.
     pub held: bool,
+    /// It was asked, with an interim response, whether it is still there.
+    pub probed: bool,
     /// The client has, or may have, bytes of the final response: from here on honesty only.
     pub committed: bool,
     pub status: u16,
@@ -326,8 +328,8 @@ impl<S> Downstream<S> {
         match exchange.tunnel {
             Some(tunnel) => ready.errored() && !(ready.read_closed() && tunnel.downstream_shut),
             None => {
-                let allowed = exchange.snapshot.server.half_close == HalfClose::Allow;
-                ready.errored() || (ready.read_closed() && !allowed)
+                let cancels = exchange.snapshot.server.half_close == HalfClose::Cancel;
+                ready.errored() || (ready.read_closed() && cancels)
             }
         }
     }

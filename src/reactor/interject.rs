@@ -11,9 +11,11 @@
 use super::exchange::{Exchange, Peer};
 use super::net::Net;
 use super::relay::Mode;
+use super::request::takes_interim;
 use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
+use crate::config::snapshot::HalfClose;
 use crate::http::body::Framing;
 use crate::http::reply;
 use crate::proxy::fault::Fault;
@@ -33,6 +35,24 @@ impl<N: Net> Worker<N> {
         {
             self.desk.tally.error_events.add(1);
         }
+    }
+
+    /// Asks a client that has sent its FIN and still waits for its answer whether it is there: it
+    /// is sent an interim response, and a kernel whose process has closed the connection answers
+    /// with RST. Who is there passes over it (RFC 9110 §15.2).
+    pub(super) fn probe_half_close(&mut self, token: Token) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        let probes = exchange.snapshot.server.half_close == HalfClose::Probe
+            && takes_interim(exchange.client)
+            && exchange.tunnel.is_none()
+            && exchange.response.is_none();
+        if !probes || std::mem::replace(&mut exchange.probed, true) {
+            return;
+        }
+        downstream.socket.outbox.push(b"HTTP/1.1 102 Processing\r\n\r\n", &mut self.desk.buffers);
+        let _ = downstream.socket.flush(None, &mut self.desk);
+        self.desk.tally.half_close_probes.add(1);
     }
 
     /// When a silent stream is to be given a sign of life.

@@ -109,6 +109,16 @@ impl Outbox {
         self.push(&bytes, pool);
     }
 
+    /// The first bytes of what is held, sent or not.
+    pub fn copy(&self, limit: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for segment in &self.segments {
+            let pending = segment.buffer.pending();
+            bytes.extend_from_slice(&pending[..pending.len().min(limit - bytes.len())]);
+        }
+        bytes
+    }
+
     /// Moves everything behind what `other` holds, which keeps nothing.
     pub fn append_to(&mut self, other: &mut Outbox, pool: &mut BufferPool) {
         if other.segments.is_empty() {

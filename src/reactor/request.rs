@@ -84,6 +84,7 @@ impl<N: Net> Worker<N> {
             ),
             response: None,
             held: false,
+            probed: false,
             committed: false,
             status: 0,
             persistent: false,

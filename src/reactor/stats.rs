@@ -80,6 +80,8 @@ pub struct Counters {
     pub breaker_closed: Counter,
     /// Streams that were told why they break off.
     pub error_events: Counter,
+    /// Interim responses that ask a half-closed client whether it is there.
+    pub half_close_probes: Counter,
     /// Comments given to silent streams.
     pub heartbeats: Counter,
     /// Predefined answers given in the upstreams' place.

@@ -69,6 +69,8 @@ pub struct Setup<S> {
     pub snapshot: Arc<Snapshot>,
     /// Those of this snapshot, shared by all workers.
     pub loads: Loads,
+    /// Unix time at the clock's zero, in seconds.
+    pub epoch: u64,
     /// Tells the request ids of workers apart.
     pub seed: u32,
     pub counters: Arc<Counters>,
@@ -104,6 +106,7 @@ pub struct Worker<N: Net> {
     pub(super) now: Instant,
     pub(super) seed: u32,
     pub(super) random: Random,
+    pub(super) epoch: u64,
     pub(super) ids: u32,
     mailbox: Mailbox<Command<N::Stream>>,
     events: Vec<Event>,
@@ -112,7 +115,7 @@ pub struct Worker<N: Net> {
 
 impl<N: Net> Worker<N> {
     pub fn new(net: N, setup: Setup<N::Stream>) -> Worker<N> {
-        let Setup { snapshot, loads, seed, counters, mailbox, fleet } = setup;
+        let Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet } = setup;
         let now = net.now();
         Worker {
             downstreams: Slots::new(Kind::Downstream),
@@ -140,6 +143,7 @@ impl<N: Net> Worker<N> {
             past: Vec::new(),
             groups: Groups::new(&snapshot, &loads, seed.into()),
             random: Random::new(seed.into()),
+            epoch,
             snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
         }
     }

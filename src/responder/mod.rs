@@ -6,8 +6,10 @@
 //!
 //! Absent on purpose: sockets, threads, HTTP framing, and any way to block.
 
+pub mod canned;
 pub mod mock;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -36,7 +38,7 @@ pub struct Head {
     /// Bytes that will follow; `None`: unknown, the body is chunked (until close for HTTP/1.0).
     pub length: Option<u64>,
     /// Further fields, written as they are.
-    pub fields: Vec<(&'static str, String)>,
+    pub fields: Vec<(Cow<'static, str>, String)>,
 }
 
 /// What a responder wants next.

@@ -348,11 +348,9 @@ impl Staging<'_> {
                 self.said.add(Said::COUNTS);
                 count(found, &mut self.counts.completion);
             }
-            (_, [ERROR]) if !matches!(found, Found::Null | Found::False) => {
-                if !self.said.has(Said::GOES_ON) {
-                    self.said.add(Said::ERROR);
-                }
-            }
+            (_, [ERROR]) if matches!(found, Found::Null | Found::False) => {}
+            (_, [ERROR]) if self.said.has(Said::GOES_ON) => {}
+            (_, [ERROR]) => self.said.add(Said::ERROR),
             (OpenAiResponses | Anthropic, [TYPE]) if *self.event == UNNAMED => {
                 if let Found::StringEnd(name) = found {
                     *self.event = name;

@@ -8,6 +8,8 @@
 //! | `request`  | what a request asks for: model, streaming, where the prompt begins                |
 //! | `refusal`  | why a server refused: too long for its context, or against a policy               |
 //! | `model`    | the name of the model that answered                                               |
+//! | `openai`   | the events and documents of OpenAI's two older shapes                             |
+//! | `canned`   | a predefined answer in every dialect                                              |
 //!
 //! `docs/services.md` has the table of what marks what in which dialect, with its sources.
 //!
@@ -17,10 +19,12 @@
 //! Absent on purpose: translation from one dialect into another, sockets, clocks, and the decision
 //! what to do about an ending: `proxy` decides.
 
+pub mod canned;
 pub mod fault;
 mod marks;
 pub mod model;
 pub mod observer;
+pub mod openai;
 pub mod refusal;
 pub mod request;
 

@@ -127,9 +127,7 @@ impl Observer {
         let done = matches!(&self.grammar, Grammar::Events(events) if events.saw_done());
         if self.marks.saw_error() {
             Ending::Failed
-        } else if self.marks.needs_no_end() || self.marks.saw_end(done) {
-            Ending::Whole
-        } else if matches!(self.grammar, Grammar::Document) {
+        } else if self.may_end() || self.marks.saw_end(done) {
             Ending::Whole
         } else if !self.at_boundary() {
             Ending::Truncated(Truncation::InsideEvent)
@@ -138,5 +136,11 @@ impl Observer {
         } else {
             Ending::Truncated(Truncation::NoEndMark)
         }
+    }
+
+    /// Whether this may end anywhere: HTTP tells the end of a document, and nobody that of a
+    /// generic stream.
+    fn may_end(&self) -> bool {
+        matches!(self.grammar, Grammar::Document) || self.marks.needs_no_end()
     }
 }

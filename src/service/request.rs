@@ -191,7 +191,7 @@ impl Prefix {
         for &byte in data.iter().take(self.wanted - self.taken) {
             self.word = self.word << 8 | u64::from(byte);
             self.taken += 1;
-            if self.taken % 8 == 0 {
+            if self.taken.is_multiple_of(8) {
                 self.hash = Prefix::mix(self.hash, self.word);
                 self.word = 0;
             }

@@ -174,6 +174,7 @@ impl<N: Net> Gateway<N> {
         let (sender, receiver) = mailbox(world.waker());
         let setup = Setup {
             loads: loads.clone(),
+            epoch: 0,
             snapshot: Arc::new(snapshot),
             seed: 7,
             counters: Arc::clone(&counters),

@@ -99,13 +99,13 @@ fn text(text: &str) -> Result<FallbackAnswer, Mistake> {
     if text.is_empty() {
         return Err(Mistake::new("must not be empty: an answer says something"));
     }
-    Ok(FallbackAnswer::Text(text.to_owned()))
+    Ok(FallbackAnswer::Text(text.into()))
 }
 
 fn json(text: &str) -> Result<FallbackAnswer, Mistake> {
     limited(text)?;
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => Ok(FallbackAnswer::Json(text.to_owned())),
+        Ok(_) => Ok(FallbackAnswer::Json(text.into())),
         Err(error) => Err(Mistake::new(format!("is not valid JSON: {error}"))),
     }
 }

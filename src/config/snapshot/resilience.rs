@@ -4,6 +4,7 @@
 //! Numbers and words only. What they do is decided in `proxy`, in the module of the same name.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// `[[upstream]] retry`: when a request is sent again before the client has seen a byte.
@@ -197,9 +198,9 @@ pub struct Fallback {
 pub enum FallbackAnswer {
     /// What the model would have said: put into the form of the caller's dialect, streamed if it
     /// asked for a stream.
-    Text(String),
+    Text(Arc<str>),
     /// A JSON body, sent as it is.
-    Json(String),
+    Json(Arc<str>),
 }
 
 /// `[[route]] commit`: when the client is told that its request has been accepted.

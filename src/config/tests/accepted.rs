@@ -306,10 +306,10 @@ fn an_answer_can_come_from_a_file() {
     };
     let text = fallback("{ file = \"sorry.txt\" }");
     let sentences = "Sorry, no model answers.\nTry again.".to_owned();
-    assert_eq!(text.answer, FallbackAnswer::Text(sentences));
+    assert_eq!(text.answer, FallbackAnswer::Text(sentences.into()));
     assert_eq!(text.file.as_deref(), Some("/etc/sorry.txt"), "relative to the configuration");
     let json = fallback("{ file = \"/etc/sorry.json\", status = 503 }");
-    assert_eq!(json.answer, FallbackAnswer::Json("{\"sorry\": true}\n".to_owned()));
+    assert_eq!(json.answer, FallbackAnswer::Json("{\"sorry\": true}\n".into()));
     assert_eq!((json.status, text.status), (503, 200));
 }
 

@@ -84,7 +84,7 @@ fn any_text_is_escaped_and_counted() {
 
 #[test]
 fn a_reply_head_states_its_framing_and_its_connection() {
-    let fields = [("Cache-Control", "no-store".to_owned())];
+    let fields = [("Cache-Control".into(), "no-store".to_owned())];
     let reply = ReplyHead {
         status: 200,
         content_type: "text/event-stream",

@@ -1,11 +1,11 @@
 //! An answer whose length is known: a JSON document, whole or broken off on request.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
 
 use super::settings::Break;
 use crate::clock::Instant;
 use crate::responder::{Head, Step};
+use crate::service::openai::Failure;
 
 /// A long body is given in pieces of this size, so that nobody has to hold more of it.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -36,7 +36,7 @@ impl Document {
 
     pub fn with_field(mut self, name: &'static str, value: String) -> Document {
         if let Some(head) = &mut self.head {
-            head.fields.push((name, value));
+            head.fields.push((name.into(), value));
         }
         self
     }
@@ -85,30 +85,9 @@ impl Break {
     }
 }
 
-/// OpenAI's error object.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Failure<'a> {
-    pub message: &'a str,
-    pub kind: &'static str,
-    /// The parameter to blame.
-    pub param: Option<&'a str>,
-    pub code: &'static str,
-}
-
-impl Failure<'_> {
-    pub fn body(&self) -> Bytes {
-        Bytes::from(self.json().to_string())
-    }
-
-    /// The same, its message drawn out until the body has `bytes` bytes.
-    pub fn body_of_size(&self, bytes: usize) -> Bytes {
-        let missing = bytes.saturating_sub(self.body().len());
-        let message = format!("{}{}", self.message, ".".repeat(missing));
-        Failure { message: &message, ..*self }.body()
-    }
-
-    fn json(&self) -> Value {
-        let Failure { message, kind, param, code } = self;
-        json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
-    }
+/// The error, its message drawn out until the body has `bytes` bytes.
+pub(super) fn error_body_of_size(failure: &Failure<'_>, bytes: usize) -> Bytes {
+    let missing = bytes.saturating_sub(failure.body().len());
+    let message = format!("{}{}", failure.message, ".".repeat(missing));
+    Failure { message: &message, ..*failure }.body()
 }

@@ -11,13 +11,13 @@
 
 use super::Endpoint;
 use super::ask::{self, Ask};
-use super::dialect::{Dialect, Envelope, Finish, Identity, Usage, Whole};
-use super::document::{Document, Failure};
+use super::document::{Document, error_body_of_size};
 use super::settings::{Break, Faults, Invalid, Rate, Reason, Settings};
 use super::stream::{Stream, Voice};
-use super::text;
+use super::text::{self, Script, Token};
 use crate::clock::Instant;
 use crate::responder::{Responder, Step};
+use crate::service::openai::{Cost, Envelope, Failure, Finish, Identity, Shape, Whole, error_kind};
 
 /// The longest request body that is read. Endpoints that ignore their body take any.
 pub(super) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -78,8 +78,8 @@ impl Exchange {
         }
         match self.endpoint {
             Endpoint::Text => self.plain_stream(start),
-            Endpoint::Chat => self.completion(Dialect::Chat, body, now),
-            Endpoint::Completions => self.completion(Dialect::Completions, body, now),
+            Endpoint::Chat => self.completion(Shape::Chat, body, now),
+            Endpoint::Completions => self.completion(Shape::Completions, body, now),
             Endpoint::Models => {
                 let body = models(self.settings.epoch);
                 Phase::Answering(Box::new(Document::new(start, 200, body.into())))
@@ -93,8 +93,8 @@ impl Exchange {
 
     fn plain_stream(&self, start: Instant) -> Phase {
         // Bare text tells nobody what it cost.
-        let usage = Usage { prompt_tokens: 0, completion_tokens: self.tokens() };
-        let stream = Stream::new(Voice::Plain, start, self.rate(), usage, Finish::Stop);
+        let cost = Cost { prompt_tokens: 0, completion_tokens: self.tokens() };
+        let stream = Stream::new(Voice::Plain, start, self.rate(), cost, Finish::Stop);
         Phase::Streaming(stream)
     }
 
@@ -107,7 +107,7 @@ impl Exchange {
         self.settings.tokens.unwrap_or(self.endpoint.tokens())
     }
 
-    fn completion(&self, dialect: Dialect, body: &[u8], now: Instant) -> Phase {
+    fn completion(&self, shape: Shape, body: &[u8], now: Instant) -> Phase {
         let ask = match Ask::parse(body) {
             Ok(ask) => ask,
             Err(message) => return Phase::Answering(refusal(now, 400, &message, None)),
@@ -116,42 +116,46 @@ impl Exchange {
             serial: self.serial,
             created: self.settings.epoch.saturating_add(now.since(Instant::ZERO).as_secs()),
             model: &ask.model,
+            fingerprint: "fp_mock",
         };
         let wanted = self.tokens();
         let completion_tokens = ask.tokens_max.map_or(wanted, |most| wanted.min(most));
         let finish = if completion_tokens < wanted { Finish::Length } else { Finish::Stop };
-        let usage = Usage { prompt_tokens: ask.prompt_tokens, completion_tokens };
+        let cost = Cost { prompt_tokens: ask.prompt_tokens, completion_tokens };
         if !ask.stream {
-            return Phase::Answering(self.whole(dialect, &identity, usage, finish, now));
+            return Phase::Answering(self.whole(shape, &identity, cost, finish, now));
         }
-        let voice = Voice::Events(Envelope::new(dialect, &identity, ask.include_usage));
+        let voice = Voice::Events(Envelope::new(shape, &identity, ask.include_usage));
         let start = now + self.settings.first_token;
-        Phase::Streaming(Stream::new(voice, start, self.rate(), usage, finish))
+        Phase::Streaming(Stream::new(voice, start, self.rate(), cost, finish))
     }
 
     /// The answer in one piece, due when the last token of a stream would have been.
     fn whole(
         &self,
-        dialect: Dialect,
+        shape: Shape,
         identity: &Identity<'_>,
-        usage: Usage,
+        cost: Cost,
         finish: Finish,
         now: Instant,
     ) -> Box<Document> {
         let token_bytes = self.settings.token_bytes;
         // A whole text carries no stamps.
-        let shape = text::Shape { bytes: token_bytes, stamp: false };
-        let text_length = |tokens| text::length(shape, tokens);
-        if text_length(usage.completion_tokens).is_none_or(|length| length > TEXT_BYTES_MAX) {
+        let size = text::Size { bytes: token_bytes, stamp: false };
+        let text_length = |tokens| text::length(size, tokens);
+        if text_length(cost.completion_tokens).is_none_or(|length| length > TEXT_BYTES_MAX) {
             let message = "A text of more than 16 MiB has to be streamed.";
             return refusal(now, 400, message, Some("stream"));
         }
-        let whole = Whole::new(dialect, identity, usage, finish, token_bytes);
-        let last = usage.completion_tokens.saturating_sub(1);
+        let size = text::Size { bytes: token_bytes, stamp: false };
+        let tokens = (0..cost.completion_tokens)
+            .map(|index| Token::new(Script::Flow, size, index, Instant::ZERO).words);
+        let whole = Whole::new(shape, identity, cost, finish, tokens);
+        let last = cost.completion_tokens.saturating_sub(1);
         let due = now + self.settings.first_token + self.rate().offset(last);
         let document = Document::new(due, 200, whole.body);
         let broken = self.settings.faults.first_break();
-        Box::new(match broken.filter(|(after, _)| *after <= usage.completion_tokens) {
+        Box::new(match broken.filter(|(after, _)| *after <= cost.completion_tokens) {
             None => document,
             // Before the first token nothing of the body is sent.
             Some((0, kind)) => document.broken_after(0, kind),
@@ -170,7 +174,7 @@ impl Exchange {
             Document::new(due, status, page).of_type("text/html; charset=utf-8")
         } else {
             let failure = failure(status, faults.refuse);
-            let body = failure.body_of_size(faults.huge_error.unwrap_or(0) as usize);
+            let body = error_body_of_size(&failure, faults.huge_error.unwrap_or(0) as usize);
             Document::new(due, status, body)
         };
         if let Some(seconds) = faults.retry_after {
@@ -246,14 +250,7 @@ fn failure(status: u16, reason: Option<Reason>) -> Failure<'static> {
             ("The prompt was refused by the content filter.", Some("messages"), "content_filter")
         }
     };
-    let kind = match status {
-        401 => "authentication_error",
-        403 => "permission_error",
-        429 => "rate_limit_error",
-        400..500 => "invalid_request_error",
-        _ => "server_error",
-    };
-    Failure { message, kind, param, code }
+    Failure { message, kind: error_kind(status), param, code }
 }
 
 fn refusal(due: Instant, status: u16, message: &str, param: Option<&str>) -> Box<Document> {

@@ -5,13 +5,12 @@
 //! bytes a stream), and able to fail in every way an inference server has been seen to fail.
 //!
 //! Read it in this order: `settings` (what can be asked for), `exchange` (what a request
-//! gets), `stream` (pacing and faults), `dialect` and `text` (the bytes).
+//! gets), `stream` (pacing and faults), `text` and `service::openai` (the bytes).
 //!
 //! Absent on purpose: sockets, framing, routing, clocks, randomness. The same calls at the same
 //! instants give the same bytes; only a service's serial number tells two of its answers apart.
 
 mod ask;
-mod dialect;
 mod document;
 mod exchange;
 mod settings;

@@ -14,11 +14,17 @@
 
 use bytes::Bytes;
 
-use super::dialect::{self, Envelope, Finish, Usage};
 use super::settings::{Rate, Settings};
-use super::text::{self, Script, Shape, Token};
+use super::text::{self, Script, Size, Token};
 use crate::clock::Instant;
 use crate::responder::{Head, Step};
+use crate::service::openai::{Cost, DONE, Envelope, Finish};
+
+const COMMENT: Bytes = Bytes::from_static(b": ping\n\n");
+const ERROR_EVENT: Bytes = Bytes::from_static(
+    b"data: {\"error\":{\"message\":\"The mock was asked to fail here.\",\
+      \"type\":\"server_error\",\"param\":null,\"code\":\"injected_fault\"}}\n\n",
+);
 
 /// How tokens are wrapped.
 #[derive(Debug)]
@@ -49,16 +55,16 @@ pub(super) struct Stream {
     rate: Rate,
     /// Tokens behind us, comments in their place included.
     sent: u64,
-    usage: Usage,
+    cost: Cost,
     finish: Finish,
     stage: Stage,
     role_given: bool,
 }
 
 impl Stream {
-    /// A stream of `usage.completion_tokens` tokens.
-    pub fn new(voice: Voice, start: Instant, rate: Rate, usage: Usage, finish: Finish) -> Stream {
-        Stream { voice, start, rate, sent: 0, usage, finish, stage: Stage::Head, role_given: false }
+    /// A stream of `cost.completion_tokens` tokens.
+    pub fn new(voice: Voice, start: Instant, rate: Rate, cost: Cost, finish: Finish) -> Stream {
+        Stream { voice, start, rate, sent: 0, cost, finish, stage: Stage::Head, role_given: false }
     }
 
     pub fn step(&mut self, settings: &Settings, now: Instant) -> Step {
@@ -83,7 +89,7 @@ impl Stream {
         let broken = faults.first_break().filter(|(after, _)| *after == self.sent);
         let is_event_stream = matches!(self.voice, Voice::Events(_));
         let error_event = is_event_stream && is_at(faults.error_event, self.sent);
-        if broken.is_none() && !error_event && self.sent >= self.usage.completion_tokens {
+        if broken.is_none() && !error_event && self.sent >= self.cost.completion_tokens {
             return (Stage::Finish, None);
         }
         let due = self.start + self.rate.offset(self.sent);
@@ -94,19 +100,19 @@ impl Stream {
             return (Stage::Tokens, Some(kind.step()));
         }
         if error_event {
-            return (Stage::End, Some(Step::Data(dialect::ERROR_EVENT)));
+            return (Stage::End, Some(Step::Data(ERROR_EVENT)));
         }
         (Stage::Tokens, Some(Step::Data(self.next_piece(settings, now))))
     }
 
     /// A token, or what a fault puts in its place. The role comes before the first of them.
     fn next_piece(&mut self, settings: &Settings, now: Instant) -> Bytes {
-        let shape = Shape { bytes: settings.token_bytes, stamp: settings.stamp };
+        let size = Size { bytes: settings.token_bytes, stamp: settings.stamp };
         let faults = &settings.faults;
         let piece = match &self.voice {
-            Voice::Plain => Token::new(Script::Lines, shape, self.sent, now).into_bytes(),
+            Voice::Plain => Token::new(Script::Lines, size, self.sent, now).into_bytes(),
             Voice::Events(_) if faults.comments.is_some_and(|after| self.sent >= after.into()) => {
-                dialect::COMMENT
+                COMMENT
             }
             Voice::Events(envelope) => {
                 if !self.role_given {
@@ -115,11 +121,11 @@ impl Stream {
                         return role;
                     }
                 }
-                let token = Token::new(Script::Flow, shape, self.sent, now);
+                let token = Token::new(Script::Flow, size, self.sent, now);
                 if is_at(faults.malformed, self.sent) {
-                    envelope.malformed(&token)
+                    envelope.malformed([token.stamp(), token.words])
                 } else {
-                    envelope.token(&token)
+                    envelope.text([token.stamp(), token.words])
                 }
             }
         };
@@ -131,12 +137,12 @@ impl Stream {
         let (content_type, fields) = match self.voice {
             Voice::Plain => ("text/plain; charset=utf-8", Vec::new()),
             Voice::Events(_) => {
-                ("text/event-stream", vec![("Cache-Control", "no-cache".to_owned())])
+                ("text/event-stream", vec![("Cache-Control".into(), "no-cache".to_owned())])
             }
         };
         let known = settings.known_length && matches!(self.voice, Voice::Plain);
-        let shape = Shape { bytes: settings.token_bytes, stamp: settings.stamp };
-        let length = known.then(|| text::length(shape, self.usage.completion_tokens)).flatten();
+        let size = Size { bytes: settings.token_bytes, stamp: settings.stamp };
+        let length = known.then(|| text::length(size, self.cost.completion_tokens)).flatten();
         Head { status: 200, content_type, length: length.map(|length| length as u64), fields }
     }
 
@@ -151,14 +157,14 @@ impl Stream {
 
     fn usage_event(&self) -> Option<Bytes> {
         match &self.voice {
-            Voice::Events(envelope) if envelope.with_usage() => Some(envelope.usage(self.usage)),
+            Voice::Events(envelope) if envelope.with_usage() => Some(envelope.usage(self.cost)),
             _ => None,
         }
     }
 
     fn done_event(&self, settings: &Settings) -> Option<Bytes> {
         let wanted = matches!(self.voice, Voice::Events(_)) && !settings.faults.no_done;
-        wanted.then_some(dialect::DONE)
+        wanted.then_some(DONE)
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Token {
 
 /// How big tokens are, and whether each tells when it was sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
+pub(super) struct Size {
     /// `None`: a word each.
     pub bytes: Option<u32>,
     pub stamp: bool,
@@ -52,13 +52,13 @@ pub(super) struct Shape {
 
 impl Token {
     /// Token number `index`, counted from 0.
-    pub fn new(script: Script, shape: Shape, index: u64, now: Instant) -> Token {
+    pub fn new(script: Script, size: Size, index: u64, now: Instant) -> Token {
         let text = match script {
             Script::Lines => &LINES,
             Script::Flow => &FLOW,
         };
-        let stamp = shape.stamp.then(|| stamp(now));
-        let words = match shape.bytes {
+        let stamp = size.stamp.then(|| stamp(now));
+        let words = match size.bytes {
             None => {
                 let word = (index % WORDS as u64) as usize;
                 &text[WORD_BOUNDS[word]..WORD_BOUNDS[word + 1]]
@@ -87,14 +87,14 @@ impl Token {
 }
 
 /// Bytes of the first `count` tokens, or `None` beyond what a `usize` can tell.
-pub(super) fn length(shape: Shape, count: u64) -> Option<usize> {
+pub(super) fn length(size: Size, count: u64) -> Option<usize> {
     let count = usize::try_from(count).ok()?;
-    if let Some(bytes) = shape.bytes {
+    if let Some(bytes) = size.bytes {
         // The stamp is one of them.
         return count.checked_mul(bytes as usize);
     }
     let words = (count / WORDS).checked_mul(CYCLE)?.checked_add(WORD_BOUNDS[count % WORDS])?;
-    words.checked_add(if shape.stamp { count.checked_mul(STAMP_BYTES)? } else { 0 })
+    words.checked_add(if size.stamp { count.checked_mul(STAMP_BYTES)? } else { 0 })
 }
 
 fn stamp(now: Instant) -> [u8; STAMP_BYTES] {

@@ -7,6 +7,9 @@ use crate::service::Ending::{self, *};
 use crate::service::Truncation::*;
 use crate::service::{Observer, Usage};
 
+/// Prompt and completion tokens.
+type Counts = Option<(Option<u32>, Option<u32>)>;
+
 /// All that an observer tells.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Seen {
@@ -14,7 +17,7 @@ pub(super) struct Seen {
     pub at_boundary: bool,
     pub first_event_is_error: bool,
     pub ending: Ending,
-    pub usage: Option<(Option<u32>, Option<u32>)>,
+    pub usage: Counts,
 }
 
 fn observe(mut observer: Observer, pieces: &[&[u8]]) -> Seen {
@@ -42,7 +45,7 @@ pub(super) fn observe_any_split(dialect: Dialect, stream: &[u8]) -> Seen {
 
 /// The ending and the counts of a stream of these events, each with `data: ` before and a blank
 /// line behind.
-fn ending(dialect: Dialect, events: &[&str]) -> (Ending, Option<(Option<u32>, Option<u32>)>) {
+fn ending(dialect: Dialect, events: &[&str]) -> (Ending, Counts) {
     let stream: String = match dialect {
         Ollama => events.iter().map(|event| format!("{event}\n")).collect(),
         _ => events.iter().map(|event| format!("data: {event}\n\n")).collect(),
@@ -54,7 +57,7 @@ fn ending(dialect: Dialect, events: &[&str]) -> (Ending, Option<(Option<u32>, Op
 const DELTA: &str = r#"{"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"a"},"logprobs":null,"finish_reason":null}]}"#;
 const STOP: &str = r#"{"id":"c-1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 const USAGE: &str = r#"{"id":"c-1","choices":[],"usage":{"prompt_tokens":12,"total_tokens":41,"completion_tokens":29,"prompt_tokens_details":{"cached_tokens":4}}}"#;
-const COUNTED: Option<(Option<u32>, Option<u32>)> = Some((Some(12), Some(29)));
+const COUNTED: Counts = Some((Some(12), Some(29)));
 
 #[test]
 fn an_openai_stream_ends_with_a_reason_or_done() {

@@ -148,7 +148,7 @@ fn a_web_page_is_no_answer() {
     primary.expect_asked(2);
 
     let alone = gateway(&[&primary], None);
-    let response = expect_error(&mut ask(&alone), 502, "upstream_no_service");
+    let response = expect_error(&mut ask(&alone), 502, "upstream_bad_answer");
     assert!(!response.text().contains("maintenance"));
 }
 

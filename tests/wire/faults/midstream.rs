@@ -87,14 +87,15 @@ fn neither_done_nor_a_finish_reason_is_no_end() {
     let payload = broken(unfinished);
     let (told, before) = split_error(&payload);
     assert_eq!((&*told, before), ("upstream_unfinished", &*begun_body("primary")));
-    // The same where the end comes with the last event.
+    // Where the end comes with the first event, nothing of it is with the client yet.
     let together = || {
         let chunks = chunk(&token("primary", 0)) + &chunk(&token("primary", 1));
         vec![say(format!("{EVENTS}{chunks}{LAST_CHUNK}")), Act::Hold]
     };
-    let payload = broken(together);
-    let (told, before) = split_error(&payload);
-    assert_eq!((&*told, before), ("upstream_unfinished", &*begun_body("primary")));
+    let (primary, second) = (Server::playing(move |_| together()), Server::well("second"));
+    let gateway = gateway(&[&primary], Some(&second));
+    expect_stream(&mut ask(&gateway), "second", "second", 3);
+    primary.expect_asked(2);
 }
 
 #[test]

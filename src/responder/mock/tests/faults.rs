@@ -25,7 +25,7 @@ fn a_status_comes_with_an_error_body() {
 fn a_status_may_carry_retry_after() {
     let played = play("/stream?status=429&retry_after=7", "");
     let head = played.head.expect("a head").1;
-    assert_eq!(head.fields, [("Retry-After", "7".to_owned())]);
+    assert_eq!(head.fields, [("Retry-After".into(), "7".to_owned())]);
 }
 
 #[test]

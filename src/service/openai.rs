@@ -1,25 +1,18 @@
-//! The two OpenAI dialects, byte by byte: events of a stream, and the answer in one piece.
+//! The two older OpenAI dialects, byte by byte: events of a stream, and the answer in one piece.
 //!
 //! Everything but a token's text is fixed when the stream begins, so an event is a concatenation:
 //! one allocation of the exact size, no serialiser, no escaping. `serde_json` appears where a
-//! string comes from outside.
+//! string comes from outside; text that a caller gives is the inside of a JSON string already.
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::text::{Script, Shape, Token};
-use crate::clock::Instant;
+/// Ends every stream.
+pub const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
-pub(super) const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
-pub(super) const COMMENT: Bytes = Bytes::from_static(b": ping\n\n");
-pub(super) const ERROR_EVENT: Bytes = Bytes::from_static(
-    b"data: {\"error\":{\"message\":\"The mock was asked to fail here.\",\
-      \"type\":\"server_error\",\"param\":null,\"code\":\"injected_fault\"}}\n\n",
-);
-
-/// Which of OpenAI's two shapes an answer has.
+/// Which of the two shapes an answer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub enum Shape {
     /// `/v1/chat/completions`
     Chat,
     /// `/v1/completions`
@@ -28,7 +21,7 @@ pub(super) enum Dialect {
 
 /// Why the text ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finish {
+pub enum Finish {
     Stop,
     /// The request's own bound came first.
     Length,
@@ -44,15 +37,15 @@ impl Finish {
 }
 
 /// What an answer cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Usage {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
 }
 
-impl Usage {
+impl Cost {
     fn json(self) -> String {
-        let Usage { prompt_tokens, completion_tokens } = self;
+        let Cost { prompt_tokens, completion_tokens } = self;
         let total = prompt_tokens.saturating_add(completion_tokens);
         format!(
             r#"{{"prompt_tokens":{prompt_tokens},"completion_tokens":{completion_tokens},"total_tokens":{total}}}"#
@@ -62,29 +55,31 @@ impl Usage {
 
 /// What tells one answer from another.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Identity<'a> {
+pub struct Identity<'a> {
     pub serial: u64,
     /// Unix seconds.
     pub created: u64,
     pub model: &'a str,
+    /// `system_fingerprint`: who made the answer up. Holds nothing that JSON would have to escape.
+    pub fingerprint: &'static str,
 }
 
 impl Identity<'_> {
     /// The leading members of an object, without its braces.
     fn members(&self, id_prefix: &str, object: &str) -> String {
-        let Identity { serial, created, model } = self;
+        let Identity { serial, created, model, fingerprint } = self;
         // `Value`'s Display is JSON, escaped.
         let model = Value::from(*model);
         format!(
-            r#""id":"{id_prefix}-{serial:016x}","object":"{object}","created":{created},"model":{model},"system_fingerprint":"fp_mock""#
+            r#""id":"{id_prefix}-{serial:016x}","object":"{object}","created":{created},"model":{model},"system_fingerprint":"{fingerprint}""#
         )
     }
 }
 
 /// What all events of one stream have in common.
 #[derive(Debug)]
-pub(super) struct Envelope {
-    dialect: Dialect,
+pub struct Envelope {
+    shape: Shape,
     /// Whether the request asked for a usage event; the others then carry `"usage":null`.
     with_usage: bool,
     /// `data: {"id":…,"choices":[`
@@ -92,13 +87,13 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    pub fn new(dialect: Dialect, identity: &Identity<'_>, with_usage: bool) -> Envelope {
-        let members = match dialect {
-            Dialect::Chat => identity.members("chatcmpl", "chat.completion.chunk"),
-            Dialect::Completions => identity.members("cmpl", "text_completion"),
+    pub fn new(shape: Shape, identity: &Identity<'_>, with_usage: bool) -> Envelope {
+        let members = match shape {
+            Shape::Chat => identity.members("chatcmpl", "chat.completion.chunk"),
+            Shape::Completions => identity.members("cmpl", "text_completion"),
         };
         let opening = format!(r#"data: {{{members},"choices":["#).into_bytes().into();
-        Envelope { dialect, with_usage, opening }
+        Envelope { shape, with_usage, opening }
     }
 
     pub fn with_usage(&self) -> bool {
@@ -108,24 +103,25 @@ impl Envelope {
     /// Who speaks. Completions have no such event.
     pub fn role(&self) -> Option<Bytes> {
         const ROLE: &[u8] = br#"{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#;
-        (self.dialect == Dialect::Chat).then(|| self.event(&[ROLE]))
+        (self.shape == Shape::Chat).then(|| self.event(&[ROLE]))
     }
 
-    pub fn token(&self, token: &Token) -> Bytes {
+    /// Some text, in two parts.
+    pub fn text(&self, text: [&[u8]; 2]) -> Bytes {
         let (before, after) = self.around_text();
-        self.event(&[before, token.stamp(), token.words, after])
+        self.event(&[before, text[0], text[1], after])
     }
 
-    /// A token's event that breaks off inside its string: an event to SSE, no JSON to anyone.
-    pub fn malformed(&self, token: &Token) -> Bytes {
+    /// An event with text that breaks off inside its string: an event to SSE, no JSON to anyone.
+    pub fn malformed(&self, text: [&[u8]; 2]) -> Bytes {
         let (before, _) = self.around_text();
-        Bytes::from([&self.opening, before, token.stamp(), token.words, b"\n\n"].concat())
+        Bytes::from([&self.opening, before, text[0], text[1], b"\n\n"].concat())
     }
 
     pub fn finish(&self, finish: Finish) -> Bytes {
-        let content = match self.dialect {
-            Dialect::Chat => r#""delta":{}"#,
-            Dialect::Completions => r#""text":"""#,
+        let content = match self.shape {
+            Shape::Chat => r#""delta":{}"#,
+            Shape::Completions => r#""text":"""#,
         };
         let reason = finish.name();
         let choice =
@@ -133,18 +129,18 @@ impl Envelope {
         self.event(&[choice.as_bytes()])
     }
 
-    pub fn usage(&self, usage: Usage) -> Bytes {
-        let closing = format!("],\"usage\":{}}}\n\n", usage.json());
+    pub fn usage(&self, cost: Cost) -> Bytes {
+        let closing = format!("],\"usage\":{}}}\n\n", cost.json());
         Bytes::from([&self.opening, closing.as_bytes()].concat())
     }
 
     fn around_text(&self) -> (&'static [u8], &'static [u8]) {
-        match self.dialect {
-            Dialect::Chat => (
+        match self.shape {
+            Shape::Chat => (
                 br#"{"index":0,"delta":{"content":""#,
                 br#""},"logprobs":null,"finish_reason":null}"#,
             ),
-            Dialect::Completions => {
+            Shape::Completions => {
                 (br#"{"index":0,"text":""#, br#"","logprobs":null,"finish_reason":null}"#)
             }
         }
@@ -169,42 +165,67 @@ impl Envelope {
 
 /// An answer in one piece.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub struct Whole {
     pub body: Bytes,
     /// Where the text begins in `body`.
     pub text_at: usize,
 }
 
 impl Whole {
-    /// `token_bytes` as in the settings. The caller has bounded the text.
-    pub fn new(
-        dialect: Dialect,
+    /// The caller has bounded the text.
+    pub fn new<'t>(
+        shape: Shape,
         identity: &Identity<'_>,
-        usage: Usage,
+        cost: Cost,
         finish: Finish,
-        token_bytes: Option<u32>,
+        text: impl Iterator<Item = &'t [u8]>,
     ) -> Whole {
-        let (members, before, after) = match dialect {
-            Dialect::Chat => (
+        let (members, before, after) = match shape {
+            Shape::Chat => (
                 identity.members("chatcmpl", "chat.completion"),
                 r#""message":{"role":"assistant","content":""#,
                 r#"","refusal":null}"#,
             ),
-            Dialect::Completions => {
+            Shape::Completions => {
                 (identity.members("cmpl", "text_completion"), r#""text":""#, "\"")
             }
         };
         let mut body = format!(r#"{{{members},"choices":[{{"index":0,{before}"#).into_bytes();
         let text_at = body.len();
-        let shape = Shape { bytes: token_bytes, stamp: false };
-        for index in 0..usage.completion_tokens {
-            let token = Token::new(Script::Flow, shape, index, Instant::ZERO);
-            body.extend_from_slice(token.words);
-        }
-        let (reason, usage) = (finish.name(), usage.json());
+        text.for_each(|piece| body.extend_from_slice(piece));
+        let (reason, usage) = (finish.name(), cost.json());
         let closing =
             format!(r#"{after},"logprobs":null,"finish_reason":"{reason}"}}],"usage":{usage}}}"#);
         body.extend_from_slice(closing.as_bytes());
         Whole { body: Bytes::from(body), text_at }
+    }
+}
+
+/// OpenAI's error object.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure<'a> {
+    pub message: &'a str,
+    pub kind: &'static str,
+    /// The parameter to blame.
+    pub param: Option<&'a str>,
+    pub code: &'static str,
+}
+
+impl Failure<'_> {
+    pub fn body(&self) -> Bytes {
+        let Failure { message, kind, param, code } = self;
+        let error = json!({ "message": message, "type": kind, "param": param, "code": code });
+        Bytes::from(json!({ "error": error }).to_string())
+    }
+}
+
+/// The class of error that OpenAI gives a status.
+pub fn error_kind(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        400..500 => "invalid_request_error",
+        _ => "server_error",
     }
 }

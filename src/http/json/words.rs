@@ -1,0 +1,123 @@
+//! The few words of a JSON text that a caller knows, told apart as they come byte by byte.
+
+/// A key or a text that a caller knows, by its place in [`Words`].
+pub type Word = u8;
+/// In a path: a key that is none of the words.
+pub const OTHER: Word = u8::MAX;
+/// In a path: an element of an array.
+pub const ITEM: Word = u8::MAX - 1;
+
+/// The words a walker can tell apart.
+#[derive(Debug)]
+pub struct Words {
+    /// In ascending order.
+    pub(super) sorted: &'static [&'static str],
+    /// For each first byte, the range of the words that begin with it.
+    starts: [(u8, u8); 128],
+    /// A key that is told wherever it stands, see [`Words::anywhere`].
+    pub(super) anywhere: Word,
+}
+
+impl Words {
+    /// Fails to compile, as a constant, if the words are out of order.
+    pub const fn new(sorted: &'static [&'static str]) -> Words {
+        assert!(sorted.len() < ITEM as usize);
+        let mut index = 1;
+        while index < sorted.len() {
+            assert!(is_less(sorted[index - 1].as_bytes(), sorted[index].as_bytes()));
+            index += 1;
+        }
+        let mut starts = [(0, 0); 128];
+        index = sorted.len();
+        while index > 0 {
+            index -= 1;
+            // A word that is empty, or begins outside ASCII, fails to compile here.
+            let start = &mut starts[sorted[index].as_bytes()[0] as usize];
+            *start = (index as u8, if start.1 == 0 { index as u8 + 1 } else { start.1 });
+        }
+        Words { sorted, starts, anywhere: ITEM }
+    }
+
+    /// The same words, of which one is told at any depth and below any key. Where its path is not
+    /// known it is told as below [`OTHER`].
+    pub const fn anywhere(&self, word: Word) -> Words {
+        Words { sorted: self.sorted, starts: self.starts, anywhere: word }
+    }
+
+    /// The word that is written `text`. For constants: it fails to compile if there is none.
+    pub const fn word(&self, text: &str) -> Word {
+        let mut index = 0;
+        while index < self.sorted.len() {
+            let word = self.sorted[index].as_bytes();
+            if !is_less(word, text.as_bytes()) && !is_less(text.as_bytes(), word) {
+                return index as Word;
+            }
+            index += 1;
+        }
+        // Only constants call this: a word that is not there stops the build, not a process.
+        panic!("one of the words");
+    }
+
+    fn byte(&self, word: u8, at: u8) -> Option<u8> {
+        self.sorted[usize::from(word)].as_bytes().get(usize::from(at)).copied()
+    }
+}
+
+const fn is_less(left: &[u8], right: &[u8]) -> bool {
+    let mut at = 0;
+    while at < left.len() && at < right.len() {
+        if left[at] != right[at] {
+            return left[at] < right[at];
+        }
+        at += 1;
+    }
+    left.len() < right.len()
+}
+
+/// Compares a text that comes byte by byte with all words at once: the candidates are those that
+/// begin with what has come, a range of the sorted list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matcher {
+    first: u8,
+    end: u8,
+    length: u8,
+}
+
+impl Matcher {
+    pub const fn new(words: &Words) -> Matcher {
+        Matcher { first: 0, end: words.sorted.len() as u8, length: 0 }
+    }
+
+    /// One that matches nothing.
+    pub const NOTHING: Matcher = Matcher { first: 0, end: 0, length: 0 };
+
+    /// Whether no word can come of it any more.
+    pub fn is_lost(&self) -> bool {
+        self.first == self.end
+    }
+
+    #[inline]
+    pub fn step(&mut self, words: &Words, byte: u8) {
+        if self.length == 0 && self.end > 0 {
+            (self.first, self.end) = words.starts.get(usize::from(byte)).copied().unwrap_or((0, 0));
+            self.length = 1;
+            return;
+        }
+        while self.first < self.end && words.byte(self.first, self.length) < Some(byte) {
+            self.first += 1;
+        }
+        while self.first < self.end && words.byte(self.end - 1, self.length) > Some(byte) {
+            self.end -= 1;
+        }
+        self.length = self.length.saturating_add(1);
+    }
+
+    /// The word, now that the text has ended.
+    pub fn word(&self, words: &Words) -> Word {
+        // The shortest of the candidates stands first.
+        match !self.is_lost() && words.byte(self.first, self.length).is_none() {
+            true => self.first,
+            false => OTHER,
+        }
+    }
+}
