@@ -54,7 +54,8 @@ pub const TIMEOUTS: Timeouts = Timeouts {
     },
 };
 
-fn endpoint(index: usize) -> Endpoint {
+/// Server `index`, as a configuration names it.
+pub fn endpoint(index: usize) -> Endpoint {
     Endpoint {
         id: EndpointId::default(),
         address: server_address(index),
@@ -106,6 +107,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             accept: AcceptMode::Reuseport,
             spin: Duration::ZERO,
             forwarded: Forwarded::Append,
+            watch: None,
         },
         limits: Limits {
             connections: gateway.connections,
