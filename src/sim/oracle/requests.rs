@@ -8,7 +8,7 @@ use crate::sim::cast::EXCHANGE;
 use crate::sim::message::{Ending, Message};
 use crate::sim::payload;
 use crate::sim::peer::Reached;
-use crate::sim::plan::{ExchangePlan, Method, Plan};
+use crate::sim::plan::{Method, Plan};
 use crate::sim::world::World;
 
 /// A request as one server saw it.
