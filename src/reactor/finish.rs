@@ -74,7 +74,8 @@ impl<N: Net> Worker<N> {
                 Step::Again
             }
             (rules::Downstream::Abort | rules::Downstream::Reply, _) => {
-                self.abort(token, exchange.until_close)
+                // A tunnel has no end but its connection's.
+                self.abort(token, exchange.until_close || exchange.tunnel.is_some())
             }
         }
     }

@@ -54,8 +54,12 @@ pub enum Step {
     NeedBody,
     /// The answer is complete.
     End,
+    /// The answer is complete, and the connection is closed behind it, whatever the head promised.
+    HangUp,
     /// Break off: the connection is closed without the end of the message.
     Cut,
+    /// Break off with bytes that are no chunk; where there are no chunks, as [`Step::Cut`].
+    Garble,
     /// Break off with a RST.
     Reset,
 }
@@ -68,7 +72,7 @@ pub trait Responder: fmt::Debug + Send {
     /// The request has arrived in full.
     fn on_request_end(&mut self, _now: Instant) {}
 
-    /// The next step. Called until it sleeps, needs the request, or ends; after [`Step::End`],
-    /// [`Step::Cut`] or [`Step::Reset`] it is not called again.
+    /// The next step. Called until it sleeps, needs the request, or ends; after [`Step::End`] or
+    /// [`Step::HangUp`], and after breaking off, it is not called again.
     fn step(&mut self, now: Instant) -> Step;
 }

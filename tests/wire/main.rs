@@ -8,6 +8,7 @@ mod bodies;
 mod chain;
 mod edges;
 mod exchanges;
+mod faults;
 mod handover;
 mod harness;
 mod hostile;
