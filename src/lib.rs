@@ -20,15 +20,17 @@
 //! | [`bench`] | the latency tool: a reactor of clients | a server's work |
 //! | [`config`] | TOML → checked → an immutable [`config::snapshot::Snapshot`] | defaults anywhere else |
 //! | [`server`] | listeners, worker threads, their common fate | a byte of traffic |
+//! | [`control`] | the control thread: the admin address, questions to the workers | a token |
+//! | [`observe`] | metrics, the live view, the log: what was counted, made readable | sockets |
 //! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
 //! | [`reactor`] | the turn, sockets, buffers, timers: what is done | mio, a policy |
 //! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |
-//! | [`responder`] | who answers inside the process: the mock inference server | sockets, HTTP |
+//! | [`responder`] | who answers inside the process: the mock inference server, the admin pages | sockets, HTTP |
 //! | [`http`] | heads, bodies, chunks, events: what bytes mean | roles, clocks, sockets |
 //! | [`sim`] | [`reactor::net::Net`] in memory, seeded, with a clock of its own | the real clock |
 //! | [`clock`] | an instant | reading it |
 //!
-//! Dependencies point one way: `cli → server → {sys, reactor, config}`, `sys` and `sim` →
+//! Dependencies point one way: `cli → server → {control, sys, reactor, config}`, `control → observe → reactor`, `sys` and `sim` →
 //! `reactor`, `reactor → {proxy, responder}`, and all of them → `http`. Below the reactor, of `config` only the
 //! compiled snapshot is known. `tests/tidy.rs` has the whole table and keeps it.
 //!
@@ -42,7 +44,9 @@ pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod http;
+pub mod observe;
 pub mod proxy;
 pub mod reactor;
 pub mod responder;

@@ -8,11 +8,12 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crate::config::bounds::descriptors_needed;
 use crate::config::snapshot::{AcceptMode, Snapshot, Workers};
+use crate::control;
 use crate::reactor::accept::Fleet;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
@@ -27,25 +28,32 @@ pub struct Server {
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: Control,
     counters: Vec<Arc<Counters>>,
+    /// The control thread, where there is an admin address.
+    admin: Option<control::Control>,
 }
 
 /// Tells the workers of a server what to do, from any thread.
 #[derive(Clone)]
-pub struct Control(Vec<Post>);
+pub struct Control {
+    posts: Vec<Post>,
+    draining: Arc<AtomicBool>,
+}
 
 impl Control {
     /// Finish what is in flight, take nothing new.
     pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
         self.tell(|| Command::Drain);
     }
 
     /// Abort everything.
     pub fn stop(&self) {
+        self.draining.store(true, Ordering::Relaxed);
         self.tell(|| Command::Stop);
     }
 
     fn tell(&self, command: impl Fn() -> Command<TcpStream>) {
-        for worker in &self.0 {
+        for worker in &self.posts {
             // A worker that is gone needs to be told nothing.
             let _ = worker.send(command());
         }
@@ -56,6 +64,7 @@ impl Control {
 #[derive(Debug)]
 pub enum StartError {
     Listen { address: SocketAddr, error: io::Error },
+    Admin { address: SocketAddr, error: io::Error },
     Descriptors { needed: u64, limit: u64 },
     System(io::Error),
 }
@@ -63,7 +72,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Listen { address, error } => {
+            StartError::Listen { address, error } | StartError::Admin { address, error } => {
                 let port = address.port();
                 match error.kind() {
                     io::ErrorKind::AddrInUse => {
@@ -86,9 +95,15 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 impl StartError {
-    /// Which of these two settings, named as its user knows them, the error is about.
-    pub fn setting<'a>(&self, listen: &'a str, connections: Option<&'a str>) -> Option<&'a str> {
+    /// Which of these settings, named as its user knows them, the error is about.
+    pub fn setting<'a>(
+        &self,
+        listen: &'a str,
+        admin: &'a str,
+        connections: Option<&'a str>,
+    ) -> Option<&'a str> {
         match self {
+            StartError::Admin { .. } => Some(admin),
             StartError::Listen { .. } => Some(listen),
             StartError::Descriptors { .. } => connections,
             StartError::System(_) => None,
@@ -123,6 +138,7 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
             worker.push(listener);
         }
     }
+    let desk = snapshot.admin.listen.map(admin_desk).transpose()?;
     let mut posts = Vec::new();
     let mut seats = Vec::new();
     for (cpu, listeners) in cpus.into_iter().zip(listeners) {
@@ -131,14 +147,14 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
         posts.push(post);
         seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
     }
-    let counters = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
-    let control = Control(posts);
+    let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
+    let control = Control { posts, draining: Arc::default() };
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
     let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
     let workers = seats.into_iter().enumerate().map(|(index, seat)| {
         let fleet = balanced.then(|| Fleet {
             loads: Arc::clone(&loads),
-            mailboxes: control.0.clone(),
+            mailboxes: control.posts.clone(),
             index,
         });
         let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
@@ -147,11 +163,26 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
             .spawn(move || seat.work(snapshot, fleet, &control))
     });
     let workers = workers.collect::<io::Result<Vec<_>>>();
-    let workers = workers.map_err(|error| {
+    let stopped = |error| {
         control.stop();
         StartError::System(error)
-    })?;
-    Ok(Server { addresses, workers, control, counters })
+    };
+    let workers = workers.map_err(stopped)?;
+    let fleet = control::Fleet {
+        posts: control.posts.clone(),
+        counters: counters.clone(),
+        draining: Arc::clone(&control.draining),
+    };
+    let admin = desk.map(|desk| desk.open(&snapshot, fleet)).transpose().map_err(stopped)?;
+    Ok(Server { addresses, workers, control, counters, admin })
+}
+
+/// Binds the admin address.
+fn admin_desk(address: SocketAddr) -> Result<control::Desk, StartError> {
+    let bound = sys::listen(address, 1).map_err(|error| StartError::Admin { address, error })?;
+    let desk = bound.into_iter().next().map(control::Desk::new).transpose();
+    let missing = || StartError::System(io::Error::other("one listener was asked for"));
+    desk.map_err(StartError::System)?.ok_or_else(missing)
 }
 
 /// Stops all workers when the thread that holds it panics.
@@ -199,6 +230,11 @@ impl Server {
         self.control.clone()
     }
 
+    /// Where the admin pages are, if they are anywhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
+    }
+
     /// One per worker.
     pub fn counters(&self) -> &[Arc<Counters>] {
         &self.counters
@@ -211,6 +247,10 @@ impl Server {
             let result =
                 worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             ended = ended.and(result);
+        }
+        // To the last: who drains wants to be watched.
+        if let Some(admin) = self.admin {
+            ended = ended.and(admin.stop());
         }
         ended
     }

@@ -14,9 +14,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reactor", &["clock", "config::snapshot", "http", "proxy", "responder"]),
     ("sys", &["clock", "reactor"]),
     ("sim", &["clock", "reactor"]),
-    ("server", &["config", "reactor", "sys"]),
+    ("observe", &["clock", "config::snapshot", "proxy", "reactor", "responder"]),
+    ("control", &["clock", "config", "observe", "reactor", "responder", "sys"]),
+    ("server", &["config", "control", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
-    ("cli", &["bench", "clock", "config", "responder", "server", "sys"]),
+    ("cli", &["bench", "clock", "config", "observe", "responder", "server", "sys"]),
 ];
 
 /// Crates that only these modules may name: the rest of the house does not know them.

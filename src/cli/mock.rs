@@ -50,7 +50,7 @@ impl Failed {
     pub fn told(&self, listen: &str, connections: Option<&str>) -> String {
         match self {
             Failed::Flags(invalid) => invalid.to_string(),
-            Failed::Start(error) => match error.setting(listen, connections) {
+            Failed::Start(error) => match error.setting(listen, "--admin-listen", connections) {
                 Some(flag) => format!("{error} ({flag})"),
                 None => error.to_string(),
             },
@@ -75,6 +75,7 @@ pub(super) fn start(
             spin: defaults::SPIN,
             forwarded: defaults::FORWARDED,
         },
+        admin: defaults::ADMIN,
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
             // A pool in front of it decides how long a connection may be idle.

@@ -33,7 +33,7 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
     let snapshot = Arc::new(loaded.snapshot);
     let server = server::start("worker", Arc::clone(&snapshot)).map_err(|error| {
         let file = path.display();
-        match error.setting("[server] listen", Some("[limits] connections")) {
+        match error.setting("[server] listen", "[admin] listen", Some("[limits] connections")) {
             Some(key) => eprintln!("error: {error} ({key} in {file})"),
             None => eprintln!("error: {error}"),
         }
@@ -41,6 +41,9 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
     })?;
     for address in server.addresses() {
         log::info!("listening on http://{address}");
+    }
+    if let Some(address) = server.admin_address() {
+        log::info!("admin on http://{address}");
     }
     let workers = bounds::worker_count(&snapshot);
     let memory = show::rounded(workers.saturating_mul(bounds::worker_memory(&snapshot)));

@@ -5,6 +5,7 @@
 //! stand here beside the key they belong to.
 
 mod address;
+mod admin;
 mod path;
 mod route;
 mod upstream;
@@ -34,6 +35,7 @@ pub(super) fn compile(
     let mut report = Report::default();
     let mut root = document.root();
     let server = server(root.table("server", &mut report), environment, &mut report);
+    let admin = admin::admin(root.table("admin", &mut report), &server, environment, &mut report);
     let limits = limits(root.table("limits", &mut report), &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
     let upstreams = root.tables("upstream", &mut report);
@@ -47,7 +49,7 @@ pub(super) fn compile(
     upstream::warn_of_unused(&drafts, &routes, &mut report);
     root.finish(&mut report);
     let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
-    report.conclude(Snapshot { server, limits, timeouts, upstreams, routes })
+    report.conclude(Snapshot { server, admin, limits, timeouts, upstreams, routes })
 }
 
 fn server(mut section: Section<'_>, environment: &Environment, report: &mut Report) -> Server {

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use super::snapshot::{
-    AcceptMode, ExchangeTimeouts, Forwarded, HalfClose, HostField, Limits, PoolLimits, Timeouts,
+    AcceptMode, Admin, ExchangeTimeouts, Forwarded, HalfClose, HostField, Limits, PoolLimits,
+    Timeouts,
 };
 
 pub const HALF_CLOSE: HalfClose = HalfClose::Cancel;
 pub const ACCEPT: AcceptMode = AcceptMode::Reuseport;
 pub const FORWARDED: Forwarded = Forwarded::Append;
 pub const HOST: HostField = HostField::Preserve;
+pub const ADMIN: Admin = Admin { listen: None, token: None };
 pub const SPIN: Duration = Duration::ZERO;
 pub const WEIGHT: u32 = 1;
 

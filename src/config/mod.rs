@@ -12,7 +12,8 @@
 //!   not have to start the program once per mistake.
 //! * What [`show`] prints compiles to the same snapshot it was printed from.
 //!
-//! Absent on purpose: environment variables, includes and command-line overrides. One file is the
+//! Absent on purpose: environment variables, includes and command-line overrides. A secret stands in
+//! a file of its own, which the configuration names. One file is the
 //! whole truth, so `check` can show the whole truth.
 
 pub mod bounds;
@@ -20,6 +21,7 @@ mod check;
 pub mod defaults;
 mod file;
 pub mod problem;
+mod secret;
 pub mod show;
 pub mod snapshot;
 pub mod units;
@@ -55,6 +57,8 @@ pub struct Environment {
     pub parallelism: usize,
     /// Finds the address of a `name:port`.
     pub resolve: fn(&str) -> Result<SocketAddr, String>,
+    /// The text of a file that the configuration names.
+    pub read: fn(&str) -> Result<String, String>,
 }
 
 impl Environment {
@@ -62,7 +66,7 @@ impl Environment {
     pub fn current() -> Environment {
         let parallelism = available_parallelism().map_or(1, usize::from);
         let cpus = allowed_cpus().unwrap_or_else(|| (0..parallelism).collect());
-        Environment { cpus, parallelism, resolve }
+        Environment { cpus, parallelism, resolve, read: read_named }
     }
 }
 
@@ -76,6 +80,16 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
 pub fn parse(text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let document = file::Document::parse(text)?;
     check::compile(&document, environment)
+}
+
+/// A file that holds one line, a token for example.
+fn read_named(path: &str) -> Result<String, String> {
+    const BYTES_MAX: u64 = 64 << 10;
+
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    file.take(BYTES_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    Ok(text)
 }
 
 /// The text of the file, or one sentence.

@@ -25,6 +25,7 @@ pub fn effective(snapshot: &Snapshot) -> String {
 
 fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     server(snapshot, out)?;
+    admin(snapshot, out)?;
     limits(snapshot, out)?;
     timeouts(snapshot, out)?;
     for one in &snapshot.upstreams {
@@ -63,6 +64,18 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "accept", quoted(accept))?;
     entry(out, "spin", quoted(&show_duration(server.spin)))?;
     entry(out, "forwarded", quoted(forwarded))
+}
+
+fn admin(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let admin = &snapshot.admin;
+    let listen = admin.listen.map_or("off".to_owned(), |address| address.to_string());
+    writeln!(out, "\n[admin]")?;
+    entry(out, "listen", quoted(&listen))?;
+    match &admin.token {
+        Some(token) if token.file.is_empty() => writeln!(out, "# token: made at the start"),
+        Some(token) => entry(out, "token_file", quoted(&token.file)),
+        None => writeln!(out, "# token_file: none"),
+    }
 }
 
 fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {

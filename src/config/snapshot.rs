@@ -5,17 +5,20 @@
 //!
 //! Absent on purpose: text, line numbers and units. `check` has dealt with them.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::secret::Secret;
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
 
 /// A compiled configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     pub server: Server,
+    pub admin: Admin,
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub upstreams: Vec<Upstream>,
@@ -34,6 +37,22 @@ pub struct Server {
     /// How long a worker polls without sleeping before it parks. Zero: it parks at once.
     pub spin: Duration,
     pub forwarded: Forwarded,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// `None`: there is no admin address.
+    pub listen: Option<SocketAddr>,
+    pub token: Option<AdminToken>,
+}
+
+/// The bearer token of the admin address.
+#[derive(Clone, Debug)]
+pub struct AdminToken {
+    /// Where it was read; empty: it was made by the program.
+    pub file: String,
+    pub secret: Secret,
 }
 
 /// How many workers, and where.
@@ -176,6 +195,16 @@ pub enum PathPattern {
     Exact(String),
     /// Without the trailing `*`.
     Prefix(String),
+}
+
+/// As it is written in the file.
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PathPattern::Exact(path) => f.write_str(path),
+            PathPattern::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
 }
 
 /// The path the upstream sees. The query stays as it is.

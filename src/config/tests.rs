@@ -46,6 +46,8 @@ path      = "/inference"
 methods   = ["POST"]
 upstream  = "llama"
 rewrite   = "/stream"
+[admin]
+listen    = "off"
 "#;
 
 /// The least a configuration can say.
@@ -61,7 +63,16 @@ upstream = "llama"
 
 /// A machine with four cores and one name server entry.
 fn environment() -> Environment {
-    Environment { cpus: vec![0, 1, 2, 3], parallelism: 4, resolve }
+    Environment { cpus: vec![0, 1, 2, 3], parallelism: 4, resolve, read }
+}
+
+fn read(path: &str) -> Result<String, String> {
+    match path {
+        "/etc/sluicegate/admin.token" => Ok("correct-horse-battery\n".to_owned()),
+        "/etc/short" => Ok("short\n".to_owned()),
+        "/etc/two" => Ok("correct-horse-battery\nand more\n".to_owned()),
+        _ => Err("no such file".to_owned()),
+    }
 }
 
 fn resolve(authority: &str) -> Result<SocketAddr, String> {

@@ -67,6 +67,8 @@ pub enum LocalFault {
     Buffers,
     /// The drain's deadline came first.
     Drained,
+    /// An operator ended it.
+    Killed,
 }
 
 /// What a client is told: `status`, and `error.type` and `error.code` of the JSON body.
@@ -139,6 +141,7 @@ impl Fault {
                 LocalFault::Descriptors => "descriptors_exhausted",
                 LocalFault::Buffers => "buffers_exhausted",
                 LocalFault::Drained => "drained",
+                LocalFault::Killed => "killed",
             },
         }
     }
@@ -197,6 +200,7 @@ impl fmt::Display for Fault {
                 LocalFault::Descriptors => "the gateway is out of file descriptors",
                 LocalFault::Buffers => "the gateway is out of buffers",
                 LocalFault::Drained => "the gateway is shutting down",
+                LocalFault::Killed => "an operator ended the exchange",
             },
         };
         f.write_str(sentence)
@@ -244,7 +248,8 @@ mod tests {
                 LocalFault::Saturated
                 | LocalFault::Descriptors
                 | LocalFault::Buffers
-                | LocalFault::Drained => 4,
+                | LocalFault::Drained
+                | LocalFault::Killed => 5,
             },
         };
         let reset = io::ErrorKind::ConnectionReset;
@@ -278,6 +283,7 @@ mod tests {
             LocalFault::Descriptors,
             LocalFault::Buffers,
             LocalFault::Drained,
+            LocalFault::Killed,
         ];
         let all: Vec<Fault> = downstream
             .map(Fault::Downstream)

@@ -43,6 +43,10 @@ impl<N: Net> Worker<N> {
             rules::finish(response, request, exchange.persistent);
         self.let_go(token, &exchange, upstream_fate);
         exchange.outbox.clear(&mut self.desk.buffers);
+        let tally = &self.desk.tally;
+        tally.exchanges_ended.add(1);
+        tally.ends.add(outcome.as_ref().err());
+        tally.exchange_time.record_span(exchange.timeline.started, self.now);
         self.note(&exchange, outcome.as_ref().err());
         match (downstream_fate, outcome) {
             (rules::Downstream::Reuse, _) if !self.is_draining() => {
@@ -160,6 +164,7 @@ impl<N: Net> Worker<N> {
 
     /// Refuses a connection on which no exchange could be opened.
     pub(super) fn refuse(&mut self, token: Token, fault: &Fault) {
+        self.desk.tally.ends.add(Some(fault));
         match fault {
             Fault::Local(_) => self.desk.tally.local_faults.add(1),
             _ => self.desk.tally.client_faults.add(1),

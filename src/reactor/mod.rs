@@ -12,7 +12,8 @@
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
 //! | `request`, `attach`, `proxied`, `response`, `respond`, `finish` | the steps of an exchange, in order |
-//! | [`accept`], [`timer`], [`mailbox`], [`stats`], [`slots`], [`token`] | the rest of the house |
+//! | [`accept`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
+//! | [`stats`], [`ends`], [`histogram`], [`live`], [`tap`] | what it has done, why that ended, how long it took, what it is doing |
 //! | [`worker`] | the turn that runs it all |
 //! | `drain`, [`census`] | how a worker ends, and what it holds |
 //!
@@ -24,8 +25,11 @@ pub mod buffer;
 pub mod census;
 mod drain;
 mod drive;
+pub mod ends;
 pub mod exchange;
 mod finish;
+pub mod histogram;
+pub mod live;
 pub mod mailbox;
 pub mod net;
 pub mod outbox;
@@ -38,6 +42,7 @@ mod response;
 pub mod slots;
 pub mod socket;
 pub mod stats;
+pub mod tap;
 pub mod timer;
 pub mod token;
 pub mod worker;

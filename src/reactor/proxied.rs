@@ -157,9 +157,17 @@ impl<N: Net> Worker<N> {
             Some(observer) => Some(observer.data_events()) != events,
             None => response.body.received() != received,
         };
+        if let (Some(observer), Some(before)) = (&response.observer, events) {
+            self.desk.tally.data_events.add(observer.data_events() - before);
+        }
         let timeline = &mut exchange.timeline;
         if progressed {
-            exchange.first_event = true;
+            let tally = &self.desk.tally;
+            if std::mem::replace(&mut exchange.first_event, true) {
+                tally.event_gap.record_span(timeline.event, now);
+            } else {
+                tally.first_event.record_span(timeline.request_written, now);
+            }
             timeline.event = now;
         }
         if moved.read > 0 || moved.written > 0 {

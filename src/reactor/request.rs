@@ -157,7 +157,13 @@ fn responder_request<'a>(route: &'a Route, head: &RequestHead<'a>) -> Request<'a
         Some((path, _)) => path,
         None => head.path,
     };
-    Request { method: head.method, path, query: head.query }
+    Request {
+        method: head.method,
+        path,
+        query: head.query,
+        authority: head.authority,
+        fields: head.lookup(),
+    }
 }
 
 /// Whether a client of this version can be sent an interim (1xx) response (RFC 9110 §15.2).

@@ -23,6 +23,7 @@ use super::accept::{AcceptState, Fleet};
 use super::buffer::READ_RESERVE;
 use super::drain::Life;
 use super::exchange::{Downstream, Upstream};
+use super::live::Inquiry;
 use super::mailbox::Mailbox;
 use super::net::{Event, Net};
 use super::slots::Slots;
@@ -45,7 +46,12 @@ pub enum Command<S> {
     Stop,
     /// A connection that another worker accepted.
     Adopt(S, std::net::SocketAddr),
+    /// Tell what you hold, or do something to one exchange.
+    Inquire(Inquiry),
 }
+
+/// A turn with so many events is measured.
+const BUSY_TURN_EVENTS: usize = 4;
 
 /// Whether a worker goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +151,7 @@ impl<N: Net> Worker<N> {
         self.fire_timers();
         self.read_mail();
         self.reap();
+        self.clock_turn();
         Ok(self.status())
     }
 
@@ -167,7 +174,16 @@ impl<N: Net> Worker<N> {
             self.desk.tally.empty_polls.add(1);
         }
         self.now = self.net.now();
+        self.desk.tally.turn_events.record(self.events.len() as u64);
         Ok(())
+    }
+
+    /// Measures a turn that had much to do. A second look at the clock is dear for one token and
+    /// next to nothing for many.
+    fn clock_turn(&mut self) {
+        if self.events.len() >= BUSY_TURN_EVENTS {
+            self.desk.tally.turn_time.record_span(self.now, self.net.now());
+        }
     }
 
     /// Polls without sleeping for a while: the wake-up from a sleep costs more than a short spin.
@@ -298,6 +314,7 @@ impl<N: Net> Worker<N> {
                 Command::Drain => self.drain(),
                 Command::Stop => self.stop(),
                 Command::Adopt(stream, address) => self.adopt(stream, address),
+                Command::Inquire(inquiry) => self.on_inquiry(inquiry),
             }
         }
     }

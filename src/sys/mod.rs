@@ -17,5 +17,5 @@ mod signals;
 
 pub use linux::{Linux, TcpStream, now};
 pub use listen::listen;
-pub use process::{pin_to_cpu, raise_descriptor_limit, random_seed};
+pub use process::{pin_to_cpu, raise_descriptor_limit, random_seed, random_token};
 pub use signals::Termination;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::clock::Instant;
+use sluicegate::config::defaults::ADMIN;
 use sluicegate::config::snapshot::*;
 use sluicegate::reactor::census::Census;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
@@ -70,6 +71,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             spin: Duration::ZERO,
             forwarded: Forwarded::Append,
         },
+        admin: ADMIN,
         limits: Limits {
             connections: gateway.connections,
             head_bytes: 64 * 1024,

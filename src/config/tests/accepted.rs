@@ -48,6 +48,9 @@ fn every_key_reaches_the_snapshot() {
         accept = "balanced"
         spin = "50us"
         forwarded = "replace"
+        [admin]
+        listen = "0.0.0.0:9090"
+        token_file = "/etc/sluicegate/admin.token"
         [limits]
         connections = 7
         head_bytes = "1KiB"
@@ -99,6 +102,9 @@ const EVERY_KEY: &str = r#"
     accept = "balanced"
     spin = "50us"
     forwarded = "replace"
+    [admin]
+    listen = "0.0.0.0:9090"
+    token_file = "/etc/sluicegate/admin.token"
     [limits]
     connections = 7
     head_bytes = "1KiB"

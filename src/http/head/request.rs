@@ -4,7 +4,7 @@ use httparse::{Error, Header, Status};
 
 use super::diagnose::{Kind, diagnose};
 use super::fields::{ConnectionOptions, FieldSet, Known, LengthFields, list};
-use super::{FieldSlots, HeadError, HeadLimits, Version, target};
+use super::{FieldSlots, Fields, HeadError, HeadLimits, Version, target};
 use super::{require_crlf, slots_within, window};
 use crate::http::body::Framing;
 
@@ -42,6 +42,13 @@ pub struct RequestHead<'b> {
     pub length: usize,
     /// Those bytes.
     pub raw: &'b [u8],
+}
+
+impl<'b> RequestHead<'b> {
+    /// The fields by name.
+    pub fn lookup(&self) -> Fields<'b> {
+        Fields(self.fields)
+    }
 }
 
 /// Parses the request head at the start of `input`. `None`: there is no whole head yet.

@@ -101,7 +101,7 @@ fn asked(settings: Settings, target: &str, body: &str) -> Box<dyn Responder> {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
     };
-    let request = Request { method: "POST", path, query };
+    let request = Request::bare("POST", path, query);
     let mut responder = service(settings, path).respond(&request, Instant::ZERO);
     assert_eq!(responder.step(Instant::ZERO), Step::NeedBody);
     for piece in body.as_bytes().chunks(7) {
