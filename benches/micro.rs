@@ -3,6 +3,8 @@
 //! `cargo bench --bench micro`. The figures are of one machine and one moment; compare two builds
 //! side by side, not a build with a page.
 
+mod tape;
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -21,6 +23,11 @@ use sluicegate::reactor::outbox::Outbox;
 use sluicegate::reactor::slots::Slots;
 use sluicegate::reactor::timer::{Alarm, TimerWheel};
 use sluicegate::reactor::token::Kind;
+use tape::stage::Turn;
+use tape::works::WORKS;
+
+/// Rounds that one simulated network is used for.
+const ROUNDS_A_STAGE: u64 = 2_000;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
 
@@ -168,5 +175,36 @@ fn reactor(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, heads, tokens, reactor);
+/// Whole turns of the production worker, on a network that is hardly there: the user space of a
+/// token, a request, a connection and a KiB, with next to nothing around it. `instructions` counts
+/// the same work.
+fn relay_in_simulation(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("relay_in_simulation");
+    for work in WORKS {
+        let turn: Turn = |worker| {
+            black_box(worker).turn().expect("a tape does not fail");
+        };
+        group.throughput(Throughput::Elements(work.units));
+        group.bench_function(format!("{}_per_{}", work.name, work.unit), |bencher| {
+            // A connection that is opened leaves its link behind: they are not for ever.
+            bencher.iter_custom(|rounds| {
+                let (mut spent, mut left) = (Duration::ZERO, rounds);
+                while left > 0 {
+                    let some = left.min(ROUNDS_A_STAGE);
+                    let mut stage = (work.prepare)();
+                    let start = std::time::Instant::now();
+                    for _ in 0..some {
+                        (work.round)(&mut stage, turn);
+                    }
+                    spent += start.elapsed();
+                    left -= some;
+                }
+                spent
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, heads, tokens, reactor, relay_in_simulation);
 criterion_main!(benches);

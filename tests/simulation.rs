@@ -7,6 +7,8 @@
 //! | `SIM_SECONDS=n` | fresh seeds for so long: the nightly mode |
 
 mod harness;
+#[path = "simulation/reload.rs"]
+mod reload;
 #[path = "simulation/scenarios.rs"]
 mod scenarios;
 

@@ -7,6 +7,9 @@
 
 mod harness;
 
+#[path = "../benches/tape/mod.rs"]
+mod tape;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
@@ -134,4 +137,32 @@ fn a_request_on_warm_connections_costs_two_reads_two_writes_and_a_look() {
     assert_eq!((spent.registers, spent.connects, spent.accepts), (0, 0, 0));
     world.run();
     world.assert_clean();
+}
+
+/// The same pieces of work whose instructions `benches/instructions.rs` counts.
+#[test]
+fn a_request_allocates_twice_and_what_is_under_way_not_at_all() {
+    use tape::works::{WORKS, play};
+
+    const ROUNDS: u64 = 100;
+    let turn: tape::stage::Turn = |worker| {
+        worker.turn().expect("a tape does not fail");
+    };
+    for work in WORKS {
+        // The record of the exchange and its request head's place; of a new client also its
+        // answer's.
+        let expected = match work.name {
+            "unary" => 2,
+            "churn" => 3,
+            _ => 0,
+        };
+        let mut stage = (work.prepare)();
+        play(work, &mut stage, ROUNDS, turn);
+        let before = ALLOCATIONS.get();
+        play(work, &mut stage, ROUNDS, turn);
+        let spent = ALLOCATIONS.get() - before;
+        // Each new client puts an entry into the timer wheel, whose slots grow now and then.
+        assert_eq!(spent / ROUNDS, expected, "{}: {spent}", work.name);
+        assert!(work.name == "churn" || spent == ROUNDS * expected, "{}: {spent}", work.name);
+    }
 }

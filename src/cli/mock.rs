@@ -13,7 +13,9 @@ use super::run::{catch_termination, serve};
 use super::{Exit, MockArguments};
 use crate::clock::Instant;
 use crate::config::defaults;
-use crate::config::snapshot::{Limits, Server as ServerConfig, Snapshot, Timeouts, Workers};
+use crate::config::snapshot::{
+    Generation, Limits, Server as ServerConfig, Snapshot, Timeouts, Workers,
+};
 use crate::responder::mock::{self, Invalid, Settings};
 use crate::server::{self, Server, StartError};
 use crate::sys;
@@ -67,6 +69,7 @@ pub(super) fn start(
     let mut settings = flags.settings().map_err(Failed::Flags)?;
     settings.epoch = epoch(sys::now());
     let snapshot = Snapshot {
+        generation: Generation::default(),
         server: ServerConfig {
             listen: vec![listen],
             workers: Workers::Unpinned(1),

@@ -6,7 +6,10 @@
 
 mod address;
 mod admin;
+mod chain;
+mod fallback;
 mod path;
+mod policy;
 mod route;
 mod upstream;
 
@@ -14,10 +17,13 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub(super) use fallback::ANSWER_MAX;
+
 use super::file::{Document, Field, Section};
 use super::problem::{Mistake, Problem, Report};
 use super::snapshot::{
-    AcceptMode, ExchangeTimeouts, Forwarded, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
+    AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Limits, Server, Snapshot,
+    Timeouts, Workers,
 };
 use super::{Environment, Loaded, bounds, defaults};
 use crate::http::head::FIELDS_MAX;
@@ -25,6 +31,7 @@ use crate::http::head::FIELDS_MAX;
 const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 const REQUESTS: RangeInclusive<u64> = 1..=u32::MAX as u64;
 const WORKERS: RangeInclusive<u64> = 1..=1_024;
+const FIELD_NAME_MAX: usize = 64;
 const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
 
 /// Compiles the document, or tells everything that is wrong with it.
@@ -39,24 +46,30 @@ pub(super) fn compile(
     let limits = limits(root.table("limits", &mut report), &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
     let upstreams = root.tables("upstream", &mut report);
-    let drafts = upstream::all(upstreams, &server, &timeouts, environment, &mut report);
+    let given =
+        upstream::Given { server: &server, limits: &limits, timeouts: &timeouts, environment };
+    let drafts = upstream::all(upstreams, &given, &mut report);
     let routes = root.tables("route", &mut report);
     if routes.is_empty() {
         let place = root.place_of("route");
         report.error(&place, "at least one [[route]] is required; without it nothing is forwarded");
     }
-    let routes = route::all(routes, &drafts, &mut report);
+    let routes = route::all(routes, &drafts, &timeouts, environment, &mut report);
     upstream::warn_of_unused(&drafts, &routes, &mut report);
     root.finish(&mut report);
     let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
-    report.conclude(Snapshot { server, admin, limits, timeouts, upstreams, routes })
+    let generation = Generation::default();
+    let mut snapshot = Snapshot { generation, server, admin, limits, timeouts, upstreams, routes };
+    snapshot.begin();
+    report.conclude(snapshot)
 }
 
 fn server(mut section: Section<'_>, environment: &Environment, report: &mut Report) -> Server {
     let listen = section.require("listen", report);
     let listen = listen.and_then(|field| listeners(&field, report)).unwrap_or_default();
     let workers = workers(&mut section, environment, report);
-    let half_close = [("cancel", HalfClose::Cancel), ("allow", HalfClose::Allow)];
+    let half_close =
+        [("cancel", HalfClose::Cancel), ("allow", HalfClose::Allow), ("probe", HalfClose::Probe)];
     let accept = [("reuseport", AcceptMode::Reuseport), ("balanced", AcceptMode::Balanced)];
     let forwarded =
         [("append", Forwarded::Append), ("replace", Forwarded::Replace), ("off", Forwarded::Off)];
@@ -65,10 +78,7 @@ fn server(mut section: Section<'_>, environment: &Environment, report: &mut Repo
         workers,
         half_close: section.choice("half_close", &half_close, defaults::HALF_CLOSE, report),
         accept: section.choice("accept", &accept, defaults::ACCEPT, report),
-        spin: section
-            .take("spin")
-            .and_then(|field| field.duration(SPIN, report))
-            .unwrap_or(defaults::SPIN),
+        spin: section.duration("spin", SPIN, defaults::SPIN, report),
         forwarded: section.choice("forwarded", &forwarded, defaults::FORWARDED, report),
     };
     section.finish(report);
@@ -230,44 +240,81 @@ fn timeouts(mut section: Section<'_>, report: &mut Report) -> Timeouts {
         head: section.timeout("head", default.head, report),
         client_idle: section.timeout("client_idle", default.client_idle, report),
         drain: section.timeout("drain", default.drain, report),
-        exchange: exchange_timeouts(&mut section, &default.exchange, report),
+        exchange: ExchangeTimeouts {
+            body: section.timeout("body", default.exchange.body, report),
+            client_write: section.timeout("client_write", default.exchange.client_write, report),
+            connect: section.timeout("connect", default.exchange.connect, report),
+            ttft: section.timeout("ttft", default.exchange.ttft, report),
+            inter_event: section.timeout("inter_event", default.exchange.inter_event, report),
+            total: section.timeout("total", default.exchange.total, report),
+            tunnel_idle: section.timeout("tunnel_idle", default.exchange.tunnel_idle, report),
+        },
     };
     section.finish(report);
     timeouts
 }
 
-/// The `timeouts = { … }` of an upstream or a route, on top of what holds without it.
-fn overridden(
-    mut section: Section<'_>,
-    below: &ExchangeTimeouts,
-    report: &mut Report,
-) -> ExchangeTimeouts {
-    let timeouts = exchange_timeouts(&mut section, below, report);
-    for key in ["head", "client_idle", "drain"] {
-        section.refuse(
-            key,
-            "cannot be overridden: it runs while no route is known; set it in [timeouts]",
-            report,
-        );
-    }
-    section.finish(report);
-    timeouts
+/// The `timeouts = { … }` of an upstream or a route. `None`: says nothing about this one.
+#[derive(Debug, Default)]
+struct Overrides {
+    body: Option<Option<Duration>>,
+    client_write: Option<Option<Duration>>,
+    connect: Option<Option<Duration>>,
+    ttft: Option<Option<Duration>>,
+    inter_event: Option<Option<Duration>>,
+    total: Option<Option<Duration>>,
+    tunnel_idle: Option<Option<Duration>>,
 }
 
-fn exchange_timeouts(
-    section: &mut Section<'_>,
-    below: &ExchangeTimeouts,
-    report: &mut Report,
-) -> ExchangeTimeouts {
-    ExchangeTimeouts {
-        body: section.timeout("body", below.body, report),
-        client_write: section.timeout("client_write", below.client_write, report),
-        connect: section.timeout("connect", below.connect, report),
-        ttft: section.timeout("ttft", below.ttft, report),
-        inter_event: section.timeout("inter_event", below.inter_event, report),
-        total: section.timeout("total", below.total, report),
-        tunnel_idle: section.timeout("tunnel_idle", below.tunnel_idle, report),
+impl Overrides {
+    fn read(mut section: Section<'_>, report: &mut Report) -> Overrides {
+        let mut one = |key| section.take(key).and_then(|field| field.timeout(report));
+        let overrides = Overrides {
+            body: one("body"),
+            client_write: one("client_write"),
+            connect: one("connect"),
+            ttft: one("ttft"),
+            inter_event: one("inter_event"),
+            total: one("total"),
+            tunnel_idle: one("tunnel_idle"),
+        };
+        for key in ["head", "client_idle", "drain"] {
+            section.refuse(
+                key,
+                "cannot be overridden: it runs while no route is known; set it in [timeouts]",
+                report,
+            );
+        }
+        section.finish(report);
+        overrides
     }
+
+    /// What is in force on top of what holds without them.
+    fn over(&self, below: &ExchangeTimeouts) -> ExchangeTimeouts {
+        ExchangeTimeouts {
+            body: self.body.unwrap_or(below.body),
+            client_write: self.client_write.unwrap_or(below.client_write),
+            connect: self.connect.unwrap_or(below.connect),
+            ttft: self.ttft.unwrap_or(below.ttft),
+            inter_event: self.inter_event.unwrap_or(below.inter_event),
+            total: self.total.unwrap_or(below.total),
+            tunnel_idle: self.tunnel_idle.unwrap_or(below.tunnel_idle),
+        }
+    }
+}
+
+/// The name of a header field (RFC 9110 section 5.1), in lower case: names ignore case.
+fn field_name(text: &str) -> Result<String, Mistake> {
+    if text.len() > FIELD_NAME_MAX || !is_token(text) {
+        return Err(Mistake::new(format!("{text:?} is no name of a header field")));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(legal)
 }
 
 /// A mistake in a name, with the name that was probably meant.

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::snapshot::{
-    AcceptMode, Admin, ExchangeTimeouts, Forwarded, HalfClose, HostField, Limits, PoolLimits,
-    Timeouts,
+    AcceptMode, Admin, Admission, Balance, Breaker, Commit, Condition, ExchangeTimeouts, Forwarded,
+    HalfClose, HealthCheck, HostField, Limits, PoolLimits, Retry, Timeouts,
 };
 
 pub const HALF_CLOSE: HalfClose = HalfClose::Cancel;
@@ -50,4 +50,69 @@ pub const POOL: PoolLimits = PoolLimits {
     max_age: Some(Duration::from_secs(5 * 60)),
     max_requests: 10_000,
     replay_stale_post: true,
+};
+
+pub const BALANCE: Balance = Balance::LeastOutstanding;
+pub const COMMIT: Commit = Commit::FirstEvent;
+pub const FALLBACK_STATUS: u16 = 200;
+pub const FALLBACK_PACE: Duration = Duration::from_millis(20);
+
+/// Its conditions are [`RETRY_ON`].
+pub const RETRY_ATTEMPTS: u32 = 2;
+pub const RETRY_ON: [Condition; 8] = [
+    Condition::Connect,
+    Condition::Reset,
+    Condition::BadAnswer,
+    Condition::TtftTimeout,
+    Condition::EmptyStream,
+    Condition::Status(429),
+    Condition::Status(502),
+    Condition::Status(503),
+];
+
+pub fn retry() -> Retry {
+    Retry {
+        attempts: RETRY_ATTEMPTS,
+        on: super::snapshot::Conditions::new(RETRY_ON.to_vec()),
+        backoff: Duration::from_millis(25),
+        backoff_max: Duration::from_secs(1),
+        retry_after_max: Duration::from_secs(2),
+        budget: 20,
+        post: true,
+    }
+}
+
+pub const BREAKER: Breaker = Breaker {
+    consecutive: 5,
+    rate: 50,
+    window: Duration::from_secs(10),
+    volume: 10,
+    open: Duration::from_secs(5),
+    open_max: Duration::from_secs(120),
+    slow_start: Duration::from_secs(10),
+    cooldown: Duration::from_secs(5),
+    unauthorized: Duration::from_secs(30 * 60),
+    panic: 50,
+};
+
+/// What holds where a `health` table says nothing. Without one there are no checks.
+pub fn health() -> HealthCheck {
+    HealthCheck {
+        // vLLM, SGLang, TGI and llama.cpp's server all have it.
+        path: "/health".to_owned(),
+        statuses: 200..=299,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        unhealthy: 3,
+        healthy: 2,
+    }
+}
+
+pub const ADMISSION: Admission = Admission {
+    max_concurrency: None,
+    endpoint_concurrency: None,
+    queue: 256,
+    queue_timeout: Duration::from_secs(30),
+    priority_header: None,
+    priority: 1,
 };

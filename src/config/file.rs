@@ -89,6 +89,15 @@ pub(super) struct Section<'d> {
     refused: Vec<&'static str>,
 }
 
+/// A table that can be written as "off".
+#[derive(Debug)]
+pub(super) enum Switch<'d> {
+    /// Not in the file: an empty table, for its defaults.
+    Absent(Section<'d>),
+    Off,
+    On(Section<'d>),
+}
+
 impl<'d> Section<'d> {
     fn new(table: Option<&'d DeTable<'d>>, lines: &'d Lines, place: Place) -> Section<'d> {
         let (known, refused) = (Vec::new(), Vec::new());
@@ -135,6 +144,19 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// The table of that name, where it can be "off" too.
+    pub fn switch(&mut self, key: &'static str, report: &mut Report) -> Switch<'d> {
+        match self.take(key) {
+            None => Switch::Absent(Section::new(None, self.lines, self.place.inside(key))),
+            Some(field) if field.is_off() => Switch::Off,
+            Some(field) if field.is_table() => Switch::On(field.section(report)),
+            Some(field) => {
+                report.refuse(&field.place, field.expected("a table or \"off\""));
+                Switch::Off
+            }
+        }
+    }
+
     /// The tables of an array of tables, `[[key]]`.
     pub fn tables(&mut self, key: &'static str, report: &mut Report) -> Vec<Section<'d>> {
         let Some(field) = self.take(key) else {
@@ -169,6 +191,36 @@ impl<'d> Section<'d> {
         report: &mut Report,
     ) -> N {
         self.take(key).and_then(|field| field.count(range, report)).unwrap_or(default)
+    }
+
+    /// A duration in `range`, or the default.
+    pub fn duration(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<Duration>,
+        default: Duration,
+        report: &mut Report,
+    ) -> Duration {
+        self.take(key).and_then(|field| field.duration(range, report)).unwrap_or(default)
+    }
+
+    /// True or false, or the default.
+    pub fn boolean(&mut self, key: &'static str, default: bool, report: &mut Report) -> bool {
+        self.take(key).and_then(|field| field.boolean(report)).unwrap_or(default)
+    }
+
+    /// Every key and its field, whatever they are called: a table whose keys are the user's own.
+    pub fn entries(&mut self) -> Vec<(&'d str, Field<'d>)> {
+        let mut entries = Vec::new();
+        for (key, value) in self.table.into_iter().flatten() {
+            let name = key.get_ref().as_ref();
+            let line = Some(self.lines.line(value.span().start));
+            let place = Place { line, ..self.place.inside(name) };
+            entries.push((name, Field { value: value.get_ref(), lines: self.lines, place }));
+        }
+        // The order of the file, which the table does not keep.
+        entries.sort_by_key(|(_, field)| field.place.line);
+        entries
     }
 
     /// A timeout that can be "off", or the default.

@@ -27,11 +27,11 @@ pub mod snapshot;
 pub mod units;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 pub use problem::Problem;
@@ -57,8 +57,10 @@ pub struct Environment {
     pub parallelism: usize,
     /// Finds the address of a `name:port`.
     pub resolve: fn(&str) -> Result<SocketAddr, String>,
-    /// The text of a file that the configuration names.
-    pub read: fn(&str) -> Result<String, String>,
+    /// The folder of the configuration, where the relative paths in it begin.
+    pub folder: PathBuf,
+    /// Reads a file that the configuration names.
+    pub read: fn(&Path) -> Result<String, String>,
 }
 
 impl Environment {
@@ -66,30 +68,23 @@ impl Environment {
     pub fn current() -> Environment {
         let parallelism = available_parallelism().map_or(1, usize::from);
         let cpus = allowed_cpus().unwrap_or_else(|| (0..parallelism).collect());
-        Environment { cpus, parallelism, resolve, read: read_named }
+        Environment { cpus, parallelism, resolve, folder: PathBuf::new(), read: read_named }
     }
 }
 
 /// Reads and compiles the file at `path` for this machine.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     let text = read(path).map_err(|problem| vec![problem])?;
-    parse(&text, &Environment::current())
+    // Absolute, so that what `check` prints means the same wherever it is written to.
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = whole.parent().map_or_else(PathBuf::new, Path::to_owned);
+    parse(&text, &Environment { folder, ..Environment::current() })
 }
 
 /// Compiles a configuration, or tells everything that is wrong with it, in the order of its lines.
 pub fn parse(text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let document = file::Document::parse(text)?;
     check::compile(&document, environment)
-}
-
-/// A file that holds one line, a token for example.
-fn read_named(path: &str) -> Result<String, String> {
-    const BYTES_MAX: u64 = 64 << 10;
-
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut text = String::new();
-    file.take(BYTES_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    Ok(text)
 }
 
 /// The text of the file, or one sentence.
@@ -128,6 +123,16 @@ fn read(path: &Path) -> Result<String, Problem> {
             hint: None,
         }
     })
+}
+
+/// The text of a file that the configuration names, or one sentence.
+fn read_named(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    // One byte more than is allowed tells that there are more.
+    let limit = check::ANSWER_MAX as u64 + 1;
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "the file is not valid UTF-8".to_owned())
 }
 
 fn resolve(authority: &str) -> Result<SocketAddr, String> {

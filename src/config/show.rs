@@ -1,17 +1,18 @@
 //! The effective configuration as TOML, with every default and limit filled in.
 //!
-//! What is printed compiles to the same snapshot. Timeouts that a route overrides are printed at the
-//! route, wherever they were written: a snapshot knows only what is in force.
+//! What is printed compiles to the same snapshot.
 //!
 //! Absent on purpose: everything that is not in the snapshot, the operator's comments among it.
+
+mod policy;
 
 use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::bounds;
 use super::snapshot::{
-    AcceptMode, Endpoint, ExchangeTimeouts, Forwarded, HalfClose, HostField, PathPattern, Rewrite,
-    Route, Snapshot, Target, Upstream, Workers,
+    AcceptMode, Chain, Commit, Endpoint, ExchangeTimeouts, Forwarded, HalfClose, HostField, Link,
+    PathPattern, Rewrite, Route, Snapshot, Target, Upstream, Workers,
 };
 use super::units::{show_duration, show_size};
 
@@ -29,7 +30,7 @@ fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     limits(snapshot, out)?;
     timeouts(snapshot, out)?;
     for one in &snapshot.upstreams {
-        upstream(one, out)?;
+        upstream(one, snapshot, out)?;
     }
     for one in &snapshot.routes {
         route(one, snapshot, out)?;
@@ -50,6 +51,7 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     let half_close = match server.half_close {
         HalfClose::Cancel => "cancel",
         HalfClose::Allow => "allow",
+        HalfClose::Probe => "probe",
     };
     let accept = match server.accept {
         AcceptMode::Reuseport => "reuseport",
@@ -107,7 +109,7 @@ fn timeouts(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     Ok(())
 }
 
-fn upstream(upstream: &Upstream, out: &mut String) -> fmt::Result {
+fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     let host = match &upstream.host {
         HostField::Preserve => "preserve",
         HostField::Endpoint => "endpoint",
@@ -122,16 +124,26 @@ fn upstream(upstream: &Upstream, out: &mut String) -> fmt::Result {
     }
     writeln!(out, "]")?;
     entry(out, "host", quoted(host))?;
+    if let Some(model) = &upstream.model {
+        entry(out, "model", quoted(model))?;
+    }
+    let everywhere = exchange(&snapshot.timeouts.exchange);
+    for ((key, here), (_, everywhere)) in exchange(&upstream.timeouts).into_iter().zip(everywhere) {
+        if here != everywhere {
+            entry(out, &format!("timeouts.{key}"), timeout(here))?;
+        }
+    }
     entry(out, "pool.idle_per_endpoint", pool.idle_per_endpoint)?;
     entry(out, "pool.connections", pool.connections)?;
     entry(out, "pool.idle_timeout", quoted(&show_duration(pool.idle_timeout)))?;
     entry(out, "pool.max_age", timeout(pool.max_age))?;
     entry(out, "pool.max_requests", pool.max_requests)?;
-    entry(out, "pool.replay_stale_post", pool.replay_stale_post)
+    entry(out, "pool.replay_stale_post", pool.replay_stale_post)?;
+    policy::policies(upstream, out)
 }
 
 fn endpoint(endpoint: &Endpoint, out: &mut String) -> fmt::Result {
-    let Endpoint { address, authority, weight } = endpoint;
+    let Endpoint { id: _, address, authority, weight } = endpoint;
     write!(out, "    {{ address = {}, weight = {weight} }},", quoted(authority))?;
     if authority.parse() != Ok(*address) {
         write!(out, " # {address}")?;
@@ -152,10 +164,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         entry(out, "methods", list(route.methods.iter().map(|method| quoted(method))))?;
     }
     match &route.target {
-        Target::Upstream(index) => match snapshot.upstreams.get(*index) {
-            Some(upstream) => entry(out, "upstream", quoted(&upstream.name))?,
-            None => writeln!(out, "# upstream: number {index}, which does not exist")?,
-        },
+        Target::Chain(chain) => self::chain(chain, snapshot, out)?,
         Target::Service(service) => writeln!(out, "# answered inside this process: {service:?}")?,
     }
     match &route.rewrite {
@@ -163,9 +172,48 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         Some(Rewrite::Path(path)) => entry(out, "rewrite", quoted(path))?,
         Some(Rewrite::Prefix(prefix)) => entry(out, "rewrite", quoted(&format!("{prefix}*")))?,
     }
+    let commit = match route.commit {
+        Commit::FirstEvent => "first_event",
+        Commit::Head => "head",
+    };
+    entry(out, "commit", quoted(commit))?;
+    entry(out, "heartbeat", timeout(route.heartbeat))?;
+    overrides(route, snapshot, out)?;
+    match &route.target {
+        Target::Chain(Chain { fallback: Some(fallback), .. }) => policy::fallback(fallback, out),
+        _ => Ok(()),
+    }
+}
+
+fn chain(chain: &Chain, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let name =
+        |link: &Link| snapshot.upstreams.get(link.upstream).map_or("?", |upstream| &upstream.name);
+    match &chain.links[..] {
+        [one] => entry(out, "upstream", quoted(name(one)))?,
+        all => entry(out, "upstream", list(all.iter().map(|link| quoted(name(link)))))?,
+    }
+    match chain.larger.and_then(|larger| chain.links.get(larger)) {
+        Some(larger) => entry(out, "larger", quoted(name(larger))),
+        None => Ok(()),
+    }
+}
+
+/// The timeouts a route overrides: where it differs from `[timeouts]`, or one of its links from
+/// that link's upstream. Of any other override it makes no difference whether it is written.
+fn overrides(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let links: &[Link] = match &route.target {
+        Target::Chain(chain) => &chain.links,
+        Target::Service(_) => &[],
+    };
     let everywhere = exchange(&snapshot.timeouts.exchange);
-    for ((key, here), (_, everywhere)) in exchange(&route.timeouts).into_iter().zip(everywhere) {
-        if here != everywhere {
+    for (index, (key, here)) in exchange(&route.timeouts).into_iter().enumerate() {
+        let differs = links.iter().any(|link| {
+            let upstream = snapshot.upstreams.get(link.upstream);
+            upstream.is_some_and(|upstream| {
+                exchange(&link.timeouts)[index] != exchange(&upstream.timeouts)[index]
+            })
+        });
+        if differs || here != everywhere[index].1 {
             entry(out, &format!("timeouts.{key}"), timeout(here))?;
         }
     }
@@ -230,7 +278,25 @@ fn list(elements: impl Iterator<Item = impl fmt::Display>) -> String {
     format!("[{}]", elements.join(", "))
 }
 
-/// A TOML basic string. Every string of a snapshot is visible ASCII, so two escapes do.
+/// A key, in quotes where it needs them.
+fn key(text: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !text.is_empty() && text.chars().all(bare) { text.to_owned() } else { quoted(text) }
+}
+
+/// A TOML basic string.
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }

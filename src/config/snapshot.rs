@@ -5,18 +5,29 @@
 //!
 //! Absent on purpose: text, line numbers and units. `check` has dealt with them.
 
+mod generation;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::generation::{EndpointId, Generation, UpstreamId};
 pub use super::secret::Secret;
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
 
+mod resilience;
+
+pub use resilience::{
+    Admission, Balance, Breaker, Commit, Condition, Conditions, Fallback, FallbackAnswer, HashKey,
+    HealthCheck, PRIORITIES, Retry,
+};
+
 /// A compiled configuration.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    pub generation: Generation,
     pub server: Server,
     pub admin: Admin,
     pub limits: Limits,
@@ -71,6 +82,9 @@ pub enum HalfClose {
     Cancel,
     /// It only finished sending; RST or a failed write tells that it left.
     Allow,
+    /// An HTTP/1.1 client is sent an interim response, which a client that has left answers with
+    /// RST; until then, and without one, as `Allow`.
+    Probe,
 }
 
 /// How connections are spread over workers.
@@ -135,16 +149,30 @@ pub struct ExchangeTimeouts {
 /// `[[upstream]]`: a named group of endpoints.
 #[derive(Clone, Debug)]
 pub struct Upstream {
+    pub id: UpstreamId,
     pub name: String,
     /// Never empty.
     pub endpoints: Vec<Endpoint>,
     pub pool: PoolLimits,
     pub host: HostField,
+    /// The upstream's own, else `[timeouts]`: in force for its links unless their route overrides
+    /// them.
+    pub timeouts: ExchangeTimeouts,
+    /// What the request's `model` is replaced by on its way here. `None`: nothing.
+    pub model: Option<String>,
+    pub retry: Retry,
+    pub balance: Balance,
+    /// `None`: off.
+    pub breaker: Option<Breaker>,
+    /// `None`: off.
+    pub health: Option<HealthCheck>,
+    pub admission: Admission,
 }
 
 /// One inference server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
+    pub id: EndpointId,
     pub address: SocketAddr,
     /// As written in the file: `Host` for `host = "endpoint"`.
     pub authority: String,
@@ -185,6 +213,18 @@ pub struct Route {
     pub methods: Vec<String>,
     pub target: Target,
     pub rewrite: Option<Rewrite>,
+    /// In force before an upstream is chosen and where none is: the route's, else `[timeouts]`.
+    pub timeouts: ExchangeTimeouts,
+    pub commit: Commit,
+    /// How long an event stream may be silent before it gets a comment of ours.
+    pub heartbeat: Option<Duration>,
+}
+
+/// One upstream of a route, in the order they are asked.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Index into [`Snapshot::upstreams`].
+    pub upstream: usize,
     /// In force: the route's, else the upstream's, else `[timeouts]`.
     pub timeouts: ExchangeTimeouts,
 }
@@ -219,8 +259,39 @@ pub enum Rewrite {
 /// Who answers.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// Index into [`Snapshot::upstreams`].
-    Upstream(usize),
+    Chain(Chain),
     /// Something inside this process.
     Service(Arc<dyn Service>),
+}
+
+/// The upstreams of a route, and what is said when all have failed.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// Never empty.
+    pub links: Vec<Link>,
+    /// Where a request goes whose prompt is too long for the model it was sent to: a position in
+    /// `links`.
+    pub larger: Option<usize>,
+    /// The predefined answer that ends the chain.
+    pub fallback: Option<Fallback>,
+}
+
+impl Route {
+    /// The timeouts in force at an upstream.
+    pub fn timeouts_at(&self, upstream: usize) -> &ExchangeTimeouts {
+        let Target::Chain(chain) = &self.target else { return &self.timeouts };
+        let link = chain.links.iter().find(|link| link.upstream == upstream);
+        link.map_or(&self.timeouts, |link| &link.timeouts)
+    }
+}
+
+impl Chain {
+    /// The chain of a route that names one upstream.
+    pub fn of_one(upstream: usize, timeouts: ExchangeTimeouts) -> Chain {
+        Chain { links: vec![Link { upstream, timeouts }], larger: None, fallback: None }
+    }
+
+    pub fn leads_to(&self, upstream: usize) -> bool {
+        self.links.iter().any(|link| link.upstream == upstream)
+    }
 }

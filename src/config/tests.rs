@@ -3,9 +3,11 @@
 mod accepted;
 mod documented;
 mod hostile;
+mod policies;
 mod refused;
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use super::{Environment, Loaded, Problem};
 
@@ -41,11 +43,18 @@ name      = "llama"
 endpoints = ["127.0.0.1:8081"]
 host      = "preserve"
 pool      = { idle_per_endpoint = 20, connections = 200, idle_timeout = "4s", max_age = "5m", max_requests = 10000, replay_stale_post = true }
+retry     = { attempts = 2, on = ["connect", "reset", "bad_answer", "ttft_timeout", "empty_stream", "429", "502", "503"], backoff = "25ms", backoff_max = "1s", retry_after_max = "2s", budget = 20, post = true }
+balance   = "least_outstanding"
+breaker   = { consecutive = 5, rate = 50, window = "10s", volume = 10, open = "5s", open_max = "2m", slow_start = "10s", cooldown = "5s", unauthorized = "30m", panic = 50 }
+health    = "off"
+admission = { max_concurrency = "unlimited", endpoint_concurrency = "unlimited", queue = 256, queue_timeout = "30s", priority = 1 }
 [[route]]
 path      = "/inference"
 methods   = ["POST"]
 upstream  = "llama"
 rewrite   = "/stream"
+commit    = "first_event"
+heartbeat = "off"
 [admin]
 listen    = "off"
 "#;
@@ -63,22 +72,25 @@ upstream = "llama"
 
 /// A machine with four cores and one name server entry.
 fn environment() -> Environment {
-    Environment { cpus: vec![0, 1, 2, 3], parallelism: 4, resolve, read }
-}
-
-fn read(path: &str) -> Result<String, String> {
-    match path {
-        "/etc/sluicegate/admin.token" => Ok("correct-horse-battery\n".to_owned()),
-        "/etc/short" => Ok("short\n".to_owned()),
-        "/etc/two" => Ok("correct-horse-battery\nand more\n".to_owned()),
-        _ => Err("no such file".to_owned()),
-    }
+    Environment { cpus: vec![0, 1, 2, 3], parallelism: 4, resolve, folder: "/etc".into(), read }
 }
 
 fn resolve(authority: &str) -> Result<SocketAddr, String> {
     match authority.strip_prefix("llama.internal:") {
         Some(port) => Ok(SocketAddr::from(([10, 0, 0, 7], port.parse().unwrap()))),
         None => Err("no such name".to_owned()),
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    match path.to_str() {
+        Some("/etc/sorry.txt") => Ok("Sorry, no model answers.\nTry again.\n".to_owned()),
+        Some("/etc/sorry.json") => Ok("{\"sorry\": true}\n".to_owned()),
+        Some("/etc/admin.token") => Ok("correct-horse-battery\n".to_owned()),
+        Some("/etc/short") => Ok("short\n".to_owned()),
+        Some("/etc/two") => Ok("correct-horse-battery\nand more\n".to_owned()),
+        Some("/etc/broken.json") => Ok("{\"sorry\"\n".to_owned()),
+        _ => Err("no such file".to_owned()),
     }
 }
 
@@ -99,6 +111,10 @@ fn refused(text: &str) -> String {
 
 fn told(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+pub(crate) fn snapshot_of(text: &str) -> super::snapshot::Snapshot {
+    accepted(text).snapshot
 }
 
 /// A snapshot has no equality (it may hold services), but everything in it can be printed.

@@ -25,7 +25,7 @@ use std::thread::{self, JoinHandle};
 use crate::config::bounds::ADMIN_CONNECTIONS;
 use crate::config::defaults;
 use crate::config::snapshot::{
-    Admin, Forwarded, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
+    Admin, Forwarded, Generation, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
 };
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
@@ -101,6 +101,7 @@ impl Control {
 /// The configuration of the control thread's own reactor.
 fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Snapshot {
     Snapshot {
+        generation: Generation::default(),
         server: Server {
             listen: vec![address],
             workers: Workers::Unpinned(1),

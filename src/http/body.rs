@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use super::chunk::{ChunkError, ChunkScanner};
+use super::chunk::{ChunkError, ChunkScanner, Tail};
 
 #[cfg(test)]
 mod tests;
@@ -42,7 +42,7 @@ enum State {
     Length { remaining: u64 },
     Chunked(ChunkScanner),
     UntilClose,
-    Complete,
+    Complete { tail: Tail },
 }
 
 /// One body as it passes by.
@@ -58,7 +58,7 @@ impl Body {
     /// A body of which no byte has arrived yet. One that cannot have any is complete at once.
     pub fn new(framing: Framing) -> Body {
         let state = match framing {
-            Framing::None | Framing::Length(0) => State::Complete,
+            Framing::None | Framing::Length(0) => State::Complete { tail: Tail::default() },
             Framing::Length(remaining) => State::Length { remaining },
             Framing::Chunked => State::Chunked(ChunkScanner::new()),
             Framing::UntilClose => State::UntilClose,
@@ -81,7 +81,7 @@ impl Body {
                     on_data(data);
                 })?;
                 if scanner.is_done() {
-                    self.state = State::Complete;
+                    self.state = State::Complete { tail: scanner.tail() };
                 }
                 Ok(cleared)
             }
@@ -90,7 +90,9 @@ impl Body {
                     usize::try_from(*remaining).map_or(input.len(), |n| n.min(input.len()));
                 *remaining -= cleared as u64;
                 if *remaining == 0 {
-                    self.state = State::Complete;
+                    // Without its last byte it is not whole to anyone.
+                    let tail = Tail { length: cleared.min(1) as u32, whole: false };
+                    self.state = State::Complete { tail };
                 }
                 self.lend(&input[..cleared], on_data);
                 Ok(cleared)
@@ -99,7 +101,7 @@ impl Body {
                 self.lend(input, on_data);
                 Ok(input.len())
             }
-            State::Complete => Ok(0),
+            State::Complete { .. } => Ok(0),
         }
     }
 
@@ -113,9 +115,9 @@ impl Body {
     /// The peer will send no more. Completes a body that ends with its connection.
     pub fn on_eof(&mut self) -> Result<(), Truncated> {
         match self.state {
-            State::Complete => Ok(()),
+            State::Complete { .. } => Ok(()),
             State::UntilClose => {
-                self.state = State::Complete;
+                self.state = State::Complete { tail: Tail::default() };
                 Ok(())
             }
             State::Length { .. } | State::Chunked(_) => Err(Truncated),
@@ -124,7 +126,24 @@ impl Body {
 
     /// Whether the last byte of the body has been seen.
     pub fn is_complete(&self) -> bool {
-        matches!(self.state, State::Complete)
+        matches!(self.state, State::Complete { .. })
+    }
+
+    /// What the scan that completed the body can still hold back to leave it unfinished.
+    pub fn tail(&self) -> Tail {
+        match self.state {
+            State::Complete { tail } => tail,
+            _ => Tail::default(),
+        }
+    }
+
+    /// Whether bytes of somebody else's, framed as this body is, could stand here.
+    pub fn at_boundary(&self) -> bool {
+        match &self.state {
+            State::Chunked(scanner) => scanner.at_boundary(),
+            State::UntilClose => true,
+            State::Length { .. } | State::Complete { .. } => false,
+        }
     }
 
     pub fn framing(&self) -> Framing {

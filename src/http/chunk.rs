@@ -128,7 +128,7 @@ enum State {
     DataCr,
     DataLf,
     Trailer(Trailer),
-    End,
+    End(Tail),
     Refused(ChunkError),
 }
 
@@ -143,6 +143,16 @@ pub struct ChunkScanner {
     extension_bytes: u16,
 }
 
+/// The end of a body, as the scan that reached it found it: whoever has reason to doubt that the
+/// body is whole can hold it back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// The bytes cleared last that carry no payload: the last chunk, the trailers.
+    pub length: u32,
+    /// All of it: none was cleared by an earlier scan.
+    pub whole: bool,
+}
+
 impl Default for ChunkScanner {
     fn default() -> ChunkScanner {
         ChunkScanner::new()
@@ -155,9 +165,22 @@ impl ChunkScanner {
         ChunkScanner { state: CHUNK_START, extension_bytes: 0 }
     }
 
+    /// Whether the next byte would start a chunk: one of ours could stand here.
+    pub fn at_boundary(&self) -> bool {
+        self.state == CHUNK_START
+    }
+
+    /// The end of the body; nothing before [`ChunkScanner::is_done`].
+    pub fn tail(&self) -> Tail {
+        match self.state {
+            State::End(tail) => tail,
+            _ => Tail::default(),
+        }
+    }
+
     /// Whether the whole body, trailers included, has been seen.
     pub fn is_done(&self) -> bool {
-        self.state == State::End
+        matches!(self.state, State::End(_))
     }
 
     /// Takes the next bytes and returns how many of them belong to this body: all of them, unless
@@ -168,6 +191,8 @@ impl ChunkScanner {
         mut on_data: impl FnMut(&[u8]),
     ) -> Result<usize, ChunkError> {
         let mut at = 0;
+        // Where the latest chunk began, if it began in this input.
+        let mut chunk = None;
         while at < input.len() {
             match self.state {
                 State::Data { remaining } => {
@@ -185,14 +210,15 @@ impl ChunkScanner {
                         remaining => State::Data { remaining },
                     };
                 }
-                State::End => break,
+                State::End(_) => break,
                 state => {
-                    if state == CHUNK_START
-                        && let Some((value, length)) = ordinary_size_line(&input[at..])
-                    {
-                        at += length;
-                        self.state = after_size_line(value);
-                        continue;
+                    if state == CHUNK_START {
+                        chunk = Some(at);
+                        if let Some((value, length)) = ordinary_size_line(&input[at..]) {
+                            at += length;
+                            self.state = after_size_line(value);
+                            continue;
+                        }
                     }
                     match self.step(state, input[at]) {
                         Ok(next) => self.state = next,
@@ -202,6 +228,10 @@ impl ChunkScanner {
                         }
                     }
                     at += 1;
+                    if let State::End(tail) = &mut self.state {
+                        tail.length = (at - chunk.unwrap_or(0)) as u32;
+                        tail.whole = chunk.is_some();
+                    }
                 }
             }
         }
@@ -237,11 +267,11 @@ impl ChunkScanner {
             (DataCr | DataLf, _) => return Err(ChunkError::DataUnterminated),
             (Trailer(trailer), byte) => match trailer.step(byte)? {
                 Some(trailer) => Trailer(trailer),
-                None => End,
+                None => End(Tail::default()),
             },
             (Refused(error), _) => return Err(error),
             // `scan` never asks for these two; they stand still.
-            (Data { .. } | End, _) => state,
+            (Data { .. } | End(_), _) => state,
         })
     }
 

@@ -69,6 +69,32 @@ pub fn request(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u
     out.extend_from_slice(b"\r\n");
 }
 
+/// Gives a request head made by [`request`] another `Host`, in place. Bytes behind the head stay
+/// as they are.
+pub fn set_host(request: &mut Vec<u8>, host: &[u8]) {
+    if let Some(value) = field_value(request, b"host") {
+        request.splice(value, host.iter().copied());
+    }
+}
+
+/// Where the value of a field lies in a head; `name` in lower case.
+fn field_value(head: &[u8], name: &[u8]) -> Option<std::ops::Range<usize>> {
+    let mut start = memchr::memmem::find(head, b"\r\n")? + 2;
+    loop {
+        let length = memchr::memmem::find(&head[start..], b"\r\n")?;
+        let line = &head[start..start + length];
+        if line.is_empty() {
+            return None;
+        }
+        let colon = memchr::memchr(b':', line)?;
+        if line[..colon].eq_ignore_ascii_case(name) {
+            let value = line[colon + 1..].trim_ascii_start().len();
+            return Some(start + length - value..start + length);
+        }
+        start += length + 2;
+    }
+}
+
 /// Room for the fields a rewritten head gains.
 const OWN_FIELDS_BYTES: usize = 384;
 

@@ -8,6 +8,7 @@
 //! | [`route`] | which route a request takes, or 404 and 405 |
 //! | [`balance`] | which endpoint of an upstream is next |
 //! | [`pool`] | which idle connection is used, which one is kept, who waits |
+//! | [`group`] | what goes on of an upstream when the configuration changes |
 //! | [`exchange`] | what becomes of both connections, and which timer runs |
 //! | [`retry`] | whether a failed attempt may be made again |
 //! | [`fault`] | who is to blame, and what the client is told |
@@ -15,6 +16,7 @@
 pub mod balance;
 pub mod exchange;
 pub mod fault;
+pub mod group;
 pub mod pool;
 pub mod retry;
 pub mod route;

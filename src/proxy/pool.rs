@@ -8,17 +8,17 @@
 //!
 //! Absent on purpose: sockets. The pool keeps names (`C`), its caller does what it says.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::config::snapshot::PoolLimits;
+use crate::config::snapshot::{EndpointId, PoolLimits};
 
 /// The bookkeeping of one upstream. `C` names a connection, `W` somebody who waits for one.
 #[derive(Debug)]
 pub struct Pool<C, W> {
-    /// Per endpoint, the coldest first.
-    idle: Vec<Vec<C>>,
+    /// Per endpoint that ever had one, the coldest first.
+    idle: BTreeMap<EndpointId, Vec<C>>,
     /// Open connections, idle ones included.
     open: usize,
     waiting: VecDeque<W>,
@@ -37,24 +37,27 @@ pub enum Checkout<C> {
     Wait,
 }
 
-impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
-    pub fn new(endpoints: usize) -> Pool<C, W> {
-        Pool {
-            idle: (0..endpoints).map(|_| Vec::new()).collect(),
-            open: 0,
-            waiting: VecDeque::new(),
-        }
+impl<C, W> Default for Pool<C, W> {
+    fn default() -> Pool<C, W> {
+        Pool { idle: BTreeMap::new(), open: 0, waiting: VecDeque::new() }
     }
+}
 
+impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
     /// A connection to `endpoint`; with `fresh`, not one that was used before.
-    pub fn checkout(&mut self, endpoint: usize, fresh: bool, limits: &PoolLimits) -> Checkout<C> {
-        if !fresh && let Some(connection) = self.idle[endpoint].pop() {
+    pub fn checkout(
+        &mut self,
+        endpoint: EndpointId,
+        fresh: bool,
+        limits: &PoolLimits,
+    ) -> Checkout<C> {
+        if !fresh && let Some(connection) = self.idle.get_mut(&endpoint).and_then(Vec::pop) {
             return Checkout::Idle(connection);
         }
         if self.open < limits.connections {
             return Checkout::Open;
         }
-        match self.idle.iter_mut().find(|idle| !idle.is_empty()) {
+        match self.idle.values_mut().find(|idle| !idle.is_empty()) {
             Some(idle) => Checkout::Evict(idle.remove(0)),
             None => Checkout::Wait,
         }
@@ -65,18 +68,44 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
     }
 
     /// A connection is gone, wherever it was.
-    pub fn closed(&mut self, endpoint: usize, connection: C) {
+    pub fn closed(&mut self, endpoint: EndpointId, connection: C) {
         debug_assert!(self.open > 0);
         self.open -= 1;
-        self.idle[endpoint].retain(|idle| *idle != connection);
+        if let Some(idle) = self.idle.get_mut(&endpoint) {
+            idle.retain(|idle| *idle != connection);
+        }
     }
 
     /// Takes a connection back. Returns the coldest of its endpoint if that is one too many.
-    pub fn release(&mut self, endpoint: usize, connection: C, limits: &PoolLimits) -> Option<C> {
-        let idle = &mut self.idle[endpoint];
+    pub fn release(
+        &mut self,
+        endpoint: EndpointId,
+        connection: C,
+        limits: &PoolLimits,
+    ) -> Option<C> {
+        let idle = self.idle.entry(endpoint).or_default();
         assert!(!idle.contains(&connection), "a connection is idle once");
         idle.push(connection);
         (idle.len() > limits.idle_per_endpoint).then(|| idle.remove(0))
+    }
+
+    /// Forgets the endpoints that are not to be kept. Returns their idle connections, which are
+    /// still open.
+    pub fn retain(&mut self, keep: impl Fn(EndpointId) -> bool) -> Vec<C> {
+        let mut gone = Vec::new();
+        self.idle.retain(|endpoint, idle| {
+            let kept = keep(*endpoint);
+            if !kept {
+                gone.append(idle);
+            }
+            kept
+        });
+        gone
+    }
+
+    /// How many of those who wait could open a connection.
+    pub fn may_open(&self, limits: &PoolLimits) -> usize {
+        limits.connections.saturating_sub(self.open).min(self.waiting.len())
     }
 
     pub fn wait(&mut self, waiter: W) {
@@ -103,7 +132,7 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
     }
 
     pub fn idle(&self) -> usize {
-        self.idle.iter().map(Vec::len).sum()
+        self.idle.values().map(Vec::len).sum()
     }
 
     pub fn waiting(&self) -> usize {
@@ -167,22 +196,25 @@ mod tests {
         replay_stale_post: true,
     };
 
+    const HERE: EndpointId = EndpointId(1);
+    const THERE: EndpointId = EndpointId(2);
+
     fn pool() -> Pool<u32, char> {
-        Pool::new(2)
+        Pool::default()
     }
 
     #[test]
     fn the_warmest_connection_is_used_first_and_the_coldest_trimmed() {
         let mut pool = pool();
         for _ in 0..3 {
-            assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Open);
+            assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Open);
             pool.opened();
         }
-        assert_eq!(pool.release(0, 1, &LIMITS), None);
-        assert_eq!(pool.release(0, 2, &LIMITS), None);
-        assert_eq!(pool.release(0, 3, &LIMITS), Some(1), "two may be idle");
-        pool.closed(0, 1);
-        assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Idle(3));
+        assert_eq!(pool.release(HERE, 1, &LIMITS), None);
+        assert_eq!(pool.release(HERE, 2, &LIMITS), None);
+        assert_eq!(pool.release(HERE, 3, &LIMITS), Some(1), "two may be idle");
+        pool.closed(HERE, 1);
+        assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Idle(3));
         assert_eq!((pool.open(), pool.idle()), (2, 1));
     }
 
@@ -190,8 +222,8 @@ mod tests {
     fn a_fresh_connection_is_never_an_idle_one() {
         let mut pool = pool();
         pool.opened();
-        pool.release(0, 1, &LIMITS);
-        assert_eq!(pool.checkout(0, true, &LIMITS), Checkout::Open);
+        pool.release(HERE, 1, &LIMITS);
+        assert_eq!(pool.checkout(HERE, true, &LIMITS), Checkout::Open);
     }
 
     #[test]
@@ -200,18 +232,18 @@ mod tests {
         for _ in 0..3 {
             pool.opened();
         }
-        pool.release(1, 7, &LIMITS);
-        assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Evict(7));
-        assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Wait, "7 is not closed yet");
+        pool.release(THERE, 7, &LIMITS);
+        assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Evict(7));
+        assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Wait, "7 is not closed yet");
         pool.wait('a');
         pool.wait('b');
         pool.leave('a');
-        pool.closed(1, 7);
+        pool.closed(THERE, 7);
         pool.wait('c');
         assert_eq!(pool.next_waiting(), Some('b'));
         pool.wait_again('b');
         assert_eq!(pool.next_waiting(), Some('b'), "called in vain, it is still the first");
-        assert_eq!(pool.checkout(0, false, &LIMITS), Checkout::Open);
+        assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Open);
     }
 
     #[test]

@@ -72,23 +72,27 @@ pub fn rewritten<'a>(route: &'a Route, path: &'a str) -> Option<(&'a str, &'a st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::snapshot::{ExchangeTimeouts, Target};
+    use crate::config::snapshot::{Chain, Commit, ExchangeTimeouts, Target};
+
+    const OFF: ExchangeTimeouts = ExchangeTimeouts {
+        body: None,
+        client_write: None,
+        connect: None,
+        ttft: None,
+        inter_event: None,
+        total: None,
+        tunnel_idle: None,
+    };
 
     fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route {
         Route {
             path,
             methods: methods.iter().map(ToString::to_string).collect(),
-            target: Target::Upstream(0),
+            target: Target::Chain(Chain::of_one(0, OFF)),
             rewrite,
-            timeouts: ExchangeTimeouts {
-                body: None,
-                client_write: None,
-                connect: None,
-                ttft: None,
-                inter_event: None,
-                total: None,
-                tunnel_idle: None,
-            },
+            timeouts: OFF,
+            commit: Commit::FirstEvent,
+            heartbeat: None,
         }
     }
 

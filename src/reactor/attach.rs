@@ -6,6 +6,7 @@
 //! * Only a clean, complete, silent connection goes back. Asserted on both ends.
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 
 use super::drive::Step;
 use super::exchange::{Exchange, Peer, Turn, Upstream};
@@ -15,8 +16,10 @@ use super::timer::Alarm;
 use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
+use crate::config::snapshot::{Endpoint, EndpointId, UpstreamId};
 use crate::http::body::Framing;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
+use crate::proxy::group::Group;
 use crate::proxy::pool::{Checkout, Reuse, idle_until};
 
 impl<N: Net> Worker<N> {
@@ -24,19 +27,17 @@ impl<N: Net> Worker<N> {
     pub(super) fn seek_upstream(&mut self, token: Token) -> Step {
         loop {
             let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
-            let (upstream, endpoint) = (exchange.upstream, exchange.endpoint);
             let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
             if turn == Turn::Queued {
                 return Step::Wait;
             }
-            let limits = &self.snapshot.upstreams[upstream].pool;
+            let upstream = exchange.upstream().id;
+            let Endpoint { id: endpoint, address, .. } = *exchange.endpoint();
+            let Group { pool, limits, .. } = &mut self.groups[upstream];
             // Whoever comes now stands behind those who wait already.
-            let behind = turn == Turn::New && !fresh && self.pools[upstream].waiting() > 0;
-            let checkout = if behind {
-                Checkout::Wait
-            } else {
-                self.pools[upstream].checkout(endpoint, fresh, limits)
-            };
+            let behind = turn == Turn::New && !fresh && pool.waiting() > 0;
+            let checkout =
+                if behind { Checkout::Wait } else { pool.checkout(endpoint, fresh, limits) };
             match checkout {
                 Checkout::Idle(connection) => {
                     if self.is_usable(connection) {
@@ -49,7 +50,7 @@ impl<N: Net> Worker<N> {
                 }
                 Checkout::Evict(connection) => self.close_upstream(connection),
                 Checkout::Open => {
-                    return match self.open_upstream(upstream, endpoint) {
+                    return match self.open_upstream(upstream, endpoint, address) {
                         Ok(connection) => {
                             self.desk.tally.pool_misses.add(1);
                             self.attach(token, connection, false);
@@ -61,8 +62,8 @@ impl<N: Net> Worker<N> {
                 Checkout::Wait => {
                     self.desk.tally.pool_waits.add(1);
                     match turn {
-                        Turn::Called => self.pools[upstream].wait_again(token),
-                        Turn::New | Turn::Queued => self.pools[upstream].wait(token),
+                        Turn::Called => pool.wait_again(token),
+                        Turn::New | Turn::Queued => pool.wait(token),
                     }
                     if let Some(exchange) = self.exchange_mut(token) {
                         exchange.peer = Peer::Seeking { fresh, turn: Turn::Queued };
@@ -88,8 +89,12 @@ impl<N: Net> Worker<N> {
         quiet && socket.is_silent(&mut self.desk)
     }
 
-    fn open_upstream(&mut self, upstream: usize, endpoint: usize) -> io::Result<Token> {
-        let address = self.snapshot.upstreams[upstream].endpoints[endpoint].address;
+    fn open_upstream(
+        &mut self,
+        upstream: UpstreamId,
+        endpoint: EndpointId,
+        address: SocketAddr,
+    ) -> io::Result<Token> {
         self.desk.tally.connects.add(1);
         let stream = self.net.connect(address)?;
         let connection = self.upstreams.insert(Upstream {
@@ -104,7 +109,7 @@ impl<N: Net> Worker<N> {
             owner: None,
             closed: false,
         });
-        self.pools[upstream].opened();
+        self.groups[upstream].pool.opened();
         self.desk.tally.registers.add(1);
         if let Some(record) = self.upstreams.get_mut(connection)
             && let Err(error) = self.net.register(&mut record.socket.stream, connection)
@@ -139,7 +144,7 @@ impl<N: Net> Worker<N> {
         // The request was kept for a replay until now.
         upstream.socket.outbox.forget(&mut self.desk.buffers);
         let socket = &mut upstream.socket;
-        let limits = &self.snapshot.upstreams[home].pool;
+        let limits = &self.groups[home].limits;
         let reuse = Reuse {
             response_delimited: exchange
                 .response
@@ -164,7 +169,7 @@ impl<N: Net> Worker<N> {
         upstream.owner = None;
         let until = idle_until(self.now, upstream.opened, upstream.announced, limits);
         upstream.alarm.set(until, connection, &mut self.wheel);
-        if let Some(coldest) = self.pools[home].release(endpoint, connection, limits) {
+        if let Some(coldest) = self.groups[home].release(endpoint, connection) {
             self.close_upstream(coldest);
         }
         self.wake_waiting(home);
@@ -178,14 +183,14 @@ impl<N: Net> Worker<N> {
         }
         upstream.socket.abandon(&mut self.desk);
         let home = upstream.upstream;
-        self.pools[home].closed(upstream.endpoint, connection);
+        self.groups[home].pool.closed(upstream.endpoint, connection);
         self.reaped.push(connection);
         self.wake_waiting(home);
     }
 
     /// A connection came free, or may be opened: the one who has waited longest tries again.
-    pub(super) fn wake_waiting(&mut self, upstream: usize) {
-        if let Some(waiter) = self.pools[upstream].next_waiting() {
+    pub(super) fn wake_waiting(&mut self, upstream: UpstreamId) {
+        if let Some(waiter) = self.groups[upstream].pool.next_waiting() {
             if let Some(exchange) = self.exchange_mut(waiter)
                 && let Peer::Seeking { turn, .. } = &mut exchange.peer
             {

@@ -4,7 +4,6 @@ use super::exchange::State;
 use super::net::Net;
 use super::worker::Worker;
 use crate::clock::Instant;
-use crate::proxy::pool::Pool;
 
 /// How many of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +14,8 @@ pub struct Census {
     pub waiting: usize,
     pub buffers_out: usize,
     pub ready: usize,
+    /// Earlier generations of the configuration that are held.
+    pub past: usize,
 }
 
 impl<N: Net> Worker<N> {
@@ -23,10 +24,11 @@ impl<N: Net> Worker<N> {
         Census {
             downstreams: self.downstreams.len(),
             upstreams: self.upstreams.len(),
-            idle_upstreams: self.pools.iter().map(Pool::idle).sum(),
-            waiting: self.pools.iter().map(Pool::waiting).sum(),
+            idle_upstreams: self.groups.iter().map(|group| group.pool.idle()).sum(),
+            waiting: self.groups.iter().map(|group| group.pool.waiting()).sum(),
             buffers_out: self.desk.buffers.out(),
             ready: self.ready.len(),
+            past: self.past.len(),
         }
     }
 

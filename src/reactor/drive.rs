@@ -130,9 +130,8 @@ impl<N: Net> Worker<N> {
     }
 
     fn advance_exchange(&mut self, token: Token, budget: &mut Budget) -> Step {
-        let half_close = self.snapshot.server.half_close;
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-        if downstream.has_left(half_close) {
+        if downstream.has_left() {
             return self.end(token, Err(Fault::Downstream(DownstreamFault::Gone)));
         }
         match downstream.exchange.as_ref().map(|exchange| &exchange.peer) {
@@ -250,8 +249,8 @@ impl<N: Net> Worker<N> {
         };
         let unsent = self.has_unsent_request(token);
         let timeouts = match exchange.route {
-            Some(route) => &self.snapshot.routes[route].timeouts,
-            None => &self.snapshot.timeouts.exchange,
+            Some(route) => exchange.snapshot.routes[route].timeouts_at(exchange.upstream),
+            None => &exchange.snapshot.timeouts.exchange,
         };
         let waiting = exchange.waiting(upstream, unsent);
         let (at, timer) = deadline(&waiting, &exchange.timeline, timeouts);

@@ -4,6 +4,7 @@
 //! owner by token. No record points at another, so one drive can borrow both tables at once.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use super::outbox::Outbox;
 use super::relay::Flow;
@@ -11,7 +12,7 @@ use super::socket::Socket;
 use super::timer::Alarm;
 use super::token::Token;
 use crate::clock::Instant;
-use crate::config::snapshot::HalfClose;
+use crate::config::snapshot::{self, EndpointId, HalfClose, Snapshot, UpstreamId};
 use crate::http::head::Version;
 use crate::proxy::exchange::{Phase, Timeline, Waiting};
 use crate::responder::Responder;
@@ -69,9 +70,8 @@ pub enum After {
 pub struct Upstream<S> {
     pub socket: Socket<S>,
     pub alarm: Alarm,
-    /// Index into the snapshot's upstreams.
-    pub upstream: usize,
-    pub endpoint: usize,
+    pub upstream: UpstreamId,
+    pub endpoint: EndpointId,
     pub opened: Instant,
     pub requests: u32,
     /// The first write has succeeded: the connection stands.
@@ -126,9 +126,11 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Exchange {
     pub id: RequestId,
+    /// The generation it began with; it obeys this one to its end.
+    pub snapshot: Rc<Snapshot>,
     /// Index into the snapshot's routes; `None`: none matched.
     pub route: Option<usize>,
-    /// Index into the snapshot's upstreams, and the endpoint that was picked.
+    /// Index into the snapshot's upstreams, and into the endpoints of that one.
     pub upstream: usize,
     pub endpoint: usize,
     pub client: Version,
@@ -177,6 +179,21 @@ pub struct Tunnel {
 }
 
 impl Exchange {
+    /// The upstream that was picked. There is one if the route leads to upstreams.
+    pub fn upstream(&self) -> &snapshot::Upstream {
+        &self.snapshot.upstreams[self.upstream]
+    }
+
+    /// The endpoint that was picked, as above.
+    pub fn endpoint(&self) -> &snapshot::Endpoint {
+        &self.upstream().endpoints[self.endpoint]
+    }
+
+    /// How long the request's body may be.
+    pub fn body_max(&self) -> u64 {
+        self.snapshot.limits.body_bytes.unwrap_or(u64::MAX)
+    }
+
     /// Whether the client's connection can go on behind a response that begins now. A client that
     /// was not told to continue may send its body all the same, or never: what came next on its
     /// connection would be anyone's guess.
@@ -215,11 +232,15 @@ impl Exchange {
 impl<S> Downstream<S> {
     /// Whether a client that is owed an answer has left. A tunnel passes a FIN on instead, and
     /// when both ends of it have sent theirs, the hang-up that follows is no error.
-    pub fn has_left(&self, half_close: HalfClose) -> bool {
+    pub fn has_left(&self) -> bool {
         let ready = self.socket.ready;
-        match self.exchange.as_ref().and_then(|exchange| exchange.tunnel) {
+        let Some(exchange) = &self.exchange else { return ready.errored() };
+        match exchange.tunnel {
             Some(tunnel) => ready.errored() && !(ready.read_closed() && tunnel.downstream_shut),
-            None => ready.errored() || (ready.read_closed() && half_close == HalfClose::Cancel),
+            None => {
+                let allowed = exchange.snapshot.server.half_close == HalfClose::Allow;
+                ready.errored() || (ready.read_closed() && !allowed)
+            }
         }
     }
 }

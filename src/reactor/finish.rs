@@ -112,9 +112,11 @@ impl<N: Net> Worker<N> {
                 self.close_upstream(*connection);
             }
             (Peer::Seeking { turn: Turn::Queued, .. }, _) => {
-                self.pools[exchange.upstream].leave(token);
+                self.groups[exchange.upstream().id].pool.leave(token);
             }
-            (Peer::Seeking { turn: Turn::Called, .. }, _) => self.wake_waiting(exchange.upstream),
+            (Peer::Seeking { turn: Turn::Called, .. }, _) => {
+                self.wake_waiting(exchange.upstream().id);
+            }
             (Peer::Seeking { turn: Turn::New, .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
         }
     }

@@ -113,17 +113,16 @@ impl<N: Net> Worker<N> {
             }
             streams.extend(self.row(token, downstream));
         }
-        let upstreams = self.snapshot.upstreams.iter();
-        let pools = self.pools.iter().zip(upstreams).map(|(pool, upstream)| PoolState {
-            upstream: upstream.name.clone(),
-            endpoints: upstream
-                .endpoints
-                .iter()
-                .map(|endpoint| (endpoint.authority.clone(), endpoint.weight))
-                .collect(),
-            open: pool.open(),
-            idle: pool.idle(),
-            waiting: pool.waiting(),
+        let pools = self.snapshot.upstreams.iter().map(|upstream| {
+            let pool = &self.groups[upstream.id].pool;
+            let endpoints = upstream.endpoints.iter();
+            PoolState {
+                upstream: upstream.name.clone(),
+                endpoints: endpoints.map(|one| (one.authority.clone(), one.weight)).collect(),
+                open: pool.open(),
+                idle: pool.idle(),
+                waiting: pool.waiting(),
+            }
         });
         Survey { active: self.desk.tally.exchanges_active(), streams, pools: pools.collect() }
     }
@@ -148,12 +147,9 @@ impl<N: Net> Worker<N> {
             key: StreamKey { connection: token.to_bits(), request: downstream.requests },
             request_id: exchange.id,
             client: downstream.peer,
-            route: exchange.route.map(|route| self.snapshot.routes[route].path.to_string()),
-            endpoint: proxied.then(|| {
-                let upstream = &self.snapshot.upstreams[exchange.upstream];
-                let endpoint = &upstream.endpoints[exchange.endpoint];
-                (upstream.name.clone(), endpoint.authority.clone())
-            }),
+            route: exchange.route.map(|route| exchange.snapshot.routes[route].path.to_string()),
+            endpoint: proxied
+                .then(|| (exchange.upstream().name.clone(), exchange.endpoint().authority.clone())),
             phase: exchange.waiting(connection, false).phase,
             age: self.now - timeline.started,
             status: exchange.status,

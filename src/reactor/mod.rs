@@ -15,7 +15,7 @@
 //! | [`accept`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
 //! | [`stats`], [`ends`], [`histogram`], [`live`], [`tap`] | what it has done, why that ended, how long it took, what it is doing |
 //! | [`worker`] | the turn that runs it all |
-//! | `drain`, [`census`] | how a worker ends, and what it holds |
+//! | `reload`, `drain`, [`census`] | how a worker takes up a new configuration, how it ends, what it holds |
 //!
 //! Absent on purpose: mio, libc and threads. Nothing here knows which network it runs on.
 
@@ -36,6 +36,7 @@ pub mod outbox;
 mod proxied;
 pub mod readiness;
 pub mod relay;
+mod reload;
 mod request;
 mod respond;
 mod response;

@@ -97,6 +97,31 @@ impl Outbox {
         }
     }
 
+    /// Rewrites what is held, all of it unsent: another endpoint may want another head.
+    pub fn edit(&mut self, pool: &mut BufferPool, edit: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert!(self.current == 0 && self.segments.iter().all(|s| s.written == 0));
+        let mut bytes = Vec::with_capacity(self.held() + 256);
+        while let Some(segment) = self.segments.pop_front() {
+            bytes.extend_from_slice(segment.buffer.pending());
+            pool.give(segment.buffer);
+        }
+        edit(&mut bytes);
+        self.push(&bytes, pool);
+    }
+
+    /// Moves everything behind what `other` holds, which keeps nothing.
+    pub fn append_to(&mut self, other: &mut Outbox, pool: &mut BufferPool) {
+        if other.segments.is_empty() {
+            std::mem::swap(self, other);
+            return;
+        }
+        while let Some(segment) = self.segments.pop_front() {
+            other.push(&segment.buffer.pending()[segment.written..], pool);
+            pool.give(segment.buffer);
+        }
+        *self = Outbox::default();
+    }
+
     pub fn keeps(&self) -> bool {
         self.keep
     }
@@ -201,6 +226,35 @@ mod tests {
         outbox.forget(&mut pool);
         assert_eq!(drain(&mut outbox, &mut pool, 777), &long()[first + 5..]);
         assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn a_kept_request_is_rewritten_for_another_endpoint() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut outbox = Outbox::keeping();
+        outbox.push(b"Host: a", &mut pool);
+        outbox.push(&long(), &mut pool);
+        drain(&mut outbox, &mut pool, 4096);
+        outbox.rewind();
+        outbox.edit(&mut pool, |bytes| drop(bytes.splice(6..7, *b"another")));
+        assert!(outbox.keeps());
+        assert_eq!(drain(&mut outbox, &mut pool, 999), [b"Host: another", &long()[..]].concat());
+        outbox.clear(&mut pool);
+        assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn what_was_held_back_follows_what_is_on_its_way() {
+        let mut pool = BufferPool::new(1 << 20);
+        for ahead in [&b""[..], b"interim"] {
+            let (mut held, mut outbox) = (Outbox::default(), Outbox::default());
+            outbox.push(ahead, &mut pool);
+            held.push(&long(), &mut pool);
+            held.append_to(&mut outbox, &mut pool);
+            assert_eq!(held.held(), 0);
+            assert_eq!(drain(&mut outbox, &mut pool, 4096), [ahead, &long()[..]].concat());
+            assert_eq!(pool.out(), 0);
+        }
     }
 
     #[test]

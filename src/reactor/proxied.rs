@@ -59,7 +59,6 @@ impl<N: Net> Worker<N> {
         budget: &mut Budget,
     ) -> Result<Rest, Failed> {
         let now = self.now;
-        let body_max = self.snapshot.limits.body_bytes.unwrap_or(u64::MAX);
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
         else {
@@ -75,7 +74,10 @@ impl<N: Net> Worker<N> {
         if exchange.reused && !exchange.sent && upstream.socket.ready.readable() {
             return Err(Failed::Lost(UpstreamFault::Closed));
         }
-        let length_max = if exchange.tunnel.is_some() { u64::MAX } else { body_max };
+        let length_max = match exchange.tunnel {
+            Some(_) => u64::MAX,
+            None => exchange.body_max(),
+        };
         let Exchange { request, timeline, .. } = exchange;
         match relay(client, &mut upstream.socket, request, length_max, budget, &mut self.desk) {
             Ok(moved) => {
@@ -221,7 +223,7 @@ impl<N: Net> Worker<N> {
             idempotent: exchange.idempotent,
             kept: upstream.socket.outbox.keeps(),
         };
-        let pool = &self.snapshot.upstreams[exchange.upstream].pool;
+        let pool = &exchange.upstream().pool;
         match retry::on_connection_lost(attempt, pool.replay_stale_post) {
             Verdict::Final => self.end(token, Err(Fault::Upstream(fault))),
             Verdict::ReplayFresh => {

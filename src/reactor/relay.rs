@@ -20,6 +20,7 @@ use std::io;
 
 use super::buffer::READ_RESERVE;
 use super::net::Stream;
+use super::outbox::Outbox;
 use super::socket::{Desk, Fill, Socket};
 use super::tap::Tap;
 use crate::http::body::{Body, Framing};
@@ -160,7 +161,7 @@ pub fn relay<A: Stream, B: Stream>(
     let mut moved = Moved { read: 0, written: 0, rest: Rest::SourceEmpty };
     loop {
         if flow.is_open() {
-            let scanned = scan(source, sink, flow, desk);
+            let scanned = scan(source, &mut sink.outbox, flow, desk);
             if scanned.is_err() {
                 // What came before the fault is the client's; a failure to write it adds nothing.
                 let _ = sink.flush(source.inbound.as_mut(), desk);
@@ -206,10 +207,65 @@ pub fn relay<A: Stream, B: Stream>(
     }
 }
 
-/// Clears what has been read and puts it on its way.
-fn scan<A: Stream, B: Stream>(
+/// What was found of a response that is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Its first data event is here.
+    Event,
+    /// So much of it is here that it has to go.
+    Full,
+    /// Nothing that matters yet.
+    Waiting(Rest),
+    /// It is complete, and had no data event.
+    Empty,
+}
+
+/// The most payload that is held back.
+const HELD_MAX: u64 = 8 * 1024;
+
+/// Reads a response until its first data event and writes nothing: until then it can be taken back.
+/// What is made rather than spliced goes to `outbox`.
+pub fn hold<A: Stream>(
     source: &mut Socket<A>,
-    sink: &mut Socket<B>,
+    outbox: &mut Outbox,
+    flow: &mut Flow,
+    budget: &mut Budget,
+    desk: &mut Desk,
+) -> Result<Held, Broken> {
+    loop {
+        scan(source, outbox, flow, desk)?;
+        if flow.observer.as_ref().is_none_or(|observer| observer.data_events() > 0) {
+            return Ok(Held::Event);
+        }
+        if flow.body.is_complete() {
+            return Ok(Held::Empty);
+        }
+        if flow.body.received() > HELD_MAX {
+            return Ok(Held::Full);
+        }
+        if !source.ready.readable() {
+            return Ok(Held::Waiting(Rest::SourceEmpty));
+        }
+        if budget.is_spent() {
+            return Ok(Held::Waiting(Rest::Budget));
+        }
+        match source.fill(desk).map_err(Broken::Read)? {
+            Fill::Bytes(count) => budget.spend(count),
+            Fill::Closed => {
+                flow.body.on_eof().map_err(|_| Broken::Truncated)?;
+                return Ok(Held::Empty);
+            }
+            Fill::WouldBlock => return Ok(Held::Waiting(Rest::SourceEmpty)),
+            Fill::Full => return Ok(Held::Full),
+            Fill::Dry => return Ok(Held::Waiting(Rest::DRY)),
+        }
+    }
+}
+
+/// Clears what has been read and puts it on its way.
+fn scan<A: Stream>(
+    source: &mut Socket<A>,
+    outbox: &mut Outbox,
     flow: &mut Flow,
     desk: &mut Desk,
 ) -> Result<(), Broken> {
@@ -227,7 +283,6 @@ fn scan<A: Stream, B: Stream>(
             tap.feed(data);
         }
     };
-    let outbox = &mut sink.outbox;
     let cleared = match mode {
         Mode::Splice | Mode::Keep { .. } => body.scan(input, observe),
         Mode::Payload => body.scan(input, |data| {

@@ -3,13 +3,15 @@
 //! The head's bytes are read where they lie. What the exchange needs later is a handful of flags;
 //! the rewritten head goes to the exchange's outbox, and the client's bytes are gone.
 
+use std::rc::Rc;
+
 use super::exchange::{Exchange, Peer, Progress, RequestId, State, Turn};
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
 use super::token::Token;
 use super::worker::Worker;
-use crate::config::snapshot::{HostField, Route, Target};
+use crate::config::snapshot::{HostField, Route, Target, Upstream};
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::rewrite::{self, RequestEdits};
@@ -63,6 +65,7 @@ impl<N: Net> Worker<N> {
         let last = downstream.requests >= self.snapshot.limits.requests_per_connection;
         let mut exchange = Box::new(Exchange {
             id,
+            snapshot: Rc::clone(&self.snapshot),
             route: None,
             upstream: 0,
             endpoint: 0,
@@ -98,19 +101,18 @@ impl<N: Net> Worker<N> {
                 exchange.route = Some(index);
                 let route = &self.snapshot.routes[index];
                 match &route.target {
-                    Target::Upstream(upstream) => {
-                        let endpoints = &self.snapshot.upstreams[*upstream].endpoints;
+                    Target::Chain(chain) => {
+                        let upstream = &chain.links[0].upstream;
+                        let Upstream { id, endpoints, host, .. } =
+                            &self.snapshot.upstreams[*upstream];
                         exchange.upstream = *upstream;
-                        exchange.endpoint = self.balance[*upstream].next(endpoints);
+                        exchange.endpoint = self.groups[*id].balance.next(endpoints);
                         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
-                        let host = match &self.snapshot.upstreams[*upstream].host {
+                        let host = match host {
                             // An HTTP/1.0 client may have named none.
                             HostField::Preserve if !head.authority.is_empty() => None,
-                            HostField::Preserve => {
-                                Some(endpoints[exchange.endpoint].authority.as_str())
-                            }
-                            HostField::Endpoint => {
-                                Some(endpoints[exchange.endpoint].authority.as_str())
+                            HostField::Preserve | HostField::Endpoint => {
+                                Some(exchange.endpoint().authority.as_str())
                             }
                             HostField::Fixed(host) => Some(host.as_str()),
                         };

@@ -32,7 +32,6 @@ enum Answering {
 impl<N: Net> Worker<N> {
     pub(super) fn advance_responder(&mut self, token: Token, budget: &mut Budget) -> Step {
         let (now, draining) = (self.now, self.is_draining());
-        let body_max = self.snapshot.limits.body_bytes.unwrap_or(u64::MAX);
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Downstream { socket, exchange, .. } = downstream;
         let Some(exchange) = exchange.as_deref_mut() else { return Step::Wait };
@@ -42,6 +41,7 @@ impl<N: Net> Worker<N> {
             exchange.peer = peer;
             return Step::Again;
         };
+        let body_max = exchange.body_max();
         let mut asking = Asking {
             socket,
             exchange,

@@ -77,10 +77,12 @@ impl<N: Net> Worker<N> {
         connection: Token,
         budget: &mut Budget,
     ) -> Result<HeadStep, Failed> {
-        let limit = self.snapshot.limits.head_bytes;
         loop {
-            let examined =
-                self.exchange_mut(token).map_or(0, |exchange| exchange.examined as usize);
+            let Some(exchange) = self.exchange_mut(token) else {
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+            };
+            let limit = exchange.snapshot.limits.head_bytes;
+            let examined = exchange.examined as usize;
             let Some(upstream) = self.upstreams.get(connection) else {
                 return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
@@ -147,14 +149,14 @@ impl<N: Net> Worker<N> {
         connection: Token,
     ) -> Result<Option<HeadStep>, Failed> {
         let draining = self.is_draining();
-        let limits = &self.snapshot.limits;
-        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
         let (Some(downstream), Some(upstream)) =
             (self.downstreams.get_mut(token), self.upstreams.get_mut(connection))
         else {
             return Ok(None);
         };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
+        let limits = &exchange.snapshot.limits;
+        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
         let context = ResponseContext {
             head_request: exchange.head_request,
             upgrade_asked: exchange.upgrade_asked,

@@ -15,6 +15,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -33,8 +34,7 @@ use super::timer::{Entry, TimerWheel};
 use super::token::{Kind, Token};
 use crate::clock::Instant;
 use crate::config::snapshot::Snapshot;
-use crate::proxy::balance::RoundRobin;
-use crate::proxy::pool::Pool;
+use crate::proxy::group::Groups;
 
 /// What a worker is told by other threads.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub enum Command<S> {
     Adopt(S, std::net::SocketAddr),
     /// Tell what you hold, or do something to one exchange.
     Inquire(Inquiry),
+    /// A new generation of the configuration, for every request from now on.
+    Reload(Arc<Snapshot>),
 }
 
 /// A turn with so many events is measured.
@@ -74,12 +76,14 @@ pub struct Setup<S> {
 
 pub struct Worker<N: Net> {
     pub(super) net: N,
-    pub(super) snapshot: Arc<Snapshot>,
+    /// The latest generation.
+    pub(super) snapshot: Rc<Snapshot>,
+    /// Earlier ones, as long as an exchange holds them.
+    pub(super) past: Vec<Rc<Snapshot>>,
+    /// What is known of the upstreams of all these.
+    pub(super) groups: Groups<Token, Token>,
     pub(super) downstreams: Slots<Downstream<N::Stream>>,
     pub(super) upstreams: Slots<Upstream<N::Stream>>,
-    /// One per upstream of the snapshot.
-    pub(super) pools: Vec<Pool<Token, Token>>,
-    pub(super) balance: Vec<RoundRobin>,
     pub(super) desk: Desk,
     pub(super) wheel: TimerWheel,
     /// Downstreams to be driven, each at most once.
@@ -106,12 +110,9 @@ impl<N: Net> Worker<N> {
     pub fn new(net: N, setup: Setup<N::Stream>) -> Worker<N> {
         let Setup { snapshot, seed, counters, mailbox, fleet } = setup;
         let now = net.now();
-        let endpoints = || snapshot.upstreams.iter().map(|upstream| upstream.endpoints.len());
         Worker {
             downstreams: Slots::new(Kind::Downstream),
             upstreams: Slots::new(Kind::Upstream),
-            pools: endpoints().map(Pool::new).collect(),
-            balance: endpoints().map(RoundRobin::new).collect(),
             desk: Desk {
                 buffers: super::buffer::BufferPool::new(snapshot.limits.buffer_bytes),
                 tally: Tally::new(counters),
@@ -132,7 +133,9 @@ impl<N: Net> Worker<N> {
             events: Vec::with_capacity(1024),
             due: Vec::new(),
             net,
-            snapshot,
+            past: Vec::new(),
+            groups: Groups::new(&snapshot),
+            snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
         }
     }
 
@@ -315,6 +318,7 @@ impl<N: Net> Worker<N> {
                 Command::Stop => self.stop(),
                 Command::Adopt(stream, address) => self.adopt(stream, address),
                 Command::Inquire(inquiry) => self.on_inquiry(inquiry),
+                Command::Reload(snapshot) => self.reload(snapshot),
             }
         }
     }
@@ -332,6 +336,7 @@ impl<N: Net> Worker<N> {
                 _ => drop(self.upstreams.remove(token)),
             }
         }
+        self.forget_past();
         self.serve_thirsty();
         self.reconsider_accepting();
         let tally = &self.desk.tally;

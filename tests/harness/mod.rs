@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::clock::Instant;
-use sluicegate::config::defaults::ADMIN;
+use sluicegate::config::defaults;
 use sluicegate::config::snapshot::*;
 use sluicegate::reactor::census::Census;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
@@ -54,11 +54,13 @@ pub const TIMEOUTS: Timeouts = Timeouts {
 /// A gateway with one upstream behind `/relay/*`.
 pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
     let endpoint = |index| Endpoint {
+        id: EndpointId::default(),
         address: server_address(index),
         authority: server_address(index).to_string(),
         weight: 1,
     };
-    Snapshot {
+    let mut snapshot = Snapshot {
+        generation: Generation::default(),
         server: Server {
             listen: vec![([203, 0, 113, 1], 80).into()],
             workers: Workers::Unpinned(1),
@@ -71,7 +73,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             spin: Duration::ZERO,
             forwarded: Forwarded::Append,
         },
-        admin: ADMIN,
+        admin: defaults::ADMIN,
         limits: Limits {
             connections: gateway.connections,
             head_bytes: 64 * 1024,
@@ -83,6 +85,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         },
         timeouts: TIMEOUTS,
         upstreams: vec![Upstream {
+            id: UpstreamId::default(),
             name: "models".into(),
             endpoints: (0..gateway.endpoints).map(endpoint).collect(),
             pool: PoolLimits {
@@ -94,15 +97,26 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
                 replay_stale_post: gateway.replay_stale_post,
             },
             host: HostField::Preserve,
+            timeouts: TIMEOUTS.exchange,
+            model: None,
+            retry: defaults::retry(),
+            balance: defaults::BALANCE,
+            breaker: Some(defaults::BREAKER),
+            health: None,
+            admission: defaults::ADMISSION,
         }],
         routes: vec![Route {
             path: PathPattern::Prefix(cast::PATH.into()),
             methods: Vec::new(),
-            target: Target::Upstream(0),
+            target: Target::Chain(Chain::of_one(0, TIMEOUTS.exchange)),
             rewrite: None,
             timeouts: TIMEOUTS.exchange,
+            commit: defaults::COMMIT,
+            heartbeat: None,
         }],
-    }
+    };
+    snapshot.begin();
+    snapshot
 }
 
 /// A gateway that has plenty of everything.

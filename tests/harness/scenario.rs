@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::clock::Instant;
@@ -33,8 +34,8 @@ macro_rules! seed {
 pub struct Simulation {
     pub world: World,
     answers: Rc<RefCell<VecDeque<Answer>>>,
-    /// Until the gateway starts.
-    snapshot: Option<Snapshot>,
+    /// The latest generation, or what the gateway will start with.
+    snapshot: Snapshot,
     gateway: Option<Gateway>,
 }
 
@@ -52,7 +53,7 @@ impl Simulation {
             }
             next
         });
-        Simulation { world, answers, snapshot: Some(snapshot(&GENEROUS)), gateway: None }
+        Simulation { world, answers, snapshot: snapshot(&GENEROUS), gateway: None }
     }
 
     /// The server's next answer. The last one is given to every further request.
@@ -67,7 +68,8 @@ impl Simulation {
     }
 
     pub fn configure(mut self, change: impl FnOnce(&mut Snapshot)) -> Simulation {
-        change(self.snapshot.as_mut().expect("the gateway has not started"));
+        assert!(self.gateway.is_none(), "the gateway has not started");
+        change(&mut self.snapshot);
         self
     }
 
@@ -78,11 +80,9 @@ impl Simulation {
 
     /// The gateway, which starts when it is first asked for.
     pub fn gateway(&mut self) -> &mut Gateway {
-        let (world, snapshot) = (&self.world, &mut self.snapshot);
-        self.gateway.get_or_insert_with(|| {
-            let snapshot = snapshot.take().expect("it starts once");
-            Gateway::new(world.clone(), world.clone(), snapshot)
-        })
+        let (world, snapshot) = (&self.world, &self.snapshot);
+        self.gateway
+            .get_or_insert_with(|| Gateway::new(world.clone(), world.clone(), snapshot.clone()))
     }
 
     pub fn client(&mut self) -> Client<'_> {
@@ -107,6 +107,18 @@ impl Simulation {
         self.world.ring_at(until);
         let outcome = self.gateway().turn_until(until, |world, _| world.time() >= until);
         assert_eq!(outcome, Ok(()));
+    }
+
+    /// A new generation of the configuration, made from the latest by `change`.
+    pub fn reload(&mut self, change: impl FnOnce(&mut Snapshot)) {
+        let mut next = self.snapshot.clone();
+        change(&mut next);
+        next.follow(&self.snapshot);
+        self.snapshot = next;
+        let command = Command::Reload(Arc::new(self.snapshot.clone()));
+        self.gateway().command(command);
+        // The worker reads its mail at the end of a turn.
+        self.run_for(Duration::from_nanos(1));
     }
 
     pub fn drain(&mut self) {

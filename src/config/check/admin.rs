@@ -66,17 +66,19 @@ fn listener(field: &Field<'_>, report: &mut Report) -> Option<Option<SocketAddr>
 }
 
 fn token(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<AdminToken> {
-    field.parsed(report, |file| {
-        let text = (environment.read)(file)
-            .map_err(|error| Mistake::new(format!("{file:?} cannot be read: {error}")))?;
+    field.parsed(report, |written| {
+        let path = environment.folder.join(written);
+        let file = path.to_string_lossy().into_owned();
+        let text = (environment.read)(&path)
+            .map_err(|reason| Mistake::new(format!("{file}: {reason}")))?;
         let token = text.trim_end_matches(['\r', '\n']);
         let (least, most) = (TOKEN_BYTES.start(), TOKEN_BYTES.end());
         let fits = TOKEN_BYTES.contains(&token.len());
         if !fits || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Mistake::new(format!(
-                "{file:?} must hold one line of {least} to {most} visible ASCII characters"
+                "{file} must hold one line of {least} to {most} visible ASCII characters"
             )));
         }
-        Ok(AdminToken { file: file.to_owned(), secret: Secret::new(token) })
+        Ok(AdminToken { file, secret: Secret::new(token) })
     })
 }

@@ -26,6 +26,14 @@ pub(super) fn rewrite(text: &str, pattern: &PathPattern) -> Result<Rewrite, Mist
     }
 }
 
+/// One path that is asked for as it is written.
+pub(super) fn plain(text: &str) -> Result<&str, Mistake> {
+    match starred(text)? {
+        (path, false) => Ok(path),
+        (path, true) => Err(Mistake::new("names one path, so it has no trailing *").meant(path)),
+    }
+}
+
 /// The path without its trailing `*`, and whether it had one.
 fn starred(text: &str) -> Result<(&str, bool), Mistake> {
     let (path, star) = match text.strip_suffix('*') {

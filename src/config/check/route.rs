@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 
 use super::super::file::{Field, Section};
-use super::super::problem::{Mistake, Place, Report, nearest};
-use super::super::snapshot::{PathPattern, Route, Target};
+use super::super::problem::{Mistake, Place, Report};
+use super::super::snapshot::{Chain, Commit, PathPattern, Route, Target, Timeouts};
+use super::super::{Environment, defaults};
 use super::upstream::Draft;
-use super::{overridden, path, unique, unknown_name};
+use super::{Overrides, chain, fallback, is_token, path, unique};
 
 /// A route, and where it stands.
 struct Placed {
@@ -18,12 +19,14 @@ struct Placed {
 pub(super) fn all(
     sections: Vec<Section<'_>>,
     upstreams: &[Draft],
+    timeouts: &Timeouts,
+    environment: &Environment,
     report: &mut Report,
 ) -> Vec<Route> {
     let mut placed: Vec<Placed> = Vec::with_capacity(sections.len());
     for section in sections {
         let place = section.place().clone();
-        let Some(route) = one(section, upstreams, report) else {
+        let Some(route) = one(section, upstreams, timeouts, environment, report) else {
             continue;
         };
         if let Some(twin) = placed.iter().find(|earlier| overlap(&earlier.route, &route)) {
@@ -54,39 +57,40 @@ fn overlap(left: &Route, right: &Route) -> bool {
     left.path == right.path && (every || shared())
 }
 
-/// `None` if the path or the upstream is not known: nothing can be compared with it then.
-fn one(mut section: Section<'_>, upstreams: &[Draft], report: &mut Report) -> Option<Route> {
+/// `None` if the path or an upstream is not known: nothing can be compared with it then.
+fn one(
+    mut section: Section<'_>,
+    upstreams: &[Draft],
+    timeouts: &Timeouts,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<Route> {
     let pattern = section.require("path", report);
     let pattern = pattern.and_then(|field| field.parsed(report, path::pattern));
     let methods = section.take("methods").and_then(|field| methods(&field, report));
     let target = section.require("upstream", report);
-    let target = target.and_then(|field| upstream(&field, upstreams, report));
+    let overrides = Overrides::read(section.table("timeouts", report), report);
+    let links = target.and_then(|field| chain::links(&field, &overrides, upstreams, report));
+    let larger = chain::larger(&mut section, links.as_deref(), upstreams, report);
     let rewrite = section.take("rewrite").and_then(|field| {
         // With a broken path there is nothing to compare with: be content with either form.
         let assumed = PathPattern::Prefix(String::new());
         let pattern = pattern.as_ref().unwrap_or(&assumed);
         field.parsed(report, |text| path::rewrite(text, pattern))
     });
-    let overrides = section.table("timeouts", report);
-    let below = target
-        .map_or(super::defaults::TIMEOUTS.exchange, |index| upstreams[index].timeouts.clone());
-    let timeouts = overridden(overrides, &below, report);
+    let commit = [("first_event", Commit::FirstEvent), ("head", Commit::Head)];
+    let commit = section.choice("commit", &commit, defaults::COMMIT, report);
+    let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
+    let fallback = fallback::fallback(&mut section, environment, report);
     section.finish(report);
     Some(Route {
         path: pattern?,
         methods: methods.unwrap_or_default(),
-        target: Target::Upstream(target?),
+        target: Target::Chain(Chain { links: links?, larger, fallback }),
         rewrite,
-        timeouts,
-    })
-}
-
-fn upstream(field: &Field<'_>, upstreams: &[Draft], report: &mut Report) -> Option<usize> {
-    let names = || upstreams.iter().map(|draft| draft.upstream.name.as_str());
-    field.parsed(report, |written| {
-        names()
-            .position(|name| name == written)
-            .ok_or_else(|| unknown_name("upstream", written, nearest(written, names())))
+        timeouts: overrides.over(&timeouts.exchange),
+        commit,
+        heartbeat,
     })
 }
 
@@ -104,8 +108,7 @@ fn methods(field: &Field<'_>, report: &mut Report) -> Option<Vec<String>> {
 /// A method as it stands in a request: a token (RFC 9110 section 5.6.2), and methods are
 /// case-sensitive (section 9.1), so `post` would never match.
 fn method(text: &str) -> Result<String, Mistake> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if text.is_empty() || !text.bytes().all(token) {
+    if !is_token(text) {
         return Err(Mistake::new(format!("{text:?} is no method")));
     }
     let upper = text.to_ascii_uppercase();

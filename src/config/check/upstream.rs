@@ -5,32 +5,37 @@ use std::time::Duration;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Place, Report, nearest};
 use super::super::snapshot::{
-    Endpoint, ExchangeTimeouts, HostField, PoolLimits, Route, Server, Target, Timeouts, Upstream,
+    Endpoint, EndpointId, HostField, Limits, PoolLimits, Route, Server, Target, Timeouts, Upstream,
+    UpstreamId,
 };
 use super::super::{Environment, defaults};
 use super::address::{self, EndpointText};
-use super::{CONNECTIONS, REQUESTS, overridden};
+use super::{CONNECTIONS, Overrides, REQUESTS, fallback, policy};
 
 const NAME_MAX: usize = 64;
 
-/// An upstream, and what only the check needs to know of it.
+/// An upstream, and where it stands.
 pub(super) struct Draft {
     pub upstream: Upstream,
-    /// What holds for its routes unless they say otherwise.
-    pub timeouts: ExchangeTimeouts,
     place: Place,
+}
+
+/// What an upstream is checked against.
+pub(super) struct Given<'g> {
+    pub server: &'g Server,
+    pub limits: &'g Limits,
+    pub timeouts: &'g Timeouts,
+    pub environment: &'g Environment,
 }
 
 pub(super) fn all(
     sections: Vec<Section<'_>>,
-    server: &Server,
-    timeouts: &Timeouts,
-    environment: &Environment,
+    given: &Given<'_>,
     report: &mut Report,
 ) -> Vec<Draft> {
     let mut drafts: Vec<Draft> = Vec::with_capacity(sections.len());
     for section in sections {
-        let draft = one(section, server, timeouts, environment, report);
+        let draft = one(section, given, report);
         let name = &draft.upstream.name;
         let twin = drafts.iter().find(|earlier| !name.is_empty() && earlier.upstream.name == *name);
         if let Some(twin) = twin {
@@ -50,7 +55,7 @@ pub(super) fn all(
 pub(super) fn warn_of_unused(drafts: &[Draft], routes: &[Route], report: &mut Report) {
     for (index, draft) in drafts.iter().enumerate() {
         let used =
-            |route: &Route| matches!(route.target, Target::Upstream(target) if target == index);
+            |route: &Route| matches!(&route.target, Target::Chain(chain) if chain.leads_to(index));
         if !routes.iter().any(used) {
             let name = &draft.upstream.name;
             report.warn(&draft.place, Mistake::new(format!("no route leads to upstream {name:?}")));
@@ -58,26 +63,34 @@ pub(super) fn warn_of_unused(drafts: &[Draft], routes: &[Route], report: &mut Re
     }
 }
 
-fn one(
-    mut section: Section<'_>,
-    server: &Server,
-    timeouts: &Timeouts,
-    environment: &Environment,
-    report: &mut Report,
-) -> Draft {
+fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draft {
     let place = section.place().clone();
     let name = section.require("name", report);
     let name = name.and_then(|field| name_of(&field, report)).unwrap_or_default();
     let list = section.require("endpoints", report);
-    let endpoints =
-        list.and_then(|field| endpoints(&field, server, environment, report)).unwrap_or_default();
+    let endpoints = list
+        .and_then(|field| endpoints(&field, given.server, given.environment, report))
+        .unwrap_or_default();
     let pool = pool(section.table("pool", report), report);
     let host = section.take("host").and_then(|field| host(&field, report));
-    let overrides = section.table("timeouts", report);
-    let timeouts = overridden(overrides, &timeouts.exchange, report);
+    let model = section.take("model");
+    let overrides = Overrides::read(section.table("timeouts", report), report);
+    let upstream = Upstream {
+        id: UpstreamId::default(),
+        host: host.unwrap_or(defaults::HOST),
+        timeouts: overrides.over(&given.timeouts.exchange),
+        model: model.and_then(|field| field.parsed(report, fallback::model_name)),
+        retry: policy::retry(&mut section, given.limits, &pool, report),
+        balance: policy::balance(&mut section, report),
+        breaker: policy::breaker(&mut section, report),
+        health: policy::health(&mut section, report),
+        admission: policy::admission(&mut section, endpoints.len(), report),
+        name,
+        endpoints,
+        pool,
+    };
     section.finish(report);
-    let host = host.unwrap_or(defaults::HOST);
-    Draft { upstream: Upstream { name, endpoints, pool, host }, timeouts, place }
+    Draft { upstream, place }
 }
 
 /// The name, even one that is refused: its routes shall not be told that it does not exist.
@@ -135,7 +148,8 @@ fn endpoints(
 fn endpoint(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<Endpoint> {
     if !field.is_table() {
         let (address, authority) = located(field, environment, report)?;
-        return Some(Endpoint { address, authority, weight: defaults::WEIGHT });
+        let id = EndpointId::default();
+        return Some(Endpoint { id, address, authority, weight: defaults::WEIGHT });
     }
     let mut section = field.section(report);
     let address = section.require("address", report);
@@ -143,7 +157,7 @@ fn endpoint(field: &Field<'_>, environment: &Environment, report: &mut Report) -
     let weight = section.count("weight", 1..=1_000, defaults::WEIGHT, report);
     section.finish(report);
     let (address, authority) = located?;
-    Some(Endpoint { address, authority, weight })
+    Some(Endpoint { id: EndpointId::default(), address, authority, weight })
 }
 
 fn located(
@@ -184,16 +198,10 @@ fn pool(mut section: Section<'_>, report: &mut Report) -> PoolLimits {
     let pool = PoolLimits {
         idle_per_endpoint,
         connections,
-        idle_timeout: section
-            .take("idle_timeout")
-            .and_then(|field| field.duration(idle_range, report))
-            .unwrap_or(default.idle_timeout),
+        idle_timeout: section.duration("idle_timeout", idle_range, default.idle_timeout, report),
         max_age: section.timeout("max_age", default.max_age, report),
         max_requests: section.count("max_requests", REQUESTS, default.max_requests, report),
-        replay_stale_post: section
-            .take("replay_stale_post")
-            .and_then(|field| field.boolean(report))
-            .unwrap_or(default.replay_stale_post),
+        replay_stale_post: section.boolean("replay_stale_post", default.replay_stale_post, report),
     };
     section.finish(report);
     pool

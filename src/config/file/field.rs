@@ -36,6 +36,18 @@ impl<'d> Field<'d> {
         self.value.is_table()
     }
 
+    pub fn is_list(&self) -> bool {
+        self.value.is_array()
+    }
+
+    pub fn is_integer(&self) -> bool {
+        self.value.is_integer()
+    }
+
+    pub fn is_off(&self) -> bool {
+        self.value.as_str() == Some("off")
+    }
+
     pub fn string(&self, report: &mut Report) -> Option<&'d str> {
         let string = self.value.as_str().ok_or_else(|| self.expected("a string"));
         report.noted(&self.place, string)

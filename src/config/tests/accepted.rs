@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::bounds::{descriptors_needed, worker_memory};
 use super::super::show::effective;
 use super::super::snapshot::{
-    Endpoint, Forwarded, HostField, PathPattern, Rewrite, Target, Workers,
+    Endpoint, FallbackAnswer, Forwarded, HostField, PathPattern, Rewrite, Target, Workers,
 };
 use super::super::{Environment, defaults};
 use super::*;
@@ -50,7 +50,7 @@ fn every_key_reaches_the_snapshot() {
         forwarded = "replace"
         [admin]
         listen = "0.0.0.0:9090"
-        token_file = "/etc/sluicegate/admin.token"
+        token_file = "/etc/admin.token"
         [limits]
         connections = 7
         head_bytes = "1KiB"
@@ -74,11 +74,28 @@ fn every_key_reaches_the_snapshot() {
         name = "a"
         endpoints = ["10.0.0.1:80", { address = "[::1]:81", weight = 9 }, "llama.internal:82"]
         host = "endpoint"
+        model = "llama-3.1:8b"
         pool = { idle_per_endpoint = 0, connections = 3, idle_timeout = "1s", max_age = "off", max_requests = 4, replay_stale_post = false }
+        retry = { attempts = 3, on = ["503", "connect", "error_event", "408"], backoff = "0s", backoff_max = "2s", retry_after_max = "0", budget = 0, post = true }
+        balance = { hash = { header = "X-User" } }
+        breaker = { consecutive = 1, rate = 2, window = "3s", volume = 4, open = "5s", open_max = "6s", slow_start = "0s", cooldown = "8s", unauthorized = "9s", panic = 0 }
+        health = { path = "/ready", status = 204, interval = "7s", timeout = "7s", unhealthy = 1, healthy = 9 }
+        admission = { max_concurrency = 12, endpoint_concurrency = 4, queue = 0, queue_timeout = "1m", priority_header = "X-Priority", priority = 3 }
+        [[upstream]]
+        name = "b"
+        endpoints = ["10.0.0.2:80"]
+        retry = "off"
+        balance = { hash.prompt = "512B" }
+        breaker = "off"
+        health = {}
         [[route]]
         path = "/x/*"
-        upstream = "a"
+        upstream = ["a", "b"]
+        larger = "b"
         rewrite = "/y/*"
+        commit = "head"
+        heartbeat = "5s"
+        fallback = { status = 503, headers = { Retry-After = "9" }, text = "Sorry,\n\"no\" model: \u00e9\u0007", model = "none", pace = "1s" }
         "#,
     );
     assert_shows(&loaded, EVERY_KEY);
@@ -104,7 +121,7 @@ const EVERY_KEY: &str = r#"
     forwarded = "replace"
     [admin]
     listen = "0.0.0.0:9090"
-    token_file = "/etc/sluicegate/admin.token"
+    token_file = "/etc/admin.token"
     [limits]
     connections = 7
     head_bytes = "1KiB"
@@ -132,17 +149,86 @@ const EVERY_KEY: &str = r#"
         { address = "llama.internal:82", weight = 1 }, # 10.0.0.7:82
     ]
     host = "endpoint"
+    model = "llama-3.1:8b"
     pool.idle_per_endpoint = 0
     pool.connections = 3
     pool.idle_timeout = "1s"
     pool.max_age = "off"
     pool.max_requests = 4
     pool.replay_stale_post = false
+    retry.attempts = 3
+    retry.on = ["connect", "error_event", "408", "503"]
+    retry.backoff = "0us"
+    retry.backoff_max = "2s"
+    retry.retry_after_max = "0us"
+    retry.budget = 0
+    retry.post = true
+    balance.hash.header = "x-user"
+    breaker.consecutive = 1
+    breaker.rate = 2
+    breaker.window = "3s"
+    breaker.volume = 4
+    breaker.open = "5s"
+    breaker.open_max = "6s"
+    breaker.slow_start = "0us"
+    breaker.cooldown = "8s"
+    breaker.unauthorized = "9s"
+    breaker.panic = 0
+    health.path = "/ready"
+    health.status = "204-204"
+    health.interval = "7s"
+    health.timeout = "7s"
+    health.unhealthy = 1
+    health.healthy = 9
+    admission.max_concurrency = 12
+    admission.endpoint_concurrency = 4
+    admission.queue = 0
+    admission.queue_timeout = "1m"
+    admission.priority_header = "x-priority"
+    admission.priority = 3
+    [[upstream]]
+    name = "b"
+    endpoints = [ { address = "10.0.0.2:80", weight = 1 }, ]
+    host = "preserve"
+    pool.idle_per_endpoint = 20
+    pool.connections = 200
+    pool.idle_timeout = "4s"
+    pool.max_age = "5m"
+    pool.max_requests = 10000
+    pool.replay_stale_post = true
+    retry.attempts = 1
+    retry.on = ["connect", "reset", "bad_answer", "ttft_timeout", "empty_stream", "429", "502", "503"]
+    retry.backoff = "25ms"
+    retry.backoff_max = "1s"
+    retry.retry_after_max = "2s"
+    retry.budget = 20
+    retry.post = true
+    balance.hash.prompt = "512B"
+    breaker = "off"
+    health.path = "/health"
+    health.status = "200-299"
+    health.interval = "5s"
+    health.timeout = "2s"
+    health.unhealthy = 3
+    health.healthy = 2
+    admission.max_concurrency = "unlimited"
+    admission.endpoint_concurrency = "unlimited"
+    admission.queue = 256
+    admission.queue_timeout = "30s"
+    admission.priority = 1
     [[route]]
     path = "/x/*"
     # methods: every one
-    upstream = "a"
+    upstream = ["a", "b"]
+    larger = "b"
     rewrite = "/y/*"
+    commit = "head"
+    heartbeat = "5s"
+    fallback.status = 503
+    fallback.headers.retry-after = "9"
+    fallback.text = "Sorry,\n\"no\" model: é\u0007"
+    fallback.model = "none"
+    fallback.pace = "1s"
 "#;
 
 #[test]
@@ -165,13 +251,77 @@ fn the_nearest_timeout_holds() {
         timeouts = { connect = "off" }
         "#,
     );
-    let timeouts = &loaded.snapshot.routes[0].timeouts;
+    let timeouts = loaded.snapshot.routes[0].timeouts_at(0);
     assert_eq!(timeouts.ttft, Some(Duration::from_secs(1)), "[timeouts]");
     assert_eq!(timeouts.total, Some(Duration::from_secs(20)), "the upstream's");
     assert_eq!(timeouts.connect, None, "the route's");
     assert_eq!(timeouts.body, defaults::TIMEOUTS.exchange.body, "the default");
     let everywhere = &loaded.snapshot.timeouts.exchange;
     assert_eq!(everywhere.connect, Some(Duration::from_secs(3)), "untouched by overrides");
+    let undecided = &loaded.snapshot.routes[0].timeouts;
+    assert_eq!(undecided.connect, None, "the route's holds before there is an upstream");
+    assert_eq!(undecided.total, Some(Duration::from_secs(2)), "an upstream's does not");
+}
+
+#[test]
+fn each_link_of_a_chain_has_timeouts_of_its_own() {
+    let loaded = accepted(
+        r#"
+        [server]
+        listen = ["127.0.0.1:8080"]
+        [timeouts]
+        ttft = "1s"
+        total = "2s"
+        [[upstream]]
+        name = "a"
+        endpoints = ["127.0.0.1:8081"]
+        timeouts = { ttft = "10s", total = "2s", body = "7s" }
+        [[upstream]]
+        name = "b"
+        endpoints = ["127.0.0.1:8082"]
+        [[route]]
+        path = "/"
+        upstream = ["b", "a"]
+        timeouts = { total = "2s", body = "60s" }
+        "#,
+    );
+    let route = &loaded.snapshot.routes[0];
+    let seconds = |upstream| {
+        let timeouts = route.timeouts_at(upstream);
+        [timeouts.ttft, timeouts.total, timeouts.body].map(|limit| limit.map(|it| it.as_secs()))
+    };
+    assert_eq!(seconds(0), [Some(10), Some(2), Some(60)]);
+    assert_eq!(seconds(1), [Some(1), Some(2), Some(60)]);
+    let again = accepted(&effective(&loaded.snapshot));
+    assert_eq!(content(&loaded), content(&again));
+}
+
+#[test]
+fn an_answer_can_come_from_a_file() {
+    let fallback = |table: &str| {
+        let loaded = accepted(&format!("{LEAST}fallback = {table}\n"));
+        let again = accepted(&effective(&loaded.snapshot));
+        assert_eq!(content(&loaded), content(&again));
+        match &loaded.snapshot.routes[0].target {
+            Target::Chain(chain) => chain.fallback.clone().expect("it has one"),
+            Target::Service(_) => unreachable!("a file names upstreams"),
+        }
+    };
+    let text = fallback("{ file = \"sorry.txt\" }");
+    let sentences = "Sorry, no model answers.\nTry again.".to_owned();
+    assert_eq!(text.answer, FallbackAnswer::Text(sentences));
+    assert_eq!(text.file.as_deref(), Some("/etc/sorry.txt"), "relative to the configuration");
+    let json = fallback("{ file = \"/etc/sorry.json\", status = 503 }");
+    assert_eq!(json.answer, FallbackAnswer::Json("{\"sorry\": true}\n".to_owned()));
+    assert_eq!((json.status, text.status), (503, 200));
+}
+
+#[test]
+fn without_a_word_a_retry_follows_the_pool_about_posts() {
+    let strict = LEAST.replace("[[route]]", "pool = { replay_stale_post = false }\n[[route]]");
+    let loaded = accepted(&strict);
+    assert!(!loaded.snapshot.upstreams[0].retry.post);
+    assert_eq!(told(&loaded.warnings), "");
 }
 
 #[test]
@@ -215,7 +365,7 @@ fn one_path_may_lead_to_two_upstreams_by_method() {
     );
     let snapshot = &loaded.snapshot;
     let targets = snapshot.routes.iter().map(|route| match &route.target {
-        Target::Upstream(index) => snapshot.upstreams[*index].name.as_str(),
+        Target::Chain(chain) => snapshot.upstreams[chain.links[0].upstream].name.as_str(),
         Target::Service(_) => "service",
     });
     assert_eq!(targets.collect::<Vec<_>>(), ["write", "read"]);
@@ -226,12 +376,14 @@ fn one_path_may_lead_to_two_upstreams_by_method() {
 #[test]
 fn a_name_is_resolved_and_kept_as_written() {
     let loaded = accepted(&LEAST.replace("127.0.0.1:8081", "llama.internal:8081"));
+    let endpoints = &loaded.snapshot.upstreams[0].endpoints;
     let expected = Endpoint {
+        id: endpoints[0].id,
         address: "10.0.0.7:8081".parse().unwrap(),
         authority: "llama.internal:8081".to_owned(),
         weight: 1,
     };
-    assert_eq!(loaded.snapshot.upstreams[0].endpoints, [expected]);
+    assert_eq!(*endpoints, [expected]);
 }
 
 #[test]
@@ -260,6 +412,51 @@ fn what_is_legal_but_odd_is_a_warning() {
     let loaded = accepted(&host);
     assert_eq!(told(&loaded.warnings), expected);
     assert_eq!(loaded.snapshot.upstreams[0].host, HostField::Fixed("endpoints".to_owned()));
+
+    for (upstream, route, expected) in [
+        (
+            "retry = { post = false }",
+            "",
+            "line 6: upstream[0].retry.post: a POST is still sent again when a pooled connection \
+             turns out dead: pool.replay_stale_post is true\n",
+        ),
+        (
+            "retry.post = true\npool.replay_stale_post = false",
+            "",
+            "line 6: upstream[0].retry.post: a POST is sent again after a failure, but not when a \
+             pooled connection turns out dead: pool.replay_stale_post is false\n",
+        ),
+        (
+            "retry = {}",
+            "[limits]\nreplay_bytes = \"16383B\"\n",
+            "line 6: upstream[0].retry: hardly a request is sent again: limits.replay_bytes keeps \
+             less than 16KiB of it\n",
+        ),
+        ("retry = \"off\"", "[limits]\nreplay_bytes = \"off\"\n", ""),
+        (
+            "admission = { max_concurrency = 1, endpoint_concurrency = 2 }",
+            "",
+            "line 6: upstream[0].admission.endpoint_concurrency: is never reached: \
+             max_concurrency is 1\n",
+        ),
+        (
+            "admission = { max_concurrency = 3, endpoint_concurrency = 2 }",
+            "",
+            "line 6: upstream[0].admission.max_concurrency: is never reached: 1 times \
+             endpoint_concurrency is less\n",
+        ),
+        (
+            "",
+            "heartbeat = \"60s\"\n",
+            "line 10: route[0].heartbeat: is never sent: timeouts.inter_event ends the stream \
+             before\n",
+        ),
+        ("timeouts.inter_event = \"61s\"", "heartbeat = \"60s\"\n", ""),
+    ] {
+        let upstream = LEAST.replace("[[route]]", &format!("{upstream}\n[[route]]"));
+        let loaded = accepted(&format!("{upstream}{route}"));
+        assert_eq!(told(&loaded.warnings), expected, "{upstream}{route}");
+    }
 }
 
 #[test]

@@ -27,7 +27,10 @@ fn documented() -> Vec<(String, String, String)> {
 
 #[test]
 fn the_documentation_lists_every_key_with_its_default() {
-    let shown = effective(&accepted(SAMPLE).snapshot);
+    // What is off by default has defaults too, for those who switch it on.
+    let on = SAMPLE.replace("= \"off\"\nadmission", "= {}\nadmission");
+    let on = format!("{on}fallback = {{ text = \"Sorry.\" }}\n");
+    let shown = [SAMPLE, &on].map(|text| effective(&accepted(text).snapshot)).join("\n");
     let rows = documented();
     let same = |left: &str, right: &str| {
         let plain = |text: &str| {
@@ -49,7 +52,8 @@ fn the_documentation_lists_every_key_with_its_default() {
         }
         let row = rows.iter().find(|(within, name, _)| within == section && name == key);
         let (_, _, default) = row.unwrap_or_else(|| panic!("{section} {key} is not documented"));
-        let computed = ["required", "one per core", "none"].contains(&default.as_str());
+        let computed =
+            ["required", "one per core", "none", "one of the three"].contains(&default.as_str());
         assert!(computed || same(default, value), "{section} {key}: {default} but {value}");
     }
 }

@@ -6,7 +6,7 @@ use super::super::show::effective;
 use super::*;
 
 /// Pieces that parsers stumble over, and pieces of the real thing in the wrong place.
-const PIECES: [&str; 40] = [
+const PIECES: [&str; 45] = [
     "\"",
     "'",
     "\"\"\"",
@@ -47,6 +47,11 @@ const PIECES: [&str; 40] = [
     "llama.internal:1",
     "\"[::1]:0\"",
     "timeouts = { ttft = \"1s\" }",
+    "{ hash = { cookie = \"session\" } }",
+    "health = { status = 200 }",
+    "[\"llama\"]",
+    "larger = \"llama\"",
+    "fallback = { text = \"\\u0000\\u007f\" }",
 ];
 
 #[derive(Clone, Debug)]

@@ -69,8 +69,8 @@ fn server() {
         (
             "\"cancel\"",
             "\"cancle\"",
-            "line 4: server.half_close: must be \"cancel\" or \"allow\", not \"cancle\"; did you \
-             mean \"cancel\"?",
+            "line 4: server.half_close: must be \"cancel\" or \"allow\" or \"probe\", not \"cancle\"; did \
+             you mean \"cancel\"?",
         ),
         ("\"reuseport\"", "true", "line 5: server.accept: must be a string, not true or false"),
         (
@@ -134,13 +134,13 @@ fn limits() {
         ("= 100\n", "= 257\n", "line 11: limits.headers: must be from 1 to 256, not 257"),
         ("= 100\n", "= 0\n", "line 11: limits.headers: must be from 1 to 256, not 0"),
         (
-            "\"unlimited\"",
-            "\"off\"",
+            "body_bytes  = \"unlimited\"",
+            "body_bytes = \"off\"",
             "line 12: limits.body_bytes: \"off\" is no size; did you mean \"unlimited\"?",
         ),
         (
-            "\"unlimited\"",
-            "\"0B\"",
+            "body_bytes  = \"unlimited\"",
+            "body_bytes = \"0B\"",
             "line 12: limits.body_bytes: must be from \"1B\" to \"1024TiB\", not \"0B\"",
         ),
         (
@@ -176,42 +176,42 @@ fn limits() {
 fn timeouts() {
     check_rows(&[
         (
-            "\"10s\"",
-            "\"0s\"",
+            "head         = \"10s\"",
+            "head = \"0s\"",
             "line 17: timeouts.head: a timeout of zero would end everything at once; to have \
              none, write \"off\"",
         ),
         (
-            "\"10s\"",
-            "0",
+            "head         = \"10s\"",
+            "head = 0",
             "line 17: timeouts.head: a timeout of zero would end everything at once; to have \
              none, write \"off\"",
         ),
         (
-            "\"10s\"",
-            "10",
+            "head         = \"10s\"",
+            "head = 10",
             "line 17: timeouts.head: 10 has no unit: a duration is a string such as \"30s\"",
         ),
         (
-            "\"10s\"",
-            "\"10\"",
+            "head         = \"10s\"",
+            "head = \"10\"",
             "line 17: timeouts.head: \"10\" has no unit: a duration is written \"500us\", \
              \"250ms\", \"30s\", \"5m\" or \"1h\"; did you mean \"10s\"?",
         ),
         (
-            "\"10s\"",
-            "\"-10s\"",
+            "head         = \"10s\"",
+            "head = \"-10s\"",
             "line 17: timeouts.head: \"-10s\" is no duration: write a whole number and a unit, \
              \"500us\", \"250ms\", \"30s\", \"5m\" or \"1h\"",
         ),
         (
-            "\"10s\"",
-            "\"999us\"",
+            "head         = \"10s\"",
+            "head = \"999us\"",
             "line 17: timeouts.head: must be from \"1ms\" to \"8760h\", not \"999us\"",
         ),
         (
-            "\"10s\"",
-            "\"8761h\"",
+            "head         = \"10s\"",
+            "head = \"8761h\"",
             "line 17: timeouts.head: must be from \"1ms\" to \"8760h\", not \"8761h\"",
         ),
         (
@@ -239,7 +239,7 @@ fn upstream() {
             "\"llama\"\nendpoints",
             "\"\"\nendpoints",
             "line 28: upstream[0].name: must have 1 to 64 letters, digits, dots, hyphens or \
-             underscores\nline 35: route[0].upstream: there is no upstream named \"llama\"",
+             underscores\nline 40: route[0].upstream: there is no upstream named \"llama\"",
         ),
         ("endpoints = [\"127.0.0.1:8081\"]", "", "line 27: upstream[0].endpoints: is required"),
         (
@@ -346,8 +346,8 @@ fn pool() {
             "line 31: upstream[0].pool.max_requests: must be from 1 to 4294967295, not 0",
         ),
         (
-            "= true",
-            "= \"true\"",
+            "replay_stale_post = true",
+            "replay_stale_post = \"true\"",
             "line 31: upstream[0].pool.replay_stale_post: must be true or false, not a string",
         ),
         (
@@ -362,75 +362,75 @@ fn pool() {
 #[test]
 fn route() {
     check_rows(&[
-        ("path      = \"/inference\"", "", "line 32: route[0].path: is required"),
+        ("path      = \"/inference\"", "", "line 37: route[0].path: is required"),
         (
             "\"/inference\"",
             "\"inference\"",
-            "line 33: route[0].path: must begin with /; did you mean \"/inference\"?",
+            "line 38: route[0].path: must begin with /; did you mean \"/inference\"?",
         ),
         (
             "\"/inference\"",
             "\"/a*b\"",
-            "line 33: route[0].path: a * may only stand at the end, and only once",
+            "line 38: route[0].path: a * may only stand at the end, and only once",
         ),
         (
             "\"/inference\"",
             "\"/a/%2E%2e/b\"",
-            "line 33: route[0].path: has a dot segment; requests with those are refused",
+            "line 38: route[0].path: has a dot segment; requests with those are refused",
         ),
         (
             "[\"POST\"]",
             "[]",
-            "line 34: route[0].methods: must name at least one method; leave it out to accept \
+            "line 39: route[0].methods: must name at least one method; leave it out to accept \
              every method",
         ),
         (
             "\"POST\"",
             "\"post\"",
-            "line 34: route[0].methods[0]: methods are case-sensitive and written in capitals; \
+            "line 39: route[0].methods[0]: methods are case-sensitive and written in capitals; \
              did you mean \"POST\"?",
         ),
-        ("\"POST\"", "\"P T\"", "line 34: route[0].methods[0]: \"P T\" is no method"),
+        ("\"POST\"", "\"P T\"", "line 39: route[0].methods[0]: \"P T\" is no method"),
         (
             "\"POST\"",
             "\"CONNECT\"",
-            "line 34: route[0].methods[0]: CONNECT is never forwarded: this is a gateway, not a \
+            "line 39: route[0].methods[0]: CONNECT is never forwarded: this is a gateway, not a \
              forward proxy",
         ),
-        ("\"POST\"", "\"POST\", \"POST\"", "line 34: route[0].methods[1]: is in the list already"),
+        ("\"POST\"", "\"POST\", \"POST\"", "line 39: route[0].methods[1]: is in the list already"),
         (
             "= \"llama\"\nrewrite",
             "= \"lama\"\nrewrite",
-            "line 35: route[0].upstream: there is no upstream named \"lama\"; did you mean \
+            "line 40: route[0].upstream: there is no upstream named \"lama\"; did you mean \
              \"llama\"?",
         ),
         (
             "\"/stream\"",
             "\"/stream/*\"",
-            "line 36: route[0].rewrite: a trailing * keeps what follows the route's prefix, and \
+            "line 41: route[0].rewrite: a trailing * keeps what follows the route's prefix, and \
              this route's path has no trailing *; did you mean \"/stream/\"?",
         ),
         (
             "\"/stream\"",
             "\"/stream?x=1\"",
-            "line 36: route[0].rewrite: cannot have a query: the request's own query is always kept",
+            "line 41: route[0].rewrite: cannot have a query: the request's own query is always kept",
         ),
         (
             "\"/stream\"",
             "\"/a/./b\"",
-            "line 36: route[0].rewrite: has a dot segment; requests with those are refused",
+            "line 41: route[0].rewrite: has a dot segment; requests with those are refused",
         ),
         (
             "[[route]]",
             "[[route]]\ntimeouts = { head = \"1s\", tftt = \"1s\" }",
-            "line 33: route[0].timeouts.head: cannot be overridden: it runs while no route is \
+            "line 38: route[0].timeouts.head: cannot be overridden: it runs while no route is \
              known; set it in [timeouts]\n\
-             line 33: route[0].timeouts.tftt: unknown key; did you mean \"ttft\"?",
+             line 38: route[0].timeouts.tftt: unknown key; did you mean \"ttft\"?",
         ),
         (
             "[[route]]",
             "[[route]]\npath = \"/inference\"\nupstream = \"llama\"\n[[route]]",
-            "line 35: route[1]: another route has this path and method already (line 32); this \
+            "line 40: route[1]: another route has this path and method already (line 37); this \
              one would never match",
         ),
     ]);
@@ -447,7 +447,7 @@ fn a_section_that_nobody_knows() {
         "line 16: timeout: unknown key; did you mean \"timeouts\"?",
     )]);
     let strange = format!("{SAMPLE}[\"certificate\\n\"]\n");
-    let expected = "line 39: \"certificate\\n\": unknown key; known here are server, admin, limits, \
+    let expected = "line 46: \"certificate\\n\": unknown key; known here are server, admin, limits, \
                     timeouts, upstream, route\n";
     assert_eq!(refused(&strange), expected);
 }
@@ -552,41 +552,41 @@ fn admin() {
         (
             r#"listen    = "off""#,
             r#"listen = "localhost:9090""#,
-            "line 38: admin.listen: \"localhost:9090\" is no address to listen on: write \
+            "line 45: admin.listen: \"localhost:9090\" is no address to listen on: write \
              ip:port, \"127.0.0.1:8080\", or \"[::1]:8080\" for IPv6; did you mean \
              \"127.0.0.1:9090\"?",
         ),
         (
             r#"listen    = "off""#,
             r#"listen = "127.0.0.1:8080""#,
-            "line 38: admin.listen: is taken by server.listen",
+            "line 45: admin.listen: is taken by server.listen",
         ),
         (
             r#"listen    = "off""#,
-            "listen = \"0.0.0.0:8080\"\ntoken_file = \"/etc/sluicegate/admin.token\"",
-            "line 38: admin.listen: is taken by server.listen",
+            "listen = \"0.0.0.0:8080\"\ntoken_file = \"admin.token\"",
+            "line 45: admin.listen: is taken by server.listen",
         ),
         (
             r#"listen    = "off""#,
             r#"listen = "0.0.0.0:9090""#,
-            "line 38: admin.listen: 0.0.0.0:9090 can be reached from other machines, so \
+            "line 45: admin.listen: 0.0.0.0:9090 can be reached from other machines, so \
              admin.token_file is required; without one, listen on a loopback address",
         ),
         (
             r#"listen    = "off""#,
             "listen = \"0.0.0.0:9090\"\ntoken_file = \"/etc/missing\"",
-            "line 39: admin.token_file: \"/etc/missing\" cannot be read: no such file",
+            "line 46: admin.token_file: /etc/missing: no such file",
         ),
         (
             r#"listen    = "off""#,
             r#"token_file = "/etc/short""#,
-            "line 38: admin.token_file: \"/etc/short\" must hold one line of 16 to 512 visible \
+            "line 45: admin.token_file: /etc/short must hold one line of 16 to 512 visible \
              ASCII characters",
         ),
         (
             r#"listen    = "off""#,
             r#"token_file = "/etc/two""#,
-            "line 38: admin.token_file: \"/etc/two\" must hold one line of 16 to 512 visible \
+            "line 45: admin.token_file: /etc/two must hold one line of 16 to 512 visible \
              ASCII characters",
         ),
     ]);

@@ -40,6 +40,23 @@ fn scan_in(framing: Framing, pieces: &[&[u8]]) -> Outcome {
 type Row = (Framing, &'static [u8], usize, &'static [u8], bool, bool);
 
 #[test]
+fn the_end_of_a_body_is_known_to_whoever_doubts_it() {
+    let tail = |framing, input: &[u8]| {
+        let mut body = Body::new(framing);
+        let _ = body.scan(input, |_| {});
+        (body.at_boundary(), body.tail())
+    };
+    let none = Tail::default();
+    assert_eq!(tail(Framing::Chunked, b"1\r\nx\r\n"), (true, none));
+    assert_eq!(tail(Framing::Chunked, b"1\r\nx"), (false, none));
+    let last_chunk = Tail { length: 5, whole: true };
+    assert_eq!(tail(Framing::Chunked, b"1\r\nx\r\n0\r\n\r\n"), (false, last_chunk));
+    assert_eq!(tail(Framing::Length(3), b"xy"), (false, none));
+    assert_eq!(tail(Framing::Length(3), b"xyz"), (false, Tail { length: 1, whole: false }));
+    assert_eq!(tail(Framing::UntilClose, b"xyz"), (true, none));
+}
+
+#[test]
 fn a_body_ends_where_its_framing_says_however_it_arrives() {
     let chunked = b"3\r\nabc\r\n0\r\n\r\nrest";
     let rows: [Row; 9] = [

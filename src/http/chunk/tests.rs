@@ -57,6 +57,24 @@ const ACCEPTED: &[(&str, &[u8], &[u8])] = &[
 ];
 
 #[test]
+fn the_end_of_a_body_can_be_held_back() {
+    let body = b"1\r\nx\r\n0;g\r\nX: y\r\n\r\nnext";
+    let (frames, tail) = (6, 13);
+    for cut in 0..frames + tail {
+        let mut scanner = ChunkScanner::new();
+        let first = scanner.scan(&body[..cut], |_| {}).unwrap();
+        assert_eq!(scanner.at_boundary(), [0, frames].contains(&cut), "cut at {cut}");
+        let second = scanner.scan(&body[cut..], |_| {}).unwrap();
+        assert_eq!(first + second, frames + tail);
+        let whole = cut <= frames;
+        let length = if whole { tail } else { second } as u32;
+        assert_eq!(scanner.tail(), Tail { length, whole }, "cut at {cut}");
+        assert_eq!(scanner.scan(b"0\r\n\r\n", |_| {}), Ok(0));
+        assert_eq!(scanner.tail(), Tail { length, whole });
+    }
+}
+
+#[test]
 fn bodies_are_accepted() {
     for (id, bytes, payload) in ACCEPTED {
         let expected = (Ok((bytes.len(), true)), payload.to_vec());

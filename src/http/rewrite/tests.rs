@@ -420,6 +420,26 @@ fn a_response_to_head_keeps_its_length_fields() {
 }
 
 #[test]
+fn a_rewritten_request_is_given_another_host() {
+    for (request, expected) in [
+        (
+            "POST / HTTP/1.1\r\nHost: a:1\r\nX: y\r\n\r\nHost: body",
+            "POST / HTTP/1.1\r\nHost: other:80\r\nX: y\r\n\r\nHost: body",
+        ),
+        (
+            "GET / HTTP/1.1\r\nX: y\r\nhost:\r\n\r\n",
+            "GET / HTTP/1.1\r\nX: y\r\nhost:other:80\r\n\r\n",
+        ),
+        ("GET / HTTP/1.1\r\n\r\nHost: body\r\n", "GET / HTTP/1.1\r\n\r\nHost: body\r\n"),
+        ("GET / HTTP/1.1\r\nHost: cut", "GET / HTTP/1.1\r\nHost: cut"),
+    ] {
+        let mut bytes = request.as_bytes().to_vec();
+        super::set_host(&mut bytes, b"other:80");
+        assert_eq!(String::from_utf8_lossy(&bytes), expected);
+    }
+}
+
+#[test]
 fn every_rewrite_is_documented() {
     let requests: Vec<_> = REQUEST_FIELDS
         .iter()

@@ -32,7 +32,7 @@ use self::access::{Denied, Need};
 use self::answer::{Answering, Asking, Feeding, Reading};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{ExchangeTimeouts, PathPattern, Route, Target};
+use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Route, Target};
 
 /// The text formats of `/metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +196,8 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy) -> Vec<Route> {
             target: Target::Service(Arc::new(admin)),
             rewrite: None,
             timeouts: TIMEOUTS,
+            commit: Commit::Head,
+            heartbeat: None,
         }
     });
     let (exact, prefixes): (Vec<_>, Vec<_>) =

@@ -29,7 +29,7 @@ use self::exchange::Exchange;
 pub use self::settings::{Faults, Invalid, Rate, Settings};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{ExchangeTimeouts, PathPattern, Route, Target};
+use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Route, Target};
 
 /// What a path answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,8 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
         target: Target::Service(Arc::new(Mock { endpoint, defaults, serial: AtomicU64::new(1) })),
         rewrite: None,
         timeouts: TIMEOUTS,
+        commit: Commit::Head,
+        heartbeat: None,
     }
 }
 

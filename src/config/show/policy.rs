@@ -1,0 +1,101 @@
+//! The policies of upstreams and routes, as TOML.
+
+use std::fmt;
+
+use super::super::snapshot::{
+    Balance, Breaker, Fallback, FallbackAnswer, HashKey, HealthCheck, Retry, Upstream,
+};
+use super::super::units::{show_duration, show_size};
+use super::{entry, key, list, quoted};
+
+pub(super) fn policies(upstream: &Upstream, out: &mut String) -> fmt::Result {
+    retry(&upstream.retry, out)?;
+    balance(&upstream.balance, out)?;
+    match &upstream.breaker {
+        None => entry(out, "breaker", quoted("off"))?,
+        Some(it) => breaker(it, out)?,
+    }
+    match &upstream.health {
+        None => entry(out, "health", quoted("off"))?,
+        Some(it) => health(it, out)?,
+    }
+    admission(upstream, out)
+}
+
+fn retry(retry: &Retry, out: &mut String) -> fmt::Result {
+    entry(out, "retry.attempts", retry.attempts)?;
+    entry(out, "retry.on", list(retry.on.iter().map(|condition| quoted(&condition.to_string()))))?;
+    entry(out, "retry.backoff", quoted(&show_duration(retry.backoff)))?;
+    entry(out, "retry.backoff_max", quoted(&show_duration(retry.backoff_max)))?;
+    entry(out, "retry.retry_after_max", quoted(&show_duration(retry.retry_after_max)))?;
+    entry(out, "retry.budget", retry.budget)?;
+    entry(out, "retry.post", retry.post)
+}
+
+fn balance(balance: &Balance, out: &mut String) -> fmt::Result {
+    match balance {
+        Balance::LeastOutstanding => entry(out, "balance", quoted("least_outstanding")),
+        Balance::RoundRobin => entry(out, "balance", quoted("round_robin")),
+        Balance::PeakEwma => entry(out, "balance", quoted("peak_ewma")),
+        Balance::Hash(HashKey::Header(name)) => entry(out, "balance.hash.header", quoted(name)),
+        Balance::Hash(HashKey::Cookie(name)) => entry(out, "balance.hash.cookie", quoted(name)),
+        Balance::Hash(HashKey::Prompt(bytes)) => {
+            entry(out, "balance.hash.prompt", quoted(&show_size(*bytes as u64)))
+        }
+    }
+}
+
+fn breaker(breaker: &Breaker, out: &mut String) -> fmt::Result {
+    entry(out, "breaker.consecutive", breaker.consecutive)?;
+    entry(out, "breaker.rate", breaker.rate)?;
+    entry(out, "breaker.window", quoted(&show_duration(breaker.window)))?;
+    entry(out, "breaker.volume", breaker.volume)?;
+    entry(out, "breaker.open", quoted(&show_duration(breaker.open)))?;
+    entry(out, "breaker.open_max", quoted(&show_duration(breaker.open_max)))?;
+    entry(out, "breaker.slow_start", quoted(&show_duration(breaker.slow_start)))?;
+    entry(out, "breaker.cooldown", quoted(&show_duration(breaker.cooldown)))?;
+    entry(out, "breaker.unauthorized", quoted(&show_duration(breaker.unauthorized)))?;
+    entry(out, "breaker.panic", breaker.panic)
+}
+
+fn health(health: &HealthCheck, out: &mut String) -> fmt::Result {
+    let (first, last) = health.statuses.clone().into_inner();
+    entry(out, "health.path", quoted(&health.path))?;
+    entry(out, "health.status", quoted(&format!("{first}-{last}")))?;
+    entry(out, "health.interval", quoted(&show_duration(health.interval)))?;
+    entry(out, "health.timeout", quoted(&show_duration(health.timeout)))?;
+    entry(out, "health.unhealthy", health.unhealthy)?;
+    entry(out, "health.healthy", health.healthy)
+}
+
+fn admission(upstream: &Upstream, out: &mut String) -> fmt::Result {
+    let admission = &upstream.admission;
+    let unlimited = |limit: Option<u32>| match limit {
+        Some(limit) => limit.to_string(),
+        None => quoted("unlimited"),
+    };
+    entry(out, "admission.max_concurrency", unlimited(admission.max_concurrency))?;
+    entry(out, "admission.endpoint_concurrency", unlimited(admission.endpoint_concurrency))?;
+    entry(out, "admission.queue", admission.queue)?;
+    entry(out, "admission.queue_timeout", quoted(&show_duration(admission.queue_timeout)))?;
+    if let Some(header) = &admission.priority_header {
+        entry(out, "admission.priority_header", quoted(header))?;
+    }
+    entry(out, "admission.priority", admission.priority)
+}
+
+pub(super) fn fallback(fallback: &Fallback, out: &mut String) -> fmt::Result {
+    entry(out, "fallback.status", fallback.status)?;
+    for (name, value) in &fallback.headers {
+        entry(out, &format!("fallback.headers.{}", key(name)), quoted(value))?;
+    }
+    match (&fallback.file, &fallback.answer) {
+        (Some(file), _) => entry(out, "fallback.file", quoted(file))?,
+        (None, FallbackAnswer::Text(text)) => entry(out, "fallback.text", quoted(text))?,
+        (None, FallbackAnswer::Json(json)) => entry(out, "fallback.json", quoted(json))?,
+    }
+    if let Some(model) = &fallback.model {
+        entry(out, "fallback.model", quoted(model))?;
+    }
+    entry(out, "fallback.pace", quoted(&show_duration(fallback.pace)))
+}

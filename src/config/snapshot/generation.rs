@@ -1,0 +1,99 @@
+//! Generations: what goes on from one configuration to the next.
+//!
+//! A snapshot is never changed, it is followed by another. An upstream of the same name keeps its id
+//! through all of them, and in it an endpoint of the same address: whatever a worker, a counter or a
+//! probe knows under that id stays true. An id is never given twice, so a stale one finds nothing.
+
+use super::{Endpoint, Snapshot, Upstream};
+
+/// Which configuration of this process it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generation {
+    /// 0 for the one it started with.
+    pub number: u32,
+    /// How many ids all generations so far have given away.
+    ids: u32,
+}
+
+/// Names an upstream through all generations that have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UpstreamId(pub u32);
+
+/// Names an endpoint of one upstream through all generations that have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EndpointId(pub u32);
+
+impl Snapshot {
+    /// Makes this the first generation of a process.
+    pub fn begin(&mut self) {
+        self.continue_from(Generation::default(), &[]);
+    }
+
+    /// Makes this the generation after `before`: what goes on keeps its id, the rest gets new ones.
+    pub fn follow(&mut self, before: &Snapshot) {
+        let Generation { number, ids } = before.generation;
+        self.continue_from(Generation { number: number + 1, ids }, &before.upstreams);
+    }
+
+    fn continue_from(&mut self, mut generation: Generation, before: &[Upstream]) {
+        for upstream in &mut self.upstreams {
+            let old = before.iter().find(|old| old.name == upstream.name);
+            upstream.id = old.map_or_else(|| UpstreamId(generation.take_id()), |old| old.id);
+            let endpoints: &[Endpoint] = old.map_or(&[], |old| &old.endpoints);
+            for endpoint in &mut upstream.endpoints {
+                let old = endpoints.iter().find(|old| old.address == endpoint.address);
+                endpoint.id = old.map_or_else(|| EndpointId(generation.take_id()), |old| old.id);
+            }
+        }
+        self.generation = generation;
+    }
+}
+
+impl Generation {
+    fn take_id(&mut self) -> u32 {
+        self.ids += 1;
+        self.ids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::snapshot_of;
+
+    fn upstreams(list: &[(&str, &[&str])]) -> Snapshot {
+        let tables = list.iter().map(|(name, endpoints)| {
+            format!("[[upstream]]\nname = \"{name}\"\nendpoints = {endpoints:?}\n")
+        });
+        snapshot_of(&format!(
+            "[server]\nlisten = [\"127.0.0.1:80\"]\n{}\
+             [[route]]\npath = \"/*\"\nupstream = \"{}\"\n",
+            tables.collect::<String>(),
+            list[0].0
+        ))
+    }
+
+    fn ids(snapshot: &Snapshot) -> Vec<(u32, Vec<u32>)> {
+        let endpoints =
+            |upstream: &Upstream| upstream.endpoints.iter().map(|one| one.id.0).collect();
+        snapshot.upstreams.iter().map(|upstream| (upstream.id.0, endpoints(upstream))).collect()
+    }
+
+    #[test]
+    fn what_goes_on_keeps_its_id_and_no_id_is_given_twice() {
+        let first = upstreams(&[("a", &["10.0.0.1:1", "10.0.0.2:1"]), ("b", &["10.0.0.1:1"])]);
+        assert_eq!(ids(&first), [(1, vec![2, 3]), (4, vec![5])]);
+        // Other order, a new endpoint before an old one, one gone; the same address elsewhere is
+        // another endpoint.
+        let mut second = upstreams(&[("b", &["10.0.0.1:1"]), ("a", &["10.0.0.3:1", "10.0.0.1:1"])]);
+        second.follow(&first);
+        assert_eq!(ids(&second), [(4, vec![5]), (1, vec![6, 2])]);
+        // "b" and an endpoint of "a" are gone, and come back as strangers.
+        let mut third = upstreams(&[("a", &["10.0.0.1:1"])]);
+        third.follow(&second);
+        let mut fourth = upstreams(&[("a", &["10.0.0.1:1", "10.0.0.3:1"]), ("b", &["10.0.0.1:1"])]);
+        fourth.follow(&third);
+        assert_eq!(ids(&fourth), [(1, vec![2, 7]), (8, vec![9])]);
+        assert_eq!([first, second, third, fourth].map(|one| one.generation.number), [0, 1, 2, 3]);
+    }
+}

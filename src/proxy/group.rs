@@ -1,0 +1,174 @@
+//! Groups: what a worker knows of its upstreams while it runs, from one snapshot to the next.
+//!
+//! A snapshot is immutable and is replaced as a whole; idle connections, queues and balances are
+//! neither. They live here under the upstream's id, which it keeps through all generations.
+//!
+//! * A group lives as long as a snapshot that names it: the latest one, or one that an exchange
+//!   still holds. So an exchange always finds the groups of its own generation.
+//! * Limits of a pool are those of the latest generation that names the upstream: connections are
+//!   shared by exchanges of all generations.
+//! * What the latest generation does not name is *leaving*: exchanges that have it go on, and no
+//!   connection to it is kept idle.
+
+use std::collections::BTreeMap;
+use std::ops::{Index, IndexMut};
+
+use super::balance::RoundRobin;
+use super::pool::Pool;
+use crate::config::snapshot::{EndpointId, PoolLimits, Snapshot, Upstream, UpstreamId};
+
+/// What one upstream is while the worker runs. `C` and `W` as in [`Pool`].
+#[derive(Debug)]
+pub struct Group<C, W> {
+    pub pool: Pool<C, W>,
+    pub balance: RoundRobin,
+    pub limits: PoolLimits,
+    /// Those of the latest generation, ascending; none if the upstream is leaving.
+    endpoints: Vec<EndpointId>,
+}
+
+impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
+    fn new(upstream: &Upstream) -> Group<C, W> {
+        Group {
+            pool: Pool::default(),
+            balance: RoundRobin::default(),
+            limits: upstream.pool.clone(),
+            endpoints: Vec::new(),
+        }
+    }
+
+    /// Takes a connection back after its exchange. Returns the one that is to be closed: the coldest
+    /// if that is one too many, or this one if its endpoint is leaving.
+    pub fn release(&mut self, endpoint: EndpointId, connection: C) -> Option<C> {
+        match self.endpoints.binary_search(&endpoint) {
+            Ok(_) => self.pool.release(endpoint, connection, &self.limits),
+            Err(_) => Some(connection),
+        }
+    }
+}
+
+/// The groups of a worker.
+#[derive(Debug)]
+pub struct Groups<C, W>(BTreeMap<UpstreamId, Group<C, W>>);
+
+impl<C: Copy + PartialEq, W: Copy + PartialEq> Groups<C, W> {
+    pub fn new(snapshot: &Snapshot) -> Groups<C, W> {
+        let mut groups = Groups(BTreeMap::new());
+        groups.follow(snapshot);
+        groups
+    }
+
+    /// Takes up a new generation. Returns the idle connections that nobody will use again; they
+    /// are still open.
+    pub fn follow(&mut self, latest: &Snapshot) -> Vec<C> {
+        for group in self.0.values_mut() {
+            group.endpoints.clear();
+        }
+        for upstream in &latest.upstreams {
+            let group = self.0.entry(upstream.id).or_insert_with(|| Group::new(upstream));
+            group.limits = upstream.pool.clone();
+            group.endpoints.extend(upstream.endpoints.iter().map(|endpoint| endpoint.id));
+            group.endpoints.sort_unstable();
+        }
+        let mut useless = Vec::new();
+        for Group { pool, endpoints, .. } in self.0.values_mut() {
+            useless.append(&mut pool.retain(|id| endpoints.binary_search(&id).is_ok()));
+        }
+        useless
+    }
+
+    /// Forgets what none of these generations names: all that an exchange may still hold, and the
+    /// latest.
+    pub fn forget_others<'a>(&mut self, generations: impl Iterator<Item = &'a Snapshot> + Clone) {
+        let named = |id| {
+            let mut upstreams = generations.clone().flat_map(|one| &one.upstreams);
+            upstreams.any(|upstream| upstream.id == id)
+        };
+        self.0.retain(|id, _| named(*id));
+        for (id, group) in &mut self.0 {
+            let upstreams = generations.clone().flat_map(|one| &one.upstreams);
+            let endpoints = upstreams.filter(|one| one.id == *id).flat_map(|one| &one.endpoints);
+            group.balance.retain(|id| endpoints.clone().any(|endpoint| endpoint.id == id));
+        }
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = UpstreamId> {
+        self.0.keys().copied()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Group<C, W>> {
+        self.0.values()
+    }
+}
+
+// Both expect the group: whoever names one holds, by its exchange, a snapshot that names it, and a
+// group is forgotten only after the last such snapshot.
+impl<C, W> Index<UpstreamId> for Groups<C, W> {
+    type Output = Group<C, W>;
+
+    fn index(&self, id: UpstreamId) -> &Group<C, W> {
+        &self.0[&id]
+    }
+}
+
+impl<C, W> IndexMut<UpstreamId> for Groups<C, W> {
+    fn index_mut(&mut self, id: UpstreamId) -> &mut Group<C, W> {
+        // See above.
+        self.0.get_mut(&id).expect("a group outlives the snapshots that name it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::snapshot_of;
+    use crate::proxy::pool::Checkout;
+
+    /// Upstreams "a" with these endpoints and limit, and "b" unless it is left out.
+    fn generation(before: Option<&Snapshot>, a: &[&str], connections: u32, b: bool) -> Snapshot {
+        let b = "[[upstream]]\nname = \"b\"\nendpoints = [\"10.0.0.9:1\"]\n".repeat(b.into());
+        let mut snapshot = snapshot_of(&format!(
+            "[server]\nlisten = [\"127.0.0.1:80\"]\n\
+             [[upstream]]\nname = \"a\"\nendpoints = {a:?}\npool.connections = {connections}\n\
+             {b}[[route]]\npath = \"/*\"\nupstream = \"a\"\n"
+        ));
+        if let Some(before) = before {
+            snapshot.follow(before);
+        }
+        snapshot
+    }
+
+    fn names(snapshot: &Snapshot, upstream: usize) -> (UpstreamId, Vec<EndpointId>) {
+        let upstream = &snapshot.upstreams[upstream];
+        (upstream.id, upstream.endpoints.iter().map(|endpoint| endpoint.id).collect())
+    }
+
+    #[test]
+    fn idle_connections_and_queues_survive_and_what_leaves_is_given_up() {
+        let first = generation(None, &["10.0.0.1:1", "10.0.0.2:1"], 2, true);
+        let ((a, of_a), (b, of_b)) = (names(&first, 0), names(&first, 1));
+        let mut groups: Groups<u32, char> = Groups::new(&first);
+        for (group, endpoint, connection) in [(a, of_a[0], 1), (a, of_a[1], 2), (b, of_b[0], 3)] {
+            groups[group].pool.opened();
+            assert_eq!(groups[group].release(endpoint, connection), None);
+        }
+        groups[a].pool.wait('w');
+        // The second endpoint of "a" and all of "b" leave, "a" may have one connection more.
+        let second = generation(Some(&first), &["10.0.0.3:1", "10.0.0.1:1"], 3, false);
+        assert_eq!(groups.follow(&second), [2, 3]);
+        groups[a].pool.closed(of_a[1], 2);
+        groups[b].pool.closed(of_b[0], 3);
+        let Group { pool, limits, .. } = &mut groups[a];
+        assert_eq!((pool.waiting(), pool.may_open(limits)), (1, 1));
+        assert_eq!(pool.checkout(of_a[0], false, limits), Checkout::Idle(1));
+        // An exchange of the first generation may still come to "b".
+        groups.forget_others([&first, &second].into_iter());
+        let Group { pool, limits, .. } = &mut groups[b];
+        assert_eq!(pool.checkout(of_b[0], false, limits), Checkout::Open);
+        pool.opened();
+        assert_eq!(groups[b].release(of_b[0], 4), Some(4), "nobody would take it out again");
+        groups[b].pool.closed(of_b[0], 4);
+        groups.forget_others([&second].into_iter());
+        assert_eq!(groups.ids().collect::<Vec<_>>(), [a]);
+    }
+}

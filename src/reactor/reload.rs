@@ -1,0 +1,47 @@
+//! Reload: a worker takes up a new generation of the configuration, between two turns.
+//!
+//! Nothing that is under way is touched. An exchange holds the snapshot it began with and obeys it to
+//! its end; the next request of the same connection gets the new one. Idle connections and queues
+//! belong to groups (`proxy::group`), which go on; only connections to endpoints that are gone are
+//! closed.
+//!
+//! Every worker has a copy of its own: an exchange counts a reference to it, and a count that all
+//! cores share would move between them with every request.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::net::Net;
+use super::worker::Worker;
+use crate::config::snapshot::Snapshot;
+
+impl<N: Net> Worker<N> {
+    pub(super) fn reload(&mut self, snapshot: Arc<Snapshot>) {
+        let snapshot = Rc::new(Arc::unwrap_or_clone(snapshot));
+        self.past.push(std::mem::replace(&mut self.snapshot, snapshot));
+        for connection in self.groups.follow(&self.snapshot) {
+            self.close_upstream(connection);
+        }
+        // Where the limit has grown there is room for some of those who wait.
+        for index in 0..self.snapshot.upstreams.len() {
+            let id = self.snapshot.upstreams[index].id;
+            let group = &self.groups[id];
+            for _ in 0..group.pool.may_open(&group.limits) {
+                self.wake_waiting(id);
+            }
+        }
+    }
+
+    /// Lets go of the generations whose last exchange is over.
+    pub(super) fn forget_past(&mut self) {
+        if self.past.is_empty() {
+            return;
+        }
+        let known = self.past.len();
+        self.past.retain(|snapshot| Rc::strong_count(snapshot) > 1);
+        if self.past.len() < known {
+            let alive = self.past.iter().chain([&self.snapshot]);
+            self.groups.forget_others(alive.map(Rc::as_ref));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The floor on real sockets: what `tests/steady_state.rs` proves in the simulation, counted by the
+//! production counters of a worker on Linux.
+//!
+//! A server and a client take turns: the next token leaves when the one before it has arrived, so
+//! no two can share a read. Each may cost one read, one write and one poll, and nothing else.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use sluicegate::config::{self, Environment};
+use sluicegate::reactor::stats::Counters;
+use sluicegate::server::{self, Server};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const ROUNDS: u64 = 1_000;
+/// A poll may be woken by a timer, once in a while.
+const POLLS_BESIDE: u64 = 10;
+
+/// A gateway of one worker in this process, so that its counters can be read.
+struct Gateway {
+    server: Option<Server>,
+    counters: Arc<Counters>,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    fn to(upstream: SocketAddr) -> Gateway {
+        let text = format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n\
+             [[upstream]]\nname = \"models\"\nendpoints = [\"{upstream}\"]\n\
+             [[route]]\npath = \"/*\"\nupstream = \"models\"\n"
+        );
+        let loaded = config::parse(&text, &Environment::current()).expect("it is valid");
+        let server = server::start("floor", Arc::new(loaded.snapshot)).expect("it starts");
+        let (counters, address) = (Arc::clone(&server.counters()[0]), server.addresses()[0]);
+        Gateway { server: Some(server), counters, address }
+    }
+
+    fn client(&self) -> TcpStream {
+        impatient(TcpStream::connect(self.address).expect("it listens"))
+    }
+
+    /// The counts of a worker that has come to rest: a client may have its answer before the turn
+    /// that wrote it is over.
+    fn counts(&self) -> Counts {
+        let mut seen = self.counts_now();
+        loop {
+            thread::sleep(Duration::from_millis(20));
+            let now = self.counts_now();
+            if now == std::mem::replace(&mut seen, now) {
+                return now;
+            }
+        }
+    }
+
+    fn counts_now(&self) -> Counts {
+        let counters = &self.counters;
+        Counts {
+            polls: counters.polls.get(),
+            reads: counters.reads.get(),
+            writes: counters.writes.get(),
+            would_block: counters.would_block.get(),
+            peeks: counters.peeks.get(),
+            registers: counters.registers.get(),
+            connects: counters.connects.get(),
+            accepts: counters.accepts.get(),
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.control().stop();
+            server.join().expect("its worker ends well");
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counts {
+    polls: u64,
+    reads: u64,
+    writes: u64,
+    would_block: u64,
+    peeks: u64,
+    registers: u64,
+    connects: u64,
+    accepts: u64,
+}
+
+impl std::ops::Sub for Counts {
+    type Output = Counts;
+    fn sub(self, before: Counts) -> Counts {
+        Counts {
+            polls: self.polls - before.polls,
+            reads: self.reads - before.reads,
+            writes: self.writes - before.writes,
+            would_block: self.would_block - before.would_block,
+            peeks: self.peeks - before.peeks,
+            registers: self.registers - before.registers,
+            connects: self.connects - before.connects,
+            accepts: self.accepts - before.accepts,
+        }
+    }
+}
+
+fn impatient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout is allowed");
+    stream.set_nodelay(true).expect("a socket");
+    stream
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    (listener, address)
+}
+
+/// Reads up to and including `end`.
+fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    while !bytes.ends_with(end) {
+        let count = stream.read(&mut piece).expect("the other side goes on");
+        assert!(count > 0, "ended after {:?}", bytes.escape_ascii().to_string());
+        bytes.extend_from_slice(&piece[..count]);
+    }
+    bytes
+}
+
+#[test]
+fn a_token_costs_one_read_one_write_and_one_poll() {
+    let (listener, upstream) = listener();
+    let gateway = Gateway::to(upstream);
+    let mut client = gateway.client();
+    client.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").expect("a socket");
+    let mut server = impatient(listener.accept().expect("the gateway connects").0);
+    read_until(&mut server, b"\r\n\r\n");
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+        Transfer-Encoding: chunked\r\n\r\n";
+    server.write_all(head).expect("a socket");
+    read_until(&mut client, b"\r\n\r\n");
+    let mut token = || {
+        let chunk = b"d\r\ndata: token\n\n\r\n";
+        server.write_all(chunk).expect("a socket");
+        read_until(&mut client, chunk);
+    };
+    token();
+    let before = gateway.counts();
+    (0..ROUNDS).for_each(|_| token());
+    let spent = gateway.counts() - before;
+    assert_eq!((spent.reads, spent.writes), (ROUNDS, ROUNDS), "{spent:?}");
+    assert_eq!((spent.would_block, spent.peeks, spent.registers), (0, 0, 0), "{spent:?}");
+    assert!(spent.polls <= ROUNDS + POLLS_BESIDE, "{spent:?}");
+}
+
+#[test]
+fn a_request_on_warm_connections_costs_two_reads_two_writes_and_two_polls() {
+    let (listener, upstream) = listener();
+    let gateway = Gateway::to(upstream);
+    let mut client = gateway.client();
+    let mut server = None;
+    let mut exchange = || {
+        client.write_all(b"GET /answer HTTP/1.1\r\nHost: x\r\n\r\n").expect("a socket");
+        let server: &mut TcpStream = server
+            .get_or_insert_with(|| impatient(listener.accept().expect("the gateway connects").0));
+        read_until(server, b"\r\n\r\n");
+        server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer").expect("a socket");
+        read_until(&mut client, b"answer");
+    };
+    exchange();
+    let before = gateway.counts();
+    (0..ROUNDS).for_each(|_| exchange());
+    let spent = gateway.counts() - before;
+    assert_eq!((spent.reads, spent.writes), (2 * ROUNDS, 2 * ROUNDS), "{spent:?}");
+    // The look at the pooled connection.
+    assert_eq!((spent.peeks, spent.would_block), (ROUNDS, 0), "{spent:?}");
+    assert_eq!((spent.registers, spent.connects, spent.accepts), (0, 0, 0), "{spent:?}");
+    assert!(spent.polls <= 2 * ROUNDS + POLLS_BESIDE, "{spent:?}");
+    client.shutdown(Shutdown::Both).expect("a socket");
+}
