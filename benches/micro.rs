@@ -103,6 +103,7 @@ fn heads(criterion: &mut Criterion) {
                 framing: Framing::Chunked,
                 head_request: false,
                 request_id: b"0123456789abcdef",
+                served: None,
             };
             out.clear();
             rewrite::response(&head, &edits, &mut out);

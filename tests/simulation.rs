@@ -118,6 +118,7 @@ fn the_worlds_are_full_of_life() {
         ("errors of the gateway's own", sum.refused, 200),
         ("requests without an answer", sum.unanswered, 100),
         ("replays on a fresh connection", sum.replayed, 100),
+        ("further attempts", sum.retried, 100),
         ("tunnels", sum.tunnels, 20),
     ] {
         assert!(count >= least, "{count} {what} in a thousand worlds: {sum:?}");

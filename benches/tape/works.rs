@@ -79,12 +79,13 @@ pub const REQUEST: &[u8] = b"POST /v1/chat/completions HTTP/1.1\r\n\
     Content-Length: 83\r\n\r\n\
     {\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"How do you do?\"}]}";
 
-/// What vLLM answers.
+/// What vLLM answers, its first event included.
 pub const EVENT_STREAM: &[u8] = b"HTTP/1.1 200 OK\r\n\
     date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
     server: uvicorn\r\n\
     content-type: text/event-stream; charset=utf-8\r\n\
-    transfer-encoding: chunked\r\n\r\n";
+    transfer-encoding: chunked\r\n\r\n\
+    13\r\ndata: {\"first\":1}\n\n\r\n";
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
     date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\

@@ -197,6 +197,15 @@ pub struct ResponseEdits<'a> {
     pub head_request: bool,
     /// Added unless the upstream sent one.
     pub request_id: &'a [u8],
+    pub served: Option<Served<'a>>,
+}
+
+/// Who answered, for the client to see.
+#[derive(Clone, Copy, Debug)]
+pub struct Served<'a> {
+    pub upstream: &'a str,
+    /// The attempts it took, the answered one included.
+    pub attempts: u8,
 }
 
 /// Appends the head for the client to `out`. An interim response (1xx) gains no field but what an
@@ -229,6 +238,13 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         }
         if head.event_stream {
             out.extend_from_slice(b"X-Accel-Buffering: no\r\n");
+        }
+        if let Some(Served { upstream, attempts }) = edits.served {
+            field(out, b"X-Sluice-Upstream: ", upstream.as_bytes());
+            // Three digits at most.
+            let digits = [attempts / 100, attempts / 10 % 10, attempts % 10].map(|d| b'0' + d);
+            let leading = digits.iter().take_while(|digit| **digit == b'0').count().min(2);
+            field(out, b"X-Sluice-Attempts: ", &digits[leading..]);
         }
         out.extend_from_slice(match head.version {
             Version::Http10 => b"Via: 1.0 sluicegate\r\n",

@@ -22,6 +22,10 @@
 //! its cost is bounded (the connection died before the first byte of the answer), and without the
 //! replay clients see errors that no one caused. Hence on by default, and a knob.
 
+use std::time::Duration;
+
+use crate::config::snapshot::{Condition, Retry};
+
 /// One attempt, as far as a retry cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -40,21 +44,62 @@ pub struct Attempt {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Stale {
     /// Send the whole request again, on a fresh connection.
     ReplayFresh,
     Final,
 }
 
+/// What is known of an attempt that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    pub committed: bool,
+    pub condition: Option<Condition>,
+    pub retry_after: Option<Duration>,
+    pub attempts: u32,
+    pub kept: bool,
+    pub sent: bool,
+    pub idempotent: bool,
+    pub untried: bool,
+    pub more_links: bool,
+    pub upstream_unavailable: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Again { after: Duration },
+    Next,
+    Final,
+}
+
+pub fn decide(facts: &Facts, settings: &Retry) -> Verdict {
+    if facts.committed || !facts.kept {
+        return Verdict::Final;
+    }
+    let listed = facts.condition.is_some_and(|condition| settings.on.contains(condition));
+    if !listed && !facts.upstream_unavailable {
+        return Verdict::Final;
+    }
+    if facts.sent && !facts.idempotent && !settings.post {
+        return Verdict::Final;
+    }
+    if listed && facts.attempts < settings.attempts {
+        return Verdict::Again {
+            after: if facts.untried { Duration::ZERO } else { settings.backoff },
+        };
+    }
+    if facts.more_links { Verdict::Next } else { Verdict::Final }
+}
+
 /// The verdict on an upstream connection that was closed, reset, or refused a write.
-pub fn on_connection_lost(attempt: Attempt, replay_stale_post: bool) -> Verdict {
+pub fn on_connection_lost(attempt: Attempt, replay_stale_post: bool) -> Stale {
     let Attempt { reused, answered, replayed, sent, idempotent, kept } = attempt;
     if answered || !reused || replayed || !kept {
-        Verdict::Final
+        Stale::Final
     } else if !sent || idempotent || replay_stale_post {
-        Verdict::ReplayFresh
+        Stale::ReplayFresh
     } else {
-        Verdict::Final
+        Stale::Final
     }
 }
 
@@ -78,7 +123,7 @@ mod tests {
 
     #[test]
     fn each_row_of_the_table() {
-        use Verdict::*;
+        use Stale::*;
         for (row, attempt, replay_stale_post, expected) in [
             ("answered", Attempt { answered: true, ..STALE }, true, Final),
             ("fresh", Attempt { reused: false, ..STALE }, true, Final),

@@ -8,16 +8,19 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
+use super::attempt::Failed;
+use super::buffer::BufferPool;
 use super::drive::Step;
-use super::exchange::{Exchange, Peer, Turn, Upstream};
+use super::exchange::{self, Exchange, Peer, Turn};
 use super::net::Net;
 use super::socket::Socket;
 use super::timer::Alarm;
 use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
-use crate::config::snapshot::{Endpoint, EndpointId, UpstreamId};
+use crate::config::snapshot::{Endpoint, EndpointId, HostField, Upstream, UpstreamId};
 use crate::http::body::Framing;
+use crate::http::rewrite;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
 use crate::proxy::pool::{Checkout, Reuse, idle_until};
@@ -25,17 +28,19 @@ use crate::proxy::pool::{Checkout, Reuse, idle_until};
 impl<N: Net> Worker<N> {
     /// Gets the exchange of `token` a connection, or a place in the queue for one.
     pub(super) fn seek_upstream(&mut self, token: Token) -> Step {
+        let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
+        let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
+        if turn == Turn::Queued {
+            return Step::Wait;
+        }
+        let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) else {
+            return Step::Wait;
+        };
+        let Some((endpoint, address)) = self.pick_endpoint(token) else { return Step::Wait };
+        // Whoever comes now stands behind those who wait already.
+        let behind = turn == Turn::New && !fresh && self.groups[upstream].pool.waiting() > 0;
         loop {
-            let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
-            let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
-            if turn == Turn::Queued {
-                return Step::Wait;
-            }
-            let upstream = exchange.upstream().id;
-            let Endpoint { id: endpoint, address, .. } = *exchange.endpoint();
             let Group { pool, limits, .. } = &mut self.groups[upstream];
-            // Whoever comes now stands behind those who wait already.
-            let behind = turn == Turn::New && !fresh && pool.waiting() > 0;
             let checkout =
                 if behind { Checkout::Wait } else { pool.checkout(endpoint, fresh, limits) };
             match checkout {
@@ -56,7 +61,7 @@ impl<N: Net> Worker<N> {
                             self.attach(token, connection, false);
                             Step::Again
                         }
-                        Err(error) => self.end(token, Err(connect_fault(&error))),
+                        Err(error) => self.failed(token, Failed::Fault(connect_fault(&error))),
                     };
                 }
                 Checkout::Wait => {
@@ -72,6 +77,23 @@ impl<N: Net> Worker<N> {
                 }
             }
         }
+    }
+
+    /// Chooses the endpoint of the next attempt: one that has not been tried, if there is one.
+    fn pick_endpoint(&mut self, token: Token) -> Option<(EndpointId, SocketAddr)> {
+        let exchange = self.downstreams.get_mut(token)?.exchange.as_deref_mut()?;
+        let Upstream { id, endpoints, .. } = exchange.upstream()?;
+        let balance = &mut self.groups[*id].balance;
+        let mut picked = balance.next(endpoints);
+        for _ in 1..endpoints.len() {
+            if !exchange.attempt.has_tried(picked) {
+                break;
+            }
+            picked = balance.next(endpoints);
+        }
+        let Endpoint { id, address, .. } = *endpoints.get(picked)?;
+        exchange.endpoint = picked;
+        Some((id, address))
     }
 
     pub(super) fn exchange_mut(&mut self, token: Token) -> Option<&mut Exchange> {
@@ -97,7 +119,7 @@ impl<N: Net> Worker<N> {
     ) -> io::Result<Token> {
         self.desk.tally.connects.add(1);
         let stream = self.net.connect(address)?;
-        let connection = self.upstreams.insert(Upstream {
+        let connection = self.upstreams.insert(exchange::Upstream {
             socket: Socket::new(stream),
             alarm: Alarm::default(),
             upstream,
@@ -126,13 +148,14 @@ impl<N: Net> Worker<N> {
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
+        exchange.rehost(&mut self.desk.buffers);
         upstream.owner = Some(token);
         upstream.requests += 1;
         upstream.socket.outbox = std::mem::take(&mut exchange.outbox);
         upstream.alarm.set(Instant::NEVER, connection, &mut self.wheel);
         exchange.peer = Peer::Upstream(connection);
-        exchange.reused = reused;
-        exchange.sent = false;
+        exchange.attempt.reused = reused;
+        exchange.attempt.sent = false;
         exchange.timeline.request_moved = now;
     }
 
@@ -140,7 +163,7 @@ impl<N: Net> Worker<N> {
     /// else to nobody.
     pub(super) fn release(&mut self, connection: Token, exchange: &Exchange) {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
-        let Upstream { upstream: home, endpoint, .. } = *upstream;
+        let exchange::Upstream { upstream: home, endpoint, .. } = *upstream;
         // The request was kept for a replay until now.
         upstream.socket.outbox.forget(&mut self.desk.buffers);
         let socket = &mut upstream.socket;
@@ -197,6 +220,33 @@ impl<N: Net> Worker<N> {
                 *turn = Turn::Called;
             }
             self.enqueue(waiter);
+        }
+    }
+}
+
+impl Exchange {
+    /// Gives the request the `Host` of the endpoint it goes to, if it has another's.
+    fn rehost(&mut self, buffers: &mut BufferPool) {
+        let here = (self.link, self.endpoint);
+        let before = std::mem::replace(&mut self.attempt.hosted, here);
+        if before == here {
+            return;
+        }
+        let Some(upstream) = self.upstream() else { return };
+        let elsewhere = before.0 != here.0;
+        let host = match (&upstream.host, self.authority.as_deref()) {
+            // One upstream, and the client named its host.
+            (HostField::Preserve, None) => None,
+            (HostField::Preserve, Some(authority)) if !authority.is_empty() => {
+                elsewhere.then_some(authority)
+            }
+            (HostField::Preserve | HostField::Endpoint, _) => {
+                upstream.endpoints.get(here.1).map(|endpoint| endpoint.authority.as_bytes())
+            }
+            (HostField::Fixed(host), _) => elsewhere.then_some(host.as_bytes()),
+        };
+        if let Some(host) = host.map(<[u8]>::to_vec) {
+            self.outbox.edit(buffers, |request| rewrite::set_host(request, &host));
         }
     }
 }

@@ -9,8 +9,9 @@
 //! A drive ends when the next move is somebody else's: the kernel's, a peer's, the clock's. At its
 //! end the connection has a deadline, whatever its state.
 
+use super::attempt::Failed;
 use super::buffer::{READ_RESERVE, Room};
-use super::exchange::{After, Peer, State};
+use super::exchange::{After, Peer, Progress, State};
 use super::net::{Net, Stream};
 use super::relay::Budget;
 use super::request::Opened;
@@ -140,6 +141,8 @@ impl<N: Net> Worker<N> {
                 self.advance_proxied(token, upstream, budget)
             }
             Some(Peer::Seeking { .. }) => self.seek_upstream(token),
+            Some(Peer::Pausing { until }) if *until > self.now => Step::Wait,
+            Some(Peer::Pausing { .. }) => self.resume(token),
             Some(Peer::Responder { .. }) => self.advance_responder(token, budget),
             Some(Peer::Nobody) | None => Step::Wait,
         }
@@ -235,8 +238,18 @@ impl<N: Net> Worker<N> {
             State::Closed => Instant::NEVER,
             State::Exchange => {
                 let timer = self.exchange_deadline(token).map_or(Instant::NEVER, |(at, _)| at);
-                timer.min(self.responder_wakes(token))
+                timer.min(self.wakes(token))
             }
+        }
+    }
+
+    /// When the exchange goes on by itself: a pause between attempts or a responder's nap ends.
+    fn wakes(&self, token: Token) -> Instant {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
+        match exchange.map(|exchange| &exchange.peer) {
+            Some(Peer::Pausing { until }) => *until,
+            Some(Peer::Responder { progress: Progress::Sleeping(until), .. }) => *until,
+            _ => Instant::NEVER,
         }
     }
 
@@ -248,12 +261,8 @@ impl<N: Net> Worker<N> {
             _ => None,
         };
         let unsent = self.has_unsent_request(token);
-        let timeouts = match exchange.route {
-            Some(route) => exchange.snapshot.routes[route].timeouts_at(exchange.upstream),
-            None => &exchange.snapshot.timeouts.exchange,
-        };
         let waiting = exchange.waiting(upstream, unsent);
-        let (at, timer) = deadline(&waiting, &exchange.timeline, timeouts);
+        let (at, timer) = deadline(&waiting, &exchange.timeline, exchange.timeouts());
         Some((at, timer.fault()))
     }
 
@@ -275,9 +284,9 @@ impl<N: Net> Worker<N> {
                 if let Some((at, fault)) = self.exchange_deadline(token)
                     && at <= self.now
                 {
-                    self.end(token, Err(fault));
+                    self.failed(token, Failed::Fault(fault));
                 }
-                // Otherwise a responder's nap is over.
+                // Otherwise a nap is over.
                 self.enqueue(token);
             }
             State::Closed => {}

@@ -12,7 +12,9 @@ use super::socket::Socket;
 use super::timer::Alarm;
 use super::token::Token;
 use crate::clock::Instant;
-use crate::config::snapshot::{self, EndpointId, HalfClose, Snapshot, UpstreamId};
+use crate::config::snapshot::{
+    self, Chain, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
+};
 use crate::http::head::Version;
 use crate::proxy::exchange::{Phase, Timeline, Waiting};
 use crate::responder::Responder;
@@ -92,6 +94,10 @@ pub enum Peer {
         turn: Turn,
     },
     Upstream(Token),
+    /// Between two attempts.
+    Pausing {
+        until: Instant,
+    },
     Responder {
         responder: Box<dyn Responder>,
         progress: Progress,
@@ -130,9 +136,11 @@ pub struct Exchange {
     pub snapshot: Rc<Snapshot>,
     /// Index into the snapshot's routes; `None`: none matched.
     pub route: Option<usize>,
-    /// Index into the snapshot's upstreams, and into the endpoints of that one.
-    pub upstream: usize,
+    /// The upstream it is at: a position in the route's chain.
+    pub link: usize,
+    /// Index into the upstream's endpoints.
     pub endpoint: usize,
+    pub attempt: Attempt,
     pub client: Version,
     /// The request is HEAD: its answer has no body.
     pub head_request: bool,
@@ -145,6 +153,9 @@ pub struct Exchange {
     pub request: Flow,
     /// From the final response head on.
     pub response: Option<Flow>,
+    /// The final response is here, and nothing of it with the client: another attempt can still
+    /// take its place. What was made of it waits in `outbox`.
+    pub held: bool,
     /// The client has, or may have, bytes of the final response: from here on honesty only.
     pub committed: bool,
     pub status: u16,
@@ -155,20 +166,64 @@ pub struct Exchange {
     /// The response as delivered ends with the connection: only RST tells that it was cut.
     pub until_close: bool,
     pub peer: Peer,
-    /// The rewritten request, until it moves to an upstream's outbox.
+    /// The rewritten request, while no upstream's outbox has it; then what is held back of the
+    /// response.
     pub outbox: Outbox,
-    pub reused: bool,
-    pub replayed: bool,
-    /// The kernel has taken a byte of the request on this connection.
-    pub sent: bool,
-    /// A byte of a response has been read.
-    pub answered: bool,
+    /// The client's own `Host`, where a later upstream may have to be sent it.
+    pub authority: Option<Box<[u8]>>,
     /// Bytes of an incomplete response head that were looked at and held no end of it.
     pub examined: u32,
     /// A data event (a body byte where there are no events) has been relayed.
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
     pub timeline: Timeline,
+}
+
+/// One try to have the request answered by one endpoint, and how many there have been.
+#[derive(Debug)]
+pub struct Attempt {
+    /// Attempts at this upstream, this one included; a replay for a stale connection is none.
+    pub at_upstream: u8,
+    /// At all upstreams.
+    pub in_all: u8,
+    /// The upstream's endpoints that have been tried, by index; those from 64 on are forgotten.
+    pub tried: u64,
+    /// The link and the endpoint whose `Host` the request has.
+    pub hosted: (usize, usize),
+    /// The connection had carried a request before.
+    pub reused: bool,
+    /// The request was sent again because a reused connection died.
+    pub replayed: bool,
+    /// The kernel has taken a byte of the request on this connection.
+    pub sent: bool,
+    /// A byte of a response has been read.
+    pub answered: bool,
+    /// No other will follow: whatever comes is the answer.
+    pub last: bool,
+}
+
+impl Attempt {
+    pub fn first() -> Attempt {
+        Attempt {
+            at_upstream: 1,
+            in_all: 1,
+            tried: 0,
+            hosted: (0, 0),
+            reused: false,
+            replayed: false,
+            sent: false,
+            answered: false,
+            last: false,
+        }
+    }
+
+    pub fn has_tried(&self, endpoint: usize) -> bool {
+        self.tried & 1u64.checked_shl(endpoint as u32).unwrap_or(0) != 0
+    }
+
+    pub fn note_tried(&mut self, endpoint: usize) {
+        self.tried |= 1u64.checked_shl(endpoint as u32).unwrap_or(0);
+    }
 }
 
 /// Which ends of a tunnel have been told that nothing more comes.
@@ -179,14 +234,26 @@ pub struct Tunnel {
 }
 
 impl Exchange {
-    /// The upstream that was picked. There is one if the route leads to upstreams.
-    pub fn upstream(&self) -> &snapshot::Upstream {
-        &self.snapshot.upstreams[self.upstream]
+    /// The upstreams of its route, if it leads to some.
+    pub fn chain(&self) -> Option<&Chain> {
+        match &self.snapshot.routes[self.route?].target {
+            Target::Chain(chain) => Some(chain),
+            Target::Service(_) => None,
+        }
     }
 
-    /// The endpoint that was picked, as above.
-    pub fn endpoint(&self) -> &snapshot::Endpoint {
-        &self.upstream().endpoints[self.endpoint]
+    /// The upstream it is at, if its route leads to some.
+    pub fn upstream(&self) -> Option<&snapshot::Upstream> {
+        Some(&self.snapshot.upstreams[self.chain()?.links.get(self.link)?.upstream])
+    }
+
+    /// The timers in force.
+    pub fn timeouts(&self) -> &ExchangeTimeouts {
+        match (self.chain().and_then(|chain| chain.links.get(self.link)), self.route) {
+            (Some(link), _) => &link.timeouts,
+            (None, Some(route)) => &self.snapshot.routes[route].timeouts,
+            (None, None) => &self.snapshot.timeouts.exchange,
+        }
     }
 
     /// How long the request's body may be.
@@ -205,7 +272,7 @@ impl Exchange {
     /// bytes wait to be written to it.
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
         match (&self.peer, upstream) {
-            (Peer::Seeking { .. }, _) => Phase::Queued,
+            (Peer::Seeking { .. } | Peer::Pausing { .. }, _) => Phase::Queued,
             (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
             _ if self.tunnel.is_some() => Phase::Tunnel,
             _ if self.first_event => Phase::Streaming,

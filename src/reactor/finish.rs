@@ -112,12 +112,17 @@ impl<N: Net> Worker<N> {
                 self.close_upstream(*connection);
             }
             (Peer::Seeking { turn: Turn::Queued, .. }, _) => {
-                self.groups[exchange.upstream().id].pool.leave(token);
+                if let Some(upstream) = exchange.upstream() {
+                    self.groups[upstream.id].pool.leave(token);
+                }
             }
             (Peer::Seeking { turn: Turn::Called, .. }, _) => {
-                self.wake_waiting(exchange.upstream().id);
+                if let Some(upstream) = exchange.upstream() {
+                    self.wake_waiting(upstream.id);
+                }
             }
-            (Peer::Seeking { turn: Turn::New, .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
+            (Peer::Seeking { turn: Turn::New, .. }, _)
+            | (Peer::Pausing { .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
         }
     }
 

@@ -149,7 +149,12 @@ impl<N: Net> Worker<N> {
             client: downstream.peer,
             route: exchange.route.map(|route| exchange.snapshot.routes[route].path.to_string()),
             endpoint: proxied
-                .then(|| (exchange.upstream().name.clone(), exchange.endpoint().authority.clone())),
+                .then(|| {
+                    let upstream = exchange.upstream()?;
+                    let endpoint = upstream.endpoints.get(exchange.endpoint)?;
+                    Some((upstream.name.clone(), endpoint.authority.clone()))
+                })
+                .flatten(),
             phase: exchange.waiting(connection, false).phase,
             age: self.now - timeline.started,
             status: exchange.status,

@@ -11,7 +11,8 @@
 //! | [`relay`] | one flow from one socket to another |
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
-//! | `request`, `attach`, `proxied`, `response`, `respond`, `finish` | the steps of an exchange, in order |
+//! | `request`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
+//! | `interject` | bytes of our own inside a stream that is passed on |
 //! | [`accept`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
 //! | [`stats`], [`ends`], [`histogram`], [`live`], [`tap`] | what it has done, why that ended, how long it took, what it is doing |
 //! | [`worker`] | the turn that runs it all |
@@ -21,6 +22,7 @@
 
 pub mod accept;
 mod attach;
+mod attempt;
 pub mod buffer;
 pub mod census;
 mod drain;
@@ -29,6 +31,7 @@ pub mod ends;
 pub mod exchange;
 mod finish;
 pub mod histogram;
+mod interject;
 pub mod live;
 pub mod mailbox;
 pub mod net;

@@ -3,23 +3,17 @@
 //! Both flows advance in every drive, whichever side woke it: a response may begin before the
 //! request has ended, and after `101` both are a tunnel.
 
+use super::attempt::Failed;
 use super::drive::Step;
-use super::exchange::{Downstream, Exchange, Peer, Turn, Upstream};
+use super::exchange::{Downstream, Exchange, Upstream};
 use super::net::{Net, Stream};
-use super::relay::{Broken, Budget, FlowState, Rest, relay};
+use super::relay::{Broken, Budget, FlowState, Held, Rest, hold, relay};
 use super::slots::Slots;
 use super::token::Token;
 use super::worker::Worker;
+use crate::config::snapshot::Condition;
 use crate::http::sse::EventObserver;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
-use crate::proxy::retry::{self, Attempt, Verdict};
-
-/// How an attempt to advance a flow failed.
-pub(super) enum Failed {
-    /// The connection to the upstream is lost; a replay may be fair.
-    Lost(UpstreamFault),
-    Fault(Fault),
-}
 
 impl<N: Net> Worker<N> {
     pub(super) fn advance_proxied(
@@ -34,8 +28,7 @@ impl<N: Net> Worker<N> {
             Ok((sent, received))
         });
         match advanced {
-            Err(Failed::Lost(fault)) => self.on_lost(token, connection, fault),
-            Err(Failed::Fault(fault)) => self.end(token, Err(fault)),
+            Err(failed) => self.failed(token, failed),
             // What the client sent ahead of the 101 belongs to the tunnel.
             Ok(_) if self.is_tunnel(token) != tunnelled => Step::Again,
             Ok((sent, received)) => {
@@ -71,7 +64,7 @@ impl<N: Net> Worker<N> {
         }
         // Silent when it was taken from the pool, and now it speaks before a byte of the request
         // has left: a 408, or a stray answer, for whoever had this connection before.
-        if exchange.reused && !exchange.sent && upstream.socket.ready.readable() {
+        if exchange.attempt.reused && !exchange.attempt.sent && upstream.socket.ready.readable() {
             return Err(Failed::Lost(UpstreamFault::Closed));
         }
         let length_max = match exchange.tunnel {
@@ -83,7 +76,7 @@ impl<N: Net> Worker<N> {
             Ok(moved) => {
                 if moved.written > 0 {
                     upstream.connected = true;
-                    exchange.sent = true;
+                    exchange.attempt.sent = true;
                 }
                 if moved.written > 0 || moved.read > 0 {
                     timeline.request_moved = now;
@@ -133,6 +126,9 @@ impl<N: Net> Worker<N> {
         if let Some(rest) = self.await_response(token, connection, budget)? {
             return Ok(rest);
         }
+        if let Some(rest) = self.hold_back(token, connection, budget)? {
+            return Ok(rest);
+        }
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
         else {
@@ -145,16 +141,7 @@ impl<N: Net> Worker<N> {
         let received = response.body.received();
         let relayed =
             relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
-        let moved = relayed.map_err(|broken| match broken {
-            Broken::Read(error) => {
-                Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind())))
-            }
-            Broken::Truncated => Failed::Fault(upstream_fault(UpstreamFault::Truncated)),
-            Broken::Framing(error) => Failed::Fault(upstream_fault(UpstreamFault::Chunk(error))),
-            Broken::Write(_) | Broken::TooLong => {
-                Failed::Fault(Fault::Downstream(DownstreamFault::Gone))
-            }
-        })?;
+        let moved = relayed.map_err(broken_response)?;
         let progressed = match &response.observer {
             Some(observer) => Some(observer.data_events()) != events,
             None => response.body.received() != received,
@@ -194,6 +181,42 @@ impl<N: Net> Worker<N> {
         Ok(moved.rest)
     }
 
+    /// Keeps a response that can still be rescued from the client until its first data event.
+    /// `None`: it is the client's now.
+    fn hold_back(
+        &mut self,
+        token: Token,
+        connection: Token,
+        budget: &mut Budget,
+    ) -> Result<Option<Rest>, Failed> {
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
+            return Ok(None);
+        };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
+        let Exchange { outbox, response, attempt, held: true, .. } = exchange else {
+            return Ok(None);
+        };
+        let Some(response) = response else { return Ok(None) };
+        let held = if attempt.last {
+            Held::Full
+        } else {
+            hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
+                .map_err(broken_response)?
+        };
+        match held {
+            Held::Waiting(rest) => Ok(Some(rest)),
+            Held::Empty => {
+                Err(Failed::Unwanted { condition: Condition::EmptyStream, retry_after: None })
+            }
+            Held::Event | Held::Full => {
+                self.commit(token, connection);
+                Ok(None)
+            }
+        }
+    }
+
     fn is_tunnel(&mut self, token: Token) -> bool {
         self.exchange_mut(token).is_some_and(|exchange| exchange.tunnel.is_some())
     }
@@ -204,41 +227,6 @@ impl<N: Net> Worker<N> {
             let answered = exchange.response.as_ref().is_some_and(|response| !response.is_open());
             answered && (exchange.tunnel.is_none() || !exchange.request.is_open())
         })
-    }
-
-    /// The connection to the upstream was lost before its answer began, or inside its head.
-    fn on_lost(&mut self, token: Token, connection: Token, fault: UpstreamFault) -> Step {
-        let now = self.now;
-        let Some((downstream, upstream)) =
-            both(&mut self.downstreams, &mut self.upstreams, token, connection)
-        else {
-            return Step::Wait;
-        };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Step::Wait };
-        let attempt = Attempt {
-            reused: exchange.reused,
-            answered: exchange.answered,
-            replayed: exchange.replayed,
-            sent: exchange.sent,
-            idempotent: exchange.idempotent,
-            kept: upstream.socket.outbox.keeps(),
-        };
-        let pool = &exchange.upstream().pool;
-        match retry::on_connection_lost(attempt, pool.replay_stale_post) {
-            Verdict::Final => self.end(token, Err(Fault::Upstream(fault))),
-            Verdict::ReplayFresh => {
-                log::debug!("{}: {}; replayed on a fresh connection", exchange.id, fault.name());
-                exchange.outbox = std::mem::take(&mut upstream.socket.outbox);
-                exchange.outbox.rewind();
-                exchange.request.state = FlowState::Open;
-                exchange.replayed = true;
-                exchange.timeline.sought = now;
-                exchange.peer = Peer::Seeking { fresh: true, turn: Turn::New };
-                self.desk.tally.stale_replays.add(1);
-                self.close_upstream(connection);
-                Step::Again
-            }
-        }
     }
 
     /// Whether bytes of the request lie in the client's buffer, cleared and not taken.
@@ -258,18 +246,20 @@ pub(super) fn both<'a, S>(
     downstreams.get_mut(token).zip(upstreams.get_mut(connection))
 }
 
-pub(super) fn upstream_fault(fault: UpstreamFault) -> Fault {
-    Fault::Upstream(fault)
-}
-
-impl UpstreamFault {
-    fn name(&self) -> &'static str {
-        match self {
-            UpstreamFault::Connect(_) => "the pooled connection refused a write",
-            UpstreamFault::Closed => "the pooled connection was closed",
-            _ => "the pooled connection was reset",
+/// What it means for the attempt that a response cannot go on.
+fn broken_response(broken: Broken) -> Failed {
+    match broken {
+        Broken::Read(error) => Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind()))),
+        Broken::Truncated => Failed::Fault(upstream_fault(UpstreamFault::Truncated)),
+        Broken::Framing(error) => Failed::Fault(upstream_fault(UpstreamFault::Chunk(error))),
+        Broken::Write(_) | Broken::TooLong => {
+            Failed::Fault(Fault::Downstream(DownstreamFault::Gone))
         }
     }
+}
+
+pub(super) fn upstream_fault(fault: UpstreamFault) -> Fault {
+    Fault::Upstream(fault)
 }
 
 impl super::readiness::Readiness {

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::exchange::{Exchange, Peer, Progress, RequestId, State, Turn};
+use super::exchange::{Attempt, Exchange, Peer, Progress, RequestId, State, Turn};
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
@@ -67,8 +67,9 @@ impl<N: Net> Worker<N> {
             id,
             snapshot: Rc::clone(&self.snapshot),
             route: None,
-            upstream: 0,
+            link: 0,
             endpoint: 0,
+            attempt: Attempt::first(),
             client: head.version,
             head_request: head.method == "HEAD",
             idempotent: retry::is_idempotent(head.method),
@@ -80,6 +81,7 @@ impl<N: Net> Worker<N> {
                 Mode::Keep { limit: self.snapshot.limits.replay_bytes },
             ),
             response: None,
+            held: false,
             committed: false,
             status: 0,
             persistent: false,
@@ -87,10 +89,7 @@ impl<N: Net> Worker<N> {
             until_close: false,
             peer: Peer::Nobody,
             outbox: Outbox::keeping(),
-            reused: false,
-            replayed: false,
-            sent: false,
-            answered: false,
+            authority: None,
             examined: 0,
             first_event: false,
             tunnel: None,
@@ -102,24 +101,15 @@ impl<N: Net> Worker<N> {
                 let route = &self.snapshot.routes[index];
                 match &route.target {
                     Target::Chain(chain) => {
-                        let upstream = &chain.links[0].upstream;
-                        let Upstream { id, endpoints, host, .. } =
-                            &self.snapshot.upstreams[*upstream];
-                        exchange.upstream = *upstream;
-                        exchange.endpoint = self.groups[*id].balance.next(endpoints);
                         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
-                        let host = match host {
-                            // An HTTP/1.0 client may have named none.
-                            HostField::Preserve if !head.authority.is_empty() => None,
-                            HostField::Preserve | HostField::Endpoint => {
-                                Some(exchange.endpoint().authority.as_str())
-                            }
-                            HostField::Fixed(host) => Some(host.as_str()),
-                        };
+                        if chain.links.len() > 1 || head.authority.is_empty() {
+                            exchange.authority = Some(head.authority.into());
+                        }
                         let forwarded = self.snapshot.server.forwarded;
+                        let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
                         let edits = RequestEdits {
                             path: route::rewritten(route, head.path),
-                            host,
+                            host: host_for(upstream, 0, head.authority),
                             forwarded,
                             client: downstream.peer,
                             request_id: exchange.id.as_bytes(),
@@ -150,6 +140,21 @@ impl<N: Net> Worker<N> {
             self.end(token, Err(fault));
         }
         Opened::Exchange
+    }
+}
+
+/// The `Host` an endpoint is sent; `None`: the client's own, which may be empty with HTTP/1.0.
+pub(super) fn host_for<'a>(
+    upstream: &'a Upstream,
+    endpoint: usize,
+    authority: &[u8],
+) -> Option<&'a str> {
+    match &upstream.host {
+        HostField::Preserve if !authority.is_empty() => None,
+        HostField::Preserve | HostField::Endpoint => {
+            upstream.endpoints.get(endpoint).map(|endpoint| endpoint.authority.as_str())
+        }
+        HostField::Fixed(host) => Some(host),
     }
 }
 

@@ -63,15 +63,6 @@ impl<N: Net> Worker<N> {
             Err(Stopped::Fault(fault)) => self.end(token, Err(fault)),
         }
     }
-
-    /// When the responder wants to be asked again.
-    pub(super) fn responder_wakes(&self, token: Token) -> Instant {
-        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
-        match exchange.map(|exchange| &exchange.peer) {
-            Some(Peer::Responder { progress: Progress::Sleeping(until), .. }) => *until,
-            _ => Instant::NEVER,
-        }
-    }
 }
 
 /// Why a responder's exchange cannot go on now, or at all.

@@ -3,21 +3,23 @@
 //! The counterpart of `request`. Interim responses are passed on as they come; the final head is
 //! the commit: from then on there is no other answer.
 
+use super::attempt::Failed;
 use super::buffer::{CAPACITY, Room};
 use super::exchange::{Exchange, Tunnel};
 use super::net::Net;
-use super::proxied::{Failed, both, upstream_fault};
+use super::proxied::{both, upstream_fault};
 use super::relay::{Budget, Flow, Mode, Rest};
 use super::request::takes_interim;
 use super::socket::Fill;
 use super::token::Token;
 use super::worker::Worker;
+use crate::config::snapshot::Condition;
 use crate::http::body::Framing;
 use crate::http::head::{
     FieldSlots, HeadError, HeadLimits, ResponseContext, ResponseHead, Version, may_be_complete,
     parse_response,
 };
-use crate::http::rewrite::{self, ConnectionField, ResponseEdits};
+use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served};
 use crate::http::sse::EventObserver;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 
@@ -112,9 +114,7 @@ impl<N: Net> Worker<N> {
             match upstream.socket.fill(&mut self.desk) {
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
-                    // From the first byte of an answer on, the request is not sent again.
-                    exchange.answered = true;
-                    upstream.socket.outbox.forget(&mut self.desk.buffers);
+                    exchange.attempt.answered = true;
                 }
                 Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
                 Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::DRY)),
@@ -142,15 +142,20 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Parses a response head where it lies and puts the rewritten one in the client's outbox.
+    /// Parses a response head where it lies and makes the one the client gets.
     fn open_response(
         &mut self,
         token: Token,
         connection: Token,
     ) -> Result<Option<HeadStep>, Failed> {
         let draining = self.is_draining();
-        let (Some(downstream), Some(upstream)) =
-            (self.downstreams.get_mut(token), self.upstreams.get_mut(connection))
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return Ok(None);
+        };
+        let (rescuable, holds_back) = (self.can_be_rescued(exchange), self.holds_back(exchange));
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
         else {
             return Ok(None);
         };
@@ -169,6 +174,9 @@ impl<N: Net> Worker<N> {
             Err(error) => return Err(Failed::Fault(upstream_fault(UpstreamFault::Head(error)))),
         };
         let interim = head.status < 200 && head.status != 101;
+        if rescuable && let Some(unwanted) = exchange.unwanted(&head) {
+            return Err(unwanted);
+        }
         let delivery = if interim {
             Delivery { framing: Framing::None, mode: Mode::Splice }
         } else {
@@ -179,29 +187,43 @@ impl<N: Net> Worker<N> {
         }
         if !interim {
             exchange.begin_response(&head, &delivery, draining);
+            exchange.held = holds_back && head.event_stream && head.status < 300;
             upstream.announced = head.keep_alive_timeout;
         }
+        let length = head.length;
+        self.scratch.clear();
         if !interim || takes_interim(exchange.client) {
             let connection = match (head.status, interim || exchange.persistent) {
                 (101, _) => ConnectionField::Upgrade,
                 (_, true) => ConnectionField::KeepAlive,
                 (_, false) => ConnectionField::Close,
             };
+            let served = exchange.upstream().map(|upstream| Served {
+                upstream: &upstream.name,
+                attempts: exchange.attempt.in_all,
+            });
             let edits = ResponseEdits {
                 client: exchange.client,
                 connection,
                 framing: delivery.framing,
                 head_request: exchange.head_request,
                 request_id: exchange.id.as_bytes(),
+                served: served.filter(|_| !interim),
             };
-            self.scratch.clear();
             rewrite::response(&head, &edits, &mut self.scratch);
-            downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
         }
-        let length = head.length;
-        upstream.socket.discard(length, &mut self.desk);
         exchange.examined = 0;
-        Ok(Some(if interim { HeadStep::Interim } else { HeadStep::Final }))
+        let outbox =
+            if exchange.held { &mut exchange.outbox } else { &mut downstream.socket.outbox };
+        outbox.push(&self.scratch, &mut self.desk.buffers);
+        upstream.socket.discard(length, &mut self.desk);
+        if interim {
+            return Ok(Some(HeadStep::Interim));
+        }
+        if !exchange.held {
+            self.commit(token, connection);
+        }
+        Ok(Some(HeadStep::Final))
     }
 }
 
@@ -231,9 +253,16 @@ impl Delivery {
 }
 
 impl Exchange {
-    /// The final response head is here: from now on there is no other answer.
+    /// Whether another attempt may bring a better answer than one with this head.
+    fn unwanted(&self, head: &ResponseHead<'_>) -> Option<Failed> {
+        let condition = Condition::Status(head.status);
+        let retry = &self.upstream()?.retry;
+        let unwanted = head.status >= 400 && retry.on.contains(condition);
+        unwanted.then_some(Failed::Unwanted { condition, retry_after: None })
+    }
+
+    /// The final response head is here.
     fn begin_response(&mut self, head: &ResponseHead<'_>, delivery: &Delivery, draining: bool) {
-        self.committed = true;
         self.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
         self.persistent = self.may_persist() && !draining;

@@ -80,6 +80,12 @@ pub struct Counters {
     pub pool_dead: Counter,
     pub pool_waits: Counter,
     pub stale_replays: Counter,
+    /// Attempts after the first, at the same upstream.
+    pub retries: Counter,
+    /// First attempts at the next upstream of a route.
+    pub failovers: Counter,
+    /// Predefined answers given in the upstreams' place.
+    pub fallbacks: Counter,
     // Histograms.
     /// Events of a turn.
     pub turn_events: Histogram,

@@ -48,6 +48,9 @@ impl Plan {
             let visit = plan.draw_visit(&mut random, perfect);
             plan.visits.push(visit);
         }
+        if random.chance(500) {
+            plan.gateway.attempts = random.between(2..=4) as u32;
+        }
         plan
     }
 
@@ -114,6 +117,7 @@ impl GatewayPlan {
             buffers: scarce(8, 4096),
             half_close_allowed: random.chance(300),
             replay_stale_post: !random.chance(100),
+            attempts: 1,
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! 1. What a client received is HTTP, and each answer is exactly what its server sent for that
 //!    very request, or an error of the gateway's own, or a strict prefix and then an abnormal end.
-//! 2. No request reached a server twice, unless a reused connection died without a byte, and then
-//!    once more and on a fresh connection.
+//! 2. No request reached a server more often than it may be tried. A replay, on a fresh connection
+//!    after a reused one died without a byte, does not count.
 //! 3. No byte meant for one client reached another: every payload tells whose it is.
 //! 4. What a server received is HTTP too, and exactly what the client had sent.
 //! 5. Who was owed a whole answer got one.
@@ -32,6 +32,8 @@ pub struct Tally {
     /// Requests that nobody answered.
     pub unanswered: usize,
     pub replayed: usize,
+    /// Further attempts at an exchange.
+    pub retried: usize,
     pub owed: usize,
     pub tunnels: usize,
 }
@@ -43,6 +45,7 @@ impl AddAssign for Tally {
         self.cut += other.cut;
         self.unanswered += other.unanswered;
         self.replayed += other.replayed;
+        self.retried += other.retried;
         self.owed += other.owed;
         self.tunnels += other.tunnels;
     }
@@ -242,18 +245,19 @@ fn judge_requests(plan: &Plan, world: &World, tally: &mut Tally) -> Result<(), S
     }
     for (number, mut attempts) in attempts {
         attempts.sort_by_key(|attempt| attempt.reached.at);
-        match attempts.as_slice() {
-            [_] => {}
-            [first, second] if first.earlier > 0 && first.answered == 0 && second.earlier == 0 => {
-                tally.replayed += 1;
-            }
-            _ => {
-                return Err(format!(
-                    "exchange {number} reached a server {} times: {attempts:?}",
-                    attempts.len()
-                ));
-            }
+        // A reused connection that died without a byte is no attempt of its own.
+        let stale =
+            |pair: &[Attempt]| pair[0].earlier > 0 && pair[0].answered == 0 && pair[1].earlier == 0;
+        let replayed = attempts.windows(2).filter(|pair| stale(pair)).count();
+        let made = attempts.len() - replayed;
+        if made > plan.gateway.attempts as usize {
+            return Err(format!(
+                "exchange {number} reached a server {} times: {attempts:?}",
+                attempts.len()
+            ));
         }
+        tally.replayed += replayed;
+        tally.retried += made - 1;
     }
     Ok(())
 }

@@ -39,6 +39,8 @@ pub struct GatewayPlan {
     pub idle_connections: usize,
     pub buffers: usize,
     pub replay_stale_post: bool,
+    /// How often one request may be sent, replays for stale connections apart.
+    pub attempts: u32,
 }
 
 /// One client on one connection.

@@ -99,7 +99,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             host: HostField::Preserve,
             timeouts: TIMEOUTS.exchange,
             model: None,
-            retry: defaults::retry(),
+            retry: Retry { attempts: gateway.attempts, ..defaults::retry() },
             balance: defaults::BALANCE,
             breaker: Some(defaults::BREAKER),
             health: None,
@@ -128,6 +128,7 @@ pub const GENEROUS: GatewayPlan = GatewayPlan {
     idle_connections: 20,
     buffers: 4096,
     replay_stale_post: true,
+    attempts: 1,
 };
 
 /// One worker, and the world it lives in.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::harness::scenario::{LATENCY, Simulation, TARGET};
 use crate::harness::server_address;
 use crate::seed;
-use sluicegate::config::snapshot::{Endpoint, EndpointId, Snapshot};
+use sluicegate::config::snapshot::{Endpoint, EndpointId, ExchangeTimeouts, Snapshot, Target};
 use sluicegate::sim::{Answer, Manner, Visit};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,6 +23,14 @@ fn moved_to(world: &Simulation, index: usize, body: &str) -> impl FnOnce(&mut Sn
     }
 }
 
+/// The timeouts of the one link of the one route.
+fn timeouts_of(snapshot: &mut Snapshot) -> &mut ExchangeTimeouts {
+    match &mut snapshot.routes[0].target {
+        Target::Chain(chain) => &mut chain.links[0].timeouts,
+        Target::Service(_) => panic!("the route leads to an upstream"),
+    }
+}
+
 #[test]
 fn a_stream_runs_on_in_its_pace_and_the_next_request_obeys_the_new_one() {
     let mut world = Simulation::new(seed!())
@@ -35,8 +43,9 @@ fn a_stream_runs_on_in_its_pace_and_the_next_request_obeys_the_new_one() {
         assert_eq!(world.received(client).body(), "tok".repeat(token), "token {token}");
         world.reload(|snapshot| {
             // The stream would be cut between any two tokens, its head would be too long.
-            snapshot.routes[0].timeouts.inter_event = Some(MILLISECOND);
-            snapshot.routes[0].timeouts.ttft = Some(SECOND);
+            let timeouts = timeouts_of(snapshot);
+            timeouts.inter_event = Some(MILLISECOND);
+            timeouts.ttft = Some(SECOND);
             snapshot.limits.head_bytes = 1024;
         });
         world.run_for(100 * MILLISECOND - Duration::from_nanos(1));
@@ -64,7 +73,7 @@ fn idle_connections_are_used_on_and_a_queue_keeps_its_order() {
     let clients = [0, 1, 2].map(|_| {
         let client = world.start(Visit::new().get(TARGET));
         world.run_for(MILLISECOND);
-        world.reload(|snapshot| snapshot.routes[0].timeouts.total = Some(60 * SECOND));
+        world.reload(|snapshot| timeouts_of(snapshot).total = Some(60 * SECOND));
         client
     });
     world.run();

@@ -433,7 +433,8 @@ fn responses_arrive_rewritten() {
                 server.finish();
             }
             let ours = "Via: 1.1 sluicegate\r\nX-Request-Id: id-1\r\n";
-            let expected = after.replace("{ours}", ours);
+            let served = "X-Sluice-Upstream: scripted\r\nX-Sluice-Attempts: 1\r\nVia: 1.";
+            let expected = after.replace("{ours}", ours).replace("Via: 1.", served);
             let got = client.read(expected.len());
             assert_eq!(String::from_utf8_lossy(&got), expected, "{}", row.id);
             if after.contains("Connection: close") {

@@ -272,6 +272,7 @@ fn response_to(
         framing: head.framing,
         head_request: context.head_request,
         request_id: b"id-1",
+        served: None,
     };
     edit(&mut edits);
     let mut out = b"before".to_vec();

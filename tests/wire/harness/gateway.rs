@@ -48,7 +48,7 @@ impl Config {
         Gateway::start(&format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n{}\n\
              [limits]\n{}\n{}\n[timeouts]\n{}\n\
-             [[upstream]]\nname = \"scripted\"\nendpoints = [\"{}\"]\n{}\n\
+             [[upstream]]\nname = \"scripted\"\nendpoints = [\"{}\"]\n{}\n{}\n\
              [[route]]\n{}\nupstream = \"scripted\"\n{}\n",
             self.server,
             // Few, so that the tests run where few descriptors may be open.
@@ -57,6 +57,8 @@ impl Config {
             self.timeouts,
             self.endpoint,
             self.upstream,
+            // One attempt, so that it can be seen what an attempt does. Tests of more say so.
+            if self.upstream.contains("retry =") { "" } else { "retry = \"off\"" },
             if self.route.contains("path") { "" } else { "path = \"/*\"" },
             format_args!("{}\n{}", self.route, self.more),
         ))
@@ -64,7 +66,7 @@ impl Config {
 }
 
 impl Gateway {
-    /// A gateway in front of one upstream, with every default.
+    /// A gateway in front of one upstream, with every default, but that nothing is retried.
     pub fn to(upstream: SocketAddr) -> Gateway {
         Config::to(upstream).start()
     }
