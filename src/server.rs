@@ -12,9 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crate::config::bounds::descriptors_needed;
-use crate::config::snapshot::{AcceptMode, Snapshot, Workers};
+use crate::config::snapshot::{
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
+};
 use crate::control;
+use crate::observe::access::{Format, Keeper};
+use crate::observe::logger;
 use crate::reactor::accept::Fleet;
+use crate::reactor::journal::Journal;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
 use crate::reactor::worker::{Command, Setup, Worker};
@@ -65,6 +70,7 @@ impl Control {
 pub enum StartError {
     Listen { address: SocketAddr, error: io::Error },
     Admin { address: SocketAddr, error: io::Error },
+    AccessLog(io::Error),
     Descriptors { needed: u64, limit: u64 },
     System(io::Error),
 }
@@ -87,6 +93,7 @@ impl fmt::Display for StartError {
                  {limit}: raise the hard limit (ulimit -Hn, LimitNOFILE=) or allow fewer \
                  connections"
             ),
+            StartError::AccessLog(error) => write!(f, "cannot open the access log: {error}"),
             StartError::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -106,7 +113,7 @@ impl StartError {
             StartError::Admin { .. } => Some(admin),
             StartError::Listen { .. } => Some(listen),
             StartError::Descriptors { .. } => connections,
-            StartError::System(_) => None,
+            StartError::AccessLog(_) | StartError::System(_) => None,
         }
     }
 }
@@ -138,6 +145,7 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
             worker.push(listener);
         }
     }
+    open_access_log(&snapshot.access_log)?;
     let desk = snapshot.admin.listen.map(admin_desk).transpose()?;
     let mut posts = Vec::new();
     let mut seats = Vec::new();
@@ -177,6 +185,27 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
     Ok(Server { addresses, workers, control, counters, admin })
 }
 
+/// Opens the access log.
+fn open_access_log(access_log: &AccessLog) -> Result<(), StartError> {
+    let target = match &access_log.target {
+        AccessTarget::Off => return Ok(()),
+        AccessTarget::Stdout => logger::Target::Stdout,
+        AccessTarget::Stderr => logger::Target::Stderr,
+        AccessTarget::File(path) => logger::Target::File(path.into()),
+    };
+    let format = match access_log.format {
+        AccessFormat::Json => Format::Json,
+        AccessFormat::Logfmt => Format::Logfmt,
+    };
+    logger::access_to(&target, format).map_err(StartError::AccessLog)
+}
+
+/// Who keeps the records of a worker's exchanges.
+fn journal(snapshot: &Snapshot) -> Option<Arc<dyn Journal>> {
+    let wanted = snapshot.access_log.target != AccessTarget::Off;
+    wanted.then(|| Arc::new(Keeper) as Arc<dyn Journal>)
+}
+
 /// Binds the admin address.
 fn admin_desk(address: SocketAddr) -> Result<control::Desk, StartError> {
     let bound = sys::listen(address, 1).map_err(|error| StartError::Admin { address, error })?;
@@ -210,7 +239,8 @@ impl Seat {
         {
             log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
         }
-        let setup = Setup { snapshot, seed: sys::random_seed(), counters, mailbox, fleet };
+        let journal = journal(&snapshot);
+        let setup = Setup { snapshot, seed: sys::random_seed(), counters, mailbox, fleet, journal };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");

@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sim", &["clock", "reactor"]),
     ("observe", &["clock", "config::snapshot", "proxy", "reactor", "responder"]),
     ("control", &["clock", "config", "observe", "reactor", "responder", "sys"]),
-    ("server", &["config", "control", "reactor", "sys"]),
+    ("server", &["config", "control", "observe", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
     ("cli", &["bench", "clock", "config", "observe", "responder", "server", "sys"]),
 ];

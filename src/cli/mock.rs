@@ -79,6 +79,7 @@ pub(super) fn start(
             forwarded: defaults::FORWARDED,
         },
         admin: defaults::ADMIN,
+        access_log: defaults::ACCESS_LOG,
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
             // A pool in front of it decides how long a connection may be idle.

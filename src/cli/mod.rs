@@ -12,6 +12,7 @@ pub mod check;
 pub mod demo;
 pub mod mock;
 pub mod run;
+pub mod top;
 
 use std::io;
 use std::net::SocketAddr;
@@ -69,6 +70,9 @@ pub enum Command {
     /// Measure latency, throughput, CPU and memory of a gateway or any server behind HTTP/1.1
     #[command(after_help = EXIT_CODES)]
     Bench(bench::BenchArguments),
+    /// Watch a running gateway in the terminal
+    #[command(after_help = EXIT_CODES)]
+    Top(top::TopArguments),
 }
 
 impl Command {
@@ -85,6 +89,7 @@ impl Command {
             Command::Demo(arguments) => demo::execute(&arguments),
             Command::Mock(arguments) => mock::execute(&arguments),
             Command::Bench(arguments) => bench::execute(&arguments),
+            Command::Top(arguments) => top::execute(&arguments),
         }
     }
 }
@@ -173,6 +178,7 @@ mod tests {
             DemoArguments::augment_args,
             MockArguments::augment_args,
             bench::BenchArguments::augment_args,
+            top::TopArguments::augment_args,
         ] {
             augment(clap::Command::new("command")).debug_assert();
         }

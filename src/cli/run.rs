@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::check::{tell_refused, tell_warnings};
 use super::{Exit, RunArguments};
 use crate::config::{self, bounds, show};
+use crate::observe::logger;
 use crate::server::{self, Control, Server};
-use crate::sys::Termination;
+use crate::sys::{self, Termination};
 
 pub fn execute(arguments: &RunArguments) -> Exit {
     match load_and_serve(&arguments.config) {
@@ -53,7 +54,8 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
 
 /// To be called before anything is started that a signal should end in good order.
 pub(super) fn catch_termination() -> Result<Termination, String> {
-    Termination::catch().map_err(|error| format!("signals cannot be handled: {error}"))
+    let handled = sys::on_reopen(logger::reopen).and_then(|()| Termination::catch());
+    handled.map_err(|error| format!("signals cannot be handled: {error}"))
 }
 
 /// Serves until a signal ends it: the first one drains, the second aborts.

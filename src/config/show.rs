@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use super::bounds;
 use super::snapshot::{
-    AcceptMode, Chain, Commit, Endpoint, ExchangeTimeouts, Forwarded, HalfClose, HostField, Link,
-    PathPattern, Rewrite, Route, Snapshot, Target, Upstream, Workers,
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, Commit, Endpoint, ExchangeTimeouts,
+    Forwarded, HalfClose, HostField, Link, PathPattern, Rewrite, Route, Snapshot, Target, Upstream,
+    Workers,
 };
 use super::units::{show_duration, show_size};
 
@@ -27,6 +28,7 @@ pub fn effective(snapshot: &Snapshot) -> String {
 fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     server(snapshot, out)?;
     admin(snapshot, out)?;
+    access_log(snapshot, out)?;
     limits(snapshot, out)?;
     timeouts(snapshot, out)?;
     for one in &snapshot.upstreams {
@@ -78,6 +80,23 @@ fn admin(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         Some(token) => entry(out, "token_file", quoted(&token.file)),
         None => writeln!(out, "# token_file: none"),
     }
+}
+
+fn access_log(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let AccessLog { target, format } = &snapshot.access_log;
+    let target = match target {
+        AccessTarget::Off => "off",
+        AccessTarget::Stdout => "stdout",
+        AccessTarget::Stderr => "stderr",
+        AccessTarget::File(path) => path,
+    };
+    let format = match format {
+        AccessFormat::Json => "json",
+        AccessFormat::Logfmt => "logfmt",
+    };
+    writeln!(out, "\n[access_log]")?;
+    entry(out, "to", quoted(target))?;
+    entry(out, "format", quoted(format))
 }
 
 fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {

@@ -30,6 +30,7 @@ pub struct Snapshot {
     pub generation: Generation,
     pub server: Server,
     pub admin: Admin,
+    pub access_log: AccessLog,
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub upstreams: Vec<Upstream>,
@@ -56,6 +57,28 @@ pub struct Admin {
     /// `None`: there is no admin address.
     pub listen: Option<SocketAddr>,
     pub token: Option<AdminToken>,
+}
+
+/// `[access_log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    pub target: AccessTarget,
+    pub format: AccessFormat,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessTarget {
+    Off,
+    Stdout,
+    Stderr,
+    File(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessFormat {
+    Json,
+    Logfmt,
 }
 
 /// The bearer token of the admin address.

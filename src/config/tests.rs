@@ -57,6 +57,9 @@ commit    = "first_event"
 heartbeat = "off"
 [admin]
 listen    = "off"
+[access_log]
+to        = "off"
+format    = "json"
 "#;
 
 /// The least a configuration can say.

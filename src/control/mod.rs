@@ -81,6 +81,7 @@ impl Desk {
             counters: Arc::default(),
             mailbox,
             fleet: None,
+            journal: None,
         };
         let thread = thread::Builder::new()
             .name("control".into())
@@ -111,6 +112,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
             forwarded: Forwarded::Off,
         },
         admin: Admin { listen: None, token: None },
+        access_log: defaults::ACCESS_LOG,
         limits: Limits {
             connections: ADMIN_CONNECTIONS,
             body_bytes: Some(64 << 10),

@@ -20,11 +20,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
+use super::access::{self, Format};
 use super::time::Utc;
+use crate::reactor::journal;
 
 /// Lines that wait at most. At two hundred bytes each this is under two megabytes.
 const QUEUE_LINES: usize = 8192;
@@ -44,8 +46,8 @@ pub enum Target {
 
 enum Message {
     Diagnostic(String),
-    Access(String),
-    AccessTo(Output),
+    Access(SystemTime, Box<journal::Record>),
+    AccessTo(Output, Format),
     Reopen,
     Flush(SyncSender<()>),
 }
@@ -65,18 +67,18 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends access lines to `target` from here on.
-pub fn access_to(target: &Target) -> io::Result<()> {
+/// Writes the access log to `target` from here on.
+pub fn access_to(target: &Target, format: Format) -> io::Result<()> {
     let output = Output::open(target)?;
     match QUEUE.get() {
-        Some(queue) => queue.send(Message::AccessTo(output)).map_err(io::Error::other),
+        Some(queue) => queue.send(Message::AccessTo(output, format)).map_err(io::Error::other),
         None => Err(io::Error::other("the log has not been started")),
     }
 }
 
-/// One line of the access log, without its line feed.
-pub fn access(line: String) {
-    put(Message::Access(line));
+/// An exchange that ended at `time`.
+pub fn access(time: SystemTime, record: Box<journal::Record>) {
+    put(Message::Access(time, record));
 }
 
 /// Opens files again, which somebody may have renamed.
@@ -125,7 +127,7 @@ fn diagnostic(time: Utc, record: &Record<'_>) -> String {
 
 /// The log thread: until the process ends.
 fn write_all(messages: &Receiver<Message>) {
-    let mut desk = Desk { access: None, reported: 0, lines: Vec::new(), access_lines: Vec::new() };
+    let mut desk = Desk::default();
     loop {
         let first = match messages.recv_timeout(Duration::from_secs(1)) {
             Ok(message) => message,
@@ -157,8 +159,9 @@ fn write_all(messages: &Receiver<Message>) {
 }
 
 /// What the log thread holds.
+#[derive(Default)]
 struct Desk {
-    access: Option<Output>,
+    access: Option<(Output, Format)>,
     /// Dropped lines that have been told.
     reported: u64,
     lines: Vec<u8>,
@@ -169,10 +172,15 @@ impl Desk {
     fn take(&mut self, message: Message) {
         match message {
             Message::Diagnostic(line) => append(&mut self.lines, &line),
-            Message::Access(line) => append(&mut self.access_lines, &line),
-            Message::AccessTo(output) => {
+            Message::Access(time, record) => {
+                if let Some((_, format)) = &self.access {
+                    let line = access::line(time, &record, *format);
+                    append(&mut self.access_lines, &line);
+                }
+            }
+            Message::AccessTo(output, format) => {
                 self.write();
-                self.access = Some(output);
+                self.access = Some((output, format));
             }
             Message::Reopen => {
                 self.write();
@@ -186,7 +194,7 @@ impl Desk {
     }
 
     fn reopen(&mut self) {
-        if let Some(Err(error)) = self.access.as_mut().map(Output::reopen) {
+        if let Some(Err(error)) = self.access.as_mut().map(|(output, _)| output.reopen()) {
             append(
                 &mut self.lines,
                 &format!(
@@ -219,7 +227,7 @@ impl Desk {
             self.lines.clear();
         }
         if !self.access_lines.is_empty() {
-            if let Some(output) = &mut self.access {
+            if let Some((output, _)) = &mut self.access {
                 let _ = output.write_all(&self.access_lines);
             }
             self.access_lines.clear();
@@ -295,19 +303,18 @@ mod tests {
         let name = format!("sluicegate-logger-{}.log", std::process::id());
         let path = std::env::temp_dir().join(name);
         let moved = path.with_extension("old");
-        let mut desk = Desk {
-            access: Some(Output::open(&Target::File(path.clone())).expect("a temporary file")),
-            reported: dropped(),
-            lines: Vec::new(),
-            access_lines: Vec::new(),
+        let output = Output::open(&Target::File(path.clone())).expect("a temporary file");
+        let mut desk =
+            Desk { access: Some((output, Format::Json)), reported: dropped(), ..Desk::default() };
+        let write = |desk: &mut Desk, line: &str| {
+            append(&mut desk.access_lines, line);
+            desk.write();
         };
-        desk.take(Message::Access("first".into()));
-        desk.write();
+        write(&mut desk, "first");
         std::fs::rename(&path, &moved).expect("it is there");
-        desk.take(Message::Access("second".into()));
+        write(&mut desk, "second");
         desk.take(Message::Reopen);
-        desk.take(Message::Access("third".into()));
-        desk.write();
+        write(&mut desk, "third");
         let read = |path| std::fs::read_to_string(path).expect("it is there");
         assert_eq!((read(&moved), read(&path)), ("first\nsecond\n".into(), "third\n".into()));
         let _ = (std::fs::remove_file(&path), std::fs::remove_file(&moved));

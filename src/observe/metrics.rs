@@ -5,12 +5,14 @@
 //! * A value is read from counters a worker writes anyway, or from the answer of a survey; a worker
 //!   that does not answer costs the page the families of the survey and nothing else.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::exposition::{Kind, Page, Unit};
 use super::logger;
 use crate::reactor::histogram::{Histogram, Sample};
 use crate::reactor::live::Survey;
+use crate::reactor::stall::Owner;
 use crate::reactor::stats::{Counter, Counters};
 use crate::responder::admin::Exposition;
 
@@ -223,6 +225,15 @@ fn exchanges(page: &mut Page, counters: &[Arc<Counters>]) {
         page.sample(&[("reason", reason)], count);
     }
     page.family(
+        "sluicegate_waited_seconds_total",
+        Kind::Counter,
+        "How long exchanges have waited, by for whom.",
+    );
+    for owner in Owner::ALL {
+        let nanos: u64 = counters.iter().map(|c| c.waited[owner as usize].get()).sum();
+        page.sample(&[("owner", owner.name())], Seconds(nanos));
+    }
+    page.family(
         "sluicegate_faults_total",
         Kind::Counter,
         "Exchanges that failed, by who is to blame.",
@@ -251,6 +262,10 @@ fn pools(page: &mut Page, sources: &Sources<'_>) {
         "Requests sent again because a pooled connection turned out dead.",
     );
     page.sample(&[], total(|c| c.stale_replays.get()));
+    page.family("sluicegate_retries_total", Kind::Counter, "Further attempts, by where.");
+    page.sample(&[("to", "same_upstream")], total(|c| c.retries.get()));
+    page.sample(&[("to", "next_upstream")], total(|c| c.failovers.get()));
+    page.sample(&[("to", "fallback_answer")], total(|c| c.fallbacks.get()));
     let upstreams = merged(sources.surveys);
     if upstreams.is_empty() {
         return;
@@ -263,6 +278,15 @@ fn pools(page: &mut Page, sources: &Sources<'_>) {
     page.family("sluicegate_queue_length", Kind::Gauge, "Exchanges that wait for a connection.");
     for (name, [_, _, waiting]) in &upstreams {
         page.sample(&[("upstream", name)], waiting);
+    }
+}
+
+/// Nanoseconds as seconds.
+struct Seconds(u64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:09}", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `access` | the access log: a line for each exchange |
 //! | `exposition` | the text formats of Prometheus and OpenMetrics |
 //! | `metrics` | every metric: its name, its meaning, where its value comes from |
 //! | `view` | the live view: rates, percentiles and streams, as one JSON object a second |
@@ -13,6 +14,7 @@
 //!
 //! Absent on purpose: sockets, and anything a worker would have to wait for.
 
+pub mod access;
 mod exposition;
 pub mod logger;
 pub mod metrics;

@@ -14,6 +14,7 @@ use crate::clock::Instant;
 use crate::proxy::exchange::Phase;
 use crate::reactor::histogram::Sample;
 use crate::reactor::live::{Stream, StreamKey, Survey};
+use crate::reactor::stall::Owner;
 use crate::reactor::stats::Counters;
 
 /// How far back rates and percentiles look.
@@ -66,6 +67,7 @@ struct Reading {
     at: Instant,
     workers: Vec<Tokens>,
     written: u64,
+    waited: [u64; 3],
     first_event: Sample,
     event_gap: Sample,
     turn_time: Sample,
@@ -81,6 +83,9 @@ impl Reading {
             at: now,
             workers: counters.iter().map(tokens).collect(),
             written: counters.iter().map(|counters| counters.bytes_written.get()).sum(),
+            waited: Owner::ALL.map(|owner| {
+                counters.iter().map(|counters| counters.waited[owner as usize].get()).sum()
+            }),
             first_event: sample(counters, |c| &c.first_event),
             event_gap: sample(counters, |c| &c.event_gap),
             turn_time: sample(counters, |c| &c.turn_time),
@@ -166,6 +171,7 @@ fn shown(before: &Reading, after: &Reading, scene: &Scene<'_>) -> Value {
         "ttft": percentiles(&before.first_event, &after.first_event),
         "itl": percentiles(&before.event_gap, &after.event_gap),
         "lag": percentiles(&before.turn_time, &after.turn_time),
+        "waited_ms": waited(before, after),
         "faults": {
             "client": sum(|c| c.client_faults.get() + c.client_gone.get()),
             "upstream": sum(|c| c.upstream_faults.get()),
@@ -175,6 +181,15 @@ fn shown(before: &Reading, after: &Reading, scene: &Scene<'_>) -> Value {
         "upstreams": upstreams(scene.surveys),
         "streams": streams(scene.surveys),
     })
+}
+
+/// How long exchanges have waited in the window, by for whom.
+fn waited(before: &Reading, after: &Reading) -> Value {
+    let spent = |owner: Owner| {
+        let nanos = after.waited[owner as usize].saturating_sub(before.waited[owner as usize]);
+        (owner.name().to_owned(), Value::from(nanos / 1_000_000))
+    };
+    Value::Object(Owner::ALL.into_iter().map(spent).collect())
 }
 
 /// A tenth is as much as anybody reads.
@@ -257,20 +272,15 @@ fn row(worker: usize, stream: &Stream) -> Value {
         "status": Some(stream.status).filter(|status| *status != 0),
         "tokens": stream.events,
         "bytes": stream.bytes,
-        "gap_ms": millis(stream.blocked.unwrap_or(stream.silence)),
-        "waits_for": waits_for(stream),
+        "gap_ms": millis(stream.silence),
+        "waits_for": stream.waits_for.name(),
+        "waited_ms": {
+            "upstream": millis(stream.waited[Owner::Upstream as usize]),
+            "client": millis(stream.waited[Owner::Client as usize]),
+            "gateway": millis(stream.waited[Owner::Gateway as usize]),
+        },
         "buffered_bytes": stream.buffered,
     })
-}
-
-/// Whose move it is.
-fn waits_for(stream: &Stream) -> &'static str {
-    match (stream.blocked, stream.phase) {
-        (Some(_), _) => "client",
-        (None, Phase::Queued) => "gateway",
-        (None, Phase::WritingRequest) => "client",
-        (None, _) => "upstream",
-    }
 }
 
 /// The phase's name, the same wherever it is told.

@@ -6,9 +6,11 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::journal::Hops;
 use super::outbox::Outbox;
 use super::relay::Flow;
 use super::socket::Socket;
+use super::stall::Ledger;
 use super::timer::Alarm;
 use super::token::Token;
 use crate::clock::Instant;
@@ -177,6 +179,8 @@ pub struct Exchange {
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
     pub timeline: Timeline,
+    pub hops: Hops,
+    pub ledger: Ledger,
 }
 
 /// One try to have the request answered by one endpoint, and how many there have been.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::exchange::{Downstream, Peer, RequestId};
 use super::net::Net;
+use super::stall::Owner;
 use super::tap::Piece;
 use super::token::Token;
 use super::worker::Worker;
@@ -89,8 +90,9 @@ pub struct Stream {
     pub bytes: u64,
     /// Since the last data event, or since the request was written.
     pub silence: Duration,
-    /// Since when the client takes nothing more, if it does not.
-    pub blocked: Option<Duration>,
+    pub waits_for: Owner,
+    /// How long who was waited for, in the order of [`Owner::ALL`].
+    pub waited: [Duration; 3],
     /// Bytes read and not written yet, both ways.
     pub buffered: usize,
 }
@@ -133,7 +135,10 @@ impl<N: Net> Worker<N> {
             Peer::Upstream(connection) => self.upstreams.get(connection),
             _ => None,
         };
-        let proxied = matches!(exchange.peer, Peer::Upstream(_) | Peer::Seeking { .. });
+        let proxied = matches!(
+            exchange.peer,
+            Peer::Upstream(_) | Peer::Seeking { .. } | Peer::Pausing { .. }
+        );
         let response = exchange.response.as_ref();
         let timeline = &exchange.timeline;
         let last = timeline.event.max(timeline.request_written);
@@ -163,7 +168,13 @@ impl<N: Net> Worker<N> {
                 .map_or(0, EventObserver::data_events),
             bytes: response.map_or(0, |response| response.body.received()),
             silence: self.now - last,
-            blocked: timeline.client_blocked.map(|since| self.now - since),
+            waits_for: exchange.ledger.owner(),
+            waited: Owner::ALL.map(|owner| {
+                // What is going on now is not charged yet.
+                let mut ledger = exchange.ledger;
+                ledger.charge(owner, self.now);
+                ledger.spent(owner)
+            }),
             buffered: held(inbound(client.inbound.as_ref()), client.outbox.held())
                 + server.map_or(0, |server| {
                     held(inbound(server.inbound.as_ref()), server.outbox.held())

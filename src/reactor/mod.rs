@@ -14,7 +14,7 @@
 //! | `request`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
 //! | `interject` | bytes of our own inside a stream that is passed on |
 //! | [`accept`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
-//! | [`stats`], [`ends`], [`histogram`], [`live`], [`tap`] | what it has done, why that ended, how long it took, what it is doing |
+//! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`] | what it has done and is doing, and who was waited for |
 //! | [`worker`] | the turn that runs it all |
 //! | `reload`, `drain`, [`census`] | how a worker takes up a new configuration, how it ends, what it holds |
 //!
@@ -32,6 +32,7 @@ pub mod exchange;
 mod finish;
 pub mod histogram;
 mod interject;
+pub mod journal;
 pub mod live;
 pub mod mailbox;
 pub mod net;
@@ -45,6 +46,7 @@ mod respond;
 mod response;
 pub mod slots;
 pub mod socket;
+pub mod stall;
 pub mod stats;
 pub mod tap;
 pub mod timer;

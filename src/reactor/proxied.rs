@@ -76,6 +76,7 @@ impl<N: Net> Worker<N> {
             Ok(moved) => {
                 if moved.written > 0 {
                     upstream.connected = true;
+                    exchange.hops.connected = exchange.hops.connected.min(now);
                     exchange.attempt.sent = true;
                 }
                 if moved.written > 0 || moved.read > 0 {
@@ -137,8 +138,14 @@ impl<N: Net> Worker<N> {
         let Downstream { socket: client, exchange, .. } = downstream;
         let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
         let Some(response) = &mut exchange.response else { return Ok(Rest::SourceEmpty) };
-        let events = response.observer.as_ref().map(EventObserver::data_events);
-        let received = response.body.received();
+        // The first event may have been held back until this drive.
+        let (events, received) = match exchange.first_event {
+            true => (
+                response.observer.as_ref().map(EventObserver::data_events),
+                response.body.received(),
+            ),
+            false => (response.observer.as_ref().map(|_| 0), 0),
+        };
         let relayed =
             relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
         let moved = relayed.map_err(broken_response)?;
@@ -156,6 +163,7 @@ impl<N: Net> Worker<N> {
                 tally.event_gap.record_span(timeline.event, now);
             } else {
                 tally.first_event.record_span(timeline.request_written, now);
+                exchange.hops.first_event = now;
             }
             timeline.event = now;
         }

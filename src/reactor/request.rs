@@ -6,9 +6,11 @@
 use std::rc::Rc;
 
 use super::exchange::{Attempt, Exchange, Peer, Progress, RequestId, State, Turn};
+use super::journal::Hops;
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
+use super::stall::Ledger;
 use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::{HostField, Route, Target, Upstream};
@@ -94,6 +96,8 @@ impl<N: Net> Worker<N> {
             first_event: false,
             tunnel: None,
             timeline: Timeline::new(self.now),
+            hops: Hops::NONE,
+            ledger: Ledger::new(self.now),
         });
         let fault = match verdict {
             Ok(index) => {

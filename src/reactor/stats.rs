@@ -86,6 +86,8 @@ pub struct Counters {
     pub failovers: Counter,
     /// Predefined answers given in the upstreams' place.
     pub fallbacks: Counter,
+    /// Nanoseconds that exchanges have waited, by [`super::stall::Owner`].
+    pub waited: [Counter; 3],
     // Histograms.
     /// Events of a turn.
     pub turn_events: Histogram,

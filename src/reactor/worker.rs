@@ -24,6 +24,7 @@ use super::accept::{AcceptState, Fleet};
 use super::buffer::READ_RESERVE;
 use super::drain::Life;
 use super::exchange::{Downstream, Upstream};
+use super::journal::Journal;
 use super::live::Inquiry;
 use super::mailbox::Mailbox;
 use super::net::{Event, Net};
@@ -72,6 +73,8 @@ pub struct Setup<S> {
     pub mailbox: Mailbox<Command<S>>,
     /// The other workers, where accepted connections are balanced.
     pub fleet: Option<Fleet<S>>,
+    /// Who keeps the records of exchanges, if anybody.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 pub struct Worker<N: Net> {
@@ -97,6 +100,7 @@ pub struct Worker<N: Net> {
     pub(super) scratch: Vec<u8>,
     pub(super) accepting: AcceptState,
     pub(super) fleet: Option<Fleet<N::Stream>>,
+    pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) life: Life,
     pub(super) now: Instant,
     pub(super) seed: u32,
@@ -108,7 +112,7 @@ pub struct Worker<N: Net> {
 
 impl<N: Net> Worker<N> {
     pub fn new(net: N, setup: Setup<N::Stream>) -> Worker<N> {
-        let Setup { snapshot, seed, counters, mailbox, fleet } = setup;
+        let Setup { snapshot, seed, counters, mailbox, fleet, journal } = setup;
         let now = net.now();
         Worker {
             downstreams: Slots::new(Kind::Downstream),
@@ -125,6 +129,7 @@ impl<N: Net> Worker<N> {
             scratch: Vec::new(),
             accepting: AcceptState::new(net.listeners()),
             fleet,
+            journal,
             life: Life::Serving,
             now,
             seed,

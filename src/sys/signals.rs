@@ -6,7 +6,7 @@
 use std::io;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 /// The signals that end a process, kept from doing so.
@@ -27,4 +27,13 @@ impl Termination {
         })?;
         Ok(())
     }
+}
+
+/// Calls `act` for every SIGUSR1: files that were renamed are to be opened again.
+pub fn on_reopen(act: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGUSR1])?;
+    thread::Builder::new().name("reopen".into()).spawn(move || {
+        signals.forever().for_each(|_| act());
+    })?;
+    Ok(())
 }

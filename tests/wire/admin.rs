@@ -1,6 +1,6 @@
 //! The admin address: what it tells of a gateway at work, and what can be done through it.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -311,4 +311,146 @@ fn an_admin_address_that_is_taken_is_named() {
     let expected = format!("cannot listen on {address}: port {} is taken", address.port());
     assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
     assert!(ended.stderr.contains("[admin] listen"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_rules_and_metrics_of_the_documents_are_right() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations");
+    let rules = root.join("alerts.yml");
+    let said = Command::new("promtool").args(["check", "rules"]).arg(&rules).output();
+    let said = said.expect("promtool is not installed: run `tests/run --install` first");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let upstream = Upstream::listen();
+    let page = Watched::before(&upstream).get("/metrics");
+    let known: Vec<&str> = page
+        .text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    for name in ["alerts.yml", "grafana.json"] {
+        let text = std::fs::read_to_string(root.join(name)).expect("a document");
+        let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+        let named = text.split(word).filter(|word| {
+            (word.starts_with("sluicegate_") || word.starts_with("gen_ai_")) && word.len() > 11
+        });
+        let mut count = 0;
+        for metric in named {
+            let family = metric.trim_end_matches("_bucket");
+            assert!(known.contains(&family), "{name} names {metric}, which is no metric");
+            count += 1;
+        }
+        assert!(count > 5, "{name} was searched");
+    }
+}
+
+#[test]
+fn every_exchange_has_a_line_and_a_renamed_file_is_opened_again() {
+    let upstream = Upstream::listen();
+    let file = std::env::temp_dir().join(format!("sluicegate-access-{}.log", std::process::id()));
+    let moved = file.with_extension("old");
+    let more = format!("[access_log]\nto = \"{}\"\n", file.display());
+    let watched = Watched::with(Config { more, ..Config::to(upstream.address()) });
+    let (mut client, mut server) = open_stream(&watched, &upstream);
+    std::thread::sleep(Duration::from_millis(50));
+    server.send(format!("{}{}0\r\n\r\n", event("2"), event("[DONE]")));
+    client.read_until("[DONE]\n\n\r\n0\r\n\r\n");
+    let line = first_line(&file);
+    assert_eq!((&line["end"], &line["status"]), (&"complete".into(), &200.into()), "{line}");
+    assert_eq!((&line["upstream"], &line["events"]), (&"scripted".into(), &2.into()), "{line}");
+    let micros = |name: &str| line[name].as_u64().unwrap_or_else(|| panic!("{name}: {line}"));
+    let hops = ["attached_us", "connected_us", "first_byte_us", "first_event_us", "total_us"];
+    assert!(hops.windows(2).all(|pair| micros(pair[0]) <= micros(pair[1])), "{line}");
+    assert!(micros("waited_upstream_us") >= 50_000, "the pause was the server's: {line}");
+    let waited = ["waited_upstream_us", "waited_client_us", "waited_gateway_us"];
+    let sum: u64 = waited.map(micros).iter().sum();
+    assert!(sum.abs_diff(micros("total_us")) <= 3, "the accounts add up: {line}");
+
+    std::fs::rename(&file, &moved).expect("it is there");
+    crate::harness::signal(&watched.gateway, rustix::process::Signal::USR1);
+    let deadline = Instant::now() + PATIENCE;
+    while !file.exists() {
+        assert!(Instant::now() < deadline, "the file is not opened again");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    client.send(POST);
+    server.read_request();
+    drop(client);
+    let line = first_line(&file);
+    assert_eq!((&line["end"], &line["status"]), (&"client_gone".into(), &499.into()), "{line}");
+    let _ = (std::fs::remove_file(&file), std::fs::remove_file(&moved));
+}
+
+/// The first line of a file, once it is there.
+fn first_line(file: &std::path::Path) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if let Some((line, _)) = text.split_once('\n') {
+            return serde_json::from_str(line).expect("JSON");
+        }
+        assert!(Instant::now() < deadline, "no line: {text:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_costs_lines_and_no_answer() {
+    let file = std::env::temp_dir().join(format!("sluicegate-pipe-{}.toml", std::process::id()));
+    let config = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 100\n\
+                  requests_per_connection = 100000\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+                  [[upstream]]\nname = \"a\"\nendpoints = [\"127.0.0.1:1\"]\n\
+                  [[route]]\npath = \"/v1/*\"\nupstream = \"a\"\n";
+    std::fs::write(&file, config).expect("a temporary file");
+    let mut process = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
+        .args(["run", "--config"])
+        .arg(&file)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    // Both addresses are told; from then on nobody reads.
+    let stderr = BufReader::new(process.stderr.take().expect("a pipe"));
+    let mut lines = stderr.lines();
+    let mut address = |text: &str| -> SocketAddr {
+        let line = lines.next().expect("a line").expect("text");
+        let (_, address) = line.split_once(text).unwrap_or_else(|| panic!("{line}"));
+        address.trim().parse().expect("an address")
+    };
+    let (gateway, admin) = (address("listening on http://"), address("admin on http://"));
+    let mut client = Peer::connect(gateway);
+    // Each of them is worth a line: more than the pipe and the queue together can hold.
+    let requests = 200;
+    let batch = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".repeat(requests);
+    for _ in 0..70 {
+        client.send(&batch);
+        for _ in 0..requests {
+            assert_eq!(client.read_response().status(), 404);
+        }
+    }
+    let mut peer = Peer::connect(admin);
+    peer.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let page = peer.read_response();
+    let dropped = page.text().lines().find_map(|line| {
+        line.strip_prefix("sluicegate_log_lines_dropped_total ")?.parse::<u64>().ok()
+    });
+    let _ = (process.kill(), process.wait(), std::fs::remove_file(&file));
+    drop(lines);
+    assert!(dropped.is_some_and(|count| count > 0), "{dropped:?} lines were dropped");
+}
+
+#[test]
+fn top_draws_the_streams_of_a_gateway() {
+    let upstream = Upstream::listen();
+    let watched = Watched::before(&upstream);
+    let _stream = open_stream(&watched, &upstream);
+    let stream = watched.stream();
+    let admin = watched.admin.to_string();
+    let ended = sluicegate(&["top", "--once", "--admin", &admin]);
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let id = stream["request_id"].as_str().expect("an id");
+    for expected in ["serving", "streams 1", id, "streaming", "worker 0"] {
+        assert!(ended.stdout.contains(expected), "{expected}: {}", ended.stdout);
+    }
+    let nobody = sluicegate(&["top", "--once", "--admin", "127.0.0.1:1"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(nobody.stderr.contains("127.0.0.1:1: "), "{}", nobody.stderr);
 }

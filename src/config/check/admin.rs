@@ -1,4 +1,4 @@
-//! `[admin]`: the address for those who run the gateway.
+//! `[admin]` and `[access_log]`: for those who run the gateway.
 //!
 //! What is reachable from other machines asks for a token, or the configuration is refused: the
 //! pages tell who talks to whom, and some of them end streams.
@@ -8,7 +8,9 @@ use std::ops::RangeInclusive;
 
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
-use super::super::snapshot::{Admin, AdminToken, Secret, Server};
+use super::super::snapshot::{
+    AccessFormat, AccessLog, AccessTarget, Admin, AdminToken, Secret, Server,
+};
 use super::super::{Environment, defaults};
 use super::address;
 
@@ -80,5 +82,39 @@ fn token(field: &Field<'_>, environment: &Environment, report: &mut Report) -> O
             )));
         }
         Ok(AdminToken { file, secret: Secret::new(token) })
+    })
+}
+
+pub(super) fn access_log(
+    mut section: Section<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> AccessLog {
+    let formats = [("json", AccessFormat::Json), ("logfmt", AccessFormat::Logfmt)];
+    let target = section.take("to").and_then(|field| target(&field, environment, report));
+    let access_log = AccessLog {
+        target: target.unwrap_or(defaults::ACCESS_LOG.target),
+        format: section.choice("format", &formats, defaults::ACCESS_LOG.format, report),
+    };
+    section.finish(report);
+    access_log
+}
+
+fn target(
+    field: &Field<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<AccessTarget> {
+    field.parsed(report, |text| {
+        Ok(match text {
+            "off" => AccessTarget::Off,
+            "stdout" => AccessTarget::Stdout,
+            "stderr" => AccessTarget::Stderr,
+            "" => return Err(Mistake::new("must be \"off\", \"stdout\", \"stderr\" or a path")),
+            path => {
+                let path = environment.folder.join(path);
+                AccessTarget::File(path.to_string_lossy().into_owned())
+            }
+        })
     })
 }

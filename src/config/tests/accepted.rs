@@ -51,6 +51,9 @@ fn every_key_reaches_the_snapshot() {
         [admin]
         listen = "0.0.0.0:9090"
         token_file = "/etc/admin.token"
+        [access_log]
+        to = "stdout"
+        format = "logfmt"
         [limits]
         connections = 7
         head_bytes = "1KiB"
@@ -122,6 +125,9 @@ const EVERY_KEY: &str = r#"
     [admin]
     listen = "0.0.0.0:9090"
     token_file = "/etc/admin.token"
+    [access_log]
+    to = "stdout"
+    format = "logfmt"
     [limits]
     connections = 7
     head_bytes = "1KiB"

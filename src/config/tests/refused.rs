@@ -447,7 +447,7 @@ fn a_section_that_nobody_knows() {
         "line 16: timeout: unknown key; did you mean \"timeouts\"?",
     )]);
     let strange = format!("{SAMPLE}[\"certificate\\n\"]\n");
-    let expected = "line 46: \"certificate\\n\": unknown key; known here are server, admin, limits, \
+    let expected = "line 49: \"certificate\\n\": unknown key; known here are server, admin, access_log, limits, \
                     timeouts, upstream, route\n";
     assert_eq!(refused(&strange), expected);
 }

@@ -132,17 +132,17 @@ function showWorkers(workers) {
 }
 
 function showOwners(view) {
-  const counts = Object.fromEntries(OWNERS.map((owner) => [owner, 0]));
-  for (const stream of view.streams) counts[stream.waits_for] += 1;
-  const total = view.streams.length;
+  const waited = view.waited_ms;
+  const total = OWNERS.reduce((sum, owner) => sum + waited[owner], 0);
+  const share = (owner) => (total ? (100 * waited[owner]) / total : 0);
   $("owners").replaceChildren(
-    ...OWNERS.filter((owner) => counts[owner] > 0).map((owner) => {
+    ...OWNERS.filter((owner) => waited[owner] > 0).map((owner) => {
       const part = element("i", { class: owner });
-      part.style.width = `${(100 * counts[owner]) / total}%`;
+      part.style.width = `${share(owner)}%`;
       return part;
     }),
   );
-  legend("owner-legend", OWNERS.map((owner) => [owner, count(counts[owner])]));
+  legend("owner-legend", OWNERS.map((owner) => [owner, percent(share(owner))]));
   legend("faults", OWNERS.map((owner) => [owner, count(view.faults[owner])]));
 }
 
@@ -286,6 +286,11 @@ function count(value) {
   if (value >= 1e6) return `${(value / 1e6).toFixed(1)} M`;
   if (value >= 1e4) return `${(value / 1e3).toFixed(1)} k`;
   return value >= 100 ? String(Math.round(value)) : String(Math.round(value * 10) / 10);
+}
+
+function percent(share) {
+  if (share > 0 && share < 0.1) return "< 0.1 %";
+  return `${share.toFixed(share < 10 ? 1 : 0)} %`;
 }
 
 // Microseconds as [value, unit].
