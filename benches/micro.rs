@@ -18,11 +18,15 @@ use sluicegate::http::head::{
 };
 use sluicegate::http::rewrite::{self, ConnectionField, Forwarded, RequestEdits, ResponseEdits};
 use sluicegate::http::sse::EventObserver;
+use sluicegate::proxy::breaker::Outcome;
+use sluicegate::proxy::hash;
 use sluicegate::reactor::buffer::BufferPool;
 use sluicegate::reactor::outbox::Outbox;
 use sluicegate::reactor::slots::Slots;
 use sluicegate::reactor::timer::{Alarm, TimerWheel};
 use sluicegate::reactor::token::Kind;
+use sluicegate::service::{Dialect, Observer};
+use tape::choice;
 use tape::stage::Turn;
 use tape::works::WORKS;
 
@@ -53,6 +57,46 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     server: uvicorn\r\n\
     content-type: text/event-stream; charset=utf-8\r\n\
     transfer-encoding: chunked\r\n\r\n";
+
+/// Deltas as servers write them, 150 to 250 bytes each.
+const DELTAS: &[(&str, Dialect, &str)] = &[
+    (
+        "vllm_chat",
+        Dialect::OpenAiChat,
+        "data: {\"id\":\"chatcmpl-8f2f6c1e9d3b4a57\",\"object\":\"chat.completion.chunk\",\
+         \"created\":1700000000,\"model\":\"llama-3-8b\",\"choices\":[{\"index\":0,\"delta\":\
+         {\"content\":\" water\"},\"logprobs\":null,\"finish_reason\":null,\"token_ids\":null}]}\n\n",
+    ),
+    (
+        "openai_chat",
+        Dialect::OpenAiChat,
+        "data: {\"id\":\"chatcmpl-8f2f6c1e9d3b\",\"object\":\"chat.completion.chunk\",\
+         \"created\":1700000000,\"model\":\"gpt-4o\",\"system_fingerprint\":\"fp_44709d6fcb\",\
+         \"choices\":[{\"index\":0,\"delta\":{\"content\":\" water\"},\"logprobs\":null,\
+         \"finish_reason\":null}],\"usage\":null}\n\n",
+    ),
+    (
+        "anthropic",
+        Dialect::Anthropic,
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\
+         \"delta\":{\"type\":\"text_delta\",\"text\":\" water finds its way through\"}}\n\n",
+    ),
+    (
+        "ollama",
+        Dialect::Ollama,
+        "{\"model\":\"llama3.2\",\"created_at\":\"2023-08-04T08:52:19.385406455-07:00\",\
+         \"message\":{\"role\":\"assistant\",\"content\":\" water\",\"images\":null},\
+         \"done\":false}\n",
+    ),
+    (
+        "vllm_chat_with_usage",
+        Dialect::OpenAiChat,
+        "data: {\"id\":\"chatcmpl-8f2f6c1e9d3b4a57\",\"object\":\"chat.completion.chunk\",\
+         \"created\":1700000000,\"model\":\"llama-3-8b\",\"choices\":[{\"index\":0,\"delta\":\
+         {\"content\":\" water\"},\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":12,\
+         \"total_tokens\":20,\"completion_tokens\":8}}\n\n",
+    ),
+];
 
 /// One token as an event in a chunk.
 fn token_chunk() -> Vec<u8> {
@@ -133,6 +177,45 @@ fn tokens(criterion: &mut Criterion) {
         });
     });
     group.finish();
+    let mut group = criterion.benchmark_group("event");
+    for (name, dialect, delta) in DELTAS {
+        if *dialect != Dialect::Ollama {
+            group.bench_function(format!("{name}/counted"), |bencher| {
+                let mut observer = EventObserver::new();
+                bencher.iter(|| {
+                    observer.feed(black_box(delta.as_bytes()));
+                    observer.data_events()
+                });
+            });
+        }
+        group.bench_function(format!("{name}/understood"), |bencher| {
+            let mut observer = Observer::of_stream(*dialect);
+            bencher.iter(|| {
+                observer.feed(black_box(delta.as_bytes()));
+                observer.data_events()
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Choosing an endpoint, and taking in how it went: once an attempt.
+fn picks(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pick");
+    for balance in choice::POLICIES {
+        for count in [4, 64] {
+            let mut endpoints = choice::endpoints(balance, count);
+            let mut key = 0;
+            group.bench_function(format!("{balance}/{count}"), |bencher| {
+                bencher.iter(|| {
+                    key += 1;
+                    let key = black_box(hash::mix(key));
+                    choice::attempt(&mut endpoints, key, Outcome::Success, Instant::ZERO);
+                });
+            });
+        }
+    }
+    group.finish();
 }
 
 fn reactor(criterion: &mut Criterion) {
@@ -207,5 +290,5 @@ fn relay_in_simulation(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, heads, tokens, reactor, relay_in_simulation);
+criterion_group!(benches, heads, tokens, picks, reactor, relay_in_simulation);
 criterion_main!(benches);

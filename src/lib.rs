@@ -20,12 +20,13 @@
 //! | [`bench`] | the latency tool: a reactor of clients | a server's work |
 //! | [`config`] | TOML → checked → an immutable [`config::snapshot::Snapshot`] | defaults anywhere else |
 //! | [`server`] | listeners, worker threads, their common fate | a byte of traffic |
-//! | [`control`] | the control thread: the admin address, questions to the workers | a token |
+//! | [`control`] | what is not traffic: health checks, the admin address | a token |
 //! | [`observe`] | metrics, the live view, the log: what was counted, made readable | sockets |
 //! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
 //! | [`reactor`] | the turn, sockets, buffers, timers: what is done | mio, a policy |
 //! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |
 //! | [`responder`] | who answers inside the process: the mock inference server, the admin pages | sockets, HTTP |
+//! | [`service`] | dialects of inference APIs: ends, errors, usage | what to do about them |
 //! | [`http`] | heads, bodies, chunks, events: what bytes mean | roles, clocks, sockets |
 //! | [`sim`] | [`reactor::net::Net`] in memory, seeded, with a clock of its own | the real clock |
 //! | [`clock`] | an instant | reading it |
@@ -51,5 +52,6 @@ pub mod proxy;
 pub mod reactor;
 pub mod responder;
 pub mod server;
+pub mod service;
 pub mod sim;
 pub mod sys;

@@ -15,9 +15,10 @@ use crate::config::bounds::descriptors_needed;
 use crate::config::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
 };
-use crate::control;
+use crate::control::admin;
 use crate::observe::access::{Format, Keeper};
 use crate::observe::logger;
+use crate::proxy::load::Loads;
 use crate::reactor::accept::Fleet;
 use crate::reactor::journal::Journal;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
@@ -33,8 +34,8 @@ pub struct Server {
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: Control,
     counters: Vec<Arc<Counters>>,
-    /// The control thread, where there is an admin address.
-    admin: Option<control::Control>,
+    /// The thread of the admin address, where there is one.
+    admin: Option<admin::Thread>,
 }
 
 /// Tells the workers of a server what to do, from any thread.
@@ -158,6 +159,7 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
     let control = Control { posts, draining: Arc::default() };
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
+    let request_loads = Loads::new(&snapshot);
     let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
     let workers = seats.into_iter().enumerate().map(|(index, seat)| {
         let fleet = balanced.then(|| Fleet {
@@ -166,9 +168,10 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
             index,
         });
         let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
+        let loads = request_loads.clone();
         thread::Builder::new()
             .name(format!("{name}-{index}"))
-            .spawn(move || seat.work(snapshot, fleet, &control))
+            .spawn(move || seat.work(snapshot, loads, fleet, &control))
     });
     let workers = workers.collect::<io::Result<Vec<_>>>();
     let stopped = |error| {
@@ -176,7 +179,7 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
         StartError::System(error)
     };
     let workers = workers.map_err(stopped)?;
-    let fleet = control::Fleet {
+    let fleet = admin::Fleet {
         posts: control.posts.clone(),
         counters: counters.clone(),
         draining: Arc::clone(&control.draining),
@@ -207,9 +210,9 @@ fn journal(snapshot: &Snapshot) -> Option<Arc<dyn Journal>> {
 }
 
 /// Binds the admin address.
-fn admin_desk(address: SocketAddr) -> Result<control::Desk, StartError> {
+fn admin_desk(address: SocketAddr) -> Result<admin::Desk, StartError> {
     let bound = sys::listen(address, 1).map_err(|error| StartError::Admin { address, error })?;
-    let desk = bound.into_iter().next().map(control::Desk::new).transpose();
+    let desk = bound.into_iter().next().map(admin::Desk::new).transpose();
     let missing = || StartError::System(io::Error::other("one listener was asked for"));
     desk.map_err(StartError::System)?.ok_or_else(missing)
 }
@@ -229,6 +232,7 @@ impl Seat {
     fn work(
         self,
         snapshot: Arc<Snapshot>,
+        loads: Loads,
         fleet: Option<Fleet<TcpStream>>,
         control: &Control,
     ) -> io::Result<()> {
@@ -240,7 +244,8 @@ impl Seat {
             log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
         }
         let journal = journal(&snapshot);
-        let setup = Setup { snapshot, seed: sys::random_seed(), counters, mailbox, fleet, journal };
+        let seed = sys::random_seed();
+        let setup = Setup { snapshot, loads, seed, counters, mailbox, fleet, journal };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");

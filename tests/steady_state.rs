@@ -166,3 +166,27 @@ fn a_request_allocates_twice_and_what_is_under_way_not_at_all() {
         assert!(work.name == "churn" || spent == ROUNDS * expected, "{}: {spent}", work.name);
     }
 }
+
+#[test]
+fn choosing_an_endpoint_allocates_nothing() {
+    use sluicegate::clock::Instant;
+    use sluicegate::proxy::breaker::Outcome;
+    use tape::choice::{POLICIES, attempt, endpoints};
+
+    for policy in POLICIES {
+        let mut endpoints = endpoints(policy, 64);
+        let mut now = Instant::ZERO;
+        let before = ALLOCATIONS.get();
+        for key in 0..10_000 {
+            // Breakers open and close on the way, and at times all are out.
+            let outcome = match key % 3 {
+                0 => Outcome::Success,
+                1 => Outcome::RateLimited { retry_after: None },
+                _ => Outcome::Fault,
+            };
+            attempt(&mut endpoints, key, outcome, now);
+            now += EVERY;
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{policy}");
+    }
+}

@@ -117,6 +117,9 @@ pub struct MockFlags {
     /// Begin each token with the clock's nanoseconds, 20 digits and a space
     #[arg(long)]
     stamp: bool,
+    /// Announce the length of /stream's answer, which then goes without chunks
+    #[arg(long)]
+    known_length: bool,
     /// Answer with this error status
     #[arg(long, value_name = "STATUS", value_parser = |value: &str| checked("status", value))]
     status: Option<String>,
@@ -187,6 +190,7 @@ impl MockFlags {
         ];
         let switches = [
             ("stamp", self.stamp),
+            ("known_length", self.known_length),
             ("reset", self.reset),
             ("silent", self.silent),
             ("no_done", self.no_done),
@@ -240,7 +244,8 @@ mod tests {
             ("--comments", "5"),
             ("--error-event", "6"),
         ];
-        let switches = ["--stamp", "--reset", "--silent", "--no-done", "--no-finish"];
+        let switches =
+            ["--stamp", "--known-length", "--reset", "--silent", "--no-done", "--no-finish"];
         let arguments: Vec<&str> =
             every.iter().flat_map(|(name, value)| [*name, *value]).chain(switches).collect();
         let given = flags(&arguments).expect("flags").flags.settings().expect("settings");

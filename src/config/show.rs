@@ -143,6 +143,7 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     }
     writeln!(out, "]")?;
     entry(out, "host", quoted(host))?;
+    entry(out, "service", quoted(upstream.service.name()))?;
     if let Some(model) = &upstream.model {
         entry(out, "model", quoted(model))?;
     }

@@ -16,6 +16,7 @@ pub use self::generation::{EndpointId, Generation, UpstreamId};
 pub use super::secret::Secret;
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
+use crate::service::Setting;
 
 mod resilience;
 
@@ -181,6 +182,8 @@ pub struct Upstream {
     /// The upstream's own, else `[timeouts]`: in force for its links unless their route overrides
     /// them.
     pub timeouts: ExchangeTimeouts,
+    /// The dialect its servers speak.
+    pub service: Setting,
     /// What the request's `model` is replaced by on its way here. `None`: nothing.
     pub model: Option<String>,
     pub retry: Retry,

@@ -26,7 +26,7 @@ pub use error::HeadError;
 pub use fields::FieldSet;
 pub(super) use fields::Known;
 pub use request::{RequestHead, parse_request};
-pub use response::{ResponseContext, ResponseHead, parse_response};
+pub use response::{Media, ResponseContext, ResponseHead, parse_response};
 
 mod diagnose;
 mod error;
@@ -79,7 +79,7 @@ pub struct Fields<'b>(&'b [httparse::Header<'b>]);
 impl<'b> Fields<'b> {
     /// The value of the first field of that name.
     pub fn get(&self, name: &str) -> Option<&'b [u8]> {
-        self.0.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        fields::value_of(self.0, name)
     }
 }
 

@@ -5,10 +5,9 @@
 //!
 //! Absent on purpose: `Date`. A gateway's reply may do without, and nothing here reads a clock.
 
-use std::io::Write as _;
-
 use super::body::Framing;
 use super::head::Version;
+use super::json::{escape, escaped_length};
 use super::rewrite::{
     ConnectionField, connection_field, decimal, field, framing_field, status_line,
 };
@@ -143,32 +142,6 @@ pub fn chunk(data: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(chunk_line(data.len(), &mut [0; CHUNK_LINE_MAX]));
         out.extend_from_slice(data);
         out.extend_from_slice(b"\r\n");
-    }
-}
-
-/// The bytes `escape` writes for `text`.
-fn escaped_length(text: &str) -> usize {
-    text.bytes()
-        .map(|byte| match byte {
-            b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
-            0..=0x1f => 6,
-            _ => 1,
-        })
-        .sum()
-}
-
-/// Writes `text` as the inside of a JSON string (RFC 8259 §7).
-fn escape(text: &str, out: &mut Vec<u8>) {
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            // Writing to a `Vec` cannot fail.
-            0..=0x1f => drop(write!(out, "\\u{byte:04x}")),
-            _ => out.push(byte),
-        }
     }
 }
 

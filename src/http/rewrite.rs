@@ -220,7 +220,7 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         Some(Known::ContentLength) => length_kept,
         Some(Known::TransferEncoding) => coding_kept,
         Some(Known::Upgrade) => edits.connection == ConnectionField::Upgrade,
-        Some(Known::XAccelBuffering) => !head.event_stream,
+        Some(Known::XAccelBuffering) => !head.is_event_stream(),
         Some(
             Known::Connection
             | Known::FramingLookalike
@@ -236,7 +236,7 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         if !edits.head_request && head.framing != Framing::None {
             framing_field(edits.framing, length_kept || coding_kept, out);
         }
-        if head.event_stream {
+        if head.is_event_stream() {
             out.extend_from_slice(b"X-Accel-Buffering: no\r\n");
         }
         if let Some(Served { upstream, attempts }) = edits.served {

@@ -11,6 +11,8 @@
 //! * Any cut of the stream into pieces gives the same counts.
 //! * Nothing is refused: a stream that is no event stream has no events.
 //!
+//! What the events *say* is for a [`Watcher`], which is shown the names and the data as they go by.
+//!
 //! Absent on purpose: the events. Not one byte is kept.
 
 #[cfg(test)]
@@ -18,8 +20,54 @@ mod tests;
 
 /// The payload that ends a stream of completions, by convention of the inference APIs.
 const DONE: &[u8] = b"[DONE]";
-const DATA: &[u8] = b"data";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Is shown what the fields of an event say.
+///
+/// A line is a unit: what comes before its end may come in any pieces, except that an object which
+/// lies in one piece is shown at once.
+pub trait Watcher {
+    /// Some of the value of an `event` field.
+    fn name(&mut self, part: &[u8]);
+    fn name_end(&mut self);
+    /// A `data` line that begins with `{`, all of it.
+    fn object(&mut self, line: &[u8]);
+    /// Some of another `data` line, or of one that comes in pieces.
+    fn data(&mut self, part: &[u8]);
+    fn data_end(&mut self);
+    /// The event is complete. `has_data`: somebody will be handed it. Returns whether it counts as
+    /// a data event.
+    fn dispatched(&mut self, has_data: bool) -> bool;
+}
+
+/// Watches nothing.
+impl Watcher for () {
+    fn name(&mut self, _part: &[u8]) {}
+    fn name_end(&mut self) {}
+    fn object(&mut self, _line: &[u8]) {}
+    fn data(&mut self, _part: &[u8]) {}
+    fn data_end(&mut self) {}
+
+    fn dispatched(&mut self, has_data: bool) -> bool {
+        has_data
+    }
+}
+
+/// The fields whose values matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Data,
+    Event,
+}
+
+impl Field {
+    fn spelling(self) -> &'static [u8] {
+        match self {
+            Field::Data => b"data",
+            Field::Event => b"event",
+        }
+    }
+}
 
 /// Where the observer stands in a line. `matched` counts bytes of the expected text seen so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,19 +77,22 @@ enum Place {
         matched: u8,
     },
     LineStart,
-    /// In a field name that may still become `data`.
+    /// In a field name that may still become this field's.
     Name {
+        field: Field,
         matched: u8,
     },
-    /// After `data:`; one space here is not part of the value.
-    Colon,
-    /// In a value that may still become `[DONE]`.
+    /// After the colon; one space here is not part of the value.
+    Colon(Field),
+    /// In the name of the event.
+    EventName,
+    /// In data that may still become `[DONE]`.
     Value {
         matched: u8,
     },
-    /// In a value that cannot.
+    /// In data that cannot.
     OtherValue,
-    /// In a field that is not `data`.
+    /// In a field that does not matter.
     OtherField,
     Comment,
 }
@@ -99,39 +150,85 @@ impl EventObserver {
 
     /// Takes the next bytes of the stream.
     pub fn feed(&mut self, data: &[u8]) {
+        self.feed_to(data, &mut ());
+    }
+
+    /// Takes the next bytes of the stream, and shows `watcher` what they say.
+    pub fn feed_to(&mut self, data: &[u8], watcher: &mut impl Watcher) {
         let mut rest = data;
         while let Some((&byte, after)) = rest.split_first() {
             rest = match self.place {
-                Place::OtherValue | Place::OtherField | Place::Comment => {
-                    match memchr::memchr2(b'\n', b'\r', rest) {
-                        Some(end) => {
-                            self.end_line(rest[end]);
-                            &rest[end + 1..]
-                        }
-                        None => return,
+                Place::OtherValue | Place::EventName | Place::OtherField | Place::Comment => {
+                    let end = memchr::memchr2(b'\n', b'\r', rest);
+                    let part = &rest[..end.unwrap_or(rest.len())];
+                    match self.place {
+                        Place::OtherValue => watcher.data(part),
+                        Place::EventName => watcher.name(part),
+                        _ => {}
                     }
+                    let Some(end) = end else { return };
+                    self.end_line(rest[end], watcher);
+                    &rest[end + 1..]
                 }
-                // Nearly every line of a stream of tokens: a `data` field with a JSON object.
-                Place::LineStart if rest.starts_with(b"data: {") => {
-                    self.after_cr = false;
-                    self.open_event(true);
-                    self.place = Place::OtherValue;
-                    &rest[b"data: {".len()..]
-                }
-                _ => {
-                    self.step(byte);
-                    after
-                }
+                Place::LineStart if byte == b'e' => match self.event_line(rest, watcher) {
+                    Some(after) => after,
+                    None => {
+                        self.step(byte, watcher);
+                        after
+                    }
+                },
+                // Nearly every line of a stream of tokens.
+                Place::LineStart if byte == b'd' => match object_line(rest) {
+                    Some(line) => match self.object(line, watcher) {
+                        Some(after) => after,
+                        None => return,
+                    },
+                    None => {
+                        self.step(byte, watcher);
+                        after
+                    }
+                },
+                _ => match self.step(byte, watcher) {
+                    true => after,
+                    false => rest,
+                },
             };
         }
     }
 
-    /// One byte where the line may still become something that matters.
-    fn step(&mut self, byte: u8) {
+    /// A whole `event` line, as servers write it. Returns what comes behind it.
+    fn event_line<'d>(&mut self, line: &'d [u8], watcher: &mut impl Watcher) -> Option<&'d [u8]> {
+        let name = line.strip_prefix(b"event: ")?;
+        let end = memchr::memchr2(b'\n', b'\r', name)?;
+        self.open_event(false);
+        watcher.name(&name[..end]);
+        watcher.name_end();
+        self.after_cr = name[end] == b'\r';
+        Some(&name[end + 1..])
+    }
+
+    /// A `data` line with an object, of which `rest` is the beginning. Returns what comes behind
+    /// the line, `None` if its end has not come.
+    fn object<'d>(&mut self, rest: &'d [u8], watcher: &mut impl Watcher) -> Option<&'d [u8]> {
+        self.open_event(true);
+        let Some(end) = memchr::memchr2(b'\n', b'\r', rest) else {
+            self.after_cr = false;
+            self.place = Place::OtherValue;
+            watcher.data(rest);
+            return None;
+        };
+        watcher.object(&rest[..end]);
+        self.after_cr = rest[end] == b'\r';
+        Some(&rest[end + 1..])
+    }
+
+    /// One byte where the line may still become something that matters. Returns whether the byte
+    /// has been dealt with; if not, it belongs to what begins here.
+    fn step(&mut self, byte: u8, watcher: &mut impl Watcher) -> bool {
         let after_cr = std::mem::replace(&mut self.after_cr, false);
         match (self.place, byte) {
             (Place::LineStart, b'\n') if after_cr => {}
-            (_, b'\n' | b'\r') => self.end_line(byte),
+            (_, b'\n' | b'\r') => self.end_line(byte, watcher),
             (Place::ByteOrderMark { matched }, _) => match follow(BYTE_ORDER_MARK, matched, byte) {
                 Some(3) => self.place = Place::LineStart,
                 Some(matched) => self.place = Place::ByteOrderMark { matched },
@@ -140,34 +237,42 @@ impl EventObserver {
                 None => self.start_line(byte),
             },
             (Place::LineStart, _) => self.start_line(byte),
-            (Place::Name { matched: 4 }, b':') => {
-                self.open_event(true);
-                self.place = Place::Colon;
+            (Place::Name { field, matched }, b':')
+                if usize::from(matched) == field.spelling().len() =>
+            {
+                self.open_event(field == Field::Data);
+                self.place = Place::Colon(field);
             }
-            (Place::Name { matched }, _) => match follow(DATA, matched, byte) {
-                Some(matched) => self.place = Place::Name { matched },
+            (Place::Name { field, matched }, _) => match follow(field.spelling(), matched, byte) {
+                Some(matched) => self.place = Place::Name { field, matched },
                 None => self.other_field(),
             },
-            (Place::Colon, b' ') => self.place = Place::Value { matched: 0 },
-            (Place::Colon, _) => self.value(0, byte),
-            (Place::Value { matched }, _) => self.value(matched, byte),
-            (Place::OtherValue | Place::OtherField | Place::Comment, _) => {}
+            (Place::Colon(field), _) => {
+                self.place = match field {
+                    Field::Data => Place::Value { matched: 0 },
+                    Field::Event => Place::EventName,
+                };
+                return byte == b' ';
+            }
+            (Place::Value { matched }, _) => match follow(DONE, matched, byte) {
+                Some(matched) => self.place = Place::Value { matched },
+                None => {
+                    self.place = Place::OtherValue;
+                    return false;
+                }
+            },
+            (Place::EventName | Place::OtherValue | Place::OtherField | Place::Comment, _) => {}
         }
+        true
     }
 
     fn start_line(&mut self, byte: u8) {
         match byte {
             b':' => self.place = Place::Comment,
-            b'd' => self.place = Place::Name { matched: 1 },
+            b'd' => self.place = Place::Name { field: Field::Data, matched: 1 },
+            b'e' => self.place = Place::Name { field: Field::Event, matched: 1 },
             _ => self.other_field(),
         }
-    }
-
-    fn value(&mut self, matched: u8, byte: u8) {
-        self.place = match follow(DONE, matched, byte) {
-            Some(matched) => Place::Value { matched },
-            None => Place::OtherValue,
-        };
     }
 
     fn other_field(&mut self) {
@@ -181,26 +286,39 @@ impl EventObserver {
     }
 
     /// A line end: `byte` is LF, or a CR that an LF may still follow.
-    fn end_line(&mut self, byte: u8) {
+    fn end_line(&mut self, byte: u8, watcher: &mut impl Watcher) {
         match self.place {
             Place::LineStart | Place::ByteOrderMark { matched: 0 } => {
-                self.data_events += u64::from(self.event_has_data);
+                if self.event_open {
+                    self.data_events += u64::from(watcher.dispatched(self.event_has_data));
+                }
                 self.event_open = false;
                 self.event_has_data = false;
             }
             // A name without a colon is a field with an empty value.
-            Place::Name { matched } => self.open_event(usize::from(matched) == DATA.len()),
+            Place::Name { field, matched } => {
+                let whole = usize::from(matched) == field.spelling().len();
+                self.open_event(whole && field == Field::Data);
+            }
             Place::Value { matched } if usize::from(matched) == DONE.len() => self.saw_done = true,
             Place::ByteOrderMark { .. } => self.open_event(false),
-            Place::Colon
+            Place::EventName | Place::Colon(Field::Event) => watcher.name_end(),
+            Place::OtherValue => watcher.data_end(),
+            Place::Colon(Field::Data)
             | Place::Value { .. }
-            | Place::OtherValue
             | Place::OtherField
             | Place::Comment => {}
         }
         self.place = Place::LineStart;
         self.after_cr = byte == b'\r';
     }
+}
+
+/// What stands behind `data:` if that is the beginning of an object.
+fn object_line(line: &[u8]) -> Option<&[u8]> {
+    let value = line.strip_prefix(b"data:")?;
+    let value = value.strip_prefix(b" ").unwrap_or(value);
+    (value.first() == Some(&b'{')).then_some(value)
 }
 
 /// One more byte of an expected text: how much of it has been seen now, or `None` if it differs.

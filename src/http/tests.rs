@@ -7,13 +7,13 @@ use proptest::prelude::*;
 const PROTOCOL: &str = include_str!("../../docs/protocol.md");
 
 /// `bytes` in two, at every place, and then byte by byte.
-pub(super) fn every_cut(bytes: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
+pub(crate) fn every_cut(bytes: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     let in_two = (0..=bytes.len()).map(|at| vec![&bytes[..at], &bytes[at..]]);
     in_two.chain(std::iter::once(bytes.chunks(1).collect()))
 }
 
 /// `bytes` in the pieces that end at `ends`, taken modulo the length, in order.
-pub(super) fn cut_at<'b>(bytes: &'b [u8], ends: &[usize]) -> Vec<&'b [u8]> {
+pub(crate) fn cut_at<'b>(bytes: &'b [u8], ends: &[usize]) -> Vec<&'b [u8]> {
     let mut ends: Vec<usize> = ends.iter().map(|end| end % (bytes.len() + 1)).collect();
     ends.sort_unstable();
     ends.push(bytes.len());
@@ -28,7 +28,7 @@ pub(super) fn cut_at<'b>(bytes: &'b [u8], ends: &[usize]) -> Vec<&'b [u8]> {
 }
 
 /// Places to cut at, for [`cut_at`].
-pub(super) fn any_ends() -> impl Strategy<Value = Vec<usize>> {
+pub(crate) fn any_ends() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(any::<usize>(), 0..12)
 }
 

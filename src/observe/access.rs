@@ -70,13 +70,14 @@ impl Texts {
     }
 }
 
-fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 22] {
+fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 24] {
     let text = |text: &'a str| Some(Value::Text(text));
     let number = |number: u64| Some(Value::Number(number));
     let span =
         |span: Duration| Some(Value::Number(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)));
     let reached = |at: Option<Duration>| at.and_then(span);
     let upstream = record.upstream.as_ref();
+    let counted = record.usage.and_then(|usage| usage.completion);
     let waited = |owner: Owner| span(record.waited[owner as usize]);
     [
         ("time", text(&texts.time)),
@@ -95,7 +96,9 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
         ("first_byte_us", reached(record.first_byte)),
         ("first_event_us", reached(record.first_event)),
         ("total_us", span(record.total)),
-        ("events", number(record.events)),
+        ("tokens_in", record.usage.and_then(|usage| usage.prompt).and_then(|it| number(it.into()))),
+        ("tokens_out", number(counted.map_or(record.events, u64::from))),
+        ("tokens_estimated", Some(Value::Truth(counted.is_none()))),
         ("bytes_in", number(record.bytes_in)),
         ("bytes_out", number(record.bytes_out)),
         ("waited_upstream_us", waited(Owner::Upstream)),
@@ -136,6 +139,7 @@ fn is_bare(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::reactor::exchange::RequestId;
+    use crate::service::Usage;
     use std::time::UNIX_EPOCH;
 
     fn record() -> Record {
@@ -155,7 +159,8 @@ mod tests {
             first_byte: Some(micros(900)),
             first_event: None,
             total: micros(1_500_000),
-            events: 16,
+            events: 17,
+            usage: Some(Usage { prompt: Some(5), completion: Some(16) }),
             bytes_in: 120,
             bytes_out: 4096,
             waited: [micros(1_499_000), micros(900), micros(100)],
@@ -168,7 +173,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(value["time"], "1970-01-01T00:00:00.000000Z");
         assert_eq!(value["request_id"], "say \"hi\"");
-        assert_eq!((&value["total_us"], &value["events"]), (&1_500_000.into(), &16.into()));
+        assert_eq!((&value["total_us"], &value["tokens_out"]), (&1_500_000.into(), &16.into()));
         assert_eq!(value["waited_client_us"], 900);
         assert!(value.get("first_event_us").is_none(), "it had none");
     }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::exposition::{Kind, Page, Unit};
 use super::logger;
+use crate::proxy::breaker::Standing;
 use crate::reactor::histogram::{Histogram, Sample};
-use crate::reactor::live::Survey;
+use crate::reactor::live::{EndpointState, Survey, UpstreamState};
 use crate::reactor::stall::Owner;
 use crate::reactor::stats::{Counter, Counters};
 use crate::responder::admin::Exposition;
@@ -266,19 +267,61 @@ fn pools(page: &mut Page, sources: &Sources<'_>) {
     page.sample(&[("to", "same_upstream")], total(|c| c.retries.get()));
     page.sample(&[("to", "next_upstream")], total(|c| c.failovers.get()));
     page.sample(&[("to", "fallback_answer")], total(|c| c.fallbacks.get()));
-    let upstreams = merged(sources.surveys);
+    page.family("sluicegate_breaker_changes_total", Kind::Counter, "Breakers that changed.");
+    page.sample(&[("to", "open")], total(|c| c.breaker_opened.get()));
+    page.sample(&[("to", "closed")], total(|c| c.breaker_closed.get()));
+    page.family(
+        "sluicegate_interjections_total",
+        Kind::Counter,
+        "Bytes of our own put into streams: comments that keep them alive, the reason of their end, \
+         and interim responses that ask whether a client is there.",
+    );
+    page.sample(&[("kind", "heartbeat")], total(|c| c.heartbeats.get()));
+    page.sample(&[("kind", "error")], total(|c| c.error_events.get()));
+    page.sample(&[("kind", "probe")], total(|c| c.half_close_probes.get()));
+    upstreams(page, &merged(sources.surveys));
+}
+
+fn upstreams(page: &mut Page, upstreams: &[UpstreamState]) {
     if upstreams.is_empty() {
         return;
     }
     page.family("sluicegate_pool_connections", Kind::Gauge, "Connections to an upstream.");
-    for (name, [open, idle, _]) in &upstreams {
+    for UpstreamState { name, open, idle, .. } in upstreams {
         page.sample(&[("upstream", name), ("state", "busy")], open.saturating_sub(*idle));
         page.sample(&[("upstream", name), ("state", "idle")], idle);
     }
-    page.family("sluicegate_queue_length", Kind::Gauge, "Exchanges that wait for a connection.");
-    for (name, [_, _, waiting]) in &upstreams {
+    page.family("sluicegate_queue_length", Kind::Gauge, "Exchanges in an upstream's queue.");
+    for UpstreamState { name, waiting, .. } in upstreams {
         page.sample(&[("upstream", name)], waiting);
     }
+    let mut endpoint = |name, help, value: fn(&EndpointState) -> u32| {
+        page.family(name, Kind::Gauge, help);
+        for upstream in upstreams {
+            for endpoint in &upstream.endpoints {
+                let labels = [("upstream", &*upstream.name), ("endpoint", &*endpoint.address)];
+                page.sample(&labels, value(endpoint));
+            }
+        }
+    };
+    endpoint(
+        "sluicegate_endpoint_up",
+        "1 if every worker would send a request now, if there is room.",
+        |endpoint| u32::from(endpoint.view.up),
+    );
+    endpoint("sluicegate_endpoint_in_flight", "Exchanges at an endpoint.", |endpoint| {
+        endpoint.view.outstanding
+    });
+    endpoint(
+        "sluicegate_endpoint_breaker_open",
+        "1 if the breaker of some worker keeps requests away.",
+        |endpoint| {
+            u32::from(matches!(
+                endpoint.view.breaker,
+                Some(Standing::Open | Standing::Unauthorized)
+            ))
+        },
+    );
 }
 
 /// Nanoseconds as seconds.
@@ -290,31 +333,67 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// Open, idle and waiting, by upstream, over all workers.
-fn merged(surveys: &[(usize, Survey)]) -> Vec<(&str, [usize; 3])> {
-    let mut upstreams: Vec<(&str, [usize; 3])> = Vec::new();
-    for pool in surveys.iter().flat_map(|(_, survey)| &survey.pools) {
-        let state = [pool.open, pool.idle, pool.waiting];
-        match upstreams.iter_mut().find(|(name, _)| *name == pool.upstream) {
-            Some((_, total)) => {
-                total.iter_mut().zip(state).for_each(|(total, count)| *total += count);
-            }
-            None => upstreams.push((&pool.upstream, state)),
+/// The upstreams over all workers: what each counts is added, and an endpoint is as bad as it is to
+/// the worker to which it is worst.
+pub fn merged(surveys: &[(usize, Survey)]) -> Vec<UpstreamState> {
+    let mut upstreams: Vec<UpstreamState> = Vec::new();
+    for state in surveys.iter().flat_map(|(_, survey)| &survey.upstreams) {
+        let Some(known) = upstreams.iter_mut().find(|known| known.name == state.name) else {
+            upstreams.push(state.clone());
+            continue;
+        };
+        known.open += state.open;
+        known.idle += state.idle;
+        known.waiting += state.waiting;
+        for (known, state) in known.endpoints.iter_mut().zip(&state.endpoints) {
+            known.view.up &= state.view.up;
+            let standings = [known.view.breaker, state.view.breaker];
+            known.view.breaker = standings.into_iter().max_by_key(|it| it.map(severity)).flatten();
         }
     }
     upstreams
 }
 
+/// How much a breaker keeps away.
+fn severity(standing: Standing) -> u8 {
+    match standing {
+        Standing::Closed => 0,
+        Standing::SlowStart => 1,
+        Standing::HalfOpen => 2,
+        Standing::Resting => 3,
+        Standing::Open => 4,
+        Standing::Unauthorized => 5,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::live::PoolState;
+    use crate::config::snapshot::EndpointId;
+    use crate::proxy::endpoints::View;
+    use crate::proxy::health::Verdict;
 
     /// (name, type) of every family of the page.
     fn families() -> Vec<(String, String)> {
-        let pool =
-            PoolState { upstream: "a".into(), endpoints: Vec::new(), open: 2, idle: 1, waiting: 0 };
-        let survey = Survey { active: 0, streams: Vec::new(), pools: vec![pool] };
+        let view = View {
+            endpoint: EndpointId::default(),
+            breaker: Some(Standing::Closed),
+            active: Verdict::Unknown,
+            draining: false,
+            up: true,
+            weight_share: 1000,
+            outstanding: 1,
+            ttft: None,
+        };
+        let endpoint = EndpointState { address: "b:1".into(), weight: 1, view };
+        let upstream = UpstreamState {
+            name: "a".into(),
+            open: 2,
+            idle: 1,
+            waiting: 0,
+            endpoints: vec![endpoint],
+        };
+        let survey = Survey { active: 0, streams: Vec::new(), upstreams: vec![upstream] };
         let counters = [Arc::default()];
         let sources = Sources { counters: &counters, surveys: &[(0, survey)], is_ready: true };
         let page = page(&sources, Exposition::Prometheus);

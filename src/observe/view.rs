@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::metrics::sample;
+use super::metrics::{merged, sample};
 use crate::clock::Instant;
+use crate::proxy::breaker::Standing;
+use crate::proxy::endpoints::View;
 use crate::proxy::exchange::Phase;
+use crate::proxy::health::Verdict;
 use crate::reactor::histogram::Sample;
-use crate::reactor::live::{Stream, StreamKey, Survey};
+use crate::reactor::live::{EndpointState, Stream, StreamKey, Survey, UpstreamState};
 use crate::reactor::stall::Owner;
 use crate::reactor::stats::Counters;
 
@@ -212,40 +215,52 @@ fn percentiles(before: &Sample, after: &Sample) -> Value {
     })
 }
 
-/// Every upstream, its connections summed over the workers.
+/// Every upstream, over all workers.
 pub fn upstreams(surveys: &[(usize, Survey)]) -> Value {
-    let mut names: Vec<&str> = Vec::new();
-    for pool in surveys.iter().flat_map(|(_, survey)| &survey.pools) {
-        if !names.contains(&&*pool.upstream) {
-            names.push(&pool.upstream);
-        }
-    }
-    let shown = names.into_iter().map(|name| {
-        let pools = surveys.iter().flat_map(|(_, survey)| &survey.pools);
-        let pools: Vec<_> = pools.filter(|pool| pool.upstream == name).collect();
-        let endpoints = pools.first().map_or(&[][..], |pool| &pool.endpoints);
-        let rows = surveys.iter().flat_map(|(_, survey)| &survey.streams);
-        let busy = |address: &str| {
-            let here = rows.clone().filter(|stream| {
-                stream
-                    .endpoint
-                    .as_ref()
-                    .is_some_and(|(upstream, endpoint)| upstream == name && endpoint == address)
-            });
-            here.count()
-        };
-        let endpoints = endpoints.iter().map(|(address, weight)| {
-            json!({ "address": address, "weight": weight, "in_flight": busy(address) })
-        });
+    let endpoint = |endpoint: &EndpointState| {
+        let View { breaker, active, draining, up, weight_share, outstanding, ttft, .. } =
+            endpoint.view;
         json!({
-            "name": name,
-            "open": pools.iter().map(|pool| pool.open).sum::<usize>(),
-            "idle": pools.iter().map(|pool| pool.idle).sum::<usize>(),
-            "waiting": pools.iter().map(|pool| pool.waiting).sum::<usize>(),
-            "endpoints": endpoints.collect::<Vec<_>>(),
+            "address": endpoint.address,
+            "weight": endpoint.weight,
+            "weight_share": f64::from(weight_share) / 1000.0,
+            "up": up,
+            "draining": draining,
+            "health": health(active),
+            "breaker": breaker.map(standing),
+            "in_flight": outstanding,
+            "ttft_ms": ttft.map(millis),
         })
-    });
-    shown.collect()
+    };
+    let upstream = |upstream: UpstreamState| {
+        json!({
+            "name": upstream.name,
+            "open": upstream.open,
+            "idle": upstream.idle,
+            "waiting": upstream.waiting,
+            "endpoints": upstream.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
+        })
+    };
+    merged(surveys).into_iter().map(upstream).collect()
+}
+
+fn health(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unknown => "unknown",
+        Verdict::Well => "well",
+        Verdict::Unwell => "unwell",
+    }
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Closed => "closed",
+        Standing::SlowStart => "slow start",
+        Standing::HalfOpen => "half-open",
+        Standing::Resting => "resting",
+        Standing::Open => "open",
+        Standing::Unauthorized => "unauthorized",
+    }
 }
 
 /// The table of streams, the oldest first.
@@ -287,6 +302,7 @@ fn row(worker: usize, stream: &Stream) -> Value {
 pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Queued => "queued",
+        Phase::Pausing => "pausing before a retry",
         Phase::Connecting => "connecting",
         Phase::WritingRequest => "sending request",
         Phase::AwaitingFirst => "awaiting first token",

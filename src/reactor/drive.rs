@@ -154,13 +154,17 @@ impl<N: Net> Worker<N> {
         if downstream.has_left() {
             return self.end(token, Err(Fault::Downstream(DownstreamFault::Gone)));
         }
+        if downstream.socket.ready.read_closed() {
+            self.probe_half_close(token);
+        }
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         match downstream.exchange.as_ref().map(|exchange| &exchange.peer) {
             Some(Peer::Upstream(upstream)) => {
                 let upstream = *upstream;
                 self.advance_proxied(token, upstream, budget)
             }
             Some(Peer::Seeking { .. }) => self.seek_upstream(token),
-            Some(Peer::Pausing { until }) if *until > self.now => Step::Wait,
+            Some(Peer::Pausing { until, .. }) if *until > self.now => Step::Wait,
             Some(Peer::Pausing { .. }) => self.resume(token),
             Some(Peer::Responder { .. }) => self.advance_responder(token, budget),
             Some(Peer::Nobody) | None => Step::Wait,
@@ -257,7 +261,7 @@ impl<N: Net> Worker<N> {
             State::Closed => Instant::NEVER,
             State::Exchange => {
                 let timer = self.exchange_deadline(token).map_or(Instant::NEVER, |(at, _)| at);
-                timer.min(self.wakes(token))
+                timer.min(self.wakes(token)).min(self.heartbeat_at(token))
             }
         }
     }
@@ -266,7 +270,7 @@ impl<N: Net> Worker<N> {
     fn wakes(&self, token: Token) -> Instant {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
         match exchange.map(|exchange| &exchange.peer) {
-            Some(Peer::Pausing { until }) => *until,
+            Some(Peer::Pausing { until, .. }) => *until,
             Some(Peer::Responder { progress: Progress::Sleeping(until), .. }) => *until,
             _ => Instant::NEVER,
         }
@@ -304,6 +308,8 @@ impl<N: Net> Worker<N> {
                     && at <= self.now
                 {
                     self.failed(token, Failed::Fault(fault));
+                } else {
+                    self.beat(token);
                 }
                 // Otherwise a nap is over.
                 self.enqueue(token);

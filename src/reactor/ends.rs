@@ -25,20 +25,26 @@ pub const END_REASONS: [&str; REASONS] = [
     "killed",
     "method_not_allowed",
     "no_route",
+    "no_upstream",
     "other",
+    "queue_full",
+    "queue_timeout",
     "total_timeout",
     "ttft_timeout",
     "tunnel_idle",
+    "upstream_bad_answer",
     "upstream_bad_chunk",
     "upstream_bad_head",
     "upstream_closed",
     "upstream_connect",
+    "upstream_empty_stream",
+    "upstream_error_event",
     "upstream_reset",
-    "upstream_saturated",
     "upstream_truncated",
+    "upstream_unfinished",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 29;
+const REASONS: usize = 35;
 
 /// The name of an end.
 pub fn end_reason(fault: Option<&Fault>) -> &'static str {
@@ -50,8 +56,14 @@ pub fn end_reason(fault: Option<&Fault>) -> &'static str {
 }
 
 /// One counter per end reason.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ends([Counter; REASONS]);
+
+impl Default for Ends {
+    fn default() -> Ends {
+        Ends(std::array::from_fn(|_| Counter::default()))
+    }
+}
 
 impl Ends {
     /// Only the owner of the [`super::stats::Tally`] may call this.

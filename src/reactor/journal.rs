@@ -10,8 +10,9 @@ use std::time::Duration;
 use super::exchange::{Exchange, Peer, RequestId};
 use super::stall::Owner;
 use crate::clock::Instant;
-use crate::http::sse::EventObserver;
+use crate::config::snapshot::EndpointId;
 use crate::proxy::fault::Fault;
+use crate::service::{Observer, Usage};
 
 /// Who keeps the records.
 pub trait Journal: fmt::Debug + Send + Sync {
@@ -19,9 +20,11 @@ pub trait Journal: fmt::Debug + Send + Sync {
     fn keep(&self, record: Box<Record>);
 }
 
-/// When an exchange got where. [`Instant::NEVER`]: it did not.
+/// When an exchange got where, and to whom. [`Instant::NEVER`]: it did not.
 #[derive(Clone, Copy, Debug)]
 pub struct Hops {
+    /// The endpoint of the last connection.
+    pub endpoint: Option<EndpointId>,
     /// It was given a connection.
     pub attached: Instant,
     /// The connection took the first byte.
@@ -32,6 +35,7 @@ pub struct Hops {
 
 impl Hops {
     pub const NONE: Hops = Hops {
+        endpoint: None,
         attached: Instant::NEVER,
         connected: Instant::NEVER,
         first_byte: Instant::NEVER,
@@ -62,8 +66,10 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     pub first_event: Option<Duration>,
     pub total: Duration,
-    /// Data events, without the one that only says that all is said.
+    /// Data events: an estimate of the tokens where `usage` says nothing.
     pub events: u64,
+    /// What the server has said of the tokens.
+    pub usage: Option<Usage>,
     /// Bytes of the bodies.
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -84,14 +90,9 @@ impl Record {
         let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
         let response = exchange.response.as_ref();
         let observer = response.and_then(|response| response.observer.as_ref());
-        let events = observer.map_or(0, EventObserver::data_events);
-        let marker = u64::from(observer.is_some_and(EventObserver::saw_done));
+        let usage = observer.and_then(Observer::usage);
         let served = !matches!(exchange.peer, Peer::Responder { .. });
-        let upstream = exchange.upstream().filter(|_| served).map(|upstream| {
-            let endpoint = upstream.endpoints.get(exchange.endpoint);
-            let endpoint = endpoint.map(|endpoint| endpoint.authority.clone());
-            (upstream.name.clone(), endpoint.unwrap_or_default())
-        });
+        let upstream = exchange.served_by().filter(|_| served);
         let hops = &exchange.hops;
         Record {
             request_id: exchange.id,
@@ -109,7 +110,8 @@ impl Record {
             first_byte: reached(hops.first_byte),
             first_event: reached(hops.first_event),
             total: now - start,
-            events: events.saturating_sub(marker),
+            events: observer.map_or(0, Observer::data_events),
+            usage,
             bytes_in: exchange.request.body.received(),
             bytes_out: response.map_or(0, |response| response.body.received()),
             waited: Owner::ALL.map(|owner| exchange.ledger.spent(owner)),

@@ -16,9 +16,12 @@ use super::stall::Owner;
 use super::tap::Piece;
 use super::token::Token;
 use super::worker::Worker;
-use crate::http::sse::EventObserver;
+use crate::config::snapshot::Upstream;
+use crate::proxy::endpoints::View;
 use crate::proxy::exchange::Phase;
 use crate::proxy::fault::{Fault, LocalFault};
+use crate::proxy::group::Group;
+use crate::service::Observer;
 
 /// Names one exchange of one worker, for as long as it lasts and never again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,18 +59,27 @@ pub struct Survey {
     /// Exchanges in progress, those beyond `rows_max` included.
     pub active: u64,
     pub streams: Vec<Stream>,
-    pub pools: Vec<PoolState>,
+    pub upstreams: Vec<UpstreamState>,
 }
 
-/// The connections to one upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolState {
-    pub upstream: String,
-    /// Address as configured, and weight.
-    pub endpoints: Vec<(String, u32)>,
+/// One upstream, seen by one worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamState {
+    pub name: String,
     pub open: usize,
     pub idle: usize,
+    /// Exchanges in its queue.
     pub waiting: usize,
+    pub endpoints: Vec<EndpointState>,
+}
+
+/// One endpoint, seen by one worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointState {
+    /// As configured.
+    pub address: String,
+    pub weight: u32,
+    pub view: View,
 }
 
 /// One exchange in progress.
@@ -115,18 +127,29 @@ impl<N: Net> Worker<N> {
             }
             streams.extend(self.row(token, downstream));
         }
-        let pools = self.snapshot.upstreams.iter().map(|upstream| {
-            let pool = &self.groups[upstream.id].pool;
-            let endpoints = upstream.endpoints.iter();
-            PoolState {
-                upstream: upstream.name.clone(),
-                endpoints: endpoints.map(|one| (one.authority.clone(), one.weight)).collect(),
-                open: pool.open(),
-                idle: pool.idle(),
-                waiting: pool.waiting(),
-            }
+        let upstreams = self.snapshot.upstreams.iter().map(|upstream| self.upstream(upstream));
+        Survey {
+            active: self.desk.tally.exchanges_active(),
+            streams,
+            upstreams: upstreams.collect(),
+        }
+    }
+
+    fn upstream(&self, upstream: &Upstream) -> UpstreamState {
+        let Group { pool, queue, endpoints, .. } = &self.groups[upstream.id];
+        let views = (0..endpoints.len()).map(|index| endpoints.view(index, self.now));
+        let endpoints = views.filter_map(|view| {
+            let endpoint = endpoints.get(view.endpoint)?;
+            let (address, weight) = (endpoint.authority.clone(), endpoint.weight);
+            Some(EndpointState { address, weight, view })
         });
-        Survey { active: self.desk.tally.exchanges_active(), streams, pools: pools.collect() }
+        UpstreamState {
+            name: upstream.name.clone(),
+            open: pool.open(),
+            idle: pool.idle(),
+            waiting: queue.len(),
+            endpoints: endpoints.collect(),
+        }
     }
 
     fn row(&self, token: Token, downstream: &Downstream<N::Stream>) -> Option<Stream> {
@@ -153,19 +176,13 @@ impl<N: Net> Worker<N> {
             request_id: exchange.id,
             client: downstream.peer,
             route: exchange.route.map(|route| exchange.snapshot.routes[route].path.to_string()),
-            endpoint: proxied
-                .then(|| {
-                    let upstream = exchange.upstream()?;
-                    let endpoint = upstream.endpoints.get(exchange.endpoint)?;
-                    Some((upstream.name.clone(), endpoint.authority.clone()))
-                })
-                .flatten(),
+            endpoint: exchange.served_by().filter(|_| proxied),
             phase: exchange.waiting(connection, false).phase,
             age: self.now - timeline.started,
             status: exchange.status,
             events: response
                 .and_then(|response| response.observer.as_ref())
-                .map_or(0, EventObserver::data_events),
+                .map_or(0, Observer::data_events),
             bytes: response.map_or(0, |response| response.body.received()),
             silence: self.now - last,
             waits_for: exchange.ledger.owner(),

@@ -12,6 +12,7 @@
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
 //! | `request`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
+//! | `learn` | what the end of an attempt says of its endpoint |
 //! | `interject` | bytes of our own inside a stream that is passed on |
 //! | [`accept`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
 //! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`] | what it has done and is doing, and who was waited for |
@@ -33,6 +34,7 @@ mod finish;
 pub mod histogram;
 mod interject;
 pub mod journal;
+mod learn;
 pub mod live;
 pub mod mailbox;
 pub mod net;

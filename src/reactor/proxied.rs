@@ -12,8 +12,9 @@ use super::slots::Slots;
 use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::Condition;
-use crate::http::sse::EventObserver;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
+use crate::proxy::retry::Cause;
+use crate::service::Observer;
 
 impl<N: Net> Worker<N> {
     pub(super) fn advance_proxied(
@@ -81,7 +82,7 @@ impl<N: Net> Worker<N> {
                 }
                 if moved.written > 0 || moved.read > 0 {
                     timeline.request_moved = now;
-                    timeline.tunnel_moved = now;
+                    timeline.moved = now;
                 }
                 if moved.rest == Rest::Ended {
                     timeline.request_written = now;
@@ -110,7 +111,7 @@ impl<N: Net> Worker<N> {
             Err(Broken::TooLong) => {
                 Err(Failed::Fault(Fault::Downstream(DownstreamFault::BodyTooLarge)))
             }
-            Err(Broken::Read(_) | Broken::Truncated) => {
+            Err(Broken::Read(_) | Broken::Truncated | Broken::Unfinished) => {
                 Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone)))
             }
         }
@@ -138,23 +139,23 @@ impl<N: Net> Worker<N> {
         let Downstream { socket: client, exchange, .. } = downstream;
         let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
         let Some(response) = &mut exchange.response else { return Ok(Rest::SourceEmpty) };
-        // The first event may have been held back until this drive.
-        let (events, received) = match exchange.first_event {
-            true => (
-                response.observer.as_ref().map(EventObserver::data_events),
-                response.body.received(),
-            ),
-            false => (response.observer.as_ref().map(|_| 0), 0),
-        };
+        let events = response.observer.as_ref().map(Observer::data_events);
+        let received = response.body.received();
         let relayed =
             relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
         let moved = relayed.map_err(broken_response)?;
+        // The first event may have been seen while the response was held back.
         let progressed = match &response.observer {
-            Some(observer) => Some(observer.data_events()) != events,
+            Some(observer) => {
+                Some(observer.data_events()) != events
+                    || (!exchange.first_event && observer.data_events() > 0)
+            }
             None => response.body.received() != received,
         };
-        if let (Some(observer), Some(before)) = (&response.observer, events) {
-            self.desk.tally.data_events.add(observer.data_events() - before);
+        let first = progressed && !exchange.first_event;
+        if let Some(observer) = &response.observer {
+            let told = if first { 0 } else { events.unwrap_or_default() };
+            self.desk.tally.data_events.add(observer.data_events() - told);
         }
         let timeline = &mut exchange.timeline;
         if progressed {
@@ -168,7 +169,7 @@ impl<N: Net> Worker<N> {
             timeline.event = now;
         }
         if moved.read > 0 || moved.written > 0 {
-            timeline.tunnel_moved = now;
+            timeline.moved = now;
         }
         if moved.rest == Rest::SinkFull {
             // Since the last byte it took, if it takes some.
@@ -185,6 +186,9 @@ impl<N: Net> Worker<N> {
             && !std::mem::replace(&mut tunnel.downstream_shut, true)
         {
             let _ = client.stream.shutdown_write();
+        }
+        if first {
+            self.learn_of_first_event(token);
         }
         Ok(moved.rest)
     }
@@ -213,11 +217,13 @@ impl<N: Net> Worker<N> {
             hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
                 .map_err(broken_response)?
         };
+        let failed = response.observer.as_ref().is_some_and(Observer::first_event_is_error);
         match held {
-            Held::Waiting(rest) => Ok(Some(rest)),
-            Held::Empty => {
-                Err(Failed::Unwanted { condition: Condition::EmptyStream, retry_after: None })
+            Held::Event if failed && exchange.retries_on(Condition::ErrorEvent) => {
+                Err(Failed::Unwanted(Cause::Failed(Condition::ErrorEvent)))
             }
+            Held::Waiting(rest) => Ok(Some(rest)),
+            Held::Empty => Err(Failed::Unwanted(Cause::Failed(Condition::EmptyStream))),
             Held::Event | Held::Full => {
                 self.commit(token, connection);
                 Ok(None)
@@ -259,6 +265,7 @@ fn broken_response(broken: Broken) -> Failed {
     match broken {
         Broken::Read(error) => Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind()))),
         Broken::Truncated => Failed::Fault(upstream_fault(UpstreamFault::Truncated)),
+        Broken::Unfinished => Failed::Fault(upstream_fault(UpstreamFault::Unfinished)),
         Broken::Framing(error) => Failed::Fault(upstream_fault(UpstreamFault::Chunk(error))),
         Broken::Write(_) | Broken::TooLong => {
             Failed::Fault(Fault::Downstream(DownstreamFault::Gone))

@@ -26,7 +26,7 @@ use super::tap::Tap;
 use crate::http::body::{Body, Framing};
 use crate::http::chunk::ChunkError;
 use crate::http::reply;
-use crate::http::sse::EventObserver;
+use crate::service::{Ending, Observer};
 
 /// How the bytes of a body reach the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub struct Flow {
     pub body: Body,
     pub mode: Mode,
     pub state: FlowState,
-    /// Watches an event stream go by.
-    pub observer: Option<EventObserver>,
+    /// Watches a stream of events go by.
+    pub observer: Option<Observer>,
     /// Somebody looks on.
     pub tap: Option<Box<Tap>>,
 }
@@ -134,6 +134,8 @@ pub enum Broken {
     /// The source ended its connection inside the message.
     Truncated,
     Framing(ChunkError),
+    /// The message is whole in HTTP, and by the marks of its dialect it is not.
+    Unfinished,
     /// More than `limits.body_bytes`.
     TooLong,
 }
@@ -145,6 +147,18 @@ impl Flow {
 
     pub fn is_open(&self) -> bool {
         self.state == FlowState::Open
+    }
+
+    /// Whether a message that is complete is whole by the marks of its dialect too.
+    fn check_end(&mut self) -> Result<(), Broken> {
+        check_end(self.observer.as_mut())
+    }
+}
+
+fn check_end(observer: Option<&mut Observer>) -> Result<(), Broken> {
+    match observer.map(Observer::end) {
+        Some(Ending::Truncated(_)) => Err(Broken::Unfinished),
+        Some(Ending::Whole | Ending::Failed) | None => Ok(()),
     }
 }
 
@@ -193,6 +207,7 @@ pub fn relay<A: Stream, B: Stream>(
                 }
                 Fill::Closed => {
                     flow.body.on_eof().map_err(|_| Broken::Truncated)?;
+                    flow.check_end()?;
                     if flow.mode == Mode::Chunk {
                         sink.outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
                     }
@@ -253,6 +268,7 @@ pub fn hold<A: Stream>(
             Fill::Bytes(count) => budget.spend(count),
             Fill::Closed => {
                 flow.body.on_eof().map_err(|_| Broken::Truncated)?;
+                flow.check_end()?;
                 return Ok(Held::Empty);
             }
             Fill::WouldBlock => return Ok(Held::Waiting(Rest::SourceEmpty)),
@@ -298,6 +314,17 @@ fn scan<A: Stream>(
         }),
     }
     .map_err(Broken::Framing)?;
+    if body.is_complete()
+        && let Err(unfinished) = check_end(observer.as_mut())
+    {
+        // Its end is held back, so that nobody takes it for whole.
+        let passed = cleared - (body.tail().length as usize).min(cleared);
+        match mode {
+            Mode::Splice | Mode::Keep { .. } => buffer.clear(passed),
+            Mode::Payload | Mode::Chunk => buffer.discard(passed),
+        }
+        return Err(unfinished);
+    }
     match mode {
         Mode::Splice => buffer.clear(cleared),
         Mode::Payload | Mode::Chunk => buffer.discard(cleared),

@@ -13,14 +13,16 @@ use super::relay::{Flow, Mode};
 use super::stall::Ledger;
 use super::token::Token;
 use super::worker::Worker;
-use crate::config::snapshot::{HostField, Route, Target, Upstream};
+use crate::config::snapshot::{Admission, Balance, HashKey, HostField, Route, Target, Upstream};
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::rewrite::{self, RequestEdits};
+use crate::proxy::balance::key;
 use crate::proxy::exchange::Timeline;
 use crate::proxy::fault::{DownstreamFault, Fault};
-use crate::proxy::{retry, route};
+use crate::proxy::{admission, retry, route};
 use crate::responder::Request;
+use crate::service::{Dialect, Setting};
 
 /// What became of the bytes that may hold a head.
 pub(super) enum Opened {
@@ -70,9 +72,9 @@ impl<N: Net> Worker<N> {
             snapshot: Rc::clone(&self.snapshot),
             route: None,
             link: 0,
-            endpoint: 0,
             attempt: Attempt::first(),
             client: head.version,
+            dialect: Dialect::Generic,
             head_request: head.method == "HEAD",
             idempotent: retry::is_idempotent(head.method),
             keep_alive: head.keep_alive && !last,
@@ -84,6 +86,7 @@ impl<N: Net> Worker<N> {
             ),
             response: None,
             held: false,
+            probed: false,
             committed: false,
             status: 0,
             persistent: false,
@@ -91,6 +94,8 @@ impl<N: Net> Worker<N> {
             until_close: false,
             peer: Peer::Nobody,
             outbox: Outbox::keeping(),
+            key: None,
+            priority: 0,
             authority: None,
             examined: 0,
             first_event: false,
@@ -111,6 +116,10 @@ impl<N: Net> Worker<N> {
                         }
                         let forwarded = self.snapshot.server.forwarded;
                         let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
+                        exchange.key = key_of(&upstream.balance, &head);
+                        exchange.priority = priority_of(&upstream.admission, &head);
+                        self.groups[upstream.id].budget.on_request(self.now);
+                        exchange.dialect = dialect_of(route, upstream.service, head.path);
                         let edits = RequestEdits {
                             path: route::rewritten(route, head.path),
                             host: host_for(upstream, 0, head.authority),
@@ -144,6 +153,33 @@ impl<N: Net> Worker<N> {
             self.end(token, Err(fault));
         }
         Opened::Exchange
+    }
+}
+
+/// What makes a request like others, where the balance asks for it.
+fn key_of(balance: &Balance, head: &RequestHead<'_>) -> Option<u64> {
+    match balance {
+        Balance::Hash(HashKey::Header(name)) => head.field(name).map(key::of_value),
+        Balance::Hash(HashKey::Cookie(name)) => {
+            key::of_cookie(head.field("cookie")?, name.as_bytes())
+        }
+        _ => None,
+    }
+}
+
+fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
+    let field = settings.priority_header.as_deref();
+    admission::priority(field.and_then(|name| head.field(name)), settings)
+}
+
+/// The dialect of a request: its own path tells, or the one it is given.
+fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
+    let told = Dialect::of(service, path);
+    match route::rewritten(route, path) {
+        Some((prefix, remainder)) if told == Dialect::Generic => {
+            Dialect::of(service, &[prefix, remainder].concat())
+        }
+        _ => told,
     }
 }
 

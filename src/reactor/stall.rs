@@ -43,7 +43,7 @@ impl Owner {
         match waiting.phase {
             _ if held_up => Owner::Gateway,
             _ if client_blocked => Owner::Client,
-            Phase::Queued => Owner::Gateway,
+            Phase::Queued | Phase::Pausing => Owner::Gateway,
             Phase::WritingRequest if waiting.for_upstream_write => Owner::Upstream,
             Phase::WritingRequest => Owner::Client,
             Phase::Connecting | Phase::AwaitingFirst | Phase::Streaming | Phase::Tunnel => {

@@ -34,8 +34,11 @@ use super::stats::{Counters, Tally};
 use super::timer::{Entry, TimerWheel};
 use super::token::{Kind, Token};
 use crate::clock::Instant;
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
 use crate::proxy::group::Groups;
+use crate::proxy::health::Verdict;
+use crate::proxy::load::Loads;
+use crate::proxy::random::Random;
 
 /// What a worker is told by other threads.
 #[derive(Debug)]
@@ -50,7 +53,11 @@ pub enum Command<S> {
     /// Tell what you hold, or do something to one exchange.
     Inquire(Inquiry),
     /// A new generation of the configuration, for every request from now on.
-    Reload(Arc<Snapshot>),
+    Reload(Arc<Snapshot>, Loads),
+    /// A permit for this upstream has come home elsewhere: somebody here may have it.
+    Call(UpstreamId),
+    /// What the active checks say of an endpoint now.
+    Health(UpstreamId, EndpointId, Verdict),
 }
 
 /// A turn with so many events is measured.
@@ -67,6 +74,8 @@ pub enum Status {
 /// What a worker is made of.
 pub struct Setup<S> {
     pub snapshot: Arc<Snapshot>,
+    /// Those of this snapshot, shared by all workers.
+    pub loads: Loads,
     /// Tells the request ids of workers apart.
     pub seed: u32,
     pub counters: Arc<Counters>,
@@ -104,6 +113,7 @@ pub struct Worker<N: Net> {
     pub(super) life: Life,
     pub(super) now: Instant,
     pub(super) seed: u32,
+    pub(super) random: Random,
     pub(super) ids: u32,
     mailbox: Mailbox<Command<N::Stream>>,
     events: Vec<Event>,
@@ -112,7 +122,7 @@ pub struct Worker<N: Net> {
 
 impl<N: Net> Worker<N> {
     pub fn new(net: N, setup: Setup<N::Stream>) -> Worker<N> {
-        let Setup { snapshot, seed, counters, mailbox, fleet, journal } = setup;
+        let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal } = setup;
         let now = net.now();
         Worker {
             downstreams: Slots::new(Kind::Downstream),
@@ -139,7 +149,8 @@ impl<N: Net> Worker<N> {
             due: Vec::new(),
             net,
             past: Vec::new(),
-            groups: Groups::new(&snapshot),
+            groups: Groups::new(&snapshot, &loads, seed.into()),
+            random: Random::new(seed.into()),
             snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
         }
     }
@@ -323,7 +334,11 @@ impl<N: Net> Worker<N> {
                 Command::Stop => self.stop(),
                 Command::Adopt(stream, address) => self.adopt(stream, address),
                 Command::Inquire(inquiry) => self.on_inquiry(inquiry),
-                Command::Reload(snapshot) => self.reload(snapshot),
+                Command::Reload(snapshot, loads) => self.reload(snapshot, &loads),
+                Command::Call(upstream) => self.wake_waiting(upstream),
+                Command::Health(upstream, endpoint, verdict) => {
+                    self.on_health(upstream, endpoint, verdict);
+                }
             }
         }
     }

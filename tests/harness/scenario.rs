@@ -115,8 +115,10 @@ impl Simulation {
         change(&mut next);
         next.follow(&self.snapshot);
         self.snapshot = next;
-        let command = Command::Reload(Arc::new(self.snapshot.clone()));
-        self.gateway().command(command);
+        let snapshot = Arc::new(self.snapshot.clone());
+        let gateway = self.gateway();
+        gateway.loads = gateway.loads.follow(&snapshot);
+        gateway.command(Command::Reload(snapshot, gateway.loads.clone()));
         // The worker reads its mail at the end of a turn.
         self.run_for(Duration::from_nanos(1));
     }

@@ -356,7 +356,7 @@ fn every_exchange_has_a_line_and_a_renamed_file_is_opened_again() {
     client.read_until("[DONE]\n\n\r\n0\r\n\r\n");
     let line = first_line(&file);
     assert_eq!((&line["end"], &line["status"]), (&"complete".into(), &200.into()), "{line}");
-    assert_eq!((&line["upstream"], &line["events"]), (&"scripted".into(), &2.into()), "{line}");
+    assert_eq!((&line["upstream"], &line["tokens_out"]), (&"scripted".into(), &3.into()), "{line}");
     let micros = |name: &str| line[name].as_u64().unwrap_or_else(|| panic!("{name}: {line}"));
     let hops = ["attached_us", "connected_us", "first_byte_us", "first_event_us", "total_us"];
     assert!(hops.windows(2).all(|pair| micros(pair[0]) <= micros(pair[1])), "{line}");

@@ -135,7 +135,9 @@ impl Exchange {
         now: Instant,
     ) -> Box<Document> {
         let token_bytes = self.settings.token_bytes;
-        let text_length = |tokens| text::length(token_bytes, tokens);
+        // A whole text carries no stamps.
+        let shape = text::Shape { bytes: token_bytes, stamp: false };
+        let text_length = |tokens| text::length(shape, tokens);
         if text_length(usage.completion_tokens).is_none_or(|length| length > TEXT_BYTES_MAX) {
             let message = "A text of more than 16 MiB has to be streamed.";
             return refusal(now, 400, message, Some("stream"));

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::dialect::{self, Envelope, Finish, Usage};
 use super::settings::{Rate, Settings};
-use super::text::{Script, Shape, Token};
+use super::text::{self, Script, Shape, Token};
 use crate::clock::Instant;
 use crate::responder::{Head, Step};
 
@@ -64,7 +64,7 @@ impl Stream {
     pub fn step(&mut self, settings: &Settings, now: Instant) -> Step {
         loop {
             let (next, step) = match self.stage {
-                Stage::Head => (Stage::Tokens, Some(Step::Head(self.head()))),
+                Stage::Head => (Stage::Tokens, Some(Step::Head(self.head(settings)))),
                 Stage::Tokens => self.step_tokens(settings, now),
                 Stage::Finish => (Stage::Usage, self.finish_event(settings).map(Step::Data)),
                 Stage::Usage => (Stage::Done, self.usage_event().map(Step::Data)),
@@ -127,14 +127,17 @@ impl Stream {
         piece
     }
 
-    fn head(&self) -> Head {
+    fn head(&self, settings: &Settings) -> Head {
         let (content_type, fields) = match self.voice {
             Voice::Plain => ("text/plain; charset=utf-8", Vec::new()),
             Voice::Events(_) => {
                 ("text/event-stream", vec![("Cache-Control", "no-cache".to_owned())])
             }
         };
-        Head { status: 200, content_type, length: None, fields }
+        let known = settings.known_length && matches!(self.voice, Voice::Plain);
+        let shape = Shape { bytes: settings.token_bytes, stamp: settings.stamp };
+        let length = known.then(|| text::length(shape, self.usage.completion_tokens)).flatten();
+        Head { status: 200, content_type, length: length.map(|length| length as u64), fields }
     }
 
     fn finish_event(&self, settings: &Settings) -> Option<Bytes> {

@@ -58,7 +58,11 @@ impl Config {
             self.endpoint,
             self.upstream,
             // One attempt, so that it can be seen what an attempt does. Tests of more say so.
-            if self.upstream.contains("retry =") { "" } else { "retry = \"off\"" },
+            if self.upstream.contains("retry =") {
+                ""
+            } else {
+                "retry = \"off\"\nbreaker = \"off\""
+            },
             if self.route.contains("path") { "" } else { "path = \"/*\"" },
             format_args!("{}\n{}", self.route, self.more),
         ))

@@ -165,12 +165,23 @@ function showUpstreams(upstreams) {
           element("span", { class: "quiet" },
             `${count(upstream.open - upstream.idle)} busy · ${count(upstream.idle)} idle${waiting}`)),
         ...upstream.endpoints.map((endpoint) =>
-          element("div", { class: "row" },
-            element("span", {}, endpoint.address),
+          element("div", { class: endpoint.up ? "row" : "row out" },
+            element("span", { class: "place" }, endpoint.address),
             bar(endpoint.in_flight / most),
-            element("span", { class: "quiet" }, `${count(endpoint.in_flight)} in flight`))));
+            element("span", { class: "quiet" }, `${count(endpoint.in_flight)} in flight`),
+            element("span", { class: "quiet detail" }, endpointState(endpoint)))));
     }),
   );
+}
+
+// What an endpoint is like, in a few words.
+function endpointState(endpoint) {
+  const words = [endpoint.up ? "up" : "out"];
+  if (endpoint.draining) words.push("draining");
+  if (endpoint.health !== "unknown") words.push(`checked: ${endpoint.health}`);
+  if (endpoint.breaker) words.push(`breaker ${endpoint.breaker}`);
+  if (endpoint.ttft_ms !== null) words.push(`first token ${span(endpoint.ttft_ms)}`);
+  return words.join(" · ");
 }
 
 // Rows are kept while their stream lives, so that a button does not move from under a finger.

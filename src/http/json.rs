@@ -1,0 +1,534 @@
+//! JSON in pieces: a field is found, nothing is parsed into anything.
+//!
+//! A [`Walker`] follows one JSON text (RFC 8259) through any pieces it comes in and tells what it
+//! meets on the paths its caller has [`Words`] for. It knows at every byte whether it stands in a
+//! key, a value or a string, and how deep: what a prompt *says* is never taken for a field.
+//!
+//! ```text
+//!   {"choices":[{"index":0,"finish_reason":"stop"}],"usage":{"prompt_tokens":12}}
+//!               path: choices · ITEM · finish_reason         usage · prompt_tokens
+//! ```
+//!
+//! * Any cut of the text into pieces gives the same findings, texts of strings joined.
+//! * Bounded whatever comes: a walker has a fixed size, and a text that is no JSON, or nests deeper
+//!   than [`DEPTH_MAX`], ends the walk. What was found before stays found.
+//! * Keys are compared as they are written. `"mod\u0065l"` is not `model`.
+//!
+//! Absent on purpose: validation of what is passed over (the spelling of numbers, UTF-8), and any
+//! copy of the text. [`Text`] holds the one string a caller wants to keep, within its bound.
+
+mod text;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::text::Text;
+pub use self::write::{escape, escaped_length};
+
+/// Nesting beyond this ends a walk.
+pub const DEPTH_MAX: usize = 64;
+/// Paths longer than this are not told.
+pub const PATH_MAX: usize = 4;
+
+/// A key or a text that a caller knows, by its place in [`Words`].
+pub type Word = u8;
+/// In a path: a key that is none of the words.
+pub const OTHER: Word = u8::MAX;
+/// In a path: an element of an array.
+pub const ITEM: Word = u8::MAX - 1;
+
+/// The words a walker can tell apart.
+#[derive(Debug)]
+pub struct Words {
+    /// In ascending order.
+    sorted: &'static [&'static str],
+    /// For each first byte, the range of the words that begin with it.
+    starts: [(u8, u8); 128],
+    /// A key that is told wherever it stands, see [`Words::anywhere`].
+    anywhere: Word,
+}
+
+impl Words {
+    /// Fails to compile, as a constant, if the words are out of order.
+    pub const fn new(sorted: &'static [&'static str]) -> Words {
+        assert!(sorted.len() < ITEM as usize);
+        let mut index = 1;
+        while index < sorted.len() {
+            assert!(is_less(sorted[index - 1].as_bytes(), sorted[index].as_bytes()));
+            index += 1;
+        }
+        let mut starts = [(0, 0); 128];
+        index = sorted.len();
+        while index > 0 {
+            index -= 1;
+            // A word that is empty, or begins outside ASCII, fails to compile here.
+            let start = &mut starts[sorted[index].as_bytes()[0] as usize];
+            *start = (index as u8, if start.1 == 0 { index as u8 + 1 } else { start.1 });
+        }
+        Words { sorted, starts, anywhere: ITEM }
+    }
+
+    /// The same words, of which one is told at any depth and below any key. Where its path is not
+    /// known it is told as below [`OTHER`].
+    pub const fn anywhere(&self, word: Word) -> Words {
+        Words { sorted: self.sorted, starts: self.starts, anywhere: word }
+    }
+
+    /// The word that is written `text`. For constants: it fails to compile if there is none.
+    pub const fn word(&self, text: &str) -> Word {
+        let mut index = 0;
+        while index < self.sorted.len() {
+            let word = self.sorted[index].as_bytes();
+            if !is_less(word, text.as_bytes()) && !is_less(text.as_bytes(), word) {
+                return index as Word;
+            }
+            index += 1;
+        }
+        // Only constants call this: a word that is not there stops the build, not a process.
+        panic!("one of the words");
+    }
+
+    fn byte(&self, word: u8, at: u8) -> Option<u8> {
+        self.sorted[usize::from(word)].as_bytes().get(usize::from(at)).copied()
+    }
+}
+
+const fn is_less(left: &[u8], right: &[u8]) -> bool {
+    let mut at = 0;
+    while at < left.len() && at < right.len() {
+        if left[at] != right[at] {
+            return left[at] < right[at];
+        }
+        at += 1;
+    }
+    left.len() < right.len()
+}
+
+/// Compares a text that comes byte by byte with all words at once: the candidates are those that
+/// begin with what has come, a range of the sorted list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matcher {
+    first: u8,
+    end: u8,
+    length: u8,
+}
+
+impl Matcher {
+    pub const fn new(words: &Words) -> Matcher {
+        Matcher { first: 0, end: words.sorted.len() as u8, length: 0 }
+    }
+
+    /// One that matches nothing.
+    pub const NOTHING: Matcher = Matcher { first: 0, end: 0, length: 0 };
+
+    /// Whether no word can come of it any more.
+    pub fn is_lost(&self) -> bool {
+        self.first == self.end
+    }
+
+    #[inline]
+    pub fn step(&mut self, words: &Words, byte: u8) {
+        if self.length == 0 && self.end > 0 {
+            (self.first, self.end) = words.starts.get(usize::from(byte)).copied().unwrap_or((0, 0));
+            self.length = 1;
+            return;
+        }
+        while self.first < self.end && words.byte(self.first, self.length) < Some(byte) {
+            self.first += 1;
+        }
+        while self.first < self.end && words.byte(self.end - 1, self.length) > Some(byte) {
+            self.end -= 1;
+        }
+        self.length = self.length.saturating_add(1);
+    }
+
+    /// The word, now that the text has ended.
+    pub fn word(&self, words: &Words) -> Word {
+        // The shortest of the candidates stands first.
+        match !self.is_lost() && words.byte(self.first, self.length).is_none() {
+            true => self.first,
+            false => OTHER,
+        }
+    }
+}
+
+/// What a walker meets at the end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'d> {
+    /// The value is an object or an array, which begins here.
+    Container,
+    /// The value is a string, which begins here.
+    String,
+    /// Some of the string, as written: escapes and all.
+    Text(&'d [u8]),
+    /// The end of the string: one of the words, or [`OTHER`].
+    StringEnd(Word),
+    /// A number. `Some` if it is written with digits alone; beyond the range it is the largest.
+    Number(Option<u32>),
+    True,
+    False,
+    Null,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Value,
+    /// Behind `[`.
+    ValueOrEnd,
+    /// Behind `{`.
+    KeyOrEnd,
+    /// Behind a comma in an object.
+    Key,
+    Colon,
+    /// Behind a value.
+    After,
+    /// In a string. `told`: it is the end of a path.
+    String {
+        told: bool,
+    },
+    KeyString,
+    /// Behind a backslash.
+    Escape {
+        told: bool,
+    },
+    KeyEscape,
+    /// `plain`: digits only, so far.
+    Number {
+        plain: bool,
+    },
+    Literal {
+        literal: Literal,
+        matched: u8,
+    },
+    /// The text is complete.
+    Done,
+    /// This is no JSON.
+    Lost,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Literal {
+    True,
+    False,
+    Null,
+}
+
+impl Literal {
+    fn spelling(self) -> &'static [u8] {
+        match self {
+            Literal::True => b"true",
+            Literal::False => b"false",
+            Literal::Null => b"null",
+        }
+    }
+
+    fn found(self) -> Found<'static> {
+        match self {
+            Literal::True => Found::True,
+            Literal::False => Found::False,
+            Literal::Null => Found::Null,
+        }
+    }
+}
+
+/// Follows one JSON text.
+#[derive(Clone, Debug)]
+pub struct Walker {
+    /// For each open container, the innermost in the lowest bit: whether it is an object.
+    objects: u64,
+    number: u32,
+    depth: u8,
+    /// How each of the outer containers was entered further.
+    path: [Word; PATH_MAX],
+    /// The key whose value comes next, at any depth.
+    leaf: Word,
+    matcher: Matcher,
+    state: State,
+}
+
+impl Default for Walker {
+    fn default() -> Walker {
+        Walker::new()
+    }
+}
+
+impl Walker {
+    /// A walker at the first byte of a text.
+    pub const fn new() -> Walker {
+        Walker {
+            objects: 0,
+            number: 0,
+            depth: 0,
+            path: [OTHER; PATH_MAX],
+            leaf: OTHER,
+            matcher: Matcher::NOTHING,
+            state: State::Value,
+        }
+    }
+
+    /// Whether nothing more will be found: the text is complete, or no JSON.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Done | State::Lost)
+    }
+
+    /// Whether nothing of the text has come yet.
+    pub fn is_fresh(&self) -> bool {
+        self.depth == 0 && self.state == State::Value
+    }
+
+    /// Whether the text is complete, with nothing but white space behind it.
+    pub fn is_complete(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Takes the next bytes. `on` is told the path, the place in `data`, and what was found there:
+    /// the first byte of a container or string, the byte behind any other value.
+    pub fn feed(
+        &mut self,
+        words: &Words,
+        data: &[u8],
+        mut on: impl FnMut(&[Word], usize, Found<'_>),
+    ) {
+        let mut at = 0;
+        while at < data.len() {
+            at = match self.state {
+                State::String { told } => self.string(words, data, at, told, &mut on),
+                State::KeyString => self.key(words, data, at),
+                State::Escape { told } => {
+                    if told {
+                        self.tell(words, at, Found::Text(&data[at..=at]), &mut on);
+                    }
+                    self.state = State::String { told };
+                    at + 1
+                }
+                State::KeyEscape => {
+                    self.state = State::KeyString;
+                    at + 1
+                }
+                State::Number { plain } => self.number(words, data[at], at, plain, &mut on),
+                State::Literal { literal, matched } => {
+                    self.literal(words, data[at], at, literal, matched, &mut on)
+                }
+                State::Lost => return,
+                _ => {
+                    self.between(words, data[at], at, &mut on);
+                    at + 1
+                }
+            };
+        }
+    }
+
+    /// A byte outside strings, numbers and literals.
+    fn between(
+        &mut self,
+        words: &Words,
+        byte: u8,
+        at: usize,
+        on: &mut impl FnMut(&[Word], usize, Found<'_>),
+    ) {
+        let in_object = self.objects & 1 == 1;
+        self.state = match (self.state, byte) {
+            (state, b' ' | b'\t' | b'\n' | b'\r') => state,
+            (State::Value | State::ValueOrEnd, b'"') => {
+                let told = self.is_told(words);
+                self.matcher = if told { Matcher::new(words) } else { Matcher::NOTHING };
+                self.tell(words, at, Found::String, on);
+                State::String { told }
+            }
+            (State::Value | State::ValueOrEnd, b'{' | b'[') => {
+                self.tell(words, at, Found::Container, on);
+                self.open(byte == b'{')
+            }
+            (State::Value | State::ValueOrEnd, b'0'..=b'9') => {
+                self.number = u32::from(byte - b'0');
+                State::Number { plain: true }
+            }
+            (State::Value | State::ValueOrEnd, b'-') => State::Number { plain: false },
+            (State::Value | State::ValueOrEnd, b't' | b'f' | b'n') => {
+                let literal = match byte {
+                    b't' => Literal::True,
+                    b'f' => Literal::False,
+                    _ => Literal::Null,
+                };
+                State::Literal { literal, matched: 1 }
+            }
+            (State::ValueOrEnd, b']') | (State::KeyOrEnd, b'}') => self.close(),
+            (State::After, b'}') if in_object => self.close(),
+            (State::After, b']') if !in_object => self.close(),
+            (State::After, b',') => match in_object {
+                true => State::Key,
+                false => State::Value,
+            },
+            (State::Key | State::KeyOrEnd, b'"') => {
+                // Too deep for a path: no need to know the name.
+                let named = usize::from(self.depth) <= PATH_MAX || words.anywhere != ITEM;
+                self.matcher = if named { Matcher::new(words) } else { Matcher::NOTHING };
+                State::KeyString
+            }
+            (State::Colon, b':') => State::Value,
+            _ => State::Lost,
+        };
+    }
+
+    fn open(&mut self, object: bool) -> State {
+        if usize::from(self.depth) == DEPTH_MAX {
+            return State::Lost;
+        }
+        self.objects = self.objects << 1 | u64::from(object);
+        if let Some(step) = self.path.get_mut(usize::from(self.depth)) {
+            *step = if object { OTHER } else { ITEM };
+        }
+        self.depth += 1;
+        self.leaf = OTHER;
+        if object { State::KeyOrEnd } else { State::ValueOrEnd }
+    }
+
+    fn close(&mut self) -> State {
+        self.objects >>= 1;
+        self.depth -= 1;
+        self.leaf = OTHER;
+        self.after_value()
+    }
+
+    fn after_value(&self) -> State {
+        if self.depth == 0 { State::Done } else { State::After }
+    }
+
+    /// In a string that is a value, at `at`. Returns where to go on.
+    fn string(
+        &mut self,
+        words: &Words,
+        data: &[u8],
+        at: usize,
+        told: bool,
+        on: &mut impl FnMut(&[Word], usize, Found<'_>),
+    ) -> usize {
+        let end = self.compare(words, data, at);
+        if told {
+            // The backslash belongs to the text.
+            let escape = usize::from(data.get(end) == Some(&b'\\'));
+            if end + escape > at {
+                self.tell(words, at, Found::Text(&data[at..end + escape]), on);
+            }
+        }
+        match data.get(end) {
+            None => return end,
+            Some(b'"') => {
+                if told {
+                    self.tell(words, end + 1, Found::StringEnd(self.matcher.word(words)), on);
+                }
+                self.state = self.after_value();
+            }
+            Some(_) => {
+                self.matcher = Matcher::NOTHING;
+                self.state = State::Escape { told };
+            }
+        }
+        end + 1
+    }
+
+    /// In a key.
+    fn key(&mut self, words: &Words, data: &[u8], at: usize) -> usize {
+        let end = self.compare(words, data, at);
+        match data.get(end) {
+            None => return end,
+            Some(b'"') => {
+                self.leaf = self.matcher.word(words);
+                if let Some(step) = self.path.get_mut(usize::from(self.depth) - 1) {
+                    *step = self.leaf;
+                }
+                self.state = State::Colon;
+            }
+            Some(_) => {
+                self.matcher = Matcher::NOTHING;
+                self.state = State::KeyEscape;
+            }
+        }
+        end + 1
+    }
+
+    /// Compares the inside of a string from `at` on. Returns where a quote or a backslash comes, or
+    /// the data ends.
+    fn compare(&mut self, words: &Words, data: &[u8], at: usize) -> usize {
+        let mut end = at;
+        while !self.matcher.is_lost() {
+            match data.get(end) {
+                None | Some(b'"' | b'\\') => return end,
+                Some(&byte) => self.matcher.step(words, byte),
+            }
+            end += 1;
+        }
+        memchr::memchr2(b'"', b'\\', &data[end..]).map_or(data.len(), |length| end + length)
+    }
+
+    fn number(
+        &mut self,
+        words: &Words,
+        byte: u8,
+        at: usize,
+        plain: bool,
+        on: &mut impl FnMut(&[Word], usize, Found<'_>),
+    ) -> usize {
+        match byte {
+            b'0'..=b'9' => {
+                self.number = self.number.saturating_mul(10).saturating_add((byte - b'0').into());
+                at + 1
+            }
+            b'.' | b'-' | b'+' | b'e' | b'E' => {
+                self.state = State::Number { plain: false };
+                at + 1
+            }
+            _ => {
+                self.tell(words, at, Found::Number(plain.then_some(self.number)), on);
+                self.state = self.after_value();
+                at
+            }
+        }
+    }
+
+    fn literal(
+        &mut self,
+        words: &Words,
+        byte: u8,
+        at: usize,
+        literal: Literal,
+        matched: u8,
+        on: &mut impl FnMut(&[Word], usize, Found<'_>),
+    ) -> usize {
+        let spelling = literal.spelling();
+        if spelling[usize::from(matched)] != byte {
+            self.state = State::Lost;
+        } else if usize::from(matched) + 1 < spelling.len() {
+            self.state = State::Literal { literal, matched: matched + 1 };
+        } else {
+            self.tell(words, at + 1, literal.found(), on);
+            self.state = self.after_value();
+        }
+        at + 1
+    }
+
+    /// Whether all steps to where we stand are words or array elements.
+    fn is_known(&self) -> bool {
+        let depth = usize::from(self.depth);
+        (1..=PATH_MAX).contains(&depth) && !self.path[..depth].contains(&OTHER)
+    }
+
+    fn is_told(&self, words: &Words) -> bool {
+        self.is_known() || self.leaf == words.anywhere
+    }
+
+    fn tell(
+        &self,
+        words: &Words,
+        at: usize,
+        found: Found<'_>,
+        on: &mut impl FnMut(&[Word], usize, Found<'_>),
+    ) {
+        if self.is_known() {
+            on(&self.path[..usize::from(self.depth)], at, found);
+        } else if self.leaf == words.anywhere {
+            on(&[OTHER, self.leaf], at, found);
+        }
+    }
+}

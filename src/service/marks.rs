@@ -1,0 +1,467 @@
+//! The fields by which each dialect tells that a stream has ended, has failed, and what it cost.
+//!
+//! What an event says is *staged* while it comes and counts when the event is dispatched. A data
+//! line that is no complete JSON text says nothing.
+//!
+//! A delta says nothing either, and nearly every line is one; to walk through each would cost more
+//! than to relay it. In the dialects that write `"finish_reason":null` into every delta the last
+//! such mark is found by one vector search from the end of the line, and if no `{` comes behind it
+//! there is nothing to be found in the line. For this to be exact whatever a server writes, the
+//! rule is part of the meaning: a mark with the value that says "it goes on", anywhere in an event,
+//! takes back what was staged before it, and an error behind it is none.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use super::{Dialect, Usage};
+use crate::http::json::{Found, ITEM, Matcher, Walker, Word, Words};
+use crate::http::sse::Watcher;
+
+const WORDS: Words = Words::new(&[
+    "choices",
+    "completion_tokens",
+    "details",
+    "done",
+    "error",
+    "eval_count",
+    "finish_reason",
+    "generated_text",
+    "generated_tokens",
+    "input_length",
+    "input_tokens",
+    "message",
+    "message_delta",
+    "message_start",
+    "message_stop",
+    "output_tokens",
+    "ping",
+    "prompt_eval_count",
+    "prompt_tokens",
+    "response",
+    "response.completed",
+    "response.failed",
+    "response.incomplete",
+    "type",
+    "usage",
+]);
+const CHOICES: Word = WORDS.word("choices");
+const COMPLETION_TOKENS: Word = WORDS.word("completion_tokens");
+const DETAILS: Word = WORDS.word("details");
+const DONE: Word = WORDS.word("done");
+const ERROR: Word = WORDS.word("error");
+const EVAL_COUNT: Word = WORDS.word("eval_count");
+const FINISH_REASON: Word = WORDS.word("finish_reason");
+const GENERATED_TEXT: Word = WORDS.word("generated_text");
+const GENERATED_TOKENS: Word = WORDS.word("generated_tokens");
+const INPUT_LENGTH: Word = WORDS.word("input_length");
+const INPUT_TOKENS: Word = WORDS.word("input_tokens");
+const MESSAGE: Word = WORDS.word("message");
+const MESSAGE_DELTA: Word = WORDS.word("message_delta");
+const MESSAGE_START: Word = WORDS.word("message_start");
+const MESSAGE_STOP: Word = WORDS.word("message_stop");
+const OUTPUT_TOKENS: Word = WORDS.word("output_tokens");
+const PING: Word = WORDS.word("ping");
+const PROMPT_EVAL_COUNT: Word = WORDS.word("prompt_eval_count");
+const PROMPT_TOKENS: Word = WORDS.word("prompt_tokens");
+const RESPONSE: Word = WORDS.word("response");
+const COMPLETED: Word = WORDS.word("response.completed");
+const FAILED: Word = WORDS.word("response.failed");
+const INCOMPLETE: Word = WORDS.word("response.incomplete");
+const TYPE: Word = WORDS.word("type");
+const USAGE: Word = WORDS.word("usage");
+
+/// An event that has not said its name.
+const UNNAMED: Word = ITEM;
+
+static OPENAI_WORDS: Words = WORDS.anywhere(FINISH_REASON);
+static TGI_WORDS: Words = WORDS.anywhere(GENERATED_TEXT);
+static OLLAMA_WORDS: Words = WORDS.anywhere(DONE);
+static OTHER_WORDS: Words = WORDS;
+
+/// A mark that stands in every delta.
+struct Search {
+    quoted: &'static [u8],
+    /// The value with which it says "it goes on".
+    goes_on: &'static [u8],
+    /// A byte of `quoted` that is rare behind it, and where it stands.
+    letter: u8,
+    letter_at: usize,
+    anywhere: LazyLock<Finder<'static>>,
+}
+
+impl Search {
+    /// Whether `line` is a delta that says nothing else: its last mark says "it goes on", and no
+    /// object comes behind it. `None`: there is no mark.
+    #[inline]
+    fn is_delta(&self, line: &[u8]) -> Option<bool> {
+        // From the end, where the mark stands, by its letter. What lies behind is clear of marks.
+        for at in memchr::memrchr2_iter(b'{', self.letter, line) {
+            let start = at.wrapping_sub(self.letter_at);
+            let behind = line.get(start..).and_then(|text| text.strip_prefix(self.quoted));
+            if let Some(behind) = behind {
+                let escaped = start > 0 && line[start - 1] == b'\\';
+                let value = behind.strip_prefix(b":").map(|value| match value {
+                    [b' ', value @ ..] => value,
+                    value => value,
+                });
+                return Some(
+                    !escaped && value.is_some_and(|value| value.starts_with(self.goes_on)),
+                );
+            }
+            if line[at] == b'{' {
+                break;
+            }
+        }
+        self.anywhere.find(line).map(|_| false)
+    }
+}
+
+static OPENAI_SEARCH: Search = Search {
+    quoted: b"\"finish_reason\"",
+    goes_on: b"null",
+    letter: b'f',
+    letter_at: 1,
+    anywhere: LazyLock::new(|| Finder::new(b"\"finish_reason\"")),
+};
+static TGI_SEARCH: Search = Search {
+    quoted: b"\"generated_text\"",
+    goes_on: b"null",
+    letter: b'x',
+    letter_at: 13,
+    anywhere: LazyLock::new(|| Finder::new(b"\"generated_text\"")),
+};
+static OLLAMA_SEARCH: Search = Search {
+    quoted: b"\"done\"",
+    goes_on: b"false",
+    letter: b'd',
+    letter_at: 1,
+    anywhere: LazyLock::new(|| Finder::new(b"\"done\"")),
+};
+static USAGE_SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
+static ERROR_SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
+
+/// Counts of tokens, `NONE` where there is none.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    prompt: u32,
+    completion: u32,
+}
+
+impl Counts {
+    const NONE: u32 = u32::MAX;
+    const UNKNOWN: Counts = Counts { prompt: Counts::NONE, completion: Counts::NONE };
+}
+
+/// Things an event, or a stream, has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Said(u8);
+
+impl Said {
+    const NOTHING: Said = Said(0);
+    const END: Said = Said(1);
+    const ERROR: Said = Said(2);
+    /// Of an event: "it goes on".
+    const GOES_ON: Said = Said(4);
+    /// Of a stream: a data event.
+    const EVENT: Said = Said(8);
+    const ERROR_FIRST: Said = Said(16);
+    /// Of an event: counts of tokens.
+    const COUNTS: Said = Said(32);
+
+    fn has(self, what: Said) -> bool {
+        self.0 & what.0 != 0
+    }
+
+    fn add(&mut self, what: Said) {
+        self.0 |= what.0;
+    }
+}
+
+/// What one answer has said so far.
+#[derive(Clone, Debug)]
+pub(super) struct Marks {
+    walker: Walker,
+    /// Of dispatched events.
+    counts: Counts,
+    seen: Said,
+    /// Of the last data line of the event that comes now.
+    staged_counts: Counts,
+    staged: Said,
+    name: Matcher,
+    /// The name of the event, [`UNNAMED`] or one of the words.
+    event: Word,
+    /// The data line that comes now is looked at.
+    looking: bool,
+    dialect: Dialect,
+}
+
+impl Marks {
+    pub fn new(dialect: Dialect) -> Marks {
+        Marks {
+            walker: Walker::new(),
+            counts: Counts::UNKNOWN,
+            seen: Said::NOTHING,
+            staged_counts: Counts::UNKNOWN,
+            staged: Said::NOTHING,
+            name: Matcher::new(&WORDS),
+            event: UNNAMED,
+            looking: false,
+            dialect,
+        }
+    }
+
+    pub fn first_event_is_error(&self) -> bool {
+        self.seen.has(Said::ERROR_FIRST)
+    }
+
+    pub fn saw_error(&self) -> bool {
+        self.seen.has(Said::ERROR)
+    }
+
+    /// Whether a stream of this dialect may end anywhere.
+    pub fn needs_no_end(&self) -> bool {
+        self.dialect == Dialect::Generic
+    }
+
+    /// Whether the mark of the end has come. `done`: a data line was `[DONE]`.
+    pub fn saw_end(&self, done: bool) -> bool {
+        let ends = matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions);
+        self.seen.has(Said::END) || done && ends
+    }
+
+    pub fn usage(&self) -> Option<Usage> {
+        let Counts { prompt, completion } = self.counts;
+        let told = |count: u32| (count != Counts::NONE).then_some(count);
+        let usage = Usage { prompt: told(prompt), completion: told(completion) };
+        (usage.prompt.is_some() || usage.completion.is_some()).then_some(usage)
+    }
+
+    /// An answer in one piece has ended.
+    pub fn end_document(&mut self) {
+        self.data_end();
+        self.dispatched(true);
+    }
+
+    /// A data line begins. Of several in one event the last one counts.
+    #[inline]
+    fn begin(&mut self) {
+        if self.staged != Said::NOTHING {
+            self.staged_counts = Counts::UNKNOWN;
+            self.staged = Said::NOTHING;
+        }
+        self.looking = self.is_of_interest();
+    }
+
+    fn walk(&mut self, part: &[u8]) {
+        let Marks { walker, staged_counts, staged, event, dialect, .. } = self;
+        let words = match dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions => &OPENAI_WORDS,
+            Dialect::Tgi => &TGI_WORDS,
+            Dialect::Ollama => &OLLAMA_WORDS,
+            _ => &OTHER_WORDS,
+        };
+        let mut staging = Staging { dialect: *dialect, event, counts: staged_counts, said: staged };
+        walker.feed(words, part, |path, _, found| match found {
+            Found::Text(_) | Found::String => {}
+            _ => staging.take(path, found),
+        });
+    }
+
+    /// Whether data lines of this event can hold anything of interest.
+    fn is_of_interest(&self) -> bool {
+        match self.dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::Tgi | Dialect::Ollama => {
+                true
+            }
+            Dialect::Anthropic => {
+                matches!(self.event, UNNAMED | MESSAGE_START | MESSAGE_DELTA)
+            }
+            Dialect::OpenAiResponses => {
+                matches!(self.event, UNNAMED | COMPLETED | FAILED | INCOMPLETE)
+            }
+            Dialect::Generic => false,
+        }
+    }
+
+    /// Whether a complete line can be left aside.
+    fn says_nothing(&self, line: &[u8]) -> bool {
+        match self.dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
+                OPENAI_SEARCH.is_delta(line).unwrap_or_else(|| {
+                    // Without the mark: usage at the end, an error, or a server that leaves out
+                    // what is null.
+                    USAGE_SEARCH.find(line).is_none() && ERROR_SEARCH.find(line).is_none()
+                })
+            }
+            Dialect::Tgi => TGI_SEARCH.is_delta(line).unwrap_or(false),
+            Dialect::Ollama => OLLAMA_SEARCH.is_delta(line).unwrap_or(false),
+            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Generic => false,
+        }
+    }
+}
+
+/// Where findings go.
+struct Staging<'a> {
+    dialect: Dialect,
+    event: &'a mut Word,
+    counts: &'a mut Counts,
+    said: &'a mut Said,
+}
+
+impl Staging<'_> {
+    fn take(&mut self, path: &[Word], found: Found<'_>) {
+        use Dialect::*;
+        match (self.dialect, path) {
+            (OpenAiChat | OpenAiCompletions, [.., FINISH_REASON]) => match found {
+                Found::Null => self.go_on(),
+                _ if path != [CHOICES, ITEM, FINISH_REASON] => {}
+                // OpenRouter's way to say that a provider broke off.
+                Found::StringEnd(ERROR) => self.said.add(Said::ERROR),
+                _ => self.said.add(Said::END),
+            },
+            (Tgi, [.., GENERATED_TEXT]) => match found {
+                Found::Null => self.go_on(),
+                _ if path.len() == 1 => self.said.add(Said::END),
+                _ => {}
+            },
+            (Ollama, [.., DONE]) => match found {
+                Found::False => self.go_on(),
+                Found::True if path.len() == 1 => self.said.add(Said::END),
+                _ => {}
+            },
+            (OpenAiChat | OpenAiCompletions, [USAGE, PROMPT_TOKENS])
+            | (OpenAiResponses | Anthropic, [USAGE, INPUT_TOKENS])
+            | (OpenAiResponses, [RESPONSE, USAGE, INPUT_TOKENS])
+            | (Anthropic, [MESSAGE, USAGE, INPUT_TOKENS])
+            | (Tgi, [DETAILS, INPUT_LENGTH])
+            | (Ollama, [PROMPT_EVAL_COUNT]) => {
+                self.said.add(Said::COUNTS);
+                count(found, &mut self.counts.prompt);
+            }
+            (OpenAiChat | OpenAiCompletions, [USAGE, COMPLETION_TOKENS])
+            | (OpenAiResponses | Anthropic, [USAGE, OUTPUT_TOKENS])
+            | (OpenAiResponses, [RESPONSE, USAGE, OUTPUT_TOKENS])
+            | (Anthropic, [MESSAGE, USAGE, OUTPUT_TOKENS])
+            | (Tgi, [DETAILS, GENERATED_TOKENS])
+            | (Ollama, [EVAL_COUNT]) => {
+                self.said.add(Said::COUNTS);
+                count(found, &mut self.counts.completion);
+            }
+            (_, [ERROR]) if !matches!(found, Found::Null | Found::False) => {
+                if !self.said.has(Said::GOES_ON) {
+                    self.said.add(Said::ERROR);
+                }
+            }
+            (OpenAiResponses | Anthropic, [TYPE]) if *self.event == UNNAMED => {
+                if let Found::StringEnd(name) = found {
+                    *self.event = name;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn go_on(&mut self) {
+        *self.counts = Counts::UNKNOWN;
+        *self.said = Said::GOES_ON;
+    }
+}
+
+fn count(found: Found<'_>, count: &mut u32) {
+    if let Found::Number(Some(number)) = found {
+        // The largest number means that there is none.
+        *count = number.min(Counts::NONE - 1);
+    }
+}
+
+impl Watcher for Marks {
+    fn name(&mut self, part: &[u8]) {
+        if matches!(self.dialect, Dialect::Anthropic | Dialect::OpenAiResponses) {
+            for &byte in part {
+                if self.name.is_lost() {
+                    return;
+                }
+                self.name.step(&WORDS, byte);
+            }
+        }
+    }
+
+    fn name_end(&mut self) {
+        if matches!(self.dialect, Dialect::Anthropic | Dialect::OpenAiResponses) {
+            self.event = self.name.word(&WORDS);
+            self.name = Matcher::new(&WORDS);
+        }
+    }
+
+    fn object(&mut self, line: &[u8]) {
+        self.begin();
+        if self.looking && !self.says_nothing(line) {
+            self.walk(line);
+            self.data_end();
+        }
+    }
+
+    fn data(&mut self, part: &[u8]) {
+        if self.walker.is_fresh() {
+            self.begin();
+        }
+        if self.looking {
+            self.walk(part);
+        }
+    }
+
+    fn data_end(&mut self) {
+        if !self.walker.is_complete() {
+            self.staged_counts = Counts::UNKNOWN;
+            self.staged = Said::NOTHING;
+        }
+        self.walker = Walker::new();
+    }
+
+    #[inline]
+    fn dispatched(&mut self, has_data: bool) -> bool {
+        let said = std::mem::replace(&mut self.staged, Said::NOTHING);
+        let event = std::mem::replace(&mut self.event, UNNAMED);
+        if said.has(Said::COUNTS)
+            || event != UNNAMED
+            || said.has(Said::END)
+            || said.has(Said::ERROR)
+        {
+            return has_data && self.settle(said, event);
+        }
+        if has_data {
+            self.seen.add(Said::EVENT);
+        }
+        has_data
+    }
+}
+
+impl Marks {
+    /// An event with data that says something is dispatched. Returns whether it counts.
+    fn settle(&mut self, mut said: Said, event: Word) -> bool {
+        let counts = std::mem::replace(&mut self.staged_counts, Counts::UNKNOWN);
+        match (self.dialect, event) {
+            // A sign of life, not of progress.
+            (Dialect::Anthropic, PING) => return false,
+            (Dialect::Anthropic, MESSAGE_STOP)
+            | (Dialect::OpenAiResponses, COMPLETED | FAILED | INCOMPLETE) => said.add(Said::END),
+            (Dialect::Anthropic | Dialect::OpenAiResponses, ERROR) => said.add(Said::ERROR),
+            _ => {}
+        }
+        if said.has(Said::ERROR) && !self.seen.has(Said::EVENT) {
+            self.seen.add(Said::ERROR_FIRST);
+        }
+        self.seen.add(said);
+        self.seen.add(Said::EVENT);
+        // In these the counts come with the end.
+        let late = matches!(self.dialect, Dialect::Tgi | Dialect::Ollama);
+        if said.has(Said::COUNTS) && (said.has(Said::END) || !late) {
+            let told =
+                |staged: u32, count: u32| if staged == Counts::NONE { count } else { staged };
+            self.counts.prompt = told(counts.prompt, self.counts.prompt);
+            self.counts.completion = told(counts.completion, self.counts.completion);
+        }
+        true
+    }
+}

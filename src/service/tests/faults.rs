@@ -1,0 +1,68 @@
+use super::streams::observe_any_split;
+use crate::service::Dialect::*;
+use crate::service::fault::{StreamFault, error_event, heartbeat};
+use crate::service::{Dialect, Ending};
+
+const ALL: [Dialect; 7] =
+    [OpenAiChat, OpenAiCompletions, OpenAiResponses, Anthropic, Tgi, Ollama, Generic];
+
+fn written(dialect: Dialect, message: &str) -> Option<String> {
+    let fault = StreamFault { code: "upstream_truncated", kind: "upstream_error", message };
+    let mut out = Vec::new();
+    let is_written = error_event(dialect, &fault, &mut out);
+    assert_eq!(is_written, !out.is_empty());
+    is_written.then(|| String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn each_dialect_has_its_error_event() {
+    for (dialect, event) in [
+        (
+            OpenAiChat,
+            "data: {\"error\":{\"message\":\"Cut.\",\"type\":\"upstream_error\",\"param\":null,\
+             \"code\":\"upstream_truncated\"}}\n\n",
+        ),
+        (
+            Anthropic,
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"upstream_error\",\
+             \"message\":\"Cut.\"}}\n\n",
+        ),
+        (Tgi, "data:{\"error\":\"Cut.\",\"error_type\":\"upstream_truncated\"}\n\n"),
+        (Ollama, "{\"error\":\"Cut.\"}\n"),
+    ] {
+        assert_eq!(written(dialect, "Cut.").as_deref(), Some(event));
+    }
+    assert_eq!(written(OpenAiCompletions, "x"), written(OpenAiChat, "x"));
+    assert_eq!(written(Generic, "x"), None);
+}
+
+/// The observer of a gateway behind us understands what we write, whatever the message says.
+#[test]
+fn an_error_event_is_seen_as_one() {
+    for dialect in ALL {
+        for message in ["Cut.", "a \"quote\"\\ and\r\n\r\ndata: a line\u{0}"] {
+            let Some(event) = written(dialect, message) else { continue };
+            let seen = observe_any_split(dialect, event.as_bytes());
+            assert_eq!(seen.ending, Ending::Failed, "{event}");
+            assert!(seen.first_event_is_error && seen.at_boundary);
+            assert_eq!(seen.data_events, 1);
+            let json = event.split_once('{').unwrap().1;
+            let json: serde_json::Value = serde_json::from_str(&format!("{{{json}")).unwrap();
+            assert!(json.get("error").is_some());
+        }
+    }
+}
+
+#[test]
+fn a_heartbeat_is_no_event() {
+    for dialect in ALL {
+        match heartbeat(dialect) {
+            None => assert_eq!(dialect, Ollama),
+            Some(heartbeat) => {
+                let seen = observe_any_split(dialect, heartbeat);
+                assert!(seen.at_boundary);
+                assert_eq!(seen.data_events, 0);
+            }
+        }
+    }
+}

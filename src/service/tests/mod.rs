@@ -1,0 +1,8 @@
+//! Streams as servers write them, and as nobody does.
+
+mod faults;
+mod paths;
+mod refusals;
+mod requests;
+mod streams;
+mod words;

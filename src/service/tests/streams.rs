@@ -1,0 +1,428 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::http::tests::{any_ends, cut_at, every_cut};
+use crate::service::Dialect::{self, *};
+use crate::service::Ending::{self, *};
+use crate::service::Truncation::*;
+use crate::service::{Observer, Usage};
+
+/// All that an observer tells.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Seen {
+    pub data_events: u64,
+    pub at_boundary: bool,
+    pub first_event_is_error: bool,
+    pub ending: Ending,
+    pub usage: Option<(Option<u32>, Option<u32>)>,
+}
+
+fn observe(mut observer: Observer, pieces: &[&[u8]]) -> Seen {
+    pieces.iter().for_each(|piece| observer.feed(piece));
+    let at_boundary = observer.at_boundary();
+    let ending = observer.end();
+    assert_eq!(observer.saw_error(), ending == Failed);
+    Seen {
+        data_events: observer.data_events(),
+        at_boundary,
+        first_event_is_error: observer.first_event_is_error(),
+        ending,
+        usage: observer.usage().map(|Usage { prompt, completion }| (prompt, completion)),
+    }
+}
+
+pub(super) fn observe_any_split(dialect: Dialect, stream: &[u8]) -> Seen {
+    let whole = observe(Observer::of_stream(dialect), &[stream]);
+    for pieces in every_cut(stream) {
+        let seen = observe(Observer::of_stream(dialect), &pieces);
+        assert_eq!(seen, whole, "{:?}", stream.escape_ascii().to_string());
+    }
+    whole
+}
+
+/// The ending and the counts of a stream of these events, each with `data: ` before and a blank
+/// line behind.
+fn ending(dialect: Dialect, events: &[&str]) -> (Ending, Option<(Option<u32>, Option<u32>)>) {
+    let stream: String = match dialect {
+        Ollama => events.iter().map(|event| format!("{event}\n")).collect(),
+        _ => events.iter().map(|event| format!("data: {event}\n\n")).collect(),
+    };
+    let seen = observe_any_split(dialect, stream.as_bytes());
+    (seen.ending, seen.usage)
+}
+
+const DELTA: &str = r#"{"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"a"},"logprobs":null,"finish_reason":null}]}"#;
+const STOP: &str = r#"{"id":"c-1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+const USAGE: &str = r#"{"id":"c-1","choices":[],"usage":{"prompt_tokens":12,"total_tokens":41,"completion_tokens":29,"prompt_tokens_details":{"cached_tokens":4}}}"#;
+const COUNTED: Option<(Option<u32>, Option<u32>)> = Some((Some(12), Some(29)));
+
+#[test]
+fn an_openai_stream_ends_with_a_reason_or_done() {
+    for (events, expected) in [
+        (&[DELTA, STOP, USAGE, "[DONE]"][..], (Whole, COUNTED)),
+        (&[DELTA, STOP, USAGE], (Whole, COUNTED)),
+        (&[DELTA, STOP], (Whole, None)),
+        (&[DELTA, "[DONE]"], (Whole, None)),
+        (&[DELTA, DELTA], (Truncated(NoEndMark), None)),
+        (&[DELTA, USAGE], (Truncated(NoEndMark), COUNTED)),
+        (&[], (Truncated(NoEvents), None)),
+    ] {
+        assert_eq!(ending(OpenAiChat, events), expected, "{events:?}");
+        assert_eq!(ending(OpenAiCompletions, events), expected, "{events:?}");
+    }
+}
+
+#[test]
+fn a_mark_counts_when_its_event_has_been_dispatched() {
+    let cut = |stream: String| observe_any_split(OpenAiChat, stream.as_bytes()).ending;
+    assert_eq!(cut(format!("data: {STOP}\n\n")), Whole);
+    assert_eq!(cut(format!("data: {STOP}\n")), Truncated(InsideEvent));
+    assert_eq!(cut(format!("data: {DELTA}\n\ndata: {STOP}")), Truncated(InsideEvent));
+    assert_eq!(cut(format!("data: {STOP}\n\ndata: [DO")), Whole);
+    assert_eq!(cut(": ping\n\n: ping\n\n".to_owned()), Truncated(NoEvents));
+}
+
+#[test]
+fn what_an_event_says_is_not_what_its_text_says() {
+    // Each of these is a delta whose text, name or key imitates an end, an error, a count.
+    for choice in [
+        r#"{"delta":{"content":"\"finish_reason\":\"stop\""},"finish_reason":null}"#,
+        r#"{"delta":{"content":"\\\",\"finish_reason\":\"stop\",\"usage\":{\"prompt_tokens\":1}"},"finish_reason":null}"#,
+        r#"{"delta":{"content":"finish_reason"},"finish_reason":null}"#,
+        r#"{"delta":{"content":"finish_reason"}}"#,
+        r#"{"delta":{"content":"[DONE]"}}"#,
+        r#"{"delta":{"content":"{\"error\":{}}"}}"#,
+        r#"{"delta":{"content":"error"},"error":{"nested":true}}"#,
+        r#"{"delta":{"finish_reason":"stop"}}"#,
+        r#"{"delta":{},"native_finish_reason":"stop","finish_reasons":"stop"}"#,
+        r#"{"delta":{"a\"finish_reason":"stop"}}"#,
+        r#"{"delta":{"tool_calls":[{"function":{"arguments":"{\"usage\":{\"prompt_tokens\":1}}"}}]},"usage":{"prompt_tokens":1}}"#,
+    ] {
+        let event = format!(r#"{{"choices":[{choice}],"usage":null}}"#);
+        assert_eq!(ending(OpenAiChat, &[&event]), (Truncated(NoEndMark), None), "{choice}");
+    }
+    // And these are ends, however they are written.
+    for choices in [
+        r#"[{"finish_reason" : "stop"}]"#,
+        r#"[{"finish_reason":"x\"y"}]"#,
+        r#"[{"finish_reason":null},{"finish_reason":"length"}]"#,
+        r#"[{"text":"finish_reason","finish_reason":"stop"}]"#,
+        r#"[{"text":"\"finish_reason\":null","finish_reason":"stop"}]"#,
+    ] {
+        let event = format!(r#"{{ "choices": {choices} }}"#);
+        assert_eq!(ending(OpenAiChat, &[&event]).0, Whole, "{choices}");
+    }
+}
+
+#[test]
+fn usage_is_found_where_servers_put_it() {
+    for (events, expected) in [
+        // In the event of the end, in an event without the mark, in every event.
+        (
+            vec![
+                r#"{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":29}}"#,
+            ],
+            COUNTED,
+        ),
+        (
+            vec![
+                r#"{"choices":[{"delta":{}}],"usage":{"prompt_tokens" : 12 , "completion_tokens" :29 }}"#,
+            ],
+            COUNTED,
+        ),
+        (
+            vec![
+                r#"{"choices":[{"finish_reason":null}],"usage":{"prompt_tokens":12,"completion_tokens":28}}"#,
+                r#"{"choices":[{"finish_reason":null}],"usage":{"prompt_tokens":12,"completion_tokens":29}}"#,
+            ],
+            COUNTED,
+        ),
+        (vec![USAGE, r#"{"usage":null}"#, r#"{"usage":{}}"#], COUNTED),
+        (
+            vec![r#"{"usage":{"prompt_tokens":12,"completion_tokens":null}}"#],
+            Some((Some(12), None)),
+        ),
+        (vec![r#"{"usage":{"prompt_tokens":99999999999}}"#], Some((Some(u32::MAX - 1), None))),
+        (vec![r#"{"usage":{"prompt_tokens":1.5,"completion_tokens":-3}}"#], None),
+        (vec![r#"{"usage":{"details":{"prompt_tokens":12}}}"#], None),
+        // No complete JSON text says anything.
+        (vec![r#"{"usage":{"prompt_tokens":12,"completion_tokens":29}"#], None),
+        (vec![r#"{"usage":{"prompt_tokens":12}},"#], None),
+    ] {
+        assert_eq!(ending(OpenAiChat, &events).1, expected, "{events:?}");
+    }
+}
+
+#[test]
+fn errors_are_seen_in_every_dialect() {
+    for (dialect, error) in [
+        (OpenAiChat, r#"{"error":{"message":"x","code":500}}"#),
+        (OpenAiChat, r#"{"error": "no object"}"#),
+        (OpenAiChat, r#"{"id":"1","error":{"code":502},"choices":[{"finish_reason":"error"}]}"#),
+        (OpenAiChat, r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#),
+        (OpenAiResponses, r#"{"type":"error","code":"x","message":"y"}"#),
+        (Anthropic, r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#),
+        (Tgi, r#"{"error":"Request failed during generation","error_type":"generation"}"#),
+        (Ollama, r#"{"error":"an error was encountered while running the model"}"#),
+    ] {
+        let delta = if dialect == Ollama { r#"{"done":false}"# } else { r#"{"a":1}"# };
+        for before in [&[][..], &[delta]] {
+            let events = [before, &[error]].concat();
+            assert_eq!(ending(dialect, &events).0, Failed, "{dialect:?} {error}");
+        }
+        let stream =
+            if dialect == Ollama { format!("{error}\n") } else { format!("data: {error}\n\n") };
+        assert!(observe_any_split(dialect, stream.as_bytes()).first_event_is_error, "{error}");
+        let late = match dialect {
+            Ollama => format!("{delta}\n{stream}"),
+            _ => format!("data: {delta}\n\n{stream}"),
+        };
+        assert!(!observe_any_split(dialect, late.as_bytes()).first_event_is_error, "{error}");
+    }
+    for no_error in [r#"{"error":null}"#, r#"{"a":{"error":{}}}"#, r#"{"errors":[1]}"#] {
+        assert_eq!(ending(OpenAiChat, &[no_error]).0, Truncated(NoEndMark), "{no_error}");
+    }
+}
+
+#[test]
+fn anthropic_streams_go_by_the_names_of_events() {
+    let stream = "event: message_start\n\
+        data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"c\",\"content\":[],\
+        \"usage\":{\"input_tokens\":25,\"cache_read_input_tokens\":3,\"output_tokens\":1}}}\n\n\
+        event: ping\ndata: {\"type\": \"ping\"}\n\n\
+        event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\
+        \"delta\":{\"type\":\"text_delta\",\"text\":\"event: message_stop\"},\"usage\":{\"input_tokens\":9}}\n\n\
+        event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\
+        \"usage\":{\"output_tokens\":15}}\n\n";
+    let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    let seen = observe_any_split(Anthropic, stream.as_bytes());
+    assert_eq!((seen.ending, seen.usage), (Truncated(NoEndMark), Some((Some(25), Some(15)))));
+    // A ping is a sign of life and no progress.
+    assert_eq!(seen.data_events, 3);
+    for end in
+        [stop, "event:message_stop\r\ndata: {}\r\n\r\n", "data: {\"type\":\"message_stop\"}\n\n"]
+    {
+        let seen = observe_any_split(Anthropic, format!("{stream}{end}").as_bytes());
+        assert_eq!((seen.ending, seen.data_events), (Whole, 4), "{end}");
+    }
+    for no_end in
+        ["event: message_stop\n\n", "event: message_stopped\ndata: {}\n\n", "data: [DONE]\n\n"]
+    {
+        let seen = observe_any_split(Anthropic, format!("{stream}{no_end}").as_bytes());
+        assert_eq!(seen.ending, Truncated(NoEndMark), "{no_end}");
+    }
+    let first = observe_any_split(Anthropic, b"event: error\ndata: {\"type\":\"error\"}\n\n");
+    assert!(first.first_event_is_error);
+}
+
+#[test]
+fn responses_streams_end_in_one_of_three_ways() {
+    let created = "event: response.created\ndata: {\"type\":\"response.created\",\
+        \"response\":{\"usage\":null}}\n\n";
+    let delta = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\
+        \"delta\":\"response.completed\"}\n\n";
+    for name in ["response.completed", "response.failed", "response.incomplete"] {
+        for line in [&format!("event: {name}\n"), ""] {
+            let end = format!(
+                "{line}data: {{\"response\":{{\"output\":[{{\"content\":[{{\"text\":\"\\\"usage\\\"\"}}]}}],\
+                 \"usage\":{{\"input_tokens\":7,\"output_tokens\":9}}}},\"type\":\"{name}\"}}\n\n"
+            );
+            let seen =
+                observe_any_split(OpenAiResponses, format!("{created}{delta}{end}").as_bytes());
+            assert_eq!((seen.ending, seen.usage), (Whole, Some((Some(7), Some(9)))), "{end}");
+        }
+    }
+    let seen = observe_any_split(OpenAiResponses, format!("{created}{delta}").as_bytes());
+    assert_eq!((seen.ending, seen.usage), (Truncated(NoEndMark), None));
+}
+
+#[test]
+fn tgi_streams_end_with_the_generated_text() {
+    let token = "data:{\"index\":1,\"token\":{\"id\":9,\"text\":\"a\",\"special\":false},\
+        \"generated_text\":null,\"details\":null}\n\n";
+    for (last, expected) in [
+        ("{\"generated_text\":\"aa\",\"details\":null}", (Whole, None)),
+        (
+            "{\"generated_text\":\"\",\"details\":{\"finish_reason\":\"length\",\"generated_tokens\":20,\
+          \"input_length\":5}}",
+            (Whole, Some((Some(5), Some(20)))),
+        ),
+        ("{\"token\":{\"generated_text\":\"x\"}}", (Truncated(NoEndMark), None)),
+    ] {
+        let seen = observe_any_split(Tgi, format!("{token}data:{last}\n\n").as_bytes());
+        assert_eq!((seen.ending, seen.usage), expected, "{last}");
+    }
+    assert_eq!(observe_any_split(Tgi, token.as_bytes()).ending, Truncated(NoEndMark));
+}
+
+#[test]
+fn ollama_streams_end_when_they_are_done() {
+    let delta =
+        r#"{"model":"m","message":{"role":"assistant","content":"{\"done\":true}"},"done":false}"#;
+    let called = r#"{"message":{"tool_calls":[{"function":{"arguments":{"done":true,"eval_count":1}}}]},"done":false}"#;
+    let last = r#"{"message":{},"done_reason":"stop","done":true,"total_duration":5,"prompt_eval_count":26,"eval_count":298}"#;
+    for (events, expected) in [
+        (&[delta, called, last][..], (Whole, Some((Some(26), Some(298))))),
+        (&[delta, called], (Truncated(NoEndMark), None)),
+        (&[r#"{"done":true}"#], (Whole, None)),
+        (&[], (Truncated(NoEvents), None)),
+    ] {
+        assert_eq!(ending(Ollama, events), expected, "{events:?}");
+    }
+    // A last line without its line feed is read by clients, if it is whole.
+    assert_eq!(observe_any_split(Ollama, last.as_bytes()).ending, Whole);
+    assert_eq!(observe_any_split(Ollama, &last.as_bytes()[..40]).ending, Truncated(InsideEvent));
+}
+
+#[test]
+fn a_generic_stream_may_end_anywhere() {
+    for stream in ["", "data: {\"error\":1}\n\n", "event: error\ndata: x\n\n", "data: {"] {
+        let seen = observe_any_split(Generic, stream.as_bytes());
+        assert_eq!((seen.ending, seen.usage), (Whole, None), "{stream}");
+    }
+}
+
+#[test]
+fn a_document_tells_its_usage() {
+    for (dialect, body, expected) in [
+        (
+            OpenAiChat,
+            r#"{"choices":[{"message":{"content":"\"usage\""},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":29}}"#,
+            COUNTED,
+        ),
+        (
+            Anthropic,
+            r#"{"type":"message","content":[],"usage":{"input_tokens":12,"output_tokens":29}}"#,
+            COUNTED,
+        ),
+        (
+            OpenAiResponses,
+            r#"{"object":"response","error":null,"usage":{"input_tokens":12,"output_tokens":29}}"#,
+            COUNTED,
+        ),
+        (
+            Tgi,
+            r#"{"generated_text":"x","details":{"generated_tokens":29}}"#,
+            Some((None, Some(29))),
+        ),
+        (Ollama, r#"{"done":true,"prompt_eval_count":12,"eval_count":29}"#, COUNTED),
+        (Generic, r#"{"usage":{"prompt_tokens":12}}"#, None),
+        (OpenAiChat, r#"{"usage":{"prompt_tokens":12}"#, None),
+    ] {
+        for pieces in every_cut(body.as_bytes()) {
+            let seen = observe(Observer::of_document(dialect), &pieces);
+            assert_eq!((seen.ending, seen.usage), (Whole, expected), "{body}");
+        }
+    }
+    let error = observe(Observer::of_document(OpenAiChat), &[br#"{"error":{"message":"x"}}"#]);
+    assert_eq!(error.ending, Failed);
+}
+
+#[test]
+fn an_observer_is_small() {
+    assert!(size_of::<Observer>() <= 64, "{}", size_of::<Observer>());
+}
+
+/// Texts that imitate everything that matters.
+fn any_text() -> impl Strategy<Value = String> {
+    let fragment = prop::sample::select(vec![
+        "\"finish_reason\":\"stop\"",
+        "\"finish_reason\":null",
+        "finish_reason",
+        "\"usage\":{",
+        "usage",
+        "\"prompt_tokens\":7",
+        "\"error\":{",
+        "error",
+        "\\",
+        "\"",
+        "\\\"",
+        "{",
+        "}",
+        "[DONE]",
+        "null",
+        "\n\n",
+        "data: ",
+        "é",
+        " ",
+        "\"done\":true",
+        "\"generated_text\":\"x\"",
+    ]);
+    prop::collection::vec(fragment, 0..6).prop_map(|parts| parts.concat())
+}
+
+/// An event as a server might write it, and what it says: an end, counts.
+fn any_event() -> impl Strategy<Value = (Value, bool, Option<(u32, u32)>)> {
+    let finish = prop_oneof![4 => Just(None), 1 => any_text().prop_map(Some)];
+    let counts = prop::option::weighted(0.3, (0..1000_u32, 0..1000_u32));
+    (any_text(), any_text(), finish, counts, any::<bool>()).prop_map(
+        |(id, text, finish, counts, null_usage)| {
+            let choice = json!({"delta": {"content": text, "x": [text]}, "finish_reason": finish});
+            let mut event = json!({"id": id, "choices": [choice]});
+            if let Some((prompt, completion)) = counts {
+                event["usage"] = json!({"prompt_tokens": prompt, "completion_tokens": completion});
+            } else if null_usage {
+                event["usage"] = Value::Null;
+            }
+            (event, finish.is_some_and(|reason| reason != "error"), counts)
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn any_stream_of_events_is_read_as_it_was_written(
+        events in prop::collection::vec(any_event(), 0..5),
+        done: bool,
+        crlf: bool,
+        ends in any_ends(),
+    ) {
+        let line_end = if crlf { "\r\n" } else { "\n" };
+        let mut stream: String = events
+            .iter()
+            .map(|(event, ..)| format!("data: {event}{line_end}{line_end}"))
+            .collect();
+        if done {
+            stream += &format!("data: [DONE]{line_end}{line_end}");
+        }
+        let seen = observe_any_split(OpenAiChat, stream.as_bytes());
+        let finished = done || events.iter().any(|(_, finished, _)| *finished);
+        let failed = events.iter().any(|(event, ..)| event["choices"][0]["finish_reason"] == "error");
+        let expected = match (failed, finished, events.is_empty()) {
+            (true, ..) => Failed,
+            (_, true, _) => Whole,
+            (_, _, true) => Truncated(NoEvents),
+            _ => Truncated(NoEndMark),
+        };
+        prop_assert_eq!(seen.ending, expected);
+        let counts = events.iter().rev().find_map(|(_, _, counts)| *counts);
+        prop_assert_eq!(seen.usage, counts.map(|(prompt, completion)| (Some(prompt), Some(completion))));
+        prop_assert_eq!(seen.data_events, events.len() as u64 + u64::from(done));
+        let cut = cut_at(stream.as_bytes(), &ends);
+        prop_assert_eq!(observe(Observer::of_stream(OpenAiChat), &cut), seen);
+    }
+
+    /// Byte by byte nothing is left aside; in one piece nearly everything is.
+    #[test]
+    fn any_bytes_are_read_alike_in_every_dialect(
+        parts in prop::collection::vec(prop::sample::select(vec![
+            "data: {", "data:{", "data: ", "{", "}", "[", "]", ",", ":", "\n", "\n\n", "\r\n", "\"x\"",
+            "\"choices\":[{", "\"finish_reason\"", "\"finish_reason\":null", "\"finish_reason\":\"stop\"",
+            "\"usage\":{", "\"usage\":null", "\"prompt_tokens\":5", "\"completion_tokens\":6", "}]",
+            "\"error\":{", "\"error\":\"x\"", "\"done\":false", "\"done\":true", "\"eval_count\":5",
+            "\"generated_text\":null", "\"generated_text\":\"x\"", "\"details\":{", "\"generated_tokens\":5",
+            "event: message_start\n", "event: message_stop\n", "event: ping\n", "event: error\n",
+            "\"type\":\"message_stop\"", "\"type\":\"error\"", "\"message\":{", "\"input_tokens\":5",
+            "event: response.completed\n", "\\", "\"", " ", "data: [DONE]\n\n", "null",
+        ]), 0..24),
+        dialect in prop::sample::select(vec![
+            OpenAiChat, OpenAiResponses, Anthropic, Tgi, Ollama, Generic,
+        ]),
+        ends in any_ends(),
+    ) {
+        let stream = parts.concat();
+        let seen = observe_any_split(dialect, stream.as_bytes());
+        let cut = cut_at(stream.as_bytes(), &ends);
+        prop_assert_eq!(observe(Observer::of_stream(dialect), &cut), seen);
+    }
+}
