@@ -174,3 +174,13 @@ fn stray_bytes_behind_an_answer_reach_nobody() {
 fn a_408_on_an_idle_connection_reaches_nobody() {
     sixty_of_sixty("stray_408_ms=50", &["--reuse", "some", "--rate", "5", "--connections", "1"]);
 }
+
+#[test]
+fn the_dashboard_moves_and_its_button_kills() {
+    let _alone = one_at_a_time();
+    let mock = Gateway::mock();
+    let (gateway, admin, token) = Gateway::watched(mock.address());
+    script("dashboard.py", &[&admin, token, &gateway.url("")]);
+    gateway.stop();
+    mock.stop();
+}

@@ -1,7 +1,7 @@
 //! The floor: what a token costs when nothing is new.
 //!
 //! One `read`, one `write` and one turn. No probe for would-block, no registration, no second look
-//! at the clock, no allocation. The ledger of the simulated network counts the calls, and the
+//! at the clock unless many tokens share it, no allocation. The ledger of the simulated network counts the calls, and the
 //! allocator of this test binary counts the allocations; the simulation itself makes none in a
 //! steady state, so whatever is counted is the reactor's.
 
@@ -83,7 +83,9 @@ fn assert_floor(spent: Counts, tokens: u64) {
     assert_eq!((spent.would_block, spent.registers, spent.peeks), (0, 0, 0));
     assert_eq!((spent.accepts, spent.drained, spent.connects, spent.shutdowns), (0, 0, 0, 0));
     assert_eq!(spent.events, tokens);
-    assert_eq!(spent.clock_reads, spent.polls);
+    // A turn that moves many tokens is measured, by a second look.
+    let measured = if tokens > spent.polls { spent.polls } else { 0 };
+    assert!(spent.clock_reads <= spent.polls + measured);
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Failed {
     pub fn told(&self, listen: &str, connections: Option<&str>) -> String {
         match self {
             Failed::Flags(invalid) => invalid.to_string(),
-            Failed::Start(error) => match error.setting(listen, connections) {
+            Failed::Start(error) => match error.setting(listen, "--admin-listen", connections) {
                 Some(flag) => format!("{error} ({flag})"),
                 None => error.to_string(),
             },
@@ -78,6 +78,8 @@ pub(super) fn start(
             forwarded: defaults::FORWARDED,
             watch: defaults::WATCH,
         },
+        admin: defaults::ADMIN,
+        access_log: defaults::ACCESS_LOG,
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
             // A pool in front of it decides how long a connection may be idle.

@@ -255,6 +255,7 @@ impl<N: Net> Worker<N> {
         exchange.attempt.reused = reused;
         exchange.attempt.sent = false;
         exchange.timeline.request_moved = now;
+        (exchange.hops.attached, exchange.hops.endpoint) = (now, Some(upstream.endpoint));
     }
 
     /// Gives a connection back after its exchange: to the pool if it may carry another request,

@@ -7,9 +7,11 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::journal::Hops;
 use super::outbox::Outbox;
 use super::relay::Flow;
 use super::socket::Socket;
+use super::stall::Ledger;
 use super::timer::Alarm;
 use super::token::Token;
 use crate::clock::Instant;
@@ -197,6 +199,8 @@ pub struct Exchange {
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
     pub timeline: Timeline,
+    pub hops: Hops,
+    pub ledger: Ledger,
 }
 
 /// What of a request's body is read ahead of its first attempt.
@@ -276,6 +280,15 @@ impl Exchange {
     /// The upstream it is at, if its route leads to some.
     pub fn upstream(&self) -> Option<&snapshot::Upstream> {
         Some(&self.snapshot.upstreams[self.chain()?.links.get(self.link)?.upstream])
+    }
+
+    /// The names of the upstream it is at and of the endpoint it was last connected to; the second
+    /// is empty before.
+    pub fn served_by(&self) -> Option<(String, String)> {
+        let upstream = self.upstream()?;
+        let endpoint = upstream.endpoints.iter().find(|one| Some(one.id) == self.hops.endpoint);
+        let endpoint = endpoint.map(|endpoint| endpoint.authority.clone());
+        Some((upstream.name.clone(), endpoint.unwrap_or_default()))
     }
 
     /// Whether the upstream it is at has a failure of this kind retried.
@@ -417,7 +430,7 @@ mod tests {
         let idle = size_of::<Downstream<u32>>();
         let open = idle + size_of::<Exchange>() + size_of::<Upstream<u32>>();
         assert_eq!((idle, size_of::<Upstream<u32>>()), (128, 128), "two cache lines each");
-        assert!(open <= 1024, "an open stream takes {open} bytes");
+        assert!(open <= 1152, "an open stream takes {open} bytes");
         assert!(open as u64 <= CONNECTION_BYTES);
     }
 

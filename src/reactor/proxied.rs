@@ -79,6 +79,7 @@ impl<N: Net> Worker<N> {
             Ok(moved) => {
                 if moved.written > 0 {
                     upstream.connected = true;
+                    exchange.hops.connected = exchange.hops.connected.min(now);
                     exchange.attempt.sent = true;
                 }
                 if moved.written > 0 || moved.read > 0 {
@@ -154,9 +155,19 @@ impl<N: Net> Worker<N> {
             None => response.body.received() != received,
         };
         let first = progressed && !exchange.first_event;
+        if let Some(observer) = &response.observer {
+            let told = if first { 0 } else { events.unwrap_or_default() };
+            self.desk.tally.data_events.add(observer.data_events() - told);
+        }
         let timeline = &mut exchange.timeline;
         if progressed {
-            exchange.first_event = true;
+            let tally = &self.desk.tally;
+            if std::mem::replace(&mut exchange.first_event, true) {
+                tally.event_gap.record_span(timeline.event, now);
+            } else {
+                tally.first_event.record_span(timeline.request_written, now);
+                exchange.hops.first_event = now;
+            }
             timeline.event = now;
         }
         if moved.read > 0 || moved.written > 0 {

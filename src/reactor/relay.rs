@@ -22,6 +22,7 @@ use super::buffer::READ_RESERVE;
 use super::net::Stream;
 use super::outbox::Outbox;
 use super::socket::{Desk, Fill, Socket};
+use super::tap::Tap;
 use crate::http::body::{Body, Framing};
 use crate::http::chunk::ChunkError;
 use crate::http::reply;
@@ -59,6 +60,8 @@ pub struct Flow {
     pub state: FlowState,
     /// Watches a stream of events go by.
     pub observer: Option<Observer>,
+    /// Somebody looks on.
+    pub tap: Option<Box<Tap>>,
 }
 
 /// What one drive may still do before others have their turn.
@@ -139,7 +142,7 @@ pub enum Broken {
 
 impl Flow {
     pub fn new(framing: Framing, mode: Mode) -> Flow {
-        Flow { body: Body::new(framing), mode, state: FlowState::Open, observer: None }
+        Flow { body: Body::new(framing), mode, state: FlowState::Open, observer: None, tap: None }
     }
 
     pub fn is_open(&self) -> bool {
@@ -318,10 +321,13 @@ fn scan<A: Stream>(
     if input.is_empty() || flow.body.is_complete() {
         return Ok(());
     }
-    let Flow { body, mode, observer, .. } = flow;
+    let Flow { body, mode, observer, tap, .. } = flow;
     let mut observe = |data: &[u8]| {
         if let Some(observer) = observer {
             observer.feed(data);
+        }
+        if let Some(tap) = tap {
+            tap.feed(data);
         }
     };
     let cleared = match mode {

@@ -6,9 +6,11 @@
 use std::rc::Rc;
 
 use super::exchange::{Attempt, Exchange, Gather, Peer, Progress, RequestId, State, Turn};
+use super::journal::Hops;
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
+use super::stall::Ledger;
 use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::{
@@ -103,6 +105,8 @@ impl<N: Net> Worker<N> {
             first_event: false,
             tunnel: None,
             timeline: Timeline::new(self.now),
+            hops: Hops::NONE,
+            ledger: Ledger::new(self.now),
         });
         let fault = match verdict {
             Ok(index) => {
@@ -217,7 +221,13 @@ fn responder_request<'a>(route: &'a Route, head: &RequestHead<'a>) -> Request<'a
         Some((path, _)) => path,
         None => head.path,
     };
-    Request { method: head.method, path, query: head.query }
+    Request {
+        method: head.method,
+        path,
+        query: head.query,
+        authority: head.authority,
+        fields: head.lookup(),
+    }
 }
 
 /// Whether a client of this version can be sent an interim (1xx) response (RFC 9110 §15.2).

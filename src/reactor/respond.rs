@@ -174,6 +174,7 @@ impl<S: super::net::Stream> Asking<'_, S> {
             Asked::Data(data) => {
                 budget.spend(data.len());
                 self.exchange.first_event = true;
+                self.exchange.hops.first_event = self.exchange.hops.first_event.min(self.now);
                 self.exchange.timeline.event = self.now;
                 self.send(&data);
             }

@@ -119,6 +119,7 @@ impl<N: Net> Worker<N> {
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
                     exchange.attempt.answered = true;
+                    exchange.hops.first_byte = exchange.hops.first_byte.min(self.now);
                 }
                 Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
                 Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::DRY)),

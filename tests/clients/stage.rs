@@ -142,9 +142,24 @@ impl Gateway {
     /// A gateway that sends every request to one upstream. Two workers, so that what must hold
     /// with a pool for each of them is tested with more than one.
     pub fn before(upstream: &str) -> Gateway {
+        Gateway::with(upstream, "")
+    }
+
+    /// The same with an admin address, which is given with its token.
+    pub fn watched(upstream: &str) -> (Gateway, String, &'static str) {
+        const TOKEN: &str = "a-token-for-the-tests";
+        let token = Temporary::new("admin.token");
+        fs::write(&token.0, TOKEN).expect("a temporary file");
+        let address = format!("127.0.0.1:{}", free_port());
+        let file = token.0.display();
+        let section = format!("[admin]\nlisten = \"{address}\"\ntoken_file = \"{file}\"\n\n");
+        (Gateway::with(upstream, &section), format!("http://{address}/"), TOKEN)
+    }
+
+    fn with(upstream: &str, section: &str) -> Gateway {
         let address = format!("127.0.0.1:{}", free_port());
         let configuration = format!(
-            "[server]\nlisten = [\"{address}\"]\nworkers = 2\n\n\
+            "[server]\nlisten = [\"{address}\"]\nworkers = 2\n\n{section}\
              [limits]\nconnections = {CONNECTIONS}\n\n\
              [[upstream]]\nname = \"server\"\nendpoints = [\"{upstream}\"]\n\n\
              [[route]]\npath = \"/*\"\nupstream = \"server\"\n"

@@ -109,6 +109,8 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             forwarded: Forwarded::Append,
             watch: None,
         },
+        admin: defaults::ADMIN,
+        access_log: defaults::ACCESS_LOG,
         limits: Limits {
             connections: gateway.connections,
             head_bytes: 64 * 1024,
@@ -182,6 +184,7 @@ impl<N: Net> Gateway<N> {
             counters: Arc::clone(&counters),
             mailbox: receiver,
             fleet: None,
+            journal: None,
         };
         let worker = Worker::new(net, setup);
         Gateway {

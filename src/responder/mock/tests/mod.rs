@@ -109,7 +109,7 @@ fn asked_of(service: &dyn Service, target: &str, body: &str) -> Box<dyn Responde
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
     };
-    let request = Request { method: "POST", path, query };
+    let request = Request::bare("POST", path, query);
     let mut responder = service.respond(&request, Instant::ZERO);
     assert_eq!(responder.step(Instant::ZERO), Step::NeedBody);
     for piece in body.as_bytes().chunks(7) {
