@@ -165,7 +165,7 @@ def kill_one(browser, token, streams):
 def take_pictures(browser, folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    time.sleep(40)
+    time.sleep(30)
     for name in ["light", "dark"]:
         browser.scheme(name)
         browser.screen(1360, 900, scale=2)
@@ -187,6 +187,9 @@ def main():
             browser.screen(390, 844, phone=True)
             wide = browser.value("document.documentElement.scrollWidth")
             evidence.check(wide <= 390, f"on a phone the page is {wide} pixels wide")
+            cut = browser.value("[...document.querySelectorAll('#streams button')]"
+                                ".filter(button => button.getBoundingClientRect().right > 390).length")
+            evidence.check(cut == 0, f"on a phone {cut} buttons are outside the screen")
             browser.screen(1360, 900)
             complaints = list(browser.complaints)
             evidence.check(not complaints, f"the browser complains: {complaints}")
