@@ -18,12 +18,15 @@ use sluicegate::http::head::{
 };
 use sluicegate::http::rewrite::{self, ConnectionField, Forwarded, RequestEdits, ResponseEdits};
 use sluicegate::http::sse::EventObserver;
+use sluicegate::proxy::breaker::Outcome;
+use sluicegate::proxy::hash;
 use sluicegate::reactor::buffer::BufferPool;
 use sluicegate::reactor::outbox::Outbox;
 use sluicegate::reactor::slots::Slots;
 use sluicegate::reactor::timer::{Alarm, TimerWheel};
 use sluicegate::reactor::token::Kind;
 use sluicegate::service::{Dialect, Observer};
+use tape::choice;
 use tape::stage::Turn;
 use tape::works::WORKS;
 
@@ -196,6 +199,25 @@ fn tokens(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Choosing an endpoint, and taking in how it went: once an attempt.
+fn picks(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pick");
+    for balance in choice::POLICIES {
+        for count in [4, 64] {
+            let mut endpoints = choice::endpoints(balance, count);
+            let mut key = 0;
+            group.bench_function(format!("{balance}/{count}"), |bencher| {
+                bencher.iter(|| {
+                    key += 1;
+                    let key = black_box(hash::mix(key));
+                    choice::attempt(&mut endpoints, key, Outcome::Success, Instant::ZERO);
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
 fn reactor(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("reactor");
     let mut slots = Slots::new(Kind::Downstream);
@@ -268,5 +290,5 @@ fn relay_in_simulation(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, heads, tokens, reactor, relay_in_simulation);
+criterion_group!(benches, heads, tokens, picks, reactor, relay_in_simulation);
 criterion_main!(benches);

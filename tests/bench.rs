@@ -110,13 +110,15 @@ fn streams_through_a_gateway_of_our_own_are_timed_token_by_token() {
 
 #[test]
 fn every_other_shape_measures_what_it_is_about() {
-    let shapes: [(&str, &[&str], &str, &str); 6] = [
+    let shapes: [(&str, &[&str], &str, &str); 8] = [
         ("unary", &[], "requests", "cpu_ns_per_request"),
         ("unary", &["--open", "200"], "requests", "request_latency_p99_ns"),
         ("churn", &[], "requests", "cpu_ns_per_request"),
         ("firehose", &["--token-bytes", "150"], "tokens", "cpu_ns_per_byte"),
         ("idle", &[], "connections_at_end", "memory_bytes_per_connection"),
         ("fairness", &["--rate", "100"], "background_bytes", "token_latency_p99_ns"),
+        ("upload", &["--bytes", "300KiB"], "requests", "cpu_ns_per_byte"),
+        ("download", &["--bytes", "300KiB"], "requests", "cpu_ns_per_byte"),
     ];
     for (shape, more, counted, named) in shapes {
         let arguments = [&["--shape", shape, "-c", "3", "--rounds", "1"], more].concat();
@@ -126,6 +128,14 @@ fn every_other_shape_measures_what_it_is_about() {
         }
         let median = &report["targets"][1]["median"];
         assert!(median[named].is_number(), "{shape}: {median}");
+        if matches!(shape, "upload" | "download") {
+            let (bytes, requests) = (&report["plan"]["bulk_bytes"], &rounds(&report)[1]);
+            assert_eq!(count(bytes), 300 << 10);
+            assert!(
+                count(&requests["bytes"])
+                    >= count(&requests["requests"]).saturating_sub(3) * count(bytes)
+            );
+        }
         if shape == "unary" {
             let arrivals = if more.is_empty() { "closed" } else { "open" };
             assert_eq!(report["plan"]["arrivals"].as_str(), Some(arrivals));
@@ -143,6 +153,22 @@ fn distributions_are_written_for_plotters() {
         let text = fs::read_to_string(&path).expect("the distribution is written");
         assert!(text.contains("Percentile") && text.contains("#[Max"), "{text}");
     }
+}
+
+#[test]
+fn percentiles_are_drawn_with_a_curve_for_each_target() {
+    let folder = Folder::new("pictures");
+    for (name, pictures) in [("plot.svg", 1), ("plot.html", 4)] {
+        let path = folder.file(name);
+        let arguments = ["--streams", "2", "--rate", "50", "--tokens", "5", "--plot", &path];
+        measured(name, &[&arguments[..], &["--rounds", "1"]].concat());
+        let text = fs::read_to_string(&path).expect("the picture is written");
+        assert_eq!(text.matches("<svg").count(), pictures, "{name}");
+        assert_eq!(text.matches("<polyline").count(), 2 * pictures, "{name}");
+        assert!(text.contains(">gateway<") && text.contains("token latency"), "{name}");
+    }
+    let output = bench(&["--self", "--plot", "plot.png"]);
+    assert_eq!(output.status.code(), Some(2), "neither of the two");
 }
 
 #[test]

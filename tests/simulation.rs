@@ -119,6 +119,7 @@ fn the_worlds_are_full_of_life() {
         ("requests without an answer", sum.unanswered, 100),
         ("replays on a fresh connection", sum.replayed, 100),
         ("further attempts", sum.retried, 100),
+        ("answers that an open breaker refused", sum.broken, 10),
         ("tunnels", sum.tunnels, 20),
     ] {
         assert!(count >= least, "{count} {what} in a thousand worlds: {sum:?}");

@@ -1,13 +1,19 @@
 """Measures a row: starts the stand, loads it with `sluicegate bench`, reads its report.
 
-Every function gives back `samples`: target → figure → one value a round. Rounds of the targets
+Every measurement gives back `samples`: target → figure → one value a round. Rounds of the targets
 alternate (A B C A B C), so value i of one target and value i of another belong together.
 """
 
+import contextlib
 import json
 
 import process
 import proxies
+
+# Of a round: more than this was ready to run while somebody else had the core.
+WAITED_MAX = 0.05
+# Of a round: busier than this, a server of paced streams is behind.
+BUSY_MAX = 0.9
 
 
 class Stand:
@@ -20,13 +26,32 @@ class Stand:
     def kinds(self, row):
         """Name → kind of proxy, for those that this row wants."""
         wanted = {name: kind for name, kind in self.others.items() if name in row.proxies}
-        gateways = {
-            name: kind.with_settings(**row.settings) for name, kind in self.gateways.items()
-        }
+        gateways = {name: kind.with_settings(row.settings) for name, kind in self.gateways.items()}
         return {**wanted, **gateways}
 
+    @contextlib.contextmanager
+    def mock(self):
+        mock = proxies.start_mock(self.binary, self.load_cores)
+        try:
+            yield mock
+        finally:
+            mock.end()
 
-def bench(stand, row, load, targets, pids, times):
+    @contextlib.contextmanager
+    def running(self, row, only=None):
+        """The mock and the proxies, all of them or one: their URLs, and who does the work."""
+        with self.mock() as mock, contextlib.ExitStack() as ends:
+            targets = {"direct": mock.url()} if row.direct else {}
+            pids = {}
+            for name, kind in self.kinds(row).items():
+                if only in (None, name):
+                    proxy = kind.start(name, self.proxy_cores, mock.port)
+                    ends.callback(proxy.end)
+                    targets[name], pids[name] = proxy.url(), proxy.pid
+            yield targets, pids
+
+
+def bench(stand, load, targets, pids, times, plot=None, turn=process.NORMAL):
     """One run of the generator over all targets; its report."""
     rounds, warm_up, duration = times
     report = proxies.WORK / "report.json"
@@ -35,30 +60,22 @@ def bench(stand, row, load, targets, pids, times):
     command += ["--warm-up", f"{int(warm_up * 1000)}ms", "--duration", f"{int(duration * 1000)}ms"]
     command += ["--cpu", min(stand.load_cores)]
     command += ["--compare", ",".join(f"{name}={url}" for name, url in targets.items())]
+    command += ["--plot", plot] if plot else []
     for name, pid in pids.items():
         command += ["--pid", f"{name}={pid}"]
     for name, value in load.items():
         command += [f"--{name.replace('_', '-')}", value]
     within = len(targets) * rounds * (warm_up + duration + 1.5) + 30
-    process.run(command, stand.load_cores, within)
+    process.run(command, stand.load_cores, within, turn=turn)
     return json.loads(report.read_text())
 
 
 def load(stand, row, times):
     """All targets at once, each idle while another has its turn."""
-    mock = proxies.start_mock(stand.binary, stand.load_cores)
-    running = []
-    try:
-        for name, kind in stand.kinds(row).items():
-            running.append(kind.start(name, stand.proxy_cores, mock.port))
-        targets = {"direct": mock.url()} if row.direct else {}
-        targets.update({proxy.name: proxy.url() for proxy in running})
-        pids = {proxy.name: proxy.pid for proxy in running}
-        report = bench(stand, row, row.load, targets, pids, times)
-    finally:
-        for proxy in [*running, mock]:
-            proxy.end()
-    return {"samples": samples(report), "notes": notes(report), "report": report}
+    plot = proxies.WORK / "latest.svg" if row.plot else None
+    with stand.running(row) as (targets, pids):
+        report = bench(stand, row.load, targets, pids, times, plot)
+    return {"samples": samples(report), "notes": notes(report), "plot": plot}
 
 
 def samples(report):
@@ -79,17 +96,13 @@ def samples(report):
 
 def of_round(one):
     """The figures of a round of one target, from the counts in the report."""
-    seconds, process_ = one["seconds"], one["process"] or {}
-    figures = {
-        "tokens_per_second": one["tokens"] / seconds,
-        "requests_per_second": one["requests"] / seconds,
-        "bytes_per_second": one["bytes"] / seconds,
-    }
-    for what in ("token", "request", "byte"):
-        if "cpu_ns" in process_ and one[f"{what}s"]:
-            figures[f"cpu_ns_per_{what}"] = process_["cpu_ns"] / one[f"{what}s"]
-    if "cpu_ns" in process_:
-        figures["cpu_share"] = process_["cpu_ns"] / 1e9 / seconds
+    seconds, accounts = one["seconds"], one["process"] or {}
+    figures = {f"{what}_per_second": one[what] / seconds for what in ("tokens", "requests", "bytes")}
+    if "cpu_ns" in accounts:
+        figures["cpu_share"] = accounts["cpu_ns"] / 1e9 / seconds
+        for what in ("token", "request", "byte"):
+            if one[f"{what}s"]:
+                figures[f"cpu_ns_per_{what}"] = accounts["cpu_ns"] / one[f"{what}s"]
     for name in ("token_latency", "request_latency"):
         if one[name]:
             figures[f"{name}_p50_ns"] = one[name]["p50"]
@@ -110,17 +123,28 @@ def added(one, direct):
     }
 
 
-def notes(report):
-    """What speaks against believing it: failures, and strangers on the proxies' core."""
+def notes(*reports):
+    """What speaks against believing them: failures, a proxy that had no more to give, strangers on
+    its core. Each of them once for each target, about the worst round."""
+    rounds = {}
+    for report in reports:
+        for target in report["targets"]:
+            rounds.setdefault(target["name"], []).extend(target["rounds"])
     found = []
-    for target in report["targets"]:
-        failures = sum(one["failures"]["total"] for one in target["rounds"])
+    for name, of_target in rounds.items():
+        failures = sum(one["failures"]["total"] for one in of_target)
         if failures:
-            found.append(f"{target['name']}: {failures} requests failed")
-        for index, one in enumerate(target["rounds"]):
-            waited = (one["process"] or {}).get("waiting_ns", 0) / 1e9 / one["seconds"]
-            if waited > 0.05:
-                found.append(
-                    f"{target['name']}: waited {waited:.0%} of round {index + 1} for its core"
-                )
+            found.append(f"{name}: {failures} requests failed")
+        if any(one["process"] is None for one in of_target):
+            continue
+        share = {
+            key: max(one["process"][key] / 1e9 / one["seconds"] for one in of_target)
+            for key in ("waiting_ns", "cpu_ns")
+        }
+        if share["waiting_ns"] > WAITED_MAX:
+            waited = share["waiting_ns"]
+            found.append(f"{name}: waited up to {waited:.0%} of a round for its core")
+        if share["cpu_ns"] > BUSY_MAX and reports[0]["plan"]["shape"] == "streams":
+            busy = share["cpu_ns"]
+            found.append(f"{name}: its core was {busy:.0%} busy, so its latency is a queue")
     return found

@@ -33,7 +33,26 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start(command, cores, log):
+# Whose turn it is where several share a core: at once when it has something to do; in turn with the
+# others; only when nobody else wants to.
+FIRST, NORMAL, LAST = os.SCHED_FIFO, os.SCHED_OTHER, os.SCHED_IDLE
+
+
+def may_be_first():
+    """Whether we may let a process go before all others."""
+    hard = resource.getrlimit(resource.RLIMIT_RTPRIO)[1]
+    return os.geteuid() == 0 or hard == resource.RLIM_INFINITY or hard > 0
+
+
+def _place(cores, turn):
+    """Run in a process that has just begun."""
+    if cores:
+        os.sched_setaffinity(0, cores)
+    if turn != NORMAL:
+        os.sched_setscheduler(0, turn, os.sched_param(1 if turn == FIRST else 0))
+
+
+def start(command, cores, log, turn=NORMAL):
     """Starts a server on these cores, in a process group of its own."""
     with open(log, "ab") as output:
         child = subprocess.Popen(
@@ -42,7 +61,7 @@ def start(command, cores, log):
             stdout=output,
             stderr=output,
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            preexec_fn=lambda: _place(cores, turn),
         )
     _running.append(child)
     return child
@@ -61,7 +80,7 @@ def wait_until_listening(child, port, name, log):
     raise Failed(f"{name} does not listen on {port}: {tail(log)}")
 
 
-def run(command, cores=None, within=120.0, check=True):
+def run(command, cores=None, within=120.0, check=True, turn=NORMAL):
     """Runs something to its end and gives back what it said on standard output."""
     child = subprocess.Popen(
         [str(word) for word in command],
@@ -70,7 +89,7 @@ def run(command, cores=None, within=120.0, check=True):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
+        preexec_fn=lambda: _place(cores, turn),
     )
     _running.append(child)
     try:

@@ -6,6 +6,7 @@ logs, no time limits that could end a stream, 16 KiB of buffer a direction. What
 is its default.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -59,7 +60,7 @@ def _version(command, pattern):
     return found.group(1) if found else said.strip().splitlines()[0]
 
 
-def _packages(*names):
+def packages(*names):
     """Debian packages, as root. A service that an installation would start is kept from it."""
     missing = [name for name in names if not Path(f"/usr/share/doc/{name}").exists()]
     if not missing:
@@ -76,7 +77,7 @@ class Relay:
 
     def install(self):
         if not shutil.which("cc"):
-            _packages("gcc", "libc6-dev")
+            packages("gcc", "libc6-dev")
         source, self.program = HERE / "relay.c", WORK / "relay"
         if not self.program.exists() or self.program.stat().st_mtime < source.stat().st_mtime:
             process.run(["cc", "-O2", "-o", self.program, source])
@@ -91,7 +92,7 @@ class Relay:
 
 class Haproxy:
     def install(self):
-        _packages("haproxy")
+        packages("haproxy")
 
     def version(self):
         return _version(["haproxy", "-v"], r"version (\S+)")
@@ -122,7 +123,7 @@ backend servers
 
 class Nginx:
     def install(self):
-        _packages("nginx-light" if not Path("/usr/sbin/nginx").exists() else "nginx-common")
+        packages("nginx-light" if not Path("/usr/sbin/nginx").exists() else "nginx-common")
 
     def version(self):
         return _version(["/usr/sbin/nginx", "-v"], r"nginx/(\S+)")
@@ -261,11 +262,12 @@ class Sluicegate:
 
     def version(self):
         said = _version([self.binary, "--version"], r"(\d\S*)")
-        return f"{said} ({self.binary})" if not self.settings else f"{said} with {self.settings}"
+        keys = "".join(f", {key} = {value}" for key, value in self.settings.items())
+        digest = hashlib.sha256(self.binary.read_bytes()).hexdigest()
+        return f"{said}, sha256 {digest[:16]}{keys}"
 
-    def with_settings(self, **more):
-        keys = {key.replace("__", "."): value for key, value in more.items()}
-        return Sluicegate(self.binary, {**self.settings, **keys})
+    def with_settings(self, more):
+        return Sluicegate(self.binary, {**self.settings, **more})
 
     def configuration(self, port, cores, server):
         sections = {

@@ -1,13 +1,13 @@
 """The table as data: what is loaded, who is measured, and which target each figure has.
 
 A `Check` says: the gateway's figure ≤ factor × the least of that figure among `against`, or ≤
-`at_most`. Checks without either are information. Figures are medians over rounds.
+`at_most`. Figures are medians over rounds.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import gcd
 
-RELAY, HAPROXY, NGINX, ENVOY, DIRECT = "relay", "haproxy", "nginx", "envoy", "direct"
+RELAY, HAPROXY, NGINX, ENVOY = "relay", "haproxy", "nginx", "envoy"
 PROXIES = (RELAY, HAPROXY, NGINX, ENVOY)
 
 
@@ -17,6 +17,8 @@ class Check:
     figure: str
     factor: float = None
     against: tuple = ()
+    # What may come on top of that.
+    plus: float = 0.0
     at_most: float = None
 
 
@@ -38,11 +40,17 @@ class Row:
     warm_up: float = 0.6
     duration: float = 2.5
     rounds: int = 7
+    # Keys of the gateways' configuration: `section.key` → TOML.
     settings: dict = field(default_factory=dict)
+    # Whether latency over percentile is worth a picture.
+    plot: bool = False
 
 
 MICROS, NANOS, BYTES, ONES = ("µs", 1_000.0), ("ns", 1.0), ("B", 1.0), ("", 1.0)
 KIB = ("KiB", 1024.0)
+
+# How long a coalescing poll may sleep on.
+COALESCE_NS = 50_000
 
 TOKEN_SHOW = {
     "cpu_ns_per_token": MICROS,
@@ -65,7 +73,7 @@ def streams(count, rate, periods, **more):
     title = f"{count:,} paced streams × {rate} tokens/s"
     load = {"shape": "streams", "connections": count, "rate": rate}
     # The generator opens connections over the first half of the warm-up.
-    more = {"warm_up": 2 * periods / rate, "direct": True, "show": TOKEN_SHOW, **more}
+    more = {"warm_up": 2 * periods / rate, "direct": True, "show": TOKEN_SHOW, "plot": True, **more}
     return Row(f"streams-{count}", title, "load", load, checks, **more)
 
 
@@ -87,6 +95,37 @@ def firehose(count):
     return Row(f"firehose-{count}", title, "load", load, checks, show=show)
 
 
+def bulk(name, shape, title):
+    checks = (Check("CPU per byte ≤ HAProxy", "cpu_ns_per_byte", 1.0, (HAPROXY,)),)
+    show = {"cpu_ns_per_byte": NANOS, "bytes_per_second": ("MB/s", 1e6)}
+    load = {"shape": shape, "connections": 1}
+    return Row(f"bulk-{name}", f"bodies of {title}", "load", load, checks, show=show)
+
+
+def memory(name, most, what, load):
+    checks = (
+        Check(f"memory of an {what} ≤ {most:,} B", "memory_bytes_per_connection", at_most=most),
+        Check("base ≤ 8 MiB", "base_bytes", at_most=8 << 20),
+    )
+    show = {"memory_bytes_per_connection": BYTES, "base_bytes": KIB}
+    load = {**load, "connections": 9000}
+    more = {"show": show, "warm_up": 4.0, "duration": 1.0, "rounds": 2}
+    return Row(f"memory-{name}", f"9,000 times an {what}", "memory", load, checks, **more)
+
+
+def coalesce(count, rate, periods):
+    """As `streams`, with the poll of the gateway allowed to gather tokens."""
+    row = streams(count, rate, periods)
+    allowed = f"{COALESCE_NS // 1000} µs"
+    checks = (
+        Check("CPU per token ≤ 0.75 × relay", "cpu_ns_per_token", 0.75, (RELAY,)),
+        Check(f"added p99 ≤ relay's + {allowed}", "added_p99_ns", 1.0, (RELAY,), plus=COALESCE_NS),
+    )
+    settings = {"server.coalesce": f'"{COALESCE_NS // 1000}us"'}
+    name, title = f"coalesce-{count}", f"{row.title}, coalesced"
+    return replace(row, name=name, title=title, checks=checks, settings=settings, proxies=(RELAY,))
+
+
 ROWS = (
     streams(100, 50, 17),
     streams(1000, 20, 7),
@@ -105,4 +144,68 @@ ROWS = (
         (Check("CPU per connection ≤ 0.9 × HAProxy", "cpu_ns_per_request", 0.9, (HAPROXY,)),),
         show={"cpu_ns_per_request": MICROS, "requests_per_second": ONES},
     ),
+    bulk("up", "upload", "64 MiB up"),
+    bulk("down", "download", "256 MiB down"),
+    Row(
+        "fairness",
+        "200 paced streams × 20 tokens/s, alone and beside a firehose",
+        "fairness",
+        {"shape": "streams", "connections": 200, "rate": 20},
+        (Check("paced p99 ≤ 1.5 × without the firehose", "p99_beside_to_alone", at_most=1.5),),
+        direct=True,
+        show={
+            "p99_beside_to_alone": ONES,
+            "p99_alone_ns": MICROS,
+            "p99_beside_ns": MICROS,
+            "firehose_bytes_per_second": ("MB/s", 1e6),
+        },
+        warm_up=0.7,
+        duration=2.0,
+        rounds=4,
+    ),
+    memory("idle", 400, "idle kept client", {"shape": "idle"}),
+    memory("streams", 1024, "open paced stream", {"shape": "streams", "rate": 1}),
+    Row(
+        "syscalls",
+        "system calls a token, 100 streams × 20 tokens/s",
+        "syscalls",
+        {"shape": "streams", "connections": 100, "rate": 20},
+        (
+            Check("1 read a token", "reads_per_token", at_most=1.005),
+            Check("1 write a token", "writes_per_token", at_most=1.005),
+            Check("with polls no more than the relay's", "calls_per_token", 1.0, (RELAY,)),
+        ),
+        show={
+            "calls_per_token": ONES,
+            "reads_per_token": ONES,
+            "writes_per_token": ONES,
+            "polls_per_token": ONES,
+        },
+        # As in `streams`: spread evenly, or one poll would find them all.
+        warm_up=2 * 17 / 20,
+        duration=4.0,
+        rounds=2,
+    ),
+    Row(
+        "workers",
+        "two workers with 250 streams × 20 tokens/s each, beside one with 250",
+        "workers",
+        {"shape": "streams", "connections": 250, "rate": 20},
+        (
+            Check("CPU per token ≤ 1.05 × one worker's", "cpu_two_to_one", at_most=1.05),
+            Check("streams of the fuller worker ≤ 1.02 × half", "fullest_to_even", at_most=1.02),
+        ),
+        proxies=(),
+        show={
+            "cpu_two_to_one": ONES,
+            "fullest_to_even": ONES,
+            "cpu_ns_per_token": MICROS,
+        },
+        warm_up=1.0,
+        duration=2.5,
+        rounds=5,
+        settings={"server.accept": '"balanced"'},
+    ),
+    coalesce(100, 50, 17),
+    coalesce(1000, 20, 7),
 )

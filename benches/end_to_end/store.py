@@ -7,6 +7,7 @@ row says when and on what.
 import datetime
 import json
 import os
+import re
 from pathlib import Path
 
 FORMAT = 1
@@ -29,8 +30,16 @@ def put(path, name, result):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
+    draft.write_text(text(stored))
     os.replace(draft, path)
+
+
+def text(stored):
+    """JSON with a line for each list of numbers, which are rounded to what can mean anything."""
+    rounded = json.loads(json.dumps(stored), parse_float=lambda word: float(f"{float(word):.6g}"))
+    lines = json.dumps(rounded, indent=1, ensure_ascii=False)
+    flat = lambda found: "[" + " ".join(found.group(1).split()) + "]"
+    return re.sub(r"\[\s*([-+.\deE,\s]*?)\s*\]", flat, lines) + "\n"
 
 
 def now():

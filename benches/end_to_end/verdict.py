@@ -45,16 +45,17 @@ def check(one, gateway, samples):
     pairs = [a / b for a, b in zip(mine, theirs[best]) if b]
     verdict.update(
         against=best,
-        bound=one.factor * base,
+        bound=one.factor * base + one.plus,
         factor=one.factor,
         ratio=value / base if base else None,
         ratio_of_least=min(mine) / min(theirs[best]) if min(theirs[best]) else None,
         ratio_range=[min(pairs), max(pairs)] if pairs else None,
-        verdict=held(value <= one.factor * base),
+        verdict=held(value <= one.factor * base + one.plus),
     )
     noisy = max(spread(mine), spread(theirs[best])) > SPREAD_MAX
     # Straddling: some rounds say held, some say missed.
-    close = bool(pairs) and min(pairs) <= one.factor < max(pairs)
+    limit = one.factor + (one.plus / base if base else 0.0)
+    close = bool(pairs) and min(pairs) <= limit < max(pairs)
     return {**verdict, "noisy": noisy, "close": close}
 
 
@@ -87,6 +88,17 @@ def row_text(row, result):
         lines.append("  " + verdict_text(verdict, row))
     lines += [f"  note: {note}" for note in result.get("notes", [])]
     return "\n".join(lines)
+
+
+def targets_text(rows, stored):
+    """Every target of the stored rows in a line."""
+    lines = [
+        f"  {row.name:16}{verdict_text(one, row)}"
+        for row in rows
+        if row.name in stored
+        for one in stored[row.name]["verdicts"]
+    ]
+    return "\n".join(["\ntargets", *lines])
 
 
 def verdict_text(verdict, row):

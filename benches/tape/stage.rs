@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use sluicegate::config::snapshot::Snapshot;
 use sluicegate::config::{self, Environment};
+use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
 use sluicegate::reactor::worker::{Command, Setup, Worker};
 
@@ -22,24 +24,31 @@ pub struct Stage {
     _sender: Sender<Command<Reel>>,
 }
 
+/// A configuration that asks nothing of the machine.
+pub fn snapshot(text: &str) -> Snapshot {
+    let environment = Environment {
+        cpus: vec![0],
+        parallelism: 1,
+        resolve: |_| Err("no name is used".to_owned()),
+        folder: Default::default(),
+        read: |_| Err("no file is used".to_owned()),
+    };
+    config::parse(text, &environment).expect("the configuration is valid").snapshot
+}
+
 impl Stage {
     pub fn new() -> Stage {
         let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n\
              [[upstream]]\nname = \"models\"\nendpoints = [\"127.0.0.1:8000\"]\n\
              pool = { connections = 2000 }\n\
              [[route]]\npath = \"/v1/*\"\nupstream = \"models\"\n";
-        let environment = Environment {
-            cpus: vec![0],
-            parallelism: 1,
-            resolve: |_| Err("no name is used".to_owned()),
-            folder: Default::default(),
-            read: |_| Err("no file is used".to_owned()),
-        };
-        let loaded = config::parse(text, &environment).expect("the configuration is valid");
         let tape = Tape::new();
         let (sender, receiver) = mailbox(Arc::new(|| {}));
+        let snapshot = snapshot(text);
         let setup = Setup {
-            snapshot: Arc::new(loaded.snapshot),
+            loads: Loads::new(&snapshot),
+            epoch: 0,
+            snapshot: Arc::new(snapshot),
             seed: 7,
             counters: Arc::default(),
             mailbox: receiver,

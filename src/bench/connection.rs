@@ -31,6 +31,10 @@ const CONTEXT: ResponseContext = ResponseContext { head_request: false, upgrade_
 const READS_MAX: usize = 16;
 /// The same of a background: those that are timed must not wait here.
 const BACKGROUND_READS_MAX: usize = 1;
+/// Writes of one connection in one turn.
+const WRITES_MAX: usize = 16;
+/// What the filler of a request is made of.
+static FILLER: [u8; 64 << 10] = [b'.'; 64 << 10];
 
 /// What every connection needs of the generator.
 pub struct Desk<'t> {
@@ -45,7 +49,7 @@ enum Stage {
     /// Nothing is asked, nothing may come.
     Idle,
     Asking {
-        written: usize,
+        written: u64,
     },
     /// What has come of the head so far.
     Head {
@@ -99,6 +103,15 @@ pub enum Verdict {
     Failed(Failure),
 }
 
+/// Why writing stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// The rest has to wait for the socket, or there is none.
+    AsMuchAsItTakes,
+    /// For one turn: there are others.
+    Enough,
+}
+
 impl<S: Stream> Connection<S> {
     pub fn new(stream: S, background: bool, now: Instant) -> Connection<S> {
         Connection {
@@ -137,8 +150,10 @@ impl<S: Stream> Connection<S> {
 
     /// Does what can be done without waiting.
     pub fn drive(&mut self, desk: &mut Desk<'_>, clock: &impl Fn() -> Instant) -> Verdict {
-        if let Err(failure) = self.write(desk, clock) {
-            return Verdict::Failed(failure);
+        match self.write(desk, clock) {
+            Err(failure) => return Verdict::Failed(failure),
+            Ok(Written::Enough) => return Verdict::Again,
+            Ok(Written::AsMuchAsItTakes) => {}
         }
         if matches!(self.stage, Stage::Asking { .. }) {
             return Verdict::Waiting;
@@ -149,37 +164,56 @@ impl<S: Stream> Connection<S> {
         verdict
     }
 
-    fn write(&mut self, desk: &Desk<'_>, clock: &impl Fn() -> Instant) -> Result<(), Failure> {
-        let Stage::Asking { written } = &mut self.stage else { return Ok(()) };
-        while self.ready.writable() {
-            let request =
-                if self.background { &desk.target.background } else { &desk.target.request };
-            let offered = &request[*written..];
+    fn write(
+        &mut self,
+        desk: &mut Desk<'_>,
+        clock: &impl Fn() -> Instant,
+    ) -> Result<Written, Failure> {
+        let Stage::Asking { written } = &mut self.stage else {
+            return Ok(Written::AsMuchAsItTakes);
+        };
+        let target = desk.target;
+        let (request, filler) = match self.background {
+            true => (&target.background, 0),
+            false => (&target.request, target.filler),
+        };
+        let total = request.len() as u64 + filler;
+        for _ in 0..WRITES_MAX {
+            if !self.ready.writable() {
+                return Ok(Written::AsMuchAsItTakes);
+            }
+            let offered = part(request, total, *written);
             let result = self.stream.write(offered);
             self.ready.after_write(offered.len(), &result);
             match result {
                 Ok(count) => {
                     self.fresh = false;
-                    *written += count;
-                    if *written == request.len() {
+                    *written += count as u64;
+                    if filler > 0 {
+                        self.active = clock();
+                        desk.record.on_bytes(count, self.active);
+                    }
+                    if *written == total {
                         self.active = clock();
                         if !self.timed_from_due {
                             self.asked = self.active;
                         }
                         self.stage = Stage::Head { partial: Vec::new() };
-                        return Ok(());
+                        return Ok(Written::AsMuchAsItTakes);
                     }
                 }
                 Err(error) => match error.kind() {
                     // A connection that does not stand yet says so in one of these two ways.
-                    ErrorKind::WouldBlock | ErrorKind::NotConnected => break,
+                    ErrorKind::WouldBlock | ErrorKind::NotConnected => {
+                        return Ok(Written::AsMuchAsItTakes);
+                    }
                     ErrorKind::Interrupted => {}
                     _ if self.fresh => return Err(Failure::Connect),
                     _ => return Err(Failure::Broken),
                 },
             }
         }
-        Ok(())
+        Ok(Written::Enough)
     }
 
     fn read(
@@ -317,11 +351,19 @@ impl<S: Stream> Connection<S> {
     }
 }
 
+/// What comes next of a request of `total` bytes, the last of which are filler.
+fn part(request: &[u8], total: u64, written: u64) -> &[u8] {
+    match usize::try_from(written) {
+        Ok(at) if at < request.len() => &request[at..],
+        _ => &FILLER[..FILLER.len().min(usize::try_from(total - written).unwrap_or(usize::MAX))],
+    }
+}
+
 impl Answer {
     fn new(head: &ResponseHead<'_>, desk: &Desk<'_>) -> Answer {
         Answer {
             body: Body::new(head.framing),
-            meter: desk.target.dialect.meter(desk.shape, head.event_stream),
+            meter: desk.target.dialect.meter(desk.shape, head.is_event_stream()),
             success: (200..300).contains(&head.status),
             keep_alive: head.keep_alive && desk.shape != Shape::Churn,
             latest: None,

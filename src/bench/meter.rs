@@ -6,6 +6,7 @@
 //! | `Sized` | every N bytes | no |
 //! | `Events` | a server-sent event with data | no |
 //! | `Pieces` | a range of payload as it arrived | no |
+//! | `Nothing` | none: bytes are what counts | no |
 //!
 //! The first two count the mock's tokens by position, so that they stay right however a proxy cuts
 //! or joins chunks. Only `Pieces` depends on that, and is there for streams that have no other
@@ -24,6 +25,7 @@ pub enum Meter {
     Sized { bytes: u32, within: u32 },
     Events(EventObserver),
     Pieces,
+    Nothing,
 }
 
 /// Where the next stamp is, and what has been read of it.
@@ -62,6 +64,7 @@ impl Meter {
                 (before..observer.data_events()).for_each(|_| on_token(None));
             }
             Meter::Pieces => on_token(None),
+            Meter::Nothing => {}
         }
     }
 }

@@ -12,7 +12,7 @@
 //! | [`record`] | histograms and counts of one round |
 //! | [`process`], [`machine`] | what the kernel knows: CPU, memory, cores |
 //! | [`report`], [`doubt`] | figures, medians, ratios, and what speaks against them |
-//! | [`print`], [`hgrm`] | for people, for plotters |
+//! | [`print`], [`plot`], [`hgrm`] | for people, as pictures, for plotters |
 //! | [`stand`] | a mock and a gateway of our own to measure |
 //!
 //! Absent on purpose: a verdict. It prints figures and doubts; `docs/benchmarking.md` tells what
@@ -25,6 +25,7 @@ pub mod hgrm;
 pub mod machine;
 pub mod meter;
 pub mod plan;
+pub mod plot;
 pub mod print;
 pub mod process;
 pub mod record;

@@ -27,6 +27,10 @@ pub enum Shape {
     Idle,
     /// Paced streams beside one that comes as fast as it goes. The paced ones are timed.
     Fairness,
+    /// Large requests with small answers.
+    Upload,
+    /// Small requests with large answers.
+    Download,
 }
 
 impl Shape {
@@ -38,6 +42,8 @@ impl Shape {
             Shape::Churn => "churn",
             Shape::Idle => "idle",
             Shape::Fairness => "fairness",
+            Shape::Upload => "upload",
+            Shape::Download => "download",
         }
     }
 
@@ -49,6 +55,20 @@ impl Shape {
     /// Whether tokens are timed.
     pub fn is_paced(self) -> bool {
         matches!(self, Shape::Streams | Shape::Fairness)
+    }
+
+    /// Whether it is bytes that count.
+    pub fn is_bulk(self) -> bool {
+        matches!(self, Shape::Upload | Shape::Download)
+    }
+
+    /// Bytes of the large body where nobody says otherwise.
+    pub fn bulk_bytes(self) -> u64 {
+        match self {
+            Shape::Upload => 64 << 20,
+            Shape::Download => 256 << 20,
+            _ => 0,
+        }
     }
 
     /// Connections beside those that are measured.

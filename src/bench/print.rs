@@ -36,10 +36,14 @@ fn head(report: &Report, text: &mut String) {
     let _ = writeln!(text, "{}\n", plan(&report.plan));
 }
 
-fn plan(plan: &PlanReport) -> String {
+/// The load in a line.
+pub fn plan(plan: &PlanReport) -> String {
     let mut text = format!("{}, {} connections", plan.shape, plan.connections);
     if let Some(rate) = plan.token_rate {
         let _ = write!(text, ", {rate} tokens/s each");
+    }
+    if let Some(bytes) = plan.bulk_bytes {
+        let _ = write!(text, ", bodies of {bytes} bytes");
     }
     match plan.requests_per_second_due {
         Some(rate) => {

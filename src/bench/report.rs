@@ -62,6 +62,8 @@ pub struct PlanReport {
     pub token_rate: Option<f64>,
     pub tokens_per_answer: Option<u64>,
     pub token_bytes: Option<u32>,
+    /// Of each large body.
+    pub bulk_bytes: Option<u64>,
     pub warm_up_seconds: f64,
     pub duration_seconds: f64,
     pub rounds: usize,
@@ -239,7 +241,7 @@ impl RoundReport {
         if shape == Shape::Fairness {
             put("background_bytes_per_second", rate(self.background_bytes));
         }
-        if matches!(shape, Shape::Unary | Shape::Churn | Shape::Streams) {
+        if matches!(shape, Shape::Unary | Shape::Churn | Shape::Streams) || shape.is_bulk() {
             put("request_latency_p50_ns", p50(&self.request_latency));
             put("request_latency_p99_ns", p99(&self.request_latency));
             put("requests_per_second", rate(self.requests));
@@ -247,7 +249,7 @@ impl RoundReport {
         if matches!(shape, Shape::Unary | Shape::Churn) {
             put("cpu_ns_per_request", cpu_per(self.requests));
         }
-        if shape == Shape::Firehose {
+        if shape == Shape::Firehose || shape.is_bulk() {
             put("bytes_per_second", rate(self.bytes));
             put("cpu_ns_per_byte", cpu_per(self.bytes));
         }

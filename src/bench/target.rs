@@ -81,18 +81,22 @@ impl Url {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Dialect {
     /// Our mock's `/stream`: told by query parameters what to send, and stamping each token.
-    Mock { token_rate: f64, tokens: Option<u64>, token_bytes: u32 },
+    Mock { token_rate: f64, tokens: Option<u64>, token_bytes: u32, bulk_bytes: u64 },
     /// Any server. Its URL is used as it is.
     Any,
 }
 
 /// More tokens than any round lasts for.
 const ENDLESS: u64 = 1 << 50;
+/// What the mock gives at once of a large body. Such bodies have a multiple of it.
+const BULK_PIECE: u64 = 64 << 10;
 
 impl Dialect {
     /// The parameters that make the mock do what `shape` needs.
     fn parameters(self, shape: Shape) -> Option<String> {
-        let Dialect::Mock { token_rate, tokens, token_bytes } = self else { return None };
+        let Dialect::Mock { token_rate, tokens, token_bytes, bulk_bytes } = self else {
+            return None;
+        };
         let parameters = match shape {
             Shape::Streams | Shape::Fairness => {
                 let tokens = tokens.unwrap_or(ENDLESS);
@@ -102,7 +106,11 @@ impl Dialect {
                 let tokens = tokens.unwrap_or(ENDLESS);
                 format!("rate=0&tokens={tokens}&token_bytes={token_bytes}&stamp=0")
             }
-            Shape::Unary | Shape::Churn | Shape::Idle => {
+            Shape::Download => {
+                let pieces = bulk_bytes.div_ceil(BULK_PIECE);
+                format!("rate=0&tokens={pieces}&token_bytes={BULK_PIECE}&stamp=0&known_length=1")
+            }
+            Shape::Unary | Shape::Churn | Shape::Idle | Shape::Upload => {
                 format!("rate=0&tokens=1&token_bytes={token_bytes}&stamp=0")
             }
         };
@@ -112,6 +120,7 @@ impl Dialect {
     /// What finds the tokens of an answer.
     pub fn meter(self, shape: Shape, event_stream: bool) -> Meter {
         match self {
+            _ if shape.is_bulk() => Meter::Nothing,
             Dialect::Mock { token_bytes, .. } if shape.is_paced() => Meter::stamped(token_bytes),
             Dialect::Mock { token_bytes, .. } => Meter::sized(token_bytes),
             Dialect::Any if event_stream => Meter::Events(EventObserver::default()),
@@ -127,6 +136,8 @@ pub struct Asking {
     /// Whole lines without their ends, `Name: value`.
     pub fields: Vec<String>,
     pub body: Vec<u8>,
+    /// Bytes of no meaning that follow the body, as part of it.
+    pub filler: u64,
 }
 
 /// One server under measurement.
@@ -136,8 +147,9 @@ pub struct Target {
     /// As it was given.
     pub url: String,
     pub address: SocketAddr,
-    /// The bytes of every request.
+    /// The bytes of every request, but for the filler at its end.
     pub request: Vec<u8>,
+    pub filler: u64,
     /// The bytes of the request that makes a background.
     pub background: Vec<u8>,
     pub dialect: Dialect,
@@ -162,12 +174,13 @@ impl Target {
         let background = request(&shaped(Shape::Firehose), asking, false);
         let request = request(&shaped(shape), asking, shape == Shape::Churn);
         let (name, url) = (name.to_owned(), url.to_owned());
-        Ok(Target { name, url, address, request, background, dialect, pid: None })
+        let filler = asking.filler;
+        Ok(Target { name, url, address, request, filler, background, dialect, pid: None })
     }
 }
 
 fn request(url: &Url, asking: &Asking, close: bool) -> Vec<u8> {
-    let Asking { method, fields, body } = asking;
+    let Asking { method, fields, body, filler } = asking;
     let mut head = format!("{method} {} HTTP/1.1\r\nHost: {}\r\n", url.path, url.authority);
     if close {
         head.push_str("Connection: close\r\n");
@@ -176,8 +189,9 @@ fn request(url: &Url, asking: &Asking, close: bool) -> Vec<u8> {
         head.push_str(field);
         head.push_str("\r\n");
     }
-    if !body.is_empty() || !matches!(method.as_str(), "GET" | "HEAD") {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    let length = body.len() as u64 + filler;
+    if length > 0 || !matches!(method.as_str(), "GET" | "HEAD") {
+        head.push_str(&format!("Content-Length: {length}\r\n"));
     }
     head.push_str("\r\n");
     [head.as_bytes(), body].concat()
@@ -187,7 +201,8 @@ fn request(url: &Url, asking: &Asking, close: bool) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const MOCK: Dialect = Dialect::Mock { token_rate: 20.0, tokens: Some(9), token_bytes: 32 };
+    const MOCK: Dialect =
+        Dialect::Mock { token_rate: 20.0, tokens: Some(9), token_bytes: 32, bulk_bytes: 1 << 20 };
 
     #[test]
     fn urls_are_taken_apart() {
@@ -226,11 +241,26 @@ mod tests {
     }
 
     #[test]
+    fn large_bodies_are_announced_and_asked_for() {
+        let asking = |filler| Asking { method: "POST".to_owned(), filler, ..Asking::default() };
+        let text = |shape, filler| {
+            let target =
+                Target::new("t", "http://127.0.0.1:9/stream", MOCK, shape, &asking(filler));
+            String::from_utf8(target.expect("a target").request).expect("ASCII")
+        };
+        let down = text(Shape::Download, 0);
+        assert!(down.contains("tokens=16&token_bytes=65536&stamp=0&known_length=1 "), "{down}");
+        let up = text(Shape::Upload, 5 << 30);
+        assert!(up.contains("tokens=1&") && up.contains("Content-Length: 5368709120\r\n"), "{up}");
+    }
+
+    #[test]
     fn any_other_server_is_asked_as_it_was_written() {
         let asking = Asking {
             method: "POST".to_owned(),
             fields: vec!["Content-Type: application/json".to_owned()],
             body: b"{}".to_vec(),
+            filler: 0,
         };
         let target =
             Target::new("t", "http://127.0.0.1/v1?x", Dialect::Any, Shape::Streams, &asking);

@@ -21,7 +21,7 @@ use crate::bench::record::Record;
 use crate::bench::report::{self, PlanReport, Report};
 use crate::bench::stand::{Cores, Stand};
 use crate::bench::target::{Asking, Dialect, Target};
-use crate::bench::{doubt, hgrm, measure, print};
+use crate::bench::{doubt, hgrm, measure, plot, print};
 use crate::config::units;
 use crate::sys;
 
@@ -63,6 +63,9 @@ pub struct BenchArguments {
     /// Bytes of each token [our mock]
     #[arg(long, value_name = "BYTES", default_value_t = 32, value_parser = clap::value_parser!(u32).range(21..=65536))]
     token_bytes: u32,
+    /// Bytes of each large body [shapes upload and download; default: 64MiB and 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    bytes: Option<u64>,
     /// Open loop: this many requests per second over all connections, due at a constant rate
     #[arg(long, value_name = "RATE", value_parser = positive)]
     open: Option<f64>,
@@ -102,6 +105,10 @@ pub struct BenchArguments {
     /// Write percentile distributions, for HdrHistogram's plotters, as files into this folder
     #[arg(long, value_name = "FOLDER")]
     hgrm: Option<PathBuf>,
+    /// Draw latency over percentile, a curve for each target: FILE.svg, or FILE.html for every
+    /// latency that was measured
+    #[arg(long, value_name = "FILE", value_parser = picture)]
+    plot: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -118,6 +125,10 @@ enum ShapeName {
     Idle,
     /// Paced streams, timed beside one that comes as fast as it goes
     Fairness,
+    /// Large requests with small answers
+    Upload,
+    /// Small requests with large answers
+    Download,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -167,6 +178,19 @@ impl std::str::FromStr for Owned {
 
 fn duration(text: &str) -> Result<Duration, String> {
     units::duration(text).map_err(|mistake| mistake.to_string())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let bytes = units::size(text).map_err(|mistake| mistake.to_string())?;
+    if bytes > 0 { Ok(bytes) } else { Err("must be above 0".to_owned()) }
+}
+
+fn picture(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("svg" | "html") => Ok(path),
+        _ => Err("must end in .svg or .html".to_owned()),
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -263,6 +287,8 @@ impl From<ShapeName> for Shape {
             ShapeName::Churn => Shape::Churn,
             ShapeName::Idle => Shape::Idle,
             ShapeName::Fairness => Shape::Fairness,
+            ShapeName::Upload => Shape::Upload,
+            ShapeName::Download => Shape::Download,
         }
     }
 }
@@ -305,8 +331,13 @@ impl BenchArguments {
                 token_rate: self.rate,
                 tokens: self.tokens,
                 token_bytes: self.token_bytes,
+                bulk_bytes: self.bulk_bytes(),
             },
         }
+    }
+
+    fn bulk_bytes(&self) -> u64 {
+        self.bytes.unwrap_or(Shape::from(self.shape).bulk_bytes())
     }
 
     fn rounds(&self, targets: usize) -> usize {
@@ -318,6 +349,7 @@ impl BenchArguments {
             method: self.method.clone(),
             fields: self.header.clone(),
             body: self.body.clone().unwrap_or_default().into_bytes(),
+            filler: if self.shape == ShapeName::Upload { self.bulk_bytes() } else { 0 },
         }
     }
 
@@ -404,6 +436,7 @@ impl BenchArguments {
             token_rate: (mock && plan.shape.is_paced()).then_some(self.rate),
             tokens_per_answer: self.tokens.filter(|_| mock && plan.shape.is_stream()),
             token_bytes: mock.then_some(self.token_bytes),
+            bulk_bytes: plan.shape.is_bulk().then(|| self.bulk_bytes()),
             warm_up_seconds: plan.warm_up.as_secs_f64(),
             duration_seconds: plan.duration.as_secs_f64(),
             rounds,
@@ -414,6 +447,15 @@ impl BenchArguments {
         if let Some(path) = &self.json {
             let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
             fs::write(path, json + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        if let Some(path) = &self.plot {
+            let pictures = plot::pictures(report, records);
+            let page = path.extension().is_some_and(|extension| extension == "html");
+            let text = match page {
+                true => plot::html("sluicegate bench", &pictures),
+                false => pictures.into_iter().next().ok_or("there is no latency to plot")?,
+            };
+            fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         let Some(folder) = &self.hgrm else { return Ok(()) };
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;

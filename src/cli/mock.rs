@@ -5,13 +5,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::run::{catch_termination, serve};
 use super::{Exit, MockArguments};
-use crate::clock::Instant;
 use crate::config::defaults;
 use crate::config::snapshot::{
     Generation, Limits, Server as ServerConfig, Snapshot, Timeouts, Workers,
@@ -67,7 +66,7 @@ pub(super) fn start(
     flags: &MockFlags,
 ) -> Result<Server, Failed> {
     let mut settings = flags.settings().map_err(Failed::Flags)?;
-    settings.epoch = epoch(sys::now());
+    settings.epoch = sys::epoch();
     let snapshot = Snapshot {
         generation: Generation::default(),
         server: ServerConfig {
@@ -77,6 +76,7 @@ pub(super) fn start(
             accept: defaults::ACCEPT,
             spin: defaults::SPIN,
             forwarded: defaults::FORWARDED,
+            watch: defaults::WATCH,
         },
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
@@ -89,12 +89,6 @@ pub(super) fn start(
         routes: mock::routes(settings),
     };
     server::start("mock", Arc::new(snapshot)).map_err(Failed::Start)
-}
-
-/// Unix seconds at the zero of the clock that reads `now`.
-fn epoch(now: Instant) -> u64 {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    unix.saturating_sub(now - Instant::ZERO).as_secs()
 }
 
 /// How the mock answers. A query parameter of the same name overrides a flag for one request.
@@ -115,6 +109,9 @@ pub struct MockFlags {
     /// Begin each token with the clock's nanoseconds, 20 digits and a space
     #[arg(long)]
     stamp: bool,
+    /// Announce the length of /stream's answer, which then goes without chunks
+    #[arg(long)]
+    known_length: bool,
     /// Answer with this error status
     #[arg(long, value_name = "STATUS", value_parser = |value: &str| checked("status", value))]
     status: Option<String>,
@@ -185,6 +182,7 @@ impl MockFlags {
         ];
         let switches = [
             ("stamp", self.stamp),
+            ("known_length", self.known_length),
             ("reset", self.reset),
             ("silent", self.silent),
             ("no_done", self.no_done),
@@ -238,7 +236,8 @@ mod tests {
             ("--comments", "5"),
             ("--error-event", "6"),
         ];
-        let switches = ["--stamp", "--reset", "--silent", "--no-done", "--no-finish"];
+        let switches =
+            ["--stamp", "--known-length", "--reset", "--silent", "--no-done", "--no-finish"];
         let arguments: Vec<&str> =
             every.iter().flat_map(|(name, value)| [*name, *value]).chain(switches).collect();
         let given = flags(&arguments).expect("flags").flags.settings().expect("settings");

@@ -14,6 +14,7 @@ use std::time::Duration;
 pub use self::generation::{EndpointId, Generation, UpstreamId};
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
+use crate::service::Setting;
 
 mod resilience;
 
@@ -45,6 +46,8 @@ pub struct Server {
     /// How long a worker polls without sleeping before it parks. Zero: it parks at once.
     pub spin: Duration,
     pub forwarded: Forwarded,
+    /// How often the file is looked at for a change. `None`: only SIGHUP reloads it.
+    pub watch: Option<Duration>,
 }
 
 /// How many workers, and where.
@@ -139,6 +142,8 @@ pub struct Upstream {
     /// The upstream's own, else `[timeouts]`: in force for its links unless their route overrides
     /// them.
     pub timeouts: ExchangeTimeouts,
+    /// The dialect its servers speak.
+    pub service: Setting,
     /// What the request's `model` is replaced by on its way here. `None`: nothing.
     pub model: Option<String>,
     pub retry: Retry,

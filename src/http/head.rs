@@ -26,7 +26,7 @@ pub use error::HeadError;
 pub use fields::FieldSet;
 pub(super) use fields::Known;
 pub use request::{RequestHead, parse_request};
-pub use response::{ResponseContext, ResponseHead, parse_response};
+pub use response::{Media, ResponseContext, ResponseHead, parse_response};
 
 mod diagnose;
 mod error;

@@ -9,9 +9,10 @@
 //! | `ndjson`  | a stream of JSON lines, the same                                                  |
 //! | `json`    | fields of a JSON text, found and never parsed                                     |
 //! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
+//! | `retry_after` | when a server wants to be asked again                                         |
 //! | `reply`   | heads and chunks of answers made in this process                                  |
 //!
-//! Reading order: `chunk`, `body`, `head`, `rewrite`; the other two stand alone.
+//! Reading order: `chunk`, `body`, `head`, `rewrite`; the others stand alone.
 //!
 //! * Every scanner takes its input in any pieces and gives the same verdict for each way to cut it.
 //! * No scanner keeps a byte of what it has seen. All output goes into a `Vec` the caller owns.
@@ -27,6 +28,7 @@ pub mod head;
 pub mod json;
 pub mod ndjson;
 pub mod reply;
+pub mod retry_after;
 pub mod rewrite;
 pub mod sse;
 

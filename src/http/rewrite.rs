@@ -77,6 +77,32 @@ pub fn set_host(request: &mut Vec<u8>, host: &[u8]) {
     }
 }
 
+/// The path of a request made by [`request`], without its query, and what has been kept of its
+/// body.
+pub fn path_and_body(request: &[u8]) -> (&[u8], &[u8]) {
+    let mut words = request.split(|&byte| byte == b' ');
+    let target = words.nth(1).unwrap_or_default();
+    let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+    let body =
+        memchr::memmem::find(request, b"\r\n\r\n").map_or(&[][..], |end| &request[end + 4..]);
+    (path, body)
+}
+
+/// Gives a request head made by [`request`] a new body: as one chunk where it is `chunked`, else
+/// with its length.
+pub fn set_body(request: &mut Vec<u8>, chunked: bool, body: &[u8]) {
+    if !chunked {
+        if let Some(value) = field_value(request, b"content-length") {
+            request.splice(value, body.len().to_string().into_bytes());
+        }
+        return request.extend_from_slice(body);
+    }
+    if !body.is_empty() {
+        super::reply::chunk(body, request);
+    }
+    request.extend_from_slice(super::reply::LAST_CHUNK);
+}
+
 /// Where the value of a field lies in a head; `name` in lower case.
 fn field_value(head: &[u8], name: &[u8]) -> Option<std::ops::Range<usize>> {
     let mut start = memchr::memmem::find(head, b"\r\n")? + 2;
@@ -220,7 +246,7 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         Some(Known::ContentLength) => length_kept,
         Some(Known::TransferEncoding) => coding_kept,
         Some(Known::Upgrade) => edits.connection == ConnectionField::Upgrade,
-        Some(Known::XAccelBuffering) => !head.event_stream,
+        Some(Known::XAccelBuffering) => !head.is_event_stream(),
         Some(
             Known::Connection
             | Known::FramingLookalike
@@ -236,7 +262,7 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         if !edits.head_request && head.framing != Framing::None {
             framing_field(edits.framing, length_kept || coding_kept, out);
         }
-        if head.event_stream {
+        if head.is_event_stream() {
             out.extend_from_slice(b"X-Accel-Buffering: no\r\n");
         }
         if let Some(Served { upstream, attempts }) = edits.served {

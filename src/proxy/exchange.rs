@@ -4,6 +4,8 @@
 //! becomes of both connections when they have stopped. The timers of an exchange are a function of
 //! where it stands, so that arming one is a comparison and no state of its own.
 
+use std::time::Duration;
+
 use crate::clock::Instant;
 use crate::config::snapshot::ExchangeTimeouts;
 
@@ -75,8 +77,12 @@ pub fn finish(response: Response, request: Request, persistent: bool) -> (Downst
 /// What an exchange is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Waiting for one of the upstream's connections to come free.
+    /// Reading the request's body, which decides where it goes.
+    Gathering,
+    /// Waiting for a place at the upstream.
     Queued,
+    /// Waiting for the next attempt.
+    Pausing,
     Connecting,
     /// The request is being written.
     WritingRequest,
@@ -92,14 +98,16 @@ pub struct Timeline {
     pub started: Instant,
     /// A connection was asked for.
     pub sought: Instant,
+    /// How long it waits for a place, while it waits.
+    pub queued_until: Instant,
     /// A byte of the request arrived or was written on.
     pub request_moved: Instant,
     /// The last byte of the request was written.
     pub request_written: Instant,
     /// The last data event (body byte), or the end of a pause that the client caused.
     pub event: Instant,
-    /// A byte passed through the tunnel.
-    pub tunnel_moved: Instant,
+    /// A byte passed, in either direction.
+    pub moved: Instant,
     /// Since when the client takes nothing more, if it does not.
     pub client_blocked: Option<Instant>,
 }
@@ -109,10 +117,11 @@ impl Timeline {
         Timeline {
             started: now,
             sought: now,
+            queued_until: Instant::NEVER,
             request_moved: now,
             request_written: now,
             event: now,
-            tunnel_moved: now,
+            moved: now,
             client_blocked: None,
         }
     }
@@ -135,7 +144,7 @@ pub enum Timer {
 impl Timer {
     pub fn fault(self) -> Fault {
         match self {
-            Timer::Queue => Fault::Local(LocalFault::Saturated),
+            Timer::Queue => Fault::Local(LocalFault::QueueTimeout { retry_after: Duration::ZERO }),
             Timer::Connect => Fault::Upstream(UpstreamFault::ConnectTimeout),
             Timer::Body => Fault::Downstream(DownstreamFault::BodyTimeout),
             Timer::UpstreamWrite => Fault::Upstream(UpstreamFault::WriteTimeout),
@@ -162,7 +171,8 @@ pub struct Waiting {
 ///
 /// | timer          | runs while                                             | since           |
 /// |----------------|--------------------------------------------------------|-----------------|
-/// | queue, connect | no connection stands                                   | it was sought   |
+/// | queue          | it waits for a place                                   | it began to     |
+/// | connect        | no connection stands                                   | it was sought   |
 /// | body           | the request is unfinished and the client is silent     | it last moved   |
 /// | upstream write | the upstream takes no more of the request (limit: ttft) | it last moved   |
 /// | ttft           | the request is written, nothing has come back          | it was written  |
@@ -177,7 +187,8 @@ pub fn deadline(
 ) -> (Instant, Timer) {
     let upstream = match (waiting.phase, timeline.client_blocked) {
         (_, Some(since)) => (since.after(timeouts.client_write), Timer::ClientWrite),
-        (Phase::Queued, _) => (timeline.sought.after(timeouts.connect), Timer::Queue),
+        (Phase::Queued, _) => (timeline.queued_until, Timer::Queue),
+        (Phase::Gathering | Phase::Pausing, _) => (Instant::NEVER, Timer::Total),
         (Phase::Connecting, _) => (timeline.sought.after(timeouts.connect), Timer::Connect),
         (Phase::WritingRequest, _) if waiting.for_upstream_write => {
             (timeline.request_moved.after(timeouts.ttft), Timer::UpstreamWrite)
@@ -185,9 +196,7 @@ pub fn deadline(
         (Phase::WritingRequest, _) => (Instant::NEVER, Timer::Total),
         (Phase::AwaitingFirst, _) => (timeline.request_written.after(timeouts.ttft), Timer::Ttft),
         (Phase::Streaming, _) => (timeline.event.after(timeouts.inter_event), Timer::InterEvent),
-        (Phase::Tunnel, _) => {
-            (timeline.tunnel_moved.after(timeouts.tunnel_idle), Timer::TunnelIdle)
-        }
+        (Phase::Tunnel, _) => (timeline.moved.after(timeouts.tunnel_idle), Timer::TunnelIdle),
     };
     let mut first = upstream;
     let mut consider = |other: (Instant, Timer)| {
@@ -207,7 +216,6 @@ pub fn deadline(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn each_row_of_the_joint_table() {
@@ -248,10 +256,11 @@ mod tests {
         Timeline {
             started: at(0),
             sought: at(100),
+            queued_until: at(150),
             request_moved: at(200),
             request_written: at(300),
             event: at(400),
-            tunnel_moved: at(500),
+            moved: at(500),
             client_blocked: None,
         }
     }
@@ -263,7 +272,7 @@ mod tests {
         let uploading = Waiting { for_request: true, ..idle(Phase::WritingRequest) };
         let duplex = Waiting { for_request: true, ..idle(Phase::Streaming) };
         for (waiting, expected) in [
-            (idle(Phase::Queued), (at(105), Timer::Queue)),
+            (idle(Phase::Queued), (at(150), Timer::Queue)),
             (idle(Phase::Connecting), (at(105), Timer::Connect)),
             (writing, (at(207), Timer::UpstreamWrite)),
             (uploading, (at(202), Timer::Body)),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use crate::http::chunk::ChunkError;
 use crate::http::head::HeadError;
@@ -47,8 +48,16 @@ pub enum UpstreamFault {
     Closed,
     Head(HeadError),
     Chunk(ChunkError),
+    /// The answer is HTTP and not what its service sends: a web page, most often.
+    BadAnswer,
+    /// The first event of its stream is an error.
+    ErrorEvent,
+    /// Its stream ended after the head and before the first data event.
+    EmptyStream,
     /// It closed the connection inside the body of its answer.
     Truncated,
+    /// The stream ended as HTTP has it and not as its dialect has it: what was said is not all.
+    Unfinished,
     /// It does not take the request.
     WriteTimeout,
     TtftTimeout,
@@ -60,8 +69,19 @@ pub enum UpstreamFault {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocalFault {
-    /// Every connection the upstream may have is taken, for as long as `timeouts.connect`.
-    Saturated,
+    /// As many wait for the upstream as may.
+    QueueFull {
+        retry_after: Duration,
+    },
+    /// No place at the upstream came free, for as long as `admission.queue_timeout`.
+    QueueTimeout {
+        retry_after: Duration,
+    },
+    /// No endpoint of any upstream of the route may be asked: breakers are open, or health checks
+    /// fail.
+    NoUpstream {
+        retry_after: Duration,
+    },
     Descriptors,
     /// No buffer came free to read the request with, for as long as `timeouts.head`.
     Buffers,
@@ -100,6 +120,8 @@ impl Fault {
                 UpstreamFault::BrokenOff => return None,
                 _ => (502, "upstream_error"),
             },
+            // The one that the client can do something about: too many requests.
+            Fault::Local(LocalFault::QueueFull { .. }) => (429, "overloaded"),
             Fault::Local(_) => (503, "overloaded"),
         };
         Some(Answer { status, kind, code: self.code() })
@@ -127,7 +149,11 @@ impl Fault {
                 UpstreamFault::Closed => "upstream_closed",
                 UpstreamFault::Head(_) => "upstream_bad_head",
                 UpstreamFault::Chunk(_) => "upstream_bad_chunk",
+                UpstreamFault::BadAnswer => "upstream_bad_answer",
+                UpstreamFault::ErrorEvent => "upstream_error_event",
+                UpstreamFault::EmptyStream => "upstream_empty_stream",
                 UpstreamFault::Truncated => "upstream_truncated",
+                UpstreamFault::Unfinished => "upstream_unfinished",
                 UpstreamFault::WriteTimeout => "upstream_write_timeout",
                 UpstreamFault::TtftTimeout => "ttft_timeout",
                 UpstreamFault::InterEventTimeout => "inter_event_timeout",
@@ -135,12 +161,27 @@ impl Fault {
                 UpstreamFault::BrokenOff => "broken_off",
             },
             Fault::Local(fault) => match fault {
-                LocalFault::Saturated => "upstream_saturated",
+                LocalFault::QueueFull { .. } => "queue_full",
+                LocalFault::QueueTimeout { .. } => "queue_timeout",
+                LocalFault::NoUpstream { .. } => "no_upstream",
                 LocalFault::Descriptors => "descriptors_exhausted",
                 LocalFault::Buffers => "buffers_exhausted",
                 LocalFault::Drained => "drained",
             },
         }
+    }
+
+    /// `Retry-After`, in seconds: as long as was worked out, else the least there is.
+    pub fn retry_after(&self) -> Option<u32> {
+        let Fault::Local(fault) = self else { return None };
+        let worked_out = match fault {
+            LocalFault::QueueFull { retry_after }
+            | LocalFault::QueueTimeout { retry_after }
+            | LocalFault::NoUpstream { retry_after } => *retry_after,
+            LocalFault::Descriptors | LocalFault::Buffers | LocalFault::Drained => Duration::ZERO,
+        };
+        let rounded_up = worked_out.as_nanos().div_ceil(Duration::from_secs(1).as_nanos());
+        Some(u32::try_from(rounded_up).unwrap_or(u32::MAX).max(1))
     }
 
     /// The methods a route does have, for `Allow`.
@@ -185,7 +226,11 @@ impl fmt::Display for Fault {
                 UpstreamFault::Chunk(error) => {
                     return write!(f, "the upstream's body is not valid chunked coding: {error}");
                 }
+                UpstreamFault::BadAnswer => "the upstream's answer is not one of its service",
+                UpstreamFault::ErrorEvent => "the upstream's stream began with an error",
+                UpstreamFault::EmptyStream => "the upstream's stream ended before its first event",
                 UpstreamFault::Truncated => "the upstream closed the connection inside its answer",
+                UpstreamFault::Unfinished => "the upstream's stream ended before it was complete",
                 UpstreamFault::WriteTimeout => "the upstream does not take the request",
                 UpstreamFault::TtftTimeout => "the upstream sent no first event in time",
                 UpstreamFault::InterEventTimeout => "the upstream's stream fell silent",
@@ -193,7 +238,9 @@ impl fmt::Display for Fault {
                 UpstreamFault::BrokenOff => "the responder broke off",
             },
             Fault::Local(fault) => match fault {
-                LocalFault::Saturated => "every connection to the upstream is taken",
+                LocalFault::QueueFull { .. } => "too many requests wait for the upstream",
+                LocalFault::QueueTimeout { .. } => "the upstream had no place in time",
+                LocalFault::NoUpstream { .. } => "no upstream is available",
                 LocalFault::Descriptors => "the gateway is out of file descriptors",
                 LocalFault::Buffers => "the gateway is out of buffers",
                 LocalFault::Drained => "the gateway is shutting down",
@@ -233,18 +280,24 @@ mod tests {
                 | UpstreamFault::Closed
                 | UpstreamFault::Head(_)
                 | UpstreamFault::Chunk(_)
+                | UpstreamFault::BadAnswer
+                | UpstreamFault::ErrorEvent
+                | UpstreamFault::EmptyStream
                 | UpstreamFault::Truncated
+                | UpstreamFault::Unfinished
                 | UpstreamFault::WriteTimeout
                 | UpstreamFault::TtftTimeout
                 | UpstreamFault::InterEventTimeout
                 | UpstreamFault::TotalTimeout
-                | UpstreamFault::BrokenOff => 12,
+                | UpstreamFault::BrokenOff => 16,
             },
             Fault::Local(fault) => match fault {
-                LocalFault::Saturated
+                LocalFault::QueueFull { .. }
+                | LocalFault::QueueTimeout { .. }
+                | LocalFault::NoUpstream { .. }
                 | LocalFault::Descriptors
                 | LocalFault::Buffers
-                | LocalFault::Drained => 4,
+                | LocalFault::Drained => 6,
             },
         };
         let reset = io::ErrorKind::ConnectionReset;
@@ -266,15 +319,22 @@ mod tests {
             UpstreamFault::Closed,
             UpstreamFault::Head(HeadError::Nul),
             UpstreamFault::Chunk(ChunkError::BareLf),
+            UpstreamFault::BadAnswer,
+            UpstreamFault::ErrorEvent,
+            UpstreamFault::EmptyStream,
             UpstreamFault::Truncated,
+            UpstreamFault::Unfinished,
             UpstreamFault::WriteTimeout,
             UpstreamFault::TtftTimeout,
             UpstreamFault::InterEventTimeout,
             UpstreamFault::TotalTimeout,
             UpstreamFault::BrokenOff,
         ];
+        let retry_after = Duration::from_millis(2_001);
         let local = [
-            LocalFault::Saturated,
+            LocalFault::QueueFull { retry_after },
+            LocalFault::QueueTimeout { retry_after },
+            LocalFault::NoUpstream { retry_after },
             LocalFault::Descriptors,
             LocalFault::Buffers,
             LocalFault::Drained,
@@ -320,5 +380,21 @@ mod tests {
             assert!(rows.contains(&expected), "docs/streaming.md has no row {expected:?}");
         }
         assert_eq!(rows.len(), faults.len(), "a documented code that no fault has, or one twice");
+    }
+
+    #[test]
+    fn who_may_come_again_is_told_when() {
+        for fault in faults() {
+            let expected = match &fault {
+                Fault::Local(
+                    LocalFault::QueueFull { .. }
+                    | LocalFault::QueueTimeout { .. }
+                    | LocalFault::NoUpstream { .. },
+                ) => Some(3),
+                Fault::Local(_) => Some(1),
+                _ => None,
+            };
+            assert_eq!(fault.retry_after(), expected, "{fault:?}");
+        }
     }
 }

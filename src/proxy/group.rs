@@ -13,37 +13,66 @@
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 
-use super::balance::RoundRobin;
+use super::admission::Queue;
+use super::endpoints::Endpoints;
+use super::load::Loads;
 use super::pool::Pool;
-use crate::config::snapshot::{EndpointId, PoolLimits, Snapshot, Upstream, UpstreamId};
+use super::retry::Budget;
+use crate::clock::Instant;
+use crate::config::snapshot::{Admission, EndpointId, PoolLimits, Snapshot, Upstream, UpstreamId};
 
-/// What one upstream is while the worker runs. `C` and `W` as in [`Pool`].
+/// What one upstream is while the worker runs. `C` names a connection, `W` who waits for a place.
 #[derive(Debug)]
 pub struct Group<C, W> {
-    pub pool: Pool<C, W>,
-    pub balance: RoundRobin,
+    pub name: String,
+    pub pool: Pool<C>,
+    pub endpoints: Endpoints,
+    pub queue: Queue<W>,
+    /// What retries may cost.
+    pub budget: Budget,
     pub limits: PoolLimits,
-    /// Those of the latest generation, ascending; none if the upstream is leaving.
-    endpoints: Vec<EndpointId>,
+    pub admission: Admission,
+    /// The latest generation does not name it.
+    leaving: bool,
 }
 
 impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
-    fn new(upstream: &Upstream) -> Group<C, W> {
+    fn new(upstream: &Upstream, loads: &Loads, seed: u64) -> Group<C, W> {
         Group {
+            name: upstream.name.clone(),
             pool: Pool::default(),
-            balance: RoundRobin::default(),
+            endpoints: Endpoints::new(upstream, loads.of(upstream), seed),
+            queue: Queue::new(),
+            budget: Budget::new(),
             limits: upstream.pool.clone(),
-            endpoints: Vec::new(),
+            admission: upstream.admission.clone(),
+            leaving: false,
         }
+    }
+
+    fn follow(&mut self, upstream: &Upstream, loads: &Loads, now: Instant) {
+        self.endpoints.reconcile(upstream, loads.of(upstream), now);
+        self.limits = upstream.pool.clone();
+        self.admission = upstream.admission.clone();
+        self.leaving = false;
+    }
+
+    fn keeps(&self, endpoint: EndpointId) -> bool {
+        !self.leaving && self.endpoints.get(endpoint).is_some()
     }
 
     /// Takes a connection back after its exchange. Returns the one that is to be closed: the coldest
     /// if that is one too many, or this one if its endpoint is leaving.
     pub fn release(&mut self, endpoint: EndpointId, connection: C) -> Option<C> {
-        match self.endpoints.binary_search(&endpoint) {
-            Ok(_) => self.pool.release(endpoint, connection, &self.limits),
-            Err(_) => Some(connection),
+        match self.keeps(endpoint) {
+            true => self.pool.release(endpoint, connection, &self.limits),
+            false => Some(connection),
         }
+    }
+
+    /// How many of those who wait could open a connection.
+    pub fn may_call(&self) -> usize {
+        self.pool.room(&self.limits).min(self.queue.len())
     }
 }
 
@@ -52,27 +81,28 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
 pub struct Groups<C, W>(BTreeMap<UpstreamId, Group<C, W>>);
 
 impl<C: Copy + PartialEq, W: Copy + PartialEq> Groups<C, W> {
-    pub fn new(snapshot: &Snapshot) -> Groups<C, W> {
-        let mut groups = Groups(BTreeMap::new());
-        groups.follow(snapshot);
-        groups
+    pub fn new(snapshot: &Snapshot, loads: &Loads, seed: u64) -> Groups<C, W> {
+        let group = |upstream| Group::new(upstream, loads, seed);
+        let groups = snapshot.upstreams.iter().map(|upstream| (upstream.id, group(upstream)));
+        Groups(groups.collect())
     }
 
     /// Takes up a new generation. Returns the idle connections that nobody will use again; they
     /// are still open.
-    pub fn follow(&mut self, latest: &Snapshot) -> Vec<C> {
+    pub fn follow(&mut self, latest: &Snapshot, loads: &Loads, seed: u64, now: Instant) -> Vec<C> {
         for group in self.0.values_mut() {
-            group.endpoints.clear();
+            group.leaving = true;
         }
         for upstream in &latest.upstreams {
-            let group = self.0.entry(upstream.id).or_insert_with(|| Group::new(upstream));
-            group.limits = upstream.pool.clone();
-            group.endpoints.extend(upstream.endpoints.iter().map(|endpoint| endpoint.id));
-            group.endpoints.sort_unstable();
+            match self.0.get_mut(&upstream.id) {
+                Some(group) => group.follow(upstream, loads, now),
+                None => drop(self.0.insert(upstream.id, Group::new(upstream, loads, seed))),
+            }
         }
         let mut useless = Vec::new();
-        for Group { pool, endpoints, .. } in self.0.values_mut() {
-            useless.append(&mut pool.retain(|id| endpoints.binary_search(&id).is_ok()));
+        for Group { pool, endpoints, leaving, .. } in self.0.values_mut() {
+            let keeps = |id| !*leaving && endpoints.get(id).is_some();
+            useless.append(&mut pool.retain(keeps));
         }
         useless
     }
@@ -85,11 +115,6 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Groups<C, W> {
             upstreams.any(|upstream| upstream.id == id)
         };
         self.0.retain(|id, _| named(*id));
-        for (id, group) in &mut self.0 {
-            let upstreams = generations.clone().flat_map(|one| &one.upstreams);
-            let endpoints = upstreams.filter(|one| one.id == *id).flat_map(|one| &one.endpoints);
-            group.balance.retain(|id| endpoints.clone().any(|endpoint| endpoint.id == id));
-        }
     }
 
     pub fn ids(&self) -> impl Iterator<Item = UpstreamId> {
@@ -122,6 +147,7 @@ impl<C, W> IndexMut<UpstreamId> for Groups<C, W> {
 mod tests {
     use super::*;
     use crate::config::tests::snapshot_of;
+    use crate::proxy::admission::{Admit, Lack};
     use crate::proxy::pool::Checkout;
 
     /// Upstreams "a" with these endpoints and limit, and "b" unless it is left out.
@@ -147,19 +173,29 @@ mod tests {
     fn idle_connections_and_queues_survive_and_what_leaves_is_given_up() {
         let first = generation(None, &["10.0.0.1:1", "10.0.0.2:1"], 2, true);
         let ((a, of_a), (b, of_b)) = (names(&first, 0), names(&first, 1));
-        let mut groups: Groups<u32, char> = Groups::new(&first);
+        let mut groups: Groups<u32, char> = Groups::new(&first, &Loads::new(&first), 1);
         for (group, endpoint, connection) in [(a, of_a[0], 1), (a, of_a[1], 2), (b, of_b[0], 3)] {
             groups[group].pool.opened();
             assert_eq!(groups[group].release(endpoint, connection), None);
         }
-        groups[a].pool.wait('w');
+        let waits = groups[a].queue.admit(
+            'w',
+            0,
+            Some(Lack::Connection),
+            Instant::ZERO,
+            &Admission { queue: 9, ..crate::config::defaults::ADMISSION },
+        );
+        assert!(matches!(waits, Admit::Wait { .. }));
         // The second endpoint of "a" and all of "b" leave, "a" may have one connection more.
         let second = generation(Some(&first), &["10.0.0.3:1", "10.0.0.1:1"], 3, false);
-        assert_eq!(groups.follow(&second), [2, 3]);
+        assert_eq!(
+            groups.follow(&second, &Loads::new(&first).follow(&second), 1, Instant::ZERO),
+            [2, 3]
+        );
         groups[a].pool.closed(of_a[1], 2);
         groups[b].pool.closed(of_b[0], 3);
+        assert_eq!((groups[a].queue.len(), groups[a].may_call()), (1, 1));
         let Group { pool, limits, .. } = &mut groups[a];
-        assert_eq!((pool.waiting(), pool.may_open(limits)), (1, 1));
         assert_eq!(pool.checkout(of_a[0], false, limits), Checkout::Idle(1));
         // An exchange of the first generation may still come to "b".
         groups.forget_others([&first, &second].into_iter());

@@ -1,4 +1,4 @@
-//! Pool: the idle connections to one upstream, and who waits for one. One per worker and upstream.
+//! Pool: the connections to one upstream, and which of them are idle. One per worker and upstream.
 //!
 //! * Last in, first out per endpoint: the warm connection is used, the cold end can be trimmed.
 //! * Every open connection counts against the upstream's limit, idle ones included.
@@ -8,20 +8,19 @@
 //!
 //! Absent on purpose: sockets. The pool keeps names (`C`), its caller does what it says.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, PoolLimits};
 
-/// The bookkeeping of one upstream. `C` names a connection, `W` somebody who waits for one.
+/// The bookkeeping of one upstream. `C` names a connection.
 #[derive(Debug)]
-pub struct Pool<C, W> {
+pub struct Pool<C> {
     /// Per endpoint that ever had one, the coldest first.
     idle: BTreeMap<EndpointId, Vec<C>>,
     /// Open connections, idle ones included.
     open: usize,
-    waiting: VecDeque<W>,
 }
 
 /// How somebody gets a connection.
@@ -37,13 +36,13 @@ pub enum Checkout<C> {
     Wait,
 }
 
-impl<C, W> Default for Pool<C, W> {
-    fn default() -> Pool<C, W> {
-        Pool { idle: BTreeMap::new(), open: 0, waiting: VecDeque::new() }
+impl<C> Default for Pool<C> {
+    fn default() -> Pool<C> {
+        Pool { idle: BTreeMap::new(), open: 0 }
     }
 }
 
-impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
+impl<C: Copy + PartialEq> Pool<C> {
     /// A connection to `endpoint`; with `fresh`, not one that was used before.
     pub fn checkout(
         &mut self,
@@ -103,28 +102,9 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
         gone
     }
 
-    /// How many of those who wait could open a connection.
-    pub fn may_open(&self, limits: &PoolLimits) -> usize {
-        limits.connections.saturating_sub(self.open).min(self.waiting.len())
-    }
-
-    pub fn wait(&mut self, waiter: W) {
-        self.waiting.push_back(waiter);
-    }
-
-    /// The place somebody was called to is taken after all: it stays the next one.
-    pub fn wait_again(&mut self, waiter: W) {
-        self.waiting.push_front(waiter);
-    }
-
-    /// The one who has waited longest, when a connection came free.
-    pub fn next_waiting(&mut self) -> Option<W> {
-        self.waiting.pop_front()
-    }
-
-    /// Somebody waits no more.
-    pub fn leave(&mut self, waiter: W) {
-        self.waiting.retain(|waiting| *waiting != waiter);
+    /// How many more could be opened.
+    pub fn room(&self, limits: &PoolLimits) -> usize {
+        limits.connections.saturating_sub(self.open)
     }
 
     pub fn open(&self) -> usize {
@@ -133,10 +113,6 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Pool<C, W> {
 
     pub fn idle(&self) -> usize {
         self.idle.values().map(Vec::len).sum()
-    }
-
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
     }
 }
 
@@ -199,7 +175,7 @@ mod tests {
     const HERE: EndpointId = EndpointId(1);
     const THERE: EndpointId = EndpointId(2);
 
-    fn pool() -> Pool<u32, char> {
+    fn pool() -> Pool<u32> {
         Pool::default()
     }
 
@@ -235,14 +211,7 @@ mod tests {
         pool.release(THERE, 7, &LIMITS);
         assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Evict(7));
         assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Wait, "7 is not closed yet");
-        pool.wait('a');
-        pool.wait('b');
-        pool.leave('a');
         pool.closed(THERE, 7);
-        pool.wait('c');
-        assert_eq!(pool.next_waiting(), Some('b'));
-        pool.wait_again('b');
-        assert_eq!(pool.next_waiting(), Some('b'), "called in vain, it is still the first");
         assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Open);
     }
 

@@ -1,12 +1,13 @@
 //! Attach: finds an exchange its connection to an upstream, and gives connections back.
 //!
-//! * A pooled connection is looked at once more before it is used. Bytes, an end, an error: each
-//!   means that it is dead, and the next one is tried.
+//! * A pooled connection that has said anything is dead: bytes, an end, an error. Whoever takes one
+//!   goes by what the poller has told, and looks once more if it has rested for long.
 //! * A replay never uses a pooled connection: siblings of a dead one are likely dead too.
 //! * Only a clean, complete, silent connection goes back. Asserted on both ends.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::attempt::Failed;
 use super::buffer::BufferPool;
@@ -18,82 +19,170 @@ use super::timer::Alarm;
 use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
-use crate::config::snapshot::{Endpoint, EndpointId, HostField, Upstream, UpstreamId};
+use crate::config::snapshot::{EndpointId, HostField, UpstreamId};
 use crate::http::body::Framing;
 use crate::http::rewrite;
+use crate::proxy::admission::{Admit, Lack};
+use crate::proxy::breaker::Outcome;
+use crate::proxy::endpoints::{self, Choice, Pick};
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
 use crate::proxy::pool::{Checkout, Reuse, idle_until};
 
+/// An idle connection that has rested so long is looked at once more when it is taken. What the
+/// poller has told is as old as this turn, and what comes in between is seen only by looking; but
+/// servers close connections that have been idle for seconds, so where requests follow each other
+/// closely the look is a system call for nothing.
+const RESTED: Duration = Duration::from_millis(500);
+
+/// Why there is no place at an upstream.
+enum NoPlace {
+    /// It can be waited for.
+    Lack(Lack),
+    Fault(Fault),
+}
+
 impl<N: Net> Worker<N> {
     /// Gets the exchange of `token` a connection, or a place in the queue for one.
     pub(super) fn seek_upstream(&mut self, token: Token) -> Step {
+        let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
         let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
-        if turn == Turn::Queued {
-            return Step::Wait;
-        }
+        let priority = exchange.priority;
         let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) else {
             return Step::Wait;
         };
-        let Some((endpoint, address)) = self.pick_endpoint(token) else { return Step::Wait };
-        // Whoever comes now stands behind those who wait already.
-        let behind = turn == Turn::New && !fresh && self.groups[upstream].pool.waiting() > 0;
+        match turn {
+            Turn::Queued => return Step::Wait,
+            // Whoever comes now stands behind those who wait already.
+            Turn::New if !fresh => {
+                let Group { queue, admission, .. } = &mut self.groups[upstream];
+                match queue.admit(token, priority, None, now, admission) {
+                    Admit::Now => {}
+                    waits => return self.stand_in_line(token, waits),
+                }
+            }
+            Turn::New | Turn::Called => {}
+        }
+        let lack = match self.take_place(token, upstream, fresh) {
+            Ok(()) => {
+                if turn == Turn::Called {
+                    self.groups[upstream].queue.seated(token, now);
+                }
+                return Step::Again;
+            }
+            Err(NoPlace::Lack(lack)) => lack,
+            Err(NoPlace::Fault(fault)) => return self.failed(token, Failed::Fault(fault)),
+        };
+        self.desk.tally.pool_waits.add(1);
+        let Group { queue, admission, .. } = &mut self.groups[upstream];
+        if turn == Turn::Called {
+            queue.again(token, lack);
+            if let Some(exchange) = self.exchange_mut(token) {
+                exchange.peer = Peer::Seeking { fresh, turn: Turn::Queued };
+            }
+            return Step::Wait;
+        }
+        let waits = queue.admit(token, priority, Some(lack), now, admission);
+        self.stand_in_line(token, waits)
+    }
+
+    fn stand_in_line(&mut self, token: Token, waits: Admit) -> Step {
+        let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
+        match waits {
+            Admit::Now => Step::Again,
+            Admit::Wait { until } => {
+                if let Peer::Seeking { turn, .. } = &mut exchange.peer {
+                    *turn = Turn::Queued;
+                }
+                exchange.timeline.queued_until = until;
+                Step::Wait
+            }
+            Admit::Full { retry_after } => {
+                let full = Fault::Local(LocalFault::QueueFull { retry_after });
+                self.failed(token, Failed::Fault(full))
+            }
+        }
+    }
+
+    /// Takes a place at the upstream: an endpoint that may be asked, with room for one more, and a
+    /// connection to it.
+    fn take_place(
+        &mut self,
+        token: Token,
+        upstream: UpstreamId,
+        fresh: bool,
+    ) -> Result<(), NoPlace> {
+        let now = self.now;
+        let Some(exchange) = self.exchange_mut(token) else { return Ok(()) };
+        let (tried, key) = (exchange.attempt.tried.clone(), exchange.key);
+        let last_resort = exchange.is_last_resort();
+        let request = endpoints::Request { tried: &tried, key, last_resort };
+        let pick = match self.groups[upstream].endpoints.pick(&request, now) {
+            Choice::Endpoint(pick) => pick,
+            Choice::Full => return Err(NoPlace::Lack(Lack::Permit)),
+            Choice::None { until } => {
+                // Who waits for ever is told to come again in a minute all the same.
+                let retry_after = (until - now).min(Duration::from_secs(60));
+                return Err(NoPlace::Fault(Fault::Local(LocalFault::NoUpstream { retry_after })));
+            }
+        };
+        let connected = self.connect(upstream, pick.endpoint(), fresh);
+        match connected {
+            Ok((connection, reused)) => {
+                self.attach(token, connection, reused, pick);
+                Ok(())
+            }
+            Err(no_place) => {
+                let outcome = match &no_place {
+                    NoPlace::Fault(Fault::Upstream(_)) => Outcome::Fault,
+                    NoPlace::Fault(_) | NoPlace::Lack(_) => Outcome::Abandoned,
+                };
+                if let Some(exchange) = self.exchange_mut(token)
+                    && outcome == Outcome::Fault
+                {
+                    exchange.attempt.tried.add(pick.endpoint());
+                }
+                let endpoints = &mut self.groups[upstream].endpoints;
+                // Nobody waits for a place that was never filled.
+                let _ = endpoints.record(pick, outcome, now);
+                Err(no_place)
+            }
+        }
+    }
+
+    /// A connection to an endpoint: an idle one, unless it has to be fresh, or a new one.
+    fn connect(
+        &mut self,
+        upstream: UpstreamId,
+        endpoint: EndpointId,
+        fresh: bool,
+    ) -> Result<(Token, bool), NoPlace> {
         loop {
-            let Group { pool, limits, .. } = &mut self.groups[upstream];
-            let checkout =
-                if behind { Checkout::Wait } else { pool.checkout(endpoint, fresh, limits) };
-            match checkout {
+            let Group { pool, limits, endpoints, .. } = &mut self.groups[upstream];
+            match pool.checkout(endpoint, fresh, limits) {
                 Checkout::Idle(connection) => {
                     if self.is_usable(connection) {
                         self.desk.tally.pool_hits.add(1);
-                        self.attach(token, connection, true);
-                        return Step::Again;
+                        return Ok((connection, true));
                     }
                     self.desk.tally.pool_dead.add(1);
                     self.close_upstream(connection);
                 }
                 Checkout::Evict(connection) => self.close_upstream(connection),
                 Checkout::Open => {
-                    return match self.open_upstream(upstream, endpoint, address) {
-                        Ok(connection) => {
-                            self.desk.tally.pool_misses.add(1);
-                            self.attach(token, connection, false);
-                            Step::Again
-                        }
-                        Err(error) => self.failed(token, Failed::Fault(connect_fault(&error))),
+                    let Some(address) = endpoints.get(endpoint).map(|known| known.address) else {
+                        return Err(NoPlace::Lack(Lack::Connection));
                     };
+                    let opened = self.open_upstream(upstream, endpoint, address);
+                    let connection =
+                        opened.map_err(|error| NoPlace::Fault(connect_fault(&error)))?;
+                    self.desk.tally.pool_misses.add(1);
+                    return Ok((connection, false));
                 }
-                Checkout::Wait => {
-                    self.desk.tally.pool_waits.add(1);
-                    match turn {
-                        Turn::Called => pool.wait_again(token),
-                        Turn::New | Turn::Queued => pool.wait(token),
-                    }
-                    if let Some(exchange) = self.exchange_mut(token) {
-                        exchange.peer = Peer::Seeking { fresh, turn: Turn::Queued };
-                    }
-                    return Step::Wait;
-                }
+                Checkout::Wait => return Err(NoPlace::Lack(Lack::Connection)),
             }
         }
-    }
-
-    /// Chooses the endpoint of the next attempt: one that has not been tried, if there is one.
-    fn pick_endpoint(&mut self, token: Token) -> Option<(EndpointId, SocketAddr)> {
-        let exchange = self.downstreams.get_mut(token)?.exchange.as_deref_mut()?;
-        let Upstream { id, endpoints, .. } = exchange.upstream()?;
-        let balance = &mut self.groups[*id].balance;
-        let mut picked = balance.next(endpoints);
-        for _ in 1..endpoints.len() {
-            if !exchange.attempt.has_tried(picked) {
-                break;
-            }
-            picked = balance.next(endpoints);
-        }
-        let Endpoint { id, address, .. } = *endpoints.get(picked)?;
-        exchange.endpoint = picked;
-        Some((id, address))
     }
 
     pub(super) fn exchange_mut(&mut self, token: Token) -> Option<&mut Exchange> {
@@ -108,7 +197,8 @@ impl<N: Net> Worker<N> {
         assert!(clean && upstream.owner.is_none(), "an idle connection holds somebody's bytes");
         let ready = socket.ready;
         let quiet = !ready.readable() && !ready.read_closed() && !ready.errored();
-        quiet && socket.is_silent(&mut self.desk)
+        let rested = self.now - upstream.released;
+        quiet && (rested < RESTED || socket.is_silent(&mut self.desk))
     }
 
     fn open_upstream(
@@ -125,6 +215,7 @@ impl<N: Net> Worker<N> {
             upstream,
             endpoint,
             opened: self.now,
+            released: self.now,
             requests: 0,
             connected: false,
             announced: None,
@@ -142,13 +233,20 @@ impl<N: Net> Worker<N> {
         Ok(connection)
     }
 
-    fn attach(&mut self, token: Token, connection: Token, reused: bool) {
+    fn attach(&mut self, token: Token, connection: Token, reused: bool, pick: Pick) {
         let now = self.now;
+        let Some(upstream) = self.upstreams.get(connection).map(|record| record.upstream) else {
+            return;
+        };
+        let endpoints = &self.groups[upstream].endpoints;
+        let authority = endpoints.get(pick.endpoint()).map(|known| known.authority.as_bytes());
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
-        exchange.rehost(&mut self.desk.buffers);
+        exchange.remodel(&mut self.desk.buffers);
+        exchange.rehost(pick.endpoint(), authority.unwrap_or_default(), &mut self.desk.buffers);
+        exchange.attempt.pick = Some(pick);
         upstream.owner = Some(token);
         upstream.requests += 1;
         upstream.socket.outbox = std::mem::take(&mut exchange.outbox);
@@ -190,6 +288,7 @@ impl<N: Net> Worker<N> {
             return self.close_upstream(connection);
         }
         upstream.owner = None;
+        upstream.released = self.now;
         let until = idle_until(self.now, upstream.opened, upstream.announced, limits);
         upstream.alarm.set(until, connection, &mut self.wheel);
         if let Some(coldest) = self.groups[home].release(endpoint, connection) {
@@ -211,9 +310,9 @@ impl<N: Net> Worker<N> {
         self.wake_waiting(home);
     }
 
-    /// A connection came free, or may be opened: the one who has waited longest tries again.
+    /// A place came free: the one who stands first tries for it.
     pub(super) fn wake_waiting(&mut self, upstream: UpstreamId) {
-        if let Some(waiter) = self.groups[upstream].pool.next_waiting() {
+        if let Some(waiter) = self.groups[upstream].queue.call() {
             if let Some(exchange) = self.exchange_mut(waiter)
                 && let Peer::Seeking { turn, .. } = &mut exchange.peer
             {
@@ -222,32 +321,43 @@ impl<N: Net> Worker<N> {
             self.enqueue(waiter);
         }
     }
+
+    /// Somebody waits no more, or does not use its call.
+    pub(super) fn leave_queue(&mut self, token: Token, upstream: UpstreamId) {
+        if self.groups[upstream].queue.leave(token, self.now) {
+            self.wake_waiting(upstream);
+        }
+    }
 }
 
 impl Exchange {
     /// Gives the request the `Host` of the endpoint it goes to, if it has another's.
-    fn rehost(&mut self, buffers: &mut BufferPool) {
-        let here = (self.link, self.endpoint);
-        let before = std::mem::replace(&mut self.attempt.hosted, here);
+    fn rehost(&mut self, endpoint: EndpointId, authority: &[u8], buffers: &mut BufferPool) {
+        let Some(upstream) = self.upstream() else { return };
+        let first = upstream.endpoints.first().is_some_and(|first| first.id == endpoint);
+        let here = (self.link, if first { None } else { Some(endpoint) });
+        let before = self.attempt.hosted;
         if before == here {
             return;
         }
-        let Some(upstream) = self.upstream() else { return };
         let elsewhere = before.0 != here.0;
         let host = match (&upstream.host, self.authority.as_deref()) {
             // One upstream, and the client named its host.
             (HostField::Preserve, None) => None,
-            (HostField::Preserve, Some(authority)) if !authority.is_empty() => {
-                elsewhere.then_some(authority)
-            }
-            (HostField::Preserve | HostField::Endpoint, _) => {
-                upstream.endpoints.get(here.1).map(|endpoint| endpoint.authority.as_bytes())
-            }
+            (HostField::Preserve, Some(own)) if !own.is_empty() => elsewhere.then_some(own),
+            (HostField::Preserve | HostField::Endpoint, _) => Some(authority),
             (HostField::Fixed(host), _) => elsewhere.then_some(host.as_bytes()),
         };
         if let Some(host) = host.map(<[u8]>::to_vec) {
             self.outbox.edit(buffers, |request| rewrite::set_host(request, &host));
         }
+        self.attempt.hosted = here;
+    }
+
+    /// Whether nobody else could answer: no later upstream, no predefined answer.
+    fn is_last_resort(&self) -> bool {
+        self.chain()
+            .is_none_or(|chain| self.link + 1 >= chain.links.len() && chain.fallback.is_none())
     }
 }
 

@@ -11,15 +11,24 @@
 //!   nothing.
 
 use super::drive::Step;
-use super::exchange::{Exchange, Peer, Turn};
+use super::exchange::{Exchange, Peer, Progress, Turn};
+use super::learn::outcome_of_status;
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::FlowState;
 use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::{Commit, Condition};
+use crate::http::body::Body;
+use crate::http::rewrite;
+use crate::proxy::breaker::Outcome;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
-use crate::proxy::retry::{self, Attempt, Facts, Verdict};
+use crate::proxy::group::Group;
+use crate::proxy::retry::{self, Cause, Verdict, Why, stale};
+use crate::responder::canned::{self, Caller};
+use crate::service::Dialect;
+use crate::service::canned::Asked;
+use crate::service::request::Look;
 use std::time::Duration;
 
 /// How an attempt failed.
@@ -29,11 +38,7 @@ pub(super) enum Failed {
     Lost(UpstreamFault),
     Fault(Fault),
     /// There is an answer, and another attempt may bring a better one.
-    Unwanted {
-        condition: Condition,
-        /// The server's `Retry-After`.
-        retry_after: Option<Duration>,
-    },
+    Unwanted(Cause),
 }
 
 impl<N: Net> Worker<N> {
@@ -42,57 +47,79 @@ impl<N: Net> Worker<N> {
         if self.replays_for_stale(token, &failed) {
             return Step::Again;
         }
-        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
-        else {
-            return Step::Wait;
-        };
-        let (condition, retry_after) = match &failed {
-            Failed::Unwanted { condition, retry_after } => (Some(*condition), *retry_after),
-            Failed::Lost(fault) | Failed::Fault(Fault::Upstream(fault)) => {
-                (condition_of(fault, exchange.held), None)
-            }
-            Failed::Fault(_) => (None, None),
-        };
-        match self.verdict(exchange, &failed, condition, retry_after) {
-            Verdict::Again { after } => {
-                self.withdraw(token);
-                self.begin_attempt(token, after);
+        let failed = self.with_retry_after(token, failed);
+        match self.verdict(token, &failed) {
+            Verdict::Retry { after, fresh, .. } => {
+                self.withdraw(token, &failed);
+                self.begin_attempt(token, after, fresh);
                 Step::Again
             }
             Verdict::Next => {
-                self.withdraw(token);
+                self.withdraw(token, &failed);
                 self.go_to_link(token, None);
                 Step::Again
             }
-            Verdict::Final => self.give_up(token, failed),
+            Verdict::Larger => {
+                let larger = self.exchange_mut(token).and_then(|exchange| exchange.chain()?.larger);
+                self.withdraw(token, &failed);
+                self.go_to_link(token, larger);
+                Step::Again
+            }
+            Verdict::Final(why) => self.give_up(token, failed, why),
         }
     }
 
-    fn verdict(
-        &self,
-        exchange: &Exchange,
-        failed: &Failed,
-        condition: Option<Condition>,
-        retry_after: Option<Duration>,
-    ) -> Verdict {
+    /// Puts in when it is worth to come again, for one that has waited in vain.
+    fn with_retry_after(&self, token: Token, failed: Failed) -> Failed {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        match (&failed, exchange.and_then(|exchange| Some((exchange, exchange.upstream()?)))) {
+            (
+                Failed::Fault(Fault::Local(LocalFault::QueueTimeout { .. })),
+                Some((exchange, upstream)),
+            ) => {
+                let Group { queue, admission, .. } = &self.groups[upstream.id];
+                let retry_after = queue.retry_after(exchange.priority, self.now, admission);
+                Failed::Fault(Fault::Local(LocalFault::QueueTimeout { retry_after }))
+            }
+            _ => failed,
+        }
+    }
+
+    fn verdict(&mut self, token: Token, failed: &Failed) -> Verdict {
+        let unknown = Verdict::Final(Why::NotNamed);
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return unknown;
+        };
         let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
-            return Verdict::Final;
+            return unknown;
         };
-        let local = matches!(failed, Failed::Fault(Fault::Local(LocalFault::Saturated)));
-        let facts = Facts {
+        let Some(cause) = failed.cause(exchange.held) else { return unknown };
+        let kept = self.keeps_request(exchange);
+        let attempt = &exchange.attempt;
+        let mut tried = attempt.tried.clone();
+        if let Some(pick) = &attempt.pick {
+            tried.add(pick.endpoint());
+        }
+        let group = &mut self.groups[upstream.id];
+        let (elsewhere, here) = group.endpoints.prospects(&tried, self.now);
+        let facts = retry::Attempt {
+            cause,
             committed: exchange.committed,
-            condition,
-            retry_after,
-            attempts: u32::from(exchange.attempt.at_upstream),
-            kept: self.keeps_request(exchange),
-            sent: exchange.attempt.sent,
+            sent: attempt.sent,
+            kept,
             idempotent: exchange.idempotent,
-            untried: (0..upstream.endpoints.len())
-                .any(|index| !exchange.attempt.has_tried(index) && index != exchange.endpoint),
-            more_links: exchange.link + 1 < chain.links.len(),
-            upstream_unavailable: local,
+            attempts: u32::from(attempt.at_upstream),
+            slow_before: attempt.slow_before,
+            elsewhere,
+            here,
+            next: exchange.link + 1 < chain.links.len(),
+            larger: chain.larger.is_some_and(|larger| larger > exchange.link),
+            retry_after: attempt.retry_after,
+            deadline: exchange.timeline.started.after(exchange.timeouts().total),
         };
-        retry::decide(&facts, &upstream.retry)
+        let draw = self.random.draw();
+        retry::decide(&facts, &upstream.retry, &mut group.budget, self.now, draw)
     }
 
     /// Whether the request can be sent again, to its first byte.
@@ -113,7 +140,7 @@ impl<N: Net> Worker<N> {
         else {
             return false;
         };
-        let attempt = Attempt {
+        let attempt = stale::Attempt {
             reused: exchange.attempt.reused,
             answered: exchange.attempt.answered,
             replayed: exchange.attempt.replayed,
@@ -122,15 +149,15 @@ impl<N: Net> Worker<N> {
             kept: self.keeps_request(exchange),
         };
         let Some(upstream) = exchange.upstream() else { return false };
-        if retry::on_connection_lost(attempt, upstream.pool.replay_stale_post)
-            != retry::Stale::ReplayFresh
+        if stale::on_connection_lost(attempt, upstream.pool.replay_stale_post)
+            != stale::Verdict::ReplayFresh
         {
             return false;
         }
         let reason = fault.of_a_pooled_connection();
         log::debug!("{}: {reason}; replayed on a fresh connection", exchange.id);
         self.desk.tally.stale_replays.add(1);
-        self.withdraw(token);
+        self.take_back(token, Outcome::Abandoned);
         let now = self.now;
         if let Some(exchange) = self.exchange_mut(token) {
             exchange.attempt.replayed = true;
@@ -140,13 +167,44 @@ impl<N: Net> Worker<N> {
         true
     }
 
+    /// Takes the request back from where it failed, and notes where that was.
+    fn withdraw(&mut self, token: Token, failed: &Failed) {
+        let Some(exchange) = self.exchange_mut(token) else { return };
+        let cause = failed.cause(exchange.held);
+        let outcome = match failed {
+            Failed::Lost(fault) | Failed::Fault(Fault::Upstream(fault)) => {
+                exchange.outcome_of(fault)
+            }
+            Failed::Fault(_) => Outcome::Abandoned,
+            Failed::Unwanted(Cause::Failed(Condition::Status(status))) => {
+                outcome_of_status(*status, &exchange.attempt)
+            }
+            Failed::Unwanted(Cause::PromptTooLong) => Outcome::ClientError,
+            // Of a stream nobody understands it cannot be said that it should not be empty.
+            Failed::Unwanted(Cause::Failed(Condition::EmptyStream))
+                if exchange.dialect == Dialect::Generic =>
+            {
+                Outcome::ClientError
+            }
+            Failed::Unwanted(_) => Outcome::Fault,
+        };
+        let attempt = &mut exchange.attempt;
+        attempt.slow_before |= cause == Some(Cause::Failed(Condition::TtftTimeout));
+        if let Some(pick) = &attempt.pick {
+            attempt.tried.add(pick.endpoint());
+        }
+        self.take_back(token, outcome);
+    }
+
     /// Takes the request back from where it is and gives up what the attempt held.
-    fn withdraw(&mut self, token: Token) {
+    fn take_back(&mut self, token: Token, outcome: Outcome) {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         let peer = std::mem::replace(&mut exchange.peer, Peer::Nobody);
         let attempt = &mut exchange.attempt;
         (attempt.answered, attempt.sent) = (false, false);
+        attempt.retry_after = None;
+        let pick = attempt.pick.take();
         (exchange.held, exchange.first_event, exchange.examined) = (false, false, 0);
         exchange.response = None;
         if exchange.request.state == FlowState::Cut {
@@ -164,14 +222,9 @@ impl<N: Net> Worker<N> {
                 }
                 self.close_upstream(connection);
             }
-            Peer::Seeking { turn: Turn::Queued, .. } => {
+            Peer::Seeking { turn: Turn::Queued | Turn::Called, .. } => {
                 if let Some(home) = home {
-                    self.groups[home].pool.leave(token);
-                }
-            }
-            Peer::Seeking { turn: Turn::Called, .. } => {
-                if let Some(home) = home {
-                    self.wake_waiting(home);
+                    self.leave_queue(token, home);
                 }
             }
             Peer::Seeking { turn: Turn::New, .. }
@@ -179,22 +232,23 @@ impl<N: Net> Worker<N> {
             | Peer::Responder { .. }
             | Peer::Nobody => {}
         }
+        if let Some(home) = home {
+            self.learn(home, pick, outcome);
+        }
     }
 
     /// Another attempt at the same upstream.
-    fn begin_attempt(&mut self, token: Token, after: Duration) {
+    fn begin_attempt(&mut self, token: Token, after: Duration, fresh: bool) {
         let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
-        let endpoint = exchange.endpoint;
-        exchange.attempt.note_tried(endpoint);
         exchange.attempt.at_upstream = exchange.attempt.at_upstream.saturating_add(1);
         exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
         exchange.attempt.replayed = false;
         exchange.timeline.sought = now;
         exchange.peer = if after.is_zero() {
-            Peer::Seeking { fresh: false, turn: Turn::New }
+            Peer::Seeking { fresh, turn: Turn::New }
         } else {
-            Peer::Pausing { until: now + after }
+            Peer::Pausing { until: now + after, fresh }
         };
         log::debug!("{}: attempt {}", exchange.id, exchange.attempt.in_all);
         self.desk.tally.retries.add(1);
@@ -203,9 +257,11 @@ impl<N: Net> Worker<N> {
     /// The pause before an attempt is over.
     pub(super) fn resume(&mut self, token: Token) -> Step {
         let now = self.now;
-        if let Some(exchange) = self.exchange_mut(token) {
+        if let Some(exchange) = self.exchange_mut(token)
+            && let Peer::Pausing { fresh, .. } = exchange.peer
+        {
             exchange.timeline.sought = now;
-            exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+            exchange.peer = Peer::Seeking { fresh, turn: Turn::New };
         }
         Step::Again
     }
@@ -217,26 +273,74 @@ impl<N: Net> Worker<N> {
         exchange.link = link.unwrap_or(exchange.link + 1);
         exchange.attempt.at_upstream = 1;
         exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
-        exchange.attempt.tried = 0;
         exchange.attempt.replayed = false;
         exchange.timeline.sought = now;
         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
         log::debug!("{}: on to upstream {} of its route", exchange.id, exchange.link + 1);
+        if let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) {
+            self.groups[upstream].budget.on_request(now);
+        }
         self.desk.tally.failovers.add(1);
     }
 
     /// No attempt follows.
-    fn give_up(&mut self, token: Token, failed: Failed) -> Step {
+    fn give_up(&mut self, token: Token, failed: Failed, why: Why) -> Step {
+        if let Some(exchange) = self.exchange_mut(token)
+            && exchange.attempt.in_all > 1
+        {
+            log::debug!("{}: no further attempt: {}", exchange.id, why.code());
+        }
+        if why.may_degrade() && self.falls_back(token, &failed) {
+            return Step::Again;
+        }
         match failed {
             Failed::Lost(fault) => self.end(token, Err(Fault::Upstream(fault))),
             Failed::Fault(fault) => self.end(token, Err(fault)),
-            Failed::Unwanted { .. } => {
+            // Then it is the answer.
+            Failed::Unwanted(_) => {
                 if let Some(exchange) = self.exchange_mut(token) {
                     exchange.attempt.last = true;
                 }
                 Step::Again
             }
         }
+    }
+
+    /// Lets the predefined answer of the route take the upstreams' place, if there is one.
+    fn falls_back(&mut self, token: Token, failed: &Failed) -> bool {
+        let Some(exchange) = self.exchange_mut(token) else { return false };
+        let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.clone()) else {
+            return false;
+        };
+        let reason = failed.reason();
+        log::info!("{}: {reason}; the predefined answer is given", exchange.id);
+        self.withdraw(token, failed);
+        let (now, epoch, serial) = (self.now, self.epoch, self.random.draw());
+        let Some(exchange) = self.exchange_mut(token) else { return false };
+        let mut kept = std::mem::take(&mut exchange.outbox);
+        let request = kept.copy(LOOK_MAX);
+        let (path, body) = rewrite::path_and_body(&request);
+        let mut look = Look::new(LOOK_MAX, 0);
+        // What was kept was cleared: it has no fault to find.
+        let _ = Body::new(exchange.request.body.framing()).scan(body, |data| look.feed(data));
+        look.end();
+        let path = String::from_utf8_lossy(path);
+        let dialect = exchange.dialect;
+        let asked = Asked {
+            dialect,
+            path: &path,
+            stream: dialect.streams(&path, look.stream()),
+            include_usage: look.include_usage(),
+        };
+        let caller = Caller { asked, model: look.model(), reason, serial, epoch };
+        let mut responder = canned::respond(&fallback, &caller, now);
+        if !exchange.request.is_open() {
+            responder.on_request_end(now);
+        }
+        exchange.peer = Peer::Responder { responder, progress: Progress::Running };
+        kept.clear(&mut self.desk.buffers);
+        self.desk.tally.fallbacks.add(1);
+        true
     }
 
     /// Whether another attempt, or the predefined answer, can still take the place of this one.
@@ -273,29 +377,41 @@ impl<N: Net> Worker<N> {
     }
 }
 
-/// What a fault is called in `retry.on`. `held`: the head of an answer had come.
-fn condition_of(fault: &UpstreamFault, held: bool) -> Option<Condition> {
-    match fault {
-        UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout => Some(Condition::Connect),
-        UpstreamFault::TtftTimeout => Some(Condition::TtftTimeout),
-        UpstreamFault::Head(_) => Some(Condition::BadAnswer),
-        UpstreamFault::Reset(_)
-        | UpstreamFault::Closed
-        | UpstreamFault::Chunk(_)
-        | UpstreamFault::Truncated
-        | UpstreamFault::InterEventTimeout
-            if held =>
-        {
-            Some(Condition::EmptyStream)
+/// How far a request is read to learn what was asked for.
+const LOOK_MAX: usize = 64 * 1024;
+
+impl Failed {
+    /// One word for it.
+    fn reason(&self) -> &'static str {
+        match self {
+            Failed::Lost(UpstreamFault::Connect(_)) => "upstream_connect",
+            Failed::Lost(UpstreamFault::Closed) => "upstream_closed",
+            Failed::Lost(_) => "upstream_reset",
+            Failed::Fault(fault) => fault.code(),
+            Failed::Unwanted(Cause::Failed(Condition::Status(_))) => "upstream_status",
+            Failed::Unwanted(Cause::Failed(Condition::ErrorEvent)) => "upstream_error_event",
+            Failed::Unwanted(Cause::Failed(_)) => "upstream_empty_stream",
+            Failed::Unwanted(Cause::PromptTooLong) => "prompt_too_long",
+            Failed::Unwanted(Cause::NoPlace) => "no_upstream",
         }
-        UpstreamFault::Reset(_) | UpstreamFault::Closed | UpstreamFault::WriteTimeout => {
-            Some(Condition::Reset)
+    }
+
+    /// What a retry calls it; `None`: nothing that another attempt could mend. `held`: the head of
+    /// an answer had come.
+    fn cause(&self, held: bool) -> Option<Cause> {
+        let cause = match self {
+            Failed::Unwanted(cause) => return Some(*cause),
+            Failed::Fault(fault) => Cause::of(fault)?,
+            // Only the name of the fault counts.
+            Failed::Lost(UpstreamFault::Connect(_)) => Cause::Failed(Condition::Connect),
+            Failed::Lost(_) => Cause::Failed(Condition::Reset),
+        };
+        match cause {
+            Cause::Failed(Condition::Reset | Condition::BadAnswer) if held => {
+                Some(Cause::Failed(Condition::EmptyStream))
+            }
+            cause => Some(cause),
         }
-        UpstreamFault::Chunk(_)
-        | UpstreamFault::Truncated
-        | UpstreamFault::InterEventTimeout
-        | UpstreamFault::TotalTimeout
-        | UpstreamFault::BrokenOff => None,
     }
 }
 

@@ -25,7 +25,7 @@ impl<N: Net> Worker<N> {
             downstreams: self.downstreams.len(),
             upstreams: self.upstreams.len(),
             idle_upstreams: self.groups.iter().map(|group| group.pool.idle()).sum(),
-            waiting: self.groups.iter().map(|group| group.pool.waiting()).sum(),
+            waiting: self.groups.iter().map(|group| group.queue.len()).sum(),
             buffers_out: self.desk.buffers.out(),
             ready: self.ready.len(),
             past: self.past.len(),

@@ -103,7 +103,7 @@ impl<N: Net> Worker<N> {
             if !downstream.socket.ready.readable() {
                 // An idle client is told that nothing more comes, unless its next request is here.
                 let idle = matches!(downstream.state, State::Idle { .. });
-                return if idle && self.is_draining() { self.part(token) } else { Step::Wait };
+                return if idle && self.dismisses_idle() { self.part(token) } else { Step::Wait };
             }
             if budget.is_spent() {
                 return Step::Yield;
@@ -135,13 +135,20 @@ impl<N: Net> Worker<N> {
         if downstream.has_left() {
             return self.end(token, Err(Fault::Downstream(DownstreamFault::Gone)));
         }
+        if downstream.socket.ready.read_closed() {
+            self.probe_half_close(token);
+        }
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         match downstream.exchange.as_ref().map(|exchange| &exchange.peer) {
             Some(Peer::Upstream(upstream)) => {
                 let upstream = *upstream;
                 self.advance_proxied(token, upstream, budget)
             }
-            Some(Peer::Seeking { .. }) => self.seek_upstream(token),
-            Some(Peer::Pausing { until }) if *until > self.now => Step::Wait,
+            Some(Peer::Seeking { .. }) => match self.gather(token, budget) {
+                Some(step) => step,
+                None => self.seek_upstream(token),
+            },
+            Some(Peer::Pausing { until, .. }) if *until > self.now => Step::Wait,
             Some(Peer::Pausing { .. }) => self.resume(token),
             Some(Peer::Responder { .. }) => self.advance_responder(token, budget),
             Some(Peer::Nobody) | None => Step::Wait,
@@ -231,14 +238,14 @@ impl<N: Net> Worker<N> {
             State::Head { since } => {
                 let silent = downstream.socket.unscanned().is_empty();
                 let limit = since.after(timeouts.head);
-                if silent && self.is_draining() { limit.min(self.now + GREETING) } else { limit }
+                if silent && self.dismisses_idle() { limit.min(self.now + GREETING) } else { limit }
             }
             State::Replying { since, .. } => since.after(timeouts.exchange.client_write),
             State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
             State::Closed => Instant::NEVER,
             State::Exchange => {
                 let timer = self.exchange_deadline(token).map_or(Instant::NEVER, |(at, _)| at);
-                timer.min(self.wakes(token))
+                timer.min(self.wakes(token)).min(self.heartbeat_at(token))
             }
         }
     }
@@ -247,7 +254,7 @@ impl<N: Net> Worker<N> {
     fn wakes(&self, token: Token) -> Instant {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
         match exchange.map(|exchange| &exchange.peer) {
-            Some(Peer::Pausing { until }) => *until,
+            Some(Peer::Pausing { until, .. }) => *until,
             Some(Peer::Responder { progress: Progress::Sleeping(until), .. }) => *until,
             _ => Instant::NEVER,
         }
@@ -285,6 +292,8 @@ impl<N: Net> Worker<N> {
                     && at <= self.now
                 {
                     self.failed(token, Failed::Fault(fault));
+                } else {
+                    self.beat(token);
                 }
                 // Otherwise a nap is over.
                 self.enqueue(token);

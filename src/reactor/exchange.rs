@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::outbox::Outbox;
 use super::relay::Flow;
@@ -13,13 +14,17 @@ use super::timer::Alarm;
 use super::token::Token;
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    self, Chain, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
+    self, Chain, Condition, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
 };
 use crate::http::head::Version;
+use crate::proxy::endpoints::{Pick, Tried};
 use crate::proxy::exchange::{Phase, Timeline, Waiting};
 use crate::responder::Responder;
+use crate::service::Dialect;
 
-/// A client's connection.
+/// A client's connection. Two neighbouring cache lines, which are fetched together: among thousands
+/// of streams each record is cold when its token comes.
+#[repr(align(128))]
 pub struct Downstream<S> {
     pub socket: Socket<S>,
     pub state: State,
@@ -68,13 +73,16 @@ pub enum After {
     Linger,
 }
 
-/// A connection to an inference server.
+/// A connection to an inference server. Two neighbouring cache lines, as a client's.
+#[repr(align(128))]
 pub struct Upstream<S> {
     pub socket: Socket<S>,
     pub alarm: Alarm,
     pub upstream: UpstreamId,
     pub endpoint: EndpointId,
     pub opened: Instant,
+    /// Since when it is idle, if it is.
+    pub released: Instant,
     pub requests: u32,
     /// The first write has succeeded: the connection stands.
     pub connected: bool,
@@ -97,6 +105,8 @@ pub enum Peer {
     /// Between two attempts.
     Pausing {
         until: Instant,
+        /// As for `Seeking`.
+        fresh: bool,
     },
     Responder {
         responder: Box<dyn Responder>,
@@ -138,10 +148,10 @@ pub struct Exchange {
     pub route: Option<usize>,
     /// The upstream it is at: a position in the route's chain.
     pub link: usize,
-    /// Index into the upstream's endpoints.
-    pub endpoint: usize,
     pub attempt: Attempt,
     pub client: Version,
+    /// The dialect the client speaks, and is answered in.
+    pub dialect: Dialect,
     /// The request is HEAD: its answer has no body.
     pub head_request: bool,
     pub idempotent: bool,
@@ -156,6 +166,8 @@ pub struct Exchange {
     /// The final response is here, and nothing of it with the client: another attempt can still
     /// take its place. What was made of it waits in `outbox`.
     pub held: bool,
+    /// It was asked, with an interim response, whether it is still there.
+    pub probed: bool,
     /// The client has, or may have, bytes of the final response: from here on honesty only.
     pub committed: bool,
     pub status: u16,
@@ -169,6 +181,14 @@ pub struct Exchange {
     /// The rewritten request, while no upstream's outbox has it; then what is held back of the
     /// response.
     pub outbox: Outbox,
+    /// What its body has to be read for before it goes anywhere.
+    pub gather: Gather,
+    /// The model it named, once it has been given another's.
+    pub own_model: Option<String>,
+    /// What makes it like others, where its upstream's balance asks for it.
+    pub key: Option<u64>,
+    /// 0 is the most urgent.
+    pub priority: u8,
     /// The client's own `Host`, where a later upstream may have to be sent it.
     pub authority: Option<Box<[u8]>>,
     /// Bytes of an incomplete response head that were looked at and held no end of it.
@@ -179,6 +199,16 @@ pub struct Exchange {
     pub timeline: Timeline,
 }
 
+/// What of a request's body is read ahead of its first attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gather {
+    Nothing,
+    /// So many bytes of the prompt: they choose the endpoint.
+    Prompt(usize),
+    /// All of it: its model is replaced.
+    Whole,
+}
+
 /// One try to have the request answered by one endpoint, and how many there have been.
 #[derive(Debug)]
 pub struct Attempt {
@@ -186,10 +216,16 @@ pub struct Attempt {
     pub at_upstream: u8,
     /// At all upstreams.
     pub in_all: u8,
-    /// The upstream's endpoints that have been tried, by index; those from 64 on are forgotten.
-    pub tried: u64,
-    /// The link and the endpoint whose `Host` the request has.
-    pub hosted: (usize, usize),
+    /// The endpoints that have failed.
+    pub tried: Tried,
+    /// The right to this attempt, and the endpoint it goes to. Given back when it has ended.
+    pub pick: Option<Pick>,
+    /// The link and the endpoint whose `Host` the request has; no endpoint: the link's first.
+    pub hosted: (usize, Option<EndpointId>),
+    /// An earlier attempt ended by a slow first token.
+    pub slow_before: bool,
+    /// What the answer's `Retry-After` says.
+    pub retry_after: Option<Duration>,
     /// The connection had carried a request before.
     pub reused: bool,
     /// The request was sent again because a reused connection died.
@@ -207,22 +243,17 @@ impl Attempt {
         Attempt {
             at_upstream: 1,
             in_all: 1,
-            tried: 0,
-            hosted: (0, 0),
+            tried: Tried::none(),
+            pick: None,
+            hosted: (0, None),
+            slow_before: false,
+            retry_after: None,
             reused: false,
             replayed: false,
             sent: false,
             answered: false,
             last: false,
         }
-    }
-
-    pub fn has_tried(&self, endpoint: usize) -> bool {
-        self.tried & 1u64.checked_shl(endpoint as u32).unwrap_or(0) != 0
-    }
-
-    pub fn note_tried(&mut self, endpoint: usize) {
-        self.tried |= 1u64.checked_shl(endpoint as u32).unwrap_or(0);
     }
 }
 
@@ -245,6 +276,16 @@ impl Exchange {
     /// The upstream it is at, if its route leads to some.
     pub fn upstream(&self) -> Option<&snapshot::Upstream> {
         Some(&self.snapshot.upstreams[self.chain()?.links.get(self.link)?.upstream])
+    }
+
+    /// Whether the upstream it is at has a failure of this kind retried.
+    pub fn retries_on(&self, condition: Condition) -> bool {
+        self.upstream().is_some_and(|upstream| upstream.retry.on.contains(condition))
+    }
+
+    /// Whether its response is a stream of events that is watched.
+    pub fn is_observed(&self) -> bool {
+        self.response.as_ref().is_some_and(|response| response.observer.is_some())
     }
 
     /// The timers in force.
@@ -272,7 +313,9 @@ impl Exchange {
     /// bytes wait to be written to it.
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
         match (&self.peer, upstream) {
-            (Peer::Seeking { .. } | Peer::Pausing { .. }, _) => Phase::Queued,
+            (Peer::Pausing { .. }, _) => Phase::Pausing,
+            (Peer::Seeking { turn: Turn::New, .. }, _) => Phase::Gathering,
+            (Peer::Seeking { .. }, _) => Phase::Queued,
             (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
             _ if self.tunnel.is_some() => Phase::Tunnel,
             _ if self.first_event => Phase::Streaming,
@@ -290,7 +333,7 @@ impl Exchange {
             phase,
             for_request: self.request.is_open()
                 && !blocked
-                && !matches!(phase, Phase::Queued | Phase::Connecting),
+                && !matches!(phase, Phase::Queued | Phase::Pausing | Phase::Connecting),
             for_upstream_write: blocked,
         }
     }
@@ -305,8 +348,8 @@ impl<S> Downstream<S> {
         match exchange.tunnel {
             Some(tunnel) => ready.errored() && !(ready.read_closed() && tunnel.downstream_shut),
             None => {
-                let allowed = exchange.snapshot.server.half_close == HalfClose::Allow;
-                ready.errored() || (ready.read_closed() && !allowed)
+                let cancels = exchange.snapshot.server.half_close == HalfClose::Cancel;
+                ready.errored() || (ready.read_closed() && cancels)
             }
         }
     }
@@ -373,7 +416,7 @@ mod tests {
         // A stream is a descriptor: four bytes.
         let idle = size_of::<Downstream<u32>>();
         let open = idle + size_of::<Exchange>() + size_of::<Upstream<u32>>();
-        assert!(idle <= 256, "an idle client takes {idle} bytes");
+        assert_eq!((idle, size_of::<Upstream<u32>>()), (128, 128), "two cache lines each");
         assert!(open <= 1024, "an open stream takes {open} bytes");
         assert!(open as u64 <= CONNECTION_BYTES);
     }

@@ -41,7 +41,16 @@ impl<N: Net> Worker<N> {
         };
         let (downstream_fate, upstream_fate) =
             rules::finish(response, request, exchange.persistent);
+        if let Err(fault) = &outcome
+            && response == Response::CutShort
+        {
+            self.say_why(token, &exchange, fault);
+        }
         self.let_go(token, &exchange, upstream_fate);
+        if let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) {
+            let learnt = exchange.outcome(outcome.as_ref().err());
+            self.learn(upstream, exchange.attempt.pick.take(), learnt);
+        }
         exchange.outbox.clear(&mut self.desk.buffers);
         self.note(&exchange, outcome.as_ref().err());
         match (downstream_fate, outcome) {
@@ -107,14 +116,9 @@ impl<N: Net> Worker<N> {
             (Peer::Upstream(connection), rules::Upstream::Close) => {
                 self.close_upstream(*connection);
             }
-            (Peer::Seeking { turn: Turn::Queued, .. }, _) => {
+            (Peer::Seeking { turn: Turn::Queued | Turn::Called, .. }, _) => {
                 if let Some(upstream) = exchange.upstream() {
-                    self.groups[upstream.id].pool.leave(token);
-                }
-            }
-            (Peer::Seeking { turn: Turn::Called, .. }, _) => {
-                if let Some(upstream) = exchange.upstream() {
-                    self.wake_waiting(upstream.id);
+                    self.leave_queue(token, upstream.id);
                 }
             }
             (Peer::Seeking { turn: Turn::New, .. }, _)
@@ -190,7 +194,7 @@ impl<N: Net> Worker<N> {
                 code: answer.code,
                 message: &message,
                 allow: fault.allow(),
-                retry_after: matches!(fault, Fault::Local(_)).then_some(1),
+                retry_after: fault.retry_after(),
                 close: !asked.keep,
                 request_id: asked.id.as_ref().map(RequestId::as_bytes),
                 head_request: asked.head_request,

@@ -11,12 +11,83 @@
 use super::exchange::{Exchange, Peer};
 use super::net::Net;
 use super::relay::Mode;
+use super::request::takes_interim;
 use super::token::Token;
 use super::worker::Worker;
+use crate::clock::Instant;
+use crate::config::snapshot::HalfClose;
 use crate::http::body::Framing;
 use crate::http::reply;
+use crate::proxy::fault::Fault;
+use crate::service::fault::{StreamFault, error_event, heartbeat};
 
 impl<N: Net> Worker<N> {
+    /// Tells a client inside its stream why it breaks off, in its own dialect.
+    pub(super) fn say_why(&mut self, token: Token, exchange: &Exchange, fault: &Fault) {
+        let (Fault::Upstream(_) | Fault::Local(_), Some(answer)) = (fault, fault.answer()) else {
+            return;
+        };
+        let message = fault.to_string();
+        let told = StreamFault { code: answer.code, kind: answer.kind, message: &message };
+        let mut event = Vec::new();
+        if error_event(exchange.dialect, &told, &mut event)
+            && self.interject(token, exchange, &event)
+        {
+            self.desk.tally.error_events.add(1);
+        }
+    }
+
+    /// Asks a client that has sent its FIN and still waits for its answer whether it is there: it
+    /// is sent an interim response, and a kernel whose process has closed the connection answers
+    /// with RST. Who is there passes over it (RFC 9110 §15.2).
+    pub(super) fn probe_half_close(&mut self, token: Token) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        let probes = exchange.snapshot.server.half_close == HalfClose::Probe
+            && takes_interim(exchange.client)
+            && exchange.tunnel.is_none()
+            && exchange.response.is_none();
+        if !probes || std::mem::replace(&mut exchange.probed, true) {
+            return;
+        }
+        downstream.socket.outbox.push(b"HTTP/1.1 102 Processing\r\n\r\n", &mut self.desk.buffers);
+        let _ = downstream.socket.flush(None, &mut self.desk);
+        self.desk.tally.half_close_probes.add(1);
+    }
+
+    /// When a silent stream is to be given a sign of life.
+    pub(super) fn heartbeat_at(&self, token: Token) -> Instant {
+        let downstream = self.downstreams.get(token);
+        let Some(exchange) = downstream.and_then(|down| down.exchange.as_deref()) else {
+            return Instant::NEVER;
+        };
+        match exchange.route.and_then(|route| exchange.snapshot.routes[route].heartbeat) {
+            Some(every) if exchange.committed && exchange.is_observed() => {
+                exchange.timeline.moved + every
+            }
+            _ => Instant::NEVER,
+        }
+    }
+
+    /// Gives a stream that has been silent for long enough a comment, if this is a place for one.
+    pub(super) fn beat(&mut self, token: Token) {
+        if self.heartbeat_at(token) > self.now {
+            return;
+        }
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let Some(mut exchange) = downstream.exchange.take() else { return };
+        // Where there is no room for one, the next is due an interval later.
+        exchange.timeline.moved = self.now;
+        if let Some(comment) = heartbeat(exchange.dialect)
+            && self.interject(token, &exchange, comment)
+        {
+            self.desk.tally.heartbeats.add(1);
+        }
+        if let Some(downstream) = self.downstreams.get_mut(token) {
+            downstream.exchange = Some(exchange);
+        }
+    }
+
     /// Writes `bytes` to the client of `exchange`, if this is a place for them. Whether it was.
     pub(super) fn interject(&mut self, token: Token, exchange: &Exchange, bytes: &[u8]) -> bool {
         let Some(framed) = framing_of(exchange) else { return false };

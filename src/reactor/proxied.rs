@@ -4,16 +4,19 @@
 //! request has ended, and after `101` both are a tunnel.
 
 use super::attempt::Failed;
+use super::buffer::Buffer;
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Upstream};
 use super::net::{Net, Stream};
-use super::relay::{Broken, Budget, FlowState, Held, Rest, hold, relay};
+use super::relay::{Broken, Budget, FlowState, HELD_MAX, Held, Rest, hold, relay};
 use super::slots::Slots;
 use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::Condition;
-use crate::http::sse::EventObserver;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
+use crate::proxy::retry::Cause;
+use crate::service::Observer;
+use crate::service::refusal::{Refusal, refusal};
 
 impl<N: Net> Worker<N> {
     pub(super) fn advance_proxied(
@@ -80,7 +83,7 @@ impl<N: Net> Worker<N> {
                 }
                 if moved.written > 0 || moved.read > 0 {
                     timeline.request_moved = now;
-                    timeline.tunnel_moved = now;
+                    timeline.moved = now;
                 }
                 if moved.rest == Rest::Ended {
                     timeline.request_written = now;
@@ -109,7 +112,7 @@ impl<N: Net> Worker<N> {
             Err(Broken::TooLong) => {
                 Err(Failed::Fault(Fault::Downstream(DownstreamFault::BodyTooLarge)))
             }
-            Err(Broken::Read(_) | Broken::Truncated) => {
+            Err(Broken::Read(_) | Broken::Truncated | Broken::Unfinished) => {
                 Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone)))
             }
         }
@@ -137,22 +140,27 @@ impl<N: Net> Worker<N> {
         let Downstream { socket: client, exchange, .. } = downstream;
         let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
         let Some(response) = &mut exchange.response else { return Ok(Rest::SourceEmpty) };
-        let events = response.observer.as_ref().map(EventObserver::data_events);
+        let events = response.observer.as_ref().map(Observer::data_events);
         let received = response.body.received();
         let relayed =
             relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
         let moved = relayed.map_err(broken_response)?;
+        // The first event may have been seen while the response was held back.
         let progressed = match &response.observer {
-            Some(observer) => Some(observer.data_events()) != events,
+            Some(observer) => {
+                Some(observer.data_events()) != events
+                    || (!exchange.first_event && observer.data_events() > 0)
+            }
             None => response.body.received() != received,
         };
+        let first = progressed && !exchange.first_event;
         let timeline = &mut exchange.timeline;
         if progressed {
             exchange.first_event = true;
             timeline.event = now;
         }
         if moved.read > 0 || moved.written > 0 {
-            timeline.tunnel_moved = now;
+            timeline.moved = now;
         }
         if moved.rest == Rest::SinkFull {
             // Since the last byte it took, if it takes some.
@@ -169,6 +177,9 @@ impl<N: Net> Worker<N> {
             && !std::mem::replace(&mut tunnel.downstream_shut, true)
         {
             let _ = client.stream.shutdown_write();
+        }
+        if first {
+            self.learn_of_first_event(token);
         }
         Ok(moved.rest)
     }
@@ -191,17 +202,30 @@ impl<N: Net> Worker<N> {
             return Ok(None);
         };
         let Some(response) = response else { return Ok(None) };
-        let held = if attempt.last {
-            Held::Full
-        } else {
-            hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
-                .map_err(broken_response)?
-        };
+        if attempt.last {
+            self.commit(token, connection);
+            return Ok(None);
+        }
+        let held = hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
+            .map_err(broken_response)?;
+        let failed = response.observer.as_ref().is_some_and(Observer::first_event_is_error);
         match held {
-            Held::Waiting(rest) => Ok(Some(rest)),
-            Held::Empty => {
-                Err(Failed::Unwanted { condition: Condition::EmptyStream, retry_after: None })
+            Held::Event if failed && exchange.retries_on(Condition::ErrorEvent) => {
+                Err(Failed::Unwanted(Cause::Failed(Condition::ErrorEvent)))
             }
+            Held::Waiting(rest) => Ok(Some(rest)),
+            // Not a stream: a refusal, held back to be read.
+            Held::Empty | Held::Full if !exchange.is_observed() => {
+                let made = exchange.outbox.copy(HELD_MAX as usize);
+                let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
+                let body = if spliced.is_empty() { &made } else { spliced };
+                if refusal(exchange.status, body) == Refusal::ContextLength {
+                    return Err(Failed::Unwanted(Cause::PromptTooLong));
+                }
+                self.commit(token, connection);
+                Ok(None)
+            }
+            Held::Empty => Err(Failed::Unwanted(Cause::Failed(Condition::EmptyStream))),
             Held::Event | Held::Full => {
                 self.commit(token, connection);
                 Ok(None)
@@ -243,6 +267,7 @@ fn broken_response(broken: Broken) -> Failed {
     match broken {
         Broken::Read(error) => Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind()))),
         Broken::Truncated => Failed::Fault(upstream_fault(UpstreamFault::Truncated)),
+        Broken::Unfinished => Failed::Fault(upstream_fault(UpstreamFault::Unfinished)),
         Broken::Framing(error) => Failed::Fault(upstream_fault(UpstreamFault::Chunk(error))),
         Broken::Write(_) | Broken::TooLong => {
             Failed::Fault(Fault::Downstream(DownstreamFault::Gone))

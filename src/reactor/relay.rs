@@ -25,7 +25,7 @@ use super::socket::{Desk, Fill, Socket};
 use crate::http::body::{Body, Framing};
 use crate::http::chunk::ChunkError;
 use crate::http::reply;
-use crate::http::sse::EventObserver;
+use crate::service::{Ending, Observer};
 
 /// How the bytes of a body reach the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,8 @@ pub struct Flow {
     pub body: Body,
     pub mode: Mode,
     pub state: FlowState,
-    /// Watches an event stream go by.
-    pub observer: Option<EventObserver>,
+    /// Watches a stream of events go by.
+    pub observer: Option<Observer>,
 }
 
 /// What one drive may still do before others have their turn.
@@ -131,6 +131,8 @@ pub enum Broken {
     /// The source ended its connection inside the message.
     Truncated,
     Framing(ChunkError),
+    /// The message is whole in HTTP, and by the marks of its dialect it is not.
+    Unfinished,
     /// More than `limits.body_bytes`.
     TooLong,
 }
@@ -142,6 +144,18 @@ impl Flow {
 
     pub fn is_open(&self) -> bool {
         self.state == FlowState::Open
+    }
+
+    /// Whether a message that is complete is whole by the marks of its dialect too.
+    fn check_end(&mut self) -> Result<(), Broken> {
+        check_end(self.observer.as_mut())
+    }
+}
+
+fn check_end(observer: Option<&mut Observer>) -> Result<(), Broken> {
+    match observer.map(Observer::end) {
+        Some(Ending::Truncated(_)) => Err(Broken::Unfinished),
+        Some(Ending::Whole | Ending::Failed) | None => Ok(()),
     }
 }
 
@@ -190,6 +204,7 @@ pub fn relay<A: Stream, B: Stream>(
                 }
                 Fill::Closed => {
                     flow.body.on_eof().map_err(|_| Broken::Truncated)?;
+                    flow.check_end()?;
                     if flow.mode == Mode::Chunk {
                         sink.outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
                     }
@@ -218,9 +233,9 @@ pub enum Held {
 }
 
 /// The most payload that is held back.
-const HELD_MAX: u64 = 8 * 1024;
+pub const HELD_MAX: u64 = 8 * 1024;
 
-/// Reads a response until its first data event and writes nothing: until then it can be taken back.
+/// Reads a response until its first data event, or to its end, and writes nothing: until then it can be taken back.
 /// What is made rather than spliced goes to `outbox`.
 pub fn hold<A: Stream>(
     source: &mut Socket<A>,
@@ -231,7 +246,7 @@ pub fn hold<A: Stream>(
 ) -> Result<Held, Broken> {
     loop {
         scan(source, outbox, flow, desk)?;
-        if flow.observer.as_ref().is_none_or(|observer| observer.data_events() > 0) {
+        if flow.observer.as_ref().is_some_and(|observer| observer.data_events() > 0) {
             return Ok(Held::Event);
         }
         if flow.body.is_complete() {
@@ -250,11 +265,43 @@ pub fn hold<A: Stream>(
             Fill::Bytes(count) => budget.spend(count),
             Fill::Closed => {
                 flow.body.on_eof().map_err(|_| Broken::Truncated)?;
+                flow.check_end()?;
                 return Ok(Held::Empty);
             }
             Fill::WouldBlock => return Ok(Held::Waiting(Rest::SourceEmpty)),
             Fill::Full => return Ok(Held::Full),
             Fill::Dry => return Ok(Held::Waiting(Rest::DRY)),
+        }
+    }
+}
+
+/// Reads a request into `outbox`, where it is kept, until `wanted` bytes of its body are there, all
+/// of it is, or it is too long to be kept. [`Rest::Ended`]: so it is.
+pub fn keep<A: Stream>(
+    source: &mut Socket<A>,
+    outbox: &mut Outbox,
+    flow: &mut Flow,
+    wanted: u64,
+    budget: &mut Budget,
+    desk: &mut Desk,
+) -> Result<Rest, Broken> {
+    loop {
+        scan(source, outbox, flow, desk)?;
+        source.release_inbound(desk);
+        if flow.body.is_complete() || !outbox.keeps() || flow.body.received() >= wanted {
+            return Ok(Rest::Ended);
+        }
+        if !source.ready.readable() {
+            return Ok(Rest::SourceEmpty);
+        }
+        if budget.is_spent() {
+            return Ok(Rest::Budget);
+        }
+        match source.fill(desk).map_err(Broken::Read)? {
+            Fill::Bytes(count) => budget.spend(count),
+            Fill::Closed => return Err(Broken::Truncated),
+            Fill::WouldBlock | Fill::Full => return Ok(Rest::SourceEmpty),
+            Fill::Dry => return Ok(Rest::DRY),
         }
     }
 }
@@ -292,6 +339,17 @@ fn scan<A: Stream>(
         }),
     }
     .map_err(Broken::Framing)?;
+    if body.is_complete()
+        && let Err(unfinished) = check_end(observer.as_mut())
+    {
+        // Its end is held back, so that nobody takes it for whole.
+        let passed = cleared - (body.tail().length as usize).min(cleared);
+        match mode {
+            Mode::Splice | Mode::Keep { .. } => buffer.clear(passed),
+            Mode::Payload | Mode::Chunk => buffer.discard(passed),
+        }
+        return Err(unfinished);
+    }
     match mode {
         Mode::Splice => buffer.clear(cleared),
         Mode::Payload | Mode::Chunk => buffer.discard(cleared),

@@ -5,20 +5,24 @@
 
 use std::rc::Rc;
 
-use super::exchange::{Attempt, Exchange, Peer, Progress, RequestId, State, Turn};
+use super::exchange::{Attempt, Exchange, Gather, Peer, Progress, RequestId, State, Turn};
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
 use super::token::Token;
 use super::worker::Worker;
-use crate::config::snapshot::{HostField, Route, Target, Upstream};
+use crate::config::snapshot::{
+    Admission, Balance, Chain, HashKey, HostField, Route, Snapshot, Target, Upstream,
+};
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::rewrite::{self, RequestEdits};
+use crate::proxy::balance::key;
 use crate::proxy::exchange::Timeline;
 use crate::proxy::fault::{DownstreamFault, Fault};
-use crate::proxy::{retry, route};
+use crate::proxy::{admission, retry, route};
 use crate::responder::Request;
+use crate::service::{Dialect, Setting};
 
 /// What became of the bytes that may hold a head.
 pub(super) enum Opened {
@@ -68,9 +72,9 @@ impl<N: Net> Worker<N> {
             snapshot: Rc::clone(&self.snapshot),
             route: None,
             link: 0,
-            endpoint: 0,
             attempt: Attempt::first(),
             client: head.version,
+            dialect: Dialect::Generic,
             head_request: head.method == "HEAD",
             idempotent: retry::is_idempotent(head.method),
             keep_alive: head.keep_alive && !last,
@@ -82,13 +86,18 @@ impl<N: Net> Worker<N> {
             ),
             response: None,
             held: false,
+            probed: false,
             committed: false,
             status: 0,
             persistent: false,
             upstream_keep_alive: false,
             until_close: false,
             peer: Peer::Nobody,
-            outbox: Outbox::keeping(),
+            outbox: Outbox::keeping(&mut self.desk.buffers),
+            gather: Gather::Nothing,
+            own_model: None,
+            key: None,
+            priority: 0,
             authority: None,
             examined: 0,
             first_event: false,
@@ -107,6 +116,11 @@ impl<N: Net> Worker<N> {
                         }
                         let forwarded = self.snapshot.server.forwarded;
                         let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
+                        exchange.gather = self.snapshot.gather_for(chain);
+                        exchange.key = key_of(&upstream.balance, &head);
+                        exchange.priority = priority_of(&upstream.admission, &head);
+                        self.groups[upstream.id].budget.on_request(self.now);
+                        exchange.dialect = dialect_of(route, upstream.service, head.path);
                         let edits = RequestEdits {
                             path: route::rewritten(route, head.path),
                             host: host_for(upstream, 0, head.authority),
@@ -140,6 +154,45 @@ impl<N: Net> Worker<N> {
             self.end(token, Err(fault));
         }
         Opened::Exchange
+    }
+}
+
+impl Snapshot {
+    /// What of a body has to be known before a request enters a chain.
+    fn gather_for(&self, chain: &Chain) -> Gather {
+        let mut upstreams = chain.links.iter().map(|link| &self.upstreams[link.upstream]);
+        match self.upstreams[chain.links[0].upstream].balance {
+            _ if upstreams.any(|upstream| upstream.model.is_some()) => Gather::Whole,
+            Balance::Hash(HashKey::Prompt(length)) => Gather::Prompt(length),
+            _ => Gather::Nothing,
+        }
+    }
+}
+
+/// What makes a request like others, where the balance asks for it.
+fn key_of(balance: &Balance, head: &RequestHead<'_>) -> Option<u64> {
+    match balance {
+        Balance::Hash(HashKey::Header(name)) => head.field(name).map(key::of_value),
+        Balance::Hash(HashKey::Cookie(name)) => {
+            key::of_cookie(head.field("cookie")?, name.as_bytes())
+        }
+        _ => None,
+    }
+}
+
+fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
+    let field = settings.priority_header.as_deref();
+    admission::priority(field.and_then(|name| head.field(name)), settings)
+}
+
+/// The dialect of a request: its own path tells, or the one it is given.
+fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
+    let told = Dialect::of(service, path);
+    match route::rewritten(route, path) {
+        Some((prefix, remainder)) if told == Dialect::Generic => {
+            Dialect::of(service, &[prefix, remainder].concat())
+        }
+        _ => told,
     }
 }
 

@@ -13,15 +13,19 @@ use super::request::takes_interim;
 use super::socket::Fill;
 use super::token::Token;
 use super::worker::Worker;
+use std::time::Duration;
+
 use crate::config::snapshot::Condition;
 use crate::http::body::Framing;
 use crate::http::head::{
-    FieldSlots, HeadError, HeadLimits, ResponseContext, ResponseHead, Version, may_be_complete,
-    parse_response,
+    FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, Version,
+    may_be_complete, parse_response,
 };
+use crate::http::retry_after::retry_after;
 use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served};
-use crate::http::sse::EventObserver;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
+use crate::proxy::retry::Cause;
+use crate::service::{Dialect, Observer};
 
 /// What a look at the response head gave.
 enum HeadStep {
@@ -174,8 +178,15 @@ impl<N: Net> Worker<N> {
             Err(error) => return Err(Failed::Fault(upstream_fault(UpstreamFault::Head(error)))),
         };
         let interim = head.status < 200 && head.status != 101;
+        if matches!(head.status, 429 | 503) {
+            exchange.attempt.retry_after = retry_after_of(&head);
+        }
         if rescuable && let Some(unwanted) = exchange.unwanted(&head) {
             return Err(unwanted);
+        }
+        // A page for people where an answer of the service was asked for: some proxy's, most likely.
+        if head.status < 300 && head.media == Media::Html && exchange.dialect != Dialect::Generic {
+            return Err(Failed::Fault(upstream_fault(UpstreamFault::BadAnswer)));
         }
         let delivery = if interim {
             Delivery { framing: Framing::None, mode: Mode::Splice }
@@ -187,7 +198,8 @@ impl<N: Net> Worker<N> {
         }
         if !interim {
             exchange.begin_response(&head, &delivery, draining);
-            exchange.held = holds_back && head.event_stream && head.status < 300;
+            let observed = holds_back && exchange.is_observed() && head.status < 300;
+            exchange.held = observed || (rescuable && exchange.may_be_too_long(head.status));
             upstream.announced = head.keep_alive_timeout;
         }
         let length = head.length;
@@ -227,6 +239,11 @@ impl<N: Net> Worker<N> {
     }
 }
 
+/// The `Retry-After` of an answer, by the `Date` beside it where it names a time.
+fn retry_after_of(head: &ResponseHead<'_>) -> Option<Duration> {
+    retry_after(head.field("retry-after")?, head.field("date"))
+}
+
 /// How a response reaches the client.
 struct Delivery {
     framing: Framing,
@@ -256,9 +273,14 @@ impl Exchange {
     /// Whether another attempt may bring a better answer than one with this head.
     fn unwanted(&self, head: &ResponseHead<'_>) -> Option<Failed> {
         let condition = Condition::Status(head.status);
-        let retry = &self.upstream()?.retry;
-        let unwanted = head.status >= 400 && retry.on.contains(condition);
-        unwanted.then_some(Failed::Unwanted { condition, retry_after: None })
+        let unwanted = head.status >= 400 && self.retries_on(condition);
+        unwanted.then_some(Failed::Unwanted(Cause::Failed(condition)))
+    }
+
+    /// Whether this status may say that the prompt is too long, and somebody takes longer ones.
+    fn may_be_too_long(&self, status: u16) -> bool {
+        let larger = self.chain().and_then(|chain| chain.larger);
+        matches!(status, 400 | 413 | 422) && larger.is_some_and(|larger| larger > self.link)
     }
 
     /// The final response head is here.
@@ -268,9 +290,12 @@ impl Exchange {
         self.persistent = self.may_persist() && !draining;
         self.upstream_keep_alive = head.keep_alive;
         let mut response = Flow::new(head.framing, delivery.mode);
-        if head.event_stream {
-            response.observer = Some(EventObserver::new());
-        }
+        response.observer = match (head.media, self.dialect) {
+            (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
+            (Media::EventStream, dialect) => Some(Observer::of_stream(dialect)),
+            (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),
+            _ => None,
+        };
         if head.status == 101 {
             self.tunnel = Some(Tunnel::default());
             self.persistent = false;

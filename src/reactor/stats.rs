@@ -76,6 +76,14 @@ pub struct Counters {
     pub retries: Counter,
     /// First attempts at the next upstream of a route.
     pub failovers: Counter,
+    pub breaker_opened: Counter,
+    pub breaker_closed: Counter,
+    /// Streams that were told why they break off.
+    pub error_events: Counter,
+    /// Interim responses that ask a half-closed client whether it is there.
+    pub half_close_probes: Counter,
+    /// Comments given to silent streams.
+    pub heartbeats: Counter,
     /// Predefined answers given in the upstreams' place.
     pub fallbacks: Counter,
     // Gauges, written once per turn.

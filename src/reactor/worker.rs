@@ -32,21 +32,38 @@ use super::stats::{Counters, Tally};
 use super::timer::{Entry, TimerWheel};
 use super::token::{Kind, Token};
 use crate::clock::Instant;
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
 use crate::proxy::group::Groups;
+use crate::proxy::health::Verdict;
+use crate::proxy::load::Loads;
+use crate::proxy::random::Random;
 
 /// What a worker is told by other threads.
 #[derive(Debug)]
 pub enum Command<S> {
-    /// Serve the backlog once more, close the listeners and idle connections, finish what is in
-    /// flight, abort the rest at `deadline`.
-    Drain,
+    /// Serve the backlog once more, close the listeners, finish what is in flight, and abort the
+    /// rest when `timeouts.drain` is over.
+    Drain(Idle),
     /// Abort everything now.
     Stop,
     /// A connection that another worker accepted.
     Adopt(S, std::net::SocketAddr),
     /// A new generation of the configuration, for every request from now on.
-    Reload(Arc<Snapshot>),
+    Reload(Arc<Snapshot>, Loads),
+    /// A permit for this upstream has come home elsewhere: somebody here may have it.
+    Call(UpstreamId),
+    /// What the active checks say of an endpoint now.
+    Health(UpstreamId, EndpointId, Verdict),
+}
+
+/// What a drain means to clients that are not being answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// They are told at once that nothing more comes.
+    Leave,
+    /// Whoever asks within its timeouts is answered once more, and told to come back elsewhere: a
+    /// client may be sending its next request at this moment.
+    MayAsk,
 }
 
 /// Whether a worker goes on.
@@ -60,6 +77,10 @@ pub enum Status {
 /// What a worker is made of.
 pub struct Setup<S> {
     pub snapshot: Arc<Snapshot>,
+    /// Those of this snapshot, shared by all workers.
+    pub loads: Loads,
+    /// Unix time at the clock's zero, in seconds.
+    pub epoch: u64,
     /// Tells the request ids of workers apart.
     pub seed: u32,
     pub counters: Arc<Counters>,
@@ -94,6 +115,8 @@ pub struct Worker<N: Net> {
     pub(super) life: Life,
     pub(super) now: Instant,
     pub(super) seed: u32,
+    pub(super) random: Random,
+    pub(super) epoch: u64,
     pub(super) ids: u32,
     mailbox: Mailbox<Command<N::Stream>>,
     events: Vec<Event>,
@@ -102,7 +125,7 @@ pub struct Worker<N: Net> {
 
 impl<N: Net> Worker<N> {
     pub fn new(net: N, setup: Setup<N::Stream>) -> Worker<N> {
-        let Setup { snapshot, seed, counters, mailbox, fleet } = setup;
+        let Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet } = setup;
         let now = net.now();
         Worker {
             downstreams: Slots::new(Kind::Downstream),
@@ -128,7 +151,9 @@ impl<N: Net> Worker<N> {
             due: Vec::new(),
             net,
             past: Vec::new(),
-            groups: Groups::new(&snapshot),
+            groups: Groups::new(&snapshot, &loads, seed.into()),
+            random: Random::new(seed.into()),
+            epoch,
             snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
         }
     }
@@ -194,7 +219,7 @@ impl<N: Net> Worker<N> {
         }
         let mut wake = self.wheel.next().unwrap_or(Instant::NEVER);
         wake = wake.min(self.accepting.resume_at());
-        if let Life::Draining { deadline } = self.life {
+        if let Life::Draining { deadline, .. } = self.life {
             wake = wake.min(deadline);
         }
         (wake != Instant::NEVER).then(|| wake.since(self.now))
@@ -287,7 +312,7 @@ impl<N: Net> Worker<N> {
             }
         }
         self.due = due;
-        if let Life::Draining { deadline } = self.life
+        if let Life::Draining { deadline, .. } = self.life
             && deadline <= self.now
         {
             self.stop();
@@ -298,10 +323,14 @@ impl<N: Net> Worker<N> {
         let mail: Vec<_> = self.mailbox.open().collect();
         for command in mail {
             match command {
-                Command::Drain => self.drain(),
+                Command::Drain(idle) => self.drain(idle),
                 Command::Stop => self.stop(),
                 Command::Adopt(stream, address) => self.adopt(stream, address),
-                Command::Reload(snapshot) => self.reload(snapshot),
+                Command::Reload(snapshot, loads) => self.reload(snapshot, &loads),
+                Command::Call(upstream) => self.wake_waiting(upstream),
+                Command::Health(upstream, endpoint, verdict) => {
+                    self.on_health(upstream, endpoint, verdict);
+                }
             }
         }
     }

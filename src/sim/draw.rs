@@ -51,6 +51,7 @@ impl Plan {
         if random.chance(500) {
             plan.gateway.attempts = random.between(2..=4) as u32;
         }
+        plan.gateway.breaker = random.chance(500);
         plan
     }
 
@@ -118,6 +119,7 @@ impl GatewayPlan {
             half_close_allowed: random.chance(300),
             replay_stale_post: !random.chance(100),
             attempts: 1,
+            breaker: false,
         }
     }
 }

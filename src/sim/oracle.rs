@@ -32,6 +32,8 @@ pub struct Tally {
     /// Requests that nobody answered.
     pub unanswered: usize,
     pub replayed: usize,
+    /// Answers owed but for a breaker that was open.
+    pub broken: usize,
     /// Further attempts at an exchange.
     pub retried: usize,
     pub owed: usize,
@@ -46,6 +48,7 @@ impl AddAssign for Tally {
         self.unanswered += other.unanswered;
         self.replayed += other.replayed;
         self.retried += other.retried;
+        self.broken += other.broken;
         self.owed += other.owed;
         self.tunnels += other.tunnels;
     }
@@ -95,6 +98,12 @@ fn judge_visit(
         tally.tunnels += usize::from(fate == Fate::Whole && exchange.opens_tunnel());
         if owing && fate != Fate::Whole {
             let text = message.map(Message::text).unwrap_or_default();
+            // Refused with a breaker open; what the client sent behind it may go unheard then.
+            if message.is_some_and(|message| message.status() == 503) && plan.may_break() {
+                tally.broken += 1;
+                owing = false;
+                continue;
+            }
             let text: String = text.chars().take(200).collect();
             return Err(format!(
                 "exchange {number} was owed an answer and is {fate:?}, {:?}: {text}",

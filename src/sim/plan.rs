@@ -41,6 +41,8 @@ pub struct GatewayPlan {
     pub replay_stale_post: bool,
     /// How often one request may be sent, replays for stale connections apart.
     pub attempts: u32,
+    /// Whether endpoints that fail are left alone for a while.
+    pub breaker: bool,
 }
 
 /// One client on one connection.
@@ -194,6 +196,13 @@ impl Plan {
     /// Whether the network and the gateway's own limits let every honest exchange be answered.
     pub fn is_generous(&self) -> bool {
         !self.faults.may_refuse() && self.drain_at.is_none() && !self.gateway.is_scarce()
+    }
+
+    /// Whether the endpoints may have been found unfit, by what other exchanges met with.
+    pub fn may_break(&self) -> bool {
+        // A server that does not wait for the request to end may break its connection over it.
+        let unfit = |exchange: &ExchangePlan| exchange.answer.early || !exchange.is_honest(self);
+        self.gateway.breaker && self.exchanges.iter().any(unfit)
     }
 
     /// Whether this request of a visit must be answered in full, if those before it were.

@@ -1,9 +1,18 @@
 //! What a process asks of the system for itself: a core per worker, and enough descriptors.
 
 use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
+
+use crate::clock::Instant;
+
+/// Unix seconds at the zero of the clock that [`super::now`] reads.
+pub fn epoch() -> u64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    unix.saturating_sub(super::now() - Instant::ZERO).as_secs()
+}
 
 /// Pins the calling thread to one core.
 pub fn pin_to_cpu(cpu: usize) -> io::Result<()> {

@@ -16,11 +16,13 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::*;
+use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::census::Census;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
 use sluicegate::reactor::net::Net;
 use sluicegate::reactor::stats::Counters;
 use sluicegate::reactor::worker::{Command, Setup, Status, Worker};
+use sluicegate::service::Setting;
 use sluicegate::sim::World;
 use sluicegate::sim::cast;
 use sluicegate::sim::plan::GatewayPlan;
@@ -51,14 +53,14 @@ pub const TIMEOUTS: Timeouts = Timeouts {
     },
 };
 
+/// Server `index`, as a configuration names it.
+pub fn endpoint(index: usize) -> Endpoint {
+    let address = server_address(index);
+    Endpoint { id: EndpointId::default(), address, authority: address.to_string(), weight: 1 }
+}
+
 /// A gateway with one upstream behind `/relay/*`.
 pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
-    let endpoint = |index| Endpoint {
-        id: EndpointId::default(),
-        address: server_address(index),
-        authority: server_address(index).to_string(),
-        weight: 1,
-    };
     let mut snapshot = Snapshot {
         generation: Generation::default(),
         server: Server {
@@ -72,6 +74,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             accept: AcceptMode::Reuseport,
             spin: Duration::ZERO,
             forwarded: Forwarded::Append,
+            watch: None,
         },
         limits: Limits {
             connections: gateway.connections,
@@ -97,10 +100,11 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             },
             host: HostField::Preserve,
             timeouts: TIMEOUTS.exchange,
+            service: Setting::Auto,
             model: None,
             retry: Retry { attempts: gateway.attempts, ..defaults::retry() },
             balance: defaults::BALANCE,
-            breaker: Some(defaults::BREAKER),
+            breaker: gateway.breaker.then_some(defaults::BREAKER),
             health: None,
             admission: defaults::ADMISSION,
         }],
@@ -128,6 +132,7 @@ pub const GENEROUS: GatewayPlan = GatewayPlan {
     buffers: 4096,
     replay_stale_post: true,
     attempts: 1,
+    breaker: false,
 };
 
 /// One worker, and the world it lives in.
@@ -135,6 +140,7 @@ pub struct Gateway<N: Net = World> {
     pub world: World,
     pub worker: Worker<N>,
     pub counters: Arc<Counters>,
+    pub loads: Loads,
     mailbox: Sender<Command<N::Stream>>,
     /// `limits.connections`.
     places: usize,
@@ -152,8 +158,11 @@ impl<N: Net> Gateway<N> {
     pub fn new(world: World, net: N, snapshot: Snapshot) -> Gateway<N> {
         let counters = Arc::new(Counters::default());
         let places = snapshot.limits.connections;
+        let loads = Loads::new(&snapshot);
         let (sender, receiver) = mailbox(world.waker());
         let setup = Setup {
+            loads: loads.clone(),
+            epoch: 0,
             snapshot: Arc::new(snapshot),
             seed: 7,
             counters: Arc::clone(&counters),
@@ -165,6 +174,7 @@ impl<N: Net> Gateway<N> {
             world,
             worker,
             counters,
+            loads,
             mailbox: sender,
             places,
             kept_waiting: None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::config::snapshot::Snapshot;
-use sluicegate::reactor::worker::Command;
+use sluicegate::reactor::worker::{Command, Idle};
 use sluicegate::sim::{Answer, ClientId, End, Faults, Manner, Message, Visit, World};
 
 use super::{GENEROUS, Gateway, server_address, snapshot};
@@ -115,14 +115,16 @@ impl Simulation {
         change(&mut next);
         next.follow(&self.snapshot);
         self.snapshot = next;
-        let command = Command::Reload(Arc::new(self.snapshot.clone()));
-        self.gateway().command(command);
+        let snapshot = Arc::new(self.snapshot.clone());
+        let gateway = self.gateway();
+        gateway.loads = gateway.loads.follow(&snapshot);
+        gateway.command(Command::Reload(snapshot, gateway.loads.clone()));
         // The worker reads its mail at the end of a turn.
         self.run_for(Duration::from_nanos(1));
     }
 
-    pub fn drain(&mut self) {
-        self.gateway().command(Command::Drain);
+    pub fn drain(&mut self, idle: Idle) {
+        self.gateway().command(Command::Drain(idle));
     }
 
     pub fn received(&self, client: ClientId) -> Received {

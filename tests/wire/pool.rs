@@ -141,10 +141,10 @@ fn a_place_that_comes_free_by_a_failure_is_taken_too() {
 }
 
 #[test]
-fn who_waits_longer_than_the_connect_timeout_is_told_that_the_upstream_is_saturated() {
+fn who_waits_longer_than_it_may_is_told_when_to_come_again() {
     let upstream = Upstream::listen();
     let mut config = with_pool(&upstream, "connections = 1");
-    config.timeouts = "connect = \"200ms\"".into();
+    config.upstream += "\nadmission = { queue_timeout = \"200ms\" }";
     let gateway = config.start();
     let mut first = gateway.connect();
     let mut server = on_a_new_connection(&mut first, &upstream);
@@ -152,7 +152,7 @@ fn who_waits_longer_than_the_connect_timeout_is_told_that_the_upstream_is_satura
     let asked = Instant::now();
     second.send(GET);
     let refusal = second.read_response();
-    assert_error(&refusal, 503, "upstream_saturated");
+    assert_error(&refusal, 503, "queue_timeout");
     assert!(refusal.field("retry-after").is_some(), "{refusal:?}");
     assert!(asked.elapsed() >= Duration::from_millis(200), "{:?}", asked.elapsed());
     assert!(asked.elapsed() < Duration::from_millis(600), "{:?}", asked.elapsed());
@@ -193,9 +193,9 @@ fn an_idle_connection_to_another_endpoint_gives_way_at_the_limit() {
     let (one, two) = (Upstream::listen(), Upstream::listen());
     let mut config = with_pool(&one, "connections = 1");
     config.endpoint = format!("{}\", \"{}", one.address(), two.address());
+    config.upstream += "\nbalance = \"round_robin\"";
     let gateway = config.start();
     let mut client = gateway.connect();
-    // Endpoints take turns.
     let mut at_one = on_a_new_connection(&mut client, &one);
     answer(&mut client, &mut at_one);
     let mut at_two = on_a_new_connection(&mut client, &two);

@@ -454,6 +454,31 @@ fn with_half_close_allowed_a_fin_only_ends_the_request() {
     }
 }
 
+/// One that is there passes over the question; for one that is gone its kernel answers.
+#[test]
+fn a_half_closed_client_is_asked_whether_it_is_there() {
+    let upstream = Upstream::listen();
+    let config =
+        Config { server: "half_close = \"probe\"".into(), ..Config::to(upstream.address()) };
+    let gateway = config.start();
+    let mut client = gateway.connect();
+    client.send(GET);
+    let mut server = upstream.accept();
+    server.read_request();
+    client.finish();
+    client.read_until("HTTP/1.1 102 Processing\r\n\r\n");
+    server.expect_silence();
+    server.send(OK);
+    assert_eq!(client.read_response().status(), 200);
+    assert_eq!(client.read_end(), End::Fin);
+
+    let mut client = gateway.connect();
+    client.send(GET);
+    server.read_request();
+    let left = Leaving::Fin.go(client);
+    assert_cancelled(&gateway, &mut server, left);
+}
+
 /// Requests that came in one packet before the FIN are all answered.
 #[test]
 fn with_half_close_allowed_pipelined_requests_are_answered_behind_the_fin() {

@@ -68,7 +68,8 @@ fn target(dialect: Dialect) -> Target {
     Target::new("t", url, dialect, Shape::Streams, &asking).expect("a target")
 }
 
-const MOCK: Dialect = Dialect::Mock { token_rate: 1.0, tokens: Some(2), token_bytes: 26 };
+const MOCK: Dialect =
+    Dialect::Mock { token_rate: 1.0, tokens: Some(2), token_bytes: 26, bulk_bytes: 0 };
 
 fn desk(target: &Target) -> Desk<'_> {
     let record = Record::new(Instant::ZERO, false, false);
@@ -109,6 +110,25 @@ fn answer(head: &str, payload: &str) -> Vec<u8> {
     });
     let body: String = chunks.collect();
     format!("HTTP/1.1 {head}\r\nTransfer-Encoding: chunked\r\n\r\n{body}0\r\n\r\n").into_bytes()
+}
+
+#[test]
+fn a_large_request_is_written_piece_by_piece_and_its_bytes_are_counted() {
+    let asking = Asking { method: "POST".to_owned(), filler: 300_000, ..Asking::default() };
+    let url = "http://127.0.0.1:9/stream";
+    let target = Target::new("t", url, MOCK, Shape::Upload, &asking).expect("a target");
+    for takes in [7_001, 65_536, usize::MAX] {
+        let mut desk = Desk { shape: Shape::Upload, ..desk(&target) };
+        let mut connection = connection(&answer("200 OK", TOKENS), 4096, false);
+        connection.stream.takes = takes;
+        assert_eq!(converse(&mut connection, &mut desk), Verdict::Answered, "{takes} at once");
+        let (head, body) = connection.stream.written.split_at(target.request.len());
+        assert_eq!(head, target.request);
+        assert!(body.len() == 300_000 && body.iter().all(|byte| *byte == b'.'));
+        let heard = answer("200 OK", TOKENS).len();
+        assert_eq!(desk.record.bytes, (head.len() + body.len() + heard) as u64);
+        assert_eq!((desk.record.requests, desk.record.tokens), (1, 0));
+    }
 }
 
 const TOKENS: &str = "00000000000000000900 words00000000000000001000 words";

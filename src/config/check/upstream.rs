@@ -11,6 +11,7 @@ use super::super::snapshot::{
 use super::super::{Environment, defaults};
 use super::address::{self, EndpointText};
 use super::{CONNECTIONS, Overrides, REQUESTS, fallback, policy};
+use crate::service::Setting;
 
 const NAME_MAX: usize = 64;
 
@@ -79,6 +80,12 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         id: UpstreamId::default(),
         host: host.unwrap_or(defaults::HOST),
         timeouts: overrides.over(&given.timeouts.exchange),
+        service: section.choice(
+            "service",
+            &Setting::ALL.map(|setting| (setting.name(), setting)),
+            Setting::Auto,
+            report,
+        ),
         model: model.and_then(|field| field.parsed(report, fallback::model_name)),
         retry: policy::retry(&mut section, given.limits, &pool, report),
         balance: policy::balance(&mut section, report),

@@ -36,11 +36,11 @@ pub enum Condition {
     Reset,
     /// The answer is not HTTP, or not what its service sends (an HTML page with status 200).
     BadAnswer,
-    /// `timeouts.ttft` ran out: the first attempt is cancelled.
+    /// `timeouts.ttft` ran out, before or after the head: the first attempt is cancelled.
     TtftTimeout,
     /// The first event of the stream is an error.
     ErrorEvent,
-    /// The stream ended, broke or fell silent after its head and before its first data event.
+    /// The stream ended or broke after its head and before its first data event.
     EmptyStream,
     /// An answer with this status: [`Condition::is_retriable`].
     Status(u16),

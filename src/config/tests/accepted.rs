@@ -48,6 +48,7 @@ fn every_key_reaches_the_snapshot() {
         accept = "balanced"
         spin = "50us"
         forwarded = "replace"
+        watch = "5s"
         [limits]
         connections = 7
         head_bytes = "1KiB"
@@ -71,6 +72,7 @@ fn every_key_reaches_the_snapshot() {
         name = "a"
         endpoints = ["10.0.0.1:80", { address = "[::1]:81", weight = 9 }, "llama.internal:82"]
         host = "endpoint"
+        service = "openai"
         model = "llama-3.1:8b"
         pool = { idle_per_endpoint = 0, connections = 3, idle_timeout = "1s", max_age = "off", max_requests = 4, replay_stale_post = false }
         retry = { attempts = 3, on = ["503", "connect", "error_event", "408"], backoff = "0s", backoff_max = "2s", retry_after_max = "0", budget = 0, post = true }
@@ -116,6 +118,7 @@ const EVERY_KEY: &str = r#"
     accept = "balanced"
     spin = "50us"
     forwarded = "replace"
+    watch = "5s"
     [limits]
     connections = 7
     head_bytes = "1KiB"
@@ -143,7 +146,8 @@ const EVERY_KEY: &str = r#"
         { address = "llama.internal:82", weight = 1 }, # 10.0.0.7:82
     ]
     host = "endpoint"
-    model = "llama-3.1:8b"
+    service = "openai"
+model = "llama-3.1:8b"
     pool.idle_per_endpoint = 0
     pool.connections = 3
     pool.idle_timeout = "1s"
@@ -184,6 +188,7 @@ const EVERY_KEY: &str = r#"
     name = "b"
     endpoints = [ { address = "10.0.0.2:80", weight = 1 }, ]
     host = "preserve"
+service = "auto"
     pool.idle_per_endpoint = 20
     pool.connections = 200
     pool.idle_timeout = "4s"

@@ -274,3 +274,8 @@ fn refused_coding(value: &[u8]) -> HeadError {
         HeadError::TransferEncodingInvalid
     }
 }
+
+/// The value of the first field of this name.
+pub(super) fn value_of<'b>(fields: &[Header<'b>], name: &str) -> Option<&'b [u8]> {
+    fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+}

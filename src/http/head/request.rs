@@ -3,7 +3,7 @@
 use httparse::{Error, Header, Status};
 
 use super::diagnose::{Kind, diagnose};
-use super::fields::{ConnectionOptions, FieldSet, Known, LengthFields, list};
+use super::fields::{ConnectionOptions, FieldSet, Known, LengthFields, list, value_of};
 use super::{FieldSlots, HeadError, HeadLimits, Version, target};
 use super::{require_crlf, slots_within, window};
 use crate::http::body::Framing;
@@ -42,6 +42,13 @@ pub struct RequestHead<'b> {
     pub length: usize,
     /// Those bytes.
     pub raw: &'b [u8],
+}
+
+impl RequestHead<'_> {
+    /// The value of the first field of this name.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        value_of(self.fields, name)
+    }
 }
 
 /// Parses the request head at the start of `input`. `None`: there is no whole head yet.

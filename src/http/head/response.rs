@@ -6,7 +6,7 @@
 use httparse::{Error, Header, ParserConfig, Status};
 
 use super::diagnose::{Kind, diagnose};
-use super::fields::{ConnectionOptions, FieldSet, Known, LengthFields, list};
+use super::fields::{ConnectionOptions, FieldSet, Known, LengthFields, list, value_of};
 use super::{FieldSlots, HeadError, HeadLimits, Version};
 use super::{require_crlf, slots_within, window};
 use crate::http::body::Framing;
@@ -18,6 +18,19 @@ pub struct ResponseContext {
     pub head_request: bool,
     /// An upgrade was offered: 101 is a possible answer.
     pub upgrade_asked: bool,
+}
+
+/// What the content is, as far as it makes a difference here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Media {
+    /// `text/event-stream`
+    EventStream,
+    /// `application/x-ndjson`: a JSON text a line.
+    JsonLines,
+    /// `text/html`: a page for people, whatever was asked for.
+    Html,
+    #[default]
+    Other,
 }
 
 /// A response head that may be forwarded.
@@ -33,8 +46,7 @@ pub struct ResponseHead<'b> {
     pub keep_alive: bool,
     /// `Keep-Alive: timeout=N`, in seconds.
     pub keep_alive_timeout: Option<u32>,
-    /// The content is a `text/event-stream`.
-    pub event_stream: bool,
+    pub media: Media,
     /// The upstream sent a request id of its own.
     pub has_request_id: bool,
     pub fields: &'b [Header<'b>],
@@ -44,6 +56,18 @@ pub struct ResponseHead<'b> {
     pub length: usize,
     /// Those bytes.
     pub raw: &'b [u8],
+}
+
+impl ResponseHead<'_> {
+    /// The value of the first field of this name.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        value_of(self.fields, name)
+    }
+
+    /// Whether the content is a `text/event-stream`.
+    pub fn is_event_stream(&self) -> bool {
+        self.media == Media::EventStream
+    }
 }
 
 /// Parses the response head at the start of `input`. `None`: there is no whole head yet.
@@ -92,7 +116,7 @@ struct Reading<'b> {
     connection: ConnectionOptions,
     lengths: LengthFields<'b>,
     keep_alive_timeout: Option<u32>,
-    event_stream: bool,
+    media: Media,
     has_request_id: bool,
 }
 
@@ -108,7 +132,7 @@ impl<'b> Reading<'b> {
                 }
                 Some(Known::FramingLookalike) => return Err(HeadError::FramingLookalike),
                 Some(Known::KeepAlive) => reading.keep_alive_timeout = timeout(field.value),
-                Some(Known::ContentType) => reading.event_stream = is_event_stream(field.value),
+                Some(Known::ContentType) => reading.media = media(field.value),
                 Some(Known::XRequestId) => reading.has_request_id = true,
                 _ => {}
             }
@@ -145,7 +169,7 @@ impl<'b> Reading<'b> {
             framing,
             keep_alive: self.connection.keep_alive(version) && framing != Framing::UntilClose,
             keep_alive_timeout: self.keep_alive_timeout,
-            event_stream: self.event_stream,
+            media: self.media,
             has_request_id: self.has_request_id,
             fields,
             connection_listed: self.connection.listed(fields),
@@ -164,7 +188,14 @@ fn timeout(value: &[u8]) -> Option<u32> {
     seconds.trim_matches('"').parse().ok()
 }
 
-fn is_event_stream(content_type: &[u8]) -> bool {
+fn media(content_type: &[u8]) -> Media {
     let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
-    content_type[..end].trim_ascii_end().eq_ignore_ascii_case(b"text/event-stream")
+    let named = content_type[..end].trim_ascii_end();
+    let is = |name: &[u8]| named.eq_ignore_ascii_case(name);
+    match () {
+        () if is(b"text/event-stream") => Media::EventStream,
+        () if is(b"application/x-ndjson") => Media::JsonLines,
+        () if is(b"text/html") => Media::Html,
+        () => Media::Other,
+    }
 }

@@ -136,7 +136,9 @@ impl Exchange {
         now: Instant,
     ) -> Box<Document> {
         let token_bytes = self.settings.token_bytes;
-        let text_length = |tokens| text::length(token_bytes, tokens);
+        // A whole text carries no stamps.
+        let size = text::Size { bytes: token_bytes, stamp: false };
+        let text_length = |tokens| text::length(size, tokens);
         if text_length(cost.completion_tokens).is_none_or(|length| length > TEXT_BYTES_MAX) {
             let message = "A text of more than 16 MiB has to be streamed.";
             return refusal(now, 400, message, Some("stream"));

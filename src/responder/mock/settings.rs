@@ -26,6 +26,8 @@ pub struct Settings {
     pub first_token: Duration,
     /// Each token begins with the clock's nanoseconds.
     pub stamp: bool,
+    /// Plain text announces its length and goes without chunks.
+    pub known_length: bool,
     /// Unix time, in seconds, at the clock's zero. Not a parameter: responders read no clock, and
     /// `created` is an absolute time.
     pub epoch: u64,
@@ -164,6 +166,7 @@ impl Settings {
             "token_bytes" => self.token_bytes = or_off(value, token_bytes)?,
             "first_token" => self.first_token = duration(value)?,
             "stamp" => self.stamp = switch(value)?,
+            "known_length" => self.known_length = switch(value)?,
             "status" => {
                 faults.status = or_off(value, status)?;
                 if faults.status.is_none() {

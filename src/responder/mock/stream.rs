@@ -15,7 +15,7 @@
 use bytes::Bytes;
 
 use super::settings::{Rate, Settings};
-use super::text::{Script, Size, Token};
+use super::text::{self, Script, Size, Token};
 use crate::clock::Instant;
 use crate::responder::{Head, Step};
 use crate::service::openai::{Cost, DONE, Envelope, Finish};
@@ -70,7 +70,7 @@ impl Stream {
     pub fn step(&mut self, settings: &Settings, now: Instant) -> Step {
         loop {
             let (next, step) = match self.stage {
-                Stage::Head => (Stage::Tokens, Some(Step::Head(self.head()))),
+                Stage::Head => (Stage::Tokens, Some(Step::Head(self.head(settings)))),
                 Stage::Tokens => self.step_tokens(settings, now),
                 Stage::Finish => (Stage::Usage, self.finish_event(settings).map(Step::Data)),
                 Stage::Usage => (Stage::Done, self.usage_event().map(Step::Data)),
@@ -133,14 +133,17 @@ impl Stream {
         piece
     }
 
-    fn head(&self) -> Head {
+    fn head(&self, settings: &Settings) -> Head {
         let (content_type, fields) = match self.voice {
             Voice::Plain => ("text/plain; charset=utf-8", Vec::new()),
             Voice::Events(_) => {
                 ("text/event-stream", vec![("Cache-Control".into(), "no-cache".to_owned())])
             }
         };
-        Head { status: 200, content_type, length: None, fields }
+        let known = settings.known_length && matches!(self.voice, Voice::Plain);
+        let size = Size { bytes: settings.token_bytes, stamp: settings.stamp };
+        let length = known.then(|| text::length(size, self.cost.completion_tokens)).flatten();
+        Head { status: 200, content_type, length: length.map(|length| length as u64), fields }
     }
 
     fn finish_event(&self, settings: &Settings) -> Option<Bytes> {

@@ -86,13 +86,15 @@ impl Token {
     }
 }
 
-/// Bytes of the first `count` tokens without stamps, or `None` beyond what a `usize` can tell.
-pub(super) fn length(bytes: Option<u32>, count: u64) -> Option<usize> {
+/// Bytes of the first `count` tokens, or `None` beyond what a `usize` can tell.
+pub(super) fn length(size: Size, count: u64) -> Option<usize> {
     let count = usize::try_from(count).ok()?;
-    match bytes {
-        Some(bytes) => count.checked_mul(bytes as usize),
-        None => (count / WORDS).checked_mul(CYCLE)?.checked_add(WORD_BOUNDS[count % WORDS]),
+    if let Some(bytes) = size.bytes {
+        // The stamp is one of them.
+        return count.checked_mul(bytes as usize);
     }
+    let words = (count / WORDS).checked_mul(CYCLE)?.checked_add(WORD_BOUNDS[count % WORDS])?;
+    words.checked_add(if size.stamp { count.checked_mul(STAMP_BYTES)? } else { 0 })
 }
 
 fn stamp(now: Instant) -> [u8; STAMP_BYTES] {

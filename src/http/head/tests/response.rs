@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::http::body::Framing;
+use crate::http::head::Media;
 use crate::http::tests::assert_documented;
 
 /// The name of the row in `docs/protocol.md`, an input, and why it is refused.
@@ -164,15 +165,17 @@ fn an_upgrade_that_was_asked_for_is_read() {
 }
 
 #[test]
-fn an_event_stream_is_known_by_its_media_type() {
+fn what_the_content_is_is_known_by_its_media_type() {
     for (value, expected) in [
-        ("text/event-stream", true),
-        ("Text/Event-Stream ; charset=utf-8", true),
-        ("text/event-streams", false),
-        ("application/json; a=text/event-stream", false),
+        ("text/event-stream", Media::EventStream),
+        ("Text/Event-Stream ; charset=utf-8", Media::EventStream),
+        ("text/event-streams", Media::Other),
+        ("application/json; a=text/event-stream", Media::Other),
+        ("application/x-ndjson", Media::JsonLines),
+        ("text/html;charset=utf-8", Media::Html),
     ] {
         let input = format!("HTTP/1.1 200 OK\r\nContent-Type: {value}\r\n\r\n");
-        assert_eq!(with_response(&input, PLAIN, |head| head.event_stream), expected, "{value}");
+        assert_eq!(with_response(&input, PLAIN, |head| head.media), expected, "{value}");
     }
 }
 

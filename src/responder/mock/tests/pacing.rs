@@ -28,6 +28,30 @@ fn a_chat_is_sixteen_tokens_fifty_milliseconds_apart() {
 }
 
 #[test]
+fn a_known_length_is_that_of_the_text() {
+    for (query, bytes) in [
+        ("tokens=17", Some(89 + 6)),
+        ("tokens=17&stamp=1", Some(89 + 6 + 17 * 21)),
+        ("tokens=3&token_bytes=30&stamp=1", Some(90)),
+        ("tokens=0", Some(0)),
+    ] {
+        let played = play(&format!("/stream?rate=0&known_length=1&{query}"), "");
+        let announced = played.head.as_ref().expect("a head").1.length;
+        assert_eq!(announced, bytes, "{query}");
+        assert_eq!(announced, Some(played.text().len() as u64), "{query}");
+    }
+}
+
+#[test]
+fn a_length_beyond_counting_is_not_announced_and_events_have_none() {
+    let endless = format!("/stream?known_length=1&token_bytes=65536&tokens={}", u64::MAX);
+    let mut responder = asked(Settings::default(), &endless, "");
+    assert!(matches!(responder.step(START), Step::Head(head) if head.length.is_none()));
+    let played = play(&format!("{CHAT}?rate=0&known_length=1"), STREAMED);
+    assert_eq!(played.head.expect("a head").1.length, None);
+}
+
+#[test]
 fn the_first_token_waits_and_the_head_does_not() {
     let played = play("/stream?first-token=250ms&rate=10&tokens=3", "");
     assert_eq!(played.head.as_ref().expect("a head").0, Duration::ZERO);

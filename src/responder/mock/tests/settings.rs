@@ -22,6 +22,7 @@ fn every_parameter_is_known_in_both_spellings() {
         ("token_bytes", "30"),
         ("first_token", "1s"),
         ("stamp", "1"),
+        ("known_length", "1"),
         ("status", "500"),
         ("reset", "1"),
         ("silent", "true"),

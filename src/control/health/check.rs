@@ -1,0 +1,103 @@
+//! One check: a request, and whether the answer's head says "well".
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::Target;
+use crate::http::head::{FieldSlots, HeadLimits, ResponseContext, parse_response};
+
+const HEAD: HeadLimits = HeadLimits { bytes: 16 << 10, fields: 100 };
+const CONTEXT: ResponseContext = ResponseContext { head_request: false, upgrade_asked: false };
+
+/// Why an endpoint is not well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection.
+    Connect(ErrorKind),
+    /// `health.timeout` ran out.
+    Timeout,
+    /// The connection broke before there was an answer.
+    Broken(ErrorKind),
+    /// It was closed before there was an answer.
+    Closed,
+    NotHttp,
+    /// Not one of `health.status`.
+    Status(u16),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Connect(kind) => write!(f, "no connection: {kind}"),
+            Failure::Timeout => f.write_str("no answer in time"),
+            Failure::Broken(kind) => write!(f, "the connection broke: {kind}"),
+            Failure::Closed => f.write_str("the connection was closed without an answer"),
+            Failure::NotHttp => f.write_str("the answer is not HTTP/1"),
+            Failure::Status(status) => write!(f, "status {status}"),
+        }
+    }
+}
+
+/// Checks an endpoint, within its timeout.
+pub(super) fn check(target: &Target) -> Result<(), Failure> {
+    let deadline = Instant::now() + target.settings.timeout;
+    let mut stream = TcpStream::connect_timeout(&target.address, target.settings.timeout)
+        .map_err(|error| failure(&error, Failure::Connect))?;
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sluicegate-health\r\nAccept: */*\r\n\
+         Connection: close\r\n\r\n",
+        target.settings.path, target.host
+    );
+    stream
+        .set_write_timeout(Some(left(deadline)?))
+        .and_then(|()| stream.write_all(request.as_bytes()))
+        .map_err(|error| failure(&error, Failure::Broken))?;
+    let status = read_status(&mut stream, deadline)?;
+    // The body says nothing that is asked for: it is left unread.
+    if target.settings.statuses.contains(&status) { Ok(()) } else { Err(Failure::Status(status)) }
+}
+
+/// The status of the final answer.
+fn read_status(stream: &mut TcpStream, deadline: Instant) -> Result<u16, Failure> {
+    let mut received = Vec::with_capacity(1024);
+    loop {
+        let mut slots = FieldSlots::new();
+        match parse_response(&received, &mut slots, &HEAD, &CONTEXT) {
+            // Interim answers may come before it.
+            Ok(Some(head)) if head.status < 200 => {
+                let length = head.length;
+                received.drain(..length);
+                continue;
+            }
+            Ok(Some(head)) => return Ok(head.status),
+            Ok(None) => {}
+            Err(_) => return Err(Failure::NotHttp),
+        }
+        let mut piece = [0; 1024];
+        stream
+            .set_read_timeout(Some(left(deadline)?))
+            .map_err(|error| failure(&error, Failure::Broken))?;
+        match stream.read(&mut piece) {
+            Ok(0) => return Err(Failure::Closed),
+            Ok(length) => received.extend_from_slice(&piece[..length]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failure(&error, Failure::Broken)),
+        }
+    }
+}
+
+/// The time until `deadline`, if there is any: a socket's timeout of zero would be none at all.
+fn left(deadline: Instant) -> Result<Duration, Failure> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(Failure::Timeout) } else { Ok(left) }
+}
+
+fn failure(error: &io::Error, otherwise: impl Fn(ErrorKind) -> Failure) -> Failure {
+    match error.kind() {
+        // A blocking socket whose timeout ran out says `WouldBlock` on Linux.
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Failure::Timeout,
+        kind => otherwise(kind),
+    }
+}

@@ -1,0 +1,396 @@
+//! The breaker of one endpoint: whether it is sent requests at all.
+//!
+//! ```text
+//!              faults in a row, or their share in the window
+//!     Closed ────────────────────────────────────────────────▶ Open
+//!       ▲                                                     │   ▲
+//!       │ it answers                       the time is over,  │   │ the probe ends in a fault:
+//!       │ (and its weight grows             or the active     │   │ open again, twice as long
+//!       │  again: slow start)               check is well     ▼   │
+//!       └───────────────────────────────────────────────── HalfOpen
+//!                                                  one request at a time: the probe
+//! ```
+//!
+//! * **Fault**: no connection, a reset, a 5xx, a timeout, an answer cut short. What a client did
+//!   wrong (4xx) is neither a fault nor a success, but it is an answer: it closes a half-open
+//!   breaker. A client that left proves nothing.
+//! * **429** is no fault but a request to rest: nothing is sent until then, and the state below
+//!   stays what it was. No rest is longer than `open_max`.
+//! * **401 and 403** mean that our own credentials are refused. That does not mend itself, so the
+//!   endpoint is out for long, and the operator hears of it once.
+//! * **Stragglers.** Every admission carries the breaker's epoch, the number of times it has
+//!   opened. What ends with an older epoch was begun before the last opening and changes nothing:
+//!   a hundred streams that break together open a breaker once, and the last answer of a dying
+//!   server does not close it.
+//! * **Panic.** A request let through while the breaker is open, because too many endpoints are,
+//!   carries the present epoch. If it is answered, that closes the breaker as a probe would; if it
+//!   fails, nothing new has been learnt.
+//!
+//! Invariant: at most one probe of an epoch is out. Its place comes free through
+//! [`Breaker::record`] or [`Breaker::first_event`] with its own ticket, or because an answer to
+//! another request has closed the breaker; a probe that nobody reports keeps the endpoint out.
+
+use std::time::Duration;
+
+use super::random::Random;
+use crate::clock::Instant;
+use crate::config::snapshot::Breaker as Settings;
+
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use window::Window;
+
+/// Full weight, in thousandths.
+pub const WHOLE: u32 = 1_000;
+/// The weight a slow start begins with, in thousandths.
+const SHARE_MIN: u32 = 100;
+/// When a probe is out, nobody knows how long it will take: that is what is said instead.
+const PROBE_HINT: Duration = Duration::from_secs(1);
+
+/// One endpoint, as one worker has known it so far.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    state: State,
+    /// After a 429, or in the past.
+    rests_until: Instant,
+    window: Window,
+    /// Faults without a success in between.
+    consecutive: u32,
+    /// Openings in a row.
+    openings: u16,
+    /// Openings in all.
+    epoch: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed {
+        /// When it closed; `None`: it has never been open.
+        since: Option<Instant>,
+    },
+    Open {
+        until: Instant,
+        cause: Cause,
+    },
+    HalfOpen {
+        probing: bool,
+    },
+}
+
+/// Whether a request may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admits {
+    Yes,
+    /// One, to see whether the endpoint is well.
+    Probe,
+    No {
+        /// When it may be asked again, as far as that is known.
+        until: Instant,
+        /// Out by our own judgement, which may be wrong, and not by the endpoint's word.
+        judged: bool,
+    },
+}
+
+/// What an exchange was begun with. It goes back to [`Breaker::record`], once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    epoch: u16,
+    probe: bool,
+}
+
+impl Ticket {
+    pub fn is_probe(self) -> bool {
+        self.probe
+    }
+}
+
+/// How an attempt ended, as far as its endpoint is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A whole answer.
+    Success,
+    /// A whole answer that says that the request is wrong: 4xx, but for those below.
+    ClientError,
+    /// It ended before anything was learnt: the client left, or the request was never sent.
+    Abandoned,
+    /// The endpoint failed.
+    Fault,
+    /// The endpoint failed to answer in time, and had so much of it.
+    TimedOut { waited: Duration },
+    /// 429.
+    RateLimited { retry_after: Option<Duration> },
+    /// 401 or 403, to credentials that are ours. To a client's own they are a
+    /// [`Outcome::ClientError`], or every client could take every endpoint out.
+    Unauthorized,
+}
+
+/// Why a breaker opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Consecutive,
+    Rate,
+    Probe,
+    Unauthorized,
+}
+
+/// A change worth a line in the log. Each is returned once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    Opened {
+        cause: Cause,
+        /// How long.
+        open: Duration,
+        /// Openings in a row, with this one.
+        openings: u16,
+    },
+    Closed,
+    /// The endpoint said 429.
+    Resting {
+        rest: Duration,
+    },
+    /// The endpoint refuses our credentials: for the operator.
+    Unauthorized {
+        open: Duration,
+    },
+}
+
+/// What a breaker shows the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Closed,
+    SlowStart,
+    Resting,
+    HalfOpen,
+    Open,
+    Unauthorized,
+}
+
+impl Breaker {
+    /// Of an endpoint of which nothing is known: it gets its full weight at once.
+    pub fn new() -> Breaker {
+        Breaker::closed(None)
+    }
+
+    /// Of an endpoint that others have been serving without so far: it starts slowly.
+    pub fn newcomer(now: Instant) -> Breaker {
+        Breaker::closed(Some(now))
+    }
+
+    fn closed(since: Option<Instant>) -> Breaker {
+        Breaker {
+            state: State::Closed { since },
+            rests_until: Instant::ZERO,
+            window: Window::default(),
+            consecutive: 0,
+            openings: 0,
+            epoch: 0,
+        }
+    }
+
+    /// Whether it would let a request through. Whoever sends one says so with [`Breaker::begin`].
+    pub fn admits(&self, now: Instant) -> Admits {
+        if now < self.rests_until {
+            return Admits::No { until: self.rests_until, judged: false };
+        }
+        match self.state {
+            State::Closed { .. } => Admits::Yes,
+            State::Open { until, cause } if now < until => {
+                Admits::No { until, judged: cause != Cause::Unauthorized }
+            }
+            State::HalfOpen { probing: true } => {
+                Admits::No { until: now + PROBE_HINT, judged: true }
+            }
+            State::Open { .. } | State::HalfOpen { probing: false } => Admits::Probe,
+        }
+    }
+
+    /// A request is sent. Where a probe is admitted it is the probe.
+    pub fn begin(&mut self, now: Instant) -> Ticket {
+        let probe = self.admits(now) == Admits::Probe;
+        if probe {
+            self.state = State::HalfOpen { probing: true };
+        }
+        Ticket { epoch: self.epoch, probe }
+    }
+
+    /// A request is sent although none is admitted. Nothing depends on how it fails.
+    pub fn begin_in_panic(&self) -> Ticket {
+        Ticket { epoch: self.epoch, probe: false }
+    }
+
+    /// The answer has begun: a data event, or a body byte where there are no events. A probe is
+    /// settled here; its stream may go on for minutes.
+    pub fn first_event(&mut self, ticket: Ticket, now: Instant) -> Option<Transition> {
+        (ticket.epoch == self.epoch && !self.is_closed()).then(|| self.close(now))
+    }
+
+    /// An attempt has ended.
+    pub fn record(
+        &mut self,
+        ticket: Ticket,
+        outcome: Outcome,
+        now: Instant,
+        settings: &Settings,
+        random: &mut Random,
+    ) -> Option<Transition> {
+        if ticket.epoch != self.epoch {
+            return None;
+        }
+        let probe = ticket.probe && !self.is_closed();
+        match outcome {
+            Outcome::Success | Outcome::ClientError if !self.is_closed() => Some(self.close(now)),
+            Outcome::Success => {
+                self.consecutive = 0;
+                self.window.add(false, now, settings.window);
+                None
+            }
+            Outcome::ClientError => None,
+            Outcome::Fault | Outcome::TimedOut { .. } if probe => {
+                Some(self.open(Cause::Probe, now, settings, random))
+            }
+            Outcome::Fault | Outcome::TimedOut { .. } if self.is_closed() => {
+                let cause = self.fault(now, settings)?;
+                Some(self.open(cause, now, settings, random))
+            }
+            // In panic: it was thought so.
+            Outcome::Fault | Outcome::TimedOut { .. } => None,
+            Outcome::Abandoned => {
+                self.return_probe(probe);
+                None
+            }
+            Outcome::RateLimited { retry_after } => {
+                self.return_probe(probe);
+                let rest = retry_after.unwrap_or(settings.cooldown).min(settings.open_max);
+                let resting = now < self.rests_until;
+                self.rests_until = self.rests_until.max(now + rest);
+                (!resting && !rest.is_zero()).then_some(Transition::Resting { rest })
+            }
+            Outcome::Unauthorized => Some(self.open(Cause::Unauthorized, now, settings, random)),
+        }
+    }
+
+    /// The active check has turned from bad to good: the server is another one than before. An
+    /// open breaker asks for a probe at once; a closed one lets it start slowly.
+    pub fn well_again(&mut self, now: Instant) {
+        match self.state {
+            // A check is not asked for credentials.
+            State::Open { cause: Cause::Unauthorized, .. } | State::HalfOpen { .. } => {}
+            State::Open { .. } => self.state = State::HalfOpen { probing: false },
+            State::Closed { .. } => {
+                self.state = State::Closed { since: Some(now) };
+                self.openings = 0;
+            }
+        }
+    }
+
+    /// The configuration has been read again, perhaps for new credentials.
+    pub fn reloaded(&mut self) {
+        if matches!(self.state, State::Open { cause: Cause::Unauthorized, .. }) {
+            self.state = State::HalfOpen { probing: false };
+        }
+    }
+
+    /// Its share of its weight, in thousandths: 100 when it has just closed, growing to 1,000
+    /// over `slow_start`. A probe is chosen by the full weight: it is one request.
+    pub fn weight_share(&self, now: Instant, slow_start: Duration) -> u32 {
+        match self.state {
+            State::Closed { since: Some(since) } if now.since(since) < slow_start => {
+                let passed = now.since(since).as_nanos() * u128::from(WHOLE);
+                (passed / slow_start.as_nanos()).max(u128::from(SHARE_MIN)) as u32
+            }
+            _ => WHOLE,
+        }
+    }
+
+    pub fn standing(&self, now: Instant, settings: &Settings) -> Standing {
+        match self.state {
+            State::Open { until, cause } if now < until => match cause {
+                Cause::Unauthorized => Standing::Unauthorized,
+                _ => Standing::Open,
+            },
+            _ if now < self.rests_until => Standing::Resting,
+            State::Open { .. } | State::HalfOpen { .. } => Standing::HalfOpen,
+            State::Closed { .. } if self.weight_share(now, settings.slow_start) < WHOLE => {
+                Standing::SlowStart
+            }
+            State::Closed { .. } => Standing::Closed,
+        }
+    }
+
+    /// Whether a probe is out.
+    pub fn is_probing(&self) -> bool {
+        self.state == State::HalfOpen { probing: true }
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// Counts a fault; why it opens the breaker, if it does.
+    fn fault(&mut self, now: Instant, settings: &Settings) -> Option<Cause> {
+        self.consecutive = self.consecutive.saturating_add(1);
+        self.window.add(true, now, settings.window);
+        let count = self.window.count(now, settings.window);
+        let share = u64::from(count.faults) * 100;
+        if self.consecutive >= settings.consecutive {
+            Some(Cause::Consecutive)
+        } else if count.ended >= settings.volume
+            && share >= u64::from(settings.rate) * u64::from(count.ended)
+        {
+            Some(Cause::Rate)
+        } else {
+            None
+        }
+    }
+
+    fn open(
+        &mut self,
+        cause: Cause,
+        now: Instant,
+        settings: &Settings,
+        random: &mut Random,
+    ) -> Transition {
+        // In a row: it has not been well for as long as it takes to be trusted again.
+        let trusted = settings.slow_start + settings.window;
+        let in_a_row = match self.state {
+            State::Closed { since } => since.is_some_and(|since| now.since(since) < trusted),
+            State::Open { .. } | State::HalfOpen { .. } => true,
+        };
+        self.openings = if in_a_row { self.openings.saturating_add(1) } else { 1 };
+        let open = if cause == Cause::Unauthorized {
+            settings.unauthorized
+        } else {
+            let doublings = u32::from(self.openings.saturating_sub(1)).min(31);
+            let open = settings.open.saturating_mul(1 << doublings).min(settings.open_max);
+            random.jittered(open)
+        };
+        self.state = State::Open { until: now + open, cause };
+        self.epoch = self.epoch.wrapping_add(1);
+        match cause {
+            Cause::Unauthorized => Transition::Unauthorized { open },
+            _ => Transition::Opened { cause, open, openings: self.openings },
+        }
+    }
+
+    fn close(&mut self, now: Instant) -> Transition {
+        self.state = State::Closed { since: Some(now) };
+        self.consecutive = 0;
+        self.window = Window::default();
+        Transition::Closed
+    }
+
+    fn return_probe(&mut self, probe: bool) {
+        if probe {
+            self.state = State::HalfOpen { probing: false };
+        }
+    }
+}
+
+impl Default for Breaker {
+    fn default() -> Breaker {
+        Breaker::new()
+    }
+}

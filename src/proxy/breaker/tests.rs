@@ -1,0 +1,475 @@
+use proptest::prelude::*;
+
+use super::Outcome::*;
+use super::*;
+
+const SETTINGS: Settings = Settings {
+    consecutive: 3,
+    rate: 50,
+    window: Duration::from_secs(8),
+    volume: 10,
+    open: Duration::from_secs(5),
+    open_max: Duration::from_secs(30),
+    slow_start: Duration::from_secs(10),
+    cooldown: Duration::from_secs(4),
+    unauthorized: Duration::from_secs(1_800),
+    panic: 50,
+};
+
+const LIMITED: Outcome = RateLimited { retry_after: None };
+const LATE: Outcome = TimedOut { waited: Duration::from_secs(1) };
+
+/// A breaker with a clock.
+struct Rig {
+    breaker: Breaker,
+    now: Instant,
+    random: Random,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let now = Instant::ZERO + Duration::from_secs(100);
+        Rig { breaker: Breaker::new(), now, random: Random::new(1) }
+    }
+
+    fn wait(&mut self, millis: u64) -> &mut Rig {
+        self.now += Duration::from_millis(millis);
+        self
+    }
+
+    fn admits(&self) -> Admits {
+        self.breaker.admits(self.now)
+    }
+
+    fn begin(&mut self) -> Ticket {
+        self.breaker.begin(self.now)
+    }
+
+    fn record(&mut self, ticket: Ticket, outcome: Outcome) -> Option<Transition> {
+        self.breaker.record(ticket, outcome, self.now, &SETTINGS, &mut self.random)
+    }
+
+    /// A request that ends at once.
+    fn send(&mut self, outcome: Outcome) -> Option<Transition> {
+        let ticket = self.begin();
+        self.record(ticket, outcome)
+    }
+
+    fn standing(&self) -> Standing {
+        self.breaker.standing(self.now, &SETTINGS)
+    }
+
+    /// Open for faults in a row; the time until a probe.
+    fn opened() -> (Rig, Duration) {
+        let mut rig = Rig::new();
+        rig.send(Fault);
+        rig.send(Fault);
+        match rig.send(Fault) {
+            Some(Transition::Opened { cause: Cause::Consecutive, open, openings: 1 }) => {
+                (rig, open)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// With the time over.
+    fn half_open() -> Rig {
+        let (mut rig, open) = Rig::opened();
+        rig.now += open;
+        assert_eq!((rig.admits(), rig.standing()), (Admits::Probe, Standing::HalfOpen));
+        rig
+    }
+}
+
+#[test]
+fn it_is_small() {
+    assert!(size_of::<Breaker>() <= 88, "{}", size_of::<Breaker>());
+    assert!(size_of::<Ticket>() <= 4);
+}
+
+#[test]
+fn what_opens_a_closed_breaker() {
+    let opens = |cause| Some((cause, 1));
+    for (outcomes, expected) in [
+        (vec![Fault, Fault], None),
+        (vec![Fault, Fault, Fault], opens(Cause::Consecutive)),
+        (vec![Fault, LATE, Fault], opens(Cause::Consecutive)),
+        (vec![Fault, Fault, Success, Fault, Fault], None),
+        // Neither a fault nor a success: the row goes on.
+        (vec![Fault, Fault, ClientError, Abandoned, Fault], opens(Cause::Consecutive)),
+        (vec![ClientError; 100], None),
+        (vec![Abandoned; 100], None),
+        ([[Fault, Success]; 4].concat(), None),
+        // The tenth exchange is the first that counts, and a success opens nothing.
+        ([[Fault, Success]; 5].concat(), None),
+        ([[Success, Fault]; 5].concat(), opens(Cause::Rate)),
+        ([[Fault, Success]; 5].concat().into_iter().chain([Fault]).collect(), opens(Cause::Rate)),
+        ([[Success, Success, Fault]; 20].concat(), None),
+    ] {
+        let mut rig = Rig::new();
+        let mut transitions = Vec::new();
+        for outcome in &outcomes {
+            transitions.extend(rig.send(*outcome));
+        }
+        let found = transitions.first().map(|transition| match transition {
+            Transition::Opened { cause, openings, .. } => (*cause, *openings),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!((found, transitions.len()), (expected, expected.iter().len()), "{outcomes:?}");
+        assert_eq!(rig.standing() == Standing::Open, expected.is_some());
+    }
+}
+
+#[test]
+fn the_share_of_faults_is_that_of_the_window() {
+    let mut rig = Rig::new();
+    for outcome in [Success, Fault].repeat(4) {
+        rig.send(outcome);
+    }
+    rig.wait(9_000);
+    assert_eq!(rig.send(Success), None);
+    assert_eq!(rig.send(Fault), None, "two exchanges in this window, not ten");
+}
+
+#[test]
+fn an_open_breaker_admits_nobody_and_then_one() {
+    let (mut rig, open) = Rig::opened();
+    assert!(open >= SETTINGS.open * 9 / 10 && open <= SETTINGS.open * 11 / 10);
+    let until = rig.now + open;
+    assert_eq!(rig.admits(), Admits::No { until, judged: true });
+    rig.now = Instant::from_nanos(until.as_nanos() - 1);
+    assert_eq!(rig.admits(), Admits::No { until, judged: true });
+    rig.now = until;
+    assert_eq!(rig.admits(), Admits::Probe);
+    let probe = rig.begin();
+    assert!(probe.probe && rig.breaker.is_probing());
+    assert!(matches!(rig.admits(), Admits::No { judged: true, .. }));
+    assert!(!rig.begin().probe, "let through in panic");
+}
+
+#[test]
+fn how_a_probe_settles_a_half_open_breaker() {
+    use Standing::*;
+    for (outcome, standing) in [
+        (Success, SlowStart),
+        (ClientError, SlowStart),
+        (Abandoned, HalfOpen),
+        (Fault, Open),
+        (LATE, Open),
+        (LIMITED, Resting),
+        (Outcome::Unauthorized, Standing::Unauthorized),
+    ] {
+        let mut rig = Rig::half_open();
+        let probe = rig.begin();
+        let transition = rig.record(probe, outcome);
+        assert_eq!(rig.standing(), standing, "{outcome:?}");
+        assert_eq!(transition.is_some(), outcome != Abandoned, "{outcome:?}");
+        assert!(!rig.breaker.is_probing(), "{outcome:?}");
+        rig.wait(3_600_000);
+        let after = if standing == SlowStart { Admits::Yes } else { Admits::Probe };
+        assert_eq!(rig.admits(), after, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_probe_is_settled_by_its_first_event_and_counts_once_more_at_its_end() {
+    let mut rig = Rig::half_open();
+    let probe = rig.begin();
+    assert_eq!(rig.breaker.first_event(probe, rig.now), Some(Transition::Closed));
+    assert_eq!(rig.breaker.first_event(probe, rig.now), None);
+    assert_eq!(rig.admits(), Admits::Yes);
+    assert_eq!(rig.record(probe, Fault), None, "one fault, as any other");
+    rig.send(Fault);
+    assert!(matches!(rig.send(Fault), Some(Transition::Opened { openings: 2, .. })));
+}
+
+#[test]
+fn the_time_doubles_with_each_opening_in_a_row_up_to_its_maximum() {
+    let (mut rig, mut open) = Rig::opened();
+    for (openings, seconds) in [(2, 10), (3, 20), (4, 30), (5, 30)] {
+        rig.now += open;
+        match rig.send(Fault) {
+            Some(Transition::Opened { cause: Cause::Probe, open: next, openings: counted }) => {
+                assert_eq!(counted, openings);
+                let expected = Duration::from_secs(seconds);
+                assert!(next >= expected * 9 / 10 && next <= expected * 11 / 10, "{next:?}");
+                open = next;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_that_was_well_for_long_begins_anew() {
+    // Slow start and window together: 18 s.
+    for (millis, expected) in [(17_999, 2), (18_000, 1)] {
+        let mut rig = Rig::half_open();
+        rig.send(Success);
+        rig.wait(millis);
+        rig.send(Fault);
+        rig.send(Fault);
+        match rig.send(Fault) {
+            Some(Transition::Opened { openings, .. }) => assert_eq!(openings, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn times_are_spread_by_a_tenth() {
+    let mut seen: Vec<Duration> = Vec::new();
+    for seed in 0..50 {
+        let mut rig = Rig::new();
+        rig.random = Random::new(seed);
+        let opened = (0..3).find_map(|_| rig.send(Fault));
+        match opened {
+            Some(Transition::Opened { open, .. }) => seen.push(open),
+            other => panic!("{other:?}"),
+        }
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert!(seen.len() > 30, "{}", seen.len());
+}
+
+#[test]
+fn stragglers_change_nothing() {
+    for outcome in [Success, ClientError, Abandoned, Fault, LATE, LIMITED, Outcome::Unauthorized] {
+        let mut rig = Rig::new();
+        let straggler = rig.begin();
+        for _ in 0..3 {
+            rig.send(Fault);
+        }
+        for (standing, millis) in [(Standing::Open, 0), (Standing::HalfOpen, 6_000)] {
+            rig.wait(millis);
+            assert_eq!(rig.record(straggler, outcome), None, "{outcome:?}");
+            assert_eq!(rig.breaker.first_event(straggler, rig.now), None);
+            assert_eq!(rig.standing(), standing, "{outcome:?}");
+        }
+        let probe = rig.begin();
+        assert_eq!(rig.record(straggler, outcome), None);
+        assert!(rig.breaker.is_probing(), "{outcome:?}");
+        rig.record(probe, Success);
+        for _ in 0..20 {
+            assert_eq!(rig.record(straggler, outcome), None);
+        }
+        assert_eq!(rig.standing(), Standing::SlowStart, "{outcome:?}");
+    }
+}
+
+#[test]
+fn in_panic_an_answer_closes_and_a_fault_teaches_nothing() {
+    let (mut rig, open) = Rig::opened();
+    let until = rig.now + open;
+    rig.wait(1_000);
+    for _ in 0..10 {
+        assert_eq!(rig.send(Fault), None);
+    }
+    assert_eq!(rig.admits(), Admits::No { until, judged: true });
+    let panicked = rig.begin();
+    assert_eq!(rig.breaker.first_event(panicked, rig.now), Some(Transition::Closed));
+    assert_eq!(rig.record(panicked, Success), None);
+
+    let mut rig = Rig::half_open();
+    let probe = rig.begin();
+    assert_eq!(rig.send(Fault), None, "not the probe");
+    assert!(rig.breaker.is_probing());
+    assert_eq!(rig.send(Success), Some(Transition::Closed));
+    assert_eq!(rig.record(probe, Fault), None, "overtaken: a fault as any other");
+    assert_eq!(rig.standing(), Standing::SlowStart);
+}
+
+#[test]
+fn a_429_is_a_rest_and_no_fault() {
+    for (retry_after, seconds) in [(None, 4), (Some(7), 7), (Some(86_400), 30)] {
+        let mut rig = Rig::new();
+        let other = rig.begin();
+        let rest = Duration::from_secs(seconds);
+        let limited = RateLimited { retry_after: retry_after.map(Duration::from_secs) };
+        assert_eq!(rig.send(limited), Some(Transition::Resting { rest }));
+        let until = rig.now + rest;
+        assert_eq!(rig.admits(), Admits::No { until, judged: false });
+        assert_eq!(rig.standing(), Standing::Resting);
+        assert_eq!(rig.record(other, limited), None, "said once");
+        rig.now = until;
+        assert_eq!((rig.admits(), rig.standing()), (Admits::Yes, Standing::Closed));
+        assert_eq!(rig.breaker.weight_share(rig.now, SETTINGS.slow_start), WHOLE);
+    }
+    let mut rig = Rig::new();
+    assert_eq!(rig.send(RateLimited { retry_after: Some(Duration::ZERO) }), None);
+    assert_eq!(rig.admits(), Admits::Yes);
+}
+
+#[test]
+fn refused_credentials_take_an_endpoint_out_for_long_and_are_said_once() {
+    let mut rig = Rig::new();
+    let others = [rig.begin(), rig.begin()];
+    let open = SETTINGS.unauthorized;
+    assert_eq!(rig.send(Outcome::Unauthorized), Some(Transition::Unauthorized { open }));
+    for other in others {
+        assert_eq!(rig.record(other, Outcome::Unauthorized), None);
+    }
+    let until = rig.now + open;
+    assert_eq!(rig.admits(), Admits::No { until, judged: false });
+    rig.breaker.well_again(rig.now);
+    assert_eq!(rig.standing(), Standing::Unauthorized, "a check needs no credentials");
+    let mut reloaded = rig.breaker.clone();
+    reloaded.reloaded();
+    assert_eq!(reloaded.admits(rig.now), Admits::Probe);
+    rig.now = until;
+    assert_eq!(rig.send(Outcome::Unauthorized), Some(Transition::Unauthorized { open }));
+    rig.now += open;
+    assert_eq!(rig.send(Success), Some(Transition::Closed));
+}
+
+#[test]
+fn weight_grows_back_over_the_slow_start() {
+    let mut rig = Rig::half_open();
+    rig.send(Success);
+    let closed = rig.now;
+    for (millis, share) in
+        [(0, 100), (500, 100), (1_000, 100), (1_500, 150), (5_000, 500), (9_999, 999)]
+    {
+        let now = closed + Duration::from_millis(millis);
+        assert_eq!(rig.breaker.weight_share(now, SETTINGS.slow_start), share, "{millis}");
+        assert_eq!(rig.breaker.standing(now, &SETTINGS), Standing::SlowStart);
+    }
+    rig.wait(10_000);
+    assert_eq!(rig.breaker.weight_share(rig.now, SETTINGS.slow_start), WHOLE);
+    assert_eq!(rig.breaker.weight_share(closed, Duration::ZERO), WHOLE);
+    assert_eq!(rig.standing(), Standing::Closed);
+    assert_eq!(Breaker::newcomer(closed).weight_share(closed, SETTINGS.slow_start), 100);
+    assert_eq!(Breaker::new().weight_share(closed, SETTINGS.slow_start), WHOLE);
+}
+
+#[test]
+fn an_active_check_that_turns_good_asks_for_a_probe_and_never_closes() {
+    let (mut rig, _) = Rig::opened();
+    rig.breaker.well_again(rig.now);
+    assert_eq!(rig.admits(), Admits::Probe);
+    let probe = rig.begin();
+    rig.breaker.well_again(rig.now);
+    assert!(rig.breaker.is_probing(), "still one");
+    assert!(matches!(rig.record(probe, Fault), Some(Transition::Opened { openings: 2, .. })));
+
+    let mut rig = Rig::new();
+    rig.breaker.well_again(rig.now);
+    assert_eq!(rig.standing(), Standing::SlowStart);
+}
+
+/// What may happen to a breaker.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A request if one is admitted, or in panic.
+    Begin {
+        panic: bool,
+    },
+    /// The exchange at this place ends.
+    End(usize, Outcome),
+    FirstEvent(usize),
+    Wait(u64),
+    WellAgain,
+    Reloaded,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let outcome = prop_oneof![
+        3 => Just(Success),
+        1 => Just(ClientError),
+        1 => Just(Abandoned),
+        4 => Just(Fault),
+        1 => Just(LATE),
+        1 => (0u64..40).prop_map(|seconds| RateLimited {
+            retry_after: Some(Duration::from_secs(seconds)),
+        }),
+    ];
+    let unauthorized = Just(Outcome::Unauthorized);
+    prop_oneof![
+        6 => any::<bool>().prop_map(|panic| Step::Begin { panic }),
+        6 => (any::<usize>(), prop_oneof![30 => outcome, 1 => unauthorized])
+            .prop_map(|(at, outcome)| Step::End(at, outcome)),
+        1 => any::<usize>().prop_map(Step::FirstEvent),
+        3 => (0u64..12_000).prop_map(Step::Wait),
+        1 => Just(Step::WellAgain),
+        1 => Just(Step::Reloaded),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn whatever_happens(steps in proptest::collection::vec(any_step(), 1..200)) {
+        let mut rig = Rig::new();
+        let mut out: Vec<Ticket> = Vec::new();
+        let mut closed = true;
+        for step in steps {
+            let epoch = rig.breaker.epoch;
+            let transition = match step {
+                Step::Begin { panic } => {
+                    let admits = rig.admits();
+                    if panic || !matches!(admits, Admits::No { .. }) {
+                        let ticket = rig.begin();
+                        prop_assert_eq!(ticket.probe, admits == Admits::Probe);
+                        out.push(ticket);
+                    }
+                    None
+                }
+                Step::End(at, outcome) if !out.is_empty() => {
+                    let at = at % out.len();
+                    let ticket = out.swap_remove(at);
+                    let before = format!("{:?}", rig.breaker);
+                    let transition = rig.record(ticket, outcome);
+                    if ticket.epoch != epoch {
+                        prop_assert_eq!(before, format!("{:?}", rig.breaker), "a straggler");
+                    }
+                    transition
+                }
+                Step::FirstEvent(at) if !out.is_empty() => {
+                    let ticket = out[at % out.len()];
+                    rig.breaker.first_event(ticket, rig.now)
+                }
+                Step::Wait(millis) => {
+                    rig.wait(millis);
+                    None
+                }
+                Step::WellAgain => {
+                    rig.breaker.well_again(rig.now);
+                    None
+                }
+                Step::Reloaded => {
+                    rig.breaker.reloaded();
+                    None
+                }
+                Step::End(..) | Step::FirstEvent(_) => None,
+            };
+            // Each change is told, once, and nothing else is.
+            match transition {
+                Some(Transition::Closed) => {
+                    prop_assert!(!closed);
+                    closed = true;
+                }
+                Some(Transition::Opened { .. } | Transition::Unauthorized { .. }) => closed = false,
+                Some(Transition::Resting { .. }) | None => {}
+            }
+            prop_assert_eq!(closed, rig.breaker.is_closed());
+            let opened = matches!(
+                transition,
+                Some(Transition::Opened { .. } | Transition::Unauthorized { .. })
+            );
+            prop_assert_eq!(rig.breaker.epoch, epoch + u16::from(opened));
+            // The probe is one of those that are out; never two while nothing is known.
+            let probes = out.iter().filter(|ticket| {
+                ticket.probe && ticket.epoch == rig.breaker.epoch && !rig.breaker.is_closed()
+            });
+            prop_assert_eq!(probes.count(), usize::from(rig.breaker.is_probing()));
+            // No rest and no opening lasts for longer than it may.
+            if let Admits::No { until, .. } = rig.admits() {
+                prop_assert!(until - rig.now <= SETTINGS.unauthorized);
+            }
+            let share = rig.breaker.weight_share(rig.now, SETTINGS.slow_start);
+            prop_assert!((100..=WHOLE).contains(&share));
+        }
+    }
+}

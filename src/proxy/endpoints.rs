@@ -1,0 +1,450 @@
+//! The endpoints of one upstream as one worker sees them: who is asked next, and what is learnt
+//! from how it went.
+//!
+//! Ties together what each of its parts decides alone: the breaker and the active checks say who
+//! may be asked, the balancer who is, and the load counts it. A [`Pick`] is the right to one
+//! attempt; it is given back to [`Endpoints::record`], whatever became of the attempt.
+//!
+//! Who is asked, in this order:
+//!
+//! 1. Endpoints that are not draining, that breaker and checks admit, that this request has not
+//!    tried, and that have room. A half-open endpoint gets its probe here, but not from a request
+//!    that has failed once already: its next attempt should not be an experiment.
+//! 2. If there is none: those it has tried, and probes.
+//! 3. If there is none either: nobody. [`Choice::Full`] where room is all that is missing,
+//!    else [`Choice::None`] with the time at which it may be different.
+//!
+//! **Panic.** When more than `panic` percent of the endpoints that are not draining are out, the
+//! judgement is doubted and not the endpoints: those that are out by judgement (breaker, checks)
+//! are asked like the others. Those that said so themselves (429, 401) are not; their answer is
+//! known. An upstream with a single endpoint never panics, for there the open breaker is the whole
+//! point, and a request that has another upstream to go to does not either.
+//!
+//! Invariant: every pick is recorded exactly once. Dropping one gives its place back (the
+//! [`Permit`] does), but the breaker would wait for its probe for ever.
+//!
+//! Absent on purpose: sockets, and the connection pool. An endpoint that is picked may still have
+//! to be waited for.
+
+use std::time::Duration;
+
+use super::balance::{Balancer, Candidate};
+use super::breaker::{Admits, Breaker, Outcome, Standing, Ticket, Transition, WHOLE};
+use super::health::{self, Verdict};
+use super::load::{Full, Permit, SharedLoad};
+use super::random::Random;
+use crate::clock::Instant;
+use crate::config::snapshot::{
+    Admission, Breaker as BreakerSettings, Endpoint, EndpointId, HealthCheck, Upstream,
+};
+
+mod tried;
+
+#[cfg(test)]
+mod tests;
+
+pub use tried::Tried;
+
+/// When the checks may bring an endpoint back, if there are none any more.
+const BACK_HINT: Duration = Duration::from_secs(1);
+
+/// One upstream, in one worker.
+#[derive(Debug)]
+pub struct Endpoints {
+    settings: Settings,
+    /// In the order of the configuration.
+    members: Vec<Member>,
+    balancer: Balancer,
+    load: SharedLoad,
+    random: Random,
+    /// Those a pick chooses among; kept for its capacity.
+    candidates: Vec<Candidate>,
+    panicking: bool,
+}
+
+/// What the configuration says of the upstream.
+#[derive(Debug)]
+struct Settings {
+    /// `None`: off.
+    breaker: Option<BreakerSettings>,
+    health: Option<HealthCheck>,
+    admission: Admission,
+}
+
+#[derive(Debug)]
+struct Member {
+    endpoint: Endpoint,
+    draining: bool,
+    active: Verdict,
+    breaker: Breaker,
+}
+
+/// A request, as far as the choice of an endpoint cares.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The endpoints its attempts have failed at.
+    pub tried: &'a Tried,
+    /// What makes requests alike ([`super::balance::key`]), where the policy asks for it.
+    pub key: Option<u64>,
+    /// Nobody else could answer it: rather an endpoint that is out than none.
+    pub last_resort: bool,
+}
+
+#[derive(Debug)]
+pub enum Choice {
+    Endpoint(Pick),
+    /// There are endpoints that would be asked, and none has room.
+    Full,
+    /// No endpoint may be asked.
+    None {
+        /// When one may be, at the soonest; [`Instant::NEVER`] if all are draining.
+        until: Instant,
+    },
+}
+
+/// The right to one attempt at an endpoint, counted as long as it lives.
+#[derive(Debug)]
+#[must_use = "a pick goes back to `Endpoints::record`"]
+pub struct Pick {
+    /// Held, not read: the exchange counts until this is dropped.
+    _permit: Permit,
+    endpoint: EndpointId,
+    /// Where it was in the list when it was picked.
+    index: u32,
+    ticket: Ticket,
+    panic: bool,
+}
+
+impl Pick {
+    pub fn endpoint(&self) -> EndpointId {
+        self.endpoint
+    }
+
+    /// Its index among the endpoints of the generation that was the latest when it was picked.
+    pub fn index(&self) -> usize {
+        self.index as usize
+    }
+
+    /// It is out to see whether a half-open endpoint is well.
+    pub fn is_probe(&self) -> bool {
+        self.ticket.is_probe()
+    }
+
+    /// It was sent to an endpoint that is out.
+    pub fn is_panic(&self) -> bool {
+        self.panic
+    }
+}
+
+/// How an endpoint is, for metrics and the admin API.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    pub endpoint: EndpointId,
+    /// `None`: the breaker is off.
+    pub breaker: Option<Standing>,
+    pub active: Verdict,
+    pub draining: bool,
+    /// A request would be sent now, if there is room.
+    pub up: bool,
+    /// Of its weight, in thousandths.
+    pub weight_share: u32,
+    /// Exchanges, all workers together.
+    pub outstanding: u32,
+    /// The moving average of the time to the first token.
+    pub ttft: Option<Duration>,
+}
+
+/// Which of the endpoints that may be asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tier {
+    First,
+    Second,
+}
+
+/// Who is out.
+struct Survey {
+    panic: bool,
+    /// When somebody may be back.
+    until: Instant,
+}
+
+impl Endpoints {
+    /// `load` is that of the same endpoints, shared by all workers; `seed` tells workers apart.
+    pub fn new(upstream: &Upstream, load: SharedLoad, seed: u64) -> Endpoints {
+        let addresses = upstream.endpoints.iter().map(|endpoint| endpoint.address);
+        let members = upstream.endpoints.iter().map(|one| Member::new(one, Breaker::new()));
+        let endpoints = Endpoints {
+            settings: Settings::of(upstream),
+            members: members.collect(),
+            balancer: Balancer::new(upstream.balance.clone(), addresses),
+            load,
+            random: Random::new(seed),
+            candidates: Vec::with_capacity(upstream.endpoints.len()),
+            panicking: false,
+        };
+        endpoints.check();
+        endpoints
+    }
+
+    /// The upstream of the next generation. Endpoints that stay keep what is known of them; new
+    /// ones start slowly; what was picked at one that is gone is still counted, and what is
+    /// recorded of it is dropped.
+    pub fn reconcile(&mut self, upstream: &Upstream, load: SharedLoad, now: Instant) {
+        let old = std::mem::take(&mut self.members);
+        let index = |id| old.iter().position(|member| member.endpoint.id == id);
+        let endpoints = upstream.endpoints.iter();
+        let known = endpoints.map(|endpoint| (endpoint.address, index(endpoint.id)));
+        self.balancer.reconcile(upstream.balance.clone(), known);
+        let mut old = old;
+        let members = upstream.endpoints.iter().map(|endpoint| {
+            match old.iter().position(|member| member.endpoint.id == endpoint.id) {
+                Some(at) => old.swap_remove(at).kept(endpoint, upstream),
+                None => Member::new(endpoint, Breaker::newcomer(now)),
+            }
+        });
+        self.members = members.collect();
+        self.settings = Settings::of(upstream);
+        self.load = load;
+        self.candidates = Vec::with_capacity(self.members.len());
+        self.check();
+    }
+
+    /// Chooses an endpoint and counts the exchange.
+    pub fn pick(&mut self, request: &Request<'_>, now: Instant) -> Choice {
+        let Survey { panic, until } = self.survey(request, now);
+        self.panicking = panic;
+        let mut full = false;
+        for tier in [Tier::First, Tier::Second] {
+            self.gather(tier, request, panic, now);
+            while let Some(place) = self.balancer.pick(
+                &self.candidates,
+                request.key,
+                now,
+                &mut self.random,
+                |endpoint| self.load.outstanding(endpoint),
+            ) {
+                let endpoint = self.candidates[place].endpoint;
+                match self.load.try_begin(endpoint, &self.settings.admission) {
+                    Ok(permit) => return Choice::Endpoint(self.begin(endpoint, permit, now)),
+                    Err(Full::Upstream) => return Choice::Full,
+                    Err(Full::Endpoint) => {
+                        full = true;
+                        self.candidates.remove(place);
+                    }
+                }
+            }
+        }
+        if full { Choice::Full } else { Choice::None { until } }
+    }
+
+    /// Where a request could go that has failed at `tried`: to an endpoint that is none of them,
+    /// and to one that is. Room is not asked for: a place can be waited for.
+    pub fn prospects(&self, tried: &Tried, now: Instant) -> (bool, bool) {
+        let mut found = (false, false);
+        for member in self.members.iter().filter(|member| !member.draining) {
+            let again = tried.contains(member.endpoint.id);
+            match self.admits(member, now) {
+                Admits::Yes if !again => found.0 = true,
+                Admits::Yes | Admits::Probe => found.1 = true,
+                Admits::No { .. } => {}
+            }
+        }
+        found
+    }
+
+    /// The answer to a pick has begun, `ttft` after the request was written. A half-open endpoint
+    /// that got this far is well.
+    pub fn first_event(&mut self, pick: &Pick, ttft: Duration, now: Instant) -> Option<Transition> {
+        let endpoint = self.find(pick)?;
+        self.balancer.observe(endpoint, ttft, now);
+        self.settings.breaker.as_ref()?;
+        self.members[endpoint].breaker.first_event(pick.ticket, now)
+    }
+
+    /// An attempt has ended; its place is free. What is worth a line in the log.
+    pub fn record(&mut self, pick: Pick, outcome: Outcome, now: Instant) -> Option<Transition> {
+        let endpoint = self.find(&pick)?;
+        if let Outcome::TimedOut { waited } = outcome {
+            self.balancer.observe(endpoint, waited, now);
+        }
+        let settings = self.settings.breaker.as_ref()?;
+        let breaker = &mut self.members[endpoint].breaker;
+        breaker.record(pick.ticket, outcome, now, settings, &mut self.random)
+    }
+
+    /// What the control thread's checks say now.
+    pub fn set_active_verdict(&mut self, endpoint: EndpointId, verdict: Verdict, now: Instant) {
+        let Some(member) = self.get_mut(endpoint) else { return };
+        if member.active == Verdict::Unwell && verdict == Verdict::Well {
+            member.breaker.well_again(now);
+        }
+        member.active = verdict;
+    }
+
+    /// A draining endpoint finishes what it has and gets nothing new, over reloads too.
+    pub fn set_draining(&mut self, endpoint: EndpointId, draining: bool) {
+        if let Some(member) = self.get_mut(endpoint) {
+            member.draining = draining;
+        }
+    }
+
+    /// Until the next generation says another.
+    pub fn set_weight(&mut self, endpoint: EndpointId, weight: u32) {
+        if let Some(member) = self.get_mut(endpoint) {
+            member.endpoint.weight = weight.max(1);
+        }
+    }
+
+    /// What the latest generation says of an endpoint: its address, for an attempt of an exchange
+    /// that began before it was there.
+    pub fn get(&self, endpoint: EndpointId) -> Option<&Endpoint> {
+        self.members.iter().map(|member| &member.endpoint).find(|known| known.id == endpoint)
+    }
+
+    /// How many endpoints there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub fn view(&self, endpoint: usize, now: Instant) -> View {
+        let member = &self.members[endpoint];
+        let breaker = self.settings.breaker.as_ref();
+        View {
+            endpoint: member.endpoint.id,
+            breaker: breaker.map(|settings| member.breaker.standing(now, settings)),
+            active: member.active,
+            draining: member.draining,
+            up: !member.draining && !matches!(self.admits(member, now), Admits::No { .. }),
+            weight_share: self.settings.weight_share(member, now),
+            outstanding: self.load.outstanding(endpoint),
+            ttft: self.balancer.ttft(endpoint, now),
+        }
+    }
+
+    /// Whether the last pick found too many endpoints out.
+    pub fn is_panicking(&self) -> bool {
+        self.panicking
+    }
+
+    /// Probes that are out: zero when no exchange is.
+    pub fn probes(&self) -> usize {
+        self.members.iter().filter(|member| member.breaker.is_probing()).count()
+    }
+
+    fn survey(&self, request: &Request<'_>, now: Instant) -> Survey {
+        let (mut all, mut out, mut soonest) = (0u64, 0u64, Instant::NEVER);
+        for member in self.members.iter().filter(|member| !member.draining) {
+            all += 1;
+            if let Admits::No { until, .. } = self.admits(member, now) {
+                out += 1;
+                soonest = soonest.min(until);
+            }
+        }
+        let threshold = self.settings.breaker.as_ref().map(|breaker| u64::from(breaker.panic));
+        let too_many = threshold.is_some_and(|percent| out * 100 > percent * all);
+        Survey { panic: request.last_resort && all > 1 && too_many, until: soonest }
+    }
+
+    /// Fills `candidates` with the endpoints of a tier.
+    fn gather(&mut self, tier: Tier, request: &Request<'_>, panic: bool, now: Instant) {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        let members = self.members.iter().enumerate();
+        for (endpoint, member) in members.filter(|(_, member)| !member.draining) {
+            let tried = request.tried.contains(member.endpoint.id);
+            let found = match self.admits(member, now) {
+                Admits::Yes if !tried => Tier::First,
+                Admits::Probe if request.tried.is_empty() => Tier::First,
+                Admits::Yes | Admits::Probe => Tier::Second,
+                Admits::No { judged: true, .. } if panic && !tried => Tier::First,
+                Admits::No { judged: true, .. } if panic => Tier::Second,
+                Admits::No { .. } => continue,
+            };
+            if found == tier {
+                let share = u64::from(self.settings.weight_share(member, now));
+                candidates.push(Candidate {
+                    endpoint,
+                    weight: u64::from(member.endpoint.weight) * share,
+                });
+            }
+        }
+        self.candidates = candidates;
+    }
+
+    fn begin(&mut self, index: usize, permit: Permit, now: Instant) -> Pick {
+        let panic = matches!(self.admits(&self.members[index], now), Admits::No { .. });
+        let Member { endpoint, breaker, .. } = &mut self.members[index];
+        // A probe is out only for one whose checks are well: in panic nobody decides anything.
+        let ticket = if panic { breaker.begin_in_panic() } else { breaker.begin(now) };
+        Pick { _permit: permit, endpoint: endpoint.id, index: index as u32, ticket, panic }
+    }
+
+    fn admits(&self, member: &Member, now: Instant) -> Admits {
+        let breaker =
+            self.settings.breaker.as_ref().map_or(Admits::Yes, |_| member.breaker.admits(now));
+        health::combine(member.active, breaker, now + self.settings.back())
+    }
+
+    /// Where the endpoint of a pick is now, if it is still there.
+    fn find(&self, pick: &Pick) -> Option<usize> {
+        let same = |member: &Member| member.endpoint.id == pick.endpoint;
+        if self.members.get(pick.index()).is_some_and(same) {
+            return Some(pick.index());
+        }
+        self.members.iter().position(same)
+    }
+
+    fn get_mut(&mut self, endpoint: EndpointId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.endpoint.id == endpoint)
+    }
+
+    fn check(&self) {
+        let ids = self.members.iter().map(|member| member.endpoint.id);
+        debug_assert!(ids.eq((0..self.load.len()).map(|endpoint| self.load.id(endpoint))));
+    }
+}
+
+impl Member {
+    fn new(endpoint: &Endpoint, breaker: Breaker) -> Member {
+        let endpoint = endpoint.clone();
+        Member { endpoint, draining: false, active: Verdict::Unknown, breaker }
+    }
+
+    /// The same in the next generation.
+    fn kept(mut self, endpoint: &Endpoint, upstream: &Upstream) -> Member {
+        self.endpoint.clone_from(endpoint);
+        self.breaker.reloaded();
+        if upstream.breaker.is_none() {
+            self.breaker = Breaker::new();
+        }
+        if upstream.health.is_none() {
+            self.active = Verdict::Unknown;
+        }
+        self
+    }
+}
+
+impl Settings {
+    fn of(upstream: &Upstream) -> Settings {
+        Settings {
+            breaker: upstream.breaker.clone(),
+            health: upstream.health.clone(),
+            admission: upstream.admission.clone(),
+        }
+    }
+
+    fn weight_share(&self, member: &Member, now: Instant) -> u32 {
+        let slow_start = self.breaker.as_ref().map(|breaker| breaker.slow_start);
+        slow_start.map_or(WHOLE, |slow_start| member.breaker.weight_share(now, slow_start))
+    }
+
+    /// How long the checks take at least to bring an endpoint back.
+    fn back(&self) -> Duration {
+        let checks = |health: &HealthCheck| health.interval.saturating_mul(health.healthy);
+        self.health.as_ref().map_or(BACK_HINT, checks)
+    }
+}

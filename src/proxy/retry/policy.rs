@@ -1,0 +1,269 @@
+//! Every failure but the stale connection: again, elsewhere, the next upstream, or final.
+//!
+//! The first row that fits decides. *Onwards* means: the next upstream of the route if there is
+//! one, else final.
+//!
+//! | # | case | verdict |
+//! |---|---|---|
+//! | 1 | the client has, or may have, a byte of the answer | final: committed |
+//! | 2 | the failure is not one of `retry.on` | final: not named |
+//! | 3 | the request is no longer there from its first byte | final: not kept |
+//! | 4 | bytes of it have left, it is not idempotent, and `retry.post` is false | final: post |
+//! | 5 | the exchange's deadline has come | final: deadline |
+//! | 6 | the prompt is too long | `larger` where the route has one further on, else final: not named |
+//! | 7 | no place: the queue is full or took too long, or no endpoint may be asked | onwards: no place |
+//! | 8 | the second slow first token of this request | final: slow |
+//! | 9 | `retry.attempts` have been made at this upstream | onwards: attempts |
+//! | 10 | another endpoint may be asked | there, at once |
+//! | 11 | a slow first token | onwards: slow |
+//! | 12 | the answer says `Retry-After`, up to `retry.retry_after_max` | here again, after that and a back-off |
+//! | 13 | it says a longer one | onwards: retry-after |
+//! | 14 | no endpoint may be asked again | onwards: no place |
+//! | 15 | else | here again, after a back-off |
+//!
+//! A retry by rows 10, 12 and 15 is paid for: without budget, onwards: budget. A pause (rows 12 and
+//! 15) that would not end before the deadline is not begun: onwards: deadline.
+//!
+//! * Row 2 is asked of failures that have a name there. Row 6 is a 400 the service has recognised; row
+//!   7 is none of the upstream's doing, and only ever leads on. Any other 4xx is the client's.
+//! * Row 4 does not hold where the server itself says that it has not acted: 408, 425, 429, 503, and
+//!   the prompt it did not take.
+//! * Row 8: a slow first token costs `ttft` each time. Twice that is what a client may have to wait,
+//!   not `attempts` times. And row 11: whoever was too slow is not asked to begin anew.
+//! * Row 12 needs no endpoint that may be asked *now*: the one that named the time will be ready then.
+//!   The back-off on top keeps all whom it told the same from coming back in one moment.
+//! * Going to the next upstream is no retry of this one: it counts as a request there.
+//!
+//! The back-off before attempt n+1 is drawn between zero and `backoff` × 2ⁿ⁻¹, at most `backoff_max`:
+//! "full jitter" (M. Brooker, "Exponential Backoff And Jitter", 2015), which keeps those apart who
+//! failed together.
+
+use std::time::Duration;
+
+use super::Budget;
+use crate::clock::Instant;
+use crate::config::snapshot::{Condition, Retry};
+use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
+
+/// Why there is no answer to pass on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Failed(Condition),
+    /// The service says, with a 4xx, that the prompt is longer than its model takes.
+    PromptTooLong,
+    /// The request did not get as far as an endpoint: the queue was full or took too long, or no
+    /// endpoint may be asked.
+    NoPlace,
+}
+
+/// A request whose attempt has failed, as far as a retry cares.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    pub cause: Cause,
+    /// The client has, or may have, a byte of an answer.
+    pub committed: bool,
+    /// The kernel has taken at least one byte of the request, in this attempt.
+    pub sent: bool,
+    /// Every byte of the request sent so far is still there.
+    pub kept: bool,
+    /// [`super::is_idempotent`]
+    pub idempotent: bool,
+    /// Attempts made at this upstream, this one included.
+    pub attempts: u32,
+    /// An earlier attempt of this request, at whichever upstream, ended by a slow first token.
+    pub slow_before: bool,
+    /// An endpoint of this upstream where the request has not been may be asked.
+    pub elsewhere: bool,
+    /// One where it has been may be asked again.
+    pub here: bool,
+    /// The route has another upstream after this one.
+    pub next: bool,
+    /// Among those there is one for longer prompts.
+    pub larger: bool,
+    /// What the answer's `Retry-After` says ([`crate::http::retry_after`]).
+    pub retry_after: Option<Duration>,
+    /// When the whole exchange ends, `total`: a pause beyond it is useless.
+    pub deadline: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send the whole request again to this upstream. It has been paid for.
+    Retry {
+        after: Duration,
+        /// To an endpoint where it has not been.
+        elsewhere: bool,
+        /// Not on a pooled connection: its siblings have just failed.
+        fresh: bool,
+    },
+    /// Send it to the next upstream of the route.
+    Next,
+    /// Send it to the upstream for longer prompts.
+    Larger,
+    Final(Why),
+}
+
+/// Why there is no other attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Committed,
+    NotNamed,
+    NotKept,
+    Post,
+    Deadline,
+    Slow,
+    NoPlace,
+    Attempts,
+    RetryAfter,
+    Budget,
+}
+
+impl Why {
+    /// Whether the route's predefined answer may take the place of the failure. Not once there is
+    /// an answer, and not where the answer is for the client: its own mistake, or a status that the
+    /// operator did not name a failure.
+    pub fn may_degrade(self) -> bool {
+        !matches!(self, Why::Committed | Why::NotNamed)
+    }
+
+    /// For the log.
+    pub fn code(self) -> &'static str {
+        match self {
+            Why::Committed => "committed",
+            Why::NotNamed => "not_named",
+            Why::NotKept => "not_kept",
+            Why::Post => "post",
+            Why::Deadline => "deadline",
+            Why::Slow => "slow",
+            Why::NoPlace => "no_place",
+            Why::Attempts => "attempts",
+            Why::RetryAfter => "retry_after",
+            Why::Budget => "budget",
+        }
+    }
+}
+
+impl Cause {
+    /// The cause that a fault is, `None`: one that no attempt can mend. For a status, a first event
+    /// that is an error, or a prompt too long there is an answer and no fault: the caller names
+    /// them itself.
+    pub fn of(fault: &Fault) -> Option<Cause> {
+        let condition = match fault {
+            Fault::Downstream(_) => return None,
+            Fault::Upstream(fault) => match fault {
+                UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout => Condition::Connect,
+                UpstreamFault::Reset(_) | UpstreamFault::Closed => Condition::Reset,
+                UpstreamFault::Head(_) | UpstreamFault::Chunk(_) | UpstreamFault::BadAnswer => {
+                    Condition::BadAnswer
+                }
+                // Both run out of `ttft`.
+                UpstreamFault::TtftTimeout | UpstreamFault::WriteTimeout => Condition::TtftTimeout,
+                UpstreamFault::ErrorEvent => Condition::ErrorEvent,
+                UpstreamFault::EmptyStream
+                | UpstreamFault::Truncated
+                | UpstreamFault::Unfinished
+                | UpstreamFault::InterEventTimeout => Condition::EmptyStream,
+                UpstreamFault::TotalTimeout | UpstreamFault::BrokenOff => return None,
+            },
+            Fault::Local(fault) => match fault {
+                LocalFault::QueueFull { .. }
+                | LocalFault::QueueTimeout { .. }
+                | LocalFault::NoUpstream { .. } => return Some(Cause::NoPlace),
+                LocalFault::Descriptors | LocalFault::Buffers | LocalFault::Drained => return None,
+            },
+        };
+        Some(Cause::Failed(condition))
+    }
+
+    /// Whether the server may have begun to work on the request it was sent.
+    fn may_have_acted(self) -> bool {
+        use Condition::Status;
+        !matches!(
+            self,
+            Cause::PromptTooLong | Cause::NoPlace | Cause::Failed(Status(408 | 425 | 429 | 503))
+        )
+    }
+}
+
+/// What becomes of the request. `draw` is a uniform random number. The rows of the module's table,
+/// in their order.
+pub fn decide(
+    attempt: &Attempt,
+    settings: &Retry,
+    budget: &mut Budget,
+    now: Instant,
+    draw: u64,
+) -> Verdict {
+    if let Some(why) = forbidden(attempt, settings, now) {
+        return Verdict::Final(why);
+    }
+    let onwards = |why| if attempt.next { Verdict::Next } else { Verdict::Final(why) };
+    let condition = match attempt.cause {
+        Cause::PromptTooLong if attempt.larger => return Verdict::Larger,
+        Cause::PromptTooLong => return Verdict::Final(Why::NotNamed),
+        Cause::NoPlace => return onwards(Why::NoPlace),
+        Cause::Failed(condition) => condition,
+    };
+    let slow = condition == Condition::TtftTimeout;
+    if slow && attempt.slow_before {
+        return Verdict::Final(Why::Slow);
+    }
+    if attempt.attempts >= settings.attempts {
+        return onwards(Why::Attempts);
+    }
+    let after = if attempt.elsewhere {
+        Duration::ZERO
+    } else if slow {
+        return onwards(Why::Slow);
+    } else {
+        let backoff = backoff(attempt.attempts, settings, draw);
+        match attempt.retry_after {
+            Some(told) if told <= settings.retry_after_max => told + backoff,
+            Some(_) => return onwards(Why::RetryAfter),
+            None if !attempt.here => return onwards(Why::NoPlace),
+            None => backoff,
+        }
+    };
+    if now + after >= attempt.deadline {
+        return onwards(Why::Deadline);
+    }
+    if !budget.spend(settings.budget, now) {
+        return onwards(Why::Budget);
+    }
+    let lost = matches!(condition, Condition::Connect | Condition::Reset);
+    Verdict::Retry { after, elsewhere: attempt.elsewhere, fresh: lost && !attempt.elsewhere }
+}
+
+/// Rows 1 to 5: why the request cannot be sent again, wherever to.
+fn forbidden(attempt: &Attempt, settings: &Retry, now: Instant) -> Option<Why> {
+    let named = match attempt.cause {
+        Cause::Failed(condition) => settings.on.contains(condition),
+        Cause::PromptTooLong | Cause::NoPlace => true,
+    };
+    let acted = attempt.sent && attempt.cause.may_have_acted();
+    if attempt.committed {
+        Some(Why::Committed)
+    } else if !named {
+        Some(Why::NotNamed)
+    } else if !attempt.kept {
+        Some(Why::NotKept)
+    } else if acted && !attempt.idempotent && !settings.post {
+        Some(Why::Post)
+    } else if now >= attempt.deadline {
+        Some(Why::Deadline)
+    } else {
+        None
+    }
+}
+
+/// Between zero and `backoff` × 2ⁿ⁻¹, at most `backoff_max`, after the n-th attempt.
+fn backoff(attempts: u32, settings: &Retry, draw: u64) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(31);
+    let most = settings.backoff.saturating_mul(1 << doublings).min(settings.backoff_max);
+    // The high half of the product is `draw` scaled to the bound.
+    let nanos = (most.as_nanos() * u128::from(draw)) >> 64;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+use std::io::ErrorKind;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::defaults;
+use crate::proxy::fault::DownstreamFault;
+
+const NOW: Instant = Instant::from_nanos(1_000_000_000_000);
+/// Draws that make a back-off nothing, half of its bound, and (nearly) all of it.
+const NOTHING: u64 = 0;
+const HALF: u64 = 1 << 63;
+
+/// A POST that met a 503 at the first of two endpoints.
+const FIRST: Attempt = Attempt {
+    cause: Cause::Failed(Condition::Status(503)),
+    committed: false,
+    sent: true,
+    kept: true,
+    idempotent: false,
+    attempts: 1,
+    slow_before: false,
+    elsewhere: true,
+    here: true,
+    next: false,
+    larger: false,
+    retry_after: None,
+    deadline: Instant::NEVER,
+};
+/// The same with one endpoint.
+const ALONE: Attempt = Attempt { elsewhere: false, ..FIRST };
+
+const RESET: Cause = Cause::Failed(Condition::Reset);
+const SLOW: Cause = Cause::Failed(Condition::TtftTimeout);
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+fn again(after: u64, fresh: bool) -> Verdict {
+    Verdict::Retry { after: millis(after), elsewhere: false, fresh }
+}
+
+const ELSEWHERE: Verdict = Verdict::Retry { after: Duration::ZERO, elsewhere: true, fresh: false };
+
+fn decided(attempt: &Attempt, settings: &Retry) -> Verdict {
+    decide(attempt, settings, &mut Budget::new(), NOW, HALF)
+}
+
+#[test]
+fn each_row_of_the_table() {
+    use Verdict::{Final, Larger, Next};
+    let defaults = defaults::retry();
+    let strict = Retry { post: false, ..defaults.clone() };
+    let three = Retry { attempts: 3, ..defaults.clone() };
+    let soon = Some(millis(1_500));
+    let late = Some(millis(2_001));
+    let named = |condition| Attempt { cause: Cause::Failed(condition), ..FIRST };
+    let status = |status| named(Condition::Status(status));
+    let prompt = Attempt { cause: Cause::PromptTooLong, ..FIRST };
+    let no_place = Attempt { cause: Cause::NoPlace, sent: false, ..FIRST };
+    let slow = Attempt { cause: SLOW, ..FIRST };
+    for (row, attempt, settings, expected) in [
+        (1, Attempt { committed: true, ..FIRST }, &defaults, Final(Why::Committed)),
+        (1, Attempt { committed: true, next: true, ..FIRST }, &defaults, Final(Why::Committed)),
+        (2, status(500), &defaults, Final(Why::NotNamed)),
+        (2, status(504), &defaults, Final(Why::NotNamed)),
+        (2, status(400), &defaults, Final(Why::NotNamed)),
+        (2, Attempt { next: true, ..status(500) }, &defaults, Final(Why::NotNamed)),
+        (2, named(Condition::ErrorEvent), &defaults, Final(Why::NotNamed)),
+        (3, Attempt { kept: false, ..FIRST }, &defaults, Final(Why::NotKept)),
+        (3, Attempt { kept: false, next: true, ..FIRST }, &defaults, Final(Why::NotKept)),
+        (4, Attempt { cause: RESET, ..FIRST }, &strict, Final(Why::Post)),
+        (4, Attempt { cause: RESET, next: true, ..FIRST }, &strict, Final(Why::Post)),
+        (4, status(502), &strict, Final(Why::Post)),
+        (5, Attempt { deadline: NOW, ..FIRST }, &defaults, Final(Why::Deadline)),
+        (5, Attempt { deadline: NOW, next: true, ..FIRST }, &defaults, Final(Why::Deadline)),
+        (6, prompt, &defaults, Final(Why::NotNamed)),
+        (6, Attempt { next: true, ..prompt }, &defaults, Final(Why::NotNamed)),
+        (6, Attempt { next: true, larger: true, ..prompt }, &strict, Larger),
+        (6, Attempt { attempts: 2, larger: true, ..prompt }, &defaults, Larger),
+        (7, no_place, &defaults, Final(Why::NoPlace)),
+        (7, Attempt { next: true, ..no_place }, &defaults, Next),
+        (8, Attempt { slow_before: true, ..slow }, &three, Final(Why::Slow)),
+        (8, Attempt { slow_before: true, next: true, ..slow }, &three, Final(Why::Slow)),
+        (8, Attempt { slow_before: true, ..FIRST }, &three, ELSEWHERE),
+        (9, Attempt { attempts: 2, ..FIRST }, &defaults, Final(Why::Attempts)),
+        (9, Attempt { attempts: 2, next: true, ..FIRST }, &defaults, Next),
+        (9, Attempt { attempts: 2, ..FIRST }, &three, ELSEWHERE),
+        (10, FIRST, &defaults, ELSEWHERE),
+        (10, FIRST, &strict, ELSEWHERE),
+        (10, Attempt { next: true, ..FIRST }, &defaults, ELSEWHERE),
+        (10, Attempt { cause: RESET, ..FIRST }, &defaults, ELSEWHERE),
+        (10, Attempt { cause: RESET, sent: false, ..FIRST }, &strict, ELSEWHERE),
+        (10, Attempt { cause: RESET, idempotent: true, ..FIRST }, &strict, ELSEWHERE),
+        (10, Attempt { retry_after: late, ..FIRST }, &defaults, ELSEWHERE),
+        (10, slow, &defaults, ELSEWHERE),
+        (11, Attempt { elsewhere: false, ..slow }, &defaults, Final(Why::Slow)),
+        (11, Attempt { elsewhere: false, next: true, ..slow }, &defaults, Next),
+        (12, Attempt { retry_after: soon, ..ALONE }, &defaults, again(1_512, false)),
+        (12, Attempt { retry_after: soon, here: false, ..ALONE }, &defaults, again(1_512, false)),
+        (12, Attempt { retry_after: soon, next: true, ..ALONE }, &defaults, again(1_512, false)),
+        (13, Attempt { retry_after: late, ..ALONE }, &defaults, Final(Why::RetryAfter)),
+        (13, Attempt { retry_after: late, next: true, ..ALONE }, &defaults, Next),
+        (14, Attempt { here: false, ..ALONE }, &defaults, Final(Why::NoPlace)),
+        (14, Attempt { here: false, next: true, ..ALONE }, &defaults, Next),
+        (15, ALONE, &defaults, again(12, false)),
+        (15, Attempt { attempts: 2, ..ALONE }, &three, again(25, false)),
+        (15, Attempt { cause: RESET, ..ALONE }, &defaults, again(12, true)),
+    ] {
+        let mut verdict = decided(&attempt, settings);
+        // Half of 25 ms; the rows are written in whole ones.
+        if let Verdict::Retry { after, .. } = &mut verdict {
+            *after = millis(after.as_millis() as u64);
+        }
+        assert_eq!(verdict, expected, "row {row}: {attempt:?}");
+    }
+}
+
+#[test]
+fn a_retry_without_budget_and_a_pause_without_end_lead_onwards() {
+    let settings = defaults::retry();
+    let verdict =
+        |attempt: &Attempt, budget: &mut Budget| decide(attempt, &settings, budget, NOW, HALF);
+    let mut budget = Budget::new();
+    let paid = (0..10).filter(|_| verdict(&FIRST, &mut budget) == ELSEWHERE).count();
+    assert_eq!(paid, 3, "the floor of a second");
+    assert_eq!(verdict(&FIRST, &mut budget), Verdict::Final(Why::Budget));
+    assert_eq!(verdict(&Attempt { next: true, ..FIRST }, &mut budget), Verdict::Next);
+
+    let mut budget = Budget::new();
+    let before = Attempt { deadline: NOW + millis(12), ..ALONE };
+    assert_eq!(verdict(&before, &mut budget), Verdict::Final(Why::Deadline));
+    assert_eq!(verdict(&Attempt { next: true, ..before }, &mut budget), Verdict::Next);
+    let behind = Attempt { deadline: NOW + millis(13), ..ALONE };
+    assert!(matches!(verdict(&behind, &mut budget), Verdict::Retry { .. }));
+    let paid = (0..10).filter(|_| verdict(&FIRST, &mut budget) == ELSEWHERE).count();
+    assert_eq!(paid, 2, "what was not made was not paid");
+}
+
+#[test]
+fn a_back_off_doubles_up_to_its_bound_and_is_drawn_from_all_of_it() {
+    let settings = Retry { backoff_max: millis(150), ..defaults::retry() };
+    for (attempts, most) in [(0, 25), (1, 25), (2, 50), (3, 100), (4, 150), (50, 150)] {
+        assert_eq!(backoff(attempts, &settings, NOTHING), Duration::ZERO);
+        assert_eq!(backoff(attempts, &settings, HALF), millis(most) / 2);
+        let nearly = backoff(attempts, &settings, u64::MAX);
+        assert!(nearly < millis(most) && nearly > millis(most - 1), "{attempts}: {nearly:?}");
+    }
+    let none = Retry { backoff: Duration::ZERO, ..settings };
+    assert_eq!(backoff(3, &none, u64::MAX), Duration::ZERO);
+}
+
+#[test]
+fn a_fault_has_its_condition() {
+    use Condition::{BadAnswer, Connect, EmptyStream, Reset, TtftTimeout};
+    let failed = |condition| Some(Cause::Failed(condition));
+    let kind = ErrorKind::ConnectionRefused;
+    for (fault, expected) in [
+        (UpstreamFault::Connect(kind), failed(Connect)),
+        (UpstreamFault::ConnectTimeout, failed(Connect)),
+        (UpstreamFault::Reset(kind), failed(Reset)),
+        (UpstreamFault::Closed, failed(Reset)),
+        (UpstreamFault::BadAnswer, failed(BadAnswer)),
+        (UpstreamFault::WriteTimeout, failed(TtftTimeout)),
+        (UpstreamFault::TtftTimeout, failed(TtftTimeout)),
+        (UpstreamFault::Truncated, failed(EmptyStream)),
+        (UpstreamFault::TotalTimeout, None),
+    ] {
+        assert_eq!(Cause::of(&Fault::Upstream(fault)), expected);
+    }
+    let full = LocalFault::QueueFull { retry_after: millis(1) };
+    assert_eq!(Cause::of(&Fault::Local(full)), Some(Cause::NoPlace));
+    assert_eq!(Cause::of(&Fault::Local(LocalFault::Drained)), None);
+    assert_eq!(Cause::of(&Fault::Downstream(DownstreamFault::Gone)), None);
+}
+
+#[test]
+fn only_a_failure_of_the_servers_is_degraded() {
+    assert!(!Why::Committed.may_degrade() && !Why::NotNamed.may_degrade());
+    for why in [Why::NotKept, Why::Post, Why::Deadline, Why::Slow, Why::NoPlace, Why::Attempts] {
+        assert!(why.may_degrade(), "{}", why.code());
+    }
+}
+
+fn cause() -> impl Strategy<Value = Cause> {
+    prop_oneof![
+        prop::sample::select(&defaults::RETRY_ON[..]).prop_map(Cause::Failed),
+        (400..600_u16).prop_map(|status| Cause::Failed(Condition::Status(status))),
+        Just(Cause::PromptTooLong),
+        Just(Cause::NoPlace),
+    ]
+}
+
+prop_compose! {
+    fn attempt()(
+        cause in cause(),
+        flags in prop::array::uniform9(any::<bool>()),
+        attempts in 0..12_u32,
+        retry_after in prop::option::of(0..10_000_u64),
+        deadline in prop::option::of(0..10_000_u64),
+    ) -> Attempt {
+        let [committed, sent, kept, idempotent, slow_before, elsewhere, here, next, larger] = flags;
+        Attempt {
+            cause,
+            // Else nearly every case ends at its first row.
+            committed: committed && attempts == 0,
+            kept: kept || attempts > 1,
+            sent,
+            idempotent,
+            attempts,
+            slow_before,
+            elsewhere,
+            here,
+            next,
+            larger,
+            retry_after: retry_after.map(millis),
+            deadline: deadline.map_or(Instant::NEVER, |later| NOW + millis(later)),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// What holds of every verdict, whatever the rows say.
+    #[test]
+    fn no_verdict_breaks_a_promise(
+        attempt in attempt(),
+        attempts in 1..10_u32,
+        post: bool,
+        budget in 0..=100_u32,
+        draw: u64,
+    ) {
+        let settings = Retry { attempts, post, budget, ..defaults::retry() };
+        let verdict = decide(&attempt, &settings, &mut Budget::new(), NOW, draw);
+        if !matches!(verdict, Verdict::Final(_)) {
+            prop_assert!(!attempt.committed && attempt.kept && NOW < attempt.deadline);
+            if let Cause::Failed(condition) = attempt.cause {
+                prop_assert!(settings.on.contains(condition));
+            }
+        }
+        match verdict {
+            Verdict::Retry { after, elsewhere, .. } => {
+                prop_assert!(attempt.attempts < attempts && budget > 0);
+                prop_assert!(NOW + after < attempt.deadline);
+                prop_assert!(after <= settings.retry_after_max + settings.backoff_max);
+                prop_assert_eq!(elsewhere, attempt.elsewhere);
+                prop_assert!(!elsewhere || after.is_zero());
+                let acted = attempt.sent && attempt.cause.may_have_acted();
+                prop_assert!(post || attempt.idempotent || !acted);
+            }
+            Verdict::Next => prop_assert!(attempt.next),
+            Verdict::Larger => prop_assert!(attempt.larger),
+            Verdict::Final(why) => prop_assert!(
+                !attempt.next
+                    || attempt.cause == Cause::PromptTooLong
+                    || forbidden(&attempt, &settings, NOW).is_some()
+                    || why == Why::Slow
+            ),
+        }
+    }
+
+    /// A request that fails wherever it goes is sent `attempts` times to each upstream at most.
+    #[test]
+    fn a_request_is_never_sent_more_often_than_it_may(
+        causes in prop::collection::vec(cause(), 60),
+        attempts in 1..6_u32,
+        endpoints in 1..4_u32,
+        upstreams in 1..4_u32,
+        draw: u64,
+    ) {
+        let settings = Retry { attempts, budget: 100, ..defaults::retry() };
+        let mut budgets: Vec<Budget> = (0..upstreams).map(|_| Budget::new()).collect();
+        for budget in &mut budgets {
+            (0..100).for_each(|_| budget.on_request(NOW));
+        }
+        let (mut upstream, mut here, mut sent, mut slow_before) = (0, 1, 1, false);
+        for cause in causes {
+            let attempt = Attempt {
+                cause,
+                attempts: here,
+                slow_before,
+                elsewhere: here < endpoints,
+                next: upstream + 1 < upstreams,
+                ..FIRST
+            };
+            slow_before |= cause == SLOW;
+            match decide(&attempt, &settings, &mut budgets[upstream as usize], NOW, draw) {
+                Verdict::Retry { .. } => here += 1,
+                Verdict::Next => (upstream, here) = (upstream + 1, 1),
+                Verdict::Larger | Verdict::Final(_) => break,
+            }
+            sent += 1;
+            prop_assert!(here <= attempts);
+        }
+        prop_assert!(upstream < upstreams && sent <= attempts * upstreams);
+    }
+}

@@ -1,0 +1,130 @@
+//! Learn: what an attempt that has ended says of its endpoint.
+//!
+//! A pick is the right to one attempt, counted as long as it lives. It goes back once, with what
+//! became of the attempt; whoever waits for its place is called then. What changes in the
+//! endpoint's standing is logged where it changes, once.
+
+use std::time::Duration;
+
+use super::exchange::{Attempt, Exchange};
+use super::net::Net;
+use super::token::Token;
+use super::worker::Worker;
+use crate::config::snapshot::{EndpointId, UpstreamId};
+use crate::proxy::breaker::{Cause, Outcome, Transition};
+use crate::proxy::endpoints::Pick;
+use crate::proxy::fault::{Fault, UpstreamFault};
+use crate::proxy::health::Verdict;
+
+impl<N: Net> Worker<N> {
+    /// Gives the pick of an attempt back.
+    pub(super) fn learn(&mut self, upstream: UpstreamId, pick: Option<Pick>, outcome: Outcome) {
+        let Some(pick) = pick else { return };
+        let endpoint = pick.endpoint();
+        let group = &mut self.groups[upstream];
+        let transition = group.endpoints.record(pick, outcome, self.now);
+        group.queue.freed(self.now);
+        self.note_transition(upstream, endpoint, transition);
+        self.wake_waiting(upstream);
+    }
+
+    /// The first data event of an answer has passed.
+    pub(super) fn learn_of_first_event(&mut self, token: Token) {
+        let now = self.now;
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return;
+        };
+        let (Some(upstream), Some(pick)) = (exchange.upstream(), &exchange.attempt.pick) else {
+            return;
+        };
+        let (id, endpoint) = (upstream.id, pick.endpoint());
+        let ttft = now - exchange.timeline.request_written;
+        let transition = self.groups[id].endpoints.first_event(pick, ttft, now);
+        self.note_transition(id, endpoint, transition);
+    }
+
+    /// What the active checks say of an endpoint.
+    pub(super) fn on_health(
+        &mut self,
+        upstream: UpstreamId,
+        endpoint: EndpointId,
+        verdict: Verdict,
+    ) {
+        // It may have gone with a reload while the verdict was on its way.
+        if self.groups.ids().any(|id| id == upstream) {
+            self.groups[upstream].endpoints.set_active_verdict(endpoint, verdict, self.now);
+        }
+    }
+
+    fn note_transition(
+        &self,
+        upstream: UpstreamId,
+        endpoint: EndpointId,
+        transition: Option<Transition>,
+    ) {
+        let Some(transition) = transition else { return };
+        let group = &self.groups[upstream];
+        let address = group.endpoints.get(endpoint).map_or("", |known| &known.authority);
+        let name = &group.name;
+        let tally = &self.desk.tally;
+        match transition {
+            Transition::Opened { cause, open, openings } => {
+                tally.breaker_opened.add(1);
+                let cause = match cause {
+                    Cause::Consecutive => "faults in a row",
+                    Cause::Rate => "too many faults",
+                    Cause::Probe => "its probe failed",
+                    Cause::Unauthorized => "it refuses our credentials",
+                };
+                log::warn!("{name}: {address} is out for {open:?} ({cause}; time {openings})");
+            }
+            Transition::Closed => {
+                tally.breaker_closed.add(1);
+                log::info!("{name}: {address} is back");
+            }
+            Transition::Resting { rest } => {
+                log::info!("{name}: {address} asks to be left alone for {rest:?}");
+            }
+            Transition::Unauthorized { open } => {
+                log::error!("{name}: {address} refuses our credentials; it is out for {open:?}");
+            }
+        }
+    }
+}
+
+impl Exchange {
+    /// What the end of the exchange says of the endpoint that answered.
+    pub(super) fn outcome(&self, fault: Option<&Fault>) -> Outcome {
+        match fault {
+            Some(Fault::Upstream(fault)) => self.outcome_of(fault),
+            Some(Fault::Downstream(_) | Fault::Local(_)) => Outcome::Abandoned,
+            None => outcome_of_status(self.status, &self.attempt),
+        }
+    }
+
+    pub(super) fn outcome_of(&self, fault: &UpstreamFault) -> Outcome {
+        match fault {
+            UpstreamFault::TtftTimeout => {
+                let waited = self.timeouts().ttft.unwrap_or(Duration::ZERO);
+                Outcome::TimedOut { waited }
+            }
+            // As long as it takes is not too long for the server.
+            UpstreamFault::TotalTimeout | UpstreamFault::BrokenOff => Outcome::Abandoned,
+            _ => Outcome::Fault,
+        }
+    }
+}
+
+/// What a whole answer with this status says.
+pub(super) fn outcome_of_status(status: u16, attempt: &Attempt) -> Outcome {
+    match status {
+        429 => Outcome::RateLimited { retry_after: attempt.retry_after },
+        // Not served here, whoever asks.
+        501 | 505 => Outcome::ClientError,
+        500.. => Outcome::Fault,
+        // 401 and 403 speak of the client's credentials, not of ours.
+        400..=499 => Outcome::ClientError,
+        _ => Outcome::Success,
+    }
+}
