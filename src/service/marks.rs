@@ -288,13 +288,11 @@ impl Staging<'_> {
                 count(found, &mut self.counts.completion);
             }
             (_, [ERROR]) if matches!(found, Found::Null | Found::False) => {}
-            (_, [ERROR]) if self.said.has(Said::GOES_ON) => {}
+            (_, [ERROR | OBJECT]) if self.said.has(Said::GOES_ON) => {}
             (_, [ERROR]) => self.said.add(Said::ERROR),
             // Older vLLM and SGLang: the error object itself, not wrapped.
             (OpenAiChat | OpenAiCompletions, [OBJECT]) if found == Found::StringEnd(ERROR) => {
-                if !self.said.has(Said::GOES_ON) {
-                    self.said.add(Said::ERROR);
-                }
+                self.said.add(Said::ERROR);
             }
             (OpenAiResponses | Anthropic, [TYPE]) if *self.event == UNNAMED => {
                 if let Found::StringEnd(name) = found {
