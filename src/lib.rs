@@ -19,6 +19,7 @@
 //! | [`cli`] | the commands: run, check, demo, mock, bench | decisions |
 //! | [`bench`] | the latency tool: a reactor of clients | a server's work |
 //! | [`config`] | TOML → checked → an immutable [`config::snapshot::Snapshot`] | defaults anywhere else |
+//! | [`lifecycle`] | reload and hand-over: a gateway that changes while it serves | ending it, a byte of traffic |
 //! | [`server`] | listeners, worker threads, their common fate | a byte of traffic |
 //! | [`control`] | what is not traffic: health checks | a token |
 //! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
@@ -30,7 +31,7 @@
 //! | [`sim`] | [`reactor::net::Net`] in memory, seeded, with a clock of its own | the real clock |
 //! | [`clock`] | an instant | reading it |
 //!
-//! Dependencies point one way: `cli → server → {sys, reactor, config}`, `sys` and `sim` →
+//! Dependencies point one way: `cli → lifecycle → server → {sys, reactor, config}`, `sys` and `sim` →
 //! `reactor`, `reactor → {proxy, responder}`, and all of them → `http`. Below the reactor, of `config` only the
 //! compiled snapshot is known. `tests/tidy.rs` has the whole table and keeps it.
 //!
@@ -46,6 +47,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod http;
+pub mod lifecycle;
 pub mod proxy;
 pub mod reactor;
 pub mod responder;

@@ -3,12 +3,15 @@
 //! Starting is all or nothing: every address is bound and every poller made before the first
 //! worker runs. Workers share nothing but mailboxes; when one of them fails, the others are
 //! stopped, because a process with a dead core would answer some clients and hang the rest.
+//!
+//! A second descriptor of every listener is kept for a successor. It is closed before the workers are
+//! told to drain: as long as one is open, the kernel goes on queueing connections.
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::config::bounds::descriptors_needed;
@@ -17,8 +20,8 @@ use crate::proxy::load::Loads;
 use crate::reactor::accept::Fleet;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
-use crate::reactor::worker::{Command, Setup, Worker};
-use crate::sys::{self, Linux, TcpStream};
+use crate::reactor::worker::{Command, Idle, Setup, Worker};
+use crate::sys::{self, Inherited, Linux, TcpStream};
 
 type Post = Sender<Command<TcpStream>>;
 
@@ -32,21 +35,59 @@ pub struct Server {
 
 /// Tells the workers of a server what to do, from any thread.
 #[derive(Clone)]
-pub struct Control(Vec<Post>);
+pub struct Control {
+    posts: Vec<Post>,
+    draining: Arc<AtomicBool>,
+    listeners: Arc<Mutex<Vec<TcpListener>>>,
+    /// Those of the latest generation.
+    loads: Arc<Mutex<Loads>>,
+}
 
 impl Control {
     /// Finish what is in flight, take nothing new.
     pub fn drain(&self) {
-        self.tell(|| Command::Drain);
+        self.close();
+        self.tell(|| Command::Drain(Idle::Leave));
+    }
+
+    /// The same, with a successor behind the doors: nobody has to hurry out.
+    pub fn retire(&self) {
+        self.close();
+        self.tell(|| Command::Drain(Idle::MayAsk));
     }
 
     /// Abort everything.
     pub fn stop(&self) {
+        self.close();
         self.tell(|| Command::Stop);
     }
 
+    /// Obey this generation from the next request on.
+    pub fn reload(&self, snapshot: &Arc<Snapshot>) -> Result<(), StartError> {
+        raise_descriptor_limit(snapshot)?;
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        *loads = loads.follow(snapshot);
+        self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
+        Ok(())
+    }
+
+    /// Whether new work is not welcome any more: what a readiness probe is told.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// The listening sockets, to be passed on. None any more once it drains.
+    pub fn listeners(&self) -> MutexGuard<'_, Vec<TcpListener>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.listeners().clear();
+    }
+
     fn tell(&self, command: impl Fn() -> Command<TcpStream>) {
-        for worker in &self.0 {
+        for worker in &self.posts {
             // A worker that is gone needs to be told nothing.
             let _ = worker.send(command());
         }
@@ -107,21 +148,32 @@ struct Seat {
 
 /// Starts the workers that `snapshot` asks for. `name` tells threads apart.
 pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> {
-    let needed = descriptors_needed(&snapshot);
-    sys::raise_descriptor_limit(needed)
-        .map_err(|limit| StartError::Descriptors { needed, limit })?;
+    start_on(name, snapshot, &mut Inherited::default())
+}
+
+/// The same, on listeners that were given to us as far as there are any.
+pub fn start_on(
+    name: &str,
+    snapshot: Arc<Snapshot>,
+    inherited: &mut Inherited,
+) -> Result<Server, StartError> {
+    raise_descriptor_limit(&snapshot)?;
     let cpus: Vec<Option<usize>> = match &snapshot.server.workers {
         Workers::Pinned(cpus) => cpus.iter().copied().map(Some).collect(),
         Workers::Unpinned(count) => vec![None; *count],
     };
     let mut addresses = Vec::new();
+    let mut kept = Vec::new();
     let mut listeners: Vec<Vec<_>> = cpus.iter().map(|_| Vec::new()).collect();
     for &address in &snapshot.server.listen {
-        let bound = sys::listen(address, cpus.len())
-            .map_err(|error| StartError::Listen { address, error })?;
-        addresses.extend(bound.first().and_then(|listener| listener.local_addr().ok()));
-        for (worker, listener) in listeners.iter_mut().zip(bound) {
-            worker.push(listener);
+        let failed = |error| StartError::Listen { address, error };
+        let bound = inherited.listen(address, cpus.len()).map_err(failed)?;
+        addresses.extend(bound.iter().flatten().find_map(|listener| listener.local_addr().ok()));
+        for (worker, mut bound) in listeners.iter_mut().zip(bound) {
+            for listener in &bound {
+                kept.push(listener.try_clone().map_err(failed)?);
+            }
+            worker.append(&mut bound);
         }
     }
     let mut posts = Vec::new();
@@ -133,14 +185,19 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
         seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
     }
     let counters = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
-    let control = Control(posts);
-    let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
     let request_loads = Loads::new(&snapshot);
+    let control = Control {
+        posts,
+        draining: Arc::default(),
+        listeners: Arc::new(Mutex::new(kept)),
+        loads: Arc::new(Mutex::new(request_loads.clone())),
+    };
+    let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
     let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
     let workers = seats.into_iter().enumerate().map(|(index, seat)| {
         let fleet = balanced.then(|| Fleet {
             loads: Arc::clone(&loads),
-            mailboxes: control.0.clone(),
+            mailboxes: control.posts.clone(),
             index,
         });
         let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
@@ -155,6 +212,11 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
         StartError::System(error)
     })?;
     Ok(Server { addresses, workers, control, counters })
+}
+
+fn raise_descriptor_limit(snapshot: &Snapshot) -> Result<(), StartError> {
+    let needed = descriptors_needed(snapshot);
+    sys::raise_descriptor_limit(needed).map_err(|limit| StartError::Descriptors { needed, limit })
 }
 
 /// Stops all workers when the thread that holds it panics.

@@ -18,7 +18,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("control", &["config::snapshot", "http", "proxy"]),
     ("server", &["config", "proxy", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
-    ("cli", &["bench", "clock", "config", "responder", "server", "sys"]),
+    ("lifecycle", &["config", "server", "sys"]),
+    ("cli", &["bench", "clock", "config", "lifecycle", "responder", "server", "sys"]),
 ];
 
 /// Crates that only these modules may name: the rest of the house does not know them.
@@ -27,6 +28,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("socket2", &["sys"]),
     ("rustix", &["sys", "config"]),
     ("signal_hook", &["sys"]),
+    ("listenfd", &["sys"]),
     ("clap", &["cli", "main"]),
     ("toml", &["config"]),
     ("httparse", &["http"]),

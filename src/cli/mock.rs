@@ -76,6 +76,7 @@ pub(super) fn start(
             accept: defaults::ACCEPT,
             spin: defaults::SPIN,
             forwarded: defaults::FORWARDED,
+            watch: defaults::WATCH,
         },
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {

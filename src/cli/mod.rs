@@ -37,6 +37,18 @@ Signals:
   SIGINT, SIGTERM  accept no more, let the streams end within timeouts.drain, exit 0
   a second one     abort what is left, exit 1";
 
+const RUN: &str = "\
+Exit codes:
+  0  it was told to stop, or has handed over, and drained
+  1  it could not start, or a second signal cut the drain short
+  2  the arguments were not understood
+
+Signals:
+  SIGHUP           read the configuration again; streams notice nothing
+  SIGUSR2          start this program anew, hand the listening sockets over to it, drain
+  SIGINT, SIGTERM  accept no more, let the streams end within timeouts.drain, exit 0
+  a second one     abort what is left, exit 1";
+
 /// A streaming inference gateway: every token is at the client in the turn it arrives.
 #[derive(Debug, Parser)]
 #[command(name = "sluicegate", version, propagate_version = true, after_help = EXIT_CODES)]
@@ -52,7 +64,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the gateway
-    #[command(after_help = SIGNALS)]
+    #[command(after_help = RUN)]
     Run(RunArguments),
     /// Check a configuration: print all of it with every default filled in, or every mistake in it
     #[command(after_help = EXIT_CODES)]

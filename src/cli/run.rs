@@ -1,14 +1,17 @@
 //! `sluicegate run`: the gateway.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::check::{tell_refused, tell_warnings};
 use super::{Exit, RunArguments};
+use crate::config::snapshot::Snapshot;
 use crate::config::{self, bounds, show};
+use crate::lifecycle::{Lifecycle, Request, Watch};
 use crate::server::{self, Control, Server};
-use crate::sys::Termination;
+use crate::sys::{Inherited, Order, Predecessor, Signals, State, notify};
 
 pub fn execute(arguments: &RunArguments) -> Exit {
     match load_and_serve(&arguments.config) {
@@ -21,17 +24,58 @@ pub fn execute(arguments: &RunArguments) -> Exit {
 struct Refused;
 
 fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
+    // First of all: the sockets have numbers that nothing else may have taken.
+    let (predecessor, inherited) = inherit().map_err(|error| {
+        eprintln!("error: the listening sockets cannot be taken over: {error}");
+        Refused
+    })?;
+    let file = Watch::of(path);
     let loaded = config::load(path).map_err(|problems| {
         let _ = tell_refused(path, &problems);
         Refused
     })?;
     let _ = tell_warnings(path, &loaded.warnings);
-    let termination = catch_termination().map_err(|reason| {
-        eprintln!("error: {reason}");
+    let signals = Signals::of_a_service().map_err(|error| {
+        eprintln!("error: {}", no_signals(&error));
         Refused
     })?;
     let snapshot = Arc::new(loaded.snapshot);
-    let server = server::start("worker", Arc::clone(&snapshot)).map_err(|error| {
+    let server = start(path, &snapshot, inherited)?;
+    let lifecycle = Lifecycle::start(server.control(), snapshot, file);
+    let lifecycle = lifecycle.map_err(|error| {
+        eprintln!("error: cannot start: {error}");
+        Refused
+    })?;
+    match predecessor.map(Predecessor::dismiss) {
+        None => notify(State::Ready),
+        // The predecessor is the service until it hears of us; it tells that we are.
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
+            log::warn!("the predecessor cannot be told that we serve: {error}");
+            notify(State::Successor(std::process::id()));
+        }
+    }
+    Ok(serve_with(vec![server], signals, move |request| {
+        // It lives as long as the process.
+        let _ = lifecycle.send(request);
+    }))
+}
+
+/// Listeners that a predecessor or a service manager has for us.
+fn inherit() -> io::Result<(Option<Predecessor>, Inherited)> {
+    Ok(match Predecessor::find()? {
+        Some((predecessor, inherited)) => (Some(predecessor), inherited),
+        None => (None, Inherited::from_service_manager()?),
+    })
+}
+
+fn start(
+    path: &Path,
+    snapshot: &Arc<Snapshot>,
+    mut inherited: Inherited,
+) -> Result<Server, Refused> {
+    let started = server::start_on("worker", Arc::clone(snapshot), &mut inherited);
+    let server = started.map_err(|error| {
         let file = path.display();
         match error.setting("[server] listen", Some("[limits] connections")) {
             Some(key) => eprintln!("error: {error} ({key} in {file})"),
@@ -42,37 +86,58 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
     for address in server.addresses() {
         log::info!("listening on http://{address}");
     }
-    let workers = bounds::worker_count(&snapshot);
-    let memory = show::rounded(workers.saturating_mul(bounds::worker_memory(&snapshot)));
+    for address in inherited.close_rest() {
+        log::warn!("the socket on {address} that we were given is not in server.listen: closed");
+    }
+    let workers = bounds::worker_count(snapshot);
+    let memory = show::rounded(workers.saturating_mul(bounds::worker_memory(snapshot)));
     log::info!("workers: {workers}; memory for connections and buffers: at most {memory}");
-    Ok(serve(vec![server], termination))
+    Ok(server)
 }
 
 /// To be called before anything is started that a signal should end in good order.
-pub(super) fn catch_termination() -> Result<Termination, String> {
-    Termination::catch().map_err(|error| format!("signals cannot be handled: {error}"))
+pub(super) fn catch_termination() -> Result<Signals, String> {
+    Signals::that_end().map_err(|error| no_signals(&error))
+}
+
+fn no_signals(error: &io::Error) -> String {
+    format!("signals cannot be handled: {error}")
 }
 
 /// Serves until a signal ends it: the first one drains, the second aborts.
 ///
 /// The servers end in order, each drained when the one before it is gone: a gateway before the
 /// servers behind it.
-pub(super) fn serve(servers: Vec<Server>, termination: Termination) -> Exit {
+pub(super) fn serve(servers: Vec<Server>, signals: Signals) -> Exit {
+    serve_with(servers, signals, |_| {})
+}
+
+/// The same; signals that do not end it are requests to `look_after`.
+fn serve_with(
+    servers: Vec<Server>,
+    signals: Signals,
+    look_after: impl Fn(Request) + Send + 'static,
+) -> Exit {
     let controls: Vec<Control> = servers.iter().map(Server::control).collect();
     let aborted = Arc::new(AtomicBool::new(false));
     let abort = Arc::clone(&aborted);
-    let handled = termination.then(move |signals_before| {
-        if signals_before == 0 {
+    let mut ending = false;
+    let handled = signals.then(move |order| match order {
+        Order::Reload => look_after(Request::Reload),
+        Order::HandOver => look_after(Request::HandOver),
+        Order::End if !std::mem::replace(&mut ending, true) => {
             log::info!("draining; a second signal aborts");
+            notify(State::Stopping);
             controls.iter().take(1).for_each(Control::drain);
-        } else {
+        }
+        Order::End => {
             log::warn!("aborting");
             abort.store(true, Ordering::Relaxed);
             controls.iter().for_each(Control::stop);
         }
     });
     if let Err(error) = handled {
-        eprintln!("error: signals cannot be handled: {error}");
+        eprintln!("error: {}", no_signals(&error));
         return Exit::Failure;
     }
     let mut ended = Exit::Success;

@@ -30,6 +30,7 @@ use crate::http::head::FIELDS_MAX;
 const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 const REQUESTS: RangeInclusive<u64> = 1..=u32::MAX as u64;
 const WORKERS: RangeInclusive<u64> = 1..=1_024;
+const WATCH: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
 const FIELD_NAME_MAX: usize = 64;
 const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
 
@@ -78,6 +79,10 @@ fn server(mut section: Section<'_>, environment: &Environment, report: &mut Repo
         accept: section.choice("accept", &accept, defaults::ACCEPT, report),
         spin: section.duration("spin", SPIN, defaults::SPIN, report),
         forwarded: section.choice("forwarded", &forwarded, defaults::FORWARDED, report),
+        watch: section
+            .take("watch")
+            .and_then(|field| field.duration_or_off(WATCH, report))
+            .unwrap_or(defaults::WATCH),
     };
     section.finish(report);
     server

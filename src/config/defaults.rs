@@ -13,6 +13,7 @@ pub const ACCEPT: AcceptMode = AcceptMode::Reuseport;
 pub const FORWARDED: Forwarded = Forwarded::Append;
 pub const HOST: HostField = HostField::Preserve;
 pub const SPIN: Duration = Duration::ZERO;
+pub const WATCH: Option<Duration> = None;
 pub const WEIGHT: u32 = 1;
 
 pub const LIMITS: Limits = Limits {

@@ -12,6 +12,9 @@
 //!   not have to start the program once per mistake.
 //! * What [`show`] prints compiles to the same snapshot it was printed from.
 //!
+//! * A file that is to replace the one in force ([`reload`]) must not touch what cannot change under
+//!   running workers.
+//!
 //! Absent on purpose: environment variables, includes and command-line overrides. One file is the
 //! whole truth, so `check` can show the whole truth.
 
@@ -20,6 +23,7 @@ mod check;
 pub mod defaults;
 mod file;
 pub mod problem;
+mod reload;
 pub mod show;
 pub mod snapshot;
 pub mod units;
@@ -33,6 +37,7 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 pub use problem::Problem;
+pub use reload::reload;
 use snapshot::Snapshot;
 
 /// A configuration file larger than this is something else: a device, a log, a model.

@@ -64,7 +64,8 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "half_close", quoted(half_close))?;
     entry(out, "accept", quoted(accept))?;
     entry(out, "spin", quoted(&show_duration(server.spin)))?;
-    entry(out, "forwarded", quoted(forwarded))
+    entry(out, "forwarded", quoted(forwarded))?;
+    entry(out, "watch", timeout(server.watch))
 }
 
 fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {

@@ -46,6 +46,8 @@ pub struct Server {
     /// How long a worker polls without sleeping before it parks. Zero: it parks at once.
     pub spin: Duration,
     pub forwarded: Forwarded,
+    /// How often the file is looked at for a change. `None`: only SIGHUP reloads it.
+    pub watch: Option<Duration>,
 }
 
 /// How many workers, and where.

@@ -5,6 +5,7 @@ mod documented;
 mod hostile;
 mod policies;
 mod refused;
+mod reloaded;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -244,6 +244,7 @@ impl<N: Net> Worker<N> {
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
+        exchange.remodel(&mut self.desk.buffers);
         exchange.rehost(pick.endpoint(), authority.unwrap_or_default(), &mut self.desk.buffers);
         exchange.attempt.pick = Some(pick);
         upstream.owner = Some(token);

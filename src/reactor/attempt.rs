@@ -315,7 +315,7 @@ impl<N: Net> Worker<N> {
         let reason = failed.reason();
         log::info!("{}: {reason}; the predefined answer is given", exchange.id);
         self.withdraw(token, failed);
-        let (now, epoch) = (self.now, self.epoch);
+        let (now, epoch, serial) = (self.now, self.epoch, self.random.draw());
         let Some(exchange) = self.exchange_mut(token) else { return false };
         let mut kept = std::mem::take(&mut exchange.outbox);
         let request = kept.copy(LOOK_MAX);
@@ -332,7 +332,6 @@ impl<N: Net> Worker<N> {
             stream: dialect.streams(&path, look.stream()),
             include_usage: look.include_usage(),
         };
-        let serial = u64::from_le_bytes(exchange.id.as_bytes()[..8].try_into().unwrap_or_default());
         let caller = Caller { asked, model: look.model(), reason, serial, epoch };
         let mut responder = canned::respond(&fallback, &caller, now);
         if !exchange.request.is_open() {

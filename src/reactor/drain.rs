@@ -5,31 +5,34 @@
 
 use super::accept::AcceptState;
 use super::net::Net;
-use super::worker::Worker;
+use super::worker::{Idle, Worker};
 use crate::clock::Instant;
 
 /// How a shutdown goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     Serving,
-    Draining { deadline: Instant },
+    Draining { deadline: Instant, idle: Idle },
     Stopping,
 }
 
 impl<N: Net> Worker<N> {
-    /// The backlog was accepted by us in good faith, so it is served; then the doors close, idle
-    /// clients are told, and everyone else is told `Connection: close` with the answer.
-    pub(super) fn drain(&mut self) {
-        if self.life != Life::Serving {
-            return;
-        }
-        let deadline = self.now.after(self.snapshot.timeouts.drain);
-        // The other workers may be gone: what is accepted from here on is kept.
-        self.fleet = None;
-        self.accept_backlog();
-        self.net.close_listeners();
-        self.accepting = AcceptState::new(0);
-        self.life = Life::Draining { deadline };
+    /// The kernel accepted the backlog in our name, so it is served; then the doors close, and
+    /// everyone is told `Connection: close` with the answer. A second drain keeps the deadline.
+    pub(super) fn drain(&mut self, idle: Idle) {
+        let deadline = match self.life {
+            Life::Serving => {
+                // The other workers may be gone: what is accepted from here on is kept.
+                self.fleet = None;
+                self.accept_backlog();
+                self.net.close_listeners();
+                self.accepting = AcceptState::new(0);
+                self.now.after(self.snapshot.timeouts.drain)
+            }
+            Life::Draining { deadline, .. } => deadline,
+            Life::Stopping => return,
+        };
+        self.life = Life::Draining { deadline, idle };
         for token in self.downstreams.tokens() {
             self.enqueue(token);
         }
@@ -56,7 +59,17 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    /// Nothing is kept for another request.
     pub(super) fn is_draining(&self) -> bool {
         self.life != Life::Serving
+    }
+
+    /// Whoever is not being answered is told that nothing more comes.
+    pub(super) fn dismisses_idle(&self) -> bool {
+        match self.life {
+            Life::Serving => false,
+            Life::Draining { idle, .. } => idle == Idle::Leave,
+            Life::Stopping => true,
+        }
     }
 }

@@ -103,7 +103,7 @@ impl<N: Net> Worker<N> {
             if !downstream.socket.ready.readable() {
                 // An idle client is told that nothing more comes, unless its next request is here.
                 let idle = matches!(downstream.state, State::Idle { .. });
-                return if idle && self.is_draining() { self.part(token) } else { Step::Wait };
+                return if idle && self.dismisses_idle() { self.part(token) } else { Step::Wait };
             }
             if budget.is_spent() {
                 return Step::Yield;
@@ -144,7 +144,10 @@ impl<N: Net> Worker<N> {
                 let upstream = *upstream;
                 self.advance_proxied(token, upstream, budget)
             }
-            Some(Peer::Seeking { .. }) => self.seek_upstream(token),
+            Some(Peer::Seeking { .. }) => match self.gather(token, budget) {
+                Some(step) => step,
+                None => self.seek_upstream(token),
+            },
             Some(Peer::Pausing { until, .. }) if *until > self.now => Step::Wait,
             Some(Peer::Pausing { .. }) => self.resume(token),
             Some(Peer::Responder { .. }) => self.advance_responder(token, budget),
@@ -235,7 +238,7 @@ impl<N: Net> Worker<N> {
             State::Head { since } => {
                 let silent = downstream.socket.unscanned().is_empty();
                 let limit = since.after(timeouts.head);
-                if silent && self.is_draining() { limit.min(self.now + GREETING) } else { limit }
+                if silent && self.dismisses_idle() { limit.min(self.now + GREETING) } else { limit }
             }
             State::Replying { since, .. } => since.after(timeouts.exchange.client_write),
             State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),

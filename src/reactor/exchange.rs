@@ -181,6 +181,10 @@ pub struct Exchange {
     /// The rewritten request, while no upstream's outbox has it; then what is held back of the
     /// response.
     pub outbox: Outbox,
+    /// What its body has to be read for before it goes anywhere.
+    pub gather: Gather,
+    /// The model it named, once it has been given another's.
+    pub own_model: Option<String>,
     /// What makes it like others, where its upstream's balance asks for it.
     pub key: Option<u64>,
     /// 0 is the most urgent.
@@ -193,6 +197,16 @@ pub struct Exchange {
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
     pub timeline: Timeline,
+}
+
+/// What of a request's body is read ahead of its first attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gather {
+    Nothing,
+    /// So many bytes of the prompt: they choose the endpoint.
+    Prompt(usize),
+    /// All of it: its model is replaced.
+    Whole,
 }
 
 /// One try to have the request answered by one endpoint, and how many there have been.
@@ -300,6 +314,7 @@ impl Exchange {
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
         match (&self.peer, upstream) {
             (Peer::Pausing { .. }, _) => Phase::Pausing,
+            (Peer::Seeking { turn: Turn::New, .. }, _) => Phase::Gathering,
             (Peer::Seeking { .. }, _) => Phase::Queued,
             (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
             _ if self.tunnel.is_some() => Phase::Tunnel,

@@ -233,9 +233,9 @@ pub enum Held {
 }
 
 /// The most payload that is held back.
-const HELD_MAX: u64 = 8 * 1024;
+pub const HELD_MAX: u64 = 8 * 1024;
 
-/// Reads a response until its first data event and writes nothing: until then it can be taken back.
+/// Reads a response until its first data event, or to its end, and writes nothing: until then it can be taken back.
 /// What is made rather than spliced goes to `outbox`.
 pub fn hold<A: Stream>(
     source: &mut Socket<A>,
@@ -246,7 +246,7 @@ pub fn hold<A: Stream>(
 ) -> Result<Held, Broken> {
     loop {
         scan(source, outbox, flow, desk)?;
-        if flow.observer.as_ref().is_none_or(|observer| observer.data_events() > 0) {
+        if flow.observer.as_ref().is_some_and(|observer| observer.data_events() > 0) {
             return Ok(Held::Event);
         }
         if flow.body.is_complete() {
@@ -271,6 +271,37 @@ pub fn hold<A: Stream>(
             Fill::WouldBlock => return Ok(Held::Waiting(Rest::SourceEmpty)),
             Fill::Full => return Ok(Held::Full),
             Fill::Dry => return Ok(Held::Waiting(Rest::DRY)),
+        }
+    }
+}
+
+/// Reads a request into `outbox`, where it is kept, until `wanted` bytes of its body are there, all
+/// of it is, or it is too long to be kept. [`Rest::Ended`]: so it is.
+pub fn keep<A: Stream>(
+    source: &mut Socket<A>,
+    outbox: &mut Outbox,
+    flow: &mut Flow,
+    wanted: u64,
+    budget: &mut Budget,
+    desk: &mut Desk,
+) -> Result<Rest, Broken> {
+    loop {
+        scan(source, outbox, flow, desk)?;
+        source.release_inbound(desk);
+        if flow.body.is_complete() || !outbox.keeps() || flow.body.received() >= wanted {
+            return Ok(Rest::Ended);
+        }
+        if !source.ready.readable() {
+            return Ok(Rest::SourceEmpty);
+        }
+        if budget.is_spent() {
+            return Ok(Rest::Budget);
+        }
+        match source.fill(desk).map_err(Broken::Read)? {
+            Fill::Bytes(count) => budget.spend(count),
+            Fill::Closed => return Err(Broken::Truncated),
+            Fill::WouldBlock | Fill::Full => return Ok(Rest::SourceEmpty),
+            Fill::Dry => return Ok(Rest::DRY),
         }
     }
 }

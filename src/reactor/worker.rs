@@ -41,9 +41,9 @@ use crate::proxy::random::Random;
 /// What a worker is told by other threads.
 #[derive(Debug)]
 pub enum Command<S> {
-    /// Serve the backlog once more, close the listeners and idle connections, finish what is in
-    /// flight, abort the rest at `deadline`.
-    Drain,
+    /// Serve the backlog once more, close the listeners, finish what is in flight, and abort the
+    /// rest when `timeouts.drain` is over.
+    Drain(Idle),
     /// Abort everything now.
     Stop,
     /// A connection that another worker accepted.
@@ -54,6 +54,16 @@ pub enum Command<S> {
     Call(UpstreamId),
     /// What the active checks say of an endpoint now.
     Health(UpstreamId, EndpointId, Verdict),
+}
+
+/// What a drain means to clients that are not being answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// They are told at once that nothing more comes.
+    Leave,
+    /// Whoever asks within its timeouts is answered once more, and told to come back elsewhere: a
+    /// client may be sending its next request at this moment.
+    MayAsk,
 }
 
 /// Whether a worker goes on.
@@ -209,7 +219,7 @@ impl<N: Net> Worker<N> {
         }
         let mut wake = self.wheel.next().unwrap_or(Instant::NEVER);
         wake = wake.min(self.accepting.resume_at());
-        if let Life::Draining { deadline } = self.life {
+        if let Life::Draining { deadline, .. } = self.life {
             wake = wake.min(deadline);
         }
         (wake != Instant::NEVER).then(|| wake.since(self.now))
@@ -302,7 +312,7 @@ impl<N: Net> Worker<N> {
             }
         }
         self.due = due;
-        if let Life::Draining { deadline } = self.life
+        if let Life::Draining { deadline, .. } = self.life
             && deadline <= self.now
         {
             self.stop();
@@ -313,7 +323,7 @@ impl<N: Net> Worker<N> {
         let mail: Vec<_> = self.mailbox.open().collect();
         for command in mail {
             match command {
-                Command::Drain => self.drain(),
+                Command::Drain(idle) => self.drain(idle),
                 Command::Stop => self.stop(),
                 Command::Adopt(stream, address) => self.adopt(stream, address),
                 Command::Reload(snapshot, loads) => self.reload(snapshot, &loads),

@@ -141,7 +141,11 @@ impl Net for Linux {
     }
 
     fn close_listeners(&mut self) {
-        self.listeners.clear();
+        for mut listener in self.listeners.drain(..) {
+            // A successor may hold the same socket: epoll would tell us of its connections for as
+            // long. If this fails we only hear of something that no longer concerns us.
+            let _ = self.poll.registry().deregister(&mut listener);
+        }
     }
 
     fn connect(&mut self, address: SocketAddr) -> io::Result<TcpStream> {

@@ -19,18 +19,19 @@ pub fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>>
     alone.listen(1)?;
     let address = local_address(&alone)?;
     drop(alone);
-    (0..count)
-        .map(|_| {
-            let socket = socket(address)?;
-            socket.set_reuse_port(true)?;
-            // Inherited by accepted sockets: a token must not wait for an acknowledgement.
-            socket.set_tcp_nodelay(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
-            socket.set_nonblocking(true)?;
-            Ok(socket.into())
-        })
-        .collect()
+    (0..count).map(|_| bind_beside(address)).collect()
+}
+
+/// One more listener on an address that is ours already.
+pub(super) fn bind_beside(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
+    socket.set_reuse_port(true)?;
+    // Inherited by accepted sockets: a token must not wait for an acknowledgement.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {

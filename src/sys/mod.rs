@@ -5,17 +5,26 @@
 //! | `linux` | [`Linux`], the reactor's network on epoll |
 //! | `listen` | listeners, one SO_REUSEPORT socket per worker and address |
 //! | `process` | pinning, the descriptor limit |
-//! | `signals` | SIGINT and SIGTERM |
+//! | `inherit` | listeners that were given to us, by a service manager or a predecessor |
+//! | `handover` | the listeners' way from one process to the next |
+//! | `signals` | signals, as orders |
+//! | `notify` | what a service manager is told |
 //!
 //! Absent on purpose: decisions. And `unsafe`: everything needed here has a safe face in mio,
-//! socket2 or rustix.
+//! socket2, rustix or listenfd.
 
+mod handover;
+mod inherit;
 mod linux;
 mod listen;
+mod notify;
 mod process;
 mod signals;
 
+pub use handover::{Predecessor, Successor};
+pub use inherit::Inherited;
 pub use linux::{Linux, TcpStream, now};
 pub use listen::listen;
+pub use notify::{State, notify};
 pub use process::{epoch, pin_to_cpu, raise_descriptor_limit, random_seed};
-pub use signals::Termination;
+pub use signals::{Order, Signals};

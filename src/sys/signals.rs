@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, as calls on a thread of their own.
+//! Signals, as orders on a thread of their own.
 //!
 //! They are caught before anything is started and acted upon afterwards: a signal that comes in
 //! between is kept. Caught later, it would kill the process in the middle of its start.
@@ -6,23 +6,44 @@
 use std::io;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::iterator;
 
-/// The signals that end a process, kept from doing so.
-pub struct Termination(Signals);
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// SIGINT, SIGTERM.
+    End,
+    /// SIGHUP.
+    Reload,
+    /// SIGUSR2.
+    HandOver,
+}
 
-impl Termination {
-    pub fn catch() -> io::Result<Termination> {
-        Ok(Termination(Signals::new([SIGINT, SIGTERM])?))
+/// Signals that are kept from doing what they do by themselves, which is to end the process.
+pub struct Signals(iterator::Signals);
+
+impl Signals {
+    /// SIGINT and SIGTERM.
+    pub fn that_end() -> io::Result<Signals> {
+        Ok(Signals(iterator::Signals::new([SIGINT, SIGTERM])?))
     }
 
-    /// Calls `act` for every SIGINT and SIGTERM, past ones included, with how many there have been
-    /// before.
-    pub fn then(mut self, act: impl Fn(usize) + Send + 'static) -> io::Result<()> {
+    /// Those and SIGHUP and SIGUSR2.
+    pub fn of_a_service() -> io::Result<Signals> {
+        Ok(Signals(iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR2])?))
+    }
+
+    /// Calls `obey` for every signal, past ones included. It should not take long: the next one may
+    /// be more urgent.
+    pub fn then(mut self, mut obey: impl FnMut(Order) + Send + 'static) -> io::Result<()> {
         thread::Builder::new().name("signals".into()).spawn(move || {
-            for (before, _) in self.0.forever().enumerate() {
-                act(before);
+            for signal in self.0.forever() {
+                obey(match signal {
+                    SIGHUP => Order::Reload,
+                    SIGUSR2 => Order::HandOver,
+                    _ => Order::End,
+                });
             }
         })?;
         Ok(())

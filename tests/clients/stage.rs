@@ -237,8 +237,8 @@ fn end(process: &mut Child) {
     let _ = process.wait();
 }
 
-/// A file that goes with this value, unless its test failed: then it may tell why.
-struct Temporary(PathBuf);
+/// A file or folder that goes with this value, unless its test failed: then it may tell why.
+pub struct Temporary(PathBuf);
 
 impl Temporary {
     fn new(name: &str) -> Temporary {
@@ -246,6 +246,16 @@ impl Temporary {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("clients-{}-{number}-{name}", std::process::id());
         Temporary(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+    }
+
+    pub fn folder(name: &str) -> Temporary {
+        let folder = Temporary::new(name);
+        fs::create_dir_all(&folder.0).expect("a temporary folder");
+        folder
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     fn log(of: &str) -> (Temporary, File) {
@@ -258,7 +268,10 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !thread::panicking() {
-            let _ = fs::remove_file(&self.0);
+            let _ = match self.0.is_dir() {
+                true => fs::remove_dir_all(&self.0),
+                false => fs::remove_file(&self.0),
+            };
         }
     }
 }

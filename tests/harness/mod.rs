@@ -53,14 +53,14 @@ pub const TIMEOUTS: Timeouts = Timeouts {
     },
 };
 
+/// Server `index`, as a configuration names it.
+pub fn endpoint(index: usize) -> Endpoint {
+    let address = server_address(index);
+    Endpoint { id: EndpointId::default(), address, authority: address.to_string(), weight: 1 }
+}
+
 /// A gateway with one upstream behind `/relay/*`.
 pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
-    let endpoint = |index| Endpoint {
-        id: EndpointId::default(),
-        address: server_address(index),
-        authority: server_address(index).to_string(),
-        weight: 1,
-    };
     let mut snapshot = Snapshot {
         generation: Generation::default(),
         server: Server {
@@ -74,6 +74,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             accept: AcceptMode::Reuseport,
             spin: Duration::ZERO,
             forwarded: Forwarded::Append,
+            watch: None,
         },
         limits: Limits {
             connections: gateway.connections,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::config::snapshot::Snapshot;
-use sluicegate::reactor::worker::Command;
+use sluicegate::reactor::worker::{Command, Idle};
 use sluicegate::sim::{Answer, ClientId, End, Faults, Manner, Message, Visit, World};
 
 use super::{GENEROUS, Gateway, server_address, snapshot};
@@ -123,8 +123,8 @@ impl Simulation {
         self.run_for(Duration::from_nanos(1));
     }
 
-    pub fn drain(&mut self) {
-        self.gateway().command(Command::Drain);
+    pub fn drain(&mut self, idle: Idle) {
+        self.gateway().command(Command::Drain(idle));
     }
 
     pub fn received(&self, client: ClientId) -> Received {

@@ -1,14 +1,16 @@
 //! One seed: a planned world, run to its end and judged.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use sluicegate::config::snapshot::Snapshot;
 use sluicegate::reactor::net::Net;
-use sluicegate::reactor::worker::Command;
+use sluicegate::reactor::worker::{Command, Idle};
 use sluicegate::sim::oracle::{self, Tally};
 use sluicegate::sim::plan::Plan;
-use sluicegate::sim::{Manner, World};
+use sluicegate::sim::{Manner, Random, World};
 
-use super::{Gateway, server_address, snapshot};
+use super::{Gateway, endpoint, server_address, snapshot};
 
 /// Virtual time after which a world that is not over never will be.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -36,15 +38,93 @@ pub fn run<N: Net>(plan: &Plan, record: bool, layer: impl FnOnce(World) -> N) ->
     Report { verdict, digest: world.digest(), trace: world.trace() }
 }
 
+/// What the gateway is told from outside.
+enum Order {
+    Reload(Change),
+    Drain(Idle),
+}
+
+/// What is different in a new generation. None of it is a reason not to answer a request.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Nothing,
+    /// The endpoints stand in another order, or some are gone; the first comes back.
+    Endpoints {
+        from: usize,
+        count: usize,
+    },
+    /// The upstream has another name: to the gateway it is another one.
+    Name(usize),
+    IdleConnections(usize),
+}
+
+impl Change {
+    fn draw(random: &mut Random, plan: &Plan) -> Change {
+        let endpoints = plan.gateway.endpoints;
+        match random.below(4) {
+            0 => Change::Nothing,
+            1 => Change::Endpoints {
+                from: random.below(endpoints),
+                count: random.between(1..=endpoints),
+            },
+            2 => Change::Name(random.below(3)),
+            _ => Change::IdleConnections(random.below(4)),
+        }
+    }
+
+    fn apply(self, snapshot: &mut Snapshot) {
+        let upstream = &mut snapshot.upstreams[0];
+        match self {
+            Change::Nothing => {}
+            Change::Endpoints { from, count } => {
+                let all = (0..count).map(|index| endpoint((from + index) % count));
+                upstream.endpoints = all.collect();
+            }
+            Change::Name(number) => upstream.name = format!("models-{number}"),
+            Change::IdleConnections(count) => upstream.pool.idle_per_endpoint = count,
+        }
+    }
+}
+
+/// All orders with their moments. They are drawn by a voice of their own, so that the worlds stay
+/// the ones that their seeds have always meant.
+fn orders(plan: &Plan) -> Vec<(Duration, Order)> {
+    let mut random = Random::new(!plan.seed);
+    let mut orders = Vec::new();
+    if random.chance(500) {
+        for _ in 0..random.between(1..=6) {
+            let at = random.duration(Duration::ZERO..=Duration::from_secs(3));
+            orders.push((at, Order::Reload(Change::draw(&mut random, plan))));
+        }
+    }
+    let idle = if random.chance(500) { Idle::Leave } else { Idle::MayAsk };
+    orders.extend(plan.drain_at.map(|at| (at, Order::Drain(idle))));
+    orders.sort_by_key(|(at, _)| *at);
+    orders
+}
+
 fn play<N: Net>(plan: &Plan, gateway: &mut Gateway<N>) -> Result<Tally, String> {
     let world = gateway.world.clone();
     let clients: Vec<_> = plan.visits.iter().map(|visit| world.client(plan.visit(visit))).collect();
     let limit = world.time() + PATIENCE;
-    if let Some(after) = plan.drain_at {
-        let drain_at = world.time() + after;
-        world.ring_at(drain_at);
-        gateway.turn_until(limit, |world, _| world.time() >= drain_at)?;
-        gateway.command(Command::Drain);
+    let mut snapshot = snapshot(&plan.gateway);
+    let begin = world.time();
+    for (after, order) in orders(plan) {
+        let at = begin + after;
+        world.ring_at(at);
+        gateway.turn_until(limit, |world, _| world.time() >= at)?;
+        let command = match order {
+            Order::Drain(idle) => Command::Drain(idle),
+            Order::Reload(change) => {
+                let mut next = snapshot.clone();
+                change.apply(&mut next);
+                next.follow(&snapshot);
+                snapshot = next;
+                gateway.loads = gateway.loads.follow(&snapshot);
+                Command::Reload(Arc::new(snapshot.clone()), gateway.loads.clone())
+            }
+        };
+        gateway.command(command);
     }
     gateway.turn_until(limit, |world, _| world.clients_are_done())?;
     gateway.assert_clean()?;

@@ -7,6 +7,7 @@ use crate::harness::scenario::{LATENCY, Simulation, TARGET};
 use crate::harness::server_address;
 use crate::seed;
 use sluicegate::config::snapshot::HalfClose;
+use sluicegate::reactor::worker::Idle;
 use sluicegate::sim::{Act, Answer, End, Manner, Reading, Visit};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -512,13 +513,43 @@ fn a_drain_finishes_what_is_in_flight_and_takes_nothing_new() {
     let streaming = world.start(Visit::new().get(TARGET));
     let idle = world.start(Visit::new().get("/nowhere").await_answers().then(Act::AwaitEnd));
     world.run_for(SECOND / 2);
-    world.drain();
+    world.drain(Idle::Leave);
     world.run_for(MILLISECOND);
     assert_eq!(world.received(idle).end, End::Fin, "told at once");
     let late = world.start(Visit::new().get(TARGET));
     world.run();
     assert!(world.world.see(late).refused);
     assert_eq!(world.received(streaming).body(), "tok".repeat(10));
+    world.assert_clean();
+}
+
+#[test]
+fn an_idle_client_may_ask_once_more_where_somebody_else_takes_over() {
+    // Its next request may be on the way already when it would be told that nothing more comes.
+    let mut world = Simulation::new(seed!());
+    let ask = |visit: Visit| visit.get(TARGET).await_answers();
+    let client = world.start(ask(ask(Visit::new()).pause(SECOND)).then(Act::AwaitEnd));
+    let silent = world.start(Visit::new().pause(5 * SECOND).get(TARGET).then(Act::AwaitEnd));
+    world.run_for(SECOND / 2);
+    world.drain(Idle::MayAsk);
+    world.run();
+    let answer = world.received(client);
+    assert_eq!((answer.statuses(), answer.end), (vec![200, 200], End::Fin));
+    assert_eq!(world.received(silent).statuses(), [200], "its connection stood already");
+    world.assert_clean();
+}
+
+#[test]
+fn a_drain_that_becomes_urgent_tells_the_idle_ones() {
+    let mut world = Simulation::new(seed!());
+    let client = world.start(Visit::new().get(TARGET).await_answers().then(Act::AwaitEnd));
+    world.run_for(SECOND / 2);
+    world.drain(Idle::MayAsk);
+    world.run_for(SECOND / 2);
+    assert_ne!(world.received(client).end, End::Fin);
+    world.drain(Idle::Leave);
+    world.run_for(MILLISECOND);
+    assert_eq!(world.received(client).end, End::Fin);
     world.assert_clean();
 }
 

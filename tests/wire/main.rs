@@ -5,14 +5,17 @@
 //! `src/`: the harness reads messages by its own few lines, so that a mistake is not made twice.
 
 mod bodies;
+mod chain;
 mod edges;
 mod exchanges;
+mod handover;
 mod harness;
 mod hostile;
 mod lifecycle;
 mod mock;
 mod pool;
 mod protocol;
+mod reload;
 mod rewriting;
 mod smuggling;
 mod streaming;

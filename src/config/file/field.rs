@@ -100,6 +100,20 @@ impl<'d> Field<'d> {
         report.noted(&self.place, limited).map(Some)
     }
 
+    /// A duration in `range`, or "off".
+    pub fn duration_or_off(
+        &self,
+        range: RangeInclusive<Duration>,
+        report: &mut Report,
+    ) -> Option<Option<Duration>> {
+        if self.value.as_str() == Some("off") {
+            return Some(None);
+        }
+        let duration = self.amount("duration", "30s", Some("off"), units::duration);
+        let limited = duration.and_then(|duration| within(duration, &range, units::show_duration));
+        report.noted(&self.place, limited).map(Some)
+    }
+
     /// A duration in `range` that cannot be "off".
     pub fn duration(
         &self,

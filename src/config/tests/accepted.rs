@@ -48,6 +48,7 @@ fn every_key_reaches_the_snapshot() {
         accept = "balanced"
         spin = "50us"
         forwarded = "replace"
+        watch = "5s"
         [limits]
         connections = 7
         head_bytes = "1KiB"
@@ -117,6 +118,7 @@ const EVERY_KEY: &str = r#"
     accept = "balanced"
     spin = "50us"
     forwarded = "replace"
+    watch = "5s"
     [limits]
     connections = 7
     head_bytes = "1KiB"

@@ -45,7 +45,12 @@ impl Config {
 
     /// Starts a gateway and waits until it listens.
     pub fn start(&self) -> Gateway {
-        Gateway::start(&format!(
+        Gateway::start(&self.text())
+    }
+
+    /// The file.
+    pub fn text(&self) -> String {
+        format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n{}\n\
              [limits]\n{}\n{}\n[timeouts]\n{}\n\
              [[upstream]]\nname = \"scripted\"\nendpoints = [\"{}\"]\n{}\n{}\n\
@@ -65,7 +70,7 @@ impl Config {
             },
             if self.route.contains("path") { "" } else { "path = \"/*\"" },
             format_args!("{}\n{}", self.route, self.more),
-        ))
+        )
     }
 }
 
@@ -77,19 +82,26 @@ impl Gateway {
 
     /// A gateway with this configuration; it should listen on port 0.
     pub fn start(config: &str) -> Gateway {
+        Gateway::start_with(config, |_| {})
+    }
+
+    /// The same, with a command that is not the usual one.
+    pub fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Gateway {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("sluicegate-wire-{}-{number}.toml", std::process::id());
         let file = std::env::temp_dir().join(name);
         std::fs::write(&file, config).expect("a temporary file");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+        command
             .args(["--log-level", "debug", "run", "--config"])
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+            .stderr(Stdio::piped());
+        change(&mut command);
+        let mut process = command.spawn().expect("the binary starts");
+        drop(command);
         let log = Arc::new(Mutex::new(Vec::new()));
         let stderr = BufReader::new(process.stderr.take().expect("a pipe"));
         let lines = Arc::clone(&log);
@@ -105,6 +117,29 @@ impl Gateway {
         let (_, address) = line.split_once("http://").expect("an address");
         gateway.address = address.trim().parse().expect("an address");
         gateway
+    }
+
+    /// Replaces the configuration's file, as an editor does that cares.
+    pub fn rewrite(&self, config: &str) {
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, config).expect("a temporary file");
+        std::fs::rename(&new, &self.file).expect("a temporary file");
+    }
+
+    /// The processes that have taken over, the latest last.
+    pub fn successors(&self) -> Vec<rustix::process::Pid> {
+        self.processes("handed over to process ")
+    }
+
+    /// The processes that are named in the log behind `words`.
+    fn processes(&self, words: &str) -> Vec<rustix::process::Pid> {
+        let log = self.log();
+        let pids = log.iter().filter_map(|line| {
+            let behind = line.split_once(words)?.1;
+            let pid = behind.split(|c: char| !c.is_ascii_digit()).next()?;
+            rustix::process::Pid::from_raw(pid.parse().ok()?)
+        });
+        pids.collect()
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -210,6 +245,9 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        for successor in self.processes("handing over: process ") {
+            let _ = rustix::process::kill_process(successor, rustix::process::Signal::KILL);
+        }
         let _ = std::fs::remove_file(&self.file);
         if thread::panicking() {
             eprintln!("the gateway's log:\n{}", self.log().join("\n"));

@@ -1,0 +1,56 @@
+//! A reload: the configuration that is to follow the one in force.
+//!
+//! What sockets, threads and pools of memory were made from cannot change under them. A file that
+//! says something else there is refused whole, with the line: half a reload would leave a process
+//! that no file describes.
+
+use std::path::Path;
+
+use super::file::Document;
+use super::problem::{Problem, Report};
+use super::snapshot::{Snapshot, Workers};
+use super::{Environment, Loaded, check, read};
+
+const REASON: &str =
+    "cannot change while the gateway runs: restart it, or hand over to a new process (SIGUSR2)";
+
+/// Reads and compiles the file at `path` as the generation after `running`.
+pub fn reload(path: &Path, running: &Snapshot) -> Result<Loaded, Vec<Problem>> {
+    let text = read(path).map_err(|problem| vec![problem])?;
+    follow(&text, running, &Environment::current())
+}
+
+pub(super) fn follow(
+    text: &str,
+    running: &Snapshot,
+    environment: &Environment,
+) -> Result<Loaded, Vec<Problem>> {
+    let document = Document::parse(text)?;
+    let mut loaded = check::compile(&document, environment)?;
+    let mut report = Report::default();
+    for (section, key) in fixed(running, &loaded.snapshot) {
+        // It was compiled, so the section is a table if it is there.
+        let place = document.root().table(section, &mut Report::default()).place_of(key);
+        report.error(&place, REASON);
+    }
+    loaded.snapshot.follow(running);
+    let Loaded { snapshot, .. } = report.conclude(loaded.snapshot)?;
+    Ok(Loaded { snapshot, warnings: loaded.warnings })
+}
+
+/// The keys that differ and must not.
+fn fixed(running: &Snapshot, next: &Snapshot) -> Vec<(&'static str, &'static str)> {
+    let workers = match next.server.workers {
+        Workers::Pinned(_) => "cpus",
+        Workers::Unpinned(_) => "workers",
+    };
+    let (old, new) = (&running.server, &next.server);
+    let changes = [
+        ("server", "listen", old.listen != new.listen),
+        ("server", workers, old.workers != new.workers),
+        ("server", "accept", old.accept != new.accept),
+        ("limits", "buffer_bytes", running.limits.buffer_bytes != next.limits.buffer_bytes),
+    ];
+    let changed = changes.into_iter().filter(|(_, _, differs)| *differs);
+    changed.map(|(section, key, _)| (section, key)).collect()
+}

@@ -1,0 +1,65 @@
+//! What may follow a configuration that is in force.
+
+use super::super::reload::follow;
+use super::*;
+
+fn after(running: &str, next: &str) -> Result<Loaded, Vec<Problem>> {
+    follow(next, &accepted(running).snapshot, &environment())
+}
+
+#[test]
+fn policies_change_and_what_the_workers_stand_on_does_not() {
+    let fixed = "cannot change while the gateway runs: restart it, or hand over to a new process \
+                 (SIGUSR2)\n";
+    for (from, to, expected) in [
+        ("8080", "8082", "line 2: server.listen: "),
+        ("cpus       = [0]", "cpus = [1]", "line 3: server.cpus: "),
+        ("cpus       = [0]", "workers = 1", "line 3: server.workers: "),
+        ("cpus       = [0]\n", "", "line 1: server.cpus: "),
+        ("\"reuseport\"", "\"balanced\"", "line 5: server.accept: "),
+        ("256MiB", "64MiB", "line 15: limits.buffer_bytes: "),
+    ] {
+        assert!(SAMPLE.contains(from));
+        let problems = after(SAMPLE, &SAMPLE.replacen(from, to, 1)).expect_err("must be refused");
+        assert_eq!(told(&problems), format!("{expected}{fixed}"), "{from} → {to}");
+    }
+    for (from, to) in [
+        ("connections = 10000", "connections = 7"),
+        ("\"cancel\"", "\"allow\""),
+        ("spin       = \"0us\"", "spin = \"1us\""),
+        ("[server]", "[server]\nwatch = \"1s\""),
+        ("10m", "1m"),
+        ("llama", "alpaca"),
+        ("8081", "8082"),
+        ("/inference", "/v1"),
+    ] {
+        assert!(SAMPLE.contains(from));
+        let loaded = after(SAMPLE, &SAMPLE.replace(from, to));
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{from}: {}", told(&problems)));
+        assert_eq!(loaded.snapshot.generation.number, 1);
+    }
+}
+
+#[test]
+fn mistakes_are_told_before_anything_is_compared() {
+    let next = SAMPLE.replace("8080", "8082").replace("10m", "10");
+    let problems = after(SAMPLE, &next).expect_err("must be refused");
+    assert!(told(&problems).starts_with("line 26: timeouts.drain: "), "{}", told(&problems));
+}
+
+#[test]
+fn the_watch_has_a_range_and_can_be_off() {
+    use std::time::Duration;
+    for (written, watch) in [
+        ("\"off\"", None),
+        ("\"100ms\"", Some(Duration::from_millis(100))),
+        ("\"1h\"", Some(Duration::from_secs(3_600))),
+    ] {
+        let text = SAMPLE.replace("[server]", &format!("[server]\nwatch = {written}"));
+        assert_eq!(accepted(&text).snapshot.server.watch, watch);
+    }
+    for written in ["\"99ms\"", "\"2h\"", "0", "\"on\""] {
+        let text = SAMPLE.replace("[server]", &format!("[server]\nwatch = {written}"));
+        assert!(refused(&text).starts_with("line 2: server.watch: "), "{}", refused(&text));
+    }
+}

@@ -1,0 +1,153 @@
+//! Lifecycle: a gateway that changes its configuration, and its program, while it serves.
+//!
+//! | order | what happens |
+//! |---|---|
+//! | reload | the file is read and checked here, and a good one goes to the workers; a bad one changes nothing |
+//! | hand over | a new process gets the listening sockets; when it serves, this one drains |
+//!
+//! It has a thread of its own, so that it may block: on a disk, on a name server, on a successor that
+//! takes its time. The workers hear of nothing before it is decided.
+//!
+//! Absent on purpose: the order to end. It must not wait behind a reload, so whoever hears it tells
+//! the workers at once.
+
+mod watch;
+
+use std::io;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+pub use self::watch::Watch;
+use crate::config::snapshot::Snapshot;
+use crate::config::{self, Loaded};
+use crate::server::Control;
+use crate::sys::{State, Successor, notify};
+
+/// How long a successor may take to serve: it reads its configuration, resolves names, and binds.
+const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    Reload,
+    HandOver,
+}
+
+/// The gateway that is looked after.
+pub struct Lifecycle {
+    control: Control,
+    snapshot: Arc<Snapshot>,
+    file: Watch,
+}
+
+impl Lifecycle {
+    /// Looks after the workers behind `control`, which obey `snapshot`, made from `file`.
+    pub fn start(
+        control: Control,
+        snapshot: Arc<Snapshot>,
+        file: Watch,
+    ) -> io::Result<Sender<Request>> {
+        let (sender, requests) = mpsc::channel();
+        let lifecycle = Lifecycle { control, snapshot, file };
+        thread::Builder::new().name("lifecycle".into()).spawn(move || lifecycle.run(&requests))?;
+        Ok(sender)
+    }
+
+    fn run(mut self, requests: &Receiver<Request>) {
+        loop {
+            let request = match self.snapshot.server.watch {
+                None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(interval) => requests.recv_timeout(interval),
+            };
+            match request {
+                Ok(Request::Reload) => self.reload(),
+                Ok(Request::HandOver) => self.hand_over(),
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.file.has_changed() {
+                        log::info!("{} has changed", self.file.path().display());
+                        self.reload();
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        if self.control.is_draining() {
+            return log::warn!("draining: the configuration is not read again");
+        }
+        notify(State::Reloading);
+        // Looked at before it is read: what changes in between is a change.
+        self.file = Watch::of(self.file.path());
+        let path = self.file.path();
+        match self.follow(path) {
+            Ok(next) => {
+                self.snapshot = next;
+                let number = self.snapshot.generation.number;
+                log::info!("{}: generation {number} is in force", path.display());
+            }
+            Err(reasons) => {
+                reasons.iter().for_each(|reason| log::error!("{reason}"));
+                let number = self.snapshot.generation.number;
+                log::error!("{}: refused; generation {number} stays", path.display());
+            }
+        }
+        notify(State::Ready);
+    }
+
+    /// Gives the workers the configuration that the file holds now.
+    fn follow(&self, path: &Path) -> Result<Arc<Snapshot>, Vec<String>> {
+        let told = |problem: &config::Problem| problem.in_file(path);
+        let Loaded { snapshot, warnings } = config::reload(path, &self.snapshot)
+            .map_err(|problems| problems.iter().map(told).collect::<Vec<_>>())?;
+        warnings.iter().for_each(|warning| log::warn!("{}", told(warning)));
+        let next = Arc::new(snapshot);
+        self.control.reload(&next).map_err(|error| vec![error.to_string()])?;
+        Ok(next)
+    }
+
+    fn hand_over(&self) {
+        if self.control.is_draining() {
+            return log::warn!("draining: there is nothing left to hand over");
+        }
+        match self.start_successor() {
+            Ok(successor) => {
+                let pid = successor.pid();
+                log::info!("handed over to process {pid}; draining");
+                notify(State::Successor(pid));
+                self.control.retire();
+                attend(successor);
+            }
+            Err(reason) => log::error!("hand-over failed, serving on: {reason}"),
+        }
+    }
+
+    fn start_successor(&self) -> Result<Successor, String> {
+        // Copies: workers that stop in the meantime must be able to close theirs.
+        let listeners: io::Result<Vec<_>> =
+            self.control.listeners().iter().map(TcpListener::try_clone).collect();
+        let started = listeners.and_then(|listeners| Successor::start(&listeners));
+        let mut successor = started.map_err(|error| format!("no process: {error}"))?;
+        log::info!("handing over: process {} starts", successor.pid());
+        successor.wait_until_ready(SUCCESSOR_PATIENCE)?;
+        Ok(successor)
+    }
+}
+
+/// Tells if the successor ends while this process still drains; nobody else might notice.
+fn attend(successor: Successor) {
+    let pid = successor.pid();
+    let attended =
+        thread::Builder::new().name("successor".into()).spawn(move || match successor.wait() {
+            Ok(status) => log::error!("process {pid}, which serves in our place, ended: {status}"),
+            Err(error) => log::error!("process {pid} cannot be waited for: {error}"),
+        });
+    if let Err(error) = attended {
+        log::warn!("nobody watches process {pid}: {error}");
+    }
+}
