@@ -19,6 +19,7 @@ use crate::config::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
 };
 use crate::control::admin;
+use crate::control::health::{Change, HealthChecks, Target};
 use crate::observe::access::{Format, Keeper};
 use crate::observe::logger;
 use crate::proxy::load::Loads;
@@ -49,6 +50,8 @@ pub struct Control {
     listeners: Arc<Mutex<Vec<TcpListener>>>,
     /// Those of the latest generation.
     loads: Arc<Mutex<Loads>>,
+    /// Active health checks; `None`: they have not begun.
+    checks: Arc<Mutex<Option<HealthChecks>>>,
 }
 
 impl Control {
@@ -76,7 +79,32 @@ impl Control {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         *loads = loads.follow(snapshot);
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
-        Ok(())
+        self.check_health(snapshot).map_err(StartError::System)
+    }
+
+    /// Checks the endpoints of this generation from now on, and tells every worker what is found.
+    fn check_health(&self, snapshot: &Snapshot) -> io::Result<()> {
+        let targets: Vec<_> = snapshot.upstreams.iter().flat_map(Target::of).collect();
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *checks {
+            Some(checks) => checks.retarget(targets),
+            None if targets.is_empty() => Ok(()),
+            None => {
+                let posts = self.posts.clone();
+                let publish = move |change: Change| {
+                    let Change { target, verdict, .. } = change;
+                    let Target { upstream: (id, name), endpoint, address, .. } = &*target;
+                    log::info!("{name}: the checks find {address} {verdict:?}");
+                    for post in &posts {
+                        // A worker that has ended needs no verdicts.
+                        let _ = post.send(Command::Health(*id, *endpoint, verdict));
+                    }
+                };
+                let seed = u64::from(sys::random_seed());
+                *checks = Some(HealthChecks::start(targets, seed, publish)?);
+                Ok(())
+            }
+        }
     }
 
     /// Whether new work is not welcome any more: what a readiness probe is told.
@@ -210,6 +238,7 @@ pub fn start_on(
         draining: Arc::default(),
         listeners: Arc::new(Mutex::new(kept)),
         loads: Arc::new(Mutex::new(request_loads.clone())),
+        checks: Arc::default(),
     };
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
     let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
@@ -237,6 +266,7 @@ pub fn start_on(
         draining: Arc::clone(&control.draining),
     };
     let admin = desk.map(|desk| desk.open(&snapshot, fleet)).transpose().map_err(stopped)?;
+    control.check_health(&snapshot).map_err(stopped)?;
     Ok(Server { addresses, workers, control, counters, admin })
 }
 
