@@ -36,10 +36,11 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
         Refused
     })?;
     let _ = tell_warnings(path, &loaded.warnings);
-    let signals = Signals::of_a_service().map_err(|error| {
-        eprintln!("error: {}", no_signals(&error));
-        Refused
-    })?;
+    let signals =
+        sys::on_reopen(logger::reopen).and_then(|()| Signals::of_a_service()).map_err(|error| {
+            eprintln!("error: {}", no_signals(&error));
+            Refused
+        })?;
     let snapshot = Arc::new(loaded.snapshot);
     let server = start(path, &snapshot, inherited)?;
     let lifecycle = Lifecycle::start(server.control(), snapshot, file);
