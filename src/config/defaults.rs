@@ -17,6 +17,7 @@ pub const ACCESS_LOG: AccessLog =
     AccessLog { target: AccessTarget::Off, format: AccessFormat::Json };
 pub const ADMIN: Admin = Admin { listen: None, token: None };
 pub const SPIN: Duration = Duration::ZERO;
+pub const COALESCE: Option<Duration> = None;
 pub const WATCH: Option<Duration> = None;
 pub const WEIGHT: u32 = 1;
 

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use super::accept::{AcceptState, Fleet};
 use super::buffer::READ_RESERVE;
+use super::coalesce::Coalesce;
 use super::drain::Life;
 use super::exchange::{Downstream, Upstream};
 use super::journal::Journal;
@@ -120,6 +121,7 @@ pub struct Worker<N: Net> {
     pub(super) scratch: Vec<u8>,
     pub(super) accepting: AcceptState,
     pub(super) fleet: Option<Fleet<N::Stream>>,
+    pub(super) coalesce: Coalesce,
     pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) life: Life,
     pub(super) now: Instant,
@@ -151,6 +153,7 @@ impl<N: Net> Worker<N> {
             scratch: Vec::new(),
             accepting: AcceptState::new(net.listeners()),
             fleet,
+            coalesce: Coalesce::new(now),
             journal,
             life: Life::Serving,
             now,
@@ -190,7 +193,13 @@ impl<N: Net> Worker<N> {
     fn poll(&mut self) -> io::Result<()> {
         self.events.clear();
         let spin = self.snapshot.server.spin;
-        let timeout = self.poll_timeout();
+        let mut timeout = self.poll_timeout();
+        let pause = self.coalesce.until(self.now, timeout);
+        if let Some(until) = pause {
+            self.desk.tally.pauses.add(1);
+            self.net.pause(until);
+            timeout = Some(Duration::ZERO);
+        }
         if spin.is_zero() || timeout == Some(Duration::ZERO) {
             self.desk.tally.polls.add(1);
             self.net.poll(&mut self.events, timeout)?;
@@ -207,6 +216,9 @@ impl<N: Net> Worker<N> {
         }
         self.now = self.net.now();
         self.desk.tally.turn_events.record(self.events.len() as u64);
+        if let Some(bound) = self.snapshot.server.coalesce {
+            self.coalesce.polled(self.events.len(), pause.is_some(), bound, self.now);
+        }
         Ok(())
     }
 

@@ -106,6 +106,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             },
             accept: AcceptMode::Reuseport,
             spin: Duration::ZERO,
+            coalesce: gateway.coalesce,
             forwarded: Forwarded::Append,
             watch: None,
         },
@@ -149,6 +150,7 @@ pub const GENEROUS: GatewayPlan = GatewayPlan {
     attempts: 1,
     budget: 20,
     breaker: false,
+    coalesce: None,
 };
 
 /// One worker, and the world it lives in.

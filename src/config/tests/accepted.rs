@@ -123,6 +123,7 @@ const EVERY_KEY: &str = r#"
     half_close = "allow"
     accept = "balanced"
     spin = "50us"
+    coalesce = "off"
     forwarded = "replace"
     watch = "5s"
     [admin]
