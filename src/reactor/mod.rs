@@ -16,6 +16,7 @@
 //! | `interject` | bytes of our own inside a stream that is passed on |
 //! | [`accept`], [`timer`], [`mailbox`], [`stats`], [`slots`], [`token`] | the rest of the house |
 //! | [`worker`] | the turn that runs it all |
+//! | `shed` | who gives way when there is no more room |
 //! | `reload`, `drain`, [`census`] | how a worker takes up a new configuration, how it ends, what it holds |
 //!
 //! Absent on purpose: mio, libc and threads. Nothing here knows which network it runs on.
@@ -41,6 +42,7 @@ mod reload;
 mod request;
 mod respond;
 mod response;
+mod shed;
 pub mod slots;
 pub mod socket;
 pub mod stats;
