@@ -21,17 +21,18 @@
 //! | [`config`] | TOML → checked → an immutable [`config::snapshot::Snapshot`] | defaults anywhere else |
 //! | [`lifecycle`] | reload and hand-over: a gateway that changes while it serves | ending it, a byte of traffic |
 //! | [`server`] | listeners, worker threads, their common fate | a byte of traffic |
-//! | [`control`] | what is not traffic: health checks | a token |
+//! | [`control`] | what is not traffic: health checks, the admin address | a token |
+//! | [`observe`] | metrics, the live view, the log: what was counted, made readable | sockets |
 //! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
 //! | [`reactor`] | the turn, sockets, buffers, timers: what is done | mio, a policy |
 //! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |
-//! | [`responder`] | who answers inside the process: the mock inference server | sockets, HTTP |
+//! | [`responder`] | who answers inside the process: the mock inference server, the admin pages | sockets, HTTP |
 //! | [`service`] | dialects of inference APIs: ends, errors, usage | what to do about them |
 //! | [`http`] | heads, bodies, chunks, events: what bytes mean | roles, clocks, sockets |
 //! | [`sim`] | [`reactor::net::Net`] in memory, seeded, with a clock of its own | the real clock |
 //! | [`clock`] | an instant | reading it |
 //!
-//! Dependencies point one way: `cli → lifecycle → server → {sys, reactor, config}`, `sys` and `sim` →
+//! Dependencies point one way: `cli → lifecycle → server → {control, sys, reactor, config}`, `control → observe → reactor`, `sys` and `sim` →
 //! `reactor`, `reactor → {proxy, responder}`, and all of them → `http`. Below the reactor, of `config` only the
 //! compiled snapshot is known. `tests/tidy.rs` has the whole table and keeps it.
 //!
@@ -48,6 +49,7 @@ pub mod config;
 pub mod control;
 pub mod http;
 pub mod lifecycle;
+pub mod observe;
 pub mod proxy;
 pub mod reactor;
 pub mod responder;

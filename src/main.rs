@@ -8,8 +8,12 @@ use sluicegate::cli::{self, Arguments, Exit};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match cli::start_log(arguments.log_level) {
-        Ok(()) => arguments.command.execute().into(),
+    match cli::start_log(&arguments) {
+        Ok(()) => {
+            let exit = arguments.command.execute();
+            cli::end_log();
+            exit.into()
+        }
         Err(error) => {
             eprintln!("error: the log cannot be started: {error}");
             Exit::Failure.into()

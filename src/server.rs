@@ -15,9 +15,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::config::bounds::descriptors_needed;
-use crate::config::snapshot::{AcceptMode, Snapshot, Workers};
+use crate::config::snapshot::{
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
+};
+use crate::control::admin;
+use crate::control::health::{Change, HealthChecks, Target};
+use crate::observe::access::{Format, Keeper};
+use crate::observe::logger;
 use crate::proxy::load::Loads;
 use crate::reactor::accept::Fleet;
+use crate::reactor::journal::Journal;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
 use crate::reactor::worker::{Command, Idle, Setup, Worker};
@@ -31,6 +38,8 @@ pub struct Server {
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: Control,
     counters: Vec<Arc<Counters>>,
+    /// The thread of the admin address, where there is one.
+    admin: Option<admin::Thread>,
 }
 
 /// Tells the workers of a server what to do, from any thread.
@@ -41,6 +50,8 @@ pub struct Control {
     listeners: Arc<Mutex<Vec<TcpListener>>>,
     /// Those of the latest generation.
     loads: Arc<Mutex<Loads>>,
+    /// Active health checks; `None`: they have not begun.
+    checks: Arc<Mutex<Option<HealthChecks>>>,
 }
 
 impl Control {
@@ -68,7 +79,32 @@ impl Control {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         *loads = loads.follow(snapshot);
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
-        Ok(())
+        self.check_health(snapshot).map_err(StartError::System)
+    }
+
+    /// Checks the endpoints of this generation from now on, and tells every worker what is found.
+    fn check_health(&self, snapshot: &Snapshot) -> io::Result<()> {
+        let targets: Vec<_> = snapshot.upstreams.iter().flat_map(Target::of).collect();
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *checks {
+            Some(checks) => checks.retarget(targets),
+            None if targets.is_empty() => Ok(()),
+            None => {
+                let posts = self.posts.clone();
+                let publish = move |change: Change| {
+                    let Change { target, verdict, .. } = change;
+                    let Target { upstream: (id, name), endpoint, address, .. } = &*target;
+                    log::info!("{name}: the checks find {address} {verdict:?}");
+                    for post in &posts {
+                        // A worker that has ended needs no verdicts.
+                        let _ = post.send(Command::Health(*id, *endpoint, verdict));
+                    }
+                };
+                let seed = u64::from(sys::random_seed());
+                *checks = Some(HealthChecks::start(targets, seed, publish)?);
+                Ok(())
+            }
+        }
     }
 
     /// Whether new work is not welcome any more: what a readiness probe is told.
@@ -98,6 +134,8 @@ impl Control {
 #[derive(Debug)]
 pub enum StartError {
     Listen { address: SocketAddr, error: io::Error },
+    Admin { address: SocketAddr, error: io::Error },
+    AccessLog(io::Error),
     Descriptors { needed: u64, limit: u64 },
     System(io::Error),
 }
@@ -105,7 +143,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Listen { address, error } => {
+            StartError::Listen { address, error } | StartError::Admin { address, error } => {
                 let port = address.port();
                 match error.kind() {
                     io::ErrorKind::AddrInUse => {
@@ -120,6 +158,7 @@ impl fmt::Display for StartError {
                  {limit}: raise the hard limit (ulimit -Hn, LimitNOFILE=) or allow fewer \
                  connections"
             ),
+            StartError::AccessLog(error) => write!(f, "cannot open the access log: {error}"),
             StartError::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -128,12 +167,18 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 impl StartError {
-    /// Which of these two settings, named as its user knows them, the error is about.
-    pub fn setting<'a>(&self, listen: &'a str, connections: Option<&'a str>) -> Option<&'a str> {
+    /// Which of these settings, named as its user knows them, the error is about.
+    pub fn setting<'a>(
+        &self,
+        listen: &'a str,
+        admin: &'a str,
+        connections: Option<&'a str>,
+    ) -> Option<&'a str> {
         match self {
+            StartError::Admin { .. } => Some(admin),
             StartError::Listen { .. } => Some(listen),
             StartError::Descriptors { .. } => connections,
-            StartError::System(_) => None,
+            StartError::AccessLog(_) | StartError::System(_) => None,
         }
     }
 }
@@ -176,6 +221,8 @@ pub fn start_on(
             worker.append(&mut bound);
         }
     }
+    open_access_log(&snapshot.access_log)?;
+    let desk = snapshot.admin.listen.map(admin_desk).transpose()?;
     let mut posts = Vec::new();
     let mut seats = Vec::new();
     for (cpu, listeners) in cpus.into_iter().zip(listeners) {
@@ -184,13 +231,14 @@ pub fn start_on(
         posts.push(post);
         seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
     }
-    let counters = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
+    let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
     let request_loads = Loads::new(&snapshot);
     let control = Control {
         posts,
         draining: Arc::default(),
         listeners: Arc::new(Mutex::new(kept)),
         loads: Arc::new(Mutex::new(request_loads.clone())),
+        checks: Arc::default(),
     };
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
     let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
@@ -207,11 +255,48 @@ pub fn start_on(
             .spawn(move || seat.work(snapshot, loads, fleet, &control))
     });
     let workers = workers.collect::<io::Result<Vec<_>>>();
-    let workers = workers.map_err(|error| {
+    let stopped = |error| {
         control.stop();
         StartError::System(error)
-    })?;
-    Ok(Server { addresses, workers, control, counters })
+    };
+    let workers = workers.map_err(stopped)?;
+    let fleet = admin::Fleet {
+        posts: control.posts.clone(),
+        counters: counters.clone(),
+        draining: Arc::clone(&control.draining),
+    };
+    let admin = desk.map(|desk| desk.open(&snapshot, fleet)).transpose().map_err(stopped)?;
+    control.check_health(&snapshot).map_err(stopped)?;
+    Ok(Server { addresses, workers, control, counters, admin })
+}
+
+/// Opens the access log.
+fn open_access_log(access_log: &AccessLog) -> Result<(), StartError> {
+    let target = match &access_log.target {
+        AccessTarget::Off => return Ok(()),
+        AccessTarget::Stdout => logger::Target::Stdout,
+        AccessTarget::Stderr => logger::Target::Stderr,
+        AccessTarget::File(path) => logger::Target::File(path.into()),
+    };
+    let format = match access_log.format {
+        AccessFormat::Json => Format::Json,
+        AccessFormat::Logfmt => Format::Logfmt,
+    };
+    logger::access_to(&target, format).map_err(StartError::AccessLog)
+}
+
+/// Who keeps the records of a worker's exchanges.
+fn journal(snapshot: &Snapshot) -> Option<Arc<dyn Journal>> {
+    let wanted = snapshot.access_log.target != AccessTarget::Off;
+    wanted.then(|| Arc::new(Keeper) as Arc<dyn Journal>)
+}
+
+/// Binds the admin address.
+fn admin_desk(address: SocketAddr) -> Result<admin::Desk, StartError> {
+    let bound = sys::listen(address, 1).map_err(|error| StartError::Admin { address, error })?;
+    let desk = bound.into_iter().next().map(admin::Desk::new).transpose();
+    let missing = || StartError::System(io::Error::other("one listener was asked for"));
+    desk.map_err(StartError::System)?.ok_or_else(missing)
 }
 
 fn raise_descriptor_limit(snapshot: &Snapshot) -> Result<(), StartError> {
@@ -247,7 +332,8 @@ impl Seat {
         }
         let seed = sys::random_seed();
         let epoch = sys::epoch();
-        let setup = Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet };
+        let journal = journal(&snapshot);
+        let setup = Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet, journal };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");
@@ -267,6 +353,11 @@ impl Server {
         self.control.clone()
     }
 
+    /// Where the admin pages are, if they are anywhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
+    }
+
     /// One per worker.
     pub fn counters(&self) -> &[Arc<Counters>] {
         &self.counters
@@ -279,6 +370,10 @@ impl Server {
             let result =
                 worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             ended = ended.and(result);
+        }
+        // To the last: who drains wants to be watched.
+        if let Some(admin) = self.admin {
+            ended = ended.and(admin.stop());
         }
         ended
     }

@@ -1,16 +1,18 @@
 //! The real binary between real clients and real servers.
 //!
-//! The clients (curl, hey, the OpenAI SDK, httpx, websockets) and the servers (uvicorn, websockets,
-//! llama.cpp's, and one that is rude on purpose) are driven by the scripts in `tests/clients/`. A
-//! script checks and exits; a test here starts what the script needs and reports its verdict. What
-//! each script asserts is told in its head.
+//! The clients (curl, hey, the SDKs of OpenAI, Anthropic and Ollama, httpx, websockets) and the
+//! servers (uvicorn, websockets, llama.cpp's, and one that is rude on purpose) are driven by the
+//! scripts in `tests/clients/`. A script checks and exits; a test here starts what the script needs
+//! and reports its verdict. What each script asserts is told in its head.
 //!
 //! Absent on purpose: assertions about bytes. Those are the wire tests'.
 
+#[path = "clients/dialects.rs"]
+mod dialects;
 #[path = "clients/stage.rs"]
 mod stage;
 
-use stage::{Gateway, Server, free_port, one_at_a_time, script};
+use stage::{Gateway, Server, Temporary, free_port, one_at_a_time, script};
 
 #[test]
 fn the_openai_sdk_streams_at_the_pace_of_the_server() {
@@ -30,6 +32,13 @@ fn the_openai_sdk_streams_from_the_mock_server() {
     script("openai_stream.py", &[&[gateway.url("/v1").as_str()], &pace[..]].concat());
     gateway.stop();
     mock.stop();
+}
+
+#[test]
+fn the_sdks_read_what_the_gateway_says_in_their_dialects() {
+    let folder = Temporary::folder("dialects");
+    dialects::write(folder.path());
+    script("dialects.py", &[folder.path().to_str().expect("a path in UTF-8")]);
 }
 
 #[test]
@@ -164,4 +173,14 @@ fn stray_bytes_behind_an_answer_reach_nobody() {
 #[test]
 fn a_408_on_an_idle_connection_reaches_nobody() {
     sixty_of_sixty("stray_408_ms=50", &["--reuse", "some", "--rate", "5", "--connections", "1"]);
+}
+
+#[test]
+fn the_dashboard_moves_and_its_button_kills() {
+    let _alone = one_at_a_time();
+    let mock = Gateway::mock();
+    let (gateway, admin, token) = Gateway::watched(mock.address());
+    script("dashboard.py", &[&admin, token, &gateway.url("")]);
+    gateway.stop();
+    mock.stop();
 }

@@ -7,6 +7,8 @@
 //! | `SIM_SECONDS=n` | fresh seeds for so long: the nightly mode |
 
 mod harness;
+#[path = "simulation/outage.rs"]
+mod outage;
 #[path = "simulation/reload.rs"]
 mod reload;
 #[path = "simulation/scenarios.rs"]
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use harness::network::{Bug, Sabotaged};
 use harness::seeds::{self, Report};
+use sluicegate::config::snapshot::{Commit, Snapshot};
 use sluicegate::sim::oracle::Tally;
 use sluicegate::sim::plan::Plan;
 
@@ -113,12 +116,15 @@ fn the_worlds_are_full_of_life() {
     }
     for (what, count, least) in [
         ("whole answers", sum.whole, 4_000),
-        ("whole answers that were owed", sum.owed, 3_000),
+        ("whole answers that were owed", sum.owed, 2_500),
         ("answers cut short", sum.cut, 200),
         ("errors of the gateway's own", sum.refused, 200),
         ("requests without an answer", sum.unanswered, 100),
         ("replays on a fresh connection", sum.replayed, 100),
-        ("further attempts", sum.retried, 100),
+        ("further attempts", sum.retried, 500),
+        ("whole answers after a failed attempt", sum.rescued, 150),
+        ("answers of a later upstream", sum.failed_over, 50),
+        ("errors of a server's own when all attempts had failed", sum.given_up, 30),
         ("answers that an open breaker refused", sum.broken, 10),
         ("tunnels", sum.tunnels, 20),
     ] {
@@ -164,4 +170,61 @@ fn a_dropped_end_behind_the_last_bytes_is_found() {
     let (seed, reason) = find(Bug::DropsEnd).expect("found");
     println!("seed {seed}: {reason}");
     assert!(reason.contains("was owed an answer"), "{reason}");
+}
+
+/// The first seed whose world shows that the worker keeps other rules than its plan.
+fn find_mistake(mistake: impl Fn(&mut Snapshot)) -> Option<(u64, String)> {
+    (0..5_000).find_map(|seed| {
+        let plan = Plan::draw(seed);
+        let report = seeds::run_with(&plan, false, |world| world, &mistake);
+        report.verdict.err().map(|reason| (seed, reason))
+    })
+}
+
+#[test]
+fn an_attempt_too_many_is_found() {
+    let (seed, reason) = find_mistake(|snapshot| {
+        for upstream in &mut snapshot.upstreams {
+            upstream.retry.attempts += 1;
+        }
+    })
+    .expect("found");
+    println!("seed {seed}: {reason}");
+    assert!(reason.contains("reached upstream") && reason.contains("times"), "{reason}");
+}
+
+#[test]
+fn an_attempt_too_few_is_found() {
+    let (seed, reason) = find_mistake(|snapshot| {
+        for upstream in &mut snapshot.upstreams {
+            upstream.retry.attempts = 1;
+        }
+    })
+    .expect("found");
+    println!("seed {seed}: {reason}");
+    assert!(reason.contains("was owed an answer"), "{reason}");
+}
+
+#[test]
+fn a_commit_too_early_is_found() {
+    let (seed, reason) = find_mistake(|snapshot| {
+        for route in &mut snapshot.routes {
+            route.commit = Commit::Head;
+        }
+    })
+    .expect("found");
+    println!("seed {seed}: {reason}");
+    assert!(reason.contains("was owed an answer"), "{reason}");
+}
+
+#[test]
+fn a_budget_that_is_not_kept_is_found() {
+    let (seed, reason) = find_mistake(|snapshot| {
+        for upstream in &mut snapshot.upstreams {
+            upstream.retry.budget = 100;
+        }
+    })
+    .expect("found");
+    println!("seed {seed}: {reason}");
+    assert!(reason.contains("% are allowed"), "{reason}");
 }

@@ -1,7 +1,7 @@
 //! The floor: what a token costs when nothing is new.
 //!
 //! One `read`, one `write` and one turn. No probe for would-block, no registration, no second look
-//! at the clock, no allocation. The ledger of the simulated network counts the calls, and the
+//! at the clock unless many tokens share it, no allocation. The ledger of the simulated network counts the calls, and the
 //! allocator of this test binary counts the allocations; the simulation itself makes none in a
 //! steady state, so whatever is counted is the reactor's.
 
@@ -83,7 +83,9 @@ fn assert_floor(spent: Counts, tokens: u64) {
     assert_eq!((spent.would_block, spent.registers, spent.peeks), (0, 0, 0));
     assert_eq!((spent.accepts, spent.drained, spent.connects, spent.shutdowns), (0, 0, 0, 0));
     assert_eq!(spent.events, tokens);
-    assert_eq!(spent.clock_reads, spent.polls);
+    // A turn that moves many tokens is measured, by a second look.
+    let measured = if tokens > spent.polls { spent.polls } else { 0 };
+    assert!(spent.clock_reads <= spent.polls + measured);
 }
 
 #[test]
@@ -121,7 +123,7 @@ fn a_stream_that_waits_for_its_next_token_owns_no_buffer() {
 }
 
 #[test]
-fn a_request_on_warm_connections_costs_two_reads_two_writes_and_a_look() {
+fn a_request_on_warm_connections_costs_two_reads_and_two_writes() {
     let visit = |visit: Visit| visit.get(TARGET).await_answers().pause(EVERY);
     let mut world = Simulation::new(1).upstream(|u| u.body(b"an answer"));
     world.start((0..4).fold(Visit::new(), |requests, _| visit(requests)));
@@ -130,16 +132,26 @@ fn a_request_on_warm_connections_costs_two_reads_two_writes_and_a_look() {
     // There and back through the gateway a message takes four latencies; two requests' time.
     world.run_for(2 * (EVERY + 4 * LATENCY));
     let spent = world.world.counts() - before;
-    // The look at the pooled connection finds nothing, and that is the one would-block.
-    assert_eq!((spent.reads, spent.writes, spent.peeks, spent.would_block), (4, 4, 2, 2));
+    assert_eq!((spent.reads, spent.writes, spent.peeks, spent.would_block), (4, 4, 0, 0));
     assert_eq!((spent.registers, spent.connects, spent.accepts), (0, 0, 0));
     world.run();
     world.assert_clean();
 }
 
+#[test]
+fn a_pooled_connection_that_has_rested_is_looked_at_once_more() {
+    let rest = Duration::from_secs(1);
+    let visit = |visit: Visit| visit.get(TARGET).await_answers().pause(rest);
+    let mut world = Simulation::new(1).upstream(|u| u.body(b"an answer"));
+    world.start((0..3).fold(Visit::new(), |requests, _| visit(requests)));
+    world.run();
+    assert_eq!((world.world.counts().peeks, world.requests()), (2, vec![3]));
+    world.assert_clean();
+}
+
 /// The same pieces of work whose instructions `benches/instructions.rs` counts.
 #[test]
-fn a_request_allocates_twice_and_what_is_under_way_not_at_all() {
+fn a_request_allocates_once_and_what_is_under_way_not_at_all() {
     use tape::works::{WORKS, play};
 
     const ROUNDS: u64 = 100;
@@ -147,11 +159,9 @@ fn a_request_allocates_twice_and_what_is_under_way_not_at_all() {
         worker.turn().expect("a tape does not fail");
     };
     for work in WORKS {
-        // The record of the exchange and its request head's place; of a new client also its
-        // answer's.
+        // The record of the exchange.
         let expected = match work.name {
-            "unary" => 2,
-            "churn" => 3,
+            "unary" | "churn" => 1,
             _ => 0,
         };
         let mut stage = (work.prepare)();

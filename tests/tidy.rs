@@ -15,11 +15,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reactor", &["clock", "config::snapshot", "http", "proxy", "responder", "service"]),
     ("sys", &["clock", "reactor"]),
     ("sim", &["clock", "reactor"]),
-    ("control", &["config::snapshot", "http", "proxy"]),
-    ("server", &["config", "proxy", "reactor", "sys"]),
+    ("observe", &["clock", "config::snapshot", "proxy", "reactor", "responder", "service"]),
+    ("control", &["clock", "config", "http", "observe", "proxy", "reactor", "responder", "sys"]),
+    ("server", &["config", "control", "observe", "proxy", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
     ("lifecycle", &["config", "server", "sys"]),
-    ("cli", &["bench", "clock", "config", "lifecycle", "responder", "server", "sys"]),
+    ("cli", &["bench", "clock", "config", "lifecycle", "observe", "responder", "server", "sys"]),
 ];
 
 /// Crates that only these modules may name: the rest of the house does not know them.

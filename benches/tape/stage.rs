@@ -53,6 +53,7 @@ impl Stage {
             counters: Arc::default(),
             mailbox: receiver,
             fleet: None,
+            journal: None,
         };
         Stage {
             worker: Worker::new(tape.clone(), setup),

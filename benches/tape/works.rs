@@ -115,9 +115,13 @@ fn bulk() -> &'static [u8] {
 
 fn chunks() -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-    // 144 bytes of data, 150 of chunk.
-    let chunk = || format!("90\r\ndata: {:136}\n\n\r\n", "token");
-    BYTES.get_or_init(|| chunk().repeat(CHUNKS).into_bytes())
+    BYTES.get_or_init(|| {
+        // 144 bytes of data, 150 of chunk.
+        let start = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"";
+        let end = "\"},\"finish_reason\":null}]}\n\n";
+        let token = "a".repeat(144 - start.len() - end.len());
+        format!("90\r\n{start}{token}{end}\r\n").repeat(CHUNKS).into_bytes()
+    })
 }
 
 fn event_streams() -> Stage {

@@ -1,12 +1,15 @@
 //! `sluicegate demo`: a gateway, a mock inference server behind it, and a line to try them with.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::mock::{self, Failed};
 use super::run::{catch_termination, serve};
 use super::{DemoArguments, Exit};
+use crate::config::snapshot::{Admin, AdminToken, Secret, Snapshot};
 use crate::config::{self, Environment};
-use crate::server;
+use crate::server::{self, Server, StartError};
+use crate::sys;
 
 /// Clients of a demo: enough to play with, and no limit of the process is in the way.
 const CONNECTIONS: usize = 1000;
@@ -22,16 +25,17 @@ pub fn execute(arguments: &DemoArguments) -> Exit {
 }
 
 fn start(arguments: &DemoArguments) -> Result<Exit, String> {
-    let DemoArguments { listen, mock_listen, mock: flags } = arguments;
+    let DemoArguments { listen, mock_listen, admin_listen, mock: flags } = arguments;
     let termination = catch_termination()?;
     let mock = mock::start(*mock_listen, 2 * CONNECTIONS, flags)
         .map_err(|failed| failed.told("--mock-listen", None))?;
     let mock_address = mock.addresses().first().copied().unwrap_or(*mock_listen);
+    let token = sys::random_token().map_err(|error| format!("no random bytes: {error}"))?;
     let text = configuration(&listen.to_string(), &mock_address.to_string());
     let started = config::parse(&text, &Environment::current())
         .map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect())
         .and_then(|loaded| {
-            server::start("worker", Arc::new(loaded.snapshot))
+            start_gateway(loaded.snapshot, *admin_listen, &token)
                 .map_err(|error| Failed::Start(error).told("--listen", None))
         });
     let gateway = match started {
@@ -42,10 +46,15 @@ fn start(arguments: &DemoArguments) -> Result<Exit, String> {
         }
     };
     let address = gateway.addresses().first().copied().unwrap_or(*listen);
+    let dashboard = match gateway.admin_address() {
+        Some(address) => format!("http://{address}/#token={token}"),
+        None => "off".to_owned(),
+    };
     print!(
         "\
 gateway                http://{address}
 mock inference server  http://{mock_address}
+dashboard              {dashboard}
 
 Watch tokens arrive one by one, half a second apart:
 
@@ -65,6 +74,26 @@ Ctrl-C drains and ends.
 "
     );
     Ok(serve(vec![gateway, mock], termination))
+}
+
+/// Starts the gateway, with the dashboard on its usual port if that is free.
+fn start_gateway(
+    snapshot: Snapshot,
+    admin_listen: Option<SocketAddr>,
+    token: &str,
+) -> Result<Server, StartError> {
+    let start = |address: SocketAddr| {
+        let token = AdminToken { file: String::new(), secret: Secret::new(token) };
+        let admin = Admin { listen: Some(address), token: Some(token) };
+        server::start("worker", Arc::new(Snapshot { admin, ..snapshot.clone() }))
+    };
+    let usual = SocketAddr::from(([127, 0, 0, 1], 9090));
+    match start(admin_listen.unwrap_or(usual)) {
+        Err(StartError::Admin { .. }) if admin_listen.is_none() => {
+            start(SocketAddr::from(([127, 0, 0, 1], 0)))
+        }
+        started => started,
+    }
 }
 
 /// The demo's configuration, as a user would write it.

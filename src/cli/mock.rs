@@ -51,7 +51,7 @@ impl Failed {
     pub fn told(&self, listen: &str, connections: Option<&str>) -> String {
         match self {
             Failed::Flags(invalid) => invalid.to_string(),
-            Failed::Start(error) => match error.setting(listen, connections) {
+            Failed::Start(error) => match error.setting(listen, "--admin-listen", connections) {
                 Some(flag) => format!("{error} ({flag})"),
                 None => error.to_string(),
             },
@@ -78,6 +78,8 @@ pub(super) fn start(
             forwarded: defaults::FORWARDED,
             watch: defaults::WATCH,
         },
+        admin: defaults::ADMIN,
+        access_log: defaults::ACCESS_LOG,
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
             // A pool in front of it decides how long a connection may be idle.
@@ -121,6 +123,18 @@ pub struct MockFlags {
     /// Bytes of the error body beside --status
     #[arg(long, value_name = "BYTES", value_parser = |value: &str| checked("huge_error", value))]
     huge_error: Option<String>,
+    /// Stall inside the error body beside --status, after this many bytes
+    #[arg(long, value_name = "BYTES", value_parser = |value: &str| checked("stall_error", value))]
+    stall_error: Option<String>,
+    /// Refuse the prompt: context_length or content_filter
+    #[arg(long, value_name = "REASON", value_parser = |value: &str| checked("refuse", value))]
+    refuse: Option<String>,
+    /// Answer with a web page, as 200 or as --status
+    #[arg(long)]
+    html: bool,
+    /// Let faults strike only every so many-th request [default: each]
+    #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("every", value))]
+    every: Option<String>,
     /// Reset the connection before any byte of the response
     #[arg(long)]
     reset: bool,
@@ -136,6 +150,9 @@ pub struct MockFlags {
     /// Send nothing more after this many tokens
     #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("stall", value))]
     stall: Option<String>,
+    /// Break the chunked framing after this many tokens
+    #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("bad_chunk", value))]
+    bad_chunk: Option<String>,
     /// Break the JSON of the event after this many tokens
     #[arg(long, value_name = "COUNT", value_parser = |value: &str| checked("malformed", value))]
     malformed: Option<String>,
@@ -151,6 +168,9 @@ pub struct MockFlags {
     /// Leave out the event with the finish_reason
     #[arg(long)]
     no_finish: bool,
+    /// Close the connection behind each answer, unannounced
+    #[arg(long)]
+    hang_up: bool,
 }
 
 impl MockFlags {
@@ -173,9 +193,13 @@ impl MockFlags {
             ("status", &self.status),
             ("retry_after", &self.retry_after),
             ("huge_error", &self.huge_error),
+            ("stall_error", &self.stall_error),
+            ("refuse", &self.refuse),
+            ("every", &self.every),
             ("cut", &self.cut),
             ("reset_after", &self.reset_after),
             ("stall", &self.stall),
+            ("bad_chunk", &self.bad_chunk),
             ("malformed", &self.malformed),
             ("comments", &self.comments),
             ("error_event", &self.error_event),
@@ -187,6 +211,8 @@ impl MockFlags {
             ("silent", self.silent),
             ("no_done", self.no_done),
             ("no_finish", self.no_finish),
+            ("html", self.html),
+            ("hang_up", self.hang_up),
         ];
         let values = values.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
         let switches = switches.into_iter().filter(|(_, on)| *on).map(|(name, _)| (name, "1"));
@@ -229,6 +255,10 @@ mod tests {
             ("--status", "429"),
             ("--retry-after", "3"),
             ("--huge-error", "4"),
+            ("--stall-error", "5"),
+            ("--refuse", "content_filter"),
+            ("--every", "2"),
+            ("--bad-chunk", "5"),
             ("--cut", "1"),
             ("--reset-after", "2"),
             ("--stall", "3"),
@@ -236,8 +266,16 @@ mod tests {
             ("--comments", "5"),
             ("--error-event", "6"),
         ];
-        let switches =
-            ["--stamp", "--known-length", "--reset", "--silent", "--no-done", "--no-finish"];
+        let switches = [
+            "--stamp",
+            "--known-length",
+            "--reset",
+            "--silent",
+            "--no-done",
+            "--no-finish",
+            "--html",
+            "--hang-up",
+        ];
         let arguments: Vec<&str> =
             every.iter().flat_map(|(name, value)| [*name, *value]).chain(switches).collect();
         let given = flags(&arguments).expect("flags").flags.settings().expect("settings");
@@ -258,5 +296,30 @@ mod tests {
         assert!(error.contains("--first-token") && error.contains("must be a duration"), "{error}");
         let contradiction = flags(&["--stamp", "--token-bytes", "3"]).expect("flags").flags;
         assert_eq!(contradiction.settings().expect_err("no room").name(), "token_bytes");
+    }
+
+    /// What the documents tell a reader to type has to be understood.
+    #[test]
+    fn documented_commands_are_understood() {
+        const DOCUMENTS: [&str; 2] =
+            [include_str!("../../docs/mock.md"), include_str!("../../docs/resilience.md")];
+        let mut seen = 0;
+        for rest in DOCUMENTS.iter().flat_map(|text| text.split("sluicegate mock --").skip(1)) {
+            let command = rest.split(['`', '\n']).next().unwrap_or_default();
+            let arguments: Vec<&str> = command.split_whitespace().collect();
+            let first = format!("--{}", arguments[0]);
+            let arguments = [&["mock", &first], &arguments[1..]].concat();
+            let understood = Whole::try_parse_from(&arguments);
+            let flags = understood.unwrap_or_else(|error| panic!("{command}: {error}")).mock.mock;
+            assert!(flags.settings().is_ok(), "{command}: {:?}", flags.settings());
+            seen += 1;
+        }
+        assert!(seen > 20, "the documents have {seen} commands");
+    }
+
+    #[derive(Parser, Debug)]
+    struct Whole {
+        #[command(flatten)]
+        mock: MockArguments,
     }
 }

@@ -12,14 +12,18 @@ pub mod check;
 pub mod demo;
 pub mod mock;
 pub mod run;
+pub mod top;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use log::{LevelFilter, SetLoggerError};
+use log::LevelFilter;
 use simple_logger::SimpleLogger;
+
+use crate::observe::logger;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -78,9 +82,17 @@ pub enum Command {
     /// Measure latency, throughput, CPU and memory of a gateway or any server behind HTTP/1.1
     #[command(after_help = EXIT_CODES)]
     Bench(bench::BenchArguments),
+    /// Watch a running gateway in the terminal
+    #[command(after_help = EXIT_CODES)]
+    Top(top::TopArguments),
 }
 
 impl Command {
+    /// Whether it has workers, whose turns are not for waiting.
+    fn serves(&self) -> bool {
+        matches!(self, Command::Run(_) | Command::Demo(_) | Command::Mock(_))
+    }
+
     /// Does it.
     pub fn execute(self) -> Exit {
         match self {
@@ -89,6 +101,7 @@ impl Command {
             Command::Demo(arguments) => demo::execute(&arguments),
             Command::Mock(arguments) => mock::execute(&arguments),
             Command::Bench(arguments) => bench::execute(&arguments),
+            Command::Top(arguments) => top::execute(&arguments),
         }
     }
 }
@@ -110,6 +123,9 @@ pub struct DemoArguments {
     /// Where the mock inference server listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub mock_listen: SocketAddr,
+    /// Where the dashboard is [default: 127.0.0.1:9090, or any port if that is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub mock: mock::MockFlags,
 }
@@ -143,9 +159,21 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Sends the log to standard error from here on.
-pub fn start_log(level: LevelFilter) -> Result<(), SetLoggerError> {
-    SimpleLogger::new().with_level(level).with_utc_timestamps().init()
+/// Sends the log to standard error from here on. What serves must not wait for a line to be
+/// written, so there a thread of its own writes them; the other commands write their few lines
+/// themselves.
+pub fn start_log(arguments: &Arguments) -> io::Result<()> {
+    let level = arguments.log_level;
+    if arguments.command.serves() {
+        return logger::start(level);
+    }
+    let logger = SimpleLogger::new().with_level(level).with_utc_timestamps();
+    logger.init().map_err(io::Error::other)
+}
+
+/// Waits, for a moment, until everything is written.
+pub fn end_log() {
+    log::logger().flush();
 }
 
 #[cfg(test)]
@@ -162,6 +190,7 @@ mod tests {
             DemoArguments::augment_args,
             MockArguments::augment_args,
             bench::BenchArguments::augment_args,
+            top::TopArguments::augment_args,
         ] {
             augment(clap::Command::new("command")).debug_assert();
         }

@@ -10,8 +10,9 @@ use super::{Exit, RunArguments};
 use crate::config::snapshot::Snapshot;
 use crate::config::{self, bounds, show};
 use crate::lifecycle::{Lifecycle, Request, Watch};
+use crate::observe::logger;
 use crate::server::{self, Control, Server};
-use crate::sys::{Inherited, Order, Predecessor, Signals, State, notify};
+use crate::sys::{self, Inherited, Order, Predecessor, Signals, State, notify};
 
 pub fn execute(arguments: &RunArguments) -> Exit {
     match load_and_serve(&arguments.config) {
@@ -35,10 +36,11 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
         Refused
     })?;
     let _ = tell_warnings(path, &loaded.warnings);
-    let signals = Signals::of_a_service().map_err(|error| {
-        eprintln!("error: {}", no_signals(&error));
-        Refused
-    })?;
+    let signals =
+        sys::on_reopen(logger::reopen).and_then(|()| Signals::of_a_service()).map_err(|error| {
+            eprintln!("error: {}", no_signals(&error));
+            Refused
+        })?;
     let snapshot = Arc::new(loaded.snapshot);
     let server = start(path, &snapshot, inherited)?;
     let lifecycle = Lifecycle::start(server.control(), snapshot, file);
@@ -77,7 +79,7 @@ fn start(
     let started = server::start_on("worker", Arc::clone(snapshot), &mut inherited);
     let server = started.map_err(|error| {
         let file = path.display();
-        match error.setting("[server] listen", Some("[limits] connections")) {
+        match error.setting("[server] listen", "[admin] listen", Some("[limits] connections")) {
             Some(key) => eprintln!("error: {error} ({key} in {file})"),
             None => eprintln!("error: {error}"),
         }
@@ -89,6 +91,9 @@ fn start(
     for address in inherited.close_rest() {
         log::warn!("the socket on {address} that we were given is not in server.listen: closed");
     }
+    if let Some(address) = server.admin_address() {
+        log::info!("admin on http://{address}");
+    }
     let workers = bounds::worker_count(snapshot);
     let memory = show::rounded(workers.saturating_mul(bounds::worker_memory(snapshot)));
     log::info!("workers: {workers}; memory for connections and buffers: at most {memory}");
@@ -97,6 +102,7 @@ fn start(
 
 /// To be called before anything is started that a signal should end in good order.
 pub(super) fn catch_termination() -> Result<Signals, String> {
+    sys::on_reopen(logger::reopen).map_err(|error| no_signals(&error))?;
     Signals::that_end().map_err(|error| no_signals(&error))
 }
 

@@ -12,6 +12,9 @@ pub const CONNECTION_BYTES: u64 = 2 << 10;
 /// Descriptors of the process itself: standard streams, pollers, wakers, listeners, signals, logs.
 const DESCRIPTORS_APART: u64 = 64;
 
+/// Client connections of the admin address, where there is one.
+pub const ADMIN_CONNECTIONS: usize = 256;
+
 /// How many workers there will be.
 pub fn worker_count(snapshot: &Snapshot) -> u64 {
     match &snapshot.server.workers {
@@ -41,5 +44,7 @@ pub fn descriptors_needed(snapshot: &Snapshot) -> u64 {
         limit = limit.saturating_add(upstream.pool.connections as u64);
     }
     let worker = clients.saturating_add(clients.saturating_add(idle).min(limit));
-    worker.saturating_mul(worker_count(snapshot)).saturating_add(DESCRIPTORS_APART)
+    let admin = snapshot.admin.listen.map_or(0, |_| ADMIN_CONNECTIONS as u64);
+    let apart = DESCRIPTORS_APART + admin;
+    worker.saturating_mul(worker_count(snapshot)).saturating_add(apart)
 }

@@ -5,6 +5,7 @@
 //! stand here beside the key they belong to.
 
 mod address;
+mod admin;
 mod chain;
 mod fallback;
 mod path;
@@ -42,6 +43,9 @@ pub(super) fn compile(
     let mut report = Report::default();
     let mut root = document.root();
     let server = server(root.table("server", &mut report), environment, &mut report);
+    let admin = admin::admin(root.table("admin", &mut report), &server, environment, &mut report);
+    let access_log =
+        admin::access_log(root.table("access_log", &mut report), environment, &mut report);
     let limits = limits(root.table("limits", &mut report), &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
     let upstreams = root.tables("upstream", &mut report);
@@ -58,7 +62,8 @@ pub(super) fn compile(
     root.finish(&mut report);
     let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
     let generation = Generation::default();
-    let mut snapshot = Snapshot { generation, server, limits, timeouts, upstreams, routes };
+    let mut snapshot =
+        Snapshot { generation, server, admin, access_log, limits, timeouts, upstreams, routes };
     snapshot.begin();
     report.conclude(snapshot)
 }

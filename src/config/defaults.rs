@@ -4,14 +4,18 @@
 use std::time::Duration;
 
 use super::snapshot::{
-    AcceptMode, Admission, Balance, Breaker, Commit, Condition, ExchangeTimeouts, Forwarded,
-    HalfClose, HealthCheck, HostField, Limits, PoolLimits, Retry, Timeouts,
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, Breaker, Commit,
+    Condition, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField, Limits, PoolLimits,
+    Retry, Timeouts,
 };
 
 pub const HALF_CLOSE: HalfClose = HalfClose::Cancel;
 pub const ACCEPT: AcceptMode = AcceptMode::Reuseport;
 pub const FORWARDED: Forwarded = Forwarded::Append;
 pub const HOST: HostField = HostField::Preserve;
+pub const ACCESS_LOG: AccessLog =
+    AccessLog { target: AccessTarget::Off, format: AccessFormat::Json };
+pub const ADMIN: Admin = Admin { listen: None, token: None };
 pub const SPIN: Duration = Duration::ZERO;
 pub const WATCH: Option<Duration> = None;
 pub const WEIGHT: u32 = 1;

@@ -15,7 +15,8 @@
 //! * A file that is to replace the one in force ([`reload`]) must not touch what cannot change under
 //!   running workers.
 //!
-//! Absent on purpose: environment variables, includes and command-line overrides. One file is the
+//! Absent on purpose: environment variables, includes and command-line overrides. A secret stands in
+//! a file of its own, which the configuration names. One file is the
 //! whole truth, so `check` can show the whole truth.
 
 pub mod bounds;
@@ -24,6 +25,7 @@ pub mod defaults;
 mod file;
 pub mod problem;
 mod reload;
+mod secret;
 pub mod show;
 pub mod snapshot;
 pub mod units;

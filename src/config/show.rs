@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use super::bounds;
 use super::snapshot::{
-    AcceptMode, Chain, Commit, Endpoint, ExchangeTimeouts, Forwarded, HalfClose, HostField, Link,
-    PathPattern, Rewrite, Route, Snapshot, Target, Upstream, Workers,
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, Commit, Endpoint, ExchangeTimeouts,
+    Forwarded, HalfClose, HostField, Link, PathPattern, Rewrite, Route, Snapshot, Target, Upstream,
+    Workers,
 };
 use super::units::{show_duration, show_size};
 
@@ -26,6 +27,8 @@ pub fn effective(snapshot: &Snapshot) -> String {
 
 fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     server(snapshot, out)?;
+    admin(snapshot, out)?;
+    access_log(snapshot, out)?;
     limits(snapshot, out)?;
     timeouts(snapshot, out)?;
     for one in &snapshot.upstreams {
@@ -66,6 +69,35 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "spin", quoted(&show_duration(server.spin)))?;
     entry(out, "forwarded", quoted(forwarded))?;
     entry(out, "watch", timeout(server.watch))
+}
+
+fn admin(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let admin = &snapshot.admin;
+    let listen = admin.listen.map_or("off".to_owned(), |address| address.to_string());
+    writeln!(out, "\n[admin]")?;
+    entry(out, "listen", quoted(&listen))?;
+    match &admin.token {
+        Some(token) if token.file.is_empty() => writeln!(out, "# token: made at the start"),
+        Some(token) => entry(out, "token_file", quoted(&token.file)),
+        None => writeln!(out, "# token_file: none"),
+    }
+}
+
+fn access_log(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
+    let AccessLog { target, format } = &snapshot.access_log;
+    let target = match target {
+        AccessTarget::Off => "off",
+        AccessTarget::Stdout => "stdout",
+        AccessTarget::Stderr => "stderr",
+        AccessTarget::File(path) => path,
+    };
+    let format = match format {
+        AccessFormat::Json => "json",
+        AccessFormat::Logfmt => "logfmt",
+    };
+    writeln!(out, "\n[access_log]")?;
+    entry(out, "to", quoted(target))?;
+    entry(out, "format", quoted(format))
 }
 
 fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {

@@ -7,11 +7,13 @@
 
 mod generation;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::generation::{EndpointId, Generation, UpstreamId};
+pub use super::secret::Secret;
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
 use crate::service::Setting;
@@ -28,6 +30,8 @@ pub use resilience::{
 pub struct Snapshot {
     pub generation: Generation,
     pub server: Server,
+    pub admin: Admin,
+    pub access_log: AccessLog,
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub upstreams: Vec<Upstream>,
@@ -48,6 +52,44 @@ pub struct Server {
     pub forwarded: Forwarded,
     /// How often the file is looked at for a change. `None`: only SIGHUP reloads it.
     pub watch: Option<Duration>,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// `None`: there is no admin address.
+    pub listen: Option<SocketAddr>,
+    pub token: Option<AdminToken>,
+}
+
+/// `[access_log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    pub target: AccessTarget,
+    pub format: AccessFormat,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessTarget {
+    Off,
+    Stdout,
+    Stderr,
+    File(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessFormat {
+    Json,
+    Logfmt,
+}
+
+/// The bearer token of the admin address.
+#[derive(Clone, Debug)]
+pub struct AdminToken {
+    /// Where it was read; empty: it was made by the program.
+    pub file: String,
+    pub secret: Secret,
 }
 
 /// How many workers, and where.
@@ -221,6 +263,16 @@ pub enum PathPattern {
     Exact(String),
     /// Without the trailing `*`.
     Prefix(String),
+}
+
+/// As it is written in the file.
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PathPattern::Exact(path) => f.write_str(path),
+            PathPattern::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
 }
 
 /// The path the upstream sees. The query stays as it is.

@@ -56,6 +56,11 @@ upstream  = "llama"
 rewrite   = "/stream"
 commit    = "first_event"
 heartbeat = "off"
+[admin]
+listen    = "off"
+[access_log]
+to        = "off"
+format    = "json"
 "#;
 
 /// The least a configuration can say.
@@ -85,6 +90,9 @@ fn read(path: &Path) -> Result<String, String> {
     match path.to_str() {
         Some("/etc/sorry.txt") => Ok("Sorry, no model answers.\nTry again.\n".to_owned()),
         Some("/etc/sorry.json") => Ok("{\"sorry\": true}\n".to_owned()),
+        Some("/etc/admin.token") => Ok("correct-horse-battery\n".to_owned()),
+        Some("/etc/short") => Ok("short\n".to_owned()),
+        Some("/etc/two") => Ok("correct-horse-battery\nand more\n".to_owned()),
         Some("/etc/broken.json") => Ok("{\"sorry\"\n".to_owned()),
         _ => Err("no such file".to_owned()),
     }

@@ -1,9 +1,11 @@
-//! The control thread's work: everything that is not traffic.
+//! Control: everything that is not traffic.
 //!
 //! | file | owns |
 //! |---|---|
 //! | [`health`] | active health checks of the endpoints |
+//! | [`admin`] | the admin address: metrics, live streams, the dashboard |
 //!
 //! What happens here may block. It reaches the workers as messages and never makes one wait.
 
+pub mod admin;
 pub mod health;

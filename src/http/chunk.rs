@@ -129,7 +129,11 @@ enum State {
     DataLf,
     Trailer(Trailer),
     End(Tail),
-    Refused(ChunkError),
+    Refused {
+        error: ChunkError,
+        /// What was cleared before ends with a chunk.
+        at_boundary: bool,
+    },
 }
 
 const CHUNK_START: State = State::Size { value: 0, digits: 0 };
@@ -167,7 +171,7 @@ impl ChunkScanner {
 
     /// Whether the next byte would start a chunk: one of ours could stand here.
     pub fn at_boundary(&self) -> bool {
-        self.state == CHUNK_START
+        matches!(self.state, CHUNK_START | State::Refused { at_boundary: true, .. })
     }
 
     /// The end of the body; nothing before [`ChunkScanner::is_done`].
@@ -191,6 +195,8 @@ impl ChunkScanner {
         mut on_data: impl FnMut(&[u8]),
     ) -> Result<usize, ChunkError> {
         let mut at = 0;
+        // Of input that is refused nothing is cleared.
+        let at_boundary = self.at_boundary();
         // Where the latest chunk began, if it began in this input.
         let mut chunk = None;
         while at < input.len() {
@@ -223,7 +229,7 @@ impl ChunkScanner {
                     match self.step(state, input[at]) {
                         Ok(next) => self.state = next,
                         Err(error) => {
-                            self.state = State::Refused(error);
+                            self.state = State::Refused { error, at_boundary };
                             return Err(error);
                         }
                     }
@@ -269,7 +275,7 @@ impl ChunkScanner {
                 Some(trailer) => Trailer(trailer),
                 None => End(Tail::default()),
             },
-            (Refused(error), _) => return Err(error),
+            (Refused { error, .. }, _) => return Err(error),
             // `scan` never asks for these two; they stand still.
             (Data { .. } | End(_), _) => state,
         })

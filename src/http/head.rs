@@ -72,6 +72,17 @@ pub enum Version {
     Http11,
 }
 
+/// The fields of a head, for whoever looks for one by its name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fields<'b>(&'b [httparse::Header<'b>]);
+
+impl<'b> Fields<'b> {
+    /// The value of the first field of that name.
+    pub fn get(&self, name: &str) -> Option<&'b [u8]> {
+        fields::value_of(self.0, name)
+    }
+}
+
 /// Whether `input` may hold a whole head that it did not hold when only its first `examined` bytes
 /// were known: a blank line, however lenient, has come.
 ///

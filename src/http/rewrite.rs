@@ -88,6 +88,21 @@ pub fn path_and_body(request: &[u8]) -> (&[u8], &[u8]) {
     (path, body)
 }
 
+/// Gives a request head made by [`request`] a new body: as one chunk where it is `chunked`, else
+/// with its length.
+pub fn set_body(request: &mut Vec<u8>, chunked: bool, body: &[u8]) {
+    if !chunked {
+        if let Some(value) = field_value(request, b"content-length") {
+            request.splice(value, body.len().to_string().into_bytes());
+        }
+        return request.extend_from_slice(body);
+    }
+    if !body.is_empty() {
+        super::reply::chunk(body, request);
+    }
+    request.extend_from_slice(super::reply::LAST_CHUNK);
+}
+
 /// Where the value of a field lies in a head; `name` in lower case.
 fn field_value(head: &[u8], name: &[u8]) -> Option<std::ops::Range<usize>> {
     let mut start = memchr::memmem::find(head, b"\r\n")? + 2;

@@ -218,8 +218,15 @@ impl EventObserver {
             return None;
         };
         watcher.object(&rest[..end]);
-        self.after_cr = rest[end] == b'\r';
-        Some(&rest[end + 1..])
+        let after = &rest[end..];
+        if let Some(after) = after.strip_prefix(b"\n\n") {
+            // As nearly every event ends: the blank line has come with it.
+            self.after_cr = false;
+            self.dispatch(watcher);
+            return Some(after);
+        }
+        self.after_cr = after[0] == b'\r';
+        Some(&after[1..])
     }
 
     /// One byte where the line may still become something that matters. Returns whether the byte
@@ -285,16 +292,19 @@ impl EventObserver {
         self.event_has_data |= has_data;
     }
 
+    /// A blank line ends the event, if there is one.
+    fn dispatch(&mut self, watcher: &mut impl Watcher) {
+        if self.event_open {
+            self.data_events += u64::from(watcher.dispatched(self.event_has_data));
+        }
+        self.event_open = false;
+        self.event_has_data = false;
+    }
+
     /// A line end: `byte` is LF, or a CR that an LF may still follow.
     fn end_line(&mut self, byte: u8, watcher: &mut impl Watcher) {
         match self.place {
-            Place::LineStart | Place::ByteOrderMark { matched: 0 } => {
-                if self.event_open {
-                    self.data_events += u64::from(watcher.dispatched(self.event_has_data));
-                }
-                self.event_open = false;
-                self.event_has_data = false;
-            }
+            Place::LineStart | Place::ByteOrderMark { matched: 0 } => self.dispatch(watcher),
             // A name without a colon is a field with an empty value.
             Place::Name { field, matched } => {
                 let whole = usize::from(matched) == field.spelling().len();

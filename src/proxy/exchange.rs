@@ -77,6 +77,8 @@ pub fn finish(response: Response, request: Request, persistent: bool) -> (Downst
 /// What an exchange is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Reading the request's body, which decides where it goes.
+    Gathering,
     /// Waiting for a place at the upstream.
     Queued,
     /// Waiting for the next attempt.
@@ -186,7 +188,7 @@ pub fn deadline(
     let upstream = match (waiting.phase, timeline.client_blocked) {
         (_, Some(since)) => (since.after(timeouts.client_write), Timer::ClientWrite),
         (Phase::Queued, _) => (timeline.queued_until, Timer::Queue),
-        (Phase::Pausing, _) => (Instant::NEVER, Timer::Total),
+        (Phase::Gathering | Phase::Pausing, _) => (Instant::NEVER, Timer::Total),
         (Phase::Connecting, _) => (timeline.sought.after(timeouts.connect), Timer::Connect),
         (Phase::WritingRequest, _) if waiting.for_upstream_write => {
             (timeline.request_moved.after(timeouts.ttft), Timer::UpstreamWrite)

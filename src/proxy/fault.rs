@@ -87,6 +87,8 @@ pub enum LocalFault {
     Buffers,
     /// The drain's deadline came first.
     Drained,
+    /// An operator ended it.
+    Killed,
 }
 
 /// What a client is told: `status`, and `error.type` and `error.code` of the JSON body.
@@ -167,6 +169,7 @@ impl Fault {
                 LocalFault::Descriptors => "descriptors_exhausted",
                 LocalFault::Buffers => "buffers_exhausted",
                 LocalFault::Drained => "drained",
+                LocalFault::Killed => "killed",
             },
         }
     }
@@ -178,7 +181,10 @@ impl Fault {
             LocalFault::QueueFull { retry_after }
             | LocalFault::QueueTimeout { retry_after }
             | LocalFault::NoUpstream { retry_after } => *retry_after,
-            LocalFault::Descriptors | LocalFault::Buffers | LocalFault::Drained => Duration::ZERO,
+            LocalFault::Descriptors
+            | LocalFault::Buffers
+            | LocalFault::Drained
+            | LocalFault::Killed => Duration::ZERO,
         };
         let rounded_up = worked_out.as_nanos().div_ceil(Duration::from_secs(1).as_nanos());
         Some(u32::try_from(rounded_up).unwrap_or(u32::MAX).max(1))
@@ -244,6 +250,7 @@ impl fmt::Display for Fault {
                 LocalFault::Descriptors => "the gateway is out of file descriptors",
                 LocalFault::Buffers => "the gateway is out of buffers",
                 LocalFault::Drained => "the gateway is shutting down",
+                LocalFault::Killed => "an operator ended the exchange",
             },
         };
         f.write_str(sentence)
@@ -297,7 +304,8 @@ mod tests {
                 | LocalFault::NoUpstream { .. }
                 | LocalFault::Descriptors
                 | LocalFault::Buffers
-                | LocalFault::Drained => 6,
+                | LocalFault::Drained
+                | LocalFault::Killed => 7,
             },
         };
         let reset = io::ErrorKind::ConnectionReset;
@@ -338,6 +346,7 @@ mod tests {
             LocalFault::Descriptors,
             LocalFault::Buffers,
             LocalFault::Drained,
+            LocalFault::Killed,
         ];
         let all: Vec<Fault> = downstream
             .map(Fault::Downstream)

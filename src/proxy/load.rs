@@ -83,6 +83,11 @@ impl Loads {
         Loads(Arc::new(loads.collect()))
     }
 
+    /// Exchanges at all upstreams.
+    pub fn total(&self) -> u32 {
+        self.0.values().map(SharedLoad::total).sum()
+    }
+
     /// That of an upstream of the generation they were made for.
     pub fn of(&self, upstream: &Upstream) -> SharedLoad {
         self.0.get(&upstream.id).cloned().unwrap_or_else(|| SharedLoad::new(&upstream.endpoints))

@@ -1,7 +1,7 @@
 //! Attach: finds an exchange its connection to an upstream, and gives connections back.
 //!
-//! * A pooled connection is looked at once more before it is used. Bytes, an end, an error: each
-//!   means that it is dead, and the next one is tried.
+//! * A pooled connection that has said anything is dead: bytes, an end, an error. Whoever takes one
+//!   goes by what the poller has told, and looks once more if it has rested for long.
 //! * A replay never uses a pooled connection: siblings of a dead one are likely dead too.
 //! * Only a clean, complete, silent connection goes back. Asserted on both ends.
 
@@ -28,6 +28,12 @@ use crate::proxy::endpoints::{self, Choice, Pick};
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
 use crate::proxy::pool::{Checkout, Reuse, idle_until};
+
+/// An idle connection that has rested so long is looked at once more when it is taken. What the
+/// poller has told is as old as this turn, and what comes in between is seen only by looking; but
+/// servers close connections that have been idle for seconds, so where requests follow each other
+/// closely the look is a system call for nothing.
+const RESTED: Duration = Duration::from_millis(500);
 
 /// Why there is no place at an upstream.
 enum NoPlace {
@@ -191,7 +197,8 @@ impl<N: Net> Worker<N> {
         assert!(clean && upstream.owner.is_none(), "an idle connection holds somebody's bytes");
         let ready = socket.ready;
         let quiet = !ready.readable() && !ready.read_closed() && !ready.errored();
-        quiet && socket.is_silent(&mut self.desk)
+        let rested = self.now - upstream.released;
+        quiet && (rested < RESTED || socket.is_silent(&mut self.desk))
     }
 
     fn open_upstream(
@@ -208,6 +215,7 @@ impl<N: Net> Worker<N> {
             upstream,
             endpoint,
             opened: self.now,
+            released: self.now,
             requests: 0,
             connected: false,
             announced: None,
@@ -236,6 +244,7 @@ impl<N: Net> Worker<N> {
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
+        exchange.remodel(&mut self.desk.buffers);
         exchange.rehost(pick.endpoint(), authority.unwrap_or_default(), &mut self.desk.buffers);
         exchange.attempt.pick = Some(pick);
         upstream.owner = Some(token);
@@ -246,6 +255,7 @@ impl<N: Net> Worker<N> {
         exchange.attempt.reused = reused;
         exchange.attempt.sent = false;
         exchange.timeline.request_moved = now;
+        (exchange.hops.attached, exchange.hops.endpoint) = (now, Some(upstream.endpoint));
     }
 
     /// Gives a connection back after its exchange: to the pool if it may carry another request,
@@ -279,6 +289,7 @@ impl<N: Net> Worker<N> {
             return self.close_upstream(connection);
         }
         upstream.owner = None;
+        upstream.released = self.now;
         let until = idle_until(self.now, upstream.opened, upstream.announced, limits);
         upstream.alarm.set(until, connection, &mut self.wheel);
         if let Some(coldest) = self.groups[home].release(endpoint, connection) {

@@ -56,13 +56,13 @@ impl<N: Net> Worker<N> {
             }
             Verdict::Next => {
                 self.withdraw(token, &failed);
-                self.go_to_link(token, None);
+                self.go_to_link(token, None, failed.was_made());
                 Step::Again
             }
             Verdict::Larger => {
                 let larger = self.exchange_mut(token).and_then(|exchange| exchange.chain()?.larger);
                 self.withdraw(token, &failed);
-                self.go_to_link(token, larger);
+                self.go_to_link(token, larger, true);
                 Step::Again
             }
             Verdict::Final(why) => self.give_up(token, failed, why),
@@ -266,13 +266,14 @@ impl<N: Net> Worker<N> {
         Step::Again
     }
 
-    /// The first attempt at another upstream of the route; `None`: the next one.
-    fn go_to_link(&mut self, token: Token, link: Option<usize>) {
+    /// The first attempt at another upstream of the route; `None`: the next one. `made`: there was one
+    /// at this upstream.
+    fn go_to_link(&mut self, token: Token, link: Option<usize>, made: bool) {
         let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         exchange.link = link.unwrap_or(exchange.link + 1);
+        exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(u8::from(made));
         exchange.attempt.at_upstream = 1;
-        exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
         exchange.attempt.replayed = false;
         exchange.timeline.sought = now;
         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
@@ -315,7 +316,7 @@ impl<N: Net> Worker<N> {
         let reason = failed.reason();
         log::info!("{}: {reason}; the predefined answer is given", exchange.id);
         self.withdraw(token, failed);
-        let (now, epoch) = (self.now, self.epoch);
+        let (now, epoch, serial) = (self.now, self.epoch, self.random.draw());
         let Some(exchange) = self.exchange_mut(token) else { return false };
         let mut kept = std::mem::take(&mut exchange.outbox);
         let request = kept.copy(LOOK_MAX);
@@ -332,7 +333,6 @@ impl<N: Net> Worker<N> {
             stream: dialect.streams(&path, look.stream()),
             include_usage: look.include_usage(),
         };
-        let serial = u64::from_le_bytes(exchange.id.as_bytes()[..8].try_into().unwrap_or_default());
         let caller = Caller { asked, model: look.model(), reason, serial, epoch };
         let mut responder = canned::respond(&fallback, &caller, now);
         if !exchange.request.is_open() {
@@ -382,6 +382,11 @@ impl<N: Net> Worker<N> {
 const LOOK_MAX: usize = 64 * 1024;
 
 impl Failed {
+    /// Whether there was an attempt: without a place nobody has been asked.
+    fn was_made(&self) -> bool {
+        !matches!(self, Failed::Fault(Fault::Local(_)) | Failed::Unwanted(Cause::NoPlace))
+    }
+
     /// One word for it.
     fn reason(&self) -> &'static str {
         match self {

@@ -14,6 +14,8 @@
 //!
 //! Absent on purpose: reference counts and sharing. One owner fills a buffer and empties it.
 
+use super::outbox::Queue;
+
 /// Bytes of a standard buffer.
 pub const CAPACITY: usize = 16 * 1024;
 
@@ -134,9 +136,12 @@ pub enum Room {
     },
 }
 
-/// One worker's buffers.
+/// One worker's buffers, and the queues they stand in.
 pub struct BufferPool {
     free: Vec<Buffer>,
+    // Lent in their boxes: an outbox holds a pointer.
+    #[allow(clippy::vec_box)]
+    queues: Vec<Box<Queue>>,
     /// Buffers that somebody owns; a grown one counts for as many as fit into it.
     out: usize,
     limit: usize,
@@ -145,7 +150,12 @@ pub struct BufferPool {
 impl BufferPool {
     /// A pool of at most `bytes` bytes, never less than what one read may need.
     pub fn new(bytes: usize) -> BufferPool {
-        BufferPool { free: Vec::new(), out: 0, limit: (bytes / CAPACITY).max(2 * READ_RESERVE) }
+        BufferPool {
+            free: Vec::new(),
+            queues: Vec::new(),
+            out: 0,
+            limit: (bytes / CAPACITY).max(2 * READ_RESERVE),
+        }
     }
 
     /// Whether a read and all that follows from it is within the limit.
@@ -207,6 +217,16 @@ impl BufferPool {
             (buffer.sent, buffer.cleared, buffer.received) = (0, 0, 0);
             self.free.push(buffer);
         }
+    }
+
+    pub(super) fn take_queue(&mut self) -> Box<Queue> {
+        self.queues.pop().unwrap_or_default()
+    }
+
+    /// An empty queue comes home.
+    pub(super) fn give_queue(&mut self, mut queue: Box<Queue>) {
+        queue.shrink();
+        self.queues.push(queue);
     }
 
     /// Buffers that somebody owns.

@@ -16,6 +16,7 @@ use super::net::{Net, Stream};
 use super::relay::Budget;
 use super::request::Opened;
 use super::socket::Fill;
+use super::stall::Owner;
 use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
@@ -65,7 +66,25 @@ impl<N: Net> Worker<N> {
                 Step::Wait => break,
             }
         }
+        self.charge(token);
         self.arm(token);
+    }
+
+    /// Charges the time since the last drive to whoever was waited for, and notes who is now.
+    fn charge(&mut self, token: Token) {
+        let unsent = self.has_unsent_request(token);
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let held_up = downstream.queued || downstream.thirst != 0;
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        let upstream = match exchange.peer {
+            Peer::Upstream(upstream) => self.upstreams.get(upstream),
+            _ => None,
+        };
+        let waiting = exchange.waiting(upstream, unsent);
+        let blocked = exchange.timeline.client_blocked.is_some();
+        let owner = Owner::of(&waiting, blocked, held_up);
+        let (before, passed) = exchange.ledger.charge(owner, self.now);
+        self.desk.tally.waited[before as usize].add(passed);
     }
 
     /// Waits for a request, reads its head, and opens the exchange.
@@ -144,7 +163,10 @@ impl<N: Net> Worker<N> {
                 let upstream = *upstream;
                 self.advance_proxied(token, upstream, budget)
             }
-            Some(Peer::Seeking { .. }) => self.seek_upstream(token),
+            Some(Peer::Seeking { .. }) => match self.gather(token, budget) {
+                Some(step) => step,
+                None => self.seek_upstream(token),
+            },
             Some(Peer::Pausing { until, .. }) if *until > self.now => Step::Wait,
             Some(Peer::Pausing { .. }) => self.resume(token),
             Some(Peer::Responder { .. }) => self.advance_responder(token, budget),

@@ -3,10 +3,14 @@
 //! Every exchange ends in [`Worker::end`], once: its connection is released, its place in a queue
 //! given up, its buffers are home, and one line says how it went.
 
+use std::net::IpAddr;
+
 use super::drive::Step;
 use super::exchange::{After, Exchange, Peer, RequestId, State, Turn};
+use super::journal::Record;
 use super::net::{Net, Stream};
 use super::relay::FlowState;
+use super::stall::Owner;
 use super::token::{Kind, Token};
 use super::worker::Worker;
 use crate::http::head::{HeadError, Version};
@@ -27,6 +31,7 @@ impl<N: Net> Worker<N> {
     pub(super) fn end(&mut self, token: Token, outcome: Result<(), Fault>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Some(mut exchange) = downstream.exchange.take() else { return Step::Wait };
+        let client = downstream.peer;
         let response = match &outcome {
             Ok(()) => Response::Done,
             Err(_) if exchange.committed => Response::CutShort,
@@ -52,7 +57,12 @@ impl<N: Net> Worker<N> {
             self.learn(upstream, exchange.attempt.pick.take(), learnt);
         }
         exchange.outbox.clear(&mut self.desk.buffers);
-        self.note(&exchange, outcome.as_ref().err());
+        let tally = &self.desk.tally;
+        tally.exchanges_ended.add(1);
+        tally.ends.add(outcome.as_ref().err());
+        tally.exchange_time.record_span(exchange.timeline.started, self.now);
+        exchange.ledger.charge(Owner::Gateway, self.now);
+        self.note(&exchange, client, outcome.as_ref().err());
         match (downstream_fate, outcome) {
             (rules::Downstream::Reuse, _) if !self.is_draining() => {
                 self.set_state(token, State::Idle { since: self.now });
@@ -74,7 +84,8 @@ impl<N: Net> Worker<N> {
                 Step::Again
             }
             (rules::Downstream::Abort | rules::Downstream::Reply, _) => {
-                self.abort(token, exchange.until_close)
+                // A tunnel has no end but its connection's.
+                self.abort(token, exchange.until_close || exchange.tunnel.is_some())
             }
         }
     }
@@ -127,15 +138,19 @@ impl<N: Net> Worker<N> {
     }
 
     /// One line and one count for an exchange that is over.
-    fn note(&self, exchange: &Exchange, fault: Option<&Fault>) {
-        let Some(fault) = fault else {
-            return log::debug!("{}: {} complete", exchange.id, exchange.status);
-        };
-        let status = match fault.answer() {
+    fn note(&self, exchange: &Exchange, client: IpAddr, fault: Option<&Fault>) {
+        let status = match fault.map(Fault::answer) {
             _ if exchange.committed => exchange.status,
-            Some(answer) => answer.status,
+            None => exchange.status,
+            Some(Some(answer)) => answer.status,
             // nginx's number for "the client closed the request" is understood everywhere.
-            None => 499,
+            Some(None) => 499,
+        };
+        if let Some(journal) = &self.journal {
+            journal.keep(Box::new(Record::of(exchange, client, status, fault, self.now)));
+        }
+        let Some(fault) = fault else {
+            return log::debug!("{}: {status} complete", exchange.id);
         };
         let cut = if exchange.committed { ", cut short" } else { "" };
         let (id, code) = (exchange.id, fault.code());
@@ -171,6 +186,7 @@ impl<N: Net> Worker<N> {
 
     /// Refuses a connection on which no exchange could be opened.
     pub(super) fn refuse(&mut self, token: Token, fault: &Fault) {
+        self.desk.tally.ends.add(Some(fault));
         match fault {
             Fault::Local(_) => self.desk.tally.local_faults.add(1),
             _ => self.desk.tally.client_faults.add(1),

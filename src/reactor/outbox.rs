@@ -11,9 +11,14 @@ use std::collections::VecDeque;
 
 use super::buffer::{Buffer, BufferPool};
 
-/// A queue of buffers with one reading position.
+/// A queue of buffers with one reading position. Eight bytes where there is nothing to write: the
+/// queue itself is lent by the pool, as the buffers are.
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub struct Outbox(Option<Box<Queue>>);
+
+/// What an outbox holds while it holds something, or may be asked to send it again.
+#[derive(Debug, Default)]
+pub struct Queue {
     segments: VecDeque<Segment>,
     /// The segment that is being written; those before it are kept for a replay.
     current: usize,
@@ -29,11 +34,134 @@ struct Segment {
 
 impl Outbox {
     /// An outbox that keeps what it has sent, until [`Outbox::forget`].
-    pub fn keeping() -> Outbox {
-        Outbox { keep: true, ..Outbox::default() }
+    pub fn keeping(pool: &mut BufferPool) -> Outbox {
+        let mut queue = pool.take_queue();
+        queue.keep = true;
+        Outbox(Some(queue))
     }
 
-    pub fn push(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
+    pub fn push(&mut self, bytes: &[u8], pool: &mut BufferPool) {
+        if !bytes.is_empty() {
+            self.0.get_or_insert_with(|| pool.take_queue()).push(bytes, pool);
+        }
+    }
+
+    /// The next bytes to write; empty if there are none.
+    pub fn pending(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |queue| queue.pending())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pending().is_empty()
+    }
+
+    /// Whether [`Outbox::pending`] is all there is.
+    pub fn is_last(&self) -> bool {
+        self.0.as_ref().is_none_or(|queue| queue.is_last())
+    }
+
+    /// The first `count` bytes of [`Outbox::pending`] have been written.
+    pub fn sent(&mut self, count: usize, pool: &mut BufferPool) {
+        let Some(queue) = &mut self.0 else {
+            debug_assert_eq!(count, 0);
+            return;
+        };
+        queue.sent(count, pool);
+        self.release(pool);
+    }
+
+    /// Everything that was sent is to be sent again.
+    pub fn rewind(&mut self) {
+        debug_assert!(self.keeps(), "what was forgotten cannot be sent again");
+        if let Some(queue) = &mut self.0 {
+            queue.current = 0;
+            for segment in &mut queue.segments {
+                segment.written = 0;
+            }
+        }
+    }
+
+    /// Rewrites what is held, all of it unsent: another endpoint may want another head.
+    pub fn edit(&mut self, pool: &mut BufferPool, edit: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = Vec::with_capacity(self.held() + 256);
+        if let Some(queue) = &mut self.0 {
+            debug_assert!(queue.current == 0 && queue.segments.iter().all(|s| s.written == 0));
+            while let Some(segment) = queue.segments.pop_front() {
+                bytes.extend_from_slice(segment.buffer.pending());
+                pool.give(segment.buffer);
+            }
+        }
+        edit(&mut bytes);
+        self.push(&bytes, pool);
+    }
+
+    /// The first bytes of what is held, sent or not.
+    pub fn copy(&self, limit: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for segment in self.0.iter().flat_map(|queue| &queue.segments) {
+            let pending = segment.buffer.pending();
+            bytes.extend_from_slice(&pending[..pending.len().min(limit - bytes.len())]);
+        }
+        bytes
+    }
+
+    /// Moves everything behind what `other` holds, which keeps nothing.
+    pub fn append_to(&mut self, other: &mut Outbox, pool: &mut BufferPool) {
+        if other.0.is_none() {
+            std::mem::swap(self, other);
+            return;
+        }
+        if let Some(queue) = &mut self.0 {
+            while let Some(segment) = queue.segments.pop_front() {
+                other.push(&segment.buffer.pending()[segment.written..], pool);
+                pool.give(segment.buffer);
+            }
+        }
+        self.clear(pool);
+    }
+
+    pub fn keeps(&self) -> bool {
+        self.0.as_ref().is_some_and(|queue| queue.keep)
+    }
+
+    /// Bytes held, sent ones included.
+    pub fn held(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| {
+            queue.segments.iter().map(|segment| segment.buffer.pending().len()).sum()
+        })
+    }
+
+    /// No replay any more: what has been sent goes home.
+    pub fn forget(&mut self, pool: &mut BufferPool) {
+        if let Some(queue) = &mut self.0 {
+            queue.forget(pool);
+            self.release(pool);
+        }
+    }
+
+    /// Gives every buffer home.
+    pub fn clear(&mut self, pool: &mut BufferPool) {
+        if let Some(mut queue) = self.0.take() {
+            while !queue.segments.is_empty() {
+                queue.drop_front(pool);
+            }
+            (queue.current, queue.keep) = (0, false);
+            pool.give_queue(queue);
+        }
+    }
+
+    /// Gives the queue home if there is nothing in it, nor to be kept in it.
+    fn release(&mut self, pool: &mut BufferPool) {
+        if self.0.as_ref().is_some_and(|queue| queue.segments.is_empty() && !queue.keep)
+            && let Some(queue) = self.0.take()
+        {
+            pool.give_queue(queue);
+        }
+    }
+}
+
+impl Queue {
+    fn push(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
         if let Some(last) = self.segments.back_mut() {
             bytes = &bytes[last.buffer.append(bytes)..];
         }
@@ -48,25 +176,18 @@ impl Outbox {
         }
     }
 
-    /// The next bytes to write; empty if there are none.
-    pub fn pending(&self) -> &[u8] {
+    fn pending(&self) -> &[u8] {
         match self.segments.get(self.current) {
             Some(segment) => &segment.buffer.pending()[segment.written..],
             None => &[],
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.pending().is_empty()
-    }
-
-    /// Whether [`Outbox::pending`] is all there is.
-    pub fn is_last(&self) -> bool {
+    fn is_last(&self) -> bool {
         self.current + 1 >= self.segments.len()
     }
 
-    /// The first `count` bytes of [`Outbox::pending`] have been written.
-    pub fn sent(&mut self, count: usize, pool: &mut BufferPool) {
+    fn sent(&mut self, count: usize, pool: &mut BufferPool) {
         let Some(segment) = self.segments.get_mut(self.current) else {
             debug_assert_eq!(count, 0);
             return;
@@ -88,61 +209,7 @@ impl Outbox {
         }
     }
 
-    /// Everything that was sent is to be sent again.
-    pub fn rewind(&mut self) {
-        debug_assert!(self.keep, "what was forgotten cannot be sent again");
-        self.current = 0;
-        for segment in &mut self.segments {
-            segment.written = 0;
-        }
-    }
-
-    /// Rewrites what is held, all of it unsent: another endpoint may want another head.
-    pub fn edit(&mut self, pool: &mut BufferPool, edit: impl FnOnce(&mut Vec<u8>)) {
-        debug_assert!(self.current == 0 && self.segments.iter().all(|s| s.written == 0));
-        let mut bytes = Vec::with_capacity(self.held() + 256);
-        while let Some(segment) = self.segments.pop_front() {
-            bytes.extend_from_slice(segment.buffer.pending());
-            pool.give(segment.buffer);
-        }
-        edit(&mut bytes);
-        self.push(&bytes, pool);
-    }
-
-    /// The first bytes of what is held, sent or not.
-    pub fn copy(&self, limit: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for segment in &self.segments {
-            let pending = segment.buffer.pending();
-            bytes.extend_from_slice(&pending[..pending.len().min(limit - bytes.len())]);
-        }
-        bytes
-    }
-
-    /// Moves everything behind what `other` holds, which keeps nothing.
-    pub fn append_to(&mut self, other: &mut Outbox, pool: &mut BufferPool) {
-        if other.segments.is_empty() {
-            std::mem::swap(self, other);
-            return;
-        }
-        while let Some(segment) = self.segments.pop_front() {
-            other.push(&segment.buffer.pending()[segment.written..], pool);
-            pool.give(segment.buffer);
-        }
-        *self = Outbox::default();
-    }
-
-    pub fn keeps(&self) -> bool {
-        self.keep
-    }
-
-    /// Bytes held, sent ones included.
-    pub fn held(&self) -> usize {
-        self.segments.iter().map(|segment| segment.buffer.pending().len()).sum()
-    }
-
-    /// No replay any more: what has been sent goes home.
-    pub fn forget(&mut self, pool: &mut BufferPool) {
+    fn forget(&mut self, pool: &mut BufferPool) {
         if !self.keep {
             return;
         }
@@ -151,23 +218,20 @@ impl Outbox {
             self.drop_front(pool);
         }
         self.current = 0;
-        if self.is_empty() {
+        if self.pending().is_empty() {
             self.drop_front(pool);
         }
-    }
-
-    /// Gives every buffer home.
-    pub fn clear(&mut self, pool: &mut BufferPool) {
-        while !self.segments.is_empty() {
-            self.drop_front(pool);
-        }
-        *self = Outbox::default();
     }
 
     fn drop_front(&mut self, pool: &mut BufferPool) {
         if let Some(segment) = self.segments.pop_front() {
             pool.give(segment.buffer);
         }
+    }
+
+    /// Forgets the room it once needed, if that was a lot.
+    pub(super) fn shrink(&mut self) {
+        self.segments.shrink_to(8);
     }
 }
 
@@ -203,7 +267,7 @@ mod tests {
     #[test]
     fn a_kept_request_can_be_sent_again_until_it_is_forgotten() {
         let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::keeping();
+        let mut outbox = Outbox::keeping(&mut pool);
         outbox.push(&long(), &mut pool);
         assert_eq!(drain(&mut outbox, &mut pool, 4096), long());
         outbox.push(b"more", &mut pool);
@@ -217,7 +281,7 @@ mod tests {
     #[test]
     fn what_comes_behind_a_kept_and_full_segment_is_sent() {
         let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::keeping();
+        let mut outbox = Outbox::keeping(&mut pool);
         outbox.push(&[7; CAPACITY], &mut pool);
         outbox.sent(CAPACITY, &mut pool);
         outbox.push(b"more", &mut pool);
@@ -228,7 +292,7 @@ mod tests {
     #[test]
     fn forgetting_half_way_keeps_what_is_unsent() {
         let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::keeping();
+        let mut outbox = Outbox::keeping(&mut pool);
         outbox.push(&long(), &mut pool);
         let first = outbox.pending().len();
         outbox.sent(first, &mut pool);
@@ -241,7 +305,7 @@ mod tests {
     #[test]
     fn a_kept_request_is_rewritten_for_another_endpoint() {
         let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::keeping();
+        let mut outbox = Outbox::keeping(&mut pool);
         outbox.push(b"Host: a", &mut pool);
         outbox.push(&long(), &mut pool);
         drain(&mut outbox, &mut pool, 4096);
@@ -270,7 +334,7 @@ mod tests {
     #[test]
     fn clearing_gives_everything_home() {
         let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::keeping();
+        let mut outbox = Outbox::keeping(&mut pool);
         outbox.push(&long(), &mut pool);
         outbox.sent(10, &mut pool);
         outbox.clear(&mut pool);

@@ -4,10 +4,11 @@
 //! request has ended, and after `101` both are a tunnel.
 
 use super::attempt::Failed;
+use super::buffer::Buffer;
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Upstream};
 use super::net::{Net, Stream};
-use super::relay::{Broken, Budget, FlowState, Held, Rest, hold, relay};
+use super::relay::{Broken, Budget, FlowState, HELD_MAX, Held, Rest, hold, relay};
 use super::slots::Slots;
 use super::token::Token;
 use super::worker::Worker;
@@ -15,6 +16,7 @@ use crate::config::snapshot::Condition;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
 use crate::service::Observer;
+use crate::service::refusal::{Refusal, refusal};
 
 impl<N: Net> Worker<N> {
     pub(super) fn advance_proxied(
@@ -77,6 +79,7 @@ impl<N: Net> Worker<N> {
             Ok(moved) => {
                 if moved.written > 0 {
                     upstream.connected = true;
+                    exchange.hops.connected = exchange.hops.connected.min(now);
                     exchange.attempt.sent = true;
                 }
                 if moved.written > 0 || moved.read > 0 {
@@ -152,9 +155,19 @@ impl<N: Net> Worker<N> {
             None => response.body.received() != received,
         };
         let first = progressed && !exchange.first_event;
+        if let Some(observer) = &response.observer {
+            let told = if first { 0 } else { events.unwrap_or_default() };
+            self.desk.tally.data_events.add(observer.data_events() - told);
+        }
         let timeline = &mut exchange.timeline;
         if progressed {
-            exchange.first_event = true;
+            let tally = &self.desk.tally;
+            if std::mem::replace(&mut exchange.first_event, true) {
+                tally.event_gap.record_span(timeline.event, now);
+            } else {
+                tally.first_event.record_span(timeline.request_written, now);
+                exchange.hops.first_event = now;
+            }
             timeline.event = now;
         }
         if moved.read > 0 || moved.written > 0 {
@@ -200,18 +213,29 @@ impl<N: Net> Worker<N> {
             return Ok(None);
         };
         let Some(response) = response else { return Ok(None) };
-        let held = if attempt.last {
-            Held::Full
-        } else {
-            hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
-                .map_err(broken_response)?
-        };
+        if attempt.last {
+            self.commit(token, connection);
+            return Ok(None);
+        }
+        let held = hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
+            .map_err(broken_response)?;
         let failed = response.observer.as_ref().is_some_and(Observer::first_event_is_error);
         match held {
             Held::Event if failed && exchange.retries_on(Condition::ErrorEvent) => {
                 Err(Failed::Unwanted(Cause::Failed(Condition::ErrorEvent)))
             }
             Held::Waiting(rest) => Ok(Some(rest)),
+            // Not a stream: a refusal, held back to be read.
+            Held::Empty | Held::Full if !exchange.is_observed() => {
+                let made = exchange.outbox.copy(HELD_MAX as usize);
+                let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
+                let body = if spliced.is_empty() { &made } else { spliced };
+                if refusal(exchange.status, body) == Refusal::ContextLength {
+                    return Err(Failed::Unwanted(Cause::PromptTooLong));
+                }
+                self.commit(token, connection);
+                Ok(None)
+            }
             Held::Empty => Err(Failed::Unwanted(Cause::Failed(Condition::EmptyStream))),
             Held::Event | Held::Full => {
                 self.commit(token, connection);

@@ -22,6 +22,7 @@ use super::buffer::READ_RESERVE;
 use super::net::Stream;
 use super::outbox::Outbox;
 use super::socket::{Desk, Fill, Socket};
+use super::tap::Tap;
 use crate::http::body::{Body, Framing};
 use crate::http::chunk::ChunkError;
 use crate::http::reply;
@@ -59,6 +60,8 @@ pub struct Flow {
     pub state: FlowState,
     /// Watches a stream of events go by.
     pub observer: Option<Observer>,
+    /// Somebody looks on.
+    pub tap: Option<Box<Tap>>,
 }
 
 /// What one drive may still do before others have their turn.
@@ -139,7 +142,7 @@ pub enum Broken {
 
 impl Flow {
     pub fn new(framing: Framing, mode: Mode) -> Flow {
-        Flow { body: Body::new(framing), mode, state: FlowState::Open, observer: None }
+        Flow { body: Body::new(framing), mode, state: FlowState::Open, observer: None, tap: None }
     }
 
     pub fn is_open(&self) -> bool {
@@ -233,9 +236,9 @@ pub enum Held {
 }
 
 /// The most payload that is held back.
-const HELD_MAX: u64 = 8 * 1024;
+pub const HELD_MAX: u64 = 8 * 1024;
 
-/// Reads a response until its first data event and writes nothing: until then it can be taken back.
+/// Reads a response until its first data event, or to its end, and writes nothing: until then it can be taken back.
 /// What is made rather than spliced goes to `outbox`.
 pub fn hold<A: Stream>(
     source: &mut Socket<A>,
@@ -246,7 +249,7 @@ pub fn hold<A: Stream>(
 ) -> Result<Held, Broken> {
     loop {
         scan(source, outbox, flow, desk)?;
-        if flow.observer.as_ref().is_none_or(|observer| observer.data_events() > 0) {
+        if flow.observer.as_ref().is_some_and(|observer| observer.data_events() > 0) {
             return Ok(Held::Event);
         }
         if flow.body.is_complete() {
@@ -275,6 +278,37 @@ pub fn hold<A: Stream>(
     }
 }
 
+/// Reads a request into `outbox`, where it is kept, until `wanted` bytes of its body are there, all
+/// of it is, or it is too long to be kept. [`Rest::Ended`]: so it is.
+pub fn keep<A: Stream>(
+    source: &mut Socket<A>,
+    outbox: &mut Outbox,
+    flow: &mut Flow,
+    wanted: u64,
+    budget: &mut Budget,
+    desk: &mut Desk,
+) -> Result<Rest, Broken> {
+    loop {
+        scan(source, outbox, flow, desk)?;
+        source.release_inbound(desk);
+        if flow.body.is_complete() || !outbox.keeps() || flow.body.received() >= wanted {
+            return Ok(Rest::Ended);
+        }
+        if !source.ready.readable() {
+            return Ok(Rest::SourceEmpty);
+        }
+        if budget.is_spent() {
+            return Ok(Rest::Budget);
+        }
+        match source.fill(desk).map_err(Broken::Read)? {
+            Fill::Bytes(count) => budget.spend(count),
+            Fill::Closed => return Err(Broken::Truncated),
+            Fill::WouldBlock | Fill::Full => return Ok(Rest::SourceEmpty),
+            Fill::Dry => return Ok(Rest::DRY),
+        }
+    }
+}
+
 /// Clears what has been read and puts it on its way.
 fn scan<A: Stream>(
     source: &mut Socket<A>,
@@ -287,10 +321,13 @@ fn scan<A: Stream>(
     if input.is_empty() || flow.body.is_complete() {
         return Ok(());
     }
-    let Flow { body, mode, observer, .. } = flow;
+    let Flow { body, mode, observer, tap, .. } = flow;
     let mut observe = |data: &[u8]| {
         if let Some(observer) = observer {
             observer.feed(data);
+        }
+        if let Some(tap) = tap {
+            tap.feed(data);
         }
     };
     let cleared = match mode {

@@ -5,13 +5,17 @@
 
 use std::rc::Rc;
 
-use super::exchange::{Attempt, Exchange, Peer, Progress, RequestId, State, Turn};
+use super::exchange::{Attempt, Exchange, Gather, Peer, Progress, RequestId, State, Turn};
+use super::journal::Hops;
 use super::net::Net;
 use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
+use super::stall::Ledger;
 use super::token::Token;
 use super::worker::Worker;
-use crate::config::snapshot::{Admission, Balance, HashKey, HostField, Route, Target, Upstream};
+use crate::config::snapshot::{
+    Admission, Balance, Chain, HashKey, HostField, Route, Snapshot, Target, Upstream,
+};
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::rewrite::{self, RequestEdits};
@@ -91,7 +95,9 @@ impl<N: Net> Worker<N> {
             upstream_keep_alive: false,
             until_close: false,
             peer: Peer::Nobody,
-            outbox: Outbox::keeping(),
+            outbox: Outbox::keeping(&mut self.desk.buffers),
+            gather: Gather::Nothing,
+            own_model: None,
             key: None,
             priority: 0,
             authority: None,
@@ -99,6 +105,8 @@ impl<N: Net> Worker<N> {
             first_event: false,
             tunnel: None,
             timeline: Timeline::new(self.now),
+            hops: Hops::NONE,
+            ledger: Ledger::new(self.now),
         });
         let fault = match verdict {
             Ok(index) => {
@@ -112,6 +120,7 @@ impl<N: Net> Worker<N> {
                         }
                         let forwarded = self.snapshot.server.forwarded;
                         let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
+                        exchange.gather = self.snapshot.gather_for(chain);
                         exchange.key = key_of(&upstream.balance, &head);
                         exchange.priority = priority_of(&upstream.admission, &head);
                         self.groups[upstream.id].budget.on_request(self.now);
@@ -149,6 +158,18 @@ impl<N: Net> Worker<N> {
             self.end(token, Err(fault));
         }
         Opened::Exchange
+    }
+}
+
+impl Snapshot {
+    /// What of a body has to be known before a request enters a chain.
+    fn gather_for(&self, chain: &Chain) -> Gather {
+        let mut upstreams = chain.links.iter().map(|link| &self.upstreams[link.upstream]);
+        match self.upstreams[chain.links[0].upstream].balance {
+            _ if upstreams.any(|upstream| upstream.model.is_some()) => Gather::Whole,
+            Balance::Hash(HashKey::Prompt(length)) => Gather::Prompt(length),
+            _ => Gather::Nothing,
+        }
     }
 }
 
@@ -200,7 +221,13 @@ fn responder_request<'a>(route: &'a Route, head: &RequestHead<'a>) -> Request<'a
         Some((path, _)) => path,
         None => head.path,
     };
-    Request { method: head.method, path, query: head.query }
+    Request {
+        method: head.method,
+        path,
+        query: head.query,
+        authority: head.authority,
+        fields: head.lookup(),
+    }
 }
 
 /// Whether a client of this version can be sent an interim (1xx) response (RFC 9110 §15.2).

@@ -20,6 +20,9 @@ use crate::http::rewrite::ConnectionField;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::responder::{self, Responder, Step as Asked};
 
+/// Where a chunk's size should stand.
+const NO_CHUNK: &[u8] = b"no chunk\r\n";
+
 /// How a responder's answer goes on.
 enum Answering {
     /// It sleeps, needs the request, or the client is slow.
@@ -171,6 +174,7 @@ impl<S: super::net::Stream> Asking<'_, S> {
             Asked::Data(data) => {
                 budget.spend(data.len());
                 self.exchange.first_event = true;
+                self.exchange.hops.first_event = self.exchange.hops.first_event.min(self.now);
                 self.exchange.timeline.event = self.now;
                 self.send(&data);
             }
@@ -183,14 +187,17 @@ impl<S: super::net::Stream> Asking<'_, S> {
                 *self.progress = Progress::NeedsBody;
                 self.ask_for_body();
             }
-            Asked::End => {
-                *self.progress = Progress::Ended;
-                if let Some(response) = &mut self.exchange.response {
-                    if response.mode == Mode::Chunk && !self.exchange.head_request {
-                        self.socket.outbox.push(reply::LAST_CHUNK, &mut self.desk.buffers);
-                    }
-                    response.state = FlowState::Done;
+            Asked::End => self.complete(),
+            Asked::HangUp => {
+                self.exchange.persistent = false;
+                self.complete();
+            }
+            Asked::Garble => {
+                if self.sends_chunks() {
+                    self.socket.outbox.push(NO_CHUNK, &mut self.desk.buffers);
                 }
+                self.flush()?;
+                return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
             }
             // What came before the break is the client's.
             Asked::Cut => {
@@ -204,6 +211,21 @@ impl<S: super::net::Stream> Asking<'_, S> {
             }
         }
         Ok(())
+    }
+
+    fn complete(&mut self) {
+        *self.progress = Progress::Ended;
+        if self.sends_chunks() {
+            self.socket.outbox.push(reply::LAST_CHUNK, &mut self.desk.buffers);
+        }
+        if let Some(response) = &mut self.exchange.response {
+            response.state = FlowState::Done;
+        }
+    }
+
+    fn sends_chunks(&self) -> bool {
+        let response = self.exchange.response.as_ref();
+        !self.exchange.head_request && response.is_some_and(|it| it.mode == Mode::Chunk)
     }
 
     fn begin(&mut self, head: &responder::Head) {
@@ -240,8 +262,7 @@ impl<S: super::net::Stream> Asking<'_, S> {
         if self.exchange.head_request {
             return;
         }
-        let chunked =
-            self.exchange.response.as_ref().is_some_and(|response| response.mode == Mode::Chunk);
+        let chunked = self.sends_chunks();
         let Desk { buffers, .. } = &mut *self.desk;
         if chunked {
             let mut line = [0; reply::CHUNK_LINE_MAX];

@@ -119,6 +119,7 @@ impl<N: Net> Worker<N> {
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
                     exchange.attempt.answered = true;
+                    exchange.hops.first_byte = exchange.hops.first_byte.min(self.now);
                 }
                 Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
                 Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::DRY)),
@@ -198,7 +199,8 @@ impl<N: Net> Worker<N> {
         }
         if !interim {
             exchange.begin_response(&head, &delivery, draining);
-            exchange.held = holds_back && exchange.is_observed() && head.status < 300;
+            let observed = holds_back && exchange.is_observed() && head.status < 300;
+            exchange.held = observed || (rescuable && exchange.may_be_too_long(head.status));
             upstream.announced = head.keep_alive_timeout;
         }
         let length = head.length;
@@ -274,6 +276,12 @@ impl Exchange {
         let condition = Condition::Status(head.status);
         let unwanted = head.status >= 400 && self.retries_on(condition);
         unwanted.then_some(Failed::Unwanted(Cause::Failed(condition)))
+    }
+
+    /// Whether this status may say that the prompt is too long, and somebody takes longer ones.
+    fn may_be_too_long(&self, status: u16) -> bool {
+        let larger = self.chain().and_then(|chain| chain.larger);
+        matches!(status, 400 | 413 | 422) && larger.is_some_and(|larger| larger > self.link)
     }
 
     /// The final response head is here.

@@ -11,6 +11,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::ends::Ends;
+use super::histogram::Histogram;
+
 /// A number with one writer.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -63,6 +66,11 @@ pub struct Counters {
     pub downstreams_accepted: Counter,
     pub accepts_exhausted: Counter,
     pub exchanges: Counter,
+    pub exchanges_ended: Counter,
+    /// Why they ended, and requests that were refused before they became one.
+    pub ends: Ends,
+    /// Data events that were passed on.
+    pub data_events: Counter,
     pub client_gone: Counter,
     pub client_faults: Counter,
     pub upstream_faults: Counter,
@@ -90,10 +98,32 @@ pub struct Counters {
     pub heartbeats: Counter,
     /// Predefined answers given in the upstreams' place.
     pub fallbacks: Counter,
+    /// Nanoseconds that exchanges have waited, by [`super::stall::Owner`].
+    pub waited: [Counter; 3],
+    // Histograms.
+    /// Events of a turn.
+    pub turn_events: Histogram,
+    /// How long a busy turn took, in microseconds.
+    pub turn_time: Histogram,
+    /// From the request written to the first data event, in microseconds.
+    pub first_event: Histogram,
+    /// Between data events, in microseconds.
+    pub event_gap: Histogram,
+    /// Whole exchanges, in microseconds.
+    pub exchange_time: Histogram,
     // Gauges, written once per turn.
     pub downstreams_open: Counter,
     pub upstreams_open: Counter,
     pub buffers_out: Counter,
+}
+
+impl Counters {
+    /// Exchanges in progress.
+    pub fn exchanges_active(&self) -> u64 {
+        // Read in this order, a reader on another thread never sees more ends than beginnings.
+        let ended = self.exchanges_ended.get();
+        self.exchanges.get().saturating_sub(ended)
+    }
 }
 
 /// The writer's end of one worker's counters.

@@ -59,6 +59,11 @@ impl Token {
         self.0
     }
 
+    /// The token of these bits if it is one of a client's connection: they come from outside.
+    pub fn of_downstream(bits: u64) -> Option<Token> {
+        Some(Token(bits)).filter(|token| token.kind() == Kind::Downstream)
+    }
+
     pub fn from_bits(bits: u64) -> Token {
         Token(bits)
     }

@@ -24,6 +24,8 @@ use super::accept::{AcceptState, Fleet};
 use super::buffer::READ_RESERVE;
 use super::drain::Life;
 use super::exchange::{Downstream, Upstream};
+use super::journal::Journal;
+use super::live::Inquiry;
 use super::mailbox::Mailbox;
 use super::net::{Event, Net};
 use super::slots::Slots;
@@ -48,6 +50,8 @@ pub enum Command<S> {
     Stop,
     /// A connection that another worker accepted.
     Adopt(S, std::net::SocketAddr),
+    /// Tell what you hold, or do something to one exchange.
+    Inquire(Inquiry),
     /// A new generation of the configuration, for every request from now on.
     Reload(Arc<Snapshot>, Loads),
     /// A permit for this upstream has come home elsewhere: somebody here may have it.
@@ -65,6 +69,8 @@ pub enum Idle {
     /// client may be sending its next request at this moment.
     MayAsk,
 }
+/// A turn with so many events is measured.
+const BUSY_TURN_EVENTS: usize = 4;
 
 /// Whether a worker goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +93,8 @@ pub struct Setup<S> {
     pub mailbox: Mailbox<Command<S>>,
     /// The other workers, where accepted connections are balanced.
     pub fleet: Option<Fleet<S>>,
+    /// Who keeps the records of exchanges, if anybody.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 pub struct Worker<N: Net> {
@@ -114,6 +122,7 @@ pub struct Worker<N: Net> {
     /// When the next look for those who only hold room may be.
     pub(super) shed_at: Instant,
     pub(super) fleet: Option<Fleet<N::Stream>>,
+    pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) life: Life,
     pub(super) now: Instant,
     pub(super) seed: u32,
@@ -127,7 +136,7 @@ pub struct Worker<N: Net> {
 
 impl<N: Net> Worker<N> {
     pub fn new(net: N, setup: Setup<N::Stream>) -> Worker<N> {
-        let Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet } = setup;
+        let Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet, journal } = setup;
         let now = net.now();
         Worker {
             downstreams: Slots::new(Kind::Downstream),
@@ -145,6 +154,7 @@ impl<N: Net> Worker<N> {
             accepting: AcceptState::new(net.listeners()),
             fleet,
             shed_at: now,
+            journal,
             life: Life::Serving,
             now,
             seed,
@@ -176,6 +186,7 @@ impl<N: Net> Worker<N> {
         self.fire_timers();
         self.read_mail();
         self.reap();
+        self.clock_turn();
         Ok(self.status())
     }
 
@@ -198,7 +209,16 @@ impl<N: Net> Worker<N> {
             self.desk.tally.empty_polls.add(1);
         }
         self.now = self.net.now();
+        self.desk.tally.turn_events.record(self.events.len() as u64);
         Ok(())
+    }
+
+    /// Measures a turn that had much to do. A second look at the clock is dear for one token and
+    /// next to nothing for many.
+    fn clock_turn(&mut self) {
+        if self.events.len() >= BUSY_TURN_EVENTS {
+            self.desk.tally.turn_time.record_span(self.now, self.net.now());
+        }
     }
 
     /// Polls without sleeping for a while: the wake-up from a sleep costs more than a short spin.
@@ -329,6 +349,7 @@ impl<N: Net> Worker<N> {
                 Command::Drain(idle) => self.drain(idle),
                 Command::Stop => self.stop(),
                 Command::Adopt(stream, address) => self.adopt(stream, address),
+                Command::Inquire(inquiry) => self.on_inquiry(inquiry),
                 Command::Reload(snapshot, loads) => self.reload(snapshot, &loads),
                 Command::Call(upstream) => self.wake_waiting(upstream),
                 Command::Health(upstream, endpoint, verdict) => {

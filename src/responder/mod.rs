@@ -6,6 +6,7 @@
 //!
 //! Absent on purpose: sockets, threads, HTTP framing, and any way to block.
 
+pub mod admin;
 pub mod canned;
 pub mod mock;
 
@@ -15,6 +16,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::clock::Instant;
+use crate::http::head::Fields;
 
 /// What a responder may know of the request.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,16 @@ pub struct Request<'a> {
     /// Origin-form path, no query.
     pub path: &'a str,
     pub query: Option<&'a str>,
+    /// Whom the client believes it is talking to; empty: it did not say.
+    pub authority: &'a [u8],
+    pub fields: Fields<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// A request without fields.
+    pub fn bare(method: &'a str, path: &'a str, query: Option<&'a str>) -> Request<'a> {
+        Request { method, path, query, authority: b"", fields: Fields::default() }
+    }
 }
 
 /// Makes a responder for each exchange. Shared by every worker.
@@ -54,8 +66,12 @@ pub enum Step {
     NeedBody,
     /// The answer is complete.
     End,
+    /// The answer is complete, and the connection is closed behind it, whatever the head promised.
+    HangUp,
     /// Break off: the connection is closed without the end of the message.
     Cut,
+    /// Break off with bytes that are no chunk; where there are no chunks, as [`Step::Cut`].
+    Garble,
     /// Break off with a RST.
     Reset,
 }
@@ -68,7 +84,7 @@ pub trait Responder: fmt::Debug + Send {
     /// The request has arrived in full.
     fn on_request_end(&mut self, _now: Instant) {}
 
-    /// The next step. Called until it sleeps, needs the request, or ends; after [`Step::End`],
-    /// [`Step::Cut`] or [`Step::Reset`] it is not called again.
+    /// The next step. Called until it sleeps, needs the request, or ends; after [`Step::End`] or
+    /// [`Step::HangUp`], and after breaking off, it is not called again.
     fn step(&mut self, now: Instant) -> Step;
 }

@@ -10,10 +10,9 @@
 //! rule is part of the meaning: a mark with the value that says "it goes on", anywhere in an event,
 //! takes back what was staged before it, and an error behind it is none.
 
-use std::sync::LazyLock;
+mod search;
 
-use memchr::memmem::Finder;
-
+use self::search::{ERROR_SEARCH, OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH, USAGE_SEARCH};
 use super::{Dialect, Usage};
 use crate::http::json::{Found, ITEM, Matcher, Walker, Word, Words};
 use crate::http::sse::Watcher;
@@ -34,6 +33,7 @@ const WORDS: Words = Words::new(&[
     "message_delta",
     "message_start",
     "message_stop",
+    "object",
     "output_tokens",
     "ping",
     "prompt_eval_count",
@@ -60,6 +60,7 @@ const MESSAGE: Word = WORDS.word("message");
 const MESSAGE_DELTA: Word = WORDS.word("message_delta");
 const MESSAGE_START: Word = WORDS.word("message_start");
 const MESSAGE_STOP: Word = WORDS.word("message_stop");
+const OBJECT: Word = WORDS.word("object");
 const OUTPUT_TOKENS: Word = WORDS.word("output_tokens");
 const PING: Word = WORDS.word("ping");
 const PROMPT_EVAL_COUNT: Word = WORDS.word("prompt_eval_count");
@@ -78,68 +79,6 @@ static OPENAI_WORDS: Words = WORDS.anywhere(FINISH_REASON);
 static TGI_WORDS: Words = WORDS.anywhere(GENERATED_TEXT);
 static OLLAMA_WORDS: Words = WORDS.anywhere(DONE);
 static OTHER_WORDS: Words = WORDS;
-
-/// A mark that stands in every delta.
-struct Search {
-    quoted: &'static [u8],
-    /// The value with which it says "it goes on".
-    goes_on: &'static [u8],
-    /// A byte of `quoted` that is rare behind it, and where it stands.
-    letter: u8,
-    letter_at: usize,
-    anywhere: LazyLock<Finder<'static>>,
-}
-
-impl Search {
-    /// Whether `line` is a delta that says nothing else: its last mark says "it goes on", and no
-    /// object comes behind it. `None`: there is no mark.
-    #[inline]
-    fn is_delta(&self, line: &[u8]) -> Option<bool> {
-        // From the end, where the mark stands, by its letter. What lies behind is clear of marks.
-        for at in memchr::memrchr2_iter(b'{', self.letter, line) {
-            let start = at.wrapping_sub(self.letter_at);
-            let behind = line.get(start..).and_then(|text| text.strip_prefix(self.quoted));
-            if let Some(behind) = behind {
-                let escaped = start > 0 && line[start - 1] == b'\\';
-                let value = behind.strip_prefix(b":").map(|value| match value {
-                    [b' ', value @ ..] => value,
-                    value => value,
-                });
-                return Some(
-                    !escaped && value.is_some_and(|value| value.starts_with(self.goes_on)),
-                );
-            }
-            if line[at] == b'{' {
-                break;
-            }
-        }
-        self.anywhere.find(line).map(|_| false)
-    }
-}
-
-static OPENAI_SEARCH: Search = Search {
-    quoted: b"\"finish_reason\"",
-    goes_on: b"null",
-    letter: b'f',
-    letter_at: 1,
-    anywhere: LazyLock::new(|| Finder::new(b"\"finish_reason\"")),
-};
-static TGI_SEARCH: Search = Search {
-    quoted: b"\"generated_text\"",
-    goes_on: b"null",
-    letter: b'x',
-    letter_at: 13,
-    anywhere: LazyLock::new(|| Finder::new(b"\"generated_text\"")),
-};
-static OLLAMA_SEARCH: Search = Search {
-    quoted: b"\"done\"",
-    goes_on: b"false",
-    letter: b'd',
-    letter_at: 1,
-    anywhere: LazyLock::new(|| Finder::new(b"\"done\"")),
-};
-static USAGE_SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
-static ERROR_SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
 
 /// Counts of tokens, `NONE` where there is none.
 #[derive(Clone, Copy, Debug)]
@@ -351,6 +290,12 @@ impl Staging<'_> {
             (_, [ERROR]) if matches!(found, Found::Null | Found::False) => {}
             (_, [ERROR]) if self.said.has(Said::GOES_ON) => {}
             (_, [ERROR]) => self.said.add(Said::ERROR),
+            // Older vLLM and SGLang: the error object itself, not wrapped.
+            (OpenAiChat | OpenAiCompletions, [OBJECT])
+                if found == Found::StringEnd(ERROR) && !self.said.has(Said::GOES_ON) =>
+            {
+                self.said.add(Said::ERROR);
+            }
             (OpenAiResponses | Anthropic, [TYPE]) if *self.event == UNNAMED => {
                 if let Found::StringEnd(name) = found {
                     *self.event = name;

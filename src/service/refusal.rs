@@ -28,6 +28,7 @@ const CONTEXT_LENGTH: &[&str] = &[
     "input tokens exceed the configured limit",
     // vLLM.
     "longer than the maximum model length",
+    "is too long to fit into the model",
     // llama.cpp before it had a code.
     "exceeds the available context size",
     // llama-cpp-python.
@@ -44,7 +45,7 @@ const CONTEXT_LENGTH: &[&str] = &[
     // Gemini.
     "exceeds the maximum number of tokens allowed",
     // Bedrock.
-    "input is too long for requested model",
+    "input is too long for",
 ];
 const CONTENT_POLICY: &[&str] = &[
     // Codes: Azure outside and inside, OpenAI.

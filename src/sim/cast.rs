@@ -1,5 +1,6 @@
 //! The cast of a plan: its clients' and servers' scripts, byte for byte.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use super::message::Asked;
@@ -10,11 +11,14 @@ use super::plan::{
 };
 use super::random::Random;
 use super::script::{Act, Answer, Reading, Visit};
+use super::trouble::Trouble;
 
 /// Where the requests of a plan go: `/relay/<number>`.
 pub const PATH: &str = "/relay/";
 /// The field that names the exchange a request or an answer belongs to.
 pub const EXCHANGE: &str = "x-exchange";
+/// The field of an answer that names the attempt it belongs to.
+pub const ATTEMPT: &str = "x-attempt";
 /// The name on answers that nobody asked for.
 pub const STRAY: &str = "stray";
 
@@ -23,6 +27,59 @@ const IDLE_TIMEOUT: &str = "HTTP/1.1 408 Request Timeout\r\nx-exchange: stray\r\
 
 /// A bare LF ends the line for a lenient reader and not for a strict one.
 const SPOILED_CHUNK: &[u8] = b"5;\nHELLO\r\n0\r\n\r\n";
+
+/// What an attempt at an exchange met at its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// The connection died, as it had carried a request before.
+    Stale,
+    Trouble(Trouble),
+    /// What was planned as its answer, good or bad.
+    Answer,
+}
+
+/// The servers of a world: they remember which attempt they see.
+#[derive(Debug)]
+pub struct Cast {
+    plan: Plan,
+    /// By exchange, what each attempt met.
+    met: RefCell<Vec<Vec<Met>>>,
+}
+
+impl Cast {
+    pub fn new(plan: &Plan) -> Cast {
+        let met = RefCell::new(vec![Vec::new(); plan.exchanges.len()]);
+        Cast { plan: plan.clone(), met }
+    }
+
+    /// What the attempts at an exchange met, in their order.
+    pub fn met(&self, number: usize) -> Vec<Met> {
+        self.met.borrow()[number].clone()
+    }
+
+    /// What a server does with a request.
+    pub fn answer(&self, request: &Request<'_>) -> Answer {
+        let number = request.message.field(EXCHANGE).and_then(|number| number.parse().ok());
+        let exchange = number.and_then(|number: usize| self.plan.exchanges.get(number));
+        let (Some(number), Some(exchange)) = (number, exchange) else {
+            // Nothing this plan has sent. The oracle will say so; the connection is of no use.
+            return Answer::new().close();
+        };
+        let met = &mut self.met.borrow_mut()[number];
+        let attempt = met.len();
+        let troubled = met.iter().filter(|met| matches!(met, Met::Trouble(_))).count();
+        if let Some(death) = exchange.answer.dies_if_reused.filter(|_| request.earlier > 0) {
+            met.push(Met::Stale);
+            return die(Answer::new(), death);
+        }
+        if let Some(trouble) = exchange.troubles.get(troubled) {
+            met.push(Met::Trouble(*trouble));
+            return trouble.play(number, attempt, exchange);
+        }
+        met.push(Met::Answer);
+        self.plan.answer(request, number, attempt, exchange)
+    }
+}
 
 impl Plan {
     /// What a client does.
@@ -142,20 +199,15 @@ impl Plan {
         head
     }
 
-    /// What a server does with a request.
-    pub fn answer(&self, request: &Request<'_>) -> Answer {
-        let number =
-            request.message.field(EXCHANGE).and_then(|number| number.parse::<usize>().ok());
-        let Some((number, exchange)) =
-            number.and_then(|number| Some((number, self.exchanges.get(number)?)))
-        else {
-            // Nothing this plan has sent. The oracle will say so; the connection is of no use.
-            return Answer::new().close();
-        };
+    /// The answer that was planned for a request.
+    fn answer(
+        &self,
+        request: &Request<'_>,
+        number: usize,
+        attempt: usize,
+        exchange: &ExchangePlan,
+    ) -> Answer {
         let plan = &exchange.answer;
-        if let Some(death) = plan.dies_if_reused.filter(|_| request.earlier > 0) {
-            return die(Answer::new(), death);
-        }
         let mut answer = Answer::new();
         if exchange.expects_continue && request.message.field("expect").is_some() {
             answer = answer.interim("100 Continue");
@@ -175,17 +227,18 @@ impl Plan {
             }
             _ => {}
         }
+        let answer = answer.field(EXCHANGE, &number.to_string());
+        let answer = answer.field(ATTEMPT, &attempt.to_string());
         if request.message.field("upgrade").is_some() && exchange.opens_tunnel() {
-            return answer.field(EXCHANGE, &number.to_string()).echo_tunnel("echo").close();
+            return answer.echo_tunnel("echo").close();
         }
-        self.respond(answer, number, exchange)
+        let body = payload::response(number, attempt, plan.kind, plan.length);
+        self.respond(answer, &body, exchange)
     }
 
-    fn respond(&self, answer: Answer, number: usize, exchange: &ExchangePlan) -> Answer {
+    fn respond(&self, answer: Answer, body: &[u8], exchange: &ExchangePlan) -> Answer {
         let plan = &exchange.answer;
-        let body = payload::response(number, plan.kind, plan.length);
         let mut answer = answer.status(&format!("{} Planned", plan.status));
-        answer = answer.field(EXCHANGE, &number.to_string());
         if plan.kind == payload::Kind::Events {
             answer = answer.field("Content-Type", "text/event-stream");
         }
@@ -199,7 +252,7 @@ impl Plan {
         };
         answer = answer.head();
         if exchange.has_body() {
-            answer = match self.send_body(answer, exchange, &body) {
+            answer = match self.send_body(answer, exchange, body) {
                 Ok(answer) => answer,
                 Err(broken) => return broken,
             };
@@ -263,7 +316,7 @@ impl Plan {
     }
 }
 
-fn die(answer: Answer, death: Death) -> Answer {
+pub(super) fn die(answer: Answer, death: Death) -> Answer {
     match death {
         Death::Fin => answer.close(),
         Death::Reset => answer.reset(),

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::faults::Faults;
 use super::payload::Kind;
 use super::plan::{
-    Afterwards, AnswerPlan, Death, ExchangePlan, Framing, GatewayPlan, Leave, Method, Pace, Plan,
-    Upload, VisitPlan, Wrong,
+    AMPLE, Afterwards, AnswerPlan, Death, ExchangePlan, Framing, GatewayPlan, Leave, Method, Pace,
+    Plan, Upload, VisitPlan, Wrong,
 };
 use super::random::Random;
+use super::trouble::Trouble;
 
 /// Heads that every strict server refuses.
 const BAD_HEADS: [&[u8]; 6] = [
@@ -50,9 +51,34 @@ impl Plan {
         }
         if random.chance(500) {
             plan.gateway.attempts = random.between(2..=4) as u32;
+            plan.gateway.upstreams = random.between(1..=3);
+            plan.gateway.budget = *random.pick(&[AMPLE, AMPLE, AMPLE, AMPLE, AMPLE, 20, 0]);
+            plan.draw_troubles(&mut random);
         }
         plan.gateway.breaker = random.chance(500);
         plan
+    }
+
+    /// Where there may be further attempts, some exchanges need them.
+    fn draw_troubles(&mut self, random: &mut Random) {
+        if self.perfect {
+            return;
+        }
+        let most = self.gateway.attempts as usize * self.gateway.upstreams;
+        for exchange in &mut self.exchanges {
+            // An answer that does not wait, a tunnel and leave to go on cannot be told twice.
+            let plain = !exchange.answer.early
+                && exchange.tunnel.is_none()
+                && !exchange.expects_continue
+                && exchange.upload.is_none_or(|upload| !upload.spoiled);
+            if plain && random.chance(300) {
+                // Mostly fewer than there are attempts, or nobody would be owed anything.
+                let few = random.chance(700);
+                let count = random.between(1..=if few { most - 1 } else { most });
+                let draw = |_| Trouble::draw(random, exchange.method);
+                exchange.troubles = (0..count).map(draw).collect();
+            }
+        }
     }
 
     fn draw_visit(&mut self, random: &mut Random, perfect: bool) -> VisitPlan {
@@ -111,6 +137,7 @@ impl GatewayPlan {
             if !perfect && random.chance(60) { random.between(1..=few) } else { many }
         };
         GatewayPlan {
+            upstreams: 1,
             endpoints: scarce(3, 1),
             connections: scarce(2, 1000),
             upstream_connections: scarce(2, 1000),
@@ -120,6 +147,7 @@ impl GatewayPlan {
             replay_stale_post: !random.chance(100),
             attempts: 1,
             breaker: false,
+            budget: AMPLE,
         }
     }
 }
@@ -155,6 +183,7 @@ impl ExchangePlan {
             upload,
             expects_continue: upload.is_some() && random.chance(100),
             tunnel,
+            troubles: Vec::new(),
             answer,
         }
     }

@@ -26,7 +26,7 @@
 //! | [`ledger`], `trace` | what was done |
 //! | [`world`] | the handle that ties it together |
 //! | [`plan`], `draw` | a whole world, as data, from a seed |
-//! | [`cast`], [`payload`] | the scripts and the bytes of a plan |
+//! | [`cast`], [`trouble`], [`payload`] | the scripts and the bytes of a plan |
 //! | [`oracle`] | what must be true when all is over |
 //!
 //! Absent on purpose: threads, real time, real sockets, and anything of the gateway but the seam.
@@ -48,6 +48,7 @@ pub mod plan;
 pub mod random;
 pub mod script;
 mod trace;
+pub mod trouble;
 pub mod world;
 
 #[cfg(test)]

@@ -2,21 +2,24 @@
 //!
 //! 1. What a client received is HTTP, and each answer is exactly what its server sent for that
 //!    very request, or an error of the gateway's own, or a strict prefix and then an abnormal end.
-//! 2. No request reached a server more often than it may be tried. A replay, on a fresh connection
-//!    after a reused one died without a byte, does not count.
+//! 2. No request reached an upstream more often than it may be tried. A replay, on a fresh
+//!    connection after a reused one died without a byte, does not count. Nothing is sent again when
+//!    a client has had a byte of an answer, and no answer holds bytes of two attempts.
 //! 3. No byte meant for one client reached another: every payload tells whose it is.
 //! 4. What a server received is HTTP too, and exactly what the client had sent.
-//! 5. Who was owed a whole answer got one.
+//! 5. Who was owed a whole answer got one, however many attempts it took.
 //!
 //! Leaks, spinning and deadlines are the ledger's and the worker's to tell; the test asks them.
 
-use std::collections::BTreeMap;
+mod requests;
+
 use std::ops::AddAssign;
 
-use super::cast::{EXCHANGE, STRAY};
+use self::requests::Sent;
+use super::cast::{ATTEMPT, Cast, EXCHANGE, Met, STRAY};
 use super::message::{Ending, Message};
 use super::payload;
-use super::peer::{Peer, Reached};
+use super::peer::Peer;
 use super::peer_calls::End;
 use super::plan::{ExchangePlan, Plan, VisitPlan};
 use super::world::{ClientId, World};
@@ -36,6 +39,12 @@ pub struct Tally {
     pub broken: usize,
     /// Further attempts at an exchange.
     pub retried: usize,
+    /// Answers that arrived whole after an attempt that failed.
+    pub rescued: usize,
+    /// Answers that came from a later upstream of the chain.
+    pub failed_over: usize,
+    /// Errors of a server's own, passed on because no attempt was left.
+    pub given_up: usize,
     pub owed: usize,
     pub tunnels: usize,
 }
@@ -48,6 +57,9 @@ impl AddAssign for Tally {
         self.unanswered += other.unanswered;
         self.replayed += other.replayed;
         self.retried += other.retried;
+        self.rescued += other.rescued;
+        self.failed_over += other.failed_over;
+        self.given_up += other.given_up;
         self.broken += other.broken;
         self.owed += other.owed;
         self.tunnels += other.tunnels;
@@ -58,19 +70,31 @@ impl AddAssign for Tally {
 const OWN_STATUSES: [u16; 13] = [400, 404, 405, 408, 413, 414, 417, 431, 501, 502, 503, 504, 505];
 
 /// Judges a world in which the clients of `plan` are done.
-pub fn judge(plan: &Plan, world: &World, clients: &[ClientId]) -> Result<Tally, String> {
+pub fn judge(
+    plan: &Plan,
+    cast: &Cast,
+    world: &World,
+    clients: &[ClientId],
+) -> Result<Tally, String> {
     let mut tally = Tally::default();
+    let sent = requests::judge(plan, world, &mut tally)?;
     for (visit, client) in plan.visits.iter().zip(clients) {
         let peer = world.see(*client);
-        judge_visit(plan, visit, &peer, &mut tally)
+        judge_visit(plan, cast, &sent, visit, &peer, &mut tally)
             .map_err(|reason| format!("the client of {:?}: {reason}", visit.requests))?;
     }
-    judge_requests(plan, world, &mut tally)?;
     Ok(tally)
+}
+
+/// What the snapshot under test calls the upstreams of its chain.
+pub fn upstream_name(link: usize) -> String {
+    format!("models-{link}")
 }
 
 fn judge_visit(
     plan: &Plan,
+    cast: &Cast,
+    sent: &Sent,
     visit: &VisitPlan,
     peer: &Peer,
     tally: &mut Tally,
@@ -86,13 +110,17 @@ fn judge_visit(
         tally.owed += usize::from(owing);
         let message = finals.next();
         let fate = match message {
-            Some(message) => judge_answer(*number, exchange, visit, message, peer)?,
+            Some(message) => {
+                let seen = Seen { number: *number, exchange, visit, message, peer };
+                judge_answer(&seen, cast, sent, tally)?
+            }
             None => Fate::Unanswered,
         };
         match fate {
             Fate::Whole => tally.whole += 1,
             Fate::Refused => tally.refused += 1,
             Fate::Cut => tally.cut += 1,
+            Fate::GivenUp => tally.given_up += 1,
             Fate::Unanswered => tally.unanswered += 1,
         }
         tally.tunnels += usize::from(fate == Fate::Whole && exchange.opens_tunnel());
@@ -130,17 +158,28 @@ fn judge_visit(
 enum Fate {
     Whole,
     Refused,
+    /// The server's own error: the last attempt had nothing better.
+    GivenUp,
     Cut,
     Unanswered,
 }
 
-fn judge_answer(
+/// An answer as its client has it.
+struct Seen<'a> {
     number: usize,
-    exchange: &ExchangePlan,
-    visit: &VisitPlan,
-    message: &Message,
-    peer: &Peer,
+    exchange: &'a ExchangePlan,
+    visit: &'a VisitPlan,
+    message: &'a Message,
+    peer: &'a Peer,
+}
+
+fn judge_answer(
+    seen: &Seen<'_>,
+    cast: &Cast,
+    sent: &Sent,
+    tally: &mut Tally,
 ) -> Result<Fate, String> {
+    let Seen { number, exchange, message, peer, .. } = *seen;
     let Some(tag) = message.field(EXCHANGE) else {
         judge_own(message, exchange.method == super::plan::Method::Head, peer)?;
         return Ok(if message.complete { Fate::Refused } else { Fate::Cut });
@@ -151,11 +190,63 @@ fn judge_answer(
     if tag != number.to_string() {
         return Err(format!("exchange {number} got the answer to exchange {tag}"));
     }
+    let met = cast.met(number);
+    let attempt = message.field(ATTEMPT).and_then(|attempt| attempt.parse::<usize>().ok());
+    let Some((attempt, what)) = attempt.and_then(|it| Some((it, *met.get(it)?))) else {
+        return Err(format!("exchange {number} got the answer of an attempt that never was"));
+    };
+    if attempt + 1 < met.len() {
+        let later = met.len() - 1;
+        return Err(format!(
+            "exchange {number} was sent again, attempt {later}, when its client had attempt {attempt}"
+        ));
+    }
+    // The answer that opens a tunnel has no field of ours.
+    if message.ending != Ending::Tunnel {
+        sent.judge_way(number, message)?;
+    }
+    let fate = match what {
+        Met::Answer => judge_planned(seen, attempt)?,
+        Met::Trouble(trouble) => match trouble.told(number, attempt, exchange) {
+            Some(told) => {
+                judge_bytes(seen, told.status, &told.body, told.breaks_off, Fate::GivenUp)?
+            }
+            None => return Err(format!("exchange {number} got an answer out of {trouble:?}")),
+        },
+        Met::Stale => return Err(format!("exchange {number} got an answer out of nothing")),
+    };
+    if fate == Fate::Whole {
+        tally.rescued += usize::from(met.iter().any(|met| matches!(met, Met::Trouble(_))));
+        tally.failed_over += usize::from(sent.failed_over(number));
+    }
+    Ok(fate)
+}
+
+/// The answer that was planned.
+fn judge_planned(seen: &Seen<'_>, attempt: usize) -> Result<Fate, String> {
+    let Seen { number, exchange, message, .. } = *seen;
     let tunnel = message.ending == Ending::Tunnel;
     let (status, expected) = match exchange.tunnel.filter(|_| tunnel) {
         Some(length) => (101, payload::letters(number, "tunnel", length)),
-        None => (exchange.answer.status, exchange.response(number)),
+        None => (exchange.answer.status, exchange.response(number, attempt)),
     };
+    // A tunnel has no end of its own, so a FIN in it says nothing about what was to come.
+    let ended = tunnel && message.complete && message.body.len() < expected.len();
+    if ended && expected.starts_with(&message.body) {
+        return Ok(Fate::Cut);
+    }
+    judge_bytes(seen, status, &expected, exchange.breaks_off(), Fate::Whole)
+}
+
+/// Whether these are the status and the bytes that were sent, to the end or to an honest break.
+fn judge_bytes(
+    seen: &Seen<'_>,
+    status: u16,
+    expected: &[u8],
+    breaks_off: bool,
+    whole: Fate,
+) -> Result<Fate, String> {
+    let Seen { number, visit, message, peer, .. } = *seen;
     if message.status() != status {
         return Err(format!("exchange {number}: status {} instead of {status}", message.status()));
     }
@@ -163,15 +254,11 @@ fn judge_answer(
         return Err(format!("exchange {number}: chunks for an HTTP/1.0 client"));
     }
     if !message.complete {
-        return match is_prefix_of(message, &expected) {
+        return match is_prefix_of(message, expected) {
             true if peer.over && (peer.end != End::Open || peer.left_first) => Ok(Fate::Cut),
             true => Err(format!("exchange {number} is cut, but its connection has not ended")),
             false => Err(format!("exchange {number}: what arrived is not what was sent")),
         };
-    }
-    // A tunnel has no end of its own, so a FIN in it says nothing about what was to come.
-    if tunnel && message.body.len() < expected.len() && expected.starts_with(&message.body) {
-        return Ok(Fate::Cut);
     }
     if message.body != expected {
         return Err(format!(
@@ -180,9 +267,9 @@ fn judge_answer(
             expected.len()
         ));
     }
-    match exchange.breaks_off() {
+    match breaks_off {
         true => Err(format!("exchange {number}: an answer that broke off looks whole")),
-        false => Ok(Fate::Whole),
+        false => Ok(whole),
     }
 }
 
@@ -221,82 +308,4 @@ fn judge_own(message: &Message, head: bool, peer: &Peer) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("a {status} of the gateway's own says {body:?}")),
     }
-}
-
-/// A request as one server saw it.
-#[derive(Clone, Copy, Debug)]
-struct Attempt {
-    reached: Reached,
-    /// Requests that its connection had carried before.
-    earlier: usize,
-    /// Bytes that the gateway read from the connection after the request.
-    answered: u64,
-}
-
-fn judge_requests(plan: &Plan, world: &World, tally: &mut Tally) -> Result<(), String> {
-    let mut attempts: BTreeMap<usize, Vec<Attempt>> = BTreeMap::new();
-    for session in world.sessions() {
-        let connection = session.connection().unwrap_or(0);
-        if let Some(fault) = &session.reader.fault {
-            return Err(format!("a server received what is no HTTP: {fault}"));
-        }
-        for (earlier, message) in session.reader.messages.iter().enumerate() {
-            let number = judge_request(plan, message)?;
-            // A request that came while its server was busy dying was never looked at.
-            let Some(reached) = session.reached.get(earlier).copied() else {
-                continue;
-            };
-            let after = session.reached.get(earlier + 1).map(|next| next.read_before);
-            let after = after.unwrap_or_else(|| world.bytes_read_from(connection));
-            let answered = after - reached.read_before;
-            attempts.entry(number).or_default().push(Attempt { reached, earlier, answered });
-        }
-    }
-    for (number, mut attempts) in attempts {
-        attempts.sort_by_key(|attempt| attempt.reached.at);
-        // A reused connection that died without a byte is no attempt of its own.
-        let stale =
-            |pair: &[Attempt]| pair[0].earlier > 0 && pair[0].answered == 0 && pair[1].earlier == 0;
-        let replayed = attempts.windows(2).filter(|pair| stale(pair)).count();
-        let made = attempts.len() - replayed;
-        if made > plan.gateway.attempts as usize {
-            return Err(format!(
-                "exchange {number} reached a server {} times: {attempts:?}",
-                attempts.len()
-            ));
-        }
-        tally.replayed += replayed;
-        tally.retried += made - 1;
-    }
-    Ok(())
-}
-
-/// Which exchange a request belongs to, if it is what the client sent for it.
-fn judge_request(plan: &Plan, message: &Message) -> Result<usize, String> {
-    let number = message.field(EXCHANGE).and_then(|number| number.parse::<usize>().ok());
-    let Some((number, exchange)) =
-        number.and_then(|number| Some((number, plan.exchanges.get(number)?)))
-    else {
-        return Err(format!("a request that no client sent: {:?}", message.start));
-    };
-    let wrong =
-        |what: &str| Err(format!("the request of exchange {number} reached a server {what}"));
-    if message.ending == Ending::Tunnel {
-        let sent = payload::letters(number, "tunnel", exchange.tunnel.unwrap_or(0));
-        return if sent.starts_with(&message.body) {
-            Ok(number)
-        } else {
-            wrong("with another's tunnel")
-        };
-    }
-    let sent = exchange
-        .upload
-        .map_or(Vec::new(), |upload| payload::letters(number, "request", upload.length));
-    if !sent.starts_with(&message.body) {
-        return wrong("with bytes that were not in it");
-    }
-    if message.complete && message.body.len() < sent.len() {
-        return wrong("without its end, and looks whole");
-    }
-    Ok(number)
 }

@@ -26,15 +26,15 @@ pub fn letters(exchange: usize, side: &str, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// A response body of about `length` bytes.
-pub fn response(exchange: usize, kind: Kind, length: usize) -> Vec<u8> {
+/// A response body of about `length` bytes: no two attempts at an exchange get the same one.
+pub fn response(exchange: usize, attempt: usize, kind: Kind, length: usize) -> Vec<u8> {
     match kind {
-        Kind::Plain => letters(exchange, "response", length),
-        Kind::Events => events(exchange, length),
+        Kind::Plain => letters(exchange, &format!("response {attempt}"), length),
+        Kind::Events => events(exchange, attempt, length),
     }
 }
 
-fn events(exchange: usize, length: usize) -> Vec<u8> {
+fn events(exchange: usize, attempt: usize, length: usize) -> Vec<u8> {
     let mut random = Random::new(exchange as u64);
     let mut bytes = Vec::with_capacity(length + 128);
     let mut count = 0;
@@ -43,7 +43,7 @@ fn events(exchange: usize, length: usize) -> Vec<u8> {
         if random.chance(100) {
             bytes.extend_from_slice(b": a comment\n\n");
         }
-        bytes.extend_from_slice(format!("data: {exchange}.{count} ").as_bytes());
+        bytes.extend_from_slice(format!("data: {exchange}.{attempt}.{count} ").as_bytes());
         bytes.extend_from_slice(&text);
         bytes.extend_from_slice(b"\n\n");
         count += 1;

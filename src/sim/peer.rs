@@ -117,6 +117,14 @@ impl Peer {
         self.role == Role::Client
     }
 
+    /// Which server it is a connection of.
+    pub fn server(&self) -> Option<usize> {
+        match self.role {
+            Role::Session { server } => Some(server),
+            Role::Client => None,
+        }
+    }
+
     pub fn connection(&self) -> Option<usize> {
         self.link
     }

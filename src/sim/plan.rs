@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::faults::Faults;
 use super::payload::{self, Kind};
+use super::trouble::{self, Trouble};
 
 /// One seeded world.
 #[derive(Clone, Debug)]
@@ -27,11 +28,16 @@ pub struct Plan {
     pub drain_at: Option<Duration>,
 }
 
+/// More than any world can spend.
+pub const AMPLE: u32 = 100_000;
+
 /// The limits of the gateway under test.
 #[derive(Clone, Debug)]
 pub struct GatewayPlan {
     pub half_close_allowed: bool,
-    /// Servers of the one upstream.
+    /// Upstreams of the one route, in a chain.
+    pub upstreams: usize,
+    /// Servers of each upstream.
     pub endpoints: usize,
     /// Open clients, and connections to the upstream. Many, or nearly none.
     pub connections: usize,
@@ -39,8 +45,10 @@ pub struct GatewayPlan {
     pub idle_connections: usize,
     pub buffers: usize,
     pub replay_stale_post: bool,
-    /// How often one request may be sent, replays for stale connections apart.
+    /// How often one request may be sent to each upstream, replays for stale connections apart.
     pub attempts: u32,
+    /// Retries allowed, in percent of the requests; [`AMPLE`]: all of them.
+    pub budget: u32,
     /// Whether endpoints that fail are left alone for a while.
     pub breaker: bool,
 }
@@ -95,6 +103,8 @@ pub struct ExchangePlan {
     pub expects_continue: bool,
     /// Asks for an upgrade, and sends this many bytes through the tunnel if it gets one.
     pub tunnel: Option<usize>,
+    /// What the first attempts meet instead of the answer.
+    pub troubles: Vec<Trouble>,
     pub answer: AnswerPlan,
 }
 
@@ -201,7 +211,10 @@ impl Plan {
     /// Whether the endpoints may have been found unfit, by what other exchanges met with.
     pub fn may_break(&self) -> bool {
         // A server that does not wait for the request to end may break its connection over it.
-        let unfit = |exchange: &ExchangePlan| exchange.answer.early || !exchange.is_honest(self);
+        let unfit = |exchange: &ExchangePlan| {
+            let troubled = !exchange.troubles.is_empty();
+            exchange.answer.early || troubled || !exchange.is_honest(self)
+        };
         self.gateway.breaker && self.exchanges.iter().any(unfit)
     }
 
@@ -261,13 +274,14 @@ impl ExchangePlan {
         let spoiled = self.upload.is_some_and(|upload| upload.spoiled && upload.chunked);
         let replay = self.method != Method::Post || plan.gateway.replay_stale_post;
         let stale = plan.exchanges.iter().any(|other| other.answer.leaves_stale_connections());
-        self.answer.goes_wrong.is_none() && !spoiled && (replay || !stale)
+        let survives = trouble::is_survived(&self.troubles, &plan.gateway);
+        self.answer.goes_wrong.is_none() && !spoiled && (replay || !stale) && survives
     }
 
-    /// What the client ought to receive.
-    pub fn response(&self, number: usize) -> Vec<u8> {
+    /// What the client ought to receive of the attempt that is answered.
+    pub fn response(&self, number: usize, attempt: usize) -> Vec<u8> {
         match self.has_body() {
-            true => payload::response(number, self.answer.kind, self.answer.length),
+            true => payload::response(number, attempt, self.answer.kind, self.answer.length),
             false => Vec::new(),
         }
     }

@@ -26,5 +26,5 @@ pub use inherit::Inherited;
 pub use linux::{Linux, TcpStream, now};
 pub use listen::listen;
 pub use notify::{State, notify};
-pub use process::{epoch, pin_to_cpu, raise_descriptor_limit, random_seed};
-pub use signals::{Order, Signals};
+pub use process::{epoch, pin_to_cpu, raise_descriptor_limit, random_seed, random_token};
+pub use signals::{Order, Signals, on_reopen};

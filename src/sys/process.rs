@@ -43,3 +43,11 @@ pub fn random_seed() -> u32 {
     // The standard library seeds this from the system's randomness.
     RandomState::new().hash_one(0) as u32
 }
+
+/// A secret nobody can guess: 128 random bits in hex.
+pub fn random_token() -> io::Result<String> {
+    use std::io::Read;
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

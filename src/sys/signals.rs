@@ -6,7 +6,7 @@
 use std::io;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator;
 
 /// What a signal asks for.
@@ -48,4 +48,13 @@ impl Signals {
         })?;
         Ok(())
     }
+}
+
+/// Calls `act` for every SIGUSR1: files that were renamed are to be opened again.
+pub fn on_reopen(act: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut signals = iterator::Signals::new([SIGUSR1])?;
+    thread::Builder::new().name("reopen".into()).spawn(move || {
+        signals.forever().for_each(|_| act());
+    })?;
+    Ok(())
 }

@@ -142,9 +142,24 @@ impl Gateway {
     /// A gateway that sends every request to one upstream. Two workers, so that what must hold
     /// with a pool for each of them is tested with more than one.
     pub fn before(upstream: &str) -> Gateway {
+        Gateway::with(upstream, "")
+    }
+
+    /// The same with an admin address, which is given with its token.
+    pub fn watched(upstream: &str) -> (Gateway, String, &'static str) {
+        const TOKEN: &str = "a-token-for-the-tests";
+        let token = Temporary::new("admin.token");
+        fs::write(&token.0, TOKEN).expect("a temporary file");
+        let address = format!("127.0.0.1:{}", free_port());
+        let file = token.0.display();
+        let section = format!("[admin]\nlisten = \"{address}\"\ntoken_file = \"{file}\"\n\n");
+        (Gateway::with(upstream, &section), format!("http://{address}/"), TOKEN)
+    }
+
+    fn with(upstream: &str, section: &str) -> Gateway {
         let address = format!("127.0.0.1:{}", free_port());
         let configuration = format!(
-            "[server]\nlisten = [\"{address}\"]\nworkers = 2\n\n\
+            "[server]\nlisten = [\"{address}\"]\nworkers = 2\n\n{section}\
              [limits]\nconnections = {CONNECTIONS}\n\n\
              [[upstream]]\nname = \"server\"\nendpoints = [\"{upstream}\"]\n\n\
              [[route]]\npath = \"/*\"\nupstream = \"server\"\n"
@@ -237,8 +252,8 @@ fn end(process: &mut Child) {
     let _ = process.wait();
 }
 
-/// A file that goes with this value, unless its test failed: then it may tell why.
-struct Temporary(PathBuf);
+/// A file or folder that goes with this value, unless its test failed: then it may tell why.
+pub struct Temporary(PathBuf);
 
 impl Temporary {
     fn new(name: &str) -> Temporary {
@@ -246,6 +261,16 @@ impl Temporary {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("clients-{}-{number}-{name}", std::process::id());
         Temporary(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+    }
+
+    pub fn folder(name: &str) -> Temporary {
+        let folder = Temporary::new(name);
+        fs::create_dir_all(&folder.0).expect("a temporary folder");
+        folder
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     fn log(of: &str) -> (Temporary, File) {
@@ -258,7 +283,10 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !thread::panicking() {
-            let _ = fs::remove_file(&self.0);
+            let _ = match self.0.is_dir() {
+                true => fs::remove_dir_all(&self.0),
+                false => fs::remove_file(&self.0),
+            };
         }
     }
 }

@@ -25,6 +25,7 @@ use sluicegate::reactor::worker::{Command, Setup, Status, Worker};
 use sluicegate::service::Setting;
 use sluicegate::sim::World;
 use sluicegate::sim::cast;
+use sluicegate::sim::oracle;
 use sluicegate::sim::plan::GatewayPlan;
 
 /// Where the simulated inference servers listen.
@@ -55,12 +56,44 @@ pub const TIMEOUTS: Timeouts = Timeouts {
 
 /// Server `index`, as a configuration names it.
 pub fn endpoint(index: usize) -> Endpoint {
-    let address = server_address(index);
-    Endpoint { id: EndpointId::default(), address, authority: address.to_string(), weight: 1 }
+    Endpoint {
+        id: EndpointId::default(),
+        address: server_address(index),
+        authority: server_address(index).to_string(),
+        weight: 1,
+    }
 }
 
-/// A gateway with one upstream behind `/relay/*`.
+fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
+    let first = index * gateway.endpoints;
+    Upstream {
+        id: UpstreamId::default(),
+        name: oracle::upstream_name(index),
+        endpoints: (first..first + gateway.endpoints).map(endpoint).collect(),
+        pool: PoolLimits {
+            idle_per_endpoint: gateway.idle_connections,
+            connections: gateway.upstream_connections,
+            idle_timeout: Duration::from_secs(4),
+            max_age: seconds(300),
+            max_requests: 1000,
+            replay_stale_post: gateway.replay_stale_post,
+        },
+        host: HostField::Preserve,
+        timeouts: TIMEOUTS.exchange,
+        service: Setting::Auto,
+        model: None,
+        retry: Retry { attempts: gateway.attempts, budget: gateway.budget, ..defaults::retry() },
+        balance: defaults::BALANCE,
+        breaker: gateway.breaker.then_some(defaults::BREAKER),
+        health: None,
+        admission: defaults::ADMISSION,
+    }
+}
+
+/// A gateway with a chain of upstreams behind `/relay/*`.
 pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
+    let link = |upstream| Link { upstream, timeouts: TIMEOUTS.exchange };
+    let links = (0..gateway.upstreams).map(link).collect();
     let mut snapshot = Snapshot {
         generation: Generation::default(),
         server: Server {
@@ -76,6 +109,8 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             forwarded: Forwarded::Append,
             watch: None,
         },
+        admin: defaults::ADMIN,
+        access_log: defaults::ACCESS_LOG,
         limits: Limits {
             connections: gateway.connections,
             head_bytes: 64 * 1024,
@@ -86,32 +121,11 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             buffer_bytes: gateway.buffers * 16 * 1024,
         },
         timeouts: TIMEOUTS,
-        upstreams: vec![Upstream {
-            id: UpstreamId::default(),
-            name: "models".into(),
-            endpoints: (0..gateway.endpoints).map(endpoint).collect(),
-            pool: PoolLimits {
-                idle_per_endpoint: gateway.idle_connections,
-                connections: gateway.upstream_connections,
-                idle_timeout: Duration::from_secs(4),
-                max_age: seconds(300),
-                max_requests: 1000,
-                replay_stale_post: gateway.replay_stale_post,
-            },
-            host: HostField::Preserve,
-            timeouts: TIMEOUTS.exchange,
-            service: Setting::Auto,
-            model: None,
-            retry: Retry { attempts: gateway.attempts, ..defaults::retry() },
-            balance: defaults::BALANCE,
-            breaker: gateway.breaker.then_some(defaults::BREAKER),
-            health: None,
-            admission: defaults::ADMISSION,
-        }],
+        upstreams: (0..gateway.upstreams).map(|index| upstream(gateway, index)).collect(),
         routes: vec![Route {
             path: PathPattern::Prefix(cast::PATH.into()),
             methods: Vec::new(),
-            target: Target::Chain(Chain::of_one(0, TIMEOUTS.exchange)),
+            target: Target::Chain(Chain { links, larger: None, fallback: None }),
             rewrite: None,
             timeouts: TIMEOUTS.exchange,
             commit: defaults::COMMIT,
@@ -125,6 +139,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
 /// A gateway that has plenty of everything.
 pub const GENEROUS: GatewayPlan = GatewayPlan {
     half_close_allowed: false,
+    upstreams: 1,
     endpoints: 1,
     connections: 1000,
     upstream_connections: 1000,
@@ -132,6 +147,7 @@ pub const GENEROUS: GatewayPlan = GatewayPlan {
     buffers: 4096,
     replay_stale_post: true,
     attempts: 1,
+    budget: 20,
     breaker: false,
 };
 
@@ -168,6 +184,7 @@ impl<N: Net> Gateway<N> {
             counters: Arc::clone(&counters),
             mailbox: receiver,
             fleet: None,
+            journal: None,
         };
         let worker = Worker::new(net, setup);
         Gateway {
@@ -249,6 +266,10 @@ impl<N: Net> Gateway<N> {
         let census = Census { ready, ..self.worker.census() };
         if census != Census::default() {
             return Err(format!("left over: {census:?}"));
+        }
+        match self.loads.total() {
+            0 => {}
+            count => return Err(format!("{count} permits are not home")),
         }
         match self.world.descriptors() {
             0 => Ok(()),

@@ -1,11 +1,13 @@
 //! One seed: a planned world, run to its end and judged.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::config::snapshot::Snapshot;
 use sluicegate::reactor::net::Net;
 use sluicegate::reactor::worker::{Command, Idle};
+use sluicegate::sim::cast::Cast;
 use sluicegate::sim::oracle::{self, Tally};
 use sluicegate::sim::plan::Plan;
 use sluicegate::sim::{Manner, Random, World};
@@ -25,16 +27,30 @@ pub struct Report {
 
 /// Runs the world of `plan` with a worker on the network that `layer` puts over it.
 pub fn run<N: Net>(plan: &Plan, record: bool, layer: impl FnOnce(World) -> N) -> Report {
+    run_with(plan, record, layer, |_| {})
+}
+
+/// The same with a worker whose settings are not those of the plan: one that keeps other rules than
+/// it should.
+pub fn run_with<N: Net>(
+    plan: &Plan,
+    record: bool,
+    layer: impl FnOnce(World) -> N,
+    mistake: impl FnOnce(&mut Snapshot),
+) -> Report {
     let world = World::with_faults(plan.seed, plan.faults.clone());
     if record {
         world.record();
     }
-    for index in 0..plan.gateway.endpoints {
-        let cast = plan.clone();
+    let cast = Rc::new(Cast::new(plan));
+    for index in 0..plan.gateway.upstreams * plan.gateway.endpoints {
+        let cast = Rc::clone(&cast);
         world.server(server_address(index), Manner::Serve, move |request| cast.answer(request));
     }
-    let mut gateway = Gateway::new(world.clone(), layer(world.clone()), snapshot(&plan.gateway));
-    let verdict = play(plan, &mut gateway);
+    let mut snapshot = snapshot(&plan.gateway);
+    mistake(&mut snapshot);
+    let mut gateway = Gateway::new(world.clone(), layer(world.clone()), snapshot.clone());
+    let verdict = play(plan, &cast, snapshot, &mut gateway);
     Report { verdict, digest: world.digest(), trace: world.trace() }
 }
 
@@ -80,7 +96,9 @@ impl Change {
                 let all = (0..count).map(|index| endpoint((from + index) % count));
                 upstream.endpoints = all.collect();
             }
-            Change::Name(number) => upstream.name = format!("models-{number}"),
+            Change::Name(number) => {
+                upstream.name = format!("{}.{number}", oracle::upstream_name(0))
+            }
             Change::IdleConnections(count) => upstream.pool.idle_per_endpoint = count,
         }
     }
@@ -103,11 +121,15 @@ fn orders(plan: &Plan) -> Vec<(Duration, Order)> {
     orders
 }
 
-fn play<N: Net>(plan: &Plan, gateway: &mut Gateway<N>) -> Result<Tally, String> {
+fn play<N: Net>(
+    plan: &Plan,
+    cast: &Cast,
+    mut snapshot: Snapshot,
+    gateway: &mut Gateway<N>,
+) -> Result<Tally, String> {
     let world = gateway.world.clone();
     let clients: Vec<_> = plan.visits.iter().map(|visit| world.client(plan.visit(visit))).collect();
     let limit = world.time() + PATIENCE;
-    let mut snapshot = snapshot(&plan.gateway);
     let begin = world.time();
     for (after, order) in orders(plan) {
         let at = begin + after;
@@ -131,7 +153,7 @@ fn play<N: Net>(plan: &Plan, gateway: &mut Gateway<N>) -> Result<Tally, String> 
     if !world.clients_are_done() {
         return Err("a client waits, and nothing will ever happen".into());
     }
-    let tally = oracle::judge(plan, &world, &clients)?;
+    let tally = oracle::judge(plan, cast, &world, &clients)?;
     gateway.compare_counters()?;
     if plan.perfect {
         floor(plan, &world)?;

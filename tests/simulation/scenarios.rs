@@ -425,6 +425,19 @@ fn a_tunnel_carries_bytes_both_ways_and_ends_one_way_at_a_time() {
     world.assert_clean();
 }
 
+#[test]
+fn a_tunnel_that_is_cut_is_reset_whatever_its_client_still_says() {
+    // A FIN would be the end of a tunnel, and an honest one.
+    let mut world = Simulation::new(seed!()).upstream(|u| u.echo_tunnel("echo").close());
+    let fields = "Connection: upgrade\r\nUpgrade: echo\r\n";
+    let client = world.start(
+        Visit::new().request("GET", TARGET, fields).then(Act::AwaitTunnel(0)).then(Act::AwaitEnd),
+    );
+    world.run();
+    assert_eq!(world.received(client).end, End::Reset, "after `tunnel_idle`");
+    world.assert_clean();
+}
+
 // Timers.
 
 #[test]

@@ -4,9 +4,12 @@
 //! and how the connection ends. Nothing here uses an HTTP library, and nothing is shared with
 //! `src/`: the harness reads messages by its own few lines, so that a mistake is not made twice.
 
+mod admin;
 mod bodies;
+mod chain;
 mod edges;
 mod exchanges;
+mod faults;
 mod handover;
 mod harness;
 mod hostile;

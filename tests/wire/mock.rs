@@ -172,6 +172,41 @@ fn a_flag_sets_what_a_query_overrides() {
     assert_eq!((refusal.status(), &refusal.json()["error"]["param"]), (400, &"cutt".into()));
 }
 
+#[test]
+fn a_bad_chunk_comes_where_the_next_one_should() {
+    let mock = Mock::start(&[]);
+    let mut client = ask(&mock, chat("rate=0&tokens=9&bad_chunk=3"));
+    assert_eq!(client.read_end(), End::Fin);
+    assert!(client.received().ends_with(b"]}\n\n\r\nno chunk\r\n"), "{}", client.transcript());
+    // Where there are no chunks, it is a cut.
+    let whole = r#"{"model":"m"}"#;
+    let mut client = ask(&mock, post("/v1/chat/completions?rate=0&bad_chunk=3", whole));
+    assert_eq!(client.read_end(), End::Fin);
+    assert!(!String::from_utf8_lossy(client.received()).contains("no chunk"));
+}
+
+#[test]
+fn a_hang_up_is_not_announced() {
+    let mock = Mock::start(&["--hang-up"]);
+    let mut client = ask(&mock, post("/stream?rate=0", ""));
+    let response = client.read_response();
+    assert_eq!((response.status(), response.field("connection")), (200, None));
+    assert_eq!(client.read_end(), End::Fin);
+    assert!(client.unread().is_empty());
+}
+
+#[test]
+fn one_request_in_so_many_fails() {
+    let mock = Mock::start(&["--status", "503", "--every", "3", "--rate", "0"]);
+    let mut client = ask(&mock, "");
+    let mut status = || {
+        client.send(post("/stream", ""));
+        client.read_response().status()
+    };
+    let statuses: Vec<u16> = (0..6).map(|_| status()).collect();
+    assert_eq!(statuses, [200, 200, 503, 200, 200, 503]);
+}
+
 /// A client that has left is not written to for ever.
 #[test]
 fn a_client_that_leaves_frees_its_stream() {

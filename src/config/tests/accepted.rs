@@ -49,6 +49,12 @@ fn every_key_reaches_the_snapshot() {
         spin = "50us"
         forwarded = "replace"
         watch = "5s"
+        [admin]
+        listen = "0.0.0.0:9090"
+        token_file = "/etc/admin.token"
+        [access_log]
+        to = "stdout"
+        format = "logfmt"
         [limits]
         connections = 7
         head_bytes = "1KiB"
@@ -119,6 +125,12 @@ const EVERY_KEY: &str = r#"
     spin = "50us"
     forwarded = "replace"
     watch = "5s"
+    [admin]
+    listen = "0.0.0.0:9090"
+    token_file = "/etc/admin.token"
+    [access_log]
+    to = "stdout"
+    format = "logfmt"
     [limits]
     connections = 7
     head_bytes = "1KiB"

@@ -29,7 +29,9 @@ fn documented() -> Vec<(String, String, String)> {
 fn the_documentation_lists_every_key_with_its_default() {
     // What is off by default has defaults too, for those who switch it on.
     let on = SAMPLE.replace("= \"off\"\nadmission", "= {}\nadmission");
-    let on = format!("{on}fallback = {{ text = \"Sorry.\" }}\n");
+    let route = "rewrite   = \"/stream\"\n";
+    let with = format!("{route}fallback = {{ text = \"Sorry.\" }}\n");
+    let on = on.replace(route, &with);
     let shown = [SAMPLE, &on].map(|text| effective(&accepted(text).snapshot)).join("\n");
     let rows = documented();
     let same = |left: &str, right: &str| {

@@ -447,7 +447,7 @@ fn a_section_that_nobody_knows() {
         "line 16: timeout: unknown key; did you mean \"timeouts\"?",
     )]);
     let strange = format!("{SAMPLE}[\"certificate\\n\"]\n");
-    let expected = "line 44: \"certificate\\n\": unknown key; known here are server, limits, \
+    let expected = "line 49: \"certificate\\n\": unknown key; known here are server, admin, access_log, limits, \
                     timeouts, upstream, route\n";
     assert_eq!(refused(&strange), expected);
 }
@@ -544,4 +544,50 @@ fn a_problem_is_printed_as_compilers_do() {
         problems[0].in_file(Path::new("/nonexistent.toml")),
         "/nonexistent.toml: there is no such file",
     );
+}
+
+#[test]
+fn admin() {
+    check_rows(&[
+        (
+            r#"listen    = "off""#,
+            r#"listen = "localhost:9090""#,
+            "line 45: admin.listen: \"localhost:9090\" is no address to listen on: write \
+             ip:port, \"127.0.0.1:8080\", or \"[::1]:8080\" for IPv6; did you mean \
+             \"127.0.0.1:9090\"?",
+        ),
+        (
+            r#"listen    = "off""#,
+            r#"listen = "127.0.0.1:8080""#,
+            "line 45: admin.listen: is taken by server.listen",
+        ),
+        (
+            r#"listen    = "off""#,
+            "listen = \"0.0.0.0:8080\"\ntoken_file = \"admin.token\"",
+            "line 45: admin.listen: is taken by server.listen",
+        ),
+        (
+            r#"listen    = "off""#,
+            r#"listen = "0.0.0.0:9090""#,
+            "line 45: admin.listen: 0.0.0.0:9090 can be reached from other machines, so \
+             admin.token_file is required; without one, listen on a loopback address",
+        ),
+        (
+            r#"listen    = "off""#,
+            "listen = \"0.0.0.0:9090\"\ntoken_file = \"/etc/missing\"",
+            "line 46: admin.token_file: /etc/missing: no such file",
+        ),
+        (
+            r#"listen    = "off""#,
+            r#"token_file = "/etc/short""#,
+            "line 45: admin.token_file: /etc/short must hold one line of 16 to 512 visible \
+             ASCII characters",
+        ),
+        (
+            r#"listen    = "off""#,
+            r#"token_file = "/etc/two""#,
+            "line 45: admin.token_file: /etc/two must hold one line of 16 to 512 visible \
+             ASCII characters",
+        ),
+    ]);
 }

@@ -4,7 +4,7 @@ use httparse::{Error, Header, Status};
 
 use super::diagnose::{Kind, diagnose};
 use super::fields::{ConnectionOptions, FieldSet, Known, LengthFields, list, value_of};
-use super::{FieldSlots, HeadError, HeadLimits, Version, target};
+use super::{FieldSlots, Fields, HeadError, HeadLimits, Version, target};
 use super::{require_crlf, slots_within, window};
 use crate::http::body::Framing;
 
@@ -44,7 +44,12 @@ pub struct RequestHead<'b> {
     pub raw: &'b [u8],
 }
 
-impl RequestHead<'_> {
+impl<'b> RequestHead<'b> {
+    /// The fields by name.
+    pub fn lookup(&self) -> Fields<'b> {
+        Fields(self.fields)
+    }
+
     /// The value of the first field of this name.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         value_of(self.fields, name)

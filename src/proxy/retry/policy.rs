@@ -169,7 +169,10 @@ impl Cause {
                 LocalFault::QueueFull { .. }
                 | LocalFault::QueueTimeout { .. }
                 | LocalFault::NoUpstream { .. } => return Some(Cause::NoPlace),
-                LocalFault::Descriptors | LocalFault::Buffers | LocalFault::Drained => return None,
+                LocalFault::Descriptors
+                | LocalFault::Buffers
+                | LocalFault::Drained
+                | LocalFault::Killed => return None,
             },
         };
         Some(Cause::Failed(condition))

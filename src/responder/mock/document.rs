@@ -41,6 +41,13 @@ impl Document {
         self
     }
 
+    pub fn of_type(mut self, content_type: &'static str) -> Document {
+        if let Some(head) = &mut self.head {
+            head.content_type = content_type;
+        }
+        self
+    }
+
     /// Breaks off after `bytes` of the body.
     pub fn broken_after(mut self, bytes: usize, kind: Break) -> Document {
         self.broken = Some((bytes.min(self.body.len()), kind));
@@ -72,6 +79,7 @@ impl Break {
         match self {
             Break::Reset => Step::Reset,
             Break::Cut => Step::Cut,
+            Break::Garble => Step::Garble,
             Break::Stall => Step::Sleep(Instant::NEVER),
         }
     }

@@ -12,7 +12,7 @@
 use super::Endpoint;
 use super::ask::{self, Ask};
 use super::document::{Document, error_body_of_size};
-use super::settings::{Invalid, Rate, Settings};
+use super::settings::{Break, Faults, Invalid, Rate, Reason, Settings};
 use super::stream::{Stream, Voice};
 use super::text::{self, Script, Token};
 use crate::clock::Instant;
@@ -21,6 +21,9 @@ use crate::service::openai::{Cost, Envelope, Failure, Finish, Identity, Shape, W
 
 /// The longest request body that is read. Endpoints that ignore their body take any.
 pub(super) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What a proxy in front of an inference server says when it has nothing better.
+const PAGE: &[u8] = b"<!DOCTYPE html>\n<html><head><title>The mock</title></head>\n\
+    <body><h1>A web page</h1><p>It was asked for.</p></body></html>\n";
 /// The longest text of an answer in one piece.
 const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -45,6 +48,7 @@ enum Phase {
 
 impl Exchange {
     pub fn new(endpoint: Endpoint, settings: Settings, serial: u64) -> Exchange {
+        let settings = settings.of(serial);
         Exchange { endpoint, settings, serial, phase: Phase::Receiving { body: Vec::new() } }
     }
 
@@ -69,7 +73,7 @@ impl Exchange {
         if faults.reset {
             return Phase::Resetting { due: start };
         }
-        if let Some(status) = faults.status {
+        if let Some(status) = faults.refusal() {
             return Phase::Answering(self.injected_error(status, start));
         }
         match self.endpoint {
@@ -165,18 +169,21 @@ impl Exchange {
 
     fn injected_error(&self, status: u16, due: Instant) -> Box<Document> {
         let faults = &self.settings.faults;
-        let failure = Failure {
-            message: "The mock was asked for this error.",
-            kind: error_kind(status),
-            param: None,
-            code: "injected_fault",
+        let mut document = if faults.html {
+            let page = bytes::Bytes::from_static(PAGE);
+            Document::new(due, status, page).of_type("text/html; charset=utf-8")
+        } else {
+            let failure = failure(status, faults.refuse);
+            let body = error_body_of_size(&failure, faults.huge_error.unwrap_or(0) as usize);
+            Document::new(due, status, body)
         };
-        let body = error_body_of_size(&failure, faults.huge_error.unwrap_or(0) as usize);
-        let document = Document::new(due, status, body);
-        Box::new(match faults.retry_after {
-            None => document,
-            Some(seconds) => document.with_field("Retry-After", seconds.to_string()),
-        })
+        if let Some(seconds) = faults.retry_after {
+            document = document.with_field("Retry-After", seconds.to_string());
+        }
+        if let Some(bytes) = faults.stall_error {
+            document = document.broken_after(bytes as usize, Break::Stall);
+        }
+        Box::new(document)
     }
 }
 
@@ -209,13 +216,41 @@ impl Responder for Exchange {
     fn step(&mut self, now: Instant) -> Step {
         match &mut self.phase {
             Phase::Receiving { .. } | Phase::Refusing(_) => Step::NeedBody,
-            Phase::Streaming(stream) => stream.step(&self.settings, now),
-            Phase::Answering(document) => document.step(now),
+            Phase::Streaming(stream) => {
+                self.settings.faults.at_end(stream.step(&self.settings, now))
+            }
+            Phase::Answering(document) => self.settings.faults.at_end(document.step(now)),
             Phase::Resetting { due } if now < *due => Step::Sleep(*due),
             Phase::Resetting { .. } => Step::Reset,
             Phase::Silent => Step::Sleep(Instant::NEVER),
         }
     }
+}
+
+impl Faults {
+    /// What an answer that has come to its end does with its connection.
+    fn at_end(&self, step: Step) -> Step {
+        match step {
+            Step::End if self.hang_up => Step::HangUp,
+            step => step,
+        }
+    }
+}
+
+/// The error that was asked for, as OpenAI's API words it.
+fn failure(status: u16, reason: Option<Reason>) -> Failure<'static> {
+    let (message, param, code) = match reason {
+        None => ("The mock was asked for this error.", None, "injected_fault"),
+        Some(Reason::ContextLength) => (
+            "The prompt is longer than this model's context.",
+            Some("messages"),
+            "context_length_exceeded",
+        ),
+        Some(Reason::ContentFilter) => {
+            ("The prompt was refused by the content filter.", Some("messages"), "content_filter")
+        }
+    };
+    Failure { message, kind: error_kind(status), param, code }
 }
 
 fn refusal(due: Instant, status: u16, message: &str, param: Option<&str>) -> Box<Document> {

@@ -31,6 +31,8 @@ pub struct Settings {
     /// Unix time, in seconds, at the clock's zero. Not a parameter: responders read no clock, and
     /// `created` is an absolute time.
     pub epoch: u64,
+    /// Faults strike one request in so many; `None`: each.
+    pub every: Option<u32>,
     pub faults: Faults,
 }
 
@@ -43,6 +45,12 @@ pub struct Faults {
     pub retry_after: Option<u32>,
     /// Bytes of the error body beside `status`.
     pub huge_error: Option<u32>,
+    /// Bytes of the error body beside `status` before it stalls.
+    pub stall_error: Option<u32>,
+    /// Answer with this refusal, as status 400 unless `status` says otherwise.
+    pub refuse: Option<Reason>,
+    /// Answer with a web page, as status 200 unless `status` says otherwise.
+    pub html: bool,
     /// RST before any byte of the response.
     pub reset: bool,
     /// Nothing at all, not even a head.
@@ -53,6 +61,8 @@ pub struct Faults {
     pub reset_after: Option<u32>,
     /// Nothing more, for ever, on an open connection.
     pub stall: Option<u32>,
+    /// Bytes that are no chunk, and the connection closes.
+    pub bad_chunk: Option<u32>,
     /// The next event is broken JSON.
     pub malformed: Option<u32>,
     /// Only SSE comments from here on.
@@ -63,6 +73,17 @@ pub struct Faults {
     pub no_done: bool,
     /// No event with a `finish_reason`.
     pub no_finish: bool,
+    /// The connection closes behind a whole answer, unannounced.
+    pub hang_up: bool,
+}
+
+/// Why an inference server refuses a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It is longer than the model's context.
+    ContextLength,
+    /// It is against the provider's policy.
+    ContentFilter,
 }
 
 /// How an answer stops before its end.
@@ -70,16 +91,33 @@ pub struct Faults {
 pub(super) enum Break {
     Reset,
     Cut,
+    Garble,
     Stall,
 }
 
 impl Faults {
     /// The break that comes first, and the number of tokens before it.
     pub(super) fn first_break(&self) -> Option<(u64, Break)> {
-        [(self.reset_after, Break::Reset), (self.cut, Break::Cut), (self.stall, Break::Stall)]
+        let breaks = [
+            (self.reset_after, Break::Reset),
+            (self.cut, Break::Cut),
+            (self.bad_chunk, Break::Garble),
+            (self.stall, Break::Stall),
+        ];
+        breaks
             .into_iter()
             .filter_map(|(after, kind)| Some((u64::from(after?), kind)))
             .min_by_key(|(after, _)| *after)
+    }
+
+    /// The status of an answer that is no inference, if one was asked for.
+    pub(super) fn refusal(&self) -> Option<u16> {
+        let default = match (self.refuse, self.html) {
+            (Some(_), _) => Some(400),
+            (None, true) => Some(200),
+            (None, false) => None,
+        };
+        self.status.or(default)
     }
 }
 
@@ -148,6 +186,14 @@ impl Settings {
         Ok(self)
     }
 
+    /// What holds for the exchange with this number, counted from 1.
+    pub(super) fn of(mut self, serial: u64) -> Settings {
+        if self.every.is_some_and(|every| !serial.is_multiple_of(u64::from(every))) {
+            self.faults = Faults::default();
+        }
+        self
+    }
+
     /// Sets one parameter by its name. [`Settings::check`] comes after the last one.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Invalid> {
         let known = name.replace('-', "_");
@@ -165,21 +211,28 @@ impl Settings {
             "tokens" => self.tokens = Some(count(value)?),
             "token_bytes" => self.token_bytes = or_off(value, token_bytes)?,
             "first_token" => self.first_token = duration(value)?,
+            "every" => self.every = or_off(value, every)?,
             "stamp" => self.stamp = switch(value)?,
             "known_length" => self.known_length = switch(value)?,
             "status" => {
                 faults.status = or_off(value, status)?;
                 if faults.status.is_none() {
                     (faults.retry_after, faults.huge_error) = (None, None);
+                    faults.stall_error = None;
                 }
             }
             "retry_after" => faults.retry_after = or_off(value, after)?,
             "huge_error" => faults.huge_error = or_off(value, error_bytes)?,
+            "stall_error" => faults.stall_error = or_off(value, after)?,
+            "refuse" => faults.refuse = or_off(value, reason)?,
+            "html" => faults.html = switch(value)?,
+            "hang_up" => faults.hang_up = switch(value)?,
             "reset" => faults.reset = switch(value)?,
             "silent" => faults.silent = switch(value)?,
             "cut" => faults.cut = or_off(value, after)?,
             "reset_after" => faults.reset_after = or_off(value, after)?,
             "stall" => faults.stall = or_off(value, after)?,
+            "bad_chunk" => faults.bad_chunk = or_off(value, after)?,
             "malformed" => faults.malformed = or_off(value, after)?,
             "comments" => faults.comments = or_off(value, after)?,
             "error_event" => faults.error_event = or_off(value, after)?,
@@ -202,6 +255,9 @@ impl Settings {
         }
         if self.faults.status.is_none() && self.faults.huge_error.is_some() {
             return refuse("huge_error", "given together with `status`");
+        }
+        if self.faults.status.is_none() && self.faults.stall_error.is_some() {
+            return refuse("stall_error", "given together with `status`");
         }
         Ok(())
     }
@@ -235,6 +291,19 @@ fn count(value: &str) -> Result<u64, Refusal> {
 fn after(value: &str) -> Result<u32, Refusal> {
     within(value, 0, u64::from(u32::MAX))
         .ok_or(Refusal::Expected("a whole number below 2^32, or off"))
+}
+
+fn every(value: &str) -> Result<u32, Refusal> {
+    within(value, 1, u64::from(u32::MAX))
+        .ok_or(Refusal::Expected("a whole number from 1 to 2^32 - 1, or off"))
+}
+
+fn reason(value: &str) -> Result<Reason, Refusal> {
+    match value {
+        "context_length" => Ok(Reason::ContextLength),
+        "content_filter" => Ok(Reason::ContentFilter),
+        _ => Err(Refusal::Expected("context_length, content_filter, or off")),
+    }
 }
 
 fn token_bytes(value: &str) -> Result<u32, Refusal> {

@@ -161,6 +161,7 @@ fn errors_are_seen_in_every_dialect() {
     for (dialect, error) in [
         (OpenAiChat, r#"{"error":{"message":"x","code":500}}"#),
         (OpenAiChat, r#"{"error": "no object"}"#),
+        (OpenAiChat, r#"{"object":"error","message":"x","type":"BadRequestError","code":400}"#),
         (OpenAiChat, r#"{"id":"1","error":{"code":502},"choices":[{"finish_reason":"error"}]}"#),
         (OpenAiChat, r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#),
         (OpenAiResponses, r#"{"type":"error","code":"x","message":"y"}"#),
@@ -182,7 +183,12 @@ fn errors_are_seen_in_every_dialect() {
         };
         assert!(!observe_any_split(dialect, late.as_bytes()).first_event_is_error, "{error}");
     }
-    for no_error in [r#"{"error":null}"#, r#"{"a":{"error":{}}}"#, r#"{"errors":[1]}"#] {
+    for no_error in [
+        r#"{"object":"text","x":{"object":"error"}}"#,
+        r#"{"error":null}"#,
+        r#"{"a":{"error":{}}}"#,
+        r#"{"errors":[1]}"#,
+    ] {
         assert_eq!(ending(OpenAiChat, &[no_error]).0, Truncated(NoEndMark), "{no_error}");
     }
 }
@@ -412,7 +418,7 @@ proptest! {
             "data: {", "data:{", "data: ", "{", "}", "[", "]", ",", ":", "\n", "\n\n", "\r\n", "\"x\"",
             "\"choices\":[{", "\"finish_reason\"", "\"finish_reason\":null", "\"finish_reason\":\"stop\"",
             "\"usage\":{", "\"usage\":null", "\"prompt_tokens\":5", "\"completion_tokens\":6", "}]",
-            "\"error\":{", "\"error\":\"x\"", "\"done\":false", "\"done\":true", "\"eval_count\":5",
+            "\"error\":{", "\"error\":\"x\"", "\"object\":\"error\"", "\"done\":false", "\"done\":true", "\"eval_count\":5",
             "\"generated_text\":null", "\"generated_text\":\"x\"", "\"details\":{", "\"generated_tokens\":5",
             "event: message_start\n", "event: message_stop\n", "event: ping\n", "event: error\n",
             "\"type\":\"message_stop\"", "\"type\":\"error\"", "\"message\":{", "\"input_tokens\":5",

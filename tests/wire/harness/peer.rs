@@ -171,6 +171,32 @@ impl Peer {
         }
     }
 
+    /// Whether the other side has ended the connection, as far as was read.
+    pub fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// The next whole request, or `None` if the connection ends before it comes.
+    pub fn next_request(&mut self) -> Option<Message> {
+        while find(self.unread(), b"\r\n\r\n").is_none() {
+            let known = self.received.len();
+            self.receive(PATIENCE);
+            if self.received.len() == known {
+                return None;
+            }
+        }
+        Some(self.read_request())
+    }
+
+    /// Waits for the other side to end the connection, if it does.
+    pub fn wait_end(&mut self) -> Option<End> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.end.is_none() && Instant::now() < deadline {
+            self.receive(PATIENCE);
+        }
+        self.end
+    }
+
     /// Asserts that nothing comes for a while, neither a byte nor the end.
     pub fn expect_silence(&mut self) {
         let (unread, before) = (self.unread().len(), self.end);

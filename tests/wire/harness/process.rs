@@ -102,8 +102,13 @@ pub struct Mock {
 
 impl Mock {
     pub fn start(flags: &[&str]) -> Mock {
+        Mock::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), flags)
+    }
+
+    /// Starts where another one has been.
+    pub fn start_at(address: SocketAddr, flags: &[&str]) -> Mock {
         let mut process = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
-            .args(["mock", "--listen", "127.0.0.1:0"])
+            .args(["mock", "--listen", &address.to_string()])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -127,6 +132,22 @@ impl Mock {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// SIGKILL, in the middle of whatever it does.
+    pub fn kill(mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("a child");
+    }
+
+    /// SIGTERM, and it ends what it has begun.
+    pub fn terminate(mut self) {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).expect("it runs");
+        let deadline = Instant::now() + PATIENCE;
+        while self.process.try_wait().expect("a child").is_none() {
+            assert!(Instant::now() < deadline, "the mock does not end");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Bytes resident now.

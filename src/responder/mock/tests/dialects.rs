@@ -124,7 +124,7 @@ fn each_answer_has_an_id_of_its_own() {
     let service = service(Settings::default(), CHAT);
     let ids: Vec<Value> = (0..3)
         .map(|_| {
-            let request = Request { method: "POST", path: CHAT, query: None };
+            let request = Request::bare("POST", CHAT, None);
             let mut responder = service.respond(&request, START);
             responder.on_body(STREAMED.as_bytes());
             responder.on_request_end(START);

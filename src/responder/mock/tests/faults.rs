@@ -157,3 +157,57 @@ fn faults_of_events_leave_bare_text_alone() {
     let query = "malformed=0&comments=0&error_event=0&no_done&no_finish";
     assert_eq!(play(&format!("/stream?{query}"), "").text(), "Water finds its way\n");
 }
+
+#[test]
+fn a_bad_chunk_is_a_break_like_the_others() {
+    let played = play(&format!("{CHAT}?rate=2&tokens=4&bad_chunk=2"), STREAMED);
+    assert_eq!((played.events().len(), played.ended), (3, (ms(1000), Ended::Garbled)));
+    assert_eq!(play("/stream?cut=1&bad_chunk=2", "").ended.1, Ended::Cut);
+}
+
+#[test]
+fn a_web_page_takes_the_place_of_any_answer() {
+    for (query, status) in [("html", 200), ("html&status=502", 502)] {
+        let played = play(&format!("{CHAT}?{query}"), STREAMED);
+        let head = &played.head.as_ref().expect("a head").1;
+        assert_eq!((head.status, head.content_type), (status, "text/html; charset=utf-8"));
+        assert!(played.text().starts_with("<!DOCTYPE html>"));
+    }
+}
+
+#[test]
+fn a_prompt_can_be_refused() {
+    for (reason, code) in
+        [("context_length", "context_length_exceeded"), ("content_filter", "content_filter")]
+    {
+        let played = play(&format!("{CHAT}?refuse={reason}"), STREAMED);
+        assert_eq!((played.status(), &played.json()["error"]["code"]), (400, &code.into()));
+    }
+    assert_eq!(play(&format!("{CHAT}?refuse=context_length&status=413"), "").status(), 413);
+}
+
+#[test]
+fn an_error_body_can_stall() {
+    let played = play("/stream?status=503&stall_error=10", "");
+    assert_eq!((played.text().len(), played.ended.1), (10, Ended::Stalled));
+    assert!(played.head.expect("a head").1.length > Some(10));
+}
+
+#[test]
+fn a_hang_up_follows_a_whole_answer_and_no_other() {
+    assert_eq!(play("/stream?hang_up", "").ended.1, Ended::HungUp);
+    assert_eq!(play(&format!("{CHAT}?hang_up"), PLAIN).ended.1, Ended::HungUp);
+    assert_eq!(play("/stream?hang_up&cut=1", "").ended.1, Ended::Cut);
+}
+
+#[test]
+fn faults_can_strike_one_request_in_so_many() {
+    let service = service(Settings::default(), CHAT);
+    let status = |query: &str| {
+        let mut responder = asked_of(&*service, &format!("{CHAT}?{query}"), STREAMED);
+        play_late(&mut *responder, Duration::ZERO).status()
+    };
+    let statuses: Vec<u16> = (0..6).map(|_| status("status=503&every=3")).collect();
+    assert_eq!(statuses, [200, 200, 503, 200, 200, 503]);
+    assert_eq!(status("status=503&every=3&every=off"), 503);
+}

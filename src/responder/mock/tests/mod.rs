@@ -29,7 +29,10 @@ const PLAIN: &str = r#"{"model":"m","messages":[]}"#;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     Complete,
+    /// Complete, and the connection closes.
+    HungUp,
     Cut,
+    Garbled,
     Reset,
     /// It sleeps for ever.
     Stalled,
@@ -97,12 +100,17 @@ fn service(settings: Settings, path: &str) -> Arc<dyn Service> {
 
 /// A responder whose request has arrived in full at [`START`], long after it began.
 fn asked(settings: Settings, target: &str, body: &str) -> Box<dyn Responder> {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    asked_of(&*service(settings, path), target, body)
+}
+
+fn asked_of(service: &dyn Service, target: &str, body: &str) -> Box<dyn Responder> {
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
     };
-    let request = Request { method: "POST", path, query };
-    let mut responder = service(settings, path).respond(&request, Instant::ZERO);
+    let request = Request::bare("POST", path, query);
+    let mut responder = service.respond(&request, Instant::ZERO);
     assert_eq!(responder.step(Instant::ZERO), Step::NeedBody);
     for piece in body.as_bytes().chunks(7) {
         responder.on_body(piece);
@@ -136,7 +144,9 @@ fn play_late(responder: &mut dyn Responder, lateness: Duration) -> Played {
                 now = until + lateness;
             }
             Step::End => break Ended::Complete,
+            Step::HangUp => break Ended::HungUp,
             Step::Cut => break Ended::Cut,
+            Step::Garble => break Ended::Garbled,
             Step::Reset => break Ended::Reset,
             Step::NeedBody => panic!("the request is complete"),
         }

@@ -36,6 +36,12 @@ fn every_parameter_is_known_in_both_spellings() {
         ("no_finish", "1"),
         ("status=500&retry_after", "3"),
         ("status=500&huge_error", "3"),
+        ("status=500&stall_error", "3"),
+        ("refuse", "context_length"),
+        ("html", "1"),
+        ("every", "2"),
+        ("bad_chunk", "1"),
+        ("hang_up", "1"),
     ];
     for (name, value) in cases {
         let changed = with(&format!("{name}={value}"));

@@ -1,0 +1,265 @@
+//! `sluicegate top`: the live view of a running gateway, in a terminal.
+//!
+//! It reads the same server-sent events as the dashboard, one a second, and draws a screen for
+//! each. Where standard output is no terminal it prints one plain screen and ends.
+//!
+//! Absent on purpose: keys and colours that a terminal may not have. Ctrl-C ends it.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Exit;
+
+/// `sluicegate top`
+#[derive(Args, Clone, Debug)]
+pub struct TopArguments {
+    /// The gateway's admin address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    pub admin: SocketAddr,
+    /// The file with its token, where it asks for one
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Streams shown
+    #[arg(long, value_name = "COUNT", default_value_t = 25)]
+    pub rows: usize,
+    /// Print one screen and end
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// A gateway that says nothing for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// To the upper left corner; and from here to the end of the screen nothing.
+const HOME: &str = "\x1b[H";
+const CLEAR_REST: &str = "\x1b[0J";
+const CLEAR_LINE: &str = "\x1b[K";
+
+pub fn execute(arguments: &TopArguments) -> Exit {
+    match follow(arguments) {
+        Ok(()) => Exit::Success,
+        // Whoever reads us, `head` for one, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+        Err(error) => {
+            eprintln!("error: {}: {error}", arguments.admin);
+            Exit::Failure
+        }
+    }
+}
+
+fn follow(arguments: &TopArguments) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let once = arguments.once || !out.is_terminal();
+    let mut events = Events::open(arguments)?;
+    if !once {
+        write!(out, "{HOME}{CLEAR_REST}")?;
+    }
+    while let Some(view) = events.next()? {
+        let screen = screen(&view, arguments.rows);
+        if once {
+            return out.write_all(screen.as_bytes());
+        }
+        // Drawn over what is there: a screen that is cleared first would flicker.
+        let lines = screen.lines().map(|line| format!("{line}{CLEAR_LINE}\n"));
+        write!(out, "{HOME}{}{CLEAR_REST}", lines.collect::<String>())?;
+        out.flush()?;
+    }
+    Err(io::Error::other("the gateway has ended"))
+}
+
+/// The events of an admin address.
+struct Events {
+    lines: io::Lines<BufReader<TcpStream>>,
+}
+
+impl Events {
+    fn open(arguments: &TopArguments) -> io::Result<Events> {
+        let mut stream = TcpStream::connect_timeout(&arguments.admin, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let authorization = match &arguments.token_file {
+            Some(file) => {
+                let token = std::fs::read_to_string(file)?;
+                format!("Authorization: Bearer {}\r\n", token.trim_end())
+            }
+            None => String::new(),
+        };
+        let admin = arguments.admin;
+        // HTTP/1.0 is answered without chunks, so a line of the answer is a line of an event.
+        write!(stream, "GET /events HTTP/1.0\r\nHost: {admin}\r\n{authorization}\r\n")?;
+        let mut lines = BufReader::new(stream).lines();
+        let status = lines.next().transpose()?.unwrap_or_default();
+        if !status.contains(" 200 ") {
+            let body: String = lines
+                .skip_while(|line| line.as_ref().is_ok_and(|it| !it.is_empty()))
+                .map_while(Result::ok)
+                .collect();
+            let value: Value = serde_json::from_str(&body).unwrap_or_default();
+            let message = value["error"]["message"].as_str().unwrap_or(&status).to_owned();
+            return Err(io::Error::other(message));
+        }
+        Ok(Events { lines })
+    }
+
+    /// The next view; `None`: there are no more.
+    fn next(&mut self) -> io::Result<Option<Value>> {
+        for line in &mut self.lines {
+            if let Some(data) = line?.strip_prefix("data: ") {
+                return serde_json::from_str(data).map(Some).map_err(io::Error::other);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What one view looks like.
+fn screen(view: &Value, rows_max: usize) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail, so the result says nothing.
+    let _ = draw(&mut out, view, rows_max);
+    out
+}
+
+fn draw(out: &mut String, view: &Value, rows_max: usize) -> std::fmt::Result {
+    let state = if view["ready"] == true { "serving" } else { "draining" };
+    let number = |name: &str| view[name].as_f64().unwrap_or_default();
+    writeln!(
+        out,
+        "sluicegate {}   {state}   up {}",
+        view["version"].as_str().unwrap_or_default(),
+        span(1000.0 * number("uptime_seconds")),
+    )?;
+    writeln!(
+        out,
+        "tokens/s {:.0}   requests/s {:.1}   streams {:.0}   clients {:.0}   upstream connections {:.0}",
+        number("tokens_per_second"),
+        number("exchanges_per_second"),
+        number("active"),
+        number("clients"),
+        number("upstream_connections"),
+    )?;
+    for (name, key) in [("first token", "ttft"), ("between tokens", "itl"), ("loop lag", "lag")] {
+        let figures = ["p50", "p90", "p99"].map(|quantile| micros(&view[key][quantile]));
+        let [p50, p90, p99] = figures;
+        writeln!(out, "{name:<15} p50 {p50:>9}   p90 {p90:>9}   p99 {p99:>9}")?;
+    }
+    let waited = &view["waited_ms"];
+    let owners = ["upstream", "client", "gateway"];
+    let each = owners.map(|owner| waited[owner].as_f64().unwrap_or_default());
+    let total: f64 = each.iter().sum::<f64>().max(1.0);
+    let shares = owners.iter().zip(each);
+    let shares = shares.map(|(owner, time)| format!("{owner} {:.1}%", 100.0 * time / total));
+    writeln!(out, "{:<15} {}\n", "waited for", shares.collect::<Vec<_>>().join("   "))?;
+    for worker in list(&view["workers"]) {
+        writeln!(
+            out,
+            "worker {:<3} {:>6} streams {:>9} tokens/s {:>6} buffers{}",
+            worker["worker"],
+            worker["active"],
+            worker["tokens_per_second"],
+            worker["buffers"],
+            if worker["answered"] == true { "" } else { "   does not answer" },
+        )?;
+    }
+    for upstream in list(&view["upstreams"]) {
+        writeln!(
+            out,
+            "upstream {:<20} {:>5} open {:>5} idle {:>5} waiting",
+            upstream["name"].as_str().unwrap_or_default(),
+            upstream["open"],
+            upstream["idle"],
+            upstream["waiting"],
+        )?;
+    }
+    table(out, list(&view["streams"]), rows_max)
+}
+
+fn table(out: &mut String, streams: &[Value], rows_max: usize) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\n{:<26} {:<18} {:<32} {:<20} {:>10} {:>8} {:>10} {:<9} {:>9}",
+        "REQUEST", "CLIENT", "ENDPOINT", "PHASE", "AGE", "TOKENS", "GAP", "WAITS FOR", "BUFFERED"
+    )?;
+    for stream in streams.iter().take(rows_max) {
+        let text = |name: &str, max: usize| -> String {
+            // An id is chosen by a client and may be as long as it likes.
+            stream[name].as_str().unwrap_or("-").chars().take(max).collect()
+        };
+        writeln!(
+            out,
+            "{:<26} {:<18} {:<32} {:<20} {:>10} {:>8} {:>10} {:<9} {:>9}",
+            text("request_id", 26),
+            text("client", 18),
+            text("endpoint", 32),
+            text("phase", 20),
+            span(stream["age_ms"].as_f64().unwrap_or_default()),
+            stream["tokens"],
+            span(stream["gap_ms"].as_f64().unwrap_or_default()),
+            text("waits_for", 9),
+            stream["buffered_bytes"],
+        )?;
+    }
+    if streams.len() > rows_max {
+        writeln!(out, "… and {} more", streams.len() - rows_max)?;
+    }
+    Ok(())
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn micros(value: &Value) -> String {
+    match value.as_u64() {
+        None => "-".to_owned(),
+        Some(micros @ ..1_000) => format!("{micros} µs"),
+        Some(micros @ ..1_000_000) => format!("{:.1} ms", micros as f64 / 1e3),
+        Some(micros) => format!("{:.1} s", micros as f64 / 1e6),
+    }
+}
+
+fn span(millis: f64) -> String {
+    match millis {
+        ..1_000.0 => format!("{millis:.0} ms"),
+        ..60_000.0 => format!("{:.1} s", millis / 1e3),
+        ..3_600_000.0 => format!("{:.0} min {:.0} s", (millis / 6e4).floor(), millis / 1e3 % 60.0),
+        _ => format!("{:.0} h {:.0} min", (millis / 3.6e6).floor(), millis / 6e4 % 60.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_view_is_drawn_with_as_many_rows_as_wanted() {
+        let stream = |number: u32| {
+            json!({
+                "request_id": format!("id-{number}"), "client": "10.0.0.1", "endpoint": "a:1",
+                "phase": "streaming", "age_ms": 61_500, "tokens": 7, "gap_ms": 12,
+                "waits_for": "upstream", "buffered_bytes": 0,
+            })
+        };
+        let view = json!({
+            "ready": true, "version": "1", "uptime_seconds": 3_700, "active": 3,
+            "ttft": { "p50": 850, "p90": 12_300, "p99": 4_000_000 }, "itl": {}, "lag": {},
+            "waited_ms": { "upstream": 900, "client": 100, "gateway": 0 },
+            "workers": [{ "worker": 0, "active": 3, "answered": false }],
+            "upstreams": [], "streams": [stream(1), stream(2), stream(3)],
+        });
+        let screen = screen(&view, 2);
+        assert!(screen.contains("serving   up 1 h 2 min"), "{screen}");
+        assert!(
+            screen.contains("850 µs") && screen.contains("12.3 ms") && screen.contains("4.0 s")
+        );
+        assert!(screen.contains("upstream 90.0%   client 10.0%   gateway 0.0%"), "{screen}");
+        assert!(screen.contains("does not answer"), "{screen}");
+        assert!(screen.contains("id-2") && !screen.contains("id-3"), "{screen}");
+        assert!(screen.contains("1 min 2 s") && screen.ends_with("… and 1 more\n"), "{screen}");
+    }
+}

@@ -1,0 +1,120 @@
+//! `[admin]` and `[access_log]`: for those who run the gateway.
+//!
+//! What is reachable from other machines asks for a token, or the configuration is refused: the
+//! pages tell who talks to whom, and some of them end streams.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+
+use super::super::file::{Field, Section};
+use super::super::problem::{Mistake, Report};
+use super::super::snapshot::{
+    AccessFormat, AccessLog, AccessTarget, Admin, AdminToken, Secret, Server,
+};
+use super::super::{Environment, defaults};
+use super::address;
+
+/// Shorter ones can be guessed; longer ones are something else.
+const TOKEN_BYTES: RangeInclusive<usize> = 16..=512;
+
+pub(super) fn admin(
+    mut section: Section<'_>,
+    server: &Server,
+    environment: &Environment,
+    report: &mut Report,
+) -> Admin {
+    let listen = section.take("listen");
+    let token_file = section.take("token_file");
+    let token = token_file.as_ref().and_then(|field| token(field, environment, report));
+    let admin = Admin {
+        listen: listen
+            .as_ref()
+            .and_then(|field| listener(field, report))
+            .unwrap_or(defaults::ADMIN.listen),
+        token,
+    };
+    if let (Some(field), Some(address)) = (&listen, admin.listen) {
+        if server.listen.iter().any(|ours| meet(*ours, address)) {
+            report.error(field.place(), "is taken by server.listen");
+        }
+        if !address.ip().is_loopback() && token_file.is_none() {
+            report.error(
+                field.place(),
+                format!(
+                    "{address} can be reached from other machines, so admin.token_file is \
+                     required; without one, listen on a loopback address"
+                ),
+            );
+        }
+    }
+    section.finish(report);
+    admin
+}
+
+/// Whether both cannot be bound at once.
+fn meet(left: SocketAddr, right: SocketAddr) -> bool {
+    let alike = left.is_ipv4() == right.is_ipv4();
+    let everywhere = left.ip().is_unspecified() || right.ip().is_unspecified();
+    let same = left.ip() == right.ip() || (alike && everywhere);
+    left.port() != 0 && left.port() == right.port() && same
+}
+
+/// `Some(None)` is "off".
+fn listener(field: &Field<'_>, report: &mut Report) -> Option<Option<SocketAddr>> {
+    field.parsed(report, |text| match text {
+        "off" => Ok(None),
+        _ => address::listen(text).map(Some),
+    })
+}
+
+fn token(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<AdminToken> {
+    field.parsed(report, |written| {
+        let path = environment.folder.join(written);
+        let file = path.to_string_lossy().into_owned();
+        let text = (environment.read)(&path)
+            .map_err(|reason| Mistake::new(format!("{file}: {reason}")))?;
+        let token = text.trim_end_matches(['\r', '\n']);
+        let (least, most) = (TOKEN_BYTES.start(), TOKEN_BYTES.end());
+        let fits = TOKEN_BYTES.contains(&token.len());
+        if !fits || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Mistake::new(format!(
+                "{file} must hold one line of {least} to {most} visible ASCII characters"
+            )));
+        }
+        Ok(AdminToken { file, secret: Secret::new(token) })
+    })
+}
+
+pub(super) fn access_log(
+    mut section: Section<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> AccessLog {
+    let formats = [("json", AccessFormat::Json), ("logfmt", AccessFormat::Logfmt)];
+    let target = section.take("to").and_then(|field| target(&field, environment, report));
+    let access_log = AccessLog {
+        target: target.unwrap_or(defaults::ACCESS_LOG.target),
+        format: section.choice("format", &formats, defaults::ACCESS_LOG.format, report),
+    };
+    section.finish(report);
+    access_log
+}
+
+fn target(
+    field: &Field<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<AccessTarget> {
+    field.parsed(report, |text| {
+        Ok(match text {
+            "off" => AccessTarget::Off,
+            "stdout" => AccessTarget::Stdout,
+            "stderr" => AccessTarget::Stderr,
+            "" => return Err(Mistake::new("must be \"off\", \"stdout\", \"stderr\" or a path")),
+            path => {
+                let path = environment.folder.join(path);
+                AccessTarget::File(path.to_string_lossy().into_owned())
+            }
+        })
+    })
+}

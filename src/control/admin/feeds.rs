@@ -1,0 +1,153 @@
+//! Feeds: what the admin pages show as it happens.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Fleet;
+use super::inquiry::{Deadline, Surveys, ask_one, no_answer, no_such_stream};
+use super::office::Clerk;
+use crate::clock::Instant;
+use crate::observe::redact::Cutter;
+use crate::observe::view::{Scene, StreamId, Viewer};
+use crate::reactor::live::{Inquiry, Tailed};
+use crate::reactor::tap::Piece;
+use crate::responder::admin::{Feed, Next, Reply};
+
+/// How often something new is looked for.
+const LOOK: Duration = Duration::from_millis(1);
+const TAIL_LOOK: Duration = Duration::from_millis(20);
+/// Rows of each worker in the live view.
+const ROWS_MAX: usize = 100;
+
+/// The live view: one event every period.
+#[derive(Debug)]
+pub(super) struct View {
+    clerk: Arc<Clerk>,
+    viewer: Viewer,
+    period: Duration,
+    /// When the next event is due.
+    due: Instant,
+    asked: Option<Surveys>,
+}
+
+impl View {
+    pub fn new(clerk: Arc<Clerk>, period: Duration) -> View {
+        View { clerk, viewer: Viewer::new(), period, due: Instant::ZERO, asked: None }
+    }
+}
+
+impl Feed for View {
+    fn poll(&mut self, now: Instant) -> Next {
+        if now < self.due {
+            return Next::Wait(self.due);
+        }
+        let fleet = &self.clerk.fleet;
+        let asked = self.asked.get_or_insert_with(|| Surveys::ask(fleet, ROWS_MAX));
+        let Some(surveys) = asked.poll(now) else { return Next::Wait(now + LOOK) };
+        self.asked = None;
+        self.due = now + self.period;
+        let scene = Scene {
+            now,
+            counters: &fleet.counters,
+            surveys: &surveys,
+            is_ready: self.clerk.is_ready(),
+            uptime: now - self.clerk.started,
+        };
+        Next::Event(self.viewer.look(&scene).to_string())
+    }
+}
+
+/// The events of one stream, as they go by.
+#[derive(Debug)]
+pub(super) struct Tail {
+    state: State,
+    plain: bool,
+    cutter: Cutter,
+    waiting: VecDeque<String>,
+}
+
+#[derive(Debug)]
+enum State {
+    Unknown,
+    Asking { answer: Receiver<Tailed>, deadline: Deadline },
+    Listening(Receiver<Piece>),
+    Over,
+}
+
+impl Tail {
+    pub fn of(fleet: &Fleet, id: &str, plain: bool) -> Tail {
+        let answer = id.parse::<StreamId>().ok().and_then(|stream| {
+            ask_one(fleet, &stream, |reply| Inquiry::Tail { stream: stream.key, reply })
+        });
+        let state = match answer {
+            Some(answer) => State::Asking { answer, deadline: Deadline::default() },
+            None => State::Unknown,
+        };
+        Tail { state, plain, cutter: Cutter::default(), waiting: VecDeque::new() }
+    }
+
+    /// The worker's answer.
+    fn begin(&mut self, tailed: Result<Tailed, TryRecvError>, now: Instant) -> Next {
+        match tailed {
+            Ok(Tailed::Listening(pieces)) => {
+                self.state = State::Listening(pieces);
+                let note = json!({ "tail": "from here on", "redacted": !self.plain });
+                Next::Event(note.to_string())
+            }
+            Ok(Tailed::NoSuchStream) | Err(TryRecvError::Disconnected) => {
+                Next::Refused(no_such_stream())
+            }
+            Ok(Tailed::NoResponse) => Next::Refused(Reply::error(
+                409,
+                "no_response_yet",
+                "no response has begun that comes from a server",
+            )),
+            Ok(Tailed::TooManyListeners) => Next::Refused(Reply::error(
+                409,
+                "too_many_listeners",
+                "too many look at this stream already",
+            )),
+            Err(TryRecvError::Empty) => Next::Wait(now + LOOK),
+        }
+    }
+}
+
+impl Feed for Tail {
+    fn poll(&mut self, now: Instant) -> Next {
+        if let Some(event) = self.waiting.pop_front() {
+            return Next::Event(event);
+        }
+        match &mut self.state {
+            State::Unknown => Next::Refused(no_such_stream()),
+            State::Over => Next::End,
+            State::Asking { answer, deadline } => {
+                let answered = answer.try_recv();
+                if matches!(answered, Err(TryRecvError::Empty)) && deadline.has_passed(now) {
+                    return Next::Refused(no_answer());
+                }
+                self.begin(answered, now)
+            }
+            State::Listening(pieces) => {
+                let waiting = &mut self.waiting;
+                match pieces.try_recv() {
+                    Ok(Piece { data, missed }) => {
+                        if missed > 0 {
+                            waiting.push_back(json!({ "missed_pieces": missed }).to_string());
+                        }
+                        self.cutter.feed(&data, self.plain, |event| waiting.push_back(event));
+                        self.waiting.pop_front().map_or(Next::Wait(now), Next::Event)
+                    }
+                    Err(TryRecvError::Empty) => Next::Wait(now + TAIL_LOOK),
+                    Err(TryRecvError::Disconnected) => {
+                        self.state = State::Over;
+                        Next::Event(json!({ "tail": "the stream has ended" }).to_string())
+                    }
+                }
+            }
+        }
+    }
+}

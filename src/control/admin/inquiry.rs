@@ -1,0 +1,135 @@
+//! Answers that the workers have to give: asked at once, gathered until all are there or the time
+//! is over.
+
+use std::fmt;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Fleet;
+use crate::clock::Instant;
+use crate::observe::view::StreamId;
+use crate::reactor::live::{Inquiry, Survey};
+use crate::reactor::worker::Command;
+use crate::responder::admin::{Pending, Reply};
+
+/// A worker whose turn is longer than this has other worries than our question.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A moment by which something has to be there, counted from the first look.
+#[derive(Debug, Default)]
+pub(super) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub fn has_passed(&mut self, now: Instant) -> bool {
+        now >= *self.0.get_or_insert(now + PATIENCE)
+    }
+}
+
+/// The surveys of all workers, as far as they have come.
+#[derive(Debug)]
+pub(super) struct Surveys {
+    awaited: Vec<(usize, Receiver<Survey>)>,
+    gathered: Vec<(usize, Survey)>,
+    deadline: Deadline,
+}
+
+impl Surveys {
+    /// Asks every worker.
+    pub fn ask(fleet: &Fleet, rows_max: usize) -> Surveys {
+        let asked = fleet.posts.iter().enumerate().filter_map(|(worker, post)| {
+            let (reply, answer) = mpsc::channel();
+            let inquiry = Command::Inquire(Inquiry::Survey { rows_max, reply });
+            post.send(inquiry).is_ok().then_some((worker, answer))
+        });
+        Surveys { awaited: asked.collect(), gathered: Vec::new(), deadline: Deadline::default() }
+    }
+
+    /// The surveys, once all have come that will come.
+    pub fn poll(&mut self, now: Instant) -> Option<Vec<(usize, Survey)>> {
+        let gathered = &mut self.gathered;
+        self.awaited.retain(|(worker, answer)| match answer.try_recv() {
+            Ok(survey) => {
+                gathered.push((*worker, survey));
+                false
+            }
+            Err(TryRecvError::Empty) => true,
+            Err(TryRecvError::Disconnected) => false,
+        });
+        if !self.awaited.is_empty() && !self.deadline.has_passed(now) {
+            return None;
+        }
+        self.gathered.sort_by_key(|(worker, _)| *worker);
+        Some(std::mem::take(&mut self.gathered))
+    }
+}
+
+/// A reply made from the surveys.
+pub(super) struct FromSurveys<F> {
+    pub surveys: Surveys,
+    pub make: F,
+}
+
+impl<F> fmt::Debug for FromSurveys<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.surveys.fmt(f)
+    }
+}
+
+impl<F: Fn(&[(usize, Survey)]) -> Reply + Send> Pending for FromSurveys<F> {
+    fn poll(&mut self, now: Instant) -> Option<Reply> {
+        self.surveys.poll(now).map(|surveys| (self.make)(&surveys))
+    }
+}
+
+/// Asks one worker about one stream; `None`: there is no such worker.
+pub(super) fn ask_one<T>(
+    fleet: &Fleet,
+    id: &StreamId,
+    inquiry: impl FnOnce(mpsc::Sender<T>) -> Inquiry,
+) -> Option<Receiver<T>> {
+    let (reply, answer) = mpsc::channel();
+    let post = fleet.posts.get(id.worker)?;
+    post.send(Command::Inquire(inquiry(reply))).ok()?;
+    Some(answer)
+}
+
+/// The end of a stream, on its way.
+#[derive(Debug)]
+pub(super) struct Killing {
+    id: String,
+    answer: Option<Receiver<bool>>,
+    deadline: Deadline,
+}
+
+impl Killing {
+    pub fn of(fleet: &Fleet, id: String) -> Killing {
+        let answer = id.parse::<StreamId>().ok().and_then(|stream| {
+            ask_one(fleet, &stream, |reply| Inquiry::Kill { stream: stream.key, reply })
+        });
+        Killing { id, answer, deadline: Deadline::default() }
+    }
+}
+
+impl Pending for Killing {
+    fn poll(&mut self, now: Instant) -> Option<Reply> {
+        let Some(answer) = &self.answer else { return Some(no_such_stream()) };
+        match answer.try_recv() {
+            Ok(true) => {
+                log::info!("stream {} was ended through the admin API", self.id);
+                Some(Reply::json(200, &json!({ "killed": self.id })))
+            }
+            Ok(false) | Err(TryRecvError::Disconnected) => Some(no_such_stream()),
+            Err(TryRecvError::Empty) => self.deadline.has_passed(now).then(no_answer),
+        }
+    }
+}
+
+pub(super) fn no_such_stream() -> Reply {
+    Reply::error(404, "no_such_stream", "there is no such stream; it may have ended")
+}
+
+pub(super) fn no_answer() -> Reply {
+    Reply::error(503, "worker_busy", "the worker has not answered within half a second")
+}

@@ -1,0 +1,131 @@
+//! The admin address, on a thread of its own.
+//!
+//! It has a reactor of its own, the same [`Worker`] that moves tokens, on a listener of its own: one
+//! HTTP implementation in the house, and a scrape never shares a turn with a token.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `office` | what the admin pages ask of the process, answered |
+//! | `inquiry` | answers that the workers have to give, gathered |
+//! | `feeds` | the live view and the tail of a stream |
+//!
+//! * The workers are read through their counters and asked by mailbox. Nothing here can make one
+//!   wait, and a worker that does not answer is left out after half a second.
+
+mod feeds;
+mod inquiry;
+mod office;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::{self, JoinHandle};
+
+use crate::config::bounds::ADMIN_CONNECTIONS;
+use crate::config::defaults;
+use crate::config::snapshot::{
+    Admin, Forwarded, Generation, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
+};
+use crate::proxy::load::Loads;
+use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
+use crate::reactor::stats::Counters;
+use crate::reactor::worker::{Command, Setup, Worker};
+use crate::responder::admin::{Policy, Process, routes};
+use crate::sys::{self, Linux, TcpStream};
+
+use self::office::Office;
+
+/// How to reach the workers of a process.
+#[derive(Clone)]
+pub struct Fleet {
+    pub posts: Vec<Sender<Command<TcpStream>>>,
+    pub counters: Vec<Arc<Counters>>,
+    /// No new work is welcome.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// The admin address, bound, and nobody behind it yet.
+pub struct Desk {
+    address: SocketAddr,
+    net: Linux,
+    post: Sender<Command<TcpStream>>,
+    mailbox: Mailbox<Command<TcpStream>>,
+}
+
+/// The running admin thread.
+pub struct Thread {
+    pub address: SocketAddr,
+    post: Sender<Command<TcpStream>>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Desk {
+    pub fn new(listener: TcpListener) -> io::Result<Desk> {
+        let address = listener.local_addr()?;
+        let net = Linux::new(vec![listener])?;
+        let (post, mailbox) = mailbox(net.waker());
+        Ok(Desk { address, net, post, mailbox })
+    }
+
+    /// Opens it.
+    pub fn open(self, snapshot: &Arc<Snapshot>, fleet: Fleet) -> io::Result<Thread> {
+        let Desk { address, net, post, mailbox } = self;
+        let policy = Policy {
+            token: snapshot.admin.token.as_ref().map(|token| token.secret.clone()),
+            loopback: address.ip().is_loopback(),
+        };
+        let process: Arc<dyn Process> = Arc::new(Office::new(Arc::clone(snapshot), fleet));
+        let pages = pages(address, &process, &policy);
+        let setup = Setup {
+            loads: Loads::new(&pages),
+            snapshot: Arc::new(pages),
+            epoch: sys::epoch(),
+            seed: sys::random_seed(),
+            counters: Arc::default(),
+            mailbox,
+            fleet: None,
+            journal: None,
+        };
+        let thread = thread::Builder::new()
+            .name("admin".into())
+            .spawn(move || Worker::new(net, setup).run())?;
+        Ok(Thread { address, post, thread })
+    }
+}
+
+impl Thread {
+    /// Closes the admin address and ends the thread.
+    pub fn stop(self) -> io::Result<()> {
+        // A thread that is gone needs to be told nothing.
+        let _ = self.post.send(Command::Stop);
+        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the admin thread panicked")))
+    }
+}
+
+/// The configuration of this thread's own reactor.
+fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Snapshot {
+    Snapshot {
+        generation: Generation::default(),
+        server: Server {
+            listen: vec![address],
+            workers: Workers::Unpinned(1),
+            half_close: HalfClose::Cancel,
+            accept: defaults::ACCEPT,
+            spin: defaults::SPIN,
+            forwarded: Forwarded::Off,
+            watch: None,
+        },
+        admin: Admin { listen: None, token: None },
+        access_log: defaults::ACCESS_LOG,
+        limits: Limits {
+            connections: ADMIN_CONNECTIONS,
+            body_bytes: Some(64 << 10),
+            buffer_bytes: 16 << 20,
+            ..defaults::LIMITS
+        },
+        timeouts: Timeouts { ..defaults::TIMEOUTS },
+        upstreams: Vec::new(),
+        routes: routes(process, policy),
+    }
+}

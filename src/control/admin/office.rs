@@ -1,0 +1,133 @@
+//! The office: what the admin pages ask of the process, answered.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use log::LevelFilter;
+use serde_json::json;
+
+use super::Fleet;
+use super::feeds::{Tail, View};
+use super::inquiry::{FromSurveys, Killing, Surveys};
+use crate::clock::Instant;
+use crate::config::show;
+use crate::config::snapshot::Snapshot;
+use crate::observe::{metrics, view};
+use crate::responder::admin::{Exposition, Feed, Pending, Process, Question, Reply};
+use crate::sys;
+
+/// Rows of each worker in the table of streams.
+const ROWS_MAX: usize = 1000;
+
+/// What the office knows by itself.
+pub(super) struct Clerk {
+    pub fleet: Fleet,
+    pub started: Instant,
+}
+
+impl fmt::Debug for Clerk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clerk").field("workers", &self.fleet.posts.len()).finish_non_exhaustive()
+    }
+}
+
+impl Clerk {
+    pub fn is_ready(&self) -> bool {
+        !self.fleet.draining.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Office {
+    clerk: Arc<Clerk>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Office {
+    pub fn new(snapshot: Arc<Snapshot>, fleet: Fleet) -> Office {
+        Office { clerk: Arc::new(Clerk { fleet, started: sys::now() }), snapshot }
+    }
+}
+
+impl Process for Office {
+    fn is_ready(&self) -> bool {
+        self.clerk.is_ready()
+    }
+
+    fn configuration(&self) -> String {
+        show::effective(&self.snapshot)
+    }
+
+    fn log_level(&self) -> &'static str {
+        match log::max_level() {
+            LevelFilter::Off => "off",
+            LevelFilter::Error => "error",
+            LevelFilter::Warn => "warn",
+            LevelFilter::Info => "info",
+            LevelFilter::Debug => "debug",
+            LevelFilter::Trace => "trace",
+        }
+    }
+
+    fn set_log_level(&self, level: &str) -> bool {
+        let level: Result<LevelFilter, _> = level.parse();
+        if let Ok(level) = level {
+            log::set_max_level(level);
+        }
+        level.is_ok()
+    }
+
+    fn ask(&self, question: Question) -> Box<dyn Pending> {
+        let fleet = &self.clerk.fleet;
+        match question {
+            Question::Metrics(form) => {
+                let clerk = Arc::clone(&self.clerk);
+                Box::new(FromSurveys {
+                    surveys: Surveys::ask(fleet, 0),
+                    make: move |surveys: &[(usize, _)]| {
+                        let sources = metrics::Sources {
+                            counters: &clerk.fleet.counters,
+                            surveys,
+                            is_ready: clerk.is_ready(),
+                        };
+                        let body = metrics::page(&sources, form);
+                        let content_type = content_type(form);
+                        Reply { status: 200, content_type, body: body.into() }
+                    },
+                })
+            }
+            Question::Endpoints => Box::new(FromSurveys {
+                surveys: Surveys::ask(fleet, ROWS_MAX),
+                make: |surveys: &[(usize, _)]| {
+                    Reply::json(200, &json!({ "upstreams": view::upstreams(surveys) }))
+                },
+            }),
+            Question::Streams => Box::new(FromSurveys {
+                surveys: Surveys::ask(fleet, ROWS_MAX),
+                make: |surveys: &[(usize, crate::reactor::live::Survey)]| {
+                    let active: u64 = surveys.iter().map(|(_, survey)| survey.active).sum();
+                    let streams = view::streams(surveys);
+                    Reply::json(200, &json!({ "active": active, "streams": streams }))
+                },
+            }),
+            Question::Kill(id) => Box::new(Killing::of(fleet, id)),
+        }
+    }
+
+    fn view(&self, period: Duration) -> Box<dyn Feed> {
+        Box::new(View::new(Arc::clone(&self.clerk), period))
+    }
+
+    fn tail(&self, stream: &str, plain: bool) -> Box<dyn Feed> {
+        Box::new(Tail::of(&self.clerk.fleet, stream, plain))
+    }
+}
+
+fn content_type(form: Exposition) -> &'static str {
+    match form {
+        Exposition::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        Exposition::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    }
+}

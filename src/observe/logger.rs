@@ -1,0 +1,322 @@
+//! The log: whoever has a line puts it into a bounded queue, and a thread of its own writes it.
+//!
+//! ```text
+//!   worker ── format ── try_send ──▶ [ queue ] ──▶ log thread ── write ──▶ standard error, a file
+//!                           └ full: dropped, counted
+//! ```
+//!
+//! * Nobody waits for a line to be written: not for a slow disk, not for a full pipe, not for a
+//!   terminal that somebody has stopped. Lines that find the queue full are dropped and counted.
+//! * The thread writes what it finds in one go and then rests for a moment, so that under load it
+//!   is woken a few hundred times a second and not once per line.
+//! * A file can be renamed and opened again (SIGUSR1) at any time; not a line is lost between.
+//!
+//! Absent on purpose: levels per module, colours, rotation. Others do that better.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+use super::access::{self, Format};
+use super::time::Utc;
+use crate::reactor::journal;
+
+/// Lines that wait at most. At two hundred bytes each this is under two megabytes.
+const QUEUE_LINES: usize = 8192;
+/// How long the thread rests after it has written. A line is late by this much at most.
+const REST: Duration = Duration::from_millis(5);
+
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+static QUEUE: OnceLock<SyncSender<Message>> = OnceLock::new();
+
+/// Where access lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Stdout,
+    Stderr,
+    File(PathBuf),
+}
+
+enum Message {
+    Diagnostic(String),
+    Access(SystemTime, Box<journal::Record>),
+    AccessTo(Output, Format),
+    Reopen,
+    Flush(SyncSender<()>),
+}
+
+/// Lines that found the queue full.
+pub fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Puts the log behind the `log` crate's macros, and starts its thread.
+pub fn start(level: LevelFilter) -> io::Result<()> {
+    let (queue, messages) = mpsc::sync_channel(QUEUE_LINES);
+    thread::Builder::new().name("log".into()).spawn(move || write_all(&messages))?;
+    QUEUE.set(queue).map_err(|_| io::Error::other("the log has been started already"))?;
+    log::set_logger(&Sink).map_err(io::Error::other)?;
+    log::set_max_level(level);
+    Ok(())
+}
+
+/// Writes the access log to `target` from here on.
+pub fn access_to(target: &Target, format: Format) -> io::Result<()> {
+    let output = Output::open(target)?;
+    match QUEUE.get() {
+        Some(queue) => queue.send(Message::AccessTo(output, format)).map_err(io::Error::other),
+        None => Err(io::Error::other("the log has not been started")),
+    }
+}
+
+/// An exchange that ended at `time`.
+pub fn access(time: SystemTime, record: Box<journal::Record>) {
+    put(Message::Access(time, record));
+}
+
+/// Opens files again, which somebody may have renamed.
+pub fn reopen() {
+    put(Message::Reopen);
+}
+
+/// Waits until what was logged so far is written, or `patience` is at its end.
+pub fn flush(patience: Duration) {
+    let (done, written) = mpsc::sync_channel(1);
+    put(Message::Flush(done));
+    // A stuck terminal must not keep the process from ending.
+    let _ = written.recv_timeout(patience);
+}
+
+fn put(message: Message) {
+    let Some(queue) = QUEUE.get() else { return };
+    if let Err(TrySendError::Full(_)) = queue.try_send(message) {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What the `log` crate calls.
+struct Sink;
+
+impl Log for Sink {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            put(Message::Diagnostic(diagnostic(Utc::now(), record)));
+        }
+    }
+
+    fn flush(&self) {
+        flush(Duration::from_secs(1));
+    }
+}
+
+/// A line for people.
+fn diagnostic(time: Utc, record: &Record<'_>) -> String {
+    format!("{time} {:<5} [{}] {}", record.level(), record.target(), record.args())
+}
+
+/// The log thread: until the process ends.
+fn write_all(messages: &Receiver<Message>) {
+    let mut desk = Desk::default();
+    loop {
+        let first = match messages.recv_timeout(Duration::from_secs(1)) {
+            Ok(message) => message,
+            Err(RecvTimeoutError::Timeout) => {
+                desk.report_dropped();
+                desk.write();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        desk.take(first);
+        loop {
+            match messages.try_recv() {
+                Ok(message) => desk.take(message),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    desk.write();
+                    return;
+                }
+            }
+            if desk.lines.len() + desk.access_lines.len() > 1 << 20 {
+                desk.write();
+            }
+        }
+        desk.report_dropped();
+        desk.write();
+        thread::sleep(REST);
+    }
+}
+
+/// What the log thread holds.
+#[derive(Default)]
+struct Desk {
+    access: Option<(Output, Format)>,
+    /// Dropped lines that have been told.
+    reported: u64,
+    lines: Vec<u8>,
+    access_lines: Vec<u8>,
+}
+
+impl Desk {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Diagnostic(line) => append(&mut self.lines, &line),
+            Message::Access(time, record) => {
+                if let Some((_, format)) = &self.access {
+                    let line = access::line(time, &record, *format);
+                    append(&mut self.access_lines, &line);
+                }
+            }
+            Message::AccessTo(output, format) => {
+                self.write();
+                self.access = Some((output, format));
+            }
+            Message::Reopen => {
+                self.write();
+                self.reopen();
+            }
+            Message::Flush(done) => {
+                self.write();
+                let _ = done.try_send(());
+            }
+        }
+    }
+
+    fn reopen(&mut self) {
+        if let Some(Err(error)) = self.access.as_mut().map(|(output, _)| output.reopen()) {
+            append(
+                &mut self.lines,
+                &format!(
+                    "{} ERROR [sluicegate] the access log cannot be opened again: {error}; it \
+                     goes on in the file it had",
+                    Utc::now()
+                ),
+            );
+        }
+    }
+
+    /// Says in the log itself that it has gaps.
+    fn report_dropped(&mut self) {
+        let dropped = dropped();
+        if dropped > self.reported {
+            let count = dropped - self.reported;
+            self.reported = dropped;
+            let line = format!(
+                "{} WARN  [sluicegate] {count} lines were dropped: the log is written too slowly",
+                Utc::now()
+            );
+            append(&mut self.lines, &line);
+        }
+    }
+
+    fn write(&mut self) {
+        // A line that cannot be written has nowhere else to go.
+        if !self.lines.is_empty() {
+            let _ = io::stderr().write_all(&self.lines);
+            self.lines.clear();
+        }
+        if !self.access_lines.is_empty() {
+            if let Some((output, _)) = &mut self.access {
+                let _ = output.write_all(&self.access_lines);
+            }
+            self.access_lines.clear();
+        }
+    }
+}
+
+fn append(lines: &mut Vec<u8>, line: &str) {
+    lines.extend_from_slice(line.as_bytes());
+    lines.push(b'\n');
+}
+
+/// An open target.
+enum Output {
+    Stdout,
+    Stderr,
+    File { path: PathBuf, file: File },
+}
+
+impl Output {
+    fn open(target: &Target) -> io::Result<Output> {
+        Ok(match target {
+            Target::Stdout => Output::Stdout,
+            Target::Stderr => Output::Stderr,
+            Target::File(path) => Output::File { path: path.clone(), file: open_file(path)? },
+        })
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        if let Output::File { path, file } = self {
+            *file = open_file(path)?;
+        }
+        Ok(())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Output::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes).and_then(|()| out.flush())
+            }
+            Output::Stderr => io::stderr().write_all(bytes),
+            Output::File { file, .. } => file.write_all(bytes),
+        }
+    }
+}
+
+fn open_file(path: &PathBuf) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::Level;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn a_line_tells_when_how_bad_and_where() {
+        let record = Record::builder()
+            .level(Level::Warn)
+            .target("sluicegate::server")
+            .args(format_args!("it rains"))
+            .build();
+        assert_eq!(
+            diagnostic(Utc::at(UNIX_EPOCH), &record),
+            "1970-01-01T00:00:00.000000Z WARN  [sluicegate::server] it rains"
+        );
+    }
+
+    #[test]
+    fn a_file_is_opened_again_under_its_name() {
+        let name = format!("sluicegate-logger-{}.log", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let moved = path.with_extension("old");
+        let output = Output::open(&Target::File(path.clone())).expect("a temporary file");
+        let mut desk =
+            Desk { access: Some((output, Format::Json)), reported: dropped(), ..Desk::default() };
+        let write = |desk: &mut Desk, line: &str| {
+            append(&mut desk.access_lines, line);
+            desk.write();
+        };
+        write(&mut desk, "first");
+        std::fs::rename(&path, &moved).expect("it is there");
+        write(&mut desk, "second");
+        desk.take(Message::Reopen);
+        write(&mut desk, "third");
+        let read = |path| std::fs::read_to_string(path).expect("it is there");
+        assert_eq!((read(&moved), read(&path)), ("first\nsecond\n".into(), "third\n".into()));
+        let _ = (std::fs::remove_file(&path), std::fs::remove_file(&moved));
+    }
+}

@@ -1,0 +1,424 @@
+//! Every metric: its name, its meaning, and where its value comes from.
+//!
+//! * Labels are workers, system calls, end reasons, upstreams and endpoints: all of them bounded by
+//!   the program or its configuration, none of them chosen by a client.
+//! * A value is read from counters a worker writes anyway, or from the answer of a survey; a worker
+//!   that does not answer costs the page the families of the survey and nothing else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::exposition::{Kind, Page, Unit};
+use super::logger;
+use crate::proxy::breaker::Standing;
+use crate::reactor::histogram::{Histogram, Sample};
+use crate::reactor::live::{EndpointState, Survey, UpstreamState};
+use crate::reactor::stall::Owner;
+use crate::reactor::stats::{Counter, Counters};
+use crate::responder::admin::Exposition;
+
+/// What a page of metrics is made from.
+pub struct Sources<'a> {
+    /// One per worker.
+    pub counters: &'a [Arc<Counters>],
+    /// Of the workers that answered.
+    pub surveys: &'a [(usize, Survey)],
+    pub is_ready: bool,
+}
+
+type Value = fn(&Counters) -> u64;
+
+/// Counters told per worker.
+const PER_WORKER: &[(&str, &str, Value)] = &[
+    ("sluicegate_events_total", "Events the poller has told.", |c| c.events.get()),
+    ("sluicegate_stale_events_total", "Events for sockets that were gone already: dropped.", |c| {
+        c.stale_events.get()
+    }),
+    ("sluicegate_empty_polls_total", "Polls that told nothing: timers, mail, spinning.", |c| {
+        c.empty_polls.get()
+    }),
+    (
+        "sluicegate_would_block_total",
+        "System calls that had nothing to do (EAGAIN); a token costs none.",
+        |c| c.would_block.get(),
+    ),
+    (
+        "sluicegate_budget_spent_total",
+        "Drives that used up their budget and went on in the next turn.",
+        |c| c.budget_spent.get(),
+    ),
+    ("sluicegate_buffer_waits_total", "Drives that found no buffer and waited for one.", |c| {
+        c.buffers_dry.get()
+    }),
+    ("sluicegate_read_bytes_total", "Bytes read, from clients and servers.", |c| {
+        c.bytes_read.get()
+    }),
+    ("sluicegate_written_bytes_total", "Bytes written, to clients and servers.", |c| {
+        c.bytes_written.get()
+    }),
+    ("sluicegate_connections_accepted_total", "Client connections taken.", |c| {
+        c.downstreams_accepted.get()
+    }),
+    (
+        "sluicegate_accept_pauses_total",
+        "Times accepting rested because descriptors or memory had run out.",
+        |c| c.accepts_exhausted.get(),
+    ),
+    ("sluicegate_exchanges_total", "Requests that became an exchange.", |c| c.exchanges.get()),
+    ("sluicegate_answers_cut_total", "Answers that were cut short after they had begun.", |c| {
+        c.aborted.get()
+    }),
+    ("sluicegate_data_events_total", "Data events of event streams passed on: tokens.", |c| {
+        c.data_events.get()
+    }),
+];
+
+/// Gauges told per worker.
+const WORKER_GAUGES: &[(&str, &str, Value)] = &[
+    ("sluicegate_client_connections", "Client connections open, idle ones included.", |c| {
+        c.downstreams_open.get()
+    }),
+    ("sluicegate_upstream_connections", "Connections to servers open, idle ones included.", |c| {
+        c.upstreams_open.get()
+    }),
+    ("sluicegate_exchanges_active", "Exchanges in progress.", Counters::exchanges_active),
+    ("sluicegate_buffers_in_use", "Buffers that hold bytes.", |c| c.buffers_out.get()),
+];
+
+type Recorded = fn(&Counters) -> &Histogram;
+
+/// Histograms, summed over the workers.
+const HISTOGRAMS: &[(&str, Unit, &str, Recorded)] = &[
+    (
+        "gen_ai_server_time_to_first_token_seconds",
+        Unit::Time,
+        "From the request written to the first data event (body byte) of its answer.",
+        |c| &c.first_event,
+    ),
+    (
+        "gen_ai_server_request_duration_seconds",
+        Unit::Time,
+        "Whole exchanges, from the request head to their end, good or bad.",
+        |c| &c.exchange_time,
+    ),
+    (
+        "sluicegate_event_gap_seconds",
+        Unit::Time,
+        "Between data events (pieces of body) of one answer.",
+        |c| &c.event_gap,
+    ),
+];
+
+/// The whole page.
+pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
+    let mut page = Page::new(form);
+    process(&mut page, sources);
+    system_calls(&mut page, sources.counters);
+    for (name, help, value) in PER_WORKER {
+        per_worker(&mut page, name, Kind::Counter, help, sources.counters, *value);
+    }
+    for (name, help, value) in WORKER_GAUGES {
+        per_worker(&mut page, name, Kind::Gauge, help, sources.counters, *value);
+    }
+    loops(&mut page, sources.counters);
+    exchanges(&mut page, sources.counters);
+    pools(&mut page, sources);
+    page.finish()
+}
+
+fn process(page: &mut Page, sources: &Sources<'_>) {
+    page.family("sluicegate_build_info", Kind::Gauge, "The version that runs; always 1.");
+    page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.family("sluicegate_ready", Kind::Gauge, "1 while new work is welcome, 0 in a drain.");
+    page.sample(&[], u8::from(sources.is_ready));
+    page.family("sluicegate_workers", Kind::Gauge, "Workers.");
+    page.sample(&[], sources.counters.len());
+    page.family(
+        "sluicegate_log_lines_dropped_total",
+        Kind::Counter,
+        "Lines of the log that found its queue full.",
+    );
+    page.sample(&[], logger::dropped());
+}
+
+fn system_calls(page: &mut Page, counters: &[Arc<Counters>]) {
+    page.family(
+        "sluicegate_system_calls_total",
+        Kind::Counter,
+        "System calls by kind; a token costs one read and one write.",
+    );
+    for (worker, counters) in counters.iter().enumerate() {
+        let calls: [(&str, &Counter); 7] = [
+            ("poll", &counters.polls),
+            ("read", &counters.reads),
+            ("write", &counters.writes),
+            ("peek", &counters.peeks),
+            ("accept", &counters.accepts),
+            ("connect", &counters.connects),
+            ("register", &counters.registers),
+        ];
+        for (call, counter) in calls {
+            page.sample(&[("worker", &worker.to_string()), ("call", call)], counter.get());
+        }
+    }
+}
+
+fn per_worker(
+    page: &mut Page,
+    name: &'static str,
+    kind: Kind,
+    help: &str,
+    counters: &[Arc<Counters>],
+    value: Value,
+) {
+    page.family(name, kind, help);
+    for (worker, counters) in counters.iter().enumerate() {
+        page.sample(&[("worker", &worker.to_string())], value(counters));
+    }
+}
+
+fn loops(page: &mut Page, counters: &[Arc<Counters>]) {
+    page.family(
+        "sluicegate_loop_lag_seconds",
+        Kind::Histogram,
+        "How long busy turns (4 events and more) took: what an event waits for at most.",
+    );
+    for (worker, counters) in counters.iter().enumerate() {
+        let labels = [("worker", &*worker.to_string())];
+        page.histogram(&labels, Unit::Time, &sample([counters], |c| &c.turn_time));
+    }
+    page.family("sluicegate_turn_events", Kind::Histogram, "Events of one turn.");
+    page.histogram(&[], Unit::Count, &sample(counters, |c| &c.turn_events));
+}
+
+/// The sum of one histogram over some workers.
+pub fn sample<'a>(
+    counters: impl IntoIterator<Item = &'a Arc<Counters>>,
+    recorded: impl Fn(&Counters) -> &Histogram,
+) -> Sample {
+    let mut sample = Sample::default();
+    for counters in counters {
+        recorded(counters).add_to(&mut sample);
+    }
+    sample
+}
+
+fn exchanges(page: &mut Page, counters: &[Arc<Counters>]) {
+    for (name, unit, help, recorded) in HISTOGRAMS {
+        page.family(name, Kind::Histogram, help);
+        page.histogram(&[], *unit, &sample(counters, recorded));
+    }
+    page.family(
+        "sluicegate_exchange_ends_total",
+        Kind::Counter,
+        "Why exchanges ended, and requests refused before they became one.",
+    );
+    let mut ends: Vec<(&str, u64)> = Vec::new();
+    for counters in counters {
+        for (index, (reason, count)) in counters.ends.iter().enumerate() {
+            match ends.get_mut(index) {
+                Some((_, total)) => *total += count,
+                None => ends.push((reason, count)),
+            }
+        }
+    }
+    for (reason, count) in ends {
+        page.sample(&[("reason", reason)], count);
+    }
+    page.family(
+        "sluicegate_waited_seconds_total",
+        Kind::Counter,
+        "How long exchanges have waited, by for whom.",
+    );
+    for owner in Owner::ALL {
+        let nanos: u64 = counters.iter().map(|c| c.waited[owner as usize].get()).sum();
+        page.sample(&[("owner", owner.name())], Seconds(nanos));
+    }
+    page.family(
+        "sluicegate_faults_total",
+        Kind::Counter,
+        "Exchanges that failed, by who is to blame.",
+    );
+    let total = |value: Value| counters.iter().map(|counters| value(counters)).sum::<u64>();
+    page.sample(&[("owner", "client")], total(|c| c.client_faults.get() + c.client_gone.get()));
+    page.sample(&[("owner", "upstream")], total(|c| c.upstream_faults.get()));
+    page.sample(&[("owner", "gateway")], total(|c| c.local_faults.get()));
+}
+
+fn pools(page: &mut Page, sources: &Sources<'_>) {
+    page.family(
+        "sluicegate_pool_checkouts_total",
+        Kind::Counter,
+        "How requests came by a connection: hit (pooled), miss (opened), wait (queued first); \
+         dead ones were found in the pool and closed.",
+    );
+    let total = |value: Value| sources.counters.iter().map(|counters| value(counters)).sum::<u64>();
+    page.sample(&[("result", "hit")], total(|c| c.pool_hits.get()));
+    page.sample(&[("result", "miss")], total(|c| c.pool_misses.get()));
+    page.sample(&[("result", "dead")], total(|c| c.pool_dead.get()));
+    page.sample(&[("result", "wait")], total(|c| c.pool_waits.get()));
+    page.family(
+        "sluicegate_stale_replays_total",
+        Kind::Counter,
+        "Requests sent again because a pooled connection turned out dead.",
+    );
+    page.sample(&[], total(|c| c.stale_replays.get()));
+    page.family("sluicegate_retries_total", Kind::Counter, "Further attempts, by where.");
+    page.sample(&[("to", "same_upstream")], total(|c| c.retries.get()));
+    page.sample(&[("to", "next_upstream")], total(|c| c.failovers.get()));
+    page.sample(&[("to", "fallback_answer")], total(|c| c.fallbacks.get()));
+    page.family("sluicegate_breaker_changes_total", Kind::Counter, "Breakers that changed.");
+    page.sample(&[("to", "open")], total(|c| c.breaker_opened.get()));
+    page.sample(&[("to", "closed")], total(|c| c.breaker_closed.get()));
+    page.family(
+        "sluicegate_interjections_total",
+        Kind::Counter,
+        "Bytes of our own put into streams: comments that keep them alive, the reason of their end, \
+         and interim responses that ask whether a client is there.",
+    );
+    page.sample(&[("kind", "heartbeat")], total(|c| c.heartbeats.get()));
+    page.sample(&[("kind", "error")], total(|c| c.error_events.get()));
+    page.sample(&[("kind", "probe")], total(|c| c.half_close_probes.get()));
+    upstreams(page, &merged(sources.surveys));
+}
+
+fn upstreams(page: &mut Page, upstreams: &[UpstreamState]) {
+    if upstreams.is_empty() {
+        return;
+    }
+    page.family("sluicegate_pool_connections", Kind::Gauge, "Connections to an upstream.");
+    for UpstreamState { name, open, idle, .. } in upstreams {
+        page.sample(&[("upstream", name), ("state", "busy")], open.saturating_sub(*idle));
+        page.sample(&[("upstream", name), ("state", "idle")], idle);
+    }
+    page.family("sluicegate_queue_length", Kind::Gauge, "Exchanges in an upstream's queue.");
+    for UpstreamState { name, waiting, .. } in upstreams {
+        page.sample(&[("upstream", name)], waiting);
+    }
+    let mut endpoint = |name, help, value: fn(&EndpointState) -> u32| {
+        page.family(name, Kind::Gauge, help);
+        for upstream in upstreams {
+            for endpoint in &upstream.endpoints {
+                let labels = [("upstream", &*upstream.name), ("endpoint", &*endpoint.address)];
+                page.sample(&labels, value(endpoint));
+            }
+        }
+    };
+    endpoint(
+        "sluicegate_endpoint_up",
+        "1 if every worker would send a request now, if there is room.",
+        |endpoint| u32::from(endpoint.view.up),
+    );
+    endpoint("sluicegate_endpoint_in_flight", "Exchanges at an endpoint.", |endpoint| {
+        endpoint.view.outstanding
+    });
+    endpoint(
+        "sluicegate_endpoint_breaker_open",
+        "1 if the breaker of some worker keeps requests away.",
+        |endpoint| {
+            u32::from(matches!(
+                endpoint.view.breaker,
+                Some(Standing::Open | Standing::Unauthorized)
+            ))
+        },
+    );
+}
+
+/// Nanoseconds as seconds.
+struct Seconds(u64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:09}", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
+    }
+}
+
+/// The upstreams over all workers: what each counts is added, and an endpoint is as bad as it is to
+/// the worker to which it is worst.
+pub fn merged(surveys: &[(usize, Survey)]) -> Vec<UpstreamState> {
+    let mut upstreams: Vec<UpstreamState> = Vec::new();
+    for state in surveys.iter().flat_map(|(_, survey)| &survey.upstreams) {
+        let Some(known) = upstreams.iter_mut().find(|known| known.name == state.name) else {
+            upstreams.push(state.clone());
+            continue;
+        };
+        known.open += state.open;
+        known.idle += state.idle;
+        known.waiting += state.waiting;
+        for (known, state) in known.endpoints.iter_mut().zip(&state.endpoints) {
+            known.view.up &= state.view.up;
+            let standings = [known.view.breaker, state.view.breaker];
+            known.view.breaker = standings.into_iter().max_by_key(|it| it.map(severity)).flatten();
+        }
+    }
+    upstreams
+}
+
+/// How much a breaker keeps away.
+fn severity(standing: Standing) -> u8 {
+    match standing {
+        Standing::Closed => 0,
+        Standing::SlowStart => 1,
+        Standing::HalfOpen => 2,
+        Standing::Resting => 3,
+        Standing::Open => 4,
+        Standing::Unauthorized => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::snapshot::EndpointId;
+    use crate::proxy::endpoints::View;
+    use crate::proxy::health::Verdict;
+
+    /// (name, type) of every family of the page.
+    fn families() -> Vec<(String, String)> {
+        let view = View {
+            endpoint: EndpointId::default(),
+            breaker: Some(Standing::Closed),
+            active: Verdict::Unknown,
+            draining: false,
+            up: true,
+            weight_share: 1000,
+            outstanding: 1,
+            ttft: None,
+        };
+        let endpoint = EndpointState { address: "b:1".into(), weight: 1, view };
+        let upstream = UpstreamState {
+            name: "a".into(),
+            open: 2,
+            idle: 1,
+            waiting: 0,
+            endpoints: vec![endpoint],
+        };
+        let survey = Survey { active: 0, streams: Vec::new(), upstreams: vec![upstream] };
+        let counters = [Arc::default()];
+        let sources = Sources { counters: &counters, surveys: &[(0, survey)], is_ready: true };
+        let page = page(&sources, Exposition::Prometheus);
+        let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+    }
+
+    #[test]
+    fn every_metric_is_documented_and_every_documented_metric_is_there() {
+        let documentation = include_str!("../../docs/operations.md");
+        let (_, section) = documentation.split_once("\n## Metrics\n").expect("the section");
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let documented: Vec<(String, String)> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+            .map(|(name, rest)| (name.into(), rest.split(' ').next().unwrap_or_default().into()))
+            .collect();
+        assert_eq!(documented, families());
+    }
+
+    #[test]
+    fn names_follow_the_conventions() {
+        for (name, kind) in families() {
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+            assert!(name.starts_with("sluicegate_") || name.starts_with("gen_ai_"), "{name}");
+        }
+    }
+}

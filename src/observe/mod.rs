@@ -1,0 +1,23 @@
+//! Observing: what the workers have counted and what they are doing, made readable.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `access` | the access log: a line for each exchange |
+//! | `exposition` | the text formats of Prometheus and OpenMetrics |
+//! | `metrics` | every metric: its name, its meaning, where its value comes from |
+//! | `view` | the live view: rates, percentiles and streams, as one JSON object a second |
+//! | `redact` | what of a conversation may be shown |
+//! | `logger` | the log: lines go into a bounded queue, and a thread writes them |
+//!
+//! Everything here runs on other threads than the workers', but for putting a line into the queue
+//! of the log. A worker is read through counters it writes anyway, or asked by mailbox.
+//!
+//! Absent on purpose: sockets, and anything a worker would have to wait for.
+
+pub mod access;
+mod exposition;
+pub mod logger;
+pub mod metrics;
+pub mod redact;
+pub mod time;
+pub mod view;

@@ -1,0 +1,120 @@
+//! Journal: one record for each exchange that is over, handed to whoever keeps them.
+//!
+//! A worker fills in a record and gives it away; the keeper takes it or drops it and never makes
+//! the worker wait. Text is made of it elsewhere.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::exchange::{Exchange, Peer, RequestId};
+use super::stall::Owner;
+use crate::clock::Instant;
+use crate::config::snapshot::EndpointId;
+use crate::proxy::fault::Fault;
+use crate::service::{Observer, Usage};
+
+/// Who keeps the records.
+pub trait Journal: fmt::Debug + Send + Sync {
+    /// Takes a record, or drops it. Returns at once.
+    fn keep(&self, record: Box<Record>);
+}
+
+/// When an exchange got where, and to whom. [`Instant::NEVER`]: it did not.
+#[derive(Clone, Copy, Debug)]
+pub struct Hops {
+    /// The endpoint of the last connection.
+    pub endpoint: Option<EndpointId>,
+    /// It was given a connection.
+    pub attached: Instant,
+    /// The connection took the first byte.
+    pub connected: Instant,
+    pub first_byte: Instant,
+    pub first_event: Instant,
+}
+
+impl Hops {
+    pub const NONE: Hops = Hops {
+        endpoint: None,
+        attached: Instant::NEVER,
+        connected: Instant::NEVER,
+        first_byte: Instant::NEVER,
+        first_event: Instant::NEVER,
+    };
+}
+
+/// One exchange that is over.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub request_id: RequestId,
+    pub client: IpAddr,
+    /// The path of its route, as configured.
+    pub route: Option<String>,
+    /// The upstream and the endpoint of the last attempt.
+    pub upstream: Option<(String, String)>,
+    /// What the client was told; 499: nothing, it had gone.
+    pub status: u16,
+    /// `complete`, or a code of the closed list.
+    pub end: &'static str,
+    pub attempts: u8,
+    /// The connection of the last attempt came from the pool.
+    pub reused: bool,
+    /// Since the start; `None`: it did not get there.
+    pub attached: Option<Duration>,
+    pub connected: Option<Duration>,
+    pub request_written: Option<Duration>,
+    pub first_byte: Option<Duration>,
+    pub first_event: Option<Duration>,
+    pub total: Duration,
+    /// Data events: an estimate of the tokens where `usage` says nothing.
+    pub events: u64,
+    /// What the server has said of the tokens.
+    pub usage: Option<Usage>,
+    /// Bytes of the bodies.
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// How long who was waited for, in the order of [`Owner::ALL`].
+    pub waited: [Duration; 3],
+}
+
+impl Record {
+    /// The record of an exchange that ends at `now`.
+    pub(super) fn of(
+        exchange: &Exchange,
+        client: IpAddr,
+        status: u16,
+        end: Option<&Fault>,
+        now: Instant,
+    ) -> Record {
+        let start = exchange.timeline.started;
+        let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
+        let response = exchange.response.as_ref();
+        let observer = response.and_then(|response| response.observer.as_ref());
+        let usage = observer.and_then(Observer::usage);
+        let served = !matches!(exchange.peer, Peer::Responder { .. });
+        let upstream = exchange.served_by().filter(|_| served);
+        let hops = &exchange.hops;
+        Record {
+            request_id: exchange.id,
+            client,
+            route: exchange.route.map(|route| exchange.snapshot.routes[route].path.to_string()),
+            upstream,
+            status,
+            end: super::ends::end_reason(end),
+            attempts: exchange.attempt.in_all,
+            reused: exchange.attempt.reused,
+            attached: reached(hops.attached),
+            connected: reached(hops.connected),
+            request_written: (!exchange.request.is_open() && exchange.attempt.sent)
+                .then(|| exchange.timeline.request_written - start),
+            first_byte: reached(hops.first_byte),
+            first_event: reached(hops.first_event),
+            total: now - start,
+            events: observer.map_or(0, Observer::data_events),
+            usage,
+            bytes_in: exchange.request.body.received(),
+            bytes_out: response.map_or(0, |response| response.body.received()),
+            waited: Owner::ALL.map(|owner| exchange.ledger.spent(owner)),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Tap: a copy of what one response carries, for somebody who looks on.
+//!
+//! Almost no stream has one. Without it a token costs a test of a null pointer; with it, an
+//! allocation and a send that never blocks. A listener that is slower than its stream misses
+//! pieces, and is told how many; the stream does not notice.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+/// Listeners of one stream at a time.
+const LISTENERS_MAX: usize = 4;
+/// Pieces that wait for one listener.
+const PIECES: usize = 256;
+
+/// What a listener hears.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Bytes of the payload, cut wherever a read ended.
+    pub data: Vec<u8>,
+    /// Pieces that were missed before this one.
+    pub missed: u64,
+}
+
+/// The worker's end.
+#[derive(Debug, Default)]
+pub struct Tap {
+    listeners: Vec<Listener>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    pieces: SyncSender<Piece>,
+    missed: u64,
+}
+
+impl Tap {
+    /// One more listener; `None`: there are enough.
+    pub fn listen(&mut self) -> Option<Receiver<Piece>> {
+        if self.listeners.len() == LISTENERS_MAX {
+            return None;
+        }
+        let (pieces, heard) = sync_channel(PIECES);
+        self.listeners.push(Listener { pieces, missed: 0 });
+        Some(heard)
+    }
+
+    /// Bytes of the payload went by.
+    pub fn feed(&mut self, data: &[u8]) {
+        self.listeners.retain_mut(|listener| {
+            let piece = Piece { data: data.to_vec(), missed: listener.missed };
+            match listener.pieces.try_send(piece) {
+                Ok(()) => listener.missed = 0,
+                Err(TrySendError::Full(_)) => listener.missed += 1,
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+            true
+        });
+    }
+
+    /// Nobody listens any more.
+    pub fn is_idle(&self) -> bool {
+        self.listeners.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_listener_misses_pieces_and_is_told_how_many() {
+        let mut tap = Tap::default();
+        let heard = tap.listen().expect("the first");
+        for _ in 0..PIECES + 3 {
+            tap.feed(b"x");
+        }
+        let pieces: Vec<_> = heard.try_iter().collect();
+        assert_eq!((pieces.len(), pieces[0].missed), (PIECES, 0));
+        tap.feed(b"y");
+        assert_eq!(heard.try_recv(), Ok(Piece { data: b"y".to_vec(), missed: 3 }));
+    }
+
+    #[test]
+    fn a_listener_that_left_is_forgotten_and_there_are_few() {
+        let mut tap = Tap::default();
+        let all: Vec<_> = (0..LISTENERS_MAX).map(|_| tap.listen().expect("room")).collect();
+        assert!(tap.listen().is_none());
+        drop(all);
+        tap.feed(b"x");
+        assert!(tap.is_idle());
+    }
+}

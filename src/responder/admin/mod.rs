@@ -1,0 +1,320 @@
+//! The admin pages: what an operator asks of a running gateway, as responders.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `access` | who may ask for what |
+//! | `answer` | the responders: a document, an answer that others have to give, a feed of events |
+//! | `assets` | the dashboard: one page, its style and its script |
+//!
+//! The pages know nothing of workers, metrics or configurations: they ask a [`Process`], and
+//! whatever it cannot tell at once comes later, through a [`Pending`] or a [`Feed`].
+//!
+//! * Nothing is changed without the token, wherever the pages are listening.
+//! * Beyond loopback nothing is told without the token either, but for health and the bare page.
+//! * The token is compared in constant time, and it appears in no answer and no log line.
+//!
+//! Absent on purpose: sockets, locks, anything that blocks.
+
+mod access;
+mod answer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use self::access::Policy;
+use self::access::{Denied, Need};
+use self::answer::{Answering, Asking, Feeding, Reading};
+use super::{Request, Responder, Service};
+use crate::clock::Instant;
+use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Route, Target};
+
+/// The text formats of `/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposition {
+    Prometheus,
+    OpenMetrics,
+}
+
+/// What a page asks of the process it is part of. Every call returns at once.
+pub trait Process: fmt::Debug + Send + Sync {
+    /// Whether new work is welcome: neither draining nor stopping.
+    fn is_ready(&self) -> bool;
+    /// The effective configuration. Secrets are not in it.
+    fn configuration(&self) -> String;
+    fn log_level(&self) -> &'static str;
+    /// `false`: there is no such level.
+    fn set_log_level(&self, level: &str) -> bool;
+    /// What others have to be asked for.
+    fn ask(&self, question: Question) -> Box<dyn Pending>;
+    /// The live view: one event at once, and one every `period`.
+    fn view(&self, period: Duration) -> Box<dyn Feed>;
+    /// The last events of one stream, and those that come. `plain`: with their text.
+    fn tail(&self, stream: &str, plain: bool) -> Box<dyn Feed>;
+}
+
+/// What takes longer than a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    Metrics(Exposition),
+    Endpoints,
+    Streams,
+    /// End the stream of that name.
+    Kill(String),
+}
+
+/// A complete answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: Bytes,
+}
+
+pub const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Reply {
+    pub fn json(status: u16, value: &serde_json::Value) -> Reply {
+        Reply { status, content_type: JSON, body: Bytes::from(format!("{value}\n")) }
+    }
+
+    pub fn error(status: u16, code: &str, message: &str) -> Reply {
+        let kind = if status >= 500 { "overloaded" } else { "invalid_request_error" };
+        let error = serde_json::json!({ "message": message, "type": kind, "code": code });
+        Reply::json(status, &serde_json::json!({ "error": error }))
+    }
+
+    fn text(status: u16, body: impl Into<Bytes>) -> Reply {
+        Reply { status, content_type: TEXT, body: body.into() }
+    }
+}
+
+/// An answer in the making.
+pub trait Pending: fmt::Debug + Send {
+    /// The answer, once it is there. It comes, or gives up, in bounded time.
+    fn poll(&mut self, now: Instant) -> Option<Reply>;
+}
+
+/// A stream of server-sent events in the making.
+pub trait Feed: fmt::Debug + Send {
+    fn poll(&mut self, now: Instant) -> Next;
+}
+
+/// What a [`Feed`] gives next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The data of one event: a single line.
+    Event(String),
+    /// Nothing before then.
+    Wait(Instant),
+    /// Nothing more will come.
+    End,
+    /// There is nothing to feed from; only instead of the first event.
+    Refused(Reply),
+}
+
+/// A page, by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    Dashboard(&'static Asset),
+    Health,
+    Ready,
+    Metrics,
+    Configuration,
+    Endpoints,
+    LogLevel,
+    Streams,
+    /// `/streams/ID` and `/streams/ID/tail`
+    Stream,
+    Events,
+}
+
+/// A part of the dashboard.
+#[derive(Debug, PartialEq, Eq)]
+struct Asset {
+    content_type: &'static str,
+    body: &'static str,
+}
+
+const HTML: Asset =
+    Asset { content_type: "text/html; charset=utf-8", body: include_str!("assets/dashboard.html") };
+const STYLE: Asset =
+    Asset { content_type: "text/css; charset=utf-8", body: include_str!("assets/dashboard.css") };
+const SCRIPT: Asset = Asset {
+    content_type: "text/javascript; charset=utf-8",
+    body: include_str!("assets/dashboard.js"),
+};
+
+/// Below this prefix are the pages of single streams.
+const STREAM_PREFIX: &str = "/streams/";
+
+const READ: &[&str] = &["GET", "HEAD"];
+
+/// Every page, with the methods it takes.
+const PAGES: &[(&str, &[&str], Page)] = &[
+    ("/", READ, Page::Dashboard(&HTML)),
+    ("/dashboard.css", READ, Page::Dashboard(&STYLE)),
+    ("/dashboard.js", READ, Page::Dashboard(&SCRIPT)),
+    ("/healthz", READ, Page::Health),
+    ("/readyz", READ, Page::Ready),
+    ("/metrics", READ, Page::Metrics),
+    ("/config", READ, Page::Configuration),
+    ("/endpoints", READ, Page::Endpoints),
+    ("/loglevel", &["GET", "HEAD", "PUT"], Page::LogLevel),
+    ("/streams", READ, Page::Streams),
+    (STREAM_PREFIX, &["GET", "DELETE"], Page::Stream),
+    ("/events", READ, Page::Events),
+];
+
+/// How often the live view is told.
+const VIEW_PERIOD: Duration = Duration::from_secs(1);
+
+/// One page of one process.
+#[derive(Debug)]
+struct Admin {
+    page: Page,
+    policy: Policy,
+    process: Arc<dyn Process>,
+}
+
+/// The routes of the admin address.
+pub fn routes(process: &Arc<dyn Process>, policy: &Policy) -> Vec<Route> {
+    let routes = PAGES.iter().map(|(path, methods, page)| {
+        let admin = Admin { page: *page, policy: policy.clone(), process: Arc::clone(process) };
+        Route {
+            path: match *path {
+                STREAM_PREFIX => PathPattern::Prefix(STREAM_PREFIX.to_owned()),
+                path => PathPattern::Exact(path.to_owned()),
+            },
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            target: Target::Service(Arc::new(admin)),
+            rewrite: None,
+            timeouts: TIMEOUTS,
+            commit: Commit::Head,
+            heartbeat: None,
+        }
+    });
+    let (exact, prefixes): (Vec<_>, Vec<_>) =
+        routes.partition(|route| matches!(route.path, PathPattern::Exact(_)));
+    exact.into_iter().chain(prefixes).collect()
+}
+
+/// A live view lasts as long as somebody looks at it.
+const TIMEOUTS: ExchangeTimeouts = ExchangeTimeouts {
+    body: Some(Duration::from_secs(10)),
+    client_write: Some(Duration::from_secs(10)),
+    connect: None,
+    ttft: None,
+    inter_event: None,
+    total: None,
+    tunnel_idle: None,
+};
+
+impl Service for Admin {
+    fn respond(&self, request: &Request<'_>, _now: Instant) -> Box<dyn Responder> {
+        match self.policy.judge(self.page.need(request), request) {
+            Ok(()) => self.open(request),
+            Err(denied) => Box::new(refusal(denied)),
+        }
+    }
+}
+
+impl Page {
+    /// What its caller must be allowed to do.
+    fn need(self, request: &Request<'_>) -> Need {
+        let reads = matches!(request.method, "GET" | "HEAD");
+        match self {
+            Page::Dashboard(_) | Page::Health | Page::Ready => Need::Nothing,
+            // Text of a conversation is worth the token even on loopback.
+            Page::Stream if is_plain(request) => Need::Change,
+            _ if reads => Need::Look,
+            _ => Need::Change,
+        }
+    }
+}
+
+/// Whether the tail of a stream is asked for with its text.
+fn is_plain(request: &Request<'_>) -> bool {
+    request.query.is_some_and(|query| query.split('&').any(|word| word == "text=1"))
+}
+
+impl Admin {
+    fn open(&self, request: &Request<'_>) -> Box<dyn Responder> {
+        let process = &self.process;
+        let reply = match self.page {
+            Page::Dashboard(asset) => {
+                return Box::new(Answering::asset(asset.content_type, asset.body));
+            }
+            Page::Metrics => {
+                let question = Question::Metrics(form_wanted(request));
+                return Box::new(Asking::new(process.ask(question)));
+            }
+            Page::Events => return Box::new(Feeding::new(process.view(VIEW_PERIOD))),
+            Page::Endpoints => return Box::new(Asking::new(process.ask(Question::Endpoints))),
+            Page::Streams => return Box::new(Asking::new(process.ask(Question::Streams))),
+            Page::Stream => return self.stream(request),
+            Page::LogLevel if request.method == "PUT" => {
+                return Box::new(Reading::new(Arc::clone(process), set_log_level));
+            }
+            Page::LogLevel => Reply::text(200, format!("{}\n", process.log_level())),
+            Page::Health => Reply::text(200, "ok\n"),
+            Page::Ready if process.is_ready() => Reply::text(200, "ready\n"),
+            Page::Ready => Reply::text(503, "draining\n"),
+            Page::Configuration => Reply::text(200, process.configuration()),
+        };
+        Box::new(Answering::new(reply))
+    }
+
+    fn stream(&self, request: &Request<'_>) -> Box<dyn Responder> {
+        let name = request.path.strip_prefix(STREAM_PREFIX).unwrap_or_default();
+        match (request.method, name.strip_suffix("/tail")) {
+            ("GET", Some(name)) => {
+                Box::new(Feeding::new(self.process.tail(name, is_plain(request))))
+            }
+            ("DELETE", None) => {
+                Box::new(Asking::new(self.process.ask(Question::Kill(name.to_owned()))))
+            }
+            _ => Box::new(Answering::new(Reply::error(
+                404,
+                "no_route",
+                "there are DELETE /streams/ID and GET /streams/ID/tail",
+            ))),
+        }
+    }
+}
+
+/// Whoever can read OpenMetrics says so.
+fn form_wanted(request: &Request<'_>) -> Exposition {
+    let accept = request.fields.get("accept").unwrap_or_default();
+    let wanted = b"application/openmetrics-text";
+    if accept.windows(wanted.len()).any(|it| it == wanted) {
+        Exposition::OpenMetrics
+    } else {
+        Exposition::Prometheus
+    }
+}
+
+fn set_log_level(process: &dyn Process, body: &[u8]) -> Reply {
+    let level = str::from_utf8(body).unwrap_or_default().trim();
+    if process.set_log_level(level) {
+        return Reply::text(200, format!("{}\n", process.log_level()));
+    }
+    let message = "the body must be off, error, warn, info, debug or trace";
+    Reply::error(400, "unknown_log_level", message)
+}
+
+fn refusal(denied: Denied) -> Answering {
+    let reply = Reply::error(denied.status(), denied.code(), denied.message());
+    match denied {
+        Denied::TokenMissing | Denied::TokenWrong => {
+            Answering::new(reply).with_field("WWW-Authenticate", "Bearer")
+        }
+        Denied::NoToken | Denied::ForeignHost => Answering::new(reply),
+    }
+}

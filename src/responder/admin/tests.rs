@@ -1,0 +1,243 @@
+//! The pages, asked without a process behind them.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::config::snapshot::Secret;
+use crate::http::head::{FieldSlots, HeadLimits, parse_request};
+use crate::responder::Step;
+
+const TOKEN: &str = "correct-horse-battery";
+
+/// A process that answers at the second look.
+#[derive(Debug, Default)]
+struct Fake {
+    draining: AtomicBool,
+    level: Mutex<String>,
+}
+
+#[derive(Debug)]
+struct Later(Option<Reply>, bool);
+
+impl Pending for Later {
+    fn poll(&mut self, _now: Instant) -> Option<Reply> {
+        if std::mem::replace(&mut self.1, true) { self.0.take() } else { None }
+    }
+}
+
+#[derive(Debug)]
+struct Script(Vec<Next>);
+
+impl Feed for Script {
+    fn poll(&mut self, _now: Instant) -> Next {
+        if self.0.is_empty() { Next::End } else { self.0.remove(0) }
+    }
+}
+
+impl Process for Fake {
+    fn is_ready(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed)
+    }
+
+    fn configuration(&self) -> String {
+        "[server]\n".into()
+    }
+
+    fn log_level(&self) -> &'static str {
+        "info"
+    }
+
+    fn set_log_level(&self, level: &str) -> bool {
+        *self.level.lock().unwrap() = level.to_owned();
+        level == "debug"
+    }
+
+    fn ask(&self, question: Question) -> Box<dyn Pending> {
+        Box::new(Later(Some(Reply::text(200, format!("{question:?}"))), false))
+    }
+
+    fn view(&self, _period: Duration) -> Box<dyn Feed> {
+        Box::new(Script(vec![Next::Event("{}".into()), Next::Event("[1]".into())]))
+    }
+
+    fn tail(&self, stream: &str, plain: bool) -> Box<dyn Feed> {
+        match stream {
+            "none" => Box::new(Script(vec![Next::Refused(Reply::error(404, "gone", "gone"))])),
+            _ => Box::new(Script(vec![Next::Event(format!("{stream} {plain}"))])),
+        }
+    }
+}
+
+/// What a page answers: its status, its fields and its body.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    fields: Vec<(std::borrow::Cow<'static, str>, String)>,
+    body: String,
+}
+
+/// Asks as the reactor would: by the route, with the request's head parsed.
+fn ask(process: &Arc<dyn Process>, policy: &Policy, head: &str, body: &str) -> Answer {
+    let text = format!("{head}\r\n\r\n");
+    let limits = HeadLimits { bytes: 4096, fields: 32 };
+    let mut slots = FieldSlots::new();
+    let head = parse_request(text.as_bytes(), &mut slots, &limits).expect("a head").expect("whole");
+    let route = routes(process, policy).into_iter().find(|route| {
+        let here = match &route.path {
+            PathPattern::Exact(path) => path == head.path,
+            PathPattern::Prefix(prefix) => head.path.starts_with(prefix.as_str()),
+        };
+        here && route.methods.iter().any(|method| method == head.method)
+    });
+    let Target::Service(service) = route.expect("a route").target else { panic!("a service") };
+    let request = Request {
+        method: head.method,
+        path: head.path,
+        query: head.query,
+        authority: head.authority,
+        fields: head.lookup(),
+    };
+    let now = Instant::ZERO;
+    let mut responder = service.respond(&request, now);
+    responder.on_body(body.as_bytes());
+    responder.on_request_end(now);
+    let mut answer = Answer { status: 0, fields: Vec::new(), body: String::new() };
+    for _ in 0..100 {
+        match responder.step(now) {
+            Step::Head(head) => {
+                answer.status = head.status;
+                answer.fields = head.fields;
+            }
+            Step::Data(data) => answer.body += str::from_utf8(&data).expect("text"),
+            Step::Sleep(_) => {}
+            Step::End => return answer,
+            step => panic!("{step:?}"),
+        }
+    }
+    panic!("it does not end: {answer:?}")
+}
+
+fn fake() -> Arc<dyn Process> {
+    Arc::new(Fake::default())
+}
+
+fn policy(token: bool, loopback: bool) -> Policy {
+    Policy { token: token.then(|| Secret::new(TOKEN)), loopback }
+}
+
+#[test]
+fn who_may_ask_for_what() {
+    let look = "GET /config HTTP/1.1\r\nHost: localhost:9090";
+    let foreign = "GET /config HTTP/1.1\r\nHost: evil.example";
+    let change = "PUT /loglevel HTTP/1.1\r\nHost: localhost";
+    let health = "GET /healthz HTTP/1.1\r\nHost: evil.example";
+    let right = format!("\r\nAuthorization: Bearer {TOKEN}");
+    let wrong = "\r\nAuthorization: Bearer correct-horse-batterz";
+    let basic = format!("\r\nAuthorization: Basic {TOKEN}");
+    for (token, loopback, head, shown, expected) in [
+        // Loopback, no token: look, and that only under a local name.
+        (false, true, health, "", 200),
+        (false, true, look, "", 200),
+        (false, true, foreign, "", 403),
+        (false, true, change, "", 403),
+        (false, true, change, right.as_str(), 403),
+        // Loopback with a token.
+        (true, true, look, "", 200),
+        (true, true, look, wrong, 401),
+        (true, true, foreign, "", 403),
+        (true, true, foreign, &right, 200),
+        (true, true, change, "", 401),
+        (true, true, change, wrong, 401),
+        (true, true, change, &basic, 401),
+        (true, true, change, &right, 200),
+        // Reachable from elsewhere.
+        (true, false, health, "", 200),
+        (true, false, look, "", 401),
+        (true, false, look, wrong, 401),
+        (true, false, look, &right, 200),
+        (true, false, change, &right, 200),
+    ] {
+        let head = format!("{head}{shown}");
+        let answer = ask(&fake(), &policy(token, loopback), &head, "debug");
+        assert_eq!(answer.status, expected, "token {token}, loopback {loopback}: {head}");
+        let challenged = answer.fields.iter().any(|(name, _)| *name == "WWW-Authenticate");
+        assert_eq!(challenged, expected == 401, "{head}");
+        assert!(!answer.body.contains(TOKEN));
+    }
+}
+
+#[test]
+fn what_changes_something_always_needs_the_token() {
+    for (path, methods, page) in PAGES {
+        for method in *methods {
+            let request = Request::bare(method, path, None);
+            let change = !matches!(*method, "GET" | "HEAD");
+            assert_eq!(page.need(&request) == Need::Change, change, "{method} {path}");
+        }
+    }
+    let tail = |query| Page::Stream.need(&Request::bare("GET", "/streams/1/tail", query));
+    assert_eq!((tail(None), tail(Some("text=1"))), (Need::Look, Need::Change));
+}
+
+#[test]
+fn a_drain_shows_in_readiness_and_not_in_health() {
+    let process = Arc::new(Fake::default());
+    let shared: Arc<dyn Process> = process.clone();
+    let status = |path: &str| {
+        ask(&shared, &policy(false, true), &format!("GET {path} HTTP/1.1\r\nHost: [::1]"), "")
+            .status
+    };
+    assert_eq!((status("/healthz"), status("/readyz")), (200, 200));
+    process.draining.store(true, Ordering::Relaxed);
+    assert_eq!((status("/healthz"), status("/readyz")), (200, 503));
+}
+
+#[test]
+fn the_log_level_is_a_word() {
+    let put = |body: &str| {
+        let head = format!("PUT /loglevel HTTP/1.1\r\nHost: a\r\nAuthorization: bearer {TOKEN}");
+        ask(&fake(), &policy(true, true), &head, body).status
+    };
+    assert_eq!((put("debug\n"), put("loud"), put(&"x".repeat(300))), (200, 400, 413));
+}
+
+#[test]
+fn metrics_come_in_the_form_that_is_asked_for() {
+    let body = |accept: &str| {
+        let head = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}");
+        ask(&fake(), &policy(false, true), &head, "").body
+    };
+    assert_eq!(body("*/*"), "Metrics(Prometheus)");
+    assert_eq!(
+        body("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.1"),
+        "Metrics(OpenMetrics)"
+    );
+}
+
+#[test]
+fn feeds_are_event_streams_or_refused_before_they_begin() {
+    let get = |path: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}");
+        let answer = ask(&fake(), &policy(true, true), &head, "");
+        (answer.status, answer.body)
+    };
+    assert_eq!(get("/events"), (200, "data: {}\n\ndata: [1]\n\n".into()));
+    assert_eq!(get("/streams/7/tail"), (200, "data: 7 false\n\n".into()));
+    assert_eq!(get("/streams/7/tail?text=1"), (200, "data: 7 true\n\n".into()));
+    assert_eq!(get("/streams/none/tail").0, 404);
+    assert_eq!(get("/streams/7").0, 404);
+}
+
+#[test]
+fn the_dashboard_names_nothing_outside_this_process() {
+    for asset in [HTML, STYLE, SCRIPT] {
+        let text = asset.body.replace("http://www.w3.org/2000/svg", "");
+        assert!(!text.contains("http://") && !text.contains("https://"), "{}", asset.content_type);
+    }
+    let answer = ask(&fake(), &policy(true, false), "GET / HTTP/1.1\r\nHost: x", "");
+    let policy = answer.fields.iter().find(|(name, _)| *name == "Content-Security-Policy");
+    assert!(policy.is_some_and(|(_, policy)| policy.contains("default-src 'none'")));
+    // The policy forbids what these would do.
+    assert!(!HTML.body.contains(" style=") && !HTML.body.contains(" onclick="));
+}

@@ -1,0 +1,69 @@
+//! Lines that say nothing, told from the others by a vector search.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+/// A mark that stands in every delta.
+pub(super) struct Search {
+    quoted: &'static [u8],
+    /// The value with which it says "it goes on".
+    goes_on: &'static [u8],
+    /// A byte of `quoted` that is rare behind it, and where it stands.
+    letter: u8,
+    letter_at: usize,
+    anywhere: LazyLock<Finder<'static>>,
+}
+
+impl Search {
+    /// Whether `line` is a delta that says nothing else: its last mark says "it goes on", and no
+    /// object comes behind it. `None`: there is no mark.
+    #[inline]
+    pub fn is_delta(&self, line: &[u8]) -> Option<bool> {
+        // From the end, where the mark stands, by its letter. What lies behind is clear of marks.
+        for at in memchr::memrchr2_iter(b'{', self.letter, line) {
+            let start = at.wrapping_sub(self.letter_at);
+            let behind = line.get(start..).and_then(|text| text.strip_prefix(self.quoted));
+            if let Some(behind) = behind {
+                let escaped = start > 0 && line[start - 1] == b'\\';
+                let value = behind.strip_prefix(b":").map(|value| match value {
+                    [b' ', value @ ..] => value,
+                    value => value,
+                });
+                return Some(
+                    !escaped && value.is_some_and(|value| value.starts_with(self.goes_on)),
+                );
+            }
+            if line[at] == b'{' {
+                break;
+            }
+        }
+        self.anywhere.find(line).map(|_| false)
+    }
+}
+
+pub(super) static OPENAI_SEARCH: Search = Search {
+    quoted: b"\"finish_reason\"",
+    goes_on: b"null",
+    letter: b'f',
+    letter_at: 1,
+    anywhere: LazyLock::new(|| Finder::new(b"\"finish_reason\"")),
+};
+pub(super) static TGI_SEARCH: Search = Search {
+    quoted: b"\"generated_text\"",
+    goes_on: b"null",
+    letter: b'x',
+    letter_at: 13,
+    anywhere: LazyLock::new(|| Finder::new(b"\"generated_text\"")),
+};
+pub(super) static OLLAMA_SEARCH: Search = Search {
+    quoted: b"\"done\"",
+    goes_on: b"false",
+    letter: b'd',
+    letter_at: 1,
+    anywhere: LazyLock::new(|| Finder::new(b"\"done\"")),
+};
+pub(super) static USAGE_SEARCH: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(b"\"usage\""));
+pub(super) static ERROR_SEARCH: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(b"\"error\""));

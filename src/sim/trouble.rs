@@ -1,0 +1,188 @@
+//! Trouble: what the first attempts at an exchange meet, before one gets the answer that was meant.
+//!
+//! Each attempt at an exchange, as far as it reaches a server, uses up one trouble of its plan; the
+//! one after the last is answered. Which server it reaches makes no difference.
+
+use std::time::Duration;
+
+use super::cast::{ATTEMPT, EXCHANGE, die};
+use super::payload;
+use super::plan::{AMPLE, Death, ExchangePlan, GatewayPlan, Method};
+use super::random::Random;
+use super::script::Answer;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub kind: Kind,
+    /// It does not wait for the request's end.
+    pub hasty: bool,
+    pub pause: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The connection dies before a byte of an answer.
+    Dies(Death),
+    /// It dies inside the head.
+    HalfHead(Death),
+    Status {
+        status: u16,
+        length: usize,
+        body: Body,
+    },
+    /// The head of an event stream, so many comments, and then the connection dies.
+    NoEvent {
+        comments: usize,
+        death: Death,
+    },
+    /// An event stream that is whole, and holds nothing.
+    Empty,
+    Silent,
+    /// What it says is no HTTP.
+    Garbage,
+}
+
+/// How the body of an error goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    Whole,
+    Stalls,
+    Closes,
+}
+
+/// What a client may see of an attempt that was not answered, if it is the last.
+#[derive(Debug)]
+pub struct Told {
+    pub status: u16,
+    pub body: Vec<u8>,
+    pub breaks_off: bool,
+}
+
+const COMMENT: &str = ": ping\n\n";
+
+impl Trouble {
+    pub(super) fn draw(random: &mut Random, method: Method) -> Trouble {
+        let death = *random.pick(&[Death::Fin, Death::Reset]);
+        // The answer to a HEAD ends with its head: no stream can fail behind it.
+        let kinds = if method == Method::Head { 5 } else { 8 };
+        let kind = match random.below(kinds) {
+            0 => Kind::Dies(death),
+            1 => Kind::HalfHead(death),
+            2 | 3 => Kind::Status {
+                status: *random.pick(&[503, 503, 502, 429, 500]),
+                length: random.length(40_000).max(2),
+                body: *random.pick(&[Body::Whole, Body::Whole, Body::Stalls, Body::Closes]),
+            },
+            4 => *random.pick(&[Kind::Silent, Kind::Garbage]),
+            5 => Kind::Empty,
+            _ => Kind::NoEvent { comments: random.below(4), death },
+        };
+        let pause = Duration::from_micros(random.length(1_000_000) as u64);
+        Trouble { kind, hasty: random.chance(200), pause }
+    }
+
+    /// What a server does instead of answering.
+    pub(super) fn play(self, number: usize, attempt: usize, exchange: &ExchangePlan) -> Answer {
+        let mut answer = Answer::new();
+        if !self.hasty {
+            answer = answer.await_request();
+        }
+        answer = answer.pause(self.pause);
+        let tagged = |answer: Answer, status: &str| {
+            let answer = answer.status(status).field(EXCHANGE, &number.to_string());
+            answer.field(ATTEMPT, &attempt.to_string())
+        };
+        let events = |answer| {
+            let answer = tagged(answer, "200 Planned").field("Content-Type", "text/event-stream");
+            answer.field("Transfer-Encoding", "chunked").head()
+        };
+        match self.kind {
+            Kind::Dies(death) => die(answer, death),
+            Kind::HalfHead(death) => die(answer.raw(b"HTTP/1.1 200 Planned\r\nx-exch"), death),
+            Kind::Status { status, length, body } => {
+                let answer = tagged(answer, &format!("{status} Planned"));
+                let answer = answer.field("Content-Length", &length.to_string()).head();
+                if exchange.method == Method::Head {
+                    return answer;
+                }
+                let whole = self.text(number, attempt);
+                match body {
+                    Body::Whole => answer.raw(&whole),
+                    Body::Stalls => answer.raw(&whole[..length / 2]).stall(),
+                    Body::Closes => answer.raw(&whole[..length / 2]).close(),
+                }
+            }
+            Kind::NoEvent { comments, death } => {
+                let mut answer = events(answer);
+                for _ in 0..comments {
+                    answer = answer.chunk(COMMENT).pause(self.pause);
+                }
+                die(answer, death)
+            }
+            Kind::Empty => events(answer).end_chunks(),
+            Kind::Silent => answer.stall(),
+            Kind::Garbage => answer.raw(b"220 mail.example ESMTP\r\n\r\n").stall(),
+        }
+    }
+
+    /// What a client sees whose exchange ends with this; `None`: only an error of the gateway's.
+    pub(super) fn told(
+        self,
+        number: usize,
+        attempt: usize,
+        exchange: &ExchangePlan,
+    ) -> Option<Told> {
+        match self.kind {
+            Kind::Status { status, body, .. } => {
+                let head = exchange.method == Method::Head;
+                let text = if head { Vec::new() } else { self.text(number, attempt) };
+                Some(Told { status, body: text, breaks_off: !head && body != Body::Whole })
+            }
+            Kind::NoEvent { comments, .. } => {
+                let body = COMMENT.repeat(comments).into_bytes();
+                Some(Told { status: 200, body, breaks_off: true })
+            }
+            Kind::Empty => Some(Told { status: 200, body: Vec::new(), breaks_off: false }),
+            Kind::Dies(_) | Kind::HalfHead(_) | Kind::Silent | Kind::Garbage => None,
+        }
+    }
+
+    /// The body of an error.
+    fn text(self, number: usize, attempt: usize) -> Vec<u8> {
+        match self.kind {
+            Kind::Status { length, .. } => {
+                payload::letters(number, &format!("error {attempt}"), length)
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether an exchange that meets these gets its answer all the same: each is one that may be tried
+/// again by the default conditions, and there are attempts enough.
+pub(super) fn is_survived(troubles: &[Trouble], gateway: &GatewayPlan) -> bool {
+    if !troubles.is_empty() && (gateway.budget < AMPLE || gateway.breaker) {
+        // What others have met decides too.
+        return false;
+    }
+    let (mut at_upstream, mut link, mut slow) = (1, 0, false);
+    for trouble in troubles {
+        let elsewhere = match trouble.kind {
+            Kind::Status { status: 500, .. } => return false,
+            // Once is as long as a client may have to wait.
+            Kind::Silent if slow => return false,
+            // A server that is busy, or was silent, is not asked again.
+            Kind::Status { status: 429, .. } | Kind::Silent => true,
+            _ => false,
+        };
+        slow |= trouble.kind == Kind::Silent;
+        if !elsewhere && at_upstream < gateway.attempts {
+            at_upstream += 1;
+        } else if link + 1 < gateway.upstreams {
+            (link, at_upstream) = (link + 1, 1);
+        } else {
+            return false;
+        }
+    }
+    true
+}

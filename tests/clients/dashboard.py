@@ -1,0 +1,205 @@
+"""The dashboard in a real browser: headless Chromium, driven by the DevTools protocol.
+
+    dashboard.py ADMIN_URL TOKEN GATEWAY_URL [--streams 12] [--tokens 100000] [--screenshots FOLDER]
+
+Opens streams through the gateway, then asserts: the page loads without an error in its console and
+without a request that fails; its numbers move; each stream has a row; the button of a row asks for
+the token if the tab has none, and ends that stream, which its client sees cut off; on a phone's
+screen nothing is wider than the screen. With --screenshots, pictures are left in light, dark and
+on a phone.
+"""
+
+import argparse
+import base64
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+
+import httpx
+from websockets.sync.client import connect
+
+import evidence
+
+PATIENCE_SECONDS = 20
+BODY = {"model": "mock", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("admin_url")
+    parser.add_argument("token")
+    parser.add_argument("gateway_url")
+    parser.add_argument("--streams", type=int, default=12)
+    parser.add_argument("--tokens", type=int, default=100_000)
+    parser.add_argument("--screenshots")
+    return parser.parse_args()
+
+
+class Stream(threading.Thread):
+    """One client that reads until its stream ends, and remembers how it did."""
+
+    def __init__(self, url, rate, tokens):
+        super().__init__(daemon=True)
+        self.url = f"{url}/v1/chat/completions?rate={rate}&tokens={tokens}"
+        self.ended = None
+
+    def run(self):
+        try:
+            with httpx.stream("POST", self.url, json=BODY, timeout=60) as response:
+                for _ in response.iter_raw():
+                    pass
+            self.ended = "whole"
+        except httpx.RemoteProtocolError:
+            self.ended = "cut"
+        except Exception as error:
+            self.ended = repr(error)
+
+
+class Browser:
+    """A page of Chromium, and what it complained about."""
+
+    def __init__(self, folder):
+        program = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+        evidence.check(program, "chromium is not installed: run `tests/run --install` first")
+        self.process = subprocess.Popen(
+            [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             "--no-first-run", "--disable-background-networking", "--disable-component-update",
+             "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        address = None
+        for line in self.process.stderr:
+            found = re.search(r"DevTools listening on ws://([^/]+)/", line)
+            if found:
+                address = found.group(1)
+                break
+        evidence.check(address, "chromium did not start")
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        pages = httpx.get(f"http://{address}/json/list").json()
+        page = next(page for page in pages if page["type"] == "page")
+        # The protocol has no pings, and a page at work does not answer them in time.
+        self.connection = connect(page["webSocketDebuggerUrl"], max_size=None, ping_interval=None)
+        self.socket = self.connection.__enter__()
+        self.calls, self.complaints = 0, []
+        for domain in ["Page", "Runtime", "Log", "Network"]:
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **parameters):
+        self.calls += 1
+        self.socket.send(json.dumps({"id": self.calls, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self.socket.recv(timeout=PATIENCE_SECONDS))
+            if message.get("id") == self.calls:
+                evidence.check("error" not in message, f"{method}: {message.get('error')}")
+                return message["result"]
+            self.hear(message)
+
+    def hear(self, message):
+        method, told = message.get("method"), message.get("params", {})
+        if method == "Runtime.exceptionThrown":
+            self.complaints.append(told["exceptionDetails"])
+        elif method == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning"):
+            self.complaints.append(told["args"])
+        elif method == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
+            self.complaints.append(told["entry"])
+        elif method == "Network.loadingFailed" and not told.get("canceled"):
+            self.complaints.append(told)
+
+    def value(self, expression):
+        result = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        evidence.check("exceptionDetails" not in result, f"{expression}: {result}")
+        return result["result"].get("value")
+
+    def wait(self, expression, sentence):
+        return evidence.wait_until(lambda: self.value(expression), PATIENCE_SECONDS, sentence)
+
+    def screen(self, width, height, scale=1, phone=False):
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                  deviceScaleFactor=scale, mobile=phone)
+
+    def scheme(self, name):
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+
+    def picture(self, path):
+        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(taken["data"]))
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def look_at(browser, admin_url, streams):
+    browser.screen(1360, 900)
+    browser.call("Page.navigate", url=admin_url)
+    browser.wait("document.readyState === 'complete' && document.getElementById('state').textContent === 'serving'",
+                 "the page does not come to serve")
+    browser.wait(f"document.querySelectorAll('#streams tr').length === {len(streams)}", "not every stream has a row")
+    tokens = "parseFloat(document.querySelector('#streams td:nth-child(6)').textContent)"
+    first = browser.value(tokens)
+    browser.wait(f"{tokens} > {first}", "the tokens of a stream do not move")
+    browser.wait("parseFloat(document.getElementById('tokens').textContent) > 0", "the rate of tokens stays 0")
+    browser.wait("document.getElementById('itl-p50').textContent !== '–'", "no time between tokens is shown")
+
+
+def kill_one(browser, token, streams):
+    """The milliseconds from the click to the client's seeing it."""
+    row = "document.querySelector('#streams tr')"
+    browser.value(f"{row}.querySelector('button.kill').click()")
+    browser.wait("document.getElementById('ask').open", "a tab without the token is not asked for it")
+    begin = evidence.now()
+    browser.value(f"document.getElementById('token').value = {json.dumps(token)};"
+                  "document.querySelector('#ask button[value=ok]').click()")
+    evidence.wait_until(lambda: any(stream.ended for stream in streams), PATIENCE_SECONDS, "nothing was killed")
+    took = evidence.now() - begin
+    ended = [stream.ended for stream in streams if stream.ended]
+    evidence.check(ended == ["cut"], f"one stream should have been cut: {ended}")
+    browser.wait(f"document.querySelectorAll('#streams tr').length === {len(streams) - 1}", "its row stays")
+    return took
+
+
+def take_pictures(browser, folder):
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    time.sleep(30)
+    for name in ["light", "dark"]:
+        browser.scheme(name)
+        browser.screen(1360, 900, scale=2)
+        browser.picture(folder / f"dashboard-{name}.png")
+    browser.screen(390, 844, scale=2, phone=True)
+    browser.picture(folder / "dashboard-phone.png")
+
+
+def main():
+    options = arguments()
+    rates = [5 + 3 * number for number in range(options.streams)]
+    streams = [Stream(options.gateway_url, rate, options.tokens) for rate in rates]
+    for stream in streams:
+        stream.start()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        browser = Browser(folder)
+        try:
+            look_at(browser, options.admin_url, streams)
+            browser.screen(390, 844, phone=True)
+            wide = browser.value("document.documentElement.scrollWidth")
+            evidence.check(wide <= 390, f"on a phone the page is {wide} pixels wide")
+            cut = browser.value("[...document.querySelectorAll('#streams button')]"
+                                ".filter(button => button.getBoundingClientRect().right > 390).length")
+            evidence.check(cut == 0, f"on a phone {cut} buttons are outside the screen")
+            browser.screen(1360, 900)
+            complaints = list(browser.complaints)
+            evidence.check(not complaints, f"the browser complains: {complaints}")
+            took = kill_one(browser, options.token, streams)
+            if options.screenshots:
+                take_pictures(browser, options.screenshots)
+        finally:
+            browser.end()
+    evidence.done(rows=len(streams), killed_after_ms=evidence.milliseconds(took))
+
+
+if __name__ == "__main__":
+    evidence.run(main, 110)

@@ -1,0 +1,227 @@
+//! Servers that answer, and should not be believed, or asked again, or asked at all.
+
+use std::time::Instant;
+
+use super::stage::*;
+use crate::harness::End;
+
+const BUSY: &str = "429 Too Many Requests";
+const DOWN: &str = "503 Service Unavailable";
+
+#[test]
+fn too_many_requests_with_a_short_retry_after_is_waited_for() {
+    let busy = error(BUSY, "Retry-After: 1\r\n", "busy");
+    let primary = Server::failing(1, busy, "primary");
+    let gateway = gateway(&[&primary], None);
+    let mut client = ask(&gateway);
+    expect_stream(&mut client, "primary", "primary", 2);
+    primary.expect_asked(2);
+    let times = primary.times();
+    let waited = times[1] - times[0];
+    assert!(waited >= ms(1000) && waited < ms(1900), "{waited:?}");
+}
+
+#[test]
+fn too_many_requests_with_a_long_retry_after_goes_elsewhere_at_once() {
+    let primary = Server::playing(|_| error(BUSY, "Retry-After: 60\r\n", "busy"));
+    let second = Server::well("second");
+    let gateway = gateway(&[&primary], Some(&second));
+    let asked = Instant::now();
+    let mut client = ask(&gateway);
+    expect_stream(&mut client, "second", "second", 2);
+    assert!(asked.elapsed() < ms(900), "{:?}", asked.elapsed());
+    primary.expect_asked(1);
+    second.expect_asked(1);
+    // It said for how long: until then nobody asks it again.
+    client.send(request());
+    expect_stream(&mut client, "second", "second", 1);
+    primary.expect_asked(1);
+}
+
+#[test]
+fn too_many_requests_without_retry_after_rests_the_endpoint() {
+    let primary = Server::playing(|_| error(BUSY, "", "busy"));
+    let second = Server::well("second");
+    let gateway = gateway(&[&primary], Some(&second));
+    let mut client = ask(&gateway);
+    expect_stream(&mut client, "second", "second", 2);
+    client.send(request());
+    expect_stream(&mut client, "second", "second", 1);
+    primary.expect_asked(1);
+    second.expect_asked(2);
+}
+
+#[test]
+fn too_many_requests_and_nobody_else_is_the_servers_own_answer() {
+    let primary = Server::playing(|_| error(BUSY, "Retry-After: 60\r\n", "busy"));
+    let gateway = gateway(&[&primary], None);
+    let mut client = ask(&gateway);
+    let response = client.read_response();
+    assert_eq!((response.status(), response.field("retry-after")), (429, Some("60")));
+    assert_eq!(response.json()["error"]["code"], "busy", "the server's own words");
+    expect_way(&response, "primary", 1);
+    primary.expect_asked(1);
+}
+
+#[test]
+fn an_internal_error_once_is_passed_on_unless_listed() {
+    let fails = || error("500 Internal Server Error", "", "crash");
+    let (primary, second) = (Server::failing(1, fails(), "primary"), Server::well("second"));
+    let gateway = gateway(&[&primary], Some(&second));
+    let mut client = ask(&gateway);
+    let response = client.read_response();
+    assert_eq!((response.status(), &response.json()["error"]["code"]), (500, &"crash".into()));
+    expect_way(&response, "primary", 1);
+    second.expect_asked(0);
+    // The connection goes on, and so does the server.
+    client.send(request());
+    expect_stream(&mut client, "primary", "primary", 1);
+
+    let primary = Server::failing(1, fails(), "primary");
+    let knobs = Knobs { primary: "retry = { on = [\"500\"] }", ..Knobs::default() };
+    let gateway = knobs.gateway(&[primary.address], None);
+    expect_stream(&mut ask(&gateway), "primary", "primary", 2);
+    primary.expect_asked(2);
+}
+
+#[test]
+fn another_endpoint_is_asked_first() {
+    let one = Server::playing(|_| error(DOWN, "", "down"));
+    let other = Server::well("other");
+    let gateway = gateway(&[&one, &other], None);
+    for _ in 0..4 {
+        let asked = one.requests().len();
+        let mut client = ask(&gateway);
+        let response = client.read_response();
+        assert_eq!((response.status(), response.text()), (200, &*spoken("other")));
+        let attempts = 1 + (one.requests().len() - asked) as u32;
+        expect_way(&response, "primary", attempts);
+    }
+    assert_eq!(other.requests().len(), 4);
+}
+
+#[test]
+fn unavailable_for_ever_leaves_the_next_upstream_of_the_route() {
+    let primary = Server::playing(|_| error(DOWN, "", "down"));
+    let second = Server::well("second");
+    let knobs = Knobs { second: "model = \"second\"", ..Knobs::default() };
+    let gateway = knobs.gateway(&[primary.address], Some(second.address));
+    expect_stream(&mut ask(&gateway), "second", "second", 3);
+    primary.expect_asked(2);
+    let asked = second.requests();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].json()["model"], "second", "the model of the upstream that is asked");
+}
+
+#[test]
+fn unavailable_for_ever_and_nobody_else_is_the_servers_own_answer() {
+    let primary = Server::playing(|_| error(DOWN, "Retry-After: 7\r\n", "down"));
+    let gateway = gateway(&[&primary], None);
+    let mut client = ask(&gateway);
+    let response = client.read_response();
+    assert_eq!((response.status(), response.field("retry-after")), (503, Some("7")));
+    assert_eq!(response.json()["error"]["code"], "down");
+    // Seven seconds are longer than `retry_after_max`.
+    primary.expect_asked(1);
+}
+
+#[test]
+fn a_clients_own_error_is_never_repeated() {
+    for status in ["400 Bad Request", "401 Unauthorized", "404 Not Found", "422 No"] {
+        let primary = Server::playing(move |_| error(status, "", "yours"));
+        let second = Server::well("second");
+        let gateway = gateway(&[&primary], Some(&second));
+        let response = ask(&gateway).read_response();
+        assert_eq!(response.json()["error"]["code"], "yours", "{status}");
+        expect_way(&response, "primary", 1);
+        primary.expect_asked(1);
+        second.expect_asked(0);
+    }
+}
+
+#[test]
+fn a_web_page_is_no_answer() {
+    let page = || answer("200 OK", "Content-Type: text/html\r\n", "<html>maintenance</html>");
+    let (primary, second) = (Server::playing(move |_| page()), Server::well("second"));
+    let both = gateway(&[&primary], Some(&second));
+    expect_stream(&mut ask(&both), "second", "second", 3);
+    primary.expect_asked(2);
+
+    let alone = gateway(&[&primary], None);
+    let response = expect_error(&mut ask(&alone), 502, "upstream_bad_answer");
+    assert!(!response.text().contains("maintenance"));
+}
+
+#[test]
+fn a_prompt_too_long_goes_to_a_larger_model_and_to_nobody_else() {
+    let too_long = || error("400 Bad Request", "", "context_length_exceeded");
+    let (primary, second) = (Server::playing(move |_| too_long()), Server::well("second"));
+    let knobs = Knobs { route: "larger = \"second\"", ..Knobs::default() };
+    let larger = knobs.gateway(&[primary.address], Some(second.address));
+    expect_stream(&mut ask(&larger), "second", "second", 2);
+    primary.expect_asked(1);
+    second.expect_asked(1);
+
+    let plain = gateway(&[&primary], Some(&second));
+    let response = ask(&plain).read_response();
+    assert_eq!(response.status(), 400);
+    assert_eq!(response.json()["error"]["code"], "context_length_exceeded");
+    primary.expect_asked(2);
+    second.expect_asked(1);
+}
+
+#[test]
+fn a_prompt_against_the_policy_is_asked_once() {
+    let refused = || error("400 Bad Request", "", "content_filter");
+    let (primary, second) = (Server::playing(move |_| refused()), Server::well("second"));
+    let knobs = Knobs { route: "larger = \"second\"", ..Knobs::default() };
+    let gateway = knobs.gateway(&[primary.address], Some(second.address));
+    let response = ask(&gateway).read_response();
+    assert_eq!(response.status(), 400);
+    assert_eq!(response.json()["error"]["code"], "content_filter");
+    primary.expect_asked(1);
+    second.expect_asked(0);
+}
+
+const FOUR_MIB: usize = 4 << 20;
+
+#[test]
+fn an_error_body_of_four_mib_is_not_waited_for() {
+    let long = "x".repeat(FOUR_MIB);
+    let body = long.clone();
+    let primary =
+        Server::playing(move |nth| answer(if nth == 0 { DOWN } else { "500 No" }, "", &body));
+    let second = Server::well("second");
+    let knobs = Knobs { primary: "retry = { attempts = 1 }", ..Knobs::default() };
+    let gateway = knobs.gateway(&[primary.address], Some(second.address));
+    let before = gateway.memory_now();
+    // It is dropped where another attempt follows …
+    expect_stream(&mut ask(&gateway), "second", "second", 2);
+    // … and passed on to the last byte where none does.
+    let response = ask(&gateway).read_response();
+    assert_eq!((response.status(), response.body.len()), (500, FOUR_MIB));
+    let grown = gateway.memory_peak().saturating_sub(before);
+    assert!(grown < 1 << 20, "{grown} bytes");
+}
+
+#[test]
+fn an_error_body_that_stalls_holds_nobody_up() {
+    let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\nhalf";
+    let (primary, second) =
+        (Server::playing(move |_| vec![say(head), Act::Hold]), Server::well("second"));
+    let both = gateway(&[&primary], Some(&second));
+    let asked = Instant::now();
+    expect_stream(&mut ask(&both), "second", "second", 3);
+    assert!(asked.elapsed() < ms(390), "no timer was waited for: {:?}", asked.elapsed());
+    primary.expect_cancelled(0);
+    primary.expect_cancelled(1);
+
+    // As the last answer it is passed on, and cut where it stalls.
+    let knobs = Knobs { primary: "retry = \"off\"", ..Knobs::default() };
+    let alone = knobs.gateway(&[primary.address], None);
+    let mut client = ask(&alone);
+    assert_eq!(client.read_head().status(), 503);
+    assert_eq!(client.read_end(), End::Fin);
+    assert_eq!(client.unread(), b"half");
+    alone.wait_for_log("inter_event_timeout");
+}

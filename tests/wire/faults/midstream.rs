@@ -1,0 +1,115 @@
+//! Servers that fail when the client has had a part of their answer: honesty is all that is left.
+
+use std::time::Instant;
+
+use super::stage::*;
+
+/// A gateway with a second upstream that must never be asked, and what the client got of `acts`.
+fn broken(acts: impl Fn() -> Vec<Act> + Send + Sync + 'static) -> String {
+    let (primary, second) = (Server::playing(move |_| acts()), Server::well("second"));
+    let gateway = gateway(&[&primary], Some(&second));
+    let payload = expect_broken(&mut ask(&gateway));
+    // The client had a byte: nothing is sent again.
+    primary.expect_asked(1);
+    second.expect_asked(0);
+    payload
+}
+
+#[test]
+fn a_cut_between_two_events_is_told_in_an_event() {
+    for (act, code) in [(Act::Close, "upstream_truncated"), (Act::Reset, "upstream_reset")] {
+        let cut = move || vec![begun("primary"), Act::Wait(ms(50)), act.clone()];
+        let payload = broken(cut);
+        let (told, before) = split_error(&payload);
+        assert_eq!((&*told, before), (code, &*begun_body("primary")));
+    }
+}
+
+#[test]
+fn a_cut_inside_an_event_is_a_mere_end() {
+    let half = "data: {\"choices\":[{\"del";
+    let cut = move || vec![begun("primary"), say(chunk(half)), Act::Wait(ms(50)), Act::Close];
+    assert_eq!(broken(cut), begun_body("primary") + half);
+}
+
+#[test]
+fn a_stall_is_cut_after_the_timer_and_told() {
+    let (primary, second) =
+        (Server::playing(|_| vec![begun("primary"), Act::Hold]), Server::well("second"));
+    let gateway = gateway(&[&primary], Some(&second));
+    let asked = Instant::now();
+    let mut client = ask(&gateway);
+    let payload = expect_broken(&mut client);
+    let took = asked.elapsed();
+    assert!(took >= ms(400) && took < ms(800), "{took:?}");
+    let (told, before) = split_error(&payload);
+    assert_eq!((&*told, before), ("inter_event_timeout", &*begun_body("primary")));
+    primary.expect_cancelled(0);
+    second.expect_asked(0);
+}
+
+#[test]
+fn a_malformed_chunk_ends_the_stream_and_is_not_passed_on() {
+    let bad = || vec![begun("primary"), Act::Wait(ms(50)), say("zz\r\nnonsense\r\n"), Act::Hold];
+    let payload = broken(bad);
+    let (told, before) = split_error(&payload);
+    assert_eq!((&*told, before), ("upstream_bad_chunk", &*begun_body("primary")));
+}
+
+#[test]
+fn a_malformed_event_is_the_servers_word_and_passed_on() {
+    let events = [token("primary", 0), "data: {\"choices\":[{\n\n".into(), spoken("primary")];
+    let body = events.concat();
+    let acts = vec![say(format!("{EVENTS}{}{LAST_CHUNK}", chunk(&body)))];
+    let primary = Server::playing(move |_| acts.clone());
+    let gateway = gateway(&[&primary], None);
+    let response = ask(&gateway).read_response();
+    assert_eq!((response.status(), response.text()), (200, &*body));
+}
+
+#[test]
+fn no_done_behind_a_finish_reason_is_whole() {
+    let body = [token("primary", 0), finish("primary")].concat();
+    let acts = vec![say(format!("{EVENTS}{}{LAST_CHUNK}", chunk(&body)))];
+    let primary = Server::playing(move |_| acts.clone());
+    let gateway = gateway(&[&primary], None);
+    let mut client = ask(&gateway);
+    assert_eq!(client.read_response().text(), body);
+    // As good as any other answer: the connections go on.
+    client.send(request());
+    assert_eq!(client.read_response().text(), body);
+    assert_eq!(primary.connections(), 1);
+}
+
+#[test]
+fn neither_done_nor_a_finish_reason_is_no_end() {
+    let unfinished = || vec![begun("primary"), Act::Wait(ms(50)), say(LAST_CHUNK), Act::Hold];
+    let payload = broken(unfinished);
+    let (told, before) = split_error(&payload);
+    assert_eq!((&*told, before), ("upstream_unfinished", &*begun_body("primary")));
+    // Where the end comes with the first event, nothing of it is with the client yet.
+    let together = || {
+        let chunks = chunk(&token("primary", 0)) + &chunk(&token("primary", 1));
+        vec![say(format!("{EVENTS}{chunks}{LAST_CHUNK}")), Act::Hold]
+    };
+    let (primary, second) = (Server::playing(move |_| together()), Server::well("second"));
+    let gateway = gateway(&[&primary], Some(&second));
+    expect_stream(&mut ask(&gateway), "second", "second", 3);
+    primary.expect_asked(2);
+}
+
+#[test]
+fn an_error_event_of_the_servers_own_is_passed_on() {
+    let event = "data: {\"error\":{\"message\":\"out of memory\",\"code\":\"oom\"}}\n\n";
+    let acts = move || vec![begun("primary"), say(chunk(event)), say(LAST_CHUNK)];
+    let primary = Server::playing(move |_| acts());
+    let second = Server::well("second");
+    let gateway = gateway(&[&primary], Some(&second));
+    let mut client = ask(&gateway);
+    client.read_until(event);
+    second.expect_asked(0);
+    // It is told once.
+    client.receive(ms(300));
+    let text = String::from_utf8_lossy(client.received()).into_owned();
+    assert_eq!(text.matches("\"error\"").count(), 1, "{text}");
+}
