@@ -168,7 +168,7 @@ fn ten_thousand_silent_connections_cost_their_places_and_no_more() {
     beside.show("beside the silent ones");
     let grown = gateway.memory_now().saturating_sub(before);
     println!("{} bytes of memory each", grown / silent.len() as u64);
-    assert!(grown < 2048 * PLACES as u64, "{grown} bytes, more than is printed");
+    assert!(grown < 2048 * PLACES as u64, "{grown} bytes, more than a place may take");
     // Every place is taken, and they are all silent: the oldest make room.
     silent.extend((0..400).map(|_| connect()));
     let full = crowd(gateway.address(), 100, &request, || {});

@@ -31,7 +31,7 @@ impl<N: Net> Worker<N> {
 
     /// Makes room if somebody waits for some.
     pub(super) fn shed(&mut self) {
-        if self.shed_due() >= Instant::ZERO {
+        if self.shed_due() > self.now {
             return;
         }
         self.shed_at = self.now + PERIOD;
