@@ -9,6 +9,8 @@
 mod harness;
 #[path = "simulation/outage.rs"]
 mod outage;
+#[path = "simulation/overload.rs"]
+mod overload;
 #[path = "simulation/reload.rs"]
 mod reload;
 #[path = "simulation/scenarios.rs"]
