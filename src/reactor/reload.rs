@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::net::Net;
 use super::worker::Worker;
 use crate::config::snapshot::Snapshot;
+use crate::proxy::admission::Lack;
 use crate::proxy::load::Loads;
 
 impl<N: Net> Worker<N> {
@@ -27,8 +28,10 @@ impl<N: Net> Worker<N> {
         for index in 0..self.snapshot.upstreams.len() {
             let id = self.snapshot.upstreams[index].id;
             for _ in 0..self.groups[id].may_call() {
-                self.wake_waiting(id);
+                self.wake_waiting(id, Lack::Permit);
             }
+            // Ceilings may be new: then it matters to the others from now on who waits here.
+            self.announce(id);
         }
     }
 
