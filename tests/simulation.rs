@@ -11,6 +11,8 @@ mod fleet;
 mod harness;
 #[path = "simulation/outage.rs"]
 mod outage;
+#[path = "simulation/overload.rs"]
+mod overload;
 #[path = "simulation/reload.rs"]
 mod reload;
 #[path = "simulation/scenarios.rs"]

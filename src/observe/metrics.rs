@@ -50,6 +50,16 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
     ("sluicegate_buffer_waits_total", "Drives that found no buffer and waited for one.", |c| {
         c.buffers_dry.get()
     }),
+    (
+        "sluicegate_heads_shed_total",
+        "Unfinished request heads refused because others waited for their buffers.",
+        |c| c.heads_shed.get(),
+    ),
+    (
+        "sluicegate_silent_shed_total",
+        "Client connections closed because nothing was said on them and others waited outside.",
+        |c| c.silent_shed.get(),
+    ),
     ("sluicegate_read_bytes_total", "Bytes read, from clients and servers.", |c| {
         c.bytes_read.get()
     }),

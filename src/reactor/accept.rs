@@ -53,6 +53,11 @@ impl AcceptState {
         self.resume_at.unwrap_or(Instant::NEVER)
     }
 
+    /// Whether somebody may wait outside for want of a place.
+    pub fn keeps_out(&self) -> bool {
+        self.full && self.is_any_ready()
+    }
+
     fn is_ready(&self, listener: usize) -> bool {
         self.listeners.get(listener).is_some_and(|ready| ready.readable())
     }

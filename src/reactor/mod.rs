@@ -17,6 +17,7 @@
 //! | [`accept`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
 //! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`] | what it has done and is doing, and who was waited for |
 //! | [`worker`] | the turn that runs it all |
+//! | `shed` | who gives way when there is no more room |
 //! | `reload`, `drain`, [`census`] | how a worker takes up a new configuration, how it ends, what it holds |
 //!
 //! Absent on purpose: mio, libc and threads. Nothing here knows which network it runs on.
@@ -47,6 +48,7 @@ mod reload;
 mod request;
 mod respond;
 mod response;
+mod shed;
 pub mod slots;
 pub mod socket;
 pub mod stall;

@@ -55,6 +55,10 @@ pub struct Counters {
     pub budget_spent: Counter,
     /// Drives that had to wait for a buffer.
     pub buffers_dry: Counter,
+    /// Incomplete heads that were refused because others waited for their buffers.
+    pub heads_shed: Counter,
+    /// Connections that were closed because nothing was said on them and others waited outside.
+    pub silent_shed: Counter,
     // Bytes.
     pub bytes_read: Counter,
     pub bytes_written: Counter,

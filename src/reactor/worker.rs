@@ -118,6 +118,8 @@ pub struct Worker<N: Net> {
     /// Heads and replies are put together here; kept for its capacity.
     pub(super) scratch: Vec<u8>,
     pub(super) accepting: AcceptState,
+    /// When the next look for those who only hold room may be.
+    pub(super) shed_at: Instant,
     pub(super) fleet: Option<Fleet<N::Stream>>,
     pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) life: Life,
@@ -150,6 +152,7 @@ impl<N: Net> Worker<N> {
             scratch: Vec::new(),
             accepting: AcceptState::new(net.listeners()),
             fleet,
+            shed_at: now,
             journal,
             life: Life::Serving,
             now,
@@ -237,7 +240,7 @@ impl<N: Net> Worker<N> {
             return Some(Duration::ZERO);
         }
         let mut wake = self.wheel.next().unwrap_or(Instant::NEVER);
-        wake = wake.min(self.accepting.resume_at());
+        wake = wake.min(self.accepting.resume_at()).min(self.shed_due());
         if let Life::Draining { deadline, .. } = self.life {
             wake = wake.min(deadline);
         }
@@ -357,6 +360,7 @@ impl<N: Net> Worker<N> {
 
     /// Frees what was closed in this turn, and gives buffers that came home to who waits for them.
     fn reap(&mut self) {
+        self.shed();
         while let Some(token) = self.reaped.pop() {
             match token.kind() {
                 Kind::Downstream => {

@@ -88,6 +88,22 @@ fn mio_token(token: Token) -> mio::Token {
     mio::Token(token.to_bits() as usize)
 }
 
+/// What follows from an error of accept(2).
+fn not_accepted<S>(error: io::Error) -> Accept<S> {
+    match Errno::from_io_error(&error) {
+        Some(Errno::AGAIN) => Accept::Drained,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+            Accept::Exhausted(error)
+        }
+        Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => {
+            Accept::Fatal(error)
+        }
+        // ECONNABORTED, EINTR, and the errors of the new connection that Linux reports here
+        // (accept(2): ENETDOWN, EPROTO, EHOSTUNREACH …): the next may be sound.
+        _ => Accept::Retry,
+    }
+}
+
 impl Net for Linux {
     type Stream = TcpStream;
 
@@ -120,20 +136,10 @@ impl Net for Linux {
             Ok((stream, address)) => return Accept::Accepted(TcpStream(stream), address),
             Err(error) => error,
         };
-        match Errno::from_io_error(&error) {
-            Some(Errno::AGAIN) => Accept::Drained,
-            Some(Errno::MFILE | Errno::NFILE) => {
-                self.turn_one_away(listener);
-                Accept::Exhausted(error)
-            }
-            Some(Errno::NOBUFS | Errno::NOMEM) => Accept::Exhausted(error),
-            Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => {
-                Accept::Fatal(error)
-            }
-            // ECONNABORTED, EINTR, and the errors of the new connection that Linux reports here
-            // (accept(2): ENETDOWN, EPROTO, EHOSTUNREACH …): the next may be sound.
-            _ => Accept::Retry,
+        if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
+            self.turn_one_away(listener);
         }
+        not_accepted(error)
     }
 
     fn listeners(&self) -> usize {
@@ -188,5 +194,34 @@ impl Stream for TcpStream {
     fn reset_on_drop(&mut self) {
         // If it fails the peer gets a FIN, as it would have without us.
         let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_of_accept_has_its_consequence() {
+        let verdict = |errno: Errno| match not_accepted::<()>(errno.into()) {
+            Accept::Accepted(..) => "accepted",
+            Accept::Drained => "drained",
+            Accept::Retry => "retry",
+            Accept::Exhausted(_) => "exhausted",
+            Accept::Fatal(_) => "fatal",
+        };
+        for (errnos, expected) in [
+            (&[Errno::AGAIN][..], "drained"),
+            (&[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM], "exhausted"),
+            (&[Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::OPNOTSUPP], "fatal"),
+            (
+                &[Errno::CONNABORTED, Errno::INTR, Errno::PROTO, Errno::NETDOWN, Errno::PERM],
+                "retry",
+            ),
+        ] {
+            for errno in errnos {
+                assert_eq!(verdict(*errno), expected, "{errno}");
+            }
+        }
     }
 }

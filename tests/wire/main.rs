@@ -15,6 +15,7 @@ mod harness;
 mod hostile;
 mod lifecycle;
 mod mock;
+mod overload;
 mod pool;
 mod protocol;
 mod reload;

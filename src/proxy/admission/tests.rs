@@ -124,7 +124,7 @@ fn when_to_come_again_is_the_place_in_line_over_the_measured_rate() {
     assert_eq!(again(&queue, 0, 10), 35, "they came ten seconds ago, and have caught up");
     wait(&mut queue, 4, 1, 10);
     assert_eq!(again(&queue, 1, 10), 43);
-    assert_eq!(again(&queue, 0, 10), 35, "the last of them has not");
+    assert_eq!(again(&queue, 0, 10), 35, "the last one has not");
     // A hundred a second.
     (0..1_000).for_each(|place| queue.freed(at(10) + Duration::from_millis(place * 10)));
     assert_eq!(again(&queue, 3, 20), 1);
