@@ -100,7 +100,7 @@ impl Control {
                         let _ = post.send(Command::Health(*id, *endpoint, verdict));
                     }
                 };
-                let seed = u64::from(sys::random_seed());
+                let seed = sys::random_seed();
                 *checks = Some(HealthChecks::start(targets, seed, publish)?);
                 Ok(())
             }

@@ -13,6 +13,7 @@ use super::attempt::Failed;
 use super::buffer::BufferPool;
 use super::drive::Step;
 use super::exchange::{self, Exchange, Peer, Turn};
+use super::journal::Hops;
 use super::net::Net;
 use super::socket::Socket;
 use super::timer::Alarm;
@@ -222,6 +223,10 @@ impl<N: Net> Worker<N> {
         assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
         exchange.remodel(&mut self.desk.buffers);
         exchange.rehost(pick.endpoint(), authority.unwrap_or_default(), &mut self.desk.buffers);
+        if exchange.trace.is_some() {
+            let (ids, buffers) = (&mut self.trace_ids, &mut self.desk.buffers);
+            exchange.begin_send(pick.endpoint(), reused, now, ids, buffers);
+        }
         exchange.attempt.pick = Some(pick);
         upstream.owner = Some(token);
         upstream.requests += 1;
@@ -231,7 +236,8 @@ impl<N: Net> Worker<N> {
         exchange.attempt.reused = reused;
         exchange.attempt.sent = false;
         exchange.timeline.request_moved = now;
-        (exchange.hops.attached, exchange.hops.endpoint) = (now, Some(upstream.endpoint));
+        // What an earlier connection got as far as says nothing of this one.
+        exchange.hops = Hops { endpoint: Some(upstream.endpoint), attached: now, ..Hops::NONE };
     }
 
     /// Gives a connection back after its exchange: to the pool if it may carry another request,

@@ -21,7 +21,7 @@ impl<N: Net> Worker<N> {
     pub(super) fn reload(&mut self, snapshot: Arc<Snapshot>, loads: &Loads) {
         let snapshot = Rc::new(Arc::unwrap_or_clone(snapshot));
         self.past.push(std::mem::replace(&mut self.snapshot, snapshot));
-        for connection in self.groups.follow(&self.snapshot, loads, self.seed.into(), self.now) {
+        for connection in self.groups.follow(&self.snapshot, loads, self.seed, self.now) {
             self.close_upstream(connection);
         }
         // Where the limit has grown there is room for some of those who wait.

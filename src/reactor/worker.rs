@@ -38,6 +38,7 @@ use crate::proxy::group::Groups;
 use crate::proxy::health::Verdict;
 use crate::proxy::load::Loads;
 use crate::proxy::random::Random;
+use crate::proxy::trace::Ids;
 
 /// What a worker is told by other threads.
 #[derive(Debug)]
@@ -86,8 +87,8 @@ pub struct Setup<S> {
     pub loads: Loads,
     /// Unix time at the clock's zero, in seconds.
     pub epoch: u64,
-    /// Tells the request ids of workers apart.
-    pub seed: u32,
+    /// Differs from worker to worker and from start to start: ids and chance are made from it.
+    pub seed: u64,
     pub counters: Arc<Counters>,
     pub mailbox: Mailbox<Command<S>>,
     /// All workers of the process, where there are several.
@@ -124,8 +125,9 @@ pub struct Worker<N: Net> {
     pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) life: Life,
     pub(super) now: Instant,
-    pub(super) seed: u32,
+    pub(super) seed: u64,
     pub(super) random: Random,
+    pub(super) trace_ids: Ids,
     pub(super) epoch: u64,
     pub(super) ids: u32,
     mailbox: Mailbox<Command<N::Stream>>,
@@ -163,8 +165,9 @@ impl<N: Net> Worker<N> {
             due: Vec::new(),
             net,
             past: Vec::new(),
-            groups: Groups::new(&snapshot, &loads, seed.into()),
-            random: Random::new(seed.into()),
+            groups: Groups::new(&snapshot, &loads, seed),
+            random: Random::new(seed),
+            trace_ids: Ids::new(seed),
             epoch,
             snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
         }

@@ -112,6 +112,8 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         },
         admin: defaults::ADMIN,
         access_log: defaults::ACCESS_LOG,
+        trace: defaults::trace(),
+        recorder: defaults::RECORDER,
         limits: Limits {
             connections: gateway.connections,
             head_bytes: 64 * 1024,
@@ -131,6 +133,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             timeouts: TIMEOUTS.exchange,
             commit: defaults::COMMIT,
             heartbeat: None,
+            server_timing: false,
         }],
     };
     snapshot.begin();

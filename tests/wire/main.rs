@@ -23,4 +23,5 @@ mod rewriting;
 mod smuggling;
 mod streaming;
 mod timeouts;
+mod tracing;
 mod tunnels;

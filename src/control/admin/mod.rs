@@ -118,6 +118,8 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
         },
         admin: Admin { listen: None, token: None },
         access_log: defaults::ACCESS_LOG,
+        trace: defaults::trace(),
+        recorder: defaults::RECORDER,
         limits: Limits {
             connections: ADMIN_CONNECTIONS,
             body_bytes: Some(64 << 10),
