@@ -232,7 +232,7 @@ pub fn start_on(
         seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
     }
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
-    let request_loads = Loads::new(&snapshot);
+    let request_loads = Loads::new(&snapshot, seats.len());
     let control = Control {
         posts,
         draining: Arc::default(),
@@ -241,10 +241,11 @@ pub fn start_on(
         checks: Arc::default(),
     };
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
-    let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
+    let balanced = snapshot.server.accept == AcceptMode::Balanced;
+    let several = seats.len() > 1;
     let workers = seats.into_iter().enumerate().map(|(index, seat)| {
-        let fleet = balanced.then(|| Fleet {
-            loads: Arc::clone(&loads),
+        let fleet = several.then(|| Fleet {
+            balance: balanced.then(|| Arc::clone(&loads)),
             mailboxes: control.posts.clone(),
             index,
         });

@@ -8,6 +8,8 @@
 
 #[path = "simulation/coalesce.rs"]
 mod coalesce;
+#[path = "simulation/fleet.rs"]
+mod fleet;
 mod harness;
 #[path = "simulation/outage.rs"]
 mod outage;

@@ -11,7 +11,7 @@
 //! | [`relay`] | one flow from one socket to another |
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
-//! | `request`, `gather`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
+//! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
 //! | `learn` | what the end of an attempt says of its endpoint |
 //! | `interject` | bytes of our own inside a stream that is passed on |
 //! | [`accept`], [`coalesce`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
@@ -58,4 +58,5 @@ pub mod tap;
 pub mod timer;
 pub mod token;
 pub mod trace;
+mod wait;
 pub mod worker;

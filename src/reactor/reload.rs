@@ -15,6 +15,7 @@ use super::coalesce::Coalesce;
 use super::net::Net;
 use super::worker::Worker;
 use crate::config::snapshot::Snapshot;
+use crate::proxy::admission::Lack;
 use crate::proxy::load::Loads;
 
 impl<N: Net> Worker<N> {
@@ -30,8 +31,10 @@ impl<N: Net> Worker<N> {
         for index in 0..self.snapshot.upstreams.len() {
             let id = self.snapshot.upstreams[index].id;
             for _ in 0..self.groups[id].may_call() {
-                self.wake_waiting(id);
+                self.wake_waiting(id, Lack::Permit);
             }
+            // Ceilings may be new: then it matters to the others from now on who waits here.
+            self.announce(id);
         }
     }
 

@@ -17,7 +17,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::accept::{AcceptState, Fleet};
@@ -56,7 +55,7 @@ pub enum Command<S> {
     Inquire(Inquiry),
     /// A new generation of the configuration, for every request from now on.
     Reload(Arc<Snapshot>, Loads),
-    /// A permit for this upstream has come home elsewhere: somebody here may have it.
+    /// A permit for this upstream came home elsewhere: who stands first here may have it.
     Call(UpstreamId),
     /// What the active checks say of an endpoint now.
     Health(UpstreamId, EndpointId, Verdict),
@@ -93,7 +92,7 @@ pub struct Setup<S> {
     pub seed: u64,
     pub counters: Arc<Counters>,
     pub mailbox: Mailbox<Command<S>>,
-    /// The other workers, where accepted connections are balanced.
+    /// All workers of the process, where there are several.
     pub fleet: Option<Fleet<S>>,
     /// Who keeps the records of exchanges, if anybody.
     pub journal: Option<Arc<dyn Journal>>,
@@ -366,7 +365,7 @@ impl<N: Net> Worker<N> {
                 Command::Adopt(stream, address) => self.adopt(stream, address),
                 Command::Inquire(inquiry) => self.on_inquiry(inquiry),
                 Command::Reload(snapshot, loads) => self.reload(snapshot, &loads),
-                Command::Call(upstream) => self.wake_waiting(upstream),
+                Command::Call(upstream) => self.on_call(upstream),
                 Command::Health(upstream, endpoint, verdict) => {
                     self.on_health(upstream, endpoint, verdict);
                 }
@@ -382,7 +381,7 @@ impl<N: Net> Worker<N> {
                 Kind::Downstream => {
                     drop(self.downstreams.remove(token));
                     if let Some(fleet) = &self.fleet {
-                        fleet.load().fetch_sub(1, Ordering::Relaxed);
+                        fleet.departed();
                     }
                 }
                 _ => drop(self.upstreams.remove(token)),

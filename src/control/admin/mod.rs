@@ -78,7 +78,7 @@ impl Desk {
         let process: Arc<dyn Process> = Arc::new(Office::new(Arc::clone(snapshot), fleet));
         let pages = pages(address, &process, &policy);
         let setup = Setup {
-            loads: Loads::new(&pages),
+            loads: Loads::new(&pages, 1),
             snapshot: Arc::new(pages),
             epoch: sys::epoch(),
             seed: sys::random_seed(),
