@@ -17,6 +17,9 @@ fn policies_change_and_what_the_workers_stand_on_does_not() {
         ("cpus       = [0]", "workers = 1", "line 3: server.workers: "),
         ("cpus       = [0]\n", "", "line 1: server.cpus: "),
         ("\"reuseport\"", "\"balanced\"", "line 5: server.accept: "),
+        ("listen    = \"off\"", "listen = \"127.0.0.1:9\"", "line 45: admin.listen: "),
+        ("to        = \"off\"", "to = \"stdout\"", "line 47: access_log.to: "),
+        ("\"json\"", "\"logfmt\"", "line 48: access_log.format: "),
         ("256MiB", "64MiB", "line 15: limits.buffer_bytes: "),
     ] {
         assert!(SAMPLE.contains(from));
