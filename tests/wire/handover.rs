@@ -277,7 +277,7 @@ fn an_order_to_end_reaches_a_process_that_is_handing_over() {
 
 /// Starts the gateway as systemd does: the listener is descriptor 3, and is named in the
 /// environment.
-fn activated(config: &str, listener: &TcpListener, variables: &[(&str, String)]) -> Gateway {
+pub fn activated(config: &str, listener: &TcpListener, variables: &[(&str, String)]) -> Gateway {
     let inherited = rustix::io::dup(listener).expect("a descriptor without CLOEXEC");
     let number = inherited.as_raw_fd();
     Gateway::start_with(config, |command| {

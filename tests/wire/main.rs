@@ -21,6 +21,7 @@ mod overload;
 mod pool;
 mod protocol;
 mod reload;
+mod restarts;
 mod rewriting;
 mod smuggling;
 mod streaming;
