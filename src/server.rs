@@ -110,7 +110,7 @@ impl Control {
                         let _ = post.send(Command::Health(*id, *endpoint, verdict));
                     }
                 };
-                let seed = u64::from(sys::random_seed());
+                let seed = sys::random_seed();
                 *checks = Some(HealthChecks::start(targets, seed, publish)?);
                 Ok(())
             }
@@ -250,7 +250,7 @@ pub fn start_on(
         seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
     }
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
-    let request_loads = Loads::new(&snapshot);
+    let request_loads = Loads::new(&snapshot, seats.len());
     let draining = Arc::<AtomicBool>::default();
     let fleet = admin::Fleet {
         posts: posts.clone(),
@@ -267,10 +267,11 @@ pub fn start_on(
         admin: remote.clone(),
     };
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
-    let balanced = snapshot.server.accept == AcceptMode::Balanced && seats.len() > 1;
+    let balanced = snapshot.server.accept == AcceptMode::Balanced;
+    let several = seats.len() > 1;
     let workers = seats.into_iter().enumerate().map(|(index, seat)| {
-        let fleet = balanced.then(|| Fleet {
-            loads: Arc::clone(&loads),
+        let fleet = several.then(|| Fleet {
+            balance: balanced.then(|| Arc::clone(&loads)),
             mailboxes: control.posts.clone(),
             index,
         });

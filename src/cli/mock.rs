@@ -80,6 +80,8 @@ pub(super) fn start(
         },
         admin: defaults::ADMIN,
         access_log: defaults::ACCESS_LOG,
+        trace: defaults::trace(),
+        recorder: defaults::RECORDER,
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
             // A pool in front of it decides how long a connection may be idle.

@@ -8,6 +8,7 @@ mod address;
 mod admin;
 mod chain;
 mod fallback;
+mod observing;
 mod path;
 mod policy;
 mod route;
@@ -46,6 +47,8 @@ pub(super) fn compile(
     let admin = admin::admin(root.table("admin", &mut report), &server, environment, &mut report);
     let access_log =
         admin::access_log(root.table("access_log", &mut report), environment, &mut report);
+    let trace = observing::trace(root.table("trace", &mut report), &mut report);
+    let recorder = observing::recorder(root.table("recorder", &mut report), &mut report);
     let limits = limits(root.table("limits", &mut report), &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
     let upstreams = root.tables("upstream", &mut report);
@@ -62,8 +65,18 @@ pub(super) fn compile(
     root.finish(&mut report);
     let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
     let generation = Generation::default();
-    let mut snapshot =
-        Snapshot { generation, server, admin, access_log, limits, timeouts, upstreams, routes };
+    let mut snapshot = Snapshot {
+        generation,
+        server,
+        admin,
+        access_log,
+        trace,
+        recorder,
+        limits,
+        timeouts,
+        upstreams,
+        routes,
+    };
     snapshot.begin();
     report.conclude(snapshot)
 }

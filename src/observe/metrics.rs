@@ -268,6 +268,12 @@ fn pools(page: &mut Page, sources: &Sources<'_>) {
     page.sample(&[("result", "dead")], total(|c| c.pool_dead.get()));
     page.sample(&[("result", "wait")], total(|c| c.pool_waits.get()));
     page.family(
+        "sluicegate_queue_calls_total",
+        Kind::Counter,
+        "Permits that came home to one worker and were offered to another's waiting request.",
+    );
+    page.sample(&[], total(|c| c.queue_calls.get()));
+    page.family(
         "sluicegate_stale_replays_total",
         Kind::Counter,
         "Requests sent again because a pooled connection turned out dead.",

@@ -14,6 +14,7 @@ use super::socket::Socket;
 use super::stall::Ledger;
 use super::timer::Alarm;
 use super::token::Token;
+use super::trace::Trace;
 use crate::clock::Instant;
 use crate::config::snapshot::{
     self, Chain, Condition, EndpointId, ExchangeTimeouts, HalfClose, Snapshot, Target, UpstreamId,
@@ -199,6 +200,8 @@ pub struct Exchange {
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
     pub timeline: Timeline,
+    /// Boxed: only where exchanges are part of traces.
+    pub trace: Option<Box<Trace>>,
     pub hops: Hops,
     pub ledger: Ledger,
 }

@@ -15,6 +15,7 @@ use super::token::Token;
 use super::worker::Worker;
 use std::time::Duration;
 
+use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::http::body::Framing;
 use crate::http::head::{
@@ -22,7 +23,7 @@ use crate::http::head::{
     may_be_complete, parse_response,
 };
 use crate::http::retry_after::retry_after;
-use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served};
+use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served, ServerTiming};
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
 use crate::service::{Dialect, Observer};
@@ -222,6 +223,7 @@ impl<N: Net> Worker<N> {
                 head_request: exchange.head_request,
                 request_id: exchange.id.as_bytes(),
                 served: served.filter(|_| !interim),
+                timing: exchange.server_timing(self.now).filter(|_| !interim),
             };
             rewrite::response(&head, &edits, &mut self.scratch);
         }
@@ -282,6 +284,18 @@ impl Exchange {
     fn may_be_too_long(&self, status: u16) -> bool {
         let larger = self.chain().and_then(|chain| chain.larger);
         matches!(status, 400 | 413 | 422) && larger.is_some_and(|larger| larger > self.link)
+    }
+
+    /// What the client is told of where the time went, where its route says so.
+    fn server_timing(&self, now: Instant) -> Option<ServerTiming> {
+        let told = self.snapshot.routes[self.route?].server_timing;
+        let hops = &self.hops;
+        told.then(|| ServerTiming {
+            queue: hops.attached - self.timeline.started,
+            connect: hops.connected - hops.attached,
+            upstream: hops.first_byte - hops.connected,
+            total: now - self.timeline.started,
+        })
     }
 
     /// The final response head is here.

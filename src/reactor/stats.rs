@@ -83,6 +83,8 @@ pub struct Counters {
     /// Idle connections found dead: closed, or with bytes on them that nobody asked for.
     pub pool_dead: Counter,
     pub pool_waits: Counter,
+    /// Times that another worker was told of a permit that came home here.
+    pub queue_calls: Counter,
     pub stale_replays: Counter,
     /// Attempts after the first, at the same upstream.
     pub retries: Counter,

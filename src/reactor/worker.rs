@@ -17,7 +17,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::accept::{AcceptState, Fleet};
@@ -39,6 +38,7 @@ use crate::proxy::group::Groups;
 use crate::proxy::health::Verdict;
 use crate::proxy::load::Loads;
 use crate::proxy::random::Random;
+use crate::proxy::trace::Ids;
 
 /// What a worker is told by other threads.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub enum Command<S> {
     Inquire(Inquiry),
     /// A new generation of the configuration, for every request from now on.
     Reload(Arc<Snapshot>, Loads),
-    /// A permit for this upstream has come home elsewhere: somebody here may have it.
+    /// A permit for this upstream came home elsewhere: who stands first here may have it.
     Call(UpstreamId),
     /// What the active checks say of an endpoint now.
     Health(UpstreamId, EndpointId, Verdict),
@@ -87,11 +87,11 @@ pub struct Setup<S> {
     pub loads: Loads,
     /// Unix time at the clock's zero, in seconds.
     pub epoch: u64,
-    /// Tells the request ids of workers apart.
-    pub seed: u32,
+    /// Differs from worker to worker and from start to start: ids and chance are made from it.
+    pub seed: u64,
     pub counters: Arc<Counters>,
     pub mailbox: Mailbox<Command<S>>,
-    /// The other workers, where accepted connections are balanced.
+    /// All workers of the process, where there are several.
     pub fleet: Option<Fleet<S>>,
     /// Who keeps the records of exchanges, if anybody.
     pub journal: Option<Arc<dyn Journal>>,
@@ -125,8 +125,9 @@ pub struct Worker<N: Net> {
     pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) life: Life,
     pub(super) now: Instant,
-    pub(super) seed: u32,
+    pub(super) seed: u64,
     pub(super) random: Random,
+    pub(super) trace_ids: Ids,
     pub(super) epoch: u64,
     pub(super) ids: u32,
     mailbox: Mailbox<Command<N::Stream>>,
@@ -164,8 +165,9 @@ impl<N: Net> Worker<N> {
             due: Vec::new(),
             net,
             past: Vec::new(),
-            groups: Groups::new(&snapshot, &loads, seed.into()),
-            random: Random::new(seed.into()),
+            groups: Groups::new(&snapshot, &loads, seed),
+            random: Random::new(seed),
+            trace_ids: Ids::new(seed),
             epoch,
             snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
         }
@@ -351,7 +353,7 @@ impl<N: Net> Worker<N> {
                 Command::Adopt(stream, address) => self.adopt(stream, address),
                 Command::Inquire(inquiry) => self.on_inquiry(inquiry),
                 Command::Reload(snapshot, loads) => self.reload(snapshot, &loads),
-                Command::Call(upstream) => self.wake_waiting(upstream),
+                Command::Call(upstream) => self.on_call(upstream),
                 Command::Health(upstream, endpoint, verdict) => {
                     self.on_health(upstream, endpoint, verdict);
                 }
@@ -367,7 +369,7 @@ impl<N: Net> Worker<N> {
                 Kind::Downstream => {
                     drop(self.downstreams.remove(token));
                     if let Some(fleet) = &self.fleet {
-                        fleet.load().fetch_sub(1, Ordering::Relaxed);
+                        fleet.departed();
                     }
                 }
                 _ => drop(self.upstreams.remove(token)),

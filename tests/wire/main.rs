@@ -26,4 +26,5 @@ mod rewriting;
 mod smuggling;
 mod streaming;
 mod timeouts;
+mod tracing;
 mod tunnels;

@@ -17,9 +17,11 @@ fn policies_change_and_what_the_workers_stand_on_does_not() {
         ("cpus       = [0]", "workers = 1", "line 3: server.workers: "),
         ("cpus       = [0]\n", "", "line 1: server.cpus: "),
         ("\"reuseport\"", "\"balanced\"", "line 5: server.accept: "),
-        ("listen    = \"off\"", "listen = \"127.0.0.1:9\"", "line 45: admin.listen: "),
-        ("to        = \"off\"", "to = \"stdout\"", "line 47: access_log.to: "),
-        ("\"json\"", "\"logfmt\"", "line 48: access_log.format: "),
+        ("listen    = \"off\"", "listen = \"127.0.0.1:9\"", "line 46: admin.listen: "),
+        ("to        = \"off\"", "to = \"stdout\"", "line 48: access_log.to: "),
+        ("\"json\"", "\"logfmt\"", "line 49: access_log.format: "),
+        ("\"sluicegate\"", "\"edge\"", "line 54: trace.service: "),
+        ("keep      = 32", "keep = 33", "line 60: recorder.keep: "),
         ("256MiB", "64MiB", "line 15: limits.buffer_bytes: "),
     ] {
         assert!(SAMPLE.contains(from));
@@ -31,6 +33,8 @@ fn policies_change_and_what_the_workers_stand_on_does_not() {
         ("\"cancel\"", "\"allow\""),
         ("spin       = \"0us\"", "spin = \"1us\""),
         ("[server]", "[server]\nwatch = \"1s\""),
+        ("context   = \"off\"", "context = \"continue\""),
+        ("sample    = 1", "sample = 0.5"),
         ("10m", "1m"),
         ("llama", "alpaca"),
         ("8081", "8082"),

@@ -89,7 +89,7 @@ impl Desk {
         let Desk { address, net, post, mailbox } = self;
         let pages = remote.pages(snapshot);
         let setup = Setup {
-            loads: Loads::new(&pages),
+            loads: Loads::new(&pages, 1),
             snapshot: Arc::new(pages),
             epoch: sys::epoch(),
             seed: sys::random_seed(),
@@ -109,7 +109,7 @@ impl Remote {
     /// Tells of this generation from the next request on, and asks for its token.
     pub fn reload(&self, snapshot: &Arc<Snapshot>) {
         let pages = self.pages(snapshot);
-        let loads = Loads::new(&pages);
+        let loads = Loads::new(&pages, 1);
         // A thread that is gone needs to be told nothing.
         let _ = self.post.send(Command::Reload(Arc::new(pages), loads));
     }
@@ -158,6 +158,8 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
         },
         admin: Admin { listen: None, token: None },
         access_log: defaults::ACCESS_LOG,
+        trace: defaults::trace(),
+        recorder: defaults::RECORDER,
         limits: Limits {
             connections: ADMIN_CONNECTIONS,
             body_bytes: Some(64 << 10),
