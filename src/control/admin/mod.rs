@@ -153,6 +153,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
             half_close: HalfClose::Cancel,
             accept: defaults::ACCEPT,
             spin: defaults::SPIN,
+            coalesce: defaults::COALESCE,
             forwarded: Forwarded::Off,
             watch: None,
         },
