@@ -20,7 +20,9 @@ use crate::config::snapshot::{
 };
 use crate::control::admin;
 use crate::control::health::{Change, HealthChecks, Target};
-use crate::observe::access::{Format, Keeper};
+use crate::control::spans::Exporter;
+use crate::observe::access::Format;
+use crate::observe::keeper::Keeper;
 use crate::observe::logger;
 use crate::proxy::load::Loads;
 use crate::reactor::accept::Fleet;
@@ -40,6 +42,8 @@ pub struct Server {
     counters: Vec<Arc<Counters>>,
     /// The thread of the admin address, where there is one.
     admin: Option<admin::Thread>,
+    /// Sends spans, where they go anywhere.
+    exporter: Option<Exporter>,
 }
 
 /// Tells the workers of a server what to do, from any thread.
@@ -222,6 +226,8 @@ pub fn start_on(
         }
     }
     open_access_log(&snapshot.access_log)?;
+    let exporter = Exporter::start(&snapshot.trace).map_err(StartError::System)?;
+    let journal = journal(&snapshot, exporter.as_ref());
     let desk = snapshot.admin.listen.map(admin_desk).transpose()?;
     let mut posts = Vec::new();
     let mut seats = Vec::new();
@@ -249,10 +255,10 @@ pub fn start_on(
             index,
         });
         let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
-        let loads = request_loads.clone();
+        let (loads, journal) = (request_loads.clone(), journal.clone());
         thread::Builder::new()
             .name(format!("{name}-{index}"))
-            .spawn(move || seat.work(snapshot, loads, fleet, &control))
+            .spawn(move || seat.work(snapshot, loads, fleet, journal, &control))
     });
     let workers = workers.collect::<io::Result<Vec<_>>>();
     let stopped = |error| {
@@ -264,10 +270,11 @@ pub fn start_on(
         posts: control.posts.clone(),
         counters: counters.clone(),
         draining: Arc::clone(&control.draining),
+        spans: exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
     let admin = desk.map(|desk| desk.open(&snapshot, fleet)).transpose().map_err(stopped)?;
     control.check_health(&snapshot).map_err(stopped)?;
-    Ok(Server { addresses, workers, control, counters, admin })
+    Ok(Server { addresses, workers, control, counters, admin, exporter })
 }
 
 /// Opens the access log.
@@ -285,10 +292,12 @@ fn open_access_log(access_log: &AccessLog) -> Result<(), StartError> {
     logger::access_to(&target, format).map_err(StartError::AccessLog)
 }
 
-/// Who keeps the records of a worker's exchanges.
-fn journal(snapshot: &Snapshot) -> Option<Arc<dyn Journal>> {
-    let wanted = snapshot.access_log.target != AccessTarget::Off;
-    wanted.then(|| Arc::new(Keeper) as Arc<dyn Journal>)
+/// Who keeps the records of exchanges.
+fn journal(snapshot: &Snapshot, exporter: Option<&Exporter>) -> Option<Arc<dyn Journal>> {
+    let log = snapshot.access_log.target != AccessTarget::Off;
+    let spans = exporter.map(|exporter| exporter.queue.clone());
+    let wanted = log || spans.is_some();
+    wanted.then(|| Arc::new(Keeper { log, spans }) as Arc<dyn Journal>)
 }
 
 /// Binds the admin address.
@@ -321,6 +330,7 @@ impl Seat {
         snapshot: Arc<Snapshot>,
         loads: Loads,
         fleet: Option<Fleet<TcpStream>>,
+        journal: Option<Arc<dyn Journal>>,
         control: &Control,
     ) -> io::Result<()> {
         let _guard = StopAllOnPanic(control);
@@ -332,7 +342,6 @@ impl Seat {
         }
         let seed = sys::random_seed();
         let epoch = sys::epoch();
-        let journal = journal(&snapshot);
         let setup = Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet, journal };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
@@ -370,6 +379,9 @@ impl Server {
             let result =
                 worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             ended = ended.and(result);
+        }
+        if let Some(exporter) = self.exporter {
+            exporter.stop();
         }
         // To the last: who drains wants to be watched.
         if let Some(admin) = self.admin {

@@ -3,12 +3,10 @@
 //! A worker gives its record away; the line is made and written by the log thread.
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::logger;
 use super::time::Utc;
-use crate::reactor::journal::{Journal, Record};
+use crate::reactor::journal::Record;
 use crate::reactor::stall::Owner;
 
 /// How a line is written.
@@ -16,16 +14,6 @@ use crate::reactor::stall::Owner;
 pub enum Format {
     Json,
     Logfmt,
-}
-
-/// Keeps records by putting them into the queue of the log.
-#[derive(Debug)]
-pub struct Keeper;
-
-impl Journal for Keeper {
-    fn keep(&self, record: Arc<Record>) {
-        logger::access(SystemTime::now(), record);
-    }
 }
 
 /// A value of a line.

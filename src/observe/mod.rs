@@ -3,6 +3,8 @@
 //! | file | owns |
 //! |---|---|
 //! | `access` | the access log: a line for each exchange |
+//! | `keeper` | the records of exchanges: each goes to whoever wants it |
+//! | `spans` | what a collector is told of an exchange |
 //! | `exposition` | the text formats of Prometheus and OpenMetrics |
 //! | `metrics` | every metric: its name, its meaning, where its value comes from |
 //! | `view` | the live view: rates, percentiles and streams, as one JSON object a second |
@@ -16,8 +18,10 @@
 
 pub mod access;
 mod exposition;
+pub mod keeper;
 pub mod logger;
 pub mod metrics;
 pub mod redact;
+pub mod spans;
 pub mod time;
 pub mod view;

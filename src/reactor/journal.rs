@@ -16,7 +16,7 @@ use crate::config::snapshot::EndpointId;
 use crate::http::trace_context::SpanId;
 use crate::proxy::fault::Fault;
 use crate::proxy::trace::Place;
-use crate::service::{Observer, Usage};
+use crate::service::{Dialect, Observer, Usage};
 
 /// Who keeps the records.
 pub trait Journal: fmt::Debug + Send + Sync {
@@ -52,6 +52,7 @@ impl Hops {
 pub struct Story {
     pub method: String,
     pub path: String,
+    pub dialect: Dialect,
     /// The times its request was given to a connection.
     pub sends: Vec<Sent>,
 }
@@ -175,6 +176,7 @@ impl Story {
             })
         };
         let sends = story.sends.iter().filter_map(sent).collect();
-        Some(Box::new(Story { method: story.method, path: story.path, sends }))
+        let dialect = exchange.dialect;
+        Some(Box::new(Story { method: story.method, path: story.path, dialect, sends }))
     }
 }

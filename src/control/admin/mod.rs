@@ -27,6 +27,7 @@ use crate::config::defaults;
 use crate::config::snapshot::{
     Admin, Forwarded, Generation, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
 };
+use crate::observe::keeper::SpanCounts;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
@@ -43,6 +44,8 @@ pub struct Fleet {
     pub counters: Vec<Arc<Counters>>,
     /// No new work is welcome.
     pub draining: Arc<AtomicBool>,
+    /// What became of spans, where they go anywhere.
+    pub spans: Option<Arc<SpanCounts>>,
 }
 
 /// The admin address, bound, and nobody behind it yet.

@@ -91,6 +91,7 @@ impl Process for Office {
                             counters: &clerk.fleet.counters,
                             surveys,
                             is_ready: clerk.is_ready(),
+                            spans: clerk.fleet.spans.as_deref(),
                         };
                         let body = metrics::page(&sources, form);
                         let content_type = content_type(form);
