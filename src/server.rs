@@ -24,6 +24,7 @@ use crate::control::spans::Exporter;
 use crate::observe::access::Format;
 use crate::observe::keeper::Keeper;
 use crate::observe::logger;
+use crate::observe::recordings::Recordings;
 use crate::proxy::load::Loads;
 use crate::reactor::accept::Fleet;
 use crate::reactor::journal::Journal;
@@ -227,7 +228,11 @@ pub fn start_on(
     }
     open_access_log(&snapshot.access_log)?;
     let exporter = Exporter::start(&snapshot.trace).map_err(StartError::System)?;
-    let journal = journal(&snapshot, exporter.as_ref());
+    let recordings = snapshot
+        .recorder
+        .streams
+        .map(|streams| Arc::new(Recordings::new(sys::now, streams, snapshot.recorder.keep)));
+    let journal = journal(&snapshot, exporter.as_ref(), recordings.clone());
     let desk = snapshot.admin.listen.map(admin_desk).transpose()?;
     let mut posts = Vec::new();
     let mut seats = Vec::new();
@@ -270,6 +275,7 @@ pub fn start_on(
         posts: control.posts.clone(),
         counters: counters.clone(),
         draining: Arc::clone(&control.draining),
+        recordings,
         spans: exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
     let admin = desk.map(|desk| desk.open(&snapshot, fleet)).transpose().map_err(stopped)?;
@@ -293,11 +299,15 @@ fn open_access_log(access_log: &AccessLog) -> Result<(), StartError> {
 }
 
 /// Who keeps the records of exchanges.
-fn journal(snapshot: &Snapshot, exporter: Option<&Exporter>) -> Option<Arc<dyn Journal>> {
+fn journal(
+    snapshot: &Snapshot,
+    exporter: Option<&Exporter>,
+    recordings: Option<Arc<Recordings>>,
+) -> Option<Arc<dyn Journal>> {
     let log = snapshot.access_log.target != AccessTarget::Off;
     let spans = exporter.map(|exporter| exporter.queue.clone());
-    let wanted = log || spans.is_some();
-    wanted.then(|| Arc::new(Keeper { log, spans }) as Arc<dyn Journal>)
+    let wanted = log || spans.is_some() || recordings.is_some();
+    wanted.then(|| Arc::new(Keeper { log, spans, recordings }) as Arc<dyn Journal>)
 }
 
 /// Binds the admin address.

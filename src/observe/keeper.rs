@@ -7,8 +7,10 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::SystemTime;
 
 use super::logger;
+use super::recordings::Recordings;
 use super::spans::Ended;
 use crate::reactor::journal::{Journal, Record};
+use crate::reactor::reel::Reel;
 
 /// What became of spans.
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ pub struct Keeper {
     /// There is an access log.
     pub log: bool,
     pub spans: Option<SpanQueue>,
+    pub recordings: Option<Arc<Recordings>>,
 }
 
 impl fmt::Debug for Keeper {
@@ -54,6 +57,16 @@ impl fmt::Debug for Keeper {
 }
 
 impl Journal for Keeper {
+    fn reel(&self) -> Option<Reel> {
+        self.recordings.as_ref()?.reel()
+    }
+
+    fn keep_reel(&self, reel: Reel, record: &Arc<Record>) {
+        if let Some(recordings) = &self.recordings {
+            recordings.keep(reel, record);
+        }
+    }
+
     fn keep(&self, record: Arc<Record>) {
         let now = SystemTime::now();
         if let Some(spans) = &self.spans

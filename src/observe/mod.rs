@@ -8,6 +8,8 @@
 //! | `exposition` | the text formats of Prometheus and OpenMetrics |
 //! | `metrics` | every metric: its name, its meaning, where its value comes from |
 //! | `view` | the live view: rates, percentiles and streams, as one JSON object a second |
+//! | `recordings` | the last of the streams that have failed |
+//! | `mask` | a stream without its text, as long as with it |
 //! | `redact` | what of a conversation may be shown |
 //! | `logger` | the log: lines go into a bounded queue, and a thread writes them |
 //!
@@ -20,7 +22,9 @@ pub mod access;
 mod exposition;
 pub mod keeper;
 pub mod logger;
+mod mask;
 pub mod metrics;
+pub mod recordings;
 pub mod redact;
 pub mod spans;
 pub mod time;

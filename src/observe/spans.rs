@@ -159,6 +159,7 @@ fn client(
         if let Some(record) = whole {
             let usage = record.usage.as_ref();
             attributes = attributes
+                .maybe_text("gen_ai.response.model", record.model.as_deref())
                 .maybe_number("gen_ai.usage.input_tokens", usage.and_then(|it| it.prompt))
                 .maybe_number("gen_ai.usage.output_tokens", usage.and_then(|it| it.completion));
         }

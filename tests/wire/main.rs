@@ -18,6 +18,7 @@ mod mock;
 mod overload;
 mod pool;
 mod protocol;
+mod recordings;
 mod reload;
 mod rewriting;
 mod smuggling;

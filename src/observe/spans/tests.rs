@@ -38,6 +38,8 @@ pub fn record(end: &'static str, status: u16) -> Record {
         route: Some("/v1/*".into()),
         upstream: None,
         status,
+        content_type: "text/event-stream",
+        model: Some("m-1".into()),
         end,
         attempts: 2,
         reused: true,
@@ -96,6 +98,7 @@ fn an_exchange_is_a_span_with_one_below_it_for_each_connection() {
     // What it cost is told once.
     assert_eq!(attribute(first, "gen_ai.usage.input_tokens"), None);
     assert_eq!(attribute(second, "gen_ai.usage.input_tokens"), Some(&"5".into()));
+    assert_eq!(attribute(second, "gen_ai.response.model"), Some(&"m-1".into()));
     assert_eq!(attribute(second, "gen_ai.usage.output_tokens"), None);
 }
 
