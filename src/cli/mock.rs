@@ -107,6 +107,7 @@ fn start_with(
             half_close: defaults::HALF_CLOSE,
             accept: defaults::ACCEPT,
             spin: defaults::SPIN,
+            coalesce: defaults::COALESCE,
             forwarded: defaults::FORWARDED,
             watch: defaults::WATCH,
         },

@@ -11,10 +11,10 @@
 //! | [`relay`] | one flow from one socket to another |
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
-//! | `request`, `gather`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
+//! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
 //! | `learn` | what the end of an attempt says of its endpoint |
 //! | `interject` | bytes of our own inside a stream that is passed on |
-//! | [`accept`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
+//! | [`accept`], [`coalesce`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
 //! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`], [`reel`], [`trace`] | what it has done and is doing, and who was waited for |
 //! | [`worker`] | the turn that runs it all |
 //! | `shed` | who gives way when there is no more room |
@@ -27,6 +27,7 @@ mod attach;
 mod attempt;
 pub mod buffer;
 pub mod census;
+pub mod coalesce;
 mod drain;
 mod drive;
 pub mod ends;
@@ -58,4 +59,5 @@ pub mod tap;
 pub mod timer;
 pub mod token;
 pub mod trace;
+mod wait;
 pub mod worker;

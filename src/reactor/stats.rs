@@ -40,6 +40,8 @@ pub struct Counters {
     // System calls.
     pub polls: Counter,
     pub empty_polls: Counter,
+    /// Sleeps before a poll, to find many events at once.
+    pub pauses: Counter,
     pub reads: Counter,
     pub writes: Counter,
     pub peeks: Counter,
@@ -83,6 +85,8 @@ pub struct Counters {
     /// Idle connections found dead: closed, or with bytes on them that nobody asked for.
     pub pool_dead: Counter,
     pub pool_waits: Counter,
+    /// Times that another worker was told of a permit that came home here.
+    pub queue_calls: Counter,
     pub stale_replays: Counter,
     /// Attempts after the first, at the same upstream.
     pub retries: Counter,
