@@ -75,6 +75,7 @@ pub(super) fn start(
             half_close: defaults::HALF_CLOSE,
             accept: defaults::ACCEPT,
             spin: defaults::SPIN,
+            coalesce: defaults::COALESCE,
             forwarded: defaults::FORWARDED,
             watch: defaults::WATCH,
         },

@@ -18,6 +18,7 @@ pub const ACCESS_LOG: AccessLog =
 pub const ADMIN: Admin = Admin { listen: None, token: None };
 pub const RECORDER: Recorder = Recorder { streams: None, keep: 32 };
 pub const SPIN: Duration = Duration::ZERO;
+pub const COALESCE: Option<Duration> = None;
 pub const WATCH: Option<Duration> = None;
 pub const WEIGHT: u32 = 1;
 

@@ -70,6 +70,7 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "half_close", quoted(half_close))?;
     entry(out, "accept", quoted(accept))?;
     entry(out, "spin", quoted(&show_duration(server.spin)))?;
+    entry(out, "coalesce", timeout(server.coalesce))?;
     entry(out, "forwarded", quoted(forwarded))?;
     entry(out, "watch", timeout(server.watch))
 }

@@ -53,6 +53,9 @@ pub struct Server {
     pub accept: AcceptMode,
     /// How long a worker polls without sleeping before it parks. Zero: it parks at once.
     pub spin: Duration,
+    /// How long a worker may sleep before it polls, where many events are to be expected. `None`:
+    /// it never does.
+    pub coalesce: Option<Duration>,
     pub forwarded: Forwarded,
     /// How often the file is looked at for a change. `None`: only SIGHUP reloads it.
     pub watch: Option<Duration>,

@@ -37,6 +37,7 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
     ("sluicegate_empty_polls_total", "Polls that told nothing: timers, mail, spinning.", |c| {
         c.empty_polls.get()
     }),
+    ("sluicegate_pauses_total", "Sleeps before a poll, under `coalesce`.", |c| c.pauses.get()),
     (
         "sluicegate_would_block_total",
         "System calls that had nothing to do (EAGAIN); a token costs none.",

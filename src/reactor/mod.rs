@@ -14,7 +14,7 @@
 //! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
 //! | `learn` | what the end of an attempt says of its endpoint |
 //! | `interject` | bytes of our own inside a stream that is passed on |
-//! | [`accept`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
+//! | [`accept`], [`coalesce`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
 //! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`], [`trace`] | what it has done and is doing, and who was waited for |
 //! | [`worker`] | the turn that runs it all |
 //! | `shed` | who gives way when there is no more room |
@@ -27,6 +27,7 @@ mod attach;
 mod attempt;
 pub mod buffer;
 pub mod census;
+pub mod coalesce;
 mod drain;
 mod drive;
 pub mod ends;

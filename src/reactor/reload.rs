@@ -11,6 +11,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::coalesce::Coalesce;
 use super::net::Net;
 use super::worker::Worker;
 use crate::config::snapshot::Snapshot;
@@ -24,6 +25,8 @@ impl<N: Net> Worker<N> {
         for connection in self.groups.follow(&self.snapshot, loads, self.seed, self.now) {
             self.close_upstream(connection);
         }
+        // With another bound, or none, what was learnt of the old one is void.
+        self.coalesce = Coalesce::new(self.now);
         // Where the limit has grown there is room for some of those who wait.
         for index in 0..self.snapshot.upstreams.len() {
             let id = self.snapshot.upstreams[index].id;

@@ -40,6 +40,8 @@ pub struct Counters {
     // System calls.
     pub polls: Counter,
     pub empty_polls: Counter,
+    /// Sleeps before a poll, to find many events at once.
+    pub pauses: Counter,
     pub reads: Counter,
     pub writes: Counter,
     pub peeks: Counter,

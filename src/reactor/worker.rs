@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use super::accept::{AcceptState, Fleet};
 use super::buffer::READ_RESERVE;
+use super::coalesce::Coalesce;
 use super::drain::Life;
 use super::exchange::{Downstream, Upstream};
 use super::journal::Journal;
@@ -122,6 +123,7 @@ pub struct Worker<N: Net> {
     /// When the next look for those who only hold room may be.
     pub(super) shed_at: Instant,
     pub(super) fleet: Option<Fleet<N::Stream>>,
+    pub(super) coalesce: Coalesce,
     pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) life: Life,
     pub(super) now: Instant,
@@ -154,6 +156,7 @@ impl<N: Net> Worker<N> {
             scratch: Vec::new(),
             accepting: AcceptState::new(net.listeners()),
             fleet,
+            coalesce: Coalesce::new(now),
             shed_at: now,
             journal,
             life: Life::Serving,
@@ -195,7 +198,13 @@ impl<N: Net> Worker<N> {
     fn poll(&mut self) -> io::Result<()> {
         self.events.clear();
         let spin = self.snapshot.server.spin;
-        let timeout = self.poll_timeout();
+        let mut timeout = self.poll_timeout();
+        let pause = self.coalesce.until(self.now, timeout);
+        if let Some(until) = pause {
+            self.desk.tally.pauses.add(1);
+            self.net.pause(until);
+            timeout = Some(Duration::ZERO);
+        }
         if spin.is_zero() || timeout == Some(Duration::ZERO) {
             self.desk.tally.polls.add(1);
             self.net.poll(&mut self.events, timeout)?;
@@ -212,6 +221,9 @@ impl<N: Net> Worker<N> {
         }
         self.now = self.net.now();
         self.desk.tally.turn_events.record(self.events.len() as u64);
+        if let Some(bound) = self.snapshot.server.coalesce {
+            self.coalesce.polled(self.events.len(), pause.is_some(), bound, self.now);
+        }
         Ok(())
     }
 

@@ -107,6 +107,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             },
             accept: AcceptMode::Reuseport,
             spin: Duration::ZERO,
+            coalesce: gateway.coalesce,
             forwarded: Forwarded::Append,
             watch: None,
         },
@@ -153,6 +154,7 @@ pub const GENEROUS: GatewayPlan = GatewayPlan {
     attempts: 1,
     budget: 20,
     breaker: false,
+    coalesce: None,
 };
 
 /// One worker, and the world it lives in.

@@ -135,6 +135,7 @@ const EVERY_KEY: &str = r#"
     half_close = "allow"
     accept = "balanced"
     spin = "50us"
+    coalesce = "off"
     forwarded = "replace"
     watch = "5s"
     [admin]

@@ -149,6 +149,13 @@ fn limits() {
             "line 13: limits.replay_bytes: must be from \"0B\" to \"1GiB\", not \"2GiB\"",
         ),
         (
+            "head_bytes  = \"64KiB\"\nheaders     = 100\nbody_bytes  = \"unlimited\"\n\
+             replay_bytes = \"1MiB\"\nrequests_per_connection = 10000\nbuffer_bytes = \"256MiB\"",
+            "head_bytes = \"1MiB\"\nbuffer_bytes = \"2047KiB\"",
+            "line 10: limits.head_bytes: is more than half of buffer_bytes: a head of that size could \
+             wait for ever for room",
+        ),
+        (
             "\"1MiB\"",
             "\"512MiB\"",
             "line 13: limits.replay_bytes: is more than buffer_bytes: no request of that size \

@@ -70,3 +70,23 @@ fn the_watch_has_a_range_and_can_be_off() {
         assert!(refused(&text).starts_with("line 2: server.watch: "), "{}", refused(&text));
     }
 }
+
+#[test]
+fn coalescing_has_a_range_can_be_off_and_excludes_spinning() {
+    use std::time::Duration;
+    let with = |lines: &str| SAMPLE.replace("spin       = \"0us\"", lines);
+    for (written, coalesce) in [
+        ("\"off\"", None),
+        ("\"10us\"", Some(Duration::from_micros(10))),
+        ("\"10ms\"", Some(Duration::from_millis(10))),
+    ] {
+        let text = with(&format!("coalesce = {written}"));
+        assert_eq!(accepted(&text).snapshot.server.coalesce, coalesce);
+    }
+    for written in ["\"9us\"", "\"11ms\"", "0", "50", "\"soon\""] {
+        let problems = refused(&with(&format!("coalesce = {written}")));
+        assert!(problems.starts_with("line 6: server.coalesce: "), "{problems}");
+    }
+    let both = refused(&with("spin = \"1us\"\ncoalesce = \"50us\""));
+    assert!(both.starts_with("line 7: server.coalesce: spin and coalesce exclude"), "{both}");
+}
