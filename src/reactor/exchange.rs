@@ -200,6 +200,8 @@ pub struct Exchange {
     pub first_event: bool,
     pub tunnel: Option<Tunnel>,
     pub timeline: Timeline,
+    /// The one that answers, once its first event has named it; where somebody wants to know.
+    pub model: Option<Box<str>>,
     /// Boxed: only where exchanges are part of traces.
     pub trace: Option<Box<Trace>>,
     pub hops: Hops,
@@ -302,6 +304,16 @@ impl Exchange {
     /// Whether its response is a stream of events that is watched.
     pub fn is_observed(&self) -> bool {
         self.response.as_ref().is_some_and(|response| response.observer.is_some())
+    }
+
+    /// Its first event has gone by, and may have named the model.
+    pub fn learn_model(&mut self) {
+        let Some(response) = &mut self.response else { return };
+        let Some(tap) = &mut response.tap else { return };
+        self.model = tap.model();
+        if tap.is_idle() {
+            response.tap = None;
+        }
     }
 
     /// The timers in force.

@@ -10,6 +10,7 @@ use super::drive::Step;
 use super::exchange::{After, Exchange, Peer, RequestId, State, Turn};
 use super::journal::Record;
 use super::net::{Net, Stream};
+use super::reel::Reel;
 use super::relay::FlowState;
 use super::stall::Owner;
 use super::token::{Kind, Token};
@@ -18,6 +19,7 @@ use crate::http::head::{HeadError, Version};
 use crate::http::reply::{self, ErrorReply};
 use crate::proxy::exchange::{self as rules, Request, Response};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
+use crate::service::Observer;
 
 /// What an error reply needs to know of the request it answers.
 struct Asked {
@@ -183,7 +185,12 @@ impl<N: Net> Worker<N> {
             Some(None) => 499,
         };
         if let Some(journal) = &self.journal {
-            journal.keep(Arc::new(Record::of(exchange, client, status, fault, self.now)));
+            let reel = exchange.reel_of_failure(fault);
+            let record = Arc::new(Record::of(exchange, client, status, fault, self.now));
+            if let Some(reel) = reel {
+                journal.keep_reel(reel, &record);
+            }
+            journal.keep(record);
         }
         let Some(fault) = fault else {
             return log::debug!("{}: {status} complete", exchange.id);
@@ -311,5 +318,23 @@ impl<N: Net> Worker<N> {
             self.reaped.push(token);
         }
         Step::Wait
+    }
+}
+
+impl Exchange {
+    /// What was kept of its stream, if that has failed: not by the will of its client or of an
+    /// operator.
+    fn reel_of_failure(&mut self, fault: Option<&Fault>) -> Option<Reel> {
+        let response = self.response.as_mut()?;
+        let reel = response.tap.as_mut()?.take_reel()?;
+        let reported = response.observer.as_ref().is_some_and(Observer::saw_error);
+        let failed = match fault {
+            None => reported,
+            Some(Fault::Downstream(DownstreamFault::Gone) | Fault::Local(LocalFault::Killed)) => {
+                false
+            }
+            Some(_) => true,
+        };
+        failed.then_some(reel)
     }
 }

@@ -74,6 +74,15 @@ impl Observer {
         Observer { grammar: Grammar::Document, marks: Marks::new(dialect) }
     }
 
+    /// The media type of what it watches.
+    pub fn media_type(&self) -> &'static str {
+        match &self.grammar {
+            Grammar::Events(_) => "text/event-stream",
+            Grammar::Lines(_) => "application/x-ndjson",
+            Grammar::Document => "application/json",
+        }
+    }
+
     /// Takes the next bytes of the body.
     pub fn feed(&mut self, data: &[u8]) {
         match &mut self.grammar {
