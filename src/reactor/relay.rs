@@ -149,6 +149,15 @@ impl Flow {
         self.state == FlowState::Open
     }
 
+    /// How far it has come: data events where it is watched, bytes of payload elsewhere.
+    #[inline]
+    pub fn progress(&self) -> u64 {
+        match &self.observer {
+            Some(observer) => observer.data_events(),
+            None => self.body.received(),
+        }
+    }
+
     /// Whether a message that is complete is whole by the marks of its dialect too.
     fn check_end(&mut self) -> Result<(), Broken> {
         check_end(self.observer.as_mut())
