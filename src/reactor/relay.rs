@@ -183,24 +183,16 @@ pub fn relay<A: Stream, B: Stream>(
 ) -> Result<Moved, Broken> {
     let mut moved = Moved { read: 0, written: 0, rest: Rest::SourceEmpty };
     loop {
-        if flow.is_open() {
-            let scanned = scan(source, &mut sink.outbox, flow, desk);
-            if scanned.is_err() {
-                // What came before the fault is the client's; a failure to write it adds nothing.
-                let _ = sink.flush(source.inbound.as_mut(), desk);
+        // Before the first read there is nearly always nothing left to write.
+        if source.inbound.is_some() || !sink.outbox.is_empty() {
+            moved.written += scan_and_write(source, sink, flow, length_max, desk)?;
+            let waiting = !sink.outbox.is_empty()
+                || source.inbound.as_ref().is_some_and(|buffer| !buffer.pending().is_empty());
+            source.release_inbound(desk);
+            if waiting {
+                moved.rest = Rest::SinkFull;
+                return Ok(moved);
             }
-            scanned?;
-            if flow.body.received() > length_max {
-                return Err(Broken::TooLong);
-            }
-        }
-        moved.written += sink.flush(source.inbound.as_mut(), desk).map_err(Broken::Write)?;
-        let waiting = !sink.outbox.is_empty()
-            || source.inbound.as_ref().is_some_and(|buffer| !buffer.pending().is_empty());
-        source.release_inbound(desk);
-        if waiting {
-            moved.rest = Rest::SinkFull;
-            return Ok(moved);
         }
         if flow.is_open() && flow.body.is_complete() {
             flow.state = FlowState::Done;
@@ -229,6 +221,29 @@ pub fn relay<A: Stream, B: Stream>(
         };
         return Ok(moved);
     }
+}
+
+/// Clears what has been read, and writes what may be written. Returns the bytes that were.
+#[inline]
+fn scan_and_write<A: Stream, B: Stream>(
+    source: &mut Socket<A>,
+    sink: &mut Socket<B>,
+    flow: &mut Flow,
+    length_max: u64,
+    desk: &mut Desk,
+) -> Result<usize, Broken> {
+    if flow.is_open() {
+        let scanned = scan(source, &mut sink.outbox, flow, desk);
+        if scanned.is_err() {
+            // What came before the fault is the client's; a failure to write it adds nothing.
+            let _ = sink.flush(source.inbound.as_mut(), desk);
+        }
+        scanned?;
+        if flow.body.received() > length_max {
+            return Err(Broken::TooLong);
+        }
+    }
+    sink.flush(source.inbound.as_mut(), desk).map_err(Broken::Write)
 }
 
 /// What was found of a response that is held back.
