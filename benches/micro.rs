@@ -128,6 +128,7 @@ fn heads(criterion: &mut Criterion) {
                 forwarded: Forwarded::Append,
                 client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
                 request_id: b"0123456789abcdef",
+                trace: None,
             };
             out.clear();
             rewrite::request(&head, &edits, &mut out);
@@ -148,6 +149,7 @@ fn heads(criterion: &mut Criterion) {
                 head_request: false,
                 request_id: b"0123456789abcdef",
                 served: None,
+                timing: None,
             };
             out.clear();
             rewrite::response(&head, &edits, &mut out);

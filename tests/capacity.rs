@@ -144,3 +144,38 @@ fn a_firehose_does_not_hold_up_two_hundred_paced_streams() {
         assert!(report.delay(0.99) < Duration::from_millis(100), "{:?}", report.delay(0.99));
     }
 }
+
+#[test]
+fn ten_thousand_silent_connections_cost_their_places_and_no_more() {
+    const PLACES: usize = 10_000;
+    let _alone = one_at_a_time();
+    let limit = raise_descriptor_limit();
+    assert!(limit >= PLACES + 1_000, "at most {limit} descriptors: raise the hard limit");
+    let mock = Mock::start(&["--connections", "1000"]);
+    let gateway = Config {
+        limits: format!("connections = {PLACES}"),
+        timeouts: "head = \"60s\"".into(),
+        ..Config::to(mock.address())
+    }
+    .start();
+    let request = stream("rate=50&tokens=50");
+    let alone = crowd(gateway.address(), 100, &request, || {});
+    alone.show("alone");
+    let before = gateway.memory_now();
+    let connect = || TcpStream::connect(gateway.address()).expect("the gateway accepts");
+    let mut silent: Vec<TcpStream> = (0..PLACES - 200).map(|_| connect()).collect();
+    let beside = crowd(gateway.address(), 100, &request, || {});
+    beside.show("beside the silent ones");
+    let grown = gateway.memory_now().saturating_sub(before);
+    println!("{} bytes of memory each", grown / silent.len() as u64);
+    assert!(grown < 2048 * PLACES as u64, "{grown} bytes, more than a place may take");
+    // Every place is taken, and they are all silent: the oldest make room.
+    silent.extend((0..400).map(|_| connect()));
+    let full = crowd(gateway.address(), 100, &request, || {});
+    full.show("without a place left");
+    for report in [alone, beside, full] {
+        assert!(report.failed.is_empty(), "{:?}", report.failed);
+        assert_eq!(report.delays.len(), 100 * 50);
+        assert!(report.delay(0.99) < Duration::from_millis(100), "{:?}", report.delay(0.99));
+    }
+}

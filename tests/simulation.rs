@@ -6,9 +6,15 @@
 //! | `SIM_SEEDS=n` | so many seeds instead of ten thousand |
 //! | `SIM_SECONDS=n` | fresh seeds for so long: the nightly mode |
 
+#[path = "simulation/coalesce.rs"]
+mod coalesce;
+#[path = "simulation/fleet.rs"]
+mod fleet;
 mod harness;
 #[path = "simulation/outage.rs"]
 mod outage;
+#[path = "simulation/overload.rs"]
+mod overload;
 #[path = "simulation/reload.rs"]
 mod reload;
 #[path = "simulation/scenarios.rs"]

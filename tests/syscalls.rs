@@ -28,8 +28,13 @@ struct Gateway {
 
 impl Gateway {
     fn to(upstream: SocketAddr) -> Gateway {
+        Gateway::with("", upstream)
+    }
+
+    /// With more lines below `[server]`.
+    fn with(lines: &str, upstream: SocketAddr) -> Gateway {
         let text = format!(
-            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n\
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n{lines}\n\
              [[upstream]]\nname = \"models\"\nendpoints = [\"{upstream}\"]\n\
              [[route]]\npath = \"/*\"\nupstream = \"models\"\n"
         );
@@ -60,6 +65,7 @@ impl Gateway {
         let counters = &self.counters;
         Counts {
             polls: counters.polls.get(),
+            pauses: counters.pauses.get(),
             reads: counters.reads.get(),
             writes: counters.writes.get(),
             would_block: counters.would_block.get(),
@@ -83,6 +89,7 @@ impl Drop for Gateway {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Counts {
     polls: u64,
+    pauses: u64,
     reads: u64,
     writes: u64,
     would_block: u64,
@@ -97,6 +104,7 @@ impl std::ops::Sub for Counts {
     fn sub(self, before: Counts) -> Counts {
         Counts {
             polls: self.polls - before.polls,
+            pauses: self.pauses - before.pauses,
             reads: self.reads - before.reads,
             writes: self.writes - before.writes,
             would_block: self.would_block - before.would_block,
@@ -132,10 +140,10 @@ fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
     bytes
 }
 
-#[test]
-fn a_token_costs_one_read_one_write_and_one_poll() {
-    let (listener, upstream) = listener();
-    let gateway = Gateway::to(upstream);
+const CHUNK: &[u8] = b"d\r\ndata: token\n\n\r\n";
+
+/// An event stream through the gateway that has begun: the server's end and the client's.
+fn stream(gateway: &Gateway, listener: &TcpListener) -> (TcpStream, TcpStream) {
     let mut client = gateway.client();
     client.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").expect("a socket");
     let mut server = impatient(listener.accept().expect("the gateway connects").0);
@@ -143,10 +151,17 @@ fn a_token_costs_one_read_one_write_and_one_poll() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
         Transfer-Encoding: chunked\r\n\r\n";
     server.write_all(head).expect("a socket");
+    (server, client)
+}
+
+#[test]
+fn a_token_costs_one_read_one_write_and_one_poll() {
+    let (listener, upstream) = listener();
+    let gateway = Gateway::to(upstream);
+    let (mut server, mut client) = stream(&gateway, &listener);
     let mut token = || {
-        let chunk = b"d\r\ndata: token\n\n\r\n";
-        server.write_all(chunk).expect("a socket");
-        read_until(&mut client, chunk);
+        server.write_all(CHUNK).expect("a socket");
+        read_until(&mut client, CHUNK);
     };
     token();
     let before = gateway.counts();
@@ -155,6 +170,33 @@ fn a_token_costs_one_read_one_write_and_one_poll() {
     assert_eq!((spent.reads, spent.writes), (ROUNDS, ROUNDS), "{spent:?}");
     assert_eq!((spent.would_block, spent.peeks, spent.registers), (0, 0, 0), "{spent:?}");
     assert!(spent.polls <= ROUNDS + POLLS_BESIDE, "{spent:?}");
+}
+
+#[test]
+fn coalesced_tokens_share_their_polls_and_arrive_whole() {
+    const STREAMS: usize = 20;
+    const EVERY: Duration = Duration::from_micros(200);
+    let (listener, upstream) = listener();
+    let gateway = Gateway::with("coalesce = \"10ms\"", upstream);
+    let (mut servers, mut clients): (Vec<_>, Vec<_>) =
+        (0..STREAMS).map(|_| stream(&gateway, &listener)).unzip();
+    let before = gateway.counts();
+    for _ in 0..ROUNDS / STREAMS as u64 {
+        for server in &mut servers {
+            server.write_all(CHUNK).expect("a socket");
+            thread::sleep(EVERY);
+        }
+    }
+    let spent = gateway.counts() - before;
+    let expected = [b"HTTP/1.1 200 OK\r\n", &CHUNK.repeat(ROUNDS as usize / STREAMS)[..]];
+    for client in &mut clients {
+        let got = read_until(client, expected[1]);
+        assert!(got.starts_with(expected[0]));
+    }
+    // Without, every token has a poll of its own: they come a wake-up apart. A pause gathers up to
+    // sixteen, and some of the polls do without.
+    assert!(spent.pauses > 0 && spent.polls < ROUNDS / 2, "{spent:?}");
+    assert!(spent.reads <= ROUNDS && spent.writes <= ROUNDS, "{spent:?}");
 }
 
 #[test]

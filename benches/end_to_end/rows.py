@@ -49,9 +49,6 @@ class Row:
 MICROS, NANOS, BYTES, ONES = ("µs", 1_000.0), ("ns", 1.0), ("B", 1.0), ("", 1.0)
 KIB = ("KiB", 1024.0)
 
-# How long a coalescing poll may sleep on.
-COALESCE_NS = 50_000
-
 TOKEN_SHOW = {
     "cpu_ns_per_token": MICROS,
     "added_p50_ns": MICROS,
@@ -113,15 +110,15 @@ def memory(name, most, what, load):
     return Row(f"memory-{name}", f"9,000 times an {what}", "memory", load, checks, **more)
 
 
-def coalesce(count, rate, periods):
+def coalesce(count, rate, periods, bound_ns):
     """As `streams`, with the poll of the gateway allowed to gather tokens."""
     row = streams(count, rate, periods)
-    allowed = f"{COALESCE_NS // 1000} µs"
+    allowed = f"{bound_ns // 1000} µs"
     checks = (
         Check("CPU per token ≤ 0.75 × relay", "cpu_ns_per_token", 0.75, (RELAY,)),
-        Check(f"added p99 ≤ relay's + {allowed}", "added_p99_ns", 1.0, (RELAY,), plus=COALESCE_NS),
+        Check(f"added p99 ≤ relay's + {allowed}", "added_p99_ns", 1.0, (RELAY,), plus=bound_ns),
     )
-    settings = {"server.coalesce": f'"{COALESCE_NS // 1000}us"'}
+    settings = {"server.coalesce": f'"{bound_ns // 1000}us"'}
     name, title = f"coalesce-{count}", f"{row.title}, coalesced"
     return replace(row, name=name, title=title, checks=checks, settings=settings, proxies=(RELAY,))
 
@@ -206,6 +203,6 @@ ROWS = (
         rounds=5,
         settings={"server.accept": '"balanced"'},
     ),
-    coalesce(100, 50, 17),
-    coalesce(1000, 20, 7),
+    coalesce(100, 50, 17, 1_000_000),
+    coalesce(1000, 20, 7, 500_000),
 )

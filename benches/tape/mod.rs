@@ -124,6 +124,8 @@ impl Net for Tape {
         Ok(())
     }
 
+    fn pause(&mut self, _: Instant) {}
+
     fn accept(&mut self, _: usize) -> Accept<Reel> {
         off_the_books(|| {
             if self.0.borrow().backlog == 0 {

@@ -46,7 +46,7 @@ impl Stage {
         let (sender, receiver) = mailbox(Arc::new(|| {}));
         let snapshot = snapshot(text);
         let setup = Setup {
-            loads: Loads::new(&snapshot),
+            loads: Loads::new(&snapshot, 1),
             epoch: 0,
             snapshot: Arc::new(snapshot),
             seed: 7,

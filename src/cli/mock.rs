@@ -75,11 +75,14 @@ pub(super) fn start(
             half_close: defaults::HALF_CLOSE,
             accept: defaults::ACCEPT,
             spin: defaults::SPIN,
+            coalesce: defaults::COALESCE,
             forwarded: defaults::FORWARDED,
             watch: defaults::WATCH,
         },
         admin: defaults::ADMIN,
         access_log: defaults::ACCESS_LOG,
+        trace: defaults::trace(),
+        recorder: defaults::RECORDER,
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
             // A pool in front of it decides how long a connection may be idle.

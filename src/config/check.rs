@@ -8,6 +8,7 @@ mod address;
 mod admin;
 mod chain;
 mod fallback;
+mod observing;
 mod path;
 mod policy;
 mod route;
@@ -34,6 +35,7 @@ const WORKERS: RangeInclusive<u64> = 1..=1_024;
 const WATCH: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
 const FIELD_NAME_MAX: usize = 64;
 const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
+const COALESCE: RangeInclusive<Duration> = Duration::from_micros(10)..=Duration::from_millis(10);
 
 /// Compiles the document, or tells everything that is wrong with it.
 pub(super) fn compile(
@@ -46,6 +48,8 @@ pub(super) fn compile(
     let admin = admin::admin(root.table("admin", &mut report), &server, environment, &mut report);
     let access_log =
         admin::access_log(root.table("access_log", &mut report), environment, &mut report);
+    let trace = observing::trace(root.table("trace", &mut report), &mut report);
+    let recorder = observing::recorder(root.table("recorder", &mut report), &mut report);
     let limits = limits(root.table("limits", &mut report), &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
     let upstreams = root.tables("upstream", &mut report);
@@ -62,8 +66,18 @@ pub(super) fn compile(
     root.finish(&mut report);
     let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
     let generation = Generation::default();
-    let mut snapshot =
-        Snapshot { generation, server, admin, access_log, limits, timeouts, upstreams, routes };
+    let mut snapshot = Snapshot {
+        generation,
+        server,
+        admin,
+        access_log,
+        trace,
+        recorder,
+        limits,
+        timeouts,
+        upstreams,
+        routes,
+    };
     snapshot.begin();
     report.conclude(snapshot)
 }
@@ -77,18 +91,30 @@ fn server(mut section: Section<'_>, environment: &Environment, report: &mut Repo
     let accept = [("reuseport", AcceptMode::Reuseport), ("balanced", AcceptMode::Balanced)];
     let forwarded =
         [("append", Forwarded::Append), ("replace", Forwarded::Replace), ("off", Forwarded::Off)];
+    let coalesce = section.take("coalesce");
     let server = Server {
         listen,
         workers,
         half_close: section.choice("half_close", &half_close, defaults::HALF_CLOSE, report),
         accept: section.choice("accept", &accept, defaults::ACCEPT, report),
         spin: section.duration("spin", SPIN, defaults::SPIN, report),
+        coalesce: coalesce
+            .as_ref()
+            .and_then(|field| field.duration_or_off(COALESCE, report))
+            .unwrap_or(defaults::COALESCE),
         forwarded: section.choice("forwarded", &forwarded, defaults::FORWARDED, report),
         watch: section
             .take("watch")
             .and_then(|field| field.duration_or_off(WATCH, report))
             .unwrap_or(defaults::WATCH),
     };
+    if let (Some(field), Some(_), false) = (&coalesce, server.coalesce, server.spin.is_zero()) {
+        report.error(
+            field.place(),
+            "spin and coalesce exclude each other: \
+             spin keeps a worker awake to be early, coalesce lets it sleep to be late",
+        );
+    }
     section.finish(report);
     server
 }
@@ -214,6 +240,14 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
     if limits.replay_bytes > limits.buffer_bytes {
         let place = section.place_of("replay_bytes");
         report.error(&place, "is more than buffer_bytes: no request of that size could be kept");
+    }
+    // A head is read into one buffer that grows, beside the buffers of those who are answered.
+    if limits.head_bytes > limits.buffer_bytes / 2 {
+        let place = section.place_of("head_bytes");
+        report.error(
+            &place,
+            "is more than half of buffer_bytes: a head of that size could wait for ever for room",
+        );
     }
     section.finish(report);
     limits

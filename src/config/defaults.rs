@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, Breaker, Commit,
     Condition, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField, Limits, PoolLimits,
-    Retry, Timeouts,
+    Recorder, Retry, Timeouts, Trace, TraceContext,
 };
 
 pub const HALF_CLOSE: HalfClose = HalfClose::Cancel;
@@ -16,9 +16,23 @@ pub const HOST: HostField = HostField::Preserve;
 pub const ACCESS_LOG: AccessLog =
     AccessLog { target: AccessTarget::Off, format: AccessFormat::Json };
 pub const ADMIN: Admin = Admin { listen: None, token: None };
+pub const RECORDER: Recorder = Recorder { streams: None, keep: 32 };
 pub const SPIN: Duration = Duration::ZERO;
+pub const COALESCE: Option<Duration> = None;
 pub const WATCH: Option<Duration> = None;
 pub const WEIGHT: u32 = 1;
+
+pub fn trace() -> Trace {
+    Trace {
+        context: TraceContext::Off,
+        sample: 1.0,
+        export: None,
+        service: "sluicegate".to_owned(),
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(10),
+        queue: 2048,
+    }
+}
 
 pub const LIMITS: Limits = Limits {
     connections: 10_000,
@@ -57,6 +71,7 @@ pub const POOL: PoolLimits = PoolLimits {
 };
 
 pub const BALANCE: Balance = Balance::LeastOutstanding;
+pub const SERVER_TIMING: bool = false;
 pub const COMMIT: Commit = Commit::FirstEvent;
 pub const FALLBACK_STATUS: u16 = 200;
 pub const FALLBACK_PACE: Duration = Duration::from_millis(20);

@@ -49,6 +49,16 @@ fn fixed(running: &Snapshot, next: &Snapshot) -> Vec<(&'static str, &'static str
         ("server", "listen", old.listen != new.listen),
         ("server", workers, old.workers != new.workers),
         ("server", "accept", old.accept != new.accept),
+        ("admin", "listen", running.admin.listen != next.admin.listen),
+        ("access_log", "to", running.access_log.target != next.access_log.target),
+        ("access_log", "format", running.access_log.format != next.access_log.format),
+        ("trace", "export", running.trace.export != next.trace.export),
+        ("trace", "service", running.trace.service != next.trace.service),
+        ("trace", "interval", running.trace.interval != next.trace.interval),
+        ("trace", "timeout", running.trace.timeout != next.trace.timeout),
+        ("trace", "queue", running.trace.queue != next.trace.queue),
+        ("recorder", "streams", running.recorder.streams != next.recorder.streams),
+        ("recorder", "keep", running.recorder.keep != next.recorder.keep),
         ("limits", "buffer_bytes", running.limits.buffer_bytes != next.limits.buffer_bytes),
     ];
     let changed = changes.into_iter().filter(|(_, _, differs)| *differs);

@@ -4,6 +4,7 @@
 //!
 //! Absent on purpose: everything that is not in the snapshot, the operator's comments among it.
 
+mod observing;
 mod policy;
 
 use std::fmt::{self, Write};
@@ -29,6 +30,8 @@ fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     server(snapshot, out)?;
     admin(snapshot, out)?;
     access_log(snapshot, out)?;
+    observing::trace(&snapshot.trace, out)?;
+    observing::recorder(&snapshot.recorder, out)?;
     limits(snapshot, out)?;
     timeouts(snapshot, out)?;
     for one in &snapshot.upstreams {
@@ -67,6 +70,7 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "half_close", quoted(half_close))?;
     entry(out, "accept", quoted(accept))?;
     entry(out, "spin", quoted(&show_duration(server.spin)))?;
+    entry(out, "coalesce", timeout(server.coalesce))?;
     entry(out, "forwarded", quoted(forwarded))?;
     entry(out, "watch", timeout(server.watch))
 }
@@ -199,6 +203,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     };
     entry(out, "commit", quoted(commit))?;
     entry(out, "heartbeat", timeout(route.heartbeat))?;
+    entry(out, "server_timing", route.server_timing)?;
     overrides(route, snapshot, out)?;
     match &route.target {
         Target::Chain(Chain { fallback: Some(fallback), .. }) => policy::fallback(fallback, out),

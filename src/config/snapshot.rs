@@ -18,8 +18,10 @@ pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
 use crate::service::Setting;
 
+mod observing;
 mod resilience;
 
+pub use observing::{Collector, Recorder, Trace, TraceContext};
 pub use resilience::{
     Admission, Balance, Breaker, Commit, Condition, Conditions, Fallback, FallbackAnswer, HashKey,
     HealthCheck, PRIORITIES, Retry,
@@ -32,6 +34,8 @@ pub struct Snapshot {
     pub server: Server,
     pub admin: Admin,
     pub access_log: AccessLog,
+    pub trace: Trace,
+    pub recorder: Recorder,
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub upstreams: Vec<Upstream>,
@@ -49,6 +53,9 @@ pub struct Server {
     pub accept: AcceptMode,
     /// How long a worker polls without sleeping before it parks. Zero: it parks at once.
     pub spin: Duration,
+    /// How long a worker may sleep before it polls, where many events are to be expected. `None`:
+    /// it never does.
+    pub coalesce: Option<Duration>,
     pub forwarded: Forwarded,
     /// How often the file is looked at for a change. `None`: only SIGHUP reloads it.
     pub watch: Option<Duration>,
@@ -246,6 +253,8 @@ pub struct Route {
     pub commit: Commit,
     /// How long an event stream may be silent before it gets a comment of ours.
     pub heartbeat: Option<Duration>,
+    /// The client is told, in `Server-Timing`, where the time went.
+    pub server_timing: bool,
 }
 
 /// One upstream of a route, in the order they are asked.

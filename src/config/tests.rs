@@ -56,11 +56,23 @@ upstream  = "llama"
 rewrite   = "/stream"
 commit    = "first_event"
 heartbeat = "off"
+server_timing = false
 [admin]
 listen    = "off"
 [access_log]
 to        = "off"
 format    = "json"
+[trace]
+context   = "off"
+sample    = 1
+export    = "off"
+service   = "sluicegate"
+interval  = "1s"
+timeout   = "10s"
+queue     = 2048
+[recorder]
+streams   = "off"
+keep      = 32
 "#;
 
 /// The least a configuration can say.

@@ -10,6 +10,7 @@
 //! | `json`    | fields of a JSON text, found and never parsed                                     |
 //! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
 //! | `retry_after` | when a server wants to be asked again                                         |
+//! | `trace_context` | the fields that say which trace a request is part of                  |
 //! | `reply`   | heads and chunks of answers made in this process                                  |
 //!
 //! Reading order: `chunk`, `body`, `head`, `rewrite`; the others stand alone.
@@ -31,6 +32,7 @@ pub mod reply;
 pub mod retry_after;
 pub mod rewrite;
 pub mod sse;
+pub mod trace_context;
 
 #[cfg(test)]
 pub(crate) mod tests;

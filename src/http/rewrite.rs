@@ -13,11 +13,13 @@
 
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use httparse::Header;
 
 use super::body::Framing;
 use super::head::{FieldSet, Known, RequestHead, ResponseHead, Version, line_start};
+use super::trace_context::TraceParent;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +47,16 @@ pub struct RequestEdits<'a> {
     pub forwarded: Forwarded,
     pub client: IpAddr,
     pub request_id: &'a [u8],
+    /// `None`: the client's own fields pass as any other.
+    pub trace: Option<TraceFields>,
+}
+
+/// What a request says of the trace it is part of.
+#[derive(Clone, Copy, Debug)]
+pub struct TraceFields {
+    pub parent: TraceParent,
+    /// The client's `tracestate` belongs to this trace.
+    pub keeps_state: bool,
 }
 
 /// Appends the head for the upstream to `out`.
@@ -66,7 +78,20 @@ pub fn request(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u
         Version::Http11 => b"Via: 1.1 sluicegate\r\n",
     });
     field(out, b"X-Request-Id: ", edits.request_id);
+    if let Some(TraceFields { parent, .. }) = &edits.trace {
+        field(out, b"traceparent: ", &parent.to_field());
+    }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Gives a request head made by [`request`] another sender's span, in place.
+pub fn set_trace_parent(request: &mut [u8], parent: &TraceParent) {
+    if let Some(place) = field_value(request, b"traceparent") {
+        let value = parent.to_field();
+        if let Some(field) = request.get_mut(place).filter(|field| field.len() == value.len()) {
+            field.copy_from_slice(&value);
+        }
+    }
 }
 
 /// Gives a request head made by [`request`] another `Host`, in place. Bytes behind the head stay
@@ -151,6 +176,9 @@ fn keeps_request_field(head: &RequestHead<'_>, edits: &RequestEdits<'_>, known: 
         Known::Forwarded => edits.forwarded != Forwarded::Replace,
         Known::XForwardedFor => edits.forwarded == Forwarded::Off,
         Known::XForwardedHost | Known::XForwardedProto => edits.forwarded != Forwarded::Replace,
+        // Ours stands instead, where there is one.
+        Known::TraceParent => edits.trace.is_none(),
+        Known::TraceState => edits.trace.is_none_or(|trace| trace.keeps_state),
         // Written anew, exactly once.
         Known::Host | Known::XRequestId => false,
         Known::Connection
@@ -224,6 +252,7 @@ pub struct ResponseEdits<'a> {
     /// Added unless the upstream sent one.
     pub request_id: &'a [u8],
     pub served: Option<Served<'a>>,
+    pub timing: Option<ServerTiming>,
 }
 
 /// Who answered, for the client to see.
@@ -232,6 +261,37 @@ pub struct Served<'a> {
     pub upstream: &'a str,
     /// The attempts it took, the answered one included.
     pub attempts: u8,
+}
+
+/// Where the time until an answer began went: the field `Server-Timing`, for the client to see.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerTiming {
+    /// Until there was a connection: earlier attempts, pauses, a queue.
+    pub queue: Duration,
+    /// Until it took the first byte of the request.
+    pub connect: Duration,
+    /// Until the first byte of the answer.
+    pub upstream: Duration,
+    pub total: Duration,
+}
+
+impl ServerTiming {
+    fn field(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"Server-Timing: ");
+        let spans = [
+            ("queue", self.queue),
+            ("connect", self.connect),
+            ("upstream", self.upstream),
+            ("total", self.total),
+        ];
+        for (index, (name, span)) in spans.into_iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            let micros = span.as_micros();
+            // Milliseconds, as the field counts. Writing to a `Vec` cannot fail.
+            let _ = write!(out, "{comma}{name};dur={}.{:03}", micros / 1_000, micros % 1_000);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// Appends the head for the client to `out`. An interim response (1xx) gains no field but what an
@@ -270,6 +330,9 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
             out.extend_from_slice(b"X-Sluice-Attempts: ");
             decimal(attempts.into(), out);
             out.extend_from_slice(b"\r\n");
+        }
+        if let Some(timing) = &edits.timing {
+            timing.field(out);
         }
         out.extend_from_slice(match head.version {
             Version::Http10 => b"Via: 1.0 sluicegate\r\n",

@@ -3,6 +3,7 @@
 //! A worker gives its record away; the line is made and written by the log thread.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::logger;
@@ -22,7 +23,7 @@ pub enum Format {
 pub struct Keeper;
 
 impl Journal for Keeper {
-    fn keep(&self, record: Box<Record>) {
+    fn keep(&self, record: Arc<Record>) {
         logger::access(SystemTime::now(), record);
     }
 }
@@ -58,6 +59,7 @@ struct Texts {
     time: String,
     request_id: String,
     client: String,
+    trace_id: Option<String>,
 }
 
 impl Texts {
@@ -66,11 +68,12 @@ impl Texts {
             time: Utc::at(time).to_string(),
             request_id: record.request_id.to_string(),
             client: record.client.to_string(),
+            trace_id: record.trace.map(|place| place.trace.to_string()),
         }
     }
 }
 
-fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 24] {
+fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 25] {
     let text = |text: &'a str| Some(Value::Text(text));
     let number = |number: u64| Some(Value::Number(number));
     let span =
@@ -82,6 +85,7 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
     [
         ("time", text(&texts.time)),
         ("request_id", text(&texts.request_id)),
+        ("trace_id", texts.trace_id.as_deref().and_then(text)),
         ("client", text(&texts.client)),
         ("route", record.route.as_deref().and_then(text)),
         ("upstream", upstream.and_then(|(upstream, _)| text(upstream))),
@@ -147,6 +151,8 @@ mod tests {
         Record {
             request_id: RequestId::given(b"say \"hi\""),
             client: [127, 0, 0, 1].into(),
+            trace: None,
+            story: None,
             route: Some("/v1/*".into()),
             upstream: Some(("llm".into(), "gpu-1:8000".into())),
             status: 200,

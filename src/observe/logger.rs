@@ -16,9 +16,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -46,7 +46,7 @@ pub enum Target {
 
 enum Message {
     Diagnostic(String),
-    Access(SystemTime, Box<journal::Record>),
+    Access(SystemTime, Arc<journal::Record>),
     AccessTo(Output, Format),
     Reopen,
     Flush(SyncSender<()>),
@@ -77,7 +77,7 @@ pub fn access_to(target: &Target, format: Format) -> io::Result<()> {
 }
 
 /// An exchange that ended at `time`.
-pub fn access(time: SystemTime, record: Box<journal::Record>) {
+pub fn access(time: SystemTime, record: Arc<journal::Record>) {
     put(Message::Access(time, record));
 }
 

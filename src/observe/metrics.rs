@@ -37,6 +37,7 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
     ("sluicegate_empty_polls_total", "Polls that told nothing: timers, mail, spinning.", |c| {
         c.empty_polls.get()
     }),
+    ("sluicegate_pauses_total", "Sleeps before a poll, under `coalesce`.", |c| c.pauses.get()),
     (
         "sluicegate_would_block_total",
         "System calls that had nothing to do (EAGAIN); a token costs none.",
@@ -50,6 +51,16 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
     ("sluicegate_buffer_waits_total", "Drives that found no buffer and waited for one.", |c| {
         c.buffers_dry.get()
     }),
+    (
+        "sluicegate_heads_shed_total",
+        "Unfinished request heads refused because others waited for their buffers.",
+        |c| c.heads_shed.get(),
+    ),
+    (
+        "sluicegate_silent_shed_total",
+        "Client connections closed because nothing was said on them and others waited outside.",
+        |c| c.silent_shed.get(),
+    ),
     ("sluicegate_read_bytes_total", "Bytes read, from clients and servers.", |c| {
         c.bytes_read.get()
     }),
@@ -257,6 +268,12 @@ fn pools(page: &mut Page, sources: &Sources<'_>) {
     page.sample(&[("result", "miss")], total(|c| c.pool_misses.get()));
     page.sample(&[("result", "dead")], total(|c| c.pool_dead.get()));
     page.sample(&[("result", "wait")], total(|c| c.pool_waits.get()));
+    page.family(
+        "sluicegate_queue_calls_total",
+        Kind::Counter,
+        "Permits that came home to one worker and were offered to another's waiting request.",
+    );
+    page.sample(&[], total(|c| c.queue_calls.get()));
     page.family(
         "sluicegate_stale_replays_total",
         Kind::Counter,

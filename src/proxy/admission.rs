@@ -84,7 +84,8 @@ struct Waiter<W> {
     came: Instant,
     /// When it would have come to stand where it does, had it the first priority.
     standing: Instant,
-    lack: Lack,
+    /// What it found missing when it last tried; `None`: it has not tried yet.
+    lack: Option<Lack>,
     /// On its way to try for a place.
     called: bool,
 }
@@ -117,21 +118,23 @@ impl<W: Copy + PartialEq> Queue<W> {
         // A reload may have shortened the head start; the order inside a lane stays all the same.
         let last = lane.back().map_or(Instant::ZERO, |waiter| waiter.standing);
         let standing = standing(priority, now, settings).max(last);
-        // Without a try of its own it may lack either. A call for a permit it does not need costs
-        // one useless try; one that never comes would cost its deadline.
-        let lack = lack.unwrap_or(Lack::Permit);
         lane.push_back(Waiter { who, came: now, standing, lack, called: false });
         Admit::Wait { until: now + settings.queue_timeout }
     }
 
-    /// A place came free: calls the first to try for it. It stays in line until it is [`seated`](Queue::seated).
-    pub fn call(&mut self) -> Option<W> {
+    /// Something came free: calls the first to try for a place. It stays in line until it is
+    /// [`seated`](Queue::seated). Who is known to lack a permit is not called for a connection,
+    /// which is given back a moment before the permit of the same exchange.
+    pub fn call(&mut self, free: Lack) -> Option<W> {
         let lane = (0..self.lanes.len()).filter_map(|lane| {
             let waiting = self.lanes[lane].iter().position(|waiter| !waiter.called)?;
             Some((self.lanes[lane][waiting].standing, lane, waiting))
         });
         let (_, lane, waiting) = lane.min()?;
         let waiter = &mut self.lanes[lane][waiting];
+        if free == Lack::Connection && waiter.lack == Some(Lack::Permit) {
+            return None;
+        }
         waiter.called = true;
         Some(waiter.who)
     }
@@ -141,7 +144,7 @@ impl<W: Copy + PartialEq> Queue<W> {
         let waiter = self.lanes.iter_mut().flatten().find(|waiter| waiter.who == who);
         debug_assert!(waiter.is_some(), "only who waits can be called");
         if let Some(waiter) = waiter {
-            waiter.lack = lack;
+            waiter.lack = Some(lack);
             waiter.called = false;
         }
     }
@@ -174,14 +177,13 @@ impl<W: Copy + PartialEq> Queue<W> {
         self.drain.freed(now);
     }
 
-    /// What the other workers have to know: where the first one stands who would be helped by a
-    /// permit. `None`: nobody would.
+    /// What the other workers have to know: where the first one stands whom a permit may help.
+    /// `None`: it would help nobody. Who is called stands there until it is seated, or a newcomer
+    /// elsewhere would take the permit it has been called for.
     pub fn front(&self) -> Option<Instant> {
-        let first = self.lanes.iter().filter_map(|lane| {
-            let waiter = lane.iter().find(|waiter| !waiter.called)?;
-            (waiter.lack == Lack::Permit).then_some(waiter.standing)
-        });
-        first.min()
+        let first = self.lanes.iter().filter_map(|lane| lane.front());
+        let helped = first.filter(|waiter| waiter.lack != Some(Lack::Connection));
+        helped.map(|waiter| waiter.standing).min()
     }
 
     /// When it is worth to come again, for one who is refused or has waited in vain: how many stand
@@ -189,7 +191,7 @@ impl<W: Copy + PartialEq> Queue<W> {
     /// somebody waited. Where none has yet, as long as the first in line has waited so far: it
     /// is as likely as not to take as long again. Whole seconds, 1 to 60.
     pub fn retry_after(&self, priority: u8, now: Instant, settings: &Admission) -> Duration {
-        let mine = standing(priority.min(PRIORITIES - 1), now, settings);
+        let mine = standing(priority, now, settings);
         let before = |lane: &VecDeque<Waiter<W>>| lane.partition_point(|it| it.standing <= mine);
         let ahead: usize = self.lanes.iter().map(before).sum();
         let seconds = match self.drain.per_second(now) {
@@ -224,7 +226,9 @@ impl<W: Copy + PartialEq> Default for Queue<W> {
     }
 }
 
-fn standing(priority: u8, came: Instant, settings: &Admission) -> Instant {
+/// Where one stands who comes at this time.
+pub fn standing(priority: u8, came: Instant, settings: &Admission) -> Instant {
+    let priority = priority.min(PRIORITIES - 1);
     came + settings.queue_timeout / u32::from(PRIORITIES) * u32::from(priority)
 }
 

@@ -301,6 +301,11 @@ impl Endpoints {
         self.members.iter().map(|member| &member.endpoint).find(|known| known.id == endpoint)
     }
 
+    /// Whether the ceilings leave room for one more exchange.
+    pub fn has_room(&self) -> bool {
+        self.load.has_room(&self.settings.admission)
+    }
+
     /// How many endpoints there are.
     pub fn len(&self) -> usize {
         self.members.len()

@@ -12,8 +12,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
-use super::admission::Queue;
+use super::admission::{Fronts, Queue};
 use super::endpoints::Endpoints;
 use super::load::Loads;
 use super::pool::Pool;
@@ -28,6 +29,8 @@ pub struct Group<C, W> {
     pub pool: Pool<C>,
     pub endpoints: Endpoints,
     pub queue: Queue<W>,
+    /// The fronts of all workers' queues.
+    pub fronts: Arc<Fronts>,
     /// What retries may cost.
     pub budget: Budget,
     pub limits: PoolLimits,
@@ -38,11 +41,13 @@ pub struct Group<C, W> {
 
 impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
     fn new(upstream: &Upstream, loads: &Loads, seed: u64) -> Group<C, W> {
+        let (load, fronts) = loads.of(upstream);
         Group {
             name: upstream.name.clone(),
             pool: Pool::default(),
-            endpoints: Endpoints::new(upstream, loads.of(upstream), seed),
+            endpoints: Endpoints::new(upstream, load, seed),
             queue: Queue::new(),
+            fronts,
             budget: Budget::new(),
             limits: upstream.pool.clone(),
             admission: upstream.admission.clone(),
@@ -51,7 +56,9 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
     }
 
     fn follow(&mut self, upstream: &Upstream, loads: &Loads, now: Instant) {
-        self.endpoints.reconcile(upstream, loads.of(upstream), now);
+        let (load, fronts) = loads.of(upstream);
+        self.endpoints.reconcile(upstream, load, now);
+        self.fronts = fronts;
         self.limits = upstream.pool.clone();
         self.admission = upstream.admission.clone();
         self.leaving = false;
@@ -173,7 +180,7 @@ mod tests {
     fn idle_connections_and_queues_survive_and_what_leaves_is_given_up() {
         let first = generation(None, &["10.0.0.1:1", "10.0.0.2:1"], 2, true);
         let ((a, of_a), (b, of_b)) = (names(&first, 0), names(&first, 1));
-        let mut groups: Groups<u32, char> = Groups::new(&first, &Loads::new(&first), 1);
+        let mut groups: Groups<u32, char> = Groups::new(&first, &Loads::new(&first, 1), 1);
         for (group, endpoint, connection) in [(a, of_a[0], 1), (a, of_a[1], 2), (b, of_b[0], 3)] {
             groups[group].pool.opened();
             assert_eq!(groups[group].release(endpoint, connection), None);
@@ -189,7 +196,7 @@ mod tests {
         // The second endpoint of "a" and all of "b" leave, "a" may have one connection more.
         let second = generation(Some(&first), &["10.0.0.3:1", "10.0.0.1:1"], 3, false);
         assert_eq!(
-            groups.follow(&second, &Loads::new(&first).follow(&second), 1, Instant::ZERO),
+            groups.follow(&second, &Loads::new(&first, 1).follow(&second), 1, Instant::ZERO),
             [2, 3]
         );
         groups[a].pool.closed(of_a[1], 2);

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::admission::Fronts;
 use crate::config::snapshot::{Admission, Endpoint, EndpointId, Snapshot, Upstream, UpstreamId};
 
 /// A counter on a cache line of its own: a worker that counts one endpoint does not take the next
@@ -63,34 +64,43 @@ pub enum Full {
     Upstream,
 }
 
-/// The loads of all upstreams, made once for each generation and given to every worker.
-#[derive(Clone, Debug, Default)]
-pub struct Loads(Arc<BTreeMap<UpstreamId, SharedLoad>>);
+/// All that workers share of the upstreams, made once for each generation and given to each of
+/// them: the loads, and the fronts of the lines of those who wait for a place.
+#[derive(Clone, Debug)]
+pub struct Loads {
+    workers: usize,
+    upstreams: Arc<BTreeMap<UpstreamId, (SharedLoad, Arc<Fronts>)>>,
+}
 
 impl Loads {
     /// Those of the first generation.
-    pub fn new(snapshot: &Snapshot) -> Loads {
-        Loads::default().follow(snapshot)
+    pub fn new(snapshot: &Snapshot, workers: usize) -> Loads {
+        Loads { workers, upstreams: Arc::default() }.follow(snapshot)
     }
 
-    /// Those of the generation after: what goes on keeps its counts.
+    /// Those of the generation after: what goes on keeps its counts, and who waits its place.
     pub fn follow(&self, snapshot: &Snapshot) -> Loads {
-        let load = |upstream: &Upstream| match self.0.get(&upstream.id) {
-            Some(load) => load.of_endpoints(&upstream.endpoints),
-            None => SharedLoad::new(&upstream.endpoints),
+        let shared = |upstream: &Upstream| match self.upstreams.get(&upstream.id) {
+            Some((load, fronts)) => (load.of_endpoints(&upstream.endpoints), Arc::clone(fronts)),
+            None => self.unknown(upstream),
         };
-        let loads = snapshot.upstreams.iter().map(|upstream| (upstream.id, load(upstream)));
-        Loads(Arc::new(loads.collect()))
+        let shared = snapshot.upstreams.iter().map(|upstream| (upstream.id, shared(upstream)));
+        Loads { workers: self.workers, upstreams: Arc::new(shared.collect()) }
     }
 
     /// Exchanges at all upstreams.
     pub fn total(&self) -> u32 {
-        self.0.values().map(SharedLoad::total).sum()
+        self.upstreams.values().map(|(load, _)| load.total()).sum()
     }
 
-    /// That of an upstream of the generation they were made for.
-    pub fn of(&self, upstream: &Upstream) -> SharedLoad {
-        self.0.get(&upstream.id).cloned().unwrap_or_else(|| SharedLoad::new(&upstream.endpoints))
+    /// Those of an upstream of the generation they were made for.
+    pub fn of(&self, upstream: &Upstream) -> (SharedLoad, Arc<Fronts>) {
+        let known = self.upstreams.get(&upstream.id).cloned();
+        known.unwrap_or_else(|| self.unknown(upstream))
+    }
+
+    fn unknown(&self, upstream: &Upstream) -> (SharedLoad, Arc<Fronts>) {
+        (SharedLoad::new(&upstream.endpoints), Arc::new(Fronts::new(self.workers)))
     }
 }
 
@@ -141,6 +151,13 @@ impl SharedLoad {
     /// Exchanges at the whole upstream.
     pub fn total(&self) -> u32 {
         self.upstream.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is room for one more exchange somewhere.
+    pub fn has_room(&self, ceilings: &Admission) -> bool {
+        let below = |count: u32, most: Option<u32>| most.is_none_or(|most| count < most);
+        let endpoint = |at| below(self.outstanding(at), ceilings.endpoint_concurrency);
+        below(self.total(), ceilings.max_concurrency) && (0..self.len()).any(endpoint)
     }
 
     /// Counts an exchange, whatever the ceilings say.
@@ -245,6 +262,8 @@ mod tests {
         assert_eq!(load.try_begin(1, &ceilings(3, 2)).err(), Some(Full::Upstream));
         assert_eq!(load.try_begin(0, &ceilings(9, 2)).err(), Some(Full::Endpoint));
         assert_eq!(counts(&load), (3, vec![2, 1]));
+        let room = [ceilings(3, 9), ceilings(9, 1), ceilings(9, 2), UNLIMITED];
+        assert_eq!(room.map(|ceilings| load.has_room(&ceilings)), [false, false, true, true]);
     }
 
     #[test]

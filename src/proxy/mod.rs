@@ -17,6 +17,7 @@
 //! | [`fault`] | who is to blame, and what the client is told |
 //! | [`health`] | what checks say of an endpoint, and how that goes together with the breaker |
 //! | [`load`] | nothing: it counts the exchanges of all workers, and keeps ceilings |
+//! | [`trace`] | which trace an exchange is part of, and whether its spans are wanted |
 //! | [`hash`], [`random`] | nothing: numbers for those above |
 
 pub mod admission;
@@ -33,3 +34,4 @@ pub mod pool;
 pub mod random;
 pub mod retry;
 pub mod route;
+pub mod trace;

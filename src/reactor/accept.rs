@@ -53,6 +53,11 @@ impl AcceptState {
         self.resume_at.unwrap_or(Instant::NEVER)
     }
 
+    /// Whether somebody may wait outside for want of a place.
+    pub fn keeps_out(&self) -> bool {
+        self.full && self.is_any_ready()
+    }
+
     fn is_ready(&self, listener: usize) -> bool {
         self.listeners.get(listener).is_some_and(|ready| ready.readable())
     }
@@ -70,25 +75,28 @@ impl AcceptState {
 
 /// The workers of a process, seen from one of them.
 pub struct Fleet<S> {
-    /// Connections per worker, on their way to it or open. Whoever places a connection adds it,
-    /// whoever closes it takes it away: no count is lost, however the threads interleave.
-    pub loads: Arc<[AtomicUsize]>,
+    /// Where accepted connections are balanced: how many each worker has, on their way to it or
+    /// open. Whoever places a connection adds it, whoever closes it takes it away: no count is
+    /// lost, however the threads interleave.
+    pub balance: Option<Arc<[AtomicUsize]>>,
     pub mailboxes: Vec<Sender<Command<S>>>,
     /// Which one we are.
     pub index: usize,
 }
 
 impl<S> Fleet<S> {
-    pub fn load(&self) -> &AtomicUsize {
-        &self.loads[self.index]
+    /// A connection of this worker is closed.
+    pub(super) fn departed(&self) {
+        if let Some(loads) = &self.balance {
+            loads[self.index].fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
-    /// The worker a new connection should go to, if it is not this one. A difference of one is
-    /// not worth the trip.
-    fn least_loaded(&self) -> Option<usize> {
-        let load = |index: usize| self.loads[index].load(Ordering::Relaxed);
-        let least = (0..self.loads.len()).min_by_key(|index| load(*index))?;
-        (load(least) + 1 < load(self.index)).then_some(least)
+    /// The worker a new connection should go to. A difference of one is not worth the trip.
+    fn least_loaded(&self, loads: &[AtomicUsize]) -> usize {
+        let load = |index: usize| loads[index].load(Ordering::Relaxed);
+        let least = (0..loads.len()).min_by_key(|index| load(*index)).unwrap_or(self.index);
+        if load(least) + 1 < load(self.index) { least } else { self.index }
     }
 }
 
@@ -166,16 +174,17 @@ impl<N: Net> Worker<N> {
     /// Keeps an accepted connection, or hands it to a worker with fewer.
     fn place(&mut self, stream: N::Stream, address: SocketAddr) {
         let Some(fleet) = &self.fleet else { return self.adopt(stream, address) };
-        let place = fleet.least_loaded().unwrap_or(fleet.index);
-        fleet.loads[place].fetch_add(1, Ordering::Relaxed);
+        let Some(loads) = &fleet.balance else { return self.adopt(stream, address) };
+        let place = fleet.least_loaded(loads);
+        loads[place].fetch_add(1, Ordering::Relaxed);
         if place == fleet.index {
             return self.adopt(stream, address);
         }
         if let Err(Command::Adopt(stream, address)) =
             fleet.mailboxes[place].send(Command::Adopt(stream, address))
         {
-            fleet.loads[place].fetch_sub(1, Ordering::Relaxed);
-            fleet.load().fetch_add(1, Ordering::Relaxed);
+            loads[place].fetch_sub(1, Ordering::Relaxed);
+            loads[fleet.index].fetch_add(1, Ordering::Relaxed);
             self.adopt(stream, address);
         }
     }

@@ -13,6 +13,7 @@ use super::attempt::Failed;
 use super::buffer::BufferPool;
 use super::drive::Step;
 use super::exchange::{self, Exchange, Peer, Turn};
+use super::journal::Hops;
 use super::net::Net;
 use super::socket::Socket;
 use super::timer::Alarm;
@@ -55,19 +56,16 @@ impl<N: Net> Worker<N> {
         match turn {
             Turn::Queued => return Step::Wait,
             // Whoever comes now stands behind those who wait already.
-            Turn::New if !fresh => {
-                let Group { queue, admission, .. } = &mut self.groups[upstream];
-                match queue.admit(token, priority, None, now, admission) {
-                    Admit::Now => {}
-                    waits => return self.stand_in_line(token, waits),
-                }
-            }
+            Turn::New if !fresh => match self.admit(token, upstream, priority) {
+                Admit::Now => {}
+                waits => return self.stand_in_line(token, upstream, waits),
+            },
             Turn::New | Turn::Called => {}
         }
         let lack = match self.take_place(token, upstream, fresh) {
             Ok(()) => {
                 if turn == Turn::Called {
-                    self.groups[upstream].queue.seated(token, now);
+                    self.seated(token, upstream);
                 }
                 return Step::Again;
             }
@@ -75,34 +73,13 @@ impl<N: Net> Worker<N> {
             Err(NoPlace::Fault(fault)) => return self.failed(token, Failed::Fault(fault)),
         };
         self.desk.tally.pool_waits.add(1);
-        let Group { queue, admission, .. } = &mut self.groups[upstream];
         if turn == Turn::Called {
-            queue.again(token, lack);
-            if let Some(exchange) = self.exchange_mut(token) {
-                exchange.peer = Peer::Seeking { fresh, turn: Turn::Queued };
-            }
+            self.called_in_vain(token, upstream, lack);
             return Step::Wait;
         }
+        let Group { queue, admission, .. } = &mut self.groups[upstream];
         let waits = queue.admit(token, priority, Some(lack), now, admission);
-        self.stand_in_line(token, waits)
-    }
-
-    fn stand_in_line(&mut self, token: Token, waits: Admit) -> Step {
-        let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
-        match waits {
-            Admit::Now => Step::Again,
-            Admit::Wait { until } => {
-                if let Peer::Seeking { turn, .. } = &mut exchange.peer {
-                    *turn = Turn::Queued;
-                }
-                exchange.timeline.queued_until = until;
-                Step::Wait
-            }
-            Admit::Full { retry_after } => {
-                let full = Fault::Local(LocalFault::QueueFull { retry_after });
-                self.failed(token, Failed::Fault(full))
-            }
-        }
+        self.stand_in_line(token, upstream, waits)
     }
 
     /// Takes a place at the upstream: an endpoint that may be asked, with room for one more, and a
@@ -144,8 +121,8 @@ impl<N: Net> Worker<N> {
                     exchange.attempt.tried.add(pick.endpoint());
                 }
                 let endpoints = &mut self.groups[upstream].endpoints;
-                // Nobody waits for a place that was never filled.
                 let _ = endpoints.record(pick, outcome, now);
+                self.permit_was_borrowed(upstream);
                 Err(no_place)
             }
         }
@@ -246,6 +223,10 @@ impl<N: Net> Worker<N> {
         assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
         exchange.remodel(&mut self.desk.buffers);
         exchange.rehost(pick.endpoint(), authority.unwrap_or_default(), &mut self.desk.buffers);
+        if exchange.trace.is_some() {
+            let (ids, buffers) = (&mut self.trace_ids, &mut self.desk.buffers);
+            exchange.begin_send(pick.endpoint(), reused, now, ids, buffers);
+        }
         exchange.attempt.pick = Some(pick);
         upstream.owner = Some(token);
         upstream.requests += 1;
@@ -255,7 +236,8 @@ impl<N: Net> Worker<N> {
         exchange.attempt.reused = reused;
         exchange.attempt.sent = false;
         exchange.timeline.request_moved = now;
-        (exchange.hops.attached, exchange.hops.endpoint) = (now, Some(upstream.endpoint));
+        // What an earlier connection got as far as says nothing of this one.
+        exchange.hops = Hops { endpoint: Some(upstream.endpoint), attached: now, ..Hops::NONE };
     }
 
     /// Gives a connection back after its exchange: to the pool if it may carry another request,
@@ -295,7 +277,7 @@ impl<N: Net> Worker<N> {
         if let Some(coldest) = self.groups[home].release(endpoint, connection) {
             self.close_upstream(coldest);
         }
-        self.wake_waiting(home);
+        self.wake_waiting(home, Lack::Connection);
     }
 
     /// Closes a connection at the end of this turn, wherever it was.
@@ -308,26 +290,7 @@ impl<N: Net> Worker<N> {
         let home = upstream.upstream;
         self.groups[home].pool.closed(upstream.endpoint, connection);
         self.reaped.push(connection);
-        self.wake_waiting(home);
-    }
-
-    /// A place came free: the one who stands first tries for it.
-    pub(super) fn wake_waiting(&mut self, upstream: UpstreamId) {
-        if let Some(waiter) = self.groups[upstream].queue.call() {
-            if let Some(exchange) = self.exchange_mut(waiter)
-                && let Peer::Seeking { turn, .. } = &mut exchange.peer
-            {
-                *turn = Turn::Called;
-            }
-            self.enqueue(waiter);
-        }
-    }
-
-    /// Somebody waits no more, or does not use its call.
-    pub(super) fn leave_queue(&mut self, token: Token, upstream: UpstreamId) {
-        if self.groups[upstream].queue.leave(token, self.now) {
-            self.wake_waiting(upstream);
-        }
+        self.wake_waiting(home, Lack::Connection);
     }
 }
 

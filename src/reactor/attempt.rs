@@ -157,8 +157,11 @@ impl<N: Net> Worker<N> {
         let reason = fault.of_a_pooled_connection();
         log::debug!("{}: {reason}; replayed on a fresh connection", exchange.id);
         self.desk.tally.stale_replays.add(1);
-        self.take_back(token, Outcome::Abandoned);
         let now = self.now;
+        if let Some(exchange) = self.exchange_mut(token) {
+            exchange.end_send(0, Some("stale_connection"), now);
+        }
+        self.take_back(token, Outcome::Abandoned);
         if let Some(exchange) = self.exchange_mut(token) {
             exchange.attempt.replayed = true;
             exchange.timeline.sought = now;
@@ -169,7 +172,13 @@ impl<N: Net> Worker<N> {
 
     /// Takes the request back from where it failed, and notes where that was.
     fn withdraw(&mut self, token: Token, failed: &Failed) {
+        let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
+        if exchange.trace.is_some() {
+            let answered = exchange.response.as_ref().map_or(0, |_| exchange.status);
+            let status = failed.status().unwrap_or(answered);
+            exchange.end_send(status, Some(failed.reason()), now);
+        }
         let cause = failed.cause(exchange.held);
         let outcome = match failed {
             Failed::Lost(fault) | Failed::Fault(Fault::Upstream(fault)) => {
@@ -385,6 +394,14 @@ impl Failed {
     /// Whether there was an attempt: without a place nobody has been asked.
     fn was_made(&self) -> bool {
         !matches!(self, Failed::Fault(Fault::Local(_)) | Failed::Unwanted(Cause::NoPlace))
+    }
+
+    /// The status of the answer that was not wanted, where that was why.
+    fn status(&self) -> Option<u16> {
+        match self {
+            Failed::Unwanted(Cause::Failed(Condition::Status(status))) => Some(*status),
+            _ => None,
+        }
     }
 
     /// One word for it.

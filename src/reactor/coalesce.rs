@@ -2,17 +2,21 @@
 //!
 //! A poll that sleeps ends with the first event. Where thousands of streams are active the next
 //! one is a few microseconds away, so a worker wakes for one token, and again for the next, and
-//! most of the wake-ups are the price of being early. One that sleeps for a bounded time, and only
-//! then asks, finds many tokens at once.
+//! most of the wake-ups are the price of being early. One that sleeps until a given instant, and
+//! only then asks, finds many tokens at once.
 //!
 //! ```text
 //!   without:   token wake token wake token wake …
 //!   with:      sleep ──── token token token ──── sleep ──── token token …
 //! ```
 //!
-//! * Off (a bound of zero) costs one comparison a turn.
-//! * It adapts: a worker pauses only while at least [`WORTH`] events may be expected of a pause,
-//!   going by the rate of the last [`WINDOW`]. A pause that brought nothing ends it at once.
+//! * The bound is the time from one poll to the next. The work of a turn counts in it, so a worker
+//!   that is busy enough does not sleep at all.
+//! * It adapts, going by the rate of the last [`WINDOW`]: a worker pauses only where at least
+//!   [`WORTH`] events may be expected in the bound, and no longer than it takes to gather
+//!   [`ENOUGH`].
+//! * A pause in vain is followed by a poll that sleeps as it would have without us, so an idle
+//!   worker does not wake up for nothing.
 //! * No event waits longer than the bound, give or take the kernel's timer.
 //!
 //! Absent on purpose: the clock and the sleep. Both are the caller's.
@@ -23,37 +27,45 @@ use crate::clock::Instant;
 
 /// Over how long the rate of events is taken.
 pub const WINDOW: Duration = Duration::from_millis(5);
-/// Events that a pause has to bring to be worth it: with fewer, most of them would only be late.
-pub const WORTH: u64 = 2;
+/// Events that a pause has to bring to be worth it. It costs a timer, which is as dear as a wake-up,
+/// and on virtual machines dearer.
+pub const WORTH: u32 = 4;
+/// Events that share one wake-up so well that more would not make it noticeably cheaper.
+pub const ENOUGH: u32 = 16;
 
 /// The policy of one worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Coalesce {
+    /// Since when events are counted.
     since: Instant,
-    /// Events since then.
-    events: u64,
-    pausing: bool,
+    events: u32,
+    /// From one poll to the next. Zero: a poll sleeps, as ever.
+    pause: Duration,
+    in_vain: bool,
 }
 
 impl Coalesce {
     pub fn new(now: Instant) -> Coalesce {
-        Coalesce { since: now, events: 0, pausing: false }
+        Coalesce { since: now, events: 0, pause: Duration::ZERO, in_vain: false }
     }
 
-    /// How long to sleep before the next poll, which may itself sleep for `timeout`; zero: not.
-    pub fn pause(&self, bound: Duration, timeout: Option<Duration>) -> Duration {
-        if self.pausing { bound.min(timeout.unwrap_or(bound)) } else { Duration::ZERO }
+    /// Until when to sleep before the next poll. The one before was at `polled`, and since then
+    /// nothing has come up that cannot wait for `timeout`.
+    pub fn until(&self, polled: Instant, timeout: Option<Duration>) -> Option<Instant> {
+        let pause = self.pause.min(timeout.unwrap_or(Duration::MAX));
+        (!pause.is_zero() && !self.in_vain).then(|| polled + pause)
     }
 
     /// A poll has brought `events` events; `paused`, if a pause went before it.
     pub fn polled(&mut self, events: usize, paused: bool, bound: Duration, now: Instant) {
-        self.events += events as u64;
+        self.in_vain = paused && events == 0;
+        self.events = self.events.saturating_add(events as u32);
         let elapsed = now - self.since;
-        if paused && events == 0 {
-            *self = Coalesce::new(now);
-        } else if elapsed >= WINDOW {
-            let expected = u128::from(self.events) * bound.as_nanos() / elapsed.as_nanos();
-            *self = Coalesce { pausing: expected >= u128::from(WORTH), ..Coalesce::new(now) };
+        if elapsed >= WINDOW {
+            let every = elapsed / self.events.max(1);
+            let worth = every * WORTH <= bound;
+            let pause = if worth { bound.min(every * ENOUGH) } else { Duration::ZERO };
+            *self = Coalesce { since: now, events: 0, pause, ..*self };
         }
     }
 }
@@ -64,58 +76,99 @@ mod tests {
 
     const BOUND: Duration = Duration::from_micros(100);
 
-    /// Events that come at a steady pace, each found by a poll of its own unless there are pauses:
-    /// how many pauses a second has, and whether it ends with one.
-    fn second(every: Duration, bound: Duration) -> (u64, bool) {
+    struct Second {
+        polls: u32,
+        pauses: u32,
+        /// The longest that an event has waited.
+        latest: Duration,
+    }
+
+    /// A second in which events come at a steady pace, each of them `work` for the worker.
+    fn second(every: Duration, bound: Duration, work: Duration) -> Second {
         let mut policy = Coalesce::new(Instant::ZERO);
-        let (mut now, mut next, mut pauses) = (Instant::ZERO, Instant::ZERO + every, 0);
+        let (mut now, mut polled, mut next) = (Instant::ZERO, Instant::ZERO, Instant::ZERO + every);
+        let mut second = Second { polls: 0, pauses: 0, latest: Duration::ZERO };
         while now < Instant::ZERO + Duration::from_secs(1) {
-            let pause = policy.pause(bound, None);
-            pauses += u64::from(!pause.is_zero());
-            now = if pause.is_zero() { now.max(next) } else { now + pause };
+            let pause = policy.until(polled, None);
+            second.polls += 1;
+            second.pauses += u32::from(pause.is_some());
+            now = now.max(pause.unwrap_or(next));
+            polled = now;
             let mut events = 0;
-            while next <= now {
+            while next <= polled {
+                second.latest = second.latest.max(polled - next);
                 (events, next) = (events + 1, next + every);
             }
-            policy.polled(events, !pause.is_zero(), bound, now);
+            policy.polled(events, pause.is_some(), bound, now);
+            now += work * events as u32;
         }
-        (pauses, !policy.pause(bound, None).is_zero())
+        second
+    }
+
+    fn micros(micros: u64) -> Duration {
+        Duration::from_micros(micros)
     }
 
     #[test]
-    fn a_worker_pauses_where_many_events_come_in_a_pause() {
-        let (pauses, on) = second(Duration::from_micros(10), BOUND);
+    fn many_events_share_a_poll_and_none_waits_longer_than_the_bound() {
+        let second = second(micros(10), BOUND, Duration::ZERO);
         // All but the first window goes in pauses, each of which brings ten events.
-        assert!(on && (9_000..=10_000).contains(&pauses), "{pauses}");
+        assert!((9_000..=10_000).contains(&second.pauses), "{}", second.pauses);
+        assert!(second.polls < 11_000 && second.latest <= BOUND, "{:?}", second.latest);
+    }
+
+    #[test]
+    fn a_pause_is_no_longer_than_it_takes_to_gather_enough() {
+        let second = second(micros(2), micros(500), Duration::ZERO);
+        let expected = 1_000_000 / (2 * ENOUGH);
+        assert!((expected * 99 / 100..=expected).contains(&second.pauses), "{}", second.pauses);
+        assert!(second.latest <= micros(2) * ENOUGH, "{:?}", second.latest);
+    }
+
+    #[test]
+    fn the_work_of_a_turn_counts_in_the_bound() {
+        let light = second(micros(10), BOUND, micros(1));
+        let heavy = second(micros(10), BOUND, micros(9));
+        assert!(light.latest <= BOUND && heavy.latest <= BOUND, "{:?}", heavy.latest);
+        assert!(heavy.polls < 11_000, "{}", heavy.polls);
     }
 
     #[test]
     fn few_events_are_not_kept_waiting() {
-        assert_eq!(second(Duration::from_micros(60), BOUND), (0, false));
-        assert_eq!(second(Duration::from_millis(20), BOUND), (0, false));
-    }
-
-    #[test]
-    fn off_is_off_however_many_events_come() {
-        assert_eq!(second(Duration::from_nanos(100), Duration::ZERO), (0, false));
+        for every in [micros(26), micros(20_000)] {
+            let second = second(every, BOUND, Duration::ZERO);
+            assert_eq!((second.pauses, second.latest), (0, Duration::ZERO));
+        }
     }
 
     #[test]
     fn a_pause_is_never_longer_than_the_next_deadline_allows() {
         let mut policy = Coalesce::new(Instant::ZERO);
-        policy.polled(1_000, false, BOUND, Instant::ZERO + WINDOW);
-        assert_eq!(policy.pause(BOUND, None), BOUND);
-        assert_eq!(policy.pause(BOUND, Some(Duration::from_micros(7))), Duration::from_micros(7));
-        assert_eq!(policy.pause(BOUND, Some(Duration::ZERO)), Duration::ZERO, "there is work");
+        let now = Instant::ZERO + WINDOW;
+        policy.polled(500, false, BOUND, now);
+        assert_eq!(policy.until(now, None), Some(now + BOUND));
+        assert_eq!(policy.until(now, Some(micros(7))), Some(now + micros(7)));
+        assert_eq!(policy.until(now, Some(Duration::ZERO)), None, "there is work");
     }
 
     #[test]
-    fn one_pause_in_vain_is_enough() {
+    fn a_pause_in_vain_is_followed_by_a_poll_that_sleeps() {
         let mut policy = Coalesce::new(Instant::ZERO);
-        policy.polled(1_000, false, BOUND, Instant::ZERO + WINDOW);
-        policy.polled(3, true, BOUND, Instant::ZERO + WINDOW + BOUND);
-        assert_eq!(policy.pause(BOUND, None), BOUND);
-        policy.polled(0, true, BOUND, Instant::ZERO + WINDOW + BOUND + BOUND);
-        assert_eq!(policy.pause(BOUND, None), Duration::ZERO);
+        let now = Instant::ZERO + WINDOW;
+        policy.polled(500, false, BOUND, now);
+        policy.polled(0, true, BOUND, now + BOUND);
+        assert_eq!(policy.until(now + BOUND, None), None);
+        // Whatever ends that poll, the rate has not changed yet.
+        policy.polled(1, false, BOUND, now + BOUND * 2);
+        assert_eq!(policy.until(now + BOUND * 2, None), Some(now + BOUND * 3));
+    }
+
+    #[test]
+    fn a_load_that_ends_ends_the_pauses() {
+        let mut policy = Coalesce::new(Instant::ZERO);
+        policy.polled(500, false, BOUND, Instant::ZERO + WINDOW);
+        let later = Instant::ZERO + WINDOW * 3;
+        policy.polled(1, false, BOUND, later);
+        assert_eq!(policy.until(later, None), None);
     }
 }

@@ -4,6 +4,7 @@
 //! given up, its buffers are home, and one line says how it went.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::drive::Step;
 use super::exchange::{After, Exchange, Peer, RequestId, State, Turn};
@@ -62,7 +63,10 @@ impl<N: Net> Worker<N> {
         tally.ends.add(outcome.as_ref().err());
         tally.exchange_time.record_span(exchange.timeline.started, self.now);
         exchange.ledger.charge(Owner::Gateway, self.now);
-        self.note(&exchange, client, outcome.as_ref().err());
+        let failed = outcome.as_ref().err().map(Fault::code);
+        let status = exchange.response.as_ref().map_or(0, |_| exchange.status);
+        exchange.end_send(status, failed, self.now);
+        self.note(&mut exchange, client, outcome.as_ref().err());
         match (downstream_fate, outcome) {
             (rules::Downstream::Reuse, _) if !self.is_draining() => {
                 self.set_state(token, State::Idle { since: self.now });
@@ -138,7 +142,7 @@ impl<N: Net> Worker<N> {
     }
 
     /// One line and one count for an exchange that is over.
-    fn note(&self, exchange: &Exchange, client: IpAddr, fault: Option<&Fault>) {
+    fn note(&self, exchange: &mut Exchange, client: IpAddr, fault: Option<&Fault>) {
         let status = match fault.map(Fault::answer) {
             _ if exchange.committed => exchange.status,
             None => exchange.status,
@@ -147,7 +151,7 @@ impl<N: Net> Worker<N> {
             Some(None) => 499,
         };
         if let Some(journal) = &self.journal {
-            journal.keep(Box::new(Record::of(exchange, client, status, fault, self.now)));
+            journal.keep(Arc::new(Record::of(exchange, client, status, fault, self.now)));
         }
         let Some(fault) = fault else {
             return log::debug!("{}: {status} complete", exchange.id);

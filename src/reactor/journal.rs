@@ -5,19 +5,23 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::exchange::{Exchange, Peer, RequestId};
 use super::stall::Owner;
+use super::trace::{Sending, Trace};
 use crate::clock::Instant;
 use crate::config::snapshot::EndpointId;
+use crate::http::trace_context::SpanId;
 use crate::proxy::fault::Fault;
+use crate::proxy::trace::Place;
 use crate::service::{Observer, Usage};
 
 /// Who keeps the records.
 pub trait Journal: fmt::Debug + Send + Sync {
     /// Takes a record, or drops it. Returns at once.
-    fn keep(&self, record: Box<Record>);
+    fn keep(&self, record: Arc<Record>);
 }
 
 /// When an exchange got where, and to whom. [`Instant::NEVER`]: it did not.
@@ -43,11 +47,39 @@ impl Hops {
     };
 }
 
+/// What the spans of an exchange tell.
+#[derive(Clone, Debug)]
+pub struct Story {
+    pub method: String,
+    pub path: String,
+    /// The times its request was given to a connection.
+    pub sends: Vec<Sent>,
+}
+
+/// One of these times.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub span: SpanId,
+    pub upstream: String,
+    pub endpoint: String,
+    /// Since the start of the exchange.
+    pub began: Duration,
+    pub ended: Duration,
+    pub reused: bool,
+    /// Of the answer, if there was one.
+    pub status: Option<u16>,
+    /// Why it was not the one that counts.
+    pub failed: Option<&'static str>,
+}
+
 /// One exchange that is over.
 #[derive(Clone, Debug)]
 pub struct Record {
     pub request_id: RequestId,
     pub client: IpAddr,
+    pub trace: Option<Place>,
+    /// What its spans tell beside this; `None`: nobody wants them.
+    pub story: Option<Box<Story>>,
     /// The path of its route, as configured.
     pub route: Option<String>,
     /// The upstream and the endpoint of the last attempt.
@@ -80,16 +112,19 @@ pub struct Record {
 impl Record {
     /// The record of an exchange that ends at `now`.
     pub(super) fn of(
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         client: IpAddr,
         status: u16,
         end: Option<&Fault>,
         now: Instant,
     ) -> Record {
         let start = exchange.timeline.started;
+        let trace = exchange.trace.take();
+        let place = trace.as_ref().map(|trace| trace.place);
+        let story = trace.and_then(|trace| Story::of(*trace, exchange, now));
         let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
         let response = exchange.response.as_ref();
-        let observer = response.and_then(|response| response.observer.as_ref());
+        let observer = response.and_then(|response| response.watch.observer.as_ref());
         let usage = observer.and_then(Observer::usage);
         let served = !matches!(exchange.peer, Peer::Responder { .. });
         let upstream = exchange.served_by().filter(|_| served);
@@ -97,6 +132,8 @@ impl Record {
         Record {
             request_id: exchange.id,
             client,
+            trace: place,
+            story,
             route: exchange.route.map(|route| exchange.snapshot.routes[route].path.to_string()),
             upstream,
             status,
@@ -116,5 +153,28 @@ impl Record {
             bytes_out: response.map_or(0, |response| response.body.received()),
             waited: Owner::ALL.map(|owner| exchange.ledger.spent(owner)),
         }
+    }
+}
+
+impl Story {
+    fn of(trace: Trace, exchange: &Exchange, now: Instant) -> Option<Box<Story>> {
+        let story = trace.story?;
+        let start = exchange.timeline.started;
+        let sent = |send: &Sending| {
+            let upstream = exchange.snapshot.upstreams.get(send.upstream)?;
+            let endpoint = upstream.endpoints.iter().find(|one| one.id == send.endpoint);
+            Some(Sent {
+                span: send.span,
+                upstream: upstream.name.clone(),
+                endpoint: endpoint.map(|one| one.authority.clone()).unwrap_or_default(),
+                began: send.began - start,
+                ended: send.ended.min(now) - start,
+                reused: send.reused,
+                status: (send.status != 0).then_some(send.status),
+                failed: send.failed,
+            })
+        };
+        let sends = story.sends.iter().filter_map(sent).collect();
+        Some(Box::new(Story { method: story.method, path: story.path, sends }))
     }
 }

@@ -25,7 +25,7 @@ impl<N: Net> Worker<N> {
         let transition = group.endpoints.record(pick, outcome, self.now);
         group.queue.freed(self.now);
         self.note_transition(upstream, endpoint, transition);
-        self.wake_waiting(upstream);
+        self.permit_is_home(upstream);
     }
 
     /// The first data event of an answer has passed.

@@ -12,12 +12,13 @@
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
 //! | `steady` | the short way of a token |
-//! | `request`, `gather`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
+//! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
 //! | `learn` | what the end of an attempt says of its endpoint |
 //! | `interject` | bytes of our own inside a stream that is passed on |
-//! | [`accept`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
-//! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`] | what it has done and is doing, and who was waited for |
+//! | [`accept`], [`coalesce`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
+//! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`], [`trace`] | what it has done and is doing, and who was waited for |
 //! | [`worker`] | the turn that runs it all |
+//! | `shed` | who gives way when there is no more room |
 //! | `reload`, `drain`, [`census`] | how a worker takes up a new configuration, how it ends, what it holds |
 //!
 //! Absent on purpose: mio, libc and threads. Nothing here knows which network it runs on.
@@ -27,6 +28,7 @@ mod attach;
 mod attempt;
 pub mod buffer;
 pub mod census;
+pub mod coalesce;
 mod drain;
 mod drive;
 pub mod ends;
@@ -48,6 +50,7 @@ mod reload;
 mod request;
 mod respond;
 mod response;
+mod shed;
 pub mod slots;
 pub mod socket;
 pub mod stall;
@@ -56,4 +59,6 @@ mod steady;
 pub mod tap;
 pub mod timer;
 pub mod token;
+pub mod trace;
+mod wait;
 pub mod worker;

@@ -69,6 +69,9 @@ pub trait Net {
     /// without an event. An interrupted wait is an empty one.
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 
+    /// Sleeps, whatever happens meanwhile; not at all if that instant has passed.
+    fn pause(&mut self, until: Instant);
+
     /// Takes one connection from the backlog of listener number `listener`.
     fn accept(&mut self, listener: usize) -> Accept<Self::Stream>;
 

@@ -195,7 +195,7 @@ impl<N: Net> Worker<N> {
         }
         let held = hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
             .map_err(broken_response)?;
-        let failed = response.observer.as_ref().is_some_and(Observer::first_event_is_error);
+        let failed = response.watch.observer.as_ref().is_some_and(Observer::first_event_is_error);
         match held {
             Held::Event if failed && exchange.retries_on(Condition::ErrorEvent) => {
                 Err(Failed::Unwanted(Cause::Failed(Condition::ErrorEvent)))
@@ -265,7 +265,7 @@ impl Exchange {
         // The first event may have been seen while the response was held back.
         let first = !self.first_event && progress > 0;
         if first || progress != before {
-            if response.observer.is_some() {
+            if response.watch.observer.is_some() {
                 tally.data_events.add(progress - if first { 0 } else { before });
             }
             if first {

@@ -11,24 +11,30 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::coalesce::Coalesce;
 use super::net::Net;
 use super::worker::Worker;
 use crate::config::snapshot::Snapshot;
+use crate::proxy::admission::Lack;
 use crate::proxy::load::Loads;
 
 impl<N: Net> Worker<N> {
     pub(super) fn reload(&mut self, snapshot: Arc<Snapshot>, loads: &Loads) {
         let snapshot = Rc::new(Arc::unwrap_or_clone(snapshot));
         self.past.push(std::mem::replace(&mut self.snapshot, snapshot));
-        for connection in self.groups.follow(&self.snapshot, loads, self.seed.into(), self.now) {
+        for connection in self.groups.follow(&self.snapshot, loads, self.seed, self.now) {
             self.close_upstream(connection);
         }
+        // With another bound, or none, what was learnt of the old one is void.
+        self.coalesce = Coalesce::new(self.now);
         // Where the limit has grown there is room for some of those who wait.
         for index in 0..self.snapshot.upstreams.len() {
             let id = self.snapshot.upstreams[index].id;
             for _ in 0..self.groups[id].may_call() {
-                self.wake_waiting(id);
+                self.wake_waiting(id, Lack::Permit);
             }
+            // Ceilings may be new: then it matters to the others from now on who waits here.
+            self.announce(id);
         }
     }
 

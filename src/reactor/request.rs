@@ -12,6 +12,7 @@ use super::outbox::Outbox;
 use super::relay::{Flow, Mode};
 use super::stall::Ledger;
 use super::token::Token;
+use super::trace::Trace;
 use super::worker::Worker;
 use crate::config::snapshot::{
     Admission, Balance, Chain, HashKey, HostField, Route, Snapshot, Target, Upstream,
@@ -65,7 +66,7 @@ impl<N: Net> Worker<N> {
             });
         let id = head.request_id.map(RequestId::given).unwrap_or_else(|| {
             self.ids = self.ids.wrapping_add(1);
-            RequestId::made(self.seed, self.ids)
+            RequestId::made(self.seed as u32, self.ids)
         });
         downstream.requests += 1;
         let last = downstream.requests >= self.snapshot.limits.requests_per_connection;
@@ -105,6 +106,7 @@ impl<N: Net> Worker<N> {
             first_event: false,
             tunnel: None,
             timeline: Timeline::new(self.now),
+            trace: Trace::of(&head, &self.snapshot.trace, &mut self.trace_ids),
             hops: Hops::NONE,
             ledger: Ledger::new(self.now),
         });
@@ -131,6 +133,7 @@ impl<N: Net> Worker<N> {
                             forwarded,
                             client: downstream.peer,
                             request_id: exchange.id.as_bytes(),
+                            trace: exchange.trace.as_deref().map(Trace::fields),
                         };
                         self.scratch.clear();
                         rewrite::request(&head, &edits, &mut self.scratch);

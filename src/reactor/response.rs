@@ -8,13 +8,14 @@ use super::buffer::{CAPACITY, Room};
 use super::exchange::{Exchange, Tunnel};
 use super::net::Net;
 use super::proxied::{both, upstream_fault};
-use super::relay::{Budget, Flow, Mode, Rest};
+use super::relay::{Budget, Flow, Mode, Rest, Watched};
 use super::request::takes_interim;
 use super::socket::Fill;
 use super::token::Token;
 use super::worker::Worker;
 use std::time::Duration;
 
+use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::http::body::Framing;
 use crate::http::head::{
@@ -22,7 +23,7 @@ use crate::http::head::{
     may_be_complete, parse_response,
 };
 use crate::http::retry_after::retry_after;
-use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served};
+use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served, ServerTiming};
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
 use crate::service::{Dialect, Observer};
@@ -222,6 +223,7 @@ impl<N: Net> Worker<N> {
                 head_request: exchange.head_request,
                 request_id: exchange.id.as_bytes(),
                 served: served.filter(|_| !interim),
+                timing: exchange.server_timing(self.now).filter(|_| !interim),
             };
             rewrite::response(&head, &edits, &mut self.scratch);
         }
@@ -284,14 +286,26 @@ impl Exchange {
         matches!(status, 400 | 413 | 422) && larger.is_some_and(|larger| larger > self.link)
     }
 
+    /// What the client is told of where the time went, where its route says so.
+    fn server_timing(&self, now: Instant) -> Option<ServerTiming> {
+        let told = self.snapshot.routes[self.route?].server_timing;
+        let hops = &self.hops;
+        told.then(|| ServerTiming {
+            queue: hops.attached - self.timeline.started,
+            connect: hops.connected - hops.attached,
+            upstream: hops.first_byte - hops.connected,
+            total: now - self.timeline.started,
+        })
+    }
+
     /// The final response head is here.
     fn begin_response(&mut self, head: &ResponseHead<'_>, delivery: &Delivery, draining: bool) {
         self.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
         self.persistent = self.may_persist() && !draining;
         self.upstream_keep_alive = head.keep_alive;
-        let mut response = Flow::new(head.framing, delivery.mode);
-        response.observer = match (head.media, self.dialect) {
+        let mut response: Flow<Watched> = Flow::new(head.framing, delivery.mode);
+        response.watch.observer = match (head.media, self.dialect) {
             (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
             (Media::EventStream, dialect) => Some(Observer::of_stream(dialect)),
             (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),

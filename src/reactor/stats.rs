@@ -40,6 +40,8 @@ pub struct Counters {
     // System calls.
     pub polls: Counter,
     pub empty_polls: Counter,
+    /// Sleeps before a poll, to find many events at once.
+    pub pauses: Counter,
     pub reads: Counter,
     pub writes: Counter,
     pub peeks: Counter,
@@ -55,6 +57,10 @@ pub struct Counters {
     pub budget_spent: Counter,
     /// Drives that had to wait for a buffer.
     pub buffers_dry: Counter,
+    /// Incomplete heads that were refused because others waited for their buffers.
+    pub heads_shed: Counter,
+    /// Connections that were closed because nothing was said on them and others waited outside.
+    pub silent_shed: Counter,
     // Bytes.
     pub bytes_read: Counter,
     pub bytes_written: Counter,
@@ -79,6 +85,8 @@ pub struct Counters {
     /// Idle connections found dead: closed, or with bytes on them that nobody asked for.
     pub pool_dead: Counter,
     pub pool_waits: Counter,
+    /// Times that another worker was told of a permit that came home here.
+    pub queue_calls: Counter,
     pub stale_replays: Counter,
     /// Attempts after the first, at the same upstream.
     pub retries: Counter,

@@ -17,11 +17,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::accept::{AcceptState, Fleet};
 use super::buffer::READ_RESERVE;
+use super::coalesce::Coalesce;
 use super::drain::Life;
 use super::exchange::{Downstream, Upstream};
 use super::journal::Journal;
@@ -39,6 +39,7 @@ use crate::proxy::group::Groups;
 use crate::proxy::health::Verdict;
 use crate::proxy::load::Loads;
 use crate::proxy::random::Random;
+use crate::proxy::trace::Ids;
 
 /// What a worker is told by other threads.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ pub enum Command<S> {
     Inquire(Inquiry),
     /// A new generation of the configuration, for every request from now on.
     Reload(Arc<Snapshot>, Loads),
-    /// A permit for this upstream has come home elsewhere: somebody here may have it.
+    /// A permit for this upstream came home elsewhere: who stands first here may have it.
     Call(UpstreamId),
     /// What the active checks say of an endpoint now.
     Health(UpstreamId, EndpointId, Verdict),
@@ -87,11 +88,11 @@ pub struct Setup<S> {
     pub loads: Loads,
     /// Unix time at the clock's zero, in seconds.
     pub epoch: u64,
-    /// Tells the request ids of workers apart.
-    pub seed: u32,
+    /// Differs from worker to worker and from start to start: ids and chance are made from it.
+    pub seed: u64,
     pub counters: Arc<Counters>,
     pub mailbox: Mailbox<Command<S>>,
-    /// The other workers, where accepted connections are balanced.
+    /// All workers of the process, where there are several.
     pub fleet: Option<Fleet<S>>,
     /// Who keeps the records of exchanges, if anybody.
     pub journal: Option<Arc<dyn Journal>>,
@@ -119,12 +120,16 @@ pub struct Worker<N: Net> {
     /// Heads and replies are put together here; kept for its capacity.
     pub(super) scratch: Vec<u8>,
     pub(super) accepting: AcceptState,
+    /// When the next look for those who only hold room may be.
+    pub(super) shed_at: Instant,
     pub(super) fleet: Option<Fleet<N::Stream>>,
+    pub(super) coalesce: Coalesce,
     pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) life: Life,
     pub(super) now: Instant,
-    pub(super) seed: u32,
+    pub(super) seed: u64,
     pub(super) random: Random,
+    pub(super) trace_ids: Ids,
     pub(super) epoch: u64,
     pub(super) ids: u32,
     mailbox: Mailbox<Command<N::Stream>>,
@@ -151,6 +156,8 @@ impl<N: Net> Worker<N> {
             scratch: Vec::new(),
             accepting: AcceptState::new(net.listeners()),
             fleet,
+            coalesce: Coalesce::new(now),
+            shed_at: now,
             journal,
             life: Life::Serving,
             now,
@@ -161,8 +168,9 @@ impl<N: Net> Worker<N> {
             due: Vec::new(),
             net,
             past: Vec::new(),
-            groups: Groups::new(&snapshot, &loads, seed.into()),
-            random: Random::new(seed.into()),
+            groups: Groups::new(&snapshot, &loads, seed),
+            random: Random::new(seed),
+            trace_ids: Ids::new(seed),
             epoch,
             snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
         }
@@ -190,7 +198,13 @@ impl<N: Net> Worker<N> {
     fn poll(&mut self) -> io::Result<()> {
         self.events.clear();
         let spin = self.snapshot.server.spin;
-        let timeout = self.poll_timeout();
+        let mut timeout = self.poll_timeout();
+        let pause = self.coalesce.until(self.now, timeout);
+        if let Some(until) = pause {
+            self.desk.tally.pauses.add(1);
+            self.net.pause(until);
+            timeout = Some(Duration::ZERO);
+        }
         if spin.is_zero() || timeout == Some(Duration::ZERO) {
             self.desk.tally.polls.add(1);
             self.net.poll(&mut self.events, timeout)?;
@@ -207,6 +221,9 @@ impl<N: Net> Worker<N> {
         }
         self.now = self.net.now();
         self.desk.tally.turn_events.record(self.events.len() as u64);
+        if let Some(bound) = self.snapshot.server.coalesce {
+            self.coalesce.polled(self.events.len(), pause.is_some(), bound, self.now);
+        }
         Ok(())
     }
 
@@ -238,7 +255,7 @@ impl<N: Net> Worker<N> {
             return Some(Duration::ZERO);
         }
         let mut wake = self.wheel.next().unwrap_or(Instant::NEVER);
-        wake = wake.min(self.accepting.resume_at());
+        wake = wake.min(self.accepting.resume_at()).min(self.shed_due());
         if let Life::Draining { deadline, .. } = self.life {
             wake = wake.min(deadline);
         }
@@ -348,7 +365,7 @@ impl<N: Net> Worker<N> {
                 Command::Adopt(stream, address) => self.adopt(stream, address),
                 Command::Inquire(inquiry) => self.on_inquiry(inquiry),
                 Command::Reload(snapshot, loads) => self.reload(snapshot, &loads),
-                Command::Call(upstream) => self.wake_waiting(upstream),
+                Command::Call(upstream) => self.on_call(upstream),
                 Command::Health(upstream, endpoint, verdict) => {
                     self.on_health(upstream, endpoint, verdict);
                 }
@@ -358,12 +375,13 @@ impl<N: Net> Worker<N> {
 
     /// Frees what was closed in this turn, and gives buffers that came home to who waits for them.
     fn reap(&mut self) {
+        self.shed();
         while let Some(token) = self.reaped.pop() {
             match token.kind() {
                 Kind::Downstream => {
                     drop(self.downstreams.remove(token));
                     if let Some(fleet) = &self.fleet {
-                        fleet.load().fetch_sub(1, Ordering::Relaxed);
+                        fleet.departed();
                     }
                 }
                 _ => drop(self.upstreams.remove(token)),

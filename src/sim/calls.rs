@@ -17,6 +17,8 @@ use crate::reactor::token::Token;
 
 /// EMFILE: no more descriptors.
 const TOO_MANY_FILES: i32 = 24;
+/// ENOBUFS: the kernel has no memory for another socket.
+const NO_BUFFER_SPACE: i32 = 105;
 
 /// How long an edge that follows a fault may be held back.
 const EDGE_DELAY_MAX: Duration = Duration::from_millis(2);
@@ -190,8 +192,12 @@ impl Fabric {
             return Accepted::Drained;
         };
         if self.random.chance(self.faults.accept_exhausted) {
-            self.note(Note::Fault { what: "accept is out of descriptors" });
-            return Accepted::Exhausted(Error::from_raw_os_error(TOO_MANY_FILES));
+            let (what, code) = match self.random.chance(500) {
+                true => ("accept is out of descriptors", TOO_MANY_FILES),
+                false => ("accept is out of memory", NO_BUFFER_SPACE),
+            };
+            self.note(Note::Fault { what });
+            return Accepted::Exhausted(Error::from_raw_os_error(code));
         }
         self.listeners[listener].backlog.pop_front();
         if self.random.chance(self.faults.accept_aborted) {

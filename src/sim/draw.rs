@@ -56,6 +56,8 @@ impl Plan {
             plan.draw_troubles(&mut random);
         }
         plan.gateway.breaker = random.chance(500);
+        // Long, as few events as there are in so small a world.
+        plan.gateway.coalesce = random.chance(250).then_some(millis(10));
         plan
     }
 
@@ -147,6 +149,7 @@ impl GatewayPlan {
             replay_stale_post: !random.chance(100),
             attempts: 1,
             breaker: false,
+            coalesce: None,
             budget: AMPLE,
         }
     }

@@ -45,7 +45,7 @@ pub struct Faults {
     pub capacity: RangeInclusive<usize>,
     /// A RST overtakes bytes that are still on the way.
     pub reset_overtakes: u32,
-    /// `accept` is out of descriptors. The connection stays in the backlog.
+    /// `accept` is out of descriptors, or the kernel of memory. The connection stays in the backlog.
     pub accept_exhausted: u32,
     /// A connection has died in the backlog.
     pub accept_aborted: u32,

@@ -51,6 +51,8 @@ pub struct GatewayPlan {
     pub budget: u32,
     /// Whether endpoints that fail are left alone for a while.
     pub breaker: bool,
+    /// `server.coalesce`.
+    pub coalesce: Option<Duration>,
 }
 
 /// One client on one connection.

@@ -251,6 +251,18 @@ impl Net for World {
         }
     }
 
+    fn pause(&mut self, until: Instant) {
+        let state = &mut *self.state.borrow_mut();
+        let end = until.max(state.fabric.now);
+        loop {
+            state.run_due();
+            match state.fabric.next_at() {
+                Some(next) if next <= end => state.fabric.advance(next),
+                _ => return state.fabric.advance(end),
+            }
+        }
+    }
+
     fn accept(&mut self, listener: usize) -> Accept<Socket> {
         let fabric = &mut self.state.borrow_mut().fabric;
         match fabric.accept(listener) {

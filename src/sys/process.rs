@@ -38,10 +38,10 @@ pub fn raise_descriptor_limit(needed: u64) -> Result<(), u64> {
 }
 
 /// A number that differs from one worker and one start of the process to the next. Not a secret.
-pub fn random_seed() -> u32 {
+pub fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     // The standard library seeds this from the system's randomness.
-    RandomState::new().hash_one(0) as u32
+    RandomState::new().hash_one(0)
 }
 
 /// A secret nobody can guess: 128 random bits in hex.

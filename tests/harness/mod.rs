@@ -17,8 +17,9 @@ use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::*;
 use sluicegate::proxy::load::Loads;
+use sluicegate::reactor::accept::Fleet;
 use sluicegate::reactor::census::Census;
-use sluicegate::reactor::mailbox::{Sender, mailbox};
+use sluicegate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use sluicegate::reactor::net::Net;
 use sluicegate::reactor::stats::Counters;
 use sluicegate::reactor::worker::{Command, Setup, Status, Worker};
@@ -106,11 +107,14 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             },
             accept: AcceptMode::Reuseport,
             spin: Duration::ZERO,
+            coalesce: gateway.coalesce,
             forwarded: Forwarded::Append,
             watch: None,
         },
         admin: defaults::ADMIN,
         access_log: defaults::ACCESS_LOG,
+        trace: defaults::trace(),
+        recorder: defaults::RECORDER,
         limits: Limits {
             connections: gateway.connections,
             head_bytes: 64 * 1024,
@@ -130,6 +134,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             timeouts: TIMEOUTS.exchange,
             commit: defaults::COMMIT,
             heartbeat: None,
+            server_timing: false,
         }],
     };
     snapshot.begin();
@@ -149,6 +154,7 @@ pub const GENEROUS: GatewayPlan = GatewayPlan {
     attempts: 1,
     budget: 20,
     breaker: false,
+    coalesce: None,
 };
 
 /// One worker, and the world it lives in.
@@ -165,6 +171,9 @@ pub struct Gateway<N: Net = World> {
     stopped: bool,
 }
 
+/// Both ends of a worker's mailbox.
+pub type Post<S> = (Sender<Command<S>>, Mailbox<Command<S>>);
+
 /// How long somebody may wait outside although there is room. Out of descriptors, a worker rests
 /// for a moment, and it may be out of them several times in a row.
 const WAIT_MAX: Duration = Duration::from_secs(2);
@@ -172,10 +181,22 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 impl<N: Net> Gateway<N> {
     /// A worker on `net`, which is `world` itself or a layer over it.
     pub fn new(world: World, net: N, snapshot: Snapshot) -> Gateway<N> {
+        let loads = Loads::new(&snapshot, 1);
+        let post = mailbox(world.waker());
+        Gateway::of_fleet(world, net, snapshot, loads, post, None)
+    }
+
+    /// One worker of several.
+    pub fn of_fleet(
+        world: World,
+        net: N,
+        snapshot: Snapshot,
+        loads: Loads,
+        (sender, receiver): Post<N::Stream>,
+        fleet: Option<Fleet<N::Stream>>,
+    ) -> Gateway<N> {
         let counters = Arc::new(Counters::default());
         let places = snapshot.limits.connections;
-        let loads = Loads::new(&snapshot);
-        let (sender, receiver) = mailbox(world.waker());
         let setup = Setup {
             loads: loads.clone(),
             epoch: 0,
@@ -183,7 +204,7 @@ impl<N: Net> Gateway<N> {
             seed: 7,
             counters: Arc::clone(&counters),
             mailbox: receiver,
-            fleet: None,
+            fleet,
             journal: None,
         };
         let worker = Worker::new(net, setup);
@@ -223,7 +244,7 @@ impl<N: Net> Gateway<N> {
     }
 
     /// One turn. The world goes on when the worker has stopped.
-    fn turn(&mut self) -> io::Result<()> {
+    pub fn turn(&mut self) -> io::Result<()> {
         if self.stopped {
             return self.world.poll(&mut Vec::new(), None);
         }

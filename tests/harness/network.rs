@@ -108,6 +108,10 @@ impl Net for Sabotaged {
         Ok(())
     }
 
+    fn pause(&mut self, until: Instant) {
+        self.world.pause(until);
+    }
+
     fn accept(&mut self, listener: usize) -> Accept<SabotagedSocket> {
         match self.world.accept(listener) {
             Accept::Accepted(socket, address) => Accept::Accepted(self.wrap(socket), address),

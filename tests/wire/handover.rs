@@ -17,7 +17,7 @@ use crate::reload::{streams, watch_stream};
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// A server that answers every request with this body.
-fn says(body: &'static str) -> SocketAddr {
+pub fn says(body: &'static str) -> SocketAddr {
     Upstream::serve(move |mut peer| {
         loop {
             peer.receive(Duration::from_secs(3600));
@@ -37,7 +37,7 @@ fn get(gateway: &Gateway) -> String {
 }
 
 /// Tells the latest process to hand over, and waits until its successor serves.
-fn hand_over(gateway: &Gateway) -> Pid {
+pub fn hand_over(gateway: &Gateway) -> Pid {
     let before = gateway.successors();
     let incumbent = before.last().copied().unwrap_or(gateway.pid());
     kill_process(incumbent, Signal::USR2).expect("it runs");
@@ -80,11 +80,12 @@ fn the_successor_has_the_new_configuration_and_the_old_one_finishes() {
     let new = Config { limits: "buffer_bytes = \"2MiB\"".into(), ..Config::to(says("new")) };
     gateway.rewrite(&new.text().replace("workers = 1", "workers = 2"));
     hand_over(&gateway);
+    // In the turn in which the old one stops accepting.
+    assert_eq!(second.read_end(), End::Fin, "nothing is pooled any more");
     for _ in 0..20 {
         assert_eq!(get(&gateway), "new", "whoever comes now is the successor's");
     }
     // A client that was idle may ask once more, on the connection that it has.
-    assert_eq!(second.read_end(), End::Fin, "nothing is pooled any more");
     kept.send(GET);
     let mut third = old.accept();
     third.read_request();
@@ -276,7 +277,7 @@ fn an_order_to_end_reaches_a_process_that_is_handing_over() {
 
 /// Starts the gateway as systemd does: the listener is descriptor 3, and is named in the
 /// environment.
-fn activated(config: &str, listener: &TcpListener, variables: &[(&str, String)]) -> Gateway {
+pub fn activated(config: &str, listener: &TcpListener, variables: &[(&str, String)]) -> Gateway {
     let inherited = rustix::io::dup(listener).expect("a descriptor without CLOEXEC");
     let number = inherited.as_raw_fd();
     Gateway::start_with(config, |command| {
@@ -348,4 +349,73 @@ fn a_socket_that_the_configuration_does_not_name_is_told() {
     let gateway = activated(&config.replace("127.0.0.1:0", &own_address.to_string()), &stray, &[]);
     gateway.wait_for_log(&format!("the socket on {address} that we were given is not in"));
     assert_eq!(get(&gateway), "here");
+}
+
+#[test]
+fn kill_minus_nine_cuts_what_runs_and_nothing_looks_whole() {
+    let upstream = Upstream::listen();
+    let config = Config::to(upstream.address());
+    let mut gateway = config.start();
+    let address = gateway.address();
+    let cases = [
+        ("Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n", "one\r\n"),
+        ("Content-Length: 6\r\n\r\none", "one"),
+        // Until close, and given chunks: its end cannot be taken for the end.
+        ("\r\none", "one\r\n"),
+    ];
+    let streams = cases.map(|(answer, last)| {
+        let mut client = gateway.connect();
+        client.send(GET);
+        let mut server = upstream.accept();
+        server.read_request();
+        server.send(format!("HTTP/1.1 200 OK\r\n{answer}"));
+        client.read_until(last);
+        (client, server)
+    });
+    signal(&gateway, Signal::KILL);
+    gateway.wait_exit(PATIENCE).expect("it ends");
+    for (mut client, mut server) in streams {
+        client.read_end();
+        assert!(client.unread().is_empty(), "no clean end: {}", client.transcript());
+        server.read_end();
+    }
+    let again = Gateway::start(&config.text().replace("127.0.0.1:0", &address.to_string()));
+    let mut client = again.connect();
+    client.send(GET);
+    upstream.accept().read_request();
+}
+
+#[test]
+fn an_old_process_that_is_killed_while_it_drains_takes_only_its_own_along() {
+    let upstream = Upstream::listen();
+    let mut gateway = Gateway::to(upstream.address());
+    let mut streaming = gateway.connect();
+    streaming.send(GET);
+    let mut server = upstream.accept();
+    server.read_request();
+    server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+    streaming.read_until("one\r\n");
+    gateway.rewrite(&Config::to(says("new")).text());
+    hand_over(&gateway);
+    signal(&gateway, Signal::KILL);
+    gateway.wait_exit(PATIENCE).expect("it ends");
+    streaming.read_end();
+    assert!(streaming.unread().is_empty(), "no clean end: {}", streaming.transcript());
+    assert_eq!(get(&gateway), "new");
+}
+
+#[test]
+fn a_successor_that_dies_is_told_of_while_its_predecessor_drains() {
+    let upstream = Upstream::listen();
+    let mut gateway = Gateway::to(upstream.address());
+    let mut streaming = gateway.connect();
+    streaming.send(GET);
+    let mut server = upstream.accept();
+    server.read_request();
+    let successor = hand_over(&gateway);
+    kill_process(successor, Signal::KILL).expect("it runs");
+    gateway.wait_for_log("which serves in our place, ended");
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(streaming.read_response().status(), 200);
+    assert_eq!(gateway.wait_exit(PATIENCE).expect("it ends").code(), Some(0));
 }

@@ -81,6 +81,7 @@ fn one(
     let commit = [("first_event", Commit::FirstEvent), ("head", Commit::Head)];
     let commit = section.choice("commit", &commit, defaults::COMMIT, report);
     let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
+    let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
     let fallback = fallback::fallback(&mut section, environment, report);
     section.finish(report);
     Some(Route {
@@ -91,6 +92,7 @@ fn one(
         timeouts: overrides.over(&timeouts.exchange),
         commit,
         heartbeat,
+        server_timing,
     })
 }
 

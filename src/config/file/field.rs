@@ -85,6 +85,21 @@ impl<'d> Field<'d> {
         report.noted(&self.place, count)
     }
 
+    /// A number from 0 to 1, such as 0.01.
+    pub fn fraction(&self, report: &mut Report) -> Option<f64> {
+        let written = match self.value {
+            DeValue::Float(written) => Some(written.as_str()),
+            DeValue::Integer(written) => Some(written.as_str()),
+            _ => None,
+        };
+        let fraction = written.ok_or_else(|| self.expected("a number from 0 to 1"));
+        let fraction = fraction.and_then(|written| {
+            let number = written.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+            number.ok_or_else(|| Mistake::new(format!("must be from 0 to 1, not {written}")))
+        });
+        report.noted(&self.place, fraction)
+    }
+
     /// A timeout. `Some(None)` is "off".
     pub fn timeout(&self, report: &mut Report) -> Option<Option<Duration>> {
         if self.value.as_str() == Some("off") {

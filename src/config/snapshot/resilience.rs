@@ -175,6 +175,13 @@ pub struct Admission {
     pub priority: u8,
 }
 
+impl Admission {
+    /// Whether there are permits at all, and so somebody who may lack one.
+    pub fn has_ceilings(&self) -> bool {
+        self.max_concurrency.is_some() || self.endpoint_concurrency.is_some()
+    }
+}
+
 /// The most urgent priority is 0, the least urgent this minus one.
 pub const PRIORITIES: u8 = 4;
 

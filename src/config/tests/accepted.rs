@@ -55,6 +55,17 @@ fn every_key_reaches_the_snapshot() {
         [access_log]
         to = "stdout"
         format = "logfmt"
+        [trace]
+        context = "restart"
+        sample = 0.25
+        export = "http://collector:4318"
+        service = "edge 1"
+        interval = "200ms"
+        timeout = "3s"
+        queue = 16
+        [recorder]
+        streams = 5
+        keep = 6
         [limits]
         connections = 7
         head_bytes = "1KiB"
@@ -100,6 +111,7 @@ fn every_key_reaches_the_snapshot() {
         rewrite = "/y/*"
         commit = "head"
         heartbeat = "5s"
+        server_timing = true
         fallback = { status = 503, headers = { Retry-After = "9" }, text = "Sorry,\n\"no\" model: \u00e9\u0007", model = "none", pace = "1s" }
         "#,
     );
@@ -123,6 +135,7 @@ const EVERY_KEY: &str = r#"
     half_close = "allow"
     accept = "balanced"
     spin = "50us"
+    coalesce = "off"
     forwarded = "replace"
     watch = "5s"
     [admin]
@@ -131,6 +144,17 @@ const EVERY_KEY: &str = r#"
     [access_log]
     to = "stdout"
     format = "logfmt"
+    [trace]
+    context = "restart"
+    sample = 0.25
+    export = "http://collector:4318/v1/traces"
+    service = "edge 1"
+    interval = "200ms"
+    timeout = "3s"
+    queue = 16
+    [recorder]
+    streams = 5
+    keep = 6
     [limits]
     connections = 7
     head_bytes = "1KiB"
@@ -235,6 +259,7 @@ service = "auto"
     rewrite = "/y/*"
     commit = "head"
     heartbeat = "5s"
+    server_timing = true
     fallback.status = 503
     fallback.headers.retry-after = "9"
     fallback.text = "Sorry,\n\"no\" model: é\u0007"

@@ -149,6 +149,13 @@ fn limits() {
             "line 13: limits.replay_bytes: must be from \"0B\" to \"1GiB\", not \"2GiB\"",
         ),
         (
+            "head_bytes  = \"64KiB\"\nheaders     = 100\nbody_bytes  = \"unlimited\"\n\
+             replay_bytes = \"1MiB\"\nrequests_per_connection = 10000\nbuffer_bytes = \"256MiB\"",
+            "head_bytes = \"1MiB\"\nbuffer_bytes = \"2047KiB\"",
+            "line 10: limits.head_bytes: is more than half of buffer_bytes: a head of that size could \
+             wait for ever for room",
+        ),
+        (
             "\"1MiB\"",
             "\"512MiB\"",
             "line 13: limits.replay_bytes: is more than buffer_bytes: no request of that size \
@@ -447,7 +454,7 @@ fn a_section_that_nobody_knows() {
         "line 16: timeout: unknown key; did you mean \"timeouts\"?",
     )]);
     let strange = format!("{SAMPLE}[\"certificate\\n\"]\n");
-    let expected = "line 49: \"certificate\\n\": unknown key; known here are server, admin, access_log, limits, \
+    let expected = "line 61: \"certificate\\n\": unknown key; known here are server, admin, access_log, trace, recorder, limits, \
                     timeouts, upstream, route\n";
     assert_eq!(refused(&strange), expected);
 }
@@ -552,42 +559,108 @@ fn admin() {
         (
             r#"listen    = "off""#,
             r#"listen = "localhost:9090""#,
-            "line 45: admin.listen: \"localhost:9090\" is no address to listen on: write \
+            "line 46: admin.listen: \"localhost:9090\" is no address to listen on: write \
              ip:port, \"127.0.0.1:8080\", or \"[::1]:8080\" for IPv6; did you mean \
              \"127.0.0.1:9090\"?",
         ),
         (
             r#"listen    = "off""#,
             r#"listen = "127.0.0.1:8080""#,
-            "line 45: admin.listen: is taken by server.listen",
+            "line 46: admin.listen: is taken by server.listen",
         ),
         (
             r#"listen    = "off""#,
             "listen = \"0.0.0.0:8080\"\ntoken_file = \"admin.token\"",
-            "line 45: admin.listen: is taken by server.listen",
+            "line 46: admin.listen: is taken by server.listen",
         ),
         (
             r#"listen    = "off""#,
             r#"listen = "0.0.0.0:9090""#,
-            "line 45: admin.listen: 0.0.0.0:9090 can be reached from other machines, so \
+            "line 46: admin.listen: 0.0.0.0:9090 can be reached from other machines, so \
              admin.token_file is required; without one, listen on a loopback address",
         ),
         (
             r#"listen    = "off""#,
             "listen = \"0.0.0.0:9090\"\ntoken_file = \"/etc/missing\"",
-            "line 46: admin.token_file: /etc/missing: no such file",
+            "line 47: admin.token_file: /etc/missing: no such file",
         ),
         (
             r#"listen    = "off""#,
             r#"token_file = "/etc/short""#,
-            "line 45: admin.token_file: /etc/short must hold one line of 16 to 512 visible \
+            "line 46: admin.token_file: /etc/short must hold one line of 16 to 512 visible \
              ASCII characters",
         ),
         (
             r#"listen    = "off""#,
             r#"token_file = "/etc/two""#,
-            "line 45: admin.token_file: /etc/two must hold one line of 16 to 512 visible \
+            "line 46: admin.token_file: /etc/two must hold one line of 16 to 512 visible \
              ASCII characters",
         ),
+    ]);
+}
+
+#[test]
+fn trace() {
+    let rule = "must be \"off\" or a URL such as \"http://127.0.0.1:4318/v1/traces\"";
+    let on = SAMPLE.replace("context   = \"off\"", "context   = \"continue\"");
+    let export = "export    = \"off\"";
+    for (url, expected) in [
+        ("collector:4318", rule),
+        (
+            "https://collector:4318",
+            "TLS is not spoken here: name a collector on this machine, which can",
+        ),
+        ("http://collector", "\"collector\" has no port: write host:port"),
+        ("http://:4318", "\":4318\" is neither a host name nor an address"),
+        (
+            "http://user@collector:4318",
+            "\"user@collector:4318\" is neither a host name nor an address",
+        ),
+        ("http://collector:4318/a b", "\"/a b\" is no path of a URL"),
+    ] {
+        let text = on.replace(export, &format!("export = \"{url}\""));
+        assert_eq!(refused(&text), format!("line 53: trace.export: {expected}\n"), "{url}");
+    }
+    check_rows(&[
+        (
+            export,
+            "export = \"http://collector:4318\"",
+            "line 53: trace.export: needs trace.context: without it no exchange is part of a trace",
+        ),
+        (
+            "context   = \"off\"",
+            "context = \"on\"",
+            "line 51: trace.context: must be \"off\" or \"continue\" or \"restart\", not \"on\"",
+        ),
+        ("sample    = 1", "sample = 1.5", "line 52: trace.sample: must be from 0 to 1, not 1.5"),
+        ("sample    = 1", "sample = -1", "line 52: trace.sample: must be from 0 to 1, not -1"),
+        ("sample    = 1", "sample = nan", "line 52: trace.sample: must be from 0 to 1, not nan"),
+        (
+            "sample    = 1",
+            "sample = \"1%\"",
+            "line 52: trace.sample: must be a number from 0 to 1, not a string",
+        ),
+        (
+            "service   = \"sluicegate\"",
+            "service = \"\"",
+            "line 54: trace.service: must be 1 to 64 visible ASCII characters, not \"\"",
+        ),
+        (
+            "queue     = 2048",
+            "queue = 1",
+            "line 57: trace.queue: must be from 16 to 1048576, not 1",
+        ),
+    ]);
+}
+
+#[test]
+fn recorder() {
+    check_rows(&[
+        (
+            "streams   = \"off\"",
+            "streams = 0",
+            "line 59: recorder.streams: must be from 1 to 100000, not 0",
+        ),
+        ("keep      = 32", "keep = 0", "line 60: recorder.keep: must be from 1 to 1000, not 0"),
     ]);
 }

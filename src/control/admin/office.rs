@@ -16,7 +16,6 @@ use crate::config::show;
 use crate::config::snapshot::Snapshot;
 use crate::observe::{metrics, view};
 use crate::responder::admin::{Exposition, Feed, Pending, Process, Question, Reply};
-use crate::sys;
 
 /// Rows of each worker in the table of streams.
 const ROWS_MAX: usize = 1000;
@@ -46,8 +45,8 @@ pub(super) struct Office {
 }
 
 impl Office {
-    pub fn new(snapshot: Arc<Snapshot>, fleet: Fleet) -> Office {
-        Office { clerk: Arc::new(Clerk { fleet, started: sys::now() }), snapshot }
+    pub fn new(clerk: Arc<Clerk>, snapshot: Arc<Snapshot>) -> Office {
+        Office { clerk, snapshot }
     }
 }
 

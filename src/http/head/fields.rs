@@ -30,6 +30,8 @@ pub(in crate::http) enum Known {
     ProxyAuthorization,
     ProxyConnection,
     Te,
+    TraceParent,
+    TraceState,
     TransferEncoding,
     Upgrade,
     XAccelBuffering,
@@ -52,9 +54,10 @@ impl Known {
             6 => is("expect", Known::Expect),
             7 => is("upgrade", Known::Upgrade),
             9 => is("forwarded", Known::Forwarded),
-            10 => {
-                is("connection", Known::Connection).or_else(|| is("keep-alive", Known::KeepAlive))
-            }
+            10 => is("connection", Known::Connection)
+                .or_else(|| is("keep-alive", Known::KeepAlive))
+                .or_else(|| is("tracestate", Known::TraceState)),
+            11 => is("traceparent", Known::TraceParent),
             12 => is("content-type", Known::ContentType)
                 .or_else(|| is("x-request-id", Known::XRequestId)),
             14 => is("content-length", Known::ContentLength)

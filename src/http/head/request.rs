@@ -52,6 +52,12 @@ impl<'b> RequestHead<'b> {
         Fields(self.fields)
     }
 
+    /// The values of all fields of this name, in their order.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        let named = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+        named.map(|field| field.value)
+    }
+
     /// The value of the first field of this name.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         value_of(self.fields, name)

@@ -12,6 +12,7 @@ const EDITS: RequestEdits<'static> = RequestEdits {
     forwarded: Forwarded::Off,
     client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     request_id: b"id-1",
+    trace: None,
 };
 
 fn rewritten(input: &str, edits: &RequestEdits<'_>) -> String {
@@ -273,6 +274,7 @@ fn response_to(
         head_request: context.head_request,
         request_id: b"id-1",
         served: None,
+        timing: None,
     };
     edit(&mut edits);
     let mut out = b"before".to_vec();
@@ -281,6 +283,38 @@ fn response_to(
 }
 
 const PLAIN: ResponseContext = ResponseContext { head_request: false, upgrade_asked: true };
+
+const TRACED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+#[test]
+fn a_trace_has_one_parent_and_its_own_state() {
+    let parent = TraceParent::parse(TRACED.as_bytes()).expect("valid");
+    let other = TRACED.replace("b7ad", "ffff");
+    let theirs = format!("A: 1\r\nTraceparent: {other}\r\nTraceState: x=1\r\ntracestate: y=2\r\n");
+    let input = format!("GET /a HTTP/1.1\r\nHost: h:1\r\n{theirs}\r\n");
+    let ours = format!("traceparent: {TRACED}\r\n\r\n");
+    for (trace, kept, behind) in [
+        (None, &*theirs, "\r\n"),
+        (
+            Some(TraceFields { parent, keeps_state: true }),
+            "A: 1\r\nTraceState: x=1\r\ntracestate: y=2\r\n",
+            &*ours,
+        ),
+        (Some(TraceFields { parent, keeps_state: false }), "A: 1\r\n", &*ours),
+    ] {
+        let output = rewritten(&input, &RequestEdits { trace, ..EDITS });
+        let expected = format!(
+            "GET /a HTTP/1.1\r\nHost: h:1\r\n{kept}Via: 1.1 sluicegate\r\nX-Request-Id: id-1\r\n{behind}"
+        );
+        assert_eq!(output, expected);
+        if trace.is_some() {
+            let mut again = output.clone().into_bytes();
+            let parent = TraceParent::parse(other.as_bytes()).expect("valid");
+            set_trace_parent(&mut again, &parent);
+            assert_eq!(String::from_utf8(again).unwrap(), output.replace(TRACED, &other));
+        }
+    }
+}
 
 /// The name of the row in `docs/protocol.md`, a response, what to change, and what the client gets.
 type ResponseRow = (&'static str, &'static str, fn(&mut ResponseEdits<'_>), &'static str);
@@ -376,6 +410,19 @@ const RESPONSES: &[ResponseRow] = &[
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Accel-Buffering: yes\r\nTransfer-Encoding: chunked\r\n",
         |_| {},
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nX-Accel-Buffering: no\r\n{ours}",
+    ),
+    (
+        "response-timing",
+        "HTTP/1.1 200 OK\r\nServer-Timing: theirs;dur=1\r\nContent-Length: 0\r\n",
+        |edits| {
+            edits.timing = Some(ServerTiming {
+                queue: Duration::ZERO,
+                connect: Duration::from_micros(45),
+                upstream: Duration::from_micros(1_234_567),
+                total: Duration::from_secs(2),
+            });
+        },
+        "HTTP/1.1 200 OK\r\nServer-Timing: theirs;dur=1\r\nContent-Length: 0\r\nServer-Timing: queue;dur=0.000, connect;dur=0.045, upstream;dur=1234.567, total;dur=2000.000\r\n{ours}",
     ),
     (
         "response-request-id-kept",

@@ -3,7 +3,9 @@
 //! Permits are shared, queues are not: a permit may come home to a worker where nobody waits. So
 //! each worker publishes where its first waiter stands, and whoever frees a permit calls the one
 //! who stands first among all workers, itself included, by mailbox if it is another. Without
-//! that comparison a worker would serve its own line for ever and another's never.
+//! that comparison a worker would serve its own line for ever and another's never. A newcomer looks
+//! here as well, and stands behind whoever waits anywhere; so who stops waiting, seated or not,
+//! calls the next if there is room: it may have been the only reason why that one waits.
 //!
 //! **No call is lost.** The danger: A finds no permit, B frees one and sees nobody waiting, and only
 //! then A says that it waits. Therefore A tries again *after* it has announced its front, and B looks
@@ -11,10 +13,11 @@
 //! first, either A sees the permit or B sees A (C++ memory model, \[atomics.fences\]; permits and
 //! fronts themselves may be relaxed).
 //!
-//! **What is not promised.** A newcomer on a worker where nobody waits may take a permit that another
-//! worker has been called for and is on its way to; that takes a mailbox message, microseconds, and the
-//! called one keeps its standing. Fronts are read one by one, so the order between workers is
-//! right up to what changes meanwhile.
+//! **What is not promised.** Fronts are read one by one, so the order between workers is right up to
+//! what changes meanwhile: a newcomer may take a permit that another worker has been called for if
+//! both came within the few nanoseconds that an announcement takes to be seen. The called one keeps
+//! its standing. And where workers disagree on who is well, so that the first in line can use no
+//! endpoint that has room, the one behind it is asked ([`Fronts::behind`]).
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -57,9 +60,29 @@ impl Fronts {
         let workers = self.0.len();
         // From ourselves on, so that of equals the nearest is called, and not always the same.
         let round = (0..workers).map(|step| (own + step) % workers);
-        let fronts = round.map(|worker| (self.0[worker].0.load(Ordering::Relaxed), worker));
+        let fronts = round.map(|worker| (self.read(worker), worker));
         let (front, worker) = fronts.min_by_key(|&(front, _)| front)?;
         (front != Instant::NEVER.as_nanos()).then_some(worker)
+    }
+
+    /// The other worker whose waiter stands next behind our own first. Calls that are passed on this
+    /// way only ever go back in the order, and so come to an end.
+    pub fn behind(&self, own: usize) -> Option<usize> {
+        let first = (self.read(own), own);
+        let fronts = (0..self.0.len()).map(|worker| (self.read(worker), worker));
+        let (front, worker) = fronts.filter(|front| *front > first).min()?;
+        (front != Instant::NEVER.as_nanos()).then_some(worker)
+    }
+
+    /// Where the first one stands who waits with another worker.
+    pub fn others(&self, own: usize) -> Option<Instant> {
+        let others = (0..self.0.len()).filter(|worker| *worker != own);
+        let front = others.map(|worker| self.read(worker)).min()?;
+        (front != Instant::NEVER.as_nanos()).then_some(Instant::from_nanos(front))
+    }
+
+    fn read(&self, worker: usize) -> u64 {
+        self.0[worker].0.load(Ordering::Relaxed)
     }
 }
 
@@ -88,8 +111,11 @@ mod tests {
         assert_eq!((fronts.whom(1), fronts.whom(2), fronts.whom(0)), (Some(1), Some(2), Some(1)));
         assert!(!fronts.announce(2, Some(at(8))), "known to wait already");
         assert_eq!(fronts.whom(1), Some(2), "its own line is no reason to keep a permit");
+        assert_eq!((fronts.others(2), fronts.others(1)), (Some(at(9)), Some(at(8))));
+        assert_eq!((fronts.behind(2), fronts.behind(1)), (Some(1), None));
         assert!(!fronts.announce(2, None));
         assert_eq!(fronts.whom(2), Some(1));
+        assert_eq!((fronts.others(1), fronts.behind(1)), (None, None));
     }
 
     /// Three threads and one permit: each is a worker that takes it, or waits and is called. After
@@ -128,13 +154,11 @@ mod tests {
                 }
                 while !seated {
                     until(Box::new(|| called(own)));
-                    let next = queue.call();
-                    let known = fronts.announce(own, queue.front());
-                    assert!(next == Some(exchange) && !known);
+                    assert_eq!(queue.call(Lack::Permit), Some(exchange));
                     seated = take();
                     if !seated {
                         queue.again(exchange, Lack::Permit);
-                        seated = fronts.announce(own, queue.front()) && take();
+                        assert!(!fronts.announce(own, queue.front()), "it was there all the time");
                     }
                 }
                 queue.seated(exchange, now);

@@ -30,7 +30,8 @@ fn wait(queue: &mut Queue<u32>, who: u32, priority: u8, second: u64) {
 
 /// Calls and seats everybody.
 fn emptied(queue: &mut Queue<u32>) -> Vec<u32> {
-    std::iter::from_fn(|| queue.call().inspect(|&who| queue_seated(queue, who))).collect()
+    std::iter::from_fn(|| queue.call(Lack::Permit).inspect(|&who| queue_seated(queue, who)))
+        .collect()
 }
 
 fn queue_seated(queue: &mut Queue<u32>, who: u32) {
@@ -44,13 +45,13 @@ fn who_comes_first_tries_first_and_the_others_wait_their_turn() {
     wait(&mut queue, 1, 1, 0);
     let behind = queue.admit(2, 0, None, at(1), &SETTINGS);
     assert_eq!(behind, Admit::Wait { until: at(41) }, "urgent or not, it does not try");
-    assert_eq!(queue.call(), Some(2));
+    assert_eq!(queue.call(Lack::Permit), Some(2));
     assert_eq!((queue.len(), queue.is_empty()), (2, false), "who is called still waits");
-    assert_eq!(queue.call(), Some(1), "one call each");
-    assert_eq!(queue.call(), None);
+    assert_eq!(queue.call(Lack::Permit), Some(1), "one call each");
+    assert_eq!(queue.call(Lack::Permit), None);
     queue.again(2, Lack::Connection);
     queue.seated(1, at(2));
-    assert_eq!(queue.call(), Some(2), "called in vain, it stands where it stood");
+    assert_eq!(queue.call(Lack::Permit), Some(2), "called in vain, it stands where it stood");
     queue.seated(2, at(2));
     assert_eq!(queue.admit(3, 3, None, at(3), &SETTINGS), Admit::Now);
 }
@@ -60,9 +61,9 @@ fn a_call_that_is_not_used_is_passed_on() {
     let mut queue = Queue::new();
     (1..=3).for_each(|who| wait(&mut queue, who, 1, 0));
     assert!(!queue.leave(2, at(1)), "it had not been called");
-    assert_eq!(queue.call(), Some(1));
+    assert_eq!(queue.call(Lack::Permit), Some(1));
     assert!(queue.leave(1, at(1)), "its call is for the next");
-    assert_eq!(queue.call(), Some(3));
+    assert_eq!(queue.call(Lack::Permit), Some(3));
     assert!(!queue.leave(7, at(1)), "a stranger");
     assert!(queue.leave(3, at(1)));
     assert!(queue.is_empty());
@@ -74,7 +75,7 @@ fn the_line_is_bounded_and_nobody_is_pushed_out() {
     (1..=4).for_each(|who| wait(&mut queue, who, 3, 0));
     let full = queue.admit(5, 0, None, at(0), &SETTINGS);
     assert_eq!(full, Admit::Full { retry_after: seconds(1) });
-    assert_eq!(queue.call(), Some(1));
+    assert_eq!(queue.call(Lack::Permit), Some(1));
     let full = queue.admit(5, 0, None, at(0), &SETTINGS);
     assert!(matches!(full, Admit::Full { .. }), "who is called is still in line");
     queue.seated(1, at(0));
@@ -130,18 +131,33 @@ fn when_to_come_again_is_the_place_in_line_over_the_measured_rate() {
 }
 
 #[test]
-fn the_front_is_the_first_who_lacks_a_permit() {
+fn the_front_is_the_first_whom_a_permit_may_help() {
     let mut queue = Queue::new();
     assert_eq!(queue.front(), None);
     wait(&mut queue, 1, 1, 3);
     assert_eq!(queue.front(), Some(at(13)));
     wait(&mut queue, 2, 0, 4);
     assert_eq!(queue.front(), Some(at(4)));
-    assert_eq!(queue.call(), Some(2));
-    assert_eq!(queue.front(), Some(at(13)), "who is called needs no other call");
+    assert_eq!(queue.call(Lack::Permit), Some(2));
+    assert_eq!(queue.front(), Some(at(4)), "it is on its way to it");
     queue.again(2, Lack::Connection);
     assert_eq!(queue.front(), Some(at(13)), "a permit would not help it");
     assert_eq!(queue.depths(), [1, 1, 0, 0]);
+}
+
+#[test]
+fn a_connection_calls_nobody_who_lacks_a_permit() {
+    let mut queue = Queue::new();
+    wait(&mut queue, 1, 1, 0);
+    assert_eq!(queue.call(Lack::Connection), None);
+    assert_eq!(queue.call(Lack::Permit), Some(1));
+    queue.again(1, Lack::Connection);
+    assert_eq!(queue.call(Lack::Connection), Some(1));
+    queue.seated(1, at(1));
+    wait(&mut queue, 2, 1, 1);
+    // It has not tried, so it may lack either.
+    assert!(matches!(queue.admit(3, 0, None, at(1), &SETTINGS), Admit::Wait { .. }));
+    assert_eq!(queue.call(Lack::Connection), Some(3));
 }
 
 #[test]
@@ -200,7 +216,7 @@ proptest! {
                 Act::Free | Act::Vain => {
                     queue.freed(now);
                     let first = model.iter().min_by_key(|(standing, _)| *standing).copied();
-                    let called = queue.call();
+                    let called = queue.call(Lack::Permit);
                     match (first, called) {
                         // Of two that stand alike the more urgent is called.
                         (Some((standing, _)), Some(called)) => {

@@ -198,6 +198,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy) -> Vec<Route> {
             timeouts: TIMEOUTS,
             commit: Commit::Head,
             heartbeat: None,
+            server_timing: false,
         }
     });
     let (exact, prefixes): (Vec<_>, Vec<_>) =

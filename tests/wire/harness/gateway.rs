@@ -215,6 +215,15 @@ impl Gateway {
         self.memory("VmRSS:")
     }
 
+    /// The bound on memory for connections and buffers that was printed at the start, in bytes.
+    pub fn memory_bound(&self) -> u64 {
+        let line = self.wait_for_log("memory for connections and buffers: at most ");
+        let (_, bound) = line.rsplit_once("at most ").expect("a bound");
+        let (figure, unit) = bound.trim().split_once(' ').expect("a figure and its unit");
+        let unit = ["KiB", "MiB", "GiB"].iter().position(|it| *it == unit).expect("a unit");
+        (figure.parse::<f64>().expect("a number") * f64::from(1 << (10 * (unit + 1)))) as u64
+    }
+
     fn memory(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(path).expect("a running process");

@@ -1,0 +1,95 @@
+//! `[trace]` and `[recorder]`: what is told of exchanges beside their log lines.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::super::defaults;
+use super::super::file::{Field, Section};
+use super::super::problem::{Mistake, Report};
+use super::super::snapshot::{Collector, Recorder, Trace, TraceContext};
+use super::address;
+
+/// Where a collector takes spans, unless told otherwise (OTLP/HTTP).
+const SPANS_PATH: &str = "/v1/traces";
+const SERVICE_MAX: usize = 64;
+const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+const QUEUE: RangeInclusive<u64> = 16..=1 << 20;
+const STREAMS: RangeInclusive<u64> = 1..=100_000;
+const KEEP: RangeInclusive<u64> = 1..=1_000;
+
+pub(super) fn trace(mut section: Section<'_>, report: &mut Report) -> Trace {
+    let default = defaults::trace();
+    let contexts = [
+        ("off", TraceContext::Off),
+        ("continue", TraceContext::Continue),
+        ("restart", TraceContext::Restart),
+    ];
+    let context = section.choice("context", &contexts, default.context, report);
+    let sample = section.take("sample").and_then(|field| field.fraction(report));
+    let export = section.take("export");
+    let collector = export.as_ref().and_then(|field| field.parsed(report, collector)).flatten();
+    if let (Some(field), Some(_), TraceContext::Off) = (&export, &collector, context) {
+        report
+            .error(field.place(), "needs trace.context: without it no exchange is part of a trace");
+    }
+    let service = section.take("service").and_then(|field| field.parsed(report, service));
+    let trace = Trace {
+        context,
+        sample: sample.unwrap_or(default.sample),
+        export: collector,
+        service: service.unwrap_or(default.service),
+        interval: section.duration("interval", INTERVAL, default.interval, report),
+        timeout: section.duration("timeout", TIMEOUT, default.timeout, report),
+        queue: section.count("queue", QUEUE, default.queue, report),
+    };
+    section.finish(report);
+    trace
+}
+
+/// `http://host:port/path`; `None` is "off".
+fn collector(text: &str) -> Result<Option<Collector>, Mistake> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let Some(rest) = text.strip_prefix("http://") else {
+        return Err(Mistake::new(match text.starts_with("https://") {
+            true => "TLS is not spoken here: name a collector on this machine, which can",
+            false => "must be \"off\" or a URL such as \"http://127.0.0.1:4318/v1/traces\"",
+        }));
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, SPANS_PATH),
+    };
+    address::endpoint(authority)?;
+    if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err(Mistake::new(format!("{path:?} is no path of a URL")));
+    }
+    Ok(Some(Collector { authority: authority.to_owned(), path: path.to_owned() }))
+}
+
+fn service(text: &str) -> Result<String, Mistake> {
+    let legal = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    if text.is_empty() || text.len() > SERVICE_MAX || !text.bytes().all(legal) {
+        return Err(Mistake::new(format!(
+            "must be 1 to {SERVICE_MAX} visible ASCII characters, not {text:?}"
+        )));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn recorder(mut section: Section<'_>, report: &mut Report) -> Recorder {
+    let streams = section.take("streams").and_then(|field| streams(&field, report));
+    let recorder = Recorder {
+        streams: streams.unwrap_or(defaults::RECORDER.streams),
+        keep: section.count("keep", KEEP, defaults::RECORDER.keep, report),
+    };
+    section.finish(report);
+    recorder
+}
+
+/// `Some(None)` is "off".
+fn streams(field: &Field<'_>, report: &mut Report) -> Option<Option<usize>> {
+    if field.is_off() { Some(None) } else { field.count(STREAMS, report).map(Some) }
+}

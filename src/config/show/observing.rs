@@ -1,0 +1,35 @@
+//! `[trace]` and `[recorder]`, printed.
+
+use std::fmt::{self, Write as _};
+
+use super::super::snapshot::{Collector, Recorder, Trace, TraceContext};
+use super::{entry, quoted, show_duration};
+
+pub(super) fn trace(trace: &Trace, out: &mut String) -> fmt::Result {
+    let context = match trace.context {
+        TraceContext::Off => "off",
+        TraceContext::Continue => "continue",
+        TraceContext::Restart => "restart",
+    };
+    let export = match &trace.export {
+        Some(Collector { authority, path }) => format!("http://{authority}{path}"),
+        None => "off".to_owned(),
+    };
+    writeln!(out, "\n[trace]")?;
+    entry(out, "context", quoted(context))?;
+    entry(out, "sample", trace.sample)?;
+    entry(out, "export", quoted(&export))?;
+    entry(out, "service", quoted(&trace.service))?;
+    entry(out, "interval", quoted(&show_duration(trace.interval)))?;
+    entry(out, "timeout", quoted(&show_duration(trace.timeout)))?;
+    entry(out, "queue", trace.queue)
+}
+
+pub(super) fn recorder(recorder: &Recorder, out: &mut String) -> fmt::Result {
+    writeln!(out, "\n[recorder]")?;
+    match recorder.streams {
+        Some(streams) => entry(out, "streams", streams)?,
+        None => entry(out, "streams", quoted("off"))?,
+    }
+    entry(out, "keep", recorder.keep)
+}
