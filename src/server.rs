@@ -23,8 +23,11 @@ use crate::config::snapshot::{
 };
 use crate::control::admin;
 use crate::control::health::{Change, HealthChecks, Target};
-use crate::observe::access::{Format, Keeper};
+use crate::control::spans::Exporter;
+use crate::observe::access::Format;
+use crate::observe::keeper::Keeper;
 use crate::observe::logger;
+use crate::observe::recordings::Recordings;
 use crate::proxy::load::Loads;
 use crate::reactor::accept::Fleet;
 use crate::reactor::journal::Journal;
@@ -43,6 +46,8 @@ pub struct Server {
     counters: Vec<Arc<Counters>>,
     /// The thread of the admin address, where there is one.
     admin: Option<admin::Thread>,
+    /// Sends spans, where they go anywhere.
+    exporter: Option<Exporter>,
 }
 
 /// Tells the workers of a server what to do, from any thread.
@@ -232,6 +237,12 @@ pub fn start_on(
         }
     }
     open_access_log(&snapshot.access_log)?;
+    let exporter = Exporter::start(&snapshot.trace).map_err(StartError::System)?;
+    let recordings = snapshot
+        .recorder
+        .streams
+        .map(|streams| Arc::new(Recordings::new(sys::now, streams, snapshot.recorder.keep)));
+    let journal = journal(&snapshot, exporter.as_ref(), recordings.clone());
     let desk = match snapshot.admin.listen {
         None => None,
         Some(address) => {
@@ -256,6 +267,8 @@ pub fn start_on(
         posts: posts.clone(),
         counters: counters.clone(),
         draining: Arc::clone(&draining),
+        recordings,
+        spans: exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
     let remote = desk.as_ref().map(|desk| desk.remote(fleet));
     let control = Control {
@@ -276,10 +289,10 @@ pub fn start_on(
             index,
         });
         let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
-        let loads = request_loads.clone();
+        let (loads, journal) = (request_loads.clone(), journal.clone());
         thread::Builder::new()
             .name(format!("{name}-{index}"))
-            .spawn(move || seat.work(snapshot, loads, fleet, &control))
+            .spawn(move || seat.work(snapshot, loads, fleet, journal, &control))
     });
     let workers = workers.collect::<io::Result<Vec<_>>>();
     let stopped = |error| {
@@ -290,7 +303,7 @@ pub fn start_on(
     let admin = desk.zip(remote).map(|(desk, remote)| desk.open(&snapshot, &remote));
     let admin = admin.transpose().map_err(stopped)?;
     control.check_health(&snapshot).map_err(stopped)?;
-    Ok(Server { addresses, workers, control, counters, admin })
+    Ok(Server { addresses, workers, control, counters, admin, exporter })
 }
 
 /// Opens the access log.
@@ -308,10 +321,16 @@ fn open_access_log(access_log: &AccessLog) -> Result<(), StartError> {
     logger::access_to(&target, format).map_err(StartError::AccessLog)
 }
 
-/// Who keeps the records of a worker's exchanges.
-fn journal(snapshot: &Snapshot) -> Option<Arc<dyn Journal>> {
-    let wanted = snapshot.access_log.target != AccessTarget::Off;
-    wanted.then(|| Arc::new(Keeper) as Arc<dyn Journal>)
+/// Who keeps the records of exchanges.
+fn journal(
+    snapshot: &Snapshot,
+    exporter: Option<&Exporter>,
+    recordings: Option<Arc<Recordings>>,
+) -> Option<Arc<dyn Journal>> {
+    let log = snapshot.access_log.target != AccessTarget::Off;
+    let spans = exporter.map(|exporter| exporter.queue.clone());
+    let wanted = log || spans.is_some() || recordings.is_some();
+    wanted.then(|| Arc::new(Keeper { log, spans, recordings }) as Arc<dyn Journal>)
 }
 
 fn raise_descriptor_limit(snapshot: &Snapshot) -> Result<(), StartError> {
@@ -336,6 +355,7 @@ impl Seat {
         snapshot: Arc<Snapshot>,
         loads: Loads,
         fleet: Option<Fleet<TcpStream>>,
+        journal: Option<Arc<dyn Journal>>,
         control: &Control,
     ) -> io::Result<()> {
         let _guard = StopAllOnPanic(control);
@@ -347,7 +367,6 @@ impl Seat {
         }
         let seed = sys::random_seed();
         let epoch = sys::epoch();
-        let journal = journal(&snapshot);
         let setup = Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet, journal };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
@@ -385,6 +404,9 @@ impl Server {
             let result =
                 worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             ended = ended.and(result);
+        }
+        if let Some(exporter) = self.exporter {
+            exporter.stop();
         }
         // To the last: who drains wants to be watched.
         if let Some(admin) = self.admin {

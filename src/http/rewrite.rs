@@ -263,6 +263,13 @@ pub struct Served<'a> {
     pub attempts: u8,
 }
 
+/// How many attempts an answer, or an error of ours, took.
+pub(super) fn attempts_field(attempts: u8, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"X-Sluice-Attempts: ");
+    decimal(attempts.into(), out);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Where the time until an answer began went: the field `Server-Timing`, for the client to see.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerTiming {
@@ -327,9 +334,7 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         }
         if let Some(Served { upstream, attempts }) = edits.served {
             field(out, b"X-Sluice-Upstream: ", upstream.as_bytes());
-            out.extend_from_slice(b"X-Sluice-Attempts: ");
-            decimal(attempts.into(), out);
-            out.extend_from_slice(b"\r\n");
+            attempts_field(attempts, out);
         }
         if let Some(timing) = &edits.timing {
             timing.field(out);

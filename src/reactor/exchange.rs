@@ -177,6 +177,8 @@ pub struct Exchange {
     pub key: Option<u64>,
     /// The client's own `Host`, where a later upstream may have to be sent it.
     pub authority: Option<Box<[u8]>>,
+    /// The one that answers, once its first event has named it; where somebody wants to know.
+    pub model: Option<Box<str>>,
     /// Boxed: only where exchanges are part of traces.
     pub trace: Option<Box<Trace>>,
     pub hops: Hops,
@@ -305,6 +307,16 @@ impl Exchange {
     /// Whether its response is a stream of events that is watched.
     pub fn is_observed(&self) -> bool {
         self.response.as_ref().is_some_and(|response| response.watch.observer.is_some())
+    }
+
+    /// Its first event has gone by, and may have named the model.
+    pub fn learn_model(&mut self) {
+        let Some(response) = &mut self.response else { return };
+        let Some(tap) = &mut response.watch.tap else { return };
+        self.model = tap.model();
+        if tap.is_idle() {
+            response.watch.tap = None;
+        }
     }
 
     /// The timers in force.

@@ -92,6 +92,8 @@ pub struct Stream {
     pub route: Option<String>,
     /// The names of the upstream and its endpoint, where one answers.
     pub endpoint: Option<(String, String)>,
+    /// The model that answers, where it has said so.
+    pub model: Option<String>,
     pub phase: Phase,
     pub age: Duration,
     /// Of the response; 0: it has not begun.
@@ -177,6 +179,7 @@ impl<N: Net> Worker<N> {
             client: downstream.peer,
             route: exchange.route.map(|route| exchange.snapshot.routes[route].path.to_string()),
             endpoint: exchange.served_by().filter(|_| proxied),
+            model: exchange.model.as_deref().map(str::to_owned),
             phase: exchange.waiting(connection, false).phase,
             age: self.now - timeline.started,
             status: exchange.status,

@@ -16,7 +16,7 @@
 //! | `learn` | what the end of an attempt says of its endpoint |
 //! | `interject` | bytes of our own inside a stream that is passed on |
 //! | [`accept`], [`coalesce`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
-//! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`], [`trace`] | what it has done and is doing, and who was waited for |
+//! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`], [`reel`], [`trace`] | what it has done and is doing, and who was waited for |
 //! | [`worker`] | the turn that runs it all |
 //! | `shed` | who gives way when there is no more room |
 //! | `reload`, `drain`, [`census`] | how a worker takes up a new configuration, how it ends, what it holds |
@@ -45,6 +45,7 @@ pub mod net;
 pub mod outbox;
 mod proxied;
 pub mod readiness;
+pub mod reel;
 pub mod relay;
 mod reload;
 mod request;

@@ -166,6 +166,7 @@ impl<N: Net> Worker<N> {
             let _ = client.stream.shutdown_write();
         }
         if first {
+            exchange.learn_model();
             self.learn_of_first_event(token);
         }
         Ok(moved.rest)

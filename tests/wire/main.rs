@@ -20,6 +20,7 @@ mod mock;
 mod overload;
 mod pool;
 mod protocol;
+mod recordings;
 mod reload;
 mod restarts;
 mod rewriting;

@@ -30,6 +30,8 @@ use crate::config::defaults;
 use crate::config::snapshot::{
     Admin, Forwarded, Generation, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
 };
+use crate::observe::keeper::SpanCounts;
+use crate::observe::recordings::Recordings;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
@@ -46,6 +48,10 @@ pub struct Fleet {
     pub counters: Vec<Arc<Counters>>,
     /// No new work is welcome.
     pub draining: Arc<AtomicBool>,
+    /// The streams that have failed, where they are recorded.
+    pub recordings: Option<Arc<Recordings>>,
+    /// What became of spans, where they go anywhere.
+    pub spans: Option<Arc<SpanCounts>>,
 }
 
 /// The admin address, bound, and nobody behind it yet.

@@ -14,6 +14,7 @@ use super::inquiry::{FromSurveys, Killing, Surveys};
 use crate::clock::Instant;
 use crate::config::show;
 use crate::config::snapshot::Snapshot;
+use crate::observe::recordings::Recordings;
 use crate::observe::{metrics, view};
 use crate::responder::admin::{Exposition, Feed, Pending, Process, Question, Reply};
 
@@ -78,6 +79,17 @@ impl Process for Office {
         level.is_ok()
     }
 
+    fn recordings(&self) -> Reply {
+        let recordings = self.clerk.fleet.recordings.as_deref();
+        let list = recordings.map_or_else(|| json!([]), Recordings::list);
+        Reply::json(200, &json!({ "recording": recordings.is_some(), "recordings": list }))
+    }
+
+    fn recording(&self, id: &str, plain: bool) -> Option<Reply> {
+        let document = self.clerk.fleet.recordings.as_ref()?.document(id, plain)?;
+        Some(Reply::json(200, &document))
+    }
+
     fn ask(&self, question: Question) -> Box<dyn Pending> {
         let fleet = &self.clerk.fleet;
         match question {
@@ -90,6 +102,8 @@ impl Process for Office {
                             counters: &clerk.fleet.counters,
                             surveys,
                             is_ready: clerk.is_ready(),
+                            spans: clerk.fleet.spans.as_deref(),
+                            recordings: clerk.fleet.recordings.as_deref(),
                         };
                         let body = metrics::page(&sources, form);
                         let content_type = content_type(form);
