@@ -6,10 +6,13 @@
 //!
 //! A second descriptor of every listener is kept for a successor. It is closed before the workers are
 //! told to drain: as long as one is open, the kernel goes on queueing connections.
+//!
+//! The admin address outlives the workers, so that a drain can be watched, unless a successor has
+//! taken it over.
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -20,15 +23,18 @@ use crate::config::snapshot::{
 };
 use crate::control::admin;
 use crate::control::health::{Change, HealthChecks, Target};
-use crate::observe::access::{Format, Keeper};
+use crate::control::spans::Exporter;
+use crate::observe::access::Format;
+use crate::observe::keeper::Keeper;
 use crate::observe::logger;
+use crate::observe::recordings::Recordings;
 use crate::proxy::load::Loads;
 use crate::reactor::accept::Fleet;
 use crate::reactor::journal::Journal;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
 use crate::reactor::worker::{Command, Idle, Setup, Worker};
-use crate::sys::{self, Inherited, Linux, TcpStream};
+use crate::sys::{self, Inherited, Linux, Listeners, TcpStream};
 
 type Post = Sender<Command<TcpStream>>;
 
@@ -40,6 +46,8 @@ pub struct Server {
     counters: Vec<Arc<Counters>>,
     /// The thread of the admin address, where there is one.
     admin: Option<admin::Thread>,
+    /// Sends spans, where they go anywhere.
+    exporter: Option<Exporter>,
 }
 
 /// Tells the workers of a server what to do, from any thread.
@@ -47,11 +55,13 @@ pub struct Server {
 pub struct Control {
     posts: Vec<Post>,
     draining: Arc<AtomicBool>,
-    listeners: Arc<Mutex<Vec<TcpListener>>>,
+    listeners: Arc<Mutex<Listeners>>,
     /// Those of the latest generation.
     loads: Arc<Mutex<Loads>>,
     /// Active health checks; `None`: they have not begun.
     checks: Arc<Mutex<Option<HealthChecks>>>,
+    /// Where there is an admin address.
+    admin: Option<admin::Remote>,
 }
 
 impl Control {
@@ -65,6 +75,7 @@ impl Control {
     pub fn retire(&self) {
         self.close();
         self.tell(|| Command::Drain(Idle::MayAsk));
+        self.admin.iter().for_each(admin::Remote::retire);
     }
 
     /// Abort everything.
@@ -79,6 +90,7 @@ impl Control {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         *loads = loads.follow(snapshot);
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
+        self.admin.iter().for_each(|admin| admin.reload(snapshot));
         self.check_health(snapshot).map_err(StartError::System)
     }
 
@@ -92,9 +104,12 @@ impl Control {
             None => {
                 let posts = self.posts.clone();
                 let publish = move |change: Change| {
-                    let Change { target, verdict, .. } = change;
+                    let Change { target, verdict, failure } = change;
                     let Target { upstream: (id, name), endpoint, address, .. } = &*target;
-                    log::info!("{name}: the checks find {address} {verdict:?}");
+                    match failure {
+                        Some(why) => log::warn!("{name}: {address} is {verdict}: {why}"),
+                        None => log::info!("{name}: {address} is {verdict}"),
+                    }
                     for post in &posts {
                         // A worker that has ended needs no verdicts.
                         let _ = post.send(Command::Health(*id, *endpoint, verdict));
@@ -113,13 +128,13 @@ impl Control {
     }
 
     /// The listening sockets, to be passed on. None any more once it drains.
-    pub fn listeners(&self) -> MutexGuard<'_, Vec<TcpListener>> {
+    pub fn listeners(&self) -> MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close(&self) {
         self.draining.store(true, Ordering::Relaxed);
-        self.listeners().clear();
+        *self.listeners() = Listeners::default();
     }
 
     fn tell(&self, command: impl Fn() -> Command<TcpStream>) {
@@ -208,7 +223,7 @@ pub fn start_on(
         Workers::Unpinned(count) => vec![None; *count],
     };
     let mut addresses = Vec::new();
-    let mut kept = Vec::new();
+    let mut kept = Listeners::default();
     let mut listeners: Vec<Vec<_>> = cpus.iter().map(|_| Vec::new()).collect();
     for &address in &snapshot.server.listen {
         let failed = |error| StartError::Listen { address, error };
@@ -216,13 +231,27 @@ pub fn start_on(
         addresses.extend(bound.iter().flatten().find_map(|listener| listener.local_addr().ok()));
         for (worker, mut bound) in listeners.iter_mut().zip(bound) {
             for listener in &bound {
-                kept.push(listener.try_clone().map_err(failed)?);
+                kept.workers.push(listener.try_clone().map_err(failed)?);
             }
             worker.append(&mut bound);
         }
     }
     open_access_log(&snapshot.access_log)?;
-    let desk = snapshot.admin.listen.map(admin_desk).transpose()?;
+    let exporter = Exporter::start(&snapshot.trace).map_err(StartError::System)?;
+    let recordings = snapshot
+        .recorder
+        .streams
+        .map(|streams| Arc::new(Recordings::new(sys::now, streams, snapshot.recorder.keep)));
+    let journal = journal(&snapshot, exporter.as_ref(), recordings.clone());
+    let desk = match snapshot.admin.listen {
+        None => None,
+        Some(address) => {
+            let failed = |error| StartError::Admin { address, error };
+            let listener = inherited.listen_admin(address).map_err(failed)?;
+            kept.admin = Some(listener.try_clone().map_err(failed)?);
+            Some(admin::Desk::new(listener).map_err(failed)?)
+        }
+    };
     let mut posts = Vec::new();
     let mut seats = Vec::new();
     for (cpu, listeners) in cpus.into_iter().zip(listeners) {
@@ -233,12 +262,22 @@ pub fn start_on(
     }
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
     let request_loads = Loads::new(&snapshot, seats.len());
+    let draining = Arc::<AtomicBool>::default();
+    let fleet = admin::Fleet {
+        posts: posts.clone(),
+        counters: counters.clone(),
+        draining: Arc::clone(&draining),
+        recordings,
+        spans: exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
+    };
+    let remote = desk.as_ref().map(|desk| desk.remote(fleet));
     let control = Control {
         posts,
-        draining: Arc::default(),
+        draining,
         listeners: Arc::new(Mutex::new(kept)),
         loads: Arc::new(Mutex::new(request_loads.clone())),
         checks: Arc::default(),
+        admin: remote.clone(),
     };
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
     let balanced = snapshot.server.accept == AcceptMode::Balanced;
@@ -250,10 +289,10 @@ pub fn start_on(
             index,
         });
         let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
-        let loads = request_loads.clone();
+        let (loads, journal) = (request_loads.clone(), journal.clone());
         thread::Builder::new()
             .name(format!("{name}-{index}"))
-            .spawn(move || seat.work(snapshot, loads, fleet, &control))
+            .spawn(move || seat.work(snapshot, loads, fleet, journal, &control))
     });
     let workers = workers.collect::<io::Result<Vec<_>>>();
     let stopped = |error| {
@@ -261,14 +300,10 @@ pub fn start_on(
         StartError::System(error)
     };
     let workers = workers.map_err(stopped)?;
-    let fleet = admin::Fleet {
-        posts: control.posts.clone(),
-        counters: counters.clone(),
-        draining: Arc::clone(&control.draining),
-    };
-    let admin = desk.map(|desk| desk.open(&snapshot, fleet)).transpose().map_err(stopped)?;
+    let admin = desk.zip(remote).map(|(desk, remote)| desk.open(&snapshot, &remote));
+    let admin = admin.transpose().map_err(stopped)?;
     control.check_health(&snapshot).map_err(stopped)?;
-    Ok(Server { addresses, workers, control, counters, admin })
+    Ok(Server { addresses, workers, control, counters, admin, exporter })
 }
 
 /// Opens the access log.
@@ -286,18 +321,16 @@ fn open_access_log(access_log: &AccessLog) -> Result<(), StartError> {
     logger::access_to(&target, format).map_err(StartError::AccessLog)
 }
 
-/// Who keeps the records of a worker's exchanges.
-fn journal(snapshot: &Snapshot) -> Option<Arc<dyn Journal>> {
-    let wanted = snapshot.access_log.target != AccessTarget::Off;
-    wanted.then(|| Arc::new(Keeper) as Arc<dyn Journal>)
-}
-
-/// Binds the admin address.
-fn admin_desk(address: SocketAddr) -> Result<admin::Desk, StartError> {
-    let bound = sys::listen(address, 1).map_err(|error| StartError::Admin { address, error })?;
-    let desk = bound.into_iter().next().map(admin::Desk::new).transpose();
-    let missing = || StartError::System(io::Error::other("one listener was asked for"));
-    desk.map_err(StartError::System)?.ok_or_else(missing)
+/// Who keeps the records of exchanges.
+fn journal(
+    snapshot: &Snapshot,
+    exporter: Option<&Exporter>,
+    recordings: Option<Arc<Recordings>>,
+) -> Option<Arc<dyn Journal>> {
+    let log = snapshot.access_log.target != AccessTarget::Off;
+    let spans = exporter.map(|exporter| exporter.queue.clone());
+    let wanted = log || spans.is_some() || recordings.is_some();
+    wanted.then(|| Arc::new(Keeper { log, spans, recordings }) as Arc<dyn Journal>)
 }
 
 fn raise_descriptor_limit(snapshot: &Snapshot) -> Result<(), StartError> {
@@ -322,6 +355,7 @@ impl Seat {
         snapshot: Arc<Snapshot>,
         loads: Loads,
         fleet: Option<Fleet<TcpStream>>,
+        journal: Option<Arc<dyn Journal>>,
         control: &Control,
     ) -> io::Result<()> {
         let _guard = StopAllOnPanic(control);
@@ -333,7 +367,6 @@ impl Seat {
         }
         let seed = sys::random_seed();
         let epoch = sys::epoch();
-        let journal = journal(&snapshot);
         let setup = Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet, journal };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
@@ -371,6 +404,9 @@ impl Server {
             let result =
                 worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             ended = ended.and(result);
+        }
+        if let Some(exporter) = self.exporter {
+            exporter.stop();
         }
         // To the last: who drains wants to be watched.
         if let Some(admin) = self.admin {

@@ -12,6 +12,11 @@ mod dialects;
 #[path = "clients/stage.rs"]
 mod stage;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
 use stage::{Gateway, Server, Temporary, free_port, one_at_a_time, script};
 
 #[test]
@@ -173,6 +178,78 @@ fn stray_bytes_behind_an_answer_reach_nobody() {
 #[test]
 fn a_408_on_an_idle_connection_reaches_nobody() {
     sixty_of_sixty("stray_408_ms=50", &["--reuse", "some", "--rate", "5", "--connections", "1"]);
+}
+
+/// Streams a completion through `gateway`, as part of the trace it is given.
+fn complete(gateway: &Gateway, traceparent: &str) {
+    let body = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"one two three"}]}"#;
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\ntraceparent: {traceparent}\r\n\r\n\
+         {body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(gateway.address()).expect("it listens");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("[DONE]"), "{answer}");
+}
+
+#[test]
+fn a_collector_understands_the_spans() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let _alone = one_at_a_time();
+    let folder = Temporary::folder("spans");
+    let file = folder.path().join("spans.jsonl");
+    let collector = Server::start("otlp_receiver.py", &[file.to_str().expect("UTF-8")]);
+    let mock = Gateway::mock();
+    let section = format!(
+        "[trace]\ncontext = \"continue\"\nservice = \"edge\"\ninterval = \"100ms\"\nexport = \"{}\"\n",
+        collector.url("")
+    );
+    let gateway = Gateway::with(mock.address(), &section);
+    // The second is part of a trace that is not sampled, and has no spans.
+    complete(&gateway, &format!("00-{TRACE}-b7ad6b7169203331-01"));
+    complete(&gateway, &format!("00-{}-b7ad6b7169203331-00", TRACE.replace('0', "1")));
+    let begin = Instant::now();
+    let lines = loop {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        if text.lines().count() >= 2 {
+            break text;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(10), "no spans: {text}");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    // What waits is sent before the process ends.
+    complete(&gateway, &format!("00-{TRACE}-b7ad6b7169203332-01"));
+    gateway.stop();
+    let after = std::fs::read_to_string(&file).expect("the file");
+    assert_eq!(after.lines().count(), 4, "{after}");
+    let spans: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [server, client] = &spans[..] else { panic!("{spans:#?}") };
+    assert_eq!((&server["kind"], &client["kind"]), (&2.into(), &3.into()), "{spans:#?}");
+    for span in &spans {
+        assert_eq!(span["trace"], TRACE);
+        assert_eq!(span["resource"]["service.name"], "edge");
+        assert_eq!(span["error"], false);
+        let attributes = &span["attributes"];
+        assert_eq!(attributes["http.request.method"], "POST");
+        assert_eq!(attributes["http.response.status_code"], 200);
+    }
+    assert_eq!(
+        (&server["parent"], &client["parent"]),
+        (&"b7ad6b7169203331".into(), &server["span"])
+    );
+    assert_eq!(server["name"], "POST /*");
+    assert_eq!(client["attributes"]["gen_ai.operation.name"], "chat");
+    assert_eq!(client["attributes"]["gen_ai.usage.output_tokens"], 16);
+    assert_eq!(client["attributes"]["url.full"], format!("{}/v1/chat/completions", mock.url("")));
+    // Sixteen tokens, twenty a second.
+    let micros = |span: &Value| span["micros"].as_u64().expect("a number");
+    assert!((700_000..2_000_000).contains(&micros(client)) && micros(client) <= micros(server));
+    mock.stop();
 }
 
 #[test]

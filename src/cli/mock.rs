@@ -3,7 +3,10 @@
 //! The flags are the query parameters of `docs/mock.md` by the same names, and are checked by the
 //! same code; here they set the defaults.
 
+use std::fmt::Display;
+use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +16,21 @@ use super::run::{catch_termination, serve};
 use super::{Exit, MockArguments};
 use crate::config::defaults;
 use crate::config::snapshot::{
-    Generation, Limits, Server as ServerConfig, Snapshot, Timeouts, Workers,
+    Generation, Limits, Route, Server as ServerConfig, Snapshot, Timeouts, Workers,
 };
 use crate::responder::mock::{self, Invalid, Settings};
+use crate::responder::replay::{FILE_BYTES_MAX, Recording};
 use crate::server::{self, Server, StartError};
 use crate::sys;
 
 pub fn execute(arguments: &MockArguments) -> Exit {
     let started = catch_termination().and_then(|termination| {
-        let MockArguments { listen, connections, mock } = arguments;
-        let server = start(*listen, *connections, mock)
+        let MockArguments { listen, connections, replay, mock } = arguments;
+        let routes = match replay {
+            Some(file) => vec![recording(file)?.route()],
+            None => routes(mock).map_err(|failed| failed.told("--listen", None))?,
+        };
+        let server = start_with(*listen, *connections, routes)
             .map_err(|failed| failed.told("--listen", Some("--connections")))?;
         Ok((server, termination))
     });
@@ -65,8 +73,32 @@ pub(super) fn start(
     connections: usize,
     flags: &MockFlags,
 ) -> Result<Server, Failed> {
+    start_with(listen, connections, routes(flags)?)
+}
+
+/// The mock's own answers.
+fn routes(flags: &MockFlags) -> Result<Vec<Route>, Failed> {
     let mut settings = flags.settings().map_err(Failed::Flags)?;
     settings.epoch = sys::epoch();
+    Ok(mock::routes(settings))
+}
+
+/// A recorded answer.
+fn recording(file: &Path) -> Result<Recording, String> {
+    let named = |reason: &dyn Display| format!("{}: {reason}", file.display());
+    let length = fs::metadata(file).map_err(|error| named(&error))?.len();
+    if length > FILE_BYTES_MAX {
+        return Err(named(&"it is too long for a recording"));
+    }
+    let text = fs::read_to_string(file).map_err(|error| named(&error))?;
+    Recording::parse(&text).map_err(|reason| named(&reason))
+}
+
+fn start_with(
+    listen: SocketAddr,
+    connections: usize,
+    routes: Vec<Route>,
+) -> Result<Server, Failed> {
     let snapshot = Snapshot {
         generation: Generation::default(),
         server: ServerConfig {
@@ -91,7 +123,7 @@ pub(super) fn start(
             ..defaults::TIMEOUTS
         },
         upstreams: Vec::new(),
-        routes: mock::routes(settings),
+        routes,
     };
     server::start("mock", Arc::new(snapshot)).map_err(Failed::Start)
 }

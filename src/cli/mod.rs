@@ -139,6 +139,9 @@ pub struct MockArguments {
     /// Connections it holds at once
     #[arg(long, value_name = "COUNT", default_value_t = 12_000)]
     pub connections: usize,
+    /// Answer everything with this recording of a failed stream; no other flag shapes it then
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
     #[command(flatten)]
     pub mock: mock::MockFlags,
 }

@@ -89,7 +89,9 @@ fn start(
         log::info!("listening on http://{address}");
     }
     for address in inherited.close_rest() {
-        log::warn!("the socket on {address} that we were given is not in server.listen: closed");
+        log::warn!(
+            "the socket on {address} that we were given is not in the configuration: closed"
+        );
     }
     if let Some(address) = server.admin_address() {
         log::info!("admin on http://{address}");

@@ -3,9 +3,11 @@
 //! | file | owns |
 //! |---|---|
 //! | [`health`] | active health checks of the endpoints |
+//! | [`spans`] | the spans of exchanges, on their way to a collector |
 //! | [`admin`] | the admin address: metrics, live streams, the dashboard |
 //!
 //! What happens here may block. It reaches the workers as messages and never makes one wait.
 
 pub mod admin;
 pub mod health;
+pub mod spans;

@@ -14,7 +14,6 @@
 mod watch;
 
 use std::io;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -129,9 +128,8 @@ impl Lifecycle {
 
     fn start_successor(&self) -> Result<Successor, String> {
         // Copies: workers that stop in the meantime must be able to close theirs.
-        let listeners: io::Result<Vec<_>> =
-            self.control.listeners().iter().map(TcpListener::try_clone).collect();
-        let started = listeners.and_then(|listeners| Successor::start(&listeners));
+        let listeners = self.control.listeners().try_clone();
+        let started = listeners.and_then(Successor::start);
         let mut successor = started.map_err(|error| format!("no process: {error}"))?;
         log::info!("handing over: process {} starts", successor.pid());
         successor.wait_until_ready(SUCCESSOR_PATIENCE)?;

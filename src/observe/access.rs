@@ -3,12 +3,10 @@
 //! A worker gives its record away; the line is made and written by the log thread.
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::logger;
 use super::time::Utc;
-use crate::reactor::journal::{Journal, Record};
+use crate::reactor::journal::Record;
 use crate::reactor::stall::Owner;
 
 /// How a line is written.
@@ -16,16 +14,6 @@ use crate::reactor::stall::Owner;
 pub enum Format {
     Json,
     Logfmt,
-}
-
-/// Keeps records by putting them into the queue of the log.
-#[derive(Debug)]
-pub struct Keeper;
-
-impl Journal for Keeper {
-    fn keep(&self, record: Arc<Record>) {
-        logger::access(SystemTime::now(), record);
-    }
 }
 
 /// A value of a line.
@@ -73,7 +61,7 @@ impl Texts {
     }
 }
 
-fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 25] {
+fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 26] {
     let text = |text: &'a str| Some(Value::Text(text));
     let number = |number: u64| Some(Value::Number(number));
     let span =
@@ -90,6 +78,7 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
         ("route", record.route.as_deref().and_then(text)),
         ("upstream", upstream.and_then(|(upstream, _)| text(upstream))),
         ("endpoint", upstream.and_then(|(_, endpoint)| text(endpoint))),
+        ("model", record.model.as_deref().and_then(text)),
         ("status", number(record.status.into())),
         ("end", text(record.end)),
         ("attempts", number(record.attempts.into())),
@@ -156,6 +145,8 @@ mod tests {
             route: Some("/v1/*".into()),
             upstream: Some(("llm".into(), "gpu-1:8000".into())),
             status: 200,
+            content_type: "",
+            model: Some("llama".into()),
             end: "complete",
             attempts: 1,
             reused: true,
@@ -190,7 +181,9 @@ mod tests {
         assert!(
             line.starts_with("time=1970-01-01T00:00:00.000000Z request_id=\"say \\\"hi\\\"\" ")
         );
-        assert!(line.contains(" route=/v1/* upstream=llm endpoint=gpu-1:8000 status=200 "));
+        assert!(
+            line.contains(" route=/v1/* upstream=llm endpoint=gpu-1:8000 model=llama status=200 ")
+        );
         assert!(line.ends_with(" waited_gateway_us=100"), "{line}");
     }
 

@@ -9,7 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::exposition::{Kind, Page, Unit};
+use super::keeper::SpanCounts;
 use super::logger;
+use super::recordings::Recordings;
 use crate::proxy::breaker::Standing;
 use crate::reactor::histogram::{Histogram, Sample};
 use crate::reactor::live::{EndpointState, Survey, UpstreamState};
@@ -24,6 +26,10 @@ pub struct Sources<'a> {
     /// Of the workers that answered.
     pub surveys: &'a [(usize, Survey)],
     pub is_ready: bool,
+    /// `None`: they go nowhere.
+    pub spans: Option<&'a SpanCounts>,
+    /// `None`: nothing is recorded.
+    pub recordings: Option<&'a Recordings>,
 }
 
 type Value = fn(&Counters) -> u64;
@@ -150,6 +156,24 @@ fn process(page: &mut Page, sources: &Sources<'_>) {
         "Lines of the log that found its queue full.",
     );
     page.sample(&[], logger::dropped());
+    page.family(
+        "sluicegate_spans_total",
+        Kind::Counter,
+        "Spans, by what became of them; dropped are counted as exchanges.",
+    );
+    let counts = sources.spans.map_or_else(|| SpanCounts::default().all(), SpanCounts::all);
+    for (result, count) in counts {
+        page.sample(&[("result", result)], count);
+    }
+    page.family(
+        "sluicegate_recordings_total",
+        Kind::Counter,
+        "Recordings of failed streams; missed: streams that found no place, recordings lost.",
+    );
+    let counts = sources.recordings.map_or([("kept", 0), ("missed", 0)], Recordings::counts);
+    for (result, count) in counts {
+        page.sample(&[("result", result)], count);
+    }
 }
 
 fn system_calls(page: &mut Page, counters: &[Arc<Counters>]) {
@@ -412,7 +436,13 @@ mod tests {
         };
         let survey = Survey { active: 0, streams: Vec::new(), upstreams: vec![upstream] };
         let counters = [Arc::default()];
-        let sources = Sources { counters: &counters, surveys: &[(0, survey)], is_ready: true };
+        let sources = Sources {
+            counters: &counters,
+            surveys: &[(0, survey)],
+            is_ready: true,
+            spans: None,
+            recordings: None,
+        };
         let page = page(&sources, Exposition::Prometheus);
         let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
         types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()

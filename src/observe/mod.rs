@@ -3,9 +3,13 @@
 //! | file | owns |
 //! |---|---|
 //! | `access` | the access log: a line for each exchange |
+//! | `keeper` | the records of exchanges: each goes to whoever wants it |
+//! | `spans` | what a collector is told of an exchange |
 //! | `exposition` | the text formats of Prometheus and OpenMetrics |
 //! | `metrics` | every metric: its name, its meaning, where its value comes from |
 //! | `view` | the live view: rates, percentiles and streams, as one JSON object a second |
+//! | `recordings` | the last of the streams that have failed |
+//! | `mask` | a stream without its text, as long as with it |
 //! | `redact` | what of a conversation may be shown |
 //! | `logger` | the log: lines go into a bounded queue, and a thread writes them |
 //!
@@ -16,8 +20,12 @@
 
 pub mod access;
 mod exposition;
+pub mod keeper;
 pub mod logger;
+mod mask;
 pub mod metrics;
+pub mod recordings;
 pub mod redact;
+pub mod spans;
 pub mod time;
 pub mod view;

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 /// Fields whose text is a word of the API and not of a conversation.
-const WORDS: &[&str] =
+pub(super) const WORDS: &[&str] =
     &["type", "object", "role", "finish_reason", "stop_reason", "event", "model"];
 
 /// One payload of an event, its text replaced.

@@ -282,6 +282,7 @@ fn row(worker: usize, stream: &Stream) -> Value {
         "route": stream.route,
         "upstream": stream.endpoint.as_ref().map(|(upstream, _)| upstream),
         "endpoint": stream.endpoint.as_ref().map(|(_, endpoint)| endpoint),
+        "model": stream.model,
         "phase": phase(stream.phase),
         "age_ms": millis(stream.age),
         "status": Some(stream.status).filter(|status| *status != 0),

@@ -20,6 +20,8 @@
 //!
 //! Unknown is well: a gateway that starts serves at once, and not after `healthy` checks.
 
+use std::fmt;
+
 use super::breaker::Admits;
 use crate::clock::Instant;
 use crate::config::snapshot::HealthCheck;
@@ -31,6 +33,16 @@ pub enum Verdict {
     Unknown,
     Well,
     Unwell,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Unknown => "unknown",
+            Verdict::Well => "well",
+            Verdict::Unwell => "unwell",
+        })
+    }
 }
 
 /// The checks of one endpoint so far: N of them in a row change the verdict.

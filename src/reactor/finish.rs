@@ -10,6 +10,7 @@ use super::drive::Step;
 use super::exchange::{After, Exchange, Peer, RequestId, State, Turn};
 use super::journal::Record;
 use super::net::{Net, Stream};
+use super::reel::Reel;
 use super::relay::FlowState;
 use super::stall::Owner;
 use super::token::{Kind, Token};
@@ -18,6 +19,7 @@ use crate::http::head::{HeadError, Version};
 use crate::http::reply::{self, ErrorReply};
 use crate::proxy::exchange::{self as rules, Request, Response};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
+use crate::service::Observer;
 
 /// What an error reply needs to know of the request it answers.
 struct Asked {
@@ -25,6 +27,37 @@ struct Asked {
     client: Version,
     head_request: bool,
     keep: bool,
+    way: Way,
+}
+
+/// How far a request came that ends with an error of ours.
+#[derive(Default)]
+struct Way {
+    /// The upstream that was asked last.
+    upstream: Option<String>,
+    /// `None`: its route leads to no upstream.
+    attempts: Option<u8>,
+}
+
+impl Way {
+    fn of(exchange: &Exchange, fault: &Fault) -> Way {
+        let Some(chain) = exchange.chain() else { return Way::default() };
+        // Without a place nobody was asked, this time.
+        let asked =
+            matches!(exchange.peer, Peer::Upstream(_)) || matches!(fault, Fault::Upstream(_));
+        let attempts = exchange.attempt.in_all - u8::from(!asked);
+        let mut upstreams =
+            chain.links.iter().map(|link| &exchange.snapshot.upstreams[link.upstream]);
+        let upstream = match asked {
+            true => exchange.upstream(),
+            // The one of an earlier attempt, if there was one.
+            false => upstreams.find(|upstream| {
+                let mut endpoints = upstream.endpoints.iter();
+                attempts > 0 && endpoints.any(|one| Some(one.id) == exchange.hops.endpoint)
+            }),
+        };
+        Way { upstream: upstream.map(|upstream| upstream.name.clone()), attempts: Some(attempts) }
+    }
 }
 
 impl<N: Net> Worker<N> {
@@ -83,6 +116,7 @@ impl<N: Net> Worker<N> {
                     client: exchange.client,
                     head_request: exchange.head_request,
                     keep: exchange.keep_alive && request == Request::Done && !self.is_draining(),
+                    way: Way::of(&exchange, &fault),
                 };
                 self.reply(token, &fault, &asked);
                 Step::Again
@@ -151,7 +185,12 @@ impl<N: Net> Worker<N> {
             Some(None) => 499,
         };
         if let Some(journal) = &self.journal {
-            journal.keep(Arc::new(Record::of(exchange, client, status, fault, self.now)));
+            let reel = exchange.reel_of_failure(fault);
+            let record = Arc::new(Record::of(exchange, client, status, fault, self.now));
+            if let Some(reel) = reel {
+                journal.keep_reel(reel, &record);
+            }
+            journal.keep(record);
         }
         let Some(fault) = fault else {
             return log::debug!("{}: {status} complete", exchange.id);
@@ -198,7 +237,9 @@ impl<N: Net> Worker<N> {
         if let Some(downstream) = self.downstreams.get(token) {
             log::info!("{}: {}: {fault}", downstream.peer, fault.code());
         }
-        let asked = Asked { id: None, client: Version::Http11, head_request: false, keep: false };
+        let way = Way::default();
+        let asked =
+            Asked { id: None, client: Version::Http11, head_request: false, keep: false, way };
         self.reply(token, fault, &asked);
     }
 
@@ -217,6 +258,8 @@ impl<N: Net> Worker<N> {
                 retry_after: fault.retry_after(),
                 close: !asked.keep,
                 request_id: asked.id.as_ref().map(RequestId::as_bytes),
+                upstream: asked.way.upstream.as_deref(),
+                attempts: asked.way.attempts,
                 head_request: asked.head_request,
                 client: asked.client,
             },
@@ -234,16 +277,14 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Closes a connection in the middle of a message. Where the message ends with the connection
-    /// only RST tells that this is not its end; elsewhere its framing does, and RST would take
-    /// bytes from the client that were sent in good faith.
+    /// Ends a connection in the middle of a message. Where the message ends with the connection only
+    /// RST tells that this is not its end; elsewhere its framing does, and RST would take bytes from
+    /// the client that were sent in good faith: what it sends from here on is taken and dropped.
     fn abort(&mut self, token: Token, until_close: bool) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if until_close {
             downstream.socket.stream.reset_on_drop();
-        } else if self.has_sent_more(token) {
-            // Closed with bytes unread, it would send a RST after all, and take from the client
-            // earlier answers that it has not read yet.
+        } else if !downstream.has_left() {
             return self.part(token);
         }
         self.close_downstream(token)
@@ -275,5 +316,23 @@ impl<N: Net> Worker<N> {
             self.reaped.push(token);
         }
         Step::Wait
+    }
+}
+
+impl Exchange {
+    /// What was kept of its stream, if that has failed: not by the will of its client or of an
+    /// operator.
+    fn reel_of_failure(&mut self, fault: Option<&Fault>) -> Option<Reel> {
+        let response = self.response.as_mut()?;
+        let reel = response.watch.tap.as_mut()?.take_reel()?;
+        let reported = response.watch.observer.as_ref().is_some_and(Observer::saw_error);
+        let failed = match fault {
+            None => reported,
+            Some(Fault::Downstream(DownstreamFault::Gone) | Fault::Local(LocalFault::Killed)) => {
+                false
+            }
+            Some(_) => true,
+        };
+        failed.then_some(reel)
     }
 }

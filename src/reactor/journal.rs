@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exchange::{Exchange, Peer, RequestId};
+use super::reel::Reel;
 use super::stall::Owner;
 use super::trace::{Sending, Trace};
 use crate::clock::Instant;
@@ -16,12 +17,20 @@ use crate::config::snapshot::EndpointId;
 use crate::http::trace_context::SpanId;
 use crate::proxy::fault::Fault;
 use crate::proxy::trace::Place;
-use crate::service::{Observer, Usage};
+use crate::service::{Dialect, Observer, Usage};
 
 /// Who keeps the records.
 pub trait Journal: fmt::Debug + Send + Sync {
     /// Takes a record, or drops it. Returns at once.
     fn keep(&self, record: Arc<Record>);
+
+    /// Something to keep the last of a stream with, in case it fails.
+    fn reel(&self) -> Option<Reel> {
+        None
+    }
+
+    /// Takes what was kept of a stream that has failed, or drops it. Returns at once.
+    fn keep_reel(&self, _reel: Reel, _record: &Arc<Record>) {}
 }
 
 /// When an exchange got where, and to whom. [`Instant::NEVER`]: it did not.
@@ -52,6 +61,7 @@ impl Hops {
 pub struct Story {
     pub method: String,
     pub path: String,
+    pub dialect: Dialect,
     /// The times its request was given to a connection.
     pub sends: Vec<Sent>,
 }
@@ -86,6 +96,10 @@ pub struct Record {
     pub upstream: Option<(String, String)>,
     /// What the client was told; 499: nothing, it had gone.
     pub status: u16,
+    /// Of a stream that is watched; else empty.
+    pub content_type: &'static str,
+    /// The model that answered, where it has said so.
+    pub model: Option<Box<str>>,
     /// `complete`, or a code of the closed list.
     pub end: &'static str,
     pub attempts: u8,
@@ -119,12 +133,12 @@ impl Record {
         now: Instant,
     ) -> Record {
         let start = exchange.timeline.started;
-        let trace = exchange.trace.take();
+        let (trace, model) = (exchange.trace.take(), exchange.model.take());
         let place = trace.as_ref().map(|trace| trace.place);
         let story = trace.and_then(|trace| Story::of(*trace, exchange, now));
         let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
         let response = exchange.response.as_ref();
-        let observer = response.and_then(|response| response.observer.as_ref());
+        let observer = response.and_then(|response| response.watch.observer.as_ref());
         let usage = observer.and_then(Observer::usage);
         let served = !matches!(exchange.peer, Peer::Responder { .. });
         let upstream = exchange.served_by().filter(|_| served);
@@ -137,6 +151,8 @@ impl Record {
             route: exchange.route.map(|route| exchange.snapshot.routes[route].path.to_string()),
             upstream,
             status,
+            content_type: observer.map_or("", Observer::media_type),
+            model,
             end: super::ends::end_reason(end),
             attempts: exchange.attempt.in_all,
             reused: exchange.attempt.reused,
@@ -175,6 +191,7 @@ impl Story {
             })
         };
         let sends = story.sends.iter().filter_map(sent).collect();
-        Some(Box::new(Story { method: story.method, path: story.path, sends }))
+        let dialect = exchange.dialect;
+        Some(Box::new(Story { method: story.method, path: story.path, dialect, sends }))
     }
 }

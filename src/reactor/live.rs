@@ -92,6 +92,8 @@ pub struct Stream {
     pub route: Option<String>,
     /// The names of the upstream and its endpoint, where one answers.
     pub endpoint: Option<(String, String)>,
+    /// The model that answers, where it has said so.
+    pub model: Option<String>,
     pub phase: Phase,
     pub age: Duration,
     /// Of the response; 0: it has not begun.
@@ -177,11 +179,12 @@ impl<N: Net> Worker<N> {
             client: downstream.peer,
             route: exchange.route.map(|route| exchange.snapshot.routes[route].path.to_string()),
             endpoint: exchange.served_by().filter(|_| proxied),
+            model: exchange.model.as_deref().map(str::to_owned),
             phase: exchange.waiting(connection, false).phase,
             age: self.now - timeline.started,
             status: exchange.status,
             events: response
-                .and_then(|response| response.observer.as_ref())
+                .and_then(|response| response.watch.observer.as_ref())
                 .map_or(0, Observer::data_events),
             bytes: response.map_or(0, |response| response.body.received()),
             silence: self.now - last,
@@ -220,7 +223,7 @@ impl<N: Net> Worker<N> {
         let Some(exchange) = exchange else { return Tailed::NoSuchStream };
         match (&exchange.peer, &mut exchange.response) {
             (Peer::Upstream(_), Some(response)) => {
-                let tap = response.tap.get_or_insert_default();
+                let tap = response.watch.tap.get_or_insert_default();
                 tap.listen().map_or(Tailed::TooManyListeners, Tailed::Listening)
             }
             _ => Tailed::NoResponse,

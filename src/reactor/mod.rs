@@ -11,11 +11,12 @@
 //! | [`relay`] | one flow from one socket to another |
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
+//! | `steady` | the short way of a token |
 //! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
 //! | `learn` | what the end of an attempt says of its endpoint |
 //! | `interject` | bytes of our own inside a stream that is passed on |
 //! | [`accept`], [`coalesce`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
-//! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`], [`trace`] | what it has done and is doing, and who was waited for |
+//! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`], [`reel`], [`trace`] | what it has done and is doing, and who was waited for |
 //! | [`worker`] | the turn that runs it all |
 //! | `shed` | who gives way when there is no more room |
 //! | `reload`, `drain`, [`census`] | how a worker takes up a new configuration, how it ends, what it holds |
@@ -44,6 +45,7 @@ pub mod net;
 pub mod outbox;
 mod proxied;
 pub mod readiness;
+pub mod reel;
 pub mod relay;
 mod reload;
 mod request;
@@ -54,6 +56,7 @@ pub mod slots;
 pub mod socket;
 pub mod stall;
 pub mod stats;
+mod steady;
 pub mod tap;
 pub mod timer;
 pub mod token;

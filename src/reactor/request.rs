@@ -106,6 +106,7 @@ impl<N: Net> Worker<N> {
             first_event: false,
             tunnel: None,
             timeline: Timeline::new(self.now),
+            model: None,
             trace: Trace::of(&head, &self.snapshot.trace, &mut self.trace_ids),
             hops: Hops::NONE,
             ledger: Ledger::new(self.now),

@@ -6,11 +6,13 @@
 use super::attempt::Failed;
 use super::buffer::{CAPACITY, Room};
 use super::exchange::{Exchange, Tunnel};
+use super::journal::Journal;
 use super::net::Net;
 use super::proxied::{both, upstream_fault};
-use super::relay::{Budget, Flow, Mode, Rest};
+use super::relay::{Budget, Flow, Mode, Rest, Watched};
 use super::request::takes_interim;
 use super::socket::Fill;
+use super::tap::Tap;
 use super::token::Token;
 use super::worker::Worker;
 use std::time::Duration;
@@ -200,6 +202,7 @@ impl<N: Net> Worker<N> {
         }
         if !interim {
             exchange.begin_response(&head, &delivery, draining);
+            exchange.watch(self.journal.as_deref());
             let observed = holds_back && exchange.is_observed() && head.status < 300;
             exchange.held = observed || (rescuable && exchange.may_be_too_long(head.status));
             upstream.announced = head.keep_alive_timeout;
@@ -286,6 +289,16 @@ impl Exchange {
         matches!(status, 400 | 413 | 422) && larger.is_some_and(|larger| larger > self.link)
     }
 
+    /// Has somebody look on, where one is wanted.
+    fn watch(&mut self, journal: Option<&dyn Journal>) {
+        let told = journal.is_some() || self.snapshot.admin.listen.is_some();
+        let names_model = told && self.dialect != Dialect::Generic;
+        let reel = journal.filter(|_| self.is_observed()).and_then(Journal::reel);
+        if let Some(response) = &mut self.response {
+            response.watch.tap = Tap::new(reel, names_model);
+        }
+    }
+
     /// What the client is told of where the time went, where its route says so.
     fn server_timing(&self, now: Instant) -> Option<ServerTiming> {
         let told = self.snapshot.routes[self.route?].server_timing;
@@ -304,8 +317,8 @@ impl Exchange {
         self.until_close = delivery.framing == Framing::UntilClose;
         self.persistent = self.may_persist() && !draining;
         self.upstream_keep_alive = head.keep_alive;
-        let mut response = Flow::new(head.framing, delivery.mode);
-        response.observer = match (head.media, self.dialect) {
+        let mut response: Flow<Watched> = Flow::new(head.framing, delivery.mode);
+        response.watch.observer = match (head.media, self.dialect) {
             (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
             (Media::EventStream, dialect) => Some(Observer::of_stream(dialect)),
             (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),

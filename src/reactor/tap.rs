@@ -6,6 +6,9 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use super::reel::Reel;
+use crate::service::model::ModelName;
+
 /// Listeners of one stream at a time.
 const LISTENERS_MAX: usize = 4;
 /// Pieces that wait for one listener.
@@ -24,6 +27,10 @@ pub struct Piece {
 #[derive(Debug, Default)]
 pub struct Tap {
     listeners: Vec<Listener>,
+    /// Keeps the last of it.
+    reel: Option<Reel>,
+    /// Looks for the name of the model, until the first event has gone by.
+    model: Option<ModelName>,
 }
 
 #[derive(Debug)]
@@ -33,6 +40,22 @@ struct Listener {
 }
 
 impl Tap {
+    /// For a response that begins: one that is recorded, or whose model is to be known.
+    pub fn new(reel: Option<Reel>, names_model: bool) -> Option<Box<Tap>> {
+        let model = names_model.then(ModelName::new);
+        let wanted = reel.is_some() || names_model;
+        wanted.then(|| Box::new(Tap { listeners: Vec::new(), reel, model }))
+    }
+
+    /// The first event has gone by: the model, if that has named it.
+    pub fn model(&mut self) -> Option<Box<str>> {
+        Some(self.model.take()?.name()?.into())
+    }
+
+    pub fn take_reel(&mut self) -> Option<Reel> {
+        self.reel.take()
+    }
+
     /// One more listener; `None`: there are enough.
     pub fn listen(&mut self) -> Option<Receiver<Piece>> {
         if self.listeners.len() == LISTENERS_MAX {
@@ -45,6 +68,12 @@ impl Tap {
 
     /// Bytes of the payload went by.
     pub fn feed(&mut self, data: &[u8]) {
+        if let Some(model) = &mut self.model {
+            model.feed(data);
+        }
+        if let Some(reel) = &mut self.reel {
+            reel.feed(data);
+        }
         self.listeners.retain_mut(|listener| {
             let piece = Piece { data: data.to_vec(), missed: listener.missed };
             match listener.pieces.try_send(piece) {
@@ -56,9 +85,9 @@ impl Tap {
         });
     }
 
-    /// Nobody listens any more.
+    /// Nobody wants anything of it any more.
     pub fn is_idle(&self) -> bool {
-        self.listeners.is_empty()
+        self.listeners.is_empty() && self.reel.is_none() && self.model.is_none()
     }
 }
 

@@ -74,6 +74,15 @@ impl Observer {
         Observer { grammar: Grammar::Document, marks: Marks::new(dialect) }
     }
 
+    /// The media type of what it watches.
+    pub fn media_type(&self) -> &'static str {
+        match &self.grammar {
+            Grammar::Events(_) => "text/event-stream",
+            Grammar::Lines(_) => "application/x-ndjson",
+            Grammar::Document => "application/json",
+        }
+    }
+
     /// Takes the next bytes of the body.
     pub fn feed(&mut self, data: &[u8]) {
         match &mut self.grammar {
@@ -110,6 +119,11 @@ impl Observer {
     /// Whether the server has reported an error.
     pub fn saw_error(&self) -> bool {
         self.marks.saw_error()
+    }
+
+    /// Whether the error it has reported is the client's own, by its code or its type.
+    pub fn saw_clients_error(&self) -> bool {
+        self.marks.saw_clients_error()
     }
 
     /// What the server says the answer cost, if it has said so yet.

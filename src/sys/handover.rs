@@ -34,10 +34,12 @@ use rustix::net::{
 use rustix::process::getppid;
 use rustix::stdio::{dup2_stdin, stdin};
 
-use super::inherit::Inherited;
+use super::inherit::{Inherited, Listeners};
 
 /// Tells the successor whose standard input to trust: the process id of its parent.
 const VARIABLE: &str = "SLUICEGATE_PREDECESSOR";
+/// Set where the last of the sockets is the admin address's.
+const ADMIN_VARIABLE: &str = "SLUICEGATE_ADMIN_SOCKET";
 /// Sockets in one message, which says in its only byte how many; none in the last one.
 const BATCH: usize = 64;
 const READY: &[u8] = b"READY\n";
@@ -52,19 +54,22 @@ pub struct Successor {
 
 impl Successor {
     /// Starts this program again, as it was started, and sends it these listeners.
-    pub fn start(listeners: &[TcpListener]) -> io::Result<Successor> {
+    pub fn start(listeners: Listeners) -> io::Result<Successor> {
         let (channel, theirs) = UnixStream::pair()?;
         channel.set_write_timeout(Some(SEND_TIMEOUT))?;
         let mut arguments = env::args_os();
         let program = arguments.next().ok_or(ErrorKind::NotFound)?;
         // The name it was called by, not the file that runs: that one may have been replaced.
-        let process = Command::new(program)
-            .args(arguments)
-            .env(VARIABLE, std::process::id().to_string())
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .spawn()?;
+        let mut command = Command::new(program);
+        command.args(arguments).env(VARIABLE, std::process::id().to_string());
+        match listeners.admin {
+            Some(_) => command.env(ADMIN_VARIABLE, "last"),
+            None => command.env_remove(ADMIN_VARIABLE),
+        };
+        let process = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
         let mut successor = Successor { process, channel };
-        if let Err(error) = send(&successor.channel, listeners) {
+        let all: Vec<TcpListener> = listeners.workers.into_iter().chain(listeners.admin).collect();
+        if let Err(error) = send(&successor.channel, &all) {
             successor.give_up();
             return Err(error);
         }
@@ -124,8 +129,9 @@ impl Predecessor {
         }
         let channel = UnixStream::from(fcntl_dupfd_cloexec(stdin(), 3)?);
         dup2_stdin(File::open("/dev/null")?)?;
-        let inherited = Inherited::of(receive(&channel)?);
-        Ok(Some((Predecessor(channel), inherited)))
+        let mut workers = receive(&channel)?;
+        let admin = env::var_os(ADMIN_VARIABLE).and_then(|_| workers.pop());
+        Ok(Some((Predecessor(channel), Inherited::of(Listeners { workers, admin }))))
     }
 
     /// Tells it that we serve.

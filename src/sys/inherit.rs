@@ -7,6 +7,9 @@
 //! Where there are fewer sockets than workers, more are bound beside them if they allow it
 //! (SO_REUSEPORT), else workers share one and race for its connections. Where there are more, none
 //! is left alone: a worker may have several.
+//!
+//! The admin address has one socket of its own. A predecessor says which one it is, because with
+//! port 0 its address would not tell.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,9 +19,26 @@ use socket2::SockRef;
 
 use super::listen::{bind_beside, listen};
 
+/// The listening sockets of a process.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    pub workers: Vec<TcpListener>,
+    pub admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Second descriptors of all of them.
+    pub fn try_clone(&self) -> io::Result<Listeners> {
+        Ok(Listeners {
+            workers: self.workers.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?,
+            admin: self.admin.as_ref().map(TcpListener::try_clone).transpose()?,
+        })
+    }
+}
+
 /// Listeners that were given to us and are not in use yet.
 #[derive(Debug, Default)]
-pub struct Inherited(Vec<TcpListener>);
+pub struct Inherited(Listeners);
 
 impl Inherited {
     /// What a service manager has passed. To be called before the process has a second thread or
@@ -27,10 +47,11 @@ impl Inherited {
         let mut given = ListenFd::from_env();
         let listeners =
             (0..given.len()).filter_map(|index| given.take_tcp_listener(index).transpose());
-        listeners.collect::<io::Result<_>>().map(Inherited)
+        let workers = listeners.collect::<io::Result<_>>()?;
+        Ok(Inherited::of(Listeners { workers, admin: None }))
     }
 
-    pub(super) fn of(listeners: Vec<TcpListener>) -> Inherited {
+    pub(super) fn of(listeners: Listeners) -> Inherited {
         Inherited(listeners)
     }
 
@@ -67,22 +88,43 @@ impl Inherited {
         Ok(seats)
     }
 
-    /// The ones that nobody has asked for are closed. Returns where they listened.
-    pub fn close_rest(self) -> Vec<SocketAddr> {
-        self.0.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    /// The listener of the admin address: the one that was inherited, or a new one.
+    pub fn listen_admin(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
+        let own = self.0.admin.take_if(|listener| is_on(listener, address));
+        // A service manager does not say what its sockets are for; an address of its own does.
+        let named = |listeners: Vec<TcpListener>| listeners.into_iter().next();
+        let given = match own {
+            None if address.port() != 0 => named(self.take(address)),
+            own => own,
+        };
+        match given {
+            Some(listener) => prepare(&listener).map(|()| listener),
+            None => {
+                let missing = || io::Error::other("one listener was asked for");
+                listen(address, 1)?.pop().ok_or_else(missing)
+            }
+        }
     }
 
-    /// Those bound to `address`. Port 0 is whichever port they have.
+    /// The ones that nobody has asked for are closed. Returns where they listened.
+    pub fn close_rest(self) -> Vec<SocketAddr> {
+        let rest = self.0.workers.iter().chain(&self.0.admin);
+        rest.filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
     fn take(&mut self, address: SocketAddr) -> Vec<TcpListener> {
-        let is_it = |listener: &TcpListener| {
-            listener.local_addr().is_ok_and(|bound| {
-                bound == address || (address.port() == 0 && bound.ip() == address.ip())
-            })
-        };
-        let (ours, others) = std::mem::take(&mut self.0).into_iter().partition(is_it);
-        self.0 = others;
+        let all = std::mem::take(&mut self.0.workers);
+        let (ours, others) = all.into_iter().partition(|listener| is_on(listener, address));
+        self.0.workers = others;
         ours
     }
+}
+
+/// Whether it is bound to `address`. Port 0 is whichever port it has.
+fn is_on(listener: &TcpListener, address: SocketAddr) -> bool {
+    listener
+        .local_addr()
+        .is_ok_and(|bound| bound == address || (address.port() == 0 && bound.ip() == address.ip()))
 }
 
 /// What our own listeners are from their birth.
@@ -98,6 +140,10 @@ mod tests {
     use std::net::TcpStream;
 
     const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+    fn inherited(workers: Vec<TcpListener>) -> Inherited {
+        Inherited::of(Listeners { workers, admin: None })
+    }
 
     fn counts(seats: &[Vec<TcpListener>]) -> Vec<usize> {
         seats.iter().map(Vec::len).collect()
@@ -120,8 +166,8 @@ mod tests {
         for (sockets, workers, expected) in
             [(3, 3, vec![1, 1, 1]), (3, 2, vec![2, 1]), (2, 4, vec![1; 4])]
         {
-            let mut inherited = Inherited(listen(ANY, sockets).expect("a free port"));
-            let address = inherited.0[0].local_addr().expect("bound");
+            let mut inherited = inherited(listen(ANY, sockets).expect("a free port"));
+            let address = inherited.0.workers[0].local_addr().expect("bound");
             let seats = inherited.listen(address, workers).expect("they are ours");
             assert_eq!(counts(&seats), expected);
             assert_eq!(waiting(&seats, 64), 64);
@@ -131,7 +177,7 @@ mod tests {
     #[test]
     fn a_socket_that_allows_no_other_is_shared() {
         let alone = TcpListener::bind(ANY).expect("a free port");
-        let mut inherited = Inherited(vec![alone]);
+        let mut inherited = inherited(vec![alone]);
         let seats = inherited.listen(ANY, 3).expect("port 0 is the port it has");
         assert_eq!(counts(&seats), [1, 1, 1]);
         assert_eq!(waiting(&seats, 8), 8);
@@ -139,11 +185,42 @@ mod tests {
 
     #[test]
     fn what_nobody_asks_for_is_closed() {
-        let mut inherited = Inherited(listen(ANY, 2).expect("a free port"));
-        let address = inherited.0[0].local_addr().expect("bound");
+        let mut inherited = inherited(listen(ANY, 2).expect("a free port"));
+        let address = inherited.0.workers[0].local_addr().expect("bound");
         let other = listen(ANY, 1).expect("a free port").remove(0).local_addr().expect("bound");
         assert_eq!(counts(&inherited.listen(other, 1).expect("free again")), [1]);
         assert_eq!(inherited.close_rest(), [address, address]);
         assert!(TcpStream::connect(address).is_err());
+    }
+
+    #[test]
+    fn the_admin_address_keeps_its_socket_and_takes_nobody_elses() {
+        let sockets = || listen(ANY, 1).expect("a free port").remove(0);
+        let (worker, admin, spare) = (sockets(), sockets(), sockets());
+        let on = |listener: &TcpListener| listener.local_addr().expect("bound");
+        let (worker_address, admin_address) = (on(&worker), on(&admin));
+        let given = || {
+            let listeners = Listeners {
+                workers: vec![worker.try_clone().expect("a descriptor")],
+                admin: Some(admin.try_clone().expect("a descriptor")),
+            };
+            Inherited::of(listeners)
+        };
+        // Port 0 names both: each has its own.
+        let mut both = given();
+        assert_eq!(on(&both.listen(ANY, 1).expect("given")[0][0]), worker_address);
+        assert_eq!(on(&both.listen_admin(ANY).expect("given")), admin_address);
+        assert!(both.close_rest().is_empty());
+        // Where there was no admin address, port 0 is a new port.
+        let mut none = Inherited::of(Listeners { admin: None, ..given().0 });
+        assert!(
+            ![worker_address, admin_address].contains(&on(&none.listen_admin(ANY).expect("new")))
+        );
+        // It has moved; and a service manager's is known by its address.
+        let moved = on(&spare);
+        let mut moving = given();
+        moving.0.workers.push(spare);
+        assert_eq!(on(&moving.listen_admin(moved).expect("given")), moved);
+        assert_eq!(moving.close_rest(), [worker_address, admin_address]);
     }
 }

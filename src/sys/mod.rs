@@ -22,7 +22,7 @@ mod process;
 mod signals;
 
 pub use handover::{Predecessor, Successor};
-pub use inherit::Inherited;
+pub use inherit::{Inherited, Listeners};
 pub use linux::{Linux, TcpStream, now};
 pub use listen::listen;
 pub use notify::{State, notify};

@@ -156,7 +156,8 @@ impl Gateway {
         (Gateway::with(upstream, &section), format!("http://{address}/"), TOKEN)
     }
 
-    fn with(upstream: &str, section: &str) -> Gateway {
+    /// One with more in its configuration.
+    pub fn with(upstream: &str, section: &str) -> Gateway {
         let address = format!("127.0.0.1:{}", free_port());
         let configuration = format!(
             "[server]\nlisten = [\"{address}\"]\nworkers = 2\n\n{section}\

@@ -17,18 +17,18 @@ const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
 const POST: &str = "POST /v1/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
 
 /// A gateway with an admin address.
-struct Watched {
-    gateway: Gateway,
+pub struct Watched {
+    pub gateway: Gateway,
     admin: SocketAddr,
     token_file: PathBuf,
 }
 
 impl Watched {
-    fn before(upstream: &Upstream) -> Watched {
+    pub fn before(upstream: &Upstream) -> Watched {
         Watched::with(Config::to(upstream.address()))
     }
 
-    fn with(config: Config) -> Watched {
+    pub fn with(config: Config) -> Watched {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("sluicegate-admin-{}-{number}.token", std::process::id());
@@ -46,18 +46,18 @@ impl Watched {
         Watched { gateway, admin, token_file }
     }
 
-    fn ask(&self, request: &str) -> Message {
+    pub fn ask(&self, request: &str) -> Message {
         let mut peer = Peer::connect(self.admin);
         peer.send(request);
         peer.read_response()
     }
 
-    fn get(&self, path: &str) -> Message {
+    pub fn get(&self, path: &str) -> Message {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
     }
 
     /// Asks with the token.
-    fn change(&self, method: &str, path: &str, body: &str) -> Message {
+    pub fn change(&self, method: &str, path: &str, body: &str) -> Message {
         let length = body.len();
         self.ask(&format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\
@@ -66,7 +66,7 @@ impl Watched {
     }
 
     /// Asks until `found` gives something.
-    fn wait<T>(&self, path: &str, found: impl Fn(&Message) -> Option<T>) -> T {
+    pub fn wait<T>(&self, path: &str, found: impl Fn(&Message) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let answer = self.get(path);
@@ -87,7 +87,7 @@ impl Watched {
     }
 
     /// The value of a metric, summed over its samples.
-    fn metric(&self, name: &str) -> f64 {
+    pub fn metric(&self, name: &str) -> f64 {
         let page = self.get("/metrics");
         let samples = page.text().lines().filter(|line| {
             let (series, _) = line.split_once(' ').unwrap_or_default();

@@ -17,7 +17,7 @@ use crate::reload::{streams, watch_stream};
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// A server that answers every request with this body.
-fn says(body: &'static str) -> SocketAddr {
+pub fn says(body: &'static str) -> SocketAddr {
     Upstream::serve(move |mut peer| {
         loop {
             peer.receive(Duration::from_secs(3600));
@@ -37,7 +37,7 @@ fn get(gateway: &Gateway) -> String {
 }
 
 /// Tells the latest process to hand over, and waits until its successor serves.
-fn hand_over(gateway: &Gateway) -> Pid {
+pub fn hand_over(gateway: &Gateway) -> Pid {
     let before = gateway.successors();
     let incumbent = before.last().copied().unwrap_or(gateway.pid());
     kill_process(incumbent, Signal::USR2).expect("it runs");
@@ -277,7 +277,7 @@ fn an_order_to_end_reaches_a_process_that_is_handing_over() {
 
 /// Starts the gateway as systemd does: the listener is descriptor 3, and is named in the
 /// environment.
-fn activated(config: &str, listener: &TcpListener, variables: &[(&str, String)]) -> Gateway {
+pub fn activated(config: &str, listener: &TcpListener, variables: &[(&str, String)]) -> Gateway {
     let inherited = rustix::io::dup(listener).expect("a descriptor without CLOEXEC");
     let number = inherited.as_raw_fd();
     Gateway::start_with(config, |command| {

@@ -5,6 +5,7 @@
 //! `src/`: the harness reads messages by its own few lines, so that a mistake is not made twice.
 
 mod admin;
+mod admin_lifecycle;
 mod bodies;
 mod chain;
 mod edges;
@@ -12,13 +13,16 @@ mod exchanges;
 mod faults;
 mod handover;
 mod harness;
+mod health;
 mod hostile;
 mod lifecycle;
 mod mock;
 mod overload;
 mod pool;
 mod protocol;
+mod recordings;
 mod reload;
+mod restarts;
 mod rewriting;
 mod smuggling;
 mod streaming;

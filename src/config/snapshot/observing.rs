@@ -49,7 +49,7 @@ pub struct Collector {
 /// `[recorder]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recorder {
-    /// Streams recorded at once, per worker. `None`: none is.
+    /// Streams recorded at once, by all workers together. `None`: none is.
     pub streams: Option<usize>,
     /// Recordings of failed streams that are kept.
     pub keep: usize,

@@ -11,6 +11,8 @@
 //!
 //! * The workers are read through their counters and asked by mailbox. Nothing here can make one
 //!   wait, and a worker that does not answer is left out after half a second.
+//! * It tells of this process. In a drain it stays to the last, since who drains wants to be watched;
+//!   after a hand-over the address is the successor's, and whoever still looks at us is sent there.
 
 mod feeds;
 mod inquiry;
@@ -21,20 +23,23 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::config::bounds::ADMIN_CONNECTIONS;
 use crate::config::defaults;
 use crate::config::snapshot::{
     Admin, Forwarded, Generation, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
 };
+use crate::observe::keeper::SpanCounts;
+use crate::observe::recordings::Recordings;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
-use crate::reactor::worker::{Command, Setup, Worker};
+use crate::reactor::worker::{Command, Idle, Setup, Worker};
 use crate::responder::admin::{Policy, Process, routes};
 use crate::sys::{self, Linux, TcpStream};
 
-use self::office::Office;
+use self::office::{Clerk, Office};
 
 /// How to reach the workers of a process.
 #[derive(Clone)]
@@ -43,6 +48,10 @@ pub struct Fleet {
     pub counters: Vec<Arc<Counters>>,
     /// No new work is welcome.
     pub draining: Arc<AtomicBool>,
+    /// The streams that have failed, where they are recorded.
+    pub recordings: Option<Arc<Recordings>>,
+    /// What became of spans, where they go anywhere.
+    pub spans: Option<Arc<SpanCounts>>,
 }
 
 /// The admin address, bound, and nobody behind it yet.
@@ -51,6 +60,14 @@ pub struct Desk {
     net: Linux,
     post: Sender<Command<TcpStream>>,
     mailbox: Mailbox<Command<TcpStream>>,
+}
+
+/// Tells the admin thread what to do, from any thread.
+#[derive(Clone)]
+pub struct Remote {
+    address: SocketAddr,
+    post: Sender<Command<TcpStream>>,
+    clerk: Arc<Clerk>,
 }
 
 /// The running admin thread.
@@ -68,15 +85,15 @@ impl Desk {
         Ok(Desk { address, net, post, mailbox })
     }
 
+    pub fn remote(&self, fleet: Fleet) -> Remote {
+        let clerk = Arc::new(Clerk { fleet, started: sys::now() });
+        Remote { address: self.address, post: self.post.clone(), clerk }
+    }
+
     /// Opens it.
-    pub fn open(self, snapshot: &Arc<Snapshot>, fleet: Fleet) -> io::Result<Thread> {
+    pub fn open(self, snapshot: &Arc<Snapshot>, remote: &Remote) -> io::Result<Thread> {
         let Desk { address, net, post, mailbox } = self;
-        let policy = Policy {
-            token: snapshot.admin.token.as_ref().map(|token| token.secret.clone()),
-            loopback: address.ip().is_loopback(),
-        };
-        let process: Arc<dyn Process> = Arc::new(Office::new(Arc::clone(snapshot), fleet));
-        let pages = pages(address, &process, &policy);
+        let pages = remote.pages(snapshot);
         let setup = Setup {
             loads: Loads::new(&pages, 1),
             snapshot: Arc::new(pages),
@@ -94,6 +111,32 @@ impl Desk {
     }
 }
 
+impl Remote {
+    /// Tells of this generation from the next request on, and asks for its token.
+    pub fn reload(&self, snapshot: &Arc<Snapshot>) {
+        let pages = self.pages(snapshot);
+        let loads = Loads::new(&pages, 1);
+        // A thread that is gone needs to be told nothing.
+        let _ = self.post.send(Command::Reload(Arc::new(pages), loads));
+    }
+
+    /// Leaves the address to the successor.
+    pub fn retire(&self) {
+        let _ = self.post.send(Command::Drain(Idle::Leave));
+    }
+
+    /// The pages of a process that obeys `snapshot`.
+    fn pages(&self, snapshot: &Arc<Snapshot>) -> Snapshot {
+        let policy = Policy {
+            token: snapshot.admin.token.as_ref().map(|token| token.secret.clone()),
+            loopback: self.address.ip().is_loopback(),
+        };
+        let office = Office::new(Arc::clone(&self.clerk), Arc::clone(snapshot));
+        let process: Arc<dyn Process> = Arc::new(office);
+        pages(self.address, &process, &policy)
+    }
+}
+
 impl Thread {
     /// Closes the admin address and ends the thread.
     pub fn stop(self) -> io::Result<()> {
@@ -102,6 +145,9 @@ impl Thread {
         self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the admin thread panicked")))
     }
 }
+
+/// How long a live view goes on behind a hand-over: its viewer comes back to the successor.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The configuration of this thread's own reactor.
 fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Snapshot {
@@ -127,7 +173,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
             buffer_bytes: 16 << 20,
             ..defaults::LIMITS
         },
-        timeouts: Timeouts { ..defaults::TIMEOUTS },
+        timeouts: Timeouts { drain: Some(FAREWELL), ..defaults::TIMEOUTS },
         upstreams: Vec::new(),
         routes: routes(process, policy),
     }

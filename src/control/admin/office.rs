@@ -14,9 +14,9 @@ use super::inquiry::{FromSurveys, Killing, Surveys};
 use crate::clock::Instant;
 use crate::config::show;
 use crate::config::snapshot::Snapshot;
+use crate::observe::recordings::Recordings;
 use crate::observe::{metrics, view};
 use crate::responder::admin::{Exposition, Feed, Pending, Process, Question, Reply};
-use crate::sys;
 
 /// Rows of each worker in the table of streams.
 const ROWS_MAX: usize = 1000;
@@ -46,8 +46,8 @@ pub(super) struct Office {
 }
 
 impl Office {
-    pub fn new(snapshot: Arc<Snapshot>, fleet: Fleet) -> Office {
-        Office { clerk: Arc::new(Clerk { fleet, started: sys::now() }), snapshot }
+    pub fn new(clerk: Arc<Clerk>, snapshot: Arc<Snapshot>) -> Office {
+        Office { clerk, snapshot }
     }
 }
 
@@ -79,6 +79,17 @@ impl Process for Office {
         level.is_ok()
     }
 
+    fn recordings(&self) -> Reply {
+        let recordings = self.clerk.fleet.recordings.as_deref();
+        let list = recordings.map_or_else(|| json!([]), Recordings::list);
+        Reply::json(200, &json!({ "recording": recordings.is_some(), "recordings": list }))
+    }
+
+    fn recording(&self, id: &str, plain: bool) -> Option<Reply> {
+        let document = self.clerk.fleet.recordings.as_ref()?.document(id, plain)?;
+        Some(Reply::json(200, &document))
+    }
+
     fn ask(&self, question: Question) -> Box<dyn Pending> {
         let fleet = &self.clerk.fleet;
         match question {
@@ -91,6 +102,8 @@ impl Process for Office {
                             counters: &clerk.fleet.counters,
                             surveys,
                             is_ready: clerk.is_ready(),
+                            spans: clerk.fleet.spans.as_deref(),
+                            recordings: clerk.fleet.recordings.as_deref(),
                         };
                         let body = metrics::page(&sources, form);
                         let content_type = content_type(form);

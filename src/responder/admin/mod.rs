@@ -50,6 +50,10 @@ pub trait Process: fmt::Debug + Send + Sync {
     fn log_level(&self) -> &'static str;
     /// `false`: there is no such level.
     fn set_log_level(&self, level: &str) -> bool;
+    /// The table of the streams that have failed.
+    fn recordings(&self) -> Reply;
+    /// One of them. `plain`: with its text.
+    fn recording(&self, id: &str, plain: bool) -> Option<Reply>;
     /// What others have to be asked for.
     fn ask(&self, question: Question) -> Box<dyn Pending>;
     /// The live view: one event at once, and one every `period`.
@@ -129,6 +133,9 @@ enum Page {
     Configuration,
     Endpoints,
     LogLevel,
+    Recordings,
+    /// `/recordings/ID`
+    Recording,
     Streams,
     /// `/streams/ID` and `/streams/ID/tail`
     Stream,
@@ -154,6 +161,9 @@ const SCRIPT: Asset = Asset {
 /// Below this prefix are the pages of single streams.
 const STREAM_PREFIX: &str = "/streams/";
 
+/// Below this prefix are single recordings.
+const RECORDING_PREFIX: &str = "/recordings/";
+
 const READ: &[&str] = &["GET", "HEAD"];
 
 /// Every page, with the methods it takes.
@@ -167,6 +177,8 @@ const PAGES: &[(&str, &[&str], Page)] = &[
     ("/config", READ, Page::Configuration),
     ("/endpoints", READ, Page::Endpoints),
     ("/loglevel", &["GET", "HEAD", "PUT"], Page::LogLevel),
+    ("/recordings", READ, Page::Recordings),
+    (RECORDING_PREFIX, READ, Page::Recording),
     ("/streams", READ, Page::Streams),
     (STREAM_PREFIX, &["GET", "DELETE"], Page::Stream),
     ("/events", READ, Page::Events),
@@ -189,7 +201,9 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy) -> Vec<Route> {
         let admin = Admin { page: *page, policy: policy.clone(), process: Arc::clone(process) };
         Route {
             path: match *path {
-                STREAM_PREFIX => PathPattern::Prefix(STREAM_PREFIX.to_owned()),
+                prefix @ (STREAM_PREFIX | RECORDING_PREFIX) => {
+                    PathPattern::Prefix(prefix.to_owned())
+                }
                 path => PathPattern::Exact(path.to_owned()),
             },
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
@@ -233,7 +247,7 @@ impl Page {
         match self {
             Page::Dashboard(_) | Page::Health | Page::Ready => Need::Nothing,
             // Text of a conversation is worth the token even on loopback.
-            Page::Stream if is_plain(request) => Need::Change,
+            Page::Stream | Page::Recording if is_plain(request) => Need::Change,
             _ if reads => Need::Look,
             _ => Need::Change,
         }
@@ -259,6 +273,8 @@ impl Admin {
             Page::Events => return Box::new(Feeding::new(process.view(VIEW_PERIOD))),
             Page::Endpoints => return Box::new(Asking::new(process.ask(Question::Endpoints))),
             Page::Streams => return Box::new(Asking::new(process.ask(Question::Streams))),
+            Page::Recordings => process.recordings(),
+            Page::Recording => return self.recording(request),
             Page::Stream => return self.stream(request),
             Page::LogLevel if request.method == "PUT" => {
                 return Box::new(Reading::new(Arc::clone(process), set_log_level));
@@ -270,6 +286,22 @@ impl Admin {
             Page::Configuration => Reply::text(200, process.configuration()),
         };
         Box::new(Answering::new(reply))
+    }
+
+    fn recording(&self, request: &Request<'_>) -> Box<dyn Responder> {
+        let id = request.path.strip_prefix(RECORDING_PREFIX).unwrap_or_default();
+        Box::new(match self.process.recording(id, is_plain(request)) {
+            Some(reply) => {
+                // The id has been found, so it is a number and nothing else.
+                let name = format!("attachment; filename=\"recording-{id}.json\"");
+                Answering::new(reply).with_field("Content-Disposition", &name)
+            }
+            None => Answering::new(Reply::error(
+                404,
+                "no_such_recording",
+                "there is no such recording; it may have given way to a later one",
+            )),
+        })
     }
 
     fn stream(&self, request: &Request<'_>) -> Box<dyn Responder> {

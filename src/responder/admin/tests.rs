@@ -53,6 +53,14 @@ impl Process for Fake {
         level == "debug"
     }
 
+    fn recordings(&self) -> Reply {
+        Reply::json(200, &serde_json::json!([]))
+    }
+
+    fn recording(&self, id: &str, plain: bool) -> Option<Reply> {
+        (id == "1").then(|| Reply::json(200, &serde_json::json!({ "plain": plain })))
+    }
+
     fn ask(&self, question: Question) -> Box<dyn Pending> {
         Box::new(Later(Some(Reply::text(200, format!("{question:?}"))), false))
     }

@@ -26,104 +26,188 @@ impl Score {
     }
 }
 
+/// What a client asks for.
+#[derive(Clone, Copy, Debug)]
+enum Asks {
+    /// A stream of events.
+    Stream,
+    /// One JSON object.
+    Unary,
+}
+
+impl Asks {
+    fn request(self) -> String {
+        match self {
+            Asks::Stream => request(),
+            Asks::Unary => request()
+                .replace(PROMPT, UNARY)
+                .replace(&format!("Length: {}", PROMPT.len()), &format!("Length: {}", UNARY.len())),
+        }
+    }
+
+    /// Whether these bytes are a whole answer, as far as HTTP goes.
+    fn is_whole(self, received: &[u8]) -> bool {
+        match self {
+            Asks::Stream => received.ends_with(b"\r\n0\r\n\r\n"),
+            Asks::Unary => {
+                let text = String::from_utf8_lossy(received);
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+                let head = head.to_ascii_lowercase();
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                length.is_some_and(|length| length.parse() == Ok(body.len()))
+            }
+        }
+    }
+
+    /// Whether it says all that was asked for.
+    fn says_all(self, text: &str, tokens: usize) -> bool {
+        match self {
+            Asks::Stream => {
+                let spoken = text.matches("\"delta\":{\"content\"").count();
+                text.contains("[DONE]") && spoken == tokens
+            }
+            Asks::Unary => {
+                let body = text.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+                let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+                json["usage"]["completion_tokens"] == tokens
+            }
+        }
+    }
+}
+
+const UNARY: &str = r#"{"model":"asked","stream":false,"messages":[]}"#;
+
 /// One request on a connection of its own.
-fn judge(gateway: SocketAddr, tokens: usize, score: &Score) {
+fn judge(gateway: SocketAddr, asks: Asks, tokens: usize, score: &Score) {
     let mut client = Peer::connect(gateway);
-    client.send(request());
+    client.send(asks.request());
     let whole = loop {
         client.receive(ms(5000));
-        if client.received().ends_with(b"\r\n0\r\n\r\n") {
+        if client.received().starts_with(b"HTTP/1.1 5") {
+            score.refused.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if asks.is_whole(client.received()) {
             break true;
         }
         if client.has_ended() || client.received().is_empty() {
             break false;
         }
-        if client.received().starts_with(b"HTTP/1.1 5") {
-            score.refused.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
     };
     let text = String::from_utf8_lossy(client.received()).into_owned();
-    let spoken = text.matches("\"delta\":{\"content\"").count();
     let counter = match whole {
-        true if text.contains("[DONE]") && spoken == tokens => &score.whole,
+        true if asks.says_all(&text, tokens) => &score.whole,
         false if text.starts_with("HTTP/1.1 200") && !text.contains("[DONE]") => &score.cut,
         _ => &score.lies,
     };
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Keeps `clients` requests in flight while `during` runs.
-fn under_load(gateway: &Gateway, tokens: usize, clients: usize, during: impl FnOnce()) -> Score {
-    let (score, over) = (Score::default(), AtomicBool::new(false));
+/// Keeps `clients` requests of each kind in flight while `during` runs. Returns how the streams
+/// ended, and how the others did.
+fn under_load(
+    gateway: &Gateway,
+    tokens: usize,
+    clients: usize,
+    during: impl FnOnce(),
+) -> [[usize; 4]; 2] {
+    let (streams, unary, over) = (Score::default(), Score::default(), AtomicBool::new(false));
     let address = gateway.address();
     thread::scope(|scope| {
-        for _ in 0..clients {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    judge(address, tokens, &score);
-                }
-            });
+        let over = &over;
+        for (asks, score) in [(Asks::Stream, &streams), (Asks::Unary, &unary)] {
+            for _ in 0..clients {
+                scope.spawn(move || {
+                    while !over.load(Ordering::Relaxed) {
+                        judge(address, asks, tokens, score);
+                    }
+                });
+            }
         }
         during();
         over.store(true, Ordering::Relaxed);
     });
-    score
+    let scores = [streams.get(), unary.get()];
+    for (name, [whole, cut, refused, lies]) in ["streams", "unary"].iter().zip(scores) {
+        println!("{name}: {whole} whole, {cut} cut, {refused} refused, {lies} lies");
+    }
+    scores
 }
 
-/// Servers of short streams.
+/// Servers of short answers: a tenth of a second each.
 const TOKENS: usize = 5;
 const FLAGS: [&str; 4] = ["--tokens", "5", "--rate", "50"];
+/// Of each kind.
+const CLIENTS: usize = 12;
 
+/// With every default, and checks that notice a restart.
 fn fleet(mocks: &[Mock]) -> Gateway {
     let addresses: Vec<SocketAddr> = mocks.iter().map(Mock::address).collect();
-    // Everything may be sent again: what is measured is the failing over, not the budget.
     let knobs = Knobs {
-        primary: "retry = { attempts = 3, budget = 100 }",
+        primary: "health = { interval = \"100ms\", timeout = \"100ms\", unhealthy = 2, healthy = 1 }",
         timeouts: "ttft = \"5s\"",
         ..Knobs::default()
     };
     knobs.gateway(&addresses, None)
 }
 
+/// Ends one mock after the other by `end`, and starts it again on its address a moment later.
+fn restart_each(mocks: &mut Vec<Mock>, end: impl Fn(Mock)) {
+    thread::sleep(ms(300));
+    for index in 0..mocks.len() {
+        let address = mocks[index].address();
+        end(mocks.remove(index));
+        thread::sleep(ms(300));
+        mocks.insert(index, Mock::start_at(address, &FLAGS));
+        thread::sleep(ms(500));
+    }
+}
+
 #[test]
 fn a_killed_endpoint_costs_only_the_streams_it_had_begun() {
     let mut mocks: Vec<Mock> = (0..3).map(|_| Mock::start(&FLAGS)).collect();
     let gateway = fleet(&mocks);
-    let clients = 12;
-    let score = under_load(&gateway, TOKENS, clients, || {
+    let [streams, unary] = under_load(&gateway, TOKENS, CLIENTS, || {
         thread::sleep(ms(600));
         mocks.remove(0).kill();
         thread::sleep(ms(1500));
     });
-    let [whole, cut, refused, lies] = score.get();
-    println!("{whole} whole, {cut} cut, {refused} refused, {lies} lies");
-    assert_eq!((refused, lies), (0, 0), "{whole} whole, {cut} cut");
-    assert!(cut <= clients, "{cut} streams cut of the {clients} in flight");
-    assert!(whole > 50, "{whole}");
+    assert_eq!(streams[2..], [0, 0], "{streams:?}");
+    assert!(streams[1] <= CLIENTS, "{streams:?}: more than were in flight");
+    assert_eq!(unary[1..], [0, 0, 0]);
+    assert!(streams[0] > 50 && unary[0] > 50, "{streams:?} {unary:?}");
     // Nobody is left to be hurt.
-    let after = under_load(&gateway, TOKENS, clients, || thread::sleep(ms(400)));
-    assert_eq!(after.get()[1..], [0, 0, 0]);
+    let after = under_load(&gateway, TOKENS, CLIENTS, || thread::sleep(ms(400)));
+    assert!(after.iter().all(|score| score[1..] == [0, 0, 0]), "{after:?}");
 }
 
 #[test]
 fn a_rolling_restart_of_all_endpoints_costs_nothing() {
     let mut mocks: Vec<Mock> = (0..3).map(|_| Mock::start(&FLAGS)).collect();
     let gateway = fleet(&mocks);
-    let score = under_load(&gateway, TOKENS, 12, || {
-        thread::sleep(ms(300));
-        for index in 0..mocks.len() {
-            let address = mocks[index].address();
-            mocks.remove(index).terminate();
-            thread::sleep(ms(100));
-            mocks.insert(index, Mock::start_at(address, &FLAGS));
-            thread::sleep(ms(500));
-        }
-    });
-    let [whole, cut, refused, lies] = score.get();
-    println!("{whole} whole, {cut} cut, {refused} refused, {lies} lies");
-    assert_eq!((cut, refused, lies), (0, 0, 0), "{whole} whole");
-    assert!(whole > 50, "{whole}");
+    let [streams, unary] =
+        under_load(&gateway, TOKENS, CLIENTS, || restart_each(&mut mocks, Mock::terminate));
+    assert_eq!((&streams[1..], &unary[1..]), (&[0, 0, 0][..], &[0, 0, 0][..]));
+    assert!(streams[0] > 100 && unary[0] > 100, "{streams:?} {unary:?}");
+}
+
+#[test]
+fn a_rolling_kill_of_all_endpoints_costs_only_streams_that_had_begun() {
+    let mut mocks: Vec<Mock> = (0..3).map(|_| Mock::start(&FLAGS)).collect();
+    let gateway = fleet(&mocks);
+    let [streams, unary] =
+        under_load(&gateway, TOKENS, CLIENTS, || restart_each(&mut mocks, Mock::kill));
+    assert_eq!(
+        unary[1..],
+        [0, 0, 0],
+        "an answer that nobody has seen a byte of is asked for again"
+    );
+    assert_eq!(streams[2..], [0, 0], "{streams:?}");
+    assert!(streams[1] <= 3 * CLIENTS, "{streams:?}: more than were in flight");
+    assert!(streams[0] > 100 && unary[0] > 100, "{streams:?} {unary:?}");
+    // All of them are back, and get their share.
+    let after = under_load(&gateway, TOKENS, CLIENTS, || thread::sleep(ms(400)));
+    assert!(after.iter().all(|score| score[1..] == [0, 0, 0]), "{after:?}");
 }
 
 #[test]

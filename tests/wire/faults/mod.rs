@@ -24,23 +24,43 @@ const SOURCES: [&str; 6] = [
     include_str!("queue.rs"),
 ];
 
+/// Where the rows about the gateway's own life are played.
+const LIFE: [&str; 5] = [
+    include_str!("../lifecycle.rs"),
+    include_str!("../reload.rs"),
+    include_str!("../handover.rs"),
+    include_str!("../restarts.rs"),
+    include_str!("../admin_lifecycle.rs"),
+];
+
+/// The tests that the table of a section names in its last column.
+fn named(heading: &str) -> Vec<&'static str> {
+    let title = format!("\n## {heading}\n");
+    let (_, section) = DOCUMENT.split_once(&*title).expect("the section");
+    let end = section.find("\n## ").unwrap_or(section.len());
+    let rows = section[..end].lines().filter(|line| line.starts_with("| ")).skip(1);
+    let cells = rows.filter_map(|row| row.trim_matches('|').split(" | ").last());
+    cells.flat_map(|cell| cell.split(", ")).map(|name| name.trim().trim_matches('`')).collect()
+}
+
+fn tests_of(sources: &[&'static str]) -> Vec<&'static str> {
+    let bodies = sources.iter().flat_map(|source| source.split("#[test]\nfn ").skip(1));
+    bodies.filter_map(|rest| rest.split('(').next()).collect()
+}
+
+#[test]
+fn every_row_of_the_lifecycle_names_its_test() {
+    let (named, tests) = (named("Stopping and starting"), tests_of(&LIFE));
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        assert!(tests.contains(&name), "there is no test {name}");
+    }
+}
+
 /// Every row of the table names its test, and every test has its row.
 #[test]
 fn rows_and_tests_belong_together() {
-    let (_, section) = DOCUMENT.split_once("\n## The fault matrix\n").expect("the section");
-    let end = section.find("\n## ").unwrap_or(section.len());
-    let rows = section[..end].lines().filter(|line| line.starts_with("| ")).skip(1);
-    let mut named: Vec<&str> = rows
-        .map(|row| {
-            let cell = row.trim_matches('|').split(" | ").last().expect("a cell").trim();
-            cell.trim_matches('`')
-        })
-        .collect();
-    let mut tests: Vec<&str> = SOURCES
-        .iter()
-        .flat_map(|source| source.split("#[test]\nfn ").skip(1))
-        .filter_map(|rest| rest.split('(').next())
-        .collect();
+    let (mut named, mut tests) = (named("The fault matrix"), tests_of(&SOURCES));
     named.sort_unstable();
     named.dedup();
     tests.sort_unstable();
