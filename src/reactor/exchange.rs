@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::journal::Hops;
 use super::outbox::Outbox;
+use super::preface::Preface;
 use super::relay::Flow;
 use super::socket::Socket;
 use super::stall::Ledger;
@@ -169,6 +170,8 @@ pub struct Exchange {
     /// The final response is here, and nothing of it with the client: another attempt can still
     /// take its place. What was made of it waits in `outbox`.
     pub held: bool,
+    /// What the client has of a head of ours.
+    pub preface: Preface,
     /// It was asked, with an interim response, whether it is still there.
     pub probed: bool,
     /// The client has, or may have, bytes of the final response: from here on honesty only.
