@@ -279,16 +279,14 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Closes a connection in the middle of a message. Where the message ends with the connection
-    /// only RST tells that this is not its end; elsewhere its framing does, and RST would take
-    /// bytes from the client that were sent in good faith.
+    /// Ends a connection in the middle of a message. Where the message ends with the connection only
+    /// RST tells that this is not its end; elsewhere its framing does, and RST would take bytes from
+    /// the client that were sent in good faith: what it sends from here on is taken and dropped.
     fn abort(&mut self, token: Token, until_close: bool) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if until_close {
             downstream.socket.stream.reset_on_drop();
-        } else if self.has_sent_more(token) {
-            // Closed with bytes unread, it would send a RST after all, and take from the client
-            // earlier answers that it has not read yet.
+        } else if !downstream.has_left() {
             return self.part(token);
         }
         self.close_downstream(token)
@@ -328,8 +326,8 @@ impl Exchange {
     /// operator.
     fn reel_of_failure(&mut self, fault: Option<&Fault>) -> Option<Reel> {
         let response = self.response.as_mut()?;
-        let reel = response.tap.as_mut()?.take_reel()?;
-        let reported = response.observer.as_ref().is_some_and(Observer::saw_error);
+        let reel = response.watch.tap.as_mut()?.take_reel()?;
+        let reported = response.watch.observer.as_ref().is_some_and(Observer::saw_error);
         let failed = match fault {
             None => reported,
             Some(Fault::Downstream(DownstreamFault::Gone) | Fault::Local(LocalFault::Killed)) => {

@@ -130,7 +130,8 @@ fn framing_of(exchange: &Exchange) -> Option<bool> {
         return Some(true);
     }
     let response = exchange.response.as_ref().filter(|_| exchange.committed)?;
-    let between_events = response.observer.as_ref().is_some_and(|observer| observer.at_boundary());
+    let between_events =
+        response.watch.observer.as_ref().is_some_and(|observer| observer.at_boundary());
     if !between_events {
         return None;
     }
