@@ -313,9 +313,14 @@ impl<N: Net> Worker<N> {
                 self.enqueue(token);
             }
             State::Exchange => {
-                if let Some((at, fault)) = self.exchange_deadline(token)
-                    && at <= self.now
-                {
+                let now = self.now;
+                let overdue = move |(at, _): &(Instant, Fault)| *at <= now;
+                let mut late = self.exchange_deadline(token).filter(overdue);
+                if matches!(late, Some((_, Fault::Downstream(DownstreamFault::WriteTimeout)))) {
+                    self.try_to_write(token);
+                    late = self.exchange_deadline(token).filter(overdue);
+                }
+                if let Some((_, fault)) = late {
                     self.failed(token, Failed::Fault(fault));
                 } else {
                     self.beat(token);
@@ -327,6 +332,16 @@ impl<N: Net> Worker<N> {
             _ => {
                 self.close_downstream(token);
             }
+        }
+    }
+
+    /// Writes to a client that is about to be given up. The kernel tells of room when a third of
+    /// its send buffer is free, which may be megabytes, but takes bytes as soon as there is any: a
+    /// slow reader is told from one that does not read by a write.
+    fn try_to_write(&mut self, token: Token) {
+        if let Some(downstream) = self.downstreams.get_mut(token) {
+            downstream.socket.ready.suppose_writable();
+            self.drive(token);
         }
     }
 }
