@@ -14,6 +14,7 @@ use super::logger;
 use super::recordings::Recordings;
 use crate::proxy::breaker::Standing;
 use crate::reactor::histogram::{Histogram, Sample};
+use crate::reactor::hops::{HOPS, RETRY_CAUSES};
 use crate::reactor::live::{EndpointState, Survey, UpstreamState};
 use crate::reactor::stall::Owner;
 use crate::reactor::stats::{Counter, Counters};
@@ -117,6 +118,25 @@ const HISTOGRAMS: &[(&str, Unit, &str, Recorded)] = &[
         Unit::Time,
         "Whole exchanges, from the request head to their end, good or bad.",
         |c| &c.exchange_time,
+    ),
+    (
+        "gen_ai_server_time_per_output_token_seconds",
+        Unit::Time,
+        "Between two tokens of one answer, on its average, after the first.",
+        |c| &c.output_token_time,
+    ),
+    (
+        "sluicegate_queue_wait_seconds",
+        Unit::Time,
+        "In the queue of an upstream, of those exchanges that got out of it to be served.",
+        |c| &c.queue_wait,
+    ),
+    (
+        "sluicegate_relay_seconds",
+        Unit::Time,
+        "From the poll that told of bytes to the end of its turn, by which they are written; one \
+         turn in 64.",
+        |c| &c.relay_time,
     ),
     (
         "sluicegate_event_gap_seconds",
@@ -244,6 +264,26 @@ fn exchanges(page: &mut Page, counters: &[Arc<Counters>]) {
         page.histogram(&[], *unit, &sample(counters, recorded));
     }
     page.family(
+        "gen_ai_client_token_usage",
+        Kind::Histogram,
+        "Tokens of one exchange, where its server has told.",
+    );
+    let tokens: [(&str, Recorded); 2] =
+        [("input", |c| &c.tokens_in), ("output", |c| &c.tokens_out)];
+    for (kind, recorded) in tokens {
+        let labels = [("gen_ai_token_type", kind)];
+        page.histogram(&labels, Unit::Count, &sample(counters, recorded));
+    }
+    page.family(
+        "sluicegate_hop_seconds",
+        Kind::Histogram,
+        "The steps of exchanges, each from the end of the one before it.",
+    );
+    for (index, hop) in HOPS.into_iter().enumerate() {
+        let sample = sample(counters, |c| &c.hops[index]);
+        page.histogram(&[("hop", hop)], Unit::Time, &sample);
+    }
+    page.family(
         "sluicegate_exchange_ends_total",
         Kind::Counter,
         "Why exchanges ended, and requests refused before they became one.",
@@ -308,6 +348,15 @@ fn pools(page: &mut Page, sources: &Sources<'_>) {
     page.sample(&[("to", "same_upstream")], total(|c| c.retries.get()));
     page.sample(&[("to", "next_upstream")], total(|c| c.failovers.get()));
     page.sample(&[("to", "fallback_answer")], total(|c| c.fallbacks.get()));
+    page.family(
+        "sluicegate_retry_causes_total",
+        Kind::Counter,
+        "Attempts that were given up for another one or for the predefined answer, by why.",
+    );
+    for (index, cause) in RETRY_CAUSES.into_iter().enumerate() {
+        let count: u64 = sources.counters.iter().map(|c| c.retry_causes[index].get()).sum();
+        page.sample(&[("cause", cause)], count);
+    }
     page.family("sluicegate_breaker_changes_total", Kind::Counter, "Breakers that changed.");
     page.sample(&[("to", "open")], total(|c| c.breaker_opened.get()));
     page.sample(&[("to", "closed")], total(|c| c.breaker_closed.get()));
@@ -363,6 +412,29 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamState]) {
             ))
         },
     );
+    breakers(page, upstreams);
+}
+
+/// Every state of every breaker: 1 for the one it is in.
+fn breakers(page: &mut Page, upstreams: &[UpstreamState]) {
+    page.family(
+        "sluicegate_endpoint_breaker_state",
+        Kind::Gauge,
+        "1 for the state an endpoint's breaker is in, with the worker to which it is worst.",
+    );
+    for upstream in upstreams {
+        for endpoint in &upstream.endpoints {
+            let Some(breaker) = endpoint.view.breaker else { continue };
+            for state in Standing::ALL {
+                let labels = [
+                    ("upstream", &*upstream.name),
+                    ("endpoint", &*endpoint.address),
+                    ("state", state.name()),
+                ];
+                page.sample(&labels, u8::from(state == breaker));
+            }
+        }
+    }
 }
 
 /// Nanoseconds as seconds.

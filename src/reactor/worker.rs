@@ -72,6 +72,8 @@ pub enum Idle {
 }
 /// A turn with so many events is measured.
 const BUSY_TURN_EVENTS: usize = 4;
+/// Of all others one in so many is.
+pub const SAMPLED_TURNS: u64 = 64;
 
 /// Whether a worker goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,8 +232,17 @@ impl<N: Net> Worker<N> {
     /// Measures a turn that had much to do. A second look at the clock is dear for one token and
     /// next to nothing for many.
     fn clock_turn(&mut self) {
-        if self.events.len() >= BUSY_TURN_EVENTS {
-            self.desk.tally.turn_time.record_span(self.now, self.net.now());
+        let tally = &self.desk.tally;
+        let busy = self.events.len() >= BUSY_TURN_EVENTS;
+        let sampled = tally.polls.get().is_multiple_of(SAMPLED_TURNS) && !self.events.is_empty();
+        if busy || sampled {
+            let now = self.net.now();
+            if busy {
+                tally.turn_time.record_span(self.now, now);
+            }
+            if sampled {
+                tally.relay_time.record_span(self.now, now);
+            }
         }
     }
 

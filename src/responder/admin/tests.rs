@@ -61,6 +61,10 @@ impl Process for Fake {
         (id == "1").then(|| Reply::json(200, &serde_json::json!({ "plain": plain })))
     }
 
+    fn adjust(&self, endpoint: &Adjust) -> Result<(), &'static str> {
+        if endpoint.upstream == "a" { Ok(()) } else { Err("no such endpoint") }
+    }
+
     fn ask(&self, question: Question) -> Box<dyn Pending> {
         Box::new(Later(Some(Reply::text(200, format!("{question:?}"))), false))
     }
