@@ -11,7 +11,7 @@ use super::body::Framing;
 use super::head::Version;
 use super::json::{escape, escaped_length};
 use super::rewrite::{
-    ConnectionField, connection_field, decimal, field, framing_field, status_line,
+    ConnectionField, attempts_field, connection_field, decimal, field, framing_field, status_line,
 };
 
 #[cfg(test)]
@@ -32,6 +32,10 @@ pub struct ErrorReply<'a> {
     /// The connection ends behind this reply.
     pub close: bool,
     pub request_id: Option<&'a [u8]>,
+    /// The upstream that was asked last, if one was.
+    pub upstream: Option<&'a str>,
+    /// How often one was asked; `None`: the request was for none.
+    pub attempts: Option<u8>,
     /// The request was a HEAD: the body is only announced.
     pub head_request: bool,
     /// The version of the client.
@@ -62,6 +66,12 @@ pub fn error(reply: &ErrorReply<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Retry-After: ");
         decimal(u64::from(seconds), out);
         out.extend_from_slice(b"\r\n");
+    }
+    if let Some(upstream) = reply.upstream {
+        field(out, b"X-Sluice-Upstream: ", upstream.as_bytes());
+    }
+    if let Some(attempts) = reply.attempts {
+        attempts_field(attempts, out);
     }
     out.extend_from_slice(b"\r\n");
     if !reply.head_request {

@@ -263,6 +263,14 @@ pub struct Served<'a> {
     pub attempts: u8,
 }
 
+/// How many attempts an answer, or an error of ours, took.
+pub(super) fn attempts_field(attempts: u8, out: &mut Vec<u8>) {
+    // Three digits at most.
+    let digits = [attempts / 100, attempts / 10 % 10, attempts % 10].map(|digit| b'0' + digit);
+    let leading = digits.iter().take_while(|digit| **digit == b'0').count().min(2);
+    field(out, b"X-Sluice-Attempts: ", &digits[leading..]);
+}
+
 /// Where the time until an answer began went: the field `Server-Timing`, for the client to see.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerTiming {
@@ -327,10 +335,7 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         }
         if let Some(Served { upstream, attempts }) = edits.served {
             field(out, b"X-Sluice-Upstream: ", upstream.as_bytes());
-            // Three digits at most.
-            let digits = [attempts / 100, attempts / 10 % 10, attempts % 10].map(|d| b'0' + d);
-            let leading = digits.iter().take_while(|digit| **digit == b'0').count().min(2);
-            field(out, b"X-Sluice-Attempts: ", &digits[leading..]);
+            attempts_field(attempts, out);
         }
         if let Some(timing) = &edits.timing {
             timing.field(out);

@@ -238,12 +238,27 @@ impl Endpoints {
     }
 
     /// Where a request could go that has failed at `tried`: to an endpoint that is none of them,
-    /// and to one that is. Room is not asked for: a place can be waited for.
-    pub fn prospects(&self, tried: &Tried, now: Instant) -> (bool, bool) {
+    /// and to one that is. `ended`: the attempt that is not recorded yet; what its endpoint admits
+    /// is asked as if it were. Room is not asked for: a place can be waited for.
+    pub fn prospects(
+        &self,
+        tried: &Tried,
+        ended: Option<(&Pick, Outcome)>,
+        now: Instant,
+    ) -> (bool, bool) {
         let mut found = (false, false);
         for member in self.members.iter().filter(|member| !member.draining) {
             let again = tried.contains(member.endpoint.id);
-            match self.admits(member, now) {
+            let admits = match (&ended, &self.settings.breaker) {
+                (Some((pick, outcome)), Some(settings)) if pick.endpoint == member.endpoint.id => {
+                    let mut breaker = member.breaker.clone();
+                    let mut random = self.random.clone();
+                    breaker.record(pick.ticket, *outcome, now, settings, &mut random);
+                    self.combined(member, breaker.admits(now), now)
+                }
+                _ => self.admits(member, now),
+            };
+            match admits {
                 Admits::Yes if !again => found.0 = true,
                 Admits::Yes | Admits::Probe => found.1 = true,
                 Admits::No { .. } => {}
@@ -391,6 +406,10 @@ impl Endpoints {
     fn admits(&self, member: &Member, now: Instant) -> Admits {
         let breaker =
             self.settings.breaker.as_ref().map_or(Admits::Yes, |_| member.breaker.admits(now));
+        self.combined(member, breaker, now)
+    }
+
+    fn combined(&self, member: &Member, breaker: Admits, now: Instant) -> Admits {
         health::combine(member.active, breaker, now + self.settings.back())
     }
 

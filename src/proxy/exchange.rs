@@ -39,7 +39,8 @@ pub enum Downstream {
     /// Say that nothing more comes, and read on until the client has seen it: closing with unread
     /// bytes would send RST, and RST destroys what the client has not read yet.
     Linger,
-    /// Close without the end of the message, so that it cannot be taken for whole.
+    /// End without the end of the message, so that it cannot be taken for whole; and linger, where
+    /// RST is not the only way to tell that.
     Abort,
     /// Tell the client what went wrong.
     Reply,

@@ -103,7 +103,9 @@ impl<N: Net> Worker<N> {
             tried.add(pick.endpoint());
         }
         let group = &mut self.groups[upstream.id];
-        let (elsewhere, here) = group.endpoints.prospects(&tried, self.now);
+        // Its pick goes back once the verdict is known: a final answer holds it to its last byte.
+        let ended = attempt.pick.as_ref().map(|pick| (pick, failed.outcome(exchange)));
+        let (elsewhere, here) = group.endpoints.prospects(&tried, ended, self.now);
         let facts = retry::Attempt {
             cause,
             committed: exchange.committed,
@@ -181,23 +183,7 @@ impl<N: Net> Worker<N> {
             exchange.end_send(status, Some(failed.reason()), now);
         }
         let cause = failed.cause(exchange.held);
-        let outcome = match failed {
-            Failed::Lost(fault) | Failed::Fault(Fault::Upstream(fault)) => {
-                exchange.outcome_of(fault)
-            }
-            Failed::Fault(_) => Outcome::Abandoned,
-            Failed::Unwanted(Cause::Failed(Condition::Status(status))) => {
-                outcome_of_status(*status, &exchange.attempt)
-            }
-            Failed::Unwanted(Cause::PromptTooLong) => Outcome::ClientError,
-            // Of a stream nobody understands it cannot be said that it should not be empty.
-            Failed::Unwanted(Cause::Failed(Condition::EmptyStream))
-                if exchange.dialect == Dialect::Generic =>
-            {
-                Outcome::ClientError
-            }
-            Failed::Unwanted(_) => Outcome::Fault,
-        };
+        let outcome = failed.outcome(exchange);
         let attempt = &mut exchange.attempt;
         attempt.slow_before |= cause == Some(Cause::Failed(Condition::TtftTimeout));
         if let Some(pick) = &attempt.pick {
@@ -403,6 +389,27 @@ impl Failed {
         match self {
             Failed::Unwanted(Cause::Failed(Condition::Status(status))) => Some(*status),
             _ => None,
+        }
+    }
+
+    /// What it says of the endpoint.
+    fn outcome(&self, exchange: &Exchange) -> Outcome {
+        match self {
+            Failed::Lost(fault) | Failed::Fault(Fault::Upstream(fault)) => {
+                exchange.outcome_of(fault)
+            }
+            Failed::Fault(_) => Outcome::Abandoned,
+            Failed::Unwanted(Cause::Failed(Condition::Status(status))) => {
+                outcome_of_status(*status, &exchange.attempt)
+            }
+            Failed::Unwanted(Cause::PromptTooLong) => Outcome::ClientError,
+            // Of a stream nobody understands it cannot be said that it should not be empty.
+            Failed::Unwanted(Cause::Failed(Condition::EmptyStream))
+                if exchange.dialect == Dialect::Generic =>
+            {
+                Outcome::ClientError
+            }
+            Failed::Unwanted(_) => exchange.reported_error().unwrap_or(Outcome::Fault),
         }
     }
 

@@ -27,6 +27,37 @@ struct Asked {
     client: Version,
     head_request: bool,
     keep: bool,
+    way: Way,
+}
+
+/// How far a request came that ends with an error of ours.
+#[derive(Default)]
+struct Way {
+    /// The upstream that was asked last.
+    upstream: Option<String>,
+    /// `None`: its route leads to no upstream.
+    attempts: Option<u8>,
+}
+
+impl Way {
+    fn of(exchange: &Exchange, fault: &Fault) -> Way {
+        let Some(chain) = exchange.chain() else { return Way::default() };
+        // Without a place nobody was asked, this time.
+        let asked =
+            matches!(exchange.peer, Peer::Upstream(_)) || matches!(fault, Fault::Upstream(_));
+        let attempts = exchange.attempt.in_all - u8::from(!asked);
+        let mut upstreams =
+            chain.links.iter().map(|link| &exchange.snapshot.upstreams[link.upstream]);
+        let upstream = match asked {
+            true => exchange.upstream(),
+            // The one of an earlier attempt, if there was one.
+            false => upstreams.find(|upstream| {
+                let mut endpoints = upstream.endpoints.iter();
+                attempts > 0 && endpoints.any(|one| Some(one.id) == exchange.hops.endpoint)
+            }),
+        };
+        Way { upstream: upstream.map(|upstream| upstream.name.clone()), attempts: Some(attempts) }
+    }
 }
 
 impl<N: Net> Worker<N> {
@@ -86,6 +117,7 @@ impl<N: Net> Worker<N> {
                     client: exchange.client,
                     head_request: exchange.head_request,
                     keep: exchange.keep_alive && request == Request::Done && !self.is_draining(),
+                    way: Way::of(&exchange, &fault),
                 };
                 self.reply(token, &fault, &asked);
                 Step::Again
@@ -206,7 +238,9 @@ impl<N: Net> Worker<N> {
         if let Some(downstream) = self.downstreams.get(token) {
             log::info!("{}: {}: {fault}", downstream.peer, fault.code());
         }
-        let asked = Asked { id: None, client: Version::Http11, head_request: false, keep: false };
+        let way = Way::default();
+        let asked =
+            Asked { id: None, client: Version::Http11, head_request: false, keep: false, way };
         self.reply(token, fault, &asked);
     }
 
@@ -225,6 +259,8 @@ impl<N: Net> Worker<N> {
                 retry_after: fault.retry_after(),
                 close: !asked.keep,
                 request_id: asked.id.as_ref().map(RequestId::as_bytes),
+                upstream: asked.way.upstream.as_deref(),
+                attempts: asked.way.attempts,
                 head_request: asked.head_request,
                 client: asked.client,
             },
@@ -242,16 +278,14 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Closes a connection in the middle of a message. Where the message ends with the connection
-    /// only RST tells that this is not its end; elsewhere its framing does, and RST would take
-    /// bytes from the client that were sent in good faith.
+    /// Ends a connection in the middle of a message. Where the message ends with the connection only
+    /// RST tells that this is not its end; elsewhere its framing does, and RST would take bytes from
+    /// the client that were sent in good faith: what it sends from here on is taken and dropped.
     fn abort(&mut self, token: Token, until_close: bool) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if until_close {
             downstream.socket.stream.reset_on_drop();
-        } else if self.has_sent_more(token) {
-            // Closed with bytes unread, it would send a RST after all, and take from the client
-            // earlier answers that it has not read yet.
+        } else if !downstream.has_left() {
             return self.part(token);
         }
         self.close_downstream(token)

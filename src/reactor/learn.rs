@@ -38,6 +38,10 @@ impl<N: Net> Worker<N> {
         let (Some(upstream), Some(pick)) = (exchange.upstream(), &exchange.attempt.pick) else {
             return;
         };
+        // What it says of the endpoint is told at the end of the exchange.
+        if exchange.reported_error().is_some() {
+            return;
+        }
         let (id, endpoint) = (upstream.id, pick.endpoint());
         let ttft = now - exchange.timeline.request_written;
         let transition = self.groups[id].endpoints.first_event(pick, ttft, now);
@@ -94,13 +98,28 @@ impl<N: Net> Worker<N> {
 }
 
 impl Exchange {
-    /// What the end of the exchange says of the endpoint that answered.
+    /// What the end of the exchange says of the endpoint that answered. Where it has said in its
+    /// stream what went wrong, that counts, however the stream ended then: many a client leaves as
+    /// soon as it has read such an event.
     pub(super) fn outcome(&self, fault: Option<&Fault>) -> Outcome {
+        if let Some(reported) = self.reported_error() {
+            return reported;
+        }
         match fault {
             Some(Fault::Upstream(fault)) => self.outcome_of(fault),
             Some(Fault::Downstream(_) | Fault::Local(_)) => Outcome::Abandoned,
             None => outcome_of_status(self.status, &self.attempt),
         }
+    }
+
+    /// What an error event in the answer says of the endpoint: as a 5xx, but for those that are the
+    /// client's own.
+    pub(super) fn reported_error(&self) -> Option<Outcome> {
+        let observer = self.response.as_ref()?.observer.as_ref()?;
+        observer.saw_error().then_some(match observer.saw_clients_error() {
+            true => Outcome::ClientError,
+            false => Outcome::Fault,
+        })
     }
 
     pub(super) fn outcome_of(&self, fault: &UpstreamFault) -> Outcome {

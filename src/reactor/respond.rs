@@ -206,7 +206,8 @@ impl<S: super::net::Stream> Asking<'_, S> {
             }
             Asked::Reset => {
                 self.flush()?;
-                self.socket.stream.reset_on_drop();
+                // As where only a RST can tell that this is not the end.
+                self.exchange.until_close = true;
                 return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
             }
         }

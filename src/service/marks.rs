@@ -18,17 +18,25 @@ use crate::http::json::{Found, ITEM, Matcher, Walker, Word, Words};
 use crate::http::sse::Watcher;
 
 const WORDS: Words = Words::new(&[
+    "BadRequestError",
     "choices",
+    "code",
     "completion_tokens",
+    "content_filter",
+    "content_policy_violation",
+    "context_length_exceeded",
     "details",
     "done",
     "error",
+    "error_type",
     "eval_count",
+    "exceed_context_size_error",
     "finish_reason",
     "generated_text",
     "generated_tokens",
     "input_length",
     "input_tokens",
+    "invalid_request_error",
     "message",
     "message_delta",
     "message_start",
@@ -44,18 +52,27 @@ const WORDS: Words = Words::new(&[
     "response.incomplete",
     "type",
     "usage",
+    "validation",
 ]);
+const BAD_REQUEST: Word = WORDS.word("BadRequestError");
 const CHOICES: Word = WORDS.word("choices");
+const CODE: Word = WORDS.word("code");
 const COMPLETION_TOKENS: Word = WORDS.word("completion_tokens");
+const CONTENT_FILTER: Word = WORDS.word("content_filter");
+const CONTENT_POLICY: Word = WORDS.word("content_policy_violation");
+const CONTEXT_LENGTH: Word = WORDS.word("context_length_exceeded");
 const DETAILS: Word = WORDS.word("details");
 const DONE: Word = WORDS.word("done");
 const ERROR: Word = WORDS.word("error");
+const ERROR_TYPE: Word = WORDS.word("error_type");
 const EVAL_COUNT: Word = WORDS.word("eval_count");
+const CONTEXT_SIZE: Word = WORDS.word("exceed_context_size_error");
 const FINISH_REASON: Word = WORDS.word("finish_reason");
 const GENERATED_TEXT: Word = WORDS.word("generated_text");
 const GENERATED_TOKENS: Word = WORDS.word("generated_tokens");
 const INPUT_LENGTH: Word = WORDS.word("input_length");
 const INPUT_TOKENS: Word = WORDS.word("input_tokens");
+const INVALID_REQUEST: Word = WORDS.word("invalid_request_error");
 const MESSAGE: Word = WORDS.word("message");
 const MESSAGE_DELTA: Word = WORDS.word("message_delta");
 const MESSAGE_START: Word = WORDS.word("message_start");
@@ -71,6 +88,7 @@ const FAILED: Word = WORDS.word("response.failed");
 const INCOMPLETE: Word = WORDS.word("response.incomplete");
 const TYPE: Word = WORDS.word("type");
 const USAGE: Word = WORDS.word("usage");
+const VALIDATION: Word = WORDS.word("validation");
 
 /// An event that has not said its name.
 const UNNAMED: Word = ITEM;
@@ -107,6 +125,8 @@ impl Said {
     const ERROR_FIRST: Said = Said(16);
     /// Of an event: counts of tokens.
     const COUNTS: Said = Said(32);
+    /// Of an error: it is the client's own.
+    const CLIENTS: Said = Said(64);
 
     fn has(self, what: Said) -> bool {
         self.0 & what.0 != 0
@@ -156,6 +176,11 @@ impl Marks {
 
     pub fn saw_error(&self) -> bool {
         self.seen.has(Said::ERROR)
+    }
+
+    /// Whether the error was the client's own: a prompt too long, a content filter, a bad request.
+    pub fn saw_clients_error(&self) -> bool {
+        self.saw_error() && self.seen.has(Said::CLIENTS)
     }
 
     /// Whether a stream of this dialect may end anywhere.
@@ -214,10 +239,10 @@ impl Marks {
                 true
             }
             Dialect::Anthropic => {
-                matches!(self.event, UNNAMED | MESSAGE_START | MESSAGE_DELTA)
+                matches!(self.event, UNNAMED | MESSAGE_START | MESSAGE_DELTA | ERROR)
             }
             Dialect::OpenAiResponses => {
-                matches!(self.event, UNNAMED | COMPLETED | FAILED | INCOMPLETE)
+                matches!(self.event, UNNAMED | COMPLETED | FAILED | INCOMPLETE | ERROR)
             }
             Dialect::Generic => false,
         }
@@ -301,6 +326,12 @@ impl Staging<'_> {
                     *self.event = name;
                 }
             }
+            // Counts beside an error only.
+            (_, [ERROR, CODE | TYPE] | [CODE | TYPE]) | (Tgi, [ERROR_TYPE])
+                if is_clients_error(found) =>
+            {
+                self.said.add(Said::CLIENTS);
+            }
             _ => {}
         }
     }
@@ -308,6 +339,24 @@ impl Staging<'_> {
     fn go_on(&mut self) {
         *self.counts = Counts::UNKNOWN;
         *self.said = Said::GOES_ON;
+    }
+}
+
+/// Whether the code or the type of an error says that the request was at fault, and not the server.
+fn is_clients_error(found: Found<'_>) -> bool {
+    match found {
+        Found::StringEnd(name) => matches!(
+            name,
+            BAD_REQUEST
+                | CONTENT_FILTER
+                | CONTENT_POLICY
+                | CONTEXT_LENGTH
+                | CONTEXT_SIZE
+                | INVALID_REQUEST
+                | VALIDATION
+        ),
+        Found::Number(Some(status)) => matches!(status, 400..=499) && !matches!(status, 408 | 429),
+        _ => false,
     }
 }
 
@@ -394,6 +443,9 @@ impl Marks {
         }
         if said.has(Said::ERROR) && !self.seen.has(Said::EVENT) {
             self.seen.add(Said::ERROR_FIRST);
+        }
+        if !said.has(Said::ERROR) {
+            said.0 &= !Said::CLIENTS.0;
         }
         self.seen.add(said);
         self.seen.add(Said::EVENT);

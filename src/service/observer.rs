@@ -121,6 +121,11 @@ impl Observer {
         self.marks.saw_error()
     }
 
+    /// Whether the error it has reported is the client's own, by its code or its type.
+    pub fn saw_clients_error(&self) -> bool {
+        self.marks.saw_clients_error()
+    }
+
     /// What the server says the answer cost, if it has said so yet.
     pub fn usage(&self) -> Option<Usage> {
         self.marks.usage()

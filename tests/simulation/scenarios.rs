@@ -89,6 +89,24 @@ fn an_abort_does_not_take_back_earlier_answers() {
     world.assert_clean();
 }
 
+#[test]
+fn an_abort_does_not_take_back_what_a_client_that_goes_on_sending_has_not_read() {
+    // At the moment of the abort nothing is unread. What comes later meets a closed socket, unless
+    // somebody is still there to take it.
+    let mut world = Simulation::new(seed!())
+        .upstream(|u| u.body(b"first"))
+        .upstream(|u| u.chunk("sec").pause(SECOND).reset())
+        .faults(|faults| faults.reset_overtakes = 1000);
+    let visit = Visit::new().read(Reading::Never).get(TARGET).pause(MILLISECOND).get(TARGET);
+    let visit = visit.pause(1500 * MILLISECOND).get(TARGET).pause(SECOND);
+    let client = world.start(visit.read(Reading::Eagerly));
+    world.run();
+    let answer = world.received(client);
+    assert_eq!(answer.bodies(), ["first", "sec"]);
+    assert!(!answer.is_whole());
+    world.assert_clean();
+}
+
 // The pool.
 
 #[test]

@@ -332,3 +332,25 @@ fn options_for_the_whole_server_end_here() {
     }
     upstream.expect_nobody();
 }
+
+/// The first byte that meets a closed socket calls forth a RST, and with it everything that the
+/// client has not read would be at the mercy of its kernel.
+#[test]
+fn a_cut_answer_ends_without_a_reset_for_a_client_that_goes_on_sending() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nbegin");
+    let mut server = upstream.accept();
+    server.read_head();
+    server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+    client.read_until("one\r\n");
+    server.reset();
+    gateway.wait_for_log("cut short");
+    for _ in 0..20 {
+        client.send("x".repeat(10_000));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(client.read_end(), End::Fin);
+    assert!(client.unread().is_empty(), "no clean end: {}", client.transcript());
+}

@@ -10,6 +10,8 @@ const REPLY: ErrorReply<'static> = ErrorReply {
     retry_after: None,
     close: false,
     request_id: None,
+    upstream: None,
+    attempts: None,
     head_request: false,
     client: Version::Http11,
 };
@@ -45,12 +47,21 @@ fn an_error_says_what_its_status_asks_for() {
         retry_after: Some(7),
         close: true,
         request_id: Some(b"id-1"),
+        upstream: Some("models"),
+        attempts: Some(12),
         ..REPLY
     };
     let text = written(&reply);
     let (head, _) = text.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{head:?}");
-    for field in ["Allow: GET, POST", "Retry-After: 7", "Connection: close", "X-Request-Id: id-1"] {
+    for field in [
+        "Allow: GET, POST",
+        "Retry-After: 7",
+        "Connection: close",
+        "X-Request-Id: id-1",
+        "X-Sluice-Upstream: models",
+        "X-Sluice-Attempts: 12",
+    ] {
         assert!(head.lines().any(|line| line == field), "{field}: {head:?}");
     }
 }

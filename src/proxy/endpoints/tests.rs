@@ -289,6 +289,27 @@ fn checks_take_an_endpoint_out_and_bring_it_back_to_a_probe() {
 }
 
 #[test]
+fn prospects_are_those_behind_the_attempt_that_has_just_ended() {
+    let rest = Outcome::RateLimited { retry_after: None };
+    for (outcome, expected) in [
+        (Outcome::Abandoned, (true, true)),
+        // One opens the breakers of this rig.
+        (Outcome::Fault, (true, false)),
+        (rest, (true, false)),
+        (Outcome::Unauthorized, (true, false)),
+    ] {
+        let mut rig = Rig::of(&[1, 2]);
+        let pick = rig.pick(FIRST);
+        let mut tried = Tried::none();
+        tried.add(pick.endpoint());
+        let found = rig.endpoints.prospects(&tried, Some((&pick, outcome)), rig.now);
+        assert_eq!(found, expected, "{outcome:?}");
+        rig.record(pick, outcome);
+        assert_eq!(rig.endpoints.prospects(&tried, None, rig.now), expected, "{outcome:?}");
+    }
+}
+
+#[test]
 fn room_is_looked_for_elsewhere_and_then_it_is_full() {
     let mut upstream = upstream(&[1, 2]);
     upstream.admission.endpoint_concurrency = Some(2);

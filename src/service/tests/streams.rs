@@ -435,3 +435,51 @@ proptest! {
         prop_assert_eq!(observe(Observer::of_stream(dialect), &cut), seen);
     }
 }
+
+#[test]
+fn an_error_tells_whose_it_is() {
+    let clients = |dialect, event: &str| {
+        let stream = match dialect {
+            Ollama => format!("{event}\n"),
+            _ => format!("data: {event}\n\n"),
+        };
+        let mut observer = Observer::of_stream(dialect);
+        observer.feed(stream.as_bytes());
+        assert!(observer.saw_error(), "{event}");
+        observer.saw_clients_error()
+    };
+    for (dialect, event) in [
+        (OpenAiChat, r#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#),
+        (OpenAiChat, r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#),
+        (OpenAiChat, r#"{"error":{"message":"m","type":"BadRequestError","code":400}}"#),
+        (OpenAiChat, r#"{"object":"error","message":"m","type":"BadRequestError","code":400}"#),
+        (OpenAiChat, r#"{"error":{"code":"content_filter"}}"#),
+        (OpenAiCompletions, r#"{"error":{"code":400,"type":"exceed_context_size_error"}}"#),
+        (OpenAiResponses, r#"{"type":"error","code":"context_length_exceeded","message":"m"}"#),
+        (Anthropic, r#"{"type":"error","error":{"type":"invalid_request_error"}}"#),
+        (Tgi, r#"{"error":"m","error_type":"validation"}"#),
+    ] {
+        assert!(clients(dialect, event), "{event}");
+    }
+    for (dialect, event) in [
+        (OpenAiChat, r#"{"error":{"message":"invalid_request_error","type":"server_error"}}"#),
+        (OpenAiChat, r#"{"error":{"message":"m","code":500}}"#),
+        (OpenAiChat, r#"{"error":{"message":"m","code":429}}"#),
+        (OpenAiChat, r#"{"error":"m"}"#),
+        (OpenAiResponses, r#"{"type":"error","code":"server_error","message":"m"}"#),
+        (Anthropic, r#"{"type":"error","error":{"type":"overloaded_error"}}"#),
+        (Tgi, r#"{"error":"m","error_type":"overloaded"}"#),
+        (Ollama, r#"{"error":"model runner has unexpectedly stopped"}"#),
+    ] {
+        assert!(!clients(dialect, event), "{event}");
+    }
+    // Named by its line, as Anthropic's are.
+    let mut observer = Observer::of_stream(Anthropic);
+    observer.feed(b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\"}}\n\n");
+    assert!(observer.saw_clients_error());
+    // The word beside no error is somebody's text.
+    let mut observer = Observer::of_stream(OpenAiChat);
+    observer.feed(b"data: {\"code\":400,\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n");
+    observer.feed(b"data: {\"error\":{\"code\":500}}\n\n");
+    assert!(observer.saw_error() && !observer.saw_clients_error());
+}

@@ -225,3 +225,42 @@ fn an_error_body_that_stalls_holds_nobody_up() {
     assert_eq!(client.unread(), b"half");
     alone.wait_for_log("inter_event_timeout");
 }
+
+#[test]
+fn an_endpoint_that_rests_now_is_not_waited_for() {
+    let primary = Server::playing(|_| error("429 Slow down", "", "rate_limited"));
+    let second = Server::well("second");
+    // A pause before an attempt that could only find the endpoint resting.
+    let knobs = Knobs {
+        primary: "retry = { attempts = 3, backoff = \"4s\", backoff_max = \"8s\" }",
+        ..Knobs::default()
+    };
+    let gateway = knobs.gateway(&[primary.address], Some(second.address));
+    let begun = Instant::now();
+    expect_stream(&mut ask(&gateway), "second", "second", 2);
+    assert!(begun.elapsed() < ms(150), "{:?}", begun.elapsed());
+    primary.expect_asked(1);
+}
+
+#[test]
+fn the_gateways_own_errors_tell_how_far_a_request_came() {
+    let free = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("its address")
+    };
+    let (primary, second) = (free(), free());
+    let gateway = Knobs::default().gateway(&[primary], Some(second));
+    let refused = expect_error(&mut ask(&gateway), 502, "upstream_connect");
+    expect_way(&refused, "second", 4);
+    // Nobody was asked: its endpoint is out.
+    let knobs = Knobs {
+        primary: "retry = \"off\"\nbreaker = { consecutive = 1, open = \"1m\" }",
+        ..Knobs::default()
+    };
+    let gateway = knobs.gateway(&[primary], None);
+    let refused = expect_error(&mut ask(&gateway), 502, "upstream_connect");
+    expect_way(&refused, "primary", 1);
+    let refused = expect_error(&mut ask(&gateway), 503, "no_upstream");
+    assert_eq!(refused.field("x-sluice-upstream"), None);
+    assert_eq!(refused.field("x-sluice-attempts"), Some("0"));
+}

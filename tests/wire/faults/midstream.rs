@@ -113,3 +113,39 @@ fn an_error_event_of_the_servers_own_is_passed_on() {
     let text = String::from_utf8_lossy(client.received()).into_owned();
     assert_eq!(text.matches("\"error\"").count(), 1, "{text}");
 }
+
+#[test]
+fn a_stream_that_fails_counts_against_its_endpoint_unless_the_client_is_to_blame() {
+    let said =
+        |event: &str| say(format!("{EVENTS}{}{}", chunk(&token("primary", 0)), chunk(event)));
+    let error =
+        |code: &str| format!("data: {{\"error\":{{\"message\":\"m\",\"code\":{code}}}}}\n\n");
+    let whole = |event: &str| vec![said(event), say(LAST_CHUNK)];
+    for (what, acts, counts) in [
+        ("an error event", whole(&error("\"server_error\"")), true),
+        ("an error event and a cut", vec![said(&error("500")), Act::Close], true),
+        ("too long a prompt", whole(&error("\"context_length_exceeded\"")), false),
+        ("the same and a cut", vec![said(&error("400")), Act::Close], false),
+        ("a cut", vec![begun("primary"), Act::Close], true),
+        ("a stall", vec![begun("primary"), Act::Hold], true),
+        ("a malformed chunk", vec![begun("primary"), say("no chunk\r\n"), Act::Hold], true),
+    ] {
+        let primary = Server::playing(move |_| acts.clone());
+        let knobs = Knobs {
+            primary: "retry = \"off\"\nbreaker = { consecutive = 2, open = \"1m\" }",
+            ..Knobs::default()
+        };
+        let gateway = knobs.gateway(&[primary.address], None);
+        for _ in 0..2 {
+            let mut client = ask(&gateway);
+            assert_eq!(client.read_head().status(), 200, "{what}");
+            client.read_until(if counts { "error" } else { "message" });
+        }
+        // The second one may still be on its way to its end.
+        std::thread::sleep(ms(30));
+        let mut third = ask(&gateway);
+        let status = third.read_head().status();
+        assert_eq!(status, if counts { 503 } else { 200 }, "{what}");
+        primary.expect_asked(if counts { 2 } else { 3 });
+    }
+}
