@@ -199,6 +199,30 @@ fn coalesced_tokens_share_their_polls_and_arrive_whole() {
     assert!(spent.reads <= ROUNDS && spent.writes <= ROUNDS, "{spent:?}");
 }
 
+/// The kernels' buffers fill, megabytes on the way to each client, and that is all.
+#[test]
+fn clients_that_do_not_read_cost_nothing_once_buffers_are_full() {
+    let (listener, upstream) = listener();
+    let gateway = Gateway::to(upstream);
+    let streams: Vec<_> = (0..20).map(|_| stream(&gateway, &listener)).collect();
+    let clients: Vec<_> = streams
+        .into_iter()
+        .map(|(mut server, client)| {
+            let flood = CHUNK.repeat(1_000);
+            thread::spawn(move || while server.write_all(&flood).is_ok() {});
+            client
+        })
+        .collect();
+    // It comes to rest, or this never ends.
+    let rest = gateway.counts();
+    assert!(rest.would_block > 0, "{rest:?}");
+    thread::sleep(Duration::from_millis(500));
+    let spent = gateway.counts() - rest;
+    assert_eq!((spent.reads, spent.writes, spent.would_block), (0, 0, 0), "{spent:?}");
+    assert!(spent.polls <= POLLS_BESIDE, "{spent:?}");
+    drop(clients);
+}
+
 #[test]
 fn a_request_on_warm_connections_costs_two_reads_two_writes_and_two_polls() {
     let (listener, upstream) = listener();

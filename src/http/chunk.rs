@@ -222,6 +222,12 @@ impl ChunkScanner {
                         chunk = Some(at);
                         if let Some((value, length)) = ordinary_size_line(&input[at..]) {
                             at += length;
+                            // As tokens come: all of the chunk is here.
+                            if let Some(data) = whole_data(&input[at..], value) {
+                                on_data(data);
+                                at += data.len() + b"\r\n".len();
+                                continue;
+                            }
                             self.state = after_size_line(value);
                             continue;
                         }
@@ -317,6 +323,14 @@ fn ordinary_size_line(input: &[u8]) -> Option<(u64, usize)> {
         value = value << 4 | u64::from(digit);
     }
     None
+}
+
+/// The data of a chunk of `size` bytes, not the last one, if `input` starts with all of it and the
+/// end of its line.
+#[inline]
+fn whole_data(input: &[u8], size: u64) -> Option<&[u8]> {
+    let (data, behind) = input.split_at_checked(usize::try_from(size).ok()?)?;
+    (size > 0 && behind.starts_with(b"\r\n")).then_some(data)
 }
 
 const NOT_HEX: u8 = 0xff;

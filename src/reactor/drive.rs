@@ -17,6 +17,7 @@ use super::relay::Budget;
 use super::request::Opened;
 use super::socket::Fill;
 use super::stall::Owner;
+use super::steady::Passed;
 use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
@@ -47,15 +48,12 @@ const GREETING: Duration = Duration::from_secs(1);
 impl<N: Net> Worker<N> {
     pub(super) fn drive(&mut self, token: Token) {
         let mut budget = Budget::of_a_drive();
+        let mut step = match self.pass_on(token, &mut budget) {
+            Ok(Passed::All) => return,
+            Ok(Passed::Maybe) => Step::Again,
+            Err(failed) => self.failed(token, failed),
+        };
         loop {
-            let Some(downstream) = self.downstreams.get(token) else { return };
-            let step = match downstream.state {
-                State::Idle { .. } | State::Head { .. } => self.receive_head(token, &mut budget),
-                State::Exchange => self.advance_exchange(token, &mut budget),
-                State::Replying { then, .. } => self.write_reply(token, then),
-                State::Lingering { .. } => self.linger(token, &mut budget),
-                State::Closed => return,
-            };
             match step {
                 Step::Again if !budget.is_spent() => {}
                 Step::Again | Step::Yield => {
@@ -65,6 +63,14 @@ impl<N: Net> Worker<N> {
                 }
                 Step::Wait => break,
             }
+            let Some(downstream) = self.downstreams.get(token) else { return };
+            step = match downstream.state {
+                State::Idle { .. } | State::Head { .. } => self.receive_head(token, &mut budget),
+                State::Exchange => self.advance_exchange(token, &mut budget),
+                State::Replying { then, .. } => self.write_reply(token, then),
+                State::Lingering { .. } => self.linger(token, &mut budget),
+                State::Closed => return,
+            };
         }
         self.charge(token);
         self.arm(token);
@@ -307,9 +313,14 @@ impl<N: Net> Worker<N> {
                 self.enqueue(token);
             }
             State::Exchange => {
-                if let Some((at, fault)) = self.exchange_deadline(token)
-                    && at <= self.now
-                {
+                let now = self.now;
+                let overdue = move |(at, _): &(Instant, Fault)| *at <= now;
+                let mut late = self.exchange_deadline(token).filter(overdue);
+                if matches!(late, Some((_, Fault::Downstream(DownstreamFault::WriteTimeout)))) {
+                    self.try_to_write(token);
+                    late = self.exchange_deadline(token).filter(overdue);
+                }
+                if let Some((_, fault)) = late {
                     self.failed(token, Failed::Fault(fault));
                 } else {
                     self.beat(token);
@@ -321,6 +332,16 @@ impl<N: Net> Worker<N> {
             _ => {
                 self.close_downstream(token);
             }
+        }
+    }
+
+    /// Writes to a client that is about to be given up. The kernel tells of room when a third of
+    /// its send buffer is free, which may be megabytes, but takes bytes as soon as there is any: a
+    /// slow reader is told from one that does not read by a write.
+    fn try_to_write(&mut self, token: Token) {
+        if let Some(downstream) = self.downstreams.get_mut(token) {
+            downstream.socket.ready.suppose_writable();
+            self.drive(token);
         }
     }
 }

@@ -325,8 +325,8 @@ impl Exchange {
     /// operator.
     fn reel_of_failure(&mut self, fault: Option<&Fault>) -> Option<Reel> {
         let response = self.response.as_mut()?;
-        let reel = response.tap.as_mut()?.take_reel()?;
-        let reported = response.observer.as_ref().is_some_and(Observer::saw_error);
+        let reel = response.watch.tap.as_mut()?.take_reel()?;
+        let reported = response.watch.observer.as_ref().is_some_and(Observer::saw_error);
         let failed = match fault {
             None => reported,
             Some(Fault::Downstream(DownstreamFault::Gone) | Fault::Local(LocalFault::Killed)) => {

@@ -121,7 +121,8 @@ impl<N: Net> Worker<N> {
 /// Whether bytes of ours need a chunk of their own, or `None` where there is no place for them.
 fn framing_of(exchange: &Exchange) -> Option<bool> {
     let response = exchange.response.as_ref().filter(|_| exchange.committed)?;
-    let between_events = response.observer.as_ref().is_some_and(|observer| observer.at_boundary());
+    let between_events =
+        response.watch.observer.as_ref().is_some_and(|observer| observer.at_boundary());
     if !between_events {
         return None;
     }

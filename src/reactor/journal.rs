@@ -138,7 +138,7 @@ impl Record {
         let story = trace.and_then(|trace| Story::of(*trace, exchange, now));
         let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
         let response = exchange.response.as_ref();
-        let observer = response.and_then(|response| response.observer.as_ref());
+        let observer = response.and_then(|response| response.watch.observer.as_ref());
         let usage = observer.and_then(Observer::usage);
         let served = !matches!(exchange.peer, Peer::Responder { .. });
         let upstream = exchange.served_by().filter(|_| served);

@@ -115,7 +115,7 @@ impl Exchange {
     /// What an error event in the answer says of the endpoint: as a 5xx, but for those that are the
     /// client's own.
     pub(super) fn reported_error(&self) -> Option<Outcome> {
-        let observer = self.response.as_ref()?.observer.as_ref()?;
+        let observer = self.response.as_ref()?.watch.observer.as_ref()?;
         observer.saw_error().then_some(match observer.saw_clients_error() {
             true => Outcome::ClientError,
             false => Outcome::Fault,

@@ -199,7 +199,7 @@ impl<N: Net> Worker<N> {
             age: self.now - timeline.started,
             status: exchange.status,
             events: response
-                .and_then(|response| response.observer.as_ref())
+                .and_then(|response| response.watch.observer.as_ref())
                 .map_or(0, Observer::data_events),
             bytes: response.map_or(0, |response| response.body.received()),
             silence: self.now - last,
@@ -251,7 +251,7 @@ impl<N: Net> Worker<N> {
         let Some(exchange) = exchange else { return Tailed::NoSuchStream };
         match (&exchange.peer, &mut exchange.response) {
             (Peer::Upstream(_), Some(response)) => {
-                let tap = response.tap.get_or_insert_default();
+                let tap = response.watch.tap.get_or_insert_default();
                 tap.listen().map_or(Tailed::TooManyListeners, Tailed::Listening)
             }
             _ => Tailed::NoResponse,

@@ -11,6 +11,7 @@
 //! | [`relay`] | one flow from one socket to another |
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
+//! | `steady` | the short way of a token |
 //! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
 //! | `learn` | what the end of an attempt says of its endpoint |
 //! | `interject` | bytes of our own inside a stream that is passed on |
@@ -56,6 +57,7 @@ pub mod slots;
 pub mod socket;
 pub mod stall;
 pub mod stats;
+mod steady;
 pub mod tap;
 pub mod timer;
 pub mod token;

@@ -8,10 +8,12 @@ use super::buffer::Buffer;
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Upstream};
 use super::net::{Net, Stream};
-use super::relay::{Broken, Budget, FlowState, HELD_MAX, Held, Rest, hold, relay};
+use super::relay::{Broken, Budget, FlowState, HELD_MAX, Held, Moved, Rest, hold, relay};
 use super::slots::Slots;
+use super::stats::Tally;
 use super::token::Token;
 use super::worker::Worker;
+use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
@@ -141,38 +143,12 @@ impl<N: Net> Worker<N> {
         let Downstream { socket: client, exchange, .. } = downstream;
         let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
         let Some(response) = &mut exchange.response else { return Ok(Rest::SourceEmpty) };
-        let events = response.observer.as_ref().map(Observer::data_events);
-        let received = response.body.received();
+        let before = response.progress();
         let relayed =
             relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
         let moved = relayed.map_err(broken_response)?;
-        // The first event may have been seen while the response was held back.
-        let progressed = match &response.observer {
-            Some(observer) => {
-                Some(observer.data_events()) != events
-                    || (!exchange.first_event && observer.data_events() > 0)
-            }
-            None => response.body.received() != received,
-        };
-        let first = progressed && !exchange.first_event;
-        if let Some(observer) = &response.observer {
-            let told = if first { 0 } else { events.unwrap_or_default() };
-            self.desk.tally.data_events.add(observer.data_events() - told);
-        }
+        let first = exchange.note_progress(before, &moved, now, &self.desk.tally);
         let timeline = &mut exchange.timeline;
-        if progressed {
-            let tally = &self.desk.tally;
-            if std::mem::replace(&mut exchange.first_event, true) {
-                tally.event_gap.record_span(timeline.event, now);
-            } else {
-                tally.first_event.record_span(timeline.request_written, now);
-                exchange.hops.first_event = now;
-            }
-            timeline.event = now;
-        }
-        if moved.read > 0 || moved.written > 0 {
-            timeline.moved = now;
-        }
         if moved.rest == Rest::SinkFull {
             // Since the last byte it took, if it takes some.
             let since = timeline.client_blocked.get_or_insert(now);
@@ -220,7 +196,7 @@ impl<N: Net> Worker<N> {
         }
         let held = hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
             .map_err(broken_response)?;
-        let failed = response.observer.as_ref().is_some_and(Observer::first_event_is_error);
+        let failed = response.watch.observer.as_ref().is_some_and(Observer::first_event_is_error);
         match held {
             Held::Event if failed && exchange.retries_on(Condition::ErrorEvent) => {
                 Err(Failed::Unwanted(Cause::Failed(Condition::ErrorEvent)))
@@ -274,8 +250,42 @@ pub(super) fn both<'a, S>(
     downstreams.get_mut(token).zip(upstreams.get_mut(connection))
 }
 
+impl Exchange {
+    /// Notes how far its response has come, from `before` in the unit of [`Flow::progress`], and
+    /// when. Returns whether its first data event has passed just now.
+    #[inline]
+    pub(super) fn note_progress(
+        &mut self,
+        before: u64,
+        moved: &Moved,
+        now: Instant,
+        tally: &Tally,
+    ) -> bool {
+        let Some(response) = &self.response else { return false };
+        let progress = response.progress();
+        // The first event may have been seen while the response was held back.
+        let first = !self.first_event && progress > 0;
+        if first || progress != before {
+            if response.watch.observer.is_some() {
+                tally.data_events.add(progress - if first { 0 } else { before });
+            }
+            if first {
+                tally.first_event.record_span(self.timeline.request_written, now);
+                (self.first_event, self.hops.first_event) = (true, now);
+            } else {
+                tally.event_gap.record_span(self.timeline.event, now);
+            }
+            self.timeline.event = now;
+        }
+        if moved.read > 0 || moved.written > 0 {
+            self.timeline.moved = now;
+        }
+        first
+    }
+}
+
 /// What it means for the attempt that a response cannot go on.
-fn broken_response(broken: Broken) -> Failed {
+pub(super) fn broken_response(broken: Broken) -> Failed {
     match broken {
         Broken::Read(error) => Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind()))),
         Broken::Truncated => Failed::Fault(upstream_fault(UpstreamFault::Truncated)),

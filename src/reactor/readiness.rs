@@ -63,6 +63,11 @@ impl Readiness {
         }
     }
 
+    /// Nothing was told, and a write is to find out.
+    pub fn suppose_writable(&mut self) {
+        self.0 |= WRITABLE;
+    }
+
     /// The evidence of one read into `offered` bytes of space.
     pub fn after_read(&mut self, offered: usize, result: &io::Result<usize>) {
         match result {

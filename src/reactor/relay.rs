@@ -52,16 +52,61 @@ pub enum FlowState {
     Cut,
 }
 
-/// One direction of an exchange.
+/// One direction of an exchange, and who watches it.
 #[derive(Debug)]
-pub struct Flow {
-    pub body: Body,
-    pub mode: Mode,
+#[repr(C)]
+pub struct Flow<W = ()> {
+    // First: it lies beside what a token touches.
     pub state: FlowState,
-    /// Watches a stream of events go by.
+    pub mode: Mode,
+    pub body: Body,
+    pub watch: W,
+}
+
+/// Watches a body go by.
+pub trait Watch {
+    /// The next bytes of its payload.
+    fn feed(&mut self, data: &[u8]);
+    /// The body is complete in HTTP: is it whole?
+    fn end(&mut self) -> Result<(), Broken>;
+}
+
+/// Nobody watches a request.
+impl Watch for () {
+    #[inline]
+    fn feed(&mut self, _data: &[u8]) {}
+
+    fn end(&mut self) -> Result<(), Broken> {
+        Ok(())
+    }
+}
+
+/// Who watches a response.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// Reads a stream of events as its client does.
     pub observer: Option<Observer>,
     /// Somebody looks on.
     pub tap: Option<Box<Tap>>,
+}
+
+impl Watch for Watched {
+    #[inline]
+    fn feed(&mut self, data: &[u8]) {
+        if let Some(observer) = &mut self.observer {
+            observer.feed(data);
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.feed(data);
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Broken> {
+        match self.observer.as_mut().map(Observer::end) {
+            Some(Ending::Truncated(_)) => Err(Broken::Unfinished),
+            Some(Ending::Whole | Ending::Failed) | None => Ok(()),
+        }
+    }
 }
 
 /// What one drive may still do before others have their turn.
@@ -140,58 +185,52 @@ pub enum Broken {
     TooLong,
 }
 
-impl Flow {
-    pub fn new(framing: Framing, mode: Mode) -> Flow {
-        Flow { body: Body::new(framing), mode, state: FlowState::Open, observer: None, tap: None }
-    }
-
-    pub fn is_open(&self) -> bool {
-        self.state == FlowState::Open
-    }
-
-    /// Whether a message that is complete is whole by the marks of its dialect too.
-    fn check_end(&mut self) -> Result<(), Broken> {
-        check_end(self.observer.as_mut())
+impl<W: Watch + Default> Flow<W> {
+    pub fn new(framing: Framing, mode: Mode) -> Flow<W> {
+        Flow { state: FlowState::Open, mode, body: Body::new(framing), watch: W::default() }
     }
 }
 
-fn check_end(observer: Option<&mut Observer>) -> Result<(), Broken> {
-    match observer.map(Observer::end) {
-        Some(Ending::Truncated(_)) => Err(Broken::Unfinished),
-        Some(Ending::Whole | Ending::Failed) | None => Ok(()),
+impl<W: Watch> Flow<W> {
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.state == FlowState::Open
+    }
+}
+
+impl Flow<Watched> {
+    /// How far it has come: data events where it is watched, bytes of payload elsewhere.
+    #[inline]
+    pub fn progress(&self) -> u64 {
+        match &self.watch.observer {
+            Some(observer) => observer.data_events(),
+            None => self.body.received(),
+        }
     }
 }
 
 /// Moves bytes of `flow` from `source` to `sink` until one of them, or the budget, says wait.
 /// `length_max` bounds the payload of the message.
-pub fn relay<A: Stream, B: Stream>(
+pub fn relay<A: Stream, B: Stream, W: Watch>(
     source: &mut Socket<A>,
     sink: &mut Socket<B>,
-    flow: &mut Flow,
+    flow: &mut Flow<W>,
     length_max: u64,
     budget: &mut Budget,
     desk: &mut Desk,
 ) -> Result<Moved, Broken> {
     let mut moved = Moved { read: 0, written: 0, rest: Rest::SourceEmpty };
     loop {
-        if flow.is_open() {
-            let scanned = scan(source, &mut sink.outbox, flow, desk);
-            if scanned.is_err() {
-                // What came before the fault is the client's; a failure to write it adds nothing.
-                let _ = sink.flush(source.inbound.as_mut(), desk);
+        // Before the first read there is nearly always nothing left to write.
+        if source.inbound.is_some() || !sink.outbox.is_empty() {
+            moved.written += scan_and_write(source, sink, flow, length_max, desk)?;
+            let waiting = !sink.outbox.is_empty()
+                || source.inbound.as_ref().is_some_and(|buffer| !buffer.pending().is_empty());
+            source.release_inbound(desk);
+            if waiting {
+                moved.rest = Rest::SinkFull;
+                return Ok(moved);
             }
-            scanned?;
-            if flow.body.received() > length_max {
-                return Err(Broken::TooLong);
-            }
-        }
-        moved.written += sink.flush(source.inbound.as_mut(), desk).map_err(Broken::Write)?;
-        let waiting = !sink.outbox.is_empty()
-            || source.inbound.as_ref().is_some_and(|buffer| !buffer.pending().is_empty());
-        source.release_inbound(desk);
-        if waiting {
-            moved.rest = Rest::SinkFull;
-            return Ok(moved);
         }
         if flow.is_open() && flow.body.is_complete() {
             flow.state = FlowState::Done;
@@ -207,7 +246,7 @@ pub fn relay<A: Stream, B: Stream>(
                 }
                 Fill::Closed => {
                     flow.body.on_eof().map_err(|_| Broken::Truncated)?;
-                    flow.check_end()?;
+                    flow.watch.end()?;
                     if flow.mode == Mode::Chunk {
                         sink.outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
                     }
@@ -220,6 +259,29 @@ pub fn relay<A: Stream, B: Stream>(
         };
         return Ok(moved);
     }
+}
+
+/// Clears what has been read, and writes what may be written. Returns the bytes that were.
+#[inline]
+fn scan_and_write<A: Stream, B: Stream, W: Watch>(
+    source: &mut Socket<A>,
+    sink: &mut Socket<B>,
+    flow: &mut Flow<W>,
+    length_max: u64,
+    desk: &mut Desk,
+) -> Result<usize, Broken> {
+    if flow.is_open() {
+        let scanned = scan(source, &mut sink.outbox, flow, desk);
+        if scanned.is_err() {
+            // What came before the fault is the client's; a failure to write it adds nothing.
+            let _ = sink.flush(source.inbound.as_mut(), desk);
+        }
+        scanned?;
+        if flow.body.received() > length_max {
+            return Err(Broken::TooLong);
+        }
+    }
+    sink.flush(source.inbound.as_mut(), desk).map_err(Broken::Write)
 }
 
 /// What was found of a response that is held back.
@@ -243,13 +305,13 @@ pub const HELD_MAX: u64 = 8 * 1024;
 pub fn hold<A: Stream>(
     source: &mut Socket<A>,
     outbox: &mut Outbox,
-    flow: &mut Flow,
+    flow: &mut Flow<Watched>,
     budget: &mut Budget,
     desk: &mut Desk,
 ) -> Result<Held, Broken> {
     loop {
         scan(source, outbox, flow, desk)?;
-        if flow.observer.as_ref().is_some_and(|observer| observer.data_events() > 0) {
+        if flow.watch.observer.as_ref().is_some_and(|observer| observer.data_events() > 0) {
             return Ok(Held::Event);
         }
         if flow.body.is_complete() {
@@ -268,7 +330,7 @@ pub fn hold<A: Stream>(
             Fill::Bytes(count) => budget.spend(count),
             Fill::Closed => {
                 flow.body.on_eof().map_err(|_| Broken::Truncated)?;
-                flow.check_end()?;
+                flow.watch.end()?;
                 return Ok(Held::Empty);
             }
             Fill::WouldBlock => return Ok(Held::Waiting(Rest::SourceEmpty)),
@@ -310,10 +372,10 @@ pub fn keep<A: Stream>(
 }
 
 /// Clears what has been read and puts it on its way.
-fn scan<A: Stream>(
+fn scan<A: Stream, W: Watch>(
     source: &mut Socket<A>,
     outbox: &mut Outbox,
-    flow: &mut Flow,
+    flow: &mut Flow<W>,
     desk: &mut Desk,
 ) -> Result<(), Broken> {
     let Some(buffer) = &mut source.inbound else { return Ok(()) };
@@ -321,23 +383,15 @@ fn scan<A: Stream>(
     if input.is_empty() || flow.body.is_complete() {
         return Ok(());
     }
-    let Flow { body, mode, observer, tap, .. } = flow;
-    let mut observe = |data: &[u8]| {
-        if let Some(observer) = observer {
-            observer.feed(data);
-        }
-        if let Some(tap) = tap {
-            tap.feed(data);
-        }
-    };
+    let Flow { body, mode, watch, .. } = flow;
     let cleared = match mode {
-        Mode::Splice | Mode::Keep { .. } => body.scan(input, observe),
+        Mode::Splice | Mode::Keep { .. } => body.scan(input, |data| watch.feed(data)),
         Mode::Payload => body.scan(input, |data| {
-            observe(data);
+            watch.feed(data);
             outbox.push(data, &mut desk.buffers);
         }),
         Mode::Chunk => body.scan(input, |data| {
-            observe(data);
+            watch.feed(data);
             let mut line = [0; reply::CHUNK_LINE_MAX];
             outbox.push(reply::chunk_line(data.len(), &mut line), &mut desk.buffers);
             outbox.push(data, &mut desk.buffers);
@@ -346,7 +400,7 @@ fn scan<A: Stream>(
     }
     .map_err(Broken::Framing)?;
     if body.is_complete()
-        && let Err(unfinished) = check_end(observer.as_mut())
+        && let Err(unfinished) = watch.end()
     {
         // Its end is held back, so that nobody takes it for whole.
         let passed = cleared - (body.tail().length as usize).min(cleared);

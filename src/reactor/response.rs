@@ -9,7 +9,7 @@ use super::exchange::{Exchange, Tunnel};
 use super::journal::Journal;
 use super::net::Net;
 use super::proxied::{both, upstream_fault};
-use super::relay::{Budget, Flow, Mode, Rest};
+use super::relay::{Budget, Flow, Mode, Rest, Watched};
 use super::request::takes_interim;
 use super::socket::Fill;
 use super::tap::Tap;
@@ -295,7 +295,7 @@ impl Exchange {
         let names_model = told && self.dialect != Dialect::Generic;
         let reel = journal.filter(|_| self.is_observed()).and_then(Journal::reel);
         if let Some(response) = &mut self.response {
-            response.tap = Tap::new(reel, names_model);
+            response.watch.tap = Tap::new(reel, names_model);
         }
     }
 
@@ -317,8 +317,8 @@ impl Exchange {
         self.until_close = delivery.framing == Framing::UntilClose;
         self.persistent = self.may_persist() && !draining;
         self.upstream_keep_alive = head.keep_alive;
-        let mut response = Flow::new(head.framing, delivery.mode);
-        response.observer = match (head.media, self.dialect) {
+        let mut response: Flow<Watched> = Flow::new(head.framing, delivery.mode);
+        response.watch.observer = match (head.media, self.dialect) {
             (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
             (Media::EventStream, dialect) => Some(Observer::of_stream(dialect)),
             (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),

@@ -152,6 +152,12 @@ impl Alarm {
         self.deadline
     }
 
+    /// Whether it needs an entry and has none: the last one has fired.
+    #[inline]
+    pub fn is_spent(&self) -> bool {
+        self.armed == Instant::NEVER && self.deadline != Instant::NEVER
+    }
+
     /// Moves the deadline. Later is a store; earlier than the entry needs another entry.
     pub fn set(&mut self, deadline: Instant, token: Token, wheel: &mut TimerWheel) {
         self.deadline = deadline;

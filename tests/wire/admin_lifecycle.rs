@@ -105,6 +105,7 @@ impl Scraper {
                     Ok(false) => failures.push("no page of metrics".to_owned()),
                     Err(error) => failures.push(error.to_string()),
                 }
+                thread::sleep(Duration::from_millis(1));
             }
             (answered, failures)
         });

@@ -178,7 +178,7 @@ fn clients_that_never_read_keep_one_buffer_each_and_no_other_client() {
     // Until the kernel's own buffers are full on the way to each.
     thread::sleep(Duration::from_secs(2));
     let longest = ask(&gateway, 100);
-    assert!(longest < Duration::from_millis(500), "{longest:?}");
+    assert!(longest < Duration::from_millis(1500), "{longest:?}");
     expect_within_bound(&gateway, before);
 }
 
@@ -265,7 +265,7 @@ fn out_of_descriptors_it_rests_and_recovers() {
     println!("{served} of 30 were served, {:?} after", begin.elapsed());
     assert!(served >= 10, "{served}");
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
-    assert!(ask(&gateway, 20) < Duration::from_millis(500));
+    assert!(ask(&gateway, 20) < Duration::from_millis(1500));
     let late = stream.join().expect("the stream is whole");
     assert!(late < Duration::from_millis(200), "an event was {late:?} late");
 }

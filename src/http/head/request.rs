@@ -34,6 +34,8 @@ pub struct RequestHead<'b> {
     /// The client's own, if it is one: 1 to 64 visible ASCII bytes, given once.
     pub request_id: Option<&'b [u8]>,
     pub fields: &'b [Header<'b>],
+    /// The fields whose names mean something to a gateway.
+    pub known: FieldSet,
     /// The fields `Connection` lists: they end here.
     pub connection_listed: FieldSet,
     /// The client takes trailers (`TE: trailers`).
@@ -120,6 +122,7 @@ fn leading_line(input: &[u8]) -> Result<Option<usize>, HeadError> {
 /// What one pass over the fields has found.
 #[derive(Default)]
 struct Reading<'b> {
+    known: FieldSet,
     connection: ConnectionOptions,
     lengths: LengthFields<'b>,
     host: Option<&'b [u8]>,
@@ -134,8 +137,9 @@ struct Reading<'b> {
 impl<'b> Reading<'b> {
     fn of(fields: &'b [Header<'b>]) -> Result<Reading<'b>, HeadError> {
         let mut reading = Reading::default();
-        for field in fields {
+        for (index, field) in fields.iter().enumerate() {
             if let Some(known) = Known::of(field.name) {
+                reading.known.insert(index);
                 reading.take(known, field.value)?;
             }
         }
@@ -209,6 +213,7 @@ impl<'b> Reading<'b> {
             upgrade: self.upgrade.filter(|_| may_upgrade),
             request_id: self.request_id.filter(|_| self.request_ids == 1),
             fields,
+            known: self.known,
             connection_listed: self.connection.listed(fields),
             accepts_trailers: self.accepts_trailers && version == Version::Http11,
             length: raw.len(),

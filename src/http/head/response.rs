@@ -50,6 +50,8 @@ pub struct ResponseHead<'b> {
     /// The upstream sent a request id of its own.
     pub has_request_id: bool,
     pub fields: &'b [Header<'b>],
+    /// The fields whose names mean something to a gateway.
+    pub known: FieldSet,
     /// The fields `Connection` lists: they end here.
     pub connection_listed: FieldSet,
     /// Bytes of the head, its empty line included.
@@ -113,6 +115,7 @@ pub fn parse_response<'b>(
 /// What one pass over the fields has found.
 #[derive(Default)]
 struct Reading<'b> {
+    known: FieldSet,
     connection: ConnectionOptions,
     lengths: LengthFields<'b>,
     keep_alive_timeout: Option<u32>,
@@ -123,17 +126,17 @@ struct Reading<'b> {
 impl<'b> Reading<'b> {
     fn of(fields: &'b [Header<'b>]) -> Result<Reading<'b>, HeadError> {
         let mut reading = Reading::default();
-        for field in fields {
-            match Known::of(field.name) {
-                Some(Known::Connection) => reading.connection.add(field.value)?,
-                Some(Known::ContentLength) => reading.lengths.add_length(field.value)?,
-                Some(Known::TransferEncoding) => {
-                    reading.lengths.add_transfer_encoding(field.value)?;
-                }
-                Some(Known::FramingLookalike) => return Err(HeadError::FramingLookalike),
-                Some(Known::KeepAlive) => reading.keep_alive_timeout = timeout(field.value),
-                Some(Known::ContentType) => reading.media = media(field.value),
-                Some(Known::XRequestId) => reading.has_request_id = true,
+        for (index, field) in fields.iter().enumerate() {
+            let Some(known) = Known::of(field.name) else { continue };
+            reading.known.insert(index);
+            match known {
+                Known::Connection => reading.connection.add(field.value)?,
+                Known::ContentLength => reading.lengths.add_length(field.value)?,
+                Known::TransferEncoding => reading.lengths.add_transfer_encoding(field.value)?,
+                Known::FramingLookalike => return Err(HeadError::FramingLookalike),
+                Known::KeepAlive => reading.keep_alive_timeout = timeout(field.value),
+                Known::ContentType => reading.media = media(field.value),
+                Known::XRequestId => reading.has_request_id = true,
                 _ => {}
             }
         }
@@ -172,6 +175,7 @@ impl<'b> Reading<'b> {
             media: self.media,
             has_request_id: self.has_request_id,
             fields,
+            known: self.known,
             connection_listed: self.connection.listed(fields),
             length: raw.len(),
             raw,

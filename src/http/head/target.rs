@@ -175,26 +175,27 @@ fn decode(path: &[u8]) -> Result<Option<(u8, &[u8])>, HeadError> {
 /// Whether `authority` is a host and at most a port (RFC 9110 §7.2). Stricter than RFC 3986: a
 /// registered name has letters, digits, `-`, `.`, `_` and `~` only, and a colon needs a port.
 pub(super) fn is_authority(authority: &[u8]) -> bool {
-    let Ok(authority) = std::str::from_utf8(authority) else {
-        return false;
-    };
-    if let Some(rest) = authority.strip_prefix('[') {
+    if let [b'[', rest @ ..] = authority {
+        let Ok(rest) = std::str::from_utf8(rest) else { return false };
         return rest.split_once(']').is_some_and(|(address, port)| {
-            address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || is_port(port))
+            address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || is_port(port.as_bytes()))
         });
     }
-    let end = authority.find(':').unwrap_or(authority.len());
-    let (name, port) = authority.split_at(end);
     let is_name_byte =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    !name.is_empty() && name.bytes().all(is_name_byte) && (port.is_empty() || is_port(port))
+    let end = authority.iter().position(|&byte| !is_name_byte(byte)).unwrap_or(authority.len());
+    let (name, port) = authority.split_at(end);
+    !name.is_empty() && (port.is_empty() || is_port(port))
 }
 
 /// A colon and a port number.
-fn is_port(port: &str) -> bool {
-    port.strip_prefix(':').is_some_and(|digits| {
-        (1..=5).contains(&digits.len())
-            && digits.bytes().all(|byte| byte.is_ascii_digit())
-            && digits.parse::<u16>().is_ok()
-    })
+fn is_port(port: &[u8]) -> bool {
+    let [b':', digits @ ..] = port else { return false };
+    if !(1..=5).contains(&digits.len()) {
+        return false;
+    }
+    let number = digits.iter().try_fold(0, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
+    });
+    number.is_some_and(|number| number <= u16::MAX.into())
 }
