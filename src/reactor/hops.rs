@@ -42,7 +42,7 @@ impl Exchange {
                 tally.hops[hop].record_span(since, until);
             }
         }
-        let observer = self.response.as_ref().and_then(|response| response.observer.as_ref());
+        let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
         if let Some(observer) = observer {
             self.measure_tokens(observer, tally);
         }
