@@ -13,8 +13,8 @@ use std::time::Duration;
 use super::bounds;
 use super::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, Commit, Endpoint, ExchangeTimeouts,
-    Forwarded, HalfClose, HostField, Link, PathPattern, Rewrite, Route, Snapshot, Target, Upstream,
-    Workers,
+    Forwarded, HalfClose, Heartbeat, HostField, Link, PathPattern, Rewrite, Route, Snapshot,
+    Target, Upstream, Workers,
 };
 use super::units::{show_duration, show_size};
 
@@ -202,7 +202,15 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         Commit::Head => "head",
     };
     entry(out, "commit", quoted(commit))?;
-    entry(out, "heartbeat", timeout(route.heartbeat))?;
+    match route.heartbeat {
+        Some(Heartbeat { every, before_head: true }) => {
+            entry(out, "heartbeat.every", timeout(Some(every)))?;
+            entry(out, "heartbeat.before_head", true)?;
+        }
+        heartbeat => {
+            entry(out, "heartbeat", timeout(heartbeat.map(|heartbeat| heartbeat.every)))?;
+        }
+    }
     entry(out, "server_timing", route.server_timing)?;
     overrides(route, snapshot, out)?;
     match &route.target {

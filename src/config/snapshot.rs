@@ -24,7 +24,7 @@ mod resilience;
 pub use observing::{Collector, Recorder, Trace, TraceContext};
 pub use resilience::{
     Admission, Balance, Breaker, Commit, Condition, Conditions, Fallback, FallbackAnswer, HashKey,
-    HealthCheck, PRIORITIES, Retry,
+    HealthCheck, Heartbeat, PRIORITIES, Retry,
 };
 
 /// A compiled configuration.
@@ -251,8 +251,7 @@ pub struct Route {
     /// In force before an upstream is chosen and where none is: the route's, else `[timeouts]`.
     pub timeouts: ExchangeTimeouts,
     pub commit: Commit,
-    /// How long an event stream may be silent before it gets a comment of ours.
-    pub heartbeat: Option<Duration>,
+    pub heartbeat: Option<Heartbeat>,
     /// The client is told, in `Server-Timing`, where the time went.
     pub server_timing: bool,
 }

@@ -50,6 +50,8 @@ pub enum UpstreamFault {
     Chunk(ChunkError),
     /// The answer is HTTP and not what its service sends: a web page, most often.
     BadAnswer,
+    /// Its answer, of this status, is no stream that could follow the head the client has.
+    Status(u16),
     /// The first event of its stream is an error.
     ErrorEvent,
     /// Its stream ended after the head and before the first data event.
@@ -152,6 +154,7 @@ impl Fault {
                 UpstreamFault::Head(_) => "upstream_bad_head",
                 UpstreamFault::Chunk(_) => "upstream_bad_chunk",
                 UpstreamFault::BadAnswer => "upstream_bad_answer",
+                UpstreamFault::Status(_) => "upstream_status",
                 UpstreamFault::ErrorEvent => "upstream_error_event",
                 UpstreamFault::EmptyStream => "upstream_empty_stream",
                 UpstreamFault::Truncated => "upstream_truncated",
@@ -233,6 +236,9 @@ impl fmt::Display for Fault {
                     return write!(f, "the upstream's body is not valid chunked coding: {error}");
                 }
                 UpstreamFault::BadAnswer => "the upstream's answer is not one of its service",
+                UpstreamFault::Status(status) => {
+                    return write!(f, "the upstream answered {status} in place of a stream");
+                }
                 UpstreamFault::ErrorEvent => "the upstream's stream began with an error",
                 UpstreamFault::EmptyStream => "the upstream's stream ended before its first event",
                 UpstreamFault::Truncated => "the upstream closed the connection inside its answer",
@@ -288,6 +294,7 @@ mod tests {
                 | UpstreamFault::Head(_)
                 | UpstreamFault::Chunk(_)
                 | UpstreamFault::BadAnswer
+                | UpstreamFault::Status(_)
                 | UpstreamFault::ErrorEvent
                 | UpstreamFault::EmptyStream
                 | UpstreamFault::Truncated
@@ -296,7 +303,7 @@ mod tests {
                 | UpstreamFault::TtftTimeout
                 | UpstreamFault::InterEventTimeout
                 | UpstreamFault::TotalTimeout
-                | UpstreamFault::BrokenOff => 16,
+                | UpstreamFault::BrokenOff => 17,
             },
             Fault::Local(fault) => match fault {
                 LocalFault::QueueFull { .. }
@@ -328,6 +335,7 @@ mod tests {
             UpstreamFault::Head(HeadError::Nul),
             UpstreamFault::Chunk(ChunkError::BareLf),
             UpstreamFault::BadAnswer,
+            UpstreamFault::Status(400),
             UpstreamFault::ErrorEvent,
             UpstreamFault::EmptyStream,
             UpstreamFault::Truncated,

@@ -16,6 +16,7 @@ use super::hops;
 use super::learn::outcome_of_status;
 use super::net::Net;
 use super::outbox::Outbox;
+use super::preface::Preface;
 use super::relay::FlowState;
 use super::token::Token;
 use super::worker::Worker;
@@ -310,6 +311,10 @@ impl<N: Net> Worker<N> {
         let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.clone()) else {
             return false;
         };
+        // The client has the head of a stream: an error document cannot follow it.
+        if exchange.is_prefaced() && !fallback.is_stream() {
+            return false;
+        }
         let reason = failed.reason();
         log::info!("{}: {reason}; the predefined answer is given", exchange.id);
         self.withdraw(token, failed);
@@ -364,6 +369,9 @@ impl<N: Net> Worker<N> {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         exchange.committed = true;
+        if exchange.is_prefaced() {
+            exchange.preface = Preface::Joined;
+        }
         let buffers = &mut self.desk.buffers;
         if std::mem::take(&mut exchange.held) {
             let mut held: Outbox = std::mem::take(&mut exchange.outbox);

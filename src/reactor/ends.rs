@@ -40,11 +40,12 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_empty_stream",
     "upstream_error_event",
     "upstream_reset",
+    "upstream_status",
     "upstream_truncated",
     "upstream_unfinished",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 35;
+const REASONS: usize = 36;
 
 /// The name of an end.
 pub fn end_reason(fault: Option<&Fault>) -> &'static str {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::journal::Hops;
 use super::outbox::Outbox;
+use super::preface::Preface;
 use super::relay::{Flow, Watched};
 use super::socket::Socket;
 use super::stall::Ledger;
@@ -199,6 +200,8 @@ pub struct Exchange {
     /// The client waits for leave to send the request's body, and has not had it yet.
     pub expect_continue: bool,
     pub upgrade_asked: bool,
+    /// What the client has of a head of ours.
+    pub preface: Preface,
     /// It was asked, with an interim response, whether it is still there.
     pub probed: bool,
     /// The client has, or may have, bytes of the final response: from here on honesty only.

@@ -66,6 +66,8 @@ impl<N: Net> Worker<N> {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Some(mut exchange) = downstream.exchange.take() else { return Step::Wait };
         let client = downstream.peer;
+        // It has a head, and whatever else there is to tell is told behind it.
+        exchange.committed |= exchange.is_prefaced();
         let response = match &outcome {
             Ok(()) => Response::Done,
             Err(_) if exchange.committed => Response::CutShort,

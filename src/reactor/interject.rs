@@ -46,6 +46,7 @@ impl<N: Net> Worker<N> {
         let probes = exchange.snapshot.server.half_close == HalfClose::Probe
             && takes_interim(exchange.client)
             && exchange.tunnel.is_none()
+            && !exchange.is_prefaced()
             && exchange.response.is_none();
         if !probes || std::mem::replace(&mut exchange.probed, true) {
             return;
@@ -62,10 +63,11 @@ impl<N: Net> Worker<N> {
             return Instant::NEVER;
         };
         match exchange.route.and_then(|route| exchange.snapshot.routes[route].heartbeat) {
-            Some(every) if exchange.committed && exchange.is_observed() => {
-                exchange.timeline.moved + every
+            Some(heartbeat) if exchange.committed && exchange.is_observed() => {
+                exchange.timeline.moved + heartbeat.every
             }
-            _ => Instant::NEVER,
+            Some(_) => self.preface_at(exchange),
+            None => Instant::NEVER,
         }
     }
 
@@ -78,6 +80,9 @@ impl<N: Net> Worker<N> {
         let Some(mut exchange) = downstream.exchange.take() else { return };
         // Where there is no room for one, the next is due an interval later.
         exchange.timeline.moved = self.now;
+        if !exchange.committed {
+            self.send_preface(token, &mut exchange);
+        }
         if let Some(comment) = heartbeat(exchange.dialect)
             && self.interject(token, &exchange, comment)
         {
@@ -120,6 +125,10 @@ impl<N: Net> Worker<N> {
 
 /// Whether bytes of ours need a chunk of their own, or `None` where there is no place for them.
 fn framing_of(exchange: &Exchange) -> Option<bool> {
+    if exchange.is_prefaced() {
+        // Behind a head of ours there are but chunks of ours.
+        return Some(true);
+    }
     let response = exchange.response.as_ref().filter(|_| exchange.committed)?;
     let between_events =
         response.watch.observer.as_ref().is_some_and(|observer| observer.at_boundary());

@@ -129,6 +129,7 @@ impl Exchange {
                 Outcome::TimedOut { waited }
             }
             // As long as it takes is not too long for the server.
+            UpstreamFault::Status(status) => outcome_of_status(*status, &self.attempt),
             UpstreamFault::TotalTimeout | UpstreamFault::BrokenOff => Outcome::Abandoned,
             _ => Outcome::Fault,
         }

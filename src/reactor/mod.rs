@@ -14,7 +14,7 @@
 //! | `steady` | the short way of a token |
 //! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
 //! | `learn` | what the end of an attempt says of its endpoint |
-//! | `interject` | bytes of our own inside a stream that is passed on |
+//! | `interject`, [`preface`] | bytes of our own inside a stream that is passed on, and before there is one |
 //! | [`accept`], [`coalesce`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
 //! | [`stats`], [`ends`], [`histogram`], [`hops`], [`stall`], [`journal`], [`live`], [`tap`], [`reel`], [`trace`] | what it has done and is doing, and who was waited for |
 //! | [`worker`] | the turn that runs it all |
@@ -44,6 +44,7 @@ pub mod live;
 pub mod mailbox;
 pub mod net;
 pub mod outbox;
+pub mod preface;
 mod proxied;
 pub mod readiness;
 pub mod reel;

@@ -9,6 +9,7 @@ use super::exchange::{Attempt, Exchange, Gather, Peer, Progress, RequestId, Stat
 use super::journal::Hops;
 use super::net::Net;
 use super::outbox::Outbox;
+use super::preface::Preface;
 use super::relay::{Flow, Mode};
 use super::stall::Ledger;
 use super::token::Token;
@@ -92,6 +93,7 @@ impl<N: Net> Worker<N> {
             ),
             response: None,
             held: false,
+            preface: Preface::Unsent,
             probed: false,
             committed: false,
             status: 0,

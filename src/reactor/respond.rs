@@ -7,6 +7,7 @@ use super::buffer::{CAPACITY, READ_RESERVE};
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Peer, Progress};
 use super::net::Net;
+use super::preface::Preface;
 use super::relay::{Budget, Flow, FlowState, Mode};
 use super::request::takes_interim;
 use super::socket::{Desk, Fill, Socket};
@@ -237,6 +238,11 @@ impl<S: super::net::Stream> Asking<'_, S> {
             (None, Version::Http10) => (Framing::UntilClose, Mode::Payload),
         };
         exchange.committed = true;
+        if exchange.is_prefaced() {
+            exchange.preface = Preface::Joined;
+            exchange.response = Some(Flow::new(Framing::Chunked, Mode::Chunk));
+            return;
+        }
         exchange.status = head.status;
         exchange.until_close = framing == Framing::UntilClose;
         exchange.persistent = exchange.may_persist() && !self.draining;

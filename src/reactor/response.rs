@@ -188,6 +188,9 @@ impl<N: Net> Worker<N> {
         if rescuable && let Some(unwanted) = exchange.unwanted(&head) {
             return Err(unwanted);
         }
+        if let Some(fault) = exchange.cannot_follow(&head) {
+            return Err(Failed::Fault(upstream_fault(fault)));
+        }
         // A page for people where an answer of the service was asked for: some proxy's, most likely.
         if head.status < 300 && head.media == Media::Html && exchange.dialect != Dialect::Generic {
             return Err(Failed::Fault(upstream_fault(UpstreamFault::BadAnswer)));
@@ -209,7 +212,8 @@ impl<N: Net> Worker<N> {
         }
         let length = head.length;
         self.scratch.clear();
-        if !interim || takes_interim(exchange.client) {
+        // Behind a head of ours there is no room for another, interim or not.
+        if !exchange.is_prefaced() && (!interim || takes_interim(exchange.client)) {
             let connection = match (head.status, interim || exchange.persistent) {
                 (101, _) => ConnectionField::Upgrade,
                 (_, true) => ConnectionField::KeepAlive,
@@ -315,7 +319,10 @@ impl Exchange {
     fn begin_response(&mut self, head: &ResponseHead<'_>, delivery: &Delivery, draining: bool) {
         self.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
-        self.persistent = self.may_persist() && !draining;
+        // Of a head that is with the client already, this stands there.
+        if !self.is_prefaced() {
+            self.persistent = self.may_persist() && !draining;
+        }
         self.upstream_keep_alive = head.keep_alive;
         let mut response: Flow<Watched> = Flow::new(head.framing, delivery.mode);
         response.watch.observer = match (head.media, self.dialect) {

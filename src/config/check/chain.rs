@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report, nearest};
-use super::super::snapshot::Link;
+use super::super::snapshot::{Heartbeat, Link};
 use super::upstream::Draft;
 use super::{Overrides, unique, unknown_name};
 
@@ -79,24 +79,36 @@ pub(super) fn larger(
     }
 }
 
-/// `heartbeat = "15s"`, or "off".
+/// `heartbeat = "15s"`, `{ every = "15s", before_head = true }`, or "off".
 pub(super) fn heartbeat(
     section: &mut Section<'_>,
     links: Option<&[Link]>,
     report: &mut Report,
-) -> Option<Duration> {
+) -> Option<Heartbeat> {
     let field = section.take("heartbeat")?;
     if field.is_off() {
         return None;
     }
     let range = Duration::from_secs(1)..=Duration::from_secs(3_600);
-    let heartbeat = field.duration(range, report)?;
-    let silent = |link: &Link| link.timeouts.inter_event.is_some_and(|limit| limit <= heartbeat);
+    let (every, before_head) = if field.is_table() {
+        let mut section = field.section(report);
+        let every = section.require("every", report).map(|field| field.duration(range, report));
+        let before_head = section.boolean("before_head", false, report);
+        section.finish(report);
+        (every??, before_head)
+    } else {
+        (field.duration(range, report)?, false)
+    };
+    let over = |limit: Option<Duration>| limit.is_some_and(|limit| limit <= every);
+    let silent = |link: &Link| {
+        let before = before_head && !over(link.timeouts.ttft);
+        over(link.timeouts.inter_event) && !before
+    };
     if links.is_some_and(|links| links.iter().all(silent)) {
         report.warn(
             field.place(),
             Mistake::new("is never sent: timeouts.inter_event ends the stream before"),
         );
     }
-    Some(heartbeat)
+    Some(Heartbeat { every, before_head })
 }

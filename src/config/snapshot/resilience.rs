@@ -200,6 +200,22 @@ pub struct Fallback {
     pub pace: Duration,
 }
 
+impl Fallback {
+    /// Whether it can be given as the stream that somebody has asked for.
+    pub fn is_stream(&self) -> bool {
+        self.status < 400 && matches!(self.answer, FallbackAnswer::Text(_))
+    }
+}
+
+/// Signs of life in a silent event stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// How long a stream may be silent before it gets a comment of ours.
+    pub every: Duration,
+    /// The same where no server has answered yet: that sends the head of the stream.
+    pub before_head: bool,
+}
+
 /// What a predefined answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FallbackAnswer {

@@ -488,6 +488,7 @@ fn what_is_legal_but_odd_is_a_warning() {
              before\n",
         ),
         ("timeouts.inter_event = \"61s\"", "heartbeat = \"60s\"\n", ""),
+        ("timeouts.ttft = \"61s\"", "heartbeat = { every = \"60s\", before_head = true }\n", ""),
     ] {
         let upstream = LEAST.replace("[[route]]", &format!("{upstream}\n[[route]]"));
         let loaded = accepted(&format!("{upstream}{route}"));

@@ -170,6 +170,11 @@ fn chain() {
                                 you mean \"first_event\"?",
         ),
         ("heartbeat = \"1ms\"", "heartbeat: must be from \"1s\" to \"1h\", not \"1ms\""),
+        (
+            "heartbeat = { every = \"1ms\" }",
+            "heartbeat.every: must be from \"1s\" to \"1h\", not \"1ms\"",
+        ),
+        ("heartbeat = { before_head = true }", "heartbeat.every: is required"),
         ("heartbeat = 15", "heartbeat: 15 has no unit: a duration is a string such as \"30s\""),
     ] {
         assert_eq!(route(line), format!("line 9: route[0].{expected}\n"), "{line}");

@@ -163,7 +163,10 @@ impl Cause {
                 | UpstreamFault::Truncated
                 | UpstreamFault::Unfinished
                 | UpstreamFault::InterEventTimeout => Condition::EmptyStream,
-                UpstreamFault::TotalTimeout | UpstreamFault::BrokenOff => return None,
+                // Those that another attempt may mend are retried by their number.
+                UpstreamFault::Status(_)
+                | UpstreamFault::TotalTimeout
+                | UpstreamFault::BrokenOff => return None,
             },
             Fault::Local(fault) => match fault {
                 LocalFault::QueueFull { .. }

@@ -10,18 +10,20 @@ mod first_event;
 mod fleet;
 mod midstream;
 mod queue;
+mod silence;
 mod stage;
 
 const DOCUMENT: &str = include_str!("../../../docs/resilience.md");
 
 /// The sources of the rows.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     include_str!("answers.rs"),
     include_str!("clients.rs"),
     include_str!("first_event.rs"),
     include_str!("fleet.rs"),
     include_str!("midstream.rs"),
     include_str!("queue.rs"),
+    include_str!("silence.rs"),
 ];
 
 /// Where the rows about the gateway's own life are played.

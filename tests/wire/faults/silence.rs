@@ -1,0 +1,125 @@
+//! Signs of life to a client that no server has answered yet.
+
+use std::time::Instant;
+
+use super::stage::*;
+use crate::harness::{Gateway, Peer};
+
+const BEFORE_HEAD: &str = "heartbeat = { every = \"1s\", before_head = true }";
+const PATIENT: &str = "ttft = \"10s\"\ninter_event = \"10s\"";
+const BEAT: &str = ": hb\n\n";
+
+fn beating(primary: &Server, second: Option<&Server>, more: &str) -> Gateway {
+    let route = format!("{BEFORE_HEAD}\n{more}");
+    let knobs = Knobs {
+        timeouts: if second.is_some() {
+            "ttft = \"1500ms\"\ninter_event = \"10s\""
+        } else {
+            PATIENT
+        },
+        primary: if second.is_some() { "" } else { "retry = \"off\"" },
+        route: &route,
+        ..Knobs::default()
+    };
+    knobs.gateway(&[primary.address], second.map(|server| server.address))
+}
+
+/// The head of ours comes after a second, and comments one second apart.
+fn expect_beats(client: &mut Peer, begun: Instant, count: u32) {
+    let head = client.read_head();
+    assert_eq!(head.status(), 200, "{head:?}");
+    assert_eq!(head.field("content-type"), Some("text/event-stream"));
+    assert_eq!(head.field("transfer-encoding"), Some("chunked"));
+    assert!(head.field("x-request-id").is_some());
+    for beat in 1..=count {
+        client.read_until(&chunk(BEAT));
+        let passed = begun.elapsed();
+        let due = ms(1000) * beat;
+        assert!((due - ms(100)..due + ms(400)).contains(&passed), "beat {beat}: {passed:?}");
+    }
+}
+
+#[test]
+fn a_sign_of_life_comes_before_the_head_and_the_answer_follows_it() {
+    // Alone, from a server that takes its time, by chunks and until close.
+    let chunks = [vec![Act::Wait(ms(2500))], stream("primary")].concat();
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let bare = vec![Act::Wait(ms(2500)), say(head), say(spoken("primary")), Act::Close];
+    for acts in [chunks, bare] {
+        let primary = Server::playing(move |_| acts.clone());
+        let gateway = beating(&primary, None, "");
+        let mut client = ask(&gateway);
+        expect_beats(&mut client, Instant::now(), 2);
+        client.read_until(LAST_CHUNK);
+        let text = String::from_utf8_lossy(client.received()).into_owned();
+        assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "one head: {text}");
+        assert_eq!(text.matches("[DONE]").count(), 1, "{text}");
+        // The connection goes on.
+        client.send(request());
+        client.read_until("[DONE]");
+    }
+    // After a slow first token, from the next upstream.
+    let primary = Server::playing(|_| vec![Act::Hold]);
+    let second = Server::well("second");
+    let gateway = beating(&primary, Some(&second), "");
+    let mut client = ask(&gateway);
+    expect_beats(&mut client, Instant::now(), 1);
+    client.read_until(LAST_CHUNK);
+    let text = String::from_utf8_lossy(client.received()).into_owned();
+    for piece in [token("second", 0), token("second", 1), finish("second"), DONE.to_owned()] {
+        assert_eq!(text.matches(&piece).count(), 1, "{text}");
+    }
+    primary.expect_cancelled(0);
+    // The predefined answer, in the place of all.
+    let primary = Server::playing(|_| vec![Act::Wait(ms(1300)), Act::Reset]);
+    let gateway = beating(&primary, None, "fallback = { text = \"Busy, sorry.\" }");
+    let mut client = ask(&gateway);
+    expect_beats(&mut client, Instant::now(), 1);
+    client.read_until(LAST_CHUNK);
+    let text = String::from_utf8_lossy(client.received()).into_owned();
+    assert_eq!(
+        (text.matches("HTTP/1.1 ").count(), text.matches("[DONE]").count()),
+        (1, 1),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_fails_behind_a_head_of_ours_is_told_in_an_event() {
+    let late = |acts: Vec<Act>| [vec![Act::Wait(ms(1300))], acts].concat();
+    for (acts, code) in [
+        (vec![Act::Reset], "upstream_reset"),
+        (error("400 Bad Request", "", "context_length_exceeded"), "upstream_status"),
+        (error("503 No", "", "down"), "upstream_status"),
+        (vec![say(EVENTS), say(LAST_CHUNK)], "upstream_unfinished"),
+    ] {
+        let acts = late(acts);
+        let primary = Server::playing(move |_| acts.clone());
+        let gateway = beating(&primary, None, "");
+        let payload = expect_broken(&mut ask(&gateway));
+        let (told, before) = split_error(&payload);
+        assert_eq!((told.as_str(), before), (code, BEAT));
+        gateway.wait_for_log(code);
+        primary.expect_asked(1);
+    }
+}
+
+#[test]
+fn who_asked_for_no_stream_gets_no_head_of_ours() {
+    let body = r#"{"model":"asked","messages":[]}"#;
+    let primary = Server::playing(|_| {
+        [vec![Act::Wait(ms(1500))], answer("404 Not Found", "", "no such model")].concat()
+    });
+    let gateway = beating(&primary, None, "");
+    let mut client = gateway.connect();
+    let length = body.len();
+    client.send(format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"
+    ));
+    let response = client.read_response();
+    assert_eq!((response.status(), response.text()), (404, "no such model"));
+    // The field asks for one as well.
+    let mut client = gateway.connect();
+    client.send("GET /v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
+    assert_eq!(client.read_head().status(), 200);
+}
