@@ -51,3 +51,28 @@ fn a_client_that_leaves_between_two_attempts_is_not_asked_for_again() {
     std::thread::sleep(ms(1200));
     primary.expect_asked(1);
 }
+
+#[test]
+fn a_half_closed_client_is_asked_whether_it_is_there() {
+    let slow = |nth| match nth {
+        0 => [vec![Act::Wait(ms(150))], stream("primary")].concat(),
+        _ => vec![Act::Hold],
+    };
+    let primary = Server::playing(slow);
+    let knobs =
+        Knobs { server: "half_close = \"probe\"", timeouts: "ttft = \"20s\"", ..Knobs::default() };
+    let gateway = knobs.gateway(&[primary.address], None);
+    // One that has only finished sending passes over the question.
+    let mut client = ask(&gateway);
+    client.finish();
+    assert_eq!(client.read_head().status(), 102);
+    expect_stream(&mut client, "primary", "primary", 1);
+    // The kernel of one that has left answers for it.
+    let client = ask(&gateway);
+    while primary.requests().len() < 2 {
+        std::thread::sleep(ms(1));
+    }
+    drop(client);
+    primary.expect_cancelled(1);
+    gateway.wait_for_log("499 client_gone");
+}
