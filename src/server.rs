@@ -14,7 +14,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::config::bounds::descriptors_needed;
@@ -22,6 +22,7 @@ use crate::config::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
 };
 use crate::control::admin;
+pub use crate::control::admin::Reloaded;
 use crate::control::health::{Change, HealthChecks, Target};
 use crate::control::spans::Exporter;
 use crate::observe::access::Format;
@@ -60,6 +61,8 @@ pub struct Control {
     loads: Arc<Mutex<Loads>>,
     /// Active health checks; `None`: they have not begun.
     checks: Arc<Mutex<Option<HealthChecks>>>,
+    /// How to have the configuration read again.
+    reloader: Arc<OnceLock<admin::Reload>>,
     /// Where there is an admin address.
     admin: Option<admin::Remote>,
 }
@@ -92,6 +95,11 @@ impl Control {
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
         self.admin.iter().for_each(|admin| admin.reload(snapshot));
         self.check_health(snapshot).map_err(StartError::System)
+    }
+
+    /// Lets the admin address ask for a reload. The first to come is the one.
+    pub fn on_reload(&self, reload: admin::Reload) {
+        let _ = self.reloader.set(reload);
     }
 
     /// Checks the endpoints of this generation from now on, and tells every worker what is found.
@@ -263,10 +271,12 @@ pub fn start_on(
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
     let request_loads = Loads::new(&snapshot, seats.len());
     let draining = Arc::<AtomicBool>::default();
+    let reloader = Arc::<OnceLock<admin::Reload>>::default();
     let fleet = admin::Fleet {
         posts: posts.clone(),
         counters: counters.clone(),
         draining: Arc::clone(&draining),
+        reload: Arc::clone(&reloader),
         recordings,
         spans: exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
@@ -277,6 +287,7 @@ pub fn start_on(
         listeners: Arc::new(Mutex::new(kept)),
         loads: Arc::new(Mutex::new(request_loads.clone())),
         checks: Arc::default(),
+        reloader,
         admin: remote.clone(),
     };
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();

@@ -48,6 +48,11 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
         eprintln!("error: cannot start: {error}");
         Refused
     })?;
+    let asked = lifecycle.clone();
+    server.control().on_reload(Box::new(move |asker| {
+        // It lives as long as the process.
+        let _ = asked.send(Request::ReloadFor(asker));
+    }));
     match predecessor.map(Predecessor::dismiss) {
         None => notify(State::Ready),
         // The predecessor is the service until it hears of us; it tells that we are.

@@ -23,16 +23,18 @@ use std::time::Duration;
 pub use self::watch::Watch;
 use crate::config::snapshot::Snapshot;
 use crate::config::{self, Loaded};
-use crate::server::Control;
+use crate::server::{Control, Reloaded};
 use crate::sys::{State, Successor, notify};
 
 /// How long a successor may take to serve: it reads its configuration, resolves names, and binds.
 const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Request {
     Reload,
+    /// The same, and who asks is told what became of it.
+    ReloadFor(Sender<Reloaded>),
     HandOver,
 }
 
@@ -63,12 +65,17 @@ impl Lifecycle {
                 Some(interval) => requests.recv_timeout(interval),
             };
             match request {
-                Ok(Request::Reload) => self.reload(),
+                Ok(Request::Reload) => drop(self.reload()),
+                Ok(Request::ReloadFor(asker)) => {
+                    let reloaded = self.reload();
+                    // It may have lost its patience.
+                    let _ = asker.send(reloaded);
+                }
                 Ok(Request::HandOver) => self.hand_over(),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.file.has_changed() {
                         log::info!("{} has changed", self.file.path().display());
-                        self.reload();
+                        let _ = self.reload();
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -76,27 +83,32 @@ impl Lifecycle {
         }
     }
 
-    fn reload(&mut self) {
+    fn reload(&mut self) -> Reloaded {
         if self.control.is_draining() {
-            return log::warn!("draining: the configuration is not read again");
+            let reason = "draining: the configuration is not read again";
+            log::warn!("{reason}");
+            return Err(vec![reason.to_owned()]);
         }
         notify(State::Reloading);
         // Looked at before it is read: what changes in between is a change.
         self.file = Watch::of(self.file.path());
         let path = self.file.path();
-        match self.follow(path) {
+        let reloaded = match self.follow(path) {
             Ok(next) => {
                 self.snapshot = next;
                 let number = self.snapshot.generation.number;
                 log::info!("{}: generation {number} is in force", path.display());
+                Ok(number)
             }
             Err(reasons) => {
                 reasons.iter().for_each(|reason| log::error!("{reason}"));
                 let number = self.snapshot.generation.number;
                 log::error!("{}: refused; generation {number} stays", path.display());
+                Err(reasons)
             }
-        }
+        };
         notify(State::Ready);
+        reloaded
     }
 
     /// Gives the workers the configuration that the file holds now.

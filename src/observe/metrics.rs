@@ -5,16 +5,20 @@
 //! * A value is read from counters a worker writes anyway, or from the answer of a survey; a worker
 //!   that does not answer costs the page the families of the survey and nothing else.
 
+mod pools;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use self::pools::merged;
 
 use super::exposition::{Kind, Page, Unit};
 use super::keeper::SpanCounts;
 use super::logger;
 use super::recordings::Recordings;
-use crate::proxy::breaker::Standing;
 use crate::reactor::histogram::{Histogram, Sample};
-use crate::reactor::live::{EndpointState, Survey, UpstreamState};
+use crate::reactor::hops::HOPS;
+use crate::reactor::live::Survey;
 use crate::reactor::stall::Owner;
 use crate::reactor::stats::{Counter, Counters};
 use crate::responder::admin::Exposition;
@@ -119,6 +123,25 @@ const HISTOGRAMS: &[(&str, Unit, &str, Recorded)] = &[
         |c| &c.exchange_time,
     ),
     (
+        "gen_ai_server_time_per_output_token_seconds",
+        Unit::Time,
+        "Between two tokens of one answer, on its average, after the first.",
+        |c| &c.output_token_time,
+    ),
+    (
+        "sluicegate_queue_wait_seconds",
+        Unit::Time,
+        "In the queue of an upstream, of those exchanges that got out of it to be served.",
+        |c| &c.queue_wait,
+    ),
+    (
+        "sluicegate_relay_seconds",
+        Unit::Time,
+        "From the poll that told of bytes to the end of its turn, by which they are written; one \
+         turn in 64.",
+        |c| &c.relay_time,
+    ),
+    (
         "sluicegate_event_gap_seconds",
         Unit::Time,
         "Between data events (pieces of body) of one answer.",
@@ -139,7 +162,7 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
     }
     loops(&mut page, sources.counters);
     exchanges(&mut page, sources.counters);
-    pools(&mut page, sources);
+    pools::write(&mut page, sources);
     page.finish()
 }
 
@@ -244,6 +267,26 @@ fn exchanges(page: &mut Page, counters: &[Arc<Counters>]) {
         page.histogram(&[], *unit, &sample(counters, recorded));
     }
     page.family(
+        "gen_ai_client_token_usage",
+        Kind::Histogram,
+        "Tokens of one exchange, where its server has told.",
+    );
+    let tokens: [(&str, Recorded); 2] =
+        [("input", |c| &c.tokens_in), ("output", |c| &c.tokens_out)];
+    for (kind, recorded) in tokens {
+        let labels = [("gen_ai_token_type", kind)];
+        page.histogram(&labels, Unit::Count, &sample(counters, recorded));
+    }
+    page.family(
+        "sluicegate_hop_seconds",
+        Kind::Histogram,
+        "The steps of exchanges, each from the end of the one before it.",
+    );
+    for (index, hop) in HOPS.into_iter().enumerate() {
+        let sample = sample(counters, |c| &c.hops[index]);
+        page.histogram(&[("hop", hop)], Unit::Time, &sample);
+    }
+    page.family(
         "sluicegate_exchange_ends_total",
         Kind::Counter,
         "Why exchanges ended, and requests refused before they became one.",
@@ -280,91 +323,6 @@ fn exchanges(page: &mut Page, counters: &[Arc<Counters>]) {
     page.sample(&[("owner", "gateway")], total(|c| c.local_faults.get()));
 }
 
-fn pools(page: &mut Page, sources: &Sources<'_>) {
-    page.family(
-        "sluicegate_pool_checkouts_total",
-        Kind::Counter,
-        "How requests came by a connection: hit (pooled), miss (opened), wait (queued first); \
-         dead ones were found in the pool and closed.",
-    );
-    let total = |value: Value| sources.counters.iter().map(|counters| value(counters)).sum::<u64>();
-    page.sample(&[("result", "hit")], total(|c| c.pool_hits.get()));
-    page.sample(&[("result", "miss")], total(|c| c.pool_misses.get()));
-    page.sample(&[("result", "dead")], total(|c| c.pool_dead.get()));
-    page.sample(&[("result", "wait")], total(|c| c.pool_waits.get()));
-    page.family(
-        "sluicegate_queue_calls_total",
-        Kind::Counter,
-        "Permits that came home to one worker and were offered to another's waiting request.",
-    );
-    page.sample(&[], total(|c| c.queue_calls.get()));
-    page.family(
-        "sluicegate_stale_replays_total",
-        Kind::Counter,
-        "Requests sent again because a pooled connection turned out dead.",
-    );
-    page.sample(&[], total(|c| c.stale_replays.get()));
-    page.family("sluicegate_retries_total", Kind::Counter, "Further attempts, by where.");
-    page.sample(&[("to", "same_upstream")], total(|c| c.retries.get()));
-    page.sample(&[("to", "next_upstream")], total(|c| c.failovers.get()));
-    page.sample(&[("to", "fallback_answer")], total(|c| c.fallbacks.get()));
-    page.family("sluicegate_breaker_changes_total", Kind::Counter, "Breakers that changed.");
-    page.sample(&[("to", "open")], total(|c| c.breaker_opened.get()));
-    page.sample(&[("to", "closed")], total(|c| c.breaker_closed.get()));
-    page.family(
-        "sluicegate_interjections_total",
-        Kind::Counter,
-        "Bytes of our own put into streams: comments that keep them alive, the reason of their end, \
-         and interim responses that ask whether a client is there.",
-    );
-    page.sample(&[("kind", "heartbeat")], total(|c| c.heartbeats.get()));
-    page.sample(&[("kind", "error")], total(|c| c.error_events.get()));
-    page.sample(&[("kind", "probe")], total(|c| c.half_close_probes.get()));
-    upstreams(page, &merged(sources.surveys));
-}
-
-fn upstreams(page: &mut Page, upstreams: &[UpstreamState]) {
-    if upstreams.is_empty() {
-        return;
-    }
-    page.family("sluicegate_pool_connections", Kind::Gauge, "Connections to an upstream.");
-    for UpstreamState { name, open, idle, .. } in upstreams {
-        page.sample(&[("upstream", name), ("state", "busy")], open.saturating_sub(*idle));
-        page.sample(&[("upstream", name), ("state", "idle")], idle);
-    }
-    page.family("sluicegate_queue_length", Kind::Gauge, "Exchanges in an upstream's queue.");
-    for UpstreamState { name, waiting, .. } in upstreams {
-        page.sample(&[("upstream", name)], waiting);
-    }
-    let mut endpoint = |name, help, value: fn(&EndpointState) -> u32| {
-        page.family(name, Kind::Gauge, help);
-        for upstream in upstreams {
-            for endpoint in &upstream.endpoints {
-                let labels = [("upstream", &*upstream.name), ("endpoint", &*endpoint.address)];
-                page.sample(&labels, value(endpoint));
-            }
-        }
-    };
-    endpoint(
-        "sluicegate_endpoint_up",
-        "1 if every worker would send a request now, if there is room.",
-        |endpoint| u32::from(endpoint.view.up),
-    );
-    endpoint("sluicegate_endpoint_in_flight", "Exchanges at an endpoint.", |endpoint| {
-        endpoint.view.outstanding
-    });
-    endpoint(
-        "sluicegate_endpoint_breaker_open",
-        "1 if the breaker of some worker keeps requests away.",
-        |endpoint| {
-            u32::from(matches!(
-                endpoint.view.breaker,
-                Some(Standing::Open | Standing::Unauthorized)
-            ))
-        },
-    );
-}
-
 /// Nanoseconds as seconds.
 struct Seconds(u64);
 
@@ -374,45 +332,14 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// The upstreams over all workers: what each counts is added, and an endpoint is as bad as it is to
-/// the worker to which it is worst.
-pub fn merged(surveys: &[(usize, Survey)]) -> Vec<UpstreamState> {
-    let mut upstreams: Vec<UpstreamState> = Vec::new();
-    for state in surveys.iter().flat_map(|(_, survey)| &survey.upstreams) {
-        let Some(known) = upstreams.iter_mut().find(|known| known.name == state.name) else {
-            upstreams.push(state.clone());
-            continue;
-        };
-        known.open += state.open;
-        known.idle += state.idle;
-        known.waiting += state.waiting;
-        for (known, state) in known.endpoints.iter_mut().zip(&state.endpoints) {
-            known.view.up &= state.view.up;
-            let standings = [known.view.breaker, state.view.breaker];
-            known.view.breaker = standings.into_iter().max_by_key(|it| it.map(severity)).flatten();
-        }
-    }
-    upstreams
-}
-
-/// How much a breaker keeps away.
-fn severity(standing: Standing) -> u8 {
-    match standing {
-        Standing::Closed => 0,
-        Standing::SlowStart => 1,
-        Standing::HalfOpen => 2,
-        Standing::Resting => 3,
-        Standing::Open => 4,
-        Standing::Unauthorized => 5,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::snapshot::EndpointId;
+    use crate::proxy::breaker::Standing;
     use crate::proxy::endpoints::View;
     use crate::proxy::health::Verdict;
+    use crate::reactor::live::{EndpointState, UpstreamState};
 
     /// (name, type) of every family of the page.
     fn families() -> Vec<(String, String)> {

@@ -227,7 +227,7 @@ pub fn upstreams(surveys: &[(usize, Survey)]) -> Value {
             "up": up,
             "draining": draining,
             "health": health(active),
-            "breaker": breaker.map(standing),
+            "breaker": breaker.map(Standing::name),
             "in_flight": outstanding,
             "ttft_ms": ttft.map(millis),
         })
@@ -249,17 +249,6 @@ fn health(verdict: Verdict) -> &'static str {
         Verdict::Unknown => "unknown",
         Verdict::Well => "well",
         Verdict::Unwell => "unwell",
-    }
-}
-
-fn standing(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Closed => "closed",
-        Standing::SlowStart => "slow start",
-        Standing::HalfOpen => "half-open",
-        Standing::Resting => "resting",
-        Standing::Open => "open",
-        Standing::Unauthorized => "unauthorized",
     }
 }
 

@@ -168,6 +168,29 @@ pub enum Standing {
     Unauthorized,
 }
 
+impl Standing {
+    pub const ALL: [Standing; 6] = [
+        Standing::Closed,
+        Standing::SlowStart,
+        Standing::HalfOpen,
+        Standing::Resting,
+        Standing::Open,
+        Standing::Unauthorized,
+    ];
+
+    /// The same wherever it is told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Standing::Closed => "closed",
+            Standing::SlowStart => "slow start",
+            Standing::HalfOpen => "half-open",
+            Standing::Resting => "resting",
+            Standing::Open => "open",
+            Standing::Unauthorized => "unauthorized",
+        }
+    }
+}
+
 impl Breaker {
     /// Of an endpoint of which nothing is known: it gets its full weight at once.
     pub fn new() -> Breaker {

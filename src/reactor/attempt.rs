@@ -12,6 +12,7 @@
 
 use super::drive::Step;
 use super::exchange::{Exchange, Peer, Progress, Turn};
+use super::hops;
 use super::learn::outcome_of_status;
 use super::net::Net;
 use super::outbox::Outbox;
@@ -189,6 +190,7 @@ impl<N: Net> Worker<N> {
         if let Some(pick) = &attempt.pick {
             attempt.tried.add(pick.endpoint());
         }
+        self.desk.tally.retry_causes[hops::index_of(cause)].add(1);
         self.take_back(token, outcome);
     }
 

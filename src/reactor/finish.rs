@@ -97,6 +97,7 @@ impl<N: Net> Worker<N> {
         tally.exchanges_ended.add(1);
         tally.ends.add(outcome.as_ref().err());
         tally.exchange_time.record_span(exchange.timeline.started, self.now);
+        exchange.measure(tally, self.now);
         exchange.ledger.charge(Owner::Gateway, self.now);
         let failed = outcome.as_ref().err().map(Fault::code);
         let status = exchange.response.as_ref().map_or(0, |_| exchange.status);

@@ -16,7 +16,7 @@ use super::stall::Owner;
 use super::tap::Piece;
 use super::token::Token;
 use super::worker::Worker;
-use crate::config::snapshot::Upstream;
+use crate::config::snapshot::{EndpointId, Upstream, UpstreamId};
 use crate::proxy::endpoints::View;
 use crate::proxy::exchange::Phase;
 use crate::proxy::fault::{Fault, LocalFault};
@@ -39,8 +39,20 @@ pub enum Inquiry {
     Survey { rows_max: usize, reply: mpsc::Sender<Survey> },
     /// End this exchange. Answered with whether there was one.
     Kill { stream: StreamKey, reply: mpsc::Sender<bool> },
+    /// Change how an endpoint is treated. One that is not known here is none of this worker's.
+    Adjust { upstream: UpstreamId, endpoint: EndpointId, adjustment: Adjustment },
     /// Listen to the response of this exchange.
     Tail { stream: StreamKey, reply: mpsc::Sender<Tailed> },
+}
+
+/// How an endpoint is to be treated from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adjustment {
+    /// It finishes what it has and gets nothing new, until it is taken back.
+    Drain,
+    Undrain,
+    /// Until the next generation says another.
+    Weight(u32),
 }
 
 /// Whether there is something to listen to.
@@ -117,6 +129,9 @@ impl<N: Net> Worker<N> {
         match inquiry {
             Inquiry::Survey { rows_max, reply } => drop(reply.send(self.survey(rows_max))),
             Inquiry::Kill { stream, reply } => drop(reply.send(self.kill(stream))),
+            Inquiry::Adjust { upstream, endpoint, adjustment } => {
+                self.adjust(upstream, endpoint, adjustment);
+            }
             Inquiry::Tail { stream, reply } => drop(reply.send(self.tail(stream))),
         }
     }
@@ -208,6 +223,19 @@ impl<N: Net> Worker<N> {
         // An answer, if one may still be given, is written in the next turn.
         self.enqueue(token);
         true
+    }
+
+    fn adjust(&mut self, upstream: UpstreamId, endpoint: EndpointId, adjustment: Adjustment) {
+        // It may have gone with a reload while the order was on its way.
+        if !self.groups.ids().any(|id| id == upstream) {
+            return;
+        }
+        let endpoints = &mut self.groups[upstream].endpoints;
+        match adjustment {
+            Adjustment::Drain => endpoints.set_draining(endpoint, true),
+            Adjustment::Undrain => endpoints.set_draining(endpoint, false),
+            Adjustment::Weight(weight) => endpoints.set_weight(endpoint, weight),
+        }
     }
 
     /// The connection of an exchange that is still in progress.

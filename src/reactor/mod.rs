@@ -16,7 +16,7 @@
 //! | `learn` | what the end of an attempt says of its endpoint |
 //! | `interject`, [`preface`] | bytes of our own inside a stream that is passed on, and before there is one |
 //! | [`accept`], [`coalesce`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
-//! | [`stats`], [`ends`], [`histogram`], [`stall`], [`journal`], [`live`], [`tap`], [`reel`], [`trace`] | what it has done and is doing, and who was waited for |
+//! | [`stats`], [`ends`], [`histogram`], [`hops`], [`stall`], [`journal`], [`live`], [`tap`], [`reel`], [`trace`] | what it has done and is doing, and who was waited for |
 //! | [`worker`] | the turn that runs it all |
 //! | `shed` | who gives way when there is no more room |
 //! | `reload`, `drain`, [`census`] | how a worker takes up a new configuration, how it ends, what it holds |
@@ -36,6 +36,7 @@ pub mod exchange;
 mod finish;
 mod gather;
 pub mod histogram;
+pub mod hops;
 mod interject;
 pub mod journal;
 mod learn;

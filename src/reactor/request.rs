@@ -69,6 +69,9 @@ impl<N: Net> Worker<N> {
             self.ids = self.ids.wrapping_add(1);
             RequestId::made(self.seed as u32, self.ids)
         });
+        if let State::Head { since } = downstream.state {
+            self.desk.tally.hops[0].record_span(since, self.now);
+        }
         downstream.requests += 1;
         let last = downstream.requests >= self.snapshot.limits.requests_per_connection;
         let mut exchange = Box::new(Exchange {

@@ -102,6 +102,8 @@ pub struct Counters {
     pub heartbeats: Counter,
     /// Predefined answers given in the upstreams' place.
     pub fallbacks: Counter,
+    /// Why, in the order of [`super::hops::RETRY_CAUSES`].
+    pub retry_causes: [Counter; 10],
     /// Nanoseconds that exchanges have waited, by [`super::stall::Owner`].
     pub waited: [Counter; 3],
     // Histograms.
@@ -115,6 +117,17 @@ pub struct Counters {
     pub event_gap: Histogram,
     /// Whole exchanges, in microseconds.
     pub exchange_time: Histogram,
+    /// Turns, one in [`super::worker::SAMPLED_TURNS`], in microseconds.
+    pub relay_time: Histogram,
+    /// In a queue, of those that got out of it, in microseconds.
+    pub queue_wait: Histogram,
+    /// The steps of exchanges, in the order of [`super::hops::HOPS`], in microseconds.
+    pub hops: [Histogram; 7],
+    /// Between two tokens of an answer on the average, in microseconds.
+    pub output_token_time: Histogram,
+    /// Tokens of prompts and answers, where servers have told.
+    pub tokens_in: Histogram,
+    pub tokens_out: Histogram,
     // Gauges, written once per turn.
     pub downstreams_open: Counter,
     pub upstreams_open: Counter,

@@ -76,6 +76,10 @@ impl<N: Net> Worker<N> {
     /// Somebody was called and has its place.
     pub(super) fn seated(&mut self, token: Token, upstream: UpstreamId) {
         self.groups[upstream].queue.seated(token, self.now);
+        let sought = self.exchange_mut(token).map(|exchange| exchange.timeline.sought);
+        if let Some(sought) = sought {
+            self.desk.tally.queue_wait.record_span(sought, self.now);
+        }
         self.announce(upstream);
         if self.peers(upstream).is_some() && self.groups[upstream].endpoints.has_room() {
             self.permit_is_home(upstream);

@@ -11,7 +11,8 @@
 //! * *accept* comes after existing work, so that a storm of connections cannot starve tokens.
 //! * *reap* is the only place where slots are freed and sockets closed. What closes in a turn is
 //!   closed at the end of that turn.
-//! * The clock is read once, after the poll (and in every round of a spin, if that is on).
+//! * The clock is read once, after the poll (and in every round of a spin, if that is on); a turn that
+//!   is measured, busy ones and one in 64 of the others, ends with a second look.
 
 use std::collections::VecDeque;
 use std::io;
@@ -72,6 +73,8 @@ pub enum Idle {
 }
 /// A turn with so many events is measured.
 const BUSY_TURN_EVENTS: usize = 4;
+/// Of all others one in so many is.
+pub const SAMPLED_TURNS: u64 = 64;
 
 /// Whether a worker goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,8 +233,17 @@ impl<N: Net> Worker<N> {
     /// Measures a turn that had much to do. A second look at the clock is dear for one token and
     /// next to nothing for many.
     fn clock_turn(&mut self) {
-        if self.events.len() >= BUSY_TURN_EVENTS {
-            self.desk.tally.turn_time.record_span(self.now, self.net.now());
+        let tally = &self.desk.tally;
+        let busy = self.events.len() >= BUSY_TURN_EVENTS;
+        let sampled = tally.polls.get().is_multiple_of(SAMPLED_TURNS) && !self.events.is_empty();
+        if busy || sampled {
+            let now = self.net.now();
+            if busy {
+                tally.turn_time.record_span(self.now, now);
+            }
+            if sampled {
+                tally.relay_time.record_span(self.now, now);
+            }
         }
     }
 

@@ -284,6 +284,172 @@ fn the_log_level_changes_while_it_runs() {
 }
 
 #[test]
+fn an_endpoint_is_drained_and_taken_back() {
+    let (first, second) = (Upstream::listen(), Upstream::listen());
+    let endpoint = format!("{}\", \"{}", first.address(), second.address());
+    let balance = "balance = \"round_robin\"\nretry = \"off\"\nbreaker = \"off\"".to_owned();
+    let watched = Watched::with(Config { endpoint, upstream: balance, ..Config::default() });
+    let (first_name, second_name) = (first.address().to_string(), second.address().to_string());
+    let order = |endpoint: &str, more: &str| {
+        format!("{{\"upstream\":\"scripted\",\"endpoint\":\"{endpoint}\"{more}}}")
+    };
+    let draining = |endpoint: &str| {
+        let answer = watched.get("/endpoints").json();
+        let endpoints = answer["upstreams"][0]["endpoints"].as_array().expect("a list").clone();
+        let found = endpoints.into_iter().find(|it| it["address"] == endpoint);
+        let found = found.expect("it is there");
+        (found["draining"].clone(), found["weight"].clone())
+    };
+    let body = order(&first_name, ",\"draining\":true");
+    let length = body.len();
+    let without = watched.ask(&format!(
+        "PUT /endpoints HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"
+    ));
+    assert_eq!(without.status(), 401);
+    assert_eq!(watched.change("PUT", "/endpoints", &body).status(), 200);
+    assert_eq!(draining(&first_name), (true.into(), 1.into()));
+    let served = |count: usize| {
+        for _ in 0..count {
+            let mut client = watched.gateway.connect();
+            client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let mut server = second.accept();
+            server.read_request();
+            server.send("HTTP/1.1 204 No\r\nConnection: close\r\n\r\n");
+            assert_eq!(client.read_response().status(), 204);
+        }
+    };
+    served(4);
+    first.expect_nobody();
+    // Both: nobody is left.
+    let both = order(&second_name, ",\"draining\":true,\"weight\":7");
+    assert_eq!(watched.change("PUT", "/endpoints", &both).status(), 200);
+    assert_eq!(draining(&second_name), (true.into(), 7.into()));
+    let mut client = watched.gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.read_response().status(), 503);
+    let back = order(&second_name, ",\"draining\":false");
+    assert_eq!(watched.change("PUT", "/endpoints", &back).status(), 200);
+    served(2);
+    for wrong in
+        [order("10.0.0.1:1", ",\"draining\":true"), order(&first_name, "").replace("scripted", "x")]
+    {
+        assert_eq!(watched.change("PUT", "/endpoints", &wrong).status(), 404, "{wrong}");
+    }
+    assert_eq!(watched.change("PUT", "/endpoints", "drain it").status(), 400);
+}
+
+#[test]
+fn a_reload_is_asked_for_and_answered() {
+    let upstream = Upstream::listen();
+    let watched = Watched::before(&upstream);
+    assert_eq!(watched.ask("POST /reload HTTP/1.1\r\nHost: x\r\n\r\n").status(), 401);
+    let done = watched.change("POST", "/reload", "");
+    assert_eq!((done.status(), &done.json()["generation"]), (200, &1.into()));
+    let good = watched.get("/config").text().to_owned();
+    watched.gateway.rewrite("[server]\nlisten = []\n");
+    let refused = watched.change("POST", "/reload", "");
+    assert_eq!(refused.status(), 422);
+    let told = refused.json()["error"]["message"].as_str().expect("text").to_owned();
+    assert!(told.contains("server.listen: must name at least one address"), "{told}");
+    assert_eq!(watched.get("/config").text(), good, "the old one stays");
+}
+
+/// What issue and documents promise to measure, moved by an exchange that has all of it.
+#[test]
+fn every_step_of_an_exchange_is_measured() {
+    let upstream = Upstream::listen();
+    let more = "pool = { connections = 1 }\nbreaker = {}\n\
+                retry = { attempts = 2, on = [\"503\"], backoff = \"0s\" }";
+    let config = Config { upstream: more.into(), ..Config::to(upstream.address()) };
+    let watched = Watched::with(config);
+    let mut client = watched.gateway.connect();
+    let body = "{\"stream\":true}";
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    client.send(&request[..40]);
+    std::thread::sleep(Duration::from_millis(20));
+    client.send(&request[40..]);
+    let mut server = upstream.accept();
+    server.read_request();
+    server.send("HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let mut server = upstream.accept();
+    server.read_request();
+    // Somebody has to wait for the one connection there is.
+    let mut waiting = watched.gateway.connect();
+    waiting.send(&request);
+    watched.wait("/metrics", |page| {
+        page.text().contains("queue_length{upstream=\"scripted\"} 1\n").then_some(())
+    });
+    let token = |text: &str| {
+        event(&format!(
+            "{{\"model\":\"m-7\",\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":null}}]}}"
+        ))
+    };
+    server.send(format!("{STREAM}{}", token("a")));
+    client.read_until("\"a\"");
+    assert_eq!(
+        watched.wait("/streams", |answer| {
+            let streams = answer.json()["streams"].as_array().expect("a list").clone();
+            streams.into_iter().find(|stream| stream["phase"] == "streaming")
+        })["model"],
+        "m-7"
+    );
+    std::thread::sleep(Duration::from_millis(20));
+    let end = "{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":3}}";
+    server.send(format!("{}{}{}0\r\n\r\n", token("b"), event(end), event("[DONE]")));
+    client.read_until("0\r\n\r\n");
+    server.read_request();
+    server.send(format!("{STREAM}{}{}{}0\r\n\r\n", token("c"), event(end), event("[DONE]")));
+    waiting.read_until("0\r\n\r\n");
+    // Sampled: one turn in 64 has to come by.
+    let mut idle = watched.gateway.connect();
+    for _ in 0..80 {
+        idle.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        server.read_request();
+        server.send("HTTP/1.1 204 No\r\n\r\n");
+        idle.read_response();
+    }
+    let text = watched.get("/metrics").text().to_owned();
+    let count = |series: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{series} is not there")).parse().expect("a number")
+    };
+    for hop in ["head", "queue", "connect", "send", "first_byte", "first_event", "rest"] {
+        let series = format!("sluicegate_hop_seconds_count{{hop=\"{hop}\"}}");
+        assert!(count(&series) >= 1.0, "{hop}");
+    }
+    for (series, least) in [
+        ("sluicegate_hop_seconds_sum{hop=\"head\"}", 0.02),
+        ("sluicegate_hop_seconds_sum{hop=\"rest\"}", 0.02),
+        ("sluicegate_queue_wait_seconds_count", 1.0),
+        ("sluicegate_queue_wait_seconds_sum", 0.02),
+        ("sluicegate_relay_seconds_count", 1.0),
+        ("gen_ai_server_time_per_output_token_seconds_count", 2.0),
+        ("gen_ai_server_time_per_output_token_seconds_sum", 0.01),
+        ("gen_ai_client_token_usage_sum{gen_ai_token_type=\"input\"}", 22.0),
+        ("gen_ai_client_token_usage_sum{gen_ai_token_type=\"output\"}", 6.0),
+        ("gen_ai_server_time_to_first_token_seconds_count", 2.0),
+        ("gen_ai_server_request_duration_seconds_count", 82.0),
+        ("sluicegate_retry_causes_total{cause=\"status\"}", 1.0),
+        ("sluicegate_pool_checkouts_total{result=\"wait\"}", 1.0),
+        ("sluicegate_pool_checkouts_total{result=\"hit\"}", 1.0),
+        ("sluicegate_pool_checkouts_total{result=\"miss\"}", 2.0),
+        ("sluicegate_turn_events_count", 64.0),
+        ("sluicegate_system_calls_total{worker=\"0\",call=\"write\"}", 80.0),
+    ] {
+        assert!(count(series) >= least, "{series}: {} is less than {least}", count(series));
+    }
+    let breaker = format!(
+        "sluicegate_endpoint_breaker_state{{upstream=\"scripted\",endpoint=\"{}\",state=\"closed\"}}",
+        upstream.address()
+    );
+    assert_eq!(count(&breaker), 1.0);
+    promtool(&["check", "metrics"], &text);
+}
+
+#[test]
 fn wrong_paths_methods_and_hosts_are_refused() {
     let upstream = Upstream::listen();
     let watched = Watched::before(&upstream);
@@ -320,6 +486,16 @@ fn the_rules_and_metrics_of_the_documents_are_right() {
     let said = Command::new("promtool").args(["check", "rules"]).arg(&rules).output();
     let said = said.expect("promtool is not installed: run `tests/run --install` first");
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/alerts.test.yml");
+    let said = Command::new("promtool").args(["test", "rules"]).arg(&cases).output();
+    let said = said.expect("promtool is installed");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    // Every alert is made to fire by one of the cases.
+    let text = |path: &std::path::Path| std::fs::read_to_string(path).expect("a document");
+    let (rules, cases) = (text(&rules), text(&cases));
+    for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(cases.contains(&format!("alertname: {alert}\n")), "{alert} has no case");
+    }
     let upstream = Upstream::listen();
     let page = Watched::before(&upstream).get("/metrics");
     let known: Vec<&str> = page

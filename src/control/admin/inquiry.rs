@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Fleet;
+use super::{Fleet, Reloaded};
 use crate::clock::Instant;
 use crate::observe::view::StreamId;
 use crate::reactor::live::{Inquiry, Survey};
 use crate::reactor::worker::Command;
 use crate::responder::admin::{Pending, Reply};
 
+/// A name server may take its time.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
 /// A worker whose turn is longer than this has other worries than our question.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -23,7 +25,11 @@ pub(super) struct Deadline(Option<Instant>);
 
 impl Deadline {
     pub fn has_passed(&mut self, now: Instant) -> bool {
-        now >= *self.0.get_or_insert(now + PATIENCE)
+        self.is_over(PATIENCE, now)
+    }
+
+    fn is_over(&mut self, patience: Duration, now: Instant) -> bool {
+        now >= *self.0.get_or_insert(now + patience)
     }
 }
 
@@ -122,6 +128,45 @@ impl Pending for Killing {
             }
             Ok(false) | Err(TryRecvError::Disconnected) => Some(no_such_stream()),
             Err(TryRecvError::Empty) => self.deadline.has_passed(now).then(no_answer),
+        }
+    }
+}
+
+/// A configuration on its way.
+#[derive(Debug)]
+pub(super) struct Reloading {
+    /// `None`: there is no file.
+    answer: Option<Receiver<Reloaded>>,
+    deadline: Deadline,
+}
+
+impl Reloading {
+    pub fn ask(fleet: &Fleet) -> Reloading {
+        let answer = fleet.reload.get().map(|reload| {
+            let (reply, answer) = mpsc::channel();
+            log::info!("a reload was asked for through the admin API");
+            reload(reply);
+            answer
+        });
+        Reloading { answer, deadline: Deadline::default() }
+    }
+}
+
+impl Pending for Reloading {
+    fn poll(&mut self, now: Instant) -> Option<Reply> {
+        let Some(answer) = &self.answer else {
+            let reason = "the configuration was made by the program: there is no file";
+            return Some(Reply::error(409, "no_file", reason));
+        };
+        match answer.try_recv() {
+            Ok(Ok(generation)) => Some(Reply::json(200, &json!({ "generation": generation }))),
+            Ok(Err(reasons)) => {
+                Some(Reply::error(422, "configuration_refused", &reasons.join("\n")))
+            }
+            Err(TryRecvError::Empty) if !self.deadline.is_over(RELOAD_PATIENCE, now) => None,
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
+                Some(Reply::error(503, "no_answer", "nobody has answered; the log may tell why"))
+            }
         }
     }
 }

@@ -20,8 +20,8 @@ mod office;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -41,6 +41,12 @@ use crate::sys::{self, Linux, TcpStream};
 
 use self::office::{Clerk, Office};
 
+/// What became of a reload: the generation that is in force, or why it is still the old one.
+pub type Reloaded = Result<u32, Vec<String>>;
+
+/// Has the configuration read again, and tells what became of it.
+pub type Reload = Box<dyn Fn(mpsc::Sender<Reloaded>) + Send + Sync>;
+
 /// How to reach the workers of a process.
 #[derive(Clone)]
 pub struct Fleet {
@@ -48,6 +54,8 @@ pub struct Fleet {
     pub counters: Vec<Arc<Counters>>,
     /// No new work is welcome.
     pub draining: Arc<AtomicBool>,
+    /// How to have the configuration read again; empty: it was made by the program.
+    pub reload: Arc<OnceLock<Reload>>,
     /// The streams that have failed, where they are recorded.
     pub recordings: Option<Arc<Recordings>>,
     /// What became of spans, where they go anywhere.

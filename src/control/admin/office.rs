@@ -10,13 +10,15 @@ use serde_json::json;
 
 use super::Fleet;
 use super::feeds::{Tail, View};
-use super::inquiry::{FromSurveys, Killing, Surveys};
+use super::inquiry::{FromSurveys, Killing, Reloading, Surveys};
 use crate::clock::Instant;
 use crate::config::show;
 use crate::config::snapshot::Snapshot;
 use crate::observe::recordings::Recordings;
 use crate::observe::{metrics, view};
-use crate::responder::admin::{Exposition, Feed, Pending, Process, Question, Reply};
+use crate::reactor::live::{Adjustment, Inquiry};
+use crate::reactor::worker::Command;
+use crate::responder::admin::{Adjust, Exposition, Feed, Pending, Process, Question, Reply};
 
 /// Rows of each worker in the table of streams.
 const ROWS_MAX: usize = 1000;
@@ -90,6 +92,27 @@ impl Process for Office {
         Some(Reply::json(200, &document))
     }
 
+    fn adjust(&self, order: &Adjust) -> Result<(), &'static str> {
+        let upstreams = &self.snapshot.upstreams;
+        let upstream = upstreams.iter().find(|upstream| upstream.name == order.upstream);
+        let upstream = upstream.ok_or("there is no upstream of this name")?;
+        let known = upstream.endpoints.iter().find(|known| known.authority == order.endpoint);
+        let endpoint = known.ok_or("the upstream has no endpoint of this address")?.id;
+        let draining = order.draining.map(|draining| match draining {
+            true => Adjustment::Drain,
+            false => Adjustment::Undrain,
+        });
+        for adjustment in draining.into_iter().chain(order.weight.map(Adjustment::Weight)) {
+            log::info!("{} {}: {adjustment:?} by the admin API", order.upstream, order.endpoint);
+            for post in &self.clerk.fleet.posts {
+                let adjust = Inquiry::Adjust { upstream: upstream.id, endpoint, adjustment };
+                // A worker that is gone needs to be told nothing.
+                let _ = post.send(Command::Inquire(adjust));
+            }
+        }
+        Ok(())
+    }
+
     fn ask(&self, question: Question) -> Box<dyn Pending> {
         let fleet = &self.clerk.fleet;
         match question {
@@ -125,6 +148,7 @@ impl Process for Office {
                     Reply::json(200, &json!({ "active": active, "streams": streams }))
                 },
             }),
+            Question::Reload => Box::new(Reloading::ask(&self.clerk.fleet)),
             Question::Kill(id) => Box::new(Killing::of(fleet, id)),
         }
     }

@@ -15,7 +15,7 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// How often an answer that others have to give is looked for.
 const LOOK: Duration = Duration::from_millis(1);
 /// No request body of these pages is longer.
-const BODY_BYTES_MAX: usize = 256;
+const BODY_BYTES_MAX: usize = 1024;
 
 /// What keeps a browser from doing anything with a page but showing it.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -181,7 +181,7 @@ impl Responder for Reading {
 
     fn on_request_end(&mut self, _now: Instant) {
         let reply = if self.body.len() > BODY_BYTES_MAX {
-            Reply::error(413, "body_too_large", "the body of this request is a word")
+            Reply::error(413, "body_too_large", "the body of this request is a word or a line")
         } else {
             (self.act)(self.process.as_ref(), &self.body)
         };

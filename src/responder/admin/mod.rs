@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `access` | who may ask for what |
+//! | `adjust` | how an endpoint is to be treated |
 //! | `answer` | the responders: a document, an answer that others have to give, a feed of events |
 //! | `assets` | the dashboard: one page, its style and its script |
 //!
@@ -16,6 +17,7 @@
 //! Absent on purpose: sockets, locks, anything that blocks.
 
 mod access;
+mod adjust;
 mod answer;
 
 #[cfg(test)]
@@ -29,6 +31,8 @@ use bytes::Bytes;
 
 pub use self::access::Policy;
 use self::access::{Denied, Need};
+pub use self::adjust::Adjust;
+use self::adjust::adjust;
 use self::answer::{Answering, Asking, Feeding, Reading};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
@@ -54,6 +58,8 @@ pub trait Process: fmt::Debug + Send + Sync {
     fn recordings(&self) -> Reply;
     /// One of them. `plain`: with its text.
     fn recording(&self, id: &str, plain: bool) -> Option<Reply>;
+    /// Changes how an endpoint is treated; why not, if it cannot be done.
+    fn adjust(&self, endpoint: &Adjust) -> Result<(), &'static str>;
     /// What others have to be asked for.
     fn ask(&self, question: Question) -> Box<dyn Pending>;
     /// The live view: one event at once, and one every `period`.
@@ -70,6 +76,8 @@ pub enum Question {
     Streams,
     /// End the stream of that name.
     Kill(String),
+    /// Read the configuration again.
+    Reload,
 }
 
 /// A complete answer.
@@ -132,6 +140,7 @@ enum Page {
     Metrics,
     Configuration,
     Endpoints,
+    Reload,
     LogLevel,
     Recordings,
     /// `/recordings/ID`
@@ -175,7 +184,8 @@ const PAGES: &[(&str, &[&str], Page)] = &[
     ("/readyz", READ, Page::Ready),
     ("/metrics", READ, Page::Metrics),
     ("/config", READ, Page::Configuration),
-    ("/endpoints", READ, Page::Endpoints),
+    ("/endpoints", &["GET", "HEAD", "PUT"], Page::Endpoints),
+    ("/reload", &["POST"], Page::Reload),
     ("/loglevel", &["GET", "HEAD", "PUT"], Page::LogLevel),
     ("/recordings", READ, Page::Recordings),
     (RECORDING_PREFIX, READ, Page::Recording),
@@ -271,6 +281,10 @@ impl Admin {
                 return Box::new(Asking::new(process.ask(question)));
             }
             Page::Events => return Box::new(Feeding::new(process.view(VIEW_PERIOD))),
+            Page::Endpoints if request.method == "PUT" => {
+                return Box::new(Reading::new(Arc::clone(process), adjust));
+            }
+            Page::Reload => return Box::new(Asking::new(process.ask(Question::Reload))),
             Page::Endpoints => return Box::new(Asking::new(process.ask(Question::Endpoints))),
             Page::Streams => return Box::new(Asking::new(process.ask(Question::Streams))),
             Page::Recordings => process.recordings(),

@@ -61,6 +61,10 @@ impl Process for Fake {
         (id == "1").then(|| Reply::json(200, &serde_json::json!({ "plain": plain })))
     }
 
+    fn adjust(&self, endpoint: &Adjust) -> Result<(), &'static str> {
+        if endpoint.upstream == "a" { Ok(()) } else { Err("no such endpoint") }
+    }
+
     fn ask(&self, question: Question) -> Box<dyn Pending> {
         Box::new(Later(Some(Reply::text(200, format!("{question:?}"))), false))
     }
@@ -207,7 +211,7 @@ fn the_log_level_is_a_word() {
         let head = format!("PUT /loglevel HTTP/1.1\r\nHost: a\r\nAuthorization: bearer {TOKEN}");
         ask(&fake(), &policy(true, true), &head, body).status
     };
-    assert_eq!((put("debug\n"), put("loud"), put(&"x".repeat(300))), (200, 400, 413));
+    assert_eq!((put("debug\n"), put("loud"), put(&"x".repeat(1025))), (200, 400, 413));
 }
 
 #[test]
