@@ -35,8 +35,10 @@ const OURS: [&str; 12] = [
     "x-sluice-degraded",
 ];
 
+/// `streams`: the route leads to a service that may be asked for a stream.
 pub(super) fn fallback(
     route: &mut Section<'_>,
+    streams: bool,
     environment: &Environment,
     report: &mut Report,
 ) -> Option<Fallback> {
@@ -50,8 +52,16 @@ pub(super) fn fallback(
     let answer = answer(&mut section, environment, report);
     let model = section.take("model").and_then(|field| field.parsed(report, model_name));
     let pace = section.duration("pace", PACE, defaults::FALLBACK_PACE, report);
+    let place = section.place().clone();
     section.finish(report);
     let (answer, file) = answer?;
+    // An error document is what clients of streams expect with an error's status.
+    if streams && status < 400 && matches!(answer, FallbackAnswer::Json(_)) {
+        report.warn(
+            &place,
+            Mistake::new("says JSON to a caller that has asked for a stream: text is streamed"),
+        );
+    }
     Some(Fallback { status, headers, answer, file, model, pace })
 }
 

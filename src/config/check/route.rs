@@ -8,6 +8,7 @@ use super::super::snapshot::{Chain, Commit, PathPattern, Route, Target, Timeouts
 use super::super::{Environment, defaults};
 use super::upstream::Draft;
 use super::{Overrides, chain, fallback, is_token, path, unique};
+use crate::service::Setting;
 
 /// A route, and where it stands.
 struct Placed {
@@ -82,7 +83,10 @@ fn one(
     let commit = section.choice("commit", &commit, defaults::COMMIT, report);
     let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
     let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
-    let fallback = fallback::fallback(&mut section, environment, report);
+    let streams = links.as_ref().is_some_and(|links| {
+        links.iter().any(|link| upstreams[link.upstream].upstream.service != Setting::None)
+    });
+    let fallback = fallback::fallback(&mut section, streams, environment, report);
     section.finish(report);
     Some(Route {
         path: pattern?,

@@ -487,6 +487,14 @@ fn what_is_legal_but_odd_is_a_warning() {
             "line 10: route[0].heartbeat: is never sent: timeouts.inter_event ends the stream \
              before\n",
         ),
+        (
+            "",
+            "fallback = { json = \"{}\" }\n",
+            "line 10: route[0].fallback: says JSON to a caller that has asked for a stream: text is \
+             streamed\n",
+        ),
+        ("", "fallback = { json = \"{}\", status = 503 }\n", ""),
+        ("service = \"none\"", "fallback = { json = \"{}\" }\n", ""),
         ("timeouts.inter_event = \"61s\"", "heartbeat = \"60s\"\n", ""),
         ("timeouts.ttft = \"61s\"", "heartbeat = { every = \"60s\", before_head = true }\n", ""),
     ] {
