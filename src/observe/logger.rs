@@ -9,6 +9,8 @@
 //!   terminal that somebody has stopped. Lines that find the queue full are dropped and counted.
 //! * The thread writes what it finds in one go and then rests for a moment, so that under load it
 //!   is woken a few hundred times a second and not once per line.
+//! * A line that cannot be written, on a full disk say, is dropped and counted too; the log says so
+//!   when it begins and when it is over. No later line is appended to half of one.
 //! * A file can be renamed and opened again (SIGUSR1) at any time; not a line is lost between.
 //!
 //! Absent on purpose: levels per module, colours, rotation. Others do that better.
@@ -52,7 +54,7 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// Lines that found the queue full.
+/// Lines that found the queue full, or could not be written.
 pub fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
@@ -164,6 +166,8 @@ struct Desk {
     access: Option<(Output, Format)>,
     /// Dropped lines that have been told.
     reported: u64,
+    /// Why the access log could not be written the last time, if it could not.
+    failing: Option<io::ErrorKind>,
     lines: Vec<u8>,
     access_lines: Vec<u8>,
 }
@@ -221,18 +225,66 @@ impl Desk {
     }
 
     fn write(&mut self) {
-        // A line that cannot be written has nowhere else to go.
-        if !self.lines.is_empty() {
-            let _ = io::stderr().write_all(&self.lines);
-            self.lines.clear();
-        }
+        // First, as it may have something to say.
         if !self.access_lines.is_empty() {
             if let Some((output, _)) = &mut self.access {
-                let _ = output.write_all(&self.access_lines);
+                let written = output.write_lines(&self.access_lines);
+                self.note_access(written);
             }
             self.access_lines.clear();
         }
+        if !self.lines.is_empty() {
+            // Where these cannot be written, nothing can be said of it.
+            if let Err((lost, _)) = write_lines(&mut io::stderr(), &self.lines) {
+                self.lose(lost);
+            }
+            self.lines.clear();
+        }
     }
+
+    /// Counts lines that could not be written, and says when that begins and when it is over.
+    fn note_access(&mut self, written: Result<(), (u64, io::Error)>) {
+        let before = self.failing.take();
+        let told = match written {
+            Ok(()) if before.is_none() => return,
+            Ok(()) => "INFO  [sluicegate] the access log is written again".to_owned(),
+            Err((lost, error)) => {
+                self.lose(lost);
+                self.failing = Some(error.kind());
+                if before == self.failing {
+                    return;
+                }
+                format!(
+                    "ERROR [sluicegate] the access log cannot be written: {error}; until it can, \
+                     its lines are dropped and counted"
+                )
+            }
+        };
+        append(&mut self.lines, &format!("{} {told}", Utc::now()));
+    }
+
+    /// Counts lines that nobody has to be told of as too slowly written.
+    fn lose(&mut self, lost: u64) {
+        DROPPED.fetch_add(lost, Ordering::Relaxed);
+        self.reported += lost;
+    }
+}
+
+/// Writes whole lines. An error tells how many of them are lost, one that was torn included.
+fn write_lines(out: &mut impl Write, mut lines: &[u8]) -> Result<(), (u64, io::Error)> {
+    while !lines.is_empty() {
+        let error = match out.write(lines) {
+            Ok(0) => io::ErrorKind::WriteZero.into(),
+            Ok(count) => {
+                lines = &lines[count..];
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => error,
+        };
+        return Err((lines.iter().filter(|byte| **byte == b'\n').count() as u64, error));
+    }
+    Ok(())
 }
 
 fn append(lines: &mut Vec<u8>, line: &str) {
@@ -244,7 +296,12 @@ fn append(lines: &mut Vec<u8>, line: &str) {
 enum Output {
     Stdout,
     Stderr,
-    File { path: PathBuf, file: File },
+    File {
+        path: PathBuf,
+        file: File,
+        /// Its last line may be half of one.
+        torn: bool,
+    },
 }
 
 impl Output {
@@ -252,25 +309,37 @@ impl Output {
         Ok(match target {
             Target::Stdout => Output::Stdout,
             Target::Stderr => Output::Stderr,
-            Target::File(path) => Output::File { path: path.clone(), file: open_file(path)? },
+            Target::File(path) => {
+                Output::File { path: path.clone(), file: open_file(path)?, torn: false }
+            }
         })
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        if let Output::File { path, file } = self {
-            *file = open_file(path)?;
+        if let Output::File { path, file, torn } = self {
+            (*file, *torn) = (open_file(path)?, false);
         }
         Ok(())
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write_lines(&mut self, lines: &[u8]) -> Result<(), (u64, io::Error)> {
         match self {
             Output::Stdout => {
                 let mut out = io::stdout().lock();
-                out.write_all(bytes).and_then(|()| out.flush())
+                write_lines(&mut out, lines)?;
+                out.flush().map_err(|error| (0, error))
             }
-            Output::Stderr => io::stderr().write_all(bytes),
-            Output::File { file, .. } => file.write_all(bytes),
+            Output::Stderr => write_lines(&mut io::stderr(), lines),
+            Output::File { file, torn, .. } => {
+                if *torn {
+                    let lost =
+                        |(_, error)| (lines.split(|byte| *byte == b'\n').count() as u64 - 1, error);
+                    write_lines(file, b"\n").map_err(lost)?;
+                }
+                let written = write_lines(file, lines);
+                *torn = written.is_err();
+                written
+            }
         }
     }
 }
@@ -296,6 +365,48 @@ mod tests {
             diagnostic(Utc::at(UNIX_EPOCH), &record),
             "1970-01-01T00:00:00.000000Z WARN  [sluicegate::server] it rains"
         );
+    }
+
+    /// Takes so many bytes, like a disk that is nearly full.
+    struct Disk(Vec<u8>, usize);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match bytes.len().min(self.1 - self.0.len()) {
+                0 => Err(io::ErrorKind::StorageFull.into()),
+                count => {
+                    self.0.extend_from_slice(&bytes[..count]);
+                    Ok(count)
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_do_not_fit_on_the_disk_are_counted() {
+        for (room, lost) in [(0, 3), (3, 3), (4, 2), (6, 2), (11, 1), (12, 0)] {
+            let mut disk = Disk(Vec::new(), room);
+            let written = write_lines(&mut disk, b"one\ntwo\nend\n");
+            assert_eq!(written.map_or_else(|(lost, _)| lost, |()| 0), lost, "{room}");
+            assert_eq!(disk.0.len(), room);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_so_is_its_end() {
+        let mut desk = Desk::default();
+        let full = |lost| Err((lost, io::ErrorKind::StorageFull.into()));
+        for written in [full(2), full(3), Ok(()), Ok(()), full(1)] {
+            desk.note_access(written);
+        }
+        let lines = String::from_utf8(desk.lines).expect("text");
+        let told: Vec<&str> = lines.lines().filter_map(|line| line.get(28..33)).collect();
+        assert_eq!(told, ["ERROR", "INFO ", "ERROR"], "{lines}");
+        assert_eq!(desk.reported, 6);
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn process(page: &mut Page, sources: &Sources<'_>) {
     page.family(
         "sluicegate_log_lines_dropped_total",
         Kind::Counter,
-        "Lines of the log that found its queue full.",
+        "Lines of the log that found its queue full, or could not be written.",
     );
     page.sample(&[], logger::dropped());
     page.family(

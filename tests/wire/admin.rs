@@ -556,6 +556,27 @@ fn every_exchange_has_a_line_and_a_renamed_file_is_opened_again() {
     let _ = (std::fs::remove_file(&file), std::fs::remove_file(&moved));
 }
 
+/// `/dev/full` takes nothing, as a disk that is full.
+#[test]
+fn a_full_disk_costs_lines_and_no_answer() {
+    let upstream = Upstream::listen();
+    let more = "[access_log]\nto = \"/dev/full\"\n".into();
+    let watched = Watched::with(Config { more, ..Config::to(upstream.address()) });
+    for _ in 0..3 {
+        let (mut client, mut server) = open_stream(&watched, &upstream);
+        server.send(format!("{}0\r\n\r\n", event("[DONE]")));
+        client.read_until("[DONE]\n\n\r\n0\r\n\r\n");
+    }
+    watched.gateway.wait_for_log("the access log cannot be written: No space left on device");
+    let deadline = Instant::now() + PATIENCE;
+    while !watched.get("/metrics").text().contains("\nsluicegate_log_lines_dropped_total 3\n") {
+        assert!(Instant::now() < deadline, "the lines are not counted");
+    }
+    let told =
+        watched.gateway.log().iter().filter(|line| line.contains("cannot be written")).count();
+    assert_eq!(told, 1, "once, and not for every line");
+}
+
 /// The first line of a file, once it is there.
 fn first_line(file: &std::path::Path) -> Value {
     let deadline = Instant::now() + PATIENCE;
