@@ -135,7 +135,6 @@ impl<N: Net> Worker<N> {
             }
             let needs = self.desk.buffers.begin_reserve();
             if downstream.socket.inbound.is_none() && self.desk.buffers.left() < needs {
-                self.desk.tally.buffers_dry.add(1);
                 return self.wait_for_buffer(token, needs);
             }
             match downstream.socket.fill(&mut self.desk) {
@@ -239,6 +238,7 @@ impl<N: Net> Worker<N> {
         if let Some(downstream) = self.downstreams.get_mut(token)
             && std::mem::replace(&mut downstream.thirst, needs as u32) == 0
         {
+            self.desk.tally.buffers_dry.add(1);
             self.thirsty.push_back(token);
         }
         Step::Wait

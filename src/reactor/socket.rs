@@ -58,7 +58,6 @@ impl<S: Stream> Socket<S> {
     pub fn fill(&mut self, desk: &mut Desk) -> io::Result<Fill> {
         if self.inbound.is_none() {
             if !desk.buffers.may_read() {
-                desk.tally.buffers_dry.add(1);
                 return Ok(Fill::Dry);
             }
             self.inbound = Some(desk.buffers.take());
