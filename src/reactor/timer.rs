@@ -14,6 +14,9 @@
 //! and has one entry in the wheel. An entry that fires early is put back at the true deadline.
 //! Re-arming is one store, unless the deadline comes *nearer*.
 //!
+//! All entries lie in one table, and those of a slot are a list through it: a slot that was full
+//! once holds no memory for ever, and an entry that moves down is linked anew, not copied.
+//!
 //! Absent on purpose: cancelling. An entry for a closed socket fires, finds nobody, and is gone.
 
 use crate::clock::Instant;
@@ -38,15 +41,26 @@ pub struct TimerWheel {
     /// Every tick up to and including this one has been served, except entries put in since.
     now: u64,
     levels: [Level; LEVELS],
-    /// Entries on their way down; kept for its capacity.
-    moving: Vec<Entry>,
+    nodes: Vec<Node>,
+    /// The first of the nodes that hold no entry.
+    free: u32,
     entries: usize,
 }
 
 struct Level {
     taken: u64,
-    slots: [Vec<Entry>; SLOTS],
+    /// The first node of each slot.
+    slots: [u32; SLOTS],
 }
+
+/// An entry, and which one follows it in its slot.
+struct Node {
+    entry: Entry,
+    next: u32,
+}
+
+/// No node.
+const END: u32 = u32::MAX;
 
 /// The first tick at which `at` has passed.
 fn tick(at: Instant) -> u64 {
@@ -55,21 +69,33 @@ fn tick(at: Instant) -> u64 {
 
 impl TimerWheel {
     pub fn new(now: Instant) -> TimerWheel {
-        let level = || Level { taken: 0, slots: std::array::from_fn(|_| Vec::new()) };
         TimerWheel {
             now: now.as_nanos() >> TICK_SHIFT,
-            levels: std::array::from_fn(|_| level()),
-            moving: Vec::new(),
+            levels: std::array::from_fn(|_| Level { taken: 0, slots: [END; SLOTS] }),
+            nodes: Vec::new(),
+            free: END,
             entries: 0,
         }
     }
 
     pub fn insert(&mut self, token: Token, at: Instant) {
         self.entries += 1;
-        self.place(Entry { token, at });
+        let entry = Entry { token, at };
+        let node = self.free;
+        if let Some(free) = self.nodes.get_mut(node as usize) {
+            self.free = free.next;
+            free.entry = entry;
+            self.place(node);
+        } else {
+            // There are as many entries as connections at most, and a few: far fewer than 2³².
+            self.nodes.push(Node { entry, next: END });
+            self.place(self.nodes.len() as u32 - 1);
+        }
     }
 
-    fn place(&mut self, entry: Entry) {
+    /// Puts a node that is in no list into the slot of its time.
+    fn place(&mut self, node: u32) {
+        let entry = self.nodes[node as usize].entry;
         // Farther than the wheel reaches: wait in its last slot, and be placed again from there.
         // One slot farther would be the slot of this very moment again.
         let reach = (SLOTS as u64 - 1) << (SLOT_BITS * (LEVELS as u32 - 1));
@@ -80,7 +106,8 @@ impl TimerWheel {
         let level = ((highest / SLOT_BITS) as usize).min(LEVELS - 1);
         let slot = (due >> (SLOT_BITS * level as u32)) as usize % SLOTS;
         self.levels[level].taken |= 1 << slot;
-        self.levels[level].slots[slot].push(entry);
+        self.nodes[node as usize].next =
+            std::mem::replace(&mut self.levels[level].slots[slot], node);
     }
 
     /// The first taken slot: its level, its number, and the tick at which it begins.
@@ -108,17 +135,19 @@ impl TimerWheel {
         while let Some((level, slot, begins)) = self.first().filter(|(.., at)| *at <= target) {
             self.now = begins;
             self.levels[level].taken &= !(1 << slot);
-            std::mem::swap(&mut self.moving, &mut self.levels[level].slots[slot]);
-            let mut moving = std::mem::take(&mut self.moving);
-            for entry in moving.drain(..) {
+            let mut moving = std::mem::replace(&mut self.levels[level].slots[slot], END);
+            while moving != END {
+                let Node { entry, next } = &mut self.nodes[moving as usize];
+                let following = *next;
                 if tick(entry.at) <= self.now {
+                    due.push(*entry);
+                    *next = std::mem::replace(&mut self.free, moving);
                     self.entries -= 1;
-                    due.push(entry);
                 } else {
-                    self.place(entry);
+                    self.place(moving);
                 }
+                moving = following;
             }
-            self.moving = moving;
         }
         self.now = self.now.max(target);
     }
