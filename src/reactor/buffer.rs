@@ -9,6 +9,8 @@
 //! * A connection owns a buffer only while it holds bytes: an idle client, an idle pooled upstream
 //!   and a stream that waits for its next token own none.
 //! * The pool is last-in-first-out, so the next read lands in the memory that is hot.
+//! * Memory is touched as far as bytes come to lie in it: a buffer that holds a small request that
+//!   waits costs a page, not four.
 //! * The pool is finite. Whoever is about to read asks [`BufferPool::may_read`] first; one read
 //!   leads to at most [`READ_RESERVE`] more buffers, so taking one never has to fail.
 //!
@@ -23,57 +25,72 @@ pub const CAPACITY: usize = 16 * 1024;
 /// and the same bytes framed anew.
 pub const READ_RESERVE: usize = 4;
 
-/// Linear bytes with three cursors.
-pub struct Buffer {
-    bytes: Box<[u8]>,
+/// Linear bytes with three cursors. Boxed: its owner, cold when its token comes, holds a pointer,
+/// and the cursors lie with the buffer, which is hot.
+pub struct Buffer(Box<Linear>);
+
+struct Linear {
+    /// Of the capacity, what has ever been used.
+    bytes: Vec<u8>,
     sent: u32,
     cleared: u32,
     received: u32,
+    capacity: u32,
 }
 
 impl Buffer {
     fn new(capacity: usize) -> Buffer {
-        Buffer { bytes: vec![0; capacity].into_boxed_slice(), sent: 0, cleared: 0, received: 0 }
+        let bytes = Vec::with_capacity(capacity);
+        let capacity = capacity as u32;
+        Buffer(Box::new(Linear { bytes, sent: 0, cleared: 0, received: 0, capacity }))
     }
 
     fn check(&self) {
-        debug_assert!(self.sent <= self.cleared && self.cleared <= self.received);
-        debug_assert!(self.received as usize <= self.bytes.len());
+        debug_assert!(self.0.sent <= self.0.cleared && self.0.cleared <= self.0.received);
+        debug_assert!(self.0.received as usize <= self.0.bytes.len());
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.capacity as usize
     }
 
     /// Where the next read may put its bytes.
     pub fn room(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.received as usize..]
+        let Linear { bytes, received, capacity, .. } = &mut *self.0;
+        if bytes.len() < *capacity as usize {
+            bytes.resize(*capacity as usize, 0);
+        }
+        &mut bytes[*received as usize..]
     }
 
     /// `count` bytes were read into [`Buffer::room`].
     pub fn received(&mut self, count: usize) {
-        self.received += count as u32;
+        self.0.received += count as u32;
         self.check();
     }
 
     /// Bytes that have not been understood yet.
     pub fn unscanned(&self) -> &[u8] {
-        &self.bytes[self.cleared as usize..self.received as usize]
+        &self.0.bytes[self.0.cleared as usize..self.0.received as usize]
     }
 
     /// The first `count` unscanned bytes may be written now.
     pub fn clear(&mut self, count: usize) {
-        self.cleared += count as u32;
+        self.0.cleared += count as u32;
         self.check();
     }
 
     /// Bytes that may be written.
     pub fn pending(&self) -> &[u8] {
-        &self.bytes[self.sent as usize..self.cleared as usize]
+        &self.0.bytes[self.0.sent as usize..self.0.cleared as usize]
     }
 
     /// The first `count` pending bytes have been written.
     pub fn sent(&mut self, count: usize) {
-        self.sent += count as u32;
+        self.0.sent += count as u32;
         self.check();
-        if self.sent == self.received {
-            (self.sent, self.cleared, self.received) = (0, 0, 0);
+        if self.0.sent == self.0.received {
+            self.rewind();
         }
     }
 
@@ -81,46 +98,61 @@ impl Buffer {
     /// what they said is passed on in other words.
     pub fn discard(&mut self, count: usize) {
         debug_assert!(self.pending().is_empty(), "bytes are taken from the front only");
-        self.cleared += count as u32;
+        self.0.cleared += count as u32;
         self.sent(count);
     }
 
     /// Appends as much of `bytes` as there is room for, ready to be written; returns how much.
     pub fn append(&mut self, bytes: &[u8]) -> usize {
         debug_assert!(self.unscanned().is_empty(), "appended bytes would jump the queue");
-        let room = self.room();
-        let count = bytes.len().min(room.len());
-        room[..count].copy_from_slice(&bytes[..count]);
+        let start = self.0.received as usize;
+        let count = bytes.len().min(self.capacity() - start);
+        // Over what was used before, and on into what never was.
+        let used = count.min(self.0.bytes.len() - start);
+        self.0.bytes[start..start + used].copy_from_slice(&bytes[..used]);
+        self.0.bytes.extend_from_slice(&bytes[used..count]);
         self.received(count);
         self.clear(count);
         count
     }
 
     pub fn is_empty(&self) -> bool {
-        self.sent == self.received
+        self.0.sent == self.0.received
     }
 
     /// Makes room by moving what is left to the front. Only a head that is still incomplete needs
     /// it; false if the buffer is full of live bytes.
     fn compact(&mut self) -> bool {
-        let live = self.sent as usize..self.received as usize;
-        self.bytes.copy_within(live, 0);
-        self.received -= self.sent;
-        self.cleared -= self.sent;
-        self.sent = 0;
-        (self.received as usize) < self.bytes.len()
+        let Linear { bytes, sent, cleared, received, .. } = &mut *self.0;
+        bytes.copy_within(*sent as usize..*received as usize, 0);
+        *received -= *sent;
+        *cleared -= *sent;
+        *sent = 0;
+        (*received as usize) < self.capacity()
+    }
+
+    /// Has room for more, and keeps what is there.
+    fn grow(&mut self, capacity: usize) {
+        let Linear { bytes, .. } = &mut *self.0;
+        bytes.reserve_exact(capacity - bytes.len());
+        self.0.capacity = capacity as u32;
+    }
+
+    /// Nothing is in it any more.
+    fn rewind(&mut self) {
+        (self.0.sent, self.0.cleared, self.0.received) = (0, 0, 0);
     }
 
     /// Standard buffers that fit in this one.
     fn units(&self) -> usize {
-        self.bytes.len() / CAPACITY
+        self.capacity() / CAPACITY
     }
 }
 
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Buffer { bytes, sent, cleared, received } = self;
-        write!(f, "Buffer({sent} ≤ {cleared} ≤ {received} ≤ {})", bytes.len())
+        let Linear { sent, cleared, received, capacity, .. } = &*self.0;
+        write!(f, "Buffer({sent} ≤ {cleared} ≤ {received} ≤ {capacity})")
     }
 }
 
@@ -192,7 +224,7 @@ impl BufferPool {
         if buffer.compact() {
             return Room::Made;
         }
-        let capacity = buffer.bytes.len();
+        let capacity = buffer.capacity();
         let grown = (capacity * 2).min(limit.next_multiple_of(CAPACITY));
         let units = grown.saturating_sub(capacity) / CAPACITY;
         if units == 0 {
@@ -202,9 +234,7 @@ impl BufferPool {
         if needs > self.left() {
             return Room::Dry { needs };
         }
-        let mut bytes = vec![0; grown];
-        bytes[..capacity].copy_from_slice(&buffer.bytes);
-        buffer.bytes = bytes.into_boxed_slice();
+        buffer.grow(grown);
         self.out += units;
         Room::Made
     }
@@ -214,7 +244,7 @@ impl BufferPool {
         self.out -= buffer.units();
         // A grown buffer has done its work; the pool keeps one size only.
         if buffer.units() == 1 {
-            (buffer.sent, buffer.cleared, buffer.received) = (0, 0, 0);
+            buffer.rewind();
             self.free.push(buffer);
         }
     }
@@ -258,6 +288,22 @@ mod tests {
     }
 
     #[test]
+    fn appended_bytes_lie_over_old_ones_and_beyond_them() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut buffer = pool.take();
+        for length in [3, 700, 5, 9_000] {
+            let bytes: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
+            assert_eq!((buffer.append(&bytes[..2]), buffer.append(&bytes[2..])), (2, length - 2));
+            assert_eq!(buffer.pending(), bytes);
+            buffer.sent(length);
+        }
+        assert_eq!(buffer.append(&vec![1; CAPACITY + 1]), CAPACITY, "no more than there is room");
+        assert_eq!(buffer.append(b"x"), 0);
+        buffer.sent(CAPACITY);
+        assert_eq!(buffer.room().len(), CAPACITY);
+    }
+
+    #[test]
     fn an_incomplete_head_makes_room_up_to_its_limit() {
         let mut pool = BufferPool::new(1 << 20);
         let mut buffer = pool.take();
@@ -281,7 +327,8 @@ mod tests {
     fn a_grown_buffer_does_not_come_back() {
         let mut pool = BufferPool::new(1 << 20);
         let mut buffer = pool.take();
-        buffer.received(CAPACITY);
+        let room = buffer.room().len();
+        buffer.received(room);
         assert_eq!(pool.make_room(&mut buffer, 2 * CAPACITY), Room::Made);
         pool.give(buffer);
         assert_eq!(pool.take().room().len(), CAPACITY);
