@@ -92,7 +92,7 @@ impl<N: Net> Worker<N> {
     ) -> Result<(), NoPlace> {
         let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return Ok(()) };
-        let (tried, key) = (exchange.attempt.tried.clone(), exchange.key);
+        let (tried, key) = (exchange.attempt.tried.clone(), exchange.key());
         let last_resort = exchange.is_last_resort();
         let request = endpoints::Request { tried: &tried, key, last_resort };
         let pick = match self.groups[upstream].endpoints.pick(&request, now) {
@@ -305,7 +305,8 @@ impl Exchange {
             return;
         }
         let elsewhere = before.0 != here.0;
-        let host = match (&upstream.host, self.authority.as_deref()) {
+        let authority_asked = self.aside.as_ref().and_then(|aside| aside.authority.as_deref());
+        let host = match (&upstream.host, authority_asked) {
             // One upstream, and the client named its host.
             (HostField::Preserve, None) => None,
             (HostField::Preserve, Some(own)) if !own.is_empty() => elsewhere.then_some(own),

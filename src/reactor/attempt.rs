@@ -359,7 +359,7 @@ impl<N: Net> Worker<N> {
 
     /// Whether the head of an event stream is kept from the client until the first data event.
     pub(super) fn holds_back(&self, exchange: &Exchange) -> bool {
-        let commit = exchange.route.map(|route| exchange.snapshot.routes[route].commit);
+        let commit = exchange.route().map(|route| route.commit);
         commit == Some(Commit::FirstEvent) && self.can_be_rescued(exchange)
     }
 

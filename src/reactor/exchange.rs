@@ -163,7 +163,7 @@ pub struct Exchange {
     /// The generation it began with; it obeys this one to its end.
     pub snapshot: Rc<Snapshot>,
     /// Index into the snapshot's routes; `None`: none matched.
-    pub route: Option<usize>,
+    pub route: Option<u32>,
     /// The upstream it is at: a position in the route's chain.
     pub link: usize,
     pub attempt: Attempt,
@@ -172,14 +172,8 @@ pub struct Exchange {
     pub outbox: Outbox,
     /// What its body has to be read for before it goes anywhere.
     pub gather: Gather,
-    /// The model it named, once it has been given another's.
-    pub own_model: Option<String>,
-    /// What makes it like others, where its upstream's balance asks for it.
-    pub key: Option<u64>,
-    /// The client's own `Host`, where a later upstream may have to be sent it.
-    pub authority: Option<Box<[u8]>>,
-    /// The one that answers, once its first event has named it; where somebody wants to know.
-    pub model: Option<Box<str>>,
+    /// Boxed: most exchanges have none of it.
+    pub aside: Option<Box<Aside>>,
     /// Boxed: only where exchanges are part of traces.
     pub trace: Option<Box<Trace>>,
     pub hops: Hops,
@@ -214,12 +208,25 @@ pub struct Exchange {
     pub until_close: bool,
 }
 
+/// What only some configurations have to know of an exchange.
+#[derive(Debug, Default)]
+pub struct Aside {
+    /// The model it named, once it has been given another's.
+    pub own_model: Option<String>,
+    /// What makes it like others, where its upstream's balance asks for it.
+    pub key: Option<u64>,
+    /// The client's own `Host`, where a later upstream may have to be sent it.
+    pub authority: Option<Box<[u8]>>,
+    /// The model that answers, once its first event has named it; where somebody wants to know.
+    pub model: Option<Box<str>>,
+}
+
 /// What of a request's body is read ahead of its first attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gather {
     Nothing,
     /// So many bytes of the prompt: they choose the endpoint.
-    Prompt(usize),
+    Prompt(u32),
     /// All of it: its model is replaced.
     Whole,
 }
@@ -280,9 +287,14 @@ pub struct Tunnel {
 }
 
 impl Exchange {
+    /// The route it was matched with.
+    pub fn route(&self) -> Option<&snapshot::Route> {
+        self.snapshot.routes.get(self.route? as usize)
+    }
+
     /// The upstreams of its route, if it leads to some.
     pub fn chain(&self) -> Option<&Chain> {
-        match &self.snapshot.routes[self.route?].target {
+        match &self.route()?.target {
             Target::Chain(chain) => Some(chain),
             Target::Service(_) => None,
         }
@@ -316,17 +328,30 @@ impl Exchange {
     pub fn learn_model(&mut self) {
         let Some(response) = &mut self.response else { return };
         let Some(tap) = &mut response.watch.tap else { return };
-        self.model = tap.model();
+        let model = tap.model();
         if tap.is_idle() {
             response.watch.tap = None;
         }
+        if model.is_some() {
+            self.aside_mut().model = model;
+        }
+    }
+
+    /// For what most exchanges do not have.
+    pub fn aside_mut(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    /// What makes it like others, if its upstream's balance asks for it.
+    pub fn key(&self) -> Option<u64> {
+        self.aside.as_ref()?.key
     }
 
     /// The timers in force.
     pub fn timeouts(&self) -> &ExchangeTimeouts {
-        match (self.chain().and_then(|chain| chain.links.get(self.link)), self.route) {
+        match (self.chain().and_then(|chain| chain.links.get(self.link)), self.route()) {
             (Some(link), _) => &link.timeouts,
-            (None, Some(route)) => &self.snapshot.routes[route].timeouts,
+            (None, Some(route)) => &route.timeouts,
             (None, None) => &self.snapshot.timeouts.exchange,
         }
     }
@@ -390,37 +415,42 @@ impl<S> Downstream<S> {
 }
 
 /// A request's id: the client's `X-Request-Id`, or one made here.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RequestId {
-    bytes: [u8; RequestId::MAX],
-    length: u8,
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId(Id);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Id {
+    Given(Box<[u8]>),
+    Made([u8; RequestId::MADE]),
 }
 
 impl RequestId {
     /// The longest id that is kept; longer ones are replaced.
     pub const MAX: usize = 64;
+    /// Bytes of one made here.
+    const MADE: usize = 16;
 
     /// The client's id. `http` has checked its length and its bytes.
     pub fn given(id: &[u8]) -> RequestId {
-        let mut bytes = [0; RequestId::MAX];
-        let length = id.len().min(RequestId::MAX);
-        bytes[..length].copy_from_slice(&id[..length]);
-        RequestId { bytes, length: length as u8 }
+        RequestId(Id::Given(id[..id.len().min(RequestId::MAX)].into()))
     }
 
     /// Sixteen bytes of hex: eight that tell workers apart, eight that count.
     pub fn made(worker: u32, count: u32) -> RequestId {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let value = u64::from(worker) << 32 | u64::from(count);
-        let mut bytes = [0; RequestId::MAX];
-        for (position, byte) in bytes[..16].iter_mut().enumerate() {
+        let mut bytes = [0; RequestId::MADE];
+        for (position, byte) in bytes.iter_mut().enumerate() {
             *byte = HEX[(value >> (60 - 4 * position)) as usize & 15];
         }
-        RequestId { bytes, length: 16 }
+        RequestId(Id::Made(bytes))
     }
 
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length)]
+        match &self.0 {
+            Id::Given(bytes) => bytes,
+            Id::Made(bytes) => bytes,
+        }
     }
 }
 
@@ -451,7 +481,7 @@ mod tests {
         let idle = size_of::<Downstream<u32>>();
         let open = idle + size_of::<Exchange>() + size_of::<Upstream<u32>>();
         assert_eq!((idle, size_of::<Upstream<u32>>()), (128, 128), "two cache lines each");
-        assert!(open <= 1024, "an open stream takes {open} bytes");
+        assert!(open <= 848, "an open stream takes {open} bytes");
         assert!(open as u64 <= CONNECTION_BYTES);
     }
 

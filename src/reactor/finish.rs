@@ -115,7 +115,7 @@ impl<N: Net> Worker<N> {
             (rules::Downstream::Close, _) => self.close_downstream(token),
             (rules::Downstream::Reply, Err(fault)) if fault.answer().is_some() => {
                 let asked = Asked {
-                    id: Some(exchange.id),
+                    id: Some(exchange.id.clone()),
                     client: exchange.client,
                     head_request: exchange.head_request,
                     keep: exchange.keep_alive && request == Request::Done && !self.is_draining(),
@@ -199,7 +199,7 @@ impl<N: Net> Worker<N> {
             return log::debug!("{}: {status} complete", exchange.id);
         };
         let cut = if exchange.committed { ", cut short" } else { "" };
-        let (id, code) = (exchange.id, fault.code());
+        let (id, code) = (&exchange.id, fault.code());
         let tally = &self.desk.tally;
         if exchange.committed {
             tally.aborted.add(1);

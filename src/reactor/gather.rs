@@ -32,7 +32,7 @@ impl<N: Net> Worker<N> {
             Gather::Nothing => return None,
             // Wherever the prompt begins, so much of it has come then: alike prompts have alike keys,
             // however their bytes arrive.
-            Gather::Prompt(length) => (length + PREFACE_MAX) as u64,
+            Gather::Prompt(length) => u64::from(length) + PREFACE_MAX as u64,
             Gather::Whole => u64::MAX,
         };
         let body_max = exchange.body_max();
@@ -68,13 +68,13 @@ impl Exchange {
     /// Takes what is wanted out of the body that has been kept.
     fn read_request(&mut self) {
         let prefix = match std::mem::replace(&mut self.gather, Gather::Nothing) {
-            Gather::Prompt(length) => length,
+            Gather::Prompt(length) => length as usize,
             Gather::Whole | Gather::Nothing => 0,
         };
         if prefix > 0 {
             let look = look(&self.outbox.copy(LOOK_MAX), self.request.body.framing(), prefix);
             let near = look.prompt_at().is_some_and(|at| at <= PREFACE_MAX);
-            self.key = look.prompt_hash().filter(|_| near);
+            self.aside_mut().key = look.prompt_hash().filter(|_| near);
         }
     }
 
@@ -82,16 +82,16 @@ impl Exchange {
     pub(super) fn remodel(&mut self, buffers: &mut BufferPool) {
         let Some(upstream) = self.upstream() else { return };
         let replaces = upstream.model.is_some();
-        let Some(model) = upstream.model.clone().or_else(|| self.own_model.take()) else { return };
+        let own = self.aside.as_ref().and_then(|aside| aside.own_model.as_ref());
+        let Some(model) = upstream.model.as_ref().or(own).cloned() else { return };
         let framing = self.request.body.framing();
         if !self.request.body.is_complete() || !self.outbox.keeps() {
             return log::warn!("{}: too large for its model to become {model}", self.id);
         }
         let mut own = None;
         self.outbox.edit(buffers, |request| own = set_model(request, framing, &model));
-        if replaces {
-            self.own_model = self.own_model.take().or(own);
-        }
+        let aside = self.aside_mut();
+        aside.own_model = if replaces { aside.own_model.take().or(own) } else { None };
     }
 }
 

@@ -62,7 +62,7 @@ impl<N: Net> Worker<N> {
         let Some(exchange) = downstream.and_then(|down| down.exchange.as_deref()) else {
             return Instant::NEVER;
         };
-        match exchange.route.and_then(|route| exchange.snapshot.routes[route].heartbeat) {
+        match exchange.route().and_then(|route| route.heartbeat) {
             Some(heartbeat) if exchange.committed && exchange.is_observed() => {
                 exchange.timeline.moved + heartbeat.every
             }

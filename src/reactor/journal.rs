@@ -133,7 +133,8 @@ impl Record {
         now: Instant,
     ) -> Record {
         let start = exchange.timeline.started;
-        let (trace, model) = (exchange.trace.take(), exchange.model.take());
+        let trace = exchange.trace.take();
+        let model = exchange.aside.as_mut().and_then(|aside| aside.model.take());
         let place = trace.as_ref().map(|trace| trace.place);
         let story = trace.and_then(|trace| Story::of(*trace, exchange, now));
         let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
@@ -144,11 +145,11 @@ impl Record {
         let upstream = exchange.served_by().filter(|_| served);
         let hops = &exchange.hops;
         Record {
-            request_id: exchange.id,
+            request_id: exchange.id.clone(),
             client,
             trace: place,
             story,
-            route: exchange.route.map(|route| exchange.snapshot.routes[route].path.to_string()),
+            route: exchange.route().map(|route| route.path.to_string()),
             upstream,
             status,
             content_type: observer.map_or("", Observer::media_type),

@@ -190,11 +190,15 @@ impl<N: Net> Worker<N> {
         let server = connection.map(|connection| &connection.socket);
         Some(Stream {
             key: StreamKey { connection: token.to_bits(), request: downstream.requests },
-            request_id: exchange.id,
+            request_id: exchange.id.clone(),
             client: downstream.peer,
-            route: exchange.route.map(|route| exchange.snapshot.routes[route].path.to_string()),
+            route: exchange.route().map(|route| route.path.to_string()),
             endpoint: exchange.served_by().filter(|_| proxied),
-            model: exchange.model.as_deref().map(str::to_owned),
+            model: exchange
+                .aside
+                .as_ref()
+                .and_then(|aside| aside.model.as_deref())
+                .map(str::to_owned),
             phase: exchange.waiting(connection, false).phase,
             age: self.now - timeline.started,
             status: exchange.status,

@@ -44,7 +44,7 @@ pub enum Preface {
 impl<N: Net> Worker<N> {
     /// When the head is sent, or the next comment behind it.
     pub(super) fn preface_at(&self, exchange: &Exchange) -> Instant {
-        let heartbeat = exchange.route.and_then(|route| exchange.snapshot.routes[route].heartbeat);
+        let heartbeat = exchange.route().and_then(|route| route.heartbeat);
         let due = matches!(exchange.preface, Preface::Unsent | Preface::Sent)
             && exchange.chain().is_some()
             && !exchange.committed

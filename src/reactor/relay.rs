@@ -35,7 +35,7 @@ pub enum Mode {
     Splice,
     /// As they are, copied into the sink's outbox and kept there: the request may be sent again.
     /// Turns into `Splice` when more than `limit` bytes are held.
-    Keep { limit: usize },
+    Keep { limit: u32 },
     /// The payload in chunks of our own: the source's end is the close of its connection.
     Chunk,
     /// The payload alone: the sink reads until close, the source's framing means nothing to it.
@@ -414,8 +414,9 @@ fn scan<A: Stream, W: Watch>(
         Mode::Splice => buffer.clear(cleared),
         Mode::Payload | Mode::Chunk => buffer.discard(cleared),
         Mode::Keep { limit } => {
-            let room =
-                outbox.keeps() && outbox.held() + cleared <= *limit && desk.buffers.may_keep();
+            let room = outbox.keeps()
+                && outbox.held() + cleared <= *limit as usize
+                && desk.buffers.may_keep();
             if room {
                 outbox.push(&input[..cleared], &mut desk.buffers);
                 buffer.discard(cleared);

@@ -89,7 +89,7 @@ impl<N: Net> Worker<N> {
             upgrade_asked: head.upgrade.is_some(),
             request: Flow::new(
                 head.framing,
-                Mode::Keep { limit: self.snapshot.limits.replay_bytes },
+                Mode::Keep { limit: saturated(self.snapshot.limits.replay_bytes) },
             ),
             response: None,
             held: false,
@@ -103,33 +103,32 @@ impl<N: Net> Worker<N> {
             peer: Peer::Nobody,
             outbox: Outbox::keeping(&mut self.desk.buffers),
             gather: Gather::Nothing,
-            own_model: None,
-            key: None,
+            aside: None,
             priority: 0,
-            authority: None,
             examined: 0,
             first_event: false,
             tunnel: None,
             timeline: Timeline::new(self.now),
-            model: None,
             trace: Trace::of(&head, &self.snapshot.trace, &mut self.trace_ids),
             hops: Hops::NONE,
             ledger: Ledger::new(self.now),
         });
         let fault = match verdict {
             Ok(index) => {
-                exchange.route = Some(index);
+                exchange.route = Some(index as u32);
                 let route = &self.snapshot.routes[index];
                 match &route.target {
                     Target::Chain(chain) => {
                         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
                         if chain.links.len() > 1 || head.authority.is_empty() {
-                            exchange.authority = Some(head.authority.into());
+                            exchange.aside_mut().authority = Some(head.authority.into());
                         }
                         let forwarded = self.snapshot.server.forwarded;
                         let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
                         exchange.gather = self.snapshot.gather_for(chain);
-                        exchange.key = key_of(&upstream.balance, &head);
+                        if let Some(key) = key_of(&upstream.balance, &head) {
+                            exchange.aside_mut().key = Some(key);
+                        }
                         exchange.priority = priority_of(&upstream.admission, &head);
                         self.groups[upstream.id].budget.on_request(self.now);
                         exchange.dialect = dialect_of(route, upstream.service, head.path);
@@ -176,10 +175,15 @@ impl Snapshot {
         let mut upstreams = chain.links.iter().map(|link| &self.upstreams[link.upstream]);
         match self.upstreams[chain.links[0].upstream].balance {
             _ if upstreams.any(|upstream| upstream.model.is_some()) => Gather::Whole,
-            Balance::Hash(HashKey::Prompt(length)) => Gather::Prompt(length),
+            Balance::Hash(HashKey::Prompt(length)) => Gather::Prompt(saturated(length)),
             _ => Gather::Nothing,
         }
     }
+}
+
+/// Of bytes that are kept in memory, four gigabytes are all.
+fn saturated(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// What makes a request like others, where the balance asks for it.

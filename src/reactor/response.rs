@@ -305,7 +305,7 @@ impl Exchange {
 
     /// What the client is told of where the time went, where its route says so.
     fn server_timing(&self, now: Instant) -> Option<ServerTiming> {
-        let told = self.snapshot.routes[self.route?].server_timing;
+        let told = self.route()?.server_timing;
         let hops = &self.hops;
         told.then(|| ServerTiming {
             queue: hops.attached - self.timeline.started,

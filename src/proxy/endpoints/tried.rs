@@ -6,9 +6,12 @@ use crate::config::snapshot::EndpointId;
 /// endpoints failed first matters little.
 const REMEMBERED: usize = 8;
 
-/// A small set of endpoints, of any upstream, in the exchange's own record.
+/// A small set of endpoints, of any upstream. Nearly every request's is empty: a pointer.
 #[derive(Clone, Debug, Default)]
-pub struct Tried {
+pub struct Tried(Option<Box<Failures>>);
+
+#[derive(Clone, Debug)]
+struct Failures {
     ids: [EndpointId; REMEMBERED],
     /// So many were added, the first ones perhaps forgotten.
     added: u32,
@@ -16,22 +19,27 @@ pub struct Tried {
 
 impl Tried {
     pub const fn none() -> Tried {
-        Tried { ids: [EndpointId(0); REMEMBERED], added: 0 }
+        Tried(None)
     }
 
     pub fn add(&mut self, endpoint: EndpointId) {
-        if !self.contains(endpoint) {
-            self.ids[self.added as usize % REMEMBERED] = endpoint;
-            self.added = self.added.wrapping_add(1);
+        if self.contains(endpoint) {
+            return;
         }
+        let none = || Box::new(Failures { ids: [EndpointId(0); REMEMBERED], added: 0 });
+        let Failures { ids, added } = &mut **self.0.get_or_insert_with(none);
+        ids[*added as usize % REMEMBERED] = endpoint;
+        *added = added.wrapping_add(1);
     }
 
     pub fn contains(&self, endpoint: EndpointId) -> bool {
-        self.ids[..REMEMBERED.min(self.added as usize)].contains(&endpoint)
+        self.0.as_ref().is_some_and(|failures| {
+            failures.ids[..REMEMBERED.min(failures.added as usize)].contains(&endpoint)
+        })
     }
 
     pub fn is_empty(&self) -> bool {
-        self.added == 0
+        self.0.is_none()
     }
 }
 
