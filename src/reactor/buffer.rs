@@ -116,6 +116,12 @@ impl Buffer {
         count
     }
 
+    /// Appends all of `bytes`, or nothing if there is not the room. Whether it did.
+    pub fn join(&mut self, bytes: &[u8]) -> bool {
+        let fits = bytes.len() <= self.capacity() - self.0.received as usize;
+        fits && self.append(bytes) == bytes.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.sent == self.0.received
     }

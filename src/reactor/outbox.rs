@@ -46,6 +46,14 @@ impl Outbox {
         }
     }
 
+    /// Takes bytes that follow, if there is room behind what is there and nothing is kept: what is
+    /// spliced is not sent again. Whether it did.
+    pub fn join(&mut self, bytes: &[u8]) -> bool {
+        let last =
+            self.0.as_mut().filter(|queue| !queue.keep).and_then(|queue| queue.segments.back_mut());
+        last.is_some_and(|last| last.buffer.join(bytes))
+    }
+
     /// The next bytes to write; empty if there are none.
     pub fn pending(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |queue| queue.pending())
