@@ -125,6 +125,23 @@ fn a_stream_that_waits_for_its_next_token_owns_no_buffer() {
 }
 
 #[test]
+fn what_comes_in_plenty_takes_a_quarter_of_the_calls() {
+    const LENGTH: usize = 1 << 20;
+    for chunked in [false, true] {
+        let body = vec![b'x'; LENGTH];
+        let answer = |u: Answer| if chunked { u.chunk(body).end_chunks() } else { u.body(&body) };
+        let mut world = Simulation::new(1).upstream(answer);
+        let client = world.start(Visit::new().expecting(LENGTH).get(TARGET).await_answers());
+        world.run();
+        assert_eq!(world.received(client).body().len(), LENGTH);
+        let spent = world.world.counts();
+        // A request, one buffer of 16 KiB that comes full, sixteen of 64 KiB, and the two ends.
+        assert!(spent.reads <= 20 && spent.writes <= 21, "{spent:?}");
+        world.assert_clean();
+    }
+}
+
+#[test]
 fn a_request_on_warm_connections_costs_two_reads_and_two_writes() {
     let visit = |visit: Visit| visit.get(TARGET).await_answers().pause(EVERY);
     let mut world = Simulation::new(1).upstream(|u| u.body(b"an answer"));

@@ -9,6 +9,8 @@
 //! * A connection owns a buffer only while it holds bytes: an idle client, an idle pooled upstream
 //!   and a stream that waits for its next token own none.
 //! * The pool is last-in-first-out, so the next read lands in the memory that is hot.
+//! * A source that fills a whole buffer at once is read into a wide one, four times as long, while
+//!   there are plenty: a quarter of the calls for the same bytes.
 //! * Memory is touched as far as bytes come to lie in it: a buffer that holds a small request that
 //!   waits costs a page, not four.
 //! * The pool is finite. Whoever is about to read asks [`BufferPool::may_read`] first; one read
@@ -24,6 +26,13 @@ pub const CAPACITY: usize = 16 * 1024;
 /// Standard buffers that the consequences of one read may take: the bytes read, a rewritten head,
 /// and the same bytes framed anew.
 pub const READ_RESERVE: usize = 4;
+
+/// Bytes of a wide one: what a drive may move.
+const WIDE: usize = 4 * CAPACITY;
+/// Wide buffers that are kept. Each is on loan for a read and a write, so one would nearly do.
+const WIDE_KEPT: usize = 2;
+/// What has to be left of the pool for a wide read: itself, and its bytes framed anew.
+const WIDE_RESERVE: usize = 4 * READ_RESERVE;
 
 /// Linear bytes with three cursors. Boxed: its owner, cold when its token comes, holds a pointer,
 /// and the cursors lie with the buffer, which is hot.
@@ -177,6 +186,7 @@ pub enum Room {
 /// One worker's buffers, and the queues they stand in.
 pub struct BufferPool {
     free: Vec<Buffer>,
+    wide: Vec<Buffer>,
     // Lent in their boxes: an outbox holds a pointer.
     #[allow(clippy::vec_box)]
     queues: Vec<Box<Queue>>,
@@ -190,6 +200,7 @@ impl BufferPool {
     pub fn new(bytes: usize) -> BufferPool {
         BufferPool {
             free: Vec::new(),
+            wide: Vec::new(),
             queues: Vec::new(),
             out: 0,
             limit: (bytes / CAPACITY).max(2 * READ_RESERVE),
@@ -224,6 +235,16 @@ impl BufferPool {
         self.free.pop().unwrap_or_else(|| Buffer::new(CAPACITY))
     }
 
+    /// A buffer for a source that has filled one: a wide one, unless buffers are scarce. A wide one
+    /// counts for as many standard ones as fit into it.
+    pub fn take_for_plenty(&mut self) -> Buffer {
+        if self.left() < WIDE_RESERVE.max(self.limit / 2) {
+            return self.take();
+        }
+        self.out += WIDE / CAPACITY;
+        self.wide.pop().unwrap_or_else(|| Buffer::new(WIDE))
+    }
+
     /// Makes room behind a head that is still incomplete, by moving it to the front or into a
     /// buffer of up to `limit` bytes.
     pub fn make_room(&mut self, buffer: &mut Buffer, limit: usize) -> Room {
@@ -248,11 +269,14 @@ impl BufferPool {
     pub fn give(&mut self, mut buffer: Buffer) {
         debug_assert!(self.out >= buffer.units(), "a buffer came home twice");
         self.out -= buffer.units();
-        // A grown buffer has done its work; the pool keeps one size only.
-        if buffer.units() == 1 {
-            buffer.rewind();
-            self.free.push(buffer);
-        }
+        let kept = match buffer.capacity() {
+            CAPACITY => &mut self.free,
+            WIDE if self.wide.len() < WIDE_KEPT => &mut self.wide,
+            // A grown buffer has done its work.
+            _ => return,
+        };
+        buffer.rewind();
+        kept.push(buffer);
     }
 
     pub(super) fn take_queue(&mut self) -> Box<Queue> {
@@ -338,6 +362,26 @@ mod tests {
         assert_eq!(pool.make_room(&mut buffer, 2 * CAPACITY), Room::Made);
         pool.give(buffer);
         assert_eq!(pool.take().room().len(), CAPACITY);
+    }
+
+    #[test]
+    fn a_wide_buffer_is_for_those_who_have_plenty_while_there_are_plenty() {
+        let mut pool = BufferPool::new(64 * CAPACITY);
+        let mut wide = Vec::new();
+        loop {
+            let mut buffer = pool.take_for_plenty();
+            let room = buffer.room().len();
+            wide.push(buffer);
+            if room == CAPACITY {
+                break;
+            }
+            assert_eq!((room, pool.out()), (WIDE, wide.len() * 4));
+        }
+        assert_eq!(pool.out(), 37, "half of the pool is nobody's");
+        wide.into_iter().for_each(|buffer| pool.give(buffer));
+        assert_eq!((pool.out(), pool.wide.len(), pool.free.len()), (0, WIDE_KEPT, 1));
+        let mut small = BufferPool::new(8 * CAPACITY);
+        assert_eq!(small.take_for_plenty().room().len(), CAPACITY);
     }
 
     #[test]

@@ -238,7 +238,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
         moved.rest = match flow.state {
             FlowState::Open if !source.ready.readable() => Rest::SourceEmpty,
             FlowState::Open if budget.is_spent() => Rest::Budget,
-            FlowState::Open => match source.fill(desk).map_err(Broken::Read)? {
+            FlowState::Open => match source.fill_flow(desk).map_err(Broken::Read)? {
                 Fill::Bytes(count) => {
                     moved.read += count;
                     budget.spend(count);

@@ -9,7 +9,7 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 
-use super::buffer::{Buffer, BufferPool};
+use super::buffer::{Buffer, BufferPool, CAPACITY};
 use super::net::Stream;
 use super::outbox::Outbox;
 use super::readiness::Readiness;
@@ -30,6 +30,8 @@ pub struct Socket<S> {
     pub ready: Readiness,
     pub inbound: Option<Buffer>,
     pub outbox: Outbox,
+    /// The last read filled a standard buffer, or more.
+    copious: bool,
     /// A write met the RST and used the error up: the end that a read finds then is none.
     reset: bool,
 }
@@ -54,17 +56,35 @@ impl<S: Stream> Socket<S> {
             ready: Readiness::born(),
             inbound: None,
             outbox: Outbox::default(),
+            copious: false,
             reset: false,
         }
     }
 
     /// Reads once, behind what is in `inbound` already.
     pub fn fill(&mut self, desk: &mut Desk) -> io::Result<Fill> {
+        self.fill_with(BufferPool::take, desk)
+    }
+
+    /// Reads once of a body, much at once where much comes.
+    pub fn fill_flow(&mut self, desk: &mut Desk) -> io::Result<Fill> {
+        match self.copious {
+            true => self.fill_with(BufferPool::take_for_plenty, desk),
+            false => self.fill_with(BufferPool::take, desk),
+        }
+    }
+
+    #[inline]
+    fn fill_with(
+        &mut self,
+        take: fn(&mut BufferPool) -> Buffer,
+        desk: &mut Desk,
+    ) -> io::Result<Fill> {
         if self.inbound.is_none() {
             if !desk.buffers.may_read() {
                 return Ok(Fill::Dry);
             }
-            self.inbound = Some(desk.buffers.take());
+            self.inbound = Some(take(&mut desk.buffers));
         }
         let Some(buffer) = &mut self.inbound else { return Ok(Fill::Dry) };
         let offered = buffer.room().len();
@@ -84,6 +104,7 @@ impl<S: Stream> Socket<S> {
             Ok(0) => Ok(Fill::Closed),
             Ok(count) => {
                 buffer.received(count);
+                self.copious = count >= CAPACITY;
                 desk.tally.bytes_read.add(count as u64);
                 return Ok(Fill::Bytes(count));
             }
