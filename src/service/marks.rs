@@ -11,92 +11,13 @@
 //! takes back what was staged before it, and an error behind it is none.
 
 mod search;
+mod words;
 
 use self::search::{ERROR_SEARCH, OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH, USAGE_SEARCH};
+use self::words::*;
 use super::{Dialect, Usage};
-use crate::http::json::{Found, ITEM, Matcher, Walker, Word, Words};
+use crate::http::json::{Found, ITEM, Matcher, Walker, Word};
 use crate::http::sse::Watcher;
-
-const WORDS: Words = Words::new(&[
-    "BadRequestError",
-    "choices",
-    "code",
-    "completion_tokens",
-    "content_filter",
-    "content_policy_violation",
-    "context_length_exceeded",
-    "details",
-    "done",
-    "error",
-    "error_type",
-    "eval_count",
-    "exceed_context_size_error",
-    "finish_reason",
-    "generated_text",
-    "generated_tokens",
-    "input_length",
-    "input_tokens",
-    "invalid_request_error",
-    "message",
-    "message_delta",
-    "message_start",
-    "message_stop",
-    "object",
-    "output_tokens",
-    "ping",
-    "prompt_eval_count",
-    "prompt_tokens",
-    "response",
-    "response.completed",
-    "response.failed",
-    "response.incomplete",
-    "type",
-    "usage",
-    "validation",
-]);
-const BAD_REQUEST: Word = WORDS.word("BadRequestError");
-const CHOICES: Word = WORDS.word("choices");
-const CODE: Word = WORDS.word("code");
-const COMPLETION_TOKENS: Word = WORDS.word("completion_tokens");
-const CONTENT_FILTER: Word = WORDS.word("content_filter");
-const CONTENT_POLICY: Word = WORDS.word("content_policy_violation");
-const CONTEXT_LENGTH: Word = WORDS.word("context_length_exceeded");
-const DETAILS: Word = WORDS.word("details");
-const DONE: Word = WORDS.word("done");
-const ERROR: Word = WORDS.word("error");
-const ERROR_TYPE: Word = WORDS.word("error_type");
-const EVAL_COUNT: Word = WORDS.word("eval_count");
-const CONTEXT_SIZE: Word = WORDS.word("exceed_context_size_error");
-const FINISH_REASON: Word = WORDS.word("finish_reason");
-const GENERATED_TEXT: Word = WORDS.word("generated_text");
-const GENERATED_TOKENS: Word = WORDS.word("generated_tokens");
-const INPUT_LENGTH: Word = WORDS.word("input_length");
-const INPUT_TOKENS: Word = WORDS.word("input_tokens");
-const INVALID_REQUEST: Word = WORDS.word("invalid_request_error");
-const MESSAGE: Word = WORDS.word("message");
-const MESSAGE_DELTA: Word = WORDS.word("message_delta");
-const MESSAGE_START: Word = WORDS.word("message_start");
-const MESSAGE_STOP: Word = WORDS.word("message_stop");
-const OBJECT: Word = WORDS.word("object");
-const OUTPUT_TOKENS: Word = WORDS.word("output_tokens");
-const PING: Word = WORDS.word("ping");
-const PROMPT_EVAL_COUNT: Word = WORDS.word("prompt_eval_count");
-const PROMPT_TOKENS: Word = WORDS.word("prompt_tokens");
-const RESPONSE: Word = WORDS.word("response");
-const COMPLETED: Word = WORDS.word("response.completed");
-const FAILED: Word = WORDS.word("response.failed");
-const INCOMPLETE: Word = WORDS.word("response.incomplete");
-const TYPE: Word = WORDS.word("type");
-const USAGE: Word = WORDS.word("usage");
-const VALIDATION: Word = WORDS.word("validation");
-
-/// An event that has not said its name.
-const UNNAMED: Word = ITEM;
-
-static OPENAI_WORDS: Words = WORDS.anywhere(FINISH_REASON);
-static TGI_WORDS: Words = WORDS.anywhere(GENERATED_TEXT);
-static OLLAMA_WORDS: Words = WORDS.anywhere(DONE);
-static OTHER_WORDS: Words = WORDS;
 
 /// Counts of tokens, `NONE` where there is none.
 #[derive(Clone, Copy, Debug)]
@@ -327,7 +248,9 @@ impl Staging<'_> {
                 }
             }
             // Counts beside an error only.
-            (_, [ERROR, CODE | TYPE] | [CODE | TYPE]) | (Tgi, [ERROR_TYPE])
+            (_, [ERROR, CODE | TYPE] | [CODE | TYPE])
+            | (OpenAiResponses, [RESPONSE, ERROR, CODE | TYPE])
+            | (Tgi, [ERROR_TYPE])
                 if is_clients_error(found) =>
             {
                 self.said.add(Said::CLIENTS);
@@ -345,16 +268,7 @@ impl Staging<'_> {
 /// Whether the code or the type of an error says that the request was at fault, and not the server.
 fn is_clients_error(found: Found<'_>) -> bool {
     match found {
-        Found::StringEnd(name) => matches!(
-            name,
-            BAD_REQUEST
-                | CONTENT_FILTER
-                | CONTENT_POLICY
-                | CONTEXT_LENGTH
-                | CONTEXT_SIZE
-                | INVALID_REQUEST
-                | VALIDATION
-        ),
+        Found::StringEnd(name) => CLIENTS_ERRORS.contains(&name),
         Found::Number(Some(status)) => matches!(status, 400..=499) && !matches!(status, 408 | 429),
         _ => false,
     }
@@ -437,7 +351,9 @@ impl Marks {
             // A sign of life, not of progress.
             (Dialect::Anthropic, PING) => return false,
             (Dialect::Anthropic, MESSAGE_STOP)
-            | (Dialect::OpenAiResponses, COMPLETED | FAILED | INCOMPLETE) => said.add(Said::END),
+            | (Dialect::OpenAiResponses, COMPLETED | INCOMPLETE) => said.add(Said::END),
+            // The last event of its stream, and the server's own word that there is no answer.
+            (Dialect::OpenAiResponses, FAILED) => said.add(Said::ERROR),
             (Dialect::Anthropic | Dialect::OpenAiResponses, ERROR) => said.add(Said::ERROR),
             _ => {}
         }

@@ -165,6 +165,7 @@ fn errors_are_seen_in_every_dialect() {
         (OpenAiChat, r#"{"id":"1","error":{"code":502},"choices":[{"finish_reason":"error"}]}"#),
         (OpenAiChat, r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#),
         (OpenAiResponses, r#"{"type":"error","code":"x","message":"y"}"#),
+        (OpenAiResponses, r#"{"type":"response.failed","response":{"status":"failed"}}"#),
         (Anthropic, r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#),
         (Tgi, r#"{"error":"Request failed during generation","error_type":"generation"}"#),
         (Ollama, r#"{"error":"an error was encountered while running the model"}"#),
@@ -230,7 +231,9 @@ fn responses_streams_end_in_one_of_three_ways() {
         \"response\":{\"usage\":null}}\n\n";
     let delta = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\
         \"delta\":\"response.completed\"}\n\n";
-    for name in ["response.completed", "response.failed", "response.incomplete"] {
+    for (name, ending) in
+        [("response.completed", Whole), ("response.incomplete", Whole), ("response.failed", Failed)]
+    {
         for line in [&format!("event: {name}\n"), ""] {
             let end = format!(
                 "{line}data: {{\"response\":{{\"output\":[{{\"content\":[{{\"text\":\"\\\"usage\\\"\"}}]}}],\
@@ -238,7 +241,10 @@ fn responses_streams_end_in_one_of_three_ways() {
             );
             let seen =
                 observe_any_split(OpenAiResponses, format!("{created}{delta}{end}").as_bytes());
-            assert_eq!((seen.ending, seen.usage), (Whole, Some((Some(7), Some(9)))), "{end}");
+            assert_eq!((seen.ending, seen.usage), (ending, Some((Some(7), Some(9)))), "{end}");
+            assert!(!seen.first_event_is_error, "{end}");
+            let alone = observe_any_split(OpenAiResponses, end.as_bytes());
+            assert_eq!(alone.first_event_is_error, ending == Failed, "{end}");
         }
     }
     let seen = observe_any_split(OpenAiResponses, format!("{created}{delta}").as_bytes());
@@ -456,6 +462,18 @@ fn an_error_tells_whose_it_is() {
         (OpenAiChat, r#"{"error":{"code":"content_filter"}}"#),
         (OpenAiCompletions, r#"{"error":{"code":400,"type":"exceed_context_size_error"}}"#),
         (OpenAiResponses, r#"{"type":"error","code":"context_length_exceeded","message":"m"}"#),
+        (
+            OpenAiResponses,
+            r#"{"type":"response.failed","sequence_number":3,"response":{"id":"r","status":"failed","error":{"code":"context_length_exceeded","message":"m"}}}"#,
+        ),
+        (
+            OpenAiResponses,
+            r#"{"type":"response.failed","sequence_number":3,"response":{"id":"r","status":"failed","error":{"code":"invalid_prompt","message":"m"}}}"#,
+        ),
+        (
+            OpenAiResponses,
+            r#"{"type":"response.failed","sequence_number":3,"response":{"id":"r","status":"failed","error":{"code":"image_too_large","message":"m"}}}"#,
+        ),
         (Anthropic, r#"{"type":"error","error":{"type":"invalid_request_error"}}"#),
         (Tgi, r#"{"error":"m","error_type":"validation"}"#),
     ] {
@@ -467,6 +485,14 @@ fn an_error_tells_whose_it_is() {
         (OpenAiChat, r#"{"error":{"message":"m","code":429}}"#),
         (OpenAiChat, r#"{"error":"m"}"#),
         (OpenAiResponses, r#"{"type":"error","code":"server_error","message":"m"}"#),
+        (
+            OpenAiResponses,
+            r#"{"type":"response.failed","sequence_number":3,"response":{"id":"r","status":"failed","error":{"code":"server_error","message":"m"}}}"#,
+        ),
+        (
+            OpenAiResponses,
+            r#"{"type":"response.failed","sequence_number":3,"response":{"id":"r","status":"failed","error":{"code":"rate_limit_exceeded","message":"m"}}}"#,
+        ),
         (Anthropic, r#"{"type":"error","error":{"type":"overloaded_error"}}"#),
         (Tgi, r#"{"error":"m","error_type":"overloaded"}"#),
         (Ollama, r#"{"error":"model runner has unexpectedly stopped"}"#),

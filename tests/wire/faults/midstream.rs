@@ -149,3 +149,39 @@ fn a_stream_that_fails_counts_against_its_endpoint_unless_the_client_is_to_blame
         primary.expect_asked(if counts { 2 } else { 3 });
     }
 }
+
+#[test]
+fn a_failed_response_is_the_servers_word_and_counts_against_its_endpoint() {
+    let event = |name: &str, response: &str| {
+        format!("event: {name}\ndata: {{\"type\":\"{name}\",\"response\":{{{response}}}}}\n\n")
+    };
+    let failed = |code: &str| {
+        let error =
+            format!("\"status\":\"failed\",\"error\":{{\"code\":\"{code}\",\"message\":\"m\"}}");
+        event("response.failed", &error)
+    };
+    let limit = event("response.incomplete", "\"status\":\"incomplete\",\"error\":null");
+    for (last, counts) in
+        [(failed("server_error"), true), (failed("invalid_prompt"), false), (limit, false)]
+    {
+        let body = event("response.created", "\"status\":\"in_progress\",\"error\":null") + &last;
+        let acts = vec![say(format!("{EVENTS}{}{LAST_CHUNK}", chunk(&body)))];
+        let primary = Server::playing(move |_| acts.clone());
+        let knobs =
+            Knobs { primary: "breaker = { consecutive = 2, open = \"1m\" }", ..Knobs::default() };
+        let gateway = knobs.gateway(&[primary.address], None);
+        let asked = request().replace("/v1/chat/completions", "/v1/responses");
+        let mut client = gateway.connect();
+        for _ in 0..2 {
+            // Whole in HTTP, nothing of ours in it, and asked for once.
+            client.send(&*asked);
+            let response = client.read_response();
+            assert_eq!((response.status(), response.text()), (200, &*body));
+            expect_way(&response, "primary", 1);
+        }
+        client.send(&*asked);
+        let status = client.read_head().status();
+        assert_eq!(status, if counts { 503 } else { 200 }, "{last}");
+        primary.expect_asked(if counts { 2 } else { 3 });
+    }
+}
