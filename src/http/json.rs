@@ -162,6 +162,17 @@ impl Walker {
         self.state == State::Done
     }
 
+    /// A line of the text has ended, and the line feed comes next. A string does not reach beyond it:
+    /// there it would have to be escaped.
+    pub fn end_line(&mut self) {
+        if matches!(
+            self.state,
+            State::String { .. } | State::KeyString | State::Escape { .. } | State::KeyEscape
+        ) {
+            self.state = State::Lost;
+        }
+    }
+
     /// Takes the next bytes. `on` is told the path, the place in `data`, and what was found there:
     /// the first byte of a container or string, the byte behind any other value.
     pub fn feed(

@@ -1,7 +1,7 @@
 //! The fields by which each dialect tells that a stream has ended, has failed, and what it cost.
 //!
-//! What an event says is *staged* while it comes and counts when the event is dispatched. A data
-//! line that is no complete JSON text says nothing.
+//! What an event says is *staged* while it comes and counts when the event is dispatched. Its data
+//! is one JSON text, over however many lines it is written; what is no complete one says nothing.
 //!
 //! A delta says nothing either, and nearly every line is one; to walk through each would cost more
 //! than to relay it. In the dialects that write `"finish_reason":null` into every delta the last
@@ -65,13 +65,13 @@ pub(super) struct Marks {
     /// Of dispatched events.
     counts: Counts,
     seen: Said,
-    /// Of the last data line of the event that comes now.
+    /// Of the event that comes now.
     staged_counts: Counts,
     staged: Said,
     name: Matcher,
     /// The name of the event, [`UNNAMED`] or one of the words.
     event: Word,
-    /// The data line that comes now is looked at.
+    /// The data that comes now is looked at.
     looking: bool,
     dialect: Dialect,
 }
@@ -124,18 +124,7 @@ impl Marks {
 
     /// An answer in one piece has ended.
     pub fn end_document(&mut self) {
-        self.data_end();
         self.dispatched(true);
-    }
-
-    /// A data line begins. Of several in one event the last one counts.
-    #[inline]
-    fn begin(&mut self) {
-        if self.staged != Said::NOTHING {
-            self.staged_counts = Counts::UNKNOWN;
-            self.staged = Said::NOTHING;
-        }
-        self.looking = self.is_of_interest();
     }
 
     fn walk(&mut self, part: &[u8]) {
@@ -153,7 +142,7 @@ impl Marks {
         });
     }
 
-    /// Whether data lines of this event can hold anything of interest.
+    /// Whether the data of this event can hold anything of interest.
     fn is_of_interest(&self) -> bool {
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::Tgi | Dialect::Ollama => {
@@ -169,7 +158,7 @@ impl Marks {
         }
     }
 
-    /// Whether a complete line can be left aside.
+    /// Whether data that is one complete line can be left aside.
     fn says_nothing(&self, line: &[u8]) -> bool {
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
@@ -300,17 +289,17 @@ impl Watcher for Marks {
         }
     }
 
+    #[inline]
     fn object(&mut self, line: &[u8]) {
-        self.begin();
-        if self.looking && !self.says_nothing(line) {
+        debug_assert!(self.walker.is_fresh(), "the first data of its event");
+        if self.is_of_interest() && !self.says_nothing(line) {
             self.walk(line);
-            self.data_end();
         }
     }
 
     fn data(&mut self, part: &[u8]) {
         if self.walker.is_fresh() {
-            self.begin();
+            self.looking = self.is_of_interest();
         }
         if self.looking {
             self.walk(part);
@@ -318,35 +307,37 @@ impl Watcher for Marks {
     }
 
     fn data_end(&mut self) {
-        if !self.walker.is_complete() {
-            self.staged_counts = Counts::UNKNOWN;
-            self.staged = Said::NOTHING;
+        if !self.walker.is_fresh() {
+            self.walker.end_line();
+            self.walk(b"\n");
         }
-        self.walker = Walker::new();
     }
 
     #[inline]
     fn dispatched(&mut self, has_data: bool) -> bool {
-        let said = std::mem::replace(&mut self.staged, Said::NOTHING);
-        let event = std::mem::replace(&mut self.event, UNNAMED);
-        if said.has(Said::COUNTS)
-            || event != UNNAMED
-            || said.has(Said::END)
-            || said.has(Said::ERROR)
-        {
-            return has_data && self.settle(said, event);
+        if self.walker.is_fresh() && self.event == UNNAMED {
+            // Nothing of it was looked at.
+            if has_data {
+                self.seen.add(Said::EVENT);
+            }
+            return has_data;
         }
-        if has_data {
-            self.seen.add(Said::EVENT);
-        }
-        has_data
+        self.settle(has_data)
     }
 }
 
 impl Marks {
-    /// An event with data that says something is dispatched. Returns whether it counts.
-    fn settle(&mut self, mut said: Said, event: Word) -> bool {
-        let counts = std::mem::replace(&mut self.staged_counts, Counts::UNKNOWN);
+    /// An event is dispatched that has a name, or data that was looked at. Returns whether it counts.
+    fn settle(&mut self, has_data: bool) -> bool {
+        let mut said = std::mem::replace(&mut self.staged, Said::NOTHING);
+        let mut counts = std::mem::replace(&mut self.staged_counts, Counts::UNKNOWN);
+        let event = std::mem::replace(&mut self.event, UNNAMED);
+        if !std::mem::take(&mut self.walker).is_complete() {
+            (said, counts) = (Said::NOTHING, Counts::UNKNOWN);
+        }
+        if !has_data {
+            return false;
+        }
         match (self.dialect, event) {
             // A sign of life, not of progress.
             (Dialect::Anthropic, PING) => return false,

@@ -117,6 +117,78 @@ fn what_an_event_says_is_not_what_its_text_says() {
     }
 }
 
+/// An event whose data is written over several lines, as a printer does that cares for people.
+fn pretty(event: &str) -> String {
+    let event: Value = serde_json::from_str(event).expect("JSON");
+    lines(&format!("{event:#}"))
+}
+
+/// An event with a `data` line for each line of `text`.
+fn lines(text: &str) -> String {
+    let data: String = text.lines().map(|line| format!("data: {line}\n")).collect();
+    data + "\n"
+}
+
+#[test]
+fn data_of_several_lines_is_one_text() {
+    let ended = r#"{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":29}}"#;
+    let goes_on = r#"{"choices":[{"finish_reason":"stop"},{"finish_reason":null}],"error":"x"}"#;
+    let failed = r#"{"error":{"message":"m","code":500}}"#;
+    let response = r#"{"type":"response.completed","response":{"usage":{"input_tokens":12,"output_tokens":29}}}"#;
+    let refused =
+        r#"{"type":"response.failed","response":{"error":{"code":"server_error","message":"m"}}}"#;
+    let message = r#"{"type":"message_delta","usage":{"input_tokens":12,"output_tokens":29}}"#;
+    let text = r#"{"generated_text":"x","details":{"input_length":12,"generated_tokens":29}}"#;
+    for (dialect, events, expected) in [
+        (OpenAiChat, pretty(DELTA) + &pretty(STOP) + &pretty(USAGE), (Whole, COUNTED)),
+        (OpenAiChat, pretty(DELTA) + &pretty(ended), (Whole, COUNTED)),
+        (OpenAiChat, pretty(DELTA) + &pretty(goes_on), (Truncated(NoEndMark), None)),
+        (OpenAiChat, pretty(DELTA) + &pretty(failed), (Failed, None)),
+        (OpenAiResponses, pretty(response), (Whole, COUNTED)),
+        (OpenAiResponses, pretty(refused), (Failed, None)),
+        (Anthropic, pretty(message) + &pretty(r#"{"type":"message_stop"}"#), (Whole, COUNTED)),
+        (Tgi, pretty(text), (Whole, COUNTED)),
+        // A line that begins like the mark of the end, an empty one, and one without a colon.
+        (
+            OpenAiChat,
+            lines("{\"choices\":\n[\n{\"finish_reason\":\n\n\"stop\"\n}]\n}")
+                .replace("data: \n", "data\n"),
+            (Whole, None),
+        ),
+        // What looks like a delta goes on in the next line.
+        (
+            OpenAiChat,
+            lines(
+                "{\"choices\":[{\"finish_reason\":null}],\n\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":29}}",
+            ),
+            (Truncated(NoEndMark), COUNTED),
+        ),
+        // Two texts are none, and a string ends on its line.
+        (OpenAiChat, lines(&format!("{STOP}\n{DELTA}")), (Truncated(NoEndMark), None)),
+        (OpenAiChat, lines(&format!("{DELTA}\n{STOP}")), (Truncated(NoEndMark), None)),
+        (
+            OpenAiChat,
+            lines("{\"choices\":[{\"finish_reason\":\"st\nop\"}]}"),
+            (Truncated(NoEndMark), None),
+        ),
+        (
+            OpenAiChat,
+            lines("{\"id\":\"\\\nn\",\"choices\":[{\"finish_reason\":\"stop\"}]}"),
+            (Truncated(NoEndMark), None),
+        ),
+        (
+            OpenAiChat,
+            lines("{\"choices\":[{\"finish_reason\":tr\nue}]}"),
+            (Truncated(NoEndMark), None),
+        ),
+    ] {
+        for stream in [events.clone(), events.replace('\n', "\r\n"), events.replace('\n', "\r")] {
+            let seen = observe_any_split(dialect, stream.as_bytes());
+            assert_eq!((seen.ending, seen.usage), expected, "{dialect:?} {stream}");
+        }
+    }
+}
+
 #[test]
 fn usage_is_found_where_servers_put_it() {
     for (events, expected) in [
@@ -390,13 +462,15 @@ proptest! {
         events in prop::collection::vec(any_event(), 0..5),
         done: bool,
         crlf: bool,
+        over_lines: bool,
         ends in any_ends(),
     ) {
         let line_end = if crlf { "\r\n" } else { "\n" };
-        let mut stream: String = events
-            .iter()
-            .map(|(event, ..)| format!("data: {event}{line_end}{line_end}"))
-            .collect();
+        let written = |event: &Value| match over_lines {
+            true => lines(&format!("{event:#}")).replace('\n', line_end),
+            false => format!("data: {event}{line_end}{line_end}"),
+        };
+        let mut stream: String = events.iter().map(|(event, ..)| written(event)).collect();
         if done {
             stream += &format!("data: [DONE]{line_end}{line_end}");
         }
