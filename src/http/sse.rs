@@ -101,7 +101,7 @@ enum Place {
 /// Follows one event stream through any pieces it comes in.
 #[derive(Clone, Debug)]
 pub struct EventObserver {
-    data_events: u64,
+    data_events: u32,
     place: Place,
     /// A field has come since the last blank line.
     event_open: bool,
@@ -133,7 +133,7 @@ impl EventObserver {
 
     /// Events dispatched so far that carried data.
     pub fn data_events(&self) -> u64 {
-        self.data_events
+        self.data_events.into()
     }
 
     /// Whether a `data` line was exactly `[DONE]`.
@@ -301,7 +301,8 @@ impl EventObserver {
     /// A blank line ends the event, if there is one.
     fn dispatch(&mut self, watcher: &mut impl Watcher) {
         if self.event_open {
-            self.data_events += u64::from(watcher.dispatched(self.event_has_data));
+            let counts = watcher.dispatched(self.event_has_data);
+            self.data_events = self.data_events.saturating_add(counts.into());
         }
         self.event_open = false;
         self.event_has_data = false;

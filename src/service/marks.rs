@@ -9,10 +9,15 @@
 //! there is nothing to be found in the line. For this to be exact whatever a server writes, the
 //! rule is part of the meaning: a mark with the value that says "it goes on", anywhere in an event,
 //! takes back what was staged before it, and an error behind it is none.
+//!
+//! An answer of several choices has as many ends. Where more than one was asked for each is counted,
+//! and a delta with more than one mark is walked; where nobody knows how many were, every line is.
 
+mod choices;
 mod search;
 mod words;
 
+use self::choices::Choices;
 use self::search::{ERROR_SEARCH, OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH, USAGE_SEARCH};
 use self::words::*;
 use super::{Dialect, Usage};
@@ -71,8 +76,7 @@ pub(super) struct Marks {
     name: Matcher,
     /// The name of the event, [`UNNAMED`] or one of the words.
     event: Word,
-    /// The data that comes now is looked at.
-    looking: bool,
+    choices: Choices,
     dialect: Dialect,
 }
 
@@ -86,8 +90,16 @@ impl Marks {
             staged: Said::NOTHING,
             name: Matcher::new(&WORDS),
             event: UNNAMED,
-            looking: false,
+            choices: Choices::ONE,
             dialect,
+        }
+    }
+
+    /// How many choices the answer is to have; `None`: nobody knows. Only OpenAI's older dialects
+    /// have several.
+    pub fn expect_choices(&mut self, asked: Option<u32>) {
+        if matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions) {
+            self.choices = Choices::new(asked);
         }
     }
 
@@ -112,7 +124,7 @@ impl Marks {
     /// Whether the mark of the end has come. `done`: a data line was `[DONE]`.
     pub fn saw_end(&self, done: bool) -> bool {
         let ends = matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions);
-        self.seen.has(Said::END) || done && ends
+        self.seen.has(Said::END) && self.choices.have_ended() || done && ends
     }
 
     pub fn usage(&self) -> Option<Usage> {
@@ -127,15 +139,17 @@ impl Marks {
         self.dispatched(true);
     }
 
+    #[inline(never)]
     fn walk(&mut self, part: &[u8]) {
-        let Marks { walker, staged_counts, staged, event, dialect, .. } = self;
+        let Marks { walker, staged_counts, staged, event, choices, dialect, .. } = self;
         let words = match dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => &OPENAI_WORDS,
             Dialect::Tgi => &TGI_WORDS,
             Dialect::Ollama => &OLLAMA_WORDS,
             _ => &OTHER_WORDS,
         };
-        let mut staging = Staging { dialect: *dialect, event, counts: staged_counts, said: staged };
+        let mut staging =
+            Staging { dialect: *dialect, event, choices, counts: staged_counts, said: staged };
         walker.feed(words, part, |path, _, found| match found {
             Found::Text(_) | Found::String => {}
             _ => staging.take(path, found),
@@ -158,15 +172,22 @@ impl Marks {
         }
     }
 
+    /// The same where choices are counted.
+    #[cold]
+    fn says_nothing_of_choices(&self, line: &[u8]) -> bool {
+        !self.choices.are_unknown() && OPENAI_SEARCH.stands_once(line)
+    }
+
     /// Whether data that is one complete line can be left aside.
     fn says_nothing(&self, line: &[u8]) -> bool {
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
-                OPENAI_SEARCH.is_delta(line).unwrap_or_else(|| {
+                let delta = OPENAI_SEARCH.is_delta(line).unwrap_or_else(|| {
                     // Without the mark: usage at the end, an error, or a server that leaves out
                     // what is null.
                     USAGE_SEARCH.find(line).is_none() && ERROR_SEARCH.find(line).is_none()
-                })
+                });
+                delta && (!self.choices.are_several() || self.says_nothing_of_choices(line))
             }
             Dialect::Tgi => TGI_SEARCH.is_delta(line).unwrap_or(false),
             Dialect::Ollama => OLLAMA_SEARCH.is_delta(line).unwrap_or(false),
@@ -179,6 +200,7 @@ impl Marks {
 struct Staging<'a> {
     dialect: Dialect,
     event: &'a mut Word,
+    choices: &'a mut Choices,
     counts: &'a mut Counts,
     said: &'a mut Said,
 }
@@ -192,8 +214,15 @@ impl Staging<'_> {
                 _ if path != [CHOICES, ITEM, FINISH_REASON] => {}
                 // OpenRouter's way to say that a provider broke off.
                 Found::StringEnd(ERROR) => self.said.add(Said::ERROR),
+                _ if self.choices.are_several() => self.choices.end(),
                 _ => self.said.add(Said::END),
             },
+            (OpenAiChat | OpenAiCompletions, [CHOICES, ITEM]) => self.choices.begin(),
+            (OpenAiChat | OpenAiCompletions, [CHOICES, ITEM, INDEX]) => {
+                if let Found::Number(Some(index)) = found {
+                    self.choices.index(index);
+                }
+            }
             (Tgi, [.., GENERATED_TEXT]) => match found {
                 Found::Null => self.go_on(),
                 _ if path.len() == 1 => self.said.add(Said::END),
@@ -298,10 +327,8 @@ impl Watcher for Marks {
     }
 
     fn data(&mut self, part: &[u8]) {
-        if self.walker.is_fresh() {
-            self.looking = self.is_of_interest();
-        }
-        if self.looking {
+        // What was of interest when it began is followed to its end.
+        if !self.walker.is_fresh() || self.is_of_interest() {
             self.walk(part);
         }
     }
@@ -328,12 +355,17 @@ impl Watcher for Marks {
 
 impl Marks {
     /// An event is dispatched that has a name, or data that was looked at. Returns whether it counts.
+    #[inline(never)]
     fn settle(&mut self, has_data: bool) -> bool {
         let mut said = std::mem::replace(&mut self.staged, Said::NOTHING);
         let mut counts = std::mem::replace(&mut self.staged_counts, Counts::UNKNOWN);
         let event = std::mem::replace(&mut self.event, UNNAMED);
-        if !std::mem::take(&mut self.walker).is_complete() {
+        let whole = std::mem::take(&mut self.walker).is_complete();
+        if !whole {
             (said, counts) = (Said::NOTHING, Counts::UNKNOWN);
+        }
+        if self.choices.are_several() && self.choices.settle(whole) {
+            said.add(Said::END);
         }
         if !has_data {
             return false;

@@ -27,6 +27,7 @@ pub(super) const WORDS: Words = Words::new(&[
     "image_parse_error",
     "image_too_large",
     "image_too_small",
+    "index",
     "input_length",
     "input_tokens",
     "invalid_base64_image",
@@ -65,6 +66,7 @@ pub(super) const EVAL_COUNT: Word = WORDS.word("eval_count");
 pub(super) const FINISH_REASON: Word = WORDS.word("finish_reason");
 pub(super) const GENERATED_TEXT: Word = WORDS.word("generated_text");
 pub(super) const GENERATED_TOKENS: Word = WORDS.word("generated_tokens");
+pub(super) const INDEX: Word = WORDS.word("index");
 pub(super) const INPUT_LENGTH: Word = WORDS.word("input_length");
 pub(super) const INPUT_TOKENS: Word = WORDS.word("input_tokens");
 pub(super) const MESSAGE: Word = WORDS.word("message");

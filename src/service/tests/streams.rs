@@ -20,7 +20,7 @@ pub(super) struct Seen {
     pub usage: Counts,
 }
 
-fn observe(mut observer: Observer, pieces: &[&[u8]]) -> Seen {
+pub(super) fn observe(mut observer: Observer, pieces: &[&[u8]]) -> Seen {
     pieces.iter().for_each(|piece| observer.feed(piece));
     let at_boundary = observer.at_boundary();
     let ending = observer.end();
