@@ -26,7 +26,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use harness::network::{Bug, Sabotaged};
 use harness::seeds::{self, Report};
+use harness::{GENEROUS, Gateway, snapshot};
 use sluicegate::config::snapshot::{Commit, Snapshot};
+use sluicegate::sim::World;
 use sluicegate::sim::oracle::Tally;
 use sluicegate::sim::plan::Plan;
 
@@ -133,6 +135,9 @@ fn the_worlds_are_full_of_life() {
         ("errors of a server's own when all attempts had failed", sum.given_up, 30),
         ("answers that an open breaker refused", sum.broken, 5),
         ("tunnels", sum.tunnels, 20),
+        ("breakers that opened", sum.opened, 300),
+        ("breakers that closed again", sum.closed, 100),
+        ("turns with a probe", sum.probes, 2_000),
     ] {
         assert!(count >= least, "{count} {what} in a thousand worlds: {sum:?}");
     }
@@ -233,4 +238,31 @@ fn a_budget_that_is_not_kept_is_found() {
     .expect("found");
     println!("seed {seed}: {reason}");
     assert!(reason.contains("% are allowed"), "{reason}");
+}
+
+#[test]
+fn a_second_exchange_at_an_endpoint_that_is_out_is_found() {
+    // It asks endpoints that are out in an outage, where its plan says that it never does.
+    let (seed, reason) = find_mistake(|snapshot| {
+        for breaker in snapshot.upstreams.iter_mut().filter_map(|it| it.breaker.as_mut()) {
+            breaker.panic = 0;
+        }
+    })
+    .expect("found");
+    println!("seed {seed}: {reason}");
+    assert!(reason.contains("were let in at an endpoint that is"), "{reason}");
+}
+
+#[test]
+fn a_permit_that_is_not_given_back_is_found() {
+    let world = World::new(1);
+    let snapshot = snapshot(&GENEROUS);
+    let upstream = snapshot.upstreams[0].clone();
+    let mut gateway = Gateway::new(world.clone(), world, snapshot);
+    assert_eq!(gateway.assert_clean(), Ok(()));
+    let (load, _) = gateway.loads.of(&upstream);
+    let permit = load.try_begin(0, &upstream.admission);
+    assert_eq!(gateway.assert_clean(), Err("1 permits are not home".into()));
+    drop(permit);
+    assert_eq!(gateway.assert_clean(), Ok(()));
 }

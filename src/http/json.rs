@@ -112,11 +112,17 @@ impl Literal {
     }
 }
 
+/// Sixty-four bits that ask for no more alignment than their neighbours: the records that hold a
+/// walker are counted in bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(Rust, packed(4))]
+struct Bits(u64);
+
 /// Follows one JSON text.
 #[derive(Clone, Debug)]
 pub struct Walker {
     /// For each open container, the innermost in the lowest bit: whether it is an object.
-    objects: u64,
+    objects: Bits,
     number: u32,
     depth: u8,
     /// How each of the outer containers was entered further.
@@ -137,7 +143,7 @@ impl Walker {
     /// A walker at the first byte of a text.
     pub const fn new() -> Walker {
         Walker {
-            objects: 0,
+            objects: Bits(0),
             number: 0,
             depth: 0,
             path: [OTHER; PATH_MAX],
@@ -160,6 +166,17 @@ impl Walker {
     /// Whether the text is complete, with nothing but white space behind it.
     pub fn is_complete(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// A line of the text has ended, and the line feed comes next. A string does not reach beyond it:
+    /// there it would have to be escaped.
+    pub fn end_line(&mut self) {
+        if matches!(
+            self.state,
+            State::String { .. } | State::KeyString | State::Escape { .. } | State::KeyEscape
+        ) {
+            self.state = State::Lost;
+        }
     }
 
     /// Takes the next bytes. `on` is told the path, the place in `data`, and what was found there:
@@ -207,7 +224,7 @@ impl Walker {
         at: usize,
         on: &mut impl FnMut(&[Word], usize, Found<'_>),
     ) {
-        let in_object = self.objects & 1 == 1;
+        let in_object = self.objects.0 & 1 == 1;
         self.state = match (self.state, byte) {
             (state, b' ' | b'\t' | b'\n' | b'\r') => state,
             (State::Value | State::ValueOrEnd, b'"') => {
@@ -255,7 +272,7 @@ impl Walker {
         if usize::from(self.depth) == DEPTH_MAX {
             return State::Lost;
         }
-        self.objects = self.objects << 1 | u64::from(object);
+        self.objects = Bits(self.objects.0 << 1 | u64::from(object));
         if let Some(step) = self.path.get_mut(usize::from(self.depth)) {
             *step = if object { OTHER } else { ITEM };
         }
@@ -265,7 +282,7 @@ impl Walker {
     }
 
     fn close(&mut self) -> State {
-        self.objects >>= 1;
+        self.objects = Bits(self.objects.0 >> 1);
         self.depth -= 1;
         self.leaf = OTHER;
         self.after_value()

@@ -24,16 +24,17 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Is shown what the fields of an event say.
 ///
-/// A line is a unit: what comes before its end may come in any pieces, except that an object which
-/// lies in one piece is shown at once.
+/// The data of an event may come in any pieces and over several lines, except that an object which
+/// is all of it, and lies in one piece with the end of its event, is shown at once.
 pub trait Watcher {
     /// Some of the value of an `event` field.
     fn name(&mut self, part: &[u8]);
     fn name_end(&mut self);
-    /// A `data` line that begins with `{`, all of it.
+    /// All the data of an event: one line, which begins with `{`.
     fn object(&mut self, line: &[u8]);
-    /// Some of another `data` line, or of one that comes in pieces.
+    /// Some of a `data` line.
     fn data(&mut self, part: &[u8]);
+    /// A `data` line has ended, other than the mark `[DONE]`: of several a line feed joins them.
     fn data_end(&mut self);
     /// The event is complete. `has_data`: somebody will be handed it. Returns whether it counts as
     /// a data event.
@@ -100,7 +101,7 @@ enum Place {
 /// Follows one event stream through any pieces it comes in.
 #[derive(Clone, Debug)]
 pub struct EventObserver {
-    data_events: u64,
+    data_events: u32,
     place: Place,
     /// A field has come since the last blank line.
     event_open: bool,
@@ -132,7 +133,7 @@ impl EventObserver {
 
     /// Events dispatched so far that carried data.
     pub fn data_events(&self) -> u64 {
-        self.data_events
+        self.data_events.into()
     }
 
     /// Whether a `data` line was exactly `[DONE]`.
@@ -210,6 +211,7 @@ impl EventObserver {
     /// A `data` line with an object, of which `rest` is the beginning. Returns what comes behind
     /// the line, `None` if its end has not come.
     fn object<'d>(&mut self, rest: &'d [u8], watcher: &mut impl Watcher) -> Option<&'d [u8]> {
+        let first = !self.event_has_data;
         self.open_event(true);
         let Some(end) = memchr::memchr2(b'\n', b'\r', rest) else {
             self.after_cr = false;
@@ -217,14 +219,17 @@ impl EventObserver {
             watcher.data(rest);
             return None;
         };
-        watcher.object(&rest[..end]);
-        let after = &rest[end..];
-        if let Some(after) = after.strip_prefix(b"\n\n") {
-            // As nearly every event ends: the blank line has come with it.
+        let (line, after) = rest.split_at(end);
+        // As nearly every event ends: the blank line has come with it.
+        let blank = after.strip_prefix(b"\n\n").or_else(|| after.strip_prefix(b"\r\n\r\n"));
+        if let Some(after) = blank.filter(|_| first) {
+            watcher.object(line);
             self.after_cr = false;
             self.dispatch(watcher);
             return Some(after);
         }
+        watcher.data(line);
+        watcher.data_end();
         self.after_cr = after[0] == b'\r';
         Some(&after[1..])
     }
@@ -264,6 +269,7 @@ impl EventObserver {
             (Place::Value { matched }, _) => match follow(DONE, matched, byte) {
                 Some(matched) => self.place = Place::Value { matched },
                 None => {
+                    watcher.data(&DONE[..matched.into()]);
                     self.place = Place::OtherValue;
                     return false;
                 }
@@ -295,7 +301,8 @@ impl EventObserver {
     /// A blank line ends the event, if there is one.
     fn dispatch(&mut self, watcher: &mut impl Watcher) {
         if self.event_open {
-            self.data_events += u64::from(watcher.dispatched(self.event_has_data));
+            let counts = watcher.dispatched(self.event_has_data);
+            self.data_events = self.data_events.saturating_add(counts.into());
         }
         self.event_open = false;
         self.event_has_data = false;
@@ -309,15 +316,19 @@ impl EventObserver {
             Place::Name { field, matched } => {
                 let whole = usize::from(matched) == field.spelling().len();
                 self.open_event(whole && field == Field::Data);
+                if whole && field == Field::Data {
+                    watcher.data_end();
+                }
             }
             Place::Value { matched } if usize::from(matched) == DONE.len() => self.saw_done = true,
             Place::ByteOrderMark { .. } => self.open_event(false),
             Place::EventName | Place::Colon(Field::Event) => watcher.name_end(),
-            Place::OtherValue => watcher.data_end(),
-            Place::Colon(Field::Data)
-            | Place::Value { .. }
-            | Place::OtherField
-            | Place::Comment => {}
+            Place::Value { matched } => {
+                watcher.data(&DONE[..matched.into()]);
+                watcher.data_end();
+            }
+            Place::OtherValue | Place::Colon(Field::Data) => watcher.data_end(),
+            Place::OtherField | Place::Comment => {}
         }
         self.place = Place::LineStart;
         self.after_cr = byte == b'\r';

@@ -4,6 +4,8 @@ use super::exchange::State;
 use super::net::Net;
 use super::worker::Worker;
 use crate::clock::Instant;
+use crate::config::snapshot::UpstreamId;
+use crate::proxy::endpoints::View;
 
 /// How many of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +32,14 @@ impl<N: Net> Worker<N> {
             ready: self.ready.len(),
             past: self.past.len(),
         }
+    }
+
+    /// How every endpoint of every upstream stands at `now`.
+    pub fn endpoints(&self, now: Instant) -> impl Iterator<Item = (UpstreamId, View)> {
+        self.groups.ids().flat_map(move |id| {
+            let endpoints = &self.groups[id].endpoints;
+            (0..endpoints.len()).map(move |endpoint| (id, endpoints.view(endpoint, now)))
+        })
     }
 
     /// Live connections that no timer will ever look at: none, unless timeouts are "off".

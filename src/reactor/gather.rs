@@ -3,11 +3,19 @@
 //! Two things can depend on it: which endpoint has the prompt in its cache (`balance` by prompt),
 //! and which model is asked for (`model` of an upstream, which replaces the request's own). The
 //! body is kept as every body is, up to `replay_bytes`; what does not fit is sent as it came.
+//!
+//! A third thing is read when a stream begins: how many choices it is to have, which tells its end.
+//! Nearly every request asks for one, and to see that takes one search for `"n"`.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::buffer::BufferPool;
 use super::drive::Step;
 use super::exchange::{Exchange, Gather};
 use super::net::Net;
+use super::outbox::Outbox;
 use super::relay::{self, Broken, Budget, Rest};
 use super::request::takes_interim;
 use super::token::Token;
@@ -15,6 +23,7 @@ use super::worker::Worker;
 use crate::http::body::{Body, Framing};
 use crate::http::rewrite;
 use crate::proxy::fault::{DownstreamFault, Fault};
+use crate::service::Dialect;
 use crate::service::request::Look;
 
 /// How far into a body a prompt may begin whose key is wanted.
@@ -78,6 +87,28 @@ impl Exchange {
         }
     }
 
+    /// How many choices the answer is to have, by the request as it was `sent`. `None`: nobody
+    /// knows, since it was too long to be kept, or is not all here.
+    pub(super) fn choices(&self, sent: &Outbox) -> Option<u32> {
+        if !matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions) {
+            return Some(1);
+        }
+        if !sent.keeps() || !self.request.body.is_complete() {
+            return None;
+        }
+        let framing = self.request.body.framing();
+        // Chunks may cut a name anywhere.
+        let may_be_several = framing == Framing::Chunked
+            || contains_n(sent.pieces())
+            // A list of prompts.
+            || self.dialect == Dialect::OpenAiCompletions
+                && sent.pieces().any(|piece| memchr::memchr(b'[', piece).is_some());
+        match may_be_several {
+            true => look(&sent.copy(LOOK_MAX), framing, 0).choices(),
+            false => Some(1),
+        }
+    }
+
     /// Gives the request the model of the upstream it goes to, or its own again.
     pub(super) fn remodel(&mut self, buffers: &mut BufferPool) {
         let Some(upstream) = self.upstream() else { return };
@@ -115,10 +146,52 @@ fn set_model(request: &mut Vec<u8>, framing: Framing, model: &str) -> Option<Str
     own
 }
 
+/// Whether `"n"` stands somewhere in a text that comes in pieces.
+fn contains_n<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> bool {
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"n\""));
+    // The last two bytes before a piece: with its first two they hold what the cut goes through.
+    let mut before = [0; 2];
+    for piece in pieces {
+        let start = piece.iter().take(2);
+        let join = before.iter().chain(start).copied();
+        let mut seam = [0; 4];
+        seam.iter_mut().zip(join).for_each(|(to, from)| *to = from);
+        if NAME.find(&seam).is_some() || NAME.find(piece).is_some() {
+            return true;
+        }
+        let last = before.iter().chain(piece).rev().take(2);
+        let mut end = [0; 2];
+        end.iter_mut().rev().zip(last).for_each(|(to, from)| *to = *from);
+        before = end;
+    }
+    false
+}
+
 fn look(request: &[u8], framing: Framing, prefix: usize) -> Look {
     let (_, body) = rewrite::path_and_body(request);
     let mut look = Look::new(LOOK_MAX, prefix);
     let _ = Body::new(framing).scan(body, |data| look.feed(data));
     look.end();
     look
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_wherever_it_is_cut() {
+        for (text, expected) in
+            [("{\"n\":2}", true), ("{\"m\":2,\"nn\":\"\"}", false), ("\"n", false)]
+        {
+            for first in 0..=text.len() {
+                for second in first..=text.len() {
+                    let (start, rest) = text.split_at(first);
+                    let (middle, end) = rest.split_at(second - first);
+                    let pieces = [start, middle, end].map(str::as_bytes);
+                    assert_eq!(contains_n(pieces.into_iter()), expected, "{pieces:?}");
+                }
+            }
+        }
+    }
 }

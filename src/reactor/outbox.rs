@@ -106,8 +106,7 @@ impl Outbox {
     /// The first bytes of what is held, sent or not.
     pub fn copy(&self, limit: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for segment in self.0.iter().flat_map(|queue| &queue.segments) {
-            let pending = segment.buffer.pending();
+        for pending in self.pieces() {
             bytes.extend_from_slice(&pending[..pending.len().min(limit - bytes.len())]);
         }
         bytes
@@ -126,6 +125,12 @@ impl Outbox {
             }
         }
         self.clear(pool);
+    }
+
+    /// What is held, sent or not, piece by piece.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let segments = self.0.iter().flat_map(|queue| &queue.segments);
+        segments.map(|segment| segment.buffer.pending())
     }
 
     pub fn keeps(&self) -> bool {

@@ -8,6 +8,7 @@ use super::buffer::{CAPACITY, Room};
 use super::exchange::{Exchange, Tunnel};
 use super::journal::Journal;
 use super::net::Net;
+use super::outbox::Outbox;
 use super::proxied::{both, upstream_fault};
 use super::relay::{Budget, Flow, Mode, Rest, Watched};
 use super::request::takes_interim;
@@ -204,7 +205,7 @@ impl<N: Net> Worker<N> {
             exchange.expect_continue = false;
         }
         if !interim {
-            exchange.begin_response(&head, &delivery, draining);
+            exchange.begin_response(&head, &delivery, draining, &upstream.socket.outbox);
             exchange.watch(self.journal.as_deref());
             let observed = holds_back && exchange.is_observed() && head.status < 300;
             exchange.held = observed || (rescuable && exchange.may_be_too_long(head.status));
@@ -315,8 +316,14 @@ impl Exchange {
         })
     }
 
-    /// The final response head is here.
-    fn begin_response(&mut self, head: &ResponseHead<'_>, delivery: &Delivery, draining: bool) {
+    /// The final response head is here, to the request as it was `sent`.
+    fn begin_response(
+        &mut self,
+        head: &ResponseHead<'_>,
+        delivery: &Delivery,
+        draining: bool,
+        sent: &Outbox,
+    ) {
         self.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
         // Of a head that is with the client already, this stands there.
@@ -327,7 +334,9 @@ impl Exchange {
         let mut response: Flow<Watched> = Flow::new(head.framing, delivery.mode);
         response.watch.observer = match (head.media, self.dialect) {
             (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
-            (Media::EventStream, dialect) => Some(Observer::of_stream(dialect)),
+            (Media::EventStream, dialect) => {
+                Some(Observer::of_stream(dialect).expecting(self.choices(sent)))
+            }
             (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),
             _ => None,
         };

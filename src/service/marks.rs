@@ -1,7 +1,7 @@
 //! The fields by which each dialect tells that a stream has ended, has failed, and what it cost.
 //!
-//! What an event says is *staged* while it comes and counts when the event is dispatched. A data
-//! line that is no complete JSON text says nothing.
+//! What an event says is *staged* while it comes and counts when the event is dispatched. Its data
+//! is one JSON text, over however many lines it is written; what is no complete one says nothing.
 //!
 //! A delta says nothing either, and nearly every line is one; to walk through each would cost more
 //! than to relay it. In the dialects that write `"finish_reason":null` into every delta the last
@@ -9,94 +9,20 @@
 //! there is nothing to be found in the line. For this to be exact whatever a server writes, the
 //! rule is part of the meaning: a mark with the value that says "it goes on", anywhere in an event,
 //! takes back what was staged before it, and an error behind it is none.
+//!
+//! An answer of several choices has as many ends. Where more than one was asked for each is counted,
+//! and a delta with more than one mark is walked; where nobody knows how many were, every line is.
 
+mod choices;
 mod search;
+mod words;
 
+use self::choices::Choices;
 use self::search::{ERROR_SEARCH, OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH, USAGE_SEARCH};
+use self::words::*;
 use super::{Dialect, Usage};
-use crate::http::json::{Found, ITEM, Matcher, Walker, Word, Words};
+use crate::http::json::{Found, ITEM, Matcher, Walker, Word};
 use crate::http::sse::Watcher;
-
-const WORDS: Words = Words::new(&[
-    "BadRequestError",
-    "choices",
-    "code",
-    "completion_tokens",
-    "content_filter",
-    "content_policy_violation",
-    "context_length_exceeded",
-    "details",
-    "done",
-    "error",
-    "error_type",
-    "eval_count",
-    "exceed_context_size_error",
-    "finish_reason",
-    "generated_text",
-    "generated_tokens",
-    "input_length",
-    "input_tokens",
-    "invalid_request_error",
-    "message",
-    "message_delta",
-    "message_start",
-    "message_stop",
-    "object",
-    "output_tokens",
-    "ping",
-    "prompt_eval_count",
-    "prompt_tokens",
-    "response",
-    "response.completed",
-    "response.failed",
-    "response.incomplete",
-    "type",
-    "usage",
-    "validation",
-]);
-const BAD_REQUEST: Word = WORDS.word("BadRequestError");
-const CHOICES: Word = WORDS.word("choices");
-const CODE: Word = WORDS.word("code");
-const COMPLETION_TOKENS: Word = WORDS.word("completion_tokens");
-const CONTENT_FILTER: Word = WORDS.word("content_filter");
-const CONTENT_POLICY: Word = WORDS.word("content_policy_violation");
-const CONTEXT_LENGTH: Word = WORDS.word("context_length_exceeded");
-const DETAILS: Word = WORDS.word("details");
-const DONE: Word = WORDS.word("done");
-const ERROR: Word = WORDS.word("error");
-const ERROR_TYPE: Word = WORDS.word("error_type");
-const EVAL_COUNT: Word = WORDS.word("eval_count");
-const CONTEXT_SIZE: Word = WORDS.word("exceed_context_size_error");
-const FINISH_REASON: Word = WORDS.word("finish_reason");
-const GENERATED_TEXT: Word = WORDS.word("generated_text");
-const GENERATED_TOKENS: Word = WORDS.word("generated_tokens");
-const INPUT_LENGTH: Word = WORDS.word("input_length");
-const INPUT_TOKENS: Word = WORDS.word("input_tokens");
-const INVALID_REQUEST: Word = WORDS.word("invalid_request_error");
-const MESSAGE: Word = WORDS.word("message");
-const MESSAGE_DELTA: Word = WORDS.word("message_delta");
-const MESSAGE_START: Word = WORDS.word("message_start");
-const MESSAGE_STOP: Word = WORDS.word("message_stop");
-const OBJECT: Word = WORDS.word("object");
-const OUTPUT_TOKENS: Word = WORDS.word("output_tokens");
-const PING: Word = WORDS.word("ping");
-const PROMPT_EVAL_COUNT: Word = WORDS.word("prompt_eval_count");
-const PROMPT_TOKENS: Word = WORDS.word("prompt_tokens");
-const RESPONSE: Word = WORDS.word("response");
-const COMPLETED: Word = WORDS.word("response.completed");
-const FAILED: Word = WORDS.word("response.failed");
-const INCOMPLETE: Word = WORDS.word("response.incomplete");
-const TYPE: Word = WORDS.word("type");
-const USAGE: Word = WORDS.word("usage");
-const VALIDATION: Word = WORDS.word("validation");
-
-/// An event that has not said its name.
-const UNNAMED: Word = ITEM;
-
-static OPENAI_WORDS: Words = WORDS.anywhere(FINISH_REASON);
-static TGI_WORDS: Words = WORDS.anywhere(GENERATED_TEXT);
-static OLLAMA_WORDS: Words = WORDS.anywhere(DONE);
-static OTHER_WORDS: Words = WORDS;
 
 /// Counts of tokens, `NONE` where there is none.
 #[derive(Clone, Copy, Debug)]
@@ -144,14 +70,13 @@ pub(super) struct Marks {
     /// Of dispatched events.
     counts: Counts,
     seen: Said,
-    /// Of the last data line of the event that comes now.
+    /// Of the event that comes now.
     staged_counts: Counts,
     staged: Said,
     name: Matcher,
     /// The name of the event, [`UNNAMED`] or one of the words.
     event: Word,
-    /// The data line that comes now is looked at.
-    looking: bool,
+    choices: Choices,
     dialect: Dialect,
 }
 
@@ -165,8 +90,16 @@ impl Marks {
             staged: Said::NOTHING,
             name: Matcher::new(&WORDS),
             event: UNNAMED,
-            looking: false,
+            choices: Choices::ONE,
             dialect,
+        }
+    }
+
+    /// How many choices the answer is to have; `None`: nobody knows. Only OpenAI's older dialects
+    /// have several.
+    pub fn expect_choices(&mut self, asked: Option<u32>) {
+        if matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions) {
+            self.choices = Choices::new(asked);
         }
     }
 
@@ -191,7 +124,7 @@ impl Marks {
     /// Whether the mark of the end has come. `done`: a data line was `[DONE]`.
     pub fn saw_end(&self, done: bool) -> bool {
         let ends = matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions);
-        self.seen.has(Said::END) || done && ends
+        self.seen.has(Said::END) && self.choices.have_ended() || done && ends
     }
 
     pub fn usage(&self) -> Option<Usage> {
@@ -203,36 +136,27 @@ impl Marks {
 
     /// An answer in one piece has ended.
     pub fn end_document(&mut self) {
-        self.data_end();
         self.dispatched(true);
     }
 
-    /// A data line begins. Of several in one event the last one counts.
-    #[inline]
-    fn begin(&mut self) {
-        if self.staged != Said::NOTHING {
-            self.staged_counts = Counts::UNKNOWN;
-            self.staged = Said::NOTHING;
-        }
-        self.looking = self.is_of_interest();
-    }
-
+    #[inline(never)]
     fn walk(&mut self, part: &[u8]) {
-        let Marks { walker, staged_counts, staged, event, dialect, .. } = self;
+        let Marks { walker, staged_counts, staged, event, choices, dialect, .. } = self;
         let words = match dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => &OPENAI_WORDS,
             Dialect::Tgi => &TGI_WORDS,
             Dialect::Ollama => &OLLAMA_WORDS,
             _ => &OTHER_WORDS,
         };
-        let mut staging = Staging { dialect: *dialect, event, counts: staged_counts, said: staged };
+        let mut staging =
+            Staging { dialect: *dialect, event, choices, counts: staged_counts, said: staged };
         walker.feed(words, part, |path, _, found| match found {
             Found::Text(_) | Found::String => {}
             _ => staging.take(path, found),
         });
     }
 
-    /// Whether data lines of this event can hold anything of interest.
+    /// Whether the data of this event can hold anything of interest.
     fn is_of_interest(&self) -> bool {
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::Tgi | Dialect::Ollama => {
@@ -248,15 +172,22 @@ impl Marks {
         }
     }
 
-    /// Whether a complete line can be left aside.
+    /// The same where choices are counted.
+    #[cold]
+    fn says_nothing_of_choices(&self, line: &[u8]) -> bool {
+        !self.choices.are_unknown() && OPENAI_SEARCH.stands_once(line)
+    }
+
+    /// Whether data that is one complete line can be left aside.
     fn says_nothing(&self, line: &[u8]) -> bool {
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
-                OPENAI_SEARCH.is_delta(line).unwrap_or_else(|| {
+                let delta = OPENAI_SEARCH.is_delta(line).unwrap_or_else(|| {
                     // Without the mark: usage at the end, an error, or a server that leaves out
                     // what is null.
                     USAGE_SEARCH.find(line).is_none() && ERROR_SEARCH.find(line).is_none()
-                })
+                });
+                delta && (!self.choices.are_several() || self.says_nothing_of_choices(line))
             }
             Dialect::Tgi => TGI_SEARCH.is_delta(line).unwrap_or(false),
             Dialect::Ollama => OLLAMA_SEARCH.is_delta(line).unwrap_or(false),
@@ -269,6 +200,7 @@ impl Marks {
 struct Staging<'a> {
     dialect: Dialect,
     event: &'a mut Word,
+    choices: &'a mut Choices,
     counts: &'a mut Counts,
     said: &'a mut Said,
 }
@@ -282,8 +214,15 @@ impl Staging<'_> {
                 _ if path != [CHOICES, ITEM, FINISH_REASON] => {}
                 // OpenRouter's way to say that a provider broke off.
                 Found::StringEnd(ERROR) => self.said.add(Said::ERROR),
+                _ if self.choices.are_several() => self.choices.end(),
                 _ => self.said.add(Said::END),
             },
+            (OpenAiChat | OpenAiCompletions, [CHOICES, ITEM]) => self.choices.begin(),
+            (OpenAiChat | OpenAiCompletions, [CHOICES, ITEM, INDEX]) => {
+                if let Found::Number(Some(index)) = found {
+                    self.choices.index(index);
+                }
+            }
             (Tgi, [.., GENERATED_TEXT]) => match found {
                 Found::Null => self.go_on(),
                 _ if path.len() == 1 => self.said.add(Said::END),
@@ -327,7 +266,9 @@ impl Staging<'_> {
                 }
             }
             // Counts beside an error only.
-            (_, [ERROR, CODE | TYPE] | [CODE | TYPE]) | (Tgi, [ERROR_TYPE])
+            (_, [ERROR, CODE | TYPE] | [CODE | TYPE])
+            | (OpenAiResponses, [RESPONSE, ERROR, CODE | TYPE])
+            | (Tgi, [ERROR_TYPE])
                 if is_clients_error(found) =>
             {
                 self.said.add(Said::CLIENTS);
@@ -345,16 +286,7 @@ impl Staging<'_> {
 /// Whether the code or the type of an error says that the request was at fault, and not the server.
 fn is_clients_error(found: Found<'_>) -> bool {
     match found {
-        Found::StringEnd(name) => matches!(
-            name,
-            BAD_REQUEST
-                | CONTENT_FILTER
-                | CONTENT_POLICY
-                | CONTEXT_LENGTH
-                | CONTEXT_SIZE
-                | INVALID_REQUEST
-                | VALIDATION
-        ),
+        Found::StringEnd(name) => CLIENTS_ERRORS.contains(&name),
         Found::Number(Some(status)) => matches!(status, 400..=499) && !matches!(status, 408 | 429),
         _ => false,
     }
@@ -386,58 +318,65 @@ impl Watcher for Marks {
         }
     }
 
+    #[inline]
     fn object(&mut self, line: &[u8]) {
-        self.begin();
-        if self.looking && !self.says_nothing(line) {
+        debug_assert!(self.walker.is_fresh(), "the first data of its event");
+        if self.is_of_interest() && !self.says_nothing(line) {
             self.walk(line);
-            self.data_end();
         }
     }
 
     fn data(&mut self, part: &[u8]) {
-        if self.walker.is_fresh() {
-            self.begin();
-        }
-        if self.looking {
+        // What was of interest when it began is followed to its end.
+        if !self.walker.is_fresh() || self.is_of_interest() {
             self.walk(part);
         }
     }
 
     fn data_end(&mut self) {
-        if !self.walker.is_complete() {
-            self.staged_counts = Counts::UNKNOWN;
-            self.staged = Said::NOTHING;
+        if !self.walker.is_fresh() {
+            self.walker.end_line();
+            self.walk(b"\n");
         }
-        self.walker = Walker::new();
     }
 
     #[inline]
     fn dispatched(&mut self, has_data: bool) -> bool {
-        let said = std::mem::replace(&mut self.staged, Said::NOTHING);
-        let event = std::mem::replace(&mut self.event, UNNAMED);
-        if said.has(Said::COUNTS)
-            || event != UNNAMED
-            || said.has(Said::END)
-            || said.has(Said::ERROR)
-        {
-            return has_data && self.settle(said, event);
+        if self.walker.is_fresh() && self.event == UNNAMED {
+            // Nothing of it was looked at.
+            if has_data {
+                self.seen.add(Said::EVENT);
+            }
+            return has_data;
         }
-        if has_data {
-            self.seen.add(Said::EVENT);
-        }
-        has_data
+        self.settle(has_data)
     }
 }
 
 impl Marks {
-    /// An event with data that says something is dispatched. Returns whether it counts.
-    fn settle(&mut self, mut said: Said, event: Word) -> bool {
-        let counts = std::mem::replace(&mut self.staged_counts, Counts::UNKNOWN);
+    /// An event is dispatched that has a name, or data that was looked at. Returns whether it counts.
+    #[inline(never)]
+    fn settle(&mut self, has_data: bool) -> bool {
+        let mut said = std::mem::replace(&mut self.staged, Said::NOTHING);
+        let mut counts = std::mem::replace(&mut self.staged_counts, Counts::UNKNOWN);
+        let event = std::mem::replace(&mut self.event, UNNAMED);
+        let whole = std::mem::take(&mut self.walker).is_complete();
+        if !whole {
+            (said, counts) = (Said::NOTHING, Counts::UNKNOWN);
+        }
+        if self.choices.are_several() && self.choices.settle(whole) {
+            said.add(Said::END);
+        }
+        if !has_data {
+            return false;
+        }
         match (self.dialect, event) {
             // A sign of life, not of progress.
             (Dialect::Anthropic, PING) => return false,
             (Dialect::Anthropic, MESSAGE_STOP)
-            | (Dialect::OpenAiResponses, COMPLETED | FAILED | INCOMPLETE) => said.add(Said::END),
+            | (Dialect::OpenAiResponses, COMPLETED | INCOMPLETE) => said.add(Said::END),
+            // The last event of its stream, and the server's own word that there is no answer.
+            (Dialect::OpenAiResponses, FAILED) => said.add(Said::ERROR),
             (Dialect::Anthropic | Dialect::OpenAiResponses, ERROR) => said.add(Said::ERROR),
             _ => {}
         }

@@ -68,6 +68,13 @@ impl Observer {
         Observer { grammar, marks: Marks::new(dialect) }
     }
 
+    /// The same for an answer that is to have so many choices; `None`: nobody knows how many. Without
+    /// `[DONE]` it is whole when each of them has ended, or each that has begun.
+    pub fn expecting(mut self, choices: Option<u32>) -> Observer {
+        self.marks.expect_choices(choices);
+        self
+    }
+
     /// For an answer in one piece of JSON: only [`Observer::usage`] and [`Observer::saw_error`] have
     /// something to tell.
     pub fn of_document(dialect: Dialect) -> Observer {

@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use crate::http::json::{Found, Text, Walker, Word, Words};
+use crate::http::json::{Found, ITEM, Text, Walker, Word, Words};
 
 /// A longer name is no name that a route could know.
 pub const MODEL_BYTES_MAX: usize = 256;
@@ -21,6 +21,7 @@ const WORDS: Words = Words::new(&[
     "inputs",
     "messages",
     "model",
+    "n",
     "prompt",
     "stream",
     "stream_options",
@@ -30,6 +31,7 @@ const INPUT: Word = WORDS.word("input");
 const INPUTS: Word = WORDS.word("inputs");
 const MESSAGES: Word = WORDS.word("messages");
 const MODEL: Word = WORDS.word("model");
+const N: Word = WORDS.word("n");
 const PROMPT: Word = WORDS.word("prompt");
 const STREAM: Word = WORDS.word("stream");
 const STREAM_OPTIONS: Word = WORDS.word("stream_options");
@@ -57,7 +59,20 @@ struct Fields {
     stream_named: bool,
     include_usage: bool,
     prompt_at: Option<usize>,
+    /// Texts, or lists of tokens, in a list of prompts.
+    prompts: u32,
+    n: Number,
     repeated: bool,
+}
+
+/// The value of `n`.
+#[derive(Clone, Copy, Debug, Default)]
+enum Number {
+    #[default]
+    Absent,
+    Plain(u32),
+    /// Something else, or it stands there twice.
+    Doubtful,
 }
 
 impl Look {
@@ -132,6 +147,18 @@ impl Look {
         (known && self.fields.prompt_at.is_some()).then(|| self.prefix.finish())
     }
 
+    /// How many choices the answer of OpenAI's older dialects is to have: `n` for each prompt.
+    /// `None`: that cannot be told.
+    pub fn choices(&self) -> Option<u32> {
+        let n = match self.fields.n {
+            Number::Absent => 1,
+            Number::Plain(n) => n.max(1),
+            Number::Doubtful => return None,
+        };
+        // What has not been read may ask for more.
+        self.walker.is_complete().then(|| n.saturating_mul(self.fields.prompts.max(1)))
+    }
+
     /// Whether `model` or `stream` stands there twice.
     pub fn is_ambiguous(&self) -> bool {
         self.fields.repeated
@@ -163,6 +190,17 @@ impl Fields {
             ([STREAM_OPTIONS, INCLUDE_USAGE], Found::True) => self.include_usage = true,
             ([PROMPT | MESSAGES | INPUTS | INPUT], Found::String | Found::Container) => {
                 self.prompt_at.get_or_insert(at);
+            }
+            ([PROMPT, ITEM], Found::String | Found::Container) => {
+                self.prompts = self.prompts.saturating_add(1);
+            }
+            ([N], Found::Text(_) | Found::StringEnd(_)) => {}
+            ([N], _) => {
+                self.n = match (self.n, found) {
+                    (Number::Absent, Found::Null) => Number::Plain(1),
+                    (Number::Absent, Found::Number(Some(n))) => Number::Plain(n),
+                    _ => Number::Doubtful,
+                };
             }
             _ => {}
         }

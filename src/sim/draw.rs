@@ -56,6 +56,7 @@ impl Plan {
             plan.draw_troubles(&mut random);
         }
         plan.gateway.breaker = random.chance(500);
+        plan.gateway.panic = seed.is_multiple_of(2);
         // Long, as few events as there are in so small a world.
         plan.gateway.coalesce = random.chance(250).then_some(millis(10));
         plan
@@ -149,6 +150,8 @@ impl GatewayPlan {
             replay_stale_post: !random.chance(100),
             attempts: 1,
             breaker: false,
+            // Drawn by nobody, so that the worlds stay the ones that their seeds have always meant.
+            panic: false,
             coalesce: None,
             budget: AMPLE,
         }

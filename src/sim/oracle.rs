@@ -47,6 +47,11 @@ pub struct Tally {
     pub given_up: usize,
     pub owed: usize,
     pub tunnels: usize,
+    /// Breakers that opened, and that closed again: the worker's to tell.
+    pub opened: usize,
+    pub closed: usize,
+    /// Turns in which an endpoint had a probe.
+    pub probes: usize,
 }
 
 impl AddAssign for Tally {
@@ -63,6 +68,9 @@ impl AddAssign for Tally {
         self.broken += other.broken;
         self.owed += other.owed;
         self.tunnels += other.tunnels;
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.probes += other.probes;
     }
 }
 

@@ -51,6 +51,8 @@ pub struct GatewayPlan {
     pub budget: u32,
     /// Whether endpoints that fail are left alone for a while.
     pub breaker: bool,
+    /// Endpoints that are out are asked again when too many are.
+    pub panic: bool,
     /// `server.coalesce`.
     pub coalesce: Option<Duration>,
 }
@@ -214,7 +216,7 @@ impl Plan {
     pub fn may_break(&self) -> bool {
         // A server that does not wait for the request to end may break its connection over it.
         let unfit = |exchange: &ExchangePlan| {
-            let troubled = !exchange.troubles.is_empty();
+            let troubled = !exchange.troubles.is_empty() || exchange.answer.status >= 500;
             exchange.answer.early || troubled || !exchange.is_honest(self)
         };
         self.gateway.breaker && self.exchanges.iter().any(unfit)

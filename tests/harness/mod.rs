@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod network;
+pub mod probes;
 pub mod scenario;
 
 pub mod seeds;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use probes::Probes;
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::*;
@@ -65,6 +67,13 @@ pub fn endpoint(index: usize) -> Endpoint {
     }
 }
 
+/// A breaker that opens and half-opens within the time that a world lasts.
+fn breaker(panic: bool) -> Breaker {
+    let (open, open_max) = (Duration::from_millis(200), Duration::from_secs(2));
+    let panic = if panic { defaults::BREAKER.panic } else { 100 };
+    Breaker { consecutive: 2, volume: 4, open, open_max, panic, ..defaults::BREAKER }
+}
+
 fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
     let first = index * gateway.endpoints;
     Upstream {
@@ -85,7 +94,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         model: None,
         retry: Retry { attempts: gateway.attempts, budget: gateway.budget, ..defaults::retry() },
         balance: defaults::BALANCE,
-        breaker: gateway.breaker.then_some(defaults::BREAKER),
+        breaker: gateway.breaker.then(|| breaker(gateway.panic)),
         health: None,
         admission: defaults::ADMISSION,
     }
@@ -154,6 +163,7 @@ pub const GENEROUS: GatewayPlan = GatewayPlan {
     attempts: 1,
     budget: 20,
     breaker: false,
+    panic: false,
     coalesce: None,
 };
 
@@ -166,6 +176,8 @@ pub struct Gateway<N: Net = World> {
     mailbox: Sender<Command<N::Stream>>,
     /// `limits.connections`.
     places: usize,
+    /// Who is at the endpoints that are out, where nobody is let in by panic.
+    pub probes: Option<Probes>,
     /// Since when somebody has waited outside although there is room.
     kept_waiting: Option<Instant>,
     stopped: bool,
@@ -215,6 +227,7 @@ impl<N: Net> Gateway<N> {
             loads,
             mailbox: sender,
             places,
+            probes: None,
             kept_waiting: None,
             stopped: false,
         }
@@ -237,6 +250,12 @@ impl<N: Net> Gateway<N> {
         let room = self.worker.census().downstreams < self.places - self.places / 10;
         let waits = room && self.world.backlog() > 0;
         self.kept_waiting = waits.then_some(self.kept_waiting.unwrap_or(now));
+        if let Some(probes) = &mut self.probes {
+            let closed = self.counters.breaker_closed.get();
+            if let Err(reason) = probes.see(self.worker.endpoints(now), closed) {
+                return Some(reason);
+            }
+        }
         match self.worker.without_deadline() {
             0 => None,
             count => Some(format!("{count} connections wait for ever: no deadline")),

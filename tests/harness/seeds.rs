@@ -13,6 +13,7 @@ use sluicegate::sim::oracle::{self, Tally};
 use sluicegate::sim::plan::Plan;
 use sluicegate::sim::{Manner, Random, World};
 
+use super::probes::Probes;
 use super::{Gateway, endpoint, server_address, snapshot};
 
 /// Virtual time after which a world that is not over never will be.
@@ -51,6 +52,8 @@ pub fn run_with<N: Net>(
     let mut snapshot = snapshot(&plan.gateway);
     mistake(&mut snapshot);
     let mut gateway = Gateway::new(world.clone(), layer(world.clone()), snapshot.clone());
+    let panics = plan.gateway.panic && plan.gateway.endpoints > 1;
+    gateway.probes = (plan.gateway.breaker && !panics).then(Probes::default);
     let verdict = play(plan, &cast, snapshot, &mut gateway);
     Report { verdict, digest: world.digest(), trace: world.trace() }
 }
@@ -154,7 +157,10 @@ fn play<N: Net>(
     if !world.clients_are_done() {
         return Err("a client waits, and nothing will ever happen".into());
     }
-    let tally = oracle::judge(plan, cast, &world, &clients)?;
+    let mut tally = oracle::judge(plan, cast, &world, &clients)?;
+    tally.opened = gateway.counters.breaker_opened.get() as usize;
+    tally.closed = gateway.counters.breaker_closed.get() as usize;
+    tally.probes = gateway.probes.as_ref().map_or(0, |probes| probes.seen);
     gateway.compare_counters()?;
     if plan.perfect {
         floor(plan, &world)?;

@@ -18,7 +18,7 @@ pub(super) struct Search {
 impl Search {
     /// Whether `line` is a delta that says nothing else: its last mark says "it goes on", and no
     /// object comes behind it. `None`: there is no mark.
-    #[inline]
+    #[inline(always)]
     pub fn is_delta(&self, line: &[u8]) -> Option<bool> {
         // From the end, where the mark stands, by its letter. What lies behind is clear of marks.
         for at in memchr::memrchr2_iter(b'{', self.letter, line) {
@@ -39,6 +39,13 @@ impl Search {
             }
         }
         self.anywhere.find(line).map(|_| false)
+    }
+
+    /// Whether the mark stands in `line` once, if at all.
+    #[cold]
+    pub fn stands_once(&self, line: &[u8]) -> bool {
+        let behind = self.anywhere.find(line).map(|at| &line[at + 1..]);
+        behind.is_none_or(|behind| self.anywhere.find(behind).is_none())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Streams as servers write them, and as nobody does.
 
+mod choices;
 mod faults;
 mod paths;
 mod refusals;

@@ -26,7 +26,8 @@ fn seen(look: &Look) -> Seen {
 fn look_any_split(body: &str) -> Look {
     let whole = look(&[body.as_bytes()], 1 << 20, 12);
     for pieces in every_cut(body.as_bytes()) {
-        assert_eq!(seen(&look(&pieces, 1 << 20, 12)), seen(&whole), "{body}");
+        let cut = look(&pieces, 1 << 20, 12);
+        assert_eq!((seen(&cut), cut.choices()), (seen(&whole), whole.choices()), "{body}");
     }
     if let Some(range) = whole.model_range() {
         assert_eq!(&body[range.start - 1..range.start], "\"");
@@ -46,6 +47,39 @@ fn the_outermost_members_are_found() {
     assert_eq!((look.stream(), look.include_usage()), (Some(true), true));
     assert_eq!(look.prompt_at(), Some(r#"{"messages":"#.len()));
     assert!(!look.is_ambiguous());
+}
+
+#[test]
+fn the_choices_asked_for_are_counted() {
+    for (body, expected) in [
+        (r#"{"model":"m"}"#, Some(1)),
+        (r#"{"n":null}"#, Some(1)),
+        (r#"{"n":0}"#, Some(1)),
+        (r#"{"n":1,"messages":[{"n":5}]}"#, Some(1)),
+        (r#"{"n" : 4 , "messages":[]}"#, Some(4)),
+        (r#"{"messages":[{"content":"\"n\":7"}],"n":2}"#, Some(2)),
+        (r#"{"prompt":"one","n":3}"#, Some(3)),
+        (r#"{"prompt":["one"],"n":3}"#, Some(3)),
+        (r#"{"prompt":["one","two","[3]"]}"#, Some(3)),
+        (r#"{"n":2,"prompt":["one","two","three"]}"#, Some(6)),
+        (r#"{"prompt":[1,2,3]}"#, Some(1)),
+        (r#"{"prompt":[[1,2],[3]],"n":2}"#, Some(4)),
+        (r#"{"prompt":[]}"#, Some(1)),
+        (r#"{"n":4294967295,"prompt":["a","b"]}"#, Some(u32::MAX)),
+        // No number, two readings, not all of it, nothing to read.
+        (r#"{"n":"2"}"#, None),
+        (r#"{"n":2.0}"#, None),
+        (r#"{"n":-1}"#, None),
+        (r#"{"n":true}"#, None),
+        (r#"{"n":[2]}"#, None),
+        (r#"{"n":1,"n":2}"#, None),
+        (r#"{"n":2"#, None),
+        ("", None),
+    ] {
+        assert_eq!(look_any_split(body).choices(), expected, "{body}");
+    }
+    let cut_off = look(&[br#"{"prompt":"long","n":2}"#], 12, 0);
+    assert_eq!(cut_off.choices(), None);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(super) struct Seen {
     pub usage: Counts,
 }
 
-fn observe(mut observer: Observer, pieces: &[&[u8]]) -> Seen {
+pub(super) fn observe(mut observer: Observer, pieces: &[&[u8]]) -> Seen {
     pieces.iter().for_each(|piece| observer.feed(piece));
     let at_boundary = observer.at_boundary();
     let ending = observer.end();
@@ -117,6 +117,78 @@ fn what_an_event_says_is_not_what_its_text_says() {
     }
 }
 
+/// An event whose data is written over several lines, as a printer does that cares for people.
+fn pretty(event: &str) -> String {
+    let event: Value = serde_json::from_str(event).expect("JSON");
+    lines(&format!("{event:#}"))
+}
+
+/// An event with a `data` line for each line of `text`.
+fn lines(text: &str) -> String {
+    let data: String = text.lines().map(|line| format!("data: {line}\n")).collect();
+    data + "\n"
+}
+
+#[test]
+fn data_of_several_lines_is_one_text() {
+    let ended = r#"{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":29}}"#;
+    let goes_on = r#"{"choices":[{"finish_reason":"stop"},{"finish_reason":null}],"error":"x"}"#;
+    let failed = r#"{"error":{"message":"m","code":500}}"#;
+    let response = r#"{"type":"response.completed","response":{"usage":{"input_tokens":12,"output_tokens":29}}}"#;
+    let refused =
+        r#"{"type":"response.failed","response":{"error":{"code":"server_error","message":"m"}}}"#;
+    let message = r#"{"type":"message_delta","usage":{"input_tokens":12,"output_tokens":29}}"#;
+    let text = r#"{"generated_text":"x","details":{"input_length":12,"generated_tokens":29}}"#;
+    for (dialect, events, expected) in [
+        (OpenAiChat, pretty(DELTA) + &pretty(STOP) + &pretty(USAGE), (Whole, COUNTED)),
+        (OpenAiChat, pretty(DELTA) + &pretty(ended), (Whole, COUNTED)),
+        (OpenAiChat, pretty(DELTA) + &pretty(goes_on), (Truncated(NoEndMark), None)),
+        (OpenAiChat, pretty(DELTA) + &pretty(failed), (Failed, None)),
+        (OpenAiResponses, pretty(response), (Whole, COUNTED)),
+        (OpenAiResponses, pretty(refused), (Failed, None)),
+        (Anthropic, pretty(message) + &pretty(r#"{"type":"message_stop"}"#), (Whole, COUNTED)),
+        (Tgi, pretty(text), (Whole, COUNTED)),
+        // A line that begins like the mark of the end, an empty one, and one without a colon.
+        (
+            OpenAiChat,
+            lines("{\"choices\":\n[\n{\"finish_reason\":\n\n\"stop\"\n}]\n}")
+                .replace("data: \n", "data\n"),
+            (Whole, None),
+        ),
+        // What looks like a delta goes on in the next line.
+        (
+            OpenAiChat,
+            lines(
+                "{\"choices\":[{\"finish_reason\":null}],\n\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":29}}",
+            ),
+            (Truncated(NoEndMark), COUNTED),
+        ),
+        // Two texts are none, and a string ends on its line.
+        (OpenAiChat, lines(&format!("{STOP}\n{DELTA}")), (Truncated(NoEndMark), None)),
+        (OpenAiChat, lines(&format!("{DELTA}\n{STOP}")), (Truncated(NoEndMark), None)),
+        (
+            OpenAiChat,
+            lines("{\"choices\":[{\"finish_reason\":\"st\nop\"}]}"),
+            (Truncated(NoEndMark), None),
+        ),
+        (
+            OpenAiChat,
+            lines("{\"id\":\"\\\nn\",\"choices\":[{\"finish_reason\":\"stop\"}]}"),
+            (Truncated(NoEndMark), None),
+        ),
+        (
+            OpenAiChat,
+            lines("{\"choices\":[{\"finish_reason\":tr\nue}]}"),
+            (Truncated(NoEndMark), None),
+        ),
+    ] {
+        for stream in [events.clone(), events.replace('\n', "\r\n"), events.replace('\n', "\r")] {
+            let seen = observe_any_split(dialect, stream.as_bytes());
+            assert_eq!((seen.ending, seen.usage), expected, "{dialect:?} {stream}");
+        }
+    }
+}
+
 #[test]
 fn usage_is_found_where_servers_put_it() {
     for (events, expected) in [
@@ -165,6 +237,7 @@ fn errors_are_seen_in_every_dialect() {
         (OpenAiChat, r#"{"id":"1","error":{"code":502},"choices":[{"finish_reason":"error"}]}"#),
         (OpenAiChat, r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#),
         (OpenAiResponses, r#"{"type":"error","code":"x","message":"y"}"#),
+        (OpenAiResponses, r#"{"type":"response.failed","response":{"status":"failed"}}"#),
         (Anthropic, r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#),
         (Tgi, r#"{"error":"Request failed during generation","error_type":"generation"}"#),
         (Ollama, r#"{"error":"an error was encountered while running the model"}"#),
@@ -230,7 +303,9 @@ fn responses_streams_end_in_one_of_three_ways() {
         \"response\":{\"usage\":null}}\n\n";
     let delta = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\
         \"delta\":\"response.completed\"}\n\n";
-    for name in ["response.completed", "response.failed", "response.incomplete"] {
+    for (name, ending) in
+        [("response.completed", Whole), ("response.incomplete", Whole), ("response.failed", Failed)]
+    {
         for line in [&format!("event: {name}\n"), ""] {
             let end = format!(
                 "{line}data: {{\"response\":{{\"output\":[{{\"content\":[{{\"text\":\"\\\"usage\\\"\"}}]}}],\
@@ -238,7 +313,10 @@ fn responses_streams_end_in_one_of_three_ways() {
             );
             let seen =
                 observe_any_split(OpenAiResponses, format!("{created}{delta}{end}").as_bytes());
-            assert_eq!((seen.ending, seen.usage), (Whole, Some((Some(7), Some(9)))), "{end}");
+            assert_eq!((seen.ending, seen.usage), (ending, Some((Some(7), Some(9)))), "{end}");
+            assert!(!seen.first_event_is_error, "{end}");
+            let alone = observe_any_split(OpenAiResponses, end.as_bytes());
+            assert_eq!(alone.first_event_is_error, ending == Failed, "{end}");
         }
     }
     let seen = observe_any_split(OpenAiResponses, format!("{created}{delta}").as_bytes());
@@ -384,13 +462,15 @@ proptest! {
         events in prop::collection::vec(any_event(), 0..5),
         done: bool,
         crlf: bool,
+        over_lines: bool,
         ends in any_ends(),
     ) {
         let line_end = if crlf { "\r\n" } else { "\n" };
-        let mut stream: String = events
-            .iter()
-            .map(|(event, ..)| format!("data: {event}{line_end}{line_end}"))
-            .collect();
+        let written = |event: &Value| match over_lines {
+            true => lines(&format!("{event:#}")).replace('\n', line_end),
+            false => format!("data: {event}{line_end}{line_end}"),
+        };
+        let mut stream: String = events.iter().map(|(event, ..)| written(event)).collect();
         if done {
             stream += &format!("data: [DONE]{line_end}{line_end}");
         }
@@ -456,6 +536,18 @@ fn an_error_tells_whose_it_is() {
         (OpenAiChat, r#"{"error":{"code":"content_filter"}}"#),
         (OpenAiCompletions, r#"{"error":{"code":400,"type":"exceed_context_size_error"}}"#),
         (OpenAiResponses, r#"{"type":"error","code":"context_length_exceeded","message":"m"}"#),
+        (
+            OpenAiResponses,
+            r#"{"type":"response.failed","sequence_number":3,"response":{"id":"r","status":"failed","error":{"code":"context_length_exceeded","message":"m"}}}"#,
+        ),
+        (
+            OpenAiResponses,
+            r#"{"type":"response.failed","sequence_number":3,"response":{"id":"r","status":"failed","error":{"code":"invalid_prompt","message":"m"}}}"#,
+        ),
+        (
+            OpenAiResponses,
+            r#"{"type":"response.failed","sequence_number":3,"response":{"id":"r","status":"failed","error":{"code":"image_too_large","message":"m"}}}"#,
+        ),
         (Anthropic, r#"{"type":"error","error":{"type":"invalid_request_error"}}"#),
         (Tgi, r#"{"error":"m","error_type":"validation"}"#),
     ] {
@@ -467,6 +559,14 @@ fn an_error_tells_whose_it_is() {
         (OpenAiChat, r#"{"error":{"message":"m","code":429}}"#),
         (OpenAiChat, r#"{"error":"m"}"#),
         (OpenAiResponses, r#"{"type":"error","code":"server_error","message":"m"}"#),
+        (
+            OpenAiResponses,
+            r#"{"type":"response.failed","sequence_number":3,"response":{"id":"r","status":"failed","error":{"code":"server_error","message":"m"}}}"#,
+        ),
+        (
+            OpenAiResponses,
+            r#"{"type":"response.failed","sequence_number":3,"response":{"id":"r","status":"failed","error":{"code":"rate_limit_exceeded","message":"m"}}}"#,
+        ),
         (Anthropic, r#"{"type":"error","error":{"type":"overloaded_error"}}"#),
         (Tgi, r#"{"error":"m","error_type":"overloaded"}"#),
         (Ollama, r#"{"error":"model runner has unexpectedly stopped"}"#),

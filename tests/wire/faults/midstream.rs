@@ -82,6 +82,49 @@ fn no_done_behind_a_finish_reason_is_whole() {
 }
 
 #[test]
+fn one_choice_of_two_is_no_end() {
+    let ended =
+        |index: usize| finish("primary").replace("\"index\":0", &format!("\"index\":{index}"));
+    let long = "x".repeat(40_000);
+    // The second choice has begun where the whole of the request is too long to be kept.
+    let begun = token("primary", 1).replace("\"index\":0", "\"index\":1");
+    let one = token("primary", 0) + &begun + &ended(0);
+    for (path, asked, limits) in [
+        ("/v1/chat/completions", r#"{"stream":true,"messages":[],"n":2}"#.to_owned(), ""),
+        ("/v1/chat/completions", format!(r#"{{"messages":["{long}"],"n":2}}"#), ""),
+        (
+            "/v1/chat/completions",
+            format!(r#"{{"n":2,"messages":["{long}"]}}"#),
+            "replay_bytes = \"1KiB\"",
+        ),
+        ("/v1/completions", r#"{"stream":true,"prompt":["a","b"]}"#.to_owned(), ""),
+    ] {
+        for (body, whole) in [(one.clone(), false), (one.clone() + &ended(1), true)] {
+            let acts =
+                vec![say(format!("{EVENTS}{}", chunk(&body))), Act::Wait(ms(50)), say(LAST_CHUNK)];
+            let primary = Server::playing(move |_| acts.clone());
+            let knobs = Knobs { limits, ..Knobs::default() };
+            let gateway = knobs.gateway(&[primary.address], None);
+            for chunked in [false, true] {
+                let mut client = gateway.connect();
+                let (field, framed) = match chunked {
+                    true => ("Transfer-Encoding: chunked".to_owned(), chunk(&asked) + LAST_CHUNK),
+                    false => (format!("Content-Length: {}", asked.len()), asked.clone()),
+                };
+                client.send(format!("POST {path} HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n{framed}"));
+                if whole {
+                    assert_eq!(client.read_response().text(), body, "{path} {chunked}");
+                } else {
+                    let payload = expect_broken(&mut client);
+                    let (told, before) = split_error(&payload);
+                    assert_eq!((&*told, before), ("upstream_unfinished", &*body));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn neither_done_nor_a_finish_reason_is_no_end() {
     let unfinished = || vec![begun("primary"), Act::Wait(ms(50)), say(LAST_CHUNK), Act::Hold];
     let payload = broken(unfinished);
@@ -146,6 +189,42 @@ fn a_stream_that_fails_counts_against_its_endpoint_unless_the_client_is_to_blame
         let mut third = ask(&gateway);
         let status = third.read_head().status();
         assert_eq!(status, if counts { 503 } else { 200 }, "{what}");
+        primary.expect_asked(if counts { 2 } else { 3 });
+    }
+}
+
+#[test]
+fn a_failed_response_is_the_servers_word_and_counts_against_its_endpoint() {
+    let event = |name: &str, response: &str| {
+        format!("event: {name}\ndata: {{\"type\":\"{name}\",\"response\":{{{response}}}}}\n\n")
+    };
+    let failed = |code: &str| {
+        let error =
+            format!("\"status\":\"failed\",\"error\":{{\"code\":\"{code}\",\"message\":\"m\"}}");
+        event("response.failed", &error)
+    };
+    let limit = event("response.incomplete", "\"status\":\"incomplete\",\"error\":null");
+    for (last, counts) in
+        [(failed("server_error"), true), (failed("invalid_prompt"), false), (limit, false)]
+    {
+        let body = event("response.created", "\"status\":\"in_progress\",\"error\":null") + &last;
+        let acts = vec![say(format!("{EVENTS}{}{LAST_CHUNK}", chunk(&body)))];
+        let primary = Server::playing(move |_| acts.clone());
+        let knobs =
+            Knobs { primary: "breaker = { consecutive = 2, open = \"1m\" }", ..Knobs::default() };
+        let gateway = knobs.gateway(&[primary.address], None);
+        let asked = request().replace("/v1/chat/completions", "/v1/responses");
+        let mut client = gateway.connect();
+        for _ in 0..2 {
+            // Whole in HTTP, nothing of ours in it, and asked for once.
+            client.send(&*asked);
+            let response = client.read_response();
+            assert_eq!((response.status(), response.text()), (200, &*body));
+            expect_way(&response, "primary", 1);
+        }
+        client.send(&*asked);
+        let status = client.read_head().status();
+        assert_eq!(status, if counts { 503 } else { 200 }, "{last}");
         primary.expect_asked(if counts { 2 } else { 3 });
     }
 }

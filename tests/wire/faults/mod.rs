@@ -4,8 +4,10 @@
 //! raw sockets, and asserts what the client got to the byte, how its answer ended, and what each
 //! server was asked.
 
+mod accounts;
 mod answers;
 mod clients;
+mod fallback;
 mod first_event;
 mod fleet;
 mod midstream;
@@ -16,9 +18,11 @@ mod stage;
 const DOCUMENT: &str = include_str!("../../../docs/resilience.md");
 
 /// The sources of the rows.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 9] = [
+    include_str!("accounts.rs"),
     include_str!("answers.rs"),
     include_str!("clients.rs"),
+    include_str!("fallback.rs"),
     include_str!("first_event.rs"),
     include_str!("fleet.rs"),
     include_str!("midstream.rs"),

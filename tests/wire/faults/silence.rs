@@ -123,3 +123,67 @@ fn who_asked_for_no_stream_gets_no_head_of_ours() {
     client.send("GET /v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
     assert_eq!(client.read_head().status(), 200);
 }
+
+/// Where each sign of life stands in what `client` has received, with the time since `begun`.
+fn beats(client: &Peer, begun: Instant) -> Vec<(usize, std::time::Duration)> {
+    let places = memchr::memmem::find_iter(client.received(), BEAT);
+    places.map(|at| (at, client.arrival(at) - begun)).collect()
+}
+
+fn expect_times(beats: &[(usize, std::time::Duration)], seconds: &[u32]) {
+    assert_eq!(beats.len(), seconds.len(), "{beats:?}");
+    for ((_, passed), second) in beats.iter().zip(seconds) {
+        let due = ms(1000) * *second;
+        assert!((due - ms(50)..due + ms(400)).contains(passed), "{passed:?} and not {due:?}");
+    }
+}
+
+#[test]
+fn a_silent_stream_gets_signs_of_life_between_its_events_and_never_inside_one() {
+    let event = token("primary", 2);
+    let (half, rest) = event.split_at(event.len() / 2);
+    let end = [rest, &finish("primary"), DONE].concat();
+    let acts = vec![
+        begun("primary"),
+        Act::Wait(ms(2500)),
+        say(chunk(half)),
+        Act::Wait(ms(2200)),
+        say(chunk(&end) + LAST_CHUNK),
+    ];
+    let primary = Server::playing(move |_| acts.clone());
+    let knobs = Knobs { timeouts: PATIENT, route: "heartbeat = \"1s\"", ..Knobs::default() };
+    let gateway = knobs.gateway(&[primary.address], None);
+    let mut client = ask(&gateway);
+    client.read_until(&chunk(&token("primary", 1)));
+    let begun = client.arrival_of(&token("primary", 1));
+    client.read_until(LAST_CHUNK);
+    let beats = beats(&client, begun);
+    expect_times(&beats, &[1, 2]);
+    // What came, in its order: both stand before the event that was cut into halves.
+    let text = String::from_utf8_lossy(client.received()).into_owned();
+    let at = text.find(&chunk(half)).expect("the first half");
+    assert!(beats.iter().all(|(beat, _)| *beat < at), "{text}");
+    assert_eq!(text.matches(&chunk(BEAT)).count(), 2, "each in a chunk of its own: {text}");
+    // A reader that knows comments reads the very stream.
+    let (_, framed) = text.split_once("\r\n\r\n").expect("a head");
+    let said: String = framed.replace(&chunk(BEAT), "");
+    let halves = chunk(half) + &chunk(&end) + LAST_CHUNK;
+    assert_eq!(said, chunk(&token("primary", 0)) + &chunk(&token("primary", 1)) + &halves);
+}
+
+#[test]
+fn signs_of_life_do_not_hide_that_a_server_has_stopped() {
+    let primary = Server::playing(|_| vec![super::stage::begun("primary"), Act::Hold]);
+    let timeouts = "ttft = \"10s\"\ninter_event = \"2500ms\"";
+    let knobs = Knobs { timeouts, route: "heartbeat = \"1s\"", ..Knobs::default() };
+    let gateway = knobs.gateway(&[primary.address], None);
+    let mut client = ask(&gateway);
+    client.read_until(&chunk(&token("primary", 1)));
+    let begun = client.arrival_of(&token("primary", 1));
+    client.read_end();
+    expect_times(&beats(&client, begun), &[1, 2]);
+    let told = client.arrival_of("inter_event_timeout") - begun;
+    assert!((ms(2450)..ms(2900)).contains(&told), "{told:?}");
+    assert!(!client.received().ends_with(LAST_CHUNK.as_bytes()), "it looks whole");
+    primary.expect_cancelled(0);
+}

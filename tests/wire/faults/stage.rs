@@ -201,6 +201,7 @@ fn play(mut peer: Peer, script: &impl Fn(usize) -> Vec<Act>, seen: &Mutex<Seen>)
 #[derive(Clone, Debug, Default)]
 pub struct Knobs<'a> {
     pub server: &'a str,
+    pub limits: &'a str,
     pub timeouts: &'a str,
     pub primary: &'a str,
     pub second: &'a str,
@@ -225,10 +226,10 @@ impl Knobs<'_> {
         let timeouts = if self.timeouts.is_empty() { SHORT } else { self.timeouts };
         Gateway::start(&format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n{}\n\
-             [limits]\nconnections = 1000\n[timeouts]\n{timeouts}\n\
+             [limits]\nconnections = 1000\n{}\n[timeouts]\n{timeouts}\n\
              [[upstream]]\nname = \"primary\"\nendpoints = [{addresses}]\n{}\n{more}\
              [[route]]\npath = \"/*\"\nupstream = {names}\n{}\n",
-            self.server, self.primary, self.route
+            self.server, self.limits, self.primary, self.route
         ))
     }
 }
