@@ -168,7 +168,7 @@ fn request_line(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<
 
 fn keeps_request_field(head: &RequestHead<'_>, edits: &RequestEdits<'_>, known: Known) -> bool {
     match known {
-        Known::ContentLength | Known::TransferEncoding => true,
+        Known::ContentEncoding | Known::ContentLength | Known::TransferEncoding => true,
         Known::ContentType | Known::XAccelBuffering | Known::ProxyAuthenticationInfo => true,
         // The upstream must not answer 100 to a client that would not understand it.
         Known::Expect => head.expect_continue,

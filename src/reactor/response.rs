@@ -326,6 +326,8 @@ impl Exchange {
         self.upstream_keep_alive = head.keep_alive;
         let mut response: Flow<Watched> = Flow::new(head.framing, delivery.mode);
         response.watch.observer = match (head.media, self.dialect) {
+            // Compressed events cannot be told apart: it is a document, and passed on as one.
+            _ if head.encoded => None,
             (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
             (Media::EventStream, dialect) => Some(Observer::of_stream(dialect)),
             (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),

@@ -15,6 +15,7 @@ const CONNECTION_OPTIONS_MAX: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Known {
     Connection,
+    ContentEncoding,
     ContentLength,
     ContentType,
     Expect,
@@ -65,6 +66,7 @@ impl Known {
                 .or_else(|| reads_as("content-length", Known::FramingLookalike)),
             15 => reads_as("x-forwarded-for", Known::XForwardedFor),
             16 => reads_as("x-forwarded-host", Known::XForwardedHost)
+                .or_else(|| is("content-encoding", Known::ContentEncoding))
                 .or_else(|| is("proxy-connection", Known::ProxyConnection)),
             17 => is("transfer-encoding", Known::TransferEncoding)
                 .or_else(|| is("x-accel-buffering", Known::XAccelBuffering))
