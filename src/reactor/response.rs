@@ -195,6 +195,10 @@ impl<N: Net> Worker<N> {
         if head.status < 300 && head.media == Media::Html && exchange.dialect != Dialect::Generic {
             return Err(Failed::Fault(upstream_fault(UpstreamFault::BadAnswer)));
         }
+        // Passed on, it would be whole.
+        if exchange.is_empty_stream(&head) {
+            return Err(Failed::Fault(upstream_fault(UpstreamFault::EmptyStream)));
+        }
         let delivery = if interim {
             Delivery { framing: Framing::None, mode: Mode::Splice }
         } else {
@@ -285,6 +289,14 @@ impl Exchange {
         let condition = Condition::Status(head.status);
         let unwanted = head.status >= 400 && self.retries_on(condition);
         unwanted.then_some(Failed::Unwanted(Cause::Failed(condition)))
+    }
+
+    /// Whether this is the head of a stream that has no room for the mark that ends one.
+    fn is_empty_stream(&self, head: &ResponseHead<'_>) -> bool {
+        head.status < 300
+            && head.media == Media::EventStream
+            && head.framing == Framing::Length(0)
+            && self.dialect != Dialect::Generic
     }
 
     /// Whether this status may say that the prompt is too long, and somebody takes longer ones.

@@ -197,3 +197,15 @@ fn a_compressed_stream_is_passed_on_as_it_is() {
     let came = expect_broken(&mut client);
     assert!(came.starts_with("\x1f once ") && !came.contains("time"), "{came:?}");
 }
+
+#[test]
+fn a_stream_of_no_length_is_no_answer() {
+    let empty = || {
+        let fields = "Content-Type: text/event-stream\r\n";
+        answer("200 OK", fields, "")
+    };
+    let primary = Server::playing(move |_| empty());
+    let alone = gateway(&[&primary], None);
+    expect_error(&mut ask(&alone), 502, "upstream_empty_stream");
+    primary.expect_asked(2);
+}
