@@ -170,6 +170,7 @@ fn keeps_request_field(head: &RequestHead<'_>, edits: &RequestEdits<'_>, known: 
     match known {
         Known::ContentEncoding | Known::ContentLength | Known::TransferEncoding => true,
         Known::ContentType | Known::XAccelBuffering | Known::ProxyAuthenticationInfo => true,
+        Known::Served => true,
         // The upstream must not answer 100 to a client that would not understand it.
         Known::Expect => head.expect_continue,
         Known::Upgrade => head.upgrade.is_some(),
@@ -321,6 +322,8 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
             | Known::ProxyAuthenticate
             | Known::ProxyAuthenticationInfo
             | Known::ProxyConnection
+            // Ours stands instead.
+            | Known::Served
             | Known::Te,
         ) => false,
         _ => !head.connection_listed.contains(index),

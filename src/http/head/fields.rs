@@ -30,6 +30,8 @@ pub(in crate::http) enum Known {
     ProxyAuthenticationInfo,
     ProxyAuthorization,
     ProxyConnection,
+    /// `X-Sluice-Upstream` or `X-Sluice-Attempts`: what a gateway tells of an answer's way.
+    Served,
     Te,
     TraceParent,
     TraceState,
@@ -70,6 +72,8 @@ impl Known {
                 .or_else(|| is("proxy-connection", Known::ProxyConnection)),
             17 => is("transfer-encoding", Known::TransferEncoding)
                 .or_else(|| is("x-accel-buffering", Known::XAccelBuffering))
+                .or_else(|| is("x-sluice-upstream", Known::Served))
+                .or_else(|| is("x-sluice-attempts", Known::Served))
                 .or_else(|| reads_as("x-forwarded-proto", Known::XForwardedProto))
                 .or_else(|| reads_as("transfer-encoding", Known::FramingLookalike)),
             18 => is("proxy-authenticate", Known::ProxyAuthenticate),

@@ -267,3 +267,16 @@ fn the_gateways_own_errors_tell_how_far_a_request_came() {
     assert_eq!(refused.field("x-sluice-upstream"), None);
     assert_eq!(refused.field("x-sluice-attempts"), Some("0"));
 }
+
+#[test]
+fn what_a_server_says_of_its_way_is_not_believed() {
+    let fields = "X-Sluice-Upstream: elsewhere\r\nx-sluice-attempts: 99\r\n\
+                  X-Sluice-Degraded: yes\r\n";
+    let primary = Server::playing(move |_| answer("200 OK", fields, "{}"));
+    let response = ask(&gateway(&[&primary], None)).read_response();
+    expect_way(&response, "primary", 1);
+    let told = (response.all("x-sluice-upstream").len(), response.all("x-sluice-attempts").len());
+    assert_eq!(told, (1, 1), "{response:?}");
+    // It may be a gateway, and its answer a predefined one.
+    assert_eq!(response.field("x-sluice-degraded"), Some("yes"));
+}
