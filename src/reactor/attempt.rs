@@ -284,10 +284,12 @@ impl<N: Net> Worker<N> {
 
     /// No attempt follows.
     fn give_up(&mut self, token: Token, failed: Failed, why: Why) -> Step {
-        if let Some(exchange) = self.exchange_mut(token)
-            && exchange.attempt.in_all > 1
-        {
-            log::debug!("{}: no further attempt: {}", exchange.id, why.code());
+        match self.exchange_mut(token) {
+            Some(exchange) if why == Why::NotKept => exchange.tell_not_kept(),
+            Some(exchange) if exchange.attempt.in_all > 1 || why == Why::Budget => {
+                log::debug!("{}: no further attempt: {}", exchange.id, why.code());
+            }
+            _ => {}
         }
         if why.may_degrade() && self.falls_back(token, &failed) {
             return Step::Again;

@@ -307,6 +307,14 @@ impl Exchange {
         self.upstream().is_some_and(|upstream| upstream.retry.on.contains(condition))
     }
 
+    /// Tells the log why a failure that another attempt might have mended is final.
+    pub fn tell_not_kept(&self) {
+        log::info!(
+            "{}: not asked again: the request was not kept (limits.replay_bytes, or no buffers)",
+            self.id
+        );
+    }
+
     /// Whether its response is a stream of events that is watched.
     pub fn is_observed(&self) -> bool {
         self.response.as_ref().is_some_and(|response| response.watch.observer.is_some())

@@ -162,6 +162,7 @@ impl<N: Net> Worker<N> {
             return Ok(None);
         };
         let (rescuable, holds_back) = (self.can_be_rescued(exchange), self.holds_back(exchange));
+        let kept = self.keeps_request(exchange);
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
         else {
@@ -185,8 +186,13 @@ impl<N: Net> Worker<N> {
         if matches!(head.status, 429 | 503) {
             exchange.attempt.retry_after = retry_after_of(&head);
         }
-        if rescuable && let Some(unwanted) = exchange.unwanted(&head) {
-            return Err(unwanted);
+        if let Some(unwanted) = exchange.unwanted(&head) {
+            if rescuable {
+                return Err(unwanted);
+            }
+            if !kept && !exchange.attempt.last {
+                exchange.tell_not_kept();
+            }
         }
         if let Some(fault) = exchange.cannot_follow(&head) {
             return Err(Failed::Fault(upstream_fault(fault)));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::stage::*;
-use crate::harness::End;
+use crate::harness::{End, Gateway};
 
 const BUSY: &str = "429 Too Many Requests";
 const DOWN: &str = "503 Service Unavailable";
@@ -279,4 +279,26 @@ fn what_a_server_says_of_its_way_is_not_believed() {
     assert_eq!(told, (1, 1), "{response:?}");
     // It may be a gateway, and its answer a predefined one.
     assert_eq!(response.field("x-sluice-degraded"), Some("yes"));
+}
+
+#[test]
+fn a_request_too_long_to_be_kept_is_asked_once_and_the_log_tells_why() {
+    for (failure, status) in [(vec![Act::Reset], 502), (error("503 No", "", "busy"), 503)] {
+        let primary = Server::failing(1, failure, "primary");
+        let limits = "[limits]\nreplay_bytes = \"16KiB\"\nconnections = 1000\n";
+        let address = primary.address;
+        let gateway = Gateway::start(&format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n{limits}\
+             [[upstream]]\nname = \"primary\"\nendpoints = [\"{address}\"]\n\
+             [[route]]\npath = \"/*\"\nupstream = \"primary\"\n"
+        ));
+        let mut client = gateway.connect();
+        client.send(format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n{}",
+            " ".repeat(20000)
+        ));
+        assert_eq!(client.read_response().status(), status);
+        assert_eq!(primary.requests().len(), 1);
+        gateway.wait_for_log("not asked again: the request was not kept");
+    }
 }
