@@ -13,7 +13,6 @@
 use super::drive::Step;
 use super::exchange::{Exchange, Peer, Progress, Turn};
 use super::hops;
-use super::learn::outcome_of_status;
 use super::net::Net;
 use super::outbox::Outbox;
 use super::preface::Preface;
@@ -410,7 +409,7 @@ impl Failed {
             }
             Failed::Fault(_) => Outcome::Abandoned,
             Failed::Unwanted(Cause::Failed(Condition::Status(status))) => {
-                outcome_of_status(*status, &exchange.attempt)
+                exchange.outcome_of_status(*status)
             }
             Failed::Unwanted(Cause::PromptTooLong) => Outcome::ClientError,
             // Of a stream nobody understands it cannot be said that it should not be empty.

@@ -302,3 +302,24 @@ fn a_request_too_long_to_be_kept_is_asked_once_and_the_log_tells_why() {
         gateway.wait_for_log("not asked again: the request was not kept");
     }
 }
+
+#[test]
+fn refused_credentials_take_an_endpoint_out_where_they_are_vouched_for() {
+    for (status, refusal) in [(401, "401 Unauthorized"), (403, "403 Forbidden")] {
+        let (primary, second) =
+            (Server::playing(move |_| error(refusal, "", "key")), Server::well("second"));
+        let vouched = Knobs { primary: "breaker = { unauthorized = \"1h\" }", ..Knobs::default() };
+        let gateway = vouched.gateway(&[primary.address], Some(second.address));
+        assert_eq!(ask(&gateway).read_response().status(), status);
+        expect_stream(&mut ask(&gateway), "second", "second", 1);
+        primary.expect_asked(1);
+        gateway.expect_in_log("refuses our credentials", 1);
+
+        // A client must not take an endpoint out with a key of its own.
+        let unvouched = Knobs::default().gateway(&[primary.address], Some(second.address));
+        for _ in 0..3 {
+            assert_eq!(ask(&unvouched).read_response().status(), status);
+        }
+        primary.expect_asked(4);
+    }
+}
