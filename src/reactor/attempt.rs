@@ -11,7 +11,7 @@
 //!   nothing.
 
 use super::drive::Step;
-use super::exchange::{Exchange, Peer, Progress, Turn};
+use super::exchange::{Exchange, Gather, Peer, Progress, Turn};
 use super::hops;
 use super::net::Net;
 use super::outbox::Outbox;
@@ -309,7 +309,7 @@ impl<N: Net> Worker<N> {
     /// Lets the predefined answer of the route take the upstreams' place, if there is one.
     fn falls_back(&mut self, token: Token, failed: &Failed) -> bool {
         let Some(exchange) = self.exchange_mut(token) else { return false };
-        let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.clone()) else {
+        let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.as_ref()) else {
             return false;
         };
         // The client has the head of a stream: an error document cannot follow it.
@@ -319,8 +319,26 @@ impl<N: Net> Worker<N> {
         let reason = failed.reason();
         log::info!("{}: {reason}; the predefined answer is given", exchange.id);
         self.withdraw(token, failed);
-        let (now, epoch, serial) = (self.now, self.epoch, self.random.draw());
         let Some(exchange) = self.exchange_mut(token) else { return false };
+        // What the caller asked for, a stream or a document, may stand in what has not come yet.
+        exchange.degraded = Some(reason);
+        exchange.gather = Gather::Whole;
+        exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+        true
+    }
+
+    /// Begins the predefined answer, once the request is here, if it was decided on.
+    pub(super) fn degrades(&mut self, token: Token) -> bool {
+        let degraded = self.exchange_mut(token).and_then(|exchange| exchange.degraded.take());
+        let Some(reason) = degraded else { return false };
+        let (now, epoch, serial) = (self.now, self.epoch, self.random.draw());
+        let Some(downstream) = self.downstreams.get_mut(token) else { return false };
+        // Of a body too long to be kept, some was on its way to the upstream.
+        downstream.socket.drop_pending(&mut self.desk);
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return false };
+        let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.clone()) else {
+            return false;
+        };
         let mut kept = std::mem::take(&mut exchange.outbox);
         let request = kept.copy(LOOK_MAX);
         let (path, body) = rewrite::path_and_body(&request);

@@ -172,6 +172,8 @@ pub struct Exchange {
     pub outbox: Outbox,
     /// What its body has to be read for before it goes anywhere.
     pub gather: Gather,
+    /// No upstream is asked any more, and why: the predefined answer follows when the request is here.
+    pub degraded: Option<&'static str>,
     /// The model it named, once it has been given another's.
     pub own_model: Option<String>,
     /// What makes it like others, where its upstream's balance asks for it.

@@ -103,6 +103,7 @@ impl<N: Net> Worker<N> {
             peer: Peer::Nobody,
             outbox: Outbox::keeping(&mut self.desk.buffers),
             gather: Gather::Nothing,
+            degraded: None,
             own_model: None,
             key: None,
             priority: 0,

@@ -323,3 +323,45 @@ fn refused_credentials_take_an_endpoint_out_where_they_are_vouched_for() {
         primary.expect_asked(4);
     }
 }
+
+#[test]
+fn a_predefined_answer_waits_for_what_was_asked() {
+    // Nobody is there, so the failure comes before the body, which httpx sends by itself.
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("a port")
+    };
+    let knobs = Knobs { route: "fallback = { text = \"busy\" }", ..Knobs::default() };
+    let gateway = knobs.gateway(&[nobody], None);
+    let whole = request();
+    let (head, body) = whole.split_once("\r\n\r\n").expect("a head");
+    let mut client = gateway.connect();
+    client.send(format!("{head}\r\n\r\n"));
+    std::thread::sleep(ms(100));
+    client.send(&body[..12]);
+    std::thread::sleep(ms(100));
+    client.send(&body[12..]);
+    let response = client.read_response();
+    assert_eq!(response.field("content-type"), Some("text/event-stream"), "{response:?}");
+    assert!(response.text().ends_with(DONE), "{response:?}");
+    assert_eq!(response.field("x-sluice-degraded"), Some("upstream_connect"));
+}
+
+#[test]
+fn a_predefined_answer_swallows_a_body_too_long_to_be_kept() {
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("a port")
+    };
+    let knobs = Knobs { route: "fallback = { text = \"busy\" }", ..Knobs::default() };
+    let gateway = knobs.gateway(&[nobody], None);
+    for length in [3_000_000, 2, 3_000_000, 2] {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{}",
+            " ".repeat(length)
+        ));
+        let response = client.read_response();
+        assert_eq!((response.status(), response.field("x-sluice-degraded").is_some()), (200, true));
+    }
+}
