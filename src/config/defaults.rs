@@ -110,7 +110,8 @@ pub const BREAKER: Breaker = Breaker {
     open_max: Duration::from_secs(120),
     slow_start: Duration::from_secs(10),
     cooldown: Duration::from_secs(5),
-    unauthorized: Duration::from_secs(30 * 60),
+    // Whose credentials are refused only the operator knows: by default those of the client.
+    unauthorized: None,
     panic: 50,
 };
 

@@ -75,15 +75,20 @@ impl Environment {
         let cpus = allowed_cpus().unwrap_or_else(|| (0..parallelism).collect());
         Environment { cpus, parallelism, resolve, folder: PathBuf::new(), read: read_named }
     }
+
+    /// The same, for a configuration in this file.
+    fn of(path: &Path) -> Environment {
+        // Absolute, so that what `check` prints means the same wherever it is written to.
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folder = whole.parent().map_or_else(PathBuf::new, Path::to_owned);
+        Environment { folder, ..Environment::current() }
+    }
 }
 
 /// Reads and compiles the file at `path` for this machine.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     let text = read(path).map_err(|problem| vec![problem])?;
-    // Absolute, so that what `check` prints means the same wherever it is written to.
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let folder = whole.parent().map_or_else(PathBuf::new, Path::to_owned);
-    parse(&text, &Environment { folder, ..Environment::current() })
+    parse(&text, &Environment::of(path))
 }
 
 /// Compiles a configuration, or tells everything that is wrong with it, in the order of its lines.

@@ -17,7 +17,7 @@ const REASON: &str =
 /// Reads and compiles the file at `path` as the generation after `running`.
 pub fn reload(path: &Path, running: &Snapshot) -> Result<Loaded, Vec<Problem>> {
     let text = read(path).map_err(|problem| vec![problem])?;
-    follow(&text, running, &Environment::current())
+    follow(&text, running, &Environment::of(path))
 }
 
 pub(super) fn follow(

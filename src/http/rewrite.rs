@@ -168,8 +168,9 @@ fn request_line(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<
 
 fn keeps_request_field(head: &RequestHead<'_>, edits: &RequestEdits<'_>, known: Known) -> bool {
     match known {
-        Known::ContentLength | Known::TransferEncoding => true,
+        Known::ContentEncoding | Known::ContentLength | Known::TransferEncoding => true,
         Known::ContentType | Known::XAccelBuffering | Known::ProxyAuthenticationInfo => true,
+        Known::Served => true,
         // The upstream must not answer 100 to a client that would not understand it.
         Known::Expect => head.expect_continue,
         Known::Upgrade => head.upgrade.is_some(),
@@ -321,6 +322,8 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
             | Known::ProxyAuthenticate
             | Known::ProxyAuthenticationInfo
             | Known::ProxyConnection
+            // Ours stands instead.
+            | Known::Served
             | Known::Te,
         ) => false,
         _ => !head.connection_listed.contains(index),

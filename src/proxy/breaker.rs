@@ -383,12 +383,13 @@ impl Breaker {
             State::Open { .. } | State::HalfOpen { .. } => true,
         };
         self.openings = if in_a_row { self.openings.saturating_add(1) } else { 1 };
-        let open = if cause == Cause::Unauthorized {
-            settings.unauthorized
-        } else {
-            let doublings = u32::from(self.openings.saturating_sub(1)).min(31);
-            let open = settings.open.saturating_mul(1 << doublings).min(settings.open_max);
-            random.jittered(open)
+        let open = match settings.unauthorized {
+            Some(unauthorized) if cause == Cause::Unauthorized => unauthorized,
+            _ => {
+                let doublings = u32::from(self.openings.saturating_sub(1)).min(31);
+                let open = settings.open.saturating_mul(1 << doublings).min(settings.open_max);
+                random.jittered(open)
+            }
         };
         self.state = State::Open { until: now + open, cause };
         self.epoch = self.epoch.wrapping_add(1);

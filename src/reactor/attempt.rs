@@ -11,9 +11,8 @@
 //!   nothing.
 
 use super::drive::Step;
-use super::exchange::{Exchange, Peer, Progress, Turn};
+use super::exchange::{Exchange, Gather, Peer, Progress, Turn};
 use super::hops;
-use super::learn::outcome_of_status;
 use super::net::Net;
 use super::outbox::Outbox;
 use super::preface::Preface;
@@ -284,10 +283,12 @@ impl<N: Net> Worker<N> {
 
     /// No attempt follows.
     fn give_up(&mut self, token: Token, failed: Failed, why: Why) -> Step {
-        if let Some(exchange) = self.exchange_mut(token)
-            && exchange.attempt.in_all > 1
-        {
-            log::debug!("{}: no further attempt: {}", exchange.id, why.code());
+        match self.exchange_mut(token) {
+            Some(exchange) if why == Why::NotKept => exchange.tell_not_kept(),
+            Some(exchange) if exchange.attempt.in_all > 1 || why == Why::Budget => {
+                log::debug!("{}: no further attempt: {}", exchange.id, why.code());
+            }
+            _ => {}
         }
         if why.may_degrade() && self.falls_back(token, &failed) {
             return Step::Again;
@@ -308,7 +309,7 @@ impl<N: Net> Worker<N> {
     /// Lets the predefined answer of the route take the upstreams' place, if there is one.
     fn falls_back(&mut self, token: Token, failed: &Failed) -> bool {
         let Some(exchange) = self.exchange_mut(token) else { return false };
-        let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.clone()) else {
+        let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.as_ref()) else {
             return false;
         };
         // The client has the head of a stream: an error document cannot follow it.
@@ -318,8 +319,27 @@ impl<N: Net> Worker<N> {
         let reason = failed.reason();
         log::info!("{}: {reason}; the predefined answer is given", exchange.id);
         self.withdraw(token, failed);
-        let (now, epoch, serial) = (self.now, self.epoch, self.random.draw());
         let Some(exchange) = self.exchange_mut(token) else { return false };
+        // What the caller asked for, a stream or a document, may stand in what has not come yet.
+        exchange.aside_mut().degraded = Some(reason);
+        exchange.gather = Gather::Whole;
+        exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+        true
+    }
+
+    /// Begins the predefined answer, once the request is here, if it was decided on.
+    pub(super) fn degrades(&mut self, token: Token) -> bool {
+        let degraded =
+            self.exchange_mut(token).and_then(|exchange| exchange.aside.as_mut()?.degraded.take());
+        let Some(reason) = degraded else { return false };
+        let (now, epoch, serial) = (self.now, self.epoch, self.random.draw());
+        let Some(downstream) = self.downstreams.get_mut(token) else { return false };
+        // Of a body too long to be kept, some was on its way to the upstream.
+        downstream.socket.drop_pending(&mut self.desk);
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return false };
+        let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.clone()) else {
+            return false;
+        };
         let mut kept = std::mem::take(&mut exchange.outbox);
         let request = kept.copy(LOOK_MAX);
         let (path, body) = rewrite::path_and_body(&request);
@@ -408,7 +428,7 @@ impl Failed {
             }
             Failed::Fault(_) => Outcome::Abandoned,
             Failed::Unwanted(Cause::Failed(Condition::Status(status))) => {
-                outcome_of_status(*status, &exchange.attempt)
+                exchange.outcome_of_status(*status)
             }
             Failed::Unwanted(Cause::PromptTooLong) => Outcome::ClientError,
             // Of a stream nobody understands it cannot be said that it should not be empty.

@@ -170,6 +170,7 @@ impl<N: Net> Worker<N> {
             }
             Some(Peer::Seeking { .. }) => match self.gather(token, budget) {
                 Some(step) => step,
+                None if self.degrades(token) => Step::Again,
                 None => self.seek_upstream(token),
             },
             Some(Peer::Pausing { until, .. }) if *until > self.now => Step::Wait,

@@ -211,6 +211,8 @@ pub struct Exchange {
 /// What only some configurations have to know of an exchange.
 #[derive(Debug, Default)]
 pub struct Aside {
+    /// No upstream is asked any more, and why: the predefined answer follows when the request is here.
+    pub degraded: Option<&'static str>,
     /// The model it named, once it has been given another's.
     pub own_model: Option<String>,
     /// What makes it like others, where its upstream's balance asks for it.
@@ -317,6 +319,14 @@ impl Exchange {
     /// Whether the upstream it is at has a failure of this kind retried.
     pub fn retries_on(&self, condition: Condition) -> bool {
         self.upstream().is_some_and(|upstream| upstream.retry.on.contains(condition))
+    }
+
+    /// Tells the log why a failure that another attempt might have mended is final.
+    pub fn tell_not_kept(&self) {
+        log::info!(
+            "{}: not asked again: the request was not kept (limits.replay_bytes, or no buffers)",
+            self.id
+        );
     }
 
     /// Whether its response is a stream of events that is watched.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::exchange::{Attempt, Exchange};
+use super::exchange::Exchange;
 use super::net::Net;
 use super::token::Token;
 use super::worker::Worker;
@@ -108,7 +108,7 @@ impl Exchange {
         match fault {
             Some(Fault::Upstream(fault)) => self.outcome_of(fault),
             Some(Fault::Downstream(_) | Fault::Local(_)) => Outcome::Abandoned,
-            None => outcome_of_status(self.status, &self.attempt),
+            None => self.outcome_of_status(self.status),
         }
     }
 
@@ -129,22 +129,30 @@ impl Exchange {
                 Outcome::TimedOut { waited }
             }
             // As long as it takes is not too long for the server.
-            UpstreamFault::Status(status) => outcome_of_status(*status, &self.attempt),
+            UpstreamFault::Status(status) => self.outcome_of_status(*status),
             UpstreamFault::TotalTimeout | UpstreamFault::BrokenOff => Outcome::Abandoned,
             _ => Outcome::Fault,
         }
     }
-}
 
-/// What a whole answer with this status says.
-pub(super) fn outcome_of_status(status: u16, attempt: &Attempt) -> Outcome {
-    match status {
-        429 => Outcome::RateLimited { retry_after: attempt.retry_after },
-        // Not served here, whoever asks.
-        501 | 505 => Outcome::ClientError,
-        500.. => Outcome::Fault,
-        // 401 and 403 speak of the client's credentials, not of ours.
-        400..=499 => Outcome::ClientError,
-        _ => Outcome::Success,
+    /// What a whole answer with this status says.
+    pub(super) fn outcome_of_status(&self, status: u16) -> Outcome {
+        match status {
+            429 => Outcome::RateLimited { retry_after: self.attempt.retry_after },
+            // Not served here, whoever asks.
+            501 | 505 => Outcome::ClientError,
+            500.. => Outcome::Fault,
+            401 | 403 if self.is_vouched_for() => Outcome::Unauthorized,
+            400..=499 => Outcome::ClientError,
+            _ => Outcome::Success,
+        }
+    }
+
+    /// Whether the operator vouches for what authorises a request: then it is the endpoint that is
+    /// wrong where it is refused. A client's own credentials are the client's affair, or any
+    /// client could take every endpoint out.
+    fn is_vouched_for(&self) -> bool {
+        let breaker = self.upstream().and_then(|upstream| upstream.breaker.as_ref());
+        breaker.is_some_and(|breaker| breaker.unauthorized.is_some())
     }
 }

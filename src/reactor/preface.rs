@@ -141,6 +141,7 @@ impl Exchange {
     pub fn cannot_follow(&self, head: &ResponseHead<'_>) -> Option<UpstreamFault> {
         let follows = head.status == 200
             && head.media == Media::EventStream
+            && !head.encoded
             && matches!(head.framing, Framing::Chunked | Framing::UntilClose);
         let is_final = head.status == 101 || head.status >= 200;
         let cannot = self.is_prefaced() && is_final && !follows;

@@ -163,6 +163,7 @@ impl<N: Net> Worker<N> {
             return Ok(None);
         };
         let (rescuable, holds_back) = (self.can_be_rescued(exchange), self.holds_back(exchange));
+        let kept = self.keeps_request(exchange);
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
         else {
@@ -186,8 +187,13 @@ impl<N: Net> Worker<N> {
         if matches!(head.status, 429 | 503) {
             exchange.attempt.retry_after = retry_after_of(&head);
         }
-        if rescuable && let Some(unwanted) = exchange.unwanted(&head) {
-            return Err(unwanted);
+        if let Some(unwanted) = exchange.unwanted(&head) {
+            if rescuable {
+                return Err(unwanted);
+            }
+            if !kept && !exchange.attempt.last {
+                exchange.tell_not_kept();
+            }
         }
         if let Some(fault) = exchange.cannot_follow(&head) {
             return Err(Failed::Fault(upstream_fault(fault)));
@@ -195,6 +201,10 @@ impl<N: Net> Worker<N> {
         // A page for people where an answer of the service was asked for: some proxy's, most likely.
         if head.status < 300 && head.media == Media::Html && exchange.dialect != Dialect::Generic {
             return Err(Failed::Fault(upstream_fault(UpstreamFault::BadAnswer)));
+        }
+        // Passed on, it would be whole.
+        if exchange.is_empty_stream(&head) {
+            return Err(Failed::Fault(upstream_fault(UpstreamFault::EmptyStream)));
         }
         let delivery = if interim {
             Delivery { framing: Framing::None, mode: Mode::Splice }
@@ -288,6 +298,14 @@ impl Exchange {
         unwanted.then_some(Failed::Unwanted(Cause::Failed(condition)))
     }
 
+    /// Whether this is the head of a stream that has no room for the mark that ends one.
+    fn is_empty_stream(&self, head: &ResponseHead<'_>) -> bool {
+        head.status < 300
+            && head.media == Media::EventStream
+            && head.framing == Framing::Length(0)
+            && self.dialect != Dialect::Generic
+    }
+
     /// Whether this status may say that the prompt is too long, and somebody takes longer ones.
     fn may_be_too_long(&self, status: u16) -> bool {
         let larger = self.chain().and_then(|chain| chain.larger);
@@ -333,6 +351,8 @@ impl Exchange {
         self.upstream_keep_alive = head.keep_alive;
         let mut response: Flow<Watched> = Flow::new(head.framing, delivery.mode);
         response.watch.observer = match (head.media, self.dialect) {
+            // Compressed events cannot be told apart: it is a document, and passed on as one.
+            _ if head.encoded => None,
             (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
             (Media::EventStream, dialect) => {
                 Some(Observer::of_stream(dialect).expecting(self.choices(sent)))

@@ -131,6 +131,15 @@ impl<S: Stream> Socket<S> {
         }
     }
 
+    /// Drops what was understood and waits to be passed on: nobody wants it any more.
+    pub fn drop_pending(&mut self, desk: &mut Desk) {
+        if let Some(buffer) = &mut self.inbound {
+            let count = buffer.pending().len();
+            buffer.sent(count);
+            self.release_inbound(desk);
+        }
+    }
+
     /// Drops everything that was read, passed on or not.
     pub fn drop_inbound(&mut self, desk: &mut Desk) {
         if let Some(buffer) = self.inbound.take() {

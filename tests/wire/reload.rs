@@ -241,3 +241,21 @@ fn a_service_manager_is_told() {
     assert_eq!(told(&socket, "STOPPING"), ["STOPPING=1"]);
     std::fs::remove_file(&name).expect("ours");
 }
+
+#[test]
+fn relative_paths_begin_at_the_file_after_a_reload_too() {
+    let name = format!("sluicegate-wire-reload-{}.txt", std::process::id());
+    let text = std::env::temp_dir().join(&name);
+    std::fs::write(&text, "the first words").expect("a temporary file");
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("a port")
+    };
+    let route = format!("fallback = {{ file = \"{name}\" }}");
+    let gateway = Config { route, ..Config::to(nobody) }.start();
+    assert_eq!(get(&gateway), "the first words");
+    std::fs::write(&text, "other words").expect("a temporary file");
+    reload(&gateway, 1);
+    assert_eq!(get(&gateway), "other words");
+    std::fs::remove_file(&text).expect("ours");
+}

@@ -194,7 +194,10 @@ pub(super) fn breaker(upstream: &mut Section<'_>, report: &mut Report) -> Option
             report,
         ),
         cooldown: section.duration("cooldown", OUTAGE, default.cooldown, report),
-        unauthorized: section.duration("unauthorized", OUTAGE, default.unauthorized, report),
+        unauthorized: section
+            .take("unauthorized")
+            .and_then(|field| field.duration_or_off(OUTAGE, report))
+            .unwrap_or(default.unauthorized),
         panic: section.count("panic", PERCENT, default.panic, report),
     };
     if breaker.window.subsec_nanos() != 0 {

@@ -54,7 +54,7 @@ fn breaker(breaker: &Breaker, out: &mut String) -> fmt::Result {
     entry(out, "breaker.open_max", quoted(&show_duration(breaker.open_max)))?;
     entry(out, "breaker.slow_start", quoted(&show_duration(breaker.slow_start)))?;
     entry(out, "breaker.cooldown", quoted(&show_duration(breaker.cooldown)))?;
-    entry(out, "breaker.unauthorized", quoted(&show_duration(breaker.unauthorized)))?;
+    entry(out, "breaker.unauthorized", super::timeout(breaker.unauthorized))?;
     entry(out, "breaker.panic", breaker.panic)
 }
 

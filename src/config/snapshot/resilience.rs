@@ -138,8 +138,9 @@ pub struct Breaker {
     pub slow_start: Duration,
     /// How long an endpoint rests after a 429 without `Retry-After`.
     pub cooldown: Duration,
-    /// How long an endpoint that answers 401 or 403 stays out.
-    pub unauthorized: Duration,
+    /// How long an endpoint that answers 401 or 403 stays out. `None`: such an answer is the client's,
+    /// whose credentials were refused.
+    pub unauthorized: Option<Duration>,
     /// With more than this share of endpoints out, in percent, all are asked again: panic.
     pub panic: u32,
 }

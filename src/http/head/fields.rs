@@ -15,6 +15,7 @@ const CONNECTION_OPTIONS_MAX: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Known {
     Connection,
+    ContentEncoding,
     ContentLength,
     ContentType,
     Expect,
@@ -29,6 +30,8 @@ pub(in crate::http) enum Known {
     ProxyAuthenticationInfo,
     ProxyAuthorization,
     ProxyConnection,
+    /// `X-Sluice-Upstream` or `X-Sluice-Attempts`: what a gateway tells of an answer's way.
+    Served,
     Te,
     TraceParent,
     TraceState,
@@ -65,9 +68,12 @@ impl Known {
                 .or_else(|| reads_as("content-length", Known::FramingLookalike)),
             15 => reads_as("x-forwarded-for", Known::XForwardedFor),
             16 => reads_as("x-forwarded-host", Known::XForwardedHost)
+                .or_else(|| is("content-encoding", Known::ContentEncoding))
                 .or_else(|| is("proxy-connection", Known::ProxyConnection)),
             17 => is("transfer-encoding", Known::TransferEncoding)
                 .or_else(|| is("x-accel-buffering", Known::XAccelBuffering))
+                .or_else(|| is("x-sluice-upstream", Known::Served))
+                .or_else(|| is("x-sluice-attempts", Known::Served))
                 .or_else(|| reads_as("x-forwarded-proto", Known::XForwardedProto))
                 .or_else(|| reads_as("transfer-encoding", Known::FramingLookalike)),
             18 => is("proxy-authenticate", Known::ProxyAuthenticate),

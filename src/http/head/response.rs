@@ -47,6 +47,8 @@ pub struct ResponseHead<'b> {
     /// `Keep-Alive: timeout=N`, in seconds.
     pub keep_alive_timeout: Option<u32>,
     pub media: Media,
+    /// The content is compressed, or encoded in another way: its bytes are not those of `media`.
+    pub encoded: bool,
     /// The upstream sent a request id of its own.
     pub has_request_id: bool,
     pub fields: &'b [Header<'b>],
@@ -120,6 +122,7 @@ struct Reading<'b> {
     lengths: LengthFields<'b>,
     keep_alive_timeout: Option<u32>,
     media: Media,
+    encoded: bool,
     has_request_id: bool,
 }
 
@@ -135,6 +138,7 @@ impl<'b> Reading<'b> {
                 Known::TransferEncoding => reading.lengths.add_transfer_encoding(field.value)?,
                 Known::FramingLookalike => return Err(HeadError::FramingLookalike),
                 Known::KeepAlive => reading.keep_alive_timeout = timeout(field.value),
+                Known::ContentEncoding => reading.encoded |= !is_identity(field.value),
                 Known::ContentType => reading.media = media(field.value),
                 Known::XRequestId => reading.has_request_id = true,
                 _ => {}
@@ -173,6 +177,7 @@ impl<'b> Reading<'b> {
             keep_alive: self.connection.keep_alive(version) && framing != Framing::UntilClose,
             keep_alive_timeout: self.keep_alive_timeout,
             media: self.media,
+            encoded: self.encoded,
             has_request_id: self.has_request_id,
             fields,
             known: self.known,
@@ -190,6 +195,11 @@ fn timeout(value: &[u8]) -> Option<u32> {
         name.trim().eq_ignore_ascii_case("timeout").then_some(seconds.trim())
     })?;
     seconds.trim_matches('"').parse().ok()
+}
+
+/// `identity` is no coding; some servers say it all the same.
+fn is_identity(content_encoding: &[u8]) -> bool {
+    list(content_encoding).all(|coding| coding.eq_ignore_ascii_case(b"identity"))
 }
 
 fn media(content_type: &[u8]) -> Media {

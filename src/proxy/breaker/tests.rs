@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use super::Outcome::*;
 use super::*;
 
+const UNAUTHORIZED: Duration = Duration::from_secs(1_800);
+
 const SETTINGS: Settings = Settings {
     consecutive: 3,
     rate: 50,
@@ -12,7 +14,7 @@ const SETTINGS: Settings = Settings {
     open_max: Duration::from_secs(30),
     slow_start: Duration::from_secs(10),
     cooldown: Duration::from_secs(4),
-    unauthorized: Duration::from_secs(1_800),
+    unauthorized: Some(UNAUTHORIZED),
     panic: 50,
 };
 
@@ -305,7 +307,7 @@ fn a_429_is_a_rest_and_no_fault() {
 fn refused_credentials_take_an_endpoint_out_for_long_and_are_said_once() {
     let mut rig = Rig::new();
     let others = [rig.begin(), rig.begin()];
-    let open = SETTINGS.unauthorized;
+    let open = UNAUTHORIZED;
     assert_eq!(rig.send(Outcome::Unauthorized), Some(Transition::Unauthorized { open }));
     for other in others {
         assert_eq!(rig.record(other, Outcome::Unauthorized), None);
@@ -466,7 +468,7 @@ proptest! {
             prop_assert_eq!(probes.count(), usize::from(rig.breaker.is_probing()));
             // No rest and no opening lasts for longer than it may.
             if let Admits::No { until, .. } = rig.admits() {
-                prop_assert!(until - rig.now <= SETTINGS.unauthorized);
+                prop_assert!(until - rig.now <= UNAUTHORIZED);
             }
             let share = rig.breaker.weight_share(rig.now, SETTINGS.slow_start);
             prop_assert!((100..=WHOLE).contains(&share));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::stage::*;
-use crate::harness::End;
+use crate::harness::{End, Gateway};
 
 const BUSY: &str = "429 Too Many Requests";
 const DOWN: &str = "503 Service Unavailable";
@@ -266,4 +266,102 @@ fn the_gateways_own_errors_tell_how_far_a_request_came() {
     let refused = expect_error(&mut ask(&gateway), 503, "no_upstream");
     assert_eq!(refused.field("x-sluice-upstream"), None);
     assert_eq!(refused.field("x-sluice-attempts"), Some("0"));
+}
+
+#[test]
+fn what_a_server_says_of_its_way_is_not_believed() {
+    let fields = "X-Sluice-Upstream: elsewhere\r\nx-sluice-attempts: 99\r\n\
+                  X-Sluice-Degraded: yes\r\n";
+    let primary = Server::playing(move |_| answer("200 OK", fields, "{}"));
+    let response = ask(&gateway(&[&primary], None)).read_response();
+    expect_way(&response, "primary", 1);
+    let told = (response.all("x-sluice-upstream").len(), response.all("x-sluice-attempts").len());
+    assert_eq!(told, (1, 1), "{response:?}");
+    // It may be a gateway, and its answer a predefined one.
+    assert_eq!(response.field("x-sluice-degraded"), Some("yes"));
+}
+
+#[test]
+fn a_request_too_long_to_be_kept_is_asked_once_and_the_log_tells_why() {
+    for (failure, status) in [(vec![Act::Reset], 502), (error("503 No", "", "busy"), 503)] {
+        let primary = Server::failing(1, failure, "primary");
+        let limits = "[limits]\nreplay_bytes = \"16KiB\"\nconnections = 1000\n";
+        let address = primary.address;
+        let gateway = Gateway::start(&format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n{limits}\
+             [[upstream]]\nname = \"primary\"\nendpoints = [\"{address}\"]\n\
+             [[route]]\npath = \"/*\"\nupstream = \"primary\"\n"
+        ));
+        let mut client = gateway.connect();
+        client.send(format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n{}",
+            " ".repeat(20000)
+        ));
+        assert_eq!(client.read_response().status(), status);
+        assert_eq!(primary.requests().len(), 1);
+        gateway.wait_for_log("not asked again: the request was not kept");
+    }
+}
+
+#[test]
+fn refused_credentials_take_an_endpoint_out_where_they_are_vouched_for() {
+    for (status, refusal) in [(401, "401 Unauthorized"), (403, "403 Forbidden")] {
+        let (primary, second) =
+            (Server::playing(move |_| error(refusal, "", "key")), Server::well("second"));
+        let vouched = Knobs { primary: "breaker = { unauthorized = \"1h\" }", ..Knobs::default() };
+        let gateway = vouched.gateway(&[primary.address], Some(second.address));
+        assert_eq!(ask(&gateway).read_response().status(), status);
+        expect_stream(&mut ask(&gateway), "second", "second", 1);
+        primary.expect_asked(1);
+        gateway.expect_in_log("refuses our credentials", 1);
+
+        // A client must not take an endpoint out with a key of its own.
+        let unvouched = Knobs::default().gateway(&[primary.address], Some(second.address));
+        for _ in 0..3 {
+            assert_eq!(ask(&unvouched).read_response().status(), status);
+        }
+        primary.expect_asked(4);
+    }
+}
+
+#[test]
+fn a_predefined_answer_waits_for_what_was_asked() {
+    // Nobody is there, so the failure comes before the body, which httpx sends by itself.
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("a port")
+    };
+    let knobs = Knobs { route: "fallback = { text = \"busy\" }", ..Knobs::default() };
+    let gateway = knobs.gateway(&[nobody], None);
+    let whole = request();
+    let (head, body) = whole.split_once("\r\n\r\n").expect("a head");
+    let mut client = gateway.connect();
+    client.send(format!("{head}\r\n\r\n"));
+    std::thread::sleep(ms(100));
+    client.send(&body[..12]);
+    std::thread::sleep(ms(100));
+    client.send(&body[12..]);
+    let response = client.read_response();
+    assert_eq!(response.field("content-type"), Some("text/event-stream"), "{response:?}");
+    assert!(response.text().ends_with(DONE), "{response:?}");
+    assert_eq!(response.field("x-sluice-degraded"), Some("upstream_connect"));
+}
+
+#[test]
+fn a_predefined_answer_swallows_a_body_too_long_to_be_kept() {
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("a port")
+    };
+    let knobs = Knobs { route: "fallback = { text = \"busy\" }", ..Knobs::default() };
+    let gateway = knobs.gateway(&[nobody], None);
+    for length in [3_000_000, 2, 3_000_000, 2] {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{}",
+            " ".repeat(length)
+        ));
+        let response = client.read_response();
+        assert_eq!((response.status(), response.field("x-sluice-degraded").is_some()), (200, true));
+    }
 }

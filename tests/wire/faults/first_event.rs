@@ -165,3 +165,47 @@ fn a_head_is_told_at_once_where_the_route_says_so() {
     assert!(!at_the_end.ends_with(LAST_CHUNK), "{at_the_end:?}");
     second.expect_asked(0);
 }
+
+#[test]
+fn a_compressed_stream_is_passed_on_as_it_is() {
+    // What `Content-Encoding` says is believed; what it hides is not looked for. The pause is longer
+    // than `inter_event`: bytes are counted, and no event is missed.
+    let encoded = |coding: &str| {
+        let head = EVENTS.replace("Transfer", &format!("Content-Encoding: {coding}\r\nTransfer"));
+        let mut acts = vec![say(head)];
+        for piece in ["\x1f once ", "upon", " a\n\n", "time"] {
+            acts.extend([say(chunk(piece)), Act::Wait(ms(250))]);
+        }
+        acts.push(say(LAST_CHUNK));
+        acts
+    };
+    for coding in ["gzip", "identity, br"] {
+        let (primary, second) = (Server::playing(move |_| encoded(coding)), Server::well("second"));
+        let both = gateway(&[&primary], Some(&second));
+        let response = ask(&both).read_response();
+        assert_eq!((response.status(), response.text()), (200, "\x1f once upon a\n\ntime"));
+        expect_way(&response, "primary", 1);
+        primary.expect_asked(1);
+        second.expect_asked(0);
+    }
+
+    // `identity` is no coding: this is a stream like any other, and has no event in time.
+    let plain = Server::playing(move |_| encoded("identity"));
+    let alone = Knobs { primary: "retry = \"off\"", ..Knobs::default() };
+    let gateway = alone.gateway(&[plain.address], None);
+    let mut client = ask(&gateway);
+    let came = expect_broken(&mut client);
+    assert!(came.starts_with("\x1f once ") && !came.contains("time"), "{came:?}");
+}
+
+#[test]
+fn a_stream_of_no_length_is_no_answer() {
+    let empty = || {
+        let fields = "Content-Type: text/event-stream\r\n";
+        answer("200 OK", fields, "")
+    };
+    let primary = Server::playing(move |_| empty());
+    let alone = gateway(&[&primary], None);
+    expect_error(&mut ask(&alone), 502, "upstream_empty_stream");
+    primary.expect_asked(2);
+}
