@@ -131,7 +131,7 @@ fn is_bare(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::exchange::RequestId;
+    use crate::reactor::request_id::RequestId;
     use crate::service::Usage;
     use std::time::UNIX_EPOCH;
 

@@ -7,11 +7,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::drive::Step;
-use super::exchange::{After, Exchange, Peer, RequestId, State, Turn};
+use super::exchange::{After, Exchange, Peer, State, Turn};
 use super::journal::Record;
 use super::net::{Net, Stream};
 use super::reel::Reel;
 use super::relay::FlowState;
+use super::request_id::RequestId;
 use super::stall::Owner;
 use super::token::{Kind, Token};
 use super::worker::Worker;

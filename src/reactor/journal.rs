@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::{Exchange, Peer, RequestId};
+use super::exchange::{Exchange, Peer};
 use super::reel::Reel;
+use super::request_id::RequestId;
 use super::stall::Owner;
 use super::trace::{Sending, Trace};
 use crate::clock::Instant;

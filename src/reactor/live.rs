@@ -10,8 +10,9 @@ use std::net::IpAddr;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::exchange::{Downstream, Peer, RequestId};
+use super::exchange::{Downstream, Peer};
 use super::net::Net;
+use super::request_id::RequestId;
 use super::stall::Owner;
 use super::tap::Piece;
 use super::token::Token;

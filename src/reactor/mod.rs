@@ -51,6 +51,7 @@ pub mod reel;
 pub mod relay;
 mod reload;
 mod request;
+pub mod request_id;
 mod respond;
 mod response;
 mod shed;

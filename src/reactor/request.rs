@@ -5,12 +5,13 @@
 
 use std::rc::Rc;
 
-use super::exchange::{Attempt, Exchange, Gather, Peer, Progress, RequestId, State, Turn};
+use super::exchange::{Attempt, Exchange, Gather, Peer, Progress, State, Turn};
 use super::journal::Hops;
 use super::net::Net;
 use super::outbox::Outbox;
 use super::preface::Preface;
 use super::relay::{Flow, Mode};
+use super::request_id::RequestId;
 use super::stall::Ledger;
 use super::token::Token;
 use super::trace::Trace;

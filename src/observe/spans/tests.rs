@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::http::trace_context::{SpanId, TraceId};
-use crate::reactor::exchange::RequestId;
+use crate::reactor::request_id::RequestId;
 use crate::service::Usage;
 
 fn sent(span: u64, status: Option<u16>, failed: Option<&'static str>) -> Sent {
