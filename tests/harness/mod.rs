@@ -83,6 +83,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         timeouts: TIMEOUTS.exchange,
         service: Setting::Auto,
         model: None,
+        prefill: defaults::PREFILL,
         retry: Retry { attempts: gateway.attempts, budget: gateway.budget, ..defaults::retry() },
         balance: defaults::BALANCE,
         breaker: gateway.breaker.then_some(defaults::BREAKER),
@@ -123,6 +124,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             replay_bytes: 1024 * 1024,
             requests_per_connection: 10_000,
             buffer_bytes: gateway.buffers * 16 * 1024,
+            continue_bytes: 1 << 20,
         },
         timeouts: TIMEOUTS,
         upstreams: (0..gateway.upstreams).map(|index| upstream(gateway, index)).collect(),
@@ -134,6 +136,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             timeouts: TIMEOUTS.exchange,
             commit: defaults::COMMIT,
             heartbeat: None,
+            continues: None,
             server_timing: false,
         }],
     };
