@@ -16,6 +16,8 @@ pub struct Census {
     pub ready: usize,
     /// Earlier generations of the configuration that are held.
     pub past: usize,
+    /// Bytes that are kept to continue streams.
+    pub kept: usize,
 }
 
 impl<N: Net> Worker<N> {
@@ -29,6 +31,7 @@ impl<N: Net> Worker<N> {
             buffers_out: self.desk.buffers.out(),
             ready: self.ready.len(),
             past: self.past.len(),
+            kept: self.purse.spent(),
         }
     }
 

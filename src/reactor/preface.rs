@@ -10,8 +10,12 @@
 //!   dialect has comments. Whose request was too long to be kept is not known.
 //! * Only when the whole request is here: until then there are better answers.
 //! * Chunks, to HTTP/1.1. A server's chunks follow as they are; where a server declares the length
-//!   of its stream, or answers with anything else, that is a failure like others.
+//!   of its stream, encodes it, or answers with anything else, that is a failure like others.
+//!
+//! A stream that broke and is to be continued ([`super::continuation`]) waits in the same state: its
+//! head is out, and a server's stream is to follow.
 
+use super::continuation::is_plain;
 use super::exchange::{Exchange, Peer};
 use super::net::Net;
 use super::token::Token;
@@ -39,6 +43,8 @@ pub enum Preface {
     Sent,
     /// All of it; a server's stream follows.
     Joined,
+    /// All of it, and a part of a stream that has broken: the rest is asked for.
+    Continuing,
 }
 
 impl<N: Net> Worker<N> {
@@ -50,7 +56,7 @@ impl<N: Net> Worker<N> {
             && !exchange.committed
             && !exchange.request.is_open();
         match heartbeat {
-            Some(heartbeat) if due && heartbeat.before_head => {
+            Some(heartbeat) if due && heartbeat.before_head || exchange.is_continuing() => {
                 exchange.timeline.moved + heartbeat.every
             }
             _ => Instant::NEVER,
@@ -132,16 +138,17 @@ impl<N: Net> Worker<N> {
 }
 
 impl Exchange {
-    /// The client has the head of a stream and no server's answer.
+    /// The client has the head of a stream, and waits for a server's.
     pub fn is_prefaced(&self) -> bool {
-        self.preface == Preface::Sent
+        matches!(self.preface, Preface::Sent | Preface::Continuing)
     }
 
     /// What is wrong with an answer that should follow the head the client has.
     pub fn cannot_follow(&self, head: &ResponseHead<'_>) -> Option<UpstreamFault> {
         let follows = head.status == 200
             && head.media == Media::EventStream
-            && matches!(head.framing, Framing::Chunked | Framing::UntilClose);
+            && matches!(head.framing, Framing::Chunked | Framing::UntilClose)
+            && is_plain(head);
         let is_final = head.status == 101 || head.status >= 200;
         let cannot = self.is_prefaced() && is_final && !follows;
         cannot.then_some(UpstreamFault::Status(head.status))

@@ -112,6 +112,7 @@ impl<N: Net> Worker<N> {
             tunnel: None,
             timeline: Timeline::new(self.now),
             model: None,
+            continuation: None,
             trace: Trace::of(&head, &self.snapshot.trace, &mut self.trace_ids),
             hops: Hops::NONE,
             ledger: Ledger::new(self.now),

@@ -6,6 +6,7 @@
 
 mod answers;
 mod clients;
+mod continuation;
 mod first_event;
 mod fleet;
 mod midstream;
@@ -16,9 +17,10 @@ mod stage;
 const DOCUMENT: &str = include_str!("../../../docs/resilience.md");
 
 /// The sources of the rows.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     include_str!("answers.rs"),
     include_str!("clients.rs"),
+    include_str!("continuation.rs"),
     include_str!("first_event.rs"),
     include_str!("fleet.rs"),
     include_str!("midstream.rs"),
