@@ -101,7 +101,7 @@ impl<N: Net> Worker<N> {
         let Some(cause) = failed.cause(exchange.held) else { return unknown };
         let kept = self.keeps_request(exchange);
         let continuing = exchange.is_continuing();
-        let next = self.next_link(exchange, continuing).is_some();
+        let next = self.next_link(exchange).is_some();
         let attempt = &exchange.attempt;
         let mut tried = attempt.tried.clone();
         if let Some(pick) = &attempt.pick {
@@ -271,7 +271,7 @@ impl<N: Net> Worker<N> {
     /// The upstream that an exchange goes on to.
     fn next_of(&self, token: Token) -> Option<usize> {
         let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
-        self.next_link(exchange, exchange.is_continuing())
+        self.next_link(exchange)
     }
 
     /// The first attempt at another upstream of the route; `None`: the next one. `made`: there was one

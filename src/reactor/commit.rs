@@ -18,11 +18,10 @@ impl<N: Net> Worker<N> {
         let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
             return false;
         };
-        let continuing = exchange.is_continuing();
         let again = u32::from(exchange.attempt.at_upstream) < upstream.retry.attempts;
-        let elsewhere = again || self.next_link(exchange, continuing).is_some();
+        let elsewhere = again || self.next_link(exchange).is_some();
         // A predefined answer is the beginning of one, not the rest of one.
-        let predefined = chain.fallback.is_some() && !continuing;
+        let predefined = chain.fallback.is_some() && !exchange.is_continuing();
         !exchange.attempt.last && (predefined || elsewhere && self.keeps_request(exchange))
     }
 
@@ -37,18 +36,20 @@ impl<N: Net> Worker<N> {
     /// From here on there is no other answer: what was held back is on its way, the request is
     /// forgotten, but for what may have to be said again.
     pub(super) fn commit(&mut self, token: Token, connection: Token) {
-        self.keep_for_continuation(token, connection);
         let Some(exchange) = self.exchange_mut(token) else { return };
-        let continuing = exchange.is_continuing();
-        exchange.committed = true;
-        if exchange.is_prefaced() {
-            exchange.preface = Preface::Joined;
-        }
-        if continuing {
-            self.mark_seam(token);
+        if exchange.has_transcript() {
+            self.keep_for_continuation(token, connection);
         }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        exchange.committed = true;
+        if exchange.is_prefaced() {
+            if exchange.is_continuing() {
+                let seam = exchange.join(&self.desk.tally);
+                downstream.socket.outbox.push(&seam, &mut self.desk.buffers);
+            }
+            exchange.preface = Preface::Joined;
+        }
         let buffers = &mut self.desk.buffers;
         if std::mem::take(&mut exchange.held) {
             let mut held: Outbox = std::mem::take(&mut exchange.outbox);

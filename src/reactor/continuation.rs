@@ -26,6 +26,7 @@ use super::gather::payload;
 use super::net::Net;
 use super::outbox::Outbox;
 use super::preface::Preface;
+use super::stats::Tally;
 use super::tap::Tap;
 use super::token::Token;
 use super::worker::Worker;
@@ -80,9 +81,6 @@ impl<N: Net> Worker<N> {
         else {
             return;
         };
-        if !exchange.has_transcript() {
-            return;
-        }
         let outbox = self.upstreams.get(connection).map(|upstream| &upstream.socket.outbox);
         let kept = outbox.and_then(|outbox| exchange.kept(outbox, &self.purse));
         let Some(settings) = exchange.continues() else { return };
@@ -101,24 +99,6 @@ impl<N: Net> Worker<N> {
             }
             (None, _) => exchange.drop_transcript(),
         }
-    }
-
-    /// Marks the seam, where what follows is another server's.
-    pub(super) fn mark_seam(&mut self, token: Token) {
-        let Some(downstream) = self.downstreams.get_mut(token) else { return };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
-        let mut comment = Vec::new();
-        mark(exchange.upstream().map_or("", |upstream| &upstream.name), &mut comment);
-        let mut framed = Vec::new();
-        match exchange.until_close {
-            true => framed = comment,
-            false => reply::chunk(&comment, &mut framed),
-        }
-        downstream.socket.outbox.push(&framed, &mut self.desk.buffers);
-        if let Some(continuation) = &mut exchange.continuation {
-            continuation.fault = None;
-        }
-        self.desk.tally.continuations_joined.add(1);
     }
 
     /// A stream has broken that its client has a part of. Either somebody is asked for the rest, or
@@ -162,7 +142,7 @@ impl<N: Net> Worker<N> {
         let continuation = exchange.continuation.as_deref()?;
         let (place, takes) =
             (self.place_in(token, exchange).is_some(), self.takes_text(exchange, exchange.link));
-        let next = self.next_link(exchange, true);
+        let next = self.next_link(exchange);
         let mut tried = exchange.attempt.tried.clone();
         if let Some(pick) = &exchange.attempt.pick {
             tried.add(pick.endpoint());
@@ -248,10 +228,15 @@ impl<N: Net> Worker<N> {
         self.exchange_mut(token)?.continuation.as_mut()?.fault.take()
     }
 
-    /// The upstream of its route that an exchange may go on to; `with_text`: with the text so far.
-    pub(super) fn next_link(&self, exchange: &Exchange, with_text: bool) -> Option<usize> {
-        let mut later = exchange.link + 1..exchange.chain()?.links.len();
-        later.find(|link| !with_text || self.takes_text(exchange, *link))
+    /// The upstream of its route that an exchange goes on to, should it come to that: where a part of
+    /// its answer is with the client, one that takes the text so far.
+    pub(super) fn next_link(&self, exchange: &Exchange) -> Option<usize> {
+        let next = exchange.link + 1;
+        let links = exchange.chain()?.links.len();
+        match exchange.is_continuing() || exchange.committed {
+            false => (next < links).then_some(next),
+            true => (next..links).find(|link| self.takes_text(exchange, *link)),
+        }
     }
 
     /// Whether an upstream of the route takes the text so far.
@@ -278,19 +263,42 @@ impl Exchange {
         self.snapshot.routes[self.route?].continues
     }
 
+    /// Another server goes on with its stream: the mark of the seam, framed.
+    #[cold]
+    pub(super) fn join(&mut self, tally: &Tally) -> Vec<u8> {
+        let mut comment = Vec::new();
+        mark(self.upstream().map_or("", |upstream| &upstream.name), &mut comment);
+        let mut framed = Vec::new();
+        match self.until_close {
+            true => framed = comment,
+            false => reply::chunk(&comment, &mut framed),
+        }
+        if let Some(continuation) = &mut self.continuation {
+            continuation.fault = None;
+        }
+        tally.continuations_joined.add(1);
+        framed
+    }
+
     /// What came before the stream that it has now.
     pub fn before(&self) -> Before {
         self.continuation.as_ref().map_or_else(Before::default, |continuation| continuation.before)
     }
 
     /// Somebody to write down what a response says, where it may have to be continued.
-    pub(super) fn transcript(&self, head: &ResponseHead<'_>, purse: &Purse) -> Option<Transcript> {
+    pub(super) fn transcript(
+        &self,
+        head: &ResponseHead<'_>,
+        purse: &Purse,
+    ) -> Option<Box<Transcript>> {
         let settings = self.continues()?;
-        self.dialect.continued_by()?;
+        let needed = self.dialect.continued_by()?;
+        let mut links = self.chain()?.links.iter();
+        links.find(|link| self.snapshot.upstreams[link.upstream].prefill >= needed)?;
         let continued = self.continuation.as_ref();
         let room = continued.map_or(settings.text_bytes, |continuation| continuation.room);
         let reads = self.is_observed() && head.status == 200 && is_plain(head);
-        reads.then(|| Transcript::new(self.dialect, room, purse))
+        reads.then(|| Box::new(Transcript::new(self.dialect, room, purse)))
     }
 
     /// Those who looked on before.
@@ -309,7 +317,7 @@ impl Exchange {
         }
     }
 
-    fn has_transcript(&self) -> bool {
+    pub(super) fn has_transcript(&self) -> bool {
         let tap = self.response.as_ref().and_then(|response| response.watch.tap.as_ref());
         tap.is_some_and(|tap| tap.transcript.is_some())
     }
@@ -327,7 +335,8 @@ impl Exchange {
 
     /// The request, if it can be asked in two parts.
     fn kept(&self, outbox: &Outbox, purse: &Purse) -> Option<Kept> {
-        if self.request.is_open() || !outbox.keeps() {
+        // A server that answered before it had taken all of it has cut the rest off.
+        if !self.request.body.is_complete() || !outbox.keeps() {
             return None;
         }
         let request = outbox.copy(usize::MAX);

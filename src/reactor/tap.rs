@@ -50,13 +50,13 @@ impl Tap {
         before: Option<Box<Tap>>,
         reel: Option<Reel>,
         names_model: bool,
-        transcript: Option<Transcript>,
+        transcript: Option<Box<Transcript>>,
     ) -> Option<Box<Tap>> {
         let wanted = reel.is_some() || names_model || transcript.is_some();
         let mut tap = before.or_else(|| wanted.then(Box::default))?;
         tap.reel = tap.reel.take().or(reel);
         tap.model = names_model.then(ModelName::new);
-        tap.transcript = transcript.map(Box::new);
+        tap.transcript = transcript;
         Some(tap)
     }
 

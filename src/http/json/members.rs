@@ -107,14 +107,14 @@ fn string(text: &[u8], rest: Range<usize>) -> Option<Range<usize>> {
         return None;
     }
     let mut at = start + 1;
-    while at < rest.end {
-        match text[at] {
-            b'"' => return Some(start..at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..rest.end)?)?;
+        if text[at] == b'"' {
+            return Some(start..at + 1);
         }
+        // What is escaped ends nothing.
+        at += 2;
     }
-    None
 }
 
 /// Where something other than white space stands.
