@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::harness::scenario::Simulation;
 use crate::seed;
-use sluicegate::config::snapshot::Continue;
+use sluicegate::config::snapshot::{Continue, Heartbeat};
 use sluicegate::service::Setting;
 use sluicegate::sim::{Answer, Visit};
 
@@ -114,4 +114,67 @@ fn what_nobody_goes_on_with_is_told_as_the_fault_that_broke_it() {
     assert!(answer.body().starts_with(&says(" upon")) && !answer.is_whole());
     assert_eq!(answer.code(), "upstream_truncated", "{}", answer.body());
     world.assert_clean();
+}
+
+#[test]
+fn behind_a_head_of_ours_a_stream_is_continued_as_well() {
+    let second = Duration::from_secs(1);
+    let mut world = continuing(Simulation::new(seed!()))
+        .upstream(|u| {
+            let begun = u.pause(2 * second + second / 2);
+            events(begun).chunk(says(" upon")).pause(second / 2).close()
+        })
+        .upstream(|u| {
+            let rest = events(u.pause(second + second / 2));
+            rest.chunk(whole(&["."])).raw(b"0\r\n\r\n")
+        })
+        .configure(|snapshot| {
+            snapshot.routes[0].heartbeat = Some(Heartbeat { every: second, before_head: true });
+        });
+    let answer = world.client().post(COMPLETIONS, ASKED).finish();
+    let sign = ": hb\n\n";
+    let expected = [sign, sign, &says(" upon"), sign, MARK, &whole(&["."])].concat();
+    assert_eq!((answer.body(), answer.is_whole()), (expected, true));
+    world.assert_clean();
+}
+
+#[test]
+fn whatever_the_network_does_a_continued_text_has_no_gap_and_no_overlap() {
+    // A client that is a write behind has no place for the rest, so what may be continued need not
+    // be; but whatever a client reads is one text, or seen to be cut.
+    let texts = [" upon", " a", " time"];
+    let begun: Vec<String> = texts.iter().map(|text| says(text)).collect();
+    let rest = whole(&["."]);
+    let (mut continued, mut cut) = (0, 0);
+    for round in 0..400 {
+        let mut world = continuing(Simulation::new(seed!() + round))
+            .upstream(|u| {
+                let first = begun.iter().fold(events(u), |answer, event| answer.chunk(event));
+                first.pause(Duration::from_micros(round % 200)).close()
+            })
+            .upstream(|u| events(u).chunk(rest.as_bytes()).raw(b"0\r\n\r\n"))
+            .faults(|faults| {
+                (faults.short_read, faults.read_would_block) = (300, 200);
+                (faults.short_write, faults.write_would_block) = (300, 200);
+                (faults.arrival_in_call, faults.spurious_event) = (200, 100);
+                (faults.duplicate_event, faults.stale_event, faults.shuffle) = (100, 100, 300);
+                faults.split = 500;
+            });
+        let answer = world.client().post(COMPLETIONS, ASKED).finish();
+        let body = answer.body();
+        let may_be = |count: usize| begun[..count].concat() + MARK + &rest;
+        if answer.is_whole() {
+            let known = body == rest || (0..=texts.len()).any(|count| body == may_be(count));
+            assert!(known, "round {round}: {body}");
+            // All that the first server said was with the client before somebody else was asked.
+            assert!(!body.contains(MARK) || body == may_be(texts.len()), "round {round}: {body}");
+            continued += 1;
+        } else {
+            let said = body.split("data: {\"error\"").next().unwrap_or_default();
+            assert!(begun.concat().starts_with(said), "round {round}: {body}");
+            cut += 1;
+        }
+        world.assert_clean();
+    }
+    assert!(continued > 100, "{continued} were continued, {cut} cut");
 }
