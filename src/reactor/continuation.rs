@@ -112,7 +112,9 @@ impl<N: Net> Worker<N> {
             return Err(failed);
         }
         let text = exchange.text_is_known();
-        let rest = if text { exchange.rest() } else { None };
+        // Where buffers are few, those of answers are worth more than a second request.
+        let fit = text && self.desk.buffers.may_keep();
+        let rest = if fit { exchange.rest() } else { None };
         let verdict = self.whom_to_ask(token, fault, text, rest.is_some());
         match (verdict, rest, failed) {
             (Some(Verdict::Ask(whom)), Some(rest), Failed::Fault(fault)) => {

@@ -277,6 +277,29 @@ fn a_client_that_leaves_between_two_servers_is_not_asked_for_again() {
 }
 
 #[test]
+fn what_broke_a_stream_that_was_continued_is_learnt_and_its_permit_is_home() {
+    let primary = Server::playing(|_| breaks(&[Act::Close]));
+    let second = Server::playing(|_| rest(&["!"]));
+    // Nobody may wait: a permit that was not given back would be missed at once.
+    let one_place = "admission = { max_concurrency = 1, queue = 0 }";
+    let patient = format!("retry = {{ budget = 100 }}\nbreaker = \"off\"\n{one_place}");
+    let knobs = Knobs { primary: &patient, second: one_place, ..on() };
+    let gateway = behind(&primary, &second, &knobs);
+    for _ in 0..10 {
+        expect_continued(&mut complete(&gateway), "second", &["!"]);
+    }
+    let knobs = Knobs { primary: "breaker = { consecutive = 2, open = \"1m\" }", ..on() };
+    let gateway = behind(&primary, &second, &knobs);
+    for _ in 0..2 {
+        expect_continued(&mut complete(&gateway), "second", &["!"]);
+    }
+    let response = complete(&gateway).read_response();
+    assert_eq!(response.text(), says("!") + &ends());
+    assert_eq!(response.field("x-sluice-upstream"), Some("second"));
+    assert_eq!(primary.requests().len(), 12);
+}
+
+#[test]
 fn the_retry_budget_pays_for_a_continuation() {
     let primary = Server::playing(|_| breaks(&[Act::Close]));
     let second = Server::playing(|_| rest(&["!"]));
