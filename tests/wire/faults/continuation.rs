@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::stage::*;
-use crate::harness::{End, Gateway, Message, Peer};
+use crate::harness::{End, Gateway, Message, Mock, Peer};
 
 const ON: &str = "continue = {}";
 const ASKED: &str = r#"{"model":"asked","prompt":"Once","max_tokens":9,"stream":true}"#;
@@ -452,4 +452,36 @@ fn metrics(gateway: &Gateway) -> String {
     let mut peer = Peer::connect(address);
     peer.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     peer.read_response().text().to_owned()
+}
+
+#[test]
+fn a_killed_server_costs_no_stream_where_they_are_continued() {
+    const TOKENS: usize = 40;
+    let flags = ["--rate", "50", "--tokens", "40"];
+    let (first, second) = (Mock::start(&flags), Mock::start(&flags));
+    // Half of the streams break in one moment.
+    let knobs = Knobs { primary: "retry = { budget = 100 }", ..on() };
+    let gateway = knobs.gateway(&[first.address(), second.address()], None);
+    let asked = format!(r#"{{"prompt":"Sing: ","max_tokens":{TOKENS},"stream":true}}"#);
+    let mut clients: Vec<Peer> = (0..30).map(|_| gateway.connect()).collect();
+    for client in &mut clients {
+        client.send(post("/v1/completions", "1.1", &asked));
+    }
+    thread::sleep(ms(300));
+    first.kill();
+    let (mut texts, mut seams) = (Vec::new(), 0);
+    for client in &mut clients {
+        let response = client.read_response();
+        let events =
+            response.text().split("\n\n").filter_map(|event| event.strip_prefix("data: {"));
+        let text = events.map(|event| {
+            let event: Value = serde_json::from_str(&format!("{{{event}")).expect("JSON");
+            event["choices"][0]["text"].as_str().unwrap_or_default().to_owned()
+        });
+        texts.push(text.collect::<String>());
+        seams += response.text().matches(&seam("primary")).count();
+    }
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:#?}");
+    assert_eq!(texts[0].split_whitespace().count(), TOKENS);
+    assert!((5..=25).contains(&seams), "{seams} were continued");
 }
