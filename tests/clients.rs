@@ -104,6 +104,18 @@ fn llama_cpp_through_the_gateway_is_llama_cpp() {
 }
 
 #[test]
+fn a_stream_of_llama_cpp_that_is_cut_goes_on_behind_its_text() {
+    let _alone = one_at_a_time();
+    let server = Server::llama();
+    let port = free_port();
+    let upstream = format!("127.0.0.1:{port}");
+    let gateway = Gateway::with_route(&upstream, "", "continue = {}");
+    let (through, direct, port) = (gateway.url(""), server.url(""), port.to_string());
+    script("llama_continue.py", &[&through, "--direct", &direct, "--cutter", &port]);
+    gateway.stop();
+}
+
+#[test]
 fn sixty_of_sixty_from_llama_cpp_which_closes_behind_every_stream() {
     let _alone = one_at_a_time();
     let server = Server::llama();

@@ -8,6 +8,8 @@
 
 #[path = "simulation/coalesce.rs"]
 mod coalesce;
+#[path = "simulation/continuation.rs"]
+mod continuation;
 #[path = "simulation/fleet.rs"]
 mod fleet;
 mod harness;

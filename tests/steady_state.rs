@@ -15,7 +15,10 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use harness::scenario::{LATENCY, Simulation, TARGET};
+use sluicegate::config::snapshot::Continue;
 use sluicegate::reactor::worker::SAMPLED_TURNS;
+use sluicegate::service::Setting;
+use sluicegate::service::continuation::Prefill;
 use sluicegate::sim::{Answer, ClientId, Counts, Visit};
 
 /// Counts what each thread allocates: the test's own thread is the worker's.
@@ -56,11 +59,20 @@ const EVERY: Duration = Duration::from_millis(1);
 
 /// Streams that are under way, each with more tokens to come than any test will wait for.
 fn streams(count: usize, answer: impl Fn(Answer) -> Answer) -> (Simulation, Vec<ClientId>) {
+    streams_of(Simulation::new(1), count, |visit| visit.get(TARGET), answer)
+}
+
+fn streams_of(
+    world: Simulation,
+    count: usize,
+    ask: impl Fn(Visit) -> Visit,
+    answer: impl Fn(Answer) -> Answer,
+) -> (Simulation, Vec<ClientId>) {
     let token = "data: {\"choices\":[{\"delta\":{\"content\":\" token\"}}]}\n\n";
     let tokens = 2 * (WARM_UP + TOKENS) as usize;
-    let mut world = Simulation::new(1).upstream(|u| answer(u).tokens(tokens, token, EVERY));
+    let mut world = world.upstream(|u| answer(u).tokens(tokens, token, EVERY));
     let visit = Visit::new().expecting(tokens * token.len());
-    let clients = (0..count).map(|_| world.start(visit.clone().get(TARGET))).collect();
+    let clients = (0..count).map(|_| world.start(ask(visit.clone()))).collect();
     // To the middle between two tokens, when all that was sent has arrived.
     world.run_for(EVERY * WARM_UP as u32 + 4 * LATENCY + EVERY / 2);
     (world, clients)
@@ -106,6 +118,31 @@ fn watching_an_event_stream_costs_nothing_more() {
     let (spent, allocations) = cost(&mut world, &clients);
     assert_floor(spent, TOKENS);
     assert_eq!(allocations, 0);
+}
+
+#[test]
+fn a_stream_that_may_be_continued_costs_no_call_more() {
+    let world = Simulation::new(1).configure(|snapshot| {
+        snapshot.upstreams[0].service = Setting::OpenAi;
+        snapshot.upstreams[0].prefill = Prefill::Chat;
+        snapshot.routes[0].continues = Some(Continue { attempts: 1, text_bytes: 1 << 20 });
+    });
+    let asked = r#"{"messages":[{"role":"user","content":"hi"}],"stream":true}"#;
+    let (mut world, clients) = streams_of(
+        world,
+        1,
+        |visit| visit.post(TARGET, asked),
+        |u| u.field("Content-Type", "text/event-stream"),
+    );
+    let before = world.gateway().worker.census().kept;
+    let (spent, allocations) = cost(&mut world, &clients);
+    assert_floor(spent, TOKENS);
+    // The text has grown by six bytes a token, and doubles its room.
+    let kept = world.gateway().worker.census().kept;
+    assert!(
+        kept >= before + 6 * TOKENS as usize && allocations <= 4,
+        "{before}, {kept}: {allocations}"
+    );
 }
 
 #[test]

@@ -23,6 +23,14 @@ pub fn worker_count(snapshot: &Snapshot) -> u64 {
     }
 }
 
+/// The most memory one worker may take to continue streams.
+pub fn continue_memory(snapshot: &Snapshot) -> u64 {
+    match snapshot.routes.iter().any(|route| route.continues.is_some()) {
+        true => snapshot.limits.continue_bytes as u64,
+        false => 0,
+    }
+}
+
 /// The most memory one worker may take for connections and their bytes. The kernel's own socket
 /// buffers come on top.
 pub fn worker_memory(snapshot: &Snapshot) -> u64 {
@@ -30,6 +38,7 @@ pub fn worker_memory(snapshot: &Snapshot) -> u64 {
     (limits.connections as u64)
         .saturating_mul(CONNECTION_BYTES)
         .saturating_add(limits.buffer_bytes as u64)
+        .saturating_add(continue_memory(snapshot))
 }
 
 /// File descriptors needed with every worker full: each client leads to one upstream connection

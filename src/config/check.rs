@@ -61,7 +61,7 @@ pub(super) fn compile(
         let place = root.place_of("route");
         report.error(&place, "at least one [[route]] is required; without it nothing is forwarded");
     }
-    let routes = route::all(routes, &drafts, &timeouts, environment, &mut report);
+    let routes = route::all(routes, &drafts, &given, &mut report);
     upstream::warn_of_unused(&drafts, &routes, &mut report);
     root.finish(&mut report);
     let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
@@ -234,6 +234,13 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
             "buffer_bytes",
             64 * bounds::BUFFER_BYTES..=1 << 40,
             default.buffer_bytes,
+            report,
+        ),
+        continue_bytes: bytes(
+            &mut section,
+            "continue_bytes",
+            1 << 16..=1 << 40,
+            default.continue_bytes,
             report,
         ),
     };

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, Breaker, Commit,
-    Condition, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField, Limits, PoolLimits,
-    Recorder, Retry, Timeouts, Trace, TraceContext,
+    Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField, Limits,
+    PoolLimits, Recorder, Retry, Timeouts, Trace, TraceContext,
 };
+use crate::service::continuation::Prefill;
 
 pub const HALF_CLOSE: HalfClose = HalfClose::Cancel;
 pub const ACCEPT: AcceptMode = AcceptMode::Reuseport;
@@ -42,6 +43,7 @@ pub const LIMITS: Limits = Limits {
     replay_bytes: 1 << 20,
     requests_per_connection: 10_000,
     buffer_bytes: 256 << 20,
+    continue_bytes: 64 << 20,
 };
 
 pub const TIMEOUTS: Timeouts = Timeouts {
@@ -73,6 +75,10 @@ pub const POOL: PoolLimits = PoolLimits {
 pub const BALANCE: Balance = Balance::LeastOutstanding;
 pub const SERVER_TIMING: bool = false;
 pub const COMMIT: Commit = Commit::FirstEvent;
+/// A prompt is a prompt, whoever wrote its end: every server of completions takes one.
+pub const PREFILL: Prefill = Prefill::Prompt;
+/// For those who switch it on.
+pub const CONTINUE: Continue = Continue { attempts: 1, text_bytes: 64 << 10 };
 pub const FALLBACK_STATUS: u16 = 200;
 pub const FALLBACK_PACE: Duration = Duration::from_millis(20);
 

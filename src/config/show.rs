@@ -118,7 +118,8 @@ fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "body_bytes", quoted(&body))?;
     entry(out, "replay_bytes", quoted(&replay))?;
     entry(out, "requests_per_connection", limits.requests_per_connection)?;
-    entry(out, "buffer_bytes", quoted(&show_size(limits.buffer_bytes as u64)))
+    entry(out, "buffer_bytes", quoted(&show_size(limits.buffer_bytes as u64)))?;
+    entry(out, "continue_bytes", quoted(&show_size(limits.continue_bytes as u64)))
 }
 
 fn timeouts(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
@@ -152,6 +153,7 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     if let Some(model) = &upstream.model {
         entry(out, "model", quoted(model))?;
     }
+    entry(out, "prefill", quoted(upstream.prefill.name()))?;
     let everywhere = exchange(&snapshot.timeouts.exchange);
     for ((key, here), (_, everywhere)) in exchange(&upstream.timeouts).into_iter().zip(everywhere) {
         if here != everywhere {
@@ -211,6 +213,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
             entry(out, "heartbeat", timeout(heartbeat.map(|heartbeat| heartbeat.every)))?;
         }
     }
+    policy::continues(route, out)?;
     entry(out, "server_timing", route.server_timing)?;
     overrides(route, snapshot, out)?;
     match &route.target {
@@ -260,6 +263,10 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     let connections = snapshot.limits.connections;
     let small = show_size(bounds::CONNECTION_BYTES);
     let buffers = show_size(snapshot.limits.buffer_bytes as u64);
+    let continues = match bounds::continue_memory(snapshot) {
+        0 => String::new(),
+        bytes => format!(" + {} to continue streams", show_size(bytes)),
+    };
     let all = workers.saturating_mul(connections as u64);
     let (worker, total) = (rounded(each), rounded(each.saturating_mul(workers)));
     writeln!(out, "\n# At most, with every limit reached:")?;
@@ -268,7 +275,7 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     writeln!(
         out,
         "#   memory             {worker} per worker \
-         ({connections} connections x {small} + {buffers} of buffers)"
+         ({connections} connections x {small} + {buffers} of buffers{continues})"
     )?;
     writeln!(
         out,

@@ -17,14 +17,15 @@ pub use super::secret::Secret;
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
 use crate::service::Setting;
+use crate::service::continuation::Prefill;
 
 mod observing;
 mod resilience;
 
 pub use observing::{Collector, Recorder, Trace, TraceContext};
 pub use resilience::{
-    Admission, Balance, Breaker, Commit, Condition, Conditions, Fallback, FallbackAnswer, HashKey,
-    HealthCheck, Heartbeat, PRIORITIES, Retry,
+    Admission, Balance, Breaker, Commit, Condition, Conditions, Continue, Fallback, FallbackAnswer,
+    HashKey, HealthCheck, Heartbeat, PRIORITIES, Retry,
 };
 
 /// A compiled configuration.
@@ -145,6 +146,8 @@ pub struct Limits {
     pub requests_per_connection: u32,
     /// Memory for buffers that hold bytes.
     pub buffer_bytes: usize,
+    /// Memory for requests and texts that are kept to continue streams.
+    pub continue_bytes: usize,
 }
 
 /// `[timeouts]`. `None` is "off".
@@ -195,6 +198,8 @@ pub struct Upstream {
     pub service: Setting,
     /// What the request's `model` is replaced by on its way here. `None`: nothing.
     pub model: Option<String>,
+    /// How its servers take the text so far of a stream that is continued.
+    pub prefill: Prefill,
     pub retry: Retry,
     pub balance: Balance,
     /// `None`: off.
@@ -252,6 +257,8 @@ pub struct Route {
     pub timeouts: ExchangeTimeouts,
     pub commit: Commit,
     pub heartbeat: Option<Heartbeat>,
+    /// `None`: a stream that breaks has ended.
+    pub continues: Option<Continue>,
     /// The client is told, in `Server-Timing`, where the time went.
     pub server_timing: bool,
 }

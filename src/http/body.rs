@@ -146,6 +146,14 @@ impl Body {
         }
     }
 
+    /// Bytes of the input that was refused which can be passed on all the same.
+    pub fn whole_before_refusal(&self) -> usize {
+        match &self.state {
+            State::Chunked(scanner) => scanner.whole_before_refusal(),
+            _ => 0,
+        }
+    }
+
     pub fn framing(&self) -> Framing {
         self.framing
     }

@@ -131,7 +131,9 @@ enum State {
     End(Tail),
     Refused {
         error: ChunkError,
-        /// What was cleared before ends with a chunk.
+        /// Bytes of the refused input that are whole chunks, in front of the one that is none.
+        whole: u32,
+        /// They are all whose payload was shown.
         at_boundary: bool,
     },
 }
@@ -169,9 +171,18 @@ impl ChunkScanner {
         ChunkScanner { state: CHUNK_START, extension_bytes: 0 }
     }
 
-    /// Whether the next byte would start a chunk: one of ours could stand here.
+    /// Whether the next byte would start a chunk: one of ours could stand here. After a refusal: behind
+    /// [`ChunkScanner::whole_before_refusal`].
     pub fn at_boundary(&self) -> bool {
         matches!(self.state, CHUNK_START | State::Refused { at_boundary: true, .. })
+    }
+
+    /// Bytes of the input that was refused which can be passed on all the same: whole chunks.
+    pub fn whole_before_refusal(&self) -> usize {
+        match self.state {
+            State::Refused { whole, .. } => whole as usize,
+            _ => 0,
+        }
     }
 
     /// The end of the body; nothing before [`ChunkScanner::is_done`].
@@ -195,8 +206,6 @@ impl ChunkScanner {
         mut on_data: impl FnMut(&[u8]),
     ) -> Result<usize, ChunkError> {
         let mut at = 0;
-        // Of input that is refused nothing is cleared.
-        let at_boundary = self.at_boundary();
         // Where the latest chunk began, if it began in this input.
         let mut chunk = None;
         while at < input.len() {
@@ -235,8 +244,7 @@ impl ChunkScanner {
                     match self.step(state, input[at]) {
                         Ok(next) => self.state = next,
                         Err(error) => {
-                            self.state = State::Refused { error, at_boundary };
-                            return Err(error);
+                            return Err(self.refuse(error, chunk));
                         }
                     }
                     at += 1;
@@ -248,6 +256,18 @@ impl ChunkScanner {
             }
         }
         Ok(at)
+    }
+
+    /// Refuses the body for a byte of the chunk that began at `chunk`, if it began in this input.
+    fn refuse(&mut self, error: ChunkError, chunk: Option<usize>) -> ChunkError {
+        let (whole, at_boundary) = match (self.state, chunk) {
+            (State::Refused { .. }, _) | (_, None) => (0, false),
+            // Its data was shown already.
+            (State::DataCr | State::DataLf, Some(start)) => (start, false),
+            (_, Some(start)) => (start, true),
+        };
+        self.state = State::Refused { error, whole: whole as u32, at_boundary };
+        error
     }
 
     /// One byte that is not chunk data.

@@ -15,8 +15,10 @@
 //! * Keys are compared as they are written. `"mod\u0065l"` is not `model`.
 //!
 //! Absent on purpose: validation of what is passed over (the spelling of numbers, UTF-8), and any
-//! copy of the text. [`Text`] holds the one string a caller wants to keep, within its bound.
+//! copy of the text. [`Text`] holds the one string a caller wants to keep, within its bound, and
+//! [`members`] tells whoever has a whole text where its parts lie.
 
+mod members;
 mod text;
 mod words;
 mod write;
@@ -24,7 +26,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use self::text::Text;
+pub use self::members::{Member, elements, members};
+pub use self::text::{Decoder, Text};
 pub use self::words::{ITEM, Matcher, OTHER, Word, Words};
 pub use self::write::{escape, escaped_length};
 

@@ -61,7 +61,7 @@ impl Texts {
     }
 }
 
-fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 26] {
+fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 27] {
     let text = |text: &'a str| Some(Value::Text(text));
     let number = |number: u64| Some(Value::Number(number));
     let span =
@@ -69,6 +69,8 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
     let reached = |at: Option<Duration>| at.and_then(span);
     let upstream = record.upstream.as_ref();
     let counted = record.usage.and_then(|usage| usage.completion);
+    // What broke was not counted to its end.
+    let counted_in_all = |last: u32| u64::from(last) + record.tokens_before;
     let waited = |owner: Owner| span(record.waited[owner as usize]);
     [
         ("time", text(&texts.time)),
@@ -82,6 +84,7 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
         ("status", number(record.status.into())),
         ("end", text(record.end)),
         ("attempts", number(record.attempts.into())),
+        ("continued", (record.continued > 0).then(|| Value::Number(record.continued.into()))),
         ("reused", Some(Value::Truth(record.reused))),
         ("attached_us", reached(record.attached)),
         ("connected_us", reached(record.connected)),
@@ -90,8 +93,8 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
         ("first_event_us", reached(record.first_event)),
         ("total_us", span(record.total)),
         ("tokens_in", record.usage.and_then(|usage| usage.prompt).and_then(|it| number(it.into()))),
-        ("tokens_out", number(counted.map_or(record.events, u64::from))),
-        ("tokens_estimated", Some(Value::Truth(counted.is_none()))),
+        ("tokens_out", number(counted.map_or(record.events, counted_in_all))),
+        ("tokens_estimated", Some(Value::Truth(counted.is_none() || record.continued > 0))),
         ("bytes_in", number(record.bytes_in)),
         ("bytes_out", number(record.bytes_out)),
         ("waited_upstream_us", waited(Owner::Upstream)),
@@ -149,6 +152,7 @@ mod tests {
             model: Some("llama".into()),
             end: "complete",
             attempts: 1,
+            continued: 0,
             reused: true,
             attached: Some(micros(10)),
             connected: Some(micros(12)),
@@ -157,6 +161,7 @@ mod tests {
             first_event: None,
             total: micros(1_500_000),
             events: 17,
+            tokens_before: 0,
             usage: Some(Usage { prompt: Some(5), completion: Some(16) }),
             bytes_in: 120,
             bytes_out: 4096,
@@ -173,6 +178,15 @@ mod tests {
         assert_eq!((&value["total_us"], &value["tokens_out"]), (&1_500_000.into(), &16.into()));
         assert_eq!(value["waited_client_us"], 900);
         assert!(value.get("first_event_us").is_none(), "it had none");
+    }
+
+    #[test]
+    fn the_parts_of_a_continued_stream_are_added_up() {
+        let record = Record { continued: 1, tokens_before: 20, ..record() };
+        let line = line(UNIX_EPOCH, &record, Format::Json);
+        let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!((&value["continued"], &value["tokens_out"]), (&1.into(), &36.into()));
+        assert_eq!(value["tokens_estimated"], true);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Group<C, W> {
     pub budget: Budget,
     pub limits: PoolLimits,
     pub admission: Admission,
+    /// Until then it is not asked to go on with a text: it has refused one.
+    pub refuses_prefill: Instant,
     /// The latest generation does not name it.
     leaving: bool,
 }
@@ -51,6 +53,7 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
             budget: Budget::new(),
             limits: upstream.pool.clone(),
             admission: upstream.admission.clone(),
+            refuses_prefill: Instant::ZERO,
             leaving: false,
         }
     }

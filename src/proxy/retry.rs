@@ -4,15 +4,17 @@
 //! |---|---|
 //! | [`stale`] | a pooled connection that turned out dead: replaced, once, and not counted as a retry |
 //! | [`policy`] | every other failure, by the conditions of the upstream |
+//! | [`continuation`] | a stream that breaks when the client has a part of it: who is asked for the rest |
 //! | [`budget`] | how many retries an upstream is spared |
 //!
 //! A connection that is lost before a byte of the answer goes through `stale` first; what is final
 //! there goes on to `policy`.
 //!
-//! Both share the commit rule: once the client has, or may have, a byte of an answer, there is no
-//! other.
+//! The first two share the commit rule: once the client has, or may have, a byte of an answer, there
+//! is no other. A continuation begins where that rule ends: what it brings is the rest of one.
 
 pub mod budget;
+pub mod continuation;
 pub mod policy;
 pub mod stale;
 

@@ -93,6 +93,7 @@ mod tests {
             timeouts: OFF,
             commit: Commit::FirstEvent,
             heartbeat: None,
+            continues: None,
             server_timing: false,
         }
     }

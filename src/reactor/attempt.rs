@@ -14,12 +14,10 @@ use super::drive::Step;
 use super::exchange::{Exchange, Gather, Peer, Progress, Turn};
 use super::hops;
 use super::net::Net;
-use super::outbox::Outbox;
-use super::preface::Preface;
 use super::relay::FlowState;
 use super::token::Token;
 use super::worker::Worker;
-use crate::config::snapshot::{Commit, Condition};
+use crate::config::snapshot::Condition;
 use crate::http::body::Body;
 use crate::http::rewrite;
 use crate::proxy::breaker::Outcome;
@@ -48,7 +46,10 @@ impl<N: Net> Worker<N> {
         if self.replays_for_stale(token, &failed) {
             return Step::Again;
         }
-        let failed = self.with_retry_after(token, failed);
+        let failed = match self.go_on(token, failed) {
+            Ok(step) => return step,
+            Err(failed) => self.with_retry_after(token, failed),
+        };
         match self.verdict(token, &failed) {
             Verdict::Retry { after, fresh, .. } => {
                 self.withdraw(token, &failed);
@@ -56,8 +57,9 @@ impl<N: Net> Worker<N> {
                 Step::Again
             }
             Verdict::Next => {
+                let next = self.next_of(token);
                 self.withdraw(token, &failed);
-                self.go_to_link(token, None, failed.was_made());
+                self.go_to_link(token, next, failed.was_made());
                 Step::Again
             }
             Verdict::Larger => {
@@ -97,6 +99,8 @@ impl<N: Net> Worker<N> {
         };
         let Some(cause) = failed.cause(exchange.held) else { return unknown };
         let kept = self.keeps_request(exchange);
+        let continuing = exchange.is_continuing();
+        let next = self.next_link(exchange).is_some();
         let attempt = &exchange.attempt;
         let mut tried = attempt.tried.clone();
         if let Some(pick) = &attempt.pick {
@@ -116,8 +120,8 @@ impl<N: Net> Worker<N> {
             slow_before: attempt.slow_before,
             elsewhere,
             here,
-            next: exchange.link + 1 < chain.links.len(),
-            larger: chain.larger.is_some_and(|larger| larger > exchange.link),
+            next,
+            larger: chain.larger.is_some_and(|larger| larger > exchange.link) && !continuing,
             retry_after: attempt.retry_after,
             deadline: exchange.timeline.started.after(exchange.timeouts().total),
         };
@@ -174,7 +178,7 @@ impl<N: Net> Worker<N> {
     }
 
     /// Takes the request back from where it failed, and notes where that was.
-    fn withdraw(&mut self, token: Token, failed: &Failed) {
+    pub(super) fn withdraw(&mut self, token: Token, failed: &Failed) {
         let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         if exchange.trace.is_some() {
@@ -203,7 +207,7 @@ impl<N: Net> Worker<N> {
         attempt.retry_after = None;
         let pick = attempt.pick.take();
         (exchange.held, exchange.first_event, exchange.examined) = (false, false, 0);
-        exchange.response = None;
+        exchange.part_with_response();
         if exchange.request.state == FlowState::Cut {
             exchange.request.state = FlowState::Open;
         }
@@ -235,7 +239,7 @@ impl<N: Net> Worker<N> {
     }
 
     /// Another attempt at the same upstream.
-    fn begin_attempt(&mut self, token: Token, after: Duration, fresh: bool) {
+    pub(super) fn begin_attempt(&mut self, token: Token, after: Duration, fresh: bool) {
         let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         exchange.attempt.at_upstream = exchange.attempt.at_upstream.saturating_add(1);
@@ -263,9 +267,15 @@ impl<N: Net> Worker<N> {
         Step::Again
     }
 
+    /// The upstream that an exchange goes on to.
+    fn next_of(&self, token: Token) -> Option<usize> {
+        let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
+        self.next_link(exchange)
+    }
+
     /// The first attempt at another upstream of the route; `None`: the next one. `made`: there was one
     /// at this upstream.
-    fn go_to_link(&mut self, token: Token, link: Option<usize>, made: bool) {
+    pub(super) fn go_to_link(&mut self, token: Token, link: Option<usize>, made: bool) {
         let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         exchange.link = link.unwrap_or(exchange.link + 1);
@@ -289,6 +299,9 @@ impl<N: Net> Worker<N> {
                 log::debug!("{}: no further attempt: {}", exchange.id, why.code());
             }
             _ => {}
+        }
+        if let Some(fault) = self.fault_behind(token, &failed) {
+            return self.end(token, Err(fault));
         }
         if why.may_degrade() && self.falls_back(token, &failed) {
             return Step::Again;
@@ -365,42 +378,6 @@ impl<N: Net> Worker<N> {
         self.desk.tally.fallbacks.add(1);
         true
     }
-
-    /// Whether another attempt, or the predefined answer, can still take the place of this one.
-    pub(super) fn can_be_rescued(&self, exchange: &Exchange) -> bool {
-        let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
-            return false;
-        };
-        let again = u32::from(exchange.attempt.at_upstream) < upstream.retry.attempts;
-        let elsewhere = again || exchange.link + 1 < chain.links.len();
-        !exchange.attempt.last
-            && (chain.fallback.is_some() || elsewhere && self.keeps_request(exchange))
-    }
-
-    /// Whether the head of an event stream is kept from the client until the first data event.
-    pub(super) fn holds_back(&self, exchange: &Exchange) -> bool {
-        let commit = exchange.route().map(|route| route.commit);
-        commit == Some(Commit::FirstEvent) && self.can_be_rescued(exchange)
-    }
-
-    /// From here on there is no other answer: what was held back is on its way, the request is
-    /// forgotten.
-    pub(super) fn commit(&mut self, token: Token, connection: Token) {
-        let Some(downstream) = self.downstreams.get_mut(token) else { return };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
-        exchange.committed = true;
-        if exchange.is_prefaced() {
-            exchange.preface = Preface::Joined;
-        }
-        let buffers = &mut self.desk.buffers;
-        if std::mem::take(&mut exchange.held) {
-            let mut held: Outbox = std::mem::take(&mut exchange.outbox);
-            held.append_to(&mut downstream.socket.outbox, buffers);
-        }
-        if let Some(upstream) = self.upstreams.get_mut(connection) {
-            upstream.socket.outbox.forget(buffers);
-        }
-    }
 }
 
 /// How far a request is read to learn what was asked for.
@@ -442,7 +419,7 @@ impl Failed {
     }
 
     /// One word for it.
-    fn reason(&self) -> &'static str {
+    pub(super) fn reason(&self) -> &'static str {
         match self {
             Failed::Lost(UpstreamFault::Connect(_)) => "upstream_connect",
             Failed::Lost(UpstreamFault::Closed) => "upstream_closed",

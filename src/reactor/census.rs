@@ -18,6 +18,8 @@ pub struct Census {
     pub ready: usize,
     /// Earlier generations of the configuration that are held.
     pub past: usize,
+    /// Bytes that are kept to continue streams.
+    pub kept: usize,
 }
 
 impl<N: Net> Worker<N> {
@@ -31,6 +33,7 @@ impl<N: Net> Worker<N> {
             buffers_out: self.desk.buffers.out(),
             ready: self.ready.len(),
             past: self.past.len(),
+            kept: self.purse.spent(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::continuation::Continuation;
 use super::journal::Hops;
 use super::outbox::Outbox;
 use super::preface::Preface;
@@ -222,6 +223,8 @@ pub struct Aside {
     pub authority: Option<Box<[u8]>>,
     /// The model that answers, once its first event has named it; where somebody wants to know.
     pub model: Option<Box<str>>,
+    /// Where its stream may be continued by another server.
+    pub continuation: Option<Box<Continuation>>,
 }
 
 /// What of a request's body is read ahead of its first attempt.
@@ -433,6 +436,8 @@ mod tests {
     #[test]
     fn records_are_as_small_as_the_configuration_promises() {
         use crate::config::bounds::{BUFFER_BYTES, CONNECTION_BYTES};
+        use crate::reactor::tap::Tap;
+        use crate::service::continuation::Transcript;
         use std::mem::size_of;
 
         assert_eq!(BUFFER_BYTES, crate::reactor::buffer::CAPACITY as u64);
@@ -442,5 +447,8 @@ mod tests {
         assert_eq!((idle, size_of::<Upstream<u32>>()), (128, 128), "two cache lines each");
         assert!(open <= 848, "an open stream takes {open} bytes");
         assert!(open as u64 <= CONNECTION_BYTES);
+        // And what it may own beside them to be continued, but for the bytes it keeps.
+        let boxes = size_of::<Continuation>() + size_of::<Tap>() + size_of::<Transcript>();
+        assert!((open + boxes) as u64 <= CONNECTION_BYTES, "and boxes of {boxes} bytes");
     }
 }

@@ -7,6 +7,7 @@
 //! A third thing is read when a stream begins: how many choices it is to have, which tells its end.
 //! Nearly every request asks for one, and to see that takes one search for `"n"`.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -134,9 +135,7 @@ fn set_model(request: &mut Vec<u8>, framing: Framing, model: &str) -> Option<Str
     let own = look.model().map(str::to_owned);
     {
         let head = request.len() - rewrite::path_and_body(request).1.len();
-        let mut body = Vec::new();
-        // What was kept was cleared: it has no fault to find.
-        let _ = Body::new(framing).scan(&request[head..], |data| body.extend_from_slice(data));
+        let mut body = payload(&request[head..], framing).into_owned();
         let mut name = Vec::new();
         crate::http::json::escape(model, &mut name);
         body.splice(range, name);
@@ -170,9 +169,21 @@ fn contains_n<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> bool {
 fn look(request: &[u8], framing: Framing, prefix: usize) -> Look {
     let (_, body) = rewrite::path_and_body(request);
     let mut look = Look::new(LOOK_MAX, prefix);
-    let _ = Body::new(framing).scan(body, |data| look.feed(data));
+    look.feed(&payload(body, framing));
     look.end();
     look
+}
+
+/// The body of a request that was kept, without its framing. A length is not what it was if the body
+/// has been rewritten since: it ends where the request does.
+pub(super) fn payload(framed: &[u8], framing: Framing) -> Cow<'_, [u8]> {
+    if framing != Framing::Chunked {
+        return Cow::Borrowed(framed);
+    }
+    let mut body = Vec::with_capacity(framed.len());
+    // What was kept was cleared: it has no fault to find.
+    let _ = Body::new(framing).scan(framed, |data| body.extend_from_slice(data));
+    Cow::Owned(body)
 }
 
 #[cfg(test)]

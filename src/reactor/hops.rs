@@ -55,7 +55,7 @@ impl Exchange {
         }
         let told = usage.and_then(|usage| usage.completion).map(u64::from);
         if let Some(completion) = told {
-            tally.tokens_out.record(completion);
+            tally.tokens_out.record(completion + self.before().tokens);
         }
         let tokens = told.unwrap_or(observer.data_events());
         let first = self.hops.first_event;

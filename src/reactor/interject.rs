@@ -95,17 +95,11 @@ impl<N: Net> Worker<N> {
 
     /// Writes `bytes` to the client of `exchange`, if this is a place for them. Whether it was.
     pub(super) fn interject(&mut self, token: Token, exchange: &Exchange, bytes: &[u8]) -> bool {
-        let Some(framed) = framing_of(exchange) else { return false };
-        let unwritten = match exchange.peer {
-            Peer::Upstream(connection) => self.upstreams.get(connection),
-            _ => None,
-        }
-        .and_then(|upstream| upstream.socket.inbound.as_ref())
-        .is_some_and(|buffer| !buffer.pending().is_empty());
+        let Some(framed) = self.place_in(token, exchange) else { return false };
         let Some(downstream) = self.downstreams.get_mut(token) else { return false };
         let socket = &mut downstream.socket;
-        // What waits for a slow client may end anywhere; and who does not read needs no comment.
-        if unwritten || !socket.outbox.is_empty() || !socket.ready.writable() {
+        // Who does not read needs no comment.
+        if !socket.ready.writable() {
             return false;
         }
         let buffers = &mut self.desk.buffers;
@@ -121,13 +115,28 @@ impl<N: Net> Worker<N> {
         let _ = socket.flush(None, &mut self.desk);
         true
     }
+
+    /// Whether the stream of `exchange` can go on here with bytes that are not its server's, and
+    /// whether in a chunk of their own.
+    pub(super) fn place_in(&self, token: Token, exchange: &Exchange) -> Option<bool> {
+        let framed = framing_of(exchange)?;
+        let unwritten = match exchange.peer {
+            Peer::Upstream(connection) => self.upstreams.get(connection),
+            _ => None,
+        }
+        .and_then(|upstream| upstream.socket.inbound.as_ref())
+        .is_some_and(|buffer| !buffer.pending().is_empty());
+        // What waits for a slow client may end anywhere.
+        let all_written = !unwritten && self.downstreams.get(token)?.socket.outbox.is_empty();
+        all_written.then_some(framed)
+    }
 }
 
-/// Whether bytes of ours need a chunk of their own, or `None` where there is no place for them.
+/// Whether other bytes need a chunk of their own, or `None` where there is no place for them.
 fn framing_of(exchange: &Exchange) -> Option<bool> {
     if exchange.is_prefaced() {
-        // Behind a head of ours there are but chunks of ours.
-        return Some(true);
+        // Nothing of a server's is under way.
+        return Some(!exchange.until_close);
     }
     let response = exchange.response.as_ref().filter(|_| exchange.committed)?;
     let between_events =

@@ -104,6 +104,8 @@ pub struct Record {
     /// `complete`, or a code of the closed list.
     pub end: &'static str,
     pub attempts: u8,
+    /// How often its stream broke and somebody was asked for the rest.
+    pub continued: u32,
     /// The connection of the last attempt came from the pool.
     pub reused: bool,
     /// Since the start; `None`: it did not get there.
@@ -115,6 +117,8 @@ pub struct Record {
     pub total: Duration,
     /// Data events: an estimate of the tokens where `usage` says nothing.
     pub events: u64,
+    /// Of a stream that was continued: tokens of the streams that broke.
+    pub tokens_before: u64,
     /// What the server has said of the tokens.
     pub usage: Option<Usage>,
     /// Bytes of the bodies.
@@ -144,7 +148,7 @@ impl Record {
         let usage = observer.and_then(Observer::usage);
         let served = !matches!(exchange.peer, Peer::Responder { .. });
         let upstream = exchange.served_by().filter(|_| served);
-        let hops = &exchange.hops;
+        let (hops, before) = (&exchange.hops, exchange.before());
         Record {
             request_id: exchange.id.clone(),
             client,
@@ -157,6 +161,7 @@ impl Record {
             model,
             end: super::ends::end_reason(end),
             attempts: exchange.attempt.in_all,
+            continued: exchange.continued(),
             reused: exchange.attempt.reused,
             attached: reached(hops.attached),
             connected: reached(hops.connected),
@@ -165,10 +170,11 @@ impl Record {
             first_byte: reached(hops.first_byte),
             first_event: reached(hops.first_event),
             total: now - start,
-            events: observer.map_or(0, Observer::data_events),
+            events: before.events + observer.map_or(0, Observer::data_events),
+            tokens_before: before.tokens,
             usage,
             bytes_in: exchange.request.body.received(),
-            bytes_out: response.map_or(0, |response| response.body.received()),
+            bytes_out: before.bytes + response.map_or(0, |response| response.body.received()),
             waited: Owner::ALL.map(|owner| exchange.ledger.spent(owner)),
         }
     }

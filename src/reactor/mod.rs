@@ -12,7 +12,8 @@
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
 //! | `steady` | the short way of a token |
-//! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `respond`, `finish` | the steps of an exchange, in order |
+//! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `commit`, `respond`, `finish` | the steps of an exchange, in order |
+//! | [`continuation`] | a stream that breaks, and goes on with another server |
 //! | `learn` | what the end of an attempt says of its endpoint |
 //! | `interject`, [`preface`] | bytes of our own inside a stream that is passed on, and before there is one |
 //! | [`accept`], [`coalesce`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
@@ -29,6 +30,8 @@ mod attempt;
 pub mod buffer;
 pub mod census;
 pub mod coalesce;
+mod commit;
+pub mod continuation;
 mod drain;
 mod drive;
 pub mod ends;

@@ -10,7 +10,10 @@
 //!   dialect has comments. Whose request was too long to be kept is not known.
 //! * Only when the whole request is here: until then there are better answers.
 //! * Chunks, to HTTP/1.1. A server's chunks follow as they are; where a server declares the length
-//!   of its stream, or answers with anything else, that is a failure like others.
+//!   of its stream, encodes it, or answers with anything else, that is a failure like others.
+//!
+//! A stream that broke and is to be continued ([`super::continuation`]) waits in the same state: its
+//! head is out, and a server's stream is to follow.
 
 use super::exchange::{Exchange, Peer};
 use super::net::Net;
@@ -39,6 +42,8 @@ pub enum Preface {
     Sent,
     /// All of it; a server's stream follows.
     Joined,
+    /// All of it, and a part of a stream that has broken: the rest is asked for.
+    Continuing,
 }
 
 impl<N: Net> Worker<N> {
@@ -50,7 +55,7 @@ impl<N: Net> Worker<N> {
             && !exchange.committed
             && !exchange.request.is_open();
         match heartbeat {
-            Some(heartbeat) if due && heartbeat.before_head => {
+            Some(heartbeat) if due && heartbeat.before_head || exchange.is_continuing() => {
                 exchange.timeline.moved + heartbeat.every
             }
             _ => Instant::NEVER,
@@ -132,9 +137,9 @@ impl<N: Net> Worker<N> {
 }
 
 impl Exchange {
-    /// The client has the head of a stream and no server's answer.
+    /// The client has the head of a stream, and waits for a server's.
     pub fn is_prefaced(&self) -> bool {
-        self.preface == Preface::Sent
+        matches!(self.preface, Preface::Sent | Preface::Continuing)
     }
 
     /// What is wrong with an answer that should follow the head the client has.

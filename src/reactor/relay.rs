@@ -384,7 +384,7 @@ fn scan<A: Stream, W: Watch>(
         return Ok(());
     }
     let Flow { body, mode, watch, .. } = flow;
-    let cleared = match mode {
+    let scanned = match mode {
         Mode::Splice | Mode::Keep { .. } => body.scan(input, |data| watch.feed(data)),
         Mode::Payload => body.scan(input, |data| {
             watch.feed(data);
@@ -397,8 +397,18 @@ fn scan<A: Stream, W: Watch>(
             outbox.push(data, &mut desk.buffers);
             outbox.push(b"\r\n", &mut desk.buffers);
         }),
-    }
-    .map_err(Broken::Framing)?;
+    };
+    let cleared = match scanned {
+        Ok(cleared) => cleared,
+        Err(error) => {
+            // What was shown to those who watch is the sink's too, or they would take it for more
+            // than it has.
+            if *mode == Mode::Splice {
+                buffer.clear(body.whole_before_refusal());
+            }
+            return Err(Broken::Framing(error));
+        }
+    };
     if body.is_complete()
         && let Err(unfinished) = watch.end()
     {

@@ -25,6 +25,7 @@ impl<N: Net> Worker<N> {
         for connection in self.groups.follow(&self.snapshot, loads, self.seed, self.now) {
             self.close_upstream(connection);
         }
+        self.purse.set_limit(self.snapshot.limits.continue_bytes);
         // With another bound, or none, what was learnt of the old one is void.
         self.coalesce = Coalesce::new(self.now);
         // Where the limit has grown there is room for some of those who wait.

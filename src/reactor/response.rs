@@ -29,6 +29,7 @@ use crate::http::retry_after::retry_after;
 use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served, ServerTiming};
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
+use crate::service::continuation::Purse;
 use crate::service::{Dialect, Observer};
 
 /// What a look at the response head gave.
@@ -216,7 +217,7 @@ impl<N: Net> Worker<N> {
         }
         if !interim {
             exchange.begin_response(&head, &delivery, draining, &upstream.socket.outbox);
-            exchange.watch(self.journal.as_deref());
+            exchange.watch(&head, self.journal.as_deref(), &self.purse);
             let observed = holds_back && exchange.is_observed() && head.status < 300;
             exchange.held = observed || (rescuable && exchange.may_be_too_long(head.status));
             upstream.announced = head.keep_alive_timeout;
@@ -313,12 +314,14 @@ impl Exchange {
     }
 
     /// Has somebody look on, where one is wanted.
-    fn watch(&mut self, journal: Option<&dyn Journal>) {
+    fn watch(&mut self, head: &ResponseHead<'_>, journal: Option<&dyn Journal>, purse: &Purse) {
+        let (before, transcript) = (self.onlookers(), self.transcript(head, purse));
         let told = journal.is_some() || self.snapshot.admin.listen.is_some();
         let names_model = told && self.dialect != Dialect::Generic;
-        let reel = journal.filter(|_| self.is_observed()).and_then(Journal::reel);
+        let recorded = self.is_observed() && !before.as_ref().is_some_and(|tap| tap.has_reel());
+        let reel = journal.filter(|_| recorded).and_then(Journal::reel);
         if let Some(response) = &mut self.response {
-            response.watch.tap = Tap::new(reel, names_model);
+            response.watch.tap = Tap::new(before, reel, names_model, transcript);
         }
     }
 

@@ -100,6 +100,11 @@ pub struct Counters {
     pub half_close_probes: Counter,
     /// Comments given to silent streams.
     pub heartbeats: Counter,
+    /// Times that a stream broke and somebody was asked for the rest of it, that somebody has gone
+    /// on with one, and that a server refused to.
+    pub continuations_asked: Counter,
+    pub continuations_joined: Counter,
+    pub continuations_refused: Counter,
     /// Predefined answers given in the upstreams' place.
     pub fallbacks: Counter,
     /// Why, in the order of [`super::hops::RETRY_CAUSES`].

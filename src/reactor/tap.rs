@@ -2,11 +2,13 @@
 //!
 //! Almost no stream has one. Without it a token costs a test of a null pointer; with it, an
 //! allocation and a send that never blocks. A listener that is slower than its stream misses
-//! pieces, and is told how many; the stream does not notice.
+//! pieces, and is told how many; the stream does not notice. Where another server goes on with a
+//! stream, those who look on go with it.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use super::reel::Reel;
+use crate::service::continuation::Transcript;
 use crate::service::model::ModelName;
 
 /// Listeners of one stream at a time.
@@ -31,6 +33,8 @@ pub struct Tap {
     reel: Option<Reel>,
     /// Looks for the name of the model, until the first event has gone by.
     model: Option<ModelName>,
+    /// Writes down what is said, where another server may have to go on from there.
+    pub transcript: Option<Box<Transcript>>,
 }
 
 #[derive(Debug)]
@@ -40,16 +44,29 @@ struct Listener {
 }
 
 impl Tap {
-    /// For a response that begins: one that is recorded, or whose model is to be known.
-    pub fn new(reel: Option<Reel>, names_model: bool) -> Option<Box<Tap>> {
-        let model = names_model.then(ModelName::new);
-        let wanted = reel.is_some() || names_model;
-        wanted.then(|| Box::new(Tap { listeners: Vec::new(), reel, model }))
+    /// For a response that begins: one that is recorded, whose model is to be known, or that may have
+    /// to be continued. `before`: it continues another, and who looked on looks on.
+    pub fn new(
+        before: Option<Box<Tap>>,
+        reel: Option<Reel>,
+        names_model: bool,
+        transcript: Option<Box<Transcript>>,
+    ) -> Option<Box<Tap>> {
+        let wanted = reel.is_some() || names_model || transcript.is_some();
+        let mut tap = before.or_else(|| wanted.then(Box::default))?;
+        tap.reel = tap.reel.take().or(reel);
+        tap.model = names_model.then(ModelName::new);
+        tap.transcript = transcript;
+        Some(tap)
     }
 
     /// The first event has gone by: the model, if that has named it.
     pub fn model(&mut self) -> Option<Box<str>> {
         Some(self.model.take()?.name()?.into())
+    }
+
+    pub fn has_reel(&self) -> bool {
+        self.reel.is_some()
     }
 
     pub fn take_reel(&mut self) -> Option<Reel> {
@@ -74,6 +91,9 @@ impl Tap {
         if let Some(reel) = &mut self.reel {
             reel.feed(data);
         }
+        if let Some(transcript) = &mut self.transcript {
+            transcript.feed(data);
+        }
         self.listeners.retain_mut(|listener| {
             let piece = Piece { data: data.to_vec(), missed: listener.missed };
             match listener.pieces.try_send(piece) {
@@ -87,7 +107,10 @@ impl Tap {
 
     /// Nobody wants anything of it any more.
     pub fn is_idle(&self) -> bool {
-        self.listeners.is_empty() && self.reel.is_none() && self.model.is_none()
+        self.listeners.is_empty()
+            && self.reel.is_none()
+            && self.model.is_none()
+            && self.transcript.is_none()
     }
 }
 

@@ -41,6 +41,7 @@ use crate::proxy::health::Verdict;
 use crate::proxy::load::Loads;
 use crate::proxy::random::Random;
 use crate::proxy::trace::Ids;
+use crate::service::continuation::Purse;
 
 /// What a worker is told by other threads.
 #[derive(Debug)]
@@ -122,6 +123,8 @@ pub struct Worker<N: Net> {
     pub(super) reaped: Vec<Token>,
     /// Heads and replies are put together here; kept for its capacity.
     pub(super) scratch: Vec<u8>,
+    /// What is kept to continue streams is paid from it.
+    pub(super) purse: Purse,
     pub(super) accepting: AcceptState,
     /// When the next look for those who only hold room may be.
     pub(super) shed_at: Instant,
@@ -157,6 +160,7 @@ impl<N: Net> Worker<N> {
             disturbed: Vec::new(),
             reaped: Vec::new(),
             scratch: Vec::new(),
+            purse: Purse::new(snapshot.limits.continue_bytes),
             accepting: AcceptState::new(net.listeners()),
             fleet,
             coalesce: Coalesce::new(now),

@@ -101,6 +101,7 @@ impl Recording {
             timeouts: TIMEOUTS,
             commit: Commit::Head,
             heartbeat: None,
+            continues: None,
             server_timing: false,
         }
     }

@@ -10,6 +10,7 @@
 //! | `model`    | the name of the model that answered                                               |
 //! | `openai`   | the events and documents of OpenAI's two older shapes                             |
 //! | `canned`   | a predefined answer in every dialect                                              |
+//! | `continuation` | what has been said of an answer, and the request for the rest of it           |
 //!
 //! `docs/services.md` has the table of what marks what in which dialect, with its sources.
 //!
@@ -20,6 +21,7 @@
 //! what to do about an ending: `proxy` decides.
 
 pub mod canned;
+pub mod continuation;
 pub mod fault;
 mod marks;
 pub mod model;

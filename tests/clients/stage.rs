@@ -158,12 +158,17 @@ impl Gateway {
 
     /// One with more in its configuration.
     pub fn with(upstream: &str, section: &str) -> Gateway {
+        Gateway::with_route(upstream, section, "")
+    }
+
+    /// One with more, and more in its route.
+    pub fn with_route(upstream: &str, section: &str, route: &str) -> Gateway {
         let address = format!("127.0.0.1:{}", free_port());
         let configuration = format!(
             "[server]\nlisten = [\"{address}\"]\nworkers = 2\n\n{section}\
              [limits]\nconnections = {CONNECTIONS}\n\n\
              [[upstream]]\nname = \"server\"\nendpoints = [\"{upstream}\"]\n\n\
-             [[route]]\npath = \"/*\"\nupstream = \"server\"\n"
+             [[route]]\npath = \"/*\"\nupstream = \"server\"\n{route}\n"
         );
         let file = Temporary::new("gateway.toml");
         fs::write(&file.0, configuration).expect("a temporary file");

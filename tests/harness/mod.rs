@@ -92,6 +92,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         timeouts: TIMEOUTS.exchange,
         service: Setting::Auto,
         model: None,
+        prefill: defaults::PREFILL,
         retry: Retry { attempts: gateway.attempts, budget: gateway.budget, ..defaults::retry() },
         balance: defaults::BALANCE,
         breaker: gateway.breaker.then(|| breaker(gateway.panic)),
@@ -132,6 +133,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             replay_bytes: 1024 * 1024,
             requests_per_connection: 10_000,
             buffer_bytes: gateway.buffers * 16 * 1024,
+            continue_bytes: 1 << 20,
         },
         timeouts: TIMEOUTS,
         upstreams: (0..gateway.upstreams).map(|index| upstream(gateway, index)).collect(),
@@ -143,6 +145,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             timeouts: TIMEOUTS.exchange,
             commit: defaults::COMMIT,
             heartbeat: None,
+            continues: None,
             server_timing: false,
         }],
     };

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{End, Mock, Peer, WATCH};
+use crate::harness::{End, Gateway, Mock, Peer, WATCH};
 
 fn post(path: &str, body: &str) -> String {
     let length = body.len();
@@ -220,4 +220,39 @@ fn a_client_that_leaves_frees_its_stream() {
     }
     let mut client = ask(&mock, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(client.read_response().status(), 200);
+}
+
+/// The rehearsal of `docs/resilience.md`: whoever watches reads one text, as from one server.
+#[test]
+fn a_completion_that_breaks_is_continued_by_another_mock() {
+    let said = |client: &Peer| -> String {
+        let events = payload(client);
+        let data = events.split("\n\n").filter_map(|event| event.strip_prefix("data: {"));
+        data.map(|data| {
+            let event: serde_json::Value =
+                serde_json::from_str(&format!("{{{data}")).expect("JSON");
+            event["choices"][0]["text"].as_str().unwrap_or_default().to_owned()
+        })
+        .collect()
+    };
+    let request = post("/v1/completions", r#"{"prompt":"Sing: ","max_tokens":16,"stream":true}"#);
+    let second = Mock::start(&["--rate", "200"]);
+    let mut direct = ask(&second, &request);
+    direct.read_until("0\r\n\r\n");
+    for flag in ["--cut", "--reset-after", "--bad-chunk"] {
+        let first = Mock::start(&["--rate", "200", flag, "5"]);
+        let gateway = Gateway::start(&format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 100\n\
+             [[upstream]]\nname = \"first\"\nendpoints = [\"{}\"]\n\
+             [[upstream]]\nname = \"second\"\nendpoints = [\"{}\"]\n\
+             [[route]]\npath = \"/v1/*\"\nupstream = [\"first\", \"second\"]\ncontinue = {{}}\n",
+            first.address(),
+            second.address()
+        ));
+        let mut client = gateway.connect();
+        client.send(&request);
+        client.read_until("0\r\n\r\n");
+        assert_eq!(said(&client), said(&direct), "{flag}");
+        assert_eq!(payload(&client).matches(": continued by second\n\n").count(), 1, "{flag}");
+    }
 }

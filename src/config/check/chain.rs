@@ -1,15 +1,22 @@
 //! A route's chain: the upstreams that are asked in turn, and where too long a prompt goes.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::file::{Field, Section};
+use super::super::defaults;
+use super::super::file::{Field, Section, Switch};
 use super::super::problem::{Mistake, Report, nearest};
-use super::super::snapshot::{Heartbeat, Link};
+use super::super::snapshot::{Continue, Heartbeat, Limits, Link};
 use super::upstream::Draft;
-use super::{Overrides, unique, unknown_name};
+use super::{Overrides, bytes, unique, unknown_name};
+use crate::service::Setting;
+use crate::service::continuation::Prefill;
 
 /// Each link costs attempts and time; whoever needs more wants another route.
 const LINKS_MAX: usize = 8;
+
+const CONTINUATIONS: RangeInclusive<u64> = 1..=8;
+const TEXT_BYTES: RangeInclusive<u64> = 1 << 10..=16 << 20;
 
 /// `upstream = "one"`, or `upstream = ["primary", "second"]`. `None` if one of them is not known.
 pub(super) fn links(
@@ -111,4 +118,50 @@ pub(super) fn heartbeat(
         );
     }
     Some(Heartbeat { every, before_head })
+}
+
+/// `continue = { … }`; "off", the default, where there is none.
+pub(super) fn continues(
+    section: &mut Section<'_>,
+    links: Option<&[Link]>,
+    upstreams: &[Draft],
+    limits: &Limits,
+    report: &mut Report,
+) -> Option<Continue> {
+    let place = section.place_of("continue");
+    let Switch::On(mut section) = section.switch("continue", report) else { return None };
+    let default = defaults::CONTINUE;
+    let continues = Continue {
+        attempts: section.count("attempts", CONTINUATIONS, default.attempts, report),
+        text_bytes: bytes(&mut section, "text_bytes", TEXT_BYTES, default.text_bytes, report),
+    };
+    if continues.text_bytes > limits.continue_bytes {
+        report.error(
+            &section.place_of("text_bytes"),
+            "is more than limits.continue_bytes: no text of that length could be kept",
+        );
+    }
+    section.finish(report);
+    if limits.replay_bytes == 0 {
+        report
+            .error(&place, "needs limits.replay_bytes: a request that is not kept is not asked on");
+    }
+    // Of a chain that is not known nothing can be said.
+    let mut asked = links?.iter().map(|link| &upstreams[link.upstream].upstream);
+    if asked.clone().all(|upstream| upstream.prefill == Prefill::Off) {
+        report.error(
+            &place,
+            "needs an upstream that takes the text so far; prefill is \"off\" in all of this route",
+        );
+    }
+    if let Some(first) = asked.next()
+        && matches!(first.service, Setting::None | Setting::Anthropic)
+    {
+        let name = first.service.name();
+        report.warn(
+            &place,
+            Mistake::new(format!("never happens: no stream of service {name:?} can be continued")),
+        );
+    }
+    Some(continues)
 }

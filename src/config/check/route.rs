@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
+use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Place, Report};
-use super::super::snapshot::{Chain, Commit, PathPattern, Route, Target, Timeouts};
-use super::super::{Environment, defaults};
-use super::upstream::Draft;
+use super::super::snapshot::{Chain, Commit, PathPattern, Route, Target};
+use super::upstream::{Draft, Given};
 use super::{Overrides, chain, fallback, is_token, path, unique};
 use crate::service::Setting;
 
@@ -20,14 +20,13 @@ struct Placed {
 pub(super) fn all(
     sections: Vec<Section<'_>>,
     upstreams: &[Draft],
-    timeouts: &Timeouts,
-    environment: &Environment,
+    given: &Given<'_>,
     report: &mut Report,
 ) -> Vec<Route> {
     let mut placed: Vec<Placed> = Vec::with_capacity(sections.len());
     for section in sections {
         let place = section.place().clone();
-        let Some(route) = one(section, upstreams, timeouts, environment, report) else {
+        let Some(route) = one(section, upstreams, given, report) else {
             continue;
         };
         if let Some(twin) = placed.iter().find(|earlier| overlap(&earlier.route, &route)) {
@@ -62,8 +61,7 @@ fn overlap(left: &Route, right: &Route) -> bool {
 fn one(
     mut section: Section<'_>,
     upstreams: &[Draft],
-    timeouts: &Timeouts,
-    environment: &Environment,
+    given: &Given<'_>,
     report: &mut Report,
 ) -> Option<Route> {
     let pattern = section.require("path", report);
@@ -82,20 +80,23 @@ fn one(
     let commit = [("first_event", Commit::FirstEvent), ("head", Commit::Head)];
     let commit = section.choice("commit", &commit, defaults::COMMIT, report);
     let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
+    let continues =
+        chain::continues(&mut section, links.as_deref(), upstreams, given.limits, report);
     let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
     let streams = links.as_ref().is_some_and(|links| {
         links.iter().any(|link| upstreams[link.upstream].upstream.service != Setting::None)
     });
-    let fallback = fallback::fallback(&mut section, streams, environment, report);
+    let fallback = fallback::fallback(&mut section, streams, given.environment, report);
     section.finish(report);
     Some(Route {
         path: pattern?,
         methods: methods.unwrap_or_default(),
         target: Target::Chain(Chain { links: links?, larger, fallback }),
         rewrite,
-        timeouts: overrides.over(&timeouts.exchange),
+        timeouts: overrides.over(&given.timeouts.exchange),
         commit,
         heartbeat,
+        continues,
         server_timing,
     })
 }

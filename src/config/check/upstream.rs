@@ -12,6 +12,7 @@ use super::super::{Environment, defaults};
 use super::address::{self, EndpointText};
 use super::{CONNECTIONS, Overrides, REQUESTS, fallback, policy};
 use crate::service::Setting;
+use crate::service::continuation::Prefill;
 
 const NAME_MAX: usize = 64;
 
@@ -87,6 +88,12 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
             report,
         ),
         model: model.and_then(|field| field.parsed(report, fallback::model_name)),
+        prefill: section.choice(
+            "prefill",
+            &Prefill::ALL.map(|prefill| (prefill.name(), prefill)),
+            defaults::PREFILL,
+            report,
+        ),
         retry: policy::retry(&mut section, given.limits, &pool, report),
         balance: policy::balance(&mut section, report),
         breaker: policy::breaker(&mut section, report),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::snapshot::{
-    Balance, Breaker, Fallback, FallbackAnswer, HashKey, HealthCheck, Retry, Upstream,
+    Balance, Breaker, Fallback, FallbackAnswer, HashKey, HealthCheck, Retry, Route, Upstream,
 };
 use super::super::units::{show_duration, show_size};
 use super::{entry, key, list, quoted};
@@ -82,6 +82,12 @@ fn admission(upstream: &Upstream, out: &mut String) -> fmt::Result {
         entry(out, "admission.priority_header", quoted(header))?;
     }
     entry(out, "admission.priority", admission.priority)
+}
+
+pub(super) fn continues(route: &Route, out: &mut String) -> fmt::Result {
+    let Some(continues) = &route.continues else { return entry(out, "continue", quoted("off")) };
+    entry(out, "continue.attempts", continues.attempts)?;
+    entry(out, "continue.text_bytes", quoted(&show_size(continues.text_bytes as u64)))
 }
 
 pub(super) fn fallback(fallback: &Fallback, out: &mut String) -> fmt::Result {

@@ -208,6 +208,15 @@ impl Fallback {
     }
 }
 
+/// `[[route]] continue`: when a stream breaks between two events, another server goes on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Continue {
+    /// How often one stream is continued.
+    pub attempts: u32,
+    /// The most text that a server is given to go on from.
+    pub text_bytes: usize,
+}
+
 /// Signs of life in a silent event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {

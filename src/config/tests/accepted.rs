@@ -71,9 +71,10 @@ fn every_key_reaches_the_snapshot() {
         head_bytes = "1KiB"
         headers = 256
         body_bytes = "1GiB"
-        replay_bytes = "off"
+        replay_bytes = "2KiB"
         requests_per_connection = 1
         buffer_bytes = "1MiB"
+        continue_bytes = "2MiB"
         [timeouts]
         head = "1s"
         body = "2s"
@@ -91,6 +92,7 @@ fn every_key_reaches_the_snapshot() {
         host = "endpoint"
         service = "openai"
         model = "llama-3.1:8b"
+        prefill = "chat"
         pool = { idle_per_endpoint = 0, connections = 3, idle_timeout = "1s", max_age = "off", max_requests = 4, replay_stale_post = false }
         retry = { attempts = 3, on = ["503", "connect", "error_event", "408"], backoff = "0s", backoff_max = "2s", retry_after_max = "0", budget = 0, post = true }
         balance = { hash = { header = "X-User" } }
@@ -111,6 +113,7 @@ fn every_key_reaches_the_snapshot() {
         rewrite = "/y/*"
         commit = "head"
         heartbeat = "5s"
+        continue = { attempts = 3, text_bytes = "2KiB" }
         server_timing = true
         fallback = { status = 503, headers = { Retry-After = "9" }, text = "Sorry,\n\"no\" model: \u00e9\u0007", model = "none", pace = "1s" }
         "#,
@@ -160,9 +163,10 @@ const EVERY_KEY: &str = r#"
     head_bytes = "1KiB"
     headers = 256
     body_bytes = "1GiB"
-    replay_bytes = "off"
+    replay_bytes = "2KiB"
     requests_per_connection = 1
     buffer_bytes = "1MiB"
+    continue_bytes = "2MiB"
     [timeouts]
     head = "1s"
     client_idle = "off"
@@ -184,6 +188,7 @@ const EVERY_KEY: &str = r#"
     host = "endpoint"
     service = "openai"
 model = "llama-3.1:8b"
+    prefill = "chat"
     pool.idle_per_endpoint = 0
     pool.connections = 3
     pool.idle_timeout = "1s"
@@ -225,6 +230,7 @@ model = "llama-3.1:8b"
     endpoints = [ { address = "10.0.0.2:80", weight = 1 }, ]
     host = "preserve"
 service = "auto"
+    prefill = "prompt"
     pool.idle_per_endpoint = 20
     pool.connections = 200
     pool.idle_timeout = "4s"
@@ -259,6 +265,8 @@ service = "auto"
     rewrite = "/y/*"
     commit = "head"
     heartbeat = "5s"
+    continue.attempts = 3
+    continue.text_bytes = "2KiB"
     server_timing = true
     fallback.status = 503
     fallback.headers.retry-after = "9"
@@ -495,6 +503,13 @@ fn what_is_legal_but_odd_is_a_warning() {
         ),
         ("", "fallback = { json = \"{}\", status = 503 }\n", ""),
         ("service = \"none\"", "fallback = { json = \"{}\" }\n", ""),
+        (
+            "service = \"none\"",
+            "continue = {}\n",
+            "line 10: route[0].continue: never happens: no stream of service \"none\" can be \
+             continued\n",
+        ),
+        ("prefill = \"chat\"", "continue = { attempts = 2 }\n", ""),
         ("timeouts.inter_event = \"61s\"", "heartbeat = \"60s\"\n", ""),
         ("timeouts.ttft = \"61s\"", "heartbeat = { every = \"60s\", before_head = true }\n", ""),
     ] {

@@ -175,10 +175,57 @@ fn chain() {
             "heartbeat.every: must be from \"1s\" to \"1h\", not \"1ms\"",
         ),
         ("heartbeat = { before_head = true }", "heartbeat.every: is required"),
+        ("continue = true", "continue: must be a table or \"off\", not true or false"),
+        ("continue = { attempts = 0 }", "continue.attempts: must be from 1 to 8, not 0"),
+        (
+            "continue = { text_bytes = \"17MiB\" }",
+            "continue.text_bytes: must be from \"1KiB\" to \"16MiB\", not \"17MiB\"",
+        ),
+        (
+            "continue = { text_byte = \"1KiB\" }",
+            "continue.text_byte: unknown key; did you mean \"text_bytes\"?",
+        ),
         ("heartbeat = 15", "heartbeat: 15 has no unit: a duration is a string such as \"30s\""),
     ] {
         assert_eq!(route(line), format!("line 9: route[0].{expected}\n"), "{line}");
     }
+}
+
+#[test]
+fn continuing_a_stream() {
+    let on = LEAST.to_owned() + "continue = {}\n";
+    for (from, to, expected) in [
+        (
+            "[[route]]",
+            "prefill = \"off\"\n[[route]]",
+            "line 10: route[0].continue: needs an upstream that takes the text so far; prefill is \
+             \"off\" in all of this route",
+        ),
+        (
+            "[[route]]",
+            "prefill = \"promt\"\n[[route]]",
+            "line 6: upstream[0].prefill: must be \"off\" or \"prompt\" or \"chat\", not \
+             \"promt\"; did you mean \"prompt\"?",
+        ),
+        (
+            "[[upstream]]",
+            "[limits]\nreplay_bytes = \"off\"\n[[upstream]]",
+            "line 11: route[0].continue: needs limits.replay_bytes: a request that is not kept is \
+             not asked on",
+        ),
+        ("[[upstream]]", "[limits]\ncontinue_bytes = \"64KiB\"\n[[upstream]]\n", ""),
+    ] {
+        let text = on.replacen(from, to, 1);
+        match expected {
+            "" => drop(accepted(&text)),
+            expected => assert_eq!(refused(&text), format!("{expected}\n"), "{to}"),
+        }
+    }
+    let text = on.replacen("[[upstream]]", "[limits]\ncontinue_bytes = \"64KiB\"\n[[upstream]]", 1);
+    let text = text.replace("{}", "{ text_bytes = \"65KiB\" }");
+    let expected = "line 11: route[0].continue.text_bytes: is more than limits.continue_bytes: no \
+                    text of that length could be kept\n";
+    assert_eq!(refused(&text), expected);
 }
 
 #[test]

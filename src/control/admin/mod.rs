@@ -179,6 +179,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
             connections: ADMIN_CONNECTIONS,
             body_bytes: Some(64 << 10),
             buffer_bytes: 16 << 20,
+            continue_bytes: 0,
             ..defaults::LIMITS
         },
         timeouts: Timeouts { drain: Some(FAREWELL), ..defaults::TIMEOUTS },

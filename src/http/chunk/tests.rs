@@ -142,6 +142,38 @@ fn bodies_are_refused() {
 }
 
 #[test]
+fn whole_chunks_in_front_of_a_refused_one_can_be_passed_on() {
+    let whole = b"1\r\nx\r\n2\r\nyz\r\n";
+    for (bad, shown, boundary) in [
+        (&b"no chunk"[..], "xyz", true),
+        (b"5;\r\n", "xyz", true),
+        (b"0\r\nno trailer\r\n", "xyz", true),
+        (b"5\r\nhello!\r\n", "xyzhello", false),
+    ] {
+        let body = [&whole[..], bad].concat();
+        let mut scanner = ChunkScanner::new();
+        let mut payload = Vec::new();
+        assert!(scanner.scan(&body, |data| payload.extend_from_slice(data)).is_err());
+        assert_eq!(payload, shown.as_bytes());
+        assert_eq!(
+            (scanner.whole_before_refusal(), scanner.at_boundary()),
+            (whole.len(), boundary)
+        );
+        // Nothing more comes of it.
+        assert!(scanner.scan(b"1\r\nx\r\n", |_| {}).is_err());
+        assert_eq!((scanner.whole_before_refusal(), scanner.at_boundary()), (0, false));
+        // Where its beginning was passed on before, there is no place behind it.
+        for cut in whole.len() + 1..body.len() {
+            let mut scanner = ChunkScanner::new();
+            if scanner.scan(&body[..cut], |_| {}).is_ok() {
+                assert!(scanner.scan(&body[cut..], |_| {}).is_err());
+                assert_eq!((scanner.whole_before_refusal(), scanner.at_boundary()), (0, false));
+            }
+        }
+    }
+}
+
+#[test]
 fn every_chunked_case_is_documented() {
     let accepted: Vec<_> = ACCEPTED.iter().map(|(id, ..)| (*id, vec![])).collect();
     assert_documented("Chunked bodies: accepted", &accepted);

@@ -43,6 +43,15 @@ pub(super) fn write(page: &mut Page, sources: &Sources<'_>) {
         let count: u64 = sources.counters.iter().map(|c| c.retry_causes[index].get()).sum();
         page.sample(&[("cause", cause)], count);
     }
+    page.family(
+        "sluicegate_continuations_total",
+        Kind::Counter,
+        "Streams that broke in the middle: another server was asked for the rest, has gone on with \
+         it, or refuses to take a text so far.",
+    );
+    page.sample(&[("result", "asked")], total(|c| c.continuations_asked.get()));
+    page.sample(&[("result", "joined")], total(|c| c.continuations_joined.get()));
+    page.sample(&[("result", "refused")], total(|c| c.continuations_refused.get()));
     page.family("sluicegate_breaker_changes_total", Kind::Counter, "Breakers that changed.");
     page.sample(&[("to", "open")], total(|c| c.breaker_opened.get()));
     page.sample(&[("to", "closed")], total(|c| c.breaker_closed.get()));

@@ -42,6 +42,8 @@ pub fn record(end: &'static str, status: u16) -> Record {
         model: Some("m-1".into()),
         end,
         attempts: 2,
+        continued: 0,
+        tokens_before: 0,
         reused: true,
         attached: None,
         connected: None,

@@ -263,7 +263,7 @@ fn forbidden(attempt: &Attempt, settings: &Retry, now: Instant) -> Option<Why> {
 }
 
 /// Between zero and `backoff` × 2ⁿ⁻¹, at most `backoff_max`, after the n-th attempt.
-fn backoff(attempts: u32, settings: &Retry, draw: u64) -> Duration {
+pub(super) fn backoff(attempts: u32, settings: &Retry, draw: u64) -> Duration {
     let doublings = attempts.saturating_sub(1).min(31);
     let most = settings.backoff.saturating_mul(1 << doublings).min(settings.backoff_max);
     // The high half of the product is `draw` scaled to the bound.

@@ -222,6 +222,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy) -> Vec<Route> {
             timeouts: TIMEOUTS,
             commit: Commit::Head,
             heartbeat: None,
+            continues: None,
             server_timing: false,
         }
     });

@@ -1,9 +1,10 @@
 //! What a completion request asks for, out of its JSON body.
 //!
-//! Only the fields that change the mock's answer are read. The rest (`messages`, `prompt`, `n`,
-//! `tools` …) must be JSON and is skipped without being kept.
+//! Only the fields that change the mock's answer are read. The rest (`messages`, `n`, `tools` …) must
+//! be JSON and is skipped without being kept.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// Every token's event repeats the model's name.
 const MODEL_BYTES_MAX: usize = 256;
@@ -17,6 +18,8 @@ pub(super) struct Ask {
     pub stream: bool,
     pub include_usage: bool,
     pub tokens_max: Option<u64>,
+    /// The prompt, if it is a text.
+    pub prompt: Option<String>,
     /// A token for every four bytes of the body: plausible, and the same each time.
     pub prompt_tokens: u64,
 }
@@ -28,6 +31,15 @@ struct Fields {
     stream_options: Option<StreamOptions>,
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
+    prompt: Option<Prompt>,
+}
+
+/// Any other prompt is one as well.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Prompt {
+    Text(String),
+    Other(IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -59,6 +71,10 @@ impl Ask {
                 .into_iter()
                 .flatten()
                 .min(),
+            prompt: match fields.prompt {
+                Some(Prompt::Text(text)) => Some(text),
+                Some(Prompt::Other(IgnoredAny)) | None => None,
+            },
             prompt_tokens: body.len().div_ceil(4) as u64,
         })
     }

@@ -118,7 +118,12 @@ impl Exchange {
             model: &ask.model,
             fingerprint: "fp_mock",
         };
-        let wanted = self.tokens();
+        let size = text::Size { bytes: self.settings.token_bytes, stamp: false };
+        let all = self.tokens();
+        // Of a completion that is asked to go on, what its prompt says already is not said again.
+        let prompt = ask.prompt.as_deref().filter(|_| shape == Shape::Completions);
+        let before = prompt.map_or(0, |prompt| text::tokens_at_the_end(prompt, size, all));
+        let wanted = all - u64::from(before);
         let completion_tokens = ask.tokens_max.map_or(wanted, |most| wanted.min(most));
         let finish = if completion_tokens < wanted { Finish::Length } else { Finish::Stop };
         let cost = Cost { prompt_tokens: ask.prompt_tokens, completion_tokens };
@@ -127,7 +132,7 @@ impl Exchange {
         }
         let voice = Voice::Events(Envelope::new(shape, &identity, ask.include_usage));
         let start = now + self.settings.first_token;
-        Phase::Streaming(Stream::new(voice, start, self.rate(), cost, finish))
+        Phase::Streaming(Stream::new(voice, start, self.rate(), cost, finish).behind(before))
     }
 
     /// The answer in one piece, due when the last token of a stream would have been.

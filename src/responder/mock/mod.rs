@@ -119,6 +119,7 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
         timeouts: TIMEOUTS,
         commit: Commit::Head,
         heartbeat: None,
+        continues: None,
         server_timing: false,
     }
 }

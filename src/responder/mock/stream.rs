@@ -55,6 +55,8 @@ pub(super) struct Stream {
     rate: Rate,
     /// Tokens behind us, comments in their place included.
     sent: u64,
+    /// Tokens that were said in the prompt.
+    before: u16,
     cost: Cost,
     finish: Finish,
     stage: Stage,
@@ -64,7 +66,14 @@ pub(super) struct Stream {
 impl Stream {
     /// A stream of `cost.completion_tokens` tokens.
     pub fn new(voice: Voice, start: Instant, rate: Rate, cost: Cost, finish: Finish) -> Stream {
-        Stream { voice, start, rate, sent: 0, cost, finish, stage: Stage::Head, role_given: false }
+        let (sent, before, stage) = (0, 0, Stage::Head);
+        Stream { voice, start, rate, sent, before, cost, finish, stage, role_given: false }
+    }
+
+    /// Goes on with the text behind so many tokens of it.
+    pub fn behind(mut self, tokens: u16) -> Stream {
+        self.before = tokens;
+        self
     }
 
     pub fn step(&mut self, settings: &Settings, now: Instant) -> Step {
@@ -121,7 +130,7 @@ impl Stream {
                         return role;
                     }
                 }
-                let token = Token::new(Script::Flow, size, self.sent, now);
+                let token = Token::new(Script::Flow, size, u64::from(self.before) + self.sent, now);
                 if is_at(faults.malformed, self.sent) {
                     envelope.malformed([token.stamp(), token.words])
                 } else {

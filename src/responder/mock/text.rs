@@ -16,6 +16,9 @@ const WORDS: usize = 16;
 /// The largest text of one token.
 pub(super) const TOKEN_BYTES_MAX: usize = 64 * 1024;
 
+/// The longest text that is recognised at the end of a prompt.
+const CONTINUED_MAX: usize = 16 * 1024;
+
 /// Twenty digits hold any `u64`; a space sets the stamp off from the words behind it.
 pub(super) const STAMP_BYTES: usize = STAMP_DIGITS + 1;
 const STAMP_DIGITS: usize = 20;
@@ -95,6 +98,18 @@ pub(super) fn length(size: Size, count: u64) -> Option<usize> {
     }
     let words = (count / WORDS).checked_mul(CYCLE)?.checked_add(WORD_BOUNDS[count % WORDS])?;
     words.checked_add(if size.stamp { count.checked_mul(STAMP_BYTES)? } else { 0 })
+}
+
+/// How many tokens of the text a prompt ends with, at most `most`: whoever says more goes on there.
+pub(super) fn tokens_at_the_end(prompt: &str, size: Size, most: u64) -> u16 {
+    let prompt = prompt.as_bytes();
+    let said = |count: &u16| {
+        let text = length(size, u64::from(*count)).and_then(|length| FLOW.get(..length));
+        text.is_some_and(|text| prompt.ends_with(text))
+    };
+    // A token has a byte at least.
+    let most = most.min(prompt.len().min(CONTINUED_MAX) as u64) as u16;
+    (1..=most).rev().find(said).unwrap_or(0)
 }
 
 fn stamp(now: Instant) -> [u8; STAMP_BYTES] {

@@ -7,6 +7,7 @@
 mod accounts;
 mod answers;
 mod clients;
+mod continuation;
 mod fallback;
 mod first_event;
 mod fleet;
@@ -18,10 +19,11 @@ mod stage;
 const DOCUMENT: &str = include_str!("../../../docs/resilience.md");
 
 /// The sources of the rows.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     include_str!("accounts.rs"),
     include_str!("answers.rs"),
     include_str!("clients.rs"),
+    include_str!("continuation.rs"),
     include_str!("fallback.rs"),
     include_str!("first_event.rs"),
     include_str!("fleet.rs"),

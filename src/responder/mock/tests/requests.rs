@@ -140,3 +140,33 @@ fn routes_name_their_methods() {
     .map(|(path, method)| (PathPattern::Exact(path.to_owned()), vec![method.to_owned()]));
     assert_eq!(routes, expected);
 }
+
+#[test]
+fn a_completion_goes_on_behind_what_its_prompt_says_already() {
+    let body = |prompt: &str| {
+        serde_json::json!({"prompt": prompt, "stream": true, "max_tokens": 10}).to_string()
+    };
+    for query in ["?tokens=20", "?tokens=20&token_bytes=7"] {
+        let target = format!("{COMPLETIONS}{query}");
+        let unbounded = |prompt: &str| {
+            let body = serde_json::json!({"prompt": prompt, "stream": true}).to_string();
+            spoken(&play(&target, &body).events())
+        };
+        let whole = unbounded("Say it: ");
+        let events = play(&target, &body("Say it: ")).events();
+        let begun = spoken(&events);
+        assert!(whole.starts_with(&begun) && begun.len() < whole.len());
+        let prompt = "Say it: ".to_owned() + &begun;
+        assert_eq!(begun.clone() + &unbounded(&prompt), whole, "{query}");
+        // The bound counts what is said now.
+        let more = spoken(&play(&target, &body(&prompt)).events());
+        assert!(whole.starts_with(&(begun + &more)), "{query}");
+        // Half a token is somebody else's text.
+        assert_eq!(unbounded(&prompt[..prompt.len() - 3]), whole, "{query}");
+    }
+    // Any other prompt is a prompt, and a chat begins anew.
+    for prompt in ["[1,2]", "[\"a\"]", "null", "7"] {
+        let body = format!(r#"{{"prompt":{prompt},"stream":true}}"#);
+        assert_eq!(play(COMPLETIONS, &body).status(), 200, "{prompt}");
+    }
+}

@@ -1,0 +1,99 @@
+use std::io::ErrorKind;
+
+use super::*;
+use crate::config::defaults;
+use crate::proxy::fault::{DownstreamFault, LocalFault};
+
+const NOW: Instant = Instant::from_nanos(1_000_000_000_000);
+const HALF: u64 = 1 << 63;
+
+/// A stream of a POST that broke at the first of two endpoints.
+const BROKEN: Broken = Broken {
+    blame: Blame::Broke,
+    place: true,
+    text: true,
+    fit: true,
+    made: 0,
+    most: 1,
+    idempotent: false,
+    takes: true,
+    elsewhere: true,
+    here: true,
+    next: None,
+    deadline: Instant::NEVER,
+};
+/// The same with one endpoint.
+const ALONE: Broken = Broken { elsewhere: false, ..BROKEN };
+
+#[test]
+fn each_row_of_the_table() {
+    use Verdict::{Ask, End};
+    let defaults = defaults::retry();
+    let strict = Retry { post: false, ..defaults.clone() };
+    let poor = Retry { budget: 0, ..defaults.clone() };
+    let silent = Broken { blame: Blame::Silent, ..BROKEN };
+    let after = Duration::from_micros(12_500);
+    let (elsewhere, same) = (Ask(Whom::Elsewhere), Ask(Whom::Same { after }));
+    let next = |link| Ask(Whom::Next(link));
+    for (row, broken, settings, expected) in [
+        (1, Broken { blame: Blame::Other, ..BROKEN }, &defaults, End(Why::NotTheServers)),
+        (2, Broken { place: false, ..BROKEN }, &defaults, End(Why::NoPlace)),
+        (3, Broken { text: false, ..BROKEN }, &defaults, End(Why::NoText)),
+        (4, Broken { fit: false, ..BROKEN }, &defaults, End(Why::Unfit)),
+        (5, Broken { made: 1, ..BROKEN }, &defaults, End(Why::Attempts)),
+        (5, Broken { made: 1, most: 2, ..BROKEN }, &defaults, elsewhere),
+        (6, BROKEN, &strict, End(Why::Post)),
+        (6, Broken { idempotent: true, ..BROKEN }, &strict, elsewhere),
+        (7, Broken { deadline: NOW, ..BROKEN }, &defaults, End(Why::Deadline)),
+        (8, BROKEN, &defaults, elsewhere),
+        (8, Broken { next: Some(1), here: false, ..BROKEN }, &defaults, elsewhere),
+        (8, silent, &defaults, elsewhere),
+        (8, BROKEN, &poor, End(Why::Budget)),
+        (9, Broken { next: Some(2), ..ALONE }, &defaults, next(2)),
+        (9, Broken { next: Some(2), takes: false, ..BROKEN }, &defaults, next(2)),
+        (9, Broken { next: Some(1), elsewhere: false, ..silent }, &defaults, next(1)),
+        (9, Broken { next: Some(2), ..ALONE }, &poor, End(Why::Budget)),
+        (10, Broken { elsewhere: false, ..silent }, &defaults, End(Why::Silent)),
+        (11, Broken { takes: false, ..BROKEN }, &defaults, End(Why::Nobody)),
+        (11, Broken { here: false, ..ALONE }, &defaults, End(Why::Nobody)),
+        (12, ALONE, &defaults, same),
+        (12, ALONE, &poor, End(Why::Budget)),
+        (12, Broken { deadline: NOW + after, ..ALONE }, &defaults, End(Why::Deadline)),
+    ] {
+        let verdict = decide(&broken, settings, &mut Budget::new(), NOW, HALF);
+        assert_eq!(verdict, expected, "row {row}: {broken:?}");
+    }
+}
+
+#[test]
+fn what_is_refused_costs_nothing() {
+    let mut budget = Budget::new();
+    let settings = defaults::retry();
+    for _ in 0..100 {
+        decide(&Broken { fit: false, ..BROKEN }, &settings, &mut budget, NOW, HALF);
+    }
+    // Three a second are spared, whatever else there was.
+    for paid in [true, true, true, false] {
+        let verdict = decide(&BROKEN, &settings, &mut budget, NOW, HALF);
+        assert_eq!(verdict == Verdict::Ask(Whom::Elsewhere), paid);
+    }
+}
+
+#[test]
+fn only_a_server_that_had_begun_is_to_blame() {
+    let upstream = Fault::Upstream;
+    for (fault, blame) in [
+        (upstream(UpstreamFault::Reset(ErrorKind::ConnectionReset)), Blame::Broke),
+        (upstream(UpstreamFault::Truncated), Blame::Broke),
+        (upstream(UpstreamFault::Unfinished), Blame::Broke),
+        (upstream(UpstreamFault::InterEventTimeout), Blame::Silent),
+        (upstream(UpstreamFault::TtftTimeout), Blame::Silent),
+        (upstream(UpstreamFault::TotalTimeout), Blame::Other),
+        (upstream(UpstreamFault::WriteTimeout), Blame::Other),
+        (Fault::Downstream(DownstreamFault::Gone), Blame::Other),
+        (Fault::Local(LocalFault::Killed), Blame::Other),
+        (Fault::Local(LocalFault::Drained), Blame::Other),
+    ] {
+        assert_eq!(Blame::of(&fault), blame, "{fault:?}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Commit: the moment from which there is no other answer.
+//!
+//! Until a byte of the final response is with the client another attempt can take its place. The
+//! head of an event stream is worth nothing yet, so it is held back until the first data event for as
+//! long as there is somebody else to ask.
+
+use super::exchange::Exchange;
+use super::net::Net;
+use super::outbox::Outbox;
+use super::preface::Preface;
+use super::token::Token;
+use super::worker::Worker;
+use crate::config::snapshot::Commit;
+
+impl<N: Net> Worker<N> {
+    /// Whether another attempt, or the predefined answer, can still take the place of this one.
+    pub(super) fn can_be_rescued(&self, exchange: &Exchange) -> bool {
+        let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
+            return false;
+        };
+        let again = u32::from(exchange.attempt.at_upstream) < upstream.retry.attempts;
+        let elsewhere = again || self.next_link(exchange).is_some();
+        // A predefined answer is the beginning of one, not the rest of one.
+        let predefined = chain.fallback.is_some() && !exchange.is_continuing();
+        !exchange.attempt.last && (predefined || elsewhere && self.keeps_request(exchange))
+    }
+
+    /// Whether the head of an event stream is kept from the client until the first data event.
+    pub(super) fn holds_back(&self, exchange: &Exchange) -> bool {
+        let commit = exchange.route().map(|route| route.commit);
+        // One that is to go on where another one stopped has joined it when it does.
+        exchange.is_continuing()
+            || (commit == Some(Commit::FirstEvent) && self.can_be_rescued(exchange))
+    }
+
+    /// From here on there is no other answer: what was held back is on its way, the request is
+    /// forgotten, but for what may have to be said again.
+    pub(super) fn commit(&mut self, token: Token, connection: Token) {
+        let Some(exchange) = self.exchange_mut(token) else { return };
+        if exchange.has_transcript() {
+            self.keep_for_continuation(token, connection);
+        }
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        exchange.committed = true;
+        if exchange.is_prefaced() {
+            if exchange.is_continuing() {
+                let seam = exchange.join(&self.desk.tally);
+                downstream.socket.outbox.push(&seam, &mut self.desk.buffers);
+            }
+            exchange.preface = Preface::Joined;
+        }
+        let buffers = &mut self.desk.buffers;
+        if std::mem::take(&mut exchange.held) {
+            let mut held: Outbox = std::mem::take(&mut exchange.outbox);
+            held.append_to(&mut downstream.socket.outbox, buffers);
+        }
+        if let Some(upstream) = self.upstreams.get_mut(connection) {
+            upstream.socket.outbox.forget(buffers);
+        }
+    }
+}
