@@ -116,7 +116,12 @@ fn a_stream_that_says_anything_but_text_has_none() {
         (OpenAiCompletions, "data: {\"choices\":[{\"text\":5}]}\n\n".into(), Lacking::NotText),
         (OpenAiCompletions, "data: {\"choices\":[{\n\n".into(), Lacking::NotText),
         (OpenAiCompletions, "data: hello\n\n".into(), Lacking::NotText),
-        (OpenAiCompletions, "data:  \ndata: {}\n\n".into(), Lacking::NotText),
+        (OpenAiCompletions, "data: {}\ndata: {}\n\n".into(), Lacking::NotText),
+        (
+            OpenAiCompletions,
+            "data: {\"choices\":[{\"text\":\"b\ndata: c\"}]}\n\n".into(),
+            Lacking::NotText,
+        ),
         (OpenAiCompletions, completion(&"b".repeat(40)), Lacking::TooLong),
         (OpenAiChat, chat(r#"{"tool_calls":[]}"#), Lacking::NotText),
         (OpenAiChat, chat(r#"{"reasoning_content":"hm"}"#), Lacking::NotText),
@@ -126,6 +131,9 @@ fn a_stream_that_says_anything_but_text_has_none() {
         let stream = if dialect == OpenAiCompletions { start.clone() + &event } else { event };
         assert_eq!(of(dialect, 40, &stream).0, Err(lacking), "{stream}");
     }
+    // The lines of an event are one text.
+    let lines = start.clone() + "data: {\"choices\":[\ndata: {\"text\":\"b\"}]\ndata:}\n\n";
+    assert_eq!(of(OpenAiCompletions, 40, &lines), said("ab", 2));
     // Events without a choice say nothing: usage, timings.
     let stream = start + "data: {\"choices\":[],\"usage\":{\"completion_tokens\":1}}\n\ndata:\n\n";
     assert_eq!(of(OpenAiCompletions, 40, &stream), said("a", 1));

@@ -80,9 +80,6 @@ struct Reader {
 /// What the event that comes now has said, beside its text.
 #[derive(Clone, Copy, Debug, Default)]
 struct Event {
-    lines: u32,
-    /// In a data line that comes in pieces.
-    in_line: bool,
     choices: u32,
     /// Its text is a mark of the model's and not shown.
     special: bool,
@@ -141,12 +138,6 @@ impl Reader {
         self.said = 0;
     }
 
-    /// A data line begins. One event has one: of several it could not be said which one counts.
-    fn begin(&mut self) {
-        self.event.lines += 1;
-        self.event.other |= self.event.lines > 1;
-    }
-
     fn walk(&mut self, part: &[u8]) {
         if self.lacking.is_some() {
             return;
@@ -170,12 +161,6 @@ impl Reader {
         if full {
             self.give_up(Lacking::TooLong);
         }
-    }
-
-    fn line_end(&mut self) {
-        self.event.in_line = false;
-        self.event.other |= !self.walker.is_complete();
-        self.walker = Walker::new();
     }
 }
 
@@ -223,24 +208,24 @@ impl Watcher for Reader {
     fn name_end(&mut self) {}
 
     fn object(&mut self, line: &[u8]) {
-        self.begin();
         self.walk(line);
-        self.line_end();
     }
 
     fn data(&mut self, part: &[u8]) {
-        if !std::mem::replace(&mut self.event.in_line, true) {
-            self.begin();
-        }
         self.walk(part);
     }
 
     fn data_end(&mut self) {
-        self.line_end();
+        if !self.walker.is_fresh() {
+            self.walker.end_line();
+            self.walk(b"\n");
+        }
     }
 
     fn dispatched(&mut self, has_data: bool) -> bool {
-        let event = std::mem::take(&mut self.event);
+        let mut event = std::mem::take(&mut self.event);
+        let walker = std::mem::replace(&mut self.walker, Walker::new());
+        event.other |= !walker.is_fresh() && !walker.is_complete();
         if self.lacking.is_some() {
             return has_data;
         }
