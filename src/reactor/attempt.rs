@@ -12,13 +12,13 @@
 
 use super::drive::Step;
 use super::exchange::{Exchange, Gather, Peer, Progress, Turn};
+use super::gather::look;
 use super::hops;
 use super::net::Net;
 use super::relay::FlowState;
 use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::Condition;
-use crate::http::body::Body;
 use crate::http::rewrite;
 use crate::proxy::breaker::Outcome;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
@@ -27,7 +27,6 @@ use crate::proxy::retry::{self, Cause, Verdict, Why, stale};
 use crate::responder::canned::{self, Caller};
 use crate::service::Dialect;
 use crate::service::canned::Asked;
-use crate::service::request::Look;
 use std::time::Duration;
 
 /// How an attempt failed.
@@ -355,11 +354,8 @@ impl<N: Net> Worker<N> {
         };
         let mut kept = std::mem::take(&mut exchange.outbox);
         let request = kept.copy(LOOK_MAX);
-        let (path, body) = rewrite::path_and_body(&request);
-        let mut look = Look::new(LOOK_MAX, 0);
-        // What was kept was cleared: it has no fault to find.
-        let _ = Body::new(exchange.request.body.framing()).scan(body, |data| look.feed(data));
-        look.end();
+        let (path, _) = rewrite::path_and_body(&request);
+        let look = look(&request, exchange.request.body.framing(), 0);
         let path = String::from_utf8_lossy(path);
         let dialect = exchange.dialect;
         let asked = Asked {

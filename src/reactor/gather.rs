@@ -166,7 +166,8 @@ fn contains_n<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> bool {
     false
 }
 
-fn look(request: &[u8], framing: Framing, prefix: usize) -> Look {
+/// What a request that was kept asks for.
+pub(super) fn look(request: &[u8], framing: Framing, prefix: usize) -> Look {
     let (_, body) = rewrite::path_and_body(request);
     let mut look = Look::new(LOOK_MAX, prefix);
     look.feed(&payload(body, framing));

@@ -16,17 +16,17 @@
 //! head is out, and a server's stream is to follow.
 
 use super::exchange::{Exchange, Peer};
+use super::gather::look;
 use super::net::Net;
 use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
-use crate::http::body::{Body, Framing};
+use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadLimits, Media, ResponseHead, Version, parse_request};
 use crate::http::reply::{self, ReplyHead};
 use crate::http::rewrite::{self, ConnectionField};
 use crate::proxy::fault::UpstreamFault;
 use crate::service::fault::heartbeat;
-use crate::service::request::Look;
 
 /// How far a request is read for what it asks.
 const LOOK_MAX: usize = 64 * 1024;
@@ -127,11 +127,8 @@ impl<N: Net> Worker<N> {
         if memchr::memmem::find(&accept, b"text/event-stream").is_some() {
             return true;
         }
-        let (path, body) = rewrite::path_and_body(&request);
-        let mut look = Look::new(LOOK_MAX, 0);
-        // What was kept was cleared: it has no fault to find.
-        let _ = Body::new(exchange.request.body.framing()).scan(body, |data| look.feed(data));
-        look.end();
+        let (path, _) = rewrite::path_and_body(&request);
+        let look = look(&request, exchange.request.body.framing(), 0);
         exchange.dialect.streams(&String::from_utf8_lossy(path), look.stream())
     }
 }

@@ -224,7 +224,7 @@ impl Watcher for Reader {
 
     fn dispatched(&mut self, has_data: bool) -> bool {
         let mut event = std::mem::take(&mut self.event);
-        let walker = std::mem::replace(&mut self.walker, Walker::new());
+        let walker = std::mem::take(&mut self.walker);
         event.other |= !walker.is_fresh() && !walker.is_complete();
         if self.lacking.is_some() {
             return has_data;
