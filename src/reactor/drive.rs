@@ -301,10 +301,14 @@ impl<N: Net> Worker<N> {
 
     /// The deadline of the connection's state has passed.
     pub(super) fn on_deadline(&mut self, token: Token) {
-        let Some(downstream) = self.downstreams.get(token) else { return };
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
         match downstream.state {
-            // Its request has come, and there was never a buffer to read it with.
-            State::Head { .. } | State::Idle { .. } if downstream.thirst != 0 => {
+            // Its request has come, and there was never a buffer to read it with. An event that told
+            // of bytes may have been wrong, and who has asked nothing must not be answered: it would
+            // take that for the answer to its next request.
+            State::Head { .. } | State::Idle { .. }
+                if downstream.thirst != 0 && !downstream.socket.is_silent(&mut self.desk) =>
+            {
                 self.refuse(token, &Fault::Local(LocalFault::Buffers));
                 self.enqueue(token);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::harness::scenario::{Simulation, TARGET};
 use crate::seed;
 use sluicegate::clock::Instant;
-use sluicegate::sim::{Act, ClientId, Visit};
+use sluicegate::sim::{Act, ClientId, Reading, Visit};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -55,6 +55,28 @@ fn heads_that_drip_give_way_to_those_that_do_not() {
     assert!(refused > 100, "{refused} of 200 gave way");
     assert_eq!(world.gateway().counters.heads_shed.get(), refused, "nobody else was refused");
     world.assert_clean();
+}
+
+#[test]
+fn who_has_asked_nothing_is_not_told_that_there_was_no_buffer_for_it() {
+    const LONG: usize = 3 << 20;
+    let mut world = Simulation::new(seed!())
+        .configure(|snapshot| {
+            snapshot.limits.buffer_bytes = 1;
+            snapshot.timeouts.client_idle = Some(2 * SECOND);
+        })
+        .upstream(|u| u.body(&[b'x'; LONG]));
+    let visit = Visit::new().expecting(LONG).get(TARGET);
+    let idle = world.start(visit.clone().await_answers().then(Act::AwaitEnd));
+    world.run_for(SECOND);
+    // Those who do not read hold all the buffers there are, and events tell of what is not there.
+    let mut world = world.faults(|faults| faults.spurious_event = 500);
+    for _ in 0..8 {
+        world.start(visit.clone().read(Reading::Never).then(Act::AwaitEnd));
+    }
+    world.run_for(10 * SECOND);
+    assert!(world.gateway().counters.buffers_dry.get() > 0, "there were too many buffers");
+    assert_eq!(world.received(idle).statuses(), [200]);
 }
 
 #[test]

@@ -26,7 +26,7 @@ struct Attempt {
 /// How often each request was sent, and where to.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    /// By exchange: attempts, replays for stale connections apart, and the last one's upstream.
+    /// By exchange: the fewest attempts that it may say it took, and the last one's upstream.
     ways: BTreeMap<usize, (usize, usize)>,
     /// The most attempts a request may need.
     most: usize,
@@ -88,7 +88,8 @@ pub(super) fn judge(plan: &Plan, world: &World, tally: &mut Tally) -> Result<Sen
         tally.replayed += replayed;
         tally.retried += made - 1;
         let last = attempts.last().map_or(0, |attempt| attempt.link);
-        sent.ways.insert(number, (made, last));
+        let fewest = made - left_undone(plan, number, &attempts);
+        sent.ways.insert(number, (fewest, last));
     }
     Ok(sent)
 }
@@ -144,13 +145,27 @@ fn judge_attempts(plan: &Plan, number: usize, attempts: &[Attempt]) -> Result<us
 /// How many of the attempts at one exchange, in their order, replaced a reused connection that had
 /// died without a byte.
 fn replays(plan: &Plan, number: usize, attempts: &[Attempt]) -> usize {
-    let repeatable =
-        plan.gateway.replay_stale_post || plan.exchanges[number].method != Method::Post;
     let stale = |pair: &&[Attempt]| {
-        let dead = pair[0].earlier > 0 && pair[0].answered == 0;
-        repeatable && dead && pair[1].earlier == 0 && pair[0].link == pair[1].link
+        let again = pair[1].earlier == 0 && pair[0].link == pair[1].link;
+        is_dead(plan, number, &pair[0]) && again
     };
     attempts.windows(2).filter(stale).count()
+}
+
+/// How many of these connections may have died without their request being replayed: nobody of
+/// their upstream could be asked any more (a breaker had opened), and the next one was. The
+/// attempt that was to be replayed is the one made there, so it counts once.
+fn left_undone(plan: &Plan, number: usize, attempts: &[Attempt]) -> usize {
+    let undone =
+        |pair: &&[Attempt]| is_dead(plan, number, &pair[0]) && pair[0].link != pair[1].link;
+    attempts.windows(2).filter(undone).count()
+}
+
+/// Whether a reused connection died under this request without a byte, and it may be sent again.
+fn is_dead(plan: &Plan, number: usize, attempt: &Attempt) -> bool {
+    let repeatable =
+        plan.gateway.replay_stale_post || plan.exchanges[number].method != Method::Post;
+    repeatable && attempt.earlier > 0 && attempt.answered == 0
 }
 
 /// Which exchange a request belongs to, if it is what the client sent for it.
