@@ -9,8 +9,9 @@
 //! * A connection owns a buffer only while it holds bytes: an idle client, an idle pooled upstream
 //!   and a stream that waits for its next token own none.
 //! * The pool is last-in-first-out, so the next read lands in the memory that is hot.
-//! * A source that fills a whole buffer at once is read into a wide one, four times as long, while
-//!   there are plenty: a quarter of the calls for the same bytes.
+//! * A source that fills a whole buffer at once is read into a wide one, four times as long: a quarter
+//!   of the calls for the same bytes. Few of those are out at once, or clients that do not read would
+//!   hold them all.
 //! * Memory is touched as far as bytes come to lie in it: a buffer that holds a small request that
 //!   waits costs a page, not four.
 //! * The pool is finite. Whoever is about to read asks [`BufferPool::may_read`] first; one read
@@ -31,6 +32,8 @@ pub const READ_RESERVE: usize = 4;
 const WIDE: usize = 4 * CAPACITY;
 /// Wide buffers that are kept. Each is on loan for a read and a write, so one would nearly do.
 const WIDE_KEPT: usize = 2;
+/// Of so many standard buffers one may be a wide one that is out: a sixteenth of the pool.
+const STANDARD_PER_WIDE: usize = 64;
 /// What has to be left of the pool for a wide read: itself, and its bytes framed anew.
 const WIDE_RESERVE: usize = 4 * READ_RESERVE;
 
@@ -45,13 +48,15 @@ struct Linear {
     cleared: u32,
     received: u32,
     capacity: u32,
+    /// Lent as a wide one.
+    wide: bool,
 }
 
 impl Buffer {
     fn new(capacity: usize) -> Buffer {
         let bytes = Vec::with_capacity(capacity);
         let capacity = capacity as u32;
-        Buffer(Box::new(Linear { bytes, sent: 0, cleared: 0, received: 0, capacity }))
+        Buffer(Box::new(Linear { bytes, sent: 0, cleared: 0, received: 0, capacity, wide: false }))
     }
 
     fn check(&self) {
@@ -187,6 +192,8 @@ pub enum Room {
 pub struct BufferPool {
     free: Vec<Buffer>,
     wide: Vec<Buffer>,
+    /// Those that somebody owns.
+    wide_out: usize,
     // Lent in their boxes: an outbox holds a pointer.
     #[allow(clippy::vec_box)]
     queues: Vec<Box<Queue>>,
@@ -201,6 +208,7 @@ impl BufferPool {
         BufferPool {
             free: Vec::new(),
             wide: Vec::new(),
+            wide_out: 0,
             queues: Vec::new(),
             out: 0,
             limit: (bytes / CAPACITY).max(2 * READ_RESERVE),
@@ -235,14 +243,20 @@ impl BufferPool {
         self.free.pop().unwrap_or_else(|| Buffer::new(CAPACITY))
     }
 
-    /// A buffer for a source that has filled one: a wide one, unless buffers are scarce. A wide one
-    /// counts for as many standard ones as fit into it.
+    /// A buffer for a source that has filled one: a wide one, unless buffers are scarce or many such
+    /// are out, with clients that do not take what is in them. A wide one counts for as many
+    /// standard ones as fit into it.
     pub fn take_for_plenty(&mut self) -> Buffer {
-        if self.left() < WIDE_RESERVE.max(self.limit / 2) {
+        if self.left() < WIDE_RESERVE || self.wide_out >= self.limit / STANDARD_PER_WIDE {
             return self.take();
         }
+        self.wide_out += 1;
         self.out += WIDE / CAPACITY;
-        self.wide.pop().unwrap_or_else(|| Buffer::new(WIDE))
+        self.wide.pop().unwrap_or_else(|| {
+            let mut buffer = Buffer::new(WIDE);
+            buffer.0.wide = true;
+            buffer
+        })
     }
 
     /// Makes room behind a head that is still incomplete, by moving it to the front or into a
@@ -269,9 +283,10 @@ impl BufferPool {
     pub fn give(&mut self, mut buffer: Buffer) {
         debug_assert!(self.out >= buffer.units(), "a buffer came home twice");
         self.out -= buffer.units();
+        self.wide_out -= usize::from(buffer.0.wide);
         let kept = match buffer.capacity() {
             CAPACITY => &mut self.free,
-            WIDE if self.wide.len() < WIDE_KEPT => &mut self.wide,
+            WIDE if buffer.0.wide && self.wide.len() < WIDE_KEPT => &mut self.wide,
             // A grown buffer has done its work.
             _ => return,
         };
@@ -366,22 +381,25 @@ mod tests {
 
     #[test]
     fn a_wide_buffer_is_for_those_who_have_plenty_while_there_are_plenty() {
-        let mut pool = BufferPool::new(64 * CAPACITY);
-        let mut wide = Vec::new();
-        loop {
-            let mut buffer = pool.take_for_plenty();
-            let room = buffer.room().len();
-            wide.push(buffer);
-            if room == CAPACITY {
-                break;
-            }
-            assert_eq!((room, pool.out()), (WIDE, wide.len() * 4));
+        let mut pool = BufferPool::new(3 * STANDARD_PER_WIDE * CAPACITY);
+        let taken: Vec<Buffer> = (0..4).map(|_| pool.take_for_plenty()).collect();
+        let capacities: Vec<usize> = taken.iter().map(Buffer::capacity).collect();
+        assert_eq!(capacities, [WIDE, WIDE, WIDE, CAPACITY], "a sixteenth of the pool");
+        assert_eq!(pool.out(), 3 * 4 + 1);
+        taken.into_iter().for_each(|buffer| pool.give(buffer));
+        assert_eq!((pool.out(), pool.wide_out), (0, 0));
+        assert_eq!((pool.wide.len(), pool.free.len()), (WIDE_KEPT, 1));
+        // One that a head has grown to that length is none of them.
+        let mut head = pool.take();
+        while head.capacity() < WIDE {
+            let room = head.room().len();
+            head.received(room);
+            assert_eq!(pool.make_room(&mut head, WIDE), Room::Made);
         }
-        assert_eq!(pool.out(), 37, "half of the pool is nobody's");
-        wide.into_iter().for_each(|buffer| pool.give(buffer));
-        assert_eq!((pool.out(), pool.wide.len(), pool.free.len()), (0, WIDE_KEPT, 1));
-        let mut small = BufferPool::new(8 * CAPACITY);
-        assert_eq!(small.take_for_plenty().room().len(), CAPACITY);
+        pool.give(head);
+        assert_eq!((pool.out(), pool.wide_out, pool.wide.len()), (0, 0, WIDE_KEPT));
+        let mut scarce = BufferPool::new(8 * CAPACITY);
+        assert_eq!(scarce.take_for_plenty().capacity(), CAPACITY);
     }
 
     #[test]
