@@ -104,6 +104,33 @@ fn no_file_is_an_error_and_not_a_default() {
 }
 
 #[test]
+fn a_named_file_that_has_no_end_is_not_waited_for() {
+    let fifo = std::env::temp_dir().join(format!("sluicegate-check-{}.fifo", std::process::id()));
+    let made = Command::new("mkfifo").arg(&fifo).status().expect("coreutils are here");
+    assert!(made.success());
+    let fallback = format!("fallback = {{ file = {:?} }}\n", fifo.to_str().expect("UTF-8"));
+    let file = File::new("fifo", &format!("{GOOD}{fallback}"));
+    let mut child = command(&["check", "--config", file.path()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let begun = std::time::Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        if begun.elapsed().as_secs() >= 10 {
+            let _ = child.kill();
+            panic!("it waits for a writer");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    fs::remove_file(&fifo).expect("it was there");
+    let output = child.wait_with_output().expect("it has ended");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains(":13: route[0].fallback.file: "), "{output:?}");
+    assert!(text(&output.stderr).contains("this is no regular file"), "{output:?}");
+}
+
+#[test]
 fn arguments_that_are_not_understood_exit_2() {
     for arguments in
         [&[][..], &["chek"], &["check", "--configuration", "x"], &["--log-level", "loud"]]

@@ -137,6 +137,13 @@ fn read(path: &Path) -> Result<String, Problem> {
 
 /// The text of a file that the configuration names, or one sentence.
 fn read_named(path: &Path) -> Result<String, String> {
+    // Opening a FIFO waits for whoever writes into it, and a reload would wait with it.
+    let kind = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if kind.is_dir() {
+        return Err("this is a directory, not a file".to_owned());
+    } else if !kind.is_file() {
+        return Err("this is no regular file".to_owned());
+    }
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     // One byte more than is allowed tells that there are more.
