@@ -35,6 +35,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("httparse", &["http"]),
     ("hdrhistogram", &["bench"]),
     ("slab", &["reactor"]),
+    ("sha2", &["proxy"]),
 ];
 
 /// A file past this wants splitting along a real seam.

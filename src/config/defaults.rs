@@ -139,6 +139,7 @@ pub const ADMISSION: Admission = Admission {
     endpoint_concurrency: None,
     queue: 256,
     queue_timeout: Duration::from_secs(30),
+    keys: Vec::new(),
     priority_header: None,
     priority: 1,
 };

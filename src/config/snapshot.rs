@@ -25,7 +25,7 @@ mod resilience;
 pub use observing::{Collector, Recorder, Trace, TraceContext};
 pub use resilience::{
     Admission, Balance, Breaker, Commit, Condition, Conditions, Continue, Fallback, FallbackAnswer,
-    HashKey, HealthCheck, Heartbeat, PRIORITIES, Retry,
+    HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
 };
 
 /// A compiled configuration.

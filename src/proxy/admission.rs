@@ -32,6 +32,7 @@
 
 mod drain;
 mod fronts;
+pub mod keys;
 #[cfg(test)]
 mod tests;
 

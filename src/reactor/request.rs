@@ -22,6 +22,7 @@ use crate::config::snapshot::{
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::rewrite::{self, RequestEdits};
+use crate::proxy::admission::keys;
 use crate::proxy::balance::key;
 use crate::proxy::exchange::Timeline;
 use crate::proxy::fault::{DownstreamFault, Fault};
@@ -190,15 +191,24 @@ fn saturated(bytes: usize) -> u32 {
 /// What makes a request like others, where the balance asks for it.
 fn key_of(balance: &Balance, head: &RequestHead<'_>) -> Option<u64> {
     match balance {
-        Balance::Hash(HashKey::Header(name)) => head.field(name).map(key::of_value),
+        Balance::Hash(HashKey::Header(name)) => head.field(name).and_then(key::of_value),
         Balance::Hash(HashKey::Cookie(name)) => {
-            key::of_cookie(head.field("cookie")?, name.as_bytes())
+            head.values("cookie").find_map(|value| key::of_cookie(value, name.as_bytes()))
         }
         _ => None,
     }
 }
 
+/// A listed key first: what a field says is any client's to say.
 fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
+    if !settings.keys.is_empty() {
+        let [authorization, x_api_key, api_key] =
+            ["authorization", "x-api-key", "api-key"].map(|name| head.field(name));
+        let key = keys::key(authorization, x_api_key, api_key);
+        if let Some(priority) = key.and_then(|key| keys::priority(key, &settings.keys)) {
+            return priority;
+        }
+    }
     let field = settings.priority_header.as_deref();
     admission::priority(field.and_then(|name| head.field(name)), settings)
 }

@@ -20,7 +20,7 @@ const MODEL_MAX: usize = 256;
 pub(in super::super) const ANSWER_MAX: usize = 1 << 20;
 
 /// Fields that say how the message is framed, or that the gateway writes itself.
-const OURS: [&str; 12] = [
+const OURS: [&str; 14] = [
     "connection",
     "content-length",
     "content-type",
@@ -32,7 +32,9 @@ const OURS: [&str; 12] = [
     "transfer-encoding",
     "upgrade",
     "x-request-id",
+    "x-sluice-attempts",
     "x-sluice-degraded",
+    "x-sluice-upstream",
 ];
 
 /// `streams`: the route leads to a service that may be asked for a stream.

@@ -7,8 +7,8 @@ use super::super::defaults;
 use super::super::file::{Field, Section, Switch};
 use super::super::problem::{Mistake, Report, nearest};
 use super::super::snapshot::{
-    Admission, Balance, Breaker, Condition, Conditions, HashKey, HealthCheck, Limits, PRIORITIES,
-    PoolLimits, Retry,
+    Admission, Balance, Breaker, Condition, Conditions, HashKey, HealthCheck, KeyPriority, Limits,
+    PRIORITIES, PoolLimits, Retry,
 };
 use super::{CONNECTIONS, field_name, is_token, path, unique};
 
@@ -277,6 +277,7 @@ pub(super) fn admission(
     let max_concurrency = concurrency("max_concurrency").unwrap_or(default.max_concurrency);
     let endpoint_concurrency =
         concurrency("endpoint_concurrency").unwrap_or(default.endpoint_concurrency);
+    let keys = section.take("keys").and_then(|field| keys(&field, report));
     let header = section.take("priority_header");
     let admission = Admission {
         max_concurrency,
@@ -288,6 +289,7 @@ pub(super) fn admission(
             default.queue_timeout,
             report,
         ),
+        keys: keys.unwrap_or_default(),
         priority_header: header.and_then(|field| field.parsed(report, field_name)),
         priority: section.count(
             "priority",
@@ -313,6 +315,45 @@ pub(super) fn admission(
     }
     section.finish(report);
     admission
+}
+
+/// Whose key gives which priority: `{ sha256 = "…", priority = 0 }` each.
+fn keys(field: &Field<'_>, report: &mut Report) -> Option<Vec<KeyPriority>> {
+    let mut keys: Vec<KeyPriority> = Vec::new();
+    for field in &field.list(report)? {
+        let mut section = field.section(report);
+        let sha256 = section.require("sha256", report);
+        let sha256 = sha256.and_then(|field| field.parsed(report, digest));
+        let priority = section.require("priority", report);
+        let priority =
+            priority.and_then(|field| field.count(0..=u64::from(PRIORITIES) - 1, report));
+        section.finish(report);
+        let (Some(sha256), Some(priority)) = (sha256, priority) else { continue };
+        if keys.iter().any(|known| known.sha256 == sha256) {
+            report.error(field.place(), "this key is in the list already");
+        }
+        keys.push(KeyPriority { sha256, priority });
+    }
+    keys.sort_by_key(|known| known.sha256);
+    Some(keys)
+}
+
+/// A SHA-256, as `sha256sum` prints it.
+fn digest(text: &str) -> Result<[u8; 32], Mistake> {
+    let mistake = || Mistake::new("must be a SHA-256, 64 hex digits");
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(mistake()) };
+    let mut digest = [0; 32];
+    if pairs.len() != digest.len() {
+        return Err(mistake());
+    }
+    for (byte, pair) in digest.iter_mut().zip(pairs) {
+        let value = |digit: u8| char::from(digit).to_digit(16);
+        let (Some(high), Some(low)) = (value(pair[0]), value(pair[1])) else {
+            return Err(mistake());
+        };
+        *byte = (high << 4 | low) as u8;
+    }
+    Ok(digest)
 }
 
 /// A count, or "unlimited": `Some(None)`.

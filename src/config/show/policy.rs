@@ -78,6 +78,14 @@ fn admission(upstream: &Upstream, out: &mut String) -> fmt::Result {
     entry(out, "admission.endpoint_concurrency", unlimited(admission.endpoint_concurrency))?;
     entry(out, "admission.queue", admission.queue)?;
     entry(out, "admission.queue_timeout", quoted(&show_duration(admission.queue_timeout)))?;
+    if !admission.keys.is_empty() {
+        let keys = admission.keys.iter().map(|key| {
+            let digest: String = key.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{{ sha256 = {}, priority = {} }}", quoted(&digest), key.priority)
+        });
+        let keys: Vec<String> = keys.collect();
+        entry(out, "admission.keys", format!("[{}]", keys.join(", ")))?;
+    }
     if let Some(header) = &admission.priority_header {
         entry(out, "admission.priority_header", quoted(header))?;
     }

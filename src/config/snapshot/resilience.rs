@@ -170,9 +170,12 @@ pub struct Admission {
     pub queue: usize,
     /// How long one may wait.
     pub queue_timeout: Duration,
-    /// The request field, by its lower-case name, that gives the priority: 0 (first) to 3.
+    /// The priorities of those who come with a key that is listed, in the order of the digests.
+    pub keys: Vec<KeyPriority>,
+    /// The request field, by its lower-case name, that gives the priority of the others: 0 (first)
+    /// to 3.
     pub priority_header: Option<String>,
-    /// The priority of requests without one.
+    /// The priority of requests with neither.
     pub priority: u8,
 }
 
@@ -181,6 +184,13 @@ impl Admission {
     pub fn has_ceilings(&self) -> bool {
         self.max_concurrency.is_some() || self.endpoint_concurrency.is_some()
     }
+}
+
+/// A key of the API, which is known by its digest alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPriority {
+    pub sha256: [u8; 32],
+    pub priority: u8,
 }
 
 /// The most urgent priority is 0, the least urgent this minus one.

@@ -98,7 +98,7 @@ fn every_key_reaches_the_snapshot() {
         balance = { hash = { header = "X-User" } }
         breaker = { consecutive = 1, rate = 2, window = "3s", volume = 4, open = "5s", open_max = "6s", slow_start = "0s", cooldown = "8s", unauthorized = "9s", panic = 0 }
         health = { path = "/ready", status = 204, interval = "7s", timeout = "7s", unhealthy = 1, healthy = 9 }
-        admission = { max_concurrency = 12, endpoint_concurrency = 4, queue = 0, queue_timeout = "1m", priority_header = "X-Priority", priority = 3 }
+        admission = { max_concurrency = 12, endpoint_concurrency = 4, queue = 0, queue_timeout = "1m", keys = [{ sha256 = "0F2C10BF3D128C719C6BFA4ECBAE94B7FCEEBAEA6E4438FEF38A90E5ACC326F3", priority = 0 }], priority_header = "X-Priority", priority = 3 }
         [[upstream]]
         name = "b"
         endpoints = ["10.0.0.2:80"]
@@ -223,6 +223,7 @@ model = "llama-3.1:8b"
     admission.endpoint_concurrency = 4
     admission.queue = 0
     admission.queue_timeout = "1m"
+    admission.keys = [{ sha256 = "0f2c10bf3d128c719c6bfa4ecbae94b7fceebaea6e4438fef38a90e5acc326f3", priority = 0 }]
     admission.priority_header = "x-priority"
     admission.priority = 3
     [[upstream]]

@@ -119,6 +119,9 @@ fn breaker_and_health() {
     }
 }
 
+/// Of the key `sk-1`.
+const DIGEST: &str = "0f2c10bf3d128c719c6bfa4ecbae94b7fceebaea6e4438fef38a90e5acc326f3";
+
 #[test]
 fn admission() {
     for (line, expected) in [
@@ -129,7 +132,21 @@ fn admission() {
         ("priority = 4", "priority: must be from 0 to 3, not 4"),
         ("priority_header = \"\"", "priority_header: \"\" is no name of a header field"),
         ("concurrency = 1", "concurrency: unknown key; did you mean \"max_concurrency\"?"),
+        (
+            "keys = [{ sha256 = \"abc\", priority = 0 }]",
+            "keys[0].sha256: must be a SHA-256, 64 hex digits",
+        ),
+        ("keys = [{ sha256 = \"DIGEST\" }]", "keys[0].priority: is required"),
+        (
+            "keys = [{ sha256 = \"DIGEST\", priority = 4 }]",
+            "keys[0].priority: must be from 0 to 3, not 4",
+        ),
+        (
+            "keys = [{ sha256 = \"DIGEST\", priority = 0 }, { sha256 = \"DIGEST\", priority = 1 }]",
+            "keys[1]: this key is in the list already",
+        ),
     ] {
+        let line = line.replace("DIGEST", DIGEST);
         let told = upstream(&format!("admission.{line}"));
         assert_eq!(told, format!("line 6: upstream[0].admission.{expected}\n"), "{line}");
     }
@@ -249,6 +266,10 @@ fn fallback() {
         (
             "{ text = \"a\", status = 204 }",
             ".status: an answer with status 204 cannot say anything\n",
+        ),
+        (
+            "{ text = \"a\", headers = { X-Sluice-Attempts = \"1\" } }",
+            ".headers.X-Sluice-Attempts: is written by the gateway itself\n",
         ),
         (
             "{ text = \"a\", headers = { Content-Length = \"1\" } }",

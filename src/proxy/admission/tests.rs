@@ -9,6 +9,7 @@ const SETTINGS: Admission = Admission {
     endpoint_concurrency: None,
     queue: 4,
     queue_timeout: Duration::from_secs(40),
+    keys: Vec::new(),
     priority_header: None,
     priority: 1,
 };

@@ -25,17 +25,17 @@ pub enum PromptKey {
     Absent,
 }
 
-/// The key of a field's value.
-pub fn of_value(value: &[u8]) -> u64 {
-    hash(value.trim_ascii())
+/// The key of a field's value. An empty one says nothing that could be shared.
+pub fn of_value(value: &[u8]) -> Option<u64> {
+    let value = value.trim_ascii();
+    (!value.is_empty()).then(|| hash(value))
 }
 
 /// The key in the value of a `Cookie` field: that of the cookie `name`, if it is there.
 pub fn of_cookie(value: &[u8], name: &[u8]) -> Option<u64> {
     value.split(|&byte| byte == b';').find_map(|pair| {
         let pair = pair.trim_ascii();
-        let value = pair.strip_prefix(name)?.strip_prefix(b"=")?;
-        Some(hash(value))
+        of_value(pair.strip_prefix(name)?.strip_prefix(b"=")?)
     })
 }
 
@@ -100,11 +100,14 @@ mod tests {
             (b"xsid=abc", None),
             (b"sid", None),
             (b"sidx=abc", None),
+            (b"sid=", None),
+            (b"sid= ; sid=abc", key),
             (b"", None),
         ] {
             assert_eq!(of_cookie(value, b"sid"), expected, "{}", value.escape_ascii());
         }
-        assert_eq!(of_value(b" abc "), hash(b"abc"));
+        assert_eq!(of_value(b" abc "), key);
+        assert_eq!(of_value(b"  "), None);
     }
 
     #[test]

@@ -118,3 +118,34 @@ fn a_permit_wakes_who_waits_with_another_worker() {
     let least = ms(20 * 2 * ROUNDS as u64);
     assert!((least..least + ms(2500)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_listed_key_goes_first_whatever_others_say_of_themselves() {
+    let primary = busy(500);
+    // printf sk-urgent | sha256sum
+    let key = "bfaff3c907e01159c70821aa1dcc3830bf2ba6e5f99f23410791349e945ad138";
+    let knobs = format!(
+        "admission = {{ max_concurrency = 1, priority_header = \"x-priority\", priority = 3, \
+         keys = [{{ sha256 = \"{key}\", priority = 0 }}] }}"
+    );
+    let gateway = admitting(primary.address, 1, &knobs);
+    let come = |field: &str| {
+        let mut client = gateway.connect();
+        client.send(request().replacen("\r\n", &format!("\r\n{field}\r\n"), 1));
+        std::thread::sleep(ms(50));
+        client
+    };
+    let mut served = come("X-Nobody: 1");
+    wait_until_asked(&primary, 1);
+    // In the order they come. The header is believed where there is no listed key, and not beside one.
+    let mut plain = come("Authorization: Bearer sk-other");
+    let mut says = come("X-Priority: 1");
+    let mut urgent = come("X-Priority: 3\r\nAuthorization: Bearer sk-urgent");
+    expect_stream(&mut served, "primary", "primary", 1);
+    expect_stream(&mut urgent, "primary", "primary", 1);
+    expect_stream(&mut says, "primary", "primary", 1);
+    expect_stream(&mut plain, "primary", "primary", 1);
+    let order: Vec<bool> =
+        primary.requests().iter().map(|request| request.field("authorization").is_some()).collect();
+    assert_eq!(order, [false, true, false, true], "served, urgent, says, plain");
+}
