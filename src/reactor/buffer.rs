@@ -238,6 +238,11 @@ impl BufferPool {
         self.out < self.limit / 4 * 3
     }
 
+    /// Whether so many bytes can be kept besides, and a read still be made.
+    pub fn may_hold(&self, bytes: usize) -> bool {
+        self.left() >= bytes.div_ceil(CAPACITY) + READ_RESERVE
+    }
+
     pub fn take(&mut self) -> Buffer {
         self.out += 1;
         self.free.pop().unwrap_or_else(|| Buffer::new(CAPACITY))
@@ -410,5 +415,7 @@ mod tests {
         assert!(pool.may_keep());
         pool.take();
         assert!(!pool.may_keep());
+        let pool = BufferPool::new(8 * CAPACITY);
+        assert!(pool.may_hold(4 * CAPACITY) && !pool.may_hold(4 * CAPACITY + 1));
     }
 }

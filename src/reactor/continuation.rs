@@ -115,6 +115,7 @@ impl<N: Net> Worker<N> {
         // Where buffers are few, those of answers are worth more than a second request.
         let fit = text && self.desk.buffers.may_keep();
         let rest = if fit { exchange.rest() } else { None };
+        let rest = rest.filter(|rest| self.desk.buffers.may_hold(rest.request.len()));
         let verdict = self.whom_to_ask(token, fault, text, rest.is_some());
         match (verdict, rest, failed) {
             (Some(Verdict::Ask(whom)), Some(rest), Failed::Fault(fault)) => {
