@@ -180,6 +180,10 @@ impl Stream for Reel {
         })
     }
 
+    fn write_last(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.write(from)
+    }
+
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         off_the_books(|| {
             let count: usize = from.iter().map(|part| part.len()).sum();

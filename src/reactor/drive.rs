@@ -183,7 +183,8 @@ impl<N: Net> Worker<N> {
     /// Writes what is left of an answer whose exchange is over.
     fn write_reply(&mut self, token: Token, then: After) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-        if downstream.socket.flush(None, &mut self.desk).is_err() {
+        downstream.socket.parting = then == After::Linger;
+        if downstream.socket.flush_end(None, &mut self.desk).is_err() {
             return self.close_downstream(token);
         }
         if !downstream.socket.outbox.is_empty() {

@@ -113,7 +113,13 @@ impl<N: Net> Worker<N> {
             (rules::Downstream::Close, _) if exchange.until_close || self.has_sent_more(token) => {
                 self.part(token)
             }
-            (rules::Downstream::Close, _) => self.close_downstream(token),
+            (rules::Downstream::Close, _) => {
+                // The last bytes leave with the FIN, and do not wait for the end of the turn.
+                if let Some(downstream) = self.downstreams.get_mut(token) {
+                    let _ = downstream.socket.stream.shutdown_write();
+                }
+                self.close_downstream(token)
+            }
             (rules::Downstream::Reply, Err(fault)) if fault.answer().is_some() => {
                 let asked = Asked {
                     id: Some(exchange.id.clone()),

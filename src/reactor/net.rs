@@ -48,6 +48,9 @@ pub trait Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
     fn write(&mut self, from: &[u8]) -> io::Result<usize>;
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Writes the last bytes of a connection. If all of them are taken, the writing half is ended in
+    /// this very drive (`shutdown_write`, or the stream is dropped), and they may leave with the FIN.
+    fn write_last(&mut self, from: &[u8]) -> io::Result<usize>;
     /// Looks at the next bytes without taking them.
     fn peek(&mut self, into: &mut [u8]) -> io::Result<usize>;
     /// Sends FIN after what was written. The reading half stays open.

@@ -281,7 +281,12 @@ fn scan_and_write<A: Stream, B: Stream, W: Watch>(
             return Err(Broken::TooLong);
         }
     }
-    sink.flush(source.inbound.as_mut(), desk).map_err(Broken::Write)
+    let spliced = source.inbound.as_mut();
+    let flushed = match flow.body.is_complete() {
+        true => sink.flush_end(spliced, desk),
+        false => sink.flush(spliced, desk),
+    };
+    flushed.map_err(Broken::Write)
 }
 
 /// What was found of a response that is held back.

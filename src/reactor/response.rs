@@ -217,6 +217,7 @@ impl<N: Net> Worker<N> {
         }
         if !interim {
             exchange.begin_response(&head, &delivery, draining, &upstream.socket.outbox);
+            downstream.socket.parting = !exchange.persistent && exchange.tunnel.is_none();
             exchange.watch(&head, self.journal.as_deref(), &self.purse);
             let observed = holds_back && exchange.is_observed() && head.status < 300;
             exchange.held = observed || (rescuable && exchange.may_be_too_long(head.status));

@@ -30,6 +30,8 @@ pub struct Socket<S> {
     pub ready: Readiness,
     pub inbound: Option<Buffer>,
     pub outbox: Outbox,
+    /// The connection ends behind the message that is being written.
+    pub parting: bool,
     /// The last read filled a standard buffer, or more.
     copious: bool,
     /// A write met the RST and used the error up: the end that a read finds then is none.
@@ -56,6 +58,7 @@ impl<S: Stream> Socket<S> {
             ready: Readiness::born(),
             inbound: None,
             outbox: Outbox::default(),
+            parting: false,
             copious: false,
             reset: false,
         }
@@ -159,9 +162,25 @@ impl<S: Stream> Socket<S> {
     /// Writes the outbox, then the cleared bytes of `spliced` (the other side's inbound buffer),
     /// until both are empty or the kernel has no room. Returns the bytes written; whether all went
     /// out is told by [`Socket::ready`] and the two queues.
-    pub fn flush(
+    pub fn flush(&mut self, spliced: Option<&mut Buffer>, desk: &mut Desk) -> io::Result<usize> {
+        self.flush_with(spliced, false, desk)
+    }
+
+    /// The same for bytes that end their message: where they are the last of their connection, they
+    /// leave with its FIN. Once all of them are out the caller ends it, in the same drive.
+    pub fn flush_end(
+        &mut self,
+        spliced: Option<&mut Buffer>,
+        desk: &mut Desk,
+    ) -> io::Result<usize> {
+        self.flush_with(spliced, self.parting, desk)
+    }
+
+    #[inline]
+    fn flush_with(
         &mut self,
         mut spliced: Option<&mut Buffer>,
+        last: bool,
         desk: &mut Desk,
     ) -> io::Result<usize> {
         let mut total = 0;
@@ -179,10 +198,12 @@ impl<S: Stream> Socket<S> {
             if offered == 0 {
                 break;
             }
-            let result = if made.is_empty() {
-                self.stream.write(passed)
-            } else if passed.is_empty() || !self.outbox.is_last() {
-                self.stream.write(made)
+            let result = if made.is_empty() || passed.is_empty() || !self.outbox.is_last() {
+                let bytes = if made.is_empty() { passed } else { made };
+                match last && bytes.len() == offered && self.outbox.is_last() {
+                    true => self.stream.write_last(bytes),
+                    false => self.stream.write(bytes),
+                }
             } else {
                 // A head and the first bytes of its body leave together.
                 self.stream.write_vectored(&[IoSlice::new(made), IoSlice::new(passed)])

@@ -118,6 +118,25 @@ impl Fabric {
         self.answered(link, "write", Ok(length))
     }
 
+    /// The last bytes of a connection. A kernel may keep them until the FIN.
+    pub fn write_last(&mut self, link: usize, from: &[u8]) -> Result<usize> {
+        let written = self.write(link, &[from]);
+        if matches!(written, Ok(length) if length == from.len()) {
+            self.parting.push(link);
+        }
+        written
+    }
+
+    /// Looks whether whoever has written its last bytes has parted: they would be late.
+    pub fn look_for_the_parted(&mut self) {
+        for link in std::mem::take(&mut self.parting) {
+            let Link { worker, outbound, .. } = &self.links[link];
+            if worker.phase == Phase::Open && !worker.gone && !outbound.fin_sent {
+                self.ledger.violation(format!("#{link}: the last bytes are written, and no FIN"));
+            }
+        }
+    }
+
     /// Puts the first `length` bytes of `from` on the way, in one segment or several.
     fn transmit(&mut self, link: usize, from: &[impl Deref<Target = [u8]>], length: usize) {
         let mut left = length;

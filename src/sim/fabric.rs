@@ -96,6 +96,8 @@ pub(super) struct Fabric {
     pub woken: VecDeque<usize>,
     /// Connections that servers have not been told of.
     pub newcomers: VecDeque<usize>,
+    /// Connections whose last bytes were written since the poll.
+    pub parting: Vec<usize>,
     /// The poll under way is to end.
     pub rung: bool,
     schedule: BinaryHeap<Reverse<Entry>>,
@@ -117,6 +119,7 @@ impl Fabric {
             dropped: VecDeque::new(),
             woken: VecDeque::new(),
             newcomers: VecDeque::new(),
+            parting: Vec::new(),
             rung: false,
             schedule: BinaryHeap::new(),
             sequence: 0,

@@ -226,6 +226,7 @@ impl Net for World {
         let state = &mut *self.state.borrow_mut();
         state.fabric.ledger.counts.polls += 1;
         state.fabric.ledger.turn();
+        state.fabric.look_for_the_parted();
         state.asleep = false;
         let deadline = timeout.map(|timeout| state.fabric.now + as_the_poller_counts(timeout));
         loop {
@@ -320,6 +321,10 @@ impl Stream for Socket {
 
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         self.state.borrow_mut().fabric.write(self.link, from)
+    }
+
+    fn write_last(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.state.borrow_mut().fabric.write_last(self.link, from)
     }
 
     fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {

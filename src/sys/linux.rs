@@ -206,6 +206,10 @@ impl Stream for TcpStream {
         self.0.write_vectored(from)
     }
 
+    fn write_last(&mut self, from: &[u8]) -> io::Result<usize> {
+        Ok(send(&self.0, from, SendFlags::NOSIGNAL | SendFlags::MORE)?)
+    }
+
     fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.0.peek(into)
     }

@@ -202,6 +202,12 @@ impl Stream for SabotagedSocket {
         result
     }
 
+    fn write_last(&mut self, from: &[u8]) -> io::Result<usize> {
+        let result = self.socket.write_last(from);
+        self.wrote(from.len(), &result);
+        result
+    }
+
     fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.socket.peek(into)
     }

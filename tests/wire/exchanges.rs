@@ -1,5 +1,7 @@
 //! One exchange and the next: interim responses, pipelining, and whether the connection is kept.
 
+use std::time::{Duration, Instant};
+
 use crate::harness::{Config, End, Gateway, Upstream};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -233,6 +235,51 @@ fn connections_of_clients_are_kept_as_they_ask() {
             assert_eq!(client.read_end(), End::Fin, "{request:?}");
         }
     }
+}
+
+/// The last bytes of a connection are handed to the kernel with the promise of a FIN behind them.
+/// Were it not kept at once, the kernel would keep them back for 200 ms.
+#[test]
+fn the_last_bytes_of_a_connection_do_not_wait() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut server = None;
+    let streamed = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ntoken\r\n";
+    let long = format!("HTTP/1.1 200 OK\r\nContent-Length: 3004\r\n\r\ntoken{}", "-".repeat(2995));
+    for (beginning, end) in [
+        (streamed, "4\r\nlast\r\n0\r\n\r\n"),
+        ("", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\ntoken,last"),
+        (&long, "last"),
+    ] {
+        let delays = (0..5).map(|_| {
+            let mut client = gateway.connect();
+            client.send(KEEPING[2].0);
+            let server = server.get_or_insert_with(|| upstream.accept());
+            server.read_request();
+            if !beginning.is_empty() {
+                server.send(beginning);
+                client.read_until("token");
+            }
+            let sent = Instant::now();
+            server.send(end);
+            client.read_until("last");
+            assert_eq!(client.read_end(), End::Fin);
+            client.arrival_of("last").saturating_duration_since(sent)
+        });
+        let least = delays.min().unwrap();
+        assert!(least < Duration::from_millis(100), "{end:?}: {least:?}");
+    }
+    // So is an error of ours: the client is heard on, and nothing more is said.
+    let delays = (0..5).map(|_| {
+        let mut client = gateway.connect();
+        let sent = Instant::now();
+        client.send("GET / HTTP/9.9\r\n\r\n");
+        assert_eq!(client.read_response().status(), 505);
+        assert_eq!(client.read_end(), End::Fin);
+        client.arrival_of("505").saturating_duration_since(sent)
+    });
+    let least = delays.min().unwrap();
+    assert!(least < Duration::from_millis(100), "{least:?}");
 }
 
 #[test]

@@ -44,6 +44,10 @@ impl Stream for Scripted {
         unreachable!("a request is written in one piece")
     }
 
+    fn write_last(&mut self, _: &[u8]) -> io::Result<usize> {
+        unreachable!("an answer follows")
+    }
+
     fn peek(&mut self, _: &mut [u8]) -> io::Result<usize> {
         unreachable!("nothing is looked at without being taken")
     }
