@@ -333,6 +333,13 @@ fn after_size_line(value: u64) -> State {
 /// Tokens come in small chunks, so this line is a good part of the work on each.
 #[inline]
 fn ordinary_size_line(input: &[u8]) -> Option<(u64, usize)> {
+    // Two digits, as nearly all of them have.
+    if let [high, low, b'\r', b'\n', ..] = *input {
+        let (high, low) = (HEX[usize::from(high)], HEX[usize::from(low)]);
+        if (high | low) != NOT_HEX {
+            return Some((u64::from(high << 4 | low), 4));
+        }
+    }
     let mut value = 0;
     for (index, &byte) in input.iter().enumerate().take(usize::from(SIZE_DIGITS_MAX) + 1) {
         let digit = HEX[usize::from(byte)];
