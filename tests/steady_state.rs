@@ -120,6 +120,20 @@ fn watching_an_event_stream_costs_nothing_more() {
     assert_eq!(allocations, 0);
 }
 
+/// Per token nothing; and nothing at all where the servers are not said to bear it.
+#[test]
+fn a_stream_whose_tokens_are_acknowledged_late_costs_one_call() {
+    for (delayed_acks, expected) in [(true, 2), (false, 0)] {
+        let world = Simulation::new(1)
+            .configure(|snapshot| snapshot.upstreams[0].delayed_acks = delayed_acks);
+        let (mut world, clients) = streams_of(world, 2, |visit| visit.get(TARGET), |u| u);
+        assert_eq!(world.world.counts().options, expected);
+        let (spent, allocations) = cost(&mut world, &clients);
+        assert_floor(spent, 2 * TOKENS);
+        assert_eq!((spent.options, allocations), (0, 0));
+    }
+}
+
 #[test]
 fn a_stream_that_may_be_continued_costs_no_call_more() {
     let world = Simulation::new(1).configure(|snapshot| {
@@ -181,7 +195,10 @@ fn what_comes_in_plenty_takes_a_quarter_of_the_calls() {
 #[test]
 fn a_request_on_warm_connections_costs_two_reads_and_two_writes() {
     let visit = |visit: Visit| visit.get(TARGET).await_answers().pause(EVERY);
-    let mut world = Simulation::new(1).upstream(|u| u.body(b"an answer"));
+    // Which is no stream, whatever is said of its server.
+    let mut world = Simulation::new(1)
+        .configure(|snapshot| snapshot.upstreams[0].delayed_acks = true)
+        .upstream(|u| u.body(b"an answer"));
     world.start((0..4).fold(Visit::new(), |requests, _| visit(requests)));
     world.run_for(EVERY / 2);
     let before = world.world.counts();
@@ -190,6 +207,7 @@ fn a_request_on_warm_connections_costs_two_reads_and_two_writes() {
     let spent = world.world.counts() - before;
     assert_eq!((spent.reads, spent.writes, spent.peeks, spent.would_block), (4, 4, 0, 0));
     assert_eq!((spent.registers, spent.connects, spent.accepts), (0, 0, 0));
+    assert_eq!(spent.options, 0);
     world.run();
     world.assert_clean();
 }

@@ -274,6 +274,8 @@ class Sluicegate:
             "server": {"listen": f'["127.0.0.1:{port}"]', "cpus": sorted(cores)},
             "limits": {"connections": CLIENTS, "requests_per_connection": 2**32 - 1},
             "timeouts": {"client_idle": '"off"'},
+            # The mock sets TCP_NODELAY.
+            "upstream": {"delayed_acks": "true"},
             "pool": {
                 "connections": CLIENTS,
                 "idle_per_endpoint": KEPT,
@@ -289,12 +291,13 @@ class Sluicegate:
         for key, value in self.settings.items():
             section, _, name = key.partition(".")
             sections.setdefault(section, {})[name] = value
-        pool = sections.pop("pool")
+        pool, upstream = sections.pop("pool"), sections.pop("upstream")
         lines = []
         for section, keys in sections.items():
             lines += [f"[{section}]", *(f"{key} = {value}" for key, value in keys.items())]
         kept = ", ".join(f"{key} = {value}" for key, value in pool.items())
         lines += ["[[upstream]]", 'name = "mock"', f'endpoints = ["127.0.0.1:{server}"]']
+        lines += [*(f"{key} = {value}" for key, value in upstream.items())]
         lines += [f"pool = {{ {kept} }}", "[[route]]", 'path = "/*"', 'upstream = "mock"']
         return "\n".join(lines) + "\n"
 

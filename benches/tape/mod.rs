@@ -196,6 +196,8 @@ impl Stream for Reel {
         off_the_books(|| Err(ErrorKind::WouldBlock.into()))
     }
 
+    fn delay_acks(&mut self) {}
+
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }

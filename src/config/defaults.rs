@@ -75,6 +75,8 @@ pub const POOL: PoolLimits = PoolLimits {
 pub const BALANCE: Balance = Balance::LeastOutstanding;
 pub const SERVER_TIMING: bool = false;
 pub const COMMIT: Commit = Commit::FirstEvent;
+/// Whose server leaves TCP_NODELAY out would wait for them.
+pub const DELAYED_ACKS: bool = false;
 /// A prompt is a prompt, whoever wrote its end: every server of completions takes one.
 pub const PREFILL: Prefill = Prefill::Prompt;
 /// For those who switch it on.

@@ -154,6 +154,7 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
         entry(out, "model", quoted(model))?;
     }
     entry(out, "prefill", quoted(upstream.prefill.name()))?;
+    entry(out, "delayed_acks", upstream.delayed_acks)?;
     let everywhere = exchange(&snapshot.timeouts.exchange);
     for ((key, here), (_, everywhere)) in exchange(&upstream.timeouts).into_iter().zip(everywhere) {
         if here != everywhere {

@@ -190,6 +190,8 @@ pub struct Upstream {
     /// Never empty.
     pub endpoints: Vec<Endpoint>,
     pub pool: PoolLimits,
+    /// Tokens of its streams are acknowledged two by two: its servers do not wait for that.
+    pub delayed_acks: bool,
     pub host: HostField,
     /// The upstream's own, else `[timeouts]`: in force for its links unless their route overrides
     /// them.

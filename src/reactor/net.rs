@@ -53,6 +53,8 @@ pub trait Stream {
     fn write_last(&mut self, from: &[u8]) -> io::Result<usize>;
     /// Looks at the next bytes without taking them.
     fn peek(&mut self, into: &mut [u8]) -> io::Result<usize>;
+    /// Has small segments acknowledged two by two, until one waits too long for the next: a hint.
+    fn delay_acks(&mut self);
     /// Sends FIN after what was written. The reading half stays open.
     fn shutdown_write(&mut self) -> io::Result<()>;
     /// Makes the coming drop send RST instead of FIN, so that the peer cannot mistake the end of

@@ -15,6 +15,7 @@ use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
 use crate::config::snapshot::Condition;
+use crate::http::body::Framing;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
 use crate::service::Observer;
@@ -166,6 +167,9 @@ impl<N: Net> Worker<N> {
             let _ = client.stream.shutdown_write();
         }
         if first {
+            if exchange.delays_acks() {
+                upstream.socket.stream.delay_acks();
+            }
             exchange.learn_model();
             self.learn_of_first_event(token);
         }
@@ -251,6 +255,14 @@ pub(super) fn both<'a, S>(
 }
 
 impl Exchange {
+    /// Whether its response is a stream, of a server that may be acknowledged late.
+    fn delays_acks(&self) -> bool {
+        let streams = self.response.as_ref().is_some_and(|response| {
+            response.is_open() && !matches!(response.body.framing(), Framing::Length(_))
+        });
+        streams && self.upstream().is_some_and(|upstream| upstream.delayed_acks)
+    }
+
     /// Notes how far its response has come, from `before` in the unit of [`Flow::progress`], and
     /// when. Returns whether its first data event has passed just now.
     #[inline]

@@ -155,6 +155,11 @@ impl Fabric {
         }
     }
 
+    /// Acknowledgements are not simulated.
+    pub fn delay_acks(&mut self) {
+        self.ledger.counts.options += 1;
+    }
+
     pub fn shutdown_write(&mut self, link: usize) -> Result<()> {
         self.ledger.counts.shutdowns += 1;
         self.ledger.progress();

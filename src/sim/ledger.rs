@@ -16,6 +16,8 @@ pub struct Counts {
     /// Reads, writes and peeks answered with `WouldBlock`.
     pub would_block: u64,
     pub shutdowns: u64,
+    /// Options set on a connection.
+    pub options: u64,
     pub registers: u64,
     pub connects: u64,
     /// Those that took a connection.
@@ -41,6 +43,7 @@ impl Sub for Counts {
             peeks: self.peeks - earlier.peeks,
             would_block: self.would_block - earlier.would_block,
             shutdowns: self.shutdowns - earlier.shutdowns,
+            options: self.options - earlier.options,
             registers: self.registers - earlier.registers,
             connects: self.connects - earlier.connects,
             accepts: self.accepts - earlier.accepts,

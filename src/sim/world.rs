@@ -331,6 +331,10 @@ impl Stream for Socket {
         self.state.borrow_mut().fabric.peek(self.link, into)
     }
 
+    fn delay_acks(&mut self) {
+        self.state.borrow_mut().fabric.delay_acks();
+    }
+
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.state.borrow_mut().fabric.shutdown_write(self.link)
     }

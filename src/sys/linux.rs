@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::set_tcp_quickack;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::thread::{clock_nanosleep_absolute, set_current_timer_slack};
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -212,6 +213,12 @@ impl Stream for TcpStream {
 
     fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.0.peek(into)
+    }
+
+    fn delay_acks(&mut self) {
+        // Interactive ("pingpong") mode, which Linux leaves when an acknowledgement was late
+        // (tcp(7); linux: net/ipv4/tcp.c, __tcp_cleanup_rbuf). If it fails, each is acknowledged.
+        let _ = set_tcp_quickack(&self.0, false);
     }
 
     fn shutdown_write(&mut self) -> io::Result<()> {

@@ -93,6 +93,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         service: Setting::Auto,
         model: None,
         prefill: defaults::PREFILL,
+        delayed_acks: defaults::DELAYED_ACKS,
         retry: Retry { attempts: gateway.attempts, budget: gateway.budget, ..defaults::retry() },
         balance: defaults::BALANCE,
         breaker: gateway.breaker.then(|| breaker(gateway.panic)),

@@ -212,6 +212,10 @@ impl Stream for SabotagedSocket {
         self.socket.peek(into)
     }
 
+    fn delay_acks(&mut self) {
+        self.socket.delay_acks();
+    }
+
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.socket.shutdown_write()
     }

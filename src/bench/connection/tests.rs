@@ -52,6 +52,8 @@ impl Stream for Scripted {
         unreachable!("nothing is looked at without being taken")
     }
 
+    fn delay_acks(&mut self) {}
+
     fn shutdown_write(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -87,6 +87,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
             Setting::Auto,
             report,
         ),
+        delayed_acks: section.boolean("delayed_acks", defaults::DELAYED_ACKS, report),
         model: model.and_then(|field| field.parsed(report, fallback::model_name)),
         prefill: section.choice(
             "prefill",

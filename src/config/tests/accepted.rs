@@ -93,6 +93,7 @@ fn every_key_reaches_the_snapshot() {
         service = "openai"
         model = "llama-3.1:8b"
         prefill = "chat"
+        delayed_acks = true
         pool = { idle_per_endpoint = 0, connections = 3, idle_timeout = "1s", max_age = "off", max_requests = 4, replay_stale_post = false }
         retry = { attempts = 3, on = ["503", "connect", "error_event", "408"], backoff = "0s", backoff_max = "2s", retry_after_max = "0", budget = 0, post = true }
         balance = { hash = { header = "X-User" } }
@@ -189,6 +190,7 @@ const EVERY_KEY: &str = r#"
     service = "openai"
 model = "llama-3.1:8b"
     prefill = "chat"
+    delayed_acks = true
     pool.idle_per_endpoint = 0
     pool.connections = 3
     pool.idle_timeout = "1s"
@@ -232,6 +234,7 @@ model = "llama-3.1:8b"
     host = "preserve"
 service = "auto"
     prefill = "prompt"
+    delayed_acks = false
     pool.idle_per_endpoint = 20
     pool.connections = 200
     pool.idle_timeout = "4s"
