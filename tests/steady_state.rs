@@ -134,6 +134,27 @@ fn a_stream_whose_tokens_are_acknowledged_late_costs_one_call() {
     }
 }
 
+/// Others' tokens have an acknowledgement each: the kernel would wait in vain, or the server for us.
+#[test]
+fn only_the_tokens_of_a_paced_stream_are_acknowledged_late() {
+    let long = "a".repeat(2_000);
+    for (micros, token, expected) in [
+        (200, "token", 0),
+        (2_000, "token", 1),
+        (35_000, "token", 1),
+        (50_000, "token", 0),
+        (2_000, &long, 0),
+    ] {
+        let every = Duration::from_micros(micros);
+        let mut world = Simulation::new(1)
+            .configure(|snapshot| snapshot.upstreams[0].delayed_acks = true)
+            .upstream(|u| u.tokens(20, token, every));
+        world.start(Visit::new().get(TARGET).await_answers());
+        world.run();
+        assert_eq!(world.world.counts().options, expected, "{every:?}, {} bytes", token.len());
+    }
+}
+
 #[test]
 fn a_stream_that_may_be_continued_costs_no_call_more() {
     let world = Simulation::new(1).configure(|snapshot| {

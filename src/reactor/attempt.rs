@@ -205,7 +205,8 @@ impl<N: Net> Worker<N> {
         (attempt.answered, attempt.sent) = (false, false);
         attempt.retry_after = None;
         let pick = attempt.pick.take();
-        (exchange.held, exchange.first_event, exchange.examined) = (false, false, 0);
+        (exchange.first_event, exchange.settled) = (false, false);
+        (exchange.held, exchange.examined) = (false, 0);
         exchange.part_with_response();
         if exchange.request.state == FlowState::Cut {
             exchange.request.state = FlowState::Open;

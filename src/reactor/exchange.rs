@@ -153,6 +153,8 @@ pub struct Exchange {
     pub ledger: Ledger,
     /// A data event (a body byte where there are no events) has been relayed.
     pub first_event: bool,
+    /// And nothing more is to be learnt of how the next ones will come.
+    pub settled: bool,
     /// The final response is here, and nothing of it with the client: another attempt can still
     /// take its place. What was made of it waits in `outbox`.
     pub held: bool,

@@ -3,6 +3,9 @@
 //! Both flows advance in every drive, whichever side woke it: a response may begin before the
 //! request has ended, and after `101` both are a tunnel.
 
+use std::ops::Range;
+use std::time::Duration;
+
 use super::attempt::Failed;
 use super::buffer::Buffer;
 use super::drive::Step;
@@ -20,6 +23,12 @@ use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
 use crate::service::Observer;
 use crate::service::refusal::{Refusal, refusal};
+
+/// How far apart the tokens come of which two may share an acknowledgement: Linux waits 40 ms for the
+/// second (TCP_DELACK_MIN).
+const PACED: Range<Duration> = Duration::from_millis(1)..Duration::from_millis(40);
+/// More bytes at once are no token.
+const TOKEN_MAX: usize = 1024;
 
 impl<N: Net> Worker<N> {
     pub(super) fn advance_proxied(
@@ -148,7 +157,11 @@ impl<N: Net> Worker<N> {
         let relayed =
             relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
         let moved = relayed.map_err(broken_response)?;
+        let gap = now - exchange.timeline.event;
         let first = exchange.note_progress(before, &moved, now, &self.desk.tally);
+        if !exchange.settled && exchange.first_event && exchange.settle(first, gap, &moved) {
+            upstream.socket.stream.delay_acks();
+        }
         let timeline = &mut exchange.timeline;
         if moved.rest == Rest::SinkFull {
             // Since the last byte it took, if it takes some.
@@ -167,9 +180,6 @@ impl<N: Net> Worker<N> {
             let _ = client.stream.shutdown_write();
         }
         if first {
-            if exchange.delays_acks() {
-                upstream.socket.stream.delay_acks();
-            }
             exchange.learn_model();
             self.learn_of_first_event(token);
         }
@@ -255,12 +265,19 @@ pub(super) fn both<'a, S>(
 }
 
 impl Exchange {
-    /// Whether its response is a stream, of a server that may be acknowledged late.
-    fn delays_acks(&self) -> bool {
+    /// Learns how the tokens come, `gap` behind the one before, from the first and the second of
+    /// them. Returns whether they should be acknowledged two by two from here on: where that is
+    /// allowed, and the next one comes before the kernel has waited too long for it. A server that
+    /// has more to say than it may send at once would wait for each acknowledgement.
+    #[cold]
+    fn settle(&mut self, first: bool, gap: Duration, moved: &Moved) -> bool {
         let streams = self.response.as_ref().is_some_and(|response| {
             response.is_open() && !matches!(response.body.framing(), Framing::Length(_))
         });
-        streams && self.upstream().is_some_and(|upstream| upstream.delayed_acks)
+        let allowed = streams && self.upstream().is_some_and(|upstream| upstream.delayed_acks);
+        let second = !first && moved.read > 0;
+        self.settled = !allowed || second;
+        allowed && second && PACED.contains(&gap) && moved.read <= TOKEN_MAX
     }
 
     /// Notes how far its response has come, from `before` in the unit of [`Flow::progress`], and

@@ -109,6 +109,7 @@ impl<N: Net> Worker<N> {
             priority: 0,
             examined: 0,
             first_event: false,
+            settled: false,
             tunnel: None,
             timeline: Timeline::new(self.now),
             trace: Trace::of(&head, &self.snapshot.trace, &mut self.trace_ids),

@@ -61,7 +61,7 @@ impl<S> Downstream<S> {
             return None;
         }
         let exchange = self.exchange.as_deref()?;
-        let under_way = exchange.first_event
+        let under_way = exchange.settled
             && !exchange.held
             && !exchange.request.is_open()
             && exchange.tunnel.is_none()
