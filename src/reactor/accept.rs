@@ -111,9 +111,14 @@ impl<N: Net> Worker<N> {
             self.accepting.resume_at = None;
         }
         if self.may_accept_now() {
-            for listener in 0..self.net.listeners() {
-                self.accept_from(listener, BUDGET);
-            }
+            self.accept_from_all();
+        }
+    }
+
+    #[inline(never)]
+    fn accept_from_all(&mut self) {
+        for listener in 0..self.net.listeners() {
+            self.accept_from(listener, BUDGET);
         }
     }
 

@@ -41,6 +41,7 @@ pub(super) enum Failed {
 
 impl<N: Net> Worker<N> {
     /// The attempt that the exchange of `token` is at has failed.
+    #[cold]
     pub(super) fn failed(&mut self, token: Token, failed: Failed) -> Step {
         if self.replays_for_stale(token, &failed) {
             return Step::Again;

@@ -48,11 +48,20 @@ const GREETING: Duration = Duration::from_secs(1);
 impl<N: Net> Worker<N> {
     pub(super) fn drive(&mut self, token: Token) {
         let mut budget = Budget::of_a_drive();
-        let mut step = match self.pass_on(token, &mut budget) {
-            Ok(Passed::All) => return,
-            Ok(Passed::Maybe) => Step::Again,
-            Err(failed) => self.failed(token, failed),
-        };
+        match self.pass_on(token, &mut budget) {
+            Ok(Passed::All) => {}
+            Ok(Passed::Maybe) => self.drive_on(token, Step::Again, budget),
+            Err(failed) => {
+                let step = self.failed(token, failed);
+                self.drive_on(token, step, budget);
+            }
+        }
+    }
+
+    /// The long way. Not a part of the short one, so that a token touches as little code and stack
+    /// as it can.
+    #[inline(never)]
+    fn drive_on(&mut self, token: Token, mut step: Step, mut budget: Budget) {
         loop {
             match step {
                 Step::Again if !budget.is_spent() => {}

@@ -26,9 +26,10 @@ pub const BUCKETS: usize = ((OCTAVE_MAX - LINEAR_BITS + 2) << LINEAR_BITS) as us
 
 /// The written side: in the counters of one worker.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Histogram {
-    buckets: [Counter; BUCKETS],
     sum: Counter,
+    buckets: [Counter; BUCKETS],
 }
 
 impl Default for Histogram {

@@ -41,9 +41,13 @@ impl<N: Net> Worker<N> {
 
     /// Lets go of the generations whose last exchange is over.
     pub(super) fn forget_past(&mut self) {
-        if self.past.is_empty() {
-            return;
+        if !self.past.is_empty() {
+            self.forget_unheld();
         }
+    }
+
+    #[cold]
+    fn forget_unheld(&mut self) {
         let known = self.past.len();
         self.past.retain(|snapshot| Rc::strong_count(snapshot) > 1);
         if self.past.len() < known {

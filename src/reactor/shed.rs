@@ -31,9 +31,13 @@ impl<N: Net> Worker<N> {
 
     /// Makes room if somebody waits for some.
     pub(super) fn shed(&mut self) {
-        if self.shed_due() > self.now {
-            return;
+        if self.shed_due() <= self.now {
+            self.make_room();
         }
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
         self.shed_at = self.now + PERIOD;
         if self.accepting.keeps_out() {
             self.shed_silent();

@@ -33,24 +33,37 @@ impl Counter {
     }
 }
 
-/// One worker's numbers.
+/// One worker's numbers. In memory as they are written here: those that every token moves come
+/// first and share two lines.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub struct Counters {
     // System calls.
     pub polls: Counter,
+    pub reads: Counter,
+    pub writes: Counter,
+    // Bytes.
+    pub bytes_read: Counter,
+    pub bytes_written: Counter,
+    // Events.
+    pub events: Counter,
+    /// Data events that were passed on.
+    pub data_events: Counter,
+    /// Nanoseconds that exchanges have waited, by [`super::stall::Owner`].
+    pub waited: [Counter; 3],
+    // Gauges, written once per turn.
+    pub downstreams_open: Counter,
+    pub upstreams_open: Counter,
+    pub buffers_out: Counter,
+    // More system calls.
     pub empty_polls: Counter,
     /// Sleeps before a poll, to find many events at once.
     pub pauses: Counter,
-    pub reads: Counter,
-    pub writes: Counter,
     pub peeks: Counter,
     pub would_block: Counter,
     pub accepts: Counter,
     pub connects: Counter,
     pub registers: Counter,
-    // Events.
-    pub events: Counter,
     /// Events for a socket that is gone: counted, dropped.
     pub stale_events: Counter,
     /// Drives that used up their budget and were queued again.
@@ -61,9 +74,6 @@ pub struct Counters {
     pub heads_shed: Counter,
     /// Connections that were closed because nothing was said on them and others waited outside.
     pub silent_shed: Counter,
-    // Bytes.
-    pub bytes_read: Counter,
-    pub bytes_written: Counter,
     // Connections and exchanges.
     pub downstreams_accepted: Counter,
     pub accepts_exhausted: Counter,
@@ -71,8 +81,6 @@ pub struct Counters {
     pub exchanges_ended: Counter,
     /// Why they ended, and requests that were refused before they became one.
     pub ends: Ends,
-    /// Data events that were passed on.
-    pub data_events: Counter,
     pub client_gone: Counter,
     pub client_faults: Counter,
     pub upstream_faults: Counter,
@@ -109,8 +117,6 @@ pub struct Counters {
     pub fallbacks: Counter,
     /// Why, in the order of [`super::hops::RETRY_CAUSES`].
     pub retry_causes: [Counter; 10],
-    /// Nanoseconds that exchanges have waited, by [`super::stall::Owner`].
-    pub waited: [Counter; 3],
     // Histograms.
     /// Events of a turn.
     pub turn_events: Histogram,
@@ -133,10 +139,6 @@ pub struct Counters {
     /// Tokens of prompts and answers, where servers have told.
     pub tokens_in: Histogram,
     pub tokens_out: Histogram,
-    // Gauges, written once per turn.
-    pub downstreams_open: Counter,
-    pub upstreams_open: Counter,
-    pub buffers_out: Counter,
 }
 
 impl Counters {

@@ -36,21 +36,19 @@ pub struct Entry {
     pub at: Instant,
 }
 
-/// All alarms of one worker.
+/// All alarms of one worker. In memory as it is written here: each turn looks at the first line.
+#[repr(C)]
 pub struct TimerWheel {
     /// Every tick up to and including this one has been served, except entries put in since.
     now: u64,
-    levels: [Level; LEVELS],
+    /// Of each level, a bit for each slot with entries.
+    taken: [u64; LEVELS],
+    entries: usize,
     nodes: Vec<Node>,
     /// The first of the nodes that hold no entry.
     free: u32,
-    entries: usize,
-}
-
-struct Level {
-    taken: u64,
-    /// The first node of each slot.
-    slots: [u32; SLOTS],
+    /// Of each level, the first node of each slot.
+    slots: [[u32; SLOTS]; LEVELS],
 }
 
 /// An entry, and which one follows it in its slot.
@@ -71,10 +69,11 @@ impl TimerWheel {
     pub fn new(now: Instant) -> TimerWheel {
         TimerWheel {
             now: now.as_nanos() >> TICK_SHIFT,
-            levels: std::array::from_fn(|_| Level { taken: 0, slots: [END; SLOTS] }),
+            taken: [0; LEVELS],
+            entries: 0,
             nodes: Vec::new(),
             free: END,
-            entries: 0,
+            slots: [[END; SLOTS]; LEVELS],
         }
     }
 
@@ -105,14 +104,13 @@ impl TimerWheel {
         let highest = u64::BITS - 1 - ((due ^ self.now) | 1).leading_zeros();
         let level = ((highest / SLOT_BITS) as usize).min(LEVELS - 1);
         let slot = (due >> (SLOT_BITS * level as u32)) as usize % SLOTS;
-        self.levels[level].taken |= 1 << slot;
-        self.nodes[node as usize].next =
-            std::mem::replace(&mut self.levels[level].slots[slot], node);
+        self.taken[level] |= 1 << slot;
+        self.nodes[node as usize].next = std::mem::replace(&mut self.slots[level][slot], node);
     }
 
     /// The first taken slot: its level, its number, and the tick at which it begins.
     fn first(&self) -> Option<(usize, usize, u64)> {
-        self.levels.iter().enumerate().find_map(|(level, Level { taken, .. })| {
+        self.taken.iter().enumerate().find_map(|(level, taken)| {
             let shift = SLOT_BITS * level as u32;
             let here = (self.now >> shift) as u32 % SLOTS as u32;
             let ahead = taken.rotate_right(here);
@@ -134,8 +132,8 @@ impl TimerWheel {
         let target = now.as_nanos() >> TICK_SHIFT;
         while let Some((level, slot, begins)) = self.first().filter(|(.., at)| *at <= target) {
             self.now = begins;
-            self.levels[level].taken &= !(1 << slot);
-            let mut moving = std::mem::replace(&mut self.levels[level].slots[slot], END);
+            self.taken[level] &= !(1 << slot);
+            let mut moving = std::mem::replace(&mut self.slots[level][slot], END);
             while moving != END {
                 let Node { entry, next } = &mut self.nodes[moving as usize];
                 let following = *next;

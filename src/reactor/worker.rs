@@ -102,45 +102,48 @@ pub struct Setup<S> {
     pub journal: Option<Arc<dyn Journal>>,
 }
 
+/// In memory as it is written here: what every turn looks at comes first.
+#[repr(C)]
 pub struct Worker<N: Net> {
-    pub(super) net: N,
-    /// The latest generation.
-    pub(super) snapshot: Rc<Snapshot>,
-    /// Earlier ones, as long as an exchange holds them.
-    pub(super) past: Vec<Rc<Snapshot>>,
-    /// What is known of the upstreams of all these.
-    pub(super) groups: Groups<Token, Token>,
+    pub(super) now: Instant,
+    /// Downstreams to be driven, each at most once.
+    pub(super) ready: VecDeque<Token>,
+    events: Vec<Event>,
     pub(super) downstreams: Slots<Downstream<N::Stream>>,
     pub(super) upstreams: Slots<Upstream<N::Stream>>,
     pub(super) desk: Desk,
-    pub(super) wheel: TimerWheel,
-    /// Downstreams to be driven, each at most once.
-    pub(super) ready: VecDeque<Token>,
-    /// Downstreams that wait for a buffer, in the order they came.
-    pub(super) thirsty: VecDeque<Token>,
+    /// The latest generation.
+    pub(super) snapshot: Rc<Snapshot>,
+    pub(super) accepting: AcceptState,
+    pub(super) coalesce: Coalesce,
+    pub(super) life: Life,
+    mailbox: Mailbox<Command<N::Stream>>,
     /// Idle upstreams on which something happened.
     pub(super) disturbed: Vec<Token>,
     pub(super) reaped: Vec<Token>,
+    due: Vec<Entry>,
+    /// Downstreams that wait for a buffer, in the order they came.
+    pub(super) thirsty: VecDeque<Token>,
+    /// Earlier generations, as long as an exchange holds them.
+    pub(super) past: Vec<Rc<Snapshot>>,
+    pub(super) wheel: TimerWheel,
+    // From here on what not every turn needs.
+    pub(super) net: N,
+    /// What is known of the upstreams of all generations.
+    pub(super) groups: Groups<Token, Token>,
     /// Heads and replies are put together here; kept for its capacity.
     pub(super) scratch: Vec<u8>,
     /// What is kept to continue streams is paid from it.
     pub(super) purse: Purse,
-    pub(super) accepting: AcceptState,
     /// When the next look for those who only hold room may be.
     pub(super) shed_at: Instant,
     pub(super) fleet: Option<Fleet<N::Stream>>,
-    pub(super) coalesce: Coalesce,
     pub(super) journal: Option<Arc<dyn Journal>>,
-    pub(super) life: Life,
-    pub(super) now: Instant,
     pub(super) seed: u64,
     pub(super) random: Random,
     pub(super) trace_ids: Ids,
     pub(super) epoch: u64,
     pub(super) ids: u32,
-    mailbox: Mailbox<Command<N::Stream>>,
-    events: Vec<Event>,
-    due: Vec<Entry>,
 }
 
 impl<N: Net> Worker<N> {
@@ -196,7 +199,9 @@ impl<N: Net> Worker<N> {
         self.run_ready();
         self.accept_pending();
         self.fire_timers();
-        self.read_mail();
+        if self.mailbox.has_mail() {
+            self.read_mail();
+        }
         self.reap();
         self.clock_turn();
         Ok(self.status())
@@ -252,6 +257,7 @@ impl<N: Net> Worker<N> {
     }
 
     /// Polls without sleeping for a while: the wake-up from a sleep costs more than a short spin.
+    #[inline(never)]
     fn spin(&mut self, spin: Duration) -> io::Result<()> {
         let until = self.net.now() + spin;
         loop {
@@ -325,12 +331,8 @@ impl<N: Net> Worker<N> {
     }
 
     fn run_ready(&mut self) {
-        while let Some(token) = self.disturbed.pop() {
-            // It may have been taken out and used in this very turn; then its owner will see.
-            if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
-                self.desk.tally.pool_dead.add(1);
-                self.close_upstream(token);
-            }
+        if !self.disturbed.is_empty() {
+            self.close_disturbed();
         }
         for _ in 0..self.ready.len() {
             let Some(token) = self.ready.pop_front() else { break };
@@ -341,9 +343,32 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    #[cold]
+    fn close_disturbed(&mut self) {
+        while let Some(token) = self.disturbed.pop() {
+            // It may have been taken out and used in this very turn; then its owner will see.
+            if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
+                self.desk.tally.pool_dead.add(1);
+                self.close_upstream(token);
+            }
+        }
+    }
+
     fn fire_timers(&mut self) {
+        self.wheel.advance(self.now, &mut self.due);
+        if !self.due.is_empty() {
+            self.fire_due();
+        }
+        if let Life::Draining { deadline, .. } = self.life
+            && deadline <= self.now
+        {
+            self.stop();
+        }
+    }
+
+    #[inline(never)]
+    fn fire_due(&mut self) {
         let mut due = std::mem::take(&mut self.due);
-        self.wheel.advance(self.now, &mut due);
         for entry in due.drain(..) {
             match entry.token.kind() {
                 Kind::Downstream => {
@@ -365,13 +390,9 @@ impl<N: Net> Worker<N> {
             }
         }
         self.due = due;
-        if let Life::Draining { deadline, .. } = self.life
-            && deadline <= self.now
-        {
-            self.stop();
-        }
     }
 
+    #[cold]
     fn read_mail(&mut self) {
         let mail: Vec<_> = self.mailbox.open().collect();
         for command in mail {
@@ -392,6 +413,22 @@ impl<N: Net> Worker<N> {
     /// Frees what was closed in this turn, and gives buffers that came home to who waits for them.
     fn reap(&mut self) {
         self.shed();
+        if !self.reaped.is_empty() {
+            self.free_slots();
+        }
+        self.forget_past();
+        if !self.thirsty.is_empty() {
+            self.serve_thirsty();
+        }
+        self.reconsider_accepting();
+        let tally = &self.desk.tally;
+        tally.downstreams_open.set(self.downstreams.len() as u64);
+        tally.upstreams_open.set(self.upstreams.len() as u64);
+        tally.buffers_out.set(self.desk.buffers.out() as u64);
+    }
+
+    #[inline(never)]
+    fn free_slots(&mut self) {
         while let Some(token) = self.reaped.pop() {
             match token.kind() {
                 Kind::Downstream => {
@@ -403,17 +440,11 @@ impl<N: Net> Worker<N> {
                 _ => drop(self.upstreams.remove(token)),
             }
         }
-        self.forget_past();
-        self.serve_thirsty();
-        self.reconsider_accepting();
-        let tally = &self.desk.tally;
-        tally.downstreams_open.set(self.downstreams.len() as u64);
-        tally.upstreams_open.set(self.upstreams.len() as u64);
-        tally.buffers_out.set(self.desk.buffers.out() as u64);
     }
 
     /// Queues those who wait for buffers as far as there are enough. Whoever needs more than there
     /// are stays where it is: woken, it would only come back, in every turn.
+    #[cold]
     fn serve_thirsty(&mut self) {
         let mut left = self.desk.buffers.left();
         let mut next = 0;
