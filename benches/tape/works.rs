@@ -60,7 +60,7 @@ pub const WORKS: &[Work] = &[
 const STREAMS: usize = 64;
 /// Chunks of a firehose in one round: what fits a buffer.
 const CHUNKS: usize = 100;
-const BULK: usize = 64 * 1024;
+const BULK: usize = 256 * 1024;
 
 /// What OpenAI's Python client sends.
 pub const REQUEST: &[u8] = b"POST /v1/chat/completions HTTP/1.1\r\n\

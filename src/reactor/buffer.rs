@@ -9,8 +9,8 @@
 //! * A connection owns a buffer only while it holds bytes: an idle client, an idle pooled upstream
 //!   and a stream that waits for its next token own none.
 //! * The pool is last-in-first-out, so the next read lands in the memory that is hot.
-//! * A source that fills a whole buffer at once is read into a wide one, four times as long: a quarter
-//!   of the calls for the same bytes. Few of those are out at once, or clients that do not read would
+//! * A source that fills a whole buffer at once is read into a wide one, sixteen times as long: as many
+//!   calls less for the same bytes. Few of those are out at once, or clients that do not read would
 //!   hold them all.
 //! * Memory is touched as far as bytes come to lie in it: a buffer that holds a small request that
 //!   waits costs a page, not four.
@@ -28,14 +28,14 @@ pub const CAPACITY: usize = 16 * 1024;
 /// and the same bytes framed anew.
 pub const READ_RESERVE: usize = 4;
 
-/// Bytes of a wide one: what a drive may move.
-const WIDE: usize = 4 * CAPACITY;
+/// Bytes of a wide one: what a drive may move while nobody else is ready.
+pub const WIDE: usize = 16 * CAPACITY;
 /// Wide buffers that are kept. Each is on loan for a read and a write, so one would nearly do.
 const WIDE_KEPT: usize = 2;
 /// Of so many standard buffers one may be a wide one that is out: a sixteenth of the pool.
-const STANDARD_PER_WIDE: usize = 64;
+const STANDARD_PER_WIDE: usize = 16 * (WIDE / CAPACITY);
 /// What has to be left of the pool for a wide read: itself, and its bytes framed anew.
-const WIDE_RESERVE: usize = 4 * READ_RESERVE;
+const WIDE_RESERVE: usize = WIDE / CAPACITY * READ_RESERVE;
 
 /// Linear bytes with three cursors. Boxed: its owner, cold when its token comes, holds a pointer,
 /// and the cursors lie with the buffer, which is hot.
@@ -390,7 +390,7 @@ mod tests {
         let taken: Vec<Buffer> = (0..4).map(|_| pool.take_for_plenty()).collect();
         let capacities: Vec<usize> = taken.iter().map(Buffer::capacity).collect();
         assert_eq!(capacities, [WIDE, WIDE, WIDE, CAPACITY], "a sixteenth of the pool");
-        assert_eq!(pool.out(), 3 * 4 + 1);
+        assert_eq!(pool.out(), 3 * WIDE / CAPACITY + 1);
         taken.into_iter().for_each(|buffer| pool.give(buffer));
         assert_eq!((pool.out(), pool.wide_out), (0, 0));
         assert_eq!((pool.wide.len(), pool.free.len()), (WIDE_KEPT, 1));

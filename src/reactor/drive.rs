@@ -47,7 +47,7 @@ const GREETING: Duration = Duration::from_secs(1);
 
 impl<N: Net> Worker<N> {
     pub(super) fn drive(&mut self, token: Token) {
-        let mut budget = Budget::of_a_drive();
+        let mut budget = Budget::of_a_drive(self.ready.is_empty());
         match self.pass_on(token, &mut budget) {
             Ok(Passed::All) => {}
             Ok(Passed::Maybe) => self.drive_on(token, Step::Again, budget),

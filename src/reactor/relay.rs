@@ -18,7 +18,7 @@
 
 use std::io;
 
-use super::buffer::READ_RESERVE;
+use super::buffer::{READ_RESERVE, WIDE};
 use super::net::Stream;
 use super::outbox::Outbox;
 use super::socket::{Desk, Fill, Socket};
@@ -117,11 +117,13 @@ pub struct Budget {
 }
 
 impl Budget {
-    const BYTES: usize = 64 * 1024;
+    /// While others are ready.
+    const BYTES: usize = WIDE / 4;
     const READS: usize = 16;
 
-    pub fn of_a_drive() -> Budget {
-        Budget { bytes: Budget::BYTES, reads: Budget::READS }
+    /// `alone`: nobody else is ready.
+    pub fn of_a_drive(alone: bool) -> Budget {
+        Budget { bytes: if alone { WIDE } else { Budget::BYTES }, reads: Budget::READS }
     }
 
     /// One read, or one step of comparable cost, which gave `bytes` bytes.
@@ -238,7 +240,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
         moved.rest = match flow.state {
             FlowState::Open if !source.ready.readable() => Rest::SourceEmpty,
             FlowState::Open if budget.is_spent() => Rest::Budget,
-            FlowState::Open => match source.fill_flow(desk).map_err(Broken::Read)? {
+            FlowState::Open => match source.fill_flow(budget.bytes, desk).map_err(Broken::Read)? {
                 Fill::Bytes(count) => {
                     moved.read += count;
                     budget.spend(count);

@@ -66,14 +66,14 @@ impl<S: Stream> Socket<S> {
 
     /// Reads once, behind what is in `inbound` already.
     pub fn fill(&mut self, desk: &mut Desk) -> io::Result<Fill> {
-        self.fill_with(BufferPool::take, desk)
+        self.fill_with(BufferPool::take, usize::MAX, desk)
     }
 
-    /// Reads once of a body, much at once where much comes.
-    pub fn fill_flow(&mut self, desk: &mut Desk) -> io::Result<Fill> {
+    /// Reads once of a body: much at once where much comes, but not more than about `most` bytes.
+    pub fn fill_flow(&mut self, most: usize, desk: &mut Desk) -> io::Result<Fill> {
         match self.copious {
-            true => self.fill_with(BufferPool::take_for_plenty, desk),
-            false => self.fill_with(BufferPool::take, desk),
+            true => self.fill_with(BufferPool::take_for_plenty, most.max(CAPACITY), desk),
+            false => self.fill(desk),
         }
     }
 
@@ -81,6 +81,7 @@ impl<S: Stream> Socket<S> {
     fn fill_with(
         &mut self,
         take: fn(&mut BufferPool) -> Buffer,
+        most: usize,
         desk: &mut Desk,
     ) -> io::Result<Fill> {
         if self.inbound.is_none() {
@@ -90,13 +91,13 @@ impl<S: Stream> Socket<S> {
             self.inbound = Some(take(&mut desk.buffers));
         }
         let Some(buffer) = &mut self.inbound else { return Ok(Fill::Dry) };
-        let offered = buffer.room().len();
+        let offered = buffer.room().len().min(most);
         if offered == 0 {
             return Ok(Fill::Full);
         }
         let result = loop {
             desk.tally.reads.add(1);
-            match self.stream.read(buffer.room()) {
+            match self.stream.read(&mut buffer.room()[..offered]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => break result,
             }
