@@ -172,6 +172,26 @@ fn a_token_costs_one_read_one_write_and_one_poll() {
     assert!(spent.polls <= ROUNDS + POLLS_BESIDE, "{spent:?}");
 }
 
+/// Tokens that are farther apart than a spin are long: two waits tell, and then the worker sleeps.
+#[test]
+fn a_spin_that_does_not_pay_is_given_up() {
+    const TOKENS: u64 = 100;
+    let (listener, upstream) = listener();
+    let gateway = Gateway::with("spin = \"200us\"", upstream);
+    let (mut server, mut client) = stream(&gateway, &listener);
+    let mut token = || {
+        server.write_all(CHUNK).expect("a socket");
+        read_until(&mut client, CHUNK);
+        thread::sleep(Duration::from_millis(5));
+    };
+    (0..5).for_each(|_| token());
+    let before = gateway.counts();
+    (0..TOKENS).for_each(|_| token());
+    let spent = gateway.counts() - before;
+    // Each spin would be a hundred polls.
+    assert!(spent.polls <= 2 * TOKENS, "{spent:?}");
+}
+
 #[test]
 fn coalesced_tokens_share_their_polls_and_arrive_whole() {
     const STREAMS: usize = 20;

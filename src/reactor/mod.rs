@@ -60,6 +60,7 @@ mod response;
 mod shed;
 pub mod slots;
 pub mod socket;
+pub mod spin;
 pub mod stall;
 pub mod stats;
 mod steady;

@@ -31,6 +31,7 @@ use super::mailbox::Mailbox;
 use super::net::{Event, Net};
 use super::slots::Slots;
 use super::socket::Desk;
+use super::spin::Spin;
 use super::stats::{Counters, Tally};
 use super::timer::{Entry, TimerWheel};
 use super::token::{Kind, Token};
@@ -116,6 +117,7 @@ pub struct Worker<N: Net> {
     pub(super) snapshot: Rc<Snapshot>,
     pub(super) accepting: AcceptState,
     pub(super) coalesce: Coalesce,
+    spin: Spin,
     pub(super) life: Life,
     mailbox: Mailbox<Command<N::Stream>>,
     /// Idle upstreams on which something happened.
@@ -167,6 +169,7 @@ impl<N: Net> Worker<N> {
             accepting: AcceptState::new(net.listeners()),
             fleet,
             coalesce: Coalesce::new(now),
+            spin: Spin::new(),
             shed_at: now,
             journal,
             life: Life::Serving,
@@ -221,12 +224,7 @@ impl<N: Net> Worker<N> {
             self.desk.tally.polls.add(1);
             self.net.poll(&mut self.events, timeout)?;
         } else {
-            self.spin(spin.min(timeout.unwrap_or(spin)))?;
-            if self.events.is_empty() {
-                self.desk.tally.polls.add(1);
-                let timeout = self.poll_timeout();
-                self.net.poll(&mut self.events, timeout)?;
-            }
+            self.wait_for(spin, timeout)?;
         }
         if self.events.is_empty() {
             self.desk.tally.empty_polls.add(1);
@@ -256,10 +254,24 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Polls without sleeping for a while: the wake-up from a sleep costs more than a short spin.
+    /// Waits for an event: for up to `bound` without sleeping, where that is likely to do.
     #[inline(never)]
-    fn spin(&mut self, spin: Duration) -> io::Result<()> {
-        let until = self.net.now() + spin;
+    fn wait_for(&mut self, bound: Duration, timeout: Option<Duration>) -> io::Result<()> {
+        let since = self.net.now();
+        let spins = self.spin.pays();
+        if spins {
+            self.spin_until(since + bound.min(timeout.unwrap_or(bound)))?;
+        }
+        if self.events.is_empty() {
+            self.desk.tally.polls.add(1);
+            let timeout = self.poll_timeout();
+            self.net.poll(&mut self.events, timeout)?;
+        }
+        self.spin.waited(self.net.now() - since, !spins, bound);
+        Ok(())
+    }
+
+    fn spin_until(&mut self, until: Instant) -> io::Result<()> {
         loop {
             self.desk.tally.polls.add(1);
             self.net.poll(&mut self.events, Some(Duration::ZERO))?;
