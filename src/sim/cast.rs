@@ -264,8 +264,10 @@ impl Plan {
 
     fn depart(&self, answer: Answer, afterwards: Afterwards, until_close: bool) -> Answer {
         // A stray answer that arrives by itself while a request is on its way is taken for that
-        // request's answer by any reader of HTTP/1.1. So it is sent only where it can be told.
-        let together = self.faults.split == 0 && *self.faults.capacity.start() >= 1 << 20;
+        // request's answer by any reader of HTTP/1.1. So it is sent only where it can be told. A read
+        // that ends between the two, with more to come, parts them as well; Linux makes none.
+        let whole = self.faults.split == 0 && self.faults.short_read == 0;
+        let together = whole && *self.faults.capacity.start() >= 1 << 20;
         match afterwards {
             Afterwards::ClosesTogether => answer.close_in_same_segment(),
             _ if until_close => answer.close(),
