@@ -9,8 +9,8 @@
 //! * A connection owns a buffer only while it holds bytes: an idle client, an idle pooled upstream
 //!   and a stream that waits for its next token own none.
 //! * The pool is last-in-first-out, so the next read lands in the memory that is hot.
-//! * A source that fills a whole buffer at once is read into a wide one, sixteen times as long: as many
-//!   calls less for the same bytes. Few of those are out at once, or clients that do not read would
+//! * A source that fills a whole buffer at once is read into a wide one, sixteen times as long: a sixteenth
+//!   of the calls for the same bytes. Few of those are out at once, or clients that do not read would
 //!   hold them all.
 //! * Memory is touched as far as bytes come to lie in it: a buffer that holds a small request that
 //!   waits costs a page, not four.
