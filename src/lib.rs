@@ -34,7 +34,7 @@
 //!
 //! Dependencies point one way: `cli → lifecycle → server → {control, sys, reactor, config}`, `control → observe → reactor`, `sys` and `sim` →
 //! `reactor`, `reactor → {proxy, responder}`, and all of them → `http`. Below the reactor, of `config` only the
-//! compiled snapshot is known. `tests/tidy.rs` has the whole table and keeps it.
+//! compiled snapshot is known. `tests/tidy/` has the whole table and keeps it.
 //!
 //! # An afternoon's reading
 //!

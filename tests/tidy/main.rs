@@ -1,6 +1,9 @@
 //! The rules of the house that a machine can keep: which way dependencies point, where `unsafe`
 //! may stand, how long a file may grow, and that the documents speak of files that exist.
 
+mod calls;
+mod imports;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -105,7 +108,7 @@ fn dependencies_point_one_way() {
         }
         let rule = MAY_USE.iter().find(|(module, _)| *module == source.module);
         let (_, allowed) =
-            rule.unwrap_or_else(|| panic!("{} has no rule in tests/tidy.rs", source.module));
+            rule.unwrap_or_else(|| panic!("{} has no rule in tests/tidy/", source.module));
         for (number, line) in source.code() {
             for path in crate_paths(line) {
                 let named =
@@ -117,6 +120,32 @@ fn dependencies_point_one_way() {
         }
     }
     assert!(wrong.is_empty(), "against the direction of dependencies:\n{}", wrong.join("\n"));
+}
+
+/// Circles of imports that there are, and files in the largest: both may fall and not rise.
+const CIRCLES: (usize, usize) = (7, 16);
+/// Files in the largest circle of calls between methods of the worker.
+const CALLED_IN_A_CIRCLE: usize = 21;
+
+/// Files that import each other can be read only together.
+#[test]
+fn files_import_each_other_in_no_more_circles_than_before() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let circles = imports::circles(&sources(), &root);
+    let largest = circles.iter().map(Vec::len).max().unwrap_or(0);
+    assert_eq!((circles.len(), largest), CIRCLES, "both may only fall: {circles:#?}");
+}
+
+/// The same of methods that call each other on `self` across files, which no import shows.
+#[test]
+fn methods_call_each_other_in_no_larger_circle_than_before() {
+    let calls = calls::calls(&sources(), "Worker");
+    assert!(calls.len() > 50, "the calls were found");
+    let circles = calls::circles(&calls);
+    let largest = circles.into_iter().max_by_key(Vec::len).unwrap_or_default();
+    let inside = |call: &&calls::Call| largest.contains(&call.from) && largest.contains(&call.to);
+    let ties: Vec<String> = calls.iter().filter(inside).map(ToString::to_string).collect();
+    assert_eq!(largest.len(), CALLED_IN_A_CIRCLE, "it may only fall:\n{}", ties.join("\n"));
 }
 
 #[test]
