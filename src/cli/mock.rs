@@ -110,6 +110,7 @@ fn start_with(
             coalesce: defaults::COALESCE,
             forwarded: defaults::FORWARDED,
             watch: defaults::WATCH,
+            resolve: None,
         },
         admin: defaults::ADMIN,
         access_log: defaults::ACCESS_LOG,

@@ -33,6 +33,7 @@ const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 const REQUESTS: RangeInclusive<u64> = 1..=u32::MAX as u64;
 const WORKERS: RangeInclusive<u64> = 1..=1_024;
 const WATCH: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
+const RESOLVE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
 const FIELD_NAME_MAX: usize = 64;
 const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
 const COALESCE: RangeInclusive<Duration> = Duration::from_micros(10)..=Duration::from_millis(10);
@@ -64,6 +65,7 @@ pub(super) fn compile(
     let routes = route::all(routes, &drafts, &given, &mut report);
     upstream::warn_of_unused(&drafts, &routes, &mut report);
     root.finish(&mut report);
+    let names = upstream::names(&drafts);
     let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
     let generation = Generation::default();
     let mut snapshot = Snapshot {
@@ -78,6 +80,9 @@ pub(super) fn compile(
         upstreams,
         routes,
     };
+    // A file that is refused anyway need not wait for name servers.
+    let names = if report.is_good() { names } else { Vec::new() };
+    upstream::look_up(&mut snapshot, &names, environment, &mut report);
     snapshot.begin();
     report.conclude(snapshot)
 }
@@ -107,6 +112,10 @@ fn server(mut section: Section<'_>, environment: &Environment, report: &mut Repo
             .take("watch")
             .and_then(|field| field.duration_or_off(WATCH, report))
             .unwrap_or(defaults::WATCH),
+        resolve: section
+            .take("resolve")
+            .and_then(|field| field.duration_or_off(RESOLVE, report))
+            .unwrap_or(defaults::RESOLVE),
     };
     if let (Some(field), Some(_), false) = (&coalesce, server.coalesce, server.spin.is_zero()) {
         report.error(

@@ -21,6 +21,7 @@ pub const RECORDER: Recorder = Recorder { streams: None, keep: 32 };
 pub const SPIN: Duration = Duration::ZERO;
 pub const COALESCE: Option<Duration> = None;
 pub const WATCH: Option<Duration> = None;
+pub const RESOLVE: Option<Duration> = Some(Duration::from_secs(30));
 pub const WEIGHT: u32 = 1;
 
 pub fn trace() -> Trace {

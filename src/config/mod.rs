@@ -23,6 +23,7 @@ pub mod bounds;
 mod check;
 pub mod defaults;
 mod file;
+pub mod names;
 pub mod problem;
 mod reload;
 mod secret;
@@ -34,7 +35,6 @@ pub mod units;
 pub(crate) mod tests;
 
 use std::io::Read;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
@@ -60,8 +60,8 @@ pub struct Environment {
     pub cpus: Vec<usize>,
     /// How many of them it may keep busy; fewer where a cgroup quota says so.
     pub parallelism: usize,
-    /// Finds the address of a `name:port`.
-    pub resolve: fn(&str) -> Result<SocketAddr, String>,
+    /// Finds the addresses of a `name:port`.
+    pub resolve: names::Resolve,
     /// The folder of the configuration, where the relative paths in it begin.
     pub folder: PathBuf,
     /// Reads a file that the configuration names.
@@ -73,6 +73,7 @@ impl Environment {
     pub fn current() -> Environment {
         let parallelism = available_parallelism().map_or(1, usize::from);
         let cpus = allowed_cpus().unwrap_or_else(|| (0..parallelism).collect());
+        let resolve = names::system;
         Environment { cpus, parallelism, resolve, folder: PathBuf::new(), read: read_named }
     }
 
@@ -150,11 +151,6 @@ fn read_named(path: &Path) -> Result<String, String> {
     let limit = check::ANSWER_MAX as u64 + 1;
     file.take(limit).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|_| "the file is not valid UTF-8".to_owned())
-}
-
-fn resolve(authority: &str) -> Result<SocketAddr, String> {
-    let mut addresses = authority.to_socket_addrs().map_err(|error| error.to_string())?;
-    addresses.next().ok_or_else(|| "the name has no address".to_owned())
 }
 
 /// `None` where the platform cannot tell, or the machine has more CPUs than a `CpuSet` holds.

@@ -111,6 +111,11 @@ impl Report {
         self.warnings.push(place.problem(mistake));
     }
 
+    /// Whether nothing was refused so far.
+    pub fn is_good(&self) -> bool {
+        self.errors.is_empty()
+    }
+
     /// The value, or `None` with its mistake noted.
     pub fn noted<T>(&mut self, place: &Place, result: Result<T, Mistake>) -> Option<T> {
         result.map_err(|mistake| self.refuse(place, mistake)).ok()

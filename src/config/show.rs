@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use super::bounds;
 use super::snapshot::{
-    AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, Commit, Endpoint, ExchangeTimeouts,
-    Forwarded, HalfClose, Heartbeat, HostField, Link, PathPattern, Rewrite, Route, Snapshot,
-    Target, Upstream, Workers,
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, Commit, ExchangeTimeouts, Forwarded,
+    HalfClose, Heartbeat, HostField, Link, Listed, PathPattern, Rewrite, Route, Snapshot, Target,
+    Upstream, Workers,
 };
 use super::units::{show_duration, show_size};
 
@@ -72,7 +72,8 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "spin", quoted(&show_duration(server.spin)))?;
     entry(out, "coalesce", timeout(server.coalesce))?;
     entry(out, "forwarded", quoted(forwarded))?;
-    entry(out, "watch", timeout(server.watch))
+    entry(out, "watch", timeout(server.watch))?;
+    entry(out, "resolve", timeout(server.resolve))
 }
 
 fn admin(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
@@ -144,8 +145,8 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     writeln!(out, "\n[[upstream]]")?;
     entry(out, "name", quoted(&upstream.name))?;
     writeln!(out, "endpoints = [")?;
-    for endpoint in &upstream.endpoints {
-        self::endpoint(endpoint, out)?;
+    for listed in &upstream.listed {
+        self::listed(listed, out)?;
     }
     writeln!(out, "]")?;
     entry(out, "host", quoted(host))?;
@@ -170,11 +171,16 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     policy::policies(upstream, out)
 }
 
-fn endpoint(endpoint: &Endpoint, out: &mut String) -> fmt::Result {
-    let Endpoint { id: _, address, authority, weight } = endpoint;
+fn listed(listed: &Listed, out: &mut String) -> fmt::Result {
+    let Listed { authority, is_name, addresses, weight } = listed;
     write!(out, "    {{ address = {}, weight = {weight} }},", quoted(authority))?;
-    if authority.parse() != Ok(*address) {
-        write!(out, " # {address}")?;
+    match (is_name, addresses.is_empty()) {
+        (false, _) => {}
+        (true, true) => write!(out, " # has no address now: down")?,
+        (true, false) => {
+            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            write!(out, " # {}", addresses.join(", "))?;
+        }
     }
     writeln!(out)
 }

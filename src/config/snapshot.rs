@@ -6,6 +6,7 @@
 //! Absent on purpose: text, line numbers and units. `check` has dealt with them.
 
 mod generation;
+mod members;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::generation::{EndpointId, Generation, UpstreamId};
+pub use self::members::{ADDRESSES_MAX, Addresses, Listed};
 pub use super::secret::Secret;
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
@@ -60,6 +62,8 @@ pub struct Server {
     pub forwarded: Forwarded,
     /// How often the file is looked at for a change. `None`: only SIGHUP reloads it.
     pub watch: Option<Duration>,
+    /// How often the names of endpoints are looked up. `None`: when the file is read.
+    pub resolve: Option<Duration>,
 }
 
 /// `[admin]`
@@ -187,7 +191,9 @@ pub struct ExchangeTimeouts {
 pub struct Upstream {
     pub id: UpstreamId,
     pub name: String,
-    /// Never empty.
+    /// Its endpoints as they stand in the file.
+    pub listed: Vec<Listed>,
+    /// What these come to now. Never empty.
     pub endpoints: Vec<Endpoint>,
     pub pool: PoolLimits,
     /// Tokens of its streams are acknowledged two by two: its servers do not wait for that.
@@ -215,11 +221,31 @@ pub struct Upstream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     pub id: EndpointId,
-    pub address: SocketAddr,
+    /// `None`: it is down, because its name has no address, or none that is known yet.
+    pub address: Option<SocketAddr>,
     /// As written in the file: `Host` for `host = "endpoint"`.
     pub authority: String,
+    /// What it is called in logs, metrics and orders: as written in the file, and an address of a
+    /// name in brackets behind it.
+    pub name: String,
     /// Share of the traffic, at least 1.
     pub weight: u32,
+    /// So many endpoints share this weight: the addresses of a name.
+    pub sharing: u32,
+}
+
+impl Endpoint {
+    /// Whether an order for `text` is for it: all addresses of a name answer to the name, and each
+    /// to itself.
+    pub fn answers_to(&self, text: &str) -> bool {
+        let is_here = |address: SocketAddr| text.parse() == Ok(address);
+        self.name == text || self.authority == text || self.address.is_some_and(is_here)
+    }
+
+    /// Its part of the weight that it shares, times `scale`; at least 1.
+    pub fn weight_in(&self, scale: u32) -> u64 {
+        (u64::from(self.weight) * u64::from(scale) / u64::from(self.sharing)).max(1)
+    }
 }
 
 /// Which `Host` an upstream is sent.

@@ -86,15 +86,19 @@ path = "/inference"
 upstream = "llama"
 "#;
 
-/// A machine with four cores and one name server entry.
+/// A machine with four cores and a few names.
 fn environment() -> Environment {
     Environment { cpus: vec![0, 1, 2, 3], parallelism: 4, resolve, folder: "/etc".into(), read }
 }
 
-fn resolve(authority: &str) -> Result<SocketAddr, String> {
-    match authority.strip_prefix("llama.internal:") {
-        Some(port) => Ok(SocketAddr::from(([10, 0, 0, 7], port.parse().unwrap()))),
-        None => Err("no such name".to_owned()),
+fn resolve(authority: &str) -> Result<Vec<SocketAddr>, String> {
+    let (name, port) = authority.split_once(':').unwrap();
+    let at = |last| SocketAddr::from(([10, 0, 0, last], port.parse().unwrap()));
+    match name {
+        "llama.internal" => Ok(vec![at(7)]),
+        "llamas.internal" => Ok(vec![at(8), at(9)]),
+        "myself.internal" => Ok(vec![([127, 0, 0, 1], 8080).into()]),
+        _ => Err("no such name".to_owned()),
     }
 }
 

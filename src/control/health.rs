@@ -91,18 +91,21 @@ impl Target {
     /// Every endpoint of an upstream, if it is to be checked at all.
     pub fn of(upstream: &Upstream) -> impl Iterator<Item = Target> + '_ {
         let settings = upstream.health.iter();
-        settings.flat_map(|settings| upstream.endpoints.iter().map(move |e| (settings, e))).map(
-            |(settings, endpoint)| Target {
-                endpoint: endpoint.id,
-                upstream: (upstream.id, upstream.name.clone()),
-                address: endpoint.address,
-                host: match &upstream.host {
-                    HostField::Fixed(host) => host.clone(),
-                    HostField::Preserve | HostField::Endpoint => endpoint.authority.clone(),
-                },
-                settings: settings.clone(),
-            },
-        )
+        settings.flat_map(move |settings| {
+            upstream.endpoints.iter().filter_map(move |endpoint| {
+                Some(Target {
+                    endpoint: endpoint.id,
+                    upstream: (upstream.id, upstream.name.clone()),
+                    // Without one there is nobody to be asked.
+                    address: endpoint.address?,
+                    host: match &upstream.host {
+                        HostField::Fixed(host) => host.clone(),
+                        HostField::Preserve | HostField::Endpoint => endpoint.authority.clone(),
+                    },
+                    settings: settings.clone(),
+                })
+            })
+        })
     }
 }
 

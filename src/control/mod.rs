@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | [`health`] | active health checks of the endpoints |
+//! | [`names`] | the names of endpoints, looked up again and again |
 //! | [`spans`] | the spans of exchanges, on their way to a collector |
 //! | [`admin`] | the admin address: metrics, live streams, the dashboard |
 //!
@@ -10,4 +11,5 @@
 
 pub mod admin;
 pub mod health;
+pub mod names;
 pub mod spans;

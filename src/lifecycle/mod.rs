@@ -3,6 +3,7 @@
 //! | order | what happens |
 //! |---|---|
 //! | reload | the file is read and checked here, and a good one goes to the workers; a bad one changes nothing |
+//! | a name has moved | what the look-ups find is put into the configuration in force, which goes to the workers |
 //! | hand over | a new process gets the listening sockets; when it serves, this one drains |
 //!
 //! It has a thread of its own, so that it may block: on a disk, on a name server, on a successor that
@@ -11,9 +12,12 @@
 //! Absent on purpose: the order to end. It must not wait behind a reload, so whoever hears it tells
 //! the workers at once.
 
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -21,10 +25,12 @@ use std::thread;
 use std::time::Duration;
 
 pub use self::watch::Watch;
-use crate::config::snapshot::Snapshot;
+use crate::config::names::{self, Found};
+use crate::config::snapshot::{Addresses, Snapshot};
 use crate::config::{self, Loaded};
+use crate::control::names::Names;
 use crate::server::{Control, Reloaded};
-use crate::sys::{State, Successor, notify};
+use crate::sys::{self, State, Successor, notify};
 
 /// How long a successor may take to serve: it reads its configuration, resolves names, and binds.
 const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(60);
@@ -36,6 +42,8 @@ pub enum Request {
     /// The same, and who asks is told what became of it.
     ReloadFor(Sender<Reloaded>),
     HandOver,
+    /// The addresses that a name has now.
+    Found(String, Vec<SocketAddr>),
 }
 
 /// The gateway that is looked after.
@@ -43,6 +51,7 @@ pub struct Lifecycle {
     control: Control,
     snapshot: Arc<Snapshot>,
     file: Watch,
+    names: Names,
 }
 
 impl Lifecycle {
@@ -52,8 +61,25 @@ impl Lifecycle {
         snapshot: Arc<Snapshot>,
         file: Watch,
     ) -> io::Result<Sender<Request>> {
+        Lifecycle::start_with(control, snapshot, file, names::system)
+    }
+
+    /// The same, with names that are looked up by `resolve`.
+    fn start_with(
+        control: Control,
+        snapshot: Arc<Snapshot>,
+        file: Watch,
+        resolve: impl Fn(&str) -> Found + Send + Sync + 'static,
+    ) -> io::Result<Sender<Request>> {
         let (sender, requests) = mpsc::channel();
-        let lifecycle = Lifecycle { control, snapshot, file };
+        let finder = sender.clone();
+        let publish = move |name, addresses| {
+            // Who looks after the gateway lives as long as the process.
+            let _ = finder.send(Request::Found(name, addresses));
+        };
+        let names = Names::new(sys::random_seed(), resolve, publish);
+        let mut lifecycle = Lifecycle { control, snapshot, file, names };
+        lifecycle.follow_names()?;
         thread::Builder::new().name("lifecycle".into()).spawn(move || lifecycle.run(&requests))?;
         Ok(sender)
     }
@@ -72,6 +98,7 @@ impl Lifecycle {
                     let _ = asker.send(reloaded);
                 }
                 Ok(Request::HandOver) => self.hand_over(),
+                Ok(Request::Found(name, addresses)) => self.found(name, addresses),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.file.has_changed() {
                         log::info!("{} has changed", self.file.path().display());
@@ -92,10 +119,13 @@ impl Lifecycle {
         notify(State::Reloading);
         // Looked at before it is read: what changes in between is a change.
         self.file = Watch::of(self.file.path());
-        let path = self.file.path();
-        let reloaded = match self.follow(path) {
+        let path = self.file.path().to_owned();
+        let reloaded = match self.follow(&path) {
             Ok(next) => {
                 self.snapshot = next;
+                if let Err(error) = self.follow_names() {
+                    log::error!("names are not looked up again: {error}");
+                }
                 let number = self.snapshot.generation.number;
                 log::info!("{}: generation {number} is in force", path.display());
                 Ok(number)
@@ -120,6 +150,32 @@ impl Lifecycle {
         let next = Arc::new(snapshot);
         self.control.reload(&next).map_err(|error| vec![error.to_string()])?;
         Ok(next)
+    }
+
+    /// Looks the names of the generation in force up from now on.
+    fn follow_names(&mut self) -> io::Result<()> {
+        let Snapshot { server, .. } = &*self.snapshot;
+        self.names.follow(self.snapshot.names(), &self.snapshot.names_down(), server.resolve)
+    }
+
+    /// Gives the workers the addresses that a name has now, if they are others than before.
+    ///
+    /// They come as a snapshot like any other: who joins, who leaves, and what becomes of connections
+    /// and counts, is decided in one place, for a reload and for this.
+    fn found(&mut self, name: String, addresses: Vec<SocketAddr>) {
+        if self.control.is_draining() {
+            return;
+        }
+        let told: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        let found = Addresses::from([(name.clone(), addresses)]);
+        let Some(next) = self.snapshot.with_addresses(&found).map(Arc::new) else { return };
+        match self.control.reload(&next) {
+            Ok(()) => {
+                self.snapshot = next;
+                log::info!("{name} is now {}", told.join(", "));
+            }
+            Err(error) => log::error!("{name} is now {}, and stays: {error}", told.join(", ")),
+        }
     }
 
     fn hand_over(&self) {

@@ -353,7 +353,7 @@ mod tests {
             outstanding: 1,
             ttft: None,
         };
-        let endpoint = EndpointState { address: "b:1".into(), weight: 1, view };
+        let endpoint = EndpointState { name: "b:1".into(), address: None, weight: 1, view };
         let upstream = UpstreamState {
             name: "a".into(),
             open: 2,

@@ -133,14 +133,23 @@ fn client(
     whole: Option<&Record>,
     moments: &Moments,
 ) -> Value {
-    let (host, port) = sent.endpoint.rsplit_once(':').unwrap_or((&sent.endpoint, ""));
+    // A name has its address in brackets behind it.
+    let (authority, peer) = match sent.endpoint.split_once(" (") {
+        Some((authority, peer)) => (authority, peer.strip_suffix(')')),
+        None => (&*sent.endpoint, None),
+    };
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
     let mut attributes = request_attributes(story)
         .text("server.address", host.trim_matches(['[', ']']))
-        .text("url.full", &format!("http://{}{}", sent.endpoint, story.path))
+        .text("url.full", &format!("http://{authority}{}", story.path))
         .text("sluicegate.upstream", &sent.upstream)
         .truth("sluicegate.connection.reused", sent.reused);
     if let Ok(port) = port.parse::<u16>() {
         attributes = attributes.number("server.port", port.into());
+    }
+    if let Some((address, port)) = peer.and_then(|peer| peer.rsplit_once(':')) {
+        attributes = attributes.text("network.peer.address", address.trim_matches(['[', ']']));
+        attributes = attributes.number("network.peer.port", port.parse().unwrap_or_default());
     }
     if index > 0 {
         attributes = attributes.number("http.request.resend_count", index as u64);

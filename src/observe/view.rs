@@ -221,7 +221,8 @@ pub fn upstreams(surveys: &[(usize, Survey)]) -> Value {
         let View { breaker, active, draining, up, weight_share, outstanding, ttft, .. } =
             endpoint.view;
         json!({
-            "address": endpoint.address,
+            "endpoint": endpoint.name,
+            "address": endpoint.address.map(|address| address.to_string()),
             "weight": endpoint.weight,
             "weight_share": f64::from(weight_share) / 1000.0,
             "up": up,

@@ -63,7 +63,10 @@ struct Memory {
 }
 
 impl Balancer {
-    pub fn new(policy: Balance, addresses: impl IntoIterator<Item = SocketAddr>) -> Balancer {
+    pub fn new(
+        policy: Balance,
+        addresses: impl IntoIterator<Item = Option<SocketAddr>>,
+    ) -> Balancer {
         let memory = addresses.into_iter().map(Memory::new).collect();
         Balancer { policy, memory }
     }
@@ -72,10 +75,10 @@ impl Balancer {
     pub fn reconcile(
         &mut self,
         policy: Balance,
-        endpoints: impl IntoIterator<Item = (SocketAddr, Option<usize>)>,
+        endpoints: impl IntoIterator<Item = (Option<SocketAddr>, Option<usize>)>,
     ) {
         let old = std::mem::take(&mut self.memory);
-        let kept = |(address, index): (SocketAddr, Option<usize>)| {
+        let kept = |(address, index): (Option<SocketAddr>, Option<usize>)| {
             index.map_or_else(|| Memory::new(address), |index: usize| old[index].clone())
         };
         self.memory = endpoints.into_iter().map(kept).collect();
@@ -140,7 +143,12 @@ impl Balancer {
 }
 
 impl Memory {
-    fn new(address: SocketAddr) -> Memory {
-        Memory { identity: hash::of_address(address), current: 0, ttft: PeakEwma::default() }
+    /// Without an address it is never a candidate.
+    fn new(address: Option<SocketAddr>) -> Memory {
+        Memory {
+            identity: address.map_or(0, hash::of_address),
+            current: 0,
+            ttft: PeakEwma::default(),
+        }
     }
 }

@@ -38,14 +38,17 @@ use crate::config::snapshot::{
     Admission, Breaker as BreakerSettings, Endpoint, EndpointId, HealthCheck, Upstream,
 };
 
+mod member;
 mod tried;
 
 #[cfg(test)]
 mod tests;
 
+use member::Member;
 pub use tried::Tried;
 
-/// When the checks may bring an endpoint back, if there are none any more.
+/// When the checks may bring an endpoint back, if there are none any more, and when a name may have
+/// an address.
 const BACK_HINT: Duration = Duration::from_secs(1);
 
 /// One upstream, in one worker.
@@ -69,14 +72,6 @@ struct Settings {
     breaker: Option<BreakerSettings>,
     health: Option<HealthCheck>,
     admission: Admission,
-}
-
-#[derive(Debug)]
-struct Member {
-    endpoint: Endpoint,
-    draining: bool,
-    active: Verdict,
-    breaker: Breaker,
 }
 
 /// A request, as far as the choice of an endpoint cares.
@@ -195,14 +190,11 @@ impl Endpoints {
         let endpoints = upstream.endpoints.iter();
         let known = endpoints.map(|endpoint| (endpoint.address, index(endpoint.id)));
         self.balancer.reconcile(upstream.balance.clone(), known);
-        let mut old = old;
-        let members = upstream.endpoints.iter().map(|endpoint| {
-            match old.iter().position(|member| member.endpoint.id == endpoint.id) {
-                Some(at) => old.swap_remove(at).kept(endpoint, upstream),
-                None => Member::new(endpoint, Breaker::newcomer(now)),
-            }
-        });
-        self.members = members.collect();
+        let member = |endpoint: &Endpoint| match index(endpoint.id) {
+            Some(at) => old[at].clone().kept(endpoint, upstream),
+            None => Member::new(endpoint, Breaker::newcomer(now)).like_siblings(&old),
+        };
+        self.members = upstream.endpoints.iter().map(member).collect();
         self.settings = Settings::of(upstream);
         self.load = load;
         self.candidates = Vec::with_capacity(self.members.len());
@@ -307,7 +299,13 @@ impl Endpoints {
     pub fn set_weight(&mut self, endpoint: EndpointId, weight: u32) {
         if let Some(member) = self.get_mut(endpoint) {
             member.endpoint.weight = weight.max(1);
+            member.adjusted = true;
         }
+    }
+
+    /// The configuration has been read again: its weights are in force.
+    pub fn forget_weights(&mut self) {
+        self.members.iter_mut().for_each(|member| member.adjusted = false);
     }
 
     /// What the latest generation says of an endpoint: its address, for an attempt of an exchange
@@ -385,11 +383,8 @@ impl Endpoints {
                 Admits::No { .. } => continue,
             };
             if found == tier {
-                let share = u64::from(self.settings.weight_share(member, now));
-                candidates.push(Candidate {
-                    endpoint,
-                    weight: u64::from(member.endpoint.weight) * share,
-                });
+                let weight = member.endpoint.weight_in(self.settings.weight_share(member, now));
+                candidates.push(Candidate { endpoint, weight });
             }
         }
         self.candidates = candidates;
@@ -410,6 +405,9 @@ impl Endpoints {
     }
 
     fn combined(&self, member: &Member, breaker: Admits, now: Instant) -> Admits {
+        if member.endpoint.address.is_none() {
+            return Admits::No { until: now + BACK_HINT, judged: false };
+        }
         health::combine(member.active, breaker, now + self.settings.back())
     }
 
@@ -429,26 +427,6 @@ impl Endpoints {
     fn check(&self) {
         let ids = self.members.iter().map(|member| member.endpoint.id);
         debug_assert!(ids.eq((0..self.load.len()).map(|endpoint| self.load.id(endpoint))));
-    }
-}
-
-impl Member {
-    fn new(endpoint: &Endpoint, breaker: Breaker) -> Member {
-        let endpoint = endpoint.clone();
-        Member { endpoint, draining: false, active: Verdict::Unknown, breaker }
-    }
-
-    /// The same in the next generation.
-    fn kept(mut self, endpoint: &Endpoint, upstream: &Upstream) -> Member {
-        self.endpoint.clone_from(endpoint);
-        self.breaker.reloaded();
-        if upstream.breaker.is_none() {
-            self.breaker = Breaker::new();
-        }
-        if upstream.health.is_none() {
-            self.active = Verdict::Unknown;
-        }
-        self
     }
 }
 

@@ -214,9 +214,11 @@ mod tests {
     fn endpoints(ids: &[u32]) -> Vec<Endpoint> {
         let endpoint = |&id: &u32| Endpoint {
             id: EndpointId(id),
-            address: ([127, 0, 0, 1], id as u16).into(),
+            address: None,
             authority: String::new(),
+            name: String::new(),
             weight: 1,
+            sharing: 1,
         };
         ids.iter().map(endpoint).collect()
     }

@@ -148,7 +148,8 @@ impl<N: Net> Worker<N> {
                 }
                 Checkout::Evict(connection) => self.close_upstream(connection),
                 Checkout::Open => {
-                    let Some(address) = endpoints.get(endpoint).map(|known| known.address) else {
+                    let Some(address) = endpoints.get(endpoint).and_then(|known| known.address)
+                    else {
                         return Err(NoPlace::Lack(Lack::Connection));
                     };
                     let opened = self.open_upstream(upstream, endpoint, address);

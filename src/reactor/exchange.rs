@@ -318,7 +318,7 @@ impl Exchange {
     pub fn served_by(&self) -> Option<(String, String)> {
         let upstream = self.upstream()?;
         let endpoint = upstream.endpoints.iter().find(|one| Some(one.id) == self.hops.endpoint);
-        let endpoint = endpoint.map(|endpoint| endpoint.authority.clone());
+        let endpoint = endpoint.map(|endpoint| endpoint.name.clone());
         Some((upstream.name.clone(), endpoint.unwrap_or_default()))
     }
 

@@ -190,7 +190,7 @@ impl Story {
             Some(Sent {
                 span: send.span,
                 upstream: upstream.name.clone(),
-                endpoint: endpoint.map(|one| one.authority.clone()).unwrap_or_default(),
+                endpoint: endpoint.map(|one| one.name.clone()).unwrap_or_default(),
                 began: send.began - start,
                 ended: send.ended.min(now) - start,
                 reused: send.reused,

@@ -69,7 +69,7 @@ impl<N: Net> Worker<N> {
     ) {
         let Some(transition) = transition else { return };
         let group = &self.groups[upstream];
-        let address = group.endpoints.get(endpoint).map_or("", |known| &known.authority);
+        let address = group.endpoints.get(endpoint).map_or("", |known| &known.name);
         let name = &group.name;
         let tally = &self.desk.tally;
         match transition {

@@ -6,7 +6,7 @@
 //!
 //! Absent on purpose: text. A row is numbers and names of the snapshot; others print it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -89,8 +89,10 @@ pub struct UpstreamState {
 /// One endpoint, seen by one worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointState {
-    /// As configured.
-    pub address: String,
+    /// What it is called.
+    pub name: String,
+    /// `None`: its name has none now.
+    pub address: Option<SocketAddr>,
     pub weight: u32,
     pub view: View,
 }
@@ -158,8 +160,8 @@ impl<N: Net> Worker<N> {
         let views = (0..endpoints.len()).map(|index| endpoints.view(index, self.now));
         let endpoints = views.filter_map(|view| {
             let endpoint = endpoints.get(view.endpoint)?;
-            let (address, weight) = (endpoint.authority.clone(), endpoint.weight);
-            Some(EndpointState { address, weight, view })
+            let (name, weight) = (endpoint.name.clone(), endpoint.weight);
+            Some(EndpointState { name, address: endpoint.address, weight, view })
         });
         UpstreamState {
             name: upstream.name.clone(),

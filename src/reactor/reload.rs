@@ -21,6 +21,12 @@ use crate::proxy::load::Loads;
 impl<N: Net> Worker<N> {
     pub(super) fn reload(&mut self, snapshot: Arc<Snapshot>, loads: &Loads) {
         let snapshot = Rc::new(Arc::unwrap_or_clone(snapshot));
+        // It has been read again, and a name has not merely got another address.
+        if snapshot.generation.number != self.snapshot.generation.number {
+            for id in self.groups.ids().collect::<Vec<_>>() {
+                self.groups[id].endpoints.forget_weights();
+            }
+        }
         self.past.push(std::mem::replace(&mut self.snapshot, snapshot));
         for connection in self.groups.follow(&self.snapshot, loads, self.seed, self.now) {
             self.close_upstream(connection);

@@ -61,9 +61,11 @@ pub const TIMEOUTS: Timeouts = Timeouts {
 pub fn endpoint(index: usize) -> Endpoint {
     Endpoint {
         id: EndpointId::default(),
-        address: server_address(index),
+        address: Some(server_address(index)),
         authority: server_address(index).to_string(),
+        name: server_address(index).to_string(),
         weight: 1,
+        sharing: 1,
     }
 }
 
@@ -79,6 +81,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
     Upstream {
         id: UpstreamId::default(),
         name: oracle::upstream_name(index),
+        listed: Vec::new(),
         endpoints: (first..first + gateway.endpoints).map(endpoint).collect(),
         pool: PoolLimits {
             idle_per_endpoint: gateway.idle_connections,
@@ -121,6 +124,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             coalesce: gateway.coalesce,
             forwarded: Forwarded::Append,
             watch: None,
+            resolve: None,
         },
         admin: defaults::ADMIN,
         access_log: defaults::ACCESS_LOG,

@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::clock::Instant;
-use sluicegate::config::snapshot::Snapshot;
+use sluicegate::config::snapshot::{Addresses, Snapshot};
 use sluicegate::reactor::worker::{Command, Idle};
 use sluicegate::sim::{Answer, ClientId, End, Faults, Manner, Message, Visit, World};
 
@@ -116,6 +117,18 @@ impl Simulation {
         let mut next = self.snapshot.clone();
         change(&mut next);
         next.follow(&self.snapshot);
+        self.take_up(next);
+    }
+
+    /// A name has these addresses now.
+    pub fn look_up(&mut self, name: &str, addresses: &[SocketAddr]) {
+        let found = Addresses::from([(name.to_owned(), addresses.to_vec())]);
+        if let Some(next) = self.snapshot.with_addresses(&found) {
+            self.take_up(next);
+        }
+    }
+
+    fn take_up(&mut self, next: Snapshot) {
         self.snapshot = next;
         let snapshot = Arc::new(self.snapshot.clone());
         let gateway = self.gateway();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::harness::scenario::{LATENCY, Simulation, TARGET};
 use crate::harness::{endpoint, server_address};
 use crate::seed;
-use sluicegate::config::snapshot::{ExchangeTimeouts, Snapshot, Target};
+use sluicegate::config::snapshot::{ExchangeTimeouts, Listed, Snapshot, Target};
 use sluicegate::sim::{Answer, Manner, Visit};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,6 +120,43 @@ fn an_endpoint_that_is_gone_finishes_its_streams_and_gets_nothing_new() {
     assert_eq!(world.received(stream).body(), "tok".repeat(20));
     assert_eq!(world.received(idle).body(), "old");
     assert!(ended(&world, 1).is_some(), "not kept: its endpoint is gone");
+    world.assert_clean();
+}
+
+#[test]
+fn a_name_that_moves_takes_its_idle_connections_along_and_leaves_its_streams() {
+    let name = "models.internal:80";
+    let mut world = Simulation::new(seed!())
+        .upstream(|u| u.body(b"old"))
+        .upstream(|u| u.tokens(20, "tok", 100 * MILLISECOND).end_chunks())
+        .configure(|snapshot| {
+            let upstream = &mut snapshot.upstreams[0];
+            let (authority, addresses) = (name.to_owned(), vec![server_address(0)]);
+            upstream.listed = vec![Listed { authority, is_name: true, addresses, weight: 1 }];
+            upstream.endpoints[0].authority = name.to_owned();
+        });
+    world.world.server(server_address(1), Manner::Serve, |_| Answer::new().body(b"new"));
+    let idle = world.start(Visit::new().get(TARGET).await_answers().pause(SECOND / 4));
+    let stream = world.start(Visit::new().get(TARGET));
+    world.run_for(SECOND / 2);
+    let ended = |world: &Simulation, session: usize| world.world.sessions()[session].ended_at;
+    // It has another address beside the old one: nothing that is there is touched.
+    world.look_up(name, &[server_address(1), server_address(0)]);
+    world.run_for(MILLISECOND);
+    assert_eq!([ended(&world, 0), ended(&world, 1)], [None, None]);
+    // The old one belongs to somebody else now.
+    world.look_up(name, &[server_address(1)]);
+    world.run_for(MILLISECOND);
+    assert!(ended(&world, 0).is_some(), "what is idle is closed");
+    assert!(ended(&world, 1).is_none(), "a stream finishes");
+    for _ in 0..4 {
+        assert_eq!(world.client().get(TARGET).finish().body(), "new");
+    }
+    world.run();
+    world.run_for(MILLISECOND);
+    assert_eq!(world.received(stream).body(), "tok".repeat(20));
+    assert_eq!(world.received(idle).body(), "old");
+    assert!(ended(&world, 1).is_some(), "and its connection is not kept");
     world.assert_clean();
 }
 

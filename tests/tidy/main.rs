@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("control", &["clock", "config", "http", "observe", "proxy", "reactor", "responder", "sys"]),
     ("server", &["config", "control", "observe", "proxy", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
-    ("lifecycle", &["config", "server", "sys"]),
+    ("lifecycle", &["config", "control::names", "server", "sys"]),
     ("cli", &["bench", "clock", "config", "lifecycle", "observe", "responder", "server", "sys"]),
 ];
 

@@ -17,6 +17,7 @@ mod health;
 mod hostile;
 mod lifecycle;
 mod mock;
+mod names;
 mod overload;
 mod pool;
 mod protocol;

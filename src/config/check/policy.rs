@@ -8,7 +8,7 @@ use super::super::file::{Field, Section, Switch};
 use super::super::problem::{Mistake, Report, nearest};
 use super::super::snapshot::{
     Admission, Balance, Breaker, Condition, Conditions, HashKey, HealthCheck, KeyPriority, Limits,
-    PRIORITIES, PoolLimits, Retry,
+    Listed, PRIORITIES, PoolLimits, Retry,
 };
 use super::{CONNECTIONS, field_name, is_token, path, unique};
 
@@ -268,7 +268,7 @@ fn statuses(field: &Field<'_>, report: &mut Report) -> Option<RangeInclusive<u16
 /// `admission = { … }`.
 pub(super) fn admission(
     upstream: &mut Section<'_>,
-    endpoints: usize,
+    endpoints: &[Listed],
     report: &mut Report,
 ) -> Admission {
     let mut section = upstream.table("admission", report);
@@ -304,7 +304,10 @@ pub(super) fn admission(
                 &section.place_of("endpoint_concurrency"),
                 Mistake::new(format!("is never reached: max_concurrency is {all}")),
             );
-        } else if (each as usize).saturating_mul(endpoints.max(1)) < all as usize {
+        } else if !endpoints.iter().any(|one| one.is_name)
+            && (each as usize).saturating_mul(endpoints.len().max(1)) < all as usize
+        {
+            let endpoints = endpoints.len();
             report.warn(
                 &section.place_of("max_concurrency"),
                 Mistake::new(format!(

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Place, Report, nearest};
 use super::super::snapshot::{
-    Endpoint, EndpointId, HostField, Limits, PoolLimits, Route, Server, Target, Timeouts, Upstream,
-    UpstreamId,
+    Addresses, HostField, Limits, Listed, PoolLimits, Route, Server, Snapshot, Target, Timeouts,
+    Upstream, UpstreamId,
 };
-use super::super::{Environment, defaults};
+use super::super::{Environment, defaults, names};
 use super::address::{self, EndpointText};
 use super::{CONNECTIONS, Overrides, REQUESTS, fallback, policy};
 use crate::service::Setting;
@@ -19,6 +19,14 @@ const NAME_MAX: usize = 64;
 /// An upstream, and where it stands.
 pub(super) struct Draft {
     pub upstream: Upstream,
+    place: Place,
+    /// Where its names stand.
+    names: Vec<Name>,
+}
+
+/// A name that is to be looked up, and where it stands.
+pub(super) struct Name {
+    authority: String,
     place: Place,
 }
 
@@ -70,9 +78,8 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let name = section.require("name", report);
     let name = name.and_then(|field| name_of(&field, report)).unwrap_or_default();
     let list = section.require("endpoints", report);
-    let endpoints = list
-        .and_then(|field| endpoints(&field, given.server, given.environment, report))
-        .unwrap_or_default();
+    let (listed, names) =
+        list.and_then(|field| listed(&field, given.server, report)).unwrap_or_default();
     let pool = pool(section.table("pool", report), report);
     let host = section.take("host").and_then(|field| host(&field, report));
     let model = section.take("model");
@@ -99,13 +106,14 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         balance: policy::balance(&mut section, report),
         breaker: policy::breaker(&mut section, report),
         health: policy::health(&mut section, report),
-        admission: policy::admission(&mut section, endpoints.len(), report),
+        admission: policy::admission(&mut section, &listed, report),
         name,
-        endpoints,
+        endpoints: listed.iter().flat_map(Listed::endpoints).collect(),
+        listed,
         pool,
     };
     section.finish(report);
-    Draft { upstream, place }
+    Draft { upstream, place, names }
 }
 
 /// The name, even one that is refused: its routes shall not be told that it does not exist.
@@ -121,74 +129,104 @@ fn name_of(field: &Field<'_>, report: &mut Report) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn endpoints(
+fn listed(
     field: &Field<'_>,
     server: &Server,
-    environment: &Environment,
     report: &mut Report,
-) -> Option<Vec<Endpoint>> {
+) -> Option<(Vec<Listed>, Vec<Name>)> {
     let fields = field.list(report)?;
     if fields.is_empty() {
         report.error(field.place(), "must name at least one endpoint");
     }
-    let mut endpoints: Vec<Endpoint> = Vec::with_capacity(fields.len());
+    let (mut listed, mut names) = (Vec::<Listed>::with_capacity(fields.len()), Vec::new());
     for field in &fields {
-        let Some(endpoint) = endpoint(field, environment, report) else {
+        let Some(one) = endpoint(field, report) else {
             continue;
         };
-        if endpoints.iter().any(|earlier| earlier.address == endpoint.address) {
-            report.error(
-                field.place(),
-                format!(
-                    "{} is in the list already; a larger share is a larger weight",
-                    endpoint.address
-                ),
-            );
+        let same = |other: &Listed| match one.is_name {
+            true => other.authority.eq_ignore_ascii_case(&one.authority),
+            false => !other.is_name && other.addresses == one.addresses,
+        };
+        let authority = &one.authority;
+        if listed.iter().any(same) {
+            let reason =
+                format!("{authority} is in the list already; a larger share is a larger weight");
+            report.error(field.place(), reason);
         }
-        if server.listen.contains(&endpoint.address) {
-            report.error(
-                field.place(),
-                format!(
-                    "{} is in server.listen: the gateway would forward to itself",
-                    endpoint.address
-                ),
-            );
+        if one.addresses.iter().any(|address| server.listen.contains(address)) {
+            let reason =
+                format!("{authority} is in server.listen: the gateway would forward to itself");
+            report.error(field.place(), reason);
         }
-        endpoints.push(endpoint);
+        if one.is_name {
+            names.push(Name { authority: authority.clone(), place: field.place().clone() });
+        }
+        listed.push(one);
     }
-    Some(endpoints)
+    Some((listed, names))
 }
 
 /// `"ip:port"`, or `{ address = "ip:port", weight = 2 }`.
-fn endpoint(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<Endpoint> {
+fn endpoint(field: &Field<'_>, report: &mut Report) -> Option<Listed> {
     if !field.is_table() {
-        let (address, authority) = located(field, environment, report)?;
-        let id = EndpointId::default();
-        return Some(Endpoint { id, address, authority, weight: defaults::WEIGHT });
+        return located(field, defaults::WEIGHT, report);
     }
     let mut section = field.section(report);
     let address = section.require("address", report);
-    let located = address.and_then(|field| located(&field, environment, report));
     let weight = section.count("weight", 1..=1_000, defaults::WEIGHT, report);
+    let located = address.and_then(|field| located(&field, weight, report));
     section.finish(report);
-    let (address, authority) = located?;
-    Some(Endpoint { id: EndpointId::default(), address, authority, weight })
+    located
 }
 
-fn located(
-    field: &Field<'_>,
+fn located(field: &Field<'_>, weight: u32, report: &mut Report) -> Option<Listed> {
+    field.parsed(report, |text| {
+        let (is_name, addresses) = match address::endpoint(text)? {
+            EndpointText::Literal(address) => (false, vec![address]),
+            EndpointText::Name(_) => (true, Vec::new()),
+        };
+        Ok(Listed { authority: text.to_owned(), is_name, addresses, weight })
+    })
+}
+
+/// The names of all upstreams, and where they stand.
+pub(super) fn names(drafts: &[Draft]) -> Vec<Name> {
+    let names = drafts.iter().flat_map(|draft| &draft.names);
+    let named = |name: &Name| Name { authority: name.authority.clone(), place: name.place.clone() };
+    names.map(named).collect()
+}
+
+/// Looks all names up. One that has no address now is down, and that is no mistake of the file.
+pub(super) fn look_up(
+    snapshot: &mut Snapshot,
+    names: &[Name],
     environment: &Environment,
     report: &mut Report,
-) -> Option<(std::net::SocketAddr, String)> {
-    field.parsed(report, |text| {
-        let address = match address::endpoint(text)? {
-            EndpointText::Literal(address) => address,
-            EndpointText::Name(name) => (environment.resolve)(name).map_err(|error| {
-                Mistake::new(format!("the name {name:?} cannot be resolved: {error}"))
-            })?,
-        };
-        Ok((address, text.to_owned()))
-    })
+) {
+    let wanted = names.iter().map(|name| name.authority.clone()).collect();
+    let found = names::look_up(wanted, environment.resolve);
+    for Name { authority, place } in names {
+        match &found[authority] {
+            Err(error) => report.warn(
+                place,
+                Mistake::new(format!(
+                    "the name {authority:?} cannot be resolved now, so it is down: {error}"
+                )),
+            ),
+            Ok(addresses) => {
+                let own = addresses.iter().filter(|one| snapshot.server.listen.contains(one));
+                for address in own {
+                    let reason = format!(
+                        "{authority} is {address}, which is in server.listen: \
+                                          it is not asked, the gateway would forward to itself"
+                    );
+                    report.warn(place, Mistake::new(reason));
+                }
+            }
+        }
+    }
+    let found = found.into_iter().filter_map(|(name, found)| Some((name, found.ok()?)));
+    snapshot.learn(&found.collect::<Addresses>());
 }
 
 fn pool(mut section: Section<'_>, report: &mut Report) -> PoolLimits {

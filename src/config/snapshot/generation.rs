@@ -1,7 +1,7 @@
 //! Generations: what goes on from one configuration to the next.
 //!
 //! A snapshot is never changed, it is followed by another. An upstream of the same name keeps its id
-//! through all of them, and in it an endpoint of the same address: whatever a worker, a counter or a
+//! through all of them, and in it an endpoint of the same name and address: whatever a worker, a counter or a
 //! probe knows under that id stays true. An id is never given twice, so a stale one finds nothing.
 
 use super::{Endpoint, Snapshot, Upstream};
@@ -12,7 +12,7 @@ pub struct Generation {
     /// 0 for the one it started with.
     pub number: u32,
     /// How many ids all generations so far have given away.
-    ids: u32,
+    pub(super) ids: u32,
 }
 
 /// Names an upstream through all generations that have it.
@@ -31,17 +31,29 @@ impl Snapshot {
 
     /// Makes this the generation after `before`: what goes on keeps its id, the rest gets new ones.
     pub fn follow(&mut self, before: &Snapshot) {
+        self.keep_known(before);
         let Generation { number, ids } = before.generation;
         self.continue_from(Generation { number: number + 1, ids }, &before.upstreams);
     }
 
-    fn continue_from(&mut self, mut generation: Generation, before: &[Upstream]) {
+    /// What cannot be looked up now keeps the addresses it had.
+    fn keep_known(&mut self, before: &Snapshot) {
+        let mut known = before.known();
+        let down = self.names_down();
+        known.retain(|name, _| down.contains(name));
+        self.learn(&known);
+    }
+
+    pub(super) fn continue_from(&mut self, mut generation: Generation, before: &[Upstream]) {
         for upstream in &mut self.upstreams {
             let old = before.iter().find(|old| old.name == upstream.name);
             upstream.id = old.map_or_else(|| UpstreamId(generation.take_id()), |old| old.id);
             let endpoints: &[Endpoint] = old.map_or(&[], |old| &old.endpoints);
             for endpoint in &mut upstream.endpoints {
-                let old = endpoints.iter().find(|old| old.address == endpoint.address);
+                let same = |old: &&Endpoint| {
+                    (old.address, &old.authority) == (endpoint.address, &endpoint.authority)
+                };
+                let old = endpoints.iter().find(same);
                 endpoint.id = old.map_or_else(|| EndpointId(generation.take_id()), |old| old.id);
             }
         }

@@ -49,6 +49,7 @@ fn every_key_reaches_the_snapshot() {
         spin = "50us"
         forwarded = "replace"
         watch = "5s"
+        resolve = "7s"
         [admin]
         listen = "0.0.0.0:9090"
         token_file = "/etc/admin.token"
@@ -142,6 +143,7 @@ const EVERY_KEY: &str = r#"
     coalesce = "off"
     forwarded = "replace"
     watch = "5s"
+    resolve = "7s"
     [admin]
     listen = "0.0.0.0:9090"
     token_file = "/etc/admin.token"
@@ -422,16 +424,48 @@ fn one_path_may_lead_to_two_upstreams_by_method() {
 }
 
 #[test]
-fn a_name_is_resolved_and_kept_as_written() {
-    let loaded = accepted(&LEAST.replace("127.0.0.1:8081", "llama.internal:8081"));
+fn every_address_of_a_name_is_an_endpoint_that_keeps_the_name_as_written() {
+    let named = r#"{ address = "llamas.internal:8081", weight = 3 }"#;
+    let loaded = accepted(&LEAST.replace("\"127.0.0.1:8081\"", named));
+    assert!(loaded.warnings.is_empty());
     let endpoints = &loaded.snapshot.upstreams[0].endpoints;
-    let expected = Endpoint {
-        id: endpoints[0].id,
-        address: "10.0.0.7:8081".parse().unwrap(),
-        authority: "llama.internal:8081".to_owned(),
-        weight: 1,
+    let expected = |index: usize, address: &str| Endpoint {
+        id: endpoints[index].id,
+        address: address.parse().ok(),
+        authority: "llamas.internal:8081".to_owned(),
+        name: format!("llamas.internal:8081 ({address})"),
+        weight: 3,
+        sharing: 2,
     };
-    assert_eq!(*endpoints, [expected]);
+    assert_eq!(*endpoints, [expected(0, "10.0.0.8:8081"), expected(1, "10.0.0.9:8081")]);
+    assert_eq!(endpoints[0].weight_in(1_000), 1_500, "they share the weight of their name");
+    let shown = effective(&loaded.snapshot);
+    let line =
+        "{ address = \"llamas.internal:8081\", weight = 3 }, # 10.0.0.8:8081, 10.0.0.9:8081\n";
+    assert!(shown.contains(line), "{shown}");
+}
+
+#[test]
+fn a_name_without_an_address_is_down_and_no_mistake() {
+    for (name, warning) in [
+        (
+            "nowhere.invalid:80",
+            "line 5: upstream[0].endpoints[0]: the name \"nowhere.invalid:80\" cannot be resolved \
+             now, so it is down: no such name\n",
+        ),
+        (
+            "myself.internal:80",
+            "line 5: upstream[0].endpoints[0]: myself.internal:80 is 127.0.0.1:8080, which is in \
+             server.listen: it is not asked, the gateway would forward to itself\n",
+        ),
+    ] {
+        let loaded = accepted(&LEAST.replace("127.0.0.1:8081", name));
+        assert_eq!(told(&loaded.warnings), warning);
+        let endpoints = &loaded.snapshot.upstreams[0].endpoints;
+        assert_eq!(endpoints.iter().map(|one| one.address).collect::<Vec<_>>(), [None]);
+        let line = format!("{{ address = \"{name}\", weight = 1 }}, # has no address now: down\n");
+        assert!(effective(&loaded.snapshot).contains(&line));
+    }
 }
 
 #[test]

@@ -267,15 +267,15 @@ fn upstream() {
         ),
         (
             "\"127.0.0.1:8081\"",
-            "\"nowhere.invalid:80\"",
-            "line 29: upstream[0].endpoints[0]: the name \"nowhere.invalid:80\" cannot be \
-             resolved: no such name",
+            "\"[::1]:1\",\n\"[0::1]:1\"",
+            "line 30: upstream[0].endpoints[1]: [0::1]:1 is in the list already; a larger share \
+             is a larger weight",
         ),
         (
             "\"127.0.0.1:8081\"",
-            "\"10.0.0.7:1\",\n\"llama.internal:1\"",
-            "line 30: upstream[0].endpoints[1]: 10.0.0.7:1 is in the list already; a larger share \
-             is a larger weight",
+            "\"llama.internal:1\",\n\"Llama.internal:1\"",
+            "line 30: upstream[0].endpoints[1]: Llama.internal:1 is in the list already; a larger \
+             share is a larger weight",
         ),
         (
             "\"127.0.0.1:8081\"",

@@ -170,6 +170,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
             coalesce: defaults::COALESCE,
             forwarded: Forwarded::Off,
             watch: None,
+            resolve: None,
         },
         admin: Admin { listen: None, token: None },
         access_log: defaults::ACCESS_LOG,

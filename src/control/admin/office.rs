@@ -96,15 +96,21 @@ impl Process for Office {
         let upstreams = &self.snapshot.upstreams;
         let upstream = upstreams.iter().find(|upstream| upstream.name == order.upstream);
         let upstream = upstream.ok_or("there is no upstream of this name")?;
-        let known = upstream.endpoints.iter().find(|known| known.authority == order.endpoint);
-        let endpoint = known.ok_or("the upstream has no endpoint of this address")?.id;
+        let known = upstream.endpoints.iter().filter(|known| known.answers_to(&order.endpoint));
+        let endpoints: Vec<_> = known.map(|known| known.id).collect();
+        if endpoints.is_empty() {
+            return Err("the upstream has no endpoint of this address");
+        }
         let draining = order.draining.map(|draining| match draining {
             true => Adjustment::Drain,
             false => Adjustment::Undrain,
         });
         for adjustment in draining.into_iter().chain(order.weight.map(Adjustment::Weight)) {
             log::info!("{} {}: {adjustment:?} by the admin API", order.upstream, order.endpoint);
-            for post in &self.clerk.fleet.posts {
+            let posts = self.clerk.fleet.posts.iter();
+            for (post, &endpoint) in
+                posts.flat_map(|post| endpoints.iter().map(move |id| (post, id)))
+            {
                 let adjust = Inquiry::Adjust { upstream: upstream.id, endpoint, adjustment };
                 // A worker that is gone needs to be told nothing.
                 let _ = post.send(Command::Inquire(adjust));

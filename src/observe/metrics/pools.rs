@@ -84,7 +84,7 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamState]) {
         page.family(name, Kind::Gauge, help);
         for upstream in upstreams {
             for endpoint in &upstream.endpoints {
-                let labels = [("upstream", &*upstream.name), ("endpoint", &*endpoint.address)];
+                let labels = [("upstream", &*upstream.name), ("endpoint", &*endpoint.name)];
                 page.sample(&labels, value(endpoint));
             }
         }
@@ -123,7 +123,7 @@ fn breakers(page: &mut Page, upstreams: &[UpstreamState]) {
             for state in Standing::ALL {
                 let labels = [
                     ("upstream", &*upstream.name),
-                    ("endpoint", &*endpoint.address),
+                    ("endpoint", &*endpoint.name),
                     ("state", state.name()),
                 ];
                 page.sample(&labels, u8::from(state == breaker));
@@ -144,7 +144,10 @@ pub fn merged(surveys: &[(usize, Survey)]) -> Vec<UpstreamState> {
         known.open += state.open;
         known.idle += state.idle;
         known.waiting += state.waiting;
-        for (known, state) in known.endpoints.iter_mut().zip(&state.endpoints) {
+        for state in &state.endpoints {
+            // A worker may be a generation ahead of another.
+            let same = |known: &&mut EndpointState| known.view.endpoint == state.view.endpoint;
+            let Some(known) = known.endpoints.iter_mut().find(same) else { continue };
             known.view.up &= state.view.up;
             let standings = [known.view.breaker, state.view.breaker];
             known.view.breaker = standings.into_iter().max_by_key(|it| it.map(severity)).flatten();

@@ -64,9 +64,11 @@ mod tests {
     fn weights_are_kept_and_spread() {
         let endpoint = |id, weight| Endpoint {
             id: EndpointId(id),
-            address: ([127, 0, 0, 1], 1).into(),
+            address: None,
             authority: String::new(),
+            name: String::new(),
             weight,
+            sharing: 1,
         };
         let endpoints = [endpoint(1, 5), endpoint(2, 1), endpoint(3, 1)];
         let mut robin = RoundRobin::default();

@@ -14,7 +14,7 @@ fn address(endpoint: usize) -> SocketAddr {
 }
 
 fn balancer(policy: Balance, endpoints: usize) -> Balancer {
-    Balancer::new(policy, (0..endpoints).map(address))
+    Balancer::new(policy, (0..endpoints).map(address).map(Some))
 }
 
 fn candidates(weights: &[u64]) -> Vec<Candidate> {
@@ -156,7 +156,8 @@ fn a_new_list_of_endpoints_keeps_what_is_known_of_the_old() {
     let now = Instant::ZERO + Duration::from_secs(9);
     balancer.observe(2, Duration::from_secs(1), now);
     let identities: Vec<_> = balancer.memory.iter().map(|memory| memory.identity).collect();
-    let endpoints = [(address(2), Some(2)), (address(9), None), (address(0), Some(0))];
+    let endpoints = [(2, Some(2)), (9, None), (0, Some(0))];
+    let endpoints = endpoints.map(|(last, before)| (Some(address(last)), before));
     balancer.reconcile(Balance::RoundRobin, endpoints);
     assert_eq!(balancer.ttft(0, now), Some(Duration::from_secs(1)));
     assert_eq!((balancer.ttft(1, now), balancer.ttft(2, now)), (None, None));

@@ -27,7 +27,7 @@ fn upstream(ids: &[u16]) -> Upstream {
     .remove(0);
     let endpoint = |&port: &u16| Endpoint {
         id: id(port),
-        address: ([127, 0, 0, 1], port).into(),
+        address: Some(([127, 0, 0, 1], port).into()),
         ..upstream.endpoints[0].clone()
     };
     upstream.endpoints = ids.iter().map(endpoint).collect();

@@ -166,7 +166,7 @@ function showUpstreams(upstreams) {
             `${count(upstream.open - upstream.idle)} busy · ${count(upstream.idle)} idle${waiting}`)),
         ...upstream.endpoints.map((endpoint) =>
           element("div", { class: endpoint.up ? "row" : "row out" },
-            element("span", { class: "place" }, endpoint.address),
+            element("span", { class: "place" }, endpoint.endpoint),
             bar(endpoint.in_flight / most),
             element("span", { class: "quiet" }, `${count(endpoint.in_flight)} in flight`),
             element("span", { class: "quiet detail" }, endpointState(endpoint)))));

@@ -1,0 +1,56 @@
+//! One endpoint of an upstream in one worker, and what of it goes on when the list changes.
+
+use super::super::breaker::Breaker;
+use super::super::health::Verdict;
+use crate::config::snapshot::{Endpoint, Upstream};
+
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub endpoint: Endpoint,
+    /// Its weight is an operator's, and not the configuration's.
+    pub adjusted: bool,
+    pub draining: bool,
+    pub active: Verdict,
+    pub breaker: Breaker,
+}
+
+impl Member {
+    pub fn new(endpoint: &Endpoint, breaker: Breaker) -> Member {
+        let endpoint = endpoint.clone();
+        let active = Verdict::Unknown;
+        Member { endpoint, adjusted: false, draining: false, active, breaker }
+    }
+
+    /// A new address of a name whose other addresses are draining, or weigh something else than the
+    /// configuration says: the order was for the name.
+    pub fn like_siblings(mut self, old: &[Member]) -> Member {
+        let named = |member: &&Member| member.endpoint.authority == self.endpoint.authority;
+        let mut siblings = old.iter().filter(named).peekable();
+        if let Some(first) = siblings.peek().copied() {
+            let same = |member: &Member| {
+                member.adjusted && member.endpoint.weight == first.endpoint.weight
+            };
+            self.draining = siblings.clone().all(|member| member.draining);
+            self.adjusted = siblings.all(same);
+            if self.adjusted {
+                self.endpoint.weight = first.endpoint.weight;
+            }
+        }
+        self
+    }
+
+    /// The same in the next generation.
+    pub fn kept(mut self, endpoint: &Endpoint, upstream: &Upstream) -> Member {
+        let weight = if self.adjusted { self.endpoint.weight } else { endpoint.weight };
+        self.endpoint.clone_from(endpoint);
+        self.endpoint.weight = weight;
+        self.breaker.reloaded();
+        if upstream.breaker.is_none() {
+            self.breaker = Breaker::new();
+        }
+        if upstream.health.is_none() {
+            self.active = Verdict::Unknown;
+        }
+        self
+    }
+}
