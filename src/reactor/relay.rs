@@ -294,21 +294,24 @@ fn scan_and_write<A: Stream, B: Stream, W: Watch>(
 /// What was found of a response that is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// Its first data event is here.
+    /// Its first event that says something is here: a part of the answer, its end, an error.
     Event,
     /// So much of it is here that it has to go.
     Full,
     /// Nothing that matters yet.
     Waiting(Rest),
-    /// It is complete, and had no data event.
+    /// It is complete, and had no such event.
     Empty,
 }
 
-/// The most payload that is held back.
+/// The most payload that is held back, of an answer in one piece.
 pub const HELD_MAX: u64 = 8 * 1024;
+/// The same of a stream: servers repeat the instructions and the tools of a request, twice, before
+/// their model begins.
+pub const PRELUDE_MAX: u64 = 128 * 1024;
 
-/// Reads a response until its first data event, or to its end, and writes nothing: until then it can be taken back.
-/// What is made rather than spliced goes to `outbox`.
+/// Reads a response until its first event that says something, or to its end, and writes nothing:
+/// until then it can be taken back. What is made rather than spliced goes to `outbox`.
 pub fn hold<A: Stream>(
     source: &mut Socket<A>,
     outbox: &mut Outbox,
@@ -316,6 +319,8 @@ pub fn hold<A: Stream>(
     budget: &mut Budget,
     desk: &mut Desk,
 ) -> Result<Held, Broken> {
+    let observed = flow.watch.observer.is_some();
+    let most = if observed { PRELUDE_MAX } else { HELD_MAX };
     loop {
         scan(source, outbox, flow, desk)?;
         if flow.watch.observer.as_ref().is_some_and(|observer| observer.data_events() > 0) {
@@ -324,7 +329,7 @@ pub fn hold<A: Stream>(
         if flow.body.is_complete() {
             return Ok(Held::Empty);
         }
-        if flow.body.received() > HELD_MAX {
+        if flow.body.received() > most {
             return Ok(Held::Full);
         }
         if !source.ready.readable() {
@@ -338,13 +343,30 @@ pub fn hold<A: Stream>(
             Fill::Closed => {
                 flow.body.on_eof().map_err(|_| Broken::Truncated)?;
                 flow.watch.end()?;
+                if flow.mode == Mode::Chunk {
+                    outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
+                }
                 return Ok(Held::Empty);
             }
             Fill::WouldBlock => return Ok(Held::Waiting(Rest::SourceEmpty)),
+            Fill::Full if observed && put_aside(source, outbox, desk) => {}
             Fill::Full => return Ok(Held::Full),
             Fill::Dry => return Ok(Held::Waiting(Rest::DRY)),
         }
     }
+}
+
+/// Makes room for more of a stream that is held back: what was read of it waits in `outbox`, behind
+/// its head. Whether there was memory for that.
+fn put_aside<A: Stream>(source: &mut Socket<A>, outbox: &mut Outbox, desk: &mut Desk) -> bool {
+    let Some(buffer) = &mut source.inbound else { return false };
+    let length = buffer.pending().len();
+    if length == 0 || !desk.buffers.may_keep() {
+        return false;
+    }
+    outbox.push(buffer.pending(), &mut desk.buffers);
+    buffer.sent(length);
+    true
 }
 
 /// Reads a request into `outbox`, where it is kept, until `wanted` bytes of its body are there, all
