@@ -31,7 +31,7 @@ pub fn attempt(endpoints: &mut Endpoints, key: u64, outcome: Outcome, now: Insta
     let request = Request { tried: &Tried::none(), key: Some(key), last_resort: true };
     match endpoints.pick(&request, now) {
         Choice::Endpoint(pick) => {
-            endpoints.first_event(&pick, Duration::from_millis(key % 97), now);
+            endpoints.first_event(&pick, Some(Duration::from_millis(key % 97)), now);
             endpoints.record(pick, outcome, now);
         }
         Choice::Full | Choice::None { .. } => {}

@@ -85,7 +85,9 @@ pub const EVENT_STREAM: &[u8] = b"HTTP/1.1 200 OK\r\n\
     server: uvicorn\r\n\
     content-type: text/event-stream; charset=utf-8\r\n\
     transfer-encoding: chunked\r\n\r\n\
-    13\r\ndata: {\"first\":1}\n\n\r\n";
+    ad\r\n\
+    data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1784246400,\
+    \"model\":\"a-model\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},\"finish_reason\":null}]}\n\n\r\n";
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
     date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\

@@ -34,7 +34,7 @@ pub use self::write::{escape, escaped_length};
 /// Nesting beyond this ends a walk.
 pub const DEPTH_MAX: usize = 64;
 /// Paths longer than this are not told.
-pub const PATH_MAX: usize = 4;
+pub const PATH_MAX: usize = 5;
 
 /// What a walker meets at the end of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +169,30 @@ impl Walker {
     /// Whether the text is complete, with nothing but white space behind it.
     pub fn is_complete(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// Begins to compare a word that is no part of the text. It may come between two lines of it, where
+    /// no key and no string is open.
+    pub fn spell(&mut self, words: &Words) {
+        self.matcher = Matcher::new(words);
+    }
+
+    /// Some of the word.
+    pub fn spell_on(&mut self, words: &Words, part: &[u8]) {
+        for &byte in part {
+            if self.matcher.is_lost() {
+                return;
+            }
+            self.matcher.step(words, byte);
+        }
+    }
+
+    /// The word, now that it has ended; [`ITEM`]: nothing has come.
+    pub fn spelt(&self, words: &Words) -> Word {
+        match self.matcher == Matcher::new(words) {
+            true => ITEM,
+            false => self.matcher.word(words),
+        }
     }
 
     /// A line of the text has ended, and the line feed comes next. A string does not reach beyond it:
@@ -408,14 +432,20 @@ impl Walker {
         at + 1
     }
 
-    /// Whether all steps to where we stand are words or array elements.
-    fn is_known(&self) -> bool {
-        let depth = usize::from(self.depth);
-        (1..=PATH_MAX).contains(&depth) && !self.path[..depth].contains(&OTHER)
+    /// Whether all steps to where we stand are words or array elements, but for the last one below the
+    /// word whose members are all told.
+    fn is_known(&self, words: &Words) -> bool {
+        match self.path.get(..usize::from(self.depth)).and_then(<[Word]>::split_last) {
+            Some((&last, before)) => {
+                let known = last != OTHER || before.last() == Some(&words.members);
+                known && !before.contains(&OTHER)
+            }
+            None => false,
+        }
     }
 
     fn is_told(&self, words: &Words) -> bool {
-        self.is_known() || self.leaf == words.anywhere
+        self.is_known(words) || self.leaf == words.anywhere
     }
 
     fn tell(
@@ -425,7 +455,7 @@ impl Walker {
         found: Found<'_>,
         on: &mut impl FnMut(&[Word], usize, Found<'_>),
     ) {
-        if self.is_known() {
+        if self.is_known(words) {
             on(&self.path[..usize::from(self.depth)], at, found);
         } else if self.leaf == words.anywhere {
             on(&[OTHER, self.leaf], at, found);

@@ -9,8 +9,10 @@
 
 use super::sse::Watcher;
 
-/// Follows one stream of lines through any pieces it comes in.
-#[derive(Clone, Debug, Default)]
+/// Follows one stream of lines through any pieces it comes in. Packed, because the record it belongs
+/// to is full to the byte.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(Rust, packed)]
 pub struct LineObserver {
     lines: u32,
     /// The last byte of this line that is no white space, 0 if there was none.

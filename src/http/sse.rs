@@ -27,15 +27,20 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The data of an event may come in any pieces and over several lines, except that an object which
 /// is all of it, and lies in one piece with the end of its event, is shown at once.
 pub trait Watcher {
-    /// Some of the value of an `event` field.
+    /// An `event` field begins; then comes its value, and its end.
+    fn name_start(&mut self);
     fn name(&mut self, part: &[u8]);
     fn name_end(&mut self);
+    /// A field `error` begins, which event streams do not have. Its value is shown as data is.
+    fn error_line(&mut self);
     /// All the data of an event: one line, which begins with `{`.
     fn object(&mut self, line: &[u8]);
     /// Some of a `data` line.
     fn data(&mut self, part: &[u8]);
     /// A `data` line has ended, other than the mark `[DONE]`: of several a line feed joins them.
     fn data_end(&mut self);
+    /// A `data` line was exactly `[DONE]`.
+    fn done(&mut self);
     /// The event is complete. `has_data`: somebody will be handed it. Returns whether it counts as
     /// a data event.
     fn dispatched(&mut self, has_data: bool) -> bool;
@@ -43,6 +48,9 @@ pub trait Watcher {
 
 /// Watches nothing.
 impl Watcher for () {
+    fn name_start(&mut self) {}
+    fn error_line(&mut self) {}
+    fn done(&mut self) {}
     fn name(&mut self, _part: &[u8]) {}
     fn name_end(&mut self) {}
     fn object(&mut self, _line: &[u8]) {}
@@ -59,6 +67,8 @@ impl Watcher for () {
 enum Field {
     Data,
     Event,
+    /// No field of an event stream, and llama.cpp's way to report an error in one.
+    Error,
 }
 
 impl Field {
@@ -66,31 +76,29 @@ impl Field {
         match self {
             Field::Data => b"data",
             Field::Event => b"event",
+            Field::Error => b"error",
         }
     }
 }
 
-/// Where the observer stands in a line. `matched` counts bytes of the expected text seen so far.
+/// Where the observer stands in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Only at the start of the stream.
-    ByteOrderMark {
-        matched: u8,
-    },
+    ByteOrderMark,
     LineStart,
     /// In a field name that may still become this field's.
-    Name {
-        field: Field,
-        matched: u8,
-    },
+    NameOfData,
+    NameOfEvent,
+    NameOfError,
     /// After the colon; one space here is not part of the value.
-    Colon(Field),
+    ColonOfData,
+    ColonOfEvent,
+    ColonOfError,
     /// In the name of the event.
     EventName,
     /// In data that may still become `[DONE]`.
-    Value {
-        matched: u8,
-    },
+    Value,
     /// In data that cannot.
     OtherValue,
     /// In a field that does not matter.
@@ -98,18 +106,39 @@ enum Place {
     Comment,
 }
 
-/// Follows one event stream through any pieces it comes in.
+impl Place {
+    /// The field whose name this may become.
+    fn name(self) -> Option<Field> {
+        match self {
+            Place::NameOfData => Some(Field::Data),
+            Place::NameOfEvent => Some(Field::Event),
+            Place::NameOfError => Some(Field::Error),
+            _ => None,
+        }
+    }
+}
+
+/// What has come since the last blank line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    Nothing,
+    Fields,
+    /// Fields, and one of them was `data`.
+    Data,
+}
+
+/// Follows one event stream through any pieces it comes in. In this order it takes eight bytes, and
+/// leaves an unused value in the last of them to whoever has it or something else.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct EventObserver {
     data_events: u32,
     place: Place,
-    /// A field has come since the last blank line.
-    event_open: bool,
-    /// One of them was `data`.
-    event_has_data: bool,
+    /// Bytes of the expected text seen so far, in a name, in data, in the byte order mark.
+    matched: u8,
+    event: Open,
     /// The last byte was CR: an LF right behind it belongs to the same line end.
     after_cr: bool,
-    saw_done: bool,
 }
 
 impl Default for EventObserver {
@@ -123,11 +152,10 @@ impl EventObserver {
     pub const fn new() -> EventObserver {
         EventObserver {
             data_events: 0,
-            place: Place::ByteOrderMark { matched: 0 },
-            event_open: false,
-            event_has_data: false,
+            place: Place::ByteOrderMark,
+            matched: 0,
+            event: Open::Nothing,
             after_cr: false,
-            saw_done: false,
         }
     }
 
@@ -136,17 +164,15 @@ impl EventObserver {
         self.data_events.into()
     }
 
-    /// Whether a `data` line was exactly `[DONE]`.
-    pub fn saw_done(&self) -> bool {
-        self.saw_done
-    }
-
     /// Whether an event of ours written here would stand by itself: at the start of a line, with
     /// no field waiting for its blank line.
     pub fn at_boundary(&self) -> bool {
-        let line_start =
-            matches!(self.place, Place::LineStart | Place::ByteOrderMark { matched: 0 });
-        line_start && !self.event_open
+        let line_start = match self.place {
+            Place::LineStart => true,
+            Place::ByteOrderMark => self.matched == 0,
+            _ => false,
+        };
+        line_start && self.event == Open::Nothing
     }
 
     /// Takes the next bytes of the stream.
@@ -202,6 +228,7 @@ impl EventObserver {
         let name = line.strip_prefix(b"event: ")?;
         let end = memchr::memchr2(b'\n', b'\r', name)?;
         self.open_event(false);
+        watcher.name_start();
         watcher.name(&name[..end]);
         watcher.name_end();
         self.after_cr = name[end] == b'\r';
@@ -211,7 +238,7 @@ impl EventObserver {
     /// A `data` line with an object, of which `rest` is the beginning. Returns what comes behind
     /// the line, `None` if its end has not come.
     fn object<'d>(&mut self, rest: &'d [u8], watcher: &mut impl Watcher) -> Option<&'d [u8]> {
-        let first = !self.event_has_data;
+        let first = self.event != Open::Data;
         self.open_event(true);
         let Some(end) = memchr::memchr2(b'\n', b'\r', rest) else {
             self.after_cr = false;
@@ -241,35 +268,33 @@ impl EventObserver {
         match (self.place, byte) {
             (Place::LineStart, b'\n') if after_cr => {}
             (_, b'\n' | b'\r') => self.end_line(byte, watcher),
-            (Place::ByteOrderMark { matched }, _) => match follow(BYTE_ORDER_MARK, matched, byte) {
+            (Place::ByteOrderMark, _) => match follow(BYTE_ORDER_MARK, self.matched, byte) {
                 Some(3) => self.place = Place::LineStart,
-                Some(matched) => self.place = Place::ByteOrderMark { matched },
+                Some(matched) => self.matched = matched,
                 // Half a mark is the start of a field with an odd name.
-                None if matched > 0 => self.other_field(),
+                None if self.matched > 0 => self.other_field(),
                 None => self.start_line(byte),
             },
             (Place::LineStart, _) => self.start_line(byte),
-            (Place::Name { field, matched }, b':')
-                if usize::from(matched) == field.spelling().len() =>
-            {
-                self.open_event(field == Field::Data);
-                self.place = Place::Colon(field);
+            (Place::NameOfEvent, b'r') if self.matched == 1 => {
+                (self.place, self.matched) = (Place::NameOfError, 2);
             }
-            (Place::Name { field, matched }, _) => match follow(field.spelling(), matched, byte) {
-                Some(matched) => self.place = Place::Name { field, matched },
-                None => self.other_field(),
-            },
-            (Place::Colon(field), _) => {
-                self.place = match field {
-                    Field::Data => Place::Value { matched: 0 },
-                    Field::Event => Place::EventName,
+            (Place::NameOfData | Place::NameOfEvent | Place::NameOfError, _) => {
+                self.step_name(byte, watcher);
+            }
+            (Place::ColonOfData | Place::ColonOfEvent | Place::ColonOfError, _) => {
+                self.matched = 0;
+                self.place = match self.place {
+                    Place::ColonOfData => Place::Value,
+                    Place::ColonOfEvent => Place::EventName,
+                    _ => Place::OtherValue,
                 };
                 return byte == b' ';
             }
-            (Place::Value { matched }, _) => match follow(DONE, matched, byte) {
-                Some(matched) => self.place = Place::Value { matched },
+            (Place::Value, _) => match follow(DONE, self.matched, byte) {
+                Some(matched) => self.matched = matched,
                 None => {
-                    watcher.data(&DONE[..matched.into()]);
+                    watcher.data(&DONE[..self.matched.into()]);
                     self.place = Place::OtherValue;
                     return false;
                 }
@@ -279,11 +304,36 @@ impl EventObserver {
         true
     }
 
+    /// One byte of a field's name, or the colon behind it.
+    fn step_name(&mut self, byte: u8, watcher: &mut impl Watcher) {
+        let Some(field) = self.place.name() else { return };
+        if byte != b':' || !self.is_name_of(field) {
+            match follow(field.spelling(), self.matched, byte) {
+                Some(matched) => self.matched = matched,
+                None => self.other_field(),
+            }
+            return;
+        }
+        self.open_event(field == Field::Data);
+        match field {
+            Field::Data => self.place = Place::ColonOfData,
+            Field::Event => {
+                self.place = Place::ColonOfEvent;
+                watcher.name_start();
+            }
+            Field::Error => {
+                self.place = Place::ColonOfError;
+                watcher.error_line();
+            }
+        }
+    }
+
     fn start_line(&mut self, byte: u8) {
+        self.matched = 1;
         match byte {
             b':' => self.place = Place::Comment,
-            b'd' => self.place = Place::Name { field: Field::Data, matched: 1 },
-            b'e' => self.place = Place::Name { field: Field::Event, matched: 1 },
+            b'd' => self.place = Place::NameOfData,
+            b'e' => self.place = Place::NameOfEvent,
             _ => self.other_field(),
         }
     }
@@ -293,45 +343,61 @@ impl EventObserver {
         self.place = Place::OtherField;
     }
 
+    fn is_name_of(&self, field: Field) -> bool {
+        usize::from(self.matched) == field.spelling().len()
+    }
+
     fn open_event(&mut self, has_data: bool) {
-        self.event_open = true;
-        self.event_has_data |= has_data;
+        if has_data {
+            self.event = Open::Data;
+        } else if self.event == Open::Nothing {
+            self.event = Open::Fields;
+        }
     }
 
     /// A blank line ends the event, if there is one.
     fn dispatch(&mut self, watcher: &mut impl Watcher) {
-        if self.event_open {
-            let counts = watcher.dispatched(self.event_has_data);
+        if self.event != Open::Nothing {
+            let counts = watcher.dispatched(self.event == Open::Data);
             self.data_events = self.data_events.saturating_add(counts.into());
         }
-        self.event_open = false;
-        self.event_has_data = false;
+        self.event = Open::Nothing;
     }
 
     /// A line end: `byte` is LF, or a CR that an LF may still follow.
     fn end_line(&mut self, byte: u8, watcher: &mut impl Watcher) {
         match self.place {
-            Place::LineStart | Place::ByteOrderMark { matched: 0 } => self.dispatch(watcher),
-            // A name without a colon is a field with an empty value.
-            Place::Name { field, matched } => {
-                let whole = usize::from(matched) == field.spelling().len();
-                self.open_event(whole && field == Field::Data);
-                if whole && field == Field::Data {
-                    watcher.data_end();
-                }
-            }
-            Place::Value { matched } if usize::from(matched) == DONE.len() => self.saw_done = true,
-            Place::ByteOrderMark { .. } => self.open_event(false),
-            Place::EventName | Place::Colon(Field::Event) => watcher.name_end(),
-            Place::Value { matched } => {
-                watcher.data(&DONE[..matched.into()]);
+            Place::LineStart => self.dispatch(watcher),
+            Place::ByteOrderMark if self.matched == 0 => self.dispatch(watcher),
+            Place::ByteOrderMark => self.open_event(false),
+            Place::NameOfData | Place::NameOfEvent | Place::NameOfError => self.end_name(watcher),
+            Place::Value if usize::from(self.matched) == DONE.len() => watcher.done(),
+            Place::EventName | Place::ColonOfEvent => watcher.name_end(),
+            Place::Value => {
+                watcher.data(&DONE[..self.matched.into()]);
                 watcher.data_end();
             }
-            Place::OtherValue | Place::Colon(Field::Data) => watcher.data_end(),
+            Place::OtherValue | Place::ColonOfData | Place::ColonOfError => watcher.data_end(),
             Place::OtherField | Place::Comment => {}
         }
         self.place = Place::LineStart;
         self.after_cr = byte == b'\r';
+    }
+}
+
+impl EventObserver {
+    /// A line ends in a field's name: without a colon it is a field with an empty value.
+    fn end_name(&mut self, watcher: &mut impl Watcher) {
+        let whole = self.place.name().filter(|field| self.is_name_of(*field));
+        self.open_event(whole == Some(Field::Data));
+        match whole {
+            Some(Field::Data) => watcher.data_end(),
+            Some(Field::Event) => {
+                watcher.name_start();
+                watcher.name_end();
+            }
+            _ => {}
+        }
     }
 }
 

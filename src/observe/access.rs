@@ -162,7 +162,7 @@ mod tests {
             total: micros(1_500_000),
             events: 17,
             tokens_before: 0,
-            usage: Some(Usage { prompt: Some(5), completion: Some(16) }),
+            usage: Some(Usage { prompt: Some(5), completion: Some(16), cached: None }),
             bytes_in: 120,
             bytes_out: 4096,
             waited: [micros(1_499_000), micros(900), micros(100)],

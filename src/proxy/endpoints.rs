@@ -259,11 +259,18 @@ impl Endpoints {
         found
     }
 
-    /// The answer to a pick has begun, `ttft` after the request was written. A half-open endpoint
-    /// that got this far is well.
-    pub fn first_event(&mut self, pick: &Pick, ttft: Duration, now: Instant) -> Option<Transition> {
+    /// The answer to a pick has begun. A half-open endpoint that got this far is well. `ttft`: it is
+    /// a stream, whose first output came so long after the request was written.
+    pub fn first_event(
+        &mut self,
+        pick: &Pick,
+        ttft: Option<Duration>,
+        now: Instant,
+    ) -> Option<Transition> {
         let endpoint = self.find(pick)?;
-        self.balancer.observe(endpoint, ttft, now);
+        if let Some(ttft) = ttft {
+            self.balancer.observe(endpoint, ttft, now);
+        }
         self.settings.breaker.as_ref()?;
         self.members[endpoint].breaker.first_event(pick.ticket, now)
     }

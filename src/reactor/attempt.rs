@@ -25,7 +25,6 @@ use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
 use crate::proxy::retry::{self, Cause, Verdict, Why, stale};
 use crate::responder::canned::{self, Caller};
-use crate::service::Dialect;
 use crate::service::canned::Asked;
 use std::time::Duration;
 
@@ -406,12 +405,6 @@ impl Failed {
                 exchange.outcome_of_status(*status)
             }
             Failed::Unwanted(Cause::PromptTooLong) => Outcome::ClientError,
-            // Of a stream nobody understands it cannot be said that it should not be empty.
-            Failed::Unwanted(Cause::Failed(Condition::EmptyStream))
-                if exchange.dialect == Dialect::Generic =>
-            {
-                Outcome::ClientError
-            }
             Failed::Unwanted(_) => exchange.reported_error().unwrap_or(Outcome::Fault),
         }
     }

@@ -373,7 +373,7 @@ impl Exchange {
         let watch = self.response.as_ref().map(|response| &response.watch);
         let said_error = watch
             .and_then(|watch| watch.observer.as_ref())
-            .is_none_or(|observer| observer.saw_error());
+            .is_none_or(|observer| observer.saw_error() || observer.dialect() != self.dialect);
         let transcript =
             watch.and_then(|watch| watch.tap.as_ref()).and_then(|tap| tap.transcript.as_ref());
         !said_error && transcript.is_some_and(|transcript| transcript.text().is_ok())

@@ -26,7 +26,7 @@ use crate::http::head::Version;
 use crate::proxy::endpoints::{Pick, Tried};
 use crate::proxy::exchange::{Phase, Timeline, Waiting};
 use crate::responder::Responder;
-use crate::service::Dialect;
+use crate::service::{Dialect, Observer};
 
 /// A client's connection. Two neighbouring cache lines, which are fetched together: among thousands
 /// of streams each record is cold when its token comes.
@@ -188,7 +188,7 @@ pub struct Exchange {
     /// 0 is the most urgent.
     pub priority: u8,
     pub client: Version,
-    /// The dialect the client speaks, and is answered in.
+    /// The dialect the client speaks by its path, and is most likely answered in.
     pub dialect: Dialect,
     /// The request is HEAD: its answer has no body.
     pub head_request: bool,
@@ -338,6 +338,19 @@ impl Exchange {
     /// Whether its response is a stream of events that is watched.
     pub fn is_observed(&self) -> bool {
         self.response.as_ref().is_some_and(|response| response.watch.observer.is_some())
+    }
+
+    /// Whether its response is a stream of events, and a part of the answer has come.
+    pub fn has_answer(&self) -> bool {
+        let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        observer.is_some_and(Observer::saw_answer)
+    }
+
+    /// The dialect in which its stream can be told something: the one that its server's events have
+    /// shown, the expected one as long as they have not said anything.
+    pub fn spoken(&self) -> Dialect {
+        let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        observer.map_or(self.dialect, Observer::dialect)
     }
 
     /// Its first event has gone by, and may have named the model.

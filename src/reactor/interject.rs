@@ -30,7 +30,7 @@ impl<N: Net> Worker<N> {
         let message = fault.to_string();
         let told = StreamFault { code: answer.code, kind: answer.kind, message: &message };
         let mut event = Vec::new();
-        if error_event(exchange.dialect, &told, &mut event)
+        if error_event(exchange.spoken(), &told, &mut event)
             && self.interject(token, exchange, &event)
         {
             self.desk.tally.error_events.add(1);

@@ -28,7 +28,8 @@ impl<N: Net> Worker<N> {
         self.permit_is_home(upstream);
     }
 
-    /// The first data event of an answer has passed.
+    /// The first event of an answer that says something has passed, or its first byte where it is no
+    /// stream of events.
     pub(super) fn learn_of_first_event(&mut self, token: Token) {
         let now = self.now;
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
@@ -43,7 +44,8 @@ impl<N: Net> Worker<N> {
             return;
         }
         let (id, endpoint) = (upstream.id, pick.endpoint());
-        let ttft = now - exchange.timeline.request_written;
+        // A document is here when all of it has been made: of tokens that says nothing.
+        let ttft = exchange.has_answer().then(|| now - exchange.timeline.request_written);
         let transition = self.groups[id].endpoints.first_event(pick, ttft, now);
         self.note_transition(id, endpoint, transition);
     }

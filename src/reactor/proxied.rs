@@ -11,7 +11,7 @@ use super::buffer::Buffer;
 use super::drive::Step;
 use super::exchange::{Downstream, Exchange, Upstream};
 use super::net::{Net, Stream};
-use super::relay::{Broken, Budget, FlowState, HELD_MAX, Held, Moved, Rest, hold, relay};
+use super::relay::{Broken, Budget, FlowState, Held, Moved, Rest, hold, relay};
 use super::slots::Slots;
 use super::stats::Tally;
 use super::token::Token;
@@ -21,8 +21,8 @@ use crate::config::snapshot::Condition;
 use crate::http::body::Framing;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
-use crate::service::Observer;
-use crate::service::refusal::{Refusal, refusal};
+use crate::service::refusal::{Refusal, refusal, refusal_of_stream};
+use crate::service::{Dialect, Observer};
 
 /// How far apart the tokens come of which two may share an acknowledgement: Linux waits 40 ms for the
 /// second (TCP_DELACK_MIN).
@@ -186,7 +186,7 @@ impl<N: Net> Worker<N> {
         Ok(moved.rest)
     }
 
-    /// Keeps a response that can still be rescued from the client until its first data event.
+    /// Keeps a response that can still be rescued from the client until an event says something.
     /// `None`: it is the client's now.
     fn hold_back(
         &mut self,
@@ -211,24 +211,24 @@ impl<N: Net> Worker<N> {
         let held = hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
             .map_err(broken_response)?;
         let failed = response.watch.observer.as_ref().is_some_and(Observer::first_event_is_error);
-        match held {
-            Held::Event if failed && exchange.retries_on(Condition::ErrorEvent) => {
-                Err(Failed::Unwanted(Cause::Failed(Condition::ErrorEvent)))
-            }
-            Held::Waiting(rest) => Ok(Some(rest)),
+        let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
+        let unwanted = match held {
+            Held::Waiting(rest) => return Ok(Some(rest)),
+            Held::Event if failed => exchange.unwanted_error(spliced),
             // Not a stream: a refusal, held back to be read.
             Held::Empty | Held::Full if !exchange.is_observed() => {
-                let made = exchange.outbox.copy(HELD_MAX as usize);
-                let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
-                let body = if spliced.is_empty() { &made } else { spliced };
-                if refusal(exchange.status, body) == Refusal::ContextLength {
-                    return Err(Failed::Unwanted(Cause::PromptTooLong));
-                }
-                self.commit(token, connection);
-                Ok(None)
+                let refused = exchange.refusal_in(spliced, |body| refusal(exchange.status, body));
+                (refused == Refusal::ContextLength).then_some(Cause::PromptTooLong)
             }
-            Held::Empty => Err(Failed::Unwanted(Cause::Failed(Condition::EmptyStream))),
-            Held::Event | Held::Full => {
+            // Of a stream nobody understands it cannot be said that it should not be empty.
+            Held::Empty if exchange.spoken() != Dialect::Generic => {
+                Some(Cause::Failed(Condition::EmptyStream))
+            }
+            Held::Event | Held::Full | Held::Empty => None,
+        };
+        match unwanted {
+            Some(cause) => Err(Failed::Unwanted(cause)),
+            None => {
                 self.commit(token, connection);
                 Ok(None)
             }
@@ -280,8 +280,31 @@ impl Exchange {
         allowed && second && PACED.contains(&gap) && moved.read <= TOKEN_MAX
     }
 
+    /// What another attempt may do about a stream whose first event is an error. What the client
+    /// asked for is at fault, or too long: then nobody else is asked the same, but for who takes
+    /// longer prompts.
+    fn unwanted_error(&self, spliced: &[u8]) -> Option<Cause> {
+        let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        let clients = observer.is_some_and(Observer::saw_clients_error);
+        match self.refusal_in(spliced, refusal_of_stream) {
+            Refusal::ContextLength if self.has_larger() => Some(Cause::PromptTooLong),
+            Refusal::Other if !clients && self.retries_on(Condition::ErrorEvent) => {
+                Some(Cause::Failed(Condition::ErrorEvent))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is held back of its response, `spliced` or made anew, as `read` reads it.
+    fn refusal_in(&self, spliced: &[u8], read: impl Fn(&[u8]) -> Refusal) -> Refusal {
+        match spliced {
+            [] => read(&self.outbox.copy(usize::MAX)),
+            spliced => read(spliced),
+        }
+    }
+
     /// Notes how far its response has come, from `before` in the unit of [`Flow::progress`], and
-    /// when. Returns whether its first data event has passed just now.
+    /// when. Returns whether its first event that says something has passed just now.
     #[inline]
     pub(super) fn note_progress(
         &mut self,
@@ -299,7 +322,10 @@ impl Exchange {
                 tally.data_events.add(progress - if first { 0 } else { before });
             }
             if first {
-                tally.first_event.record_span(self.timeline.request_written, now);
+                // The first token is a part of an answer: no error, no document.
+                if response.watch.observer.as_ref().is_some_and(Observer::saw_answer) {
+                    tally.first_event.record_span(self.timeline.request_written, now);
+                }
                 (self.first_event, self.hops.first_event) = (true, now);
             } else {
                 tally.event_gap.record_span(self.timeline.event, now);

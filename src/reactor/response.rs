@@ -200,7 +200,8 @@ impl<N: Net> Worker<N> {
             return Err(Failed::Fault(upstream_fault(fault)));
         }
         // A page for people where an answer of the service was asked for: some proxy's, most likely.
-        if head.status < 300 && head.media == Media::Html && exchange.dialect != Dialect::Generic {
+        let page = head.status < 300 && head.media == Media::Html && !exchange.idempotent;
+        if page && exchange.dialect != Dialect::Generic {
             return Err(Failed::Fault(upstream_fault(UpstreamFault::BadAnswer)));
         }
         // Passed on, it would be whole.
@@ -310,8 +311,13 @@ impl Exchange {
 
     /// Whether this status may say that the prompt is too long, and somebody takes longer ones.
     fn may_be_too_long(&self, status: u16) -> bool {
+        matches!(status, 400 | 413 | 422) && self.has_larger()
+    }
+
+    /// Whether its route has an upstream for longer prompts further on.
+    pub(super) fn has_larger(&self) -> bool {
         let larger = self.chain().and_then(|chain| chain.larger);
-        matches!(status, 400 | 413 | 422) && larger.is_some_and(|larger| larger > self.link)
+        larger.is_some_and(|larger| larger > self.link)
     }
 
     /// Has somebody look on, where one is wanted.

@@ -3,25 +3,36 @@
 //! What an event says is *staged* while it comes and counts when the event is dispatched. Its data
 //! is one JSON text, over however many lines it is written; what is no complete one says nothing.
 //!
-//! A delta says nothing either, and nearly every line is one; to walk through each would cost more
-//! than to relay it. In the dialects that write `"finish_reason":null` into every delta the last
-//! such mark is found by one vector search from the end of the line, and if no `{` comes behind it
-//! there is nothing to be found in the line. For this to be exact whatever a server writes, the
-//! rule is part of the meaning: a mark with the value that says "it goes on", anywhere in an event,
-//! takes back what was staged before it, and an error behind it is none.
+//! A dialect is only expected until the first event that says something. If that has the shape of
+//! one of the dialect's it is *claimed*, else the stream is generic from then on.
+//!
+//! A delta says nothing but its text, and nearly every line is one; to walk through each would cost
+//! more than to relay it. In the dialects that write `"finish_reason":null` into every delta the last
+//! such mark is found by one vector search from the end of the line, and if neither a `{` nor an error
+//! comes behind it, and the list of choices begins where it did before, there is nothing to be found
+//! in the line. For this to be exact whatever a server writes, the rule is part of the meaning:
+//!
+//! * a mark with the value that says "it goes on", anywhere in an event, takes back the end and the
+//!   counts that were staged before it;
+//! * an error in front of such a mark counts where the choices begin at another place than in the
+//!   deltas before;
+//! * behind the first event that said something, an event that goes on is progress, whatever it says.
 //!
 //! An answer of several choices has as many ends. Where more than one was asked for each is counted,
 //! and a delta with more than one mark is walked; where nobody knows how many were, every line is.
 
 mod choices;
 mod search;
+mod shapes;
+mod staging;
 mod words;
 
 use self::choices::Choices;
-use self::search::{ERROR_SEARCH, OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH, USAGE_SEARCH};
+use self::search::{OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH};
+use self::staging::{Said, Staging};
 use self::words::*;
 use super::{Dialect, Usage};
-use crate::http::json::{Found, ITEM, Matcher, Walker, Word};
+use crate::http::json::{Walker, Word};
 use crate::http::sse::Watcher;
 
 /// Counts of tokens, `NONE` where there is none.
@@ -29,36 +40,56 @@ use crate::http::sse::Watcher;
 struct Counts {
     prompt: u32,
     completion: u32,
+    cached: u32,
 }
 
 impl Counts {
     const NONE: u32 = u32::MAX;
-    const UNKNOWN: Counts = Counts { prompt: Counts::NONE, completion: Counts::NONE };
+    const UNKNOWN: Counts =
+        Counts { prompt: Counts::NONE, completion: Counts::NONE, cached: Counts::NONE };
+
+    /// Later counts take the place of earlier ones, but for a zero: servers write it where they do not
+    /// count.
+    fn update(&mut self, later: Counts) {
+        let last = |before: &mut u32, later: u32| {
+            if later != Counts::NONE && (later != 0 || *before == Counts::NONE) {
+                *before = later;
+            }
+        };
+        last(&mut self.prompt, later.prompt);
+        last(&mut self.completion, later.completion);
+        last(&mut self.cached, later.cached);
+    }
 }
 
-/// Things an event, or a stream, has said.
+/// What a stream has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Said(u8);
+struct Seen(u8);
 
-impl Said {
-    const NOTHING: Said = Said(0);
-    const END: Said = Said(1);
-    const ERROR: Said = Said(2);
-    /// Of an event: "it goes on".
-    const GOES_ON: Said = Said(4);
-    /// Of a stream: a data event.
-    const EVENT: Said = Said(8);
-    const ERROR_FIRST: Said = Said(16);
-    /// Of an event: counts of tokens.
-    const COUNTS: Said = Said(32);
+impl Seen {
+    const NOTHING: Seen = Seen(0);
+    const END: Seen = Seen(1);
+    /// A data line was `[DONE]`.
+    const DONE: Seen = Seen(2);
+    const ERROR: Seen = Seen(4);
+    /// Of an error: nothing had been said before.
+    const ERROR_FIRST: Seen = Seen(8);
     /// Of an error: it is the client's own.
-    const CLIENTS: Said = Said(64);
+    const CLIENTS: Seen = Seen(16);
+    /// An event that counts: a part of the answer, its end, or an error.
+    const EVENT: Seen = Seen(32);
+    /// A part of the answer.
+    const ANSWER: Seen = Seen(64);
+    /// Its dialect is the one that was expected.
+    const CLAIMED: Seen = Seen(128);
+    /// What follows is mostly deltas.
+    const UNDER_WAY: Seen = Seen(Seen::CLAIMED.0 | Seen::ANSWER.0);
 
-    fn has(self, what: Said) -> bool {
-        self.0 & what.0 != 0
+    fn has(self, what: Seen) -> bool {
+        self.0 & what.0 == what.0
     }
 
-    fn add(&mut self, what: Said) {
+    fn add(&mut self, what: Seen) {
         self.0 |= what.0;
     }
 }
@@ -69,30 +100,46 @@ pub(super) struct Marks {
     walker: Walker,
     /// Of dispatched events.
     counts: Counts,
-    seen: Said,
     /// Of the event that comes now.
     staged_counts: Counts,
     staged: Said,
-    name: Matcher,
+    /// Bytes of its data that were walked.
+    walked: u16,
+    /// Where in its data the choices begin, and where they did in the deltas before.
+    begins: u16,
+    began: u16,
+    choices: Choices,
+    seen: Seen,
     /// The name of the event, [`UNNAMED`] or one of the words.
     event: Word,
-    choices: Choices,
     dialect: Dialect,
 }
 
 impl Marks {
+    /// No place in the data of an event.
+    const NOWHERE: u16 = u16::MAX;
+    /// Of a place: a text begins there.
+    const TEXT: u16 = 1 << 15;
+
     pub fn new(dialect: Dialect) -> Marks {
         Marks {
             walker: Walker::new(),
             counts: Counts::UNKNOWN,
-            seen: Said::NOTHING,
             staged_counts: Counts::UNKNOWN,
             staged: Said::NOTHING,
-            name: Matcher::new(&WORDS),
-            event: UNNAMED,
+            walked: 0,
+            begins: Marks::NOWHERE,
+            began: Marks::NOWHERE,
             choices: Choices::ONE,
+            seen: Seen::NOTHING,
+            event: UNNAMED,
             dialect,
         }
+    }
+
+    /// Of an answer in one piece, which is no stream that could be another's.
+    pub fn of_document(dialect: Dialect) -> Marks {
+        Marks { seen: Seen::CLAIMED, ..Marks::new(dialect) }
     }
 
     /// How many choices the answer is to have; `None`: nobody knows. Only OpenAI's older dialects
@@ -103,17 +150,32 @@ impl Marks {
         }
     }
 
+    /// The dialect that is expected, until the stream has shown which it is.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Whether it has shown that it speaks the dialect that was expected.
+    pub fn is_claimed(&self) -> bool {
+        self.seen.has(Seen::CLAIMED)
+    }
+
     pub fn first_event_is_error(&self) -> bool {
-        self.seen.has(Said::ERROR_FIRST)
+        self.seen.has(Seen::ERROR_FIRST)
     }
 
     pub fn saw_error(&self) -> bool {
-        self.seen.has(Said::ERROR)
+        self.seen.has(Seen::ERROR)
     }
 
     /// Whether the error was the client's own: a prompt too long, a content filter, a bad request.
     pub fn saw_clients_error(&self) -> bool {
-        self.saw_error() && self.seen.has(Said::CLIENTS)
+        self.saw_error() && self.seen.has(Seen::CLIENTS)
+    }
+
+    /// Whether a part of the answer has come.
+    pub fn saw_answer(&self) -> bool {
+        self.seen.has(Seen::ANSWER)
     }
 
     /// Whether a stream of this dialect may end anywhere.
@@ -121,16 +183,22 @@ impl Marks {
         self.dialect == Dialect::Generic
     }
 
-    /// Whether the mark of the end has come. `done`: a data line was `[DONE]`.
-    pub fn saw_end(&self, done: bool) -> bool {
+    /// Whether the mark of the end has come.
+    pub fn saw_end(&self) -> bool {
         let ends = matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions);
-        self.seen.has(Said::END) && self.choices.have_ended() || done && ends
+        self.seen.has(Seen::END) && self.choices.have_ended() || self.seen.has(Seen::DONE) && ends
     }
 
     pub fn usage(&self) -> Option<Usage> {
-        let Counts { prompt, completion } = self.counts;
+        let Counts { mut prompt, completion, cached } = self.counts;
+        // Anthropic counts apart what comes from its cache.
+        if self.dialect == Dialect::Anthropic && cached != Counts::NONE {
+            let rest = if prompt == Counts::NONE { 0 } else { prompt };
+            prompt = rest.saturating_add(cached).min(Counts::NONE - 1);
+        }
         let told = |count: u32| (count != Counts::NONE).then_some(count);
-        let usage = Usage { prompt: told(prompt), completion: told(completion) };
+        let usage =
+            Usage { prompt: told(prompt), completion: told(completion), cached: told(cached) };
         (usage.prompt.is_some() || usage.completion.is_some()).then_some(usage)
     }
 
@@ -141,32 +209,59 @@ impl Marks {
 
     #[inline(never)]
     fn walk(&mut self, part: &[u8]) {
-        let Marks { walker, staged_counts, staged, event, choices, dialect, .. } = self;
+        let base = self.walked;
+        self.walked = base.saturating_add(part.len().min(u16::MAX.into()) as u16);
+        let (place, opening) = self.opening();
+        let ahead = place.checked_sub(base.into()).filter(|_| base != u16::MAX);
+        if ahead.and_then(|ahead| part.get(ahead)) == Some(&opening) {
+            self.staged.add(Said::IN_PLACE);
+        }
+        let Marks { walker, staged_counts, staged, begins, event, choices, dialect, .. } = self;
         let words = match dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => &OPENAI_WORDS,
             Dialect::Tgi => &TGI_WORDS,
             Dialect::Ollama => &OLLAMA_WORDS,
             _ => &OTHER_WORDS,
         };
-        let mut staging =
-            Staging { dialect: *dialect, event, choices, counts: staged_counts, said: staged };
-        walker.feed(words, part, |path, _, found| match found {
-            Found::Text(_) | Found::String => {}
-            _ => staging.take(path, found),
+        let mut staging = Staging {
+            dialect: *dialect,
+            event,
+            choices,
+            counts: staged_counts,
+            said: staged,
+            begins,
+        };
+        walker.feed(words, part, |path, at, found| {
+            staging.take(path, usize::from(base).saturating_add(at), found);
         });
+    }
+
+    /// Where the list of choices began in the deltas before, or what stands for it, and with which
+    /// byte.
+    #[inline(always)]
+    fn opening(&self) -> (usize, u8) {
+        match self.dialect {
+            Dialect::Tgi => (self.began.into(), b'{'),
+            Dialect::Ollama if self.began & Marks::TEXT != 0 => {
+                (usize::from(self.began & !Marks::TEXT), b'"')
+            }
+            Dialect::Ollama => (self.began.into(), b'{'),
+            _ => (self.began.into(), b'['),
+        }
     }
 
     /// Whether the data of this event can hold anything of interest.
     fn is_of_interest(&self) -> bool {
+        let all = !self.seen.has(Seen::UNDER_WAY);
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::Tgi | Dialect::Ollama => {
                 true
             }
             Dialect::Anthropic => {
-                matches!(self.event, UNNAMED | MESSAGE_START | MESSAGE_DELTA | ERROR)
+                all || matches!(self.event, UNNAMED | MESSAGE_START | MESSAGE_DELTA | ERROR)
             }
             Dialect::OpenAiResponses => {
-                matches!(self.event, UNNAMED | COMPLETED | FAILED | INCOMPLETE | ERROR)
+                all || matches!(self.event, UNNAMED | COMPLETED | FAILED | INCOMPLETE | ERROR)
             }
             Dialect::Generic => false,
         }
@@ -178,150 +273,54 @@ impl Marks {
         !self.choices.are_unknown() && OPENAI_SEARCH.stands_once(line)
     }
 
-    /// Whether data that is one complete line can be left aside.
-    fn says_nothing(&self, line: &[u8]) -> bool {
+    /// Whether data that is one complete line is a delta, and can be left aside.
+    fn is_delta(&self, line: &[u8]) -> bool {
+        let (place, opening) = self.opening();
+        if line.get(place) != Some(&opening) {
+            return false;
+        }
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
-                let delta = OPENAI_SEARCH.is_delta(line).unwrap_or_else(|| {
-                    // Without the mark: usage at the end, an error, or a server that leaves out
-                    // what is null.
-                    USAGE_SEARCH.find(line).is_none() && ERROR_SEARCH.find(line).is_none()
-                });
-                delta && (!self.choices.are_several() || self.says_nothing_of_choices(line))
+                OPENAI_SEARCH.is_delta(line)
+                    && (!self.choices.are_several() || self.says_nothing_of_choices(line))
             }
-            Dialect::Tgi => TGI_SEARCH.is_delta(line).unwrap_or(false),
-            Dialect::Ollama => OLLAMA_SEARCH.is_delta(line).unwrap_or(false),
+            Dialect::Tgi => TGI_SEARCH.is_delta(line),
+            Dialect::Ollama => OLLAMA_SEARCH.is_delta(line),
             Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Generic => false,
         }
     }
 }
 
-/// Where findings go.
-struct Staging<'a> {
-    dialect: Dialect,
-    event: &'a mut Word,
-    choices: &'a mut Choices,
-    counts: &'a mut Counts,
-    said: &'a mut Said,
-}
-
-impl Staging<'_> {
-    fn take(&mut self, path: &[Word], found: Found<'_>) {
-        use Dialect::*;
-        match (self.dialect, path) {
-            (OpenAiChat | OpenAiCompletions, [.., FINISH_REASON]) => match found {
-                Found::Null => self.go_on(),
-                _ if path != [CHOICES, ITEM, FINISH_REASON] => {}
-                // OpenRouter's way to say that a provider broke off.
-                Found::StringEnd(ERROR) => self.said.add(Said::ERROR),
-                _ if self.choices.are_several() => self.choices.end(),
-                _ => self.said.add(Said::END),
-            },
-            (OpenAiChat | OpenAiCompletions, [CHOICES, ITEM]) => self.choices.begin(),
-            (OpenAiChat | OpenAiCompletions, [CHOICES, ITEM, INDEX]) => {
-                if let Found::Number(Some(index)) = found {
-                    self.choices.index(index);
-                }
-            }
-            (Tgi, [.., GENERATED_TEXT]) => match found {
-                Found::Null => self.go_on(),
-                _ if path.len() == 1 => self.said.add(Said::END),
-                _ => {}
-            },
-            (Ollama, [.., DONE]) => match found {
-                Found::False => self.go_on(),
-                Found::True if path.len() == 1 => self.said.add(Said::END),
-                _ => {}
-            },
-            (OpenAiChat | OpenAiCompletions, [USAGE, PROMPT_TOKENS])
-            | (OpenAiResponses | Anthropic, [USAGE, INPUT_TOKENS])
-            | (OpenAiResponses, [RESPONSE, USAGE, INPUT_TOKENS])
-            | (Anthropic, [MESSAGE, USAGE, INPUT_TOKENS])
-            | (Tgi, [DETAILS, INPUT_LENGTH])
-            | (Ollama, [PROMPT_EVAL_COUNT]) => {
-                self.said.add(Said::COUNTS);
-                count(found, &mut self.counts.prompt);
-            }
-            (OpenAiChat | OpenAiCompletions, [USAGE, COMPLETION_TOKENS])
-            | (OpenAiResponses | Anthropic, [USAGE, OUTPUT_TOKENS])
-            | (OpenAiResponses, [RESPONSE, USAGE, OUTPUT_TOKENS])
-            | (Anthropic, [MESSAGE, USAGE, OUTPUT_TOKENS])
-            | (Tgi, [DETAILS, GENERATED_TOKENS])
-            | (Ollama, [EVAL_COUNT]) => {
-                self.said.add(Said::COUNTS);
-                count(found, &mut self.counts.completion);
-            }
-            (_, [ERROR]) if matches!(found, Found::Null | Found::False) => {}
-            (_, [ERROR]) if self.said.has(Said::GOES_ON) => {}
-            (_, [ERROR]) => self.said.add(Said::ERROR),
-            // Older vLLM and SGLang: the error object itself, not wrapped.
-            (OpenAiChat | OpenAiCompletions, [OBJECT])
-                if found == Found::StringEnd(ERROR) && !self.said.has(Said::GOES_ON) =>
-            {
-                self.said.add(Said::ERROR);
-            }
-            (OpenAiResponses | Anthropic, [TYPE]) if *self.event == UNNAMED => {
-                if let Found::StringEnd(name) = found {
-                    *self.event = name;
-                }
-            }
-            // Counts beside an error only.
-            (_, [ERROR, CODE | TYPE] | [CODE | TYPE])
-            | (OpenAiResponses, [RESPONSE, ERROR, CODE | TYPE])
-            | (Tgi, [ERROR_TYPE])
-                if is_clients_error(found) =>
-            {
-                self.said.add(Said::CLIENTS);
-            }
-            _ => {}
-        }
-    }
-
-    fn go_on(&mut self) {
-        *self.counts = Counts::UNKNOWN;
-        *self.said = Said::GOES_ON;
-    }
-}
-
-/// Whether the code or the type of an error says that the request was at fault, and not the server.
-fn is_clients_error(found: Found<'_>) -> bool {
-    match found {
-        Found::StringEnd(name) => CLIENTS_ERRORS.contains(&name),
-        Found::Number(Some(status)) => matches!(status, 400..=499) && !matches!(status, 408 | 429),
-        _ => false,
-    }
-}
-
-fn count(found: Found<'_>, count: &mut u32) {
-    if let Found::Number(Some(number)) = found {
-        // The largest number means that there is none.
-        *count = number.min(Counts::NONE - 1);
-    }
-}
-
 impl Watcher for Marks {
+    fn name_start(&mut self) {
+        self.walker.spell(&WORDS);
+    }
+
     fn name(&mut self, part: &[u8]) {
-        if matches!(self.dialect, Dialect::Anthropic | Dialect::OpenAiResponses) {
-            for &byte in part {
-                if self.name.is_lost() {
-                    return;
-                }
-                self.name.step(&WORDS, byte);
-            }
+        if self.dialect != Dialect::Generic {
+            self.walker.spell_on(&WORDS, part);
         }
     }
 
     fn name_end(&mut self) {
-        if matches!(self.dialect, Dialect::Anthropic | Dialect::OpenAiResponses) {
-            self.event = self.name.word(&WORDS);
-            self.name = Matcher::new(&WORDS);
+        if self.dialect != Dialect::Generic {
+            self.event = self.walker.spelt(&WORDS);
+        }
+    }
+
+    fn error_line(&mut self) {
+        if self.dialect != Dialect::Generic {
+            self.event = ERROR_LINE;
         }
     }
 
     #[inline]
     fn object(&mut self, line: &[u8]) {
         debug_assert!(self.walker.is_fresh(), "the first data of its event");
-        if self.is_of_interest() && !self.says_nothing(line) {
+        if self.seen.has(Seen::UNDER_WAY) && self.is_delta(line) {
+            return;
+        }
+        if self.is_of_interest() {
             self.walk(line);
         }
     }
@@ -340,13 +339,14 @@ impl Watcher for Marks {
         }
     }
 
+    fn done(&mut self) {
+        self.seen.add(Seen::DONE);
+    }
+
     #[inline]
     fn dispatched(&mut self, has_data: bool) -> bool {
-        if self.walker.is_fresh() && self.event == UNNAMED {
+        if self.walker.is_fresh() && self.event == UNNAMED && self.seen.has(Seen::EVENT) {
             // Nothing of it was looked at.
-            if has_data {
-                self.seen.add(Said::EVENT);
-            }
             return has_data;
         }
         self.settle(has_data)
@@ -354,48 +354,80 @@ impl Watcher for Marks {
 }
 
 impl Marks {
-    /// An event is dispatched that has a name, or data that was looked at. Returns whether it counts.
+    /// An event is dispatched that has a name, or data that was looked at, or is the first. Returns
+    /// whether it counts.
     #[inline(never)]
     fn settle(&mut self, has_data: bool) -> bool {
         let mut said = std::mem::replace(&mut self.staged, Said::NOTHING);
         let mut counts = std::mem::replace(&mut self.staged_counts, Counts::UNKNOWN);
         let event = std::mem::replace(&mut self.event, UNNAMED);
-        let whole = std::mem::take(&mut self.walker).is_complete();
+        let begins = std::mem::replace(&mut self.begins, Marks::NOWHERE);
+        let walker = std::mem::take(&mut self.walker);
+        self.walked = 0;
+        let (blank, whole) = (walker.is_fresh(), walker.is_complete());
         if !whole {
             (said, counts) = (Said::NOTHING, Counts::UNKNOWN);
+        }
+        if said.has(Said::GOES_ON) && !said.has(Said::IN_PLACE) {
+            self.began = begins;
+            if said.has(Said::ERROR_IN_FRONT) {
+                said.add(Said::ERROR);
+            }
         }
         if self.choices.are_several() && self.choices.settle(whole) {
             said.add(Said::END);
         }
-        if !has_data {
+        if !has_data && event != ERROR_LINE || self.is_sign_of_life(said, event, blank) {
             return false;
         }
-        match (self.dialect, event) {
-            // A sign of life, not of progress.
-            (Dialect::Anthropic, PING) => return false,
-            (Dialect::Anthropic, MESSAGE_STOP)
-            | (Dialect::OpenAiResponses, COMPLETED | INCOMPLETE) => said.add(Said::END),
-            // The last event of its stream, and the server's own word that there is no answer.
-            (Dialect::OpenAiResponses, FAILED) => said.add(Said::ERROR),
-            (Dialect::Anthropic | Dialect::OpenAiResponses, ERROR) => said.add(Said::ERROR),
-            _ => {}
+        if !self.seen.has(Seen::CLAIMED) && !self.claim(said, event) {
+            self.dialect = Dialect::Generic;
         }
-        if said.has(Said::ERROR) && !self.seen.has(Said::EVENT) {
-            self.seen.add(Said::ERROR_FIRST);
+        if self.dialect == Dialect::Generic {
+            self.seen.add(Seen::EVENT);
+            self.seen.add(Seen::ANSWER);
+            return true;
         }
-        if !said.has(Said::ERROR) {
-            said.0 &= !Said::CLIENTS.0;
+        let answers = self.answers(said, event, whole);
+        self.conclude(&mut said, event, answers);
+        let done = blank && self.seen.has(Seen::DONE);
+        let counts_as_event = answers || done || said.has(Said::END) || said.has(Said::ERROR);
+        self.note(said, counts);
+        if counts_as_event {
+            self.seen.add(Seen::EVENT);
         }
-        self.seen.add(said);
-        self.seen.add(Said::EVENT);
+        if answers {
+            self.seen.add(Seen::ANSWER);
+        }
+        counts_as_event
+    }
+
+    /// Whether the event that is dispatched says that the server lives, and no more.
+    fn is_sign_of_life(&self, said: Said, event: Word, blank: bool) -> bool {
+        let named = matches!(event, PING | KEEPALIVE | HEARTBEAT);
+        let typed = said.has(Said::SIGN_OF_LIFE) && !said.has(Said::GOES_ON);
+        let empty = blank && event == UNNAMED && !self.seen.has(Seen::DONE);
+        self.dialect != Dialect::Generic && (named || typed || empty)
+    }
+
+    /// Keeps what an event has said.
+    fn note(&mut self, said: Said, counts: Counts) {
+        if said.has(Said::ERROR) {
+            if !self.seen.has(Seen::EVENT) {
+                self.seen.add(Seen::ERROR_FIRST);
+            }
+            if said.has(Said::CLIENTS) {
+                self.seen.add(Seen::CLIENTS);
+            }
+            self.seen.add(Seen::ERROR);
+        }
+        if said.has(Said::END) {
+            self.seen.add(Seen::END);
+        }
         // In these the counts come with the end.
         let late = matches!(self.dialect, Dialect::Tgi | Dialect::Ollama);
-        if said.has(Said::COUNTS) && (said.has(Said::END) || !late) {
-            let told =
-                |staged: u32, count: u32| if staged == Counts::NONE { count } else { staged };
-            self.counts.prompt = told(counts.prompt, self.counts.prompt);
-            self.counts.completion = told(counts.completion, self.counts.completion);
+        if said.has(Said::END) || !late && !said.has(Said::UNCOUNTED) {
+            self.counts.update(counts);
         }
-        true
     }
 }

@@ -96,49 +96,60 @@ impl Setting {
 
 /// The ends of the paths that tell. Ends, because services are mounted below prefixes: Azure's
 /// `/openai/deployments/NAME/chat/completions`, Groq's `/openai/v1/…`, a route of ours.
-const PATHS: &[(&str, Dialect)] = &[
+const ENDS: &[(&str, Dialect)] = &[
     ("/chat/completions", Dialect::OpenAiChat),
     ("/v1/completions", Dialect::OpenAiCompletions),
     ("/v1/responses", Dialect::OpenAiResponses),
     ("/openai/responses", Dialect::OpenAiResponses),
     ("/v1/messages", Dialect::Anthropic),
-    ("/generate_stream", Dialect::Tgi),
     ("/api/chat", Dialect::Ollama),
     ("/api/generate", Dialect::Ollama),
 ];
 
+/// Whole paths: names that others use too, below prefixes of theirs (Triton's
+/// `/v2/models/NAME/generate_stream`).
+const WHOLE: &[(&str, Dialect)] =
+    &[("/generate_stream", Dialect::Tgi), ("/generate", Dialect::Tgi)];
+
+/// More ends, for upstreams that say what they speak.
+const OPENAI_ENDS: &[(&str, Dialect)] =
+    &[("/completions", Dialect::OpenAiCompletions), ("/responses", Dialect::OpenAiResponses)];
+const ANTHROPIC_ENDS: &[(&str, Dialect)] = &[("/messages", Dialect::Anthropic)];
+const TGI_ENDS: &[(&str, Dialect)] =
+    &[("/generate_stream", Dialect::Tgi), ("/generate", Dialect::Tgi)];
+
 impl Dialect {
-    /// The dialect of a request for `path`, which has no query.
+    /// The dialect that is expected of the answer to a request for `path`, which has no query. It is
+    /// no more than that: a stream is taken for what its events say ([`Observer::dialect`]).
     ///
-    /// A setting other than `auto` decides for paths that tell nothing, and among the dialects that
-    /// its servers speak: TGI and Ollama answer OpenAI's paths in OpenAI's way.
+    /// A setting other than `auto` chooses among the paths that its servers have: TGI, Ollama and
+    /// Anthropic answer OpenAI's paths in OpenAI's way. Whatever else they answer is generic.
     pub fn of(setting: Setting, path: &str) -> Dialect {
-        let told = Dialect::of_path(path);
+        let path = match path {
+            "/" => path,
+            _ => path.strip_suffix('/').unwrap_or(path),
+        };
+        let end_of = |ends: &[(&str, Dialect)]| {
+            let known = ends.iter().find(|(end, _)| path.ends_with(end));
+            known.map(|(_, dialect)| *dialect)
+        };
+        let whole = WHOLE.iter().find(|(whole, _)| path == *whole).map(|(_, dialect)| *dialect);
+        let told = end_of(ENDS).or(whole).unwrap_or(Dialect::Generic);
         let openai = matches!(
             told,
             Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiResponses
         );
-        match setting {
-            Setting::Auto => told,
-            Setting::OpenAi if openai => told,
-            Setting::OpenAi if path.ends_with("/responses") => Dialect::OpenAiResponses,
-            Setting::OpenAi if path.ends_with("/completions") => Dialect::OpenAiCompletions,
-            Setting::OpenAi => Dialect::OpenAiChat,
-            Setting::Anthropic => Dialect::Anthropic,
-            Setting::Tgi | Setting::Ollama if openai => told,
-            Setting::Tgi => Dialect::Tgi,
-            Setting::Ollama if told == Dialect::Anthropic => told,
-            Setting::Ollama => Dialect::Ollama,
-            Setting::None => Dialect::Generic,
-        }
-    }
-
-    fn of_path(path: &str) -> Dialect {
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let known = PATHS.iter().find(|(end, _)| path.ends_with(end));
-        // TGI's answer in one piece; its name is too common to be looked for below a prefix.
-        let tgi = (path == "/generate").then_some(Dialect::Tgi);
-        known.map(|(_, dialect)| *dialect).or(tgi).unwrap_or(Dialect::Generic)
+        let chosen = match setting {
+            Setting::Auto => Some(told),
+            _ if openai && setting != Setting::None => Some(told),
+            Setting::OpenAi => end_of(OPENAI_ENDS),
+            Setting::Anthropic => end_of(ANTHROPIC_ENDS),
+            Setting::Tgi if path == "/" => Some(Dialect::Tgi),
+            Setting::Tgi => end_of(TGI_ENDS),
+            Setting::Ollama => matches!(told, Dialect::Ollama | Dialect::Anthropic).then_some(told),
+            Setting::None => None,
+        };
+        chosen.unwrap_or(Dialect::Generic)
     }
 
     pub fn name(self) -> &'static str {

@@ -27,7 +27,7 @@ pub enum Ending {
 /// What is missing at the end of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truncation {
-    /// Everything: not one event came.
+    /// Everything: not one event came that says anything.
     NoEvents,
     /// The rest of an event.
     InsideEvent,
@@ -35,11 +35,15 @@ pub enum Truncation {
     NoEndMark,
 }
 
-/// Tokens counted by the server, where it has told. Each is the last count seen of its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Tokens counted by the server, where it has told. Each is the last count seen of its kind that is
+/// not 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
+    /// All of the prompt, what came from a cache included.
     pub prompt: Option<u32>,
     pub completion: Option<u32>,
+    /// What of the prompt came from a cache.
+    pub cached: Option<u32>,
 }
 
 /// Follows one answer through any pieces it comes in.
@@ -59,7 +63,8 @@ enum Grammar {
 }
 
 impl Observer {
-    /// For a stream, whose media type is [`Dialect::stream_type`].
+    /// For a stream, whose media type is [`Dialect::stream_type`], of a server that is expected to
+    /// speak this dialect.
     pub fn of_stream(dialect: Dialect) -> Observer {
         let grammar = match dialect {
             Dialect::Ollama => Grammar::Lines(LineObserver::new()),
@@ -78,7 +83,7 @@ impl Observer {
     /// For an answer in one piece of JSON: only [`Observer::usage`] and [`Observer::saw_error`] have
     /// something to tell.
     pub fn of_document(dialect: Dialect) -> Observer {
-        Observer { grammar: Grammar::Document, marks: Marks::new(dialect) }
+        Observer { grammar: Grammar::Document, marks: Marks::of_document(dialect) }
     }
 
     /// The media type of what it watches.
@@ -99,8 +104,20 @@ impl Observer {
         }
     }
 
-    /// Events so far that carried data and were no mere sign of life. An estimate of the tokens,
-    /// where the server does not tell.
+    /// The dialect of the stream: the expected one until its first event that says something, and then
+    /// only if that was one of the dialect's. Else it is generic.
+    pub fn dialect(&self) -> Dialect {
+        self.marks.dialect()
+    }
+
+    /// Whether a part of the answer has come: text, a tool call, and no mere sign of life. Of a generic
+    /// stream, any data.
+    pub fn saw_answer(&self) -> bool {
+        self.marks.saw_answer()
+    }
+
+    /// Events so far that said something: a part of the answer, its end, an error. An estimate of the
+    /// tokens, where the server does not tell.
     pub fn data_events(&self) -> u64 {
         match &self.grammar {
             Grammar::Events(events) => events.data_events(),
@@ -118,7 +135,7 @@ impl Observer {
         }
     }
 
-    /// Whether the first data event was an error: nothing of an answer has come.
+    /// Whether the first event that said something was an error: nothing of an answer has come.
     pub fn first_event_is_error(&self) -> bool {
         self.marks.first_event_is_error()
     }
@@ -145,14 +162,13 @@ impl Observer {
             Grammar::Lines(lines) => lines.end(&mut self.marks),
             Grammar::Document => self.marks.end_document(),
         }
-        let done = matches!(&self.grammar, Grammar::Events(events) if events.saw_done());
         if self.marks.saw_error() {
             Ending::Failed
-        } else if self.may_end() || self.marks.saw_end(done) {
+        } else if self.may_end() || self.marks.saw_end() {
             Ending::Whole
         } else if !self.at_boundary() {
             Ending::Truncated(Truncation::InsideEvent)
-        } else if self.data_events() == 0 {
+        } else if !self.marks.is_claimed() {
             Ending::Truncated(Truncation::NoEvents)
         } else {
             Ending::Truncated(Truncation::NoEndMark)

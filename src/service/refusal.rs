@@ -60,6 +60,21 @@ const CONTENT_POLICY: &[&str] = &[
     "blocked by content filtering policy",
 ];
 
+/// Reads the error that the events which were held back of a stream end with. What came before it,
+/// and what stands beside it, may repeat the client's words.
+pub fn refusal_of_stream(held: &[u8]) -> Refusal {
+    let blanks = memchr::memmem::find_iter(held, b"\n\n").map(|at| at + 2);
+    let blanks = blanks.chain(memchr::memmem::find_iter(held, b"\r\n\r\n").map(|at| at + 4));
+    let blanks = blanks.chain(memchr::memmem::find_iter(held, b"}\n{").map(|at| at + 2));
+    let fails = |at: &usize| memchr::memmem::find(&held[*at..], b"error").is_some();
+    // The last place from which on there is an error.
+    let start = blanks.filter(fails).max().unwrap_or(0);
+    let event = &held[start..];
+    let error = memchr::memmem::find(event, b"\"error\"").map_or(event, |at| &event[at..]);
+    let end = memchr::memchr(b'}', error).unwrap_or(error.len());
+    refusal(400, &error[..end])
+}
+
 /// Reads the beginning of an answer with `status`.
 pub fn refusal(status: u16, body: &[u8]) -> Refusal {
     if !matches!(status, 400 | 413 | 422) {

@@ -6,6 +6,10 @@ pub type Word = u8;
 pub const OTHER: Word = u8::MAX;
 /// In a path: an element of an array.
 pub const ITEM: Word = u8::MAX - 1;
+/// In no path.
+const NO_WORD: Word = u8::MAX - 2;
+/// There are no more words than this: those who know them may give the names behind it a meaning.
+const WORDS_MAX: usize = 240;
 
 /// The words a walker can tell apart.
 #[derive(Debug)]
@@ -16,12 +20,14 @@ pub struct Words {
     starts: [(u8, u8); 128],
     /// A key that is told wherever it stands, see [`Words::anywhere`].
     pub(super) anywhere: Word,
+    /// A key of whose object all members are told, see [`Words::with_members_of`].
+    pub(super) members: Word,
 }
 
 impl Words {
     /// Fails to compile, as a constant, if the words are out of order.
     pub const fn new(sorted: &'static [&'static str]) -> Words {
-        assert!(sorted.len() < ITEM as usize);
+        assert!(sorted.len() <= WORDS_MAX);
         let mut index = 1;
         while index < sorted.len() {
             assert!(is_less(sorted[index - 1].as_bytes(), sorted[index].as_bytes()));
@@ -35,13 +41,19 @@ impl Words {
             let start = &mut starts[sorted[index].as_bytes()[0] as usize];
             *start = (index as u8, if start.1 == 0 { index as u8 + 1 } else { start.1 });
         }
-        Words { sorted, starts, anywhere: ITEM }
+        Words { sorted, starts, anywhere: ITEM, members: NO_WORD }
     }
 
     /// The same words, of which one is told at any depth and below any key. Where its path is not
     /// known it is told as below [`OTHER`].
     pub const fn anywhere(&self, word: Word) -> Words {
-        Words { sorted: self.sorted, starts: self.starts, anywhere: word }
+        Words { sorted: self.sorted, starts: self.starts, anywhere: word, members: self.members }
+    }
+
+    /// The same words. Of an object below this one all members are told, those whose names are no words
+    /// as [`OTHER`].
+    pub const fn with_members_of(&self, word: Word) -> Words {
+        Words { sorted: self.sorted, starts: self.starts, anywhere: self.anywhere, members: word }
     }
 
     /// The word that is written `text`. For constants: it fails to compile if there is none.

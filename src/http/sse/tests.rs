@@ -6,12 +6,53 @@ use crate::http::tests::{any_ends, cut_at, every_cut};
 /// Data events, `[DONE]` seen, at a boundary.
 type Seen = (u64, bool, bool);
 
-fn observe(pieces: &[&[u8]]) -> Seen {
-    let mut observer = EventObserver::new();
-    for piece in pieces {
-        observer.feed(piece);
+/// Notes marks of the end and lines of errors.
+#[derive(Default)]
+struct Marks {
+    done: bool,
+    errors: usize,
+}
+
+impl Watcher for Marks {
+    fn name_start(&mut self) {}
+    fn name(&mut self, _part: &[u8]) {}
+    fn name_end(&mut self) {}
+    fn error_line(&mut self) {
+        self.errors += 1;
     }
-    (observer.data_events(), observer.saw_done(), observer.at_boundary())
+    fn object(&mut self, _line: &[u8]) {}
+    fn data(&mut self, _part: &[u8]) {}
+    fn data_end(&mut self) {}
+    fn done(&mut self) {
+        self.done = true;
+    }
+    fn dispatched(&mut self, has_data: bool) -> bool {
+        has_data
+    }
+}
+
+fn observe(pieces: &[&[u8]]) -> Seen {
+    let (mut observer, mut marks) = (EventObserver::new(), Marks::default());
+    for piece in pieces {
+        observer.feed_to(piece, &mut marks);
+    }
+    (observer.data_events(), marks.done, observer.at_boundary())
+}
+
+#[test]
+fn a_line_of_an_error_is_told_from_the_name_of_an_event() {
+    for (stream, expected) in [
+        ("error: {\"code\":500}\n\n", 1),
+        ("error:x\r\nerror:\r\n\r\n", 2),
+        ("event: error\ndata: error: x\n\n", 0),
+        ("errors: x\n\nerr: x\n\nerror\n\nEerror: x\n\nevrror: x\n\n error: x\n\n", 0),
+    ] {
+        for pieces in every_cut(stream.as_bytes()) {
+            let (mut observer, mut marks) = (EventObserver::new(), Marks::default());
+            pieces.iter().for_each(|piece| observer.feed_to(piece, &mut marks));
+            assert_eq!(marks.errors, expected, "{stream}");
+        }
+    }
 }
 
 fn observe_any_split(stream: &[u8]) -> Seen {
@@ -125,6 +166,8 @@ fn any_stream() -> impl Strategy<Value = Vec<u8>> {
         b"\n\n",
         b"\r\n\r\n",
         b"event: x",
+        b"error: x",
+        b"er",
         b"d",
         b"{}",
         b"\xef\xbb\xbf",

@@ -52,7 +52,7 @@ pub fn record(end: &'static str, status: u16) -> Record {
         first_event: None,
         total: Duration::from_secs(2),
         events: 17,
-        usage: Some(Usage { prompt: Some(5), completion: None }),
+        usage: Some(Usage { prompt: Some(5), completion: None, cached: None }),
         bytes_in: 120,
         bytes_out: 4096,
         waited: [Duration::ZERO; 3],

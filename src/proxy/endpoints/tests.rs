@@ -155,7 +155,7 @@ fn a_draining_endpoint_gets_nothing_new_and_finishes_what_it_has() {
     rig.endpoints.set_draining(id(2), true);
     assert_eq!(rig.asked(FIRST, 10), [0]);
     assert_eq!(rig.outstanding(), [0, 1]);
-    assert_eq!(rig.endpoints.first_event(&pick, Duration::from_millis(5), rig.now), None);
+    assert_eq!(rig.endpoints.first_event(&pick, Some(Duration::from_millis(5)), rig.now), None);
     rig.record(pick, Outcome::Success);
     rig.endpoints.set_draining(id(1), true);
     assert!(matches!(rig.choose(FIRST), Choice::None { until: Instant::NEVER }));
@@ -173,7 +173,7 @@ fn an_open_endpoint_is_passed_over_probed_once_and_let_back() {
     assert!(probe.is_probe() && !probe.is_panic());
     assert_eq!((rig.asked(FIRST, 30), rig.endpoints.probes()), (vec![0, 2], 1));
     let ttft = Duration::from_millis(80);
-    assert_eq!(rig.endpoints.first_event(&probe, ttft, rig.now), Some(Transition::Closed));
+    assert_eq!(rig.endpoints.first_event(&probe, Some(ttft), rig.now), Some(Transition::Closed));
     assert_eq!((rig.standing(1), rig.endpoints.probes()), (Some(Standing::SlowStart), 0));
     let view = rig.endpoints.view(1, rig.now);
     assert_eq!((view.weight_share, view.ttft, view.outstanding), (100, Some(ttft), 1));
@@ -517,7 +517,8 @@ proptest! {
                 }
                 Step::FirstEvent(at) if !out.is_empty() => {
                     let pick = &out[at % out.len()].1;
-                    rig.endpoints.first_event(pick, Duration::from_millis(at as u64 % 900), rig.now);
+                    let ttft = Duration::from_millis(at as u64 % 900);
+                    rig.endpoints.first_event(pick, Some(ttft), rig.now);
                 }
                 Step::End(at, outcome) if !out.is_empty() => {
                     let (_, pick) = out.swap_remove(at % out.len());

@@ -110,9 +110,6 @@ impl Transcript {
             return;
         }
         self.events.feed_to(data, &mut self.reader);
-        if self.events.saw_done() {
-            self.reader.give_up(Lacking::Ended);
-        }
     }
 
     /// The text of all events so far.
@@ -177,6 +174,10 @@ fn is_text(dialect: Dialect, path: &[Word]) -> bool {
 impl Event {
     /// Something that is not the text.
     fn take(&mut self, dialect: Dialect, path: &[Word], found: Found<'_>) {
+        // An empty reason is none.
+        if matches!(found, Found::Text(_)) && path == [CHOICES, ITEM, FINISH_REASON] {
+            self.ended = true;
+        }
         // Parts of strings: what they are was told where they began.
         if matches!(found, Found::Text(_) | Found::StringEnd(_)) {
             return;
@@ -186,7 +187,9 @@ impl Event {
             (Dialect::Tgi, [GENERATED_TEXT]) => self.ended |= found != Found::Null,
             (Dialect::Tgi, [TOKEN, SPECIAL]) => self.special = found == Found::True,
             (_, [CHOICES, ITEM]) => self.choices += 1,
-            (_, [CHOICES, ITEM, FINISH_REASON]) => self.ended |= found != Found::Null,
+            (_, [CHOICES, ITEM, FINISH_REASON]) => {
+                self.other |= !matches!(found, Found::Null | Found::String);
+            }
             (_, [CHOICES, ITEM, INDEX]) => self.other |= found != Found::Number(Some(0)),
             (
                 _,
@@ -203,9 +206,19 @@ impl Event {
 }
 
 impl Watcher for Reader {
+    fn name_start(&mut self) {}
+
     fn name(&mut self, _part: &[u8]) {}
 
     fn name_end(&mut self) {}
+
+    fn error_line(&mut self) {
+        self.give_up(Lacking::Ended);
+    }
+
+    fn done(&mut self) {
+        self.give_up(Lacking::Ended);
+    }
 
     fn object(&mut self, line: &[u8]) {
         self.walk(line);

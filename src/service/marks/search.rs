@@ -15,11 +15,21 @@ pub(super) struct Search {
     anywhere: LazyLock<Finder<'static>>,
 }
 
+/// What lies behind a mark is no shorter than this if there is an error in it.
+const ERROR_MIN: usize = 16;
+
+/// Whether something here may be the name of an error.
+#[inline(never)]
+fn fails(behind: &[u8]) -> bool {
+    let letters = memchr::memchr_iter(b'r', behind);
+    letters.map(|at| &behind[at..]).any(|text| text.starts_with(b"rror\""))
+}
+
 impl Search {
-    /// Whether `line` is a delta that says nothing else: its last mark says "it goes on", and no
-    /// object comes behind it. `None`: there is no mark.
+    /// Whether `line` is a delta that says nothing else: its last mark says "it goes on", and neither
+    /// an object nor an error comes behind it.
     #[inline(always)]
-    pub fn is_delta(&self, line: &[u8]) -> Option<bool> {
+    pub fn is_delta(&self, line: &[u8]) -> bool {
         // From the end, where the mark stands, by its letter. What lies behind is clear of marks.
         for at in memchr::memrchr2_iter(b'{', self.letter, line) {
             let start = at.wrapping_sub(self.letter_at);
@@ -30,15 +40,14 @@ impl Search {
                     [b' ', value @ ..] => value,
                     value => value,
                 });
-                return Some(
-                    !escaped && value.is_some_and(|value| value.starts_with(self.goes_on)),
-                );
+                let goes_on = value.is_some_and(|value| value.starts_with(self.goes_on));
+                return goes_on && !escaped && !(behind.len() >= ERROR_MIN && fails(behind));
             }
             if line[at] == b'{' {
                 break;
             }
         }
-        self.anywhere.find(line).map(|_| false)
+        false
     }
 
     /// Whether the mark stands in `line` once, if at all.
@@ -70,7 +79,3 @@ pub(super) static OLLAMA_SEARCH: Search = Search {
     letter_at: 1,
     anywhere: LazyLock::new(|| Finder::new(b"\"done\"")),
 };
-pub(super) static USAGE_SEARCH: LazyLock<Finder<'static>> =
-    LazyLock::new(|| Finder::new(b"\"usage\""));
-pub(super) static ERROR_SEARCH: LazyLock<Finder<'static>> =
-    LazyLock::new(|| Finder::new(b"\"error\""));

@@ -1,6 +1,7 @@
 //! Streams as servers write them, and as nobody does.
 
 mod choices;
+mod claims;
 mod faults;
 mod paths;
 mod refusals;

@@ -14,6 +14,15 @@ fn the_path_tells_the_dialect() {
         ("/generate_stream", Tgi),
         ("/generate", Tgi),
         ("/images/generate", Generic),
+        // Triton's, whose events are others.
+        ("/v2/models/ensemble/generate_stream", Generic),
+        ("/v1/audio/transcriptions", Generic),
+        ("/v1/audio/speech", Generic),
+        ("/v1/images/generations", Generic),
+        ("/v1/responses/resp_1", Generic),
+        ("/v1/chat/completions/chatcmpl-1", Generic),
+        ("/api/pull", Generic),
+        ("/docs", Generic),
         ("/api/chat", Ollama),
         ("/api/generate", Ollama),
         ("/api/tags", Generic),
@@ -29,20 +38,40 @@ fn the_path_tells_the_dialect() {
 }
 
 #[test]
-fn a_setting_decides_what_the_path_leaves_open() {
+fn a_setting_chooses_among_the_paths_of_its_servers() {
     for (setting, path, dialect) in [
-        (Setting::OpenAi, "/ask", OpenAiChat),
-        (Setting::OpenAi, "/v1/messages", OpenAiChat),
+        (Setting::OpenAi, "/v1/chat/completions", OpenAiChat),
         (Setting::OpenAi, "/v1/completions", OpenAiCompletions),
         (Setting::OpenAi, "/llm/completions", OpenAiCompletions),
         (Setting::OpenAi, "/llm/responses", OpenAiResponses),
-        (Setting::Anthropic, "/ask", Anthropic),
-        (Setting::Anthropic, "/v1/chat/completions", Anthropic),
+        (Setting::OpenAi, "/v1/messages", Generic),
+        (Setting::OpenAi, "/ask", Generic),
+        (Setting::OpenAi, "/", Generic),
+        (Setting::OpenAi, "/docs", Generic),
+        (Setting::OpenAi, "/completion", Generic),
+        (Setting::OpenAi, "/v1/responses/resp_1", Generic),
+        (Setting::OpenAi, "/v1/audio/transcriptions", Generic),
+        (Setting::OpenAi, "/v1/audio/speech", Generic),
+        (Setting::OpenAi, "/v1/images/generations", Generic),
+        (Setting::OpenAi, "/generate", Generic),
+        (Setting::Anthropic, "/v1/messages", Anthropic),
+        (Setting::Anthropic, "/messages", Anthropic),
+        (Setting::Anthropic, "/v1/messages/batches", Generic),
+        (Setting::Anthropic, "/v1/chat/completions", OpenAiChat),
+        (Setting::Anthropic, "/ask", Generic),
         (Setting::Tgi, "/", Tgi),
+        (Setting::Tgi, "/tgi/generate_stream", Tgi),
+        (Setting::Tgi, "/generate", Tgi),
+        (Setting::Tgi, "/docs", Generic),
         (Setting::Tgi, "/v1/chat/completions", OpenAiChat),
-        (Setting::Ollama, "/ask", Ollama),
+        (Setting::Ollama, "/api/chat", Ollama),
+        (Setting::Ollama, "/llm/api/generate", Ollama),
+        (Setting::Ollama, "/api/pull", Generic),
+        (Setting::Ollama, "/api/create", Generic),
+        (Setting::Ollama, "/", Generic),
         (Setting::Ollama, "/v1/chat/completions", OpenAiChat),
         (Setting::Ollama, "/v1/messages", Anthropic),
+        (Setting::None, "/v1/chat/completions", Generic),
     ] {
         assert_eq!(Dialect::of(setting, path), dialect, "{setting:?} {path}");
     }

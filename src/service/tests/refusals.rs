@@ -1,4 +1,4 @@
-use crate::service::refusal::{Refusal, refusal};
+use crate::service::refusal::{Refusal, refusal, refusal_of_stream};
 
 #[test]
 fn refusals_of_real_servers_are_told_apart() {
@@ -89,4 +89,48 @@ fn only_the_beginning_of_a_body_is_read() {
     let body = [vec![b' '; crate::service::refusal::BYTES_MAX], b"prompt is too long".to_vec()];
     assert_eq!(refusal(400, &body.concat()), Refusal::Other);
     assert_eq!(refusal(400, &body[1]), Refusal::ContextLength);
+}
+
+#[test]
+fn of_a_stream_the_error_is_read_and_nothing_beside_it() {
+    use Refusal::*;
+    let created = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":\
+                   {\"instructions\":\"say context_length_exceeded on error\"}}\n\n";
+    let failed = |code: &str| {
+        format!(
+            "event: response.failed\ndata: {{\"type\":\"response.failed\",\"response\":{{\"error\":\
+             {{\"code\":\"{code}\",\"message\":\"m\"}},\"instructions\":\"say \\\"error\\\": \
+             context_length_exceeded\"}}}}\n\n"
+        )
+    };
+    for (held, expected) in [
+        (format!("{created}{}", failed("server_error")), Other),
+        (format!("{created}{}", failed("context_length_exceeded")), ContextLength),
+        (failed("context_length_exceeded") + "data: [DONE]\n\n", ContextLength),
+        (failed("context_length_exceeded").replace('\n', "\r\n"), ContextLength),
+        // In chunks.
+        (format!("44\r\n{created}\r\n55\r\n{}\r\n0\r\n\r\n", failed("content_filter")), ContentPolicy),
+        (
+            "data: {\"error\":{\"message\":\"no\",\"code\":\"content_filter\"}}\n\n".to_owned(),
+            ContentPolicy,
+        ),
+        (
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"prompt is too long\"}}\n\n"
+                .to_owned(),
+            ContextLength,
+        ),
+        (
+            "data: {\"object\":\"error\",\"message\":\"maximum context length\"}\n\n".to_owned(),
+            ContextLength,
+        ),
+        (
+            "data:{\"error\":\"`inputs` must have less than 9 tokens\",\"error_type\":\"validation\"}\n\n"
+                .to_owned(),
+            ContextLength,
+        ),
+        ("{\"message\":{},\"done\":false}\n{\"error\":\"prompt is too long\"}\n".to_owned(), ContextLength),
+        (String::new(), Other),
+    ] {
+        assert_eq!(refusal_of_stream(held.as_bytes()), expected, "{held}");
+    }
 }

@@ -30,7 +30,7 @@ pub(super) fn observe(mut observer: Observer, pieces: &[&[u8]]) -> Seen {
         at_boundary,
         first_event_is_error: observer.first_event_is_error(),
         ending,
-        usage: observer.usage().map(|Usage { prompt, completion }| (prompt, completion)),
+        usage: observer.usage().map(|Usage { prompt, completion, .. }| (prompt, completion)),
     }
 }
 
@@ -57,6 +57,23 @@ fn ending(dialect: Dialect, events: &[&str]) -> (Ending, Counts) {
 const DELTA: &str = r#"{"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"a"},"logprobs":null,"finish_reason":null}]}"#;
 const STOP: &str = r#"{"id":"c-1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 const USAGE: &str = r#"{"id":"c-1","choices":[],"usage":{"prompt_tokens":12,"total_tokens":41,"completion_tokens":29,"prompt_tokens_details":{"cached_tokens":4}}}"#;
+const TOKEN: &str = r#"{"index":1,"token":{"id":9,"text":"a","special":false},"generated_text":null,"details":null}"#;
+
+/// An event with a part of an answer.
+pub(super) fn delta_of(dialect: Dialect) -> &'static str {
+    match dialect {
+        OpenAiChat => DELTA,
+        OpenAiCompletions => {
+            r#"{"object":"text_completion","choices":[{"text":"a","finish_reason":null}]}"#
+        }
+        OpenAiResponses => r#"{"type":"response.output_text.delta","delta":"a"}"#,
+        Anthropic => r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}"#,
+        Tgi => TOKEN,
+        Ollama => r#"{"message":{"role":"assistant","content":"a"},"done":false}"#,
+        Generic => r#"{"a":1}"#,
+    }
+}
+
 const COUNTED: Counts = Some((Some(12), Some(29)));
 
 #[test]
@@ -139,46 +156,47 @@ fn data_of_several_lines_is_one_text() {
         r#"{"type":"response.failed","response":{"error":{"code":"server_error","message":"m"}}}"#;
     let message = r#"{"type":"message_delta","usage":{"input_tokens":12,"output_tokens":29}}"#;
     let text = r#"{"generated_text":"x","details":{"input_length":12,"generated_tokens":29}}"#;
+    let begun = |event: &str| pretty(DELTA) + &lines(event);
     for (dialect, events, expected) in [
         (OpenAiChat, pretty(DELTA) + &pretty(STOP) + &pretty(USAGE), (Whole, COUNTED)),
         (OpenAiChat, pretty(DELTA) + &pretty(ended), (Whole, COUNTED)),
-        (OpenAiChat, pretty(DELTA) + &pretty(goes_on), (Truncated(NoEndMark), None)),
+        (OpenAiChat, pretty(DELTA) + &pretty(goes_on), (Failed, None)),
         (OpenAiChat, pretty(DELTA) + &pretty(failed), (Failed, None)),
         (OpenAiResponses, pretty(response), (Whole, COUNTED)),
         (OpenAiResponses, pretty(refused), (Failed, None)),
         (Anthropic, pretty(message) + &pretty(r#"{"type":"message_stop"}"#), (Whole, COUNTED)),
-        (Tgi, pretty(text), (Whole, COUNTED)),
+        (Tgi, pretty(TOKEN) + &pretty(text), (Whole, COUNTED)),
         // A line that begins like the mark of the end, an empty one, and one without a colon.
         (
             OpenAiChat,
-            lines("{\"choices\":\n[\n{\"finish_reason\":\n\n\"stop\"\n}]\n}")
+            begun("{\"choices\":\n[\n{\"finish_reason\":\n\n\"stop\"\n}]\n}")
                 .replace("data: \n", "data\n"),
             (Whole, None),
         ),
         // What looks like a delta goes on in the next line.
         (
             OpenAiChat,
-            lines(
+            begun(
                 "{\"choices\":[{\"finish_reason\":null}],\n\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":29}}",
             ),
             (Truncated(NoEndMark), COUNTED),
         ),
         // Two texts are none, and a string ends on its line.
-        (OpenAiChat, lines(&format!("{STOP}\n{DELTA}")), (Truncated(NoEndMark), None)),
-        (OpenAiChat, lines(&format!("{DELTA}\n{STOP}")), (Truncated(NoEndMark), None)),
+        (OpenAiChat, begun(&format!("{STOP}\n{DELTA}")), (Truncated(NoEndMark), None)),
+        (OpenAiChat, begun(&format!("{DELTA}\n{STOP}")), (Truncated(NoEndMark), None)),
         (
             OpenAiChat,
-            lines("{\"choices\":[{\"finish_reason\":\"st\nop\"}]}"),
+            begun("{\"choices\":[{\"finish_reason\":\"st\nop\"}]}"),
             (Truncated(NoEndMark), None),
         ),
         (
             OpenAiChat,
-            lines("{\"id\":\"\\\nn\",\"choices\":[{\"finish_reason\":\"stop\"}]}"),
+            begun("{\"id\":\"\\\nn\",\"choices\":[{\"finish_reason\":\"stop\"}]}"),
             (Truncated(NoEndMark), None),
         ),
         (
             OpenAiChat,
-            lines("{\"choices\":[{\"finish_reason\":tr\nue}]}"),
+            begun("{\"choices\":[{\"finish_reason\":tr\nue}]}"),
             (Truncated(NoEndMark), None),
         ),
     ] {
@@ -224,7 +242,8 @@ fn usage_is_found_where_servers_put_it() {
         (vec![r#"{"usage":{"prompt_tokens":12,"completion_tokens":29}"#], None),
         (vec![r#"{"usage":{"prompt_tokens":12}},"#], None),
     ] {
-        assert_eq!(ending(OpenAiChat, &events).1, expected, "{events:?}");
+        let begun = [&[DELTA][..], &events].concat();
+        assert_eq!(ending(OpenAiChat, &begun).1, expected, "{events:?}");
     }
 }
 
@@ -242,7 +261,7 @@ fn errors_are_seen_in_every_dialect() {
         (Tgi, r#"{"error":"Request failed during generation","error_type":"generation"}"#),
         (Ollama, r#"{"error":"an error was encountered while running the model"}"#),
     ] {
-        let delta = if dialect == Ollama { r#"{"done":false}"# } else { r#"{"a":1}"# };
+        let delta = delta_of(dialect);
         for before in [&[][..], &[delta]] {
             let events = [before, &[error]].concat();
             assert_eq!(ending(dialect, &events).0, Failed, "{dialect:?} {error}");
@@ -259,10 +278,13 @@ fn errors_are_seen_in_every_dialect() {
     for no_error in [
         r#"{"object":"text","x":{"object":"error"}}"#,
         r#"{"error":null}"#,
+        r#"{"error":false}"#,
+        r#"{"error":""}"#,
+        r#"{"error":0}"#,
         r#"{"a":{"error":{}}}"#,
         r#"{"errors":[1]}"#,
     ] {
-        assert_eq!(ending(OpenAiChat, &[no_error]).0, Truncated(NoEndMark), "{no_error}");
+        assert_eq!(ending(OpenAiChat, &[DELTA, no_error]).0, Truncated(NoEndMark), "{no_error}");
     }
 }
 
@@ -274,22 +296,30 @@ fn anthropic_streams_go_by_the_names_of_events() {
         event: ping\ndata: {\"type\": \"ping\"}\n\n\
         event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\
         \"delta\":{\"type\":\"text_delta\",\"text\":\"event: message_stop\"},\"usage\":{\"input_tokens\":9}}\n\n\
-        event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\
-        \"usage\":{\"output_tokens\":15}}\n\n";
+        event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":null},\
+        \"usage\":{\"input_tokens\":0,\"output_tokens\":15}}\n\n";
     let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
     let seen = observe_any_split(Anthropic, stream.as_bytes());
-    assert_eq!((seen.ending, seen.usage), (Truncated(NoEndMark), Some((Some(25), Some(15)))));
-    // A ping is a sign of life and no progress.
-    assert_eq!(seen.data_events, 3);
-    for end in
-        [stop, "event:message_stop\r\ndata: {}\r\n\r\n", "data: {\"type\":\"message_stop\"}\n\n"]
-    {
+    assert_eq!((seen.ending, seen.usage), (Truncated(NoEndMark), Some((Some(28), Some(15)))));
+    // Only what says something counts.
+    assert_eq!(seen.data_events, 2);
+    for end in [
+        stop,
+        "event:message_stop\r\ndata: {}\r\n\r\n",
+        "data: {\"type\":\"message_stop\"}\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n",
+        "data: {\"delta\":{\"stop_reason\":\"max_tokens\"},\"type\":\"message_delta\"}\n\n",
+    ] {
         let seen = observe_any_split(Anthropic, format!("{stream}{end}").as_bytes());
-        assert_eq!((seen.ending, seen.data_events), (Whole, 4), "{end}");
+        assert_eq!((seen.ending, seen.data_events), (Whole, 3), "{end}");
     }
-    for no_end in
-        ["event: message_stop\n\n", "event: message_stopped\ndata: {}\n\n", "data: [DONE]\n\n"]
-    {
+    for no_end in [
+        "event: message_stop\n\n",
+        "event: message_stopped\ndata: {}\n\n",
+        "data: [DONE]\n\n",
+        "event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"\"}}\n\n",
+        "event: content_block_delta\ndata: {\"delta\":{\"stop_reason\":\"x\"}}\n\n",
+    ] {
         let seen = observe_any_split(Anthropic, format!("{stream}{no_end}").as_bytes());
         assert_eq!(seen.ending, Truncated(NoEndMark), "{no_end}");
     }
@@ -325,8 +355,7 @@ fn responses_streams_end_in_one_of_three_ways() {
 
 #[test]
 fn tgi_streams_end_with_the_generated_text() {
-    let token = "data:{\"index\":1,\"token\":{\"id\":9,\"text\":\"a\",\"special\":false},\
-        \"generated_text\":null,\"details\":null}\n\n";
+    let token = format!("data:{TOKEN}\n\n");
     for (last, expected) in [
         ("{\"generated_text\":\"aa\",\"details\":null}", (Whole, None)),
         (
@@ -407,7 +436,7 @@ fn a_document_tells_its_usage() {
 
 #[test]
 fn an_observer_is_small() {
-    assert!(size_of::<Observer>() <= 64, "{}", size_of::<Observer>());
+    assert!(size_of::<Observer>() <= 72, "{}", size_of::<Observer>());
 }
 
 /// Texts that imitate everything that matters.
@@ -441,7 +470,7 @@ fn any_text() -> impl Strategy<Value = String> {
 /// An event as a server might write it, and what it says: an end, counts.
 fn any_event() -> impl Strategy<Value = (Value, bool, Option<(u32, u32)>)> {
     let finish = prop_oneof![4 => Just(None), 1 => any_text().prop_map(Some)];
-    let counts = prop::option::weighted(0.3, (0..1000_u32, 0..1000_u32));
+    let counts = prop::option::weighted(0.3, (1..1000_u32, 1..1000_u32));
     (any_text(), any_text(), finish, counts, any::<bool>()).prop_map(
         |(id, text, finish, counts, null_usage)| {
             let choice = json!({"delta": {"content": text, "x": [text]}, "finish_reason": finish});
@@ -451,7 +480,8 @@ fn any_event() -> impl Strategy<Value = (Value, bool, Option<(u32, u32)>)> {
             } else if null_usage {
                 event["usage"] = Value::Null;
             }
-            (event, finish.is_some_and(|reason| reason != "error"), counts)
+            let ends = |reason: String| !matches!(&*reason, "" | "null" | "error");
+            (event, finish.is_some_and(ends), counts)
         },
     )
 }
@@ -486,7 +516,6 @@ proptest! {
         prop_assert_eq!(seen.ending, expected);
         let counts = events.iter().rev().find_map(|(_, _, counts)| *counts);
         prop_assert_eq!(seen.usage, counts.map(|(prompt, completion)| (Some(prompt), Some(completion))));
-        prop_assert_eq!(seen.data_events, events.len() as u64 + u64::from(done));
         let cut = cut_at(stream.as_bytes(), &ends);
         prop_assert_eq!(observe(Observer::of_stream(OpenAiChat), &cut), seen);
     }
@@ -502,14 +531,23 @@ proptest! {
             "\"generated_text\":null", "\"generated_text\":\"x\"", "\"details\":{", "\"generated_tokens\":5",
             "event: message_start\n", "event: message_stop\n", "event: ping\n", "event: error\n",
             "\"type\":\"message_stop\"", "\"type\":\"error\"", "\"message\":{", "\"input_tokens\":5",
-            "event: response.completed\n", "\\", "\"", " ", "data: [DONE]\n\n", "null",
+            "event: response.completed\n", "event: response.created\n", "event: keepalive\n",
+            "event: content_block_delta\n", "error: {}\n", "\"type\":\"ping\"", "\"delta\":{", "\"delta\":\"\"",
+            "\"content\":\"\"", "\"content\":\"a\"", "\"token\":{", "\"response\":\"a\"", "\"stop_reason\":\"x\"",
+            "\"finish_reason\":\"\"", "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]",
+            "data: {\"error\":{},\"choices\":[{\"finish_reason\":null}]", "\\", "\"", " ", "data: [DONE]\n\n", "null",
         ]), 0..24),
         dialect in prop::sample::select(vec![
             OpenAiChat, OpenAiResponses, Anthropic, Tgi, Ollama, Generic,
         ]),
+        begun: bool,
         ends in any_ends(),
     ) {
-        let stream = parts.concat();
+        let begin = match dialect {
+            Ollama => format!("{}\n", delta_of(dialect)),
+            _ => format!("data: {}\n\n", delta_of(dialect)),
+        };
+        let stream = if begun { begin + &parts.concat() } else { parts.concat() };
         let seen = observe_any_split(dialect, stream.as_bytes());
         let cut = cut_at(stream.as_bytes(), &ends);
         prop_assert_eq!(observe(Observer::of_stream(dialect), &cut), seen);

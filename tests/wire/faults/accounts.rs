@@ -8,7 +8,7 @@ use super::stage::*;
 use crate::harness::{Gateway, PATIENCE, Peer};
 
 /// The value of a metric, summed over those samples that have `label`.
-fn metric(gateway: &Gateway, name: &str, label: &str) -> f64 {
+pub fn metric(gateway: &Gateway, name: &str, label: &str) -> f64 {
     let line = gateway.wait_for_log("admin on http://");
     let address = line.split_once("admin on http://").expect("an address").1.trim().parse();
     let mut peer = Peer::connect(address.expect("an address"));

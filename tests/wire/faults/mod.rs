@@ -13,13 +13,14 @@ mod first_event;
 mod fleet;
 mod midstream;
 mod queue;
+mod recognition;
 mod silence;
 mod stage;
 
 const DOCUMENT: &str = include_str!("../../../docs/resilience.md");
 
 /// The sources of the rows.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     include_str!("accounts.rs"),
     include_str!("answers.rs"),
     include_str!("clients.rs"),
@@ -29,6 +30,7 @@ const SOURCES: [&str; 10] = [
     include_str!("fleet.rs"),
     include_str!("midstream.rs"),
     include_str!("queue.rs"),
+    include_str!("recognition.rs"),
     include_str!("silence.rs"),
 ];
 
