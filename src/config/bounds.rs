@@ -14,6 +14,8 @@ const DESCRIPTORS_APART: u64 = 64;
 
 /// Client connections of the admin address, where there is one.
 pub const ADMIN_CONNECTIONS: usize = 256;
+/// Of these, so many are left to the health pages: no other page is answered on them.
+pub const ADMIN_HEALTH_PLACES: usize = 64;
 
 /// How many workers there will be.
 pub fn worker_count(snapshot: &Snapshot) -> u64 {

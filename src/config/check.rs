@@ -219,6 +219,7 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
     let default = defaults::LIMITS;
     let limits = Limits {
         connections: section.count("connections", CONNECTIONS, default.connections, report),
+        idle_keeps_place: default.idle_keeps_place,
         head_bytes: bytes(
             &mut section,
             "head_bytes",

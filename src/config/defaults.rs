@@ -38,6 +38,7 @@ pub fn trace() -> Trace {
 
 pub const LIMITS: Limits = Limits {
     connections: 10_000,
+    idle_keeps_place: true,
     head_bytes: 64 << 10,
     headers: 100,
     body_bytes: None,

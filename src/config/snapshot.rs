@@ -46,6 +46,17 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
 }
 
+impl Snapshot {
+    /// Whether a listener on `address` takes IPv4 too: `[::]` does, unless the port has a listener
+    /// for IPv4.
+    pub fn takes_both_families(&self, address: SocketAddr) -> bool {
+        let mut all = self.server.listen.iter().chain(&self.admin.listen);
+        let port = address.port();
+        let everywhere = address.is_ipv6() && address.ip().is_unspecified();
+        everywhere && (port == 0 || !all.any(|one| one.is_ipv4() && one.port() == port))
+    }
+}
+
 /// `[server]`
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -139,6 +150,9 @@ pub enum AcceptMode {
 pub struct Limits {
     /// Open client connections.
     pub connections: usize,
+    /// Whether a client that has been answered keeps its place where others wait outside. It is no
+    /// key: it does, but at the admin address.
+    pub idle_keeps_place: bool,
     /// Bytes of a request or response head, start line included.
     pub head_bytes: usize,
     /// Fields of a head; at most [`crate::http::head::FIELDS_MAX`].

@@ -4,6 +4,10 @@
 //! it; a connection on which nothing was ever said holds a place. Where that keeps others from being
 //! read or from coming in, the oldest go first: within a quarter of a second an honest head is here.
 //!
+//! Where `limits.idle_keeps_place` is off, as it is at the admin address, all who are not being answered
+//! give way: those between two requests, those whose head drips, those who are only waited for to leave.
+//! A liveness probe must find the door open.
+//!
 //! Absent on purpose: answers. Nothing that is being answered is ever shed; its timers decide.
 
 use std::time::Duration;
@@ -41,6 +45,9 @@ impl<N: Net> Worker<N> {
         self.shed_at = self.now + PERIOD;
         if self.accepting.keeps_out() {
             self.shed_silent();
+            if !self.snapshot.limits.idle_keeps_place {
+                self.shed_idle();
+            }
         }
         let left = self.desk.buffers.left();
         let needs = self.thirsty.iter().filter_map(|token| self.downstreams.get(*token));
@@ -72,6 +79,33 @@ impl<N: Net> Worker<N> {
         let limit = self.snapshot.limits.connections;
         let mut open = self.downstreams.len() - self.reaped.len().min(self.downstreams.len());
         for token in self.waiting_since(SILENT_AGE, |bytes| bytes == 0) {
+            if open < limit - limit / 10 {
+                break;
+            }
+            open -= 1;
+            self.desk.tally.silent_shed.add(1);
+            self.close_downstream(token);
+        }
+    }
+
+    /// Closes connections on which nothing is being answered, those first that were heard of the
+    /// longest ago, until accepting goes on.
+    fn shed_idle(&mut self) {
+        let limit = self.snapshot.limits.connections;
+        let idle = self.downstreams.iter().filter_map(|(token, downstream)| {
+            let since = match downstream.state {
+                State::Idle { since } | State::Head { since } => since,
+                State::Lingering { heard, .. } => heard,
+                State::Exchange | State::Replying { .. } | State::Closed => return None,
+            };
+            // What has come and was not looked at yet may be a whole request.
+            let unread = downstream.socket.ready.readable();
+            (since + HEAD_AGE <= self.now && !unread).then_some((since, token))
+        });
+        let mut idle: Vec<(Instant, Token)> = idle.collect();
+        idle.sort_unstable_by_key(|(since, _)| *since);
+        let mut open = self.downstreams.len() - self.reaped.len().min(self.downstreams.len());
+        for (_, token) in idle {
             if open < limit - limit / 10 {
                 break;
             }

@@ -132,6 +132,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         recorder: defaults::RECORDER,
         limits: Limits {
             connections: gateway.connections,
+            idle_keeps_place: true,
             head_bytes: 64 * 1024,
             headers: 100,
             body_bytes: None,

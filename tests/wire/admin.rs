@@ -46,6 +46,10 @@ impl Watched {
         Watched { gateway, admin, token_file }
     }
 
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     pub fn ask(&self, request: &str) -> Message {
         let mut peer = Peer::connect(self.admin);
         peer.send(request);

@@ -6,6 +6,7 @@
 
 mod admin;
 mod admin_lifecycle;
+mod admin_places;
 mod bodies;
 mod chain;
 mod edges;

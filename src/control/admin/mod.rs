@@ -25,7 +25,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::config::bounds::ADMIN_CONNECTIONS;
+use crate::config::bounds::{ADMIN_CONNECTIONS, ADMIN_HEALTH_PLACES};
 use crate::config::defaults;
 use crate::config::snapshot::{
     Admin, Forwarded, Generation, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
@@ -178,6 +178,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
         recorder: defaults::RECORDER,
         limits: Limits {
             connections: ADMIN_CONNECTIONS,
+            idle_keeps_place: false,
             body_bytes: Some(64 << 10),
             buffer_bytes: 16 << 20,
             continue_bytes: 0,
@@ -185,6 +186,6 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
         },
         timeouts: Timeouts { drain: Some(FAREWELL), ..defaults::TIMEOUTS },
         upstreams: Vec::new(),
-        routes: routes(process, policy),
+        routes: routes(process, policy, ADMIN_CONNECTIONS - ADMIN_HEALTH_PLACES),
     }
 }

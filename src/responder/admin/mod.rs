@@ -5,6 +5,7 @@
 //! | `access` | who may ask for what |
 //! | `adjust` | how an endpoint is to be treated |
 //! | `answer` | the responders: a document, an answer that others have to give, a feed of events |
+//! | `places` | how many pages are answered at once, so that there is room for the health pages |
 //! | `assets` | the dashboard: one page, its style and its script |
 //!
 //! The pages know nothing of workers, metrics or configurations: they ask a [`Process`], and
@@ -19,12 +20,14 @@
 mod access;
 mod adjust;
 mod answer;
+mod places;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +37,7 @@ use self::access::{Denied, Need};
 pub use self::adjust::Adjust;
 use self::adjust::adjust;
 use self::answer::{Answering, Asking, Feeding, Reading};
+use self::places::{Place, Placed};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
 use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Route, Target};
@@ -203,12 +207,24 @@ struct Admin {
     page: Page,
     policy: Policy,
     process: Arc<dyn Process>,
+    /// Answers in progress, of all pages.
+    places: Arc<AtomicUsize>,
+    /// How many there may be.
+    answers: usize,
 }
 
-/// The routes of the admin address.
-pub fn routes(process: &Arc<dyn Process>, policy: &Policy) -> Vec<Route> {
+/// The routes of the admin address. So many answers may be in progress at once, but for those of the
+/// health pages.
+pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Vec<Route> {
+    let places = Arc::<AtomicUsize>::default();
     let routes = PAGES.iter().map(|(path, methods, page)| {
-        let admin = Admin { page: *page, policy: policy.clone(), process: Arc::clone(process) };
+        let admin = Admin {
+            page: *page,
+            policy: policy.clone(),
+            process: Arc::clone(process),
+            places: Arc::clone(&places),
+            answers,
+        };
         Route {
             path: match *path {
                 prefix @ (STREAM_PREFIX | RECORDING_PREFIX) => {
@@ -245,7 +261,15 @@ const TIMEOUTS: ExchangeTimeouts = ExchangeTimeouts {
 impl Service for Admin {
     fn respond(&self, request: &Request<'_>, _now: Instant) -> Box<dyn Responder> {
         match self.policy.judge(self.page.need(request), request) {
-            Ok(()) => self.open(request),
+            Ok(()) if matches!(self.page, Page::Health | Page::Ready) => self.open(request),
+            Ok(()) => match Place::take(&self.places, self.answers) {
+                Some(place) => Box::new(Placed { responder: self.open(request), _place: place }),
+                None => Box::new(Answering::new(Reply::error(
+                    503,
+                    "admin_busy",
+                    "too many admin pages are being answered; end a live view or a tail",
+                ))),
+            },
             Err(denied) => Box::new(refusal(denied)),
         }
     }

@@ -95,7 +95,7 @@ fn ask(process: &Arc<dyn Process>, policy: &Policy, head: &str, body: &str) -> A
     let limits = HeadLimits { bytes: 4096, fields: 32 };
     let mut slots = FieldSlots::new();
     let head = parse_request(text.as_bytes(), &mut slots, &limits).expect("a head").expect("whole");
-    let route = routes(process, policy).into_iter().find(|route| {
+    let route = routes(process, policy, 100).into_iter().find(|route| {
         let here = match &route.path {
             PathPattern::Exact(path) => path == head.path,
             PathPattern::Prefix(prefix) => head.path.starts_with(prefix.as_str()),
