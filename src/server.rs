@@ -35,7 +35,7 @@ use crate::reactor::journal::Journal;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::reactor::stats::Counters;
 use crate::reactor::worker::{Command, Idle, Setup, Worker};
-use crate::sys::{self, Inherited, Linux, Listeners, TcpStream};
+use crate::sys::{self, Families, Inherited, Linux, Listeners, TcpStream};
 
 type Post = Sender<Command<TcpStream>>;
 
@@ -230,12 +230,16 @@ pub fn start_on(
         Workers::Pinned(cpus) => cpus.iter().copied().map(Some).collect(),
         Workers::Unpinned(count) => vec![None; *count],
     };
+    let families = |address| match snapshot.takes_both_families(address) {
+        true => Families::Both,
+        false => Families::Own,
+    };
     let mut addresses = Vec::new();
     let mut kept = Listeners::default();
     let mut listeners: Vec<Vec<_>> = cpus.iter().map(|_| Vec::new()).collect();
     for &address in &snapshot.server.listen {
         let failed = |error| StartError::Listen { address, error };
-        let bound = inherited.listen(address, cpus.len()).map_err(failed)?;
+        let bound = inherited.listen(address, cpus.len(), families(address)).map_err(failed)?;
         addresses.extend(bound.iter().flatten().find_map(|listener| listener.local_addr().ok()));
         for (worker, mut bound) in listeners.iter_mut().zip(bound) {
             for listener in &bound {
@@ -255,7 +259,7 @@ pub fn start_on(
         None => None,
         Some(address) => {
             let failed = |error| StartError::Admin { address, error };
-            let listener = inherited.listen_admin(address).map_err(failed)?;
+            let listener = inherited.listen_admin(address, families(address)).map_err(failed)?;
             kept.admin = Some(listener.try_clone().map_err(failed)?);
             Some(admin::Desk::new(listener).map_err(failed)?)
         }

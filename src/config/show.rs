@@ -8,6 +8,7 @@ mod observing;
 mod policy;
 
 use std::fmt::{self, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::bounds;
@@ -49,6 +50,9 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     writeln!(out, "# The effective configuration: every default and limit filled in.\n")?;
     writeln!(out, "[server]")?;
     entry(out, "listen", list(listen))?;
+    for &address in &server.listen {
+        families(snapshot, address, out)?;
+    }
     match &server.workers {
         Workers::Pinned(cpus) => entry(out, "cpus", list(cpus.iter()))?,
         Workers::Unpinned(count) => entry(out, "workers", count)?,
@@ -81,6 +85,9 @@ fn admin(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     let listen = admin.listen.map_or("off".to_owned(), |address| address.to_string());
     writeln!(out, "\n[admin]")?;
     entry(out, "listen", quoted(&listen))?;
+    if let Some(address) = admin.listen {
+        families(snapshot, address, out)?;
+    }
     match &admin.token {
         Some(token) if token.file.is_empty() => writeln!(out, "# token: made at the start"),
         Some(token) => entry(out, "token_file", quoted(&token.file)),
@@ -103,6 +110,17 @@ fn access_log(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     writeln!(out, "\n[access_log]")?;
     entry(out, "to", quoted(target))?;
     entry(out, "format", quoted(format))
+}
+
+/// What `[::]` means: with some programs IPv4 too, with some not.
+fn families(snapshot: &Snapshot, address: SocketAddr, out: &mut String) -> fmt::Result {
+    match address.ip() {
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            let both = snapshot.takes_both_families(address);
+            writeln!(out, "# {address}: {}", if both { "IPv6 and IPv4" } else { "IPv6 only" })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {

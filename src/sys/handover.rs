@@ -191,13 +191,14 @@ fn receive(channel: &UnixStream) -> io::Result<Vec<TcpListener>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::listen;
+    use crate::sys::{Families, listen};
 
     #[test]
     fn any_number_of_listeners_arrives_with_what_waits_in_them() {
         for count in [0, 1, BATCH, 2 * BATCH + 3] {
             let (here, there) = UnixStream::pair().expect("a pair");
-            let sent = listen(([127, 0, 0, 1], 0).into(), count.max(1)).expect("a free port");
+            let sent = listen(([127, 0, 0, 1], 0).into(), count.max(1), Families::Own)
+                .expect("a free port");
             let sent = &sent[..count];
             let clients: Vec<_> = sent
                 .iter()

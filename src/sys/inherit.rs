@@ -17,7 +17,7 @@ use std::net::{SocketAddr, TcpListener};
 use listenfd::ListenFd;
 use socket2::SockRef;
 
-use super::listen::{bind_beside, listen};
+use super::listen::{Families, bind_beside, listen};
 
 /// The listening sockets of a process.
 #[derive(Debug, Default)]
@@ -61,21 +61,25 @@ impl Inherited {
         &mut self,
         address: SocketAddr,
         workers: usize,
+        families: Families,
     ) -> io::Result<Vec<Vec<TcpListener>>> {
         let mut sockets = self.take(address);
         match sockets.first() {
-            None => sockets = listen(address, workers)?,
+            None => sockets = listen(address, workers, families)?,
             Some(first) => {
                 let address = first.local_addr()?;
                 for socket in &sockets {
                     prepare(socket)?;
                 }
                 let alone = !SockRef::from(first).reuse_port()?;
+                // It was bound by somebody else, who has decided that.
+                let only_v6 = address.is_ipv4() || SockRef::from(first).only_v6()?;
+                let families = if only_v6 { Families::Own } else { Families::Both };
                 for index in sockets.len()..workers {
                     let another = if alone {
                         sockets[index % sockets.len()].try_clone()?
                     } else {
-                        bind_beside(address)?
+                        bind_beside(address, families)?
                     };
                     sockets.push(another);
                 }
@@ -89,7 +93,11 @@ impl Inherited {
     }
 
     /// The listener of the admin address: the one that was inherited, or a new one.
-    pub fn listen_admin(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
+    pub fn listen_admin(
+        &mut self,
+        address: SocketAddr,
+        families: Families,
+    ) -> io::Result<TcpListener> {
         let own = self.0.admin.take_if(|listener| is_on(listener, address));
         // A service manager does not say what its sockets are for; an address of its own does.
         let named = |listeners: Vec<TcpListener>| listeners.into_iter().next();
@@ -101,7 +109,7 @@ impl Inherited {
             Some(listener) => prepare(&listener).map(|()| listener),
             None => {
                 let missing = || io::Error::other("one listener was asked for");
-                listen(address, 1)?.pop().ok_or_else(missing)
+                listen(address, 1, families)?.pop().ok_or_else(missing)
             }
         }
     }
@@ -166,9 +174,10 @@ mod tests {
         for (sockets, workers, expected) in
             [(3, 3, vec![1, 1, 1]), (3, 2, vec![2, 1]), (2, 4, vec![1; 4])]
         {
-            let mut inherited = inherited(listen(ANY, sockets).expect("a free port"));
+            let mut inherited =
+                inherited(listen(ANY, sockets, Families::Own).expect("a free port"));
             let address = inherited.0.workers[0].local_addr().expect("bound");
-            let seats = inherited.listen(address, workers).expect("they are ours");
+            let seats = inherited.listen(address, workers, Families::Own).expect("they are ours");
             assert_eq!(counts(&seats), expected);
             assert_eq!(waiting(&seats, 64), 64);
         }
@@ -178,24 +187,28 @@ mod tests {
     fn a_socket_that_allows_no_other_is_shared() {
         let alone = TcpListener::bind(ANY).expect("a free port");
         let mut inherited = inherited(vec![alone]);
-        let seats = inherited.listen(ANY, 3).expect("port 0 is the port it has");
+        let seats = inherited.listen(ANY, 3, Families::Own).expect("port 0 is the port it has");
         assert_eq!(counts(&seats), [1, 1, 1]);
         assert_eq!(waiting(&seats, 8), 8);
     }
 
     #[test]
     fn what_nobody_asks_for_is_closed() {
-        let mut inherited = inherited(listen(ANY, 2).expect("a free port"));
+        let mut inherited = inherited(listen(ANY, 2, Families::Own).expect("a free port"));
         let address = inherited.0.workers[0].local_addr().expect("bound");
-        let other = listen(ANY, 1).expect("a free port").remove(0).local_addr().expect("bound");
-        assert_eq!(counts(&inherited.listen(other, 1).expect("free again")), [1]);
+        let other = listen(ANY, 1, Families::Own)
+            .expect("a free port")
+            .remove(0)
+            .local_addr()
+            .expect("bound");
+        assert_eq!(counts(&inherited.listen(other, 1, Families::Own).expect("free again")), [1]);
         assert_eq!(inherited.close_rest(), [address, address]);
         assert!(TcpStream::connect(address).is_err());
     }
 
     #[test]
     fn the_admin_address_keeps_its_socket_and_takes_nobody_elses() {
-        let sockets = || listen(ANY, 1).expect("a free port").remove(0);
+        let sockets = || listen(ANY, 1, Families::Own).expect("a free port").remove(0);
         let (worker, admin, spare) = (sockets(), sockets(), sockets());
         let on = |listener: &TcpListener| listener.local_addr().expect("bound");
         let (worker_address, admin_address) = (on(&worker), on(&admin));
@@ -208,19 +221,20 @@ mod tests {
         };
         // Port 0 names both: each has its own.
         let mut both = given();
-        assert_eq!(on(&both.listen(ANY, 1).expect("given")[0][0]), worker_address);
-        assert_eq!(on(&both.listen_admin(ANY).expect("given")), admin_address);
+        assert_eq!(on(&both.listen(ANY, 1, Families::Own).expect("given")[0][0]), worker_address);
+        assert_eq!(on(&both.listen_admin(ANY, Families::Own).expect("given")), admin_address);
         assert!(both.close_rest().is_empty());
         // Where there was no admin address, port 0 is a new port.
         let mut none = Inherited::of(Listeners { admin: None, ..given().0 });
         assert!(
-            ![worker_address, admin_address].contains(&on(&none.listen_admin(ANY).expect("new")))
+            ![worker_address, admin_address]
+                .contains(&on(&none.listen_admin(ANY, Families::Own).expect("new")))
         );
         // It has moved; and a service manager's is known by its address.
         let moved = on(&spare);
         let mut moving = given();
         moving.0.workers.push(spare);
-        assert_eq!(on(&moving.listen_admin(moved).expect("given")), moved);
+        assert_eq!(on(&moving.listen_admin(moved, Families::Own).expect("given")), moved);
         assert_eq!(moving.close_rest(), [worker_address, admin_address]);
     }
 }

@@ -12,19 +12,32 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections the kernel may hold for us; it caps this at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
+/// Whose connections a listener takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Families {
+    /// Those of its own family.
+    Own,
+    /// Of both: `[::]`, where nobody listens on the port for IPv4.
+    Both,
+}
+
 /// `count` non-blocking listeners on `address`. Port 0 is chosen once and shared by all.
-pub fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
-    let alone = socket(address)?;
+pub fn listen(
+    address: SocketAddr,
+    count: usize,
+    families: Families,
+) -> io::Result<Vec<TcpListener>> {
+    let alone = socket(address, families)?;
     alone.bind(&address.into())?;
     alone.listen(1)?;
     let address = local_address(&alone)?;
     drop(alone);
-    (0..count).map(|_| bind_beside(address)).collect()
+    (0..count).map(|_| bind_beside(address, families)).collect()
 }
 
 /// One more listener on an address that is ours already.
-pub(super) fn bind_beside(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket(address)?;
+pub(super) fn bind_beside(address: SocketAddr, families: Families) -> io::Result<TcpListener> {
+    let socket = socket(address, families)?;
     socket.set_reuse_port(true)?;
     // Inherited by accepted sockets: a token must not wait for an acknowledgement.
     socket.set_tcp_nodelay(true)?;
@@ -34,12 +47,13 @@ pub(super) fn bind_beside(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn socket(address: SocketAddr) -> io::Result<Socket> {
+fn socket(address: SocketAddr, families: Families) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of a predecessor that are in TIME_WAIT do not keep us from its port.
     socket.set_reuse_address(true)?;
+    // Said either way, so that the system's `bindv6only` decides nothing.
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(families == Families::Own)?;
     }
     Ok(socket)
 }
@@ -56,10 +70,32 @@ mod tests {
     #[test]
     fn workers_share_a_port_and_strangers_do_not() {
         let any = ([127, 0, 0, 1], 0).into();
-        let ours = listen(any, 3).expect("a free port");
+        let ours = listen(any, 3, Families::Own).expect("a free port");
         let address = ours[0].local_addr().expect("bound");
         assert!(ours.iter().all(|listener| listener.local_addr().ok() == Some(address)));
-        let taken = listen(address, 1).expect_err("the port is taken");
+        let taken = listen(address, 1, Families::Own).expect_err("the port is taken");
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn each_family_has_a_listener_of_its_own_or_one_has_both() {
+        let everywhere = SocketAddr::from(([0u16; 8], 0));
+        let Ok(both) = listen(everywhere, 2, Families::Both) else {
+            return eprintln!("SKIPPED: this machine has no IPv6");
+        };
+        let port = both[0].local_addr().expect("bound").port();
+        let reached = |host: &str| std::net::TcpStream::connect((host, port)).is_ok();
+        assert!(reached("127.0.0.1"), "whatever bindv6only says");
+        assert!(reached("::1") || std::net::TcpListener::bind("[::1]:0").is_err());
+        // Somebody else's port for IPv4 is told, and not shadowed.
+        let four = listen(([0, 0, 0, 0], port).into(), 1, Families::Own);
+        assert_eq!(four.expect_err("it is taken").kind(), io::ErrorKind::AddrInUse);
+        drop(both);
+        let four = listen(([0, 0, 0, 0], 0).into(), 1, Families::Own).expect("a port");
+        let port = four[0].local_addr().expect("bound").port();
+        let six = listen(([0u16; 8], port).into(), 1, Families::Own);
+        assert!(six.is_ok(), "side by side: {six:?}");
+        let shadow = listen(([0u16; 8], port).into(), 1, Families::Both);
+        assert!(shadow.is_err(), "the IPv4 half is taken");
     }
 }

@@ -24,7 +24,7 @@ mod signals;
 pub use handover::{Predecessor, Successor};
 pub use inherit::{Inherited, Listeners};
 pub use linux::{Linux, TcpStream, now};
-pub use listen::listen;
+pub use listen::{Families, listen};
 pub use notify::{State, notify};
 pub use process::{epoch, pin_to_cpu, raise_descriptor_limit, random_seed, random_token};
 pub use signals::{Order, Signals, on_reopen};

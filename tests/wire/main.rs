@@ -17,6 +17,7 @@ mod harness;
 mod health;
 mod hostile;
 mod lifecycle;
+mod listen;
 mod mock;
 mod names;
 mod overload;

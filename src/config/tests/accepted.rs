@@ -136,6 +136,7 @@ fn assert_shows(loaded: &Loaded, expected: &str) {
 const EVERY_KEY: &str = r#"
     [server]
     listen = ["0.0.0.0:80", "[::]:80"]
+    # [::]:80: IPv6 only
     workers = 3
     half_close = "allow"
     accept = "balanced"
