@@ -30,6 +30,7 @@
 //! | [`service`] | dialects of inference APIs: ends, errors, usage | what to do about them |
 //! | [`http`] | heads, bodies, chunks, events: what bytes mean | roles, clocks, sockets |
 //! | [`sim`] | [`reactor::net::Net`] in memory, seeded, with a clock of its own | the real clock |
+//! | [`files`] | the one way to open a file that somebody has named | waiting |
 //! | [`clock`] | an instant | reading it |
 //!
 //! Dependencies point one way: `cli → lifecycle → server → {control, sys, reactor, config}`, `control → observe → reactor`, `sys` and `sim` →
@@ -47,6 +48,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod files;
 pub mod http;
 pub mod lifecycle;
 pub mod observe;

@@ -127,7 +127,7 @@ fn a_named_file_that_has_no_end_is_not_waited_for() {
     let output = child.wait_with_output().expect("it has ended");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains(":13: route[0].fallback.file: "), "{output:?}");
-    assert!(text(&output.stderr).contains("this is no regular file"), "{output:?}");
+    assert!(text(&output.stderr).contains("this is a FIFO, not a file"), "{output:?}");
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! same code; here they set the defaults.
 
 use std::fmt::Display;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use crate::config::defaults;
 use crate::config::snapshot::{
     Generation, Limits, Route, Server as ServerConfig, Snapshot, Timeouts, Workers,
 };
+use crate::files;
 use crate::responder::mock::{self, Invalid, Settings};
 use crate::responder::replay::{FILE_BYTES_MAX, Recording};
 use crate::server::{self, Server, StartError};
@@ -86,11 +86,9 @@ fn routes(flags: &MockFlags) -> Result<Vec<Route>, Failed> {
 /// A recorded answer.
 fn recording(file: &Path) -> Result<Recording, String> {
     let named = |reason: &dyn Display| format!("{}: {reason}", file.display());
-    let length = fs::metadata(file).map_err(|error| named(&error))?.len();
-    if length > FILE_BYTES_MAX {
-        return Err(named(&"it is too long for a recording"));
-    }
-    let text = fs::read_to_string(file).map_err(|error| named(&error))?;
+    let read = files::read(file, FILE_BYTES_MAX);
+    let bytes = read.map_err(|unread| named(&unread))?;
+    let text = String::from_utf8(bytes).map_err(|_| named(&"it is not valid UTF-8"))?;
     Recording::parse(&text).map_err(|reason| named(&reason))
 }
 

@@ -15,6 +15,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Exit;
+use crate::files;
 
 /// `sluicegate top`
 #[derive(Args, Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct TopArguments {
 }
 
 /// A gateway that says nothing for so long is gone.
+/// A token is a line.
+const TOKEN_FILE_MAX: u64 = 4 << 10;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// To the upper left corner; and from here to the end of the screen nothing.
 const HOME: &str = "\x1b[H";
@@ -83,7 +86,8 @@ impl Events {
         stream.set_read_timeout(Some(PATIENCE))?;
         let authorization = match &arguments.token_file {
             Some(file) => {
-                let token = std::fs::read_to_string(file)?;
+                let token = files::read(file, TOKEN_FILE_MAX)?;
+                let token = String::from_utf8_lossy(&token);
                 format!("Authorization: Bearer {}\r\n", token.trim_end())
             }
             None => String::new(),

@@ -34,13 +34,14 @@ pub mod units;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 pub use problem::Problem;
 pub use reload::reload;
 use snapshot::Snapshot;
+
+use crate::files::{self, Unread};
 
 /// A configuration file larger than this is something else: a device, a log, a model.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -102,28 +103,25 @@ pub fn parse(text: &str, environment: &Environment) -> Result<Loaded, Vec<Proble
 fn read(path: &Path) -> Result<String, Problem> {
     use std::io::ErrorKind;
 
-    let failed = |error: std::io::Error| {
-        Problem::of_file(match error.kind() {
-            ErrorKind::NotFound => "there is no such file".to_owned(),
-            ErrorKind::PermissionDenied => {
-                "the file may not be read by this user (permission denied)".to_owned()
+    let failed = |unread: Unread| {
+        Problem::of_file(match unread {
+            Unread::TooLong => {
+                let limit = units::show_size(FILE_BYTES_MAX);
+                format!("the file is larger than {limit}; it cannot be a configuration")
             }
-            ErrorKind::IsADirectory => {
-                "this is a directory; --config takes the path of a TOML file".to_owned()
+            Unread::Kind(kind) => {
+                format!("this is {kind}; --config takes the path of a TOML file")
             }
-            _ => format!("the file cannot be read: {error}"),
+            Unread::Failed(error) => match error.kind() {
+                ErrorKind::NotFound => "there is no such file".to_owned(),
+                ErrorKind::PermissionDenied => {
+                    "the file may not be read by this user (permission denied)".to_owned()
+                }
+                _ => format!("the file cannot be read: {error}"),
+            },
         })
     };
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
-    // `take`: a device such as /dev/zero has no end, and a FIFO's length is not known beforehand.
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        let limit = units::show_size(FILE_BYTES_MAX);
-        return Err(Problem::of_file(format!(
-            "the file is larger than {limit}; it cannot be a configuration"
-        )));
-    }
+    let bytes = files::read(path, FILE_BYTES_MAX).map_err(failed)?;
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + memchr::memchr_iter(b'\n', good).count();
@@ -138,18 +136,13 @@ fn read(path: &Path) -> Result<String, Problem> {
 
 /// The text of a file that the configuration names, or one sentence.
 fn read_named(path: &Path) -> Result<String, String> {
-    // Opening a FIFO waits for whoever writes into it, and a reload would wait with it.
-    let kind = std::fs::metadata(path).map_err(|error| error.to_string())?;
-    if kind.is_dir() {
-        return Err("this is a directory, not a file".to_owned());
-    } else if !kind.is_file() {
-        return Err("this is no regular file".to_owned());
-    }
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    // One byte more than is allowed tells that there are more.
-    let limit = check::ANSWER_MAX as u64 + 1;
-    file.take(limit).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    let read = files::read(path, check::ANSWER_MAX as u64 + 1);
+    let bytes = read.map_err(|unread| match unread {
+        Unread::TooLong => {
+            format!("it is longer than {}", units::show_size(check::ANSWER_MAX as u64))
+        }
+        other => other.to_string(),
+    })?;
     String::from_utf8(bytes).map_err(|_| "the file is not valid UTF-8".to_owned())
 }
 

@@ -15,7 +15,7 @@
 //!
 //! Absent on purpose: levels per module, colours, rotation. Others do that better.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +28,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use super::access::{self, Format};
 use super::time::Utc;
+use crate::files;
 use crate::reactor::journal;
 
 /// Lines that wait at most. At two hundred bytes each this is under two megabytes.
@@ -310,14 +311,14 @@ impl Output {
             Target::Stdout => Output::Stdout,
             Target::Stderr => Output::Stderr,
             Target::File(path) => {
-                Output::File { path: path.clone(), file: open_file(path)?, torn: false }
+                Output::File { path: path.clone(), file: files::append(path)?, torn: false }
             }
         })
     }
 
     fn reopen(&mut self) -> io::Result<()> {
         if let Output::File { path, file, torn } = self {
-            (*file, *torn) = (open_file(path)?, false);
+            (*file, *torn) = (files::append(path)?, false);
         }
         Ok(())
     }
@@ -342,10 +343,6 @@ impl Output {
             }
         }
     }
-}
-
-fn open_file(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
 }
 
 #[cfg(test)]

@@ -10,27 +10,44 @@ use std::path::{Path, PathBuf};
 /// What each module may name of the crate, besides itself. The order is the order of the layers.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("files", &[]),
     ("http", &[]),
     ("service", &["http"]),
     ("responder", &["clock", "config::snapshot", "http", "service"]),
-    ("config", &["http", "responder", "service"]),
+    ("config", &["files", "http", "responder", "service"]),
     ("proxy", &["clock", "config::snapshot", "http", "service"]),
     ("reactor", &["clock", "config::snapshot", "http", "proxy", "responder", "service"]),
     ("sys", &["clock", "reactor"]),
     ("sim", &["clock", "reactor"]),
-    ("observe", &["clock", "config::snapshot", "proxy", "reactor", "responder", "service"]),
+    (
+        "observe",
+        &["clock", "config::snapshot", "files", "proxy", "reactor", "responder", "service"],
+    ),
     ("control", &["clock", "config", "http", "observe", "proxy", "reactor", "responder", "sys"]),
     ("server", &["config", "control", "observe", "proxy", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
     ("lifecycle", &["config", "control::names", "server", "sys"]),
-    ("cli", &["bench", "clock", "config", "lifecycle", "observe", "responder", "server", "sys"]),
+    (
+        "cli",
+        &[
+            "bench",
+            "clock",
+            "config",
+            "files",
+            "lifecycle",
+            "observe",
+            "responder",
+            "server",
+            "sys",
+        ],
+    ),
 ];
 
 /// Crates that only these modules may name: the rest of the house does not know them.
 const FENCED: &[(&str, &[&str])] = &[
     ("mio", &["sys"]),
     ("socket2", &["sys"]),
-    ("rustix", &["sys", "config"]),
+    ("rustix", &["sys", "config", "files"]),
     ("signal_hook", &["sys"]),
     ("listenfd", &["sys"]),
     ("clap", &["cli", "main"]),
@@ -146,6 +163,33 @@ fn methods_call_each_other_in_no_larger_circle_than_before() {
     let inside = |call: &&calls::Call| largest.contains(&call.from) && largest.contains(&call.to);
     let ties: Vec<String> = calls.iter().filter(inside).map(ToString::to_string).collect();
     assert_eq!(largest.len(), CALLED_IN_A_CIRCLE, "it may only fall:\n{}", ties.join("\n"));
+}
+
+/// Who may open a file otherwise than `files` does, and what: `/dev/null`, `/proc`, a report that
+/// somebody at a terminal waits for.
+const OPENS: &[(&str, &[&str])] = &[
+    ("File::open", &["files", "sys"]),
+    ("File::create", &["files"]),
+    ("OpenOptions", &["files"]),
+    ("fs::read(", &["files"]),
+    ("fs::read_to_string", &["files", "bench"]),
+    ("fs::write", &["files", "cli"]),
+];
+
+/// A FIFO or a device in the place of a file holds up who opens it, or has no end.
+#[test]
+fn files_are_opened_in_one_way() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        for (number, line) in source.code() {
+            for (call, allowed) in OPENS {
+                if line.contains(call) && !allowed.contains(&source.module.as_str()) {
+                    wrong.push(format!("{}:{number}: {call}", source.path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "use crate::files:\n{}", wrong.join("\n"));
 }
 
 #[test]

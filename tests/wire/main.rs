@@ -12,6 +12,7 @@ mod chain;
 mod edges;
 mod exchanges;
 mod faults;
+mod files;
 mod handover;
 mod harness;
 mod health;

@@ -70,6 +70,22 @@ fn localhost_is_all_of_its_addresses() {
 }
 
 #[test]
+fn the_log_of_a_failed_connect_names_endpoint_and_address_and_the_answer_does_not() {
+    let (listener, address) = bind("127.0.0.1:0");
+    drop(listener);
+    let config = Config { upstream: String::new(), ..named("localhost", address.port()) };
+    let gateway = config.start();
+    let answer = ask(&gateway);
+    assert_eq!(answer.json()["error"]["code"], "upstream_connect");
+    assert!(!answer.text().contains("localhost") && !answer.text().contains("127.0.0.1"));
+    let line = gateway.wait_for_log("502 upstream_connect");
+    let port = address.port();
+    let places = [format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
+    let told = |place: &String| line.contains(&format!("(scripted: localhost:{port} ({place}))"));
+    assert!(places.iter().any(told), "{line}");
+}
+
+#[test]
 fn a_name_without_an_address_stops_neither_start_nor_reload() {
     let (listener, address) = bind("127.0.0.1:0");
     serve(listener, "four");

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -140,6 +140,11 @@ impl Gateway {
             rustix::process::Pid::from_raw(pid.parse().ok()?)
         });
         pids.collect()
+    }
+
+    /// Its configuration.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     pub fn address(&self) -> SocketAddr {
