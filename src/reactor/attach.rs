@@ -119,6 +119,8 @@ impl<N: Net> Worker<N> {
                     && outcome == Outcome::Fault
                 {
                     exchange.attempt.tried.add(pick.endpoint());
+                    // It was not even begun, and yet this is whom the failure is about.
+                    exchange.hops = Hops { endpoint: Some(pick.endpoint()), ..Hops::NONE };
                 }
                 let endpoints = &mut self.groups[upstream].endpoints;
                 let _ = endpoints.record(pick, outcome, now);

@@ -222,13 +222,25 @@ impl<N: Net> Worker<N> {
             }
             Fault::Upstream(_) => {
                 tally.upstream_faults.add(1);
-                log::warn!("{id}: {status} {code}{cut}: {fault}");
+                let place = self.place_of(exchange);
+                log::warn!("{id}: {status} {code}{cut}: {fault}{place}");
             }
             Fault::Local(_) => {
                 tally.local_faults.add(1);
                 log::warn!("{id}: {status} {code}{cut}: {fault}");
             }
         }
+    }
+
+    /// Where it was last sent, in brackets, for the log. Clients are not told: what stands behind the
+    /// gateway is nobody's business in front of it, and the request id leads an operator here.
+    fn place_of(&self, exchange: &Exchange) -> String {
+        let asked = exchange.upstream().zip(exchange.hops.endpoint);
+        let known = asked.and_then(|(upstream, endpoint)| {
+            let known = self.groups[upstream.id].endpoints.get(endpoint)?;
+            Some(format!(" ({}: {})", upstream.name, known.name))
+        });
+        known.unwrap_or_default()
     }
 
     /// Refuses bytes that are no request.
