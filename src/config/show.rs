@@ -1,6 +1,7 @@
 //! The effective configuration as TOML, with every default and limit filled in.
 //!
-//! What is printed compiles to the same snapshot.
+//! What is printed compiles to the same snapshot, but for the query of `trace.export`: it may hold a
+//! key, and this is shown to whoever may look.
 //!
 //! Absent on purpose: everything that is not in the snapshot, the operator's comments among it.
 
@@ -14,8 +15,8 @@ use std::time::Duration;
 use super::bounds;
 use super::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, Commit, ExchangeTimeouts, Forwarded,
-    HalfClose, Heartbeat, HostField, Link, Listed, PathPattern, Rewrite, Route, Snapshot, Target,
-    Upstream, Workers,
+    HalfClose, Heartbeat, HostField, Link, Listed, Rewrite, Route, Snapshot, Target, Upstream,
+    Workers,
 };
 use super::units::{show_duration, show_size};
 
@@ -204,12 +205,8 @@ fn listed(listed: &Listed, out: &mut String) -> fmt::Result {
 }
 
 fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
-    let path = match &route.path {
-        PathPattern::Exact(path) => quoted(path),
-        PathPattern::Prefix(prefix) => quoted(&format!("{prefix}*")),
-    };
     writeln!(out, "\n[[route]]")?;
-    entry(out, "path", path)?;
+    entry(out, "path", quoted(&route.path.to_string()))?;
     if route.methods.is_empty() {
         writeln!(out, "# methods: every one")?;
     } else {

@@ -314,21 +314,22 @@ pub struct Link {
     pub timeouts: ExchangeTimeouts,
 }
 
-/// What a route's path is compared with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a route's path is compared with, in the form of [`crate::http::path::normal`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PathPattern {
     Exact(String),
     /// Without the trailing `*`.
     Prefix(String),
 }
 
-/// As it is written in the file.
+/// As it can be written in the file: a `*` that is none of the pattern's is an escape there.
 impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PathPattern::Exact(path) => f.write_str(path),
-            PathPattern::Prefix(prefix) => write!(f, "{prefix}*"),
-        }
+        let (path, star) = match self {
+            PathPattern::Exact(path) => (path, ""),
+            PathPattern::Prefix(prefix) => (prefix, "*"),
+        };
+        write!(f, "{}{star}", path.replace('*', "%2A"))
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
 //! | `retry_after` | when a server wants to be asked again                                         |
 //! | `trace_context` | the fields that say which trace a request is part of                  |
+//! | `path`    | what a path may hold, and the form in which two are compared                      |
 //! | `reply`   | heads and chunks of answers made in this process                                  |
 //!
 //! Reading order: `chunk`, `body`, `head`, `rewrite`; the others stand alone.
@@ -28,6 +29,7 @@ pub mod chunk;
 pub mod head;
 pub mod json;
 pub mod ndjson;
+pub mod path;
 pub mod reply;
 pub mod retry_after;
 pub mod rewrite;

@@ -1,6 +1,12 @@
 //! Routing: a method and a path to one route of the snapshot.
+//!
+//! * Paths are compared in their normal form, [`path::normal`], which is what every server may make
+//!   of them; what is forwarded is the path as it came.
+//! * A path that a rewrite makes is judged as one that comes.
 
 use crate::config::snapshot::{PathPattern, Rewrite, Route};
+use crate::http::head::HeadError;
+use crate::http::path;
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +22,7 @@ pub enum Verdict {
 }
 
 /// Finds the route of a request. `routes` are in matching order: the first whose path and method
-/// both match wins.
+/// both match wins. `path` is in its normal form.
 pub fn find(routes: &[Route], method: &str, path: &str) -> Verdict {
     let mut allow = String::new();
     for (index, route) in routes.iter().enumerate() {
@@ -58,14 +64,25 @@ pub fn methods(routes: &[Route]) -> String {
     methods.join(", ")
 }
 
-/// The path the upstream sees, in two parts; `None`: the client's own.
+/// The path the upstream sees, in two parts; `None`: the client's own, which is `path` as it came.
 pub fn rewritten<'a>(route: &'a Route, path: &'a str) -> Option<(&'a str, &'a str)> {
     match (&route.rewrite, &route.path) {
         (None, _) => None,
         (Some(Rewrite::Prefix(with)), PathPattern::Prefix(prefix)) => {
-            Some((with, path.strip_prefix(prefix.as_str()).unwrap_or_default()))
+            let rest = path::behind(path, prefix);
+            // A slash on either side of the seam is one slash. `//host` is another server to some.
+            let rest = if with.ends_with('/') { path::without_slash(rest) } else { rest };
+            Some((with, rest))
         }
         (Some(Rewrite::Path(with) | Rewrite::Prefix(with)), _) => Some((with, "")),
+    }
+}
+
+/// Whether the path that the upstream is to see is one that a client could have sent.
+pub fn check_rewritten(route: &Route, path: &str) -> Result<(), HeadError> {
+    match rewritten(route, path) {
+        Some((with, rest)) if !rest.is_empty() => path::check_joined(with, rest),
+        _ => Ok(()),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::config::snapshot::{
 };
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
+use crate::http::path;
 use crate::http::rewrite::{self, RequestEdits};
 use crate::proxy::admission::keys;
 use crate::proxy::balance::key;
@@ -52,8 +53,12 @@ impl<N: Net> Worker<N> {
         let verdict = if head.target_is_asterisk {
             Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.snapshot.routes) })
         } else {
-            match route::find(&self.snapshot.routes, head.method, head.path) {
-                route::Verdict::Route(route) => Ok(route),
+            match route::find(&self.snapshot.routes, head.method, &path::normal(head.path)) {
+                route::Verdict::Route(found) => {
+                    route::check_rewritten(&self.snapshot.routes[found], head.path)
+                        .map(|()| found)
+                        .map_err(DownstreamFault::Head)
+                }
                 route::Verdict::NotFound => Err(DownstreamFault::NotFound),
                 route::Verdict::MethodNotAllowed { allow } => {
                     Err(DownstreamFault::MethodNotAllowed { allow })

@@ -28,6 +28,7 @@ mod recordings;
 mod reload;
 mod restarts;
 mod rewriting;
+mod routing;
 mod smuggling;
 mod streaming;
 mod timeouts;

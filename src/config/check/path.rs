@@ -1,20 +1,29 @@
 //! Paths: what a route matches, and what it is rewritten to.
 //!
-//! A request's path is compared as it was received, so a pattern that no request can carry is a
-//! mistake, not a route that never matches: spaces, a query, a fragment, dot segments.
+//! A pattern that no request can carry is a mistake, not a route that never matches: spaces, a
+//! query, a fragment, and whatever makes a request be refused.
 
 use super::super::problem::Mistake;
 use super::super::snapshot::{PathPattern, Rewrite};
+use crate::http::head::HeadError;
+use crate::http::path::{check, normal};
 
-/// A route's path: exact, or a prefix with a trailing `*`.
+/// A route's path: exact, or a prefix with a trailing `*`. In the form in which it is compared.
 pub(super) fn pattern(text: &str) -> Result<PathPattern, Mistake> {
     let (path, star) = starred(text)?;
-    let path = path.to_owned();
+    let path = normal(path).into_owned();
     Ok(if star { PathPattern::Prefix(path) } else { PathPattern::Exact(path) })
 }
 
 /// What the upstream sees instead of a path that matched `pattern`.
 pub(super) fn rewrite(text: &str, pattern: &PathPattern) -> Result<Rewrite, Mistake> {
+    if text.starts_with("//") {
+        let meant = format!("/{}", text.trim_start_matches('/'));
+        return Err(Mistake::new(
+            "begins with two slashes: a server may take what follows them for a host",
+        )
+        .meant(meant));
+    }
     match (starred(text)?, pattern) {
         ((path, false), _) => Ok(Rewrite::Path(path.to_owned())),
         ((path, true), PathPattern::Prefix(_)) => Ok(Rewrite::Prefix(path.to_owned())),
@@ -71,17 +80,12 @@ fn absolute(path: &str) -> Result<(), Mistake> {
             return Err(Mistake::new("has a % that is not followed by two hex digits"));
         }
     }
-    if path.split('/').any(is_dot_segment) {
-        return Err(Mistake::new("has a dot segment; requests with those are refused"));
-    }
-    Ok(())
-}
-
-/// `.` or `..`, however it is encoded: RFC 3986 section 6.2.2 makes `%2e` equal to a dot.
-fn is_dot_segment(segment: &str) -> bool {
-    // Longer than two encoded dots it cannot be one, whatever it says.
-    segment.len() <= 6
-        && matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+    check(path).map_err(|error| {
+        Mistake::new(match error {
+            HeadError::DotSegment => "has a dot segment; requests with those are refused",
+            _ => "has a backslash, or an escape of a control byte; requests with those are refused",
+        })
+    })
 }
 
 #[cfg(test)]
@@ -97,6 +101,9 @@ mod tests {
             ("/*", PathPattern::Prefix("/".into())),
             ("/v1/*", PathPattern::Prefix("/v1/".into())),
             ("/v1*", PathPattern::Prefix("/v1".into())),
+            // Every spelling of a path is the same route.
+            ("//v1/%61//*", PathPattern::Prefix("/v1/a/".into())),
+            ("/a%2fb%c3%a9", PathPattern::Exact("/a/b%C3%A9".into())),
         ] {
             assert_eq!(pattern(text), Ok(expected));
         }
@@ -122,6 +129,16 @@ mod tests {
             "/%2e",
             "/%2E%2e/a",
             "/.%2e",
+            "/a\\b",
+            "/a/..;x",
+            "/a/..;*",
+            "/a/.;",
+            "/a/..%2fb",
+            "/a/..%5cb",
+            "/%00",
+            "/a%0d%0a*",
+            "/%c0%ae",
+            "/%7f",
             "http://a/b",
         ] {
             assert!(pattern(bad).is_err(), "{bad:?}");
@@ -137,7 +154,10 @@ mod tests {
         assert_eq!(rewrite("/b", &prefix), Ok(Rewrite::Path("/b".into())));
         assert_eq!(rewrite("/b/*", &prefix), Ok(Rewrite::Prefix("/b/".into())));
         assert_eq!(rewrite("/b/*", &exact).unwrap_err().hint.as_deref(), Some("/b/"));
-        assert!(rewrite("b", &exact).is_err());
+        for bad in ["b", "/b/..", "/b/..;x", "/b\\c", "/%0a", "//b/c"] {
+            assert!(rewrite(bad, &exact).is_err(), "{bad:?}");
+        }
+        assert_eq!(rewrite("//b/*", &prefix).unwrap_err().hint.as_deref(), Some("/b/*"));
         assert!(rewrite("/b?c", &exact).is_err());
     }
 }

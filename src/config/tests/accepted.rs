@@ -582,7 +582,7 @@ fn what_is_shown_compiles_to_the_same() {
         [[route]]
         path = "/*"
         upstream = "a"
-        rewrite = '/quo"te\*'
+        rewrite = '/quo"te*'
         timeouts = { total = "off" }
         [[route]]
         path = "/b%20c"

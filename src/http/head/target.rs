@@ -12,6 +12,7 @@
 use std::net::Ipv6Addr;
 
 use super::HeadError;
+use crate::http::path;
 
 /// A target taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,64 +113,9 @@ fn split_query(target: &str) -> Result<(&str, Option<&str>), HeadError> {
         None => (target, None),
     };
     if look {
-        check_segments(path.as_bytes())?;
+        path::check(path)?;
     }
     Ok((path, query))
-}
-
-/// What one segment of a path has been so far.
-#[derive(Clone, Copy)]
-enum Segment {
-    /// This many dots and nothing else.
-    Dots(u8),
-    /// Dots, then parameters, which some servers cut off before they normalise.
-    DotsWithParameters,
-    Ordinary,
-}
-
-fn check_segments(path: &[u8]) -> Result<(), HeadError> {
-    let mut segment = Segment::Dots(0);
-    let mut rest = path;
-    while let Some((byte, after)) = decode(rest)? {
-        rest = after;
-        segment = match (segment, byte) {
-            (Segment::Dots(1 | 2) | Segment::DotsWithParameters, b'/' | b'\\') => {
-                return Err(HeadError::DotSegment);
-            }
-            (_, b'/' | b'\\') => Segment::Dots(0),
-            (Segment::Dots(dots), b'.') => Segment::Dots(dots.saturating_add(1)),
-            (Segment::Dots(1 | 2), b';') => Segment::DotsWithParameters,
-            (Segment::DotsWithParameters, _) => Segment::DotsWithParameters,
-            (Segment::Dots(_) | Segment::Ordinary, _) => Segment::Ordinary,
-        };
-    }
-    match segment {
-        Segment::Dots(1 | 2) | Segment::DotsWithParameters => Err(HeadError::DotSegment),
-        Segment::Dots(_) | Segment::Ordinary => Ok(()),
-    }
-}
-
-/// The first byte of a path, decoded once, and what is left of the path.
-fn decode(path: &[u8]) -> Result<Option<(u8, &[u8])>, HeadError> {
-    match path {
-        [] => Ok(None),
-        // No URI holds a backslash, and some servers take it for a slash.
-        [b'\\', ..] => Err(HeadError::InvalidTarget),
-        [b'%', high, low, rest @ ..] => {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => match (high << 4 | low) as u8 {
-                    // Control bytes, and the two that only an overlong form of UTF-8 has: `%c0%ae`
-                    // was a dot to more than one server.
-                    0..=0x1f | 0x7f | 0xc0 | 0xc1 => Err(HeadError::InvalidTarget),
-                    byte => Ok(Some((byte, rest))),
-                },
-                _ => Err(HeadError::InvalidTarget),
-            }
-        }
-        [b'%', ..] => Err(HeadError::InvalidTarget),
-        [byte, rest @ ..] => Ok(Some((*byte, rest))),
-    }
 }
 
 /// Whether `authority` is a host and at most a port (RFC 9110 §7.2). Stricter than RFC 3986: a

@@ -1,0 +1,250 @@
+//! Paths: what one may hold, and the form in which two of them are compared.
+//!
+//! Servers decode a path before they choose by it, and many take two slashes for one: `//admin/x`,
+//! `/%61dmin/x` and `/admin%2Fx` are `/admin/x` to one server or another. A route that is asked for
+//! less than that is passed by. So paths are compared in one normal form:
+//!
+//! | of the path | in the normal form |
+//! |---|---|
+//! | an escape of a visible ASCII character: `%61`, `%2f`, `%3A` | the character: `a`, `/`, `:` |
+//! | an escape of `%`, `?`, `#`, `\`, of a blank or of a byte beyond ASCII | kept, digits in capitals |
+//! | slashes that follow each other | one slash |
+//! | everything else: case, `;`, a trailing slash | as it is |
+//!
+//! * The normal form is for comparing. What is forwarded is the path as it came.
+//! * Nothing is decoded twice: `%2561` is not `a`.
+//! * No path that is let through has a dot segment, however it is encoded, and none that is made of
+//!   two parts has one either.
+
+use std::borrow::Cow;
+
+use super::head::HeadError;
+
+/// What one segment of a path has been so far.
+#[derive(Clone, Copy)]
+enum Segment {
+    /// This many dots and nothing else.
+    Dots(u8),
+    /// Dots, then parameters, which some servers cut off before they normalise.
+    DotsWithParameters,
+    Ordinary,
+}
+
+impl Segment {
+    fn end(self) -> Result<Segment, HeadError> {
+        match self {
+            Segment::Dots(1 | 2) | Segment::DotsWithParameters => Err(HeadError::DotSegment),
+            Segment::Dots(_) | Segment::Ordinary => Ok(Segment::Dots(0)),
+        }
+    }
+
+    /// What it is behind more of the path.
+    fn on(mut self, mut path: &[u8]) -> Result<Segment, HeadError> {
+        while let Some((byte, after)) = decode(path)? {
+            path = after;
+            self = match (self, byte) {
+                (segment, b'/' | b'\\') => segment.end()?,
+                (Segment::Dots(dots), b'.') => Segment::Dots(dots.saturating_add(1)),
+                (Segment::Dots(1 | 2), b';') => Segment::DotsWithParameters,
+                (Segment::DotsWithParameters, _) => Segment::DotsWithParameters,
+                (Segment::Dots(_) | Segment::Ordinary, _) => Segment::Ordinary,
+            };
+        }
+        Ok(self)
+    }
+}
+
+/// Whether a path has one meaning: no dot segment, no backslash, no escape that is broken or stands
+/// for a control byte.
+pub fn check(path: &str) -> Result<(), HeadError> {
+    check_joined(path, "")
+}
+
+/// The same of a path in two pieces, neither of which ends inside an escape.
+pub fn check_joined(start: &str, rest: &str) -> Result<(), HeadError> {
+    let segment = Segment::Dots(0).on(start.as_bytes())?.on(rest.as_bytes())?;
+    segment.end().map(drop)
+}
+
+/// The first byte of a path, decoded once, and what is left of the path.
+fn decode(path: &[u8]) -> Result<Option<(u8, &[u8])>, HeadError> {
+    match path {
+        [] => Ok(None),
+        // No URI holds a backslash, and some servers take it for a slash.
+        [b'\\', ..] => Err(HeadError::InvalidTarget),
+        [b'%', rest @ ..] => match escape(rest) {
+            // Control bytes, and the two that only an overlong form of UTF-8 has: `%c0%ae` was a dot
+            // to more than one server.
+            None | Some((0..=0x1f | 0x7f | 0xc0 | 0xc1, _)) => Err(HeadError::InvalidTarget),
+            decoded => Ok(decoded),
+        },
+        [byte, rest @ ..] => Ok(Some((*byte, rest))),
+    }
+}
+
+/// The byte that the two digits behind a `%` stand for, and what follows them.
+fn escape(behind: &[u8]) -> Option<(u8, &[u8])> {
+    let [high, low, rest @ ..] = behind else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    Some(((digit(*high)? << 4 | digit(*low)?) as u8, rest))
+}
+
+/// The first byte of a path as it is compared, and what is left of the path. `None` in place of the
+/// byte: an escape that stays one.
+fn compared(path: &[u8]) -> Option<(Option<u8>, &[u8])> {
+    let (&first, rest) = path.split_first()?;
+    match (first, escape(rest)) {
+        (b'%', Some((b'%' | b'?' | b'#' | b'\\', after))) => Some((None, after)),
+        (b'%', Some((byte @ b'!'..=b'~', after))) => Some((Some(byte), after)),
+        (b'%', Some((_, after))) => Some((None, after)),
+        _ => Some((Some(first), rest)),
+    }
+}
+
+/// Whether a path is in its normal form. May say no of some that are.
+fn is_normal(path: &str) -> bool {
+    let mut before = 0;
+    path.bytes().all(|byte| {
+        let odd = byte == b'%' || byte == b'/' && before == b'/';
+        before = byte;
+        !odd
+    })
+}
+
+/// The form in which a path is compared with others.
+pub fn normal(path: &str) -> Cow<'_, str> {
+    match is_normal(path) {
+        true => Cow::Borrowed(path),
+        false => Cow::Owned(normalised(path)),
+    }
+}
+
+#[cold]
+fn normalised(path: &str) -> String {
+    let mut normal = String::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((byte, after)) = compared(rest) {
+        match byte {
+            Some(b'/') if normal.ends_with('/') => {}
+            // A path that got here is ASCII: the rest of it is escaped.
+            Some(byte) => normal.push(char::from(byte)),
+            None => {
+                let digits = rest[1..3].iter().map(u8::to_ascii_uppercase).map(char::from);
+                normal.push('%');
+                normal.extend(digits);
+            }
+        }
+        rest = after;
+    }
+    normal
+}
+
+/// What of a path follows its beginning, which is `prefix` in the normal form; as it came.
+pub fn behind<'p>(path: &'p str, prefix: &str) -> &'p str {
+    if is_normal(path) {
+        return path.strip_prefix(prefix).unwrap_or_default();
+    }
+    // As long as what is taken is no longer than the prefix in its normal form, all of it is meant.
+    let (mut rest, mut before, mut left) = (path.as_bytes(), 0, prefix.len());
+    while let Some((byte, after)) = compared(rest) {
+        let merged = byte == Some(b'/') && before == b'/';
+        let length = byte.map_or(3, |_| usize::from(!merged));
+        if length > left {
+            break;
+        }
+        (rest, before, left) = (after, byte.unwrap_or_default(), left - length);
+    }
+    &path[path.len() - rest.len()..]
+}
+
+/// A path without the slashes it begins with, however they are written.
+pub fn without_slash(mut path: &str) -> &str {
+    while let Some((Some(b'/'), after)) = compared(path.as_bytes()) {
+        path = &path[path.len() - after.len()..];
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_a_server_may_take_for_one_are_compared_as_one() {
+        for (path, expected) in [
+            ("/admin/x", "/admin/x"),
+            ("/%61dmin/x", "/admin/x"),
+            ("/%61%64%6D%69%6e/x", "/admin/x"),
+            ("//admin/x", "/admin/x"),
+            ("///admin////x//", "/admin/x/"),
+            ("/admin%2fx", "/admin/x"),
+            ("/admin/%2F/x", "/admin/x"),
+            ("%2F/admin/x", "/admin/x"),
+            ("/a%3ab", "/a:b"),
+            ("/a%2Ab", "/a*b"),
+            ("/a%7eb%2E", "/a~b."),
+            // Kept, with capitals.
+            ("/a%20b", "/a%20b"),
+            ("/%c3%a9", "/%C3%A9"),
+            ("/a%3fb%23c%25d%5ce", "/a%3Fb%23c%25d%5Ce"),
+            // Nothing is decoded twice.
+            ("/%2561dmin", "/%2561dmin"),
+            ("/%252f", "/%252f"),
+            // Not told apart by servers that matter, or told apart by all.
+            ("/Admin/x", "/Admin/x"),
+            ("/admin;a=1/x", "/admin;a=1/x"),
+            ("/admin/x/", "/admin/x/"),
+        ] {
+            assert_eq!(normal(path), expected, "{path}");
+            assert_eq!(normal(expected), expected, "a normal form is its own");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_prefix_stays_as_it_came() {
+        for (path, prefix, expected) in [
+            ("/a/b", "/a/", "b"),
+            ("/a/b", "/a", "/b"),
+            ("/%61/b%2Fc", "/a/", "b%2Fc"),
+            ("//a//b//c", "/a/", "b//c"),
+            ("//a//b", "/a", "//b"),
+            ("/a%2fb", "/a/", "b"),
+            ("/a/%2F/b", "/a/", "b"),
+            ("/x%20y/%7a", "/x%20y/", "%7a"),
+            ("/%c3%a9b", "/%C3%A9", "b"),
+            ("//a", "/a", ""),
+            ("/a/%20", "/a/", "%20"),
+        ] {
+            assert!(normal(path).starts_with(prefix), "{path}");
+            assert_eq!(behind(path, prefix), expected, "{path} behind {prefix}");
+        }
+    }
+
+    #[test]
+    fn slashes_in_front_are_taken_off_however_they_are_written() {
+        for (path, expected) in [("//a/", "a/"), ("%2f/%2F%61", "%61"), ("a//b", "a//b"), ("", "")]
+        {
+            assert_eq!(without_slash(path), expected);
+        }
+    }
+
+    #[test]
+    fn a_path_of_two_pieces_is_one_path() {
+        for (start, rest, expected) in [
+            ("/b/", "x", Ok(())),
+            ("/b/", "../x", Err(HeadError::DotSegment)),
+            ("/b/", "..", Err(HeadError::DotSegment)),
+            ("/b/", "%2e%2E/x", Err(HeadError::DotSegment)),
+            ("/b/", "..%2fx", Err(HeadError::DotSegment)),
+            ("/b/", "..%5cx", Err(HeadError::DotSegment)),
+            ("/b/", "..;x/y", Err(HeadError::DotSegment)),
+            ("/b/", ".", Err(HeadError::DotSegment)),
+            ("/b/", "...", Ok(())),
+            ("/b/.", "./x", Err(HeadError::DotSegment)),
+            ("/b", "../x", Ok(())),
+            ("/b", "/../x", Err(HeadError::DotSegment)),
+        ] {
+            assert_eq!(check_joined(start, rest), expected, "{start} {rest}");
+        }
+    }
+}
