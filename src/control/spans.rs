@@ -116,8 +116,8 @@ impl Sender {
                 Err(failure) => failure,
             };
             if !std::mem::replace(&mut self.failing, true) {
-                let Collector { authority, path } = &self.collector;
-                log::warn!("spans are not taken by http://{authority}{path}: {failure}");
+                let collector = self.collector.shown();
+                log::warn!("spans are not taken by {collector}: {failure}");
             }
             let again = failure.may_pass() && attempt < TRIES;
             let told = failure.retry_after().unwrap_or(pause).min(PAUSE_MAX);

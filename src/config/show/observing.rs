@@ -11,14 +11,14 @@ pub(super) fn trace(trace: &Trace, out: &mut String) -> fmt::Result {
         TraceContext::Continue => "continue",
         TraceContext::Restart => "restart",
     };
-    let export = match &trace.export {
-        Some(Collector { authority, path }) => format!("http://{authority}{path}"),
-        None => "off".to_owned(),
-    };
+    let export = trace.export.as_ref().map_or_else(|| "off".to_owned(), Collector::shown);
     writeln!(out, "\n[trace]")?;
     entry(out, "context", quoted(context))?;
     entry(out, "sample", trace.sample)?;
     entry(out, "export", quoted(&export))?;
+    if trace.export.as_ref().is_some_and(|collector| collector.path.contains('?')) {
+        writeln!(out, "# export has a query, which is not shown: collectors take keys in it")?;
+    }
     entry(out, "service", quoted(&trace.service))?;
     entry(out, "interval", quoted(&show_duration(trace.interval)))?;
     entry(out, "timeout", quoted(&show_duration(trace.timeout)))?;

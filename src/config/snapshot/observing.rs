@@ -43,7 +43,16 @@ pub enum TraceContext {
 pub struct Collector {
     /// `host:port`
     pub authority: String,
+    /// With its query.
     pub path: String,
+}
+
+impl Collector {
+    /// For people to read: the URL without its query, which may hold a key.
+    pub fn shown(&self) -> String {
+        let path = self.path.split('?').next().unwrap_or_default();
+        format!("http://{}{path}", self.authority)
+    }
 }
 
 /// `[recorder]`

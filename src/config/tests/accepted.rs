@@ -616,3 +616,18 @@ fn the_costs_are_what_the_limits_add_up_to() {
         assert!(shown.contains(&format!("{line}\n")), "{line}\n{shown}");
     }
 }
+
+#[test]
+fn the_query_of_a_collector_is_not_shown() {
+    let trace =
+        "[trace]\ncontext = \"continue\"\nexport = \"http://c:4318/v1/traces?key=s3cret\"\n";
+    let loaded = accepted(&format!("{LEAST}{trace}"));
+    let export = loaded.snapshot.trace.export.as_ref().expect("there is one");
+    assert_eq!(export.path, "/v1/traces?key=s3cret");
+    let shown = effective(&loaded.snapshot);
+    assert!(
+        shown.contains("export = \"http://c:4318/v1/traces\"\n# export has a query"),
+        "{shown}"
+    );
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
