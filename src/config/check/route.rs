@@ -1,6 +1,7 @@
 //! `[[route]]`: which request goes where.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use super::super::defaults;
 use super::super::file::{Field, Section};
@@ -10,12 +11,6 @@ use super::upstream::{Draft, Given};
 use super::{Overrides, chain, fallback, is_token, path, unique};
 use crate::service::Setting;
 
-/// A route, and where it stands.
-struct Placed {
-    route: Route,
-    place: Place,
-}
-
 /// All routes in matching order.
 pub(super) fn all(
     sections: Vec<Section<'_>>,
@@ -23,14 +18,16 @@ pub(super) fn all(
     given: &Given<'_>,
     report: &mut Report,
 ) -> Vec<Route> {
-    let mut placed: Vec<Placed> = Vec::with_capacity(sections.len());
+    let mut routes: Vec<Route> = Vec::with_capacity(sections.len());
+    let mut known: HashMap<PathPattern, Methods> = HashMap::new();
     for section in sections {
         let place = section.place().clone();
         let Some(route) = one(section, upstreams, given, report) else {
             continue;
         };
-        if let Some(twin) = placed.iter().find(|earlier| overlap(&earlier.route, &route)) {
-            let line = twin.place.line.map_or(String::new(), |line| format!(" (line {line})"));
+        let methods = known.entry(route.path.clone()).or_default();
+        if let Some(twin) = methods.claim(&route, &place) {
+            let line = twin.line.map_or(String::new(), |line| format!(" (line {line})"));
             report.error(
                 &place,
                 format!(
@@ -39,9 +36,8 @@ pub(super) fn all(
                 ),
             );
         }
-        placed.push(Placed { route, place });
+        routes.push(route);
     }
-    let mut routes: Vec<Route> = placed.into_iter().map(|placed| placed.route).collect();
     // Stable: routes of one path keep the order of the file.
     routes.sort_by_key(|route| match &route.path {
         PathPattern::Exact(_) => (0, Reverse(0)),
@@ -50,11 +46,33 @@ pub(super) fn all(
     routes
 }
 
-/// Whether some request would match both, neither being the more specific.
-fn overlap(left: &Route, right: &Route) -> bool {
-    let every = left.methods.is_empty() || right.methods.is_empty();
-    let shared = || left.methods.iter().any(|method| right.methods.contains(method));
-    left.path == right.path && (every || shared())
+/// The methods that the routes of one path take, and where the first of them stands that takes it.
+#[derive(Default)]
+struct Methods {
+    first: Option<Place>,
+    every: Option<Place>,
+    some: HashMap<String, Place>,
+}
+
+impl Methods {
+    /// Adds another route of this path. Returns where an earlier one stands that takes one of its
+    /// methods.
+    fn claim(&mut self, route: &Route, place: &Place) -> Option<Place> {
+        let every = route.methods.is_empty();
+        let named = route.methods.iter().filter_map(|method| self.some.get(method));
+        let twin = match every {
+            true => self.first.clone(),
+            false => self.every.iter().chain(named).min_by_key(|place| place.line).cloned(),
+        };
+        self.first.get_or_insert_with(|| place.clone());
+        if every {
+            self.every.get_or_insert_with(|| place.clone());
+        }
+        for method in &route.methods {
+            self.some.entry(method.clone()).or_insert_with(|| place.clone());
+        }
+        twin
+    }
 }
 
 /// `None` if the path or an upstream is not known: nothing can be compared with it then.

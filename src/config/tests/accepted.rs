@@ -631,3 +631,16 @@ fn the_query_of_a_collector_is_not_shown() {
     );
     assert!(!shown.contains("s3cret"), "{shown}");
 }
+
+/// Each is looked up among those before it, and compared with none: sixty thousand once took fifteen
+/// seconds.
+#[test]
+fn many_routes_are_told_apart_by_their_paths() {
+    let route = |at: u32| format!("[[route]]\npath = \"/t/{at}/*\"\nupstream = \"llama\"\n");
+    let routes: String = (0..20_000).map(route).collect();
+    assert_eq!(accepted(&format!("{LEAST}{routes}")).snapshot.routes.len(), 20_001);
+    let twice = format!("{LEAST}{routes}{}", route(19_999).replace("/t/", "//%74/"));
+    let problems = parse(&twice).expect_err("one comes twice");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].reason.contains("another route has this path"), "{problems:?}");
+}
