@@ -232,10 +232,12 @@ impl<S: super::net::Stream> Asking<'_, S> {
 
     fn begin(&mut self, head: &responder::Head) {
         let exchange = &mut *self.exchange;
-        let (framing, mode) = match (head.length, exchange.client) {
-            (Some(length), _) => (Framing::Length(length), Mode::Splice),
-            (None, Version::Http11) => (Framing::Chunked, Mode::Chunk),
-            (None, Version::Http10) => (Framing::UntilClose, Mode::Payload),
+        let (framing, mode) = match (head.status, head.length, exchange.client) {
+            // They end with their head, whatever is given for a body (RFC 9112 §6.3).
+            (204 | 304, ..) => (Framing::None, Mode::Splice),
+            (_, Some(length), _) => (Framing::Length(length), Mode::Splice),
+            (_, None, Version::Http11) => (Framing::Chunked, Mode::Chunk),
+            (_, None, Version::Http10) => (Framing::UntilClose, Mode::Payload),
         };
         exchange.committed = true;
         if exchange.is_prefaced() {
@@ -266,7 +268,9 @@ impl<S: super::net::Stream> Asking<'_, S> {
     }
 
     fn send(&mut self, data: &[u8]) {
-        if self.exchange.head_request {
+        let response = self.exchange.response.as_ref();
+        let has_body = response.is_none_or(|response| response.body.framing() != Framing::None);
+        if self.exchange.head_request || !has_body {
             return;
         }
         let chunked = self.sends_chunks();

@@ -157,3 +157,28 @@ fn without_a_recorder_nothing_is_kept() {
         (&false.into(), Some(0))
     );
 }
+
+#[test]
+fn a_status_without_a_body_is_played_without_one() {
+    let frames = r#"[{"at_us":0,"text":"data: a\n\n"}]"#;
+    for status in [204, 304] {
+        let file = Scratch::new("recording");
+        let recording = format!(
+            r#"{{"recording":1,"status":{status},"content_type":"text/event-stream","end":"complete","head_us":0,"lasted_us":0,"skipped_bytes":0,"frames":{frames}}}"#
+        );
+        std::fs::write(file.path(), recording).expect("a temporary file");
+        let mock = Mock::start(&["--replay", file.path().to_str().expect("UTF-8")]);
+        let mut client = Peer::connect(mock.address());
+        for _ in 0..2 {
+            client.send(POST);
+            let answer = client.read_head();
+            assert_eq!(answer.status(), status);
+            for field in ["transfer-encoding", "content-length", "connection"] {
+                assert_eq!(answer.field(field), None, "{answer:?}");
+            }
+        }
+        client.finish();
+        client.read_end();
+        assert_eq!(client.unread(), b"", "nothing behind the head");
+    }
+}
