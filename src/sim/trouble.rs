@@ -169,6 +169,8 @@ pub(super) fn is_survived(troubles: &[Trouble], gateway: &GatewayPlan) -> bool {
     for trouble in troubles {
         let elsewhere = match trouble.kind {
             Kind::Status { status: 500, .. } => return false,
+            // Of a stream nobody understands nobody knows that it should not be empty.
+            Kind::Empty => return false,
             // Once is as long as a client may have to wait.
             Kind::Silent if slow => return false,
             // A server that is busy, or was silent, is not asked again.

@@ -46,13 +46,25 @@ fn a_stream_nobody_understands_is_passed_on_and_ends_as_its_server_ends_it() {
         }
         second.expect_asked(0);
 
-        // And when it is cut nothing is put into it.
+        // When it is cut nothing is put into it.
         let cut = payload.to_owned();
         let broken = move |_| vec![say(format!("{EVENTS}{}", chunk(&cut))), Act::Close];
         let alone = Knobs { primary: setting, ..Knobs::default() };
         let gateway = alone.gateway(&[Server::playing(broken).address], None);
         assert_eq!(expect_cut(&mut ask_at(&gateway, path)), payload, "{path}");
     }
+}
+
+#[test]
+fn an_empty_stream_is_an_answer_where_no_service_answers() {
+    let empty = || vec![say(format!("{EVENTS}{LAST_CHUNK}"))];
+    let (primary, second) = (Server::playing(move |_| empty()), Server::well("second"));
+    let gateway = gateway(&[&primary], Some(&second));
+    // Asked again, a tool would be called twice.
+    let response = ask_at(&gateway, "/mcp").read_response();
+    assert_eq!((response.status(), response.text()), (200, ""));
+    primary.expect_asked(1);
+    second.expect_asked(0);
 }
 
 #[test]
