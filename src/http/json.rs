@@ -195,6 +195,11 @@ impl Walker {
         }
     }
 
+    /// Whether this is no JSON, or nests too deeply.
+    pub fn is_lost(&self) -> bool {
+        self.state == State::Lost
+    }
+
     /// A line of the text has ended, and the line feed comes next. A string does not reach beyond it:
     /// there it would have to be escaped.
     pub fn end_line(&mut self) {
@@ -235,6 +240,7 @@ impl Walker {
                     self.literal(words, data[at], at, literal, matched, &mut on)
                 }
                 State::Lost => return,
+                _ if words.skims && self.is_in_unknown() => self.skim(data, at),
                 _ => {
                     self.between(words, data[at], at, &mut on);
                     at + 1
@@ -430,6 +436,30 @@ impl Walker {
             self.state = self.after_value();
         }
         at + 1
+    }
+
+    /// Whether nothing can be told of what this container holds.
+    fn is_in_unknown(&self) -> bool {
+        let depth = usize::from(self.depth);
+        depth > 1 && (depth > PATH_MAX || self.path[..depth - 1].contains(&OTHER))
+    }
+
+    /// In a container of which nothing is told: goes on to its next string or bracket.
+    fn skim(&mut self, data: &[u8], at: usize) -> usize {
+        let rest = &data[at..];
+        let stop = memchr::memchr3(b'"', b'[', b']', rest).unwrap_or(rest.len());
+        let stop = memchr::memchr2(b'{', b'}', &rest[..stop]).unwrap_or(stop);
+        let Some(&byte) = rest.get(stop) else { return data.len() };
+        self.state = match (byte, self.objects.0 & 1 == 1) {
+            (b'"', _) => {
+                self.matcher = Matcher::NOTHING;
+                State::String { told: false }
+            }
+            (b'{' | b'[', _) => self.open(byte == b'{'),
+            (b'}', true) | (b']', false) => self.close(),
+            _ => State::Lost,
+        };
+        at + stop + 1
     }
 
     /// Whether all steps to where we stand are words or array elements, but for the last one below the

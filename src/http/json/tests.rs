@@ -50,6 +50,35 @@ fn walk(pieces: &[&[u8]]) -> (Findings, bool) {
     (findings, walker.is_over())
 }
 
+/// What is passed over unread changes nothing of what is told, in whatever pieces it comes.
+#[test]
+fn skimming_finds_the_same() {
+    static SKIMMING: Words = WORDS.skimming();
+    for text in [
+        r#"{"data":[{"model":[1,-2.5e3, null,true,"]}\"{",{}],"x":{"usage":1}}],"model":"m","usage":2}"#,
+        r#"{"choices":[[[1]],{"a":{"b":[{"c":"}"}]},"finish_reason":"stop"}],"stream":{"usage":false}}"#,
+        r#"[{"usage":3},[["usage"]],{"a":[{"usage":4}]},{"usage":5}]"#,
+        "{\"a\":[1,2",
+        "{\"a\":[1,2}",
+        "{\"a\":{\"b\":[]]}",
+    ] {
+        let told = |words: &Words, pieces: &[&[u8]]| {
+            let (mut walker, mut told) = (Walker::new(), Vec::new());
+            for piece in pieces {
+                walker.feed(words, piece, |path, _, found| match found {
+                    Found::Text(_) => {}
+                    found => told.push(format!("{path:?} {found:?}")),
+                });
+            }
+            (told, walker.is_complete(), walker.is_lost())
+        };
+        let plain = told(&WORDS, &[text.as_bytes()]);
+        for pieces in every_cut(text.as_bytes()) {
+            assert_eq!(told(&SKIMMING, &pieces), plain, "{text}");
+        }
+    }
+}
+
 fn walk_any_split(text: &[u8]) -> (Findings, bool) {
     let whole = walk(&[text]);
     for pieces in every_cut(text) {

@@ -22,6 +22,8 @@ pub struct Words {
     pub(super) anywhere: Word,
     /// A key of whose object all members are told, see [`Words::with_members_of`].
     pub(super) members: Word,
+    /// See [`Words::skimming`].
+    pub(super) skims: bool,
 }
 
 impl Words {
@@ -41,19 +43,33 @@ impl Words {
             let start = &mut starts[sorted[index].as_bytes()[0] as usize];
             *start = (index as u8, if start.1 == 0 { index as u8 + 1 } else { start.1 });
         }
-        Words { sorted, starts, anywhere: ITEM, members: NO_WORD }
+        Words { sorted, starts, anywhere: ITEM, members: NO_WORD, skims: false }
     }
 
     /// The same words, of which one is told at any depth and below any key. Where its path is not
     /// known it is told as below [`OTHER`].
     pub const fn anywhere(&self, word: Word) -> Words {
-        Words { sorted: self.sorted, starts: self.starts, anywhere: word, members: self.members }
+        Words { anywhere: word, ..self.same() }
     }
 
     /// The same words. Of an object below this one all members are told, those whose names are no words
     /// as [`OTHER`].
     pub const fn with_members_of(&self, word: Word) -> Words {
-        Words { sorted: self.sorted, starts: self.starts, anywhere: self.anywhere, members: word }
+        Words { members: word, ..self.same() }
+    }
+
+    /// The same words, where containers in which nothing can be told are passed over: only their
+    /// strings and brackets are read, so a megabyte of numbers costs a search. What is no JSON in
+    /// there goes unnoticed, so this is for texts that nothing is decided by but what is told, and
+    /// whose words are told on their paths alone.
+    pub const fn skimming(&self) -> Words {
+        assert!(self.anywhere == ITEM && self.members == NO_WORD);
+        Words { skims: true, ..self.same() }
+    }
+
+    const fn same(&self) -> Words {
+        let Words { sorted, starts, anywhere, members, skims } = *self;
+        Words { sorted, starts, anywhere, members, skims }
     }
 
     /// The word that is written `text`. For constants: it fails to compile if there is none.
