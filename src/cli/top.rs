@@ -139,14 +139,16 @@ fn draw(out: &mut String, view: &Value, rows_max: usize) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "tokens/s {:.0}   requests/s {:.1}   streams {:.0}   clients {:.0}   upstream connections {:.0}",
+        "tokens/s {}{:.0}   events/s {:.0}   requests/s {:.1}   streams {:.0}   clients {:.0}   upstream connections {:.0}",
+        mark(&view["tokens_per_second_estimated"]),
         number("tokens_per_second"),
+        number("events_per_second"),
         number("exchanges_per_second"),
         number("active"),
         number("clients"),
         number("upstream_connections"),
     )?;
-    for (name, key) in [("first token", "ttft"), ("between tokens", "itl"), ("loop lag", "lag")] {
+    for (name, key) in [("first event", "ttft"), ("between events", "itl"), ("loop lag", "lag")] {
         let figures = ["p50", "p90", "p99"].map(|quantile| micros(&view[key][quantile]));
         let [p50, p90, p99] = figures;
         writeln!(out, "{name:<15} p50 {p50:>9}   p90 {p90:>9}   p99 {p99:>9}")?;
@@ -164,7 +166,7 @@ fn draw(out: &mut String, view: &Value, rows_max: usize) -> std::fmt::Result {
             "worker {:<3} {:>6} streams {:>9} tokens/s {:>6} buffers{}",
             worker["worker"],
             worker["active"],
-            worker["tokens_per_second"],
+            format!("{}{}", mark(&worker["tokens_estimated"]), worker["tokens_per_second"]),
             worker["buffers"],
             if worker["answered"] == true { "" } else { "   does not answer" },
         )?;
@@ -201,7 +203,10 @@ fn table(out: &mut String, streams: &[Value], rows_max: usize) -> std::fmt::Resu
             text("endpoint", 32),
             text("phase", 20),
             span(stream["age_ms"].as_f64().unwrap_or_default()),
-            stream["tokens"],
+            match stream["tokens"].as_u64() {
+                Some(tokens) => format!("{}{tokens}", mark(&stream["tokens_estimated"])),
+                None => "-".to_owned(),
+            },
             span(stream["gap_ms"].as_f64().unwrap_or_default()),
             text("waits_for", 9),
             stream["buffered_bytes"],
@@ -211,6 +216,11 @@ fn table(out: &mut String, streams: &[Value], rows_max: usize) -> std::fmt::Resu
         writeln!(out, "… and {} more", streams.len() - rows_max)?;
     }
     Ok(())
+}
+
+/// Before a number of tokens that are data events: no server has told yet.
+fn mark(estimated: &Value) -> &'static str {
+    if *estimated == true { "~" } else { "" }
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -245,15 +255,18 @@ mod tests {
         let stream = |number: u32| {
             json!({
                 "request_id": format!("id-{number}"), "client": "10.0.0.1", "endpoint": "a:1",
-                "phase": "streaming", "age_ms": 61_500, "tokens": 7, "gap_ms": 12,
+                "phase": "streaming", "age_ms": 61_500, "tokens": if number == 1 { json!(7) } else { json!(null) }, "tokens_estimated": true, "gap_ms": 12,
                 "waits_for": "upstream", "buffered_bytes": 0,
             })
         };
         let view = json!({
             "ready": true, "version": "1", "uptime_seconds": 3_700, "active": 3,
+            "tokens_per_second": 5.2, "tokens_per_second_estimated": true, "events_per_second": 4.0,
             "ttft": { "p50": 850, "p90": 12_300, "p99": 4_000_000 }, "itl": {}, "lag": {},
             "waited_ms": { "upstream": 900, "client": 100, "gateway": 0 },
-            "workers": [{ "worker": 0, "active": 3, "answered": false }],
+            "workers": [{
+                "worker": 0, "active": 3, "answered": false, "tokens_per_second": 5, "buffers": 0,
+            }],
             "upstreams": [], "streams": [stream(1), stream(2), stream(3)],
         });
         let screen = screen(&view, 2);
@@ -263,6 +276,8 @@ mod tests {
         );
         assert!(screen.contains("upstream 90.0%   client 10.0%   gateway 0.0%"), "{screen}");
         assert!(screen.contains("does not answer"), "{screen}");
+        assert!(screen.contains(" ~7 ") && !screen.contains("null"), "{screen}");
+        assert!(screen.contains("tokens/s ~5   events/s 4 "), "{screen}");
         assert!(screen.contains("id-2") && !screen.contains("id-3"), "{screen}");
         assert!(screen.contains("1 min 2 s") && screen.ends_with("… and 1 more\n"), "{screen}");
     }

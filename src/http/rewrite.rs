@@ -102,6 +102,21 @@ pub fn set_host(request: &mut Vec<u8>, host: &[u8]) {
     }
 }
 
+/// Has a request made by [`request`] ask for an answer that is not compressed.
+pub fn ask_for_identity(request: &mut Vec<u8>) {
+    let mut head = Vec::with_capacity(request.len() + 32);
+    for line in request.split_inclusive(|&byte| byte == b'\n') {
+        let name = line.get(..16).unwrap_or_default();
+        if line == b"\r\n" {
+            field(&mut head, b"Accept-Encoding: ", b"identity");
+        }
+        if !name.eq_ignore_ascii_case(b"accept-encoding:") {
+            head.extend_from_slice(line);
+        }
+    }
+    *request = head;
+}
+
 /// The path of a request made by [`request`], without its query, and what has been kept of its
 /// body.
 pub fn path_and_body(request: &[u8]) -> (&[u8], &[u8]) {

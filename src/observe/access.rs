@@ -61,7 +61,7 @@ impl Texts {
     }
 }
 
-fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 27] {
+fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 28] {
     let text = |text: &'a str| Some(Value::Text(text));
     let number = |number: u64| Some(Value::Number(number));
     let span =
@@ -80,6 +80,7 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
         ("route", record.route.as_deref().and_then(text)),
         ("upstream", upstream.and_then(|(upstream, _)| text(upstream))),
         ("endpoint", upstream.and_then(|(_, endpoint)| text(endpoint))),
+        ("model_asked", record.asked.as_deref().and_then(text)),
         ("model", record.model.as_deref().and_then(text)),
         ("status", number(record.status.into())),
         ("end", text(record.end)),
@@ -149,6 +150,7 @@ mod tests {
             upstream: Some(("llm".into(), "gpu-1:8000".into())),
             status: 200,
             content_type: "",
+            asked: Some("best".into()),
             model: Some("llama".into()),
             end: "complete",
             attempts: 1,
@@ -195,9 +197,9 @@ mod tests {
         assert!(
             line.starts_with("time=1970-01-01T00:00:00.000000Z request_id=\"say \\\"hi\\\"\" ")
         );
-        assert!(
-            line.contains(" route=/v1/* upstream=llm endpoint=gpu-1:8000 model=llama status=200 ")
-        );
+        assert!(line.contains(
+            " route=/v1/* upstream=llm endpoint=gpu-1:8000 model_asked=best model=llama status=200 "
+        ));
         assert!(line.ends_with(" waited_gateway_us=100"), "{line}");
     }
 

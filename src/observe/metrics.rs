@@ -89,7 +89,7 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
     ("sluicegate_answers_cut_total", "Answers that were cut short after they had begun.", |c| {
         c.aborted.get()
     }),
-    ("sluicegate_data_events_total", "Data events of event streams passed on: tokens.", |c| {
+    ("sluicegate_data_events_total", "Data events of event streams passed on.", |c| {
         c.data_events.get()
     }),
 ];
@@ -113,7 +113,7 @@ const HISTOGRAMS: &[(&str, Unit, &str, Recorded)] = &[
     (
         "gen_ai_server_time_to_first_token_seconds",
         Unit::Time,
-        "From the request written to the first data event (body byte) of its answer.",
+        "Of streams, from the request written to the first data event.",
         |c| &c.first_event,
     ),
     (
@@ -141,12 +141,9 @@ const HISTOGRAMS: &[(&str, Unit, &str, Recorded)] = &[
          turn in 64.",
         |c| &c.relay_time,
     ),
-    (
-        "sluicegate_event_gap_seconds",
-        Unit::Time,
-        "Between data events (pieces of body) of one answer.",
-        |c| &c.event_gap,
-    ),
+    ("sluicegate_event_gap_seconds", Unit::Time, "Between data events of one stream.", |c| {
+        &c.event_gap
+    }),
 ];
 
 /// The whole page.

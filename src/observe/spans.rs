@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::proxy::trace::Place;
+use crate::reactor::ends::UNOBSERVED;
 use crate::reactor::journal::{Record, Sent, Story};
 use crate::reactor::stall::Owner;
 use crate::service::Dialect;
@@ -54,7 +55,7 @@ fn of(end: SystemTime, record: &Record) -> Vec<Value> {
     let last = story.sends.len().saturating_sub(1);
     let clients = story.sends.iter().enumerate().map(|(index, sent)| {
         let whole = (index == last).then_some(record);
-        client(place, story, sent, index, whole, &moments)
+        client(place, story, sent, index, whole, record.asked.as_deref(), &moments)
     });
     std::iter::once(server(place, story, record, &moments)).chain(clients).collect()
 }
@@ -78,7 +79,7 @@ fn server(place: &Place, story: &Story, record: &Record, moments: &Moments) -> V
         None => method(story).to_owned(),
     };
     let waited = |owner: Owner| record.waited[owner as usize].as_micros() as u64;
-    let failed = (record.end != "complete").then_some(record.end);
+    let failed = (!matches!(record.end, "complete" | UNOBSERVED)).then_some(record.end);
     let attributes = request_attributes(story)
         .text("url.scheme", "http")
         .text("url.path", &story.path)
@@ -121,7 +122,7 @@ fn server(place: &Place, story: &Story, record: &Record, moments: &Moments) -> V
 
 /// Whether an end is an error of the server, as the conventions count: not what a client did.
 fn is_ours_to_mend(record: &Record) -> bool {
-    !(400..500).contains(&record.status)
+    !(400..500).contains(&record.status) && record.end != "request_refused"
 }
 
 /// `whole`: the record, if this is the one whose answer counts.
@@ -131,6 +132,7 @@ fn client(
     sent: &Sent,
     index: usize,
     whole: Option<&Record>,
+    asked: Option<&str>,
     moments: &Moments,
 ) -> Value {
     // A name has its address in brackets behind it.
@@ -164,7 +166,8 @@ fn client(
     if let Some((operation, provider)) = operation {
         attributes = attributes
             .text("gen_ai.operation.name", operation)
-            .text("gen_ai.provider.name", provider);
+            .text("gen_ai.provider.name", provider)
+            .maybe_text("gen_ai.request.model", asked);
         if let Some(record) = whole {
             let usage = record.usage.as_ref();
             attributes = attributes

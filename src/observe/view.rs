@@ -61,7 +61,21 @@ impl std::str::FromStr for StreamId {
 #[derive(Clone, Debug, Default)]
 struct Tokens {
     events: u64,
+    /// Of these, those of answers whose tokens their servers have told, and how many those were.
+    events_told: u64,
+    told: u64,
     exchanges: u64,
+}
+
+impl Tokens {
+    /// Tokens since `before`: as told, else as many as there were data events; and whether that is
+    /// an estimate. An answer that is told at its end takes back what its events were taken for.
+    fn since(&self, before: &Tokens) -> (u64, bool) {
+        let events = self.events - before.events;
+        let told = self.events_told - before.events_told;
+        let tokens = (events + self.told - before.told).saturating_sub(told);
+        (tokens, events != told)
+    }
 }
 
 /// What all had counted at a moment.
@@ -80,6 +94,8 @@ impl Reading {
     fn take(now: Instant, counters: &[Arc<Counters>]) -> Reading {
         let tokens = |counters: &Arc<Counters>| Tokens {
             events: counters.data_events.get(),
+            events_told: counters.events_told.get(),
+            told: counters.tokens_out.sum(),
             exchanges: counters.exchanges.get(),
         };
         Reading {
@@ -98,6 +114,8 @@ impl Reading {
     fn total(&self) -> Tokens {
         Tokens {
             events: self.workers.iter().map(|worker| worker.events).sum(),
+            events_told: self.workers.iter().map(|worker| worker.events_told).sum(),
+            told: self.workers.iter().map(|worker| worker.told).sum(),
             exchanges: self.workers.iter().map(|worker| worker.exchanges).sum(),
         }
     }
@@ -148,9 +166,12 @@ fn shown(before: &Reading, after: &Reading, scene: &Scene<'_>) -> Value {
     let workers = after.workers.iter().zip(&before.workers).zip(scene.counters).enumerate();
     let workers: Vec<Value> = workers
         .map(|(worker, ((is, was), counters))| {
+            let (tokens, estimated) = is.since(was);
             json!({
                 "worker": worker,
-                "tokens_per_second": round(per_second(is.events - was.events)),
+                "tokens_per_second": round(per_second(tokens)),
+                "tokens_estimated": estimated,
+                "events_per_second": round(per_second(is.events - was.events)),
                 "active": counters.exchanges_active(),
                 "clients": counters.downstreams_open.get(),
                 "buffers": counters.buffers_out.get(),
@@ -158,15 +179,21 @@ fn shown(before: &Reading, after: &Reading, scene: &Scene<'_>) -> Value {
             })
         })
         .collect();
+    let (tokens, estimated) = is.since(&was);
+    let (tokens_in_all, estimated_in_all) = is.since(&Tokens::default());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "ready": scene.is_ready,
         "uptime_seconds": scene.uptime.as_secs(),
         "window_seconds": seconds,
-        "tokens_per_second": round(per_second(is.events - was.events)),
+        "tokens_per_second": round(per_second(tokens)),
+        "tokens_per_second_estimated": estimated,
+        "events_per_second": round(per_second(is.events - was.events)),
         "exchanges_per_second": round(per_second(is.exchanges - was.exchanges)),
         "bytes_per_second": round(per_second(after.written - before.written)),
-        "tokens": is.events,
+        "tokens": tokens_in_all,
+        "tokens_estimated": estimated_in_all,
+        "events": is.events,
         "exchanges": is.exchanges,
         "active": sum(Counters::exchanges_active),
         "clients": sum(|c| c.downstreams_open.get()),
@@ -272,11 +299,14 @@ fn row(worker: usize, stream: &Stream) -> Value {
         "route": stream.route,
         "upstream": stream.endpoint.as_ref().map(|(upstream, _)| upstream),
         "endpoint": stream.endpoint.as_ref().map(|(_, endpoint)| endpoint),
+        "model_asked": stream.asked,
         "model": stream.model,
         "phase": phase(stream.phase),
         "age_ms": millis(stream.age),
         "status": Some(stream.status).filter(|status| *status != 0),
-        "tokens": stream.events,
+        "tokens": stream.tokens.or(Some(stream.events).filter(|events| *events > 0)),
+        "tokens_estimated": stream.tokens.is_none(),
+        "events": stream.events,
         "bytes": stream.bytes,
         "gap_ms": millis(stream.silence),
         "waits_for": stream.waits_for.name(),
@@ -320,6 +350,20 @@ mod tests {
         for wrong in ["", "1", "1-2", "1-x-3", "1-2-3-4", "-1-2-3", "1-2-99999999999"] {
             assert_eq!(wrong.parse::<StreamId>(), Err(()), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn tokens_told_take_the_place_of_events() {
+        let before = Tokens { events: 100, events_told: 60, told: 90, exchanges: 0 };
+        let since = |events, events_told, told| {
+            Tokens { events, events_told, told, exchanges: 0 }.since(&before)
+        };
+        assert_eq!(since(100, 60, 90), (0, false));
+        assert_eq!(since(112, 60, 90), (12, true), "nobody has told yet");
+        // A stream of 12 events, and a document of 900 tokens.
+        assert_eq!(since(112, 72, 90 + 40 + 900), (940, false));
+        // One that was seen to begin before, and was fewer tokens than events.
+        assert_eq!(since(101, 71, 95), (0, true));
     }
 
     #[test]

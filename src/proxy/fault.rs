@@ -37,6 +37,8 @@ pub enum DownstreamFault {
     TunnelIdle,
     /// FIN or RST while it was owed an answer, or a write to it failed.
     Gone,
+    /// The server says, inside a 200, that it will not have the request: a prompt too long, a filter.
+    Refused,
 }
 
 #[derive(Debug)]
@@ -113,7 +115,7 @@ impl Fault {
                 Chunk(_) => (400, "invalid_request_error"),
                 BodyTooLarge => (413, "invalid_request_error"),
                 HeadTimeout | BodyTimeout => (408, "timeout"),
-                WriteTimeout | TunnelIdle | Gone => return None,
+                WriteTimeout | TunnelIdle | Gone | Refused => return None,
             },
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::ConnectTimeout
@@ -145,6 +147,7 @@ impl Fault {
                 DownstreamFault::WriteTimeout => "client_write_timeout",
                 DownstreamFault::TunnelIdle => "tunnel_idle",
                 DownstreamFault::Gone => "client_gone",
+                DownstreamFault::Refused => "request_refused",
             },
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Connect(_) => "upstream_connect",
@@ -219,6 +222,7 @@ impl fmt::Display for Fault {
                 DownstreamFault::WriteTimeout => "the client does not read its answer",
                 DownstreamFault::TunnelIdle => "nothing passed through the tunnel for too long",
                 DownstreamFault::Gone => "the client went away",
+                DownstreamFault::Refused => "the upstream refused the request in its answer",
             },
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Connect(kind) => {
@@ -236,10 +240,13 @@ impl fmt::Display for Fault {
                     return write!(f, "the upstream's body is not valid chunked coding: {error}");
                 }
                 UpstreamFault::BadAnswer => "the upstream's answer is not one of its service",
+                UpstreamFault::Status(status @ 400..) => {
+                    return write!(f, "the upstream answered {status}");
+                }
                 UpstreamFault::Status(status) => {
                     return write!(f, "the upstream answered {status} in place of a stream");
                 }
-                UpstreamFault::ErrorEvent => "the upstream's stream began with an error",
+                UpstreamFault::ErrorEvent => "the upstream reported an error in its answer",
                 UpstreamFault::EmptyStream => "the upstream's stream ended before its first event",
                 UpstreamFault::Truncated => "the upstream closed the connection inside its answer",
                 UpstreamFault::Unfinished => "the upstream's stream ended before it was complete",
@@ -284,7 +291,8 @@ mod tests {
                 | DownstreamFault::BodyTimeout
                 | DownstreamFault::WriteTimeout
                 | DownstreamFault::TunnelIdle
-                | DownstreamFault::Gone => 9,
+                | DownstreamFault::Gone
+                | DownstreamFault::Refused => 10,
             },
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Connect(_)
@@ -326,6 +334,7 @@ mod tests {
             DownstreamFault::WriteTimeout,
             DownstreamFault::TunnelIdle,
             DownstreamFault::Gone,
+            DownstreamFault::Refused,
         ];
         let upstream = [
             UpstreamFault::Connect(reset),

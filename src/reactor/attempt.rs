@@ -346,6 +346,7 @@ impl<N: Net> Worker<N> {
             self.exchange_mut(token).and_then(|exchange| exchange.aside.as_mut()?.degraded.take());
         let Some(reason) = degraded else { return false };
         let (now, epoch, serial) = (self.now, self.epoch, self.random.draw());
+        let told = self.tells_models();
         let Some(downstream) = self.downstreams.get_mut(token) else { return false };
         // Of a body too long to be kept, some was on its way to the upstream.
         downstream.socket.drop_pending(&mut self.desk);
@@ -354,6 +355,9 @@ impl<N: Net> Worker<N> {
             return false;
         };
         let mut kept = std::mem::take(&mut exchange.outbox);
+        if told {
+            exchange.learn_model_asked(&kept, &[]);
+        }
         let request = kept.copy(LOOK_MAX);
         let (path, _) = rewrite::path_and_body(&request);
         let look = look(&request, exchange.request.body.framing(), 0);

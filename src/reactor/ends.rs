@@ -1,7 +1,8 @@
 //! End reasons: why exchanges ended, counted by name.
 //!
-//! The names are the closed list of `docs/streaming.md`, `complete` for those that ended well, and
-//! `bad_head` for requests that were refused before they became an exchange.
+//! The names are the closed list of `docs/streaming.md`, `complete` for those that ended well,
+//! `unobserved` for those of which only HTTP says so, and `bad_head` for requests that were refused
+//! before they became an exchange.
 
 use super::stats::Counter;
 use crate::proxy::fault::{DownstreamFault, Fault};
@@ -29,9 +30,11 @@ pub const END_REASONS: [&str; REASONS] = [
     "other",
     "queue_full",
     "queue_timeout",
+    "request_refused",
     "total_timeout",
     "ttft_timeout",
     "tunnel_idle",
+    "unobserved",
     "upstream_bad_answer",
     "upstream_bad_chunk",
     "upstream_bad_head",
@@ -45,7 +48,12 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_unfinished",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 36;
+const REASONS: usize = 38;
+/// The place of `complete`.
+const COMPLETE: usize = 8;
+
+/// Ended as HTTP has it; whether it was whole nobody could tell.
+pub const UNOBSERVED: &str = "unobserved";
 
 /// The name of an end.
 pub fn end_reason(fault: Option<&Fault>) -> &'static str {
@@ -68,8 +76,11 @@ impl Default for Ends {
 
 impl Ends {
     /// Only the owner of the [`super::stats::Tally`] may call this.
-    pub(super) fn add(&self, fault: Option<&Fault>) {
-        let name = end_reason(fault);
+    pub(super) fn add(&self, name: &str) {
+        // Nearly all.
+        if name == "complete" {
+            return self.0[COMPLETE].add(1);
+        }
         let found =
             END_REASONS.binary_search(&name).or_else(|_| END_REASONS.binary_search(&"other"));
         if let Ok(index) = found {
@@ -91,7 +102,8 @@ mod tests {
         let documentation = include_str!("../../docs/streaming.md");
         let (_, codes) = documentation.split_once("\n## The codes\n").expect("the section");
         let codes = codes.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-        let mut expected: Vec<&str> = codes.chain(["bad_head", "complete", "other"]).collect();
+        let mut expected: Vec<&str> =
+            codes.chain(["bad_head", "complete", "other", UNOBSERVED]).collect();
         expected.sort_unstable();
         assert_eq!(END_REASONS.as_slice(), expected);
     }
@@ -99,8 +111,8 @@ mod tests {
     #[test]
     fn an_end_is_counted_once() {
         let ends = Ends::default();
-        ends.add(None);
-        ends.add(Some(&Fault::Downstream(DownstreamFault::Gone)));
+        ends.add(end_reason(None));
+        ends.add(end_reason(Some(&Fault::Downstream(DownstreamFault::Gone))));
         let counted: Vec<_> = ends.iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [("client_gone", 1), ("complete", 1)]);
     }

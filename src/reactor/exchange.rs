@@ -223,8 +223,10 @@ pub struct Aside {
     pub key: Option<u64>,
     /// The client's own `Host`, where a later upstream may have to be sent it.
     pub authority: Option<Box<[u8]>>,
-    /// The model that answers, once its first event has named it; where somebody wants to know.
+    /// The model that answers, once it has been named; where somebody wants to know.
     pub model: Option<Box<str>>,
+    /// The model the client has asked for, the same.
+    pub asked: Option<Box<str>>,
     /// Where its stream may be continued by another server.
     pub continuation: Option<Box<Continuation>>,
 }
@@ -337,7 +339,7 @@ impl Exchange {
 
     /// Whether its response is a stream of events that is watched.
     pub fn is_observed(&self) -> bool {
-        self.response.as_ref().is_some_and(|response| response.watch.observer.is_some())
+        self.response.as_ref().is_some_and(Flow::is_stream)
     }
 
     /// Whether its response is a stream of events, and a part of the answer has come.
@@ -353,7 +355,19 @@ impl Exchange {
         observer.map_or(self.dialect, Observer::dialect)
     }
 
-    /// Its first event has gone by, and may have named the model.
+    /// Whether its response is, or may yet be, a document that is read.
+    pub fn is_read(&self) -> bool {
+        let observer = self.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        observer.is_some_and(|it| it.is_unsettled() || it.document().is_some())
+    }
+
+    /// Whether it has ended as HTTP has it, and nobody could tell whether it was whole.
+    pub fn is_unobserved(&self) -> bool {
+        let observer = self.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        self.status < 300 && observer.is_some_and(Observer::is_blind)
+    }
+
+    /// Some of its answer has gone by, and may have named the model.
     pub fn learn_model(&mut self) {
         let Some(response) = &mut self.response else { return };
         let Some(tap) = &mut response.watch.tap else { return };

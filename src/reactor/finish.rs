@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::drive::Step;
+use super::ends::{UNOBSERVED, end_reason};
 use super::exchange::{After, Exchange, Peer, State, Turn};
 use super::journal::Record;
 use super::net::{Net, Stream};
@@ -20,7 +21,6 @@ use crate::http::head::{HeadError, Version};
 use crate::http::reply::{self, ErrorReply};
 use crate::proxy::exchange::{self as rules, Request, Response};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
-use crate::service::Observer;
 
 /// What an error reply needs to know of the request it answers.
 struct Asked {
@@ -67,6 +67,9 @@ impl<N: Net> Worker<N> {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Some(mut exchange) = downstream.exchange.take() else { return Step::Wait };
         let client = downstream.peer;
+        if self.tells_models() {
+            self.learn_models(token, &mut exchange);
+        }
         // It has a head, and whatever else there is to tell is told behind it.
         exchange.committed |= exchange.is_prefaced();
         let response = match &outcome {
@@ -94,16 +97,27 @@ impl<N: Net> Worker<N> {
             self.learn(upstream, exchange.attempt.pick.take(), learnt);
         }
         exchange.outbox.clear(&mut self.desk.buffers);
+        let reported = exchange.reported_fault(outcome.is_ok());
+        let told = match &outcome {
+            Err(fault @ Fault::Local(_)) => Some(fault),
+            // What the server has reported is why a client leaves, or a stream ends early.
+            outcome => reported.as_ref().or(outcome.as_ref().err()),
+        };
+        let end = match told {
+            None if exchange.is_unobserved() => UNOBSERVED,
+            told => end_reason(told),
+        };
         let tally = &self.desk.tally;
         tally.exchanges_ended.add(1);
-        tally.ends.add(outcome.as_ref().err());
+        tally.ends.add(end);
         tally.exchange_time.record_span(exchange.timeline.started, self.now);
         exchange.measure(tally, self.now);
         exchange.ledger.charge(Owner::Gateway, self.now);
-        let failed = outcome.as_ref().err().map(Fault::code);
+        let failed = told.map(Fault::code);
         let status = exchange.response.as_ref().map_or(0, |_| exchange.status);
         exchange.end_send(status, failed, self.now);
-        self.note(&mut exchange, client, outcome.as_ref().err());
+        let cut = outcome.is_err() && exchange.committed;
+        self.note(&mut exchange, client, told, end, cut);
         match (downstream_fate, outcome) {
             (rules::Downstream::Reuse, _) if !self.is_draining() => {
                 self.set_state(token, State::Idle { since: self.now });
@@ -186,7 +200,14 @@ impl<N: Net> Worker<N> {
     }
 
     /// One line and one count for an exchange that is over.
-    fn note(&self, exchange: &mut Exchange, client: IpAddr, fault: Option<&Fault>) {
+    fn note(
+        &self,
+        exchange: &mut Exchange,
+        client: IpAddr,
+        fault: Option<&Fault>,
+        end: &'static str,
+        cut: bool,
+    ) {
         let status = match fault.map(Fault::answer) {
             _ if exchange.committed => exchange.status,
             None => exchange.status,
@@ -196,21 +217,21 @@ impl<N: Net> Worker<N> {
         };
         if let Some(journal) = &self.journal {
             let reel = exchange.reel_of_failure(fault);
-            let record = Arc::new(Record::of(exchange, client, status, fault, self.now));
+            let record = Arc::new(Record::of(exchange, client, status, end, self.now));
             if let Some(reel) = reel {
                 journal.keep_reel(reel, &record);
             }
             journal.keep(record);
         }
         let Some(fault) = fault else {
-            return log::debug!("{}: {status} complete", exchange.id);
+            return log::debug!("{}: {status} {end}", exchange.id);
         };
-        let cut = if exchange.committed { ", cut short" } else { "" };
         let (id, code) = (&exchange.id, fault.code());
         let tally = &self.desk.tally;
-        if exchange.committed {
+        if cut {
             tally.aborted.add(1);
         }
+        let cut = if cut { ", cut short" } else { "" };
         match fault {
             Fault::Downstream(DownstreamFault::Gone) => {
                 tally.client_gone.add(1);
@@ -251,7 +272,7 @@ impl<N: Net> Worker<N> {
 
     /// Refuses a connection on which no exchange could be opened.
     pub(super) fn refuse(&mut self, token: Token, fault: &Fault) {
-        self.desk.tally.ends.add(Some(fault));
+        self.desk.tally.ends.add(end_reason(Some(fault)));
         match fault {
             Fault::Local(_) => self.desk.tally.local_faults.add(1),
             _ => self.desk.tally.client_faults.add(1),
@@ -347,9 +368,8 @@ impl Exchange {
     fn reel_of_failure(&mut self, fault: Option<&Fault>) -> Option<Reel> {
         let response = self.response.as_mut()?;
         let reel = response.watch.tap.as_mut()?.take_reel()?;
-        let reported = response.watch.observer.as_ref().is_some_and(Observer::saw_error);
         let failed = match fault {
-            None => reported,
+            None => false,
             Some(Fault::Downstream(DownstreamFault::Gone) | Fault::Local(LocalFault::Killed)) => {
                 false
             }

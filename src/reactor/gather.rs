@@ -30,7 +30,7 @@ use crate::service::request::Look;
 /// How far into a body a prompt may begin whose key is wanted.
 const PREFACE_MAX: usize = 16 << 10;
 /// How far a body is read for what it asks.
-const LOOK_MAX: usize = 1 << 20;
+pub(super) const LOOK_MAX: usize = 1 << 20;
 
 impl<N: Net> Worker<N> {
     /// Reads as much of the body as is wanted before an endpoint is chosen. `None`: it is there.

@@ -71,6 +71,11 @@ impl Histogram {
         self.record(now.as_nanos().saturating_sub(since.as_nanos()) / 1_000);
     }
 
+    /// The sum of all that was recorded so far.
+    pub fn sum(&self) -> u64 {
+        self.sum.get()
+    }
+
     /// Adds what was recorded so far to `sample`.
     pub fn add_to(&self, sample: &mut Sample) {
         for (total, bucket) in sample.buckets.iter_mut().zip(&self.buckets) {

@@ -56,10 +56,11 @@ impl Exchange {
         let told = usage.and_then(|usage| usage.completion).map(u64::from);
         if let Some(completion) = told {
             tally.tokens_out.record(completion + self.before().tokens);
+            tally.events_told.add(observer.data_events() + self.before().events);
         }
         let tokens = told.unwrap_or(observer.data_events());
         let first = self.hops.first_event;
-        if first != Instant::NEVER && tokens > 1 {
+        if first != Instant::NEVER && tokens > 1 && observer.is_stream() {
             let streamed = (self.timeline.event - first).as_micros() as u64;
             tally.output_token_time.record(streamed / (tokens - 1));
         }

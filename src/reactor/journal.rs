@@ -16,7 +16,6 @@ use super::trace::{Sending, Trace};
 use crate::clock::Instant;
 use crate::config::snapshot::EndpointId;
 use crate::http::trace_context::SpanId;
-use crate::proxy::fault::Fault;
 use crate::proxy::trace::Place;
 use crate::service::{Dialect, Observer, Usage};
 
@@ -99,9 +98,11 @@ pub struct Record {
     pub status: u16,
     /// Of a stream that is watched; else empty.
     pub content_type: &'static str,
+    /// The model that was asked for, where that was read.
+    pub asked: Option<Box<str>>,
     /// The model that answered, where it has said so.
     pub model: Option<Box<str>>,
-    /// `complete`, or a code of the closed list.
+    /// `complete`, `unobserved`, or a code of the closed list.
     pub end: &'static str,
     pub attempts: u8,
     /// How often its stream broke and somebody was asked for the rest.
@@ -134,12 +135,14 @@ impl Record {
         exchange: &mut Exchange,
         client: IpAddr,
         status: u16,
-        end: Option<&Fault>,
+        end: &'static str,
         now: Instant,
     ) -> Record {
         let start = exchange.timeline.started;
         let trace = exchange.trace.take();
-        let model = exchange.aside.as_mut().and_then(|aside| aside.model.take());
+        let aside = exchange.aside.as_mut();
+        let (asked, model) =
+            aside.map_or((None, None), |aside| (aside.asked.take(), aside.model.take()));
         let place = trace.as_ref().map(|trace| trace.place);
         let story = trace.and_then(|trace| Story::of(*trace, exchange, now));
         let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
@@ -157,9 +160,10 @@ impl Record {
             route: exchange.route().map(|route| route.path.to_string()),
             upstream,
             status,
-            content_type: observer.map_or("", Observer::media_type),
+            content_type: observer.filter(|it| it.is_stream()).map_or("", Observer::media_type),
+            asked,
             model,
-            end: super::ends::end_reason(end),
+            end,
             attempts: exchange.attempt.in_all,
             continued: exchange.continued(),
             reused: exchange.attempt.reused,

@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Peer};
 use super::net::Net;
 use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::proxy::breaker::{Cause, Outcome, Transition};
 use crate::proxy::endpoints::Pick;
-use crate::proxy::fault::{Fault, UpstreamFault};
+use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::health::Verdict;
 
 impl<N: Net> Worker<N> {
@@ -40,7 +40,11 @@ impl<N: Net> Worker<N> {
             return;
         };
         // What it says of the endpoint is told at the end of the exchange.
-        if exchange.reported_error().is_some() {
+        let answers = matches!(
+            exchange.outcome_of_status(exchange.status),
+            Outcome::Success | Outcome::ClientError
+        );
+        if exchange.reported_error().is_some() || !answers {
             return;
         }
         let (id, endpoint) = (upstream.id, pick.endpoint());
@@ -122,6 +126,25 @@ impl Exchange {
             true => Outcome::ClientError,
             false => Outcome::Fault,
         })
+    }
+
+    /// The failure that the server itself has told, in its answer or with its status, though every
+    /// byte of it came.
+    pub(super) fn reported_fault(&self, whole: bool) -> Option<Fault> {
+        if !matches!(self.peer, Peer::Upstream(_)) {
+            return None;
+        }
+        match self.reported_error() {
+            Some(Outcome::Fault) => Some(Fault::Upstream(UpstreamFault::ErrorEvent)),
+            Some(_) => Some(Fault::Downstream(DownstreamFault::Refused)),
+            None if !whole => None,
+            None => match self.outcome_of_status(self.status) {
+                Outcome::Fault | Outcome::Unauthorized => {
+                    Some(Fault::Upstream(UpstreamFault::Status(self.status)))
+                }
+                _ => None,
+            },
+        }
     }
 
     pub(super) fn outcome_of(&self, fault: &UpstreamFault) -> Outcome {

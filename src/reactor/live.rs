@@ -107,6 +107,8 @@ pub struct Stream {
     pub route: Option<String>,
     /// The names of the upstream and its endpoint, where one answers.
     pub endpoint: Option<(String, String)>,
+    /// The model that was asked for, where that is known.
+    pub asked: Option<String>,
     /// The model that answers, where it has said so.
     pub model: Option<String>,
     pub phase: Phase,
@@ -115,6 +117,8 @@ pub struct Stream {
     pub status: u16,
     /// Data events; where there are none, 0.
     pub events: u64,
+    /// Tokens of the answer, where its server has told by now.
+    pub tokens: Option<u64>,
     /// Bytes of the response's body.
     pub bytes: u64,
     /// Since the last data event, or since the request was written.
@@ -197,6 +201,11 @@ impl<N: Net> Worker<N> {
             client: downstream.peer,
             route: exchange.route().map(|route| route.path.to_string()),
             endpoint: exchange.served_by().filter(|_| proxied),
+            asked: exchange
+                .aside
+                .as_ref()
+                .and_then(|aside| aside.asked.as_deref())
+                .map(str::to_owned),
             model: exchange
                 .aside
                 .as_ref()
@@ -208,6 +217,9 @@ impl<N: Net> Worker<N> {
             events: response
                 .and_then(|response| response.watch.observer.as_ref())
                 .map_or(0, Observer::data_events),
+            tokens: response
+                .and_then(|response| response.watch.observer.as_ref()?.usage()?.completion)
+                .map(u64::from),
             bytes: response.map_or(0, |response| response.body.received()),
             silence: self.now - last,
             waits_for: exchange.ledger.owner(),

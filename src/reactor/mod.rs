@@ -15,6 +15,7 @@
 //! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `commit`, `respond`, `finish` | the steps of an exchange, in order |
 //! | [`continuation`] | a stream that breaks, and goes on with another server |
 //! | `learn` | what the end of an attempt says of its endpoint |
+//! | `asked` | which model a request names, and which has answered |
 //! | `interject`, [`preface`] | bytes of our own inside a stream that is passed on, and before there is one |
 //! | [`accept`], [`coalesce`], [`timer`], [`mailbox`], [`slots`], [`token`] | the rest of the house |
 //! | [`stats`], [`ends`], [`histogram`], [`hops`], [`stall`], [`journal`], [`live`], [`tap`], [`reel`], [`trace`] | what it has done and is doing, and who was waited for |
@@ -25,6 +26,7 @@
 //! Absent on purpose: mio, libc and threads. Nothing here knows which network it runs on.
 
 pub mod accept;
+mod asked;
 mod attach;
 mod attempt;
 pub mod buffer;

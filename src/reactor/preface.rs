@@ -9,8 +9,9 @@
 //! * Only who is known to want a stream gets one: `Accept` or the request's body says so, and its
 //!   dialect has comments. Whose request was too long to be kept is not known.
 //! * Only when the whole request is here: until then there are better answers.
-//! * Chunks, to HTTP/1.1. A server's chunks follow as they are; where a server declares the length
-//!   of its stream, encodes it, or answers with anything else, that is a failure like others.
+//! * Chunks, to HTTP/1.1. A server's chunks follow as they are, any other stream in chunks of ours.
+//!   What is compressed cannot follow, so on such routes servers are asked for what is not, whether
+//!   they are late or not. Whoever answers with anything else has failed, as others fail.
 //!
 //! A stream that broke and is to be continued ([`super::continuation`]) waits in the same state: its
 //! head is out, and a server's stream is to follow.
@@ -134,6 +135,15 @@ impl<N: Net> Worker<N> {
 }
 
 impl Exchange {
+    /// Whether its answer may have to follow a head of ours, or another server's stream.
+    pub fn may_be_prefaced(&self) -> bool {
+        let Some(route) = self.route() else { return false };
+        let before_head = route.heartbeat.is_some_and(|heartbeat| heartbeat.before_head);
+        (before_head || route.continues.is_some())
+            && self.client == Version::Http11
+            && heartbeat(self.dialect).is_some()
+    }
+
     /// The client has the head of a stream, and waits for a server's.
     pub fn is_prefaced(&self) -> bool {
         matches!(self.preface, Preface::Sent | Preface::Continuing)
@@ -144,7 +154,7 @@ impl Exchange {
         let follows = head.status == 200
             && head.media == Media::EventStream
             && !head.encoded
-            && matches!(head.framing, Framing::Chunked | Framing::UntilClose);
+            && !matches!(head.framing, Framing::None | Framing::Length(0));
         let is_final = head.status == 101 || head.status >= 200;
         let cannot = self.is_prefaced() && is_final && !follows;
         cannot.then_some(UpstreamFault::Status(head.status))

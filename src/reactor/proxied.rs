@@ -21,7 +21,7 @@ use crate::config::snapshot::Condition;
 use crate::http::body::Framing;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
-use crate::service::refusal::{Refusal, refusal, refusal_of_stream};
+use crate::service::refusal::{Refusal, refusal_in, refusal_of_stream};
 use crate::service::{Dialect, Observer};
 
 /// How far apart the tokens come of which two may share an acknowledgement: Linux waits 40 ms for the
@@ -66,7 +66,7 @@ impl<N: Net> Worker<N> {
         connection: Token,
         budget: &mut Budget,
     ) -> Result<Rest, Failed> {
-        let now = self.now;
+        let (now, told) = (self.now, self.tells_models());
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
         else {
@@ -106,6 +106,9 @@ impl<N: Net> Worker<N> {
                         // If it fails the connection is gone, and the other flow will say so.
                         let _ = upstream.socket.stream.shutdown_write();
                     }
+                }
+                if told && exchange.tunnel.is_none() {
+                    exchange.hear_model_asked(&upstream.socket.outbox, moved.rest == Rest::Ended);
                 }
                 Ok(moved.rest)
             }
@@ -214,17 +217,18 @@ impl<N: Net> Worker<N> {
         let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
         let unwanted = match held {
             Held::Waiting(rest) => return Ok(Some(rest)),
-            Held::Event if failed => exchange.unwanted_error(spliced),
-            // Not a stream: a refusal, held back to be read.
-            Held::Empty | Held::Full if !exchange.is_observed() => {
-                let refused = exchange.refusal_in(spliced, |body| refusal(exchange.status, body));
+            Held::Event if failed => exchange.unwanted_error(spliced, refusal_of_stream),
+            Held::Failed => exchange.unwanted_error(spliced, refusal_in),
+            // A refusal, held back to be read.
+            Held::Empty | Held::Full if exchange.status >= 400 => {
+                let refused = exchange.refusal_in(spliced, refusal_in);
                 (refused == Refusal::ContextLength).then_some(Cause::PromptTooLong)
             }
             // Of a stream nobody understands it cannot be said that it should not be empty.
-            Held::Empty if exchange.spoken() != Dialect::Generic => {
+            Held::Empty if exchange.is_observed() && exchange.spoken() != Dialect::Generic => {
                 Some(Cause::Failed(Condition::EmptyStream))
             }
-            Held::Event | Held::Full | Held::Empty => None,
+            Held::Event | Held::Answer | Held::Full | Held::Empty => None,
         };
         match unwanted {
             Some(cause) => Err(Failed::Unwanted(cause)),
@@ -280,13 +284,13 @@ impl Exchange {
         allowed && second && PACED.contains(&gap) && moved.read <= TOKEN_MAX
     }
 
-    /// What another attempt may do about a stream whose first event is an error. What the client
+    /// What another attempt may do about an error in a stream's first event, or in a document. What the client
     /// asked for is at fault, or too long: then nobody else is asked the same, but for who takes
     /// longer prompts.
-    fn unwanted_error(&self, spliced: &[u8]) -> Option<Cause> {
+    fn unwanted_error(&self, spliced: &[u8], read: impl Fn(&[u8]) -> Refusal) -> Option<Cause> {
         let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
         let clients = observer.is_some_and(Observer::saw_clients_error);
-        match self.refusal_in(spliced, refusal_of_stream) {
+        match self.refusal_in(spliced, read) {
             Refusal::ContextLength if self.has_larger() => Some(Cause::PromptTooLong),
             Refusal::Other if !clients && self.retries_on(Condition::ErrorEvent) => {
                 Some(Cause::Failed(Condition::ErrorEvent))
@@ -318,16 +322,19 @@ impl Exchange {
         // The first event may have been seen while the response was held back.
         let first = !self.first_event && progress > 0;
         if first || progress != before {
-            if response.watch.observer.is_some() {
+            let stream = response.is_stream();
+            if stream {
                 tally.data_events.add(progress - if first { 0 } else { before });
             }
             if first {
                 // The first token is a part of an answer: no error, no document.
-                if response.watch.observer.as_ref().is_some_and(Observer::saw_answer) {
+                if self.status < 300
+                    && response.watch.observer.as_ref().is_some_and(Observer::saw_answer)
+                {
                     tally.first_event.record_span(self.timeline.request_written, now);
                 }
                 (self.first_event, self.hops.first_event) = (true, now);
-            } else {
+            } else if stream {
                 tally.event_gap.record_span(self.timeline.event, now);
             }
             self.timeline.event = now;

@@ -26,7 +26,7 @@ use super::tap::Tap;
 use crate::http::body::{Body, Framing};
 use crate::http::chunk::ChunkError;
 use crate::http::reply;
-use crate::service::{Ending, Observer};
+use crate::service::{Ending, Observer, Told};
 
 /// How the bytes of a body reach the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Mode {
     /// As they are, copied into the sink's outbox and kept there: the request may be sent again.
     /// Turns into `Splice` when more than `limit` bytes are held.
     Keep { limit: u32 },
-    /// The payload in chunks of our own: the source's end is the close of its connection.
+    /// The payload in chunks of our own: the source ends by its length, or closes its connection.
     Chunk,
     /// The payload alone: the sink reads until close, the source's framing means nothing to it.
     Payload,
@@ -204,10 +204,14 @@ impl Flow<Watched> {
     /// How far it has come: data events where it is watched, bytes of payload elsewhere.
     #[inline]
     pub fn progress(&self) -> u64 {
-        match &self.watch.observer {
-            Some(observer) => observer.data_events(),
-            None => self.body.received(),
-        }
+        let events = self.watch.observer.as_ref().and_then(Observer::progress);
+        events.unwrap_or(self.body.received())
+    }
+
+    /// Whether it is a stream of events that is watched.
+    #[inline]
+    pub fn is_stream(&self) -> bool {
+        self.watch.observer.as_ref().is_some_and(Observer::is_stream)
     }
 }
 
@@ -296,6 +300,10 @@ fn scan_and_write<A: Stream, B: Stream, W: Watch>(
 pub enum Held {
     /// Its first event that says something is here: a part of the answer, its end, an error.
     Event,
+    /// It is a document, and there is an answer in it.
+    Answer,
+    /// It is a document that says that the request has failed.
+    Failed,
     /// So much of it is here that it has to go.
     Full,
     /// Nothing that matters yet.
@@ -310,8 +318,9 @@ pub const HELD_MAX: u64 = 8 * 1024;
 /// their model begins.
 pub const PRELUDE_MAX: u64 = 128 * 1024;
 
-/// Reads a response until its first event that says something, or to its end, and writes nothing:
-/// until then it can be taken back. What is made rather than spliced goes to `outbox`.
+/// Reads a response until its first event that says something, or the first sign of an answer in a
+/// document, or to its end, and writes nothing: until then it can be taken back. What is made rather
+/// than spliced goes to `outbox`.
 pub fn hold<A: Stream>(
     source: &mut Socket<A>,
     outbox: &mut Outbox,
@@ -323,8 +332,13 @@ pub fn hold<A: Stream>(
     let most = if observed { PRELUDE_MAX } else { HELD_MAX };
     loop {
         scan(source, outbox, flow, desk)?;
-        if flow.watch.observer.as_ref().is_some_and(|observer| observer.data_events() > 0) {
-            return Ok(Held::Event);
+        if let Some(observer) = &flow.watch.observer {
+            match observer.document() {
+                Some(Told::Failed) => return Ok(Held::Failed),
+                Some(Told::Answer) => return Ok(Held::Answer),
+                Some(Told::Nothing) | None if observer.data_events() > 0 => return Ok(Held::Event),
+                Some(Told::Nothing) | None => {}
+            }
         }
         if flow.body.is_complete() {
             return Ok(Held::Empty);
@@ -448,6 +462,9 @@ fn scan<A: Stream, W: Watch>(
             Mode::Payload | Mode::Chunk => buffer.discard(passed),
         }
         return Err(unfinished);
+    }
+    if *mode == Mode::Chunk && matches!(body.framing(), Framing::Length(_)) && body.is_complete() {
+        outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
     }
     match mode {
         Mode::Splice => buffer.clear(cleared),

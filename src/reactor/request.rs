@@ -150,6 +150,9 @@ impl<N: Net> Worker<N> {
                         };
                         self.scratch.clear();
                         rewrite::request(&head, &edits, &mut self.scratch);
+                        if exchange.may_be_prefaced() {
+                            rewrite::ask_for_identity(&mut self.scratch);
+                        }
                         exchange.outbox.push(&self.scratch, &mut self.desk.buffers);
                     }
                     Target::Service(service) => {

@@ -211,7 +211,7 @@ impl<N: Net> Worker<N> {
         let delivery = if interim {
             Delivery { framing: Framing::None, mode: Mode::Splice }
         } else {
-            Delivery::of(&head, exchange.client)
+            Delivery::of(&head, exchange.client, exchange.is_prefaced())
         };
         if head.status == 100 {
             exchange.expect_continue = false;
@@ -220,8 +220,13 @@ impl<N: Net> Worker<N> {
             exchange.begin_response(&head, &delivery, draining, &upstream.socket.outbox);
             downstream.socket.parting = !exchange.persistent && exchange.tunnel.is_none();
             exchange.watch(&head, self.journal.as_deref(), &self.purse);
-            let observed = holds_back && exchange.is_observed() && head.status < 300;
-            exchange.held = observed || (rescuable && exchange.may_be_too_long(head.status));
+            exchange.held = match () {
+                () if holds_back && head.status < 300 && exchange.is_observed() => true,
+                () if exchange.is_read() => {
+                    rescuable && exchange.may_be_rescued_by_reading(holds_back)
+                }
+                () => rescuable && exchange.may_be_too_long(head.status),
+            };
             upstream.announced = head.keep_alive_timeout;
         }
         let length = head.length;
@@ -280,8 +285,14 @@ impl Delivery {
     /// | none, length         | as it is                  | as it is             |
     /// | chunked              | as it is, spliced         | payload, until close |
     /// | until close          | chunks of our own         | as it is             |
-    fn of(head: &ResponseHead<'_>, client: Version) -> Delivery {
+    ///
+    /// Behind a head that is with the client already, a length is what the end of a connection is.
+    fn of(head: &ResponseHead<'_>, client: Version, prefaced: bool) -> Delivery {
         let (framing, mode) = match (head.framing, client) {
+            (Framing::Length(_), Version::Http11) if prefaced => (Framing::Chunked, Mode::Chunk),
+            (Framing::Length(_), Version::Http10) if prefaced => {
+                (Framing::UntilClose, Mode::Payload)
+            }
             (Framing::Chunked, Version::Http10) => (Framing::UntilClose, Mode::Payload),
             // After 101 there is no message any more, only bytes.
             (Framing::UntilClose, Version::Http11) if head.status != 101 => {
@@ -320,11 +331,31 @@ impl Exchange {
         larger.is_some_and(|larger| larger > self.link)
     }
 
+    /// Whether what a document says may have somebody else asked. `holds_back`: its route waits for
+    /// that.
+    fn may_be_rescued_by_reading(&self, holds_back: bool) -> bool {
+        self.has_larger() || holds_back && self.retries_on(Condition::ErrorEvent)
+    }
+
+    /// Who reads an answer that does not say that it is a stream.
+    fn reader(&self, head: &ResponseHead<'_>) -> Option<Observer> {
+        let answers = matches!(head.status, 200..=299) && head.framing != Framing::None;
+        match self.dialect {
+            _ if !answers => None,
+            // What nothing is known of tells only what it cost, if it is an answer at all.
+            Dialect::Generic if self.idempotent || head.encoded || head.media != Media::Json => {
+                None
+            }
+            _ if head.encoded => Some(Observer::of_nothing()),
+            dialect => Some(Observer::of_answer(dialect)),
+        }
+    }
+
     /// Has somebody look on, where one is wanted.
     fn watch(&mut self, head: &ResponseHead<'_>, journal: Option<&dyn Journal>, purse: &Purse) {
         let (before, transcript) = (self.onlookers(), self.transcript(head, purse));
         let told = journal.is_some() || self.snapshot.admin.listen.is_some();
-        let names_model = told && self.dialect != Dialect::Generic;
+        let names_model = told && (self.dialect != Dialect::Generic || self.is_read());
         let recorded = self.is_observed() && !before.as_ref().is_some_and(|tap| tap.has_reel());
         let reel = journal.filter(|_| recorded).and_then(Journal::reel);
         if let Some(response) = &mut self.response {
@@ -361,14 +392,14 @@ impl Exchange {
         self.upstream_keep_alive = head.keep_alive;
         let mut response: Flow<Watched> = Flow::new(head.framing, delivery.mode);
         response.watch.observer = match (head.media, self.dialect) {
-            // Compressed events cannot be told apart: it is a document, and passed on as one.
-            _ if head.encoded => None,
+            // Compressed events cannot be told apart: they are passed on as any body.
+            (Media::EventStream, _) if head.encoded => Some(Observer::of_nothing()),
             (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
             (Media::EventStream, dialect) => {
                 Some(Observer::of_stream(dialect).expecting(self.choices(sent)))
             }
             (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),
-            _ => None,
+            _ => self.reader(head),
         };
         if head.status == 101 {
             self.tunnel = Some(Tunnel::default());

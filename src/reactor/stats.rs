@@ -122,9 +122,9 @@ pub struct Counters {
     pub turn_events: Histogram,
     /// How long a busy turn took, in microseconds.
     pub turn_time: Histogram,
-    /// From the request written to the first data event, in microseconds.
+    /// From the request written to the first data event of a stream, in microseconds.
     pub first_event: Histogram,
-    /// Between data events, in microseconds.
+    /// Between data events of a stream, in microseconds.
     pub event_gap: Histogram,
     /// Whole exchanges, in microseconds.
     pub exchange_time: Histogram,
@@ -139,6 +139,8 @@ pub struct Counters {
     /// Tokens of prompts and answers, where servers have told.
     pub tokens_in: Histogram,
     pub tokens_out: Histogram,
+    /// Data events of those answers whose tokens servers have told.
+    pub events_told: Counter,
 }
 
 impl Counters {

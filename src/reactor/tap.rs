@@ -31,7 +31,7 @@ pub struct Tap {
     listeners: Vec<Listener>,
     /// Keeps the last of it.
     reel: Option<Reel>,
-    /// Looks for the name of the model, until the first event has gone by.
+    /// Looks for the name of the model.
     model: Option<ModelName>,
     /// Writes down what is said, where another server may have to go on from there.
     pub transcript: Option<Box<Transcript>>,
@@ -60,9 +60,11 @@ impl Tap {
         Some(tap)
     }
 
-    /// The first event has gone by: the model, if that has named it.
+    /// The model, once that has been named. Nobody looks for it then.
     pub fn model(&mut self) -> Option<Box<str>> {
-        Some(self.model.take()?.name()?.into())
+        let settled = self.model.as_ref().is_some_and(ModelName::is_settled);
+        let model = self.model.take_if(|_| settled)?;
+        Some(model.name()?.into())
     }
 
     pub fn has_reel(&self) -> bool {

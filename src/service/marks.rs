@@ -22,12 +22,14 @@
 //! and a delta with more than one mark is walked; where nobody knows how many were, every line is.
 
 mod choices;
+mod document;
 mod search;
 mod shapes;
 mod staging;
 mod words;
 
 use self::choices::Choices;
+pub(super) use self::document::Document;
 use self::search::{OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH};
 use self::staging::{Said, Staging};
 use self::words::*;
@@ -137,11 +139,6 @@ impl Marks {
         }
     }
 
-    /// Of an answer in one piece, which is no stream that could be another's.
-    pub fn of_document(dialect: Dialect) -> Marks {
-        Marks { seen: Seen::CLAIMED, ..Marks::new(dialect) }
-    }
-
     /// How many choices the answer is to have; `None`: nobody knows. Only OpenAI's older dialects
     /// have several.
     pub fn expect_choices(&mut self, asked: Option<u32>) {
@@ -158,6 +155,15 @@ impl Marks {
     /// Whether it has shown that it speaks the dialect that was expected.
     pub fn is_claimed(&self) -> bool {
         self.seen.has(Seen::CLAIMED)
+    }
+
+    /// Whether the JSON of a document has ended, and whether it is none.
+    pub fn is_complete(&self) -> bool {
+        self.walker.is_complete()
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.walker.is_lost()
     }
 
     pub fn first_event_is_error(&self) -> bool {
@@ -200,11 +206,6 @@ impl Marks {
         let usage =
             Usage { prompt: told(prompt), completion: told(completion), cached: told(cached) };
         (usage.prompt.is_some() || usage.completion.is_some()).then_some(usage)
-    }
-
-    /// An answer in one piece has ended.
-    pub fn end_document(&mut self) {
-        self.dispatched(true);
     }
 
     #[inline(never)]

@@ -3,7 +3,7 @@
 //! | file       | knows                                                                            |
 //! |------------|----------------------------------------------------------------------------------|
 //! | `observer` | whether a stream is whole, failed or cut short, and what it cost                  |
-//! | `marks`    | the fields of each dialect that tell                                              |
+//! | `marks`    | the fields of each dialect that tell, in a stream and in a document                |
 //! | `fault`    | the error event and the heartbeat of a dialect                                    |
 //! | `request`  | what a request asks for: model, streaming, where the prompt begins                |
 //! | `refusal`  | why a server refused: too long for its context, or against a policy               |
@@ -33,7 +33,7 @@ pub mod request;
 #[cfg(test)]
 mod tests;
 
-pub use self::observer::{Ending, Observer, Truncation, Usage};
+pub use self::observer::{Ending, Observer, Told, Truncation, Usage};
 
 /// How requests are written and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

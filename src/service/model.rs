@@ -1,55 +1,139 @@
 //! The name of the model that answered, which need not be the one that was asked for.
 //!
-//! Not part of the observer: the name stands in the first event and is of no interest afterwards.
+//! Not part of the observer: the name is of no interest once it is known. It stands in an outermost
+//! `model`, or in that of `message` or `response`, of a document or of some event of a stream.
+//!
+//! * A stream is read line by line: an event's data begins with `data:`, a line of JSON with its
+//!   brace. What is written over several lines is read as one text only where it is a document.
+//! * No more than [`READ_MAX`] of a stream is read for it; a document is, to its end: an embedding
+//!   names its model behind its numbers.
 
-use crate::http::json::{Found, Text, Walker, Word, Words};
+use crate::http::json::{Decoder, Found, Walker, Word, Words};
 
 /// A longer name is not kept.
-pub const MODEL_BYTES_MAX: usize = 64;
+pub const MODEL_BYTES_MAX: usize = 512;
+/// Where a stream has not named its model by then, it does not.
+const READ_MAX: usize = 64 << 10;
 
-const WORDS: Words = Words::new(&["message", "model", "response"]);
-const MESSAGE: Word = WORDS.word("message");
-const MODEL: Word = WORDS.word("model");
-const RESPONSE: Word = WORDS.word("response");
+static WORDS: Words = NAMES.skimming();
+const NAMES: Words = Words::new(&["message", "model", "response"]);
+const MESSAGE: Word = NAMES.word("message");
+const MODEL: Word = NAMES.word("model");
+const RESPONSE: Word = NAMES.word("response");
 
-/// Reads the beginning of an answer, a stream or a document, until it has named its model.
-#[derive(Clone, Debug, Default)]
+const DATA: &[u8] = b"data:";
+
+/// Reads an answer, a stream or a document, until it has named its model.
+#[derive(Clone, Debug)]
 pub struct ModelName {
-    /// None before the first `{`.
-    walker: Option<Walker>,
-    name: Text<MODEL_BYTES_MAX>,
+    place: Place,
+    walker: Walker,
+    name: Vec<u8>,
+    decoder: Decoder,
+    read: usize,
     named: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// At the start of a line, behind so many bytes of `data:`.
+    Line { matched: u8 },
+    /// In JSON. `event`: it ends with its line.
+    Json { event: bool },
+    /// In a line, or the rest of one, that tells nothing.
+    Other,
+}
+
+impl Default for ModelName {
+    fn default() -> ModelName {
+        ModelName::new()
+    }
 }
 
 impl ModelName {
     pub fn new() -> ModelName {
-        ModelName::default()
+        ModelName {
+            place: Place::Line { matched: 0 },
+            walker: Walker::new(),
+            name: Vec::new(),
+            decoder: Decoder::new(),
+            read: 0,
+            named: false,
+        }
     }
 
     /// Whether nothing more will be found: the caller may stop feeding.
     pub fn is_settled(&self) -> bool {
-        self.named || self.walker.as_ref().is_some_and(Walker::is_over)
+        self.named || self.read > READ_MAX && self.place != Place::Json { event: false }
     }
 
     /// Takes the next bytes of the body.
     pub fn feed(&mut self, data: &[u8]) {
-        let start = match self.walker {
-            Some(_) => Some(0),
-            None => memchr::memchr(b'{', data),
-        };
-        if let Some(start) = start.filter(|_| !self.is_settled()) {
-            let ModelName { walker, name, named } = self;
-            let walker = walker.get_or_insert_default();
-            walker.feed(&WORDS, &data[start..], |path, _, found| match (path, found) {
-                _ if *named => {}
-                ([MODEL] | [MESSAGE | RESPONSE, MODEL], Found::Text(text)) => name.push(text),
-                ([MODEL] | [MESSAGE | RESPONSE, MODEL], Found::StringEnd(_)) => *named = true,
-                _ => {}
-            });
+        let mut rest = data;
+        while !rest.is_empty() && !self.is_settled() {
+            let taken = match self.place {
+                Place::Line { matched } => self.line_start(rest[0], matched),
+                Place::Other => {
+                    let end = memchr::memchr2(b'\n', b'\r', rest);
+                    if end.is_some() {
+                        self.place = Place::Line { matched: 0 };
+                    }
+                    end.map_or(rest.len(), |end| end + 1)
+                }
+                Place::Json { event } => self.json(rest, event),
+            };
+            self.read = self.read.saturating_add(taken);
+            rest = &rest[taken..];
         }
     }
 
+    fn line_start(&mut self, byte: u8, matched: u8) -> usize {
+        let data = usize::from(matched) == DATA.len();
+        match byte {
+            b'{' if data || matched == 0 => {
+                self.place = Place::Json { event: data };
+                self.walker = Walker::new();
+                return 0;
+            }
+            b' ' if data || matched == 0 => {}
+            b'\n' | b'\r' => self.place = Place::Line { matched: 0 },
+            _ if DATA.get(usize::from(matched)) == Some(&byte) => {
+                self.place = Place::Line { matched: matched + 1 };
+            }
+            _ => self.place = Place::Other,
+        }
+        1
+    }
+
+    /// Reads on to the end of the line.
+    fn json(&mut self, rest: &[u8], event: bool) -> usize {
+        let end = memchr::memchr2(b'\n', b'\r', rest);
+        let line = &rest[..end.map_or(rest.len(), |end| end + 1)];
+        let ModelName { walker, name, decoder, named, .. } = self;
+        walker.feed(&WORDS, line, |path, _, found| match (path, found) {
+            _ if *named => {}
+            ([MODEL] | [MESSAGE | RESPONSE, MODEL], Found::String) => {
+                name.clear();
+                *decoder = Decoder::new();
+            }
+            ([MODEL] | [MESSAGE | RESPONSE, MODEL], Found::Text(text)) => {
+                decoder.push(text, |decoded| {
+                    let fits = name.len() + decoded.len() <= MODEL_BYTES_MAX;
+                    fits.then(|| name.extend_from_slice(decoded))
+                });
+            }
+            ([MODEL] | [MESSAGE | RESPONSE, MODEL], Found::StringEnd(_)) => {
+                *named = decoder.is_whole() && !name.is_empty();
+            }
+            _ => {}
+        });
+        if end.is_some() && (event || walker.is_over()) {
+            self.place = Place::Line { matched: 0 };
+        }
+        line.len()
+    }
+
     pub fn name(&self) -> Option<&str> {
-        self.name.as_str().filter(|name| self.named && !name.is_empty())
+        std::str::from_utf8(&self.name).ok().filter(|_| self.named)
     }
 }

@@ -10,9 +10,9 @@
 //! * The size is fixed; nothing is allocated, and nothing is kept of what was read.
 
 use super::Dialect;
-use super::marks::Marks;
+use super::marks::{Document, Marks};
 use crate::http::ndjson::LineObserver;
-use crate::http::sse::{EventObserver, Watcher as _};
+use crate::http::sse::EventObserver;
 
 /// How an answer ended that ended cleanly in HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,11 @@ enum Grammar {
     Events(EventObserver),
     Lines(LineObserver),
     /// One JSON text, nothing else.
-    Document,
+    Document(Document),
+    /// Its first bytes will tell which of the others it is.
+    Unsettled(Beginning),
+    /// Nobody can read it.
+    Opaque,
 }
 
 impl Observer {
@@ -80,10 +84,22 @@ impl Observer {
         self
     }
 
-    /// For an answer in one piece of JSON: only [`Observer::usage`] and [`Observer::saw_error`] have
-    /// something to tell.
+    /// For an answer in one piece of JSON.
     pub fn of_document(dialect: Dialect) -> Observer {
-        Observer { grammar: Grammar::Document, marks: Marks::of_document(dialect) }
+        let document = Grammar::Document(Document::default());
+        Observer { grammar: document, marks: Marks::new(dialect) }
+    }
+
+    /// For an answer that does not say, or not truly, what it is: a document, or an event stream under
+    /// another's name. Its first bytes tell.
+    pub fn of_answer(dialect: Dialect) -> Observer {
+        let beginning = Grammar::Unsettled(Beginning::default());
+        Observer { grammar: beginning, marks: Marks::new(dialect) }
+    }
+
+    /// For an answer that cannot be read, such as a compressed one.
+    pub fn of_nothing() -> Observer {
+        Observer { grammar: Grammar::Opaque, marks: Marks::new(Dialect::Generic) }
     }
 
     /// The media type of what it watches.
@@ -91,7 +107,39 @@ impl Observer {
         match &self.grammar {
             Grammar::Events(_) => "text/event-stream",
             Grammar::Lines(_) => "application/x-ndjson",
-            Grammar::Document => "application/json",
+            Grammar::Document(_) => "application/json",
+            Grammar::Unsettled(_) | Grammar::Opaque => "",
+        }
+    }
+
+    /// Whether this is a stream of events; what may still become one is none yet.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.grammar, Grammar::Events(_) | Grammar::Lines(_))
+    }
+
+    /// How far a stream has come, in data events; `None`: bytes tell how far this has.
+    #[inline]
+    pub fn progress(&self) -> Option<u64> {
+        match &self.grammar {
+            Grammar::Events(events) => Some(events.data_events()),
+            Grammar::Lines(lines) => Some(lines.data_events()),
+            Grammar::Unsettled(_) => Some(0),
+            Grammar::Document(_) | Grammar::Opaque => None,
+        }
+    }
+
+    /// Whether its first bytes have yet to tell what it is.
+    pub fn is_unsettled(&self) -> bool {
+        matches!(self.grammar, Grammar::Unsettled(_))
+    }
+
+    /// Whether whoever reads this cannot tell a whole answer from a broken one.
+    pub fn is_blind(&self) -> bool {
+        match &self.grammar {
+            Grammar::Events(_) | Grammar::Lines(_) => self.marks.needs_no_end(),
+            Grammar::Document(_) => self.marks.is_lost(),
+            Grammar::Unsettled(_) => false,
+            Grammar::Opaque => true,
         }
     }
 
@@ -100,8 +148,28 @@ impl Observer {
         match &mut self.grammar {
             Grammar::Events(events) => events.feed_to(data, &mut self.marks),
             Grammar::Lines(lines) => lines.feed_to(data, &mut self.marks),
-            Grammar::Document => self.marks.data(data),
+            Grammar::Document(document) => self.marks.read(document, data),
+            Grammar::Unsettled(_) => self.settle(data),
+            Grammar::Opaque => {}
         }
+    }
+
+    /// Finds out what this is.
+    #[inline(never)]
+    fn settle(&mut self, data: &[u8]) {
+        let Grammar::Unsettled(beginning) = &mut self.grammar else { return };
+        let (taken, kind) = beginning.feed(data);
+        let read = beginning.read();
+        self.grammar = match kind {
+            None => return,
+            Some(Kind::Document) => Grammar::Document(Document::default()),
+            Some(Kind::Events) => Grammar::Events(EventObserver::new()),
+            Some(Kind::Other) => Grammar::Opaque,
+        };
+        if self.is_stream() {
+            self.feed(read);
+        }
+        self.feed(&data[taken..]);
     }
 
     /// The dialect of the stream: the expected one until its first event that says something, and then
@@ -122,7 +190,7 @@ impl Observer {
         match &self.grammar {
             Grammar::Events(events) => events.data_events(),
             Grammar::Lines(lines) => lines.data_events(),
-            Grammar::Document => 0,
+            _ => 0,
         }
     }
 
@@ -131,7 +199,7 @@ impl Observer {
         match &self.grammar {
             Grammar::Events(events) => events.at_boundary(),
             Grammar::Lines(lines) => lines.at_boundary(),
-            Grammar::Document => false,
+            _ => false,
         }
     }
 
@@ -142,17 +210,38 @@ impl Observer {
 
     /// Whether the server has reported an error.
     pub fn saw_error(&self) -> bool {
-        self.marks.saw_error()
+        match &self.grammar {
+            Grammar::Document(document) => document.saw_error(),
+            _ => self.marks.saw_error(),
+        }
     }
 
     /// Whether the error it has reported is the client's own, by its code or its type.
     pub fn saw_clients_error(&self) -> bool {
-        self.marks.saw_clients_error()
+        match &self.grammar {
+            Grammar::Document(document) => document.saw_clients_error(),
+            _ => self.marks.saw_clients_error(),
+        }
+    }
+
+    /// The document this is, as far as it has come.
+    pub fn document(&self) -> Option<Told> {
+        let Grammar::Document(document) = &self.grammar else { return None };
+        Some(match () {
+            () if document.has_begun() || self.marks.is_lost() => Told::Answer,
+            () if !self.marks.is_complete() => Told::Nothing,
+            () if document.saw_error() => Told::Failed,
+            () => Told::Answer,
+        })
     }
 
     /// What the server says the answer cost, if it has said so yet.
     pub fn usage(&self) -> Option<Usage> {
-        self.marks.usage()
+        match &self.grammar {
+            // As in a stream, only a complete text says anything.
+            Grammar::Document(_) if !self.marks.is_complete() => None,
+            _ => self.marks.usage(),
+        }
     }
 
     /// The body has ended, cleanly in HTTP. Nothing is fed after it.
@@ -160,11 +249,19 @@ impl Observer {
         match &mut self.grammar {
             Grammar::Events(_) => {}
             Grammar::Lines(lines) => lines.end(&mut self.marks),
-            Grammar::Document => self.marks.end_document(),
+            Grammar::Document(document) => {
+                return match () {
+                    () if document.saw_error() => Ending::Failed,
+                    // What is no JSON at all may end anywhere.
+                    () if self.marks.is_complete() || self.marks.is_lost() => Ending::Whole,
+                    () => Ending::Truncated(Truncation::InsideEvent),
+                };
+            }
+            Grammar::Unsettled(_) | Grammar::Opaque => return Ending::Whole,
         }
         if self.marks.saw_error() {
             Ending::Failed
-        } else if self.may_end() || self.marks.saw_end() {
+        } else if self.marks.needs_no_end() || self.marks.saw_end() {
             Ending::Whole
         } else if !self.at_boundary() {
             Ending::Truncated(Truncation::InsideEvent)
@@ -174,10 +271,67 @@ impl Observer {
             Ending::Truncated(Truncation::NoEndMark)
         }
     }
+}
 
-    /// Whether this may end anywhere: HTTP tells the end of a document, and nobody that of a
-    /// generic stream.
-    fn may_end(&self) -> bool {
-        matches!(self.grammar, Grammar::Document) || self.marks.needs_no_end()
+/// What a document has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing that matters yet.
+    Nothing,
+    /// There is an answer in it, or nothing that could be understood.
+    Answer,
+    /// The request has failed.
+    Failed,
+}
+
+/// What an answer is, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Document,
+    Events,
+    Other,
+}
+
+/// The first bytes of an answer, as far as they have come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beginning {
+    /// The field they may become, by its place among [`Beginning::FIELDS`], and how much of it has
+    /// come.
+    field: u8,
+    matched: u8,
+}
+
+impl Beginning {
+    /// What the lines of an event stream begin with.
+    const FIELDS: [&'static [u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+
+    /// Takes bytes until they tell, and says how many those were.
+    fn feed(&mut self, data: &[u8]) -> (usize, Option<Kind>) {
+        for (at, &byte) in data.iter().enumerate() {
+            if self.matched == 0 {
+                match byte {
+                    b' ' | b'\t' | b'\r' | b'\n' => continue,
+                    b'{' | b'[' => return (at, Some(Kind::Document)),
+                    _ => {}
+                }
+                let field = Beginning::FIELDS.iter().position(|field| field[0] == byte);
+                let Some(field) = field else { return (at, Some(Kind::Other)) };
+                self.field = field as u8;
+            }
+            let name = Beginning::FIELDS[usize::from(self.field)];
+            if name[usize::from(self.matched)] != byte {
+                return (at, Some(Kind::Other));
+            }
+            self.matched += 1;
+            if usize::from(self.matched) == name.len() {
+                return (at + 1, Some(Kind::Events));
+            }
+        }
+        (data.len(), None)
+    }
+
+    /// The bytes that have been taken, but for white space before them.
+    fn read(&self) -> &'static [u8] {
+        &Beginning::FIELDS[usize::from(self.field)][..usize::from(self.matched)]
     }
 }

@@ -77,9 +77,14 @@ pub fn refusal_of_stream(held: &[u8]) -> Refusal {
 
 /// Reads the beginning of an answer with `status`.
 pub fn refusal(status: u16, body: &[u8]) -> Refusal {
-    if !matches!(status, 400 | 413 | 422) {
-        return Refusal::Other;
+    match status {
+        400 | 413 | 422 => refusal_in(body),
+        _ => Refusal::Other,
     }
+}
+
+/// Reads the words of a refusal, whatever they came with.
+pub fn refusal_in(body: &[u8]) -> Refusal {
     let body = &body[..body.len().min(BYTES_MAX)];
     // FastAPI repeats the request in its complaints: those are the client's words.
     let end = memchr::memmem::find(body, b"\"input\":").unwrap_or(body.len());

@@ -139,10 +139,10 @@ def look_at(browser, admin_url, streams):
     browser.wait("document.readyState === 'complete' && document.getElementById('state').textContent === 'serving'",
                  "the page does not come to serve")
     browser.wait(f"document.querySelectorAll('#streams tr').length === {len(streams)}", "not every stream has a row")
-    tokens = "parseFloat(document.querySelector('#streams td:nth-child(6)').textContent)"
+    tokens = "parseFloat(document.querySelector('#streams td:nth-child(6)').textContent.replace('~', ''))"
     first = browser.value(tokens)
     browser.wait(f"{tokens} > {first}", "the tokens of a stream do not move")
-    browser.wait("parseFloat(document.getElementById('tokens').textContent) > 0", "the rate of tokens stays 0")
+    browser.wait("parseFloat(document.getElementById('tokens').textContent.replace('~', '')) > 0", "the rate of tokens stays 0")
     browser.wait("document.getElementById('itl-p50').textContent !== '–'", "no time between tokens is shown")
 
 

@@ -31,6 +31,7 @@ mod rewriting;
 mod routing;
 mod smuggling;
 mod streaming;
+mod telling;
 mod timeouts;
 mod tracing;
 mod tunnels;

@@ -27,6 +27,8 @@ pub enum Media {
     EventStream,
     /// `application/x-ndjson`: a JSON text a line.
     JsonLines,
+    /// `application/json`, or another type that is one.
+    Json,
     /// `text/html`: a page for people, whatever was asked for.
     Html,
     #[default]
@@ -209,7 +211,11 @@ fn media(content_type: &[u8]) -> Media {
     match () {
         () if is(b"text/event-stream") => Media::EventStream,
         () if is(b"application/x-ndjson") => Media::JsonLines,
+        () if is(b"application/json") => Media::Json,
         () if is(b"text/html") => Media::Html,
+        () if named.len() > 5 && named[named.len() - 5..].eq_ignore_ascii_case(b"+json") => {
+            Media::Json
+        }
         () => Media::Other,
     }
 }

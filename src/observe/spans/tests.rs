@@ -39,6 +39,7 @@ pub fn record(end: &'static str, status: u16) -> Record {
         upstream: None,
         status,
         content_type: "text/event-stream",
+        asked: Some("best".into()),
         model: Some("m-1".into()),
         end,
         attempts: 2,
@@ -92,6 +93,7 @@ fn an_exchange_is_a_span_with_one_below_it_for_each_connection() {
         assert_eq!(attribute(span, "server.address"), Some(&"::1".into()));
         assert_eq!(attribute(span, "server.port"), Some(&"8000".into()));
         assert_eq!(attribute(span, "gen_ai.provider.name"), Some(&"anthropic".into()));
+        assert_eq!(attribute(span, "gen_ai.request.model"), Some(&"best".into()));
     }
     assert_eq!(first["status"]["message"], "upstream_status");
     assert_eq!(attribute(first, "error.type"), Some(&"upstream_status".into()));
@@ -112,11 +114,13 @@ fn only_our_side_errs() {
         ("no_upstream", 503, true),
         ("client_gone", 499, false),
         ("no_route", 404, false),
+        ("request_refused", 200, false),
+        ("unobserved", 200, false),
     ] {
         let spans = exported(record(end, status));
         assert_eq!(spans[0]["status"]["code"] == ERROR, error, "{end}");
         let told = attribute(&spans[0], "error.type").is_some();
-        assert_eq!(told, end != "complete", "{end}");
+        assert_eq!(told, !["complete", "unobserved"].contains(&end), "{end}");
     }
 }
 

@@ -6,6 +6,7 @@ pub(super) const WORDS: Words = Words::new(&[
     "BadRequestError",
     "arguments",
     "audio",
+    "billed_units",
     "cache_creation_input_tokens",
     "cache_read_input_tokens",
     "cached_tokens",
@@ -30,6 +31,7 @@ pub(super) const WORDS: Words = Words::new(&[
     "error_type",
     "eval_count",
     "exceed_context_size_error",
+    "failed",
     "failed_to_download_image",
     "finish_reason",
     "function_call",
@@ -60,9 +62,11 @@ pub(super) const WORDS: Words = Words::new(&[
     "message_delta",
     "message_start",
     "message_stop",
+    "meta",
     "name",
     "null",
     "object",
+    "output",
     "output_tokens",
     "part",
     "ping",
@@ -83,12 +87,15 @@ pub(super) const WORDS: Words = Words::new(&[
     "response.queued",
     "response.reasoning_summary_part.added",
     "role",
+    "status",
     "stop_reason",
     "text",
     "text_completion",
     "thinking",
     "token",
+    "tokens",
     "tool_calls",
+    "total_tokens",
     "transcript",
     "type",
     "unsupported_image_media_type",
@@ -164,6 +171,15 @@ pub(super) const TOOL_CALLS: Word = WORDS.word("tool_calls");
 pub(super) const TRANSCRIPT: Word = WORDS.word("transcript");
 pub(super) const TYPE: Word = WORDS.word("type");
 pub(super) const USAGE: Word = WORDS.word("usage");
+
+// Of documents.
+pub(super) const BILLED_UNITS: Word = WORDS.word("billed_units");
+pub(super) const META: Word = WORDS.word("meta");
+pub(super) const OUTPUT: Word = WORDS.word("output");
+pub(super) const STATUS: Word = WORDS.word("status");
+pub(super) const STATUS_FAILED: Word = WORDS.word("failed");
+pub(super) const TOKENS: Word = WORDS.word("tokens");
+pub(super) const TOTAL_TOKENS: Word = WORDS.word("total_tokens");
 
 /// The codes and types of errors that are the client's own.
 pub(super) const CLIENTS_ERRORS: [Word; 22] = [

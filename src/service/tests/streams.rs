@@ -422,16 +422,63 @@ fn a_document_tells_its_usage() {
             Some((None, Some(29))),
         ),
         (Ollama, r#"{"done":true,"prompt_eval_count":12,"eval_count":29}"#, COUNTED),
-        (Generic, r#"{"usage":{"prompt_tokens":12}}"#, None),
-        (OpenAiChat, r#"{"usage":{"prompt_tokens":12}"#, None),
+        (Generic, r#"{"usage":{"prompt_tokens":12,"total_tokens":12}}"#, Some((Some(12), None))),
+        (
+            Generic,
+            r#"{"results":[{"usage":{"total_tokens":3}}],"usage":{"total_tokens":12}}"#,
+            Some((Some(12), None)),
+        ),
+        (
+            Generic,
+            r#"{"meta":{"billed_units":{"search_units":1},"tokens":{"input_tokens":12}}}"#,
+            Some((Some(12), None)),
+        ),
+        (
+            Generic,
+            r#"{"data":[{"embedding":[0.5,-1e-3,[],{}, "a\"}]"]}],"usage":{"prompt_tokens":12}}"#,
+            Some((Some(12), None)),
+        ),
+        (Generic, r#"{"error":{"message":"x"},"jsonrpc":"2.0"}"#, None),
+        (OpenAiChat, r#"{"usage":null,"error":null}"#, None),
+        (OpenAiChat, r#"{"error":"","choices":[]}"#, None),
+        (OpenAiResponses, r#"{"status":"incomplete","output":[]}"#, None),
+        (OpenAiChat, r#"{"choices":[{"message":{"content":"{\"error\":1}"}}]}"#, None),
     ] {
         for pieces in every_cut(body.as_bytes()) {
             let seen = observe(Observer::of_document(dialect), &pieces);
             assert_eq!((seen.ending, seen.usage), (Whole, expected), "{body}");
         }
     }
-    let error = observe(Observer::of_document(OpenAiChat), &[br#"{"error":{"message":"x"}}"#]);
-    assert_eq!(error.ending, Failed);
+    let half = br#"{"usage":{"prompt_tokens":12}"#;
+    let half = observe(Observer::of_document(OpenAiChat), &[half]);
+    assert_eq!((half.ending, half.usage), (Truncated(InsideEvent), None));
+}
+
+/// What an answer is, by its first bytes.
+#[test]
+fn an_answer_is_known_by_its_first_bytes() {
+    for (answer, is_stream, is_blind, ending) in [
+        ("data: {\"finish_reason\":1}\n\n", true, false, Truncated(NoEndMark)),
+        (" \r\n{\"a\":1} \n", false, false, Whole),
+        ("[]", false, false, Whole),
+        ("event: x\n\n", true, false, Truncated(NoEvents)),
+        (": ping\n\ndata: [DONE]\n\n", true, false, Whole),
+        ("retry: 3\nid: 4\n\n", true, false, Truncated(NoEvents)),
+        ("id:1\ndata: {\"error\":{}}\n\n", true, false, Failed),
+        ("{\"error\":\"x\"}", false, false, Failed),
+        ("dat", false, false, Whole),
+        ("date: today", false, true, Whole),
+        ("hello", false, true, Whole),
+        ("{]", false, true, Whole),
+        ("", false, false, Whole),
+    ] {
+        for pieces in every_cut(answer.as_bytes()) {
+            let mut observer = Observer::of_answer(OpenAiChat);
+            pieces.iter().for_each(|piece| observer.feed(piece));
+            let told = (observer.is_stream(), observer.is_blind(), observer.end());
+            assert_eq!(told, (is_stream, is_blind, ending), "{answer:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use crate::http::tests::every_cut;
-use crate::service::model::ModelName;
+use crate::service::model::{MODEL_BYTES_MAX, ModelName};
 
 fn name(body: &str) -> Option<String> {
     let read = |pieces: &[&[u8]]| {
@@ -20,6 +20,10 @@ fn the_model_that_answered_is_named() {
         ("data: {\"id\":\"1\",\"model\":\"m-1\",\"choices\":[]}\n\ndata: {\"model\":\"x\"}", "m-1"),
         (": ping\n\nevent: a\ndata: {\"message\":{\"model\":\"claude\"}}\n\n", "claude"),
         ("data: {\"type\":\"response.created\",\"response\":{\"model\":\"gpt\"}}\n\n", "gpt"),
+        ("data: {\"choices\":[{\"model\":\"no\"}]}\n\ndata:{\"model\":\"late\"}\n\n", "late"),
+        (": {\"model\":\"no\"}\nid: {\ndata: \"model\"\n\ndata: {\"model\":\"m\"}\n", "m"),
+        ("{\n  \"choices\": [{\"a\": [1, {}]}],\n  \"model\": \"pretty\"\n}\n", "pretty"),
+        ("{\"a\":1}\n{\"model\":\"second\"}\n", "second"),
         ("{\"model\":\"llama\\/3\",\"done\":false}\n", "llama/3"),
     ] {
         assert_eq!(name(body).as_deref(), Some(expected), "{body}");
@@ -27,13 +31,12 @@ fn the_model_that_answered_is_named() {
     for body in [
         "",
         "data: [DONE]\n\n",
-        "data: {\"choices\":[{\"model\":\"no\"}]}\n\ndata: {\"model\":\"late\"}\n\n",
         "data: {\"model\":\"\"}\n\n",
         "data: {\"model\":null}\n\n",
         "data: {\"model\":\"unfinis",
     ] {
         assert_eq!(name(body), None, "{body}");
     }
-    let long = format!("data: {{\"model\":\"{}\"}}", "m".repeat(65));
+    let long = format!("data: {{\"model\":\"{}\"}}", "m".repeat(MODEL_BYTES_MAX + 1));
     assert_eq!(name(&long), None);
 }

@@ -15,7 +15,7 @@ mod midstream;
 mod queue;
 mod recognition;
 mod silence;
-mod stage;
+pub mod stage;
 
 const DOCUMENT: &str = include_str!("../../../docs/resilience.md");
 

@@ -170,7 +170,9 @@ fn what_the_content_is_is_known_by_its_media_type() {
         ("text/event-stream", Media::EventStream),
         ("Text/Event-Stream ; charset=utf-8", Media::EventStream),
         ("text/event-streams", Media::Other),
-        ("application/json; a=text/event-stream", Media::Other),
+        ("application/json; a=text/event-stream", Media::Json),
+        ("application/problem+json", Media::Json),
+        ("application/jsonp", Media::Other),
         ("application/x-ndjson", Media::JsonLines),
         ("text/html;charset=utf-8", Media::Html),
     ] {

@@ -72,7 +72,8 @@ const history_ = [];
 function show(view) {
   setState(view.ready ? "serving" : "draining", view.ready ? "good" : "bad");
   $("uptime").textContent = `up ${span(view.uptime_seconds * 1000)} · ${view.version}`;
-  figure("tokens", count(view.tokens_per_second));
+  figure("tokens", tokens(view.tokens_per_second, view.tokens_per_second_estimated));
+  $("events").textContent = count(view.events_per_second);
   figure("active", count(view.active));
   $("clients").textContent = count(view.clients);
   $("rate").textContent = count(view.exchanges_per_second);
@@ -89,6 +90,11 @@ function show(view) {
   showOwners(view);
   showUpstreams(view.upstreams);
   showStreams(view.streams, view.active);
+}
+
+// Events stand for tokens where no server has told how many they were, and are marked.
+function tokens(number, estimated) {
+  return `${estimated ? "~" : ""}${count(number)}`;
 }
 
 function setState(text, mood) {
@@ -122,7 +128,7 @@ function showWorkers(workers) {
   $("workers").replaceChildren(
     ...workers.map((worker) => {
       const told = worker.answered ? "" : " · does not answer";
-      const text = `${count(worker.active)} streams · ${count(worker.tokens_per_second)} tokens/s${told}`;
+      const text = `${count(worker.active)} streams · ${tokens(worker.tokens_per_second, worker.tokens_estimated)} tokens/s${told}`;
       return element("div", { class: worker.answered ? "row" : "row silent" },
         element("span", { class: "quiet" }, worker.worker),
         bar(worker.active / most),
@@ -231,7 +237,7 @@ function fill(row, stream) {
   put(2, stream.endpoint ? `${stream.upstream} · ${stream.endpoint}` : "–");
   put(3, stream.phase);
   put(4, span(stream.age_ms));
-  put(5, count(stream.tokens));
+  put(5, stream.tokens === null ? "–" : tokens(stream.tokens, stream.tokens_estimated));
   put(6, span(stream.gap_ms));
   put(7, stream.waits_for);
   cells[6].className = stream.gap_ms > LATE_MS ? "number late" : "number";
