@@ -61,7 +61,7 @@ impl Texts {
     }
 }
 
-fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 28] {
+fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 29] {
     let text = |text: &'a str| Some(Value::Text(text));
     let number = |number: u64| Some(Value::Number(number));
     let span =
@@ -94,6 +94,10 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
         ("first_event_us", reached(record.first_event)),
         ("total_us", span(record.total)),
         ("tokens_in", record.usage.and_then(|usage| usage.prompt).and_then(|it| number(it.into()))),
+        (
+            "tokens_cached",
+            record.usage.and_then(|usage| usage.cached).and_then(|it| number(it.into())),
+        ),
         ("tokens_out", number(counted.map_or(record.events, counted_in_all))),
         ("tokens_estimated", Some(Value::Truth(counted.is_none() || record.continued > 0))),
         ("bytes_in", number(record.bytes_in)),

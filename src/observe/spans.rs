@@ -173,6 +173,10 @@ fn client(
             attributes = attributes
                 .maybe_text("gen_ai.response.model", record.model.as_deref())
                 .maybe_number("gen_ai.usage.input_tokens", usage.and_then(|it| it.prompt))
+                .maybe_number(
+                    "gen_ai.usage.cache_read.input_tokens",
+                    usage.and_then(|it| it.cached),
+                )
                 .maybe_number("gen_ai.usage.output_tokens", usage.and_then(|it| it.completion));
         }
     }

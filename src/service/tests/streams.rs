@@ -457,14 +457,15 @@ fn a_document_tells_its_usage() {
 /// What an answer is, by its first bytes.
 #[test]
 fn an_answer_is_known_by_its_first_bytes() {
+    const DELTA: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
     for (answer, is_stream, is_blind, ending) in [
-        ("data: {\"finish_reason\":1}\n\n", true, false, Truncated(NoEndMark)),
+        (DELTA, true, false, Truncated(NoEndMark)),
         (" \r\n{\"a\":1} \n", false, false, Whole),
         ("[]", false, false, Whole),
         ("event: x\n\n", true, false, Truncated(NoEvents)),
         (": ping\n\ndata: [DONE]\n\n", true, false, Whole),
         ("retry: 3\nid: 4\n\n", true, false, Truncated(NoEvents)),
-        ("id:1\ndata: {\"error\":{}}\n\n", true, false, Failed),
+        ("id:1\ndata: {\"error\":{\"message\":\"m\"}}\n\n", true, false, Failed),
         ("{\"error\":\"x\"}", false, false, Failed),
         ("dat", false, false, Whole),
         ("date: today", false, true, Whole),
