@@ -317,7 +317,10 @@ impl Watcher for Marks {
 
     #[inline]
     fn object(&mut self, line: &[u8]) {
-        debug_assert!(self.walker.is_fresh(), "the first data of its event");
+        if !self.walker.is_fresh() {
+            // Behind a line `error`, whose value is read as data is.
+            return self.walk(line);
+        }
         if self.seen.has(Seen::UNDER_WAY) && self.is_delta(line) {
             return;
         }

@@ -391,6 +391,14 @@ fn ollama_streams_end_when_they_are_done() {
 }
 
 #[test]
+fn data_behind_an_error_line_is_read_in_any_pieces() {
+    for rest in ["data: {\"choices\":[]}\n\n", "data: {\"choices\":\"\n\n", "\n"] {
+        let stream = format!("error: {{}}\n{rest}");
+        assert!(observe_any_split(OpenAiChat, stream.as_bytes()).at_boundary, "{stream:?}");
+    }
+}
+
+#[test]
 fn a_generic_stream_may_end_anywhere() {
     for stream in ["", "data: {\"error\":1}\n\n", "event: error\ndata: x\n\n", "data: {"] {
         let seen = observe_any_split(Generic, stream.as_bytes());
