@@ -148,6 +148,7 @@ fn heads(criterion: &mut Criterion) {
                 framing: Framing::Chunked,
                 head_request: false,
                 request_id: b"0123456789abcdef",
+                date: b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
                 served: None,
                 timing: None,
             };
@@ -164,7 +165,7 @@ fn tokens(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("token");
     group.throughput(Throughput::Bytes(chunk.len() as u64));
     group.bench_function("chunk_scan", |bencher| {
-        let mut scanner = ChunkScanner::new();
+        let mut scanner = ChunkScanner::of_response();
         bencher.iter(|| {
             scanner.scan(black_box(&chunk), |data| {
                 black_box(data.len());
@@ -172,7 +173,7 @@ fn tokens(criterion: &mut Criterion) {
         });
     });
     group.bench_function("chunk_scan_and_observe", |bencher| {
-        let (mut scanner, mut observer) = (ChunkScanner::new(), EventObserver::new());
+        let (mut scanner, mut observer) = (ChunkScanner::of_response(), EventObserver::new());
         bencher.iter(|| {
             let scanned = scanner.scan(black_box(&chunk), |data| observer.feed(data));
             (scanned.is_ok(), observer.data_events())

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crate::config::bounds::descriptors_needed;
+use crate::config::bounds::{descriptors_least, descriptors_needed};
 use crate::config::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
 };
@@ -349,8 +349,17 @@ fn journal(
 }
 
 fn raise_descriptor_limit(snapshot: &Snapshot) -> Result<(), StartError> {
-    let needed = descriptors_needed(snapshot);
-    sys::raise_descriptor_limit(needed).map_err(|limit| StartError::Descriptors { needed, limit })
+    let (needed, least) = (descriptors_needed(snapshot), descriptors_least(snapshot));
+    let Err(limit) = sys::raise_descriptor_limit(needed) else { return Ok(()) };
+    if limit < least {
+        return Err(StartError::Descriptors { needed: least, limit });
+    }
+    log::warn!(
+        "with every client under way {needed} file descriptors are needed, and the process may have \
+         {limit}: whoever comes when they are used up is answered 503 descriptors_exhausted; raise \
+         the hard limit (ulimit -Hn, LimitNOFILE=) or lower limits.connections"
+    );
+    sys::raise_descriptor_limit(limit).map_err(|limit| StartError::Descriptors { needed, limit })
 }
 
 /// Stops all workers when the thread that holds it panics.
@@ -381,8 +390,7 @@ impl Seat {
             log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
         }
         let seed = sys::random_seed();
-        let epoch = sys::epoch();
-        let setup = Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet, journal };
+        let setup = Setup { snapshot, loads, seed, counters, mailbox, fleet, journal };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");

@@ -115,6 +115,10 @@ impl Net for Tape {
         off_the_books(|| self.0.borrow().now)
     }
 
+    fn time_of_day(&self) -> Duration {
+        off_the_books(|| self.0.borrow().now - Instant::ZERO)
+    }
+
     fn poll(&mut self, events: &mut Vec<Event>, _: Option<Duration>) -> io::Result<()> {
         off_the_books(|| {
             let state = &mut *self.0.borrow_mut();

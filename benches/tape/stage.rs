@@ -47,7 +47,6 @@ impl Stage {
         let snapshot = snapshot(text);
         let setup = Setup {
             loads: Loads::new(&snapshot, 1),
-            epoch: 0,
             snapshot: Arc::new(snapshot),
             seed: 7,
             counters: Arc::default(),

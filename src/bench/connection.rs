@@ -362,7 +362,7 @@ fn part(request: &[u8], total: u64, written: u64) -> &[u8] {
 impl Answer {
     fn new(head: &ResponseHead<'_>, desk: &Desk<'_>) -> Answer {
         Answer {
-            body: Body::new(head.framing),
+            body: Body::of_response(head.framing),
             meter: desk.target.dialect.meter(desk.shape, head.is_event_stream()),
             success: (200..300).contains(&head.status),
             keep_alive: head.keep_alive && desk.shape != Shape::Churn,

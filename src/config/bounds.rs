@@ -1,6 +1,6 @@
 //! What a configuration can cost at most: memory and file descriptors.
 
-use super::snapshot::{Snapshot, Workers};
+use super::snapshot::{Snapshot, Upstream, Workers};
 
 /// The size of one pooled buffer.
 pub const BUFFER_BYTES: u64 = 16 << 10;
@@ -43,18 +43,28 @@ pub fn worker_memory(snapshot: &Snapshot) -> u64 {
         .saturating_add(continue_memory(snapshot))
 }
 
-/// File descriptors needed with every worker full: each client leads to one upstream connection
-/// and the pools hold what they may hold, but never more than the pools' own limits.
+/// File descriptors needed with every worker full: each client leads to one upstream connection,
+/// tunnels included, and the pools hold what they may hold.
 pub fn descriptors_needed(snapshot: &Snapshot) -> u64 {
     let clients = snapshot.limits.connections as u64;
-    let (mut idle, mut limit) = (0u64, 0u64);
-    for upstream in &snapshot.upstreams {
+    descriptors(snapshot, clients.saturating_mul(2))
+}
+
+/// File descriptors without which it makes no sense to begin: every client can be heard, and the
+/// pools hold what they may hold. Whoever has more clients under way than there are descriptors left
+/// for is told so, one by one.
+pub fn descriptors_least(snapshot: &Snapshot) -> u64 {
+    descriptors(snapshot, snapshot.limits.connections as u64)
+}
+
+fn descriptors(snapshot: &Snapshot, connections: u64) -> u64 {
+    let idle = |upstream: &Upstream| {
         let endpoints = upstream.endpoints.len() as u64;
-        let per_endpoint = upstream.pool.idle_per_endpoint as u64;
-        idle = idle.saturating_add(endpoints.saturating_mul(per_endpoint));
-        limit = limit.saturating_add(upstream.pool.connections as u64);
-    }
-    let worker = clients.saturating_add(clients.saturating_add(idle).min(limit));
+        let idle = endpoints.saturating_mul(upstream.pool.idle_per_endpoint as u64);
+        idle.min(upstream.pool.connections as u64)
+    };
+    let idle = snapshot.upstreams.iter().map(idle).fold(0, u64::saturating_add);
+    let worker = connections.saturating_add(idle);
     let admin = snapshot.admin.listen.map_or(0, |_| ADMIN_CONNECTIONS as u64);
     let apart = DESCRIPTORS_APART + admin;
     worker.saturating_mul(worker_count(snapshot)).saturating_add(apart)

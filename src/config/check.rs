@@ -217,17 +217,29 @@ fn unique<'d, T: PartialEq>(
 
 fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
     let default = defaults::LIMITS;
+    let head = 1 << 10..=1 << 20;
+    let fields = 1..=FIELDS_MAX as u64;
+    let head_bytes = bytes(&mut section, "head_bytes", head.clone(), default.head_bytes, report);
+    let headers = section.count("headers", fields.clone(), default.headers, report);
     let limits = Limits {
         connections: section.count("connections", CONNECTIONS, default.connections, report),
         idle_keeps_place: default.idle_keeps_place,
-        head_bytes: bytes(
+        head_bytes,
+        headers,
+        // Who takes more of clients takes as much of servers.
+        response_head_bytes: bytes(
             &mut section,
-            "head_bytes",
-            1 << 10..=1 << 20,
-            default.head_bytes,
+            "response_head_bytes",
+            head,
+            default.response_head_bytes.max(head_bytes),
             report,
         ),
-        headers: section.count("headers", 1..=FIELDS_MAX as u64, default.headers, report),
+        response_headers: section.count(
+            "response_headers",
+            fields,
+            default.response_headers.max(headers),
+            report,
+        ),
         body_bytes: body_bytes(&mut section, report),
         replay_bytes: section
             .take("replay_bytes")
@@ -259,12 +271,18 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
         report.error(&place, "is more than buffer_bytes: no request of that size could be kept");
     }
     // A head is read into one buffer that grows, beside the buffers of those who are answered.
-    if limits.head_bytes > limits.buffer_bytes / 2 {
-        let place = section.place_of("head_bytes");
-        report.error(
-            &place,
-            "is more than half of buffer_bytes: a head of that size could wait for ever for room",
-        );
+    let heads =
+        [("head_bytes", limits.head_bytes), ("response_head_bytes", limits.response_head_bytes)];
+    for (key, bytes) in heads {
+        // Where both are the same, it was told of the first.
+        let told = key != "head_bytes" && bytes == limits.head_bytes;
+        if bytes > limits.buffer_bytes / 2 && !told {
+            let place = section.place_of(key);
+            report.error(
+                &place,
+                "is more than half of buffer_bytes: a head of that size could wait for ever for room",
+            );
+        }
     }
     section.finish(report);
     limits

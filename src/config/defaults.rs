@@ -41,6 +41,9 @@ pub const LIMITS: Limits = Limits {
     idle_keeps_place: true,
     head_bytes: 64 << 10,
     headers: 100,
+    // A server is not a stranger: what it sets, a hundred cookies for one, is to reach its client.
+    response_head_bytes: 256 << 10,
+    response_headers: 500,
     body_bytes: None,
     replay_bytes: 1 << 20,
     requests_per_connection: 10_000,
@@ -65,7 +68,9 @@ pub const TIMEOUTS: Timeouts = Timeouts {
 
 pub const POOL: PoolLimits = PoolLimits {
     idle_per_endpoint: 20,
-    connections: 200,
+    // One for every client, as many as there may be: a gateway holds as many streams as it has
+    // clients, and what its servers can do at once is for `max_concurrency` to say.
+    connections: LIMITS.connections,
     // Below the five seconds after which uvicorn closes an idle connection: whoever closes last
     // races with the next request.
     idle_timeout: Duration::from_secs(4),

@@ -135,6 +135,8 @@ fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "connections", limits.connections)?;
     entry(out, "head_bytes", quoted(&show_size(limits.head_bytes as u64)))?;
     entry(out, "headers", limits.headers)?;
+    entry(out, "response_head_bytes", quoted(&show_size(limits.response_head_bytes as u64)))?;
+    entry(out, "response_headers", limits.response_headers)?;
     entry(out, "body_bytes", quoted(&body))?;
     entry(out, "replay_bytes", quoted(&replay))?;
     entry(out, "requests_per_connection", limits.requests_per_connection)?;
@@ -303,7 +305,9 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         out,
         "#                      {total} in all; the kernel's socket buffers come on top"
     )?;
-    writeln!(out, "#   file descriptors   {}", bounds::descriptors_needed(snapshot))
+    let (needed, least) =
+        (bounds::descriptors_needed(snapshot), bounds::descriptors_least(snapshot));
+    writeln!(out, "#   file descriptors   {needed}, and not fewer than {least}")
 }
 
 /// A size for people: three digits are enough to plan with.

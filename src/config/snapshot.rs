@@ -153,10 +153,13 @@ pub struct Limits {
     /// Whether a client that has been answered keeps its place where others wait outside. It is no
     /// key: it does, but at the admin address.
     pub idle_keeps_place: bool,
-    /// Bytes of a request or response head, start line included.
+    /// Bytes of a request head, start line included.
     pub head_bytes: usize,
-    /// Fields of a head; at most [`crate::http::head::FIELDS_MAX`].
+    /// Fields of a request head; at most [`crate::http::head::FIELDS_MAX`].
     pub headers: usize,
+    /// The same of a response head.
+    pub response_head_bytes: usize,
+    pub response_headers: usize,
     /// Bytes of a request body, `None`: unlimited.
     pub body_bytes: Option<u64>,
     /// Bytes of a request kept for a replay; a longer request is not replayed.
@@ -277,7 +280,8 @@ pub enum HostField {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolLimits {
     pub idle_per_endpoint: usize,
-    /// Open connections to the whole upstream, idle ones included.
+    /// Open connections to the whole upstream, idle ones included; not those that will not come
+    /// back, as tunnels.
     pub connections: usize,
     pub idle_timeout: Duration,
     pub max_age: Option<Duration>,

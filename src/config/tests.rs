@@ -43,7 +43,7 @@ drain        = "10m"
 name      = "llama"
 endpoints = ["127.0.0.1:8081"]
 host      = "preserve"
-pool      = { idle_per_endpoint = 20, connections = 200, idle_timeout = "4s", max_age = "5m", max_requests = 10000, replay_stale_post = true }
+pool      = { idle_per_endpoint = 20, connections = 10_000, idle_timeout = "4s", max_age = "5m", max_requests = 10000, replay_stale_post = true }
 retry     = { attempts = 2, on = ["connect", "reset", "bad_answer", "ttft_timeout", "empty_stream", "429", "502", "503"], backoff = "25ms", backoff_max = "1s", retry_after_max = "2s", budget = 20, post = true }
 balance   = "least_outstanding"
 breaker   = { consecutive = 5, rate = 50, window = "10s", volume = 10, open = "5s", open_max = "2m", slow_start = "10s", cooldown = "5s", unauthorized = "off", panic = 50 }

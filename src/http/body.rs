@@ -55,12 +55,22 @@ pub struct Body {
 }
 
 impl Body {
-    /// A body of which no byte has arrived yet. One that cannot have any is complete at once.
+    /// A request's body of which no byte has arrived yet. One that cannot have any is complete at
+    /// once.
     pub fn new(framing: Framing) -> Body {
+        Body::scanned_by(framing, ChunkScanner::new())
+    }
+
+    /// The same of a response, whose limits are wider.
+    pub fn of_response(framing: Framing) -> Body {
+        Body::scanned_by(framing, ChunkScanner::of_response())
+    }
+
+    fn scanned_by(framing: Framing, scanner: ChunkScanner) -> Body {
         let state = match framing {
             Framing::None | Framing::Length(0) => State::Complete { tail: Tail::default() },
             Framing::Length(remaining) => State::Length { remaining },
-            Framing::Chunked => State::Chunked(ChunkScanner::new()),
+            Framing::Chunked => State::Chunked(scanner),
             Framing::UntilClose => State::UntilClose,
         };
         Body { framing, state, received: 0 }

@@ -14,6 +14,8 @@
 //!   and leave every refusal to it; the any-split property tests both at once.
 //! * Nothing past the end of the body is ever cleared.
 //! * An error is final: the scanner repeats it for whatever comes next.
+//! * What nobody may send without end is limited where it stands: the extensions of one chunk, the
+//!   trailers of one body. A stream may have any number of chunks, each with its extension.
 //!
 //! `extension` and `trailer` hold the grammar of the two rare parts.
 //!
@@ -33,10 +35,27 @@ mod tests;
 
 /// Hex digits of a chunk size: 60 bits, so that no sum of ours can overflow.
 const SIZE_DIGITS_MAX: u8 = 15;
-/// Bytes of the extensions of one chunk, `;` included.
-const EXTENSION_BYTES_MAX: u16 = 256;
-/// Bytes of all extensions of one body.
-const EXTENSIONS_BYTES_MAX: u16 = 16 * 1024;
+
+/// What the parts of a chunked body that carry no data may weigh.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Bytes of the extensions of one chunk, white space and `;` included.
+    extension: u16,
+    /// Bytes by which the extensions of a body may exceed what their chunks pay for:
+    /// [`EXTENSION_BYTES_FREE`] each, and two for each byte of data.
+    excess: Option<u16>,
+    /// Bytes of the trailer section, its empty line included.
+    trailers: u16,
+}
+
+/// A client could make a server read far more than it is charged for. The measure, relative to the
+/// data, is that of Go (CVE-2023-39326).
+const REQUEST: Limits = Limits { extension: 256, excess: Some(16 * 1024), trailers: 8 * 1024 };
+/// A server is trusted to fill its own connection. Whatever it puts on each chunk of a stream, a
+/// signature for one, must not end the stream.
+const RESPONSE: Limits = Limits { extension: 4 * 1024, excess: None, trailers: 32 * 1024 };
+
+const EXTENSION_BYTES_FREE: u64 = 16;
 
 /// Why a chunked body was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +72,8 @@ pub enum ChunkError {
     BareCr,
     /// An extension that does not follow the grammar.
     ExtensionInvalid,
-    /// An extension over its limit, or all of a body's together.
+    /// The extensions of a chunk over their limit, or all of a request's over what its data pays
+    /// for.
     ExtensionTooLong,
     /// Chunk data not followed by CR LF.
     DataUnterminated,
@@ -145,8 +165,9 @@ const CHUNK_START: State = State::Size { value: 0, digits: 0 };
 #[derive(Clone, Debug)]
 pub struct ChunkScanner {
     state: State,
-    /// Bytes of extensions so far, over the whole body.
-    extension_bytes: u16,
+    /// Bytes of a request's extensions that its data has not paid for.
+    excess: u16,
+    of_response: bool,
 }
 
 /// The end of a body, as the scan that reached it found it: whoever has reason to doubt that the
@@ -166,9 +187,18 @@ impl Default for ChunkScanner {
 }
 
 impl ChunkScanner {
-    /// A scanner at the first byte of a body.
+    /// A scanner at the first byte of a request's body.
     pub const fn new() -> ChunkScanner {
-        ChunkScanner { state: CHUNK_START, extension_bytes: 0 }
+        ChunkScanner { state: CHUNK_START, excess: 0, of_response: false }
+    }
+
+    /// A scanner at the first byte of a response's body, whose limits are wider.
+    pub const fn of_response() -> ChunkScanner {
+        ChunkScanner { of_response: true, ..ChunkScanner::new() }
+    }
+
+    fn limits(&self) -> &'static Limits {
+        if self.of_response { &RESPONSE } else { &REQUEST }
     }
 
     /// Whether the next byte would start a chunk: one of ours could stand here. After a refusal: behind
@@ -285,19 +315,27 @@ impl ChunkScanner {
             (Size { .. } | Extension { .. }, b'\n') => return Err(ChunkError::BareLf),
             (Size { digits: 0, .. }, _) => return Err(ChunkError::SizeMissing),
             (Size { value, .. }, b'\r') => SizeLf { value },
-            (Size { value, .. }, b';') => self.extension(value, extension::Extension::Start, 0)?,
-            (Size { .. }, _) => return Err(ChunkError::SizeInvalid),
-            (Extension { value, place, .. }, b'\r') if place.may_end() => SizeLf { value },
+            (Size { value, .. }, _) => {
+                let place = extension::Extension::begin(byte).ok_or(ChunkError::SizeInvalid)?;
+                Extension { value, place, length: 1 }
+            }
+            (Extension { value, place, length }, b'\r') if place.may_end() => {
+                self.pay(length, value)?;
+                SizeLf { value }
+            }
+            (Extension { length, .. }, _) if length == self.limits().extension => {
+                return Err(ChunkError::ExtensionTooLong);
+            }
             (Extension { value, place, length }, _) => {
                 let place = place.step(byte).ok_or(ChunkError::ExtensionInvalid)?;
-                self.extension(value, place, length)?
+                Extension { value, place, length: length + 1 }
             }
             (SizeLf { value }, b'\n') => after_size_line(value),
             (SizeLf { .. }, _) => return Err(ChunkError::BareCr),
             (DataCr, b'\r') => DataLf,
             (DataLf, b'\n') => CHUNK_START,
             (DataCr | DataLf, _) => return Err(ChunkError::DataUnterminated),
-            (Trailer(trailer), byte) => match trailer.step(byte)? {
+            (Trailer(trailer), byte) => match trailer.step(byte, self.limits().trailers)? {
                 Some(trailer) => Trailer(trailer),
                 None => End(Tail::default()),
             },
@@ -307,18 +345,16 @@ impl ChunkScanner {
         })
     }
 
-    /// Counts one more byte of an extension.
-    fn extension(
-        &mut self,
-        value: u64,
-        place: Extension,
-        length: u16,
-    ) -> Result<State, ChunkError> {
-        if length == EXTENSION_BYTES_MAX || self.extension_bytes == EXTENSIONS_BYTES_MAX {
-            return Err(ChunkError::ExtensionTooLong);
-        }
-        self.extension_bytes += 1;
-        Ok(State::Extension { value, place, length: length + 1 })
+    /// The extensions of a chunk have ended: whether its data pays for them.
+    fn pay(&mut self, length: u16, data: u64) -> Result<(), ChunkError> {
+        let Some(most) = self.limits().excess else { return Ok(()) };
+        let paid = EXTENSION_BYTES_FREE.saturating_add(data.saturating_mul(2));
+        let excess = u64::from(self.excess).saturating_add(length.into()).saturating_sub(paid);
+        self.excess = u16::try_from(excess)
+            .ok()
+            .filter(|&excess| excess <= most)
+            .ok_or(ChunkError::ExtensionTooLong)?;
+        Ok(())
     }
 }
 

@@ -39,7 +39,7 @@ mod target;
 mod tests;
 
 /// The most fields a head may have, whatever the configuration allows.
-pub const FIELDS_MAX: usize = 256;
+pub const FIELDS_MAX: usize = 512;
 
 /// Room for the fields of one head, on the caller's stack. Making it costs nothing.
 pub struct FieldSlots<'b>([MaybeUninit<httparse::Header<'b>>; FIELDS_MAX]);

@@ -9,6 +9,7 @@
 //! | `ndjson`  | a stream of JSON lines, the same                                                  |
 //! | `json`    | fields of a JSON text, found and never parsed                                     |
 //! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
+//! | `date`    | the line that says when a message was made                                       |
 //! | `retry_after` | when a server wants to be asked again                                         |
 //! | `trace_context` | the fields that say which trace a request is part of                  |
 //! | `path`    | what a path may hold, and the form in which two are compared                      |
@@ -26,6 +27,7 @@
 
 pub mod body;
 pub mod chunk;
+pub mod date;
 pub mod head;
 pub mod json;
 pub mod ndjson;

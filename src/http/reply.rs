@@ -2,12 +2,11 @@
 //!
 //! * Every reply is a complete, self-delimited message, or a head whose framing is stated.
 //! * Text from outside goes into an error body only through the JSON escape.
-//!
-//! Absent on purpose: `Date`. A gateway's reply may do without, and nothing here reads a clock.
 
 use std::borrow::Cow;
 
 use super::body::Framing;
+use super::date::DateLine;
 use super::head::Version;
 use super::json::{escape, escaped_length};
 use super::rewrite::{
@@ -29,6 +28,7 @@ pub struct ErrorReply<'a> {
     pub allow: Option<&'a str>,
     /// Seconds.
     pub retry_after: Option<u32>,
+    pub date: &'a DateLine,
     /// The connection ends behind this reply.
     pub close: bool,
     pub request_id: Option<&'a [u8]>,
@@ -51,6 +51,7 @@ pub fn error(reply: &ErrorReply<'_>, out: &mut Vec<u8>) {
         content_type: "application/json",
         fields: &[],
         framing: Framing::Length(length as u64),
+        date: reply.date,
         connection: match reply.close {
             true => ConnectionField::Close,
             false => ConnectionField::KeepAlive,
@@ -98,6 +99,7 @@ pub struct ReplyHead<'a> {
     /// Written as they are.
     pub fields: &'a [(Cow<'static, str>, String)],
     pub framing: Framing,
+    pub date: &'a DateLine,
     pub connection: ConnectionField,
     /// The version of the client.
     pub client: Version,
@@ -112,6 +114,10 @@ pub fn head(reply: &ReplyHead<'_>, out: &mut Vec<u8>) {
 
 fn head_without_end(reply: &ReplyHead<'_>, out: &mut Vec<u8>) {
     status_line(reply.status, reason(reply.status), out);
+    // An operator may have written one into a predefined answer.
+    if !reply.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("date")) {
+        out.extend_from_slice(reply.date);
+    }
     if !reply.content_type.is_empty() {
         field(out, b"Content-Type: ", reply.content_type.as_bytes());
     }

@@ -1,6 +1,7 @@
 //! `Retry-After`: when a server wants to be asked again (RFC 9110 §10.2.3).
 //!
-//! Seconds, or a date. A date is compared with the answer's own `Date`: so the difference is the
+//! Seconds, or a date; seconds with a fraction too, which the SDKs of inference services read and
+//! some servers send. `retry-after-ms`, of OpenAI's and Azure's servers, says it in milliseconds. A date is compared with the answer's own `Date`: so the difference is the
 //! server's, however wrong our clock or its is, and no clock is needed here. An answer with a date
 //! and without `Date` says nothing we could rely on.
 
@@ -8,15 +9,33 @@ use std::time::Duration;
 
 /// How long from now on, or `None` where the field says nothing that can be understood.
 pub fn retry_after(value: &[u8], date: Option<&[u8]>) -> Option<Duration> {
-    if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
-        // Digits alone: what does not fit is longer than anybody waits.
-        let seconds = str::from_utf8(value).ok()?.parse().unwrap_or(u64::MAX);
-        return Some(Duration::from_secs(seconds));
+    if let Some(seconds) = decimal(value) {
+        return Some(seconds);
     }
     let now = http_date(date?)?;
     let then = http_date(value)?;
     // A date that has passed: at once.
     Some(Duration::from_secs(u64::try_from(then - now).unwrap_or(0)))
+}
+
+/// The same of a field that counts milliseconds.
+pub fn retry_after_ms(value: &[u8]) -> Option<Duration> {
+    decimal(value).map(|thousandfold| thousandfold / 1_000)
+}
+
+/// Digits, and perhaps a point and more digits: so many seconds. What does not fit is longer than
+/// anybody waits; what is finer than a nanosecond is nothing.
+fn decimal(value: &[u8]) -> Option<Duration> {
+    let mut parts = value.splitn(2, |&byte| byte == b'.');
+    let (whole, fraction) = (parts.next()?, parts.next());
+    let is_number = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    if !is_number(whole) || fraction.is_some_and(|fraction| !is_number(fraction)) {
+        return None;
+    }
+    let seconds = str::from_utf8(whole).ok()?.parse().unwrap_or(u64::MAX);
+    let places = fraction.unwrap_or_default().iter().chain(std::iter::repeat(&b'0')).take(9);
+    let nanos = places.fold(0, |nanos, digit| nanos * 10 + u32::from(digit - b'0'));
+    Some(Duration::new(seconds, nanos))
 }
 
 /// Seconds since 1970 of an HTTP-date (RFC 9110 §5.6.7), in the form all servers use and the two
@@ -145,7 +164,16 @@ mod tests {
             ("120", None, Some(120)),
             ("99999999999999999999999", None, Some(u64::MAX)),
             ("-1", None, None),
-            ("1.5", None, None),
+            ("1.5", None, Some(1)),
+            ("-1.5", None, None),
+            ("1.", None, None),
+            (".5", None, None),
+            ("1.5.0", None, None),
+            ("1e3", None, None),
+            ("1.5s", None, None),
+            ("inf", None, None),
+            ("NaN", None, None),
+            ("99999999999999999999999.5", None, Some(u64::MAX)),
             ("", None, None),
             ("Sun, 06 Nov 1994 08:50:07 GMT", Some(DATE), Some(30)),
             ("Sun, 06 Nov 1994 08:49:07 GMT", Some(DATE), Some(0)),
@@ -157,10 +185,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn fractions_and_milliseconds_are_read() {
+        let micros = |micros| Some(Duration::from_micros(micros));
+        for (value, seconds, thousandths) in [
+            ("1.5", micros(1_500_000), micros(1_500)),
+            ("0.25", micros(250_000), micros(250)),
+            ("250", micros(250_000_000), micros(250_000)),
+            ("0.0000000004", micros(0), micros(0)),
+            ("007.50", micros(7_500_000), micros(7_500)),
+            ("-5", None, None),
+            ("", None, None),
+            ("5 ms", None, None),
+        ] {
+            assert_eq!(retry_after(value.as_bytes(), None), seconds, "{value:?}");
+            assert_eq!(retry_after_ms(value.as_bytes()), thousandths, "{value:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_answered(value: Vec<u8>, date in prop::option::of("[A-Za-z0-9:, -]{0,40}")) {
             let _ = retry_after(&value, date.as_ref().map(|date| date.as_bytes()));
+            let _ = retry_after_ms(&value);
         }
 
         /// A calendar that counts day by day agrees.

@@ -5,6 +5,8 @@
 //!
 //! * Hop-by-hop fields end here (RFC 9110 §7.6.1): `Connection` and what it lists, `Keep-Alive`,
 //!   `Proxy-*`, `TE`, and `Upgrade` unless an upgrade is under way.
+//! * What ends here or is set here has no double: a field of that name with `_` for `-` goes too,
+//!   or a server that turns names into variables would take it for ours.
 //! * The head that leaves gives its framing once, and it is the framing the body will have.
 //! * A request leaves as HTTP/1.1 with exactly one `Host`, a response leaves as HTTP/1.1.
 //!
@@ -18,6 +20,7 @@ use std::time::Duration;
 use httparse::Header;
 
 use super::body::Framing;
+use super::date::DateLine;
 use super::head::{FieldSet, Known, RequestHead, ResponseHead, Version, line_start};
 use super::trace_context::TraceParent;
 
@@ -185,7 +188,7 @@ fn keeps_request_field(head: &RequestHead<'_>, edits: &RequestEdits<'_>, known: 
     match known {
         Known::ContentEncoding | Known::ContentLength | Known::TransferEncoding => true,
         Known::ContentType | Known::XAccelBuffering | Known::ProxyAuthenticationInfo => true,
-        Known::Served => true,
+        Known::Date | Known::Served => true,
         // The upstream must not answer 100 to a client that would not understand it.
         Known::Expect => head.expect_continue,
         Known::Upgrade => head.upgrade.is_some(),
@@ -201,6 +204,7 @@ fn keeps_request_field(head: &RequestHead<'_>, edits: &RequestEdits<'_>, known: 
         | Known::FramingLookalike
         | Known::Http2Settings
         | Known::KeepAlive
+        | Known::Lookalike
         | Known::ProxyAuthenticate
         | Known::ProxyAuthorization
         | Known::ProxyConnection
@@ -267,6 +271,8 @@ pub struct ResponseEdits<'a> {
     pub head_request: bool,
     /// Added unless the upstream sent one.
     pub request_id: &'a [u8],
+    /// The same: whoever passes an answer on says when it came (RFC 9110 §6.6.1).
+    pub date: &'a DateLine,
     pub served: Option<Served<'a>>,
     pub timing: Option<ServerTiming>,
 }
@@ -328,12 +334,14 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         // Never dropped for being listed: the framing has been read, and it is stated.
         Some(Known::ContentLength) => length_kept,
         Some(Known::TransferEncoding) => coding_kept,
+        Some(Known::Date) => true,
         Some(Known::Upgrade) => edits.connection == ConnectionField::Upgrade,
         Some(Known::XAccelBuffering) => !head.is_event_stream(),
         Some(
             Known::Connection
             | Known::FramingLookalike
             | Known::KeepAlive
+            | Known::Lookalike
             | Known::ProxyAuthenticate
             | Known::ProxyAuthenticationInfo
             | Known::ProxyConnection
@@ -344,6 +352,9 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
         _ => !head.connection_listed.contains(index),
     });
     if head.status >= 200 {
+        if !head.has_date {
+            out.extend_from_slice(edits.date);
+        }
         if !edits.head_request && head.framing != Framing::None {
             framing_field(edits.framing, length_kept || coding_kept, out);
         }

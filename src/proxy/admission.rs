@@ -207,6 +207,12 @@ impl<W: Copy + PartialEq> Queue<W> {
         Duration::from_secs(seconds.min(most).ceil() as u64).max(RETRY_AFTER_MIN)
     }
 
+    /// What the first has found missing of those who wait and have tried.
+    pub fn lack(&self) -> Option<Lack> {
+        let tried = self.lanes.iter().flatten().filter(|waiter| waiter.lack.is_some());
+        tried.min_by_key(|waiter| waiter.standing).and_then(|waiter| waiter.lack)
+    }
+
     pub fn len(&self) -> usize {
         self.lanes.iter().map(VecDeque::len).sum()
     }

@@ -145,7 +145,9 @@ pub enum Timer {
 impl Timer {
     pub fn fault(self) -> Fault {
         match self {
-            Timer::Queue => Fault::Local(LocalFault::QueueTimeout { retry_after: Duration::ZERO }),
+            Timer::Queue => {
+                Fault::Local(LocalFault::QueueTimeout { retry_after: Duration::ZERO, lack: None })
+            }
             Timer::Connect => Fault::Upstream(UpstreamFault::ConnectTimeout),
             Timer::Body => Fault::Downstream(DownstreamFault::BodyTimeout),
             Timer::UpstreamWrite => Fault::Upstream(UpstreamFault::WriteTimeout),

@@ -3,12 +3,17 @@
 //! One closed list for the answer to the client, the log line and the counters. `code` is the same
 //! word in all three.
 
+mod limit;
+
+pub use limit::Limit;
+
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use crate::http::chunk::ChunkError;
 use crate::http::head::HeadError;
+use crate::proxy::admission::Lack;
 
 /// Something went wrong with an exchange.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ pub enum UpstreamFault {
     Closed,
     Head(HeadError),
     Chunk(ChunkError),
+    /// Its answer is HTTP, and more than is taken here: our limit, and not its failure.
+    OverLimit(Limit),
     /// The answer is HTTP and not what its service sends: a web page, most often.
     BadAnswer,
     /// Its answer, of this status, is no stream that could follow the head the client has.
@@ -60,6 +67,9 @@ pub enum UpstreamFault {
     EmptyStream,
     /// It closed the connection inside the body of its answer.
     Truncated,
+    /// Its stream was whole, as its dialect has it, and the message around it never ended: the
+    /// connection was closed behind the last event, or broke, or fell silent.
+    Unterminated,
     /// The stream ended as HTTP has it and not as its dialect has it: what was said is not all.
     Unfinished,
     /// It does not take the request.
@@ -80,6 +90,8 @@ pub enum LocalFault {
     /// No place at the upstream came free, for as long as `admission.queue_timeout`.
     QueueTimeout {
         retry_after: Duration,
+        /// What it waited for, where that is known.
+        lack: Option<Lack>,
     },
     /// No endpoint of any upstream of the route may be asked: breakers are open, or health checks
     /// fail.
@@ -156,11 +168,13 @@ impl Fault {
                 UpstreamFault::Closed => "upstream_closed",
                 UpstreamFault::Head(_) => "upstream_bad_head",
                 UpstreamFault::Chunk(_) => "upstream_bad_chunk",
+                UpstreamFault::OverLimit(_) => "upstream_over_limit",
                 UpstreamFault::BadAnswer => "upstream_bad_answer",
                 UpstreamFault::Status(_) => "upstream_status",
                 UpstreamFault::ErrorEvent => "upstream_error_event",
                 UpstreamFault::EmptyStream => "upstream_empty_stream",
                 UpstreamFault::Truncated => "upstream_truncated",
+                UpstreamFault::Unterminated => "upstream_unterminated",
                 UpstreamFault::Unfinished => "upstream_unfinished",
                 UpstreamFault::WriteTimeout => "upstream_write_timeout",
                 UpstreamFault::TtftTimeout => "ttft_timeout",
@@ -185,7 +199,7 @@ impl Fault {
         let Fault::Local(fault) = self else { return None };
         let worked_out = match fault {
             LocalFault::QueueFull { retry_after }
-            | LocalFault::QueueTimeout { retry_after }
+            | LocalFault::QueueTimeout { retry_after, .. }
             | LocalFault::NoUpstream { retry_after } => *retry_after,
             LocalFault::Descriptors
             | LocalFault::Buffers
@@ -239,6 +253,9 @@ impl fmt::Display for Fault {
                 UpstreamFault::Chunk(error) => {
                     return write!(f, "the upstream's body is not valid chunked coding: {error}");
                 }
+                UpstreamFault::OverLimit(limit) => {
+                    return write!(f, "the upstream's answer is over a limit: {limit}");
+                }
                 UpstreamFault::BadAnswer => "the upstream's answer is not one of its service",
                 UpstreamFault::Status(status @ 400..) => {
                     return write!(f, "the upstream answered {status}");
@@ -249,6 +266,9 @@ impl fmt::Display for Fault {
                 UpstreamFault::ErrorEvent => "the upstream reported an error in its answer",
                 UpstreamFault::EmptyStream => "the upstream's stream ended before its first event",
                 UpstreamFault::Truncated => "the upstream closed the connection inside its answer",
+                UpstreamFault::Unterminated => {
+                    "the upstream's stream was whole and its message has no end"
+                }
                 UpstreamFault::Unfinished => "the upstream's stream ended before it was complete",
                 UpstreamFault::WriteTimeout => "the upstream does not take the request",
                 UpstreamFault::TtftTimeout => "the upstream sent no first event in time",
@@ -257,8 +277,17 @@ impl fmt::Display for Fault {
                 UpstreamFault::BrokenOff => "the responder broke off",
             },
             Fault::Local(fault) => match fault {
-                LocalFault::QueueFull { .. } => "too many requests wait for the upstream",
-                LocalFault::QueueTimeout { .. } => "the upstream had no place in time",
+                LocalFault::QueueFull { .. } => {
+                    "too many requests wait for the upstream (admission.queue)"
+                }
+                LocalFault::QueueTimeout { lack: None, .. } => "the upstream had no place in time",
+                LocalFault::QueueTimeout { lack: Some(Lack::Connection), .. } => {
+                    "the upstream had no place in time: all pool.connections are in use"
+                }
+                LocalFault::QueueTimeout { lack: Some(Lack::Permit), .. } => {
+                    "the upstream had no place in time: its concurrency limits are reached \
+                     (admission.max_concurrency, admission.endpoint_concurrency)"
+                }
                 LocalFault::NoUpstream { .. } => "no upstream is available",
                 LocalFault::Descriptors => "the gateway is out of file descriptors",
                 LocalFault::Buffers => "the gateway is out of buffers",
@@ -301,17 +330,19 @@ mod tests {
                 | UpstreamFault::Closed
                 | UpstreamFault::Head(_)
                 | UpstreamFault::Chunk(_)
+                | UpstreamFault::OverLimit(_)
                 | UpstreamFault::BadAnswer
                 | UpstreamFault::Status(_)
                 | UpstreamFault::ErrorEvent
                 | UpstreamFault::EmptyStream
                 | UpstreamFault::Truncated
+                | UpstreamFault::Unterminated
                 | UpstreamFault::Unfinished
                 | UpstreamFault::WriteTimeout
                 | UpstreamFault::TtftTimeout
                 | UpstreamFault::InterEventTimeout
                 | UpstreamFault::TotalTimeout
-                | UpstreamFault::BrokenOff => 17,
+                | UpstreamFault::BrokenOff => 19,
             },
             Fault::Local(fault) => match fault {
                 LocalFault::QueueFull { .. }
@@ -343,11 +374,13 @@ mod tests {
             UpstreamFault::Closed,
             UpstreamFault::Head(HeadError::Nul),
             UpstreamFault::Chunk(ChunkError::BareLf),
+            UpstreamFault::OverLimit(Limit::Headers),
             UpstreamFault::BadAnswer,
             UpstreamFault::Status(400),
             UpstreamFault::ErrorEvent,
             UpstreamFault::EmptyStream,
             UpstreamFault::Truncated,
+            UpstreamFault::Unterminated,
             UpstreamFault::Unfinished,
             UpstreamFault::WriteTimeout,
             UpstreamFault::TtftTimeout,
@@ -358,7 +391,7 @@ mod tests {
         let retry_after = Duration::from_millis(2_001);
         let local = [
             LocalFault::QueueFull { retry_after },
-            LocalFault::QueueTimeout { retry_after },
+            LocalFault::QueueTimeout { retry_after, lack: None },
             LocalFault::NoUpstream { retry_after },
             LocalFault::Descriptors,
             LocalFault::Buffers,

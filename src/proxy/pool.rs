@@ -1,7 +1,10 @@
 //! Pool: the connections to one upstream, and which of them are idle. One per worker and upstream.
 //!
 //! * Last in, first out per endpoint: the warm connection is used, the cold end can be trimmed.
-//! * Every open connection counts against the upstream's limit, idle ones included.
+//! * Every open connection counts against the upstream's limit, idle ones included, until it is
+//!   known that it will not come back: tunnels, and answers that end with their connection. What a
+//!   client holds for hours is limited with the clients, and bounds on what a server does at once
+//!   are those of admission.
 //! * A connection enters only if it is clean and complete ([`Reuse::allows`]) and is looked at
 //!   again when it leaves: an assertion on both ends, because a mistake here would give one
 //!   client's bytes to another.
@@ -66,6 +69,13 @@ impl<C: Copy + PartialEq> Pool<C> {
         self.open += 1;
     }
 
+    /// A connection that is in use will not come back, and is nobody's to limit from here on.
+    /// [`Pool::closed`] is not asked for it.
+    pub fn let_go(&mut self) {
+        debug_assert!(self.open > self.idle());
+        self.open -= 1;
+    }
+
     /// A connection is gone, wherever it was.
     pub fn closed(&mut self, endpoint: EndpointId, connection: C) {
         debug_assert!(self.open > 0);
@@ -125,6 +135,9 @@ pub struct Reuse {
     pub keep_alive: bool,
     /// The request was sent to its last byte.
     pub request_done: bool,
+    /// An upgrade was offered on it. Who declined may have given the connection to a handler that
+    /// does not read on, as Node's `upgrade` event does.
+    pub upgrade_offered: bool,
     /// No byte is left over behind the response.
     pub clean: bool,
     /// Neither FIN nor error was seen.
@@ -138,6 +151,7 @@ impl Reuse {
         self.response_delimited
             && self.keep_alive
             && self.request_done
+            && !self.upgrade_offered
             && self.clean
             && self.sound
             && self.requests < limits.max_requests
@@ -216,11 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn what_will_not_come_back_is_not_the_pools_to_limit() {
+        let mut pool = pool();
+        for _ in 0..3 {
+            pool.opened();
+        }
+        assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Wait);
+        pool.let_go();
+        assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Open);
+        assert_eq!((pool.open(), pool.room(&LIMITS)), (2, 1));
+    }
+
+    #[test]
     fn only_a_clean_and_complete_exchange_gives_its_connection_back() {
         let good = Reuse {
             response_delimited: true,
             keep_alive: true,
             request_done: true,
+            upgrade_offered: false,
             clean: true,
             sound: true,
             requests: 1,
@@ -231,6 +258,7 @@ mod tests {
             ("until close", Reuse { response_delimited: false, ..good }),
             ("connection: close", Reuse { keep_alive: false, ..good }),
             ("request unfinished", Reuse { request_done: false, ..good }),
+            ("upgrade offered", Reuse { upgrade_offered: true, ..good }),
             ("bytes left over", Reuse { clean: false, ..good }),
             ("fin seen", Reuse { sound: false, ..good }),
             ("too many requests", Reuse { requests: 10, ..good }),

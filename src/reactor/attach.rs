@@ -200,6 +200,7 @@ impl<N: Net> Worker<N> {
             connected: false,
             announced: None,
             owner: None,
+            let_go: false,
             closed: false,
         });
         self.groups[upstream].pool.opened();
@@ -259,6 +260,7 @@ impl<N: Net> Worker<N> {
                 .is_some_and(|response| response.body.framing() != Framing::UntilClose),
             keep_alive: exchange.upstream_keep_alive,
             request_done: !exchange.request.is_open(),
+            upgrade_offered: exchange.upgrade_asked,
             clean: socket.inbound.is_none() && socket.outbox.is_empty(),
             sound: !socket.ready.read_closed() && !socket.ready.errored(),
             requests: upstream.requests,
@@ -283,6 +285,17 @@ impl<N: Net> Worker<N> {
         self.wake_waiting(home, Lack::Connection);
     }
 
+    /// The answer on a connection says that it is the last one there: its place in the pool is
+    /// another's.
+    pub(super) fn let_go_of(&mut self, connection: Token) {
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+        let home = upstream.upstream;
+        if !std::mem::replace(&mut upstream.let_go, true) {
+            self.groups[home].pool.let_go();
+            self.wake_waiting(home, Lack::Connection);
+        }
+    }
+
     /// Closes a connection at the end of this turn, wherever it was.
     pub(super) fn close_upstream(&mut self, connection: Token) {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
@@ -291,7 +304,9 @@ impl<N: Net> Worker<N> {
         }
         upstream.socket.abandon(&mut self.desk);
         let home = upstream.upstream;
-        self.groups[home].pool.closed(upstream.endpoint, connection);
+        if !upstream.let_go {
+            self.groups[home].pool.closed(upstream.endpoint, connection);
+        }
         self.reaped.push(connection);
         self.wake_waiting(home, Lack::Connection);
     }

@@ -18,6 +18,7 @@ use super::net::Net;
 use super::relay::FlowState;
 use super::token::Token;
 use super::worker::Worker;
+use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::http::rewrite;
 use crate::proxy::breaker::Outcome;
@@ -45,6 +46,7 @@ impl<N: Net> Worker<N> {
         if self.replays_for_stale(token, &failed) {
             return Step::Again;
         }
+        let failed = self.behind_the_end(token, failed);
         let failed = match self.go_on(token, failed) {
             Ok(step) => return step,
             Err(failed) => self.with_retry_after(token, failed),
@@ -71,7 +73,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Puts in when it is worth to come again, for one that has waited in vain.
+    /// Puts in what was lacking and when it is worth to come again, for one that has waited in vain.
     fn with_retry_after(&self, token: Token, failed: Failed) -> Failed {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
         match (&failed, exchange.and_then(|exchange| Some((exchange, exchange.upstream()?)))) {
@@ -81,7 +83,8 @@ impl<N: Net> Worker<N> {
             ) => {
                 let Group { queue, admission, .. } = &self.groups[upstream.id];
                 let retry_after = queue.retry_after(exchange.priority, self.now, admission);
-                Failed::Fault(Fault::Local(LocalFault::QueueTimeout { retry_after }))
+                let lack = queue.lack();
+                Failed::Fault(Fault::Local(LocalFault::QueueTimeout { retry_after, lack }))
             }
             _ => failed,
         }
@@ -113,6 +116,7 @@ impl<N: Net> Worker<N> {
             cause,
             committed: exchange.committed,
             sent: attempt.sent,
+            reused: attempt.reused,
             kept,
             idempotent: exchange.idempotent,
             attempts: u32::from(attempt.at_upstream),
@@ -345,7 +349,8 @@ impl<N: Net> Worker<N> {
         let degraded =
             self.exchange_mut(token).and_then(|exchange| exchange.aside.as_mut()?.degraded.take());
         let Some(reason) = degraded else { return false };
-        let (now, epoch, serial) = (self.now, self.epoch, self.random.draw());
+        let (now, serial) = (self.now, self.random.draw());
+        let epoch = self.net.time_of_day().saturating_sub(now - Instant::ZERO).as_secs();
         let told = self.tells_models();
         let Some(downstream) = self.downstreams.get_mut(token) else { return false };
         // Of a body too long to be kept, some was on its way to the upstream.
@@ -452,6 +457,7 @@ impl UpstreamFault {
         match self {
             UpstreamFault::Connect(_) => "the pooled connection refused a write",
             UpstreamFault::Closed => "the pooled connection was closed",
+            UpstreamFault::Head(_) => "the pooled connection held the rest of another answer",
             _ => "the pooled connection was reset",
         }
     }

@@ -42,13 +42,15 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_connect",
     "upstream_empty_stream",
     "upstream_error_event",
+    "upstream_over_limit",
     "upstream_reset",
     "upstream_status",
     "upstream_truncated",
     "upstream_unfinished",
+    "upstream_unterminated",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 38;
+const REASONS: usize = 40;
 /// The place of `complete`.
 const COMPLETE: usize = 8;
 

@@ -11,7 +11,7 @@ use super::continuation::Continuation;
 use super::journal::Hops;
 use super::outbox::Outbox;
 use super::preface::Preface;
-use super::relay::{Flow, Watched};
+use super::relay::{Flow, FlowState, Watched};
 use super::request_id::RequestId;
 use super::socket::Socket;
 use super::stall::Ledger;
@@ -96,6 +96,8 @@ pub struct Upstream<S> {
     pub announced: Option<u32>,
     /// The downstream it serves; `None`: it is idle in the pool.
     pub owner: Option<Token>,
+    /// It will not come back to the pool, and does not count there any more.
+    pub let_go: bool,
     pub closed: bool,
 }
 
@@ -404,11 +406,12 @@ impl Exchange {
         self.snapshot.limits.body_bytes.unwrap_or(u64::MAX)
     }
 
-    /// Whether the client's connection can go on behind a response that begins now. A client that
-    /// was not told to continue may send its body all the same, or never: what came next on its
-    /// connection would be anyone's guess.
+    /// Whether the client's connection can go on behind a response that begins now. Not if its
+    /// request is still coming: the answer may end first, and what follows then on the connection
+    /// is the rest of that request, or, of a client that was not told to continue, anyone's guess.
+    /// The client is told in the head, or it would send its next request into a FIN.
     pub fn may_persist(&self) -> bool {
-        self.keep_alive && !self.until_close && !(self.expect_continue && self.request.is_open())
+        self.keep_alive && !self.until_close && self.request.state == FlowState::Done
     }
 
     /// What it is doing. `upstream` is the connection it has, with whether it stands and whether

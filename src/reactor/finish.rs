@@ -299,6 +299,7 @@ impl<N: Net> Worker<N> {
                 message: &message,
                 allow: fault.allow(),
                 retry_after: fault.retry_after(),
+                date: self.date.line(self.now, &self.net),
                 close: !asked.keep,
                 request_id: asked.id.as_ref().map(RequestId::as_bytes),
                 upstream: asked.way.upstream.as_deref(),

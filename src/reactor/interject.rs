@@ -18,7 +18,7 @@ use crate::clock::Instant;
 use crate::config::snapshot::HalfClose;
 use crate::http::body::Framing;
 use crate::http::reply;
-use crate::proxy::fault::Fault;
+use crate::proxy::fault::{Fault, UpstreamFault};
 use crate::service::fault::{StreamFault, error_event, heartbeat};
 
 impl<N: Net> Worker<N> {
@@ -27,6 +27,10 @@ impl<N: Net> Worker<N> {
         let (Fault::Upstream(_) | Fault::Local(_), Some(answer)) = (fault, fault.answer()) else {
             return;
         };
+        // Nothing is missing that the client has not been told.
+        if matches!(fault, Fault::Upstream(UpstreamFault::Unterminated)) {
+            return;
+        }
         let message = fault.to_string();
         let told = StreamFault { code: answer.code, kind: answer.kind, message: &message };
         let mut event = Vec::new();

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::attempt::Failed;
 use super::exchange::{Exchange, Peer};
 use super::net::Net;
 use super::token::Token;
@@ -15,6 +16,7 @@ use crate::proxy::breaker::{Cause, Outcome, Transition};
 use crate::proxy::endpoints::Pick;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::health::Verdict;
+use crate::service::Observer;
 
 impl<N: Net> Worker<N> {
     /// Gives the pick of an attempt back.
@@ -26,6 +28,24 @@ impl<N: Net> Worker<N> {
         group.queue.freed(self.now);
         self.note_transition(upstream, endpoint, transition);
         self.permit_is_home(upstream);
+    }
+
+    /// Tells a stream that broke from one that was whole, whose message has no end.
+    pub(super) fn behind_the_end(&self, token: Token, failed: Failed) -> Failed {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        let whole = exchange.is_some_and(|exchange| {
+            let observer = exchange.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+            exchange.committed && observer.is_some_and(Observer::is_whole)
+        });
+        match failed {
+            Failed::Fault(Fault::Upstream(
+                UpstreamFault::Truncated
+                | UpstreamFault::Reset(_)
+                | UpstreamFault::Chunk(_)
+                | UpstreamFault::InterEventTimeout,
+            )) if whole => Failed::Fault(Fault::Upstream(UpstreamFault::Unterminated)),
+            failed => failed,
+        }
     }
 
     /// The first event of an answer that says something has passed, or its first byte where it is no
@@ -156,6 +176,10 @@ impl Exchange {
             // As long as it takes is not too long for the server.
             UpstreamFault::Status(status) => self.outcome_of_status(*status),
             UpstreamFault::TotalTimeout | UpstreamFault::BrokenOff => Outcome::Abandoned,
+            // We take no more than this; the server has done nothing wrong.
+            UpstreamFault::OverLimit(_) => Outcome::Abandoned,
+            // The model has said all it had to say.
+            UpstreamFault::Unterminated => self.outcome_of_status(self.status),
             _ => Outcome::Fault,
         }
     }

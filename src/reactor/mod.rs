@@ -34,6 +34,7 @@ pub mod census;
 pub mod coalesce;
 mod commit;
 pub mod continuation;
+mod date;
 mod drain;
 mod drive;
 pub mod ends;

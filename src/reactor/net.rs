@@ -69,6 +69,9 @@ pub trait Net {
     /// The monotonic clock. The worker reads it once per turn.
     fn now(&self) -> Instant;
 
+    /// The time since 1970, as the system has it. It may jump.
+    fn time_of_day(&self) -> Duration;
+
     /// Waits for readiness for at most `timeout` (`None`: until something happens) and appends
     /// what happened to `events`. A wake-up through a [`super::mailbox::Waker`] ends the wait
     /// without an event. An interrupted wait is an empty one.

@@ -89,6 +89,7 @@ impl<N: Net> Worker<N> {
                     ("X-Accel-Buffering".into(), "no".into()),
                 ],
                 framing: Framing::Chunked,
+                date: self.date.line(self.now, &self.net),
                 connection,
                 client: exchange.client,
                 request_id: Some(exchange.id.as_bytes()),

@@ -352,7 +352,7 @@ pub(super) fn broken_response(broken: Broken) -> Failed {
         Broken::Read(error) => Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind()))),
         Broken::Truncated => Failed::Fault(upstream_fault(UpstreamFault::Truncated)),
         Broken::Unfinished => Failed::Fault(upstream_fault(UpstreamFault::Unfinished)),
-        Broken::Framing(error) => Failed::Fault(upstream_fault(UpstreamFault::Chunk(error))),
+        Broken::Framing(error) => Failed::Fault(upstream_fault(UpstreamFault::of_chunk(error))),
         Broken::Write(_) | Broken::TooLong => {
             Failed::Fault(Fault::Downstream(DownstreamFault::Gone))
         }

@@ -187,9 +187,10 @@ pub enum Broken {
     TooLong,
 }
 
-impl<W: Watch + Default> Flow<W> {
-    pub fn new(framing: Framing, mode: Mode) -> Flow<W> {
-        Flow { state: FlowState::Open, mode, body: Body::new(framing), watch: W::default() }
+impl Flow {
+    /// A request.
+    pub fn new(framing: Framing, mode: Mode) -> Flow {
+        Flow { state: FlowState::Open, mode, body: Body::new(framing), watch: () }
     }
 }
 
@@ -201,6 +202,12 @@ impl<W: Watch> Flow<W> {
 }
 
 impl Flow<Watched> {
+    /// A response that nobody watches yet.
+    pub fn of_response(framing: Framing, mode: Mode) -> Flow<Watched> {
+        let (body, watch) = (Body::of_response(framing), Watched::default());
+        Flow { state: FlowState::Open, mode, body, watch }
+    }
+
     /// How far it has come: data events where it is watched, bytes of payload elsewhere.
     #[inline]
     pub fn progress(&self) -> u64 {

@@ -15,6 +15,7 @@ use super::token::Token;
 use super::worker::Worker;
 use crate::clock::Instant;
 use crate::http::body::Framing;
+use crate::http::date::DateLine;
 use crate::http::head::Version;
 use crate::http::reply::{self, ReplyHead};
 use crate::http::rewrite::ConnectionField;
@@ -53,6 +54,7 @@ impl<N: Net> Worker<N> {
             progress: &mut progress,
             desk: &mut self.desk,
             scratch: &mut self.scratch,
+            date: self.date.line(self.now, &self.net),
             now,
             draining,
             body_max,
@@ -83,6 +85,7 @@ struct Asking<'a, S> {
     progress: &'a mut Progress,
     desk: &'a mut Desk,
     scratch: &'a mut Vec<u8>,
+    date: &'a DateLine,
     now: Instant,
     draining: bool,
     body_max: u64,
@@ -242,13 +245,13 @@ impl<S: super::net::Stream> Asking<'_, S> {
         exchange.committed = true;
         if exchange.is_prefaced() {
             exchange.preface = Preface::Joined;
-            exchange.response = Some(Flow::new(Framing::Chunked, Mode::Chunk));
+            exchange.response = Some(Flow::of_response(Framing::Chunked, Mode::Chunk));
             return;
         }
         exchange.status = head.status;
         exchange.until_close = framing == Framing::UntilClose;
         exchange.persistent = exchange.may_persist() && !self.draining;
-        exchange.response = Some(Flow::new(framing, mode));
+        exchange.response = Some(Flow::of_response(framing, mode));
         let connection =
             if exchange.persistent { ConnectionField::KeepAlive } else { ConnectionField::Close };
         self.scratch.clear();
@@ -258,6 +261,7 @@ impl<S: super::net::Stream> Asking<'_, S> {
                 content_type: head.content_type,
                 fields: &head.fields,
                 framing,
+                date: self.date,
                 connection,
                 client: exchange.client,
                 request_id: Some(exchange.id.as_bytes()),

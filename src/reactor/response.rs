@@ -10,7 +10,7 @@ use super::journal::Journal;
 use super::net::Net;
 use super::outbox::Outbox;
 use super::proxied::{both, upstream_fault};
-use super::relay::{Budget, Flow, Mode, Rest, Watched};
+use super::relay::{Budget, Flow, Mode, Rest};
 use super::request::takes_interim;
 use super::socket::Fill;
 use super::tap::Tap;
@@ -25,7 +25,7 @@ use crate::http::head::{
     FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, Version,
     may_be_complete, parse_response,
 };
-use crate::http::retry_after::retry_after;
+use crate::http::retry_after::{retry_after, retry_after_ms};
 use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served, ServerTiming};
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
@@ -92,7 +92,7 @@ impl<N: Net> Worker<N> {
             let Some(exchange) = self.exchange_mut(token) else {
                 return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
-            let limit = exchange.snapshot.limits.head_bytes;
+            let limit = exchange.snapshot.limits.response_head_bytes;
             let examined = exchange.examined as usize;
             let Some(upstream) = self.upstreams.get(connection) else {
                 return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
@@ -135,7 +135,7 @@ impl<N: Net> Worker<N> {
                     match self.desk.buffers.make_room(buffer, limit) {
                         Room::Made => {}
                         Room::AtLimit => {
-                            let fault = UpstreamFault::Head(HeadError::HeadTooLarge);
+                            let fault = UpstreamFault::of_head(HeadError::HeadTooLarge);
                             return Err(Failed::Fault(upstream_fault(fault)));
                         }
                         Room::Dry { needs } => {
@@ -172,7 +172,8 @@ impl<N: Net> Worker<N> {
         };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
         let limits = &exchange.snapshot.limits;
-        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
+        let limits =
+            HeadLimits { bytes: limits.response_head_bytes, fields: limits.response_headers };
         let context = ResponseContext {
             head_request: exchange.head_request,
             upgrade_asked: exchange.upgrade_asked,
@@ -182,10 +183,16 @@ impl<N: Net> Worker<N> {
         let head = match parsed {
             Ok(Some(head)) => head,
             Ok(None) => return Ok(None),
-            Err(error) => return Err(Failed::Fault(upstream_fault(UpstreamFault::Head(error)))),
+            // No answer at all: most likely what was left of the one before. Then nobody has
+            // answered yet, and the connection is as dead as one that was closed.
+            Err(error @ HeadError::InvalidStatusLine) if exchange.attempt.reused => {
+                exchange.attempt.answered = false;
+                return Err(Failed::Lost(UpstreamFault::of_head(error)));
+            }
+            Err(error) => return Err(Failed::Fault(upstream_fault(UpstreamFault::of_head(error)))),
         };
         let interim = head.status < 200 && head.status != 101;
-        if matches!(head.status, 429 | 503) {
+        if head.status >= 400 {
             exchange.attempt.retry_after = retry_after_of(&head);
         }
         if let Some(unwanted) = exchange.unwanted(&head) {
@@ -229,6 +236,8 @@ impl<N: Net> Worker<N> {
             };
             upstream.announced = head.keep_alive_timeout;
         }
+        // A tunnel, or the last answer on its connection.
+        let returns = head.keep_alive && head.status != 101;
         let length = head.length;
         self.scratch.clear();
         // Behind a head of ours there is no room for another, interim or not.
@@ -248,6 +257,7 @@ impl<N: Net> Worker<N> {
                 framing: delivery.framing,
                 head_request: exchange.head_request,
                 request_id: exchange.id.as_bytes(),
+                date: self.date.line(self.now, &self.net),
                 served: served.filter(|_| !interim),
                 timing: exchange.server_timing(self.now).filter(|_| !interim),
             };
@@ -261,16 +271,23 @@ impl<N: Net> Worker<N> {
         if interim {
             return Ok(Some(HeadStep::Interim));
         }
-        if !exchange.held {
+        let held = exchange.held;
+        if !returns {
+            self.let_go_of(connection);
+        }
+        if !held {
             self.commit(token, connection);
         }
         Ok(Some(HeadStep::Final))
     }
 }
 
-/// The `Retry-After` of an answer, by the `Date` beside it where it names a time.
+/// When the answer says that its server wants to be asked again: the finer field first, as the SDKs
+/// read them.
 fn retry_after_of(head: &ResponseHead<'_>) -> Option<Duration> {
-    retry_after(head.field("retry-after")?, head.field("date"))
+    let fine = ["retry-after-ms", "x-ms-retry-after-ms"].iter();
+    let fine = fine.filter_map(|name| head.field(name)).find_map(retry_after_ms);
+    fine.or_else(|| retry_after(head.field("retry-after")?, head.field("date")))
 }
 
 /// How a response reaches the client.
@@ -390,7 +407,7 @@ impl Exchange {
             self.persistent = self.may_persist() && !draining;
         }
         self.upstream_keep_alive = head.keep_alive;
-        let mut response: Flow<Watched> = Flow::new(head.framing, delivery.mode);
+        let mut response = Flow::of_response(head.framing, delivery.mode);
         response.watch.observer = match (head.media, self.dialect) {
             // Compressed events cannot be told apart: they are passed on as any body.
             (Media::EventStream, _) if head.encoded => Some(Observer::of_nothing()),
@@ -404,7 +421,7 @@ impl Exchange {
         if head.status == 101 {
             self.tunnel = Some(Tunnel::default());
             self.persistent = false;
-            response = Flow::new(Framing::UntilClose, Mode::Splice);
+            response = Flow::of_response(Framing::UntilClose, Mode::Splice);
             self.request = Flow::new(Framing::UntilClose, Mode::Splice);
         }
         self.response = Some(response);

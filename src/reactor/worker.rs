@@ -23,6 +23,7 @@ use std::time::Duration;
 use super::accept::{AcceptState, Fleet};
 use super::buffer::READ_RESERVE;
 use super::coalesce::Coalesce;
+use super::date::Date;
 use super::drain::Life;
 use super::exchange::{Downstream, Upstream};
 use super::journal::Journal;
@@ -91,8 +92,6 @@ pub struct Setup<S> {
     pub snapshot: Arc<Snapshot>,
     /// Those of this snapshot, shared by all workers.
     pub loads: Loads,
-    /// Unix time at the clock's zero, in seconds.
-    pub epoch: u64,
     /// Differs from worker to worker and from start to start: ids and chance are made from it.
     pub seed: u64,
     pub counters: Arc<Counters>,
@@ -144,13 +143,13 @@ pub struct Worker<N: Net> {
     pub(super) seed: u64,
     pub(super) random: Random,
     pub(super) trace_ids: Ids,
-    pub(super) epoch: u64,
+    pub(super) date: Date,
     pub(super) ids: u32,
 }
 
 impl<N: Net> Worker<N> {
     pub fn new(net: N, setup: Setup<N::Stream>) -> Worker<N> {
-        let Setup { snapshot, loads, epoch, seed, counters, mailbox, fleet, journal } = setup;
+        let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal } = setup;
         let now = net.now();
         Worker {
             downstreams: Slots::new(Kind::Downstream),
@@ -184,7 +183,7 @@ impl<N: Net> Worker<N> {
             groups: Groups::new(&snapshot, &loads, seed),
             random: Random::new(seed),
             trace_ids: Ids::new(seed),
-            epoch,
+            date: Date::new(),
             snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
         }
     }

@@ -195,6 +195,11 @@ impl Marks {
         self.seen.has(Seen::END) && self.choices.have_ended() || self.seen.has(Seen::DONE) && ends
     }
 
+    /// Whether an event was `[DONE]`, whatever the dialect.
+    pub fn saw_done(&self) -> bool {
+        self.seen.has(Seen::DONE)
+    }
+
     pub fn usage(&self) -> Option<Usage> {
         let Counts { mut prompt, completion, cached } = self.counts;
         // Anthropic counts apart what comes from its cache.

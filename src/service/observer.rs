@@ -235,6 +235,13 @@ impl Observer {
         })
     }
 
+    /// Whether the stream has said all that it had to say, by the marks of its dialect, and nothing
+    /// has begun behind them.
+    pub fn is_whole(&self) -> bool {
+        let ended = self.marks.saw_end() || self.marks.saw_done();
+        ended && self.at_boundary() && !self.marks.saw_error()
+    }
+
     /// What the server says the answer cost, if it has said so yet.
     pub fn usage(&self) -> Option<Usage> {
         match &self.grammar {

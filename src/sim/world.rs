@@ -222,6 +222,11 @@ impl Net for World {
         fabric.now
     }
 
+    /// The clock of this world began in 1970.
+    fn time_of_day(&self) -> Duration {
+        self.state.borrow().fabric.now - Instant::ZERO
+    }
+
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let state = &mut *self.state.borrow_mut();
         state.fabric.ledger.counts.polls += 1;

@@ -120,6 +120,10 @@ impl Net for Linux {
         now()
     }
 
+    fn time_of_day(&self) -> Duration {
+        super::process::time_of_day()
+    }
+
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}

@@ -1,7 +1,7 @@
 //! What a process asks of the system for itself: a core per worker, and enough descriptors.
 
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -10,8 +10,12 @@ use crate::clock::Instant;
 
 /// Unix seconds at the zero of the clock that [`super::now`] reads.
 pub fn epoch() -> u64 {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    unix.saturating_sub(super::now() - Instant::ZERO).as_secs()
+    time_of_day().saturating_sub(super::now() - Instant::ZERO).as_secs()
+}
+
+/// The time since 1970.
+pub fn time_of_day() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Pins the calling thread to one core.

@@ -135,6 +135,8 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             idle_keeps_place: true,
             head_bytes: 64 * 1024,
             headers: 100,
+            response_head_bytes: 256 * 1024,
+            response_headers: 500,
             body_bytes: None,
             replay_bytes: 1024 * 1024,
             requests_per_connection: 10_000,
@@ -220,7 +222,6 @@ impl<N: Net> Gateway<N> {
         let places = snapshot.limits.connections;
         let setup = Setup {
             loads: loads.clone(),
-            epoch: 0,
             snapshot: Arc::new(snapshot),
             seed: 7,
             counters: Arc::clone(&counters),

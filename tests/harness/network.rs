@@ -93,6 +93,10 @@ impl Net for Sabotaged {
         self.world.now()
     }
 
+    fn time_of_day(&self) -> Duration {
+        self.world.time_of_day()
+    }
+
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let overlooked = self.memory.overlooked.take();
         let timeout = if overlooked.is_empty() { timeout } else { Some(Duration::ZERO) };

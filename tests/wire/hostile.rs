@@ -10,7 +10,7 @@ const HEAD_BYTES: usize = 2048;
 const FIELDS: usize = 20;
 
 fn gateway_to(upstream: &Upstream) -> Gateway {
-    let limits = format!("head_bytes = \"{HEAD_BYTES}B\"\nheaders = {FIELDS}");
+    let limits = format!("response_head_bytes = \"{HEAD_BYTES}B\"\nresponse_headers = {FIELDS}");
     Config { limits, ..Config::to(upstream.address()) }.start()
 }
 
@@ -73,6 +73,14 @@ fn refused_heads() -> Vec<(Documented, Vec<u8>)> {
     proven("Response heads: refused", "refused_responses_become_a_502", cases)
 }
 
+/// What the client is told: not HTTP, or more than is taken.
+fn code_of(row: &str) -> &'static str {
+    match row {
+        "response-long-head" | "response-many-fields" => "upstream_over_limit",
+        _ => "upstream_bad_head",
+    }
+}
+
 /// The answer to a client whose server does not speak HTTP. Its own connection goes on.
 fn expect_bad_gateway(client: &mut Peer, id: &str) {
     let answer = client.read_response();
@@ -80,7 +88,7 @@ fn expect_bad_gateway(client: &mut Peer, id: &str) {
     assert_eq!(answer.field("connection"), None, "{id}");
     let error = &answer.json()["error"];
     assert_eq!(error["type"], "upstream_error", "{id}");
-    assert_eq!(error["code"], "upstream_bad_head", "{id}");
+    assert_eq!(error["code"], code_of(id), "{id}");
 }
 
 #[test]
@@ -88,7 +96,9 @@ fn refused_responses_become_a_502() {
     let upstream = Upstream::listen();
     let gateway = gateway_to(&upstream);
     let mut client = gateway.connect();
-    for (count, (row, response)) in refused_heads().into_iter().enumerate() {
+    for (row, response) in refused_heads() {
+        let line = format!(": 502 {}: ", code_of(row.id));
+        let before = gateway.count_in_log(&line);
         client.send(GET);
         let mut server = upstream.accept();
         server.read_request();
@@ -96,7 +106,7 @@ fn refused_responses_become_a_502() {
         expect_bad_gateway(&mut client, row.id);
         server.read_end();
         expect_fresh_connection(&mut client, &upstream, row.id);
-        gateway.expect_in_log(": 502 upstream_bad_head: ", count + 1);
+        gateway.expect_in_log(&line, before + 1);
     }
     assert_eq!(client.unread(), b"");
 }
@@ -144,6 +154,12 @@ const REFUSED_CHUNKS: &[(&str, &[u8])] = &[
     ("chunk-ext-non-ascii", b"5;a=\"\xff\"\r\nhello\r\n"),
     ("chunk-ext-invalid-token", b"5;(=x\r\nhello\r\n"),
     ("chunk-bare-semicolon", b"5;\r\nhello\r\n"),
+    ("chunk-ext-value-missing", b"5;a= \r\nhello\r\n"),
+    ("chunk-ext-value-missing", b"5;a=;b\r\nhello\r\n"),
+    ("chunk-ext-two-words", b"5;a b\r\nhello\r\n"),
+    ("chunk-ext-trailing-ows", b"5;a \r\nhello\r\n"),
+    ("chunk-ext-trailing-ows", b"5;a=\"\" \r\nhello\r\n"),
+    ("chunk-ext-quoted-name", b"5;\"a\"=b\r\nhello\r\n"),
     ("chunk-missing-trailing-crlf", b"5\r\nhello0\r\n\r\n"),
     ("chunk-spill", b"5\r\nhello, world\r\n"),
     ("chunk-data-lf-term", b"5\r\nhello\n0\r\n\r\n"),
@@ -164,6 +180,13 @@ const REFUSED_CHUNKS: &[(&str, &[u8])] = &[
     ("trailer-auth", b"0\r\nSet-Cookie: a=b\r\n\r\n"),
     ("trailer-content-type", b"0\r\nContent-Type: text/html\r\n\r\n"),
     ("trailer-forwarded", b"0\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n"),
+    ("trailer-lookalike", b"0\r\nContent_Length: 5\r\n\r\n"),
+    ("trailer-lookalike", b"0\r\nTransfer_Encoding: chunked\r\n\r\n"),
+    ("trailer-lookalike", b"0\r\nX_Forwarded_For: 127.0.0.1\r\n\r\n"),
+    ("trailer-lookalike", b"0\r\nX-Request_Id: a\r\n\r\n"),
+    ("trailer-trace", b"0\r\ntraceparent: a\r\n\r\n"),
+    ("trailer-control", b"0\r\nLocation: /\r\n\r\n"),
+    ("trailer-family", b"0\r\nIf-Something: a\r\n\r\n"),
 ];
 
 fn refused_chunks() -> Vec<(Documented, Vec<u8>)> {
@@ -194,6 +217,13 @@ fn refused_chunks_end_both_connections() {
     let gateway = gateway_to(&upstream);
     for (row, chunks) in refused_chunks() {
         refused_in_a_request(&gateway, &upstream, row.id, &chunks);
+        // The limits of an answer are wider.
+        let chunks = match row.id {
+            "chunk-extensions-long" => continue,
+            "chunk-extension-long" => format!("5;a={}\r\nhello\r\n", "b".repeat(5000)).into(),
+            "trailers-long" => format!("0\r\n{}\r\n", "X: a\r\n".repeat(8000)).into(),
+            _ => chunks,
+        };
         refused_in_a_response(&gateway, &upstream, row.id, &chunks);
     }
 }
@@ -356,4 +386,109 @@ fn bytes_behind_an_answer_poison_the_connection_and_reach_nobody() {
             client.expect_silence();
         }
     }
+}
+
+/// What the gateway does not take is not the server's failure, and only this client's loss.
+#[test]
+fn an_answer_over_a_limit_is_held_against_nobody() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let fields = format!("HTTP/1.1 200 OK\r\n{}\r\n", "Set-Cookie: a=b\r\n".repeat(501));
+    let bytes = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(256 * 1024));
+    let extension = format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a={}\r\nx\r\n",
+        "b".repeat(5000)
+    );
+    // Ten of them: five faults would take a server out.
+    for (answer, key) in
+        [(&fields, "limits.response_headers"), (&bytes, "limits.response_head_bytes")].repeat(3)
+    {
+        let mut client = gateway.connect();
+        client.send(GET);
+        let mut server = upstream.accept();
+        server.read_request();
+        let _ = server.try_send(answer);
+        let answer = client.read_response();
+        let error = &answer.json()["error"];
+        assert_eq!(
+            (answer.status(), &error["code"]),
+            (502, &"upstream_over_limit".into()),
+            "{key}"
+        );
+        assert!(error["message"].as_str().is_some_and(|text| text.contains(key)), "{error}");
+        upstream.expect_nobody();
+    }
+    for _ in 0..6 {
+        let mut client = gateway.connect();
+        client.send(GET);
+        let mut server = upstream.accept();
+        server.read_request();
+        let _ = server.try_send(&extension);
+        assert_eq!(client.read_head().status(), 200);
+        client.read_end();
+        assert!(!client.unread().ends_with(b"0\r\n\r\n"));
+    }
+    gateway.expect_in_log(": 200 upstream_over_limit, cut short: ", 6);
+    expect_fresh_connection(&mut gateway.connect(), &upstream, "afterwards");
+}
+
+#[test]
+fn many_fields_and_an_extension_on_each_chunk_are_no_fault() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut client = gateway.connect();
+    client.send(GET);
+    let mut server = upstream.accept();
+    server.read_request();
+    let cookies = "Set-Cookie: a=b\r\n".repeat(130);
+    server.send(format!("HTTP/1.1 200 OK\r\n{cookies}Transfer-Encoding: chunked\r\n\r\n"));
+    assert_eq!(client.read_head().all("set-cookie").len(), 130);
+    // 4,096 would be 16 KiB of them.
+    let chunk = "1;t=1\r\nx\r\n";
+    for _ in 0..10 {
+        server.send(chunk.repeat(1_000));
+        assert_eq!(client.read(chunk.len() * 1_000), chunk.repeat(1_000).as_bytes());
+    }
+    server.send("0;t=1\r\n\r\n");
+    assert_eq!(client.read(9), b"0;t=1\r\n\r\n");
+}
+
+/// The model has said all it had to say, and HTTP has not: each is told what it can know.
+#[test]
+fn a_server_that_closes_behind_the_end_of_its_stream_has_not_failed() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let chunk = |data: &str| format!("{:x}\r\n{data}\r\n", data.len());
+    let event = chunk(
+        r#"data: {"choices":[{"delta":{"content":"a"}}]}
+
+"#,
+    );
+    for round in 0..7 {
+        let mut client = gateway.connect();
+        client.send(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 15\r\n\r\n\
+             {\"stream\":true}",
+        );
+        let mut server = upstream.accept();
+        server.read_request();
+        server.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n\
+             {event}"
+        ));
+        client.read_until("\"a\"");
+        server.send(chunk("data: [DONE]\n\n"));
+        client.read_until("[DONE]");
+        if round % 2 == 0 {
+            drop(server)
+        } else {
+            server.reset()
+        }
+        client.read_end();
+        // Neither an end that was not there, nor an error that was none.
+        assert_eq!(client.unread(), b"\n\n\r\n");
+    }
+    gateway.expect_in_log(": 200 upstream_unterminated, cut short: ", 7);
+    // Seven of them, and the server is asked again.
+    expect_fresh_connection(&mut gateway.connect(), &upstream, "afterwards");
 }

@@ -154,6 +154,7 @@ fn who_waits_longer_than_it_may_is_told_when_to_come_again() {
     let refusal = second.read_response();
     assert_error(&refusal, 503, "queue_timeout");
     assert!(refusal.field("retry-after").is_some(), "{refusal:?}");
+    assert!(refusal.text().contains("pool.connections"), "{refusal:?}");
     assert!(asked.elapsed() >= Duration::from_millis(200), "{:?}", asked.elapsed());
     assert!(asked.elapsed() < Duration::from_millis(600), "{:?}", asked.elapsed());
     // Nobody else is hurt, and the place in the queue is gone.
@@ -505,6 +506,29 @@ fn siblings_of_a_dead_connection_are_not_tried() {
     answer(&mut clients[0], &mut fresh);
 }
 
+/// What follows an answer that may have no body comes in a packet of its own, when the connection
+/// has its next request. Its siblings are in the same state.
+#[test]
+fn what_is_left_of_an_answer_is_met_once() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut clients: Vec<Peer> = (0..3).map(|_| gateway.connect()).collect();
+    let mut servers: Vec<Peer> =
+        clients.iter_mut().map(|client| on_a_new_connection(client, &upstream)).collect();
+    for (client, server) in clients.iter_mut().zip(&mut servers) {
+        server.send("HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\n");
+        assert_eq!(client.read_response().status(), 204);
+    }
+    clients[0].send(POST);
+    let mut used = servers.pop().expect("the warmest");
+    used.read_request();
+    used.send("body");
+    let mut fresh = upstream.accept();
+    fresh.read_request();
+    servers.iter_mut().for_each(Peer::expect_silence);
+    answer(&mut clients[0], &mut fresh);
+}
+
 #[test]
 fn after_a_byte_of_the_answer_nothing_is_sent_again() {
     for part in ["H", "HTTP/1.1 200 OK\r\nContent-Le"] {
@@ -646,7 +670,10 @@ fn an_answer_before_the_end_of_its_request_costs_both_connections() {
     client.send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf");
     let mut server = upstream.accept();
     server.read_until("half");
-    answer(&mut client, &mut server);
+    server.send(OK);
+    // It is announced, or the client would send its next request into the FIN (RFC 9112 §9.6).
+    let early = client.read_response();
+    assert_eq!((early.status(), early.field("connection")), (200, Some("close")));
     server.read_end();
     // The rest of the body is not taken for a request, here or there.
     assert_eq!(client.read_end(), End::Fin);

@@ -301,6 +301,11 @@ const CHUNKED: &[(&str, &[u8])] = &[
     ("chunk-size-zeros", b"000000000000005\r\nhello\r\n000\r\n\r\n"),
     ("chunk-line-breaks-in-data", b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"),
     ("chunk-extension", b"5;a=b;c=\"d;\\\"e\" ; f\r\nhello\r\n0;g\r\n\r\n"),
+    ("chunk-extension-blanks", b"5 \t; a\t = \"\" ;b\r\nhello\r\n0\t;c = d\r\n\r\n"),
+    (
+        "chunk-trailers-standard",
+        b"0\r\nETag: a\r\nContent-Digest: b\r\nServer-Timing: c\r\nAccept_Ranges: d\r\n\r\n",
+    ),
     ("chunk-trailers", b"1\r\nx\r\n0\r\nX-Sum: a b\xe9\r\nx_y:\r\n\r\n"),
 ];
 

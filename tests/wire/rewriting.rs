@@ -128,6 +128,12 @@ const REQUESTS: &[(&str, &str, &str, &str)] = &[
         "GET / HTTP/1.1\r\nHost: h\r\n",
     ),
     (
+        "lookalikes-dropped",
+        "off",
+        "GET / HTTP/1.1\r\nHost: h\r\nX_Request_Id: x\r\nProxy_Authorization: x\r\nX_Sluice_Upstream: x\r\nA_B: 1\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nA_B: 1\r\n",
+    ),
+    (
         "expect-passed",
         "off",
         "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n",
@@ -286,6 +292,12 @@ const RESPONSES: &[(&str, &str, &str, &str)] = &[
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{ours}\r\n",
     ),
     (
+        "response-lookalikes-dropped",
+        "GET / HTTP/1.1",
+        "HTTP/1.1 200 OK\r\nX_Request_Id: x\r\nX_Sluice_Upstream: x\r\nA: 1\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: 0\r\n{ours}\r\n",
+    ),
+    (
         "response-listed-length-kept",
         "GET / HTTP/1.1",
         "HTTP/1.1 200 OK\r\nConnection: Content-Length\r\nContent-Length: 2\r\n\r\nok",
@@ -407,6 +419,53 @@ const RESPONSES: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+const DATE_LENGTH: usize = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n".len();
+
+/// An answer without the one line that says when it was made.
+fn without_date(answer: &str) -> String {
+    let (before, rest) = answer.split_once("Date: ").expect("a date");
+    let (date, after) = rest.split_once("\r\n").expect("a line");
+    assert_eq!((date.len(), &date[date.len() - 4..]), (29, " GMT"), "{date}");
+    assert!(!after.contains("Date: "), "{answer}");
+    [before, after].concat()
+}
+
+/// Seconds since 1970 of a `Date`, by the system's own reckoning.
+fn unix(date: &str) -> i64 {
+    let told = std::process::Command::new("date").args(["-u", "-d", date, "+%s"]).output();
+    String::from_utf8(told.expect("date(1)").stdout).expect("text").trim().parse().expect(date)
+}
+
+#[test]
+fn an_answer_says_when_it_was_made() {
+    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs() as i64;
+    let began = now();
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut client = gateway.connect();
+    let mut dates = Vec::new();
+    for status in ["200 OK", "404 Not Found", "503 Busy"] {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut server = upstream.accept();
+        server.read_request();
+        server.send(format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
+        let answer = client.read_response();
+        let all = answer.all("date");
+        assert_eq!(all.len(), 1, "{answer:?}");
+        dates.push(all[0].to_owned());
+    }
+    // Answers of our own.
+    client.send("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\nBAD\r\n\r\n");
+    for _ in 0..2 {
+        let answer = client.read_response();
+        dates.push(answer.field("date").expect("a date").to_owned());
+    }
+    for date in dates {
+        let told = unix(&date);
+        assert!((began - 1..=now() + 1).contains(&told), "{date}");
+    }
+}
+
 #[test]
 fn responses_arrive_rewritten() {
     let rows = RESPONSES.iter().map(|(id, asked, before, after)| (*id, (*asked, *before, *after)));
@@ -435,8 +494,12 @@ fn responses_arrive_rewritten() {
             let ours = "Via: 1.1 sluicegate\r\nX-Request-Id: id-1\r\n";
             let served = "X-Sluice-Upstream: scripted\r\nX-Sluice-Attempts: 1\r\nVia: 1.";
             let expected = after.replace("{ours}", ours).replace("Via: 1.", served);
-            let got = client.read(expected.len());
-            assert_eq!(String::from_utf8_lossy(&got), expected, "{}", row.id);
+            // Where a final answer came without a date, ours stands in it.
+            let dated = !before.contains("\r\nDate: ") && !after.contains(" 101 ");
+            let got = client.read(expected.len() + if dated { DATE_LENGTH } else { 0 });
+            let got = String::from_utf8_lossy(&got).into_owned();
+            let got = if dated { without_date(&got) } else { got };
+            assert_eq!(got, expected, "{}", row.id);
             if after.contains("Connection: close") {
                 assert_eq!(client.read_end(), End::Fin, "{}", row.id);
                 assert_eq!(client.unread(), b"", "{}", row.id);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{End, Gateway, Upstream};
+use crate::harness::{Config, End, Gateway, Upstream};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -93,8 +93,9 @@ fn a_tunnel_that_breaks_on_one_side_ends_on_the_other() {
     }
 }
 
+/// Who declines may have handed the connection to somebody who does not read on.
 #[test]
-fn a_server_may_decline_an_upgrade() {
+fn a_server_may_decline_an_upgrade_and_is_not_asked_again_there() {
     let upstream = Upstream::listen();
     let gateway = Gateway::to(upstream.address());
     let mut client = gateway.connect();
@@ -102,8 +103,46 @@ fn a_server_may_decline_an_upgrade() {
     let mut server = upstream.accept();
     server.read_head();
     server.send(OK);
+    let answer = client.read_response();
+    assert_eq!((answer.text(), answer.field("connection")), ("ok", None));
+    assert_eq!(server.read_end(), End::Fin);
+    assert_eq!(server.unread(), b"");
+    let mut next = upstream.accept();
+    assert_eq!(next.read_request().start, "GET / HTTP/1.1");
+    next.send(OK);
     assert_eq!(client.read_response().text(), "ok");
-    assert_eq!(server.read_request().start, "GET / HTTP/1.1");
-    server.send(OK);
-    assert_eq!(client.read_response().text(), "ok");
+}
+
+/// What a client holds for as long as it likes is not the pool's to limit.
+#[test]
+fn tunnels_and_last_answers_do_not_use_up_the_pool() {
+    let upstream = Upstream::listen();
+    let pool = "pool = { connections = 2 }\nadmission = { queue_timeout = \"10s\" }".into();
+    let gateway = Config { upstream: pool, ..Config::to(upstream.address()) }.start();
+    let mut held = Vec::new();
+    for round in 0..6 {
+        let mut client = gateway.connect();
+        client.send(if round % 2 == 0 { UPGRADE } else { GET });
+        let mut server = upstream.accept();
+        server.read_head();
+        let (answer, status) = match round {
+            0 | 2 | 4 => (SWITCHING, 101),
+            1 => ("HTTP/1.1 200 OK\r\n\r\nuntil close", 200),
+            _ => ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\nsome", 200),
+        };
+        server.send(answer);
+        assert_eq!(client.read_head().status(), status);
+        held.push((client, server));
+    }
+    // Others have the pool for themselves, and its limit holds.
+    let mut clients: Vec<_> = (0..3).map(|_| gateway.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(GET));
+    let mut servers = [upstream.accept(), upstream.accept()];
+    servers.iter_mut().for_each(|server| drop(server.read_request()));
+    upstream.expect_nobody();
+    // The end of one that had let go of its place is no place for another.
+    drop(held);
+    upstream.expect_nobody();
+    servers[0].send(OK);
+    servers[0].read_request();
 }

@@ -80,7 +80,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let list = section.require("endpoints", report);
     let (listed, names) =
         list.and_then(|field| listed(&field, given.server, report)).unwrap_or_default();
-    let pool = pool(section.table("pool", report), report);
+    let pool = pool(section.table("pool", report), given.limits, report);
     let host = section.take("host").and_then(|field| host(&field, report));
     let model = section.take("model");
     let overrides = Overrides::read(section.table("timeouts", report), report);
@@ -229,9 +229,10 @@ pub(super) fn look_up(
     snapshot.learn(&found.collect::<Addresses>());
 }
 
-fn pool(mut section: Section<'_>, report: &mut Report) -> PoolLimits {
+fn pool(mut section: Section<'_>, limits: &Limits, report: &mut Report) -> PoolLimits {
     let default = defaults::POOL;
-    let connections = section.count("connections", CONNECTIONS, default.connections, report);
+    // Every client may have a stream.
+    let connections = section.count("connections", CONNECTIONS, limits.connections, report);
     let idle = section.take("idle_per_endpoint");
     let idle_per_endpoint = match &idle {
         // The default adapts to a small pool; what is written does not, it is checked.

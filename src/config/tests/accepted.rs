@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::bounds::{descriptors_needed, worker_memory};
+use super::super::bounds::{descriptors_least, descriptors_needed, worker_memory};
 use super::super::show::effective;
 use super::super::snapshot::{
     Endpoint, FallbackAnswer, Forwarded, HostField, PathPattern, Rewrite, Target, Workers,
@@ -71,6 +71,8 @@ fn every_key_reaches_the_snapshot() {
         connections = 7
         head_bytes = "1KiB"
         headers = 256
+        response_head_bytes = "2KiB"
+        response_headers = 512
         body_bytes = "1GiB"
         replay_bytes = "2KiB"
         requests_per_connection = 1
@@ -166,6 +168,8 @@ const EVERY_KEY: &str = r#"
     connections = 7
     head_bytes = "1KiB"
     headers = 256
+    response_head_bytes = "2KiB"
+    response_headers = 512
     body_bytes = "1GiB"
     replay_bytes = "2KiB"
     requests_per_connection = 1
@@ -238,8 +242,8 @@ model = "llama-3.1:8b"
 service = "auto"
     prefill = "prompt"
     delayed_acks = false
-    pool.idle_per_endpoint = 20
-    pool.connections = 200
+    pool.idle_per_endpoint = 7
+    pool.connections = 7
     pool.idle_timeout = "4s"
     pool.max_age = "5m"
     pool.max_requests = 10000
@@ -470,6 +474,20 @@ fn a_name_without_an_address_is_down_and_no_mistake() {
 }
 
 #[test]
+fn a_pool_has_a_connection_for_every_client() {
+    let loaded =
+        accepted(&LEAST.replace("[[upstream]]", "[limits]\nconnections = 70000\n[[upstream]]"));
+    assert_eq!(loaded.snapshot.upstreams[0].pool.connections, 70_000);
+}
+
+#[test]
+fn who_takes_more_of_clients_takes_as_much_of_servers() {
+    let limits = "[limits]\nhead_bytes = \"512KiB\"\nheaders = 512\n[[upstream]]";
+    let limits = accepted(&LEAST.replace("[[upstream]]", limits)).snapshot.limits;
+    assert_eq!((limits.response_head_bytes, limits.response_headers), (512 << 10, 512));
+}
+
+#[test]
 fn the_default_of_idle_connections_adapts_to_a_small_pool() {
     let loaded = accepted(&LEAST.replace("[[route]]", "pool = { connections = 5 }\n[[route]]"));
     assert_eq!(loaded.snapshot.upstreams[0].pool.idle_per_endpoint, 5);
@@ -602,8 +620,9 @@ fn what_is_shown_compiles_to_the_same() {
 #[test]
 fn the_costs_are_what_the_limits_add_up_to() {
     let loaded = accepted(&SAMPLE.replace("cpus       = [0]", "workers = 4"));
-    // Each of 4 workers: one descriptor a client, and what the pool may hold.
-    assert_eq!(descriptors_needed(&loaded.snapshot), 4 * (10_000 + 200) + 64);
+    // Each of 4 workers: two descriptors a client, and what the pool may keep idle.
+    assert_eq!(descriptors_needed(&loaded.snapshot), 4 * (2 * 10_000 + 20) + 64);
+    assert_eq!(descriptors_least(&loaded.snapshot), 4 * (10_000 + 20) + 64);
     assert_eq!(worker_memory(&loaded.snapshot), 10_000 * 2_048 + (256 << 20));
     let shown = effective(&loaded.snapshot);
     for line in [
@@ -611,7 +630,7 @@ fn the_costs_are_what_the_limits_add_up_to() {
         "#   client connections 10000 per worker, 40000 in all",
         "#   memory             275.5 MiB per worker (10000 connections x 2KiB + 256MiB of buffers)",
         "#                      1.1 GiB in all; the kernel's socket buffers come on top",
-        "#   file descriptors   40864",
+        "#   file descriptors   80144, and not fewer than 40144",
     ] {
         assert!(shown.contains(&format!("{line}\n")), "{line}\n{shown}");
     }

@@ -131,8 +131,8 @@ fn limits() {
             "\"unlimited\"",
             "line 10: limits.head_bytes: cannot be \"unlimited\": this limit always holds",
         ),
-        ("= 100\n", "= 257\n", "line 11: limits.headers: must be from 1 to 256, not 257"),
-        ("= 100\n", "= 0\n", "line 11: limits.headers: must be from 1 to 256, not 0"),
+        ("= 100\n", "= 513\n", "line 11: limits.headers: must be from 1 to 512, not 513"),
+        ("= 100\n", "= 0\n", "line 11: limits.headers: must be from 1 to 512, not 0"),
         (
             "body_bytes  = \"unlimited\"",
             "body_bytes = \"off\"",
@@ -328,12 +328,12 @@ fn pool() {
     check_rows(&[
         (
             "idle_per_endpoint = 20",
-            "idle_per_endpoint = 201",
-            "line 31: upstream[0].pool.idle_per_endpoint: is more than the 200 connections the \
+            "idle_per_endpoint = 10001",
+            "line 31: upstream[0].pool.idle_per_endpoint: is more than the 10000 connections the \
              pool may have at all",
         ),
         (
-            "connections = 200",
+            "connections = 10_000",
             "connections = 0",
             "line 31: upstream[0].pool.connections: must be from 1 to 1000000, not 0",
         ),
@@ -541,10 +541,10 @@ fn not_a_directory() -> String {
 
 #[test]
 fn a_problem_is_printed_as_compilers_do() {
-    let problems = parse(&SAMPLE.replace("= 100\n", "= 257\n")).expect_err("must be refused");
+    let problems = parse(&SAMPLE.replace("= 100\n", "= 513\n")).expect_err("must be refused");
     assert_eq!(
         problems[0].in_file(Path::new("gate.toml")),
-        "gate.toml:11: limits.headers: must be from 1 to 256, not 257",
+        "gate.toml:11: limits.headers: must be from 1 to 512, not 513",
     );
     let problems = load(Path::new("/nonexistent.toml")).expect_err("must be refused");
     assert_eq!(

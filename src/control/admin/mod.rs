@@ -105,7 +105,6 @@ impl Desk {
         let setup = Setup {
             loads: Loads::new(&pages, 1),
             snapshot: Arc::new(pages),
-            epoch: sys::epoch(),
             seed: sys::random_seed(),
             counters: Arc::default(),
             mailbox,

@@ -95,7 +95,7 @@ fn answer(stream: &mut TcpStream, deadline: Instant) -> Result<u64, Failure> {
                 continue;
             }
             Ok(Some(head)) if head.status < 300 => {
-                let (mut body, length) = (Body::new(head.framing), head.length);
+                let (mut body, length) = (Body::of_response(head.framing), head.length);
                 received.drain(..length);
                 return document(stream, &mut body, received, deadline);
             }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::head::Known;
 use crate::http::tests::{any_ends, assert_documented, cut_at, every_cut};
 
 /// The end of a scan: the bytes cleared, whether the body is done, and the payload; or the refusal
@@ -53,7 +54,13 @@ const ACCEPTED: &[(&str, &[u8], &[u8])] = &[
     ("chunk-size-zeros", b"000000000000005\r\nhello\r\n000\r\n\r\n", b"hello"),
     ("chunk-line-breaks-in-data", b"6\r\n\r\n\r\n\n0\r\n0\r\n\r\n", b"\r\n\r\n\n0"),
     ("chunk-extension", b"5;a=b;c=\"d;\\\"e\" ; f\r\nhello\r\n0;g\r\n\r\n", b"hello"),
+    ("chunk-extension-blanks", b"5 \t; a\t = \"\" ;b\r\nhello\r\n0\t;c = d\r\n\r\n", b"hello"),
     ("chunk-trailers", b"1\r\nx\r\n0\r\nX-Sum: a b\xe9\r\nx_y:\r\n\r\n", b"x"),
+    (
+        "chunk-trailers-standard",
+        b"0\r\nETag: a\r\nContent-Digest: b\r\nServer-Timing: c\r\nAccept_Ranges: d\r\n\r\n",
+        b"",
+    ),
 ];
 
 #[test]
@@ -97,7 +104,7 @@ const REFUSED: &[(&str, &[u8], ChunkError)] = &[
     ("chunk-size-plus", b"+5\r\n", ChunkError::SizeMissing),
     ("chunk-hex-prefix", b"0x5\r\n", ChunkError::SizeInvalid),
     ("chunk-underscore", b"1_0\r\n", ChunkError::SizeInvalid),
-    ("chunk-size-trailing-ows", b"5 \r\nhello\r\n", ChunkError::SizeInvalid),
+    ("chunk-size-trailing-ows", b"5 \r\nhello\r\n", ChunkError::ExtensionInvalid),
     ("chunk-size-overflow", b"1000000000000000\r\n", ChunkError::SizeTooLong),
     ("chunk-size-zeros-long", b"0000000000000005\r\n", ChunkError::SizeTooLong),
     ("chunk-lf-term", b"5\nhello\r\n", ChunkError::BareLf),
@@ -111,6 +118,10 @@ const REFUSED: &[(&str, &[u8], ChunkError)] = &[
     ("chunk-ext-non-ascii", b"5;a=\"\xe9\"\r\n", ChunkError::ExtensionInvalid),
     ("chunk-ext-invalid-token", b"5;a[=x\r\n", ChunkError::ExtensionInvalid),
     ("chunk-bare-semicolon", b"5;\r\nhello\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-value-missing", b"5;a= \r\nhello\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-two-words", b"5;a b\r\nhello\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-trailing-ows", b"5;a \r\nhello\r\n", ChunkError::ExtensionInvalid),
+    ("chunk-ext-quoted-name", b"5;\"a\"\r\nhello\r\n", ChunkError::ExtensionInvalid),
     ("chunk-missing-trailing-crlf", b"5\r\nhello0\r\n\r\n", ChunkError::DataUnterminated),
     ("chunk-spill", b"5\r\nhello!\r\n", ChunkError::DataUnterminated),
     ("chunk-data-lf-term", b"5\r\nhello\n0\r\n\r\n", ChunkError::DataUnterminated),
@@ -130,6 +141,10 @@ const REFUSED: &[(&str, &[u8], ChunkError)] = &[
     ("trailer-auth", b"0\r\nAuthorization: a\r\n\r\n", ChunkError::TrailerForbidden),
     ("trailer-content-type", b"0\r\nContent-Type: a\r\n\r\n", ChunkError::TrailerForbidden),
     ("trailer-forwarded", b"0\r\nX-Forwarded-For: a\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-lookalike", b"0\r\nContent_Length: 5\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-trace", b"0\r\ntraceparent: a\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-control", b"0\r\nLocation: a\r\n\r\n", ChunkError::TrailerForbidden),
+    ("trailer-family", b"0\r\nSec-Any-Of-Them: a\r\n\r\n", ChunkError::TrailerForbidden),
 ];
 
 #[test]
@@ -191,30 +206,191 @@ fn every_chunked_case_is_documented() {
     assert_documented("Chunked bodies: refused", &refused);
 }
 
+fn scan_response(bytes: &[u8]) -> Result<(usize, bool), ChunkError> {
+    let mut scanner = ChunkScanner::of_response();
+    let cleared = scanner.scan(bytes, |_| {})?;
+    Ok((cleared, scanner.is_done()))
+}
+
 #[test]
 fn an_extension_has_its_longest_length() {
-    for (length, expected) in [(256, None), (257, Some(ChunkError::ExtensionTooLong))] {
-        let body = format!("0;{}\r\n\r\n", "a".repeat(length - 1));
-        assert_eq!(scan_any_split(body.as_bytes()).0.err(), expected, "{length}");
+    let body = |length: usize| format!("0;{}\r\n\r\n", "a".repeat(length - 1));
+    let too_long = Some(ChunkError::ExtensionTooLong);
+    for (length, expected) in [(256, None), (257, too_long)] {
+        assert_eq!(scan_any_split(body(length).as_bytes()).0.err(), expected, "{length}");
+    }
+    for (length, expected) in [(4096, None), (4097, too_long)] {
+        assert_eq!(scan_response(body(length).as_bytes()).err(), expected, "{length}");
     }
 }
 
 #[test]
-fn the_extensions_of_a_body_have_their_longest_length() {
-    let chunk = format!("1;{}\r\nx\r\n", "a".repeat(255));
-    for (more, expected) in [("", None), (";a", Some(ChunkError::ExtensionTooLong))] {
-        let body = format!("{}0{more}\r\n\r\n", chunk.repeat(64));
-        assert_eq!(scan(body.as_bytes()).0.err(), expected, "{more:?}");
+fn the_extensions_of_a_request_are_paid_for_by_its_data() {
+    let too_long = Some(ChunkError::ExtensionTooLong);
+    // Each chunk is 256 - 16 - 2 bytes over.
+    let dear = format!("1;{}\r\nx\r\n", "a".repeat(255));
+    let most = 16 * 1024 / (256 - 16 - 2);
+    for (chunks, expected) in [(most, None), (most + 1, too_long)] {
+        let body = format!("{}0\r\n\r\n", dear.repeat(chunks));
+        assert_eq!(scan(body.as_bytes()).0.err(), expected, "{chunks}");
+        // The same with data that pays for it.
+        let large = format!("{}100;a\r\n{}\r\n", dear.repeat(most), "x".repeat(256));
+        let body = format!("{large}{}0\r\n\r\n", dear);
+        assert_eq!(scan(body.as_bytes()).0.err(), None);
     }
+    // However long it goes on.
+    let stream = "1;t=1\r\nx\r\n".repeat(20_000) + "0\r\n\r\n";
+    assert_eq!(scan(stream.as_bytes()).0, Ok((stream.len(), true)));
+}
+
+#[test]
+fn a_response_may_have_an_extension_on_each_of_its_chunks() {
+    let chunk = format!("1;signature={}\r\nx\r\n", "0".repeat(64));
+    let stream = chunk.repeat(20_000) + "0\r\n\r\n";
+    assert_eq!(scan_response(stream.as_bytes()), Ok((stream.len(), true)));
 }
 
 #[test]
 fn trailers_have_their_longest_length() {
+    let body = |most: usize, over: usize| {
+        format!("0\r\nX:{}\r\n\r\n", "a".repeat(most - "X:\r\n\r\n".len() + over))
+    };
     for (over, expected) in [(0, None), (1, Some(ChunkError::TrailersTooLong))] {
-        let value = "a".repeat(8 * 1024 - "X:\r\n\r\n".len() + over);
-        let body = format!("0\r\nX:{value}\r\n\r\n");
-        assert_eq!(scan(body.as_bytes()).0.err(), expected, "{over} over");
+        assert_eq!(scan(body(8 * 1024, over).as_bytes()).0.err(), expected, "{over} over");
+        assert_eq!(scan_response(body(32 * 1024, over).as_bytes()).err(), expected, "{over} over");
     }
+}
+
+#[test]
+fn no_trailer_may_be_what_a_gateway_acts_on_in_a_head() {
+    for name in Known::NAMES {
+        let folded = name.replace('-', "_");
+        for name in [name, &name.to_uppercase(), &folded, &name.replacen('-', "_", 1)] {
+            let body = format!("0\r\n{name}: a\r\n\r\n");
+            assert_eq!(scan(body.as_bytes()).0, Err(ChunkError::TrailerForbidden), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_comes_too_late_for_nobody_may_be_a_trailer() {
+    for name in [
+        "ETag",
+        "Digest",
+        "Content-Digest",
+        "Repr-Digest",
+        "Content-MD5",
+        "Server-Timing",
+        "Signature",
+        "Signature-Input",
+        "Accept-Ranges",
+        "Authentication-Info",
+        "grpc-status",
+        "grpc-message",
+        "x-amz-checksum-crc32c",
+        "x-amz-trailer-signature",
+        "X-Sum",
+        "My-Trailer",
+        "usage",
+        "if",
+        "x",
+        "Contents",
+        "x-forward",
+    ] {
+        let body = format!("0\r\n{name}: a\r\n\r\n");
+        assert_eq!(scan(body.as_bytes()).0, Ok((body.len(), true)), "{name}");
+    }
+    for name in [
+        "Content-Anything",
+        "X_Forwarded_Port",
+        "Proxy-Status",
+        "If-Anything",
+        "Sec_Fetch_Site",
+        "Access-Control-Allow-Origin",
+        "X-Sluice-Anything",
+        "Set_Cookie",
+        "X_Api_Key",
+        "Via",
+    ] {
+        let body = format!("0\r\n{name}: a\r\n\r\n");
+        assert_eq!(scan(body.as_bytes()).0, Err(ChunkError::TrailerForbidden), "{name}");
+    }
+}
+
+/// What of a size line behind its digits follows the grammar of RFC 9112 §7.1.1, by other means: the
+/// productions, read from the left with every place where each may end.
+fn extensions(input: &[u8]) -> bool {
+    type Rule = fn(&[u8]) -> Vec<usize>;
+    // The lengths of the beginnings of `input` that are one of these, from the shortest on.
+    fn run(input: &[u8], least: usize, is_one: fn(u8) -> bool) -> Vec<usize> {
+        let most = input.iter().take_while(|byte| is_one(**byte)).count();
+        (least..=most).collect()
+    }
+    fn blank(input: &[u8]) -> Vec<usize> {
+        run(input, 0, |byte| byte == b' ' || byte == b'\t')
+    }
+    fn token(input: &[u8]) -> Vec<usize> {
+        run(input, 1, |byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    }
+    fn one(input: &[u8], wanted: u8) -> Vec<usize> {
+        if input.first() == Some(&wanted) { vec![1] } else { vec![] }
+    }
+    fn quoted(input: &[u8]) -> Vec<usize> {
+        let mut at = 1;
+        while input.first() == Some(&b'"') && at < input.len() {
+            let text = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
+            match (input[at], input.get(at + 1)) {
+                (b'"', _) => return vec![at + 1],
+                (b'\\', Some(&byte)) if text(byte) => at += 2,
+                (byte, _) if byte != b'\\' && text(byte) => at += 1,
+                _ => return vec![],
+            }
+        }
+        vec![]
+    }
+    fn value(input: &[u8]) -> Vec<usize> {
+        [token(input), quoted(input)].concat()
+    }
+    /// Where all of `rules`, one behind the other, may end.
+    fn sequence(input: &[u8], rules: &[Rule]) -> Vec<usize> {
+        let Some((first, rest)) = rules.split_first() else { return vec![0] };
+        let ends = first(input).into_iter();
+        ends.flat_map(|end| sequence(&input[end..], rest).into_iter().map(move |more| end + more))
+            .collect()
+    }
+    let name: &[Rule] = &[blank, |input| one(input, b';'), blank, token];
+    let named_value: &[Rule] = &[blank, |input| one(input, b'='), blank, value];
+    input.is_empty()
+        || [sequence(input, name), sequence(input, &[name, named_value].concat())]
+            .concat()
+            .into_iter()
+            .any(|end| extensions(&input[end..]))
+}
+
+/// Every line of so many bytes of an alphabet that has all that the grammar tells apart.
+#[test]
+fn every_short_size_line_is_read_as_the_grammar_has_it() {
+    const ALPHABET: &[u8] = b"a;= \t\"\\[\x01";
+    const LENGTH_MAX: usize = 6;
+    let mut accepted = 0;
+    for length in 0..=LENGTH_MAX {
+        let mut indexes = vec![0; length];
+        loop {
+            let line: Vec<u8> = indexes.iter().map(|&index: &usize| ALPHABET[index]).collect();
+            let body = [b"1", &line[..], b"\r\nx\r\n0\r\n\r\n"].concat();
+            let whole = scan(&body).0;
+            let expected = extensions(&line);
+            accepted += usize::from(expected && length == LENGTH_MAX);
+            let shown = line.escape_ascii().to_string();
+            assert_eq!(whole == Ok((body.len(), true)), expected, "{shown}: {whole:?}");
+            let Some(at) = indexes.iter().rposition(|&index| index + 1 < ALPHABET.len()) else {
+                break;
+            };
+            indexes[at] += 1;
+            indexes[at + 1..].fill(0);
+        }
+    }
+    assert!(accepted > 100, "{accepted} lines of the longest length are extensions");
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! The trailer section of a chunked body (RFC 9112 §7.1.2), one byte at a time.
 //!
 //! * Each line is a field or the empty line that ends the body. No folding, no space before `:`.
+//! * What may be a trailer is what comes too late for nobody. A name that has a standard may be one
+//!   if its standard says so ([`ALLOWED`]). A name that a gateway reads, sets or drops in a head may
+//!   not, nor one of a family that says where a message came from, whose it is or how it is to be
+//!   taken ([`FAMILIES`]). A name of somebody's own may.
+//! * `_` counts as `-`: to a server that turns names into variables both are the same field.
 //! * A name is compared by its hash, since none of its bytes are kept. A refused name always has a
 //!   refused hash; another name could share one only by an effort that hurts its sender alone.
 
 use super::{ChunkError, is_token_byte};
-
-/// Bytes of a whole trailer section, its last CR LF included.
-const TRAILER_BYTES_MAX: u16 = 8 * 1024;
+use crate::http::head::Known;
 
 /// Where the scanner stands in a trailer section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ enum Place {
     LineStart,
     Name {
         hash: u64,
+        /// It has begun as no trailer may.
+        suspect: bool,
     },
     Value,
     /// CR of a field line seen; only LF may follow.
@@ -33,10 +38,11 @@ enum Place {
 impl Trailer {
     pub(super) const START: Trailer = Trailer { place: Place::LineStart, bytes: 0 };
 
-    /// The next byte; `None` once it was the last one of the body.
-    pub(super) fn step(self, byte: u8) -> Result<Option<Trailer>, ChunkError> {
+    /// The next byte of a section of at most `most` bytes; `None` once it was the last one of the
+    /// body.
+    pub(super) fn step(self, byte: u8, most: u16) -> Result<Option<Trailer>, ChunkError> {
         use Place::*;
-        if self.bytes == TRAILER_BYTES_MAX {
+        if self.bytes == most {
             return Err(ChunkError::TrailersTooLong);
         }
         let place = match (self.place, byte) {
@@ -45,9 +51,15 @@ impl Trailer {
             (LineLf | EndLf, _) => return Err(ChunkError::BareCr),
             (_, b'\n') => return Err(ChunkError::BareLf),
             (LineStart, b'\r') => EndLf,
-            (LineStart, _) if is_token_byte(byte) => Name { hash: hash_step(HASH_START, byte) },
-            (Name { hash }, _) if is_token_byte(byte) => Name { hash: hash_step(hash, byte) },
-            (Name { hash }, b':') if FORBIDDEN.contains(&hash) => {
+            (LineStart, _) if is_token_byte(byte) => {
+                Name { hash: hash_step(HASH_START, byte), suspect: false }
+            }
+            (Name { hash, suspect }, _) if is_token_byte(byte) => {
+                let hash = hash_step(hash, byte);
+                let family = matches!(byte, b'-' | b'_') && FAMILIES.contains(&hash);
+                Name { hash, suspect: suspect || family }
+            }
+            (Name { hash, suspect }, b':') if is_forbidden(hash, suspect) => {
                 return Err(ChunkError::TrailerForbidden);
             }
             (Name { .. }, b':') => Value,
@@ -60,50 +72,137 @@ impl Trailer {
 }
 
 /// Fields that must not come after the body they would have described: framing, routing, the
-/// connection, identity, and what the content is (RFC 9110 §6.5.1). A reader that merges trailers
-/// into the head would act on them after everyone before it has acted without.
-static FORBIDDEN: [u64; 34] = [
-    name_hash("authorization"),
-    name_hash("cache-control"),
-    name_hash("connection"),
-    name_hash("content-encoding"),
-    name_hash("content-length"),
-    name_hash("content-range"),
-    name_hash("content-type"),
-    name_hash("cookie"),
-    name_hash("expect"),
-    name_hash("forwarded"),
-    name_hash("host"),
-    name_hash("http2-settings"),
-    name_hash("if-match"),
-    name_hash("if-modified-since"),
-    name_hash("if-none-match"),
-    name_hash("if-range"),
-    name_hash("if-unmodified-since"),
-    name_hash("keep-alive"),
-    name_hash("max-forwards"),
-    name_hash("proxy-authenticate"),
-    name_hash("proxy-authorization"),
-    name_hash("proxy-connection"),
-    name_hash("range"),
-    name_hash("set-cookie"),
-    name_hash("te"),
-    name_hash("trailer"),
-    name_hash("transfer-encoding"),
-    name_hash("upgrade"),
-    name_hash("via"),
-    name_hash("x-accel-buffering"),
-    name_hash("x-forwarded-for"),
-    name_hash("x-forwarded-host"),
-    name_hash("x-forwarded-proto"),
-    name_hash("x-request-id"),
+/// connection, identity, what the content is and how it may be used (RFC 9110 §6.5.1). A reader
+/// that merges trailers into the head would act on them after everyone before it has acted without.
+fn is_forbidden(hash: u64, suspect: bool) -> bool {
+    let named = GATEWAYS.contains(&hash) || STANDARD.contains(&hash);
+    named || (suspect && !ALLOWED.contains(&hash))
+}
+
+/// What begins the names of fields that are read before the content, `-` included.
+static FAMILIES: [u64; 17] = hashes([
+    "accept-",
+    "access-control-",
+    "cdn-",
+    "client-",
+    "content-",
+    "cross-origin-",
+    "if-",
+    "proxy-",
+    "sec-",
+    "www-",
+    "x-accel-",
+    "x-b3-",
+    "x-content-",
+    "x-forwarded-",
+    "x-original-",
+    "x-rewrite-",
+    "x-sluice-",
+]);
+
+/// Those of a family that their standards let come behind the content (RFC 9530 §2, RFC 9110
+/// §14.3, RFC 1864).
+static ALLOWED: [u64; 3] = hashes(["accept-ranges", "content-digest", "content-md5"]);
+
+/// What a gateway acts on in a head.
+static GATEWAYS: [u64; Known::NAMES.len()] = hashes(Known::NAMES);
+
+/// Fields of the registry of HTTP, outside those families, whose standards do not let them be
+/// trailers; and the names, in general use without a standard, of who a request is from and where it
+/// is meant to go.
+static STANDARD: [u64; STANDARD_NAMES.len()] = hashes(STANDARD_NAMES);
+
+const STANDARD_NAMES: [&str; 72] = [
+    "accept",
+    "age",
+    "allow",
+    "alt-svc",
+    "alt-used",
+    "api-key",
+    "authorization",
+    "b3",
+    "baggage",
+    "cache-control",
+    "cache-status",
+    "clear-site-data",
+    "close",
+    "cookie",
+    "cookie2",
+    "cf-connecting-ip",
+    "dav",
+    "depth",
+    "destination",
+    "dpop",
+    "dpop-nonce",
+    "early-data",
+    "expires",
+    "from",
+    "hobareg",
+    "idempotency-key",
+    "keep-alive",
+    "last-event-id",
+    "last-modified",
+    "link",
+    "location",
+    "lock-token",
+    "max-forwards",
+    "mime-version",
+    "nel",
+    "origin",
+    "origin-agent-cluster",
+    "overwrite",
+    "ping-from",
+    "ping-to",
+    "pragma",
+    "prefer",
+    "preference-applied",
+    "priority",
+    "range",
+    "referer",
+    "referrer-policy",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "retry-after",
+    "retry-after-ms",
+    "server",
+    "service-worker-allowed",
+    "set-cookie",
+    "set-cookie2",
+    "status",
+    "strict-transport-security",
+    "timeout",
+    "trailer",
+    "true-client-ip",
+    "upgrade-insecure-requests",
+    "use-as-dictionary",
+    "user-agent",
+    "vary",
+    "via",
+    "x-api-key",
+    "x-client-ip",
+    "x-frame-options",
+    "x-http-method-override",
+    "x-real-ip",
+    "x-ua-compatible",
 ];
 
-/// FNV-1a, 64 bits, over the name in lower case.
+const fn hashes<const COUNT: usize>(names: [&str; COUNT]) -> [u64; COUNT] {
+    let mut hashes = [0; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        hashes[index] = name_hash(names[index]);
+        index += 1;
+    }
+    hashes
+}
+
+/// FNV-1a, 64 bits, over the name in lower case and with `-` for `_`.
 const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 
 const fn hash_step(hash: u64, byte: u8) -> u64 {
-    (hash ^ byte.to_ascii_lowercase() as u64).wrapping_mul(0x0100_0000_01b3)
+    let byte = if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3)
 }
 
 const fn name_hash(name: &str) -> u64 {

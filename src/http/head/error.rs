@@ -161,9 +161,11 @@ impl HeadError {
                 ("too_many_connection_options", "Connection lists too many options")
             }
             UnknownExpectation => ("unknown_expectation", "an expectation other than 100-continue"),
-            TargetTooLong => ("target_too_long", "the request line is too long"),
-            HeadTooLarge => ("head_too_large", "the head is too large"),
-            TooManyFields => ("too_many_fields", "the head has too many fields"),
+            TargetTooLong => {
+                ("target_too_long", "the request line is longer than limits.head_bytes")
+            }
+            HeadTooLarge => ("head_too_large", "the head is longer than limits.head_bytes"),
+            TooManyFields => ("too_many_fields", "the head has more fields than limits.headers"),
         }
     }
 }

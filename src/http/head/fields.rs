@@ -18,6 +18,7 @@ pub(in crate::http) enum Known {
     ContentEncoding,
     ContentLength,
     ContentType,
+    Date,
     Expect,
     Forwarded,
     /// `Content_Length` or `Transfer_Encoding`. To a server that turns names into variables these
@@ -26,6 +27,9 @@ pub(in crate::http) enum Known {
     Host,
     Http2Settings,
     KeepAlive,
+    /// The name of a field that ends here or that we set, with `_` for `-`: what such a server would
+    /// take for ours.
+    Lookalike,
     ProxyAuthenticate,
     ProxyAuthenticationInfo,
     ProxyAuthorization,
@@ -45,40 +49,81 @@ pub(in crate::http) enum Known {
 }
 
 impl Known {
+    /// The names of all of them, in lower case.
+    pub(in crate::http) const NAMES: [&str; 26] = [
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "traceparent",
+        "tracestate",
+        "transfer-encoding",
+        "upgrade",
+        "x-accel-buffering",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-request-id",
+        "x-sluice-attempts",
+        "x-sluice-upstream",
+    ];
+
     /// Which of them `name` is. The length decides alone for nearly every other field.
     #[inline]
     pub(in crate::http) fn of(name: &str) -> Option<Known> {
         let is = |known: &str, found: Known| same_name(name, known).then_some(found);
         // With `_` for `-`: to a server that turns names into variables both are the same field.
         let reads_as = |known: &str, found: Known| same_variable(name, known).then_some(found);
+        let like = |known: &str| reads_as(known, Known::Lookalike);
         match name.len() {
             2 => is("te", Known::Te),
-            4 => is("host", Known::Host),
+            4 => is("host", Known::Host).or_else(|| is("date", Known::Date)),
             6 => is("expect", Known::Expect),
             7 => is("upgrade", Known::Upgrade),
             9 => is("forwarded", Known::Forwarded),
             10 => is("connection", Known::Connection)
                 .or_else(|| is("keep-alive", Known::KeepAlive))
-                .or_else(|| is("tracestate", Known::TraceState)),
+                .or_else(|| is("tracestate", Known::TraceState))
+                .or_else(|| like("keep-alive")),
             11 => is("traceparent", Known::TraceParent),
             12 => is("content-type", Known::ContentType)
-                .or_else(|| is("x-request-id", Known::XRequestId)),
+                .or_else(|| is("x-request-id", Known::XRequestId))
+                .or_else(|| like("x-request-id")),
             14 => is("content-length", Known::ContentLength)
                 .or_else(|| is("http2-settings", Known::Http2Settings))
-                .or_else(|| reads_as("content-length", Known::FramingLookalike)),
+                .or_else(|| reads_as("content-length", Known::FramingLookalike))
+                .or_else(|| like("http2-settings")),
             15 => reads_as("x-forwarded-for", Known::XForwardedFor),
             16 => reads_as("x-forwarded-host", Known::XForwardedHost)
                 .or_else(|| is("content-encoding", Known::ContentEncoding))
-                .or_else(|| is("proxy-connection", Known::ProxyConnection)),
+                .or_else(|| is("proxy-connection", Known::ProxyConnection))
+                .or_else(|| like("proxy-connection")),
             17 => is("transfer-encoding", Known::TransferEncoding)
                 .or_else(|| is("x-accel-buffering", Known::XAccelBuffering))
                 .or_else(|| is("x-sluice-upstream", Known::Served))
                 .or_else(|| is("x-sluice-attempts", Known::Served))
                 .or_else(|| reads_as("x-forwarded-proto", Known::XForwardedProto))
-                .or_else(|| reads_as("transfer-encoding", Known::FramingLookalike)),
-            18 => is("proxy-authenticate", Known::ProxyAuthenticate),
-            19 => is("proxy-authorization", Known::ProxyAuthorization),
-            25 => is("proxy-authentication-info", Known::ProxyAuthenticationInfo),
+                .or_else(|| reads_as("transfer-encoding", Known::FramingLookalike))
+                .or_else(|| like("x-accel-buffering"))
+                .or_else(|| like("x-sluice-upstream"))
+                .or_else(|| like("x-sluice-attempts")),
+            18 => is("proxy-authenticate", Known::ProxyAuthenticate)
+                .or_else(|| like("proxy-authenticate")),
+            19 => is("proxy-authorization", Known::ProxyAuthorization)
+                .or_else(|| like("proxy-authorization")),
+            25 => is("proxy-authentication-info", Known::ProxyAuthenticationInfo)
+                .or_else(|| like("proxy-authentication-info")),
             _ => None,
         }
     }

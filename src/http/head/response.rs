@@ -53,6 +53,7 @@ pub struct ResponseHead<'b> {
     pub encoded: bool,
     /// The upstream sent a request id of its own.
     pub has_request_id: bool,
+    pub has_date: bool,
     pub fields: &'b [Header<'b>],
     /// The fields whose names mean something to a gateway.
     pub known: FieldSet,
@@ -126,6 +127,7 @@ struct Reading<'b> {
     media: Media,
     encoded: bool,
     has_request_id: bool,
+    has_date: bool,
 }
 
 impl<'b> Reading<'b> {
@@ -143,6 +145,7 @@ impl<'b> Reading<'b> {
                 Known::ContentEncoding => reading.encoded |= !is_identity(field.value),
                 Known::ContentType => reading.media = media(field.value),
                 Known::XRequestId => reading.has_request_id = true,
+                Known::Date => reading.has_date = true,
                 _ => {}
             }
         }
@@ -181,6 +184,7 @@ impl<'b> Reading<'b> {
             media: self.media,
             encoded: self.encoded,
             has_request_id: self.has_request_id,
+            has_date: self.has_date,
             fields,
             known: self.known,
             connection_listed: self.connection.listed(fields),

@@ -1,6 +1,8 @@
 use super::*;
 use crate::http::head::{FieldSlots, HeadLimits, ResponseContext, ResponseHead, parse_response};
 
+const DATE: &DateLine = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+
 const REPLY: ErrorReply<'static> = ErrorReply {
     status: 502,
     kind: "upstream_error",
@@ -8,6 +10,7 @@ const REPLY: ErrorReply<'static> = ErrorReply {
     message: "the upstream refused the connection",
     allow: None,
     retry_after: None,
+    date: DATE,
     close: false,
     request_id: None,
     upstream: None,
@@ -32,7 +35,8 @@ fn parsed<T>(reply: &str, head_request: bool, check: impl FnOnce(&ResponseHead<'
 
 #[test]
 fn an_error_is_a_complete_response() {
-    let expected = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\n\
+    let expected = "HTTP/1.1 502 Bad Gateway\r\n\
+        Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\n\
         Content-Length: 109\r\n\r\n\
         {\"error\":{\"message\":\"the upstream refused the connection\",\
         \"type\":\"upstream_error\",\"code\":\"upstream_refused\"}}";
@@ -101,6 +105,7 @@ fn a_reply_head_states_its_framing_and_its_connection() {
         content_type: "text/event-stream",
         fields: &fields,
         framing: Framing::Chunked,
+        date: DATE,
         connection: ConnectionField::Close,
         client: Version::Http11,
         request_id: Some(b"id-1"),
@@ -109,7 +114,8 @@ fn a_reply_head_states_its_framing_and_its_connection() {
     head(&reply, &mut out);
     assert_eq!(
         String::from_utf8(out).unwrap(),
-        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\
+        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+        Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\
         Cache-Control: no-store\r\nX-Request-Id: id-1\r\nConnection: close\r\n\r\n"
     );
 }
@@ -121,13 +127,14 @@ fn a_reply_head_without_a_body_or_a_name_is_still_a_head() {
         content_type: "",
         fields: &[],
         framing: Framing::UntilClose,
+        date: DATE,
         connection: ConnectionField::KeepAlive,
         client: Version::Http11,
         request_id: None,
     };
     let mut out = Vec::new();
     head(&reply, &mut out);
-    assert_eq!(out, b"HTTP/1.1 299 \r\n\r\n");
+    assert_eq!(out, [b"HTTP/1.1 299 \r\n", &DATE[..], b"\r\n"].concat());
 }
 
 #[test]

@@ -54,6 +54,11 @@ const REQUEST_FIELDS: &[(&str, &str, &str)] = &[
         "A: 1\r\nB: 2\r\nC: 3\r\n",
     ),
     (
+        "lookalikes-dropped",
+        "A: 1\r\nX_Request_Id: x\r\nx-request_id: x\r\nProxy_Authorization: x\r\nKeep_Alive: x\r\nProxy_Connection: x\r\nHTTP2_Settings: x\r\nX_Sluice_Upstream: x\r\nB: 2\r\nX_Sluice-Attempts: x\r\nX_Accel_Buffering: x\r\nProxy_Authenticate: x\r\nProxy_Authentication_Info: x\r\nContent_Type: c\r\nX_Own_Field: d\r\n",
+        "A: 1\r\nB: 2\r\nContent_Type: c\r\nX_Own_Field: d\r\n",
+    ),
+    (
         "connection-listed-dropped",
         "A: 1\r\nx-b: 2\r\nConnection: X-B, close\r\nC: 3\r\nX-B: 4\r\n",
         "A: 1\r\nC: 3\r\n",
@@ -273,13 +278,37 @@ fn response_to(
         framing: head.framing,
         head_request: context.head_request,
         request_id: b"id-1",
+        date: DATE,
         served: None,
         timing: None,
     };
     edit(&mut edits);
     let mut out = b"before".to_vec();
     response(&head, &edits, &mut out);
-    text_after_before(out)
+    let text = text_after_before(out);
+    // Ours stands where none came, in a final answer; the tables below are about the others.
+    let ours = std::str::from_utf8(DATE).unwrap();
+    let expected = head.status >= 200 && !head.has_date;
+    assert_eq!(text.matches(ours).count(), usize::from(expected), "{text}");
+    text.replace(ours, "")
+}
+
+const DATE: &DateLine = b"Date: Mon, 07 Nov 1994 00:00:00 GMT\r\n";
+
+#[test]
+fn an_answer_has_a_date_its_own_or_ours() {
+    let theirs =
+        "HTTP/1.1 200 OK\r\nDATE: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n\r\n";
+    let text = response_to(theirs, PLAIN, |_| {});
+    assert!(text.contains("\r\nDATE: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), "{text}");
+    assert_eq!(text.to_ascii_lowercase().matches("date:").count(), 1, "{text}");
+    // `response_to` looks for ours.
+    for status in ["200 OK", "204 No Content", "304 Not Modified", "404 Not Found", "503 Busy"] {
+        response_to(&format!("HTTP/1.1 {status}\r\n\r\n"), PLAIN, |_| {});
+    }
+    for interim in ["100 Continue", "103 Early Hints"] {
+        response_to(&format!("HTTP/1.1 {interim}\r\n\r\n"), PLAIN, |_| {});
+    }
 }
 
 const PLAIN: ResponseContext = ResponseContext { head_request: false, upgrade_asked: true };
@@ -340,6 +369,18 @@ const RESPONSES: &[ResponseRow] = &[
         "HTTP/1.1 200 OK\r\nConnection: close, x-a\r\nKeep-Alive: timeout=5\r\nX-A: 1\r\nUpgrade: x\r\nProxy-Authenticate: x\r\nContent-Length: 0\r\n",
         |_| {},
         "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{ours}",
+    ),
+    (
+        "response-lookalikes-dropped",
+        "HTTP/1.1 200 OK\r\nX_Request_Id: x\r\nX_Sluice_Upstream: x\r\nA: 1\r\nX-Sluice_Attempts: x\r\nKeep_Alive: x\r\nProxy_Authenticate: x\r\nX_Accel_Buffering: x\r\nX_Own_Field: b\r\nContent-Length: 0\r\n",
+        |_| {},
+        "HTTP/1.1 200 OK\r\nA: 1\r\nX_Own_Field: b\r\nContent-Length: 0\r\n{ours}",
+    ),
+    (
+        "response-date",
+        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nConnection: date\r\nContent-Length: 0\r\n",
+        |_| {},
+        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\n{ours}",
     ),
     (
         "response-listed-length-kept",

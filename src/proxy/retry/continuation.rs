@@ -133,11 +133,13 @@ impl Blame {
                 | UpstreamFault::Unfinished
                 | UpstreamFault::Chunk(_) => Blame::Broke,
                 UpstreamFault::InterEventTimeout | UpstreamFault::TtftTimeout => Blame::Silent,
-                // Before an answer has begun, or of our own making.
+                // Before an answer has begun, behind its end, or of our own making.
                 UpstreamFault::Connect(_)
                 | UpstreamFault::ConnectTimeout
                 | UpstreamFault::Closed
                 | UpstreamFault::Head(_)
+                | UpstreamFault::OverLimit(_)
+                | UpstreamFault::Unterminated
                 | UpstreamFault::BadAnswer
                 | UpstreamFault::Status(_)
                 | UpstreamFault::ErrorEvent

@@ -64,6 +64,8 @@ pub struct Attempt {
     pub committed: bool,
     /// The kernel has taken at least one byte of the request, in this attempt.
     pub sent: bool,
+    /// Its connection had carried a request before.
+    pub reused: bool,
     /// Every byte of the request sent so far is still there.
     pub kept: bool,
     /// [`super::is_idempotent`]
@@ -165,6 +167,9 @@ impl Cause {
                 | UpstreamFault::InterEventTimeout => Condition::EmptyStream,
                 // Those that another attempt may mend are retried by their number.
                 UpstreamFault::Status(_)
+                // It would be as long from anybody else.
+                | UpstreamFault::OverLimit(_)
+                | UpstreamFault::Unterminated
                 | UpstreamFault::TotalTimeout
                 | UpstreamFault::BrokenOff => return None,
             },
@@ -236,8 +241,14 @@ pub fn decide(
     if !budget.spend(settings.budget, now) {
         return onwards(Why::Budget);
     }
-    let lost = matches!(condition, Condition::Connect | Condition::Reset);
-    Verdict::Retry { after, elsewhere: attempt.elsewhere, fresh: lost && !attempt.elsewhere }
+    // What is no answer, on a connection that has given one before, is most likely the rest of
+    // that: its siblings have been treated alike.
+    let doubtful = match condition {
+        Condition::Connect | Condition::Reset => true,
+        Condition::BadAnswer => attempt.reused,
+        _ => false,
+    };
+    Verdict::Retry { after, elsewhere: attempt.elsewhere, fresh: doubtful && !attempt.elsewhere }
 }
 
 /// Rows 1 to 5: why the request cannot be sent again, wherever to.

@@ -6,6 +6,7 @@ use super::stage::*;
 use crate::harness::{End, Gateway};
 
 const BUSY: &str = "429 Too Many Requests";
+const OVERLOADED: &str = "529 Overloaded";
 const DOWN: &str = "503 Service Unavailable";
 
 #[test]
@@ -19,6 +20,28 @@ fn too_many_requests_with_a_short_retry_after_is_waited_for() {
     let times = primary.times();
     let waited = times[1] - times[0];
     assert!(waited >= ms(1000) && waited < ms(1900), "{waited:?}");
+}
+
+/// However a server says it, and whatever it calls its overload.
+#[test]
+fn a_server_is_asked_again_when_it_says() {
+    for (status, fields, least) in [
+        (BUSY, "Retry-After: 60\r\nRetry-After-Ms: 400\r\n", 400),
+        (DOWN, "x-ms-retry-after-ms: 600.5\r\n", 600),
+        (OVERLOADED, "Retry-After: 0.5\r\n", 500),
+    ] {
+        let busy = error(status, fields, "busy");
+        let primary = Server::failing(1, busy, "primary");
+        let knobs =
+            Knobs { primary: "retry = { on = [\"429\", \"503\", \"529\"] }", ..Knobs::default() };
+        let gateway = knobs.gateway(&[primary.address], None);
+        let mut client = ask(&gateway);
+        expect_stream(&mut client, "primary", "primary", 2);
+        primary.expect_asked(2);
+        let times = primary.times();
+        let waited = times[1] - times[0];
+        assert!(waited >= ms(least) && waited < ms(least + 900), "{fields}: {waited:?}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ const FIRST: Attempt = Attempt {
     cause: Cause::Failed(Condition::Status(503)),
     committed: false,
     sent: true,
+    reused: false,
     kept: true,
     idempotent: false,
     attempts: 1,
@@ -31,6 +32,7 @@ const FIRST: Attempt = Attempt {
 const ALONE: Attempt = Attempt { elsewhere: false, ..FIRST };
 
 const RESET: Cause = Cause::Failed(Condition::Reset);
+const GARBAGE: Cause = Cause::Failed(Condition::BadAnswer);
 const SLOW: Cause = Cause::Failed(Condition::TtftTimeout);
 
 fn millis(count: u64) -> Duration {
@@ -107,6 +109,9 @@ fn each_row_of_the_table() {
         (15, ALONE, &defaults, again(12, false)),
         (15, Attempt { attempts: 2, ..ALONE }, &three, again(25, false)),
         (15, Attempt { cause: RESET, ..ALONE }, &defaults, again(12, true)),
+        (15, Attempt { cause: GARBAGE, ..ALONE }, &defaults, again(12, false)),
+        (15, Attempt { cause: GARBAGE, reused: true, ..ALONE }, &defaults, again(12, true)),
+        (10, Attempt { cause: GARBAGE, reused: true, ..FIRST }, &defaults, ELSEWHERE),
     ] {
         let mut verdict = decided(&attempt, settings);
         // Half of 25 ms; the rows are written in whole ones.
@@ -195,18 +200,20 @@ fn cause() -> impl Strategy<Value = Cause> {
 prop_compose! {
     fn attempt()(
         cause in cause(),
-        flags in prop::array::uniform9(any::<bool>()),
+        flags in prop::array::uniform10(any::<bool>()),
         attempts in 0..12_u32,
         retry_after in prop::option::of(0..10_000_u64),
         deadline in prop::option::of(0..10_000_u64),
     ) -> Attempt {
-        let [committed, sent, kept, idempotent, slow_before, elsewhere, here, next, larger] = flags;
+        let [committed, sent, reused, kept, idempotent, slow_before, elsewhere, here, next, larger] =
+            flags;
         Attempt {
             cause,
             // Else nearly every case ends at its first row.
             committed: committed && attempts == 0,
             kept: kept || attempts > 1,
             sent,
+            reused,
             idempotent,
             attempts,
             slow_before,
