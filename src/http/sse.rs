@@ -30,6 +30,8 @@ pub trait Watcher {
     /// An `event` field begins; then comes its value, and its end.
     fn name_start(&mut self);
     fn name(&mut self, part: &[u8]);
+    /// The value has ended: it is the name of the event, whatever an earlier field said. An empty
+    /// one means that the event has no name.
     fn name_end(&mut self);
     /// A field `error` begins, which event streams do not have. Its value is shown as data is.
     fn error_line(&mut self);

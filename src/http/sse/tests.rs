@@ -121,8 +121,75 @@ fn an_observer_is_small() {
     assert!(size_of::<EventObserver>() <= 48, "{}", size_of::<EventObserver>());
 }
 
-/// A second opinion, by other means: the standard's own steps over the whole stream.
-fn interpret(stream: &[u8]) -> (u64, bool) {
+/// An event that somebody is handed: its name and its data, without lines that are `[DONE]`.
+type Event = (Vec<u8>, Vec<u8>);
+
+/// Notes what it is shown.
+#[derive(Default)]
+struct Notes {
+    name: Vec<u8>,
+    name_so_far: Vec<u8>,
+    /// In the value of a field that is none of an event stream.
+    in_error: bool,
+    data: Vec<u8>,
+    events: Vec<Event>,
+}
+
+impl Watcher for Notes {
+    fn name_start(&mut self) {
+        self.name_so_far.clear();
+    }
+
+    fn error_line(&mut self) {
+        self.in_error = true;
+    }
+
+    fn done(&mut self) {}
+
+    fn name(&mut self, part: &[u8]) {
+        self.name_so_far.extend_from_slice(part);
+    }
+
+    fn name_end(&mut self) {
+        self.name = std::mem::take(&mut self.name_so_far);
+    }
+
+    fn object(&mut self, line: &[u8]) {
+        assert!(self.data.is_empty() && line.starts_with(b"{"));
+        self.data(line);
+        self.data_end();
+    }
+
+    fn data(&mut self, part: &[u8]) {
+        if !self.in_error {
+            self.data.extend_from_slice(part);
+        }
+    }
+
+    fn data_end(&mut self) {
+        if !std::mem::take(&mut self.in_error) {
+            self.data.push(b'\n');
+        }
+    }
+
+    fn dispatched(&mut self, has_data: bool) -> bool {
+        let event = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
+        if has_data {
+            self.events.push(event);
+        }
+        has_data
+    }
+}
+
+fn events_of(pieces: &[&[u8]]) -> Vec<Event> {
+    let (mut observer, mut notes) = (EventObserver::new(), Notes::default());
+    pieces.iter().for_each(|piece| observer.feed_to(piece, &mut notes));
+    notes.events
+}
+
+/// A second opinion, by other means: the standard's own steps over the whole stream. The events, and
+/// whether a data line was `[DONE]`.
+fn interpret(stream: &[u8]) -> (Vec<Event>, bool) {
     let stream = stream.strip_prefix(BYTE_ORDER_MARK).unwrap_or(stream);
     let mut lines: Vec<Vec<u8>> = vec![vec![]];
     let mut after_cr = false;
@@ -136,18 +203,53 @@ fn interpret(stream: &[u8]) -> (u64, bool) {
     }
     // What comes behind the last line end is no line yet.
     lines.pop();
-    let (mut events, mut done, mut data) = (0, false, false);
+    let (mut events, mut done, mut data, mut event) = (vec![], false, false, Event::default());
     for line in lines {
         let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
-        if line.is_empty() {
-            events += u64::from(std::mem::take(&mut data));
-        } else if name == b"data" {
-            data = true;
-            done |= matches!(value, b":[DONE]" | b": [DONE]");
+        let value = value.strip_prefix(b":").unwrap_or_default();
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match (name, value) {
+            _ if line.is_empty() => {
+                let event = std::mem::take(&mut event);
+                if std::mem::take(&mut data) {
+                    events.push(event);
+                }
+            }
+            (b"event", name) => event.0 = name.to_vec(),
+            (b"data", b"[DONE]") => (data, done) = (true, true),
+            (b"data", line) => {
+                data = true;
+                event.1.extend([line, b"\n"].concat());
+            }
+            _ => {}
         }
     }
     (events, done)
+}
+
+#[test]
+fn the_last_name_is_the_name_and_an_empty_one_is_none() {
+    for (stream, name) in [
+        (&b"event: a\ndata: x\n\n"[..], &b"a"[..]),
+        (b"event:a\ndata: x\n\n", b"a"),
+        (b"event:  a \ndata: x\n\n", b" a "),
+        (b"data: x\nevent: a\n\n", b"a"),
+        (b"event: a\nevent: b\ndata: x\n\n", b"b"),
+        (b"event: a\nevent\ndata: x\n\n", b""),
+        (b"event: a\nevent:\ndata: x\n\n", b""),
+        (b"event: a\nevent: \rdata: x\n\n", b""),
+        (b"event: a\nevents\neven: b\n event: c\ndata: x\n\n", b"a"),
+        // A name is its event's, whether that is handed to somebody or not.
+        (b"event: a\n\ndata: x\n\n", b""),
+        (b"event: a\n: comment\nid\nretry: 5\ndata: x\n\n", b"a"),
+        (b"\xef\xbb\xbfevent: a\r\ndata: x\r\r", b"a"),
+    ] {
+        let expected = [(name.to_vec(), b"x\n".to_vec())];
+        for pieces in every_cut(stream) {
+            assert_eq!(events_of(&pieces), expected, "{:?}", stream.escape_ascii().to_string());
+        }
+    }
 }
 
 /// Fragments that meet each other at all the interesting places.
@@ -168,6 +270,10 @@ fn any_stream() -> impl Strategy<Value = Vec<u8>> {
         b"event: x",
         b"error: x",
         b"er",
+        b"event",
+        b"event:",
+        b"id",
+        b"retry: 1",
         b"d",
         b"{}",
         b"\xef\xbb\xbf",
@@ -180,8 +286,11 @@ proptest! {
     #[test]
     fn any_stream_is_seen_as_the_standard_reads_it(stream in any_stream(), ends in any_ends()) {
         let (events, done, boundary) = observe_any_split(&stream);
-        prop_assert_eq!((events, done), interpret(&stream));
+        let expected = interpret(&stream);
+        prop_assert_eq!((events, done), (expected.0.len() as u64, expected.1));
         prop_assert_eq!(observe(&cut_at(&stream, &ends)), (events, done, boundary));
+        prop_assert_eq!(&events_of(&[&stream]), &expected.0);
+        prop_assert_eq!(&events_of(&cut_at(&stream, &ends)), &expected.0);
     }
 
     #[test]
@@ -189,7 +298,7 @@ proptest! {
         let (events, _, boundary) = observe(&[&stream]);
         if boundary {
             let ours = [&stream[..], b"data: ours\n\n"].concat();
-            prop_assert_eq!(interpret(&ours).0, events + 1);
+            prop_assert_eq!(interpret(&ours).0.len() as u64, events + 1);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod choices;
 mod claims;
 mod faults;
+mod names;
 mod paths;
 mod refusals;
 mod requests;
