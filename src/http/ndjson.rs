@@ -15,15 +15,15 @@ use super::sse::Watcher;
 #[repr(Rust, packed)]
 pub struct LineObserver {
     lines: u32,
-    /// The last byte of this line that is no white space, 0 if there was none.
-    last: u8,
+    /// The last byte of this line that is no white space.
+    last: Option<u8>,
     /// Something of this line has come.
     line_open: bool,
 }
 
 impl LineObserver {
     pub const fn new() -> LineObserver {
-        LineObserver { lines: 0, last: 0, line_open: false }
+        LineObserver { lines: 0, last: None, line_open: false }
     }
 
     /// Lines so far that were events.
@@ -43,7 +43,7 @@ impl LineObserver {
             let end = memchr::memchr(b'\n', rest);
             let part = &rest[..end.unwrap_or(rest.len())];
             if let Some(last) = part.trim_ascii_end().last() {
-                self.last = *last;
+                self.last = Some(*last);
             }
             let Some(end) = end else {
                 self.line_open = true;
@@ -63,14 +63,14 @@ impl LineObserver {
 
     /// The stream has ended.
     pub fn end(&mut self, watcher: &mut impl Watcher) {
-        if self.last == b'}' {
+        if self.last == Some(b'}') {
             watcher.data_end();
             self.dispatch(watcher);
         }
     }
 
     fn dispatch(&mut self, watcher: &mut impl Watcher) {
-        let event = std::mem::replace(&mut self.last, 0) != 0;
+        let event = self.last.take().is_some();
         self.lines = self.lines.saturating_add(watcher.dispatched(event).into());
         self.line_open = false;
     }
@@ -102,6 +102,10 @@ mod tests {
             (b"\n \r\n{}\n\n", (1, true, 1)),
             (b"{}\n ", (1, false, 1)),
             (b"null\n", (1, true, 1)),
+            // A byte that is no white space makes a line an event, whichever it is.
+            (b"\0\n", (1, true, 1)),
+            (b"{}\0\n{}\0 \r\n", (2, true, 2)),
+            (b"{}\n{}\0", (1, false, 1)),
         ] {
             for pieces in every_cut(stream) {
                 assert_eq!(observe(&pieces), expected, "{:?}", stream.escape_ascii().to_string());
