@@ -140,6 +140,32 @@ fn a_stream_that_says_anything_but_text_has_none() {
 }
 
 #[test]
+fn a_text_that_is_said_twice_is_none() {
+    // Of two members with one name a reader takes the last, or the first, or fails (RFC 8259, 4).
+    for (dialect, event) in [
+        (OpenAiCompletions, r#"{"choices":[{"text":"b","text":"c"}]}"#),
+        (OpenAiCompletions, r#"{"choices":[{"text":"b","text":null}]}"#),
+        (OpenAiCompletions, r#"{"choices":[{"text":null,"text":"c"}]}"#),
+        (OpenAiCompletions, r#"{"choices":[{"text":"b"}],"choices":[]}"#),
+        (OpenAiCompletions, r#"{"choices":null,"choices":[{"text":"b"}]}"#),
+        (OpenAiChat, r#"{"choices":[{"delta":{"content":"b","content":"c"}}]}"#),
+        (OpenAiChat, r#"{"choices":[{"delta":{"content":"b"},"delta":{}}]}"#),
+        (OpenAiChat, r#"{"choices":[{"delta":{"content":"b"},"delta":"c"}]}"#),
+        (Tgi, r#"{"token":{"text":"b","text":"c"}}"#),
+        (Tgi, r#"{"token":{"text":"b"},"token":null}"#),
+        (Tgi, r#"{"token":{"text":"b","special":true,"special":false}}"#),
+        // Over several lines.
+        (OpenAiCompletions, "{\"choices\":[{\"text\":\"b\",\ndata: \"text\":\"c\"}]}"),
+    ] {
+        let stream = format!("data: {event}\n\n");
+        assert_eq!(of(dialect, 40, &stream).0, Err(Lacking::NotText), "{stream}");
+    }
+    // Two events may each say one.
+    let stream = completion("a") + &completion("b");
+    assert_eq!(of(OpenAiCompletions, 40, &stream), said("ab", 2));
+}
+
+#[test]
 fn what_is_kept_is_paid_for_and_paid_back() {
     let purse = Purse::default();
     purse.set_limit(4_000);

@@ -81,6 +81,8 @@ struct Reader {
 #[derive(Clone, Copy, Debug, Default)]
 struct Event {
     choices: u32,
+    /// The members that lead to the text and have come, see [`once`].
+    members: u8,
     /// Its text is a mark of the model's and not shown.
     special: bool,
     ended: bool,
@@ -143,7 +145,10 @@ impl Reader {
         let (dialect, limit) = (*dialect, *limit);
         let mut full = false;
         walker.feed(&WORDS, part, |path, _, found| match (found, is_text(dialect, path)) {
-            (Found::String, true) => *decoder = Decoder::new(),
+            (Found::String, true) => {
+                event.meet(path);
+                *decoder = Decoder::new();
+            }
             (Found::Text(written), true) => decoder.push(written, |bytes| {
                 let room = text.bytes().len() + bytes.len() <= limit;
                 let kept = room.then(|| text.push(bytes)).flatten();
@@ -151,7 +156,7 @@ impl Reader {
                 kept
             }),
             (Found::StringEnd(_), true) => event.other |= !decoder.is_whole(),
-            (Found::Null, true) => {}
+            (Found::Null, true) => event.meet(path),
             (_, true) => event.other = true,
             (found, false) => event.take(dialect, path, found),
         });
@@ -171,7 +176,25 @@ fn is_text(dialect: Dialect, path: &[Word]) -> bool {
     }
 }
 
+/// The bit of a member that leads to the text. Of two with one name a reader may take the first or
+/// the last, so an event says each of them once, or nobody knows what it says.
+fn once(path: &[Word]) -> u8 {
+    match path {
+        [CHOICES] | [TOKEN] => 1,
+        [CHOICES, ITEM, DELTA] | [TOKEN, SPECIAL] => 2,
+        [CHOICES, ITEM, TEXT] | [CHOICES, ITEM, DELTA, CONTENT] | [TOKEN, TEXT] => 4,
+        _ => 0,
+    }
+}
+
 impl Event {
+    /// A member begins.
+    fn meet(&mut self, path: &[Word]) {
+        let member = once(path);
+        self.other |= self.members & member != 0;
+        self.members |= member;
+    }
+
     /// Something that is not the text.
     fn take(&mut self, dialect: Dialect, path: &[Word], found: Found<'_>) {
         // An empty reason is none.
@@ -182,6 +205,7 @@ impl Event {
         if matches!(found, Found::Text(_) | Found::StringEnd(_)) {
             return;
         }
+        self.meet(path);
         match (dialect, path) {
             (_, [ERROR]) => self.ended |= !matches!(found, Found::Null | Found::False),
             (Dialect::Tgi, [GENERATED_TEXT]) => self.ended |= found != Found::Null,
