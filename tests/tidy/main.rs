@@ -3,6 +3,7 @@
 
 mod calls;
 mod imports;
+mod run;
 
 use std::fs;
 use std::path::{Path, PathBuf};
