@@ -32,6 +32,7 @@
 //! | [`sim`] | [`reactor::net::Net`] in memory, seeded, with a clock of its own | the real clock |
 //! | [`files`] | the one way to open a file that somebody has named | waiting |
 //! | [`clock`] | an instant | reading it |
+//! | [`escape`] | text of others, made fit to be shown | quotes |
 //!
 //! Dependencies point one way: `cli → lifecycle → server → {control, sys, reactor, config}`, `control → observe → reactor`, `sys` and `sim` →
 //! `reactor`, `reactor → {proxy, responder}`, and all of them → `http`. Below the reactor, of `config` only the
@@ -48,6 +49,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod escape;
 pub mod files;
 pub mod http;
 pub mod lifecycle;

@@ -93,6 +93,34 @@ fn a_bad_file_is_told_with_its_lines_and_exit_1() {
     assert_eq!(text(&output.stderr), expected);
 }
 
+/// Control characters, and what turns the direction of a line, as TOML may write them.
+const EVIL: &str = r"/\u001b[2J\u007f\u009b31m\u202e\u2066\u2028\r\nerror: all is well";
+
+#[test]
+fn what_acts_on_a_terminal_is_escaped() {
+    let of_text = |c: &char| {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        *c == '\n' || !c.is_control() && !turns
+    };
+    let whole = GOOD.replace("/inference", &EVIL.replace("\\n", ""));
+    for (name, config, code) in [
+        ("token", format!("{GOOD}[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"{EVIL}\"\n"), 1),
+        ("fallback", format!("{GOOD}fallback = {{ file = \"{EVIL}\" }}\n"), 1),
+        ("name", GOOD.replace("\"llama\"\ne", &format!("\"{EVIL}\"\ne")), 1),
+        ("key", format!("{GOOD}\"{EVIL}\" = 1\n"), 1),
+        ("log", format!("{GOOD}[access_log]\nto = \"{EVIL}\"\n"), 0),
+        ("raw", format!("{GOOD}\u{9b}31m\u{202e}\x1b[2J = 1\n"), 1),
+        ("path", whole, 1),
+    ] {
+        let file = File::new(&format!("evil-\u{202e}\x1b[2J-{name}"), &config);
+        let output = sluicegate(&["check", "--config", file.path()]);
+        let said = [text(&output.stdout), text(&output.stderr)].concat();
+        assert!(said.chars().all(|c| of_text(&c)), "{name}: {said:?}");
+        assert!(!said.contains("\nerror: all is well"), "{name}: {said}");
+        assert_eq!(output.status.code(), Some(code), "{name}: {said}");
+    }
+}
+
 #[test]
 fn no_file_is_an_error_and_not_a_default() {
     let output = sluicegate(&["check", "--config", "/nonexistent/gate.toml"]);

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::Exit;
 use super::run::catch_termination;
+use super::{Exit, complain};
 use crate::bench::generator::Progress;
 use crate::bench::machine::Machine;
 use crate::bench::plan::{Arrivals, Plan, Shape};
@@ -229,7 +229,7 @@ pub fn execute(arguments: &BenchArguments) -> Exit {
     match run(arguments) {
         Ok(()) => Exit::Success,
         Err(reason) => {
-            eprintln!("error: {reason}");
+            complain(&reason);
             Exit::Failure
         }
     }

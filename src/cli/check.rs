@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::Exit;
 use crate::config::{self, Loaded, Problem, show};
+use crate::escape::escaped;
 
 /// `sluicegate check`
 #[derive(Args, Clone, Debug)]
@@ -44,7 +45,8 @@ pub fn tell_refused(path: &Path, problems: &[Problem]) -> io::Result<()> {
         writeln!(err, "error: {}", problem.in_file(path))?;
     }
     let errors = if problems.len() == 1 { "error" } else { "errors" };
-    writeln!(err, "{}: refused, {} {errors}", path.display(), problems.len())
+    let file = path.display().to_string();
+    writeln!(err, "{}: refused, {} {errors}", escaped(&file), problems.len())
 }
 
 /// Tells what is odd about a configuration that was accepted; `run` says it alike.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::mock::{self, Failed};
 use super::run::{catch_termination, serve};
-use super::{DemoArguments, Exit};
+use super::{DemoArguments, Exit, complain};
 use crate::config::snapshot::{Admin, AdminToken, Secret, Snapshot};
 use crate::config::{self, Environment};
 use crate::server::{self, Server, StartError};
@@ -18,7 +18,7 @@ pub fn execute(arguments: &DemoArguments) -> Exit {
     match start(arguments) {
         Ok(exit) => exit,
         Err(reason) => {
-            eprintln!("error: {reason}");
+            complain(&reason);
             Exit::Failure
         }
     }

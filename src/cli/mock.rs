@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::run::{catch_termination, serve};
-use super::{Exit, MockArguments};
+use super::{Exit, MockArguments, complain};
 use crate::config::defaults;
 use crate::config::snapshot::{
     Generation, Limits, Route, Server as ServerConfig, Snapshot, Timeouts, Workers,
@@ -42,7 +42,7 @@ pub fn execute(arguments: &MockArguments) -> Exit {
             serve(vec![server], termination)
         }
         Err(reason) => {
-            eprintln!("error: {reason}");
+            complain(&reason);
             Exit::Failure
         }
     }

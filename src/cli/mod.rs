@@ -14,6 +14,7 @@ pub mod mock;
 pub mod run;
 pub mod top;
 
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,8 +22,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use log::LevelFilter;
-use simple_logger::SimpleLogger;
 
+use crate::escape::escaped_lines;
 use crate::observe::logger;
 
 const EXIT_CODES: &str = "\
@@ -162,6 +163,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Tells a person why a command fails.
+fn complain(reason: &dyn Display) {
+    eprintln!("error: {}", escaped_lines(&reason.to_string()));
+}
+
 /// Sends the log to standard error from here on. What serves must not wait for a line to be
 /// written, so there a thread of its own writes them; the other commands write their few lines
 /// themselves.
@@ -170,8 +176,7 @@ pub fn start_log(arguments: &Arguments) -> io::Result<()> {
     if arguments.command.serves() {
         return logger::start(level);
     }
-    let logger = SimpleLogger::new().with_level(level).with_utc_timestamps();
-    logger.init().map_err(io::Error::other)
+    logger::start_unqueued(level)
 }
 
 /// Waits, for a moment, until everything is written.

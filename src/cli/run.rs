@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::check::{tell_refused, tell_warnings};
-use super::{Exit, RunArguments};
+use super::{Exit, RunArguments, complain};
 use crate::config::snapshot::Snapshot;
 use crate::config::{self, bounds, show};
 use crate::lifecycle::{Lifecycle, Request, Watch};
@@ -27,7 +27,7 @@ struct Refused;
 fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
     // First of all: the sockets have numbers that nothing else may have taken.
     let (predecessor, inherited) = inherit().map_err(|error| {
-        eprintln!("error: the listening sockets cannot be taken over: {error}");
+        complain(&format!("the listening sockets cannot be taken over: {error}"));
         Refused
     })?;
     let file = Watch::of(path);
@@ -38,14 +38,14 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
     let _ = tell_warnings(path, &loaded.warnings);
     let signals =
         sys::on_reopen(logger::reopen).and_then(|()| Signals::of_a_service()).map_err(|error| {
-            eprintln!("error: {}", no_signals(&error));
+            complain(&no_signals(&error));
             Refused
         })?;
     let snapshot = Arc::new(loaded.snapshot);
     let server = start(path, &snapshot, inherited)?;
     let lifecycle = Lifecycle::start(server.control(), snapshot, file);
     let lifecycle = lifecycle.map_err(|error| {
-        eprintln!("error: cannot start: {error}");
+        complain(&format!("cannot start: {error}"));
         Refused
     })?;
     let asked = lifecycle.clone();
@@ -85,8 +85,8 @@ fn start(
     let server = started.map_err(|error| {
         let file = path.display();
         match error.setting("[server] listen", "[admin] listen", Some("[limits] connections")) {
-            Some(key) => eprintln!("error: {error} ({key} in {file})"),
-            None => eprintln!("error: {error}"),
+            Some(key) => complain(&format!("{error} ({key} in {file})")),
+            None => complain(&error),
         }
         Refused
     })?;
@@ -150,7 +150,7 @@ fn serve_with(
         }
     });
     if let Err(error) = handled {
-        eprintln!("error: {}", no_signals(&error));
+        complain(&no_signals(&error));
         return Exit::Failure;
     }
     let mut ended = Exit::Success;
@@ -159,7 +159,7 @@ fn serve_with(
             server.control().drain();
         }
         if let Err(error) = server.join() {
-            eprintln!("error: {error}");
+            complain(&error);
             ended = Exit::Failure;
         }
     }

@@ -14,7 +14,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::Exit;
+use super::{Exit, complain};
+use crate::escape::escaped;
 use crate::files;
 
 /// `sluicegate top`
@@ -34,10 +35,13 @@ pub struct TopArguments {
     pub once: bool,
 }
 
-/// A gateway that says nothing for so long is gone.
 /// A token is a line.
 const TOKEN_FILE_MAX: u64 = 4 << 10;
+/// A gateway that says nothing for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Characters of a figure, and of a name that nothing stands behind in a column of its own.
+const FIGURE: usize = 20;
+const NAME: usize = 64;
 /// To the upper left corner; and from here to the end of the screen nothing.
 const HOME: &str = "\x1b[H";
 const CLEAR_REST: &str = "\x1b[0J";
@@ -49,7 +53,7 @@ pub fn execute(arguments: &TopArguments) -> Exit {
         // Whoever reads us, `head` for one, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
         Err(error) => {
-            eprintln!("error: {}: {error}", arguments.admin);
+            complain(&format!("{}: {error}", arguments.admin));
             Exit::Failure
         }
     }
@@ -134,7 +138,7 @@ fn draw(out: &mut String, view: &Value, rows_max: usize) -> std::fmt::Result {
     writeln!(
         out,
         "sluicegate {}   {state}   up {}",
-        view["version"].as_str().unwrap_or_default(),
+        shown(&view["version"], 32),
         span(1000.0 * number("uptime_seconds")),
     )?;
     writeln!(
@@ -164,10 +168,14 @@ fn draw(out: &mut String, view: &Value, rows_max: usize) -> std::fmt::Result {
         writeln!(
             out,
             "worker {:<3} {:>6} streams {:>9} tokens/s {:>6} buffers{}",
-            worker["worker"],
-            worker["active"],
-            format!("{}{}", mark(&worker["tokens_estimated"]), worker["tokens_per_second"]),
-            worker["buffers"],
+            shown(&worker["worker"], FIGURE),
+            shown(&worker["active"], FIGURE),
+            format!(
+                "{}{}",
+                mark(&worker["tokens_estimated"]),
+                shown(&worker["tokens_per_second"], FIGURE)
+            ),
+            shown(&worker["buffers"], FIGURE),
             if worker["answered"] == true { "" } else { "   does not answer" },
         )?;
     }
@@ -175,10 +183,10 @@ fn draw(out: &mut String, view: &Value, rows_max: usize) -> std::fmt::Result {
         writeln!(
             out,
             "upstream {:<20} {:>5} open {:>5} idle {:>5} waiting",
-            upstream["name"].as_str().unwrap_or_default(),
-            upstream["open"],
-            upstream["idle"],
-            upstream["waiting"],
+            shown(&upstream["name"], NAME),
+            shown(&upstream["open"], FIGURE),
+            shown(&upstream["idle"], FIGURE),
+            shown(&upstream["waiting"], FIGURE),
         )?;
     }
     table(out, list(&view["streams"]), rows_max)
@@ -191,10 +199,7 @@ fn table(out: &mut String, streams: &[Value], rows_max: usize) -> std::fmt::Resu
         "REQUEST", "CLIENT", "ENDPOINT", "PHASE", "AGE", "TOKENS", "GAP", "WAITS FOR", "BUFFERED"
     )?;
     for stream in streams.iter().take(rows_max) {
-        let text = |name: &str, max: usize| -> String {
-            // An id is chosen by a client and may be as long as it likes.
-            stream[name].as_str().unwrap_or("-").chars().take(max).collect()
-        };
+        let text = |name: &str, max: usize| shown(&stream[name], max);
         writeln!(
             out,
             "{:<26} {:<18} {:<32} {:<20} {:>10} {:>8} {:>10} {:<9} {:>9}",
@@ -203,13 +208,13 @@ fn table(out: &mut String, streams: &[Value], rows_max: usize) -> std::fmt::Resu
             text("endpoint", 32),
             text("phase", 20),
             span(stream["age_ms"].as_f64().unwrap_or_default()),
-            match stream["tokens"].as_u64() {
-                Some(tokens) => format!("{}{tokens}", mark(&stream["tokens_estimated"])),
-                None => "-".to_owned(),
+            match &stream["tokens"] {
+                Value::Null => "-".to_owned(),
+                tokens => format!("{}{}", mark(&stream["tokens_estimated"]), shown(tokens, FIGURE)),
             },
             span(stream["gap_ms"].as_f64().unwrap_or_default()),
             text("waits_for", 9),
-            stream["buffered_bytes"],
+            text("buffered_bytes", FIGURE),
         )?;
     }
     if streams.len() > rows_max {
@@ -221,6 +226,17 @@ fn table(out: &mut String, streams: &[Value], rows_max: usize) -> std::fmt::Resu
 /// Before a number of tokens that are data events: no server has told yet.
 fn mark(estimated: &Value) -> &'static str {
     if *estimated == true { "~" } else { "" }
+}
+
+/// A value of somebody else's: an id is chosen by a client, and who answers at the admin address may
+/// be anybody. So it is as long as there is room for, and what acts on a terminal is escaped.
+fn shown(value: &Value, max: usize) -> String {
+    match value {
+        Value::String(text) => escaped(text).chars().take(max).collect(),
+        Value::Number(number) => number.to_string().chars().take(max).collect(),
+        Value::Null => "-".to_owned(),
+        _ => "?".to_owned(),
+    }
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -248,7 +264,58 @@ fn span(millis: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::escape::acts;
     use serde_json::json;
+
+    /// The view with `value` in the place of every value that is no container, and of these too.
+    fn with_every(value: &Value, view: &Value) -> Vec<Value> {
+        let mut views = Vec::new();
+        match view {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    for changed in with_every(value, member) {
+                        let mut members = members.clone();
+                        members.insert(name.clone(), changed);
+                        views.push(Value::Object(members));
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for changed in items.first().map(|item| with_every(value, item)).unwrap_or_default()
+                {
+                    views.push(Value::Array(vec![changed]));
+                }
+            }
+            _ => {}
+        }
+        views.push(value.clone());
+        views
+    }
+
+    #[test]
+    fn what_a_hostile_admin_address_says_acts_on_no_terminal() {
+        let view = json!({
+            "ready": true, "version": "1", "uptime_seconds": 1, "active": 3,
+            "ttft": { "p50": 1 }, "itl": {}, "lag": {}, "waited_ms": { "upstream": 9 },
+            "workers": [{ "worker": 0, "active": 3, "tokens_per_second": 1, "buffers": 1, "answered": true }],
+            "upstreams": [{ "name": "u", "open": 1, "idle": 1, "waiting": 1 }],
+            "streams": [{
+                "request_id": "id", "client": "10.0.0.1", "endpoint": "a:1", "phase": "streaming",
+                "age_ms": 61_500, "tokens": 7, "gap_ms": 12, "waits_for": "upstream",
+                "buffered_bytes": 0,
+            }],
+        });
+        let lines = screen(&view, 5).lines().count();
+        let evil = "\x1b[2J\n\r\x07\x7f\u{9b}31m\u{202e}\u{2066}\u{2028}".repeat(100);
+        for evil in [json!(evil), json!([evil]), json!({ "name": evil }), json!(1e300), json!(-1)] {
+            for view in with_every(&evil, &view) {
+                let screen = screen(&view, 5);
+                assert!(!screen.replace('\n', "").contains(acts), "{screen:?}");
+                assert!(screen.lines().count() <= lines, "{screen}");
+                assert!(screen.lines().all(|line| line.chars().count() < 1_000), "{screen}");
+            }
+        }
+    }
 
     #[test]
     fn a_view_is_drawn_with_as_many_rows_as_wanted() {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::Loaded;
 use super::snapshot::Snapshot;
+use crate::escape::escaped;
 
 /// One mistake, or one warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Problem {
     /// The problem as compilers write it, `FILE:LINE: KEY: REASON`, so that editors can jump to it.
     pub fn in_file(&self, path: &Path) -> String {
         let line = self.line.map_or(String::new(), |line| format!("{line}:"));
-        format!("{}:{line} {}", path.display(), self.sentence())
+        escaped(&format!("{}:{line} {}", path.display(), self.sentence())).into_owned()
     }
 
     fn sentence(&self) -> String {
@@ -45,7 +46,7 @@ impl fmt::Display for Problem {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
-        f.write_str(&self.sentence())
+        f.write_str(&escaped(&self.sentence()))
     }
 }
 

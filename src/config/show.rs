@@ -19,6 +19,7 @@ use super::snapshot::{
     Workers,
 };
 use super::units::{show_duration, show_size};
+use crate::escape::acts;
 
 /// The configuration, and behind it, as comments, what it can cost.
 pub fn effective(snapshot: &Snapshot) -> String {
@@ -360,7 +361,8 @@ fn quoted(text: &str) -> String {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if acts(c) && c <= '\u{ffff}' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if acts(c) => out.push_str(&format!("\\U{:08X}", u32::from(c))),
             c => out.push(c),
         }
     }

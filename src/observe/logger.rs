@@ -28,6 +28,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use super::access::{self, Format};
 use super::time::Utc;
+use crate::escape::escaped;
 use crate::files;
 use crate::reactor::journal;
 
@@ -66,6 +67,13 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
     thread::Builder::new().name("log".into()).spawn(move || write_all(&messages))?;
     QUEUE.set(queue).map_err(|_| io::Error::other("the log has been started already"))?;
     log::set_logger(&Sink).map_err(io::Error::other)?;
+    log::set_max_level(level);
+    Ok(())
+}
+
+/// The same without a thread: whoever logs a line writes it.
+pub fn start_unqueued(level: LevelFilter) -> io::Result<()> {
+    log::set_logger(&Unqueued).map_err(io::Error::other)?;
     log::set_max_level(level);
     Ok(())
 }
@@ -121,6 +129,26 @@ impl Log for Sink {
     fn flush(&self) {
         flush(Duration::from_secs(1));
     }
+}
+
+/// The log of a command that serves nobody.
+struct Unqueued;
+
+impl Log for Unqueued {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let mut line = Vec::new();
+            append(&mut line, &diagnostic(Utc::now(), record));
+            // Where it cannot be written, nothing can be said of it.
+            let _ = io::stderr().write_all(&line);
+        }
+    }
+
+    fn flush(&self) {}
 }
 
 /// A line for people.
@@ -288,8 +316,9 @@ fn write_lines(out: &mut impl Write, mut lines: &[u8]) -> Result<(), (u64, io::E
     Ok(())
 }
 
+/// Every line that is written comes by here: none becomes two, and none acts on a terminal.
 fn append(lines: &mut Vec<u8>, line: &str) {
-    lines.extend_from_slice(line.as_bytes());
+    lines.extend_from_slice(escaped(line).as_bytes());
     lines.push(b'\n');
 }
 
@@ -362,6 +391,14 @@ mod tests {
             diagnostic(Utc::at(UNIX_EPOCH), &record),
             "1970-01-01T00:00:00.000000Z WARN  [sluicegate::server] it rains"
         );
+    }
+
+    #[test]
+    fn a_line_stays_a_line_and_acts_on_no_terminal() {
+        let mut lines = Vec::new();
+        append(&mut lines, "a\nERROR b\x1b[2J\x7f\u{9b}\u{202e}c\u{2028}");
+        let shown = "a\\nERROR b\\u001b[2J\\u007f\\u009b\\u202ec\\u2028\n";
+        assert_eq!(String::from_utf8_lossy(&lines), shown);
     }
 
     /// Takes so many bytes, like a disk that is nearly full.

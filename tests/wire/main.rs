@@ -29,6 +29,7 @@ mod reload;
 mod restarts;
 mod rewriting;
 mod routing;
+mod shown;
 mod smuggling;
 mod streaming;
 mod telling;

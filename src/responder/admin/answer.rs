@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{Feed, Next, Pending, Process, Reply};
 use crate::clock::Instant;
+use crate::escape::escaped_lines;
 use crate::responder::{Head, Responder, Step};
 
 /// A long body is given in pieces of this size, so that nobody has to hold more of it.
@@ -142,7 +143,10 @@ impl Responder for Feeding {
             return self.begin(now);
         }
         match self.first.take().unwrap_or_else(|| self.feed.poll(now)) {
-            Next::Event(data) => Step::Data(Bytes::from(format!("data: {data}\n\n"))),
+            Next::Event(data) => {
+                let lines = escaped_lines(&data).replace('\n', "\ndata: ");
+                Step::Data(Bytes::from(format!("data: {lines}\n\n")))
+            }
             Next::Wait(until) => Step::Sleep(until),
             Next::End | Next::Refused(_) => Step::End,
         }

@@ -41,6 +41,7 @@ use self::places::{Place, Placed};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
 use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Route, Target};
+use crate::escape::escaped;
 
 /// The text formats of `/metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Reply {
     pub fn json(status: u16, value: &serde_json::Value) -> Reply {
-        Reply { status, content_type: JSON, body: Bytes::from(format!("{value}\n")) }
+        let body = format!("{}\n", escaped(&value.to_string()));
+        Reply { status, content_type: JSON, body: Bytes::from(body) }
     }
 
     pub fn error(status: u16, code: &str, message: &str) -> Reply {
