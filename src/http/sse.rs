@@ -129,6 +129,22 @@ enum Open {
     Data,
 }
 
+/// What the last byte of a stream was a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A line end, or the end of the byte order mark: a line begins behind it.
+    LineStart,
+    /// What is, or may become, `data`, `event`, `error`, the colon behind it, or the byte order mark.
+    Name,
+    /// The value of a `data` or `error` field, or the space before it.
+    Data,
+    /// The value of an `event` field, or the space before it.
+    EventName,
+    Comment,
+    /// Any other field.
+    OtherField,
+}
+
 /// Follows one event stream through any pieces it comes in. In this order it takes eight bytes, and
 /// leaves an unused value in the last of them to whoever has it or something else.
 #[derive(Clone, Debug)]
@@ -175,6 +191,25 @@ impl EventObserver {
             _ => false,
         };
         line_start && self.event == Open::Nothing
+    }
+
+    /// What the last byte was a part of.
+    pub fn part(&self) -> Part {
+        match self.place {
+            Place::LineStart => Part::LineStart,
+            Place::ByteOrderMark if self.matched == 0 => Part::LineStart,
+            Place::ByteOrderMark
+            | Place::NameOfData
+            | Place::NameOfEvent
+            | Place::NameOfError
+            | Place::ColonOfData
+            | Place::ColonOfEvent
+            | Place::ColonOfError => Part::Name,
+            Place::Value | Place::OtherValue => Part::Data,
+            Place::EventName => Part::EventName,
+            Place::Comment => Part::Comment,
+            Place::OtherField => Part::OtherField,
+        }
     }
 
     /// Takes the next bytes of the stream.

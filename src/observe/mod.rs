@@ -10,7 +10,7 @@
 //! | `view` | the live view: rates, percentiles and streams, as one JSON object a second |
 //! | `recordings` | the last of the streams that have failed |
 //! | `mask` | a stream without its text, as long as with it |
-//! | `redact` | what of a conversation may be shown |
+//! | `tail` | the events of one stream, for who looks on |
 //! | `logger` | the log: lines go into a bounded queue, and a thread writes them |
 //!
 //! Everything here runs on other threads than the workers', but for putting a line into the queue
@@ -25,7 +25,7 @@ pub mod logger;
 mod mask;
 pub mod metrics;
 pub mod recordings;
-pub mod redact;
 pub mod spans;
+pub mod tail;
 pub mod time;
 pub mod view;

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::mask::masked;
+use super::mask::{masked_events, masked_lines};
 use super::time::Utc;
 use crate::clock::Instant;
 use crate::reactor::journal::Record;
@@ -130,6 +130,10 @@ impl Recording {
     fn document(&self, plain: bool) -> Value {
         let Recording { record, reel, .. } = self;
         let bytes = reel.bytes();
+        let masked = match record.content_type {
+            "application/x-ndjson" => masked_lines,
+            _ => masked_events,
+        };
         let bytes = if plain { bytes } else { masked(&bytes, reel.skipped() > 0) };
         let mut start = 0;
         let frames = reel.frames().map(|frame| {

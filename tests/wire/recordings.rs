@@ -115,6 +115,32 @@ fn a_stream_that_failed_is_listed_downloaded_and_played_again() {
 }
 
 #[test]
+fn a_masked_recording_is_read_as_the_stream_was() {
+    let upstream = Upstream::listen();
+    let watched = recording(&upstream);
+    let mut client = watched.gateway.connect();
+    client.send(POST);
+    let mut server = upstream.accept();
+    server.read_request();
+    // Lines end in CR, and numbers are tokens.
+    let event = "data: {\"model\":\"geheim\",\"role\":\"geheim\",\"geheim\":[4711],\r\
+                 data: \"delta\":{\"type\":\"geheim\"},\"usage\":{\"prompt_tokens\":12}}\r\r";
+    server
+        .send(HEAD.to_owned() + &chunk(event) + &chunk("event: geheim\rdata: {\"text\":\"geheim"));
+    client.read_until("text\":\"geheim");
+    drop(server);
+    client.read_end();
+    list(&watched, 1);
+    let document = watched.get("/recordings/1").json();
+    let frames = document["frames"].as_array().expect("a list");
+    let text: String = frames.iter().filter_map(|frame| frame["text"].as_str()).collect();
+    let masked = "data: {\"model\":\"xxxxxx\",\"xxxx\":\"xxxxxx\",\"xxxxxx\":[1111],\r\
+                  data: \"delta\":{\"type\":\"xxxxxx\"},\"usage\":{\"prompt_tokens\":12}}\r\r\
+                  event: xxxxxx\rdata: {\"text\":\"xxxxxx";
+    assert_eq!(text, masked);
+}
+
+#[test]
 fn what_ends_well_or_by_its_client_is_forgotten_and_the_oldest_gives_way() {
     let upstream = Upstream::listen();
     let watched = recording(&upstream);

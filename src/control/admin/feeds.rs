@@ -11,7 +11,7 @@ use super::Fleet;
 use super::inquiry::{Deadline, Surveys, ask_one, no_answer, no_such_stream};
 use super::office::Clerk;
 use crate::clock::Instant;
-use crate::observe::redact::Cutter;
+use crate::observe::tail::Cutter;
 use crate::observe::view::{Scene, StreamId, Viewer};
 use crate::reactor::live::{Inquiry, Tailed};
 use crate::reactor::tap::Piece;
@@ -87,7 +87,7 @@ impl Tail {
             Some(answer) => State::Asking { answer, deadline: Deadline::default() },
             None => State::Unknown,
         };
-        Tail { state, plain, cutter: Cutter::default(), waiting: VecDeque::new() }
+        Tail { state, plain, cutter: Cutter::new(plain), waiting: VecDeque::new() }
     }
 
     /// The worker's answer.
@@ -136,9 +136,10 @@ impl Feed for Tail {
                 match pieces.try_recv() {
                     Ok(Piece { data, missed }) => {
                         if missed > 0 {
+                            self.cutter.skip();
                             waiting.push_back(json!({ "missed_pieces": missed }).to_string());
                         }
-                        self.cutter.feed(&data, self.plain, |event| waiting.push_back(event));
+                        self.cutter.feed(&data, |event| waiting.push_back(event));
                         self.waiting.pop_front().map_or(Next::Wait(now), Next::Event)
                     }
                     Err(TryRecvError::Empty) => Next::Wait(now + TAIL_LOOK),
