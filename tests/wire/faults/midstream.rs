@@ -1,8 +1,7 @@
 //! Servers that fail when the client has had a part of their answer: honesty is all that is left.
 
-use std::time::Instant;
-
 use super::stage::*;
+use crate::harness::Stopwatch;
 
 /// A gateway with a second upstream that must never be asked, and what the client got of `acts`.
 fn broken(acts: impl Fn() -> Vec<Act> + Send + Sync + 'static) -> String {
@@ -37,11 +36,11 @@ fn a_stall_is_cut_after_the_timer_and_told() {
     let (primary, second) =
         (Server::playing(|_| vec![begun("primary"), Act::Hold]), Server::well("second"));
     let gateway = gateway(&[&primary], Some(&second));
-    let asked = Instant::now();
+    let asked = Stopwatch::of(gateway.pid());
     let mut client = ask(&gateway);
     let payload = expect_broken(&mut client);
-    let took = asked.elapsed();
-    assert!(took >= ms(400) && took < ms(800), "{took:?}");
+    let (took, spent) = (asked.elapsed(), asked.spent());
+    assert!(took >= ms(400) && spent < ms(800), "{took:?}, {spent:?} of it ours");
     let (told, before) = split_error(&payload);
     assert_eq!((&*told, before), ("inter_event_timeout", &*begun_body("primary")));
     primary.expect_cancelled(0);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::stage::*;
-use crate::harness::{Gateway, Peer};
+use crate::harness::{Gateway, Peer, Stopwatch};
 
 const BEFORE_HEAD: &str = "heartbeat = { every = \"1s\", before_head = true }";
 const PATIENT: &str = "ttft = \"10s\"\ninter_event = \"10s\"";
@@ -25,7 +25,7 @@ fn beating(primary: &Server, second: Option<&Server>, more: &str) -> Gateway {
 }
 
 /// The head of ours comes after a second, and comments one second apart.
-fn expect_beats(client: &mut Peer, begun: Instant, count: u32) {
+fn expect_beats(client: &mut Peer, begun: &Stopwatch, count: u32) {
     let head = client.read_head();
     assert_eq!(head.status(), 200, "{head:?}");
     assert_eq!(head.field("content-type"), Some("text/event-stream"));
@@ -33,9 +33,10 @@ fn expect_beats(client: &mut Peer, begun: Instant, count: u32) {
     assert!(head.field("x-request-id").is_some());
     for beat in 1..=count {
         client.read_until(&chunk(BEAT));
-        let passed = begun.elapsed();
+        let (passed, spent) = (begun.elapsed(), begun.spent());
         let due = ms(1000) * beat;
-        assert!((due - ms(100)..due + ms(400)).contains(&passed), "beat {beat}: {passed:?}");
+        let in_time = passed >= due - ms(100) && spent < due + ms(400);
+        assert!(in_time, "beat {beat}: {passed:?}, {spent:?} of it ours");
     }
 }
 
@@ -49,7 +50,7 @@ fn a_sign_of_life_comes_before_the_head_and_the_answer_follows_it() {
         let primary = Server::playing(move |_| acts.clone());
         let gateway = beating(&primary, None, "");
         let mut client = ask(&gateway);
-        expect_beats(&mut client, Instant::now(), 2);
+        expect_beats(&mut client, &Stopwatch::of(gateway.pid()), 2);
         client.read_until(LAST_CHUNK);
         let text = String::from_utf8_lossy(client.received()).into_owned();
         assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "one head: {text}");
@@ -63,7 +64,7 @@ fn a_sign_of_life_comes_before_the_head_and_the_answer_follows_it() {
     let second = Server::well("second");
     let gateway = beating(&primary, Some(&second), "");
     let mut client = ask(&gateway);
-    expect_beats(&mut client, Instant::now(), 1);
+    expect_beats(&mut client, &Stopwatch::of(gateway.pid()), 1);
     client.read_until(LAST_CHUNK);
     let text = String::from_utf8_lossy(client.received()).into_owned();
     for piece in [token("second", 0), token("second", 1), finish("second"), DONE.to_owned()] {
@@ -74,7 +75,7 @@ fn a_sign_of_life_comes_before_the_head_and_the_answer_follows_it() {
     let primary = Server::playing(|_| vec![Act::Wait(ms(1300)), Act::Reset]);
     let gateway = beating(&primary, None, "fallback = { text = \"Busy, sorry.\" }");
     let mut client = ask(&gateway);
-    expect_beats(&mut client, Instant::now(), 1);
+    expect_beats(&mut client, &Stopwatch::of(gateway.pid()), 1);
     client.read_until(LAST_CHUNK);
     let text = String::from_utf8_lossy(client.received()).into_owned();
     assert_eq!(
@@ -125,16 +126,19 @@ fn who_asked_for_no_stream_gets_no_head_of_ours() {
 }
 
 /// Where each sign of life stands in what `client` has received, with the time since `begun`.
-fn beats(client: &Peer, begun: Instant) -> Vec<(usize, std::time::Duration)> {
-    let places = memchr::memmem::find_iter(client.received(), BEAT);
-    places.map(|at| (at, client.arrival(at) - begun)).collect()
+fn beats(client: &Peer) -> Vec<usize> {
+    memchr::memmem::find_iter(client.received(), BEAT).collect()
 }
 
-fn expect_times(beats: &[(usize, std::time::Duration)], seconds: &[u32]) {
+/// The beats came so many seconds after `begun`, which the gateway saw after `asked`.
+fn expect_times(client: &Peer, asked: &Stopwatch, begun: Instant, seconds: &[u32]) {
+    let beats = beats(client);
     assert_eq!(beats.len(), seconds.len(), "{beats:?}");
-    for ((_, passed), second) in beats.iter().zip(seconds) {
-        let due = ms(1000) * *second;
-        assert!((due - ms(50)..due + ms(400)).contains(passed), "{passed:?} and not {due:?}");
+    for (at, second) in beats.into_iter().zip(seconds) {
+        let (arrived, due) = (client.arrival(at), ms(1000) * *second);
+        let late = asked.spent_until(arrived).saturating_sub(begun - asked.began());
+        let passed = arrived - asked.began();
+        assert!(passed >= due - ms(50) && late < due + ms(400), "{passed:?} and not {due:?}");
     }
 }
 
@@ -153,16 +157,16 @@ fn a_silent_stream_gets_signs_of_life_between_its_events_and_never_inside_one() 
     let primary = Server::playing(move |_| acts.clone());
     let knobs = Knobs { timeouts: PATIENT, route: "heartbeat = \"1s\"", ..Knobs::default() };
     let gateway = knobs.gateway(&[primary.address], None);
+    let asked = Stopwatch::of(gateway.pid());
     let mut client = ask(&gateway);
     client.read_until(&chunk(&token("primary", 1)));
     let begun = client.arrival_of(&token("primary", 1));
     client.read_until(LAST_CHUNK);
-    let beats = beats(&client, begun);
-    expect_times(&beats, &[1, 2]);
+    expect_times(&client, &asked, begun, &[1, 2]);
     // What came, in its order: both stand before the event that was cut into halves.
     let text = String::from_utf8_lossy(client.received()).into_owned();
     let at = text.find(&chunk(half)).expect("the first half");
-    assert!(beats.iter().all(|(beat, _)| *beat < at), "{text}");
+    assert!(beats(&client).iter().all(|beat| *beat < at), "{text}");
     assert_eq!(text.matches(&chunk(BEAT)).count(), 2, "each in a chunk of its own: {text}");
     // A reader that knows comments reads the very stream.
     let (_, framed) = text.split_once("\r\n\r\n").expect("a head");
@@ -177,13 +181,15 @@ fn signs_of_life_do_not_hide_that_a_server_has_stopped() {
     let timeouts = "ttft = \"10s\"\ninter_event = \"2500ms\"";
     let knobs = Knobs { timeouts, route: "heartbeat = \"1s\"", ..Knobs::default() };
     let gateway = knobs.gateway(&[primary.address], None);
+    let asked = Stopwatch::of(gateway.pid());
     let mut client = ask(&gateway);
     client.read_until(&chunk(&token("primary", 1)));
     let begun = client.arrival_of(&token("primary", 1));
     client.read_end();
-    expect_times(&beats(&client, begun), &[1, 2]);
-    let told = client.arrival_of("inter_event_timeout") - begun;
-    assert!((ms(2450)..ms(2900)).contains(&told), "{told:?}");
+    expect_times(&client, &asked, begun, &[1, 2]);
+    let told = client.arrival_of("inter_event_timeout");
+    let spent = asked.spent_until(told).saturating_sub(begun - asked.began());
+    assert!(told - asked.began() >= ms(2450) && spent < ms(2900), "{:?}", told - begun);
     assert!(!client.received().ends_with(LAST_CHUNK.as_bytes()), "it looks whole");
     primary.expect_cancelled(0);
 }

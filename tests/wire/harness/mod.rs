@@ -13,6 +13,7 @@ mod gateway;
 mod message;
 mod peer;
 mod process;
+mod stopwatch;
 mod upstream;
 
 pub use documented::{Documented, proven, wire_tests};
@@ -20,6 +21,7 @@ pub use gateway::{Config, Gateway};
 pub use message::Message;
 pub use peer::{End, Peer};
 pub use process::{Mock, Standstill, run, signal, sluicegate};
+pub use stopwatch::Stopwatch;
 pub use upstream::Upstream;
 
 use std::time::Duration;

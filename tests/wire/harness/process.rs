@@ -134,6 +134,10 @@ impl Mock {
         self.address
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.process)
+    }
+
     /// SIGKILL, in the middle of whatever it does.
     pub fn kill(mut self) {
         self.process.kill().expect("it runs");
