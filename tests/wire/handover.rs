@@ -202,8 +202,7 @@ fn a_rolling_hand_over_under_load_fails_no_request_and_delays_no_stream() {
     let with =
         |workers: usize| config.text().replace("workers = 1", &format!("workers = {workers}"));
     let mut gateway = Gateway::start(&with(2));
-    let streaming: Vec<_> =
-        (0..4).map(|_| watch_stream(gateway.connect(), "/stream", EVENTS)).collect();
+    let streaming: Vec<_> = (0..4).map(|_| watch_stream(&gateway, "/stream", EVENTS)).collect();
     let once = Load::on(gateway.address(), 3, 1);
     let often = Load::on(gateway.address(), 3, 1000);
     let first = gateway.pid();

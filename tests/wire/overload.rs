@@ -233,7 +233,7 @@ fn out_of_descriptors_it_rests_and_recovers() {
         ..Config::to(friendly())
     }
     .start();
-    let stream = watch_stream(gateway.connect(), "/stream", EVENTS);
+    let stream = watch_stream(&gateway, "/stream", EVENTS);
     let mut known = gateway.connect();
     known.send(GET);
     assert_eq!(known.read_response().status(), 200);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Config, End, Gateway, PATIENCE, Peer, Upstream, signal};
+use crate::harness::{Config, End, Gateway, PATIENCE, Stopwatch, Upstream, signal};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 const PACE: Duration = Duration::from_millis(20);
@@ -49,19 +49,19 @@ pub fn streams(count: usize) -> SocketAddr {
 }
 
 /// Asks for a stream and reads it to its end, in a thread of its own. Tells by how much the latest
-/// event was late: later than the one that came soonest, each compared with when it was due.
-pub fn watch_stream(mut client: Peer, path: &'static str, count: usize) -> JoinHandle<Duration> {
+/// event was late: later than the one that came soonest, each compared with when it was due; waits
+/// for a CPU left out.
+pub fn watch_stream(gateway: &Gateway, path: &'static str, count: usize) -> JoinHandle<Duration> {
+    let (mut client, begun) = (gateway.connect(), Stopwatch::of(gateway.pid()));
     thread::spawn(move || {
         client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
         client.read_until("0\r\n\r\n");
         let arrivals = (0..count as u32)
             .map(|number| client.arrival_of(&format!("data: {number}.\n")) - PACE * number);
         let arrivals: Vec<Instant> = arrivals.collect();
-        arrivals
-            .iter()
-            .max()
-            .zip(arrivals.iter().min())
-            .map_or(PATIENCE, |(last, first)| *last - *first)
+        let late = arrivals.iter().max().zip(arrivals.iter().min());
+        let late = late.map_or(PATIENCE, |(last, first)| *last - *first);
+        late.saturating_sub(begun.waited())
     })
 }
 
@@ -82,7 +82,7 @@ fn streams_run_on_over_reloads() {
     const EVENTS: usize = 100;
     let config = Config::to(streams(EVENTS));
     let gateway = config.start();
-    let clients: Vec<_> = (0..4).map(|_| watch_stream(gateway.connect(), "/a", EVENTS)).collect();
+    let clients: Vec<_> = (0..4).map(|_| watch_stream(&gateway, "/a", EVENTS)).collect();
     thread::sleep(5 * PACE);
     for generation in 1..=20 {
         // Each would cut the streams if it were theirs.

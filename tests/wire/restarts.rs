@@ -166,7 +166,7 @@ fn reloads_under_load_fail_no_request_and_delay_no_stream() {
     };
     let two = |config: &Config| config.text().replace("workers = 1", "workers = 2");
     let gateway = Gateway::start(&two(&config));
-    let stream = watch_stream(gateway.connect(), "/stream", EVENTS);
+    let stream = watch_stream(&gateway, "/stream", EVENTS);
     let loads = [false, true].map(|keep| Load::on(gateway.address(), 3, keep));
     let begin = Instant::now();
     let mut generations = 0;

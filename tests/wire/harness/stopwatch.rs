@@ -39,11 +39,15 @@ impl Stopwatch {
 
     /// Until `end`, a moment before now, waits for a CPU left out.
     pub fn spent_until(&self, end: Instant) -> Duration {
-        let took = end.saturating_duration_since(self.began);
+        end.saturating_duration_since(self.began).saturating_sub(self.waited())
+    }
+
+    /// What all these threads have waited for a CPU until now.
+    pub fn waited(&self) -> Duration {
         let waited = waits(self.process).into_iter().map(|(thread, now)| {
             now.saturating_sub(self.waits.get(&thread).copied().unwrap_or_default())
         });
-        took.saturating_sub(Duration::from_nanos(waited.sum()))
+        Duration::from_nanos(waited.sum())
     }
 }
 
