@@ -40,8 +40,26 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Checks an endpoint, within its timeout.
+/// A check that took so much longer than it may was interrupted: by a process that was stopped, a
+/// machine that was paused.
+const STANDSTILL: Duration = Duration::from_millis(250);
+
+/// Checks an endpoint, within its timeout. A failure that a standstill of ours explains says nothing
+/// of the endpoint: it is checked anew.
 pub(super) fn check(target: &Target) -> Result<(), Failure> {
+    believed(target.settings.timeout, || attempt(target))
+}
+
+fn believed(timeout: Duration, attempt: impl Fn() -> Result<(), Failure>) -> Result<(), Failure> {
+    let began = Instant::now();
+    let result = attempt();
+    match result {
+        Err(_) if began.elapsed() > timeout + STANDSTILL => attempt(),
+        result => result,
+    }
+}
+
+fn attempt(target: &Target) -> Result<(), Failure> {
     let deadline = Instant::now() + target.settings.timeout;
     let mut stream = TcpStream::connect_timeout(&target.address, target.settings.timeout)
         .map_err(|error| failure(&error, Failure::Connect))?;
@@ -99,5 +117,32 @@ fn failure(error: &io::Error, otherwise: impl Fn(ErrorKind) -> Failure) -> Failu
         // A blocking socket whose timeout ran out says `WouldBlock` on Linux.
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Failure::Timeout,
         kind => otherwise(kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// How often an endpoint is asked whose first check takes so long and fails.
+    fn asked(takes: Duration) -> u32 {
+        let count = Cell::new(0);
+        let result = believed(Duration::from_millis(10), || {
+            count.set(count.get() + 1);
+            if count.get() > 1 {
+                return Ok(());
+            }
+            std::thread::sleep(takes);
+            Err(Failure::Timeout)
+        });
+        assert_eq!(result.is_ok(), count.get() == 2);
+        count.get()
+    }
+
+    #[test]
+    fn a_check_that_a_standstill_interrupted_is_made_again() {
+        assert_eq!(asked(Duration::from_millis(400)), 2);
+        assert_eq!(asked(Duration::ZERO), 1);
     }
 }
