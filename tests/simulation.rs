@@ -21,6 +21,8 @@ mod overload;
 mod reload;
 #[path = "simulation/scenarios.rs"]
 mod scenarios;
+#[path = "simulation/timers.rs"]
+mod timers;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -201,6 +203,18 @@ fn a_dropped_end_behind_the_last_bytes_is_found() {
     let (seed, reason) = find(Bug::DropsEnd).expect("found");
     println!("seed {seed}: {reason}");
     assert!(reason.contains("was owed an answer"), "{reason}");
+}
+
+#[test]
+fn timers_that_are_believed_while_bytes_wait_are_found() {
+    // Most worlds show sooner that it does not accept, either.
+    let found = (0..5_000).find_map(|seed| {
+        let deaf = |world| Sabotaged::new(world, Bug::DoesNotListen);
+        let reason = seeds::run(&Plan::draw(seed), false, deaf).verdict.err()?;
+        reason.contains("was owed an answer").then_some((seed, reason))
+    });
+    let (seed, reason) = found.expect("found");
+    println!("seed {seed}: {reason}");
 }
 
 /// The first seed whose world shows that the worker keeps other rules than its plan.

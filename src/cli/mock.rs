@@ -109,6 +109,7 @@ fn start_with(
             forwarded: defaults::FORWARDED,
             watch: defaults::WATCH,
             resolve: None,
+            tcp_keepalive: Some(defaults::TCP_KEEPALIVE),
         },
         admin: defaults::ADMIN,
         access_log: defaults::ACCESS_LOG,

@@ -20,11 +20,11 @@ use std::time::Duration;
 
 pub(super) use fallback::ANSWER_MAX;
 
-use super::file::{Document, Field, Section};
+use super::file::{Document, Field, Section, Switch};
 use super::problem::{Mistake, Problem, Report};
 use super::snapshot::{
-    AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Limits, Server, Snapshot,
-    Timeouts, Workers,
+    AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Keepalive, Limits, Progress,
+    Server, Snapshot, Timeouts, Workers,
 };
 use super::{Environment, Loaded, bounds, defaults};
 use crate::http::head::FIELDS_MAX;
@@ -36,6 +36,8 @@ const WATCH: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::f
 const RESOLVE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
 const FIELD_NAME_MAX: usize = 64;
 const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
+/// In seconds: what the kernel takes.
+const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 const COALESCE: RangeInclusive<Duration> = Duration::from_micros(10)..=Duration::from_millis(10);
 
 /// Compiles the document, or tells everything that is wrong with it.
@@ -116,6 +118,7 @@ fn server(mut section: Section<'_>, environment: &Environment, report: &mut Repo
             .take("resolve")
             .and_then(|field| field.duration_or_off(RESOLVE, report))
             .unwrap_or(defaults::RESOLVE),
+        tcp_keepalive: keepalive(&mut section, report),
     };
     if let (Some(field), Some(_), false) = (&coalesce, server.coalesce, server.spin.is_zero()) {
         report.error(
@@ -126,6 +129,21 @@ fn server(mut section: Section<'_>, environment: &Environment, report: &mut Repo
     }
     section.finish(report);
     server
+}
+
+fn keepalive(server: &mut Section<'_>, report: &mut Report) -> Option<Keepalive> {
+    let mut section = match server.switch("tcp_keepalive", report) {
+        Switch::Off => return None,
+        Switch::Absent(section) | Switch::On(section) => section,
+    };
+    let default = defaults::TCP_KEEPALIVE;
+    let keepalive = Keepalive {
+        idle: section.duration("idle", KEEPALIVE, default.idle, report),
+        interval: section.duration("interval", KEEPALIVE, default.interval, report),
+        probes: section.count("probes", 1..=100, default.probes, report),
+    };
+    section.finish(report);
+    Some(keepalive)
 }
 
 fn listeners(field: &Field<'_>, report: &mut Report) -> Option<Vec<SocketAddr>> {
@@ -313,6 +331,8 @@ fn usize_of(bytes: u64) -> usize {
 
 fn timeouts(mut section: Section<'_>, report: &mut Report) -> Timeouts {
     let default = defaults::TIMEOUTS;
+    let ttft = section.timeout("ttft", default.exchange.ttft, report);
+    let response = section.take("response").and_then(|field| field.timeout(report));
     let timeouts = Timeouts {
         head: section.timeout("head", default.head, report),
         client_idle: section.timeout("client_idle", default.client_idle, report),
@@ -321,7 +341,9 @@ fn timeouts(mut section: Section<'_>, report: &mut Report) -> Timeouts {
             body: section.timeout("body", default.exchange.body, report),
             client_write: section.timeout("client_write", default.exchange.client_write, report),
             connect: section.timeout("connect", default.exchange.connect, report),
-            ttft: section.timeout("ttft", default.exchange.ttft, report),
+            ttft,
+            response: response.unwrap_or_else(|| longer(default.exchange.response, ttft)),
+            progress: section.choice("progress", &Progress::ALL, default.exchange.progress, report),
             inter_event: section.timeout("inter_event", default.exchange.inter_event, report),
             total: section.timeout("total", default.exchange.total, report),
             tunnel_idle: section.timeout("tunnel_idle", default.exchange.tunnel_idle, report),
@@ -331,6 +353,12 @@ fn timeouts(mut section: Section<'_>, report: &mut Report) -> Timeouts {
     timeouts
 }
 
+/// Of two timeouts the longer one: whoever gives a stream more time to begin, and says nothing of
+/// documents, does not give them less.
+fn longer(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    Some(one?.max(other?))
+}
+
 /// The `timeouts = { … }` of an upstream or a route. `None`: says nothing about this one.
 #[derive(Debug, Default)]
 struct Overrides {
@@ -338,6 +366,8 @@ struct Overrides {
     client_write: Option<Option<Duration>>,
     connect: Option<Option<Duration>>,
     ttft: Option<Option<Duration>>,
+    response: Option<Option<Duration>>,
+    progress: Option<Progress>,
     inter_event: Option<Option<Duration>>,
     total: Option<Option<Duration>>,
     tunnel_idle: Option<Option<Duration>>,
@@ -345,12 +375,16 @@ struct Overrides {
 
 impl Overrides {
     fn read(mut section: Section<'_>, report: &mut Report) -> Overrides {
+        let progress = section.take("progress");
+        let progress = progress.and_then(|field| field.choice(&Progress::ALL, report));
         let mut one = |key| section.take(key).and_then(|field| field.timeout(report));
         let overrides = Overrides {
             body: one("body"),
             client_write: one("client_write"),
             connect: one("connect"),
             ttft: one("ttft"),
+            response: one("response"),
+            progress,
             inter_event: one("inter_event"),
             total: one("total"),
             tunnel_idle: one("tunnel_idle"),
@@ -373,6 +407,10 @@ impl Overrides {
             client_write: self.client_write.unwrap_or(below.client_write),
             connect: self.connect.unwrap_or(below.connect),
             ttft: self.ttft.unwrap_or(below.ttft),
+            response: self.response.unwrap_or_else(|| {
+                self.ttft.map_or(below.response, |ttft| longer(below.response, ttft))
+            }),
+            progress: self.progress.unwrap_or(below.progress),
             inter_event: self.inter_event.unwrap_or(below.inter_event),
             total: self.total.unwrap_or(below.total),
             tunnel_idle: self.tunnel_idle.unwrap_or(below.tunnel_idle),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, Breaker, Commit,
-    Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField, Limits,
-    PoolLimits, Recorder, Retry, Timeouts, Trace, TraceContext,
+    Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField, Keepalive,
+    Limits, PoolLimits, Progress, Recorder, Retry, Timeouts, Trace, TraceContext,
 };
 use crate::service::continuation::Prefill;
 
@@ -23,6 +23,10 @@ pub const COALESCE: Option<Duration> = None;
 pub const WATCH: Option<Duration> = None;
 pub const RESOLVE: Option<Duration> = Some(Duration::from_secs(30));
 pub const WEIGHT: u32 = 1;
+/// A peer that has vanished is known after two minutes. Routers and load balancers forget a silent
+/// connection after 240 s (Azure), 350 s (AWS) or more: a probe a minute keeps it in their tables.
+pub const TCP_KEEPALIVE: Keepalive =
+    Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 };
 
 pub fn trace() -> Trace {
     Trace {
@@ -60,6 +64,9 @@ pub const TIMEOUTS: Timeouts = Timeouts {
         client_write: Some(Duration::from_secs(30)),
         connect: Some(Duration::from_secs(5)),
         ttft: Some(Duration::from_secs(60)),
+        // What openai-python and the like wait for by default.
+        response: Some(Duration::from_secs(10 * 60)),
+        progress: Progress::Data,
         inter_event: Some(Duration::from_secs(60)),
         total: None,
         tunnel_idle: Some(Duration::from_secs(3_600)),

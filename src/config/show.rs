@@ -79,7 +79,13 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "coalesce", timeout(server.coalesce))?;
     entry(out, "forwarded", quoted(forwarded))?;
     entry(out, "watch", timeout(server.watch))?;
-    entry(out, "resolve", timeout(server.resolve))
+    entry(out, "resolve", timeout(server.resolve))?;
+    let Some(keepalive) = server.tcp_keepalive else {
+        return entry(out, "tcp_keepalive", quoted("off"));
+    };
+    entry(out, "tcp_keepalive.idle", quoted(&show_duration(keepalive.idle)))?;
+    entry(out, "tcp_keepalive.interval", quoted(&show_duration(keepalive.interval)))?;
+    entry(out, "tcp_keepalive.probes", keepalive.probes)
 }
 
 fn admin(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
@@ -152,7 +158,7 @@ fn timeouts(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "client_idle", timeout(timeouts.client_idle))?;
     entry(out, "drain", timeout(timeouts.drain))?;
     for (key, value) in exchange(&timeouts.exchange) {
-        entry(out, key, timeout(value))?;
+        entry(out, key, value)?;
     }
     Ok(())
 }
@@ -181,7 +187,7 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     let everywhere = exchange(&snapshot.timeouts.exchange);
     for ((key, here), (_, everywhere)) in exchange(&upstream.timeouts).into_iter().zip(everywhere) {
         if here != everywhere {
-            entry(out, &format!("timeouts.{key}"), timeout(here))?;
+            entry(out, &format!("timeouts.{key}"), here)?;
         }
     }
     entry(out, "pool.idle_per_endpoint", pool.idle_per_endpoint)?;
@@ -276,7 +282,7 @@ fn overrides(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Resul
             })
         });
         if differs || here != everywhere[index].1 {
-            entry(out, &format!("timeouts.{key}"), timeout(here))?;
+            entry(out, &format!("timeouts.{key}"), here)?;
         }
     }
     Ok(())
@@ -321,15 +327,18 @@ pub fn rounded(bytes: u64) -> String {
     }
 }
 
-fn exchange(timeouts: &ExchangeTimeouts) -> [(&'static str, Option<Duration>); 7] {
+/// Their keys, and their values as they are written.
+fn exchange(timeouts: &ExchangeTimeouts) -> [(&'static str, String); 9] {
     [
-        ("body", timeouts.body),
-        ("client_write", timeouts.client_write),
-        ("connect", timeouts.connect),
-        ("ttft", timeouts.ttft),
-        ("inter_event", timeouts.inter_event),
-        ("total", timeouts.total),
-        ("tunnel_idle", timeouts.tunnel_idle),
+        ("body", timeout(timeouts.body)),
+        ("client_write", timeout(timeouts.client_write)),
+        ("connect", timeout(timeouts.connect)),
+        ("ttft", timeout(timeouts.ttft)),
+        ("response", timeout(timeouts.response)),
+        ("inter_event", timeout(timeouts.inter_event)),
+        ("progress", quoted(timeouts.progress.name())),
+        ("total", timeout(timeouts.total)),
+        ("tunnel_idle", timeout(timeouts.tunnel_idle)),
     ]
 }
 

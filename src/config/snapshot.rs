@@ -75,6 +75,19 @@ pub struct Server {
     pub watch: Option<Duration>,
     /// How often the names of endpoints are looked up. `None`: when the file is read.
     pub resolve: Option<Duration>,
+    /// `None`: the kernel asks nobody.
+    pub tcp_keepalive: Option<Keepalive>,
+}
+
+/// How the kernel finds out that the peer of a silent connection has vanished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first probe.
+    pub idle: Duration,
+    /// Between two probes.
+    pub interval: Duration,
+    /// Unanswered ones that end the connection.
+    pub probes: u32,
 }
 
 /// `[admin]`
@@ -184,6 +197,27 @@ pub struct Timeouts {
     pub exchange: ExchangeTimeouts,
 }
 
+/// What counts as progress of an event stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Data events.
+    Data,
+    /// Any byte, comments and pings included.
+    Bytes,
+}
+
+impl Progress {
+    pub const ALL: [(&'static str, Progress); 2] =
+        [("data", Progress::Data), ("bytes", Progress::Bytes)];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Progress::Data => "data",
+            Progress::Bytes => "bytes",
+        }
+    }
+}
+
 /// The timeouts of one exchange. `None` is "off".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExchangeTimeouts {
@@ -196,7 +230,11 @@ pub struct ExchangeTimeouts {
     /// Request written → first data event (first body byte where the body is no event stream).
     pub ttft: Option<Duration>,
     /// Between data events (between bytes where the body is no event stream).
+    /// For what is no stream, in place of `ttft`.
+    pub response: Option<Duration>,
     pub inter_event: Option<Duration>,
+    /// What of a stream `ttft` and `inter_event` count as progress.
+    pub progress: Progress,
     /// The whole exchange.
     pub total: Option<Duration>,
     /// Silence in both directions of a tunnel.

@@ -44,6 +44,9 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
     ("sluicegate_stale_events_total", "Events for sockets that were gone already: dropped.", |c| {
         c.stale_events.get()
     }),
+    ("sluicegate_standstills_total", "Times that nothing ran: stopped, or no CPU.", |c| {
+        c.standstills.get()
+    }),
     ("sluicegate_empty_polls_total", "Polls that told nothing: timers, mail, spinning.", |c| {
         c.empty_polls.get()
     }),

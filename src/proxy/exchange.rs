@@ -97,8 +97,8 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub struct Timeline {
     pub started: Instant,
-    /// A connection was asked for.
-    pub sought: Instant,
+    /// Its last step towards a server began: the search for a place, and then the connect.
+    pub step_began: Instant,
     /// How long it waits for a place, while it waits.
     pub queued_until: Instant,
     /// A byte of the request arrived or was written on.
@@ -117,13 +117,46 @@ impl Timeline {
     pub fn new(now: Instant) -> Timeline {
         Timeline {
             started: now,
-            sought: now,
+            step_began: now,
             queued_until: Instant::NEVER,
             request_moved: now,
             request_written: now,
             event: now,
             moved: now,
             client_blocked: None,
+        }
+    }
+
+    /// An attempt begins: a place is sought. What held an earlier one up says nothing of this one.
+    pub fn seek(&mut self, now: Instant) {
+        self.step_began = now;
+        self.client_blocked = None;
+    }
+
+    /// There is a place, and a connection is given or begun. What came before, the wait for the
+    /// place above all, is not its time.
+    pub fn connect(&mut self, now: Instant) {
+        (self.step_began, self.request_moved) = (now, now);
+    }
+
+    /// Nobody was listened to for so long: it counts as nobody's silence. Only the exchange as a
+    /// whole is as old as it is.
+    pub fn excuse(&mut self, lost: Duration) {
+        let Timeline {
+            started: _,
+            step_began,
+            queued_until,
+            request_moved,
+            request_written,
+            event,
+            moved,
+            client_blocked,
+        } = self;
+        for instant in [step_began, queued_until, request_moved, request_written, event, moved] {
+            *instant += lost;
+        }
+        if let Some(since) = client_blocked {
+            *since += lost;
         }
     }
 }
@@ -136,7 +169,9 @@ pub enum Timer {
     Body,
     UpstreamWrite,
     Ttft,
+    Response,
     InterEvent,
+    FeedIdle,
     ClientWrite,
     Total,
     TunnelIdle,
@@ -152,18 +187,35 @@ impl Timer {
             Timer::Body => Fault::Downstream(DownstreamFault::BodyTimeout),
             Timer::UpstreamWrite => Fault::Upstream(UpstreamFault::WriteTimeout),
             Timer::Ttft => Fault::Upstream(UpstreamFault::TtftTimeout),
+            Timer::Response => Fault::Upstream(UpstreamFault::ResponseTimeout),
             Timer::InterEvent => Fault::Upstream(UpstreamFault::InterEventTimeout),
             Timer::ClientWrite => Fault::Downstream(DownstreamFault::WriteTimeout),
             Timer::Total => Fault::Upstream(UpstreamFault::TotalTimeout),
-            Timer::TunnelIdle => Fault::Downstream(DownstreamFault::TunnelIdle),
+            Timer::TunnelIdle | Timer::FeedIdle => Fault::Downstream(DownstreamFault::TunnelIdle),
         }
     }
+}
+
+/// What kind of answer is awaited: by the request, and by the head of the answer once it is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// Nobody has looked at the request yet.
+    Unknown,
+    /// Events that come as they are made.
+    Stream,
+    /// A document, which is computed before its first byte.
+    Document,
+    /// Events as they happen, if any do: nobody has asked for one in particular.
+    Feed,
 }
 
 /// What besides the phase decides which timers run.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
     pub phase: Phase,
+    pub awaited: Awaited,
+    /// Any byte is progress, and [`Timeline::event`] the last one.
+    pub by_bytes: bool,
     /// The request is not finished, and the next move is the client's.
     pub for_request: bool,
     /// Bytes of the request wait for the upstream to take them.
@@ -175,10 +227,12 @@ pub struct Waiting {
 /// | timer          | runs while                                             | since           |
 /// |----------------|--------------------------------------------------------|-----------------|
 /// | queue          | it waits for a place                                   | it began to     |
-/// | connect        | no connection stands                                   | it was sought   |
+/// | connect        | it has a place, and the connection does not stand yet  | it was begun    |
 /// | body           | the request is unfinished and the client is silent     | it last moved   |
 /// | upstream write | the upstream takes no more of the request (limit: ttft) | it last moved   |
-/// | ttft           | the request is written, nothing has come back          | it was written  |
+/// | ttft           | the request is written, no event of a stream has come back | it was written |
+/// | response       | the request is written, no byte of a document has come back | it was written |
+/// | feed idle      | nothing has come on a feed (limit: tunnel idle)         | a byte came     |
 /// | inter-event    | between data events, unless the client holds us up     | the last one    |
 /// | client write   | the client takes nothing more                          | it stopped      |
 /// | total          | always                                                 | the start       |
@@ -192,12 +246,16 @@ pub fn deadline(
         (_, Some(since)) => (since.after(timeouts.client_write), Timer::ClientWrite),
         (Phase::Queued, _) => (timeline.queued_until, Timer::Queue),
         (Phase::Gathering | Phase::Pausing, _) => (Instant::NEVER, Timer::Total),
-        (Phase::Connecting, _) => (timeline.sought.after(timeouts.connect), Timer::Connect),
+        (Phase::Connecting, _) => (timeline.step_began.after(timeouts.connect), Timer::Connect),
         (Phase::WritingRequest, _) if waiting.for_upstream_write => {
             (timeline.request_moved.after(timeouts.ttft), Timer::UpstreamWrite)
         }
         (Phase::WritingRequest, _) => (Instant::NEVER, Timer::Total),
-        (Phase::AwaitingFirst, _) => (timeline.request_written.after(timeouts.ttft), Timer::Ttft),
+        (Phase::AwaitingFirst | Phase::Streaming, _) if waiting.awaited == Awaited::Feed => {
+            let last = timeline.event.max(timeline.request_written);
+            (last.after(timeouts.tunnel_idle), Timer::FeedIdle)
+        }
+        (Phase::AwaitingFirst, _) => first_byte(waiting, timeline, timeouts),
         (Phase::Streaming, _) => (timeline.event.after(timeouts.inter_event), Timer::InterEvent),
         (Phase::Tunnel, _) => (timeline.moved.after(timeouts.tunnel_idle), Timer::TunnelIdle),
     };
@@ -216,9 +274,31 @@ pub fn deadline(
     first
 }
 
+/// The timer of a request that is written and has no answer yet. Before anybody has looked at what
+/// it asks for, the earlier of two: then somebody has to.
+fn first_byte(
+    waiting: &Waiting,
+    timeline: &Timeline,
+    timeouts: &ExchangeTimeouts,
+) -> (Instant, Timer) {
+    let written = timeline.request_written;
+    let ttft = (written.after(timeouts.ttft), Timer::Ttft);
+    let response = (written.after(timeouts.response), Timer::Response);
+    match waiting.awaited {
+        Awaited::Document => response,
+        Awaited::Unknown if response.0 < ttft.0 => response,
+        // It has shown that it is alive.
+        Awaited::Stream if waiting.by_bytes && timeline.event > written => {
+            (timeline.event.after(timeouts.inter_event), Timer::InterEvent)
+        }
+        Awaited::Unknown | Awaited::Stream | Awaited::Feed => ttft,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::snapshot::Progress;
 
     #[test]
     fn each_row_of_the_joint_table() {
@@ -246,6 +326,8 @@ mod tests {
         client_write: seconds(3),
         connect: seconds(5),
         ttft: seconds(7),
+        response: seconds(70),
+        progress: Progress::Data,
         inter_event: seconds(11),
         total: seconds(1000),
         tunnel_idle: seconds(13),
@@ -258,7 +340,7 @@ mod tests {
     fn timeline() -> Timeline {
         Timeline {
             started: at(0),
-            sought: at(100),
+            step_began: at(100),
             queued_until: at(150),
             request_moved: at(200),
             request_written: at(300),
@@ -268,9 +350,85 @@ mod tests {
         }
     }
 
+    fn waiting(phase: Phase) -> Waiting {
+        Waiting {
+            phase,
+            awaited: Awaited::Stream,
+            by_bytes: false,
+            for_request: false,
+            for_upstream_write: false,
+        }
+    }
+
+    #[test]
+    fn what_is_awaited_has_its_own_time_to_begin() {
+        use Awaited::*;
+        let written = Timeline { event: at(0), ..timeline() };
+        // A sign of life, of a stream that was promised or of a feed.
+        let alive = Timeline { event: at(310), ..timeline() };
+        let late = ExchangeTimeouts { response: seconds(3), ..TIMEOUTS };
+        for (awaited, by_bytes, timeline, timeouts, expected) in [
+            (Stream, false, written, TIMEOUTS, (at(307), Timer::Ttft)),
+            (Document, false, written, TIMEOUTS, (at(370), Timer::Response)),
+            // Whichever comes first, somebody looks at the request then.
+            (Unknown, false, written, TIMEOUTS, (at(307), Timer::Ttft)),
+            (Unknown, false, written, late, (at(303), Timer::Response)),
+            (Stream, false, alive, TIMEOUTS, (at(307), Timer::Ttft)),
+            (Stream, true, written, TIMEOUTS, (at(307), Timer::Ttft)),
+            (Stream, true, alive, TIMEOUTS, (at(321), Timer::InterEvent)),
+            (Feed, true, written, TIMEOUTS, (at(313), Timer::FeedIdle)),
+            (Feed, true, alive, TIMEOUTS, (at(323), Timer::FeedIdle)),
+        ] {
+            let waiting = Waiting { awaited, by_bytes, ..waiting(Phase::AwaitingFirst) };
+            assert_eq!(deadline(&waiting, &timeline, &timeouts), expected, "{waiting:?}");
+        }
+        let feed = Waiting { awaited: Feed, by_bytes: true, ..waiting(Phase::Streaming) };
+        assert_eq!(deadline(&feed, &alive, &TIMEOUTS), (at(323), Timer::FeedIdle));
+    }
+
+    #[test]
+    fn each_phase_counts_from_its_own_beginning() {
+        // An hour in the line, and an attempt that failed with the client in its way.
+        let mut timeline = Timeline::new(at(0));
+        timeline.client_blocked = Some(at(10));
+        timeline.seek(at(3600));
+        timeline.queued_until = at(7200);
+        let queued = waiting(Phase::Queued);
+        assert_eq!(deadline(&queued, &timeline, &TIMEOUTS).0, at(1000), "total, since the start");
+        let patient = ExchangeTimeouts { total: None, ..TIMEOUTS };
+        assert_eq!(deadline(&queued, &timeline, &patient), (at(7200), Timer::Queue));
+        timeline.connect(at(7000));
+        let connecting = waiting(Phase::Connecting);
+        assert_eq!(deadline(&connecting, &timeline, &patient), (at(7005), Timer::Connect));
+        let writing = Waiting { for_upstream_write: true, ..waiting(Phase::WritingRequest) };
+        assert_eq!(deadline(&writing, &timeline, &patient), (at(7007), Timer::UpstreamWrite));
+        let uploading = Waiting { for_request: true, ..waiting(Phase::WritingRequest) };
+        assert_eq!(deadline(&uploading, &timeline, &patient), (at(7002), Timer::Body));
+    }
+
+    #[test]
+    fn lost_time_is_nobodys_silence() {
+        let lost = Duration::from_secs(50);
+        let mut timeline = Timeline { client_blocked: None, ..timeline() };
+        let before = timeline;
+        timeline.excuse(lost);
+        for phase in [
+            Phase::Queued,
+            Phase::Connecting,
+            Phase::AwaitingFirst,
+            Phase::Streaming,
+            Phase::Tunnel,
+        ] {
+            let (then, timer) = deadline(&waiting(phase), &before, &TIMEOUTS);
+            let now = deadline(&waiting(phase), &timeline, &TIMEOUTS);
+            assert_eq!(now, (then + lost, timer), "{phase:?}");
+        }
+        assert_eq!(timeline.started, before.started, "the client has waited all the same");
+    }
+
     #[test]
     fn each_phase_has_its_timer() {
-        let idle = |phase| Waiting { phase, for_request: false, for_upstream_write: false };
+        let idle = waiting;
         let writing = Waiting { for_upstream_write: true, ..idle(Phase::WritingRequest) };
         let uploading = Waiting { for_request: true, ..idle(Phase::WritingRequest) };
         let duplex = Waiting { for_request: true, ..idle(Phase::Streaming) };
@@ -291,8 +449,7 @@ mod tests {
     #[test]
     fn a_client_that_does_not_read_is_not_the_upstreams_fault() {
         let blocked = Timeline { client_blocked: Some(at(410)), ..timeline() };
-        let waiting =
-            Waiting { phase: Phase::Streaming, for_request: false, for_upstream_write: false };
+        let waiting = waiting(Phase::Streaming);
         assert_eq!(deadline(&waiting, &blocked, &TIMEOUTS), (at(413), Timer::ClientWrite));
     }
 
@@ -300,11 +457,10 @@ mod tests {
     fn total_ends_any_phase_but_a_tunnel() {
         let timeouts = ExchangeTimeouts { total: seconds(1), ..TIMEOUTS };
         for phase in [Phase::Queued, Phase::Connecting, Phase::AwaitingFirst, Phase::Streaming] {
-            let waiting = Waiting { phase, for_request: false, for_upstream_write: false };
+            let waiting = waiting(phase);
             assert_eq!(deadline(&waiting, &timeline(), &timeouts), (at(1), Timer::Total));
         }
-        let tunnel =
-            Waiting { phase: Phase::Tunnel, for_request: false, for_upstream_write: false };
+        let tunnel = waiting(Phase::Tunnel);
         assert_eq!(deadline(&tunnel, &timeline(), &timeouts).1, Timer::TunnelIdle);
     }
 
@@ -315,12 +471,13 @@ mod tests {
             client_write: None,
             connect: None,
             ttft: None,
+            response: None,
+            progress: Progress::Data,
             inter_event: None,
             total: None,
             tunnel_idle: None,
         };
-        let waiting =
-            Waiting { phase: Phase::Streaming, for_request: true, for_upstream_write: false };
+        let waiting = Waiting { for_request: true, ..waiting(Phase::Streaming) };
         assert_eq!(deadline(&waiting, &timeline(), &off).0, Instant::NEVER);
     }
 }

@@ -75,6 +75,8 @@ pub enum UpstreamFault {
     /// It does not take the request.
     WriteTimeout,
     TtftTimeout,
+    /// The document did not begin in time.
+    ResponseTimeout,
     InterEventTimeout,
     TotalTimeout,
     /// A responder in this process broke off, as it was asked to.
@@ -133,6 +135,7 @@ impl Fault {
                 UpstreamFault::ConnectTimeout
                 | UpstreamFault::WriteTimeout
                 | UpstreamFault::TtftTimeout
+                | UpstreamFault::ResponseTimeout
                 | UpstreamFault::InterEventTimeout
                 | UpstreamFault::TotalTimeout => (504, "timeout"),
                 UpstreamFault::BrokenOff => return None,
@@ -178,6 +181,7 @@ impl Fault {
                 UpstreamFault::Unfinished => "upstream_unfinished",
                 UpstreamFault::WriteTimeout => "upstream_write_timeout",
                 UpstreamFault::TtftTimeout => "ttft_timeout",
+                UpstreamFault::ResponseTimeout => "response_timeout",
                 UpstreamFault::InterEventTimeout => "inter_event_timeout",
                 UpstreamFault::TotalTimeout => "total_timeout",
                 UpstreamFault::BrokenOff => "broken_off",
@@ -272,6 +276,7 @@ impl fmt::Display for Fault {
                 UpstreamFault::Unfinished => "the upstream's stream ended before it was complete",
                 UpstreamFault::WriteTimeout => "the upstream does not take the request",
                 UpstreamFault::TtftTimeout => "the upstream sent no first event in time",
+                UpstreamFault::ResponseTimeout => "the upstream did not answer in time",
                 UpstreamFault::InterEventTimeout => "the upstream's stream fell silent",
                 UpstreamFault::TotalTimeout => "the exchange took longer than it may",
                 UpstreamFault::BrokenOff => "the responder broke off",
@@ -340,9 +345,10 @@ mod tests {
                 | UpstreamFault::Unfinished
                 | UpstreamFault::WriteTimeout
                 | UpstreamFault::TtftTimeout
+                | UpstreamFault::ResponseTimeout
                 | UpstreamFault::InterEventTimeout
                 | UpstreamFault::TotalTimeout
-                | UpstreamFault::BrokenOff => 19,
+                | UpstreamFault::BrokenOff => 20,
             },
             Fault::Local(fault) => match fault {
                 LocalFault::QueueFull { .. }
@@ -384,6 +390,7 @@ mod tests {
             UpstreamFault::Unfinished,
             UpstreamFault::WriteTimeout,
             UpstreamFault::TtftTimeout,
+            UpstreamFault::ResponseTimeout,
             UpstreamFault::InterEventTimeout,
             UpstreamFault::TotalTimeout,
             UpstreamFault::BrokenOff,

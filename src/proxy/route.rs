@@ -89,13 +89,15 @@ pub fn check_rewritten(route: &Route, path: &str) -> Result<(), HeadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::snapshot::{Chain, Commit, ExchangeTimeouts, Target};
+    use crate::config::snapshot::{Chain, Commit, ExchangeTimeouts, Progress, Target};
 
     const OFF: ExchangeTimeouts = ExchangeTimeouts {
         body: None,
         client_write: None,
         connect: None,
         ttft: None,
+        response: None,
+        progress: Progress::Data,
         inter_event: None,
         total: None,
         tunnel_idle: None,

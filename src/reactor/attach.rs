@@ -49,7 +49,7 @@ impl<N: Net> Worker<N> {
         let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
         let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
-        let priority = exchange.priority;
+        let (priority, sought) = (exchange.priority, exchange.timeline.step_began);
         let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) else {
             return Step::Wait;
         };
@@ -65,7 +65,7 @@ impl<N: Net> Worker<N> {
         let lack = match self.take_place(token, upstream, fresh) {
             Ok(()) => {
                 if turn == Turn::Called {
-                    self.seated(token, upstream);
+                    self.seated(token, upstream, sought);
                 }
                 return Step::Again;
             }
@@ -239,7 +239,7 @@ impl<N: Net> Worker<N> {
         exchange.peer = Peer::Upstream(connection);
         exchange.attempt.reused = reused;
         exchange.attempt.sent = false;
-        exchange.timeline.request_moved = now;
+        exchange.timeline.connect(now);
         // What an earlier connection got as far as says nothing of this one.
         exchange.hops = Hops { endpoint: Some(upstream.endpoint), attached: now, ..Hops::NONE };
     }

@@ -22,6 +22,7 @@ use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::http::rewrite;
 use crate::proxy::breaker::Outcome;
+use crate::proxy::exchange::Awaited;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
 use crate::proxy::retry::{self, Cause, Verdict, Why, stale};
@@ -174,7 +175,7 @@ impl<N: Net> Worker<N> {
         self.take_back(token, Outcome::Abandoned);
         if let Some(exchange) = self.exchange_mut(token) {
             exchange.attempt.replayed = true;
-            exchange.timeline.sought = now;
+            exchange.timeline.seek(now);
             exchange.peer = Peer::Seeking { fresh: true, turn: Turn::New };
         }
         true
@@ -211,6 +212,7 @@ impl<N: Net> Worker<N> {
         let pick = attempt.pick.take();
         (exchange.first_event, exchange.settled) = (false, false);
         (exchange.held, exchange.examined) = (false, 0);
+        (exchange.awaited, exchange.by_bytes) = (Awaited::Unknown, false);
         exchange.part_with_response();
         if exchange.request.state == FlowState::Cut {
             exchange.request.state = FlowState::Open;
@@ -249,7 +251,7 @@ impl<N: Net> Worker<N> {
         exchange.attempt.at_upstream = exchange.attempt.at_upstream.saturating_add(1);
         exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
         exchange.attempt.replayed = false;
-        exchange.timeline.sought = now;
+        exchange.timeline.seek(now);
         exchange.peer = if after.is_zero() {
             Peer::Seeking { fresh, turn: Turn::New }
         } else {
@@ -265,7 +267,7 @@ impl<N: Net> Worker<N> {
         if let Some(exchange) = self.exchange_mut(token)
             && let Peer::Pausing { fresh, .. } = exchange.peer
         {
-            exchange.timeline.sought = now;
+            exchange.timeline.seek(now);
             exchange.peer = Peer::Seeking { fresh, turn: Turn::New };
         }
         Step::Again
@@ -286,7 +288,7 @@ impl<N: Net> Worker<N> {
         exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(u8::from(made));
         exchange.attempt.at_upstream = 1;
         exchange.attempt.replayed = false;
-        exchange.timeline.sought = now;
+        exchange.timeline.seek(now);
         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
         log::debug!("{}: on to upstream {} of its route", exchange.id, exchange.link + 1);
         if let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) {

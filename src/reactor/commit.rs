@@ -11,6 +11,14 @@ use super::preface::Preface;
 use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::Commit;
+use crate::http::body::Framing;
+use crate::proxy::exchange::Awaited;
+use crate::service::Dialect;
+use std::time::Duration;
+
+/// How long a stream is held back that gives signs of life, where that is all the same. Less than
+/// anything between server and client waits for.
+const HOLD_PATIENCE: Duration = Duration::from_secs(5);
 
 impl<N: Net> Worker<N> {
     /// Whether another attempt, or the predefined answer, can still take the place of this one.
@@ -25,12 +33,40 @@ impl<N: Net> Worker<N> {
         !exchange.attempt.last && (predefined || elsewhere && self.keeps_request(exchange))
     }
 
-    /// Whether the head of an event stream is kept from the client until the first data event.
+    /// Whether the head of an event stream is kept from the client until the first data event. Not
+    /// where it brings nothing: for who listens to a feed, and for who asks the only server there is
+    /// for something that no model has to make.
     pub(super) fn holds_back(&self, exchange: &Exchange) -> bool {
         let commit = exchange.route().map(|route| route.commit);
         // One that is to go on where another one stopped has joined it when it does.
         exchange.is_continuing()
-            || (commit == Some(Commit::FirstEvent) && self.can_be_rescued(exchange))
+            || (commit == Some(Commit::FirstEvent)
+                && !exchange.listens
+                && (!exchange.is_plain() || self.has_elsewhere(exchange))
+                && self.can_be_rescued(exchange))
+    }
+
+    /// Whether somebody who has not been asked could answer in the place of this endpoint.
+    fn has_elsewhere(&self, exchange: &Exchange) -> bool {
+        let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
+            return false;
+        };
+        upstream.endpoints.len() > 1
+            || chain.fallback.is_some()
+            || self.next_link(exchange).is_some()
+    }
+
+    /// Whether a stream that is held back, and has given a sign of life just now, is let go: its
+    /// client has waited long enough, and holding it back would bring little or nothing. Where only
+    /// events are progress and somebody else may be asked, `ttft` decides.
+    pub(super) fn lets_go(&self, token: Token) -> bool {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        exchange.is_some_and(|exchange| {
+            exchange.awaited == Awaited::Stream
+                && !exchange.is_continuing()
+                && self.now - exchange.timeline.request_written >= HOLD_PATIENCE
+                && (exchange.by_bytes || !self.has_elsewhere(exchange))
+        })
     }
 
     /// From here on there is no other answer: what was held back is on its way, the request is
@@ -58,5 +94,13 @@ impl<N: Net> Worker<N> {
         if let Some(upstream) = self.upstreams.get_mut(connection) {
             upstream.socket.outbox.forget(buffers);
         }
+    }
+}
+
+impl Exchange {
+    /// A request without a body, for a path of no dialect.
+    fn is_plain(&self) -> bool {
+        let bare = matches!(self.request.body.framing(), Framing::None | Framing::Length(0));
+        self.dialect == Dialect::Generic && self.idempotent && bare
     }
 }

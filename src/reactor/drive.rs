@@ -11,7 +11,8 @@
 
 use super::attempt::Failed;
 use super::buffer::{READ_RESERVE, Room};
-use super::exchange::{After, Peer, Progress, State};
+use super::drain::Life;
+use super::exchange::{After, Downstream, Peer, Progress, State};
 use super::net::{Net, Stream};
 use super::relay::Budget;
 use super::request::Opened;
@@ -23,7 +24,8 @@ use super::worker::Worker;
 use crate::clock::Instant;
 use crate::http::head::{HeadError, may_be_complete};
 use crate::proxy::exchange::deadline;
-use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
+use crate::proxy::fault::{DownstreamFault, Fault, LocalFault, UpstreamFault};
+use std::io;
 use std::time::Duration;
 
 /// What follows a step.
@@ -44,6 +46,13 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 /// How long a connection that was accepted at the last moment of a drain may take to say what it
 /// came for: its request is on the way, and is served.
 const GREETING: Duration = Duration::from_secs(1);
+
+/// A poll that ends so much later than it was meant to was not late by chance.
+pub(super) const STANDSTILL: Duration = Duration::from_millis(250);
+
+/// A poll may tell of some of the events at a time. Whoever goes on with news after so many is no
+/// backlog.
+const BACKLOG_POLLS_MAX: usize = 64;
 
 impl<N: Net> Worker<N> {
     pub(super) fn drive(&mut self, token: Token) {
@@ -286,6 +295,37 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    /// The poll ended now, much later than it was meant to: this thread did not run. Meanwhile bytes
+    /// have come, ends too, and every timer seems to have run out. The network is asked once more,
+    /// until it has nothing left to tell; and the time since `before` is nobody's silence. When in
+    /// this time we were stopped cannot be known, and whoever was silent may have stood still as
+    /// well: the same laptop, the same freezer. So all of it is given back, but for `total`.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn stood_still(&mut self, before: Instant) -> io::Result<()> {
+        let lost = self.now - before;
+        log::warn!("nothing ran for {lost:?} (a stopped process or machine, or no CPU)");
+        self.desk.tally.standstills.add(1);
+        for _ in 0..BACKLOG_POLLS_MAX {
+            let known = self.events.len();
+            self.desk.tally.polls.add(1);
+            self.net.poll(&mut self.events, Some(Duration::ZERO))?;
+            if self.events.len() == known {
+                break;
+            }
+        }
+        for token in self.downstreams.tokens() {
+            if let Some(downstream) = self.downstreams.get_mut(token) {
+                downstream.excuse(lost);
+            }
+            self.arm(token);
+        }
+        if let Life::Draining { deadline, .. } = &mut self.life {
+            *deadline += lost;
+        }
+        Ok(())
+    }
+
     /// When the exchange goes on by itself: a pause between attempts or a responder's nap ends.
     fn wakes(&self, token: Token) -> Instant {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
@@ -311,6 +351,13 @@ impl<N: Net> Worker<N> {
 
     /// The deadline of the connection's state has passed.
     pub(super) fn on_deadline(&mut self, token: Token) {
+        if self.downstreams.get(token).is_some_and(|downstream| downstream.queued) {
+            // It has more to say in this turn, or a place to take: that comes first.
+            self.drive(token);
+            if self.deadline_of(token) > self.now {
+                return;
+            }
+        }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         match downstream.state {
             // Its request has come, and there was never a buffer to read it with. An event that told
@@ -331,12 +378,15 @@ impl<N: Net> Worker<N> {
                 let now = self.now;
                 let overdue = move |(at, _): &(Instant, Fault)| *at <= now;
                 let mut late = self.exchange_deadline(token).filter(overdue);
+                if late.is_some() && self.learn_what_is_awaited(token) {
+                    late = self.exchange_deadline(token).filter(overdue);
+                }
                 if matches!(late, Some((_, Fault::Downstream(DownstreamFault::WriteTimeout)))) {
                     self.try_to_write(token);
                     late = self.exchange_deadline(token).filter(overdue);
                 }
                 if let Some((_, fault)) = late {
-                    self.failed(token, Failed::Fault(fault));
+                    self.failed(token, Failed::Fault(self.owned(token, fault)));
                 } else {
                     self.beat(token);
                 }
@@ -350,6 +400,16 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    /// The fault of a timer: ours, where bytes lie there and we have no buffer to read them with.
+    fn owned(&self, token: Token, fault: Fault) -> Fault {
+        let thirsty = self.downstreams.get(token).is_some_and(|downstream| downstream.thirst != 0);
+        match fault {
+            Fault::Upstream(UpstreamFault::TotalTimeout) => fault,
+            _ if thirsty => Fault::Local(LocalFault::Buffers),
+            fault => fault,
+        }
+    }
+
     /// Writes to a client that is about to be given up. The kernel tells of room when a third of
     /// its send buffer is free, which may be megabytes, but takes bytes as soon as there is any: a
     /// slow reader is told from one that does not read by a write.
@@ -357,6 +417,25 @@ impl<N: Net> Worker<N> {
         if let Some(downstream) = self.downstreams.get_mut(token) {
             downstream.socket.ready.suppose_writable();
             self.drive(token);
+        }
+    }
+}
+
+impl<S> Downstream<S> {
+    /// Moves what its timers count from.
+    fn excuse(&mut self, lost: Duration) {
+        match &mut self.state {
+            State::Idle { since } | State::Head { since } | State::Replying { since, .. } => {
+                *since += lost;
+            }
+            State::Lingering { since, heard } => {
+                *since += lost;
+                *heard += lost;
+            }
+            State::Exchange | State::Closed => {}
+        }
+        if let Some(exchange) = &mut self.exchange {
+            exchange.timeline.excuse(lost);
         }
     }
 }

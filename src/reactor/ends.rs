@@ -31,6 +31,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "queue_full",
     "queue_timeout",
     "request_refused",
+    "response_timeout",
     "total_timeout",
     "ttft_timeout",
     "tunnel_idle",
@@ -50,7 +51,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_unterminated",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 40;
+const REASONS: usize = 41;
 /// The place of `complete`.
 const COMPLETE: usize = 8;
 

@@ -24,7 +24,7 @@ use crate::config::snapshot::{
 };
 use crate::http::head::Version;
 use crate::proxy::endpoints::{Pick, Tried};
-use crate::proxy::exchange::{Phase, Timeline, Waiting};
+use crate::proxy::exchange::{Awaited, Phase, Timeline, Waiting};
 use crate::responder::Responder;
 use crate::service::{Dialect, Observer};
 
@@ -160,6 +160,9 @@ pub struct Exchange {
     /// The final response is here, and nothing of it with the client: another attempt can still
     /// take its place. What was made of it waits in `outbox`.
     pub held: bool,
+    /// Any byte of its response is progress.
+    pub by_bytes: bool,
+    pub awaited: Awaited,
     pub tunnel: Option<Tunnel>,
     pub peer: Peer,
     /// From the final response head on.
@@ -200,6 +203,8 @@ pub struct Exchange {
     /// The client waits for leave to send the request's body, and has not had it yet.
     pub expect_continue: bool,
     pub upgrade_asked: bool,
+    /// A GET for a stream of events of no dialect: the client listens, and waits for nothing.
+    pub listens: bool,
     /// What the client has of a head of ours.
     pub preface: Preface,
     /// It was asked, with an interim response, whether it is still there.
@@ -436,6 +441,8 @@ impl Exchange {
         let phase = self.phase(upstream.map(|upstream| (upstream.connected, blocked)));
         Waiting {
             phase,
+            awaited: self.awaited,
+            by_bytes: self.by_bytes,
             for_request: self.request.is_open()
                 && !blocked
                 && !matches!(phase, Phase::Queued | Phase::Pausing | Phase::Connecting),

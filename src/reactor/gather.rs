@@ -56,7 +56,7 @@ impl<N: Net> Worker<N> {
         let rest =
             relay::keep(&mut downstream.socket, outbox, request, wanted, budget, &mut self.desk);
         if request.body.received() > before {
-            timeline.request_moved = now;
+            (timeline.request_moved, timeline.moved) = (now, now);
         }
         let fault = match rest {
             Ok(Rest::Ended) if request.body.received() > body_max => DownstreamFault::BodyTooLarge,

@@ -173,6 +173,10 @@ impl Exchange {
                 let waited = self.timeouts().ttft.unwrap_or(Duration::ZERO);
                 Outcome::TimedOut { waited }
             }
+            UpstreamFault::ResponseTimeout => {
+                let waited = self.timeouts().response.unwrap_or(Duration::ZERO);
+                Outcome::TimedOut { waited }
+            }
             // As long as it takes is not too long for the server.
             UpstreamFault::Status(status) => self.outcome_of_status(*status),
             UpstreamFault::TotalTimeout | UpstreamFault::BrokenOff => Outcome::Abandoned,

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::token::Token;
 use crate::clock::Instant;
+pub use crate::config::snapshot::Keepalive;
 
 /// What the kernel said of one socket. An event sets readiness; it never takes any away.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +75,7 @@ pub trait Net {
 
     /// Waits for readiness for at most `timeout` (`None`: until something happens) and appends
     /// what happened to `events`. A wake-up through a [`super::mailbox::Waker`] ends the wait
-    /// without an event. An interrupted wait is an empty one.
+    /// without an event. An interrupted wait ends early, and what has come by then is told all the same.
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 
     /// Sleeps, whatever happens meanwhile; not at all if that instant has passed.
@@ -92,6 +93,10 @@ pub trait Net {
     /// Starts a connection. It is usable at once for a speculative write, whose result tells
     /// whether the connection stands (`WouldBlock`: not yet; any other error: refused).
     fn connect(&mut self, address: SocketAddr) -> io::Result<Self::Stream>;
+
+    /// How connections on which nothing moves are asked from now on whether their peer is there:
+    /// those that are accepted, and those that are opened.
+    fn keep_alive(&mut self, _keepalive: Option<Keepalive>) {}
 
     /// Registers a stream for both directions, edge-triggered, under `token`: once in its life.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;

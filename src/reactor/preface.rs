@@ -26,6 +26,7 @@ use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadLimits, Media, ResponseHead, Version, parse_request};
 use crate::http::reply::{self, ReplyHead};
 use crate::http::rewrite::{self, ConnectionField};
+use crate::proxy::exchange::Awaited;
 use crate::proxy::fault::UpstreamFault;
 use crate::service::fault::heartbeat;
 
@@ -109,30 +110,70 @@ impl<N: Net> Worker<N> {
             && !exchange.head_request
             && !exchange.upgrade_asked
             && heartbeat(exchange.dialect).is_some();
-        if !possible || !self.keeps_request(exchange) {
-            return false;
+        let asked = if possible { self.asked(exchange, LOOK_MAX) } else { None };
+        asked.is_some_and(|asked| asked.accepts_events || asked.streams)
+    }
+
+    /// What the request of `exchange` asks for, by its head and so many bytes at most. `None`: it was
+    /// too long to be kept.
+    fn asked(&self, exchange: &Exchange, most: usize) -> Option<Asked> {
+        if !self.keeps_request(exchange) {
+            return None;
         }
         let request = match exchange.peer {
             Peer::Upstream(connection) => {
-                self.upstreams.get(connection).map(|up| up.socket.outbox.copy(LOOK_MAX))
+                self.upstreams.get(connection).map(|up| up.socket.outbox.copy(most))
             }
-            _ => Some(exchange.outbox.copy(LOOK_MAX)),
+            _ => Some(exchange.outbox.copy(most)),
         };
         let request = request.unwrap_or_default();
         let limits = &exchange.snapshot.limits;
         let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
         let mut slots = FieldSlots::new();
-        let accept = match parse_request(&request, &mut slots, &limits) {
-            Ok(Some(head)) => head.field("accept").unwrap_or_default().to_ascii_lowercase(),
-            _ => Vec::new(),
-        };
-        if memchr::memmem::find(&accept, b"text/event-stream").is_some() {
-            return true;
-        }
+        let head = parse_request(&request, &mut slots, &limits).ok().flatten();
+        let accept = head.as_ref().and_then(|head| head.field("accept")).unwrap_or_default();
         let (path, _) = rewrite::path_and_body(&request);
         let look = look(&request, exchange.request.body.framing(), 0);
-        exchange.dialect.streams(&String::from_utf8_lossy(path), look.stream())
+        Some(Asked {
+            accepts_events: accepts_events(accept),
+            accepts_documents: memchr::memmem::find(accept, b"json").is_some(),
+            streams: exchange.dialect.streams(&String::from_utf8_lossy(path), look.stream()),
+        })
     }
+
+    /// A timer has run out that differs for streams and documents: which of them was asked for?
+    /// Where that is not known, it may be a document. Whether this was news.
+    pub(super) fn learn_what_is_awaited(&mut self, token: Token) -> bool {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        let Some(exchange) = exchange.filter(|one| one.awaited == Awaited::Unknown) else {
+            return false;
+        };
+        let bare = matches!(exchange.request.body.framing(), Framing::None | Framing::Length(0));
+        let asked = if bare { None } else { self.asked(exchange, usize::MAX) };
+        let stream = asked.is_some_and(|asked| {
+            asked.streams || (asked.accepts_events && !asked.accepts_documents)
+        });
+        // A request without a body asks for something that is there, not for something to compute.
+        let awaited = if stream || bare { Awaited::Stream } else { Awaited::Document };
+        if let Some(exchange) = self.exchange_mut(token) {
+            exchange.awaited = awaited;
+        }
+        true
+    }
+}
+
+/// What a request asks for.
+struct Asked {
+    accepts_events: bool,
+    accepts_documents: bool,
+    /// Its body says so, or its path.
+    streams: bool,
+}
+
+/// Whether this `Accept` has event streams in it.
+pub(super) fn accepts_events(accept: &[u8]) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    accept.windows(EVENTS.len()).any(|window| window.eq_ignore_ascii_case(EVENTS))
 }
 
 impl Exchange {

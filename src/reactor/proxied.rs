@@ -119,6 +119,7 @@ impl<N: Net> Worker<N> {
                 // The server wants no more. It may have answered before it closed, so what it
                 // sent decides: read on until its end, then judge.
                 exchange.request.state = FlowState::Cut;
+                exchange.timeline.request_written = now;
                 upstream.socket.ready.on_broken_write();
                 Ok(Rest::Ended)
             }
@@ -211,12 +212,23 @@ impl<N: Net> Worker<N> {
             self.commit(token, connection);
             return Ok(None);
         }
+        let before = response.body.received();
         let held = hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
             .map_err(broken_response)?;
         let failed = response.watch.observer.as_ref().is_some_and(Observer::first_event_is_error);
+        let alive = response.body.received() > before;
+        if alive && exchange.by_bytes {
+            exchange.timeline.event = self.now;
+        }
         let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
         let unwanted = match held {
-            Held::Waiting(rest) => return Ok(Some(rest)),
+            Held::Waiting(rest) => {
+                if !alive || !self.lets_go(token) {
+                    return Ok(Some(rest));
+                }
+                self.commit(token, connection);
+                return Ok(None);
+            }
             Held::Event if failed => exchange.unwanted_error(spliced, refusal_of_stream),
             Held::Failed => exchange.unwanted_error(spliced, refusal_in),
             // A refusal, held back to be read.
@@ -337,6 +349,8 @@ impl Exchange {
             } else if stream {
                 tally.event_gap.record_span(self.timeline.event, now);
             }
+            self.timeline.event = now;
+        } else if self.by_bytes && moved.read > 0 {
             self.timeline.event = now;
         }
         if moved.read > 0 || moved.written > 0 {

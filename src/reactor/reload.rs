@@ -31,6 +31,7 @@ impl<N: Net> Worker<N> {
         for connection in self.groups.follow(&self.snapshot, loads, self.seed, self.now) {
             self.close_upstream(connection);
         }
+        self.net.keep_alive(self.snapshot.server.tcp_keepalive);
         self.purse.set_limit(self.snapshot.limits.continue_bytes);
         // With another bound, or none, what was learnt of the old one is void.
         self.coalesce = Coalesce::new(self.now);

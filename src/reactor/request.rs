@@ -9,7 +9,7 @@ use super::exchange::{Attempt, Exchange, Gather, Peer, Progress, State, Turn};
 use super::journal::Hops;
 use super::net::Net;
 use super::outbox::Outbox;
-use super::preface::Preface;
+use super::preface::{Preface, accepts_events};
 use super::relay::{Flow, Mode};
 use super::request_id::RequestId;
 use super::stall::Ledger;
@@ -25,7 +25,7 @@ use crate::http::path;
 use crate::http::rewrite::{self, RequestEdits};
 use crate::proxy::admission::keys;
 use crate::proxy::balance::key;
-use crate::proxy::exchange::Timeline;
+use crate::proxy::exchange::{Awaited, Timeline};
 use crate::proxy::fault::{DownstreamFault, Fault};
 use crate::proxy::{admission, retry, route};
 use crate::responder::Request;
@@ -100,6 +100,9 @@ impl<N: Net> Worker<N> {
             ),
             response: None,
             held: false,
+            by_bytes: false,
+            awaited: Awaited::Unknown,
+            listens: false,
             preface: Preface::Unsent,
             probed: false,
             committed: false,
@@ -140,6 +143,7 @@ impl<N: Net> Worker<N> {
                         exchange.priority = priority_of(&upstream.admission, &head);
                         self.groups[upstream.id].budget.on_request(self.now);
                         exchange.dialect = dialect_of(route, upstream.service, head.path);
+                        exchange.listens = exchange.dialect == Dialect::Generic && listens(&head);
                         let edits = RequestEdits {
                             path: route::rewritten(route, head.path),
                             host: host_for(upstream, 0, head.authority),
@@ -220,6 +224,11 @@ fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
     }
     let field = settings.priority_header.as_deref();
     admission::priority(field.and_then(|name| head.field(name)), settings)
+}
+
+/// Whether this is how an `EventSource` asks, or a client of MCP that listens.
+fn listens(head: &RequestHead<'_>) -> bool {
+    head.method == "GET" && head.field("accept").is_some_and(accepts_events)
 }
 
 /// The dialect of a request: its own path tells, or the one it is given.

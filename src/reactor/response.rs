@@ -19,7 +19,7 @@ use super::worker::Worker;
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::config::snapshot::Condition;
+use crate::config::snapshot::{Condition, Progress};
 use crate::http::body::Framing;
 use crate::http::head::{
     FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, Version,
@@ -27,6 +27,7 @@ use crate::http::head::{
 };
 use crate::http::retry_after::{retry_after, retry_after_ms};
 use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served, ServerTiming};
+use crate::proxy::exchange::Awaited;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
 use crate::service::continuation::Purse;
@@ -418,6 +419,13 @@ impl Exchange {
             (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),
             _ => self.reader(head),
         };
+        self.awaited = match head.media {
+            Media::EventStream if self.listens => Awaited::Feed,
+            Media::EventStream | Media::JsonLines => Awaited::Stream,
+            _ => Awaited::Document,
+        };
+        let by_bytes = self.timeouts().progress == Progress::Bytes;
+        self.by_bytes = by_bytes || self.awaited == Awaited::Feed;
         if head.status == 101 {
             self.tunnel = Some(Tunnel::default());
             self.persistent = false;

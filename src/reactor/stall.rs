@@ -91,6 +91,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::exchange::Awaited;
 
     fn at(millis: u64) -> Instant {
         Instant::from_nanos(millis * 1_000_000)
@@ -111,8 +112,13 @@ mod tests {
 
     #[test]
     fn whose_move_it_is() {
-        let waiting =
-            |phase, for_upstream_write| Waiting { phase, for_request: false, for_upstream_write };
+        let waiting = |phase, for_upstream_write| Waiting {
+            phase,
+            awaited: Awaited::Stream,
+            by_bytes: false,
+            for_request: false,
+            for_upstream_write,
+        };
         for (phase, upstream_write, blocked, held_up, expected) in [
             (Phase::Queued, false, false, false, Owner::Gateway),
             (Phase::Connecting, true, false, false, Owner::Upstream),

@@ -57,6 +57,8 @@ pub struct Counters {
     pub buffers_out: Counter,
     // More system calls.
     pub empty_polls: Counter,
+    /// Polls that ended much later than they were meant to.
+    pub standstills: Counter,
     /// Sleeps before a poll, to find many events at once.
     pub pauses: Counter,
     pub peeks: Counter,

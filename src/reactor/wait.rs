@@ -18,6 +18,7 @@ use super::exchange::{Peer, Turn};
 use super::net::Net;
 use super::token::Token;
 use super::worker::{Command, Worker};
+use crate::clock::Instant;
 use crate::config::snapshot::UpstreamId;
 use crate::proxy::admission::{Admit, Lack, standing};
 use crate::proxy::fault::{Fault, LocalFault};
@@ -73,13 +74,10 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Somebody was called and has its place.
-    pub(super) fn seated(&mut self, token: Token, upstream: UpstreamId) {
+    /// Somebody who sought a place at `sought` was called and has one.
+    pub(super) fn seated(&mut self, token: Token, upstream: UpstreamId, sought: Instant) {
         self.groups[upstream].queue.seated(token, self.now);
-        let sought = self.exchange_mut(token).map(|exchange| exchange.timeline.sought);
-        if let Some(sought) = sought {
-            self.desk.tally.queue_wait.record_span(sought, self.now);
-        }
+        self.desk.tally.queue_wait.record_span(sought, self.now);
         self.announce(upstream);
         if self.peers(upstream).is_some() && self.groups[upstream].endpoints.has_room() {
             self.permit_is_home(upstream);

@@ -25,6 +25,7 @@ use super::buffer::READ_RESERVE;
 use super::coalesce::Coalesce;
 use super::date::Date;
 use super::drain::Life;
+use super::drive::STANDSTILL;
 use super::exchange::{Downstream, Upstream};
 use super::journal::Journal;
 use super::live::Inquiry;
@@ -108,7 +109,7 @@ pub struct Worker<N: Net> {
     pub(super) now: Instant,
     /// Downstreams to be driven, each at most once.
     pub(super) ready: VecDeque<Token>,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     pub(super) downstreams: Slots<Downstream<N::Stream>>,
     pub(super) upstreams: Slots<Upstream<N::Stream>>,
     pub(super) desk: Desk,
@@ -148,8 +149,9 @@ pub struct Worker<N: Net> {
 }
 
 impl<N: Net> Worker<N> {
-    pub fn new(net: N, setup: Setup<N::Stream>) -> Worker<N> {
+    pub fn new(mut net: N, setup: Setup<N::Stream>) -> Worker<N> {
         let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal } = setup;
+        net.keep_alive(snapshot.server.tcp_keepalive);
         let now = net.now();
         Worker {
             downstreams: Slots::new(Kind::Downstream),
@@ -214,6 +216,8 @@ impl<N: Net> Worker<N> {
         let spin = self.snapshot.server.spin;
         let mut timeout = self.poll_timeout();
         let pause = self.coalesce.until(self.now, timeout);
+        let before = self.now;
+        let meant = pause.or(timeout.map(|timeout| before + timeout));
         if let Some(until) = pause {
             self.desk.tally.pauses.add(1);
             self.net.pause(until);
@@ -229,6 +233,10 @@ impl<N: Net> Worker<N> {
             self.desk.tally.empty_polls.add(1);
         }
         self.now = self.net.now();
+        match meant {
+            Some(meant) if self.now > meant + STANDSTILL => self.stood_still(before)?,
+            _ => {}
+        }
         self.desk.tally.turn_events.record(self.events.len() as u64);
         if let Some(bound) = self.snapshot.server.coalesce {
             self.coalesce.polled(self.events.len(), pause.is_some(), bound, self.now);
@@ -333,10 +341,8 @@ impl<N: Net> Worker<N> {
 
     /// Puts a downstream in the ready queue, once.
     pub(super) fn enqueue(&mut self, token: Token) {
-        if let Some(downstream) = self.downstreams.get_mut(token)
-            && !downstream.queued
-        {
-            downstream.queued = true;
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        if !std::mem::replace(&mut downstream.queued, true) {
             self.ready.push_back(token);
         }
     }
@@ -405,8 +411,7 @@ impl<N: Net> Worker<N> {
 
     #[cold]
     fn read_mail(&mut self) {
-        let mail: Vec<_> = self.mailbox.open().collect();
-        for command in mail {
+        for command in self.mailbox.open().collect::<Vec<_>>() {
             match command {
                 Command::Drain(idle) => self.drain(idle),
                 Command::Stop => self.stop(),
@@ -479,8 +484,8 @@ impl<N: Net> Worker<N> {
     }
 
     fn status(&self) -> Status {
-        let over =
-            self.life != Life::Serving && self.downstreams.is_empty() && !self.mailbox.has_mail();
+        let ends = self.life != Life::Serving;
+        let over = ends && self.downstreams.is_empty() && !self.mailbox.has_mail();
         if over { Status::Stopped } else { Status::Running }
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{Head, Request, Responder, Service, Step};
 use crate::clock::Instant;
-use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Route, Target};
+use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Progress, Route, Target};
 
 /// What a recording may be at most: it was made of 16 KiB.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -50,7 +50,9 @@ impl Ending {
             "complete" | "upstream_unfinished" => Ending::Clean,
             "upstream_reset" => Ending::Reset,
             "upstream_bad_chunk" => Ending::Garbled,
-            "inter_event_timeout" | "ttft_timeout" | "total_timeout" => Ending::Stalled,
+            "inter_event_timeout" | "ttft_timeout" | "response_timeout" | "total_timeout" => {
+                Ending::Stalled
+            }
             _ => Ending::Cut,
         }
     }
@@ -126,6 +128,8 @@ const TIMEOUTS: ExchangeTimeouts = ExchangeTimeouts {
     client_write: Some(Duration::from_secs(300)),
     connect: None,
     ttft: None,
+    response: None,
+    progress: Progress::Data,
     inter_event: None,
     total: None,
     tunnel_idle: None,

@@ -189,6 +189,10 @@ impl Plan {
             Some(upload) => head.push_str(&format!("Content-Length: {}\r\n", upload.length)),
             None => {}
         }
+        if exchange.method == Method::Post {
+            // Whoever is silent is asked for a stream: a document that is slow is not made twice.
+            head.push_str("Accept: text/event-stream\r\n");
+        }
         if exchange.expects_continue && !visit.http10 {
             head.push_str("Expect: 100-continue\r\n");
         }

@@ -40,6 +40,8 @@ pub(super) enum Action {
     Wake(usize),
     /// The poll is to end, with or without events.
     Ring,
+    /// The worker's thread does not run for so long. The poll under way has told nothing by then.
+    Freeze(Duration),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,8 @@ pub(super) struct Fabric {
     pub parting: Vec<usize>,
     /// The poll under way is to end.
     pub rung: bool,
+    /// And so much later than that the worker runs again.
+    pub frozen: Option<Duration>,
     schedule: BinaryHeap<Reverse<Entry>>,
     sequence: u64,
 }
@@ -121,6 +125,7 @@ impl Fabric {
             newcomers: VecDeque::new(),
             parting: Vec::new(),
             rung: false,
+            frozen: None,
             schedule: BinaryHeap::new(),
             sequence: 0,
         }
@@ -179,6 +184,7 @@ impl Fabric {
             Action::Writable(link) => self.room(link, self.links[link].outbound.free() > 0),
             Action::Wake(peer) => self.woken.push_back(peer),
             Action::Ring => self.rung = true,
+            Action::Freeze(duration) => self.frozen = Some(duration),
         }
         true
     }

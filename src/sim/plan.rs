@@ -278,7 +278,8 @@ impl ExchangePlan {
         let spoiled = self.upload.is_some_and(|upload| upload.spoiled && upload.chunked);
         let replay = self.method != Method::Post || plan.gateway.replay_stale_post;
         let stale = plan.exchanges.iter().any(|other| other.answer.leaves_stale_connections());
-        let survives = trouble::is_survived(&self.troubles, &plan.gateway);
+        let survives =
+            trouble::is_survived(&self.troubles, &plan.gateway, self.method == Method::Post);
         self.answer.goes_wrong.is_none() && !spoiled && (replay || !stale) && survives
     }
 

@@ -159,8 +159,9 @@ impl Trouble {
 }
 
 /// Whether an exchange that meets these gets its answer all the same: each is one that may be tried
-/// again by the default conditions, and there are attempts enough.
-pub(super) fn is_survived(troubles: &[Trouble], gateway: &GatewayPlan) -> bool {
+/// again by the default conditions, and there are attempts enough. `held`: its stream is held back
+/// even where nobody else is left to be asked.
+pub(super) fn is_survived(troubles: &[Trouble], gateway: &GatewayPlan, held: bool) -> bool {
     if !troubles.is_empty() && (gateway.budget < AMPLE || gateway.breaker) {
         // What others have met decides too.
         return false;
@@ -173,6 +174,7 @@ pub(super) fn is_survived(troubles: &[Trouble], gateway: &GatewayPlan) -> bool {
             Kind::Empty => return false,
             // Once is as long as a client may have to wait.
             Kind::Silent if slow => return false,
+            Kind::NoEvent { .. } if !held && link + 1 == gateway.upstreams => return false,
             // A server that is busy, or was silent, is not asked again.
             Kind::Status { status: 429, .. } | Kind::Silent => true,
             _ => false,

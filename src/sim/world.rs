@@ -181,6 +181,12 @@ impl World {
         Arc::new(move || woken.store(true, Ordering::SeqCst))
     }
 
+    /// Stops the worker's thread at `at`, as SIGSTOP does, and lets it go on `duration` later. The
+    /// poll that is under way ends with no event, whatever has come.
+    pub fn freeze_at(&self, at: Instant, duration: Duration) {
+        self.state.borrow_mut().fabric.at(at, Action::Freeze(duration));
+    }
+
     /// Ends the poll that is under way at `at`, with no event.
     pub fn ring_at(&self, at: Instant) {
         self.state.borrow_mut().fabric.at(at, Action::Ring);
@@ -203,6 +209,17 @@ impl State {
                 peers[peer].run(peer, fabric, servers);
             } else if !fabric.step() {
                 return;
+            }
+        }
+    }
+
+    /// Lets the world go on until `end`, without the worker.
+    fn pass(&mut self, end: Instant) {
+        loop {
+            self.run_due();
+            match self.fabric.next_at() {
+                Some(next) if next <= end => self.fabric.advance(next),
+                _ => return self.fabric.advance(end),
             }
         }
     }
@@ -236,6 +253,10 @@ impl Net for World {
         let deadline = timeout.map(|timeout| state.fabric.now + as_the_poller_counts(timeout));
         loop {
             state.run_due();
+            if let Some(duration) = state.fabric.frozen.take() {
+                state.pass(state.fabric.now + duration);
+                return Ok(());
+            }
             let told = state.fabric.tell(events);
             let rung = std::mem::take(&mut state.fabric.rung);
             let woken = self.woken.swap(false, Ordering::SeqCst);
@@ -259,14 +280,7 @@ impl Net for World {
 
     fn pause(&mut self, until: Instant) {
         let state = &mut *self.state.borrow_mut();
-        let end = until.max(state.fabric.now);
-        loop {
-            state.run_due();
-            match state.fabric.next_at() {
-                Some(next) if next <= end => state.fabric.advance(next),
-                _ => return state.fabric.advance(end),
-            }
-        }
+        state.pass(until.max(state.fabric.now));
     }
 
     fn accept(&mut self, listener: usize) -> Accept<Socket> {

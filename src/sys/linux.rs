@@ -2,7 +2,8 @@
 //!
 //! * mio registers edge-triggered, always; reading adds EPOLLRDHUP. That is the contract of
 //!   [`Net`], so nothing is added here but names.
-//! * Listeners set TCP_NODELAY, and accepted sockets inherit it: no call per connection.
+//! * Listeners have TCP_NODELAY and the settings of TCP keepalive, and accepted sockets inherit them:
+//!   no call per connection.
 //! * One descriptor is held in reserve. When descriptors run out it is given up for a moment to
 //!   accept one connection and close it, so that the client sees an end instead of a hang.
 //! * Reads and writes go straight to the kernel (rustix), past libc's points of cancellation: nobody
@@ -22,11 +23,11 @@ use rustix::net::sockopt::set_tcp_quickack;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::thread::{clock_nanosleep_absolute, set_current_timer_slack};
 use rustix::time::{ClockId, Timespec, clock_gettime};
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 
 use crate::clock::Instant;
 use crate::reactor::mailbox::Waker;
-use crate::reactor::net::{Accept, Event, Net, Stream};
+use crate::reactor::net::{Accept, Event, Keepalive, Net, Stream};
 use crate::reactor::token::Token;
 
 /// Events taken by one poll; doubled when a poll fills it.
@@ -42,6 +43,7 @@ pub struct Linux {
     reserve: Option<File>,
     /// The kernel has been told to add nothing to our sleeps.
     punctual: bool,
+    keepalive: Option<TcpKeepalive>,
 }
 
 impl Linux {
@@ -60,6 +62,7 @@ impl Linux {
             listeners,
             reserve: reserve_descriptor(),
             punctual: false,
+            keepalive: None,
             poll,
         })
     }
@@ -125,23 +128,34 @@ impl Net for Linux {
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, timeout) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        events.extend(self.events.iter().map(|event| Event {
-            token: Token::from_bits(event.token().0 as u64),
-            readable: event.is_readable(),
-            writable: event.is_writable(),
-            read_closed: event.is_read_closed(),
-            errored: event.is_error() || event.is_write_closed(),
-        }));
-        let capacity = self.events.capacity();
-        if events.len() >= capacity && capacity < EVENTS_MAX {
+        let mut timeout = timeout;
+        loop {
+            match self.poll.poll(&mut self.events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    // A process that was stopped is woken by a signal, and epoll has told nothing of
+                    // what came meanwhile (linux: fs/eventpoll.c, ep_poll).
+                    timeout = Some(Duration::ZERO);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            let before = events.len();
+            events.extend(self.events.iter().map(|event| Event {
+                token: Token::from_bits(event.token().0 as u64),
+                readable: event.is_readable(),
+                writable: event.is_writable(),
+                read_closed: event.is_read_closed(),
+                errored: event.is_error() || event.is_write_closed(),
+            }));
+            let capacity = self.events.capacity();
+            if events.len() - before < capacity || capacity >= EVENTS_MAX {
+                return Ok(());
+            }
+            // There may be more, and whoever is believed to be silent may be among them.
             self.events = Events::with_capacity(capacity * 2);
+            timeout = Some(Duration::ZERO);
         }
-        Ok(())
     }
 
     fn pause(&mut self, until: Instant) {
@@ -184,7 +198,24 @@ impl Net for Linux {
     fn connect(&mut self, address: SocketAddr) -> io::Result<TcpStream> {
         let stream = mio::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
+        if let Some(keepalive) = &self.keepalive {
+            // If it fails, only timers notice that the peer has vanished.
+            let _ = SockRef::from(&stream).set_tcp_keepalive(keepalive);
+        }
         Ok(TcpStream(stream))
+    }
+
+    fn keep_alive(&mut self, keepalive: Option<Keepalive>) {
+        self.keepalive = keepalive.map(|Keepalive { idle, interval, probes }| {
+            TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes)
+        });
+        for listener in &self.listeners {
+            let listener = SockRef::from(listener);
+            let _ = match &self.keepalive {
+                Some(keepalive) => listener.set_tcp_keepalive(keepalive),
+                None => listener.set_keepalive(false),
+            };
+        }
     }
 
     fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {

@@ -27,6 +27,8 @@ pub enum Bug {
     PoolsDirty,
     /// A FIN that came behind the last bytes is not looked for: a short read is the end of it.
     DropsEnd,
+    /// For half a minute it turns and looks at its timers, and never listens.
+    DoesNotListen,
 }
 
 /// A [`World`] as a worker with a bug would experience it.
@@ -39,10 +41,23 @@ pub struct Sabotaged {
 #[derive(Debug, Default)]
 struct Memory {
     edges: Cell<usize>,
+    polls: Cell<usize>,
     turned_away: RefCell<Vec<Token>>,
     /// Sockets with bytes that were overlooked, and now come to light.
     overlooked: RefCell<Vec<Token>>,
     done: Cell<bool>,
+}
+
+/// A worker that does not listen turns all the same, so often.
+const LOOK_AWAY: Duration = Duration::from_millis(200);
+
+impl Memory {
+    /// From the twentieth turn on, for half a minute.
+    fn looks_away(&self) -> bool {
+        let polls = self.polls.get();
+        self.polls.set(polls + 1);
+        (20..170).contains(&polls)
+    }
 }
 
 impl Sabotaged {
@@ -98,6 +113,10 @@ impl Net for Sabotaged {
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        if self.bug == Bug::DoesNotListen && self.memory.looks_away() {
+            self.world.pause(self.world.time() + LOOK_AWAY);
+            return Ok(());
+        }
         let overlooked = self.memory.overlooked.take();
         let timeout = if overlooked.is_empty() { timeout } else { Some(Duration::ZERO) };
         self.world.poll(events, timeout)?;

@@ -125,6 +125,16 @@ fn orders(plan: &Plan) -> Vec<(Duration, Order)> {
     orders
 }
 
+/// When the worker's thread stands still, and for how long: longer than its timers, often. Drawn by
+/// a voice of its own, too.
+fn standstill(plan: &Plan) -> Option<(Duration, Duration)> {
+    let mut random = Random::new(plan.seed.rotate_left(32) ^ !0);
+    let stands = !plan.perfect && random.chance(150);
+    let at = random.duration(Duration::ZERO..=Duration::from_millis(1500));
+    let lasts = random.duration(Duration::from_millis(100)..=Duration::from_secs(60));
+    stands.then_some((at, lasts))
+}
+
 fn play<N: Net>(
     plan: &Plan,
     cast: &Cast,
@@ -135,6 +145,9 @@ fn play<N: Net>(
     let clients: Vec<_> = plan.visits.iter().map(|visit| world.client(plan.visit(visit))).collect();
     let limit = world.time() + PATIENCE;
     let begin = world.time();
+    if let Some((at, lasts)) = standstill(plan) {
+        world.freeze_at(begin + at, lasts);
+    }
     for (after, order) in orders(plan) {
         let at = begin + after;
         world.ring_at(at);

@@ -225,7 +225,9 @@ fn ttft_runs_from_the_end_of_the_request() {
     let upstream = Upstream::listen();
     let gateway = with_timeouts(&upstream, "ttft = \"300ms\"").start();
     let mut client = gateway.connect();
-    client.send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n");
+    client.send(
+        "POST /a HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: 4\r\n\r\n",
+    );
     let mut server = upstream.accept();
     for byte in ["a", "b", "c", "d"] {
         std::thread::sleep(Duration::from_millis(150));
@@ -242,7 +244,9 @@ fn ttft_behind_the_head_is_an_abort_and_comments_do_not_help() {
     let upstream = Upstream::listen();
     for (head, filler) in [(CHUNKED, ""), (EVENTS, ""), (EVENTS, ": ping\n\n")] {
         println!("{head:?} {filler:?}");
-        let gateway = with_timeouts(&upstream, "ttft = \"300ms\"").start();
+        // What is no stream by its head has the time of a document.
+        let limit = if head == EVENTS { "ttft" } else { "response" };
+        let gateway = with_timeouts(&upstream, &format!("{limit} = \"300ms\"")).start();
         let mut client = gateway.connect();
         client.send(GET);
         let mut server = upstream.accept();

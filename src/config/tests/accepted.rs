@@ -50,6 +50,7 @@ fn every_key_reaches_the_snapshot() {
         forwarded = "replace"
         watch = "5s"
         resolve = "7s"
+        tcp_keepalive = { idle = "2m", interval = "9s", probes = 4 }
         [admin]
         listen = "0.0.0.0:9090"
         token_file = "/etc/admin.token"
@@ -85,7 +86,9 @@ fn every_key_reaches_the_snapshot() {
         client_write = "4s"
         connect = "5ms"
         ttft = "6s"
+        response = "9m"
         inter_event = "7s"
+        progress = "bytes"
         total = "8h"
         tunnel_idle = "off"
         drain = "off"
@@ -147,6 +150,9 @@ const EVERY_KEY: &str = r#"
     forwarded = "replace"
     watch = "5s"
     resolve = "7s"
+    tcp_keepalive.idle = "2m"
+    tcp_keepalive.interval = "9s"
+    tcp_keepalive.probes = 4
     [admin]
     listen = "0.0.0.0:9090"
     token_file = "/etc/admin.token"
@@ -183,7 +189,9 @@ const EVERY_KEY: &str = r#"
     client_write = "4s"
     connect = "5ms"
     ttft = "6s"
+    response = "9m"
     inter_event = "7s"
+    progress = "bytes"
     total = "8h"
     tunnel_idle = "off"
     [[upstream]]

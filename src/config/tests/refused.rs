@@ -52,6 +52,16 @@ fn server() {
             "line 3: server.cpus[1]: CPU 9 does not exist or is not allowed to this process, \
              which may run on 0-3",
         ),
+        (
+            "[0]",
+            "[0]\ntcp_keepalive = { idle = \"500ms\" }",
+            "line 4: server.tcp_keepalive.idle: must be from \"1s\" to \"1h\", not \"500ms\"",
+        ),
+        (
+            "[0]",
+            "[0]\ntcp_keepalive = true",
+            "line 4: server.tcp_keepalive: must be a table or \"off\", not true or false",
+        ),
         ("[0]", "[1, 1]", "line 3: server.cpus[1]: is in the list already"),
         ("[0]", "[-1]", "line 3: server.cpus[0]: must be from 0 to 4294967295, not -1"),
         ("[0]", "0", "line 3: server.cpus: must be a list, [ … ], not a number"),

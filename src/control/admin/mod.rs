@@ -170,6 +170,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
             forwarded: Forwarded::Off,
             watch: None,
             resolve: None,
+            tcp_keepalive: Some(defaults::TCP_KEEPALIVE),
         },
         admin: Admin { listen: None, token: None },
         access_log: defaults::ACCESS_LOG,

@@ -145,6 +145,7 @@ impl Blame {
                 | UpstreamFault::ErrorEvent
                 | UpstreamFault::EmptyStream
                 | UpstreamFault::WriteTimeout
+                | UpstreamFault::ResponseTimeout
                 | UpstreamFault::TotalTimeout
                 | UpstreamFault::BrokenOff => Blame::Other,
             },

@@ -165,8 +165,10 @@ impl Cause {
                 | UpstreamFault::Truncated
                 | UpstreamFault::Unfinished
                 | UpstreamFault::InterEventTimeout => Condition::EmptyStream,
-                // Those that another attempt may mend are retried by their number.
+                // Those that another attempt may mend are retried by their number. And nobody computes
+                // a slow document twice.
                 UpstreamFault::Status(_)
+                | UpstreamFault::ResponseTimeout
                 // It would be as long from anybody else.
                 | UpstreamFault::OverLimit(_)
                 | UpstreamFault::Unterminated

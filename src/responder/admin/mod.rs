@@ -40,7 +40,7 @@ use self::answer::{Answering, Asking, Feeding, Reading};
 use self::places::{Place, Placed};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Route, Target};
+use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Progress, Route, Target};
 use crate::escape::escaped;
 
 /// The text formats of `/metrics`.
@@ -255,6 +255,8 @@ const TIMEOUTS: ExchangeTimeouts = ExchangeTimeouts {
     client_write: Some(Duration::from_secs(10)),
     connect: None,
     ttft: None,
+    response: None,
+    progress: Progress::Data,
     inter_event: None,
     total: None,
     tunnel_idle: None,

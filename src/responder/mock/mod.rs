@@ -28,7 +28,7 @@ use self::exchange::Exchange;
 pub use self::settings::{Faults, Invalid, Rate, Settings};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Route, Target};
+use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Progress, Route, Target};
 
 /// What a path answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +131,8 @@ const TIMEOUTS: ExchangeTimeouts = ExchangeTimeouts {
     client_write: Some(Duration::from_secs(300)),
     connect: None,
     ttft: None,
+    response: None,
+    progress: Progress::Data,
     inter_event: None,
     total: None,
     tunnel_idle: None,

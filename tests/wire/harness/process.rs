@@ -68,7 +68,10 @@ pub struct Standstill {
 
 impl Standstill {
     pub fn of(gateway: &Gateway) -> Standstill {
-        let pid = gateway.pid();
+        Standstill::of_process(gateway.pid())
+    }
+
+    fn of_process(pid: Pid) -> Standstill {
         kill_process(pid, Signal::STOP).expect("it runs");
         let deadline = Instant::now() + PATIENCE;
         // The signal is a request; each thread heeds it in its own time.
@@ -136,6 +139,11 @@ impl Mock {
 
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.process)
+    }
+
+    /// SIGSTOP, until the standstill ends.
+    pub fn stop(&self) -> Standstill {
+        Standstill::of_process(self.pid())
     }
 
     /// SIGKILL, in the middle of whatever it does.
