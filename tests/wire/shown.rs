@@ -32,9 +32,8 @@ fn what_acts_on_a_terminal_is_escaped_in_the_access_log() {
              data: {{\"model\":\"{EVIL}\\u001b[2J\",\"choices\":[{{\"delta\":{{\"content\":\"a\"}},\
              \"finish_reason\":\"stop\"}}]}}\n\ndata: [DONE]\n\n"
         ));
-        client.read_until("[DONE]\n\n");
         drop(server);
-        client.read_end();
+        client.read_until("\r\n0\r\n\r\n");
         let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
         let log = loop {
             let log = std::fs::read_to_string(&file).unwrap_or_default();
