@@ -5,8 +5,7 @@
 //!
 //! * Hop-by-hop fields end here (RFC 9110 §7.6.1): `Connection` and what it lists, `Keep-Alive`,
 //!   `Proxy-*`, `TE`, and `Upgrade` unless an upgrade is under way.
-//! * What ends here or is set here has no double: a field of that name with `_` for `-` goes too,
-//!   or a server that turns names into variables would take it for ours.
+//! * What ends here or is set here goes with its doubles: the same names with `_` for `-`.
 //! * The head that leaves gives its framing once, and it is the framing the body will have.
 //! * A request leaves as HTTP/1.1 with exactly one `Host`, a response leaves as HTTP/1.1.
 //!

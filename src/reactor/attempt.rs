@@ -459,7 +459,6 @@ impl UpstreamFault {
         match self {
             UpstreamFault::Connect(_) => "the pooled connection refused a write",
             UpstreamFault::Closed => "the pooled connection was closed",
-            UpstreamFault::Head(_) => "the pooled connection held the rest of another answer",
             _ => "the pooled connection was reset",
         }
     }

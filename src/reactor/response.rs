@@ -184,12 +184,6 @@ impl<N: Net> Worker<N> {
         let head = match parsed {
             Ok(Some(head)) => head,
             Ok(None) => return Ok(None),
-            // No answer at all: most likely what was left of the one before. Then nobody has
-            // answered yet, and the connection is as dead as one that was closed.
-            Err(error @ HeadError::InvalidStatusLine) if exchange.attempt.reused => {
-                exchange.attempt.answered = false;
-                return Err(Failed::Lost(UpstreamFault::of_head(error)));
-            }
             Err(error) => return Err(Failed::Fault(upstream_fault(UpstreamFault::of_head(error)))),
         };
         let interim = head.status < 200 && head.status != 101;

@@ -388,11 +388,16 @@ fn bytes_behind_an_answer_poison_the_connection_and_reach_nobody() {
     }
 }
 
+/// A gateway with every default: five failures in a row take a server out.
+fn with_breaker(upstream: &Upstream) -> Gateway {
+    Config { upstream: "retry = {}".into(), ..Config::to(upstream.address()) }.start()
+}
+
 /// What the gateway does not take is not the server's failure, and only this client's loss.
 #[test]
 fn an_answer_over_a_limit_is_held_against_nobody() {
     let upstream = Upstream::listen();
-    let gateway = Gateway::to(upstream.address());
+    let gateway = with_breaker(&upstream);
     let fields = format!("HTTP/1.1 200 OK\r\n{}\r\n", "Set-Cookie: a=b\r\n".repeat(501));
     let bytes = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(256 * 1024));
     let extension = format!(
@@ -457,7 +462,7 @@ fn many_fields_and_an_extension_on_each_chunk_are_no_fault() {
 #[test]
 fn a_server_that_closes_behind_the_end_of_its_stream_has_not_failed() {
     let upstream = Upstream::listen();
-    let gateway = Gateway::to(upstream.address());
+    let gateway = with_breaker(&upstream);
     let chunk = |data: &str| format!("{:x}\r\n{data}\r\n", data.len());
     let event = chunk(
         r#"data: {"choices":[{"delta":{"content":"a"}}]}

@@ -511,7 +511,8 @@ fn siblings_of_a_dead_connection_are_not_tried() {
 #[test]
 fn what_is_left_of_an_answer_is_met_once() {
     let upstream = Upstream::listen();
-    let gateway = Gateway::to(upstream.address());
+    let config = Config { upstream: "retry = {}".into(), ..Config::to(upstream.address()) };
+    let gateway = config.start();
     let mut clients: Vec<Peer> = (0..3).map(|_| gateway.connect()).collect();
     let mut servers: Vec<Peer> =
         clients.iter_mut().map(|client| on_a_new_connection(client, &upstream)).collect();

@@ -17,9 +17,6 @@
 //! siblings, and a last-in-first-out pool would hand out the next dead one. It needs the request
 //! to be kept in full.
 //!
-//! Bytes that do not begin as an answer does are none: they are what was left of the answer before,
-//! and the connection is as dead as one that was closed.
-//!
 //! RFC 9110 §9.2.2 forbids a proxy to repeat a non-idempotent request on its own: the server may
 //! have acted on it before it closed. For inference the act is a computation that changes nothing,
 //! its cost is bounded (the connection died before the first byte of the answer), and without the
