@@ -112,10 +112,16 @@ impl<N: Net> Worker<N> {
                 }
                 Ok(moved.rest)
             }
-            Err(Broken::Write(error)) if !upstream.connected => {
+            Err(Broken::Write(error))
+                if !upstream.connected && !upstream.socket.wrote_before_failing =>
+            {
                 Err(Failed::Lost(UpstreamFault::Connect(error.kind())))
             }
             Err(Broken::Write(_)) => {
+                if upstream.socket.wrote_before_failing {
+                    upstream.connected = true;
+                    exchange.attempt.sent = true;
+                }
                 // The server wants no more. It may have answered before it closed, so what it
                 // sent decides: read on until its end, then judge.
                 exchange.request.state = FlowState::Cut;

@@ -236,7 +236,13 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
     loop {
         // Before the first read there is nearly always nothing left to write.
         if source.inbound.is_some() || !sink.outbox.is_empty() {
-            moved.written += scan_and_write(source, sink, flow, length_max, desk)?;
+            match scan_and_write(source, sink, flow, length_max, desk) {
+                Ok(written) => moved.written += written,
+                Err(broken) => {
+                    sink.wrote_before_failing |= moved.written > 0;
+                    return Err(broken);
+                }
+            }
             let waiting = !sink.outbox.is_empty()
                 || source.inbound.as_ref().is_some_and(|buffer| !buffer.pending().is_empty());
             source.release_inbound(desk);

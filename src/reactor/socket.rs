@@ -36,6 +36,8 @@ pub struct Socket<S> {
     copious: bool,
     /// A write met the RST and used the error up: the end that a read finds then is none.
     reset: bool,
+    /// A write has failed behind one that had not, before its caller could hear of the first.
+    pub wrote_before_failing: bool,
 }
 
 /// The result of one attempt to read.
@@ -61,6 +63,7 @@ impl<S: Stream> Socket<S> {
             parting: false,
             copious: false,
             reset: false,
+            wrote_before_failing: false,
         }
     }
 
@@ -228,6 +231,8 @@ impl<S: Stream> Socket<S> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.reset |= error.kind() == ErrorKind::ConnectionReset;
+                    self.wrote_before_failing |= total > 0;
+                    desk.tally.bytes_written.add(total as u64);
                     return Err(error);
                 }
             }

@@ -29,6 +29,10 @@ pub enum Bug {
     DropsEnd,
     /// For half a minute it turns and looks at its timers, and never listens.
     DoesNotListen,
+    /// A body of which one byte has come is taken for all of it.
+    CompletesBodies,
+    /// No bug, but bad luck: the second write on each connection to a server meets a RST.
+    FailsBehindAWrite,
 }
 
 /// A [`World`] as a worker with a bug would experience it.
@@ -97,6 +101,7 @@ impl Sabotaged {
             token: None,
             held_back: Vec::new(),
             written_since: false,
+            writes: 0,
         }
     }
 }
@@ -172,10 +177,15 @@ pub struct SabotagedSocket {
     /// Bytes behind an answer that were "overlooked", until the next request has been written.
     held_back: Vec<u8>,
     written_since: bool,
+    writes: usize,
 }
 
 /// How an answer begins that nobody asked for.
 const STRAY: &[u8] = b"HTTP/1.1 200 OK\r\nx-exchange: stray";
+
+/// The end of a request that announces a body of 100 bytes and has one.
+const HALF: &[u8] = b"Content-Length: 100\r\n\r\nx";
+const REST: usize = 99;
 
 impl SabotagedSocket {
     fn wrote(&mut self, offered: usize, result: &io::Result<usize>) {
@@ -187,9 +197,19 @@ impl SabotagedSocket {
             Ok(count) => *count < offered,
             Err(error) => error.kind() == ErrorKind::WouldBlock,
         };
+        self.writes += usize::from(result.is_ok());
         if turned_away {
             self.memory.turned_away.borrow_mut().extend(self.token);
         }
+    }
+}
+
+impl SabotagedSocket {
+    fn meets_a_reset(&self) -> io::Result<()> {
+        let fails = self.bug == Bug::FailsBehindAWrite
+            && self.writes > 0
+            && self.token.is_some_and(|token| token.kind() == Kind::Upstream);
+        if fails { Err(ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 }
 
@@ -201,7 +221,11 @@ impl Stream for SabotagedSocket {
             self.held_back.drain(..length);
             return Ok(length);
         }
-        let length = self.socket.read(into)?;
+        let mut length = self.socket.read(into)?;
+        if self.bug == Bug::CompletesBodies && into[..length].ends_with(HALF) {
+            into[length..length + REST].fill(b'x');
+            length += REST;
+        }
         if self.bug == Bug::PoolsDirty
             && let Some(at) = into[..length].windows(STRAY.len()).position(|bytes| bytes == STRAY)
             && at > 0
@@ -214,12 +238,14 @@ impl Stream for SabotagedSocket {
     }
 
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.meets_a_reset()?;
         let result = self.socket.write(from);
         self.wrote(from.len(), &result);
         result
     }
 
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.meets_a_reset()?;
         let result = self.socket.write_vectored(from);
         self.wrote(from.iter().map(|part| part.len()).sum(), &result);
         result
