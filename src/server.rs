@@ -14,7 +14,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
 use crate::config::bounds::{descriptors_least, descriptors_needed};
@@ -24,11 +24,13 @@ use crate::config::snapshot::{
 use crate::control::admin;
 pub use crate::control::admin::Reloaded;
 use crate::control::health::{Change, HealthChecks, Target};
+use crate::control::lookout;
 use crate::control::spans::Exporter;
 use crate::observe::access::Format;
 use crate::observe::keeper::Keeper;
 use crate::observe::logger;
 use crate::observe::recordings::Recordings;
+use crate::proxy::health::Look;
 use crate::proxy::load::Loads;
 use crate::reactor::accept::Fleet;
 use crate::reactor::journal::Journal;
@@ -61,6 +63,8 @@ pub struct Control {
     loads: Arc<Mutex<Loads>>,
     /// Active health checks; `None`: they have not begun.
     checks: Arc<Mutex<Option<HealthChecks>>>,
+    /// Whose ports may be looked at.
+    watched: lookout::Known,
     /// How to have the configuration read again.
     reloader: Arc<OnceLock<admin::Reload>>,
     /// Where there is an admin address.
@@ -92,9 +96,27 @@ impl Control {
         raise_descriptor_limit(snapshot)?;
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         *loads = loads.follow(snapshot);
+        self.watch_ports(snapshot);
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
         self.admin.iter().for_each(|admin| admin.reload(snapshot));
         self.check_health(snapshot).map_err(StartError::System)
+    }
+
+    /// Looks at the ports of this generation's endpoints, where a worker asks for it.
+    fn watch_ports(&self, snapshot: &Snapshot) {
+        let endpoints = snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        *watched = endpoints.map(|endpoint| endpoint.id).collect();
+    }
+
+    /// Tells the workers when a port answers again.
+    fn start_lookout(&self) -> io::Result<mpsc::Sender<Look>> {
+        let posts = self.posts.clone();
+        lookout::start(Arc::clone(&self.watched), move |look: Look| {
+            for post in &posts {
+                let _ = post.send(Command::Reachable(look.upstream, look.endpoint));
+            }
+        })
     }
 
     /// Lets the admin address ask for a reload. The first to come is the one.
@@ -291,9 +313,12 @@ pub fn start_on(
         listeners: Arc::new(Mutex::new(kept)),
         loads: Arc::new(Mutex::new(request_loads.clone())),
         checks: Arc::default(),
+        watched: Arc::default(),
         reloader,
         admin: remote.clone(),
     };
+    control.watch_ports(&snapshot);
+    let lookout = control.start_lookout().map_err(StartError::System)?;
     let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
     let balanced = snapshot.server.accept == AcceptMode::Balanced;
     let several = seats.len() > 1;
@@ -305,9 +330,10 @@ pub fn start_on(
         });
         let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
         let (loads, journal) = (request_loads.clone(), journal.clone());
+        let lookout = lookout.clone();
         thread::Builder::new()
             .name(format!("{name}-{index}"))
-            .spawn(move || seat.work(snapshot, loads, fleet, journal, &control))
+            .spawn(move || seat.work(snapshot, loads, fleet, (journal, lookout), &control))
     });
     let workers = workers.collect::<io::Result<Vec<_>>>();
     let stopped = |error| {
@@ -379,7 +405,7 @@ impl Seat {
         snapshot: Arc<Snapshot>,
         loads: Loads,
         fleet: Option<Fleet<TcpStream>>,
-        journal: Option<Arc<dyn Journal>>,
+        (journal, lookout): (Option<Arc<dyn Journal>>, mpsc::Sender<Look>),
         control: &Control,
     ) -> io::Result<()> {
         let _guard = StopAllOnPanic(control);
@@ -390,7 +416,8 @@ impl Seat {
             log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
         }
         let seed = sys::random_seed();
-        let setup = Setup { snapshot, loads, seed, counters, mailbox, fleet, journal };
+        let lookout = Some(lookout);
+        let setup = Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout };
         let ended = Worker::new(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");

@@ -28,7 +28,13 @@ pub fn endpoints(balance: &str, count: u16) -> Endpoints {
 
 /// One attempt from its choice to its end.
 pub fn attempt(endpoints: &mut Endpoints, key: u64, outcome: Outcome, now: Instant) {
-    let request = Request { tried: &Tried::none(), key: Some(key), last_resort: true };
+    let request = Request {
+        tried: &Tried::none(),
+        key: Some(key),
+        last_resort: true,
+        degrades: false,
+        unheard: true,
+    };
     match endpoints.pick(&request, now) {
         Choice::Endpoint(pick) => {
             endpoints.first_event(&pick, Some(Duration::from_millis(key % 97)), now);

@@ -53,6 +53,7 @@ impl Stage {
             mailbox: receiver,
             fleet: None,
             journal: None,
+            lookout: None,
         };
         Stage {
             worker: Worker::new(tape.clone(), setup),

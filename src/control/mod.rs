@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | [`health`] | active health checks of the endpoints |
+//! | [`lookout`] | whether the port of an endpoint that took no connection answers again |
 //! | [`names`] | the names of endpoints, looked up again and again |
 //! | [`spans`] | the spans of exchanges, on their way to a collector |
 //! | [`admin`] | the admin address: metrics, live streams, the dashboard |
@@ -11,5 +12,6 @@
 
 pub mod admin;
 pub mod health;
+pub mod lookout;
 pub mod names;
 pub mod spans;

@@ -5,8 +5,8 @@
 //!     Closed ────────────────────────────────────────────────▶ Open
 //!       ▲                                                     │   ▲
 //!       │ it answers                       the time is over,  │   │ the probe ends in a fault:
-//!       │ (and its weight grows             or the active     │   │ open again, twice as long
-//!       │  again: slow start)               check is well     ▼   │
+//!       │ (and its weight grows             the port answers, │   │ open again, twice as long
+//!       │  again: slow start)               the check is well ▼   │
 //!       └───────────────────────────────────────────────── HalfOpen
 //!                                                  one request at a time: the probe
 //! ```
@@ -14,6 +14,10 @@
 //! * **Fault**: no connection, a reset, a 5xx, a timeout, an answer cut short. What a client did
 //!   wrong (4xx) is neither a fault nor a success, but it is an answer: it closes a half-open
 //!   breaker. A client that left proves nothing.
+//! * **Unreachable** is a fault that says where it lies: no connection came to stand. A breaker that
+//!   opened for it does not sleep until its time is over. The control thread looks whether the port
+//!   answers, and if it does, the breaker asks for a probe at once ([`Breaker::reachable`]). So does
+//!   one that opened for another fault, where the port has gone and come back.
 //! * **429** is no fault but a request to rest: nothing is sent until then, and the state below
 //!   stays what it was. No rest is longer than `open_max`.
 //! * **401 and 403** mean that our own credentials are refused. That does not mend itself, so the
@@ -22,9 +26,11 @@
 //!   opened. What ends with an older epoch was begun before the last opening and changes nothing:
 //!   a hundred streams that break together open a breaker once, and the last answer of a dying
 //!   server does not close it.
-//! * **Panic.** A request let through while the breaker is open, because too many endpoints are,
-//!   carries the present epoch. If it is answered, that closes the breaker as a probe would; if it
-//!   fails, nothing new has been learnt.
+//! * **Panic.** A request let through while the breaker is open, because too many endpoints are or
+//!   nobody else could answer it, carries the present epoch. If it is answered, that closes the
+//!   breaker as a probe would; if it fails, nothing new has been learnt.
+//! * **Early probes.** Where a predefined answer is all that is left beside an open breaker, a probe is
+//!   sent before its time, a second after the last one ([`Breaker::may_probe_early`]).
 //!
 //! Invariant: at most one probe of an epoch is out. Its place comes free through
 //! [`Breaker::record`] or [`Breaker::first_event`] with its own ticket, or because an answer to
@@ -49,6 +55,8 @@ pub const WHOLE: u32 = 1_000;
 const SHARE_MIN: u32 = 100;
 /// When a probe is out, nobody knows how long it will take: that is what is said instead.
 const PROBE_HINT: Duration = Duration::from_secs(1);
+/// How soon after it has opened an endpoint is probed that nobody but a predefined answer stands in for.
+const EARLY: Duration = Duration::from_secs(1);
 
 /// One endpoint, as one worker has known it so far.
 #[derive(Clone, Debug)]
@@ -72,6 +80,7 @@ enum State {
         since: Option<Instant>,
     },
     Open {
+        since: Instant,
         until: Instant,
         cause: Cause,
     },
@@ -118,6 +127,8 @@ pub enum Outcome {
     Abandoned,
     /// The endpoint failed.
     Fault,
+    /// It could not be reached: no connection came to stand, and nothing was sent.
+    Unreachable,
     /// The endpoint failed to answer in time, and had so much of it.
     TimedOut { waited: Duration },
     /// 429.
@@ -132,7 +143,10 @@ pub enum Outcome {
 pub enum Cause {
     Consecutive,
     Rate,
+    /// A probe failed.
     Probe,
+    /// The last of its faults, or its probe: no connection came to stand.
+    Unreachable,
     Unauthorized,
 }
 
@@ -220,7 +234,7 @@ impl Breaker {
         }
         match self.state {
             State::Closed { .. } => Admits::Yes,
-            State::Open { until, cause } if now < until => {
+            State::Open { until, cause, .. } if now < until => {
                 Admits::No { until, judged: cause != Cause::Unauthorized }
             }
             State::HalfOpen { probing: true } => {
@@ -237,6 +251,29 @@ impl Breaker {
             self.state = State::HalfOpen { probing: true };
         }
         Ticket { epoch: self.epoch, probe }
+    }
+
+    /// Whether one may be sent before the time is over, to see whether the endpoint is well. It
+    /// begins with [`Breaker::begin_early`].
+    pub fn may_probe_early(&self, now: Instant) -> bool {
+        match self.state {
+            State::Open { since, cause, .. } => {
+                cause != Cause::Unauthorized && now >= since + EARLY && now >= self.rests_until
+            }
+            State::Closed { .. } | State::HalfOpen { .. } => false,
+        }
+    }
+
+    /// A probe is sent before its time.
+    pub fn begin_early(&mut self) -> Ticket {
+        self.state = State::HalfOpen { probing: true };
+        Ticket { epoch: self.epoch, probe: true }
+    }
+
+    /// Whether it keeps away at the endpoint's own word that it is asked for too much: a 429.
+    pub fn is_resting(&self, now: Instant) -> bool {
+        now < self.rests_until
+            && !matches!(self.state, State::Open { cause: Cause::Unauthorized, .. })
     }
 
     /// A request is sent although none is admitted. Nothing depends on how it fails.
@@ -271,15 +308,17 @@ impl Breaker {
                 None
             }
             Outcome::ClientError => None,
-            Outcome::Fault | Outcome::TimedOut { .. } if probe => {
-                Some(self.open(Cause::Probe, now, settings, random))
-            }
-            Outcome::Fault | Outcome::TimedOut { .. } if self.is_closed() => {
-                let cause = self.fault(now, settings)?;
+            Outcome::Fault | Outcome::Unreachable | Outcome::TimedOut { .. } => {
+                let cause = match self.state {
+                    State::Closed { .. } => self.fault(now, settings)?,
+                    _ if probe => Cause::Probe,
+                    // In panic: it was thought so.
+                    _ => return None,
+                };
+                let unreachable = outcome == Outcome::Unreachable;
+                let cause = if unreachable { Cause::Unreachable } else { cause };
                 Some(self.open(cause, now, settings, random))
             }
-            // In panic: it was thought so.
-            Outcome::Fault | Outcome::TimedOut { .. } => None,
             Outcome::Abandoned => {
                 self.return_probe(probe);
                 None
@@ -309,6 +348,14 @@ impl Breaker {
         }
     }
 
+    /// Its port was away and answers again: the server is another one than before, and an open
+    /// breaker asks for a probe.
+    pub fn reachable(&mut self) {
+        if matches!(self.state, State::Open { cause, .. } if cause != Cause::Unauthorized) {
+            self.state = State::HalfOpen { probing: false };
+        }
+    }
+
     /// The configuration has been read again, perhaps for new credentials.
     pub fn reloaded(&mut self) {
         if matches!(self.state, State::Open { cause: Cause::Unauthorized, .. }) {
@@ -330,7 +377,7 @@ impl Breaker {
 
     pub fn standing(&self, now: Instant, settings: &Settings) -> Standing {
         match self.state {
-            State::Open { until, cause } if now < until => match cause {
+            State::Open { until, cause, .. } if now < until => match cause {
                 Cause::Unauthorized => Standing::Unauthorized,
                 _ => Standing::Open,
             },
@@ -391,7 +438,7 @@ impl Breaker {
                 random.jittered(open)
             }
         };
-        self.state = State::Open { until: now + open, cause };
+        self.state = State::Open { since: now, until: now + open, cause };
         self.epoch = self.epoch.wrapping_add(1);
         match cause {
             Cause::Unauthorized => Transition::Unauthorized { open },

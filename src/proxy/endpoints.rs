@@ -10,15 +10,10 @@
 //! 1. Endpoints that are not draining, that breaker and checks admit, that this request has not
 //!    tried, and that have room. A half-open endpoint gets its probe here, but not from a request
 //!    that has failed once already: its next attempt should not be an experiment.
-//! 2. If there is none: those it has tried, and probes.
+//! 2. If there is none: those it has tried, and probes, and those that are asked although they are
+//!    out ([`search`]).
 //! 3. If there is none either: nobody. [`Choice::Full`] where room is all that is missing,
 //!    else [`Choice::None`] with the time at which it may be different.
-//!
-//! **Panic.** When more than `panic` percent of the endpoints that are not draining are out, the
-//! judgement is doubted and not the endpoints: those that are out by judgement (breaker, checks)
-//! are asked like the others. Those that said so themselves (429, 401) are not; their answer is
-//! known. An upstream with a single endpoint never panics, for there the open breaker is the whole
-//! point, and a request that has another upstream to go to does not either.
 //!
 //! Invariant: every pick is recorded exactly once. Dropping one gives its place back (the
 //! [`Permit`] does), but the breaker would wait for its probe for ever.
@@ -39,13 +34,17 @@ use crate::config::snapshot::{
 };
 
 mod member;
+mod search;
 mod tried;
 
 #[cfg(test)]
 mod tests;
 
 use member::Member;
+pub use search::Request;
 pub use tried::Tried;
+
+use search::Tier;
 
 /// When the checks may bring an endpoint back, if there are none any more, and when a name may have
 /// an address.
@@ -72,17 +71,6 @@ struct Settings {
     breaker: Option<BreakerSettings>,
     health: Option<HealthCheck>,
     admission: Admission,
-}
-
-/// A request, as far as the choice of an endpoint cares.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// The endpoints its attempts have failed at.
-    pub tried: &'a Tried,
-    /// What makes requests alike ([`super::balance::key`]), where the policy asks for it.
-    pub key: Option<u64>,
-    /// Nobody else could answer it: rather an endpoint that is out than none.
-    pub last_resort: bool,
 }
 
 #[derive(Debug)]
@@ -149,20 +137,6 @@ pub struct View {
     pub ttft: Option<Duration>,
 }
 
-/// Which of the endpoints that may be asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tier {
-    First,
-    Second,
-}
-
-/// Who is out.
-struct Survey {
-    panic: bool,
-    /// When somebody may be back.
-    until: Instant,
-}
-
 impl Endpoints {
     /// `load` is that of the same endpoints, shared by all workers; `seed` tells workers apart.
     pub fn new(upstream: &Upstream, load: SharedLoad, seed: u64) -> Endpoints {
@@ -203,11 +177,11 @@ impl Endpoints {
 
     /// Chooses an endpoint and counts the exchange.
     pub fn pick(&mut self, request: &Request<'_>, now: Instant) -> Choice {
-        let Survey { panic, until } = self.survey(request, now);
-        self.panicking = panic;
+        let survey = self.survey(request, now);
+        self.panicking = survey.panic || survey.last_resort;
         let mut full = false;
-        for tier in [Tier::First, Tier::Second] {
-            self.gather(tier, request, panic, now);
+        for tier in [Tier::First, Tier::Second, Tier::Last] {
+            self.gather(tier, request, survey, now);
             while let Some(place) = self.balancer.pick(
                 &self.candidates,
                 request.key,
@@ -217,7 +191,10 @@ impl Endpoints {
             ) {
                 let endpoint = self.candidates[place].endpoint;
                 match self.load.try_begin(endpoint, &self.settings.admission) {
-                    Ok(permit) => return Choice::Endpoint(self.begin(endpoint, permit, now)),
+                    Ok(permit) => {
+                        let early = survey.degrades && tier == Tier::Last;
+                        return Choice::Endpoint(self.begin(endpoint, permit, early, now));
+                    }
                     Err(Full::Upstream) => return Choice::Full,
                     Err(Full::Endpoint) => {
                         full = true;
@@ -226,7 +203,7 @@ impl Endpoints {
                 }
             }
         }
-        if full { Choice::Full } else { Choice::None { until } }
+        if full { Choice::Full } else { Choice::None { until: survey.until } }
     }
 
     /// Where a request could go that has failed at `tried`: to an endpoint that is none of them,
@@ -234,13 +211,14 @@ impl Endpoints {
     /// is asked as if it were. Room is not asked for: a place can be waited for.
     pub fn prospects(
         &self,
-        tried: &Tried,
+        request: &Request<'_>,
         ended: Option<(&Pick, Outcome)>,
         now: Instant,
     ) -> (bool, bool) {
         let mut found = (false, false);
+        let asks_anybody = request.last_resort && request.unheard && self.settings.doubts();
         for member in self.members.iter().filter(|member| !member.draining) {
-            let again = tried.contains(member.endpoint.id);
+            let again = request.tried.contains(member.endpoint.id);
             let admits = match (&ended, &self.settings.breaker) {
                 (Some((pick, outcome)), Some(settings)) if pick.endpoint == member.endpoint.id => {
                     let mut breaker = member.breaker.clone();
@@ -253,6 +231,9 @@ impl Endpoints {
             match admits {
                 Admits::Yes if !again => found.0 = true,
                 Admits::Yes | Admits::Probe => found.1 = true,
+                Admits::No { judged: true, .. } if asks_anybody && !again => {
+                    found.0 |= member.active != Verdict::Unwell;
+                }
                 Admits::No { .. } => {}
             }
         }
@@ -293,6 +274,19 @@ impl Endpoints {
             member.breaker.well_again(now);
         }
         member.active = verdict;
+    }
+
+    /// The control thread has found that its port answers.
+    pub fn set_reachable(&mut self, endpoint: EndpointId) {
+        if let Some(member) = self.get_mut(endpoint) {
+            member.breaker.reachable();
+        }
+    }
+
+    /// Whether somebody would be asked who is neither out nor draining.
+    pub fn has_anybody(&self, now: Instant) -> bool {
+        let mut members = self.members.iter().filter(|member| !member.draining);
+        members.any(|member| !matches!(self.admits(member, now), Admits::No { .. }))
     }
 
     /// A draining endpoint finishes what it has and gets nothing new, over reloads too.
@@ -360,48 +354,17 @@ impl Endpoints {
         self.members.iter().filter(|member| member.breaker.is_probing()).count()
     }
 
-    fn survey(&self, request: &Request<'_>, now: Instant) -> Survey {
-        let (mut all, mut out, mut soonest) = (0u64, 0u64, Instant::NEVER);
-        for member in self.members.iter().filter(|member| !member.draining) {
-            all += 1;
-            if let Admits::No { until, .. } = self.admits(member, now) {
-                out += 1;
-                soonest = soonest.min(until);
-            }
-        }
-        let threshold = self.settings.breaker.as_ref().map(|breaker| u64::from(breaker.panic));
-        let too_many = threshold.is_some_and(|percent| out * 100 > percent * all);
-        Survey { panic: request.last_resort && all > 1 && too_many, until: soonest }
-    }
-
-    /// Fills `candidates` with the endpoints of a tier.
-    fn gather(&mut self, tier: Tier, request: &Request<'_>, panic: bool, now: Instant) {
-        let mut candidates = std::mem::take(&mut self.candidates);
-        candidates.clear();
-        let members = self.members.iter().enumerate();
-        for (endpoint, member) in members.filter(|(_, member)| !member.draining) {
-            let tried = request.tried.contains(member.endpoint.id);
-            let found = match self.admits(member, now) {
-                Admits::Yes if !tried => Tier::First,
-                Admits::Probe if request.tried.is_empty() => Tier::First,
-                Admits::Yes | Admits::Probe => Tier::Second,
-                Admits::No { judged: true, .. } if panic && !tried => Tier::First,
-                Admits::No { judged: true, .. } if panic => Tier::Second,
-                Admits::No { .. } => continue,
-            };
-            if found == tier {
-                let weight = member.endpoint.weight_in(self.settings.weight_share(member, now));
-                candidates.push(Candidate { endpoint, weight });
-            }
-        }
-        self.candidates = candidates;
-    }
-
-    fn begin(&mut self, index: usize, permit: Permit, now: Instant) -> Pick {
-        let panic = matches!(self.admits(&self.members[index], now), Admits::No { .. });
+    fn begin(&mut self, index: usize, permit: Permit, early: bool, now: Instant) -> Pick {
+        let out = matches!(self.admits(&self.members[index], now), Admits::No { .. });
         let Member { endpoint, breaker, .. } = &mut self.members[index];
+        let early = early && out;
         // A probe is out only for one whose checks are well: in panic nobody decides anything.
-        let ticket = if panic { breaker.begin_in_panic() } else { breaker.begin(now) };
+        let ticket = match out {
+            _ if early => breaker.begin_early(),
+            true => breaker.begin_in_panic(),
+            false => breaker.begin(now),
+        };
+        let panic = out && !early;
         Pick { _permit: permit, endpoint: endpoint.id, index: index as u32, ticket, panic }
     }
 

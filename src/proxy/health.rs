@@ -21,10 +21,12 @@
 //! Unknown is well: a gateway that starts serves at once, and not after `healthy` checks.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::breaker::Admits;
 use crate::clock::Instant;
-use crate::config::snapshot::HealthCheck;
+use crate::config::snapshot::{EndpointId, HealthCheck, UpstreamId};
 
 /// What the checks of one endpoint have come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,18 @@ impl fmt::Display for Verdict {
             Verdict::Unwell => "unwell",
         })
     }
+}
+
+/// An endpoint that is out, for somebody to see when it is back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    pub upstream: UpstreamId,
+    pub endpoint: EndpointId,
+    pub address: SocketAddr,
+    /// No connection came to stand.
+    pub unreachable: bool,
+    /// How long it would be out.
+    pub open: Duration,
 }
 
 /// The checks of one endpoint so far: N of them in a row change the verdict.

@@ -25,7 +25,7 @@ use crate::http::body::Framing;
 use crate::http::rewrite;
 use crate::proxy::admission::{Admit, Lack};
 use crate::proxy::breaker::Outcome;
-use crate::proxy::endpoints::{self, Choice, Pick};
+use crate::proxy::endpoints::{self, Choice, Pick, Tried};
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
 use crate::proxy::pool::{Checkout, Reuse, idle_until};
@@ -91,10 +91,12 @@ impl<N: Net> Worker<N> {
         fresh: bool,
     ) -> Result<(), NoPlace> {
         let now = self.now;
-        let Some(exchange) = self.exchange_mut(token) else { return Ok(()) };
-        let (tried, key) = (exchange.attempt.tried.clone(), exchange.key());
-        let last_resort = exchange.is_last_resort();
-        let request = endpoints::Request { tried: &tried, key, last_resort };
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return Ok(());
+        };
+        let tried = exchange.attempt.tried.clone();
+        let request = self.in_search(exchange, &tried);
         let pick = match self.groups[upstream].endpoints.pick(&request, now) {
             Choice::Endpoint(pick) => pick,
             Choice::Full => return Err(NoPlace::Lack(Lack::Permit)),
@@ -112,21 +114,44 @@ impl<N: Net> Worker<N> {
             }
             Err(no_place) => {
                 let outcome = match &no_place {
-                    NoPlace::Fault(Fault::Upstream(_)) => Outcome::Fault,
+                    NoPlace::Fault(Fault::Upstream(_)) => Outcome::Unreachable,
                     NoPlace::Fault(_) | NoPlace::Lack(_) => Outcome::Abandoned,
                 };
+                let endpoint = pick.endpoint();
                 if let Some(exchange) = self.exchange_mut(token)
-                    && outcome == Outcome::Fault
+                    && outcome == Outcome::Unreachable
                 {
-                    exchange.attempt.tried.add(pick.endpoint());
+                    exchange.attempt.tried.add(endpoint);
                     // It was not even begun, and yet this is whom the failure is about.
-                    exchange.hops = Hops { endpoint: Some(pick.endpoint()), ..Hops::NONE };
+                    exchange.hops = Hops { endpoint: Some(endpoint), ..Hops::NONE };
                 }
                 let endpoints = &mut self.groups[upstream].endpoints;
-                let _ = endpoints.record(pick, outcome, now);
+                let transition = endpoints.record(pick, outcome, now);
+                self.note_transition(upstream, endpoint, transition);
                 self.permit_was_borrowed(upstream);
                 Err(no_place)
             }
+        }
+    }
+
+    /// What the search for an endpoint has to know of the exchange.
+    pub(super) fn in_search<'t>(
+        &self,
+        exchange: &Exchange,
+        tried: &'t Tried,
+    ) -> endpoints::Request<'t> {
+        let chain = exchange.chain();
+        let later = chain.map_or(&[][..], |chain| &chain.links[exchange.link + 1..]);
+        let upstreams = later.iter().map(|link| exchange.snapshot.upstreams[link.upstream].id);
+        let others =
+            upstreams.into_iter().any(|id| self.groups[id].endpoints.has_anybody(self.now));
+        let predefined = chain.is_some_and(|chain| chain.fallback.is_some());
+        endpoints::Request {
+            tried,
+            key: exchange.key(),
+            last_resort: !others && !predefined,
+            degrades: !others && predefined,
+            unheard: exchange.attempt.at_upstream == 1,
         }
     }
 
@@ -335,12 +360,6 @@ impl Exchange {
             self.outbox.edit(buffers, |request| rewrite::set_host(request, &host));
         }
         self.attempt.hosted = here;
-    }
-
-    /// Whether nobody else could answer: no later upstream, no predefined answer.
-    fn is_last_resort(&self) -> bool {
-        self.chain()
-            .is_none_or(|chain| self.link + 1 >= chain.links.len() && chain.fallback.is_none())
     }
 }
 

@@ -11,7 +11,7 @@
 //!   nothing.
 
 use super::drive::Step;
-use super::exchange::{Exchange, Gather, Peer, Progress, Turn};
+use super::exchange::{Attempt, Exchange, Gather, Peer, Progress, Turn};
 use super::gather::look;
 use super::hops;
 use super::net::Net;
@@ -22,6 +22,7 @@ use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::http::rewrite;
 use crate::proxy::breaker::Outcome;
+use crate::proxy::endpoints;
 use crate::proxy::exchange::Awaited;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
@@ -53,9 +54,9 @@ impl<N: Net> Worker<N> {
             Err(failed) => self.with_retry_after(token, failed),
         };
         match self.verdict(token, &failed) {
-            Verdict::Retry { after, fresh, .. } => {
+            Verdict::Retry { after, fresh, free, .. } => {
                 self.withdraw(token, &failed);
-                self.begin_attempt(token, after, fresh);
+                self.begin_attempt(token, after, fresh, free);
                 Step::Again
             }
             Verdict::Next => {
@@ -101,7 +102,8 @@ impl<N: Net> Worker<N> {
             return unknown;
         };
         let Some(cause) = failed.cause(exchange.held) else { return unknown };
-        let kept = self.keeps_request(exchange);
+        // What has not begun to leave is all here, kept or not.
+        let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
         let continuing = exchange.is_continuing();
         let next = self.next_link(exchange).is_some();
         let attempt = &exchange.attempt;
@@ -109,10 +111,14 @@ impl<N: Net> Worker<N> {
         if let Some(pick) = &attempt.pick {
             tried.add(pick.endpoint());
         }
+        let unheard = failed.leaves_open(exchange)
+            || !attempt.sent && cause == Cause::Failed(Condition::Connect);
+        let search = self.in_search(exchange, &tried);
+        let request = endpoints::Request { unheard: unheard && search.unheard, ..search };
         let group = &mut self.groups[upstream.id];
         // Its pick goes back once the verdict is known: a final answer holds it to its last byte.
         let ended = attempt.pick.as_ref().map(|pick| (pick, failed.outcome(exchange)));
-        let (elsewhere, here) = group.endpoints.prospects(&tried, ended, self.now);
+        let (elsewhere, here) = group.endpoints.prospects(&request, ended, self.now);
         let facts = retry::Attempt {
             cause,
             committed: exchange.committed,
@@ -122,6 +128,7 @@ impl<N: Net> Worker<N> {
             idempotent: exchange.idempotent,
             attempts: u32::from(attempt.at_upstream),
             slow_before: attempt.slow_before,
+            unheard: unheard && usize::from(attempt.unconnected) < group.endpoints.len().min(255),
             elsewhere,
             here,
             next,
@@ -157,7 +164,7 @@ impl<N: Net> Worker<N> {
             replayed: exchange.attempt.replayed,
             sent: exchange.attempt.sent,
             idempotent: exchange.idempotent,
-            kept: self.keeps_request(exchange),
+            kept: self.keeps_request(exchange) || !exchange.attempt.sent,
         };
         let Some(upstream) = exchange.upstream() else { return false };
         if stale::on_connection_lost(attempt, upstream.pool.replay_stale_post)
@@ -192,6 +199,10 @@ impl<N: Net> Worker<N> {
         }
         let cause = failed.cause(exchange.held);
         let outcome = failed.outcome(exchange);
+        if failed.leaves_open(exchange) {
+            // The next one is asked when there is something to ask.
+            exchange.gather = Gather::Whole;
+        }
         let attempt = &mut exchange.attempt;
         attempt.slow_before |= cause == Some(Cause::Failed(Condition::TtftTimeout));
         if let Some(pick) = &attempt.pick {
@@ -244,11 +255,13 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Another attempt at the same upstream.
-    pub(super) fn begin_attempt(&mut self, token: Token, after: Duration, fresh: bool) {
+    /// Another attempt at the same upstream; `free`: as far as its number goes, the same one.
+    pub(super) fn begin_attempt(&mut self, token: Token, after: Duration, fresh: bool, free: bool) {
         let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
-        exchange.attempt.at_upstream = exchange.attempt.at_upstream.saturating_add(1);
+        let Attempt { at_upstream, unconnected, .. } = &mut exchange.attempt;
+        let counter = if free { unconnected } else { at_upstream };
+        *counter = counter.saturating_add(1);
         exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
         exchange.attempt.replayed = false;
         exchange.timeline.seek(now);
@@ -287,6 +300,7 @@ impl<N: Net> Worker<N> {
         exchange.link = link.unwrap_or(exchange.link + 1);
         exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(u8::from(made));
         exchange.attempt.at_upstream = 1;
+        exchange.attempt.unconnected = 0;
         exchange.attempt.replayed = false;
         exchange.timeline.seek(now);
         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
@@ -397,6 +411,17 @@ impl Failed {
         !matches!(self, Failed::Fault(Fault::Local(_)) | Failed::Unwanted(Cause::NoPlace))
     }
 
+    /// Whether the connection was lost while the client was waited for: nobody can tell whose fault
+    /// that was.
+    fn leaves_open(&self, exchange: &Exchange) -> bool {
+        match self {
+            Failed::Lost(fault) | Failed::Fault(Fault::Upstream(fault)) => {
+                exchange.lacks_request() && fault.is_of_a_lost_connection()
+            }
+            Failed::Fault(_) | Failed::Unwanted(_) => false,
+        }
+    }
+
     /// The status of the answer that was not wanted, where that was why.
     fn status(&self) -> Option<u16> {
         match self {
@@ -455,6 +480,11 @@ impl Failed {
 }
 
 impl UpstreamFault {
+    /// Whether it ended a connection that stood.
+    pub(super) fn is_of_a_lost_connection(&self) -> bool {
+        matches!(self, UpstreamFault::Closed | UpstreamFault::Reset(_) | UpstreamFault::Truncated)
+    }
+
     fn of_a_pooled_connection(&self) -> &'static str {
         match self {
             UpstreamFault::Connect(_) => "the pooled connection refused a write",

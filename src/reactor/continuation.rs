@@ -34,6 +34,7 @@ use crate::config::snapshot::Continue;
 use crate::http::body::Framing;
 use crate::http::head::ResponseHead;
 use crate::http::{reply, rewrite};
+use crate::proxy::endpoints;
 use crate::proxy::fault::{Fault, UpstreamFault};
 use crate::proxy::retry::continuation::{Blame, Broken, Verdict, Whom, decide};
 use crate::service::continuation::{Kept, Purse, Transcript, continued, is_fit, mark};
@@ -150,10 +151,11 @@ impl<N: Net> Worker<N> {
         if let Some(pick) = &exchange.attempt.pick {
             tried.add(pick.endpoint());
         }
+        let request = endpoints::Request { unheard: false, ..self.in_search(exchange, &tried) };
         let group = &mut self.groups[upstream.id];
         let ended =
             exchange.attempt.pick.as_ref().map(|pick| (pick, exchange.outcome(Some(fault))));
-        let (elsewhere, here) = group.endpoints.prospects(&tried, ended, self.now);
+        let (elsewhere, here) = group.endpoints.prospects(&request, ended, self.now);
         let broken = Broken {
             blame: Blame::of(fault),
             place,
@@ -198,8 +200,8 @@ impl<N: Net> Worker<N> {
         }
         self.desk.tally.continuations_asked.add(1);
         match whom {
-            Whom::Elsewhere => self.begin_attempt(token, Duration::ZERO, false),
-            Whom::Same { after } => self.begin_attempt(token, after, true),
+            Whom::Elsewhere => self.begin_attempt(token, Duration::ZERO, false, false),
+            Whom::Same { after } => self.begin_attempt(token, after, true, false),
             Whom::Next(link) => self.go_to_link(token, Some(link), true),
         }
         // It is a request of its own, and has attempts of its own.

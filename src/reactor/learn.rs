@@ -9,14 +9,15 @@ use std::time::Duration;
 use super::attempt::Failed;
 use super::exchange::{Exchange, Peer};
 use super::net::Net;
+use super::stall::Owner;
 use super::token::Token;
 use super::worker::Worker;
 use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::proxy::breaker::{Cause, Outcome, Transition};
 use crate::proxy::endpoints::Pick;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
-use crate::proxy::health::Verdict;
-use crate::service::Observer;
+use crate::proxy::health::{Look, Verdict};
+use crate::service::{Dialect, Observer};
 
 impl<N: Net> Worker<N> {
     /// Gives the pick of an attempt back.
@@ -87,7 +88,14 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn note_transition(
+    /// The control thread has seen the port of an endpoint away, and now it answers.
+    pub(super) fn on_reachable(&mut self, upstream: UpstreamId, endpoint: EndpointId) {
+        if self.groups.ids().any(|id| id == upstream) {
+            self.groups[upstream].endpoints.set_reachable(endpoint);
+        }
+    }
+
+    pub(super) fn note_transition(
         &self,
         upstream: UpstreamId,
         endpoint: EndpointId,
@@ -95,7 +103,16 @@ impl<N: Net> Worker<N> {
     ) {
         let Some(transition) = transition else { return };
         let group = &self.groups[upstream];
-        let address = group.endpoints.get(endpoint).map_or("", |known| &known.name);
+        let known = group.endpoints.get(endpoint);
+        let port = known.and_then(|known| known.address);
+        if let (Transition::Opened { cause, open, .. }, Some(lookout), Some(address)) =
+            (transition, &self.lookout, port)
+        {
+            let unreachable = cause == Cause::Unreachable;
+            // Who looks out no more has ended, and so will we.
+            let _ = lookout.send(Look { upstream, endpoint, address, unreachable, open });
+        }
+        let address = known.map_or("", |known| &known.name);
         let name = &group.name;
         let tally = &self.desk.tally;
         match transition {
@@ -105,6 +122,7 @@ impl<N: Net> Worker<N> {
                     Cause::Consecutive => "faults in a row",
                     Cause::Rate => "too many faults",
                     Cause::Probe => "its probe failed",
+                    Cause::Unreachable => "it takes no connection",
                     Cause::Unauthorized => "it refuses our credentials",
                 };
                 log::warn!("{name}: {address} is out for {open:?} ({cause}; time {openings})");
@@ -168,7 +186,22 @@ impl Exchange {
     }
 
     pub(super) fn outcome_of(&self, fault: &UpstreamFault) -> Outcome {
+        let silent = matches!(
+            fault,
+            UpstreamFault::TtftTimeout
+                | UpstreamFault::InterEventTimeout
+                | UpstreamFault::ResponseTimeout
+        );
+        // Nobody knows what a service waits for that is not understood: its silence says nothing of
+        // those who wait for tokens.
+        if silent && self.spoken() == Dialect::Generic {
+            return Outcome::Abandoned;
+        }
+        if fault.is_of_a_lost_connection() && self.lacks_request() {
+            return Outcome::Abandoned;
+        }
         match fault {
+            UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout => Outcome::Unreachable,
             UpstreamFault::TtftTimeout => {
                 let waited = self.timeouts().ttft.unwrap_or(Duration::ZERO);
                 Outcome::TimedOut { waited }
@@ -186,6 +219,15 @@ impl Exchange {
             UpstreamFault::Unterminated => self.outcome_of_status(self.status),
             _ => Outcome::Fault,
         }
+    }
+
+    /// Whether its client was waited for when the server was last heard of: the rest of the request
+    /// had not come. A server may hang up on such a client, and who was lost meanwhile cannot tell
+    /// one that did from one that failed.
+    pub(super) fn lacks_request(&self) -> bool {
+        !self.request.body.is_complete()
+            && self.tunnel.is_none()
+            && self.ledger.owner() == Owner::Client
     }
 
     /// What a whole answer with this status says.

@@ -17,7 +17,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use super::accept::{AcceptState, Fleet};
@@ -31,19 +31,14 @@ use super::journal::Journal;
 use super::live::Inquiry;
 use super::mailbox::Mailbox;
 use super::net::{Event, Net};
-use super::slots::Slots;
-use super::socket::Desk;
-use super::spin::Spin;
 use super::stats::{Counters, Tally};
 use super::timer::{Entry, TimerWheel};
 use super::token::{Kind, Token};
+use super::{slots::Slots, socket::Desk, spin::Spin};
 use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
-use crate::proxy::group::Groups;
-use crate::proxy::health::Verdict;
-use crate::proxy::load::Loads;
-use crate::proxy::random::Random;
-use crate::proxy::trace::Ids;
+use crate::proxy::health::{Look, Verdict};
+use crate::proxy::{group::Groups, load::Loads, random::Random, trace::Ids};
 use crate::service::continuation::Purse;
 
 /// What a worker is told by other threads.
@@ -64,6 +59,8 @@ pub enum Command<S> {
     Call(UpstreamId),
     /// What the active checks say of an endpoint now.
     Health(UpstreamId, EndpointId, Verdict),
+    /// The port of an endpoint was away, and answers again.
+    Reachable(UpstreamId, EndpointId),
 }
 
 /// What a drain means to clients that are not being answered.
@@ -101,6 +98,8 @@ pub struct Setup<S> {
     pub fleet: Option<Fleet<S>>,
     /// Who keeps the records of exchanges, if anybody.
     pub journal: Option<Arc<dyn Journal>>,
+    /// Who is told which ports to look at, if anybody looks.
+    pub lookout: Option<mpsc::Sender<Look>>,
 }
 
 /// In memory as it is written here: what every turn looks at comes first.
@@ -141,6 +140,7 @@ pub struct Worker<N: Net> {
     pub(super) shed_at: Instant,
     pub(super) fleet: Option<Fleet<N::Stream>>,
     pub(super) journal: Option<Arc<dyn Journal>>,
+    pub(super) lookout: Option<mpsc::Sender<Look>>,
     pub(super) seed: u64,
     pub(super) random: Random,
     pub(super) trace_ids: Ids,
@@ -150,7 +150,7 @@ pub struct Worker<N: Net> {
 
 impl<N: Net> Worker<N> {
     pub fn new(mut net: N, setup: Setup<N::Stream>) -> Worker<N> {
-        let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal } = setup;
+        let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout } = setup;
         net.keep_alive(snapshot.server.tcp_keepalive);
         let now = net.now();
         Worker {
@@ -173,6 +173,7 @@ impl<N: Net> Worker<N> {
             spin: Spin::new(),
             shed_at: now,
             journal,
+            lookout,
             life: Life::Serving,
             now,
             seed,
@@ -419,9 +420,8 @@ impl<N: Net> Worker<N> {
                 Command::Inquire(inquiry) => self.on_inquiry(inquiry),
                 Command::Reload(snapshot, loads) => self.reload(snapshot, &loads),
                 Command::Call(upstream) => self.on_call(upstream),
-                Command::Health(upstream, endpoint, verdict) => {
-                    self.on_health(upstream, endpoint, verdict);
-                }
+                Command::Health(at, endpoint, verdict) => self.on_health(at, endpoint, verdict),
+                Command::Reachable(at, endpoint) => self.on_reachable(at, endpoint),
             }
         }
     }

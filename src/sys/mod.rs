@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `linux` | [`Linux`], the reactor's network on epoll |
 //! | `listen` | listeners, one SO_REUSEPORT socket per worker and address |
+//! | `dial` | whether a port takes connections |
 //! | `process` | pinning, the descriptor limit |
 //! | `inherit` | listeners that were given to us, by a service manager or a predecessor |
 //! | `handover` | the listeners' way from one process to the next |
@@ -13,6 +14,7 @@
 //! Absent on purpose: decisions. And `unsafe`: everything needed here has a safe face in mio,
 //! socket2, rustix or listenfd.
 
+mod dial;
 mod handover;
 mod inherit;
 mod linux;
@@ -21,6 +23,7 @@ mod notify;
 mod process;
 mod signals;
 
+pub use dial::Dial;
 pub use handover::{Predecessor, Successor};
 pub use inherit::{Inherited, Listeners};
 pub use linux::{Linux, TcpStream, now};

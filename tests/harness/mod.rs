@@ -11,13 +11,14 @@ pub mod seeds;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use probes::Probes;
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::*;
+use sluicegate::proxy::health::Look;
 use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::accept::Fleet;
 use sluicegate::reactor::census::Census;
@@ -188,6 +189,8 @@ pub struct Gateway<N: Net = World> {
     pub counters: Arc<Counters>,
     pub loads: Loads,
     mailbox: Sender<Command<N::Stream>>,
+    /// The ports that the worker wants to be looked at.
+    pub looks: mpsc::Receiver<Look>,
     /// `limits.connections`.
     places: usize,
     /// Who is at the endpoints that are out, where nobody is let in by panic.
@@ -223,6 +226,7 @@ impl<N: Net> Gateway<N> {
     ) -> Gateway<N> {
         let counters = Arc::new(Counters::default());
         let places = snapshot.limits.connections;
+        let (lookout, looks) = mpsc::channel();
         let setup = Setup {
             loads: loads.clone(),
             snapshot: Arc::new(snapshot),
@@ -231,6 +235,7 @@ impl<N: Net> Gateway<N> {
             mailbox: receiver,
             fleet,
             journal: None,
+            lookout: Some(lookout),
         };
         let worker = Worker::new(net, setup);
         Gateway {
@@ -240,6 +245,7 @@ impl<N: Net> Gateway<N> {
             loads,
             mailbox: sender,
             places,
+            looks,
             probes: None,
             kept_waiting: None,
             stopped: false,

@@ -52,8 +52,7 @@ pub fn run_with<N: Net>(
     let mut snapshot = snapshot(&plan.gateway);
     mistake(&mut snapshot);
     let mut gateway = Gateway::new(world.clone(), layer(world.clone()), snapshot.clone());
-    let panics = plan.gateway.panic && plan.gateway.endpoints > 1;
-    gateway.probes = (plan.gateway.breaker && !panics).then(Probes::default);
+    gateway.probes = (plan.gateway.breaker && !plan.gateway.panic).then(Probes::default);
     let verdict = play(plan, &cast, snapshot, &mut gateway);
     Report { verdict, digest: world.digest(), trace: world.trace() }
 }

@@ -23,6 +23,7 @@ mod lifecycle;
 mod listen;
 mod mock;
 mod names;
+mod outages;
 mod overload;
 mod pool;
 mod protocol;

@@ -110,6 +110,7 @@ impl Desk {
             mailbox,
             fleet: None,
             journal: None,
+            lookout: None,
         };
         let thread = thread::Builder::new()
             .name("admin".into())

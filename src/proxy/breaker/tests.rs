@@ -360,6 +360,52 @@ fn an_active_check_that_turns_good_asks_for_a_probe_and_never_closes() {
     assert_eq!(rig.standing(), Standing::SlowStart);
 }
 
+#[test]
+fn a_port_that_is_back_asks_for_a_probe() {
+    for (last, cause) in [(Unreachable, Cause::Unreachable), (Fault, Cause::Consecutive)] {
+        let mut rig = Rig::new();
+        // The last fault tells: a server that answers badly and then not at all has gone.
+        assert_eq!((rig.send(Fault), rig.send(Fault)), (None, None));
+        assert!(
+            matches!(rig.send(last), Some(Transition::Opened { cause: it, .. }) if it == cause)
+        );
+        rig.breaker.reachable();
+        assert_eq!(rig.admits(), Admits::Probe);
+    }
+    let mut rig = Rig::new();
+    rig.send(Outcome::Unauthorized);
+    rig.breaker.reachable();
+    assert!(matches!(rig.admits(), Admits::No { .. }), "a port is not asked for credentials");
+    // A probe that comes to no connection: the port is looked at again.
+    let mut rig = Rig::half_open();
+    assert!(matches!(
+        rig.send(Unreachable),
+        Some(Transition::Opened { cause: Cause::Unreachable, openings: 2, .. })
+    ));
+    rig.breaker.reachable();
+    assert_eq!(rig.admits(), Admits::Probe);
+    assert_eq!(rig.send(Success), Some(Transition::Closed));
+    rig.breaker.reachable();
+    assert_eq!(rig.admits(), Admits::Yes);
+}
+
+#[test]
+fn a_probe_before_its_time_comes_a_second_after_the_last() {
+    let (mut rig, _) = Rig::opened();
+    rig.wait(999);
+    assert!(!rig.breaker.may_probe_early(rig.now));
+    rig.wait(1);
+    assert!(rig.breaker.may_probe_early(rig.now));
+    let early = rig.breaker.begin_early();
+    assert!(early.is_probe() && !rig.breaker.may_probe_early(rig.now));
+    assert!(matches!(rig.record(early, Fault), Some(Transition::Opened { .. })));
+    assert!(!rig.breaker.may_probe_early(rig.now));
+    rig.wait(1_000);
+    let early = rig.breaker.begin_early();
+    assert_eq!(rig.record(early, Success), Some(Transition::Closed));
+    assert!(!rig.breaker.may_probe_early(rig.now), "it asks for none");
+}
+
 /// What may happen to a breaker.
 #[derive(Clone, Debug)]
 enum Step {
@@ -372,6 +418,8 @@ enum Step {
     FirstEvent(usize),
     Wait(u64),
     WellAgain,
+    Reachable,
+    Early,
     Reloaded,
 }
 
@@ -380,7 +428,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => Just(Success),
         1 => Just(ClientError),
         1 => Just(Abandoned),
-        4 => Just(Fault),
+        3 => Just(Fault),
+        1 => Just(Unreachable),
         1 => Just(LATE),
         1 => (0u64..40).prop_map(|seconds| RateLimited {
             retry_after: Some(Duration::from_secs(seconds)),
@@ -394,6 +443,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::FirstEvent),
         3 => (0u64..12_000).prop_map(Step::Wait),
         1 => Just(Step::WellAgain),
+        1 => Just(Step::Reachable),
+        1 => Just(Step::Early),
         1 => Just(Step::Reloaded),
     ]
 }
@@ -438,6 +489,16 @@ proptest! {
                 }
                 Step::WellAgain => {
                     rig.breaker.well_again(rig.now);
+                    None
+                }
+                Step::Reachable => {
+                    rig.breaker.reachable();
+                    None
+                }
+                Step::Early => {
+                    if rig.breaker.may_probe_early(rig.now) {
+                        out.push(rig.breaker.begin_early());
+                    }
                     None
                 }
                 Step::Reloaded => {

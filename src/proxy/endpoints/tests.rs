@@ -6,14 +6,19 @@ use super::*;
 use crate::config::defaults;
 use crate::config::snapshot::{Balance, HashKey};
 use crate::config::tests::snapshot_of;
+use crate::proxy::breaker::Cause;
 
 const NOBODY: Tried = Tried::none();
 /// A request that has failed nowhere yet, and has nowhere else to go.
-const FIRST: Request<'static> = Request { tried: &NOBODY, key: None, last_resort: true };
+const FIRST: Request<'static> =
+    Request { tried: &NOBODY, key: None, last_resort: true, degrades: false, unheard: false };
 
 fn id(id: u16) -> EndpointId {
     EndpointId(id.into())
 }
+
+/// One that somebody else could answer.
+const ELSEWHERE: Request<'static> = Request { last_resort: false, ..FIRST };
 
 /// An upstream with these endpoints; a number is an id and a port.
 fn upstream(ids: &[u16]) -> Upstream {
@@ -203,9 +208,9 @@ fn what_an_endpoint_is_not_asked_for_says_when_to_come_back() {
     let mut rig = Rig::of(&[1]);
     let Some(Transition::Opened { open, .. }) = rig.fail(0) else { panic!("it opens") };
     let back = rig.now + open;
-    match rig.choose(FIRST) {
+    match rig.choose(ELSEWHERE) {
         Choice::None { until } => assert_eq!(until, back),
-        other => panic!("a single endpoint does not panic: {other:?}"),
+        other => panic!("somebody else may answer it: {other:?}"),
     }
     let mut rig = Rig::of(&[1, 2]);
     for (endpoint, seconds) in [(0, 30), (1, 20)] {
@@ -213,10 +218,99 @@ fn what_an_endpoint_is_not_asked_for_says_when_to_come_back() {
         let retry_after = Some(Duration::from_secs(seconds));
         rig.record(pick, Outcome::RateLimited { retry_after });
     }
-    match rig.choose(FIRST) {
+    match rig.choose(ELSEWHERE) {
         Choice::None { until } => assert_eq!(until - rig.now, Duration::from_secs(20)),
-        other => panic!("what rests is not asked in panic: {other:?}"),
+        other => panic!("they have said when they want to be asked: {other:?}"),
     }
+}
+
+#[test]
+fn the_only_endpoint_is_asked_whatever_its_breaker_says() {
+    let mut rig = Rig::of(&[1]);
+    rig.fail(0);
+    let pick = rig.pick(FIRST);
+    assert!(pick.is_panic() && rig.endpoints.is_panicking());
+    assert_eq!(rig.record(pick, Outcome::Fault), None, "nothing new");
+    let pick = rig.pick(FIRST);
+    assert_eq!(rig.record(pick, Outcome::Success), Some(Transition::Closed));
+    // It is busy for one client, and perhaps not for the next.
+    let pick = rig.pick(FIRST);
+    rig.record(pick, Outcome::RateLimited { retry_after: None });
+    assert!(rig.pick(FIRST).is_panic());
+    // The credentials are the operator's, and so is what the checks say.
+    let pick = rig.pick(FIRST);
+    rig.record(pick, Outcome::Unauthorized);
+    assert!(matches!(rig.choose(FIRST), Choice::None { .. }));
+    let mut rig = Rig::of(&[1]);
+    rig.fail(0);
+    rig.verdict(0, Verdict::Unwell);
+    assert!(matches!(rig.choose(FIRST), Choice::None { .. }));
+}
+
+#[test]
+fn who_rests_is_asked_behind_those_that_are_out_by_judgement() {
+    let mut rig = Rig::of(&[1, 2]);
+    let resting = rig.pick_at(0);
+    rig.record(resting, Outcome::RateLimited { retry_after: None });
+    rig.fail(1);
+    assert_eq!(rig.asked(FIRST, 20), [1]);
+    rig.endpoints.set_draining(id(2), true);
+    assert_eq!(rig.asked(FIRST, 20), [0]);
+}
+
+/// One endpoint refuses the connection, and the other one's breaker is open: it may be well again.
+#[test]
+fn what_nobody_has_heard_goes_to_whoever_is_left() {
+    let mut rig = Rig::of(&[1, 2, 3]);
+    rig.fail(1);
+    let mut tried = Tried::none();
+    tried.add(id(1));
+    let search = Request { tried: &tried, unheard: true, ..FIRST };
+    assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (true, true));
+    assert_eq!(rig.asked(search, 20), [2], "one is not out");
+    tried.add(id(3));
+    let search = Request { tried: &tried, unheard: true, ..FIRST };
+    assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (true, true));
+    assert_eq!(rig.asked(search, 20), [1]);
+    let heard = Request { unheard: false, ..search };
+    assert_eq!(rig.endpoints.prospects(&heard, None, rig.now), (false, true));
+    assert_eq!(rig.asked(heard, 20), [0, 2], "an answer can be asked for again");
+}
+
+#[test]
+fn beside_a_predefined_answer_one_probe_a_second_is_sent() {
+    let degrades = Request { last_resort: false, degrades: true, ..FIRST };
+    let mut rig = Rig::of(&[1]);
+    rig.fail(0);
+    for _ in 0..3 {
+        assert!(matches!(rig.choose(degrades), Choice::None { .. }));
+        rig.now += Duration::from_secs(1);
+        let probe = rig.pick(degrades);
+        assert!(probe.is_probe() && !probe.is_panic());
+        assert!(matches!(rig.choose(degrades), Choice::None { .. }), "one at a time");
+        assert!(matches!(rig.record(probe, Outcome::Fault), Some(Transition::Opened { .. })));
+    }
+    rig.now += Duration::from_secs(1);
+    let probe = rig.pick(degrades);
+    assert_eq!(rig.record(probe, Outcome::Success), Some(Transition::Closed));
+    // With another one that is well there is no need.
+    let mut rig = Rig::of(&[1, 2]);
+    rig.fail(0);
+    rig.now += Duration::from_secs(1);
+    assert_eq!(rig.asked(degrades, 20), [1]);
+}
+
+#[test]
+fn a_port_that_answers_again_is_probed_at_once() {
+    let mut rig = Rig::of(&[1, 2]);
+    let pick = rig.pick_at(1);
+    assert!(matches!(
+        rig.record(pick, Outcome::Unreachable),
+        Some(Transition::Opened { cause: Cause::Unreachable, .. })
+    ));
+    assert_eq!(rig.asked(FIRST, 20), [0]);
+    rig.endpoints.set_reachable(id(2));
+    assert!(rig.pick_at(1).is_probe());
 }
 
 #[test]
@@ -302,10 +396,11 @@ fn prospects_are_those_behind_the_attempt_that_has_just_ended() {
         let pick = rig.pick(FIRST);
         let mut tried = Tried::none();
         tried.add(pick.endpoint());
-        let found = rig.endpoints.prospects(&tried, Some((&pick, outcome)), rig.now);
+        let request = Request { tried: &tried, ..FIRST };
+        let found = rig.endpoints.prospects(&request, Some((&pick, outcome)), rig.now);
         assert_eq!(found, expected, "{outcome:?}");
         rig.record(pick, outcome);
-        assert_eq!(rig.endpoints.prospects(&tried, None, rig.now), expected, "{outcome:?}");
+        assert_eq!(rig.endpoints.prospects(&request, None, rig.now), expected, "{outcome:?}");
     }
 }
 
@@ -440,7 +535,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         Outcome::Abandoned,
         Outcome::Fault,
         Outcome::Fault,
-        Outcome::Fault,
+        Outcome::Unreachable,
         Outcome::TimedOut { waited: Duration::from_secs(60) },
         Outcome::RateLimited { retry_after: None },
         Outcome::Unauthorized,
@@ -489,12 +584,12 @@ proptest! {
                     let before: Vec<_> =
                         (0..rig.endpoints.len()).map(|at| rig.endpoints.view(at, rig.now)).collect();
                     let any_better = before.iter().any(|view| better(view, &tried, ceiling));
-                    match rig.choose(Request { tried: &tried, key, last_resort }) {
+                    match rig.choose(Request { tried: &tried, key, last_resort, ..FIRST }) {
                         Choice::Endpoint(pick) => {
                             let view = &before[pick.index()];
                             prop_assert!(!view.draining && view.outstanding < ceiling);
                             prop_assert!(view.up != pick.is_panic(), "{view:?}");
-                            prop_assert!(!pick.is_panic() || (last_resort && before.len() > 1));
+                            prop_assert!(!pick.is_panic() || last_resort);
                             prop_assert!(!any_better || !tried.contains(view.endpoint));
                             let half_open = view.breaker == Some(Standing::HalfOpen);
                             prop_assert_eq!(pick.is_probe(), view.up && half_open);
@@ -503,7 +598,7 @@ proptest! {
                         }
                         Choice::Full => {
                             let full = |view: &View| view.up && view.outstanding >= ceiling;
-                            let panics = last_resort && before.len() > 1;
+                            let panics = last_resort;
                             prop_assert!(
                                 rig.load.total() == 12 || before.iter().any(full) || panics
                             );

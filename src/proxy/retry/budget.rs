@@ -4,12 +4,12 @@
 //! With one, retries are a share of the requests of the last ten seconds, so single failures are
 //! retried as if there were no limit, and an outage costs 1.2 times its load and not twice.
 //!
-//! A share of little is nothing, so every upstream has three a second besides. (Finagle's and
-//! Linkerd's budgets have a floor of ten a second, Envoy's one of three at the same time; ours
-//! counts per worker, so it is the smaller one.)
+//! A share of little is nothing, so every upstream has ten a second besides, as with Finagle and
+//! Linkerd. They are more than the faults in a row that open a breaker (five by default): where there
+//! is little traffic, an endpoint that fails is found out before a request goes unanswered.
 //!
 //! **What is promised:** of the retries ever made, no more than the share of the requests ever made,
-//! plus three for each second in which there was one. A retry stays in the window as long as
+//! plus ten for each second in which there was one. A retry stays in the window as long as
 //! any request that it can have been paid from, so nothing is spent twice.
 //!
 //! Ten slots of a second, per worker, never allocated. The window is between nine and ten seconds
@@ -20,7 +20,7 @@ use crate::clock::Instant;
 const SLOTS: usize = 10;
 const SLOT_NANOS: u64 = 1_000_000_000;
 /// Retries a second that need no share.
-const FLOOR: u32 = 3;
+const FLOOR: u32 = 10;
 
 #[derive(Clone, Debug, Default)]
 pub struct Budget {
@@ -93,22 +93,22 @@ mod tests {
         let mut budget = Budget::new();
         (0..100).for_each(|_| budget.on_request(at(500)));
         assert_eq!(spent(&mut budget, 20, 600), 20);
-        (0..50).for_each(|_| budget.on_request(at(5_000)));
-        assert_eq!(spent(&mut budget, 20, 9_900), 10, "both count for ten seconds");
+        (0..100).for_each(|_| budget.on_request(at(5_000)));
+        assert_eq!(spent(&mut budget, 20, 9_900), 20, "both count for ten seconds");
         assert_eq!(
             spent(&mut budget, 20, 10_100),
-            3,
+            10,
             "the first have passed, and the floor is left"
         );
-        assert_eq!(spent(&mut budget, 20, 3_600_000), 3);
+        assert_eq!(spent(&mut budget, 20, 3_600_000), 10);
     }
 
     #[test]
-    fn low_traffic_may_retry_three_times_a_second_and_nought_means_none() {
+    fn low_traffic_may_retry_ten_times_a_second_and_nought_means_none() {
         let mut budget = Budget::new();
-        assert_eq!(spent(&mut budget, 20, 0), 3);
+        assert_eq!(spent(&mut budget, 20, 0), 10);
         assert_eq!(spent(&mut budget, 20, 999), 0);
-        assert_eq!(spent(&mut budget, 20, 1_000), 3);
+        assert_eq!(spent(&mut budget, 20, 1_000), 10);
         (0..100).for_each(|_| budget.on_request(at(1_000)));
         assert_eq!(spent(&mut budget, 0, 2_000), 0);
     }

@@ -13,24 +13,28 @@
 //! | 6 | the prompt is too long | `larger` where the route has one further on, else final: not named |
 //! | 7 | no place: the queue is full or took too long, or no endpoint may be asked | onwards: no place |
 //! | 8 | the second slow first token of this request | final: slow |
-//! | 9 | `retry.attempts` have been made at this upstream | onwards: attempts |
-//! | 10 | another endpoint may be asked | there, at once |
-//! | 11 | a slow first token | onwards: slow |
-//! | 12 | the answer says `Retry-After`, up to `retry.retry_after_max` | here again, after that and a back-off |
-//! | 13 | it says a longer one | onwards: retry-after |
-//! | 14 | no endpoint may be asked again | onwards: no place |
-//! | 15 | else | here again, after a back-off |
+//! | 9 | nobody has heard the request, and another endpoint may be asked | there, at once, and free |
+//! | 10 | `retry.attempts` have been made at this upstream | onwards: attempts |
+//! | 11 | another endpoint may be asked | there, at once |
+//! | 12 | a slow first token | onwards: slow |
+//! | 13 | the answer says `Retry-After`, up to `retry.retry_after_max` | here again, after that and a back-off |
+//! | 14 | it says a longer one | onwards: retry-after |
+//! | 15 | no endpoint may be asked again | onwards: no place |
+//! | 16 | else | here again, after a back-off |
 //!
-//! A retry by rows 10, 12 and 15 is paid for: without budget, onwards: budget. A pause (rows 12 and
-//! 15) that would not end before the deadline is not begun: onwards: deadline.
+//! A retry by rows 11, 13 and 16 is paid for: without budget, onwards: budget. A pause (rows 13 and
+//! 16) that would not end before the deadline is not begun: onwards: deadline.
 //!
 //! * Row 2 is asked of failures that have a name there. Row 6 is a 400 the service has recognised; row
 //!   7 is none of the upstream's doing, and only ever leads on. Any other 4xx is the client's.
 //! * Row 4 does not hold where the server itself says that it has not acted: 408, 425, 429, 503, and
 //!   the prompt it did not take.
 //! * Row 8: a slow first token costs `ttft` each time. Twice that is what a client may have to wait,
-//!   not `attempts` times. And row 11: whoever was too slow is not asked to begin anew.
-//! * Row 12 needs no endpoint that may be asked *now*: the one that named the time will be ready then.
+//!   not `attempts` times. And row 12: whoever was too slow is not asked to begin anew.
+//! * Row 9: no connection came to stand (refused, unreachable, not accepted in time, reset before it
+//!   took a byte), so no server works in vain. It is no attempt and costs no budget, at most once for
+//!   each endpoint: a budget is there to spare servers, and `attempts` to bound what is computed twice.
+//! * Row 13 needs no endpoint that may be asked *now*: the one that named the time will be ready then.
 //!   The back-off on top keeps all whom it told the same from coming back in one moment.
 //! * Going to the next upstream is no retry of this one: it counts as a request there.
 //!
@@ -74,6 +78,9 @@ pub struct Attempt {
     pub attempts: u32,
     /// An earlier attempt of this request, at whichever upstream, ended by a slow first token.
     pub slow_before: bool,
+    /// Nobody has heard the request: no connection came to stand. Not said more often than this
+    /// upstream has endpoints.
+    pub unheard: bool,
     /// An endpoint of this upstream where the request has not been may be asked.
     pub elsewhere: bool,
     /// One where it has been may be asked again.
@@ -90,13 +97,15 @@ pub struct Attempt {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Send the whole request again to this upstream. It has been paid for.
+    /// Send the whole request again to this upstream. Unless it is free, it has been paid for.
     Retry {
         after: Duration,
         /// To an endpoint where it has not been.
         elsewhere: bool,
         /// Not on a pooled connection: its siblings have just failed.
         fresh: bool,
+        /// It counts as the same attempt.
+        free: bool,
     },
     /// Send it to the next upstream of the route.
     Next,
@@ -221,6 +230,9 @@ pub fn decide(
     if slow && attempt.slow_before {
         return Verdict::Final(Why::Slow);
     }
+    if attempt.unheard && attempt.elsewhere {
+        return Verdict::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: true };
+    }
     if attempt.attempts >= settings.attempts {
         return onwards(Why::Attempts);
     }
@@ -250,7 +262,8 @@ pub fn decide(
         Condition::BadAnswer => attempt.reused,
         _ => false,
     };
-    Verdict::Retry { after, elsewhere: attempt.elsewhere, fresh: doubtful && !attempt.elsewhere }
+    let fresh = doubtful && !attempt.elsewhere;
+    Verdict::Retry { after, elsewhere: attempt.elsewhere, fresh, free: false }
 }
 
 /// Rows 1 to 5: why the request cannot be sent again, wherever to.

@@ -21,6 +21,8 @@ struct Attempt {
     earlier: usize,
     /// Bytes that the gateway read from the connection after the request.
     answered: u64,
+    /// All of the request came.
+    whole: bool,
 }
 
 /// How often each request was sent, and where to.
@@ -74,12 +76,15 @@ pub(super) fn judge(plan: &Plan, world: &World, tally: &mut Tally) -> Result<Sen
             let after = session.reached.get(earlier + 1).map(|next| next.read_before);
             let after = after.unwrap_or_else(|| world.bytes_read_from(connection));
             let answered = after - reached.read_before;
-            let attempt = Attempt { reached, link, earlier, answered };
+            let whole = message.complete;
+            let attempt = Attempt { reached, link, earlier, answered, whole };
             attempts.entry(number).or_default().push(attempt);
         }
     }
     judge_budget(plan, &attempts)?;
     let most = plan.gateway.attempts as usize;
+    // What nobody has heard in full is told too.
+    let most = most + plan.gateway.endpoints + 1;
     let mut sent = Sent { ways: BTreeMap::new(), most: most * plan.gateway.upstreams };
     for (number, mut attempts) in attempts {
         attempts.sort_by_key(|attempt| attempt.reached.at);
@@ -94,7 +99,7 @@ pub(super) fn judge(plan: &Plan, world: &World, tally: &mut Tally) -> Result<Sen
     Ok(sent)
 }
 
-/// Retries are a share of the requests, and three a second besides. Where there is no budget, there
+/// Retries are a share of the requests, and ten a second besides. Where there is no budget, there
 /// are none. The first attempt at an upstream is a request of its own there.
 fn judge_budget(plan: &Plan, attempts: &BTreeMap<usize, Vec<Attempt>>) -> Result<(), String> {
     let percent = plan.gateway.budget as usize;
@@ -106,14 +111,15 @@ fn judge_budget(plan: &Plan, attempts: &BTreeMap<usize, Vec<Attempt>>) -> Result
                 attempts.iter().filter(|attempt| attempt.link == link).copied().collect();
             here.sort_by_key(|attempt| attempt.reached.at);
             requests += usize::from(!here.is_empty());
-            retries += here.len().saturating_sub(1 + replays(plan, *number, &here));
+            let spared = usize::from(here.iter().any(|attempt| !attempt.whole));
+            retries += here.len().saturating_sub(1 + spared + replays(plan, *number, &here));
             for attempt in here {
                 first = first.min(attempt.reached.at);
                 last = last.max(attempt.reached.at);
             }
         }
         // A second that has begun counts, and a retry may have been paid for in the one before.
-        let floor = if percent == 0 { 0 } else { 3 * (last.since(first).as_secs() as usize + 2) };
+        let floor = if percent == 0 { 0 } else { 10 * (last.since(first).as_secs() as usize + 2) };
         if retries > requests * percent / 100 + floor {
             return Err(format!(
                 "{retries} retries of {requests} requests at upstream {link}, and {percent} % are allowed"
@@ -129,7 +135,10 @@ fn judge_attempts(plan: &Plan, number: usize, attempts: &[Attempt]) -> Result<us
         let here: Vec<Attempt> =
             attempts.iter().filter(|attempt| attempt.link == link).copied().collect();
         let made = here.len() - replays(plan, number, &here);
-        if made > plan.gateway.attempts as usize {
+        // One that is lost while the client is waited for is no attempt. The next one is made when
+        // the request is whole.
+        let spared = usize::from(here.iter().any(|attempt| !attempt.whole));
+        if made > plan.gateway.attempts as usize + spared {
             return Err(format!(
                 "exchange {number} reached upstream {link} {} times: {here:?}",
                 here.len()

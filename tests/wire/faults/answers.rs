@@ -279,7 +279,7 @@ fn the_gateways_own_errors_tell_how_far_a_request_came() {
     expect_way(&refused, "second", 4);
     // Nobody was asked: its endpoint is out.
     let knobs = Knobs {
-        primary: "retry = \"off\"\nbreaker = { consecutive = 1, open = \"1m\" }",
+        primary: "retry = \"off\"\nbreaker = { consecutive = 1, open = \"1m\", panic = 100 }",
         ..Knobs::default()
     };
     let gateway = knobs.gateway(&[primary], None);

@@ -174,7 +174,7 @@ fn a_stream_that_fails_counts_against_its_endpoint_unless_the_client_is_to_blame
     ] {
         let primary = Server::playing(move |_| acts.clone());
         let knobs = Knobs {
-            primary: "retry = \"off\"\nbreaker = { consecutive = 2, open = \"1m\" }",
+            primary: "retry = \"off\"\nbreaker = { consecutive = 2, open = \"1m\", panic = 100 }",
             ..Knobs::default()
         };
         let gateway = knobs.gateway(&[primary.address], None);
@@ -209,8 +209,10 @@ fn a_failed_response_is_the_servers_word_and_counts_against_its_endpoint() {
         let body = event("response.created", "\"status\":\"in_progress\",\"error\":null") + &last;
         let acts = vec![say(format!("{EVENTS}{}{LAST_CHUNK}", chunk(&body)))];
         let primary = Server::playing(move |_| acts.clone());
-        let knobs =
-            Knobs { primary: "breaker = { consecutive = 2, open = \"1m\" }", ..Knobs::default() };
+        let knobs = Knobs {
+            primary: "breaker = { consecutive = 2, open = \"1m\", panic = 100 }",
+            ..Knobs::default()
+        };
         let gateway = knobs.gateway(&[primary.address], None);
         let asked = request().replace("/v1/chat/completions", "/v1/responses");
         let mut client = gateway.connect();

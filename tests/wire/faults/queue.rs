@@ -71,7 +71,7 @@ fn who_waits_too_long_is_told_when_to_come_again() {
 #[test]
 fn nobody_who_may_be_asked_is_refused_with_the_time_of_the_next_probe() {
     let primary = Server::playing(|_| error("503 No", "", "down"));
-    let knobs = "retry = \"off\"\nbreaker = { consecutive = 2, open = \"20s\" }";
+    let knobs = "retry = \"off\"\nbreaker = { consecutive = 2, open = \"20s\", panic = 100 }";
     let gateway = admitting(primary.address, 1, knobs);
     for _ in 0..2 {
         assert_eq!(ask(&gateway).read_response().status(), 503);
