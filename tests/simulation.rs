@@ -6,6 +6,8 @@
 //! | `SIM_SEEDS=n` | so many seeds instead of ten thousand |
 //! | `SIM_SECONDS=n` | fresh seeds for so long: the nightly mode |
 
+#[path = "simulation/availability.rs"]
+mod availability;
 #[path = "simulation/coalesce.rs"]
 mod coalesce;
 #[path = "simulation/continuation.rs"]
