@@ -342,7 +342,7 @@ impl Exchange {
     fn rehost(&mut self, endpoint: EndpointId, authority: &[u8], buffers: &mut BufferPool) {
         let Some(upstream) = self.upstream() else { return };
         let first = upstream.endpoints.first().is_some_and(|first| first.id == endpoint);
-        let here = (self.link, if first { None } else { Some(endpoint) });
+        let here = (self.link as u32, if first { None } else { Some(endpoint) });
         let before = self.attempt.hosted;
         if before == here {
             return;

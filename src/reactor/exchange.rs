@@ -262,7 +262,7 @@ pub struct Attempt {
     /// The right to this attempt, and the endpoint it goes to. Given back when it has ended.
     pub pick: Option<Pick>,
     /// The link and the endpoint whose `Host` the request has; no endpoint: the link's first.
-    pub hosted: (usize, Option<EndpointId>),
+    pub hosted: (u32, Option<EndpointId>),
     /// An earlier attempt ended by a slow first token.
     pub slow_before: bool,
     /// What the answer's `Retry-After` says.
