@@ -165,6 +165,8 @@ impl<N: Net> Worker<N> {
             return Ok(None);
         };
         let (rescuable, holds_back) = (self.can_be_rescued(exchange), self.holds_back(exchange));
+        let by_reading = rescuable && exchange.may_be_rescued_by_reading(holds_back);
+        let reads = by_reading || self.tells_models();
         let kept = self.keeps_request(exchange);
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
@@ -219,14 +221,13 @@ impl<N: Net> Worker<N> {
             exchange.expect_continue = false;
         }
         if !interim {
-            exchange.begin_response(&head, &delivery, draining, &upstream.socket.outbox);
+            let sent = &upstream.socket.outbox;
+            exchange.begin_response(&head, &delivery, draining, sent, reads);
             downstream.socket.parting = !exchange.persistent && exchange.tunnel.is_none();
             exchange.watch(&head, self.journal.as_deref(), &self.purse);
             exchange.held = match () {
                 () if holds_back && head.status < 300 && exchange.is_observed() => true,
-                () if exchange.is_read() => {
-                    rescuable && exchange.may_be_rescued_by_reading(holds_back)
-                }
+                () if exchange.is_read() => by_reading,
                 () => rescuable && exchange.may_be_too_long(head.status),
             };
             upstream.announced = head.keep_alive_timeout;
@@ -349,8 +350,8 @@ impl Exchange {
         self.has_larger() || holds_back && self.retries_on(Condition::ErrorEvent)
     }
 
-    /// Who reads an answer that does not say that it is a stream.
-    fn reader(&self, head: &ResponseHead<'_>) -> Option<Observer> {
+    /// Who reads an answer that does not say that it is a stream. `all`: not only for a failure.
+    fn reader(&self, head: &ResponseHead<'_>, all: bool) -> Option<Observer> {
         let answers = matches!(head.status, 200..=299) && head.framing != Framing::None;
         match self.dialect {
             _ if !answers => None,
@@ -359,7 +360,8 @@ impl Exchange {
                 None
             }
             _ if head.encoded => Some(Observer::of_nothing()),
-            dialect => Some(Observer::of_answer(dialect)),
+            Dialect::Generic if !all => None,
+            dialect => Some(Observer::of_answer(dialect, all)),
         }
     }
 
@@ -394,6 +396,7 @@ impl Exchange {
         delivery: &Delivery,
         draining: bool,
         sent: &Outbox,
+        reads: bool,
     ) {
         self.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
@@ -411,7 +414,7 @@ impl Exchange {
                 Some(Observer::of_stream(dialect).expecting(self.choices(sent)))
             }
             (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),
-            _ => self.reader(head),
+            _ => self.reader(head, reads),
         };
         self.awaited = match head.media {
             Media::EventStream if self.listens => Awaited::Feed,

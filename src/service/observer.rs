@@ -86,14 +86,15 @@ impl Observer {
 
     /// For an answer in one piece of JSON.
     pub fn of_document(dialect: Dialect) -> Observer {
-        let document = Grammar::Document(Document::default());
+        let document = Grammar::Document(Document::new(true));
         Observer { grammar: document, marks: Marks::new(dialect) }
     }
 
     /// For an answer that does not say, or not truly, what it is: a document, or an event stream under
     /// another's name. Its first bytes tell.
-    pub fn of_answer(dialect: Dialect) -> Observer {
-        let beginning = Grammar::Unsettled(Beginning::default());
+    /// `all`: somebody wants to know what a document says, and not only whether it has failed.
+    pub fn of_answer(dialect: Dialect, all: bool) -> Observer {
+        let beginning = Grammar::Unsettled(Beginning { all, ..Beginning::default() });
         Observer { grammar: beginning, marks: Marks::new(dialect) }
     }
 
@@ -137,7 +138,7 @@ impl Observer {
     pub fn is_blind(&self) -> bool {
         match &self.grammar {
             Grammar::Events(_) | Grammar::Lines(_) => self.marks.needs_no_end(),
-            Grammar::Document(_) => self.marks.is_lost(),
+            Grammar::Document(document) => document.is_read() && !self.marks.is_complete(),
             Grammar::Unsettled(_) => false,
             Grammar::Opaque => true,
         }
@@ -159,10 +160,10 @@ impl Observer {
     fn settle(&mut self, data: &[u8]) {
         let Grammar::Unsettled(beginning) = &mut self.grammar else { return };
         let (taken, kind) = beginning.feed(data);
-        let read = beginning.read();
+        let (read, all) = (beginning.read(), beginning.all);
         self.grammar = match kind {
             None => return,
-            Some(Kind::Document) => Grammar::Document(Document::default()),
+            Some(Kind::Document) => Grammar::Document(Document::new(all)),
             Some(Kind::Events) => Grammar::Events(EventObserver::new()),
             Some(Kind::Other) => Grammar::Opaque,
         };
@@ -229,6 +230,7 @@ impl Observer {
         let Grammar::Document(document) = &self.grammar else { return None };
         Some(match () {
             () if document.has_begun() || self.marks.is_lost() => Told::Answer,
+            () if !document.is_read() => Told::Answer,
             () if !self.marks.is_complete() => Told::Nothing,
             () if document.saw_error() => Told::Failed,
             () => Told::Answer,
@@ -259,8 +261,7 @@ impl Observer {
             Grammar::Document(document) => {
                 return match () {
                     () if document.saw_error() => Ending::Failed,
-                    // What is no JSON at all may end anywhere.
-                    () if self.marks.is_complete() || self.marks.is_lost() => Ending::Whole,
+                    () if document.may_end() => Ending::Whole,
                     () => Ending::Truncated(Truncation::InsideEvent),
                 };
             }
@@ -306,6 +307,8 @@ struct Beginning {
     /// come.
     field: u8,
     matched: u8,
+    /// A document is to be read to its end.
+    all: bool,
 }
 
 impl Beginning {

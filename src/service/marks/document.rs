@@ -10,58 +10,160 @@
 //! * Any cut into pieces gives the same answers, but for an error whose sentence alone tells whose
 //!   it is. Whatever comes is read in a fixed room.
 //! * What nothing is known of is passed over: a megabyte of an embedding's numbers costs a search.
+//! * Where nobody is told what it says, a search tells whether it may say that it has failed, and
+//!   nothing else is read of it.
 
-use super::staging::is_clients_error;
-use super::words::*;
+mod words;
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use self::words::*;
+use super::words::CLIENTS;
 use super::{Counts, Marks};
-use crate::http::json::{Found, ITEM, Word, Words};
+use crate::http::json::{Found, ITEM, Matcher, OTHER, Word, Words};
 use crate::service::Dialect;
 use crate::service::refusal::{Refusal, refusal_in};
 
-static DOCUMENT_WORDS: Words = WORDS.skimming();
+static CODES: Words = Words::new(CLIENTS);
 
-/// What one document has said, beside its counts.
-#[derive(Clone, Copy, Debug, Default)]
+/// What one document has said, beside its counts. As small as what stands in its place for a stream.
+#[derive(Clone, Copy, Debug)]
 pub(in crate::service) struct Document {
-    begun: bool,
-    failed: bool,
-    clients: bool,
+    said: Said,
+    /// The code of an error that comes now.
+    code: Matcher,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Said(u8);
+
+impl Said {
+    const NOTHING: Said = Said(0);
+    /// It is read from its first byte to its last.
+    const READ: Said = Said(1);
+    /// It is not read any more: its beginning has no word of failure.
+    const PASSED: Said = Said(2);
+    /// There is an answer in it.
+    const BEGUN: Said = Said(4);
+    const FAILED: Said = Said(8);
+    /// Its error is the client's own.
+    const CLIENTS: Said = Said(16);
+    /// The last byte that was no white space was a bracket that closes.
+    const CLOSED: Said = Said(32);
+
+    fn has(self, what: Said) -> bool {
+        self.0 & what.0 != 0
+    }
+
+    fn set(&mut self, what: Said, whether: bool) {
+        self.0 = self.0 & !what.0 | if whether { what.0 } else { 0 };
+    }
 }
 
 impl Document {
+    /// `all`: somebody is told what it says, or waits for it. Else only a failure matters.
+    pub fn new(all: bool) -> Document {
+        let said = if all { Said::READ } else { Said::NOTHING };
+        Document { said, code: Matcher::NOTHING }
+    }
+
     /// Whether it says that the request has failed.
     pub fn saw_error(&self) -> bool {
-        self.failed
+        self.said.has(Said::FAILED)
     }
 
     /// Whether the error is the client's own.
     pub fn saw_clients_error(&self) -> bool {
-        self.failed && self.clients
+        self.saw_error() && self.said.has(Said::CLIENTS)
     }
 
     /// Whether there is an answer in it, and no error so far.
     pub fn has_begun(&self) -> bool {
-        self.begun && !self.failed
+        self.said.has(Said::BEGUN) && !self.saw_error()
+    }
+
+    /// Whether it is read to its end.
+    pub fn is_read(&self) -> bool {
+        self.said.has(Said::READ)
+    }
+
+    /// Whether it can be whole: JSON that begins with a bracket ends with one.
+    pub fn may_end(&self) -> bool {
+        self.said.has(Said::CLOSED)
+    }
+
+    fn say(&mut self, dialect: Dialect, path: &[Word], found: Found<'_>) {
+        if says_failed(dialect, path, found) {
+            self.said.set(Said::FAILED, true);
+        } else if says_begun(path, found) {
+            self.said.set(Said::BEGUN, true);
+        } else if is_code(path) && self.is_clients(found) {
+            self.said.set(Said::CLIENTS, true);
+        }
+    }
+
+    /// Whether the code or the type of an error is the client's own.
+    fn is_clients(&mut self, found: Found<'_>) -> bool {
+        match found {
+            Found::String => self.code = Matcher::new(&CODES),
+            Found::Text(text) => text.iter().for_each(|byte| self.code.step(&CODES, *byte)),
+            Found::StringEnd(_) => return self.code.word(&CODES) != OTHER,
+            Found::Number(Some(status)) => {
+                return matches!(status, 400..=499) && !matches!(status, 408 | 429);
+            }
+            _ => {}
+        }
+        false
     }
 }
 
 impl Marks {
     /// Takes the next bytes of a document.
     pub fn read(&mut self, document: &mut Document, data: &[u8]) {
-        let Marks { walker, counts, dialect, .. } = self;
-        let Document { begun, failed, clients } = document;
-        walker.feed(&DOCUMENT_WORDS, data, |path, _, found| match found {
-            Found::Number(Some(number)) if counts.take(*dialect, path, number) => {}
-            _ if says_failed(*dialect, path, found) => *failed = true,
-            _ if says_begun(path, found) => *begun = true,
-            _ if names_client(path, found) => *clients = true,
-            _ => {}
-        });
-        // Some name no code. A sentence is looked for where it comes in one piece, as errors do.
-        if *failed && !*clients && refusal_in(data) != Refusal::Other {
-            *clients = true;
+        let said = &mut document.said;
+        if let Some(last) = data.trim_ascii_end().last() {
+            said.set(Said::CLOSED, matches!(last, b'}' | b']'));
+        }
+        if said.has(Said::PASSED) {
+            return;
+        }
+        if !said.has(Said::READ) {
+            let read = may_fail(self.dialect, data, said.has(Said::CLOSED));
+            said.set(if read { Said::READ } else { Said::PASSED }, true);
+        }
+        if document.is_read() {
+            self.walk_document(document, data);
         }
     }
+
+    #[inline(never)]
+    fn walk_document(&mut self, document: &mut Document, data: &[u8]) {
+        let Marks { walker, counts, dialect, .. } = self;
+        walker.feed(&DOCUMENT_WORDS, data, |path, _, found| match found {
+            Found::Number(Some(number)) if counts.take(*dialect, path, number) => {}
+            found => document.say(*dialect, path, found),
+        });
+        // Some name no code. A sentence is looked for where it comes in one piece, as errors do.
+        let unclear = document.saw_error() && !document.saw_clients_error();
+        if unclear && refusal_in(data) != Refusal::Other {
+            document.said.set(Said::CLIENTS, true);
+        }
+    }
+}
+
+/// Whether a document that begins so may say that the request has failed: errors come in one piece,
+/// and an answer that is long does not end in one.
+fn may_fail(dialect: Dialect, data: &[u8], ends: bool) -> bool {
+    static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
+    static FAILED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"failed\""));
+    const SHORT: usize = 512;
+    // Too short to tell by.
+    if !ends && data.len() < SHORT {
+        return true;
+    }
+    ERROR.find(data).is_some() || dialect == Dialect::OpenAiResponses && FAILED.find(data).is_some()
 }
 
 fn says_failed(dialect: Dialect, path: &[Word], found: Found<'_>) -> bool {
@@ -72,7 +174,7 @@ fn says_failed(dialect: Dialect, path: &[Word], found: Found<'_>) -> bool {
         ([ERROR] | [CHOICES, ITEM, ERROR], Found::Container | Found::Text(_) | Found::True) => true,
         ([ERROR] | [CHOICES, ITEM, ERROR], Found::Number(code)) => code != Some(0),
         ([OBJECT | TYPE] | [CHOICES, ITEM, FINISH_REASON], Found::StringEnd(ERROR)) => true,
-        ([STATUS], Found::StringEnd(STATUS_FAILED)) => dialect == Dialect::OpenAiResponses,
+        ([STATUS], Found::StringEnd(FAILED)) => dialect == Dialect::OpenAiResponses,
         _ => false,
     }
 }
@@ -90,13 +192,12 @@ fn says_begun(path: &[Word], found: Found<'_>) -> bool {
     }
 }
 
-/// Whether this is the code or the type of an error that is the client's own.
-fn names_client(path: &[Word], found: Found<'_>) -> bool {
-    match path {
-        [ERROR, CODE | TYPE] | [CODE | TYPE | ERROR_TYPE] => is_clients_error(found),
-        [CHOICES, ITEM, ERROR, CODE | TYPE] => is_clients_error(found),
-        _ => false,
-    }
+/// Whether the code or the type of an error stands here.
+fn is_code(path: &[Word]) -> bool {
+    matches!(
+        path,
+        [ERROR, CODE | TYPE] | [CODE | TYPE | ERROR_TYPE] | [CHOICES, ITEM, ERROR, CODE | TYPE]
+    )
 }
 
 impl Counts {

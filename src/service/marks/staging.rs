@@ -315,7 +315,7 @@ impl Staging<'_> {
 }
 
 /// Whether the code or the type of an error says that the request was at fault, and not the server.
-pub(super) fn is_clients_error(found: Found<'_>) -> bool {
+fn is_clients_error(found: Found<'_>) -> bool {
     match found {
         Found::StringEnd(name) => CLIENTS_ERRORS.contains(&name),
         Found::Number(Some(status)) => matches!(status, 400..=499) && !matches!(status, 408 | 429),

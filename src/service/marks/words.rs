@@ -6,7 +6,6 @@ pub(super) const WORDS: Words = Words::new(&[
     "BadRequestError",
     "arguments",
     "audio",
-    "billed_units",
     "cache_creation_input_tokens",
     "cache_read_input_tokens",
     "cached_tokens",
@@ -31,7 +30,6 @@ pub(super) const WORDS: Words = Words::new(&[
     "error_type",
     "eval_count",
     "exceed_context_size_error",
-    "failed",
     "failed_to_download_image",
     "finish_reason",
     "function_call",
@@ -62,11 +60,9 @@ pub(super) const WORDS: Words = Words::new(&[
     "message_delta",
     "message_start",
     "message_stop",
-    "meta",
     "name",
     "null",
     "object",
-    "output",
     "output_tokens",
     "part",
     "ping",
@@ -87,15 +83,12 @@ pub(super) const WORDS: Words = Words::new(&[
     "response.queued",
     "response.reasoning_summary_part.added",
     "role",
-    "status",
     "stop_reason",
     "text",
     "text_completion",
     "thinking",
     "token",
-    "tokens",
     "tool_calls",
-    "total_tokens",
     "transcript",
     "type",
     "unsupported_image_media_type",
@@ -172,41 +165,41 @@ pub(super) const TRANSCRIPT: Word = WORDS.word("transcript");
 pub(super) const TYPE: Word = WORDS.word("type");
 pub(super) const USAGE: Word = WORDS.word("usage");
 
-// Of documents.
-pub(super) const BILLED_UNITS: Word = WORDS.word("billed_units");
-pub(super) const META: Word = WORDS.word("meta");
-pub(super) const OUTPUT: Word = WORDS.word("output");
-pub(super) const STATUS: Word = WORDS.word("status");
-pub(super) const STATUS_FAILED: Word = WORDS.word("failed");
-pub(super) const TOKENS: Word = WORDS.word("tokens");
-pub(super) const TOTAL_TOKENS: Word = WORDS.word("total_tokens");
-
-/// The codes and types of errors that are the client's own.
-pub(super) const CLIENTS_ERRORS: [Word; 22] = [
-    WORDS.word("BadRequestError"),
-    WORDS.word("content_filter"),
-    WORDS.word("content_policy_violation"),
-    WORDS.word("context_length_exceeded"),
-    WORDS.word("exceed_context_size_error"),
-    WORDS.word("invalid_prompt"),
-    WORDS.word("invalid_request_error"),
-    WORDS.word("validation"),
-    // What OpenAI's responses say of a picture.
-    WORDS.word("empty_image_file"),
-    WORDS.word("failed_to_download_image"),
-    WORDS.word("image_content_policy_violation"),
-    WORDS.word("image_file_not_found"),
-    WORDS.word("image_file_too_large"),
-    WORDS.word("image_parse_error"),
-    WORDS.word("image_too_large"),
-    WORDS.word("image_too_small"),
-    WORDS.word("invalid_base64_image"),
-    WORDS.word("invalid_image"),
-    WORDS.word("invalid_image_format"),
-    WORDS.word("invalid_image_mode"),
-    WORDS.word("invalid_image_url"),
-    WORDS.word("unsupported_image_media_type"),
+/// The codes and types of errors that are the client's own; those of pictures are what OpenAI's
+/// responses say.
+pub(super) const CLIENTS: &[&str] = &[
+    "BadRequestError",
+    "content_filter",
+    "content_policy_violation",
+    "context_length_exceeded",
+    "empty_image_file",
+    "exceed_context_size_error",
+    "failed_to_download_image",
+    "image_content_policy_violation",
+    "image_file_not_found",
+    "image_file_too_large",
+    "image_parse_error",
+    "image_too_large",
+    "image_too_small",
+    "invalid_base64_image",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_image_mode",
+    "invalid_image_url",
+    "invalid_prompt",
+    "invalid_request_error",
+    "unsupported_image_media_type",
+    "validation",
 ];
+pub(super) const CLIENTS_ERRORS: [Word; CLIENTS.len()] = {
+    let mut words = [OTHER; CLIENTS.len()];
+    let mut index = 0;
+    while index < words.len() {
+        words[index] = WORDS.word(CLIENTS[index]);
+        index += 1;
+    }
+    words
+};
 
 /// An event that has not said its name.
 pub(super) const UNNAMED: Word = ITEM;

@@ -457,9 +457,36 @@ fn a_document_tells_its_usage() {
             assert_eq!((seen.ending, seen.usage), (Whole, expected), "{body}");
         }
     }
-    let half = br#"{"usage":{"prompt_tokens":12}"#;
+    let half = br#"{"usage":{"prompt_tokens":12},"#;
     let half = observe(Observer::of_document(OpenAiChat), &[half]);
     assert_eq!((half.ending, half.usage), (Truncated(InsideEvent), None));
+}
+
+/// Where nobody is told what it cost, all that is known of a document is whether it has failed.
+#[test]
+fn a_failure_is_found_though_nothing_else_is_wanted() {
+    for (dialect, body, ending, clients) in [
+        (
+            OpenAiChat,
+            "{\"choices\":[{\"message\":{}}],\"usage\":{\"prompt_tokens\":1}}",
+            Whole,
+            false,
+        ),
+        (OpenAiChat, "{\"error\":{\"code\":500}}", Failed, false),
+        (OpenAiChat, "{\"error\":{\"code\":\"content_filter\"}}", Failed, true),
+        (OpenAiChat, "{\"object\":\"error\",\"code\":400}", Failed, true),
+        (OpenAiChat, "{\"choices\":[{\"finish_reason\":\"error\"}]}", Failed, false),
+        (OpenAiResponses, "{\"status\":\"failed\"}", Failed, false),
+        (OpenAiResponses, "{\"status\":\"completed\",\"error\":null}", Whole, false),
+        (OpenAiChat, "{\"choices\":[", Truncated(InsideEvent), false),
+    ] {
+        for pieces in every_cut(body.as_bytes()) {
+            let mut observer = Observer::of_answer(dialect, false);
+            pieces.iter().for_each(|piece| observer.feed(piece));
+            let told = (observer.end(), observer.saw_clients_error());
+            assert_eq!(told, (ending, clients), "{body} in {pieces:?}");
+        }
+    }
 }
 
 /// What an answer is, by its first bytes.
@@ -475,6 +502,7 @@ fn an_answer_is_known_by_its_first_bytes() {
         ("retry: 3\nid: 4\n\n", true, false, Truncated(NoEvents)),
         ("id:1\ndata: {\"error\":{\"message\":\"m\"}}\n\n", true, false, Failed),
         ("{\"error\":\"x\"}", false, false, Failed),
+        ("{\"a\":", false, true, Truncated(InsideEvent)),
         ("dat", false, false, Whole),
         ("date: today", false, true, Whole),
         ("hello", false, true, Whole),
@@ -482,7 +510,7 @@ fn an_answer_is_known_by_its_first_bytes() {
         ("", false, false, Whole),
     ] {
         for pieces in every_cut(answer.as_bytes()) {
-            let mut observer = Observer::of_answer(OpenAiChat);
+            let mut observer = Observer::of_answer(OpenAiChat, true);
             pieces.iter().for_each(|piece| observer.feed(piece));
             let told = (observer.is_stream(), observer.is_blind(), observer.end());
             assert_eq!(told, (is_stream, is_blind, ending), "{answer:?}");
