@@ -11,7 +11,7 @@
 //!   nothing.
 
 use super::drive::Step;
-use super::exchange::{Attempt, Exchange, Gather, Peer, Progress, Turn};
+use super::exchange::{Exchange, Gather, Peer, Progress, Turn};
 use super::gather::look;
 use super::hops;
 use super::net::Net;
@@ -128,7 +128,7 @@ impl<N: Net> Worker<N> {
             idempotent: exchange.idempotent,
             attempts: u32::from(attempt.at_upstream),
             slow_before: attempt.slow_before,
-            unheard: unheard && usize::from(attempt.unconnected) < group.endpoints.len().min(255),
+            unheard,
             elsewhere,
             here,
             next,
@@ -259,9 +259,8 @@ impl<N: Net> Worker<N> {
     pub(super) fn begin_attempt(&mut self, token: Token, after: Duration, fresh: bool, free: bool) {
         let now = self.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
-        let Attempt { at_upstream, unconnected, .. } = &mut exchange.attempt;
-        let counter = if free { unconnected } else { at_upstream };
-        *counter = counter.saturating_add(1);
+        let counted = u8::from(!free);
+        exchange.attempt.at_upstream = exchange.attempt.at_upstream.saturating_add(counted);
         exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
         exchange.attempt.replayed = false;
         exchange.timeline.seek(now);
@@ -300,7 +299,6 @@ impl<N: Net> Worker<N> {
         exchange.link = link.unwrap_or(exchange.link + 1);
         exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(u8::from(made));
         exchange.attempt.at_upstream = 1;
-        exchange.attempt.unconnected = 0;
         exchange.attempt.replayed = false;
         exchange.timeline.seek(now);
         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };

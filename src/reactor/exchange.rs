@@ -255,8 +255,6 @@ pub struct Attempt {
     pub at_upstream: u8,
     /// At all upstreams.
     pub in_all: u8,
-    /// Connections that did not come to stand, at this upstream: nobody has heard the request there.
-    pub unconnected: u8,
     /// The endpoints that have failed.
     pub tried: Tried,
     /// The right to this attempt, and the endpoint it goes to. Given back when it has ended.
@@ -284,7 +282,6 @@ impl Attempt {
         Attempt {
             at_upstream: 1,
             in_all: 1,
-            unconnected: 0,
             tried: Tried::none(),
             pick: None,
             hosted: (0, None),

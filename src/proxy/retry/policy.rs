@@ -78,8 +78,8 @@ pub struct Attempt {
     pub attempts: u32,
     /// An earlier attempt of this request, at whichever upstream, ended by a slow first token.
     pub slow_before: bool,
-    /// Nobody has heard the request: no connection came to stand. Not said more often than this
-    /// upstream has endpoints.
+    /// Nobody has heard the request: no connection came to stand, or it was lost while the client was
+    /// waited for.
     pub unheard: bool,
     /// An endpoint of this upstream where the request has not been may be asked.
     pub elsewhere: bool,
