@@ -6,6 +6,7 @@
 //! | `marks`    | the fields of each dialect that tell, in a stream and in a document                |
 //! | `fault`    | the error event and the heartbeat of a dialect                                    |
 //! | `request`  | what a request asks for: model, streaming, where the prompt begins                |
+//! | `naming`   | where a request names its model, if there is one way to read it                   |
 //! | `refusal`  | why a server refused: too long for its context, or against a policy               |
 //! | `model`    | the name of the model that answered                                               |
 //! | `openai`   | the events and documents of OpenAI's two older shapes                             |
@@ -25,6 +26,7 @@ pub mod continuation;
 pub mod fault;
 mod marks;
 pub mod model;
+pub mod naming;
 pub mod observer;
 pub mod openai;
 pub mod refusal;

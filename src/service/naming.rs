@@ -1,0 +1,205 @@
+//! Where a request names its model, found as its body goes by.
+//!
+//! A name that is to be replaced has to be read as every server reads it. Servers differ: of two
+//! members `model` Python takes the last and others the first, Go takes `Model` for it as well, and
+//! whoever ends a text at a NUL takes `"model\u0000"`. So what is accepted here is what all of them read
+//! alike, and everything else that could name a model to somebody is [`Unclear`].
+//!
+//! | body | the model is | read by |
+//! |---|---|---|
+//! | a JSON object, whatever its type is said to be | the string of its outermost member `model` | `json` |
+//! | `multipart/form-data` | the content of the part `model` | `form` |
+//! | `application/x-www-form-urlencoded` | nothing that is replaced: a field `model` is refused | `form` |
+//! | anything else | none |  |
+//!
+//! * Nothing is clear before the last byte: a second `model` may follow. Whoever passes bytes on asks
+//!   after each of them.
+//! * Bounded whatever comes: a finder keeps the one name, the head of one part, and a delimiter.
+
+mod form;
+mod json;
+mod spelling;
+
+#[cfg(test)]
+mod tests;
+
+use form::{Form, UrlEncoded};
+use json::Json;
+
+use crate::http::json::{Text, escape};
+
+/// A longer name is none that a server could know.
+const NAME_BYTES_MAX: usize = 256;
+
+/// Why a model cannot be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unclear {
+    /// It can be read in two ways, or the body is not what it seems to be.
+    Ambiguous,
+    /// It comes too late in the body.
+    Late,
+    /// The body is encoded.
+    Encoded,
+}
+
+/// The name of a model in a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// Where it begins in the payload.
+    pub at: usize,
+    /// As it is written.
+    pub written: Vec<u8>,
+}
+
+/// How a name is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notation {
+    /// Inside a JSON string.
+    Json,
+    /// As it is.
+    Plain,
+}
+
+impl Notation {
+    pub fn write(self, model: &str) -> Vec<u8> {
+        let mut written = Vec::new();
+        match self {
+            Notation::Json => escape(model, &mut written),
+            Notation::Plain => written.extend_from_slice(model.as_bytes()),
+        }
+        written
+    }
+
+    /// What a name that was written so means, if it is a text.
+    pub fn read(self, written: &[u8]) -> Option<String> {
+        let mut text: Text<NAME_BYTES_MAX> = Text::new();
+        match self {
+            Notation::Json => text.push(written),
+            Notation::Plain => return String::from_utf8(written.to_vec()).ok(),
+        }
+        text.as_str().map(str::to_owned)
+    }
+}
+
+/// Reads a body, in any pieces it comes in.
+#[derive(Debug)]
+pub struct Finder {
+    kind: Kind,
+    name: Option<Name>,
+    unclear: Option<Unclear>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Json(Json),
+    Form(Form),
+    UrlEncoded(UrlEncoded),
+}
+
+/// What one piece has shown.
+enum Seen {
+    Name(Name),
+    Ambiguous,
+}
+
+impl Finder {
+    /// For a body of this `Content-Type` and `Content-Encoding`; of each all values. `Err`: it cannot
+    /// be read.
+    pub fn new<'v>(
+        mut types: impl Iterator<Item = &'v [u8]>,
+        mut encodings: impl Iterator<Item = &'v [u8]>,
+    ) -> Result<Finder, Unclear> {
+        let mut codings = encodings.by_ref().flat_map(|value| value.split(|&byte| byte == b','));
+        if codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
+            return Err(Unclear::Encoded);
+        }
+        let (media, another) = (types.next().unwrap_or_default(), types.next());
+        let essence = media.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
+        let kind = match another {
+            // Two types are two readings, where one of them is a form.
+            Some(_) => return Err(Unclear::Ambiguous),
+            None if is("multipart/form-data") => {
+                Kind::Form(form::boundary(media).map(Form::new).ok_or(Unclear::Ambiguous)?)
+            }
+            None if is("application/x-www-form-urlencoded") => Kind::UrlEncoded(UrlEncoded::new()),
+            None if !is_read_as_ascii(media) => return Err(Unclear::Encoded),
+            None => Kind::Json(Json::new()),
+        };
+        Ok(Finder { kind, name: None, unclear: None })
+    }
+
+    pub fn notation(&self) -> Notation {
+        match self.kind {
+            Kind::Form(_) => Notation::Plain,
+            Kind::Json(_) | Kind::UrlEncoded(_) => Notation::Json,
+        }
+    }
+
+    /// Takes the next bytes of the payload.
+    pub fn feed(&mut self, data: &[u8]) {
+        if self.unclear.is_some() {
+            return;
+        }
+        let Finder { kind, name, unclear } = self;
+        let mut on = |seen: Seen| match seen {
+            Seen::Name(found) if name.is_none() => *name = Some(found),
+            Seen::Name(_) | Seen::Ambiguous => *unclear = Some(Unclear::Ambiguous),
+        };
+        match kind {
+            Kind::Json(json) => json.feed(data, &mut on),
+            Kind::Form(form) => form.feed(data, &mut on),
+            Kind::UrlEncoded(fields) => match fields.feed(data) {
+                Ok(true) => {}
+                Ok(false) => on(Seen::Ambiguous),
+                // curl says so of whatever it is given.
+                Err(json) => {
+                    let mut json = *json;
+                    json.feed(data, &mut on);
+                    *kind = Kind::Json(json);
+                }
+            },
+        }
+    }
+
+    /// The body has ended.
+    pub fn end(&mut self) {
+        let whole = match &mut self.kind {
+            Kind::Json(json) => json.end(),
+            Kind::Form(form) => form.end(),
+            Kind::UrlEncoded(fields) => fields.end(),
+        };
+        if !whole {
+            self.unclear.get_or_insert(Unclear::Ambiguous);
+        }
+    }
+
+    /// Whether nothing of the body can name a model any more.
+    pub fn is_over(&self) -> bool {
+        matches!(&self.kind, Kind::Json(json) if json.is_nothing())
+    }
+
+    pub fn name(&self) -> Option<&Name> {
+        self.name.as_ref()
+    }
+
+    pub fn unclear(&self) -> Option<Unclear> {
+        self.unclear
+    }
+}
+
+/// Whether the bytes of a text in the stated character set that are ASCII mean what they do there.
+/// UTF-16 and UTF-7 hide a name, and some servers do as they are told.
+fn is_read_as_ascii(media: &[u8]) -> bool {
+    let mut parameters = media.split(|&byte| byte == b';').skip(1);
+    parameters.all(|parameter| {
+        let mut sides = parameter.splitn(2, |&byte| byte == b'=');
+        let name = sides.next().unwrap_or_default().trim_ascii();
+        let value = sides.next().unwrap_or_default().trim_ascii();
+        let value = value.strip_prefix(b"\"").unwrap_or(value);
+        let value = value.strip_suffix(b"\"").unwrap_or(value);
+        let known = ["utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252"];
+        !name.eq_ignore_ascii_case(b"charset")
+            || known.iter().any(|known| value.eq_ignore_ascii_case(known.as_bytes()))
+    })
+}

@@ -1,0 +1,268 @@
+//! The outermost `model` of a JSON object.
+//!
+//! What lies deeper is passed over by its brackets alone, at any depth. That finds the outermost
+//! members of every text that is JSON; of a text that is none nothing is promised but that a reader
+//! which takes more than JSON (comments, bare keys, other quotes) finds no member that is not found
+//! here: their marks are refused wherever they stand.
+
+use super::spelling::{Key, Spelling};
+use super::{NAME_BYTES_MAX, Name, Seen};
+
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// In front of the object. So many bytes of a byte order mark have come.
+    Start {
+        mark: u8,
+    },
+    /// There as well, behind bytes that some leave out, or that are half of a character.
+    StartOdd,
+    /// In the object, behind its brace.
+    KeyOrEnd,
+    /// Behind a comma.
+    Key,
+    InKey {
+        spelling: Spelling,
+    },
+    KeyEscape {
+        spelling: Spelling,
+    },
+    KeyHex {
+        spelling: Spelling,
+        value: u16,
+        digits: u8,
+    },
+    Colon {
+        key: Key,
+    },
+    Value {
+        key: Key,
+    },
+    /// In the name itself.
+    Name,
+    NameEscape,
+    /// In a string, at this depth.
+    String {
+        depth: u32,
+    },
+    Escape {
+        depth: u32,
+    },
+    /// Between brackets.
+    Deep {
+        depth: u32,
+    },
+    /// In a number or a literal.
+    Scalar,
+    /// Behind a value.
+    After,
+    /// Behind the object.
+    Done,
+    /// This is no object, and names nothing.
+    Nothing,
+    Refused,
+}
+
+/// Follows one text.
+#[derive(Debug)]
+pub(super) struct Json {
+    state: State,
+    /// A member `model` has come.
+    named: bool,
+    /// Bytes fed before this piece.
+    base: usize,
+    name: Name,
+}
+
+impl Json {
+    pub(super) fn new() -> Json {
+        Json::behind(0)
+    }
+
+    /// Behind so many blanks.
+    pub(super) fn behind(blanks: usize) -> Json {
+        let name = Name { at: 0, written: Vec::new() };
+        Json { state: State::Start { mark: 0 }, named: false, base: blanks, name }
+    }
+
+    /// Whether it is none whose members could be read.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self.state, State::Nothing)
+    }
+
+    /// The text has ended. Whether it was whole.
+    pub(super) fn end(&mut self) -> bool {
+        use State::*;
+        matches!(self.state, Start { mark: 0 | 3 } | StartOdd | Done | Nothing)
+    }
+
+    pub(super) fn feed(&mut self, data: &[u8], on: &mut impl FnMut(Seen)) {
+        let mut at = 0;
+        while at < data.len() {
+            at = match self.state {
+                State::Nothing => break,
+                State::Refused => return,
+                State::Name => self.name(data, at, on),
+                State::String { depth } => self.string(data, at, depth),
+                _ => {
+                    self.step(data[at], self.base + at, on);
+                    at + 1
+                }
+            };
+        }
+        self.base += data.len();
+    }
+
+    /// One byte outside of strings that are passed over.
+    fn step(&mut self, byte: u8, place: usize, on: &mut impl FnMut(Seen)) {
+        use State::*;
+        let blank = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        self.state = match self.state {
+            state @ (Start { mark: 0 | 3 }
+            | KeyOrEnd
+            | Key
+            | Colon { .. }
+            | Value { .. }
+            | After
+            | Done)
+                if blank =>
+            {
+                state
+            }
+            Start { mark } => start(mark, byte, false),
+            StartOdd => start(0, byte, true),
+            KeyOrEnd if byte == b'}' => Done,
+            KeyOrEnd | Key if byte == b'"' => InKey { spelling: Spelling::new() },
+            InKey { spelling } if byte == b'"' => self.keyed(spelling.key()),
+            InKey { spelling } if byte == b'\\' => KeyEscape { spelling },
+            InKey { mut spelling } => {
+                spelling.push(byte);
+                InKey { spelling }
+            }
+            KeyEscape { spelling } if byte == b'u' => KeyHex { spelling, value: 0, digits: 0 },
+            KeyEscape { mut spelling } => {
+                // Some take any character for itself behind a backslash.
+                let blank = matches!(byte, b'b' | b'f' | b'n' | b'r' | b't');
+                spelling.push_escaped(if blank { 0 } else { byte.into() });
+                InKey { spelling }
+            }
+            KeyHex { mut spelling, value, digits } => match char::from(byte).to_digit(16) {
+                Some(digit) if digits == 3 => {
+                    spelling.push_escaped(value << 4 | digit as u16);
+                    InKey { spelling }
+                }
+                Some(digit) => {
+                    KeyHex { spelling, value: value << 4 | digit as u16, digits: digits + 1 }
+                }
+                None => Refused,
+            },
+            Colon { key } if byte == b':' => Value { key },
+            Value { key } => self.value(key, byte, place),
+            NameEscape => {
+                self.name.written.push(byte);
+                Name
+            }
+            Escape { depth } => String { depth },
+            Deep { depth } => deep(depth, byte),
+            Scalar | After if byte == b',' => Key,
+            Scalar | After if byte == b'}' => Done,
+            Scalar if blank => After,
+            Scalar if is_scalar(byte) => Scalar,
+            _ => Refused,
+        };
+        if let Refused = self.state {
+            on(Seen::Ambiguous);
+        }
+    }
+
+    /// Behind a key.
+    fn keyed(&mut self, key: Key) -> State {
+        let again = key == Key::Model && std::mem::replace(&mut self.named, true);
+        if again || key == Key::Perhaps { State::Refused } else { State::Colon { key } }
+    }
+
+    /// The first byte of a member's value.
+    fn value(&mut self, key: Key, byte: u8, place: usize) -> State {
+        match (key, byte) {
+            (Key::Model, b'"') => {
+                self.name.at = place + 1;
+                State::Name
+            }
+            // It names none, as if it were not there; what is neither that nor a string is no name.
+            (Key::Model, b'n') => State::Scalar,
+            (Key::Model, _) => State::Refused,
+            (_, b'"') => State::String { depth: 0 },
+            (_, b'{' | b'[') => State::Deep { depth: 1 },
+            (_, byte) if is_scalar(byte) => State::Scalar,
+            _ => State::Refused,
+        }
+    }
+
+    /// Inside the name. Returns where to go on.
+    fn name(&mut self, data: &[u8], at: usize, on: &mut impl FnMut(Seen)) -> usize {
+        let end = memchr::memchr2(b'"', b'\\', &data[at..]).map_or(data.len(), |it| at + it);
+        if self.name.written.len() + (end - at) > NAME_BYTES_MAX {
+            self.state = State::Refused;
+            on(Seen::Ambiguous);
+            return data.len();
+        }
+        self.name.written.extend_from_slice(&data[at..end]);
+        match data.get(end) {
+            None => return end,
+            Some(b'"') => {
+                self.state = State::After;
+                let written = std::mem::take(&mut self.name.written);
+                on(Seen::Name(Name { at: self.name.at, written }));
+            }
+            Some(&escape) => {
+                self.name.written.push(escape);
+                self.state = State::NameEscape;
+            }
+        }
+        end + 1
+    }
+
+    /// Inside a string that is passed over. Returns where to go on.
+    fn string(&mut self, data: &[u8], at: usize, depth: u32) -> usize {
+        let Some(length) = memchr::memchr2(b'"', b'\\', &data[at..]) else { return data.len() };
+        self.state = match data[at + length] {
+            b'\\' => State::Escape { depth },
+            _ if depth == 0 => State::After,
+            _ => State::Deep { depth },
+        };
+        at + length + 1
+    }
+}
+
+/// In front of the object, behind so many bytes of a byte order mark. `odd`: something else has come.
+fn start(mark: u8, byte: u8, odd: bool) -> State {
+    match byte {
+        b'{' if !odd && matches!(mark, 0 | 3) => State::KeyOrEnd,
+        // UTF-16, UTF-32, a second mark, blanks that only some take for such.
+        b'{' => State::Refused,
+        byte if !odd && BYTE_ORDER_MARK.get(usize::from(mark)) == Some(&byte) => {
+            State::Start { mark: mark + 1 }
+        }
+        0..=b' ' | 0x7f.. => State::StartOdd,
+        _ => State::Nothing,
+    }
+}
+
+/// Between brackets.
+fn deep(depth: u32, byte: u8) -> State {
+    match byte {
+        b'"' => State::String { depth },
+        b'{' | b'[' => depth.checked_add(1).map_or(State::Refused, |depth| State::Deep { depth }),
+        b'}' | b']' if depth == 1 => State::After,
+        b'}' | b']' => State::Deep { depth: depth - 1 },
+        b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => State::Deep { depth },
+        byte if is_scalar(byte) => State::Deep { depth },
+        _ => State::Refused,
+    }
+}
+
+/// Whether a byte may be one of a number or a literal.
+fn is_scalar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
+}
