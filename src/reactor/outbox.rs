@@ -8,6 +8,7 @@
 //! * Without `keep`, an emptied segment goes home at once.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::buffer::{Buffer, BufferPool};
 
@@ -103,6 +104,39 @@ impl Outbox {
         self.push(&bytes, pool);
     }
 
+    /// Puts `with` in the place of a part of what is held, all of it unsent. What lies around it stays
+    /// where it is, as far as whole buffers go.
+    pub fn splice(&mut self, part: Range<usize>, with: &[u8], pool: &mut BufferPool) {
+        let Some(queue) = &mut self.0 else { return };
+        debug_assert!(queue.current == 0 && queue.segments.iter().all(|s| s.written == 0));
+        let mut behind = VecDeque::new();
+        std::mem::swap(&mut behind, &mut queue.segments);
+        let mut start = 0;
+        // Those that end in front of it. Behind the last byte there is none to end.
+        while let Some(length) = behind.front().map(|segment| segment.buffer.pending().len())
+            && start + length <= part.start
+        {
+            start += length;
+            queue.segments.extend(behind.pop_front());
+        }
+        let (mut head, mut tail) = (Vec::new(), Vec::new());
+        while start < part.end.max(part.start + 1)
+            && let Some(segment) = behind.pop_front()
+        {
+            let bytes = segment.buffer.pending();
+            let at = |place: usize| place.saturating_sub(start).min(bytes.len());
+            head.extend_from_slice(&bytes[..at(part.start)]);
+            tail.extend_from_slice(&bytes[at(part.end)..]);
+            start += bytes.len();
+            pool.give(segment.buffer);
+        }
+        for bytes in [&head, with, &tail] {
+            queue.push(bytes, pool);
+        }
+        queue.segments.append(&mut behind);
+        self.release(pool);
+    }
+
     /// The first bytes of what is held, sent or not.
     pub fn copy(&self, limit: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -142,6 +176,13 @@ impl Outbox {
         self.0.as_ref().map_or(0, |queue| {
             queue.segments.iter().map(|segment| segment.buffer.pending().len()).sum()
         })
+    }
+
+    /// Keeps it for a replay only if it is no longer than this.
+    pub fn keep_within(&mut self, limit: usize, pool: &mut BufferPool) {
+        if self.keeps() && self.held() > limit {
+            self.forget(pool);
+        }
     }
 
     /// No replay any more: what has been sent goes home.
@@ -328,6 +369,29 @@ mod tests {
         assert_eq!(drain(&mut outbox, &mut pool, 999), [b"Host: another", &long()[..]].concat());
         outbox.clear(&mut pool);
         assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn a_part_is_replaced_wherever_it_lies() {
+        let mut pool = BufferPool::new(1 << 20);
+        let seams = [0, 1, CAPACITY - 1, CAPACITY, CAPACITY + 1, 3 * CAPACITY, 3 * CAPACITY + 7];
+        for start in seams {
+            for end in seams.into_iter().filter(|end| *end >= start) {
+                for with in [&b""[..], b"x", &[1; 2 * CAPACITY]] {
+                    let mut outbox = Outbox::keeping(&mut pool);
+                    outbox.push(&long(), &mut pool);
+                    outbox.splice(start..end, with, &mut pool);
+                    outbox.push(b"more", &mut pool);
+                    let expected = [&long()[..start], with, &long()[end..], b"more"].concat();
+                    assert_eq!(outbox.held(), expected.len());
+                    assert!(drain(&mut outbox, &mut pool, 5_000) == expected, "{start}..{end}");
+                    outbox.rewind();
+                    assert!(drain(&mut outbox, &mut pool, 9_999) == expected, "{start}..{end}");
+                    outbox.clear(&mut pool);
+                    assert_eq!(pool.out(), 0);
+                }
+            }
+        }
     }
 
     #[test]
