@@ -239,6 +239,13 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
     let fields = 1..=FIELDS_MAX as u64;
     let head_bytes = bytes(&mut section, "head_bytes", head.clone(), default.head_bytes, report);
     let headers = section.count("headers", fields.clone(), default.headers, report);
+    let buffer_bytes = bytes(
+        &mut section,
+        "buffer_bytes",
+        64 * bounds::BUFFER_BYTES..=1 << 40,
+        default.buffer_bytes,
+        report,
+    );
     let limits = Limits {
         connections: section.count("connections", CONNECTIONS, default.connections, report),
         idle_keeps_place: default.idle_keeps_place,
@@ -269,11 +276,13 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
             default.requests_per_connection,
             report,
         ),
-        buffer_bytes: bytes(
+        buffer_bytes,
+        model_search_bytes: bytes(
             &mut section,
-            "buffer_bytes",
-            64 * bounds::BUFFER_BYTES..=1 << 40,
-            default.buffer_bytes,
+            "model_search_bytes",
+            1 << 14..=1 << 30,
+            // An eighth of the buffers, where they are fewer.
+            default.model_search_bytes.min(buffer_bytes / 8),
             report,
         ),
         continue_bytes: bytes(
@@ -287,6 +296,13 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
     if limits.replay_bytes > limits.buffer_bytes {
         let place = section.place_of("replay_bytes");
         report.error(&place, "is more than buffer_bytes: no request of that size could be kept");
+    }
+    if limits.model_search_bytes > limits.buffer_bytes / 2 {
+        let place = section.place_of("model_search_bytes");
+        report.error(
+            &place,
+            "is more than half of buffer_bytes: what is held would leave no room for answers",
+        );
     }
     // A head is read into one buffer that grows, beside the buffers of those who are answered.
     let heads =

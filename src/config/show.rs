@@ -146,6 +146,7 @@ fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "response_headers", limits.response_headers)?;
     entry(out, "body_bytes", quoted(&body))?;
     entry(out, "replay_bytes", quoted(&replay))?;
+    entry(out, "model_search_bytes", quoted(&show_size(limits.model_search_bytes as u64)))?;
     entry(out, "requests_per_connection", limits.requests_per_connection)?;
     entry(out, "buffer_bytes", quoted(&show_size(limits.buffer_bytes as u64)))?;
     entry(out, "continue_bytes", quoted(&show_size(limits.continue_bytes as u64)))

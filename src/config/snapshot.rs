@@ -177,6 +177,8 @@ pub struct Limits {
     pub body_bytes: Option<u64>,
     /// Bytes of a request kept for a replay; a longer request is not replayed.
     pub replay_bytes: usize,
+    /// Bytes of a request's body that are held while its model, which is to be replaced, has not come.
+    pub model_search_bytes: usize,
     pub requests_per_connection: u32,
     /// Memory for buffers that hold bytes.
     pub buffer_bytes: usize,

@@ -130,6 +130,11 @@ pub fn path_and_body(request: &[u8]) -> (&[u8], &[u8]) {
     (path, body)
 }
 
+/// Where the digits of the `Content-Length` of a request made by [`request`] lie.
+pub fn length_of(request: &[u8]) -> Option<std::ops::Range<usize>> {
+    field_value(request, b"content-length")
+}
+
 /// Gives a request head made by [`request`] a new body: as one chunk where it is `chunked`, else
 /// with its length.
 pub fn set_body(request: &mut Vec<u8>, chunked: bool, body: &[u8]) {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::http::chunk::ChunkError;
 use crate::http::head::HeadError;
 use crate::proxy::admission::Lack;
+use crate::service::naming::Unclear;
 
 /// Something went wrong with an exchange.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub enum DownstreamFault {
     },
     Chunk(ChunkError),
     BodyTooLarge,
+    /// The upstream is asked for a model of its own, and the one in the request cannot be replaced.
+    Model(Unclear),
     HeadTimeout,
     BodyTimeout,
     /// It does not read: nobody is left to be told.
@@ -127,7 +130,9 @@ impl Fault {
                 NotFound => (404, "invalid_request_error"),
                 MethodNotAllowed { .. } => (405, "invalid_request_error"),
                 Chunk(_) => (400, "invalid_request_error"),
-                BodyTooLarge => (413, "invalid_request_error"),
+                BodyTooLarge | Model(Unclear::Late) => (413, "invalid_request_error"),
+                Model(Unclear::Ambiguous) => (400, "invalid_request_error"),
+                Model(Unclear::Encoded) => (415, "invalid_request_error"),
                 HeadTimeout | BodyTimeout => (408, "timeout"),
                 WriteTimeout | TunnelIdle | Gone | Refused => return None,
             },
@@ -157,6 +162,9 @@ impl Fault {
                 DownstreamFault::MethodNotAllowed { .. } => "method_not_allowed",
                 DownstreamFault::Chunk(_) => "bad_chunk",
                 DownstreamFault::BodyTooLarge => "body_too_large",
+                DownstreamFault::Model(Unclear::Ambiguous) => "model_ambiguous",
+                DownstreamFault::Model(Unclear::Late) => "model_too_late",
+                DownstreamFault::Model(Unclear::Encoded) => "body_encoded",
                 DownstreamFault::HeadTimeout => "head_timeout",
                 DownstreamFault::BodyTimeout => "body_timeout",
                 DownstreamFault::WriteTimeout => "client_write_timeout",
@@ -235,6 +243,18 @@ impl fmt::Display for Fault {
                     return write!(f, "the request body is not valid chunked coding: {error}");
                 }
                 DownstreamFault::BodyTooLarge => "the request body is over the limit",
+                DownstreamFault::Model(Unclear::Ambiguous) => {
+                    "the request's model has to be replaced and can be read in two ways, or its body \
+                     is not plain JSON or a plain form"
+                }
+                DownstreamFault::Model(Unclear::Late) => {
+                    "the request's model has to be replaced and comes behind \
+                     limits.model_search_bytes of its body: name it earlier"
+                }
+                DownstreamFault::Model(Unclear::Encoded) => {
+                    "the request's model has to be replaced and its body is encoded: send it as it is, \
+                     in UTF-8"
+                }
                 DownstreamFault::HeadTimeout => "the request head did not arrive in time",
                 DownstreamFault::BodyTimeout => "the request body stopped arriving",
                 DownstreamFault::WriteTimeout => "the client does not read its answer",
@@ -321,12 +341,13 @@ mod tests {
                 | DownstreamFault::MethodNotAllowed { .. }
                 | DownstreamFault::Chunk(_)
                 | DownstreamFault::BodyTooLarge
+                | DownstreamFault::Model(Unclear::Ambiguous | Unclear::Late | Unclear::Encoded)
                 | DownstreamFault::HeadTimeout
                 | DownstreamFault::BodyTimeout
                 | DownstreamFault::WriteTimeout
                 | DownstreamFault::TunnelIdle
                 | DownstreamFault::Gone
-                | DownstreamFault::Refused => 10,
+                | DownstreamFault::Refused => 13,
             },
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Connect(_)
@@ -366,6 +387,9 @@ mod tests {
             DownstreamFault::MethodNotAllowed { allow: "GET".into() },
             DownstreamFault::Chunk(ChunkError::BareLf),
             DownstreamFault::BodyTooLarge,
+            DownstreamFault::Model(Unclear::Ambiguous),
+            DownstreamFault::Model(Unclear::Late),
+            DownstreamFault::Model(Unclear::Encoded),
             DownstreamFault::HeadTimeout,
             DownstreamFault::BodyTimeout,
             DownstreamFault::WriteTimeout,

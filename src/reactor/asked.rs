@@ -47,17 +47,18 @@ impl Exchange {
     /// The model that the client has asked for, as far as its request lies in `outbox` and, behind
     /// that, in `rest`.
     fn model_asked_in(&self, outbox: &Outbox, rest: &[u8]) -> Option<Box<str>> {
-        let own = self.aside.as_ref().and_then(|aside| aside.own_model.as_deref());
+        let own = self.own_model();
         if own.is_some() || !outbox.keeps() {
             return own.map(Into::into);
         }
         let framing = self.request.body.framing();
+        let kept = self.kept_framing();
         [NEAR_MAX as usize, LOOK_MAX].into_iter().find_map(|limit| {
             let mut request = outbox.copy(limit);
             if framing != Framing::Chunked && outbox.held() < limit {
                 request.extend_from_slice(rest);
             }
-            look(&request, framing, 0).model().map(Into::into)
+            look(&request, kept, 0).model().map(Into::into)
         })
     }
 

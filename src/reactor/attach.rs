@@ -141,10 +141,11 @@ impl<N: Net> Worker<N> {
         tried: &'t Tried,
     ) -> endpoints::Request<'t> {
         let chain = exchange.chain();
-        let later = chain.map_or(&[][..], |chain| &chain.links[exchange.link + 1..]);
-        let upstreams = later.iter().map(|link| exchange.snapshot.upstreams[link.upstream].id);
-        let others =
-            upstreams.into_iter().any(|id| self.groups[id].endpoints.has_anybody(self.now));
+        let links = chain.map_or(&[][..], |chain| &chain.links[..]);
+        let others = (exchange.link + 1..links.len()).any(|link| {
+            let upstream = &exchange.snapshot.upstreams[links[link].upstream];
+            exchange.can_be_asked(link) && self.groups[upstream.id].endpoints.has_anybody(self.now)
+        });
         let predefined = chain.is_some_and(|chain| chain.fallback.is_some());
         endpoints::Request {
             tried,

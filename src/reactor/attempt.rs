@@ -132,7 +132,10 @@ impl<N: Net> Worker<N> {
             elsewhere,
             here,
             next,
-            larger: chain.larger.is_some_and(|larger| larger > exchange.link) && !continuing,
+            larger: chain
+                .larger
+                .is_some_and(|larger| larger > exchange.link && exchange.can_be_asked(larger))
+                && !continuing,
             retry_after: attempt.retry_after,
             deadline: exchange.timeline.started.after(exchange.timeouts().total),
         };
@@ -353,6 +356,7 @@ impl<N: Net> Worker<N> {
         let Some(exchange) = self.exchange_mut(token) else { return false };
         // What the caller asked for, a stream or a document, may stand in what has not come yet.
         exchange.aside_mut().degraded = Some(reason);
+        exchange.end_naming();
         exchange.gather = Gather::Whole;
         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
         true
@@ -379,7 +383,8 @@ impl<N: Net> Worker<N> {
         }
         let request = kept.copy(LOOK_MAX);
         let (path, _) = rewrite::path_and_body(&request);
-        let look = look(&request, exchange.request.body.framing(), 0);
+        let look = look(&request, exchange.kept_framing(), 0);
+        let own = exchange.own_model();
         let path = String::from_utf8_lossy(path);
         let dialect = exchange.dialect;
         let asked = Asked {
@@ -388,7 +393,8 @@ impl<N: Net> Worker<N> {
             stream: dialect.streams(&path, look.stream()),
             include_usage: look.include_usage(),
         };
-        let caller = Caller { asked, model: look.model(), reason, serial, epoch };
+        let model = own.as_deref().or(look.model());
+        let caller = Caller { asked, model, reason, serial, epoch };
         let mut responder = canned::respond(&fallback, &caller, now);
         if !exchange.request.is_open() {
             responder.on_request_end(now);

@@ -194,6 +194,7 @@ impl<N: Net> Worker<N> {
         exchange.outbox.clear(buffers);
         exchange.outbox = Outbox::keeping(buffers);
         exchange.outbox.push(&rest.request, buffers);
+        exchange.rename(&rest.request);
         if let (Some(continuation), Failed::Fault(fault)) = (exchange.continuation_mut(), failed) {
             continuation.fault = Some(fault);
             continuation.request.clear();
@@ -239,8 +240,9 @@ impl<N: Net> Worker<N> {
         let next = exchange.link + 1;
         let links = exchange.chain()?.links.len();
         match exchange.is_continuing() || exchange.committed {
-            false => (next < links).then_some(next),
-            true => (next..links).find(|link| self.takes_text(exchange, *link)),
+            false => (next..links).find(|link| exchange.can_be_asked(*link)),
+            true => (next..links)
+                .find(|link| self.takes_text(exchange, *link) && exchange.can_be_asked(*link)),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::proxy::fault::{DownstreamFault, Fault};
 pub const END_REASONS: [&str; REASONS] = [
     "bad_chunk",
     "bad_head",
+    "body_encoded",
     "body_timeout",
     "body_too_large",
     "broken_off",
@@ -25,6 +26,8 @@ pub const END_REASONS: [&str; REASONS] = [
     "inter_event_timeout",
     "killed",
     "method_not_allowed",
+    "model_ambiguous",
+    "model_too_late",
     "no_route",
     "no_upstream",
     "other",
@@ -51,9 +54,9 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_unterminated",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 41;
+const REASONS: usize = 44;
 /// The place of `complete`.
-const COMPLETE: usize = 8;
+const COMPLETE: usize = 9;
 
 /// Ended as HTTP has it; whether it was whole nobody could tell.
 pub const UNOBSERVED: &str = "unobserved";

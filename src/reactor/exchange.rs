@@ -224,8 +224,6 @@ pub struct Exchange {
 pub struct Aside {
     /// No upstream is asked any more, and why: the predefined answer follows when the request is here.
     pub degraded: Option<&'static str>,
-    /// The model it named, once it has been given another's.
-    pub own_model: Option<String>,
     /// What makes it like others, where its upstream's balance asks for it.
     pub key: Option<u64>,
     /// The client's own `Host`, where a later upstream may have to be sent it.
@@ -244,7 +242,11 @@ pub enum Gather {
     Nothing,
     /// So many bytes of the prompt: they choose the endpoint.
     Prompt(u32),
-    /// All of it: its model is replaced.
+    /// As far as its model, which is replaced, and so many bytes of the prompt.
+    Model {
+        prompt: u32,
+    },
+    /// All of it, as far as it is kept: a predefined answer follows.
     Whole,
 }
 

@@ -1,8 +1,9 @@
 //! Gather: reads a request's body ahead of its first attempt, where it decides something.
 //!
 //! Two things can depend on it: which endpoint has the prompt in its cache (`balance` by prompt),
-//! and which model is asked for (`model` of an upstream, which replaces the request's own). The
-//! body is kept as every body is, up to `replay_bytes`; what does not fit is sent as it came.
+//! and which model is asked for (`model` of an upstream, which replaces the request's own:
+//! `naming.rs`). The body is kept as every body is, up to `replay_bytes`; what does not fit is sent
+//! as it came. In front of a model that is replaced, more of it is held.
 //!
 //! A third thing is read when a stream begins: how many choices it is to have, which tells its end.
 //! Nearly every request asks for one, and to see that takes one search for `"n"`.
@@ -12,18 +13,18 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::buffer::BufferPool;
+use super::buffer::{BufferPool, CAPACITY};
 use super::drive::Step;
 use super::exchange::{Exchange, Gather};
 use super::net::Net;
 use super::outbox::Outbox;
-use super::relay::{self, Broken, Budget, Rest};
+use super::relay::{self, Broken, Budget, Flow, Rest};
 use super::request::takes_interim;
 use super::token::Token;
 use super::worker::Worker;
 use crate::http::body::{Body, Framing};
 use crate::http::rewrite;
-use crate::proxy::fault::{DownstreamFault, Fault};
+use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use crate::service::Dialect;
 use crate::service::request::Look;
 
@@ -38,14 +39,24 @@ impl<N: Net> Worker<N> {
         let now = self.now;
         let downstream = self.downstreams.get_mut(token)?;
         let exchange = downstream.exchange.as_deref_mut()?;
-        let wanted = match exchange.gather {
+        let (gather, body_max) = (exchange.gather, exchange.body_max());
+        let wanted = match gather {
             Gather::Nothing => return None,
             // Wherever the prompt begins, so much of it has come then: alike prompts have alike keys,
             // however their bytes arrive.
             Gather::Prompt(length) => u64::from(length) + PREFACE_MAX as u64,
+            Gather::Model { prompt: 0 } => 0,
+            Gather::Model { prompt } => u64::from(prompt) + PREFACE_MAX as u64,
             Gather::Whole => u64::MAX,
         };
-        let body_max = exchange.body_max();
+        let searched = exchange.snapshot.limits.model_search_bytes as u64;
+        // For its model more of it is read.
+        let enough = |flow: &Flow, outbox: &Outbox, buffers: &BufferPool| {
+            let received = flow.body.received();
+            let searches = flow.watch.is_searched() && received < searched.min(body_max);
+            matches!(gather, Gather::Model { .. }) && is_scarce(outbox, buffers)
+                || received >= wanted && !searches
+        };
         if std::mem::take(&mut exchange.expect_continue) && takes_interim(exchange.client) {
             let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
             downstream.socket.outbox.push(go_on, &mut self.desk.buffers);
@@ -54,20 +65,24 @@ impl<N: Net> Worker<N> {
         let Exchange { outbox, request, timeline, .. } = exchange;
         let before = request.body.received();
         let rest =
-            relay::keep(&mut downstream.socket, outbox, request, wanted, budget, &mut self.desk);
+            relay::keep(&mut downstream.socket, outbox, request, enough, budget, &mut self.desk);
         if request.body.received() > before {
             (timeline.request_moved, timeline.moved) = (now, now);
         }
         let fault = match rest {
             Ok(Rest::Ended) if request.body.received() > body_max => DownstreamFault::BodyTooLarge,
-            Ok(Rest::Ended) => {
-                exchange.read_request();
-                return None;
-            }
+            Ok(Rest::Ended) => match exchange.read_request(&mut self.desk.buffers) {
+                Ok(()) => return None,
+                Err(fault) => return Some(self.end(token, Err(fault))),
+            },
             Ok(Rest::Budget) => return Some(Step::Yield),
             Ok(Rest::Dry { needs }) => return Some(self.wait_for_buffer(token, needs)),
             Ok(Rest::SourceEmpty | Rest::SinkFull) => return Some(Step::Wait),
             Err(Broken::Framing(error)) => DownstreamFault::Chunk(error),
+            Err(Broken::Unfinished) => match exchange.request.watch.unclear() {
+                Some(unclear) => DownstreamFault::Model(unclear),
+                None => DownstreamFault::Gone,
+            },
             Err(_) => DownstreamFault::Gone,
         };
         Some(self.end(token, Err(Fault::Downstream(fault))))
@@ -76,16 +91,25 @@ impl<N: Net> Worker<N> {
 
 impl Exchange {
     /// Takes what is wanted out of the body that has been kept.
-    fn read_request(&mut self) {
-        let prefix = match std::mem::replace(&mut self.gather, Gather::Nothing) {
-            Gather::Prompt(length) => length as usize,
+    fn read_request(&mut self, buffers: &mut BufferPool) -> Result<(), Fault> {
+        let gather = std::mem::replace(&mut self.gather, Gather::Nothing);
+        let prefix = match gather {
+            Gather::Prompt(prompt) | Gather::Model { prompt } => prompt as usize,
             Gather::Whole | Gather::Nothing => 0,
         };
+        if let Gather::Model { .. } = gather {
+            let wanted = self.request.watch.is_searched() && self.request.watch.is_replaced();
+            if wanted && is_scarce(&self.outbox, buffers) {
+                return Err(Fault::Local(LocalFault::Buffers));
+            }
+            self.frame(buffers);
+        }
         if prefix > 0 {
             let look = look(&self.outbox.copy(LOOK_MAX), self.request.body.framing(), prefix);
             let near = look.prompt_at().is_some_and(|at| at <= PREFACE_MAX);
             self.aside_mut().key = look.prompt_hash().filter(|_| near);
         }
+        Ok(())
     }
 
     /// How many choices the answer is to have, by the request as it was `sent`. `None`: nobody
@@ -109,40 +133,11 @@ impl Exchange {
             false => Some(1),
         }
     }
-
-    /// Gives the request the model of the upstream it goes to, or its own again.
-    pub(super) fn remodel(&mut self, buffers: &mut BufferPool) {
-        let Some(upstream) = self.upstream() else { return };
-        let replaces = upstream.model.is_some();
-        let own = self.aside.as_ref().and_then(|aside| aside.own_model.as_ref());
-        let Some(model) = upstream.model.as_ref().or(own).cloned() else { return };
-        let framing = self.request.body.framing();
-        if !self.request.body.is_complete() || !self.outbox.keeps() {
-            return log::warn!("{}: too large for its model to become {model}", self.id);
-        }
-        let mut own = None;
-        self.outbox.edit(buffers, |request| own = set_model(request, framing, &model));
-        let aside = self.aside_mut();
-        aside.own_model = if replaces { aside.own_model.take().or(own) } else { None };
-    }
 }
 
-/// Puts the name of a model into a request, in place of its own, which is given back. A request
-/// that names none, or one twice, stays as it is.
-fn set_model(request: &mut Vec<u8>, framing: Framing, model: &str) -> Option<String> {
-    let look = look(request, framing, 0);
-    let range = look.model_range().filter(|_| !look.is_ambiguous())?;
-    let own = look.model().map(str::to_owned);
-    {
-        let head = request.len() - rewrite::path_and_body(request).1.len();
-        let mut body = payload(&request[head..], framing).into_owned();
-        let mut name = Vec::new();
-        crate::http::json::escape(model, &mut name);
-        body.splice(range, name);
-        request.truncate(head);
-        rewrite::set_body(request, framing == Framing::Chunked, &body);
-    }
-    own
+/// Whether so much is held that no more may be: buffers are scarce.
+fn is_scarce(outbox: &Outbox, buffers: &BufferPool) -> bool {
+    outbox.held() > CAPACITY && !buffers.may_keep()
 }
 
 /// Whether `"n"` stands somewhere in a text that comes in pieces.

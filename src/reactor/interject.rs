@@ -150,9 +150,9 @@ fn framing_of(exchange: &Exchange) -> Option<bool> {
     }
     let body = &response.body;
     match response.mode {
-        Mode::Chunk => Some(true),
+        Mode::Chunk | Mode::Rechunk => Some(true),
         Mode::Payload => Some(false),
-        Mode::Splice | Mode::Keep { .. } => match body.framing() {
+        Mode::Splice | Mode::Keep => match body.framing() {
             // Between two chunks, or where the end of the body has been held back in full.
             Framing::Chunked if body.at_boundary() || body.tail().whole => Some(true),
             Framing::UntilClose => Some(false),

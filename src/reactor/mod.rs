@@ -8,12 +8,13 @@
 //! | [`readiness`] | what the kernel last said of a socket |
 //! | [`buffer`], [`outbox`] | bytes between a read and a write |
 //! | [`socket`] | a stream with its readiness and its bytes: every system call on a connection |
-//! | [`relay`] | one flow from one socket to another |
+//! | [`relay`], [`budget`] | one flow from one socket to another, and how much of it at once |
 //! | [`exchange`] | the records: downstream, upstream, and the exchange between them |
 //! | [`drive`] | one client's connection, advanced as far as it goes |
 //! | `steady` | the short way of a token |
 //! | `request`, `gather`, `wait`, `attach`, `proxied`, `response`, `attempt`, `commit`, `respond`, `finish` | the steps of an exchange, in order |
 //! | [`continuation`] | a stream that breaks, and goes on with another server |
+//! | [`named`], `naming` | a request that gets the model of the upstream it goes to |
 //! | `learn` | what the end of an attempt says of its endpoint |
 //! | `asked` | which model a request names, and which has answered |
 //! | `interject`, [`preface`] | bytes of our own inside a stream that is passed on, and before there is one |
@@ -29,6 +30,7 @@ pub mod accept;
 mod asked;
 mod attach;
 mod attempt;
+pub mod budget;
 pub mod buffer;
 pub mod census;
 pub mod coalesce;
@@ -48,6 +50,8 @@ pub mod journal;
 mod learn;
 pub mod live;
 pub mod mailbox;
+pub mod named;
+mod naming;
 pub mod net;
 pub mod outbox;
 pub mod preface;

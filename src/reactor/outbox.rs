@@ -24,6 +24,8 @@ pub struct Queue {
     /// The segment that is being written; those before it are kept for a replay.
     current: usize,
     keep: bool,
+    /// So many bytes are kept at most, but for what is held before anything is sent.
+    most: usize,
 }
 
 #[derive(Debug)]
@@ -36,9 +38,19 @@ struct Segment {
 impl Outbox {
     /// An outbox that keeps what it has sent, until [`Outbox::forget`].
     pub fn keeping(pool: &mut BufferPool) -> Outbox {
+        Outbox::keeping_within(usize::MAX, pool)
+    }
+
+    /// The same of a request that is kept if it is no longer than this.
+    pub fn keeping_within(most: usize, pool: &mut BufferPool) -> Outbox {
         let mut queue = pool.take_queue();
-        queue.keep = true;
+        (queue.keep, queue.most) = (true, most);
         Outbox(Some(queue))
+    }
+
+    /// Whether it keeps what it holds, and so many bytes more.
+    pub fn may_keep(&self, more: usize) -> bool {
+        self.0.as_ref().is_some_and(|queue| queue.keep && self.held() + more <= queue.most)
     }
 
     pub fn push(&mut self, bytes: &[u8], pool: &mut BufferPool) {
@@ -178,9 +190,9 @@ impl Outbox {
         })
     }
 
-    /// Keeps it for a replay only if it is no longer than this.
-    pub fn keep_within(&mut self, limit: usize, pool: &mut BufferPool) {
-        if self.keeps() && self.held() > limit {
+    /// No replay any more of what is longer than it may be.
+    pub fn forget_if_long(&mut self, pool: &mut BufferPool) {
+        if !self.may_keep(0) {
             self.forget(pool);
         }
     }

@@ -133,11 +133,14 @@ impl<N: Net> Worker<N> {
         let head = parse_request(&request, &mut slots, &limits).ok().flatten();
         let accept = head.as_ref().and_then(|head| head.field("accept")).unwrap_or_default();
         let (path, _) = rewrite::path_and_body(&request);
-        let look = look(&request, exchange.request.body.framing(), 0);
+        let look = look(&request, exchange.kept_framing(), 0);
+        // What can be read in two ways is the server's to decide.
+        let streams = !look.is_ambiguous()
+            && exchange.dialect.streams(&String::from_utf8_lossy(path), look.stream());
         Some(Asked {
             accepts_events: accepts_events(accept),
             accepts_documents: memchr::memmem::find(accept, b"json").is_some(),
-            streams: exchange.dialect.streams(&String::from_utf8_lossy(path), look.stream()),
+            streams,
         })
     }
 

@@ -21,6 +21,7 @@ use crate::config::snapshot::Condition;
 use crate::http::body::Framing;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
+use crate::service::naming::Unclear;
 use crate::service::refusal::{Refusal, refusal_in, refusal_of_stream};
 use crate::service::{Dialect, Observer};
 
@@ -93,6 +94,10 @@ impl<N: Net> Worker<N> {
                     upstream.connected = true;
                     exchange.hops.connected = exchange.hops.connected.min(now);
                     exchange.attempt.sent = true;
+                    if exchange.request.watch.0.is_some() {
+                        // It was held for its model, however long.
+                        upstream.socket.outbox.forget_if_long(&mut self.desk.buffers);
+                    }
                 }
                 if moved.written > 0 || moved.read > 0 {
                     timeline.request_moved = now;
@@ -134,6 +139,10 @@ impl<N: Net> Worker<N> {
             }
             Err(Broken::TooLong) => {
                 Err(Failed::Fault(Fault::Downstream(DownstreamFault::BodyTooLarge)))
+            }
+            Err(Broken::Unfinished) if exchange.request.watch.unclear().is_some() => {
+                let unclear = exchange.request.watch.unclear().unwrap_or(Unclear::Ambiguous);
+                Err(Failed::Fault(Fault::Downstream(DownstreamFault::Model(unclear))))
             }
             Err(Broken::Read(_) | Broken::Truncated | Broken::Unfinished) => {
                 Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone)))

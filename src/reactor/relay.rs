@@ -18,7 +18,9 @@
 
 use std::io;
 
-use super::buffer::{READ_RESERVE, WIDE};
+pub use super::budget::Budget;
+use super::buffer::{BufferPool, READ_RESERVE};
+use super::named::Named;
 use super::net::Stream;
 use super::outbox::Outbox;
 use super::socket::{Desk, Fill, Socket};
@@ -34,11 +36,15 @@ pub enum Mode {
     /// As they are, out of the source's buffer.
     Splice,
     /// As they are, copied into the sink's outbox and kept there: the request may be sent again.
-    /// Turns into `Splice` when more than `limit` bytes are held.
-    Keep { limit: u32 },
+    /// Turns into `Splice` when it holds as much as it may.
+    Keep,
     /// The payload in chunks of our own: the source ends by its length, or closes its connection.
     Chunk,
-    /// The payload alone: the sink reads until close, the source's framing means nothing to it.
+    /// The same of a request in chunks, whose first ones are one already because something in them is
+    /// replaced. It is kept as with `Keep`.
+    Rechunk,
+    /// The payload alone: the sink reads until close, or it is framed when all that matters of it is
+    /// here. The source's framing means nothing to it.
     Payload,
 }
 
@@ -55,7 +61,7 @@ pub enum FlowState {
 /// One direction of an exchange, and who watches it.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Flow<W = ()> {
+pub struct Flow<W = Named> {
     // First: it lies beside what a token touches.
     pub state: FlowState,
     pub mode: Mode,
@@ -69,15 +75,34 @@ pub trait Watch {
     fn feed(&mut self, data: &[u8]);
     /// The body is complete in HTTP: is it whole?
     fn end(&mut self) -> Result<(), Broken>;
+    /// Whether what was shown must not go on.
+    #[inline]
+    fn refuses(&self) -> bool {
+        false
+    }
 }
 
-/// Nobody watches a request.
-impl Watch for () {
+impl Watch for Named {
     #[inline]
-    fn feed(&mut self, _data: &[u8]) {}
+    fn feed(&mut self, data: &[u8]) {
+        if let Some(naming) = &mut self.0 {
+            naming.feed(data);
+        }
+    }
 
     fn end(&mut self) -> Result<(), Broken> {
-        Ok(())
+        if let Some(naming) = &mut self.0 {
+            naming.end();
+        }
+        match self.refuses() {
+            true => Err(Broken::Unfinished),
+            false => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn refuses(&self) -> bool {
+        self.0.as_ref().is_some_and(|naming| naming.refuses())
     }
 }
 
@@ -106,34 +131,6 @@ impl Watch for Watched {
             Some(Ending::Truncated(_)) => Err(Broken::Unfinished),
             Some(Ending::Whole | Ending::Failed) | None => Ok(()),
         }
-    }
-}
-
-/// What one drive may still do before others have their turn.
-#[derive(Debug)]
-pub struct Budget {
-    bytes: usize,
-    reads: usize,
-}
-
-impl Budget {
-    /// While others are ready.
-    const BYTES: usize = WIDE / 4;
-    const READS: usize = 16;
-
-    /// `alone`: nobody else is ready.
-    pub fn of_a_drive(alone: bool) -> Budget {
-        Budget { bytes: if alone { WIDE } else { Budget::BYTES }, reads: Budget::READS }
-    }
-
-    /// One read, or one step of comparable cost, which gave `bytes` bytes.
-    pub fn spend(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_sub(bytes);
-        self.reads = self.reads.saturating_sub(1);
-    }
-
-    pub fn is_spent(&self) -> bool {
-        self.bytes == 0 || self.reads == 0
     }
 }
 
@@ -181,7 +178,7 @@ pub enum Broken {
     /// The source ended its connection inside the message.
     Truncated,
     Framing(ChunkError),
-    /// The message is whole in HTTP, and by the marks of its dialect it is not.
+    /// By the marks of its dialect the message is not what it is in HTTP: whole, or one request.
     Unfinished,
     /// More than `limits.body_bytes`.
     TooLong,
@@ -190,7 +187,7 @@ pub enum Broken {
 impl Flow {
     /// A request.
     pub fn new(framing: Framing, mode: Mode) -> Flow {
-        Flow { state: FlowState::Open, mode, body: Body::new(framing), watch: () }
+        Flow { state: FlowState::Open, mode, body: Body::new(framing), watch: Named::default() }
     }
 }
 
@@ -396,20 +393,21 @@ fn put_aside<A: Stream>(source: &mut Socket<A>, outbox: &mut Outbox, desk: &mut 
     true
 }
 
-/// Reads a request into `outbox`, where it is kept, until `wanted` bytes of its body are there, all
+/// Reads a request into `outbox`, where it is kept, until so much of it is there as is `wanted`, all
 /// of it is, or it is too long to be kept. [`Rest::Ended`]: so it is.
 pub fn keep<A: Stream>(
     source: &mut Socket<A>,
     outbox: &mut Outbox,
     flow: &mut Flow,
-    wanted: u64,
+    wanted: impl Fn(&Flow, &Outbox, &BufferPool) -> bool,
     budget: &mut Budget,
     desk: &mut Desk,
 ) -> Result<Rest, Broken> {
     loop {
         scan(source, outbox, flow, desk)?;
         source.release_inbound(desk);
-        if flow.body.is_complete() || !outbox.keeps() || flow.body.received() >= wanted {
+        let enough = flow.body.is_complete() || !outbox.keeps();
+        if enough || wanted(flow, outbox, &desk.buffers) {
             return Ok(Rest::Ended);
         }
         if !source.ready.readable() {
@@ -441,13 +439,16 @@ fn scan<A: Stream, W: Watch>(
     }
     let Flow { body, mode, watch, .. } = flow;
     let scanned = match mode {
-        Mode::Splice | Mode::Keep { .. } => body.scan(input, |data| watch.feed(data)),
+        Mode::Splice | Mode::Keep => body.scan(input, |data| watch.feed(data)),
         Mode::Payload => body.scan(input, |data| {
             watch.feed(data);
             outbox.push(data, &mut desk.buffers);
         }),
-        Mode::Chunk => body.scan(input, |data| {
+        Mode::Chunk | Mode::Rechunk => body.scan(input, |data| {
             watch.feed(data);
+            if watch.refuses() {
+                return;
+            }
             let mut line = [0; reply::CHUNK_LINE_MAX];
             outbox.push(reply::chunk_line(data.len(), &mut line), &mut desk.buffers);
             outbox.push(data, &mut desk.buffers);
@@ -465,14 +466,17 @@ fn scan<A: Stream, W: Watch>(
             return Err(Broken::Framing(error));
         }
     };
+    if watch.refuses() {
+        return Err(Broken::Unfinished);
+    }
     if body.is_complete()
         && let Err(unfinished) = watch.end()
     {
         // Its end is held back, so that nobody takes it for whole.
         let passed = cleared - (body.tail().length as usize).min(cleared);
         match mode {
-            Mode::Splice | Mode::Keep { .. } => buffer.clear(passed),
-            Mode::Payload | Mode::Chunk => buffer.discard(passed),
+            Mode::Splice | Mode::Keep => buffer.clear(passed),
+            Mode::Payload | Mode::Chunk | Mode::Rechunk => buffer.discard(passed),
         }
         return Err(unfinished);
     }
@@ -482,11 +486,17 @@ fn scan<A: Stream, W: Watch>(
     match mode {
         Mode::Splice => buffer.clear(cleared),
         Mode::Payload | Mode::Chunk => buffer.discard(cleared),
-        Mode::Keep { limit } => {
-            let room = outbox.keeps()
-                && outbox.held() + cleared <= *limit as usize
-                && desk.buffers.may_keep();
-            if room {
+        Mode::Rechunk => {
+            buffer.discard(cleared);
+            if body.is_complete() {
+                outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
+            }
+            if !outbox.may_keep(0) || !desk.buffers.may_keep() {
+                outbox.forget(&mut desk.buffers);
+            }
+        }
+        Mode::Keep => {
+            if outbox.may_keep(cleared) && desk.buffers.may_keep() {
                 outbox.push(&input[..cleared], &mut desk.buffers);
                 buffer.discard(cleared);
             } else {

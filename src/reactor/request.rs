@@ -94,10 +94,7 @@ impl<N: Net> Worker<N> {
             keep_alive: head.keep_alive && !last,
             expect_continue: head.expect_continue,
             upgrade_asked: head.upgrade.is_some(),
-            request: Flow::new(
-                head.framing,
-                Mode::Keep { limit: saturated(self.snapshot.limits.replay_bytes) },
-            ),
+            request: Flow::new(head.framing, Mode::Keep),
             response: None,
             held: false,
             by_bytes: false,
@@ -111,7 +108,10 @@ impl<N: Net> Worker<N> {
             upstream_keep_alive: false,
             until_close: false,
             peer: Peer::Nobody,
-            outbox: Outbox::keeping(&mut self.desk.buffers),
+            outbox: Outbox::keeping_within(
+                self.snapshot.limits.replay_bytes,
+                &mut self.desk.buffers,
+            ),
             gather: Gather::Nothing,
             aside: None,
             priority: 0,
@@ -124,6 +124,7 @@ impl<N: Net> Worker<N> {
             hops: Hops::NONE,
             ledger: Ledger::new(self.now),
         });
+        let mut named = Ok(());
         let fault = match verdict {
             Ok(index) => {
                 exchange.route = Some(index as u32);
@@ -137,6 +138,7 @@ impl<N: Net> Worker<N> {
                         let forwarded = self.snapshot.server.forwarded;
                         let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
                         exchange.gather = self.snapshot.gather_for(chain);
+                        named = exchange.begin_naming(&head, chain, &self.snapshot.upstreams);
                         if let Some(key) = key_of(&upstream.balance, &head) {
                             exchange.aside_mut().key = Some(key);
                         }
@@ -167,9 +169,12 @@ impl<N: Net> Worker<N> {
                         };
                     }
                 }
-                None
+                if named.is_err() {
+                    exchange.peer = Peer::Nobody;
+                }
+                named.err()
             }
-            Err(fault) => Some(Fault::Downstream(fault)),
+            Err(fault) => Some(fault),
         };
         let length = head.length;
         downstream.socket.discard(length, &mut self.desk);
@@ -178,7 +183,7 @@ impl<N: Net> Worker<N> {
         downstream.state = State::Exchange;
         self.desk.tally.exchanges.add(1);
         if let Some(fault) = fault {
-            self.end(token, Err(fault));
+            self.end(token, Err(Fault::Downstream(fault)));
         }
         Opened::Exchange
     }
@@ -187,9 +192,7 @@ impl<N: Net> Worker<N> {
 impl Snapshot {
     /// What of a body has to be known before a request enters a chain.
     fn gather_for(&self, chain: &Chain) -> Gather {
-        let mut upstreams = chain.links.iter().map(|link| &self.upstreams[link.upstream]);
         match self.upstreams[chain.links[0].upstream].balance {
-            _ if upstreams.any(|upstream| upstream.model.is_some()) => Gather::Whole,
             Balance::Hash(HashKey::Prompt(length)) => Gather::Prompt(saturated(length)),
             _ => Gather::Nothing,
         }

@@ -341,7 +341,7 @@ impl Exchange {
     /// Whether its route has an upstream for longer prompts further on.
     pub(super) fn has_larger(&self) -> bool {
         let larger = self.chain().and_then(|chain| chain.larger);
-        larger.is_some_and(|larger| larger > self.link)
+        larger.is_some_and(|larger| larger > self.link && self.can_be_asked(larger))
     }
 
     /// Whether what a document says may have somebody else asked. `holds_back`: its route waits for

@@ -143,6 +143,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             response_headers: 500,
             body_bytes: None,
             replay_bytes: 1024 * 1024,
+            model_search_bytes: 64 * 1024,
             requests_per_connection: 10_000,
             buffer_bytes: gateway.buffers * 16 * 1024,
             continue_bytes: 1 << 20,

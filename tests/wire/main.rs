@@ -22,6 +22,7 @@ mod keepalive;
 mod lifecycle;
 mod listen;
 mod mock;
+mod models;
 mod names;
 mod outages;
 mod overload;

@@ -76,6 +76,7 @@ fn every_key_reaches_the_snapshot() {
         response_headers = 512
         body_bytes = "1GiB"
         replay_bytes = "2KiB"
+        model_search_bytes = "20KiB"
         requests_per_connection = 1
         buffer_bytes = "1MiB"
         continue_bytes = "2MiB"
@@ -178,6 +179,7 @@ const EVERY_KEY: &str = r#"
     response_headers = 512
     body_bytes = "1GiB"
     replay_bytes = "2KiB"
+    model_search_bytes = "20KiB"
     requests_per_connection = 1
     buffer_bytes = "1MiB"
     continue_bytes = "2MiB"

@@ -244,8 +244,8 @@ fn a_url_encoded_form_names_no_model_unless_it_is_json() {
 #[test]
 fn a_body_that_says_it_is_encoded_is_not_read() {
     let new = |types: &[&'static str], encodings: &[&'static str]| {
-        let bytes = |values: &[&'static str]| values.to_vec().into_iter().map(str::as_bytes);
-        Finder::new(bytes(types), bytes(encodings)).err()
+        let bytes = |value: &&'static str| value.as_bytes();
+        Finder::new(types.iter().map(bytes), encodings.iter().map(bytes)).err()
     };
     for (types, encodings, expected) in [
         (vec![], vec![], None),
