@@ -98,9 +98,7 @@ impl<N: Net> Worker<N> {
         else {
             return unknown;
         };
-        let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
-            return unknown;
-        };
+        let Some(upstream) = exchange.upstream() else { return unknown };
         let Some(cause) = failed.cause(exchange.held) else { return unknown };
         // What has not begun to leave is all here, kept or not.
         let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
@@ -132,10 +130,7 @@ impl<N: Net> Worker<N> {
             elsewhere,
             here,
             next,
-            larger: chain
-                .larger
-                .is_some_and(|larger| larger > exchange.link && exchange.can_be_asked(larger))
-                && !continuing,
+            larger: exchange.has_larger() && !continuing,
             retry_after: attempt.retry_after,
             deadline: exchange.timeline.started.after(exchange.timeouts().total),
         };
