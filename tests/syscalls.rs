@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sluicegate::config::{self, Environment};
 use sluicegate::reactor::stats::Counters;
@@ -233,13 +233,19 @@ fn clients_that_do_not_read_cost_nothing_once_buffers_are_full() {
             client
         })
         .collect();
-    // It comes to rest, or this never ends.
-    let rest = gateway.counts();
-    assert!(rest.would_block > 0, "{rest:?}");
-    thread::sleep(Duration::from_millis(500));
-    let spent = gateway.counts() - rest;
-    assert_eq!((spent.reads, spent.writes, spent.would_block), (0, 0, 0), "{spent:?}");
-    assert!(spent.polls <= POLLS_BESIDE, "{spent:?}");
+    // It comes to rest, however long the machine takes to fill the buffers: half a second without
+    // work comes, or something works for nothing.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let rest = gateway.counts();
+        thread::sleep(Duration::from_millis(500));
+        let spent = gateway.counts() - rest;
+        let idle = (spent.reads, spent.writes, spent.would_block) == (0, 0, 0);
+        if rest.would_block > 0 && idle && spent.polls <= POLLS_BESIDE {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{spent:?}");
+    }
     drop(clients);
 }
 

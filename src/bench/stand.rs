@@ -4,12 +4,14 @@
 //! run. Each is pinned by its parent thread, whose affinity it inherits.
 //!
 //! * Nothing is left behind: dropping the stand ends both.
-//! * The configuration goes through a pipe, so there is no file to clean up.
+//! * The configuration is a file without a name, so there is none to clean up.
 
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -98,11 +100,8 @@ impl Running {
         let address = free_address()?;
         let Launch { arguments, input } = launch(address);
         let executable = std::env::current_exe()?;
-        let child = spawn_pinned(executable, arguments, cpu)?;
+        let child = spawn_pinned(executable, arguments, nameless(&input)?, cpu)?;
         let mut running = Running { child, address };
-        if let Some(mut pipe) = running.child.stdin.take() {
-            pipe.write_all(input.as_bytes())?;
-        }
         running.wait_until_listening(name)?;
         Ok(running)
     }
@@ -125,17 +124,35 @@ impl Running {
 }
 
 /// A child inherits the affinity of the thread that starts it.
-fn spawn_pinned(executable: PathBuf, arguments: Vec<String>, cpu: usize) -> io::Result<Child> {
+fn spawn_pinned(
+    executable: PathBuf,
+    arguments: Vec<String>,
+    input: File,
+    cpu: usize,
+) -> io::Result<Child> {
     let starter = thread::Builder::new().name("starter".to_owned()).spawn(move || {
         sys::pin_to_cpu(cpu)?;
         Command::new(executable)
             .args(["--log-level", "warn"])
             .args(arguments)
-            .stdin(Stdio::piped())
+            .stdin(input)
             .stdout(Stdio::null())
             .spawn()
     })?;
     starter.join().unwrap_or_else(|_| Err(io::Error::other("the starter panicked")))
+}
+
+/// A file that holds `text` and is gone when nobody has it open. A configuration is a file: no pipe
+/// is read.
+fn nameless(text: &str) -> io::Result<File> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("sluicegate-stand-{}-{number}.toml", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let mut file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    let written = file.write_all(text.as_bytes());
+    fs::remove_file(&path)?;
+    written.map(|()| file)
 }
 
 /// An address that was free a moment ago.
