@@ -104,6 +104,8 @@ pub(super) struct Fabric {
     pub rung: bool,
     /// And so much later than that the worker runs again.
     pub frozen: Option<Duration>,
+    /// How long the worker has been kept from running, in all.
+    pub stood_still: Duration,
     schedule: BinaryHeap<Reverse<Entry>>,
     sequence: u64,
 }
@@ -126,6 +128,7 @@ impl Fabric {
             parting: Vec::new(),
             rung: false,
             frozen: None,
+            stood_still: Duration::ZERO,
             schedule: BinaryHeap::new(),
             sequence: 0,
         }

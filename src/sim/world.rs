@@ -132,6 +132,12 @@ impl World {
         self.state.borrow().fabric.listeners.iter().map(|listener| listener.backlog.len()).sum()
     }
 
+    /// How long the worker could have run so far: standstills do not count.
+    pub fn lived(&self) -> Duration {
+        let fabric = &self.state.borrow().fabric;
+        (fabric.now - Instant::ZERO).saturating_sub(fabric.stood_still)
+    }
+
     /// Descriptors that the worker holds.
     pub fn descriptors(&self) -> u64 {
         self.state.borrow().fabric.ledger.open()
@@ -254,6 +260,7 @@ impl Net for World {
         loop {
             state.run_due();
             if let Some(duration) = state.fabric.frozen.take() {
+                state.fabric.stood_still += duration;
                 state.pass(state.fabric.now + duration);
                 return Ok(());
             }

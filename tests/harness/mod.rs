@@ -196,8 +196,8 @@ pub struct Gateway<N: Net = World> {
     places: usize,
     /// Who is at the endpoints that are out, where nobody is let in by panic.
     pub probes: Option<Probes>,
-    /// Since when somebody has waited outside although there is room.
-    kept_waiting: Option<Instant>,
+    /// Since when somebody has waited outside although there is room, standstills left out.
+    kept_waiting: Option<Duration>,
     stopped: bool,
 }
 
@@ -263,13 +263,14 @@ impl<N: Net> Gateway<N> {
             return Some(violation.clone());
         }
         let now = self.world.time();
-        if self.kept_waiting.is_some_and(|since| now.since(since) > WAIT_MAX) {
-            return Some("a client was left outside although there was room".into());
-        }
         // A worker that was full lets people in again when a tenth of the places is free.
         let room = self.worker.census().downstreams < self.places - self.places / 10;
         let waits = room && self.world.backlog() > 0;
-        self.kept_waiting = waits.then_some(self.kept_waiting.unwrap_or(now));
+        let lived = self.world.lived();
+        self.kept_waiting = waits.then_some(self.kept_waiting.unwrap_or(lived));
+        if self.kept_waiting.is_some_and(|since| lived - since > WAIT_MAX) {
+            return Some("a client was left outside although there was room".into());
+        }
         if let Some(probes) = &mut self.probes {
             let closed = self.counters.breaker_closed.get();
             if let Err(reason) = probes.see(self.worker.endpoints(now), closed) {
