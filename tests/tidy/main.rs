@@ -290,6 +290,41 @@ fn documents_speak_of_files_that_exist() {
     assert!(missing.is_empty(), "named and not there:\n{}", missing.join("\n"));
 }
 
+/// What `docs/testing.md` names as the proof of a rule is a function or a type that there is.
+#[test]
+fn tests_that_are_named_as_proof_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/testing.md")).expect("a document is text");
+    let (_, table) = text.split_once("## Faults that were met").expect("the section");
+    let mut code = String::new();
+    let mut folders = vec![root.join("src"), root.join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder can be read") {
+            let path = entry.expect("a folder can be read").path();
+            if path.is_dir() {
+                folders.extend((!path.ends_with(".env")).then_some(path));
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                code += &fs::read_to_string(&path).expect("source is text");
+            }
+        }
+    }
+    let mut named = 0;
+    let mut missing = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault")) {
+        let proof = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        for name in proof.split('`').skip(1).step_by(2).filter(|name| !name.contains(['/', '.'])) {
+            named += 1;
+            let here =
+                ["fn ", "struct "].iter().any(|kind| code.contains(&format!("{kind}{name}")));
+            if !here {
+                missing.push(name);
+            }
+        }
+    }
+    assert!(named > 50, "the table was found");
+    assert!(missing.is_empty(), "named as proof and not there: {missing:#?}");
+}
+
 #[test]
 fn nothing_is_left_undone() {
     for source in sources() {
