@@ -12,10 +12,12 @@
 //! The worker clears first and drains after. Drained first, a message pushed between the two would
 //! be seen by nobody: its sender found `pending` set and did not wake. Both sides write one thing
 //! and then read another (Dekker's shape), which needs the one total order of `SeqCst`.
+//!
+//! A worker that ends shuts its box, and only an empty one can be shut: a message is either read or
+//! given back. Both happen under one lock, which is held for a push and never while anybody works.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// Ends the worker's poll, from any thread.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -24,12 +26,14 @@ pub type Waker = Arc<dyn Fn() + Send + Sync>;
 pub struct Mailbox<T> {
     messages: mpsc::Receiver<T>,
     pending: Arc<AtomicBool>,
+    shut: Arc<Mutex<bool>>,
 }
 
 /// The other end; any number of them.
 pub struct Sender<T> {
     messages: mpsc::Sender<T>,
     pending: Arc<AtomicBool>,
+    shut: Arc<Mutex<bool>>,
     waker: Waker,
 }
 
@@ -38,6 +42,7 @@ impl<T> Clone for Sender<T> {
         Sender {
             messages: self.messages.clone(),
             pending: Arc::clone(&self.pending),
+            shut: Arc::clone(&self.shut),
             waker: Arc::clone(&self.waker),
         }
     }
@@ -47,15 +52,23 @@ impl<T> Clone for Sender<T> {
 pub fn mailbox<T>(waker: Waker) -> (Sender<T>, Mailbox<T>) {
     let (sender, receiver) = mpsc::channel();
     let pending = Arc::new(AtomicBool::new(false));
-    let sender = Sender { messages: sender, pending: Arc::clone(&pending), waker };
-    (sender, Mailbox { messages: receiver, pending })
+    let shut = Arc::default();
+    let mailbox =
+        Mailbox { messages: receiver, pending: Arc::clone(&pending), shut: Arc::clone(&shut) };
+    (Sender { messages: sender, pending, shut, waker }, mailbox)
 }
 
 impl<T> Sender<T> {
     /// Gives the message back if the worker is gone.
     pub fn send(&self, message: T) -> Result<(), T> {
+        let shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shut {
+            return Err(message);
+        }
         self.messages.send(message).map_err(|mpsc::SendError(message)| message)?;
-        if !self.pending.swap(true, Ordering::SeqCst) {
+        let first = !self.pending.swap(true, Ordering::SeqCst);
+        drop(shut);
+        if first {
             (self.waker)();
         }
         Ok(())
@@ -66,6 +79,13 @@ impl<T> Mailbox<T> {
     /// Whether a message has come since the box was last opened.
     pub fn has_mail(&self) -> bool {
         self.pending.load(Ordering::SeqCst)
+    }
+
+    /// Shuts the box for good, if it is empty. Returns whether it did.
+    pub fn shut(&self) -> bool {
+        let mut shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
+        *shut = !self.has_mail();
+        *shut
     }
 
     /// Opens the box; what arrives from now on wakes the worker again.
@@ -97,6 +117,34 @@ mod tests {
         assert_eq!(wakes.load(Ordering::SeqCst), 2);
         assert_eq!(mailbox.open().collect::<Vec<_>>(), [3]);
         assert_eq!(mailbox.open().next(), None);
+    }
+
+    #[test]
+    fn only_an_empty_box_is_shut_and_then_messages_are_given_back() {
+        let (sender, mut mailbox) = mailbox(Arc::new(|| {}));
+        sender.send(1).expect("the box is open");
+        assert!(!mailbox.shut());
+        assert_eq!(mailbox.open().collect::<Vec<_>>(), [1]);
+        assert!(mailbox.shut());
+        assert_eq!(sender.send(2), Err(2));
+    }
+
+    #[test]
+    fn a_message_is_read_or_given_back_however_the_end_falls() {
+        for _ in 0..300 {
+            let (sender, mut mailbox) = mailbox(Arc::new(|| {}));
+            let writer =
+                std::thread::spawn(move || (0..).take_while(|n| sender.send(*n).is_ok()).count());
+            let mut read = 0;
+            loop {
+                read += mailbox.open().count();
+                if read > 0 && mailbox.shut() {
+                    break;
+                }
+            }
+            drop(mailbox);
+            assert_eq!(writer.join().expect("the writer ends"), read);
+        }
     }
 
     #[test]

@@ -485,7 +485,8 @@ impl<N: Net> Worker<N> {
 
     fn status(&self) -> Status {
         let ends = self.life != Life::Serving;
-        let over = ends && self.downstreams.is_empty() && !self.mailbox.has_mail();
+        // A connection that another worker has sent here is served: it is in the box, or given back.
+        let over = ends && self.downstreams.is_empty() && self.mailbox.shut();
         if over { Status::Stopped } else { Status::Running }
     }
 

@@ -181,8 +181,8 @@ fn expect_document(request: &str) {
     let refusal = client.read_response();
     assert_eq!(code(&refusal), (504, "response_timeout".into()), "{request}");
     assert!(written.elapsed() > Duration::from_millis(4500), "{request}");
-    one.expect_nobody();
-    other.expect_nobody();
+    one.expect_no_request();
+    other.expect_no_request();
 }
 
 /// The server that was asked next: on the connection there is, or on a new one.

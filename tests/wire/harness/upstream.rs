@@ -49,6 +49,15 @@ impl Upstream {
         }
     }
 
+    /// Asserts that the gateway asks nothing. Of an endpoint that is out it may look whether the port
+    /// answers, and says nothing there.
+    pub fn expect_no_request(&self) {
+        while let Some(mut peer) = self.accept_within(WATCH) {
+            peer.receive(WATCH);
+            assert!(peer.received().is_empty(), "the gateway asked: {}", peer.transcript());
+        }
+    }
+
     /// Plays every connection with `script`, each in a thread of its own, for as long as the
     /// process lives. A script that panics closes its connection, and the test sees that.
     pub fn serve(script: impl Fn(Peer) + Send + Sync + 'static) -> SocketAddr {
