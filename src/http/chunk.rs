@@ -127,7 +127,9 @@ impl std::error::Error for ChunkError {}
 /// Where the scanner stands between two bytes of a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// In the hex digits of a chunk size. `digits` counts them: none is not a size.
+    /// The next byte starts a chunk. A state of its own, as a whole chunk leaves it where it was.
+    Start,
+    /// In the hex digits of a chunk size. `digits` counts them, one at least.
     Size {
         value: u64,
         digits: u8,
@@ -158,8 +160,6 @@ enum State {
     },
 }
 
-const CHUNK_START: State = State::Size { value: 0, digits: 0 };
-
 /// Finds the end of a chunked body, and refuses every body whose end another reader could see
 /// elsewhere.
 #[derive(Clone, Debug)]
@@ -189,7 +189,7 @@ impl Default for ChunkScanner {
 impl ChunkScanner {
     /// A scanner at the first byte of a request's body.
     pub const fn new() -> ChunkScanner {
-        ChunkScanner { state: CHUNK_START, excess: 0, of_response: false }
+        ChunkScanner { state: State::Start, excess: 0, of_response: false }
     }
 
     /// A scanner at the first byte of a response's body, whose limits are wider.
@@ -204,7 +204,7 @@ impl ChunkScanner {
     /// Whether the next byte would start a chunk: one of ours could stand here. After a refusal: behind
     /// [`ChunkScanner::whole_before_refusal`].
     pub fn at_boundary(&self) -> bool {
-        matches!(self.state, CHUNK_START | State::Refused { at_boundary: true, .. })
+        matches!(self.state, State::Start | State::Refused { at_boundary: true, .. })
     }
 
     /// Bytes of the input that was refused which can be passed on all the same: whole chunks.
@@ -249,7 +249,7 @@ impl ChunkScanner {
                     self.state = match remaining - here as u64 {
                         0 if input[at..].starts_with(b"\r\n") => {
                             at += 2;
-                            CHUNK_START
+                            State::Start
                         }
                         0 => State::DataCr,
                         remaining => State::Data { remaining },
@@ -257,7 +257,7 @@ impl ChunkScanner {
                 }
                 State::End(_) => break,
                 state => {
-                    if state == CHUNK_START {
+                    if matches!(state, State::Start) {
                         chunk = Some(at);
                         if let Some((value, length)) = ordinary_size_line(&input[at..]) {
                             at += length;
@@ -304,6 +304,9 @@ impl ChunkScanner {
     fn step(&mut self, state: State, byte: u8) -> Result<State, ChunkError> {
         use State::*;
         Ok(match (state, byte) {
+            (Start, _) if HEX[usize::from(byte)] != NOT_HEX => {
+                Size { value: u64::from(HEX[usize::from(byte)]), digits: 1 }
+            }
             (Size { value, digits }, _) if HEX[usize::from(byte)] != NOT_HEX => {
                 if digits == SIZE_DIGITS_MAX {
                     return Err(ChunkError::SizeTooLong);
@@ -312,8 +315,8 @@ impl ChunkScanner {
             }
             // A bare LF would end the line for a lenient reader and not for a strict one.
             // Two readings of one message is how requests are smuggled.
-            (Size { .. } | Extension { .. }, b'\n') => return Err(ChunkError::BareLf),
-            (Size { digits: 0, .. }, _) => return Err(ChunkError::SizeMissing),
+            (Start | Size { .. } | Extension { .. }, b'\n') => return Err(ChunkError::BareLf),
+            (Start, _) => return Err(ChunkError::SizeMissing),
             (Size { value, .. }, b'\r') => SizeLf { value },
             (Size { value, .. }, _) => {
                 let place = extension::Extension::begin(byte).ok_or(ChunkError::SizeInvalid)?;
@@ -333,7 +336,7 @@ impl ChunkScanner {
             (SizeLf { value }, b'\n') => after_size_line(value),
             (SizeLf { .. }, _) => return Err(ChunkError::BareCr),
             (DataCr, b'\r') => DataLf,
-            (DataLf, b'\n') => CHUNK_START,
+            (DataLf, b'\n') => Start,
             (DataCr | DataLf, _) => return Err(ChunkError::DataUnterminated),
             (Trailer(trailer), byte) => match trailer.step(byte, self.limits().trailers)? {
                 Some(trailer) => Trailer(trailer),

@@ -52,8 +52,11 @@ impl Coalesce {
     /// Until when to sleep before the next poll. The one before was at `polled`, and since then
     /// nothing has come up that cannot wait for `timeout`.
     pub fn until(&self, polled: Instant, timeout: Option<Duration>) -> Option<Instant> {
+        if self.pause.is_zero() || self.in_vain {
+            return None;
+        }
         let pause = self.pause.min(timeout.unwrap_or(Duration::MAX));
-        (!pause.is_zero() && !self.in_vain).then(|| polled + pause)
+        (!pause.is_zero()).then(|| polled + pause)
     }
 
     /// A poll has brought `events` events; `paused`, if a pause went before it.

@@ -215,10 +215,10 @@ impl<N: Net> Worker<N> {
     fn poll(&mut self) -> io::Result<()> {
         self.events.clear();
         let spin = self.snapshot.server.spin;
-        let mut timeout = self.poll_timeout();
-        let pause = self.coalesce.until(self.now, timeout);
         let before = self.now;
-        let meant = pause.or(timeout.map(|timeout| before + timeout));
+        let mut timeout = self.poll_timeout();
+        let pause = self.coalesce.until(before, timeout);
+        let asked = timeout;
         if let Some(until) = pause {
             self.desk.tally.pauses.add(1);
             self.net.pause(until);
@@ -234,9 +234,12 @@ impl<N: Net> Worker<N> {
             self.desk.tally.empty_polls.add(1);
         }
         self.now = self.net.now();
-        match meant {
-            Some(meant) if self.now > meant + STANDSTILL => self.stood_still(before)?,
-            _ => {}
+        let meant = || pause.or(asked.map(|timeout| before + timeout));
+        // The first question is the cheap one, and nearly always the last.
+        if self.now > before + STANDSTILL
+            && meant().is_some_and(|meant| self.now > meant + STANDSTILL)
+        {
+            self.stood_still(before)?;
         }
         self.desk.tally.turn_events.record(self.events.len() as u64);
         if let Some(bound) = self.snapshot.server.coalesce {

@@ -30,7 +30,7 @@ mod words;
 
 use self::choices::Choices;
 pub(super) use self::document::Document;
-use self::search::{OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH};
+use self::search::{OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH, stands_once};
 use self::staging::{Said, Staging};
 use self::words::*;
 use super::{Dialect, Usage};
@@ -276,22 +276,28 @@ impl Marks {
     /// The same where choices are counted.
     #[cold]
     fn says_nothing_of_choices(&self, line: &[u8]) -> bool {
-        !self.choices.are_unknown() && OPENAI_SEARCH.stands_once(line)
+        !self.choices.are_unknown() && stands_once(line)
     }
 
-    /// Whether data that is one complete line is a delta, and can be left aside.
-    fn is_delta(&self, line: &[u8]) -> bool {
+    /// Whether the choices begin in `line` where they did in the deltas before.
+    #[inline(always)]
+    fn begins_as_before(&self, line: &[u8]) -> bool {
         let (place, opening) = self.opening();
-        if line.get(place) != Some(&opening) {
-            return false;
-        }
+        line.get(place) == Some(&opening)
+    }
+
+    /// Whether data that is one complete line is a delta, and can be left aside. Asked of nearly every
+    /// line there is: it is a part of the loop over them.
+    #[inline(always)]
+    fn is_delta(&self, line: &[u8]) -> bool {
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
-                OPENAI_SEARCH.is_delta(line)
+                self.begins_as_before(line)
+                    && OPENAI_SEARCH.is_delta(line)
                     && (!self.choices.are_several() || self.says_nothing_of_choices(line))
             }
-            Dialect::Tgi => TGI_SEARCH.is_delta(line),
-            Dialect::Ollama => OLLAMA_SEARCH.is_delta(line),
+            Dialect::Tgi => self.begins_as_before(line) && TGI_SEARCH.is_delta(line),
+            Dialect::Ollama => self.begins_as_before(line) && OLLAMA_SEARCH.is_delta(line),
             Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Generic => false,
         }
     }

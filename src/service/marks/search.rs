@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-/// A mark that stands in every delta.
+/// A mark that stands in every delta. All of it is known when this is compiled, so that comparing with
+/// it takes a few instructions and no call.
 pub(super) struct Search {
     quoted: &'static [u8],
     /// The value with which it says "it goes on".
@@ -12,7 +13,6 @@ pub(super) struct Search {
     /// A byte of `quoted` that is rare behind it, and where it stands.
     letter: u8,
     letter_at: usize,
-    anywhere: LazyLock<Finder<'static>>,
 }
 
 /// What lies behind a mark is no shorter than this if there is an error in it.
@@ -49,33 +49,19 @@ impl Search {
         }
         false
     }
-
-    /// Whether the mark stands in `line` once, if at all.
-    #[cold]
-    pub fn stands_once(&self, line: &[u8]) -> bool {
-        let behind = self.anywhere.find(line).map(|at| &line[at + 1..]);
-        behind.is_none_or(|behind| self.anywhere.find(behind).is_none())
-    }
 }
 
-pub(super) static OPENAI_SEARCH: Search = Search {
-    quoted: b"\"finish_reason\"",
-    goes_on: b"null",
-    letter: b'f',
-    letter_at: 1,
-    anywhere: LazyLock::new(|| Finder::new(b"\"finish_reason\"")),
-};
-pub(super) static TGI_SEARCH: Search = Search {
-    quoted: b"\"generated_text\"",
-    goes_on: b"null",
-    letter: b'x',
-    letter_at: 13,
-    anywhere: LazyLock::new(|| Finder::new(b"\"generated_text\"")),
-};
-pub(super) static OLLAMA_SEARCH: Search = Search {
-    quoted: b"\"done\"",
-    goes_on: b"false",
-    letter: b'd',
-    letter_at: 1,
-    anywhere: LazyLock::new(|| Finder::new(b"\"done\"")),
-};
+/// Whether the mark of OpenAI's dialects stands in `line` once, if at all.
+#[cold]
+pub(super) fn stands_once(line: &[u8]) -> bool {
+    static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(OPENAI_SEARCH.quoted));
+    let behind = MARK.find(line).map(|at| &line[at + 1..]);
+    behind.is_none_or(|behind| MARK.find(behind).is_none())
+}
+
+pub(super) static OPENAI_SEARCH: Search =
+    Search { quoted: b"\"finish_reason\"", goes_on: b"null", letter: b'f', letter_at: 1 };
+pub(super) static TGI_SEARCH: Search =
+    Search { quoted: b"\"generated_text\"", goes_on: b"null", letter: b'x', letter_at: 13 };
+pub(super) static OLLAMA_SEARCH: Search =
+    Search { quoted: b"\"done\"", goes_on: b"false", letter: b'd', letter_at: 1 };
