@@ -120,7 +120,7 @@ fn slots_within<'s, 'b>(
 fn require_crlf(raw: &[u8], fields: &[httparse::Header<'_>]) -> Result<(), HeadError> {
     let before_fields = fields.iter().all(|field| {
         let start = line_start(raw, field);
-        raw.get(start.wrapping_sub(2)..start) == Some(b"\r\n")
+        raw.get(..start).is_some_and(|before| before.ends_with(b"\r\n"))
     });
     if before_fields && raw.ends_with(b"\r\n\r\n") { Ok(()) } else { Err(HeadError::BareLf) }
 }

@@ -73,7 +73,8 @@ pub fn request(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u
     request_line(head, edits, out);
     let host = edits.host.map_or(head.authority, str::as_bytes);
     field(out, b"Host: ", host);
-    copy_fields(head.raw, head.fields, &head.known, out, |index, known| {
+    let doubtful = head.known.union(&head.connection_listed);
+    copy_fields(head.raw, head.fields, &doubtful, out, |index, known| {
         known.is_none_or(|known| keeps_request_field(head, edits, known))
             && !head.connection_listed.contains(index)
     });
@@ -154,10 +155,8 @@ fn forwarded(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>
     let (mut has_proto, mut has_host) = (false, false);
     out.extend_from_slice(b"X-Forwarded-For: ");
     if edits.forwarded == Forwarded::Append {
-        for (index, field) in head.fields.iter().enumerate() {
-            if !head.known.contains(index) || head.connection_listed.contains(index) {
-                continue;
-            }
+        let known = head.known.of(head.fields);
+        for (_, field) in known.filter(|(index, _)| !head.connection_listed.contains(*index)) {
             match Known::of(field.name) {
                 Some(Known::XForwardedFor) if !field.value.is_empty() => {
                     out.extend_from_slice(field.value);
@@ -258,7 +257,8 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
     status_line(head.status, head.reason, out);
     let length_kept = keeps_length(head, edits);
     let coding_kept = keeps_coding(head, edits);
-    copy_fields(head.raw, head.fields, &head.known, out, |index, known| match known {
+    let doubtful = head.known.union(&head.connection_listed);
+    copy_fields(head.raw, head.fields, &doubtful, out, |index, known| match known {
         // Never dropped for being listed: the framing has been read, and it is stated.
         Some(Known::ContentLength) => length_kept,
         Some(Known::TransferEncoding) => coding_kept,
@@ -371,16 +371,16 @@ pub(super) fn field(out: &mut Vec<u8>, name_and_colon: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-pub(super) fn decimal(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return out.extend_from_slice(&digits[start..]);
-        }
+pub(super) fn decimal(number: u64, out: &mut Vec<u8>) {
+    // Three digits at a time: status codes and the parts of an address have no more.
+    if number >= 1_000 {
+        decimal(number / 1_000, out);
+    }
+    let digit = |place: u64| b'0' + (number / place % 10) as u8;
+    match number {
+        0..10 => out.push(digit(1)),
+        10..100 => out.extend_from_slice(&[digit(10), digit(1)]),
+        _ => out.extend_from_slice(&[digit(100), digit(10), digit(1)]),
     }
 }
 
@@ -401,29 +401,24 @@ fn address(address: IpAddr, out: &mut Vec<u8>) {
     }
 }
 
-/// Copies the lines of the fields that `keep` lets pass, each run of neighbours at once.
+/// Copies the lines of the fields, each run of neighbours at once, but for those of the `doubtful`
+/// that `keep` does not let pass.
 fn copy_fields(
     raw: &[u8],
     fields: &[Header<'_>],
-    known: &FieldSet,
+    doubtful: &FieldSet,
     out: &mut Vec<u8>,
     keep: impl Fn(usize, Option<Known>) -> bool,
 ) {
-    let mut run = None;
-    for (index, field) in fields.iter().enumerate() {
-        let start = line_start(raw, field);
-        let known = if known.contains(index) { Known::of(field.name) } else { None };
-        match (run, keep(index, known)) {
-            (None, true) => run = Some(start),
-            (Some(begin), false) => {
-                out.extend_from_slice(&raw[begin..start]);
-                run = None;
-            }
-            (Some(_), true) | (None, false) => {}
+    // The empty line that ends the head stays behind.
+    let end = raw.len() - b"\r\n".len();
+    let start_of = |index| fields.get(index).map_or(end, |field| line_start(raw, field));
+    let mut begin = start_of(0);
+    for (index, field) in doubtful.of(fields) {
+        if !keep(index, Known::of(field.name)) {
+            out.extend_from_slice(&raw[begin..line_start(raw, field)]);
+            begin = start_of(index + 1);
         }
     }
-    if let Some(begin) = run {
-        // The empty line that ends the head stays behind.
-        out.extend_from_slice(&raw[begin..raw.len() - b"\r\n".len()]);
-    }
+    out.extend_from_slice(&raw[begin..end]);
 }

@@ -3,6 +3,8 @@
 //! * A name is looked at once by its length; most fields are passed over with that one comparison.
 //! * The length of a body is given by one field with one value, or not at all.
 
+use std::{array, iter};
+
 use httparse::Header;
 
 use super::{FIELDS_MAX, HeadError, Version};
@@ -136,16 +138,16 @@ impl Known {
 #[inline]
 fn same_name(name: &str, known: &str) -> bool {
     const SMALL: u64 = 0x2020_2020_2020_2020;
-    let (mut name, mut known) = (name.as_bytes(), known.as_bytes());
-    while let (Some((these, rest)), Some((those, known_rest))) =
-        (name.split_first_chunk(), known.split_first_chunk())
-    {
-        if u64::from_le_bytes(*these) | SMALL != u64::from_le_bytes(*those) {
-            return false;
-        }
-        (name, known) = (rest, known_rest);
-    }
-    name.iter().zip(known).all(|(this, that)| this | 0x20 == *that)
+    let same = |these: &[u8; 8], those: &[u8; 8]| {
+        u64::from_le_bytes(*these) | SMALL == u64::from_le_bytes(*those)
+    };
+    let (name, known) = (name.as_bytes(), known.as_bytes());
+    // The last eight may overlap those before, so there is no rest to go through by bytes.
+    let (Some(end), Some(known_end)) = (name.last_chunk(), known.last_chunk()) else {
+        return name.iter().zip(known).all(|(this, that)| this | 0x20 == *that);
+    };
+    let mut chunks = name.as_chunks().0.iter().zip(known.as_chunks().0);
+    chunks.all(|(these, those)| same(these, those)) && same(end, known_end)
 }
 
 /// Whether a field name of the same length as `known` becomes the same variable name.
@@ -166,6 +168,29 @@ impl FieldSet {
     #[inline]
     pub fn contains(&self, index: usize) -> bool {
         self.0.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// Those of the fields of its head, in order, with their positions.
+    pub(in crate::http) fn of<'f, 'b>(
+        &self,
+        fields: &'f [Header<'b>],
+    ) -> impl Iterator<Item = (usize, &'f Header<'b>)> {
+        let mut words = self.0.iter().zip((0..fields.len()).step_by(64));
+        let (mut start, mut bits) = (0, 0);
+        iter::from_fn(move || {
+            while bits == 0 {
+                let (word, first) = words.next()?;
+                (start, bits) = (first, *word);
+            }
+            let index = start + bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            fields.get(index).map(|field| (index, field))
+        })
+    }
+
+    /// The fields that are in one of the two.
+    pub(in crate::http) fn union(&self, other: &FieldSet) -> FieldSet {
+        FieldSet(array::from_fn(|word| self.0[word] | other.0[word]))
     }
 
     pub(super) fn insert(&mut self, index: usize) {

@@ -98,9 +98,14 @@ static CLASSES: [Class; 256] = {
 
 /// Path and query, both checked.
 fn split_query(target: &str) -> Result<(&str, Option<&str>), HeadError> {
+    let plain = |byte: &u8| CLASSES[usize::from(*byte)] == Class::Plain;
+    // Nearly every target is nothing else.
+    let Some(first) = target.as_bytes().iter().position(|byte| !plain(byte)) else {
+        return Ok((target, None));
+    };
     let mut look = false;
     let mut query_mark = None;
-    for (index, &byte) in target.as_bytes().iter().enumerate() {
+    for (index, &byte) in target.as_bytes().iter().enumerate().skip(first) {
         match CLASSES[usize::from(byte)] {
             Class::Plain => {}
             Class::Look => look |= query_mark.is_none(),
@@ -118,6 +123,18 @@ fn split_query(target: &str) -> Result<(&str, Option<&str>), HeadError> {
     Ok((path, query))
 }
 
+/// The bytes of a registered name.
+static NAME_BYTES: [bool; 256] = {
+    let mut bytes = [false; 256];
+    let mut byte = b'-';
+    while byte <= b'~' {
+        bytes[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    bytes
+};
+
 /// Whether `authority` is a host and at most a port (RFC 9110 §7.2). Stricter than RFC 3986: a
 /// registered name has letters, digits, `-`, `.`, `_` and `~` only, and a colon needs a port.
 pub(super) fn is_authority(authority: &[u8]) -> bool {
@@ -127,9 +144,8 @@ pub(super) fn is_authority(authority: &[u8]) -> bool {
             address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || is_port(port.as_bytes()))
         });
     }
-    let is_name_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    let end = authority.iter().position(|&byte| !is_name_byte(byte)).unwrap_or(authority.len());
+    let is_name_byte = |byte: &u8| NAME_BYTES[usize::from(*byte)];
+    let end = authority.iter().position(|byte| !is_name_byte(byte)).unwrap_or(authority.len());
     let (name, port) = authority.split_at(end);
     !name.is_empty() && (port.is_empty() || is_port(port))
 }

@@ -41,6 +41,27 @@ fn fields_after(fields: &str, edits: &RequestEdits<'_>) -> String {
     fields.unwrap_or_else(|| panic!("{output:?}")).to_owned()
 }
 
+#[test]
+fn fields_beyond_the_first_word_of_a_set_are_found_too() {
+    let others = |range: std::ops::Range<u8>| -> String {
+        range.map(|number| format!("Other-{number}: {number}\r\n")).collect()
+    };
+    let (front, middle, back) = (others(0..60), others(60..70), others(70..80));
+    let input = format!(
+        "{front}Keep-Alive: x\r\nConnection: own\r\n{middle}TE: x\r\nOwn: x\r\n{back}Own: x\r\n"
+    );
+    assert_eq!(fields_after(&input, &EDITS), format!("{front}{middle}{back}"));
+}
+
+#[test]
+fn numbers_are_written_with_all_their_digits() {
+    for number in [0, 7, 10, 99, 100, 205, 999, 1_000, 1_005, 60_070, 1_000_000, u64::MAX] {
+        let mut out = Vec::new();
+        decimal(number, &mut out);
+        assert_eq!(String::from_utf8(out), Ok(number.to_string()));
+    }
+}
+
 /// The name of the row in `docs/protocol.md`, the fields of a request, and what is left of them.
 const REQUEST_FIELDS: &[(&str, &str, &str)] = &[
     (
