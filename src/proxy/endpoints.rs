@@ -378,7 +378,7 @@ impl Endpoints {
         if member.endpoint.address.is_none() {
             return Admits::No { until: now + BACK_HINT, judged: false };
         }
-        health::combine(member.active, breaker, now + self.settings.back())
+        health::combine(member.active, breaker, || now + self.settings.back())
     }
 
     /// Where the endpoint of a pick is now, if it is still there.

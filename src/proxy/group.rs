@@ -10,7 +10,6 @@
 //! * What the latest generation does not name is *leaving*: exchanges that have it go on, and no
 //!   connection to it is kept idle.
 
-use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
@@ -86,31 +85,35 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
     }
 }
 
-/// The groups of a worker.
+/// The groups of a worker, in the order of their ids: few, and looked up several times a request.
 #[derive(Debug)]
-pub struct Groups<C, W>(BTreeMap<UpstreamId, Group<C, W>>);
+pub struct Groups<C, W>(Vec<(UpstreamId, Group<C, W>)>);
 
 impl<C: Copy + PartialEq, W: Copy + PartialEq> Groups<C, W> {
     pub fn new(snapshot: &Snapshot, loads: &Loads, seed: u64) -> Groups<C, W> {
         let group = |upstream| Group::new(upstream, loads, seed);
         let groups = snapshot.upstreams.iter().map(|upstream| (upstream.id, group(upstream)));
-        Groups(groups.collect())
+        let mut groups: Vec<_> = groups.collect();
+        groups.sort_by_key(|(id, _)| *id);
+        Groups(groups)
     }
 
     /// Takes up a new generation. Returns the idle connections that nobody will use again; they
     /// are still open.
     pub fn follow(&mut self, latest: &Snapshot, loads: &Loads, seed: u64, now: Instant) -> Vec<C> {
-        for group in self.0.values_mut() {
+        for (_, group) in &mut self.0 {
             group.leaving = true;
         }
         for upstream in &latest.upstreams {
-            match self.0.get_mut(&upstream.id) {
-                Some(group) => group.follow(upstream, loads, now),
-                None => drop(self.0.insert(upstream.id, Group::new(upstream, loads, seed))),
+            match self.place(upstream.id) {
+                Ok(place) => self.0[place].1.follow(upstream, loads, now),
+                Err(place) => {
+                    self.0.insert(place, (upstream.id, Group::new(upstream, loads, seed)));
+                }
             }
         }
         let mut useless = Vec::new();
-        for Group { pool, endpoints, leaving, .. } in self.0.values_mut() {
+        for (_, Group { pool, endpoints, leaving, .. }) in &mut self.0 {
             let keeps = |id| !*leaving && endpoints.get(id).is_some();
             useless.append(&mut pool.retain(keeps));
         }
@@ -124,15 +127,26 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Groups<C, W> {
             let mut upstreams = generations.clone().flat_map(|one| &one.upstreams);
             upstreams.any(|upstream| upstream.id == id)
         };
-        self.0.retain(|id, _| named(*id));
+        self.0.retain(|(id, _)| named(*id));
     }
 
     pub fn ids(&self) -> impl Iterator<Item = UpstreamId> {
-        self.0.keys().copied()
+        self.0.iter().map(|(id, _)| *id)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Group<C, W>> {
-        self.0.values()
+        self.0.iter().map(|(_, group)| group)
+    }
+}
+
+impl<C, W> Groups<C, W> {
+    /// Where a group is, or where it would be.
+    fn place(&self, id: UpstreamId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&id, |(id, _)| *id)
+    }
+
+    fn known_place(&self, id: UpstreamId) -> usize {
+        self.place(id).expect("a group outlives the snapshots that name it")
     }
 }
 
@@ -142,14 +156,14 @@ impl<C, W> Index<UpstreamId> for Groups<C, W> {
     type Output = Group<C, W>;
 
     fn index(&self, id: UpstreamId) -> &Group<C, W> {
-        &self.0[&id]
+        &self.0[self.known_place(id)].1
     }
 }
 
 impl<C, W> IndexMut<UpstreamId> for Groups<C, W> {
     fn index_mut(&mut self, id: UpstreamId) -> &mut Group<C, W> {
-        // See above.
-        self.0.get_mut(&id).expect("a group outlives the snapshots that name it")
+        let place = self.known_place(id);
+        &mut self.0[place].1
     }
 }
 

@@ -99,17 +99,17 @@ impl Health {
     }
 }
 
-/// Whether an endpoint is sent a request, by the table above. `back` is when the checks may bring
-/// it back at the soonest.
-pub fn combine(active: Verdict, breaker: Admits, back: Instant) -> Admits {
+/// Whether an endpoint is sent a request, by the table above. `back` tells when the checks may
+/// bring it back at the soonest.
+pub fn combine(active: Verdict, breaker: Admits, back: impl Fn() -> Instant) -> Admits {
     match (active, breaker) {
         (Verdict::Unknown | Verdict::Well, admits) => admits,
         // Its own word outlasts a judgement about it, in a panic too.
         (Verdict::Unwell, Admits::No { until, judged: false }) => {
-            Admits::No { until: until.max(back), judged: false }
+            Admits::No { until: until.max(back()), judged: false }
         }
         // When the checks bring it back, an open breaker asks for a probe.
-        (Verdict::Unwell, _) => Admits::No { until: back, judged: true },
+        (Verdict::Unwell, _) => Admits::No { until: back(), judged: true },
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
             (Unwell, resting(5), resting(9)),
             (Unwell, resting(12), resting(12)),
         ] {
-            assert_eq!(combine(active, breaker, at(9)), combined, "{active:?} {breaker:?}");
+            assert_eq!(combine(active, breaker, || at(9)), combined, "{active:?} {breaker:?}");
         }
     }
 }

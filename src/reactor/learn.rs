@@ -101,7 +101,13 @@ impl<N: Net> Worker<N> {
         endpoint: EndpointId,
         transition: Option<Transition>,
     ) {
-        let Some(transition) = transition else { return };
+        if let Some(transition) = transition {
+            self.tell_transition(upstream, endpoint, transition);
+        }
+    }
+
+    #[cold]
+    fn tell_transition(&self, upstream: UpstreamId, endpoint: EndpointId, transition: Transition) {
         let group = &self.groups[upstream];
         let known = group.endpoints.get(endpoint);
         let port = known.and_then(|known| known.address);
@@ -233,13 +239,13 @@ impl Exchange {
     /// What a whole answer with this status says.
     pub(super) fn outcome_of_status(&self, status: u16) -> Outcome {
         match status {
+            ..=399 => Outcome::Success,
             429 => Outcome::RateLimited { retry_after: self.attempt.retry_after },
             // Not served here, whoever asks.
             501 | 505 => Outcome::ClientError,
             500.. => Outcome::Fault,
             401 | 403 if self.is_vouched_for() => Outcome::Unauthorized,
-            400..=499 => Outcome::ClientError,
-            _ => Outcome::Success,
+            _ => Outcome::ClientError,
         }
     }
 
