@@ -145,13 +145,13 @@ impl<C, W> Groups<C, W> {
         self.0.binary_search_by_key(&id, |(id, _)| *id)
     }
 
+    /// The same of a group that is there: whoever names one holds, by its exchange, a snapshot that names
+    /// it, and a group is forgotten only after the last such snapshot.
     fn known_place(&self, id: UpstreamId) -> usize {
         self.place(id).expect("a group outlives the snapshots that name it")
     }
 }
 
-// Both expect the group: whoever names one holds, by its exchange, a snapshot that names it, and a
-// group is forgotten only after the last such snapshot.
 impl<C, W> Index<UpstreamId> for Groups<C, W> {
     type Output = Group<C, W>;
 

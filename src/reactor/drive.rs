@@ -48,7 +48,7 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 const GREETING: Duration = Duration::from_secs(1);
 
 /// A poll that ends so much later than it was meant to was not late by chance.
-pub(super) const STANDSTILL: Duration = Duration::from_millis(250);
+const STANDSTILL: Duration = Duration::from_millis(250);
 
 /// A poll may tell of some of the events at a time. Whoever goes on with news after so many is no
 /// backlog.
@@ -293,6 +293,14 @@ impl<N: Net> Worker<N> {
                 timer.min(self.wakes(token)).min(self.heartbeat_at(token))
             }
         }
+    }
+
+    /// Whether the poll that began at `before` ended much later than it was `meant` to. It is asked for
+    /// each token; when it began says no to nearly all.
+    #[inline]
+    pub(super) fn is_late(&self, before: Instant, meant: impl Fn() -> Option<Instant>) -> bool {
+        let late = |since: Instant| self.now > since + STANDSTILL;
+        late(before) && meant().is_some_and(late)
     }
 
     /// The poll ended now, much later than it was meant to: this thread did not run. Meanwhile bytes

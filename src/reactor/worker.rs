@@ -25,7 +25,6 @@ use super::buffer::READ_RESERVE;
 use super::coalesce::Coalesce;
 use super::date::Date;
 use super::drain::Life;
-use super::drive::STANDSTILL;
 use super::exchange::{Downstream, Upstream};
 use super::journal::Journal;
 use super::live::Inquiry;
@@ -216,13 +215,12 @@ impl<N: Net> Worker<N> {
         self.events.clear();
         let spin = self.snapshot.server.spin;
         let before = self.now;
-        let mut timeout = self.poll_timeout();
-        let pause = self.coalesce.until(before, timeout);
-        let asked = timeout;
+        let asked = self.poll_timeout();
+        let pause = self.coalesce.until(before, asked);
+        let timeout = pause.map_or(asked, |_| Some(Duration::ZERO));
         if let Some(until) = pause {
             self.desk.tally.pauses.add(1);
             self.net.pause(until);
-            timeout = Some(Duration::ZERO);
         }
         if spin.is_zero() || timeout == Some(Duration::ZERO) {
             self.desk.tally.polls.add(1);
@@ -234,11 +232,7 @@ impl<N: Net> Worker<N> {
             self.desk.tally.empty_polls.add(1);
         }
         self.now = self.net.now();
-        let meant = || pause.or(asked.map(|timeout| before + timeout));
-        // The first question is the cheap one, and nearly always the last.
-        if self.now > before + STANDSTILL
-            && meant().is_some_and(|meant| self.now > meant + STANDSTILL)
-        {
+        if self.is_late(before, || pause.or(asked.map(|asked| before + asked))) {
             self.stood_still(before)?;
         }
         self.desk.tally.turn_events.record(self.events.len() as u64);
