@@ -20,12 +20,12 @@ use sluicegate::http::rewrite::{self, ConnectionField, Forwarded, RequestEdits, 
 use sluicegate::http::sse::EventObserver;
 use sluicegate::proxy::breaker::Outcome;
 use sluicegate::proxy::hash;
-use sluicegate::reactor::buffer::BufferPool;
-use sluicegate::reactor::outbox::Outbox;
 use sluicegate::reactor::slots::Slots;
 use sluicegate::reactor::timer::{Alarm, TimerWheel};
 use sluicegate::reactor::token::Kind;
 use sluicegate::service::{Dialect, Observer};
+use sluicegate::wire::buffer::BufferPool;
+use sluicegate::wire::outbox::Outbox;
 use tape::choice;
 use tape::stage::Turn;
 use tape::works::WORKS;

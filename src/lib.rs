@@ -24,7 +24,11 @@
 //! | [`control`] | what is not traffic: health checks, the admin address | a token |
 //! | [`observe`] | metrics, the live view, the log: what was counted, made readable | sockets |
 //! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
-//! | [`reactor`] | the turn, sockets, buffers, timers: what is done | mio, a policy |
+//! | [`gateway`] | clients, servers and the exchanges between them: what is done | a policy |
+//! | [`flow`] | one body from the socket it arrives on to the one it leaves by | what follows a fault |
+//! | [`wire`] | the bytes of one connection, and every system call on it | messages, roles |
+//! | [`measure`] | counters and records | text, clocks |
+//! | [`reactor`] | readiness, tokens, timers, the mailbox: what a turn is made of | mio, HTTP, a policy |
 //! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |
 //! | [`responder`] | who answers inside the process: the mock inference server, the admin pages | sockets, HTTP |
 //! | [`service`] | dialects of inference APIs: ends, errors, usage | what to do about them |
@@ -34,15 +38,16 @@
 //! | [`clock`] | an instant | reading it |
 //! | [`escape`] | text of others, made fit to be shown | quotes |
 //!
-//! Dependencies point one way: `cli → lifecycle → server → {control, sys, reactor, config}`, `control → observe → reactor`, `sys` and `sim` →
-//! `reactor`, `reactor → {proxy, responder}`, and all of them → `http`. Below the reactor, of `config` only the
-//! compiled snapshot is known. `tests/tidy/` has the whole table and keeps it.
+//! Dependencies point one way: `cli → lifecycle → server → control → observe → measure`,
+//! `server → gateway → flow → wire → {reactor, measure}`, `gateway → {proxy, responder, service,
+//! http}`, `sys`, `sim` and `bench` → `reactor`. Below the gateway, of `config` only the compiled
+//! snapshot is known. `tests/tidy/` has the whole table and keeps it.
 //!
 //! # An afternoon's reading
 //!
-//! [`reactor`] → [`reactor::net`] → [`reactor::readiness`] → [`reactor::buffer`] →
-//! [`reactor::relay`] → [`http::chunk`] → [`proxy::exchange`] → `reactor::drive` →
-//! [`reactor::worker`] → [`proxy::pool`] → [`proxy::retry`] → `tests/simulation.rs`.
+//! [`reactor::net`] → [`reactor::readiness`] → [`wire::buffer`] → [`flow::relay`] →
+//! [`http::chunk`] → [`gateway::record`] → [`proxy::exchange`] → [`gateway::drive`] →
+//! [`gateway::turn`] → [`proxy::pool`] → [`proxy::retry`] → `tests/simulation.rs`.
 
 pub mod bench;
 pub mod cli;
@@ -51,8 +56,11 @@ pub mod config;
 pub mod control;
 pub mod escape;
 pub mod files;
+pub mod flow;
+pub mod gateway;
 pub mod http;
 pub mod lifecycle;
+pub mod measure;
 pub mod observe;
 pub mod proxy;
 pub mod reactor;
@@ -61,3 +69,4 @@ pub mod server;
 pub mod service;
 pub mod sim;
 pub mod sys;
+pub mod wire;

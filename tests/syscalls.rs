@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sluicegate::config::{self, Environment};
-use sluicegate::reactor::stats::Counters;
+use sluicegate::measure::stats::Counters;
 use sluicegate::server::{self, Server};
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use sluicegate::config::snapshot::Snapshot;
 use sluicegate::config::{self, Environment};
+use sluicegate::gateway::command::Command;
+use sluicegate::gateway::worker::{Setup, Worker};
 use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
-use sluicegate::reactor::worker::{Command, Setup, Worker};
 
 use super::{Link, Reel, Tape};
 

@@ -174,9 +174,9 @@ impl Failure {
 mod tests {
     use super::*;
     use crate::config::defaults;
+    use crate::measure::journal::Journal;
     use crate::observe::keeper::Keeper;
     use crate::observe::spans::tests::record;
-    use crate::reactor::journal::Journal;
     use std::net::TcpListener;
 
     fn trace(authority: String, queue: usize) -> Trace {

@@ -33,6 +33,7 @@ pub mod json;
 pub mod ndjson;
 pub mod path;
 pub mod reply;
+pub mod request_id;
 pub mod retry_after;
 pub mod rewrite;
 pub mod sse;

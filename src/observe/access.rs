@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use super::time::Utc;
-use crate::reactor::journal::Record;
-use crate::reactor::stall::Owner;
+use crate::measure::journal::Record;
+use crate::measure::stall::Owner;
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ fn is_bare(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::request_id::RequestId;
+    use crate::http::request_id::RequestId;
     use crate::service::Usage;
     use std::time::UNIX_EPOCH;
 

@@ -5,7 +5,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::reactor::histogram::Sample;
+use crate::measure::histogram::Sample;
 use crate::responder::admin::Exposition;
 
 /// What a family of samples is.

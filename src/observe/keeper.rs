@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use super::logger;
 use super::recordings::Recordings;
 use super::spans::Ended;
-use crate::reactor::journal::{Journal, Record};
-use crate::reactor::reel::Reel;
+use crate::measure::journal::{Journal, Record};
+use crate::measure::reel::Reel;
 
 /// What became of spans.
 #[derive(Debug, Default)]

@@ -31,7 +31,7 @@ use super::access::{self, Format};
 use super::time::Utc;
 use crate::escape::escaped;
 use crate::files;
-use crate::reactor::journal;
+use crate::measure::journal;
 
 /// Lines that wait at most. At two hundred bytes each this is under two megabytes.
 const QUEUE_LINES: usize = 8192;

@@ -16,11 +16,11 @@ use super::exposition::{Kind, Page, Unit};
 use super::keeper::SpanCounts;
 use super::logger;
 use super::recordings::Recordings;
-use crate::reactor::histogram::{Histogram, Sample};
-use crate::reactor::hops::HOPS;
-use crate::reactor::live::Survey;
-use crate::reactor::stall::Owner;
-use crate::reactor::stats::{Counter, Counters};
+use crate::measure::histogram::{Histogram, Sample};
+use crate::measure::hops::HOPS;
+use crate::measure::live::Survey;
+use crate::measure::stall::Owner;
+use crate::measure::stats::{Counter, Counters};
 use crate::responder::admin::Exposition;
 
 /// What a page of metrics is made from.
@@ -336,10 +336,10 @@ impl fmt::Display for Seconds {
 mod tests {
     use super::*;
     use crate::config::snapshot::EndpointId;
+    use crate::measure::live::{EndpointState, UpstreamState};
     use crate::proxy::breaker::Standing;
     use crate::proxy::endpoints::View;
     use crate::proxy::health::Verdict;
-    use crate::reactor::live::{EndpointState, UpstreamState};
 
     /// (name, type) of every family of the page.
     fn families() -> Vec<(String, String)> {

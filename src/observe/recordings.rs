@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use super::mask::{masked_events, masked_lines};
 use super::time::Utc;
 use crate::clock::Instant;
-use crate::reactor::journal::Record;
-use crate::reactor::reel::Reel;
+use crate::measure::journal::Record;
+use crate::measure::reel::Reel;
 
 /// The recordings of a process.
 #[derive(Debug)]

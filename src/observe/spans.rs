@@ -15,10 +15,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::measure::ends::UNOBSERVED;
+use crate::measure::journal::{Record, Sent, Story};
+use crate::measure::stall::Owner;
 use crate::proxy::trace::Place;
-use crate::reactor::ends::UNOBSERVED;
-use crate::reactor::journal::{Record, Sent, Story};
-use crate::reactor::stall::Owner;
 use crate::service::Dialect;
 
 /// An exchange that ended at a moment.

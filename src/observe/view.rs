@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use super::metrics::{merged, sample};
 use crate::clock::Instant;
+use crate::measure::histogram::Sample;
+use crate::measure::live::{EndpointState, Stream, StreamKey, Survey, UpstreamState};
+use crate::measure::stall::Owner;
+use crate::measure::stats::Counters;
 use crate::proxy::breaker::Standing;
 use crate::proxy::endpoints::View;
 use crate::proxy::exchange::Phase;
 use crate::proxy::health::Verdict;
-use crate::reactor::histogram::Sample;
-use crate::reactor::live::{EndpointState, Stream, StreamKey, Survey, UpstreamState};
-use crate::reactor::stall::Owner;
-use crate::reactor::stats::Counters;
 
 /// How far back rates and percentiles look.
 const WINDOW: Duration = Duration::from_secs(10);

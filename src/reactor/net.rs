@@ -14,9 +14,9 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::token::Token;
 use crate::clock::Instant;
 pub use crate::config::snapshot::Keepalive;
+use crate::reactor::token::Token;
 
 /// What the kernel said of one socket. An event sets readiness; it never takes any away.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ pub trait Net {
     fn time_of_day(&self) -> Duration;
 
     /// Waits for readiness for at most `timeout` (`None`: until something happens) and appends
-    /// what happened to `events`. A wake-up through a [`super::mailbox::Waker`] ends the wait
+    /// what happened to `events`. A wake-up through a [`crate::reactor::mailbox::Waker`] ends the wait
     /// without an event. An interrupted wait ends early, and what has come by then is told all the same.
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 

@@ -22,7 +22,7 @@
 
 use std::io;
 
-use super::net::Event;
+use crate::reactor::net::Event;
 
 const READABLE: u8 = 1;
 const WRITABLE: u8 = 2;

@@ -20,8 +20,7 @@
 //! Absent on purpose: cancelling. An entry for a closed socket fires, finds nobody, and is gone.
 
 use crate::clock::Instant;
-
-use super::token::Token;
+use crate::reactor::token::Token;
 
 const TICK_SHIFT: u32 = 20;
 const SLOT_BITS: u32 = 6;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::config::snapshot::{Addresses, Snapshot};
-use sluicegate::reactor::worker::{Command, Idle};
+use sluicegate::gateway::command::{Command, Idle};
 use sluicegate::sim::{Answer, ClientId, End, Faults, Manner, Message, Visit, World};
 
 use super::{GENEROUS, Gateway, server_address, snapshot};

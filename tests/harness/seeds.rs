@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::config::snapshot::Snapshot;
+use sluicegate::gateway::command::{Command, Idle};
+use sluicegate::gateway::turn::SAMPLED_TURNS;
 use sluicegate::reactor::net::Net;
-use sluicegate::reactor::worker::SAMPLED_TURNS;
-use sluicegate::reactor::worker::{Command, Idle};
 use sluicegate::sim::cast::Cast;
 use sluicegate::sim::oracle::{self, Tally};
 use sluicegate::sim::plan::Plan;

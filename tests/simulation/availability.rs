@@ -15,9 +15,9 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::{Breaker, Condition, Conditions, PathPattern, Snapshot};
+use sluicegate::gateway::command::Command;
 use sluicegate::proxy::health::Look;
 use sluicegate::reactor::net::Net;
-use sluicegate::reactor::worker::Command;
 use sluicegate::sim::plan::GatewayPlan;
 use sluicegate::sim::{Answer, ClientId, Manner, Random, Visit, World};
 

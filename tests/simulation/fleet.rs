@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::config::snapshot::{Admission, Snapshot};
+use sluicegate::gateway::fleet::Fleet;
 use sluicegate::proxy::load::Loads;
-use sluicegate::reactor::accept::Fleet;
 use sluicegate::reactor::mailbox::mailbox;
 use sluicegate::sim::{Answer, ClientId, Manner, Random, Visit, World};
 

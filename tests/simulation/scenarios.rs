@@ -7,7 +7,7 @@ use crate::harness::scenario::{LATENCY, Simulation, TARGET};
 use crate::harness::server_address;
 use crate::seed;
 use sluicegate::config::snapshot::HalfClose;
-use sluicegate::reactor::worker::Idle;
+use sluicegate::gateway::command::Idle;
 use sluicegate::sim::{Act, Answer, End, Manner, Reading, Visit};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use crate::harness::scenario::{Simulation, TARGET};
 use crate::seed;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::{Breaker, ExchangeTimeouts, Snapshot};
-use sluicegate::reactor::worker::Idle;
+use sluicegate::gateway::command::Idle;
 use sluicegate::sim::{Answer, Visit};
 
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -11,10 +11,10 @@ use super::Fleet;
 use super::inquiry::{Deadline, Surveys, ask_one, no_answer, no_such_stream};
 use super::office::Clerk;
 use crate::clock::Instant;
+use crate::measure::live::Piece;
+use crate::measure::live::{Inquiry, Tailed};
 use crate::observe::tail::Cutter;
 use crate::observe::view::{Scene, StreamId, Viewer};
-use crate::reactor::live::{Inquiry, Tailed};
-use crate::reactor::tap::Piece;
 use crate::responder::admin::{Feed, Next, Reply};
 
 /// How often something new is looked for.

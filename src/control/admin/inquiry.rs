@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::{Fleet, Reloaded};
 use crate::clock::Instant;
+use crate::gateway::command::Command;
+use crate::measure::live::{Inquiry, Survey};
 use crate::observe::view::StreamId;
-use crate::reactor::live::{Inquiry, Survey};
-use crate::reactor::worker::Command;
 use crate::responder::admin::{Pending, Reply};
 
 /// A name server may take its time.

@@ -30,12 +30,13 @@ use crate::config::defaults;
 use crate::config::snapshot::{
     Admin, Forwarded, Generation, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
 };
+use crate::gateway::command::{Command, Idle};
+use crate::gateway::worker::{Setup, Worker};
+use crate::measure::stats::Counters;
 use crate::observe::keeper::SpanCounts;
 use crate::observe::recordings::Recordings;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
-use crate::reactor::stats::Counters;
-use crate::reactor::worker::{Command, Idle, Setup, Worker};
 use crate::responder::admin::{Policy, Process, routes};
 use crate::sys::{self, Linux, TcpStream};
 

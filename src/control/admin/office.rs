@@ -14,10 +14,10 @@ use super::inquiry::{FromSurveys, Killing, Reloading, Surveys};
 use crate::clock::Instant;
 use crate::config::show;
 use crate::config::snapshot::Snapshot;
+use crate::gateway::command::Command;
+use crate::measure::live::{Adjustment, Inquiry};
 use crate::observe::recordings::Recordings;
 use crate::observe::{metrics, view};
-use crate::reactor::live::{Adjustment, Inquiry};
-use crate::reactor::worker::Command;
 use crate::responder::admin::{Adjust, Exposition, Feed, Pending, Process, Question, Reply};
 
 /// Rows of each worker in the table of streams.
@@ -148,7 +148,7 @@ impl Process for Office {
             }),
             Question::Streams => Box::new(FromSurveys {
                 surveys: Surveys::ask(fleet, ROWS_MAX),
-                make: |surveys: &[(usize, crate::reactor::live::Survey)]| {
+                make: |surveys: &[(usize, crate::measure::live::Survey)]| {
                     let active: u64 = surveys.iter().map(|(_, survey)| survey.active).sum();
                     let streams = view::streams(surveys);
                     Reply::json(200, &json!({ "active": active, "streams": streams }))

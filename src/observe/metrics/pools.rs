@@ -1,10 +1,10 @@
 //! Upstreams: their connections, queues, endpoints and breakers, and what was tried again.
 
 use super::{Page, Sources, Value};
+use crate::measure::hops::RETRY_CAUSES;
+use crate::measure::live::{EndpointState, Survey, UpstreamState};
 use crate::observe::exposition::Kind;
 use crate::proxy::breaker::Standing;
-use crate::reactor::hops::RETRY_CAUSES;
-use crate::reactor::live::{EndpointState, Survey, UpstreamState};
 
 pub(super) fn write(page: &mut Page, sources: &Sources<'_>) {
     page.family(

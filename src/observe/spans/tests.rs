@@ -1,8 +1,8 @@
 //! Spans as a collector gets them.
 
 use super::*;
+use crate::http::request_id::RequestId;
 use crate::http::trace_context::{SpanId, TraceId};
-use crate::reactor::request_id::RequestId;
 use crate::service::Usage;
 
 fn sent(span: u64, status: Option<u16>, failed: Option<&'static str>) -> Sent {

@@ -1,0 +1,101 @@
+//! Named: where a request names its model, learnt while its body goes by.
+//!
+//! A record of what has been found, and of what the request says now. `naming.rs` acts on it.
+
+use crate::http::head::RequestHead;
+use crate::service::naming::{Finder, Name, Notation, Unclear};
+
+/// The model of one request, and what is known of it.
+#[derive(Debug)]
+pub struct Naming {
+    /// Reads the body; `None`: it is read, or it cannot be.
+    finder: Option<Finder>,
+    pub(crate) notation: Notation,
+    /// Where it stands, and the client's own name.
+    pub(crate) name: Option<Name>,
+    /// The name that stands there now.
+    pub(crate) written: Vec<u8>,
+    pub(crate) unclear: Option<Unclear>,
+    /// The upstream that the request is at, or goes to, has a model.
+    pub(crate) replaces: bool,
+    /// What was held of the body has gone on: a name that comes now comes too late.
+    pub(crate) gone_on: bool,
+}
+
+/// Who watches a request: where an upstream of its route is to get it with another model.
+#[derive(Debug, Default)]
+pub struct Named(pub Option<Box<Naming>>);
+
+impl Named {
+    /// For a request with a body, whose route has upstreams with a `model`.
+    pub(crate) fn of(head: &RequestHead<'_>, replaces: bool) -> Named {
+        let finder = Finder::new(head.values("content-type"), head.values("content-encoding"));
+        let (unclear, finder) = (finder.as_ref().err().copied(), finder.ok());
+        Named(Some(Box::new(Naming {
+            notation: finder.as_ref().map_or(Notation::Json, Finder::notation),
+            finder,
+            name: None,
+            written: Vec::new(),
+            unclear,
+            replaces,
+            gone_on: false,
+        })))
+    }
+
+    /// Whether a part of the body waits for its model.
+    pub(crate) fn is_searched(&self) -> bool {
+        self.0.as_ref().is_some_and(|naming| !naming.is_settled())
+    }
+
+    /// Whether the upstream that the request goes to has a model.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.0.as_ref().is_some_and(|naming| naming.replaces)
+    }
+
+    /// Why the request cannot be given another model, if it cannot.
+    pub(crate) fn unclear(&self) -> Option<Unclear> {
+        self.0.as_ref()?.unclear
+    }
+}
+
+impl Naming {
+    pub fn feed(&mut self, data: &[u8]) {
+        if let Some(finder) = &mut self.finder {
+            finder.feed(data);
+            self.learn();
+        }
+    }
+
+    pub fn end(&mut self) {
+        if let Some(finder) = &mut self.finder {
+            finder.end();
+            self.learn();
+            self.finder = None;
+        }
+    }
+
+    fn learn(&mut self) {
+        let Some(finder) = &self.finder else { return };
+        self.unclear = self.unclear.or(finder.unclear());
+        if let (Some(name), None) = (finder.name(), &self.name) {
+            if self.gone_on {
+                self.unclear.get_or_insert(Unclear::Late);
+            }
+            self.written.clone_from(&name.written);
+            self.name = Some(name.clone());
+        }
+        if finder.is_over() || self.unclear.is_some() {
+            self.finder = None;
+        }
+    }
+
+    /// Whether what has come must not reach the upstream that the request is at.
+    pub fn refuses(&self) -> bool {
+        self.replaces && self.unclear.is_some()
+    }
+
+    /// Whether enough is known for the request to go on.
+    fn is_settled(&self) -> bool {
+        self.finder.is_none() || self.name.is_some()
+    }
+}

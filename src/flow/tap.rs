@@ -1,0 +1,137 @@
+//! Tap: a copy of what one response carries, for somebody who looks on.
+//!
+//! Almost no stream has one. Without it a token costs a test of a null pointer; with it, an
+//! allocation and a send that never blocks. A listener that is slower than its stream misses
+//! pieces, and is told how many; the stream does not notice. Where another server goes on with a
+//! stream, those who look on go with it.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use crate::measure::live::Piece;
+use crate::measure::reel::Reel;
+use crate::service::continuation::Transcript;
+use crate::service::model::ModelName;
+
+/// Listeners of one stream at a time.
+const LISTENERS_MAX: usize = 4;
+/// Pieces that wait for one listener.
+const PIECES: usize = 256;
+
+/// The worker's end.
+#[derive(Debug, Default)]
+pub struct Tap {
+    listeners: Vec<Listener>,
+    /// Keeps the last of it.
+    reel: Option<Reel>,
+    /// Looks for the name of the model.
+    model: Option<ModelName>,
+    /// Writes down what is said, where another server may have to go on from there.
+    pub transcript: Option<Box<Transcript>>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    pieces: SyncSender<Piece>,
+    missed: u64,
+}
+
+impl Tap {
+    /// For a response that begins: one that is recorded, whose model is to be known, or that may have
+    /// to be continued. `before`: it continues another, and who looked on looks on.
+    pub fn new(
+        before: Option<Box<Tap>>,
+        reel: Option<Reel>,
+        names_model: bool,
+        transcript: Option<Box<Transcript>>,
+    ) -> Option<Box<Tap>> {
+        let wanted = reel.is_some() || names_model || transcript.is_some();
+        let mut tap = before.or_else(|| wanted.then(Box::default))?;
+        tap.reel = tap.reel.take().or(reel);
+        tap.model = names_model.then(ModelName::new);
+        tap.transcript = transcript;
+        Some(tap)
+    }
+
+    /// The model, once that has been named. Nobody looks for it then.
+    pub fn model(&mut self) -> Option<Box<str>> {
+        let settled = self.model.as_ref().is_some_and(ModelName::is_settled);
+        let model = self.model.take_if(|_| settled)?;
+        Some(model.name()?.into())
+    }
+
+    pub fn has_reel(&self) -> bool {
+        self.reel.is_some()
+    }
+
+    pub fn take_reel(&mut self) -> Option<Reel> {
+        self.reel.take()
+    }
+
+    /// One more listener; `None`: there are enough.
+    pub fn listen(&mut self) -> Option<Receiver<Piece>> {
+        if self.listeners.len() == LISTENERS_MAX {
+            return None;
+        }
+        let (pieces, heard) = sync_channel(PIECES);
+        self.listeners.push(Listener { pieces, missed: 0 });
+        Some(heard)
+    }
+
+    /// Bytes of the payload went by.
+    pub fn feed(&mut self, data: &[u8]) {
+        if let Some(model) = &mut self.model {
+            model.feed(data);
+        }
+        if let Some(reel) = &mut self.reel {
+            reel.feed(data);
+        }
+        if let Some(transcript) = &mut self.transcript {
+            transcript.feed(data);
+        }
+        self.listeners.retain_mut(|listener| {
+            let piece = Piece { data: data.to_vec(), missed: listener.missed };
+            match listener.pieces.try_send(piece) {
+                Ok(()) => listener.missed = 0,
+                Err(TrySendError::Full(_)) => listener.missed += 1,
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+            true
+        });
+    }
+
+    /// Nobody wants anything of it any more.
+    pub fn is_idle(&self) -> bool {
+        self.listeners.is_empty()
+            && self.reel.is_none()
+            && self.model.is_none()
+            && self.transcript.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_listener_misses_pieces_and_is_told_how_many() {
+        let mut tap = Tap::default();
+        let heard = tap.listen().expect("the first");
+        for _ in 0..PIECES + 3 {
+            tap.feed(b"x");
+        }
+        let pieces: Vec<_> = heard.try_iter().collect();
+        assert_eq!((pieces.len(), pieces[0].missed), (PIECES, 0));
+        tap.feed(b"y");
+        assert_eq!(heard.try_recv(), Ok(Piece { data: b"y".to_vec(), missed: 3 }));
+    }
+
+    #[test]
+    fn a_listener_that_left_is_forgotten_and_there_are_few() {
+        let mut tap = Tap::default();
+        let all: Vec<_> = (0..LISTENERS_MAX).map(|_| tap.listen().expect("room")).collect();
+        assert!(tap.listen().is_none());
+        drop(all);
+        tap.feed(b"x");
+        assert!(tap.is_idle());
+    }
+}

@@ -1,0 +1,134 @@
+//! Commit: the moment from which there is no other answer.
+//!
+//! Until a byte of the final response is with the client another attempt can take its place. The
+//! head of an event stream is worth nothing yet, so it is held back until the first data event for as
+//! long as there is somebody else to ask.
+
+use std::time::Duration;
+
+use crate::config::snapshot::Commit;
+use crate::gateway::record::continuation::{Before, Continuation};
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::preface::Preface;
+use crate::gateway::worker::Worker;
+use crate::http::body::Framing;
+use crate::proxy::exchange::Awaited;
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::service::Dialect;
+use crate::wire::outbox::Outbox;
+
+/// How long a stream is held back that gives signs of life, where that is all the same. Less than
+/// anything between server and client waits for.
+const HOLD_PATIENCE: Duration = Duration::from_secs(5);
+
+impl<N: Net> Worker<N> {
+    /// Whether another attempt, or the predefined answer, can still take the place of this one.
+    pub(crate) fn can_be_rescued(&self, exchange: &Exchange) -> bool {
+        let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
+            return false;
+        };
+        let again = u32::from(exchange.attempt.at_upstream) < upstream.retry.attempts;
+        let elsewhere = again || self.next_link(exchange).is_some();
+        // A predefined answer is the beginning of one, not the rest of one.
+        let predefined = chain.fallback.is_some() && !exchange.is_continuing();
+        !exchange.attempt.last && (predefined || elsewhere && self.keeps_request(exchange))
+    }
+
+    /// Whether the head of an event stream is kept from the client until the first data event. Not
+    /// where it brings nothing: for who listens to a feed, and for who asks the only server there is
+    /// for something that no model has to make.
+    pub(crate) fn holds_back(&self, exchange: &Exchange) -> bool {
+        let commit = exchange.route().map(|route| route.commit);
+        // One that is to go on where another one stopped has joined it when it does.
+        exchange.is_continuing()
+            || (commit == Some(Commit::FirstEvent)
+                && !exchange.listens
+                && (!exchange.is_plain() || self.has_elsewhere(exchange))
+                && self.can_be_rescued(exchange))
+    }
+
+    /// Whether somebody who has not been asked could answer in the place of this endpoint.
+    fn has_elsewhere(&self, exchange: &Exchange) -> bool {
+        let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
+            return false;
+        };
+        upstream.endpoints.len() > 1
+            || chain.fallback.is_some()
+            || self.next_link(exchange).is_some()
+    }
+
+    /// Whether a stream that is held back, and has given a sign of life just now, is let go: its
+    /// client has waited long enough, and holding it back would bring little or nothing. Where only
+    /// events are progress and somebody else may be asked, `ttft` decides.
+    pub(crate) fn lets_go(&self, token: Token) -> bool {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        exchange.is_some_and(|exchange| {
+            exchange.awaited == Awaited::Stream
+                && !exchange.is_continuing()
+                && self.now - exchange.timeline.request_written >= HOLD_PATIENCE
+                && (exchange.by_bytes || !self.has_elsewhere(exchange))
+        })
+    }
+
+    /// From here on there is no other answer: what was held back is on its way, the request is
+    /// forgotten, but for what may have to be said again.
+    pub(crate) fn commit(&mut self, token: Token, connection: Token) {
+        let Some(exchange) = self.exchange_mut(token) else { return };
+        if exchange.has_transcript() {
+            self.keep_for_continuation(token, connection);
+        }
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        exchange.committed = true;
+        if exchange.is_prefaced() {
+            if exchange.is_continuing() {
+                let seam = exchange.join(&self.desk.tally);
+                downstream.socket.outbox.push(&seam, &mut self.desk.buffers);
+            }
+            exchange.preface = Preface::Joined;
+        }
+        let buffers = &mut self.desk.buffers;
+        if std::mem::take(&mut exchange.held) {
+            let mut held: Outbox = std::mem::take(&mut exchange.outbox);
+            held.append_to(&mut downstream.socket.outbox, buffers);
+        }
+        if let Some(upstream) = self.upstreams.get_mut(connection) {
+            upstream.socket.outbox.forget(buffers);
+        }
+    }
+
+    /// The client has a part of this answer from now on: what may have to be said again is kept.
+    pub(crate) fn keep_for_continuation(&mut self, token: Token, connection: Token) {
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return;
+        };
+        let outbox = self.upstreams.get(connection).map(|upstream| &upstream.socket.outbox);
+        let kept = outbox.and_then(|outbox| exchange.kept(outbox, &self.purse));
+        let Some(settings) = exchange.continues() else { return };
+        let Some(exchange) = self.exchange_mut(token) else { return };
+        match (kept, &mut exchange.aside_mut().continuation) {
+            (Some(request), Some(continuation)) => continuation.request = request,
+            (Some(request), none) => {
+                *none = Some(Box::new(Continuation {
+                    request,
+                    room: settings.text_bytes,
+                    tap: None,
+                    fault: None,
+                    made: 0,
+                    before: Before::default(),
+                }));
+            }
+            (None, _) => exchange.drop_transcript(),
+        }
+    }
+}
+
+impl Exchange {
+    /// A request without a body, for a path of no dialect.
+    fn is_plain(&self) -> bool {
+        let bare = matches!(self.request.body.framing(), Framing::None | Framing::Length(0));
+        self.dialect == Dialect::Generic && self.idempotent && bare
+    }
+}

@@ -1,0 +1,445 @@
+//! From a response head to a response: parse, decide how it is delivered, rewrite.
+//!
+//! The counterpart of `request`. Interim responses are passed on as they come; the final head is
+//! the commit: from then on there is no other answer.
+
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::config::snapshot::{Condition, Progress};
+use crate::flow::relay::{Budget, Flow, Mode, Rest};
+use crate::flow::tap::Tap;
+use crate::gateway::attempt::transfer::upstream_fault;
+use crate::gateway::client::request::takes_interim;
+use crate::gateway::record::exchange::{Exchange, Tunnel};
+use crate::gateway::record::verdict::Failed;
+use crate::gateway::worker::{Worker, both};
+use crate::http::body::Framing;
+use crate::http::head::{
+    FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, Version,
+    may_be_complete, parse_response,
+};
+use crate::http::retry_after::{retry_after, retry_after_ms};
+use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served, ServerTiming};
+use crate::measure::journal::Journal;
+use crate::proxy::exchange::Awaited;
+use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
+use crate::proxy::retry::Cause;
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::service::continuation::Purse;
+use crate::service::{Dialect, Observer};
+use crate::wire::buffer::{CAPACITY, Room};
+use crate::wire::outbox::Outbox;
+use crate::wire::socket::Fill;
+
+/// What a look at the response head gave.
+enum HeadStep {
+    /// Not there yet, and why it was not read on.
+    Incomplete(Rest),
+    /// An interim response was passed on; there may be more behind it.
+    Interim,
+    Final,
+}
+
+impl<N: Net> Worker<N> {
+    /// Waits for the final response head. `None`: it is here; otherwise why it is not yet.
+    pub(crate) fn await_response(
+        &mut self,
+        token: Token,
+        connection: Token,
+        budget: &mut Budget,
+    ) -> Result<Option<Rest>, Failed> {
+        while self.exchange_mut(token).is_some_and(|exchange| exchange.response.is_none()) {
+            match self.receive_response_head(token, connection, budget)? {
+                HeadStep::Final => break,
+                HeadStep::Interim => {
+                    if self.interim_held(token) >= CAPACITY {
+                        self.flush_interim(token)?;
+                        if self.interim_held(token) >= CAPACITY {
+                            return Ok(Some(Rest::SinkFull));
+                        }
+                    }
+                }
+                HeadStep::Incomplete(rest) => {
+                    self.flush_interim(token)?;
+                    return Ok(Some(rest));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Interim responses leave at once, though the final one is still awaited.
+    fn flush_interim(&mut self, token: Token) -> Result<(), Failed> {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(()) };
+        let flushed = downstream.socket.flush(None, &mut self.desk);
+        flushed.map(drop).map_err(|_| Failed::Fault(Fault::Downstream(DownstreamFault::Gone)))
+    }
+
+    /// Bytes of interim responses that the client has not taken yet.
+    fn interim_held(&self, token: Token) -> usize {
+        self.downstreams.get(token).map_or(0, |downstream| downstream.socket.outbox.held())
+    }
+
+    /// Reads and passes on one response head, interim or final.
+    fn receive_response_head(
+        &mut self,
+        token: Token,
+        connection: Token,
+        budget: &mut Budget,
+    ) -> Result<HeadStep, Failed> {
+        loop {
+            let Some(exchange) = self.exchange_mut(token) else {
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+            };
+            let limit = exchange.snapshot.limits.response_head_bytes;
+            let examined = exchange.examined as usize;
+            let Some(upstream) = self.upstreams.get(connection) else {
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+            };
+            let unscanned = upstream.socket.unscanned();
+            let known = unscanned.len();
+            if known > examined
+                && (examined == 0 || known >= limit || may_be_complete(unscanned, examined))
+                && let Some(step) = self.open_response(token, connection)?
+            {
+                return Ok(step);
+            }
+            let Some((downstream, upstream)) =
+                both(&mut self.downstreams, &mut self.upstreams, token, connection)
+            else {
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+            };
+            if !upstream.socket.ready.readable() {
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+            }
+            if budget.is_spent() {
+                return Ok(HeadStep::Incomplete(Rest::Budget));
+            }
+            let Some(exchange) = downstream.exchange.as_deref_mut() else {
+                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+            };
+            exchange.examined = known as u32;
+            match upstream.socket.fill(&mut self.desk) {
+                Ok(Fill::Bytes(count)) => {
+                    budget.spend(count);
+                    exchange.attempt.answered = true;
+                    exchange.hops.first_byte = exchange.hops.first_byte.min(self.now);
+                }
+                Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
+                Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::DRY)),
+                Ok(Fill::Full) => {
+                    let Some(buffer) = &mut upstream.socket.inbound else {
+                        return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+                    };
+                    match self.desk.buffers.make_room(buffer, limit) {
+                        Room::Made => {}
+                        Room::AtLimit => {
+                            let fault = UpstreamFault::of_head(HeadError::HeadTooLarge);
+                            return Err(Failed::Fault(upstream_fault(fault)));
+                        }
+                        Room::Dry { needs } => {
+                            return Ok(HeadStep::Incomplete(Rest::Dry { needs }));
+                        }
+                    }
+                }
+                Ok(Fill::Closed) => return Err(Failed::Lost(UpstreamFault::Closed)),
+                Err(error) if upstream.connected => {
+                    return Err(Failed::Lost(UpstreamFault::Reset(error.kind())));
+                }
+                Err(error) => return Err(Failed::Lost(UpstreamFault::Connect(error.kind()))),
+            }
+        }
+    }
+
+    /// Parses a response head where it lies and makes the one the client gets.
+    fn open_response(
+        &mut self,
+        token: Token,
+        connection: Token,
+    ) -> Result<Option<HeadStep>, Failed> {
+        let draining = self.is_draining();
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return Ok(None);
+        };
+        let (rescuable, holds_back) = (self.can_be_rescued(exchange), self.holds_back(exchange));
+        let by_reading = rescuable && exchange.may_be_rescued_by_reading(holds_back);
+        let reads = by_reading || self.tells_models();
+        let kept = self.keeps_request(exchange);
+        let Some((downstream, upstream)) =
+            both(&mut self.downstreams, &mut self.upstreams, token, connection)
+        else {
+            return Ok(None);
+        };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
+        let limits = &exchange.snapshot.limits;
+        let limits =
+            HeadLimits { bytes: limits.response_head_bytes, fields: limits.response_headers };
+        let context = ResponseContext {
+            head_request: exchange.head_request,
+            upgrade_asked: exchange.upgrade_asked,
+        };
+        let mut slots = FieldSlots::new();
+        let parsed = parse_response(upstream.socket.unscanned(), &mut slots, &limits, &context);
+        let head = match parsed {
+            Ok(Some(head)) => head,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(Failed::Fault(upstream_fault(UpstreamFault::of_head(error)))),
+        };
+        let interim = head.status < 200 && head.status != 101;
+        if head.status >= 400 {
+            exchange.attempt.retry_after = retry_after_of(&head);
+        }
+        if let Some(unwanted) = exchange.unwanted(&head) {
+            if rescuable {
+                return Err(unwanted);
+            }
+            if !kept && !exchange.attempt.last {
+                exchange.tell_not_kept();
+            }
+        }
+        if let Some(fault) = exchange.cannot_follow(&head) {
+            return Err(Failed::Fault(upstream_fault(fault)));
+        }
+        // A page for people where an answer of the service was asked for: some proxy's, most likely.
+        let page = head.status < 300 && head.media == Media::Html && !exchange.idempotent;
+        if page && exchange.dialect != Dialect::Generic {
+            return Err(Failed::Fault(upstream_fault(UpstreamFault::BadAnswer)));
+        }
+        // Passed on, it would be whole.
+        if exchange.is_empty_stream(&head) {
+            return Err(Failed::Fault(upstream_fault(UpstreamFault::EmptyStream)));
+        }
+        let delivery = if interim {
+            Delivery { framing: Framing::None, mode: Mode::Splice }
+        } else {
+            Delivery::of(&head, exchange.client, exchange.is_prefaced())
+        };
+        if head.status == 100 {
+            exchange.expect_continue = false;
+        }
+        if !interim {
+            let sent = &upstream.socket.outbox;
+            exchange.begin_response(&head, &delivery, draining, sent, reads);
+            downstream.socket.parting = !exchange.persistent && exchange.tunnel.is_none();
+            exchange.watch(&head, self.journal.as_deref(), &self.purse);
+            exchange.held = match () {
+                () if holds_back && head.status < 300 && exchange.is_observed() => true,
+                () if exchange.is_read() => by_reading,
+                () => rescuable && exchange.may_be_too_long(head.status),
+            };
+            upstream.announced = head.keep_alive_timeout;
+        }
+        // A tunnel, or the last answer on its connection.
+        let returns = head.keep_alive && head.status != 101;
+        let length = head.length;
+        self.scratch.clear();
+        // Behind a head of ours there is no room for another, interim or not.
+        if !exchange.is_prefaced() && (!interim || takes_interim(exchange.client)) {
+            let connection = match (head.status, interim || exchange.persistent) {
+                (101, _) => ConnectionField::Upgrade,
+                (_, true) => ConnectionField::KeepAlive,
+                (_, false) => ConnectionField::Close,
+            };
+            let served = exchange.upstream().map(|upstream| Served {
+                upstream: &upstream.name,
+                attempts: exchange.attempt.in_all,
+            });
+            let edits = ResponseEdits {
+                client: exchange.client,
+                connection,
+                framing: delivery.framing,
+                head_request: exchange.head_request,
+                request_id: exchange.id.as_bytes(),
+                date: self.date.line(self.now, &self.net),
+                served: served.filter(|_| !interim),
+                timing: exchange.server_timing(self.now).filter(|_| !interim),
+            };
+            rewrite::response(&head, &edits, &mut self.scratch);
+        }
+        exchange.examined = 0;
+        let outbox =
+            if exchange.held { &mut exchange.outbox } else { &mut downstream.socket.outbox };
+        outbox.push(&self.scratch, &mut self.desk.buffers);
+        upstream.socket.discard(length, &mut self.desk);
+        if interim {
+            return Ok(Some(HeadStep::Interim));
+        }
+        let held = exchange.held;
+        if !returns {
+            self.let_go_of(connection);
+        }
+        if !held {
+            self.commit(token, connection);
+        }
+        Ok(Some(HeadStep::Final))
+    }
+}
+
+/// When the answer says that its server wants to be asked again: the finer field first, as the SDKs
+/// read them.
+fn retry_after_of(head: &ResponseHead<'_>) -> Option<Duration> {
+    let fine = ["retry-after-ms", "x-ms-retry-after-ms"].iter();
+    let fine = fine.filter_map(|name| head.field(name)).find_map(retry_after_ms);
+    fine.or_else(|| retry_after(head.field("retry-after")?, head.field("date")))
+}
+
+/// How a response reaches the client.
+struct Delivery {
+    framing: Framing,
+    mode: Mode,
+}
+
+impl Delivery {
+    /// | response as received | HTTP/1.1 client           | HTTP/1.0 client      |
+    /// |----------------------|---------------------------|----------------------|
+    /// | none, length         | as it is                  | as it is             |
+    /// | chunked              | as it is, spliced         | payload, until close |
+    /// | until close          | chunks of our own         | as it is             |
+    ///
+    /// Behind a head that is with the client already, a length is what the end of a connection is.
+    fn of(head: &ResponseHead<'_>, client: Version, prefaced: bool) -> Delivery {
+        let (framing, mode) = match (head.framing, client) {
+            (Framing::Length(_), Version::Http11) if prefaced => (Framing::Chunked, Mode::Chunk),
+            (Framing::Length(_), Version::Http10) if prefaced => {
+                (Framing::UntilClose, Mode::Payload)
+            }
+            (Framing::Chunked, Version::Http10) => (Framing::UntilClose, Mode::Payload),
+            // After 101 there is no message any more, only bytes.
+            (Framing::UntilClose, Version::Http11) if head.status != 101 => {
+                (Framing::Chunked, Mode::Chunk)
+            }
+            (framing, _) => (framing, Mode::Splice),
+        };
+        Delivery { framing, mode }
+    }
+}
+
+impl Exchange {
+    /// Whether another attempt may bring a better answer than one with this head.
+    fn unwanted(&self, head: &ResponseHead<'_>) -> Option<Failed> {
+        let condition = Condition::Status(head.status);
+        let unwanted = head.status >= 400 && self.retries_on(condition);
+        unwanted.then_some(Failed::Unwanted(Cause::Failed(condition)))
+    }
+
+    /// What is wrong with an answer that should follow the head the client has.
+    pub fn cannot_follow(&self, head: &ResponseHead<'_>) -> Option<UpstreamFault> {
+        let follows = head.status == 200
+            && head.media == Media::EventStream
+            && !head.encoded
+            && !matches!(head.framing, Framing::None | Framing::Length(0));
+        let is_final = head.status == 101 || head.status >= 200;
+        let cannot = self.is_prefaced() && is_final && !follows;
+        cannot.then_some(UpstreamFault::Status(head.status))
+    }
+
+    /// Whether this is the head of a stream that has no room for the mark that ends one.
+    fn is_empty_stream(&self, head: &ResponseHead<'_>) -> bool {
+        head.status < 300
+            && head.media == Media::EventStream
+            && head.framing == Framing::Length(0)
+            && self.dialect != Dialect::Generic
+    }
+
+    /// Whether this status may say that the prompt is too long, and somebody takes longer ones.
+    fn may_be_too_long(&self, status: u16) -> bool {
+        matches!(status, 400 | 413 | 422) && self.has_larger()
+    }
+
+    /// Whether its route has an upstream for longer prompts further on.
+    pub(crate) fn has_larger(&self) -> bool {
+        let larger = self.chain().and_then(|chain| chain.larger);
+        larger.is_some_and(|larger| larger > self.link && self.can_be_asked(larger))
+    }
+
+    /// Whether what a document says may have somebody else asked. `holds_back`: its route waits for
+    /// that.
+    fn may_be_rescued_by_reading(&self, holds_back: bool) -> bool {
+        self.has_larger() || holds_back && self.retries_on(Condition::ErrorEvent)
+    }
+
+    /// Who reads an answer that does not say that it is a stream. `all`: not only for a failure.
+    fn reader(&self, head: &ResponseHead<'_>, all: bool) -> Option<Observer> {
+        let answers = matches!(head.status, 200..=299) && head.framing != Framing::None;
+        match self.dialect {
+            _ if !answers => None,
+            // What nothing is known of tells only what it cost, if it is an answer at all.
+            Dialect::Generic if self.idempotent || head.encoded || head.media != Media::Json => {
+                None
+            }
+            _ if head.encoded => Some(Observer::of_nothing()),
+            Dialect::Generic if !all => None,
+            dialect => Some(Observer::of_answer(dialect, all)),
+        }
+    }
+
+    /// Has somebody look on, where one is wanted.
+    fn watch(&mut self, head: &ResponseHead<'_>, journal: Option<&dyn Journal>, purse: &Purse) {
+        let (before, transcript) = (self.onlookers(), self.transcript(head, purse));
+        let told = journal.is_some() || self.snapshot.admin.listen.is_some();
+        let names_model = told && (self.dialect != Dialect::Generic || self.is_read());
+        let recorded = self.is_observed() && !before.as_ref().is_some_and(|tap| tap.has_reel());
+        let reel = journal.filter(|_| recorded).and_then(Journal::reel);
+        if let Some(response) = &mut self.response {
+            response.watch.tap = Tap::new(before, reel, names_model, transcript);
+        }
+    }
+
+    /// What the client is told of where the time went, where its route says so.
+    fn server_timing(&self, now: Instant) -> Option<ServerTiming> {
+        let told = self.route()?.server_timing;
+        let hops = &self.hops;
+        told.then(|| ServerTiming {
+            queue: hops.attached - self.timeline.started,
+            connect: hops.connected - hops.attached,
+            upstream: hops.first_byte - hops.connected,
+            total: now - self.timeline.started,
+        })
+    }
+
+    /// The final response head is here, to the request as it was `sent`.
+    fn begin_response(
+        &mut self,
+        head: &ResponseHead<'_>,
+        delivery: &Delivery,
+        draining: bool,
+        sent: &Outbox,
+        reads: bool,
+    ) {
+        self.status = head.status;
+        self.until_close = delivery.framing == Framing::UntilClose;
+        // Of a head that is with the client already, this stands there.
+        if !self.is_prefaced() {
+            self.persistent = self.may_persist() && !draining;
+        }
+        self.upstream_keep_alive = head.keep_alive;
+        let mut response = Flow::of_response(head.framing, delivery.mode);
+        response.watch.observer = match (head.media, self.dialect) {
+            // Compressed events cannot be told apart: they are passed on as any body.
+            (Media::EventStream, _) if head.encoded => Some(Observer::of_nothing()),
+            (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
+            (Media::EventStream, dialect) => {
+                Some(Observer::of_stream(dialect).expecting(self.choices(sent)))
+            }
+            (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),
+            _ => self.reader(head, reads),
+        };
+        self.awaited = match head.media {
+            Media::EventStream if self.listens => Awaited::Feed,
+            Media::EventStream | Media::JsonLines => Awaited::Stream,
+            _ => Awaited::Document,
+        };
+        let by_bytes = self.timeouts().progress == Progress::Bytes;
+        self.by_bytes = by_bytes || self.awaited == Awaited::Feed;
+        if head.status == 101 {
+            self.tunnel = Some(Tunnel::default());
+            self.persistent = false;
+            response = Flow::of_response(Framing::UntilClose, Mode::Splice);
+            self.request = Flow::new(Framing::UntilClose, Mode::Splice);
+        }
+        self.response = Some(response);
+    }
+}

@@ -1,0 +1,174 @@
+//! Attach: finds an exchange its connection to an upstream, and gives connections back.
+//!
+//! * A pooled connection that has said anything is dead: bytes, an end, an error. Whoever takes one
+//!   goes by what the poller has told, and looks once more if it has rested for long.
+//! * A replay never uses a pooled connection: siblings of a dead one are likely dead too.
+//! * Only a clean, complete, silent connection goes back. Asserted on both ends.
+
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::config::snapshot::{EndpointId, HostField, UpstreamId};
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::peer::{Peer, Turn};
+use crate::gateway::record::verdict::{Failed, Step};
+use crate::gateway::server::pool::NoPlace;
+use crate::gateway::worker::Worker;
+use crate::http::rewrite;
+use crate::measure::journal::Hops;
+use crate::proxy::admission::{Admit, Lack};
+use crate::proxy::breaker::Outcome;
+use crate::proxy::endpoints::{Choice, Pick};
+use crate::proxy::fault::{Fault, LocalFault};
+use crate::proxy::group::Group;
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::wire::buffer::BufferPool;
+
+impl<N: Net> Worker<N> {
+    /// Gets the exchange of `token` a connection, or a place in the queue for one.
+    pub(crate) fn seek_upstream(&mut self, token: Token) -> Step {
+        let now = self.now;
+        let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
+        let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
+        let (priority, sought) = (exchange.priority, exchange.timeline.step_began);
+        let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) else {
+            return Step::Wait;
+        };
+        match turn {
+            Turn::Queued => return Step::Wait,
+            // Whoever comes now stands behind those who wait already.
+            Turn::New if !fresh => match self.admit(token, upstream, priority) {
+                Admit::Now => {}
+                waits => return self.stand_in_line(token, upstream, waits),
+            },
+            Turn::New | Turn::Called => {}
+        }
+        let lack = match self.take_place(token, upstream, fresh) {
+            Ok(()) => {
+                if turn == Turn::Called {
+                    self.seated(token, upstream, sought);
+                }
+                return Step::Again;
+            }
+            Err(NoPlace::Lack(lack)) => lack,
+            Err(NoPlace::Fault(fault)) => return Step::Failed(Failed::Fault(fault)),
+        };
+        self.desk.tally.pool_waits.add(1);
+        if turn == Turn::Called {
+            self.called_in_vain(token, upstream, lack);
+            return Step::Wait;
+        }
+        let Group { queue, admission, .. } = &mut self.groups[upstream];
+        let waits = queue.admit(token, priority, Some(lack), now, admission);
+        self.stand_in_line(token, upstream, waits)
+    }
+
+    /// Takes a place at the upstream: an endpoint that may be asked, with room for one more, and a
+    /// connection to it.
+    fn take_place(
+        &mut self,
+        token: Token,
+        upstream: UpstreamId,
+        fresh: bool,
+    ) -> Result<(), NoPlace> {
+        let now = self.now;
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return Ok(());
+        };
+        let tried = exchange.attempt.tried.clone();
+        let request = self.in_search(exchange, &tried);
+        let pick = match self.groups[upstream].endpoints.pick(&request, now) {
+            Choice::Endpoint(pick) => pick,
+            Choice::Full => return Err(NoPlace::Lack(Lack::Permit)),
+            Choice::None { until } => {
+                // Who waits for ever is told to come again in a minute all the same.
+                let retry_after = (until - now).min(Duration::from_secs(60));
+                return Err(NoPlace::Fault(Fault::Local(LocalFault::NoUpstream { retry_after })));
+            }
+        };
+        let connected = self.connect(upstream, pick.endpoint(), fresh);
+        match connected {
+            Ok((connection, reused)) => {
+                self.attach(token, connection, reused, pick);
+                Ok(())
+            }
+            Err(no_place) => {
+                let outcome = match &no_place {
+                    NoPlace::Fault(Fault::Upstream(_)) => Outcome::Unreachable,
+                    NoPlace::Fault(_) | NoPlace::Lack(_) => Outcome::Abandoned,
+                };
+                let endpoint = pick.endpoint();
+                if let Some(exchange) = self.exchange_mut(token)
+                    && outcome == Outcome::Unreachable
+                {
+                    exchange.attempt.tried.add(endpoint);
+                    // It was not even begun, and yet this is whom the failure is about.
+                    exchange.hops = Hops { endpoint: Some(endpoint), ..Hops::NONE };
+                }
+                let endpoints = &mut self.groups[upstream].endpoints;
+                let transition = endpoints.record(pick, outcome, now);
+                self.note_transition(upstream, endpoint, transition);
+                self.permit_was_borrowed(upstream);
+                Err(no_place)
+            }
+        }
+    }
+
+    fn attach(&mut self, token: Token, connection: Token, reused: bool, pick: Pick) {
+        let now = self.now;
+        let Some(upstream) = self.upstreams.get(connection).map(|record| record.upstream) else {
+            return;
+        };
+        let endpoints = &self.groups[upstream].endpoints;
+        let authority = endpoints.get(pick.endpoint()).map(|known| known.authority.as_bytes());
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+        assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
+        exchange.remodel(&mut self.desk.buffers);
+        exchange.rehost(pick.endpoint(), authority.unwrap_or_default(), &mut self.desk.buffers);
+        if exchange.trace.is_some() {
+            let (ids, buffers) = (&mut self.trace_ids, &mut self.desk.buffers);
+            exchange.begin_send(pick.endpoint(), reused, now, ids, buffers);
+        }
+        exchange.attempt.pick = Some(pick);
+        upstream.owner = Some(token);
+        upstream.requests += 1;
+        upstream.socket.outbox = std::mem::take(&mut exchange.outbox);
+        upstream.alarm.set(Instant::NEVER, connection, &mut self.wheel);
+        exchange.peer = Peer::Upstream(connection);
+        exchange.attempt.reused = reused;
+        exchange.attempt.sent = false;
+        exchange.timeline.connect(now);
+        // What an earlier connection got as far as says nothing of this one.
+        exchange.hops = Hops { endpoint: Some(upstream.endpoint), attached: now, ..Hops::NONE };
+    }
+}
+
+impl Exchange {
+    /// Gives the request the `Host` of the endpoint it goes to, if it has another's.
+    fn rehost(&mut self, endpoint: EndpointId, authority: &[u8], buffers: &mut BufferPool) {
+        let Some(upstream) = self.upstream() else { return };
+        let first = upstream.endpoints.first().is_some_and(|first| first.id == endpoint);
+        let here = (self.link as u32, if first { None } else { Some(endpoint) });
+        let before = self.attempt.hosted;
+        if before == here {
+            return;
+        }
+        let elsewhere = before.0 != here.0;
+        let authority_asked = self.aside.as_ref().and_then(|aside| aside.authority.as_deref());
+        let host = match (&upstream.host, authority_asked) {
+            // One upstream, and the client named its host.
+            (HostField::Preserve, None) => None,
+            (HostField::Preserve, Some(own)) if !own.is_empty() => elsewhere.then_some(own),
+            (HostField::Preserve | HostField::Endpoint, _) => Some(authority),
+            (HostField::Fixed(host), _) => elsewhere.then_some(host.as_bytes()),
+        };
+        if let Some(host) = host.map(<[u8]>::to_vec) {
+            self.outbox.edit(buffers, |request| rewrite::set_host(request, &host));
+        }
+        self.attempt.hosted = here;
+    }
+}

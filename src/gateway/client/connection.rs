@@ -1,0 +1,107 @@
+//! A client's connection apart from its exchange: the last bytes of an answer, the parting, the end.
+
+use crate::flow::budget::Budget;
+use crate::gateway::record::downstream::{After, State};
+use crate::gateway::record::verdict::Step;
+use crate::gateway::worker::Worker;
+use crate::reactor::net::{Net, Stream};
+use crate::reactor::token::{Kind, Token};
+use crate::wire::buffer::READ_RESERVE;
+use crate::wire::socket::Fill;
+
+impl<N: Net> Worker<N> {
+    /// Writes what is left of an answer whose exchange is over.
+    pub(crate) fn write_reply(&mut self, token: Token, then: After) -> Step {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        downstream.socket.parting = then == After::Linger;
+        if downstream.socket.flush_end(None, &mut self.desk).is_err() {
+            return self.close_downstream(token);
+        }
+        if !downstream.socket.outbox.is_empty() {
+            return Step::Wait;
+        }
+        match then {
+            After::Reuse => {
+                downstream.state = State::Idle { since: self.now };
+                Step::Again
+            }
+            After::Linger => self.part(token),
+        }
+    }
+
+    /// Says that nothing more comes, and reads on until the client has seen it. Closing with
+    /// unread bytes would send RST, and RST destroys what the client has not read yet. A FIN of the
+    /// client's that is known already may have such bytes in front of it.
+    pub(crate) fn part(&mut self, token: Token) -> Step {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        if downstream.socket.ready.errored() || downstream.socket.stream.shutdown_write().is_err() {
+            return self.close_downstream(token);
+        }
+        downstream.state = State::Lingering { since: self.now, heard: self.now };
+        Step::Again
+    }
+
+    pub(crate) fn linger(&mut self, token: Token, budget: &mut Budget) -> Step {
+        loop {
+            let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+            downstream.socket.drop_inbound(&mut self.desk);
+            if !downstream.socket.ready.readable() {
+                return Step::Wait;
+            }
+            if budget.is_spent() {
+                return Step::Yield;
+            }
+            match downstream.socket.fill(&mut self.desk) {
+                Ok(Fill::Bytes(count)) => {
+                    budget.spend(count);
+                    if let State::Lingering { heard, .. } = &mut downstream.state {
+                        *heard = self.now;
+                    }
+                }
+                Ok(Fill::WouldBlock | Fill::Full) => return Step::Wait,
+                Ok(Fill::Dry) => return self.wait_for_buffer(token, READ_RESERVE),
+                Ok(Fill::Closed) | Err(_) => return self.close_downstream(token),
+            }
+        }
+    }
+
+    pub(crate) fn set_state(&mut self, token: Token, state: State) {
+        if let Some(downstream) = self.downstreams.get_mut(token) {
+            downstream.state = state;
+        }
+    }
+
+    /// Ends a connection in the middle of a message. Where the message ends with the connection only
+    /// RST tells that this is not its end; elsewhere its framing does, and RST would take bytes from
+    /// the client that were sent in good faith: what it sends from here on is taken and dropped.
+    pub(crate) fn abort(&mut self, token: Token, until_close: bool) -> Step {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        if until_close {
+            downstream.socket.stream.reset_on_drop();
+        } else if !downstream.has_left() {
+            return self.part(token);
+        }
+        self.close_downstream(token)
+    }
+
+    /// Whether the client has sent bytes that will not be answered.
+    pub(crate) fn has_sent_more(&self, token: Token) -> bool {
+        self.downstreams.get(token).is_some_and(|downstream| {
+            downstream.socket.ready.readable() || !downstream.socket.unscanned().is_empty()
+        })
+    }
+
+    /// Closes a client's connection at the end of this turn.
+    pub(crate) fn close_downstream(&mut self, token: Token) -> Step {
+        debug_assert_eq!(token.kind(), Kind::Downstream);
+        if let Some(downstream) = self.downstreams.get_mut(token)
+            && downstream.state != State::Closed
+        {
+            debug_assert!(downstream.exchange.is_none(), "an exchange ends before its connection");
+            downstream.state = State::Closed;
+            downstream.socket.abandon(&mut self.desk);
+            self.reaped.push(token);
+        }
+        Step::Wait
+    }
+}

@@ -1,0 +1,5 @@
+//! Clients: their connections, their requests, and what they are told by us.
+
+pub(crate) mod connection;
+pub(crate) mod reply;
+pub(crate) mod request;

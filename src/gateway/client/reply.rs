@@ -1,0 +1,111 @@
+//! Errors of our own, and to whom they are told.
+
+use crate::gateway::record::downstream::{After, State};
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::peer::Peer;
+use crate::gateway::record::verdict::Step;
+use crate::gateway::worker::Worker;
+use crate::http::head::{HeadError, Version};
+use crate::http::reply::{self, ErrorReply};
+use crate::http::request_id::RequestId;
+use crate::measure::ends::end_reason;
+use crate::proxy::fault::{DownstreamFault, Fault};
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+
+/// What an error reply needs to know of the request it answers.
+pub(crate) struct ErrorContext {
+    pub(crate) id: Option<RequestId>,
+    pub(crate) client: Version,
+    pub(crate) head_request: bool,
+    pub(crate) keep: bool,
+    pub(crate) way: Way,
+}
+
+/// How far a request came that ends with an error of ours.
+#[derive(Default)]
+pub(crate) struct Way {
+    /// The upstream that was asked last.
+    upstream: Option<String>,
+    /// `None`: its route leads to no upstream.
+    attempts: Option<u8>,
+}
+
+impl Way {
+    pub(crate) fn of(exchange: &Exchange, fault: &Fault) -> Way {
+        let Some(chain) = exchange.chain() else { return Way::default() };
+        // Without a place nobody was asked, this time.
+        let asked =
+            matches!(exchange.peer, Peer::Upstream(_)) || matches!(fault, Fault::Upstream(_));
+        let attempts = exchange.attempt.in_all - u8::from(!asked);
+        let mut upstreams =
+            chain.links.iter().map(|link| &exchange.snapshot.upstreams[link.upstream]);
+        let upstream = match asked {
+            true => exchange.upstream(),
+            // The one of an earlier attempt, if there was one.
+            false => upstreams.find(|upstream| {
+                let mut endpoints = upstream.endpoints.iter();
+                attempts > 0 && endpoints.any(|one| Some(one.id) == exchange.hops.endpoint)
+            }),
+        };
+        Way { upstream: upstream.map(|upstream| upstream.name.clone()), attempts: Some(attempts) }
+    }
+}
+
+impl<N: Net> Worker<N> {
+    /// Refuses bytes that are no request.
+    pub(crate) fn refuse_head(&mut self, token: Token, error: HeadError) -> Step {
+        self.refuse(token, &Fault::Downstream(DownstreamFault::Head(error)));
+        Step::Again
+    }
+
+    /// Refuses a connection on which no exchange could be opened.
+    pub(crate) fn refuse(&mut self, token: Token, fault: &Fault) {
+        self.desk.tally.ends.add(end_reason(Some(fault)));
+        match fault {
+            Fault::Local(_) => self.desk.tally.local_faults.add(1),
+            _ => self.desk.tally.client_faults.add(1),
+        }
+        if let Some(downstream) = self.downstreams.get(token) {
+            log::info!("{}: {}: {fault}", downstream.peer, fault.code());
+        }
+        let way = Way::default();
+        let asked = ErrorContext {
+            id: None,
+            client: Version::Http11,
+            head_request: false,
+            keep: false,
+            way,
+        };
+        self.reply(token, fault, &asked);
+    }
+
+    /// Answers with an error, and goes on or parts.
+    pub(crate) fn reply(&mut self, token: Token, fault: &Fault, asked: &ErrorContext) {
+        let Some(answer) = fault.answer() else { return };
+        let message = fault.to_string();
+        self.scratch.clear();
+        reply::error(
+            &ErrorReply {
+                status: answer.status,
+                kind: answer.kind,
+                code: answer.code,
+                message: &message,
+                allow: fault.allow(),
+                retry_after: fault.retry_after(),
+                date: self.date.line(self.now, &self.net),
+                close: !asked.keep,
+                request_id: asked.id.as_ref().map(RequestId::as_bytes),
+                upstream: asked.way.upstream.as_deref(),
+                attempts: asked.way.attempts,
+                head_request: asked.head_request,
+                client: asked.client,
+            },
+            &mut self.scratch,
+        );
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
+        let then = if asked.keep { After::Reuse } else { After::Linger };
+        self.set_state(token, State::Replying { since: self.now, then });
+    }
+}

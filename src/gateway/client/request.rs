@@ -1,0 +1,287 @@
+//! From a request head to an exchange: parse, route, rewrite.
+//!
+//! The head's bytes are read where they lie. What the exchange needs later is a handful of flags;
+//! the rewritten head goes to the exchange's outbox, and the client's bytes are gone.
+
+use std::rc::Rc;
+
+use crate::config::snapshot::{
+    Admission, Balance, Chain, HashKey, HostField, Route, Snapshot, Target, Upstream,
+};
+use crate::flow::relay::{Flow, Mode};
+use crate::gateway::record::asked::accepts_events;
+use crate::gateway::record::attempt::Attempt;
+use crate::gateway::record::downstream::State;
+use crate::gateway::record::exchange::{Exchange, Gather};
+use crate::gateway::record::peer::{Peer, Progress, Turn};
+use crate::gateway::record::preface::Preface;
+use crate::gateway::record::trace::Trace;
+use crate::gateway::worker::Worker;
+use crate::http::body::Framing;
+use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
+use crate::http::path;
+use crate::http::request_id::RequestId;
+use crate::http::rewrite::{self, RequestEdits};
+use crate::measure::journal::Hops;
+use crate::measure::stall::Ledger;
+use crate::proxy::admission::{self, keys};
+use crate::proxy::balance::key;
+use crate::proxy::exchange::{Awaited, Timeline};
+use crate::proxy::fault::DownstreamFault;
+use crate::proxy::{retry, route};
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::responder::Request;
+use crate::service::{Dialect, Setting};
+use crate::wire::outbox::Outbox;
+
+/// What became of the bytes that may hold a head.
+pub(crate) enum Opened {
+    Incomplete,
+    Exchange,
+    /// There is an exchange, and all that can follow is an error.
+    Faulty(DownstreamFault),
+    Refused(HeadError),
+}
+
+impl<N: Net> Worker<N> {
+    /// Opens an exchange if the client's bytes hold a whole request head.
+    pub(crate) fn open_exchange(&mut self, token: Token) -> Opened {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Opened::Incomplete };
+        let limits = &self.snapshot.limits;
+        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
+        let mut slots = FieldSlots::new();
+        let head = match parse_request(downstream.socket.unscanned(), &mut slots, &limits) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Opened::Incomplete,
+            Err(error) => return Opened::Refused(error),
+        };
+        let verdict = if head.target_is_asterisk {
+            Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.snapshot.routes) })
+        } else {
+            match route::find(&self.snapshot.routes, head.method, &path::normal(head.path)) {
+                route::Verdict::Route(found) => {
+                    route::check_rewritten(&self.snapshot.routes[found], head.path)
+                        .map(|()| found)
+                        .map_err(DownstreamFault::Head)
+                }
+                route::Verdict::NotFound => Err(DownstreamFault::NotFound),
+                route::Verdict::MethodNotAllowed { allow } => {
+                    Err(DownstreamFault::MethodNotAllowed { allow })
+                }
+            }
+        };
+        let verdict =
+            verdict.and_then(|route| match (head.framing, self.snapshot.limits.body_bytes) {
+                (Framing::Length(length), Some(max)) if length > max => {
+                    Err(DownstreamFault::BodyTooLarge)
+                }
+                _ => Ok(route),
+            });
+        let id = head.request_id.map(RequestId::given).unwrap_or_else(|| {
+            self.ids = self.ids.wrapping_add(1);
+            RequestId::made(self.seed as u32, self.ids)
+        });
+        if let State::Head { since } = downstream.state {
+            self.desk.tally.hops[0].record_span(since, self.now);
+        }
+        downstream.requests += 1;
+        let last = downstream.requests >= self.snapshot.limits.requests_per_connection;
+        let mut exchange = Box::new(Exchange {
+            id,
+            snapshot: Rc::clone(&self.snapshot),
+            route: None,
+            link: 0,
+            attempt: Attempt::first(),
+            client: head.version,
+            dialect: Dialect::Generic,
+            head_request: head.method == "HEAD",
+            idempotent: retry::is_idempotent(head.method),
+            keep_alive: head.keep_alive && !last,
+            expect_continue: head.expect_continue,
+            upgrade_asked: head.upgrade.is_some(),
+            request: Flow::new(head.framing, Mode::Keep),
+            response: None,
+            held: false,
+            by_bytes: false,
+            awaited: Awaited::Unknown,
+            listens: false,
+            preface: Preface::Unsent,
+            probed: false,
+            committed: false,
+            status: 0,
+            persistent: false,
+            upstream_keep_alive: false,
+            until_close: false,
+            peer: Peer::Nobody,
+            outbox: Outbox::keeping_within(
+                self.snapshot.limits.replay_bytes,
+                &mut self.desk.buffers,
+            ),
+            gather: Gather::Nothing,
+            aside: None,
+            priority: 0,
+            examined: 0,
+            first_event: false,
+            settled: false,
+            tunnel: None,
+            timeline: Timeline::new(self.now),
+            trace: Trace::of(&head, &self.snapshot.trace, &mut self.trace_ids),
+            hops: Hops::NONE,
+            ledger: Ledger::new(self.now),
+        });
+        let mut named = Ok(());
+        let fault = match verdict {
+            Ok(index) => {
+                exchange.route = Some(index as u32);
+                let route = &self.snapshot.routes[index];
+                match &route.target {
+                    Target::Chain(chain) => {
+                        exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+                        if chain.links.len() > 1 || head.authority.is_empty() {
+                            exchange.aside_mut().authority = Some(head.authority.into());
+                        }
+                        let forwarded = self.snapshot.server.forwarded;
+                        let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
+                        exchange.gather = self.snapshot.gather_for(chain);
+                        named = exchange.begin_naming(&head, chain, &self.snapshot.upstreams);
+                        if let Some(key) = key_of(&upstream.balance, &head) {
+                            exchange.aside_mut().key = Some(key);
+                        }
+                        exchange.priority = priority_of(&upstream.admission, &head);
+                        self.groups[upstream.id].budget.on_request(self.now);
+                        exchange.dialect = dialect_of(route, upstream.service, head.path);
+                        exchange.listens = exchange.dialect == Dialect::Generic && listens(&head);
+                        let edits = RequestEdits {
+                            path: route::rewritten(route, head.path),
+                            host: host_for(upstream, 0, head.authority),
+                            forwarded,
+                            client: downstream.peer,
+                            request_id: exchange.id.as_bytes(),
+                            trace: exchange.trace.as_deref().map(Trace::fields),
+                        };
+                        self.scratch.clear();
+                        rewrite::request(&head, &edits, &mut self.scratch);
+                        if exchange.may_be_prefaced() {
+                            rewrite::ask_for_identity(&mut self.scratch);
+                        }
+                        exchange.outbox.push(&self.scratch, &mut self.desk.buffers);
+                    }
+                    Target::Service(service) => {
+                        let request = responder_request(route, &head);
+                        exchange.peer = Peer::Responder {
+                            responder: service.respond(&request, self.now),
+                            progress: Progress::Running,
+                        };
+                    }
+                }
+                if named.is_err() {
+                    exchange.peer = Peer::Nobody;
+                }
+                named.err()
+            }
+            Err(fault) => Some(fault),
+        };
+        let length = head.length;
+        downstream.socket.discard(length, &mut self.desk);
+        downstream.examined = 0;
+        downstream.exchange = Some(exchange);
+        downstream.state = State::Exchange;
+        self.desk.tally.exchanges.add(1);
+        match fault {
+            Some(fault) => Opened::Faulty(fault),
+            None => Opened::Exchange,
+        }
+    }
+}
+
+impl Snapshot {
+    /// What of a body has to be known before a request enters a chain.
+    fn gather_for(&self, chain: &Chain) -> Gather {
+        match self.upstreams[chain.links[0].upstream].balance {
+            Balance::Hash(HashKey::Prompt(length)) => Gather::Prompt(saturated(length)),
+            _ => Gather::Nothing,
+        }
+    }
+}
+
+/// Of bytes that are kept in memory, four gigabytes are all.
+fn saturated(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// What makes a request like others, where the balance asks for it.
+fn key_of(balance: &Balance, head: &RequestHead<'_>) -> Option<u64> {
+    match balance {
+        Balance::Hash(HashKey::Header(name)) => head.field(name).and_then(key::of_value),
+        Balance::Hash(HashKey::Cookie(name)) => {
+            head.values("cookie").find_map(|value| key::of_cookie(value, name.as_bytes()))
+        }
+        _ => None,
+    }
+}
+
+/// A listed key first: what a field says is any client's to say.
+fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
+    if !settings.keys.is_empty() {
+        let [authorization, x_api_key, api_key] =
+            ["authorization", "x-api-key", "api-key"].map(|name| head.field(name));
+        let key = keys::key(authorization, x_api_key, api_key);
+        if let Some(priority) = key.and_then(|key| keys::priority(key, &settings.keys)) {
+            return priority;
+        }
+    }
+    let field = settings.priority_header.as_deref();
+    admission::priority(field.and_then(|name| head.field(name)), settings)
+}
+
+/// Whether this is how an `EventSource` asks, or a client of MCP that listens.
+fn listens(head: &RequestHead<'_>) -> bool {
+    head.method == "GET" && head.field("accept").is_some_and(accepts_events)
+}
+
+/// The dialect of a request: its own path tells, or the one it is given.
+fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
+    let told = Dialect::of(service, path);
+    match route::rewritten(route, path) {
+        Some((prefix, remainder)) if told == Dialect::Generic => {
+            Dialect::of(service, &[prefix, remainder].concat())
+        }
+        _ => told,
+    }
+}
+
+/// The `Host` an endpoint is sent; `None`: the client's own, which may be empty with HTTP/1.0.
+pub(crate) fn host_for<'a>(
+    upstream: &'a Upstream,
+    endpoint: usize,
+    authority: &[u8],
+) -> Option<&'a str> {
+    match &upstream.host {
+        HostField::Preserve if !authority.is_empty() => None,
+        HostField::Preserve | HostField::Endpoint => {
+            upstream.endpoints.get(endpoint).map(|endpoint| endpoint.authority.as_str())
+        }
+        HostField::Fixed(host) => Some(host),
+    }
+}
+
+fn responder_request<'a>(route: &'a Route, head: &RequestHead<'a>) -> Request<'a> {
+    let path = match route::rewritten(route, head.path) {
+        // A responder is asked for a path of its own; a remainder behind it has no meaning here.
+        Some((path, _)) => path,
+        None => head.path,
+    };
+    Request {
+        method: head.method,
+        path,
+        query: head.query,
+        authority: head.authority,
+        fields: head.lookup(),
+    }
+}
+
+/// Whether a client of this version can be sent an interim (1xx) response (RFC 9110 §15.2).
+pub(crate) fn takes_interim(version: Version) -> bool {
+    version == Version::Http11
+}

@@ -1,0 +1,49 @@
+//! What a worker is told by other threads.
+
+use std::sync::Arc;
+
+use crate::clock::Instant;
+use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
+use crate::measure::live::Inquiry;
+use crate::proxy::health::Verdict;
+use crate::proxy::load::Loads;
+
+/// What a worker is told by other threads.
+#[derive(Debug)]
+pub enum Command<S> {
+    /// Serve the backlog once more, close the listeners, finish what is in flight, and abort the
+    /// rest when `timeouts.drain` is over.
+    Drain(Idle),
+    /// Abort everything now.
+    Stop,
+    /// A connection that another worker accepted.
+    Adopt(S, std::net::SocketAddr),
+    /// Tell what you hold, or do something to one exchange.
+    Inquire(Inquiry),
+    /// A new generation of the configuration, for every request from now on.
+    Reload(Arc<Snapshot>, Loads),
+    /// A permit for this upstream came home elsewhere: who stands first here may have it.
+    Call(UpstreamId),
+    /// What the active checks say of an endpoint now.
+    Health(UpstreamId, EndpointId, Verdict),
+    /// The port of an endpoint was away, and answers again.
+    Reachable(UpstreamId, EndpointId),
+}
+
+/// What a drain means to clients that are not being answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// They are told at once that nothing more comes.
+    Leave,
+    /// Whoever asks within its timeouts is answered once more, and told to come back elsewhere: a
+    /// client may be sending its next request at this moment.
+    MayAsk,
+}
+
+/// How a shutdown goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Serving,
+    Draining { deadline: Instant, idle: Idle },
+    Stopping,
+}

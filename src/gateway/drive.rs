@@ -1,0 +1,367 @@
+//! Drive: advances one client's connection as far as readiness and budget allow.
+//!
+//! ```text
+//!   Head ──▶ Exchange ──▶ Idle ──▶ Head …          one request after another
+//!     │          ├──▶ Lingering | Closed             no more after this one, or cut short
+//!     └──────────┴──▶ Replying ──▶ Idle | Lingering  an answer of our own
+//! ```
+//!
+//! A drive ends when the next move is somebody else's: the kernel's, a peer's, the clock's. At its
+//! end the connection has a deadline, whatever its state.
+
+use std::io;
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::flow::relay::Budget;
+use crate::gateway::client::request::Opened;
+use crate::gateway::command::Life;
+use crate::gateway::record::downstream::State;
+use crate::gateway::record::peer::{Peer, Progress};
+use crate::gateway::record::verdict::{Failed, Step};
+use crate::gateway::steady::Passed;
+use crate::gateway::worker::Worker;
+use crate::http::head::{HeadError, may_be_complete};
+use crate::measure::stall::Owner;
+use crate::proxy::exchange::deadline;
+use crate::proxy::fault::{DownstreamFault, Fault, LocalFault, UpstreamFault};
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::wire::buffer::{READ_RESERVE, Room};
+use crate::wire::socket::Fill;
+
+/// How long a lingering connection is read at all, and for how long without hearing anything.
+const LINGER: Duration = Duration::from_secs(10);
+const LINGER_SILENCE: Duration = Duration::from_secs(2);
+
+/// How long a connection that was accepted at the last moment of a drain may take to say what it
+/// came for: its request is on the way, and is served.
+const GREETING: Duration = Duration::from_secs(1);
+
+/// A poll that ends so much later than it was meant to was not late by chance.
+const STANDSTILL: Duration = Duration::from_millis(250);
+
+/// A poll may tell of some of the events at a time. Whoever goes on with news after so many is no
+/// backlog.
+const BACKLOG_POLLS_MAX: usize = 64;
+
+impl<N: Net> Worker<N> {
+    pub(crate) fn drive(&mut self, token: Token) {
+        let mut budget = Budget::of_a_drive(self.ready.is_empty());
+        match self.pass_on(token, &mut budget) {
+            Ok(Passed::All) => {}
+            Ok(Passed::Maybe) => self.drive_on(token, Step::Again, budget),
+            Err(failed) => {
+                self.drive_on(token, Step::Failed(failed), budget);
+            }
+        }
+    }
+
+    /// The long way. Not a part of the short one, so that a token touches as little code and stack
+    /// as it can.
+    #[inline(never)]
+    fn drive_on(&mut self, token: Token, mut step: Step, mut budget: Budget) {
+        loop {
+            step = match step {
+                Step::Again if !budget.is_spent() => match self.advance(token, &mut budget) {
+                    Some(step) => step,
+                    None => return,
+                },
+                Step::Again | Step::Yield => {
+                    self.desk.tally.budget_spent.add(1);
+                    self.enqueue(token);
+                    break;
+                }
+                Step::Wait => break,
+                Step::Thirsty(needs) => {
+                    self.wait_for_buffer(token, needs);
+                    break;
+                }
+                Step::Failed(failed) => self.failed(token, failed),
+                Step::Over(outcome) => self.end(token, outcome),
+            };
+        }
+        self.charge(token);
+        self.arm(token);
+    }
+
+    /// One step of whatever the connection is at. `None`: it is closed.
+    fn advance(&mut self, token: Token, budget: &mut Budget) -> Option<Step> {
+        Some(match self.downstreams.get(token)?.state {
+            State::Idle { .. } | State::Head { .. } => self.receive_head(token, budget),
+            State::Exchange => self.advance_exchange(token, budget),
+            State::Replying { then, .. } => self.write_reply(token, then),
+            State::Lingering { .. } => self.linger(token, budget),
+            State::Closed => return None,
+        })
+    }
+
+    /// Charges the time since the last drive to whoever was waited for, and notes who is now.
+    fn charge(&mut self, token: Token) {
+        let unsent = self.has_unsent_request(token);
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let held_up = downstream.queued || downstream.thirst != 0;
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        let upstream = match exchange.peer {
+            Peer::Upstream(upstream) => self.upstreams.get(upstream),
+            _ => None,
+        };
+        let waiting = exchange.waiting(upstream, unsent);
+        let blocked = exchange.timeline.client_blocked.is_some();
+        let owner = Owner::of(&waiting, blocked, held_up);
+        let (before, passed) = exchange.ledger.charge(owner, self.now);
+        self.desk.tally.waited[before as usize].add(passed);
+    }
+
+    /// Waits for a request, reads its head, and opens the exchange.
+    fn receive_head(&mut self, token: Token, budget: &mut Budget) -> Step {
+        loop {
+            let Some(downstream) = self.downstreams.get(token) else { return Step::Wait };
+            let unscanned = downstream.socket.unscanned();
+            let examined = downstream.examined as usize;
+            let limit = self.snapshot.limits.head_bytes;
+            if unscanned.len() > examined {
+                // The first bytes may hold a mistake that needs no end of the head to be seen.
+                if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined)
+                {
+                    budget.spend(0);
+                    match self.open_exchange(token) {
+                        Opened::Exchange => return Step::Again,
+                        Opened::Faulty(fault) => return Step::Over(Err(Fault::Downstream(fault))),
+                        Opened::Refused(error) => return self.refuse_head(token, error),
+                        Opened::Incomplete => {}
+                    }
+                }
+                let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+                let unscanned = downstream.socket.unscanned();
+                downstream.examined = unscanned.len() as u32;
+                // They may have come behind the request before, in one read. An empty line there is
+                // not yet a request.
+                let begun = !b"\r\n".starts_with(unscanned);
+                if begun && let State::Idle { .. } = downstream.state {
+                    downstream.state = State::Head { since: self.now };
+                }
+            }
+            let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+            if downstream.socket.ready.errored() {
+                return self.close_downstream(token);
+            }
+            if !downstream.socket.ready.readable() {
+                // An idle client is told that nothing more comes, unless its next request is here.
+                let idle = matches!(downstream.state, State::Idle { .. });
+                return if idle && self.dismisses_idle() { self.part(token) } else { Step::Wait };
+            }
+            if budget.is_spent() {
+                return Step::Yield;
+            }
+            let needs = self.desk.buffers.begin_reserve();
+            if downstream.socket.inbound.is_none() && self.desk.buffers.left() < needs {
+                return self.wait_for_buffer(token, needs);
+            }
+            match downstream.socket.fill(&mut self.desk) {
+                Ok(Fill::Bytes(count)) => budget.spend(count),
+                Ok(Fill::WouldBlock) => return Step::Wait,
+                Ok(Fill::Dry) => return self.wait_for_buffer(token, READ_RESERVE),
+                Ok(Fill::Full) => {
+                    let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
+                    match self.desk.buffers.make_room(buffer, limit) {
+                        Room::Made => {}
+                        Room::AtLimit => return self.refuse_head(token, HeadError::HeadTooLarge),
+                        Room::Dry { needs } => return self.wait_for_buffer(token, needs),
+                    }
+                }
+                Ok(Fill::Closed) | Err(_) => return self.close_downstream(token),
+            }
+        }
+    }
+
+    fn advance_exchange(&mut self, token: Token, budget: &mut Budget) -> Step {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        if downstream.has_left() {
+            return Step::Over(Err(Fault::Downstream(DownstreamFault::Gone)));
+        }
+        if downstream.socket.ready.read_closed() {
+            self.probe_half_close(token);
+        }
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        match downstream.exchange.as_ref().map(|exchange| &exchange.peer) {
+            Some(Peer::Upstream(upstream)) => {
+                let upstream = *upstream;
+                self.advance_proxied(token, upstream, budget)
+            }
+            Some(Peer::Seeking { .. }) => match self.gather(token, budget) {
+                Some(step) => step,
+                None if self.degrades(token) => Step::Again,
+                None => self.seek_upstream(token),
+            },
+            Some(Peer::Pausing { until, .. }) if *until > self.now => Step::Wait,
+            Some(Peer::Pausing { .. }) => self.resume(token),
+            Some(Peer::Responder { .. }) => self.advance_responder(token, budget),
+            Some(Peer::Nobody) | None => Step::Wait,
+        }
+    }
+
+    /// Gives the connection the deadline of its state.
+    pub(crate) fn arm(&mut self, token: Token) {
+        let at = match self.downstreams.get(token) {
+            Some(downstream) if downstream.state != State::Closed => self.deadline_of(token),
+            _ => return,
+        };
+        if let Some(downstream) = self.downstreams.get_mut(token) {
+            downstream.alarm.set(at, token, &mut self.wheel);
+        }
+    }
+
+    fn deadline_of(&self, token: Token) -> Instant {
+        let Some(downstream) = self.downstreams.get(token) else { return Instant::NEVER };
+        let timeouts = &self.snapshot.timeouts;
+        match downstream.state {
+            State::Idle { since } => since.after(timeouts.client_idle),
+            State::Head { since } => {
+                let silent = downstream.socket.unscanned().is_empty();
+                let limit = since.after(timeouts.head);
+                if silent && self.dismisses_idle() { limit.min(self.now + GREETING) } else { limit }
+            }
+            State::Replying { since, .. } => since.after(timeouts.exchange.client_write),
+            State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
+            State::Closed => Instant::NEVER,
+            State::Exchange => {
+                let timer = self.exchange_deadline(token).map_or(Instant::NEVER, |(at, _)| at);
+                timer.min(self.wakes(token)).min(self.heartbeat_at(token))
+            }
+        }
+    }
+
+    /// Whether the poll that began at `before` ended much later than it was `meant` to. It is asked for
+    /// each token; when it began says no to nearly all.
+    #[inline]
+    pub(crate) fn is_late(&self, before: Instant, meant: impl Fn() -> Option<Instant>) -> bool {
+        let late = |since: Instant| self.now > since + STANDSTILL;
+        late(before) && meant().is_some_and(late)
+    }
+
+    /// The poll ended now, much later than it was meant to: this thread did not run. Meanwhile bytes
+    /// have come, ends too, and every timer seems to have run out. The network is asked once more,
+    /// until it has nothing left to tell; and the time since `before` is nobody's silence. When in
+    /// this time we were stopped cannot be known, and whoever was silent may have stood still as
+    /// well: the same laptop, the same freezer. So all of it is given back, but for `total`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn stood_still(&mut self, before: Instant) -> io::Result<()> {
+        let lost = self.now - before;
+        log::warn!("nothing ran for {lost:?} (a stopped process or machine, or no CPU)");
+        self.desk.tally.standstills.add(1);
+        for _ in 0..BACKLOG_POLLS_MAX {
+            let known = self.events.len();
+            self.desk.tally.polls.add(1);
+            self.net.poll(&mut self.events, Some(Duration::ZERO))?;
+            if self.events.len() == known {
+                break;
+            }
+        }
+        for token in self.downstreams.tokens() {
+            if let Some(downstream) = self.downstreams.get_mut(token) {
+                downstream.excuse(lost);
+            }
+            self.arm(token);
+        }
+        if let Life::Draining { deadline, .. } = &mut self.life {
+            *deadline += lost;
+        }
+        Ok(())
+    }
+
+    /// When the exchange goes on by itself: a pause between attempts or a responder's nap ends.
+    fn wakes(&self, token: Token) -> Instant {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
+        match exchange.map(|exchange| &exchange.peer) {
+            Some(Peer::Pausing { until, .. }) => *until,
+            Some(Peer::Responder { progress: Progress::Sleeping(until), .. }) => *until,
+            _ => Instant::NEVER,
+        }
+    }
+
+    /// The exchange's next timer, if it has an exchange.
+    fn exchange_deadline(&self, token: Token) -> Option<(Instant, Fault)> {
+        let exchange = self.downstreams.get(token)?.exchange.as_ref()?;
+        let upstream = match exchange.peer {
+            Peer::Upstream(upstream) => self.upstreams.get(upstream),
+            _ => None,
+        };
+        let unsent = self.has_unsent_request(token);
+        let waiting = exchange.waiting(upstream, unsent);
+        let (at, timer) = deadline(&waiting, &exchange.timeline, exchange.timeouts());
+        Some((at, timer.fault()))
+    }
+
+    /// The deadline of the connection's state has passed.
+    pub(crate) fn on_deadline(&mut self, token: Token) {
+        if self.downstreams.get(token).is_some_and(|downstream| downstream.queued) {
+            // It has more to say in this turn, or a place to take: that comes first.
+            self.drive(token);
+            if self.deadline_of(token) > self.now {
+                return;
+            }
+        }
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        match downstream.state {
+            // Its request has come, and there was never a buffer to read it with. An event that told
+            // of bytes may have been wrong, and who has asked nothing must not be answered: it would
+            // take that for the answer to its next request.
+            State::Head { .. } | State::Idle { .. }
+                if downstream.thirst != 0 && !downstream.socket.is_silent(&mut self.desk) =>
+            {
+                self.refuse(token, &Fault::Local(LocalFault::Buffers));
+                self.enqueue(token);
+            }
+            State::Head { .. } if !downstream.socket.unscanned().is_empty() => {
+                let fault = Fault::Downstream(DownstreamFault::HeadTimeout);
+                self.refuse(token, &fault);
+                self.enqueue(token);
+            }
+            State::Exchange => {
+                let now = self.now;
+                let overdue = move |(at, _): &(Instant, Fault)| *at <= now;
+                let mut late = self.exchange_deadline(token).filter(overdue);
+                if late.is_some() && self.learn_what_is_awaited(token) {
+                    late = self.exchange_deadline(token).filter(overdue);
+                }
+                if matches!(late, Some((_, Fault::Downstream(DownstreamFault::WriteTimeout)))) {
+                    self.try_to_write(token);
+                    late = self.exchange_deadline(token).filter(overdue);
+                }
+                if let Some((_, fault)) = late {
+                    self.failed(token, Failed::Fault(self.owned(token, fault)));
+                } else {
+                    self.beat(token);
+                }
+                // Otherwise a nap is over.
+                self.enqueue(token);
+            }
+            State::Closed => {}
+            _ => {
+                self.close_downstream(token);
+            }
+        }
+    }
+
+    /// The fault of a timer: ours, where bytes lie there and we have no buffer to read them with.
+    fn owned(&self, token: Token, fault: Fault) -> Fault {
+        let thirsty = self.downstreams.get(token).is_some_and(|downstream| downstream.thirst != 0);
+        match fault {
+            Fault::Upstream(UpstreamFault::TotalTimeout) => fault,
+            _ if thirsty => Fault::Local(LocalFault::Buffers),
+            fault => fault,
+        }
+    }
+
+    /// Writes to a client that is about to be given up. The kernel tells of room when a third of
+    /// its send buffer is free, which may be megabytes, but takes bytes as soon as there is any: a
+    /// slow reader is told from one that does not read by a write.
+    fn try_to_write(&mut self, token: Token) {
+        if let Some(downstream) = self.downstreams.get_mut(token) {
+            downstream.socket.ready.suppose_writable();
+            self.drive(token);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Asked: which model a request names, and which one has answered it, for whoever is told.
+//!
+//! * A request is read where it is kept: as it is sent, and of one that is sent nowhere what has come
+//!   by its end.
+//! * Nothing is read where nobody is told: without an admin address, and without a journal.
+
+use crate::gateway::record::asked::{LOOK_MAX, look};
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::peer::Peer;
+use crate::gateway::worker::Worker;
+use crate::http::body::Framing;
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::wire::outbox::Outbox;
+
+/// So much of a body is read for the model it names as it comes; of the rest, what is kept at its end.
+const NEAR_MAX: u64 = 64 << 10;
+
+impl<N: Net> Worker<N> {
+    /// Notes at the end of an exchange which model was asked for and which has answered, as far as
+    /// anybody said so.
+    #[cold]
+    pub(crate) fn learn_models(&self, token: Token, exchange: &mut Exchange) {
+        exchange.learn_model();
+        let client = self.downstreams.get(token);
+        let rest = client.map_or(&[][..], |client| client.socket.unscanned());
+        match exchange.peer {
+            Peer::Upstream(connection) => {
+                if let Some(upstream) = self.upstreams.get(connection) {
+                    exchange.learn_model_asked(&upstream.socket.outbox, &[]);
+                }
+            }
+            _ => {
+                let outbox = std::mem::take(&mut exchange.outbox);
+                exchange.learn_model_asked(&outbox, rest);
+                exchange.outbox = outbox;
+            }
+        }
+    }
+}
+
+impl Exchange {
+    /// The model that the client has asked for, as far as its request lies in `outbox` and, behind
+    /// that, in `rest`.
+    fn model_asked_in(&self, outbox: &Outbox, rest: &[u8]) -> Option<Box<str>> {
+        let own = self.own_model();
+        if own.is_some() || !outbox.keeps() {
+            return own.map(Into::into);
+        }
+        let framing = self.request.body.framing();
+        let kept = self.kept_framing();
+        [NEAR_MAX as usize, LOOK_MAX].into_iter().find_map(|limit| {
+            let mut request = outbox.copy(limit);
+            if framing != Framing::Chunked && outbox.held() < limit {
+                request.extend_from_slice(rest);
+            }
+            look(&request, kept, 0).model().map(Into::into)
+        })
+    }
+
+    /// The same while the request is sent: as long as it is short, and, if it is kept, once it has been
+    /// sent `whole`.
+    pub(crate) fn hear_model_asked(&mut self, outbox: &Outbox, whole: bool) {
+        if whole || self.request.body.received() <= NEAR_MAX {
+            self.learn_model_asked(outbox, &[]);
+        }
+    }
+
+    /// Notes the model that the client has asked for, if that is not known yet.
+    pub(crate) fn learn_model_asked(&mut self, outbox: &Outbox, rest: &[u8]) {
+        let known = self.aside.as_ref().is_some_and(|aside| aside.asked.is_some());
+        if !known && !self.idempotent && self.request.body.framing() != Framing::None {
+            let asked = self.model_asked_in(outbox, rest);
+            if asked.is_some() {
+                self.aside_mut().asked = asked;
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Continuation: a stream that breaks between two events goes on with another server.
+//!
+//! Optional (`continue = { … }` of a route). From the first event on the client has a part of an
+//! answer, and there is no other; but some requests can carry the text so far, and ask for the rest.
+//!
+//! ```text
+//!   streaming ── the server fails, between two events ──▶ seeking: the request, with the text in it
+//!       ▲                                                       │            │
+//!       └──── its first event: a comment, then its events ◀─────┘            └─▶ nobody: the error event
+//! ```
+//!
+//! * Nothing of the second answer is with the client until its first event, so failures on the way
+//!   are retried as those of any request ([`crate::gateway::exchange::failed`]). What cannot be mended is told as the
+//!   fault that broke the stream, and the stream has no end.
+//! * The head of the second answer is lost, as behind a head of ours ([`crate::gateway::exchange::preface`]).
+//! * What it takes, a copy of the request and of the text, is kept by streams of such routes alone,
+//!   and paid from one purse: whoever finds it empty has a stream like any other.
+
+use std::time::Duration;
+
+use crate::gateway::record::continuation::Remainder;
+use crate::gateway::record::preface::Preface;
+use crate::gateway::record::verdict::{Failed, Step};
+use crate::gateway::worker::Worker;
+use crate::proxy::endpoints;
+use crate::proxy::fault::{Fault, UpstreamFault};
+use crate::proxy::retry::continuation::{Blame, Broken, Verdict, Whom, decide};
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::wire::outbox::Outbox;
+
+/// How long an upstream is not asked to go on with a text after it has refused one.
+const REFUSED: Duration = Duration::from_secs(60);
+
+impl<N: Net> Worker<N> {
+    /// A stream has broken that its client has a part of. Either somebody is asked for the rest, or
+    /// it has ended here.
+    pub(crate) fn go_on(&mut self, token: Token, failed: Failed) -> Result<Step, Failed> {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        let (Some(exchange), Failed::Fault(fault)) = (exchange, &failed) else {
+            return Err(failed);
+        };
+        if !exchange.committed || exchange.continuation().is_none() {
+            return Err(failed);
+        }
+        let text = exchange.text_is_known();
+        // Where buffers are few, those of answers are worth more than a second request.
+        let fit = text && self.desk.buffers.may_keep();
+        let rest = if fit { exchange.rest() } else { None };
+        let rest = rest.filter(|rest| self.desk.buffers.may_hold(rest.request.len()));
+        let verdict = self.whom_to_ask(token, fault, text, rest.is_some());
+        match (verdict, rest, failed) {
+            (Some(Verdict::Ask(whom)), Some(rest), Failed::Fault(fault)) => {
+                self.ask_for_the_rest(token, fault, rest, whom);
+                Ok(Step::Again)
+            }
+            (verdict, _, failed) => {
+                if let (Some(Verdict::End(why)), Some(exchange)) =
+                    (verdict, self.exchange_mut(token))
+                {
+                    log::debug!("{}: not continued: {}", exchange.id, why.code());
+                }
+                Err(failed)
+            }
+        }
+    }
+
+    fn whom_to_ask(
+        &mut self,
+        token: Token,
+        fault: &Fault,
+        text: bool,
+        fit: bool,
+    ) -> Option<Verdict> {
+        let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
+        let upstream = exchange.upstream()?;
+        let continuation = exchange.continuation()?;
+        let (place, takes) =
+            (self.place_in(token, exchange).is_some(), self.takes_text(exchange, exchange.link));
+        let next = self.next_link(exchange);
+        let mut tried = exchange.attempt.tried.clone();
+        if let Some(pick) = &exchange.attempt.pick {
+            tried.add(pick.endpoint());
+        }
+        let request = endpoints::Request { unheard: false, ..self.in_search(exchange, &tried) };
+        let group = &mut self.groups[upstream.id];
+        let ended =
+            exchange.attempt.pick.as_ref().map(|pick| (pick, exchange.outcome(Some(fault))));
+        let (elsewhere, here) = group.endpoints.prospects(&request, ended, self.now);
+        let broken = Broken {
+            blame: Blame::of(fault),
+            place,
+            text,
+            fit,
+            made: continuation.made,
+            most: exchange.continues()?.attempts,
+            idempotent: exchange.idempotent,
+            takes,
+            elsewhere,
+            here,
+            next,
+            deadline: exchange.timeline.started.after(exchange.timeouts().total),
+        };
+        let draw = self.random.draw();
+        Some(decide(&broken, &upstream.retry, &mut group.budget, self.now, draw))
+    }
+
+    fn ask_for_the_rest(&mut self, token: Token, fault: Fault, rest: Remainder, whom: Whom) {
+        if let Some(exchange) = self.exchange_mut(token) {
+            let code = fault.code();
+            log::info!("{}: {code}: {fault}; somebody is asked for the rest", exchange.id);
+            exchange.note_part(&rest);
+        }
+        let failed = Failed::Fault(fault);
+        self.withdraw(token, &failed);
+        let buffers = &mut self.desk.buffers;
+        let exchange = self
+            .downstreams
+            .get_mut(token)
+            .and_then(|downstream| downstream.exchange.as_deref_mut());
+        let Some(exchange) = exchange else { return };
+        exchange.committed = false;
+        exchange.preface = Preface::Continuing;
+        exchange.attempt.last = false;
+        exchange.outbox.clear(buffers);
+        exchange.outbox = Outbox::keeping(buffers);
+        exchange.outbox.push(&rest.request, buffers);
+        exchange.rename(&rest.request);
+        if let (Some(continuation), Failed::Fault(fault)) = (exchange.continuation_mut(), failed) {
+            continuation.fault = Some(fault);
+            continuation.request.clear();
+        }
+        self.desk.tally.continuations_asked.add(1);
+        match whom {
+            Whom::Elsewhere => self.begin_attempt(token, Duration::ZERO, false, false),
+            Whom::Same { after } => self.begin_attempt(token, after, true, false),
+            Whom::Next(link) => self.go_to_link(token, Some(link), true),
+        }
+        // It is a request of its own, and has attempts of its own.
+        if let Some(exchange) = self.exchange_mut(token) {
+            exchange.attempt.at_upstream = 1;
+        }
+    }
+
+    /// Nobody goes on with a stream: the fault that broke it, which is what its client is told.
+    pub(crate) fn fault_behind(&mut self, token: Token, failed: &Failed) -> Option<Fault> {
+        let exchange = self.exchange_mut(token).filter(|exchange| exchange.is_continuing())?;
+        if matches!(failed, Failed::Fault(Fault::Downstream(_))) {
+            return None;
+        }
+        log::info!("{}: {}: nobody goes on with the stream", exchange.id, failed.reason());
+        let upstream = exchange.upstream().map(|upstream| upstream.id);
+        if let (Some(id), Failed::Fault(Fault::Upstream(UpstreamFault::Status(400 | 422)))) =
+            (upstream, failed)
+        {
+            self.groups[id].refuses_prefill = self.now + REFUSED;
+            let name = &self.groups[id].name;
+            log::warn!(
+                "{name}: refuses to go on with a text; it is left alone with that for a minute"
+            );
+            self.desk.tally.continuations_refused.add(1);
+        }
+        // What this attempt says of its endpoint is not what the broken stream said of its own.
+        self.withdraw(token, failed);
+        self.exchange_mut(token)?.continuation_mut()?.fault.take()
+    }
+}

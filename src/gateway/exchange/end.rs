@@ -1,0 +1,251 @@
+//! The end of an exchange, good or bad: both connections go where the joint table sends them.
+//!
+//! Every exchange ends in [`Worker::end`], once: its connection is released, its place in a queue
+//! given up, its buffers are home, and one line says how it went.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::flow::relay::FlowState;
+use crate::gateway::client::reply::{ErrorContext, Way};
+use crate::gateway::record::downstream::State;
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::peer::{Peer, Turn};
+use crate::gateway::record::verdict::Step;
+use crate::gateway::report::record::record;
+use crate::gateway::worker::Worker;
+use crate::measure::ends::{UNOBSERVED, end_reason};
+use crate::measure::reel::Reel;
+use crate::measure::stall::Owner;
+use crate::proxy::exchange::{self as rules, Request, Response};
+use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
+use crate::reactor::net::{Net, Stream};
+use crate::reactor::token::Token;
+
+impl<N: Net> Worker<N> {
+    /// Ends the exchange of `token`.
+    pub(crate) fn end(&mut self, token: Token, outcome: Result<(), Fault>) -> Step {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+        let Some(mut exchange) = downstream.exchange.take() else { return Step::Wait };
+        let client = downstream.peer;
+        if self.tells_models() {
+            self.learn_models(token, &mut exchange);
+        }
+        // It has a head, and whatever else there is to tell is told behind it.
+        exchange.committed |= exchange.is_prefaced();
+        let response = match &outcome {
+            Ok(()) => Response::Done,
+            Err(_) if exchange.committed => Response::CutShort,
+            Err(_) => Response::None,
+        };
+        if response == Response::None {
+            self.finish_request_from_buffer(token, &mut exchange);
+        }
+        let request = match exchange.request.state {
+            FlowState::Done => Request::Done,
+            FlowState::Open | FlowState::Cut => Request::Unfinished,
+        };
+        let (downstream_fate, upstream_fate) =
+            rules::finish(response, request, exchange.persistent);
+        if let Err(fault) = &outcome
+            && response == Response::CutShort
+        {
+            self.say_why(token, &exchange, fault);
+        }
+        self.let_go(token, &exchange, upstream_fate);
+        if let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) {
+            let learnt = exchange.outcome(outcome.as_ref().err());
+            self.learn(upstream, exchange.attempt.pick.take(), learnt);
+        }
+        exchange.outbox.clear(&mut self.desk.buffers);
+        let reported = exchange.reported_fault(outcome.is_ok());
+        let told = match &outcome {
+            Err(fault @ Fault::Local(_)) => Some(fault),
+            // What the server has reported is why a client leaves, or a stream ends early.
+            outcome => reported.as_ref().or(outcome.as_ref().err()),
+        };
+        let end = match told {
+            None if exchange.is_unobserved() => UNOBSERVED,
+            told => end_reason(told),
+        };
+        let tally = &self.desk.tally;
+        tally.exchanges_ended.add(1);
+        tally.ends.add(end);
+        tally.exchange_time.record_span(exchange.timeline.started, self.now);
+        exchange.measure(tally, self.now);
+        exchange.ledger.charge(Owner::Gateway, self.now);
+        let failed = told.map(Fault::code);
+        let status = exchange.response.as_ref().map_or(0, |_| exchange.status);
+        exchange.end_send(status, failed, self.now);
+        let cut = outcome.is_err() && exchange.committed;
+        self.note(&mut exchange, client, told, end, cut);
+        match (downstream_fate, outcome) {
+            (rules::Downstream::Reuse, _) if !self.is_draining() => {
+                self.set_state(token, State::Idle { since: self.now });
+                Step::Again
+            }
+            (rules::Downstream::Reuse | rules::Downstream::Linger, _) => self.part(token),
+            (rules::Downstream::Close, _) if exchange.until_close || self.has_sent_more(token) => {
+                self.part(token)
+            }
+            (rules::Downstream::Close, _) => {
+                // The last bytes leave with the FIN, and do not wait for the end of the turn.
+                if let Some(downstream) = self.downstreams.get_mut(token) {
+                    let _ = downstream.socket.stream.shutdown_write();
+                }
+                self.close_downstream(token)
+            }
+            (rules::Downstream::Reply, Err(fault)) if fault.answer().is_some() => {
+                let asked = ErrorContext {
+                    id: Some(exchange.id.clone()),
+                    client: exchange.client,
+                    head_request: exchange.head_request,
+                    keep: exchange.keep_alive && request == Request::Done && !self.is_draining(),
+                    way: Way::of(&exchange, &fault),
+                };
+                self.reply(token, &fault, &asked);
+                Step::Again
+            }
+            (rules::Downstream::Abort | rules::Downstream::Reply, _) => {
+                // A tunnel has no end but its connection's.
+                self.abort(token, exchange.until_close || exchange.tunnel.is_some())
+            }
+        }
+    }
+
+    /// A refused request may lie in the buffer to its last byte; then the connection can go on.
+    fn finish_request_from_buffer(&mut self, token: Token, exchange: &mut Exchange) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let socket = &mut downstream.socket;
+        // Bytes that were cleared for an upstream are read already.
+        if let Some(buffer) = &mut socket.inbound {
+            let cleared = buffer.pending().len();
+            buffer.sent(cleared);
+        }
+        if exchange.request.is_open() {
+            let input = socket.unscanned();
+            if let Ok(taken) = exchange.request.body.scan(input, |_| {}) {
+                socket.discard(taken, &mut self.desk);
+            }
+            if exchange.request.body.is_complete() {
+                exchange.request.state = FlowState::Done;
+            }
+        }
+        socket.release_inbound(&mut self.desk);
+    }
+
+    /// Gives up what the exchange holds of its upstream: the connection, or a place in the queue.
+    fn let_go(&mut self, token: Token, exchange: &Exchange, fate: rules::Upstream) {
+        match (&exchange.peer, fate) {
+            (Peer::Upstream(connection), rules::Upstream::Pool) => {
+                self.release(*connection, exchange);
+            }
+            (Peer::Upstream(connection), rules::Upstream::Close) => {
+                self.close_upstream(*connection);
+            }
+            (Peer::Seeking { turn: Turn::Queued | Turn::Called, .. }, _) => {
+                if let Some(upstream) = exchange.upstream() {
+                    self.leave_queue(token, upstream.id);
+                }
+            }
+            (Peer::Seeking { turn: Turn::New, .. }, _)
+            | (Peer::Pausing { .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
+        }
+    }
+
+    /// One line and one count for an exchange that is over.
+    fn note(
+        &self,
+        exchange: &mut Exchange,
+        client: IpAddr,
+        fault: Option<&Fault>,
+        end: &'static str,
+        cut: bool,
+    ) {
+        let status = match fault.map(Fault::answer) {
+            _ if exchange.committed => exchange.status,
+            None => exchange.status,
+            Some(Some(answer)) => answer.status,
+            // nginx's number for "the client closed the request" is understood everywhere.
+            Some(None) => 499,
+        };
+        if let Some(journal) = &self.journal {
+            let reel = exchange.reel_of_failure(fault);
+            let record = Arc::new(record(exchange, client, status, end, self.now));
+            if let Some(reel) = reel {
+                journal.keep_reel(reel, &record);
+            }
+            journal.keep(record);
+        }
+        let Some(fault) = fault else {
+            return log::debug!("{}: {status} {end}", exchange.id);
+        };
+        let (id, code) = (&exchange.id, fault.code());
+        let tally = &self.desk.tally;
+        if cut {
+            tally.aborted.add(1);
+        }
+        let cut = if cut { ", cut short" } else { "" };
+        match fault {
+            Fault::Downstream(DownstreamFault::Gone) => {
+                tally.client_gone.add(1);
+                log::info!("{id}: 499 {code}{cut}: {fault}");
+            }
+            Fault::Downstream(_) => {
+                tally.client_faults.add(1);
+                log::info!("{id}: {status} {code}{cut}: {fault}");
+            }
+            Fault::Upstream(_) => {
+                tally.upstream_faults.add(1);
+                let place = self.place_of(exchange);
+                log::warn!("{id}: {status} {code}{cut}: {fault}{place}");
+            }
+            Fault::Local(_) => {
+                tally.local_faults.add(1);
+                log::warn!("{id}: {status} {code}{cut}: {fault}");
+            }
+        }
+    }
+
+    /// Where it was last sent, in brackets, for the log. Clients are not told: what stands behind the
+    /// gateway is nobody's business in front of it, and the request id leads an operator here.
+    fn place_of(&self, exchange: &Exchange) -> String {
+        let asked = exchange.upstream().zip(exchange.hops.endpoint);
+        let known = asked.and_then(|(upstream, endpoint)| {
+            let known = self.groups[upstream.id].endpoints.get(endpoint)?;
+            Some(format!(" ({}: {})", upstream.name, known.name))
+        });
+        known.unwrap_or_default()
+    }
+
+    /// Ends whatever the connection is doing: the drain is over, or the process stops.
+    pub(crate) fn abandon(&mut self, token: Token) {
+        let in_flight = self.exchange_mut(token).is_some();
+        if in_flight {
+            self.desk.tally.drain_aborted.add(1);
+            self.end(token, Err(Fault::Local(LocalFault::Drained)));
+            // The reply, if there is one, gets one attempt to leave.
+            if let Some(downstream) = self.downstreams.get_mut(token) {
+                let _ = downstream.socket.flush(None, &mut self.desk);
+            }
+        }
+        self.close_downstream(token);
+    }
+}
+
+impl Exchange {
+    /// What was kept of its stream, if that has failed: not by the will of its client or of an
+    /// operator.
+    fn reel_of_failure(&mut self, fault: Option<&Fault>) -> Option<Reel> {
+        let response = self.response.as_mut()?;
+        let reel = response.watch.tap.as_mut()?.take_reel()?;
+        let failed = match fault {
+            None => false,
+            Some(Fault::Downstream(DownstreamFault::Gone) | Fault::Local(LocalFault::Killed)) => {
+                false
+            }
+            Some(_) => true,
+        };
+        failed.then_some(reel)
+    }
+}

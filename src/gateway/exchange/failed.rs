@@ -1,0 +1,286 @@
+//! Attempt: what follows when an endpoint did not answer a request as it should.
+//!
+//! Until a byte of the final response is with the client nothing is lost. The request is taken back
+//! from the connection it was written to and goes to another one: a fresh one, another endpoint, the
+//! next upstream of the route, or the predefined answer that ends the chain. The verdict is
+//! [`crate::proxy::retry`]'s; here it is carried out.
+//!
+//! * Every attempt gives back what it held (connection, permit) before the next one begins.
+//! * A request that was not kept to its last byte is not sent again.
+//! * Where nothing can follow, what the upstream did say is the answer, an error of ours if it said
+//!   nothing.
+
+use crate::clock::Instant;
+use crate::config::snapshot::Condition;
+use crate::gateway::record::asked::look;
+use crate::gateway::record::exchange::Gather;
+use crate::gateway::record::peer::{Peer, Progress, Turn};
+use crate::gateway::record::verdict::{Failed, Step};
+use crate::gateway::worker::Worker;
+use crate::http::rewrite;
+use crate::proxy::breaker::Outcome;
+use crate::proxy::endpoints;
+use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
+use crate::proxy::group::Group;
+use crate::proxy::retry::{self, Cause, Verdict, Why, stale};
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::responder::canned::{self, Caller};
+use crate::service::Observer;
+use crate::service::canned::Asked;
+
+impl<N: Net> Worker<N> {
+    /// The attempt that the exchange of `token` is at has failed.
+    #[cold]
+    pub(crate) fn failed(&mut self, token: Token, failed: Failed) -> Step {
+        if self.replays_for_stale(token, &failed) {
+            return Step::Again;
+        }
+        let failed = self.behind_the_end(token, failed);
+        let failed = match self.go_on(token, failed) {
+            Ok(step) => return step,
+            Err(failed) => self.with_retry_after(token, failed),
+        };
+        match self.verdict(token, &failed) {
+            Verdict::Retry { after, fresh, free, .. } => {
+                self.withdraw(token, &failed);
+                self.begin_attempt(token, after, fresh, free);
+                Step::Again
+            }
+            Verdict::Next => {
+                let next = self.next_of(token);
+                self.withdraw(token, &failed);
+                self.go_to_link(token, next, failed.was_made());
+                Step::Again
+            }
+            Verdict::Larger => {
+                let larger = self.exchange_mut(token).and_then(|exchange| exchange.chain()?.larger);
+                self.withdraw(token, &failed);
+                self.go_to_link(token, larger, true);
+                Step::Again
+            }
+            Verdict::Final(why) => self.give_up(token, failed, why),
+        }
+    }
+
+    /// Tells a stream that broke from one that was whole, whose message has no end.
+    fn behind_the_end(&self, token: Token, failed: Failed) -> Failed {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        let whole = exchange.is_some_and(|exchange| {
+            let observer = exchange.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+            exchange.committed && observer.is_some_and(Observer::is_whole)
+        });
+        match failed {
+            Failed::Fault(Fault::Upstream(
+                UpstreamFault::Truncated
+                | UpstreamFault::Reset(_)
+                | UpstreamFault::Chunk(_)
+                | UpstreamFault::InterEventTimeout,
+            )) if whole => Failed::Fault(Fault::Upstream(UpstreamFault::Unterminated)),
+            failed => failed,
+        }
+    }
+
+    /// Puts in what was lacking and when it is worth to come again, for one that has waited in vain.
+    fn with_retry_after(&self, token: Token, failed: Failed) -> Failed {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        match (&failed, exchange.and_then(|exchange| Some((exchange, exchange.upstream()?)))) {
+            (
+                Failed::Fault(Fault::Local(LocalFault::QueueTimeout { .. })),
+                Some((exchange, upstream)),
+            ) => {
+                let Group { queue, admission, .. } = &self.groups[upstream.id];
+                let retry_after = queue.retry_after(exchange.priority, self.now, admission);
+                let lack = queue.lack();
+                Failed::Fault(Fault::Local(LocalFault::QueueTimeout { retry_after, lack }))
+            }
+            _ => failed,
+        }
+    }
+
+    fn verdict(&mut self, token: Token, failed: &Failed) -> Verdict {
+        let unknown = Verdict::Final(Why::NotNamed);
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return unknown;
+        };
+        let Some(upstream) = exchange.upstream() else { return unknown };
+        let Some(cause) = failed.cause(exchange.held) else { return unknown };
+        // What has not begun to leave is all here, kept or not.
+        let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
+        let continuing = exchange.is_continuing();
+        let next = self.next_link(exchange).is_some();
+        let attempt = &exchange.attempt;
+        let mut tried = attempt.tried.clone();
+        if let Some(pick) = &attempt.pick {
+            tried.add(pick.endpoint());
+        }
+        let unheard = failed.leaves_open(exchange)
+            || !attempt.sent && cause == Cause::Failed(Condition::Connect);
+        let search = self.in_search(exchange, &tried);
+        let request = endpoints::Request { unheard: unheard && search.unheard, ..search };
+        let group = &mut self.groups[upstream.id];
+        // Its pick goes back once the verdict is known: a final answer holds it to its last byte.
+        let ended = attempt.pick.as_ref().map(|pick| (pick, failed.outcome(exchange)));
+        let (elsewhere, here) = group.endpoints.prospects(&request, ended, self.now);
+        let facts = retry::Attempt {
+            cause,
+            committed: exchange.committed,
+            sent: attempt.sent,
+            reused: attempt.reused,
+            kept,
+            idempotent: exchange.idempotent,
+            attempts: u32::from(attempt.at_upstream),
+            slow_before: attempt.slow_before,
+            unheard,
+            elsewhere,
+            here,
+            next,
+            larger: exchange.has_larger() && !continuing,
+            retry_after: attempt.retry_after,
+            deadline: exchange.timeline.started.after(exchange.timeouts().total),
+        };
+        let draw = self.random.draw();
+        retry::decide(&facts, &upstream.retry, &mut group.budget, self.now, draw)
+    }
+
+    /// A reused connection may have been closed by the server at the very moment the request was
+    /// written to it. That is nobody's failure: the request is sent on a fresh one, once.
+    fn replays_for_stale(&mut self, token: Token, failed: &Failed) -> bool {
+        let Failed::Lost(fault) = failed else { return false };
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return false;
+        };
+        let attempt = stale::Attempt {
+            reused: exchange.attempt.reused,
+            answered: exchange.attempt.answered,
+            replayed: exchange.attempt.replayed,
+            sent: exchange.attempt.sent,
+            idempotent: exchange.idempotent,
+            kept: self.keeps_request(exchange) || !exchange.attempt.sent,
+        };
+        let Some(upstream) = exchange.upstream() else { return false };
+        if stale::on_connection_lost(attempt, upstream.pool.replay_stale_post)
+            != stale::Verdict::ReplayFresh
+        {
+            return false;
+        }
+        let reason = fault.of_a_pooled_connection();
+        log::debug!("{}: {reason}; replayed on a fresh connection", exchange.id);
+        self.desk.tally.stale_replays.add(1);
+        let now = self.now;
+        if let Some(exchange) = self.exchange_mut(token) {
+            exchange.end_send(0, Some("stale_connection"), now);
+        }
+        self.take_back(token, Outcome::Abandoned);
+        if let Some(exchange) = self.exchange_mut(token) {
+            exchange.attempt.replayed = true;
+            exchange.timeline.seek(now);
+            exchange.peer = Peer::Seeking { fresh: true, turn: Turn::New };
+        }
+        true
+    }
+
+    /// The upstream that an exchange goes on to.
+    fn next_of(&self, token: Token) -> Option<usize> {
+        let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
+        self.next_link(exchange)
+    }
+
+    /// No attempt follows.
+    fn give_up(&mut self, token: Token, failed: Failed, why: Why) -> Step {
+        match self.exchange_mut(token) {
+            Some(exchange) if why == Why::NotKept => exchange.tell_not_kept(),
+            Some(exchange) if exchange.attempt.in_all > 1 || why == Why::Budget => {
+                log::debug!("{}: no further attempt: {}", exchange.id, why.code());
+            }
+            _ => {}
+        }
+        if let Some(fault) = self.fault_behind(token, &failed) {
+            return self.end(token, Err(fault));
+        }
+        if why.may_degrade() && self.falls_back(token, &failed) {
+            return Step::Again;
+        }
+        match failed {
+            Failed::Lost(fault) => self.end(token, Err(Fault::Upstream(fault))),
+            Failed::Fault(fault) => self.end(token, Err(fault)),
+            // Then it is the answer.
+            Failed::Unwanted(_) => {
+                if let Some(exchange) = self.exchange_mut(token) {
+                    exchange.attempt.last = true;
+                }
+                Step::Again
+            }
+        }
+    }
+
+    /// Lets the predefined answer of the route take the upstreams' place, if there is one.
+    fn falls_back(&mut self, token: Token, failed: &Failed) -> bool {
+        let Some(exchange) = self.exchange_mut(token) else { return false };
+        let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.as_ref()) else {
+            return false;
+        };
+        // The client has the head of a stream: an error document cannot follow it.
+        if exchange.is_prefaced() && !fallback.is_stream() {
+            return false;
+        }
+        let reason = failed.reason();
+        log::info!("{}: {reason}; the predefined answer is given", exchange.id);
+        self.withdraw(token, failed);
+        let Some(exchange) = self.exchange_mut(token) else { return false };
+        // What the caller asked for, a stream or a document, may stand in what has not come yet.
+        exchange.aside_mut().degraded = Some(reason);
+        exchange.end_naming();
+        exchange.gather = Gather::Whole;
+        exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+        true
+    }
+
+    /// Begins the predefined answer, once the request is here, if it was decided on.
+    pub(crate) fn degrades(&mut self, token: Token) -> bool {
+        let degraded =
+            self.exchange_mut(token).and_then(|exchange| exchange.aside.as_mut()?.degraded.take());
+        let Some(reason) = degraded else { return false };
+        let (now, serial) = (self.now, self.random.draw());
+        let epoch = self.net.time_of_day().saturating_sub(now - Instant::ZERO).as_secs();
+        let told = self.tells_models();
+        let Some(downstream) = self.downstreams.get_mut(token) else { return false };
+        // Of a body too long to be kept, some was on its way to the upstream.
+        downstream.socket.drop_pending(&mut self.desk);
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return false };
+        let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.clone()) else {
+            return false;
+        };
+        let mut kept = std::mem::take(&mut exchange.outbox);
+        if told {
+            exchange.learn_model_asked(&kept, &[]);
+        }
+        let request = kept.copy(LOOK_MAX);
+        let (path, _) = rewrite::path_and_body(&request);
+        let look = look(&request, exchange.kept_framing(), 0);
+        let own = exchange.own_model();
+        let path = String::from_utf8_lossy(path);
+        let dialect = exchange.dialect;
+        let asked = Asked {
+            dialect,
+            path: &path,
+            stream: dialect.streams(&path, look.stream()),
+            include_usage: look.include_usage(),
+        };
+        let model = own.as_deref().or(look.model());
+        let caller = Caller { asked, model, reason, serial, epoch };
+        let mut responder = canned::respond(&fallback, &caller, now);
+        if !exchange.request.is_open() {
+            responder.on_request_end(now);
+        }
+        exchange.peer = Peer::Responder { responder, progress: Progress::Running };
+        kept.clear(&mut self.desk.buffers);
+        self.desk.tally.fallbacks.add(1);
+        true
+    }
+}
+
+/// How far a request is read to learn what was asked for.
+const LOOK_MAX: usize = 64 * 1024;

@@ -1,0 +1,108 @@
+//! Gather: reads a request's body ahead of its first attempt, where it decides something.
+//!
+//! Two things can depend on it: which endpoint has the prompt in its cache (`balance` by prompt),
+//! and which model is asked for (`model` of an upstream, which replaces the request's own:
+//! `naming.rs`). The body is kept as every body is, up to `replay_bytes`; what does not fit is sent
+//! as it came. In front of a model that is replaced, more of it is held.
+//!
+//! A third thing is read when a stream begins: how many choices it is to have, which tells its end.
+//! Nearly every request asks for one, and to see that takes one search for `"n"`.
+
+use crate::flow::relay::{self, Broken, Budget, Flow, Rest};
+use crate::gateway::client::request::takes_interim;
+use crate::gateway::record::asked::{LOOK_MAX, look};
+use crate::gateway::record::exchange::{Exchange, Gather};
+use crate::gateway::record::verdict::Step;
+use crate::gateway::worker::Worker;
+use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::wire::buffer::{BufferPool, CAPACITY};
+use crate::wire::outbox::Outbox;
+
+/// How far into a body a prompt may begin whose key is wanted.
+const PREFACE_MAX: usize = 16 << 10;
+impl<N: Net> Worker<N> {
+    /// Reads as much of the body as is wanted before an endpoint is chosen. `None`: it is there.
+    pub(crate) fn gather(&mut self, token: Token, budget: &mut Budget) -> Option<Step> {
+        let now = self.now;
+        let downstream = self.downstreams.get_mut(token)?;
+        let exchange = downstream.exchange.as_deref_mut()?;
+        let (gather, body_max) = (exchange.gather, exchange.body_max());
+        let wanted = match gather {
+            Gather::Nothing => return None,
+            // Wherever the prompt begins, so much of it has come then: alike prompts have alike keys,
+            // however their bytes arrive.
+            Gather::Prompt(length) => u64::from(length) + PREFACE_MAX as u64,
+            Gather::Model { prompt: 0 } => 0,
+            Gather::Model { prompt } => u64::from(prompt) + PREFACE_MAX as u64,
+            Gather::Whole => u64::MAX,
+        };
+        let searched = exchange.snapshot.limits.model_search_bytes as u64;
+        // For its model more of it is read.
+        let enough = |flow: &Flow, outbox: &Outbox, buffers: &BufferPool| {
+            let received = flow.body.received();
+            let searches = flow.watch.is_searched() && received < searched.min(body_max);
+            matches!(gather, Gather::Model { .. }) && is_scarce(outbox, buffers)
+                || received >= wanted && !searches
+        };
+        if std::mem::take(&mut exchange.expect_continue) && takes_interim(exchange.client) {
+            let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
+            downstream.socket.outbox.push(go_on, &mut self.desk.buffers);
+            let _ = downstream.socket.flush(None, &mut self.desk);
+        }
+        let Exchange { outbox, request, timeline, .. } = exchange;
+        let before = request.body.received();
+        let rest =
+            relay::keep(&mut downstream.socket, outbox, request, enough, budget, &mut self.desk);
+        if request.body.received() > before {
+            (timeline.request_moved, timeline.moved) = (now, now);
+        }
+        let fault = match rest {
+            Ok(Rest::Ended) if request.body.received() > body_max => DownstreamFault::BodyTooLarge,
+            Ok(Rest::Ended) => match exchange.read_request(&mut self.desk.buffers) {
+                Ok(()) => return None,
+                Err(fault) => return Some(Step::Over(Err(fault))),
+            },
+            Ok(Rest::Budget) => return Some(Step::Yield),
+            Ok(Rest::Dry { needs }) => return Some(Step::Thirsty(needs)),
+            Ok(Rest::SourceEmpty | Rest::SinkFull) => return Some(Step::Wait),
+            Err(Broken::Framing(error)) => DownstreamFault::Chunk(error),
+            Err(Broken::Unfinished) => match exchange.request.watch.unclear() {
+                Some(unclear) => DownstreamFault::Model(unclear),
+                None => DownstreamFault::Gone,
+            },
+            Err(_) => DownstreamFault::Gone,
+        };
+        Some(Step::Over(Err(Fault::Downstream(fault))))
+    }
+}
+
+impl Exchange {
+    /// Takes what is wanted out of the body that has been kept.
+    fn read_request(&mut self, buffers: &mut BufferPool) -> Result<(), Fault> {
+        let gather = std::mem::replace(&mut self.gather, Gather::Nothing);
+        let prefix = match gather {
+            Gather::Prompt(prompt) | Gather::Model { prompt } => prompt as usize,
+            Gather::Whole | Gather::Nothing => 0,
+        };
+        if let Gather::Model { .. } = gather {
+            let wanted = self.request.watch.is_searched() && self.request.watch.is_replaced();
+            if wanted && is_scarce(&self.outbox, buffers) {
+                return Err(Fault::Local(LocalFault::Buffers));
+            }
+            self.frame(buffers);
+        }
+        if prefix > 0 {
+            let look = look(&self.outbox.copy(LOOK_MAX), self.request.body.framing(), prefix);
+            let near = look.prompt_at().is_some_and(|at| at <= PREFACE_MAX);
+            self.aside_mut().key = look.prompt_hash().filter(|_| near);
+        }
+        Ok(())
+    }
+}
+
+/// Whether so much is held that no more may be: buffers are scarce.
+fn is_scarce(outbox: &Outbox, buffers: &BufferPool) -> bool {
+    outbox.held() > CAPACITY && !buffers.may_keep()
+}

@@ -1,0 +1,11 @@
+//! What follows a try, once per request: another one, the rest of a stream, an end.
+
+pub(crate) mod asked;
+pub(crate) mod continuation;
+pub(crate) mod end;
+pub(crate) mod failed;
+pub(crate) mod gather;
+pub(crate) mod interject;
+pub(crate) mod naming;
+pub(crate) mod preface;
+pub(crate) mod retry;

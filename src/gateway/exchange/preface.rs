@@ -1,0 +1,160 @@
+//! Preface: the head of an event stream, and signs of life behind it, before any server has
+//! answered.
+//!
+//! Optional (`heartbeat = { every, before_head = true }`): something on the way to the client gives a
+//! silent connection less time than the model takes. The price is the status. From then on it is
+//! 200, and what goes wrong is told in an event of the client's dialect; which servers are asked,
+//! how often, and that nothing of an answer is with the client, is as before.
+//!
+//! * Only who is known to want a stream gets one: `Accept` or the request's body says so, and its
+//!   dialect has comments. Whose request was too long to be kept is not known.
+//! * Only when the whole request is here: until then there are better answers.
+//! * Chunks, to HTTP/1.1. A server's chunks follow as they are, any other stream in chunks of ours.
+//!   What is compressed cannot follow, so on such routes servers are asked for what is not, whether
+//!   they are late or not. Whoever answers with anything else has failed, as others fail.
+//!
+//! A stream that broke and is to be continued ([`crate::gateway::exchange::continuation`]) waits in the same state: its
+//! head is out, and a server's stream is to follow.
+
+use crate::clock::Instant;
+use crate::gateway::record::asked::{accepts_events, look};
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::peer::Peer;
+use crate::gateway::record::preface::Preface;
+use crate::gateway::worker::Worker;
+use crate::http::body::Framing;
+use crate::http::head::{FieldSlots, HeadLimits, Version, parse_request};
+use crate::http::reply::{self, ReplyHead};
+use crate::http::rewrite::{self, ConnectionField};
+use crate::proxy::exchange::Awaited;
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::service::fault::heartbeat;
+
+/// How far a request is read for what it asks.
+const LOOK_MAX: usize = 64 * 1024;
+
+impl<N: Net> Worker<N> {
+    /// When the head is sent, or the next comment behind it.
+    pub(crate) fn preface_at(&self, exchange: &Exchange) -> Instant {
+        let heartbeat = exchange.route().and_then(|route| route.heartbeat);
+        let due = matches!(exchange.preface, Preface::Unsent | Preface::Sent)
+            && exchange.chain().is_some()
+            && !exchange.committed
+            && !exchange.request.is_open();
+        match heartbeat {
+            Some(heartbeat) if due && heartbeat.before_head || exchange.is_continuing() => {
+                exchange.timeline.moved + heartbeat.every
+            }
+            _ => Instant::NEVER,
+        }
+    }
+
+    /// Sends the head to a client that has asked for a stream and heard nothing.
+    pub(crate) fn send_preface(&mut self, token: Token, exchange: &mut Exchange) {
+        if exchange.preface != Preface::Unsent {
+            return;
+        }
+        if !self.wants_stream(exchange) {
+            exchange.preface = Preface::Never;
+            return;
+        }
+        exchange.preface = Preface::Sent;
+        exchange.status = 200;
+        exchange.persistent = exchange.may_persist() && !self.is_draining();
+        let connection = match exchange.persistent {
+            true => ConnectionField::KeepAlive,
+            false => ConnectionField::Close,
+        };
+        self.scratch.clear();
+        reply::head(
+            &ReplyHead {
+                status: 200,
+                content_type: "text/event-stream",
+                fields: &[
+                    ("Cache-Control".into(), "no-cache".into()),
+                    ("X-Accel-Buffering".into(), "no".into()),
+                ],
+                framing: Framing::Chunked,
+                date: self.date.line(self.now, &self.net),
+                connection,
+                client: exchange.client,
+                request_id: Some(exchange.id.as_bytes()),
+            },
+            &mut self.scratch,
+        );
+        if let Some(downstream) = self.downstreams.get_mut(token) {
+            downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
+            // A failure shows itself to whoever reads or writes next.
+            let _ = downstream.socket.flush(None, &mut self.desk);
+        }
+    }
+
+    /// Whether the request asks for a stream that we can begin.
+    fn wants_stream(&self, exchange: &Exchange) -> bool {
+        let possible = exchange.client == Version::Http11
+            && !exchange.head_request
+            && !exchange.upgrade_asked
+            && heartbeat(exchange.dialect).is_some();
+        let asked = if possible { self.asked(exchange, LOOK_MAX) } else { None };
+        asked.is_some_and(|asked| asked.accepts_events || asked.streams)
+    }
+
+    /// What the request of `exchange` asks for, by its head and so many bytes at most. `None`: it was
+    /// too long to be kept.
+    fn asked(&self, exchange: &Exchange, most: usize) -> Option<Asked> {
+        if !self.keeps_request(exchange) {
+            return None;
+        }
+        let request = match exchange.peer {
+            Peer::Upstream(connection) => {
+                self.upstreams.get(connection).map(|up| up.socket.outbox.copy(most))
+            }
+            _ => Some(exchange.outbox.copy(most)),
+        };
+        let request = request.unwrap_or_default();
+        let limits = &exchange.snapshot.limits;
+        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
+        let mut slots = FieldSlots::new();
+        let head = parse_request(&request, &mut slots, &limits).ok().flatten();
+        let accept = head.as_ref().and_then(|head| head.field("accept")).unwrap_or_default();
+        let (path, _) = rewrite::path_and_body(&request);
+        let look = look(&request, exchange.kept_framing(), 0);
+        // What can be read in two ways is the server's to decide.
+        let streams = !look.is_ambiguous()
+            && exchange.dialect.streams(&String::from_utf8_lossy(path), look.stream());
+        Some(Asked {
+            accepts_events: accepts_events(accept),
+            accepts_documents: memchr::memmem::find(accept, b"json").is_some(),
+            streams,
+        })
+    }
+
+    /// A timer has run out that differs for streams and documents: which of them was asked for?
+    /// Where that is not known, it may be a document. Whether this was news.
+    pub(crate) fn learn_what_is_awaited(&mut self, token: Token) -> bool {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        let Some(exchange) = exchange.filter(|one| one.awaited == Awaited::Unknown) else {
+            return false;
+        };
+        let bare = matches!(exchange.request.body.framing(), Framing::None | Framing::Length(0));
+        let asked = if bare { None } else { self.asked(exchange, usize::MAX) };
+        let stream = asked.is_some_and(|asked| {
+            asked.streams || (asked.accepts_events && !asked.accepts_documents)
+        });
+        // A request without a body asks for something that is there, not for something to compute.
+        let awaited = if stream || bare { Awaited::Stream } else { Awaited::Document };
+        if let Some(exchange) = self.exchange_mut(token) {
+            exchange.awaited = awaited;
+        }
+        true
+    }
+}
+
+/// What a request asks for.
+struct Asked {
+    accepts_events: bool,
+    accepts_documents: bool,
+    /// Its body says so, or its path.
+    streams: bool,
+}

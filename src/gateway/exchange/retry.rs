@@ -1,0 +1,135 @@
+//! Retry: takes a request back from where it is, and sends it somewhere else.
+//!
+//! * Every attempt gives back what it held (connection, permit) before the next one begins.
+
+use std::time::Duration;
+
+use crate::config::snapshot::Condition;
+use crate::flow::relay::FlowState;
+use crate::gateway::record::exchange::Gather;
+use crate::gateway::record::peer::{Peer, Turn};
+use crate::gateway::record::verdict::{Failed, Step};
+use crate::gateway::worker::Worker;
+use crate::measure::hops;
+use crate::proxy::breaker::Outcome;
+use crate::proxy::exchange::Awaited;
+use crate::proxy::retry::Cause;
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+
+impl<N: Net> Worker<N> {
+    /// Takes the request back from where it failed, and notes where that was.
+    pub(crate) fn withdraw(&mut self, token: Token, failed: &Failed) {
+        let now = self.now;
+        let Some(exchange) = self.exchange_mut(token) else { return };
+        if exchange.trace.is_some() {
+            let answered = exchange.response.as_ref().map_or(0, |_| exchange.status);
+            let status = failed.status().unwrap_or(answered);
+            exchange.end_send(status, Some(failed.reason()), now);
+        }
+        let cause = failed.cause(exchange.held);
+        let outcome = failed.outcome(exchange);
+        if failed.leaves_open(exchange) {
+            // The next one is asked when there is something to ask.
+            exchange.gather = Gather::Whole;
+        }
+        let attempt = &mut exchange.attempt;
+        attempt.slow_before |= cause == Some(Cause::Failed(Condition::TtftTimeout));
+        if let Some(pick) = &attempt.pick {
+            attempt.tried.add(pick.endpoint());
+        }
+        self.desk.tally.retry_causes[hops::index_of(cause)].add(1);
+        self.take_back(token, outcome);
+    }
+
+    /// Takes the request back from where it is and gives up what the attempt held.
+    pub(crate) fn take_back(&mut self, token: Token, outcome: Outcome) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        let peer = std::mem::replace(&mut exchange.peer, Peer::Nobody);
+        let attempt = &mut exchange.attempt;
+        (attempt.answered, attempt.sent) = (false, false);
+        attempt.retry_after = None;
+        let pick = attempt.pick.take();
+        (exchange.first_event, exchange.settled) = (false, false);
+        (exchange.held, exchange.examined) = (false, 0);
+        (exchange.awaited, exchange.by_bytes) = (Awaited::Unknown, false);
+        exchange.part_with_response();
+        if exchange.request.state == FlowState::Cut {
+            exchange.request.state = FlowState::Open;
+        }
+        let home = exchange.upstream().map(|upstream| upstream.id);
+        match peer {
+            Peer::Upstream(connection) => {
+                let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+                // What was held back of an answer gives way to the request.
+                exchange.outbox.clear(&mut self.desk.buffers);
+                exchange.outbox = std::mem::take(&mut upstream.socket.outbox);
+                if exchange.outbox.keeps() {
+                    exchange.outbox.rewind();
+                }
+                self.close_upstream(connection);
+            }
+            Peer::Seeking { turn: Turn::Queued | Turn::Called, .. } => {
+                if let Some(home) = home {
+                    self.leave_queue(token, home);
+                }
+            }
+            Peer::Seeking { turn: Turn::New, .. }
+            | Peer::Pausing { .. }
+            | Peer::Responder { .. }
+            | Peer::Nobody => {}
+        }
+        if let Some(home) = home {
+            self.learn(home, pick, outcome);
+        }
+    }
+
+    /// Another attempt at the same upstream; `free`: as far as its number goes, the same one.
+    pub(crate) fn begin_attempt(&mut self, token: Token, after: Duration, fresh: bool, free: bool) {
+        let now = self.now;
+        let Some(exchange) = self.exchange_mut(token) else { return };
+        let counted = u8::from(!free);
+        exchange.attempt.at_upstream = exchange.attempt.at_upstream.saturating_add(counted);
+        exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
+        exchange.attempt.replayed = false;
+        exchange.timeline.seek(now);
+        exchange.peer = if after.is_zero() {
+            Peer::Seeking { fresh, turn: Turn::New }
+        } else {
+            Peer::Pausing { until: now + after, fresh }
+        };
+        log::debug!("{}: attempt {}", exchange.id, exchange.attempt.in_all);
+        self.desk.tally.retries.add(1);
+    }
+
+    /// The pause before an attempt is over.
+    pub(crate) fn resume(&mut self, token: Token) -> Step {
+        let now = self.now;
+        if let Some(exchange) = self.exchange_mut(token)
+            && let Peer::Pausing { fresh, .. } = exchange.peer
+        {
+            exchange.timeline.seek(now);
+            exchange.peer = Peer::Seeking { fresh, turn: Turn::New };
+        }
+        Step::Again
+    }
+
+    /// The first attempt at another upstream of the route; `None`: the next one. `made`: there was one
+    /// at this upstream.
+    pub(crate) fn go_to_link(&mut self, token: Token, link: Option<usize>, made: bool) {
+        let now = self.now;
+        let Some(exchange) = self.exchange_mut(token) else { return };
+        exchange.link = link.unwrap_or(exchange.link + 1);
+        exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(u8::from(made));
+        exchange.attempt.at_upstream = 1;
+        exchange.attempt.replayed = false;
+        exchange.timeline.seek(now);
+        exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+        log::debug!("{}: on to upstream {} of its route", exchange.id, exchange.link + 1);
+        if let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) {
+            self.groups[upstream].budget.on_request(now);
+        }
+        self.desk.tally.failovers.add(1);
+    }
+}

@@ -1,0 +1,132 @@
+//! Shed: when there is no more room, those who only hold room give it up.
+//!
+//! A head that comes byte by byte holds a buffer, or several, for as long as `timeouts.head` lets
+//! it; a connection on which nothing was ever said holds a place. Where that keeps others from being
+//! read or from coming in, the oldest go first: within a quarter of a second an honest head is here.
+//!
+//! Where `limits.idle_keeps_place` is off, as it is at the admin address, all who are not being answered
+//! give way: those between two requests, those whose head drips, those who are only waited for to leave.
+//! A liveness probe must find the door open.
+//!
+//! Absent on purpose: answers. Nothing that is being answered is ever shed; its timers decide.
+
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::gateway::record::downstream::State;
+use crate::gateway::worker::Worker;
+use crate::proxy::fault::{Fault, LocalFault};
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+
+/// How long a head may take when others wait for its buffer.
+const HEAD_AGE: Duration = Duration::from_millis(250);
+/// How long a connection may say nothing when others wait for its place.
+const SILENT_AGE: Duration = Duration::from_secs(1);
+/// Between two looks at all connections.
+const PERIOD: Duration = Duration::from_millis(50);
+
+impl<N: Net> Worker<N> {
+    /// When somebody ought to be shed next; [`Instant::NEVER`] if nobody waits.
+    pub(crate) fn shed_due(&self) -> Instant {
+        let wanted = !self.thirsty.is_empty() || self.accepting.keeps_out();
+        if wanted { self.shed_at } else { Instant::NEVER }
+    }
+
+    /// Makes room if somebody waits for some.
+    pub(crate) fn shed(&mut self) {
+        if self.shed_due() <= self.now {
+            self.make_room();
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        self.shed_at = self.now + PERIOD;
+        if self.accepting.keeps_out() {
+            self.shed_silent();
+            if !self.snapshot.limits.idle_keeps_place {
+                self.shed_idle();
+            }
+        }
+        let left = self.desk.buffers.left();
+        let needs = self.thirsty.iter().filter_map(|token| self.downstreams.get(*token));
+        let least = needs.map(|downstream| downstream.thirst as usize).min();
+        if least.is_some_and(|least| left < least) {
+            self.shed_heads();
+        }
+    }
+
+    /// Refuses incomplete heads, the oldest first, until two new ones have room.
+    fn shed_heads(&mut self) {
+        let wanted = 2 * self.desk.buffers.begin_reserve();
+        for token in self.waiting_since(HEAD_AGE, |bytes| bytes > 0) {
+            if self.desk.buffers.left() >= wanted {
+                break;
+            }
+            self.desk.tally.heads_shed.add(1);
+            if let Some(downstream) = self.downstreams.get_mut(token) {
+                // Its reply needs one of the buffers that it holds.
+                downstream.socket.drop_inbound(&mut self.desk);
+            }
+            self.refuse(token, &Fault::Local(LocalFault::Buffers));
+            self.enqueue(token);
+        }
+    }
+
+    /// Closes connections on which nothing was ever said, the oldest first, until accepting goes on.
+    fn shed_silent(&mut self) {
+        let limit = self.snapshot.limits.connections;
+        let mut open = self.downstreams.len() - self.reaped.len().min(self.downstreams.len());
+        for token in self.waiting_since(SILENT_AGE, |bytes| bytes == 0) {
+            if open < limit - limit / 10 {
+                break;
+            }
+            open -= 1;
+            self.desk.tally.silent_shed.add(1);
+            self.close_downstream(token);
+        }
+    }
+
+    /// Closes connections on which nothing is being answered, those first that were heard of the
+    /// longest ago, until accepting goes on.
+    fn shed_idle(&mut self) {
+        let limit = self.snapshot.limits.connections;
+        let idle = self.downstreams.iter().filter_map(|(token, downstream)| {
+            let since = match downstream.state {
+                State::Idle { since } | State::Head { since } => since,
+                State::Lingering { heard, .. } => heard,
+                State::Exchange | State::Replying { .. } | State::Closed => return None,
+            };
+            // What has come and was not looked at yet may be a whole request.
+            let unread = downstream.socket.ready.readable();
+            (since + HEAD_AGE <= self.now && !unread).then_some((since, token))
+        });
+        let mut idle: Vec<(Instant, Token)> = idle.collect();
+        idle.sort_unstable_by_key(|(since, _)| *since);
+        let mut open = self.downstreams.len() - self.reaped.len().min(self.downstreams.len());
+        for (_, token) in idle {
+            if open < limit - limit / 10 {
+                break;
+            }
+            open -= 1;
+            self.desk.tally.silent_shed.add(1);
+            self.close_downstream(token);
+        }
+    }
+
+    /// The clients that have been at their first or next head for so long, and have sent `bytes` of
+    /// it, the oldest first.
+    fn waiting_since(&self, age: Duration, bytes: impl Fn(usize) -> bool) -> Vec<Token> {
+        let waiting = self.downstreams.iter().filter_map(|(token, downstream)| {
+            let State::Head { since } = downstream.state else { return None };
+            let held = downstream.socket.unscanned().len();
+            // What the kernel holds for it has been said as well.
+            let unread = held == 0 && downstream.socket.ready.readable();
+            (since + age <= self.now && bytes(held) && !unread).then_some((since, token))
+        });
+        let mut waiting: Vec<(Instant, Token)> = waiting.collect();
+        waiting.sort_unstable_by_key(|(since, _)| *since);
+        waiting.into_iter().map(|(_, token)| token).collect()
+    }
+}

@@ -1,0 +1,168 @@
+//! What of an exchange tells whether another server may go on with its stream.
+
+use std::borrow::Cow;
+
+use crate::config::snapshot::Continue;
+use crate::flow::tap::Tap;
+use crate::gateway::record::asked::payload;
+use crate::gateway::record::continuation::{Before, Continuation, Remainder};
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::preface::Preface;
+use crate::http::body::Framing;
+use crate::http::head::ResponseHead;
+use crate::http::{reply, rewrite};
+use crate::measure::stats::Tally;
+use crate::service::continuation::{Kept, Purse, Transcript, continued, is_fit, mark};
+use crate::wire::outbox::Outbox;
+
+impl Exchange {
+    /// A part of an answer is with the client, and somebody is asked for the rest.
+    pub fn is_continuing(&self) -> bool {
+        self.preface == Preface::Continuing
+    }
+
+    /// What its route says of streams that break.
+    pub(crate) fn continues(&self) -> Option<Continue> {
+        self.route()?.continues
+    }
+
+    /// Another server goes on with its stream: the mark of the seam, framed.
+    #[cold]
+    pub(crate) fn join(&mut self, tally: &Tally) -> Vec<u8> {
+        let mut comment = Vec::new();
+        mark(self.upstream().map_or("", |upstream| &upstream.name), &mut comment);
+        let mut framed = Vec::new();
+        match self.until_close {
+            true => framed = comment,
+            false => reply::chunk(&comment, &mut framed),
+        }
+        if let Some(continuation) = self.continuation_mut() {
+            continuation.fault = None;
+        }
+        tally.continuations_joined.add(1);
+        framed
+    }
+
+    pub(crate) fn continuation(&self) -> Option<&Continuation> {
+        self.aside.as_ref()?.continuation.as_deref()
+    }
+
+    pub(crate) fn continuation_mut(&mut self) -> Option<&mut Continuation> {
+        self.aside.as_mut()?.continuation.as_deref_mut()
+    }
+
+    /// How many parts of its answer came before the one that it has now.
+    pub fn continued(&self) -> u32 {
+        self.continuation().map_or(0, |continuation| continuation.made)
+    }
+
+    /// What came before the stream that it has now.
+    pub fn before(&self) -> Before {
+        self.continuation().map_or_else(Before::default, |continuation| continuation.before)
+    }
+
+    /// Somebody to write down what a response says, where it may have to be continued.
+    pub(crate) fn transcript(
+        &self,
+        head: &ResponseHead<'_>,
+        purse: &Purse,
+    ) -> Option<Box<Transcript>> {
+        let settings = self.continues()?;
+        let needed = self.dialect.continued_by()?;
+        let mut links = self.chain()?.links.iter();
+        links.find(|link| self.snapshot.upstreams[link.upstream].prefill >= needed)?;
+        let continued = self.continuation();
+        let room = continued.map_or(settings.text_bytes, |continuation| continuation.room);
+        let reads = self.is_observed() && head.status == 200 && !head.encoded;
+        reads.then(|| Box::new(Transcript::new(self.dialect, room, purse)))
+    }
+
+    /// Those who looked on before.
+    pub(crate) fn onlookers(&mut self) -> Option<Box<Tap>> {
+        self.continuation_mut()?.tap.take()
+    }
+
+    /// Keeps those who look on for the stream that may follow.
+    pub(crate) fn part_with_response(&mut self) {
+        let response = self.response.take();
+        if let (Some(continuation), Some(response)) = (self.continuation_mut(), response) {
+            continuation.tap = response.watch.tap;
+            if let Some(tap) = &mut continuation.tap {
+                tap.transcript = None;
+            }
+        }
+    }
+
+    pub(crate) fn has_transcript(&self) -> bool {
+        let tap = self.response.as_ref().and_then(|response| response.watch.tap.as_ref());
+        tap.is_some_and(|tap| tap.transcript.is_some())
+    }
+
+    pub(crate) fn drop_transcript(&mut self) {
+        if let Some(response) = &mut self.response
+            && let Some(tap) = &mut response.watch.tap
+        {
+            tap.transcript = None;
+            if tap.is_idle() {
+                response.watch.tap = None;
+            }
+        }
+    }
+
+    /// The request, if it can be asked in two parts.
+    pub(crate) fn kept(&self, outbox: &Outbox, purse: &Purse) -> Option<Kept> {
+        // A server that answered before it had taken all of it has cut the rest off.
+        if !self.request.body.is_complete() || !outbox.keeps() {
+            return None;
+        }
+        let request = outbox.copy(usize::MAX);
+        is_fit(self.dialect, &self.split(&request).1).ok()?;
+        let mut kept = Kept::new(purse);
+        kept.push(&request)?;
+        Some(kept)
+    }
+
+    /// The head of a kept request, and its body without its framing.
+    fn split<'r>(&self, request: &'r [u8]) -> (&'r [u8], Cow<'r, [u8]>) {
+        let framed = rewrite::path_and_body(request).1;
+        let head = &request[..request.len() - framed.len()];
+        (head, payload(framed, self.request.body.framing()))
+    }
+
+    pub(crate) fn text_is_known(&self) -> bool {
+        let watch = self.response.as_ref().map(|response| &response.watch);
+        let said_error = watch
+            .and_then(|watch| watch.observer.as_ref())
+            .is_none_or(|observer| observer.saw_error() || observer.dialect() != self.dialect);
+        let transcript =
+            watch.and_then(|watch| watch.tap.as_ref()).and_then(|tap| tap.transcript.as_ref());
+        !said_error && transcript.is_some_and(|transcript| transcript.text().is_ok())
+    }
+
+    /// The request for what comes behind the text so far; `None`: there is none to be made.
+    pub(crate) fn rest(&self) -> Option<Remainder> {
+        let watch = &self.response.as_ref()?.watch;
+        let transcript = watch.tap.as_ref()?.transcript.as_ref()?;
+        let text = transcript.text().ok()?;
+        let told = watch.observer.as_ref()?.usage().and_then(|usage| usage.completion);
+        let tokens = transcript.tokens().max(told.map_or(0, u64::from));
+        let (head, body) = self.split(self.continuation()?.request.bytes());
+        let body = continued(self.dialect, &body, text, tokens).ok()?;
+        let mut request = head.to_vec();
+        rewrite::set_body(&mut request, self.request.body.framing() == Framing::Chunked, &body);
+        Some(Remainder { request, text: text.len(), tokens })
+    }
+
+    /// A part of the answer is over.
+    pub(crate) fn note_part(&mut self, rest: &Remainder) {
+        let aside = self.aside.as_deref_mut();
+        let continuation = aside.and_then(|aside| aside.continuation.as_mut());
+        let (Some(continuation), Some(response)) = (continuation, &self.response) else { return };
+        continuation.made += 1;
+        continuation.room = continuation.room.saturating_sub(rest.text);
+        let before = &mut continuation.before;
+        before.events += response.progress();
+        before.bytes += response.body.received();
+        before.tokens += rest.tokens;
+    }
+}

@@ -1,0 +1,319 @@
+//! The record of one request and its response.
+
+use std::rc::Rc;
+
+use crate::config::snapshot::{self, Chain, Condition, ExchangeTimeouts, Snapshot, Target};
+use crate::flow::relay::{Flow, FlowState, Watched};
+use crate::gateway::record::attempt::Attempt;
+use crate::gateway::record::continuation::Continuation;
+use crate::gateway::record::peer::{Peer, Turn};
+use crate::gateway::record::preface::Preface;
+use crate::gateway::record::trace::Trace;
+use crate::gateway::record::upstream::Upstream;
+use crate::http::head::Version;
+use crate::http::request_id::RequestId;
+use crate::measure::journal::Hops;
+use crate::measure::stall::Ledger;
+use crate::proxy::exchange::{Awaited, Phase, Timeline, Waiting};
+use crate::service::fault::heartbeat;
+use crate::service::{Dialect, Observer};
+use crate::wire::outbox::Outbox;
+
+/// One request and its response. In memory as it is written here: what the passing of a token
+/// touches comes first and lies together, for among thousands of streams every line is a cold one.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Exchange {
+    pub timeline: Timeline,
+    pub ledger: Ledger,
+    /// A data event (a body byte where there are no events) has been relayed.
+    pub first_event: bool,
+    /// And nothing more is to be learnt of how the next ones will come.
+    pub settled: bool,
+    /// The final response is here, and nothing of it with the client: another attempt can still
+    /// take its place. What was made of it waits in `outbox`.
+    pub held: bool,
+    /// Any byte of its response is progress.
+    pub by_bytes: bool,
+    pub awaited: Awaited,
+    pub tunnel: Option<Tunnel>,
+    pub peer: Peer,
+    /// From the final response head on.
+    pub response: Option<Flow<Watched>>,
+    pub request: Flow,
+    // From here on what begins and ends an exchange.
+    /// The generation it began with; it obeys this one to its end.
+    pub snapshot: Rc<Snapshot>,
+    /// Index into the snapshot's routes; `None`: none matched.
+    pub route: Option<u32>,
+    /// The upstream it is at: a position in the route's chain.
+    pub link: usize,
+    pub attempt: Attempt,
+    /// The rewritten request, while no upstream's outbox has it; then what is held back of the
+    /// response.
+    pub outbox: Outbox,
+    /// What its body has to be read for before it goes anywhere.
+    pub gather: Gather,
+    /// Boxed: most exchanges have none of it.
+    pub aside: Option<Box<Aside>>,
+    /// Boxed: only where exchanges are part of traces.
+    pub trace: Option<Box<Trace>>,
+    pub hops: Hops,
+    /// Bytes of an incomplete response head that were looked at and held no end of it.
+    pub examined: u32,
+    pub status: u16,
+    pub id: RequestId,
+    /// 0 is the most urgent.
+    pub priority: u8,
+    pub client: Version,
+    /// The dialect the client speaks by its path, and is most likely answered in.
+    pub dialect: Dialect,
+    /// The request is HEAD: its answer has no body.
+    pub head_request: bool,
+    pub idempotent: bool,
+    /// The client lets its connection be kept.
+    pub keep_alive: bool,
+    /// The client waits for leave to send the request's body, and has not had it yet.
+    pub expect_continue: bool,
+    pub upgrade_asked: bool,
+    /// A GET for a stream of events of no dialect: the client listens, and waits for nothing.
+    pub listens: bool,
+    /// What the client has of a head of ours.
+    pub preface: Preface,
+    /// It was asked, with an interim response, whether it is still there.
+    pub probed: bool,
+    /// The client has, or may have, bytes of the final response: from here on honesty only.
+    pub committed: bool,
+    /// The response as delivered ends by itself, and both ends agreed to keep the connection.
+    pub persistent: bool,
+    /// The server keeps the connection after its response.
+    pub upstream_keep_alive: bool,
+    /// The response as delivered ends with the connection: only RST tells that it was cut.
+    pub until_close: bool,
+}
+
+/// What only some configurations have to know of an exchange.
+#[derive(Debug, Default)]
+pub struct Aside {
+    /// No upstream is asked any more, and why: the predefined answer follows when the request is here.
+    pub degraded: Option<&'static str>,
+    /// What makes it like others, where its upstream's balance asks for it.
+    pub key: Option<u64>,
+    /// The client's own `Host`, where a later upstream may have to be sent it.
+    pub authority: Option<Box<[u8]>>,
+    /// The model that answers, once it has been named; where somebody wants to know.
+    pub model: Option<Box<str>>,
+    /// The model the client has asked for, the same.
+    pub asked: Option<Box<str>>,
+    /// Where its stream may be continued by another server.
+    pub continuation: Option<Box<Continuation>>,
+}
+
+/// What of a request's body is read ahead of its first attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gather {
+    Nothing,
+    /// So many bytes of the prompt: they choose the endpoint.
+    Prompt(u32),
+    /// As far as its model, which is replaced, and so many bytes of the prompt.
+    Model {
+        prompt: u32,
+    },
+    /// All of it, as far as it is kept: a predefined answer follows.
+    Whole,
+}
+
+/// Which ends of a tunnel have been told that nothing more comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tunnel {
+    pub upstream_shut: bool,
+    pub downstream_shut: bool,
+}
+
+impl Exchange {
+    /// The route it was matched with.
+    pub fn route(&self) -> Option<&snapshot::Route> {
+        self.snapshot.routes.get(self.route? as usize)
+    }
+
+    /// The upstreams of its route, if it leads to some.
+    pub fn chain(&self) -> Option<&Chain> {
+        match &self.route()?.target {
+            Target::Chain(chain) => Some(chain),
+            Target::Service(_) => None,
+        }
+    }
+
+    /// The upstream it is at, if its route leads to some.
+    pub fn upstream(&self) -> Option<&snapshot::Upstream> {
+        Some(&self.snapshot.upstreams[self.chain()?.links.get(self.link)?.upstream])
+    }
+
+    /// The names of the upstream it is at and of the endpoint it was last connected to; the second
+    /// is empty before.
+    pub fn served_by(&self) -> Option<(String, String)> {
+        let upstream = self.upstream()?;
+        let endpoint = upstream.endpoints.iter().find(|one| Some(one.id) == self.hops.endpoint);
+        let endpoint = endpoint.map(|endpoint| endpoint.name.clone());
+        Some((upstream.name.clone(), endpoint.unwrap_or_default()))
+    }
+
+    /// Whether the upstream it is at has a failure of this kind retried.
+    pub fn retries_on(&self, condition: Condition) -> bool {
+        self.upstream().is_some_and(|upstream| upstream.retry.on.contains(condition))
+    }
+
+    /// Tells the log why a failure that another attempt might have mended is final.
+    pub fn tell_not_kept(&self) {
+        log::info!(
+            "{}: not asked again: the request was not kept (limits.replay_bytes, or no buffers)",
+            self.id
+        );
+    }
+
+    /// Whether its response is a stream of events that is watched.
+    pub fn is_observed(&self) -> bool {
+        self.response.as_ref().is_some_and(Flow::is_stream)
+    }
+
+    /// Whether its response is a stream of events, and a part of the answer has come.
+    pub fn has_answer(&self) -> bool {
+        let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        observer.is_some_and(Observer::saw_answer)
+    }
+
+    /// The dialect in which its stream can be told something: the one that its server's events have
+    /// shown, the expected one as long as they have not said anything.
+    pub fn spoken(&self) -> Dialect {
+        let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        observer.map_or(self.dialect, Observer::dialect)
+    }
+
+    /// Whether its response is, or may yet be, a document that is read.
+    pub fn is_read(&self) -> bool {
+        let observer = self.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        observer.is_some_and(|it| it.is_unsettled() || it.document().is_some())
+    }
+
+    /// Whether it has ended as HTTP has it, and nobody could tell whether it was whole.
+    pub fn is_unobserved(&self) -> bool {
+        let observer = self.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        self.status < 300 && observer.is_some_and(Observer::is_blind)
+    }
+
+    /// Some of its answer has gone by, and may have named the model.
+    pub fn learn_model(&mut self) {
+        let Some(response) = &mut self.response else { return };
+        let Some(tap) = &mut response.watch.tap else { return };
+        let model = tap.model();
+        if tap.is_idle() {
+            response.watch.tap = None;
+        }
+        if model.is_some() {
+            self.aside_mut().model = model;
+        }
+    }
+
+    /// Whether its answer may have to follow a head of ours, or another server's stream.
+    pub fn may_be_prefaced(&self) -> bool {
+        let Some(route) = self.route() else { return false };
+        let before_head = route.heartbeat.is_some_and(|heartbeat| heartbeat.before_head);
+        (before_head || route.continues.is_some())
+            && self.client == Version::Http11
+            && heartbeat(self.dialect).is_some()
+    }
+
+    /// The client has the head of a stream, and waits for a server's.
+    pub fn is_prefaced(&self) -> bool {
+        matches!(self.preface, Preface::Sent | Preface::Continuing)
+    }
+
+    /// For what most exchanges do not have.
+    pub fn aside_mut(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    /// What makes it like others, if its upstream's balance asks for it.
+    pub fn key(&self) -> Option<u64> {
+        self.aside.as_ref()?.key
+    }
+
+    /// The timers in force.
+    pub fn timeouts(&self) -> &ExchangeTimeouts {
+        match (self.chain().and_then(|chain| chain.links.get(self.link)), self.route()) {
+            (Some(link), _) => &link.timeouts,
+            (None, Some(route)) => &route.timeouts,
+            (None, None) => &self.snapshot.timeouts.exchange,
+        }
+    }
+
+    /// How long the request's body may be.
+    pub fn body_max(&self) -> u64 {
+        self.snapshot.limits.body_bytes.unwrap_or(u64::MAX)
+    }
+
+    /// Whether the client's connection can go on behind a response that begins now. Not if its
+    /// request is still coming: the answer may end first, and what follows then on the connection
+    /// is the rest of that request, or, of a client that was not told to continue, anyone's guess.
+    /// The client is told in the head, or it would send its next request into a FIN.
+    pub fn may_persist(&self) -> bool {
+        self.keep_alive && !self.until_close && self.request.state == FlowState::Done
+    }
+
+    /// What it is doing. `upstream` is the connection it has, with whether it stands and whether
+    /// bytes wait to be written to it.
+    fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
+        match (&self.peer, upstream) {
+            (Peer::Pausing { .. }, _) => Phase::Pausing,
+            (Peer::Seeking { turn: Turn::New, .. }, _) => Phase::Gathering,
+            (Peer::Seeking { .. }, _) => Phase::Queued,
+            (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
+            _ if self.tunnel.is_some() => Phase::Tunnel,
+            _ if self.first_event => Phase::Streaming,
+            (_, Some((_, true))) => Phase::WritingRequest,
+            _ if self.request.is_open() => Phase::WritingRequest,
+            _ => Phase::AwaitingFirst,
+        }
+    }
+
+    /// What it waits for, as far as its timers care.
+    pub fn waiting<S>(&self, upstream: Option<&Upstream<S>>, unsent: bool) -> Waiting {
+        let blocked = upstream.is_some_and(|upstream| !upstream.socket.outbox.is_empty() || unsent);
+        let phase = self.phase(upstream.map(|upstream| (upstream.connected, blocked)));
+        Waiting {
+            phase,
+            awaited: self.awaited,
+            by_bytes: self.by_bytes,
+            for_request: self.request.is_open()
+                && !blocked
+                && !matches!(phase, Phase::Queued | Phase::Pausing | Phase::Connecting),
+            for_upstream_write: blocked,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::record::downstream::Downstream;
+
+    /// The printed memory bound and the footprint of ten thousand streams stand on these.
+    #[test]
+    fn records_are_as_small_as_the_configuration_promises() {
+        use crate::config::bounds::{BUFFER_BYTES, CONNECTION_BYTES};
+        use crate::flow::tap::Tap;
+        use crate::service::continuation::Transcript;
+        use std::mem::size_of;
+
+        assert_eq!(BUFFER_BYTES, crate::wire::buffer::CAPACITY as u64);
+        // A stream is a descriptor: four bytes.
+        let idle = size_of::<Downstream<u32>>();
+        let open = idle + size_of::<Exchange>() + size_of::<Upstream<u32>>();
+        assert_eq!((idle, size_of::<Upstream<u32>>()), (128, 128), "two cache lines each");
+        assert!(open <= 848, "an open stream takes {open} bytes");
+        assert!(open as u64 <= CONNECTION_BYTES);
+        // And what it may own beside them to be continued, but for the bytes it keeps.
+        let boxes = size_of::<Continuation>() + size_of::<Tap>() + size_of::<Transcript>();
+        assert!((open + boxes) as u64 <= CONNECTION_BYTES, "and boxes of {boxes} bytes");
+    }
+}

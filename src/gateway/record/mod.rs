@@ -1,0 +1,18 @@
+//! The records of a worker's two tables, and of the exchange between them.
+//!
+//! A downstream owns its exchange; the exchange names its upstream by token; an upstream names its
+//! owner by token. No record points at another, so one drive can borrow both tables at once.
+
+pub(crate) mod asked;
+pub mod attempt;
+pub mod continuation;
+pub mod continuing;
+pub mod downstream;
+pub mod exchange;
+pub mod outcome;
+pub mod peer;
+pub mod preface;
+pub mod sends;
+pub mod trace;
+pub mod upstream;
+pub(crate) mod verdict;

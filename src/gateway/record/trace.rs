@@ -1,0 +1,101 @@
+//! Trace: an exchange as a part of a trace, with a span for each connection its request went to.
+//!
+//! Made only where `trace.context` is on; without it an exchange has a null pointer here. Where
+//! spans are exported and the trace is sampled, what they will tell is kept beside, and goes with
+//! the record of the exchange.
+
+use crate::clock::Instant;
+use crate::config::snapshot::{self, EndpointId};
+use crate::http::head::RequestHead;
+use crate::http::rewrite::TraceFields;
+use crate::http::trace_context::{SpanId, TraceParent, is_tracestate};
+use crate::proxy::trace::{Ids, Place, place};
+
+/// What is known of an exchange as a part of a trace.
+#[derive(Debug)]
+pub struct Trace {
+    pub place: Place,
+    /// The span its request names as its sender.
+    sender: SpanId,
+    /// The request has gone out under that name.
+    used: bool,
+    /// `tracestate` goes on.
+    keeps_state: bool,
+    /// What the spans will tell; `None`: nobody wants them.
+    pub story: Option<Story>,
+}
+
+/// What the spans of one exchange tell beside its record.
+#[derive(Debug)]
+pub struct Story {
+    pub method: String,
+    pub path: String,
+    pub sends: Vec<Sending>,
+}
+
+/// One time a request was given to a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending {
+    pub span: SpanId,
+    /// Index into the snapshot's upstreams.
+    pub upstream: usize,
+    pub endpoint: EndpointId,
+    pub began: Instant,
+    /// [`Instant::NEVER`]: it still goes on.
+    pub ended: Instant,
+    pub reused: bool,
+    /// Of the answer; 0: there was none.
+    pub status: u16,
+    /// Why it was not the one that counts.
+    pub failed: Option<&'static str>,
+}
+
+impl Trace {
+    /// The place of a request that has just come in, where exchanges have one.
+    pub(crate) fn of(
+        head: &RequestHead<'_>,
+        settings: &snapshot::Trace,
+        ids: &mut Ids,
+    ) -> Option<Box<Trace>> {
+        if !settings.is_on() {
+            return None;
+        }
+        let mut given = head.values("traceparent");
+        let received = match (given.next(), given.next()) {
+            (Some(only), None) => TraceParent::parse(only),
+            _ => None,
+        };
+        let place = place(settings, received, ids);
+        let told = place.sampled && settings.export.is_some();
+        Some(Box::new(Trace {
+            place,
+            sender: ids.span(),
+            used: false,
+            keeps_state: place.parent.is_some() && is_tracestate(head.values("tracestate")),
+            story: told.then(|| Story {
+                method: head.method.to_owned(),
+                path: head.path.to_owned(),
+                sends: Vec::new(),
+            }),
+        }))
+    }
+
+    /// What the request for the upstream says of it.
+    pub(crate) fn fields(&self) -> TraceFields {
+        let Place { trace, sampled, .. } = self.place;
+        TraceFields {
+            parent: TraceParent { trace, span: self.sender, sampled },
+            keeps_state: self.keeps_state,
+        }
+    }
+
+    /// The request goes out, each time under a span of its own. Returns what it has to say then, if
+    /// it says something else by now.
+    pub(crate) fn go_out(&mut self, ids: &mut Ids) -> Option<TraceParent> {
+        if !std::mem::replace(&mut self.used, true) {
+            return None;
+        }
+        self.sender = ids.span();
+        Some(self.fields().parent)
+    }
+}

@@ -1,0 +1,64 @@
+//! Census: what a worker holds at a moment, for those who look for leaks.
+
+use crate::clock::Instant;
+use crate::config::snapshot::UpstreamId;
+use crate::gateway::record::downstream::State;
+use crate::gateway::worker::Worker;
+use crate::proxy::endpoints::View;
+use crate::reactor::net::Net;
+
+/// How many of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    pub downstreams: usize,
+    pub upstreams: usize,
+    pub idle_upstreams: usize,
+    pub waiting: usize,
+    pub buffers_out: usize,
+    pub ready: usize,
+    /// Earlier generations of the configuration that are held.
+    pub past: usize,
+    /// Bytes that are kept to continue streams.
+    pub kept: usize,
+}
+
+impl<N: Net> Worker<N> {
+    /// What is held at this moment.
+    pub fn census(&self) -> Census {
+        Census {
+            downstreams: self.downstreams.len(),
+            upstreams: self.upstreams.len(),
+            idle_upstreams: self.groups.iter().map(|group| group.pool.idle()).sum(),
+            waiting: self.groups.iter().map(|group| group.queue.len()).sum(),
+            buffers_out: self.desk.buffers.out(),
+            ready: self.ready.len(),
+            past: self.past.len(),
+            kept: self.purse.spent(),
+        }
+    }
+
+    /// How every endpoint of every upstream stands at `now`.
+    pub fn endpoints(&self, now: Instant) -> impl Iterator<Item = (UpstreamId, View)> {
+        self.groups.ids().flat_map(move |id| {
+            let endpoints = &self.groups[id].endpoints;
+            (0..endpoints.len()).map(move |endpoint| (id, endpoints.view(endpoint, now)))
+        })
+    }
+
+    /// Live connections that no timer will ever look at: none, unless timeouts are "off".
+    pub fn without_deadline(&self) -> usize {
+        let never = Instant::NEVER;
+        let open = |state| state != State::Closed;
+        self.downstreams
+            .iter()
+            .filter(|(_, downstream)| {
+                open(downstream.state) && downstream.alarm.deadline() == never
+            })
+            .count()
+            + self
+                .upstreams
+                .iter()
+                .filter(|(_, up)| up.owner.is_none() && !up.closed && up.alarm.deadline() == never)
+                .count()
+    }
+}

@@ -1,0 +1,167 @@
+//! Answers to those who ask what a worker does, and what is done to one of its streams at their word.
+//!
+//! An inquiry comes by mailbox and is answered there, between two turns' worth of tokens. Whoever
+//! asks waits; the worker does not: the answer goes into a channel that never blocks its sender, and
+//! the table is cut at the length that was asked for.
+
+use crate::config::snapshot::{EndpointId, Upstream, UpstreamId};
+use crate::gateway::record::downstream::Downstream;
+use crate::gateway::record::peer::Peer;
+use crate::gateway::worker::Worker;
+use crate::measure::live::{
+    Adjustment, EndpointState, Inquiry, Stream, StreamKey, Survey, Tailed, UpstreamState,
+};
+use crate::measure::stall::Owner;
+use crate::proxy::fault::{Fault, LocalFault};
+use crate::proxy::group::Group;
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::service::Observer;
+
+impl<N: Net> Worker<N> {
+    pub(crate) fn on_inquiry(&mut self, inquiry: Inquiry) {
+        // Whoever has asked may have given up: then nobody hears the answer.
+        match inquiry {
+            Inquiry::Survey { rows_max, reply } => drop(reply.send(self.survey(rows_max))),
+            Inquiry::Kill { stream, reply } => drop(reply.send(self.kill(stream))),
+            Inquiry::Adjust { upstream, endpoint, adjustment } => {
+                self.adjust(upstream, endpoint, adjustment);
+            }
+            Inquiry::Tail { stream, reply } => drop(reply.send(self.tail(stream))),
+        }
+    }
+
+    fn survey(&self, rows_max: usize) -> Survey {
+        let mut streams = Vec::new();
+        for (token, downstream) in self.downstreams.iter() {
+            if streams.len() == rows_max {
+                break;
+            }
+            streams.extend(self.row(token, downstream));
+        }
+        let upstreams = self.snapshot.upstreams.iter().map(|upstream| self.upstream(upstream));
+        Survey {
+            active: self.desk.tally.exchanges_active(),
+            streams,
+            upstreams: upstreams.collect(),
+        }
+    }
+
+    fn upstream(&self, upstream: &Upstream) -> UpstreamState {
+        let Group { pool, queue, endpoints, .. } = &self.groups[upstream.id];
+        let views = (0..endpoints.len()).map(|index| endpoints.view(index, self.now));
+        let endpoints = views.filter_map(|view| {
+            let endpoint = endpoints.get(view.endpoint)?;
+            let (name, weight) = (endpoint.name.clone(), endpoint.weight);
+            Some(EndpointState { name, address: endpoint.address, weight, view })
+        });
+        UpstreamState {
+            name: upstream.name.clone(),
+            open: pool.open(),
+            idle: pool.idle(),
+            waiting: queue.len(),
+            endpoints: endpoints.collect(),
+        }
+    }
+
+    fn row(&self, token: Token, downstream: &Downstream<N::Stream>) -> Option<Stream> {
+        let exchange = downstream.exchange.as_deref()?;
+        let connection = match exchange.peer {
+            Peer::Upstream(connection) => self.upstreams.get(connection),
+            _ => None,
+        };
+        let proxied = matches!(
+            exchange.peer,
+            Peer::Upstream(_) | Peer::Seeking { .. } | Peer::Pausing { .. }
+        );
+        let response = exchange.response.as_ref();
+        let timeline = &exchange.timeline;
+        let last = timeline.event.max(timeline.request_written);
+        let held = |inbound: usize, outbox: usize| inbound + outbox;
+        let inbound = |buffer: Option<&crate::wire::buffer::Buffer>| {
+            buffer.map_or(0, |buffer| buffer.pending().len() + buffer.unscanned().len())
+        };
+        let client = &downstream.socket;
+        let server = connection.map(|connection| &connection.socket);
+        Some(Stream {
+            key: StreamKey { connection: token.to_bits(), request: downstream.requests },
+            request_id: exchange.id.clone(),
+            client: downstream.peer,
+            route: exchange.route().map(|route| route.path.to_string()),
+            endpoint: exchange.served_by().filter(|_| proxied),
+            asked: exchange
+                .aside
+                .as_ref()
+                .and_then(|aside| aside.asked.as_deref())
+                .map(str::to_owned),
+            model: exchange
+                .aside
+                .as_ref()
+                .and_then(|aside| aside.model.as_deref())
+                .map(str::to_owned),
+            phase: exchange.waiting(connection, false).phase,
+            age: self.now - timeline.started,
+            status: exchange.status,
+            events: response
+                .and_then(|response| response.watch.observer.as_ref())
+                .map_or(0, Observer::data_events),
+            tokens: response
+                .and_then(|response| response.watch.observer.as_ref()?.usage()?.completion)
+                .map(u64::from),
+            bytes: response.map_or(0, |response| response.body.received()),
+            silence: self.now - last,
+            waits_for: exchange.ledger.owner(),
+            waited: Owner::ALL.map(|owner| {
+                // What is going on now is not charged yet.
+                let mut ledger = exchange.ledger;
+                ledger.charge(owner, self.now);
+                ledger.spent(owner)
+            }),
+            buffered: held(inbound(client.inbound.as_ref()), client.outbox.held())
+                + server.map_or(0, |server| {
+                    held(inbound(server.inbound.as_ref()), server.outbox.held())
+                }),
+        })
+    }
+
+    fn kill(&mut self, stream: StreamKey) -> bool {
+        let Some(token) = self.find(stream) else { return false };
+        self.end(token, Err(Fault::Local(LocalFault::Killed)));
+        // An answer, if one may still be given, is written in the next turn.
+        self.enqueue(token);
+        true
+    }
+
+    fn adjust(&mut self, upstream: UpstreamId, endpoint: EndpointId, adjustment: Adjustment) {
+        // It may have gone with a reload while the order was on its way.
+        if !self.groups.ids().any(|id| id == upstream) {
+            return;
+        }
+        let endpoints = &mut self.groups[upstream].endpoints;
+        match adjustment {
+            Adjustment::Drain => endpoints.set_draining(endpoint, true),
+            Adjustment::Undrain => endpoints.set_draining(endpoint, false),
+            Adjustment::Weight(weight) => endpoints.set_weight(endpoint, weight),
+        }
+    }
+
+    /// The connection of an exchange that is still in progress.
+    fn find(&self, stream: StreamKey) -> Option<Token> {
+        let token = Token::of_downstream(stream.connection)?;
+        let downstream = self.downstreams.get(token)?;
+        let same = downstream.exchange.is_some() && downstream.requests == stream.request;
+        same.then_some(token)
+    }
+
+    fn tail(&mut self, stream: StreamKey) -> Tailed {
+        let exchange = self.find(stream).and_then(|token| self.exchange_mut(token));
+        let Some(exchange) = exchange else { return Tailed::NoSuchStream };
+        match (&exchange.peer, &mut exchange.response) {
+            (Peer::Upstream(_), Some(response)) => {
+                let tap = response.watch.tap.get_or_insert_default();
+                tap.listen().map_or(Tailed::TooManyListeners, Tailed::Listening)
+            }
+            _ => Tailed::NoResponse,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What a worker tells of itself and of its exchanges.
+
+pub mod census;
+pub(crate) mod live;
+pub(crate) mod record;
+pub(crate) mod timing;

@@ -1,0 +1,85 @@
+//! The record of an exchange, made when it is over.
+
+use std::net::IpAddr;
+
+use crate::clock::Instant;
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::peer::Peer;
+use crate::gateway::record::trace::{Sending, Trace};
+use crate::measure::journal::{Record, Sent, Story};
+use crate::measure::stall::Owner;
+use crate::service::Observer;
+
+/// The record of an exchange that ends at `now`.
+pub(crate) fn record(
+    exchange: &mut Exchange,
+    client: IpAddr,
+    status: u16,
+    end: &'static str,
+    now: Instant,
+) -> Record {
+    let start = exchange.timeline.started;
+    let trace = exchange.trace.take();
+    let aside = exchange.aside.as_mut();
+    let (asked, model) =
+        aside.map_or((None, None), |aside| (aside.asked.take(), aside.model.take()));
+    let place = trace.as_ref().map(|trace| trace.place);
+    let story = trace.and_then(|trace| story(*trace, exchange, now));
+    let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
+    let response = exchange.response.as_ref();
+    let observer = response.and_then(|response| response.watch.observer.as_ref());
+    let usage = observer.and_then(Observer::usage);
+    let served = !matches!(exchange.peer, Peer::Responder { .. });
+    let upstream = exchange.served_by().filter(|_| served);
+    let (hops, before) = (&exchange.hops, exchange.before());
+    Record {
+        request_id: exchange.id.clone(),
+        client,
+        trace: place,
+        story,
+        route: exchange.route().map(|route| route.path.to_string()),
+        upstream,
+        status,
+        content_type: observer.filter(|it| it.is_stream()).map_or("", Observer::media_type),
+        asked,
+        model,
+        end,
+        attempts: exchange.attempt.in_all,
+        continued: exchange.continued(),
+        reused: exchange.attempt.reused,
+        attached: reached(hops.attached),
+        connected: reached(hops.connected),
+        request_written: (!exchange.request.is_open() && exchange.attempt.sent)
+            .then(|| exchange.timeline.request_written - start),
+        first_byte: reached(hops.first_byte),
+        first_event: reached(hops.first_event),
+        total: now - start,
+        events: before.events + observer.map_or(0, Observer::data_events),
+        tokens_before: before.tokens,
+        usage,
+        bytes_in: exchange.request.body.received(),
+        bytes_out: before.bytes + response.map_or(0, |response| response.body.received()),
+        waited: Owner::ALL.map(|owner| exchange.ledger.spent(owner)),
+    }
+}
+fn story(trace: Trace, exchange: &Exchange, now: Instant) -> Option<Box<Story>> {
+    let story = trace.story?;
+    let start = exchange.timeline.started;
+    let sent = |send: &Sending| {
+        let upstream = exchange.snapshot.upstreams.get(send.upstream)?;
+        let endpoint = upstream.endpoints.iter().find(|one| one.id == send.endpoint);
+        Some(Sent {
+            span: send.span,
+            upstream: upstream.name.clone(),
+            endpoint: endpoint.map(|one| one.name.clone()).unwrap_or_default(),
+            began: send.began - start,
+            ended: send.ended.min(now) - start,
+            reused: send.reused,
+            status: (send.status != 0).then_some(send.status),
+            failed: send.failed,
+        })
+    };
+    let sends = story.sends.iter().filter_map(sent).collect();
+    let dialect = exchange.dialect;
+    Some(Box::new(Story { method: story.method, path: story.path, dialect, sends }))
+}

@@ -1,0 +1,123 @@
+//! Learn: what an attempt that has ended says of its endpoint.
+//!
+//! A pick is the right to one attempt, counted as long as it lives. It goes back once, with what
+//! became of the attempt; whoever waits for its place is called then. What changes in the
+//! endpoint's standing is logged where it changes, once.
+
+use crate::config::snapshot::{EndpointId, UpstreamId};
+use crate::gateway::worker::Worker;
+use crate::proxy::breaker::{Cause, Outcome, Transition};
+use crate::proxy::endpoints::Pick;
+use crate::proxy::health::{Look, Verdict};
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+
+impl<N: Net> Worker<N> {
+    /// Gives the pick of an attempt back.
+    pub(crate) fn learn(&mut self, upstream: UpstreamId, pick: Option<Pick>, outcome: Outcome) {
+        let Some(pick) = pick else { return };
+        let endpoint = pick.endpoint();
+        let group = &mut self.groups[upstream];
+        let transition = group.endpoints.record(pick, outcome, self.now);
+        group.queue.freed(self.now);
+        self.note_transition(upstream, endpoint, transition);
+        self.permit_is_home(upstream);
+    }
+
+    /// The first event of an answer that says something has passed, or its first byte where it is no
+    /// stream of events.
+    pub(crate) fn learn_of_first_event(&mut self, token: Token) {
+        let now = self.now;
+        let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
+        else {
+            return;
+        };
+        let (Some(upstream), Some(pick)) = (exchange.upstream(), &exchange.attempt.pick) else {
+            return;
+        };
+        // What it says of the endpoint is told at the end of the exchange.
+        let answers = matches!(
+            exchange.outcome_of_status(exchange.status),
+            Outcome::Success | Outcome::ClientError
+        );
+        if exchange.reported_error().is_some() || !answers {
+            return;
+        }
+        let (id, endpoint) = (upstream.id, pick.endpoint());
+        // A document is here when all of it has been made: of tokens that says nothing.
+        let ttft = exchange.has_answer().then(|| now - exchange.timeline.request_written);
+        let transition = self.groups[id].endpoints.first_event(pick, ttft, now);
+        self.note_transition(id, endpoint, transition);
+    }
+
+    /// What the active checks say of an endpoint.
+    pub(crate) fn on_health(
+        &mut self,
+        upstream: UpstreamId,
+        endpoint: EndpointId,
+        verdict: Verdict,
+    ) {
+        // It may have gone with a reload while the verdict was on its way.
+        if self.groups.ids().any(|id| id == upstream) {
+            self.groups[upstream].endpoints.set_active_verdict(endpoint, verdict, self.now);
+        }
+    }
+
+    /// The control thread has seen the port of an endpoint away, and now it answers.
+    pub(crate) fn on_reachable(&mut self, upstream: UpstreamId, endpoint: EndpointId) {
+        if self.groups.ids().any(|id| id == upstream) {
+            self.groups[upstream].endpoints.set_reachable(endpoint);
+        }
+    }
+
+    pub(crate) fn note_transition(
+        &self,
+        upstream: UpstreamId,
+        endpoint: EndpointId,
+        transition: Option<Transition>,
+    ) {
+        if let Some(transition) = transition {
+            self.tell_transition(upstream, endpoint, transition);
+        }
+    }
+
+    #[cold]
+    fn tell_transition(&self, upstream: UpstreamId, endpoint: EndpointId, transition: Transition) {
+        let group = &self.groups[upstream];
+        let known = group.endpoints.get(endpoint);
+        let port = known.and_then(|known| known.address);
+        if let (Transition::Opened { cause, open, .. }, Some(lookout), Some(address)) =
+            (transition, &self.lookout, port)
+        {
+            let unreachable = cause == Cause::Unreachable;
+            // Who looks out no more has ended, and so will we.
+            let _ = lookout.send(Look { upstream, endpoint, address, unreachable, open });
+        }
+        let address = known.map_or("", |known| &known.name);
+        let name = &group.name;
+        let tally = &self.desk.tally;
+        match transition {
+            Transition::Opened { cause, open, openings } => {
+                tally.breaker_opened.add(1);
+                let cause = match cause {
+                    Cause::Consecutive => "faults in a row",
+                    Cause::Rate => "too many faults",
+                    Cause::Probe => "its probe failed",
+                    Cause::Unreachable => "it takes no connection",
+                    Cause::Unauthorized => "it refuses our credentials",
+                };
+                log::warn!("{name}: {address} is out for {open:?} ({cause}; time {openings})");
+            }
+            Transition::Closed => {
+                tally.breaker_closed.add(1);
+                log::info!("{name}: {address} is back");
+            }
+            Transition::Resting { rest } => {
+                log::info!("{name}: {address} asks to be left alone for {rest:?}");
+            }
+            Transition::Unauthorized { open } => {
+                log::error!("{name}: {address} refuses our credentials; it is out for {open:?}");
+            }
+        }
+    }
+}

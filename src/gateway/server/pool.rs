@@ -1,0 +1,199 @@
+//! Pool: connections to servers, from their opening to their close.
+//!
+//! * A pooled connection that has said anything is dead: bytes, an end, an error. Whoever takes one
+//!   goes by what the poller has told, and looks once more if it has rested for long.
+//! * A replay never uses a pooled connection: siblings of a dead one are likely dead too.
+//! * Only a clean, complete, silent connection goes back. Asserted on both ends.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::config::snapshot::{EndpointId, UpstreamId};
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::upstream::Upstream;
+use crate::gateway::worker::Worker;
+use crate::http::body::Framing;
+use crate::proxy::admission::Lack;
+use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
+use crate::proxy::group::Group;
+use crate::proxy::pool::{Checkout, Reuse, idle_until};
+use crate::reactor::net::Net;
+use crate::reactor::timer::Alarm;
+use crate::reactor::token::Token;
+use crate::wire::socket::Socket;
+
+/// An idle connection that has rested so long is looked at once more when it is taken. What the
+/// poller has told is as old as this turn, and what comes in between is seen only by looking; but
+/// servers close connections that have been idle for seconds, so where requests follow each other
+/// closely the look is a system call for nothing.
+const RESTED: Duration = Duration::from_millis(500);
+
+/// Why there is no place at an upstream.
+pub(crate) enum NoPlace {
+    /// It can be waited for.
+    Lack(Lack),
+    Fault(Fault),
+}
+
+impl<N: Net> Worker<N> {
+    /// A connection to an endpoint: an idle one, unless it has to be fresh, or a new one.
+    pub(crate) fn connect(
+        &mut self,
+        upstream: UpstreamId,
+        endpoint: EndpointId,
+        fresh: bool,
+    ) -> Result<(Token, bool), NoPlace> {
+        loop {
+            let Group { pool, limits, endpoints, .. } = &mut self.groups[upstream];
+            match pool.checkout(endpoint, fresh, limits) {
+                Checkout::Idle(connection) => {
+                    if self.is_usable(connection) {
+                        self.desk.tally.pool_hits.add(1);
+                        return Ok((connection, true));
+                    }
+                    self.desk.tally.pool_dead.add(1);
+                    self.close_upstream(connection);
+                }
+                Checkout::Evict(connection) => self.close_upstream(connection),
+                Checkout::Open => {
+                    let Some(address) = endpoints.get(endpoint).and_then(|known| known.address)
+                    else {
+                        return Err(NoPlace::Lack(Lack::Connection));
+                    };
+                    let opened = self.open_upstream(upstream, endpoint, address);
+                    let connection =
+                        opened.map_err(|error| NoPlace::Fault(connect_fault(&error)))?;
+                    self.desk.tally.pool_misses.add(1);
+                    return Ok((connection, false));
+                }
+                Checkout::Wait => return Err(NoPlace::Lack(Lack::Connection)),
+            }
+        }
+    }
+
+    /// Whether a connection from the pool is as silent as it should be.
+    fn is_usable(&mut self, connection: Token) -> bool {
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return false };
+        let socket = &mut upstream.socket;
+        let clean = socket.inbound.is_none() && socket.outbox.is_empty();
+        assert!(clean && upstream.owner.is_none(), "an idle connection holds somebody's bytes");
+        let ready = socket.ready;
+        let quiet = !ready.readable() && !ready.read_closed() && !ready.errored();
+        let rested = self.now - upstream.released;
+        quiet && (rested < RESTED || socket.is_silent(&mut self.desk))
+    }
+
+    fn open_upstream(
+        &mut self,
+        upstream: UpstreamId,
+        endpoint: EndpointId,
+        address: SocketAddr,
+    ) -> io::Result<Token> {
+        self.desk.tally.connects.add(1);
+        let stream = self.net.connect(address)?;
+        let connection = self.upstreams.insert(Upstream {
+            socket: Socket::new(stream),
+            alarm: Alarm::default(),
+            upstream,
+            endpoint,
+            opened: self.now,
+            released: self.now,
+            requests: 0,
+            connected: false,
+            announced: None,
+            owner: None,
+            let_go: false,
+            closed: false,
+        });
+        self.groups[upstream].pool.opened();
+        self.desk.tally.registers.add(1);
+        if let Some(record) = self.upstreams.get_mut(connection)
+            && let Err(error) = self.net.register(&mut record.socket.stream, connection)
+        {
+            self.close_upstream(connection);
+            return Err(error);
+        }
+        Ok(connection)
+    }
+
+    /// Gives a connection back after its exchange: to the pool if it may carry another request,
+    /// else to nobody.
+    pub(crate) fn release(&mut self, connection: Token, exchange: &Exchange) {
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+        let Upstream { upstream: home, endpoint, .. } = *upstream;
+        // The request was kept for a replay until now.
+        upstream.socket.outbox.forget(&mut self.desk.buffers);
+        let socket = &mut upstream.socket;
+        let limits = &self.groups[home].limits;
+        let reuse = Reuse {
+            response_delimited: exchange
+                .response
+                .as_ref()
+                .is_some_and(|response| response.body.framing() != Framing::UntilClose),
+            keep_alive: exchange.upstream_keep_alive,
+            request_done: !exchange.request.is_open(),
+            upgrade_offered: exchange.upgrade_asked,
+            clean: socket.inbound.is_none() && socket.outbox.is_empty(),
+            sound: !socket.ready.read_closed() && !socket.ready.errored(),
+            requests: upstream.requests,
+            age: self.now - upstream.opened,
+        };
+        let draining = self.is_draining();
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+        // A last read that filled its buffer leaves the question open whether there is more.
+        let keep = !draining
+            && reuse.allows(limits)
+            && (!upstream.socket.ready.readable() || upstream.socket.is_silent(&mut self.desk));
+        if !keep {
+            return self.close_upstream(connection);
+        }
+        upstream.owner = None;
+        upstream.released = self.now;
+        let until = idle_until(self.now, upstream.opened, upstream.announced, limits);
+        upstream.alarm.set(until, connection, &mut self.wheel);
+        if let Some(coldest) = self.groups[home].release(endpoint, connection) {
+            self.close_upstream(coldest);
+        }
+        self.wake_waiting(home, Lack::Connection);
+    }
+
+    /// The answer on a connection says that it is the last one there: its place in the pool is
+    /// another's.
+    pub(crate) fn let_go_of(&mut self, connection: Token) {
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+        let home = upstream.upstream;
+        if !std::mem::replace(&mut upstream.let_go, true) {
+            self.groups[home].pool.let_go();
+            self.wake_waiting(home, Lack::Connection);
+        }
+    }
+
+    /// Closes a connection at the end of this turn, wherever it was.
+    pub(crate) fn close_upstream(&mut self, connection: Token) {
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+        if std::mem::replace(&mut upstream.closed, true) {
+            return;
+        }
+        upstream.socket.abandon(&mut self.desk);
+        let home = upstream.upstream;
+        if !upstream.let_go {
+            self.groups[home].pool.closed(upstream.endpoint, connection);
+        }
+        self.reaped.push(connection);
+        self.wake_waiting(home, Lack::Connection);
+    }
+}
+
+/// A connection that could not even be started.
+fn connect_fault(error: &io::Error) -> Fault {
+    // EMFILE, ENFILE, ENOBUFS and ENOMEM have no kind of their own but the last.
+    const EXHAUSTED: [i32; 4] = [24, 23, 105, 12];
+    let exhausted = error.kind() == ErrorKind::OutOfMemory
+        || error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code));
+    if exhausted {
+        Fault::Local(LocalFault::Descriptors)
+    } else {
+        Fault::Upstream(UpstreamFault::Connect(error.kind()))
+    }
+}

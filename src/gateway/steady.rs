@@ -1,0 +1,75 @@
+//! Steady: the short way of a token.
+//!
+//! Nearly every drive finds the same: a response under way, its request gone, its first event with
+//! the client, and neither side ended or in the other's way. All there is to do then is to pass on
+//! what has come, and to note that it did. This way does that with both records borrowed once.
+//!
+//! * It decides nothing. Where it ends up with anything but an empty source, [`crate::gateway::drive`] goes
+//!   on from there, as if it had not been.
+//! * It moves no alarm. While a stream goes on, its deadlines only move away; the alarm fires at the
+//!   old one, and whoever drives a connection whose alarm is spent goes the long way and arms it.
+
+use crate::flow::relay::{Budget, Rest, relay};
+use crate::gateway::attempt::transfer::broken_response;
+use crate::gateway::record::downstream::{Downstream, State};
+use crate::gateway::record::peer::Peer;
+use crate::gateway::record::verdict::Failed;
+use crate::gateway::worker::Worker;
+use crate::measure::stall::Owner;
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+
+/// What has been done of a drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    All,
+    /// Perhaps nothing.
+    Maybe,
+}
+
+impl<N: Net> Worker<N> {
+    /// Passes on what has come of a response that is under way.
+    #[inline]
+    pub(crate) fn pass_on(&mut self, token: Token, budget: &mut Budget) -> Result<Passed, Failed> {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(Passed::Maybe) };
+        let Some(connection) = downstream.steady() else { return Ok(Passed::Maybe) };
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return Ok(Passed::Maybe) };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(Passed::Maybe) };
+        let Some(response) = &mut exchange.response else { return Ok(Passed::Maybe) };
+        if !upstream.socket.outbox.is_empty() {
+            return Ok(Passed::Maybe);
+        }
+        let before = response.progress();
+        let client = &mut downstream.socket;
+        let moved = relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk)
+            .map_err(broken_response)?;
+        exchange.note_progress(before, &moved, self.now, &self.desk.tally);
+        if moved.rest != Rest::SourceEmpty {
+            return Ok(Passed::Maybe);
+        }
+        let (before, passed) = exchange.ledger.charge(Owner::Upstream, self.now);
+        self.desk.tally.waited[before as usize].add(passed);
+        Ok(Passed::All)
+    }
+}
+
+impl<S> Downstream<S> {
+    /// The connection its response comes from, if there is nothing to be done but to pass it on.
+    fn steady(&self) -> Option<Token> {
+        let ready = self.socket.ready;
+        let other = self.state != State::Exchange || self.alarm.is_spent();
+        if other || ready.read_closed() || ready.errored() {
+            return None;
+        }
+        let exchange = self.exchange.as_deref()?;
+        let under_way = exchange.settled
+            && !exchange.held
+            && !exchange.request.is_open()
+            && exchange.tunnel.is_none()
+            && exchange.timeline.client_blocked.is_none();
+        match exchange.peer {
+            Peer::Upstream(connection) if under_way => Some(connection),
+            _ => None,
+        }
+    }
+}

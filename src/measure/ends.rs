@@ -1,0 +1,125 @@
+//! End reasons: why exchanges ended, counted by name.
+//!
+//! The names are the closed list of `docs/streaming.md`, `complete` for those that ended well,
+//! `unobserved` for those of which only HTTP says so, and `bad_head` for requests that were refused
+//! before they became an exchange.
+
+use crate::measure::stats::Counter;
+use crate::proxy::fault::{DownstreamFault, Fault};
+
+/// Every end reason, sorted.
+pub const END_REASONS: [&str; REASONS] = [
+    "bad_chunk",
+    "bad_head",
+    "body_encoded",
+    "body_timeout",
+    "body_too_large",
+    "broken_off",
+    "buffers_exhausted",
+    "client_gone",
+    "client_write_timeout",
+    "complete",
+    "connect_timeout",
+    "descriptors_exhausted",
+    "drained",
+    "head_timeout",
+    "inter_event_timeout",
+    "killed",
+    "method_not_allowed",
+    "model_ambiguous",
+    "model_too_late",
+    "no_route",
+    "no_upstream",
+    "other",
+    "queue_full",
+    "queue_timeout",
+    "request_refused",
+    "response_timeout",
+    "total_timeout",
+    "ttft_timeout",
+    "tunnel_idle",
+    "unobserved",
+    "upstream_bad_answer",
+    "upstream_bad_chunk",
+    "upstream_bad_head",
+    "upstream_closed",
+    "upstream_connect",
+    "upstream_empty_stream",
+    "upstream_error_event",
+    "upstream_over_limit",
+    "upstream_reset",
+    "upstream_status",
+    "upstream_truncated",
+    "upstream_unfinished",
+    "upstream_unterminated",
+    "upstream_write_timeout",
+];
+const REASONS: usize = 44;
+/// The place of `complete`.
+const COMPLETE: usize = 9;
+
+/// Ended as HTTP has it; whether it was whole nobody could tell.
+pub const UNOBSERVED: &str = "unobserved";
+
+/// The name of an end.
+pub fn end_reason(fault: Option<&Fault>) -> &'static str {
+    match fault {
+        None => "complete",
+        Some(Fault::Downstream(DownstreamFault::Head(_))) => "bad_head",
+        Some(fault) => fault.code(),
+    }
+}
+
+/// One counter per end reason.
+#[derive(Debug)]
+pub struct Ends([Counter; REASONS]);
+
+impl Default for Ends {
+    fn default() -> Ends {
+        Ends(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl Ends {
+    /// Only the owner of the [`crate::measure::stats::Tally`] may call this.
+    pub(crate) fn add(&self, name: &str) {
+        // Nearly all.
+        if name == "complete" {
+            return self.0[COMPLETE].add(1);
+        }
+        let found =
+            END_REASONS.binary_search(&name).or_else(|_| END_REASONS.binary_search(&"other"));
+        if let Ok(index) = found {
+            self.0[index].add(1);
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        END_REASONS.into_iter().zip(self.0.iter().map(Counter::get))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_documented_code_is_counted_by_its_name() {
+        let documentation = include_str!("../../docs/streaming.md");
+        let (_, codes) = documentation.split_once("\n## The codes\n").expect("the section");
+        let codes = codes.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let mut expected: Vec<&str> =
+            codes.chain(["bad_head", "complete", "other", UNOBSERVED]).collect();
+        expected.sort_unstable();
+        assert_eq!(END_REASONS.as_slice(), expected);
+    }
+
+    #[test]
+    fn an_end_is_counted_once() {
+        let ends = Ends::default();
+        ends.add(end_reason(None));
+        ends.add(end_reason(Some(&Fault::Downstream(DownstreamFault::Gone))));
+        let counted: Vec<_> = ends.iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [("client_gone", 1), ("complete", 1)]);
+    }
+}
