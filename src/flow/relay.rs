@@ -414,12 +414,15 @@ fn scan<A: Stream, W: Watch>(
             return Err(Broken::Framing(error));
         }
     };
+    let ended = if body.is_complete() { watch.end() } else { Ok(()) };
     if watch.refuses() {
+        // None of it goes on, and none of it stays: `body` has gone past these bytes, and who reads
+        // on behind them would take what is left of it for the next request.
+        buffer.clear(cleared);
+        buffer.sent(buffer.pending().len());
         return Err(Broken::Unfinished);
     }
-    if body.is_complete()
-        && let Err(unfinished) = watch.end()
-    {
+    if let Err(unfinished) = ended {
         // Its end is held back, so that nobody takes it for whole.
         let passed = cleared - (body.tail().length as usize).min(cleared);
         match mode {

@@ -1,5 +1,7 @@
 //! Requests whose model is replaced: each upstream is asked for its own, or the request is refused.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Config, Gateway, Message, PATIENCE, Peer, Upstream};
@@ -229,6 +231,102 @@ fn a_request_that_can_be_read_in_two_ways_reaches_nobody() {
     client.send("GET /v1/models HTTP/1.1\r\nHost: own\r\nContent-Encoding: gzip\r\n\r\n");
     serve(&upstream, OK);
     assert_eq!(client.read_response().text(), "ok");
+}
+
+/// A server that answers every GET, and the start lines of the requests it has read.
+fn listener() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let starts = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&starts);
+    let address = Upstream::serve(move |mut server| {
+        loop {
+            while memchr::memmem::find(server.unread(), b"\r\n\r\n").is_none() {
+                if server.has_ended() {
+                    return;
+                }
+                server.receive(PATIENCE);
+            }
+            let start = server.read_head().start;
+            let is_whole = start.starts_with("GET");
+            heard.lock().expect("no panic").push(start);
+            if !is_whole {
+                // A request that is broken off: what comes of it is its body's.
+                server.wait_end();
+                return;
+            }
+            server.send(OK);
+        }
+    });
+    (address, starts)
+}
+
+/// Bodies that are refused, each with a request inside, and the answer to them.
+fn bodies_with_a_request_inside() -> Vec<(&'static str, String, (u16, &'static str))> {
+    const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
+    const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let ambiguous = (400, "model_ambiguous");
+    let part = |name: &str, content: &str| {
+        let head = format!("Content-Disposition: form-data; name=\"{name}\"");
+        format!("------bound\r\n{head}\r\n\r\n{content}\r\n")
+    };
+    let (file, long) = (part("file", HIDDEN), part("file", &"x".repeat(40_000)));
+    let (model, end) = (part("model", "alias"), "------bound--\r\n");
+    vec![
+        (FORM, format!("GET /hidden&model=1 HTTP/1.1\r\nHost: a\r\n\r\n{HIDDEN}"), ambiguous),
+        (MULTIPART, HIDDEN.replace("\r\n\r\n", "\r\nX: ------bound\r\n\r\n"), ambiguous),
+        (MULTIPART, format!("{file}{model}{file}{model}{HIDDEN}{end}"), ambiguous),
+        (MULTIPART, format!("{long}{file}{model}{HIDDEN}{end}"), (413, "model_too_late")),
+        (JSON, format!(r#"{{"mod\u0065l":"x"}}{HIDDEN}"#), ambiguous),
+        (JSON, format!(r#"{{"model":"x"}}{HIDDEN}"#), ambiguous),
+        // Only its end tells that there is something amiss.
+        (JSON, r#"{"model":"x""#.to_owned(), ambiguous),
+    ]
+}
+
+/// What stands in a body is never the next request, however the body arrives and wherever in it the
+/// gateway sees that it has to be refused.
+#[test]
+fn the_body_of_a_refused_request_is_nobodys_next_request() {
+    const NEXT: &str = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (address, starts) = listener();
+    let (upstream, limits) = ("model = \"served\"", "model_search_bytes = \"16KiB\"");
+    let config = Config { upstream: upstream.to_owned(), ..Config::to(address) };
+    let gateway = Config { limits: limits.to_owned(), ..config }.start();
+    let mut answered = 0;
+    for (fields, body, (status, code)) in bodies_with_a_request_inside() {
+        for message in
+            [sized(fields, &body), chunked(fields, &body, 1000), chunked(fields, &body, 9)]
+        {
+            // Of a long one, the part in which the request stands.
+            let first = message.len().saturating_sub(600).max(1);
+            let cuts: Vec<usize> = (first..=message.len()).collect();
+            for cuts in cuts.chunks(100) {
+                let mut clients: Vec<Peer> = cuts.iter().map(|_| gateway.connect()).collect();
+                for (client, &cut) in clients.iter_mut().zip(cuts) {
+                    client.send(&message[..cut]);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+                for (client, &cut) in clients.iter_mut().zip(cuts) {
+                    client.send([&message[cut..], NEXT].concat());
+                    let refusal = client.read_response();
+                    assert_eq!(refusal.status(), status, "{cut} {refusal:?}");
+                    assert_eq!(refusal.json()["error"]["code"], code);
+                    if refusal.field("connection").is_none() {
+                        assert_eq!(client.read_response().text(), "ok", "{body:?} {cut}");
+                        answered += 1;
+                    }
+                    client.finish();
+                    client.read_end();
+                    assert!(client.unread().is_empty(), "{body:?} {cut}: {}", client.transcript());
+                }
+            }
+        }
+    }
+    let starts = starts.lock().expect("no panic");
+    let count = |start: &str| starts.iter().filter(|it| *it == start).count();
+    assert_eq!(count("GET /next HTTP/1.1"), answered);
+    assert!(answered > 20, "a connection goes on where the body is here to its end");
+    let broken_off = count("POST /v1/chat/completions HTTP/1.1");
+    assert_eq!(starts.len(), answered + broken_off, "{starts:?}");
 }
 
 #[test]
