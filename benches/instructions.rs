@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use serde_json::{Map, Value, json};
-use sluicegate::gateway::worker::Worker;
+use sluicegate::gateway::Worker;
 use tape::Tape;
 use tape::works::{WORKS, Work, play};
 

@@ -47,7 +47,7 @@
 //!
 //! [`reactor::net`] → [`reactor::readiness`] → [`wire::buffer`] → [`flow::relay`] →
 //! [`http::chunk`] → [`gateway::record`] → [`proxy::exchange`] → [`gateway::drive`] →
-//! [`gateway::turn`] → [`proxy::pool`] → [`proxy::retry`] → `tests/simulation.rs`.
+//! [`reactor::turn`] → [`proxy::pool`] → [`proxy::retry`] → `tests/simulation.rs`.
 
 pub mod bench;
 pub mod cli;

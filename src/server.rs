@@ -28,7 +28,7 @@ use crate::control::lookout;
 use crate::control::spans::Exporter;
 use crate::gateway::command::{Command, Idle};
 use crate::gateway::fleet::Fleet;
-use crate::gateway::worker::{Setup, Worker};
+use crate::gateway::{Setup, worker};
 use crate::measure::journal::Journal;
 use crate::measure::stats::Counters;
 use crate::observe::access::Format;
@@ -419,7 +419,7 @@ impl Seat {
         let seed = sys::random_seed();
         let lookout = Some(lookout);
         let setup = Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout };
-        let ended = Worker::new(net, setup).run();
+        let ended = worker(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");
             control.stop();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use harness::scenario::{LATENCY, Simulation, TARGET};
 use sluicegate::config::snapshot::Continue;
-use sluicegate::gateway::turn::SAMPLED_TURNS;
+use sluicegate::gateway::SAMPLED_TURNS;
 use sluicegate::service::Setting;
 use sluicegate::service::continuation::Prefill;
 use sluicegate::sim::{Answer, ClientId, Counts, Visit};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sluicegate::config::snapshot::Snapshot;
 use sluicegate::config::{self, Environment};
 use sluicegate::gateway::command::Command;
-use sluicegate::gateway::worker::{Setup, Worker};
+use sluicegate::gateway::{Setup, Worker, worker};
 use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
 
@@ -57,7 +57,7 @@ impl Stage {
             lookout: None,
         };
         Stage {
-            worker: Worker::new(tape.clone(), setup),
+            worker: worker(tape.clone(), setup),
             tape,
             clients: Vec::new(),
             servers: Vec::new(),

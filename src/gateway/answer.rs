@@ -5,13 +5,13 @@
 
 use crate::clock::Instant;
 use crate::flow::relay::{Budget, Flow, FlowState, Mode};
+use crate::gateway::Gateway;
 use crate::gateway::client::request::takes_interim;
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::{Peer, Progress};
 use crate::gateway::record::preface::Preface;
 use crate::gateway::record::verdict::Step;
-use crate::gateway::worker::Worker;
 use crate::http::body::Framing;
 use crate::http::date::DateLine;
 use crate::http::head::Version;
@@ -20,6 +20,7 @@ use crate::http::rewrite::ConnectionField;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::responder::{self, Responder, Step as Asked};
 use crate::wire::buffer::{CAPACITY, READ_RESERVE};
 use crate::wire::socket::{Desk, Fill, Socket};
@@ -36,9 +37,14 @@ enum Answering {
     Ended,
 }
 
-impl<N: Net> Worker<N> {
-    pub(crate) fn advance_responder(&mut self, token: Token, budget: &mut Budget) -> Step {
-        let (now, draining) = (self.now, self.is_draining());
+impl<N: Net> Gateway<N> {
+    pub(crate) fn advance_responder(
+        &mut self,
+        token: Token,
+        budget: &mut Budget,
+        cx: &mut Cx<N>,
+    ) -> Step {
+        let (now, draining) = (cx.now, self.is_draining());
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Downstream { socket, exchange, .. } = downstream;
         let Some(exchange) = exchange.as_deref_mut() else { return Step::Wait };
@@ -56,7 +62,7 @@ impl<N: Net> Worker<N> {
             progress: &mut progress,
             desk: &mut self.desk,
             scratch: &mut self.scratch,
-            date: self.date.line(self.now, &self.net),
+            date: self.date.line(cx.now, &cx.net),
             now,
             draining,
             body_max,

@@ -9,24 +9,24 @@
 //! A drive ends when the next move is somebody else's: the kernel's, a peer's, the clock's. At its
 //! end the connection has a deadline, whatever its state.
 
-use std::io;
 use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::flow::relay::Budget;
+use crate::gateway::Gateway;
 use crate::gateway::client::request::Opened;
 use crate::gateway::command::Life;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::peer::{Peer, Progress};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::gateway::steady::Passed;
-use crate::gateway::worker::Worker;
 use crate::http::head::{HeadError, may_be_complete};
 use crate::measure::stall::Owner;
 use crate::proxy::exchange::deadline;
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault, UpstreamFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::wire::buffer::{READ_RESERVE, Room};
 use crate::wire::socket::Fill;
 
@@ -38,21 +38,15 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 /// came for: its request is on the way, and is served.
 const GREETING: Duration = Duration::from_secs(1);
 
-/// A poll that ends so much later than it was meant to was not late by chance.
-const STANDSTILL: Duration = Duration::from_millis(250);
-
-/// A poll may tell of some of the events at a time. Whoever goes on with news after so many is no
-/// backlog.
-const BACKLOG_POLLS_MAX: usize = 64;
-
-impl<N: Net> Worker<N> {
-    pub(crate) fn drive(&mut self, token: Token) {
-        let mut budget = Budget::of_a_drive(self.ready.is_empty());
-        match self.pass_on(token, &mut budget) {
+impl<N: Net> Gateway<N> {
+    /// Drives a client's connection as far as it goes.
+    pub(crate) fn advance_client(&mut self, token: Token, cx: &mut Cx<N>) {
+        let mut budget = Budget::of_a_drive(cx.run.is_empty());
+        match self.pass_on(token, &mut budget, cx) {
             Ok(Passed::All) => {}
-            Ok(Passed::Maybe) => self.drive_on(token, Step::Again, budget),
+            Ok(Passed::Maybe) => self.drive_on(token, Step::Again, budget, cx),
             Err(failed) => {
-                self.drive_on(token, Step::Failed(failed), budget);
+                self.drive_on(token, Step::Failed(failed), budget, cx);
             }
         }
     }
@@ -60,16 +54,16 @@ impl<N: Net> Worker<N> {
     /// The long way. Not a part of the short one, so that a token touches as little code and stack
     /// as it can.
     #[inline(never)]
-    fn drive_on(&mut self, token: Token, mut step: Step, mut budget: Budget) {
+    fn drive_on(&mut self, token: Token, mut step: Step, mut budget: Budget, cx: &mut Cx<N>) {
         loop {
             step = match step {
-                Step::Again if !budget.is_spent() => match self.advance(token, &mut budget) {
+                Step::Again if !budget.is_spent() => match self.advance(token, &mut budget, cx) {
                     Some(step) => step,
                     None => return,
                 },
                 Step::Again | Step::Yield => {
                     self.desk.tally.budget_spent.add(1);
-                    self.enqueue(token);
+                    self.enqueue(token, &mut cx.run);
                     break;
                 }
                 Step::Wait => break,
@@ -77,27 +71,27 @@ impl<N: Net> Worker<N> {
                     self.wait_for_buffer(token, needs);
                     break;
                 }
-                Step::Failed(failed) => self.failed(token, failed),
-                Step::Over(outcome) => self.end(token, outcome),
+                Step::Failed(failed) => self.failed(token, failed, cx),
+                Step::Over(outcome) => self.end(token, outcome, cx),
             };
         }
-        self.charge(token);
-        self.arm(token);
+        self.charge(token, cx);
+        self.arm(token, cx);
     }
 
     /// One step of whatever the connection is at. `None`: it is closed.
-    fn advance(&mut self, token: Token, budget: &mut Budget) -> Option<Step> {
+    fn advance(&mut self, token: Token, budget: &mut Budget, cx: &mut Cx<N>) -> Option<Step> {
         Some(match self.downstreams.get(token)?.state {
-            State::Idle { .. } | State::Head { .. } => self.receive_head(token, budget),
-            State::Exchange => self.advance_exchange(token, budget),
-            State::Replying { then, .. } => self.write_reply(token, then),
-            State::Lingering { .. } => self.linger(token, budget),
+            State::Idle { .. } | State::Head { .. } => self.receive_head(token, budget, cx),
+            State::Exchange => self.advance_exchange(token, budget, cx),
+            State::Replying { then, .. } => self.write_reply(token, then, cx),
+            State::Lingering { .. } => self.linger(token, budget, cx),
             State::Closed => return None,
         })
     }
 
     /// Charges the time since the last drive to whoever was waited for, and notes who is now.
-    fn charge(&mut self, token: Token) {
+    fn charge(&mut self, token: Token, cx: &mut Cx<N>) {
         let unsent = self.has_unsent_request(token);
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let held_up = downstream.queued || downstream.thirst != 0;
@@ -109,12 +103,12 @@ impl<N: Net> Worker<N> {
         let waiting = exchange.waiting(upstream, unsent);
         let blocked = exchange.timeline.client_blocked.is_some();
         let owner = Owner::of(&waiting, blocked, held_up);
-        let (before, passed) = exchange.ledger.charge(owner, self.now);
+        let (before, passed) = exchange.ledger.charge(owner, cx.now);
         self.desk.tally.waited[before as usize].add(passed);
     }
 
     /// Waits for a request, reads its head, and opens the exchange.
-    fn receive_head(&mut self, token: Token, budget: &mut Budget) -> Step {
+    fn receive_head(&mut self, token: Token, budget: &mut Budget, cx: &mut Cx<N>) -> Step {
         loop {
             let Some(downstream) = self.downstreams.get(token) else { return Step::Wait };
             let unscanned = downstream.socket.unscanned();
@@ -125,10 +119,10 @@ impl<N: Net> Worker<N> {
                 if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined)
                 {
                     budget.spend(0);
-                    match self.open_exchange(token) {
+                    match self.open_exchange(token, cx) {
                         Opened::Exchange => return Step::Again,
                         Opened::Faulty(fault) => return Step::Over(Err(Fault::Downstream(fault))),
-                        Opened::Refused(error) => return self.refuse_head(token, error),
+                        Opened::Refused(error) => return self.refuse_head(token, error, cx),
                         Opened::Incomplete => {}
                     }
                 }
@@ -139,17 +133,21 @@ impl<N: Net> Worker<N> {
                 // not yet a request.
                 let begun = !b"\r\n".starts_with(unscanned);
                 if begun && let State::Idle { .. } = downstream.state {
-                    downstream.state = State::Head { since: self.now };
+                    downstream.state = State::Head { since: cx.now };
                 }
             }
             let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
             if downstream.socket.ready.errored() {
-                return self.close_downstream(token);
+                return self.close_downstream(token, cx);
             }
             if !downstream.socket.ready.readable() {
                 // An idle client is told that nothing more comes, unless its next request is here.
                 let idle = matches!(downstream.state, State::Idle { .. });
-                return if idle && self.dismisses_idle() { self.part(token) } else { Step::Wait };
+                return if idle && self.dismisses_idle() {
+                    self.part(token, cx)
+                } else {
+                    Step::Wait
+                };
             }
             if budget.is_spent() {
                 return Step::Yield;
@@ -166,16 +164,18 @@ impl<N: Net> Worker<N> {
                     let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
                     match self.desk.buffers.make_room(buffer, limit) {
                         Room::Made => {}
-                        Room::AtLimit => return self.refuse_head(token, HeadError::HeadTooLarge),
+                        Room::AtLimit => {
+                            return self.refuse_head(token, HeadError::HeadTooLarge, cx);
+                        }
                         Room::Dry { needs } => return self.wait_for_buffer(token, needs),
                     }
                 }
-                Ok(Fill::Closed) | Err(_) => return self.close_downstream(token),
+                Ok(Fill::Closed) | Err(_) => return self.close_downstream(token, cx),
             }
         }
     }
 
-    fn advance_exchange(&mut self, token: Token, budget: &mut Budget) -> Step {
+    fn advance_exchange(&mut self, token: Token, budget: &mut Budget, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if downstream.has_left() {
             return Step::Over(Err(Fault::Downstream(DownstreamFault::Gone)));
@@ -187,32 +187,32 @@ impl<N: Net> Worker<N> {
         match downstream.exchange.as_ref().map(|exchange| &exchange.peer) {
             Some(Peer::Upstream(upstream)) => {
                 let upstream = *upstream;
-                self.advance_proxied(token, upstream, budget)
+                self.advance_proxied(token, upstream, budget, cx)
             }
-            Some(Peer::Seeking { .. }) => match self.gather(token, budget) {
+            Some(Peer::Seeking { .. }) => match self.gather(token, budget, cx) {
                 Some(step) => step,
-                None if self.degrades(token) => Step::Again,
-                None => self.seek_upstream(token),
+                None if self.degrades(token, cx) => Step::Again,
+                None => self.seek_upstream(token, cx),
             },
-            Some(Peer::Pausing { until, .. }) if *until > self.now => Step::Wait,
-            Some(Peer::Pausing { .. }) => self.resume(token),
-            Some(Peer::Responder { .. }) => self.advance_responder(token, budget),
+            Some(Peer::Pausing { until, .. }) if *until > cx.now => Step::Wait,
+            Some(Peer::Pausing { .. }) => self.resume(token, cx),
+            Some(Peer::Responder { .. }) => self.advance_responder(token, budget, cx),
             Some(Peer::Nobody) | None => Step::Wait,
         }
     }
 
     /// Gives the connection the deadline of its state.
-    pub(crate) fn arm(&mut self, token: Token) {
+    pub(crate) fn arm(&mut self, token: Token, cx: &mut Cx<N>) {
         let at = match self.downstreams.get(token) {
-            Some(downstream) if downstream.state != State::Closed => self.deadline_of(token),
+            Some(downstream) if downstream.state != State::Closed => self.deadline_of(token, cx),
             _ => return,
         };
         if let Some(downstream) = self.downstreams.get_mut(token) {
-            downstream.alarm.set(at, token, &mut self.wheel);
+            downstream.alarm.set(at, token, &mut cx.wheel);
         }
     }
 
-    fn deadline_of(&self, token: Token) -> Instant {
+    fn deadline_of(&self, token: Token, cx: &Cx<N>) -> Instant {
         let Some(downstream) = self.downstreams.get(token) else { return Instant::NEVER };
         let timeouts = &self.snapshot.timeouts;
         match downstream.state {
@@ -220,7 +220,7 @@ impl<N: Net> Worker<N> {
             State::Head { since } => {
                 let silent = downstream.socket.unscanned().is_empty();
                 let limit = since.after(timeouts.head);
-                if silent && self.dismisses_idle() { limit.min(self.now + GREETING) } else { limit }
+                if silent && self.dismisses_idle() { limit.min(cx.now + GREETING) } else { limit }
             }
             State::Replying { since, .. } => since.after(timeouts.exchange.client_write),
             State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
@@ -232,43 +232,18 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Whether the poll that began at `before` ended much later than it was `meant` to. It is asked for
-    /// each token; when it began says no to nearly all.
-    #[inline]
-    pub(crate) fn is_late(&self, before: Instant, meant: impl Fn() -> Option<Instant>) -> bool {
-        let late = |since: Instant| self.now > since + STANDSTILL;
-        late(before) && meant().is_some_and(late)
-    }
-
-    /// The poll ended now, much later than it was meant to: this thread did not run. Meanwhile bytes
-    /// have come, ends too, and every timer seems to have run out. The network is asked once more,
-    /// until it has nothing left to tell; and the time since `before` is nobody's silence. When in
-    /// this time we were stopped cannot be known, and whoever was silent may have stood still as
-    /// well: the same laptop, the same freezer. So all of it is given back, but for `total`.
+    /// Nothing ran for a while: whatever timers count from moves by that.
     #[cold]
-    #[inline(never)]
-    pub(crate) fn stood_still(&mut self, before: Instant) -> io::Result<()> {
-        let lost = self.now - before;
-        log::warn!("nothing ran for {lost:?} (a stopped process or machine, or no CPU)");
-        self.desk.tally.standstills.add(1);
-        for _ in 0..BACKLOG_POLLS_MAX {
-            let known = self.events.len();
-            self.desk.tally.polls.add(1);
-            self.net.poll(&mut self.events, Some(Duration::ZERO))?;
-            if self.events.len() == known {
-                break;
-            }
-        }
+    pub(crate) fn excuse(&mut self, lost: Duration, cx: &mut Cx<N>) {
         for token in self.downstreams.tokens() {
             if let Some(downstream) = self.downstreams.get_mut(token) {
                 downstream.excuse(lost);
             }
-            self.arm(token);
+            self.arm(token, cx);
         }
         if let Life::Draining { deadline, .. } = &mut self.life {
             *deadline += lost;
         }
-        Ok(())
     }
 
     /// When the exchange goes on by itself: a pause between attempts or a responder's nap ends.
@@ -295,11 +270,11 @@ impl<N: Net> Worker<N> {
     }
 
     /// The deadline of the connection's state has passed.
-    pub(crate) fn on_deadline(&mut self, token: Token) {
+    pub(crate) fn on_deadline(&mut self, token: Token, cx: &mut Cx<N>) {
         if self.downstreams.get(token).is_some_and(|downstream| downstream.queued) {
             // It has more to say in this turn, or a place to take: that comes first.
-            self.drive(token);
-            if self.deadline_of(token) > self.now {
+            self.advance_client(token, cx);
+            if self.deadline_of(token, cx) > cx.now {
                 return;
             }
         }
@@ -311,36 +286,36 @@ impl<N: Net> Worker<N> {
             State::Head { .. } | State::Idle { .. }
                 if downstream.thirst != 0 && !downstream.socket.is_silent(&mut self.desk) =>
             {
-                self.refuse(token, &Fault::Local(LocalFault::Buffers));
-                self.enqueue(token);
+                self.refuse(token, &Fault::Local(LocalFault::Buffers), cx);
+                self.enqueue(token, &mut cx.run);
             }
             State::Head { .. } if !downstream.socket.unscanned().is_empty() => {
                 let fault = Fault::Downstream(DownstreamFault::HeadTimeout);
-                self.refuse(token, &fault);
-                self.enqueue(token);
+                self.refuse(token, &fault, cx);
+                self.enqueue(token, &mut cx.run);
             }
             State::Exchange => {
-                let now = self.now;
+                let now = cx.now;
                 let overdue = move |(at, _): &(Instant, Fault)| *at <= now;
                 let mut late = self.exchange_deadline(token).filter(overdue);
                 if late.is_some() && self.learn_what_is_awaited(token) {
                     late = self.exchange_deadline(token).filter(overdue);
                 }
                 if matches!(late, Some((_, Fault::Downstream(DownstreamFault::WriteTimeout)))) {
-                    self.try_to_write(token);
+                    self.try_to_write(token, cx);
                     late = self.exchange_deadline(token).filter(overdue);
                 }
                 if let Some((_, fault)) = late {
-                    self.failed(token, Failed::Fault(self.owned(token, fault)));
+                    self.failed(token, Failed::Fault(self.owned(token, fault)), cx);
                 } else {
-                    self.beat(token);
+                    self.beat(token, cx);
                 }
                 // Otherwise a nap is over.
-                self.enqueue(token);
+                self.enqueue(token, &mut cx.run);
             }
             State::Closed => {}
             _ => {
-                self.close_downstream(token);
+                self.close_downstream(token, cx);
             }
         }
     }
@@ -358,10 +333,10 @@ impl<N: Net> Worker<N> {
     /// Writes to a client that is about to be given up. The kernel tells of room when a third of
     /// its send buffer is free, which may be megabytes, but takes bytes as soon as there is any: a
     /// slow reader is told from one that does not read by a write.
-    fn try_to_write(&mut self, token: Token) {
+    fn try_to_write(&mut self, token: Token, cx: &mut Cx<N>) {
         if let Some(downstream) = self.downstreams.get_mut(token) {
             downstream.socket.ready.suppose_writable();
-            self.drive(token);
+            self.advance_client(token, cx);
         }
     }
 }

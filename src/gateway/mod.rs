@@ -3,8 +3,8 @@
 //! Cut by lifetime. A room knows those below it, and none above:
 //!
 //! ```text
-//!   turn ──▶ life, report ──▶ drive, steady ──▶ exchange ──▶ attempt, answer ──▶ client, server
-//!                                                                      └──▶ worker ──▶ record
+//!   handler ──▶ life, report ──▶ drive, steady ──▶ exchange ──▶ attempt, answer ──▶ client, server
+//!                                                                      └──▶ record
 //! ```
 //!
 //! * A step never calls what decides about it. It returns a [`record::verdict`], and the drive acts
@@ -19,10 +19,206 @@ mod date;
 pub mod drive;
 pub mod exchange;
 pub mod fleet;
+mod handler;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+
+pub use handler::SAMPLED_TURNS;
+
+use crate::clock::Instant;
+use crate::config::snapshot::Snapshot;
+use crate::gateway::command::{Command, Idle, Life};
+use crate::gateway::date::Date;
+use crate::gateway::fleet::Fleet;
+use crate::gateway::record::downstream::Downstream;
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::peer::Peer;
+use crate::gateway::record::upstream::Upstream;
+use crate::gateway::record::verdict::Step;
+use crate::measure::journal::Journal;
+use crate::measure::stats::{Counters, Tally};
+use crate::proxy::group::Groups;
+use crate::proxy::health::Look;
+use crate::proxy::load::Loads;
+use crate::proxy::random::Random;
+use crate::proxy::trace::Ids;
+use crate::reactor::mailbox::Mailbox;
+use crate::reactor::net::Net;
+use crate::reactor::run::Run;
+use crate::reactor::slots::Slots;
+use crate::reactor::token::{Kind, Token};
+use crate::reactor::turn::{Loop, Pace};
+use crate::service::continuation::Purse;
+use crate::wire::buffer::BufferPool;
+use crate::wire::socket::Desk;
+
 pub mod life;
 pub mod record;
 pub mod report;
 pub mod server;
 mod steady;
-pub mod turn;
-pub mod worker;
+
+/// A worker: one single-threaded reactor with a gateway in it.
+pub type Worker<N> = Loop<N, Gateway<N>>;
+
+/// What a worker is made of.
+pub struct Setup<S> {
+    pub snapshot: Arc<Snapshot>,
+    /// Those of this snapshot, shared by all workers.
+    pub loads: Loads,
+    /// Differs from worker to worker and from start to start: ids and chance are made from it.
+    pub seed: u64,
+    pub counters: Arc<Counters>,
+    pub mailbox: Mailbox<Command<S>>,
+    /// All workers of the process, where there are several.
+    pub fleet: Option<Fleet<S>>,
+    /// Who keeps the records of exchanges, if anybody.
+    pub journal: Option<Arc<dyn Journal>>,
+    /// Who is told which ports to look at, if anybody looks.
+    pub lookout: Option<mpsc::Sender<Look>>,
+}
+
+/// Everything one worker knows of its clients and servers. In memory as it is written here: what
+/// every turn looks at comes first.
+#[repr(C)]
+pub struct Gateway<N: Net> {
+    downstreams: Slots<Downstream<N::Stream>>,
+    upstreams: Slots<Upstream<N::Stream>>,
+    desk: Desk,
+    /// The latest generation.
+    snapshot: Rc<Snapshot>,
+    life: Life,
+    /// Idle upstreams on which something happened.
+    disturbed: Vec<Token>,
+    /// Downstreams that wait for a buffer, in the order they came.
+    thirsty: VecDeque<Token>,
+    /// Earlier generations, as long as an exchange holds them.
+    past: Vec<Rc<Snapshot>>,
+    // From here on what not every turn needs.
+    /// What is known of the upstreams of all generations.
+    groups: Groups<Token, Token>,
+    /// Heads and replies are put together here; kept for its capacity.
+    scratch: Vec<u8>,
+    /// What is kept to continue streams is paid from it.
+    purse: Purse,
+    /// When the next look for those who only hold room may be.
+    shed_at: Instant,
+    fleet: Option<Fleet<N::Stream>>,
+    journal: Option<Arc<dyn Journal>>,
+    lookout: Option<mpsc::Sender<Look>>,
+    seed: u64,
+    random: Random,
+    trace_ids: Ids,
+    date: Date,
+    ids: u32,
+}
+
+/// A worker over a network whose listeners are open.
+pub fn worker<N: Net>(mut net: N, setup: Setup<N::Stream>) -> Worker<N> {
+    let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout } = setup;
+    net.keep_alive(snapshot.server.tcp_keepalive);
+    Loop::with(net, mailbox, snapshot.pace(), |cx| Gateway {
+        downstreams: Slots::new(Kind::Downstream),
+        upstreams: Slots::new(Kind::Upstream),
+        desk: Desk {
+            buffers: BufferPool::new(snapshot.limits.buffer_bytes),
+            tally: Tally::new(counters),
+        },
+        thirsty: VecDeque::new(),
+        disturbed: Vec::new(),
+        scratch: Vec::new(),
+        purse: Purse::new(snapshot.limits.continue_bytes),
+        fleet,
+        shed_at: cx.now,
+        journal,
+        lookout,
+        life: Life::Serving,
+        seed,
+        ids: 0,
+        past: Vec::new(),
+        groups: Groups::new(&snapshot, &loads, seed),
+        random: Random::new(seed),
+        trace_ids: Ids::new(seed),
+        date: Date::new(),
+        snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
+    })
+}
+
+impl Snapshot {
+    /// How its workers wait for events.
+    fn pace(&self) -> Pace {
+        Pace { spin: self.server.spin, coalesce: self.server.coalesce }
+    }
+}
+
+impl<N: Net> Gateway<N> {
+    /// Puts a downstream in the ready queue, once.
+    fn enqueue(&mut self, token: Token, run: &mut Run) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        if !std::mem::replace(&mut downstream.queued, true) {
+            run.push(token);
+        }
+    }
+
+    /// Nothing is kept for another request.
+    fn is_draining(&self) -> bool {
+        self.life != Life::Serving
+    }
+
+    /// Whoever is not being answered is told that nothing more comes.
+    fn dismisses_idle(&self) -> bool {
+        match self.life {
+            Life::Serving => false,
+            Life::Draining { idle, .. } => idle == Idle::Leave,
+            Life::Stopping => true,
+        }
+    }
+
+    fn exchange_mut(&mut self, token: Token) -> Option<&mut Exchange> {
+        self.downstreams.get_mut(token)?.exchange.as_deref_mut()
+    }
+
+    /// Whether the request can be sent again, to its first byte.
+    fn keeps_request(&self, exchange: &Exchange) -> bool {
+        match exchange.peer {
+            Peer::Upstream(connection) => {
+                self.upstreams.get(connection).is_some_and(|up| up.socket.outbox.keeps())
+            }
+            _ => exchange.outbox.keeps(),
+        }
+    }
+
+    /// Whether anybody is told which models are asked for, and which answer.
+    fn tells_models(&self) -> bool {
+        self.journal.is_some() || self.snapshot.admin.listen.is_some()
+    }
+
+    /// Whether bytes of the request lie in the client's buffer, cleared and not taken.
+    fn has_unsent_request(&self, token: Token) -> bool {
+        let inbound = self.downstreams.get(token).and_then(|down| down.socket.inbound.as_ref());
+        inbound.is_some_and(|buffer| !buffer.pending().is_empty())
+    }
+
+    /// The connection is driven again when `needs` buffers can be had.
+    fn wait_for_buffer(&mut self, token: Token, needs: usize) -> Step {
+        if let Some(downstream) = self.downstreams.get_mut(token)
+            && std::mem::replace(&mut downstream.thirst, needs as u32) == 0
+        {
+            self.desk.tally.buffers_dry.add(1);
+            self.thirsty.push_back(token);
+        }
+        Step::Wait
+    }
+}
+
+/// Both records of an exchange, borrowed at once: the reason why there are two tables.
+fn both<'a, S>(
+    downstreams: &'a mut Slots<Downstream<S>>,
+    upstreams: &'a mut Slots<Upstream<S>>,
+    token: Token,
+    connection: Token,
+) -> Option<(&'a mut Downstream<S>, &'a mut Upstream<S>)> {
+    downstreams.get_mut(token).zip(upstreams.get_mut(connection))
+}

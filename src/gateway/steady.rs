@@ -10,14 +10,15 @@
 //!   old one, and whoever drives a connection whose alarm is spent goes the long way and arms it.
 
 use crate::flow::relay::{Budget, Rest, relay};
+use crate::gateway::Gateway;
 use crate::gateway::attempt::transfer::broken_response;
 use crate::gateway::record::downstream::{Downstream, State};
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::verdict::Failed;
-use crate::gateway::worker::Worker;
 use crate::measure::stall::Owner;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 
 /// What has been done of a drive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +28,15 @@ pub(crate) enum Passed {
     Maybe,
 }
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Passes on what has come of a response that is under way.
     #[inline]
-    pub(crate) fn pass_on(&mut self, token: Token, budget: &mut Budget) -> Result<Passed, Failed> {
+    pub(crate) fn pass_on(
+        &mut self,
+        token: Token,
+        budget: &mut Budget,
+        cx: &mut Cx<N>,
+    ) -> Result<Passed, Failed> {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(Passed::Maybe) };
         let Some(connection) = downstream.steady() else { return Ok(Passed::Maybe) };
         let Some(upstream) = self.upstreams.get_mut(connection) else { return Ok(Passed::Maybe) };
@@ -43,11 +49,11 @@ impl<N: Net> Worker<N> {
         let client = &mut downstream.socket;
         let moved = relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk)
             .map_err(broken_response)?;
-        exchange.note_progress(before, &moved, self.now, &self.desk.tally);
+        exchange.note_progress(before, &moved, cx.now, &self.desk.tally);
         if moved.rest != Rest::SourceEmpty {
             return Ok(Passed::Maybe);
         }
-        let (before, passed) = exchange.ledger.charge(Owner::Upstream, self.now);
+        let (before, passed) = exchange.ledger.charge(Owner::Upstream, cx.now);
         self.desk.tally.waited[before as usize].add(passed);
         Ok(Passed::All)
     }

@@ -1,22 +1,33 @@
-//! Whether there is somebody to accept: the readiness of the listeners.
+//! Listen: the backlogs of a loop's listeners.
+//!
+//! * A listener's readiness is remembered like any other: set by the edge, cleared only when the
+//!   backlog said it is empty, or the listener is broken. A budget or a limit leaves it set.
+//! * Out of descriptors, accepting pauses; it neither spins nor forgets the backlog.
+//! * Where there is no room the backlog is the back-pressure, until the handler reopens.
+
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::clock::Instant;
+use crate::reactor::count::Counted;
+use crate::reactor::net::{Accept, Net};
 use crate::reactor::readiness::Readiness;
 
+/// How long accepting rests when descriptors have run out.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The listeners' readiness, and why accepting rests, if it does.
-pub(crate) struct AcceptState {
+#[derive(Debug)]
+pub struct Listen {
     listeners: Vec<Readiness>,
-    pub(crate) resume_at: Option<Instant>,
-    pub(crate) full: bool,
+    resume_at: Option<Instant>,
+    full: bool,
 }
 
-impl AcceptState {
-    pub fn new(listeners: usize) -> AcceptState {
-        AcceptState {
-            listeners: vec![Readiness::listening(); listeners],
-            resume_at: None,
-            full: false,
-        }
+impl Listen {
+    pub fn new(listeners: usize) -> Listen {
+        let listeners = vec![Readiness::listening(); listeners];
+        Listen { listeners, resume_at: None, full: false }
     }
 
     pub fn on_event(&mut self, listener: usize) {
@@ -31,22 +42,84 @@ impl AcceptState {
         self.resume_at.unwrap_or(Instant::NEVER)
     }
 
+    /// Ends a pause whose time has come.
+    #[inline]
+    pub fn wake(&mut self, now: Instant) {
+        if self.resume_at.is_some_and(|at| at <= now) {
+            self.resume_at = None;
+        }
+    }
+
+    /// Whether a backlog is known to wait and nothing keeps us from serving it.
+    #[inline]
+    pub fn may_accept(&self) -> bool {
+        self.is_any_ready() && !self.full && self.resume_at.is_none()
+    }
+
     /// Whether somebody may wait outside for want of a place.
     pub fn keeps_out(&self) -> bool {
         self.full && self.is_any_ready()
     }
 
-    pub(crate) fn is_ready(&self, listener: usize) -> bool {
+    /// Whether accepting rests for want of room.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Takes nobody until [`Listen::reopen`].
+    pub fn rest_for_room(&mut self) {
+        self.full = true;
+    }
+
+    /// There is room again.
+    pub fn reopen(&mut self) {
+        self.full = false;
+    }
+
+    pub fn is_ready(&self, listener: usize) -> bool {
         self.listeners.get(listener).is_some_and(|ready| ready.readable())
     }
 
-    pub(crate) fn is_any_ready(&self) -> bool {
+    #[inline]
+    fn is_any_ready(&self) -> bool {
         self.listeners.iter().any(|ready| ready.readable())
     }
 
-    pub(crate) fn drained(&mut self, listener: usize) {
+    fn drained(&mut self, listener: usize) {
         if let Some(ready) = self.listeners.get_mut(listener) {
             ready.nothing_to_read();
         }
     }
+
+    /// Takes one connection from a backlog.
+    pub fn take<N: Net>(&mut self, net: &mut N, listener: usize, now: Instant) -> Taken<N::Stream> {
+        match net.accept(listener) {
+            Accept::Accepted(stream, from) => Taken::Connection(stream, from),
+            Accept::Retry => Taken::Gone,
+            Accept::Drained => {
+                self.drained(listener);
+                Taken::Rests(Some(Counted::Drained))
+            }
+            Accept::Exhausted(error) => {
+                log::warn!("accept: {error}; accepting rests for {} ms", PAUSE.as_millis());
+                self.resume_at = Some(now + PAUSE);
+                Taken::Rests(Some(Counted::Exhausted))
+            }
+            Accept::Fatal(error) => {
+                log::error!("accept: {error}; the listener is given up");
+                self.drained(listener);
+                Taken::Rests(None)
+            }
+        }
+    }
+}
+
+/// What a backlog gave.
+#[derive(Debug)]
+pub enum Taken<S> {
+    Connection(S, SocketAddr),
+    /// The connection died before it was taken: there may be another one.
+    Gone,
+    /// Nothing now, and what of that is worth a counter.
+    Rests(Option<Counted>),
 }

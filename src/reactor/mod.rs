@@ -11,16 +11,23 @@
 //! | [`slots`] | tables on generational tokens |
 //! | [`timer`] | the wheel, and the lazy alarm |
 //! | [`mailbox`] | how another thread tells a worker something |
+//! | [`listen`] | the backlogs of the listeners |
+//! | [`run`] | who is driven next |
+//! | [`turn`] | the loop itself, and the [`turn::Handler`] that it serves |
+//! | [`count`] | what a loop does that is worth a counter |
 //! | [`coalesce`], [`spin`] | whether a worker sleeps before it polls, or polls before it sleeps |
 //!
 //! Absent on purpose: mio, libc and threads. Nothing here knows which network it runs on.
 
 pub mod coalesce;
+pub mod count;
 pub mod listen;
 pub mod mailbox;
 pub mod net;
 pub mod readiness;
+pub mod run;
 pub mod slots;
 pub mod spin;
 pub mod timer;
 pub mod token;
+pub mod turn;

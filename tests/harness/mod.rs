@@ -21,12 +21,13 @@ use sluicegate::config::snapshot::*;
 use sluicegate::gateway::command::Command;
 use sluicegate::gateway::fleet::Fleet;
 use sluicegate::gateway::report::census::Census;
-use sluicegate::gateway::worker::{Setup, Status, Worker};
+use sluicegate::gateway::{Setup, Worker, worker};
 use sluicegate::measure::stats::Counters;
 use sluicegate::proxy::health::Look;
 use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use sluicegate::reactor::net::Net;
+use sluicegate::reactor::turn::Status;
 use sluicegate::service::Setting;
 use sluicegate::sim::World;
 use sluicegate::sim::cast;
@@ -239,7 +240,7 @@ impl<N: Net> Gateway<N> {
             journal: None,
             lookout: Some(lookout),
         };
-        let worker = Worker::new(net, setup);
+        let worker = worker(net, setup);
         Gateway {
             world,
             worker,

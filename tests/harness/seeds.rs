@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::config::snapshot::Snapshot;
+use sluicegate::gateway::SAMPLED_TURNS;
 use sluicegate::gateway::command::{Command, Idle};
-use sluicegate::gateway::turn::SAMPLED_TURNS;
 use sluicegate::reactor::net::Net;
 use sluicegate::sim::cast::Cast;
 use sluicegate::sim::oracle::{self, Tally};

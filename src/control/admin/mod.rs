@@ -31,7 +31,7 @@ use crate::config::snapshot::{
     Admin, Forwarded, Generation, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
 };
 use crate::gateway::command::{Command, Idle};
-use crate::gateway::worker::{Setup, Worker};
+use crate::gateway::{Setup, worker};
 use crate::measure::stats::Counters;
 use crate::observe::keeper::SpanCounts;
 use crate::observe::recordings::Recordings;
@@ -113,9 +113,8 @@ impl Desk {
             journal: None,
             lookout: None,
         };
-        let thread = thread::Builder::new()
-            .name("admin".into())
-            .spawn(move || Worker::new(net, setup).run())?;
+        let thread =
+            thread::Builder::new().name("admin".into()).spawn(move || worker(net, setup).run())?;
         Ok(Thread { address, post, thread })
     }
 }

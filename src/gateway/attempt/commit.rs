@@ -7,14 +7,15 @@
 use std::time::Duration;
 
 use crate::config::snapshot::Commit;
+use crate::gateway::Gateway;
 use crate::gateway::record::continuation::{Before, Continuation};
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::preface::Preface;
-use crate::gateway::worker::Worker;
 use crate::http::body::Framing;
 use crate::proxy::exchange::Awaited;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::service::Dialect;
 use crate::wire::outbox::Outbox;
 
@@ -22,14 +23,14 @@ use crate::wire::outbox::Outbox;
 /// anything between server and client waits for.
 const HOLD_PATIENCE: Duration = Duration::from_secs(5);
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Whether another attempt, or the predefined answer, can still take the place of this one.
-    pub(crate) fn can_be_rescued(&self, exchange: &Exchange) -> bool {
+    pub(crate) fn can_be_rescued(&self, exchange: &Exchange, cx: &Cx<N>) -> bool {
         let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
             return false;
         };
         let again = u32::from(exchange.attempt.at_upstream) < upstream.retry.attempts;
-        let elsewhere = again || self.next_link(exchange).is_some();
+        let elsewhere = again || self.next_link(exchange, cx).is_some();
         // A predefined answer is the beginning of one, not the rest of one.
         let predefined = chain.fallback.is_some() && !exchange.is_continuing();
         !exchange.attempt.last && (predefined || elsewhere && self.keeps_request(exchange))
@@ -38,36 +39,36 @@ impl<N: Net> Worker<N> {
     /// Whether the head of an event stream is kept from the client until the first data event. Not
     /// where it brings nothing: for who listens to a feed, and for who asks the only server there is
     /// for something that no model has to make.
-    pub(crate) fn holds_back(&self, exchange: &Exchange) -> bool {
+    pub(crate) fn holds_back(&self, exchange: &Exchange, cx: &Cx<N>) -> bool {
         let commit = exchange.route().map(|route| route.commit);
         // One that is to go on where another one stopped has joined it when it does.
         exchange.is_continuing()
             || (commit == Some(Commit::FirstEvent)
                 && !exchange.listens
-                && (!exchange.is_plain() || self.has_elsewhere(exchange))
-                && self.can_be_rescued(exchange))
+                && (!exchange.is_plain() || self.has_elsewhere(exchange, cx))
+                && self.can_be_rescued(exchange, cx))
     }
 
     /// Whether somebody who has not been asked could answer in the place of this endpoint.
-    fn has_elsewhere(&self, exchange: &Exchange) -> bool {
+    fn has_elsewhere(&self, exchange: &Exchange, cx: &Cx<N>) -> bool {
         let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
             return false;
         };
         upstream.endpoints.len() > 1
             || chain.fallback.is_some()
-            || self.next_link(exchange).is_some()
+            || self.next_link(exchange, cx).is_some()
     }
 
     /// Whether a stream that is held back, and has given a sign of life just now, is let go: its
     /// client has waited long enough, and holding it back would bring little or nothing. Where only
     /// events are progress and somebody else may be asked, `ttft` decides.
-    pub(crate) fn lets_go(&self, token: Token) -> bool {
+    pub(crate) fn lets_go(&self, token: Token, cx: &Cx<N>) -> bool {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
         exchange.is_some_and(|exchange| {
             exchange.awaited == Awaited::Stream
                 && !exchange.is_continuing()
-                && self.now - exchange.timeline.request_written >= HOLD_PATIENCE
-                && (exchange.by_bytes || !self.has_elsewhere(exchange))
+                && cx.now - exchange.timeline.request_written >= HOLD_PATIENCE
+                && (exchange.by_bytes || !self.has_elsewhere(exchange, cx))
         })
     }
 

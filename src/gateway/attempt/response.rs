@@ -13,7 +13,7 @@ use crate::gateway::attempt::transfer::upstream_fault;
 use crate::gateway::client::request::takes_interim;
 use crate::gateway::record::exchange::{Exchange, Tunnel};
 use crate::gateway::record::verdict::Failed;
-use crate::gateway::worker::{Worker, both};
+use crate::gateway::{Gateway, both};
 use crate::http::body::Framing;
 use crate::http::head::{
     FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, Version,
@@ -27,6 +27,7 @@ use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::service::continuation::Purse;
 use crate::service::{Dialect, Observer};
 use crate::wire::buffer::{CAPACITY, Room};
@@ -42,16 +43,17 @@ enum HeadStep {
     Final,
 }
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Waits for the final response head. `None`: it is here; otherwise why it is not yet.
     pub(crate) fn await_response(
         &mut self,
         token: Token,
         connection: Token,
         budget: &mut Budget,
+        cx: &mut Cx<N>,
     ) -> Result<Option<Rest>, Failed> {
         while self.exchange_mut(token).is_some_and(|exchange| exchange.response.is_none()) {
-            match self.receive_response_head(token, connection, budget)? {
+            match self.receive_response_head(token, connection, budget, cx)? {
                 HeadStep::Final => break,
                 HeadStep::Interim => {
                     if self.interim_held(token) >= CAPACITY {
@@ -88,6 +90,7 @@ impl<N: Net> Worker<N> {
         token: Token,
         connection: Token,
         budget: &mut Budget,
+        cx: &mut Cx<N>,
     ) -> Result<HeadStep, Failed> {
         loop {
             let Some(exchange) = self.exchange_mut(token) else {
@@ -102,7 +105,7 @@ impl<N: Net> Worker<N> {
             let known = unscanned.len();
             if known > examined
                 && (examined == 0 || known >= limit || may_be_complete(unscanned, examined))
-                && let Some(step) = self.open_response(token, connection)?
+                && let Some(step) = self.open_response(token, connection, cx)?
             {
                 return Ok(step);
             }
@@ -125,7 +128,7 @@ impl<N: Net> Worker<N> {
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
                     exchange.attempt.answered = true;
-                    exchange.hops.first_byte = exchange.hops.first_byte.min(self.now);
+                    exchange.hops.first_byte = exchange.hops.first_byte.min(cx.now);
                 }
                 Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
                 Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::DRY)),
@@ -158,13 +161,15 @@ impl<N: Net> Worker<N> {
         &mut self,
         token: Token,
         connection: Token,
+        cx: &mut Cx<N>,
     ) -> Result<Option<HeadStep>, Failed> {
         let draining = self.is_draining();
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
         else {
             return Ok(None);
         };
-        let (rescuable, holds_back) = (self.can_be_rescued(exchange), self.holds_back(exchange));
+        let (rescuable, holds_back) =
+            (self.can_be_rescued(exchange, cx), self.holds_back(exchange, cx));
         let by_reading = rescuable && exchange.may_be_rescued_by_reading(holds_back);
         let reads = by_reading || self.tells_models();
         let kept = self.keeps_request(exchange);
@@ -253,9 +258,9 @@ impl<N: Net> Worker<N> {
                 framing: delivery.framing,
                 head_request: exchange.head_request,
                 request_id: exchange.id.as_bytes(),
-                date: self.date.line(self.now, &self.net),
+                date: self.date.line(cx.now, &cx.net),
                 served: served.filter(|_| !interim),
-                timing: exchange.server_timing(self.now).filter(|_| !interim),
+                timing: exchange.server_timing(cx.now).filter(|_| !interim),
             };
             rewrite::response(&head, &edits, &mut self.scratch);
         }
@@ -269,7 +274,7 @@ impl<N: Net> Worker<N> {
         }
         let held = exchange.held;
         if !returns {
-            self.let_go_of(connection);
+            self.let_go_of(connection, cx);
         }
         if !held {
             self.commit(token, connection);

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, HostField, UpstreamId};
+use crate::gateway::Gateway;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::{Peer, Turn};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::gateway::server::pool::NoPlace;
-use crate::gateway::worker::Worker;
 use crate::http::rewrite;
 use crate::measure::journal::Hops;
 use crate::proxy::admission::{Admit, Lack};
@@ -23,12 +23,13 @@ use crate::proxy::fault::{Fault, LocalFault};
 use crate::proxy::group::Group;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::wire::buffer::BufferPool;
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Gets the exchange of `token` a connection, or a place in the queue for one.
-    pub(crate) fn seek_upstream(&mut self, token: Token) -> Step {
-        let now = self.now;
+    pub(crate) fn seek_upstream(&mut self, token: Token, cx: &mut Cx<N>) -> Step {
+        let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
         let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
         let (priority, sought) = (exchange.priority, exchange.timeline.step_began);
@@ -38,16 +39,16 @@ impl<N: Net> Worker<N> {
         match turn {
             Turn::Queued => return Step::Wait,
             // Whoever comes now stands behind those who wait already.
-            Turn::New if !fresh => match self.admit(token, upstream, priority) {
+            Turn::New if !fresh => match self.admit(token, upstream, priority, cx) {
                 Admit::Now => {}
-                waits => return self.stand_in_line(token, upstream, waits),
+                waits => return self.stand_in_line(token, upstream, waits, cx),
             },
             Turn::New | Turn::Called => {}
         }
-        let lack = match self.take_place(token, upstream, fresh) {
+        let lack = match self.take_place(token, upstream, fresh, cx) {
             Ok(()) => {
                 if turn == Turn::Called {
-                    self.seated(token, upstream, sought);
+                    self.seated(token, upstream, sought, cx);
                 }
                 return Step::Again;
             }
@@ -56,12 +57,12 @@ impl<N: Net> Worker<N> {
         };
         self.desk.tally.pool_waits.add(1);
         if turn == Turn::Called {
-            self.called_in_vain(token, upstream, lack);
+            self.called_in_vain(token, upstream, lack, cx);
             return Step::Wait;
         }
         let Group { queue, admission, .. } = &mut self.groups[upstream];
         let waits = queue.admit(token, priority, Some(lack), now, admission);
-        self.stand_in_line(token, upstream, waits)
+        self.stand_in_line(token, upstream, waits, cx)
     }
 
     /// Takes a place at the upstream: an endpoint that may be asked, with room for one more, and a
@@ -71,14 +72,15 @@ impl<N: Net> Worker<N> {
         token: Token,
         upstream: UpstreamId,
         fresh: bool,
+        cx: &mut Cx<N>,
     ) -> Result<(), NoPlace> {
-        let now = self.now;
+        let now = cx.now;
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
         else {
             return Ok(());
         };
         let tried = exchange.attempt.tried.clone();
-        let request = self.in_search(exchange, &tried);
+        let request = self.in_search(exchange, &tried, cx);
         let pick = match self.groups[upstream].endpoints.pick(&request, now) {
             Choice::Endpoint(pick) => pick,
             Choice::Full => return Err(NoPlace::Lack(Lack::Permit)),
@@ -88,10 +90,10 @@ impl<N: Net> Worker<N> {
                 return Err(NoPlace::Fault(Fault::Local(LocalFault::NoUpstream { retry_after })));
             }
         };
-        let connected = self.connect(upstream, pick.endpoint(), fresh);
+        let connected = self.connect(upstream, pick.endpoint(), fresh, cx);
         match connected {
             Ok((connection, reused)) => {
-                self.attach(token, connection, reused, pick);
+                self.attach(token, connection, reused, pick, cx);
                 Ok(())
             }
             Err(no_place) => {
@@ -116,8 +118,15 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn attach(&mut self, token: Token, connection: Token, reused: bool, pick: Pick) {
-        let now = self.now;
+    fn attach(
+        &mut self,
+        token: Token,
+        connection: Token,
+        reused: bool,
+        pick: Pick,
+        cx: &mut Cx<N>,
+    ) {
+        let now = cx.now;
         let Some(upstream) = self.upstreams.get(connection).map(|record| record.upstream) else {
             return;
         };
@@ -137,7 +146,7 @@ impl<N: Net> Worker<N> {
         upstream.owner = Some(token);
         upstream.requests += 1;
         upstream.socket.outbox = std::mem::take(&mut exchange.outbox);
-        upstream.alarm.set(Instant::NEVER, connection, &mut self.wheel);
+        upstream.alarm.set(Instant::NEVER, connection, &mut cx.wheel);
         exchange.peer = Peer::Upstream(connection);
         exchange.attempt.reused = reused;
         exchange.attempt.sent = false;

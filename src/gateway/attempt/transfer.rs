@@ -12,13 +12,14 @@ use crate::flow::relay::{Broken, Budget, FlowState, Held, Moved, Rest, hold, rel
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::verdict::{Failed, Step};
-use crate::gateway::worker::{Worker, both};
+use crate::gateway::{Gateway, both};
 use crate::http::body::Framing;
 use crate::measure::stats::Tally;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
 use crate::reactor::net::{Net, Stream};
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::service::naming::Unclear;
 use crate::service::refusal::{Refusal, refusal_in, refusal_of_stream};
 use crate::service::{Dialect, Observer};
@@ -30,16 +31,17 @@ const PACED: Range<Duration> = Duration::from_millis(1)..Duration::from_millis(4
 /// More bytes at once are no token.
 const TOKEN_MAX: usize = 1024;
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     pub(crate) fn advance_proxied(
         &mut self,
         token: Token,
         connection: Token,
         budget: &mut Budget,
+        cx: &mut Cx<N>,
     ) -> Step {
         let tunnelled = self.is_tunnel(token);
-        let advanced = self.send_request(token, connection, budget).and_then(|sent| {
-            let received = self.receive_response(token, connection, budget)?;
+        let advanced = self.send_request(token, connection, budget, cx).and_then(|sent| {
+            let received = self.receive_response(token, connection, budget, cx)?;
             Ok((sent, received))
         });
         match advanced {
@@ -65,8 +67,9 @@ impl<N: Net> Worker<N> {
         token: Token,
         connection: Token,
         budget: &mut Budget,
+        cx: &mut Cx<N>,
     ) -> Result<Rest, Failed> {
-        let (now, told) = (self.now, self.tells_models());
+        let (now, told) = (cx.now, self.tells_models());
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
         else {
@@ -155,12 +158,13 @@ impl<N: Net> Worker<N> {
         token: Token,
         connection: Token,
         budget: &mut Budget,
+        cx: &mut Cx<N>,
     ) -> Result<Rest, Failed> {
-        let now = self.now;
-        if let Some(rest) = self.await_response(token, connection, budget)? {
+        let now = cx.now;
+        if let Some(rest) = self.await_response(token, connection, budget, cx)? {
             return Ok(rest);
         }
-        if let Some(rest) = self.hold_back(token, connection, budget)? {
+        if let Some(rest) = self.hold_back(token, connection, budget, cx)? {
             return Ok(rest);
         }
         let Some((downstream, upstream)) =
@@ -199,7 +203,7 @@ impl<N: Net> Worker<N> {
         }
         if first {
             exchange.learn_model();
-            self.learn_of_first_event(token);
+            self.learn_of_first_event(token, cx);
         }
         Ok(moved.rest)
     }
@@ -211,6 +215,7 @@ impl<N: Net> Worker<N> {
         token: Token,
         connection: Token,
         budget: &mut Budget,
+        cx: &mut Cx<N>,
     ) -> Result<Option<Rest>, Failed> {
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
@@ -232,12 +237,12 @@ impl<N: Net> Worker<N> {
         let failed = response.watch.observer.as_ref().is_some_and(Observer::first_event_is_error);
         let alive = response.body.received() > before;
         if alive && exchange.by_bytes {
-            exchange.timeline.event = self.now;
+            exchange.timeline.event = cx.now;
         }
         let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
         let unwanted = match held {
             Held::Waiting(rest) => {
-                if !alive || !self.lets_go(token) {
+                if !alive || !self.lets_go(token, cx) {
                     return Ok(Some(rest));
                 }
                 self.commit(token, connection);

@@ -1,47 +1,48 @@
 //! A client's connection apart from its exchange: the last bytes of an answer, the parting, the end.
 
 use crate::flow::budget::Budget;
+use crate::gateway::Gateway;
 use crate::gateway::record::downstream::{After, State};
 use crate::gateway::record::verdict::Step;
-use crate::gateway::worker::Worker;
 use crate::reactor::net::{Net, Stream};
 use crate::reactor::token::{Kind, Token};
+use crate::reactor::turn::Cx;
 use crate::wire::buffer::READ_RESERVE;
 use crate::wire::socket::Fill;
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Writes what is left of an answer whose exchange is over.
-    pub(crate) fn write_reply(&mut self, token: Token, then: After) -> Step {
+    pub(crate) fn write_reply(&mut self, token: Token, then: After, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         downstream.socket.parting = then == After::Linger;
         if downstream.socket.flush_end(None, &mut self.desk).is_err() {
-            return self.close_downstream(token);
+            return self.close_downstream(token, cx);
         }
         if !downstream.socket.outbox.is_empty() {
             return Step::Wait;
         }
         match then {
             After::Reuse => {
-                downstream.state = State::Idle { since: self.now };
+                downstream.state = State::Idle { since: cx.now };
                 Step::Again
             }
-            After::Linger => self.part(token),
+            After::Linger => self.part(token, cx),
         }
     }
 
     /// Says that nothing more comes, and reads on until the client has seen it. Closing with
     /// unread bytes would send RST, and RST destroys what the client has not read yet. A FIN of the
     /// client's that is known already may have such bytes in front of it.
-    pub(crate) fn part(&mut self, token: Token) -> Step {
+    pub(crate) fn part(&mut self, token: Token, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if downstream.socket.ready.errored() || downstream.socket.stream.shutdown_write().is_err() {
-            return self.close_downstream(token);
+            return self.close_downstream(token, cx);
         }
-        downstream.state = State::Lingering { since: self.now, heard: self.now };
+        downstream.state = State::Lingering { since: cx.now, heard: cx.now };
         Step::Again
     }
 
-    pub(crate) fn linger(&mut self, token: Token, budget: &mut Budget) -> Step {
+    pub(crate) fn linger(&mut self, token: Token, budget: &mut Budget, cx: &mut Cx<N>) -> Step {
         loop {
             let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
             downstream.socket.drop_inbound(&mut self.desk);
@@ -55,12 +56,12 @@ impl<N: Net> Worker<N> {
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
                     if let State::Lingering { heard, .. } = &mut downstream.state {
-                        *heard = self.now;
+                        *heard = cx.now;
                     }
                 }
                 Ok(Fill::WouldBlock | Fill::Full) => return Step::Wait,
                 Ok(Fill::Dry) => return self.wait_for_buffer(token, READ_RESERVE),
-                Ok(Fill::Closed) | Err(_) => return self.close_downstream(token),
+                Ok(Fill::Closed) | Err(_) => return self.close_downstream(token, cx),
             }
         }
     }
@@ -74,14 +75,14 @@ impl<N: Net> Worker<N> {
     /// Ends a connection in the middle of a message. Where the message ends with the connection only
     /// RST tells that this is not its end; elsewhere its framing does, and RST would take bytes from
     /// the client that were sent in good faith: what it sends from here on is taken and dropped.
-    pub(crate) fn abort(&mut self, token: Token, until_close: bool) -> Step {
+    pub(crate) fn abort(&mut self, token: Token, until_close: bool, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if until_close {
             downstream.socket.stream.reset_on_drop();
         } else if !downstream.has_left() {
-            return self.part(token);
+            return self.part(token, cx);
         }
-        self.close_downstream(token)
+        self.close_downstream(token, cx)
     }
 
     /// Whether the client has sent bytes that will not be answered.
@@ -92,7 +93,7 @@ impl<N: Net> Worker<N> {
     }
 
     /// Closes a client's connection at the end of this turn.
-    pub(crate) fn close_downstream(&mut self, token: Token) -> Step {
+    pub(crate) fn close_downstream(&mut self, token: Token, cx: &mut Cx<N>) -> Step {
         debug_assert_eq!(token.kind(), Kind::Downstream);
         if let Some(downstream) = self.downstreams.get_mut(token)
             && downstream.state != State::Closed
@@ -100,7 +101,7 @@ impl<N: Net> Worker<N> {
             debug_assert!(downstream.exchange.is_none(), "an exchange ends before its connection");
             downstream.state = State::Closed;
             downstream.socket.abandon(&mut self.desk);
-            self.reaped.push(token);
+            cx.run.reap(token);
         }
         Step::Wait
     }

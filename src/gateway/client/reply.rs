@@ -1,10 +1,10 @@
 //! Errors of our own, and to whom they are told.
 
+use crate::gateway::Gateway;
 use crate::gateway::record::downstream::{After, State};
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::verdict::Step;
-use crate::gateway::worker::Worker;
 use crate::http::head::{HeadError, Version};
 use crate::http::reply::{self, ErrorReply};
 use crate::http::request_id::RequestId;
@@ -12,6 +12,7 @@ use crate::measure::ends::end_reason;
 use crate::proxy::fault::{DownstreamFault, Fault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 
 /// What an error reply needs to know of the request it answers.
 pub(crate) struct ErrorContext {
@@ -52,15 +53,15 @@ impl Way {
     }
 }
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Refuses bytes that are no request.
-    pub(crate) fn refuse_head(&mut self, token: Token, error: HeadError) -> Step {
-        self.refuse(token, &Fault::Downstream(DownstreamFault::Head(error)));
+    pub(crate) fn refuse_head(&mut self, token: Token, error: HeadError, cx: &mut Cx<N>) -> Step {
+        self.refuse(token, &Fault::Downstream(DownstreamFault::Head(error)), cx);
         Step::Again
     }
 
     /// Refuses a connection on which no exchange could be opened.
-    pub(crate) fn refuse(&mut self, token: Token, fault: &Fault) {
+    pub(crate) fn refuse(&mut self, token: Token, fault: &Fault, cx: &mut Cx<N>) {
         self.desk.tally.ends.add(end_reason(Some(fault)));
         match fault {
             Fault::Local(_) => self.desk.tally.local_faults.add(1),
@@ -77,11 +78,17 @@ impl<N: Net> Worker<N> {
             keep: false,
             way,
         };
-        self.reply(token, fault, &asked);
+        self.reply(token, fault, &asked, cx);
     }
 
     /// Answers with an error, and goes on or parts.
-    pub(crate) fn reply(&mut self, token: Token, fault: &Fault, asked: &ErrorContext) {
+    pub(crate) fn reply(
+        &mut self,
+        token: Token,
+        fault: &Fault,
+        asked: &ErrorContext,
+        cx: &mut Cx<N>,
+    ) {
         let Some(answer) = fault.answer() else { return };
         let message = fault.to_string();
         self.scratch.clear();
@@ -93,7 +100,7 @@ impl<N: Net> Worker<N> {
                 message: &message,
                 allow: fault.allow(),
                 retry_after: fault.retry_after(),
-                date: self.date.line(self.now, &self.net),
+                date: self.date.line(cx.now, &cx.net),
                 close: !asked.keep,
                 request_id: asked.id.as_ref().map(RequestId::as_bytes),
                 upstream: asked.way.upstream.as_deref(),
@@ -106,6 +113,6 @@ impl<N: Net> Worker<N> {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
         let then = if asked.keep { After::Reuse } else { After::Linger };
-        self.set_state(token, State::Replying { since: self.now, then });
+        self.set_state(token, State::Replying { since: cx.now, then });
     }
 }

@@ -9,6 +9,7 @@ use crate::config::snapshot::{
     Admission, Balance, Chain, HashKey, HostField, Route, Snapshot, Target, Upstream,
 };
 use crate::flow::relay::{Flow, Mode};
+use crate::gateway::Gateway;
 use crate::gateway::record::asked::accepts_events;
 use crate::gateway::record::attempt::Attempt;
 use crate::gateway::record::downstream::State;
@@ -16,7 +17,6 @@ use crate::gateway::record::exchange::{Exchange, Gather};
 use crate::gateway::record::peer::{Peer, Progress, Turn};
 use crate::gateway::record::preface::Preface;
 use crate::gateway::record::trace::Trace;
-use crate::gateway::worker::Worker;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::path;
@@ -31,6 +31,7 @@ use crate::proxy::fault::DownstreamFault;
 use crate::proxy::{retry, route};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::responder::Request;
 use crate::service::{Dialect, Setting};
 use crate::wire::outbox::Outbox;
@@ -44,9 +45,9 @@ pub(crate) enum Opened {
     Refused(HeadError),
 }
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Opens an exchange if the client's bytes hold a whole request head.
-    pub(crate) fn open_exchange(&mut self, token: Token) -> Opened {
+    pub(crate) fn open_exchange(&mut self, token: Token, cx: &mut Cx<N>) -> Opened {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Opened::Incomplete };
         let limits = &self.snapshot.limits;
         let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
@@ -83,7 +84,7 @@ impl<N: Net> Worker<N> {
             RequestId::made(self.seed as u32, self.ids)
         });
         if let State::Head { since } = downstream.state {
-            self.desk.tally.hops[0].record_span(since, self.now);
+            self.desk.tally.hops[0].record_span(since, cx.now);
         }
         downstream.requests += 1;
         let last = downstream.requests >= self.snapshot.limits.requests_per_connection;
@@ -125,10 +126,10 @@ impl<N: Net> Worker<N> {
             first_event: false,
             settled: false,
             tunnel: None,
-            timeline: Timeline::new(self.now),
+            timeline: Timeline::new(cx.now),
             trace: Trace::of(&head, &self.snapshot.trace, &mut self.trace_ids),
             hops: Hops::NONE,
-            ledger: Ledger::new(self.now),
+            ledger: Ledger::new(cx.now),
         });
         let mut named = Ok(());
         let fault = match verdict {
@@ -149,7 +150,7 @@ impl<N: Net> Worker<N> {
                             exchange.aside_mut().key = Some(key);
                         }
                         exchange.priority = priority_of(&upstream.admission, &head);
-                        self.groups[upstream.id].budget.on_request(self.now);
+                        self.groups[upstream.id].budget.on_request(cx.now);
                         exchange.dialect = dialect_of(route, upstream.service, head.path);
                         exchange.listens = exchange.dialect == Dialect::Generic && listens(&head);
                         let edits = RequestEdits {
@@ -170,7 +171,7 @@ impl<N: Net> Worker<N> {
                     Target::Service(service) => {
                         let request = responder_request(route, &head);
                         exchange.peer = Peer::Responder {
-                            responder: service.respond(&request, self.now),
+                            responder: service.respond(&request, cx.now),
                             progress: Progress::Running,
                         };
                     }

@@ -4,10 +4,10 @@
 //!   by its end.
 //! * Nothing is read where nobody is told: without an admin address, and without a journal.
 
+use crate::gateway::Gateway;
 use crate::gateway::record::asked::{LOOK_MAX, look};
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
-use crate::gateway::worker::Worker;
 use crate::http::body::Framing;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
@@ -16,7 +16,7 @@ use crate::wire::outbox::Outbox;
 /// So much of a body is read for the model it names as it comes; of the rest, what is kept at its end.
 const NEAR_MAX: u64 = 64 << 10;
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Notes at the end of an exchange which model was asked for and which has answered, as far as
     /// anybody said so.
     #[cold]

@@ -18,24 +18,30 @@
 
 use std::time::Duration;
 
+use crate::gateway::Gateway;
 use crate::gateway::record::continuation::Remainder;
 use crate::gateway::record::preface::Preface;
 use crate::gateway::record::verdict::{Failed, Step};
-use crate::gateway::worker::Worker;
 use crate::proxy::endpoints;
 use crate::proxy::fault::{Fault, UpstreamFault};
 use crate::proxy::retry::continuation::{Blame, Broken, Verdict, Whom, decide};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::wire::outbox::Outbox;
 
 /// How long an upstream is not asked to go on with a text after it has refused one.
 const REFUSED: Duration = Duration::from_secs(60);
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// A stream has broken that its client has a part of. Either somebody is asked for the rest, or
     /// it has ended here.
-    pub(crate) fn go_on(&mut self, token: Token, failed: Failed) -> Result<Step, Failed> {
+    pub(crate) fn go_on(
+        &mut self,
+        token: Token,
+        failed: Failed,
+        cx: &mut Cx<N>,
+    ) -> Result<Step, Failed> {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
         let (Some(exchange), Failed::Fault(fault)) = (exchange, &failed) else {
             return Err(failed);
@@ -48,10 +54,10 @@ impl<N: Net> Worker<N> {
         let fit = text && self.desk.buffers.may_keep();
         let rest = if fit { exchange.rest() } else { None };
         let rest = rest.filter(|rest| self.desk.buffers.may_hold(rest.request.len()));
-        let verdict = self.whom_to_ask(token, fault, text, rest.is_some());
+        let verdict = self.whom_to_ask(token, fault, text, rest.is_some(), cx);
         match (verdict, rest, failed) {
             (Some(Verdict::Ask(whom)), Some(rest), Failed::Fault(fault)) => {
-                self.ask_for_the_rest(token, fault, rest, whom);
+                self.ask_for_the_rest(token, fault, rest, whom, cx);
                 Ok(Step::Again)
             }
             (verdict, _, failed) => {
@@ -71,22 +77,25 @@ impl<N: Net> Worker<N> {
         fault: &Fault,
         text: bool,
         fit: bool,
+        cx: &mut Cx<N>,
     ) -> Option<Verdict> {
         let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
         let upstream = exchange.upstream()?;
         let continuation = exchange.continuation()?;
-        let (place, takes) =
-            (self.place_in(token, exchange).is_some(), self.takes_text(exchange, exchange.link));
-        let next = self.next_link(exchange);
+        let (place, takes) = (
+            self.place_in(token, exchange).is_some(),
+            self.takes_text(exchange, exchange.link, cx),
+        );
+        let next = self.next_link(exchange, cx);
         let mut tried = exchange.attempt.tried.clone();
         if let Some(pick) = &exchange.attempt.pick {
             tried.add(pick.endpoint());
         }
-        let request = endpoints::Request { unheard: false, ..self.in_search(exchange, &tried) };
+        let request = endpoints::Request { unheard: false, ..self.in_search(exchange, &tried, cx) };
         let group = &mut self.groups[upstream.id];
         let ended =
             exchange.attempt.pick.as_ref().map(|pick| (pick, exchange.outcome(Some(fault))));
-        let (elsewhere, here) = group.endpoints.prospects(&request, ended, self.now);
+        let (elsewhere, here) = group.endpoints.prospects(&request, ended, cx.now);
         let broken = Broken {
             blame: Blame::of(fault),
             place,
@@ -102,17 +111,24 @@ impl<N: Net> Worker<N> {
             deadline: exchange.timeline.started.after(exchange.timeouts().total),
         };
         let draw = self.random.draw();
-        Some(decide(&broken, &upstream.retry, &mut group.budget, self.now, draw))
+        Some(decide(&broken, &upstream.retry, &mut group.budget, cx.now, draw))
     }
 
-    fn ask_for_the_rest(&mut self, token: Token, fault: Fault, rest: Remainder, whom: Whom) {
+    fn ask_for_the_rest(
+        &mut self,
+        token: Token,
+        fault: Fault,
+        rest: Remainder,
+        whom: Whom,
+        cx: &mut Cx<N>,
+    ) {
         if let Some(exchange) = self.exchange_mut(token) {
             let code = fault.code();
             log::info!("{}: {code}: {fault}; somebody is asked for the rest", exchange.id);
             exchange.note_part(&rest);
         }
         let failed = Failed::Fault(fault);
-        self.withdraw(token, &failed);
+        self.withdraw(token, &failed, cx);
         let buffers = &mut self.desk.buffers;
         let exchange = self
             .downstreams
@@ -132,9 +148,9 @@ impl<N: Net> Worker<N> {
         }
         self.desk.tally.continuations_asked.add(1);
         match whom {
-            Whom::Elsewhere => self.begin_attempt(token, Duration::ZERO, false, false),
-            Whom::Same { after } => self.begin_attempt(token, after, true, false),
-            Whom::Next(link) => self.go_to_link(token, Some(link), true),
+            Whom::Elsewhere => self.begin_attempt(token, Duration::ZERO, false, false, cx),
+            Whom::Same { after } => self.begin_attempt(token, after, true, false, cx),
+            Whom::Next(link) => self.go_to_link(token, Some(link), true, cx),
         }
         // It is a request of its own, and has attempts of its own.
         if let Some(exchange) = self.exchange_mut(token) {
@@ -143,7 +159,12 @@ impl<N: Net> Worker<N> {
     }
 
     /// Nobody goes on with a stream: the fault that broke it, which is what its client is told.
-    pub(crate) fn fault_behind(&mut self, token: Token, failed: &Failed) -> Option<Fault> {
+    pub(crate) fn fault_behind(
+        &mut self,
+        token: Token,
+        failed: &Failed,
+        cx: &mut Cx<N>,
+    ) -> Option<Fault> {
         let exchange = self.exchange_mut(token).filter(|exchange| exchange.is_continuing())?;
         if matches!(failed, Failed::Fault(Fault::Downstream(_))) {
             return None;
@@ -153,7 +174,7 @@ impl<N: Net> Worker<N> {
         if let (Some(id), Failed::Fault(Fault::Upstream(UpstreamFault::Status(400 | 422)))) =
             (upstream, failed)
         {
-            self.groups[id].refuses_prefill = self.now + REFUSED;
+            self.groups[id].refuses_prefill = cx.now + REFUSED;
             let name = &self.groups[id].name;
             log::warn!(
                 "{name}: refuses to go on with a text; it is left alone with that for a minute"
@@ -161,7 +182,7 @@ impl<N: Net> Worker<N> {
             self.desk.tally.continuations_refused.add(1);
         }
         // What this attempt says of its endpoint is not what the broken stream said of its own.
-        self.withdraw(token, failed);
+        self.withdraw(token, failed, cx);
         self.exchange_mut(token)?.continuation_mut()?.fault.take()
     }
 }

@@ -7,13 +7,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::flow::relay::FlowState;
+use crate::gateway::Gateway;
 use crate::gateway::client::reply::{ErrorContext, Way};
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::{Peer, Turn};
 use crate::gateway::record::verdict::Step;
 use crate::gateway::report::record::record;
-use crate::gateway::worker::Worker;
 use crate::measure::ends::{UNOBSERVED, end_reason};
 use crate::measure::reel::Reel;
 use crate::measure::stall::Owner;
@@ -21,10 +21,11 @@ use crate::proxy::exchange::{self as rules, Request, Response};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use crate::reactor::net::{Net, Stream};
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Ends the exchange of `token`.
-    pub(crate) fn end(&mut self, token: Token, outcome: Result<(), Fault>) -> Step {
+    pub(crate) fn end(&mut self, token: Token, outcome: Result<(), Fault>, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Some(mut exchange) = downstream.exchange.take() else { return Step::Wait };
         let client = downstream.peer;
@@ -52,10 +53,10 @@ impl<N: Net> Worker<N> {
         {
             self.say_why(token, &exchange, fault);
         }
-        self.let_go(token, &exchange, upstream_fate);
+        self.let_go(token, &exchange, upstream_fate, cx);
         if let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) {
             let learnt = exchange.outcome(outcome.as_ref().err());
-            self.learn(upstream, exchange.attempt.pick.take(), learnt);
+            self.learn(upstream, exchange.attempt.pick.take(), learnt, cx);
         }
         exchange.outbox.clear(&mut self.desk.buffers);
         let reported = exchange.reported_fault(outcome.is_ok());
@@ -71,29 +72,29 @@ impl<N: Net> Worker<N> {
         let tally = &self.desk.tally;
         tally.exchanges_ended.add(1);
         tally.ends.add(end);
-        tally.exchange_time.record_span(exchange.timeline.started, self.now);
-        exchange.measure(tally, self.now);
-        exchange.ledger.charge(Owner::Gateway, self.now);
+        tally.exchange_time.record_span(exchange.timeline.started, cx.now);
+        exchange.measure(tally, cx.now);
+        exchange.ledger.charge(Owner::Gateway, cx.now);
         let failed = told.map(Fault::code);
         let status = exchange.response.as_ref().map_or(0, |_| exchange.status);
-        exchange.end_send(status, failed, self.now);
+        exchange.end_send(status, failed, cx.now);
         let cut = outcome.is_err() && exchange.committed;
-        self.note(&mut exchange, client, told, end, cut);
+        self.note(&mut exchange, client, told, end, cut, cx);
         match (downstream_fate, outcome) {
             (rules::Downstream::Reuse, _) if !self.is_draining() => {
-                self.set_state(token, State::Idle { since: self.now });
+                self.set_state(token, State::Idle { since: cx.now });
                 Step::Again
             }
-            (rules::Downstream::Reuse | rules::Downstream::Linger, _) => self.part(token),
+            (rules::Downstream::Reuse | rules::Downstream::Linger, _) => self.part(token, cx),
             (rules::Downstream::Close, _) if exchange.until_close || self.has_sent_more(token) => {
-                self.part(token)
+                self.part(token, cx)
             }
             (rules::Downstream::Close, _) => {
                 // The last bytes leave with the FIN, and do not wait for the end of the turn.
                 if let Some(downstream) = self.downstreams.get_mut(token) {
                     let _ = downstream.socket.stream.shutdown_write();
                 }
-                self.close_downstream(token)
+                self.close_downstream(token, cx)
             }
             (rules::Downstream::Reply, Err(fault)) if fault.answer().is_some() => {
                 let asked = ErrorContext {
@@ -103,12 +104,12 @@ impl<N: Net> Worker<N> {
                     keep: exchange.keep_alive && request == Request::Done && !self.is_draining(),
                     way: Way::of(&exchange, &fault),
                 };
-                self.reply(token, &fault, &asked);
+                self.reply(token, &fault, &asked, cx);
                 Step::Again
             }
             (rules::Downstream::Abort | rules::Downstream::Reply, _) => {
                 // A tunnel has no end but its connection's.
-                self.abort(token, exchange.until_close || exchange.tunnel.is_some())
+                self.abort(token, exchange.until_close || exchange.tunnel.is_some(), cx)
             }
         }
     }
@@ -135,17 +136,17 @@ impl<N: Net> Worker<N> {
     }
 
     /// Gives up what the exchange holds of its upstream: the connection, or a place in the queue.
-    fn let_go(&mut self, token: Token, exchange: &Exchange, fate: rules::Upstream) {
+    fn let_go(&mut self, token: Token, exchange: &Exchange, fate: rules::Upstream, cx: &mut Cx<N>) {
         match (&exchange.peer, fate) {
             (Peer::Upstream(connection), rules::Upstream::Pool) => {
-                self.release(*connection, exchange);
+                self.release(*connection, exchange, cx);
             }
             (Peer::Upstream(connection), rules::Upstream::Close) => {
-                self.close_upstream(*connection);
+                self.close_upstream(*connection, cx);
             }
             (Peer::Seeking { turn: Turn::Queued | Turn::Called, .. }, _) => {
                 if let Some(upstream) = exchange.upstream() {
-                    self.leave_queue(token, upstream.id);
+                    self.leave_queue(token, upstream.id, cx);
                 }
             }
             (Peer::Seeking { turn: Turn::New, .. }, _)
@@ -161,6 +162,7 @@ impl<N: Net> Worker<N> {
         fault: Option<&Fault>,
         end: &'static str,
         cut: bool,
+        cx: &Cx<N>,
     ) {
         let status = match fault.map(Fault::answer) {
             _ if exchange.committed => exchange.status,
@@ -171,7 +173,7 @@ impl<N: Net> Worker<N> {
         };
         if let Some(journal) = &self.journal {
             let reel = exchange.reel_of_failure(fault);
-            let record = Arc::new(record(exchange, client, status, end, self.now));
+            let record = Arc::new(record(exchange, client, status, end, cx.now));
             if let Some(reel) = reel {
                 journal.keep_reel(reel, &record);
             }
@@ -219,17 +221,17 @@ impl<N: Net> Worker<N> {
     }
 
     /// Ends whatever the connection is doing: the drain is over, or the process stops.
-    pub(crate) fn abandon(&mut self, token: Token) {
+    pub(crate) fn abandon(&mut self, token: Token, cx: &mut Cx<N>) {
         let in_flight = self.exchange_mut(token).is_some();
         if in_flight {
             self.desk.tally.drain_aborted.add(1);
-            self.end(token, Err(Fault::Local(LocalFault::Drained)));
+            self.end(token, Err(Fault::Local(LocalFault::Drained)), cx);
             // The reply, if there is one, gets one attempt to leave.
             if let Some(downstream) = self.downstreams.get_mut(token) {
                 let _ = downstream.socket.flush(None, &mut self.desk);
             }
         }
-        self.close_downstream(token);
+        self.close_downstream(token, cx);
     }
 }
 

@@ -12,11 +12,11 @@
 
 use crate::clock::Instant;
 use crate::config::snapshot::Condition;
+use crate::gateway::Gateway;
 use crate::gateway::record::asked::look;
 use crate::gateway::record::exchange::Gather;
 use crate::gateway::record::peer::{Peer, Progress, Turn};
 use crate::gateway::record::verdict::{Failed, Step};
-use crate::gateway::worker::Worker;
 use crate::http::rewrite;
 use crate::proxy::breaker::Outcome;
 use crate::proxy::endpoints;
@@ -25,41 +25,42 @@ use crate::proxy::group::Group;
 use crate::proxy::retry::{self, Cause, Verdict, Why, stale};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::responder::canned::{self, Caller};
 use crate::service::Observer;
 use crate::service::canned::Asked;
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// The attempt that the exchange of `token` is at has failed.
     #[cold]
-    pub(crate) fn failed(&mut self, token: Token, failed: Failed) -> Step {
-        if self.replays_for_stale(token, &failed) {
+    pub(crate) fn failed(&mut self, token: Token, failed: Failed, cx: &mut Cx<N>) -> Step {
+        if self.replays_for_stale(token, &failed, cx) {
             return Step::Again;
         }
         let failed = self.behind_the_end(token, failed);
-        let failed = match self.go_on(token, failed) {
+        let failed = match self.go_on(token, failed, cx) {
             Ok(step) => return step,
-            Err(failed) => self.with_retry_after(token, failed),
+            Err(failed) => self.with_retry_after(token, failed, cx),
         };
-        match self.verdict(token, &failed) {
+        match self.verdict(token, &failed, cx) {
             Verdict::Retry { after, fresh, free, .. } => {
-                self.withdraw(token, &failed);
-                self.begin_attempt(token, after, fresh, free);
+                self.withdraw(token, &failed, cx);
+                self.begin_attempt(token, after, fresh, free, cx);
                 Step::Again
             }
             Verdict::Next => {
-                let next = self.next_of(token);
-                self.withdraw(token, &failed);
-                self.go_to_link(token, next, failed.was_made());
+                let next = self.next_of(token, cx);
+                self.withdraw(token, &failed, cx);
+                self.go_to_link(token, next, failed.was_made(), cx);
                 Step::Again
             }
             Verdict::Larger => {
                 let larger = self.exchange_mut(token).and_then(|exchange| exchange.chain()?.larger);
-                self.withdraw(token, &failed);
-                self.go_to_link(token, larger, true);
+                self.withdraw(token, &failed, cx);
+                self.go_to_link(token, larger, true, cx);
                 Step::Again
             }
-            Verdict::Final(why) => self.give_up(token, failed, why),
+            Verdict::Final(why) => self.give_up(token, failed, why, cx),
         }
     }
 
@@ -82,7 +83,7 @@ impl<N: Net> Worker<N> {
     }
 
     /// Puts in what was lacking and when it is worth to come again, for one that has waited in vain.
-    fn with_retry_after(&self, token: Token, failed: Failed) -> Failed {
+    fn with_retry_after(&self, token: Token, failed: Failed, cx: &Cx<N>) -> Failed {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
         match (&failed, exchange.and_then(|exchange| Some((exchange, exchange.upstream()?)))) {
             (
@@ -90,7 +91,7 @@ impl<N: Net> Worker<N> {
                 Some((exchange, upstream)),
             ) => {
                 let Group { queue, admission, .. } = &self.groups[upstream.id];
-                let retry_after = queue.retry_after(exchange.priority, self.now, admission);
+                let retry_after = queue.retry_after(exchange.priority, cx.now, admission);
                 let lack = queue.lack();
                 Failed::Fault(Fault::Local(LocalFault::QueueTimeout { retry_after, lack }))
             }
@@ -98,7 +99,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn verdict(&mut self, token: Token, failed: &Failed) -> Verdict {
+    fn verdict(&mut self, token: Token, failed: &Failed, cx: &mut Cx<N>) -> Verdict {
         let unknown = Verdict::Final(Why::NotNamed);
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
         else {
@@ -109,7 +110,7 @@ impl<N: Net> Worker<N> {
         // What has not begun to leave is all here, kept or not.
         let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
         let continuing = exchange.is_continuing();
-        let next = self.next_link(exchange).is_some();
+        let next = self.next_link(exchange, cx).is_some();
         let attempt = &exchange.attempt;
         let mut tried = attempt.tried.clone();
         if let Some(pick) = &attempt.pick {
@@ -117,12 +118,12 @@ impl<N: Net> Worker<N> {
         }
         let unheard = failed.leaves_open(exchange)
             || !attempt.sent && cause == Cause::Failed(Condition::Connect);
-        let search = self.in_search(exchange, &tried);
+        let search = self.in_search(exchange, &tried, cx);
         let request = endpoints::Request { unheard: unheard && search.unheard, ..search };
         let group = &mut self.groups[upstream.id];
         // Its pick goes back once the verdict is known: a final answer holds it to its last byte.
         let ended = attempt.pick.as_ref().map(|pick| (pick, failed.outcome(exchange)));
-        let (elsewhere, here) = group.endpoints.prospects(&request, ended, self.now);
+        let (elsewhere, here) = group.endpoints.prospects(&request, ended, cx.now);
         let facts = retry::Attempt {
             cause,
             committed: exchange.committed,
@@ -141,12 +142,12 @@ impl<N: Net> Worker<N> {
             deadline: exchange.timeline.started.after(exchange.timeouts().total),
         };
         let draw = self.random.draw();
-        retry::decide(&facts, &upstream.retry, &mut group.budget, self.now, draw)
+        retry::decide(&facts, &upstream.retry, &mut group.budget, cx.now, draw)
     }
 
     /// A reused connection may have been closed by the server at the very moment the request was
     /// written to it. That is nobody's failure: the request is sent on a fresh one, once.
-    fn replays_for_stale(&mut self, token: Token, failed: &Failed) -> bool {
+    fn replays_for_stale(&mut self, token: Token, failed: &Failed, cx: &mut Cx<N>) -> bool {
         let Failed::Lost(fault) = failed else { return false };
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
         else {
@@ -169,11 +170,11 @@ impl<N: Net> Worker<N> {
         let reason = fault.of_a_pooled_connection();
         log::debug!("{}: {reason}; replayed on a fresh connection", exchange.id);
         self.desk.tally.stale_replays.add(1);
-        let now = self.now;
+        let now = cx.now;
         if let Some(exchange) = self.exchange_mut(token) {
             exchange.end_send(0, Some("stale_connection"), now);
         }
-        self.take_back(token, Outcome::Abandoned);
+        self.take_back(token, Outcome::Abandoned, cx);
         if let Some(exchange) = self.exchange_mut(token) {
             exchange.attempt.replayed = true;
             exchange.timeline.seek(now);
@@ -183,13 +184,13 @@ impl<N: Net> Worker<N> {
     }
 
     /// The upstream that an exchange goes on to.
-    fn next_of(&self, token: Token) -> Option<usize> {
+    fn next_of(&self, token: Token, cx: &Cx<N>) -> Option<usize> {
         let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
-        self.next_link(exchange)
+        self.next_link(exchange, cx)
     }
 
     /// No attempt follows.
-    fn give_up(&mut self, token: Token, failed: Failed, why: Why) -> Step {
+    fn give_up(&mut self, token: Token, failed: Failed, why: Why, cx: &mut Cx<N>) -> Step {
         match self.exchange_mut(token) {
             Some(exchange) if why == Why::NotKept => exchange.tell_not_kept(),
             Some(exchange) if exchange.attempt.in_all > 1 || why == Why::Budget => {
@@ -197,15 +198,15 @@ impl<N: Net> Worker<N> {
             }
             _ => {}
         }
-        if let Some(fault) = self.fault_behind(token, &failed) {
-            return self.end(token, Err(fault));
+        if let Some(fault) = self.fault_behind(token, &failed, cx) {
+            return self.end(token, Err(fault), cx);
         }
-        if why.may_degrade() && self.falls_back(token, &failed) {
+        if why.may_degrade() && self.falls_back(token, &failed, cx) {
             return Step::Again;
         }
         match failed {
-            Failed::Lost(fault) => self.end(token, Err(Fault::Upstream(fault))),
-            Failed::Fault(fault) => self.end(token, Err(fault)),
+            Failed::Lost(fault) => self.end(token, Err(Fault::Upstream(fault)), cx),
+            Failed::Fault(fault) => self.end(token, Err(fault), cx),
             // Then it is the answer.
             Failed::Unwanted(_) => {
                 if let Some(exchange) = self.exchange_mut(token) {
@@ -217,7 +218,7 @@ impl<N: Net> Worker<N> {
     }
 
     /// Lets the predefined answer of the route take the upstreams' place, if there is one.
-    fn falls_back(&mut self, token: Token, failed: &Failed) -> bool {
+    fn falls_back(&mut self, token: Token, failed: &Failed, cx: &mut Cx<N>) -> bool {
         let Some(exchange) = self.exchange_mut(token) else { return false };
         let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.as_ref()) else {
             return false;
@@ -228,7 +229,7 @@ impl<N: Net> Worker<N> {
         }
         let reason = failed.reason();
         log::info!("{}: {reason}; the predefined answer is given", exchange.id);
-        self.withdraw(token, failed);
+        self.withdraw(token, failed, cx);
         let Some(exchange) = self.exchange_mut(token) else { return false };
         // What the caller asked for, a stream or a document, may stand in what has not come yet.
         exchange.aside_mut().degraded = Some(reason);
@@ -239,12 +240,12 @@ impl<N: Net> Worker<N> {
     }
 
     /// Begins the predefined answer, once the request is here, if it was decided on.
-    pub(crate) fn degrades(&mut self, token: Token) -> bool {
+    pub(crate) fn degrades(&mut self, token: Token, cx: &mut Cx<N>) -> bool {
         let degraded =
             self.exchange_mut(token).and_then(|exchange| exchange.aside.as_mut()?.degraded.take());
         let Some(reason) = degraded else { return false };
-        let (now, serial) = (self.now, self.random.draw());
-        let epoch = self.net.time_of_day().saturating_sub(now - Instant::ZERO).as_secs();
+        let (now, serial) = (cx.now, self.random.draw());
+        let epoch = cx.net.time_of_day().saturating_sub(now - Instant::ZERO).as_secs();
         let told = self.tells_models();
         let Some(downstream) = self.downstreams.get_mut(token) else { return false };
         // Of a body too long to be kept, some was on its way to the upstream.

@@ -9,23 +9,29 @@
 //! Nearly every request asks for one, and to see that takes one search for `"n"`.
 
 use crate::flow::relay::{self, Broken, Budget, Flow, Rest};
+use crate::gateway::Gateway;
 use crate::gateway::client::request::takes_interim;
 use crate::gateway::record::asked::{LOOK_MAX, look};
 use crate::gateway::record::exchange::{Exchange, Gather};
 use crate::gateway::record::verdict::Step;
-use crate::gateway::worker::Worker;
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::wire::buffer::{BufferPool, CAPACITY};
 use crate::wire::outbox::Outbox;
 
 /// How far into a body a prompt may begin whose key is wanted.
 const PREFACE_MAX: usize = 16 << 10;
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Reads as much of the body as is wanted before an endpoint is chosen. `None`: it is there.
-    pub(crate) fn gather(&mut self, token: Token, budget: &mut Budget) -> Option<Step> {
-        let now = self.now;
+    pub(crate) fn gather(
+        &mut self,
+        token: Token,
+        budget: &mut Budget,
+        cx: &mut Cx<N>,
+    ) -> Option<Step> {
+        let now = cx.now;
         let downstream = self.downstreams.get_mut(token)?;
         let exchange = downstream.exchange.as_deref_mut()?;
         let (gather, body_max) = (exchange.gather, exchange.body_max());

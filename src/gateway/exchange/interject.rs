@@ -11,18 +11,19 @@
 use crate::clock::Instant;
 use crate::config::snapshot::HalfClose;
 use crate::flow::relay::Mode;
+use crate::gateway::Gateway;
 use crate::gateway::client::request::takes_interim;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
-use crate::gateway::worker::Worker;
 use crate::http::body::Framing;
 use crate::http::reply;
 use crate::proxy::fault::{Fault, UpstreamFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::service::fault::{StreamFault, error_event, heartbeat};
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Tells a client inside its stream why it breaks off, in its own dialect.
     pub(crate) fn say_why(&mut self, token: Token, exchange: &Exchange, fault: &Fault) {
         let (Fault::Upstream(_) | Fault::Local(_), Some(answer)) = (fault, fault.answer()) else {
@@ -77,16 +78,16 @@ impl<N: Net> Worker<N> {
     }
 
     /// Gives a stream that has been silent for long enough a comment, if this is a place for one.
-    pub(crate) fn beat(&mut self, token: Token) {
-        if self.heartbeat_at(token) > self.now {
+    pub(crate) fn beat(&mut self, token: Token, cx: &mut Cx<N>) {
+        if self.heartbeat_at(token) > cx.now {
             return;
         }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(mut exchange) = downstream.exchange.take() else { return };
         // Where there is no room for one, the next is due an interval later.
-        exchange.timeline.moved = self.now;
+        exchange.timeline.moved = cx.now;
         if !exchange.committed {
-            self.send_preface(token, &mut exchange);
+            self.send_preface(token, &mut exchange, cx);
         }
         if let Some(comment) = heartbeat(exchange.dialect)
             && self.interject(token, &exchange, comment)

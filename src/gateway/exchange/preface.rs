@@ -17,11 +17,11 @@
 //! head is out, and a server's stream is to follow.
 
 use crate::clock::Instant;
+use crate::gateway::Gateway;
 use crate::gateway::record::asked::{accepts_events, look};
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::preface::Preface;
-use crate::gateway::worker::Worker;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadLimits, Version, parse_request};
 use crate::http::reply::{self, ReplyHead};
@@ -29,12 +29,13 @@ use crate::http::rewrite::{self, ConnectionField};
 use crate::proxy::exchange::Awaited;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::service::fault::heartbeat;
 
 /// How far a request is read for what it asks.
 const LOOK_MAX: usize = 64 * 1024;
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// When the head is sent, or the next comment behind it.
     pub(crate) fn preface_at(&self, exchange: &Exchange) -> Instant {
         let heartbeat = exchange.route().and_then(|route| route.heartbeat);
@@ -51,7 +52,7 @@ impl<N: Net> Worker<N> {
     }
 
     /// Sends the head to a client that has asked for a stream and heard nothing.
-    pub(crate) fn send_preface(&mut self, token: Token, exchange: &mut Exchange) {
+    pub(crate) fn send_preface(&mut self, token: Token, exchange: &mut Exchange, cx: &mut Cx<N>) {
         if exchange.preface != Preface::Unsent {
             return;
         }
@@ -76,7 +77,7 @@ impl<N: Net> Worker<N> {
                     ("X-Accel-Buffering".into(), "no".into()),
                 ],
                 framing: Framing::Chunked,
-                date: self.date.line(self.now, &self.net),
+                date: self.date.line(cx.now, &cx.net),
                 connection,
                 client: exchange.client,
                 request_id: Some(exchange.id.as_bytes()),

@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use crate::config::snapshot::Condition;
 use crate::flow::relay::FlowState;
+use crate::gateway::Gateway;
 use crate::gateway::record::exchange::Gather;
 use crate::gateway::record::peer::{Peer, Turn};
 use crate::gateway::record::verdict::{Failed, Step};
-use crate::gateway::worker::Worker;
 use crate::measure::hops;
 use crate::proxy::breaker::Outcome;
 use crate::proxy::exchange::Awaited;
 use crate::proxy::retry::Cause;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Takes the request back from where it failed, and notes where that was.
-    pub(crate) fn withdraw(&mut self, token: Token, failed: &Failed) {
-        let now = self.now;
+    pub(crate) fn withdraw(&mut self, token: Token, failed: &Failed, cx: &mut Cx<N>) {
+        let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         if exchange.trace.is_some() {
             let answered = exchange.response.as_ref().map_or(0, |_| exchange.status);
@@ -39,11 +40,11 @@ impl<N: Net> Worker<N> {
             attempt.tried.add(pick.endpoint());
         }
         self.desk.tally.retry_causes[hops::index_of(cause)].add(1);
-        self.take_back(token, outcome);
+        self.take_back(token, outcome, cx);
     }
 
     /// Takes the request back from where it is and gives up what the attempt held.
-    pub(crate) fn take_back(&mut self, token: Token, outcome: Outcome) {
+    pub(crate) fn take_back(&mut self, token: Token, outcome: Outcome, cx: &mut Cx<N>) {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         let peer = std::mem::replace(&mut exchange.peer, Peer::Nobody);
@@ -68,11 +69,11 @@ impl<N: Net> Worker<N> {
                 if exchange.outbox.keeps() {
                     exchange.outbox.rewind();
                 }
-                self.close_upstream(connection);
+                self.close_upstream(connection, cx);
             }
             Peer::Seeking { turn: Turn::Queued | Turn::Called, .. } => {
                 if let Some(home) = home {
-                    self.leave_queue(token, home);
+                    self.leave_queue(token, home, cx);
                 }
             }
             Peer::Seeking { turn: Turn::New, .. }
@@ -81,13 +82,20 @@ impl<N: Net> Worker<N> {
             | Peer::Nobody => {}
         }
         if let Some(home) = home {
-            self.learn(home, pick, outcome);
+            self.learn(home, pick, outcome, cx);
         }
     }
 
     /// Another attempt at the same upstream; `free`: as far as its number goes, the same one.
-    pub(crate) fn begin_attempt(&mut self, token: Token, after: Duration, fresh: bool, free: bool) {
-        let now = self.now;
+    pub(crate) fn begin_attempt(
+        &mut self,
+        token: Token,
+        after: Duration,
+        fresh: bool,
+        free: bool,
+        cx: &mut Cx<N>,
+    ) {
+        let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         let counted = u8::from(!free);
         exchange.attempt.at_upstream = exchange.attempt.at_upstream.saturating_add(counted);
@@ -104,8 +112,8 @@ impl<N: Net> Worker<N> {
     }
 
     /// The pause before an attempt is over.
-    pub(crate) fn resume(&mut self, token: Token) -> Step {
-        let now = self.now;
+    pub(crate) fn resume(&mut self, token: Token, cx: &mut Cx<N>) -> Step {
+        let now = cx.now;
         if let Some(exchange) = self.exchange_mut(token)
             && let Peer::Pausing { fresh, .. } = exchange.peer
         {
@@ -117,8 +125,14 @@ impl<N: Net> Worker<N> {
 
     /// The first attempt at another upstream of the route; `None`: the next one. `made`: there was one
     /// at this upstream.
-    pub(crate) fn go_to_link(&mut self, token: Token, link: Option<usize>, made: bool) {
-        let now = self.now;
+    pub(crate) fn go_to_link(
+        &mut self,
+        token: Token,
+        link: Option<usize>,
+        made: bool,
+        cx: &mut Cx<N>,
+    ) {
+        let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         exchange.link = link.unwrap_or(exchange.link + 1);
         exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(u8::from(made));

@@ -3,50 +3,52 @@
 //! Draining, it serves what it has and takes nothing new; at the deadline, or when it is told to
 //! stop, it aborts what is left and says so to whoever can still be told.
 
+use crate::gateway::Gateway;
 use crate::gateway::command::{Idle, Life};
-use crate::gateway::worker::Worker;
-use crate::reactor::listen::AcceptState;
 use crate::reactor::net::Net;
+use crate::reactor::turn::{Cx, accept_from};
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// The kernel accepted the backlog in our name, so it is served; then the doors close, and
     /// everyone is told `Connection: close` with the answer. A second drain keeps the deadline.
-    pub(crate) fn drain(&mut self, idle: Idle) {
+    pub(crate) fn drain(&mut self, idle: Idle, cx: &mut Cx<N>) {
         let deadline = match self.life {
             Life::Serving => {
                 // The other workers may be gone: what is accepted from here on is kept.
                 self.fleet = None;
-                self.accept_backlog();
-                self.net.close_listeners();
-                self.accepting = AcceptState::new(0);
-                self.now.after(self.snapshot.timeouts.drain)
+                // Everything that waits, whatever the budget: for the last time.
+                for listener in 0..cx.net.listeners() {
+                    cx.listen.on_event(listener);
+                    accept_from(self, listener, usize::MAX, cx);
+                }
+                cx.close_listeners();
+                cx.now.after(self.snapshot.timeouts.drain)
             }
             Life::Draining { deadline, .. } => deadline,
             Life::Stopping => return,
         };
         self.life = Life::Draining { deadline, idle };
         for token in self.downstreams.tokens() {
-            self.enqueue(token);
+            self.enqueue(token, &mut cx.run);
         }
-        self.close_idle_upstreams();
+        self.close_idle_upstreams(cx);
     }
 
-    pub(crate) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self, cx: &mut Cx<N>) {
         if self.life == Life::Serving {
-            self.net.close_listeners();
-            self.accepting = AcceptState::new(0);
+            cx.close_listeners();
         }
         self.life = Life::Stopping;
         for token in self.downstreams.tokens() {
-            self.abandon(token);
+            self.abandon(token, cx);
         }
-        self.close_idle_upstreams();
+        self.close_idle_upstreams(cx);
     }
 
-    fn close_idle_upstreams(&mut self) {
+    fn close_idle_upstreams(&mut self, cx: &mut Cx<N>) {
         for token in self.upstreams.tokens() {
             if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
-                self.close_upstream(token);
+                self.close_upstream(token, cx);
             }
         }
     }

@@ -12,14 +12,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::snapshot::Snapshot;
-use crate::gateway::worker::Worker;
+use crate::gateway::Gateway;
 use crate::proxy::admission::Lack;
 use crate::proxy::load::Loads;
-use crate::reactor::coalesce::Coalesce;
 use crate::reactor::net::Net;
+use crate::reactor::turn::Cx;
 
-impl<N: Net> Worker<N> {
-    pub(crate) fn reload(&mut self, snapshot: Arc<Snapshot>, loads: &Loads) {
+impl<N: Net> Gateway<N> {
+    pub(crate) fn reload(&mut self, snapshot: Arc<Snapshot>, loads: &Loads, cx: &mut Cx<N>) {
         let snapshot = Rc::new(Arc::unwrap_or_clone(snapshot));
         // It has been read again, and a name has not merely got another address.
         if snapshot.generation.number != self.snapshot.generation.number {
@@ -28,21 +28,20 @@ impl<N: Net> Worker<N> {
             }
         }
         self.past.push(std::mem::replace(&mut self.snapshot, snapshot));
-        for connection in self.groups.follow(&self.snapshot, loads, self.seed, self.now) {
-            self.close_upstream(connection);
+        for connection in self.groups.follow(&self.snapshot, loads, self.seed, cx.now) {
+            self.close_upstream(connection, cx);
         }
-        self.net.keep_alive(self.snapshot.server.tcp_keepalive);
+        cx.net.keep_alive(self.snapshot.server.tcp_keepalive);
         self.purse.set_limit(self.snapshot.limits.continue_bytes);
-        // With another bound, or none, what was learnt of the old one is void.
-        self.coalesce = Coalesce::new(self.now);
+        cx.set_pace(self.snapshot.pace());
         // Where the limit has grown there is room for some of those who wait.
         for index in 0..self.snapshot.upstreams.len() {
             let id = self.snapshot.upstreams[index].id;
             for _ in 0..self.groups[id].may_call() {
-                self.wake_waiting(id, Lack::Permit);
+                self.wake_waiting(id, Lack::Permit, cx);
             }
             // Ceilings may be new: then it matters to the others from now on who waits here.
-            self.announce(id);
+            self.announce(id, cx);
         }
     }
 

@@ -13,11 +13,12 @@
 use std::time::Duration;
 
 use crate::clock::Instant;
+use crate::gateway::Gateway;
 use crate::gateway::record::downstream::State;
-use crate::gateway::worker::Worker;
 use crate::proxy::fault::{Fault, LocalFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 
 /// How long a head may take when others wait for its buffer.
 const HEAD_AGE: Duration = Duration::from_millis(250);
@@ -26,41 +27,41 @@ const SILENT_AGE: Duration = Duration::from_secs(1);
 /// Between two looks at all connections.
 const PERIOD: Duration = Duration::from_millis(50);
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// When somebody ought to be shed next; [`Instant::NEVER`] if nobody waits.
-    pub(crate) fn shed_due(&self) -> Instant {
-        let wanted = !self.thirsty.is_empty() || self.accepting.keeps_out();
+    pub(crate) fn shed_due(&self, cx: &Cx<N>) -> Instant {
+        let wanted = !self.thirsty.is_empty() || cx.listen.keeps_out();
         if wanted { self.shed_at } else { Instant::NEVER }
     }
 
     /// Makes room if somebody waits for some.
-    pub(crate) fn shed(&mut self) {
-        if self.shed_due() <= self.now {
-            self.make_room();
+    pub(crate) fn shed(&mut self, cx: &mut Cx<N>) {
+        if self.shed_due(cx) <= cx.now {
+            self.make_room(cx);
         }
     }
 
     #[cold]
-    fn make_room(&mut self) {
-        self.shed_at = self.now + PERIOD;
-        if self.accepting.keeps_out() {
-            self.shed_silent();
+    fn make_room(&mut self, cx: &mut Cx<N>) {
+        self.shed_at = cx.now + PERIOD;
+        if cx.listen.keeps_out() {
+            self.shed_silent(cx);
             if !self.snapshot.limits.idle_keeps_place {
-                self.shed_idle();
+                self.shed_idle(cx);
             }
         }
         let left = self.desk.buffers.left();
         let needs = self.thirsty.iter().filter_map(|token| self.downstreams.get(*token));
         let least = needs.map(|downstream| downstream.thirst as usize).min();
         if least.is_some_and(|least| left < least) {
-            self.shed_heads();
+            self.shed_heads(cx);
         }
     }
 
     /// Refuses incomplete heads, the oldest first, until two new ones have room.
-    fn shed_heads(&mut self) {
+    fn shed_heads(&mut self, cx: &mut Cx<N>) {
         let wanted = 2 * self.desk.buffers.begin_reserve();
-        for token in self.waiting_since(HEAD_AGE, |bytes| bytes > 0) {
+        for token in self.waiting_since(HEAD_AGE, |bytes| bytes > 0, cx) {
             if self.desk.buffers.left() >= wanted {
                 break;
             }
@@ -69,28 +70,28 @@ impl<N: Net> Worker<N> {
                 // Its reply needs one of the buffers that it holds.
                 downstream.socket.drop_inbound(&mut self.desk);
             }
-            self.refuse(token, &Fault::Local(LocalFault::Buffers));
-            self.enqueue(token);
+            self.refuse(token, &Fault::Local(LocalFault::Buffers), cx);
+            self.enqueue(token, &mut cx.run);
         }
     }
 
     /// Closes connections on which nothing was ever said, the oldest first, until accepting goes on.
-    fn shed_silent(&mut self) {
+    fn shed_silent(&mut self, cx: &mut Cx<N>) {
         let limit = self.snapshot.limits.connections;
-        let mut open = self.downstreams.len() - self.reaped.len().min(self.downstreams.len());
-        for token in self.waiting_since(SILENT_AGE, |bytes| bytes == 0) {
+        let mut open = self.downstreams.len() - cx.run.reaped().min(self.downstreams.len());
+        for token in self.waiting_since(SILENT_AGE, |bytes| bytes == 0, cx) {
             if open < limit - limit / 10 {
                 break;
             }
             open -= 1;
             self.desk.tally.silent_shed.add(1);
-            self.close_downstream(token);
+            self.close_downstream(token, cx);
         }
     }
 
     /// Closes connections on which nothing is being answered, those first that were heard of the
     /// longest ago, until accepting goes on.
-    fn shed_idle(&mut self) {
+    fn shed_idle(&mut self, cx: &mut Cx<N>) {
         let limit = self.snapshot.limits.connections;
         let idle = self.downstreams.iter().filter_map(|(token, downstream)| {
             let since = match downstream.state {
@@ -100,30 +101,35 @@ impl<N: Net> Worker<N> {
             };
             // What has come and was not looked at yet may be a whole request.
             let unread = downstream.socket.ready.readable();
-            (since + HEAD_AGE <= self.now && !unread).then_some((since, token))
+            (since + HEAD_AGE <= cx.now && !unread).then_some((since, token))
         });
         let mut idle: Vec<(Instant, Token)> = idle.collect();
         idle.sort_unstable_by_key(|(since, _)| *since);
-        let mut open = self.downstreams.len() - self.reaped.len().min(self.downstreams.len());
+        let mut open = self.downstreams.len() - cx.run.reaped().min(self.downstreams.len());
         for (_, token) in idle {
             if open < limit - limit / 10 {
                 break;
             }
             open -= 1;
             self.desk.tally.silent_shed.add(1);
-            self.close_downstream(token);
+            self.close_downstream(token, cx);
         }
     }
 
     /// The clients that have been at their first or next head for so long, and have sent `bytes` of
     /// it, the oldest first.
-    fn waiting_since(&self, age: Duration, bytes: impl Fn(usize) -> bool) -> Vec<Token> {
+    fn waiting_since(
+        &self,
+        age: Duration,
+        bytes: impl Fn(usize) -> bool,
+        cx: &Cx<N>,
+    ) -> Vec<Token> {
         let waiting = self.downstreams.iter().filter_map(|(token, downstream)| {
             let State::Head { since } = downstream.state else { return None };
             let held = downstream.socket.unscanned().len();
             // What the kernel holds for it has been said as well.
             let unread = held == 0 && downstream.socket.ready.readable();
-            (since + age <= self.now && bytes(held) && !unread).then_some((since, token))
+            (since + age <= cx.now && bytes(held) && !unread).then_some((since, token))
         });
         let mut waiting: Vec<(Instant, Token)> = waiting.collect();
         waiting.sort_unstable_by_key(|(since, _)| *since);

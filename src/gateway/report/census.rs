@@ -2,8 +2,8 @@
 
 use crate::clock::Instant;
 use crate::config::snapshot::UpstreamId;
+use crate::gateway::Worker;
 use crate::gateway::record::downstream::State;
-use crate::gateway::worker::Worker;
 use crate::proxy::endpoints::View;
 use crate::reactor::net::Net;
 
@@ -25,37 +25,41 @@ pub struct Census {
 impl<N: Net> Worker<N> {
     /// What is held at this moment.
     pub fn census(&self) -> Census {
+        let gateway = self.handler();
         Census {
-            downstreams: self.downstreams.len(),
-            upstreams: self.upstreams.len(),
-            idle_upstreams: self.groups.iter().map(|group| group.pool.idle()).sum(),
-            waiting: self.groups.iter().map(|group| group.queue.len()).sum(),
-            buffers_out: self.desk.buffers.out(),
-            ready: self.ready.len(),
-            past: self.past.len(),
-            kept: self.purse.spent(),
+            downstreams: gateway.downstreams.len(),
+            upstreams: gateway.upstreams.len(),
+            idle_upstreams: gateway.groups.iter().map(|group| group.pool.idle()).sum(),
+            waiting: gateway.groups.iter().map(|group| group.queue.len()).sum(),
+            buffers_out: gateway.desk.buffers.out(),
+            ready: self.cx().run.len(),
+            past: gateway.past.len(),
+            kept: gateway.purse.spent(),
         }
     }
 
     /// How every endpoint of every upstream stands at `now`.
     pub fn endpoints(&self, now: Instant) -> impl Iterator<Item = (UpstreamId, View)> {
-        self.groups.ids().flat_map(move |id| {
-            let endpoints = &self.groups[id].endpoints;
+        let gateway = self.handler();
+        gateway.groups.ids().flat_map(move |id| {
+            let endpoints = &gateway.groups[id].endpoints;
             (0..endpoints.len()).map(move |endpoint| (id, endpoints.view(endpoint, now)))
         })
     }
 
     /// Live connections that no timer will ever look at: none, unless timeouts are "off".
     pub fn without_deadline(&self) -> usize {
+        let gateway = self.handler();
         let never = Instant::NEVER;
         let open = |state| state != State::Closed;
-        self.downstreams
+        gateway
+            .downstreams
             .iter()
             .filter(|(_, downstream)| {
                 open(downstream.state) && downstream.alarm.deadline() == never
             })
             .count()
-            + self
+            + gateway
                 .upstreams
                 .iter()
                 .filter(|(_, up)| up.owner.is_none() && !up.closed && up.alarm.deadline() == never)

@@ -5,9 +5,9 @@
 //! the table is cut at the length that was asked for.
 
 use crate::config::snapshot::{EndpointId, Upstream, UpstreamId};
+use crate::gateway::Gateway;
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::peer::Peer;
-use crate::gateway::worker::Worker;
 use crate::measure::live::{
     Adjustment, EndpointState, Inquiry, Stream, StreamKey, Survey, Tailed, UpstreamState,
 };
@@ -16,14 +16,15 @@ use crate::proxy::fault::{Fault, LocalFault};
 use crate::proxy::group::Group;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::service::Observer;
 
-impl<N: Net> Worker<N> {
-    pub(crate) fn on_inquiry(&mut self, inquiry: Inquiry) {
+impl<N: Net> Gateway<N> {
+    pub(crate) fn on_inquiry(&mut self, inquiry: Inquiry, cx: &mut Cx<N>) {
         // Whoever has asked may have given up: then nobody hears the answer.
         match inquiry {
-            Inquiry::Survey { rows_max, reply } => drop(reply.send(self.survey(rows_max))),
-            Inquiry::Kill { stream, reply } => drop(reply.send(self.kill(stream))),
+            Inquiry::Survey { rows_max, reply } => drop(reply.send(self.survey(rows_max, cx))),
+            Inquiry::Kill { stream, reply } => drop(reply.send(self.kill(stream, cx))),
             Inquiry::Adjust { upstream, endpoint, adjustment } => {
                 self.adjust(upstream, endpoint, adjustment);
             }
@@ -31,15 +32,15 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn survey(&self, rows_max: usize) -> Survey {
+    fn survey(&self, rows_max: usize, cx: &Cx<N>) -> Survey {
         let mut streams = Vec::new();
         for (token, downstream) in self.downstreams.iter() {
             if streams.len() == rows_max {
                 break;
             }
-            streams.extend(self.row(token, downstream));
+            streams.extend(self.row(token, downstream, cx));
         }
-        let upstreams = self.snapshot.upstreams.iter().map(|upstream| self.upstream(upstream));
+        let upstreams = self.snapshot.upstreams.iter().map(|upstream| self.upstream(upstream, cx));
         Survey {
             active: self.desk.tally.exchanges_active(),
             streams,
@@ -47,9 +48,9 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn upstream(&self, upstream: &Upstream) -> UpstreamState {
+    fn upstream(&self, upstream: &Upstream, cx: &Cx<N>) -> UpstreamState {
         let Group { pool, queue, endpoints, .. } = &self.groups[upstream.id];
-        let views = (0..endpoints.len()).map(|index| endpoints.view(index, self.now));
+        let views = (0..endpoints.len()).map(|index| endpoints.view(index, cx.now));
         let endpoints = views.filter_map(|view| {
             let endpoint = endpoints.get(view.endpoint)?;
             let (name, weight) = (endpoint.name.clone(), endpoint.weight);
@@ -64,7 +65,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn row(&self, token: Token, downstream: &Downstream<N::Stream>) -> Option<Stream> {
+    fn row(&self, token: Token, downstream: &Downstream<N::Stream>, cx: &Cx<N>) -> Option<Stream> {
         let exchange = downstream.exchange.as_deref()?;
         let connection = match exchange.peer {
             Peer::Upstream(connection) => self.upstreams.get(connection),
@@ -100,7 +101,7 @@ impl<N: Net> Worker<N> {
                 .and_then(|aside| aside.model.as_deref())
                 .map(str::to_owned),
             phase: exchange.waiting(connection, false).phase,
-            age: self.now - timeline.started,
+            age: cx.now - timeline.started,
             status: exchange.status,
             events: response
                 .and_then(|response| response.watch.observer.as_ref())
@@ -109,12 +110,12 @@ impl<N: Net> Worker<N> {
                 .and_then(|response| response.watch.observer.as_ref()?.usage()?.completion)
                 .map(u64::from),
             bytes: response.map_or(0, |response| response.body.received()),
-            silence: self.now - last,
+            silence: cx.now - last,
             waits_for: exchange.ledger.owner(),
             waited: Owner::ALL.map(|owner| {
                 // What is going on now is not charged yet.
                 let mut ledger = exchange.ledger;
-                ledger.charge(owner, self.now);
+                ledger.charge(owner, cx.now);
                 ledger.spent(owner)
             }),
             buffered: held(inbound(client.inbound.as_ref()), client.outbox.held())
@@ -124,11 +125,11 @@ impl<N: Net> Worker<N> {
         })
     }
 
-    fn kill(&mut self, stream: StreamKey) -> bool {
+    fn kill(&mut self, stream: StreamKey, cx: &mut Cx<N>) -> bool {
         let Some(token) = self.find(stream) else { return false };
-        self.end(token, Err(Fault::Local(LocalFault::Killed)));
+        self.end(token, Err(Fault::Local(LocalFault::Killed)), cx);
         // An answer, if one may still be given, is written in the next turn.
-        self.enqueue(token);
+        self.enqueue(token, &mut cx.run);
         true
     }
 

@@ -5,29 +5,36 @@
 //! endpoint's standing is logged where it changes, once.
 
 use crate::config::snapshot::{EndpointId, UpstreamId};
-use crate::gateway::worker::Worker;
+use crate::gateway::Gateway;
 use crate::proxy::breaker::{Cause, Outcome, Transition};
 use crate::proxy::endpoints::Pick;
 use crate::proxy::health::{Look, Verdict};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// Gives the pick of an attempt back.
-    pub(crate) fn learn(&mut self, upstream: UpstreamId, pick: Option<Pick>, outcome: Outcome) {
+    pub(crate) fn learn(
+        &mut self,
+        upstream: UpstreamId,
+        pick: Option<Pick>,
+        outcome: Outcome,
+        cx: &mut Cx<N>,
+    ) {
         let Some(pick) = pick else { return };
         let endpoint = pick.endpoint();
         let group = &mut self.groups[upstream];
-        let transition = group.endpoints.record(pick, outcome, self.now);
-        group.queue.freed(self.now);
+        let transition = group.endpoints.record(pick, outcome, cx.now);
+        group.queue.freed(cx.now);
         self.note_transition(upstream, endpoint, transition);
-        self.permit_is_home(upstream);
+        self.permit_is_home(upstream, cx);
     }
 
     /// The first event of an answer that says something has passed, or its first byte where it is no
     /// stream of events.
-    pub(crate) fn learn_of_first_event(&mut self, token: Token) {
-        let now = self.now;
+    pub(crate) fn learn_of_first_event(&mut self, token: Token, cx: &mut Cx<N>) {
+        let now = cx.now;
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
         else {
             return;
@@ -56,10 +63,11 @@ impl<N: Net> Worker<N> {
         upstream: UpstreamId,
         endpoint: EndpointId,
         verdict: Verdict,
+        cx: &mut Cx<N>,
     ) {
         // It may have gone with a reload while the verdict was on its way.
         if self.groups.ids().any(|id| id == upstream) {
-            self.groups[upstream].endpoints.set_active_verdict(endpoint, verdict, self.now);
+            self.groups[upstream].endpoints.set_active_verdict(endpoint, verdict, cx.now);
         }
     }
 

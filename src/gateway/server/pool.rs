@@ -10,9 +10,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::snapshot::{EndpointId, UpstreamId};
+use crate::gateway::Gateway;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::upstream::Upstream;
-use crate::gateway::worker::Worker;
 use crate::http::body::Framing;
 use crate::proxy::admission::Lack;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
@@ -21,6 +21,7 @@ use crate::proxy::pool::{Checkout, Reuse, idle_until};
 use crate::reactor::net::Net;
 use crate::reactor::timer::Alarm;
 use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
 use crate::wire::socket::Socket;
 
 /// An idle connection that has rested so long is looked at once more when it is taken. What the
@@ -36,32 +37,33 @@ pub(crate) enum NoPlace {
     Fault(Fault),
 }
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// A connection to an endpoint: an idle one, unless it has to be fresh, or a new one.
     pub(crate) fn connect(
         &mut self,
         upstream: UpstreamId,
         endpoint: EndpointId,
         fresh: bool,
+        cx: &mut Cx<N>,
     ) -> Result<(Token, bool), NoPlace> {
         loop {
             let Group { pool, limits, endpoints, .. } = &mut self.groups[upstream];
             match pool.checkout(endpoint, fresh, limits) {
                 Checkout::Idle(connection) => {
-                    if self.is_usable(connection) {
+                    if self.is_usable(connection, cx) {
                         self.desk.tally.pool_hits.add(1);
                         return Ok((connection, true));
                     }
                     self.desk.tally.pool_dead.add(1);
-                    self.close_upstream(connection);
+                    self.close_upstream(connection, cx);
                 }
-                Checkout::Evict(connection) => self.close_upstream(connection),
+                Checkout::Evict(connection) => self.close_upstream(connection, cx),
                 Checkout::Open => {
                     let Some(address) = endpoints.get(endpoint).and_then(|known| known.address)
                     else {
                         return Err(NoPlace::Lack(Lack::Connection));
                     };
-                    let opened = self.open_upstream(upstream, endpoint, address);
+                    let opened = self.open_upstream(upstream, endpoint, address, cx);
                     let connection =
                         opened.map_err(|error| NoPlace::Fault(connect_fault(&error)))?;
                     self.desk.tally.pool_misses.add(1);
@@ -73,14 +75,14 @@ impl<N: Net> Worker<N> {
     }
 
     /// Whether a connection from the pool is as silent as it should be.
-    fn is_usable(&mut self, connection: Token) -> bool {
+    fn is_usable(&mut self, connection: Token, cx: &mut Cx<N>) -> bool {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return false };
         let socket = &mut upstream.socket;
         let clean = socket.inbound.is_none() && socket.outbox.is_empty();
         assert!(clean && upstream.owner.is_none(), "an idle connection holds somebody's bytes");
         let ready = socket.ready;
         let quiet = !ready.readable() && !ready.read_closed() && !ready.errored();
-        let rested = self.now - upstream.released;
+        let rested = cx.now - upstream.released;
         quiet && (rested < RESTED || socket.is_silent(&mut self.desk))
     }
 
@@ -89,16 +91,17 @@ impl<N: Net> Worker<N> {
         upstream: UpstreamId,
         endpoint: EndpointId,
         address: SocketAddr,
+        cx: &mut Cx<N>,
     ) -> io::Result<Token> {
         self.desk.tally.connects.add(1);
-        let stream = self.net.connect(address)?;
+        let stream = cx.net.connect(address)?;
         let connection = self.upstreams.insert(Upstream {
             socket: Socket::new(stream),
             alarm: Alarm::default(),
             upstream,
             endpoint,
-            opened: self.now,
-            released: self.now,
+            opened: cx.now,
+            released: cx.now,
             requests: 0,
             connected: false,
             announced: None,
@@ -109,9 +112,9 @@ impl<N: Net> Worker<N> {
         self.groups[upstream].pool.opened();
         self.desk.tally.registers.add(1);
         if let Some(record) = self.upstreams.get_mut(connection)
-            && let Err(error) = self.net.register(&mut record.socket.stream, connection)
+            && let Err(error) = cx.net.register(&mut record.socket.stream, connection)
         {
-            self.close_upstream(connection);
+            self.close_upstream(connection, cx);
             return Err(error);
         }
         Ok(connection)
@@ -119,7 +122,7 @@ impl<N: Net> Worker<N> {
 
     /// Gives a connection back after its exchange: to the pool if it may carry another request,
     /// else to nobody.
-    pub(crate) fn release(&mut self, connection: Token, exchange: &Exchange) {
+    pub(crate) fn release(&mut self, connection: Token, exchange: &Exchange, cx: &mut Cx<N>) {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         let Upstream { upstream: home, endpoint, .. } = *upstream;
         // The request was kept for a replay until now.
@@ -137,7 +140,7 @@ impl<N: Net> Worker<N> {
             clean: socket.inbound.is_none() && socket.outbox.is_empty(),
             sound: !socket.ready.read_closed() && !socket.ready.errored(),
             requests: upstream.requests,
-            age: self.now - upstream.opened,
+            age: cx.now - upstream.opened,
         };
         let draining = self.is_draining();
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
@@ -146,31 +149,31 @@ impl<N: Net> Worker<N> {
             && reuse.allows(limits)
             && (!upstream.socket.ready.readable() || upstream.socket.is_silent(&mut self.desk));
         if !keep {
-            return self.close_upstream(connection);
+            return self.close_upstream(connection, cx);
         }
         upstream.owner = None;
-        upstream.released = self.now;
-        let until = idle_until(self.now, upstream.opened, upstream.announced, limits);
-        upstream.alarm.set(until, connection, &mut self.wheel);
+        upstream.released = cx.now;
+        let until = idle_until(cx.now, upstream.opened, upstream.announced, limits);
+        upstream.alarm.set(until, connection, &mut cx.wheel);
         if let Some(coldest) = self.groups[home].release(endpoint, connection) {
-            self.close_upstream(coldest);
+            self.close_upstream(coldest, cx);
         }
-        self.wake_waiting(home, Lack::Connection);
+        self.wake_waiting(home, Lack::Connection, cx);
     }
 
     /// The answer on a connection says that it is the last one there: its place in the pool is
     /// another's.
-    pub(crate) fn let_go_of(&mut self, connection: Token) {
+    pub(crate) fn let_go_of(&mut self, connection: Token, cx: &mut Cx<N>) {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         let home = upstream.upstream;
         if !std::mem::replace(&mut upstream.let_go, true) {
             self.groups[home].pool.let_go();
-            self.wake_waiting(home, Lack::Connection);
+            self.wake_waiting(home, Lack::Connection, cx);
         }
     }
 
     /// Closes a connection at the end of this turn, wherever it was.
-    pub(crate) fn close_upstream(&mut self, connection: Token) {
+    pub(crate) fn close_upstream(&mut self, connection: Token, cx: &mut Cx<N>) {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         if std::mem::replace(&mut upstream.closed, true) {
             return;
@@ -180,8 +183,8 @@ impl<N: Net> Worker<N> {
         if !upstream.let_go {
             self.groups[home].pool.closed(upstream.endpoint, connection);
         }
-        self.reaped.push(connection);
-        self.wake_waiting(home, Lack::Connection);
+        cx.run.reap(connection);
+        self.wake_waiting(home, Lack::Connection, cx);
     }
 }
 

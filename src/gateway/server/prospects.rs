@@ -1,22 +1,24 @@
 //! Prospects: who else could answer, should the server that is asked not do it.
 
+use crate::gateway::Gateway;
 use crate::gateway::record::exchange::Exchange;
-use crate::gateway::worker::Worker;
 use crate::proxy::endpoints::{self, Tried};
 use crate::reactor::net::Net;
+use crate::reactor::turn::Cx;
 
-impl<N: Net> Worker<N> {
+impl<N: Net> Gateway<N> {
     /// What the search for an endpoint has to know of the exchange.
     pub(crate) fn in_search<'t>(
         &self,
         exchange: &Exchange,
         tried: &'t Tried,
+        cx: &Cx<N>,
     ) -> endpoints::Request<'t> {
         let chain = exchange.chain();
         let links = chain.map_or(&[][..], |chain| &chain.links[..]);
         let others = (exchange.link + 1..links.len()).any(|link| {
             let upstream = &exchange.snapshot.upstreams[links[link].upstream];
-            exchange.can_be_asked(link) && self.groups[upstream.id].endpoints.has_anybody(self.now)
+            exchange.can_be_asked(link) && self.groups[upstream.id].endpoints.has_anybody(cx.now)
         });
         let predefined = chain.is_some_and(|chain| chain.fallback.is_some());
         endpoints::Request {
@@ -30,23 +32,23 @@ impl<N: Net> Worker<N> {
 
     /// The upstream of its route that an exchange goes on to, should it come to that: where a part of
     /// its answer is with the client, one that takes the text so far.
-    pub(crate) fn next_link(&self, exchange: &Exchange) -> Option<usize> {
+    pub(crate) fn next_link(&self, exchange: &Exchange, cx: &Cx<N>) -> Option<usize> {
         let next = exchange.link + 1;
         let links = exchange.chain()?.links.len();
         match exchange.is_continuing() || exchange.committed {
             false => (next..links).find(|link| exchange.can_be_asked(*link)),
             true => (next..links)
-                .find(|link| self.takes_text(exchange, *link) && exchange.can_be_asked(*link)),
+                .find(|link| self.takes_text(exchange, *link, cx) && exchange.can_be_asked(*link)),
         }
     }
 
     /// Whether an upstream of the route takes the text so far.
-    pub(crate) fn takes_text(&self, exchange: &Exchange, link: usize) -> bool {
+    pub(crate) fn takes_text(&self, exchange: &Exchange, link: usize, cx: &Cx<N>) -> bool {
         let link = exchange.chain().and_then(|chain| chain.links.get(link));
         let upstream = link.map(|link| &exchange.snapshot.upstreams[link.upstream]);
         match (upstream, exchange.dialect.continued_by()) {
             (Some(upstream), Some(needed)) => {
-                upstream.prefill >= needed && self.groups[upstream.id].refuses_prefill <= self.now
+                upstream.prefill >= needed && self.groups[upstream.id].refuses_prefill <= cx.now
             }
             _ => false,
         }

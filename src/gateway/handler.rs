@@ -1,0 +1,236 @@
+//! The gateway as a handler: what the loop tells it, and who takes it from there.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::gateway::Gateway;
+use crate::gateway::command::{Command, Life};
+use crate::reactor::count::Counted;
+use crate::reactor::net::{Event, Net};
+use crate::reactor::run::Run;
+use crate::reactor::timer::Entry;
+use crate::reactor::token::{Kind, Token};
+use crate::reactor::turn::{Cx, Handler};
+use crate::wire::buffer::READ_RESERVE;
+
+/// A turn with so many events is measured.
+const BUSY_TURN_EVENTS: usize = 4;
+/// Of all others one in so many is.
+pub const SAMPLED_TURNS: u64 = 64;
+
+impl<N: Net> Handler<N> for Gateway<N> {
+    type Mail = Command<N::Stream>;
+
+    /// Events become readiness bits, and owners are queued.
+    fn on_event(&mut self, event: &Event, run: &mut Run) {
+        match event.token.kind() {
+            Kind::Downstream => match self.downstreams.get_mut(event.token) {
+                Some(downstream) => {
+                    downstream.socket.ready.on_event(event);
+                    self.enqueue(event.token, run);
+                }
+                None => self.desk.tally.stale_events.add(1),
+            },
+            Kind::Upstream => match self.upstreams.get_mut(event.token) {
+                Some(upstream) => {
+                    upstream.socket.ready.on_event(event);
+                    match upstream.owner {
+                        Some(owner) => self.enqueue(owner, run),
+                        // Idle, and yet something to read or an end: out of the pool with it.
+                        // A server that speaks on an idle connection is sending a 408 before it
+                        // closes, or the tail of an answer we misread; handed to the next client,
+                        // it would be that client's answer.
+                        None if upstream.socket.ready.readable() => {
+                            self.disturbed.push(event.token);
+                        }
+                        None => {}
+                    }
+                }
+                None => self.desk.tally.stale_events.add(1),
+            },
+            Kind::Listener | Kind::Waker => {}
+        }
+    }
+
+    fn collected(&mut self, cx: &mut Cx<N>) {
+        if !self.disturbed.is_empty() {
+            self.close_disturbed(cx);
+        }
+    }
+
+    fn drive(&mut self, who: Token, cx: &mut Cx<N>) {
+        if let Some(downstream) = self.downstreams.get_mut(who) {
+            downstream.queued = false;
+            self.advance_client(who, cx);
+        }
+    }
+
+    fn admits(&self, cx: &Cx<N>) -> bool {
+        self.has_room(cx)
+    }
+
+    fn on_accept(&mut self, stream: N::Stream, from: SocketAddr, cx: &mut Cx<N>) {
+        self.place(stream, from, cx);
+    }
+
+    fn on_alarm(&mut self, entry: Entry, cx: &mut Cx<N>) {
+        match entry.token.kind() {
+            Kind::Downstream => {
+                if let Some(downstream) = self.downstreams.get_mut(entry.token)
+                    && downstream.alarm.fired(entry, cx.now, &mut cx.wheel)
+                {
+                    self.on_deadline(entry.token, cx);
+                }
+            }
+            Kind::Upstream => {
+                if let Some(upstream) = self.upstreams.get_mut(entry.token)
+                    && upstream.alarm.fired(entry, cx.now, &mut cx.wheel)
+                    && upstream.owner.is_none()
+                {
+                    self.close_upstream(entry.token, cx);
+                }
+            }
+            Kind::Listener | Kind::Waker => {}
+        }
+    }
+
+    fn on_time(&mut self, cx: &mut Cx<N>) {
+        if let Life::Draining { deadline, .. } = self.life
+            && deadline <= cx.now
+        {
+            self.stop(cx);
+        }
+    }
+
+    fn on_mail(&mut self, mail: Command<N::Stream>, cx: &mut Cx<N>) {
+        match mail {
+            Command::Drain(idle) => self.drain(idle, cx),
+            Command::Stop => self.stop(cx),
+            Command::Adopt(stream, address) => self.adopt(stream, address, cx),
+            Command::Inquire(inquiry) => self.on_inquiry(inquiry, cx),
+            Command::Reload(snapshot, loads) => self.reload(snapshot, &loads, cx),
+            Command::Call(upstream) => self.on_call(upstream, cx),
+            Command::Health(at, endpoint, verdict) => self.on_health(at, endpoint, verdict, cx),
+            Command::Reachable(at, endpoint) => self.on_reachable(at, endpoint),
+        }
+    }
+
+    fn on_standstill(&mut self, lost: Duration, cx: &mut Cx<N>) {
+        self.excuse(lost, cx);
+    }
+
+    /// Frees what was closed in this turn, and gives buffers that came home to who waits for them.
+    fn reap(&mut self, cx: &mut Cx<N>) {
+        self.shed(cx);
+        if cx.run.reaped() > 0 {
+            self.free_slots(cx);
+        }
+        self.forget_past();
+        if !self.thirsty.is_empty() {
+            self.serve_thirsty(cx);
+        }
+        self.reconsider_accepting(cx);
+        let tally = &self.desk.tally;
+        tally.downstreams_open.set(self.downstreams.len() as u64);
+        tally.upstreams_open.set(self.upstreams.len() as u64);
+        tally.buffers_out.set(self.desk.buffers.out() as u64);
+    }
+
+    fn wakes_at(&self, cx: &Cx<N>) -> Instant {
+        match self.life {
+            Life::Draining { deadline, .. } => deadline.min(self.shed_due(cx)),
+            Life::Serving | Life::Stopping => self.shed_due(cx),
+        }
+    }
+
+    /// Measures a turn that had much to do. A second look at the clock is dear for one token and
+    /// next to nothing for many.
+    fn turned(&mut self, events: usize, cx: &mut Cx<N>) {
+        let tally = &self.desk.tally;
+        tally.turn_events.record(events as u64);
+        let busy = events >= BUSY_TURN_EVENTS;
+        let sampled = tally.polls.get().is_multiple_of(SAMPLED_TURNS) && events > 0;
+        if busy || sampled {
+            let now = cx.net.now();
+            if busy {
+                tally.turn_time.record_span(cx.now, now);
+            }
+            if sampled {
+                tally.relay_time.record_span(cx.now, now);
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_draining() && self.downstreams.is_empty()
+    }
+
+    #[inline]
+    fn count(&self, what: Counted) {
+        let tally = &self.desk.tally;
+        match what {
+            Counted::Poll => tally.polls.add(1),
+            Counted::EmptyPoll => tally.empty_polls.add(1),
+            Counted::Events(events) => tally.events.add(events as u64),
+            Counted::Pause => tally.pauses.add(1),
+            Counted::Standstill => tally.standstills.add(1),
+            Counted::Accept => tally.accepts.add(1),
+            Counted::Drained => tally.would_block.add(1),
+            Counted::Exhausted => tally.accepts_exhausted.add(1),
+        }
+    }
+}
+
+impl<N: Net> Gateway<N> {
+    #[cold]
+    fn close_disturbed(&mut self, cx: &mut Cx<N>) {
+        while let Some(token) = self.disturbed.pop() {
+            // It may have been taken out and used in this very turn; then its owner will see.
+            if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
+                self.desk.tally.pool_dead.add(1);
+                self.close_upstream(token, cx);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn free_slots(&mut self, cx: &mut Cx<N>) {
+        while let Some(token) = cx.run.next_reaped() {
+            match token.kind() {
+                Kind::Downstream => {
+                    drop(self.downstreams.remove(token));
+                    if let Some(fleet) = &self.fleet {
+                        fleet.departed();
+                    }
+                }
+                _ => drop(self.upstreams.remove(token)),
+            }
+        }
+    }
+
+    /// Queues those who wait for buffers as far as there are enough. Whoever needs more than there
+    /// are stays where it is: woken, it would only come back, in every turn.
+    #[cold]
+    fn serve_thirsty(&mut self, cx: &mut Cx<N>) {
+        let mut left = self.desk.buffers.left();
+        let mut next = 0;
+        while left >= READ_RESERVE
+            && let Some(token) = self.thirsty.get(next).copied()
+        {
+            match self.downstreams.get_mut(token) {
+                Some(downstream) if downstream.thirst as usize > left => {
+                    next += 1;
+                    continue;
+                }
+                Some(downstream) => {
+                    left -= downstream.thirst as usize;
+                    downstream.thirst = 0;
+                    self.enqueue(token, &mut cx.run);
+                }
+                None => {}
+            }
+            self.thirsty.remove(next);
+        }
+    }
+}
