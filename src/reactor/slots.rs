@@ -12,59 +12,65 @@ use crate::reactor::token::{GENERATION_MAX, Kind, Token};
 /// Values of one kind, each under its token.
 pub struct Slots<T> {
     kind: Kind,
-    values: Slab<T>,
+    taken: Slab<Taken<T>>,
     /// By index, for taken and free slots alike.
     generations: Vec<u32>,
 }
 
+/// A value, and the generation of its slot beside it: a look-up goes to one place.
+struct Taken<T> {
+    generation: u32,
+    value: T,
+}
+
 impl<T> Slots<T> {
     pub fn new(kind: Kind) -> Slots<T> {
-        Slots { kind, values: Slab::new(), generations: Vec::new() }
+        Slots { kind, taken: Slab::new(), generations: Vec::new() }
     }
 
     pub fn insert(&mut self, value: T) -> Token {
-        let index = self.values.insert(value);
+        let slot = self.taken.vacant_entry();
+        let index = slot.key();
         if index == self.generations.len() {
             self.generations.push(1);
         }
-        Token::new(self.kind, self.generations[index], index)
-    }
-
-    fn is_current(&self, token: Token) -> bool {
-        debug_assert_eq!(token.kind(), self.kind);
-        self.generations.get(token.index()) == Some(&token.generation())
+        let generation = self.generations[index];
+        slot.insert(Taken { generation, value });
+        Token::new(self.kind, generation, index)
     }
 
     pub fn get(&self, token: Token) -> Option<&T> {
-        if self.is_current(token) { self.values.get(token.index()) } else { None }
+        debug_assert_eq!(token.kind(), self.kind);
+        let taken = self.taken.get(token.index())?;
+        (taken.generation == token.generation()).then_some(&taken.value)
     }
 
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
-        if self.is_current(token) { self.values.get_mut(token.index()) } else { None }
+        debug_assert_eq!(token.kind(), self.kind);
+        let taken = self.taken.get_mut(token.index())?;
+        (taken.generation == token.generation()).then_some(&mut taken.value)
     }
 
     pub fn remove(&mut self, token: Token) -> Option<T> {
-        if !self.is_current(token) {
-            return None;
-        }
-        let value = self.values.try_remove(token.index())?;
-        let generation = &mut self.generations[token.index()];
-        *generation = if *generation == GENERATION_MAX { 1 } else { *generation + 1 };
+        self.get(token)?;
+        let Taken { generation, value } = self.taken.try_remove(token.index())?;
+        self.generations[token.index()] =
+            if generation == GENERATION_MAX { 1 } else { generation + 1 };
         Some(value)
     }
 
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.taken.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.taken.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Token, &T)> {
-        self.values
-            .iter()
-            .map(|(index, value)| (Token::new(self.kind, self.generations[index], index), value))
+        self.taken.iter().map(|(index, Taken { generation, value })| {
+            (Token::new(self.kind, *generation, index), value)
+        })
     }
 
     /// The tokens of all values, for the rare walks that change the table.
@@ -93,8 +99,10 @@ mod tests {
     fn generations_wrap_past_zero() {
         let mut slots = Slots::new(Kind::Downstream);
         let token = slots.insert(());
+        slots.remove(token);
         slots.generations[token.index()] = GENERATION_MAX;
-        let last = Token::new(Kind::Downstream, GENERATION_MAX, token.index());
+        let last = slots.insert(());
+        assert_eq!(last.generation(), GENERATION_MAX);
         slots.remove(last);
         let next = slots.insert(());
         assert_eq!(next.generation(), 1);
