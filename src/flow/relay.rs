@@ -71,8 +71,8 @@ pub struct Flow<W = Named> {
 pub trait Watch {
     /// The next bytes of its payload.
     fn feed(&mut self, data: &[u8]);
-    /// The body is complete in HTTP: is it whole?
-    fn end(&mut self) -> Result<(), Broken>;
+    /// The body is complete in HTTP, which had told its end by `framing`: is it whole?
+    fn end(&mut self, framing: Framing) -> Result<(), Broken>;
     /// Whether what was shown must not go on.
     #[inline]
     fn refuses(&self) -> bool {
@@ -88,7 +88,7 @@ impl Watch for Named {
         }
     }
 
-    fn end(&mut self) -> Result<(), Broken> {
+    fn end(&mut self, _: Framing) -> Result<(), Broken> {
         if let Some(naming) = &mut self.0 {
             naming.end();
         }
@@ -124,10 +124,17 @@ impl Watch for Watched {
         }
     }
 
-    fn end(&mut self) -> Result<(), Broken> {
-        match self.observer.as_mut().map(Observer::end) {
-            Some(Ending::Truncated(_)) => Err(Broken::Unfinished),
-            Some(Ending::Whole | Ending::Failed) | None => Ok(()),
+    fn end(&mut self, framing: Framing) -> Result<(), Broken> {
+        let Some(observer) = &mut self.observer else { return Ok(()) };
+        match observer.end() {
+            // All that its server has announced has come, whatever it looks like.
+            Ending::Truncated(_)
+                if matches!(framing, Framing::Length(_)) && !observer.is_stream() =>
+            {
+                Ok(())
+            }
+            Ending::Truncated(_) => Err(Broken::Unfinished),
+            Ending::Whole | Ending::Failed => Ok(()),
         }
     }
 }
@@ -210,7 +217,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
                 }
                 Fill::Closed => {
                     flow.body.on_eof().map_err(|_| Broken::Truncated)?;
-                    flow.watch.end()?;
+                    flow.watch.end(flow.body.framing())?;
                     if flow.mode == Mode::Chunk {
                         sink.outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
                     }
@@ -314,7 +321,7 @@ pub fn hold<A: Stream>(
             Fill::Bytes(count) => budget.spend(count),
             Fill::Closed => {
                 flow.body.on_eof().map_err(|_| Broken::Truncated)?;
-                flow.watch.end()?;
+                flow.watch.end(flow.body.framing())?;
                 if flow.mode == Mode::Chunk {
                     outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
                 }
@@ -414,7 +421,7 @@ fn scan<A: Stream, W: Watch>(
             return Err(Broken::Framing(error));
         }
     };
-    let ended = if body.is_complete() { watch.end() } else { Ok(()) };
+    let ended = if body.is_complete() { watch.end(body.framing()) } else { Ok(()) };
     if watch.refuses() {
         // None of it goes on, and none of it stays: `body` has gone past these bytes, and who reads
         // on behind them would take what is left of it for the next request.

@@ -262,6 +262,8 @@ impl Observer {
                 return match () {
                     () if document.saw_error() => Ending::Failed,
                     () if document.may_end() => Ending::Whole,
+                    // No JSON, or something stands behind it: that tells nothing.
+                    () if document.is_read() && self.marks.is_lost() => Ending::Whole,
                     () => Ending::Truncated(Truncation::InsideEvent),
                 };
             }

@@ -507,6 +507,9 @@ fn an_answer_is_known_by_its_first_bytes() {
         ("date: today", false, true, Whole),
         ("hello", false, true, Whole),
         ("{]", false, true, Whole),
+        ("[Errno 111] Connection refused", false, true, Whole),
+        ("{\"a\":1};", false, true, Whole),
+        ("{\"a\":1}\n-- 12 ms", false, true, Whole),
         ("", false, false, Whole),
     ] {
         for pieces in every_cut(answer.as_bytes()) {

@@ -84,6 +84,36 @@ fn a_page_is_passed_where_no_service_answers() {
     }
 }
 
+/// What its server has counted is whole, whatever it looks like; and what is no JSON has not been
+/// cut inside its JSON.
+#[test]
+fn a_document_that_has_come_to_its_length_is_whole() {
+    const JSON: &str = "Content-Type: application/json\r\n";
+    let chunked = EVENTS.replace("text/event-stream", "application/json");
+    for body in ["[Errno 111] Connection refused", "{\"a\":1};", "{\"a\":1}\n-- 12 ms", "{\"a\":"] {
+        let mut framings = vec![answer("200 OK", JSON, body)];
+        if body != "{\"a\":" {
+            framings.push(vec![say(format!("{chunked}{}{LAST_CHUNK}", chunk(body)))]);
+        }
+        for acts in framings {
+            let (primary, second) =
+                (Server::playing(move |_| acts.clone()), Server::well("second"));
+            for route in ["", "[admin]\nlisten = \"127.0.0.1:0\""] {
+                let knobs = Knobs { route, ..Knobs::default() };
+                let gateway = knobs.gateway(&[primary.address], Some(second.address));
+                for path in ["/x", "/v1/embeddings", "/v1/chat/completions", "/api/chat"] {
+                    // More often than a breaker bears.
+                    for _ in 0..7 {
+                        let response = ask_at(&gateway, path).read_response();
+                        assert_eq!((response.status(), response.text()), (200, body), "{path}");
+                    }
+                }
+            }
+            second.expect_asked(0);
+        }
+    }
+}
+
 /// What comes before a model has said anything.
 const CHAT: [&str; 3] = [
     "data: {\"choices\":[],\"prompt_filter_results\":[{\"prompt_index\":0}]}\n\n",
