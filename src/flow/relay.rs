@@ -167,6 +167,11 @@ impl Flow<Watched> {
         events.unwrap_or(self.body.received())
     }
 
+    /// Whether every byte of it is progress.
+    pub fn is_measured_in_bytes(&self) -> bool {
+        self.watch.observer.as_ref().is_none_or(|observer| observer.progress().is_none())
+    }
+
     /// Whether it is a stream of events that is watched.
     #[inline]
     pub fn is_stream(&self) -> bool {

@@ -233,7 +233,7 @@ pub struct Waiting {
 /// | ttft           | the request is written, no event of a stream has come back | it was written |
 /// | response       | the request is written, no byte of a document has come back | it was written |
 /// | feed idle      | nothing has come on a feed (limit: tunnel idle)         | a byte came     |
-/// | inter-event    | between data events, unless the client holds us up     | the last one    |
+/// | inter-event    | between data events, or bytes of a document, unless the client holds us up | the last one |
 /// | client write   | the client takes nothing more                          | it stopped      |
 /// | total          | always                                                 | the start       |
 /// | tunnel idle    | in a tunnel, instead of all others but client write    | a byte passed   |
@@ -285,6 +285,10 @@ fn first_byte(
     let ttft = (written.after(timeouts.ttft), Timer::Ttft);
     let response = (written.after(timeouts.response), Timer::Response);
     match waiting.awaited {
+        // It has begun, and is held back to be read.
+        Awaited::Document if timeline.event > written => {
+            (timeline.event.after(timeouts.inter_event), Timer::InterEvent)
+        }
         Awaited::Document => response,
         Awaited::Unknown if response.0 < ttft.0 => response,
         // It has shown that it is alive.
@@ -370,6 +374,7 @@ mod tests {
         for (awaited, by_bytes, timeline, timeouts, expected) in [
             (Stream, false, written, TIMEOUTS, (at(307), Timer::Ttft)),
             (Document, false, written, TIMEOUTS, (at(370), Timer::Response)),
+            (Document, false, alive, TIMEOUTS, (at(321), Timer::InterEvent)),
             // Whichever comes first, somebody looks at the request then.
             (Unknown, false, written, TIMEOUTS, (at(307), Timer::Ttft)),
             (Unknown, false, written, late, (at(303), Timer::Response)),

@@ -59,12 +59,16 @@ impl<N: Net> Gateway<N> {
             || self.next_link(exchange, cx).is_some()
     }
 
-    /// Whether a stream that is held back, and has given a sign of life just now, is let go: its
-    /// client has waited long enough, and holding it back would bring little or nothing. Where only
-    /// events are progress and somebody else may be asked, `ttft` decides.
+    /// Whether an answer that is held back, and of which something has come just now, is let go. A
+    /// document, where a stream was asked for: its first byte has told. A stream: its client has
+    /// waited long enough, and holding it back would bring little or nothing. Where only events are
+    /// progress and somebody else may be asked, `ttft` decides.
     pub(crate) fn lets_go(&self, token: Token, cx: &Cx<N>) -> bool {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
         exchange.is_some_and(|exchange| {
+            if exchange.is_no_stream() {
+                return !exchange.may_be_rescued_by_reading(self.holds_back(exchange, cx));
+            }
             exchange.awaited == Awaited::Stream
                 && !exchange.is_continuing()
                 && cx.now - exchange.timeline.request_written >= HOLD_PATIENCE

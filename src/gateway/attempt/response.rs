@@ -232,7 +232,9 @@ impl<N: Net> Gateway<N> {
             exchange.watch(&head, self.journal.as_deref(), &self.purse);
             exchange.held = match () {
                 () if holds_back && head.status < 300 && exchange.is_observed() => true,
-                () if exchange.is_read() => by_reading,
+                () if exchange.is_read() => {
+                    by_reading || holds_back && exchange.asks_for_stream(sent)
+                }
                 () => rescuable && exchange.may_be_too_long(head.status),
             };
             upstream.announced = head.keep_alive_timeout;
@@ -362,7 +364,7 @@ impl Exchange {
 
     /// Whether what a document says may have somebody else asked. `holds_back`: its route waits for
     /// that.
-    fn may_be_rescued_by_reading(&self, holds_back: bool) -> bool {
+    pub(crate) fn may_be_rescued_by_reading(&self, holds_back: bool) -> bool {
         self.has_larger() || holds_back && self.retries_on(Condition::ErrorEvent)
     }
 

@@ -15,6 +15,7 @@ use crate::gateway::record::verdict::{Failed, Step};
 use crate::gateway::{Gateway, both};
 use crate::http::body::Framing;
 use crate::measure::stats::Tally;
+use crate::proxy::exchange::Awaited;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
 use crate::reactor::net::{Net, Stream};
@@ -236,9 +237,10 @@ impl<N: Net> Gateway<N> {
             .map_err(broken_response)?;
         let failed = response.watch.observer.as_ref().is_some_and(Observer::first_event_is_error);
         let alive = response.body.received() > before;
-        if alive && exchange.by_bytes {
+        if alive && (exchange.by_bytes || response.is_measured_in_bytes()) {
             exchange.timeline.event = cx.now;
         }
+        exchange.learn_kind();
         let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
         let unwanted = match held {
             Held::Waiting(rest) => {
@@ -322,6 +324,13 @@ impl Exchange {
         }
     }
 
+    /// What its first bytes have shown to be a stream has the time of one to begin.
+    fn learn_kind(&mut self) {
+        if self.awaited == Awaited::Document && self.is_observed() {
+            self.awaited = Awaited::Stream;
+        }
+    }
+
     /// Notes how far its response has come, from `before` in the unit of [`Flow::progress`], and
     /// when. Returns whether its first event that says something has passed just now.
     #[inline]
@@ -353,8 +362,11 @@ impl Exchange {
                 tally.event_gap.record_span(self.timeline.event, now);
             }
             self.timeline.event = now;
-        } else if self.by_bytes && moved.read > 0 {
-            self.timeline.event = now;
+        } else {
+            if self.by_bytes && moved.read > 0 {
+                self.timeline.event = now;
+            }
+            self.learn_kind();
         }
         if moved.read > 0 || moved.written > 0 {
             self.timeline.moved = now;

@@ -150,14 +150,6 @@ impl Exchange {
         let naming = self.request.watch.0.as_ref()?;
         naming.notation.read(&naming.name.as_ref()?.written)
     }
-
-    /// How the body that is kept is framed.
-    pub(crate) fn kept_framing(&self) -> Framing {
-        match self.request.mode {
-            Mode::Payload => Framing::UntilClose,
-            _ => self.request.body.framing(),
-        }
-    }
 }
 
 /// A number that tells how long a body is.

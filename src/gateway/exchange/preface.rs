@@ -18,14 +18,14 @@
 
 use crate::clock::Instant;
 use crate::gateway::Gateway;
-use crate::gateway::record::asked::{accepts_events, look};
+use crate::gateway::record::asked::Asked;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::preface::Preface;
 use crate::http::body::Framing;
-use crate::http::head::{FieldSlots, HeadLimits, Version, parse_request};
+use crate::http::head::Version;
 use crate::http::reply::{self, ReplyHead};
-use crate::http::rewrite::{self, ConnectionField};
+use crate::http::rewrite::ConnectionField;
 use crate::proxy::exchange::Awaited;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
@@ -114,21 +114,7 @@ impl<N: Net> Gateway<N> {
             _ => Some(exchange.outbox.copy(most)),
         };
         let request = request.unwrap_or_default();
-        let limits = &exchange.snapshot.limits;
-        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
-        let mut slots = FieldSlots::new();
-        let head = parse_request(&request, &mut slots, &limits).ok().flatten();
-        let accept = head.as_ref().and_then(|head| head.field("accept")).unwrap_or_default();
-        let (path, _) = rewrite::path_and_body(&request);
-        let look = look(&request, exchange.kept_framing(), 0);
-        // What can be read in two ways is the server's to decide.
-        let streams = !look.is_ambiguous()
-            && exchange.dialect.streams(&String::from_utf8_lossy(path), look.stream());
-        Some(Asked {
-            accepts_events: accepts_events(accept),
-            accepts_documents: memchr::memmem::find(accept, b"json").is_some(),
-            streams,
-        })
+        Some(exchange.asks(&request))
     }
 
     /// A timer has run out that differs for streams and documents: which of them was asked for?
@@ -140,9 +126,7 @@ impl<N: Net> Gateway<N> {
         };
         let bare = matches!(exchange.request.body.framing(), Framing::None | Framing::Length(0));
         let asked = if bare { None } else { self.asked(exchange, usize::MAX) };
-        let stream = asked.is_some_and(|asked| {
-            asked.streams || (asked.accepts_events && !asked.accepts_documents)
-        });
+        let stream = asked.is_some_and(|asked| asked.is_for_stream());
         // A request without a body asks for something that is there, not for something to compute.
         let awaited = if stream || bare { Awaited::Stream } else { Awaited::Document };
         if let Some(exchange) = self.exchange_mut(token) {
@@ -150,12 +134,4 @@ impl<N: Net> Gateway<N> {
         }
         true
     }
-}
-
-/// What a request asks for.
-struct Asked {
-    accepts_events: bool,
-    accepts_documents: bool,
-    /// Its body says so, or its path.
-    streams: bool,
 }

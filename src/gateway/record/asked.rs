@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use crate::flow::relay::Mode;
 use crate::gateway::record::exchange::Exchange;
 use crate::http::body::{Body, Framing};
+use crate::http::head::{FieldSlots, HeadLimits, parse_request};
 use crate::http::rewrite;
 use crate::service::Dialect;
 use crate::service::request::Look;
@@ -15,7 +17,62 @@ use crate::wire::outbox::Outbox;
 /// How far a body is read for what it asks.
 pub(crate) const LOOK_MAX: usize = 1 << 20;
 
+/// What a request asks for.
+pub(crate) struct Asked {
+    pub(crate) accepts_events: bool,
+    pub(crate) accepts_documents: bool,
+    /// Its body says so, or its path.
+    pub(crate) streams: bool,
+}
+
+impl Asked {
+    /// Whether it asks for a stream and takes nothing else.
+    pub(crate) fn is_for_stream(&self) -> bool {
+        self.streams || (self.accepts_events && !self.accepts_documents)
+    }
+}
+
 impl Exchange {
+    /// What its request asks for, as far as it was kept.
+    pub(crate) fn asks(&self, request: &[u8]) -> Asked {
+        let limits = &self.snapshot.limits;
+        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
+        let mut slots = FieldSlots::new();
+        let head = parse_request(request, &mut slots, &limits).ok().flatten();
+        let accept = head.as_ref().and_then(|head| head.field("accept")).unwrap_or_default();
+        let (path, _) = rewrite::path_and_body(request);
+        let look = look(request, self.kept_framing(), 0);
+        // What can be read in two ways is the server's to decide.
+        let streams = !look.is_ambiguous()
+            && self.dialect.streams(&String::from_utf8_lossy(path), look.stream());
+        Asked {
+            accepts_events: accepts_events(accept),
+            accepts_documents: memchr::memmem::find(accept, b"json").is_some(),
+            streams,
+        }
+    }
+
+    /// How the body that is kept is framed.
+    pub(crate) fn kept_framing(&self) -> Framing {
+        match self.request.mode {
+            Mode::Payload => Framing::UntilClose,
+            _ => self.request.body.framing(),
+        }
+    }
+
+    /// Whether the request as it was `sent` asks for a stream, on an inference path. One in which the
+    /// word is nowhere asks for none, but for Ollama.
+    pub(crate) fn asks_for_stream(&self, sent: &Outbox) -> bool {
+        if self.dialect == Dialect::Generic || !sent.keeps() {
+            return false;
+        }
+        let request = sent.copy(LOOK_MAX);
+        let may = self.dialect == Dialect::Ollama
+            || self.request.body.framing() == Framing::Chunked
+            || memchr::memmem::find(&request, b"stream").is_some();
+        may && self.asks(&request).is_for_stream()
+    }
+
     /// How many choices the answer is to have, by the request as it was `sent`. `None`: nobody
     /// knows, since it was too long to be kept, or is not all here.
     pub(crate) fn choices(&self, sent: &Outbox) -> Option<u32> {

@@ -195,6 +195,12 @@ impl Exchange {
         observer.is_some_and(|it| it.is_unsettled() || it.document().is_some())
     }
 
+    /// Whether the first bytes of its response have shown that it is no stream.
+    pub fn is_no_stream(&self) -> bool {
+        let observer = self.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        observer.is_some_and(|it| !it.is_stream() && !it.is_unsettled())
+    }
+
     /// Whether it has ended as HTTP has it, and nobody could tell whether it was whole.
     pub fn is_unobserved(&self) -> bool {
         let observer = self.response.as_ref().and_then(|it| it.watch.observer.as_ref());

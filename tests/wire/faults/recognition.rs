@@ -171,6 +171,46 @@ fn events_that_say_nothing_commit_nothing() {
     }
 }
 
+/// An event stream is one by its bytes, whatever its type says: held back, timed and asked for again
+/// as one.
+#[test]
+fn a_stream_under_another_type_has_a_streams_time_and_may_fail() {
+    let role = chunk(CHAT[1]);
+    for kind in ["text/plain; charset=utf-8", "application/json", "application/octet-stream"] {
+        let head = EVENTS.replace("text/event-stream", kind);
+        for fails in [
+            vec![say(format!("{head}{role}")), Act::Hold],
+            vec![say(head.clone()), Act::Wait(ms(50)), say(role.clone()), Act::Hold],
+            vec![say(format!("{head}{role}")), Act::Wait(ms(50)), Act::Close],
+            vec![say(format!("{head}{role}{LAST_CHUNK}"))],
+        ] {
+            let acts = fails.clone();
+            let (primary, second) =
+                (Server::playing(move |_| acts.clone()), Server::well("second"));
+            let knobs = Knobs { primary: "retry.attempts = 1", ..Knobs::default() };
+            let gateway = knobs.gateway(&[primary.address], Some(second.address));
+            let asked = Instant::now();
+            expect_stream(&mut ask(&gateway), "second", "second", 2);
+            assert!(asked.elapsed() < ms(5000), "{kind}: its time is a stream's");
+        }
+        // Where nobody else can be asked it has no more time than that.
+        let begun = format!("{head}{role}");
+        let alone = Server::playing(move |_| vec![say(begun.clone()), Act::Hold]);
+        let knobs = Knobs { primary: "retry = \"off\"", ..Knobs::default() };
+        let gateway = knobs.gateway(&[alone.address], None);
+        ask(&gateway).read_end();
+        gateway.wait_for_log("ttft_timeout");
+        // And a document is its client's with its first byte.
+        let begun = format!("{head}{}", chunk("{\"id\":"));
+        let primary = Server::playing(move |_| vec![say(begun.clone()), Act::Hold]);
+        let knobs = Knobs { timeouts: "inter_event = \"60s\"", ..Knobs::default() };
+        let second = Server::well("second");
+        let gateway = knobs.gateway(&[primary.address], Some(second.address));
+        ask(&gateway).read_until("{\"id\":");
+        second.expect_asked(0);
+    }
+}
+
 #[test]
 fn signs_of_life_are_no_tokens_before_the_first_and_behind_it() {
     let alive = |begin: String, sign: &'static str| {

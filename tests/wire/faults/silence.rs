@@ -40,6 +40,33 @@ fn expect_beats(client: &mut Peer, begun: &Stopwatch, count: u32) {
     }
 }
 
+/// What is held back to be read and has begun may be as silent as what is not held.
+#[test]
+fn a_document_that_is_held_back_and_stalls_is_cut_like_any_other() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n";
+    let listed = "retry.on = [\"error_event\", \"empty_stream\"]";
+    for (primary, route) in [(listed, ""), ("", "larger = \"second\"")] {
+        let begun = say(format!("{head}{{\"id\":"));
+        let (stalls, second) = (
+            Server::playing(move |_| vec![begun.clone(), Act::Hold]),
+            Server::playing(|_| answer("200 OK", "", "second")),
+        );
+        let timeouts = "ttft = \"30s\"\nresponse = \"60s\"\ninter_event = \"400ms\"";
+        let knobs = Knobs { primary, route, timeouts, ..Knobs::default() };
+        let gateway = knobs.gateway(&[stalls.address], Some(second.address));
+        let mut client = gateway.connect();
+        client.send(request().replace("true", "null"));
+        assert_eq!(client.read_response().text(), "second", "{primary}{route}");
+        // Nobody else is there: its client is told.
+        let knobs = Knobs { primary: "retry.attempts = 1", route: "", ..knobs };
+        let gateway = knobs.gateway(&[stalls.address], None);
+        let mut client = gateway.connect();
+        client.send(request().replace("true", "null"));
+        client.read_end();
+        gateway.wait_for_log("inter_event_timeout");
+    }
+}
+
 #[test]
 fn a_sign_of_life_comes_before_the_head_and_the_answer_follows_it() {
     // Alone, from a server that takes its time, by chunks and until close.
