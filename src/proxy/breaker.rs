@@ -276,6 +276,11 @@ impl Breaker {
             && !matches!(self.state, State::Open { cause: Cause::Unauthorized, .. })
     }
 
+    /// Whether it is out because no connection came to stand. Then somebody looks at its port.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.state, State::Open { cause: Cause::Unreachable, .. })
+    }
+
     /// A request is sent although none is admitted. Nothing depends on how it fails.
     pub fn begin_in_panic(&self) -> Ticket {
         Ticket { epoch: self.epoch, probe: false }

@@ -206,40 +206,6 @@ impl Endpoints {
         if full { Choice::Full } else { Choice::None { until: survey.until } }
     }
 
-    /// Where a request could go that has failed at `tried`: to an endpoint that is none of them,
-    /// and to one that is. `ended`: the attempt that is not recorded yet; what its endpoint admits
-    /// is asked as if it were. Room is not asked for: a place can be waited for.
-    pub fn prospects(
-        &self,
-        request: &Request<'_>,
-        ended: Option<(&Pick, Outcome)>,
-        now: Instant,
-    ) -> (bool, bool) {
-        let mut found = (false, false);
-        let asks_anybody = request.last_resort && request.unheard && self.settings.doubts();
-        for member in self.members.iter().filter(|member| !member.draining) {
-            let again = request.tried.contains(member.endpoint.id);
-            let admits = match (&ended, &self.settings.breaker) {
-                (Some((pick, outcome)), Some(settings)) if pick.endpoint == member.endpoint.id => {
-                    let mut breaker = member.breaker.clone();
-                    let mut random = self.random.clone();
-                    breaker.record(pick.ticket, *outcome, now, settings, &mut random);
-                    self.combined(member, breaker.admits(now), now)
-                }
-                _ => self.admits(member, now),
-            };
-            match admits {
-                Admits::Yes if !again => found.0 = true,
-                Admits::Yes | Admits::Probe => found.1 = true,
-                Admits::No { judged: true, .. } if asks_anybody && !again => {
-                    found.0 |= member.active != Verdict::Unwell;
-                }
-                Admits::No { .. } => {}
-            }
-        }
-        found
-    }
-
     /// The answer to a pick has begun. A half-open endpoint that got this far is well. `ttft`: it is
     /// a stream, whose first output came so long after the request was written.
     pub fn first_event(
@@ -283,10 +249,13 @@ impl Endpoints {
         }
     }
 
-    /// Whether somebody would be asked who is neither out nor draining.
-    pub fn has_anybody(&self, now: Instant) -> bool {
+    /// Whether somebody would be asked who is neither out nor draining, besides those that were.
+    pub fn has_anybody_but(&self, tried: &Tried, now: Instant) -> bool {
         let mut members = self.members.iter().filter(|member| !member.draining);
-        members.any(|member| !matches!(self.admits(member, now), Admits::No { .. }))
+        members.any(|member| {
+            let admits = self.admits(member, now);
+            !tried.contains(member.endpoint.id) && !matches!(admits, Admits::No { .. })
+        })
     }
 
     /// A draining endpoint finishes what it has and gets nothing new, over reloads too.

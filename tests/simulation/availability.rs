@@ -3,6 +3,7 @@
 //! | world | who plays | what may not happen |
 //! |---|---|---|
 //! | poisoner | a client whose requests make every server answer 500 | anybody else gets an error |
+//! | resting | a client whose requests every server answers with 429, beside servers that take no connection | anybody else gets an error while a server is well |
 //! | return | servers that take no connection for a while, and come back | a request is refused although a server has been well for a second; a primary that is back is not used |
 //! | idle streams | clients that wait for events that nobody has promised | a breaker opens |
 //! | slow bodies | clients that keep a server waiting for the rest, and one that hangs up on them | a breaker opens |
@@ -42,6 +43,7 @@ const SLOW: &str = "/v1/embeddings";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Poisoner,
+    Resting,
     Return,
     IdleStreams,
     SlowBodies,
@@ -90,7 +92,7 @@ impl Plan {
             Outage { begin, end: begin + length }
         };
         let mut outages: Vec<Option<Outage>> = vec![None; upstreams * endpoints];
-        if kind == Kind::Return {
+        if matches!(kind, Kind::Return | Kind::Resting) {
             for it in &mut outages {
                 *it = random.chance(800).then(|| outage(random));
             }
@@ -102,7 +104,7 @@ impl Plan {
     /// Good requests come so far apart. Where those of others are what matters, few come between.
     fn pace(&self) -> Duration {
         match self.kind {
-            Kind::Poisoner | Kind::Return => PACE,
+            Kind::Poisoner | Kind::Resting | Kind::Return => PACE,
             Kind::IdleStreams | Kind::SlowBodies => 5 * SECOND,
         }
     }
@@ -110,7 +112,7 @@ impl Plan {
     /// All others come within this time.
     fn crowd(&self) -> Duration {
         match self.kind {
-            Kind::Poisoner | Kind::Return => WORLD / 4,
+            Kind::Poisoner | Kind::Resting | Kind::Return => WORLD / 4,
             Kind::IdleStreams | Kind::SlowBodies => 2 * SECOND,
         }
     }
@@ -164,6 +166,9 @@ impl Plan {
             answer.field("Transfer-Encoding", "chunked").head()
         };
         match start.split(' ').nth(1).unwrap_or_default() {
+            POISON if kind == Kind::Resting => {
+                Answer::new().status("429 Busy").field("Retry-After", "30").body(b"no")
+            }
             POISON => Answer::new().status("500 Poisoned").body(b"no"),
             IDLE if server.is_multiple_of(2) => events().chunk("data: hello\n\n").stall(),
             IDLE => events().stall(),
@@ -218,13 +223,14 @@ impl<N: Net> Stage<N> {
         }
         let others = match self.plan.kind {
             Kind::Poisoner => 200,
+            Kind::Resting => 40,
             Kind::IdleStreams | Kind::SlowBodies => 40,
             Kind::Return => 0,
         };
         for _ in 0..others {
             let at = random.duration(Duration::ZERO..=self.plan.crowd());
             let visit = match self.plan.kind {
-                Kind::Poisoner => visit(at).post(POISON, "{}"),
+                Kind::Poisoner | Kind::Resting => visit(at).post(POISON, "{}"),
                 Kind::IdleStreams if mistake == Mistake::SilenceIsSilence => visit(at).get(GOOD),
                 Kind::IdleStreams => visit(at).get(IDLE),
                 Kind::SlowBodies | Kind::Return => {
@@ -349,6 +355,12 @@ fn expect_found(kind: Kind, mistake: Mistake, as_what: &str) {
 fn nobody_but_the_poisoner_gets_the_poisoners_errors() {
     sweep(Kind::Poisoner);
     expect_found(Kind::Poisoner, Mistake::OpenIsOpen, "no_upstream");
+}
+
+#[test]
+fn nobody_is_refused_for_another_clients_429() {
+    sweep(Kind::Resting);
+    expect_found(Kind::Resting, Mistake::OpenIsOpen, "and a server was well");
 }
 
 #[test]

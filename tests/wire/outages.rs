@@ -179,6 +179,54 @@ fn one_clients_429_is_not_everybodys() {
     assert_eq!(ask_often(&gateway, 12), [200; 12]);
 }
 
+/// The same beside servers that fail everybody: who said 429 has answered, and is asked first.
+#[test]
+fn one_clients_429_is_not_everybodys_beside_servers_that_fail() {
+    let limited = || {
+        server(|start| match start.contains("poison") {
+            true => "HTTP/1.1 429 Slow Down\r\nRetry-After: 60\r\nContent-Length: 4\r\n\r\nwait",
+            false => OK,
+        })
+    };
+    let fails =
+        || server(|_| "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops");
+    let (dead, other) = (Port::refusing(), Port::refusing());
+    for others in [vec![dead.address()], vec![dead.address(), other.address()], vec![fails()]] {
+        let endpoints = [&[limited()], &others[..]].concat();
+        let gateway = gateway(&endpoints, "breaker = { open = \"60s\" }");
+        while gateway.count_in_log("is out for") < others.len() {
+            ask(&gateway, GET);
+        }
+        assert_ne!(ask(&gateway, POISON), 200);
+        assert_eq!(ask_often(&gateway, 12), [200; 12], "{others:?}");
+    }
+    // It is not known yet that the other one is dead.
+    let endpoints = [limited(), dead.address()];
+    let gateway = gateway(&endpoints, "breaker = { consecutive = 50 }\nbalance = \"round_robin\"");
+    while ask(&gateway, POISON) != 429 {}
+    assert_eq!(ask_often(&gateway, 12), [200; 12]);
+}
+
+/// The first upstream rests, and what was to answer in its place takes no connection.
+#[test]
+fn a_chain_comes_back_to_whoever_it_has_passed_over() {
+    let limited = server(|start| match start.contains("poison") {
+        true => "HTTP/1.1 429 Slow Down\r\nRetry-After: 60\r\nContent-Length: 4\r\n\r\nwait",
+        false => OK,
+    });
+    let dead = Port::refusing().address();
+    let mut config = Config::to(limited);
+    config.upstream = "retry = {}\nbreaker = { consecutive = 50 }".to_owned();
+    config.route = "path = \"/*\"\nupstream = [\"scripted\", \"second\"]".to_owned();
+    config.more = format!(
+        "[[upstream]]\nname = \"second\"\nendpoints = [\"{dead}\"]\n\
+         retry = {{}}\nbreaker = {{ consecutive = 50 }}\n"
+    );
+    let gateway = Gateway::start(&config.text().replace("\nupstream = \"scripted\"\n", "\n"));
+    ask(&gateway, POISON);
+    assert_eq!(ask_often(&gateway, 12), [200; 12]);
+}
+
 /// The only server is asked: there is nobody whom its breaker could spare a request for.
 #[test]
 fn the_only_server_is_used_as_soon_as_it_is_back() {

@@ -60,6 +60,15 @@ impl<N: Net> Gateway<N> {
                 self.go_to_link(token, larger, true, cx);
                 Step::Again
             }
+            Verdict::Back => {
+                let left = self.left_of(token, cx);
+                self.withdraw(token, &failed, cx);
+                self.go_to_link(token, left, failed.was_made(), cx);
+                if let Some(exchange) = self.exchange_mut(token) {
+                    exchange.aside_mut().came_back = true;
+                }
+                Step::Again
+            }
             Verdict::Final(why) => self.give_up(token, failed, why, cx),
         }
     }
@@ -120,6 +129,10 @@ impl<N: Net> Gateway<N> {
             || !attempt.sent && cause == Cause::Failed(Condition::Connect);
         let search = self.in_search(exchange, &tried, cx);
         let request = endpoints::Request { unheard: unheard && search.unheard, ..search };
+        let nobody = cause == Cause::Failed(Condition::Connect)
+            || matches!(failed, Failed::Fault(Fault::Local(LocalFault::NoUpstream { .. })));
+        let first = search.unheard && !attempt.replayed && !attempt.sent;
+        let back = !next && nobody && first && self.link_left(exchange, &tried, cx).is_some();
         let group = &mut self.groups[upstream.id];
         // Its pick goes back once the verdict is known: a final answer holds it to its last byte.
         let ended = attempt.pick.as_ref().map(|pick| (pick, failed.outcome(exchange)));
@@ -137,6 +150,7 @@ impl<N: Net> Gateway<N> {
             elsewhere,
             here,
             next,
+            back,
             larger: exchange.has_larger() && !continuing,
             retry_after: attempt.retry_after,
             deadline: exchange.timeline.started.after(exchange.timeouts().total),
@@ -187,6 +201,12 @@ impl<N: Net> Gateway<N> {
     fn next_of(&self, token: Token, cx: &Cx<N>) -> Option<usize> {
         let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
         self.next_link(exchange, cx)
+    }
+
+    /// The upstream that an exchange comes back to.
+    fn left_of(&self, token: Token, cx: &Cx<N>) -> Option<usize> {
+        let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
+        self.link_left(exchange, &exchange.attempt.tried, cx)
     }
 
     /// No attempt follows.

@@ -107,6 +107,8 @@ pub struct Aside {
     pub asked: Option<Box<str>>,
     /// Where its stream may be continued by another server.
     pub continuation: Option<Box<Continuation>>,
+    /// It has come back to an upstream it had passed over, and goes nowhere from there.
+    pub came_back: bool,
 }
 
 /// What of a request's body is read ahead of its first attempt.

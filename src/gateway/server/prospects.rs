@@ -18,7 +18,8 @@ impl<N: Net> Gateway<N> {
         let links = chain.map_or(&[][..], |chain| &chain.links[..]);
         let others = (exchange.link + 1..links.len()).any(|link| {
             let upstream = &exchange.snapshot.upstreams[links[link].upstream];
-            exchange.can_be_asked(link) && self.groups[upstream.id].endpoints.has_anybody(cx.now)
+            let endpoints = &self.groups[upstream.id].endpoints;
+            exchange.can_be_asked(link) && endpoints.has_anybody_but(tried, cx.now)
         });
         let predefined = chain.is_some_and(|chain| chain.fallback.is_some());
         endpoints::Request {
@@ -33,6 +34,9 @@ impl<N: Net> Gateway<N> {
     /// The upstream of its route that an exchange goes on to, should it come to that: where a part of
     /// its answer is with the client, one that takes the text so far.
     pub(crate) fn next_link(&self, exchange: &Exchange, cx: &Cx<N>) -> Option<usize> {
+        if exchange.aside.as_ref().is_some_and(|aside| aside.came_back) {
+            return None;
+        }
         let next = exchange.link + 1;
         let links = exchange.chain()?.links.len();
         match exchange.is_continuing() || exchange.committed {
@@ -40,6 +44,30 @@ impl<N: Net> Gateway<N> {
             true => (next..links)
                 .find(|link| self.takes_text(exchange, *link, cx) && exchange.can_be_asked(*link)),
         }
+    }
+
+    /// The upstream of its route that an exchange comes back to when the last one has not heard it: one
+    /// it has passed over, whose endpoints are asked only when nobody else could answer.
+    pub(crate) fn link_left(
+        &self,
+        exchange: &Exchange,
+        tried: &Tried,
+        cx: &Cx<N>,
+    ) -> Option<usize> {
+        let chain = exchange.chain()?;
+        let came_back = exchange.aside.as_ref().is_some_and(|aside| aside.came_back);
+        let begun = exchange.is_continuing() || exchange.committed;
+        if came_back || begun || chain.fallback.is_some() {
+            return None;
+        }
+        let (last_resort, unheard) = (true, true);
+        let request =
+            endpoints::Request { tried, key: None, last_resort, degrades: false, unheard };
+        (0..exchange.link).find(|link| {
+            let upstream = &exchange.snapshot.upstreams[chain.links[*link].upstream];
+            let endpoints = &self.groups[upstream.id].endpoints;
+            exchange.can_be_asked(*link) && endpoints.prospects(&request, None, cx.now).0
+        })
     }
 
     /// Whether an upstream of the route takes the text so far.

@@ -2,24 +2,24 @@
 //!
 //! **Panic.** When more than `panic` percent of the endpoints that are not draining are out, the
 //! judgement is doubted and not the endpoints: those that are out by judgement (breaker, checks)
-//! are asked like the others. Those that said so themselves (429, 401) are not; their answer is
-//! known. A request that somebody else could answer does not panic.
+//! are asked like the others. Those that said so themselves (429, 401) are not, as long as
+//! anybody else is left. A request that somebody else could answer does not panic.
 //!
 //! **The last resort.** A breaker spares a request an endpoint that would fail it, for one that would
 //! not. Where there is none, it could only refuse, and one client's bad requests would be everybody's
 //! outage. So when all endpoints are out, and nobody else could answer, those are asked that their
-//! breakers alone keep out, a single endpoint too; and if none is left, those that rest, for one
-//! client's 429 is not everybody's. What the checks say of a single endpoint is believed: they are
-//! the operator's own. Where a predefined answer is left, one request is sent at a time, as a probe, a
+//! own 429 or our judgement alone keeps out, a single endpoint too: those that rest come first, for they
+//! have answered, and one client's 429 is not everybody's. What the checks say of a single endpoint is
+//! believed: they are the operator's own. Where a predefined answer is left, one request is sent at a time, as a probe, a
 //! second after the last one failed. With `panic = 100` none of this holds: open is open.
 //!
 //! An endpoint that has refused this request a connection counts as one that is out: nobody has heard
 //! the request, so somebody else is looked for.
 
-use super::{Endpoints, Member, Settings, Tried};
+use super::{Endpoints, Member, Pick, Settings, Tried};
 use crate::clock::Instant;
 use crate::proxy::balance::Candidate;
-use crate::proxy::breaker::Admits;
+use crate::proxy::breaker::{Admits, Outcome};
 use crate::proxy::health::Verdict;
 
 /// A request, as far as the choice of an endpoint cares.
@@ -61,10 +61,15 @@ pub(super) struct Survey {
 
 impl Endpoints {
     pub(super) fn survey(&self, request: &Request<'_>, now: Instant) -> Survey {
+        self.survey_as(request, |member| self.admits(member, now))
+    }
+
+    /// The same, where endpoints admit what `admits` says.
+    fn survey_as(&self, request: &Request<'_>, admits: impl Fn(&Member) -> Admits) -> Survey {
         let (mut all, mut out, mut left, mut soonest) = (0u64, 0u64, 0u64, Instant::NEVER);
         for member in self.members.iter().filter(|member| !member.draining) {
             all += 1;
-            if let Admits::No { until, .. } = self.admits(member, now) {
+            if let Admits::No { until, .. } = admits(member) {
                 out += 1;
                 soonest = soonest.min(until);
             } else if !request.unheard || !request.tried.contains(member.endpoint.id) {
@@ -82,6 +87,42 @@ impl Endpoints {
         }
     }
 
+    /// Where a request could go that has failed at `tried`: to an endpoint that is none of them,
+    /// and to one that is. `ended`: the attempt that is not recorded yet; what its endpoint admits
+    /// is asked as if it were. Room is not asked for: a place can be waited for.
+    pub fn prospects(
+        &self,
+        request: &Request<'_>,
+        ended: Option<(&Pick, Outcome)>,
+        now: Instant,
+    ) -> (bool, bool) {
+        let admits = |member: &Member| match (&ended, &self.settings.breaker) {
+            (Some((pick, outcome)), Some(settings)) if pick.endpoint == member.endpoint.id => {
+                let mut breaker = member.breaker.clone();
+                let mut random = self.random.clone();
+                breaker.record(pick.ticket, *outcome, now, settings, &mut random);
+                self.combined(member, breaker.admits(now), now)
+            }
+            _ => self.admits(member, now),
+        };
+        let survey = self.survey_as(request, admits);
+        let mut found = (false, false);
+        for member in self.members.iter().filter(|member| !member.draining) {
+            let (admits, again) = (admits(member), request.tried.contains(member.endpoint.id));
+            match admits {
+                Admits::Yes if !again => found.0 = true,
+                // What nobody has heard loses nothing by an experiment.
+                Admits::Probe if !again && request.unheard => found.0 = true,
+                Admits::Yes | Admits::Probe => found.1 = true,
+                // Who is out is not asked twice.
+                Admits::No { .. } => {
+                    found.0 |= !again && member.tier(admits, request, survey, now).is_some();
+                }
+            }
+        }
+        found
+    }
+
     /// Fills `candidates` with the endpoints of a tier.
     pub(super) fn gather(
         &mut self,
@@ -94,22 +135,8 @@ impl Endpoints {
         candidates.clear();
         let members = self.members.iter().enumerate();
         for (endpoint, member) in members.filter(|(_, member)| !member.draining) {
-            let tried = request.tried.contains(member.endpoint.id);
-            let doubted = survey.panic || survey.last_resort && member.active != Verdict::Unwell;
-            // Who has failed once is no experiment: it goes where nobody is doubted, if it can.
-            let begins = request.tried.is_empty();
-            let found = match self.admits(member, now) {
-                Admits::Yes if !tried => Tier::First,
-                Admits::Probe if begins => Tier::First,
-                Admits::Yes | Admits::Probe if request.unheard && tried => Tier::Last,
-                Admits::Yes | Admits::Probe => Tier::Second,
-                Admits::No { judged: true, .. } if doubted && begins => Tier::First,
-                Admits::No { judged: true, .. } if doubted && !tried => Tier::Second,
-                Admits::No { judged: true, .. } if doubted => Tier::Last,
-                Admits::No { .. } if member.stands_by(survey, now) => Tier::Last,
-                Admits::No { .. } => continue,
-            };
-            if found == tier {
+            let found = member.tier(self.admits(member, now), request, survey, now);
+            if found == Some(tier) {
                 let weight = member.endpoint.weight_in(self.settings.weight_share(member, now));
                 candidates.push(Candidate { endpoint, weight });
             }
@@ -119,11 +146,63 @@ impl Endpoints {
 }
 
 impl Member {
-    /// Whether it is asked when nobody else is left, although its breaker says no.
-    fn stands_by(&self, survey: Survey, now: Instant) -> bool {
-        let rests = survey.last_resort && self.breaker.is_resting(now);
-        let early = survey.degrades && self.breaker.may_probe_early(now);
-        self.endpoint.address.is_some() && self.active != Verdict::Unwell && (rests || early)
+    /// Among whom a request may go to it, if it may at all.
+    fn tier(
+        &self,
+        admits: Admits,
+        request: &Request<'_>,
+        survey: Survey,
+        now: Instant,
+    ) -> Option<Tier> {
+        let tried = request.tried.contains(self.endpoint.id);
+        // Who has failed once is no experiment: it goes where nobody is doubted, if it can.
+        let begins = request.tried.is_empty();
+        match admits {
+            Admits::Yes if !tried => Some(Tier::First),
+            Admits::Probe if begins => Some(Tier::First),
+            Admits::Yes | Admits::Probe if request.unheard && tried => Some(Tier::Last),
+            Admits::Yes | Admits::Probe => Some(Tier::Second),
+            Admits::No { judged, .. } if survey.last_resort => {
+                self.tier_at_last(judged, request, survey, now)
+            }
+            Admits::No { judged: true, .. } if survey.panic => Some(match tried {
+                false if begins => Tier::First,
+                false => Tier::Second,
+                true => Tier::Last,
+            }),
+            Admits::No { .. } => self.may_be_probed(survey, now).then_some(Tier::Last),
+        }
+    }
+
+    /// The same of one that is out, like all others. Who rests has answered, and perhaps for one
+    /// client only; who is out by judgement has failed everybody. An answer that there is, a 429 for
+    /// one, is not given away for a port that was shut a moment ago.
+    fn tier_at_last(
+        &self,
+        judged: bool,
+        request: &Request<'_>,
+        survey: Survey,
+        now: Instant,
+    ) -> Option<Tier> {
+        let believed = self.active == Verdict::Unwell && !survey.panic;
+        let rests = self.breaker.is_resting(now) && self.endpoint.address.is_some();
+        let answered = !request.unheard && !request.tried.is_empty();
+        if believed || !(rests || judged) || answered && self.breaker.is_unreachable() {
+            return None;
+        }
+        Some(match request.tried.contains(self.endpoint.id) {
+            true => Tier::Last,
+            false if rests => Tier::First,
+            false => Tier::Second,
+        })
+    }
+
+    /// Whether a probe may be sent before its time, for there is only a predefined answer beside it.
+    fn may_be_probed(&self, survey: Survey, now: Instant) -> bool {
+        survey.degrades
+            && self.breaker.may_probe_early(now)
+            && self.endpoint.address.is_some()
+            && self.active != Verdict::Unwell
     }
 }
 

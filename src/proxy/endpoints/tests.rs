@@ -248,14 +248,51 @@ fn the_only_endpoint_is_asked_whatever_its_breaker_says() {
 }
 
 #[test]
-fn who_rests_is_asked_behind_those_that_are_out_by_judgement() {
+fn who_rests_is_asked_before_those_that_are_out_by_judgement() {
     let mut rig = Rig::of(&[1, 2]);
+    let rest = Outcome::RateLimited { retry_after: None };
     let resting = rig.pick_at(0);
-    rig.record(resting, Outcome::RateLimited { retry_after: None });
+    rig.record(resting, rest);
     rig.fail(1);
-    assert_eq!(rig.asked(FIRST, 20), [1]);
-    rig.endpoints.set_draining(id(2), true);
     assert_eq!(rig.asked(FIRST, 20), [0]);
+    // It says again that it is busy: then the other one, which may be well by now.
+    let pick = rig.pick(FIRST);
+    let mut tried = Tried::none();
+    tried.add(pick.endpoint());
+    let search = Request { tried: &tried, ..FIRST };
+    assert_eq!(rig.endpoints.prospects(&search, Some((&pick, rest)), rig.now), (true, false));
+    rig.record(pick, rest);
+    assert_eq!(rig.asked(search, 20), [1]);
+    rig.endpoints.set_draining(id(1), true);
+    assert_eq!(rig.asked(FIRST, 20), [1]);
+    // But not a port that is shut: what the first one says is more than nothing.
+    let mut rig = Rig::of(&[1, 2]);
+    let (busy, dead) = (rig.pick_at(0), rig.pick_at(1));
+    rig.record(busy, rest);
+    rig.record(dead, Outcome::Unreachable);
+    assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (false, false));
+    let unheard = Request { unheard: true, ..search };
+    assert_eq!(rig.endpoints.prospects(&unheard, None, rig.now), (true, false));
+}
+
+/// One endpoint refuses the connection, and the other one rests or is to be probed.
+#[test]
+fn behind_a_refusal_comes_whoever_rests_and_whoever_is_to_be_probed() {
+    let mut tried = Tried::none();
+    tried.add(id(1));
+    let search = Request { tried: &tried, unheard: true, ..FIRST };
+    let mut rig = Rig::of(&[1, 2]);
+    let resting = rig.pick_at(1);
+    rig.record(resting, Outcome::RateLimited { retry_after: None });
+    assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (true, true));
+    assert_eq!(rig.asked(search, 20), [1]);
+    let elsewhere = Request { last_resort: false, ..search };
+    assert_eq!(rig.endpoints.prospects(&elsewhere, None, rig.now), (false, true));
+    let mut rig = Rig::of(&[1, 2]);
+    rig.fail(1);
+    rig.endpoints.set_reachable(id(2));
+    assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (true, true));
+    assert_eq!(rig.pick(search).index(), 1);
 }
 
 /// One endpoint refuses the connection, and the other one's breaker is open: it may be well again.

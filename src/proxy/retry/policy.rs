@@ -14,27 +14,30 @@
 //! | 7 | no place: the queue is full or took too long, or no endpoint may be asked | onwards: no place |
 //! | 8 | the second slow first token of this request | final: slow |
 //! | 9 | nobody has heard the request, and another endpoint may be asked | there, at once, and free |
-//! | 10 | `retry.attempts` have been made at this upstream | onwards: attempts |
-//! | 11 | another endpoint may be asked | there, at once |
-//! | 12 | a slow first token | onwards: slow |
-//! | 13 | the answer says `Retry-After`, up to `retry.retry_after_max` | here again, after that and a back-off |
-//! | 14 | it says a longer one | onwards: retry-after |
-//! | 15 | no endpoint may be asked again | onwards: no place |
-//! | 16 | else | here again, after a back-off |
+//! | 10 | nobody of this upstream has heard it, and one that was passed over is left | back there, at once |
+//! | 11 | `retry.attempts` have been made at this upstream | onwards: attempts |
+//! | 12 | another endpoint may be asked | there, at once |
+//! | 13 | a slow first token | onwards: slow |
+//! | 14 | the answer says `Retry-After`, up to `retry.retry_after_max` | here again, after that and a back-off |
+//! | 15 | it says a longer one | onwards: retry-after |
+//! | 16 | no endpoint may be asked again | onwards: no place |
+//! | 17 | else | here again, after a back-off |
 //!
-//! A retry by rows 11, 13 and 16 is paid for: without budget, onwards: budget. A pause (rows 13 and
-//! 16) that would not end before the deadline is not begun: onwards: deadline.
+//! A retry by rows 12, 14 and 17 is paid for: without budget, onwards: budget. A pause (rows 14 and
+//! 17) that would not end before the deadline is not begun: onwards: deadline.
 //!
 //! * Row 2 is asked of failures that have a name there. Row 6 is a 400 the service has recognised; row
 //!   7 is none of the upstream's doing, and only ever leads on. Any other 4xx is the client's.
 //! * Row 4 does not hold where the server itself says that it has not acted: 408, 425, 429, 503, and
 //!   the prompt it did not take.
 //! * Row 8: a slow first token costs `ttft` each time. Twice that is what a client may have to wait,
-//!   not `attempts` times. And row 12: whoever was too slow is not asked to begin anew.
+//!   not `attempts` times. And row 13: whoever was too slow is not asked to begin anew.
 //! * Row 9: no connection came to stand (refused, unreachable, not accepted in time, reset before it
 //!   took a byte), so no server works in vain. It is no attempt and costs no budget, at most once for
 //!   each endpoint: a budget is there to spare servers, and `attempts` to bound what is computed twice.
-//! * Row 13 needs no endpoint that may be asked *now*: the one that named the time will be ready then.
+//! * Row 10, and row 7 where there is no next upstream: the endpoints of one before it are out, and are
+//!   asked when nobody else could answer. That has come true.
+//! * Row 14 needs no endpoint that may be asked *now*: the one that named the time will be ready then.
 //!   The back-off on top keeps all whom it told the same from coming back in one moment.
 //! * Going to the next upstream is no retry of this one: it counts as a request there.
 //!
@@ -87,6 +90,9 @@ pub struct Attempt {
     pub here: bool,
     /// The route has another upstream after this one.
     pub next: bool,
+    /// There is none, and one before it was passed over, which would be asked for want of another; and
+    /// nobody of this one has heard the request.
+    pub back: bool,
     /// Among those there is one for longer prompts.
     pub larger: bool,
     /// What the answer's `Retry-After` says ([`crate::http::retry_after`]).
@@ -109,6 +115,8 @@ pub enum Verdict {
     },
     /// Send it to the next upstream of the route.
     Next,
+    /// Send it to the upstream that was passed over.
+    Back,
     /// Send it to the upstream for longer prompts.
     Larger,
     Final(Why),
@@ -223,6 +231,7 @@ pub fn decide(
     let condition = match attempt.cause {
         Cause::PromptTooLong if attempt.larger => return Verdict::Larger,
         Cause::PromptTooLong => return Verdict::Final(Why::NotNamed),
+        Cause::NoPlace if attempt.back => return Verdict::Back,
         Cause::NoPlace => return onwards(Why::NoPlace),
         Cause::Failed(condition) => condition,
     };
@@ -232,6 +241,9 @@ pub fn decide(
     }
     if attempt.unheard && attempt.elsewhere {
         return Verdict::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: true };
+    }
+    if attempt.unheard && attempt.back {
+        return Verdict::Back;
     }
     if attempt.attempts >= settings.attempts {
         return onwards(Why::Attempts);

@@ -25,6 +25,7 @@ const FIRST: Attempt = Attempt {
     elsewhere: true,
     here: true,
     next: false,
+    back: false,
     larger: false,
     retry_after: None,
     deadline: Instant::NEVER,
@@ -55,9 +56,10 @@ fn decided(attempt: &Attempt, settings: &Retry) -> Verdict {
 
 #[test]
 fn each_row_of_the_table() {
-    use Verdict::{Final, Larger, Next};
+    use Verdict::{Back, Final, Larger, Next};
     let defaults = defaults::retry();
     let strict = Retry { post: false, ..defaults.clone() };
+    let one = Retry { attempts: 1, ..defaults.clone() };
     let three = Retry { attempts: 3, ..defaults.clone() };
     let soon = Some(millis(1_500));
     let late = Some(millis(2_001));
@@ -88,38 +90,42 @@ fn each_row_of_the_table() {
         (6, Attempt { attempts: 2, larger: true, ..prompt }, &defaults, Larger),
         (7, no_place, &defaults, Final(Why::NoPlace)),
         (7, Attempt { next: true, ..no_place }, &defaults, Next),
+        (7, Attempt { back: true, ..no_place }, &defaults, Back),
         (8, Attempt { slow_before: true, ..slow }, &three, Final(Why::Slow)),
         (8, Attempt { slow_before: true, next: true, ..slow }, &three, Final(Why::Slow)),
         (8, Attempt { slow_before: true, ..FIRST }, &three, ELSEWHERE),
         (9, unheard, &defaults, FREE),
         (9, Attempt { attempts: 2, next: true, ..unheard }, &strict, FREE),
-        (10, Attempt { attempts: 2, elsewhere: false, ..unheard }, &defaults, Final(Why::Attempts)),
-        (10, Attempt { attempts: 2, ..FIRST }, &defaults, Final(Why::Attempts)),
-        (10, Attempt { attempts: 2, next: true, ..FIRST }, &defaults, Next),
-        (10, Attempt { attempts: 2, ..FIRST }, &three, ELSEWHERE),
-        (11, FIRST, &defaults, ELSEWHERE),
-        (11, FIRST, &strict, ELSEWHERE),
-        (11, Attempt { next: true, ..FIRST }, &defaults, ELSEWHERE),
-        (11, Attempt { cause: RESET, ..FIRST }, &defaults, ELSEWHERE),
-        (11, Attempt { cause: RESET, sent: false, ..FIRST }, &strict, ELSEWHERE),
-        (11, Attempt { cause: RESET, idempotent: true, ..FIRST }, &strict, ELSEWHERE),
-        (11, Attempt { retry_after: late, ..FIRST }, &defaults, ELSEWHERE),
-        (11, slow, &defaults, ELSEWHERE),
-        (12, Attempt { elsewhere: false, ..slow }, &defaults, Final(Why::Slow)),
-        (12, Attempt { elsewhere: false, next: true, ..slow }, &defaults, Next),
-        (13, Attempt { retry_after: soon, ..ALONE }, &defaults, again(1_512, false)),
-        (13, Attempt { retry_after: soon, here: false, ..ALONE }, &defaults, again(1_512, false)),
-        (13, Attempt { retry_after: soon, next: true, ..ALONE }, &defaults, again(1_512, false)),
-        (14, Attempt { retry_after: late, ..ALONE }, &defaults, Final(Why::RetryAfter)),
-        (14, Attempt { retry_after: late, next: true, ..ALONE }, &defaults, Next),
-        (15, Attempt { here: false, ..ALONE }, &defaults, Final(Why::NoPlace)),
-        (15, Attempt { here: false, next: true, ..ALONE }, &defaults, Next),
-        (16, ALONE, &defaults, again(12, false)),
-        (16, Attempt { attempts: 2, ..ALONE }, &three, again(25, false)),
-        (16, Attempt { cause: RESET, ..ALONE }, &defaults, again(12, true)),
-        (16, Attempt { cause: GARBAGE, ..ALONE }, &defaults, again(12, false)),
-        (16, Attempt { cause: GARBAGE, reused: true, ..ALONE }, &defaults, again(12, true)),
-        (11, Attempt { cause: GARBAGE, reused: true, ..FIRST }, &defaults, ELSEWHERE),
+        (9, Attempt { back: true, ..unheard }, &defaults, FREE),
+        (10, Attempt { elsewhere: false, back: true, ..unheard }, &defaults, Back),
+        (11, Attempt { back: true, ..ALONE }, &one, Final(Why::Attempts)),
+        (11, Attempt { attempts: 2, elsewhere: false, ..unheard }, &defaults, Final(Why::Attempts)),
+        (11, Attempt { attempts: 2, ..FIRST }, &defaults, Final(Why::Attempts)),
+        (11, Attempt { attempts: 2, next: true, ..FIRST }, &defaults, Next),
+        (11, Attempt { attempts: 2, ..FIRST }, &three, ELSEWHERE),
+        (12, FIRST, &defaults, ELSEWHERE),
+        (12, FIRST, &strict, ELSEWHERE),
+        (12, Attempt { next: true, ..FIRST }, &defaults, ELSEWHERE),
+        (12, Attempt { cause: RESET, ..FIRST }, &defaults, ELSEWHERE),
+        (12, Attempt { cause: RESET, sent: false, ..FIRST }, &strict, ELSEWHERE),
+        (12, Attempt { cause: RESET, idempotent: true, ..FIRST }, &strict, ELSEWHERE),
+        (12, Attempt { retry_after: late, ..FIRST }, &defaults, ELSEWHERE),
+        (12, slow, &defaults, ELSEWHERE),
+        (13, Attempt { elsewhere: false, ..slow }, &defaults, Final(Why::Slow)),
+        (13, Attempt { elsewhere: false, next: true, ..slow }, &defaults, Next),
+        (14, Attempt { retry_after: soon, ..ALONE }, &defaults, again(1_512, false)),
+        (14, Attempt { retry_after: soon, here: false, ..ALONE }, &defaults, again(1_512, false)),
+        (14, Attempt { retry_after: soon, next: true, ..ALONE }, &defaults, again(1_512, false)),
+        (15, Attempt { retry_after: late, ..ALONE }, &defaults, Final(Why::RetryAfter)),
+        (15, Attempt { retry_after: late, next: true, ..ALONE }, &defaults, Next),
+        (16, Attempt { here: false, ..ALONE }, &defaults, Final(Why::NoPlace)),
+        (16, Attempt { here: false, next: true, ..ALONE }, &defaults, Next),
+        (17, ALONE, &defaults, again(12, false)),
+        (17, Attempt { attempts: 2, ..ALONE }, &three, again(25, false)),
+        (17, Attempt { cause: RESET, ..ALONE }, &defaults, again(12, true)),
+        (17, Attempt { cause: GARBAGE, ..ALONE }, &defaults, again(12, false)),
+        (17, Attempt { cause: GARBAGE, reused: true, ..ALONE }, &defaults, again(12, true)),
+        (12, Attempt { cause: GARBAGE, reused: true, ..FIRST }, &defaults, ELSEWHERE),
     ] {
         let mut verdict = decided(&attempt, settings);
         // Half of 25 ms; the rows are written in whole ones.
@@ -232,6 +238,7 @@ prop_compose! {
             elsewhere,
             here,
             next,
+            back: !next && reused,
             larger,
             retry_after: retry_after.map(millis),
             deadline: deadline.map_or(Instant::NEVER, |later| NOW + millis(later)),
@@ -271,6 +278,7 @@ proptest! {
                 prop_assert!(post || attempt.idempotent || !acted);
             }
             Verdict::Next => prop_assert!(attempt.next),
+            Verdict::Back => prop_assert!(attempt.back && !attempt.next),
             Verdict::Larger => prop_assert!(attempt.larger),
             Verdict::Final(why) => prop_assert!(
                 !attempt.next
@@ -309,7 +317,7 @@ proptest! {
             match decide(&attempt, &settings, &mut budgets[upstream as usize], NOW, draw) {
                 Verdict::Retry { .. } => here += 1,
                 Verdict::Next => (upstream, here) = (upstream + 1, 1),
-                Verdict::Larger | Verdict::Final(_) => break,
+                Verdict::Back | Verdict::Larger | Verdict::Final(_) => break,
             }
             sent += 1;
             prop_assert!(here <= attempts);
