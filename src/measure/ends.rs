@@ -4,7 +4,7 @@
 //! `unobserved` for those of which only HTTP says so, and `bad_head` for requests that were refused
 //! before they became an exchange.
 
-use crate::measure::stats::Counter;
+use crate::measure::counter::Counter;
 use crate::proxy::fault::{DownstreamFault, Fault};
 
 /// Every end reason, sorted.

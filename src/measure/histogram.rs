@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::measure::stats::Counter;
+use crate::measure::counter::Counter;
 
 /// Buckets per octave, as bits.
 const LINEAR_BITS: u32 = 3;

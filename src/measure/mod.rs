@@ -5,13 +5,15 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | [`stats`], [`histogram`] | numbers with one writer |
+//! | [`counter`], [`histogram`] | numbers with one writer |
+//! | [`stats`] | those of one worker |
 //! | [`ends`], [`hops`] | the closed lists by which they are told apart |
 //! | [`stall`] | who is waited for |
 //! | [`journal`] | one record for each exchange that is over |
 //! | [`live`] | what a worker tells of its streams when it is asked |
 //! | [`reel`] | the last of what one stream carried |
 
+pub mod counter;
 pub mod ends;
 pub mod histogram;
 pub mod hops;

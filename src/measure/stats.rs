@@ -9,29 +9,10 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::measure::counter::Counter;
 use crate::measure::ends::Ends;
 use crate::measure::histogram::Histogram;
-
-/// A number with one writer.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Only the owner of the [`Tally`] may call this: two writers would lose counts silently.
-    pub(crate) fn add(&self, count: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
-    }
-
-    pub(crate) fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-}
 
 /// One worker's numbers. In memory as they are written here: those that every token moves come
 /// first and share two lines.

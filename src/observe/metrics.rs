@@ -16,11 +16,12 @@ use super::exposition::{Kind, Page, Unit};
 use super::keeper::SpanCounts;
 use super::logger;
 use super::recordings::Recordings;
+use crate::measure::counter::Counter;
 use crate::measure::histogram::{Histogram, Sample};
 use crate::measure::hops::HOPS;
 use crate::measure::live::Survey;
 use crate::measure::stall::Owner;
-use crate::measure::stats::{Counter, Counters};
+use crate::measure::stats::Counters;
 use crate::responder::admin::Exposition;
 
 /// What a page of metrics is made from.
