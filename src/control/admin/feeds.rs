@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Fleet;
+use super::clerk::Clerk;
 use super::inquiry::{Deadline, Surveys, ask_one, no_answer, no_such_stream};
-use super::office::Clerk;
 use crate::clock::Instant;
 use crate::measure::live::Piece;
 use crate::measure::live::{Inquiry, Tailed};

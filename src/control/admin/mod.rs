@@ -5,6 +5,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `clerk` | how to reach the workers, and since when they run |
 //! | `office` | what the admin pages ask of the process, answered |
 //! | `inquiry` | answers that the workers have to give, gathered |
 //! | `feeds` | the live view and the tail of a stream |
@@ -14,6 +15,7 @@
 //! * It tells of this process. In a drain it stays to the last, since who drains wants to be watched;
 //!   after a hand-over the address is the successor's, and whoever still looks at us is sent there.
 
+mod clerk;
 mod feeds;
 mod inquiry;
 mod office;
@@ -40,7 +42,8 @@ use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::responder::admin::{Policy, Process, routes};
 use crate::sys::{self, Linux, TcpStream};
 
-use self::office::{Clerk, Office};
+use self::clerk::Clerk;
+use self::office::Office;
 
 /// What became of a reload: the generation that is in force, or why it is still the old one.
 pub type Reloaded = Result<u32, Vec<String>>;

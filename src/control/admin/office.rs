@@ -1,17 +1,14 @@
 //! The office: what the admin pages ask of the process, answered.
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use log::LevelFilter;
 use serde_json::json;
 
-use super::Fleet;
+use super::clerk::Clerk;
 use super::feeds::{Tail, View};
 use super::inquiry::{FromSurveys, Killing, Reloading, Surveys};
-use crate::clock::Instant;
 use crate::config::show;
 use crate::config::snapshot::Snapshot;
 use crate::gateway::command::Command;
@@ -22,24 +19,6 @@ use crate::responder::admin::{Adjust, Exposition, Feed, Pending, Process, Questi
 
 /// Rows of each worker in the table of streams.
 const ROWS_MAX: usize = 1000;
-
-/// What the office knows by itself.
-pub(super) struct Clerk {
-    pub fleet: Fleet,
-    pub started: Instant,
-}
-
-impl fmt::Debug for Clerk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clerk").field("workers", &self.fleet.posts.len()).finish_non_exhaustive()
-    }
-}
-
-impl Clerk {
-    pub fn is_ready(&self) -> bool {
-        !self.fleet.draining.load(Ordering::Relaxed)
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Office {
