@@ -4,21 +4,15 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::message::Asked;
-use super::payload;
+use super::payload::{self, ATTEMPT, EXCHANGE};
 use super::peer::Request;
-use super::plan::{
-    Afterwards, Death, ExchangePlan, Framing, Leave, Method, Pace, Plan, VisitPlan, Wrong,
-};
+use super::plan::{Afterwards, ExchangePlan, Framing, Leave, Method, Pace, Plan, VisitPlan, Wrong};
 use super::random::Random;
 use super::script::{Act, Answer, Reading, Visit};
 use super::trouble::Trouble;
 
 /// Where the requests of a plan go: `/relay/<number>`.
 pub const PATH: &str = "/relay/";
-/// The field that names the exchange a request or an answer belongs to.
-pub const EXCHANGE: &str = "x-exchange";
-/// The field of an answer that names the attempt it belongs to.
-pub const ATTEMPT: &str = "x-attempt";
 /// The name on answers that nobody asked for.
 pub const STRAY: &str = "stray";
 
@@ -70,11 +64,11 @@ impl Cast {
         let troubled = met.iter().filter(|met| matches!(met, Met::Trouble(_))).count();
         if let Some(death) = exchange.answer.dies_if_reused.filter(|_| request.earlier > 0) {
             met.push(Met::Stale);
-            return die(Answer::new(), death);
+            return Answer::new().die(death);
         }
         if let Some(trouble) = exchange.troubles.get(troubled) {
             met.push(Met::Trouble(*trouble));
-            return trouble.play(number, attempt, exchange);
+            return trouble.play(number, attempt, exchange.is_head());
         }
         met.push(Met::Answer);
         self.plan.answer(request, number, attempt, exchange)
@@ -134,8 +128,7 @@ impl Plan {
         random: &mut Random,
     ) -> Visit {
         let exchange = &self.exchanges[number];
-        let asked =
-            Asked { head: exchange.method == Method::Head, upgrade: exchange.tunnel.is_some() };
+        let asked = Asked { head: exchange.is_head(), upgrade: exchange.tunnel.is_some() };
         let mut script = script.ask(asked);
         let head = self.request_head(exchange, visit, number);
         let body = exchange.upload.map(|upload| {
@@ -224,7 +217,7 @@ impl Plan {
         }
         answer = answer.pause(plan.first_pause);
         match plan.goes_wrong {
-            Some(Wrong::Unanswered(death)) => return die(answer, death),
+            Some(Wrong::Unanswered(death)) => return answer.die(death),
             Some(Wrong::Silent) => return answer.stall(),
             Some(Wrong::BadHead) => {
                 return answer.raw(b"HTTP/1.1 200 OK\r\nBad Field: x\r\n\r\n").stall();
@@ -309,7 +302,7 @@ impl Plan {
             };
         }
         match plan.goes_wrong {
-            Some(Wrong::Cut { death, .. }) => return Err(die(answer, death)),
+            Some(Wrong::Cut { death, .. }) => return Err(answer.die(death)),
             Some(Wrong::BadChunk { .. }) => return Err(answer.raw(SPOILED_CHUNK).stall()),
             Some(_) => return Err(answer.stall()),
             None => {}
@@ -319,13 +312,6 @@ impl Plan {
             (Framing::Chunked, false) => answer.end_chunks(),
             _ => answer,
         })
-    }
-}
-
-pub(super) fn die(answer: Answer, death: Death) -> Answer {
-    match death {
-        Death::Fin => answer.close(),
-        Death::Reset => answer.reset(),
     }
 }
 

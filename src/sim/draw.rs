@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::faults::Faults;
 use super::payload::Kind;
 use super::plan::{
-    AMPLE, Afterwards, AnswerPlan, Death, ExchangePlan, Framing, GatewayPlan, Leave, Method, Pace,
-    Plan, Upload, VisitPlan, Wrong,
+    AMPLE, Afterwards, AnswerPlan, ExchangePlan, Framing, GatewayPlan, Leave, Method, Pace, Plan,
+    Upload, VisitPlan, Wrong,
 };
 use super::random::Random;
+use super::script::Death;
 use super::trouble::Trouble;
 
 /// Heads that every strict server refuses.
@@ -78,7 +79,7 @@ impl Plan {
                 // Mostly fewer than there are attempts, or nobody would be owed anything.
                 let few = random.chance(700);
                 let count = random.between(1..=if few { most - 1 } else { most });
-                let draw = |_| Trouble::draw(random, exchange.method);
+                let draw = |_| Trouble::draw(random, exchange.is_head());
                 exchange.troubles = (0..count).map(draw).collect();
             }
         }

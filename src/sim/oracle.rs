@@ -16,9 +16,9 @@ mod requests;
 use std::ops::AddAssign;
 
 use self::requests::Sent;
-use super::cast::{ATTEMPT, Cast, EXCHANGE, Met, STRAY};
+use super::cast::{Cast, Met, STRAY};
 use super::message::{Ending, Message};
-use super::payload;
+use super::payload::{self, ATTEMPT, EXCHANGE};
 use super::peer::Peer;
 use super::peer_calls::End;
 use super::plan::{ExchangePlan, Plan, VisitPlan};
@@ -189,7 +189,7 @@ fn judge_answer(
 ) -> Result<Fate, String> {
     let Seen { number, exchange, message, peer, .. } = *seen;
     let Some(tag) = message.field(EXCHANGE) else {
-        judge_own(message, exchange.method == super::plan::Method::Head, peer)?;
+        judge_own(message, exchange.is_head(), peer)?;
         return Ok(if message.complete { Fate::Refused } else { Fate::Cut });
     };
     if tag == STRAY {
@@ -215,7 +215,7 @@ fn judge_answer(
     }
     let fate = match what {
         Met::Answer => judge_planned(seen, attempt)?,
-        Met::Trouble(trouble) => match trouble.told(number, attempt, exchange) {
+        Met::Trouble(trouble) => match trouble.told(number, attempt, exchange.is_head()) {
             Some(told) => {
                 judge_bytes(seen, told.status, &told.body, told.breaks_off, Fate::GivenUp)?
             }

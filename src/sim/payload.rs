@@ -5,6 +5,11 @@
 
 use super::random::{Random, mix};
 
+/// The field that names the exchange a request or an answer belongs to.
+pub const EXCHANGE: &str = "x-exchange";
+/// The field of an answer that names the attempt it belongs to.
+pub const ATTEMPT: &str = "x-attempt";
+
 /// What a body is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -10,8 +10,9 @@
 use std::time::Duration;
 
 use super::faults::Faults;
-use super::payload::{self, Kind};
-use super::trouble::{self, Trouble};
+use super::payload;
+use super::script::Death;
+use super::trouble::{Kind, Trouble};
 
 /// One seeded world.
 #[derive(Clone, Debug)]
@@ -132,7 +133,7 @@ pub struct Upload {
 #[derive(Clone, Debug)]
 pub struct AnswerPlan {
     pub status: u16,
-    pub kind: Kind,
+    pub kind: payload::Kind,
     pub framing: Framing,
     pub length: usize,
     /// Cuts of the body, each after a pause.
@@ -154,12 +155,6 @@ pub enum Framing {
     Length,
     Chunked,
     UntilClose,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Death {
-    Fin,
-    Reset,
 }
 
 /// How an answer fails. Positions are in per mille of the body.
@@ -252,6 +247,39 @@ impl GatewayPlan {
     fn is_scarce(&self) -> bool {
         self.upstream_connections < 1000 || self.buffers < 4096
     }
+
+    /// Whether an exchange that meets these gets its answer all the same: each is one that may be
+    /// tried again by the default conditions, and there are attempts enough. `held`: its stream is
+    /// held back even where nobody else is left to be asked.
+    fn survives(&self, troubles: &[Trouble], held: bool) -> bool {
+        if !troubles.is_empty() && (self.budget < AMPLE || self.breaker) {
+            // What others have met decides too.
+            return false;
+        }
+        let (mut at_upstream, mut link, mut slow) = (1, 0, false);
+        for trouble in troubles {
+            let elsewhere = match trouble.kind {
+                Kind::Status { status: 500, .. } => return false,
+                // Of a stream nobody understands nobody knows that it should not be empty.
+                Kind::Empty => return false,
+                // Once is as long as a client may have to wait.
+                Kind::Silent if slow => return false,
+                Kind::NoEvent { .. } if !held && link + 1 == self.upstreams => return false,
+                // A server that is busy, or was silent, is not asked again.
+                Kind::Status { status: 429, .. } | Kind::Silent => true,
+                _ => false,
+            };
+            slow |= trouble.kind == Kind::Silent;
+            if !elsewhere && at_upstream < self.attempts {
+                at_upstream += 1;
+            } else if link + 1 < self.upstreams {
+                (link, at_upstream) = (link + 1, 1);
+            } else {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 impl Pace {
@@ -278,8 +306,7 @@ impl ExchangePlan {
         let spoiled = self.upload.is_some_and(|upload| upload.spoiled && upload.chunked);
         let replay = self.method != Method::Post || plan.gateway.replay_stale_post;
         let stale = plan.exchanges.iter().any(|other| other.answer.leaves_stale_connections());
-        let survives =
-            trouble::is_survived(&self.troubles, &plan.gateway, self.method == Method::Post);
+        let survives = plan.gateway.survives(&self.troubles, self.method == Method::Post);
         self.answer.goes_wrong.is_none() && !spoiled && (replay || !stale) && survives
     }
 
@@ -291,8 +318,13 @@ impl ExchangePlan {
         }
     }
 
+    /// Its method is HEAD: the answer ends with its head.
+    pub(super) fn is_head(&self) -> bool {
+        self.method == Method::Head
+    }
+
     pub fn has_body(&self) -> bool {
-        self.method != Method::Head && !matches!(self.answer.status, 204 | 304)
+        !self.is_head() && !matches!(self.answer.status, 204 | 304)
     }
 
     pub(super) fn ends_by_close(&self) -> bool {

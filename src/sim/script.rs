@@ -47,6 +47,13 @@ pub enum Act {
     Reset,
 }
 
+/// How a connection dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    Fin,
+    Reset,
+}
+
 /// How fast a peer reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
@@ -214,6 +221,13 @@ impl Answer {
 
     pub fn reset(self) -> Answer {
         self.then(Act::Reset)
+    }
+
+    pub fn die(self, death: Death) -> Answer {
+        match death {
+            Death::Fin => self.close(),
+            Death::Reset => self.reset(),
+        }
     }
 
     pub fn then(mut self, act: Act) -> Answer {

@@ -5,11 +5,9 @@
 
 use std::time::Duration;
 
-use super::cast::{ATTEMPT, EXCHANGE, die};
-use super::payload;
-use super::plan::{AMPLE, Death, ExchangePlan, GatewayPlan, Method};
+use super::payload::{self, ATTEMPT, EXCHANGE};
 use super::random::Random;
-use super::script::Answer;
+use super::script::{Answer, Death};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trouble {
@@ -61,10 +59,11 @@ pub struct Told {
 const COMMENT: &str = ": ping\n\n";
 
 impl Trouble {
-    pub(super) fn draw(random: &mut Random, method: Method) -> Trouble {
+    /// One for an exchange; `head`: its method is HEAD.
+    pub(super) fn draw(random: &mut Random, head: bool) -> Trouble {
         let death = *random.pick(&[Death::Fin, Death::Reset]);
         // The answer to a HEAD ends with its head: no stream can fail behind it.
-        let kinds = if method == Method::Head { 5 } else { 8 };
+        let kinds = if head { 5 } else { 8 };
         let kind = match random.below(kinds) {
             0 => Kind::Dies(death),
             1 => Kind::HalfHead(death),
@@ -82,7 +81,7 @@ impl Trouble {
     }
 
     /// What a server does instead of answering.
-    pub(super) fn play(self, number: usize, attempt: usize, exchange: &ExchangePlan) -> Answer {
+    pub(super) fn play(self, number: usize, attempt: usize, head: bool) -> Answer {
         let mut answer = Answer::new();
         if !self.hasty {
             answer = answer.await_request();
@@ -97,12 +96,12 @@ impl Trouble {
             answer.field("Transfer-Encoding", "chunked").head()
         };
         match self.kind {
-            Kind::Dies(death) => die(answer, death),
-            Kind::HalfHead(death) => die(answer.raw(b"HTTP/1.1 200 Planned\r\nx-exch"), death),
+            Kind::Dies(death) => answer.die(death),
+            Kind::HalfHead(death) => answer.raw(b"HTTP/1.1 200 Planned\r\nx-exch").die(death),
             Kind::Status { status, length, body } => {
                 let answer = tagged(answer, &format!("{status} Planned"));
                 let answer = answer.field("Content-Length", &length.to_string()).head();
-                if exchange.method == Method::Head {
+                if head {
                     return answer;
                 }
                 let whole = self.text(number, attempt);
@@ -117,7 +116,7 @@ impl Trouble {
                 for _ in 0..comments {
                     answer = answer.chunk(COMMENT).pause(self.pause);
                 }
-                die(answer, death)
+                answer.die(death)
             }
             Kind::Empty => events(answer).end_chunks(),
             Kind::Silent => answer.stall(),
@@ -126,15 +125,9 @@ impl Trouble {
     }
 
     /// What a client sees whose exchange ends with this; `None`: only an error of the gateway's.
-    pub(super) fn told(
-        self,
-        number: usize,
-        attempt: usize,
-        exchange: &ExchangePlan,
-    ) -> Option<Told> {
+    pub(super) fn told(self, number: usize, attempt: usize, head: bool) -> Option<Told> {
         match self.kind {
             Kind::Status { status, body, .. } => {
-                let head = exchange.method == Method::Head;
                 let text = if head { Vec::new() } else { self.text(number, attempt) };
                 Some(Told { status, body: text, breaks_off: !head && body != Body::Whole })
             }
@@ -156,37 +149,4 @@ impl Trouble {
             _ => Vec::new(),
         }
     }
-}
-
-/// Whether an exchange that meets these gets its answer all the same: each is one that may be tried
-/// again by the default conditions, and there are attempts enough. `held`: its stream is held back
-/// even where nobody else is left to be asked.
-pub(super) fn is_survived(troubles: &[Trouble], gateway: &GatewayPlan, held: bool) -> bool {
-    if !troubles.is_empty() && (gateway.budget < AMPLE || gateway.breaker) {
-        // What others have met decides too.
-        return false;
-    }
-    let (mut at_upstream, mut link, mut slow) = (1, 0, false);
-    for trouble in troubles {
-        let elsewhere = match trouble.kind {
-            Kind::Status { status: 500, .. } => return false,
-            // Of a stream nobody understands nobody knows that it should not be empty.
-            Kind::Empty => return false,
-            // Once is as long as a client may have to wait.
-            Kind::Silent if slow => return false,
-            Kind::NoEvent { .. } if !held && link + 1 == gateway.upstreams => return false,
-            // A server that is busy, or was silent, is not asked again.
-            Kind::Status { status: 429, .. } | Kind::Silent => true,
-            _ => false,
-        };
-        slow |= trouble.kind == Kind::Silent;
-        if !elsewhere && at_upstream < gateway.attempts {
-            at_upstream += 1;
-        } else if link + 1 < gateway.upstreams {
-            (link, at_upstream) = (link + 1, 1);
-        } else {
-            return false;
-        }
-    }
-    true
 }

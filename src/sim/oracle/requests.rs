@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Tally, upstream_name};
 use crate::clock::Instant;
-use crate::sim::cast::EXCHANGE;
 use crate::sim::message::{Ending, Message};
-use crate::sim::payload;
+use crate::sim::payload::{self, EXCHANGE};
 use crate::sim::peer::Reached;
 use crate::sim::plan::{Method, Plan};
 use crate::sim::world::World;
