@@ -1,8 +1,8 @@
 //! The stale connection: whether a request that met one is sent again.
 //!
-//! A server may close a pooled connection at the very moment
-//! a request is written to it; llama.cpp's server announces keep-alive and closes after every
-//! streamed response. Such a request fails without an answer although nothing is wrong.
+//! A server may close a pooled connection at the very moment a request is written to it; llama.cpp's
+//! server announces keep-alive and closes after every streamed response. Such a request fails without
+//! an answer although nothing is wrong.
 //!
 //! | reused | answered a byte | sent before | bytes taken by the kernel | method | verdict |
 //! |---|---|---|---|---|---|
@@ -17,10 +17,7 @@
 //! siblings, and a last-in-first-out pool would hand out the next dead one. It needs the request
 //! to be kept in full.
 //!
-//! RFC 9110 §9.2.2 forbids a proxy to repeat a non-idempotent request on its own: the server may
-//! have acted on it before it closed. For inference the act is a computation that changes nothing,
-//! its cost is bounded (the connection died before the first byte of the answer), and without the
-//! replay clients see errors that no one caused. Hence on by default, and a knob.
+//! Why a POST may be repeated, against RFC 9110 §9.2.2, is argued in `docs/retry.md`.
 
 /// One attempt, as far as a retry cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
