@@ -23,7 +23,6 @@
 
 use std::fmt;
 
-use super::head::is_token_byte;
 use extension::Extension;
 use trailer::Trailer;
 

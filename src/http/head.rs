@@ -8,7 +8,7 @@
 //! | `request`  | [`parse_request`]: a request head and all its refusals                           |
 //! | `response` | [`parse_response`]: a response head from an upstream we do not trust             |
 //! | `target`   | the request target and the authority                                             |
-//! | `fields`   | field names with a meaning, `Connection`, the length fields                      |
+//! | `fields`   | `Connection`, the length fields, sets of fields                                  |
 //! | `diagnose` | which byte was wrong, once httparse has said that one was                        |
 //! | `error`    | the closed list of refusals                                                      |
 //!
@@ -24,7 +24,6 @@ use std::mem::MaybeUninit;
 
 pub use error::HeadError;
 pub use fields::FieldSet;
-pub(super) use fields::Known;
 pub use request::{RequestHead, parse_request};
 pub use response::{Media, ResponseContext, ResponseHead, parse_response};
 
@@ -128,13 +127,4 @@ fn require_crlf(raw: &[u8], fields: &[httparse::Header<'_>]) -> Result<(), HeadE
 /// Where the line of `field`, a field of `raw`, begins.
 pub(super) fn line_start(raw: &[u8], field: &httparse::Header<'_>) -> usize {
     field.name.as_ptr() as usize - raw.as_ptr() as usize
-}
-
-/// Whether a byte may be part of a token (RFC 9110 §5.6.2): a method or a field name.
-#[inline]
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    matches!(byte,
-        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
-        | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.'
-        | b'^' | b'_' | b'`' | b'|' | b'~')
 }

@@ -12,6 +12,7 @@
 //! | `date`    | the line that says when a message was made                                       |
 //! | `retry_after` | when a server wants to be asked again                                         |
 //! | `trace_context` | the fields that say which trace a request is part of                  |
+//! | `names`   | what a name may be made of, and the fields that a gateway acts on                 |
 //! | `path`    | what a path may hold, and the form in which two are compared                      |
 //! | `reply`   | heads and chunks of answers made in this process                                  |
 //!
@@ -30,6 +31,7 @@ pub mod chunk;
 pub mod date;
 pub mod head;
 pub mod json;
+mod names;
 pub mod ndjson;
 pub mod path;
 pub mod reply;

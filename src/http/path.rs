@@ -18,7 +18,14 @@
 
 use std::borrow::Cow;
 
-use super::head::HeadError;
+/// Why a path is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// A `.` or `..` segment, plain or percent-encoded.
+    DotSegment,
+    /// A backslash, or an escape that is broken or stands for a byte that no path holds.
+    Invalid,
+}
 
 /// What one segment of a path has been so far.
 #[derive(Clone, Copy)]
@@ -31,15 +38,15 @@ enum Segment {
 }
 
 impl Segment {
-    fn end(self) -> Result<Segment, HeadError> {
+    fn end(self) -> Result<Segment, PathError> {
         match self {
-            Segment::Dots(1 | 2) | Segment::DotsWithParameters => Err(HeadError::DotSegment),
+            Segment::Dots(1 | 2) | Segment::DotsWithParameters => Err(PathError::DotSegment),
             Segment::Dots(_) | Segment::Ordinary => Ok(Segment::Dots(0)),
         }
     }
 
     /// What it is behind more of the path.
-    fn on(mut self, mut path: &[u8]) -> Result<Segment, HeadError> {
+    fn on(mut self, mut path: &[u8]) -> Result<Segment, PathError> {
         while let Some((byte, after)) = decode(path)? {
             path = after;
             self = match (self, byte) {
@@ -56,26 +63,26 @@ impl Segment {
 
 /// Whether a path has one meaning: no dot segment, no backslash, no escape that is broken or stands
 /// for a control byte.
-pub fn check(path: &str) -> Result<(), HeadError> {
+pub fn check(path: &str) -> Result<(), PathError> {
     check_joined(path, "")
 }
 
 /// The same of a path in two pieces, neither of which ends inside an escape.
-pub fn check_joined(start: &str, rest: &str) -> Result<(), HeadError> {
+pub fn check_joined(start: &str, rest: &str) -> Result<(), PathError> {
     let segment = Segment::Dots(0).on(start.as_bytes())?.on(rest.as_bytes())?;
     segment.end().map(drop)
 }
 
 /// The first byte of a path, decoded once, and what is left of the path.
-fn decode(path: &[u8]) -> Result<Option<(u8, &[u8])>, HeadError> {
+fn decode(path: &[u8]) -> Result<Option<(u8, &[u8])>, PathError> {
     match path {
         [] => Ok(None),
         // No URI holds a backslash, and some servers take it for a slash.
-        [b'\\', ..] => Err(HeadError::InvalidTarget),
+        [b'\\', ..] => Err(PathError::Invalid),
         [b'%', rest @ ..] => match escape(rest) {
             // Control bytes, and the two that only an overlong form of UTF-8 has: `%c0%ae` was a dot
             // to more than one server.
-            None | Some((0..=0x1f | 0x7f | 0xc0 | 0xc1, _)) => Err(HeadError::InvalidTarget),
+            None | Some((0..=0x1f | 0x7f | 0xc0 | 0xc1, _)) => Err(PathError::Invalid),
             decoded => Ok(decoded),
         },
         [byte, rest @ ..] => Ok(Some((*byte, rest))),
@@ -233,17 +240,17 @@ mod tests {
     fn a_path_of_two_pieces_is_one_path() {
         for (start, rest, expected) in [
             ("/b/", "x", Ok(())),
-            ("/b/", "../x", Err(HeadError::DotSegment)),
-            ("/b/", "..", Err(HeadError::DotSegment)),
-            ("/b/", "%2e%2E/x", Err(HeadError::DotSegment)),
-            ("/b/", "..%2fx", Err(HeadError::DotSegment)),
-            ("/b/", "..%5cx", Err(HeadError::DotSegment)),
-            ("/b/", "..;x/y", Err(HeadError::DotSegment)),
-            ("/b/", ".", Err(HeadError::DotSegment)),
+            ("/b/", "../x", Err(PathError::DotSegment)),
+            ("/b/", "..", Err(PathError::DotSegment)),
+            ("/b/", "%2e%2E/x", Err(PathError::DotSegment)),
+            ("/b/", "..%2fx", Err(PathError::DotSegment)),
+            ("/b/", "..%5cx", Err(PathError::DotSegment)),
+            ("/b/", "..;x/y", Err(PathError::DotSegment)),
+            ("/b/", ".", Err(PathError::DotSegment)),
             ("/b/", "...", Ok(())),
-            ("/b/.", "./x", Err(HeadError::DotSegment)),
+            ("/b/.", "./x", Err(PathError::DotSegment)),
             ("/b", "../x", Ok(())),
-            ("/b", "/../x", Err(HeadError::DotSegment)),
+            ("/b", "/../x", Err(PathError::DotSegment)),
         ] {
             assert_eq!(check_joined(start, rest), expected, "{start} {rest}");
         }

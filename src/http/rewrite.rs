@@ -20,7 +20,8 @@ use httparse::Header;
 
 use super::body::Framing;
 use super::date::DateLine;
-use super::head::{FieldSet, Known, RequestHead, ResponseHead, Version, line_start};
+use super::head::{FieldSet, RequestHead, ResponseHead, Version, line_start};
+use super::names::Known;
 use super::trace_context::TraceParent;
 
 mod written;

@@ -81,7 +81,7 @@ pub fn rewritten<'a>(route: &'a Route, path: &'a str) -> Option<(&'a str, &'a st
 /// Whether the path that the upstream is to see is one that a client could have sent.
 pub fn check_rewritten(route: &Route, path: &str) -> Result<(), HeadError> {
     match rewritten(route, path) {
-        Some((with, rest)) if !rest.is_empty() => path::check_joined(with, rest),
+        Some((with, rest)) if !rest.is_empty() => Ok(path::check_joined(with, rest)?),
         _ => Ok(()),
     }
 }

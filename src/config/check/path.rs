@@ -5,8 +5,7 @@
 
 use super::super::problem::Mistake;
 use super::super::snapshot::{PathPattern, Rewrite};
-use crate::http::head::HeadError;
-use crate::http::path::{check, normal};
+use crate::http::path::{PathError, check, normal};
 
 /// A route's path: exact, or a prefix with a trailing `*`. In the form in which it is compared.
 pub(super) fn pattern(text: &str) -> Result<PathPattern, Mistake> {
@@ -82,8 +81,10 @@ fn absolute(path: &str) -> Result<(), Mistake> {
     }
     check(path).map_err(|error| {
         Mistake::new(match error {
-            HeadError::DotSegment => "has a dot segment; requests with those are refused",
-            _ => "has a backslash, or an escape of a control byte; requests with those are refused",
+            PathError::DotSegment => "has a dot segment; requests with those are refused",
+            PathError::Invalid => {
+                "has a backslash, or an escape of a control byte; requests with those are refused"
+            }
         })
     })
 }

@@ -12,7 +12,7 @@
 //! Quotes hold no CR and no LF, so a reader that knows quotes and one that does not find the same
 //! end of line.
 
-use super::is_token_byte;
+use crate::http::names::is_token_byte;
 
 /// Where the scanner stands in the extensions of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

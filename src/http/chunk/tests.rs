@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::http::head::Known;
+use crate::http::names::Known;
 use crate::http::tests::{any_ends, assert_documented, cut_at, every_cut};
 
 /// The end of a scan: the bytes cleared, whether the body is done, and the payload; or the refusal

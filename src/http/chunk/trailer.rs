@@ -9,8 +9,8 @@
 //! * A name is compared by its hash, since none of its bytes are kept. A refused name always has a
 //!   refused hash; another name could share one only by an effort that hurts its sender alone.
 
-use super::{ChunkError, is_token_byte};
-use crate::http::head::Known;
+use super::ChunkError;
+use crate::http::names::{Known, is_token_byte};
 
 /// Where the scanner stands in a trailer section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

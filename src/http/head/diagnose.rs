@@ -6,7 +6,8 @@
 //! * The answer depends on no byte behind the first wrong one, so it is the same however much of
 //!   the head has arrived.
 
-use super::{HeadError, is_token_byte};
+use super::HeadError;
+use crate::http::names::is_token_byte;
 
 /// Which kind of start line a head has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

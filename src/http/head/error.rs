@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::http::path::PathError;
+
 /// Why a head was refused: one variant per rule, in the order of the lines they concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
@@ -166,6 +168,15 @@ impl HeadError {
             }
             HeadTooLarge => ("head_too_large", "the head is longer than limits.head_bytes"),
             TooManyFields => ("too_many_fields", "the head has more fields than limits.headers"),
+        }
+    }
+}
+
+impl From<PathError> for HeadError {
+    fn from(error: PathError) -> HeadError {
+        match error {
+            PathError::DotSegment => HeadError::DotSegment,
+            PathError::Invalid => HeadError::InvalidTarget,
         }
     }
 }

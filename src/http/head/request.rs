@@ -3,10 +3,11 @@
 use httparse::{Error, Header, Status};
 
 use super::diagnose::{Kind, diagnose};
-use super::fields::{ConnectionOptions, FieldSet, Known, LengthFields, list, value_of};
+use super::fields::{ConnectionOptions, FieldSet, LengthFields, list, value_of};
 use super::{FieldSlots, Fields, HeadError, HeadLimits, Version, target};
 use super::{require_crlf, slots_within, window};
 use crate::http::body::Framing;
+use crate::http::names::Known;
 
 /// The longest request id that is taken over from a client.
 const REQUEST_ID_BYTES_MAX: usize = 64;

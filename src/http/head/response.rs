@@ -6,10 +6,11 @@
 use httparse::{Error, Header, ParserConfig, Status};
 
 use super::diagnose::{Kind, diagnose};
-use super::fields::{ConnectionOptions, FieldSet, Known, LengthFields, list, value_of};
+use super::fields::{ConnectionOptions, FieldSet, LengthFields, list, value_of};
 use super::{FieldSlots, HeadError, HeadLimits, Version};
 use super::{require_crlf, slots_within, window};
 use crate::http::body::Framing;
+use crate::http::names::Known;
 
 /// What must be known of the request to read its response.
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::names::is_token_byte;
 use crate::http::tests::{any_ends, cut_at, every_cut};
 
 const REQUEST: &[u8] =
