@@ -8,6 +8,7 @@
 //! | `sse`     | an event stream, watched and never touched                                        |
 //! | `ndjson`  | a stream of JSON lines, the same                                                  |
 //! | `json`    | fields of a JSON text, found and never parsed                                     |
+//! | `lines`   | lines that answers of our own and those passed on have in common                   |
 //! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
 //! | `date`    | the line that says when a message was made                                       |
 //! | `retry_after` | when a server wants to be asked again                                         |
@@ -31,6 +32,7 @@ pub mod chunk;
 pub mod date;
 pub mod head;
 pub mod json;
+mod lines;
 mod names;
 pub mod ndjson;
 pub mod path;

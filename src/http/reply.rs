@@ -9,7 +9,7 @@ use super::body::Framing;
 use super::date::DateLine;
 use super::head::Version;
 use super::json::{escape, escaped_length};
-use super::rewrite::{
+use super::lines::{
     ConnectionField, attempts_field, connection_field, decimal, field, framing_field, status_line,
 };
 

@@ -21,6 +21,7 @@ use httparse::Header;
 use super::body::Framing;
 use super::date::DateLine;
 use super::head::{FieldSet, RequestHead, ResponseHead, Version, line_start};
+use super::lines::{attempts_field, connection_field, decimal, field, framing_field, status_line};
 use super::names::Known;
 use super::trace_context::TraceParent;
 
@@ -32,6 +33,7 @@ mod tests;
 pub use self::written::{
     ask_for_identity, length_of, path_and_body, set_body, set_host, set_trace_parent,
 };
+pub use super::lines::ConnectionField;
 
 /// What becomes of `X-Forwarded-For`, `-Proto` and `-Host` in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,14 +181,6 @@ fn forwarded(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>
     }
 }
 
-/// What the head says of the connection it goes out on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionField {
-    KeepAlive,
-    Close,
-    Upgrade,
-}
-
 /// What to change in a response.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseEdits<'a> {
@@ -211,13 +205,6 @@ pub struct Served<'a> {
     pub upstream: &'a str,
     /// The attempts it took, the answered one included.
     pub attempts: u8,
-}
-
-/// How many attempts an answer, or an error of ours, took.
-pub(super) fn attempts_field(attempts: u8, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"X-Sluice-Attempts: ");
-    decimal(attempts.into(), out);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Where the time until an answer began went: the field `Server-Timing`, for the client to see.
@@ -331,58 +318,6 @@ fn keeps_coding(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>) -> bool {
 
 fn is_length(framing: Framing) -> bool {
     matches!(framing, Framing::Length(_))
-}
-
-/// The field that gives the framing, unless it is there already.
-pub(super) fn framing_field(framing: Framing, present: bool, out: &mut Vec<u8>) {
-    match framing {
-        Framing::Length(length) if !present => {
-            out.extend_from_slice(b"Content-Length: ");
-            decimal(length, out);
-            out.extend_from_slice(b"\r\n");
-        }
-        Framing::Chunked if !present => {
-            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-        }
-        _ => {}
-    }
-}
-
-pub(super) fn status_line(status: u16, reason: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    decimal(u64::from(status), out);
-    out.push(b' ');
-    out.extend_from_slice(reason.as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-/// The `Connection` field, where it is not what the client's version takes for granted.
-pub(super) fn connection_field(connection: ConnectionField, client: Version, out: &mut Vec<u8>) {
-    out.extend_from_slice(match (connection, client) {
-        (ConnectionField::Close, _) => b"Connection: close\r\n",
-        (ConnectionField::Upgrade, _) => b"Connection: upgrade\r\n",
-        (ConnectionField::KeepAlive, Version::Http10) => b"Connection: keep-alive\r\n",
-        (ConnectionField::KeepAlive, Version::Http11) => b"",
-    });
-}
-
-pub(super) fn field(out: &mut Vec<u8>, name_and_colon: &[u8], value: &[u8]) {
-    out.extend_from_slice(name_and_colon);
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-pub(super) fn decimal(number: u64, out: &mut Vec<u8>) {
-    // Three digits at a time: status codes and the parts of an address have no more.
-    if number >= 1_000 {
-        decimal(number / 1_000, out);
-    }
-    let digit = |place: u64| b'0' + (number / place % 10) as u8;
-    match number {
-        0..10 => out.push(digit(1)),
-        10..100 => out.extend_from_slice(&[digit(10), digit(1)]),
-        _ => out.extend_from_slice(&[digit(100), digit(10), digit(1)]),
-    }
 }
 
 /// An address as text. A mapped IPv4 address is written as the IPv4 address it is.

@@ -185,7 +185,7 @@ fn dependencies_point_one_way() {
 }
 
 /// Circles of imports that there are, and files in the largest: both may fall and not rise.
-const CIRCLES: (usize, usize) = (2, 3);
+const CIRCLES: (usize, usize) = (1, 2);
 /// Files that import each other can be read only together.
 #[test]
 fn files_import_each_other_in_no_more_circles_than_before() {

@@ -1,7 +1,8 @@
 //! A request that was written, changed before it leaves: for another endpoint, or with another body.
 
-use super::{TraceParent, field};
+use crate::http::lines::field;
 use crate::http::reply;
+use crate::http::trace_context::TraceParent;
 
 /// Gives a request head made by [`request`] another sender's span, in place.
 pub fn set_trace_parent(request: &mut [u8], parent: &TraceParent) {
