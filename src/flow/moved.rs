@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::http::chunk::ChunkError;
-use crate::wire::buffer::READ_RESERVE;
+use crate::wire::pool::READ_RESERVE;
 
 /// Why a relay came to rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

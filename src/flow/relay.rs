@@ -24,8 +24,8 @@ use crate::http::body::{Body, Framing};
 use crate::http::reply;
 use crate::reactor::net::Stream;
 use crate::service::{Ending, Observer, Told};
-use crate::wire::buffer::BufferPool;
 use crate::wire::outbox::Outbox;
+use crate::wire::pool::BufferPool;
 use crate::wire::socket::{Desk, Fill, Socket};
 
 /// How the bytes of a body reach the sink.

@@ -22,7 +22,8 @@ use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::responder::{self, Responder, Step as Asked};
-use crate::wire::buffer::{CAPACITY, READ_RESERVE};
+use crate::wire::buffer::CAPACITY;
+use crate::wire::pool::READ_RESERVE;
 use crate::wire::socket::{Desk, Fill, Socket};
 
 /// Where a chunk's size should stand.

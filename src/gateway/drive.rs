@@ -27,7 +27,7 @@ use crate::proxy::fault::{DownstreamFault, Fault, LocalFault, UpstreamFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::wire::buffer::{READ_RESERVE, Room};
+use crate::wire::pool::{READ_RESERVE, Room};
 use crate::wire::socket::Fill;
 
 /// How long a lingering connection is read at all, and for how long without hearing anything.

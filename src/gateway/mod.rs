@@ -51,7 +51,7 @@ use crate::reactor::slots::Slots;
 use crate::reactor::token::{Kind, Token};
 use crate::reactor::turn::{Loop, Pace};
 use crate::service::continuation::Purse;
-use crate::wire::buffer::BufferPool;
+use crate::wire::pool::BufferPool;
 use crate::wire::socket::Desk;
 
 pub mod life;

@@ -2,7 +2,9 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | [`buffer`] | bytes between one read and one write, and the pool they come from |
+//! | [`buffer`] | bytes between one read and one write |
+//! | [`queue`] | buffers in the order in which they leave |
+//! | [`pool`] | where both come from |
 //! | [`outbox`] | bytes of our own making that wait to be written |
 //! | [`socket`] | a stream with its readiness and its bytes: every system call on a connection |
 //!
@@ -10,4 +12,6 @@
 
 pub mod buffer;
 pub mod outbox;
+pub mod pool;
+pub mod queue;
 pub mod socket;

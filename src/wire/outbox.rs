@@ -10,30 +10,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::wire::buffer::{Buffer, BufferPool};
+use crate::wire::pool::BufferPool;
+use crate::wire::queue::{Queue, Segment};
 
 /// A queue of buffers with one reading position. Eight bytes where there is nothing to write: the
 /// queue itself is lent by the pool, as the buffers are.
 #[derive(Debug, Default)]
 pub struct Outbox(Option<Box<Queue>>);
-
-/// What an outbox holds while it holds something, or may be asked to send it again.
-#[derive(Debug, Default)]
-pub struct Queue {
-    segments: VecDeque<Segment>,
-    /// The segment that is being written; those before it are kept for a replay.
-    current: usize,
-    keep: bool,
-    /// So many bytes are kept at most, but for what is held before anything is sent.
-    most: usize,
-}
-
-#[derive(Debug)]
-struct Segment {
-    buffer: Buffer,
-    /// Bytes of the buffer's pending ones that were written while it is kept.
-    written: usize,
-}
 
 impl Outbox {
     /// An outbox that keeps what it has sent, until [`Outbox::forget`].
@@ -226,6 +209,7 @@ impl Outbox {
     }
 }
 
+/// What of a queue takes buffers from the pool or gives them home.
 impl Queue {
     fn push(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
         if let Some(last) = self.segments.back_mut() {
@@ -240,17 +224,6 @@ impl Queue {
         if self.pending().is_empty() && !self.is_last() {
             self.current += 1;
         }
-    }
-
-    fn pending(&self) -> &[u8] {
-        match self.segments.get(self.current) {
-            Some(segment) => &segment.buffer.pending()[segment.written..],
-            None => &[],
-        }
-    }
-
-    fn is_last(&self) -> bool {
-        self.current + 1 >= self.segments.len()
     }
 
     fn sent(&mut self, count: usize, pool: &mut BufferPool) {
@@ -293,11 +266,6 @@ impl Queue {
         if let Some(segment) = self.segments.pop_front() {
             pool.give(segment.buffer);
         }
-    }
-
-    /// Forgets the room it once needed, if that was a lot.
-    pub(crate) fn shrink(&mut self) {
-        self.segments.shrink_to(8);
     }
 }
 

@@ -12,8 +12,9 @@ use std::io::{self, ErrorKind, IoSlice};
 use crate::measure::stats::Tally;
 use crate::reactor::net::Stream;
 use crate::reactor::readiness::Readiness;
-use crate::wire::buffer::{Buffer, BufferPool, CAPACITY};
+use crate::wire::buffer::{Buffer, CAPACITY};
 use crate::wire::outbox::Outbox;
+use crate::wire::pool::BufferPool;
 
 /// As many spliced bytes behind bytes of ours are copied to them: up to about so many that is cheaper
 /// than a call that gathers.

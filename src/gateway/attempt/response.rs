@@ -30,8 +30,9 @@ use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::service::continuation::Purse;
 use crate::service::{Dialect, Observer};
-use crate::wire::buffer::{CAPACITY, Room};
+use crate::wire::buffer::CAPACITY;
 use crate::wire::outbox::Outbox;
+use crate::wire::pool::Room;
 use crate::wire::socket::Fill;
 
 /// What a look at the response head gave.

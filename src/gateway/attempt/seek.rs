@@ -24,7 +24,7 @@ use crate::proxy::group::Group;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::wire::buffer::BufferPool;
+use crate::wire::pool::BufferPool;
 
 impl<N: Net> Gateway<N> {
     /// Gets the exchange of `token` a connection, or a place in the queue for one.

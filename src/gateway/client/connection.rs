@@ -7,7 +7,7 @@ use crate::gateway::record::verdict::Step;
 use crate::reactor::net::{Net, Stream};
 use crate::reactor::token::{Kind, Token};
 use crate::reactor::turn::Cx;
-use crate::wire::buffer::READ_RESERVE;
+use crate::wire::pool::READ_RESERVE;
 use crate::wire::socket::Fill;
 
 impl<N: Net> Gateway<N> {

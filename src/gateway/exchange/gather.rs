@@ -18,8 +18,9 @@ use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::wire::buffer::{BufferPool, CAPACITY};
+use crate::wire::buffer::CAPACITY;
 use crate::wire::outbox::Outbox;
+use crate::wire::pool::BufferPool;
 
 /// How far into a body a prompt may begin whose key is wanted.
 const PREFACE_MAX: usize = 16 << 10;

@@ -25,8 +25,9 @@ use crate::http::head::RequestHead;
 use crate::http::{reply, rewrite};
 use crate::proxy::fault::DownstreamFault;
 use crate::service::naming::Finder;
-use crate::wire::buffer::{BufferPool, CAPACITY};
+use crate::wire::buffer::CAPACITY;
 use crate::wire::outbox::Outbox;
+use crate::wire::pool::BufferPool;
 
 impl Exchange {
     /// Looks for the model of a request that begins, where an upstream of its route replaces it.

@@ -6,7 +6,7 @@ use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::trace::Sending;
 use crate::http::rewrite;
 use crate::proxy::trace::Ids;
-use crate::wire::buffer::BufferPool;
+use crate::wire::pool::BufferPool;
 
 impl Exchange {
     /// The request is given to a connection: under a span of its own, each time.

@@ -1,0 +1,228 @@
+//! The pool: the buffers of one worker, and the queues they stand in.
+//!
+//! * It is last-in-first-out, so the next read lands in the memory that is hot.
+//! * A source that fills a whole buffer at once is read into a wide one, sixteen times as long: a
+//!   sixteenth of the calls for the same bytes. Few of those are out at once, or clients that do not
+//!   read would hold them all.
+//! * It is finite. Whoever is about to read asks [`BufferPool::may_read`] first; one read leads to
+//!   at most [`READ_RESERVE`] more buffers, so taking one never has to fail.
+
+use crate::wire::buffer::{Buffer, CAPACITY, WIDE};
+use crate::wire::queue::Queue;
+
+/// Standard buffers that the consequences of one read may take: the bytes read, a rewritten head,
+/// and the same bytes framed anew.
+pub const READ_RESERVE: usize = 4;
+
+/// Wide buffers that are kept. Each is on loan for a read and a write, so one would nearly do.
+const WIDE_KEPT: usize = 2;
+/// Of so many standard buffers one may be a wide one that is out: a sixteenth of the pool.
+const STANDARD_PER_WIDE: usize = 16 * (WIDE / CAPACITY);
+/// What has to be left of the pool for a wide read: itself, and its bytes framed anew.
+const WIDE_RESERVE: usize = WIDE / CAPACITY * READ_RESERVE;
+
+/// Whether there is room for more of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    Made,
+    /// The head is as long as it may be.
+    AtLimit,
+    /// The pool has nothing left to grow with: that takes so many buffers.
+    Dry {
+        needs: usize,
+    },
+}
+
+/// One worker's buffers, and the queues they stand in.
+pub struct BufferPool {
+    free: Vec<Buffer>,
+    wide: Vec<Buffer>,
+    /// Those that somebody owns.
+    wide_out: usize,
+    // Lent in their boxes: an outbox holds a pointer.
+    #[allow(clippy::vec_box)]
+    queues: Vec<Box<Queue>>,
+    /// Buffers that somebody owns; a grown one counts for as many as fit into it.
+    out: usize,
+    limit: usize,
+}
+
+impl BufferPool {
+    /// A pool of at most `bytes` bytes, never less than what one read may need.
+    pub fn new(bytes: usize) -> BufferPool {
+        BufferPool {
+            free: Vec::new(),
+            wide: Vec::new(),
+            wide_out: 0,
+            queues: Vec::new(),
+            out: 0,
+            limit: (bytes / CAPACITY).max(2 * READ_RESERVE),
+        }
+    }
+
+    /// Whether a read and all that follows from it is within the limit.
+    pub fn may_read(&self) -> bool {
+        self.out + READ_RESERVE <= self.limit
+    }
+
+    /// Buffers that have to be left before a new request is read. One that waits for a connection
+    /// holds its bytes: without a share for those who are being answered, the waiting could hold
+    /// every buffer that they wait for.
+    pub fn begin_reserve(&self) -> usize {
+        READ_RESERVE + self.limit / 8
+    }
+
+    /// Buffers that may still be taken.
+    pub fn left(&self) -> usize {
+        self.limit.saturating_sub(self.out)
+    }
+
+    /// Whether a sent request may be kept for a replay. Kept requests leave a quarter of the pool
+    /// to answers: otherwise requests that wait could hold all the memory their answers need.
+    pub fn may_keep(&self) -> bool {
+        self.out < self.limit / 4 * 3
+    }
+
+    /// Whether so many bytes can be kept besides, and a read still be made.
+    pub fn may_hold(&self, bytes: usize) -> bool {
+        self.left() >= bytes.div_ceil(CAPACITY) + READ_RESERVE
+    }
+
+    pub fn take(&mut self) -> Buffer {
+        self.out += 1;
+        self.free.pop().unwrap_or_else(|| Buffer::new(CAPACITY))
+    }
+
+    /// A buffer for a source that has filled one: a wide one, unless buffers are scarce or many such
+    /// are out, with clients that do not take what is in them. A wide one counts for as many
+    /// standard ones as fit into it.
+    pub fn take_for_plenty(&mut self) -> Buffer {
+        if self.left() < WIDE_RESERVE || self.wide_out >= self.limit / STANDARD_PER_WIDE {
+            return self.take();
+        }
+        self.wide_out += 1;
+        self.out += WIDE / CAPACITY;
+        self.wide.pop().unwrap_or_else(Buffer::new_wide)
+    }
+
+    /// Makes room behind a head that is still incomplete, by moving it to the front or into a
+    /// buffer of up to `limit` bytes.
+    pub fn make_room(&mut self, buffer: &mut Buffer, limit: usize) -> Room {
+        if buffer.compact() {
+            return Room::Made;
+        }
+        let capacity = buffer.capacity();
+        let grown = (capacity * 2).min(limit.next_multiple_of(CAPACITY));
+        let units = grown.saturating_sub(capacity) / CAPACITY;
+        if units == 0 {
+            return Room::AtLimit;
+        }
+        let needs = units + READ_RESERVE;
+        if needs > self.left() {
+            return Room::Dry { needs };
+        }
+        buffer.grow(grown);
+        self.out += units;
+        Room::Made
+    }
+
+    pub fn give(&mut self, mut buffer: Buffer) {
+        debug_assert!(self.out >= buffer.units(), "a buffer came home twice");
+        self.out -= buffer.units();
+        self.wide_out -= usize::from(buffer.is_wide());
+        let kept = match buffer.capacity() {
+            CAPACITY => &mut self.free,
+            WIDE if buffer.is_wide() && self.wide.len() < WIDE_KEPT => &mut self.wide,
+            // A grown buffer has done its work.
+            _ => return,
+        };
+        buffer.rewind();
+        kept.push(buffer);
+    }
+
+    pub(super) fn take_queue(&mut self) -> Box<Queue> {
+        self.queues.pop().unwrap_or_default()
+    }
+
+    /// An empty queue comes home.
+    pub(super) fn give_queue(&mut self, mut queue: Box<Queue>) {
+        queue.shrink();
+        self.queues.push(queue);
+    }
+
+    /// Buffers that somebody owns.
+    pub fn out(&self) -> usize {
+        self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incomplete_head_makes_room_up_to_its_limit() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut buffer = pool.take();
+        let room = buffer.room().len();
+        buffer.received(room);
+        buffer.discard(10);
+        assert_eq!(pool.make_room(&mut buffer, 4 * CAPACITY), Room::Made, "moved to the front");
+        assert_eq!(buffer.room().len(), 10);
+        buffer.received(10);
+        while pool.make_room(&mut buffer, 4 * CAPACITY) == Room::Made {
+            let room = buffer.room().len();
+            buffer.received(room);
+        }
+        assert_eq!(buffer.unscanned().len(), 4 * CAPACITY);
+        assert_eq!(pool.out(), 4);
+        pool.give(buffer);
+        assert_eq!(pool.out(), 0);
+    }
+
+    #[test]
+    fn a_grown_buffer_does_not_come_back() {
+        let mut pool = BufferPool::new(1 << 20);
+        let mut buffer = pool.take();
+        let room = buffer.room().len();
+        buffer.received(room);
+        assert_eq!(pool.make_room(&mut buffer, 2 * CAPACITY), Room::Made);
+        pool.give(buffer);
+        assert_eq!(pool.take().room().len(), CAPACITY);
+    }
+
+    #[test]
+    fn a_wide_buffer_is_for_those_who_have_plenty_while_there_are_plenty() {
+        let mut pool = BufferPool::new(3 * STANDARD_PER_WIDE * CAPACITY);
+        let taken: Vec<Buffer> = (0..4).map(|_| pool.take_for_plenty()).collect();
+        let capacities: Vec<usize> = taken.iter().map(Buffer::capacity).collect();
+        assert_eq!(capacities, [WIDE, WIDE, WIDE, CAPACITY], "a sixteenth of the pool");
+        assert_eq!(pool.out(), 3 * WIDE / CAPACITY + 1);
+        taken.into_iter().for_each(|buffer| pool.give(buffer));
+        assert_eq!((pool.out(), pool.wide_out), (0, 0));
+        assert_eq!((pool.wide.len(), pool.free.len()), (WIDE_KEPT, 1));
+        // One that a head has grown to that length is none of them.
+        let mut head = pool.take();
+        while head.capacity() < WIDE {
+            let room = head.room().len();
+            head.received(room);
+            assert_eq!(pool.make_room(&mut head, WIDE), Room::Made);
+        }
+        pool.give(head);
+        assert_eq!((pool.out(), pool.wide_out, pool.wide.len()), (0, 0, WIDE_KEPT));
+        let mut scarce = BufferPool::new(8 * CAPACITY);
+        assert_eq!(scarce.take_for_plenty().capacity(), CAPACITY);
+    }
+
+    #[test]
+    fn a_dry_pool_stops_reads_before_it_stops_writes() {
+        let mut pool = BufferPool::new(8 * CAPACITY);
+        let taken: Vec<_> = std::iter::from_fn(|| pool.may_read().then(|| pool.take())).collect();
+        assert_eq!(taken.len(), 8 - READ_RESERVE + 1);
+        assert!(pool.may_keep());
+        pool.take();
+        assert!(!pool.may_keep());
+        let pool = BufferPool::new(8 * CAPACITY);
+        assert!(pool.may_hold(4 * CAPACITY) && !pool.may_hold(4 * CAPACITY + 1));
+    }
+}
