@@ -2,8 +2,8 @@
 //!
 //! A poll that sleeps ends with the first event. Where thousands of streams are active the next
 //! one is a few microseconds away, so a worker wakes for one token, and again for the next, and
-//! most of the wake-ups are the price of being early. One that sleeps until a given instant, and
-//! only then asks, finds many tokens at once.
+//! most of the wake-ups are the price of being early. A worker that sleeps until a given instant, and
+//! polls only then, finds many tokens at once.
 //!
 //! ```text
 //!   without:   token wake token wake token wake …
@@ -12,11 +12,10 @@
 //!
 //! * The bound is the time from one poll to the next. The work of a turn counts in it, so a worker
 //!   that is busy enough does not sleep at all.
-//! * It adapts, going by the rate of the last [`WINDOW`]: a worker pauses only where at least
-//!   [`WORTH`] events may be expected in the bound, and no longer than it takes to gather
-//!   [`ENOUGH`].
-//! * A pause in vain is followed by a poll that sleeps as it would have without us, so an idle
-//!   worker does not wake up for nothing.
+//! * The rate of events in the last [`WINDOW`] decides: a worker pauses only where at least [`WORTH`]
+//!   events may be expected in the bound, and no longer than it takes to gather [`ENOUGH`].
+//! * A pause that brought no event is followed by a poll that sleeps as it would without coalescing,
+//!   so an idle worker does not wake up for nothing.
 //! * No event waits longer than the bound, give or take the kernel's timer.
 //!
 //! Absent on purpose: the clock and the sleep. Both are the caller's.
@@ -25,10 +24,10 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 
-/// Over how long the rate of events is taken.
+/// The time over which the rate of events is measured.
 pub const WINDOW: Duration = Duration::from_millis(5);
-/// Events that a pause has to bring to be worth it. It costs a timer, which is as dear as a wake-up,
-/// and on virtual machines dearer.
+/// A pause is worth its price if it brings so many events. It costs a timer, which is as dear as a
+/// wake-up, and dearer on virtual machines.
 pub const WORTH: u32 = 4;
 /// Events that share one wake-up so well that more would not make it noticeably cheaper.
 pub const ENOUGH: u32 = 16;
@@ -39,7 +38,7 @@ pub struct Coalesce {
     /// Since when events are counted.
     since: Instant,
     events: u32,
-    /// From one poll to the next. Zero: a poll sleeps, as ever.
+    /// The time from one poll to the next. Zero: there is no pause, and the poll sleeps.
     pause: Duration,
     in_vain: bool,
 }
@@ -49,8 +48,8 @@ impl Coalesce {
         Coalesce { since: now, events: 0, pause: Duration::ZERO, in_vain: false }
     }
 
-    /// Until when to sleep before the next poll. The one before was at `polled`, and since then
-    /// nothing has come up that cannot wait for `timeout`.
+    /// Until when to sleep before the next poll; `None`: no pause. `polled` is the time of the last
+    /// poll, and all work can wait for `timeout`.
     pub fn until(&self, polled: Instant, timeout: Option<Duration>) -> Option<Instant> {
         if self.pause.is_zero() || self.in_vain {
             return None;
@@ -59,7 +58,7 @@ impl Coalesce {
         (!pause.is_zero()).then(|| polled + pause)
     }
 
-    /// A poll has brought `events` events; `paused`, if a pause went before it.
+    /// Notes that a poll has brought `events` events. `paused`: a pause went before it.
     pub fn polled(&mut self, events: usize, paused: bool, bound: Duration, now: Instant) {
         self.in_vain = paused && events == 0;
         self.events = self.events.saturating_add(events as u32);

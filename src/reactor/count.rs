@@ -1,6 +1,6 @@
-//! What a loop does that its handler may want to count.
+//! What a loop tells its handler for the counters.
 
-/// What a loop does that a handler may want to count.
+/// Something that a loop does and a handler may want to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     Poll,

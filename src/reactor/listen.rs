@@ -3,7 +3,7 @@
 //! * A listener's readiness is remembered like any other: set by the edge, cleared only when the
 //!   backlog said it is empty, or the listener is broken. A budget or a limit leaves it set.
 //! * Out of descriptors, accepting pauses; it neither spins nor forgets the backlog.
-//! * Where there is no room the backlog is the back-pressure, until the handler reopens.
+//! * Where the handler has no room, the backlog is the back-pressure until it calls `reopen`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -56,7 +56,7 @@ impl Listen {
         self.is_any_ready() && !self.full && self.resume_at.is_none()
     }
 
-    /// Whether somebody may wait outside for want of a place.
+    /// Whether clients may wait in a backlog because there is no room for them.
     pub fn keeps_out(&self) -> bool {
         self.full && self.is_any_ready()
     }
@@ -66,7 +66,7 @@ impl Listen {
         self.full
     }
 
-    /// Takes nobody until [`Listen::reopen`].
+    /// Accepts no connection until [`Listen::reopen`].
     pub fn rest_for_room(&mut self) {
         self.full = true;
     }
@@ -120,6 +120,6 @@ pub enum Taken<S> {
     Connection(S, SocketAddr),
     /// The connection died before it was taken: there may be another one.
     Gone,
-    /// Nothing now, and what of that is worth a counter.
+    /// No connection now; and what a counter should be told of that.
     Rests(Option<Counted>),
 }

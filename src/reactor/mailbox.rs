@@ -1,6 +1,6 @@
 //! Mailbox: how another thread tells a worker something.
 //!
-//! Commands are rare (drain, stop, a connection handed over), so a standard channel carries them.
+//! Messages are rare (drain, stop, a connection handed over), so a standard channel carries them.
 //! What needs care is waking the worker, which may be asleep in its poll:
 //!
 //! ```text
@@ -9,8 +9,8 @@
 //!           was it clear? wake
 //! ```
 //!
-//! The worker clears first and drains after. Drained first, a message pushed between the two would
-//! be seen by nobody: its sender found `pending` set and did not wake. Both sides write one thing
+//! The worker clears first and drains after. If it drained first, a message pushed between the two
+//! would be seen by nobody: its sender found `pending` set and did not wake. Both sides write one thing
 //! and then read another (Dekker's shape), which needs the one total order of `SeqCst`.
 //!
 //! A worker that ends shuts its box, and only an empty one can be shut: a message is either read or
@@ -29,7 +29,7 @@ pub struct Mailbox<T> {
     shut: Arc<Mutex<bool>>,
 }
 
-/// The other end; any number of them.
+/// The end of another thread. There may be any number of them.
 pub struct Sender<T> {
     messages: mpsc::Sender<T>,
     pending: Arc<AtomicBool>,

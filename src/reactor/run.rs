@@ -1,7 +1,7 @@
 //! Run: who is driven next, and what is freed at the end of the turn.
 //!
-//! * A token may be queued more than once; whoever wants it once keeps a flag in its record.
-//! * Heavy work (a handshake) stands in a lane of its own: one piece a turn, behind all that is light.
+//! * A token may be queued more than once; a handler that wants it once keeps a flag in its record.
+//! * Heavy work (a handshake) stands in a lane of its own: one piece a turn, behind all light work.
 
 use std::collections::VecDeque;
 
@@ -16,29 +16,29 @@ pub struct Run {
 }
 
 impl Run {
-    /// Drives it in the next run.
+    /// Queues a token for the next run.
     #[inline]
     pub fn push(&mut self, token: Token) {
         self.ready.push_back(token);
     }
 
-    /// Drives it when there is time for something long.
+    /// Queues a token whose drive takes long: one such drive is made in a turn.
     pub fn push_heavy(&mut self, token: Token) {
         self.heavy.push_back(token);
     }
 
-    /// Has it freed at the end of this turn.
+    /// Has the slot of a token freed at the end of this turn.
     pub fn reap(&mut self, token: Token) {
         self.reaped.push(token);
     }
 
-    /// Whether nobody is queued.
+    /// Whether both lanes are empty.
     #[inline]
     pub fn is_idle(&self) -> bool {
         self.ready.is_empty() && self.heavy.is_empty()
     }
 
-    /// How many are queued for the light lane.
+    /// How many tokens are in the light lane.
     #[inline]
     pub fn len(&self) -> usize {
         self.ready.len()
@@ -50,7 +50,7 @@ impl Run {
         self.ready.is_empty()
     }
 
-    /// How many are to be freed at the end of this turn.
+    /// How many slots are to be freed at the end of this turn.
     pub fn reaped(&self) -> usize {
         self.reaped.len()
     }
@@ -65,7 +65,7 @@ impl Run {
         self.heavy.pop_front()
     }
 
-    /// One of those that are to be freed, the last first.
+    /// The next token whose slot is to be freed; the last one queued comes first.
     #[inline]
     pub fn next_reaped(&mut self) -> Option<Token> {
         self.reaped.pop()

@@ -1,19 +1,18 @@
 //! Spin: whether to poll without sleeping for a while before a sleep.
 //!
-//! A wake-up costs more than a short spin, in time and, where it takes no longer, in CPU as well. A
-//! spin after which the worker has to sleep all the same is CPU for nothing. Which of the two it will
-//! be is guessed as branch predictors do, by how the last waits have ended.
+//! A wake-up takes longer than a short spin, and a spin that is shorter than a wake-up saves CPU too.
+//! A spin that ends in a sleep all the same has cost CPU for nothing. Which of the two the next wait
+//! will be is guessed as branch predictors do: from how the last waits have ended.
 //!
-//! * It takes two waits of the other kind to change the guess: one that is out of the ordinary does
-//!   not.
-//! * A worker that sleeps goes on learning. What it measures has its wake-up in it, so it is judged
-//!   by twice the bound.
+//! * Two waits of the other kind change the guess; a single one does not.
+//! * A worker that sleeps goes on learning. The wait that it measures includes its wake-up, so it is
+//!   compared with twice the bound.
 //!
 //! Absent on purpose: the clock and the polls. Both are the caller's.
 
 use std::time::Duration;
 
-/// Beyond this nothing is more certain.
+/// The highest confidence that a spin pays.
 const SURE: u8 = 3;
 const LIKELY: u8 = 2;
 
@@ -31,7 +30,7 @@ impl Spin {
         self.0 >= LIKELY
     }
 
-    /// A wait has ended after so long. `slept`: without a spin.
+    /// Notes how long a wait took. `slept`: the worker did not spin.
     pub fn waited(&mut self, waited: Duration, slept: bool, bound: Duration) {
         let within = waited <= bound * if slept { 2 } else { 1 };
         self.0 = if within { SURE.min(self.0 + 1) } else { self.0.saturating_sub(1) };

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Deadlines move with every token; the wheel does not. A connection stores its [`Alarm::deadline`]
-//! and has one entry in the wheel. An entry that fires early is put back at the true deadline.
-//! Re-arming is one store, unless the deadline comes *nearer*.
+//! and has one entry in the wheel. An entry that fires before the deadline is put back at the
+//! deadline. Moving the deadline away is one store; moving it *nearer* takes another entry.
 //!
 //! All entries lie in one table, and those of a slot are a list through it: a slot that was full
 //! once holds no memory for ever, and an entry that moves down is linked anew, not copied.
@@ -31,7 +31,7 @@ const LEVELS: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     pub token: Token,
-    /// When it was asked to fire, as given.
+    /// When it is to fire, as it was put in.
     pub at: Instant,
 }
 
@@ -184,7 +184,7 @@ impl Alarm {
         self.armed == Instant::NEVER && self.deadline != Instant::NEVER
     }
 
-    /// Moves the deadline. Later is a store; earlier than the entry needs another entry.
+    /// Moves the deadline. A later one is a store; one before the entry fires needs another entry.
     pub fn set(&mut self, deadline: Instant, token: Token, wheel: &mut TimerWheel) {
         self.deadline = deadline;
         if deadline < self.armed {
@@ -193,7 +193,7 @@ impl Alarm {
         }
     }
 
-    /// An entry of this connection has fired: is the deadline really over? If it is not, the
+    /// An entry of this connection has fired. Returns whether the deadline is over; if it is not, the
     /// alarm is armed anew. An entry that was overtaken by an earlier one means nothing.
     pub fn fired(&mut self, entry: Entry, now: Instant, wheel: &mut TimerWheel) -> bool {
         if entry.at != self.armed {

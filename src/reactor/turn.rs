@@ -7,8 +7,8 @@
 //! * *collect* does no I/O: it hands events to the handler, which keeps them as readiness bits, so
 //!   that the turn works on one consistent picture.
 //! * *run* drives only what was queued when it began. A drive that has more to do is queued again
-//!   and runs in the next turn: one busy connection delays the others by its budget, no more. Of
-//!   heavy work one piece is done in a turn, behind all that is light.
+//!   and runs in the next turn: one busy connection delays the others by its budget, no more. One
+//!   heavy drive is made in a turn, behind all light ones.
 //! * *accept* comes after existing work, so that a storm of connections cannot starve tokens.
 //! * *reap* is the only place where a handler frees slots and closes sockets. What closes in a turn
 //!   is closed at the end of that turn.
@@ -32,24 +32,24 @@ use crate::reactor::spin::Spin;
 use crate::reactor::timer::{Entry, TimerWheel};
 use crate::reactor::token::{Kind, Token};
 
-/// A poll that ends so much later than it was meant to was not late by chance.
+/// A poll that ends so much later than it was meant to is no chance: the thread did not run.
 const STANDSTILL: Duration = Duration::from_millis(250);
-/// A poll may tell of some of the events at a time. Whoever goes on with news after so many is no
-/// backlog.
+/// Polls made after a standstill: each may tell only some of the events. What still brings news after
+/// so many is new traffic, and no backlog.
 const BACKLOG_POLLS_MAX: usize = 64;
 /// Connections taken from one listener per turn.
 const ACCEPT_BUDGET: usize = 64;
 
-/// Who serves the sockets of a loop.
+/// What serves the sockets of a loop.
 pub trait Handler<N: Net>: Sized {
     /// What other threads send to it.
     type Mail;
 
-    /// Something is known of a socket. Keeps it and queues the owner; no I/O.
+    /// The poll told something of a socket: keep it as readiness, and queue the owner. No I/O.
     fn on_event(&mut self, event: &Event, run: &mut Run);
     /// All events of this turn are known, and nobody has been driven yet.
     fn collected(&mut self, _cx: &mut Cx<N>) {}
-    /// Advances one that was queued, as far as it goes.
+    /// Advances the connection of a queued token as far as it goes.
     fn drive(&mut self, who: Token, cx: &mut Cx<N>);
     /// Whether there is room for one more connection. If not, accepting rests until
     /// [`Listen::reopen`].
@@ -58,23 +58,23 @@ pub trait Handler<N: Net>: Sized {
     }
     /// Takes a connection that was accepted.
     fn on_accept(&mut self, stream: N::Stream, from: SocketAddr, cx: &mut Cx<N>);
-    /// An entry of the wheel has come due. It may have been overtaken: [`super::timer::Alarm::fired`].
+    /// An entry of the wheel is due. The deadline may have moved: [`super::timer::Alarm::fired`] tells.
     fn on_alarm(&mut self, entry: Entry, cx: &mut Cx<N>);
-    /// All that was due has fired: deadlines that are no entry of the wheel.
+    /// All due entries have fired: the moment for deadlines that have no entry in the wheel.
     fn on_time(&mut self, _cx: &mut Cx<N>) {}
     /// A message from another thread.
     fn on_mail(&mut self, mail: Self::Mail, cx: &mut Cx<N>);
-    /// The thread did not run for `lost`: nobody's silence has lasted that long.
+    /// The thread did not run for `lost`: that time is nobody's silence, so timers move by it.
     fn on_standstill(&mut self, _lost: Duration, _cx: &mut Cx<N>) {}
     /// The end of the turn: frees what was closed in it ([`Run::next_reaped`]).
     fn reap(&mut self, cx: &mut Cx<N>);
-    /// When it wants a turn though nothing happens; [`Instant::NEVER`]: not by itself.
+    /// When it wants a turn without an event; [`Instant::NEVER`]: it wants none.
     fn wakes_at(&self, _cx: &Cx<N>) -> Instant {
         Instant::NEVER
     }
-    /// The turn is over, and its poll had brought so many events.
+    /// The turn is over; its poll had brought so many events.
     fn turned(&mut self, _events: usize, _cx: &mut Cx<N>) {}
-    /// Whether everything has ended that it was there for.
+    /// Whether its work is over, so that the loop may end.
     fn is_over(&self) -> bool;
     /// Something happened that may be worth a counter.
     fn count(&self, _what: Counted) {}
@@ -83,7 +83,7 @@ pub trait Handler<N: Net>: Sized {
 /// How a loop waits for events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
-    /// How long it polls before it sleeps, where that is likely to do. Zero: it sleeps.
+    /// How long it polls before it sleeps, where an event is likely by then. Zero: it sleeps at once.
     pub spin: Duration,
     /// How long events may wait for others, so that one poll finds many. `None`: not at all.
     pub coalesce: Option<Duration>,
@@ -105,7 +105,7 @@ pub struct Cx<N: Net> {
 }
 
 impl<N: Net> Cx<N> {
-    /// Waits for events in this way from now on. What was learnt with another bound is void.
+    /// Changes how the loop waits for events. What coalescing has learnt with the old bound is void.
     pub fn set_pace(&mut self, pace: Pace) {
         self.pace = pace;
         self.coalesce = Coalesce::new(self.now);
@@ -210,7 +210,7 @@ impl<N: Net, H: Handler<N>> Loop<N, H> {
         Ok(())
     }
 
-    /// Waits for an event: for a while without sleeping, where that is likely to do.
+    /// Waits for an event: for a while without sleeping, where one is likely to come in that time.
     #[inline(never)]
     fn wait_for(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let bound = self.cx.pace.spin;
@@ -239,7 +239,7 @@ impl<N: Net, H: Handler<N>> Loop<N, H> {
         }
     }
 
-    /// How long there is nothing to do, computed last, when nothing can move it any more.
+    /// How long the poll may sleep. Computed last, when nothing can change it any more.
     fn poll_timeout(&self) -> Option<Duration> {
         if !self.cx.run.is_idle() || self.cx.listen.may_accept() {
             return Some(Duration::ZERO);
@@ -249,19 +249,19 @@ impl<N: Net, H: Handler<N>> Loop<N, H> {
         (wake != Instant::NEVER).then(|| wake.since(self.cx.now))
     }
 
-    /// Whether the poll that began at `before` ended much later than it was `meant` to. It is asked for
-    /// each token; when it began says no to nearly all.
+    /// Whether the poll that began at `before` ended much later than it was `meant` to. Asked in every
+    /// turn, so the cheap test comes first: most polls end soon after they have begun.
     #[inline]
     fn is_late(&self, before: Instant, meant: impl Fn() -> Option<Instant>) -> bool {
         let late = |since: Instant| self.cx.now > since + STANDSTILL;
         late(before) && meant().is_some_and(late)
     }
 
-    /// The poll ended now, much later than it was meant to: this thread did not run. Meanwhile bytes
-    /// have come, ends too, and every timer seems to have run out. The network is asked once more,
-    /// until it has nothing left to tell; and the time since `before` is nobody's silence. When in
-    /// this time we were stopped cannot be known, and whoever was silent may have stood still as
-    /// well: the same laptop, the same freezer. So all of it is given back.
+    /// The poll ended much later than it was meant to: this thread did not run. Meanwhile bytes and
+    /// ends of connections have come, and every timer seems to have run out. So the network is polled
+    /// again until it tells nothing new, and the time since `before` counts as nobody's silence. All
+    /// of it: when in this time the thread was stopped cannot be known, and a silent peer may have
+    /// stood still as well (the same laptop, the same freezer).
     #[cold]
     #[inline(never)]
     fn stood_still(&mut self, before: Instant) -> io::Result<()> {
@@ -339,7 +339,7 @@ impl<N: Net, H: Handler<N>> Loop<N, H> {
     }
 
     fn status(&self) -> Status {
-        // A message that waits is read, or given back.
+        // A mailbox with mail cannot be shut: each message is read, or given back to its sender.
         let over = self.handler.is_over() && self.mailbox.shut();
         if over { Status::Stopped } else { Status::Running }
     }
