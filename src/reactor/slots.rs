@@ -17,13 +17,19 @@ pub struct Slots<T> {
     generations: Vec<u32>,
 }
 
-/// A value, and the generation of its slot beside it: a look-up goes to one place.
+/// A value, and the generation of its slot beside it: a look-up goes to one place. Two neighbouring
+/// cache lines, which are fetched together: among thousands of connections each is cold when its
+/// event comes.
+#[repr(align(128))]
 struct Taken<T> {
-    generation: u32,
     value: T,
+    generation: u32,
 }
 
 impl<T> Slots<T> {
+    /// Bytes that a value takes here.
+    pub const BYTES: usize = size_of::<Taken<T>>();
+
     pub fn new(kind: Kind) -> Slots<T> {
         Slots { kind, taken: Slab::new(), generations: Vec::new() }
     }

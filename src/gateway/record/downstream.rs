@@ -9,9 +9,7 @@ use crate::gateway::record::exchange::Exchange;
 use crate::reactor::timer::Alarm;
 use crate::wire::socket::Socket;
 
-/// A client's connection. Two neighbouring cache lines, which are fetched together: among thousands
-/// of streams each record is cold when its token comes.
-#[repr(align(128))]
+/// A client's connection. With its generation it fits two cache lines: [`crate::reactor::slots`].
 pub struct Downstream<S> {
     pub socket: Socket<S>,
     pub state: State,

@@ -6,8 +6,7 @@ use crate::reactor::timer::Alarm;
 use crate::reactor::token::Token;
 use crate::wire::socket::Socket;
 
-/// A connection to an inference server. Two neighbouring cache lines, as a client's.
-#[repr(align(128))]
+/// A connection to an inference server. With its generation it fits two cache lines: [`crate::reactor::slots`].
 pub struct Upstream<S> {
     pub socket: Socket<S>,
     pub alarm: Alarm,
