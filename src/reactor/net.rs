@@ -91,7 +91,8 @@ pub trait Net {
     fn close_listeners(&mut self);
 
     /// Starts a connection. It is usable at once for a speculative write, whose result tells
-    /// whether the connection stands (`WouldBlock`: not yet; any other error: refused).
+    /// whether the connection stands (`WouldBlock`: not yet; any other error: refused). Without
+    /// descriptors or memory for it the error is `OutOfMemory`.
     fn connect(&mut self, address: SocketAddr) -> io::Result<Self::Stream>;
 
     /// How connections on which nothing moves are asked from now on whether their peer is there:

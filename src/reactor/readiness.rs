@@ -68,6 +68,11 @@ impl Readiness {
         self.0 |= WRITABLE;
     }
 
+    /// A write failed: the connection is broken, and a read will tell how.
+    pub fn broken(&mut self) {
+        self.0 = READABLE | WRITABLE | READ_CLOSED | ERRORED;
+    }
+
     /// The evidence of one read into `offered` bytes of space.
     pub fn after_read(&mut self, offered: usize, result: &io::Result<usize>) {
         match result {

@@ -254,7 +254,7 @@ impl Fabric {
         self.ledger.progress();
         if self.random.chance(self.faults.connect_exhausted) {
             self.note(Note::Fault { what: "connect is out of descriptors" });
-            return Err(Error::from_raw_os_error(TOO_MANY_FILES));
+            return Err(ErrorKind::OutOfMemory.into());
         }
         let manner = self.servers.iter().find(|(served, _)| *served == address);
         let manner = match manner.map_or(Manner::Refuse, |(_, manner)| *manner) {

@@ -100,13 +100,25 @@ fn mio_token(token: Token) -> mio::Token {
     mio::Token(token.to_bits() as usize)
 }
 
+/// Whether an error tells of want of descriptors or memory.
+fn is_exhausted(error: &io::Error) -> bool {
+    let wanting = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| wanting.contains(&errno))
+}
+
+/// An error of connect(2), as [`Net::connect`] promises it.
+fn exhausted(error: io::Error) -> io::Error {
+    match is_exhausted(&error) {
+        true => io::Error::new(io::ErrorKind::OutOfMemory, error),
+        false => error,
+    }
+}
+
 /// What follows from an error of accept(2).
 fn not_accepted<S>(error: io::Error) -> Accept<S> {
     match Errno::from_io_error(&error) {
         Some(Errno::AGAIN) => Accept::Drained,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-            Accept::Exhausted(error)
-        }
+        _ if is_exhausted(&error) => Accept::Exhausted(error),
         Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => {
             Accept::Fatal(error)
         }
@@ -196,7 +208,7 @@ impl Net for Linux {
     }
 
     fn connect(&mut self, address: SocketAddr) -> io::Result<TcpStream> {
-        let stream = mio::net::TcpStream::connect(address)?;
+        let stream = mio::net::TcpStream::connect(address).map_err(exhausted)?;
         stream.set_nodelay(true)?;
         if let Some(keepalive) = &self.keepalive {
             // If it fails, only timers notice that the peer has vanished.

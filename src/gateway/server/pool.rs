@@ -131,10 +131,11 @@ impl<N: Net> Gateway<N> {
         let limits = &self.groups[home].limits;
         let reuse = Reuse {
             response_delimited: exchange
+                .attempt
                 .response
                 .as_ref()
                 .is_some_and(|response| response.body.framing() != Framing::UntilClose),
-            keep_alive: exchange.upstream_keep_alive,
+            keep_alive: exchange.attempt.keep_alive,
             request_done: !exchange.request.is_open(),
             upgrade_offered: exchange.upgrade_asked,
             clean: socket.inbound.is_none() && socket.outbox.is_empty(),
@@ -190,13 +191,8 @@ impl<N: Net> Gateway<N> {
 
 /// A connection that could not even be started.
 fn connect_fault(error: &io::Error) -> Fault {
-    // EMFILE, ENFILE, ENOBUFS and ENOMEM have no kind of their own but the last.
-    const EXHAUSTED: [i32; 4] = [24, 23, 105, 12];
-    let exhausted = error.kind() == ErrorKind::OutOfMemory
-        || error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code));
-    if exhausted {
-        Fault::Local(LocalFault::Descriptors)
-    } else {
-        Fault::Upstream(UpstreamFault::Connect(error.kind()))
+    match error.kind() {
+        ErrorKind::OutOfMemory => Fault::Local(LocalFault::Descriptors),
+        kind => Fault::Upstream(UpstreamFault::Connect(kind)),
     }
 }
