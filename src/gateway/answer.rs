@@ -10,7 +10,6 @@ use crate::gateway::client::request::takes_interim;
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::{Peer, Progress};
-use crate::gateway::record::preface::Preface;
 use crate::gateway::record::verdict::Step;
 use crate::http::body::Framing;
 use crate::http::date::DateLine;
@@ -186,8 +185,9 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             Asked::Head(head) => self.begin(&head),
             Asked::Data(data) => {
                 budget.spend(data.len());
-                self.exchange.first_event = true;
-                self.exchange.hops.first_event = self.exchange.hops.first_event.min(self.now);
+                self.exchange.commit.event();
+                self.exchange.attempt.hops.first_event =
+                    self.exchange.attempt.hops.first_event.min(self.now);
                 self.exchange.timeline.event = self.now;
                 self.send(&data);
             }
@@ -232,13 +232,13 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
         if self.sends_chunks() {
             self.socket.outbox.push(reply::LAST_CHUNK, &mut self.desk.buffers);
         }
-        if let Some(response) = &mut self.exchange.response {
+        if let Some(response) = &mut self.exchange.attempt.response {
             response.state = FlowState::Done;
         }
     }
 
     fn sends_chunks(&self) -> bool {
-        let response = self.exchange.response.as_ref();
+        let response = self.exchange.attempt.response.as_ref();
         !self.exchange.head_request && response.is_some_and(|it| it.mode == Mode::Chunk)
     }
 
@@ -251,16 +251,17 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             (_, None, Version::Http11) => (Framing::Chunked, Mode::Chunk),
             (_, None, Version::Http10) => (Framing::UntilClose, Mode::Payload),
         };
-        exchange.committed = true;
-        if exchange.is_prefaced() {
-            exchange.preface = Preface::Joined;
-            exchange.response = Some(Flow::of_response(Framing::Chunked, Mode::Chunk));
+        let prefaced = exchange.is_prefaced();
+        exchange.commit.pass();
+        if prefaced {
+            exchange.attempt.status = 200;
+            exchange.attempt.response = Some(Flow::of_response(Framing::Chunked, Mode::Chunk));
             return;
         }
-        exchange.status = head.status;
+        exchange.attempt.status = head.status;
         exchange.until_close = framing == Framing::UntilClose;
         exchange.persistent = exchange.may_persist() && !self.draining;
-        exchange.response = Some(Flow::of_response(framing, mode));
+        exchange.attempt.response = Some(Flow::of_response(framing, mode));
         let connection =
             if exchange.persistent { ConnectionField::KeepAlive } else { ConnectionField::Close };
         self.scratch.clear();
@@ -281,7 +282,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
     }
 
     fn send(&mut self, data: &[u8]) {
-        let response = self.exchange.response.as_ref();
+        let response = self.exchange.attempt.response.as_ref();
         let has_body = response.is_none_or(|response| response.body.framing() != Framing::None);
         if self.exchange.head_request || !has_body {
             return;

@@ -41,7 +41,7 @@ impl<N: Net> Gateway<N> {
         let Some(connection) = downstream.steady() else { return Ok(Passed::Maybe) };
         let Some(upstream) = self.upstreams.get_mut(connection) else { return Ok(Passed::Maybe) };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(Passed::Maybe) };
-        let Some(response) = &mut exchange.response else { return Ok(Passed::Maybe) };
+        let Some(response) = &mut exchange.attempt.response else { return Ok(Passed::Maybe) };
         if !upstream.socket.outbox.is_empty() {
             return Ok(Passed::Maybe);
         }
@@ -68,8 +68,7 @@ impl<S> Downstream<S> {
             return None;
         }
         let exchange = self.exchange.as_deref()?;
-        let under_way = exchange.settled
-            && !exchange.held
+        let under_way = exchange.commit.is_steady()
             && !exchange.request.is_open()
             && exchange.tunnel.is_none()
             && exchange.timeline.client_blocked.is_none();

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::config::snapshot::EndpointId;
 use crate::http::request_id::RequestId;
 use crate::http::trace_context::SpanId;
 use crate::measure::reel::Reel;
@@ -30,11 +29,9 @@ pub trait Journal: fmt::Debug + Send + Sync {
     fn keep_reel(&self, _reel: Reel, _record: &Arc<Record>) {}
 }
 
-/// When an exchange got where, and to whom. [`Instant::NEVER`]: it did not.
+/// When an attempt got where. [`Instant::NEVER`]: it did not.
 #[derive(Clone, Copy, Debug)]
 pub struct Hops {
-    /// The endpoint of the last connection.
-    pub endpoint: Option<EndpointId>,
     /// It was given a connection.
     pub attached: Instant,
     /// The connection took the first byte.
@@ -45,7 +42,6 @@ pub struct Hops {
 
 impl Hops {
     pub const NONE: Hops = Hops {
-        endpoint: None,
         attached: Instant::NEVER,
         connected: Instant::NEVER,
         first_byte: Instant::NEVER,

@@ -124,6 +124,35 @@ fn open_stream(watched: &Watched, upstream: &Upstream) -> (Peer, Peer) {
     (client, server)
 }
 
+/// What was held back of an answer is taken back with all that was known of it.
+#[test]
+fn an_answer_that_is_taken_back_leaves_nothing_in_the_row_of_its_stream() {
+    let upstream = Upstream::listen();
+    let watched = Watched::with(Config {
+        upstream: "retry = { attempts = 2, on = [\"empty_stream\"] }".into(),
+        ..Config::to(upstream.address())
+    });
+    let mut client = watched.gateway.connect();
+    client.send(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n\
+         {\"stream\":true}",
+    );
+    let mut first = upstream.accept();
+    first.read_request();
+    let before = watched.stream();
+    first.send(format!("{STREAM}c\r\n: a comment\n\r\n"));
+    watched.wait("/streams", |answer| (answer.json()["streams"][0]["status"] == 200).then_some(()));
+    first.finish();
+    let mut second = upstream.accept();
+    second.read_request();
+    let row = watched.stream();
+    for field in ["status", "events", "tokens", "bytes"] {
+        assert_eq!(row[field], before[field], "{field}");
+    }
+    second.send(format!("{STREAM}{}", event("{\"n\":1}")));
+    client.read_until("{\"n\":1}\n\n");
+}
+
 #[test]
 fn a_stream_is_seen_and_can_be_ended() {
     let upstream = Upstream::listen();

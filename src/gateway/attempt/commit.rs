@@ -10,7 +10,6 @@ use crate::config::snapshot::Commit;
 use crate::gateway::Gateway;
 use crate::gateway::record::continuation::{Before, Continuation};
 use crate::gateway::record::exchange::Exchange;
-use crate::gateway::record::preface::Preface;
 use crate::http::body::Framing;
 use crate::proxy::exchange::Awaited;
 use crate::reactor::net::Net;
@@ -29,11 +28,11 @@ impl<N: Net> Gateway<N> {
         let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
             return false;
         };
-        let again = u32::from(exchange.attempt.at_upstream) < upstream.retry.attempts;
+        let again = u32::from(exchange.tries.at_upstream) < upstream.retry.attempts;
         let elsewhere = again || self.next_link(exchange, cx).is_some();
         // A predefined answer is the beginning of one, not the rest of one.
         let predefined = chain.fallback.is_some() && !exchange.is_continuing();
-        !exchange.attempt.last && (predefined || elsewhere && self.keeps_request(exchange))
+        !exchange.commit.is_final() && (predefined || elsewhere && self.keeps_request(exchange))
     }
 
     /// Whether the head of an event stream is kept from the client until the first data event. Not
@@ -69,10 +68,10 @@ impl<N: Net> Gateway<N> {
             if exchange.is_no_stream() {
                 return !exchange.may_be_rescued_by_reading(self.holds_back(exchange, cx));
             }
-            exchange.awaited == Awaited::Stream
+            exchange.attempt.awaited == Awaited::Stream
                 && !exchange.is_continuing()
                 && cx.now - exchange.timeline.request_written >= HOLD_PATIENCE
-                && (exchange.by_bytes || !self.has_elsewhere(exchange, cx))
+                && (exchange.attempt.by_bytes || !self.has_elsewhere(exchange, cx))
         })
     }
 
@@ -85,16 +84,14 @@ impl<N: Net> Gateway<N> {
         }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
-        exchange.committed = true;
-        if exchange.is_prefaced() {
-            if exchange.is_continuing() {
-                let seam = exchange.join(&self.desk.tally);
-                downstream.socket.outbox.push(&seam, &mut self.desk.buffers);
-            }
-            exchange.preface = Preface::Joined;
+        if exchange.is_continuing() {
+            let seam = exchange.join(&self.desk.tally);
+            downstream.socket.outbox.push(&seam, &mut self.desk.buffers);
         }
+        let held = exchange.commit.is_held();
+        exchange.commit.pass();
         let buffers = &mut self.desk.buffers;
-        if std::mem::take(&mut exchange.held) {
+        if held {
             let mut held: Outbox = std::mem::take(&mut exchange.outbox);
             held.append_to(&mut downstream.socket.outbox, buffers);
         }

@@ -15,6 +15,7 @@ use crate::gateway::record::exchange::{Exchange, Tunnel};
 use crate::gateway::record::verdict::Failed;
 use crate::gateway::{Gateway, both};
 use crate::http::body::Framing;
+use crate::http::date::DateLine;
 use crate::http::head::{
     FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, Version,
     may_be_complete, parse_response,
@@ -53,7 +54,7 @@ impl<N: Net> Gateway<N> {
         budget: &mut Budget,
         cx: &mut Cx<N>,
     ) -> Result<Option<Rest>, Failed> {
-        while self.exchange_mut(token).is_some_and(|exchange| exchange.response.is_none()) {
+        while self.exchange_mut(token).is_some_and(|exchange| exchange.attempt.response.is_none()) {
             match self.receive_response_head(token, connection, budget, cx)? {
                 HeadStep::Final => break,
                 HeadStep::Interim => {
@@ -98,7 +99,7 @@ impl<N: Net> Gateway<N> {
                 return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
             let limit = exchange.snapshot.limits.response_head_bytes;
-            let examined = exchange.examined as usize;
+            let examined = exchange.attempt.examined as usize;
             let Some(upstream) = self.upstreams.get(connection) else {
                 return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
@@ -124,12 +125,12 @@ impl<N: Net> Gateway<N> {
             let Some(exchange) = downstream.exchange.as_deref_mut() else {
                 return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
-            exchange.examined = known as u32;
+            exchange.attempt.examined = known as u32;
             match upstream.socket.fill(&mut self.desk) {
                 Ok(Fill::Bytes(count)) => {
                     budget.spend(count);
                     exchange.attempt.answered = true;
-                    exchange.hops.first_byte = exchange.hops.first_byte.min(cx.now);
+                    exchange.attempt.hops.first_byte = exchange.attempt.hops.first_byte.min(cx.now);
                 }
                 Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
                 Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::DRY)),
@@ -180,48 +181,17 @@ impl<N: Net> Gateway<N> {
             return Ok(None);
         };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
-        let limits = &exchange.snapshot.limits;
-        let limits =
-            HeadLimits { bytes: limits.response_head_bytes, fields: limits.response_headers };
-        let context = ResponseContext {
-            head_request: exchange.head_request,
-            upgrade_asked: exchange.upgrade_asked,
-        };
         let mut slots = FieldSlots::new();
-        let parsed = parse_response(upstream.socket.unscanned(), &mut slots, &limits, &context);
-        let head = match parsed {
-            Ok(Some(head)) => head,
-            Ok(None) => return Ok(None),
-            Err(error) => return Err(Failed::Fault(upstream_fault(UpstreamFault::of_head(error)))),
-        };
+        let parsed = exchange.parse(upstream.socket.unscanned(), &mut slots);
+        let Some(head) = parsed? else { return Ok(None) };
         let interim = head.status < 200 && head.status != 101;
         if head.status >= 400 {
             exchange.attempt.retry_after = retry_after_of(&head);
         }
-        if let Some(unwanted) = exchange.unwanted(&head) {
-            if rescuable {
-                return Err(unwanted);
-            }
-            if !kept && !exchange.attempt.last {
-                exchange.tell_not_kept();
-            }
-        }
-        if let Some(fault) = exchange.cannot_follow(&head) {
-            return Err(Failed::Fault(upstream_fault(fault)));
-        }
-        // A page for people where an answer of the service was asked for: some proxy's, most likely.
-        let page = head.status < 300 && head.media == Media::Html && !exchange.idempotent;
-        if page && exchange.dialect != Dialect::Generic {
-            return Err(Failed::Fault(upstream_fault(UpstreamFault::BadAnswer)));
-        }
-        // Passed on, it would be whole.
-        if exchange.is_empty_stream(&head) {
-            return Err(Failed::Fault(upstream_fault(UpstreamFault::EmptyStream)));
-        }
-        let delivery = if interim {
-            Delivery { framing: Framing::None, mode: Mode::Splice }
-        } else {
-            Delivery::of(&head, exchange.client, exchange.is_prefaced())
+        exchange.judge(&head, rescuable, kept)?;
+        let delivery = match interim {
+            true => Delivery { framing: Framing::None, mode: Mode::Splice },
+            false => Delivery::of(&head, exchange.client, exchange.is_prefaced()),
         };
         if head.status == 100 {
             exchange.expect_continue = false;
@@ -231,13 +201,16 @@ impl<N: Net> Gateway<N> {
             exchange.begin_response(&head, &delivery, draining, sent, reads);
             downstream.socket.parting = !exchange.persistent && exchange.tunnel.is_none();
             exchange.watch(&head, self.journal.as_deref(), &self.purse);
-            exchange.held = match () {
+            let held = match () {
                 () if holds_back && head.status < 300 && exchange.is_observed() => true,
                 () if exchange.is_read() => {
                     by_reading || holds_back && exchange.asks_for_stream(sent)
                 }
                 () => rescuable && exchange.may_be_too_long(head.status),
             };
+            if held {
+                exchange.commit.hold();
+            }
             upstream.announced = head.keep_alive_timeout;
         }
         // A tunnel, or the last answer on its connection.
@@ -246,36 +219,17 @@ impl<N: Net> Gateway<N> {
         self.scratch.clear();
         // Behind a head of ours there is no room for another, interim or not.
         if !exchange.is_prefaced() && (!interim || takes_interim(exchange.client)) {
-            let connection = match (head.status, interim || exchange.persistent) {
-                (101, _) => ConnectionField::Upgrade,
-                (_, true) => ConnectionField::KeepAlive,
-                (_, false) => ConnectionField::Close,
-            };
-            let served = exchange.upstream().map(|upstream| Served {
-                upstream: &upstream.name,
-                attempts: exchange.attempt.in_all,
-            });
-            let edits = ResponseEdits {
-                client: exchange.client,
-                connection,
-                framing: delivery.framing,
-                head_request: exchange.head_request,
-                request_id: exchange.id.as_bytes(),
-                date: self.date.line(cx.now, &cx.net),
-                served: served.filter(|_| !interim),
-                timing: exchange.server_timing(cx.now).filter(|_| !interim),
-            };
-            rewrite::response(&head, &edits, &mut self.scratch);
+            let date = self.date.line(cx.now, &cx.net);
+            exchange.write_response_head(&head, &delivery, date, cx.now, &mut self.scratch);
         }
-        exchange.examined = 0;
-        let outbox =
-            if exchange.held { &mut exchange.outbox } else { &mut downstream.socket.outbox };
+        exchange.attempt.examined = 0;
+        let held = exchange.commit.is_held();
+        let outbox = if held { &mut exchange.outbox } else { &mut downstream.socket.outbox };
         outbox.push(&self.scratch, &mut self.desk.buffers);
         upstream.socket.discard(length, &mut self.desk);
         if interim {
             return Ok(Some(HeadStep::Interim));
         }
-        let held = exchange.held;
         if !returns {
             self.let_go_of(connection, cx);
         }
@@ -326,6 +280,75 @@ impl Delivery {
 }
 
 impl Exchange {
+    /// Parses the head of an answer to its request. `None`: there is more to come.
+    fn parse<'b>(
+        &self,
+        bytes: &'b [u8],
+        slots: &'b mut FieldSlots<'b>,
+    ) -> Result<Option<ResponseHead<'b>>, Failed> {
+        let limits = &self.snapshot.limits;
+        let limits =
+            HeadLimits { bytes: limits.response_head_bytes, fields: limits.response_headers };
+        let context =
+            ResponseContext { head_request: self.head_request, upgrade_asked: self.upgrade_asked };
+        parse_response(bytes, slots, &limits, &context)
+            .map_err(|error| Failed::Fault(upstream_fault(UpstreamFault::of_head(error))))
+    }
+
+    /// Whether an answer with this head is one that its client can be given. `rescuable`: another
+    /// attempt can take its place; `kept`: the request can be sent again.
+    fn judge(&self, head: &ResponseHead<'_>, rescuable: bool, kept: bool) -> Result<(), Failed> {
+        if let Some(unwanted) = self.unwanted(head) {
+            if rescuable {
+                return Err(unwanted);
+            }
+            if !kept && !self.commit.is_final() {
+                self.tell_not_kept();
+            }
+        }
+        // A page for people where an answer of the service was asked for: some proxy's, most likely.
+        let page = head.status < 300 && head.media == Media::Html && !self.idempotent;
+        let fault = match self.cannot_follow(head) {
+            Some(fault) => fault,
+            None if page && self.dialect != Dialect::Generic => UpstreamFault::BadAnswer,
+            // Passed on, it would be whole.
+            None if self.is_empty_stream(head) => UpstreamFault::EmptyStream,
+            None => return Ok(()),
+        };
+        Err(Failed::Fault(upstream_fault(fault)))
+    }
+
+    /// Writes the head that the client gets.
+    fn write_response_head(
+        &self,
+        head: &ResponseHead<'_>,
+        delivery: &Delivery,
+        date: &DateLine,
+        now: Instant,
+        into: &mut Vec<u8>,
+    ) {
+        let interim = head.status < 200 && head.status != 101;
+        let connection = match (head.status, interim || self.persistent) {
+            (101, _) => ConnectionField::Upgrade,
+            (_, true) => ConnectionField::KeepAlive,
+            (_, false) => ConnectionField::Close,
+        };
+        let served = self
+            .upstream()
+            .map(|upstream| Served { upstream: &upstream.name, attempts: self.tries.in_all });
+        let edits = ResponseEdits {
+            client: self.client,
+            connection,
+            framing: delivery.framing,
+            head_request: self.head_request,
+            request_id: self.id.as_bytes(),
+            date,
+            served: served.filter(|_| !interim),
+            timing: self.server_timing(now).filter(|_| !interim),
+        };
+        rewrite::response(head, &edits, into);
+    }
+
     /// Whether another attempt may bring a better answer than one with this head.
     fn unwanted(&self, head: &ResponseHead<'_>) -> Option<Failed> {
         let condition = Condition::Status(head.status);
@@ -391,7 +414,7 @@ impl Exchange {
         let names_model = told && (self.dialect != Dialect::Generic || self.is_read());
         let recorded = self.is_observed() && !before.as_ref().is_some_and(|tap| tap.has_reel());
         let reel = journal.filter(|_| recorded).and_then(Journal::reel);
-        if let Some(response) = &mut self.response {
+        if let Some(response) = &mut self.attempt.response {
             response.watch.tap = Tap::new(before, reel, names_model, transcript);
         }
     }
@@ -399,7 +422,7 @@ impl Exchange {
     /// What the client is told of where the time went, where its route says so.
     fn server_timing(&self, now: Instant) -> Option<ServerTiming> {
         let told = self.route()?.server_timing;
-        let hops = &self.hops;
+        let hops = &self.attempt.hops;
         told.then(|| ServerTiming {
             queue: hops.attached - self.timeline.started,
             connect: hops.connected - hops.attached,
@@ -417,13 +440,13 @@ impl Exchange {
         sent: &Outbox,
         reads: bool,
     ) {
-        self.status = head.status;
+        self.attempt.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
         // Of a head that is with the client already, this stands there.
         if !self.is_prefaced() {
             self.persistent = self.may_persist() && !draining;
         }
-        self.upstream_keep_alive = head.keep_alive;
+        self.attempt.keep_alive = head.keep_alive;
         let mut response = Flow::of_response(head.framing, delivery.mode);
         response.watch.observer = match (head.media, self.dialect) {
             // Compressed events cannot be told apart: they are passed on as any body.
@@ -435,19 +458,19 @@ impl Exchange {
             (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),
             _ => self.reader(head, reads),
         };
-        self.awaited = match head.media {
+        self.attempt.awaited = match head.media {
             Media::EventStream if self.listens => Awaited::Feed,
             Media::EventStream | Media::JsonLines => Awaited::Stream,
             _ => Awaited::Document,
         };
         let by_bytes = self.timeouts().progress == Progress::Bytes;
-        self.by_bytes = by_bytes || self.awaited == Awaited::Feed;
+        self.attempt.by_bytes = by_bytes || self.attempt.awaited == Awaited::Feed;
         if head.status == 101 {
             self.tunnel = Some(Tunnel::default());
             self.persistent = false;
             response = Flow::of_response(Framing::UntilClose, Mode::Splice);
             self.request = Flow::new(Framing::UntilClose, Mode::Splice);
         }
-        self.response = Some(response);
+        self.attempt.response = Some(response);
     }
 }

@@ -15,7 +15,6 @@ use crate::gateway::record::peer::{Peer, Turn};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::gateway::server::pool::NoPlace;
 use crate::http::rewrite;
-use crate::measure::journal::Hops;
 use crate::proxy::admission::{Admit, Lack};
 use crate::proxy::breaker::Outcome;
 use crate::proxy::endpoints::{Choice, Pick};
@@ -79,7 +78,7 @@ impl<N: Net> Gateway<N> {
         else {
             return Ok(());
         };
-        let tried = exchange.attempt.tried.clone();
+        let tried = exchange.tries.tried.clone();
         let request = self.in_search(exchange, &tried, cx);
         let pick = match self.groups[upstream].endpoints.pick(&request, now) {
             Choice::Endpoint(pick) => pick,
@@ -105,9 +104,9 @@ impl<N: Net> Gateway<N> {
                 if let Some(exchange) = self.exchange_mut(token)
                     && outcome == Outcome::Unreachable
                 {
-                    exchange.attempt.tried.add(endpoint);
+                    exchange.tries.tried.add(endpoint);
                     // It was not even begun, and yet this is whom the failure is about.
-                    exchange.hops = Hops { endpoint: Some(endpoint), ..Hops::NONE };
+                    exchange.tries.endpoint = Some(endpoint);
                 }
                 let endpoints = &mut self.groups[upstream].endpoints;
                 let transition = endpoints.record(pick, outcome, now);
@@ -149,10 +148,9 @@ impl<N: Net> Gateway<N> {
         upstream.alarm.set(Instant::NEVER, connection, &mut cx.wheel);
         exchange.peer = Peer::Upstream(connection);
         exchange.attempt.reused = reused;
-        exchange.attempt.sent = false;
         exchange.timeline.connect(now);
-        // What an earlier connection got as far as says nothing of this one.
-        exchange.hops = Hops { endpoint: Some(upstream.endpoint), attached: now, ..Hops::NONE };
+        exchange.tries.endpoint = Some(upstream.endpoint);
+        exchange.attempt.hops.attached = now;
     }
 }
 
@@ -162,7 +160,7 @@ impl Exchange {
         let Some(upstream) = self.upstream() else { return };
         let first = upstream.endpoints.first().is_some_and(|first| first.id == endpoint);
         let here = (self.link as u32, if first { None } else { Some(endpoint) });
-        let before = self.attempt.hosted;
+        let before = self.tries.hosted;
         if before == here {
             return;
         }
@@ -178,6 +176,6 @@ impl Exchange {
         if let Some(host) = host.map(<[u8]>::to_vec) {
             self.outbox.edit(buffers, |request| rewrite::set_host(request, &host));
         }
-        self.attempt.hosted = here;
+        self.tries.hosted = here;
     }
 }

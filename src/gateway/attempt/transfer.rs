@@ -11,6 +11,7 @@ use crate::config::snapshot::Condition;
 use crate::flow::relay::{Broken, Budget, FlowState, Held, Moved, Rest, hold, relay};
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::upstream::Upstream;
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::gateway::{Gateway, both};
 use crate::http::body::Framing;
@@ -21,10 +22,10 @@ use crate::proxy::retry::Cause;
 use crate::reactor::net::{Net, Stream};
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::service::naming::Unclear;
 use crate::service::refusal::{Refusal, refusal_in, refusal_of_stream};
 use crate::service::{Dialect, Observer};
 use crate::wire::buffer::Buffer;
+use std::io;
 
 /// How far apart the tokens come of which two may share an acknowledgement: Linux waits 40 ms for the
 /// second (TCP_DELACK_MIN).
@@ -95,7 +96,7 @@ impl<N: Net> Gateway<N> {
             Ok(moved) => {
                 if moved.written > 0 {
                     upstream.connected = true;
-                    exchange.hops.connected = exchange.hops.connected.min(now);
+                    exchange.attempt.hops.connected = exchange.attempt.hops.connected.min(now);
                     exchange.attempt.sent = true;
                     if exchange.request.watch.0.is_some() {
                         // It was held for its model, however long.
@@ -120,36 +121,8 @@ impl<N: Net> Gateway<N> {
                 }
                 Ok(moved.rest)
             }
-            Err(Broken::Write(error))
-                if !upstream.connected && !upstream.socket.wrote_before_failing =>
-            {
-                Err(Failed::Lost(UpstreamFault::Connect(error.kind())))
-            }
-            Err(Broken::Write(_)) => {
-                if upstream.socket.wrote_before_failing {
-                    upstream.connected = true;
-                    exchange.attempt.sent = true;
-                }
-                // The server wants no more. It may have answered before it closed, so what it
-                // sent decides: read on until its end, then judge.
-                exchange.request.state = FlowState::Cut;
-                exchange.timeline.request_written = now;
-                upstream.socket.ready.on_broken_write();
-                Ok(Rest::Ended)
-            }
-            Err(Broken::Framing(error)) => {
-                Err(Failed::Fault(Fault::Downstream(DownstreamFault::Chunk(error))))
-            }
-            Err(Broken::TooLong) => {
-                Err(Failed::Fault(Fault::Downstream(DownstreamFault::BodyTooLarge)))
-            }
-            Err(Broken::Unfinished) if exchange.request.watch.unclear().is_some() => {
-                let unclear = exchange.request.watch.unclear().unwrap_or(Unclear::Ambiguous);
-                Err(Failed::Fault(Fault::Downstream(DownstreamFault::Model(unclear))))
-            }
-            Err(Broken::Read(_) | Broken::Truncated | Broken::Unfinished) => {
-                Err(Failed::Fault(Fault::Downstream(DownstreamFault::Gone)))
-            }
+            Err(Broken::Write(error)) => exchange.on_broken_write(upstream, &error, now),
+            Err(broken) => Err(exchange.broken_request(&broken)),
         }
     }
 
@@ -175,14 +148,14 @@ impl<N: Net> Gateway<N> {
         };
         let Downstream { socket: client, exchange, .. } = downstream;
         let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
-        let Some(response) = &mut exchange.response else { return Ok(Rest::SourceEmpty) };
+        let Some(response) = &mut exchange.attempt.response else { return Ok(Rest::SourceEmpty) };
         let before = response.progress();
         let relayed =
             relay(&mut upstream.socket, client, response, u64::MAX, budget, &mut self.desk);
         let moved = relayed.map_err(broken_response)?;
         let gap = now - exchange.timeline.event;
         let first = exchange.note_progress(before, &moved, now, &self.desk.tally);
-        if !exchange.settled && exchange.first_event && exchange.settle(first, gap, &moved) {
+        if exchange.commit.is_settling() && exchange.settle(first, gap, &moved) {
             upstream.socket.stream.delay_acks();
         }
         let timeline = &mut exchange.timeline;
@@ -224,20 +197,21 @@ impl<N: Net> Gateway<N> {
             return Ok(None);
         };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
-        let Exchange { outbox, response, attempt, held: true, .. } = exchange else {
+        if !exchange.commit.is_held() {
             return Ok(None);
-        };
-        let Some(response) = response else { return Ok(None) };
-        if attempt.last {
+        }
+        if exchange.commit.is_final() {
             self.commit(token, connection);
             return Ok(None);
         }
+        let Exchange { outbox, attempt, .. } = exchange;
+        let Some(response) = &mut attempt.response else { return Ok(None) };
         let before = response.body.received();
         let held = hold(&mut upstream.socket, outbox, response, budget, &mut self.desk)
             .map_err(broken_response)?;
         let failed = response.watch.observer.as_ref().is_some_and(Observer::first_event_is_error);
         let alive = response.body.received() > before;
-        if alive && (exchange.by_bytes || response.is_measured_in_bytes()) {
+        if alive && (attempt.by_bytes || response.is_measured_in_bytes()) {
             exchange.timeline.event = cx.now;
         }
         exchange.learn_kind();
@@ -253,7 +227,7 @@ impl<N: Net> Gateway<N> {
             Held::Event if failed => exchange.unwanted_error(spliced, refusal_of_stream),
             Held::Failed => exchange.unwanted_error(spliced, refusal_in),
             // A refusal, held back to be read.
-            Held::Empty | Held::Full if exchange.status >= 400 => {
+            Held::Empty | Held::Full if exchange.attempt.status >= 400 => {
                 let refused = exchange.refusal_in(spliced, refusal_in);
                 (refused == Refusal::ContextLength).then_some(Cause::PromptTooLong)
             }
@@ -279,25 +253,60 @@ impl<N: Net> Gateway<N> {
     /// Whether nothing is left to do for the exchange.
     fn is_over(&mut self, token: Token) -> bool {
         self.exchange_mut(token).is_some_and(|exchange| {
-            let answered = exchange.response.as_ref().is_some_and(|response| !response.is_open());
+            let answered =
+                exchange.attempt.response.as_ref().is_some_and(|response| !response.is_open());
             answered && (exchange.tunnel.is_none() || !exchange.request.is_open())
         })
     }
 }
 
 impl Exchange {
+    /// The server takes no more of the request.
+    fn on_broken_write<S>(
+        &mut self,
+        upstream: &mut Upstream<S>,
+        error: &io::Error,
+        now: Instant,
+    ) -> Result<Rest, Failed> {
+        if upstream.socket.wrote_before_failing {
+            upstream.connected = true;
+            self.attempt.sent = true;
+        } else if !upstream.connected {
+            return Err(Failed::Lost(UpstreamFault::Connect(error.kind())));
+        }
+        // It may have answered before it closed, so what it sent decides: read on until its end,
+        // then judge.
+        self.request.state = FlowState::Cut;
+        self.timeline.request_written = now;
+        upstream.socket.ready.broken();
+        Ok(Rest::Ended)
+    }
+
+    /// Why the client's request cannot go on.
+    fn broken_request(&self, broken: &Broken) -> Failed {
+        let fault = match (broken, self.request.watch.unclear()) {
+            (Broken::Framing(error), _) => DownstreamFault::Chunk(*error),
+            (Broken::TooLong, _) => DownstreamFault::BodyTooLarge,
+            (Broken::Unfinished, Some(unclear)) => DownstreamFault::Model(unclear),
+            _ => DownstreamFault::Gone,
+        };
+        Failed::Fault(Fault::Downstream(fault))
+    }
+
     /// Learns how the tokens come, `gap` behind the one before, from the first and the second of
     /// them. Returns whether they should be acknowledged two by two from here on: where that is
     /// allowed, and the next one comes before the kernel has waited too long for it. A server that
     /// has more to say than it may send at once would wait for each acknowledgement.
     #[cold]
     fn settle(&mut self, first: bool, gap: Duration, moved: &Moved) -> bool {
-        let streams = self.response.as_ref().is_some_and(|response| {
+        let streams = self.attempt.response.as_ref().is_some_and(|response| {
             response.is_open() && !matches!(response.body.framing(), Framing::Length(_))
         });
         let allowed = streams && self.upstream().is_some_and(|upstream| upstream.delayed_acks);
         let second = !first && moved.read > 0;
-        self.settled = !allowed || second;
+        if !allowed || second {
+            self.commit.settle();
+        }
         allowed && second && PACED.contains(&gap) && moved.read <= TOKEN_MAX
     }
 
@@ -305,7 +314,8 @@ impl Exchange {
     /// asked for is at fault, or too long: then nobody else is asked the same, but for who takes
     /// longer prompts.
     fn unwanted_error(&self, spliced: &[u8], read: impl Fn(&[u8]) -> Refusal) -> Option<Cause> {
-        let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        let observer =
+            self.attempt.response.as_ref().and_then(|response| response.watch.observer.as_ref());
         let clients = observer.is_some_and(Observer::saw_clients_error);
         match self.refusal_in(spliced, read) {
             Refusal::ContextLength if self.has_larger() => Some(Cause::PromptTooLong),
@@ -326,8 +336,8 @@ impl Exchange {
 
     /// What its first bytes have shown to be a stream has the time of one to begin.
     fn learn_kind(&mut self) {
-        if self.awaited == Awaited::Document && self.is_observed() {
-            self.awaited = Awaited::Stream;
+        if self.attempt.awaited == Awaited::Document && self.is_observed() {
+            self.attempt.awaited = Awaited::Stream;
         }
     }
 
@@ -341,10 +351,10 @@ impl Exchange {
         now: Instant,
         tally: &Tally,
     ) -> bool {
-        let Some(response) = &self.response else { return false };
+        let Some(response) = &self.attempt.response else { return false };
         let progress = response.progress();
         // The first event may have been seen while the response was held back.
-        let first = !self.first_event && progress > 0;
+        let first = self.commit.awaits_event() && progress > 0;
         if first || progress != before {
             let stream = response.is_stream();
             if stream {
@@ -352,18 +362,19 @@ impl Exchange {
             }
             if first {
                 // The first token is a part of an answer: no error, no document.
-                if self.status < 300
+                if self.attempt.status < 300
                     && response.watch.observer.as_ref().is_some_and(Observer::saw_answer)
                 {
                     tally.first_event.record_span(self.timeline.request_written, now);
                 }
-                (self.first_event, self.hops.first_event) = (true, now);
+                self.commit.event();
+                self.attempt.hops.first_event = now;
             } else if stream {
                 tally.event_gap.record_span(self.timeline.event, now);
             }
             self.timeline.event = now;
         } else {
-            if self.by_bytes && moved.read > 0 {
+            if self.attempt.by_bytes && moved.read > 0 {
                 self.timeline.event = now;
             }
             self.learn_kind();
@@ -390,17 +401,4 @@ pub(crate) fn broken_response(broken: Broken) -> Failed {
 
 pub(crate) fn upstream_fault(fault: UpstreamFault) -> Fault {
     Fault::Upstream(fault)
-}
-
-impl crate::reactor::readiness::Readiness {
-    /// A write failed: the connection is broken, and a read will tell how.
-    fn on_broken_write(&mut self) {
-        self.on_event(&crate::reactor::net::Event {
-            token: Token::WAKER,
-            readable: true,
-            writable: true,
-            read_closed: true,
-            errored: true,
-        });
-    }
 }

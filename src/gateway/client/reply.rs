@@ -38,7 +38,7 @@ impl Way {
         // Without a place nobody was asked, this time.
         let asked =
             matches!(exchange.peer, Peer::Upstream(_)) || matches!(fault, Fault::Upstream(_));
-        let attempts = exchange.attempt.in_all - u8::from(!asked);
+        let attempts = exchange.tries.in_all - u8::from(!asked);
         let mut upstreams =
             chain.links.iter().map(|link| &exchange.snapshot.upstreams[link.upstream]);
         let upstream = match asked {
@@ -46,7 +46,7 @@ impl Way {
             // The one of an earlier attempt, if there was one.
             false => upstreams.find(|upstream| {
                 let mut endpoints = upstream.endpoints.iter();
-                attempts > 0 && endpoints.any(|one| Some(one.id) == exchange.hops.endpoint)
+                attempts > 0 && endpoints.any(|one| Some(one.id) == exchange.tries.endpoint)
             }),
         };
         Way { upstream: upstream.map(|upstream| upstream.name.clone()), attempts: Some(attempts) }

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use crate::clock::Instant;
 use crate::config::snapshot::{
     Admission, Balance, Chain, HashKey, HostField, Route, Snapshot, Target, Upstream,
 };
@@ -12,21 +13,21 @@ use crate::flow::relay::{Flow, Mode};
 use crate::gateway::Gateway;
 use crate::gateway::record::asked::accepts_events;
 use crate::gateway::record::attempt::Attempt;
+use crate::gateway::record::attempt::Tries;
+use crate::gateway::record::commit::Commit;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::exchange::{Exchange, Gather};
 use crate::gateway::record::peer::{Peer, Progress, Turn};
-use crate::gateway::record::preface::Preface;
 use crate::gateway::record::trace::Trace;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::path;
 use crate::http::request_id::RequestId;
 use crate::http::rewrite::{self, RequestEdits};
-use crate::measure::journal::Hops;
 use crate::measure::stall::Ledger;
 use crate::proxy::admission::{self, keys};
 use crate::proxy::balance::key;
-use crate::proxy::exchange::{Awaited, Timeline};
+use crate::proxy::exchange::Timeline;
 use crate::proxy::fault::DownstreamFault;
 use crate::proxy::{retry, route};
 use crate::reactor::net::Net;
@@ -35,6 +36,7 @@ use crate::reactor::turn::Cx;
 use crate::responder::Request;
 use crate::service::{Dialect, Setting};
 use crate::wire::outbox::Outbox;
+use std::net::IpAddr;
 
 /// What became of the bytes that may hold a head.
 pub(crate) enum Opened {
@@ -57,28 +59,7 @@ impl<N: Net> Gateway<N> {
             Ok(None) => return Opened::Incomplete,
             Err(error) => return Opened::Refused(error),
         };
-        let verdict = if head.target_is_asterisk {
-            Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.snapshot.routes) })
-        } else {
-            match route::find(&self.snapshot.routes, head.method, &path::normal(head.path)) {
-                route::Verdict::Route(found) => {
-                    route::check_rewritten(&self.snapshot.routes[found], head.path)
-                        .map(|()| found)
-                        .map_err(DownstreamFault::Head)
-                }
-                route::Verdict::NotFound => Err(DownstreamFault::NotFound),
-                route::Verdict::MethodNotAllowed { allow } => {
-                    Err(DownstreamFault::MethodNotAllowed { allow })
-                }
-            }
-        };
-        let verdict =
-            verdict.and_then(|route| match (head.framing, self.snapshot.limits.body_bytes) {
-                (Framing::Length(length), Some(max)) if length > max => {
-                    Err(DownstreamFault::BodyTooLarge)
-                }
-                _ => Ok(route),
-            });
+        let routed = self.snapshot.route_of(&head);
         let id = head.request_id.map(RequestId::given).unwrap_or_else(|| {
             self.ids = self.ids.wrapping_add(1);
             RequestId::made(self.seed as u32, self.ids)
@@ -88,100 +69,41 @@ impl<N: Net> Gateway<N> {
         }
         downstream.requests += 1;
         let last = downstream.requests >= self.snapshot.limits.requests_per_connection;
-        let mut exchange = Box::new(Exchange {
-            id,
-            snapshot: Rc::clone(&self.snapshot),
-            route: None,
-            link: 0,
-            attempt: Attempt::first(),
-            client: head.version,
-            dialect: Dialect::Generic,
-            head_request: head.method == "HEAD",
-            idempotent: retry::is_idempotent(head.method),
-            keep_alive: head.keep_alive && !last,
-            expect_continue: head.expect_continue,
-            upgrade_asked: head.upgrade.is_some(),
-            request: Flow::new(head.framing, Mode::Keep),
-            response: None,
-            held: false,
-            by_bytes: false,
-            awaited: Awaited::Unknown,
-            listens: false,
-            preface: Preface::Unsent,
-            probed: false,
-            committed: false,
-            status: 0,
-            persistent: false,
-            upstream_keep_alive: false,
-            until_close: false,
-            peer: Peer::Nobody,
-            outbox: Outbox::keeping_within(
-                self.snapshot.limits.replay_bytes,
-                &mut self.desk.buffers,
-            ),
-            gather: Gather::Nothing,
-            aside: None,
-            priority: 0,
-            examined: 0,
-            first_event: false,
-            settled: false,
-            tunnel: None,
-            timeline: Timeline::new(cx.now),
-            trace: Trace::of(&head, &self.snapshot.trace, &mut self.trace_ids),
-            hops: Hops::NONE,
-            ledger: Ledger::new(cx.now),
-        });
-        let mut named = Ok(());
-        let fault = match verdict {
+        let outbox =
+            Outbox::keeping_within(self.snapshot.limits.replay_bytes, &mut self.desk.buffers);
+        let trace = Trace::of(&head, &self.snapshot.trace, &mut self.trace_ids);
+        let snapshot = Rc::clone(&self.snapshot);
+        let mut exchange = Box::new(Exchange::opened(&head, id, snapshot, outbox, trace, cx.now));
+        exchange.keep_alive &= !last;
+        let entered = match routed {
             Ok(index) => {
                 exchange.route = Some(index as u32);
                 let route = &self.snapshot.routes[index];
                 match &route.target {
                     Target::Chain(chain) => {
-                        exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
-                        if chain.links.len() > 1 || head.authority.is_empty() {
-                            exchange.aside_mut().authority = Some(head.authority.into());
-                        }
-                        let forwarded = self.snapshot.server.forwarded;
-                        let upstream = &self.snapshot.upstreams[chain.links[0].upstream];
-                        exchange.gather = self.snapshot.gather_for(chain);
-                        named = exchange.begin_naming(&head, chain, &self.snapshot.upstreams);
-                        if let Some(key) = key_of(&upstream.balance, &head) {
-                            exchange.aside_mut().key = Some(key);
-                        }
-                        exchange.priority = priority_of(&upstream.admission, &head);
-                        self.groups[upstream.id].budget.on_request(cx.now);
-                        exchange.dialect = dialect_of(route, upstream.service, head.path);
-                        exchange.listens = exchange.dialect == Dialect::Generic && listens(&head);
-                        let edits = RequestEdits {
-                            path: route::rewritten(route, head.path),
-                            host: host_for(upstream, 0, head.authority),
-                            forwarded,
-                            client: downstream.peer,
-                            request_id: exchange.id.as_bytes(),
-                            trace: exchange.trace.as_deref().map(Trace::fields),
-                        };
+                        let first = &self.snapshot.upstreams[chain.links[0].upstream];
+                        self.groups[first.id].budget.on_request(cx.now);
+                        let entered = exchange.enter_chain(route, chain, first, &head);
                         self.scratch.clear();
-                        rewrite::request(&head, &edits, &mut self.scratch);
-                        if exchange.may_be_prefaced() {
-                            rewrite::ask_for_identity(&mut self.scratch);
-                        }
+                        exchange.write_head(
+                            route,
+                            first,
+                            &head,
+                            downstream.peer,
+                            &mut self.scratch,
+                        );
                         exchange.outbox.push(&self.scratch, &mut self.desk.buffers);
+                        entered
                     }
                     Target::Service(service) => {
                         let request = responder_request(route, &head);
-                        exchange.peer = Peer::Responder {
-                            responder: service.respond(&request, cx.now),
-                            progress: Progress::Running,
-                        };
+                        let responder = service.respond(&request, cx.now);
+                        exchange.peer = Peer::Responder { responder, progress: Progress::Running };
+                        Ok(())
                     }
                 }
-                if named.is_err() {
-                    exchange.peer = Peer::Nobody;
-                }
-                named.err()
             }
-            Err(fault) => Some(fault),
+            Err(fault) => Err(fault),
         };
         let length = head.length;
         downstream.socket.discard(length, &mut self.desk);
@@ -189,14 +111,126 @@ impl<N: Net> Gateway<N> {
         downstream.exchange = Some(exchange);
         downstream.state = State::Exchange;
         self.desk.tally.exchanges.add(1);
-        match fault {
-            Some(fault) => Opened::Faulty(fault),
-            None => Opened::Exchange,
+        match entered {
+            Ok(()) => Opened::Exchange,
+            Err(fault) => Opened::Faulty(fault),
+        }
+    }
+}
+
+impl Exchange {
+    /// An exchange that has its request's head, and nothing else.
+    fn opened(
+        head: &RequestHead<'_>,
+        id: RequestId,
+        snapshot: Rc<Snapshot>,
+        outbox: Outbox,
+        trace: Option<Box<Trace>>,
+        now: Instant,
+    ) -> Exchange {
+        Exchange {
+            id,
+            snapshot,
+            route: None,
+            link: 0,
+            commit: Commit::NEW,
+            attempt: Attempt::new(),
+            tries: Tries::first(),
+            client: head.version,
+            dialect: Dialect::Generic,
+            head_request: head.method == "HEAD",
+            idempotent: retry::is_idempotent(head.method),
+            keep_alive: head.keep_alive,
+            expect_continue: head.expect_continue,
+            upgrade_asked: head.upgrade.is_some(),
+            request: Flow::new(head.framing, Mode::Keep),
+            listens: false,
+            unprefaced: false,
+            probed: false,
+            persistent: false,
+            until_close: false,
+            peer: Peer::Nobody,
+            outbox,
+            gather: Gather::Nothing,
+            aside: None,
+            priority: 0,
+            tunnel: None,
+            timeline: Timeline::new(now),
+            trace,
+            ledger: Ledger::new(now),
+        }
+    }
+
+    /// Goes to the upstreams of a route, `first` among them. What its request says decides where.
+    fn enter_chain(
+        &mut self,
+        route: &Route,
+        chain: &Chain,
+        first: &Upstream,
+        head: &RequestHead<'_>,
+    ) -> Result<(), DownstreamFault> {
+        if chain.links.len() > 1 || head.authority.is_empty() {
+            self.aside_mut().authority = Some(head.authority.into());
+        }
+        let snapshot = Rc::clone(&self.snapshot);
+        self.gather = snapshot.gather_for(chain);
+        if let Some(key) = key_of(&first.balance, head) {
+            self.aside_mut().key = Some(key);
+        }
+        self.priority = priority_of(&first.admission, head);
+        self.dialect = dialect_of(route, first.service, head.path);
+        self.listens = self.dialect == Dialect::Generic && listens(head);
+        self.begin_naming(head, chain, &snapshot.upstreams)?;
+        self.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+        Ok(())
+    }
+
+    /// Writes the head of the request as its first upstream gets it.
+    fn write_head(
+        &self,
+        route: &Route,
+        first: &Upstream,
+        head: &RequestHead<'_>,
+        client: IpAddr,
+        into: &mut Vec<u8>,
+    ) {
+        let edits = RequestEdits {
+            path: route::rewritten(route, head.path),
+            host: host_for(first, 0, head.authority),
+            forwarded: self.snapshot.server.forwarded,
+            client,
+            request_id: self.id.as_bytes(),
+            trace: self.trace.as_deref().map(Trace::fields),
+        };
+        rewrite::request(head, &edits, into);
+        if self.may_be_prefaced() {
+            rewrite::ask_for_identity(into);
         }
     }
 }
 
 impl Snapshot {
+    /// The route of a request, by its place among the routes.
+    fn route_of(&self, head: &RequestHead<'_>) -> Result<usize, DownstreamFault> {
+        if head.target_is_asterisk {
+            return Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.routes) });
+        }
+        let found = match route::find(&self.routes, head.method, &path::normal(head.path)) {
+            route::Verdict::Route(found) => found,
+            route::Verdict::NotFound => return Err(DownstreamFault::NotFound),
+            route::Verdict::MethodNotAllowed { allow } => {
+                return Err(DownstreamFault::MethodNotAllowed { allow });
+            }
+        };
+        route::check_rewritten(&self.routes[found], head.path).map_err(DownstreamFault::Head)?;
+        match (head.framing, self.limits.body_bytes) {
+            (Framing::Length(length), Some(max)) if length > max => {
+                Err(DownstreamFault::BodyTooLarge)
+            }
+            _ => Ok(found),
+        }
+    }
+
     /// What of a body has to be known before a request enters a chain.
     fn gather_for(&self, chain: &Chain) -> Gather {
         match self.upstreams[chain.links[0].upstream].balance {

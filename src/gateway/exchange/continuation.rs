@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use crate::gateway::Gateway;
 use crate::gateway::record::continuation::Remainder;
-use crate::gateway::record::preface::Preface;
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::proxy::endpoints;
 use crate::proxy::fault::{Fault, UpstreamFault};
@@ -46,7 +45,7 @@ impl<N: Net> Gateway<N> {
         let (Some(exchange), Failed::Fault(fault)) = (exchange, &failed) else {
             return Err(failed);
         };
-        if !exchange.committed || exchange.continuation().is_none() {
+        if !exchange.commit.is_passed() || exchange.continuation().is_none() {
             return Err(failed);
         }
         let text = exchange.text_is_known();
@@ -87,7 +86,7 @@ impl<N: Net> Gateway<N> {
             self.takes_text(exchange, exchange.link, cx),
         );
         let next = self.next_link(exchange, cx);
-        let mut tried = exchange.attempt.tried.clone();
+        let mut tried = exchange.tries.tried.clone();
         if let Some(pick) = &exchange.attempt.pick {
             tried.add(pick.endpoint());
         }
@@ -135,9 +134,6 @@ impl<N: Net> Gateway<N> {
             .get_mut(token)
             .and_then(|downstream| downstream.exchange.as_deref_mut());
         let Some(exchange) = exchange else { return };
-        exchange.committed = false;
-        exchange.preface = Preface::Continuing;
-        exchange.attempt.last = false;
         exchange.outbox.clear(buffers);
         exchange.outbox = Outbox::keeping(buffers);
         exchange.outbox.push(&rest.request, buffers);
@@ -154,7 +150,7 @@ impl<N: Net> Gateway<N> {
         }
         // It is a request of its own, and has attempts of its own.
         if let Some(exchange) = self.exchange_mut(token) {
-            exchange.attempt.at_upstream = 1;
+            exchange.tries.at_upstream = 1;
         }
     }
 

@@ -33,10 +33,10 @@ impl<N: Net> Gateway<N> {
             self.learn_models(token, &mut exchange);
         }
         // It has a head, and whatever else there is to tell is told behind it.
-        exchange.committed |= exchange.is_prefaced();
+        let begun = exchange.commit.has_begun();
         let response = match &outcome {
             Ok(()) => Response::Done,
-            Err(_) if exchange.committed => Response::CutShort,
+            Err(_) if begun => Response::CutShort,
             Err(_) => Response::None,
         };
         if response == Response::None {
@@ -59,8 +59,20 @@ impl<N: Net> Gateway<N> {
             self.learn(upstream, exchange.attempt.pick.take(), learnt, cx);
         }
         exchange.outbox.clear(&mut self.desk.buffers);
+        self.account(&mut exchange, client, &outcome, cx);
+        self.go_on_with_client(token, &exchange, downstream_fate, outcome, cx)
+    }
+
+    /// Counts an exchange that is over, and tells how it went.
+    fn account(
+        &self,
+        exchange: &mut Exchange,
+        client: IpAddr,
+        outcome: &Result<(), Fault>,
+        cx: &Cx<N>,
+    ) {
         let reported = exchange.reported_fault(outcome.is_ok());
-        let told = match &outcome {
+        let told = match outcome {
             Err(fault @ Fault::Local(_)) => Some(fault),
             // What the server has reported is why a client leaves, or a stream ends early.
             outcome => reported.as_ref().or(outcome.as_ref().err()),
@@ -76,11 +88,22 @@ impl<N: Net> Gateway<N> {
         exchange.measure(tally, cx.now);
         exchange.ledger.charge(Owner::Gateway, cx.now);
         let failed = told.map(Fault::code);
-        let status = exchange.response.as_ref().map_or(0, |_| exchange.status);
+        let status = exchange.attempt.response.as_ref().map_or(0, |_| exchange.attempt.status);
         exchange.end_send(status, failed, cx.now);
-        let cut = outcome.is_err() && exchange.committed;
-        self.note(&mut exchange, client, told, end, cut, cx);
-        match (downstream_fate, outcome) {
+        let cut = outcome.is_err() && exchange.commit.has_begun();
+        self.note(exchange, client, told, end, cut, cx);
+    }
+
+    /// What follows on the client's connection.
+    fn go_on_with_client(
+        &mut self,
+        token: Token,
+        exchange: &Exchange,
+        fate: rules::Downstream,
+        outcome: Result<(), Fault>,
+        cx: &mut Cx<N>,
+    ) -> Step {
+        match (fate, outcome) {
             (rules::Downstream::Reuse, _) if !self.is_draining() => {
                 self.set_state(token, State::Idle { since: cx.now });
                 Step::Again
@@ -101,8 +124,10 @@ impl<N: Net> Gateway<N> {
                     id: Some(exchange.id.clone()),
                     client: exchange.client,
                     head_request: exchange.head_request,
-                    keep: exchange.keep_alive && request == Request::Done && !self.is_draining(),
-                    way: Way::of(&exchange, &fault),
+                    keep: exchange.keep_alive
+                        && exchange.request.state == FlowState::Done
+                        && !self.is_draining(),
+                    way: Way::of(exchange, &fault),
                 };
                 self.reply(token, &fault, &asked, cx);
                 Step::Again
@@ -165,8 +190,8 @@ impl<N: Net> Gateway<N> {
         cx: &Cx<N>,
     ) {
         let status = match fault.map(Fault::answer) {
-            _ if exchange.committed => exchange.status,
-            None => exchange.status,
+            _ if exchange.commit.has_begun() => exchange.status(),
+            None => exchange.status(),
             Some(Some(answer)) => answer.status,
             // nginx's number for "the client closed the request" is understood everywhere.
             Some(None) => 499,
@@ -212,7 +237,7 @@ impl<N: Net> Gateway<N> {
     /// Where it was last sent, in brackets, for the log. Clients are not told: what stands behind the
     /// gateway is nobody's business in front of it, and the request id leads an operator here.
     fn place_of(&self, exchange: &Exchange) -> String {
-        let asked = exchange.upstream().zip(exchange.hops.endpoint);
+        let asked = exchange.upstream().zip(exchange.tries.endpoint);
         let known = asked.and_then(|(upstream, endpoint)| {
             let known = self.groups[upstream.id].endpoints.get(endpoint)?;
             Some(format!(" ({}: {})", upstream.name, known.name))
@@ -239,7 +264,7 @@ impl Exchange {
     /// What was kept of its stream, if that has failed: not by the will of its client or of an
     /// operator.
     fn reel_of_failure(&mut self, fault: Option<&Fault>) -> Option<Reel> {
-        let response = self.response.as_mut()?;
+        let response = self.attempt.response.as_mut()?;
         let reel = response.watch.tap.as_mut()?.take_reel()?;
         let failed = match fault {
             None => false,

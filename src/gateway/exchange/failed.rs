@@ -14,6 +14,7 @@ use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::gateway::Gateway;
 use crate::gateway::record::asked::look;
+use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::exchange::Gather;
 use crate::gateway::record::peer::{Peer, Progress, Turn};
 use crate::gateway::record::verdict::{Failed, Step};
@@ -77,8 +78,9 @@ impl<N: Net> Gateway<N> {
     fn behind_the_end(&self, token: Token, failed: Failed) -> Failed {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
         let whole = exchange.is_some_and(|exchange| {
-            let observer = exchange.response.as_ref().and_then(|it| it.watch.observer.as_ref());
-            exchange.committed && observer.is_some_and(Observer::is_whole)
+            let observer =
+                exchange.attempt.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+            exchange.commit.is_passed() && observer.is_some_and(Observer::is_whole)
         });
         match failed {
             Failed::Fault(Fault::Upstream(
@@ -115,13 +117,13 @@ impl<N: Net> Gateway<N> {
             return unknown;
         };
         let Some(upstream) = exchange.upstream() else { return unknown };
-        let Some(cause) = failed.cause(exchange.held) else { return unknown };
+        let Some(cause) = failed.cause(exchange.commit.is_held()) else { return unknown };
         // What has not begun to leave is all here, kept or not.
         let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
         let continuing = exchange.is_continuing();
         let next = self.next_link(exchange, cx).is_some();
-        let attempt = &exchange.attempt;
-        let mut tried = attempt.tried.clone();
+        let Exchange { attempt, tries, .. } = exchange;
+        let mut tried = tries.tried.clone();
         if let Some(pick) = &attempt.pick {
             tried.add(pick.endpoint());
         }
@@ -139,13 +141,13 @@ impl<N: Net> Gateway<N> {
         let (elsewhere, here) = group.endpoints.prospects(&request, ended, cx.now);
         let facts = retry::Attempt {
             cause,
-            committed: exchange.committed,
+            committed: exchange.commit.is_passed(),
             sent: attempt.sent,
             reused: attempt.reused,
             kept,
             idempotent: exchange.idempotent,
-            attempts: u32::from(attempt.at_upstream),
-            slow_before: attempt.slow_before,
+            attempts: u32::from(tries.at_upstream),
+            slow_before: tries.slow_before,
             unheard,
             elsewhere,
             here,
@@ -170,7 +172,7 @@ impl<N: Net> Gateway<N> {
         let attempt = stale::Attempt {
             reused: exchange.attempt.reused,
             answered: exchange.attempt.answered,
-            replayed: exchange.attempt.replayed,
+            replayed: exchange.tries.replayed,
             sent: exchange.attempt.sent,
             idempotent: exchange.idempotent,
             kept: self.keeps_request(exchange) || !exchange.attempt.sent,
@@ -190,7 +192,7 @@ impl<N: Net> Gateway<N> {
         }
         self.take_back(token, Outcome::Abandoned, cx);
         if let Some(exchange) = self.exchange_mut(token) {
-            exchange.attempt.replayed = true;
+            exchange.tries.replayed = true;
             exchange.timeline.seek(now);
             exchange.peer = Peer::Seeking { fresh: true, turn: Turn::New };
         }
@@ -213,7 +215,7 @@ impl<N: Net> Gateway<N> {
     fn give_up(&mut self, token: Token, failed: Failed, why: Why, cx: &mut Cx<N>) -> Step {
         match self.exchange_mut(token) {
             Some(exchange) if why == Why::NotKept => exchange.tell_not_kept(),
-            Some(exchange) if exchange.attempt.in_all > 1 || why == Why::Budget => {
+            Some(exchange) if exchange.tries.in_all > 1 || why == Why::Budget => {
                 log::debug!("{}: no further attempt: {}", exchange.id, why.code());
             }
             _ => {}
@@ -230,7 +232,7 @@ impl<N: Net> Gateway<N> {
             // Then it is the answer.
             Failed::Unwanted(_) => {
                 if let Some(exchange) = self.exchange_mut(token) {
-                    exchange.attempt.last = true;
+                    exchange.commit.decide();
                 }
                 Step::Again
             }

@@ -53,7 +53,7 @@ impl<N: Net> Gateway<N> {
             && takes_interim(exchange.client)
             && exchange.tunnel.is_none()
             && !exchange.is_prefaced()
-            && exchange.response.is_none();
+            && exchange.attempt.response.is_none();
         if !probes || std::mem::replace(&mut exchange.probed, true) {
             return;
         }
@@ -69,7 +69,7 @@ impl<N: Net> Gateway<N> {
             return Instant::NEVER;
         };
         match exchange.route().and_then(|route| route.heartbeat) {
-            Some(heartbeat) if exchange.committed && exchange.is_observed() => {
+            Some(heartbeat) if exchange.commit.is_passed() && exchange.is_observed() => {
                 exchange.timeline.moved + heartbeat.every
             }
             Some(_) => self.preface_at(exchange),
@@ -86,7 +86,7 @@ impl<N: Net> Gateway<N> {
         let Some(mut exchange) = downstream.exchange.take() else { return };
         // Where there is no room for one, the next is due an interval later.
         exchange.timeline.moved = cx.now;
-        if !exchange.committed {
+        if !exchange.commit.is_passed() {
             self.send_preface(token, &mut exchange, cx);
         }
         if let Some(comment) = heartbeat(exchange.dialect)
@@ -144,7 +144,7 @@ fn framing_of(exchange: &Exchange) -> Option<bool> {
         // Nothing of a server's is under way.
         return Some(!exchange.until_close);
     }
-    let response = exchange.response.as_ref().filter(|_| exchange.committed)?;
+    let response = exchange.attempt.response.as_ref().filter(|_| exchange.commit.is_passed())?;
     let between_events =
         response.watch.observer.as_ref().is_some_and(|observer| observer.at_boundary());
     if !between_events {

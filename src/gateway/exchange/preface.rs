@@ -21,7 +21,6 @@ use crate::gateway::Gateway;
 use crate::gateway::record::asked::Asked;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
-use crate::gateway::record::preface::Preface;
 use crate::http::body::Framing;
 use crate::http::head::Version;
 use crate::http::reply::{self, ReplyHead};
@@ -39,9 +38,9 @@ impl<N: Net> Gateway<N> {
     /// When the head is sent, or the next comment behind it.
     pub(crate) fn preface_at(&self, exchange: &Exchange) -> Instant {
         let heartbeat = exchange.route().and_then(|route| route.heartbeat);
-        let due = matches!(exchange.preface, Preface::Unsent | Preface::Sent)
+        let due = !exchange.unprefaced
             && exchange.chain().is_some()
-            && !exchange.committed
+            && !exchange.commit.is_passed()
             && !exchange.request.is_open();
         match heartbeat {
             Some(heartbeat) if due && heartbeat.before_head || exchange.is_continuing() => {
@@ -53,15 +52,14 @@ impl<N: Net> Gateway<N> {
 
     /// Sends the head to a client that has asked for a stream and heard nothing.
     pub(crate) fn send_preface(&mut self, token: Token, exchange: &mut Exchange, cx: &mut Cx<N>) {
-        if exchange.preface != Preface::Unsent {
+        if exchange.unprefaced || exchange.commit.has_begun() {
             return;
         }
         if !self.wants_stream(exchange) {
-            exchange.preface = Preface::Never;
+            exchange.unprefaced = true;
             return;
         }
-        exchange.preface = Preface::Sent;
-        exchange.status = 200;
+        exchange.commit.begin();
         exchange.persistent = exchange.may_persist() && !self.is_draining();
         let connection = match exchange.persistent {
             true => ConnectionField::KeepAlive,
@@ -121,7 +119,7 @@ impl<N: Net> Gateway<N> {
     /// Where that is not known, it may be a document. Whether this was news.
     pub(crate) fn learn_what_is_awaited(&mut self, token: Token) -> bool {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
-        let Some(exchange) = exchange.filter(|one| one.awaited == Awaited::Unknown) else {
+        let Some(exchange) = exchange.filter(|one| one.attempt.awaited == Awaited::Unknown) else {
             return false;
         };
         let bare = matches!(exchange.request.body.framing(), Framing::None | Framing::Length(0));
@@ -130,7 +128,7 @@ impl<N: Net> Gateway<N> {
         // A request without a body asks for something that is there, not for something to compute.
         let awaited = if stream || bare { Awaited::Stream } else { Awaited::Document };
         if let Some(exchange) = self.exchange_mut(token) {
-            exchange.awaited = awaited;
+            exchange.attempt.awaited = awaited;
         }
         true
     }

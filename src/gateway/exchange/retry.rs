@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::config::snapshot::Condition;
 use crate::flow::relay::FlowState;
 use crate::gateway::Gateway;
+use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::exchange::Gather;
 use crate::gateway::record::peer::{Peer, Turn};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::measure::hops;
 use crate::proxy::breaker::Outcome;
-use crate::proxy::exchange::Awaited;
 use crate::proxy::retry::Cause;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
@@ -24,20 +24,21 @@ impl<N: Net> Gateway<N> {
         let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         if exchange.trace.is_some() {
-            let answered = exchange.response.as_ref().map_or(0, |_| exchange.status);
+            let answered =
+                exchange.attempt.response.as_ref().map_or(0, |_| exchange.attempt.status);
             let status = failed.status().unwrap_or(answered);
             exchange.end_send(status, Some(failed.reason()), now);
         }
-        let cause = failed.cause(exchange.held);
+        let cause = failed.cause(exchange.commit.is_held());
         let outcome = failed.outcome(exchange);
         if failed.leaves_open(exchange) {
             // The next one is asked when there is something to ask.
             exchange.gather = Gather::Whole;
         }
-        let attempt = &mut exchange.attempt;
-        attempt.slow_before |= cause == Some(Cause::Failed(Condition::TtftTimeout));
+        let Exchange { attempt, tries, .. } = exchange;
+        tries.slow_before |= cause == Some(Cause::Failed(Condition::TtftTimeout));
         if let Some(pick) = &attempt.pick {
-            attempt.tried.add(pick.endpoint());
+            tries.tried.add(pick.endpoint());
         }
         self.desk.tally.retry_causes[hops::index_of(cause)].add(1);
         self.take_back(token, outcome, cx);
@@ -48,14 +49,9 @@ impl<N: Net> Gateway<N> {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         let peer = std::mem::replace(&mut exchange.peer, Peer::Nobody);
-        let attempt = &mut exchange.attempt;
-        (attempt.answered, attempt.sent) = (false, false);
-        attempt.retry_after = None;
-        let pick = attempt.pick.take();
-        (exchange.first_event, exchange.settled) = (false, false);
-        (exchange.held, exchange.examined) = (false, 0);
-        (exchange.awaited, exchange.by_bytes) = (Awaited::Unknown, false);
-        exchange.part_with_response();
+        exchange.keep_onlookers();
+        let pick = std::mem::take(&mut exchange.attempt).pick;
+        exchange.commit.end_attempt();
         if exchange.request.state == FlowState::Cut {
             exchange.request.state = FlowState::Open;
         }
@@ -98,16 +94,16 @@ impl<N: Net> Gateway<N> {
         let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         let counted = u8::from(!free);
-        exchange.attempt.at_upstream = exchange.attempt.at_upstream.saturating_add(counted);
-        exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(1);
-        exchange.attempt.replayed = false;
+        exchange.tries.at_upstream = exchange.tries.at_upstream.saturating_add(counted);
+        exchange.tries.in_all = exchange.tries.in_all.saturating_add(1);
+        exchange.tries.replayed = false;
         exchange.timeline.seek(now);
         exchange.peer = if after.is_zero() {
             Peer::Seeking { fresh, turn: Turn::New }
         } else {
             Peer::Pausing { until: now + after, fresh }
         };
-        log::debug!("{}: attempt {}", exchange.id, exchange.attempt.in_all);
+        log::debug!("{}: attempt {}", exchange.id, exchange.tries.in_all);
         self.desk.tally.retries.add(1);
     }
 
@@ -135,9 +131,9 @@ impl<N: Net> Gateway<N> {
         let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
         exchange.link = link.unwrap_or(exchange.link + 1);
-        exchange.attempt.in_all = exchange.attempt.in_all.saturating_add(u8::from(made));
-        exchange.attempt.at_upstream = 1;
-        exchange.attempt.replayed = false;
+        exchange.tries.in_all = exchange.tries.in_all.saturating_add(u8::from(made));
+        exchange.tries.at_upstream = 1;
+        exchange.tries.replayed = false;
         exchange.timeline.seek(now);
         exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
         log::debug!("{}: on to upstream {} of its route", exchange.id, exchange.link + 1);

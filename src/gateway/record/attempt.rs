@@ -3,52 +3,98 @@
 use std::time::Duration;
 
 use crate::config::snapshot::EndpointId;
+use crate::flow::relay::Flow;
+use crate::flow::relay::Watched;
+use crate::measure::journal::Hops;
 use crate::proxy::endpoints::{Pick, Tried};
+use crate::proxy::exchange::Awaited;
 
-/// One try to have the request answered by one endpoint, and how many there have been.
+/// One try to have the request answered by one endpoint. It dies whole: the next one begins with a
+/// new record. In memory as it is written here: what the passing of a token touches comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Attempt {
+    /// Any byte of its response is progress.
+    pub by_bytes: bool,
+    pub awaited: Awaited,
+    /// From the final response head on.
+    pub response: Option<Flow<Watched>>,
+    /// When it got where.
+    pub hops: Hops,
+    /// The right to this attempt, and the endpoint it goes to. Given back when it has ended.
+    pub pick: Option<Pick>,
+    /// What the answer's `Retry-After` says.
+    pub retry_after: Option<Duration>,
+    /// Bytes of an incomplete response head that were looked at and held no end of it.
+    pub examined: u32,
+    /// Of the response; 0: there is none yet.
+    pub status: u16,
+    /// The connection had carried a request before.
+    pub reused: bool,
+    /// The kernel has taken a byte of the request on this connection.
+    pub sent: bool,
+    /// A byte of a response has been read.
+    pub answered: bool,
+    /// The server keeps the connection after its response.
+    pub keep_alive: bool,
+}
+
+impl Attempt {
+    /// One that has not found its endpoint yet.
+    pub fn new() -> Attempt {
+        Attempt {
+            by_bytes: false,
+            awaited: Awaited::Unknown,
+            response: None,
+            hops: Hops::NONE,
+            pick: None,
+            retry_after: None,
+            examined: 0,
+            status: 0,
+            reused: false,
+            sent: false,
+            answered: false,
+            keep_alive: false,
+        }
+    }
+}
+
+impl Default for Attempt {
+    fn default() -> Attempt {
+        Attempt::new()
+    }
+}
+
+/// How often a request has been tried, and where.
+#[derive(Debug)]
+pub struct Tries {
     /// Attempts at this upstream, this one included; a replay for a stale connection is none.
     pub at_upstream: u8,
     /// At all upstreams.
     pub in_all: u8,
     /// The endpoints that have failed.
     pub tried: Tried,
-    /// The right to this attempt, and the endpoint it goes to. Given back when it has ended.
-    pub pick: Option<Pick>,
+    /// The endpoint that was asked last, or that has refused to be asked.
+    pub endpoint: Option<EndpointId>,
     /// The link and the endpoint whose `Host` the request has; no endpoint: the link's first.
     pub hosted: (u32, Option<EndpointId>),
     /// An earlier attempt ended by a slow first token.
     pub slow_before: bool,
-    /// What the answer's `Retry-After` says.
-    pub retry_after: Option<Duration>,
-    /// The connection had carried a request before.
-    pub reused: bool,
     /// The request was sent again because a reused connection died.
     pub replayed: bool,
-    /// The kernel has taken a byte of the request on this connection.
-    pub sent: bool,
-    /// A byte of a response has been read.
-    pub answered: bool,
-    /// No other will follow: whatever comes is the answer.
-    pub last: bool,
 }
 
-impl Attempt {
-    pub fn first() -> Attempt {
-        Attempt {
+impl Tries {
+    /// Before the first one is over.
+    pub fn first() -> Tries {
+        Tries {
             at_upstream: 1,
             in_all: 1,
             tried: Tried::none(),
-            pick: None,
+            endpoint: None,
             hosted: (0, None),
             slow_before: false,
-            retry_after: None,
-            reused: false,
             replayed: false,
-            sent: false,
-            answered: false,
-            last: false,
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::flow::tap::Tap;
 use crate::gateway::record::asked::payload;
 use crate::gateway::record::continuation::{Before, Continuation, Remainder};
 use crate::gateway::record::exchange::Exchange;
-use crate::gateway::record::preface::Preface;
 use crate::http::body::Framing;
 use crate::http::head::ResponseHead;
 use crate::http::{reply, rewrite};
@@ -18,7 +17,7 @@ use crate::wire::outbox::Outbox;
 impl Exchange {
     /// A part of an answer is with the client, and somebody is asked for the rest.
     pub fn is_continuing(&self) -> bool {
-        self.preface == Preface::Continuing
+        self.commit.is_continuing()
     }
 
     /// What its route says of streams that break.
@@ -83,8 +82,8 @@ impl Exchange {
     }
 
     /// Keeps those who look on for the stream that may follow.
-    pub(crate) fn part_with_response(&mut self) {
-        let response = self.response.take();
+    pub(crate) fn keep_onlookers(&mut self) {
+        let response = self.attempt.response.take();
         if let (Some(continuation), Some(response)) = (self.continuation_mut(), response) {
             continuation.tap = response.watch.tap;
             if let Some(tap) = &mut continuation.tap {
@@ -94,12 +93,12 @@ impl Exchange {
     }
 
     pub(crate) fn has_transcript(&self) -> bool {
-        let tap = self.response.as_ref().and_then(|response| response.watch.tap.as_ref());
+        let tap = self.attempt.response.as_ref().and_then(|response| response.watch.tap.as_ref());
         tap.is_some_and(|tap| tap.transcript.is_some())
     }
 
     pub(crate) fn drop_transcript(&mut self) {
-        if let Some(response) = &mut self.response
+        if let Some(response) = &mut self.attempt.response
             && let Some(tap) = &mut response.watch.tap
         {
             tap.transcript = None;
@@ -130,7 +129,7 @@ impl Exchange {
     }
 
     pub(crate) fn text_is_known(&self) -> bool {
-        let watch = self.response.as_ref().map(|response| &response.watch);
+        let watch = self.attempt.response.as_ref().map(|response| &response.watch);
         let said_error = watch
             .and_then(|watch| watch.observer.as_ref())
             .is_none_or(|observer| observer.saw_error() || observer.dialect() != self.dialect);
@@ -141,7 +140,7 @@ impl Exchange {
 
     /// The request for what comes behind the text so far; `None`: there is none to be made.
     pub(crate) fn rest(&self) -> Option<Remainder> {
-        let watch = &self.response.as_ref()?.watch;
+        let watch = &self.attempt.response.as_ref()?.watch;
         let transcript = watch.tap.as_ref()?.transcript.as_ref()?;
         let text = transcript.text().ok()?;
         let told = watch.observer.as_ref()?.usage().and_then(|usage| usage.completion);
@@ -157,7 +156,9 @@ impl Exchange {
     pub(crate) fn note_part(&mut self, rest: &Remainder) {
         let aside = self.aside.as_deref_mut();
         let continuation = aside.and_then(|aside| aside.continuation.as_mut());
-        let (Some(continuation), Some(response)) = (continuation, &self.response) else { return };
+        let (Some(continuation), Some(response)) = (continuation, &self.attempt.response) else {
+            return;
+        };
         continuation.made += 1;
         continuation.room = continuation.room.saturating_sub(rest.text);
         let before = &mut continuation.before;

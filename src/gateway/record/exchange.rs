@@ -3,18 +3,18 @@
 use std::rc::Rc;
 
 use crate::config::snapshot::{self, Chain, Condition, ExchangeTimeouts, Snapshot, Target};
-use crate::flow::relay::{Flow, FlowState, Watched};
+use crate::flow::relay::{Flow, FlowState};
 use crate::gateway::record::attempt::Attempt;
+use crate::gateway::record::attempt::Tries;
+use crate::gateway::record::commit::Commit;
 use crate::gateway::record::continuation::Continuation;
 use crate::gateway::record::peer::{Peer, Turn};
-use crate::gateway::record::preface::Preface;
 use crate::gateway::record::trace::Trace;
 use crate::gateway::record::upstream::Upstream;
 use crate::http::head::Version;
 use crate::http::request_id::RequestId;
-use crate::measure::journal::Hops;
 use crate::measure::stall::Ledger;
-use crate::proxy::exchange::{Awaited, Phase, Timeline, Waiting};
+use crate::proxy::exchange::{Phase, Timeline, Waiting};
 use crate::service::fault::heartbeat;
 use crate::service::{Dialect, Observer};
 use crate::wire::outbox::Outbox;
@@ -26,20 +26,12 @@ use crate::wire::outbox::Outbox;
 pub struct Exchange {
     pub timeline: Timeline,
     pub ledger: Ledger,
-    /// A data event (a body byte where there are no events) has been relayed.
-    pub first_event: bool,
-    /// And nothing more is to be learnt of how the next ones will come.
-    pub settled: bool,
-    /// The final response is here, and nothing of it with the client: another attempt can still
-    /// take its place. What was made of it waits in `outbox`.
-    pub held: bool,
-    /// Any byte of its response is progress.
-    pub by_bytes: bool,
-    pub awaited: Awaited,
+    /// How much of an answer the client has.
+    pub commit: Commit,
     pub tunnel: Option<Tunnel>,
     pub peer: Peer,
-    /// From the final response head on.
-    pub response: Option<Flow<Watched>>,
+    /// The one that is under way.
+    pub attempt: Attempt,
     pub request: Flow,
     // From here on what begins and ends an exchange.
     /// The generation it began with; it obeys this one to its end.
@@ -48,7 +40,7 @@ pub struct Exchange {
     pub route: Option<u32>,
     /// The upstream it is at: a position in the route's chain.
     pub link: usize,
-    pub attempt: Attempt,
+    pub tries: Tries,
     /// The rewritten request, while no upstream's outbox has it; then what is held back of the
     /// response.
     pub outbox: Outbox,
@@ -58,10 +50,6 @@ pub struct Exchange {
     pub aside: Option<Box<Aside>>,
     /// Boxed: only where exchanges are part of traces.
     pub trace: Option<Box<Trace>>,
-    pub hops: Hops,
-    /// Bytes of an incomplete response head that were looked at and held no end of it.
-    pub examined: u32,
-    pub status: u16,
     pub id: RequestId,
     /// 0 is the most urgent.
     pub priority: u8,
@@ -78,16 +66,12 @@ pub struct Exchange {
     pub upgrade_asked: bool,
     /// A GET for a stream of events of no dialect: the client listens, and waits for nothing.
     pub listens: bool,
-    /// What the client has of a head of ours.
-    pub preface: Preface,
+    /// It is known that nobody asked for a stream: there is no head of ours.
+    pub unprefaced: bool,
     /// It was asked, with an interim response, whether it is still there.
     pub probed: bool,
-    /// The client has, or may have, bytes of the final response: from here on honesty only.
-    pub committed: bool,
     /// The response as delivered ends by itself, and both ends agreed to keep the connection.
     pub persistent: bool,
-    /// The server keeps the connection after its response.
-    pub upstream_keep_alive: bool,
     /// The response as delivered ends with the connection: only RST tells that it was cut.
     pub until_close: bool,
 }
@@ -155,7 +139,7 @@ impl Exchange {
     /// is empty before.
     pub fn served_by(&self) -> Option<(String, String)> {
         let upstream = self.upstream()?;
-        let endpoint = upstream.endpoints.iter().find(|one| Some(one.id) == self.hops.endpoint);
+        let endpoint = upstream.endpoints.iter().find(|one| Some(one.id) == self.tries.endpoint);
         let endpoint = endpoint.map(|endpoint| endpoint.name.clone());
         Some((upstream.name.clone(), endpoint.unwrap_or_default()))
     }
@@ -175,43 +159,45 @@ impl Exchange {
 
     /// Whether its response is a stream of events that is watched.
     pub fn is_observed(&self) -> bool {
-        self.response.as_ref().is_some_and(Flow::is_stream)
+        self.attempt.response.as_ref().is_some_and(Flow::is_stream)
     }
 
     /// Whether its response is a stream of events, and a part of the answer has come.
     pub fn has_answer(&self) -> bool {
-        let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        let observer =
+            self.attempt.response.as_ref().and_then(|response| response.watch.observer.as_ref());
         observer.is_some_and(Observer::saw_answer)
     }
 
     /// The dialect in which its stream can be told something: the one that its server's events have
     /// shown, the expected one as long as they have not said anything.
     pub fn spoken(&self) -> Dialect {
-        let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        let observer =
+            self.attempt.response.as_ref().and_then(|response| response.watch.observer.as_ref());
         observer.map_or(self.dialect, Observer::dialect)
     }
 
     /// Whether its response is, or may yet be, a document that is read.
     pub fn is_read(&self) -> bool {
-        let observer = self.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        let observer = self.attempt.response.as_ref().and_then(|it| it.watch.observer.as_ref());
         observer.is_some_and(|it| it.is_unsettled() || it.document().is_some())
     }
 
     /// Whether the first bytes of its response have shown that it is no stream.
     pub fn is_no_stream(&self) -> bool {
-        let observer = self.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        let observer = self.attempt.response.as_ref().and_then(|it| it.watch.observer.as_ref());
         observer.is_some_and(|it| !it.is_stream() && !it.is_unsettled())
     }
 
     /// Whether it has ended as HTTP has it, and nobody could tell whether it was whole.
     pub fn is_unobserved(&self) -> bool {
-        let observer = self.response.as_ref().and_then(|it| it.watch.observer.as_ref());
-        self.status < 300 && observer.is_some_and(Observer::is_blind)
+        let observer = self.attempt.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        self.attempt.status < 300 && observer.is_some_and(Observer::is_blind)
     }
 
     /// Some of its answer has gone by, and may have named the model.
     pub fn learn_model(&mut self) {
-        let Some(response) = &mut self.response else { return };
+        let Some(response) = &mut self.attempt.response else { return };
         let Some(tap) = &mut response.watch.tap else { return };
         let model = tap.model();
         if tap.is_idle() {
@@ -233,7 +219,14 @@ impl Exchange {
 
     /// The client has the head of a stream, and waits for a server's.
     pub fn is_prefaced(&self) -> bool {
-        matches!(self.preface, Preface::Sent | Preface::Continuing)
+        self.commit.is_prefaced()
+    }
+
+    /// The status that the client has been told, or will be if the answer under way is its own; 0:
+    /// there is none yet.
+    pub fn status(&self) -> u16 {
+        // A head of ours, and the stream that was to be continued, were a 200.
+        if self.is_prefaced() { 200 } else { self.attempt.status }
     }
 
     /// For what most exchanges do not have.
@@ -277,7 +270,7 @@ impl Exchange {
             (Peer::Seeking { .. }, _) => Phase::Queued,
             (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
             _ if self.tunnel.is_some() => Phase::Tunnel,
-            _ if self.first_event => Phase::Streaming,
+            _ if self.commit.has_event() => Phase::Streaming,
             (_, Some((_, true))) => Phase::WritingRequest,
             _ if self.request.is_open() => Phase::WritingRequest,
             _ => Phase::AwaitingFirst,
@@ -290,8 +283,8 @@ impl Exchange {
         let phase = self.phase(upstream.map(|upstream| (upstream.connected, blocked)));
         Waiting {
             phase,
-            awaited: self.awaited,
-            by_bytes: self.by_bytes,
+            awaited: self.attempt.awaited,
+            by_bytes: self.attempt.by_bytes,
             for_request: self.request.is_open()
                 && !blocked
                 && !matches!(phase, Phase::Queued | Phase::Pausing | Phase::Connecting),
@@ -304,6 +297,7 @@ impl Exchange {
 mod tests {
     use super::*;
     use crate::gateway::record::downstream::Downstream;
+    use crate::reactor::slots::Slots;
 
     /// The printed memory bound and the footprint of ten thousand streams stand on these.
     #[test]
@@ -315,9 +309,9 @@ mod tests {
 
         assert_eq!(BUFFER_BYTES, crate::wire::buffer::CAPACITY as u64);
         // A stream is a descriptor: four bytes.
-        let idle = size_of::<Downstream<u32>>();
-        let open = idle + size_of::<Exchange>() + size_of::<Upstream<u32>>();
-        assert_eq!((idle, size_of::<Upstream<u32>>()), (128, 128), "two cache lines each");
+        let (idle, server) = (Slots::<Downstream<u32>>::BYTES, Slots::<Upstream<u32>>::BYTES);
+        let open = idle + size_of::<Exchange>() + server;
+        assert_eq!((idle, server), (128, 128), "two cache lines each");
         assert!(open <= 848, "an open stream takes {open} bytes");
         assert!(open as u64 <= CONNECTION_BYTES);
         // And what it may own beside them to be continued, but for the bytes it keeps.

@@ -5,13 +5,13 @@
 
 pub(crate) mod asked;
 pub mod attempt;
+pub mod commit;
 pub mod continuation;
 pub mod continuing;
 pub mod downstream;
 pub mod exchange;
 pub mod outcome;
 pub mod peer;
-pub mod preface;
 pub mod sends;
 pub mod trace;
 pub mod upstream;

@@ -20,14 +20,14 @@ impl Exchange {
         match fault {
             Some(Fault::Upstream(fault)) => self.outcome_of(fault),
             Some(Fault::Downstream(_) | Fault::Local(_)) => Outcome::Abandoned,
-            None => self.outcome_of_status(self.status),
+            None => self.outcome_of_status(self.attempt.status),
         }
     }
 
     /// What an error event in the answer says of the endpoint: as a 5xx, but for those that are the
     /// client's own.
     pub(crate) fn reported_error(&self) -> Option<Outcome> {
-        let observer = self.response.as_ref()?.watch.observer.as_ref()?;
+        let observer = self.attempt.response.as_ref()?.watch.observer.as_ref()?;
         observer.saw_error().then_some(match observer.saw_clients_error() {
             true => Outcome::ClientError,
             false => Outcome::Fault,
@@ -44,9 +44,9 @@ impl Exchange {
             Some(Outcome::Fault) => Some(Fault::Upstream(UpstreamFault::ErrorEvent)),
             Some(_) => Some(Fault::Downstream(DownstreamFault::Refused)),
             None if !whole => None,
-            None => match self.outcome_of_status(self.status) {
+            None => match self.outcome_of_status(self.attempt.status) {
                 Outcome::Fault | Outcome::Unauthorized => {
-                    Some(Fault::Upstream(UpstreamFault::Status(self.status)))
+                    Some(Fault::Upstream(UpstreamFault::Status(self.attempt.status)))
                 }
                 _ => None,
             },
@@ -84,7 +84,7 @@ impl Exchange {
             // We take no more than this; the server has done nothing wrong.
             UpstreamFault::OverLimit(_) => Outcome::Abandoned,
             // The model has said all it had to say.
-            UpstreamFault::Unterminated => self.outcome_of_status(self.status),
+            UpstreamFault::Unterminated => self.outcome_of_status(self.attempt.status),
             _ => Outcome::Fault,
         }
     }

@@ -75,7 +75,7 @@ impl<N: Net> Gateway<N> {
             exchange.peer,
             Peer::Upstream(_) | Peer::Seeking { .. } | Peer::Pausing { .. }
         );
-        let response = exchange.response.as_ref();
+        let response = exchange.attempt.response.as_ref();
         let timeline = &exchange.timeline;
         let last = timeline.event.max(timeline.request_written);
         let held = |inbound: usize, outbox: usize| inbound + outbox;
@@ -102,7 +102,7 @@ impl<N: Net> Gateway<N> {
                 .map(str::to_owned),
             phase: exchange.waiting(connection, false).phase,
             age: cx.now - timeline.started,
-            status: exchange.status,
+            status: exchange.status(),
             events: response
                 .and_then(|response| response.watch.observer.as_ref())
                 .map_or(0, Observer::data_events),
@@ -157,7 +157,7 @@ impl<N: Net> Gateway<N> {
     fn tail(&mut self, stream: StreamKey) -> Tailed {
         let exchange = self.find(stream).and_then(|token| self.exchange_mut(token));
         let Some(exchange) = exchange else { return Tailed::NoSuchStream };
-        match (&exchange.peer, &mut exchange.response) {
+        match (&exchange.peer, &mut exchange.attempt.response) {
             (Peer::Upstream(_), Some(response)) => {
                 let tap = response.watch.tap.get_or_insert_default();
                 tap.listen().map_or(Tailed::TooManyListeners, Tailed::Listening)

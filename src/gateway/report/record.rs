@@ -26,12 +26,12 @@ pub(crate) fn record(
     let place = trace.as_ref().map(|trace| trace.place);
     let story = trace.and_then(|trace| story(*trace, exchange, now));
     let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
-    let response = exchange.response.as_ref();
+    let response = exchange.attempt.response.as_ref();
     let observer = response.and_then(|response| response.watch.observer.as_ref());
     let usage = observer.and_then(Observer::usage);
     let served = !matches!(exchange.peer, Peer::Responder { .. });
     let upstream = exchange.served_by().filter(|_| served);
-    let (hops, before) = (&exchange.hops, exchange.before());
+    let (hops, before) = (&exchange.attempt.hops, exchange.before());
     Record {
         request_id: exchange.id.clone(),
         client,
@@ -44,7 +44,7 @@ pub(crate) fn record(
         asked,
         model,
         end,
-        attempts: exchange.attempt.in_all,
+        attempts: exchange.tries.in_all,
         continued: exchange.continued(),
         reused: exchange.attempt.reused,
         attached: reached(hops.attached),

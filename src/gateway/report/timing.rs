@@ -8,7 +8,7 @@ use crate::service::Observer;
 impl Exchange {
     /// Records its hops, and what its answer cost.
     pub(crate) fn measure(&self, tally: &Tally, now: Instant) {
-        let (timeline, hops) = (&self.timeline, &self.hops);
+        let (timeline, hops) = (&self.timeline, &self.attempt.hops);
         let written = !self.request.is_open() && self.attempt.sent;
         let written = if written { timeline.request_written } else { Instant::NEVER };
         let asked = written.min(hops.first_byte).max(hops.connected);
@@ -24,7 +24,8 @@ impl Exchange {
                 tally.hops[hop].record_span(since, until);
             }
         }
-        let observer = self.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        let observer =
+            self.attempt.response.as_ref().and_then(|response| response.watch.observer.as_ref());
         if let Some(observer) = observer {
             self.measure_tokens(observer, tally);
         }
@@ -41,7 +42,7 @@ impl Exchange {
             tally.events_told.add(observer.data_events() + self.before().events);
         }
         let tokens = told.unwrap_or(observer.data_events());
-        let first = self.hops.first_event;
+        let first = self.attempt.hops.first_event;
         if first != Instant::NEVER && tokens > 1 && observer.is_stream() {
             let streamed = (self.timeline.event - first).as_micros() as u64;
             tally.output_token_time.record(streamed / (tokens - 1));

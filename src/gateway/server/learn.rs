@@ -44,7 +44,7 @@ impl<N: Net> Gateway<N> {
         };
         // What it says of the endpoint is told at the end of the exchange.
         let answers = matches!(
-            exchange.outcome_of_status(exchange.status),
+            exchange.outcome_of_status(exchange.attempt.status),
             Outcome::Success | Outcome::ClientError
         );
         if exchange.reported_error().is_some() || !answers {

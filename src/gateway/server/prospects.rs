@@ -27,7 +27,7 @@ impl<N: Net> Gateway<N> {
             key: exchange.key(),
             last_resort: !others && !predefined,
             degrades: !others && predefined,
-            unheard: exchange.attempt.at_upstream == 1,
+            unheard: exchange.tries.at_upstream == 1,
         }
     }
 
@@ -39,7 +39,7 @@ impl<N: Net> Gateway<N> {
         }
         let next = exchange.link + 1;
         let links = exchange.chain()?.links.len();
-        match exchange.is_continuing() || exchange.committed {
+        match exchange.is_continuing() || exchange.commit.is_passed() {
             false => (next..links).find(|link| exchange.can_be_asked(*link)),
             true => (next..links)
                 .find(|link| self.takes_text(exchange, *link, cx) && exchange.can_be_asked(*link)),
