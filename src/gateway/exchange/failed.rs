@@ -133,7 +133,7 @@ impl<N: Net> Gateway<N> {
         let request = endpoints::Request { unheard: unheard && search.unheard, ..search };
         let nobody = cause == Cause::Failed(Condition::Connect)
             || matches!(failed, Failed::Fault(Fault::Local(LocalFault::NoUpstream { .. })));
-        let first = search.unheard && !attempt.replayed && !attempt.sent;
+        let first = search.unheard && !tries.replayed && !attempt.sent;
         let back = !next && nobody && first && self.link_left(exchange, &tried, cx).is_some();
         let group = &mut self.groups[upstream.id];
         // Its pick goes back once the verdict is known: a final answer holds it to its last byte.
@@ -208,7 +208,7 @@ impl<N: Net> Gateway<N> {
     /// The upstream that an exchange comes back to.
     fn left_of(&self, token: Token, cx: &Cx<N>) -> Option<usize> {
         let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
-        self.link_left(exchange, &exchange.attempt.tried, cx)
+        self.link_left(exchange, &exchange.tries.tried, cx)
     }
 
     /// No attempt follows.

@@ -56,7 +56,7 @@ impl<N: Net> Gateway<N> {
     ) -> Option<usize> {
         let chain = exchange.chain()?;
         let came_back = exchange.aside.as_ref().is_some_and(|aside| aside.came_back);
-        let begun = exchange.is_continuing() || exchange.committed;
+        let begun = exchange.is_continuing() || exchange.commit.is_passed();
         if came_back || begun || chain.fallback.is_some() {
             return None;
         }
