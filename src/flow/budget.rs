@@ -19,7 +19,7 @@ impl Budget {
         Budget { bytes: if alone { WIDE } else { Budget::BYTES }, reads: Budget::READS }
     }
 
-    /// One read, or one step of comparable cost, which gave `bytes` bytes.
+    /// Spends one read, or a step of comparable cost, that gave `bytes` bytes.
     pub fn spend(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
         self.reads = self.reads.saturating_sub(1);

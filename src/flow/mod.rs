@@ -5,7 +5,7 @@
 //! | [`relay`] | reads, scans, splices and writes, as far as it goes |
 //! | [`budget`] | how much of that at once |
 //! | [`moved`] | what it did, and why it stopped |
-//! | [`tap`] | a copy of what goes by, for somebody who looks on |
+//! | [`tap`] | a copy of what goes by, for listeners |
 //! | [`named`] | where a request names its model |
 //!
 //! Never knows which exchange the body belongs to, or what should follow when it breaks.

@@ -1,6 +1,7 @@
 //! Named: where a request names its model, learnt while its body goes by.
 //!
-//! A record of what has been found, and of what the request says now. `naming.rs` acts on it.
+//! A record of what has been found, and of what the request says now. The gateway acts on it
+//! (`exchange/naming.rs`).
 
 use crate::http::head::RequestHead;
 use crate::service::naming::{Finder, Name, Notation, Unclear};
@@ -8,26 +9,26 @@ use crate::service::naming::{Finder, Name, Notation, Unclear};
 /// The model of one request, and what is known of it.
 #[derive(Debug)]
 pub struct Naming {
-    /// Reads the body; `None`: it is read, or it cannot be.
+    /// Searches the body for the name; `None`: the search is over, or the body cannot be read.
     finder: Option<Finder>,
     pub(crate) notation: Notation,
-    /// Where it stands, and the client's own name.
+    /// The client's own name, and where in the body it stands.
     pub(crate) name: Option<Name>,
-    /// The name that stands there now.
+    /// The name that stands in its place now.
     pub(crate) written: Vec<u8>,
     pub(crate) unclear: Option<Unclear>,
-    /// The upstream that the request is at, or goes to, has a model.
+    /// Whether the upstream that the request is at, or goes to, has a `model`.
     pub(crate) replaces: bool,
-    /// What was held of the body has gone on: a name that comes now comes too late.
+    /// What was held of the body has been sent on: a name that is found from now on comes too late.
     pub(crate) gone_on: bool,
 }
 
-/// Who watches a request: where an upstream of its route is to get it with another model.
+/// The watcher of a request; `None`: no upstream of its route has a `model`.
 #[derive(Debug, Default)]
 pub struct Named(pub Option<Box<Naming>>);
 
 impl Named {
-    /// For a request with a body, whose route has upstreams with a `model`.
+    /// The watcher of a request with a body, whose route has upstreams with a `model`.
     pub(crate) fn of(head: &RequestHead<'_>, replaces: bool) -> Named {
         let finder = Finder::new(head.values("content-type"), head.values("content-encoding"));
         let (unclear, finder) = (finder.as_ref().err().copied(), finder.ok());
@@ -89,7 +90,7 @@ impl Naming {
         }
     }
 
-    /// Whether what has come must not reach the upstream that the request is at.
+    /// Whether the bytes that have come must not reach the upstream that the request is at.
     pub fn refuses(&self) -> bool {
         self.replaces && self.unclear.is_some()
     }

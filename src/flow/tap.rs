@@ -1,9 +1,9 @@
-//! Tap: a copy of what one response carries, for somebody who looks on.
+//! Tap: a copy of what one response carries, for listeners.
 //!
 //! Almost no stream has one. Without it a token costs a test of a null pointer; with it, an
 //! allocation and a send that never blocks. A listener that is slower than its stream misses
-//! pieces, and is told how many; the stream does not notice. Where another server goes on with a
-//! stream, those who look on go with it.
+//! pieces, and is told how many; the stream does not notice. Where another server continues a stream,
+//! its listeners stay.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
@@ -21,11 +21,11 @@ const PIECES: usize = 256;
 #[derive(Debug, Default)]
 pub struct Tap {
     listeners: Vec<Listener>,
-    /// Keeps the last of it.
+    /// Keeps the end of the stream, in case it fails.
     reel: Option<Reel>,
     /// Looks for the name of the model.
     model: Option<ModelName>,
-    /// Writes down what is said, where another server may have to go on from there.
+    /// Writes down the text, where another server may have to continue the stream.
     pub transcript: Option<Box<Transcript>>,
 }
 
@@ -36,8 +36,8 @@ struct Listener {
 }
 
 impl Tap {
-    /// For a response that begins: one that is recorded, whose model is to be known, or that may have
-    /// to be continued. `before`: it continues another, and who looked on looks on.
+    /// The tap of a response that begins; `None` where nothing wants one: no reel, no name of a model,
+    /// no transcript, no listener. `before`: the tap of the stream that this response continues.
     pub fn new(
         before: Option<Box<Tap>>,
         reel: Option<Reel>,
@@ -52,7 +52,7 @@ impl Tap {
         Some(tap)
     }
 
-    /// The model, once that has been named. Nobody looks for it then.
+    /// The model, once the answer has named it. The search for it ends then.
     pub fn model(&mut self) -> Option<Box<str>> {
         let settled = self.model.as_ref().is_some_and(ModelName::is_settled);
         let model = self.model.take_if(|_| settled)?;
@@ -77,7 +77,7 @@ impl Tap {
         Some(heard)
     }
 
-    /// Bytes of the payload went by.
+    /// The next bytes of the payload.
     pub fn feed(&mut self, data: &[u8]) {
         if let Some(model) = &mut self.model {
             model.feed(data);
@@ -99,7 +99,7 @@ impl Tap {
         });
     }
 
-    /// Nobody wants anything of it any more.
+    /// Whether nothing wants the stream any more, so that the tap can go.
     pub fn is_idle(&self) -> bool {
         self.listeners.is_empty()
             && self.reel.is_none()
