@@ -18,11 +18,11 @@ pub enum Command<S> {
     Stop,
     /// A connection that another worker accepted.
     Adopt(S, std::net::SocketAddr),
-    /// Tell what you hold, or do something to one exchange.
+    /// Tell what you hold, or do something to one exchange or endpoint.
     Inquire(Inquiry),
     /// A new generation of the configuration, for every request from now on.
     Reload(Arc<Snapshot>, Loads),
-    /// A permit for this upstream came home elsewhere: who stands first here may have it.
+    /// A permit for this upstream came free on another worker: the first waiter here may have it.
     Call(UpstreamId),
     /// What the active checks say of an endpoint now.
     Health(UpstreamId, EndpointId, Verdict),
@@ -35,8 +35,8 @@ pub enum Command<S> {
 pub enum Idle {
     /// They are told at once that nothing more comes.
     Leave,
-    /// Whoever asks within its timeouts is answered once more, and told to come back elsewhere: a
-    /// client may be sending its next request at this moment.
+    /// A client that sends a request within its timeouts is answered once more, and told that its
+    /// connection ends: it may be sending that request at this moment.
     MayAsk,
 }
 

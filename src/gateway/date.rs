@@ -18,8 +18,8 @@ impl Date {
         Date { line: date::line(Duration::ZERO), until: Instant::ZERO }
     }
 
-    /// The line that holds now. The time of day is asked for once a second: it may be set, and the
-    /// clock of the turns stands still while a machine sleeps.
+    /// The line of this second. The time of day is read once a second, because it may be set, and
+    /// because the clock of the turns stands still while a machine sleeps.
     #[inline]
     pub(crate) fn line(&mut self, now: Instant, net: &impl Net) -> &DateLine {
         if now >= self.until {

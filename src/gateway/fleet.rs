@@ -8,12 +8,12 @@ use crate::reactor::mailbox::Sender;
 
 /// The workers of a process, seen from one of them.
 pub struct Fleet<S> {
-    /// Where accepted connections are balanced: how many each worker has, on their way to it or
-    /// open. Whoever places a connection adds it, whoever closes it takes it away: no count is
-    /// lost, however the threads interleave.
+    /// The connections of each worker, open or on their way to it; `None`: accepted connections are
+    /// not balanced. The worker that places a connection adds one, the worker that closes it takes
+    /// one away: no count is lost, however the threads interleave.
     pub balance: Option<Arc<[AtomicUsize]>>,
     pub mailboxes: Vec<Sender<Command<S>>>,
-    /// Which one we are.
+    /// Which of the workers this one is.
     pub index: usize,
 }
 

@@ -1,5 +1,5 @@
-//! One try to have a request answered by a server, from the search for one to the moment from which
-//! there is no other answer.
+//! One attempt to have a request answered by a server: from the search for an endpoint to the commit,
+//! and the relaying of request and response.
 
 pub(crate) mod commit;
 pub(crate) mod response;

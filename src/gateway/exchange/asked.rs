@@ -1,8 +1,7 @@
-//! Asked: which model a request names, and which one has answered it, for whoever is told.
+//! Asked: which model a request names, and which model has answered it.
 //!
-//! * A request is read where it is kept: as it is sent, and of one that is sent nowhere what has come
-//!   by its end.
-//! * Nothing is read where nobody is told: without an admin address, and without a journal.
+//! * A request is read where it is kept: while it is sent, or at its end if it was sent nowhere.
+//! * Nothing is read where nobody wants to know: without an admin address and without a journal.
 
 use crate::gateway::Gateway;
 use crate::gateway::record::asked::{LOOK_MAX, look};
@@ -13,12 +12,12 @@ use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::wire::outbox::Outbox;
 
-/// So much of a body is read for the model it names as it comes; of the rest, what is kept at its end.
+/// How much of a body is read for its model while it comes. A longer one is read at its end, if kept.
 const NEAR_MAX: u64 = 64 << 10;
 
 impl<N: Net> Gateway<N> {
     /// Notes at the end of an exchange which model was asked for and which has answered, as far as
-    /// anybody said so.
+    /// they were named.
     #[cold]
     pub(crate) fn learn_models(&self, token: Token, exchange: &mut Exchange) {
         exchange.learn_model();
@@ -58,8 +57,8 @@ impl Exchange {
         })
     }
 
-    /// The same while the request is sent: as long as it is short, and, if it is kept, once it has been
-    /// sent `whole`.
+    /// Notes the model that the client has asked for while the request is sent: as long as it is short,
+    /// and again once the `whole` of it has been sent, if it is kept.
     pub(crate) fn hear_model_asked(&mut self, outbox: &Outbox, whole: bool) {
         if whole || self.request.body.received() <= NEAR_MAX {
             self.learn_model_asked(outbox, &[]);

@@ -1,4 +1,4 @@
-//! What follows a try, once per request: another one, the rest of a stream, an end.
+//! What follows an attempt: another attempt, a continuation of the stream, or the end.
 
 pub(crate) mod asked;
 pub(crate) mod continuation;

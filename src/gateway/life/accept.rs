@@ -1,4 +1,4 @@
-//! Accepting: gives a connection its place, with this worker or with one that has fewer.
+//! Accepting: gives a connection its place, with this worker or with a worker that has fewer.
 //!
 //! At the connection limit the backlog is the back-pressure, and there is hysteresis: accepting goes
 //! on when a tenth of the connections has gone.
@@ -25,7 +25,7 @@ impl<N: Net> Gateway<N> {
         room
     }
 
-    /// Slots have come free: is that enough to accept again?
+    /// Accepts again, if enough slots have come free.
     pub(crate) fn reconsider_accepting(&mut self, cx: &mut Cx<N>) {
         let limit = self.snapshot.limits.connections;
         if cx.listen.is_full() && self.downstreams.len() < limit - limit / 10 {

@@ -1,7 +1,7 @@
 //! Drain and stop: how a worker ends.
 //!
-//! Draining, it serves what it has and takes nothing new; at the deadline, or when it is told to
-//! stop, it aborts what is left and says so to whoever can still be told.
+//! A worker that drains serves what it has and takes nothing new. At the deadline, or when it is told
+//! to stop, it aborts what is left, with an error reply where nothing of an answer has begun.
 
 use crate::gateway::Gateway;
 use crate::gateway::command::{Idle, Life};
@@ -9,14 +9,14 @@ use crate::reactor::net::Net;
 use crate::reactor::turn::{Cx, accept_from};
 
 impl<N: Net> Gateway<N> {
-    /// The kernel accepted the backlog in our name, so it is served; then the doors close, and
-    /// everyone is told `Connection: close` with the answer. A second drain keeps the deadline.
+    /// The kernel accepted the backlog in our name, so it is served; then the listeners close, and
+    /// every answer says `Connection: close`. A second drain keeps the deadline of the first.
     pub(crate) fn drain(&mut self, idle: Idle, cx: &mut Cx<N>) {
         let deadline = match self.life {
             Life::Serving => {
-                // The other workers may be gone: what is accepted from here on is kept.
+                // The other workers may be gone: connections accepted from here on stay with this one.
                 self.fleet = None;
-                // Everything that waits, whatever the budget: for the last time.
+                // The whole backlog, whatever the budget: this is the last accept.
                 for listener in 0..cx.net.listeners() {
                     cx.listen.on_event(listener);
                     accept_from(self, listener, usize::MAX, cx);

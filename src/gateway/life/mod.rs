@@ -1,4 +1,4 @@
-//! How a worker lives: whom it takes in, whom it sends away, and how it ends.
+//! How a worker lives: which connections it accepts, which it sheds, and how it ends.
 
 pub(crate) mod accept;
 pub(crate) mod drain;

@@ -2,11 +2,11 @@
 //!
 //! Nothing that is under way is touched. An exchange holds the snapshot it began with and obeys it to
 //! its end; the next request of the same connection gets the new one. Idle connections and queues
-//! belong to groups (`proxy::group`), which go on; only connections to endpoints that are gone are
-//! closed.
+//! belong to groups (`proxy::group`), which outlive a snapshot; only connections to endpoints that are
+//! gone are closed.
 //!
-//! Every worker has a copy of its own: an exchange counts a reference to it, and a count that all
-//! cores share would move between them with every request.
+//! Every worker has a copy of its own: each exchange counts a reference to the snapshot, and a count
+//! that all cores share would move between their caches with every request.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::reactor::turn::Cx;
 impl<N: Net> Gateway<N> {
     pub(crate) fn reload(&mut self, snapshot: Arc<Snapshot>, loads: &Loads, cx: &mut Cx<N>) {
         let snapshot = Rc::new(Arc::unwrap_or_clone(snapshot));
-        // It has been read again, and a name has not merely got another address.
+        // The file was read again. A name that got another address makes a snapshot of the same number.
         if snapshot.generation.number != self.snapshot.generation.number {
             for id in self.groups.ids().collect::<Vec<_>>() {
                 self.groups[id].endpoints.forget_weights();
@@ -34,18 +34,18 @@ impl<N: Net> Gateway<N> {
         cx.net.keep_alive(self.snapshot.server.tcp_keepalive);
         self.purse.set_limit(self.snapshot.limits.continue_bytes);
         cx.set_pace(self.snapshot.pace());
-        // Where the limit has grown there is room for some of those who wait.
+        // Where a limit has grown, some of the waiting requests have a place now.
         for index in 0..self.snapshot.upstreams.len() {
             let id = self.snapshot.upstreams[index].id;
             for _ in 0..self.groups[id].may_call() {
                 self.wake_waiting(id, Lack::Permit, cx);
             }
-            // Ceilings may be new: then it matters to the others from now on who waits here.
+            // Ceilings may be new: from then on the other workers have to know who waits here.
             self.announce(id, cx);
         }
     }
 
-    /// Lets go of the generations whose last exchange is over.
+    /// Drops the generations whose last exchange is over.
     pub(crate) fn forget_past(&mut self) {
         if !self.past.is_empty() {
             self.forget_unheld();

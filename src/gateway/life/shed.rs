@@ -1,12 +1,13 @@
-//! Shed: when there is no more room, those who only hold room give it up.
+//! Shed: when there is no more room, connections that only hold room give it up.
 //!
 //! A head that comes byte by byte holds a buffer, or several, for as long as `timeouts.head` lets
-//! it; a connection on which nothing was ever said holds a place. Where that keeps others from being
-//! read or from coming in, the oldest go first: within a quarter of a second an honest head is here.
+//! it; a connection on which nothing was ever said holds a place. Where other connections cannot be
+//! read or accepted for that, the oldest of these go first: an honest head takes less than a quarter
+//! of a second to come.
 //!
-//! Where `limits.idle_keeps_place` is off, as it is at the admin address, all who are not being answered
-//! give way: those between two requests, those whose head drips, those who are only waited for to leave.
-//! A liveness probe must find the door open.
+//! Where `limits.idle_keeps_place` is off, as it is at the admin address, every connection that is not
+//! being answered gives way: idle between two requests, in the middle of a head, or lingering. A
+//! liveness probe must be able to connect.
 //!
 //! Absent on purpose: answers. Nothing that is being answered is ever shed; its timers decide.
 
@@ -28,13 +29,13 @@ const SILENT_AGE: Duration = Duration::from_secs(1);
 const PERIOD: Duration = Duration::from_millis(50);
 
 impl<N: Net> Gateway<N> {
-    /// When somebody ought to be shed next; [`Instant::NEVER`] if nobody waits.
+    /// When to look for room next; [`Instant::NEVER`] if no connection waits for some.
     pub(crate) fn shed_due(&self, cx: &Cx<N>) -> Instant {
         let wanted = !self.thirsty.is_empty() || cx.listen.keeps_out();
         if wanted { self.shed_at } else { Instant::NEVER }
     }
 
-    /// Makes room if somebody waits for some.
+    /// Makes room if a connection waits for some.
     pub(crate) fn shed(&mut self, cx: &mut Cx<N>) {
         if self.shed_due(cx) <= cx.now {
             self.make_room(cx);
@@ -67,7 +68,7 @@ impl<N: Net> Gateway<N> {
             }
             self.desk.tally.heads_shed.add(1);
             if let Some(downstream) = self.downstreams.get_mut(token) {
-                // Its reply needs one of the buffers that it holds.
+                // The error reply needs one of the buffers that the head holds.
                 downstream.socket.drop_inbound(&mut self.desk);
             }
             self.refuse(token, &Fault::Local(LocalFault::Buffers), cx);
@@ -89,8 +90,8 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Closes connections on which nothing is being answered, those first that were heard of the
-    /// longest ago, until accepting goes on.
+    /// Closes connections on which nothing is being answered, the longest silent first, until
+    /// accepting goes on.
     fn shed_idle(&mut self, cx: &mut Cx<N>) {
         let limit = self.snapshot.limits.connections;
         let idle = self.downstreams.iter().filter_map(|(token, downstream)| {
@@ -99,7 +100,7 @@ impl<N: Net> Gateway<N> {
                 State::Lingering { heard, .. } => heard,
                 State::Exchange | State::Replying { .. } | State::Closed => return None,
             };
-            // What has come and was not looked at yet may be a whole request.
+            // Bytes that the kernel still holds may be a whole request.
             let unread = downstream.socket.ready.readable();
             (since + HEAD_AGE <= cx.now && !unread).then_some((since, token))
         });
@@ -116,8 +117,8 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// The clients that have been at their first or next head for so long, and have sent `bytes` of
-    /// it, the oldest first.
+    /// The clients that have been at a head for `age` or longer, the oldest first; `bytes` says by the
+    /// length of what has come of it whether a client is meant.
     fn waiting_since(
         &self,
         age: Duration,
@@ -127,7 +128,7 @@ impl<N: Net> Gateway<N> {
         let waiting = self.downstreams.iter().filter_map(|(token, downstream)| {
             let State::Head { since } = downstream.state else { return None };
             let held = downstream.socket.unscanned().len();
-            // What the kernel holds for it has been said as well.
+            // A client whose bytes the kernel still holds is not silent.
             let unread = held == 0 && downstream.socket.ready.readable();
             (since + age <= cx.now && bytes(held) && !unread).then_some((since, token))
         });

@@ -1,27 +1,27 @@
-//! What an exchange keeps so that another server may go on with its stream.
+//! What an exchange keeps so that another server can continue its stream.
 
 use crate::flow::tap::Tap;
 use crate::proxy::fault::Fault;
 use crate::service::continuation::Kept;
 
-/// What a stream needs to go on elsewhere. Boxed: only where its route asks for it.
+/// What a stream needs to be continued elsewhere. Boxed: only routes with `continue` have it.
 #[derive(Debug)]
 pub struct Continuation {
     /// The request as it was last sent, head and body.
     pub(crate) request: Kept,
     /// Bytes of text that may still be kept.
     pub(crate) room: usize,
-    /// Who looks on, between two streams.
+    /// The tap with its listeners, between two streams.
     pub(crate) tap: Option<Box<Tap>>,
-    /// Why the stream broke that is to be continued.
+    /// The fault that broke the stream, until another server continues it.
     pub(crate) fault: Option<Fault>,
-    /// How often it was continued, or was to be.
+    /// How many servers were asked to continue it.
     pub made: u32,
     /// What the client had of the streams before this one.
     pub before: Before,
 }
 
-/// Parts of an answer that have come and gone.
+/// What the client has of the streams before the present one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Before {
     pub events: u64,

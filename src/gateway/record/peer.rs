@@ -7,7 +7,7 @@ use crate::responder::Responder;
 /// Who answers.
 #[derive(Debug)]
 pub enum Peer {
-    /// No connection yet; with `fresh`, a pooled one will not do.
+    /// It has no connection yet. `fresh`: an idle one from the pool will not do.
     Seeking {
         fresh: bool,
         turn: Turn,
@@ -27,15 +27,15 @@ pub enum Peer {
     Nobody,
 }
 
-/// Where somebody stands who seeks a connection.
+/// Where an exchange stands that seeks a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// It has not asked yet.
     New,
     /// It stands in the upstream's queue.
     Queued,
-    /// A place came free and it was called out of the queue. If it leaves now, the place is the
-    /// next one's, who would not hear of it otherwise.
+    /// A place came free and the exchange was called out of the queue. If it leaves now, the next
+    /// waiter has to be called, which would not hear of the place otherwise.
     Called,
 }
 
@@ -43,7 +43,7 @@ pub enum Turn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     Running,
-    /// It asked not to be asked before then.
+    /// It wants its next step then, and not before.
     Sleeping(Instant),
     NeedsBody,
     Ended,

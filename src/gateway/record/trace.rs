@@ -1,8 +1,8 @@
 //! Trace: an exchange as a part of a trace, with a span for each connection its request went to.
 //!
 //! Made only where `trace.context` is on; without it an exchange has a null pointer here. Where
-//! spans are exported and the trace is sampled, what they will tell is kept beside, and goes with
-//! the record of the exchange.
+//! spans are exported and the trace is sampled, a [`Story`] is kept beside, and goes with the record
+//! of the exchange.
 
 use crate::clock::Instant;
 use crate::config::snapshot::{self, EndpointId};
@@ -17,11 +17,11 @@ pub struct Trace {
     pub place: Place,
     /// The span its request names as its sender.
     sender: SpanId,
-    /// The request has gone out under that name.
+    /// The request has gone out with `sender` as its parent span.
     used: bool,
     /// `tracestate` goes on.
     keeps_state: bool,
-    /// What the spans will tell; `None`: nobody wants them.
+    /// What the spans will tell; `None`: they are not exported, or the trace is not sampled.
     pub story: Option<Story>,
 }
 
@@ -46,12 +46,12 @@ pub struct Sending {
     pub reused: bool,
     /// Of the answer; 0: there was none.
     pub status: u16,
-    /// Why it was not the one that counts.
+    /// Why it failed, if it did.
     pub failed: Option<&'static str>,
 }
 
 impl Trace {
-    /// The place of a request that has just come in, where exchanges have one.
+    /// The trace of a request that has just come in; `None` where `trace.context` is off.
     pub(crate) fn of(
         head: &RequestHead<'_>,
         settings: &snapshot::Trace,
@@ -80,7 +80,7 @@ impl Trace {
         }))
     }
 
-    /// What the request for the upstream says of it.
+    /// The fields of the request to the upstream that tell of the trace.
     pub(crate) fn fields(&self) -> TraceFields {
         let Place { trace, sampled, .. } = self.place;
         TraceFields {
@@ -89,8 +89,8 @@ impl Trace {
         }
     }
 
-    /// The request goes out, each time under a span of its own. Returns what it has to say then, if
-    /// it says something else by now.
+    /// The request goes out, each time under a span of its own. Returns the `traceparent` that has to
+    /// be written into it; `None` the first time, when it is there already.
     pub(crate) fn go_out(&mut self, ids: &mut Ids) -> Option<TraceParent> {
         if !std::mem::replace(&mut self.used, true) {
             return None;

@@ -1,4 +1,4 @@
-//! Census: what a worker holds at a moment, for those who look for leaks.
+//! Census: what a worker holds at a moment, for tests that look for leaks.
 
 use crate::clock::Instant;
 use crate::config::snapshot::UpstreamId;
