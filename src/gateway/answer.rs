@@ -1,4 +1,4 @@
-//! An exchange with a responder behind it: somebody inside the process answers.
+//! An exchange that is answered inside the process, by a responder.
 //!
 //! Framing, back-pressure, keep-alive and timeouts are the same as for a proxied answer. A
 //! responder is asked for more only while little of what it gave is unwritten.
@@ -25,12 +25,12 @@ use crate::wire::buffer::CAPACITY;
 use crate::wire::pool::READ_RESERVE;
 use crate::wire::socket::{Desk, Fill, Socket};
 
-/// Where a chunk's size should stand.
+/// Bytes that stand where the size of a chunk should stand.
 const NO_CHUNK: &[u8] = b"no chunk\r\n";
 
 /// How a responder's answer goes on.
 enum Answering {
-    /// It sleeps, needs the request, or the client is slow.
+    /// The responder sleeps or needs the request, or the client is slow.
     Rests,
     /// The budget is spent.
     More,
@@ -48,7 +48,7 @@ impl<N: Net> Gateway<N> {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Downstream { socket, exchange, .. } = downstream;
         let Some(exchange) = exchange.as_deref_mut() else { return Step::Wait };
-        // Taken out for as long as it is asked: it and its exchange are borrowed separately.
+        // The responder is taken out of its exchange while it is asked, so that both can be borrowed.
         let peer = std::mem::replace(&mut exchange.peer, Peer::Nobody);
         let Peer::Responder { mut responder, mut progress } = peer else {
             exchange.peer = peer;
@@ -193,7 +193,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             }
             Asked::Sleep(until) => {
                 *self.progress = Progress::Sleeping(until);
-                // A nap that is over already costs a step, or it would be an endless loop.
+                // A sleep that is over already costs a step, or the loop could be endless.
                 budget.spend(0);
             }
             Asked::NeedBody => {
@@ -219,7 +219,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             }
             Asked::Reset => {
                 self.flush()?;
-                // As where only a RST can tell that this is not the end.
+                // Ends with RST, as an answer does that ends with its connection and is cut.
                 self.exchange.until_close = true;
                 return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
             }
@@ -245,7 +245,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
     fn begin(&mut self, head: &responder::Head) {
         let exchange = &mut *self.exchange;
         let (framing, mode) = match (head.status, head.length, exchange.client) {
-            // They end with their head, whatever is given for a body (RFC 9112 §6.3).
+            // These end with their head, whatever the responder gives for a body (RFC 9112 §6.3).
             (204 | 304, ..) => (Framing::None, Mode::Splice),
             (_, Some(length), _) => (Framing::Length(length), Mode::Splice),
             (_, None, Version::Http11) => (Framing::Chunked, Mode::Chunk),
@@ -299,7 +299,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
         }
     }
 
-    /// The client may be waiting for leave to send its body (RFC 9110 §10.1.1).
+    /// Tells a client to go on that waits for a 100 before it sends its body (RFC 9110 §10.1.1).
     fn ask_for_body(&mut self) {
         let waits = std::mem::replace(&mut self.exchange.expect_continue, false);
         if waits && takes_interim(self.exchange.client) && self.exchange.request.is_open() {

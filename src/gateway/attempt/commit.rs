@@ -1,8 +1,8 @@
-//! Commit: the moment from which there is no other answer.
+//! Commit: which answers are held back, and the moment in which an answer becomes the client's.
 //!
-//! Until a byte of the final response is with the client another attempt can take its place. The
-//! head of an event stream is worth nothing yet, so it is held back until the first data event for as
-//! long as there is somebody else to ask.
+//! Until a byte of the final response is with the client, another attempt can take its place. The
+//! head of an event stream is worth nothing yet. So it is held back until the first event that says
+//! something, for as long as another server could answer.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::reactor::turn::Cx;
 use crate::service::Dialect;
 use crate::wire::outbox::Outbox;
 
-/// How long a stream is held back that gives signs of life, where that is all the same. Less than
-/// anything between server and client waits for.
+/// How long a stream is held back that gives signs of life and no event, where holding it back brings
+/// little. Shorter than the timeouts of clients, and of proxies on the way.
 const HOLD_PATIENCE: Duration = Duration::from_secs(5);
 
 impl<N: Net> Gateway<N> {
@@ -30,17 +30,17 @@ impl<N: Net> Gateway<N> {
         };
         let again = u32::from(exchange.tries.at_upstream) < upstream.retry.attempts;
         let elsewhere = again || self.next_link(exchange, cx).is_some();
-        // A predefined answer is the beginning of one, not the rest of one.
+        // A predefined answer cannot be the rest of an answer that has begun.
         let predefined = chain.fallback.is_some() && !exchange.is_continuing();
         !exchange.commit.is_final() && (predefined || elsewhere && self.keeps_request(exchange))
     }
 
-    /// Whether the head of an event stream is kept from the client until the first data event. Not
-    /// where it brings nothing: for who listens to a feed, and for who asks the only server there is
-    /// for something that no model has to make.
+    /// Whether the head of an event stream is kept from the client until the first event that says
+    /// something. Not where that brings nothing: not for a feed, and not for a plain GET where nobody
+    /// else could answer.
     pub(crate) fn holds_back(&self, exchange: &Exchange, cx: &Cx<N>) -> bool {
         let commit = exchange.route().map(|route| route.commit);
-        // One that is to go on where another one stopped has joined it when it does.
+        // A continued stream is always held back: it joins the client's stream with its first event.
         exchange.is_continuing()
             || (commit == Some(Commit::FirstEvent)
                 && !exchange.listens
@@ -48,7 +48,7 @@ impl<N: Net> Gateway<N> {
                 && self.can_be_rescued(exchange, cx))
     }
 
-    /// Whether somebody who has not been asked could answer in the place of this endpoint.
+    /// Whether another endpoint, upstream or predefined answer could take the place of this endpoint.
     fn has_elsewhere(&self, exchange: &Exchange, cx: &Cx<N>) -> bool {
         let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
             return false;
@@ -58,10 +58,11 @@ impl<N: Net> Gateway<N> {
             || self.next_link(exchange, cx).is_some()
     }
 
-    /// Whether an answer that is held back, and of which something has come just now, is let go. A
-    /// document, where a stream was asked for: its first byte has told. A stream: its client has
-    /// waited long enough, and holding it back would bring little or nothing. Where only events are
-    /// progress and somebody else may be asked, `ttft` decides.
+    /// Whether an answer that is held back, and of which bytes have just come, is passed on although
+    /// no event has said anything. A document where a stream was asked for: yes, once its first byte
+    /// has shown what it is. A stream: yes, if its client has waited for [`HOLD_PATIENCE`] and holding
+    /// it back brings little. Where only events are progress and another server may be asked, `ttft`
+    /// decides instead.
     pub(crate) fn lets_go(&self, token: Token, cx: &Cx<N>) -> bool {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
         exchange.is_some_and(|exchange| {
@@ -75,8 +76,8 @@ impl<N: Net> Gateway<N> {
         })
     }
 
-    /// From here on there is no other answer: what was held back is on its way, the request is
-    /// forgotten, but for what may have to be said again.
+    /// Makes the answer the client's: what was held back is sent, and the request is forgotten, but
+    /// for what a continuation may need.
     pub(crate) fn commit(&mut self, token: Token, connection: Token) {
         let Some(exchange) = self.exchange_mut(token) else { return };
         if exchange.has_transcript() {
@@ -100,7 +101,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// The client has a part of this answer from now on: what may have to be said again is kept.
+    /// Keeps the request, from which another server may have to continue this answer.
     pub(crate) fn keep_for_continuation(&mut self, token: Token, connection: Token) {
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
         else {
@@ -128,7 +129,7 @@ impl<N: Net> Gateway<N> {
 }
 
 impl Exchange {
-    /// A request without a body, for a path of no dialect.
+    /// Whether it is an idempotent request without a body, for a path of no dialect.
     fn is_plain(&self) -> bool {
         let bare = matches!(self.request.body.framing(), Framing::None | Framing::Length(0));
         self.dialect == Dialect::Generic && self.idempotent && bare

@@ -1,7 +1,7 @@
 //! From a response head to a response: parse, decide how it is delivered, rewrite.
 //!
-//! The counterpart of `request`. Interim responses are passed on as they come; the final head is
-//! the commit: from then on there is no other answer.
+//! The counterpart of `client/request.rs`. Interim responses are passed on as they come. With the
+//! final head the answer is the client's, unless it is held back.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ use crate::wire::socket::Fill;
 
 /// What a look at the response head gave.
 enum HeadStep {
-    /// Not there yet, and why it was not read on.
+    /// The head is not complete, and why no more was read.
     Incomplete(Rest),
     /// An interim response was passed on; there may be more behind it.
     Interim,
@@ -46,7 +46,7 @@ enum HeadStep {
 }
 
 impl<N: Net> Gateway<N> {
-    /// Waits for the final response head. `None`: it is here; otherwise why it is not yet.
+    /// Reads up to the final response head. `None`: it is here; else why it is not.
     pub(crate) fn await_response(
         &mut self,
         token: Token,
@@ -158,7 +158,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Parses a response head where it lies and makes the one the client gets.
+    /// Parses a response head where it lies and writes the head that the client gets.
     fn open_response(
         &mut self,
         token: Token,
@@ -240,8 +240,8 @@ impl<N: Net> Gateway<N> {
     }
 }
 
-/// When the answer says that its server wants to be asked again: the finer field first, as the SDKs
-/// read them.
+/// After what time the server wants to be asked again: fields in milliseconds come first, as in the
+/// SDKs.
 fn retry_after_of(head: &ResponseHead<'_>) -> Option<Duration> {
     let fine = ["retry-after-ms", "x-ms-retry-after-ms"].iter();
     let fine = fine.filter_map(|name| head.field(name)).find_map(retry_after_ms);
@@ -261,7 +261,7 @@ impl Delivery {
     /// | chunked              | as it is, spliced         | payload, until close |
     /// | until close          | chunks of our own         | as it is             |
     ///
-    /// Behind a head that is with the client already, a length is what the end of a connection is.
+    /// Where the client has a head already, a body with a length is delivered as one until close.
     fn of(head: &ResponseHead<'_>, client: Version, prefaced: bool) -> Delivery {
         let (framing, mode) = match (head.framing, client) {
             (Framing::Length(_), Version::Http11) if prefaced => (Framing::Chunked, Mode::Chunk),
@@ -280,7 +280,7 @@ impl Delivery {
 }
 
 impl Exchange {
-    /// Parses the head of an answer to its request. `None`: there is more to come.
+    /// Parses the head of an answer to this request. `None`: it is not complete.
     fn parse<'b>(
         &self,
         bytes: &'b [u8],
@@ -306,7 +306,7 @@ impl Exchange {
                 self.tell_not_kept();
             }
         }
-        // A page for people where an answer of the service was asked for: some proxy's, most likely.
+        // A web page where an answer of the API was due: most likely the error page of a proxy.
         let page = head.status < 300 && head.media == Media::Html && !self.idempotent;
         let fault = match self.cannot_follow(head) {
             Some(fault) => fault,
@@ -356,7 +356,7 @@ impl Exchange {
         unwanted.then_some(Failed::Unwanted(Cause::Failed(condition)))
     }
 
-    /// What is wrong with an answer that should follow the head the client has.
+    /// What keeps an answer from following the head that the client has.
     pub fn cannot_follow(&self, head: &ResponseHead<'_>) -> Option<UpstreamFault> {
         let follows = head.status == 200
             && head.media == Media::EventStream
@@ -367,7 +367,7 @@ impl Exchange {
         cannot.then_some(UpstreamFault::Status(head.status))
     }
 
-    /// Whether this is the head of a stream that has no room for the mark that ends one.
+    /// Whether this is the head of a stream of no bytes, which cannot hold the mark of its end.
     fn is_empty_stream(&self, head: &ResponseHead<'_>) -> bool {
         head.status < 300
             && head.media == Media::EventStream
@@ -375,7 +375,7 @@ impl Exchange {
             && self.dialect != Dialect::Generic
     }
 
-    /// Whether this status may say that the prompt is too long, and somebody takes longer ones.
+    /// Whether this status may mean that the prompt is too long, and the route has a `larger`.
     fn may_be_too_long(&self, status: u16) -> bool {
         matches!(status, 400 | 413 | 422) && self.has_larger()
     }
@@ -386,18 +386,18 @@ impl Exchange {
         larger.is_some_and(|larger| larger > self.link && self.can_be_asked(larger))
     }
 
-    /// Whether what a document says may have somebody else asked. `holds_back`: its route waits for
-    /// that.
+    /// Whether another server is asked, if a document says that the request has failed. `holds_back`:
+    /// the route holds answers back.
     pub(crate) fn may_be_rescued_by_reading(&self, holds_back: bool) -> bool {
         self.has_larger() || holds_back && self.retries_on(Condition::ErrorEvent)
     }
 
-    /// Who reads an answer that does not say that it is a stream. `all`: not only for a failure.
+    /// The observer of an answer that is no stream by its head. `all`: it reads more than failures.
     fn reader(&self, head: &ResponseHead<'_>, all: bool) -> Option<Observer> {
         let answers = matches!(head.status, 200..=299) && head.framing != Framing::None;
         match self.dialect {
             _ if !answers => None,
-            // What nothing is known of tells only what it cost, if it is an answer at all.
+            // Of a generic path only the cost is read, and only of JSON that answers a POST.
             Dialect::Generic if self.idempotent || head.encoded || head.media != Media::Json => {
                 None
             }
@@ -407,7 +407,7 @@ impl Exchange {
         }
     }
 
-    /// Has somebody look on, where one is wanted.
+    /// Puts a tap on the response, where a reel, a transcript or the model's name is wanted.
     fn watch(&mut self, head: &ResponseHead<'_>, journal: Option<&dyn Journal>, purse: &Purse) {
         let (before, transcript) = (self.onlookers(), self.transcript(head, purse));
         let told = journal.is_some() || self.snapshot.admin.listen.is_some();
@@ -419,7 +419,7 @@ impl Exchange {
         }
     }
 
-    /// What the client is told of where the time went, where its route says so.
+    /// The `Server-Timing` field, where the route has it on.
     fn server_timing(&self, now: Instant) -> Option<ServerTiming> {
         let told = self.route()?.server_timing;
         let hops = &self.attempt.hops;
@@ -431,7 +431,7 @@ impl Exchange {
         })
     }
 
-    /// The final response head is here, to the request as it was `sent`.
+    /// Begins the response: its final head is here. `sent`: the request as it was sent.
     fn begin_response(
         &mut self,
         head: &ResponseHead<'_>,
@@ -442,14 +442,14 @@ impl Exchange {
     ) {
         self.attempt.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
-        // Of a head that is with the client already, this stands there.
+        // Where the client has a head already, that has said whether the connection persists.
         if !self.is_prefaced() {
             self.persistent = self.may_persist() && !draining;
         }
         self.attempt.keep_alive = head.keep_alive;
         let mut response = Flow::of_response(head.framing, delivery.mode);
         response.watch.observer = match (head.media, self.dialect) {
-            // Compressed events cannot be told apart: they are passed on as any body.
+            // Compressed events cannot be read: they are passed on as any body.
             (Media::EventStream, _) if head.encoded => Some(Observer::of_nothing()),
             (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
             (Media::EventStream, dialect) => {

@@ -1,9 +1,12 @@
-//! Attach: finds an exchange its connection to an upstream, and gives connections back.
+//! Seek: finds an exchange an endpoint, and a connection to it, or a place in the queue.
 //!
-//! * A pooled connection that has said anything is dead: bytes, an end, an error. Whoever takes one
-//!   goes by what the poller has told, and looks once more if it has rested for long.
-//! * A replay never uses a pooled connection: siblings of a dead one are likely dead too.
-//! * Only a clean, complete, silent connection goes back. Asserted on both ends.
+//! ```text
+//!   admit ─▶ pick an endpoint ─▶ connect: an idle connection, or a new one ─▶ attach
+//!     └───────────┴──────────────────┴─▶ wait in the queue, or fail
+//! ```
+//!
+//! * A newcomer stands behind everybody who waits already.
+//! * A pick that gets no connection is given back at once.
 
 use std::time::Duration;
 
@@ -26,7 +29,7 @@ use crate::reactor::turn::Cx;
 use crate::wire::pool::BufferPool;
 
 impl<N: Net> Gateway<N> {
-    /// Gets the exchange of `token` a connection, or a place in the queue for one.
+    /// Gets the exchange of `token` a connection, or a place in the queue.
     pub(crate) fn seek_upstream(&mut self, token: Token, cx: &mut Cx<N>) -> Step {
         let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
@@ -37,7 +40,7 @@ impl<N: Net> Gateway<N> {
         };
         match turn {
             Turn::Queued => return Step::Wait,
-            // Whoever comes now stands behind those who wait already.
+            // A newcomer stands behind everybody who waits already.
             Turn::New if !fresh => match self.admit(token, upstream, priority, cx) {
                 Admit::Now => {}
                 waits => return self.stand_in_line(token, upstream, waits, cx),
@@ -84,7 +87,7 @@ impl<N: Net> Gateway<N> {
             Choice::Endpoint(pick) => pick,
             Choice::Full => return Err(NoPlace::Lack(Lack::Permit)),
             Choice::None { until } => {
-                // Who waits for ever is told to come again in a minute all the same.
+                // The client is never told to wait for longer than a minute.
                 let retry_after = (until - now).min(Duration::from_secs(60));
                 return Err(NoPlace::Fault(Fault::Local(LocalFault::NoUpstream { retry_after })));
             }
@@ -105,7 +108,7 @@ impl<N: Net> Gateway<N> {
                     && outcome == Outcome::Unreachable
                 {
                     exchange.tries.tried.add(endpoint);
-                    // It was not even begun, and yet this is whom the failure is about.
+                    // The attempt had not begun, and yet the log names this endpoint.
                     exchange.tries.endpoint = Some(endpoint);
                 }
                 let endpoints = &mut self.groups[upstream].endpoints;
@@ -167,7 +170,7 @@ impl Exchange {
         let elsewhere = before.0 != here.0;
         let authority_asked = self.aside.as_ref().and_then(|aside| aside.authority.as_deref());
         let host = match (&upstream.host, authority_asked) {
-            // One upstream, and the client named its host.
+            // The route has one upstream, and the client has named a host.
             (HostField::Preserve, None) => None,
             (HostField::Preserve, Some(own)) if !own.is_empty() => elsewhere.then_some(own),
             (HostField::Preserve | HostField::Endpoint, _) => Some(authority),

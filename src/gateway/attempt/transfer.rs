@@ -27,10 +27,10 @@ use crate::service::{Dialect, Observer};
 use crate::wire::buffer::Buffer;
 use std::io;
 
-/// How far apart the tokens come of which two may share an acknowledgement: Linux waits 40 ms for the
-/// second (TCP_DELACK_MIN).
+/// Two tokens may share an acknowledgement if they come so far apart: Linux waits 40 ms for the second
+/// (TCP_DELACK_MIN).
 const PACED: Range<Duration> = Duration::from_millis(1)..Duration::from_millis(40);
-/// More bytes at once are no token.
+/// A read of more bytes is no single token.
 const TOKEN_MAX: usize = 1024;
 
 impl<N: Net> Gateway<N> {
@@ -82,8 +82,8 @@ impl<N: Net> Gateway<N> {
         if !exchange.request.is_open() && upstream.socket.outbox.is_empty() {
             return Ok(Rest::Ended);
         }
-        // Silent when it was taken from the pool, and now it speaks before a byte of the request
-        // has left: a 408, or a stray answer, for whoever had this connection before.
+        // The connection was silent when it was taken from the pool, and speaks before a byte of the
+        // request has left: it is a 408, or the rest of an answer to the exchange before.
         if exchange.attempt.reused && !exchange.attempt.sent && upstream.socket.ready.readable() {
             return Err(Failed::Lost(UpstreamFault::Closed));
         }
@@ -99,7 +99,7 @@ impl<N: Net> Gateway<N> {
                     exchange.attempt.hops.connected = exchange.attempt.hops.connected.min(now);
                     exchange.attempt.sent = true;
                     if exchange.request.watch.0.is_some() {
-                        // It was held for its model, however long.
+                        // The request was held until its model had come, however long it was.
                         upstream.socket.outbox.forget_if_long(&mut self.desk.buffers);
                     }
                 }
@@ -112,7 +112,7 @@ impl<N: Net> Gateway<N> {
                     if let Some(tunnel) = &mut exchange.tunnel
                         && !std::mem::replace(&mut tunnel.upstream_shut, true)
                     {
-                        // If it fails the connection is gone, and the other flow will say so.
+                        // If this fails the connection is gone, and the other flow will tell.
                         let _ = upstream.socket.stream.shutdown_write();
                     }
                 }
@@ -160,7 +160,7 @@ impl<N: Net> Gateway<N> {
         }
         let timeline = &mut exchange.timeline;
         if moved.rest == Rest::SinkFull {
-            // Since the last byte it took, if it takes some.
+            // A client that takes bytes is blocked since the last one it took.
             let since = timeline.client_blocked.get_or_insert(now);
             if moved.written > 0 {
                 *since = now;
@@ -182,8 +182,8 @@ impl<N: Net> Gateway<N> {
         Ok(moved.rest)
     }
 
-    /// Keeps a response that can still be rescued from the client until an event says something.
-    /// `None`: it is the client's now.
+    /// Holds a response back until an event says something, if another attempt can take its place.
+    /// `None`: the response is the client's.
     fn hold_back(
         &mut self,
         token: Token,
@@ -231,7 +231,7 @@ impl<N: Net> Gateway<N> {
                 let refused = exchange.refusal_in(spliced, refusal_in);
                 (refused == Refusal::ContextLength).then_some(Cause::PromptTooLong)
             }
-            // Of a stream nobody understands it cannot be said that it should not be empty.
+            // Only a stream of a known dialect should not be empty.
             Held::Empty if exchange.is_observed() && exchange.spoken() != Dialect::Generic => {
                 Some(Cause::Failed(Condition::EmptyStream))
             }
@@ -261,7 +261,7 @@ impl<N: Net> Gateway<N> {
 }
 
 impl Exchange {
-    /// The server takes no more of the request.
+    /// A write of the request has failed: the server takes no more of it.
     fn on_broken_write<S>(
         &mut self,
         upstream: &mut Upstream<S>,
@@ -274,8 +274,8 @@ impl Exchange {
         } else if !upstream.connected {
             return Err(Failed::Lost(UpstreamFault::Connect(error.kind())));
         }
-        // It may have answered before it closed, so what it sent decides: read on until its end,
-        // then judge.
+        // The server may have answered before it closed. So its connection is read to the end, and
+        // what it has sent decides.
         self.request.state = FlowState::Cut;
         self.timeline.request_written = now;
         upstream.socket.ready.broken();
@@ -293,10 +293,10 @@ impl Exchange {
         Failed::Fault(Fault::Downstream(fault))
     }
 
-    /// Learns how the tokens come, `gap` behind the one before, from the first and the second of
-    /// them. Returns whether they should be acknowledged two by two from here on: where that is
-    /// allowed, and the next one comes before the kernel has waited too long for it. A server that
-    /// has more to say than it may send at once would wait for each acknowledgement.
+    /// Learns from the first two tokens how far apart they come; `gap` lies before this one. Returns
+    /// whether tokens should be acknowledged two by two from here on: where that is allowed, and each
+    /// second one comes before the kernel's delay is over. Not where a read is no single token: a
+    /// server that has more to send than it may would wait for each acknowledgement.
     #[cold]
     fn settle(&mut self, first: bool, gap: Duration, moved: &Moved) -> bool {
         let streams = self.attempt.response.as_ref().is_some_and(|response| {
@@ -334,15 +334,15 @@ impl Exchange {
         }
     }
 
-    /// What its first bytes have shown to be a stream has the time of one to begin.
+    /// Gives a response the timer of a stream, if its first bytes have shown that it is one.
     fn learn_kind(&mut self) {
         if self.attempt.awaited == Awaited::Document && self.is_observed() {
             self.attempt.awaited = Awaited::Stream;
         }
     }
 
-    /// Notes how far its response has come, from `before` in the unit of [`Flow::progress`], and
-    /// when. Returns whether its first event that says something has passed just now.
+    /// Notes how far the response has come and when; `before` is [`Flow::progress`] before the relay.
+    /// Returns whether the first event that says something has just passed.
     #[inline]
     pub(crate) fn note_progress(
         &mut self,
@@ -361,7 +361,7 @@ impl Exchange {
                 tally.data_events.add(progress - if first { 0 } else { before });
             }
             if first {
-                // The first token is a part of an answer: no error, no document.
+                // Only a part of a streamed answer is a first token: no error, no document.
                 if self.attempt.status < 300
                     && response.watch.observer.as_ref().is_some_and(Observer::saw_answer)
                 {
@@ -386,7 +386,7 @@ impl Exchange {
     }
 }
 
-/// What it means for the attempt that a response cannot go on.
+/// How an attempt fails whose response cannot go on.
 pub(crate) fn broken_response(broken: Broken) -> Failed {
     match broken {
         Broken::Read(error) => Failed::Fault(upstream_fault(UpstreamFault::Reset(error.kind()))),

@@ -1,4 +1,4 @@
-//! Errors of our own, and to whom they are told.
+//! Error replies of our own.
 
 use crate::gateway::Gateway;
 use crate::gateway::record::downstream::{After, State};
@@ -23,7 +23,7 @@ pub(crate) struct ErrorContext {
     pub(crate) way: Way,
 }
 
-/// How far a request came that ends with an error of ours.
+/// How far a request came that is answered with an error of ours.
 #[derive(Default)]
 pub(crate) struct Way {
     /// The upstream that was asked last.
@@ -35,7 +35,7 @@ pub(crate) struct Way {
 impl Way {
     pub(crate) fn of(exchange: &Exchange, fault: &Fault) -> Way {
         let Some(chain) = exchange.chain() else { return Way::default() };
-        // Without a place nobody was asked, this time.
+        // An attempt that found no place has asked nobody.
         let asked =
             matches!(exchange.peer, Peer::Upstream(_)) || matches!(fault, Fault::Upstream(_));
         let attempts = exchange.tries.in_all - u8::from(!asked);
@@ -43,7 +43,7 @@ impl Way {
             chain.links.iter().map(|link| &exchange.snapshot.upstreams[link.upstream]);
         let upstream = match asked {
             true => exchange.upstream(),
-            // The one of an earlier attempt, if there was one.
+            // The upstream of the attempt before, if there was one.
             false => upstreams.find(|upstream| {
                 let mut endpoints = upstream.endpoints.iter();
                 attempts > 0 && endpoints.any(|one| Some(one.id) == exchange.tries.endpoint)
@@ -81,7 +81,7 @@ impl<N: Net> Gateway<N> {
         self.reply(token, fault, &asked, cx);
     }
 
-    /// Answers with an error, and goes on or parts.
+    /// Answers with an error; then the connection is kept, or parts.
     pub(crate) fn reply(
         &mut self,
         token: Token,

@@ -42,7 +42,7 @@ use std::net::IpAddr;
 pub(crate) enum Opened {
     Incomplete,
     Exchange,
-    /// There is an exchange, and all that can follow is an error.
+    /// The exchange is open, and can only end with this error.
     Faulty(DownstreamFault),
     Refused(HeadError),
 }
@@ -119,7 +119,7 @@ impl<N: Net> Gateway<N> {
 }
 
 impl Exchange {
-    /// An exchange that has its request's head, and nothing else.
+    /// An exchange that knows its request's head and nothing else.
     fn opened(
         head: &RequestHead<'_>,
         id: RequestId,
@@ -161,7 +161,7 @@ impl Exchange {
         }
     }
 
-    /// Goes to the upstreams of a route, `first` among them. What its request says decides where.
+    /// Prepares the exchange for the upstreams of its route, by what the request says to the `first`.
     fn enter_chain(
         &mut self,
         route: &Route,
@@ -231,7 +231,7 @@ impl Snapshot {
         }
     }
 
-    /// What of a body has to be known before a request enters a chain.
+    /// How much of the body has to be read before an endpoint is chosen.
     fn gather_for(&self, chain: &Chain) -> Gather {
         match self.upstreams[chain.links[0].upstream].balance {
             Balance::Hash(HashKey::Prompt(length)) => Gather::Prompt(saturated(length)),
@@ -240,12 +240,12 @@ impl Snapshot {
     }
 }
 
-/// Of bytes that are kept in memory, four gigabytes are all.
+/// A length in memory as 32 bits: nothing that is kept is longer.
 fn saturated(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// What makes a request like others, where the balance asks for it.
+/// The key of a request, where the balance hashes a field or a cookie.
 fn key_of(balance: &Balance, head: &RequestHead<'_>) -> Option<u64> {
     match balance {
         Balance::Hash(HashKey::Header(name)) => head.field(name).and_then(key::of_value),
@@ -256,7 +256,7 @@ fn key_of(balance: &Balance, head: &RequestHead<'_>) -> Option<u64> {
     }
 }
 
-/// A listed key first: what a field says is any client's to say.
+/// The priority of a request: that of a listed API key, else what a field says.
 fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
     if !settings.keys.is_empty() {
         let [authorization, x_api_key, api_key] =
@@ -270,12 +270,12 @@ fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
     admission::priority(field.and_then(|name| head.field(name)), settings)
 }
 
-/// Whether this is how an `EventSource` asks, or a client of MCP that listens.
+/// Whether the request is for a feed, as an `EventSource` or a listening client of MCP sends it.
 fn listens(head: &RequestHead<'_>) -> bool {
     head.method == "GET" && head.field("accept").is_some_and(accepts_events)
 }
 
-/// The dialect of a request: its own path tells, or the one it is given.
+/// The dialect of a request, by its own path or by the path it is rewritten to.
 fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
     let told = Dialect::of(service, path);
     match route::rewritten(route, path) {
@@ -303,7 +303,7 @@ pub(crate) fn host_for<'a>(
 
 fn responder_request<'a>(route: &'a Route, head: &RequestHead<'a>) -> Request<'a> {
     let path = match route::rewritten(route, head.path) {
-        // A responder is asked for a path of its own; a remainder behind it has no meaning here.
+        // A responder gets a path of its own; what followed the prefix has no meaning to it.
         Some((path, _)) => path,
         None => head.path,
     };
