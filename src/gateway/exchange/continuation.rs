@@ -1,7 +1,8 @@
 //! Continuation: a stream that breaks between two events goes on with another server.
 //!
 //! Optional (`continue = { … }` of a route). From the first event on the client has a part of an
-//! answer, and there is no other; but some requests can carry the text so far, and ask for the rest.
+//! answer, and no other answer can take its place. But some requests can carry the text so far, and
+//! ask for the rest.
 //!
 //! ```text
 //!   streaming ── the server fails, between two events ──▶ seeking: the request, with the text in it
@@ -10,11 +11,12 @@
 //! ```
 //!
 //! * Nothing of the second answer is with the client until its first event, so failures on the way
-//!   are retried as those of any request ([`crate::gateway::exchange::failed`]). What cannot be mended is told as the
-//!   fault that broke the stream, and the stream has no end.
-//! * The head of the second answer is lost, as behind a head of ours ([`crate::gateway::exchange::preface`]).
-//! * What it takes, a copy of the request and of the text, is kept by streams of such routes alone,
-//!   and paid from one purse: whoever finds it empty has a stream like any other.
+//!   are retried as those of any request ([`crate::gateway::exchange::failed`]). If nobody continues
+//!   the stream, its client is told the fault that broke it, and the stream has no end.
+//! * The head of the second answer is dropped, as behind a head of ours
+//!   ([`crate::gateway::exchange::preface`]).
+//! * Only streams of such routes keep a copy of their request and of their text, and pay for it from
+//!   one purse. A stream that finds the purse empty cannot be continued.
 
 use std::time::Duration;
 
@@ -29,12 +31,12 @@ use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::wire::outbox::Outbox;
 
-/// How long an upstream is not asked to go on with a text after it has refused one.
+/// How long an upstream is not asked to continue a stream after it has refused to.
 const REFUSED: Duration = Duration::from_secs(60);
 
 impl<N: Net> Gateway<N> {
-    /// A stream has broken that its client has a part of. Either somebody is asked for the rest, or
-    /// it has ended here.
+    /// Asks another server for the rest of a broken stream, if the client has a part of it and it can
+    /// be continued; else gives the failure back.
     pub(crate) fn go_on(
         &mut self,
         token: Token,
@@ -49,7 +51,7 @@ impl<N: Net> Gateway<N> {
             return Err(failed);
         }
         let text = exchange.text_is_known();
-        // Where buffers are few, those of answers are worth more than a second request.
+        // Where buffers are scarce, answers need them more than a second request does.
         let fit = text && self.desk.buffers.may_keep();
         let rest = if fit { exchange.rest() } else { None };
         let rest = rest.filter(|rest| self.desk.buffers.may_hold(rest.request.len()));
@@ -148,13 +150,13 @@ impl<N: Net> Gateway<N> {
             Whom::Same { after } => self.begin_attempt(token, after, true, false, cx),
             Whom::Next(link) => self.go_to_link(token, Some(link), true, cx),
         }
-        // It is a request of its own, and has attempts of its own.
+        // The request for the rest has attempts of its own.
         if let Some(exchange) = self.exchange_mut(token) {
             exchange.tries.at_upstream = 1;
         }
     }
 
-    /// Nobody goes on with a stream: the fault that broke it, which is what its client is told.
+    /// The fault that broke a stream which nobody continues: that is what its client is told.
     pub(crate) fn fault_behind(
         &mut self,
         token: Token,
@@ -177,7 +179,7 @@ impl<N: Net> Gateway<N> {
             );
             self.desk.tally.continuations_refused.add(1);
         }
-        // What this attempt says of its endpoint is not what the broken stream said of its own.
+        // This attempt went to another endpoint than the broken stream, and says something of its own.
         self.withdraw(token, failed, cx);
         self.exchange_mut(token)?.continuation_mut()?.fault.take()
     }

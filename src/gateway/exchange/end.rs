@@ -1,7 +1,7 @@
 //! The end of an exchange, good or bad: both connections go where the joint table sends them.
 //!
-//! Every exchange ends in [`Worker::end`], once: its connection is released, its place in a queue
-//! given up, its buffers are home, and one line says how it went.
+//! Every exchange ends in [`Gateway::end`], once: its connection is released or closed, it leaves its
+//! queue, its pick and its buffers go home, and one line says how it went.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl<N: Net> Gateway<N> {
         if self.tells_models() {
             self.learn_models(token, &mut exchange);
         }
-        // It has a head, and whatever else there is to tell is told behind it.
+        // The client has a head, so whatever is still to be told follows behind it.
         let begun = exchange.commit.has_begun();
         let response = match &outcome {
             Ok(()) => Response::Done,
@@ -63,7 +63,7 @@ impl<N: Net> Gateway<N> {
         self.go_on_with_client(token, &exchange, downstream_fate, outcome, cx)
     }
 
-    /// Counts an exchange that is over, and tells how it went.
+    /// Counts an exchange that is over, and records how it went.
     fn account(
         &self,
         exchange: &mut Exchange,
@@ -74,7 +74,7 @@ impl<N: Net> Gateway<N> {
         let reported = exchange.reported_fault(outcome.is_ok());
         let told = match outcome {
             Err(fault @ Fault::Local(_)) => Some(fault),
-            // What the server has reported is why a client leaves, or a stream ends early.
+            // A client leaves, or a stream ends early, because of what the server has reported.
             outcome => reported.as_ref().or(outcome.as_ref().err()),
         };
         let end = match told {
@@ -94,7 +94,7 @@ impl<N: Net> Gateway<N> {
         self.note(exchange, client, told, end, cut, cx);
     }
 
-    /// What follows on the client's connection.
+    /// Sends the client's connection where the joint table says.
     fn go_on_with_client(
         &mut self,
         token: Token,
@@ -139,7 +139,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// A refused request may lie in the buffer to its last byte; then the connection can go on.
+    /// Takes a refused request out of the buffer: if all of it is there, the connection can stay.
     fn finish_request_from_buffer(&mut self, token: Token, exchange: &mut Exchange) {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let socket = &mut downstream.socket;
@@ -234,8 +234,8 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Where it was last sent, in brackets, for the log. Clients are not told: what stands behind the
-    /// gateway is nobody's business in front of it, and the request id leads an operator here.
+    /// The upstream and endpoint that the request was last sent to, in brackets, for the log. Clients
+    /// are not told what stands behind the gateway; the request id leads an operator here.
     fn place_of(&self, exchange: &Exchange) -> String {
         let asked = exchange.upstream().zip(exchange.tries.endpoint);
         let known = asked.and_then(|(upstream, endpoint)| {
@@ -261,8 +261,7 @@ impl<N: Net> Gateway<N> {
 }
 
 impl Exchange {
-    /// What was kept of its stream, if that has failed: not by the will of its client or of an
-    /// operator.
+    /// The reel of the stream, if that has failed; not where its client left or an operator ended it.
     fn reel_of_failure(&mut self, fault: Option<&Fault>) -> Option<Reel> {
         let response = self.attempt.response.as_mut()?;
         let reel = response.watch.tap.as_mut()?.take_reel()?;

@@ -1,4 +1,4 @@
-//! Attempt: what follows when an endpoint did not answer a request as it should.
+//! Failed: what follows when an attempt did not bring the answer that it should.
 //!
 //! Until a byte of the final response is with the client nothing is lost. The request is taken back
 //! from the connection it was written to and goes to another one: a fresh one, another endpoint, the
@@ -7,7 +7,7 @@
 //!
 //! * Every attempt gives back what it held (connection, permit) before the next one begins.
 //! * A request that was not kept to its last byte is not sent again.
-//! * Where nothing can follow, what the upstream did say is the answer, an error of ours if it said
+//! * Where no attempt follows, the client gets what the server did say, or an error of ours if it said
 //!   nothing.
 
 use crate::clock::Instant;
@@ -32,7 +32,7 @@ use crate::service::Observer;
 use crate::service::canned::Asked;
 
 impl<N: Net> Gateway<N> {
-    /// The attempt that the exchange of `token` is at has failed.
+    /// Decides what follows the failed attempt of the exchange of `token`.
     #[cold]
     pub(crate) fn failed(&mut self, token: Token, failed: Failed, cx: &mut Cx<N>) -> Step {
         if self.replays_for_stale(token, &failed, cx) {
@@ -74,7 +74,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Tells a stream that broke from one that was whole, whose message has no end.
+    /// Tells a stream that broke from a stream that was whole and only lacks the end of its message.
     fn behind_the_end(&self, token: Token, failed: Failed) -> Failed {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
         let whole = exchange.is_some_and(|exchange| {
@@ -93,7 +93,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Puts in what was lacking and when it is worth to come again, for one that has waited in vain.
+    /// Sets what was lacking and the `Retry-After` of a request that has waited in the queue in vain.
     fn with_retry_after(&self, token: Token, failed: Failed, cx: &Cx<N>) -> Failed {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
         match (&failed, exchange.and_then(|exchange| Some((exchange, exchange.upstream()?)))) {
@@ -118,7 +118,7 @@ impl<N: Net> Gateway<N> {
         };
         let Some(upstream) = exchange.upstream() else { return unknown };
         let Some(cause) = failed.cause(exchange.commit.is_held()) else { return unknown };
-        // What has not begun to leave is all here, kept or not.
+        // A request of which nothing has left is all here, kept or not.
         let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
         let continuing = exchange.is_continuing();
         let next = self.next_link(exchange, cx).is_some();
@@ -136,7 +136,7 @@ impl<N: Net> Gateway<N> {
         let first = search.unheard && !tries.replayed && !attempt.sent;
         let back = !next && nobody && first && self.link_left(exchange, &tried, cx).is_some();
         let group = &mut self.groups[upstream.id];
-        // Its pick goes back once the verdict is known: a final answer holds it to its last byte.
+        // The pick goes back when the verdict is known: a final answer holds it to its last byte.
         let ended = attempt.pick.as_ref().map(|pick| (pick, failed.outcome(exchange)));
         let (elsewhere, here) = group.endpoints.prospects(&request, ended, cx.now);
         let facts = retry::Attempt {
@@ -199,19 +199,19 @@ impl<N: Net> Gateway<N> {
         true
     }
 
-    /// The upstream that an exchange goes on to.
+    /// The upstream that the exchange goes on to.
     fn next_of(&self, token: Token, cx: &Cx<N>) -> Option<usize> {
         let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
         self.next_link(exchange, cx)
     }
 
-    /// The upstream that an exchange comes back to.
+    /// The upstream that the exchange comes back to.
     fn left_of(&self, token: Token, cx: &Cx<N>) -> Option<usize> {
         let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
         self.link_left(exchange, &exchange.tries.tried, cx)
     }
 
-    /// No attempt follows.
+    /// No attempt follows: the failure, the predefined answer or the unwanted answer is given.
     fn give_up(&mut self, token: Token, failed: Failed, why: Why, cx: &mut Cx<N>) -> Step {
         match self.exchange_mut(token) {
             Some(exchange) if why == Why::NotKept => exchange.tell_not_kept(),
@@ -229,7 +229,7 @@ impl<N: Net> Gateway<N> {
         match failed {
             Failed::Lost(fault) => self.end(token, Err(Fault::Upstream(fault)), cx),
             Failed::Fault(fault) => self.end(token, Err(fault), cx),
-            // Then it is the answer.
+            // The answer that was not wanted is the answer.
             Failed::Unwanted(_) => {
                 if let Some(exchange) = self.exchange_mut(token) {
                     exchange.commit.decide();
@@ -239,7 +239,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Lets the predefined answer of the route take the upstreams' place, if there is one.
+    /// Decides for the predefined answer of the route, if there is one that the client can be given.
     fn falls_back(&mut self, token: Token, failed: &Failed, cx: &mut Cx<N>) -> bool {
         let Some(exchange) = self.exchange_mut(token) else { return false };
         let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.as_ref()) else {
@@ -253,7 +253,7 @@ impl<N: Net> Gateway<N> {
         log::info!("{}: {reason}; the predefined answer is given", exchange.id);
         self.withdraw(token, failed, cx);
         let Some(exchange) = self.exchange_mut(token) else { return false };
-        // What the caller asked for, a stream or a document, may stand in what has not come yet.
+        // Whether a stream or a document was asked for may stand in the part that has not come yet.
         exchange.aside_mut().degraded = Some(reason);
         exchange.end_naming();
         exchange.gather = Gather::Whole;
@@ -261,7 +261,7 @@ impl<N: Net> Gateway<N> {
         true
     }
 
-    /// Begins the predefined answer, once the request is here, if it was decided on.
+    /// Begins the predefined answer that was decided on, now that the request is here.
     pub(crate) fn degrades(&mut self, token: Token, cx: &mut Cx<N>) -> bool {
         let degraded =
             self.exchange_mut(token).and_then(|exchange| exchange.aside.as_mut()?.degraded.take());
@@ -270,7 +270,7 @@ impl<N: Net> Gateway<N> {
         let epoch = cx.net.time_of_day().saturating_sub(now - Instant::ZERO).as_secs();
         let told = self.tells_models();
         let Some(downstream) = self.downstreams.get_mut(token) else { return false };
-        // Of a body too long to be kept, some was on its way to the upstream.
+        // A part of a body too long to be kept was on its way to the upstream.
         downstream.socket.drop_pending(&mut self.desk);
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return false };
         let Some(fallback) = exchange.chain().and_then(|chain| chain.fallback.clone()) else {

@@ -1,12 +1,12 @@
 //! Interject: bytes of our own inside a stream that is passed on verbatim.
 //!
 //! Two occasions: a comment that keeps a silent connection alive, and the event that tells a client
-//! why its stream breaks off. Both stand only where they cannot be taken for somebody's event:
+//! why its stream breaks off. Both stand only where they cannot be taken for a part of an event:
 //!
 //! * between two events of the stream, never inside one: half an event followed by a line of ours
 //!   would be dispatched as a whole one;
 //! * between two frames of the message, with everything before them written;
-//! * framed as the message is framed for this client. A message of a declared length has no room.
+//! * framed as the message is for this client. In a message of a declared length there is no place.
 
 use crate::clock::Instant;
 use crate::config::snapshot::HalfClose;
@@ -29,7 +29,7 @@ impl<N: Net> Gateway<N> {
         let (Fault::Upstream(_) | Fault::Local(_), Some(answer)) = (fault, fault.answer()) else {
             return;
         };
-        // Nothing is missing that the client has not been told.
+        // The client has the whole answer, and only lacks the end of the message.
         if matches!(fault, Fault::Upstream(UpstreamFault::Unterminated)) {
             return;
         }
@@ -44,8 +44,8 @@ impl<N: Net> Gateway<N> {
     }
 
     /// Asks a client that has sent its FIN and still waits for its answer whether it is there: it
-    /// is sent an interim response, and a kernel whose process has closed the connection answers
-    /// with RST. Who is there passes over it (RFC 9110 §15.2).
+    /// is sent an interim response. The kernel of a client that has closed the connection answers with
+    /// RST; a client that is there passes over the response (RFC 9110 §15.2).
     pub(crate) fn probe_half_close(&mut self, token: Token) {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
@@ -62,7 +62,7 @@ impl<N: Net> Gateway<N> {
         self.desk.tally.half_close_probes.add(1);
     }
 
-    /// When a silent stream is to be given a sign of life.
+    /// When a silent stream gets its next comment.
     pub(crate) fn heartbeat_at(&self, token: Token) -> Instant {
         let downstream = self.downstreams.get(token);
         let Some(exchange) = downstream.and_then(|down| down.exchange.as_deref()) else {
@@ -77,14 +77,14 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Gives a stream that has been silent for long enough a comment, if this is a place for one.
+    /// Writes a comment into a stream that has been silent for long enough, if it has a place here.
     pub(crate) fn beat(&mut self, token: Token, cx: &mut Cx<N>) {
         if self.heartbeat_at(token) > cx.now {
             return;
         }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(mut exchange) = downstream.exchange.take() else { return };
-        // Where there is no room for one, the next is due an interval later.
+        // Where a comment has no place here, the next one is due an interval later.
         exchange.timeline.moved = cx.now;
         if !exchange.commit.is_passed() {
             self.send_preface(token, &mut exchange, cx);
@@ -99,12 +99,12 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Writes `bytes` to the client of `exchange`, if this is a place for them. Whether it was.
+    /// Writes `bytes` to the client of `exchange`, if they have a place here. Returns whether they had.
     pub(crate) fn interject(&mut self, token: Token, exchange: &Exchange, bytes: &[u8]) -> bool {
         let Some(framed) = self.place_in(token, exchange) else { return false };
         let Some(downstream) = self.downstreams.get_mut(token) else { return false };
         let socket = &mut downstream.socket;
-        // Who does not read needs no comment.
+        // A client that does not read needs no comment.
         if !socket.ready.writable() {
             return false;
         }
@@ -122,8 +122,8 @@ impl<N: Net> Gateway<N> {
         true
     }
 
-    /// Whether the stream of `exchange` can go on here with bytes that are not its server's, and
-    /// whether in a chunk of their own.
+    /// Whether bytes of ours have a place in the stream of `exchange` here; if so, whether they need a
+    /// chunk of their own.
     pub(crate) fn place_in(&self, token: Token, exchange: &Exchange) -> Option<bool> {
         let framed = framing_of(exchange)?;
         let unwritten = match exchange.peer {
@@ -132,13 +132,13 @@ impl<N: Net> Gateway<N> {
         }
         .and_then(|upstream| upstream.socket.inbound.as_ref())
         .is_some_and(|buffer| !buffer.pending().is_empty());
-        // What waits for a slow client may end anywhere.
+        // Bytes that wait for a slow client may end anywhere in an event.
         let all_written = !unwritten && self.downstreams.get(token)?.socket.outbox.is_empty();
         all_written.then_some(framed)
     }
 }
 
-/// Whether other bytes need a chunk of their own, or `None` where there is no place for them.
+/// Whether bytes of ours need a chunk of their own; `None`: they have no place here.
 fn framing_of(exchange: &Exchange) -> Option<bool> {
     if exchange.is_prefaced() {
         // Nothing of a server's is under way.

@@ -1,10 +1,10 @@
 //! Preface: the head of an event stream, and signs of life behind it, before any server has
 //! answered.
 //!
-//! Optional (`heartbeat = { every, before_head = true }`): something on the way to the client gives a
-//! silent connection less time than the model takes. The price is the status. From then on it is
-//! 200, and what goes wrong is told in an event of the client's dialect; which servers are asked,
-//! how often, and that nothing of an answer is with the client, is as before.
+//! Optional (`heartbeat = { every, before_head = true }`), for connections that something on the way
+//! takes for dead sooner than the model answers. The price is the status: from then on it is 200, and
+//! a failure is told in an event of the client's dialect. Which servers are asked, and how often, does
+//! not change, since nothing of an answer is with the client.
 //!
 //! * Only who is known to want a stream gets one: `Accept` or the request's body says so, and its
 //!   dialect has comments. Whose request was too long to be kept is not known.
@@ -13,8 +13,8 @@
 //!   What is compressed cannot follow, so on such routes servers are asked for what is not, whether
 //!   they are late or not. Whoever answers with anything else has failed, as others fail.
 //!
-//! A stream that broke and is to be continued ([`crate::gateway::exchange::continuation`]) waits in the same state: its
-//! head is out, and a server's stream is to follow.
+//! A stream that is to be continued ([`crate::gateway::exchange::continuation`]) waits in the same
+//! state: its head is with the client, and a server's stream is to follow.
 
 use crate::clock::Instant;
 use crate::gateway::Gateway;
@@ -35,7 +35,7 @@ use crate::service::fault::heartbeat;
 const LOOK_MAX: usize = 64 * 1024;
 
 impl<N: Net> Gateway<N> {
-    /// When the head is sent, or the next comment behind it.
+    /// When the head is due, or the next comment behind it.
     pub(crate) fn preface_at(&self, exchange: &Exchange) -> Instant {
         let heartbeat = exchange.route().and_then(|route| route.heartbeat);
         let due = !exchange.unprefaced
@@ -84,7 +84,7 @@ impl<N: Net> Gateway<N> {
         );
         if let Some(downstream) = self.downstreams.get_mut(token) {
             downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
-            // A failure shows itself to whoever reads or writes next.
+            // A failure is seen by the next read or write.
             let _ = downstream.socket.flush(None, &mut self.desk);
         }
     }

@@ -1,4 +1,4 @@
-//! Retry: takes a request back from where it is, and sends it somewhere else.
+//! Retry: takes a request back from where it is, and begins another attempt somewhere else.
 //!
 //! * Every attempt gives back what it held (connection, permit) before the next one begins.
 
@@ -19,7 +19,7 @@ use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 
 impl<N: Net> Gateway<N> {
-    /// Takes the request back from where it failed, and notes where that was.
+    /// Takes the request back from where it failed, and notes where and why that was.
     pub(crate) fn withdraw(&mut self, token: Token, failed: &Failed, cx: &mut Cx<N>) {
         let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return };
@@ -32,7 +32,7 @@ impl<N: Net> Gateway<N> {
         let cause = failed.cause(exchange.commit.is_held());
         let outcome = failed.outcome(exchange);
         if failed.leaves_open(exchange) {
-            // The next one is asked when there is something to ask.
+            // The next endpoint is asked when the whole body is here.
             exchange.gather = Gather::Whole;
         }
         let Exchange { attempt, tries, .. } = exchange;
@@ -44,7 +44,7 @@ impl<N: Net> Gateway<N> {
         self.take_back(token, outcome, cx);
     }
 
-    /// Takes the request back from where it is and gives up what the attempt held.
+    /// Takes the request back from where it is, and gives back what the attempt held.
     pub(crate) fn take_back(&mut self, token: Token, outcome: Outcome, cx: &mut Cx<N>) {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
@@ -59,7 +59,7 @@ impl<N: Net> Gateway<N> {
         match peer {
             Peer::Upstream(connection) => {
                 let Some(upstream) = self.upstreams.get_mut(connection) else { return };
-                // What was held back of an answer gives way to the request.
+                // The outbox held back a part of the answer: now it gets the request again.
                 exchange.outbox.clear(&mut self.desk.buffers);
                 exchange.outbox = std::mem::take(&mut upstream.socket.outbox);
                 if exchange.outbox.keeps() {
@@ -82,7 +82,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Another attempt at the same upstream; `free`: as far as its number goes, the same one.
+    /// Begins another attempt at the same upstream; `free`: it does not count against `retry.attempts`.
     pub(crate) fn begin_attempt(
         &mut self,
         token: Token,
@@ -107,7 +107,7 @@ impl<N: Net> Gateway<N> {
         self.desk.tally.retries.add(1);
     }
 
-    /// The pause before an attempt is over.
+    /// Goes on with an attempt whose pause is over.
     pub(crate) fn resume(&mut self, token: Token, cx: &mut Cx<N>) -> Step {
         let now = cx.now;
         if let Some(exchange) = self.exchange_mut(token)
@@ -119,8 +119,8 @@ impl<N: Net> Gateway<N> {
         Step::Again
     }
 
-    /// The first attempt at another upstream of the route; `None`: the next one. `made`: there was one
-    /// at this upstream.
+    /// Begins the first attempt at another upstream of the route; `None`: the next upstream. `made`: an
+    /// attempt was made at this one.
     pub(crate) fn go_to_link(
         &mut self,
         token: Token,
