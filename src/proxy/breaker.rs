@@ -29,8 +29,9 @@
 //! * **Panic.** A request let through while the breaker is open, because too many endpoints are or
 //!   nobody else could answer it, carries the present epoch. If it is answered, that closes the
 //!   breaker as a probe would; if it fails, nothing new has been learnt.
-//! * **Early probes.** Where a predefined answer is all that is left beside an open breaker, a probe is
-//!   sent before its time, a second after the last one ([`Breaker::may_probe_early`]).
+//! * **Early probes.** Where a predefined answer is all that is left beside an endpoint that is out, a
+//!   probe is sent before its time, a second after the last one ([`Breaker::may_probe_early`]): in an
+//!   open time, in a rest, and although the checks say unwell. Its answer ends a rest.
 //!
 //! Invariant: at most one probe of an epoch is out. Its place comes free through
 //! [`Breaker::record`] or [`Breaker::first_event`] with its own ticket, or because an answer to
@@ -42,11 +43,13 @@ use super::random::Random;
 use crate::clock::Instant;
 use crate::config::snapshot::Breaker as Settings;
 
+mod standing;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
+pub use standing::Standing;
 use window::Window;
 
 /// Full weight, in thousandths.
@@ -71,6 +74,10 @@ pub struct Breaker {
     openings: u16,
     /// Openings in all.
     epoch: u16,
+    /// An early probe is out of a closed breaker, in a rest or against the checks.
+    asking: bool,
+    /// When it was last put out, or an early probe has ended.
+    kept_out_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +87,6 @@ enum State {
         since: Option<Instant>,
     },
     Open {
-        since: Instant,
         until: Instant,
         cause: Cause,
     },
@@ -108,11 +114,17 @@ pub enum Admits {
 pub struct Ticket {
     epoch: u16,
     probe: bool,
+    /// A probe before its time.
+    early: bool,
 }
 
 impl Ticket {
     pub fn is_probe(self) -> bool {
         self.probe
+    }
+
+    pub fn is_early(self) -> bool {
+        self.early
     }
 }
 
@@ -165,44 +177,12 @@ pub enum Transition {
     Resting {
         rest: Duration,
     },
+    /// It has answered a request, whatever its checks say.
+    Overruled,
     /// The endpoint refuses our credentials: for the operator.
     Unauthorized {
         open: Duration,
     },
-}
-
-/// What a breaker shows the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    Closed,
-    SlowStart,
-    Resting,
-    HalfOpen,
-    Open,
-    Unauthorized,
-}
-
-impl Standing {
-    pub const ALL: [Standing; 6] = [
-        Standing::Closed,
-        Standing::SlowStart,
-        Standing::HalfOpen,
-        Standing::Resting,
-        Standing::Open,
-        Standing::Unauthorized,
-    ];
-
-    /// The same wherever it is told.
-    pub fn name(self) -> &'static str {
-        match self {
-            Standing::Closed => "closed",
-            Standing::SlowStart => "slow start",
-            Standing::HalfOpen => "half-open",
-            Standing::Resting => "resting",
-            Standing::Open => "open",
-            Standing::Unauthorized => "unauthorized",
-        }
-    }
 }
 
 impl Breaker {
@@ -224,6 +204,8 @@ impl Breaker {
             consecutive: 0,
             openings: 0,
             epoch: 0,
+            asking: false,
+            kept_out_at: Instant::ZERO,
         }
     }
 
@@ -234,7 +216,7 @@ impl Breaker {
         }
         match self.state {
             State::Closed { .. } => Admits::Yes,
-            State::Open { until, cause, .. } if now < until => {
+            State::Open { until, cause } if now < until => {
                 Admits::No { until, judged: cause != Cause::Unauthorized }
             }
             State::HalfOpen { probing: true } => {
@@ -250,24 +232,27 @@ impl Breaker {
         if probe {
             self.state = State::HalfOpen { probing: true };
         }
-        Ticket { epoch: self.epoch, probe }
+        Ticket { epoch: self.epoch, probe, early: false }
     }
 
-    /// Whether one may be sent before the time is over, to see whether the endpoint is well. It
-    /// begins with [`Breaker::begin_early`].
+    /// Whether a request may be sent to one that is out before its time is over, to see whether it is
+    /// well. It begins with [`Breaker::begin_early`].
     pub fn may_probe_early(&self, now: Instant) -> bool {
         match self.state {
-            State::Open { since, cause, .. } => {
-                cause != Cause::Unauthorized && now >= since + EARLY && now >= self.rests_until
+            State::Open { cause: Cause::Unauthorized, .. } | State::HalfOpen { probing: true } => {
+                false
             }
-            State::Closed { .. } | State::HalfOpen { .. } => false,
+            _ => !self.asking && now >= self.kept_out_at + EARLY,
         }
     }
 
     /// A probe is sent before its time.
     pub fn begin_early(&mut self) -> Ticket {
-        self.state = State::HalfOpen { probing: true };
-        Ticket { epoch: self.epoch, probe: true }
+        match self.is_closed() {
+            true => self.asking = true,
+            false => self.state = State::HalfOpen { probing: true },
+        }
+        Ticket { epoch: self.epoch, probe: true, early: true }
     }
 
     /// Whether it keeps away at the endpoint's own word that it is asked for too much: a 429.
@@ -283,13 +268,25 @@ impl Breaker {
 
     /// A request is sent although none is admitted. Nothing depends on how it fails.
     pub fn begin_in_panic(&self) -> Ticket {
-        Ticket { epoch: self.epoch, probe: false }
+        Ticket { epoch: self.epoch, probe: false, early: false }
     }
 
     /// The answer has begun: a data event, or a body byte where there are no events. A probe is
     /// settled here; its stream may go on for minutes.
     pub fn first_event(&mut self, ticket: Ticket, now: Instant) -> Option<Transition> {
-        (ticket.epoch == self.epoch && !self.is_closed()).then(|| self.close(now))
+        if ticket.epoch != self.epoch {
+            return None;
+        }
+        if ticket.early {
+            self.end_early(now);
+            self.rests_until = Instant::ZERO;
+        }
+        (!self.is_closed()).then(|| self.close(now))
+    }
+
+    /// Whether it has not opened since this was begun: what became of it says something.
+    pub fn is_current(&self, ticket: Ticket) -> bool {
+        ticket.epoch == self.epoch
     }
 
     /// An attempt has ended.
@@ -305,7 +302,16 @@ impl Breaker {
             return None;
         }
         let probe = ticket.probe && !self.is_closed();
+        // Its first event may have settled it.
+        let early = ticket.early && (self.asking || probe);
+        if early {
+            self.end_early(now);
+        }
         match outcome {
+            Outcome::Success | Outcome::ClientError if early => {
+                self.rests_until = Instant::ZERO;
+                (!self.is_closed()).then(|| self.close(now))
+            }
             Outcome::Success | Outcome::ClientError if !self.is_closed() => Some(self.close(now)),
             Outcome::Success => {
                 self.consecutive = 0;
@@ -332,6 +338,7 @@ impl Breaker {
                 self.return_probe(probe);
                 let rest = retry_after.unwrap_or(settings.cooldown).min(settings.open_max);
                 let resting = now < self.rests_until;
+                self.kept_out_at = now;
                 self.rests_until = self.rests_until.max(now + rest);
                 (!resting && !rest.is_zero()).then_some(Transition::Resting { rest })
             }
@@ -382,7 +389,7 @@ impl Breaker {
 
     pub fn standing(&self, now: Instant, settings: &Settings) -> Standing {
         match self.state {
-            State::Open { until, cause, .. } if now < until => match cause {
+            State::Open { until, cause } if now < until => match cause {
                 Cause::Unauthorized => Standing::Unauthorized,
                 _ => Standing::Open,
             },
@@ -443,7 +450,9 @@ impl Breaker {
                 random.jittered(open)
             }
         };
-        self.state = State::Open { since: now, until: now + open, cause };
+        self.state = State::Open { until: now + open, cause };
+        self.asking = false;
+        self.kept_out_at = now;
         self.epoch = self.epoch.wrapping_add(1);
         match cause {
             Cause::Unauthorized => Transition::Unauthorized { open },
@@ -456,6 +465,11 @@ impl Breaker {
         self.consecutive = 0;
         self.window = Window::default();
         Transition::Closed
+    }
+
+    fn end_early(&mut self, now: Instant) {
+        self.asking = false;
+        self.kept_out_at = now;
     }
 
     fn return_probe(&mut self, probe: bool) {

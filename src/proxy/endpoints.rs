@@ -113,6 +113,11 @@ impl Pick {
         self.ticket.is_probe()
     }
 
+    /// Its endpoint was out, in whatever way.
+    fn was_out(&self) -> bool {
+        self.panic || self.ticket.is_early()
+    }
+
     /// It was sent to an endpoint that is out.
     pub fn is_panic(&self) -> bool {
         self.panic
@@ -219,7 +224,11 @@ impl Endpoints {
             self.balancer.observe(endpoint, ttft, now);
         }
         self.settings.breaker.as_ref()?;
-        self.members[endpoint].breaker.first_event(pick.ticket, now)
+        let member = &mut self.members[endpoint];
+        let overruled =
+            pick.was_out() && member.breaker.is_current(pick.ticket) && member.overrule();
+        let transition = member.breaker.first_event(pick.ticket, now);
+        transition.or(overruled.then_some(Transition::Overruled))
     }
 
     /// An attempt has ended; its place is free. What is worth a line in the log.
@@ -229,8 +238,17 @@ impl Endpoints {
             self.balancer.observe(endpoint, waited, now);
         }
         let settings = self.settings.breaker.as_ref()?;
-        let breaker = &mut self.members[endpoint].breaker;
-        breaker.record(pick.ticket, outcome, now, settings, &mut self.random)
+        let member = &mut self.members[endpoint];
+        let answers = matches!(outcome, Outcome::Success | Outcome::ClientError);
+        let counts = pick.was_out() && answers && member.breaker.is_current(pick.ticket);
+        let overruled = counts && member.overrule();
+        let transition =
+            member.breaker.record(pick.ticket, outcome, now, settings, &mut self.random);
+        if let Some(Transition::Opened { .. } | Transition::Unauthorized { .. }) = transition {
+            // Traffic agrees with the checks.
+            member.overruled = false;
+        }
+        transition.or(overruled.then_some(Transition::Overruled))
     }
 
     /// What the control thread's checks say now.
@@ -240,6 +258,7 @@ impl Endpoints {
             member.breaker.well_again(now);
         }
         member.active = verdict;
+        member.overruled = false;
     }
 
     /// The control thread has found that its port answers.
@@ -347,7 +366,7 @@ impl Endpoints {
         if member.endpoint.address.is_none() {
             return Admits::No { until: now + BACK_HINT, judged: false };
         }
-        health::combine(member.active, breaker, || now + self.settings.back())
+        health::combine(member.believed(), breaker, || now + self.settings.back())
     }
 
     /// Where the endpoint of a pick is now, if it is still there.

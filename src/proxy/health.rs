@@ -9,12 +9,14 @@
 //! | unknown, well | admits | sent |
 //! | unknown, well | asks for a probe | one is sent |
 //! | unknown, well | open, resting, unauthorized | none |
-//! | unwell | whatever it says | none, not even a probe |
+//! | unwell | whatever it says | none, not even a probe, as long as anybody else could answer |
+//! | unwell, and it has answered one all the same | closed | sent, until the breaker opens |
 //! | unwell → well | open | half-open at once: the server is another one than before |
 //! | unwell → well | resting, unauthorized | none: a check knows nothing of either |
 //! | unwell → well | closed | sent, by and by more of them: slow start |
 //!
-//! Either can take an endpoint out; only traffic closes a breaker. A check that has been good all
+//! Either can take an endpoint out; only traffic closes a breaker, and only traffic overrules a check.
+//! Who is sent requests although nobody admits one: [`super::endpoints`]. A check that has been good all
 //! along says nothing new, so it does not shorten the time a breaker stays open: the health page
 //! of a server whose model has crashed goes on saying 200.
 //!

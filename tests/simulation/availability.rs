@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | poisoner | a client whose requests make every server answer 500 | anybody else gets an error |
 //! | resting | a client whose requests every server answers with 429, beside servers that take no connection | anybody else gets an error while a server is well |
+//! | fallback | the same, where a predefined answer stands beside servers that are well | two seconds after the last 429, anybody gets it |
+//! | wrong checks | checks that call every server unwell, beside servers that take no connection | a request is refused while a server is well |
 //! | return | servers that take no connection for a while, and come back | a request is refused although a server has been well for a second; a primary that is back is not used |
 //! | idle streams | clients that wait for events that nobody has promised | a breaker opens |
 //! | slow bodies | clients that keep a server waiting for the rest, and one that hangs up on them | a breaker opens |
@@ -15,9 +17,11 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
-use sluicegate::config::snapshot::{Breaker, Condition, Conditions, PathPattern, Snapshot};
+use sluicegate::config::snapshot::{
+    Breaker, Condition, Conditions, Fallback, FallbackAnswer, PathPattern, Snapshot,
+};
 use sluicegate::gateway::command::Command;
-use sluicegate::proxy::health::Look;
+use sluicegate::proxy::health::{Look, Verdict};
 use sluicegate::reactor::net::Net;
 use sluicegate::sim::plan::GatewayPlan;
 use sluicegate::sim::{Answer, ClientId, Manner, Random, Visit, World};
@@ -44,6 +48,8 @@ const SLOW: &str = "/v1/embeddings";
 enum Kind {
     Poisoner,
     Resting,
+    Fallback,
+    WrongChecks,
     Return,
     IdleStreams,
     SlowBodies,
@@ -92,7 +98,7 @@ impl Plan {
             Outage { begin, end: begin + length }
         };
         let mut outages: Vec<Option<Outage>> = vec![None; upstreams * endpoints];
-        if matches!(kind, Kind::Return | Kind::Resting) {
+        if matches!(kind, Kind::Return | Kind::Resting | Kind::WrongChecks) {
             for it in &mut outages {
                 *it = random.chance(800).then(|| outage(random));
             }
@@ -104,16 +110,16 @@ impl Plan {
     /// Good requests come so far apart. Where those of others are what matters, few come between.
     fn pace(&self) -> Duration {
         match self.kind {
-            Kind::Poisoner | Kind::Resting | Kind::Return => PACE,
             Kind::IdleStreams | Kind::SlowBodies => 5 * SECOND,
+            _ => PACE,
         }
     }
 
     /// All others come within this time.
     fn crowd(&self) -> Duration {
         match self.kind {
-            Kind::Poisoner | Kind::Resting | Kind::Return => WORLD / 4,
             Kind::IdleStreams | Kind::SlowBodies => 2 * SECOND,
+            _ => WORLD / 4,
         }
     }
 
@@ -151,6 +157,7 @@ impl Plan {
         }
         // A port that is silent is given up before the world is over.
         if let sluicegate::config::snapshot::Target::Chain(chain) = &mut snapshot.routes[0].target {
+            chain.fallback = (self.kind == Kind::Fallback).then(predefined);
             for link in &mut chain.links {
                 link.timeouts.connect = Some(500 * MILLISECOND);
             }
@@ -166,7 +173,7 @@ impl Plan {
             answer.field("Transfer-Encoding", "chunked").head()
         };
         match start.split(' ').nth(1).unwrap_or_default() {
-            POISON if kind == Kind::Resting => {
+            POISON if matches!(kind, Kind::Resting | Kind::Fallback) => {
                 Answer::new().status("429 Busy").field("Retry-After", "30").body(b"no")
             }
             POISON => Answer::new().status("500 Poisoned").body(b"no"),
@@ -179,6 +186,12 @@ impl Plan {
             _ => Answer::new().await_request().body(server.to_string().as_bytes()),
         }
     }
+}
+
+fn predefined() -> Fallback {
+    let answer = FallbackAnswer::Json("{}".into());
+    let (headers, pace) = (Vec::new(), MILLISECOND);
+    Fallback { status: 503, headers, answer, file: None, model: None, pace }
 }
 
 /// A good request: when it came.
@@ -223,17 +236,17 @@ impl<N: Net> Stage<N> {
         }
         let others = match self.plan.kind {
             Kind::Poisoner => 200,
-            Kind::Resting => 40,
+            Kind::Resting | Kind::Fallback => 40,
             Kind::IdleStreams | Kind::SlowBodies => 40,
-            Kind::Return => 0,
+            Kind::Return | Kind::WrongChecks => 0,
         };
         for _ in 0..others {
             let at = random.duration(Duration::ZERO..=self.plan.crowd());
             let visit = match self.plan.kind {
-                Kind::Poisoner | Kind::Resting => visit(at).post(POISON, "{}"),
+                Kind::Poisoner | Kind::Resting | Kind::Fallback => visit(at).post(POISON, "{}"),
                 Kind::IdleStreams if mistake == Mistake::SilenceIsSilence => visit(at).get(GOOD),
                 Kind::IdleStreams => visit(at).get(IDLE),
-                Kind::SlowBodies | Kind::Return => {
+                Kind::SlowBodies | Kind::Return | Kind::WrongChecks => {
                     visit(at).request("POST", SLOW, "Content-Length: 100\r\n").raw(b"x")
                 }
             };
@@ -243,6 +256,9 @@ impl<N: Net> Stage<N> {
 
     /// Plays the world to its end, with the control thread beside it.
     fn play(&mut self, mistake: Mistake) -> Result<(), String> {
+        if self.plan.kind == Kind::WrongChecks {
+            self.find_all_unwell();
+        }
         let mut at = Duration::ZERO;
         while at < WORLD + 30 * SECOND {
             for server in 0..self.plan.outages.len() {
@@ -258,6 +274,16 @@ impl<N: Net> Stage<N> {
             self.look_out(at, mistake);
         }
         self.gateway.assert_clean()
+    }
+
+    /// What the control thread tells whose checks ask for a page that is not there.
+    fn find_all_unwell(&mut self) {
+        let snapshot = self.plan.snapshot(Mistake::None);
+        for upstream in &snapshot.upstreams {
+            for endpoint in &upstream.endpoints {
+                self.gateway.command(Command::Health(upstream.id, endpoint.id, Verdict::Unwell));
+            }
+        }
     }
 
     /// What the control thread does.
@@ -291,6 +317,10 @@ impl<N: Net> Stage<N> {
             let status = answer.map_or(0, |message| message.status());
             let ended = peer.answered.first().map_or(WORLD, |time| *time - self.begun);
             let servers = 0..self.plan.outages.len();
+            let settles = self.plan.crowd() + 2 * SECOND;
+            if self.plan.kind == Kind::Fallback && *at < settles {
+                continue;
+            }
             let well = |server: &usize| self.plan.is_well_for(*server, SECOND, *at, ended);
             let text = answer.map(|message| message.text()).unwrap_or_default();
             if servers.clone().any(|server| well(&server)) && status != 200 {
@@ -361,6 +391,18 @@ fn nobody_but_the_poisoner_gets_the_poisoners_errors() {
 fn nobody_is_refused_for_another_clients_429() {
     sweep(Kind::Resting);
     expect_found(Kind::Resting, Mistake::OpenIsOpen, "and a server was well");
+}
+
+#[test]
+fn a_predefined_answer_is_given_for_no_longer_than_a_429_is_news() {
+    sweep(Kind::Fallback);
+    expect_found(Kind::Fallback, Mistake::OpenIsOpen, "and a server was well");
+}
+
+#[test]
+fn checks_that_are_wrong_refuse_nobody() {
+    sweep(Kind::WrongChecks);
+    expect_found(Kind::WrongChecks, Mistake::OpenIsOpen, "no_upstream");
 }
 
 #[test]

@@ -244,10 +244,10 @@ fn no_answer_and_no_connection_are_no_health() {
 }
 
 #[test]
-fn nobody_well_is_an_honest_503() {
+fn nobody_well_is_an_honest_503_where_nobody_is_doubted() {
     let server = Server::start();
     server.is(UNWELL);
-    let gateway = config(&[&server], "").start();
+    let gateway = config(&[&server], BREAKER).start();
     expect_found(&gateway, &server, "unwell: status 503", 1);
     let mut client = gateway.connect();
     client.send(GET);
@@ -260,6 +260,43 @@ fn nobody_well_is_an_honest_503() {
     expect_found(&gateway, &server, "well", 1);
     client.send(GET);
     assert_eq!(client.read_response().status(), 200);
+}
+
+/// The page that is checked says no, and the model answers: one server, several, and one beside a
+/// predefined answer.
+#[test]
+fn checks_that_are_wrong_about_everybody_refuse_nobody() {
+    for count in [1, 2, 5] {
+        let servers: Vec<Server> = (0..count).map(|_| Server::start()).collect();
+        servers.iter().for_each(|server| server.is(Some("404 Not Found")));
+        let gateway = config(&servers.iter().collect::<Vec<_>>(), "").start();
+        for server in &servers {
+            expect_found(&gateway, server, "unwell: status 404", 1);
+        }
+        assert_eq!(ask(&gateway, 20), [200; 20]);
+        assert!(gateway.count_in_log("its checks say that it is unwell") >= 1);
+    }
+    let server = Server::start();
+    server.is(Some("404 Not Found"));
+    let mut beside = config(&[&server], "");
+    beside.route = "fallback = { status = 503, text = \"sorry\" }".to_owned();
+    let gateway = beside.start();
+    expect_found(&gateway, &server, "unwell: status 404", 1);
+    assert_eq!(ask(&gateway, 20), [200; 20], "the first one was the probe");
+}
+
+/// A server that was away: nobody waits for its checks to find it well.
+#[test]
+fn the_only_server_is_used_as_soon_as_it_is_back_whatever_its_checks_say() {
+    let server = Server::start();
+    server.is(UNWELL);
+    server.answers(FAULT);
+    let gateway = config(&[&server], "").start();
+    expect_found(&gateway, &server, "unwell: status 503", 1);
+    assert_eq!(ask(&gateway, 12), [500; 12], "its own word, and not one of ours");
+    server.answers("200 OK\r\n");
+    assert_eq!(ask(&gateway, 12), [200; 12]);
+    assert_eq!(gateway.count_in_log("is well"), 0);
 }
 
 /// A breaker that opens at the second fault, and for longer than a test lasts.

@@ -207,6 +207,34 @@ fn one_clients_429_is_not_everybodys_beside_servers_that_fail() {
     assert_eq!(ask_often(&gateway, 12), [200; 12]);
 }
 
+/// A predefined answer stands beside the only server, or two: a 429 brings it for a second or so, and
+/// not for as long as the server asks to be left alone.
+#[test]
+fn a_predefined_answer_outlasts_a_429_by_a_second() {
+    for count in [1, 2] {
+        let limited = || {
+            server(|start| match start.contains("poison") {
+                true => "HTTP/1.1 429 No\r\nRetry-After: 60\r\nContent-Length: 4\r\n\r\nwait",
+                false => OK,
+            })
+        };
+        let mut config = Config::to(limited());
+        if count == 2 {
+            config.endpoint = format!("{}\", \"{}", config.endpoint, limited());
+        }
+        config.upstream = "retry = {}".to_owned();
+        config.route = "fallback = { status = 503, text = \"sorry\" }".to_owned();
+        let gateway = config.start();
+        assert_eq!(ask(&gateway, POISON), 503);
+        let begun = Instant::now();
+        while ask(&gateway, GET) != 200 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "a probe comes first");
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(ask_often(&gateway, 12), [200; 12]);
+    }
+}
+
 /// The first upstream rests, and what was to answer in its place takes no connection.
 #[test]
 fn a_chain_comes_back_to_whoever_it_has_passed_over() {

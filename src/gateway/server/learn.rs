@@ -123,6 +123,9 @@ impl<N: Net> Gateway<N> {
             Transition::Resting { rest } => {
                 log::info!("{name}: {address} asks to be left alone for {rest:?}");
             }
+            Transition::Overruled => {
+                log::warn!("{name}: {address} answers, and its checks say that it is unwell");
+            }
             Transition::Unauthorized { open } => {
                 log::error!("{name}: {address} refuses our credentials; it is out for {open:?}");
             }

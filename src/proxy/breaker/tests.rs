@@ -85,7 +85,7 @@ impl Rig {
 
 #[test]
 fn it_is_small() {
-    assert!(size_of::<Breaker>() <= 88, "{}", size_of::<Breaker>());
+    assert!(size_of::<Breaker>() <= 96, "{}", size_of::<Breaker>());
     assert!(size_of::<Ticket>() <= 4);
 }
 
@@ -403,7 +403,30 @@ fn a_probe_before_its_time_comes_a_second_after_the_last() {
     rig.wait(1_000);
     let early = rig.breaker.begin_early();
     assert_eq!(rig.record(early, Success), Some(Transition::Closed));
-    assert!(!rig.breaker.may_probe_early(rig.now), "it asks for none");
+    assert_eq!(rig.admits(), Admits::Yes);
+}
+
+/// The quota may be another client's: whoever is answered in a rest ends it.
+#[test]
+fn a_probe_in_a_rest_ends_it_if_it_is_answered() {
+    let limited = RateLimited { retry_after: Some(Duration::from_secs(20)) };
+    let mut rig = Rig::new();
+    rig.send(limited);
+    assert!(!rig.breaker.may_probe_early(rig.now));
+    for ends in [limited, Abandoned, Success] {
+        rig.wait(1_000);
+        assert!(rig.breaker.may_probe_early(rig.now) && rig.standing() == Standing::Resting);
+        let early = rig.breaker.begin_early();
+        assert!(!rig.breaker.may_probe_early(rig.now + Duration::from_secs(5)), "one at a time");
+        assert_eq!(rig.record(early, ends), None);
+    }
+    assert_eq!((rig.admits(), rig.standing()), (Admits::Yes, Standing::Closed));
+    // A stream has begun.
+    rig.send(limited);
+    rig.wait(1_000);
+    let early = rig.breaker.begin_early();
+    assert_eq!(rig.breaker.first_event(early, rig.now), None);
+    assert_eq!(rig.admits(), Admits::Yes);
 }
 
 /// What may happen to a breaker.
@@ -514,7 +537,7 @@ proptest! {
                     closed = true;
                 }
                 Some(Transition::Opened { .. } | Transition::Unauthorized { .. }) => closed = false,
-                Some(Transition::Resting { .. }) | None => {}
+                Some(Transition::Resting { .. } | Transition::Overruled) | None => {}
             }
             prop_assert_eq!(closed, rig.breaker.is_closed());
             let opened = matches!(

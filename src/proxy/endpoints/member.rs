@@ -11,6 +11,8 @@ pub(super) struct Member {
     pub adjusted: bool,
     pub draining: bool,
     pub active: Verdict,
+    /// The checks say unwell, and a request has been answered since: traffic alone is asked.
+    pub overruled: bool,
     pub breaker: Breaker,
 }
 
@@ -18,7 +20,20 @@ impl Member {
     pub fn new(endpoint: &Endpoint, breaker: Breaker) -> Member {
         let endpoint = endpoint.clone();
         let active = Verdict::Unknown;
-        Member { endpoint, adjusted: false, draining: false, active, breaker }
+        let (adjusted, draining, overruled) = (false, false, false);
+        Member { endpoint, adjusted, draining, active, overruled, breaker }
+    }
+
+    /// What is made of the checks.
+    pub fn believed(&self) -> Verdict {
+        if self.overruled { Verdict::Unknown } else { self.active }
+    }
+
+    /// One that was out has answered. Whether that speaks against the checks.
+    pub fn overrule(&mut self) -> bool {
+        let overrules = self.believed() == Verdict::Unwell;
+        self.overruled |= overrules;
+        overrules
     }
 
     /// A new address of a name whose other addresses are draining, or weigh something else than the
@@ -50,6 +65,7 @@ impl Member {
         }
         if upstream.health.is_none() {
             self.active = Verdict::Unknown;
+            self.overruled = false;
         }
         self
     }

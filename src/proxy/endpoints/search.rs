@@ -9,8 +9,9 @@
 //! not. Where there is none, it could only refuse, and one client's bad requests would be everybody's
 //! outage. So when all endpoints are out, and nobody else could answer, those are asked that their
 //! own 429 or our judgement alone keeps out, a single endpoint too: those that rest come first, for they
-//! have answered, and one client's 429 is not everybody's. What the checks say of a single endpoint is
-//! believed: they are the operator's own. Where a predefined answer is left, one request is sent at a time, as a probe, a
+//! have answered, and one client's 429 is not everybody's. What the checks say
+//! is evidence only until traffic says otherwise: whoever they call unwell is asked like those whose
+//! breakers are open, and one that answers is sent requests until its breaker opens. Where a predefined answer is left, one request is sent at a time, as a probe, a
 //! second after the last one failed. With `panic = 100` none of this holds: open is open.
 //!
 //! An endpoint that has refused this request a connection counts as one that is out: nobody has heard
@@ -163,7 +164,7 @@ impl Member {
             Admits::Yes | Admits::Probe if request.unheard && tried => Some(Tier::Last),
             Admits::Yes | Admits::Probe => Some(Tier::Second),
             Admits::No { judged, .. } if survey.last_resort => {
-                self.tier_at_last(judged, request, survey, now)
+                self.tier_at_last(judged, request, now)
             }
             Admits::No { judged: true, .. } if survey.panic => Some(match tried {
                 false if begins => Tier::First,
@@ -177,32 +178,22 @@ impl Member {
     /// The same of one that is out, like all others. Who rests has answered, and perhaps for one
     /// client only; who is out by judgement has failed everybody. An answer that there is, a 429 for
     /// one, is not given away for a port that was shut a moment ago.
-    fn tier_at_last(
-        &self,
-        judged: bool,
-        request: &Request<'_>,
-        survey: Survey,
-        now: Instant,
-    ) -> Option<Tier> {
-        let believed = self.active == Verdict::Unwell && !survey.panic;
+    fn tier_at_last(&self, judged: bool, request: &Request<'_>, now: Instant) -> Option<Tier> {
         let rests = self.breaker.is_resting(now) && self.endpoint.address.is_some();
         let answered = !request.unheard && !request.tried.is_empty();
-        if believed || !(rests || judged) || answered && self.breaker.is_unreachable() {
+        if !(rests || judged) || answered && self.breaker.is_unreachable() {
             return None;
         }
         Some(match request.tried.contains(self.endpoint.id) {
             true => Tier::Last,
-            false if rests => Tier::First,
+            false if rests && self.believed() != Verdict::Unwell => Tier::First,
             false => Tier::Second,
         })
     }
 
     /// Whether a probe may be sent before its time, for there is only a predefined answer beside it.
     fn may_be_probed(&self, survey: Survey, now: Instant) -> bool {
-        survey.degrades
-            && self.breaker.may_probe_early(now)
-            && self.endpoint.address.is_some()
-            && self.active != Verdict::Unwell
+        survey.degrades && self.breaker.may_probe_early(now) && self.endpoint.address.is_some()
     }
 }
 
