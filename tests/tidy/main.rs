@@ -347,6 +347,16 @@ fn files_stay_short() {
     assert!(long.is_empty(), "over {LINES_MAX} lines:\n{}", long.join("\n"));
 }
 
+/// The handlers that prove the loop to be a mechanism are short, or it would be none.
+#[test]
+fn a_handler_is_short() {
+    for name in ["echo.rs", "chat.rs"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/handlers").join(name);
+        let text = fs::read_to_string(&path).expect("source is text");
+        assert!(text.lines().count() <= 120, "{}", path.display());
+    }
+}
+
 /// Every link between documents, and every path in backquotes that looks like a file of ours.
 #[test]
 fn documents_speak_of_files_that_exist() {
