@@ -167,6 +167,11 @@ impl Flow<Watched> {
         events.unwrap_or(self.body.received())
     }
 
+    /// Whether it is a stream that is whole by its own marks, in chunks that are.
+    fn said_all(&self) -> bool {
+        self.body.at_boundary() && self.watch.observer.as_ref().is_some_and(Observer::is_whole)
+    }
+
     /// Whether every byte of it is progress.
     pub fn is_measured_in_bytes(&self) -> bool {
         self.watch.observer.as_ref().is_none_or(|observer| observer.progress().is_none())
@@ -301,7 +306,11 @@ pub fn hold<A: Stream>(
     let observed = flow.watch.observer.is_some();
     let most = if observed { PRELUDE_MAX } else { HELD_MAX };
     loop {
-        scan(source, outbox, flow, desk)?;
+        match scan(source, outbox, flow, desk) {
+            // All there was to say is here, and its client's; who reads on meets the fault again.
+            Err(Broken::Framing(_)) if flow.said_all() => return Ok(Held::Event),
+            scanned => scanned?,
+        }
         if let Some(observer) = &flow.watch.observer {
             match observer.document() {
                 Some(Told::Failed) => return Ok(Held::Failed),

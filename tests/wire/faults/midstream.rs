@@ -55,6 +55,33 @@ fn a_malformed_chunk_ends_the_stream_and_is_not_passed_on() {
     assert_eq!((&*told, before), ("upstream_bad_chunk", &*begun_body("primary")));
 }
 
+/// A stream that has said all it had to say is its client's, however its message ends and however
+/// the bytes are cut.
+#[test]
+fn a_whole_stream_with_a_bad_end_is_whole_however_it_is_cut() {
+    let body = spoken("primary");
+    for tail in ["zz\r\n", "0\r\nLocation: x\r\n\r\n", "0\r\nX\r\n\r\n"] {
+        for pieces in [vec![chunk(&body), tail.to_owned()], vec![chunk(&body) + tail]] {
+            let mut acts = vec![];
+            for (nth, piece) in pieces.iter().enumerate() {
+                let head = if nth == 0 { EVENTS } else { "" };
+                acts.extend([say(format!("{head}{piece}")), Act::Wait(ms(50))]);
+            }
+            acts.push(Act::Close);
+            let (primary, second) =
+                (Server::playing(move |_| acts.clone()), Server::well("second"));
+            let gateway = gateway(&[&primary], Some(&second));
+            // More often than a breaker bears.
+            for _ in 0..7 {
+                assert_eq!(expect_cut(&mut ask(&gateway)), body, "{tail:?} {}", pieces.len());
+            }
+            gateway.expect_in_log("upstream_unterminated", 7);
+            primary.expect_asked(7);
+            second.expect_asked(0);
+        }
+    }
+}
+
 #[test]
 fn a_malformed_event_is_the_servers_word_and_passed_on() {
     let events = [token("primary", 0), "data: {\"choices\":[{\n\n".into(), spoken("primary")];
