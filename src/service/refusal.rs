@@ -60,8 +60,8 @@ const CONTENT_POLICY: &[&str] = &[
     "blocked by content filtering policy",
 ];
 
-/// Reads the error that the events which were held back of a stream end with. What came before it,
-/// and what stands beside it, may repeat the client's words.
+/// Reads the error that the events which were held back of a stream end with, without the framing
+/// of their message. What came before it, and what stands beside it, may repeat the client's words.
 pub fn refusal_of_stream(held: &[u8]) -> Refusal {
     let blanks = memchr::memmem::find_iter(held, b"\n\n").map(|at| at + 2);
     let blanks = blanks.chain(memchr::memmem::find_iter(held, b"\r\n\r\n").map(|at| at + 4));
@@ -70,9 +70,37 @@ pub fn refusal_of_stream(held: &[u8]) -> Refusal {
     // The last place from which on there is an error.
     let start = blanks.filter(fails).max().unwrap_or(0);
     let event = &held[start..];
-    let error = memchr::memmem::find(event, b"\"error\"").map_or(event, |at| &event[at..]);
-    let end = memchr::memchr(b'}', error).unwrap_or(error.len());
-    refusal(400, &error[..end])
+    refusal_in(member_error(event).unwrap_or(event))
+}
+
+/// The value of the first member `error` that has one. `None`: the event itself is the error.
+fn member_error(event: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b"\"error\"";
+    let mut values = memchr::memmem::find_iter(event, NAME).filter_map(|at| {
+        let value = event[at + NAME.len()..].trim_ascii_start().strip_prefix(b":")?;
+        Some(value.trim_ascii_start())
+    });
+    values.find(|value| !value.starts_with(b"null")).map(|value| &value[..end_of(value)])
+}
+
+/// How long the object, the list or the string is that `text` begins with. One that breaks off, or
+/// is something else, goes to the end.
+fn end_of(text: &[u8]) -> usize {
+    let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => depth += 1,
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => continue,
+        }
+        if depth == 0 && !quoted {
+            return at + 1;
+        }
+    }
+    text.len()
 }
 
 /// Reads the beginning of an answer with `status`.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::config::snapshot::Condition;
-use crate::flow::relay::{Broken, Budget, FlowState, Held, Moved, Rest, hold, relay};
+use crate::flow::relay::{Broken, Budget, Flow, FlowState, Held, Mode, Moved, Rest, hold, relay};
+use crate::gateway::record::asked::payload;
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::upstream::Upstream;
@@ -326,12 +327,22 @@ impl Exchange {
         }
     }
 
-    /// What is held back of its response, `spliced` or made anew, as `read` reads it.
+    /// What is held back of its response, put aside or still `spliced`, as `read` reads it without
+    /// its head and its framing: a chunk may end inside a word.
     fn refusal_in(&self, spliced: &[u8], read: impl Fn(&[u8]) -> Refusal) -> Refusal {
-        match spliced {
-            [] => read(&self.outbox.copy(usize::MAX)),
-            spliced => read(spliced),
-        }
+        let mut held = self.outbox.copy(usize::MAX);
+        held.extend_from_slice(spliced);
+        // Behind a head of ours there is none of the server's.
+        let head = match self.is_prefaced() {
+            true => 0,
+            false => memchr::memmem::find(&held, b"\r\n\r\n").map_or(0, |end| end + 4),
+        };
+        let framing = match &self.attempt.response {
+            Some(Flow { mode: Mode::Chunk, .. }) => Framing::Chunked,
+            Some(Flow { mode: Mode::Splice, body, .. }) => body.framing(),
+            _ => Framing::UntilClose,
+        };
+        read(&payload(&held[head..], framing))
     }
 
     /// Gives a response the timer of a stream, if its first bytes have shown that it is one.

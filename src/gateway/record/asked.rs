@@ -132,15 +132,15 @@ pub(crate) fn look(request: &[u8], framing: Framing, prefix: usize) -> Look {
     look
 }
 
-/// The body of a request that was kept, without its framing. A length is not what it was if the body
-/// has been rewritten since: it ends where the request does.
+/// The body of a message that was kept, without its framing. A length is not what it was if the body
+/// has been rewritten since: it ends where the message does.
 pub(crate) fn payload(framed: &[u8], framing: Framing) -> Cow<'_, [u8]> {
     if framing != Framing::Chunked {
         return Cow::Borrowed(framed);
     }
     let mut body = Vec::with_capacity(framed.len());
     // What was kept was cleared: it has no fault to find.
-    let _ = Body::new(framing).scan(framed, |data| body.extend_from_slice(data));
+    let _ = Body::of_response(framing).scan(framed, |data| body.extend_from_slice(data));
     Cow::Owned(body)
 }
 

@@ -108,8 +108,35 @@ fn of_a_stream_the_error_is_read_and_nothing_beside_it() {
         (format!("{created}{}", failed("context_length_exceeded")), ContextLength),
         (failed("context_length_exceeded") + "data: [DONE]\n\n", ContextLength),
         (failed("context_length_exceeded").replace('\n', "\r\n"), ContextLength),
-        // In chunks.
-        (format!("44\r\n{created}\r\n55\r\n{}\r\n0\r\n\r\n", failed("content_filter")), ContentPolicy),
+        // Objects inside it, a brace in its sentence, a quote, and none of its own before.
+        (
+            "data: {\"error\":{\"metadata\":{\"a\":{}},\"message\":\"maximum context length\"}}\n\n".to_owned(),
+            ContextLength,
+        ),
+        (
+            "data: {\"error\":{\"message\":\"{x} \\\"}\\\" by content management policy\"}}\n\n".to_owned(),
+            ContentPolicy,
+        ),
+        (
+            "data: {\"error\":null,\"response\":{\"error\":{\"code\":\"content_policy_violation\"}}}\n\n"
+                .to_owned(),
+            ContentPolicy,
+        ),
+        (
+            "data: {\"error\" : {\"innererror\":{\"code\":\"ResponsibleAIPolicyViolation\"}},\"b\":1}\n\n"
+                .to_owned(),
+            ContentPolicy,
+        ),
+        // In front of what says that it is one.
+        (
+            "data: {\"message\":\"maximum context length\",\"object\":\"error\"}\n\n".to_owned(),
+            ContextLength,
+        ),
+        ("event: error\ndata: prompt is too long\n\n".to_owned(), ContextLength),
+        (
+            "data: {\"error\":{\"code\":1},\"prompt\":\"maximum context length\"}\n\n".to_owned(),
+            Other,
+        ),
         (
             "data: {\"error\":{\"message\":\"no\",\"code\":\"content_filter\"}}\n\n".to_owned(),
             ContentPolicy,

@@ -277,6 +277,38 @@ fn a_refusal_in_a_stream_is_for_its_client_and_a_prompt_too_long_for_a_larger_mo
     }
 }
 
+/// Why a server refuses is read from what it says, not from how its chunks are cut.
+#[test]
+fn a_refusal_is_read_wherever_its_chunks_are_cut() {
+    let error = r#"{"error":{"meta":{"a":{}},"message":"the maximum context length is 9"}}"#;
+    let json = |status: &str| {
+        EVENTS.replace("200 OK", status).replace("text/event-stream", "application/json")
+    };
+    for (head, text) in [
+        (EVENTS.to_owned(), format!("{}data: {error}\n\n", CHAT[1])),
+        (json("200 OK"), error.to_owned()),
+        (json("400 Bad Request"), error.to_owned()),
+    ] {
+        let cuts: Vec<usize> = (1..text.len()).step_by(3).collect();
+        let acts: Vec<Vec<Act>> = cuts
+            .iter()
+            .map(|&cut| {
+                let (start, rest) = (chunk(&text[..cut]), chunk(&text[cut..]));
+                vec![say(format!("{head}{start}{rest}{LAST_CHUNK}"))]
+            })
+            .collect();
+        let (primary, second) =
+            (Server::playing(move |nth| acts[nth].clone()), Server::well("second"));
+        let knobs = Knobs { route: "larger = \"second\"", ..Knobs::default() };
+        let gateway = knobs.gateway(&[primary.address], Some(second.address));
+        for cut in &cuts {
+            let answer = ask(&gateway).read_response();
+            assert_eq!(answer.text(), spoken("second"), "{text} cut at {cut}");
+        }
+        primary.expect_asked(cuts.len());
+    }
+}
+
 #[test]
 fn a_reason_to_stop_is_an_end_in_every_dialect_and_an_empty_one_is_none() {
     let said = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\
