@@ -301,7 +301,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
 
     /// Tells a client to go on that waits for a 100 before it sends its body (RFC 9110 §10.1.1).
     fn ask_for_body(&mut self) {
-        let waits = std::mem::replace(&mut self.exchange.expect_continue, false);
+        let waits = self.exchange.give_leave();
         if waits && takes_interim(self.exchange.client) && self.exchange.request.is_open() {
             self.socket.outbox.push(b"HTTP/1.1 100 Continue\r\n\r\n", &mut self.desk.buffers);
         }

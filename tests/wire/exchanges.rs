@@ -29,6 +29,29 @@ fn a_client_is_told_to_continue_by_the_server() {
     assert_eq!(client.read_response().text(), "ok");
 }
 
+/// Once is enough, however many servers say it.
+#[test]
+fn a_client_is_told_to_continue_once() {
+    let upstream = Upstream::listen();
+    let retried = "retry = { attempts = 2, on = [\"503\"] }\nbreaker = \"off\"".to_owned();
+    let gateway = Config { upstream: retried, ..Config::to(upstream.address()) }.start();
+    let mut client = gateway.connect();
+    client.send("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    let mut first = upstream.accept();
+    first.read_head();
+    first.send("HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(client.read_response().status(), 100);
+    client.send("hello");
+    assert_eq!(first.read(5), b"hello");
+    first
+        .send("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    let mut second = upstream.accept();
+    second.read_head();
+    second.send("HTTP/1.1 100 Continue\r\n\r\n");
+    second.send(OK);
+    assert_eq!(client.read_response().text(), "ok");
+}
+
 /// A client need not wait for ever (RFC 9110 §10.1.1), and a server need not say it.
 #[test]
 fn a_client_that_is_not_told_to_continue_may_send_its_body_all_the_same() {

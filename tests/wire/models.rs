@@ -126,6 +126,8 @@ fn a_body_goes_on_as_soon_as_its_model_is_here() {
         client.send(piece(start));
         let mut server = upstream.accept();
         server.read_until(r#""model":"served","#);
+        // The client has been told already.
+        server.send("HTTP/1.1 100 Continue\r\n\r\n");
         client.send(piece(rest) + if chunks { "0\r\n\r\n" } else { "" });
         server.read_until(r#""messages":[]}"#);
         if chunks {

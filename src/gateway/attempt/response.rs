@@ -11,7 +11,7 @@ use crate::flow::relay::{Budget, Flow, Mode, Rest};
 use crate::flow::tap::Tap;
 use crate::gateway::attempt::transfer::upstream_fault;
 use crate::gateway::client::request::takes_interim;
-use crate::gateway::record::exchange::{Exchange, Tunnel};
+use crate::gateway::record::exchange::{Exchange, Leave, Tunnel};
 use crate::gateway::record::verdict::Failed;
 use crate::gateway::{Gateway, both};
 use crate::http::body::Framing;
@@ -193,8 +193,9 @@ impl<N: Net> Gateway<N> {
             true => Delivery { framing: Framing::None, mode: Mode::Splice },
             false => Delivery::of(&head, exchange.client, exchange.is_prefaced()),
         };
+        let told_before = head.status == 100 && exchange.leave == Leave::Given;
         if head.status == 100 {
-            exchange.expect_continue = false;
+            exchange.give_leave();
         }
         if !interim {
             let sent = &upstream.socket.outbox;
@@ -218,7 +219,7 @@ impl<N: Net> Gateway<N> {
         let length = head.length;
         self.scratch.clear();
         // Behind a head of ours there is no room for another, interim or not.
-        if !exchange.is_prefaced() && (!interim || takes_interim(exchange.client)) {
+        if !exchange.is_prefaced() && !told_before && (!interim || takes_interim(exchange.client)) {
             let date = self.date.line(cx.now, &cx.net);
             exchange.write_response_head(&head, &delivery, date, cx.now, &mut self.scratch);
         }

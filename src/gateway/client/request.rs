@@ -16,7 +16,7 @@ use crate::gateway::record::attempt::Attempt;
 use crate::gateway::record::attempt::Tries;
 use crate::gateway::record::commit::Commit;
 use crate::gateway::record::downstream::State;
-use crate::gateway::record::exchange::{Exchange, Gather};
+use crate::gateway::record::exchange::{Exchange, Gather, Leave};
 use crate::gateway::record::peer::{Peer, Progress, Turn};
 use crate::gateway::record::trace::Trace;
 use crate::http::body::Framing;
@@ -141,7 +141,7 @@ impl Exchange {
             head_request: head.method == "HEAD",
             idempotent: retry::is_idempotent(head.method),
             keep_alive: head.keep_alive,
-            expect_continue: head.expect_continue,
+            leave: if head.expect_continue { Leave::Awaited } else { Leave::Unasked },
             upgrade_asked: head.upgrade.is_some(),
             request: Flow::new(head.framing, Mode::Keep),
             listens: false,

@@ -53,7 +53,7 @@ impl<N: Net> Gateway<N> {
             matches!(gather, Gather::Model { .. }) && is_scarce(outbox, buffers)
                 || received >= wanted && !searches
         };
-        if std::mem::take(&mut exchange.expect_continue) && takes_interim(exchange.client) {
+        if exchange.give_leave() && takes_interim(exchange.client) {
             let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
             downstream.socket.outbox.push(go_on, &mut self.desk.buffers);
             let _ = downstream.socket.flush(None, &mut self.desk);

@@ -19,6 +19,16 @@ use crate::service::fault::heartbeat;
 use crate::service::{Dialect, Observer};
 use crate::wire::outbox::Outbox;
 
+/// Leave to send the body of a request, the 100 of `Expect: 100-continue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// The client does not wait for it.
+    Unasked,
+    Awaited,
+    /// It is told once, whoever has told it and however many servers are asked.
+    Given,
+}
+
 /// One request and its response. In memory as it is written here: what the passing of a token
 /// touches comes first and lies together, for among thousands of streams every line is a cold one.
 #[derive(Debug)]
@@ -61,8 +71,7 @@ pub struct Exchange {
     pub idempotent: bool,
     /// The client lets its connection be kept.
     pub keep_alive: bool,
-    /// The client waits for leave to send the request's body, and has not had it yet.
-    pub expect_continue: bool,
+    pub leave: Leave,
     pub upgrade_asked: bool,
     /// A GET for a stream of events of no dialect: the client listens, and waits for nothing.
     pub listens: bool,
@@ -181,6 +190,15 @@ impl Exchange {
     pub fn is_read(&self) -> bool {
         let observer = self.attempt.response.as_ref().and_then(|it| it.watch.observer.as_ref());
         observer.is_some_and(|it| it.is_unsettled() || it.document().is_some())
+    }
+
+    /// The client gets leave to send its body. Whether it has waited for that.
+    pub fn give_leave(&mut self) -> bool {
+        let awaited = self.leave == Leave::Awaited;
+        if awaited {
+            self.leave = Leave::Given;
+        }
+        awaited
     }
 
     /// Whether the first bytes of its response have shown that it is no stream.
