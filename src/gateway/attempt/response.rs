@@ -174,7 +174,6 @@ impl<N: Net> Gateway<N> {
             (self.can_be_rescued(exchange, cx), self.holds_back(exchange, cx));
         let by_reading = rescuable && exchange.may_be_rescued_by_reading(holds_back);
         let reads = by_reading || self.tells_models();
-        let kept = self.keeps_request(exchange);
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
         else {
@@ -188,7 +187,7 @@ impl<N: Net> Gateway<N> {
         if head.status >= 400 {
             exchange.attempt.retry_after = retry_after_of(&head);
         }
-        exchange.judge(&head, rescuable, kept)?;
+        exchange.judge(&head, rescuable, &upstream.socket.outbox)?;
         let delivery = match interim {
             true => Delivery { framing: Framing::None, mode: Mode::Splice },
             false => Delivery::of(&head, exchange.client, exchange.is_prefaced()),
@@ -296,14 +295,14 @@ impl Exchange {
             .map_err(|error| Failed::Fault(upstream_fault(UpstreamFault::of_head(error))))
     }
 
-    /// Whether an answer with this head is one that its client can be given. `rescuable`: another
-    /// attempt can take its place; `kept`: the request can be sent again.
-    fn judge(&self, head: &ResponseHead<'_>, rescuable: bool, kept: bool) -> Result<(), Failed> {
+    /// Whether an answer with this head is one that its client can be given, to the request as it
+    /// was `sent`. `rescuable`: another attempt can take its place.
+    fn judge(&self, head: &ResponseHead<'_>, rescuable: bool, sent: &Outbox) -> Result<(), Failed> {
         if let Some(unwanted) = self.unwanted(head) {
             if rescuable {
                 return Err(unwanted);
             }
-            if !kept && !self.commit.is_final() {
+            if !sent.keeps() && !self.commit.is_final() {
                 self.tell_not_kept();
             }
         }
@@ -311,7 +310,9 @@ impl Exchange {
         let page = head.status < 300 && head.media == Media::Html && !self.idempotent;
         let fault = match self.cannot_follow(head) {
             Some(fault) => fault,
-            None if page && self.dialect != Dialect::Generic => UpstreamFault::BadAnswer,
+            None if page && self.dialect != Dialect::Generic && !self.asks_for_page(sent) => {
+                UpstreamFault::BadAnswer
+            }
             // Passed on, it would be whole.
             None if self.is_empty_stream(head) => UpstreamFault::EmptyStream,
             None => return Ok(()),

@@ -21,6 +21,7 @@ pub(crate) const LOOK_MAX: usize = 1 << 20;
 pub(crate) struct Asked {
     pub(crate) accepts_events: bool,
     pub(crate) accepts_documents: bool,
+    pub(crate) accepts_pages: bool,
     /// Its body says so, or its path.
     pub(crate) streams: bool,
 }
@@ -47,6 +48,7 @@ impl Exchange {
             && self.dialect.streams(&String::from_utf8_lossy(path), look.stream());
         Asked {
             accepts_events: accepts_events(accept),
+            accepts_pages: accepts(accept, b"text/html"),
             accepts_documents: memchr::memmem::find(accept, b"json").is_some(),
             streams,
         }
@@ -58,6 +60,11 @@ impl Exchange {
             Mode::Payload => Framing::UntilClose,
             _ => self.request.body.framing(),
         }
+    }
+
+    /// Whether the request as it was `sent` names web pages among what it takes.
+    pub(crate) fn asks_for_page(&self, sent: &Outbox) -> bool {
+        sent.keeps() && self.asks(&sent.copy(LOOK_MAX)).accepts_pages
     }
 
     /// Whether the request as it was `sent` asks for a stream, on an inference path. One in which the
@@ -98,8 +105,11 @@ impl Exchange {
 
 /// Whether this `Accept` has event streams in it.
 pub(crate) fn accepts_events(accept: &[u8]) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    accept.windows(EVENTS.len()).any(|window| window.eq_ignore_ascii_case(EVENTS))
+    accepts(accept, b"text/event-stream")
+}
+
+fn accepts(accept: &[u8], media: &[u8]) -> bool {
+    accept.windows(media.len()).any(|window| window.eq_ignore_ascii_case(media))
 }
 
 /// Whether `"n"` stands somewhere in a text that comes in pieces.

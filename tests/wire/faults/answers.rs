@@ -175,6 +175,16 @@ fn a_web_page_is_no_answer() {
     let alone = gateway(&[&primary], None);
     let response = expect_error(&mut ask(&alone), 502, "upstream_bad_answer");
     assert!(!response.text().contains("maintenance"));
+
+    // But where one was asked for: an application has such paths of its own.
+    for path in ["/generate", "/v1/chat/completions"] {
+        let mut client = both.connect();
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAccept: text/html, */*\r\nContent-Length: 3\r\n\r\na=b"
+        ));
+        assert!(client.read_response().text().contains("maintenance"), "{path}");
+    }
+    second.expect_asked(1);
 }
 
 #[test]
