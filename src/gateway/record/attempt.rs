@@ -14,20 +14,20 @@ use crate::proxy::exchange::Awaited;
 #[derive(Debug)]
 #[repr(C)]
 pub struct Attempt {
-    /// Any byte of its response is progress.
+    /// Any byte of its response is progress, and not only an event that says something.
     pub by_bytes: bool,
     pub awaited: Awaited,
-    /// From the final response head on.
+    /// The response, from its final head on.
     pub response: Option<Flow<Watched>>,
-    /// When it got where.
+    /// When it reached which step.
     pub hops: Hops,
-    /// The right to this attempt, and the endpoint it goes to. Given back when it has ended.
+    /// The right to this attempt, and its endpoint. It is given back when the attempt has ended.
     pub pick: Option<Pick>,
     /// What the answer's `Retry-After` says.
     pub retry_after: Option<Duration>,
     /// Bytes of an incomplete response head that were looked at and held no end of it.
     pub examined: u32,
-    /// Of the response; 0: there is none yet.
+    /// The status of the response; 0: there is none yet.
     pub status: u16,
     /// The connection had carried a request before.
     pub reused: bool,
@@ -40,7 +40,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// One that has not found its endpoint yet.
+    /// An attempt that has not found its endpoint yet.
     pub fn new() -> Attempt {
         Attempt {
             by_bytes: false,
@@ -70,7 +70,7 @@ impl Default for Attempt {
 pub struct Tries {
     /// Attempts at this upstream, this one included; a replay for a stale connection is none.
     pub at_upstream: u8,
-    /// At all upstreams.
+    /// Attempts at all upstreams.
     pub in_all: u8,
     /// The endpoints that have failed.
     pub tried: Tried,
@@ -85,7 +85,7 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// Before the first one is over.
+    /// The tries of a request during its first attempt.
     pub fn first() -> Tries {
         Tries {
             at_upstream: 1,

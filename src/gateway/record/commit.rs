@@ -1,9 +1,9 @@
-//! Commit: how much of an answer the client has, and how far the one that is under way has come.
+//! Commit: how much of an answer the client has, and how far the answer under way has come.
 //!
 //! Until a byte of a server's answer is with the client, another attempt, or the predefined answer,
-//! can take its place; from then on there is no other, only honesty. Everything that decides about
-//! that is this one type. Each method is an event, and these are all the transitions (`·`: the event
-//! changes nothing here):
+//! can take its place; from then on no other answer can. Everything that decides about that is this
+//! one type. Each method is an event, and these are all the transitions (`·`: the event changes
+//! nothing here):
 //!
 //! | state | `begin` | `decide` | `hold` | `pass` | `event` | `settle` | `end_attempt` |
 //! |---|---|---|---|---|---|---|---|
@@ -17,54 +17,54 @@
 //!
 //! `begin` changes what the client has only where it has nothing.
 
-/// What decides whether another attempt may still answer.
+/// Whether another attempt may still answer, and how far the answer under way has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commit {
     /// Nothing of the answer under way is with the client.
     Open(Has, Answer),
-    /// Bytes of it are, or may be.
+    /// Bytes of the answer under way are with the client, or may be.
     Passed(Passed),
 }
 
-/// What a client has to whom no server's answer is on its way.
+/// What a client has while no server's answer is on its way to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Has {
     Nothing,
-    /// The head of a stream, which is ours, and perhaps comments.
+    /// The head of a stream, made by us, and perhaps comments.
     Head,
-    /// A part of a stream that has broken: somebody is asked for the rest.
+    /// A part of a stream that has broken: a server is asked for the rest.
     Part,
 }
 
-/// How far an answer has come of which nothing is with the client.
+/// How far an answer has come while nothing of it is with the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Its head is not here.
+    /// Its head is not here yet.
     Awaited,
-    /// The same, and no other attempt follows: whatever comes is the answer.
+    /// Its head is not here yet, and no other attempt follows: whatever comes is the answer.
     Final,
-    /// Its head is here, and held back until it says something.
+    /// Its head is here, and is held back until the answer says something.
     Held,
     /// It was held back, and is the answer whatever it says.
     Released,
 }
 
-/// How far an answer has come that is the client's.
+/// How far an answer has come that is on its way to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passed {
-    /// Nothing behind its head that says something.
+    /// The client has its head, and no event that says something.
     Head,
-    /// Its first event that says something (a body byte where there are no events), and perhaps more.
+    /// The client has an event that says something (a byte of the body where there are no events).
     Events,
-    /// And nothing more is to be learnt of how the next ones will come.
+    /// The same, and how the events come has been learnt: the short way passes them on.
     Steady,
 }
 
 impl Commit {
-    /// A request that has just come.
+    /// The state of a request that has just come.
     pub const NEW: Commit = Commit::Open(Has::Nothing, Answer::Awaited);
 
-    /// The client is sent the head of a stream before any server has answered.
+    /// The client is sent the head of a stream, made by us, before any server has answered.
     pub fn begin(&mut self) {
         if let Commit::Open(has @ Has::Nothing, _) = self {
             *has = Has::Head;
@@ -91,7 +91,7 @@ impl Commit {
         }
     }
 
-    /// The answer is the client's from here on.
+    /// The answer is on its way to the client from here on.
     pub fn pass(&mut self) {
         if let Commit::Open(..) = self {
             *self = Commit::Passed(Passed::Head);
@@ -105,14 +105,14 @@ impl Commit {
         }
     }
 
-    /// It is known how the events come.
+    /// How the events come has been learnt.
     pub fn settle(&mut self) {
         if let Commit::Passed(Passed::Events) = self {
             *self = Commit::Passed(Passed::Steady);
         }
     }
 
-    /// The attempt is over without an end to its answer, and another one follows.
+    /// The attempt is over without a whole answer, and another attempt follows.
     pub fn end_attempt(&mut self) {
         let has = match self {
             Commit::Open(has, _) => *has,
@@ -121,12 +121,12 @@ impl Commit {
         *self = Commit::Open(has, Answer::Awaited);
     }
 
-    /// Whether the answer under way is the client's.
+    /// Whether the answer under way is on its way to the client.
     pub fn is_passed(self) -> bool {
         matches!(self, Commit::Passed(_))
     }
 
-    /// Whether the client has bytes of an answer, ours included.
+    /// Whether the client has bytes of an answer, a head of ours included.
     pub fn has_begun(self) -> bool {
         !matches!(self, Commit::Open(Has::Nothing, _))
     }
@@ -136,7 +136,7 @@ impl Commit {
         matches!(self, Commit::Open(Has::Head | Has::Part, _))
     }
 
-    /// Whether a part of an answer is with the client, and somebody is asked for the rest.
+    /// Whether the client has a part of an answer, and a server is asked for the rest.
     pub fn is_continuing(self) -> bool {
         matches!(self, Commit::Open(Has::Part, _))
     }
@@ -151,24 +151,24 @@ impl Commit {
         matches!(self, Commit::Open(_, Answer::Final | Answer::Released))
     }
 
-    /// Whether nothing behind the head of the client's answer has said something.
+    /// Whether the client has the head of its answer, and no event that says something.
     #[inline]
     pub fn awaits_event(self) -> bool {
         self == Commit::Passed(Passed::Head)
     }
 
-    /// Whether an event of the client's answer has said something.
+    /// Whether the client has an event that says something.
     pub fn has_event(self) -> bool {
         matches!(self, Commit::Passed(Passed::Events | Passed::Steady))
     }
 
-    /// Whether it is still to be learnt how the events come, by those that have come.
+    /// Whether how the events come is still to be learnt from the first of them.
     #[inline]
     pub fn is_settling(self) -> bool {
         self == Commit::Passed(Passed::Events)
     }
 
-    /// Whether there is nothing to do but to pass on what comes.
+    /// Whether there is nothing to do but to pass on what comes: the short way.
     #[inline]
     pub fn is_steady(self) -> bool {
         self == Commit::Passed(Passed::Steady)

@@ -1,4 +1,4 @@
-//! What of an exchange tells whether another server may go on with its stream.
+//! Whether another server can continue the stream of an exchange, and with which request.
 
 use std::borrow::Cow;
 
@@ -15,17 +15,17 @@ use crate::service::continuation::{Kept, Purse, Transcript, continued, is_fit, m
 use crate::wire::outbox::Outbox;
 
 impl Exchange {
-    /// A part of an answer is with the client, and somebody is asked for the rest.
+    /// Whether the client has a part of an answer, and a server is asked for the rest.
     pub fn is_continuing(&self) -> bool {
         self.commit.is_continuing()
     }
 
-    /// What its route says of streams that break.
+    /// The route's setting `continue`, if it has one.
     pub(crate) fn continues(&self) -> Option<Continue> {
         self.route()?.continues
     }
 
-    /// Another server goes on with its stream: the mark of the seam, framed.
+    /// Notes that another server continues the stream. Returns the comment at the seam, framed.
     #[cold]
     pub(crate) fn join(&mut self, tally: &Tally) -> Vec<u8> {
         let mut comment = Vec::new();
@@ -50,17 +50,17 @@ impl Exchange {
         self.aside.as_mut()?.continuation.as_deref_mut()
     }
 
-    /// How many parts of its answer came before the one that it has now.
+    /// How many servers were asked to continue the stream.
     pub fn continued(&self) -> u32 {
         self.continuation().map_or(0, |continuation| continuation.made)
     }
 
-    /// What came before the stream that it has now.
+    /// What the client has of the streams before the present one.
     pub fn before(&self) -> Before {
         self.continuation().map_or_else(Before::default, |continuation| continuation.before)
     }
 
-    /// Somebody to write down what a response says, where it may have to be continued.
+    /// The transcript of a response that may have to be continued; `None`: it cannot be.
     pub(crate) fn transcript(
         &self,
         head: &ResponseHead<'_>,
@@ -76,12 +76,12 @@ impl Exchange {
         reads.then(|| Box::new(Transcript::new(self.dialect, room, purse)))
     }
 
-    /// Those who looked on before.
+    /// The tap of the stream before, with its listeners.
     pub(crate) fn onlookers(&mut self) -> Option<Box<Tap>> {
         self.continuation_mut()?.tap.take()
     }
 
-    /// Keeps those who look on for the stream that may follow.
+    /// Keeps the tap with its listeners for the stream that may follow.
     pub(crate) fn keep_onlookers(&mut self) {
         let response = self.attempt.response.take();
         if let (Some(continuation), Some(response)) = (self.continuation_mut(), response) {
@@ -108,9 +108,9 @@ impl Exchange {
         }
     }
 
-    /// The request, if it can be asked in two parts.
+    /// The request as it was sent, if its answer can be given in two parts.
     pub(crate) fn kept(&self, outbox: &Outbox, purse: &Purse) -> Option<Kept> {
-        // A server that answered before it had taken all of it has cut the rest off.
+        // Where a server answers before it has taken the whole request, the rest of that is not kept.
         if !self.request.body.is_complete() || !outbox.keeps() {
             return None;
         }
@@ -138,7 +138,7 @@ impl Exchange {
         !said_error && transcript.is_some_and(|transcript| transcript.text().is_ok())
     }
 
-    /// The request for what comes behind the text so far; `None`: there is none to be made.
+    /// The request for what comes behind the text so far; `None`: it cannot be made.
     pub(crate) fn rest(&self) -> Option<Remainder> {
         let watch = &self.attempt.response.as_ref()?.watch;
         let transcript = watch.tap.as_ref()?.transcript.as_ref()?;
@@ -152,7 +152,7 @@ impl Exchange {
         Some(Remainder { request, text: text.len(), tokens })
     }
 
-    /// A part of the answer is over.
+    /// Adds the stream that has broken to what came before.
     pub(crate) fn note_part(&mut self, rest: &Remainder) {
         let aside = self.aside.as_deref_mut();
         let continuation = aside.and_then(|aside| aside.continuation.as_mut());

@@ -16,11 +16,11 @@ pub struct Downstream<S> {
     pub alarm: Alarm,
     pub peer: IpAddr,
     pub requests: u32,
-    /// Bytes of an incomplete head that were looked at and held no end of it.
+    /// Bytes of an incomplete head in which no end of it was found.
     pub examined: u32,
     /// It stands in the worker's ready queue.
     pub queued: bool,
-    /// Buffers it waits for, among the worker's thirsty; 0: none.
+    /// How many buffers it waits for, among the worker's thirsty; 0: it does not wait.
     pub thirst: u32,
     /// Boxed: an idle client has none.
     pub exchange: Option<Box<Exchange>>,
@@ -38,7 +38,7 @@ pub enum State {
         since: Instant,
     },
     Exchange,
-    /// The exchange is over but for bytes that wait to be written.
+    /// The exchange is over; the rest of a reply waits to be written.
     Replying {
         since: Instant,
         then: After,
@@ -59,8 +59,8 @@ pub enum After {
 }
 
 impl<S> Downstream<S> {
-    /// Whether a client that is owed an answer has left. A tunnel passes a FIN on instead, and
-    /// when both ends of it have sent theirs, the hang-up that follows is no error.
+    /// Whether a client that is owed an answer has left. In a tunnel a FIN is passed on instead, and
+    /// the hang-up that follows when both ends have sent one is no error.
     pub fn has_left(&self) -> bool {
         let ready = self.socket.ready;
         let Some(exchange) = &self.exchange else { return ready.errored() };
@@ -73,7 +73,7 @@ impl<S> Downstream<S> {
         }
     }
 
-    /// Moves what its timers count from.
+    /// Moves the instants that its timers count from.
     pub(crate) fn excuse(&mut self, lost: Duration) {
         match &mut self.state {
             State::Idle { since } | State::Head { since } | State::Replying { since, .. } => {

@@ -40,7 +40,7 @@ pub struct Exchange {
     pub commit: Commit,
     pub tunnel: Option<Tunnel>,
     pub peer: Peer,
-    /// The one that is under way.
+    /// The attempt that is under way.
     pub attempt: Attempt,
     pub request: Flow,
     // From here on what begins and ends an exchange.
@@ -51,10 +51,10 @@ pub struct Exchange {
     /// The upstream it is at: a position in the route's chain.
     pub link: usize,
     pub tries: Tries,
-    /// The rewritten request, while no upstream's outbox has it; then what is held back of the
-    /// response.
+    /// The rewritten request while no connection's outbox has it; after that the part of the response
+    /// that is held back.
     pub outbox: Outbox,
-    /// What its body has to be read for before it goes anywhere.
+    /// How much of the body has to be read before an endpoint is chosen.
     pub gather: Gather,
     /// Boxed: most exchanges have none of it.
     pub aside: Option<Box<Aside>>,
@@ -75,9 +75,9 @@ pub struct Exchange {
     pub upgrade_asked: bool,
     /// A GET for a stream of events of no dialect: the client listens, and waits for nothing.
     pub listens: bool,
-    /// It is known that nobody asked for a stream: there is no head of ours.
+    /// The client is known not to want a stream, so it gets no head of ours.
     pub unprefaced: bool,
-    /// It was asked, with an interim response, whether it is still there.
+    /// The client was asked, with an interim response, whether it is still there.
     pub probed: bool,
     /// The response as delivered ends by itself, and both ends agreed to keep the connection.
     pub persistent: bool,
@@ -85,32 +85,32 @@ pub struct Exchange {
     pub until_close: bool,
 }
 
-/// What only some configurations have to know of an exchange.
+/// Fields that only some configurations need.
 #[derive(Debug, Default)]
 pub struct Aside {
-    /// No upstream is asked any more, and why: the predefined answer follows when the request is here.
+    /// Why the predefined answer was decided on. It is given when the whole request is here.
     pub degraded: Option<&'static str>,
-    /// What makes it like others, where its upstream's balance asks for it.
+    /// The key of the request, where the upstream's balance hashes one.
     pub key: Option<u64>,
-    /// The client's own `Host`, where a later upstream may have to be sent it.
+    /// The client's own `Host`, which a later upstream may have to be sent.
     pub authority: Option<Box<[u8]>>,
-    /// The model that answers, once it has been named; where somebody wants to know.
+    /// The model that answers, once the answer has named it.
     pub model: Option<Box<str>>,
-    /// The model the client has asked for, the same.
+    /// The model that the client has asked for, once it is known.
     pub asked: Option<Box<str>>,
-    /// Where its stream may be continued by another server.
+    /// What is kept so that another server can continue the stream.
     pub continuation: Option<Box<Continuation>>,
-    /// It has come back to an upstream it had passed over, and goes nowhere from there.
+    /// It has come back to an upstream that it had passed over; no other upstream follows.
     pub came_back: bool,
 }
 
-/// What of a request's body is read ahead of its first attempt.
+/// How much of a request's body is read before its first attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gather {
     Nothing,
-    /// So many bytes of the prompt: they choose the endpoint.
+    /// So many bytes of the prompt: the endpoint is chosen by them.
     Prompt(u32),
-    /// As far as its model, which is replaced, and so many bytes of the prompt.
+    /// Up to the name of the model, which is replaced, and so many bytes of the prompt.
     Model {
         prompt: u32,
     },
@@ -118,7 +118,7 @@ pub enum Gather {
     Whole,
 }
 
-/// Which ends of a tunnel have been told that nothing more comes.
+/// Which ends of a tunnel were sent a FIN.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tunnel {
     pub upstream_shut: bool,
@@ -153,7 +153,7 @@ impl Exchange {
         Some((upstream.name.clone(), endpoint.unwrap_or_default()))
     }
 
-    /// Whether the upstream it is at has a failure of this kind retried.
+    /// Whether `retry.on` of the upstream it is at names this condition.
     pub fn retries_on(&self, condition: Condition) -> bool {
         self.upstream().is_some_and(|upstream| upstream.retry.on.contains(condition))
     }
@@ -178,8 +178,8 @@ impl Exchange {
         observer.is_some_and(Observer::saw_answer)
     }
 
-    /// The dialect in which its stream can be told something: the one that its server's events have
-    /// shown, the expected one as long as they have not said anything.
+    /// The dialect in which a fault can be told inside the stream: the one that the server's events
+    /// have shown, or the expected one as long as no event has said anything.
     pub fn spoken(&self) -> Dialect {
         let observer =
             self.attempt.response.as_ref().and_then(|response| response.watch.observer.as_ref());
@@ -207,13 +207,13 @@ impl Exchange {
         observer.is_some_and(|it| !it.is_stream() && !it.is_unsettled())
     }
 
-    /// Whether it has ended as HTTP has it, and nobody could tell whether it was whole.
+    /// Whether only HTTP tells that the answer was whole.
     pub fn is_unobserved(&self) -> bool {
         let observer = self.attempt.response.as_ref().and_then(|it| it.watch.observer.as_ref());
         self.attempt.status < 300 && observer.is_some_and(Observer::is_blind)
     }
 
-    /// Some of its answer has gone by, and may have named the model.
+    /// Notes the model that the answer has named, if it has.
     pub fn learn_model(&mut self) {
         let Some(response) = &mut self.attempt.response else { return };
         let Some(tap) = &mut response.watch.tap else { return };
@@ -247,12 +247,12 @@ impl Exchange {
         if self.is_prefaced() { 200 } else { self.attempt.status }
     }
 
-    /// For what most exchanges do not have.
+    /// The fields that only some configurations need, made when the first of them is set.
     pub fn aside_mut(&mut self) -> &mut Aside {
         self.aside.get_or_insert_default()
     }
 
-    /// What makes it like others, if its upstream's balance asks for it.
+    /// The key of the request, if the upstream's balance hashes one.
     pub fn key(&self) -> Option<u64> {
         self.aside.as_ref()?.key
     }
@@ -271,16 +271,16 @@ impl Exchange {
         self.snapshot.limits.body_bytes.unwrap_or(u64::MAX)
     }
 
-    /// Whether the client's connection can go on behind a response that begins now. Not if its
-    /// request is still coming: the answer may end first, and what follows then on the connection
-    /// is the rest of that request, or, of a client that was not told to continue, anyone's guess.
-    /// The client is told in the head, or it would send its next request into a FIN.
+    /// Whether the client's connection can be kept behind a response that begins now. Not if the
+    /// request is still coming: the answer may end first, and the connection then carries the rest of
+    /// that request, or, if the client waits for leave to continue, perhaps the next request. The head
+    /// says so, or the client would send its next request into a FIN.
     pub fn may_persist(&self) -> bool {
         self.keep_alive && !self.until_close && self.request.state == FlowState::Done
     }
 
-    /// What it is doing. `upstream` is the connection it has, with whether it stands and whether
-    /// bytes wait to be written to it.
+    /// What the exchange is doing. `upstream`: whether its connection stands, and whether bytes wait to
+    /// be written to it.
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
         match (&self.peer, upstream) {
             (Peer::Pausing { .. }, _) => Phase::Pausing,
@@ -295,7 +295,7 @@ impl Exchange {
         }
     }
 
-    /// What it waits for, as far as its timers care.
+    /// What the exchange waits for: the input of its timers.
     pub fn waiting<S>(&self, upstream: Option<&Upstream<S>>, unsent: bool) -> Waiting {
         let blocked = upstream.is_some_and(|upstream| !upstream.socket.outbox.is_empty() || unsent);
         let phase = self.phase(upstream.map(|upstream| (upstream.connected, blocked)));

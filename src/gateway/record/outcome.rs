@@ -10,9 +10,9 @@ use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::service::Dialect;
 
 impl Exchange {
-    /// What the end of the exchange says of the endpoint that answered. Where it has said in its
-    /// stream what went wrong, that counts, however the stream ended then: many a client leaves as
-    /// soon as it has read such an event.
+    /// What the end of the exchange says of the endpoint that answered. If the answer has reported an
+    /// error, that counts, however the stream ended: many a client leaves as soon as it has read such
+    /// an event.
     pub(crate) fn outcome(&self, fault: Option<&Fault>) -> Outcome {
         if let Some(reported) = self.reported_error() {
             return reported;

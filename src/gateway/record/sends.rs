@@ -9,7 +9,7 @@ use crate::proxy::trace::Ids;
 use crate::wire::pool::BufferPool;
 
 impl Exchange {
-    /// The request is given to a connection: under a span of its own, each time.
+    /// Notes that the request is given to a connection: each time under a span of its own.
     pub(crate) fn begin_send(
         &mut self,
         endpoint: EndpointId,
@@ -39,7 +39,7 @@ impl Exchange {
         }
     }
 
-    /// The connection it was given to has answered, or has not.
+    /// Notes how the last send has ended.
     pub(crate) fn end_send(&mut self, status: u16, failed: Option<&'static str>, now: Instant) {
         let story = self.trace.as_deref_mut().and_then(|trace| trace.story.as_mut());
         if let Some(send) = story.and_then(|story| story.sends.last_mut())

@@ -13,7 +13,7 @@ pub struct Upstream<S> {
     pub upstream: UpstreamId,
     pub endpoint: EndpointId,
     pub opened: Instant,
-    /// Since when it is idle, if it is.
+    /// When it was last given back to the pool, or opened.
     pub released: Instant,
     pub requests: u32,
     /// The first write has succeeded: the connection stands.
@@ -22,7 +22,7 @@ pub struct Upstream<S> {
     pub announced: Option<u32>,
     /// The downstream it serves; `None`: it is idle in the pool.
     pub owner: Option<Token>,
-    /// It will not come back to the pool, and does not count there any more.
+    /// It will not come back to the pool, and its place there is free.
     pub let_go: bool,
     pub closed: bool,
 }

@@ -1,6 +1,6 @@
-//! What a step of an exchange says: go on, wait, or that its attempt has failed.
+//! What a step of an exchange returns: go on, wait, or that its attempt has failed.
 //!
-//! Steps return; what follows from a failure is decided in one place (`exchange/failed.rs`).
+//! A step never decides what follows from a failure: `exchange/failed.rs` does.
 
 use crate::config::snapshot::Condition;
 use crate::gateway::record::exchange::Exchange;
@@ -8,7 +8,7 @@ use crate::proxy::breaker::Outcome;
 use crate::proxy::fault::{Fault, UpstreamFault};
 use crate::proxy::retry::Cause;
 
-/// What a step of an exchange says.
+/// What a step of an exchange returns.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// The state has changed: look again.
@@ -17,7 +17,7 @@ pub(crate) enum Step {
     Wait,
     /// There is more to do, in the next turn.
     Yield,
-    /// It goes on when so many buffers can be had.
+    /// The exchange goes on when so many buffers can be had.
     Thirsty(usize),
     /// The attempt has failed. What follows is `exchange/failed.rs`'s to decide.
     Failed(Failed),
@@ -31,17 +31,17 @@ pub(crate) enum Failed {
     /// The connection to the upstream is lost before the head of its answer was complete.
     Lost(UpstreamFault),
     Fault(Fault),
-    /// There is an answer, and another attempt may bring a better one.
+    /// There is an answer, and another attempt may bring a better answer.
     Unwanted(Cause),
 }
 
 impl Failed {
-    /// Whether there was an attempt: without a place nobody has been asked.
+    /// Whether an endpoint was asked: an attempt that found no place has asked nobody.
     pub(crate) fn was_made(&self) -> bool {
         !matches!(self, Failed::Fault(Fault::Local(_)) | Failed::Unwanted(Cause::NoPlace))
     }
 
-    /// Whether the connection was lost while the client was waited for: nobody can tell whose fault
+    /// Whether the connection was lost while the client was waited for: then it is open whose fault
     /// that was.
     pub(crate) fn leaves_open(&self, exchange: &Exchange) -> bool {
         match self {
@@ -52,7 +52,7 @@ impl Failed {
         }
     }
 
-    /// The status of the answer that was not wanted, where that was why.
+    /// The status of the answer, if the attempt failed because of it.
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Failed::Unwanted(Cause::Failed(Condition::Status(status))) => Some(*status),
@@ -60,7 +60,7 @@ impl Failed {
         }
     }
 
-    /// What it says of the endpoint.
+    /// What the failure says of the endpoint.
     pub(crate) fn outcome(&self, exchange: &Exchange) -> Outcome {
         match self {
             Failed::Lost(fault) | Failed::Fault(Fault::Upstream(fault)) => {
@@ -75,7 +75,7 @@ impl Failed {
         }
     }
 
-    /// One word for it.
+    /// The name of the failure for the log.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Failed::Lost(UpstreamFault::Connect(_)) => "upstream_connect",
@@ -90,13 +90,13 @@ impl Failed {
         }
     }
 
-    /// What a retry calls it; `None`: nothing that another attempt could mend. `held`: the head of
-    /// an answer had come.
+    /// What the failure is to the rules of retries; `None`: no other attempt could mend it. `held`: the
+    /// head of an answer had come.
     pub(crate) fn cause(&self, held: bool) -> Option<Cause> {
         let cause = match self {
             Failed::Unwanted(cause) => return Some(*cause),
             Failed::Fault(fault) => Cause::of(fault)?,
-            // Only the name of the fault counts.
+            // The error of the socket does not matter here.
             Failed::Lost(UpstreamFault::Connect(_)) => Cause::Failed(Condition::Connect),
             Failed::Lost(_) => Cause::Failed(Condition::Reset),
         };
@@ -110,7 +110,7 @@ impl Failed {
 }
 
 impl UpstreamFault {
-    /// Whether it ended a connection that stood.
+    /// Whether it is the end of a connection that stood.
     pub(crate) fn is_of_a_lost_connection(&self) -> bool {
         matches!(self, UpstreamFault::Closed | UpstreamFault::Reset(_) | UpstreamFault::Truncated)
     }
