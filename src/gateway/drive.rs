@@ -30,12 +30,12 @@ use crate::reactor::turn::Cx;
 use crate::wire::pool::{READ_RESERVE, Room};
 use crate::wire::socket::Fill;
 
-/// How long a lingering connection is read at all, and for how long without hearing anything.
+/// How long a lingering connection is read in all, and how long while it is silent.
 const LINGER: Duration = Duration::from_secs(10);
 const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
-/// How long a connection that was accepted at the last moment of a drain may take to say what it
-/// came for: its request is on the way, and is served.
+/// How long a connection that was accepted at the last moment of a drain may take to send its request,
+/// which is on the way, and is served.
 const GREETING: Duration = Duration::from_secs(1);
 
 impl<N: Net> Gateway<N> {
@@ -51,8 +51,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// The long way. Not a part of the short one, so that a token touches as little code and stack
-    /// as it can.
+    /// The long way. It is no part of the short way, so that a token touches little code and stack.
     #[inline(never)]
     fn drive_on(&mut self, token: Token, mut step: Step, mut budget: Budget, cx: &mut Cx<N>) {
         loop {
@@ -79,7 +78,7 @@ impl<N: Net> Gateway<N> {
         self.arm(token, cx);
     }
 
-    /// One step of whatever the connection is at. `None`: it is closed.
+    /// One step, by the state of the connection. `None`: it is closed.
     fn advance(&mut self, token: Token, budget: &mut Budget, cx: &mut Cx<N>) -> Option<Step> {
         Some(match self.downstreams.get(token)?.state {
             State::Idle { .. } | State::Head { .. } => self.receive_head(token, budget, cx),
@@ -90,7 +89,7 @@ impl<N: Net> Gateway<N> {
         })
     }
 
-    /// Charges the time since the last drive to whoever was waited for, and notes who is now.
+    /// Charges the time since the last drive to the side that was waited for, and notes which is now.
     fn charge(&mut self, token: Token, cx: &mut Cx<N>) {
         let unsent = self.has_unsent_request(token);
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
@@ -115,7 +114,7 @@ impl<N: Net> Gateway<N> {
             let examined = downstream.examined as usize;
             let limit = self.snapshot.limits.head_bytes;
             if unscanned.len() > examined {
-                // The first bytes may hold a mistake that needs no end of the head to be seen.
+                // Some mistakes can be seen in the first bytes, before the head is whole.
                 if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined)
                 {
                     budget.spend(0);
@@ -129,7 +128,7 @@ impl<N: Net> Gateway<N> {
                 let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
                 let unscanned = downstream.socket.unscanned();
                 downstream.examined = unscanned.len() as u32;
-                // They may have come behind the request before, in one read. An empty line there is
+                // These bytes may have come behind the request before, in one read. An empty line is
                 // not yet a request.
                 let begun = !b"\r\n".starts_with(unscanned);
                 if begun && let State::Idle { .. } = downstream.state {
@@ -232,7 +231,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Nothing ran for a while: whatever timers count from moves by that.
+    /// The thread did not run for `lost`: the instants that timers count from move by that.
     #[cold]
     pub(crate) fn excuse(&mut self, lost: Duration, cx: &mut Cx<N>) {
         for token in self.downstreams.tokens() {
@@ -246,7 +245,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// When the exchange goes on by itself: a pause between attempts or a responder's nap ends.
+    /// When a pause between attempts, or the sleep of a responder, ends.
     fn wakes(&self, token: Token) -> Instant {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
         match exchange.map(|exchange| &exchange.peer) {
@@ -272,7 +271,7 @@ impl<N: Net> Gateway<N> {
     /// The deadline of the connection's state has passed.
     pub(crate) fn on_deadline(&mut self, token: Token, cx: &mut Cx<N>) {
         if self.downstreams.get(token).is_some_and(|downstream| downstream.queued) {
-            // It has more to say in this turn, or a place to take: that comes first.
+            // It has bytes to read, or a place to take: that comes before its deadline.
             self.advance_client(token, cx);
             if self.deadline_of(token, cx) > cx.now {
                 return;
@@ -280,9 +279,9 @@ impl<N: Net> Gateway<N> {
         }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         match downstream.state {
-            // Its request has come, and there was never a buffer to read it with. An event that told
-            // of bytes may have been wrong, and who has asked nothing must not be answered: it would
-            // take that for the answer to its next request.
+            // Its request has come, and there was never a buffer to read it with. But the event that
+            // told of bytes may have been wrong, and a client that has asked nothing must not be
+            // answered: it would take that for the answer to its next request.
             State::Head { .. } | State::Idle { .. }
                 if downstream.thirst != 0 && !downstream.socket.is_silent(&mut self.desk) =>
             {
@@ -310,7 +309,7 @@ impl<N: Net> Gateway<N> {
                 } else {
                     self.beat(token, cx);
                 }
-                // Otherwise a nap is over.
+                // If no timer was late, a pause or a sleep is over.
                 self.enqueue(token, &mut cx.run);
             }
             State::Closed => {}
@@ -320,7 +319,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// The fault of a timer: ours, where bytes lie there and we have no buffer to read them with.
+    /// Turns the fault of a timer into one of ours, if the bytes are here and no buffer to read them.
     fn owned(&self, token: Token, fault: Fault) -> Fault {
         let thirsty = self.downstreams.get(token).is_some_and(|downstream| downstream.thirst != 0);
         match fault {
@@ -330,9 +329,9 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Writes to a client that is about to be given up. The kernel tells of room when a third of
-    /// its send buffer is free, which may be megabytes, but takes bytes as soon as there is any: a
-    /// slow reader is told from one that does not read by a write.
+    /// Writes to a client that is about to be given up. The kernel tells of room only when a third of
+    /// its send buffer is free, which may be megabytes, but takes bytes as soon as there is any room.
+    /// So only a write tells a slow reader from a client that does not read.
     fn try_to_write(&mut self, token: Token, cx: &mut Cx<N>) {
         if let Some(downstream) = self.downstreams.get_mut(token) {
             downstream.socket.ready.suppose_writable();

@@ -14,9 +14,9 @@ use crate::reactor::token::{Kind, Token};
 use crate::reactor::turn::{Cx, Handler};
 use crate::wire::pool::READ_RESERVE;
 
-/// A turn with so many events is measured.
+/// A turn with at least so many events is measured.
 const BUSY_TURN_EVENTS: usize = 4;
-/// Of all others one in so many is.
+/// Of all other turns, one in so many is measured.
 pub const SAMPLED_TURNS: u64 = 64;
 
 impl<N: Net> Handler<N> for Gateway<N> {
@@ -37,10 +37,9 @@ impl<N: Net> Handler<N> for Gateway<N> {
                     upstream.socket.ready.on_event(event);
                     match upstream.owner {
                         Some(owner) => self.enqueue(owner, run),
-                        // Idle, and yet something to read or an end: out of the pool with it.
-                        // A server that speaks on an idle connection is sending a 408 before it
-                        // closes, or the tail of an answer we misread; handed to the next client,
-                        // it would be that client's answer.
+                        // Bytes or an end on an idle connection: it has to leave the pool. The
+                        // server is sending a 408 before it closes, or the rest of an answer that
+                        // was misread; the next client would take it for its own answer.
                         None if upstream.socket.ready.readable() => {
                             self.disturbed.push(event.token);
                         }
@@ -120,7 +119,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
         self.excuse(lost, cx);
     }
 
-    /// Frees what was closed in this turn, and gives buffers that came home to who waits for them.
+    /// Frees what was closed in this turn, and queues connections whose buffers can be had now.
     fn reap(&mut self, cx: &mut Cx<N>) {
         self.shed(cx);
         if cx.run.reaped() > 0 {
@@ -186,7 +185,7 @@ impl<N: Net> Gateway<N> {
     #[cold]
     fn close_disturbed(&mut self, cx: &mut Cx<N>) {
         while let Some(token) = self.disturbed.pop() {
-            // It may have been taken out and used in this very turn; then its owner will see.
+            // It may have been taken out in this very turn; then its exchange sees the bytes.
             if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
                 self.desk.tally.pool_dead.add(1);
                 self.close_upstream(token, cx);
@@ -209,8 +208,8 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Queues those who wait for buffers as far as there are enough. Whoever needs more than there
-    /// are stays where it is: woken, it would only come back, in every turn.
+    /// Queues connections that wait for buffers, as far as there are enough. One that needs more than
+    /// there are goes on waiting: if it were woken, it would only come back, in every turn.
     #[cold]
     fn serve_thirsty(&mut self, cx: &mut Cx<N>) {
         let mut left = self.desk.buffers.left();

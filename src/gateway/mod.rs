@@ -7,8 +7,8 @@
 //!                                                                      └──▶ record
 //! ```
 //!
-//! * A step never calls what decides about it. It returns a [`record::verdict`], and the drive acts
-//!   on that: only `drive` calls *failed* and *end*.
+//! * A step never calls what decides about it. It returns a [`record::verdict`], and `drive` acts on
+//!   that: it calls *failed* and *end*.
 //! * Nothing here decides a policy: that is `proxy`'s.
 
 pub mod answer;
@@ -66,7 +66,7 @@ pub type Worker<N> = Loop<N, Gateway<N>>;
 /// What a worker is made of.
 pub struct Setup<S> {
     pub snapshot: Arc<Snapshot>,
-    /// Those of this snapshot, shared by all workers.
+    /// The exchanges at each endpoint of this snapshot, counted by all workers together.
     pub loads: Loads,
     /// Differs from worker to worker and from start to start: ids and chance are made from it.
     pub seed: u64,
@@ -74,9 +74,9 @@ pub struct Setup<S> {
     pub mailbox: Mailbox<Command<S>>,
     /// All workers of the process, where there are several.
     pub fleet: Option<Fleet<S>>,
-    /// Who keeps the records of exchanges, if anybody.
+    /// Keeps the records of exchanges, if there is one.
     pub journal: Option<Arc<dyn Journal>>,
-    /// Who is told which ports to look at, if anybody looks.
+    /// The lookout that is told which ports to look at, if there is one.
     pub lookout: Option<mpsc::Sender<Look>>,
 }
 
@@ -90,7 +90,7 @@ pub struct Gateway<N: Net> {
     /// The latest generation.
     snapshot: Rc<Snapshot>,
     life: Life,
-    /// Idle upstreams on which something happened.
+    /// Idle upstream connections on which something came.
     disturbed: Vec<Token>,
     /// Downstreams that wait for a buffer, in the order they came.
     thirsty: VecDeque<Token>,
@@ -101,9 +101,9 @@ pub struct Gateway<N: Net> {
     groups: Groups<Token, Token>,
     /// Heads and replies are put together here; kept for its capacity.
     scratch: Vec<u8>,
-    /// What is kept to continue streams is paid from it.
+    /// The memory for what is kept to continue streams.
     purse: Purse,
-    /// When the next look for those who only hold room may be.
+    /// When to look next for connections that only hold room.
     shed_at: Instant,
     fleet: Option<Fleet<N::Stream>>,
     journal: Option<Arc<dyn Journal>>,
@@ -162,12 +162,12 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Nothing is kept for another request.
+    /// Whether connections are not kept for another request any more.
     fn is_draining(&self) -> bool {
         self.life != Life::Serving
     }
 
-    /// Whoever is not being answered is told that nothing more comes.
+    /// Whether clients that are not being answered are told that nothing more comes.
     fn dismisses_idle(&self) -> bool {
         match self.life {
             Life::Serving => false,
@@ -190,7 +190,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Whether anybody is told which models are asked for, and which answer.
+    /// Whether somebody wants to know which models are asked for, and which answer.
     fn tells_models(&self) -> bool {
         self.journal.is_some() || self.snapshot.admin.listen.is_some()
     }
@@ -201,7 +201,7 @@ impl<N: Net> Gateway<N> {
         inbound.is_some_and(|buffer| !buffer.pending().is_empty())
     }
 
-    /// The connection is driven again when `needs` buffers can be had.
+    /// Has the connection driven again when `needs` buffers can be had.
     fn wait_for_buffer(&mut self, token: Token, needs: usize) -> Step {
         if let Some(downstream) = self.downstreams.get_mut(token)
             && std::mem::replace(&mut downstream.thirst, needs as u32) == 0

@@ -2,12 +2,12 @@
 //!
 //! Nearly every drive finds the same: a response under way, its request gone, its first event with
 //! the client, and neither side ended or in the other's way. All there is to do then is to pass on
-//! what has come, and to note that it did. This way does that with both records borrowed once.
+//! what has come, and to note that it did. The short way does that with both records borrowed once.
 //!
-//! * It decides nothing. Where it ends up with anything but an empty source, [`crate::gateway::drive`] goes
-//!   on from there, as if it had not been.
-//! * It moves no alarm. While a stream goes on, its deadlines only move away; the alarm fires at the
-//!   old one, and whoever drives a connection whose alarm is spent goes the long way and arms it.
+//! * It decides nothing. If the relay stops for any reason but an empty source, the long way
+//!   ([`crate::gateway::drive`]) goes on from there, as if the short way had not been.
+//! * It moves no alarm. While a stream goes on, its deadlines only move away. The alarm fires at an
+//!   old deadline; the next drive finds it spent, goes the long way and arms it anew.
 
 use crate::flow::relay::{Budget, Rest, relay};
 use crate::gateway::Gateway;
@@ -20,11 +20,11 @@ use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 
-/// What has been done of a drive.
+/// How much of a drive the short way has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passed {
     All,
-    /// Perhaps nothing.
+    /// Not all, perhaps nothing: the long way goes on.
     Maybe,
 }
 
@@ -60,7 +60,7 @@ impl<N: Net> Gateway<N> {
 }
 
 impl<S> Downstream<S> {
-    /// The connection its response comes from, if there is nothing to be done but to pass it on.
+    /// The connection of its response, if there is nothing to do but to pass on what comes.
     fn steady(&self) -> Option<Token> {
         let ready = self.socket.ready;
         let other = self.state != State::Exchange || self.alarm.is_spent();

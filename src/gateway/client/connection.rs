@@ -30,9 +30,9 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Says that nothing more comes, and reads on until the client has seen it. Closing with
-    /// unread bytes would send RST, and RST destroys what the client has not read yet. A FIN of the
-    /// client's that is known already may have such bytes in front of it.
+    /// Sends FIN, and reads on until the client ends too. Closing with unread bytes would send RST, and
+    /// RST destroys what the client has not read yet. There may be unread bytes in front of a FIN of
+    /// the client's, too.
     pub(crate) fn part(&mut self, token: Token, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if downstream.socket.ready.errored() || downstream.socket.stream.shutdown_write().is_err() {
@@ -72,9 +72,9 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Ends a connection in the middle of a message. Where the message ends with the connection only
-    /// RST tells that this is not its end; elsewhere its framing does, and RST would take bytes from
-    /// the client that were sent in good faith: what it sends from here on is taken and dropped.
+    /// Ends a connection in the middle of a message. Where the message ends with the connection, only
+    /// RST tells that it is not whole. Elsewhere the framing tells, and RST could destroy bytes that the
+    /// client has not read yet: so the connection lingers.
     pub(crate) fn abort(&mut self, token: Token, until_close: bool, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         if until_close {

@@ -25,7 +25,7 @@ use crate::wire::pool::BufferPool;
 /// How far into a body a prompt may begin whose key is wanted.
 const PREFACE_MAX: usize = 16 << 10;
 impl<N: Net> Gateway<N> {
-    /// Reads as much of the body as is wanted before an endpoint is chosen. `None`: it is there.
+    /// Reads as much of the body as is wanted before an endpoint is chosen. `None`: that is here.
     pub(crate) fn gather(
         &mut self,
         token: Token,
@@ -46,7 +46,7 @@ impl<N: Net> Gateway<N> {
             Gather::Whole => u64::MAX,
         };
         let searched = exchange.snapshot.limits.model_search_bytes as u64;
-        // For its model more of it is read.
+        // To find the model, more of the body is read.
         let enough = |flow: &Flow, outbox: &Outbox, buffers: &BufferPool| {
             let received = flow.body.received();
             let searches = flow.watch.is_searched() && received < searched.min(body_max);
@@ -86,7 +86,7 @@ impl<N: Net> Gateway<N> {
 }
 
 impl Exchange {
-    /// Takes what is wanted out of the body that has been kept.
+    /// Reads what is wanted from the body that has been kept.
     fn read_request(&mut self, buffers: &mut BufferPool) -> Result<(), Fault> {
         let gather = std::mem::replace(&mut self.gather, Gather::Nothing);
         let prefix = match gather {
@@ -109,7 +109,7 @@ impl Exchange {
     }
 }
 
-/// Whether so much is held that no more may be: buffers are scarce.
+/// Whether no more may be held, because buffers are scarce.
 fn is_scarce(outbox: &Outbox, buffers: &BufferPool) -> bool {
     outbox.held() > CAPACITY && !buffers.may_keep()
 }

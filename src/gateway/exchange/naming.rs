@@ -30,7 +30,7 @@ use crate::wire::outbox::Outbox;
 use crate::wire::pool::BufferPool;
 
 impl Exchange {
-    /// Looks for the model of a request that begins, where an upstream of its route replaces it.
+    /// Begins to look for the model of a request, where an upstream of its route replaces it.
     pub(crate) fn begin_naming(
         &mut self,
         head: &RequestHead<'_>,
@@ -59,7 +59,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// What was held goes on: frames it, and the rest of the body behind it.
+    /// Sends on what was held: frames it, and the rest of the body behind it.
     pub(crate) fn frame(&mut self, buffers: &mut BufferPool) {
         if let Some(naming) = &mut self.request.watch.0 {
             naming.gone_on = true;
@@ -117,7 +117,7 @@ impl Exchange {
         naming.written = wanted;
     }
 
-    /// The request is another now, which asks for the rest of an answer: its model stands elsewhere.
+    /// Finds the model again in a request that asks for the rest of an answer: it stands elsewhere.
     pub(crate) fn rename(&mut self, request: &[u8]) {
         let framing = self.request.body.framing();
         let Some(naming) = &mut self.request.watch.0 else { return };
@@ -131,7 +131,7 @@ impl Exchange {
         }
     }
 
-    /// No upstream is asked any more.
+    /// Stops replacing the model: no upstream is asked any more.
     pub(crate) fn end_naming(&mut self) {
         if let Some(naming) = &mut self.request.watch.0 {
             naming.replaces = false;

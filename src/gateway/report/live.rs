@@ -1,4 +1,4 @@
-//! Answers to those who ask what a worker does, and what is done to one of its streams at their word.
+//! Live: answers to inquiries about a worker, and what an inquiry does to a stream or an endpoint.
 //!
 //! An inquiry comes by mailbox and is answered there, between two turns' worth of tokens. Whoever
 //! asks waits; the worker does not: the answer goes into a channel that never blocks its sender, and
@@ -21,7 +21,7 @@ use crate::service::Observer;
 
 impl<N: Net> Gateway<N> {
     pub(crate) fn on_inquiry(&mut self, inquiry: Inquiry, cx: &mut Cx<N>) {
-        // Whoever has asked may have given up: then nobody hears the answer.
+        // If the asking side has given up, nobody hears the answer.
         match inquiry {
             Inquiry::Survey { rows_max, reply } => drop(reply.send(self.survey(rows_max, cx))),
             Inquiry::Kill { stream, reply } => drop(reply.send(self.kill(stream, cx))),
@@ -113,7 +113,7 @@ impl<N: Net> Gateway<N> {
             silence: cx.now - last,
             waits_for: exchange.ledger.owner(),
             waited: Owner::ALL.map(|owner| {
-                // What is going on now is not charged yet.
+                // The time since the last charge is not in the ledger yet.
                 let mut ledger = exchange.ledger;
                 ledger.charge(owner, cx.now);
                 ledger.spent(owner)

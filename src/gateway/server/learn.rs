@@ -1,8 +1,8 @@
 //! Learn: what an attempt that has ended says of its endpoint.
 //!
-//! A pick is the right to one attempt, counted as long as it lives. It goes back once, with what
-//! became of the attempt; whoever waits for its place is called then. What changes in the
-//! endpoint's standing is logged where it changes, once.
+//! A pick is the right to one attempt, counted as long as it lives. It goes back once, with the outcome
+//! of the attempt; then the first waiter is called for its place. A change in the standing of an
+//! endpoint is logged here, once.
 
 use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::gateway::Gateway;
@@ -14,7 +14,7 @@ use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 
 impl<N: Net> Gateway<N> {
-    /// Gives the pick of an attempt back.
+    /// Gives the pick of an attempt back, with what the attempt says of its endpoint.
     pub(crate) fn learn(
         &mut self,
         upstream: UpstreamId,
@@ -31,7 +31,7 @@ impl<N: Net> Gateway<N> {
         self.permit_is_home(upstream, cx);
     }
 
-    /// The first event of an answer that says something has passed, or its first byte where it is no
+    /// Learns from the first event that says something, or from the first byte where the answer is no
     /// stream of events.
     pub(crate) fn learn_of_first_event(&mut self, token: Token, cx: &mut Cx<N>) {
         let now = cx.now;
@@ -42,7 +42,7 @@ impl<N: Net> Gateway<N> {
         let (Some(upstream), Some(pick)) = (exchange.upstream(), &exchange.attempt.pick) else {
             return;
         };
-        // What it says of the endpoint is told at the end of the exchange.
+        // What such an answer says of the endpoint is learnt at the end of the exchange.
         let answers = matches!(
             exchange.outcome_of_status(exchange.attempt.status),
             Outcome::Success | Outcome::ClientError
@@ -51,13 +51,13 @@ impl<N: Net> Gateway<N> {
             return;
         }
         let (id, endpoint) = (upstream.id, pick.endpoint());
-        // A document is here when all of it has been made: of tokens that says nothing.
+        // A document is sent when all of it has been made: its first byte is no first token.
         let ttft = exchange.has_answer().then(|| now - exchange.timeline.request_written);
         let transition = self.groups[id].endpoints.first_event(pick, ttft, now);
         self.note_transition(id, endpoint, transition);
     }
 
-    /// What the active checks say of an endpoint.
+    /// Learns what the active checks say of an endpoint.
     pub(crate) fn on_health(
         &mut self,
         upstream: UpstreamId,
@@ -71,7 +71,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// The control thread has seen the port of an endpoint away, and now it answers.
+    /// Learns that the port of an endpoint was away and answers again.
     pub(crate) fn on_reachable(&mut self, upstream: UpstreamId, endpoint: EndpointId) {
         if self.groups.ids().any(|id| id == upstream) {
             self.groups[upstream].endpoints.set_reachable(endpoint);
@@ -98,7 +98,7 @@ impl<N: Net> Gateway<N> {
             (transition, &self.lookout, port)
         {
             let unreachable = cause == Cause::Unreachable;
-            // Who looks out no more has ended, and so will we.
+            // The lookout ends before the workers: then nobody looks.
             let _ = lookout.send(Look { upstream, endpoint, address, unreachable, open });
         }
         let address = known.map_or("", |known| &known.name);

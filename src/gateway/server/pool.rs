@@ -1,9 +1,10 @@
 //! Pool: connections to servers, from their opening to their close.
 //!
-//! * A pooled connection that has said anything is dead: bytes, an end, an error. Whoever takes one
-//!   goes by what the poller has told, and looks once more if it has rested for long.
-//! * A replay never uses a pooled connection: siblings of a dead one are likely dead too.
-//! * Only a clean, complete, silent connection goes back. Asserted on both ends.
+//! * A pooled connection that has said anything is dead: bytes, an end, an error. When one is taken out,
+//!   what the poller has told decides; if it has been idle for long, it is looked at once more.
+//! * A replay never uses a pooled connection: the siblings of a dead connection are likely dead too.
+//! * Only a clean, complete, silent connection goes back. Asserted when it goes in and when it comes
+//!   out.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -24,15 +25,15 @@ use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::wire::socket::Socket;
 
-/// An idle connection that has rested so long is looked at once more when it is taken. What the
-/// poller has told is as old as this turn, and what comes in between is seen only by looking; but
-/// servers close connections that have been idle for seconds, so where requests follow each other
-/// closely the look is a system call for nothing.
+/// A connection that has been idle for so long is looked at once more when it is taken out. What the
+/// poller has told is as old as this turn, and only a look sees what has come since. Servers close
+/// connections that have been idle for seconds; where requests follow each other closely, the look
+/// would be a system call for nothing.
 const RESTED: Duration = Duration::from_millis(500);
 
 /// Why there is no place at an upstream.
 pub(crate) enum NoPlace {
-    /// It can be waited for.
+    /// A place can be waited for.
     Lack(Lack),
     Fault(Fault),
 }
@@ -120,8 +121,8 @@ impl<N: Net> Gateway<N> {
         Ok(connection)
     }
 
-    /// Gives a connection back after its exchange: to the pool if it may carry another request,
-    /// else to nobody.
+    /// Gives a connection back to the pool after its exchange, if it may carry another request; else
+    /// closes it.
     pub(crate) fn release(&mut self, connection: Token, exchange: &Exchange, cx: &mut Cx<N>) {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         let Upstream { upstream: home, endpoint, .. } = *upstream;
@@ -145,7 +146,7 @@ impl<N: Net> Gateway<N> {
         };
         let draining = self.is_draining();
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
-        // A last read that filled its buffer leaves the question open whether there is more.
+        // If the last read filled its buffer, only a look tells whether there is more.
         let keep = !draining
             && reuse.allows(limits)
             && (!upstream.socket.ready.readable() || upstream.socket.is_silent(&mut self.desk));
@@ -162,8 +163,8 @@ impl<N: Net> Gateway<N> {
         self.wake_waiting(home, Lack::Connection, cx);
     }
 
-    /// The answer on a connection says that it is the last one there: its place in the pool is
-    /// another's.
+    /// Frees the place of a connection in its pool, because the answer on it is the last one there. The
+    /// connection stays open.
     pub(crate) fn let_go_of(&mut self, connection: Token, cx: &mut Cx<N>) {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         let home = upstream.upstream;
@@ -189,7 +190,7 @@ impl<N: Net> Gateway<N> {
     }
 }
 
-/// A connection that could not even be started.
+/// The fault of a connection that could not even be started.
 fn connect_fault(error: &io::Error) -> Fault {
     match error.kind() {
         ErrorKind::OutOfMemory => Fault::Local(LocalFault::Descriptors),

@@ -1,4 +1,4 @@
-//! Prospects: who else could answer, should the server that is asked not do it.
+//! Prospects: which endpoints and upstreams could answer, if the server that is asked does not.
 
 use crate::gateway::Gateway;
 use crate::gateway::record::exchange::Exchange;
@@ -7,7 +7,7 @@ use crate::reactor::net::Net;
 use crate::reactor::turn::Cx;
 
 impl<N: Net> Gateway<N> {
-    /// What the search for an endpoint has to know of the exchange.
+    /// What the search for an endpoint has to know of an exchange.
     pub(crate) fn in_search<'t>(
         &self,
         exchange: &Exchange,
@@ -31,8 +31,8 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// The upstream of its route that an exchange goes on to, should it come to that: where a part of
-    /// its answer is with the client, one that takes the text so far.
+    /// The next upstream of the route that an exchange could go to. Where the client has a part of the
+    /// answer, that has to take the text so far.
     pub(crate) fn next_link(&self, exchange: &Exchange, cx: &Cx<N>) -> Option<usize> {
         if exchange.aside.as_ref().is_some_and(|aside| aside.came_back) {
             return None;
@@ -46,8 +46,8 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// The upstream of its route that an exchange comes back to when the last one has not heard it: one
-    /// it has passed over, whose endpoints are asked only when nobody else could answer.
+    /// The upstream that an exchange could come back to when the last one of its route has not heard
+    /// it: one that was passed over, since its endpoints are asked only when nobody else could answer.
     pub(crate) fn link_left(
         &self,
         exchange: &Exchange,

@@ -1,14 +1,13 @@
-//! Wait: the line for a place at an upstream, and whom the other workers have in theirs.
+//! Queue: who waits for a place at an upstream, here and with the other workers.
 //!
-//! Permits are shared by all workers, connections and lines are not. Whoever frees a connection
-//! calls somebody of its own line; whoever frees a permit calls the one who stands first among all
-//! workers ([`Fronts`](crate::proxy::admission::Fronts)), by mailbox if it is another's.
+//! Permits are shared by all workers, connections and queues are not. A worker that frees a connection
+//! calls the first waiter of its own queue. A worker that frees a permit calls the first waiter of all
+//! workers ([`Fronts`](crate::proxy::admission::Fronts)), by mail if that waits with another worker.
 //!
-//! * Who stands in line is announced before it waits and until it is seated or leaves, so a permit
-//!   that comes home meanwhile finds it.
+//! * The first waiter of each worker is announced to the others before it waits and until it is seated
+//!   or leaves, so a permit that comes free meanwhile finds it.
 //! * A newcomer stands behind everybody who waits anywhere.
-//! * A call that cannot be used goes to the next; every call has an end, as it only ever goes back
-//!   in the order of the lines.
+//! * A call that cannot be used goes to the next waiter, in the order of the queues, so it ends.
 //!
 //! With one worker, or without ceilings, nothing of this costs anything: there is nobody to call.
 
@@ -26,7 +25,7 @@ use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 
 impl<N: Net> Gateway<N> {
-    /// A request that has not tried for a place yet: may it, or has it to wait for others?
+    /// Whether a request that has not tried for a place yet may try, or has to wait behind others.
     pub(crate) fn admit(
         &mut self,
         token: Token,
@@ -39,7 +38,7 @@ impl<N: Net> Gateway<N> {
         queue.admit(token, priority, elsewhere, cx.now, admission)
     }
 
-    /// Carries out what [`admit`](Worker::admit) has said.
+    /// Carries out what [`admit`](Gateway::admit) has said.
     pub(crate) fn stand_in_line(
         &mut self,
         token: Token,
@@ -65,7 +64,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Somebody was called and found no place.
+    /// Puts a waiter back that was called and found no place.
     pub(crate) fn called_in_vain(
         &mut self,
         token: Token,
@@ -80,7 +79,7 @@ impl<N: Net> Gateway<N> {
             *turn = Turn::Queued;
         }
         self.announce(upstream, cx);
-        // There is room, but not for this one: its endpoints are out, by this worker's judgement.
+        // There is room, but not for this waiter: this worker judges the endpoints with room to be out.
         if lack == Lack::Permit && self.groups[upstream].endpoints.has_room() {
             let behind =
                 self.peers(upstream).and_then(|own| self.groups[upstream].fronts.behind(own));
@@ -88,7 +87,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Somebody who sought a place at `sought` was called and has one.
+    /// Takes a waiter out of the queue that was called and has its place, sought since `sought`.
     pub(crate) fn seated(
         &mut self,
         token: Token,
@@ -104,7 +103,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Somebody waits no more, or does not use its call.
+    /// Takes a waiter out of the queue that waits no more, or does not use its call.
     pub(crate) fn leave_queue(&mut self, token: Token, upstream: UpstreamId, cx: &mut Cx<N>) {
         let called = self.groups[upstream].queue.leave(token, cx.now);
         self.announce(upstream, cx);
@@ -115,7 +114,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// A permit came free: whoever stands first tries for it, here or with another worker.
+    /// Calls the first waiter of all workers: a permit came free.
     pub(crate) fn permit_is_home(&mut self, upstream: UpstreamId, cx: &mut Cx<N>) {
         match self.first_elsewhere(upstream) {
             Some(other) => self.call(upstream, Some(other)),
@@ -123,27 +122,27 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// A permit that was held for a moment came free. Whoever stands here lacks something else, but
-    /// another worker may have found it gone.
+    /// Calls the first waiter of the other workers: a permit that was held for a moment came free. The
+    /// waiters here lack something else, but another worker may have found the permit gone.
     pub(crate) fn permit_was_borrowed(&mut self, upstream: UpstreamId) {
         let other = self.first_elsewhere(upstream);
         self.call(upstream, other);
     }
 
-    /// Another worker says that a permit is for somebody here.
+    /// Another worker says that a permit is for the first waiter here.
     pub(crate) fn on_call(&mut self, upstream: UpstreamId, cx: &mut Cx<N>) {
         // Its last exchange here may have ended while the call was on its way.
         if !self.groups.ids().any(|id| id == upstream) {
             return;
         }
-        // It may have left, or have its place. Who is called already will find the permit.
+        // The waiter may have left, or have its place. One that is called already finds the permit.
         if !self.wake_waiting(upstream, Lack::Permit, cx) && self.groups[upstream].queue.is_empty()
         {
             self.permit_was_borrowed(upstream);
         }
     }
 
-    /// Something came free: the one who stands first here tries for a place. Whether there is one.
+    /// Calls the first waiter here: something came free. Returns whether there was one.
     pub(crate) fn wake_waiting(
         &mut self,
         upstream: UpstreamId,
@@ -160,17 +159,17 @@ impl<N: Net> Gateway<N> {
         true
     }
 
-    /// Tells the other workers who stands first here.
+    /// Tells the other workers which waiter stands first here.
     pub(crate) fn announce(&mut self, upstream: UpstreamId, cx: &mut Cx<N>) {
         let Some(own) = self.peers(upstream) else { return };
         let Group { fronts, queue, .. } = &self.groups[upstream];
-        // A permit that came home before they knew is looked for once more.
+        // A permit may have come free before they knew: then the waiter tries once more.
         if fronts.announce(own, queue.front()) && fronts.whom(own) == Some(own) {
             self.wake_waiting(upstream, Lack::Permit, cx);
         }
     }
 
-    /// Whether somebody waits with another worker whom a newcomer here would overtake.
+    /// Whether a newcomer here would overtake a waiter of another worker.
     fn others_stand_before(&self, upstream: UpstreamId, priority: u8, cx: &Cx<N>) -> bool {
         let Some(own) = self.peers(upstream) else { return false };
         let Group { fronts, admission, .. } = &self.groups[upstream];
@@ -178,13 +177,13 @@ impl<N: Net> Gateway<N> {
         fronts.others(own).is_some_and(|front| front <= mine)
     }
 
-    /// The other worker whose waiter is the one to be called.
+    /// The other worker whose first waiter is to be called, if it is not ours.
     fn first_elsewhere(&self, upstream: UpstreamId) -> Option<usize> {
         let own = self.peers(upstream)?;
         self.groups[upstream].fronts.whom(own).filter(|worker| *worker != own)
     }
 
-    /// Which worker we are, where others wait for the same permits.
+    /// The index of this worker, where other workers share its permits.
     fn peers(&self, upstream: UpstreamId) -> Option<usize> {
         let own = self.fleet.as_ref()?.index;
         self.groups[upstream].admission.has_ceilings().then_some(own)
@@ -192,7 +191,7 @@ impl<N: Net> Gateway<N> {
 
     fn call(&mut self, upstream: UpstreamId, worker: Option<usize>) {
         let (Some(fleet), Some(worker)) = (&self.fleet, worker) else { return };
-        // One that has ended has nobody who waits.
+        // A worker that has ended has no waiters.
         let _ = fleet.mailboxes[worker].send(Command::Call(upstream));
         self.desk.tally.queue_calls.add(1);
     }
