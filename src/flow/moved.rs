@@ -5,7 +5,7 @@ use std::io;
 use crate::http::chunk::ChunkError;
 use crate::wire::pool::READ_RESERVE;
 
-/// Why a relay came to rest.
+/// Why a relay stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// The flow is done or cut, and everything has been written.
@@ -14,7 +14,7 @@ pub enum Rest {
     SourceEmpty,
     /// The sink takes no more for now.
     SinkFull,
-    /// No buffer to be had: what comes next takes so many.
+    /// The pool has no buffer: what comes next takes so many.
     Dry { needs: usize },
     /// The budget is spent; there may be more.
     Budget,
@@ -49,7 +49,8 @@ pub enum Broken {
     /// The source ended its connection inside the message.
     Truncated,
     Framing(ChunkError),
-    /// By the marks of its dialect the message is not what it is in HTTP: whole, or one request.
+    /// HTTP says that the message is whole, and its dialect says that it is not; or a request names its
+    /// model in more than one way.
     Unfinished,
     /// More than `limits.body_bytes`.
     TooLong,

@@ -38,11 +38,11 @@ pub enum Mode {
     Keep,
     /// The payload in chunks of our own: the source ends by its length, or closes its connection.
     Chunk,
-    /// The same of a request in chunks, whose first ones are one already because something in them is
-    /// replaced. It is kept as with `Keep`.
+    /// The payload of a request in chunks of our own, because its first chunks were joined to replace
+    /// something in them. It is kept as with `Keep`.
     Rechunk,
-    /// The payload alone: the sink reads until close, or it is framed when all that matters of it is
-    /// here. The source's framing means nothing to it.
+    /// The payload alone: the sink reads until close, or the payload is framed later, when enough of it
+    /// is here.
     Payload,
 }
 
@@ -52,15 +52,15 @@ pub enum FlowState {
     Open,
     /// All of it has been read, cleared and written.
     Done,
-    /// Broken off before its end: the sink does not want the rest.
+    /// Broken off before its end: the sink takes no more.
     Cut,
 }
 
-/// One direction of an exchange, and who watches it.
+/// One direction of an exchange, and its watcher.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Flow<W = Named> {
-    // First: it lies beside what a token touches.
+    // First, because it lies beside other fields that a token touches.
     pub state: FlowState,
     pub mode: Mode,
     pub body: Body,
@@ -71,9 +71,9 @@ pub struct Flow<W = Named> {
 pub trait Watch {
     /// The next bytes of its payload.
     fn feed(&mut self, data: &[u8]);
-    /// The body is complete in HTTP, which had told its end by `framing`: is it whole?
+    /// The body is complete by its `framing`. An error: it is not whole all the same.
     fn end(&mut self, framing: Framing) -> Result<(), Broken>;
-    /// Whether what was shown must not go on.
+    /// Whether the bytes that were shown must not be passed on.
     #[inline]
     fn refuses(&self) -> bool {
         false
@@ -104,12 +104,12 @@ impl Watch for Named {
     }
 }
 
-/// Who watches a response.
+/// The watchers of a response.
 #[derive(Debug, Default)]
 pub struct Watched {
     /// Reads a stream of events as its client does.
     pub observer: Option<Observer>,
-    /// Somebody looks on.
+    /// A copy for listeners.
     pub tap: Option<Box<Tap>>,
 }
 
@@ -127,7 +127,7 @@ impl Watch for Watched {
     fn end(&mut self, framing: Framing) -> Result<(), Broken> {
         let Some(observer) = &mut self.observer else { return Ok(()) };
         match observer.end() {
-            // All that its server has announced has come, whatever it looks like.
+            // A document that has come to its announced length is whole, whatever it looks like.
             Ending::Truncated(_)
                 if matches!(framing, Framing::Length(_)) && !observer.is_stream() =>
             {
@@ -242,7 +242,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
     }
 }
 
-/// Clears what has been read, and writes what may be written. Returns the bytes that were.
+/// Clears what has been read, and writes what may be written. Returns how many bytes were.
 #[inline]
 fn scan_and_write<A: Stream, B: Stream, W: Watch>(
     source: &mut Socket<A>,
@@ -270,7 +270,7 @@ fn scan_and_write<A: Stream, B: Stream, W: Watch>(
     flushed.map_err(Broken::Write)
 }
 
-/// What was found of a response that is held back.
+/// What has come of a response that is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
     /// Its first event that says something is here: a part of the answer, its end, an error.
@@ -279,23 +279,23 @@ pub enum Held {
     Answer,
     /// It is a document that says that the request has failed.
     Failed,
-    /// So much of it is here that it has to go.
+    /// As much as may be held back: it has to be passed on.
     Full,
     /// Nothing that matters yet.
     Waiting(Rest),
-    /// It is complete, and had no such event.
+    /// It is complete, and no event has said anything.
     Empty,
 }
 
-/// The most payload that is held back, of an answer in one piece.
+/// The most payload of a document that is held back.
 pub const HELD_MAX: u64 = 8 * 1024;
-/// The same of a stream: servers repeat the instructions and the tools of a request, twice, before
-/// their model begins.
+/// The most payload of a stream that is held back: some servers repeat the instructions and tools of
+/// the request, twice, before their model begins.
 pub const PRELUDE_MAX: u64 = 128 * 1024;
 
-/// Reads a response until its first event that says something, or the first sign of an answer in a
-/// document, or to its end, and writes nothing: until then it can be taken back. What is made rather
-/// than spliced goes to `outbox`.
+/// Reads a response that is held back: until its first event that says something, the first sign of an
+/// answer in a document, or its end. Nothing is written, so the attempt can still be taken back. Bytes
+/// that are framed anew go to `outbox`.
 pub fn hold<A: Stream>(
     source: &mut Socket<A>,
     outbox: &mut Outbox,
@@ -349,8 +349,8 @@ pub fn hold<A: Stream>(
     }
 }
 
-/// Makes room for more of a stream that is held back: what was read of it waits in `outbox`, behind
-/// its head. Whether there was memory for that.
+/// Makes room for more of a stream that is held back: moves what was read into `outbox`, behind its
+/// head. Returns whether there was memory for that.
 fn put_aside<A: Stream>(source: &mut Socket<A>, outbox: &mut Outbox, desk: &mut Desk) -> bool {
     let Some(buffer) = &mut source.inbound else { return false };
     let length = buffer.pending().len();
@@ -362,8 +362,8 @@ fn put_aside<A: Stream>(source: &mut Socket<A>, outbox: &mut Outbox, desk: &mut 
     true
 }
 
-/// Reads a request into `outbox`, where it is kept, until so much of it is there as is `wanted`, all
-/// of it is, or it is too long to be kept. [`Rest::Ended`]: so it is.
+/// Reads a request into `outbox`, where it is kept, until as much of it is there as is `wanted`, or
+/// all of it, or it is too long to be kept: then it returns [`Rest::Ended`].
 pub fn keep<A: Stream>(
     source: &mut Socket<A>,
     outbox: &mut Outbox,
@@ -427,8 +427,7 @@ fn scan<A: Stream, W: Watch>(
     let cleared = match scanned {
         Ok(cleared) => cleared,
         Err(error) => {
-            // What was shown to those who watch is the sink's too, or they would take it for more
-            // than it has.
+            // The sink gets what was shown to the watchers, or they would count more than it has.
             if *mode == Mode::Splice {
                 buffer.clear(body.whole_before_refusal());
             }
@@ -437,14 +436,14 @@ fn scan<A: Stream, W: Watch>(
     };
     let ended = if body.is_complete() { watch.end(body.framing()) } else { Ok(()) };
     if watch.refuses() {
-        // None of it goes on, and none of it stays: `body` has gone past these bytes, and who reads
-        // on behind them would take what is left of it for the next request.
+        // These bytes are neither passed on nor left in the buffer: `body` has gone past them, and
+        // what is left of them would be read as the next request.
         buffer.clear(cleared);
         buffer.sent(buffer.pending().len());
         return Err(Broken::Unfinished);
     }
     if let Err(unfinished) = ended {
-        // Its end is held back, so that nobody takes it for whole.
+        // The end of the body is held back, so that no client takes it for whole.
         let passed = cleared - (body.tail().length as usize).min(cleared);
         match mode {
             Mode::Splice | Mode::Keep => buffer.clear(passed),
