@@ -8,29 +8,29 @@
 //! * `sent ≤ cleared ≤ received ≤ capacity`.
 //! * A connection owns a buffer only while it holds bytes: an idle client, an idle pooled upstream
 //!   and a stream that waits for its next token own none.
-//! * Memory is touched as far as bytes come to lie in it: a buffer that holds a small request that
-//!   waits costs a page, not four.
+//! * Memory is touched only as far as bytes lie in it: a small request that waits costs one page of
+//!   its buffer, not four.
 //!
 //! Absent on purpose: reference counts and sharing. One owner fills a buffer and empties it.
 
 /// Bytes of a standard buffer.
 pub const CAPACITY: usize = 16 * 1024;
 
-/// Bytes of a wide one: what a drive may move while nobody else is ready.
+/// Bytes of a wide buffer: what a drive may move while nobody else is ready.
 pub const WIDE: usize = 16 * CAPACITY;
 
-/// Linear bytes with three cursors. Boxed: its owner, cold when its token comes, holds a pointer,
-/// and the cursors lie with the buffer, which is hot.
+/// Linear bytes with three cursors. Boxed: the record that owns it is cold when its token comes and
+/// holds only a pointer; the cursors lie with the bytes, which are hot.
 pub struct Buffer(Box<Linear>);
 
 struct Linear {
-    /// Of the capacity, what has ever been used.
+    /// As much of the capacity as has ever been used.
     bytes: Vec<u8>,
     sent: u32,
     cleared: u32,
     received: u32,
     capacity: u32,
-    /// Lent as a wide one.
+    /// Lent as a wide buffer.
     wide: bool,
 }
 
@@ -97,8 +97,8 @@ impl Buffer {
         }
     }
 
-    /// Takes the first `count` unscanned bytes out of the stream: they have been understood, and
-    /// what they said is passed on in other words.
+    /// Drops the first `count` unscanned bytes: they have been understood, and other bytes are passed
+    /// on in their place.
     pub fn discard(&mut self, count: usize) {
         debug_assert!(self.pending().is_empty(), "bytes are taken from the front only");
         self.0.cleared += count as u32;
@@ -110,7 +110,7 @@ impl Buffer {
         debug_assert!(self.unscanned().is_empty(), "appended bytes would jump the queue");
         let start = self.0.received as usize;
         let count = bytes.len().min(self.capacity() - start);
-        // Over what was used before, and on into what never was.
+        // First over bytes that were used before, then into room that never was.
         let used = count.min(self.0.bytes.len() - start);
         self.0.bytes[start..start + used].copy_from_slice(&bytes[..used]);
         self.0.bytes.extend_from_slice(&bytes[used..count]);
@@ -119,7 +119,7 @@ impl Buffer {
         count
     }
 
-    /// Appends all of `bytes`, or nothing if there is not the room. Whether it did.
+    /// Appends all of `bytes`, or nothing if there is no room for all. Returns whether it did.
     pub fn join(&mut self, bytes: &[u8]) -> bool {
         let fits = bytes.len() <= self.capacity() - self.0.received as usize;
         fits && self.append(bytes) == bytes.len()
@@ -129,8 +129,8 @@ impl Buffer {
         self.0.sent == self.0.received
     }
 
-    /// Makes room by moving what is left to the front. Only a head that is still incomplete needs
-    /// it; false if the buffer is full of live bytes.
+    /// Makes room by moving the bytes that are left to the front. Only an incomplete head needs that.
+    /// Returns whether there is room now.
     pub(super) fn compact(&mut self) -> bool {
         let Linear { bytes, sent, cleared, received, .. } = &mut *self.0;
         bytes.copy_within(*sent as usize..*received as usize, 0);
@@ -140,14 +140,14 @@ impl Buffer {
         (*received as usize) < self.capacity()
     }
 
-    /// Has room for more, and keeps what is there.
+    /// Gets a larger capacity, and keeps the bytes that are there.
     pub(super) fn grow(&mut self, capacity: usize) {
         let Linear { bytes, .. } = &mut *self.0;
         bytes.reserve_exact(capacity - bytes.len());
         self.0.capacity = capacity as u32;
     }
 
-    /// Nothing is in it any more.
+    /// Sets the cursors back: the buffer is empty.
     pub(super) fn rewind(&mut self) {
         (self.0.sent, self.0.cleared, self.0.received) = (0, 0, 0);
     }

@@ -1,8 +1,8 @@
 //! Outbox: bytes of our own making that wait to be written to one socket.
 //!
-//! A rewritten head, a reply, a body that is framed anew. What is spliced through unchanged never
-//! comes here. A request may be asked to *keep* what it has sent: until the first byte of the
-//! answer it can be rewound and sent again on another connection.
+//! A rewritten head, a reply, a body that is framed anew. Bytes that are spliced through unchanged
+//! never come here. The outbox of a request may *keep* what it has sent: until the first byte of the
+//! answer, the request can be rewound and sent again on another connection.
 //!
 //! * Bytes leave in the order they came, before anything spliced behind them.
 //! * Without `keep`, an emptied segment goes home at once.
@@ -13,8 +13,8 @@ use std::ops::Range;
 use crate::wire::pool::BufferPool;
 use crate::wire::queue::{Queue, Segment};
 
-/// A queue of buffers with one reading position. Eight bytes where there is nothing to write: the
-/// queue itself is lent by the pool, as the buffers are.
+/// A queue of buffers with one reading position. Eight bytes if there is nothing to write: the queue
+/// itself is lent by the pool, as the buffers are.
 #[derive(Debug, Default)]
 pub struct Outbox(Option<Box<Queue>>);
 
@@ -24,14 +24,14 @@ impl Outbox {
         Outbox::keeping_within(usize::MAX, pool)
     }
 
-    /// The same of a request that is kept if it is no longer than this.
+    /// An outbox that keeps a request, if that is no longer than `most` bytes.
     pub fn keeping_within(most: usize, pool: &mut BufferPool) -> Outbox {
         let mut queue = pool.take_queue();
         (queue.keep, queue.most) = (true, most);
         Outbox(Some(queue))
     }
 
-    /// Whether it keeps what it holds, and so many bytes more.
+    /// Whether it keeps what it holds, and may keep so many bytes more.
     pub fn may_keep(&self, more: usize) -> bool {
         self.0.as_ref().is_some_and(|queue| queue.keep && self.held() + more <= queue.most)
     }
@@ -42,8 +42,8 @@ impl Outbox {
         }
     }
 
-    /// Takes bytes that follow, if there is room behind what is there and nothing is kept: what is
-    /// spliced is not sent again. Whether it did.
+    /// Takes spliced bytes behind its own, if there is room in the last buffer and nothing is kept:
+    /// spliced bytes are not sent again. Returns whether it did.
     pub fn join(&mut self, bytes: &[u8]) -> bool {
         let last =
             self.0.as_mut().filter(|queue| !queue.keep).and_then(|queue| queue.segments.back_mut());
@@ -74,7 +74,7 @@ impl Outbox {
         self.release(pool);
     }
 
-    /// Everything that was sent is to be sent again.
+    /// Has everything that was sent sent again.
     pub fn rewind(&mut self) {
         debug_assert!(self.keeps(), "what was forgotten cannot be sent again");
         if let Some(queue) = &mut self.0 {
@@ -85,7 +85,7 @@ impl Outbox {
         }
     }
 
-    /// Rewrites what is held, all of it unsent: another endpoint may want another head.
+    /// Rewrites what is held, none of which was sent: another endpoint may want another head.
     pub fn edit(&mut self, pool: &mut BufferPool, edit: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = Vec::with_capacity(self.held() + 256);
         if let Some(queue) = &mut self.0 {
@@ -99,15 +99,15 @@ impl Outbox {
         self.push(&bytes, pool);
     }
 
-    /// Puts `with` in the place of a part of what is held, all of it unsent. What lies around it stays
-    /// where it is, as far as whole buffers go.
+    /// Puts `with` in the place of a part of what is held, none of which was sent. Whole buffers in
+    /// front of the part and behind it stay as they are.
     pub fn splice(&mut self, part: Range<usize>, with: &[u8], pool: &mut BufferPool) {
         let Some(queue) = &mut self.0 else { return };
         debug_assert!(queue.current == 0 && queue.segments.iter().all(|s| s.written == 0));
         let mut behind = VecDeque::new();
         std::mem::swap(&mut behind, &mut queue.segments);
         let mut start = 0;
-        // Those that end in front of it. Behind the last byte there is none to end.
+        // Segments that end in front of the part.
         while let Some(length) = behind.front().map(|segment| segment.buffer.pending().len())
             && start + length <= part.start
         {
@@ -141,7 +141,7 @@ impl Outbox {
         bytes
     }
 
-    /// Moves everything behind what `other` holds, which keeps nothing.
+    /// Moves everything into `other`, behind what that holds. `other` keeps nothing.
     pub fn append_to(&mut self, other: &mut Outbox, pool: &mut BufferPool) {
         if other.0.is_none() {
             std::mem::swap(self, other);
@@ -173,14 +173,14 @@ impl Outbox {
         })
     }
 
-    /// No replay any more of what is longer than it may be.
+    /// Forgets what was kept, if it is longer than it may be.
     pub fn forget_if_long(&mut self, pool: &mut BufferPool) {
         if !self.may_keep(0) {
             self.forget(pool);
         }
     }
 
-    /// No replay any more: what has been sent goes home.
+    /// Stops keeping: there is no replay any more, and the buffers of what was sent go home.
     pub fn forget(&mut self, pool: &mut BufferPool) {
         if let Some(queue) = &mut self.0 {
             queue.forget(pool);
@@ -199,7 +199,7 @@ impl Outbox {
         }
     }
 
-    /// Gives the queue home if there is nothing in it, nor to be kept in it.
+    /// Gives the queue home, if it is empty and keeps nothing.
     fn release(&mut self, pool: &mut BufferPool) {
         if self.0.as_ref().is_some_and(|queue| queue.segments.is_empty() && !queue.keep)
             && let Some(queue) = self.0.take()

@@ -2,23 +2,23 @@
 //!
 //! * It is last-in-first-out, so the next read lands in the memory that is hot.
 //! * A source that fills a whole buffer at once is read into a wide one, sixteen times as long: a
-//!   sixteenth of the calls for the same bytes. Few of those are out at once, or clients that do not
-//!   read would hold them all.
-//! * It is finite. Whoever is about to read asks [`BufferPool::may_read`] first; one read leads to
-//!   at most [`READ_RESERVE`] more buffers, so taking one never has to fail.
+//!   sixteenth of the calls for the same bytes. Few wide buffers are out at once, or clients that do
+//!   not read would hold them all.
+//! * It is finite. A read asks [`BufferPool::may_read`] first, and leads to at most [`READ_RESERVE`]
+//!   buffers, so taking one never has to fail.
 
 use crate::wire::buffer::{Buffer, CAPACITY, WIDE};
 use crate::wire::queue::Queue;
 
-/// Standard buffers that the consequences of one read may take: the bytes read, a rewritten head,
-/// and the same bytes framed anew.
+/// Standard buffers that one read may lead to: for the bytes read, a rewritten head, and the same
+/// bytes framed anew.
 pub const READ_RESERVE: usize = 4;
 
-/// Wide buffers that are kept. Each is on loan for a read and a write, so one would nearly do.
+/// Free wide buffers that the pool keeps. Each is lent for a read and a write, so one would nearly do.
 const WIDE_KEPT: usize = 2;
-/// Of so many standard buffers one may be a wide one that is out: a sixteenth of the pool.
+/// For so many standard buffers one wide buffer may be out: a sixteenth of the pool.
 const STANDARD_PER_WIDE: usize = 16 * (WIDE / CAPACITY);
-/// What has to be left of the pool for a wide read: itself, and its bytes framed anew.
+/// What has to be left of the pool for a wide read: the buffer, and its bytes framed anew.
 const WIDE_RESERVE: usize = WIDE / CAPACITY * READ_RESERVE;
 
 /// Whether there is room for more of a head.
@@ -27,7 +27,7 @@ pub enum Room {
     Made,
     /// The head is as long as it may be.
     AtLimit,
-    /// The pool has nothing left to grow with: that takes so many buffers.
+    /// The pool has no buffers left to grow with: that takes so many.
     Dry {
         needs: usize,
     },
@@ -37,7 +37,7 @@ pub enum Room {
 pub struct BufferPool {
     free: Vec<Buffer>,
     wide: Vec<Buffer>,
-    /// Those that somebody owns.
+    /// Wide buffers that somebody owns.
     wide_out: usize,
     // Lent in their boxes: an outbox holds a pointer.
     #[allow(clippy::vec_box)]
@@ -60,14 +60,14 @@ impl BufferPool {
         }
     }
 
-    /// Whether a read and all that follows from it is within the limit.
+    /// Whether a read, and all buffers that it leads to, are within the limit.
     pub fn may_read(&self) -> bool {
         self.out + READ_RESERVE <= self.limit
     }
 
-    /// Buffers that have to be left before a new request is read. One that waits for a connection
-    /// holds its bytes: without a share for those who are being answered, the waiting could hold
-    /// every buffer that they wait for.
+    /// Buffers that have to be left before a new request is read. A request that waits for a connection
+    /// holds buffers: without a share for answers, waiting requests could hold all the buffers that the
+    /// answers before them need.
     pub fn begin_reserve(&self) -> usize {
         READ_RESERVE + self.limit / 8
     }
@@ -83,7 +83,7 @@ impl BufferPool {
         self.out < self.limit / 4 * 3
     }
 
-    /// Whether so many bytes can be kept besides, and a read still be made.
+    /// Whether so many more bytes can be kept, and a read still be made.
     pub fn may_hold(&self, bytes: usize) -> bool {
         self.left() >= bytes.div_ceil(CAPACITY) + READ_RESERVE
     }
@@ -93,9 +93,9 @@ impl BufferPool {
         self.free.pop().unwrap_or_else(|| Buffer::new(CAPACITY))
     }
 
-    /// A buffer for a source that has filled one: a wide one, unless buffers are scarce or many such
-    /// are out, with clients that do not take what is in them. A wide one counts for as many
-    /// standard ones as fit into it.
+    /// A buffer for a source that has filled one: a wide buffer, unless buffers are scarce, or many
+    /// wide ones are out with clients that do not read. A wide buffer counts for as many standard
+    /// ones as fit into it.
     pub fn take_for_plenty(&mut self) -> Buffer {
         if self.left() < WIDE_RESERVE || self.wide_out >= self.limit / STANDARD_PER_WIDE {
             return self.take();
@@ -133,7 +133,7 @@ impl BufferPool {
         let kept = match buffer.capacity() {
             CAPACITY => &mut self.free,
             WIDE if buffer.is_wide() && self.wide.len() < WIDE_KEPT => &mut self.wide,
-            // A grown buffer has done its work.
+            // A buffer that has grown is not kept.
             _ => return,
         };
         buffer.rewind();
@@ -144,7 +144,7 @@ impl BufferPool {
         self.queues.pop().unwrap_or_default()
     }
 
-    /// An empty queue comes home.
+    /// Takes an empty queue back.
     pub(super) fn give_queue(&mut self, mut queue: Box<Queue>) {
         queue.shrink();
         self.queues.push(queue);

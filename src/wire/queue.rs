@@ -4,21 +4,21 @@ use std::collections::VecDeque;
 
 use crate::wire::buffer::Buffer;
 
-/// What an outbox holds while it holds something, or may be asked to send it again.
+/// The buffers of an outbox that holds bytes, or may have to send them again.
 #[derive(Debug, Default)]
 pub struct Queue {
     pub(super) segments: VecDeque<Segment>,
     /// The segment that is being written; those before it are kept for a replay.
     pub(super) current: usize,
     pub(super) keep: bool,
-    /// So many bytes are kept at most, but for what is held before anything is sent.
+    /// How many bytes are kept at most; before anything is sent, more may be held.
     pub(super) most: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) buffer: Buffer,
-    /// Bytes of the buffer's pending ones that were written while it is kept.
+    /// How many of the buffer's pending bytes were written while it is kept.
     pub(super) written: usize,
 }
 
@@ -34,7 +34,7 @@ impl Queue {
         self.current + 1 >= self.segments.len()
     }
 
-    /// Forgets the room it once needed, if that was a lot.
+    /// Gives memory back, if the queue was long once.
     pub(super) fn shrink(&mut self) {
         self.segments.shrink_to(8);
     }

@@ -16,8 +16,8 @@ use crate::wire::buffer::{Buffer, CAPACITY};
 use crate::wire::outbox::Outbox;
 use crate::wire::pool::BufferPool;
 
-/// As many spliced bytes behind bytes of ours are copied to them: up to about so many that is cheaper
-/// than a call that gathers.
+/// Up to so many spliced bytes are copied behind bytes of ours: for about so many, that is cheaper than
+/// a call that gathers both.
 const JOINED_MAX: usize = 1024;
 
 /// What every system call on a connection needs from its worker.
@@ -35,9 +35,9 @@ pub struct Socket<S> {
     pub parting: bool,
     /// The last read filled a standard buffer, or more.
     copious: bool,
-    /// A write met the RST and used the error up: the end that a read finds then is none.
+    /// A write met the RST and used the error up: a read that gives 0 then is no regular end.
     reset: bool,
-    /// A write has failed behind one that had not, before its caller could hear of the first.
+    /// A write has failed behind a write that had not, in one call: the caller does not see the first.
     pub wrote_before_failing: bool,
 }
 
@@ -48,9 +48,9 @@ pub enum Fill {
     /// The peer's FIN.
     Closed,
     WouldBlock,
-    /// No room in the buffer: what is there has to be understood first.
+    /// There is no room in the buffer: its bytes have to be understood first.
     Full,
-    /// No buffer to be had at the moment.
+    /// The pool has no buffer at the moment.
     Dry,
 }
 
@@ -73,7 +73,7 @@ impl<S: Stream> Socket<S> {
         self.fill_with(BufferPool::take, usize::MAX, desk)
     }
 
-    /// Reads once of a body: much at once where much comes, but not more than about `most` bytes.
+    /// Reads once from a body: into a wide buffer where much comes, but about `most` bytes at most.
     pub fn fill_flow(&mut self, most: usize, desk: &mut Desk) -> io::Result<Fill> {
         match self.copious {
             true => self.fill_with(BufferPool::take_for_plenty, most.max(CAPACITY), desk),
@@ -139,7 +139,7 @@ impl<S: Stream> Socket<S> {
         }
     }
 
-    /// Drops what was understood and waits to be passed on: nobody wants it any more.
+    /// Drops the bytes that were understood and wait to be passed on: they are not wanted any more.
     pub fn drop_pending(&mut self, desk: &mut Desk) {
         if let Some(buffer) = &mut self.inbound {
             let count = buffer.pending().len();
@@ -171,8 +171,8 @@ impl<S: Stream> Socket<S> {
         self.flush_with(spliced, false, desk)
     }
 
-    /// The same for bytes that end their message: where they are the last of their connection, they
-    /// leave with its FIN. Once all of them are out the caller ends it, in the same drive.
+    /// As [`Socket::flush`], for bytes that end their message. Where they are the last bytes of the
+    /// connection they leave with its FIN: once all are out, the caller sends that in the same drive.
     pub fn flush_end(
         &mut self,
         spliced: Option<&mut Buffer>,
@@ -214,7 +214,7 @@ impl<S: Stream> Socket<S> {
                 self.stream.write_vectored(&[IoSlice::new(made), IoSlice::new(passed)])
             };
             desk.tally.writes.add(1);
-            // With more segments behind this one, only this one was offered.
+            // If more segments follow, only this one was offered.
             let offered = if self.outbox.is_last() { offered } else { made.len() };
             self.ready.after_write(offered, &result);
             match result {
@@ -242,7 +242,7 @@ impl<S: Stream> Socket<S> {
         Ok(total)
     }
 
-    /// Looks whether an idle connection is silent: neither bytes nor the end of the stream.
+    /// Whether an idle connection is silent: a peek finds neither bytes nor the end of the stream.
     pub fn is_silent(&mut self, desk: &mut Desk) -> bool {
         desk.tally.peeks.add(1);
         match self.stream.peek(&mut [0]) {
