@@ -19,12 +19,15 @@
 //! [`members`] tells whoever has a whole text where its parts lie.
 
 mod members;
+mod state;
 mod text;
 mod words;
 mod write;
 
 #[cfg(test)]
 mod tests;
+
+use self::state::{Literal, State};
 
 pub use self::members::{Member, elements, members};
 pub use self::text::{Decoder, Text};
@@ -35,6 +38,8 @@ pub use self::write::{escape, escaped_length};
 pub const DEPTH_MAX: usize = 64;
 /// Paths longer than this are not told.
 pub const PATH_MAX: usize = 5;
+/// A word of which everything is told stands no deeper than this.
+const BELOW_MAX: usize = 3;
 
 /// What a walker meets at the end of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,67 +59,6 @@ pub enum Found<'d> {
     Null,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Value,
-    /// Behind `[`.
-    ValueOrEnd,
-    /// Behind `{`.
-    KeyOrEnd,
-    /// Behind a comma in an object.
-    Key,
-    Colon,
-    /// Behind a value.
-    After,
-    /// In a string. `told`: it is the end of a path.
-    String {
-        told: bool,
-    },
-    KeyString,
-    /// Behind a backslash.
-    Escape {
-        told: bool,
-    },
-    KeyEscape,
-    /// `plain`: digits only, so far.
-    Number {
-        plain: bool,
-    },
-    Literal {
-        literal: Literal,
-        matched: u8,
-    },
-    /// The text is complete.
-    Done,
-    /// This is no JSON.
-    Lost,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Literal {
-    True,
-    False,
-    Null,
-}
-
-impl Literal {
-    fn spelling(self) -> &'static [u8] {
-        match self {
-            Literal::True => b"true",
-            Literal::False => b"false",
-            Literal::Null => b"null",
-        }
-    }
-
-    fn found(self) -> Found<'static> {
-        match self {
-            Literal::True => Found::True,
-            Literal::False => Found::False,
-            Literal::Null => Found::Null,
-        }
-    }
-}
-
 /// Sixty-four bits that ask for no more alignment than their neighbours: the records that hold a
 /// walker are counted in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +70,7 @@ struct Bits(u64);
 pub struct Walker {
     /// For each open container, the innermost in the lowest bit: whether it is an object.
     objects: Bits,
+    /// Of a number that comes now its digits; of a text what its reader notes between two pieces.
     number: u32,
     depth: u8,
     /// How each of the outer containers was entered further.
@@ -213,11 +158,24 @@ impl Walker {
 
     /// Takes the next bytes. `on` is told the path, the place in `data`, and what was found there:
     /// the first byte of a container or string, the byte behind any other value.
+    #[inline]
     pub fn feed(
         &mut self,
         words: &Words,
         data: &[u8],
         mut on: impl FnMut(&[Word], usize, Found<'_>),
+    ) {
+        self.feed_noting(words, data, |path, at, found, _| on(path, at, found));
+    }
+
+    /// The same, for who reads the texts of strings in pieces: what it notes of one piece it is given
+    /// back with the next of the same string. It is 0 where a string begins.
+    #[inline]
+    pub fn feed_noting(
+        &mut self,
+        words: &Words,
+        data: &[u8],
+        mut on: impl FnMut(&[Word], usize, Found<'_>, &mut u32),
     ) {
         let mut at = 0;
         while at < data.len() {
@@ -240,7 +198,7 @@ impl Walker {
                     self.literal(words, data[at], at, literal, matched, &mut on)
                 }
                 State::Lost => return,
-                _ if words.skims && self.is_in_unknown() => self.skim(data, at),
+                _ if words.skims && self.is_in_unknown(words) => self.skim(data, at),
                 _ => {
                     self.between(words, data[at], at, &mut on);
                     at + 1
@@ -255,7 +213,7 @@ impl Walker {
         words: &Words,
         byte: u8,
         at: usize,
-        on: &mut impl FnMut(&[Word], usize, Found<'_>),
+        on: &mut impl FnMut(&[Word], usize, Found<'_>, &mut u32),
     ) {
         let in_object = self.objects.0 & 1 == 1;
         self.state = match (self.state, byte) {
@@ -263,6 +221,7 @@ impl Walker {
             (State::Value | State::ValueOrEnd, b'"') => {
                 let told = self.is_told(words);
                 self.matcher = if told { Matcher::new(words) } else { Matcher::NOTHING };
+                self.number = 0;
                 self.tell(words, at, Found::String, on);
                 State::String { told }
             }
@@ -332,7 +291,7 @@ impl Walker {
         data: &[u8],
         at: usize,
         told: bool,
-        on: &mut impl FnMut(&[Word], usize, Found<'_>),
+        on: &mut impl FnMut(&[Word], usize, Found<'_>, &mut u32),
     ) -> usize {
         let end = self.compare(words, data, at);
         if told {
@@ -398,7 +357,7 @@ impl Walker {
         byte: u8,
         at: usize,
         plain: bool,
-        on: &mut impl FnMut(&[Word], usize, Found<'_>),
+        on: &mut impl FnMut(&[Word], usize, Found<'_>, &mut u32),
     ) -> usize {
         match byte {
             b'0'..=b'9' => {
@@ -424,7 +383,7 @@ impl Walker {
         at: usize,
         literal: Literal,
         matched: u8,
-        on: &mut impl FnMut(&[Word], usize, Found<'_>),
+        on: &mut impl FnMut(&[Word], usize, Found<'_>, &mut u32),
     ) -> usize {
         let spelling = literal.spelling();
         if spelling[usize::from(matched)] != byte {
@@ -439,9 +398,11 @@ impl Walker {
     }
 
     /// Whether nothing can be told of what this container holds.
-    fn is_in_unknown(&self) -> bool {
+    fn is_in_unknown(&self, words: &Words) -> bool {
         let depth = usize::from(self.depth);
-        depth > 1 && (depth > PATH_MAX || self.path[..depth - 1].contains(&OTHER))
+        depth > 1
+            && (depth > PATH_MAX || self.path[..depth - 1].contains(&OTHER))
+            && !self.is_below(words)
     }
 
     /// In a container of which nothing is told: goes on to its next string or bracket.
@@ -474,21 +435,30 @@ impl Walker {
         }
     }
 
+    /// Whether we stand below the word of which everything is told.
+    fn is_below(&self, words: &Words) -> bool {
+        let depth = usize::from(self.depth).min(BELOW_MAX);
+        self.path[..depth].contains(&words.below)
+    }
+
     fn is_told(&self, words: &Words) -> bool {
-        self.is_known(words) || self.leaf == words.anywhere
+        self.is_known(words) || self.leaf == words.anywhere || self.is_below(words)
     }
 
     fn tell(
-        &self,
+        &mut self,
         words: &Words,
         at: usize,
         found: Found<'_>,
-        on: &mut impl FnMut(&[Word], usize, Found<'_>),
+        on: &mut impl FnMut(&[Word], usize, Found<'_>, &mut u32),
     ) {
+        let depth = usize::from(self.depth).min(PATH_MAX);
         if self.is_known(words) {
-            on(&self.path[..usize::from(self.depth)], at, found);
+            on(&self.path[..depth], at, found, &mut self.number);
         } else if self.leaf == words.anywhere {
-            on(&[OTHER, self.leaf], at, found);
+            on(&[OTHER, self.leaf], at, found, &mut self.number);
+        } else if self.is_below(words) {
+            on(&self.path[..depth], at, found, &mut self.number);
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) use self::document::Document;
 use self::search::{OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH, stands_once};
 use self::staging::{Said, Staging};
 use self::words::*;
+use super::refusal::Blame;
 use super::{Dialect, Usage};
 use crate::http::json::{Walker, Word};
 use crate::http::sse::Watcher;
@@ -73,11 +74,9 @@ impl Seen {
     const END: Seen = Seen(1);
     /// A data line was `[DONE]`.
     const DONE: Seen = Seen(2);
-    const ERROR: Seen = Seen(4);
-    /// Of an error: nothing had been said before.
-    const ERROR_FIRST: Seen = Seen(8);
-    /// Of an error: it is the client's own.
-    const CLIENTS: Seen = Seen(16);
+    /// In three bits: whose fault the first error was. 0: there was none.
+    const ERROR: Seen = Seen(4 + 8 + 16);
+    const ERROR_AT: u32 = 2;
     /// An event that counts: a part of the answer, its end, or an error.
     const EVENT: Seen = Seen(32);
     /// A part of the answer.
@@ -93,6 +92,22 @@ impl Seen {
 
     fn add(&mut self, what: Seen) {
         self.0 |= what.0;
+    }
+
+    #[inline]
+    fn has_error(self) -> bool {
+        self.0 & Seen::ERROR.0 != 0
+    }
+
+    fn error(self) -> Option<Blame> {
+        let number = ((self.0 & Seen::ERROR.0) >> Seen::ERROR_AT).checked_sub(1);
+        number.map(Blame::of_number)
+    }
+
+    fn add_error(&mut self, blame: Blame) {
+        if !self.has_error() {
+            self.0 |= (blame as u8 + 1) << Seen::ERROR_AT;
+        }
     }
 }
 
@@ -166,17 +181,19 @@ impl Marks {
         self.walker.is_lost()
     }
 
+    /// Whether an error came before a part of the answer or its end.
     pub fn first_event_is_error(&self) -> bool {
-        self.seen.has(Seen::ERROR_FIRST)
+        // Neither is noted behind an error.
+        self.saw_error() && !self.seen.has(Seen::ANSWER) && !self.seen.has(Seen::END)
     }
 
     pub fn saw_error(&self) -> bool {
-        self.seen.has(Seen::ERROR)
+        self.seen.has_error()
     }
 
-    /// Whether the error was the client's own: a prompt too long, a content filter, a bad request.
-    pub fn saw_clients_error(&self) -> bool {
-        self.saw_error() && self.seen.has(Seen::CLIENTS)
+    /// Whose fault the error was, if there was one.
+    pub fn error(&self) -> Option<Blame> {
+        self.seen.error()
     }
 
     /// Whether a part of the answer has come.
@@ -237,8 +254,8 @@ impl Marks {
             said: staged,
             begins,
         };
-        walker.feed(words, part, |path, at, found| {
-            staging.take(path, usize::from(base).saturating_add(at), found);
+        walker.feed_noting(words, part, |path, at, found, note| {
+            staging.take(path, usize::from(base).saturating_add(at), found, note);
         });
     }
 
@@ -411,7 +428,7 @@ impl Marks {
         if counts_as_event {
             self.seen.add(Seen::EVENT);
         }
-        if answers {
+        if answers && !self.saw_error() {
             self.seen.add(Seen::ANSWER);
         }
         counts_as_event
@@ -428,15 +445,9 @@ impl Marks {
     /// Keeps what an event has said.
     fn note(&mut self, said: Said, counts: Counts) {
         if said.has(Said::ERROR) {
-            if !self.seen.has(Seen::EVENT) {
-                self.seen.add(Seen::ERROR_FIRST);
-            }
-            if said.has(Said::CLIENTS) {
-                self.seen.add(Seen::CLIENTS);
-            }
-            self.seen.add(Seen::ERROR);
+            self.seen.add_error(said.blame());
         }
-        if said.has(Said::END) {
+        if said.has(Said::END) && !self.saw_error() {
             self.seen.add(Seen::END);
         }
         // In these the counts come with the end.

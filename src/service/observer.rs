@@ -11,6 +11,7 @@
 
 use super::Dialect;
 use super::marks::{Document, Marks};
+use super::refusal::Blame;
 use crate::http::ndjson::LineObserver;
 use crate::http::sse::EventObserver;
 
@@ -217,12 +218,17 @@ impl Observer {
         }
     }
 
-    /// Whether the error it has reported is the client's own, by its code or its type.
-    pub fn saw_clients_error(&self) -> bool {
+    /// Whose fault the error is that it has reported, by its code, its type or its words.
+    pub fn error(&self) -> Option<Blame> {
         match &self.grammar {
-            Grammar::Document(document) => document.saw_clients_error(),
-            _ => self.marks.saw_clients_error(),
+            Grammar::Document(document) => document.error(),
+            _ => self.marks.error(),
         }
+    }
+
+    /// Whether the error it has reported is the client's own.
+    pub fn saw_clients_error(&self) -> bool {
+        self.error().is_some_and(Blame::is_the_clients)
     }
 
     /// The document this is, as far as it has come.

@@ -1,107 +1,86 @@
-//! Why a server refused a request with a 400: because the prompt is too long for its context, or
-//! because of what it says. Neither is mended by asking the same model again.
+//! Why a server refused a request: because the prompt is too long for its context, or because of what
+//! it says. Neither is mended by asking the same model again.
+//!
+//! An error inside a 200 has no status, so here is also whose fault such an error is: by the status
+//! that its code or its type has in HTTP, and by the sentences that tell of a refusal. There is this
+//! one judgement, for whoever retries, counts or writes the log.
 //!
 //! Codes are compared where servers have them, sentences where they have not. Each was seen in a
 //! real answer; `docs/services.md` names the places.
 
-/// What a refusal is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+mod names;
+mod sentences;
+
+pub use self::names::{CODES, NAMES};
+pub use self::sentences::SENTENCES;
+
+/// What a refusal is about. Where a text tells of two of them the last of these counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
-    /// The prompt, or prompt and answer together, do not fit into the model's context.
-    ContextLength,
+    Other,
     /// A filter objects to the content.
     ContentPolicy,
-    Other,
+    /// The prompt, or prompt and answer together, do not fit into the model's context.
+    ContextLength,
+}
+
+/// Whose fault an error is that a server reports inside a 200. Where an error tells of several, the
+/// last of these counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Blame {
+    /// The server's, as after a 5xx.
+    Server,
+    /// The request is at fault, as after a 400.
+    Client,
+    /// The server has had too many requests, as after a 429.
+    Limit,
+    /// The credentials are refused, as after a 401.
+    Credentials,
+    /// The prompt is too long.
+    TooLong,
+}
+
+impl Blame {
+    /// The one that is so many behind the first.
+    pub fn of_number(number: u8) -> Blame {
+        match number {
+            1 => Blame::Client,
+            2 => Blame::Limit,
+            3 => Blame::Credentials,
+            4 => Blame::TooLong,
+            _ => Blame::Server,
+        }
+    }
+
+    /// Whose fault it would be if the answer had this status.
+    pub const fn of_status(status: u32) -> Blame {
+        match status {
+            401 | 403 => Blame::Credentials,
+            429 => Blame::Limit,
+            // It has waited in vain, and whoever was slow has no answer to read.
+            408 => Blame::Server,
+            400..=499 | 501 | 505 => Blame::Client,
+            _ => Blame::Server,
+        }
+    }
+
+    /// What the words of an error say; `None`: nothing.
+    pub fn of_words(refusal: Refusal) -> Option<Blame> {
+        match refusal {
+            Refusal::ContextLength => Some(Blame::TooLong),
+            Refusal::ContentPolicy => Some(Blame::Client),
+            Refusal::Other => None,
+        }
+    }
+
+    /// Whether asking somebody else the same would be in vain: the answer is the client's.
+    pub fn is_the_clients(self) -> bool {
+        matches!(self, Blame::Client | Blame::Credentials | Blame::TooLong)
+    }
 }
 
 /// What of a body is looked at.
 pub const BYTES_MAX: usize = 8 * 1024;
-
-/// In lower case.
-const CONTEXT_LENGTH: &[&str] = &[
-    // Codes: OpenAI and those who follow it; llama.cpp.
-    "context_length_exceeded",
-    "exceed_context_size_error",
-    // OpenAI, vLLM.
-    "maximum context length",
-    // OpenAI's Responses.
-    "input tokens exceed the configured limit",
-    // vLLM.
-    "longer than the maximum model length",
-    "is too long to fit into the model",
-    // llama.cpp before it had a code.
-    "exceeds the available context size",
-    // llama-cpp-python.
-    "exceed context window",
-    // SGLang.
-    "longer than the model's context length",
-    "exceeds the maximum allowed length",
-    // Anthropic.
-    "prompt is too long",
-    "exceed context limit",
-    // TGI.
-    "`inputs` tokens + `max_new_tokens` must be <=",
-    "`inputs` must have less than",
-    // Gemini.
-    "exceeds the maximum number of tokens allowed",
-    // Bedrock.
-    "input is too long for",
-];
-const CONTENT_POLICY: &[&str] = &[
-    // Codes: Azure outside and inside, OpenAI.
-    "\"content_filter\"",
-    "responsibleaipolicyviolation",
-    "content_policy_violation",
-    // Azure.
-    "content management policy",
-    // OpenAI.
-    "as a result of our safety system",
-    // Anthropic.
-    "blocked by content filtering policy",
-];
-
-/// Reads the error that the events which were held back of a stream end with, without the framing
-/// of their message. What came before it, and what stands beside it, may repeat the client's words.
-pub fn refusal_of_stream(held: &[u8]) -> Refusal {
-    let blanks = memchr::memmem::find_iter(held, b"\n\n").map(|at| at + 2);
-    let blanks = blanks.chain(memchr::memmem::find_iter(held, b"\r\n\r\n").map(|at| at + 4));
-    let blanks = blanks.chain(memchr::memmem::find_iter(held, b"}\n{").map(|at| at + 2));
-    let fails = |at: &usize| memchr::memmem::find(&held[*at..], b"error").is_some();
-    // The last place from which on there is an error.
-    let start = blanks.filter(fails).max().unwrap_or(0);
-    let event = &held[start..];
-    refusal_in(member_error(event).unwrap_or(event))
-}
-
-/// The value of the first member `error` that has one. `None`: the event itself is the error.
-fn member_error(event: &[u8]) -> Option<&[u8]> {
-    const NAME: &[u8] = b"\"error\"";
-    let mut values = memchr::memmem::find_iter(event, NAME).filter_map(|at| {
-        let value = event[at + NAME.len()..].trim_ascii_start().strip_prefix(b":")?;
-        Some(value.trim_ascii_start())
-    });
-    values.find(|value| !value.starts_with(b"null")).map(|value| &value[..end_of(value)])
-}
-
-/// How long the object, the list or the string is that `text` begins with. One that breaks off, or
-/// is something else, goes to the end.
-fn end_of(text: &[u8]) -> usize {
-    let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
-    for (at, byte) in text.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => depth += 1,
-            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
-            _ => continue,
-        }
-        if depth == 0 && !quoted {
-            return at + 1;
-        }
-    }
-    text.len()
-}
 
 /// Reads the beginning of an answer with `status`.
 pub fn refusal(status: u16, body: &[u8]) -> Refusal {
@@ -116,15 +95,5 @@ pub fn refusal_in(body: &[u8]) -> Refusal {
     let body = &body[..body.len().min(BYTES_MAX)];
     // FastAPI repeats the request in its complaints: those are the client's words.
     let end = memchr::memmem::find(body, b"\"input\":").unwrap_or(body.len());
-    let body = body[..end].to_ascii_lowercase();
-    let says = |phrases: &[&str]| {
-        phrases.iter().any(|phrase| memchr::memmem::find(&body, phrase.as_bytes()).is_some())
-    };
-    if says(CONTEXT_LENGTH) {
-        Refusal::ContextLength
-    } else if says(CONTENT_POLICY) {
-        Refusal::ContentPolicy
-    } else {
-        Refusal::Other
-    }
+    SENTENCES.find(&mut 0, &body[..end])
 }

@@ -193,6 +193,62 @@ fn a_refusal_in_a_document_goes_nowhere_and_a_long_prompt_to_larger() {
     }
 }
 
+/// As often as it may be repeated: it opens no breaker.
+#[test]
+fn a_refusal_in_a_stream_is_the_clients_by_its_code_its_type_or_its_words() {
+    const LINES: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let event = |error: &str| format!("event: error\ndata: {error}\n\n");
+    for (path, head, payload) in [
+        (
+            "/api/chat",
+            LINES,
+            "{\"error\":\"the request exceeds the available context size\"}\n".to_owned(),
+        ),
+        (
+            "/v1/messages",
+            EVENTS,
+            event(
+                r#"{"type":"error","error":{"type":"api_error","message":"Output blocked by content filtering policy"}}"#,
+            ),
+        ),
+        (
+            "/v1/messages",
+            EVENTS,
+            event(r#"{"type":"error","error":{"type":"authentication_error","message":"m"}}"#),
+        ),
+        (
+            "/v1/messages",
+            EVENTS,
+            event(r#"{"type":"error","error":{"type":"not_found_error","message":"m"}}"#),
+        ),
+        (
+            CHAT,
+            EVENTS,
+            "data: {\"error\":{\"innererror\":{\"code\":\"ResponsibleAIPolicyViolation\"}}}\n\n"
+                .to_owned(),
+        ),
+        (CHAT, EVENTS, event(r#"{"message":"This model's maximum context length is 10 tokens"}"#)),
+        (CHAT, EVENTS, "data: {\"error\":{\"message\":\"bad\",\"code\":\"400\"}}\n\n".to_owned()),
+    ] {
+        let primary = playing(vec![say(format!("{head}{}{LAST_CHUNK}", chunk(&payload)))]);
+        let second = Server::well("second");
+        let knobs = Knobs {
+            primary: "retry.on = [\"error_event\"]\nbreaker = { consecutive = 2 }",
+            ..Knobs::default()
+        };
+        let heard = Heard::before(&primary, Some(&second), &knobs);
+        for _ in 0..4 {
+            assert_eq!(heard.ask(path, "{\"stream\":true}").read_response().text(), payload);
+        }
+        for line in heard.lines(4) {
+            assert_eq!(line["end"], "request_refused", "{payload}: {line}");
+        }
+        assert_eq!(heard.metric("sluicegate_faults_total{owner=\"client\"}"), 4);
+        assert_eq!(heard.metric("sluicegate_faults_total{owner=\"upstream\"}"), 0);
+        second.expect_asked(0);
+    }
+}
+
 /// Documents are held back as long as they may still be errors, and not for longer.
 #[test]
 fn a_document_waits_for_no_more_than_its_first_words() {

@@ -23,7 +23,7 @@ use crate::proxy::retry::Cause;
 use crate::reactor::net::{Net, Stream};
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::service::refusal::{Refusal, refusal_in, refusal_of_stream};
+use crate::service::refusal::{Blame, Refusal, refusal_in};
 use crate::service::{Dialect, Observer};
 use crate::wire::buffer::Buffer;
 use std::io;
@@ -225,11 +225,11 @@ impl<N: Net> Gateway<N> {
                 self.commit(token, connection);
                 return Ok(None);
             }
-            Held::Event if failed => exchange.unwanted_error(spliced, refusal_of_stream),
-            Held::Failed => exchange.unwanted_error(spliced, refusal_in),
+            Held::Event if failed => exchange.unwanted_error(),
+            Held::Failed => exchange.unwanted_error(),
             // A refusal, held back to be read.
             Held::Empty | Held::Full if exchange.attempt.status >= 400 => {
-                let refused = exchange.refusal_in(spliced, refusal_in);
+                let refused = exchange.refusal_in(spliced);
                 (refused == Refusal::ContextLength).then_some(Cause::PromptTooLong)
             }
             // Only a stream of a known dialect should not be empty.
@@ -311,25 +311,22 @@ impl Exchange {
         allowed && second && PACED.contains(&gap) && moved.read <= TOKEN_MAX
     }
 
-    /// What another attempt may do about an error in a stream's first event, or in a document. What the client
-    /// asked for is at fault, or too long: then nobody else is asked the same, but for who takes
-    /// longer prompts.
-    fn unwanted_error(&self, spliced: &[u8], read: impl Fn(&[u8]) -> Refusal) -> Option<Cause> {
-        let observer =
-            self.attempt.response.as_ref().and_then(|response| response.watch.observer.as_ref());
-        let clients = observer.is_some_and(Observer::saw_clients_error);
-        match self.refusal_in(spliced, read) {
-            Refusal::ContextLength if self.has_larger() => Some(Cause::PromptTooLong),
-            Refusal::Other if !clients && self.retries_on(Condition::ErrorEvent) => {
+    /// What another attempt may do about an error in a stream's first event, or in a document. Where
+    /// what the client asked for is at fault, or too long, nobody else is asked the same, but for who
+    /// takes longer prompts.
+    fn unwanted_error(&self) -> Option<Cause> {
+        match self.blamed()? {
+            Blame::TooLong if self.has_larger() => Some(Cause::PromptTooLong),
+            blame if !blame.is_the_clients() && self.retries_on(Condition::ErrorEvent) => {
                 Some(Cause::Failed(Condition::ErrorEvent))
             }
             _ => None,
         }
     }
 
-    /// What is held back of its response, put aside or still `spliced`, as `read` reads it without
-    /// its head and its framing: a chunk may end inside a word.
-    fn refusal_in(&self, spliced: &[u8], read: impl Fn(&[u8]) -> Refusal) -> Refusal {
+    /// Why what is held back of its response, put aside or still `spliced`, refuses the request. It is
+    /// read without its head and its framing: a chunk may end inside a word.
+    fn refusal_in(&self, spliced: &[u8]) -> Refusal {
         let mut held = self.outbox.copy(usize::MAX);
         held.extend_from_slice(spliced);
         // Behind a head of ours there is none of the server's.
@@ -342,7 +339,7 @@ impl Exchange {
             Some(Flow { mode: Mode::Splice, body, .. }) => body.framing(),
             _ => Framing::UntilClose,
         };
-        read(&payload(&held[head..], framing))
+        refusal_in(&payload(&held[head..], framing))
     }
 
     /// Gives a response the timer of a stream, if its first bytes have shown that it is one.

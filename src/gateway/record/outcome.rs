@@ -8,6 +8,7 @@ use crate::measure::stall::Owner;
 use crate::proxy::breaker::Outcome;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::service::Dialect;
+use crate::service::refusal::Blame;
 
 impl Exchange {
     /// What the end of the exchange says of the endpoint that answered. If the answer has reported an
@@ -24,14 +25,19 @@ impl Exchange {
         }
     }
 
-    /// What an error event in the answer says of the endpoint: as a 5xx, but for those that are the
-    /// client's own.
+    /// What an error in the answer says of the endpoint: what the same does with a status of its own.
     pub(crate) fn reported_error(&self) -> Option<Outcome> {
-        let observer = self.attempt.response.as_ref()?.watch.observer.as_ref()?;
-        observer.saw_error().then_some(match observer.saw_clients_error() {
-            true => Outcome::ClientError,
-            false => Outcome::Fault,
+        Some(match self.blamed()? {
+            Blame::Server => Outcome::Fault,
+            Blame::Limit => Outcome::RateLimited { retry_after: None },
+            Blame::Credentials => self.outcome_of_status(401),
+            Blame::Client | Blame::TooLong => Outcome::ClientError,
         })
+    }
+
+    /// Whose fault the error is that stands in the answer, if there is one.
+    pub(crate) fn blamed(&self) -> Option<Blame> {
+        self.attempt.response.as_ref()?.watch.observer.as_ref()?.error()
     }
 
     /// The failure that the server itself has told, in its answer or with its status, though every
@@ -41,8 +47,8 @@ impl Exchange {
             return None;
         }
         match self.reported_error() {
-            Some(Outcome::Fault) => Some(Fault::Upstream(UpstreamFault::ErrorEvent)),
-            Some(_) => Some(Fault::Downstream(DownstreamFault::Refused)),
+            Some(Outcome::ClientError) => Some(Fault::Downstream(DownstreamFault::Refused)),
+            Some(_) => Some(Fault::Upstream(UpstreamFault::ErrorEvent)),
             None if !whole => None,
             None => match self.outcome_of_status(self.attempt.status) {
                 Outcome::Fault | Outcome::Unauthorized => {

@@ -234,6 +234,32 @@ fn one_word_can_be_told_wherever_it_stands() {
 }
 
 #[test]
+fn all_that_lies_below_a_word_can_be_told() {
+    const BELOW: Words = WORDS.all_below(USAGE);
+    const SKIMMING: Words = BELOW.skimming();
+    let text =
+        br#"{"x":{"usage":{"a":"b"}},"y":{"z":"w"},"usage":{"a":{"b":[{"c":{"d":"far"}},["x"]],
+        "e":"near"},"model":"m"},"f":"g"}"#;
+    for words in [&BELOW, &SKIMMING] {
+        let (mut walker, mut found) = (Walker::new(), vec![]);
+        for piece in text.chunks(1) {
+            walker.feed_noting(words, piece, |path, _, what, note| match what {
+                Found::Text(_) => *note += 1,
+                Found::StringEnd(_) => found.push((path.to_vec(), *note)),
+                _ => {}
+            });
+        }
+        assert!(walker.is_complete());
+        let far = vec![USAGE, OTHER, OTHER, ITEM, OTHER];
+        let item = vec![USAGE, OTHER, OTHER, ITEM, ITEM];
+        let expected =
+            [(far, 3), (item, 1), (vec![USAGE, OTHER, OTHER], 4), (vec![USAGE, MODEL], 1)];
+        // What lies below a word that is not known itself is told too, and nobody asks for it.
+        assert_eq!(found[found.len() - 4..], expected);
+    }
+}
+
+#[test]
 fn a_text_is_complete_up_to_white_space() {
     let complete = |text: &[u8]| {
         let mut walker = Walker::new();

@@ -22,6 +22,8 @@ pub struct Words {
     pub(super) anywhere: Word,
     /// A key of whose object all members are told, see [`Words::with_members_of`].
     pub(super) members: Word,
+    /// A key below which everything is told, see [`Words::all_below`].
+    pub(super) below: Word,
     /// See [`Words::skimming`].
     pub(super) skims: bool,
 }
@@ -43,7 +45,7 @@ impl Words {
             let start = &mut starts[sorted[index].as_bytes()[0] as usize];
             *start = (index as u8, if start.1 == 0 { index as u8 + 1 } else { start.1 });
         }
-        Words { sorted, starts, anywhere: ITEM, members: NO_WORD, skims: false }
+        Words { sorted, starts, anywhere: ITEM, members: NO_WORD, below: NO_WORD, skims: false }
     }
 
     /// The same words, of which one is told at any depth and below any key. Where its path is not
@@ -58,6 +60,13 @@ impl Words {
         Words { members: word, ..self.same() }
     }
 
+    /// The same words. All that lies below this one is told, at any depth and by whatever names, if the
+    /// word is among the first three steps of the path; of longer paths than a walker knows the first
+    /// steps.
+    pub const fn all_below(&self, word: Word) -> Words {
+        Words { below: word, ..self.same() }
+    }
+
     /// The same words, where containers in which nothing can be told are passed over: only their
     /// strings and brackets are read, so a megabyte of numbers costs a search. What is no JSON in
     /// there goes unnoticed, so this is for texts that nothing is decided by but what is told, and
@@ -68,8 +77,8 @@ impl Words {
     }
 
     const fn same(&self) -> Words {
-        let Words { sorted, starts, anywhere, members, skims } = *self;
-        Words { sorted, starts, anywhere, members, skims }
+        let Words { sorted, starts, anywhere, members, below, skims } = *self;
+        Words { sorted, starts, anywhere, members, below, skims }
     }
 
     /// The word that is written `text`. For constants: it fails to compile if there is none.

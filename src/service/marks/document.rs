@@ -7,8 +7,7 @@
 //! | what it cost | `usage`, or the dialect's own counts |
 //!
 //! * Only members of the outermost object count, and of a choice. What a model says is a string.
-//! * Any cut into pieces gives the same answers, but for an error whose sentence alone tells whose
-//!   it is. Whatever comes is read in a fixed room.
+//! * Any cut into pieces gives the same answers. Whatever comes is read in a fixed room.
 //! * What nothing is known of is passed over: a megabyte of an embedding's numbers costs a search.
 //! * Where nobody is told what it says, a search tells whether it may say that it has failed, and
 //!   nothing else is read of it.
@@ -20,13 +19,12 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use self::words::*;
-use super::words::CLIENTS;
 use super::{Counts, Marks};
 use crate::http::json::{Found, ITEM, Matcher, OTHER, Word, Words};
 use crate::service::Dialect;
-use crate::service::refusal::{Refusal, refusal_in};
+use crate::service::refusal::{Blame, CODES, NAMES, SENTENCES};
 
-static CODES: Words = Words::new(CLIENTS);
+static CODE_WORDS: Words = Words::new(&CODES);
 
 /// What one document has said, beside its counts. As small as what stands in its place for a stream.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +46,10 @@ impl Said {
     /// There is an answer in it.
     const BEGUN: Said = Said(4);
     const FAILED: Said = Said(8);
-    /// Its error is the client's own.
-    const CLIENTS: Said = Said(16);
     /// The last byte that was no white space was a bracket that closes.
-    const CLOSED: Said = Said(32);
+    const CLOSED: Said = Said(16);
+    /// In three bits, beside an error: whose fault it is. 0: the server's.
+    const BLAME_AT: u32 = 5;
 
     fn has(self, what: Said) -> bool {
         self.0 & what.0 != 0
@@ -59,6 +57,15 @@ impl Said {
 
     fn set(&mut self, what: Said, whether: bool) {
         self.0 = self.0 & !what.0 | if whether { what.0 } else { 0 };
+    }
+
+    fn blame(self) -> Blame {
+        Blame::of_number(self.0 >> Said::BLAME_AT)
+    }
+
+    fn add_blame(&mut self, blame: Blame) {
+        let blame = self.blame().max(blame) as u8;
+        self.0 = self.0 & ((1 << Said::BLAME_AT) - 1) | blame << Said::BLAME_AT;
     }
 }
 
@@ -74,9 +81,9 @@ impl Document {
         self.said.has(Said::FAILED)
     }
 
-    /// Whether the error is the client's own.
-    pub fn saw_clients_error(&self) -> bool {
-        self.saw_error() && self.said.has(Said::CLIENTS)
+    /// Whose fault the error is, if it says so.
+    pub fn error(&self) -> Option<Blame> {
+        self.saw_error().then(|| self.said.blame())
     }
 
     /// Whether there is an answer in it, and no error so far.
@@ -94,28 +101,55 @@ impl Document {
         self.said.has(Said::CLOSED)
     }
 
-    fn say(&mut self, dialect: Dialect, path: &[Word], found: Found<'_>) {
+    fn say(&mut self, dialect: Dialect, path: &[Word], found: Found<'_>, note: &mut u32) {
         if says_failed(dialect, path, found) {
             self.said.set(Said::FAILED, true);
         } else if says_begun(path, found) {
             self.said.set(Said::BEGUN, true);
-        } else if is_code(path) && self.is_clients(found) {
-            self.said.set(Said::CLIENTS, true);
+        }
+        match path {
+            [ERROR, below @ ..] | [CHOICES, ITEM, ERROR, below @ ..] => {
+                if matches!(below, [.., CODE | TYPE]) {
+                    self.code(found);
+                }
+                // There some repeat the request: those are the client's words.
+                if !below.contains(&INPUT) {
+                    self.sentence(found, note);
+                }
+            }
+            [CODE | TYPE | ERROR_TYPE] => self.code(found),
+            [MESSAGE | DETAIL] => self.sentence(found, note),
+            _ => {}
         }
     }
 
-    /// Whether the code or the type of an error is the client's own.
-    fn is_clients(&mut self, found: Found<'_>) -> bool {
-        match found {
-            Found::String => self.code = Matcher::new(&CODES),
-            Found::Text(text) => text.iter().for_each(|byte| self.code.step(&CODES, *byte)),
-            Found::StringEnd(_) => return self.code.word(&CODES) != OTHER,
-            Found::Number(Some(status)) => {
-                return matches!(status, 400..=499) && !matches!(status, 408 | 429);
+    /// The code or the type of an error.
+    fn code(&mut self, found: Found<'_>) {
+        let blame = match found {
+            Found::String => {
+                self.code = Matcher::new(&CODE_WORDS);
+                return;
             }
-            _ => {}
+            Found::Text(text) => {
+                return text.iter().for_each(|byte| self.code.step(&CODE_WORDS, *byte));
+            }
+            Found::StringEnd(_) => match self.code.word(&CODE_WORDS) {
+                OTHER => return,
+                code => NAMES[usize::from(code)].1,
+            },
+            Found::Number(Some(status)) => Blame::of_status(status),
+            _ => return,
+        };
+        self.said.add_blame(blame);
+    }
+
+    /// The words of an error, `note`: how far they go with the sentences of refusals.
+    fn sentence(&mut self, found: Found<'_>, note: &mut u32) {
+        if let Found::Text(words) = found
+            && let Some(blame) = Blame::of_words(SENTENCES.find(note, words))
+        {
+            self.said.add_blame(blame);
         }
-        false
     }
 }
 
@@ -141,15 +175,10 @@ impl Marks {
     #[inline(never)]
     fn walk_document(&mut self, document: &mut Document, data: &[u8]) {
         let Marks { walker, counts, dialect, .. } = self;
-        walker.feed(&DOCUMENT_WORDS, data, |path, _, found| match found {
+        walker.feed_noting(&DOCUMENT_WORDS, data, |path, _, found, note| match found {
             Found::Number(Some(number)) if counts.take(*dialect, path, number) => {}
-            found => document.say(*dialect, path, found),
+            found => document.say(*dialect, path, found, note),
         });
-        // Some name no code. A sentence is looked for where it comes in one piece, as errors do.
-        let unclear = document.saw_error() && !document.saw_clients_error();
-        if unclear && refusal_in(data) != Refusal::Other {
-            document.said.set(Said::CLIENTS, true);
-        }
     }
 }
 
@@ -190,14 +219,6 @@ fn says_begun(path: &[Word], found: Found<'_>) -> bool {
         ),
         _ => false,
     }
-}
-
-/// Whether the code or the type of an error stands here.
-fn is_code(path: &[Word]) -> bool {
-    matches!(
-        path,
-        [ERROR, CODE | TYPE] | [CODE | TYPE | ERROR_TYPE] | [CHOICES, ITEM, ERROR, CODE | TYPE]
-    )
 }
 
 impl Counts {

@@ -5,6 +5,7 @@ use super::words::*;
 use super::{Counts, Marks};
 use crate::http::json::{Found, ITEM, Word};
 use crate::service::Dialect;
+use crate::service::refusal::{Blame, NAMES, SENTENCES};
 
 /// Things an event has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,8 @@ impl Said {
     pub const ERROR_IN_FRONT: Said = Said(8);
     /// What opens the list of choices stands where the list began in the deltas before.
     pub const IN_PLACE: Said = Said(16);
-    /// Of an error: it is the client's own.
-    pub const CLIENTS: Said = Said(32);
+    /// What it says of tokens is not said of the answer.
+    pub const UNCOUNTED: Said = Said(32);
     /// A part of the answer.
     pub const ANSWER: Said = Said(64);
     /// A text is there, and empty.
@@ -36,12 +37,13 @@ impl Said {
     pub const SIGN_OF_LIFE: Said = Said(2048);
     /// TGI's companion of an error.
     pub const ERROR_TYPE: Said = Said(4096);
-    /// What it says of tokens is not said of the answer.
-    pub const UNCOUNTED: Said = Said(8192);
+    /// In three bits, beside an error: whose fault it is. 0: the server's.
+    const BLAME: Said = Said(7 << Said::BLAME_AT);
+    const BLAME_AT: u32 = 13;
 
     /// What a mark that goes on does not take back.
     const LASTING: u16 = Said::IN_PLACE.0
-        | Said::CLIENTS.0
+        | Said::BLAME.0
         | Said::ANSWER.0
         | Said::SHAPE.0
         | Said::BESIDE.0
@@ -59,6 +61,16 @@ impl Said {
     pub fn remove(&mut self, what: Said) {
         self.0 &= !what.0;
     }
+
+    /// Whose fault the error is, if this is one.
+    pub fn blame(self) -> Blame {
+        Blame::of_number((self.0 >> Said::BLAME_AT) as u8)
+    }
+
+    fn add_blame(&mut self, blame: Blame) {
+        let blame = self.blame().max(blame) as u16;
+        self.0 = self.0 & !Said::BLAME.0 | blame << Said::BLAME_AT;
+    }
 }
 
 /// Where findings go.
@@ -73,7 +85,7 @@ pub(super) struct Staging<'a> {
 
 impl Staging<'_> {
     /// One finding, `at` so many bytes of the data.
-    pub fn take(&mut self, path: &[Word], at: usize, found: Found<'_>) {
+    pub fn take(&mut self, path: &[Word], at: usize, found: Found<'_>, note: &mut u32) {
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => self.openai(path, at, found),
             Dialect::OpenAiResponses => self.responses(path, found),
@@ -82,7 +94,7 @@ impl Staging<'_> {
             Dialect::Ollama => self.ollama(path, at, found),
             Dialect::Generic => {}
         }
-        self.error(path, found);
+        self.error(path, found, note);
     }
 
     fn openai(&mut self, path: &[Word], at: usize, found: Found<'_>) {
@@ -141,9 +153,6 @@ impl Staging<'_> {
             [USAGE, INPUT_TOKENS_DETAILS, CACHED_TOKENS]
             | [RESPONSE, USAGE, INPUT_TOKENS_DETAILS, CACHED_TOKENS] => {
                 count(found, &mut self.counts.cached);
-            }
-            [RESPONSE, ERROR, CODE | TYPE] if is_clients_error(found) => {
-                self.said.add(Said::CLIENTS);
             }
             _ => {}
         }
@@ -212,9 +221,7 @@ impl Staging<'_> {
             [DETAILS, GENERATED_TOKENS] => count(found, &mut self.counts.completion),
             [ERROR_TYPE] => {
                 self.said.add(Said::ERROR_TYPE);
-                if is_clients_error(found) {
-                    self.said.add(Said::CLIENTS);
-                }
+                self.code(found);
             }
             _ => {}
         }
@@ -242,21 +249,62 @@ impl Staging<'_> {
         }
     }
 
-    /// What all dialects say of errors.
-    fn error(&mut self, path: &[Word], found: Found<'_>) {
-        match (path, found) {
-            // An empty text, or none, is no error.
-            ([ERROR], Found::Null | Found::False | Found::String | Found::StringEnd(_)) => {}
-            ([ERROR], Found::Number(Some(0))) => {}
-            ([ERROR], _) => self.said.add(Said::ERROR),
-            ([TYPE], Found::StringEnd(PING | KEEPALIVE | HEARTBEAT)) => {
-                self.said.add(Said::SIGN_OF_LIFE);
+    /// What all dialects say of errors. Whose fault one is counts beside an error only.
+    fn error(&mut self, path: &[Word], found: Found<'_>, note: &mut u32) {
+        match path {
+            [ERROR, below @ ..] => {
+                if is_error(below, found) {
+                    self.said.add(Said::ERROR);
+                }
+                self.words_of_error(below, found, note);
             }
-            // Counts beside an error only.
-            ([ERROR, CODE | TYPE] | [CODE | TYPE], _) if is_clients_error(found) => {
-                self.said.add(Said::CLIENTS);
+            [RESPONSE, ERROR, below @ ..] | [CHOICES, ITEM, ERROR, below @ ..] => {
+                self.words_of_error(below, found, note);
             }
+            [TYPE] => {
+                if matches!(found, Found::StringEnd(PING | KEEPALIVE | HEARTBEAT)) {
+                    self.said.add(Said::SIGN_OF_LIFE);
+                }
+                self.code(found);
+            }
+            [CODE] => self.code(found),
+            [MESSAGE | DETAIL] => self.sentence(found, note),
             _ => {}
+        }
+    }
+
+    /// What stands in an error, `below` its name.
+    fn words_of_error(&mut self, below: &[Word], found: Found<'_>, note: &mut u32) {
+        if matches!(below, [.., CODE | TYPE]) {
+            self.code(found);
+        }
+        // There some repeat the request: those are the client's words.
+        if !below.contains(&INPUT) {
+            self.sentence(found, note);
+        }
+    }
+
+    /// The code or the type of an error.
+    fn code(&mut self, found: Found<'_>) {
+        let blame = match found {
+            Found::StringEnd(name) => {
+                let place = CODE_WORDS.iter().position(|code| *code == name);
+                place.map(|place| NAMES[place].1)
+            }
+            Found::Number(Some(status)) => Some(Blame::of_status(status)),
+            _ => None,
+        };
+        if let Some(blame) = blame {
+            self.said.add_blame(blame);
+        }
+    }
+
+    /// The words of an error, `note`: how far they go with the sentences of refusals.
+    fn sentence(&mut self, found: Found<'_>, note: &mut u32) {
+        if let Found::Text(words) = found
+            && let Some(blame) = Blame::of_words(SENTENCES.find(note, words))
+        {
+            self.said.add_blame(blame);
         }
     }
 
@@ -314,11 +362,11 @@ impl Staging<'_> {
     }
 }
 
-/// Whether the code or the type of an error says that the request was at fault, and not the server.
-fn is_clients_error(found: Found<'_>) -> bool {
+/// Whether what stands in a member `error`, or `below` it, makes it an error.
+fn is_error(below: &[Word], found: Found<'_>) -> bool {
     match found {
-        Found::StringEnd(name) => CLIENTS_ERRORS.contains(&name),
-        Found::Number(Some(status)) => matches!(status, 400..=499) && !matches!(status, 408 | 429),
+        Found::Container | Found::Text(_) | Found::True => below.is_empty(),
+        Found::Number(code) => below.is_empty() && code != Some(0),
         _ => false,
     }
 }

@@ -1,11 +1,49 @@
 //! The words that the marks of the dialects are made of.
 
 use crate::http::json::{ITEM, OTHER, Word, Words};
+use crate::service::refusal::CODES;
 
 pub(super) const WORDS: Words = Words::new(&[
+    "400",
+    "401",
+    "402",
+    "403",
+    "404",
+    "405",
+    "406",
+    "409",
+    "410",
+    "411",
+    "412",
+    "413",
+    "414",
+    "415",
+    "416",
+    "417",
+    "421",
+    "422",
+    "423",
+    "424",
+    "425",
+    "426",
+    "428",
+    "429",
+    "431",
+    "451",
+    "499",
+    "501",
+    "505",
+    "AuthenticationError",
     "BadRequestError",
+    "NotFoundError",
+    "NotImplementedError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "UnprocessableEntityError",
     "arguments",
     "audio",
+    "authentication_error",
+    "billing_error",
     "cache_creation_input_tokens",
     "cache_read_input_tokens",
     "cached_tokens",
@@ -23,6 +61,7 @@ pub(super) const WORDS: Words = Words::new(&[
     "context_length_exceeded",
     "data",
     "delta",
+    "detail",
     "details",
     "done",
     "empty_image_file",
@@ -44,9 +83,11 @@ pub(super) const WORDS: Words = Words::new(&[
     "image_too_small",
     "images",
     "index",
+    "input",
     "input_length",
     "input_tokens",
     "input_tokens_details",
+    "invalid_api_key",
     "invalid_base64_image",
     "invalid_image",
     "invalid_image_format",
@@ -60,21 +101,30 @@ pub(super) const WORDS: Words = Words::new(&[
     "message_delta",
     "message_start",
     "message_stop",
+    "model_not_found",
     "name",
+    "not_found_error",
+    "not_supported_error",
     "null",
     "object",
     "output_tokens",
+    "overloaded",
     "part",
+    "permission_error",
     "ping",
     "prompt_cache_hit_tokens",
     "prompt_eval_count",
     "prompt_tokens",
     "prompt_tokens_details",
+    "rate_limit_error",
+    "rate_limit_exceeded",
     "reasoning_details",
+    "request_too_large",
     "response",
     "response.completed",
     "response.content_part.added",
     "response.created",
+    "response.done",
     "response.failed",
     "response.in_progress",
     "response.incomplete",
@@ -94,6 +144,7 @@ pub(super) const WORDS: Words = Words::new(&[
     "unsupported_image_media_type",
     "usage",
     "validation",
+    "x_groq",
 ]);
 pub(super) const ARGUMENTS: Word = WORDS.word("arguments");
 pub(super) const AUDIO: Word = WORDS.word("audio");
@@ -111,6 +162,7 @@ pub(super) const CONTENT_BLOCK_START: Word = WORDS.word("content_block_start");
 pub(super) const CONTENT_BLOCK_STOP: Word = WORDS.word("content_block_stop");
 pub(super) const DATA: Word = WORDS.word("data");
 pub(super) const DELTA: Word = WORDS.word("delta");
+pub(super) const DETAIL: Word = WORDS.word("detail");
 pub(super) const DETAILS: Word = WORDS.word("details");
 pub(super) const DONE: Word = WORDS.word("done");
 pub(super) const ERROR: Word = WORDS.word("error");
@@ -123,6 +175,7 @@ pub(super) const GENERATED_TOKENS: Word = WORDS.word("generated_tokens");
 pub(super) const HEARTBEAT: Word = WORDS.word("heartbeat");
 pub(super) const IMAGES: Word = WORDS.word("images");
 pub(super) const INDEX: Word = WORDS.word("index");
+pub(super) const INPUT: Word = WORDS.word("input");
 pub(super) const INPUT_LENGTH: Word = WORDS.word("input_length");
 pub(super) const INPUT_TOKENS: Word = WORDS.word("input_tokens");
 pub(super) const INPUT_TOKENS_DETAILS: Word = WORDS.word("input_tokens_details");
@@ -165,37 +218,12 @@ pub(super) const TRANSCRIPT: Word = WORDS.word("transcript");
 pub(super) const TYPE: Word = WORDS.word("type");
 pub(super) const USAGE: Word = WORDS.word("usage");
 
-/// The codes and types of errors that are the client's own; those of pictures are what OpenAI's
-/// responses say.
-pub(super) const CLIENTS: &[&str] = &[
-    "BadRequestError",
-    "content_filter",
-    "content_policy_violation",
-    "context_length_exceeded",
-    "empty_image_file",
-    "exceed_context_size_error",
-    "failed_to_download_image",
-    "image_content_policy_violation",
-    "image_file_not_found",
-    "image_file_too_large",
-    "image_parse_error",
-    "image_too_large",
-    "image_too_small",
-    "invalid_base64_image",
-    "invalid_image",
-    "invalid_image_format",
-    "invalid_image_mode",
-    "invalid_image_url",
-    "invalid_prompt",
-    "invalid_request_error",
-    "unsupported_image_media_type",
-    "validation",
-];
-pub(super) const CLIENTS_ERRORS: [Word; CLIENTS.len()] = {
-    let mut words = [OTHER; CLIENTS.len()];
+/// The codes and types of errors that are not the server's own.
+pub(super) const CODE_WORDS: [Word; CODES.len()] = {
+    let mut words = [OTHER; CODES.len()];
     let mut index = 0;
     while index < words.len() {
-        words[index] = WORDS.word(CLIENTS[index]);
+        words[index] = WORDS.word(CODES[index]);
         index += 1;
     }
     words
@@ -206,7 +234,8 @@ pub(super) const UNNAMED: Word = ITEM;
 /// An event with a field `error`, which is nobody's name.
 pub(super) const ERROR_LINE: Word = OTHER - 3;
 
-pub(super) static OPENAI_WORDS: Words = WORDS.anywhere(FINISH_REASON).with_members_of(DELTA);
-pub(super) static TGI_WORDS: Words = WORDS.anywhere(GENERATED_TEXT);
-pub(super) static OLLAMA_WORDS: Words = WORDS.anywhere(DONE);
-pub(super) static OTHER_WORDS: Words = WORDS.with_members_of(DELTA);
+pub(super) static OPENAI_WORDS: Words =
+    WORDS.anywhere(FINISH_REASON).with_members_of(DELTA).all_below(ERROR);
+pub(super) static TGI_WORDS: Words = WORDS.anywhere(GENERATED_TEXT).all_below(ERROR);
+pub(super) static OLLAMA_WORDS: Words = WORDS.anywhere(DONE).all_below(ERROR);
+pub(super) static OTHER_WORDS: Words = WORDS.with_members_of(DELTA).all_below(ERROR);

@@ -1,4 +1,6 @@
-use crate::service::refusal::{Refusal, refusal, refusal_of_stream};
+use crate::http::tests::every_cut;
+use crate::service::refusal::{Blame, CODES, Refusal, refusal};
+use crate::service::{Dialect, Observer};
 
 #[test]
 fn refusals_of_real_servers_are_told_apart() {
@@ -91,9 +93,98 @@ fn only_the_beginning_of_a_body_is_read() {
     assert_eq!(refusal(400, &body[1]), Refusal::ContextLength);
 }
 
+/// Whose fault the error of an answer is, by any cut of it.
+fn blamed(observer: impl Fn() -> Observer, answer: &str) -> Option<Blame> {
+    let seen = |pieces: &[&[u8]]| {
+        let mut observer = observer();
+        pieces.iter().for_each(|piece| observer.feed(piece));
+        observer.end();
+        observer.error()
+    };
+    let whole = seen(&[answer.as_bytes()]);
+    for pieces in every_cut(answer.as_bytes()) {
+        assert_eq!(seen(&pieces), whole, "{answer}");
+    }
+    whole
+}
+
+/// The same words are judged alike wherever they stand: in a document, and as an event of a stream.
+#[test]
+fn an_error_is_judged_alike_in_a_document_and_in_a_stream() {
+    use Dialect::*;
+    for (dialect, error, expected) in [
+        (Ollama, r#"{"error":"the request exceeds the available context size"}"#, Blame::TooLong),
+        (
+            Anthropic,
+            r#"{"type":"error","error":{"type":"api_error","message":"Output blocked by content filtering policy"}}"#,
+            Blame::Client,
+        ),
+        (
+            OpenAiChat,
+            r#"{"error":{"message":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
+            Blame::Client,
+        ),
+        (
+            OpenAiChat,
+            r#"{"error":{"message":"x","a":[{"b":{"c":{"d":{"e":"PROMPT is too long}"}}}}]}}"#,
+            Blame::TooLong,
+        ),
+        (
+            OpenAiChat,
+            r#"{"message":"This model's maximum context length is 10 tokens","object":"error"}"#,
+            Blame::TooLong,
+        ),
+        (OpenAiChat, r#"{"error":{"message":"{a} prompt is prompt is too long"}}"#, Blame::TooLong),
+        (OpenAiChat, r#"{"error":{"code":"400","message":"bad"}}"#, Blame::Client),
+        (OpenAiChat, r#"{"error":{"code":"429","message":"slowly"}}"#, Blame::Limit),
+        (OpenAiChat, r#"{"error":{"code":"500","message":"m"}}"#, Blame::Server),
+        (OpenAiChat, r#"{"error":{"code":408,"message":"m"}}"#, Blame::Server),
+        (OpenAiChat, r#"{"error":{"code":501,"message":"m"}}"#, Blame::Client),
+        (
+            OpenAiChat,
+            r#"{"error":{"type":"invalid_request_error","code":"invalid_api_key"}}"#,
+            Blame::Credentials,
+        ),
+        (
+            OpenAiChat,
+            r#"{"error":{"message":"m","input":"prompt is too long","code":500}}"#,
+            Blame::Server,
+        ),
+        (
+            OpenAiChat,
+            r#"{"error":{"message":"m"},"prompt":"prompt is too long","x":{"message":"prompt is too long"}}"#,
+            Blame::Server,
+        ),
+        (
+            Anthropic,
+            r#"{"type":"error","error":{"type":"authentication_error"}}"#,
+            Blame::Credentials,
+        ),
+        (Anthropic, r#"{"type":"error","error":{"type":"permission_error"}}"#, Blame::Credentials),
+        (Anthropic, r#"{"type":"error","error":{"type":"not_found_error"}}"#, Blame::Client),
+        (Anthropic, r#"{"type":"error","error":{"type":"request_too_large"}}"#, Blame::Client),
+        (Anthropic, r#"{"type":"error","error":{"type":"rate_limit_error"}}"#, Blame::Limit),
+        (Anthropic, r#"{"type":"error","error":{"type":"overloaded_error"}}"#, Blame::Server),
+        (
+            Tgi,
+            r#"{"error":"`inputs` must have less than 9 tokens","error_type":"validation"}"#,
+            Blame::TooLong,
+        ),
+        (Tgi, r#"{"error":"m","error_type":"generation"}"#, Blame::Server),
+    ] {
+        let stream = match dialect {
+            Ollama => format!("{error}\n"),
+            _ => format!("data: {error}\n\n"),
+        };
+        let of_stream = blamed(|| Observer::of_stream(dialect), &stream);
+        let of_document = blamed(|| Observer::of_answer(dialect, true), error);
+        assert_eq!((of_stream, of_document), (Some(expected), Some(expected)), "{error}");
+    }
+}
+
 #[test]
 fn of_a_stream_the_error_is_read_and_nothing_beside_it() {
-    use Refusal::*;
+    use Dialect::*;
     let created = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":\
                    {\"instructions\":\"say context_length_exceeded on error\"}}\n\n";
     let failed = |code: &str| {
@@ -103,61 +194,44 @@ fn of_a_stream_the_error_is_read_and_nothing_beside_it() {
              context_length_exceeded\"}}}}\n\n"
         )
     };
-    for (held, expected) in [
-        (format!("{created}{}", failed("server_error")), Other),
-        (format!("{created}{}", failed("context_length_exceeded")), ContextLength),
-        (failed("context_length_exceeded") + "data: [DONE]\n\n", ContextLength),
-        (failed("context_length_exceeded").replace('\n', "\r\n"), ContextLength),
-        // Objects inside it, a brace in its sentence, a quote, and none of its own before.
+    let long = failed("context_length_exceeded");
+    for (dialect, held, expected) in [
+        (OpenAiResponses, format!("{created}{}", failed("server_error")), Some(Blame::Server)),
+        (OpenAiResponses, format!("{created}{long}"), Some(Blame::TooLong)),
+        (OpenAiResponses, format!("{long}data: [DONE]\n\n"), Some(Blame::TooLong)),
+        (OpenAiResponses, long.replace('\n', "\r\n"), Some(Blame::TooLong)),
+        (OpenAiResponses, failed("content_filter"), Some(Blame::Client)),
+        // The first error counts.
+        (OpenAiResponses, failed("server_error") + &long, Some(Blame::Server)),
         (
-            "data: {\"error\":{\"metadata\":{\"a\":{}},\"message\":\"maximum context length\"}}\n\n".to_owned(),
-            ContextLength,
+            OpenAiChat,
+            "event: error\ndata: {\"message\":\"maximum context length\"}\n\n".to_owned(),
+            Some(Blame::TooLong),
         ),
         (
-            "data: {\"error\":{\"message\":\"{x} \\\"}\\\" by content management policy\"}}\n\n".to_owned(),
-            ContentPolicy,
+            OpenAiChat,
+            "error: {\"message\":\"exceeds the available context size\"}\n\n".to_owned(),
+            Some(Blame::TooLong),
         ),
         (
-            "data: {\"error\":null,\"response\":{\"error\":{\"code\":\"content_policy_violation\"}}}\n\n"
-                .to_owned(),
-            ContentPolicy,
+            Ollama,
+            "{\"message\":{},\"done\":false}\n{\"error\":\"prompt is too long\"}\n".to_owned(),
+            Some(Blame::TooLong),
         ),
-        (
-            "data: {\"error\" : {\"innererror\":{\"code\":\"ResponsibleAIPolicyViolation\"}},\"b\":1}\n\n"
-                .to_owned(),
-            ContentPolicy,
-        ),
-        // In front of what says that it is one.
-        (
-            "data: {\"message\":\"maximum context length\",\"object\":\"error\"}\n\n".to_owned(),
-            ContextLength,
-        ),
-        ("event: error\ndata: prompt is too long\n\n".to_owned(), ContextLength),
-        (
-            "data: {\"error\":{\"code\":1},\"prompt\":\"maximum context length\"}\n\n".to_owned(),
-            Other,
-        ),
-        (
-            "data: {\"error\":{\"message\":\"no\",\"code\":\"content_filter\"}}\n\n".to_owned(),
-            ContentPolicy,
-        ),
-        (
-            "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"prompt is too long\"}}\n\n"
-                .to_owned(),
-            ContextLength,
-        ),
-        (
-            "data: {\"object\":\"error\",\"message\":\"maximum context length\"}\n\n".to_owned(),
-            ContextLength,
-        ),
-        (
-            "data:{\"error\":\"`inputs` must have less than 9 tokens\",\"error_type\":\"validation\"}\n\n"
-                .to_owned(),
-            ContextLength,
-        ),
-        ("{\"message\":{},\"done\":false}\n{\"error\":\"prompt is too long\"}\n".to_owned(), ContextLength),
-        (String::new(), Other),
+        (OpenAiChat, String::new(), None),
     ] {
-        assert_eq!(refusal_of_stream(held.as_bytes()), expected, "{held}");
+        assert_eq!(blamed(|| Observer::of_stream(dialect), &held), expected, "{held}");
+    }
+}
+
+#[test]
+fn names_of_errors_are_in_order() {
+    assert!(CODES.is_sorted());
+    for (number, blame) in
+        [Blame::Server, Blame::Client, Blame::Limit, Blame::Credentials, Blame::TooLong]
+            .into_iter()
+            .enumerate()
+    {
+        assert_eq!((blame as usize, Blame::of_number(number as u8)), (number, blame));
     }
 }

@@ -11,6 +11,7 @@ const WORDS: Words = Words::new(&[
     "code",
     "completion_tokens",
     "content",
+    "detail",
     "details",
     "error",
     "error_type",
@@ -19,6 +20,7 @@ const WORDS: Words = Words::new(&[
     "finish_reason",
     "generated_text",
     "generated_tokens",
+    "input",
     "input_length",
     "input_tokens",
     "input_tokens_details",
@@ -40,7 +42,7 @@ const WORDS: Words = Words::new(&[
     "usage",
 ]);
 
-pub(super) static DOCUMENT_WORDS: Words = WORDS.skimming();
+pub(super) static DOCUMENT_WORDS: Words = WORDS.all_below(ERROR).skimming();
 
 pub(super) const BILLED_UNITS: Word = WORDS.word("billed_units");
 pub(super) const CACHE_CREATION: Word = WORDS.word("cache_creation_input_tokens");
@@ -50,6 +52,7 @@ pub(super) const CHOICES: Word = WORDS.word("choices");
 pub(super) const CODE: Word = WORDS.word("code");
 pub(super) const COMPLETION_TOKENS: Word = WORDS.word("completion_tokens");
 pub(super) const CONTENT: Word = WORDS.word("content");
+pub(super) const DETAIL: Word = WORDS.word("detail");
 pub(super) const DETAILS: Word = WORDS.word("details");
 pub(super) const ERROR: Word = WORDS.word("error");
 pub(super) const ERROR_TYPE: Word = WORDS.word("error_type");
@@ -58,6 +61,7 @@ pub(super) const FAILED: Word = WORDS.word("failed");
 pub(super) const FINISH_REASON: Word = WORDS.word("finish_reason");
 pub(super) const GENERATED_TEXT: Word = WORDS.word("generated_text");
 pub(super) const GENERATED_TOKENS: Word = WORDS.word("generated_tokens");
+pub(super) const INPUT: Word = WORDS.word("input");
 pub(super) const INPUT_LENGTH: Word = WORDS.word("input_length");
 pub(super) const INPUT_TOKENS: Word = WORDS.word("input_tokens");
 pub(super) const INPUT_TOKENS_DETAILS: Word = WORDS.word("input_tokens_details");
