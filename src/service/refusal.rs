@@ -11,6 +11,8 @@
 mod names;
 mod sentences;
 
+use crate::http::json::Found;
+
 pub use self::names::{CODES, NAMES};
 pub use self::sentences::SENTENCES;
 
@@ -81,6 +83,16 @@ impl Blame {
 
 /// What of a body is looked at.
 pub const BYTES_MAX: usize = 8 * 1024;
+
+/// Whether a member `error` is one for what is found in it. Some servers write an empty one into good
+/// answers.
+pub fn says_something(found: Found<'_>) -> bool {
+    match found {
+        Found::Text(_) | Found::True => true,
+        Found::Number(code) => code != Some(0),
+        _ => false,
+    }
+}
 
 /// Reads the beginning of an answer with `status`.
 pub fn refusal(status: u16, body: &[u8]) -> Refusal {

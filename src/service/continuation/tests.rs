@@ -131,6 +131,11 @@ fn a_stream_that_says_anything_but_text_has_none() {
         let stream = if dialect == OpenAiCompletions { start.clone() + &event } else { event };
         assert_eq!(of(dialect, 40, &stream).0, Err(lacking), "{stream}");
     }
+    // An error with nothing in it is none.
+    for empty in ["{}", "[]", "0", "\"\"", r#"{"code":0,"message":""}"#] {
+        let event = format!("data: {{\"choices\":[{{\"text\":\"b\"}}],\"error\":{empty}}}\n\n");
+        assert_eq!(of(OpenAiCompletions, 40, &(start.clone() + &event)), said("ab", 2), "{event}");
+    }
     // The lines of an event are one text.
     let lines = start.clone() + "data: {\"choices\":[\ndata: {\"text\":\"b\"}]\ndata:}\n\n";
     assert_eq!(of(OpenAiCompletions, 40, &lines), said("ab", 2));

@@ -11,6 +11,7 @@ use super::{Kept, Purse};
 use crate::http::json::{Decoder, Found, ITEM, Walker, Word, Words};
 use crate::http::sse::{EventObserver, Watcher};
 use crate::service::Dialect;
+use crate::service::refusal::says_something;
 
 const WORDS: Words = Words::new(&[
     "choices",
@@ -29,6 +30,7 @@ const WORDS: Words = Words::new(&[
     "token",
     "tool_calls",
 ]);
+static READ: Words = WORDS.all_below(ERROR);
 const CHOICES: Word = WORDS.word("choices");
 const CONTENT: Word = WORDS.word("content");
 const DELTA: Word = WORDS.word("delta");
@@ -144,7 +146,7 @@ impl Reader {
         let Reader { dialect, walker, decoder, text, limit, event, .. } = self;
         let (dialect, limit) = (*dialect, *limit);
         let mut full = false;
-        walker.feed(&WORDS, part, |path, _, found| match (found, is_text(dialect, path)) {
+        walker.feed(&READ, part, |path, _, found| match (found, is_text(dialect, path)) {
             (Found::String, true) => {
                 event.meet(path);
                 *decoder = Decoder::new();
@@ -197,6 +199,9 @@ impl Event {
 
     /// Something that is not the text.
     fn take(&mut self, dialect: Dialect, path: &[Word], found: Found<'_>) {
+        if matches!(path, [ERROR, ..]) && says_something(found) {
+            self.ended = true;
+        }
         // An empty reason is none.
         if matches!(found, Found::Text(_)) && path == [CHOICES, ITEM, FINISH_REASON] {
             self.ended = true;
@@ -207,7 +212,6 @@ impl Event {
         }
         self.meet(path);
         match (dialect, path) {
-            (_, [ERROR]) => self.ended |= !matches!(found, Found::Null | Found::False),
             (Dialect::Tgi, [GENERATED_TEXT]) => self.ended |= found != Found::Null,
             (Dialect::Tgi, [TOKEN, SPECIAL]) => self.special = found == Found::True,
             (_, [CHOICES, ITEM]) => self.choices += 1,

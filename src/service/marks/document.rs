@@ -2,7 +2,7 @@
 //!
 //! | it says | by |
 //! |---|---|
-//! | that the request has failed | `error` (not null, false, 0 or empty), `"object":"error"`, `"type":"error"`; `"status":"failed"` of OpenAI's responses; of a choice `error` or the `finish_reason` `error` |
+//! | that the request has failed | `error` with anything in it (no null, false, 0 or empty text, nor what holds only these), `"object":"error"`, `"type":"error"`; `"status":"failed"` of OpenAI's responses; of a choice `error` or the `finish_reason` `error` |
 //! | that there is an answer | a message, a text, an element of `output`, `content` … |
 //! | what it cost | `usage`, or the dialect's own counts |
 //!
@@ -22,7 +22,7 @@ use self::words::*;
 use super::{Counts, Marks};
 use crate::http::json::{Found, ITEM, Matcher, OTHER, Word, Words};
 use crate::service::Dialect;
-use crate::service::refusal::{Blame, CODES, NAMES, SENTENCES};
+use crate::service::refusal::{Blame, CODES, NAMES, SENTENCES, says_something};
 
 static CODE_WORDS: Words = Words::new(&CODES);
 
@@ -200,8 +200,7 @@ fn says_failed(dialect: Dialect, path: &[Word], found: Found<'_>) -> bool {
         return false;
     }
     match (path, found) {
-        ([ERROR] | [CHOICES, ITEM, ERROR], Found::Container | Found::Text(_) | Found::True) => true,
-        ([ERROR] | [CHOICES, ITEM, ERROR], Found::Number(code)) => code != Some(0),
+        ([ERROR, ..] | [CHOICES, ITEM, ERROR, ..], found) if says_something(found) => true,
         ([OBJECT | TYPE] | [CHOICES, ITEM, FINISH_REASON], Found::StringEnd(ERROR)) => true,
         ([STATUS], Found::StringEnd(FAILED)) => dialect == Dialect::OpenAiResponses,
         _ => false,

@@ -5,7 +5,7 @@ use super::words::*;
 use super::{Counts, Marks};
 use crate::http::json::{Found, ITEM, Word};
 use crate::service::Dialect;
-use crate::service::refusal::{Blame, NAMES, SENTENCES};
+use crate::service::refusal::{Blame, NAMES, SENTENCES, says_something};
 
 /// Things an event has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,7 +253,7 @@ impl Staging<'_> {
     fn error(&mut self, path: &[Word], found: Found<'_>, note: &mut u32) {
         match path {
             [ERROR, below @ ..] => {
-                if is_error(below, found) {
+                if says_something(found) {
                     self.said.add(Said::ERROR);
                 }
                 self.words_of_error(below, found, note);
@@ -359,15 +359,6 @@ impl Staging<'_> {
         {
             *self.event = name;
         }
-    }
-}
-
-/// Whether what stands in a member `error`, or `below` it, makes it an error.
-fn is_error(below: &[Word], found: Found<'_>) -> bool {
-    match found {
-        Found::Container | Found::Text(_) | Found::True => below.is_empty(),
-        Found::Number(code) => below.is_empty() && code != Some(0),
-        _ => false,
     }
 }
 

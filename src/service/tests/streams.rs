@@ -281,6 +281,10 @@ fn errors_are_seen_in_every_dialect() {
         r#"{"error":false}"#,
         r#"{"error":""}"#,
         r#"{"error":0}"#,
+        r#"{"error":{}}"#,
+        r#"{"error":[]}"#,
+        r#"{"error":[[],{"a":{}}]}"#,
+        r#"{"error":{"code":0,"message":"","type":"","param":null}}"#,
         r#"{"a":{"error":{}}}"#,
         r#"{"errors":[1]}"#,
     ] {
@@ -449,6 +453,8 @@ fn a_document_tells_its_usage() {
         (Generic, r#"{"error":{"message":"x"},"jsonrpc":"2.0"}"#, None),
         (OpenAiChat, r#"{"usage":null,"error":null}"#, None),
         (OpenAiChat, r#"{"error":"","choices":[]}"#, None),
+        (OpenAiChat, r#"{"error":{},"choices":[{"error":[]}]}"#, None),
+        (OpenAiChat, r#"{"error":{"code":0,"message":"","type":""}}"#, None),
         (OpenAiResponses, r#"{"status":"incomplete","output":[]}"#, None),
         (OpenAiChat, r#"{"choices":[{"message":{"content":"{\"error\":1}"}}]}"#, None),
     ] {
