@@ -6,8 +6,9 @@
 //! a failure is told in an event of the client's dialect. Which servers are asked, and how often, does
 //! not change, since nothing of an answer is with the client.
 //!
-//! * Only who is known to want a stream gets one: `Accept` or the request's body says so, and its
-//!   dialect has comments. Whose request was too long to be kept is not known.
+//! * Only who is known to take nothing but a stream gets one: the request's body asks for one, or its
+//!   `Accept` has nothing else, and its dialect has comments. Whose request was too long to be kept is
+//!   not known.
 //! * Only when the whole request is here: until then there are better answers.
 //! * Chunks, to HTTP/1.1. A server's chunks follow as they are, any other stream in chunks of ours.
 //!   What is compressed cannot follow, so on such routes servers are asked for what is not, whether
@@ -18,7 +19,6 @@
 
 use crate::clock::Instant;
 use crate::gateway::Gateway;
-use crate::gateway::record::asked::Asked;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
 use crate::http::body::Framing;
@@ -95,15 +95,14 @@ impl<N: Net> Gateway<N> {
             && !exchange.head_request
             && !exchange.upgrade_asked
             && heartbeat(exchange.dialect).is_some();
-        let asked = if possible { self.asked(exchange, LOOK_MAX) } else { None };
-        asked.is_some_and(|asked| asked.accepts_events || asked.streams)
+        possible && self.has_asked_for_stream(exchange, LOOK_MAX)
     }
 
-    /// What the request of `exchange` asks for, by its head and so many bytes at most. `None`: it was
-    /// too long to be kept.
-    fn asked(&self, exchange: &Exchange, most: usize) -> Option<Asked> {
+    /// Whether the request of `exchange` asks for a stream and nothing else, by its head and so many
+    /// bytes at most. Of one that was too long to be kept nobody knows.
+    fn has_asked_for_stream(&self, exchange: &Exchange, most: usize) -> bool {
         if !self.keeps_request(exchange) {
-            return None;
+            return false;
         }
         let request = match exchange.peer {
             Peer::Upstream(connection) => {
@@ -112,7 +111,7 @@ impl<N: Net> Gateway<N> {
             _ => Some(exchange.outbox.copy(most)),
         };
         let request = request.unwrap_or_default();
-        Some(exchange.asks(&request))
+        exchange.asks_for_stream_in(&request)
     }
 
     /// A timer has run out that differs for streams and documents: which of them was asked for?
@@ -123,10 +122,11 @@ impl<N: Net> Gateway<N> {
             return false;
         };
         let bare = matches!(exchange.request.body.framing(), Framing::None | Framing::Length(0));
-        let asked = if bare { None } else { self.asked(exchange, usize::MAX) };
-        let stream = asked.is_some_and(|asked| asked.is_for_stream());
         // A request without a body asks for something that is there, not for something to compute.
-        let awaited = if stream || bare { Awaited::Stream } else { Awaited::Document };
+        let awaited = match bare || self.has_asked_for_stream(exchange, usize::MAX) {
+            true => Awaited::Stream,
+            false => Awaited::Document,
+        };
         if let Some(exchange) = self.exchange_mut(token) {
             exchange.attempt.awaited = awaited;
         }

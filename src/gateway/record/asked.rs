@@ -17,41 +17,24 @@ use crate::wire::outbox::Outbox;
 /// How far a body is read for what it asks.
 pub(crate) const LOOK_MAX: usize = 1 << 20;
 
-/// What a request asks for.
-pub(crate) struct Asked {
-    pub(crate) accepts_events: bool,
-    pub(crate) accepts_documents: bool,
-    pub(crate) accepts_pages: bool,
-    /// Its body says so, or its path.
-    pub(crate) streams: bool,
-}
-
-impl Asked {
-    /// Whether it asks for a stream and takes nothing else.
-    pub(crate) fn is_for_stream(&self) -> bool {
-        self.streams || (self.accepts_events && !self.accepts_documents)
-    }
-}
+const EVENTS: &[u8] = b"text/event-stream";
 
 impl Exchange {
-    /// What its request asks for, as far as it was kept.
-    pub(crate) fn asks(&self, request: &[u8]) -> Asked {
+    /// Whether its request, as far as it was kept, asks for a stream and takes nothing else.
+    pub(crate) fn asks_for_stream_in(&self, request: &[u8]) -> bool {
         let limits = &self.snapshot.limits;
         let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
         let mut slots = FieldSlots::new();
         let head = parse_request(request, &mut slots, &limits).ok().flatten();
-        let accept = head.as_ref().and_then(|head| head.field("accept")).unwrap_or_default();
+        let events_only = head.is_some_and(|head| accepts_events_only(head.values("accept")));
         let (path, _) = rewrite::path_and_body(request);
         let look = look(request, self.kept_framing(), 0);
         // What can be read in two ways is the server's to decide.
-        let streams = !look.is_ambiguous()
-            && self.dialect.streams(&String::from_utf8_lossy(path), look.stream());
-        Asked {
-            accepts_events: accepts_events(accept),
-            accepts_pages: accepts(accept, b"text/html"),
-            accepts_documents: memchr::memmem::find(accept, b"json").is_some(),
-            streams,
+        if look.is_ambiguous() {
+            return false;
         }
+        let streams = self.dialect.streams(&String::from_utf8_lossy(path), look.stream());
+        streams || events_only && look.stream() != Some(false)
     }
 
     /// How the body that is kept is framed.
@@ -64,7 +47,15 @@ impl Exchange {
 
     /// Whether the request as it was `sent` names web pages among what it takes.
     pub(crate) fn asks_for_page(&self, sent: &Outbox) -> bool {
-        sent.keeps() && self.asks(&sent.copy(LOOK_MAX)).accepts_pages
+        if !sent.keeps() {
+            return false;
+        }
+        let request = sent.copy(LOOK_MAX);
+        let limits = &self.snapshot.limits;
+        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
+        let mut slots = FieldSlots::new();
+        let head = parse_request(&request, &mut slots, &limits).ok().flatten();
+        head.is_some_and(|head| head.values("accept").any(|accept| accepts(accept, b"text/html")))
     }
 
     /// Whether the request as it was `sent` asks for a stream, on an inference path. One in which the
@@ -77,7 +68,7 @@ impl Exchange {
         let may = self.dialect == Dialect::Ollama
             || self.request.body.framing() == Framing::Chunked
             || memchr::memmem::find(&request, b"stream").is_some();
-        may && self.asks(&request).is_for_stream()
+        may && self.asks_for_stream_in(&request)
     }
 
     /// How many choices the answer is to have, by the request as it was `sent`. `None`: nobody
@@ -105,11 +96,26 @@ impl Exchange {
 
 /// Whether this `Accept` has event streams in it.
 pub(crate) fn accepts_events(accept: &[u8]) -> bool {
-    accepts(accept, b"text/event-stream")
+    accepts(accept, EVENTS)
 }
 
 fn accepts(accept: &[u8], media: &[u8]) -> bool {
     accept.windows(media.len()).any(|window| window.eq_ignore_ascii_case(media))
+}
+
+/// Whether these fields `Accept` have event streams in them and nothing else.
+pub(crate) fn accepts_events_only<'a>(mut accept: impl Iterator<Item = &'a [u8]>) -> bool {
+    let is_events = |range: &[u8]| {
+        let media = range.split(|byte| *byte == b';').next().unwrap_or_default();
+        media.trim_ascii().eq_ignore_ascii_case(EVENTS)
+    };
+    let mut any = false;
+    let only = accept.all(|field| {
+        let ranges =
+            field.split(|byte| *byte == b',').filter(|range| !range.trim_ascii().is_empty());
+        ranges.inspect(|_| any = true).all(is_events)
+    });
+    any && only
 }
 
 /// Whether `"n"` stands somewhere in a text that comes in pieces.
@@ -157,6 +163,24 @@ pub(crate) fn payload(framed: &[u8], framing: Framing) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_accepts_anything_but_events_may_be_sent_a_document() {
+        for (fields, expected) in [
+            (&["text/event-stream"][..], true),
+            (&[" Text/Event-Stream ; q=0.9 ,"], true),
+            (&["text/event-stream", "text/event-stream;charset=utf-8"], true),
+            (&["application/json, text/event-stream"], false),
+            (&["text/event-stream, */*;q=0.1"], false),
+            (&["text/event-stream", "application/json"], false),
+            (&["*/*"], false),
+            (&[""], false),
+            (&[], false),
+        ] {
+            let fields = fields.iter().map(|field| field.as_bytes());
+            assert_eq!(accepts_events_only(fields.clone()), expected, "{:?}", fields.count());
+        }
+    }
 
     #[test]
     fn a_name_is_found_wherever_it_is_cut() {

@@ -146,6 +146,27 @@ fn who_asked_for_no_stream_gets_no_head_of_ours() {
     ));
     let response = client.read_response();
     assert_eq!((response.status(), response.text()), (404, "no such model"));
+    // A late document stays whole for who takes documents too, or has asked for no stream.
+    for (path, accept, body) in [
+        ("/mcp", "application/json, text/event-stream", r#"{"jsonrpc":"2.0","method":"tools/call"}"#),
+        ("/v1/chat/completions", "text/event-stream, */*", r#"{"messages":[]}"#),
+        ("/v1/chat/completions", "text/event-stream", r#"{"stream":false,"messages":[]}"#),
+    ] {
+        let document = r#"{"result":{},"choices":[{"message":{"content":"A"}}]}"#;
+        let primary = Server::playing(move |_| {
+            let answer = answer("200 OK", "Content-Type: application/json\r\n", document);
+            [vec![Act::Wait(ms(1500))], answer].concat()
+        });
+        let gateway = beating(&primary, None, "");
+        let mut client = gateway.connect();
+        let length = body.len();
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ));
+        let response = client.read_response();
+        assert_eq!(response.field("content-type"), Some("application/json"), "{path} {accept}");
+        assert_eq!(response.text(), document);
+    }
     // The field asks for one as well.
     let mut client = gateway.connect();
     client.send("GET /v1/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n");
