@@ -208,7 +208,10 @@ impl Marks {
 
     /// Whether the mark of the end has come.
     pub fn saw_end(&self) -> bool {
-        let ends = matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions);
+        let ends = matches!(
+            self.dialect,
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiResponses
+        );
         self.seen.has(Seen::END) && self.choices.have_ended() || self.seen.has(Seen::DONE) && ends
     }
 
@@ -284,7 +287,10 @@ impl Marks {
                 all || matches!(self.event, UNNAMED | MESSAGE_START | MESSAGE_DELTA | ERROR)
             }
             Dialect::OpenAiResponses => {
-                all || matches!(self.event, UNNAMED | COMPLETED | FAILED | INCOMPLETE | ERROR)
+                all || matches!(
+                    self.event,
+                    UNNAMED | COMPLETED | RESPONSE_DONE | FAILED | INCOMPLETE | ERROR
+                )
             }
             Dialect::Generic => false,
         }

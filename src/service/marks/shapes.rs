@@ -24,10 +24,11 @@ impl Marks {
                         | PART_ADDED
                         | OUTPUT_TEXT_DELTA
                         | COMPLETED
+                        | RESPONSE_DONE
                         | INCOMPLETE
                         | FAILED
                 );
-                named || failed
+                named || failed || self.seen.has(Seen::DONE)
             }
             Dialect::Anthropic => {
                 let named = matches!(
@@ -66,7 +67,7 @@ impl Marks {
             }
             Dialect::OpenAiResponses => match event {
                 CREATED | QUEUED | IN_PROGRESS => false,
-                COMPLETED | INCOMPLETE | FAILED | ERROR | ERROR_LINE => false,
+                COMPLETED | RESPONSE_DONE | INCOMPLETE | FAILED | ERROR | ERROR_LINE => false,
                 ITEM_ADDED | PART_ADDED | SUMMARY_ADDED | UNNAMED => {
                     said.has(Said::ANSWER) || under_way
                 }
@@ -96,7 +97,9 @@ impl Marks {
                 said.remove(Said::END);
                 said.add(Said::UNCOUNTED);
             }
-            (Dialect::OpenAiResponses, COMPLETED | INCOMPLETE) => said.add(Said::END),
+            (Dialect::OpenAiResponses, COMPLETED | RESPONSE_DONE | INCOMPLETE) => {
+                said.add(Said::END)
+            }
             // The last event of its stream, and the server's own word that there is no answer.
             (Dialect::OpenAiResponses, FAILED) => said.add(Said::ERROR),
             // All that was generated, which is nothing.

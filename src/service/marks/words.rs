@@ -199,6 +199,7 @@ pub(super) const REASONING_DETAILS: Word = WORDS.word("reasoning_details");
 pub(super) const RESPONSE: Word = WORDS.word("response");
 pub(super) const COMPLETED: Word = WORDS.word("response.completed");
 pub(super) const PART_ADDED: Word = WORDS.word("response.content_part.added");
+pub(super) const RESPONSE_DONE: Word = WORDS.word("response.done");
 pub(super) const CREATED: Word = WORDS.word("response.created");
 pub(super) const FAILED: Word = WORDS.word("response.failed");
 pub(super) const IN_PROGRESS: Word = WORDS.word("response.in_progress");

@@ -332,14 +332,17 @@ fn anthropic_streams_go_by_the_names_of_events() {
 }
 
 #[test]
-fn responses_streams_end_in_one_of_three_ways() {
+fn responses_streams_end_in_one_of_five_ways() {
     let created = "event: response.created\ndata: {\"type\":\"response.created\",\
         \"response\":{\"usage\":null}}\n\n";
     let delta = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\
         \"delta\":\"response.completed\"}\n\n";
-    for (name, ending) in
-        [("response.completed", Whole), ("response.incomplete", Whole), ("response.failed", Failed)]
-    {
+    for (name, ending) in [
+        ("response.completed", Whole),
+        ("response.done", Whole),
+        ("response.incomplete", Whole),
+        ("response.failed", Failed),
+    ] {
         for line in [&format!("event: {name}\n"), ""] {
             let end = format!(
                 "{line}data: {{\"response\":{{\"output\":[{{\"content\":[{{\"text\":\"\\\"usage\\\"\"}}]}}],\
@@ -353,6 +356,8 @@ fn responses_streams_end_in_one_of_three_ways() {
             assert_eq!(alone.first_event_is_error, ending == Failed, "{end}");
         }
     }
+    let done = format!("{created}{delta}data: [DONE]\n\n");
+    assert_eq!(observe_any_split(OpenAiResponses, done.as_bytes()).ending, Whole);
     let seen = observe_any_split(OpenAiResponses, format!("{created}{delta}").as_bytes());
     assert_eq!((seen.ending, seen.usage), (Truncated(NoEndMark), None));
 }

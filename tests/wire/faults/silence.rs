@@ -148,7 +148,11 @@ fn who_asked_for_no_stream_gets_no_head_of_ours() {
     assert_eq!((response.status(), response.text()), (404, "no such model"));
     // A late document stays whole for who takes documents too, or has asked for no stream.
     for (path, accept, body) in [
-        ("/mcp", "application/json, text/event-stream", r#"{"jsonrpc":"2.0","method":"tools/call"}"#),
+        (
+            "/mcp",
+            "application/json, text/event-stream",
+            r#"{"jsonrpc":"2.0","method":"tools/call"}"#,
+        ),
         ("/v1/chat/completions", "text/event-stream, */*", r#"{"messages":[]}"#),
         ("/v1/chat/completions", "text/event-stream", r#"{"stream":false,"messages":[]}"#),
     ] {
