@@ -38,30 +38,56 @@ use super::{Dialect, Usage};
 use crate::http::json::{Walker, Word};
 use crate::http::sse::Watcher;
 
-/// Counts of tokens, `NONE` where there is none.
+/// Counts of tokens.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
-    prompt: u32,
-    completion: u32,
-    cached: u32,
+    prompt: Count,
+    /// What of the prompt was written into a cache, where that is counted apart: by Anthropic.
+    written: Count,
+    completion: Count,
+    cached: Count,
 }
 
 impl Counts {
-    const NONE: u32 = u32::MAX;
-    const UNKNOWN: Counts =
-        Counts { prompt: Counts::NONE, completion: Counts::NONE, cached: Counts::NONE };
+    const UNKNOWN: Counts = Counts {
+        prompt: Count::NONE,
+        written: Count::NONE,
+        completion: Count::NONE,
+        cached: Count::NONE,
+    };
 
     /// Later counts take the place of earlier ones, but for a zero: servers write it where they do not
     /// count.
     fn update(&mut self, later: Counts) {
-        let last = |before: &mut u32, later: u32| {
-            if later != Counts::NONE && (later != 0 || *before == Counts::NONE) {
+        let last = |before: &mut Count, later: Count| {
+            if later.known().is_some_and(|later| later != 0 || *before == Count::NONE) {
                 *before = later;
             }
         };
         last(&mut self.prompt, later.prompt);
+        last(&mut self.written, later.written);
         last(&mut self.completion, later.completion);
         last(&mut self.cached, later.cached);
+    }
+}
+
+/// A count, or none, in three bytes: no answer has sixteen million tokens, and the record it belongs
+/// to is full to the byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Count([u8; 3]);
+
+impl Count {
+    const NONE: Count = Count([u8::MAX; 3]);
+    const MAX: u32 = (1 << 24) - 2;
+
+    fn of(number: u32) -> Count {
+        let [first, second, third, _] = number.min(Count::MAX).to_le_bytes();
+        Count([first, second, third])
+    }
+
+    fn known(self) -> Option<u32> {
+        let [first, second, third] = self.0;
+        (self != Count::NONE).then_some(u32::from_le_bytes([first, second, third, 0]))
     }
 }
 
@@ -221,15 +247,14 @@ impl Marks {
     }
 
     pub fn usage(&self) -> Option<Usage> {
-        let Counts { mut prompt, completion, cached } = self.counts;
-        // Anthropic counts apart what comes from its cache.
-        if self.dialect == Dialect::Anthropic && cached != Counts::NONE {
-            let rest = if prompt == Counts::NONE { 0 } else { prompt };
-            prompt = rest.saturating_add(cached).min(Counts::NONE - 1);
+        let Counts { prompt, written, completion, cached } = self.counts;
+        let (mut prompt, cached) = (prompt.known(), cached.known());
+        // Anthropic counts apart what is written into its cache, and what comes from there.
+        if self.dialect == Dialect::Anthropic {
+            let parts = [prompt, written.known(), cached];
+            prompt = parts.into_iter().flatten().reduce(|sum, part| sum + part);
         }
-        let told = |count: u32| (count != Counts::NONE).then_some(count);
-        let usage =
-            Usage { prompt: told(prompt), completion: told(completion), cached: told(cached) };
+        let usage = Usage { prompt, completion: completion.known(), cached };
         (usage.prompt.is_some() || usage.completion.is_some()).then_some(usage)
     }
 

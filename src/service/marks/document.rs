@@ -19,7 +19,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use self::words::*;
-use super::{Counts, Marks};
+use super::{Count, Counts, Marks};
 use crate::http::json::{Found, ITEM, Matcher, OTHER, Word, Words};
 use crate::service::Dialect;
 use crate::service::refusal::{Blame, CODES, NAMES, SENTENCES, says_something};
@@ -223,14 +223,10 @@ fn says_begun(path: &[Word], found: Found<'_>) -> bool {
 impl Counts {
     /// Whether this is a count.
     fn take(&mut self, dialect: Dialect, path: &[Word], number: u32) -> bool {
-        // The largest number means that there is none.
-        let number = number.min(Counts::NONE - 1);
+        let number = Count::of(number);
         match path {
-            // What is written into its cache Anthropic counts apart.
-            [USAGE, INPUT_TOKENS | CACHE_CREATION] if dialect == Dialect::Anthropic => {
-                let before = if self.prompt == Counts::NONE { 0 } else { self.prompt };
-                self.prompt = before.saturating_add(number).min(Counts::NONE - 1);
-            }
+            // Elsewhere it is a part of the prompt.
+            [USAGE, CACHE_CREATION] if dialect == Dialect::Anthropic => self.written = number,
             [USAGE, CACHE_READ | PROMPT_CACHE_HIT]
             | [USAGE, PROMPT_TOKENS_DETAILS | INPUT_TOKENS_DETAILS, CACHED_TOKENS] => {
                 self.cached = number;
@@ -245,7 +241,7 @@ impl Counts {
             | [EVAL_COUNT]
             | [META, TOKENS | BILLED_UNITS, OUTPUT_TOKENS] => self.completion = number,
             // All there is where nothing is generated: vLLM's rerank.
-            [USAGE, TOTAL_TOKENS] if self.prompt == Counts::NONE => self.prompt = number,
+            [USAGE, TOTAL_TOKENS] if self.prompt == Count::NONE => self.prompt = number,
             _ => return false,
         }
         true

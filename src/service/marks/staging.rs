@@ -2,7 +2,7 @@
 
 use super::choices::Choices;
 use super::words::*;
-use super::{Counts, Marks};
+use super::{Count, Counts, Marks};
 use crate::http::json::{Found, ITEM, Word};
 use crate::service::Dialect;
 use crate::service::refusal::{Blame, NAMES, SENTENCES, says_something};
@@ -175,15 +175,11 @@ impl Staging<'_> {
                     self.said.add(Said::ANSWER);
                 }
             }
-            [USAGE, INPUT_TOKENS | CACHE_CREATION]
-            | [MESSAGE, USAGE, INPUT_TOKENS | CACHE_CREATION] => {
-                // What is written into the cache is counted apart, and was read as any other.
-                let before = std::mem::replace(&mut self.counts.prompt, Counts::NONE);
+            [USAGE, INPUT_TOKENS] | [MESSAGE, USAGE, INPUT_TOKENS] => {
                 count(found, &mut self.counts.prompt);
-                self.counts.prompt = match (before, self.counts.prompt) {
-                    (Counts::NONE, only) | (only, Counts::NONE) => only,
-                    (one, other) => one.saturating_add(other).min(Counts::NONE - 1),
-                };
+            }
+            [USAGE, CACHE_CREATION] | [MESSAGE, USAGE, CACHE_CREATION] => {
+                count(found, &mut self.counts.written);
             }
             [USAGE, CACHE_READ] | [MESSAGE, USAGE, CACHE_READ] => {
                 count(found, &mut self.counts.cached);
@@ -362,9 +358,8 @@ impl Staging<'_> {
     }
 }
 
-fn count(found: Found<'_>, count: &mut u32) {
+fn count(found: Found<'_>, count: &mut Count) {
     if let Found::Number(Some(number)) = found {
-        // The largest number means that there is none.
-        *count = number.min(Counts::NONE - 1);
+        *count = Count::of(number);
     }
 }

@@ -324,7 +324,9 @@ fn an_error_is_one_however_it_is_told() {
 
 #[test]
 fn cached_tokens_are_a_number_of_their_own_and_part_of_the_prompt() {
+    const WRITTEN: &str = r#"{"type":"message_start","message":{"usage":{"input_tokens":15,"cache_creation_input_tokens":100,"output_tokens":1}}}"#;
     let usage = |prompt, completion, cached| Some(Usage { prompt, completion, cached });
+    let all = usage(Some(115), Some(7), None);
     for (dialect, events, expected) in [
         (
             Anthropic,
@@ -348,6 +350,40 @@ fn cached_tokens_are_a_number_of_their_own_and_part_of_the_prompt() {
                 r#"{"type":"message_start","message":{"usage":{"cache_creation_input_tokens":100,"input_tokens":3}}}"#,
             ],
             usage(Some(103), None, None),
+        ),
+        // What was written into the cache is known from the start, whatever the last event repeats.
+        (Anthropic, vec![WRITTEN, r#"{"type":"message_delta","usage":{"output_tokens":7}}"#], all),
+        (
+            Anthropic,
+            vec![
+                WRITTEN,
+                r#"{"type":"message_delta","usage":{"input_tokens":15,"output_tokens":7}}"#,
+            ],
+            all,
+        ),
+        (
+            Anthropic,
+            vec![
+                WRITTEN,
+                r#"{"type":"message_delta","usage":{"input_tokens":15,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":7}}"#,
+            ],
+            all.map(|all| Usage { cached: Some(0), ..all }),
+        ),
+        (
+            Anthropic,
+            vec![
+                WRITTEN,
+                r#"{"type":"message_delta","usage":{"input_tokens":0,"cache_creation_input_tokens":100,"output_tokens":7}}"#,
+            ],
+            all,
+        ),
+        (
+            Anthropic,
+            vec![
+                WRITTEN,
+                r#"{"type":"message_delta","usage":{"cache_creation_input_tokens":100,"output_tokens":7}}"#,
+            ],
+            all,
         ),
         (
             OpenAiChat,

@@ -235,7 +235,7 @@ fn usage_is_found_where_servers_put_it() {
             vec![r#"{"usage":{"prompt_tokens":12,"completion_tokens":null}}"#],
             Some((Some(12), None)),
         ),
-        (vec![r#"{"usage":{"prompt_tokens":99999999999}}"#], Some((Some(u32::MAX - 1), None))),
+        (vec![r#"{"usage":{"prompt_tokens":99999999999}}"#], Some((Some((1 << 24) - 2), None))),
         (vec![r#"{"usage":{"prompt_tokens":1.5,"completion_tokens":-3}}"#], None),
         (vec![r#"{"usage":{"details":{"prompt_tokens":12}}}"#], None),
         // No complete JSON text says anything.
