@@ -13,6 +13,7 @@ use crate::gateway::Gateway;
 use crate::gateway::client::request::takes_interim;
 use crate::gateway::record::asked::{LOOK_MAX, look};
 use crate::gateway::record::exchange::{Exchange, Gather};
+use crate::gateway::record::peer::{Peer, Turn};
 use crate::gateway::record::verdict::Step;
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use crate::reactor::net::Net;
@@ -35,6 +36,10 @@ impl<N: Net> Gateway<N> {
         let now = cx.now;
         let downstream = self.downstreams.get_mut(token)?;
         let exchange = downstream.exchange.as_deref_mut()?;
+        if matches!(exchange.peer, Peer::Seeking { turn: Turn::Called, .. }) {
+            // What was read in line, as far as it has come: a place waits for no body.
+            exchange.gather = Gather::Nothing;
+        }
         let (gather, body_max) = (exchange.gather, exchange.body_max());
         let wanted = match gather {
             Gather::Nothing => return None,

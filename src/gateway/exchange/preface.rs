@@ -19,7 +19,7 @@
 
 use crate::clock::Instant;
 use crate::gateway::Gateway;
-use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::exchange::{Exchange, Leave};
 use crate::gateway::record::peer::Peer;
 use crate::http::body::Framing;
 use crate::http::head::Version;
@@ -41,7 +41,7 @@ impl<N: Net> Gateway<N> {
         let due = !exchange.unprefaced
             && exchange.chain().is_some()
             && !exchange.commit.is_passed()
-            && !exchange.request.is_open();
+            && exchange.has_all_asked();
         match heartbeat {
             Some(heartbeat) if due && heartbeat.before_head || exchange.is_continuing() => {
                 exchange.timeline.moved + heartbeat.every
@@ -131,5 +131,23 @@ impl<N: Net> Gateway<N> {
             exchange.attempt.awaited = awaited;
         }
         true
+    }
+}
+
+impl Exchange {
+    /// Whether its request is here to its last byte, or no more of it is wanted.
+    fn has_all_asked(&self) -> bool {
+        !self.request.is_open() || self.request.body.is_complete()
+    }
+
+    /// Whether its request is read while it waits in line: a head of ours may be due there, and is not
+    /// sent before all of the request is here. Whoever wants to be asked for it first is left alone.
+    pub(crate) fn is_read_in_line(&self) -> bool {
+        let before_head = self.route().and_then(|route| route.heartbeat);
+        before_head.is_some_and(|heartbeat| heartbeat.before_head)
+            && self.client == Version::Http11
+            && heartbeat(self.dialect).is_some()
+            && self.leave != Leave::Awaited
+            && !self.has_all_asked()
     }
 }

@@ -114,7 +114,7 @@ pub enum Gather {
     Model {
         prompt: u32,
     },
-    /// All of it, as far as it is kept: a predefined answer follows.
+    /// All of it, as far as it is kept: a predefined answer follows, or it waits in line.
     Whole,
 }
 

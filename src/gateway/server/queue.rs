@@ -15,6 +15,7 @@ use crate::clock::Instant;
 use crate::config::snapshot::UpstreamId;
 use crate::gateway::Gateway;
 use crate::gateway::command::Command;
+use crate::gateway::record::exchange::Gather;
 use crate::gateway::record::peer::{Peer, Turn};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::proxy::admission::{Admit, Lack, standing};
@@ -54,8 +55,12 @@ impl<N: Net> Gateway<N> {
                     *turn = Turn::Queued;
                 }
                 exchange.timeline.queued_until = until;
+                let reads = exchange.is_read_in_line();
+                if reads {
+                    exchange.gather = Gather::Whole;
+                }
                 self.announce(upstream, cx);
-                Step::Wait
+                if reads { Step::Again } else { Step::Wait }
             }
             Admit::Full { retry_after } => {
                 let full = Fault::Local(LocalFault::QueueFull { retry_after });

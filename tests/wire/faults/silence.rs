@@ -113,6 +113,38 @@ fn a_sign_of_life_comes_before_the_head_and_the_answer_follows_it() {
 }
 
 #[test]
+fn signs_of_life_come_in_the_line() {
+    for setting in [
+        "admission = { max_concurrency = 1, queue_timeout = \"20s\" }",
+        "pool = { connections = 1 }",
+    ] {
+        let acts = [vec![Act::Wait(ms(2600))], stream("primary")].concat();
+        let primary = Server::playing(move |_| acts.clone());
+        let knobs =
+            Knobs { timeouts: PATIENT, primary: setting, route: BEFORE_HEAD, ..Knobs::default() };
+        let gateway = knobs.gateway(&[primary.address], None);
+        let mut first = ask(&gateway);
+        while primary.requests().is_empty() {
+            std::thread::sleep(ms(1));
+        }
+        // In two pieces, of which the second comes while it stands there.
+        let asked = request();
+        let (head, body) = asked.split_at(asked.len() - PROMPT.len());
+        let mut second = gateway.connect();
+        second.send(head);
+        std::thread::sleep(ms(100));
+        second.send(body);
+        expect_beats(&mut second, &Stopwatch::of(gateway.pid()), 2);
+        for client in [&mut first, &mut second] {
+            client.read_until(LAST_CHUNK);
+            let text = String::from_utf8_lossy(client.received()).into_owned();
+            assert_eq!(text.matches("[DONE]").count(), 1, "{text}");
+        }
+        primary.expect_asked(2);
+    }
+}
+
+#[test]
 fn what_fails_behind_a_head_of_ours_is_told_in_an_event() {
     let late = |acts: Vec<Act>| [vec![Act::Wait(ms(1300))], acts].concat();
     for (acts, code) in [
