@@ -186,14 +186,18 @@ impl Observer {
         self.marks.saw_answer()
     }
 
-    /// Events so far that said something: a part of the answer, its end, an error. An estimate of the
-    /// tokens, where the server does not tell.
+    /// Events so far that said something: a part of the answer, its end, an error.
     pub fn data_events(&self) -> u64 {
         match &self.grammar {
             Grammar::Events(events) => events.data_events(),
             Grammar::Lines(lines) => lines.data_events(),
             _ => 0,
         }
+    }
+
+    /// An estimate of the tokens, where the server does not tell: an error is none.
+    pub fn tokens_estimated(&self) -> u64 {
+        self.data_events().saturating_sub(self.saw_error().into())
     }
 
     /// Whether an event of ours written here would stand by itself.
@@ -329,6 +333,8 @@ impl Beginning {
             if self.matched == 0 {
                 match byte {
                     b' ' | b'\t' | b'\r' | b'\n' => continue,
+                    // The byte order mark, which some write before JSON too.
+                    0xef | 0xbb | 0xbf => continue,
                     b'{' | b'[' => return (at, Some(Kind::Document)),
                     _ => {}
                 }

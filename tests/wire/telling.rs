@@ -242,6 +242,7 @@ fn a_refusal_in_a_stream_is_the_clients_by_its_code_its_type_or_its_words() {
         }
         for line in heard.lines(4) {
             assert_eq!(line["end"], "request_refused", "{payload}: {line}");
+            assert_eq!(line["tokens_out"], 0, "an error is no token: {line}");
         }
         assert_eq!(heard.metric("sluicegate_faults_total{owner=\"client\"}"), 4);
         assert_eq!(heard.metric("sluicegate_faults_total{owner=\"upstream\"}"), 0);
@@ -413,6 +414,7 @@ fn who_cannot_tell_says_so() {
         (CHAT, JSON.into(), "{nothing of JSON}"),
         ("/unknown", "Content-Type: text/event-stream\r\n".into(), "data: 1\n\n"),
         ("/unknown", gzip("text/event-stream"), "\x1f\u{8b}..."),
+        ("/unknown", "Content-Type: application/x-ndjson\r\n".into(), "{\"a\":1}\n{\"a\":2}\n"),
     ] {
         let server = playing(answer("200 OK", &fields, body));
         let heard = Heard::alone(&server);

@@ -458,6 +458,8 @@ impl Exchange {
                 Some(Observer::of_stream(dialect).expecting(self.choices(sent)))
             }
             (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),
+            // Lines of nobody's: whether they are all nobody can tell.
+            (Media::JsonLines, Dialect::Generic) => Some(Observer::of_nothing()),
             _ => self.reader(head, reads),
         };
         self.attempt.awaited = match head.media {

@@ -105,7 +105,7 @@ impl<N: Net> Gateway<N> {
             status: exchange.status(),
             events: response
                 .and_then(|response| response.watch.observer.as_ref())
-                .map_or(0, Observer::data_events),
+                .map_or(0, Observer::tokens_estimated),
             tokens: response
                 .and_then(|response| response.watch.observer.as_ref()?.usage()?.completion)
                 .map(u64::from),

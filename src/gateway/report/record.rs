@@ -54,7 +54,7 @@ pub(crate) fn record(
         first_byte: reached(hops.first_byte),
         first_event: reached(hops.first_event),
         total: now - start,
-        events: before.events + observer.map_or(0, Observer::data_events),
+        events: before.events + observer.map_or(0, Observer::tokens_estimated),
         tokens_before: before.tokens,
         usage,
         bytes_in: exchange.request.body.received(),

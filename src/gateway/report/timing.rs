@@ -41,7 +41,7 @@ impl Exchange {
             tally.tokens_out.record(completion + self.before().tokens);
             tally.events_told.add(observer.data_events() + self.before().events);
         }
-        let tokens = told.unwrap_or(observer.data_events());
+        let tokens = told.unwrap_or(observer.tokens_estimated());
         let first = self.attempt.hops.first_event;
         if first != Instant::NEVER && tokens > 1 && observer.is_stream() {
             let streamed = (self.timeline.event - first).as_micros() as u64;
