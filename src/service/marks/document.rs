@@ -232,12 +232,15 @@ impl Counts {
                 self.cached = number;
             }
             [USAGE, PROMPT_TOKENS | INPUT_TOKENS]
+            // TGI's, whose answer may be a list of one.
             | [DETAILS, INPUT_LENGTH]
+            | [ITEM, DETAILS, INPUT_LENGTH]
             | [PROMPT_EVAL_COUNT]
             // Cohere's.
             | [META, TOKENS | BILLED_UNITS, INPUT_TOKENS] => self.prompt = number,
             [USAGE, COMPLETION_TOKENS | OUTPUT_TOKENS]
             | [DETAILS, GENERATED_TOKENS]
+            | [ITEM, DETAILS, GENERATED_TOKENS]
             | [EVAL_COUNT]
             | [META, TOKENS | BILLED_UNITS, OUTPUT_TOKENS] => self.completion = number,
             // All there is where nothing is generated: vLLM's rerank.

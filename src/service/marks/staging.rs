@@ -118,7 +118,8 @@ impl Staging<'_> {
             | [CHOICES, ITEM, MESSAGE, CONTENT]
             | [CHOICES, ITEM, DELTA, FUNCTION_CALL, NAME | ARGUMENTS]
             | [CHOICES, ITEM, DELTA, AUDIO, DATA | TRANSCRIPT] => self.text(found),
-            [CHOICES, ITEM, DELTA, member] if *member != ROLE => self.text(found),
+            // Who speaks, and by what name, is no part of what is said.
+            [CHOICES, ITEM, DELTA, member] if !matches!(*member, ROLE | NAME) => self.text(found),
             [CHOICES, ITEM, DELTA, TOOL_CALLS | CONTENT | IMAGES | REASONING_DETAILS, ITEM] => {
                 self.said.add(Said::ANSWER);
             }
@@ -129,9 +130,19 @@ impl Staging<'_> {
                 _ => {}
             },
             [TYPE] if found == Found::StringEnd(ERROR) => self.said.add(Said::ERROR),
-            [USAGE, PROMPT_TOKENS] => count(found, &mut self.counts.prompt),
-            [USAGE, COMPLETION_TOKENS] => count(found, &mut self.counts.completion),
-            [USAGE, PROMPT_TOKENS_DETAILS, CACHED_TOKENS] | [USAGE, PROMPT_CACHE_HIT] => {
+            // Groq's and Moonshot's stand elsewhere.
+            [USAGE, counted @ ..]
+            | [X_GROQ, USAGE, counted @ ..]
+            | [CHOICES, ITEM, USAGE, counted @ ..] => self.usage(counted, found),
+            _ => {}
+        }
+    }
+
+    fn usage(&mut self, counted: &[Word], found: Found<'_>) {
+        match counted {
+            [PROMPT_TOKENS] => count(found, &mut self.counts.prompt),
+            [COMPLETION_TOKENS] => count(found, &mut self.counts.completion),
+            [PROMPT_TOKENS_DETAILS, CACHED_TOKENS] | [PROMPT_CACHE_HIT] => {
                 count(found, &mut self.counts.cached);
             }
             _ => {}

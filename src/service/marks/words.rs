@@ -218,6 +218,7 @@ pub(super) const TOOL_CALLS: Word = WORDS.word("tool_calls");
 pub(super) const TRANSCRIPT: Word = WORDS.word("transcript");
 pub(super) const TYPE: Word = WORDS.word("type");
 pub(super) const USAGE: Word = WORDS.word("usage");
+pub(super) const X_GROQ: Word = WORDS.word("x_groq");
 
 /// The codes and types of errors that are not the server's own.
 pub(super) const CODE_WORDS: [Word; CODES.len()] = {

@@ -119,6 +119,7 @@ fn an_event_counts_when_it_says_something() {
         "{}",
         r#"{"role":"assistant"}"#,
         r#"{"role":"assistant","content":""}"#,
+        r#"{"role":"assistant","name":"bot","content":""}"#,
         r#"{"content":null,"role":"assistant"}"#,
         r#"{"role":"assistant","content":"","tool_calls":[],"refusal":null,"reasoning_content":""}"#,
     ] {

@@ -116,7 +116,7 @@ fn what_an_event_says_is_not_what_its_text_says() {
         r#"{"delta":{"finish_reason":"stop"}}"#,
         r#"{"delta":{},"native_finish_reason":"stop","finish_reasons":"stop"}"#,
         r#"{"delta":{"a\"finish_reason":"stop"}}"#,
-        r#"{"delta":{"tool_calls":[{"function":{"arguments":"{\"usage\":{\"prompt_tokens\":1}}"}}]},"usage":{"prompt_tokens":1}}"#,
+        r#"{"delta":{"tool_calls":[{"function":{"arguments":"{\"usage\":{\"prompt_tokens\":1}}"}}],"usage":{"prompt_tokens":1}}}"#,
     ] {
         let event = format!(r#"{{"choices":[{choice}],"usage":null}}"#);
         assert_eq!(ending(OpenAiChat, &[&event]), (Truncated(NoEndMark), None), "{choice}");
@@ -231,6 +231,18 @@ fn usage_is_found_where_servers_put_it() {
             COUNTED,
         ),
         (vec![USAGE, r#"{"usage":null}"#, r#"{"usage":{}}"#], COUNTED),
+        (
+            vec![
+                r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"r","usage":{"prompt_tokens":12,"completion_tokens":29}}}"#,
+            ],
+            COUNTED,
+        ),
+        (
+            vec![
+                r#"{"choices":[{"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":12,"completion_tokens":29}}]}"#,
+            ],
+            COUNTED,
+        ),
         (
             vec![r#"{"usage":{"prompt_tokens":12,"completion_tokens":null}}"#],
             Some((Some(12), None)),
@@ -455,6 +467,11 @@ fn a_document_tells_its_usage() {
             r#"{"data":[{"embedding":[0.5,-1e-3,[],{}, "a\"}]"]}],"usage":{"prompt_tokens":12}}"#,
             Some((Some(12), None)),
         ),
+        (
+            Tgi,
+            r#"[{"generated_text":"a","details":{"input_length":12,"generated_tokens":29}}]"#,
+            Some((Some(12), Some(29))),
+        ),
         (Generic, r#"{"error":{"message":"x"},"jsonrpc":"2.0"}"#, None),
         (OpenAiChat, r#"{"usage":null,"error":null}"#, None),
         (OpenAiChat, r#"{"error":"","choices":[]}"#, None),
@@ -507,6 +524,7 @@ fn an_answer_is_known_by_its_first_bytes() {
     for (answer, is_stream, is_blind, ending) in [
         (DELTA, true, false, Truncated(NoEndMark)),
         (" \r\n{\"a\":1} \n", false, false, Whole),
+        ("\u{feff}{\"a\":1}", false, false, Whole),
         ("[]", false, false, Whole),
         ("event: x\n\n", true, false, Truncated(NoEvents)),
         (": ping\n\ndata: [DONE]\n\n", true, false, Whole),
