@@ -1,6 +1,6 @@
 //! A server: listeners, worker threads, and their common fate.
 //!
-//! Starting is all or nothing: every address is bound and every poller made before the first
+//! Starting is all or nothing (`start`): every address is bound and every poller made before the first
 //! worker runs. Workers share nothing but mailboxes; when one of them fails, the others are
 //! stopped, because a process with a dead core would answer some clients and hang the rest.
 //!
@@ -10,35 +10,30 @@
 //! The admin address outlives the workers, so that a drain can be watched, unless a successor has
 //! taken it over.
 
+mod start;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
-use crate::config::bounds::{descriptors_least, descriptors_needed};
-use crate::config::snapshot::{
-    AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
-};
+use crate::config::snapshot::Snapshot;
 use crate::control::admin;
 pub use crate::control::admin::Reloaded;
 use crate::control::health::{Change, HealthChecks, Target};
 use crate::control::lookout;
 use crate::control::spans::Exporter;
 use crate::gateway::command::{Command, Idle};
-use crate::gateway::fleet::Fleet;
-use crate::gateway::{Setup, worker};
-use crate::measure::journal::Journal;
 use crate::measure::stats::Counters;
-use crate::observe::access::Format;
-use crate::observe::keeper::Keeper;
-use crate::observe::logger;
-use crate::observe::recordings::Recordings;
 use crate::proxy::health::Look;
 use crate::proxy::load::Loads;
-use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
-use crate::sys::{self, Families, Inherited, Linux, Listeners, TcpStream};
+use crate::reactor::mailbox::Sender;
+use crate::sys::{self, Listeners, TcpStream};
+
+use self::start::raise_descriptor_limit;
+pub use self::start::{start, start_on};
 
 type Post = Sender<Command<TcpStream>>;
 
@@ -226,205 +221,6 @@ impl StartError {
             StartError::Descriptors { .. } => connections,
             StartError::AccessLog(_) | StartError::System(_) => None,
         }
-    }
-}
-
-/// What one worker's thread is made from.
-struct Seat {
-    net: Linux,
-    mailbox: Mailbox<Command<TcpStream>>,
-    counters: Arc<Counters>,
-    cpu: Option<usize>,
-}
-
-/// Starts the workers that `snapshot` asks for. `name` tells threads apart.
-pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> {
-    start_on(name, snapshot, &mut Inherited::default())
-}
-
-/// The same, on listeners that were given to us as far as there are any.
-pub fn start_on(
-    name: &str,
-    snapshot: Arc<Snapshot>,
-    inherited: &mut Inherited,
-) -> Result<Server, StartError> {
-    raise_descriptor_limit(&snapshot)?;
-    let cpus: Vec<Option<usize>> = match &snapshot.server.workers {
-        Workers::Pinned(cpus) => cpus.iter().copied().map(Some).collect(),
-        Workers::Unpinned(count) => vec![None; *count],
-    };
-    let families = |address| match snapshot.takes_both_families(address) {
-        true => Families::Both,
-        false => Families::Own,
-    };
-    let mut addresses = Vec::new();
-    let mut kept = Listeners::default();
-    let mut listeners: Vec<Vec<_>> = cpus.iter().map(|_| Vec::new()).collect();
-    for &address in &snapshot.server.listen {
-        let failed = |error| StartError::Listen { address, error };
-        let bound = inherited.listen(address, cpus.len(), families(address)).map_err(failed)?;
-        addresses.extend(bound.iter().flatten().find_map(|listener| listener.local_addr().ok()));
-        for (worker, mut bound) in listeners.iter_mut().zip(bound) {
-            for listener in &bound {
-                kept.workers.push(listener.try_clone().map_err(failed)?);
-            }
-            worker.append(&mut bound);
-        }
-    }
-    open_access_log(&snapshot.access_log)?;
-    let exporter = Exporter::start(&snapshot.trace).map_err(StartError::System)?;
-    let recordings = snapshot
-        .recorder
-        .streams
-        .map(|streams| Arc::new(Recordings::new(sys::now, streams, snapshot.recorder.keep)));
-    let journal = journal(&snapshot, exporter.as_ref(), recordings.clone());
-    let desk = match snapshot.admin.listen {
-        None => None,
-        Some(address) => {
-            let failed = |error| StartError::Admin { address, error };
-            let listener = inherited.listen_admin(address, families(address)).map_err(failed)?;
-            kept.admin = Some(listener.try_clone().map_err(failed)?);
-            Some(admin::Desk::new(listener).map_err(failed)?)
-        }
-    };
-    let mut posts = Vec::new();
-    let mut seats = Vec::new();
-    for (cpu, listeners) in cpus.into_iter().zip(listeners) {
-        let net = Linux::new(listeners).map_err(StartError::System)?;
-        let (post, mailbox) = mailbox(net.waker());
-        posts.push(post);
-        seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
-    }
-    let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
-    let request_loads = Loads::new(&snapshot, seats.len());
-    let draining = Arc::<AtomicBool>::default();
-    let reloader = Arc::<OnceLock<admin::Reload>>::default();
-    let fleet = admin::Fleet {
-        posts: posts.clone(),
-        counters: counters.clone(),
-        draining: Arc::clone(&draining),
-        reload: Arc::clone(&reloader),
-        recordings,
-        spans: exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
-    };
-    let remote = desk.as_ref().map(|desk| desk.remote(fleet));
-    let control = Control {
-        posts,
-        draining,
-        listeners: Arc::new(Mutex::new(kept)),
-        loads: Arc::new(Mutex::new(request_loads.clone())),
-        checks: Arc::default(),
-        watched: Arc::default(),
-        reloader,
-        admin: remote.clone(),
-    };
-    control.watch_ports(&snapshot);
-    let lookout = control.start_lookout().map_err(StartError::System)?;
-    let loads: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
-    let balanced = snapshot.server.accept == AcceptMode::Balanced;
-    let several = seats.len() > 1;
-    let workers = seats.into_iter().enumerate().map(|(index, seat)| {
-        let fleet = several.then(|| Fleet {
-            balance: balanced.then(|| Arc::clone(&loads)),
-            mailboxes: control.posts.clone(),
-            index,
-        });
-        let (snapshot, control) = (Arc::clone(&snapshot), control.clone());
-        let (loads, journal) = (request_loads.clone(), journal.clone());
-        let lookout = lookout.clone();
-        thread::Builder::new()
-            .name(format!("{name}-{index}"))
-            .spawn(move || seat.work(snapshot, loads, fleet, (journal, lookout), &control))
-    });
-    let workers = workers.collect::<io::Result<Vec<_>>>();
-    let stopped = |error| {
-        control.stop();
-        StartError::System(error)
-    };
-    let workers = workers.map_err(stopped)?;
-    let admin = desk.zip(remote).map(|(desk, remote)| desk.open(&snapshot, &remote));
-    let admin = admin.transpose().map_err(stopped)?;
-    control.check_health(&snapshot).map_err(stopped)?;
-    Ok(Server { addresses, workers, control, counters, admin, exporter })
-}
-
-/// Opens the access log.
-fn open_access_log(access_log: &AccessLog) -> Result<(), StartError> {
-    let target = match &access_log.target {
-        AccessTarget::Off => return Ok(()),
-        AccessTarget::Stdout => logger::Target::Stdout,
-        AccessTarget::Stderr => logger::Target::Stderr,
-        AccessTarget::File(path) => logger::Target::File(path.into()),
-    };
-    let format = match access_log.format {
-        AccessFormat::Json => Format::Json,
-        AccessFormat::Logfmt => Format::Logfmt,
-    };
-    logger::access_to(&target, format).map_err(StartError::AccessLog)
-}
-
-/// Who keeps the records of exchanges.
-fn journal(
-    snapshot: &Snapshot,
-    exporter: Option<&Exporter>,
-    recordings: Option<Arc<Recordings>>,
-) -> Option<Arc<dyn Journal>> {
-    let log = snapshot.access_log.target != AccessTarget::Off;
-    let spans = exporter.map(|exporter| exporter.queue.clone());
-    let wanted = log || spans.is_some() || recordings.is_some();
-    wanted.then(|| Arc::new(Keeper { log, spans, recordings }) as Arc<dyn Journal>)
-}
-
-fn raise_descriptor_limit(snapshot: &Snapshot) -> Result<(), StartError> {
-    let (needed, least) = (descriptors_needed(snapshot), descriptors_least(snapshot));
-    let Err(limit) = sys::raise_descriptor_limit(needed) else { return Ok(()) };
-    if limit < least {
-        return Err(StartError::Descriptors { needed: least, limit });
-    }
-    log::warn!(
-        "with every client under way {needed} file descriptors are needed, and the process may have \
-         {limit}: whoever comes when they are used up is answered 503 descriptors_exhausted; raise \
-         the hard limit (ulimit -Hn, LimitNOFILE=) or lower limits.connections"
-    );
-    sys::raise_descriptor_limit(limit).map_err(|limit| StartError::Descriptors { needed, limit })
-}
-
-/// Stops all workers when the thread that holds it panics.
-struct StopAllOnPanic<'a>(&'a Control);
-
-impl Drop for StopAllOnPanic<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.stop();
-        }
-    }
-}
-
-impl Seat {
-    fn work(
-        self,
-        snapshot: Arc<Snapshot>,
-        loads: Loads,
-        fleet: Option<Fleet<TcpStream>>,
-        (journal, lookout): (Option<Arc<dyn Journal>>, mpsc::Sender<Look>),
-        control: &Control,
-    ) -> io::Result<()> {
-        let _guard = StopAllOnPanic(control);
-        let Seat { net, mailbox, counters, cpu } = self;
-        if let Some(cpu) = cpu
-            && let Err(error) = sys::pin_to_cpu(cpu)
-        {
-            log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
-        }
-        let seed = sys::random_seed();
-        let lookout = Some(lookout);
-        let setup = Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout };
-        let ended = worker(net, setup).run();
-        if let Err(error) = &ended {
-            log::error!("a worker's poller failed: {error}; the server stops");
-            control.stop();
-        }
-        ended
     }
 }
 

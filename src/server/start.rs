@@ -1,0 +1,298 @@
+//! Starting: from a snapshot to running workers.
+//!
+//! In the order of what may fail: addresses, where records go, pollers, threads.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread::{self, JoinHandle};
+
+use super::{Control, Post, Server, StartError};
+use crate::config::bounds::{descriptors_least, descriptors_needed};
+use crate::config::snapshot::{
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
+};
+use crate::control::admin;
+use crate::control::spans::Exporter;
+use crate::gateway::command::Command;
+use crate::gateway::fleet::Fleet;
+use crate::gateway::{Setup, worker};
+use crate::measure::journal::Journal;
+use crate::measure::stats::Counters;
+use crate::observe::access::Format;
+use crate::observe::keeper::Keeper;
+use crate::observe::logger;
+use crate::observe::recordings::Recordings;
+use crate::proxy::health::Look;
+use crate::proxy::load::Loads;
+use crate::reactor::mailbox::{Mailbox, mailbox};
+use crate::sys::{self, Families, Inherited, Linux, Listeners, TcpStream};
+
+/// Starts the workers that `snapshot` asks for. `name` tells threads apart.
+pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> {
+    start_on(name, snapshot, &mut Inherited::default())
+}
+
+/// The same, on listeners that were given to us as far as there are any.
+pub fn start_on(
+    name: &str,
+    snapshot: Arc<Snapshot>,
+    inherited: &mut Inherited,
+) -> Result<Server, StartError> {
+    raise_descriptor_limit(&snapshot)?;
+    let cpus: Vec<Option<usize>> = match &snapshot.server.workers {
+        Workers::Pinned(cpus) => cpus.iter().copied().map(Some).collect(),
+        Workers::Unpinned(count) => vec![None; *count],
+    };
+    let Doors { addresses, listeners, mut kept } = Doors::open(&snapshot, cpus.len(), inherited)?;
+    let records = Records::open(&snapshot)?;
+    let desk = open_desk(&snapshot, inherited, &mut kept)?;
+    let (posts, seats) = seats(cpus, listeners).map_err(StartError::System)?;
+    let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
+    let loads = Loads::new(&snapshot, seats.len());
+    let draining = Arc::<AtomicBool>::default();
+    let reloader = Arc::<OnceLock<admin::Reload>>::default();
+    let fleet = admin::Fleet {
+        posts: posts.clone(),
+        counters: counters.clone(),
+        draining: Arc::clone(&draining),
+        reload: Arc::clone(&reloader),
+        recordings: records.recordings,
+        spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
+    };
+    let remote = desk.as_ref().map(|desk| desk.remote(fleet));
+    let control = Control {
+        posts,
+        draining,
+        listeners: Arc::new(Mutex::new(kept)),
+        loads: Arc::new(Mutex::new(loads.clone())),
+        checks: Arc::default(),
+        watched: Arc::default(),
+        reloader,
+        admin: remote.clone(),
+    };
+    control.watch_ports(&snapshot);
+    let lookout = control.start_lookout().map_err(StartError::System)?;
+    let stopped = |error| {
+        control.stop();
+        StartError::System(error)
+    };
+    let work = Work { snapshot, loads, journal: records.journal, lookout };
+    let workers = start_workers(name, seats, &work, &control).map_err(stopped)?;
+    let admin = desk.zip(remote).map(|(desk, remote)| desk.open(&work.snapshot, &remote));
+    let admin = admin.transpose().map_err(stopped)?;
+    control.check_health(&work.snapshot).map_err(stopped)?;
+    Ok(Server { addresses, workers, control, counters, admin, exporter: records.exporter })
+}
+
+/// The addresses of clients, bound.
+struct Doors {
+    addresses: Vec<SocketAddr>,
+    /// Those of each worker.
+    listeners: Vec<Vec<TcpListener>>,
+    /// Second descriptors of all of them, for a successor.
+    kept: Listeners,
+}
+
+impl Doors {
+    fn open(
+        snapshot: &Snapshot,
+        workers: usize,
+        inherited: &mut Inherited,
+    ) -> Result<Doors, StartError> {
+        let mut addresses = Vec::new();
+        let mut kept = Listeners::default();
+        let mut listeners: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+        for &address in &snapshot.server.listen {
+            let failed = |error| StartError::Listen { address, error };
+            let families = families(snapshot, address);
+            let bound = inherited.listen(address, workers, families).map_err(failed)?;
+            addresses
+                .extend(bound.iter().flatten().find_map(|listener| listener.local_addr().ok()));
+            for (worker, mut bound) in listeners.iter_mut().zip(bound) {
+                for listener in &bound {
+                    kept.workers.push(listener.try_clone().map_err(failed)?);
+                }
+                worker.append(&mut bound);
+            }
+        }
+        Ok(Doors { addresses, listeners, kept })
+    }
+}
+
+/// The admin address, bound, where there is one.
+fn open_desk(
+    snapshot: &Snapshot,
+    inherited: &mut Inherited,
+    kept: &mut Listeners,
+) -> Result<Option<admin::Desk>, StartError> {
+    let Some(address) = snapshot.admin.listen else { return Ok(None) };
+    let failed = |error| StartError::Admin { address, error };
+    let listener = inherited.listen_admin(address, families(snapshot, address)).map_err(failed)?;
+    kept.admin = Some(listener.try_clone().map_err(failed)?);
+    admin::Desk::new(listener).map(Some).map_err(failed)
+}
+
+fn families(snapshot: &Snapshot, address: SocketAddr) -> Families {
+    match snapshot.takes_both_families(address) {
+        true => Families::Both,
+        false => Families::Own,
+    }
+}
+
+/// Where the records of exchanges go.
+struct Records {
+    exporter: Option<Exporter>,
+    recordings: Option<Arc<Recordings>>,
+    journal: Option<Arc<dyn Journal>>,
+}
+
+impl Records {
+    fn open(snapshot: &Snapshot) -> Result<Records, StartError> {
+        open_access_log(&snapshot.access_log)?;
+        let exporter = Exporter::start(&snapshot.trace).map_err(StartError::System)?;
+        let recordings = snapshot
+            .recorder
+            .streams
+            .map(|streams| Arc::new(Recordings::new(sys::now, streams, snapshot.recorder.keep)));
+        let journal = journal(snapshot, exporter.as_ref(), recordings.clone());
+        Ok(Records { exporter, recordings, journal })
+    }
+}
+
+/// Opens the access log.
+fn open_access_log(access_log: &AccessLog) -> Result<(), StartError> {
+    let target = match &access_log.target {
+        AccessTarget::Off => return Ok(()),
+        AccessTarget::Stdout => logger::Target::Stdout,
+        AccessTarget::Stderr => logger::Target::Stderr,
+        AccessTarget::File(path) => logger::Target::File(path.into()),
+    };
+    let format = match access_log.format {
+        AccessFormat::Json => Format::Json,
+        AccessFormat::Logfmt => Format::Logfmt,
+    };
+    logger::access_to(&target, format).map_err(StartError::AccessLog)
+}
+
+/// Who keeps the records of exchanges.
+fn journal(
+    snapshot: &Snapshot,
+    exporter: Option<&Exporter>,
+    recordings: Option<Arc<Recordings>>,
+) -> Option<Arc<dyn Journal>> {
+    let log = snapshot.access_log.target != AccessTarget::Off;
+    let spans = exporter.map(|exporter| exporter.queue.clone());
+    let wanted = log || spans.is_some() || recordings.is_some();
+    wanted.then(|| Arc::new(Keeper { log, spans, recordings }) as Arc<dyn Journal>)
+}
+
+/// What one worker's thread is made from.
+struct Seat {
+    net: Linux,
+    mailbox: Mailbox<Command<TcpStream>>,
+    counters: Arc<Counters>,
+    cpu: Option<usize>,
+}
+
+/// A seat for each worker, and how to reach it.
+fn seats(
+    cpus: Vec<Option<usize>>,
+    listeners: Vec<Vec<TcpListener>>,
+) -> io::Result<(Vec<Post>, Vec<Seat>)> {
+    let mut posts = Vec::new();
+    let mut seats = Vec::new();
+    for (cpu, listeners) in cpus.into_iter().zip(listeners) {
+        let net = Linux::new(listeners)?;
+        let (post, mailbox) = mailbox(net.waker());
+        posts.push(post);
+        seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
+    }
+    Ok((posts, seats))
+}
+
+/// What all workers are given.
+#[derive(Clone)]
+struct Work {
+    snapshot: Arc<Snapshot>,
+    loads: Loads,
+    journal: Option<Arc<dyn Journal>>,
+    lookout: mpsc::Sender<Look>,
+}
+
+/// Starts a thread for each seat.
+fn start_workers(
+    name: &str,
+    seats: Vec<Seat>,
+    work: &Work,
+    control: &Control,
+) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
+    let placed: Arc<[AtomicUsize]> = seats.iter().map(|_| AtomicUsize::new(0)).collect();
+    let balanced = work.snapshot.server.accept == AcceptMode::Balanced;
+    let several = seats.len() > 1;
+    let workers = seats.into_iter().enumerate().map(|(index, seat)| {
+        let fleet = several.then(|| Fleet {
+            balance: balanced.then(|| Arc::clone(&placed)),
+            mailboxes: control.posts.clone(),
+            index,
+        });
+        let (work, control) = (work.clone(), control.clone());
+        thread::Builder::new()
+            .name(format!("{name}-{index}"))
+            .spawn(move || seat.work(work, fleet, &control))
+    });
+    workers.collect()
+}
+
+impl Seat {
+    fn work(
+        self,
+        work: Work,
+        fleet: Option<Fleet<TcpStream>>,
+        control: &Control,
+    ) -> io::Result<()> {
+        let _guard = StopAllOnPanic(control);
+        let Seat { net, mailbox, counters, cpu } = self;
+        if let Some(cpu) = cpu
+            && let Err(error) = sys::pin_to_cpu(cpu)
+        {
+            log::warn!("cannot pin a worker to cpu {cpu}: {error}; it runs unpinned");
+        }
+        let seed = sys::random_seed();
+        let Work { snapshot, loads, journal, lookout } = work;
+        let lookout = Some(lookout);
+        let setup = Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout };
+        let ended = worker(net, setup).run();
+        if let Err(error) = &ended {
+            log::error!("a worker's poller failed: {error}; the server stops");
+            control.stop();
+        }
+        ended
+    }
+}
+
+/// Stops all workers when the thread that holds it panics.
+struct StopAllOnPanic<'a>(&'a Control);
+
+impl Drop for StopAllOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop();
+        }
+    }
+}
+
+pub(super) fn raise_descriptor_limit(snapshot: &Snapshot) -> Result<(), StartError> {
+    let (needed, least) = (descriptors_needed(snapshot), descriptors_least(snapshot));
+    let Err(limit) = sys::raise_descriptor_limit(needed) else { return Ok(()) };
+    if limit < least {
+        return Err(StartError::Descriptors { needed: least, limit });
+    }
+    log::warn!(
+        "with every client under way {needed} file descriptors are needed, and the process may have \
+         {limit}: whoever comes when they are used up is answered 503 descriptors_exhausted; raise \
+         the hard limit (ulimit -Hn, LimitNOFILE=) or lower limits.connections"
+    );
+    sys::raise_descriptor_limit(limit).map_err(|limit| StartError::Descriptors { needed, limit })
+}
