@@ -4,10 +4,10 @@
 //! word in all three.
 
 mod limit;
+mod sentence;
 
 pub use limit::Limit;
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -228,99 +228,6 @@ impl Fault {
             Fault::Downstream(DownstreamFault::MethodNotAllowed { allow }) => Some(allow),
             _ => None,
         }
-    }
-}
-
-/// One sentence, for `error.message` and the log.
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sentence = match self {
-            Fault::Downstream(fault) => match fault {
-                DownstreamFault::Head(error) => return write!(f, "{error}"),
-                DownstreamFault::NotFound => "no route matches this path",
-                DownstreamFault::MethodNotAllowed { .. } => "this path does not take that method",
-                DownstreamFault::Chunk(error) => {
-                    return write!(f, "the request body is not valid chunked coding: {error}");
-                }
-                DownstreamFault::BodyTooLarge => "the request body is over the limit",
-                DownstreamFault::Model(Unclear::Ambiguous) => {
-                    "the request's model has to be replaced and can be read in two ways, or its body \
-                     is not plain JSON or a plain form"
-                }
-                DownstreamFault::Model(Unclear::Late) => {
-                    "the request's model has to be replaced and comes behind \
-                     limits.model_search_bytes of its body: name it earlier"
-                }
-                DownstreamFault::Model(Unclear::Encoded) => {
-                    "the request's model has to be replaced and its body is encoded: send it as it is, \
-                     in UTF-8"
-                }
-                DownstreamFault::HeadTimeout => "the request head did not arrive in time",
-                DownstreamFault::BodyTimeout => "the request body stopped arriving",
-                DownstreamFault::WriteTimeout => "the client does not read its answer",
-                DownstreamFault::TunnelIdle => "nothing passed through the tunnel for too long",
-                DownstreamFault::Gone => "the client went away",
-                DownstreamFault::Refused => "the upstream refused the request in its answer",
-            },
-            Fault::Upstream(fault) => match fault {
-                UpstreamFault::Connect(kind) => {
-                    return write!(f, "the upstream could not be reached: {kind}");
-                }
-                UpstreamFault::ConnectTimeout => "the upstream did not accept a connection in time",
-                UpstreamFault::Reset(kind) => {
-                    return write!(f, "the connection to the upstream broke: {kind}");
-                }
-                UpstreamFault::Closed => "the upstream closed the connection before it answered",
-                UpstreamFault::Head(error) => {
-                    return write!(f, "the upstream's answer is not valid HTTP: {error}");
-                }
-                UpstreamFault::Chunk(error) => {
-                    return write!(f, "the upstream's body is not valid chunked coding: {error}");
-                }
-                UpstreamFault::OverLimit(limit) => {
-                    return write!(f, "the upstream's answer is over a limit: {limit}");
-                }
-                UpstreamFault::BadAnswer => "the upstream's answer is not one of its service",
-                UpstreamFault::Status(status @ 400..) => {
-                    return write!(f, "the upstream answered {status}");
-                }
-                UpstreamFault::Status(status) => {
-                    return write!(f, "the upstream answered {status} in place of a stream");
-                }
-                UpstreamFault::ErrorEvent => "the upstream reported an error in its answer",
-                UpstreamFault::EmptyStream => "the upstream's stream ended before its first event",
-                UpstreamFault::Truncated => "the upstream closed the connection inside its answer",
-                UpstreamFault::Unterminated => {
-                    "the upstream's stream was whole and its message has no end"
-                }
-                UpstreamFault::Unfinished => "the upstream's stream ended before it was complete",
-                UpstreamFault::WriteTimeout => "the upstream does not take the request",
-                UpstreamFault::TtftTimeout => "the upstream sent no first event in time",
-                UpstreamFault::ResponseTimeout => "the upstream did not answer in time",
-                UpstreamFault::InterEventTimeout => "the upstream's stream fell silent",
-                UpstreamFault::TotalTimeout => "the exchange took longer than it may",
-                UpstreamFault::BrokenOff => "the responder broke off",
-            },
-            Fault::Local(fault) => match fault {
-                LocalFault::QueueFull { .. } => {
-                    "too many requests wait for the upstream (admission.queue)"
-                }
-                LocalFault::QueueTimeout { lack: None, .. } => "the upstream had no place in time",
-                LocalFault::QueueTimeout { lack: Some(Lack::Connection), .. } => {
-                    "the upstream had no place in time: all pool.connections are in use"
-                }
-                LocalFault::QueueTimeout { lack: Some(Lack::Permit), .. } => {
-                    "the upstream had no place in time: its concurrency limits are reached \
-                     (admission.max_concurrency, admission.endpoint_concurrency)"
-                }
-                LocalFault::NoUpstream { .. } => "no upstream is available",
-                LocalFault::Descriptors => "the gateway is out of file descriptors",
-                LocalFault::Buffers => "the gateway is out of buffers",
-                LocalFault::Drained => "the gateway is shutting down",
-                LocalFault::Killed => "an operator ended the exchange",
-            },
-        };
-        f.write_str(sentence)
     }
 }
 
