@@ -293,6 +293,13 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
             report,
         ),
     };
+    leave_room(&limits, &section, report);
+    section.finish(report);
+    limits
+}
+
+/// What one request may hold leaves room in the buffers for others.
+fn leave_room(limits: &Limits, section: &Section<'_>, report: &mut Report) {
     if limits.replay_bytes > limits.buffer_bytes {
         let place = section.place_of("replay_bytes");
         report.error(&place, "is more than buffer_bytes: no request of that size could be kept");
@@ -318,8 +325,6 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
             );
         }
     }
-    section.finish(report);
-    limits
 }
 
 fn body_bytes(section: &mut Section<'_>, report: &mut Report) -> Option<u64> {

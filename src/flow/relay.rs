@@ -21,9 +21,11 @@ pub use crate::flow::moved::{Broken, Moved, Rest};
 use crate::flow::named::Named;
 use crate::flow::tap::Tap;
 use crate::http::body::{Body, Framing};
+use crate::http::chunk::ChunkError;
 use crate::http::reply;
 use crate::reactor::net::Stream;
 use crate::service::{Ending, Observer, Told};
+use crate::wire::buffer::Buffer;
 use crate::wire::outbox::Outbox;
 use crate::wire::pool::BufferPool;
 use crate::wire::socket::{Desk, Fill, Socket};
@@ -426,13 +428,7 @@ fn scan<A: Stream, W: Watch>(
     };
     let cleared = match scanned {
         Ok(cleared) => cleared,
-        Err(error) => {
-            // The sink gets what was shown to the watchers, or they would count more than it has.
-            if *mode == Mode::Splice {
-                buffer.clear(body.whole_before_refusal());
-            }
-            return Err(Broken::Framing(error));
-        }
+        Err(error) => return Err(refuse(error, buffer, body, *mode)),
     };
     let ended = if body.is_complete() { watch.end(body.framing()) } else { Ok(()) };
     if watch.refuses() {
@@ -443,13 +439,7 @@ fn scan<A: Stream, W: Watch>(
         return Err(Broken::Unfinished);
     }
     if let Err(unfinished) = ended {
-        // The end of the body is held back, so that no client takes it for whole.
-        let passed = cleared - (body.tail().length as usize).min(cleared);
-        match mode {
-            Mode::Splice | Mode::Keep => buffer.clear(passed),
-            Mode::Payload | Mode::Chunk | Mode::Rechunk => buffer.discard(passed),
-        }
-        return Err(unfinished);
+        return Err(hold_end_back(unfinished, cleared, buffer, body, *mode));
     }
     if *mode == Mode::Chunk && matches!(body.framing(), Framing::Length(_)) && body.is_complete() {
         outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
@@ -478,4 +468,31 @@ fn scan<A: Stream, W: Watch>(
         }
     }
     Ok(())
+}
+
+/// Passes on what is whole of the bytes that were refused.
+#[cold]
+fn refuse(error: ChunkError, buffer: &mut Buffer, body: &Body, mode: Mode) -> Broken {
+    // The sink gets what was shown to the watchers, or they would count more than it has.
+    if mode == Mode::Splice {
+        buffer.clear(body.whole_before_refusal());
+    }
+    Broken::Framing(error)
+}
+
+/// Passes on what has come of a body. Its end is held back, so that no client takes it for whole.
+#[cold]
+fn hold_end_back(
+    unfinished: Broken,
+    cleared: usize,
+    buffer: &mut Buffer,
+    body: &Body,
+    mode: Mode,
+) -> Broken {
+    let passed = cleared - (body.tail().length as usize).min(cleared);
+    match mode {
+        Mode::Splice | Mode::Keep => buffer.clear(passed),
+        Mode::Payload | Mode::Chunk | Mode::Rechunk => buffer.discard(passed),
+    }
+    unfinished
 }

@@ -1,7 +1,9 @@
 //! The rules of the house that a machine can keep: which way dependencies point, where `unsafe`
-//! may stand, how long a file may grow, and that the documents speak of files that exist.
+//! may stand, how long a file or a function may grow, and that the documents speak of files that
+//! exist.
 
 mod calls;
+mod functions;
 mod imports;
 mod run;
 
@@ -105,6 +107,12 @@ const FENCED: &[(&str, &[&str])] = &[
 
 /// A file past this wants splitting along a real seam.
 const LINES_MAX: usize = 500;
+
+/// So does a function past this, comments apart.
+const FUNCTION_LINES_MAX: usize = 70;
+
+/// Functions of the gateway that are longer still.
+const LONG: &[&str] = &["open_exchange", "open_response", "send_request", "end"];
 
 struct Source {
     path: PathBuf,
@@ -355,6 +363,24 @@ fn a_handler_is_short() {
         let text = fs::read_to_string(&path).expect("source is text");
         assert!(text.lines().count() <= 120, "{}", path.display());
     }
+}
+
+#[test]
+fn functions_stay_short() {
+    let sources = sources();
+    let sources = sources.iter().filter(|source| !source.is_test());
+    let (mut count, mut long) = (0, Vec::new());
+    for source in sources {
+        for function in functions::functions(source) {
+            count += 1;
+            let known = source.module == "gateway" && LONG.contains(&&*function.name);
+            if function.lines > FUNCTION_LINES_MAX && !known {
+                long.push(function.to_string());
+            }
+        }
+    }
+    assert!(count > 1000, "the functions were found: {count}");
+    assert!(long.is_empty(), "over {FUNCTION_LINES_MAX} lines:\n{}", long.join("\n"));
 }
 
 /// Every link between documents, and every path in backquotes that looks like a file of ours.
