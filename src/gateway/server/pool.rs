@@ -25,10 +25,10 @@ use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::wire::socket::Socket;
 
-/// A connection that has been idle for so long is looked at once more when it is taken out. What the
-/// poller has told is as old as this turn, and only a look sees what has come since. Servers close
-/// connections that have been idle for seconds; where requests follow each other closely, the look
-/// would be a system call for nothing.
+/// An idle connection that has rested so long is looked at once more when it is taken. What the
+/// poller has told is as old as this turn, and what comes in between is seen only by looking; but
+/// servers close connections that have been idle for seconds, so where requests follow each other
+/// closely the look is a system call for nothing.
 const RESTED: Duration = Duration::from_millis(500);
 
 /// Why there is no place at an upstream.
@@ -146,7 +146,7 @@ impl<N: Net> Gateway<N> {
         };
         let draining = self.is_draining();
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
-        // If the last read filled its buffer, only a look tells whether there is more.
+        // A last read that filled its buffer leaves the question open whether there is more.
         let keep = !draining
             && reuse.allows(limits)
             && (!upstream.socket.ready.readable() || upstream.socket.is_silent(&mut self.desk));
