@@ -5,11 +5,13 @@
 //!   known that it will not come back: tunnels, and answers that end with their connection. What a
 //!   client holds for hours is limited with the clients, and bounds on what a server does at once
 //!   are those of admission.
-//! * A connection enters only if it is clean and complete ([`Reuse::allows`]) and is looked at
+//! * A connection enters only if it is clean and complete ([`fit`]) and is looked at
 //!   again when it leaves: an assertion on both ends, because a mistake here would give one
 //!   client's bytes to another.
 //!
 //! Absent on purpose: sockets. The pool keeps names (`C`), its caller does what it says.
+
+pub mod fit;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -126,40 +128,6 @@ impl<C: Copy + PartialEq> Pool<C> {
     }
 }
 
-/// All that decides whether a connection may carry another request.
-#[derive(Clone, Copy, Debug)]
-pub struct Reuse {
-    /// The response ended by its own framing, not by a close.
-    pub response_delimited: bool,
-    /// The response allows it: HTTP/1.1 without `Connection: close`, or 1.0 with keep-alive.
-    pub keep_alive: bool,
-    /// The request was sent to its last byte.
-    pub request_done: bool,
-    /// An upgrade was offered on it. Who declined may have given the connection to a handler that
-    /// does not read on, as Node's `upgrade` event does.
-    pub upgrade_offered: bool,
-    /// No byte is left over behind the response.
-    pub clean: bool,
-    /// Neither FIN nor error was seen.
-    pub sound: bool,
-    pub requests: u32,
-    pub age: Duration,
-}
-
-impl Reuse {
-    pub fn allows(&self, limits: &PoolLimits) -> bool {
-        self.response_delimited
-            && self.keep_alive
-            && self.request_done
-            && !self.upgrade_offered
-            && self.clean
-            && self.sound
-            && self.requests < limits.max_requests
-            && limits.max_age.is_none_or(|max| self.age < max)
-            && limits.idle_per_endpoint > 0
-    }
-}
-
 /// When an idle connection is to be closed. A server that announces `Keep-Alive: timeout=N` closes
 /// after N seconds; we leave one second earlier, so that no request meets its FIN half-way.
 pub fn idle_until(
@@ -239,35 +207,6 @@ mod tests {
         pool.let_go();
         assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Open);
         assert_eq!((pool.open(), pool.room(&LIMITS)), (2, 1));
-    }
-
-    #[test]
-    fn only_a_clean_and_complete_exchange_gives_its_connection_back() {
-        let good = Reuse {
-            response_delimited: true,
-            keep_alive: true,
-            request_done: true,
-            upgrade_offered: false,
-            clean: true,
-            sound: true,
-            requests: 1,
-            age: Duration::from_secs(1),
-        };
-        assert!(good.allows(&LIMITS));
-        for (why, bad) in [
-            ("until close", Reuse { response_delimited: false, ..good }),
-            ("connection: close", Reuse { keep_alive: false, ..good }),
-            ("request unfinished", Reuse { request_done: false, ..good }),
-            ("upgrade offered", Reuse { upgrade_offered: true, ..good }),
-            ("bytes left over", Reuse { clean: false, ..good }),
-            ("fin seen", Reuse { sound: false, ..good }),
-            ("too many requests", Reuse { requests: 10, ..good }),
-            ("too old", Reuse { age: Duration::from_secs(300), ..good }),
-        ] {
-            assert!(!bad.allows(&LIMITS), "{why}");
-        }
-        let none_idle = PoolLimits { idle_per_endpoint: 0, ..LIMITS };
-        assert!(!good.allows(&none_idle));
     }
 
     #[test]

@@ -8,28 +8,23 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::gateway::Gateway;
+use crate::gateway::command::Life;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::upstream::Upstream;
 use crate::http::body::Framing;
 use crate::proxy::admission::Lack;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
-use crate::proxy::pool::{Checkout, Reuse, idle_until};
+use crate::proxy::pool::fit::{self, Used};
+use crate::proxy::pool::{Checkout, idle_until};
 use crate::reactor::net::Net;
 use crate::reactor::timer::Alarm;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::wire::socket::Socket;
-
-/// An idle connection that has rested so long is looked at once more when it is taken. What the
-/// poller has told is as old as this turn, and what comes in between is seen only by looking; but
-/// servers close connections that have been idle for seconds, so where requests follow each other
-/// closely the look is a system call for nothing.
-const RESTED: Duration = Duration::from_millis(500);
 
 /// Why there is no place at an upstream.
 pub(crate) enum NoPlace {
@@ -82,9 +77,9 @@ impl<N: Net> Gateway<N> {
         let clean = socket.inbound.is_none() && socket.outbox.is_empty();
         assert!(clean && upstream.owner.is_none(), "an idle connection holds somebody's bytes");
         let ready = socket.ready;
-        let quiet = !ready.readable() && !ready.read_closed() && !ready.errored();
+        let told = ready.readable() || ready.read_closed() || ready.errored();
         let rested = cx.now - upstream.released;
-        quiet && (rested < RESTED || socket.is_silent(&mut self.desk))
+        fit::leaves(told, rested, || socket.is_silent(&mut self.desk)).is_ok()
     }
 
     fn open_upstream(
@@ -130,27 +125,24 @@ impl<N: Net> Gateway<N> {
         upstream.socket.outbox.forget(&mut self.desk.buffers);
         let socket = &mut upstream.socket;
         let limits = &self.groups[home].limits;
-        let reuse = Reuse {
-            response_delimited: exchange
+        let used = Used {
+            until_close: exchange
                 .attempt
                 .response
                 .as_ref()
-                .is_some_and(|response| response.body.framing() != Framing::UntilClose),
+                .is_none_or(|response| response.body.framing() == Framing::UntilClose),
             keep_alive: exchange.attempt.keep_alive,
             request_done: !exchange.request.is_open(),
             upgrade_offered: exchange.upgrade_asked,
             clean: socket.inbound.is_none() && socket.outbox.is_empty(),
-            sound: !socket.ready.read_closed() && !socket.ready.errored(),
+            ended: socket.ready.read_closed() || socket.ready.errored(),
             requests: upstream.requests,
             age: cx.now - upstream.opened,
+            draining: self.life != Life::Serving,
         };
-        let draining = self.is_draining();
-        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         // A last read that filled its buffer leaves the question open whether there is more.
-        let keep = !draining
-            && reuse.allows(limits)
-            && (!upstream.socket.ready.readable() || upstream.socket.is_silent(&mut self.desk));
-        if !keep {
+        let quiet = || !socket.ready.readable() || socket.is_silent(&mut self.desk);
+        if fit::enters(&used, limits, quiet).is_err() {
             return self.close_upstream(connection, cx);
         }
         upstream.owner = None;
