@@ -309,7 +309,7 @@ pub fn hold<A: Stream>(
     let most = if observed { PRELUDE_MAX } else { HELD_MAX };
     loop {
         match scan(source, outbox, flow, desk) {
-            // All there was to say is here, and its client's; who reads on meets the fault again.
+            // The model has said all, so that is passed on; the next read meets the fault again.
             Err(Broken::Framing(_)) if flow.said_all() => return Ok(Held::Event),
             scanned => scanned?,
         }

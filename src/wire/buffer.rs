@@ -41,7 +41,7 @@ impl Buffer {
         Buffer(Box::new(Linear { bytes, sent: 0, cleared: 0, received: 0, capacity, wide: false }))
     }
 
-    /// One that is lent to a source that has filled another.
+    /// A wide buffer, for a source that has filled a standard one.
     pub(super) fn new_wide() -> Buffer {
         let mut buffer = Buffer::new(WIDE);
         buffer.0.wide = true;
@@ -152,7 +152,7 @@ impl Buffer {
         (self.0.sent, self.0.cleared, self.0.received) = (0, 0, 0);
     }
 
-    /// Lent as a wide one: not one that a head has grown to that length.
+    /// Whether it was lent as a wide buffer; one that a head has grown to that length was not.
     pub(super) fn is_wide(&self) -> bool {
         self.0.wide
     }

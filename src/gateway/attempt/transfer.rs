@@ -311,9 +311,9 @@ impl Exchange {
         allowed && second && PACED.contains(&gap) && moved.read <= TOKEN_MAX
     }
 
-    /// What another attempt may do about an error in a stream's first event, or in a document. Where
-    /// what the client asked for is at fault, or too long, nobody else is asked the same, but for who
-    /// takes longer prompts.
+    /// Why another attempt is made after an error in the first event of a stream, or in a document;
+    /// `None`: none is. A request that is itself at fault is sent to nobody else; one whose prompt is
+    /// too long goes to the route's `larger`.
     fn unwanted_error(&self) -> Option<Cause> {
         match self.blamed()? {
             Blame::TooLong if self.has_larger() => Some(Cause::PromptTooLong),

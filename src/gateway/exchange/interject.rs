@@ -117,7 +117,7 @@ impl<N: Net> Gateway<N> {
         } else {
             socket.outbox.push(bytes, buffers);
         }
-        // A failure shows itself to whoever reads or writes next.
+        // A failure is seen by the next read or write.
         let _ = socket.flush(None, &mut self.desk);
         true
     }

@@ -6,13 +6,13 @@
 //! a failure is told in an event of the client's dialect. Which servers are asked, and how often, does
 //! not change, since nothing of an answer is with the client.
 //!
-//! * Only who is known to take nothing but a stream gets one: the request's body asks for one, or its
-//!   `Accept` has nothing else, and its dialect has comments. Whose request was too long to be kept is
+//! * The client is known to take nothing but a stream: the request's body asks for one, or its `Accept`
+//!   has nothing else, and its dialect has comments. Of a request that was too long to be kept this is
 //!   not known.
-//! * Only when the whole request is here: until then there are better answers.
-//! * Chunks, to HTTP/1.1. A server's chunks follow as they are, any other stream in chunks of ours.
-//!   What is compressed cannot follow, so on such routes servers are asked for what is not, whether
-//!   they are late or not. Whoever answers with anything else has failed, as others fail.
+//! * The whole request is here: until then an error reply is the better answer.
+//! * The head announces chunks, so the client speaks HTTP/1.1. A server's chunks follow as they are,
+//!   any other stream in chunks of ours. A compressed stream cannot follow, so requests of such routes
+//!   always ask for an uncompressed one. An answer that is no stream fails the attempt.
 //!
 //! A stream that is to be continued ([`crate::gateway::exchange::continuation`]) waits in the same
 //! state: its head is with the client, and a server's stream is to follow.
@@ -99,7 +99,7 @@ impl<N: Net> Gateway<N> {
     }
 
     /// Whether the request of `exchange` asks for a stream and nothing else, by its head and so many
-    /// bytes at most. Of one that was too long to be kept nobody knows.
+    /// bytes at most. A request that was too long to be kept is taken for one that does not.
     fn has_asked_for_stream(&self, exchange: &Exchange, most: usize) -> bool {
         if !self.keeps_request(exchange) {
             return false;
@@ -141,7 +141,7 @@ impl Exchange {
     }
 
     /// Whether its request is read while it waits in line: a head of ours may be due there, and is not
-    /// sent before all of the request is here. Whoever wants to be asked for it first is left alone.
+    /// sent before all of the request is here. Not where the client waits for leave to send its body.
     pub(crate) fn is_read_in_line(&self) -> bool {
         let before_head = self.route().and_then(|route| route.heartbeat);
         before_head.is_some_and(|heartbeat| heartbeat.before_head)

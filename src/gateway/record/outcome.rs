@@ -95,9 +95,9 @@ impl Exchange {
         }
     }
 
-    /// Whether its client was waited for when the server was last heard of: the rest of the request
-    /// had not come. A server may hang up on such a client, and who was lost meanwhile cannot tell
-    /// one that did from one that failed.
+    /// Whether the client was waited for when the server was last heard of: the rest of the request had
+    /// not come. A server may hang up on such a client, and a connection that is lost meanwhile does
+    /// not tell a server that hung up from a server that failed.
     pub(crate) fn lacks_request(&self) -> bool {
         !self.request.body.is_complete()
             && self.tunnel.is_none()

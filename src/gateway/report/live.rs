@@ -1,8 +1,8 @@
 //! Live: answers to inquiries about a worker, and what an inquiry does to a stream or an endpoint.
 //!
-//! An inquiry comes by mailbox and is answered there, between two turns' worth of tokens. Whoever
-//! asks waits; the worker does not: the answer goes into a channel that never blocks its sender, and
-//! the table is cut at the length that was asked for.
+//! An inquiry comes by mail and is answered in the same phase of the turn. The asking thread waits, the
+//! worker does not: the answer goes into a channel that never blocks its sender, and the table is cut
+//! at the length that was asked for.
 
 use crate::config::snapshot::{EndpointId, Upstream, UpstreamId};
 use crate::gateway::Gateway;
