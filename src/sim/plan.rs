@@ -301,6 +301,12 @@ impl ExchangePlan {
         }
     }
 
+    /// Whether a server may say to it what is no HTTP.
+    pub fn may_be_garbled(&self) -> bool {
+        let wrong = matches!(self.answer.goes_wrong, Some(Wrong::BadHead));
+        wrong || self.troubles.iter().any(|trouble| trouble.kind == Kind::Garbage)
+    }
+
     /// Whether the request is one that gets a whole answer from its server.
     fn is_honest(&self, plan: &Plan) -> bool {
         let spoiled = self.upload.is_some_and(|upload| upload.spoiled && upload.chunked);

@@ -508,26 +508,51 @@ fn siblings_of_a_dead_connection_are_not_tried() {
 
 /// What follows an answer that may have no body comes in a packet of its own, when the connection
 /// has its next request. Its siblings are in the same state.
+/// Three clients have had a 204, and the rest of it comes behind the head in a packet of its own: the
+/// next request meets it on a connection that is reused, goes to a fresh one, and pays nothing for that.
 #[test]
-fn what_is_left_of_an_answer_is_met_once() {
-    let upstream = Upstream::listen();
-    let config = Config { upstream: "retry = {}".into(), ..Config::to(upstream.address()) };
-    let gateway = config.start();
-    let mut clients: Vec<Peer> = (0..3).map(|_| gateway.connect()).collect();
-    let mut servers: Vec<Peer> =
-        clients.iter_mut().map(|client| on_a_new_connection(client, &upstream)).collect();
-    for (client, server) in clients.iter_mut().zip(&mut servers) {
-        server.send("HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\n");
-        assert_eq!(client.read_response().status(), 204);
+fn what_is_left_of_an_answer_is_met_once_and_costs_nothing() {
+    for retry in ["{}", "\"off\"", "{ attempts = 1 }", "{ budget = 0 }", "{ on = [\"reset\"] }"] {
+        let upstream = Upstream::listen();
+        let keys = format!("retry = {retry}\nbreaker = {{ consecutive = 1 }}");
+        let gateway = Config { upstream: keys, ..Config::to(upstream.address()) }.start();
+        let mut clients: Vec<Peer> = (0..3).map(|_| gateway.connect()).collect();
+        let mut servers: Vec<Peer> =
+            clients.iter_mut().map(|client| on_a_new_connection(client, &upstream)).collect();
+        for (client, server) in clients.iter_mut().zip(&mut servers) {
+            server.send("HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\n");
+            assert_eq!(client.read_response().status(), 204);
+        }
+        clients[0].send(POST);
+        let mut used = servers.pop().expect("the warmest");
+        used.read_request();
+        used.send("body");
+        let mut fresh = upstream.accept();
+        fresh.read_request();
+        servers.iter_mut().for_each(Peer::expect_silence);
+        answer(&mut clients[0], &mut fresh);
+        assert_eq!(gateway.count_in_log("is out for"), 0, "it is nobody's fault");
     }
-    clients[0].send(POST);
-    let mut used = servers.pop().expect("the warmest");
-    used.read_request();
-    used.send("body");
-    let mut fresh = upstream.accept();
-    fresh.read_request();
-    servers.iter_mut().for_each(Peer::expect_silence);
-    answer(&mut clients[0], &mut fresh);
+}
+
+/// On a fresh connection it is the server's, and a POST may be one that is not to be repeated.
+#[test]
+fn what_is_no_http_is_a_fault_where_nothing_can_be_left() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::to(upstream.address());
+    let mut client = gateway.connect();
+    on_a_new_connection(&mut client, &upstream).send("body");
+    assert_error(&client.read_response(), 502, "upstream_bad_head");
+    let strict = Config {
+        upstream: "retry = \"off\"\npool = { replay_stale_post = false }".into(),
+        ..Config::to(upstream.address())
+    };
+    let (_gateway, mut client, mut server) = with_one_idle(&upstream, &strict);
+    client.send(POST);
+    server.read_request();
+    server.send("body");
+    assert_error(&client.read_response(), 502, "upstream_bad_head");
+    upstream.expect_nobody();
 }
 
 #[test]

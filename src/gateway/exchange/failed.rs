@@ -162,16 +162,21 @@ impl<N: Net> Gateway<N> {
     }
 
     /// A reused connection may have been closed by the server at the very moment the request was
-    /// written to it. That is nobody's failure: the request is sent on a fresh one, once.
+    /// written to it, or hold what was left of the answer before. That is nobody's failure: the request
+    /// is sent on a fresh one, once.
     fn replays_for_stale(&mut self, token: Token, failed: &Failed, cx: &mut Cx<N>) -> bool {
-        let Failed::Lost(fault) = failed else { return false };
+        let (fault, left_over) = match failed {
+            Failed::Lost(fault) => (fault, false),
+            Failed::Fault(Fault::Upstream(fault @ UpstreamFault::Head(_))) => (fault, true),
+            Failed::Fault(_) | Failed::Unwanted(_) => return false,
+        };
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
         else {
             return false;
         };
         let attempt = stale::Attempt {
             reused: exchange.attempt.reused,
-            answered: exchange.attempt.answered,
+            answered: exchange.attempt.answered && !left_over,
             replayed: exchange.tries.replayed,
             sent: exchange.attempt.sent,
             idempotent: exchange.idempotent,

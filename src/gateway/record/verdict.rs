@@ -119,6 +119,7 @@ impl UpstreamFault {
         match self {
             UpstreamFault::Connect(_) => "the pooled connection refused a write",
             UpstreamFault::Closed => "the pooled connection was closed",
+            UpstreamFault::Head(_) => "the pooled connection held what is no HTTP",
             _ => "the pooled connection was reset",
         }
     }

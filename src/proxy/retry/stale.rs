@@ -6,12 +6,15 @@
 //!
 //! | reused | answered a byte | sent before | bytes taken by the kernel | method | verdict |
 //! |---|---|---|---|---|---|
-//! | – | yes | – | – | – | final: the client has, or may have, bytes |
+//! | – | a byte that may be of one | – | – | – | final: the client has, or may have, bytes |
 //! | no | no | – | – | – | final: a fresh connection that dies is a fault of the server |
 //! | yes | no | yes | – | – | final: once is enough |
 //! | yes | no | no | none | any | again: no byte was sent |
 //! | yes | no | no | some | idempotent | again |
 //! | yes | no | no | some | POST, PATCH, … | again where `replay_stale_post`, else final |
+//!
+//! *Left over*: what a reused connection holds may be the rest of an answer that had none by its head (to
+//! HEAD, a 204), in a packet of its own. It is no HTTP, and so no answer to this request: it counts as none.
 //!
 //! "Again" always means a *fresh* connection: a server that drops one idle connection drops its
 //! siblings, and a last-in-first-out pool would hand out the next dead one. It needs the request
@@ -24,7 +27,7 @@
 pub struct Attempt {
     /// The connection had carried a request before.
     pub reused: bool,
-    /// At least one byte of a response has been read.
+    /// At least one byte has been read that may be of a response.
     pub answered: bool,
     /// The request has been replayed already.
     pub replayed: bool,
@@ -43,7 +46,8 @@ pub enum Verdict {
     Final,
 }
 
-/// The verdict on an upstream connection that was closed, reset, or refused a write.
+/// The verdict on an upstream connection that was closed, reset, refused a write, or held what is no
+/// HTTP.
 pub fn on_connection_lost(attempt: Attempt, replay_stale_post: bool) -> Verdict {
     let Attempt { reused, answered, replayed, sent, idempotent, kept } = attempt;
     if answered || !reused || replayed || !kept {

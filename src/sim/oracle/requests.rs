@@ -169,11 +169,13 @@ fn left_undone(plan: &Plan, number: usize, attempts: &[Attempt]) -> usize {
     attempts.windows(2).filter(undone).count()
 }
 
-/// Whether a reused connection died under this request without a byte, and it may be sent again.
+/// Whether a reused connection died under this request without a byte, or gave what is no HTTP, and it
+/// may be sent again.
 fn is_dead(plan: &Plan, number: usize, attempt: &Attempt) -> bool {
     let repeatable =
         plan.gateway.replay_stale_post || plan.exchanges[number].method != Method::Post;
-    repeatable && attempt.earlier > 0 && attempt.answered == 0
+    let garbled = plan.exchanges[number].may_be_garbled();
+    repeatable && attempt.earlier > 0 && (attempt.answered == 0 || garbled)
 }
 
 /// Which exchange a request belongs to, if it is what the client sent for it.
