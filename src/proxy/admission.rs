@@ -77,6 +77,8 @@ pub struct Queue<W> {
     /// One per priority, each in the order of `standing`.
     lanes: [VecDeque<Waiter<W>>; PRIORITIES as usize],
     drain: DrainRate,
+    /// What was found missing last, by whoever tried.
+    lack: Option<Lack>,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,7 @@ struct Waiter<W> {
 
 impl<W: Copy + PartialEq> Queue<W> {
     pub fn new() -> Queue<W> {
-        Queue { lanes: Default::default(), drain: DrainRate::default() }
+        Queue { lanes: Default::default(), drain: DrainRate::default(), lack: None }
     }
 
     /// Somebody wants a place. `lack` is what it found missing, `None` if it has not tried: whoever
@@ -111,6 +113,7 @@ impl<W: Copy + PartialEq> Queue<W> {
             return Admit::Now;
         }
         self.drain.resume(now);
+        self.lack = lack.or(self.lack);
         if self.len() >= settings.queue {
             return Admit::Full { retry_after: self.retry_after(priority, now, settings) };
         }
@@ -144,6 +147,7 @@ impl<W: Copy + PartialEq> Queue<W> {
     pub fn again(&mut self, who: W, lack: Lack) {
         let waiter = self.lanes.iter_mut().flatten().find(|waiter| waiter.who == who);
         debug_assert!(waiter.is_some(), "only who waits can be called");
+        self.lack = Some(lack);
         if let Some(waiter) = waiter {
             waiter.lack = Some(lack);
             waiter.called = false;
@@ -207,10 +211,10 @@ impl<W: Copy + PartialEq> Queue<W> {
         Duration::from_secs(seconds.min(most).ceil() as u64).max(RETRY_AFTER_MIN)
     }
 
-    /// What the first has found missing of those who wait and have tried.
+    /// What was found missing last. Whoever stands behind others has not tried, and lacks what they
+    /// lacked, even when they have left.
     pub fn lack(&self) -> Option<Lack> {
-        let tried = self.lanes.iter().flatten().filter(|waiter| waiter.lack.is_some());
-        tried.min_by_key(|waiter| waiter.standing).and_then(|waiter| waiter.lack)
+        self.lack
     }
 
     pub fn len(&self) -> usize {

@@ -161,6 +161,24 @@ fn a_connection_calls_nobody_who_lacks_a_permit() {
     assert_eq!(queue.call(Lack::Connection), Some(3));
 }
 
+/// Five come for what is all taken, and leave one after the other: only the first has tried.
+#[test]
+fn what_is_lacking_is_known_to_the_last_in_line() {
+    let mut queue = Queue::new();
+    assert_eq!(queue.lack(), None);
+    for (who, lack) in [(1, Some(Lack::Connection)), (2, None), (3, None)] {
+        assert!(matches!(queue.admit(who, 0, lack, at(0), &SETTINGS), Admit::Wait { .. }));
+    }
+    for who in 1..4 {
+        assert_eq!(queue.lack(), Some(Lack::Connection), "{who}");
+        assert!(!queue.leave(who, at(1)));
+    }
+    wait(&mut queue, 4, 0, 2);
+    assert_eq!(queue.call(Lack::Permit), Some(4));
+    queue.again(4, Lack::Permit);
+    assert_eq!(queue.lack(), Some(Lack::Permit));
+}
+
 #[test]
 fn a_priority_is_one_digit_or_the_configured_one() {
     for (value, expected) in [
