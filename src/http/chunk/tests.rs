@@ -311,6 +311,30 @@ fn what_comes_too_late_for_nobody_may_be_a_trailer() {
         "Set_Cookie",
         "X_Api_Key",
         "Via",
+        // Who a request is from, as proxies and servers of applications tell each other.
+        "Remote-User",
+        "X-Remote-User",
+        "X-Authenticated-User",
+        "X_Auth_Token",
+        "SSL-Client-Cert",
+        "X-SSL-Client-Verify",
+        "X-Cluster-Client-Ip",
+        "Fastly-Client-IP",
+        "WL-Proxy-Client-IP",
+        "X-ProxyUser-Ip",
+        "X-Envoy-Original-Path",
+        // Where it goes, and what it is.
+        "X-Host",
+        "X-Scheme",
+        "X-Method-Override",
+        "X-Goog-Api-Key",
+        "Mcp-Session-Id",
+        // Registered.
+        "Warning",
+        "SOAPAction",
+        "Slug",
+        "Capsule-Protocol",
+        "Want-Content-Digest",
     ] {
         let body = format!("0\r\n{name}: a\r\n\r\n");
         assert_eq!(scan(body.as_bytes()).0, Err(ChunkError::TrailerForbidden), "{name}");
