@@ -10,6 +10,7 @@
 //! | a JSON object, whatever its type is said to be | the string of its outermost member `model` | `json` |
 //! | `multipart/form-data` | the content of the part `model` | `form` |
 //! | `application/x-www-form-urlencoded` | nothing that is replaced: a field `model` is refused | `form` |
+//! | what says that it is JSON, or nothing, and begins as no JSON or with a list | nothing that is replaced: it is refused | `json` |
 //! | anything else | none |  |
 //!
 //! * Nothing is clear before the last byte: a second `model` may follow. Whoever passes bytes on asks
@@ -124,6 +125,7 @@ impl Finder {
             }
             None if is("application/x-www-form-urlencoded") => Kind::UrlEncoded(UrlEncoded::new()),
             None if !is_read_as_ascii(media) => return Err(Unclear::Encoded),
+            None if claims_json(essence) => Kind::Json(Json::claimed()),
             None => Kind::Json(Json::new()),
         };
         Ok(Finder { kind, name: None, unclear: None })
@@ -186,6 +188,15 @@ impl Finder {
     pub fn unclear(&self) -> Option<Unclear> {
         self.unclear
     }
+}
+
+/// Whether a body of this type is JSON by its own word, or says nothing of itself.
+fn claims_json(essence: &[u8]) -> bool {
+    let ends = |end: &[u8]| {
+        let from = essence.len().checked_sub(end.len());
+        from.is_some_and(|from| essence[from..].eq_ignore_ascii_case(end))
+    };
+    essence.is_empty() || ends(b"/json") || ends(b"+json")
 }
 
 /// Whether the bytes of a text in the stated character set that are ASCII mean what they do there.

@@ -70,6 +70,8 @@ pub(super) struct Json {
     state: State,
     /// A member `model` has come.
     named: bool,
+    /// The body says that it is JSON: what is neither an object nor a bare scalar is refused.
+    claimed: bool,
     /// Bytes fed before this piece.
     base: usize,
     name: Name,
@@ -80,10 +82,15 @@ impl Json {
         Json::behind(0)
     }
 
+    /// Of a body that says that it is JSON, or says nothing of itself.
+    pub(super) fn claimed() -> Json {
+        Json { claimed: true, ..Json::new() }
+    }
+
     /// Behind so many blanks.
     pub(super) fn behind(blanks: usize) -> Json {
         let name = Name { at: 0, written: Vec::new() };
-        Json { state: State::Start { mark: 0 }, named: false, base: blanks, name }
+        Json { state: State::Start { mark: 0 }, named: false, claimed: false, base: blanks, name }
     }
 
     /// Whether it is none whose members could be read.
@@ -130,8 +137,8 @@ impl Json {
             {
                 state
             }
-            Start { mark } => start(mark, byte, false),
-            StartOdd => start(0, byte, true),
+            Start { mark } => self.begun(start(mark, byte, false), byte),
+            StartOdd => self.begun(start(0, byte, true), byte),
             KeyOrEnd if byte == b'}' => Done,
             KeyOrEnd | Key if byte == b'"' => InKey { spelling: Spelling::new() },
             InKey { spelling } if byte == b'"' => self.keyed(spelling.key()),
@@ -221,6 +228,17 @@ impl Json {
             }
         }
         end + 1
+    }
+
+    /// In front of an object readers differ in what they pass over: comments, `)]}'`, the bracket of a
+    /// list of one. A body that says it is JSON has none of that, unless somebody is to read it so.
+    fn begun(&self, state: State, byte: u8) -> State {
+        match (state, byte) {
+            (State::Nothing, b'/' | b'#' | b'[' | b')' | b';' | b'\'' | b'(') if self.claimed => {
+                State::Refused
+            }
+            (state, _) => state,
+        }
     }
 
     /// Inside a string that is passed over. Returns where to go on.
