@@ -12,6 +12,7 @@
 //! Absent on purpose: decisions. Whether a connection is kept and how a body is delivered are
 //! arguments.
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -246,11 +247,17 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
     let length_kept = keeps_length(head, edits);
     let coding_kept = keeps_coding(head, edits);
     let doubtful = head.known.union(&head.connection_listed);
+    let offers = Cell::new(false);
     copy_fields(head.raw, head.fields, &doubtful, out, |index, known| match known {
         // Never dropped for being listed: the framing has been read, and it is stated.
         Some(Known::ContentLength) => length_kept,
         Some(Known::TransferEncoding) => coding_kept,
         Some(Known::Date) => true,
+        // A 426 says in it what the server would speak (RFC 9110 §15.5.22).
+        Some(Known::Upgrade) if head.status == 426 => {
+            offers.set(true);
+            true
+        }
         Some(Known::Upgrade) => edits.connection == ConnectionField::Upgrade,
         Some(Known::XAccelBuffering) => !head.is_event_stream(),
         Some(
@@ -294,6 +301,10 @@ pub fn response(head: &ResponseHead<'_>, edits: &ResponseEdits<'_>, out: &mut Ve
     }
     if head.status >= 200 || edits.connection == ConnectionField::Upgrade {
         connection_field(edits.connection, edits.client, out);
+    }
+    if offers.get() {
+        // A second field of this name continues the list of the first.
+        out.extend_from_slice(b"Connection: upgrade\r\n");
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -370,6 +370,12 @@ const RESPONSES: &[(&str, &str, &str, &str)] = &[
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nSec-X: k\r\nConnection: upgrade\r\n\r\n",
     ),
     (
+        "response-upgrade-required",
+        "GET / HTTP/1.1",
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 0\r\n{ours}Connection: upgrade\r\n\r\n",
+    ),
+    (
         "response-event-stream",
         "GET / HTTP/1.1",
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nX-Accel-Buffering: yes\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n0\r\n\r\n",

@@ -468,6 +468,18 @@ const RESPONSES: &[ResponseRow] = &[
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: k\r\nConnection: upgrade\r\n",
     ),
     (
+        "response-upgrade-required",
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.0\r\nConnection: Upgrade\r\nContent-Length: 0\r\n",
+        |_| {},
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.0\r\nContent-Length: 0\r\n{ours}Connection: upgrade\r\n",
+    ),
+    (
+        "response-upgrade-required",
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 0\r\n",
+        |edits| edits.connection = ConnectionField::Close,
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 0\r\n{ours}Connection: close\r\nConnection: upgrade\r\n",
+    ),
+    (
         "response-event-stream",
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Accel-Buffering: yes\r\nTransfer-Encoding: chunked\r\n",
         |_| {},
