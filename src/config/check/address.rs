@@ -41,6 +41,10 @@ pub(super) enum EndpointText<'t> {
 
 /// An `ip:port` or a `name:port`.
 pub(super) fn endpoint(text: &str) -> Result<EndpointText<'_>, Mistake> {
+    if text.contains('@') {
+        // Not told: what stands in front of it is a password.
+        return Err(Mistake::new("an endpoint is host:port, without a user or a password"));
+    }
     if let Some((scheme, rest)) = text.split_once("://") {
         let rest = rest.trim_end_matches('/');
         return Err(Mistake::new(format!(
@@ -79,6 +83,9 @@ struct Authority<'t> {
 }
 
 fn authority(text: &str) -> Result<Authority<'_>, Mistake> {
+    if text.contains('@') {
+        return Err(Mistake::new("neither a user nor a password belongs here"));
+    }
     let (host, port) = split(text)?;
     let port = match port {
         None => None,

@@ -62,9 +62,13 @@ fn collector(text: &str) -> Result<Option<Collector>, Mistake> {
         Some(slash) => rest.split_at(slash),
         None => (rest, SPANS_PATH),
     };
+    if authority.contains('@') {
+        return Err(Mistake::new("takes neither a user nor a password"));
+    }
     address::endpoint(authority)?;
     if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-        return Err(Mistake::new(format!("{path:?} is no path of a URL")));
+        // Not told: it may end in a key.
+        return Err(Mistake::new("has a character in its path or its query that no URL has"));
     }
     Ok(Some(Collector { authority: authority.to_owned(), path: path.to_owned() }))
 }

@@ -661,6 +661,26 @@ fn the_query_of_a_collector_is_not_shown() {
     assert!(!shown.contains("s3cret"), "{shown}");
 }
 
+/// A password, or the key in a query, stands in no error.
+#[test]
+fn what_is_refused_shows_no_secret() {
+    let trace =
+        |export: &str| format!("{LEAST}[trace]\ncontext = \"continue\"\nexport = \"{export}\"\n");
+    let endpoint = |text: &str| LEAST.replacen("127.0.0.1:8081", text, 1);
+    for config in [
+        trace("http://user:s3cret@c:4318/v1/traces"),
+        trace("http://s3cret@c:4318"),
+        trace("http://c:4318/v1/traces?key=s3cret #"),
+        trace("https://user:s3cret@c:4318/v1/traces"),
+        endpoint("user:s3cret@llama:8081"),
+        endpoint("http://user:s3cret@llama:8081/"),
+    ] {
+        let problems = parse(&config).expect_err(&config);
+        let told = format!("{problems:?}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+}
+
 /// Each is looked up among those before it, and compared with none: sixty thousand once took fifteen
 /// seconds.
 #[test]
