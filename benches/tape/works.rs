@@ -96,10 +96,12 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
     content-type: application/json\r\n\r\n\
     {\"id\":\"cmpl-1\",\"object\":\"embedding\",\"data\":[0.0125,0.0625,0.5],\"usage\":{\"total_tokens\":3,\"n\":1}}";
 
-/// A terabyte is announced; the round sends as much of it as it likes.
+/// A terabyte is announced, and its first byte is here: who has asked for a stream is shown no other
+/// head without it. The round sends as much of it as it likes.
 const BULK_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
     content-length: 1099511627776\r\n\
-    content-type: application/octet-stream\r\n\r\n";
+    content-type: application/octet-stream\r\n\r\n\
+    .";
 
 const BULK_REQUEST: &[u8] = b"POST /v1/files HTTP/1.1\r\n\
     Host: gateway.example:8080\r\n\

@@ -204,7 +204,9 @@ impl<N: Net> Gateway<N> {
             let held = match () {
                 () if holds_back && head.status < 300 && exchange.is_observed() => true,
                 () if exchange.is_read() => {
-                    by_reading || holds_back && exchange.asks_for_stream(sent)
+                    let begun = &upstream.socket.unscanned()[head.length..];
+                    let may_stream = holds_back && !begins_as_document(begun, head.framing);
+                    by_reading || may_stream && exchange.asks_for_stream(sent)
                 }
                 () => rescuable && exchange.may_be_too_long(head.status),
             };
@@ -238,6 +240,15 @@ impl<N: Net> Gateway<N> {
         }
         Ok(Some(HeadStep::Final))
     }
+}
+
+/// Whether the body that has come with its head begins as a document does.
+fn begins_as_document(begun: &[u8], framing: Framing) -> bool {
+    let body = match framing {
+        Framing::Chunked => begun.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1),
+        _ => 0,
+    };
+    matches!(begun[body..].trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// After what time the server wants to be asked again: fields in milliseconds come first, as in the

@@ -64,11 +64,10 @@ impl Exchange {
         if self.dialect == Dialect::Generic || !sent.keeps() {
             return false;
         }
-        let request = sent.copy(LOOK_MAX);
         let may = self.dialect == Dialect::Ollama
             || self.request.body.framing() == Framing::Chunked
-            || memchr::memmem::find(&request, b"stream").is_some();
-        may && self.asks_for_stream_in(&request)
+            || contains(&STREAM, sent.pieces());
+        may && self.asks_for_stream_in(&sent.copy(LOOK_MAX))
     }
 
     /// How many choices the answer is to have, by the request as it was `sent`. `None`: nobody
@@ -83,7 +82,7 @@ impl Exchange {
         let framing = self.request.body.framing();
         // Chunks may cut a name anywhere.
         let may_be_several = framing == Framing::Chunked
-            || contains_n(sent.pieces())
+            || contains(&CHOICES, sent.pieces())
             // A list of prompts.
             || self.dialect == Dialect::OpenAiCompletions
                 && sent.pieces().any(|piece| memchr::memchr(b'[', piece).is_some());
@@ -118,21 +117,24 @@ pub(crate) fn accepts_events_only<'a>(mut accept: impl Iterator<Item = &'a [u8]>
     any && only
 }
 
-/// Whether `"n"` stands somewhere in a text that comes in pieces.
-fn contains_n<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> bool {
-    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"n\""));
-    // The last two bytes before a piece: with its first two they hold what the cut goes through.
-    let mut before = [0; 2];
+static CHOICES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"n\""));
+static STREAM: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"stream"));
+
+/// Whether a word of at most eight bytes stands somewhere in a text that comes in pieces.
+fn contains<'p>(word: &Finder<'_>, pieces: impl Iterator<Item = &'p [u8]>) -> bool {
+    const EDGE: usize = 7;
+    debug_assert!(word.needle().len() <= EDGE + 1);
+    // The last bytes before a piece: with its first ones they hold what the cut goes through.
+    let mut before = [0; EDGE];
     for piece in pieces {
-        let start = piece.iter().take(2);
-        let join = before.iter().chain(start).copied();
-        let mut seam = [0; 4];
+        let join = before.iter().chain(piece.iter().take(EDGE)).copied();
+        let mut seam = [0; 2 * EDGE];
         seam.iter_mut().zip(join).for_each(|(to, from)| *to = from);
-        if NAME.find(&seam).is_some() || NAME.find(piece).is_some() {
+        if word.find(&seam).is_some() || word.find(piece).is_some() {
             return true;
         }
-        let last = before.iter().chain(piece).rev().take(2);
-        let mut end = [0; 2];
+        let last = before.iter().chain(piece).rev().take(EDGE);
+        let mut end = [0; EDGE];
         end.iter_mut().rev().zip(last).for_each(|(to, from)| *to = *from);
         before = end;
     }
@@ -192,7 +194,7 @@ mod tests {
                     let (start, rest) = text.split_at(first);
                     let (middle, end) = rest.split_at(second - first);
                     let pieces = [start, middle, end].map(str::as_bytes);
-                    assert_eq!(contains_n(pieces.into_iter()), expected, "{pieces:?}");
+                    assert_eq!(contains(&CHOICES, pieces.into_iter()), expected, "{pieces:?}");
                 }
             }
         }
