@@ -33,7 +33,7 @@ use std::time::{Duration, Instant, SystemTime};
 use harness::network::{Bug, Sabotaged};
 use harness::seeds::{self, Report};
 use harness::{GENEROUS, Gateway, snapshot};
-use sluicegate::config::snapshot::{Commit, Snapshot};
+use sluicegate::config::snapshot::{CommitAt, Snapshot};
 use sluicegate::sim::World;
 use sluicegate::sim::oracle::Tally;
 use sluicegate::sim::plan::Plan;
@@ -256,7 +256,7 @@ fn an_attempt_too_few_is_found() {
 fn a_commit_too_early_is_found() {
     let (seed, reason) = find_mistake(|snapshot| {
         for route in &mut snapshot.routes {
-            route.commit = Commit::Head;
+            route.commit = CommitAt::Head;
         }
     })
     .expect("found");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::proxy::breaker::Outcome;
-use sluicegate::proxy::endpoints::{Choice, Endpoints, Request, Tried};
+use sluicegate::proxy::endpoints::{Choice, Endpoints, Search, Tried};
 use sluicegate::proxy::load::SharedLoad;
 
 use super::stage::snapshot;
@@ -28,7 +28,7 @@ pub fn endpoints(balance: &str, count: u16) -> Endpoints {
 
 /// One attempt from its choice to its end.
 pub fn attempt(endpoints: &mut Endpoints, key: u64, outcome: Outcome, now: Instant) {
-    let request = Request {
+    let request = Search {
         tried: &Tried::none(),
         key: Some(key),
         last_resort: true,

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::snapshot::{
-    AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, Breaker, Commit,
-    Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField, Keepalive,
-    Limits, PoolLimits, Progress, Recorder, Retry, Timeouts, Trace, TraceContext,
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, Breaker,
+    CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField,
+    Keepalive, Limits, PoolLimits, Progress, Recorder, Retry, Timeouts, Trace, TraceContext,
 };
 use crate::service::continuation::Prefill;
 
@@ -89,7 +89,7 @@ pub const POOL: PoolLimits = PoolLimits {
 
 pub const BALANCE: Balance = Balance::LeastOutstanding;
 pub const SERVER_TIMING: bool = false;
-pub const COMMIT: Commit = Commit::FirstEvent;
+pub const COMMIT: CommitAt = CommitAt::FirstEvent;
 /// Whose server leaves TCP_NODELAY out would wait for them.
 pub const DELAYED_ACKS: bool = false;
 /// A prompt is a prompt, whoever wrote its end: every server of completions takes one.

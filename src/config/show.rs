@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use super::bounds;
 use super::snapshot::{
-    AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, Commit, ExchangeTimeouts, Forwarded,
-    HalfClose, Heartbeat, HostField, Link, Listed, Rewrite, Route, Snapshot, Target, Upstream,
-    Workers,
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, CommitAt, ExchangeTimeouts,
+    Forwarded, HalfClose, Heartbeat, HostField, Link, Listed, Rewrite, Route, Snapshot, Target,
+    Upstream, Workers,
 };
 use super::units::{show_duration, show_size};
 use crate::escape::acts;
@@ -232,8 +232,8 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         Some(Rewrite::Prefix(prefix)) => entry(out, "rewrite", quoted(&format!("{prefix}*")))?,
     }
     let commit = match route.commit {
-        Commit::FirstEvent => "first_event",
-        Commit::Head => "head",
+        CommitAt::FirstEvent => "first_event",
+        CommitAt::Head => "head",
     };
     entry(out, "commit", quoted(commit))?;
     match route.heartbeat {

@@ -26,8 +26,8 @@ mod resilience;
 
 pub use observing::{Collector, Recorder, Trace, TraceContext};
 pub use resilience::{
-    Admission, Balance, Breaker, Commit, Condition, Conditions, Continue, Fallback, FallbackAnswer,
-    HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
+    Admission, Balance, Breaker, CommitAt, Condition, Conditions, Continue, Fallback,
+    FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
 };
 
 /// A compiled configuration.
@@ -341,7 +341,7 @@ pub struct Route {
     pub rewrite: Option<Rewrite>,
     /// In force before an upstream is chosen and where none is: the route's, else `[timeouts]`.
     pub timeouts: ExchangeTimeouts,
-    pub commit: Commit,
+    pub commit: CommitAt,
     pub heartbeat: Option<Heartbeat>,
     /// `None`: a stream that breaks has ended.
     pub continues: Option<Continue>,

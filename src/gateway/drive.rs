@@ -19,7 +19,7 @@ use crate::gateway::command::Life;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::peer::{Peer, Progress};
 use crate::gateway::record::verdict::{Failed, Step};
-use crate::gateway::steady::Passed;
+use crate::gateway::steady::Short;
 use crate::http::head::{HeadError, may_be_complete};
 use crate::measure::stall::Owner;
 use crate::proxy::exchange::deadline;
@@ -43,8 +43,8 @@ impl<N: Net> Gateway<N> {
     pub(crate) fn advance_client(&mut self, token: Token, cx: &mut Cx<N>) {
         let mut budget = Budget::of_a_drive(cx.run.is_empty());
         match self.pass_on(token, &mut budget, cx) {
-            Ok(Passed::All) => {}
-            Ok(Passed::Maybe) => self.drive_on(token, Step::Again, budget, cx),
+            Ok(Short::All) => {}
+            Ok(Short::Maybe) => self.drive_on(token, Step::Again, budget, cx),
             Err(failed) => {
                 self.drive_on(token, Step::Failed(failed), budget, cx);
             }

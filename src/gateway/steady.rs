@@ -22,7 +22,7 @@ use crate::reactor::turn::Cx;
 
 /// How much of a drive the short way has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Passed {
+pub(crate) enum Short {
     All,
     /// Not all, perhaps nothing: the long way goes on.
     Maybe,
@@ -36,14 +36,14 @@ impl<N: Net> Gateway<N> {
         token: Token,
         budget: &mut Budget,
         cx: &mut Cx<N>,
-    ) -> Result<Passed, Failed> {
-        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(Passed::Maybe) };
-        let Some(connection) = downstream.steady() else { return Ok(Passed::Maybe) };
-        let Some(upstream) = self.upstreams.get_mut(connection) else { return Ok(Passed::Maybe) };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(Passed::Maybe) };
-        let Some(response) = &mut exchange.attempt.response else { return Ok(Passed::Maybe) };
+    ) -> Result<Short, Failed> {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(Short::Maybe) };
+        let Some(connection) = downstream.steady() else { return Ok(Short::Maybe) };
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return Ok(Short::Maybe) };
+        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(Short::Maybe) };
+        let Some(response) = &mut exchange.attempt.response else { return Ok(Short::Maybe) };
         if !upstream.socket.outbox.is_empty() {
-            return Ok(Passed::Maybe);
+            return Ok(Short::Maybe);
         }
         let before = response.progress();
         let client = &mut downstream.socket;
@@ -51,11 +51,11 @@ impl<N: Net> Gateway<N> {
             .map_err(broken_response)?;
         exchange.note_progress(before, &moved, cx.now, &self.desk.tally);
         if moved.rest != Rest::SourceEmpty {
-            return Ok(Passed::Maybe);
+            return Ok(Short::Maybe);
         }
         let (before, passed) = exchange.ledger.charge(Owner::Upstream, cx.now);
         self.desk.tally.waited[before as usize].add(passed);
-        Ok(Passed::All)
+        Ok(Short::All)
     }
 }
 

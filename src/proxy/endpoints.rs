@@ -41,7 +41,7 @@ mod tried;
 mod tests;
 
 use member::Member;
-pub use search::Request;
+pub use search::Search;
 pub use tried::Tried;
 
 use search::Tier;
@@ -181,7 +181,7 @@ impl Endpoints {
     }
 
     /// Chooses an endpoint and counts the exchange.
-    pub fn pick(&mut self, request: &Request<'_>, now: Instant) -> Choice {
+    pub fn pick(&mut self, request: &Search<'_>, now: Instant) -> Choice {
         let survey = self.survey(request, now);
         self.panicking = survey.panic || survey.last_resort;
         let mut full = false;

@@ -13,7 +13,7 @@ use super::fault::{DownstreamFault, Fault, LocalFault, UpstreamFault};
 
 /// How far the request has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum RequestEnd {
     /// Not all of it has been read and written on.
     Unfinished,
     Done,
@@ -21,7 +21,7 @@ pub enum Request {
 
 /// How the response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Response {
+pub enum ResponseEnd {
     /// Its last byte was written to the client.
     Done,
     /// It broke off after its first byte was written, or may have been.
@@ -32,7 +32,7 @@ pub enum Response {
 
 /// What becomes of the client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Downstream {
+pub enum DownstreamFate {
     /// Wait for its next request.
     Reuse,
     Close,
@@ -48,7 +48,7 @@ pub enum Downstream {
 
 /// What becomes of the connection to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upstream {
+pub enum UpstreamFate {
     Pool,
     Close,
 }
@@ -65,13 +65,19 @@ pub enum Upstream {
 /// | none      | any        | any        | reply      | close    |
 ///
 /// "Pool" is subject to [`super::pool::Reuse`].
-pub fn finish(response: Response, request: Request, persistent: bool) -> (Downstream, Upstream) {
+pub fn finish(
+    response: ResponseEnd,
+    request: RequestEnd,
+    persistent: bool,
+) -> (DownstreamFate, UpstreamFate) {
     match (response, request, persistent) {
-        (Response::Done, Request::Done, true) => (Downstream::Reuse, Upstream::Pool),
-        (Response::Done, Request::Done, false) => (Downstream::Close, Upstream::Pool),
-        (Response::Done, Request::Unfinished, _) => (Downstream::Linger, Upstream::Close),
-        (Response::CutShort, _, _) => (Downstream::Abort, Upstream::Close),
-        (Response::None, _, _) => (Downstream::Reply, Upstream::Close),
+        (ResponseEnd::Done, RequestEnd::Done, true) => (DownstreamFate::Reuse, UpstreamFate::Pool),
+        (ResponseEnd::Done, RequestEnd::Done, false) => (DownstreamFate::Close, UpstreamFate::Pool),
+        (ResponseEnd::Done, RequestEnd::Unfinished, _) => {
+            (DownstreamFate::Linger, UpstreamFate::Close)
+        }
+        (ResponseEnd::CutShort, _, _) => (DownstreamFate::Abort, UpstreamFate::Close),
+        (ResponseEnd::None, _, _) => (DownstreamFate::Reply, UpstreamFate::Close),
     }
 }
 
@@ -306,16 +312,16 @@ mod tests {
 
     #[test]
     fn each_row_of_the_joint_table() {
-        use {Request::*, Response as R};
+        use {RequestEnd::*, ResponseEnd as R};
         for (response, request, persistent, expected) in [
-            (R::Done, Done, true, (Downstream::Reuse, Upstream::Pool)),
-            (R::Done, Done, false, (Downstream::Close, Upstream::Pool)),
-            (R::Done, Unfinished, true, (Downstream::Linger, Upstream::Close)),
-            (R::Done, Unfinished, false, (Downstream::Linger, Upstream::Close)),
-            (R::CutShort, Done, true, (Downstream::Abort, Upstream::Close)),
-            (R::CutShort, Unfinished, false, (Downstream::Abort, Upstream::Close)),
-            (R::None, Done, true, (Downstream::Reply, Upstream::Close)),
-            (R::None, Unfinished, true, (Downstream::Reply, Upstream::Close)),
+            (R::Done, Done, true, (DownstreamFate::Reuse, UpstreamFate::Pool)),
+            (R::Done, Done, false, (DownstreamFate::Close, UpstreamFate::Pool)),
+            (R::Done, Unfinished, true, (DownstreamFate::Linger, UpstreamFate::Close)),
+            (R::Done, Unfinished, false, (DownstreamFate::Linger, UpstreamFate::Close)),
+            (R::CutShort, Done, true, (DownstreamFate::Abort, UpstreamFate::Close)),
+            (R::CutShort, Unfinished, false, (DownstreamFate::Abort, UpstreamFate::Close)),
+            (R::None, Done, true, (DownstreamFate::Reply, UpstreamFate::Close)),
+            (R::None, Unfinished, true, (DownstreamFate::Reply, UpstreamFate::Close)),
         ] {
             assert_eq!(finish(response, request, persistent), expected);
         }

@@ -17,7 +17,7 @@ use super::admission::{Fronts, Queue};
 use super::endpoints::Endpoints;
 use super::load::Loads;
 use super::pool::Pool;
-use super::retry::Budget;
+use super::retry::RetryBudget;
 use crate::clock::Instant;
 use crate::config::snapshot::{Admission, EndpointId, PoolLimits, Snapshot, Upstream, UpstreamId};
 
@@ -31,7 +31,7 @@ pub struct Group<C, W> {
     /// The fronts of all workers' queues.
     pub fronts: Arc<Fronts>,
     /// What retries may cost.
-    pub budget: Budget,
+    pub budget: RetryBudget,
     pub limits: PoolLimits,
     pub admission: Admission,
     /// Until then it is not asked to go on with a text: it has refused one.
@@ -49,7 +49,7 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
             endpoints: Endpoints::new(upstream, load, seed),
             queue: Queue::new(),
             fronts,
-            budget: Budget::new(),
+            budget: RetryBudget::new(),
             limits: upstream.pool.clone(),
             admission: upstream.admission.clone(),
             refuses_prefill: Instant::ZERO,

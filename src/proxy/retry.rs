@@ -18,8 +18,8 @@ pub mod continuation;
 pub mod policy;
 pub mod stale;
 
-pub use budget::Budget;
-pub use policy::{Attempt, Cause, Verdict, Why, decide};
+pub use budget::RetryBudget;
+pub use policy::{Cause, Facts, Verdict, Why, decide};
 
 /// Whether a method may be repeated without a second effect (RFC 9110 §9.2.2).
 pub fn is_idempotent(method: &str) -> bool {

@@ -10,7 +10,7 @@ use crate::http::path;
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Match {
     /// Index into the routes.
     Route(usize),
     NotFound,
@@ -23,14 +23,14 @@ pub enum Verdict {
 
 /// Finds the route of a request. `routes` are in matching order: the first whose path and method
 /// both match wins. `path` is in its normal form.
-pub fn find(routes: &[Route], method: &str, path: &str) -> Verdict {
+pub fn find(routes: &[Route], method: &str, path: &str) -> Match {
     let mut allow = String::new();
     for (index, route) in routes.iter().enumerate() {
         if !matches(&route.path, path) {
             continue;
         }
         if route.methods.is_empty() || route.methods.iter().any(|allowed| allowed == method) {
-            return Verdict::Route(index);
+            return Match::Route(index);
         }
         for allowed in &route.methods {
             if !allow.split(", ").any(|known| known == allowed) {
@@ -41,7 +41,7 @@ pub fn find(routes: &[Route], method: &str, path: &str) -> Verdict {
             }
         }
     }
-    if allow.is_empty() { Verdict::NotFound } else { Verdict::MethodNotAllowed { allow } }
+    if allow.is_empty() { Match::NotFound } else { Match::MethodNotAllowed { allow } }
 }
 
 fn matches(pattern: &PathPattern, path: &str) -> bool {
@@ -89,7 +89,7 @@ pub fn check_rewritten(route: &Route, path: &str) -> Result<(), HeadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::snapshot::{Chain, Commit, ExchangeTimeouts, Progress, Target};
+    use crate::config::snapshot::{Chain, CommitAt, ExchangeTimeouts, Progress, Target};
 
     const OFF: ExchangeTimeouts = ExchangeTimeouts {
         body: None,
@@ -110,7 +110,7 @@ mod tests {
             target: Target::Chain(Chain::of_one(0, OFF)),
             rewrite,
             timeouts: OFF,
-            commit: Commit::FirstEvent,
+            commit: CommitAt::FirstEvent,
             heartbeat: None,
             continues: None,
             server_timing: false,
@@ -125,17 +125,17 @@ mod tests {
             route(PathPattern::Prefix("/v1/".into()), &["GET", "POST"], None),
             route(PathPattern::Prefix("/any/".into()), &[], None),
         ];
-        let not_allowed = |allow: &str| Verdict::MethodNotAllowed { allow: allow.into() };
+        let not_allowed = |allow: &str| Match::MethodNotAllowed { allow: allow.into() };
         for (method, path, expected) in [
-            ("POST", "/v1/chat", Verdict::Route(0)),
-            ("GET", "/v1/chat", Verdict::Route(1)),
-            ("GET", "/v1/models", Verdict::Route(2)),
-            ("GET", "/v1/chat/", Verdict::Route(2)),
+            ("POST", "/v1/chat", Match::Route(0)),
+            ("GET", "/v1/chat", Match::Route(1)),
+            ("GET", "/v1/models", Match::Route(2)),
+            ("GET", "/v1/chat/", Match::Route(2)),
             ("PUT", "/v1/chat", not_allowed("POST, GET, HEAD")),
             ("PUT", "/v1/models", not_allowed("GET, POST")),
-            ("BREW", "/any/pot", Verdict::Route(3)),
-            ("GET", "/v1", Verdict::NotFound),
-            ("GET", "/", Verdict::NotFound),
+            ("BREW", "/any/pot", Match::Route(3)),
+            ("GET", "/v1", Match::NotFound),
+            ("GET", "/", Match::NotFound),
         ] {
             assert_eq!(find(&routes, method, path), expected, "{method} {path}");
         }

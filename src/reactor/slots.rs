@@ -12,7 +12,7 @@ use crate::reactor::token::{GENERATION_MAX, Kind, Token};
 /// Values of one kind, each under its token.
 pub struct Slots<T> {
     kind: Kind,
-    taken: Slab<Taken<T>>,
+    taken: Slab<Slot<T>>,
     /// By index, for taken and free slots alike.
     generations: Vec<u32>,
 }
@@ -21,14 +21,14 @@ pub struct Slots<T> {
 /// cache lines, which are fetched together: among thousands of connections each is cold when its
 /// event comes.
 #[repr(align(128))]
-struct Taken<T> {
+struct Slot<T> {
     value: T,
     generation: u32,
 }
 
 impl<T> Slots<T> {
     /// Bytes that a value takes here.
-    pub const BYTES: usize = size_of::<Taken<T>>();
+    pub const BYTES: usize = size_of::<Slot<T>>();
 
     pub fn new(kind: Kind) -> Slots<T> {
         Slots { kind, taken: Slab::new(), generations: Vec::new() }
@@ -41,7 +41,7 @@ impl<T> Slots<T> {
             self.generations.push(1);
         }
         let generation = self.generations[index];
-        slot.insert(Taken { generation, value });
+        slot.insert(Slot { generation, value });
         Token::new(self.kind, generation, index)
     }
 
@@ -59,7 +59,7 @@ impl<T> Slots<T> {
 
     pub fn remove(&mut self, token: Token) -> Option<T> {
         self.get(token)?;
-        let Taken { generation, value } = self.taken.try_remove(token.index())?;
+        let Slot { generation, value } = self.taken.try_remove(token.index())?;
         self.generations[token.index()] =
             if generation == GENERATION_MAX { 1 } else { generation + 1 };
         Some(value)
@@ -74,7 +74,7 @@ impl<T> Slots<T> {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Token, &T)> {
-        self.taken.iter().map(|(index, Taken { generation, value })| {
+        self.taken.iter().map(|(index, Slot { generation, value })| {
             (Token::new(self.kind, *generation, index), value)
         })
     }

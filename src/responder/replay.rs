@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{Head, Request, Responder, Service, Step};
 use crate::clock::Instant;
-use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Progress, Route, Target};
+use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Progress, Route, Target};
 
 /// What a recording may be at most: it was made of 16 KiB.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -101,7 +101,7 @@ impl Recording {
             target: Target::Service(Arc::new(Replay(Arc::new(self)))),
             rewrite: None,
             timeouts: TIMEOUTS,
-            commit: Commit::Head,
+            commit: CommitAt::Head,
             heartbeat: None,
             continues: None,
             server_timing: false,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Place, Report};
-use super::super::snapshot::{Chain, Commit, PathPattern, Route, Target};
+use super::super::snapshot::{Chain, CommitAt, PathPattern, Route, Target};
 use super::upstream::{Draft, Given};
 use super::{Overrides, chain, fallback, is_token, path, unique};
 use crate::service::Setting;
@@ -95,7 +95,7 @@ fn one(
         let pattern = pattern.as_ref().unwrap_or(&assumed);
         field.parsed(report, |text| path::rewrite(text, pattern))
     });
-    let commit = [("first_event", Commit::FirstEvent), ("head", Commit::Head)];
+    let commit = [("first_event", CommitAt::FirstEvent), ("head", CommitAt::Head)];
     let commit = section.choice("commit", &commit, defaults::COMMIT, report);
     let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
     let continues =

@@ -248,7 +248,7 @@ pub enum FallbackAnswer {
 
 /// `[[route]] commit`: when the client is told that its request has been accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Commit {
+pub enum CommitAt {
     /// With the first data event of an event stream, while another attempt is still possible.
     FirstEvent,
     /// With the head.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::config::snapshot::Commit;
+use crate::config::snapshot::CommitAt;
 use crate::gateway::Gateway;
 use crate::gateway::record::continuation::{Before, Continuation};
 use crate::gateway::record::exchange::Exchange;
@@ -42,7 +42,7 @@ impl<N: Net> Gateway<N> {
         let commit = exchange.route().map(|route| route.commit);
         // A continued stream is always held back: it joins the client's stream with its first event.
         exchange.is_continuing()
-            || (commit == Some(Commit::FirstEvent)
+            || (commit == Some(CommitAt::FirstEvent)
                 && !exchange.listens
                 && (!exchange.is_plain() || self.has_elsewhere(exchange, cx))
                 && self.can_be_rescued(exchange, cx))

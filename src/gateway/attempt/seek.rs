@@ -14,7 +14,7 @@ use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, HostField, UpstreamId};
 use crate::gateway::Gateway;
 use crate::gateway::record::exchange::Exchange;
-use crate::gateway::record::peer::{Peer, Turn};
+use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::gateway::server::pool::NoPlace;
 use crate::http::rewrite;
@@ -33,23 +33,23 @@ impl<N: Net> Gateway<N> {
     pub(crate) fn seek_upstream(&mut self, token: Token, cx: &mut Cx<N>) -> Step {
         let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
-        let Peer::Seeking { fresh, turn } = exchange.peer else { return Step::Again };
+        let Peer::Seeking { fresh, line } = exchange.peer else { return Step::Again };
         let (priority, sought) = (exchange.priority, exchange.timeline.step_began);
         let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) else {
             return Step::Wait;
         };
-        match turn {
-            Turn::Queued => return Step::Wait,
+        match line {
+            Line::Queued => return Step::Wait,
             // A newcomer stands behind everybody who waits already.
-            Turn::New if !fresh => match self.admit(token, upstream, priority, cx) {
+            Line::New if !fresh => match self.admit(token, upstream, priority, cx) {
                 Admit::Now => {}
                 waits => return self.stand_in_line(token, upstream, waits, cx),
             },
-            Turn::New | Turn::Called => {}
+            Line::New | Line::Called => {}
         }
         let lack = match self.take_place(token, upstream, fresh, cx) {
             Ok(()) => {
-                if turn == Turn::Called {
+                if line == Line::Called {
                     self.seated(token, upstream, sought, cx);
                 }
                 return Step::Again;
@@ -58,7 +58,7 @@ impl<N: Net> Gateway<N> {
             Err(NoPlace::Fault(fault)) => return Step::Failed(Failed::Fault(fault)),
         };
         self.desk.tally.pool_waits.add(1);
-        if turn == Turn::Called {
+        if line == Line::Called {
             self.called_in_vain(token, upstream, lack, cx);
             return Step::Wait;
         }

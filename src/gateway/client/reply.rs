@@ -68,7 +68,7 @@ impl<N: Net> Gateway<N> {
             _ => self.desk.tally.client_faults.add(1),
         }
         if let Some(downstream) = self.downstreams.get(token) {
-            log::info!("{}: {}: {fault}", downstream.peer, fault.code());
+            log::info!("{}: {}: {fault}", downstream.address, fault.code());
         }
         let way = Way::default();
         let asked = ErrorContext {

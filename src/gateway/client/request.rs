@@ -17,7 +17,7 @@ use crate::gateway::record::attempt::Tries;
 use crate::gateway::record::commit::Commit;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::exchange::{Exchange, Gather, Leave};
-use crate::gateway::record::peer::{Peer, Progress, Turn};
+use crate::gateway::record::peer::{Line, Peer, Progress};
 use crate::gateway::record::trace::Trace;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
@@ -89,7 +89,7 @@ impl<N: Net> Gateway<N> {
                             route,
                             first,
                             &head,
-                            downstream.peer,
+                            downstream.address,
                             &mut self.scratch,
                         );
                         exchange.outbox.push(&self.scratch, &mut self.desk.buffers);
@@ -181,7 +181,7 @@ impl Exchange {
         self.dialect = dialect_of(route, first.service, head.path);
         self.listens = self.dialect == Dialect::Generic && listens(head);
         self.begin_naming(head, chain, &snapshot.upstreams)?;
-        self.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+        self.peer = Peer::Seeking { fresh: false, line: Line::New };
         Ok(())
     }
 
@@ -216,9 +216,9 @@ impl Snapshot {
             return Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.routes) });
         }
         let found = match route::find(&self.routes, head.method, &path::normal(head.path)) {
-            route::Verdict::Route(found) => found,
-            route::Verdict::NotFound => return Err(DownstreamFault::NotFound),
-            route::Verdict::MethodNotAllowed { allow } => {
+            route::Match::Route(found) => found,
+            route::Match::NotFound => return Err(DownstreamFault::NotFound),
+            route::Match::MethodNotAllowed { allow } => {
                 return Err(DownstreamFault::MethodNotAllowed { allow });
             }
         };

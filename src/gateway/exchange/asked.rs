@@ -4,16 +4,13 @@
 //! * Nothing is read where nobody wants to know: without an admin address and without a journal.
 
 use crate::gateway::Gateway;
-use crate::gateway::record::asked::{LOOK_MAX, look};
+use crate::gateway::record::asked::{LOOK_MAX, NEAR_MAX, look};
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
 use crate::http::body::Framing;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::wire::outbox::Outbox;
-
-/// How much of a body is read for its model while it comes. A longer one is read at its end, if kept.
-const NEAR_MAX: u64 = 64 << 10;
 
 impl<N: Net> Gateway<N> {
     /// Notes at the end of an exchange which model was asked for and which has answered, as far as
@@ -48,7 +45,7 @@ impl Exchange {
         }
         let framing = self.request.body.framing();
         let kept = self.kept_framing();
-        [NEAR_MAX as usize, LOOK_MAX].into_iter().find_map(|limit| {
+        [NEAR_MAX, LOOK_MAX].into_iter().find_map(|limit| {
             let mut request = outbox.copy(limit);
             if framing != Framing::Chunked && outbox.held() < limit {
                 request.extend_from_slice(rest);
@@ -60,7 +57,7 @@ impl Exchange {
     /// Notes the model that the client has asked for while the request is sent: as long as it is short,
     /// and again once the `whole` of it has been sent, if it is kept.
     pub(crate) fn hear_model_asked(&mut self, outbox: &Outbox, whole: bool) {
-        if whole || self.request.body.received() <= NEAR_MAX {
+        if whole || self.request.body.received() <= NEAR_MAX as u64 {
             self.learn_model_asked(outbox, &[]);
         }
     }

@@ -25,7 +25,7 @@ use crate::gateway::record::continuation::Remainder;
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::proxy::endpoints;
 use crate::proxy::fault::{Fault, UpstreamFault};
-use crate::proxy::retry::continuation::{Blame, Broken, Verdict, Whom, decide};
+use crate::proxy::retry::continuation::{Blame, Facts, Verdict, Whom, decide};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -92,12 +92,12 @@ impl<N: Net> Gateway<N> {
         if let Some(pick) = &exchange.attempt.pick {
             tried.add(pick.endpoint());
         }
-        let request = endpoints::Request { unheard: false, ..self.in_search(exchange, &tried, cx) };
+        let request = endpoints::Search { unheard: false, ..self.in_search(exchange, &tried, cx) };
         let group = &mut self.groups[upstream.id];
         let ended =
             exchange.attempt.pick.as_ref().map(|pick| (pick, exchange.outcome(Some(fault))));
         let (elsewhere, here) = group.endpoints.prospects(&request, ended, cx.now);
-        let broken = Broken {
+        let facts = Facts {
             blame: Blame::of(fault),
             place,
             text,
@@ -112,7 +112,7 @@ impl<N: Net> Gateway<N> {
             deadline: exchange.timeline.started.after(exchange.timeouts().total),
         };
         let draw = self.random.draw();
-        Some(decide(&broken, &upstream.retry, &mut group.budget, cx.now, draw))
+        Some(decide(&facts, &upstream.retry, &mut group.budget, cx.now, draw))
     }
 
     fn ask_for_the_rest(

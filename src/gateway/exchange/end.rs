@@ -11,13 +11,13 @@ use crate::gateway::Gateway;
 use crate::gateway::client::reply::{ErrorContext, Way};
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::exchange::Exchange;
-use crate::gateway::record::peer::{Peer, Turn};
+use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::Step;
 use crate::gateway::report::record::record;
 use crate::measure::ends::{UNOBSERVED, end_reason};
 use crate::measure::reel::Reel;
 use crate::measure::stall::Owner;
-use crate::proxy::exchange::{self as rules, Request, Response};
+use crate::proxy::exchange::{self as rules, RequestEnd, ResponseEnd};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use crate::reactor::net::{Net, Stream};
 use crate::reactor::token::Token;
@@ -28,28 +28,28 @@ impl<N: Net> Gateway<N> {
     pub(crate) fn end(&mut self, token: Token, outcome: Result<(), Fault>, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Some(mut exchange) = downstream.exchange.take() else { return Step::Wait };
-        let client = downstream.peer;
+        let client = downstream.address;
         if self.tells_models() {
             self.learn_models(token, &mut exchange);
         }
         // The client has a head, so whatever is still to be told follows behind it.
         let begun = exchange.commit.has_begun();
         let response = match &outcome {
-            Ok(()) => Response::Done,
-            Err(_) if begun => Response::CutShort,
-            Err(_) => Response::None,
+            Ok(()) => ResponseEnd::Done,
+            Err(_) if begun => ResponseEnd::CutShort,
+            Err(_) => ResponseEnd::None,
         };
-        if response == Response::None {
+        if response == ResponseEnd::None {
             self.finish_request_from_buffer(token, &mut exchange);
         }
         let request = match exchange.request.state {
-            FlowState::Done => Request::Done,
-            FlowState::Open | FlowState::Cut => Request::Unfinished,
+            FlowState::Done => RequestEnd::Done,
+            FlowState::Open | FlowState::Cut => RequestEnd::Unfinished,
         };
         let (downstream_fate, upstream_fate) =
             rules::finish(response, request, exchange.persistent);
         if let Err(fault) = &outcome
-            && response == Response::CutShort
+            && response == ResponseEnd::CutShort
         {
             self.say_why(token, &exchange, fault);
         }
@@ -99,27 +99,31 @@ impl<N: Net> Gateway<N> {
         &mut self,
         token: Token,
         exchange: &Exchange,
-        fate: rules::Downstream,
+        fate: rules::DownstreamFate,
         outcome: Result<(), Fault>,
         cx: &mut Cx<N>,
     ) -> Step {
         match (fate, outcome) {
-            (rules::Downstream::Reuse, _) if !self.is_draining() => {
+            (rules::DownstreamFate::Reuse, _) if !self.is_draining() => {
                 self.set_state(token, State::Idle { since: cx.now });
                 Step::Again
             }
-            (rules::Downstream::Reuse | rules::Downstream::Linger, _) => self.part(token, cx),
-            (rules::Downstream::Close, _) if exchange.until_close || self.has_sent_more(token) => {
+            (rules::DownstreamFate::Reuse | rules::DownstreamFate::Linger, _) => {
                 self.part(token, cx)
             }
-            (rules::Downstream::Close, _) => {
+            (rules::DownstreamFate::Close, _)
+                if exchange.until_close || self.has_sent_more(token) =>
+            {
+                self.part(token, cx)
+            }
+            (rules::DownstreamFate::Close, _) => {
                 // The last bytes leave with the FIN, and do not wait for the end of the turn.
                 if let Some(downstream) = self.downstreams.get_mut(token) {
                     let _ = downstream.socket.stream.shutdown_write();
                 }
                 self.close_downstream(token, cx)
             }
-            (rules::Downstream::Reply, Err(fault)) if fault.answer().is_some() => {
+            (rules::DownstreamFate::Reply, Err(fault)) if fault.answer().is_some() => {
                 let asked = ErrorContext {
                     id: Some(exchange.id.clone()),
                     client: exchange.client,
@@ -132,7 +136,7 @@ impl<N: Net> Gateway<N> {
                 self.reply(token, &fault, &asked, cx);
                 Step::Again
             }
-            (rules::Downstream::Abort | rules::Downstream::Reply, _) => {
+            (rules::DownstreamFate::Abort | rules::DownstreamFate::Reply, _) => {
                 // A tunnel has no end but its connection's.
                 self.abort(token, exchange.until_close || exchange.tunnel.is_some(), cx)
             }
@@ -161,20 +165,26 @@ impl<N: Net> Gateway<N> {
     }
 
     /// Gives up what the exchange holds of its upstream: the connection, or a place in the queue.
-    fn let_go(&mut self, token: Token, exchange: &Exchange, fate: rules::Upstream, cx: &mut Cx<N>) {
+    fn let_go(
+        &mut self,
+        token: Token,
+        exchange: &Exchange,
+        fate: rules::UpstreamFate,
+        cx: &mut Cx<N>,
+    ) {
         match (&exchange.peer, fate) {
-            (Peer::Upstream(connection), rules::Upstream::Pool) => {
+            (Peer::Upstream(connection), rules::UpstreamFate::Pool) => {
                 self.release(*connection, exchange, cx);
             }
-            (Peer::Upstream(connection), rules::Upstream::Close) => {
+            (Peer::Upstream(connection), rules::UpstreamFate::Close) => {
                 self.close_upstream(*connection, cx);
             }
-            (Peer::Seeking { turn: Turn::Queued | Turn::Called, .. }, _) => {
+            (Peer::Seeking { line: Line::Queued | Line::Called, .. }, _) => {
                 if let Some(upstream) = exchange.upstream() {
                     self.leave_queue(token, upstream.id, cx);
                 }
             }
-            (Peer::Seeking { turn: Turn::New, .. }, _)
+            (Peer::Seeking { line: Line::New, .. }, _)
             | (Peer::Pausing { .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
         }
     }

@@ -13,10 +13,11 @@
 use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::gateway::Gateway;
+use crate::gateway::record::asked::NEAR_MAX;
 use crate::gateway::record::asked::look;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::exchange::Gather;
-use crate::gateway::record::peer::{Peer, Progress, Turn};
+use crate::gateway::record::peer::{Line, Peer, Progress};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::http::rewrite;
 use crate::proxy::breaker::Outcome;
@@ -130,7 +131,7 @@ impl<N: Net> Gateway<N> {
         let unheard = failed.leaves_open(exchange)
             || !attempt.sent && cause == Cause::Failed(Condition::Connect);
         let search = self.in_search(exchange, &tried, cx);
-        let request = endpoints::Request { unheard: unheard && search.unheard, ..search };
+        let request = endpoints::Search { unheard: unheard && search.unheard, ..search };
         let nobody = cause == Cause::Failed(Condition::Connect)
             || matches!(failed, Failed::Fault(Fault::Local(LocalFault::NoUpstream { .. })));
         let first = search.unheard && !tries.replayed && !attempt.sent;
@@ -139,7 +140,7 @@ impl<N: Net> Gateway<N> {
         // The pick goes back when the verdict is known: a final answer holds it to its last byte.
         let ended = attempt.pick.as_ref().map(|pick| (pick, failed.outcome(exchange)));
         let (elsewhere, here) = group.endpoints.prospects(&request, ended, cx.now);
-        let facts = retry::Attempt {
+        let facts = retry::Facts {
             cause,
             committed: exchange.commit.is_passed(),
             sent: attempt.sent,
@@ -174,7 +175,7 @@ impl<N: Net> Gateway<N> {
         else {
             return false;
         };
-        let attempt = stale::Attempt {
+        let attempt = stale::Facts {
             reused: exchange.attempt.reused,
             answered: exchange.attempt.answered && !left_over,
             replayed: exchange.tries.replayed,
@@ -199,7 +200,7 @@ impl<N: Net> Gateway<N> {
         if let Some(exchange) = self.exchange_mut(token) {
             exchange.tries.replayed = true;
             exchange.timeline.seek(now);
-            exchange.peer = Peer::Seeking { fresh: true, turn: Turn::New };
+            exchange.peer = Peer::Seeking { fresh: true, line: Line::New };
         }
         true
     }
@@ -262,7 +263,7 @@ impl<N: Net> Gateway<N> {
         exchange.aside_mut().degraded = Some(reason);
         exchange.end_naming();
         exchange.gather = Gather::Whole;
-        exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+        exchange.peer = Peer::Seeking { fresh: false, line: Line::New };
         true
     }
 
@@ -285,7 +286,7 @@ impl<N: Net> Gateway<N> {
         if told {
             exchange.learn_model_asked(&kept, &[]);
         }
-        let request = kept.copy(LOOK_MAX);
+        let request = kept.copy(NEAR_MAX);
         let (path, _) = rewrite::path_and_body(&request);
         let look = look(&request, exchange.kept_framing(), 0);
         let own = exchange.own_model();
@@ -309,6 +310,3 @@ impl<N: Net> Gateway<N> {
         true
     }
 }
-
-/// How far a request is read to learn what was asked for.
-const LOOK_MAX: usize = 64 * 1024;

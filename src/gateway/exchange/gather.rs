@@ -13,7 +13,7 @@ use crate::gateway::Gateway;
 use crate::gateway::client::request::takes_interim;
 use crate::gateway::record::asked::{LOOK_MAX, look};
 use crate::gateway::record::exchange::{Exchange, Gather};
-use crate::gateway::record::peer::{Peer, Turn};
+use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::Step;
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use crate::reactor::net::Net;
@@ -24,7 +24,7 @@ use crate::wire::outbox::Outbox;
 use crate::wire::pool::BufferPool;
 
 /// How far into a body a prompt may begin whose key is wanted.
-const PREFACE_MAX: usize = 16 << 10;
+const PROMPT_START_MAX: usize = 16 << 10;
 impl<N: Net> Gateway<N> {
     /// Reads as much of the body as is wanted before an endpoint is chosen. `None`: that is here.
     pub(crate) fn gather(
@@ -36,7 +36,7 @@ impl<N: Net> Gateway<N> {
         let now = cx.now;
         let downstream = self.downstreams.get_mut(token)?;
         let exchange = downstream.exchange.as_deref_mut()?;
-        if matches!(exchange.peer, Peer::Seeking { turn: Turn::Called, .. }) {
+        if matches!(exchange.peer, Peer::Seeking { line: Line::Called, .. }) {
             // What was read in line, as far as it has come: a place waits for no body.
             exchange.gather = Gather::Nothing;
         }
@@ -45,9 +45,9 @@ impl<N: Net> Gateway<N> {
             Gather::Nothing => return None,
             // Wherever the prompt begins, so much of it has come then: alike prompts have alike keys,
             // however their bytes arrive.
-            Gather::Prompt(length) => u64::from(length) + PREFACE_MAX as u64,
+            Gather::Prompt(length) => u64::from(length) + PROMPT_START_MAX as u64,
             Gather::Model { prompt: 0 } => 0,
-            Gather::Model { prompt } => u64::from(prompt) + PREFACE_MAX as u64,
+            Gather::Model { prompt } => u64::from(prompt) + PROMPT_START_MAX as u64,
             Gather::Whole => u64::MAX,
         };
         let searched = exchange.snapshot.limits.model_search_bytes as u64;
@@ -107,7 +107,7 @@ impl Exchange {
         }
         if prefix > 0 {
             let look = look(&self.outbox.copy(LOOK_MAX), self.request.body.framing(), prefix);
-            let near = look.prompt_at().is_some_and(|at| at <= PREFACE_MAX);
+            let near = look.prompt_at().is_some_and(|at| at <= PROMPT_START_MAX);
             self.aside_mut().key = look.prompt_hash().filter(|_| near);
         }
         Ok(())

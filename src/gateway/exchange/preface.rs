@@ -19,6 +19,7 @@
 
 use crate::clock::Instant;
 use crate::gateway::Gateway;
+use crate::gateway::record::asked::NEAR_MAX;
 use crate::gateway::record::exchange::{Exchange, Leave};
 use crate::gateway::record::peer::Peer;
 use crate::http::body::Framing;
@@ -30,9 +31,6 @@ use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::service::fault::heartbeat;
-
-/// How far a request is read for what it asks.
-const LOOK_MAX: usize = 64 * 1024;
 
 impl<N: Net> Gateway<N> {
     /// When the head is due, or the next comment behind it.
@@ -95,7 +93,7 @@ impl<N: Net> Gateway<N> {
             && !exchange.head_request
             && !exchange.upgrade_asked
             && heartbeat(exchange.dialect).is_some();
-        possible && self.has_asked_for_stream(exchange, LOOK_MAX)
+        possible && self.has_asked_for_stream(exchange, NEAR_MAX)
     }
 
     /// Whether the request of `exchange` asks for a stream and nothing else, by its head and so many

@@ -9,7 +9,7 @@ use crate::flow::relay::FlowState;
 use crate::gateway::Gateway;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::exchange::Gather;
-use crate::gateway::record::peer::{Peer, Turn};
+use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::measure::hops;
 use crate::proxy::breaker::Outcome;
@@ -67,12 +67,12 @@ impl<N: Net> Gateway<N> {
                 }
                 self.close_upstream(connection, cx);
             }
-            Peer::Seeking { turn: Turn::Queued | Turn::Called, .. } => {
+            Peer::Seeking { line: Line::Queued | Line::Called, .. } => {
                 if let Some(home) = home {
                     self.leave_queue(token, home, cx);
                 }
             }
-            Peer::Seeking { turn: Turn::New, .. }
+            Peer::Seeking { line: Line::New, .. }
             | Peer::Pausing { .. }
             | Peer::Responder { .. }
             | Peer::Nobody => {}
@@ -99,7 +99,7 @@ impl<N: Net> Gateway<N> {
         exchange.tries.replayed = false;
         exchange.timeline.seek(now);
         exchange.peer = if after.is_zero() {
-            Peer::Seeking { fresh, turn: Turn::New }
+            Peer::Seeking { fresh, line: Line::New }
         } else {
             Peer::Pausing { until: now + after, fresh }
         };
@@ -114,7 +114,7 @@ impl<N: Net> Gateway<N> {
             && let Peer::Pausing { fresh, .. } = exchange.peer
         {
             exchange.timeline.seek(now);
-            exchange.peer = Peer::Seeking { fresh, turn: Turn::New };
+            exchange.peer = Peer::Seeking { fresh, line: Line::New };
         }
         Step::Again
     }
@@ -135,7 +135,7 @@ impl<N: Net> Gateway<N> {
         exchange.tries.at_upstream = 1;
         exchange.tries.replayed = false;
         exchange.timeline.seek(now);
-        exchange.peer = Peer::Seeking { fresh: false, turn: Turn::New };
+        exchange.peer = Peer::Seeking { fresh: false, line: Line::New };
         log::debug!("{}: on to upstream {} of its route", exchange.id, exchange.link + 1);
         if let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) {
             self.groups[upstream].budget.on_request(now);

@@ -58,7 +58,7 @@ impl<N: Net> Gateway<N> {
             socket: Socket::new(stream),
             state: State::Head { since: cx.now },
             alarm: Alarm::default(),
-            peer: address.ip().to_canonical(),
+            address: address.ip().to_canonical(),
             requests: 0,
             examined: 0,
             queued: false,

@@ -16,6 +16,8 @@ use crate::wire::outbox::Outbox;
 
 /// How far a body is read for what it asks.
 pub(crate) const LOOK_MAX: usize = 1 << 20;
+/// How far, where nearly all requests have said it by then and a longer look is not worth its time.
+pub(crate) const NEAR_MAX: usize = 64 << 10;
 
 const EVENTS: &[u8] = b"text/event-stream";
 

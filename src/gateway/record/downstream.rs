@@ -14,7 +14,7 @@ pub struct Downstream<S> {
     pub socket: Socket<S>,
     pub state: State,
     pub alarm: Alarm,
-    pub peer: IpAddr,
+    pub address: IpAddr,
     pub requests: u32,
     /// Bytes of an incomplete head in which no end of it was found.
     pub examined: u32,

@@ -8,7 +8,7 @@ use crate::gateway::record::attempt::Attempt;
 use crate::gateway::record::attempt::Tries;
 use crate::gateway::record::commit::Commit;
 use crate::gateway::record::continuation::Continuation;
-use crate::gateway::record::peer::{Peer, Turn};
+use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::trace::Trace;
 use crate::gateway::record::upstream::Upstream;
 use crate::http::head::Version;
@@ -284,7 +284,7 @@ impl Exchange {
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
         match (&self.peer, upstream) {
             (Peer::Pausing { .. }, _) => Phase::Pausing,
-            (Peer::Seeking { turn: Turn::New, .. }, _) => Phase::Gathering,
+            (Peer::Seeking { line: Line::New, .. }, _) => Phase::Gathering,
             (Peer::Seeking { .. }, _) => Phase::Queued,
             (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
             _ if self.tunnel.is_some() => Phase::Tunnel,

@@ -10,7 +10,7 @@ pub enum Peer {
     /// It has no connection yet. `fresh`: an idle one from the pool will not do.
     Seeking {
         fresh: bool,
-        turn: Turn,
+        line: Line,
     },
     Upstream(Token),
     /// Between two attempts.
@@ -29,7 +29,7 @@ pub enum Peer {
 
 /// Where an exchange stands that seeks a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Line {
     /// It has not asked yet.
     New,
     /// It stands in the upstream's queue.

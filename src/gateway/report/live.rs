@@ -87,7 +87,7 @@ impl<N: Net> Gateway<N> {
         Some(Stream {
             key: StreamKey { connection: token.to_bits(), request: downstream.requests },
             request_id: exchange.id.clone(),
-            client: downstream.peer,
+            client: downstream.address,
             route: exchange.route().map(|route| route.path.to_string()),
             endpoint: exchange.served_by().filter(|_| proxied),
             asked: exchange

@@ -13,7 +13,7 @@ impl<N: Net> Gateway<N> {
         exchange: &Exchange,
         tried: &'t Tried,
         cx: &Cx<N>,
-    ) -> endpoints::Request<'t> {
+    ) -> endpoints::Search<'t> {
         let chain = exchange.chain();
         let links = chain.map_or(&[][..], |chain| &chain.links[..]);
         let others = (exchange.link + 1..links.len()).any(|link| {
@@ -22,7 +22,7 @@ impl<N: Net> Gateway<N> {
             exchange.can_be_asked(link) && endpoints.has_anybody_but(tried, cx.now)
         });
         let predefined = chain.is_some_and(|chain| chain.fallback.is_some());
-        endpoints::Request {
+        endpoints::Search {
             tried,
             key: exchange.key(),
             last_resort: !others && !predefined,
@@ -61,8 +61,7 @@ impl<N: Net> Gateway<N> {
             return None;
         }
         let (last_resort, unheard) = (true, true);
-        let request =
-            endpoints::Request { tried, key: None, last_resort, degrades: false, unheard };
+        let request = endpoints::Search { tried, key: None, last_resort, degrades: false, unheard };
         (0..exchange.link).find(|link| {
             let upstream = &exchange.snapshot.upstreams[chain.links[*link].upstream];
             let endpoints = &self.groups[upstream.id].endpoints;

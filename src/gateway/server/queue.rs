@@ -16,7 +16,7 @@ use crate::config::snapshot::UpstreamId;
 use crate::gateway::Gateway;
 use crate::gateway::command::Command;
 use crate::gateway::record::exchange::Gather;
-use crate::gateway::record::peer::{Peer, Turn};
+use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::proxy::admission::{Admit, Lack, standing};
 use crate::proxy::fault::{Fault, LocalFault};
@@ -51,8 +51,8 @@ impl<N: Net> Gateway<N> {
         match waits {
             Admit::Now => Step::Again,
             Admit::Wait { until } => {
-                if let Peer::Seeking { turn, .. } = &mut exchange.peer {
-                    *turn = Turn::Queued;
+                if let Peer::Seeking { line, .. } = &mut exchange.peer {
+                    *line = Line::Queued;
                 }
                 exchange.timeline.queued_until = until;
                 let reads = exchange.is_read_in_line();
@@ -79,9 +79,9 @@ impl<N: Net> Gateway<N> {
     ) {
         self.groups[upstream].queue.again(token, lack);
         if let Some(exchange) = self.exchange_mut(token)
-            && let Peer::Seeking { turn, .. } = &mut exchange.peer
+            && let Peer::Seeking { line, .. } = &mut exchange.peer
         {
-            *turn = Turn::Queued;
+            *line = Line::Queued;
         }
         self.announce(upstream, cx);
         // There is room, but not for this waiter: this worker judges the endpoints with room to be out.
@@ -156,9 +156,9 @@ impl<N: Net> Gateway<N> {
     ) -> bool {
         let Some(waiter) = self.groups[upstream].queue.call(free) else { return false };
         if let Some(exchange) = self.exchange_mut(waiter)
-            && let Peer::Seeking { turn, .. } = &mut exchange.peer
+            && let Peer::Seeking { line, .. } = &mut exchange.peer
         {
-            *turn = Turn::Called;
+            *line = Line::Called;
         }
         self.enqueue(waiter, &mut cx.run);
         true

@@ -25,7 +25,7 @@ use crate::proxy::health::Verdict;
 
 /// A request, as far as the choice of an endpoint cares.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub struct Search<'a> {
     /// The endpoints its attempts have failed at.
     pub tried: &'a Tried,
     /// What makes requests alike ([`crate::proxy::balance::key`]), where the policy asks for it.
@@ -61,12 +61,12 @@ pub(super) struct Survey {
 }
 
 impl Endpoints {
-    pub(super) fn survey(&self, request: &Request<'_>, now: Instant) -> Survey {
+    pub(super) fn survey(&self, request: &Search<'_>, now: Instant) -> Survey {
         self.survey_as(request, |member| self.admits(member, now))
     }
 
     /// The same, where endpoints admit what `admits` says.
-    fn survey_as(&self, request: &Request<'_>, admits: impl Fn(&Member) -> Admits) -> Survey {
+    fn survey_as(&self, request: &Search<'_>, admits: impl Fn(&Member) -> Admits) -> Survey {
         let (mut all, mut out, mut left, mut soonest) = (0u64, 0u64, 0u64, Instant::NEVER);
         for member in self.members.iter().filter(|member| !member.draining) {
             all += 1;
@@ -93,7 +93,7 @@ impl Endpoints {
     /// is asked as if it were. Room is not asked for: a place can be waited for.
     pub fn prospects(
         &self,
-        request: &Request<'_>,
+        request: &Search<'_>,
         ended: Option<(&Pick, Outcome)>,
         now: Instant,
     ) -> (bool, bool) {
@@ -128,7 +128,7 @@ impl Endpoints {
     pub(super) fn gather(
         &mut self,
         tier: Tier,
-        request: &Request<'_>,
+        request: &Search<'_>,
         survey: Survey,
         now: Instant,
     ) {
@@ -151,7 +151,7 @@ impl Member {
     fn tier(
         &self,
         admits: Admits,
-        request: &Request<'_>,
+        request: &Search<'_>,
         survey: Survey,
         now: Instant,
     ) -> Option<Tier> {
@@ -178,7 +178,7 @@ impl Member {
     /// The same of one that is out, like all others. Who rests has answered, and perhaps for one
     /// client only; who is out by judgement has failed everybody. An answer that there is, a 429 for
     /// one, is not given away for a port that was shut a moment ago.
-    fn tier_at_last(&self, judged: bool, request: &Request<'_>, now: Instant) -> Option<Tier> {
+    fn tier_at_last(&self, judged: bool, request: &Search<'_>, now: Instant) -> Option<Tier> {
         let rests = self.breaker.is_resting(now) && self.endpoint.address.is_some();
         let answered = !request.unheard && !request.tried.is_empty();
         if !(rests || judged) || answered && self.breaker.is_unreachable() {

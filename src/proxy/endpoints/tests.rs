@@ -10,15 +10,15 @@ use crate::proxy::breaker::Cause;
 
 const NOBODY: Tried = Tried::none();
 /// A request that has failed nowhere yet, and has nowhere else to go.
-const FIRST: Request<'static> =
-    Request { tried: &NOBODY, key: None, last_resort: true, degrades: false, unheard: false };
+const FIRST: Search<'static> =
+    Search { tried: &NOBODY, key: None, last_resort: true, degrades: false, unheard: false };
 
 fn id(id: u16) -> EndpointId {
     EndpointId(id.into())
 }
 
 /// One that somebody else could answer.
-const ELSEWHERE: Request<'static> = Request { last_resort: false, ..FIRST };
+const ELSEWHERE: Search<'static> = Search { last_resort: false, ..FIRST };
 
 /// An upstream with these endpoints; a number is an id and a port.
 fn upstream(ids: &[u16]) -> Upstream {
@@ -58,11 +58,11 @@ impl Rig {
         Rig::new(upstream(ports))
     }
 
-    fn choose(&mut self, request: Request<'_>) -> Choice {
+    fn choose(&mut self, request: Search<'_>) -> Choice {
         self.endpoints.pick(&request, self.now)
     }
 
-    fn pick(&mut self, request: Request<'_>) -> Pick {
+    fn pick(&mut self, request: Search<'_>) -> Pick {
         match self.choose(request) {
             Choice::Endpoint(pick) => pick,
             other => panic!("{other:?}"),
@@ -95,7 +95,7 @@ impl Rig {
     }
 
     /// Who is asked by so many such requests that all end well.
-    fn asked(&mut self, request: Request<'_>, requests: usize) -> Vec<usize> {
+    fn asked(&mut self, request: Search<'_>, requests: usize) -> Vec<usize> {
         let mut asked = Vec::new();
         for _ in 0..requests {
             let pick = self.pick(request);
@@ -146,11 +146,11 @@ fn another_endpoint_is_tried_first_and_the_same_one_at_last() {
     let mut rig = Rig::of(&[1, 2, 3]);
     let mut tried = Tried::default();
     tried.add(id(2));
-    assert_eq!(rig.asked(Request { tried: &tried, ..FIRST }, 30), [0, 2]);
+    assert_eq!(rig.asked(Search { tried: &tried, ..FIRST }, 30), [0, 2]);
     tried.add(id(1));
-    assert_eq!(rig.asked(Request { tried: &tried, ..FIRST }, 30), [2]);
+    assert_eq!(rig.asked(Search { tried: &tried, ..FIRST }, 30), [2]);
     tried.add(id(3));
-    assert_eq!(rig.asked(Request { tried: &tried, ..FIRST }, 30), [0, 1, 2]);
+    assert_eq!(rig.asked(Search { tried: &tried, ..FIRST }, 30), [0, 1, 2]);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_retry_is_no_probe_unless_nothing_else_is_left() {
     rig.now += open;
     let mut tried = Tried::default();
     tried.add(id(1));
-    let request = Request { tried: &tried, ..FIRST };
+    let request = Search { tried: &tried, ..FIRST };
     for _ in 0..30 {
         let pick = rig.pick(request);
         assert_eq!(pick.index(), 2);
@@ -248,7 +248,7 @@ fn the_only_endpoint_is_asked_whatever_its_breaker_says() {
 /// A check asks for a page, and requests for a model: what they find is worth more.
 #[test]
 fn a_check_is_believed_until_a_request_is_answered() {
-    let elsewhere = Request { last_resort: false, ..FIRST };
+    let elsewhere = Search { last_resort: false, ..FIRST };
     let mut rig = Rig::of(&[1]);
     rig.verdict(0, Verdict::Unwell);
     assert!(matches!(rig.choose(elsewhere), Choice::None { .. }));
@@ -290,7 +290,7 @@ fn who_rests_is_asked_before_those_that_are_out_by_judgement() {
     let pick = rig.pick(FIRST);
     let mut tried = Tried::none();
     tried.add(pick.endpoint());
-    let search = Request { tried: &tried, ..FIRST };
+    let search = Search { tried: &tried, ..FIRST };
     assert_eq!(rig.endpoints.prospects(&search, Some((&pick, rest)), rig.now), (true, false));
     rig.record(pick, rest);
     assert_eq!(rig.asked(search, 20), [1]);
@@ -302,7 +302,7 @@ fn who_rests_is_asked_before_those_that_are_out_by_judgement() {
     rig.record(busy, rest);
     rig.record(dead, Outcome::Unreachable);
     assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (false, false));
-    let unheard = Request { unheard: true, ..search };
+    let unheard = Search { unheard: true, ..search };
     assert_eq!(rig.endpoints.prospects(&unheard, None, rig.now), (true, false));
 }
 
@@ -311,13 +311,13 @@ fn who_rests_is_asked_before_those_that_are_out_by_judgement() {
 fn behind_a_refusal_comes_whoever_rests_and_whoever_is_to_be_probed() {
     let mut tried = Tried::none();
     tried.add(id(1));
-    let search = Request { tried: &tried, unheard: true, ..FIRST };
+    let search = Search { tried: &tried, unheard: true, ..FIRST };
     let mut rig = Rig::of(&[1, 2]);
     let resting = rig.pick_at(1);
     rig.record(resting, Outcome::RateLimited { retry_after: None });
     assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (true, true));
     assert_eq!(rig.asked(search, 20), [1]);
-    let elsewhere = Request { last_resort: false, ..search };
+    let elsewhere = Search { last_resort: false, ..search };
     assert_eq!(rig.endpoints.prospects(&elsewhere, None, rig.now), (false, true));
     let mut rig = Rig::of(&[1, 2]);
     rig.fail(1);
@@ -333,21 +333,21 @@ fn what_nobody_has_heard_goes_to_whoever_is_left() {
     rig.fail(1);
     let mut tried = Tried::none();
     tried.add(id(1));
-    let search = Request { tried: &tried, unheard: true, ..FIRST };
+    let search = Search { tried: &tried, unheard: true, ..FIRST };
     assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (true, true));
     assert_eq!(rig.asked(search, 20), [2], "one is not out");
     tried.add(id(3));
-    let search = Request { tried: &tried, unheard: true, ..FIRST };
+    let search = Search { tried: &tried, unheard: true, ..FIRST };
     assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (true, true));
     assert_eq!(rig.asked(search, 20), [1]);
-    let heard = Request { unheard: false, ..search };
+    let heard = Search { unheard: false, ..search };
     assert_eq!(rig.endpoints.prospects(&heard, None, rig.now), (false, true));
     assert_eq!(rig.asked(heard, 20), [0, 2], "an answer can be asked for again");
 }
 
 #[test]
 fn beside_a_predefined_answer_one_probe_a_second_is_sent() {
-    let degrades = Request { last_resort: false, degrades: true, ..FIRST };
+    let degrades = Search { last_resort: false, degrades: true, ..FIRST };
     let mut rig = Rig::of(&[1]);
     rig.fail(0);
     for _ in 0..3 {
@@ -420,7 +420,7 @@ fn too_many_out_are_asked_all_the_same() {
     assert!(!pick.is_panic(), "this one is well");
     rig.record(pick, Outcome::Abandoned);
     // It could go to the next upstream of the route.
-    assert_eq!(rig.asked(Request { last_resort: false, ..FIRST }, 40), [3]);
+    assert_eq!(rig.asked(Search { last_resort: false, ..FIRST }, 40), [3]);
     let pick = rig.pick_at(1);
     assert_eq!(rig.record(pick, Outcome::Success), Some(Transition::Closed));
     assert_eq!(rig.asked(FIRST, 40), [1, 3], "two of four: no panic");
@@ -461,7 +461,7 @@ fn checks_take_an_endpoint_out_and_bring_it_back_to_a_probe() {
 
     rig.verdict(1, Verdict::Unwell);
     rig.verdict(2, Verdict::Unwell);
-    match rig.choose(Request { last_resort: false, ..FIRST }) {
+    match rig.choose(Search { last_resort: false, ..FIRST }) {
         // The breaker of the first is open for 9 s at least, two checks take 10.
         Choice::None { until } => assert!(until - rig.now <= Duration::from_secs(10)),
         other => panic!("{other:?}"),
@@ -485,7 +485,7 @@ fn prospects_are_those_behind_the_attempt_that_has_just_ended() {
         let pick = rig.pick(FIRST);
         let mut tried = Tried::none();
         tried.add(pick.endpoint());
-        let request = Request { tried: &tried, ..FIRST };
+        let request = Search { tried: &tried, ..FIRST };
         let found = rig.endpoints.prospects(&request, Some((&pick, outcome)), rig.now);
         assert_eq!(found, expected, "{outcome:?}");
         rig.record(pick, outcome);
@@ -506,7 +506,7 @@ fn room_is_looked_for_elsewhere_and_then_it_is_full() {
     // The one that has room has failed this request already: better than none.
     let mut tried = Tried::default();
     tried.add(id(1));
-    assert_eq!(rig.asked(Request { tried: &tried, ..FIRST }, 4), [0]);
+    assert_eq!(rig.asked(Search { tried: &tried, ..FIRST }, 4), [0]);
     rig.endpoints.set_draining(id(1), true);
     assert!(matches!(rig.choose(FIRST), Choice::Full));
     drop(right);
@@ -673,7 +673,7 @@ proptest! {
                     let before: Vec<_> =
                         (0..rig.endpoints.len()).map(|at| rig.endpoints.view(at, rig.now)).collect();
                     let any_better = before.iter().any(|view| better(view, &tried, ceiling));
-                    match rig.choose(Request { tried: &tried, key, last_resort, ..FIRST }) {
+                    match rig.choose(Search { tried: &tried, key, last_resort, ..FIRST }) {
                         Choice::Endpoint(pick) => {
                             let view = &before[pick.index()];
                             prop_assert!(!view.draining && view.outstanding < ceiling);

@@ -23,7 +23,7 @@ const SLOT_NANOS: u64 = 1_000_000_000;
 const FLOOR: u32 = 10;
 
 #[derive(Clone, Debug, Default)]
-pub struct Budget {
+pub struct RetryBudget {
     slots: [Slot; SLOTS],
     /// The second that the newest slot counts.
     second: u64,
@@ -35,9 +35,9 @@ struct Slot {
     retries: u32,
 }
 
-impl Budget {
-    pub fn new() -> Budget {
-        Budget::default()
+impl RetryBudget {
+    pub fn new() -> RetryBudget {
+        RetryBudget::default()
     }
 
     /// A request has come to this upstream for the first time. Retries are no requests.
@@ -84,13 +84,13 @@ mod tests {
         Instant::ZERO + Duration::from_millis(millis)
     }
 
-    fn spent(budget: &mut Budget, percent: u32, millis: u64) -> usize {
+    fn spent(budget: &mut RetryBudget, percent: u32, millis: u64) -> usize {
         (0..1_000).take_while(|_| budget.spend(percent, at(millis))).count()
     }
 
     #[test]
     fn retries_are_a_share_of_the_requests_of_ten_seconds() {
-        let mut budget = Budget::new();
+        let mut budget = RetryBudget::new();
         (0..100).for_each(|_| budget.on_request(at(500)));
         assert_eq!(spent(&mut budget, 20, 600), 20);
         (0..100).for_each(|_| budget.on_request(at(5_000)));
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn low_traffic_may_retry_ten_times_a_second_and_nought_means_none() {
-        let mut budget = Budget::new();
+        let mut budget = RetryBudget::new();
         assert_eq!(spent(&mut budget, 20, 0), 10);
         assert_eq!(spent(&mut budget, 20, 999), 0);
         assert_eq!(spent(&mut budget, 20, 1_000), 10);
@@ -120,7 +120,7 @@ mod tests {
             percent in 0..=100_u32,
             traffic in prop::collection::vec((0..3_000_u64, 0..60_u32, 0..60_u32), 1..200),
         ) {
-            let mut budget = Budget::new();
+            let mut budget = RetryBudget::new();
             let (mut millis, mut requests, mut retries) = (0, 0, 0);
             let mut seconds = std::collections::BTreeSet::new();
             for (pause, arriving, failing) in traffic {

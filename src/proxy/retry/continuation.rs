@@ -29,7 +29,7 @@
 
 use std::time::Duration;
 
-use super::Budget;
+use super::RetryBudget;
 use super::policy::backoff;
 use crate::clock::Instant;
 use crate::config::snapshot::Retry;
@@ -37,7 +37,7 @@ use crate::proxy::fault::{Fault, UpstreamFault};
 
 /// A stream that has broken, as far as a continuation cares.
 #[derive(Clone, Copy, Debug)]
-pub struct Broken {
+pub struct Facts {
     pub blame: Blame,
     /// Events and frames of a second stream can follow what the client has.
     pub place: bool,
@@ -157,9 +157,9 @@ impl Blame {
 /// What becomes of the stream. `draw` is a uniform random number. The rows of the module's table, in
 /// their order.
 pub fn decide(
-    broken: &Broken,
+    broken: &Facts,
     settings: &Retry,
-    budget: &mut Budget,
+    budget: &mut RetryBudget,
     now: Instant,
     draw: u64,
 ) -> Verdict {
@@ -188,7 +188,7 @@ pub fn decide(
 }
 
 /// Rows 1 to 7: why nobody can be asked, whoever there is.
-fn forbidden(broken: &Broken, settings: &Retry, now: Instant) -> Option<Why> {
+fn forbidden(broken: &Facts, settings: &Retry, now: Instant) -> Option<Why> {
     if broken.blame == Blame::Other {
         Some(Why::NotTheServers)
     } else if !broken.place {

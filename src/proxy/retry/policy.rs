@@ -47,7 +47,7 @@
 
 use std::time::Duration;
 
-use super::Budget;
+use super::RetryBudget;
 use crate::clock::Instant;
 use crate::config::snapshot::{Condition, Retry};
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
@@ -65,7 +65,7 @@ pub enum Cause {
 
 /// A request whose attempt has failed, as far as a retry cares.
 #[derive(Clone, Copy, Debug)]
-pub struct Attempt {
+pub struct Facts {
     pub cause: Cause,
     /// The client has, or may have, a byte of an answer.
     pub committed: bool,
@@ -218,50 +218,50 @@ impl Cause {
 /// What becomes of the request. `draw` is a uniform random number. The rows of the module's table,
 /// in their order.
 pub fn decide(
-    attempt: &Attempt,
+    facts: &Facts,
     settings: &Retry,
-    budget: &mut Budget,
+    budget: &mut RetryBudget,
     now: Instant,
     draw: u64,
 ) -> Verdict {
-    if let Some(why) = forbidden(attempt, settings, now) {
+    if let Some(why) = forbidden(facts, settings, now) {
         return Verdict::Final(why);
     }
-    let onwards = |why| if attempt.next { Verdict::Next } else { Verdict::Final(why) };
-    let condition = match attempt.cause {
-        Cause::PromptTooLong if attempt.larger => return Verdict::Larger,
+    let onwards = |why| if facts.next { Verdict::Next } else { Verdict::Final(why) };
+    let condition = match facts.cause {
+        Cause::PromptTooLong if facts.larger => return Verdict::Larger,
         Cause::PromptTooLong => return Verdict::Final(Why::NotNamed),
-        Cause::NoPlace if attempt.back => return Verdict::Back,
+        Cause::NoPlace if facts.back => return Verdict::Back,
         Cause::NoPlace => return onwards(Why::NoPlace),
         Cause::Failed(condition) => condition,
     };
     let slow = condition == Condition::TtftTimeout;
-    if slow && attempt.slow_before {
+    if slow && facts.slow_before {
         return Verdict::Final(Why::Slow);
     }
-    if attempt.unheard && attempt.elsewhere {
+    if facts.unheard && facts.elsewhere {
         return Verdict::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: true };
     }
-    if attempt.unheard && attempt.back {
+    if facts.unheard && facts.back {
         return Verdict::Back;
     }
-    if attempt.attempts >= settings.attempts {
+    if facts.attempts >= settings.attempts {
         return onwards(Why::Attempts);
     }
-    let after = if attempt.elsewhere {
+    let after = if facts.elsewhere {
         Duration::ZERO
     } else if slow {
         return onwards(Why::Slow);
     } else {
-        let backoff = backoff(attempt.attempts, settings, draw);
-        match attempt.retry_after {
+        let backoff = backoff(facts.attempts, settings, draw);
+        match facts.retry_after {
             Some(told) if told <= settings.retry_after_max => told + backoff,
             Some(_) => return onwards(Why::RetryAfter),
-            None if !attempt.here => return onwards(Why::NoPlace),
+            None if !facts.here => return onwards(Why::NoPlace),
             None => backoff,
         }
     };
-    if now + after >= attempt.deadline {
+    if now + after >= facts.deadline {
         return onwards(Why::Deadline);
     }
     if !budget.spend(settings.budget, now) {
@@ -271,29 +271,29 @@ pub fn decide(
     // that: its siblings have been treated alike.
     let doubtful = match condition {
         Condition::Connect | Condition::Reset => true,
-        Condition::BadAnswer => attempt.reused,
+        Condition::BadAnswer => facts.reused,
         _ => false,
     };
-    let fresh = doubtful && !attempt.elsewhere;
-    Verdict::Retry { after, elsewhere: attempt.elsewhere, fresh, free: false }
+    let fresh = doubtful && !facts.elsewhere;
+    Verdict::Retry { after, elsewhere: facts.elsewhere, fresh, free: false }
 }
 
 /// Rows 1 to 5: why the request cannot be sent again, wherever to.
-fn forbidden(attempt: &Attempt, settings: &Retry, now: Instant) -> Option<Why> {
-    let named = match attempt.cause {
+fn forbidden(facts: &Facts, settings: &Retry, now: Instant) -> Option<Why> {
+    let named = match facts.cause {
         Cause::Failed(condition) => settings.on.contains(condition),
         Cause::PromptTooLong | Cause::NoPlace => true,
     };
-    let acted = attempt.sent && attempt.cause.may_have_acted();
-    if attempt.committed {
+    let acted = facts.sent && facts.cause.may_have_acted();
+    if facts.committed {
         Some(Why::Committed)
     } else if !named {
         Some(Why::NotNamed)
-    } else if !attempt.kept {
+    } else if !facts.kept {
         Some(Why::NotKept)
-    } else if acted && !attempt.idempotent && !settings.post {
+    } else if acted && !facts.idempotent && !settings.post {
         Some(Why::Post)
-    } else if now >= attempt.deadline {
+    } else if now >= facts.deadline {
         Some(Why::Deadline)
     } else {
         None

@@ -24,7 +24,7 @@
 
 /// One attempt, as far as a retry cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
+pub struct Facts {
     /// The connection had carried a request before.
     pub reused: bool,
     /// At least one byte has been read that may be of a response.
@@ -48,8 +48,8 @@ pub enum Verdict {
 
 /// The verdict on an upstream connection that was closed, reset, refused a write, or held what is no
 /// HTTP.
-pub fn on_connection_lost(attempt: Attempt, replay_stale_post: bool) -> Verdict {
-    let Attempt { reused, answered, replayed, sent, idempotent, kept } = attempt;
+pub fn on_connection_lost(facts: Facts, replay_stale_post: bool) -> Verdict {
+    let Facts { reused, answered, replayed, sent, idempotent, kept } = facts;
     if answered || !reused || replayed || !kept {
         Verdict::Final
     } else if !sent || idempotent || replay_stale_post {
@@ -63,7 +63,7 @@ pub fn on_connection_lost(attempt: Attempt, replay_stale_post: bool) -> Verdict 
 mod tests {
     use super::*;
 
-    const STALE: Attempt = Attempt {
+    const STALE: Facts = Facts {
         reused: true,
         answered: false,
         replayed: false,
@@ -75,17 +75,17 @@ mod tests {
     #[test]
     fn each_row_of_the_table() {
         use Verdict::*;
-        for (row, attempt, replay_stale_post, expected) in [
-            ("answered", Attempt { answered: true, ..STALE }, true, Final),
-            ("fresh", Attempt { reused: false, ..STALE }, true, Final),
-            ("once", Attempt { replayed: true, ..STALE }, true, Final),
-            ("unsent POST", Attempt { sent: false, ..STALE }, false, ReplayFresh),
-            ("GET", Attempt { idempotent: true, ..STALE }, false, ReplayFresh),
+        for (row, facts, replay_stale_post, expected) in [
+            ("answered", Facts { answered: true, ..STALE }, true, Final),
+            ("fresh", Facts { reused: false, ..STALE }, true, Final),
+            ("once", Facts { replayed: true, ..STALE }, true, Final),
+            ("unsent POST", Facts { sent: false, ..STALE }, false, ReplayFresh),
+            ("GET", Facts { idempotent: true, ..STALE }, false, ReplayFresh),
             ("POST", STALE, true, ReplayFresh),
             ("POST, strict", STALE, false, Final),
-            ("not kept", Attempt { kept: false, ..STALE }, true, Final),
+            ("not kept", Facts { kept: false, ..STALE }, true, Final),
         ] {
-            assert_eq!(on_connection_lost(attempt, replay_stale_post), expected, "{row}");
+            assert_eq!(on_connection_lost(facts, replay_stale_post), expected, "{row}");
         }
     }
 }

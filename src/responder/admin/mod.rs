@@ -40,7 +40,7 @@ use self::answer::{Answering, Asking, Feeding, Reading};
 use self::places::{Place, Placed};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Progress, Route, Target};
+use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Progress, Route, Target};
 use crate::escape::escaped;
 
 /// The text formats of `/metrics`.
@@ -238,7 +238,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
             target: Target::Service(Arc::new(admin)),
             rewrite: None,
             timeouts: TIMEOUTS,
-            commit: Commit::Head,
+            commit: CommitAt::Head,
             heartbeat: None,
             continues: None,
             server_timing: false,

@@ -28,7 +28,7 @@ use self::exchange::Exchange;
 pub use self::settings::{Faults, Invalid, Rate, Settings};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{Commit, ExchangeTimeouts, PathPattern, Progress, Route, Target};
+use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Progress, Route, Target};
 
 /// What a path answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
         target: Target::Service(Arc::new(Mock { endpoint, defaults, serial: AtomicU64::new(1) })),
         rewrite: None,
         timeouts: TIMEOUTS,
-        commit: Commit::Head,
+        commit: CommitAt::Head,
         heartbeat: None,
         continues: None,
         server_timing: false,

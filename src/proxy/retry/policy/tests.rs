@@ -12,7 +12,7 @@ const NOTHING: u64 = 0;
 const HALF: u64 = 1 << 63;
 
 /// A POST that met a 503 at the first of two endpoints.
-const FIRST: Attempt = Attempt {
+const FIRST: Facts = Facts {
     cause: Cause::Failed(Condition::Status(503)),
     committed: false,
     sent: true,
@@ -31,7 +31,7 @@ const FIRST: Attempt = Attempt {
     deadline: Instant::NEVER,
 };
 /// The same with one endpoint.
-const ALONE: Attempt = Attempt { elsewhere: false, ..FIRST };
+const ALONE: Facts = Facts { elsewhere: false, ..FIRST };
 
 const RESET: Cause = Cause::Failed(Condition::Reset);
 const GARBAGE: Cause = Cause::Failed(Condition::BadAnswer);
@@ -50,8 +50,8 @@ const ELSEWHERE: Verdict =
 const FREE: Verdict =
     Verdict::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: true };
 
-fn decided(attempt: &Attempt, settings: &Retry) -> Verdict {
-    decide(attempt, settings, &mut Budget::new(), NOW, HALF)
+fn decided(facts: &Facts, settings: &Retry) -> Verdict {
+    decide(facts, settings, &mut RetryBudget::new(), NOW, HALF)
 }
 
 #[test]
@@ -63,76 +63,76 @@ fn each_row_of_the_table() {
     let three = Retry { attempts: 3, ..defaults.clone() };
     let soon = Some(millis(1_500));
     let late = Some(millis(2_001));
-    let named = |condition| Attempt { cause: Cause::Failed(condition), ..FIRST };
+    let named = |condition| Facts { cause: Cause::Failed(condition), ..FIRST };
     let status = |status| named(Condition::Status(status));
-    let prompt = Attempt { cause: Cause::PromptTooLong, ..FIRST };
-    let no_place = Attempt { cause: Cause::NoPlace, sent: false, ..FIRST };
-    let slow = Attempt { cause: SLOW, ..FIRST };
-    let unheard = Attempt { sent: false, unheard: true, ..named(Condition::Connect) };
-    for (row, attempt, settings, expected) in [
-        (1, Attempt { committed: true, ..FIRST }, &defaults, Final(Why::Committed)),
-        (1, Attempt { committed: true, next: true, ..FIRST }, &defaults, Final(Why::Committed)),
+    let prompt = Facts { cause: Cause::PromptTooLong, ..FIRST };
+    let no_place = Facts { cause: Cause::NoPlace, sent: false, ..FIRST };
+    let slow = Facts { cause: SLOW, ..FIRST };
+    let unheard = Facts { sent: false, unheard: true, ..named(Condition::Connect) };
+    for (row, facts, settings, expected) in [
+        (1, Facts { committed: true, ..FIRST }, &defaults, Final(Why::Committed)),
+        (1, Facts { committed: true, next: true, ..FIRST }, &defaults, Final(Why::Committed)),
         (2, status(500), &defaults, Final(Why::NotNamed)),
         (2, status(504), &defaults, Final(Why::NotNamed)),
         (2, status(400), &defaults, Final(Why::NotNamed)),
-        (2, Attempt { next: true, ..status(500) }, &defaults, Final(Why::NotNamed)),
+        (2, Facts { next: true, ..status(500) }, &defaults, Final(Why::NotNamed)),
         (2, named(Condition::ErrorEvent), &defaults, Final(Why::NotNamed)),
-        (3, Attempt { kept: false, ..FIRST }, &defaults, Final(Why::NotKept)),
-        (3, Attempt { kept: false, next: true, ..FIRST }, &defaults, Final(Why::NotKept)),
-        (4, Attempt { cause: RESET, ..FIRST }, &strict, Final(Why::Post)),
-        (4, Attempt { cause: RESET, next: true, ..FIRST }, &strict, Final(Why::Post)),
+        (3, Facts { kept: false, ..FIRST }, &defaults, Final(Why::NotKept)),
+        (3, Facts { kept: false, next: true, ..FIRST }, &defaults, Final(Why::NotKept)),
+        (4, Facts { cause: RESET, ..FIRST }, &strict, Final(Why::Post)),
+        (4, Facts { cause: RESET, next: true, ..FIRST }, &strict, Final(Why::Post)),
         (4, status(502), &strict, Final(Why::Post)),
-        (5, Attempt { deadline: NOW, ..FIRST }, &defaults, Final(Why::Deadline)),
-        (5, Attempt { deadline: NOW, next: true, ..FIRST }, &defaults, Final(Why::Deadline)),
+        (5, Facts { deadline: NOW, ..FIRST }, &defaults, Final(Why::Deadline)),
+        (5, Facts { deadline: NOW, next: true, ..FIRST }, &defaults, Final(Why::Deadline)),
         (6, prompt, &defaults, Final(Why::NotNamed)),
-        (6, Attempt { next: true, ..prompt }, &defaults, Final(Why::NotNamed)),
-        (6, Attempt { next: true, larger: true, ..prompt }, &strict, Larger),
-        (6, Attempt { attempts: 2, larger: true, ..prompt }, &defaults, Larger),
+        (6, Facts { next: true, ..prompt }, &defaults, Final(Why::NotNamed)),
+        (6, Facts { next: true, larger: true, ..prompt }, &strict, Larger),
+        (6, Facts { attempts: 2, larger: true, ..prompt }, &defaults, Larger),
         (7, no_place, &defaults, Final(Why::NoPlace)),
-        (7, Attempt { next: true, ..no_place }, &defaults, Next),
-        (7, Attempt { back: true, ..no_place }, &defaults, Back),
-        (8, Attempt { slow_before: true, ..slow }, &three, Final(Why::Slow)),
-        (8, Attempt { slow_before: true, next: true, ..slow }, &three, Final(Why::Slow)),
-        (8, Attempt { slow_before: true, ..FIRST }, &three, ELSEWHERE),
+        (7, Facts { next: true, ..no_place }, &defaults, Next),
+        (7, Facts { back: true, ..no_place }, &defaults, Back),
+        (8, Facts { slow_before: true, ..slow }, &three, Final(Why::Slow)),
+        (8, Facts { slow_before: true, next: true, ..slow }, &three, Final(Why::Slow)),
+        (8, Facts { slow_before: true, ..FIRST }, &three, ELSEWHERE),
         (9, unheard, &defaults, FREE),
-        (9, Attempt { attempts: 2, next: true, ..unheard }, &strict, FREE),
-        (9, Attempt { back: true, ..unheard }, &defaults, FREE),
-        (10, Attempt { elsewhere: false, back: true, ..unheard }, &defaults, Back),
-        (11, Attempt { back: true, ..ALONE }, &one, Final(Why::Attempts)),
-        (11, Attempt { attempts: 2, elsewhere: false, ..unheard }, &defaults, Final(Why::Attempts)),
-        (11, Attempt { attempts: 2, ..FIRST }, &defaults, Final(Why::Attempts)),
-        (11, Attempt { attempts: 2, next: true, ..FIRST }, &defaults, Next),
-        (11, Attempt { attempts: 2, ..FIRST }, &three, ELSEWHERE),
+        (9, Facts { attempts: 2, next: true, ..unheard }, &strict, FREE),
+        (9, Facts { back: true, ..unheard }, &defaults, FREE),
+        (10, Facts { elsewhere: false, back: true, ..unheard }, &defaults, Back),
+        (11, Facts { back: true, ..ALONE }, &one, Final(Why::Attempts)),
+        (11, Facts { attempts: 2, elsewhere: false, ..unheard }, &defaults, Final(Why::Attempts)),
+        (11, Facts { attempts: 2, ..FIRST }, &defaults, Final(Why::Attempts)),
+        (11, Facts { attempts: 2, next: true, ..FIRST }, &defaults, Next),
+        (11, Facts { attempts: 2, ..FIRST }, &three, ELSEWHERE),
         (12, FIRST, &defaults, ELSEWHERE),
         (12, FIRST, &strict, ELSEWHERE),
-        (12, Attempt { next: true, ..FIRST }, &defaults, ELSEWHERE),
-        (12, Attempt { cause: RESET, ..FIRST }, &defaults, ELSEWHERE),
-        (12, Attempt { cause: RESET, sent: false, ..FIRST }, &strict, ELSEWHERE),
-        (12, Attempt { cause: RESET, idempotent: true, ..FIRST }, &strict, ELSEWHERE),
-        (12, Attempt { retry_after: late, ..FIRST }, &defaults, ELSEWHERE),
+        (12, Facts { next: true, ..FIRST }, &defaults, ELSEWHERE),
+        (12, Facts { cause: RESET, ..FIRST }, &defaults, ELSEWHERE),
+        (12, Facts { cause: RESET, sent: false, ..FIRST }, &strict, ELSEWHERE),
+        (12, Facts { cause: RESET, idempotent: true, ..FIRST }, &strict, ELSEWHERE),
+        (12, Facts { retry_after: late, ..FIRST }, &defaults, ELSEWHERE),
         (12, slow, &defaults, ELSEWHERE),
-        (13, Attempt { elsewhere: false, ..slow }, &defaults, Final(Why::Slow)),
-        (13, Attempt { elsewhere: false, next: true, ..slow }, &defaults, Next),
-        (14, Attempt { retry_after: soon, ..ALONE }, &defaults, again(1_512, false)),
-        (14, Attempt { retry_after: soon, here: false, ..ALONE }, &defaults, again(1_512, false)),
-        (14, Attempt { retry_after: soon, next: true, ..ALONE }, &defaults, again(1_512, false)),
-        (15, Attempt { retry_after: late, ..ALONE }, &defaults, Final(Why::RetryAfter)),
-        (15, Attempt { retry_after: late, next: true, ..ALONE }, &defaults, Next),
-        (16, Attempt { here: false, ..ALONE }, &defaults, Final(Why::NoPlace)),
-        (16, Attempt { here: false, next: true, ..ALONE }, &defaults, Next),
+        (13, Facts { elsewhere: false, ..slow }, &defaults, Final(Why::Slow)),
+        (13, Facts { elsewhere: false, next: true, ..slow }, &defaults, Next),
+        (14, Facts { retry_after: soon, ..ALONE }, &defaults, again(1_512, false)),
+        (14, Facts { retry_after: soon, here: false, ..ALONE }, &defaults, again(1_512, false)),
+        (14, Facts { retry_after: soon, next: true, ..ALONE }, &defaults, again(1_512, false)),
+        (15, Facts { retry_after: late, ..ALONE }, &defaults, Final(Why::RetryAfter)),
+        (15, Facts { retry_after: late, next: true, ..ALONE }, &defaults, Next),
+        (16, Facts { here: false, ..ALONE }, &defaults, Final(Why::NoPlace)),
+        (16, Facts { here: false, next: true, ..ALONE }, &defaults, Next),
         (17, ALONE, &defaults, again(12, false)),
-        (17, Attempt { attempts: 2, ..ALONE }, &three, again(25, false)),
-        (17, Attempt { cause: RESET, ..ALONE }, &defaults, again(12, true)),
-        (17, Attempt { cause: GARBAGE, ..ALONE }, &defaults, again(12, false)),
-        (17, Attempt { cause: GARBAGE, reused: true, ..ALONE }, &defaults, again(12, true)),
-        (12, Attempt { cause: GARBAGE, reused: true, ..FIRST }, &defaults, ELSEWHERE),
+        (17, Facts { attempts: 2, ..ALONE }, &three, again(25, false)),
+        (17, Facts { cause: RESET, ..ALONE }, &defaults, again(12, true)),
+        (17, Facts { cause: GARBAGE, ..ALONE }, &defaults, again(12, false)),
+        (17, Facts { cause: GARBAGE, reused: true, ..ALONE }, &defaults, again(12, true)),
+        (12, Facts { cause: GARBAGE, reused: true, ..FIRST }, &defaults, ELSEWHERE),
     ] {
-        let mut verdict = decided(&attempt, settings);
+        let mut verdict = decided(&facts, settings);
         // Half of 25 ms; the rows are written in whole ones.
         if let Verdict::Retry { after, .. } = &mut verdict {
             *after = millis(after.as_millis() as u64);
         }
-        assert_eq!(verdict, expected, "row {row}: {attempt:?}");
+        assert_eq!(verdict, expected, "row {row}: {facts:?}");
     }
 }
 
@@ -140,21 +140,21 @@ fn each_row_of_the_table() {
 fn a_retry_without_budget_and_a_pause_without_end_lead_onwards() {
     let settings = defaults::retry();
     let verdict =
-        |attempt: &Attempt, budget: &mut Budget| decide(attempt, &settings, budget, NOW, HALF);
-    let mut budget = Budget::new();
+        |facts: &Facts, budget: &mut RetryBudget| decide(facts, &settings, budget, NOW, HALF);
+    let mut budget = RetryBudget::new();
     let paid = (0..20).filter(|_| verdict(&FIRST, &mut budget) == ELSEWHERE).count();
     assert_eq!(paid, 10, "the floor of a second");
     assert_eq!(verdict(&FIRST, &mut budget), Verdict::Final(Why::Budget));
-    assert_eq!(verdict(&Attempt { next: true, ..FIRST }, &mut budget), Verdict::Next);
+    assert_eq!(verdict(&Facts { next: true, ..FIRST }, &mut budget), Verdict::Next);
     let unheard =
-        Attempt { cause: Cause::Failed(Condition::Connect), sent: false, unheard: true, ..FIRST };
+        Facts { cause: Cause::Failed(Condition::Connect), sent: false, unheard: true, ..FIRST };
     assert_eq!(verdict(&unheard, &mut budget), FREE, "what nobody has heard costs nothing");
 
-    let mut budget = Budget::new();
-    let before = Attempt { deadline: NOW + millis(12), ..ALONE };
+    let mut budget = RetryBudget::new();
+    let before = Facts { deadline: NOW + millis(12), ..ALONE };
     assert_eq!(verdict(&before, &mut budget), Verdict::Final(Why::Deadline));
-    assert_eq!(verdict(&Attempt { next: true, ..before }, &mut budget), Verdict::Next);
-    let behind = Attempt { deadline: NOW + millis(13), ..ALONE };
+    assert_eq!(verdict(&Facts { next: true, ..before }, &mut budget), Verdict::Next);
+    let behind = Facts { deadline: NOW + millis(13), ..ALONE };
     assert!(matches!(verdict(&behind, &mut budget), Verdict::Retry { .. }));
     let paid = (0..20).filter(|_| verdict(&FIRST, &mut budget) == ELSEWHERE).count();
     assert_eq!(paid, 9, "what was not made was not paid");
@@ -215,16 +215,16 @@ fn cause() -> impl Strategy<Value = Cause> {
 }
 
 prop_compose! {
-    fn attempt()(
+    fn any_facts()(
         cause in cause(),
         flags in prop::array::uniform10(any::<bool>()),
         attempts in 0..12_u32,
         retry_after in prop::option::of(0..10_000_u64),
         deadline in prop::option::of(0..10_000_u64),
-    ) -> Attempt {
+    ) -> Facts {
         let [committed, sent, reused, kept, idempotent, slow_before, elsewhere, here, next, larger] =
             flags;
-        Attempt {
+        Facts {
             cause,
             // Else nearly every case ends at its first row.
             committed: committed && attempts == 0,
@@ -252,38 +252,38 @@ proptest! {
     /// What holds of every verdict, whatever the rows say.
     #[test]
     fn no_verdict_breaks_a_promise(
-        attempt in attempt(),
+        facts in any_facts(),
         attempts in 1..10_u32,
         post: bool,
         budget in 0..=100_u32,
         draw: u64,
     ) {
         let settings = Retry { attempts, post, budget, ..defaults::retry() };
-        let verdict = decide(&attempt, &settings, &mut Budget::new(), NOW, draw);
+        let verdict = decide(&facts, &settings, &mut RetryBudget::new(), NOW, draw);
         if !matches!(verdict, Verdict::Final(_)) {
-            prop_assert!(!attempt.committed && attempt.kept && NOW < attempt.deadline);
-            if let Cause::Failed(condition) = attempt.cause {
+            prop_assert!(!facts.committed && facts.kept && NOW < facts.deadline);
+            if let Cause::Failed(condition) = facts.cause {
                 prop_assert!(settings.on.contains(condition));
             }
         }
         match verdict {
             Verdict::Retry { after, elsewhere, free, .. } => {
-                prop_assert!(free || attempt.attempts < attempts && budget > 0);
-                prop_assert!(!free || attempt.unheard && elsewhere);
-                prop_assert!(NOW + after < attempt.deadline);
+                prop_assert!(free || facts.attempts < attempts && budget > 0);
+                prop_assert!(!free || facts.unheard && elsewhere);
+                prop_assert!(NOW + after < facts.deadline);
                 prop_assert!(after <= settings.retry_after_max + settings.backoff_max);
-                prop_assert_eq!(elsewhere, attempt.elsewhere);
+                prop_assert_eq!(elsewhere, facts.elsewhere);
                 prop_assert!(!elsewhere || after.is_zero());
-                let acted = attempt.sent && attempt.cause.may_have_acted();
-                prop_assert!(post || attempt.idempotent || !acted);
+                let acted = facts.sent && facts.cause.may_have_acted();
+                prop_assert!(post || facts.idempotent || !acted);
             }
-            Verdict::Next => prop_assert!(attempt.next),
-            Verdict::Back => prop_assert!(attempt.back && !attempt.next),
-            Verdict::Larger => prop_assert!(attempt.larger),
+            Verdict::Next => prop_assert!(facts.next),
+            Verdict::Back => prop_assert!(facts.back && !facts.next),
+            Verdict::Larger => prop_assert!(facts.larger),
             Verdict::Final(why) => prop_assert!(
-                !attempt.next
-                    || attempt.cause == Cause::PromptTooLong
-                    || forbidden(&attempt, &settings, NOW).is_some()
+                !facts.next
+                    || facts.cause == Cause::PromptTooLong
+                    || forbidden(&facts, &settings, NOW).is_some()
                     || why == Why::Slow
             ),
         }
@@ -299,13 +299,13 @@ proptest! {
         draw: u64,
     ) {
         let settings = Retry { attempts, budget: 100, ..defaults::retry() };
-        let mut budgets: Vec<Budget> = (0..upstreams).map(|_| Budget::new()).collect();
+        let mut budgets: Vec<RetryBudget> = (0..upstreams).map(|_| RetryBudget::new()).collect();
         for budget in &mut budgets {
             (0..100).for_each(|_| budget.on_request(NOW));
         }
         let (mut upstream, mut here, mut sent, mut slow_before) = (0, 1, 1, false);
         for cause in causes {
-            let attempt = Attempt {
+            let facts = Facts {
                 cause,
                 attempts: here,
                 slow_before,
@@ -314,7 +314,7 @@ proptest! {
                 ..FIRST
             };
             slow_before |= cause == SLOW;
-            match decide(&attempt, &settings, &mut budgets[upstream as usize], NOW, draw) {
+            match decide(&facts, &settings, &mut budgets[upstream as usize], NOW, draw) {
                 Verdict::Retry { .. } => here += 1,
                 Verdict::Next => (upstream, here) = (upstream + 1, 1),
                 Verdict::Back | Verdict::Larger | Verdict::Final(_) => break,
