@@ -415,6 +415,29 @@ fn documents_speak_of_files_that_exist() {
     assert!(missing.is_empty(), "named and not there:\n{}", missing.join("\n"));
 }
 
+/// The page on the life of an exchange says of each field who sets it.
+#[test]
+fn each_field_of_an_exchange_is_told_of() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/exchange.md")).expect("a document is text");
+    let mut missing = Vec::new();
+    for (file, name) in [
+        ("exchange", "Exchange"),
+        ("exchange", "Aside"),
+        ("attempt", "Attempt"),
+        ("attempt", "Tries"),
+    ] {
+        let path = root.join("src/gateway/record").join(file).with_extension("rs");
+        let text = fs::read_to_string(path).expect("source is text");
+        let (_, fields) = text.split_once(&format!("pub struct {name} {{\n")).expect("the record");
+        let fields = fields.lines().take_while(|line| *line != "}");
+        let fields = fields.filter_map(|line| line.strip_prefix("    pub ")?.split(':').next());
+        let untold = fields.filter(|field| !page.contains(&format!("`{field}`")));
+        missing.extend(untold.map(str::to_owned));
+    }
+    assert!(missing.is_empty(), "docs/exchange.md says nothing of {missing:?}");
+}
+
 /// What `docs/testing.md` names as the proof of a rule is a function or a type that there is.
 #[test]
 fn tests_that_are_named_as_proof_exist() {
