@@ -2,6 +2,7 @@
 //! and the relaying of request and response.
 
 pub(crate) mod commit;
+pub(crate) mod judge;
 pub(crate) mod response;
 pub(crate) mod seek;
 pub(crate) mod transfer;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::config::snapshot::{Condition, Progress};
+use crate::config::snapshot::Progress;
 use crate::flow::relay::{Budget, Flow, Mode, Rest};
 use crate::flow::tap::Tap;
 use crate::gateway::attempt::transfer::upstream_fault;
@@ -25,7 +25,6 @@ use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served, ServerT
 use crate::measure::journal::Journal;
 use crate::proxy::exchange::Awaited;
 use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
-use crate::proxy::retry::Cause;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -170,10 +169,8 @@ impl<N: Net> Gateway<N> {
         else {
             return Ok(None);
         };
-        let (rescuable, holds_back) =
-            (self.can_be_rescued(exchange, cx), self.holds_back(exchange, cx));
-        let by_reading = rescuable && exchange.may_be_rescued_by_reading(holds_back);
-        let reads = by_reading || self.tells_models();
+        let rescue = self.rescue(exchange, cx);
+        let reads = rescue.by_reading || self.tells_models();
         let Some((downstream, upstream)) =
             both(&mut self.downstreams, &mut self.upstreams, token, connection)
         else {
@@ -187,7 +184,7 @@ impl<N: Net> Gateway<N> {
         if head.status >= 400 {
             exchange.attempt.retry_after = retry_after_of(&head);
         }
-        exchange.judge(&head, rescuable, &upstream.socket.outbox)?;
+        exchange.judge(&head, rescue.possible, &upstream.socket.outbox)?;
         let delivery = match interim {
             true => Delivery { framing: Framing::None, mode: Mode::Splice },
             false => Delivery::of(&head, exchange.client, exchange.is_prefaced()),
@@ -201,15 +198,8 @@ impl<N: Net> Gateway<N> {
             exchange.begin_response(&head, &delivery, draining, sent, reads);
             downstream.socket.parting = !exchange.persistent && exchange.tunnel.is_none();
             exchange.watch(&head, self.journal.as_deref(), &self.purse);
-            let held = match () {
-                () if holds_back && head.status < 300 && exchange.is_observed() => true,
-                () if exchange.is_read() => {
-                    let begun = &upstream.socket.unscanned()[head.length..];
-                    let may_stream = holds_back && !begins_as_document(begun, head.framing);
-                    by_reading || may_stream && exchange.asks_for_stream(sent)
-                }
-                () => rescuable && exchange.may_be_too_long(head.status),
-            };
+            let begun = &upstream.socket.unscanned()[head.length..];
+            let held = exchange.is_to_be_held(&head, begun, sent, &rescue);
             if held {
                 exchange.commit.hold();
             }
@@ -240,15 +230,6 @@ impl<N: Net> Gateway<N> {
         }
         Ok(Some(HeadStep::Final))
     }
-}
-
-/// Whether the body that has come with its head begins as a document does.
-fn begins_as_document(begun: &[u8], framing: Framing) -> bool {
-    let body = match framing {
-        Framing::Chunked => begun.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1),
-        _ => 0,
-    };
-    matches!(begun[body..].trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// After what time the server wants to be asked again: fields in milliseconds come first, as in the
@@ -306,31 +287,6 @@ impl Exchange {
             .map_err(|error| Failed::Fault(upstream_fault(UpstreamFault::of_head(error))))
     }
 
-    /// Whether an answer with this head is one that its client can be given, to the request as it
-    /// was `sent`. `rescuable`: another attempt can take its place.
-    fn judge(&self, head: &ResponseHead<'_>, rescuable: bool, sent: &Outbox) -> Result<(), Failed> {
-        if let Some(unwanted) = self.unwanted(head) {
-            if rescuable {
-                return Err(unwanted);
-            }
-            if !sent.keeps() && !self.commit.is_final() {
-                self.tell_not_kept();
-            }
-        }
-        // A web page where an answer of the API was due: most likely the error page of a proxy.
-        let page = head.status < 300 && head.media == Media::Html && !self.idempotent;
-        let fault = match self.cannot_follow(head) {
-            Some(fault) => fault,
-            None if page && self.dialect != Dialect::Generic && !self.asks_for_page(sent) => {
-                UpstreamFault::BadAnswer
-            }
-            // Passed on, it would be whole.
-            None if self.is_empty_stream(head) => UpstreamFault::EmptyStream,
-            None => return Ok(()),
-        };
-        Err(Failed::Fault(upstream_fault(fault)))
-    }
-
     /// Writes the head that the client gets.
     fn write_response_head(
         &self,
@@ -360,49 +316,6 @@ impl Exchange {
             timing: self.server_timing(now).filter(|_| !interim),
         };
         rewrite::response(head, &edits, into);
-    }
-
-    /// Whether another attempt may bring a better answer than one with this head.
-    fn unwanted(&self, head: &ResponseHead<'_>) -> Option<Failed> {
-        let condition = Condition::Status(head.status);
-        let unwanted = head.status >= 400 && self.retries_on(condition);
-        unwanted.then_some(Failed::Unwanted(Cause::Failed(condition)))
-    }
-
-    /// What keeps an answer from following the head that the client has.
-    pub fn cannot_follow(&self, head: &ResponseHead<'_>) -> Option<UpstreamFault> {
-        let follows = head.status == 200
-            && head.media == Media::EventStream
-            && !head.encoded
-            && !matches!(head.framing, Framing::None | Framing::Length(0));
-        let is_final = head.status == 101 || head.status >= 200;
-        let cannot = self.is_prefaced() && is_final && !follows;
-        cannot.then_some(UpstreamFault::Status(head.status))
-    }
-
-    /// Whether this is the head of a stream of no bytes, which cannot hold the mark of its end.
-    fn is_empty_stream(&self, head: &ResponseHead<'_>) -> bool {
-        head.status < 300
-            && head.media == Media::EventStream
-            && head.framing == Framing::Length(0)
-            && self.dialect != Dialect::Generic
-    }
-
-    /// Whether this status may mean that the prompt is too long, and the route has a `larger`.
-    fn may_be_too_long(&self, status: u16) -> bool {
-        matches!(status, 400 | 413 | 422) && self.has_larger()
-    }
-
-    /// Whether its route has an upstream for longer prompts further on.
-    pub(crate) fn has_larger(&self) -> bool {
-        let larger = self.chain().and_then(|chain| chain.larger);
-        larger.is_some_and(|larger| larger > self.link && self.can_be_asked(larger))
-    }
-
-    /// Whether another server is asked, if a document says that the request has failed. `holds_back`:
-    /// the route holds answers back.
-    pub(crate) fn may_be_rescued_by_reading(&self, holds_back: bool) -> bool {
-        self.has_larger() || holds_back && self.retries_on(Condition::ErrorEvent)
     }
 
     /// The observer of an answer that is no stream by its head. `all`: it reads more than failures.
