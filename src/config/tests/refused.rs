@@ -629,7 +629,7 @@ fn trace() {
         ("http://collector", "\"collector\" has no port: write host:port"),
         ("http://:4318", "\":4318\" is neither a host name nor an address"),
         ("http://user@collector:4318", "takes neither a user nor a password"),
-        ("http://collector:4318/a b", "\"/a b\" is no path of a URL"),
+        ("http://collector:4318/a b", "has a character in its path or its query that no URL has"),
     ] {
         let text = on.replace(export, &format!("export = \"{url}\""));
         assert_eq!(refused(&text), format!("line 53: trace.export: {expected}\n"), "{url}");
