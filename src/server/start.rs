@@ -27,7 +27,7 @@ use crate::observe::recordings::Recordings;
 use crate::proxy::health::Look;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::{Mailbox, mailbox};
-use crate::sys::{self, Families, Inherited, Linux, Listeners, TcpStream};
+use crate::sys::{self, Families, Inherited, Linux, Listeners, TcpStream, keep_alive};
 
 /// Starts the workers that `snapshot` asks for. `name` tells threads apart.
 pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> {
@@ -112,6 +112,7 @@ impl Doors {
                 .extend(bound.iter().flatten().find_map(|listener| listener.local_addr().ok()));
             for (worker, mut bound) in listeners.iter_mut().zip(bound) {
                 for listener in &bound {
+                    keep_alive(listener, snapshot.server.tcp_keepalive);
                     kept.workers.push(listener.try_clone().map_err(failed)?);
                 }
                 worker.append(&mut bound);

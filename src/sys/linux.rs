@@ -29,6 +29,7 @@ use crate::clock::Instant;
 use crate::reactor::mailbox::Waker;
 use crate::reactor::net::{Accept, Event, Keepalive, Net, Stream};
 use crate::reactor::token::Token;
+use crate::sys::listen::{set_keep_alive, tcp_keepalive};
 
 /// Events taken by one poll; doubled when a poll fills it.
 const EVENTS: usize = 1024;
@@ -218,15 +219,9 @@ impl Net for Linux {
     }
 
     fn keep_alive(&mut self, keepalive: Option<Keepalive>) {
-        self.keepalive = keepalive.map(|Keepalive { idle, interval, probes }| {
-            TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes)
-        });
+        self.keepalive = keepalive.map(tcp_keepalive);
         for listener in &self.listeners {
-            let listener = SockRef::from(listener);
-            let _ = match &self.keepalive {
-                Some(keepalive) => listener.set_tcp_keepalive(keepalive),
-                None => listener.set_keepalive(false),
-            };
+            set_keep_alive(SockRef::from(listener), self.keepalive.as_ref());
         }
     }
 

@@ -7,7 +7,9 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::reactor::net::Keepalive;
 
 /// Connections the kernel may hold for us; it caps this at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -45,6 +47,25 @@ pub(super) fn bind_beside(address: SocketAddr, families: Families) -> io::Result
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// How connections that are accepted here are asked whether their peer is there. Said before anybody
+/// accepts: a connection has what its listener had when it came.
+pub fn keep_alive(listener: &TcpListener, keepalive: Option<Keepalive>) {
+    set_keep_alive(SockRef::from(listener), keepalive.map(tcp_keepalive).as_ref());
+}
+
+pub(super) fn tcp_keepalive(keepalive: Keepalive) -> TcpKeepalive {
+    let Keepalive { idle, interval, probes } = keepalive;
+    TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes)
+}
+
+pub(super) fn set_keep_alive(listener: SockRef<'_>, keepalive: Option<&TcpKeepalive>) {
+    // If it fails, only timers notice that a peer has vanished.
+    let _ = match keepalive {
+        Some(keepalive) => listener.set_tcp_keepalive(keepalive),
+        None => listener.set_keepalive(false),
+    };
 }
 
 fn socket(address: SocketAddr, families: Families) -> io::Result<Socket> {

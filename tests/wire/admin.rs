@@ -402,7 +402,7 @@ fn every_step_of_an_exchange_is_measured() {
         body.len()
     );
     client.send(&request[..40]);
-    std::thread::sleep(Duration::from_millis(20));
+    std::thread::sleep(Duration::from_millis(40));
     client.send(&request[40..]);
     let mut server = upstream.accept();
     server.read_request();
@@ -429,7 +429,7 @@ fn every_step_of_an_exchange_is_measured() {
         })["model"],
         "m-7"
     );
-    std::thread::sleep(Duration::from_millis(20));
+    std::thread::sleep(Duration::from_millis(40));
     let end = "{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":3}}";
     server.send(format!("{}{}{}0\r\n\r\n", token("b"), event(end), event("[DONE]")));
     client.read_until("0\r\n\r\n");
