@@ -22,7 +22,7 @@ use crate::gateway::record::verdict::{Failed, Step};
 use crate::gateway::steady::Short;
 use crate::http::head::{HeadError, may_be_complete};
 use crate::measure::stall::Owner;
-use crate::proxy::exchange::deadline;
+use crate::proxy::exchange::{Timer, Waiting, deadline};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault, UpstreamFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
@@ -74,8 +74,7 @@ impl<N: Net> Gateway<N> {
                 Step::Over(outcome) => self.end(token, outcome, cx),
             };
         }
-        self.charge(token, cx);
-        self.arm(token, cx);
+        self.end_drive(token, cx);
     }
 
     /// One step, by the state of the connection. `None`: it is closed.
@@ -89,21 +88,31 @@ impl<N: Net> Gateway<N> {
         })
     }
 
-    /// Charges the time since the last drive to the side that was waited for, and notes which is now.
-    fn charge(&mut self, token: Token, cx: &mut Cx<N>) {
-        let unsent = self.has_unsent_request(token);
-        let Some(downstream) = self.downstreams.get_mut(token) else { return };
-        let held_up = downstream.queued || downstream.thirst != 0;
-        let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+    /// The end of a drive. Charges the time since the last one to whoever was waited for, notes who
+    /// is now, and gives the connection the deadline of that.
+    fn end_drive(&mut self, token: Token, cx: &mut Cx<N>) {
+        let waiting = self.waiting(token);
+        if let Some(waiting) = &waiting
+            && let Some(downstream) = self.downstreams.get_mut(token)
+            && let Some(exchange) = downstream.exchange.as_deref_mut()
+        {
+            let held_up = downstream.queued || downstream.thirst != 0;
+            let blocked = exchange.timeline.client_blocked.is_some();
+            let owner = Owner::of(waiting, blocked, held_up);
+            let (before, passed) = exchange.ledger.charge(owner, cx.now);
+            self.desk.tally.waited[before as usize].add(passed);
+        }
+        self.arm_for(token, waiting.as_ref(), cx);
+    }
+
+    /// What the exchange of a connection waits for, if it has one.
+    fn waiting(&self, token: Token) -> Option<Waiting> {
+        let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
         let upstream = match exchange.peer {
             Peer::Upstream(upstream) => self.upstreams.get(upstream),
             _ => None,
         };
-        let waiting = exchange.waiting(upstream, unsent);
-        let blocked = exchange.timeline.client_blocked.is_some();
-        let owner = Owner::of(&waiting, blocked, held_up);
-        let (before, passed) = exchange.ledger.charge(owner, cx.now);
-        self.desk.tally.waited[before as usize].add(passed);
+        Some(exchange.waiting(upstream, self.has_unsent_request(token)))
     }
 
     /// Waits for a request, reads its head, and opens the exchange.
@@ -202,8 +211,15 @@ impl<N: Net> Gateway<N> {
 
     /// Gives the connection the deadline of its state.
     pub(crate) fn arm(&mut self, token: Token, cx: &mut Cx<N>) {
+        let waiting = self.waiting(token);
+        self.arm_for(token, waiting.as_ref(), cx);
+    }
+
+    fn arm_for(&mut self, token: Token, waiting: Option<&Waiting>, cx: &mut Cx<N>) {
         let at = match self.downstreams.get(token) {
-            Some(downstream) if downstream.state != State::Closed => self.deadline_of(token, cx),
+            Some(downstream) if downstream.state != State::Closed => {
+                self.deadline_of(token, waiting, cx)
+            }
             _ => return,
         };
         if let Some(downstream) = self.downstreams.get_mut(token) {
@@ -211,7 +227,7 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    fn deadline_of(&self, token: Token, cx: &Cx<N>) -> Instant {
+    fn deadline_of(&self, token: Token, waiting: Option<&Waiting>, cx: &Cx<N>) -> Instant {
         let Some(downstream) = self.downstreams.get(token) else { return Instant::NEVER };
         let timeouts = &self.snapshot.timeouts;
         match downstream.state {
@@ -225,7 +241,8 @@ impl<N: Net> Gateway<N> {
             State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
             State::Closed => Instant::NEVER,
             State::Exchange => {
-                let timer = self.exchange_deadline(token).map_or(Instant::NEVER, |(at, _)| at);
+                let timer = waiting.and_then(|waiting| self.timer_of(token, waiting));
+                let timer = timer.map_or(Instant::NEVER, |(at, _)| at);
                 timer.min(self.wakes(token)).min(self.heartbeat_at(token))
             }
         }
@@ -255,16 +272,15 @@ impl<N: Net> Gateway<N> {
         }
     }
 
+    /// The timer that runs for an exchange that waits like this.
+    fn timer_of(&self, token: Token, waiting: &Waiting) -> Option<(Instant, Timer)> {
+        let exchange = self.downstreams.get(token)?.exchange.as_ref()?;
+        Some(deadline(waiting, &exchange.timeline, exchange.timeouts()))
+    }
+
     /// The exchange's next timer, if it has an exchange.
     fn exchange_deadline(&self, token: Token) -> Option<(Instant, Fault)> {
-        let exchange = self.downstreams.get(token)?.exchange.as_ref()?;
-        let upstream = match exchange.peer {
-            Peer::Upstream(upstream) => self.upstreams.get(upstream),
-            _ => None,
-        };
-        let unsent = self.has_unsent_request(token);
-        let waiting = exchange.waiting(upstream, unsent);
-        let (at, timer) = deadline(&waiting, &exchange.timeline, exchange.timeouts());
+        let (at, timer) = self.timer_of(token, &self.waiting(token)?)?;
         Some((at, timer.fault()))
     }
 
@@ -273,7 +289,7 @@ impl<N: Net> Gateway<N> {
         if self.downstreams.get(token).is_some_and(|downstream| downstream.queued) {
             // It has bytes to read, or a place to take: that comes before its deadline.
             self.advance_client(token, cx);
-            if self.deadline_of(token, cx) > cx.now {
+            if self.deadline_of(token, self.waiting(token).as_ref(), cx) > cx.now {
                 return;
             }
         }

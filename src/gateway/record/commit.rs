@@ -154,7 +154,7 @@ impl Commit {
     /// Whether the client has the head of its answer, and no event that says something.
     #[inline]
     pub fn awaits_event(self) -> bool {
-        self == Commit::Passed(Passed::Head)
+        matches!(self, Commit::Passed(Passed::Head))
     }
 
     /// Whether the client has an event that says something.
@@ -165,13 +165,13 @@ impl Commit {
     /// Whether how the events come is still to be learnt from the first of them.
     #[inline]
     pub fn is_settling(self) -> bool {
-        self == Commit::Passed(Passed::Events)
+        matches!(self, Commit::Passed(Passed::Events))
     }
 
     /// Whether there is nothing to do but to pass on what comes: the short way.
     #[inline]
     pub fn is_steady(self) -> bool {
-        self == Commit::Passed(Passed::Steady)
+        matches!(self, Commit::Passed(Passed::Steady))
     }
 }
 
