@@ -14,8 +14,9 @@
 //!   `sk_stream_wait_memory`), so a bit cleared for another reason would stay clear for ever.
 //! * `read_closed` is sticky. A FIN that came with the last bytes has spent its edge: after it,
 //!   a short read proves nothing, and we read on until the kernel says 0.
-//! * A short read proves that the receive queue is empty only for plain TCP on Linux. A stream that
-//!   decrypts would have to say otherwise.
+//! * A short read proves that the receive queue is empty only for plain TCP on Linux. Bytes
+//!   that a session has decrypted and holds back are not its business: whoever asks whether a socket
+//!   is readable asks the session as well.
 //!
 //! Absent on purpose: interest. What we *want* is known by the exchange and the buffers; we never
 //! tell epoll about it, so we never pay for a change of mind.
