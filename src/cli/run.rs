@@ -43,7 +43,7 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
         })?;
     let snapshot = Arc::new(loaded.snapshot);
     let server = start(path, &snapshot, inherited)?;
-    let lifecycle = Lifecycle::start(server.control(), snapshot, file);
+    let lifecycle = Lifecycle::start(server.control(), Arc::clone(&snapshot), file);
     let lifecycle = lifecycle.map_err(|error| {
         complain(&format!("cannot start: {error}"));
         Refused
@@ -53,6 +53,7 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
         // It lives as long as the process.
         let _ = asked.send(Request::ReloadFor(asker));
     }));
+    announce(&server, &snapshot);
     match predecessor.map(Predecessor::dismiss) {
         None => notify(State::Ready),
         // The predecessor is the service until it hears of us; it tells that we are.
@@ -90,13 +91,18 @@ fn start(
         }
         Refused
     })?;
-    for address in server.addresses() {
-        log::info!("listening on http://{address}");
-    }
     for address in inherited.close_rest() {
         log::warn!(
             "the socket on {address} that we were given is not in the configuration: closed"
         );
+    }
+    Ok(server)
+}
+
+/// Says what is served. By then all of it is: a reload can be asked for as well.
+fn announce(server: &Server, snapshot: &Snapshot) {
+    for address in server.addresses() {
+        log::info!("listening on http://{address}");
     }
     if let Some(address) = server.admin_address() {
         log::info!("admin on http://{address}");
@@ -104,7 +110,6 @@ fn start(
     let workers = bounds::worker_count(snapshot);
     let memory = show::rounded(workers.saturating_mul(bounds::worker_memory(snapshot)));
     log::info!("workers: {workers}; memory for connections and buffers: at most {memory}");
-    Ok(server)
 }
 
 /// To be called before anything is started that a signal should end in good order.
