@@ -76,9 +76,10 @@ impl Control {
 
     /// The same, with a successor behind the doors: nobody has to hurry out.
     pub fn retire(&self) {
+        // First: from here on the process is not ready, and its address is the successor's.
+        self.admin.iter().for_each(admin::Remote::retire);
         self.close();
         self.tell(|| Command::Drain(Idle::MayAsk));
-        self.admin.iter().for_each(admin::Remote::retire);
     }
 
     /// Abort everything.

@@ -246,6 +246,21 @@ fn after_a_hand_over_the_admin_address_is_the_successors() {
     assert_eq!(get(&gateway), "new");
 }
 
+/// Both processes have the listening socket, so some are taken by the old one to the last.
+#[test]
+fn whoever_came_just_before_a_hand_over_is_answered_by_the_old_process() {
+    let upstream = Upstream::listen();
+    let gateway = admin_at(free_address(), Config::to(upstream.address())).start();
+    let mut early = Peer::connect(admin_of(&gateway));
+    // It has its place when one behind it has been answered.
+    assert_eq!(look(admin_of(&gateway), "/readyz").status(), 200);
+    hand_over(&gateway);
+    // The old process has nothing to finish but this.
+    early.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let answer = early.read_response();
+    assert_eq!((answer.status(), answer.field("connection")), (200, Some("close")));
+}
+
 #[test]
 fn a_hand_over_can_move_the_admin_address_and_close_it() {
     let config = admin_at("127.0.0.1:0", Config::to(says("here")));

@@ -1,7 +1,7 @@
 //! The clerk: what the office and its feeds know by themselves.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Fleet;
 use crate::clock::Instant;
@@ -10,6 +10,8 @@ use crate::clock::Instant;
 pub(super) struct Clerk {
     pub fleet: Fleet,
     pub started: Instant,
+    /// A successor serves at the same addresses.
+    retired: AtomicBool,
 }
 
 impl fmt::Debug for Clerk {
@@ -19,7 +21,21 @@ impl fmt::Debug for Clerk {
 }
 
 impl Clerk {
+    pub fn new(fleet: Fleet, started: Instant) -> Clerk {
+        Clerk { fleet, started, retired: AtomicBool::new(false) }
+    }
+
+    /// Whether new work is welcome at our addresses. A probe that still reaches a process that has
+    /// been succeeded asks for the service, not for that process.
     pub fn is_ready(&self) -> bool {
-        !self.fleet.draining.load(Ordering::Relaxed)
+        self.is_retired() || !self.fleet.draining.load(Ordering::Relaxed)
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
     }
 }

@@ -86,6 +86,7 @@ pub struct Remote {
 pub struct Thread {
     pub address: SocketAddr,
     post: Sender<Command<TcpStream>>,
+    clerk: Arc<Clerk>,
     thread: JoinHandle<io::Result<()>>,
 }
 
@@ -98,7 +99,7 @@ impl Desk {
     }
 
     pub fn remote(&self, fleet: Fleet) -> Remote {
-        let clerk = Arc::new(Clerk { fleet, started: sys::now() });
+        let clerk = Arc::new(Clerk::new(fleet, sys::now()));
         Remote { address: self.address, post: self.post.clone(), clerk }
     }
 
@@ -118,7 +119,7 @@ impl Desk {
         };
         let thread =
             thread::Builder::new().name("admin".into()).spawn(move || worker(net, setup).run())?;
-        Ok(Thread { address, post, thread })
+        Ok(Thread { address, post, clerk: Arc::clone(&remote.clerk), thread })
     }
 }
 
@@ -133,6 +134,7 @@ impl Remote {
 
     /// Leaves the address to the successor.
     pub fn retire(&self) {
+        self.clerk.retire();
         let _ = self.post.send(Command::Drain(Idle::Leave));
     }
 
@@ -149,15 +151,19 @@ impl Remote {
 }
 
 impl Thread {
-    /// Closes the admin address and ends the thread.
+    /// Closes the admin address and ends the thread. One that has left it to a successor ends by
+    /// itself, within [`FAREWELL`]: somebody who came just before is still being answered.
     pub fn stop(self) -> io::Result<()> {
-        // A thread that is gone needs to be told nothing.
-        let _ = self.post.send(Command::Stop);
+        if !self.clerk.is_retired() {
+            // A thread that is gone needs to be told nothing.
+            let _ = self.post.send(Command::Stop);
+        }
         self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the admin thread panicked")))
     }
 }
 
-/// How long a live view goes on behind a hand-over: its viewer comes back to the successor.
+/// How long a live view goes on behind a hand-over, and whoever else is there: its viewer comes back
+/// to the successor.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The configuration of this thread's own reactor.
