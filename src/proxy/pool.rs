@@ -145,7 +145,7 @@ pub fn idle_until(
 mod tests {
     use super::*;
 
-    const LIMITS: PoolLimits = PoolLimits {
+    pub(super) const LIMITS: PoolLimits = PoolLimits {
         idle_per_endpoint: 2,
         connections: 3,
         idle_timeout: Duration::from_secs(4),

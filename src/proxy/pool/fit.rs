@@ -103,16 +103,8 @@ pub fn leaves(told: bool, rested: Duration, quiet: impl FnOnce() -> bool) -> Res
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::LIMITS;
     use super::*;
-
-    const LIMITS: PoolLimits = PoolLimits {
-        idle_per_endpoint: 2,
-        connections: 3,
-        idle_timeout: Duration::from_secs(4),
-        max_age: Some(Duration::from_secs(300)),
-        max_requests: 10,
-        replay_stale_post: true,
-    };
 
     const GOOD: Used = Used {
         until_close: false,
