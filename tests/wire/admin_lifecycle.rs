@@ -15,6 +15,7 @@ use crate::harness::{Config, End, Gateway, Message, PATIENCE, Peer, Upstream, si
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 const METRICS: &str = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const READYZ: &str = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// A file with an admin token.
 struct Token(PathBuf);
@@ -253,10 +254,14 @@ fn whoever_came_just_before_a_hand_over_is_answered_by_the_old_process() {
     let gateway = admin_at(free_address(), Config::to(upstream.address())).start();
     let mut early = Peer::connect(admin_of(&gateway));
     // It has its place when one behind it has been answered.
-    assert_eq!(look(admin_of(&gateway), "/readyz").status(), 200);
+    let mut behind = Peer::connect(admin_of(&gateway));
+    behind.send(READYZ);
+    assert_eq!(behind.read_response().status(), 200);
     hand_over(&gateway);
+    // The admin thread has been told when it lets go of an idle connection.
+    assert_eq!(behind.read_end(), End::Fin);
     // The old process has nothing to finish but this.
-    early.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    early.send(READYZ);
     let answer = early.read_response();
     assert_eq!((answer.status(), answer.field("connection")), (200, Some("close")));
 }
