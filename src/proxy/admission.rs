@@ -182,13 +182,10 @@ impl<W: Copy + PartialEq> Queue<W> {
         self.drain.freed(now);
     }
 
-    /// What the other workers have to know: where the first one stands whom a permit may help.
-    /// `None`: it would help nobody. Who is called stands there until it is seated, or a newcomer
+    /// Where the first one stands. Who is called stands there until it is seated, or a newcomer
     /// elsewhere would take the permit it has been called for.
     pub fn front(&self) -> Option<Instant> {
-        let first = self.lanes.iter().filter_map(|lane| lane.front());
-        let helped = first.filter(|waiter| waiter.lack != Some(Lack::Connection));
-        helped.map(|waiter| waiter.standing).min()
+        self.lanes.iter().filter_map(|lane| lane.front()).map(|waiter| waiter.standing).min()
     }
 
     /// When it is worth to come again, for one who is refused or has waited in vain: how many stand

@@ -70,6 +70,12 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
         !self.leaving && self.endpoints.get(endpoint).is_some()
     }
 
+    /// What the other workers have to know: where the first one here stands, if a permit is what
+    /// would help it.
+    pub fn front(&self) -> Option<Instant> {
+        self.queue.front().filter(|_| !self.pool.is_full(&self.limits))
+    }
+
     /// Takes a connection back after its exchange. Returns the one that is to be closed: the coldest
     /// if that is one too many, or this one if its endpoint is leaving.
     pub fn release(&mut self, endpoint: EndpointId, connection: C) -> Option<C> {

@@ -114,6 +114,11 @@ impl<C: Copy + PartialEq> Pool<C> {
         gone
     }
 
+    /// Whether whoever comes has to [wait](Checkout::Wait), to whatever endpoint.
+    pub fn is_full(&self, limits: &PoolLimits) -> bool {
+        self.room(limits) == 0 && self.idle() == 0
+    }
+
     /// How many more could be opened.
     pub fn room(&self, limits: &PoolLimits) -> usize {
         limits.connections.saturating_sub(self.open)
@@ -190,10 +195,13 @@ mod tests {
         for _ in 0..3 {
             pool.opened();
         }
+        assert!(pool.is_full(&LIMITS));
         pool.release(THERE, 7, &LIMITS);
+        assert!(!pool.is_full(&LIMITS), "7 can give way");
         assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Evict(7));
         assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Wait, "7 is not closed yet");
         pool.closed(THERE, 7);
+        assert!(!pool.is_full(&LIMITS));
         assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Open);
     }
 

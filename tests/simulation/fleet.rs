@@ -5,6 +5,7 @@
 //! go on together, a step at a time.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use sluicegate::config::snapshot::{Admission, Snapshot};
 use sluicegate::gateway::fleet::Fleet;
 use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::mailbox::mailbox;
+use sluicegate::sim::plan::GatewayPlan;
 use sluicegate::sim::{Answer, ClientId, Manner, Random, Visit, World};
 
 use crate::harness::scenario::TARGET;
@@ -32,8 +34,8 @@ struct Workers {
     begun: Instant,
 }
 
-fn configured(admission: Admission) -> Snapshot {
-    let mut snapshot = snapshot(&GENEROUS);
+fn configured(admission: Admission, connections: usize) -> Snapshot {
+    let mut snapshot = snapshot(&GatewayPlan { upstream_connections: connections, ..GENEROUS });
     snapshot.upstreams[0].admission = admission;
     snapshot
 }
@@ -50,7 +52,12 @@ fn ceiling(max_concurrency: u32) -> Admission {
 
 impl Workers {
     fn new(seed: u64, count: usize, admission: Admission) -> Workers {
-        let snapshot = configured(admission);
+        Workers::pooling(seed, count, admission, GENEROUS.upstream_connections)
+    }
+
+    /// With so many connections to the server for each worker.
+    fn pooling(seed: u64, count: usize, admission: Admission, connections: usize) -> Workers {
+        let snapshot = configured(admission, connections);
         let loads = Loads::new(&snapshot, count);
         let worlds: Vec<World> = (0..count).map(|index| World::new(seed + index as u64)).collect();
         let begun = worlds[0].time();
@@ -106,8 +113,11 @@ impl Workers {
         self.gateways.iter().all(|gateway| gateway.world.clients_are_done())
     }
 
-    fn waiting(&self) -> usize {
-        self.gateways.iter().map(|gateway| gateway.worker.census().waiting).sum()
+    /// Whether somebody waits at a worker that has room for another of these connections.
+    fn waits_beside_a_connection(&self, connections: usize) -> bool {
+        self.gateways.iter().map(|gateway| gateway.worker.census()).any(|census| {
+            census.waiting > 0 && census.upstreams - census.idle_upstreams < connections
+        })
     }
 
     fn outstanding(&self) -> u32 {
@@ -206,13 +216,12 @@ fn who_leaves_the_line_does_not_take_its_call_with_it() {
 }
 
 /// Whatever comes when, and whoever leaves.
-#[test]
-fn nobody_waits_while_there_is_room() {
-    for seed in 0..100 {
+fn nobody_waits_while_there_is_room(seeds: Range<u64>, connections: usize) {
+    for seed in seeds {
         let mut random = Random::new(seed);
         let count = 2 + random.below(3);
         let permits = 1 + random.below(3) as u32;
-        let mut workers = Workers::new(seed, count, ceiling(permits));
+        let mut workers = Workers::pooling(seed, count, ceiling(permits), connections);
         let guests = 5 + random.below(25);
         for number in 0..guests {
             let priority = random.below(4) as u8;
@@ -234,7 +243,8 @@ fn nobody_waits_while_there_is_room() {
         while !workers.are_done() {
             workers.step();
             let now = workers.time();
-            let wasted = workers.waiting() > 0 && workers.outstanding() < permits;
+            let wasted =
+                workers.outstanding() < permits && workers.waits_beside_a_connection(connections);
             idle_since = wasted.then_some(idle_since.unwrap_or(now));
             let since = idle_since.unwrap_or(now);
             assert!(now - since < CALL, "seed {seed}: somebody waits while there is room");
@@ -243,4 +253,15 @@ fn nobody_waits_while_there_is_room() {
         }
         workers.assert_clean();
     }
+}
+
+#[test]
+fn nobody_waits_while_there_is_a_permit() {
+    nobody_waits_while_there_is_room(0..100, GENEROUS.upstream_connections);
+}
+
+#[test]
+fn nobody_waits_while_there_is_a_permit_and_a_connection() {
+    nobody_waits_while_there_is_room(0..100, 1);
+    nobody_waits_while_there_is_room(0..50, 2);
 }

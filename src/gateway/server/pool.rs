@@ -152,7 +152,7 @@ impl<N: Net> Gateway<N> {
         if let Some(coldest) = self.groups[home].release(endpoint, connection) {
             self.close_upstream(coldest, cx);
         }
-        self.wake_waiting(home, Lack::Connection, cx);
+        self.connection_is_free(home, cx);
     }
 
     /// Frees the place of a connection in its pool, because the answer on it is the last one there. The
@@ -162,7 +162,7 @@ impl<N: Net> Gateway<N> {
         let home = upstream.upstream;
         if !std::mem::replace(&mut upstream.let_go, true) {
             self.groups[home].pool.let_go();
-            self.wake_waiting(home, Lack::Connection, cx);
+            self.connection_is_free(home, cx);
         }
     }
 
@@ -178,7 +178,7 @@ impl<N: Net> Gateway<N> {
             self.groups[home].pool.closed(upstream.endpoint, connection);
         }
         cx.run.reap(connection);
-        self.wake_waiting(home, Lack::Connection, cx);
+        self.connection_is_free(home, cx);
     }
 }
 

@@ -84,11 +84,14 @@ impl<N: Net> Gateway<N> {
             *line = Line::Queued;
         }
         self.announce(upstream, cx);
-        // There is room, but not for this waiter: this worker judges the endpoints with room to be out.
-        if lack == Lack::Permit && self.groups[upstream].endpoints.has_room() {
-            let behind =
-                self.peers(upstream).and_then(|own| self.groups[upstream].fronts.behind(own));
-            self.call(upstream, behind);
+        // There is room, but not for this waiter: the pool is full, or this worker judges the endpoints
+        // with room to be out.
+        let group = &self.groups[upstream];
+        if let Some(own) = self.peers(upstream)
+            && group.endpoints.has_room()
+        {
+            let next = group.front().map_or(group.fronts.whom(own), |_| group.fronts.behind(own));
+            self.call(upstream, next);
         }
     }
 
@@ -147,6 +150,15 @@ impl<N: Net> Gateway<N> {
         }
     }
 
+    /// Calls the first waiter here: a connection came free, or its place in the pool.
+    pub(crate) fn connection_is_free(&mut self, upstream: UpstreamId, cx: &mut Cx<N>) {
+        if !self.groups[upstream].queue.is_empty() {
+            self.wake_waiting(upstream, Lack::Connection, cx);
+            // From now on a permit would help.
+            self.announce(upstream, cx);
+        }
+    }
+
     /// Calls the first waiter here: something came free. Returns whether there was one.
     pub(crate) fn wake_waiting(
         &mut self,
@@ -167,9 +179,9 @@ impl<N: Net> Gateway<N> {
     /// Tells the other workers which waiter stands first here.
     pub(crate) fn announce(&mut self, upstream: UpstreamId, cx: &mut Cx<N>) {
         let Some(own) = self.peers(upstream) else { return };
-        let Group { fronts, queue, .. } = &self.groups[upstream];
+        let group = &self.groups[upstream];
         // A permit may have come free before they knew: then the waiter tries once more.
-        if fronts.announce(own, queue.front()) && fronts.whom(own) == Some(own) {
+        if group.fronts.announce(own, group.front()) && group.fronts.whom(own) == Some(own) {
             self.wake_waiting(upstream, Lack::Permit, cx);
         }
     }

@@ -17,7 +17,8 @@
 //! what changes meanwhile: a newcomer may take a permit that another worker has been called for if
 //! both came within the few nanoseconds that an announcement takes to be seen. The called one keeps
 //! its standing. And where workers disagree on who is well, so that the first in line can use no
-//! endpoint that has room, the one behind it is asked ([`Fronts::behind`]).
+//! endpoint that has room, the one behind it is asked ([`Fronts::behind`]). A worker whose pool is full
+//! has no front until a connection comes free: a permit would help nobody there.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -38,9 +39,9 @@ impl Fronts {
         Fronts((0..workers).map(|_| nobody()).collect())
     }
 
-    /// Publishes [`Queue::front`](super::Queue::front), whenever it may have changed. True: others
-    /// did not know that somebody waits here, so the permit that has come home since has to be
-    /// looked for once more.
+    /// Publishes [`Group::front`](crate::proxy::group::Group::front), whenever it may have changed.
+    /// True: others did not know that somebody waits here, so the permit that has come home since has
+    /// to be looked for once more.
     #[must_use = "a permit that came home before this was announced is found by trying once more"]
     pub fn announce(&self, worker: usize, front: Option<Instant>) -> bool {
         let front = front.unwrap_or(Instant::NEVER).as_nanos();

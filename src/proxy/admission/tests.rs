@@ -132,7 +132,7 @@ fn when_to_come_again_is_the_place_in_line_over_the_measured_rate() {
 }
 
 #[test]
-fn the_front_is_the_first_whom_a_permit_may_help() {
+fn the_front_is_where_the_first_one_stands() {
     let mut queue = Queue::new();
     assert_eq!(queue.front(), None);
     wait(&mut queue, 1, 1, 3);
@@ -141,9 +141,11 @@ fn the_front_is_the_first_whom_a_permit_may_help() {
     assert_eq!(queue.front(), Some(at(4)));
     assert_eq!(queue.call(Lack::Permit), Some(2));
     assert_eq!(queue.front(), Some(at(4)), "it is on its way to it");
-    queue.again(2, Lack::Connection);
-    assert_eq!(queue.front(), Some(at(13)), "a permit would not help it");
-    assert_eq!(queue.depths(), [1, 1, 0, 0]);
+    queue.again(2, Lack::Permit);
+    assert_eq!(queue.front(), Some(at(4)), "nor has it left");
+    queue.seated(2, at(5));
+    assert_eq!(queue.front(), Some(at(13)));
+    assert_eq!(queue.depths(), [0, 1, 0, 0]);
 }
 
 #[test]
