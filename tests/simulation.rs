@@ -12,6 +12,8 @@ mod availability;
 mod coalesce;
 #[path = "simulation/continuation.rs"]
 mod continuation;
+#[path = "simulation/fallback.rs"]
+mod fallback;
 #[path = "simulation/fleet.rs"]
 mod fleet;
 mod harness;

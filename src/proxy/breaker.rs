@@ -29,9 +29,9 @@
 //! * **Panic.** A request let through while the breaker is open, because too many endpoints are or
 //!   nobody else could answer it, carries the present epoch. If it is answered, that closes the
 //!   breaker as a probe would; if it fails, nothing new has been learnt.
-//! * **Early probes.** Where a predefined answer is all that is left beside an endpoint that is out, a
-//!   probe is sent before its time, a second after the last one ([`Breaker::may_probe_early`]): in an
-//!   open time, in a rest, and although the checks say unwell. Its answer ends a rest.
+//! * **Beside a predefined answer** an endpoint that is out is asked all the same, as long as that costs
+//!   nobody much: at once where it fails with an answer or a lost connection, else by a probe before its
+//!   time ([`beside`]).
 //!
 //! Invariant: at most one probe of an epoch is out. Its place comes free through
 //! [`Breaker::record`] or [`Breaker::first_event`] with its own ticket, or because an answer to
@@ -43,6 +43,7 @@ use super::random::Random;
 use crate::clock::Instant;
 use crate::config::snapshot::Breaker as Settings;
 
+mod beside;
 mod standing;
 mod window;
 
@@ -58,8 +59,6 @@ pub const WHOLE: u32 = 1_000;
 const SHARE_MIN: u32 = 100;
 /// When a probe is out, nobody knows how long it will take: that is what is said instead.
 const PROBE_HINT: Duration = Duration::from_secs(1);
-/// How soon after it has opened an endpoint is probed that nobody but a predefined answer stands in for.
-const EARLY: Duration = Duration::from_secs(1);
 
 /// One endpoint, as one worker has known it so far.
 #[derive(Clone, Debug)]
@@ -76,8 +75,15 @@ pub struct Breaker {
     epoch: u16,
     /// An early probe is out of a closed breaker, in a rest or against the checks.
     asking: bool,
+    /// What put it out was an answer or a lost connection: it says soon that it fails.
+    fails_soon: bool,
+    /// Requests sent to it since it opened for want of anything but a predefined answer, and not
+    /// settled.
+    asked: u8,
     /// When it was last put out, or an early probe has ended.
     kept_out_at: Instant,
+    /// When an answer last began, to a request of whatever epoch.
+    answered_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,18 +119,36 @@ pub enum Admits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
     epoch: u16,
-    probe: bool,
+    errand: Errand,
+}
+
+/// What a request was sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Errand {
+    /// To a closed breaker.
+    Plain,
+    Probe,
     /// A probe before its time.
-    early: bool,
+    Early,
+    /// To one that is out, for want of anything but a predefined answer.
+    Asked,
+    /// To one that is out, in panic.
+    Panic,
 }
 
 impl Ticket {
     pub fn is_probe(self) -> bool {
-        self.probe
+        matches!(self.errand, Errand::Probe | Errand::Early)
     }
 
-    pub fn is_early(self) -> bool {
-        self.early
+    /// Its endpoint was out, or was to be probed.
+    pub fn is_in_doubt(self) -> bool {
+        self.errand != Errand::Plain
+    }
+
+    /// Its endpoint was out, in whatever way.
+    pub fn was_out(self) -> bool {
+        matches!(self.errand, Errand::Early | Errand::Asked | Errand::Panic)
     }
 }
 
@@ -205,7 +229,10 @@ impl Breaker {
             openings: 0,
             epoch: 0,
             asking: false,
+            fails_soon: false,
+            asked: 0,
             kept_out_at: Instant::ZERO,
+            answered_at: Instant::ZERO,
         }
     }
 
@@ -232,27 +259,7 @@ impl Breaker {
         if probe {
             self.state = State::HalfOpen { probing: true };
         }
-        Ticket { epoch: self.epoch, probe, early: false }
-    }
-
-    /// Whether a request may be sent to one that is out before its time is over, to see whether it is
-    /// well. It begins with [`Breaker::begin_early`].
-    pub fn may_probe_early(&self, now: Instant) -> bool {
-        match self.state {
-            State::Open { cause: Cause::Unauthorized, .. } | State::HalfOpen { probing: true } => {
-                false
-            }
-            _ => !self.asking && now >= self.kept_out_at + EARLY,
-        }
-    }
-
-    /// A probe is sent before its time.
-    pub fn begin_early(&mut self) -> Ticket {
-        match self.is_closed() {
-            true => self.asking = true,
-            false => self.state = State::HalfOpen { probing: true },
-        }
-        Ticket { epoch: self.epoch, probe: true, early: true }
+        Ticket { epoch: self.epoch, errand: if probe { Errand::Probe } else { Errand::Plain } }
     }
 
     /// Whether it keeps away at the endpoint's own word that it is asked for too much: a 429.
@@ -268,16 +275,17 @@ impl Breaker {
 
     /// A request is sent although none is admitted. Nothing depends on how it fails.
     pub fn begin_in_panic(&self) -> Ticket {
-        Ticket { epoch: self.epoch, probe: false, early: false }
+        Ticket { epoch: self.epoch, errand: Errand::Panic }
     }
 
     /// The answer has begun: a data event, or a body byte where there are no events. A probe is
     /// settled here; its stream may go on for minutes.
     pub fn first_event(&mut self, ticket: Ticket, now: Instant) -> Option<Transition> {
+        self.answered_at = now;
         if ticket.epoch != self.epoch {
             return None;
         }
-        if ticket.early {
+        if ticket.errand == Errand::Early {
             self.end_early(now);
             self.rests_until = Instant::ZERO;
         }
@@ -301,11 +309,15 @@ impl Breaker {
         if ticket.epoch != self.epoch {
             return None;
         }
-        let probe = ticket.probe && !self.is_closed();
+        let probe = ticket.is_probe() && !self.is_closed();
         // Its first event may have settled it.
-        let early = ticket.early && (self.asking || probe);
+        let early = ticket.errand == Errand::Early && (self.asking || probe);
         if early {
             self.end_early(now);
+        }
+        let asked = ticket.errand == Errand::Asked && !self.is_closed();
+        if asked {
+            self.end_asked(outcome);
         }
         match outcome {
             Outcome::Success | Outcome::ClientError if early => {
@@ -320,15 +332,19 @@ impl Breaker {
             }
             Outcome::ClientError => None,
             Outcome::Fault | Outcome::Unreachable | Outcome::TimedOut { .. } => {
+                let unreachable = outcome == Outcome::Unreachable;
                 let cause = match self.state {
                     State::Closed { .. } => self.fault(now, settings)?,
                     _ if probe => Cause::Probe,
+                    // It failed, and now it is away.
+                    _ if asked && unreachable => Cause::Unreachable,
                     // In panic: it was thought so.
                     _ => return None,
                 };
-                let unreachable = outcome == Outcome::Unreachable;
                 let cause = if unreachable { Cause::Unreachable } else { cause };
-                Some(self.open(cause, now, settings, random))
+                let opened = self.open(cause, now, settings, random);
+                self.fails_soon = outcome == Outcome::Fault;
+                Some(opened)
             }
             Outcome::Abandoned => {
                 self.return_probe(probe);
@@ -451,7 +467,7 @@ impl Breaker {
             }
         };
         self.state = State::Open { until: now + open, cause };
-        self.asking = false;
+        (self.asking, self.fails_soon, self.asked) = (false, false, 0);
         self.kept_out_at = now;
         self.epoch = self.epoch.wrapping_add(1);
         match cause {
@@ -462,14 +478,9 @@ impl Breaker {
 
     fn close(&mut self, now: Instant) -> Transition {
         self.state = State::Closed { since: Some(now) };
-        self.consecutive = 0;
+        (self.consecutive, self.asked) = (0, 0);
         self.window = Window::default();
         Transition::Closed
-    }
-
-    fn end_early(&mut self, now: Instant) {
-        self.asking = false;
-        self.kept_out_at = now;
     }
 
     fn return_probe(&mut self, probe: bool) {

@@ -44,7 +44,7 @@ use member::Member;
 pub use search::Search;
 pub use tried::Tried;
 
-use search::Tier;
+use search::{Survey, Tier};
 
 /// When the checks may bring an endpoint back, if there are none any more, and when a name may have
 /// an address.
@@ -95,7 +95,6 @@ pub struct Pick {
     /// Where it was in the list when it was picked.
     index: u32,
     ticket: Ticket,
-    panic: bool,
 }
 
 impl Pick {
@@ -113,14 +112,14 @@ impl Pick {
         self.ticket.is_probe()
     }
 
-    /// Its endpoint was out, in whatever way.
-    fn was_out(&self) -> bool {
-        self.panic || self.ticket.is_early()
+    /// Its endpoint was out, or was to be probed.
+    pub fn is_in_doubt(&self) -> bool {
+        self.ticket.is_in_doubt()
     }
 
-    /// It was sent to an endpoint that is out.
+    /// It was sent to an endpoint that is out, and is no probe.
     pub fn is_panic(&self) -> bool {
-        self.panic
+        self.ticket.was_out() && !self.ticket.is_probe()
     }
 }
 
@@ -197,8 +196,7 @@ impl Endpoints {
                 let endpoint = self.candidates[place].endpoint;
                 match self.load.try_begin(endpoint, &self.settings.admission) {
                     Ok(permit) => {
-                        let early = survey.degrades && tier == Tier::Last;
-                        return Choice::Endpoint(self.begin(endpoint, permit, early, now));
+                        return Choice::Endpoint(self.begin(endpoint, permit, survey, now));
                     }
                     Err(Full::Upstream) => return Choice::Full,
                     Err(Full::Endpoint) => {
@@ -226,7 +224,7 @@ impl Endpoints {
         self.settings.breaker.as_ref()?;
         let member = &mut self.members[endpoint];
         let overruled =
-            pick.was_out() && member.breaker.is_current(pick.ticket) && member.overrule();
+            pick.ticket.was_out() && member.breaker.is_current(pick.ticket) && member.overrule();
         let transition = member.breaker.first_event(pick.ticket, now);
         transition.or(overruled.then_some(Transition::Overruled))
     }
@@ -240,7 +238,7 @@ impl Endpoints {
         let settings = self.settings.breaker.as_ref()?;
         let member = &mut self.members[endpoint];
         let answers = matches!(outcome, Outcome::Success | Outcome::ClientError);
-        let counts = pick.was_out() && answers && member.breaker.is_current(pick.ticket);
+        let counts = pick.ticket.was_out() && answers && member.breaker.is_current(pick.ticket);
         let overruled = counts && member.overrule();
         let transition =
             member.breaker.record(pick.ticket, outcome, now, settings, &mut self.random);
@@ -342,18 +340,19 @@ impl Endpoints {
         self.members.iter().filter(|member| member.breaker.is_probing()).count()
     }
 
-    fn begin(&mut self, index: usize, permit: Permit, early: bool, now: Instant) -> Pick {
+    fn begin(&mut self, index: usize, permit: Permit, survey: Survey, now: Instant) -> Pick {
         let out = matches!(self.admits(&self.members[index], now), Admits::No { .. });
-        let Member { endpoint, breaker, .. } = &mut self.members[index];
-        let early = early && out;
+        let member = &mut self.members[index];
+        let asked = member.may_be_asked(survey, now);
+        let breaker = &mut member.breaker;
         // A probe is out only for one whose checks are well: in panic nobody decides anything.
         let ticket = match out {
-            _ if early => breaker.begin_early(),
+            true if asked => breaker.begin_asked(),
+            true if survey.degrades => breaker.begin_early(),
             true => breaker.begin_in_panic(),
             false => breaker.begin(now),
         };
-        let panic = out && !early;
-        Pick { _permit: permit, endpoint: endpoint.id, index: index as u32, ticket, panic }
+        Pick { _permit: permit, endpoint: member.endpoint.id, index: index as u32, ticket }
     }
 
     fn admits(&self, member: &Member, now: Instant) -> Admits {

@@ -7,6 +7,8 @@ use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::verdict::Failed;
 use crate::http::body::Framing;
 use crate::http::head::{Media, ResponseHead};
+use crate::proxy::breaker::Outcome;
+use crate::proxy::endpoints::Pick;
 use crate::proxy::fault::UpstreamFault;
 use crate::proxy::retry::Cause;
 use crate::reactor::net::Net;
@@ -86,8 +88,17 @@ impl Exchange {
     /// Whether another attempt may bring a better answer than one with this head.
     fn unwanted(&self, head: &ResponseHead<'_>) -> Option<Failed> {
         let condition = Condition::Status(head.status);
-        let unwanted = head.status >= 400 && self.retries_on(condition);
+        let failure = || self.outcome_of_status(head.status) == Outcome::Fault;
+        let unwanted =
+            head.status >= 400 && (self.retries_on(condition) || self.is_in_doubt() && failure());
         unwanted.then_some(Failed::Unwanted(Cause::Failed(condition)))
+    }
+
+    /// Whether it was sent to an endpoint that is out, ahead of a predefined answer: then it gets that for
+    /// whatever failure it finds there, named in `retry.on` or not. It would have had it otherwise.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        let doubted = self.attempt.pick.as_ref().is_some_and(Pick::is_in_doubt);
+        doubted && self.chain().is_some_and(|chain| chain.fallback.is_some())
     }
 
     /// What keeps an answer from following the head that the client has.
@@ -123,7 +134,8 @@ impl Exchange {
     /// Whether another server is asked, if a document says that the request has failed. `holds_back`:
     /// the route holds answers back.
     pub(crate) fn may_be_rescued_by_reading(&self, holds_back: bool) -> bool {
-        self.has_larger() || holds_back && self.retries_on(Condition::ErrorEvent)
+        let listed = self.retries_on(Condition::ErrorEvent) || self.is_in_doubt();
+        self.has_larger() || holds_back && listed
     }
 }
 

@@ -320,6 +320,7 @@ impl Exchange {
             blame if !blame.is_the_clients() && self.retries_on(Condition::ErrorEvent) => {
                 Some(Cause::Failed(Condition::ErrorEvent))
             }
+            Blame::Server if self.is_in_doubt() => Some(Cause::Failed(Condition::ErrorEvent)),
             _ => None,
         }
     }

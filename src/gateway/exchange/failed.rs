@@ -118,7 +118,12 @@ impl<N: Net> Gateway<N> {
             return unknown;
         };
         let Some(upstream) = exchange.upstream() else { return unknown };
-        let Some(cause) = failed.cause(exchange.commit.is_held()) else { return unknown };
+        let Some(cause) = failed.cause(exchange.commit.is_held()) else {
+            let fails =
+                matches!(failed.outcome(exchange), Outcome::Fault | Outcome::TimedOut { .. });
+            let out = fails && exchange.is_in_doubt() && !exchange.commit.is_passed();
+            return if out { Verdict::Final(Why::Out) } else { unknown };
+        };
         // A request of which nothing has left is all here, kept or not.
         let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
         let continuing = exchange.is_continuing();
@@ -150,6 +155,7 @@ impl<N: Net> Gateway<N> {
             attempts: u32::from(tries.at_upstream),
             slow_before: tries.slow_before,
             unheard,
+            in_doubt: exchange.is_in_doubt(),
             elsewhere,
             here,
             next,

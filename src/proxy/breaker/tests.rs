@@ -144,9 +144,9 @@ fn an_open_breaker_admits_nobody_and_then_one() {
     rig.now = until;
     assert_eq!(rig.admits(), Admits::Probe);
     let probe = rig.begin();
-    assert!(probe.probe && rig.breaker.is_probing());
+    assert!(probe.is_probe() && rig.breaker.is_probing());
     assert!(matches!(rig.admits(), Admits::No { judged: true, .. }));
-    assert!(!rig.begin().probe, "let through in panic");
+    assert!(!rig.begin().is_probe(), "let through in panic");
 }
 
 #[test]
@@ -406,6 +406,84 @@ fn a_probe_before_its_time_comes_a_second_after_the_last() {
     assert_eq!(rig.admits(), Admits::Yes);
 }
 
+/// Beside a predefined answer.
+#[test]
+fn one_that_fails_soon_is_asked_by_a_few_at_a_time_and_by_all_while_it_answers() {
+    let asks = |rig: &mut Rig| -> Vec<Ticket> {
+        let one = |_| rig.breaker.may_be_asked(rig.now).then(|| rig.breaker.begin_asked());
+        (0..1_000).map_while(one).collect()
+    };
+    let limit = usize::from(beside::ASKED_MAX);
+    let (mut rig, open) = Rig::opened();
+    let mut asked = asks(&mut rig);
+    assert_eq!(asked.len(), limit);
+    // Whoever fails makes room for the next, and nothing is learnt; the same when a probe is out.
+    for outcome in [Fault, Fault, Abandoned] {
+        let one = asked.pop().expect("asked");
+        assert_eq!(rig.record(one, outcome), None);
+        asked.extend(asks(&mut rig));
+        assert_eq!((asked.len(), rig.standing()), (limit, Standing::Open));
+    }
+    rig.now += open;
+    let probe = rig.begin();
+    rig.record(asked.pop().expect("asked"), Fault);
+    assert_eq!((probe.is_probe(), asks(&mut rig).len()), (true, 1));
+    assert_eq!(rig.breaker.first_event(asked[0], rig.now), Some(Transition::Closed));
+    assert!(!rig.breaker.may_be_asked(rig.now), "it is closed");
+    // What is left of them counts for nothing, and for a second it is known to answer somebody.
+    for _ in 0..3 {
+        rig.send(Fault);
+    }
+    for ticket in asked {
+        assert_eq!(rig.record(ticket, Abandoned), None);
+    }
+    assert_eq!(asks(&mut rig).len(), 1_000);
+    rig.wait(1_000);
+    assert_eq!(asks(&mut rig).len(), 0);
+    // A straggler's answer is an answer too.
+    let straggler = Ticket { epoch: 0, errand: Errand::Plain };
+    assert_eq!(rig.breaker.first_event(straggler, rig.now), None);
+    assert_eq!(asks(&mut rig).len(), 1_000);
+}
+
+/// The last outcome is what puts it out.
+#[test]
+fn one_that_keeps_waiting_or_keeps_away_is_not_asked() {
+    let opened_by = |outcome| {
+        let mut rig = Rig::new();
+        for outcome in [Fault, Fault, outcome] {
+            rig.send(outcome);
+        }
+        rig
+    };
+    for (outcome, expected) in [
+        (Fault, true),
+        (LATE, false),
+        (Unreachable, false),
+        (Outcome::Unauthorized, false),
+        (LIMITED, false),
+    ] {
+        let rig = opened_by(outcome);
+        assert_eq!(rig.breaker.may_be_asked(rig.now), expected, "{outcome:?}");
+    }
+    // What it shows to one that was asked.
+    let mut rig = opened_by(Fault);
+    let asked = rig.breaker.begin_asked();
+    assert_eq!(rig.record(asked, LATE), None);
+    assert!(!rig.breaker.may_be_asked(rig.now));
+    let mut rig = opened_by(Fault);
+    let asked = rig.breaker.begin_asked();
+    let away = rig.record(asked, Unreachable);
+    assert!(matches!(away, Some(Transition::Opened { cause: Cause::Unreachable, .. })));
+    assert!(!rig.breaker.may_be_asked(rig.now));
+    let mut rig = opened_by(Fault);
+    let asked = rig.breaker.begin_asked();
+    rig.record(asked, RateLimited { retry_after: None });
+    assert!(!rig.breaker.may_be_asked(rig.now), "it asks to be left alone");
+    rig.wait(4_000);
+    assert!(rig.breaker.may_be_asked(rig.now));
+}
+
 /// The quota may be another client's: whoever is answered in a rest ends it.
 #[test]
 fn a_probe_in_a_rest_ends_it_if_it_is_answered() {
@@ -443,6 +521,7 @@ enum Step {
     WellAgain,
     Reachable,
     Early,
+    Ask,
     Reloaded,
 }
 
@@ -468,6 +547,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::WellAgain),
         1 => Just(Step::Reachable),
         1 => Just(Step::Early),
+        2 => Just(Step::Ask),
         1 => Just(Step::Reloaded),
     ]
 }
@@ -487,7 +567,7 @@ proptest! {
                     let admits = rig.admits();
                     if panic || !matches!(admits, Admits::No { .. }) {
                         let ticket = rig.begin();
-                        prop_assert_eq!(ticket.probe, admits == Admits::Probe);
+                        prop_assert_eq!(ticket.is_probe(), admits == Admits::Probe);
                         out.push(ticket);
                     }
                     None
@@ -524,6 +604,15 @@ proptest! {
                     }
                     None
                 }
+                Step::Ask => {
+                    if rig.breaker.may_be_asked(rig.now) {
+                        let is_out = matches!(rig.admits(), Admits::No { judged: true, .. })
+                            || rig.admits() == Admits::Probe;
+                        prop_assert!(is_out, "asked, and not out");
+                        out.push(rig.breaker.begin_asked());
+                    }
+                    None
+                }
                 Step::Reloaded => {
                     rig.breaker.reloaded();
                     None
@@ -547,9 +636,15 @@ proptest! {
             prop_assert_eq!(rig.breaker.epoch, epoch + u16::from(opened));
             // The probe is one of those that are out; never two while nothing is known.
             let probes = out.iter().filter(|ticket| {
-                ticket.probe && ticket.epoch == rig.breaker.epoch && !rig.breaker.is_closed()
+                let current = ticket.epoch == rig.breaker.epoch && !rig.breaker.is_closed();
+                ticket.is_probe() && current
             });
             prop_assert_eq!(probes.count(), usize::from(rig.breaker.is_probing()));
+            // Who was asked and is not settled is counted.
+            let asked = out.iter().filter(|ticket| {
+                ticket.errand == Errand::Asked && ticket.epoch == rig.breaker.epoch
+            });
+            prop_assert!(usize::from(rig.breaker.asked) <= asked.count());
             // No rest and no opening lasts for longer than it may.
             if let Admits::No { until, .. } = rig.admits() {
                 prop_assert!(until - rig.now <= UNAUTHORIZED);

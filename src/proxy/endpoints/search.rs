@@ -11,8 +11,13 @@
 //! own 429 or our judgement alone keeps out, a single endpoint too: those that rest come first, for they
 //! have answered, and one client's 429 is not everybody's. What the checks say
 //! is evidence only until traffic says otherwise: whoever they call unwell is asked like those whose
-//! breakers are open, and one that answers is sent requests until its breaker opens. Where a predefined answer is left, one request is sent at a time, as a probe, a
-//! second after the last one failed. With `panic = 100` none of this holds: open is open.
+//! breakers are open, and one that answers is sent requests until its breaker opens.
+//!
+//! **Beside a predefined answer** those that are out are asked as long as that costs nobody much
+//! ([`crate::proxy::breaker`]): where they fail soon each request goes to one where it has not been,
+//! else one goes at a time, as a probe, a second after the last one failed.
+//!
+//! With `panic = 100` none of this holds: open is open.
 //!
 //! An endpoint that has refused this request a connection counts as one that is out: nobody has heard
 //! the request, so somebody else is looked for.
@@ -171,6 +176,7 @@ impl Member {
                 false => Tier::Second,
                 true => Tier::Last,
             }),
+            Admits::No { .. } if self.may_be_asked(survey, now) => (!tried).then_some(Tier::Second),
             Admits::No { .. } => self.may_be_probed(survey, now).then_some(Tier::Last),
         }
     }
@@ -189,6 +195,15 @@ impl Member {
             false if rests && self.believed() != Verdict::Unwell => Tier::First,
             false => Tier::Second,
         })
+    }
+
+    /// Whether a request may be sent to it although it is out, for there is only a predefined answer
+    /// beside it. Whoever is unwell by its checks too is away.
+    pub(super) fn may_be_asked(&self, survey: Survey, now: Instant) -> bool {
+        survey.degrades
+            && self.believed() != Verdict::Unwell
+            && self.endpoint.address.is_some()
+            && self.breaker.may_be_asked(now)
     }
 
     /// Whether a probe may be sent before its time, for there is only a predefined answer beside it.

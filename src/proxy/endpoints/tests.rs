@@ -348,15 +348,17 @@ fn what_nobody_has_heard_goes_to_whoever_is_left() {
 #[test]
 fn beside_a_predefined_answer_one_probe_a_second_is_sent() {
     let degrades = Search { last_resort: false, degrades: true, ..FIRST };
+    let late = Outcome::TimedOut { waited: Duration::from_secs(9) };
     let mut rig = Rig::of(&[1]);
-    rig.fail(0);
+    let pick = rig.pick(degrades);
+    rig.record(pick, late);
     for _ in 0..3 {
         assert!(matches!(rig.choose(degrades), Choice::None { .. }));
         rig.now += Duration::from_secs(1);
         let probe = rig.pick(degrades);
-        assert!(probe.is_probe() && !probe.is_panic());
+        assert!(probe.is_probe() && !probe.is_panic() && probe.is_in_doubt());
         assert!(matches!(rig.choose(degrades), Choice::None { .. }), "one at a time");
-        assert!(matches!(rig.record(probe, Outcome::Fault), Some(Transition::Opened { .. })));
+        assert!(matches!(rig.record(probe, late), Some(Transition::Opened { .. })));
     }
     rig.now += Duration::from_secs(1);
     let probe = rig.pick(degrades);
@@ -387,6 +389,40 @@ fn beside_a_predefined_answer_one_probe_a_second_is_sent() {
     rig.fail(0);
     rig.now += Duration::from_secs(1);
     assert_eq!(rig.asked(degrades, 20), [1]);
+}
+
+/// One that fails soon is asked by whoever has not been there, unless somebody is well, or its checks
+/// agree.
+#[test]
+fn beside_a_predefined_answer_one_that_fails_soon_is_asked() {
+    let degrades = Search { last_resort: false, degrades: true, ..FIRST };
+    let mut rig = Rig::of(&[1, 2]);
+    rig.fail(0);
+    assert_eq!(rig.asked(degrades, 20), [1], "with another one that is well there is no need");
+    rig.fail(1);
+    assert_eq!(rig.asked(degrades, 20), [0, 1]);
+    let mut tried = Tried::none();
+    tried.add(id(1));
+    let search = Search { tried: &tried, ..degrades };
+    assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (true, false));
+    assert_eq!(rig.asked(search, 20), [1]);
+    tried.add(id(2));
+    let search = Search { tried: &tried, ..degrades };
+    assert_eq!(rig.endpoints.prospects(&search, None, rig.now), (false, false));
+    assert!(matches!(rig.choose(search), Choice::None { .. }));
+    let pick = rig.pick(degrades);
+    assert!(pick.is_panic() && pick.is_in_doubt() && !pick.is_probe());
+    rig.record(pick, Outcome::Abandoned);
+    rig.verdict(0, Verdict::Unwell);
+    assert_eq!(rig.asked(degrades, 20), [1]);
+    let pick = rig.pick(degrades);
+    assert_eq!(rig.record(pick, Outcome::Success), Some(Transition::Closed));
+    // Open is open.
+    let mut configured = upstream(&[1]);
+    configured.breaker.as_mut().expect("on").panic = 100;
+    let mut rig = Rig::new(configured);
+    rig.fail(0);
+    assert!(matches!(rig.choose(degrades), Choice::None { .. }));
 }
 
 #[test]

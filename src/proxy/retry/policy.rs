@@ -6,7 +6,7 @@
 //! | # | case | verdict |
 //! |---|---|---|
 //! | 1 | the client has, or may have, a byte of the answer | final: committed |
-//! | 2 | the failure is not one of `retry.on` | final: not named |
+//! | 2 | the failure is not one of `retry.on` | final: not named; in doubt: out |
 //! | 3 | the request is no longer there from its first byte | final: not kept |
 //! | 4 | bytes of it have left, it is not idempotent, and `retry.post` is false | final: post |
 //! | 5 | the exchange's deadline has come | final: deadline |
@@ -26,8 +26,10 @@
 //! A retry by rows 12, 14 and 17 is paid for: without budget, onwards: budget. A pause (rows 14 and
 //! 17) that would not end before the deadline is not begun: onwards: deadline.
 //!
-//! * Row 2 is asked of failures that have a name there. Row 6 is a 400 the service has recognised; row
-//!   7 is none of the upstream's doing, and only ever leads on. Any other 4xx is the client's.
+//! * Row 2 is asked of failures that have a name there. *In doubt*: the endpoint was out, and a predefined
+//!   answer stands behind it; that follows then, as it would have without asking. Row 6 is a 400 the
+//!   service has recognised; row 7 is none of the upstream's doing, and only ever leads on. Any other
+//!   4xx is the client's.
 //! * Row 4 does not hold where the server itself says that it has not acted: 408, 425, 429, 503, and
 //!   the prompt it did not take.
 //! * Row 8: a slow first token costs `ttft` each time. Twice that is what a client may have to wait,
@@ -84,6 +86,8 @@ pub struct Facts {
     /// Nobody has heard the request: no connection came to stand, or it was lost while the client was
     /// waited for.
     pub unheard: bool,
+    /// It was sent to an endpoint that was out, ahead of a predefined answer.
+    pub in_doubt: bool,
     /// An endpoint of this upstream where the request has not been may be asked.
     pub elsewhere: bool,
     /// One where it has been may be asked again.
@@ -127,6 +131,8 @@ pub enum Verdict {
 pub enum Why {
     Committed,
     NotNamed,
+    /// The endpoint was out, and has failed as it was said to.
+    Out,
     NotKept,
     Post,
     Deadline,
@@ -150,6 +156,7 @@ impl Why {
         match self {
             Why::Committed => "committed",
             Why::NotNamed => "not_named",
+            Why::Out => "out",
             Why::NotKept => "not_kept",
             Why::Post => "post",
             Why::Deadline => "deadline",
@@ -288,7 +295,7 @@ fn forbidden(facts: &Facts, settings: &Retry, now: Instant) -> Option<Why> {
     if facts.committed {
         Some(Why::Committed)
     } else if !named {
-        Some(Why::NotNamed)
+        Some(if facts.in_doubt { Why::Out } else { Why::NotNamed })
     } else if !facts.kept {
         Some(Why::NotKept)
     } else if acted && !facts.idempotent && !settings.post {
