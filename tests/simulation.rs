@@ -14,6 +14,8 @@ mod coalesce;
 mod continuation;
 #[path = "simulation/fallback.rs"]
 mod fallback;
+#[path = "simulation/first_event.rs"]
+mod first_event;
 #[path = "simulation/fleet.rs"]
 mod fleet;
 mod harness;

@@ -31,6 +31,8 @@ pub enum Bug {
     DoesNotListen,
     /// A body of which one byte has come is taken for all of it.
     CompletesBodies,
+    /// An answer is passed on when there is something behind its first event, and not with it.
+    AwaitsSecondEvent,
     /// No bug, but bad luck: the second write on each connection to a server meets a RST.
     FailsBehindAWrite,
 }
@@ -101,6 +103,7 @@ impl Sabotaged {
             token: None,
             held_back: Vec::new(),
             written_since: false,
+            second_event: false,
             writes: 0,
         }
     }
@@ -177,6 +180,8 @@ pub struct SabotagedSocket {
     /// Bytes behind an answer that were "overlooked", until the next request has been written.
     held_back: Vec<u8>,
     written_since: bool,
+    /// The first event has been passed on, with what came behind it.
+    second_event: bool,
     writes: usize,
 }
 
@@ -186,6 +191,9 @@ const STRAY: &[u8] = b"HTTP/1.1 200 OK\r\nx-exchange: stray";
 /// The end of a request that announces a body of 100 bytes and has one.
 const HALF: &[u8] = b"Content-Length: 100\r\n\r\nx";
 const REST: usize = 99;
+
+/// What the first event of a stream says, in the worlds that look at its time.
+const FIRST: &[u8] = b"first";
 
 impl SabotagedSocket {
     fn wrote(&mut self, offered: usize, result: &io::Result<usize>) {
@@ -213,8 +221,32 @@ impl SabotagedSocket {
     }
 }
 
+impl SabotagedSocket {
+    /// Reads as a worker does that keeps the first event until something comes behind it: another event,
+    /// or the end.
+    fn read_behind_the_first(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.socket.read(into)?;
+        let kept = self.held_back.len();
+        if kept == 0 && into[..length].windows(FIRST.len()).any(|bytes| bytes == FIRST) {
+            self.held_back.extend_from_slice(&into[..length]);
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        if kept > 0 {
+            self.second_event = true;
+            into.copy_within(..length, kept);
+            into[..kept].copy_from_slice(&self.held_back);
+            self.held_back.clear();
+        }
+        Ok(kept + length)
+    }
+}
+
 impl Stream for SabotagedSocket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let upstream = self.token.is_some_and(|token| token.kind() == Kind::Upstream);
+        if self.bug == Bug::AwaitsSecondEvent && upstream && !self.second_event {
+            return self.read_behind_the_first(into);
+        }
         if self.bug == Bug::PoolsDirty && self.written_since && !self.held_back.is_empty() {
             let length = self.held_back.len().min(into.len());
             into[..length].copy_from_slice(&self.held_back[..length]);
