@@ -42,6 +42,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_bad_answer",
     "upstream_bad_chunk",
     "upstream_bad_head",
+    "upstream_busy",
     "upstream_closed",
     "upstream_connect",
     "upstream_empty_stream",
@@ -54,7 +55,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_unterminated",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 44;
+const REASONS: usize = 45;
 /// The place of `complete`.
 const COMPLETE: usize = 9;
 

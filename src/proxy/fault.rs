@@ -64,6 +64,12 @@ pub enum UpstreamFault {
     BadAnswer,
     /// Its answer, of this status, is no stream that could follow the head the client has.
     Status(u16),
+    /// A server has said 429 or 503 to the request, and whoever was asked after it has given no answer.
+    Busy {
+        status: u16,
+        /// What is left of its `Retry-After`.
+        retry_after: Option<Duration>,
+    },
     /// The first event of its stream is an error.
     ErrorEvent,
     /// Its stream ended after the head and before the first data event.
@@ -144,6 +150,7 @@ impl Fault {
                 | UpstreamFault::InterEventTimeout
                 | UpstreamFault::TotalTimeout => (504, "timeout"),
                 UpstreamFault::BrokenOff => return None,
+                UpstreamFault::Busy { status, .. } => (*status, "overloaded"),
                 _ => (502, "upstream_error"),
             },
             // The one that the client can do something about: too many requests.
@@ -182,6 +189,7 @@ impl Fault {
                 UpstreamFault::OverLimit(_) => "upstream_over_limit",
                 UpstreamFault::BadAnswer => "upstream_bad_answer",
                 UpstreamFault::Status(_) => "upstream_status",
+                UpstreamFault::Busy { .. } => "upstream_busy",
                 UpstreamFault::ErrorEvent => "upstream_error_event",
                 UpstreamFault::EmptyStream => "upstream_empty_stream",
                 UpstreamFault::Truncated => "upstream_truncated",
@@ -206,17 +214,23 @@ impl Fault {
         }
     }
 
-    /// `Retry-After`, in seconds: as long as was worked out, else the least there is.
+    /// `Retry-After`, in seconds: as long as was worked out, else the least there is; of a server's word
+    /// what it said.
     pub fn retry_after(&self) -> Option<u32> {
-        let Fault::Local(fault) = self else { return None };
-        let worked_out = match fault {
-            LocalFault::QueueFull { retry_after }
-            | LocalFault::QueueTimeout { retry_after, .. }
-            | LocalFault::NoUpstream { retry_after } => *retry_after,
-            LocalFault::Descriptors
-            | LocalFault::Buffers
-            | LocalFault::Drained
-            | LocalFault::Killed => Duration::ZERO,
+        let worked_out = match self {
+            Fault::Upstream(UpstreamFault::Busy { retry_after, .. }) => (*retry_after)?,
+            Fault::Downstream(_) | Fault::Upstream(_) => return None,
+            Fault::Local(
+                LocalFault::QueueFull { retry_after }
+                | LocalFault::QueueTimeout { retry_after, .. }
+                | LocalFault::NoUpstream { retry_after },
+            ) => *retry_after,
+            Fault::Local(
+                LocalFault::Descriptors
+                | LocalFault::Buffers
+                | LocalFault::Drained
+                | LocalFault::Killed,
+            ) => Duration::ZERO,
         };
         let rounded_up = worked_out.as_nanos().div_ceil(Duration::from_secs(1).as_nanos());
         Some(u32::try_from(rounded_up).unwrap_or(u32::MAX).max(1))
@@ -266,6 +280,7 @@ mod tests {
                 | UpstreamFault::OverLimit(_)
                 | UpstreamFault::BadAnswer
                 | UpstreamFault::Status(_)
+                | UpstreamFault::Busy { .. }
                 | UpstreamFault::ErrorEvent
                 | UpstreamFault::EmptyStream
                 | UpstreamFault::Truncated
@@ -276,7 +291,7 @@ mod tests {
                 | UpstreamFault::ResponseTimeout
                 | UpstreamFault::InterEventTimeout
                 | UpstreamFault::TotalTimeout
-                | UpstreamFault::BrokenOff => 20,
+                | UpstreamFault::BrokenOff => 21,
             },
             Fault::Local(fault) => match fault {
                 LocalFault::QueueFull { .. }
@@ -304,6 +319,7 @@ mod tests {
             DownstreamFault::Gone,
             DownstreamFault::Refused,
         ];
+        let retry_after = Duration::from_millis(2_001);
         let upstream = [
             UpstreamFault::Connect(reset),
             UpstreamFault::ConnectTimeout,
@@ -314,6 +330,7 @@ mod tests {
             UpstreamFault::OverLimit(Limit::Headers),
             UpstreamFault::BadAnswer,
             UpstreamFault::Status(400),
+            UpstreamFault::Busy { status: 429, retry_after: Some(retry_after) },
             UpstreamFault::ErrorEvent,
             UpstreamFault::EmptyStream,
             UpstreamFault::Truncated,
@@ -326,7 +343,6 @@ mod tests {
             UpstreamFault::TotalTimeout,
             UpstreamFault::BrokenOff,
         ];
-        let retry_after = Duration::from_millis(2_001);
         let local = [
             LocalFault::QueueFull { retry_after },
             LocalFault::QueueTimeout { retry_after, lack: None },
@@ -387,11 +403,14 @@ mod tests {
                     LocalFault::QueueFull { .. }
                     | LocalFault::QueueTimeout { .. }
                     | LocalFault::NoUpstream { .. },
-                ) => Some(3),
+                )
+                | Fault::Upstream(UpstreamFault::Busy { .. }) => Some(3),
                 Fault::Local(_) => Some(1),
                 _ => None,
             };
             assert_eq!(fault.retry_after(), expected, "{fault:?}");
         }
+        let unsaid = Fault::Upstream(UpstreamFault::Busy { status: 503, retry_after: None });
+        assert_eq!(unsaid.retry_after(), None);
     }
 }

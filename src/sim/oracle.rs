@@ -75,7 +75,8 @@ impl AddAssign for Tally {
 }
 
 /// Statuses that the gateway itself may answer with.
-const OWN_STATUSES: [u16; 13] = [400, 404, 405, 408, 413, 414, 417, 431, 501, 502, 503, 504, 505];
+const OWN_STATUSES: [u16; 14] =
+    [400, 404, 405, 408, 413, 414, 417, 429, 431, 501, 502, 503, 504, 505];
 
 /// Judges a world in which the clients of `plan` are done.
 pub fn judge(

@@ -15,8 +15,7 @@ use crate::config::snapshot::Condition;
 use crate::gateway::Gateway;
 use crate::gateway::record::asked::NEAR_MAX;
 use crate::gateway::record::asked::look;
-use crate::gateway::record::exchange::Exchange;
-use crate::gateway::record::exchange::Gather;
+use crate::gateway::record::exchange::{Busy, Exchange, Gather};
 use crate::gateway::record::peer::{Line, Peer, Progress};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::http::rewrite;
@@ -238,6 +237,10 @@ impl<N: Net> Gateway<N> {
         if why.may_degrade() && self.falls_back(token, &failed, cx) {
             return Step::Again;
         }
+        if let Some(fault) = self.best_answer(token, &failed, cx) {
+            self.withdraw(token, &failed, cx);
+            return self.end(token, Err(fault), cx);
+        }
         match failed {
             Failed::Lost(fault) => self.end(token, Err(Fault::Upstream(fault)), cx),
             Failed::Fault(fault) => self.end(token, Err(fault), cx),
@@ -249,6 +252,25 @@ impl<N: Net> Gateway<N> {
                 Step::Again
             }
         }
+    }
+
+    /// What a server has said to the request before, where the last attempt has brought no answer: it
+    /// tells the client more than that.
+    fn best_answer(&self, token: Token, failed: &Failed, cx: &Cx<N>) -> Option<Fault> {
+        let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
+        let Busy { status, until } = exchange.aside.as_ref()?.busy?;
+        let unanswered = match failed {
+            Failed::Lost(_) => true,
+            Failed::Fault(fault @ Fault::Upstream(_)) => Cause::of(fault).is_some(),
+            Failed::Fault(Fault::Local(LocalFault::NoUpstream { .. })) => true,
+            Failed::Fault(_) | Failed::Unwanted(_) => false,
+        };
+        if !unanswered || exchange.commit.is_passed() {
+            return None;
+        }
+        log::info!("{}: {}; the {status} of before is told", exchange.id, failed.reason());
+        let retry_after = until.map(|until| until - cx.now);
+        Some(Fault::Upstream(UpstreamFault::Busy { status, retry_after }))
     }
 
     /// Decides for the predefined answer of the route, if there is one that the client can be given.

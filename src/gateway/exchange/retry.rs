@@ -7,8 +7,7 @@ use std::time::Duration;
 use crate::config::snapshot::Condition;
 use crate::flow::relay::FlowState;
 use crate::gateway::Gateway;
-use crate::gateway::record::exchange::Exchange;
-use crate::gateway::record::exchange::Gather;
+use crate::gateway::record::exchange::{Busy, Exchange, Gather};
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::measure::hops;
@@ -34,6 +33,10 @@ impl<N: Net> Gateway<N> {
         if failed.leaves_open(exchange) {
             // The next endpoint is asked when the whole body is here.
             exchange.gather = Gather::Whole;
+        }
+        if let Some(status @ (429 | 503)) = failed.status() {
+            let until = exchange.attempt.retry_after.map(|told| now + told);
+            exchange.aside_mut().busy = Some(Busy { status, until });
         }
         let Exchange { attempt, tries, .. } = exchange;
         tries.slow_before |= cause == Some(Cause::Failed(Condition::TtftTimeout));

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::clock::Instant;
 use crate::config::snapshot::{self, Chain, Condition, ExchangeTimeouts, Snapshot, Target};
 use crate::flow::relay::{Flow, FlowState};
 use crate::gateway::record::attempt::Attempt;
@@ -100,8 +101,18 @@ pub struct Aside {
     pub asked: Option<Box<str>>,
     /// What is kept so that another server can continue the stream.
     pub continuation: Option<Box<Continuation>>,
+    /// The last 429 or 503 of a server, when another attempt followed it.
+    pub busy: Option<Busy>,
     /// It has come back to an upstream that it had passed over; no other upstream follows.
     pub came_back: bool,
+}
+
+/// A server's word that it has not acted, and that the request may come again.
+#[derive(Clone, Copy, Debug)]
+pub struct Busy {
+    pub status: u16,
+    /// By its `Retry-After`.
+    pub until: Option<Instant>,
 }
 
 /// How much of a request's body is read before its first attempt.

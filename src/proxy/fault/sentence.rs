@@ -75,6 +75,9 @@ impl fmt::Display for UpstreamFault {
             UpstreamFault::Status(status) => {
                 return write!(f, "the upstream answered {status} in place of a stream");
             }
+            UpstreamFault::Busy { status, .. } => {
+                return write!(f, "the upstream answered {status}, and no other has answered");
+            }
             UpstreamFault::ErrorEvent => "the upstream reported an error in its answer",
             UpstreamFault::EmptyStream => "the upstream's stream ended before its first event",
             UpstreamFault::Truncated => "the upstream closed the connection inside its answer",

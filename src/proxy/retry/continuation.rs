@@ -147,6 +147,7 @@ impl Blame {
                 | UpstreamFault::WriteTimeout
                 | UpstreamFault::ResponseTimeout
                 | UpstreamFault::TotalTimeout
+                | UpstreamFault::Busy { .. }
                 | UpstreamFault::BrokenOff => Blame::Other,
             },
             Fault::Downstream(_) | Fault::Local(_) => Blame::Other,

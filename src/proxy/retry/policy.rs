@@ -192,6 +192,7 @@ impl Cause {
                 // Those that another attempt may mend are retried by their number. And nobody computes
                 // a slow document twice.
                 UpstreamFault::Status(_)
+                | UpstreamFault::Busy { .. }
                 | UpstreamFault::ResponseTimeout
                 // It would be as long from anybody else.
                 | UpstreamFault::OverLimit(_)

@@ -86,6 +86,23 @@ fn too_many_requests_and_nobody_else_is_the_servers_own_answer() {
 }
 
 #[test]
+fn a_429_is_told_where_nobody_else_answers() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0");
+    let dead = listener.and_then(|it| it.local_addr()).expect("a port");
+    for (status, kept) in [(BUSY, 429), ("503 Service Unavailable", 503)] {
+        let primary = Server::playing(move |_| error(status, "Retry-After: 60\r\n", "busy"));
+        let gateway = Knobs::default().gateway(&[primary.address], Some(dead));
+        let mut client = ask(&gateway);
+        let response = client.read_response();
+        let code = &response.json()["error"]["code"];
+        assert_eq!((response.status(), code), (kept, &"upstream_busy".into()));
+        let again = response.field("retry-after").and_then(|told| told.parse::<u32>().ok());
+        assert!(again.is_some_and(|again| (55..=60).contains(&again)), "{response:?}");
+        assert_eq!(response.field("x-sluice-upstream"), Some("second"));
+    }
+}
+
+#[test]
 fn an_internal_error_once_is_passed_on_unless_listed() {
     let fails = || error("500 Internal Server Error", "", "crash");
     let (primary, second) = (Server::failing(1, fails(), "primary"), Server::well("second"));
