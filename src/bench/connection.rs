@@ -72,8 +72,10 @@ pub struct Connection<S> {
     pub stream: S,
     pub ready: Readiness,
     pub alarm: Alarm,
-    /// Already in the generator's queue.
+    /// Already in the queue of the next run.
     pub queued: bool,
+    /// It has ended, and is closed at the end of this turn.
+    pub over: bool,
     /// When something was last heard or said.
     pub active: Instant,
     /// Makes work for the server and is not measured.
@@ -119,6 +121,7 @@ impl<S: Stream> Connection<S> {
             ready: Readiness::born(),
             alarm: Alarm::default(),
             queued: false,
+            over: false,
             active: now,
             background,
             stage: Stage::Idle,

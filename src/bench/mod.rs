@@ -1,14 +1,14 @@
 //! The latency tool: load, and what came of it.
 //!
-//! One thread asks and listens, on the same poller, slots, timers and parsers as the gateway's
-//! worker: the reactor seen from the client's side. There is no second HTTP here.
+//! One thread asks and listens, on the same loop, slots, timers and parsers as the gateway's
+//! worker: the reactor seen from the client's side. There is no second HTTP here, and no second loop.
 //!
 //! | file | idea |
 //! |---|---|
 //! | [`plan`] | the load: shape, closed or open loop, warm-up |
 //! | [`target`], [`meter`] | whom to ask, and what a token of the answer is |
 //! | [`connection`] | one client connection |
-//! | [`generator`] | the turn that drives them |
+//! | [`generator`] | the handler that drives them |
 //! | [`record`] | histograms and counts of one round |
 //! | [`process`], [`machine`] | what the kernel knows: CPU, memory, cores |
 //! | [`report`], [`doubt`] | figures, medians, ratios, and what speaks against them |
@@ -35,7 +35,7 @@ pub mod target;
 
 use std::io;
 
-use generator::{Generator, Progress, Watch};
+use generator::{Progress, Watch};
 use plan::Plan;
 use process::CpuTime;
 use record::Record;
@@ -83,7 +83,6 @@ fn measure_once(
     memory_before: Option<u64>,
     on_progress: &mut dyn FnMut(Progress),
 ) -> io::Result<(RoundReport, Record)> {
-    let generator = Generator::new(Linux::new(Vec::new())?, plan, target);
     let mut bookkeeper = Bookkeeper {
         pid: target.pid,
         on_progress,
@@ -91,7 +90,7 @@ fn measure_once(
         generator_before: None,
         accounts: Accounts { memory_before, ..Accounts::default() },
     };
-    let round = generator.run(&mut bookkeeper)?;
+    let round = generator::play(Linux::new(Vec::new())?, plan, target, &mut bookkeeper)?;
     Ok((RoundReport::new(&round, bookkeeper.accounts), round.record))
 }
 

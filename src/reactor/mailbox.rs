@@ -76,6 +76,11 @@ impl<T> Sender<T> {
 }
 
 impl<T> Mailbox<T> {
+    /// A mailbox that nobody can send to.
+    pub fn unaddressed() -> Mailbox<T> {
+        mailbox(Arc::new(|| {})).1
+    }
+
     /// Whether a message has come since the box was last opened.
     pub fn has_mail(&self) -> bool {
         self.pending.load(Ordering::SeqCst)

@@ -72,7 +72,8 @@ pub trait Handler<N: Net>: Sized {
     fn wakes_at(&self, _cx: &Cx<N>) -> Instant {
         Instant::NEVER
     }
-    /// The turn is over; its poll had brought so many events.
+    /// The turn is over; its poll had brought so many events. If the clock is read here, [`Cx::now`]
+    /// may follow it: the poll then sleeps from that moment, and not from the beginning of the turn.
     fn turned(&mut self, _events: usize, _cx: &mut Cx<N>) {}
     /// Whether its work is over, so that the loop may end.
     fn is_over(&self) -> bool;
@@ -342,6 +343,11 @@ impl<N: Net, H: Handler<N>> Loop<N, H> {
         // A mailbox with mail cannot be shut: each message is read, or given back to its sender.
         let over = self.handler.is_over() && self.mailbox.shut();
         if over { Status::Stopped } else { Status::Running }
+    }
+
+    /// Ends the loop, and gives back what it served.
+    pub fn into_handler(self) -> H {
+        self.handler
     }
 
     pub fn handler(&self) -> &H {

@@ -40,6 +40,8 @@ struct State {
     fabric: Fabric,
     peers: Vec<Peer>,
     servers: Vec<Server>,
+    /// What each poll takes.
+    poll_takes: Duration,
     /// A poll without a timeout found nothing that will ever happen.
     asleep: bool,
 }
@@ -56,8 +58,15 @@ impl World {
 
     pub fn with_faults(seed: u64, faults: Faults) -> World {
         let fabric = Fabric::new(Random::new(seed), faults);
-        let state = State { fabric, peers: Vec::new(), servers: Vec::new(), asleep: false };
+        let (peers, servers) = (Vec::new(), Vec::new());
+        let state = State { fabric, peers, servers, poll_takes: Duration::ZERO, asleep: false };
         World { state: Rc::new(RefCell::new(state)), woken: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// Lets each poll take so long from now on. Without it a worker that polls until an instant,
+    /// and does not sleep, polls for ever: its own work takes no time.
+    pub fn polls_take(&self, duration: Duration) {
+        self.state.borrow_mut().poll_takes = duration;
     }
 
     /// Keeps a trace in words.
@@ -256,6 +265,9 @@ impl Net for World {
         state.fabric.ledger.turn();
         state.fabric.look_for_the_parted();
         state.asleep = false;
+        if !state.poll_takes.is_zero() {
+            state.pass(state.fabric.now + state.poll_takes);
+        }
         let deadline = timeout.map(|timeout| state.fabric.now + as_the_poller_counts(timeout));
         loop {
             state.run_due();
