@@ -45,9 +45,7 @@
 //!
 //! # An afternoon's reading
 //!
-//! [`reactor::net`] → [`reactor::readiness`] → [`wire::buffer`] → [`flow::relay`] →
-//! [`http::chunk`] → [`gateway::record`] → [`proxy::exchange`] → [`gateway::drive`] →
-//! [`reactor::turn`] → [`proxy::pool`] → [`proxy::retry`] → `tests/simulation.rs`.
+//! From [`reactor::net`] to [`gateway::drive`]: `docs/ARCHITECTURE.md`, "Reading order".
 
 pub mod bench;
 pub mod cli;

@@ -6,6 +6,7 @@
 //! | [`budget`] | how much of that at once |
 //! | [`moved`] | what it did, and why it stopped |
 //! | [`tap`] | a copy of what goes by, for listeners |
+//! | [`watchers`] | who reads a body while it goes by |
 //! | [`named`] | where a request names its model |
 //!
 //! Never knows which exchange the body belongs to, or what should follow when it breaks.
@@ -15,3 +16,4 @@ pub mod moved;
 pub mod named;
 pub mod relay;
 pub mod tap;
+pub mod watchers;

@@ -9,7 +9,7 @@
 //! | [`token`] | the names of sockets |
 //! | [`readiness`] | what the kernel last said of a socket |
 //! | [`slots`] | tables on generational tokens |
-//! | [`timer`] | the wheel, and the lazy alarm |
+//! | [`timer`] | the lazy alarm, and the wheel |
 //! | [`mailbox`] | how another thread tells a worker something |
 //! | [`listen`] | the backlogs of the listeners |
 //! | [`run`] | who is driven next |

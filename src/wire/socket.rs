@@ -16,6 +16,8 @@ use crate::wire::buffer::{Buffer, CAPACITY};
 use crate::wire::outbox::Outbox;
 use crate::wire::pool::BufferPool;
 
+mod inbound;
+
 /// Up to so many spliced bytes are copied behind bytes of ours: for about so many, that is cheaper than
 /// a call that gathers both.
 const JOINED_MAX: usize = 1024;
@@ -129,39 +131,6 @@ impl<S: Stream> Socket<S> {
     /// Bytes read and not understood yet.
     pub fn unscanned(&self) -> &[u8] {
         self.inbound.as_ref().map_or(&[], Buffer::unscanned)
-    }
-
-    /// Takes understood bytes out of `inbound`.
-    pub fn discard(&mut self, count: usize, desk: &mut Desk) {
-        if let Some(buffer) = &mut self.inbound {
-            buffer.discard(count);
-            self.release_inbound(desk);
-        }
-    }
-
-    /// Drops the bytes that were understood and wait to be passed on: they are not wanted any more.
-    pub fn drop_pending(&mut self, desk: &mut Desk) {
-        if let Some(buffer) = &mut self.inbound {
-            let count = buffer.pending().len();
-            buffer.sent(count);
-            self.release_inbound(desk);
-        }
-    }
-
-    /// Drops everything that was read, passed on or not.
-    pub fn drop_inbound(&mut self, desk: &mut Desk) {
-        if let Some(buffer) = self.inbound.take() {
-            desk.buffers.give(buffer);
-        }
-    }
-
-    /// Gives the inbound buffer home if it is empty.
-    pub fn release_inbound(&mut self, desk: &mut Desk) {
-        if self.inbound.as_ref().is_some_and(Buffer::is_empty)
-            && let Some(buffer) = self.inbound.take()
-        {
-            desk.buffers.give(buffer);
-        }
     }
 
     /// Writes the outbox, then the cleared bytes of `spliced` (the other side's inbound buffer),

@@ -3,6 +3,7 @@
 //! exist.
 
 mod calls;
+mod documents;
 mod functions;
 mod imports;
 mod run;
@@ -377,96 +378,6 @@ fn functions_stay_short() {
     }
     assert!(count > 1000, "the functions were found: {count}");
     assert!(long.is_empty(), "over {FUNCTION_LINES_MAX} lines:\n{}", long.join("\n"));
-}
-
-/// Every link between documents, and every path in backquotes that looks like a file of ours.
-#[test]
-fn documents_speak_of_files_that_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut documents: Vec<_> = fs::read_dir(root.join("docs"))
-        .expect("docs can be read")
-        .map(|entry| entry.expect("docs can be read").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-        .collect();
-    documents.push(root.join("README.md"));
-    let mut missing = Vec::new();
-    for document in documents {
-        let text = fs::read_to_string(&document).expect("a document is text");
-        let folder = document.parent().expect("a document lies in a folder");
-        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
-        let links = links.filter(|link| !link.is_empty() && !link.contains("://"));
-        let paths = text.split('`').filter(|word| {
-            let ours = ["src/", "tests/", "docs/", "benches/"];
-            ours.iter().any(|start| word.starts_with(start))
-                && !word.contains([' ', '*', '{', '<', '\n'])
-                && !word.starts_with("tests/.env")
-        });
-        for (place, name) in links.map(|link| (folder, link)).chain(paths.map(|path| (root, path)))
-        {
-            if !place.join(name).exists() {
-                missing.push(format!("{}: {name}", document.display()));
-            }
-        }
-    }
-    assert!(missing.is_empty(), "named and not there:\n{}", missing.join("\n"));
-}
-
-/// The page on the life of an exchange says of each field who sets it.
-#[test]
-fn each_field_of_an_exchange_is_told_of() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/exchange.md")).expect("a document is text");
-    let mut missing = Vec::new();
-    for (file, name) in [
-        ("exchange", "Exchange"),
-        ("exchange", "Aside"),
-        ("attempt", "Attempt"),
-        ("attempt", "Tries"),
-    ] {
-        let path = root.join("src/gateway/record").join(file).with_extension("rs");
-        let text = fs::read_to_string(path).expect("source is text");
-        let (_, fields) = text.split_once(&format!("pub struct {name} {{\n")).expect("the record");
-        let fields = fields.lines().take_while(|line| *line != "}");
-        let fields = fields.filter_map(|line| line.strip_prefix("    pub ")?.split(':').next());
-        let untold = fields.filter(|field| !page.contains(&format!("`{field}`")));
-        missing.extend(untold.map(str::to_owned));
-    }
-    assert!(missing.is_empty(), "docs/exchange.md says nothing of {missing:?}");
-}
-
-/// What `docs/testing.md` names as the proof of a rule is a function or a type that there is.
-#[test]
-fn tests_that_are_named_as_proof_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = fs::read_to_string(root.join("docs/testing.md")).expect("a document is text");
-    let (_, table) = text.split_once("## Faults that were met").expect("the section");
-    let mut code = String::new();
-    let mut folders = vec![root.join("src"), root.join("tests")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder can be read") {
-            let path = entry.expect("a folder can be read").path();
-            if path.is_dir() {
-                folders.extend((!path.ends_with(".env")).then_some(path));
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                code += &fs::read_to_string(&path).expect("source is text");
-            }
-        }
-    }
-    let mut named = 0;
-    let mut missing = Vec::new();
-    for row in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault")) {
-        let proof = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
-        for name in proof.split('`').skip(1).step_by(2).filter(|name| !name.contains(['/', '.'])) {
-            named += 1;
-            let here =
-                ["fn ", "struct "].iter().any(|kind| code.contains(&format!("{kind}{name}")));
-            if !here {
-                missing.push(name);
-            }
-        }
-    }
-    assert!(named > 50, "the table was found");
-    assert!(missing.is_empty(), "named as proof and not there: {missing:#?}");
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use crate::config::snapshot::EndpointId;
 use crate::flow::relay::Flow;
 use crate::flow::relay::Watched;
 use crate::measure::journal::Hops;
-use crate::proxy::endpoints::{Pick, Tried};
+use crate::proxy::endpoints::Pick;
 use crate::proxy::exchange::Awaited;
+
+mod tries;
+
+pub use tries::Tries;
 
 /// One try to have the request answered by one endpoint. It dies whole: the next one begins with a
 /// new record. In memory as it is written here: what the passing of a token touches comes first.
@@ -62,39 +65,5 @@ impl Attempt {
 impl Default for Attempt {
     fn default() -> Attempt {
         Attempt::new()
-    }
-}
-
-/// How often a request has been tried, and where.
-#[derive(Debug)]
-pub struct Tries {
-    /// Attempts at this upstream, this one included; a replay for a stale connection is none.
-    pub at_upstream: u8,
-    /// Attempts at all upstreams.
-    pub in_all: u8,
-    /// The endpoints that have failed.
-    pub tried: Tried,
-    /// The endpoint that was asked last, or that has refused to be asked.
-    pub endpoint: Option<EndpointId>,
-    /// The link and the endpoint whose `Host` the request has; no endpoint: the link's first.
-    pub hosted: (u32, Option<EndpointId>),
-    /// An earlier attempt ended by a slow first token.
-    pub slow_before: bool,
-    /// The request was sent again because a reused connection died.
-    pub replayed: bool,
-}
-
-impl Tries {
-    /// The tries of a request during its first attempt.
-    pub fn first() -> Tries {
-        Tries {
-            at_upstream: 1,
-            in_all: 1,
-            tried: Tried::none(),
-            endpoint: None,
-            hosted: (0, None),
-            slow_before: false,
-            replayed: false,
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! The record of a client's connection.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::config::snapshot::HalfClose;
@@ -70,23 +69,6 @@ impl<S> Downstream<S> {
                 let cancels = exchange.snapshot.server.half_close == HalfClose::Cancel;
                 ready.errored() || (ready.read_closed() && cancels)
             }
-        }
-    }
-
-    /// Moves the instants that its timers count from.
-    pub(crate) fn excuse(&mut self, lost: Duration) {
-        match &mut self.state {
-            State::Idle { since } | State::Head { since } | State::Replying { since, .. } => {
-                *since += lost;
-            }
-            State::Lingering { since, heard } => {
-                *since += lost;
-                *heard += lost;
-            }
-            State::Exchange | State::Closed => {}
-        }
-        if let Some(exchange) = &mut self.exchange {
-            exchange.timeline.excuse(lost);
         }
     }
 }

@@ -1,0 +1,136 @@
+//! A body that is read and not passed on yet: a response before its first event, a request that may
+//! have to be sent again.
+
+use super::scan::scan;
+use super::{Broken, Budget, Flow, Mode, Rest, Watched};
+use crate::flow::watchers::Watch;
+use crate::http::reply;
+use crate::reactor::net::Stream;
+use crate::service::Told;
+use crate::wire::outbox::Outbox;
+use crate::wire::pool::BufferPool;
+use crate::wire::socket::{Desk, Fill, Socket};
+
+/// What has come of a response that is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Its first event that says something is here: a part of the answer, its end, an error.
+    Event,
+    /// It is a document, and there is an answer in it.
+    Answer,
+    /// It is a document that says that the request has failed.
+    Failed,
+    /// As much as may be held back: it has to be passed on.
+    Full,
+    /// Nothing that matters yet.
+    Waiting(Rest),
+    /// It is complete, and no event has said anything.
+    Empty,
+}
+
+/// The most payload of a document that is held back.
+pub const HELD_MAX: u64 = 8 * 1024;
+/// The most payload of a stream that is held back: some servers repeat the instructions and tools of
+/// the request, twice, before their model begins.
+pub const PRELUDE_MAX: u64 = 128 * 1024;
+
+/// Reads a response that is held back: until its first event that says something, the first sign of an
+/// answer in a document, or its end. Nothing is written, so the attempt can still be taken back. Bytes
+/// that are framed anew go to `outbox`.
+pub fn hold<A: Stream>(
+    source: &mut Socket<A>,
+    outbox: &mut Outbox,
+    flow: &mut Flow<Watched>,
+    budget: &mut Budget,
+    desk: &mut Desk,
+) -> Result<Held, Broken> {
+    let observed = flow.watch.observer.is_some();
+    let most = if observed { PRELUDE_MAX } else { HELD_MAX };
+    loop {
+        match scan(source, outbox, flow, desk) {
+            // The model has said all, so that is passed on; the next read meets the fault again.
+            Err(Broken::Framing(_)) if flow.said_all() => return Ok(Held::Event),
+            scanned => scanned?,
+        }
+        if let Some(observer) = &flow.watch.observer {
+            match observer.document() {
+                Some(Told::Failed) => return Ok(Held::Failed),
+                Some(Told::Answer) => return Ok(Held::Answer),
+                Some(Told::Nothing) | None if observer.data_events() > 0 => return Ok(Held::Event),
+                Some(Told::Nothing) | None => {}
+            }
+        }
+        if flow.body.is_complete() {
+            return Ok(Held::Empty);
+        }
+        if flow.body.received() > most {
+            return Ok(Held::Full);
+        }
+        if !source.ready.readable() {
+            return Ok(Held::Waiting(Rest::SourceEmpty));
+        }
+        if budget.is_spent() {
+            return Ok(Held::Waiting(Rest::Budget));
+        }
+        match source.fill(desk).map_err(Broken::Read)? {
+            Fill::Bytes(count) => budget.spend(count),
+            Fill::Closed => {
+                flow.body.on_eof().map_err(|_| Broken::Truncated)?;
+                flow.watch.end(flow.body.framing())?;
+                if flow.mode == Mode::Chunk {
+                    outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
+                }
+                return Ok(Held::Empty);
+            }
+            Fill::WouldBlock => return Ok(Held::Waiting(Rest::SourceEmpty)),
+            Fill::Full if observed && put_aside(source, outbox, desk) => {}
+            Fill::Full => return Ok(Held::Full),
+            Fill::Dry => return Ok(Held::Waiting(Rest::DRY)),
+        }
+    }
+}
+
+/// Makes room for more of a stream that is held back: moves what was read into `outbox`, behind its
+/// head. Returns whether there was memory for that.
+fn put_aside<A: Stream>(source: &mut Socket<A>, outbox: &mut Outbox, desk: &mut Desk) -> bool {
+    let Some(buffer) = &mut source.inbound else { return false };
+    let length = buffer.pending().len();
+    if length == 0 || !desk.buffers.may_keep() {
+        return false;
+    }
+    outbox.push(buffer.pending(), &mut desk.buffers);
+    buffer.sent(length);
+    true
+}
+
+/// Reads a request into `outbox`, where it is kept, until as much of it is there as is `wanted`, or
+/// all of it, or it is too long to be kept: then it returns [`Rest::Ended`].
+pub fn keep<A: Stream>(
+    source: &mut Socket<A>,
+    outbox: &mut Outbox,
+    flow: &mut Flow,
+    wanted: impl Fn(&Flow, &Outbox, &BufferPool) -> bool,
+    budget: &mut Budget,
+    desk: &mut Desk,
+) -> Result<Rest, Broken> {
+    loop {
+        scan(source, outbox, flow, desk)?;
+        source.release_inbound(desk);
+        let enough = flow.body.is_complete() || !outbox.keeps();
+        if enough || wanted(flow, outbox, &desk.buffers) {
+            return Ok(Rest::Ended);
+        }
+        if !source.ready.readable() {
+            return Ok(Rest::SourceEmpty);
+        }
+        if budget.is_spent() {
+            return Ok(Rest::Budget);
+        }
+        match source.fill(desk).map_err(Broken::Read)? {
+            Fill::Bytes(count) => budget.spend(count),
+            Fill::Closed => return Err(Broken::Truncated),
+            Fill::WouldBlock | Fill::Full => return Ok(Rest::SourceEmpty),
+            Fill::Dry => return Ok(Rest::DRY),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Clearing: bytes that were read are shown to the scanner and the watchers, and go their way by the
+//! mode of their flow.
+
+use super::{Broken, Flow, Mode};
+use crate::flow::watchers::Watch;
+use crate::http::body::{Body, Framing};
+use crate::http::chunk::ChunkError;
+use crate::http::reply;
+use crate::reactor::net::Stream;
+use crate::wire::buffer::Buffer;
+use crate::wire::outbox::Outbox;
+use crate::wire::socket::{Desk, Socket};
+
+/// Clears what has been read and puts it on its way.
+pub(super) fn scan<A: Stream, W: Watch>(
+    source: &mut Socket<A>,
+    outbox: &mut Outbox,
+    flow: &mut Flow<W>,
+    desk: &mut Desk,
+) -> Result<(), Broken> {
+    let Some(buffer) = &mut source.inbound else { return Ok(()) };
+    let input = buffer.unscanned();
+    if input.is_empty() || flow.body.is_complete() {
+        return Ok(());
+    }
+    let Flow { body, mode, watch, .. } = flow;
+    let scanned = match mode {
+        Mode::Splice | Mode::Keep => body.scan(input, |data| watch.feed(data)),
+        Mode::Payload => body.scan(input, |data| {
+            watch.feed(data);
+            outbox.push(data, &mut desk.buffers);
+        }),
+        Mode::Chunk | Mode::Rechunk => body.scan(input, |data| {
+            watch.feed(data);
+            if watch.refuses() {
+                return;
+            }
+            let mut line = [0; reply::CHUNK_LINE_MAX];
+            outbox.push(reply::chunk_line(data.len(), &mut line), &mut desk.buffers);
+            outbox.push(data, &mut desk.buffers);
+            outbox.push(b"\r\n", &mut desk.buffers);
+        }),
+    };
+    let cleared = match scanned {
+        Ok(cleared) => cleared,
+        Err(error) => return Err(refuse(error, buffer, body, *mode)),
+    };
+    let ended = if body.is_complete() { watch.end(body.framing()) } else { Ok(()) };
+    if watch.refuses() {
+        // These bytes are neither passed on nor left in the buffer: `body` has gone past them, and
+        // what is left of them would be read as the next request.
+        buffer.clear(cleared);
+        buffer.sent(buffer.pending().len());
+        return Err(Broken::Unfinished);
+    }
+    if let Err(unfinished) = ended {
+        return Err(hold_end_back(unfinished, cleared, buffer, body, *mode));
+    }
+    if *mode == Mode::Chunk && matches!(body.framing(), Framing::Length(_)) && body.is_complete() {
+        outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
+    }
+    match mode {
+        Mode::Splice => buffer.clear(cleared),
+        Mode::Payload | Mode::Chunk => buffer.discard(cleared),
+        Mode::Rechunk => {
+            buffer.discard(cleared);
+            if body.is_complete() {
+                outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
+            }
+            if !outbox.may_keep(0) || !desk.buffers.may_keep() {
+                outbox.forget(&mut desk.buffers);
+            }
+        }
+        Mode::Keep => {
+            if outbox.may_keep(cleared) && desk.buffers.may_keep() {
+                outbox.push(&input[..cleared], &mut desk.buffers);
+                buffer.discard(cleared);
+            } else {
+                outbox.forget(&mut desk.buffers);
+                *mode = Mode::Splice;
+                buffer.clear(cleared);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Passes on what is whole of the bytes that were refused.
+#[cold]
+fn refuse(error: ChunkError, buffer: &mut Buffer, body: &Body, mode: Mode) -> Broken {
+    // The sink gets what was shown to the watchers, or they would count more than it has.
+    if mode == Mode::Splice {
+        buffer.clear(body.whole_before_refusal());
+    }
+    Broken::Framing(error)
+}
+
+/// Passes on what has come of a body. Its end is held back, so that no client takes it for whole.
+#[cold]
+fn hold_end_back(
+    unfinished: Broken,
+    cleared: usize,
+    buffer: &mut Buffer,
+    body: &Body,
+    mode: Mode,
+) -> Broken {
+    let passed = cleared - (body.tail().length as usize).min(cleared);
+    match mode {
+        Mode::Splice | Mode::Keep => buffer.clear(passed),
+        Mode::Payload | Mode::Chunk | Mode::Rechunk => buffer.discard(passed),
+    }
+    unfinished
+}

@@ -1,0 +1,79 @@
+//! Watchers: what is learnt of a body while it goes by.
+
+use crate::flow::moved::Broken;
+use crate::flow::named::Named;
+use crate::flow::tap::Tap;
+use crate::http::body::Framing;
+use crate::service::{Ending, Observer};
+
+/// Watches a body go by.
+pub trait Watch {
+    /// The next bytes of its payload.
+    fn feed(&mut self, data: &[u8]);
+    /// The body is complete by its `framing`. An error: it is not whole all the same.
+    fn end(&mut self, framing: Framing) -> Result<(), Broken>;
+    /// Whether the bytes that were shown must not be passed on.
+    #[inline]
+    fn refuses(&self) -> bool {
+        false
+    }
+}
+
+impl Watch for Named {
+    #[inline]
+    fn feed(&mut self, data: &[u8]) {
+        if let Some(naming) = &mut self.0 {
+            naming.feed(data);
+        }
+    }
+
+    fn end(&mut self, _: Framing) -> Result<(), Broken> {
+        if let Some(naming) = &mut self.0 {
+            naming.end();
+        }
+        match self.refuses() {
+            true => Err(Broken::Unfinished),
+            false => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn refuses(&self) -> bool {
+        self.0.as_ref().is_some_and(|naming| naming.refuses())
+    }
+}
+
+/// The watchers of a response.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// Reads a stream of events as its client does.
+    pub observer: Option<Observer>,
+    /// A copy for listeners.
+    pub tap: Option<Box<Tap>>,
+}
+
+impl Watch for Watched {
+    #[inline]
+    fn feed(&mut self, data: &[u8]) {
+        if let Some(observer) = &mut self.observer {
+            observer.feed(data);
+        }
+        if let Some(tap) = &mut self.tap {
+            tap.feed(data);
+        }
+    }
+
+    fn end(&mut self, framing: Framing) -> Result<(), Broken> {
+        let Some(observer) = &mut self.observer else { return Ok(()) };
+        match observer.end() {
+            // A document that has come to its announced length is whole, whatever it looks like.
+            Ending::Truncated(_)
+                if matches!(framing, Framing::Length(_)) && !observer.is_stream() =>
+            {
+                Ok(())
+            }
+            Ending::Truncated(_) => Err(Broken::Unfinished),
+            Ending::Whole | Ending::Failed => Ok(()),
+        }
+    }
+}

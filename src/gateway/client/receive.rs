@@ -1,0 +1,89 @@
+//! The head of a request: read until it is whole, and no further than it may be long.
+
+use crate::flow::budget::Budget;
+use crate::gateway::Gateway;
+use crate::gateway::client::request::Opened;
+use crate::gateway::record::downstream::State;
+use crate::gateway::record::verdict::Step;
+use crate::http::head::{HeadError, may_be_complete};
+use crate::proxy::fault::Fault;
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
+use crate::wire::pool::{READ_RESERVE, Room};
+use crate::wire::socket::Fill;
+
+impl<N: Net> Gateway<N> {
+    /// Waits for a request, reads its head, and opens the exchange.
+    pub(crate) fn receive_head(
+        &mut self,
+        token: Token,
+        budget: &mut Budget,
+        cx: &mut Cx<N>,
+    ) -> Step {
+        loop {
+            let Some(downstream) = self.downstreams.get(token) else { return Step::Wait };
+            let unscanned = downstream.socket.unscanned();
+            let examined = downstream.examined as usize;
+            let limit = self.snapshot.limits.head_bytes;
+            if unscanned.len() > examined {
+                // Some mistakes can be seen in the first bytes, before the head is whole.
+                if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined)
+                {
+                    budget.spend(0);
+                    match self.open_exchange(token, cx) {
+                        Opened::Exchange => return Step::Again,
+                        Opened::Faulty(fault) => return Step::Over(Err(Fault::Downstream(fault))),
+                        Opened::Refused(error) => return self.refuse_head(token, error, cx),
+                        Opened::Incomplete => {}
+                    }
+                }
+                let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+                let unscanned = downstream.socket.unscanned();
+                downstream.examined = unscanned.len() as u32;
+                // These bytes may have come behind the request before, in one read. An empty line is
+                // not yet a request.
+                let begun = !b"\r\n".starts_with(unscanned);
+                if begun && let State::Idle { .. } = downstream.state {
+                    downstream.state = State::Head { since: cx.now };
+                }
+            }
+            let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
+            if downstream.socket.ready.errored() {
+                return self.close_downstream(token, cx);
+            }
+            if !downstream.socket.ready.readable() {
+                // An idle client is told that nothing more comes, unless its next request is here.
+                let idle = matches!(downstream.state, State::Idle { .. });
+                return if idle && self.dismisses_idle() {
+                    self.part(token, cx)
+                } else {
+                    Step::Wait
+                };
+            }
+            if budget.is_spent() {
+                return Step::Yield;
+            }
+            let needs = self.desk.buffers.begin_reserve();
+            if downstream.socket.inbound.is_none() && self.desk.buffers.left() < needs {
+                return self.wait_for_buffer(token, needs);
+            }
+            match downstream.socket.fill(&mut self.desk) {
+                Ok(Fill::Bytes(count)) => budget.spend(count),
+                Ok(Fill::WouldBlock) => return Step::Wait,
+                Ok(Fill::Dry) => return self.wait_for_buffer(token, READ_RESERVE),
+                Ok(Fill::Full) => {
+                    let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
+                    match self.desk.buffers.make_room(buffer, limit) {
+                        Room::Made => {}
+                        Room::AtLimit => {
+                            return self.refuse_head(token, HeadError::HeadTooLarge, cx);
+                        }
+                        Room::Dry { needs } => return self.wait_for_buffer(token, needs),
+                    }
+                }
+                Ok(Fill::Closed) | Err(_) => return self.close_downstream(token, cx),
+            }
+        }
+    }
+}

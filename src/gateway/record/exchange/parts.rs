@@ -1,0 +1,64 @@
+//! Parts of an exchange that most exchanges do not have.
+
+use crate::clock::Instant;
+use crate::gateway::record::continuation::Continuation;
+
+/// Leave to send the body of a request, the 100 of `Expect: 100-continue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// The client does not wait for it.
+    Unasked,
+    Awaited,
+    /// It is told once, whoever has told it and however many servers are asked.
+    Given,
+}
+
+/// Fields that only some configurations need.
+#[derive(Debug, Default)]
+pub struct Aside {
+    /// Why the predefined answer was decided on. It is given when the whole request is here.
+    pub degraded: Option<&'static str>,
+    /// The key of the request, where the upstream's balance hashes one.
+    pub key: Option<u64>,
+    /// The client's own `Host`, which a later upstream may have to be sent.
+    pub authority: Option<Box<[u8]>>,
+    /// The model that answers, once the answer has named it.
+    pub model: Option<Box<str>>,
+    /// The model that the client has asked for, once it is known.
+    pub asked: Option<Box<str>>,
+    /// What is kept so that another server can continue the stream.
+    pub continuation: Option<Box<Continuation>>,
+    /// The last 429 or 503 of a server, when another attempt followed it.
+    pub busy: Option<Busy>,
+    /// It has come back to an upstream that it had passed over; no other upstream follows.
+    pub came_back: bool,
+}
+
+/// A server's word that it has not acted, and that the request may come again.
+#[derive(Clone, Copy, Debug)]
+pub struct Busy {
+    pub status: u16,
+    /// By its `Retry-After`.
+    pub until: Option<Instant>,
+}
+
+/// How much of a request's body is read before its first attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gather {
+    Nothing,
+    /// So many bytes of the prompt: the endpoint is chosen by them.
+    Prompt(u32),
+    /// Up to the name of the model, which is replaced, and so many bytes of the prompt.
+    Model {
+        prompt: u32,
+    },
+    /// All of it, as far as it is kept: a predefined answer follows, or it waits in line.
+    Whole,
+}
+
+/// Which ends of a tunnel were sent a FIN.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tunnel {
+    pub upstream_shut: bool,
+    pub downstream_shut: bool,
+}

@@ -1,0 +1,198 @@
+//! What an exchange can be asked, from its own fields: what it is at, what it obeys, how far it is, and
+//! what it waits for.
+
+use super::{Aside, Exchange, Leave};
+use crate::config::snapshot::{self, Chain, Condition, ExchangeTimeouts, Target};
+use crate::flow::relay::{Flow, FlowState};
+use crate::gateway::record::peer::{Line, Peer};
+use crate::gateway::record::upstream::Upstream;
+use crate::http::head::Version;
+use crate::proxy::exchange::{Phase, Waiting};
+use crate::service::fault::heartbeat;
+use crate::service::{Dialect, Observer};
+
+impl Exchange {
+    /// The route it was matched with.
+    pub fn route(&self) -> Option<&snapshot::Route> {
+        self.snapshot.routes.get(self.route? as usize)
+    }
+
+    /// The upstreams of its route, if it leads to some.
+    pub fn chain(&self) -> Option<&Chain> {
+        match &self.route()?.target {
+            Target::Chain(chain) => Some(chain),
+            Target::Service(_) => None,
+        }
+    }
+
+    /// The upstream it is at, if its route leads to some.
+    pub fn upstream(&self) -> Option<&snapshot::Upstream> {
+        Some(&self.snapshot.upstreams[self.chain()?.links.get(self.link)?.upstream])
+    }
+
+    /// The names of the upstream it is at and of the endpoint it was last connected to; the second
+    /// is empty before.
+    pub fn served_by(&self) -> Option<(String, String)> {
+        let upstream = self.upstream()?;
+        let endpoint = upstream.endpoints.iter().find(|one| Some(one.id) == self.tries.endpoint);
+        let endpoint = endpoint.map(|endpoint| endpoint.name.clone());
+        Some((upstream.name.clone(), endpoint.unwrap_or_default()))
+    }
+
+    /// Whether `retry.on` of the upstream it is at names this condition.
+    pub fn retries_on(&self, condition: Condition) -> bool {
+        self.upstream().is_some_and(|upstream| upstream.retry.on.contains(condition))
+    }
+
+    /// Tells the log why a failure that another attempt might have mended is final.
+    pub fn tell_not_kept(&self) {
+        log::info!(
+            "{}: not asked again: the request was not kept (limits.replay_bytes, or no buffers)",
+            self.id
+        );
+    }
+
+    /// Whether its response is a stream of events that is watched.
+    pub fn is_observed(&self) -> bool {
+        self.attempt.response.as_ref().is_some_and(Flow::is_stream)
+    }
+
+    /// Whether its response is a stream of events, and a part of the answer has come.
+    pub fn has_answer(&self) -> bool {
+        let observer =
+            self.attempt.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        observer.is_some_and(Observer::saw_answer)
+    }
+
+    /// The dialect in which a fault can be told inside the stream: the one that the server's events
+    /// have shown, or the expected one as long as no event has said anything.
+    pub fn spoken(&self) -> Dialect {
+        let observer =
+            self.attempt.response.as_ref().and_then(|response| response.watch.observer.as_ref());
+        observer.map_or(self.dialect, Observer::dialect)
+    }
+
+    /// Whether its response is, or may yet be, a document that is read.
+    pub fn is_read(&self) -> bool {
+        let observer = self.attempt.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        observer.is_some_and(|it| it.is_unsettled() || it.document().is_some())
+    }
+
+    /// The client gets leave to send its body. Whether it has waited for that.
+    pub fn give_leave(&mut self) -> bool {
+        let awaited = self.leave == Leave::Awaited;
+        if awaited {
+            self.leave = Leave::Given;
+        }
+        awaited
+    }
+
+    /// Whether the first bytes of its response have shown that it is no stream.
+    pub fn is_no_stream(&self) -> bool {
+        let observer = self.attempt.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        observer.is_some_and(|it| !it.is_stream() && !it.is_unsettled())
+    }
+
+    /// Whether only HTTP tells that the answer was whole.
+    pub fn is_unobserved(&self) -> bool {
+        let observer = self.attempt.response.as_ref().and_then(|it| it.watch.observer.as_ref());
+        self.attempt.status < 300 && observer.is_some_and(Observer::is_blind)
+    }
+
+    /// Notes the model that the answer has named, if it has.
+    pub fn learn_model(&mut self) {
+        let Some(response) = &mut self.attempt.response else { return };
+        let Some(tap) = &mut response.watch.tap else { return };
+        let model = tap.model();
+        if tap.is_idle() {
+            response.watch.tap = None;
+        }
+        if model.is_some() {
+            self.aside_mut().model = model;
+        }
+    }
+
+    /// Whether its answer may have to follow a head of ours, or another server's stream.
+    pub fn may_be_prefaced(&self) -> bool {
+        let Some(route) = self.route() else { return false };
+        let before_head = route.heartbeat.is_some_and(|heartbeat| heartbeat.before_head);
+        (before_head || route.continues.is_some())
+            && self.client == Version::Http11
+            && heartbeat(self.dialect).is_some()
+    }
+
+    /// The client has the head of a stream, and waits for a server's.
+    pub fn is_prefaced(&self) -> bool {
+        self.commit.is_prefaced()
+    }
+
+    /// The status that the client has been told, or will be if the answer under way is its own; 0:
+    /// there is none yet.
+    pub fn status(&self) -> u16 {
+        // A head of ours, and the stream that was to be continued, were a 200.
+        if self.is_prefaced() { 200 } else { self.attempt.status }
+    }
+
+    /// The fields that only some configurations need, made when the first of them is set.
+    pub fn aside_mut(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    /// The key of the request, if the upstream's balance hashes one.
+    pub fn key(&self) -> Option<u64> {
+        self.aside.as_ref()?.key
+    }
+
+    /// The timers in force.
+    pub fn timeouts(&self) -> &ExchangeTimeouts {
+        match (self.chain().and_then(|chain| chain.links.get(self.link)), self.route()) {
+            (Some(link), _) => &link.timeouts,
+            (None, Some(route)) => &route.timeouts,
+            (None, None) => &self.snapshot.timeouts.exchange,
+        }
+    }
+
+    /// How long the request's body may be.
+    pub fn body_max(&self) -> u64 {
+        self.snapshot.limits.body_bytes.unwrap_or(u64::MAX)
+    }
+
+    /// Whether the client's connection can be kept behind a response that begins now. Not if the
+    /// request is still coming: the answer may end first, and the connection then carries the rest of
+    /// that request, or, if the client waits for leave to continue, perhaps the next request. The head
+    /// says so, or the client would send its next request into a FIN.
+    pub fn may_persist(&self) -> bool {
+        self.keep_alive && !self.until_close && self.request.state == FlowState::Done
+    }
+
+    /// What the exchange is doing. `upstream`: whether its connection stands, and whether bytes wait to
+    /// be written to it.
+    fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
+        match (&self.peer, upstream) {
+            (Peer::Pausing { .. }, _) => Phase::Pausing,
+            (Peer::Seeking { line: Line::New, .. }, _) => Phase::Gathering,
+            (Peer::Seeking { .. }, _) => Phase::Queued,
+            (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
+            _ if self.tunnel.is_some() => Phase::Tunnel,
+            _ if self.commit.has_event() => Phase::Streaming,
+            (_, Some((_, true))) => Phase::WritingRequest,
+            _ if self.request.is_open() => Phase::WritingRequest,
+            _ => Phase::AwaitingFirst,
+        }
+    }
+
+    /// What the exchange waits for: the input of its timers.
+    pub fn waiting<S>(&self, upstream: Option<&Upstream<S>>, unsent: bool) -> Waiting {
+        let blocked = upstream.is_some_and(|upstream| !upstream.socket.outbox.is_empty() || unsent);
+        let phase = self.phase(upstream.map(|upstream| (upstream.connected, blocked)));
+        Waiting {
+            phase,
+            awaited: self.attempt.awaited,
+            by_bytes: self.attempt.by_bytes,
+            for_request: self.request.is_open()
+                && !blocked
+                && !matches!(phase, Phase::Queued | Phase::Pausing | Phase::Connecting),
+            for_upstream_write: blocked,
+        }
+    }
+}
