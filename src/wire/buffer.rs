@@ -3,6 +3,7 @@
 //! ```text
 //!   0 ······ sent ─────────── cleared ─────────── received ······ capacity
 //!     gone      may be written     not understood yet     room for a read
+//!   or hidden
 //! ```
 //!
 //! * `sent ≤ cleared ≤ received ≤ capacity`.
@@ -119,10 +120,37 @@ impl Buffer {
         count
     }
 
+    /// Hides the first `count` bytes that may be written: they stay in front of the others.
+    pub(super) fn hide(&mut self, count: usize) {
+        self.0.sent += count as u32;
+        self.check();
+    }
+
+    /// Has what was hidden written, before the others.
+    pub(super) fn show(&mut self) {
+        self.0.sent = 0;
+    }
+
+    /// What was hidden.
+    pub(super) fn hidden(&self) -> &[u8] {
+        &self.0.bytes[..self.0.sent as usize]
+    }
+
+    /// Drops what may be written, but for its first `count` bytes.
+    pub(super) fn truncate(&mut self, count: usize) {
+        debug_assert!(self.unscanned().is_empty() && count <= self.pending().len());
+        self.0.cleared = self.0.sent + count as u32;
+        self.0.received = self.0.cleared;
+    }
+
     /// Appends all of `bytes`, or nothing if there is no room for all. Returns whether it did.
     pub fn join(&mut self, bytes: &[u8]) -> bool {
         let fits = bytes.len() <= self.capacity() - self.0.received as usize;
         fits && self.append(bytes) == bytes.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.0.received == self.0.capacity
     }
 
     pub fn is_empty(&self) -> bool {

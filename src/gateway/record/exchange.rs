@@ -51,8 +51,8 @@ pub struct Exchange {
     /// The upstream it is at: a position in the route's chain.
     pub link: usize,
     pub tries: Tries,
-    /// The rewritten request while no connection's outbox has it; after that the part of the response
-    /// that is held back.
+    /// The request, draft and body, while no connection's outbox has it; after that the part of the
+    /// response that is held back.
     pub outbox: Outbox,
     /// How much of the body has to be read before an endpoint is chosen.
     pub gather: Gather,
@@ -92,8 +92,6 @@ pub struct Aside {
     pub degraded: Option<&'static str>,
     /// The key of the request, where the upstream's balance hashes one.
     pub key: Option<u64>,
-    /// The client's own `Host`, which a later upstream may have to be sent.
-    pub authority: Option<Box<[u8]>>,
     /// The model that answers, once the answer has named it.
     pub model: Option<Box<str>>,
     /// The model that the client has asked for, once it is known.
