@@ -16,7 +16,9 @@ use sluicegate::http::chunk::ChunkScanner;
 use sluicegate::http::head::{
     FieldSlots, HeadLimits, ResponseContext, Version, parse_request, parse_response,
 };
-use sluicegate::http::rewrite::{self, ConnectionField, Forwarded, RequestEdits, ResponseEdits};
+use sluicegate::http::rewrite::{
+    self, ConnectionField, Forwarded, Opening, RequestEdits, ResponseEdits, TraceFields,
+};
 use sluicegate::http::sse::EventObserver;
 use sluicegate::proxy::breaker::Outcome;
 use sluicegate::proxy::hash;
@@ -117,21 +119,22 @@ fn heads(criterion: &mut Criterion) {
         });
     });
     group.bench_function("parse_and_rewrite_request", |bencher| {
-        let mut out = Vec::with_capacity(4096);
+        let (mut draft, mut out) = (Vec::with_capacity(4096), Vec::with_capacity(4096));
         bencher.iter(|| {
             let mut slots = FieldSlots::new();
             let head = parse_request(black_box(REQUEST), &mut slots, &LIMITS);
             let head = head.expect("valid").expect("whole");
             let edits = RequestEdits {
-                path: None,
-                host: None,
                 forwarded: Forwarded::Append,
                 client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
                 request_id: b"0123456789abcdef",
-                trace: None,
+                trace: TraceFields::Pass,
+                identity: false,
             };
+            draft.clear();
+            rewrite::draft(&head, &edits, &mut draft);
             out.clear();
-            rewrite::request(&head, &edits, &mut out);
+            rewrite::opening(&draft, &Opening::default(), &mut out);
             out.len()
         });
     });

@@ -21,6 +21,9 @@ pub struct Naming {
     pub(crate) replaces: bool,
     /// What was held of the body has been sent on: a name that is found from now on comes too late.
     pub(crate) gone_on: bool,
+    /// Bytes that were held of a body that leaves in chunks, with the name as it is written now: the
+    /// first chunk. Its line is no part of the body, but of the opening.
+    pub(crate) first_chunk: usize,
 }
 
 /// The watcher of a request; `None`: no upstream of its route has a `model`.
@@ -40,6 +43,7 @@ impl Named {
             unclear,
             replaces,
             gone_on: false,
+            first_chunk: 0,
         })))
     }
 
@@ -51,6 +55,18 @@ impl Named {
     /// Whether the upstream that the request goes to has a model.
     pub(crate) fn is_replaced(&self) -> bool {
         self.0.as_ref().is_some_and(|naming| naming.replaces)
+    }
+
+    /// Bytes at the start of the body that are a chunk without its line.
+    pub(crate) fn first_chunk(&self) -> usize {
+        self.0.as_ref().map_or(0, |naming| naming.first_chunk)
+    }
+
+    /// How long the client's own name is, and the one that stands in its place now; `None`: there is no
+    /// name that could be another.
+    pub(crate) fn name_lengths(&self) -> Option<(usize, usize)> {
+        let naming = self.0.as_ref()?;
+        Some((naming.name.as_ref()?.written.len(), naming.written.len()))
     }
 
     /// Why the request cannot be given another model, if it cannot.

@@ -52,7 +52,7 @@ use crate::reactor::token::{Kind, Token};
 use crate::reactor::turn::{Loop, Pace};
 use crate::service::continuation::Purse;
 use crate::wire::pool::BufferPool;
-use crate::wire::socket::Desk;
+use crate::wire::socket::{Desk, Socket};
 
 pub mod life;
 pub mod record;
@@ -213,12 +213,14 @@ impl<N: Net> Gateway<N> {
     }
 }
 
-/// Both records of an exchange, borrowed at once: the reason why there are two tables.
+/// The client's socket, the exchange and the connection to its server, borrowed at once: the reason
+/// why there are two tables.
 fn both<'a, S>(
     downstreams: &'a mut Slots<Downstream<S>>,
     upstreams: &'a mut Slots<Upstream<S>>,
     token: Token,
     connection: Token,
-) -> Option<(&'a mut Downstream<S>, &'a mut Upstream<S>)> {
-    downstreams.get_mut(token).zip(upstreams.get_mut(connection))
+) -> Option<(&'a mut Socket<S>, &'a mut Exchange, &'a mut Upstream<S>)> {
+    let Downstream { socket, exchange, .. } = downstreams.get_mut(token)?;
+    Some((socket, exchange.as_deref_mut()?, upstreams.get_mut(connection)?))
 }

@@ -8,6 +8,8 @@
 //! * What ends here or is set here goes with its doubles: the same names with `_` for `-`.
 //! * The head that leaves gives its framing once, and it is the framing the body will have.
 //! * A request leaves as HTTP/1.1 with exactly one `Host`, a response leaves as HTTP/1.1.
+//! * A request is written in two steps. The [`draft`] has what every server gets, and is made once;
+//!   the [`opening`] has what one of them gets, and is made for each try.
 //!
 //! Absent on purpose: decisions. Whether a connection is kept and how a body is delivered are
 //! arguments.
@@ -24,16 +26,14 @@ use super::date::DateLine;
 use super::head::{FieldSet, RequestHead, ResponseHead, Version, line_start};
 use super::lines::{attempts_field, connection_field, decimal, field, framing_field, status_line};
 use super::names::Known;
-use super::trace_context::TraceParent;
 
-mod written;
+mod opening;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::written::{
-    ask_for_identity, length_of, path_and_body, set_body, set_host, set_trace_parent,
-};
+use self::opening::{HOST, IDENTITY};
+pub use self::opening::{Opening, has_authority, opening, path_of, split_draft, values_of};
 pub use super::lines::ConnectionField;
 
 /// What becomes of `X-Forwarded-For`, `-Proto` and `-Host` in a request.
@@ -48,39 +48,46 @@ pub enum Forwarded {
     Off,
 }
 
-/// What to change in a request.
+/// What to change in a request, whichever server it goes to.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestEdits<'a> {
-    /// A new path in two pieces, a prefix and what follows it; `None`: as received. The query is
-    /// kept in any case, and the target `*` too.
-    pub path: Option<(&'a str, &'a str)>,
-    /// The `Host` to send; `None`: the client's authority.
-    pub host: Option<&'a str>,
     pub forwarded: Forwarded,
     pub client: IpAddr,
     pub request_id: &'a [u8],
-    /// `None`: the client's own fields pass as any other.
-    pub trace: Option<TraceFields>,
+    pub trace: TraceFields,
+    /// Ask for an answer that is not compressed, whatever the client takes.
+    pub identity: bool,
 }
 
-/// What a request says of the trace it is part of.
-#[derive(Clone, Copy, Debug)]
-pub struct TraceFields {
-    pub parent: TraceParent,
-    /// The client's `tracestate` belongs to this trace.
-    pub keeps_state: bool,
+/// What becomes of the client's `traceparent` and `tracestate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceFields {
+    /// They pass as any other field.
+    Pass,
+    /// A `traceparent` of ours stands in the opening; the client's state belongs to the same trace.
+    KeepState,
+    /// The same, and its state belongs to another trace.
+    Drop,
 }
 
-/// Appends the head for the upstream to `out`.
-pub fn request(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>) {
+/// Appends the draft of a request to `out`: a head with the client's target and authority, and the
+/// fields as every server gets them. Without an authority (HTTP/1.0) it has no `Host`.
+pub fn draft(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>) {
     out.reserve(head.length + OWN_FIELDS_BYTES);
-    request_line(head, edits, out);
-    let host = edits.host.map_or(head.authority, str::as_bytes);
-    field(out, b"Host: ", host);
-    let doubtful = head.known.union(&head.connection_listed);
+    request_line(head, out);
+    if !head.authority.is_empty() {
+        field(out, HOST, head.authority);
+    }
+    let more;
+    let mut dropped = &head.connection_listed;
+    if edits.identity {
+        more = dropped.union(&FieldSet::named("accept-encoding", head.fields));
+        dropped = &more;
+    }
+    let doubtful = head.known.union(dropped);
     copy_fields(head.raw, head.fields, &doubtful, out, |index, known| {
         known.is_none_or(|known| keeps_request_field(head, edits, known))
-            && !head.connection_listed.contains(index)
+            && !dropped.contains(index)
     });
     connection(head, out);
     if edits.forwarded != Forwarded::Off {
@@ -91,25 +98,16 @@ pub fn request(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u
         Version::Http11 => b"Via: 1.1 sluicegate\r\n",
     });
     field(out, b"X-Request-Id: ", edits.request_id);
-    if let Some(TraceFields { parent, .. }) = &edits.trace {
-        field(out, b"traceparent: ", &parent.to_field());
-    }
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(if edits.identity { IDENTITY } else { b"\r\n" });
 }
 
 /// Room for the fields a rewritten head gains.
 const OWN_FIELDS_BYTES: usize = 384;
 
-fn request_line(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>) {
+fn request_line(head: &RequestHead<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(head.method.as_bytes());
     out.push(b' ');
-    match edits.path {
-        Some((prefix, remainder)) if !head.target_is_asterisk => {
-            out.extend_from_slice(prefix.as_bytes());
-            out.extend_from_slice(remainder.as_bytes());
-        }
-        _ => out.extend_from_slice(head.path.as_bytes()),
-    }
+    out.extend_from_slice(head.path.as_bytes());
     if let Some(query) = head.query {
         out.push(b'?');
         out.extend_from_slice(query.as_bytes());
@@ -129,8 +127,8 @@ fn keeps_request_field(head: &RequestHead<'_>, edits: &RequestEdits<'_>, known: 
         Known::XForwardedFor => edits.forwarded == Forwarded::Off,
         Known::XForwardedHost | Known::XForwardedProto => edits.forwarded != Forwarded::Replace,
         // Ours stands instead, where there is one.
-        Known::TraceParent => edits.trace.is_none(),
-        Known::TraceState => edits.trace.is_none_or(|trace| trace.keeps_state),
+        Known::TraceParent => edits.trace == TraceFields::Pass,
+        Known::TraceState => edits.trace != TraceFields::Drop,
         // Written anew, exactly once.
         Known::Host | Known::XRequestId => false,
         Known::Connection

@@ -3,6 +3,7 @@
 //! ```text
 //!   0 ······ sent ─────────── cleared ─────────── received ······ capacity
 //!     gone      may be written     not understood yet     room for a read
+//!   or hidden
 //! ```
 //!
 //! * `sent ≤ cleared ≤ received ≤ capacity`.

@@ -2,16 +2,29 @@
 //!
 //! A rewritten head, a reply, a body that is framed anew. Bytes that are spliced through unchanged
 //! never come here. The outbox of a request may *keep* what it has sent: until the first byte of the
-//! answer, the request can be rewound and sent again on another connection.
+//! answer, the request can be taken back and sent again on another connection.
 //!
-//! * Bytes leave in the order they came, before anything spliced behind them.
+//! ```text
+//!   a request that nobody has:   draft ┆ body          the draft is hidden, and never sent
+//!   one that a connection has:   draft ┆ opening body  the opening is one server's
+//!                            or:   opening body         its server wants the draft as it is
+//! ```
+//!
+//! * Bytes leave in the order they came, before anything spliced behind them; but an opening goes in
+//!   front of its body.
 //! * Without `keep`, an emptied segment goes home at once.
+//! * A draft is there as long as the first byte behind it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::wire::buffer::Buffer;
 use crate::wire::pool::BufferPool;
 use crate::wire::queue::{Queue, Segment};
+
+#[cfg(test)]
+mod tests;
 
 /// A queue of buffers with one reading position. Eight bytes if there is nothing to write: the queue
 /// itself is lent by the pool, as the buffers are.
@@ -33,7 +46,75 @@ impl Outbox {
 
     /// Whether it keeps what it holds, and may keep so many bytes more.
     pub fn may_keep(&self, more: usize) -> bool {
-        self.0.as_ref().is_some_and(|queue| queue.keep && self.held() + more <= queue.most)
+        self.0.as_ref().is_some_and(|queue| queue.keep && self.length() + more <= queue.most)
+    }
+
+    /// Stows the draft of a request in an outbox that holds nothing.
+    pub fn stow(&mut self, draft: &[u8], pool: &mut BufferPool) {
+        debug_assert!(self.held() == 0 && !self.has_draft(), "a request has one draft");
+        let queue = self.0.get_or_insert_with(|| pool.take_queue());
+        queue.push(draft, pool);
+        queue.hide_draft(draft.len());
+    }
+
+    /// The draft of the request; empty if there is none, or none any more.
+    pub fn draft(&self) -> Cow<'_, [u8]> {
+        let Some(queue) = &self.0 else { return Cow::Borrowed(&[]) };
+        if queue.shown {
+            let first = self.pieces().next().and_then(|first| first.get(..queue.opening));
+            let all = || self.pieces().flatten().take(queue.opening).copied().collect();
+            return first.map_or_else(|| Cow::Owned(all()), Cow::Borrowed);
+        }
+        if queue.draft.is_empty() {
+            return Cow::Borrowed(queue.hidden());
+        }
+        let whole = queue.draft.iter().map(Buffer::pending);
+        Cow::Owned(whole.chain([queue.hidden()]).flatten().copied().collect())
+    }
+
+    pub fn has_draft(&self) -> bool {
+        self.0.as_ref().is_some_and(|queue| queue.has_draft())
+    }
+
+    /// Puts an opening in front of the body, none of which was sent.
+    pub fn put_opening(&mut self, opening: &[u8], pool: &mut BufferPool) {
+        debug_assert_eq!(self.opening(), 0, "a request has one opening at a time");
+        // Without it a server would take the body for a request.
+        assert!(self.has_draft(), "a request is sent again from its first byte");
+        match self.is_empty() {
+            true => self.push(opening, pool),
+            false => self.splice(0..0, opening, pool),
+        }
+        if let Some(queue) = &mut self.0 {
+            queue.opening = opening.len();
+        }
+    }
+
+    /// Puts the draft itself in front of the body, none of which was sent: this server gets it as it is.
+    pub fn put_draft(&mut self) {
+        debug_assert_eq!(self.opening(), 0, "a request has one opening at a time");
+        let shown = self.0.as_mut().map_or(0, |queue| queue.show_draft());
+        assert!(shown > 0, "a request is sent again from its first byte");
+    }
+
+    /// Bytes of the opening in front of the body.
+    pub fn opening(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.opening)
+    }
+
+    /// Takes the opening off again: the request is for nobody in particular, and all of its body is to
+    /// be sent. One that cannot be sent again stays as it is.
+    pub fn strip(&mut self, pool: &mut BufferPool) {
+        let Some(queue) = &mut self.0 else { return };
+        if !queue.has_draft() || !queue.keep && !queue.is_unsent() {
+            return;
+        }
+        queue.rewind();
+        let opening = std::mem::take(&mut queue.opening);
+        match std::mem::take(&mut queue.shown) {
+            true => queue.hide_draft(opening),
+            false => self.splice(0..opening, &[], pool),
+        }
     }
 
     pub fn push(&mut self, bytes: &[u8], pool: &mut BufferPool) {
@@ -74,31 +155,6 @@ impl Outbox {
         self.release(pool);
     }
 
-    /// Has everything that was sent sent again.
-    pub fn rewind(&mut self) {
-        debug_assert!(self.keeps(), "what was forgotten cannot be sent again");
-        if let Some(queue) = &mut self.0 {
-            queue.current = 0;
-            for segment in &mut queue.segments {
-                segment.written = 0;
-            }
-        }
-    }
-
-    /// Rewrites what is held, none of which was sent: another endpoint may want another head.
-    pub fn edit(&mut self, pool: &mut BufferPool, edit: impl FnOnce(&mut Vec<u8>)) {
-        let mut bytes = Vec::with_capacity(self.held() + 256);
-        if let Some(queue) = &mut self.0 {
-            debug_assert!(queue.current == 0 && queue.segments.iter().all(|s| s.written == 0));
-            while let Some(segment) = queue.segments.pop_front() {
-                bytes.extend_from_slice(segment.buffer.pending());
-                pool.give(segment.buffer);
-            }
-        }
-        edit(&mut bytes);
-        self.push(&bytes, pool);
-    }
-
     /// Puts `with` in the place of a part of what is held, none of which was sent. Whole buffers in
     /// front of the part and behind it stay as they are.
     pub fn splice(&mut self, part: Range<usize>, with: &[u8], pool: &mut BufferPool) {
@@ -114,29 +170,36 @@ impl Outbox {
             start += length;
             queue.segments.extend(behind.pop_front());
         }
-        let (mut head, mut tail) = (Vec::new(), Vec::new());
+        let mut tail = Vec::new();
         while start < part.end.max(part.start + 1)
-            && let Some(segment) = behind.pop_front()
+            && let Some(mut segment) = behind.pop_front()
         {
             let bytes = segment.buffer.pending();
             let at = |place: usize| place.saturating_sub(start).min(bytes.len());
-            head.extend_from_slice(&bytes[..at(part.start)]);
             tail.extend_from_slice(&bytes[at(part.end)..]);
-            start += bytes.len();
-            pool.give(segment.buffer);
+            let (stays, length) = (at(part.start), bytes.len());
+            start += length;
+            if stays > 0 || !segment.buffer.hidden().is_empty() {
+                segment.buffer.truncate(stays);
+                queue.segments.push_back(segment);
+            } else {
+                pool.give(segment.buffer);
+            }
         }
-        for bytes in [&head, with, &tail] {
+        for bytes in [with, &tail] {
             queue.push(bytes, pool);
         }
         queue.segments.append(&mut behind);
         self.release(pool);
     }
 
-    /// The first bytes of what is held, sent or not.
+    /// The first bytes of what is held behind the opening, sent or not.
     pub fn copy(&self, limit: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut opening) = (Vec::new(), self.opening());
         for pending in self.pieces() {
-            bytes.extend_from_slice(&pending[..pending.len().min(limit - bytes.len())]);
+            let body = &pending[opening.min(pending.len())..];
+            opening -= pending.len() - body.len();
+            bytes.extend_from_slice(&body[..body.len().min(limit - bytes.len())]);
         }
         bytes
     }
@@ -166,7 +229,13 @@ impl Outbox {
         self.0.as_ref().is_some_and(|queue| queue.keep)
     }
 
-    /// Bytes held, sent ones included.
+    /// Bytes of the request, with its draft where no opening has been written from that yet.
+    pub fn length(&self) -> usize {
+        let unopened = self.0.as_ref().filter(|queue| queue.opening == 0);
+        self.held() + unopened.map_or(0, |queue| queue.draft_length())
+    }
+
+    /// Bytes held, sent ones included, without the draft.
     pub fn held(&self) -> usize {
         self.0.as_ref().map_or(0, |queue| {
             queue.segments.iter().map(|segment| segment.buffer.pending().len()).sum()
@@ -194,14 +263,18 @@ impl Outbox {
             while !queue.segments.is_empty() {
                 queue.drop_front(pool);
             }
-            (queue.current, queue.keep) = (0, false);
+            queue.drop_draft(pool);
+            (queue.current, queue.keep, queue.opening) = (0, false, 0);
             pool.give_queue(queue);
         }
     }
 
     /// Gives the queue home, if it is empty and keeps nothing.
     fn release(&mut self, pool: &mut BufferPool) {
-        if self.0.as_ref().is_some_and(|queue| queue.segments.is_empty() && !queue.keep)
+        // What is hidden lies in a segment.
+        let is_spent =
+            |queue: &Queue| queue.segments.is_empty() && !queue.keep && queue.draft.is_empty();
+        if self.0.as_deref().is_some_and(is_spent)
             && let Some(queue) = self.0.take()
         {
             pool.give_queue(queue);
@@ -253,6 +326,10 @@ impl Queue {
             return;
         }
         self.keep = false;
+        if self.opening == 0 && self.has_draft() {
+            // No opening was written, so nothing was sent.
+            return;
+        }
         for _ in 0..self.current {
             self.drop_front(pool);
         }
@@ -264,137 +341,19 @@ impl Queue {
 
     fn drop_front(&mut self, pool: &mut BufferPool) {
         if let Some(segment) = self.segments.pop_front() {
+            if self.opening > 0 {
+                // The draft goes with the first byte behind it.
+                self.opening = self.opening.saturating_sub(segment.buffer.pending().len());
+                self.drop_draft(pool);
+            }
             pool.give(segment.buffer);
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::buffer::CAPACITY;
-
-    fn drain(outbox: &mut Outbox, pool: &mut BufferPool, step: usize) -> Vec<u8> {
-        let mut all = Vec::new();
-        while !outbox.is_empty() {
-            let count = outbox.pending().len().min(step);
-            all.extend_from_slice(&outbox.pending()[..count]);
-            outbox.sent(count, pool);
+    fn drop_draft(&mut self, pool: &mut BufferPool) {
+        self.shown = false;
+        while let Some(buffer) = self.draft.pop() {
+            pool.give(buffer);
         }
-        all
-    }
-
-    fn long() -> Vec<u8> {
-        (0..3 * CAPACITY + 7).map(|i| (i % 251) as u8).collect()
-    }
-
-    #[test]
-    fn bytes_leave_in_order_and_buffers_go_home() {
-        let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::default();
-        outbox.push(b"head", &mut pool);
-        outbox.push(&long(), &mut pool);
-        assert_eq!(drain(&mut outbox, &mut pool, 1000), [b"head", &long()[..]].concat());
-        assert_eq!(pool.out(), 0);
-    }
-
-    #[test]
-    fn a_kept_request_can_be_sent_again_until_it_is_forgotten() {
-        let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::keeping(&mut pool);
-        outbox.push(&long(), &mut pool);
-        assert_eq!(drain(&mut outbox, &mut pool, 4096), long());
-        outbox.push(b"more", &mut pool);
-        assert_eq!(outbox.pending(), b"more");
-        outbox.rewind();
-        assert_eq!(drain(&mut outbox, &mut pool, 5000), [&long()[..], b"more"].concat());
-        outbox.forget(&mut pool);
-        assert_eq!(pool.out(), 0);
-    }
-
-    #[test]
-    fn what_comes_behind_a_kept_and_full_segment_is_sent() {
-        let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::keeping(&mut pool);
-        outbox.push(&[7; CAPACITY], &mut pool);
-        outbox.sent(CAPACITY, &mut pool);
-        outbox.push(b"more", &mut pool);
-        assert_eq!(outbox.pending(), b"more");
-        outbox.clear(&mut pool);
-    }
-
-    #[test]
-    fn forgetting_half_way_keeps_what_is_unsent() {
-        let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::keeping(&mut pool);
-        outbox.push(&long(), &mut pool);
-        let first = outbox.pending().len();
-        outbox.sent(first, &mut pool);
-        outbox.sent(5, &mut pool);
-        outbox.forget(&mut pool);
-        assert_eq!(drain(&mut outbox, &mut pool, 777), &long()[first + 5..]);
-        assert_eq!(pool.out(), 0);
-    }
-
-    #[test]
-    fn a_kept_request_is_rewritten_for_another_endpoint() {
-        let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::keeping(&mut pool);
-        outbox.push(b"Host: a", &mut pool);
-        outbox.push(&long(), &mut pool);
-        drain(&mut outbox, &mut pool, 4096);
-        outbox.rewind();
-        outbox.edit(&mut pool, |bytes| drop(bytes.splice(6..7, *b"another")));
-        assert!(outbox.keeps());
-        assert_eq!(drain(&mut outbox, &mut pool, 999), [b"Host: another", &long()[..]].concat());
-        outbox.clear(&mut pool);
-        assert_eq!(pool.out(), 0);
-    }
-
-    #[test]
-    fn a_part_is_replaced_wherever_it_lies() {
-        let mut pool = BufferPool::new(1 << 20);
-        let seams = [0, 1, CAPACITY - 1, CAPACITY, CAPACITY + 1, 3 * CAPACITY, 3 * CAPACITY + 7];
-        for start in seams {
-            for end in seams.into_iter().filter(|end| *end >= start) {
-                for with in [&b""[..], b"x", &[1; 2 * CAPACITY]] {
-                    let mut outbox = Outbox::keeping(&mut pool);
-                    outbox.push(&long(), &mut pool);
-                    outbox.splice(start..end, with, &mut pool);
-                    outbox.push(b"more", &mut pool);
-                    let expected = [&long()[..start], with, &long()[end..], b"more"].concat();
-                    assert_eq!(outbox.held(), expected.len());
-                    assert!(drain(&mut outbox, &mut pool, 5_000) == expected, "{start}..{end}");
-                    outbox.rewind();
-                    assert!(drain(&mut outbox, &mut pool, 9_999) == expected, "{start}..{end}");
-                    outbox.clear(&mut pool);
-                    assert_eq!(pool.out(), 0);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_was_held_back_follows_what_is_on_its_way() {
-        let mut pool = BufferPool::new(1 << 20);
-        for ahead in [&b""[..], b"interim"] {
-            let (mut held, mut outbox) = (Outbox::default(), Outbox::default());
-            outbox.push(ahead, &mut pool);
-            held.push(&long(), &mut pool);
-            held.append_to(&mut outbox, &mut pool);
-            assert_eq!(held.held(), 0);
-            assert_eq!(drain(&mut outbox, &mut pool, 4096), [ahead, &long()[..]].concat());
-            assert_eq!(pool.out(), 0);
-        }
-    }
-
-    #[test]
-    fn clearing_gives_everything_home() {
-        let mut pool = BufferPool::new(1 << 20);
-        let mut outbox = Outbox::keeping(&mut pool);
-        outbox.push(&long(), &mut pool);
-        outbox.sent(10, &mut pool);
-        outbox.clear(&mut pool);
-        assert_eq!((pool.out(), outbox.held()), (0, 0));
     }
 }

@@ -24,6 +24,7 @@ mod listen;
 mod mock;
 mod models;
 mod names;
+mod openings;
 mod outages;
 mod overload;
 mod pool;

@@ -3,6 +3,7 @@
 
 pub(crate) mod commit;
 pub(crate) mod judge;
+mod opening;
 pub(crate) mod response;
 pub(crate) mod seek;
 pub(crate) mod transfer;

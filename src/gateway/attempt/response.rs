@@ -110,9 +110,8 @@ impl<N: Net> Gateway<N> {
             {
                 return Ok(step);
             }
-            let Some((downstream, upstream)) =
-                both(&mut self.downstreams, &mut self.upstreams, token, connection)
-            else {
+            let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
+            let Some((_, exchange, upstream)) = both else {
                 return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
             if !upstream.socket.ready.readable() {
@@ -121,9 +120,6 @@ impl<N: Net> Gateway<N> {
             if budget.is_spent() {
                 return Ok(HeadStep::Incomplete(Rest::Budget));
             }
-            let Some(exchange) = downstream.exchange.as_deref_mut() else {
-                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
-            };
             exchange.attempt.examined = known as u32;
             match upstream.socket.fill(&mut self.desk) {
                 Ok(Fill::Bytes(count)) => {
@@ -171,12 +167,8 @@ impl<N: Net> Gateway<N> {
         };
         let rescue = self.rescue(exchange, cx);
         let reads = rescue.by_reading || self.tells_models();
-        let Some((downstream, upstream)) =
-            both(&mut self.downstreams, &mut self.upstreams, token, connection)
-        else {
-            return Ok(None);
-        };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
+        let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
+        let Some((client, exchange, upstream)) = both else { return Ok(None) };
         let mut slots = FieldSlots::new();
         let parsed = exchange.parse(upstream.socket.unscanned(), &mut slots);
         let Some(head) = parsed? else { return Ok(None) };
@@ -196,7 +188,7 @@ impl<N: Net> Gateway<N> {
         if !interim {
             let sent = &upstream.socket.outbox;
             exchange.begin_response(&head, &delivery, draining, sent, reads);
-            downstream.socket.parting = !exchange.persistent && exchange.tunnel.is_none();
+            client.parting = !exchange.persistent && exchange.tunnel.is_none();
             exchange.watch(&head, self.journal.as_deref(), &self.purse);
             let begun = &upstream.socket.unscanned()[head.length..];
             let held = exchange.is_to_be_held(&head, begun, sent, &rescue);
@@ -216,7 +208,7 @@ impl<N: Net> Gateway<N> {
         }
         exchange.attempt.examined = 0;
         let held = exchange.commit.is_held();
-        let outbox = if held { &mut exchange.outbox } else { &mut downstream.socket.outbox };
+        let outbox = if held { &mut exchange.outbox } else { &mut client.outbox };
         outbox.push(&self.scratch, &mut self.desk.buffers);
         upstream.socket.discard(length, &mut self.desk);
         if interim {

@@ -11,13 +11,11 @@
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::config::snapshot::{EndpointId, HostField, UpstreamId};
+use crate::config::snapshot::UpstreamId;
 use crate::gateway::Gateway;
-use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::gateway::server::pool::NoPlace;
-use crate::http::rewrite;
 use crate::proxy::admission::{Admit, Lack};
 use crate::proxy::breaker::Outcome;
 use crate::proxy::endpoints::{Choice, Pick};
@@ -26,7 +24,6 @@ use crate::proxy::group::Group;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::wire::pool::BufferPool;
 
 impl<N: Net> Gateway<N> {
     /// Gets the exchange of `token` a connection, or a place in the queue.
@@ -95,7 +92,7 @@ impl<N: Net> Gateway<N> {
         let connected = self.connect(upstream, pick.endpoint(), fresh, cx);
         match connected {
             Ok((connection, reused)) => {
-                self.attach(token, connection, reused, pick, cx);
+                self.attach(token, Place { connection, reused, pick }, cx);
                 Ok(())
             }
             Err(no_place) => {
@@ -120,29 +117,27 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    fn attach(
-        &mut self,
-        token: Token,
-        connection: Token,
-        reused: bool,
-        pick: Pick,
-        cx: &mut Cx<N>,
-    ) {
+    /// Gives the request to a connection, with an opening of its own.
+    fn attach(&mut self, token: Token, place: Place, cx: &mut Cx<N>) {
         let now = cx.now;
-        let Some(upstream) = self.upstreams.get(connection).map(|record| record.upstream) else {
+        let Place { connection, reused, pick } = place;
+        let (Some(downstream), Some(upstream)) =
+            (self.downstreams.get_mut(token), self.upstreams.get_mut(connection))
+        else {
             return;
         };
-        let endpoints = &self.groups[upstream].endpoints;
-        let authority = endpoints.get(pick.endpoint()).map(|known| known.authority.as_bytes());
-        let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
-        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
+        let known = self.groups[upstream.upstream].endpoints.get(pick.endpoint());
+        let authority = known.map_or("", |endpoint| &endpoint.authority);
+        let trace = match exchange.trace {
+            Some(_) => exchange.begin_send(pick.endpoint(), reused, now, &mut self.trace_ids),
+            None => None,
+        };
         exchange.remodel(&mut self.desk.buffers);
-        exchange.rehost(pick.endpoint(), authority.unwrap_or_default(), &mut self.desk.buffers);
-        if exchange.trace.is_some() {
-            let (ids, buffers) = (&mut self.trace_ids, &mut self.desk.buffers);
-            exchange.begin_send(pick.endpoint(), reused, now, ids, buffers);
+        match exchange.write_opening(authority, trace.as_ref(), &mut self.scratch) {
+            true => exchange.outbox.put_opening(&self.scratch, &mut self.desk.buffers),
+            false => exchange.outbox.put_draft(),
         }
         exchange.attempt.pick = Some(pick);
         upstream.owner = Some(token);
@@ -157,28 +152,10 @@ impl<N: Net> Gateway<N> {
     }
 }
 
-impl Exchange {
-    /// Gives the request the `Host` of the endpoint it goes to, if it has another's.
-    fn rehost(&mut self, endpoint: EndpointId, authority: &[u8], buffers: &mut BufferPool) {
-        let Some(upstream) = self.upstream() else { return };
-        let first = upstream.endpoints.first().is_some_and(|first| first.id == endpoint);
-        let here = (self.link as u32, if first { None } else { Some(endpoint) });
-        let before = self.tries.hosted;
-        if before == here {
-            return;
-        }
-        let elsewhere = before.0 != here.0;
-        let authority_asked = self.aside.as_ref().and_then(|aside| aside.authority.as_deref());
-        let host = match (&upstream.host, authority_asked) {
-            // The route has one upstream, and the client has named a host.
-            (HostField::Preserve, None) => None,
-            (HostField::Preserve, Some(own)) if !own.is_empty() => elsewhere.then_some(own),
-            (HostField::Preserve | HostField::Endpoint, _) => Some(authority),
-            (HostField::Fixed(host), _) => elsewhere.then_some(host.as_bytes()),
-        };
-        if let Some(host) = host.map(<[u8]>::to_vec) {
-            self.outbox.edit(buffers, |request| rewrite::set_host(request, &host));
-        }
-        self.tries.hosted = here;
-    }
+/// What an attempt needs to begin.
+struct Place {
+    connection: Token,
+    /// The connection has carried a request before.
+    reused: bool,
+    pick: Pick,
 }

@@ -10,7 +10,6 @@ use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::flow::relay::{Broken, Budget, Flow, FlowState, Held, Mode, Moved, Rest, hold, relay};
 use crate::gateway::record::asked::payload;
-use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::upstream::Upstream;
 use crate::gateway::record::verdict::{Failed, Step};
@@ -73,13 +72,8 @@ impl<N: Net> Gateway<N> {
         cx: &mut Cx<N>,
     ) -> Result<Rest, Failed> {
         let (now, told) = (cx.now, self.tells_models());
-        let Some((downstream, upstream)) =
-            both(&mut self.downstreams, &mut self.upstreams, token, connection)
-        else {
-            return Ok(Rest::SourceEmpty);
-        };
-        let Downstream { socket: client, exchange, .. } = downstream;
-        let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
+        let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
+        let Some((client, exchange, upstream)) = both else { return Ok(Rest::SourceEmpty) };
         if !exchange.request.is_open() && upstream.socket.outbox.is_empty() {
             return Ok(Rest::Ended);
         }
@@ -142,13 +136,8 @@ impl<N: Net> Gateway<N> {
         if let Some(rest) = self.hold_back(token, connection, budget, cx)? {
             return Ok(rest);
         }
-        let Some((downstream, upstream)) =
-            both(&mut self.downstreams, &mut self.upstreams, token, connection)
-        else {
-            return Ok(Rest::SourceEmpty);
-        };
-        let Downstream { socket: client, exchange, .. } = downstream;
-        let Some(exchange) = exchange.as_deref_mut() else { return Ok(Rest::SourceEmpty) };
+        let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
+        let Some((client, exchange, upstream)) = both else { return Ok(Rest::SourceEmpty) };
         let Some(response) = &mut exchange.attempt.response else { return Ok(Rest::SourceEmpty) };
         let before = response.progress();
         let relayed =
@@ -192,12 +181,8 @@ impl<N: Net> Gateway<N> {
         budget: &mut Budget,
         cx: &mut Cx<N>,
     ) -> Result<Option<Rest>, Failed> {
-        let Some((downstream, upstream)) =
-            both(&mut self.downstreams, &mut self.upstreams, token, connection)
-        else {
-            return Ok(None);
-        };
-        let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(None) };
+        let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
+        let Some((_, exchange, upstream)) = both else { return Ok(None) };
         if !exchange.commit.is_held() {
             return Ok(None);
         }

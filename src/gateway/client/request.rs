@@ -1,13 +1,14 @@
-//! From a request head to an exchange: parse, route, rewrite.
+//! From a request head to an exchange: parse, route, draft.
 //!
 //! The head's bytes are read where they lie. What the exchange needs later is a handful of flags;
-//! the rewritten head goes to the exchange's outbox, and the client's bytes are gone.
+//! the draft, what every server gets of the head, goes to the exchange's outbox, and the client's bytes
+//! are gone. What one server gets is written when it is known which (`attempt/opening.rs`).
 
 use std::rc::Rc;
 
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    Admission, Balance, Chain, HashKey, HostField, Route, Snapshot, Target, Upstream,
+    Admission, Balance, Chain, HashKey, Route, Snapshot, Target, Upstream,
 };
 use crate::flow::relay::{Flow, Mode};
 use crate::gateway::Gateway;
@@ -23,7 +24,7 @@ use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::path;
 use crate::http::request_id::RequestId;
-use crate::http::rewrite::{self, RequestEdits};
+use crate::http::rewrite::{self, RequestEdits, TraceFields};
 use crate::measure::stall::Ledger;
 use crate::proxy::admission::{self, keys};
 use crate::proxy::balance::key;
@@ -85,14 +86,8 @@ impl<N: Net> Gateway<N> {
                         self.groups[first.id].budget.on_request(cx.now);
                         let entered = exchange.enter_chain(route, chain, first, &head);
                         self.scratch.clear();
-                        exchange.write_head(
-                            route,
-                            first,
-                            &head,
-                            downstream.address,
-                            &mut self.scratch,
-                        );
-                        exchange.outbox.push(&self.scratch, &mut self.desk.buffers);
+                        exchange.write_draft(&head, downstream.address, &mut self.scratch);
+                        exchange.outbox.stow(&self.scratch, &mut self.desk.buffers);
                         entered
                     }
                     Target::Service(service) => {
@@ -169,9 +164,6 @@ impl Exchange {
         first: &Upstream,
         head: &RequestHead<'_>,
     ) -> Result<(), DownstreamFault> {
-        if chain.links.len() > 1 || head.authority.is_empty() {
-            self.aside_mut().authority = Some(head.authority.into());
-        }
         let snapshot = Rc::clone(&self.snapshot);
         self.gather = snapshot.gather_for(chain);
         if let Some(key) = key_of(&first.balance, head) {
@@ -185,27 +177,16 @@ impl Exchange {
         Ok(())
     }
 
-    /// Writes the head of the request as its first upstream gets it.
-    fn write_head(
-        &self,
-        route: &Route,
-        first: &Upstream,
-        head: &RequestHead<'_>,
-        client: IpAddr,
-        into: &mut Vec<u8>,
-    ) {
+    /// Writes what of the request's head every server gets.
+    fn write_draft(&self, head: &RequestHead<'_>, client: IpAddr, into: &mut Vec<u8>) {
         let edits = RequestEdits {
-            path: route::rewritten(route, head.path),
-            host: host_for(first, 0, head.authority),
             forwarded: self.snapshot.server.forwarded,
             client,
             request_id: self.id.as_bytes(),
-            trace: self.trace.as_deref().map(Trace::fields),
+            trace: self.trace.as_deref().map_or(TraceFields::Pass, Trace::fields),
+            identity: self.may_be_prefaced(),
         };
-        rewrite::request(head, &edits, into);
-        if self.may_be_prefaced() {
-            rewrite::ask_for_identity(into);
-        }
+        rewrite::draft(head, &edits, into);
     }
 }
 
@@ -283,21 +264,6 @@ fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
             Dialect::of(service, &[prefix, remainder].concat())
         }
         _ => told,
-    }
-}
-
-/// The `Host` an endpoint is sent; `None`: the client's own, which may be empty with HTTP/1.0.
-pub(crate) fn host_for<'a>(
-    upstream: &'a Upstream,
-    endpoint: usize,
-    authority: &[u8],
-) -> Option<&'a str> {
-    match &upstream.host {
-        HostField::Preserve if !authority.is_empty() => None,
-        HostField::Preserve | HostField::Endpoint => {
-            upstream.endpoints.get(endpoint).map(|endpoint| endpoint.authority.as_str())
-        }
-        HostField::Fixed(host) => Some(host),
     }
 }
 

@@ -44,13 +44,12 @@ impl Exchange {
             return own.map(Into::into);
         }
         let framing = self.request.body.framing();
-        let kept = self.kept_framing();
         [NEAR_MAX, LOOK_MAX].into_iter().find_map(|limit| {
-            let mut request = outbox.copy(limit);
+            let mut body = self.payload_in(outbox, limit);
             if framing != Framing::Chunked && outbox.held() < limit {
-                request.extend_from_slice(rest);
+                body.extend_from_slice(rest);
             }
-            look(&request, kept, 0).model().map(Into::into)
+            look(&body, 0).model().map(Into::into)
         })
     }
 

@@ -54,7 +54,7 @@ impl<N: Net> Gateway<N> {
         // Where buffers are scarce, answers need them more than a second request does.
         let fit = text && self.desk.buffers.may_keep();
         let rest = if fit { exchange.rest() } else { None };
-        let rest = rest.filter(|rest| self.desk.buffers.may_hold(rest.request.len()));
+        let rest = rest.filter(|rest| self.desk.buffers.may_hold(rest.length()));
         let verdict = self.whom_to_ask(token, fault, text, rest.is_some(), cx);
         match (verdict, rest, failed) {
             (Some(Verdict::Ask(whom)), Some(rest), Failed::Fault(fault)) => {
@@ -138,8 +138,8 @@ impl<N: Net> Gateway<N> {
         let Some(exchange) = exchange else { return };
         exchange.outbox.clear(buffers);
         exchange.outbox = Outbox::keeping(buffers);
-        exchange.outbox.push(&rest.request, buffers);
-        exchange.rename(&rest.request);
+        exchange.outbox.stow(&rest.draft, buffers);
+        exchange.replace_body(&rest.body, buffers);
         if let (Some(continuation), Failed::Fault(fault)) = (exchange.continuation_mut(), failed) {
             continuation.fault = Some(fault);
             continuation.request.clear();

@@ -18,7 +18,6 @@ use crate::gateway::record::asked::look;
 use crate::gateway::record::exchange::{Busy, Exchange, Gather};
 use crate::gateway::record::peer::{Line, Peer, Progress};
 use crate::gateway::record::verdict::{Failed, Step};
-use crate::http::rewrite;
 use crate::proxy::breaker::Outcome;
 use crate::proxy::endpoints;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
@@ -314,11 +313,15 @@ impl<N: Net> Gateway<N> {
         if told {
             exchange.learn_model_asked(&kept, &[]);
         }
-        let request = kept.copy(NEAR_MAX);
-        let (path, _) = rewrite::path_and_body(&request);
-        let look = look(&request, exchange.kept_framing(), 0);
+        // Of a request whose beginning was not kept nothing can be told.
+        let body = match kept.has_draft() {
+            true => exchange.payload_in(&kept, NEAR_MAX),
+            false => Vec::new(),
+        };
+        let look = look(&body, 0);
         let own = exchange.own_model();
-        let path = String::from_utf8_lossy(path);
+        let draft = kept.draft();
+        let path = exchange.path_in(&draft);
         let dialect = exchange.dialect;
         let asked = Asked {
             dialect,
@@ -333,6 +336,7 @@ impl<N: Net> Gateway<N> {
             responder.on_request_end(now);
         }
         exchange.peer = Peer::Responder { responder, progress: Progress::Running };
+        drop(draft);
         kept.clear(&mut self.desk.buffers);
         self.desk.tally.fallbacks.add(1);
         true

@@ -106,7 +106,7 @@ impl Exchange {
             self.frame(buffers);
         }
         if prefix > 0 {
-            let look = look(&self.outbox.copy(LOOK_MAX), self.request.body.framing(), prefix);
+            let look = look(&self.payload_in(&self.outbox, LOOK_MAX), prefix);
             let near = look.prompt_at().is_some_and(|at| at <= PROMPT_START_MAX);
             self.aside_mut().key = look.prompt_hash().filter(|_| near);
         }
@@ -116,5 +116,5 @@ impl Exchange {
 
 /// Whether no more may be held, because buffers are scarce.
 fn is_scarce(outbox: &Outbox, buffers: &BufferPool) -> bool {
-    outbox.held() > CAPACITY && !buffers.may_keep()
+    outbox.length() > CAPACITY && !buffers.may_keep()
 }

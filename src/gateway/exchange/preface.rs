@@ -104,12 +104,11 @@ impl<N: Net> Gateway<N> {
         }
         let request = match exchange.peer {
             Peer::Upstream(connection) => {
-                self.upstreams.get(connection).map(|up| up.socket.outbox.copy(most))
+                self.upstreams.get(connection).map(|upstream| &upstream.socket.outbox)
             }
-            _ => Some(exchange.outbox.copy(most)),
+            _ => Some(&exchange.outbox),
         };
-        let request = request.unwrap_or_default();
-        exchange.asks_for_stream_in(&request)
+        request.is_some_and(|request| exchange.asks_for_stream_in(request, most))
     }
 
     /// A timer has run out that differs for streams and documents: which of them was asked for?

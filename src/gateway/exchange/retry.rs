@@ -65,9 +65,7 @@ impl<N: Net> Gateway<N> {
                 // The outbox held back a part of the answer: now it gets the request again.
                 exchange.outbox.clear(&mut self.desk.buffers);
                 exchange.outbox = std::mem::take(&mut upstream.socket.outbox);
-                if exchange.outbox.keeps() {
-                    exchange.outbox.rewind();
-                }
+                exchange.outbox.strip(&mut self.desk.buffers);
                 self.close_upstream(connection, cx);
             }
             Peer::Seeking { line: Line::Queued | Line::Called, .. } => {

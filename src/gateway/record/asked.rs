@@ -8,8 +8,8 @@ use memchr::memmem::Finder;
 use crate::flow::relay::Mode;
 use crate::gateway::record::exchange::Exchange;
 use crate::http::body::{Body, Framing};
-use crate::http::head::{FieldSlots, HeadLimits, parse_request};
 use crate::http::rewrite;
+use crate::proxy::route;
 use crate::service::Dialect;
 use crate::service::request::Look;
 use crate::wire::outbox::Outbox;
@@ -22,29 +22,52 @@ pub(crate) const NEAR_MAX: usize = 64 << 10;
 const EVENTS: &[u8] = b"text/event-stream";
 
 impl Exchange {
-    /// Whether its request, as far as it was kept, asks for a stream and takes nothing else.
-    pub(crate) fn asks_for_stream_in(&self, request: &[u8]) -> bool {
-        let limits = &self.snapshot.limits;
-        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
-        let mut slots = FieldSlots::new();
-        let head = parse_request(request, &mut slots, &limits).ok().flatten();
-        let events_only = head.is_some_and(|head| accepts_events_only(head.values("accept")));
-        let (path, _) = rewrite::path_and_body(request);
-        let look = look(request, self.kept_framing(), 0);
+    /// Whether its request, as far as it was kept, asks for a stream and takes nothing else. Of its
+    /// body so many bytes are read at most.
+    pub(crate) fn asks_for_stream_in(&self, kept: &Outbox, most: usize) -> bool {
+        let draft = kept.draft();
+        let events_only = accepts_events_only(rewrite::values_of(&draft, b"accept"));
+        let look = look(&self.payload_in(kept, most), 0);
         // What can be read in two ways is the server's to decide.
         if look.is_ambiguous() {
             return false;
         }
-        let streams = self.dialect.streams(&String::from_utf8_lossy(path), look.stream());
+        let streams = self.dialect.streams(&self.path_in(&draft), look.stream());
         streams || events_only && look.stream() != Some(false)
     }
 
-    /// How the body that is kept is framed.
-    pub(crate) fn kept_framing(&self) -> Framing {
-        match self.request.mode {
-            Mode::Payload => Framing::UntilClose,
-            _ => self.request.body.framing(),
+    /// The path that the servers of its route are asked for, by the draft of its request.
+    pub(crate) fn path_in<'d>(&self, draft: &'d [u8]) -> Cow<'d, str> {
+        let path = rewrite::path_of(draft);
+        match self.route().and_then(|route| route::rewritten(route, path)) {
+            Some((prefix, remainder)) => Cow::Owned([prefix, remainder].concat()),
+            None => Cow::Borrowed(path),
         }
+    }
+
+    /// The body as far as it was kept, without its framing, of which `most` bytes are read.
+    pub(crate) fn payload_in(&self, kept: &Outbox, most: usize) -> Vec<u8> {
+        let framed = kept.copy(most);
+        if self.is_unframed() {
+            return framed;
+        }
+        let mut body = Vec::with_capacity(framed.len());
+        let mut chunks = &framed[..];
+        let first = self.request.watch.first_chunk();
+        if first > 0 {
+            // It has its line in the opening.
+            body.extend_from_slice(&framed[..first.min(framed.len())]);
+            chunks = framed.get(first + b"\r\n".len()..).unwrap_or_default();
+        }
+        // What was kept was cleared: it has no fault to find.
+        let _ =
+            Body::of_response(Framing::Chunked).scan(chunks, |data| body.extend_from_slice(data));
+        body
+    }
+
+    /// Whether what is kept of its body is its payload.
+    fn is_unframed(&self) -> bool {
+        self.request.body.framing() != Framing::Chunked || self.request.mode == Mode::Payload
     }
 
     /// Whether the request as it was `sent` names web pages among what it takes.
@@ -52,12 +75,8 @@ impl Exchange {
         if !sent.keeps() {
             return false;
         }
-        let request = sent.copy(LOOK_MAX);
-        let limits = &self.snapshot.limits;
-        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
-        let mut slots = FieldSlots::new();
-        let head = parse_request(&request, &mut slots, &limits).ok().flatten();
-        head.is_some_and(|head| head.values("accept").any(|accept| accepts(accept, b"text/html")))
+        let draft = sent.draft();
+        rewrite::values_of(&draft, b"accept").any(|accept| accepts(accept, b"text/html"))
     }
 
     /// Whether the request as it was `sent` asks for a stream, on an inference path. One in which the
@@ -69,7 +88,7 @@ impl Exchange {
         let may = self.dialect == Dialect::Ollama
             || self.request.body.framing() == Framing::Chunked
             || contains(&STREAM, sent.pieces());
-        may && self.asks_for_stream_in(&sent.copy(LOOK_MAX))
+        may && self.asks_for_stream_in(sent, LOOK_MAX)
     }
 
     /// How many choices the answer is to have, by the request as it was `sent`. `None`: nobody
@@ -89,7 +108,7 @@ impl Exchange {
             || self.dialect == Dialect::OpenAiCompletions
                 && sent.pieces().any(|piece| memchr::memchr(b'[', piece).is_some());
         match may_be_several {
-            true => look(&sent.copy(LOOK_MAX), framing, 0).choices(),
+            true => look(&self.payload_in(sent, LOOK_MAX), 0).choices(),
             false => Some(1),
         }
     }
@@ -143,17 +162,15 @@ fn contains<'p>(word: &Finder<'_>, pieces: impl Iterator<Item = &'p [u8]>) -> bo
     false
 }
 
-/// What a request that was kept asks for.
-pub(crate) fn look(request: &[u8], framing: Framing, prefix: usize) -> Look {
-    let (_, body) = rewrite::path_and_body(request);
+/// What the body of a request asks for.
+pub(crate) fn look(body: &[u8], prefix: usize) -> Look {
     let mut look = Look::new(LOOK_MAX, prefix);
-    look.feed(&payload(body, framing));
+    look.feed(body);
     look.end();
     look
 }
 
-/// The body of a message that was kept, without its framing. A length is not what it was if the body
-/// has been rewritten since: it ends where the message does.
+/// The body of an answer that was kept, without its framing.
 pub(crate) fn payload(framed: &[u8], framing: Framing) -> Cow<'_, [u8]> {
     if framing != Framing::Chunked {
         return Cow::Borrowed(framed);

@@ -7,7 +7,7 @@ use crate::service::continuation::Kept;
 /// What a stream needs to be continued elsewhere. Boxed: only routes with `continue` have it.
 #[derive(Debug)]
 pub struct Continuation {
-    /// The request as it was last sent, head and body.
+    /// The request as it was last sent: its draft, and behind it the body without its framing.
     pub(crate) request: Kept,
     /// Bytes of text that may still be kept.
     pub(crate) room: usize,
@@ -31,8 +31,17 @@ pub struct Before {
 
 /// The request for the rest.
 pub(crate) struct Remainder {
-    pub(crate) request: Vec<u8>,
+    pub(crate) draft: Vec<u8>,
+    /// Without its framing.
+    pub(crate) body: Vec<u8>,
     /// Bytes of the text that it carries on top of the last one.
     pub(crate) text: usize,
     pub(crate) tokens: u64,
+}
+
+impl Remainder {
+    /// About how many bytes it takes: an opening is about as long as its draft.
+    pub(crate) fn length(&self) -> usize {
+        2 * self.draft.len() + self.body.len()
+    }
 }

@@ -1,13 +1,9 @@
 //! Whether another server can continue the stream of an exchange, and with which request.
 
-use std::borrow::Cow;
-
 use crate::config::snapshot::Continue;
 use crate::flow::tap::Tap;
-use crate::gateway::record::asked::payload;
 use crate::gateway::record::continuation::{Before, Continuation, Remainder};
 use crate::gateway::record::exchange::Exchange;
-use crate::http::body::Framing;
 use crate::http::head::ResponseHead;
 use crate::http::{reply, rewrite};
 use crate::measure::stats::Tally;
@@ -114,18 +110,12 @@ impl Exchange {
         if !self.request.body.is_complete() || !outbox.keeps() {
             return None;
         }
-        let request = outbox.copy(usize::MAX);
-        is_fit(self.dialect, &self.split(&request).1).ok()?;
+        let body = self.payload_in(outbox, usize::MAX);
+        is_fit(self.dialect, &body).ok()?;
         let mut kept = Kept::new(purse);
-        kept.push(&request)?;
+        kept.push(&outbox.draft())?;
+        kept.push(&body)?;
         Some(kept)
-    }
-
-    /// The head of a kept request, and its body without its framing.
-    fn split<'r>(&self, request: &'r [u8]) -> (&'r [u8], Cow<'r, [u8]>) {
-        let framed = rewrite::path_and_body(request).1;
-        let head = &request[..request.len() - framed.len()];
-        (head, payload(framed, self.request.body.framing()))
     }
 
     pub(crate) fn text_is_known(&self) -> bool {
@@ -145,11 +135,9 @@ impl Exchange {
         let text = transcript.text().ok()?;
         let told = watch.observer.as_ref()?.usage().and_then(|usage| usage.completion);
         let tokens = transcript.tokens().max(told.map_or(0, u64::from));
-        let (head, body) = self.split(self.continuation()?.request.bytes());
-        let body = continued(self.dialect, &body, text, tokens).ok()?;
-        let mut request = head.to_vec();
-        rewrite::set_body(&mut request, self.request.body.framing() == Framing::Chunked, &body);
-        Some(Remainder { request, text: text.len(), tokens })
+        let (draft, body) = rewrite::split_draft(self.continuation()?.request.bytes());
+        let body = continued(self.dialect, body, text, tokens).ok()?;
+        Some(Remainder { draft: draft.to_vec(), body, text: text.len(), tokens })
     }
 
     /// Adds the stream that has broken to what came before.

@@ -42,8 +42,8 @@ pub struct Exchange {
     /// The upstream it is at: a position in the route's chain.
     pub link: usize,
     pub tries: Tries,
-    /// The rewritten request while no connection's outbox has it; after that the part of the response
-    /// that is held back.
+    /// The request, draft and body, while no connection's outbox has it; after that the part of the
+    /// response that is held back.
     pub outbox: Outbox,
     /// How much of the body has to be read before an endpoint is chosen.
     pub gather: Gather,

@@ -4,29 +4,24 @@ use crate::clock::Instant;
 use crate::config::snapshot::EndpointId;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::trace::Sending;
-use crate::http::rewrite;
+use crate::http::trace_context::TraceParent;
 use crate::proxy::trace::Ids;
-use crate::wire::pool::BufferPool;
 
 impl Exchange {
-    /// Notes that the request is given to a connection: each time under a span of its own.
+    /// Notes that the request is given to a connection, and returns the `traceparent` it goes with:
+    /// each time under a span of its own. `None`: it is part of no trace.
     pub(crate) fn begin_send(
         &mut self,
         endpoint: EndpointId,
         reused: bool,
         now: Instant,
         ids: &mut Ids,
-        buffers: &mut BufferPool,
-    ) {
+    ) -> Option<TraceParent> {
+        let parent = self.trace.as_deref()?.parent(ids);
         let link = self.chain().and_then(|chain| chain.links.get(self.link));
-        let upstream = link.map_or(0, |link| link.upstream);
-        let Some(trace) = self.trace.as_deref_mut() else { return };
-        if let Some(parent) = trace.go_out(ids) {
-            self.outbox.edit(buffers, |request| rewrite::set_trace_parent(request, &parent));
-        }
         let send = Sending {
-            span: trace.fields().parent.span,
-            upstream,
+            span: parent.span,
+            upstream: link.map_or(0, |link| link.upstream),
             endpoint,
             began: now,
             ended: Instant::NEVER,
@@ -34,9 +29,10 @@ impl Exchange {
             status: 0,
             failed: None,
         };
-        if let Some(story) = &mut trace.story {
+        if let Some(story) = self.trace.as_deref_mut().and_then(|trace| trace.story.as_mut()) {
             story.sends.push(send);
         }
+        Some(parent)
     }
 
     /// Notes how the last send has ended.

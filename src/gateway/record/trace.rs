@@ -15,10 +15,6 @@ use crate::proxy::trace::{Ids, Place, place};
 #[derive(Debug)]
 pub struct Trace {
     pub place: Place,
-    /// The span its request names as its sender.
-    sender: SpanId,
-    /// The request has gone out with `sender` as its parent span.
-    used: bool,
     /// `tracestate` goes on.
     keeps_state: bool,
     /// What the spans will tell; `None`: they are not exported, or the trace is not sampled.
@@ -69,8 +65,6 @@ impl Trace {
         let told = place.sampled && settings.export.is_some();
         Some(Box::new(Trace {
             place,
-            sender: ids.span(),
-            used: false,
             keeps_state: place.parent.is_some() && is_tracestate(head.values("tracestate")),
             story: told.then(|| Story {
                 method: head.method.to_owned(),
@@ -80,22 +74,14 @@ impl Trace {
         }))
     }
 
-    /// The fields of the request to the upstream that tell of the trace.
+    /// What becomes of the client's fields that tell of the trace.
     pub(crate) fn fields(&self) -> TraceFields {
-        let Place { trace, sampled, .. } = self.place;
-        TraceFields {
-            parent: TraceParent { trace, span: self.sender, sampled },
-            keeps_state: self.keeps_state,
-        }
+        if self.keeps_state { TraceFields::KeepState } else { TraceFields::Drop }
     }
 
-    /// The request goes out, each time under a span of its own. Returns the `traceparent` that has to
-    /// be written into it; `None` the first time, when it is there already.
-    pub(crate) fn go_out(&mut self, ids: &mut Ids) -> Option<TraceParent> {
-        if !std::mem::replace(&mut self.used, true) {
-            return None;
-        }
-        self.sender = ids.span();
-        Some(self.fields().parent)
+    /// The `traceparent` of a request that is given to a connection: each time with a span of its own.
+    pub(crate) fn parent(&self, ids: &mut Ids) -> TraceParent {
+        let Place { trace, sampled, .. } = self.place;
+        TraceParent { trace, span: ids.span(), sampled }
     }
 }

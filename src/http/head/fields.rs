@@ -41,6 +41,17 @@ impl FieldSet {
         })
     }
 
+    /// The fields of this name.
+    pub(in crate::http) fn named(name: &str, fields: &[Header<'_>]) -> FieldSet {
+        let mut set = FieldSet::default();
+        for (index, field) in fields.iter().enumerate() {
+            if field.name.eq_ignore_ascii_case(name) {
+                set.insert(index);
+            }
+        }
+        set
+    }
+
     /// The fields that are in one of the two.
     pub(in crate::http) fn union(&self, other: &FieldSet) -> FieldSet {
         FieldSet(array::from_fn(|word| self.0[word] | other.0[word]))

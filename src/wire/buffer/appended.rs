@@ -25,6 +25,33 @@ impl Buffer {
         count
     }
 
+    /// Hides the first `count` bytes that may be written: they stay in front of the others.
+    pub(in crate::wire) fn hide(&mut self, count: usize) {
+        self.0.sent += count as u32;
+        self.check();
+    }
+
+    /// Has what was hidden written, before the others.
+    pub(in crate::wire) fn show(&mut self) {
+        self.0.sent = 0;
+    }
+
+    /// What was hidden.
+    pub(in crate::wire) fn hidden(&self) -> &[u8] {
+        &self.0.bytes[..self.0.sent as usize]
+    }
+
+    /// Drops what may be written, but for its first `count` bytes.
+    pub(in crate::wire) fn truncate(&mut self, count: usize) {
+        debug_assert!(self.unscanned().is_empty() && count <= self.pending().len());
+        self.0.cleared = self.0.sent + count as u32;
+        self.0.received = self.0.cleared;
+    }
+
+    pub(in crate::wire) fn is_full(&self) -> bool {
+        self.0.received == self.0.capacity
+    }
+
     /// Appends all of `bytes`, or nothing if there is no room for all. Returns whether it did.
     pub fn join(&mut self, bytes: &[u8]) -> bool {
         let fits = bytes.len() <= self.capacity() - self.0.received as usize;

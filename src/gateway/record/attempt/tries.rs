@@ -14,8 +14,6 @@ pub struct Tries {
     pub tried: Tried,
     /// The endpoint that was asked last, or that has refused to be asked.
     pub endpoint: Option<EndpointId>,
-    /// The link and the endpoint whose `Host` the request has; no endpoint: the link's first.
-    pub hosted: (u32, Option<EndpointId>),
     /// An earlier attempt ended by a slow first token.
     pub slow_before: bool,
     /// The request was sent again because a reused connection died.
@@ -30,7 +28,6 @@ impl Tries {
             in_all: 1,
             tried: Tried::none(),
             endpoint: None,
-            hosted: (0, None),
             slow_before: false,
             replayed: false,
         }

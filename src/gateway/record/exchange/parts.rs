@@ -20,8 +20,6 @@ pub struct Aside {
     pub degraded: Option<&'static str>,
     /// The key of the request, where the upstream's balance hashes one.
     pub key: Option<u64>,
-    /// The client's own `Host`, which a later upstream may have to be sent.
-    pub authority: Option<Box<[u8]>>,
     /// The model that answers, once the answer has named it.
     pub model: Option<Box<str>>,
     /// The model that the client has asked for, once it is known.

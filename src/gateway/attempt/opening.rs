@@ -1,0 +1,70 @@
+//! Opening: the head of a request as the server of this try gets it.
+//!
+//! What every server gets was drafted when the request came (`client/request.rs`). Here is what depends
+//! on where it goes: the path by its route, `Host` by its upstream and endpoint, the framing by the
+//! model that its body names now, `traceparent` by the try. An opening is written whole, and taken off
+//! whole when its try is over (`exchange/retry.rs`): nothing of it is ever changed.
+
+use crate::config::snapshot::HostField;
+use crate::gateway::record::exchange::Exchange;
+use crate::http::body::Framing;
+use crate::http::head::Version;
+use crate::http::rewrite::{self, Opening};
+use crate::http::trace_context::TraceParent;
+use crate::proxy::route;
+
+impl Exchange {
+    /// Writes the opening for the endpoint with this `authority`. The body has the model already that
+    /// this upstream is to be asked for. Returns whether it did: most servers want the draft as it is.
+    pub(super) fn write_opening(
+        &self,
+        authority: &str,
+        trace: Option<&TraceParent>,
+        into: &mut Vec<u8>,
+    ) -> bool {
+        let draft;
+        let path = match self.route() {
+            Some(route) if route.rewrite.is_some() => {
+                draft = self.outbox.draft();
+                route::rewritten(route, rewrite::path_of(&draft))
+            }
+            _ => None,
+        };
+        let opening = Opening {
+            path,
+            host: self.host_for(authority),
+            length: self.length_here(),
+            trace,
+            first_chunk: self.request.watch.first_chunk(),
+        };
+        let differs = !opening.is_draft();
+        if differs {
+            into.clear();
+            rewrite::opening(&self.outbox.draft(), &opening, into);
+        }
+        differs
+    }
+
+    /// The `Host` this upstream is sent; `None`: the client's own. A client that has named none speaks
+    /// HTTP/1.0, and the endpoint is sent its own name then.
+    fn host_for<'a>(&'a self, authority: &'a str) -> Option<&'a [u8]> {
+        let named =
+            || self.client == Version::Http11 || rewrite::has_authority(&self.outbox.draft());
+        match &self.upstream()?.host {
+            HostField::Preserve if named() => None,
+            HostField::Preserve | HostField::Endpoint => Some(authority.as_bytes()),
+            HostField::Fixed(host) => Some(host.as_bytes()),
+        }
+    }
+
+    /// How long the body is that this server is sent, where the client has said something else.
+    fn length_here(&self) -> Option<u64> {
+        let Framing::Length(length) = self.request.body.framing() else { return None };
+        if self.is_continuing() {
+            // All of it is here, and it was never the client's.
+            return Some(self.outbox.held() as u64);
+        }
+        let (own, written) = self.request.watch.name_lengths()?;
+        (own != written).then(|| length - own as u64 + written as u64)
+    }
+}
