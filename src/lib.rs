@@ -16,7 +16,7 @@
 //!
 //! | module | what lives there | what never does |
 //! |---|---|---|
-//! | [`cli`] | the commands: run, check, demo, mock, bench | decisions |
+//! | [`cli`] | the commands: run, check, demo, mock, bench, top, turns | decisions |
 //! | [`bench`] | the latency tool: a reactor of clients | a server's work |
 //! | [`config`] | TOML → checked → an immutable [`config::snapshot::Snapshot`] | defaults anywhere else |
 //! | [`lifecycle`] | reload and hand-over: a gateway that changes while it serves | ending it, a byte of traffic |
@@ -34,6 +34,7 @@
 //! | [`service`] | dialects of inference APIs: ends, errors, usage | what to do about them |
 //! | [`http`] | heads, bodies, chunks, events: what bytes mean | roles, clocks, sockets |
 //! | [`sim`] | [`reactor::net::Net`] in memory, seeded, with a clock of its own | the real clock |
+//! | [`turns`] | one worker in a simulated world, drawn turn by turn | traffic |
 //! | [`files`] | the one way to open a file that somebody has named | waiting |
 //! | [`clock`] | an instant | reading it |
 //! | [`escape`] | text of others, made fit to be shown | quotes |
@@ -67,4 +68,5 @@ pub mod server;
 pub mod service;
 pub mod sim;
 pub mod sys;
+pub mod turns;
 pub mod wire;

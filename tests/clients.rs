@@ -273,3 +273,16 @@ fn the_dashboard_moves_and_its_button_kills() {
     gateway.stop();
     mock.stop();
 }
+
+#[test]
+fn the_page_of_a_turn_is_stepped_through() {
+    let folder = Temporary::folder("turns");
+    let page = folder.path().join("token.html");
+    let page = page.to_str().expect("a path in UTF-8");
+    let written = std::process::Command::new(env!("CARGO_BIN_EXE_sluicegate"))
+        .args(["turns", "token", "--html", page])
+        .status()
+        .expect("the binary runs");
+    assert!(written.success(), "{written}");
+    script("turns.py", &[page]);
+}

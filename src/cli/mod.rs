@@ -13,6 +13,7 @@ pub mod demo;
 pub mod mock;
 pub mod run;
 pub mod top;
+pub mod turns;
 
 use std::fmt::Display;
 use std::io;
@@ -86,6 +87,9 @@ pub enum Command {
     /// Watch a running gateway in the terminal
     #[command(after_help = EXIT_CODES)]
     Top(top::TopArguments),
+    /// Show what the event loop does, turn by turn, in a small simulated world
+    #[command(after_help = EXIT_CODES)]
+    Turns(turns::TurnsArguments),
 }
 
 impl Command {
@@ -103,6 +107,7 @@ impl Command {
             Command::Mock(arguments) => mock::execute(&arguments),
             Command::Bench(arguments) => bench::execute(&arguments),
             Command::Top(arguments) => top::execute(&arguments),
+            Command::Turns(arguments) => turns::execute(&arguments),
         }
     }
 }
@@ -173,6 +178,10 @@ fn complain(reason: &dyn Display) {
 /// themselves.
 pub fn start_log(arguments: &Arguments) -> io::Result<()> {
     let level = arguments.log_level;
+    if let Command::Turns(_) = arguments.command {
+        // Its worker would log of a world that there is not.
+        return Ok(());
+    }
     if arguments.command.serves() {
         return logger::start(level);
     }
@@ -199,6 +208,7 @@ mod tests {
             MockArguments::augment_args,
             bench::BenchArguments::augment_args,
             top::TopArguments::augment_args,
+            turns::TurnsArguments::augment_args,
         ] {
             augment(clap::Command::new("command")).debug_assert();
         }

@@ -49,7 +49,7 @@ use crate::reactor::net::Net;
 use crate::reactor::run::Run;
 use crate::reactor::slots::Slots;
 use crate::reactor::token::{Kind, Token};
-use crate::reactor::turn::{Loop, Pace};
+use crate::reactor::turn::{Cx, Handler, Loop, Pace};
 use crate::service::continuation::Purse;
 use crate::wire::pool::BufferPool;
 use crate::wire::socket::{Desk, Socket};
@@ -116,10 +116,20 @@ pub struct Gateway<N: Net> {
 }
 
 /// A worker over a network whose listeners are open.
-pub fn worker<N: Net>(mut net: N, setup: Setup<N::Stream>) -> Worker<N> {
+pub fn worker<N: Net>(net: N, setup: Setup<N::Stream>) -> Worker<N> {
+    worker_in(net, setup, |gateway| gateway)
+}
+
+/// A worker whose gateway stands inside another handler, which passes on what the loop tells it.
+pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
+    mut net: N,
+    setup: Setup<N::Stream>,
+    wrap: impl FnOnce(Gateway<N>) -> H,
+) -> Loop<N, H> {
     let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout } = setup;
     net.keep_alive(snapshot.server.tcp_keepalive);
-    Loop::with(net, mailbox, snapshot.pace(), |cx| Gateway {
+    let pace = snapshot.pace();
+    let gateway = |cx: &mut Cx<N>| Gateway {
         downstreams: Slots::new(Kind::Downstream),
         upstreams: Slots::new(Kind::Upstream),
         desk: Desk {
@@ -143,7 +153,8 @@ pub fn worker<N: Net>(mut net: N, setup: Setup<N::Stream>) -> Worker<N> {
         trace_ids: Ids::new(seed),
         date: Date::new(),
         snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
-    })
+    };
+    Loop::with(net, mailbox, pace, |cx| wrap(gateway(cx)))
 }
 
 impl Snapshot {

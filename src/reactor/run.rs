@@ -44,6 +44,11 @@ impl Run {
         self.ready.len()
     }
 
+    /// The tokens in the light lane, in their order.
+    pub fn queued(&self) -> impl Iterator<Item = Token> {
+        self.ready.iter().copied()
+    }
+
     /// Whether the light lane is empty.
     #[inline]
     pub fn is_empty(&self) -> bool {

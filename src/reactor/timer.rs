@@ -40,6 +40,11 @@ impl Alarm {
         self.deadline
     }
 
+    /// When its entry in the wheel fires; [`Instant::NEVER`]: there is none.
+    pub fn armed(&self) -> Instant {
+        self.armed
+    }
+
     /// Whether it needs an entry and has none: the last one has fired.
     #[inline]
     pub fn is_spent(&self) -> bool {

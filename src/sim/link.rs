@@ -20,7 +20,7 @@ use crate::reactor::token::Token;
 
 /// The four facts an event may carry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Bits(u8);
+pub struct Bits(u8);
 
 impl Bits {
     pub const NONE: Bits = Bits(0);

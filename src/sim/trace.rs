@@ -14,14 +14,14 @@ use crate::reactor::token::Token;
 
 /// Which way bytes go, seen from the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Direction {
+pub enum Direction {
     In,
     Out,
 }
 
 /// Something that happened. `link` is the number of the connection it happened to.
 #[derive(Clone, Copy, Debug, Hash)]
-pub(super) enum Note {
+pub enum Note {
     // What the worker did.
     Told { link: usize, token: Token, bits: Bits },
     ToldStale { token: Token },
@@ -112,6 +112,11 @@ impl Trace {
 
     pub fn digest(&self) -> u64 {
         self.digest.finish()
+    }
+
+    /// What was recorded, without the first `seen` notes.
+    pub fn since(&self, seen: usize) -> &[(Instant, Note)] {
+        self.lines.as_deref().and_then(|lines| lines.get(seen..)).unwrap_or_default()
     }
 }
 

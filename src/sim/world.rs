@@ -24,6 +24,7 @@ use super::ledger::Counts;
 use super::peer::{Peer, Request, Server};
 use super::random::Random;
 use super::script::{Answer, Visit};
+use super::trace::Note;
 use crate::clock::Instant;
 use crate::reactor::net::{Accept, Event, Net, Stream};
 use crate::reactor::token::Token;
@@ -188,6 +189,21 @@ impl World {
     /// What has happened, a line each, if [`World::record`] was called.
     pub fn trace(&self) -> String {
         self.state.borrow().fabric.trace.to_string()
+    }
+
+    /// What has happened and when, without the first `seen` notes, if [`World::record`] was called.
+    pub fn notes_since(&self, seen: usize) -> Vec<(Instant, Note)> {
+        self.state.borrow().fabric.trace.since(seen).to_vec()
+    }
+
+    /// Whether clients can connect.
+    pub fn is_listening(&self) -> bool {
+        self.state.borrow().fabric.listeners.iter().any(|listener| !listener.closed)
+    }
+
+    /// Where the peer of a connection is.
+    pub fn address_of(&self, connection: usize) -> SocketAddr {
+        self.state.borrow().fabric.links[connection].address
     }
 
     /// Ends the poll from outside, as the mailbox's waker does.

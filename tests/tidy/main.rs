@@ -71,6 +71,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
+    (
+        "turns",
+        &[
+            "clock",
+            "config",
+            "escape",
+            "gateway",
+            "measure",
+            "observe::view",
+            "proxy",
+            "reactor",
+            "sim",
+        ],
+    ),
     ("server", &["config", "control", "gateway", "measure", "observe", "proxy", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
     ("lifecycle", &["config", "control::names", "server", "sys"]),
@@ -87,6 +101,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "responder",
             "server",
             "sys",
+            "turns",
         ],
     ),
 ];

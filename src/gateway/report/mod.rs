@@ -2,5 +2,6 @@
 
 pub mod census;
 pub(crate) mod live;
+pub mod outline;
 pub(crate) mod record;
 pub(crate) mod timing;
