@@ -199,7 +199,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
     let mut moved = Moved { read: 0, written: 0, rest: Rest::SourceEmpty };
     loop {
         // Before the first read there is nearly always nothing left to write.
-        if source.inbound.is_some() || !sink.outbox.is_empty() {
+        if source.inbound.is_some() || sink.has_unsent() {
             match scan_and_write(source, sink, flow, length_max, desk) {
                 Ok(written) => moved.written += written,
                 Err(broken) => {
@@ -207,7 +207,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
                     return Err(broken);
                 }
             }
-            let waiting = !sink.outbox.is_empty()
+            let waiting = sink.has_unsent()
                 || source.inbound.as_ref().is_some_and(|buffer| !buffer.pending().is_empty());
             source.release_inbound(desk);
             if waiting {
@@ -219,11 +219,15 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
             flow.state = FlowState::Done;
         }
         moved.rest = match flow.state {
-            FlowState::Open if !source.ready.readable() => Rest::SourceEmpty,
+            FlowState::Open if !source.readable() => Rest::SourceEmpty,
             FlowState::Open if budget.is_spent() => Rest::Budget,
             FlowState::Open => match source.fill_flow(budget.bytes, desk).map_err(Broken::Read)? {
                 Fill::Bytes(count) => {
                     moved.read += count;
+                    budget.spend(count);
+                    continue;
+                }
+                Fill::Sealed(count) => {
                     budget.spend(count);
                     continue;
                 }
@@ -236,7 +240,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
                     continue;
                 }
                 Fill::WouldBlock | Fill::Full => Rest::SourceEmpty,
-                Fill::Dry => Rest::DRY,
+                Fill::Dry => Rest::dry(&desk.buffers),
             },
             FlowState::Done | FlowState::Cut => Rest::Ended,
         };
@@ -327,14 +331,14 @@ pub fn hold<A: Stream>(
         if flow.body.received() > most {
             return Ok(Held::Full);
         }
-        if !source.ready.readable() {
+        if !source.readable() {
             return Ok(Held::Waiting(Rest::SourceEmpty));
         }
         if budget.is_spent() {
             return Ok(Held::Waiting(Rest::Budget));
         }
         match source.fill(desk).map_err(Broken::Read)? {
-            Fill::Bytes(count) => budget.spend(count),
+            Fill::Bytes(count) | Fill::Sealed(count) => budget.spend(count),
             Fill::Closed => {
                 flow.body.on_eof().map_err(|_| Broken::Truncated)?;
                 flow.watch.end(flow.body.framing())?;
@@ -346,7 +350,7 @@ pub fn hold<A: Stream>(
             Fill::WouldBlock => return Ok(Held::Waiting(Rest::SourceEmpty)),
             Fill::Full if observed && put_aside(source, outbox, desk) => {}
             Fill::Full => return Ok(Held::Full),
-            Fill::Dry => return Ok(Held::Waiting(Rest::DRY)),
+            Fill::Dry => return Ok(Held::Waiting(Rest::dry(&desk.buffers))),
         }
     }
 }
@@ -381,17 +385,17 @@ pub fn keep<A: Stream>(
         if enough || wanted(flow, outbox, &desk.buffers) {
             return Ok(Rest::Ended);
         }
-        if !source.ready.readable() {
+        if !source.readable() {
             return Ok(Rest::SourceEmpty);
         }
         if budget.is_spent() {
             return Ok(Rest::Budget);
         }
         match source.fill(desk).map_err(Broken::Read)? {
-            Fill::Bytes(count) => budget.spend(count),
+            Fill::Bytes(count) | Fill::Sealed(count) => budget.spend(count),
             Fill::Closed => return Err(Broken::Truncated),
             Fill::WouldBlock | Fill::Full => return Ok(Rest::SourceEmpty),
-            Fill::Dry => return Ok(Rest::DRY),
+            Fill::Dry => return Ok(Rest::dry(&desk.buffers)),
         }
     }
 }

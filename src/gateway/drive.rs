@@ -1,6 +1,7 @@
 //! Drive: advances one client's connection as far as readiness and budget allow.
 //!
 //! ```text
+//!   Handshake ──▶ Head | Closed                    where a session seals the bytes
 //!   Head ──▶ Exchange ──▶ Idle ──▶ Head …          one request after another
 //!     │          ├──▶ Lingering | Closed             no more after this one, or cut short
 //!     └──────────┴──▶ Replying ──▶ Idle | Lingering  an answer of our own
@@ -14,6 +15,7 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::flow::relay::Budget;
 use crate::gateway::Gateway;
+use crate::gateway::client::connection::HANDSHAKE;
 use crate::gateway::client::request::Opened;
 use crate::gateway::command::Life;
 use crate::gateway::record::downstream::State;
@@ -27,7 +29,7 @@ use crate::proxy::fault::{DownstreamFault, Fault, LocalFault, UpstreamFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::wire::pool::{READ_RESERVE, Room};
+use crate::wire::pool::Room;
 use crate::wire::socket::Fill;
 
 /// How long a lingering connection is read in all, and how long while it is silent.
@@ -53,7 +55,13 @@ impl<N: Net> Gateway<N> {
 
     /// The long way. It is no part of the short way, so that a token touches little code and stack.
     #[inline(never)]
-    fn drive_on(&mut self, token: Token, mut step: Step, mut budget: Budget, cx: &mut Cx<N>) {
+    pub(super) fn drive_on(
+        &mut self,
+        token: Token,
+        mut step: Step,
+        mut budget: Budget,
+        cx: &mut Cx<N>,
+    ) {
         loop {
             step = match step {
                 Step::Again if !budget.is_spent() => match self.advance(token, &mut budget, cx) {
@@ -80,6 +88,10 @@ impl<N: Net> Gateway<N> {
     /// One step, by the state of the connection. `None`: it is closed.
     fn advance(&mut self, token: Token, budget: &mut Budget, cx: &mut Cx<N>) -> Option<Step> {
         Some(match self.downstreams.get(token)?.state {
+            State::Handshake { .. } => {
+                self.await_handshake_of_client(token, cx);
+                Step::Wait
+            }
             State::Idle { .. } | State::Head { .. } => self.receive_head(token, budget, cx),
             State::Exchange => self.advance_exchange(token, budget, cx),
             State::Replying { then, .. } => self.write_reply(token, then, cx),
@@ -148,7 +160,7 @@ impl<N: Net> Gateway<N> {
             if downstream.socket.ready.errored() {
                 return self.close_downstream(token, cx);
             }
-            if !downstream.socket.ready.readable() {
+            if !downstream.socket.readable() {
                 // An idle client is told that nothing more comes, unless its next request is here.
                 let idle = matches!(downstream.state, State::Idle { .. });
                 return if idle && self.dismisses_idle() {
@@ -165,9 +177,9 @@ impl<N: Net> Gateway<N> {
                 return self.wait_for_buffer(token, needs);
             }
             match downstream.socket.fill(&mut self.desk) {
-                Ok(Fill::Bytes(count)) => budget.spend(count),
+                Ok(Fill::Bytes(count) | Fill::Sealed(count)) => budget.spend(count),
                 Ok(Fill::WouldBlock) => return Step::Wait,
-                Ok(Fill::Dry) => return self.wait_for_buffer(token, READ_RESERVE),
+                Ok(Fill::Dry) => return self.wait_for_read(token),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
                     match self.desk.buffers.make_room(buffer, limit) {
@@ -232,6 +244,10 @@ impl<N: Net> Gateway<N> {
         let timeouts = &self.snapshot.timeouts;
         match downstream.state {
             State::Idle { since } => since.after(timeouts.client_idle),
+            State::Handshake { since } => {
+                let limit = since + HANDSHAKE;
+                if self.dismisses_idle() { limit.min(cx.now + GREETING) } else { limit }
+            }
             State::Head { since } => {
                 let silent = downstream.socket.unscanned().is_empty();
                 let limit = since.after(timeouts.head);

@@ -24,6 +24,7 @@ use super::ledger::Counts;
 use super::peer::{Peer, Request, Server};
 use super::random::Random;
 use super::script::{Answer, Visit};
+use super::toy::{Manners, Toy, Toys};
 use crate::clock::Instant;
 use crate::reactor::net::{Accept, Event, Net, Stream};
 use crate::reactor::token::Token;
@@ -40,6 +41,8 @@ struct State {
     fabric: Fabric,
     peers: Vec<Peer>,
     servers: Vec<Server>,
+    /// Whose connections are sealed.
+    toys: Toys,
     /// A poll without a timeout found nothing that will ever happen.
     asleep: bool,
 }
@@ -56,7 +59,8 @@ impl World {
 
     pub fn with_faults(seed: u64, faults: Faults) -> World {
         let fabric = Fabric::new(Random::new(seed), faults);
-        let state = State { fabric, peers: Vec::new(), servers: Vec::new(), asleep: false };
+        let toys = Toys { clients: None, servers: None, seed: !seed };
+        let state = State { fabric, peers: Vec::new(), servers: Vec::new(), toys, asleep: false };
         World { state: Rc::new(RefCell::new(state)), woken: Arc::new(AtomicBool::new(false)) }
     }
 
@@ -66,6 +70,12 @@ impl World {
     }
 
     // Peers.
+
+    /// Has clients, or servers, that come from now on speak through sessions.
+    pub fn seal(&self, clients: Option<Manners>, servers: Option<Manners>) {
+        let toys = &mut self.state.borrow_mut().toys;
+        (toys.clients, toys.servers) = (clients, servers);
+    }
 
     /// A server at `address`, that answers as `respond` says.
     pub fn server(
@@ -94,7 +104,12 @@ impl World {
         let id = state.peers.len();
         let at = state.fabric.now + visit.delay;
         state.fabric.at(at, Action::Wake(id));
-        state.peers.push(Peer::client(visit));
+        let manners = state.toys.clients.filter(|_| !visit.plain);
+        let mut peer = Peer::client(visit);
+        if let Some(manners) = manners {
+            peer.seal(Toy::client(manners, state.toys.seed ^ id as u64));
+        }
+        state.peers.push(peer);
         ClientId(id)
     }
 
@@ -203,13 +218,17 @@ impl State {
     /// Does all that is due, and lets those act who are touched by it.
     fn run_due(&mut self) {
         loop {
-            let State { fabric, peers, servers, .. } = self;
+            let State { fabric, peers, servers, toys, .. } = self;
             if let Some(link) = fabric.newcomers.pop_front() {
                 let address = fabric.links[link].address;
                 if let Some(server) = servers.iter().position(|server| server.address == address) {
                     fabric.links[link].peer.peer = Some(peers.len());
                     fabric.woken.push_back(peers.len());
-                    peers.push(Peer::session(server, link));
+                    let mut peer = Peer::session(server, link);
+                    if let Some(manners) = toys.servers {
+                        peer.seal(Toy::server(manners, toys.seed ^ peers.len() as u64));
+                    }
+                    peers.push(peer);
                 }
             } else if let Some(peer) = fabric.woken.pop_front() {
                 peers[peer].run(peer, fabric, servers);

@@ -40,7 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("sys", &["clock", "reactor"]),
-    ("sim", &["clock", "reactor"]),
+    ("sim", &["clock", "reactor", "wire::transport"]),
     (
         "observe",
         &[
@@ -219,6 +219,7 @@ const ROOMS: &[&[&str]] = &[
     &["report/record", "report/timing"],
     &["exchange"],
     &["steady", "drive"],
+    &["handshake"],
     &["life", "report"],
     &["handler"],
 ];

@@ -37,6 +37,10 @@ pub enum State {
     Head {
         since: Instant,
     },
+    /// Its session is not established: nothing can be said.
+    Handshake {
+        since: Instant,
+    },
     Exchange,
     /// The exchange is over; the rest of a reply waits to be written.
     Replying {
@@ -76,9 +80,10 @@ impl<S> Downstream<S> {
     /// Moves the instants that its timers count from.
     pub(crate) fn excuse(&mut self, lost: Duration) {
         match &mut self.state {
-            State::Idle { since } | State::Head { since } | State::Replying { since, .. } => {
-                *since += lost;
-            }
+            State::Idle { since }
+            | State::Head { since }
+            | State::Handshake { since }
+            | State::Replying { since, .. } => *since += lost,
             State::Lingering { since, heard } => {
                 *since += lost;
                 *heard += lost;
