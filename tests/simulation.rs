@@ -5,6 +5,7 @@
 //! | `SIM_SEED=n` | replays one seed and prints its plan and its trace |
 //! | `SIM_SEEDS=n` | so many seeds instead of ten thousand |
 //! | `SIM_SECONDS=n` | fresh seeds for so long: the nightly mode |
+//! | `SIM_PLAIN=1` | no connection is sealed |
 
 #[path = "simulation/availability.rs"]
 mod availability;
@@ -27,6 +28,8 @@ mod overload;
 mod reload;
 #[path = "simulation/scenarios.rs"]
 mod scenarios;
+#[path = "simulation/sessions.rs"]
+mod sessions;
 #[path = "simulation/timers.rs"]
 mod timers;
 
@@ -40,7 +43,7 @@ use harness::{GENEROUS, Gateway, snapshot};
 use sluicegate::config::snapshot::{CommitAt, Snapshot};
 use sluicegate::sim::World;
 use sluicegate::sim::oracle::Tally;
-use sluicegate::sim::plan::Plan;
+use sluicegate::sim::plan::{Plan, Seals};
 
 /// So many failures are enough to look at.
 const FAILURES_MAX: usize = 10;
@@ -49,8 +52,17 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
 
+/// The world of a seed.
+fn plan(seed: u64) -> Plan {
+    let plan = Plan::draw(seed);
+    match variable("SIM_PLAIN") {
+        Some(1..) => Plan { seals: Seals::default(), ..plan },
+        _ => plan,
+    }
+}
+
 fn run(seed: u64) -> Report {
-    seeds::run(&Plan::draw(seed), false, |world| world)
+    seeds::run(&plan(seed), false, |world| world)
 }
 
 fn replay(seed: u64) -> String {
@@ -109,7 +121,7 @@ fn sweep(first: u64, go_on: impl Fn(u64) -> bool + Sync) -> Sweep {
 #[test]
 fn seeds() {
     if let Some(seed) = variable("SIM_SEED") {
-        let plan = Plan::draw(seed);
+        let plan = plan(seed);
         println!("{plan:#?}");
         let report = seeds::run(&plan, true, |world| world);
         println!("{}", report.trace);

@@ -55,6 +55,7 @@ impl Stage {
             fleet: None,
             journal: None,
             lookout: None,
+            sessions: None,
         };
         Stage {
             worker: worker(tape.clone(), setup),

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::http::chunk::ChunkError;
-use crate::wire::pool::READ_RESERVE;
+use crate::wire::pool::BufferPool;
 
 /// Why a relay stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,9 @@ pub enum Rest {
 
 impl Rest {
     /// No buffer for a read.
-    pub const DRY: Rest = Rest::Dry { needs: READ_RESERVE };
+    pub fn dry(pool: &BufferPool) -> Rest {
+        Rest::Dry { needs: pool.read_reserve() }
+    }
 
     /// The buffers it waits for, if it waits for any.
     pub fn needs(self) -> Option<usize> {

@@ -107,7 +107,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
     let mut moved = Moved { read: 0, written: 0, rest: Rest::SourceEmpty };
     loop {
         // Before the first read there is nearly always nothing left to write.
-        if source.inbound.is_some() || !sink.outbox.is_empty() {
+        if source.inbound.is_some() || sink.has_unsent() {
             match scan_and_write(source, sink, flow, length_max, desk) {
                 Ok(written) => moved.written += written,
                 Err(broken) => {
@@ -115,7 +115,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
                     return Err(broken);
                 }
             }
-            let waiting = !sink.outbox.is_empty()
+            let waiting = sink.has_unsent()
                 || source.inbound.as_ref().is_some_and(|buffer| !buffer.pending().is_empty());
             source.release_inbound(desk);
             if waiting {
@@ -127,11 +127,15 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
             flow.state = FlowState::Done;
         }
         moved.rest = match flow.state {
-            FlowState::Open if !source.ready.readable() => Rest::SourceEmpty,
+            FlowState::Open if !source.readable() => Rest::SourceEmpty,
             FlowState::Open if budget.is_spent() => Rest::Budget,
             FlowState::Open => match source.fill_flow(budget.bytes, desk).map_err(Broken::Read)? {
                 Fill::Bytes(count) => {
                     moved.read += count;
+                    budget.spend(count);
+                    continue;
+                }
+                Fill::Sealed(count) => {
                     budget.spend(count);
                     continue;
                 }
@@ -144,7 +148,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
                     continue;
                 }
                 Fill::WouldBlock | Fill::Full => Rest::SourceEmpty,
-                Fill::Dry => Rest::DRY,
+                Fill::Dry => Rest::dry(&desk.buffers),
             },
             FlowState::Done | FlowState::Cut => Rest::Ended,
         };

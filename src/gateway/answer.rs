@@ -22,7 +22,6 @@ use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::responder::{self, Responder, Step as Asked};
 use crate::wire::buffer::CAPACITY;
-use crate::wire::pool::READ_RESERVE;
 use crate::wire::socket::{Desk, Fill, Socket};
 
 /// Bytes that stand where the size of a chunk should stand.
@@ -73,7 +72,7 @@ impl<N: Net> Gateway<N> {
             Ok(Answering::Ended) => Step::Over(Ok(())),
             Ok(Answering::Rests) => Step::Wait,
             Ok(Answering::More) => Step::Yield,
-            Err(Stopped::Dry) => Step::Thirsty(READ_RESERVE),
+            Err(Stopped::Dry) => Step::Thirsty(self.desk.buffers.read_reserve()),
             Err(Stopped::Fault(fault)) => Step::Over(Err(fault)),
         }
     }
@@ -126,11 +125,11 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
                     *self.progress = Progress::Running;
                 }
             }
-            if !request.is_open() || !self.socket.ready.readable() || budget.is_spent() {
+            if !request.is_open() || !self.socket.readable() || budget.is_spent() {
                 break;
             }
             match self.socket.fill(self.desk) {
-                Ok(Fill::Bytes(count)) => budget.spend(count),
+                Ok(Fill::Bytes(count) | Fill::Sealed(count)) => budget.spend(count),
                 Ok(Fill::WouldBlock | Fill::Full) => break,
                 Ok(Fill::Dry) => return Err(Stopped::Dry),
                 Ok(Fill::Closed) | Err(_) => {
@@ -152,7 +151,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
                 self.take_step(budget)?;
             }
             self.flush()?;
-            if !self.socket.outbox.is_empty() {
+            if self.socket.has_unsent() {
                 return Ok(Answering::Rests);
             }
             if *self.progress == Progress::Ended {
@@ -313,7 +312,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             .flush(None, self.desk)
             .map_err(|_| Stopped::Fault(Fault::Downstream(DownstreamFault::Gone)))?;
         let timeline = &mut self.exchange.timeline;
-        if self.socket.outbox.is_empty() {
+        if !self.socket.has_unsent() {
             timeline.client_blocked = None;
         } else {
             let since = timeline.client_blocked.get_or_insert(self.now);

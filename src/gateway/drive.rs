@@ -1,6 +1,7 @@
 //! Drive: advances one client's connection as far as readiness and budget allow.
 //!
 //! ```text
+//!   Handshake ──▶ Head | Closed                    where a session seals the bytes
 //!   Head ──▶ Exchange ──▶ Idle ──▶ Head …          one request after another
 //!     │          ├──▶ Lingering | Closed             no more after this one, or cut short
 //!     └──────────┴──▶ Replying ──▶ Idle | Lingering  an answer of our own
@@ -39,7 +40,13 @@ impl<N: Net> Gateway<N> {
 
     /// The long way. It is no part of the short way, so that a token touches little code and stack.
     #[inline(never)]
-    fn drive_on(&mut self, token: Token, mut step: Step, mut budget: Budget, cx: &mut Cx<N>) {
+    pub(super) fn drive_on(
+        &mut self,
+        token: Token,
+        mut step: Step,
+        mut budget: Budget,
+        cx: &mut Cx<N>,
+    ) {
         loop {
             step = match step {
                 Step::Again if !budget.is_spent() => match self.advance(token, &mut budget, cx) {
@@ -66,6 +73,10 @@ impl<N: Net> Gateway<N> {
     /// One step, by the state of the connection. `None`: it is closed.
     fn advance(&mut self, token: Token, budget: &mut Budget, cx: &mut Cx<N>) -> Option<Step> {
         Some(match self.downstreams.get(token)?.state {
+            State::Handshake { .. } => {
+                self.await_handshake_of_client(token, cx);
+                Step::Wait
+            }
             State::Idle { .. } | State::Head { .. } => self.receive_head(token, budget, cx),
             State::Exchange => self.advance_exchange(token, budget, cx),
             State::Replying { then, .. } => self.write_reply(token, then, cx),

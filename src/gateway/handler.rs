@@ -40,7 +40,8 @@ impl<N: Net> Handler<N> for Gateway<N> {
                         // Bytes or an end on an idle connection: it has to leave the pool. The
                         // server is sending a 408 before it closes, or the rest of an answer that
                         // was misread; the next client would take it for its own answer.
-                        None if upstream.socket.ready.readable() => {
+                        // Where records come, they are opened first: a ticket says nothing.
+                        None if upstream.socket.readable() => {
                             self.disturbed.push(event.token);
                         }
                         None => {}
@@ -63,6 +64,10 @@ impl<N: Net> Handler<N> for Gateway<N> {
             downstream.queued = false;
             self.advance_client(who, cx);
         }
+    }
+
+    fn drive_heavy(&mut self, who: Token, cx: &mut Cx<N>) {
+        self.shake_hands(who, cx);
     }
 
     fn admits(&self, cx: &Cx<N>) -> bool {
@@ -185,8 +190,9 @@ impl<N: Net> Gateway<N> {
     #[cold]
     fn close_disturbed(&mut self, cx: &mut Cx<N>) {
         while let Some(token) = self.disturbed.pop() {
+            let Some(upstream) = self.upstreams.get_mut(token) else { continue };
             // It may have been taken out in this very turn; then its exchange sees the bytes.
-            if self.upstreams.get(token).is_some_and(|upstream| upstream.owner.is_none()) {
+            if upstream.owner.is_none() && upstream.socket.has_spoken(&mut self.desk) {
                 self.desk.tally.pool_dead.add(1);
                 self.close_upstream(token, cx);
             }

@@ -20,6 +20,7 @@ pub mod drive;
 pub mod exchange;
 pub mod fleet;
 mod handler;
+mod handshake;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -53,6 +54,7 @@ use crate::reactor::turn::{Cx, Handler, Loop, Pace};
 use crate::service::continuation::Purse;
 use crate::wire::pool::BufferPool;
 use crate::wire::socket::{Desk, Socket};
+use crate::wire::transport::Sessions;
 
 pub mod life;
 pub mod record;
@@ -78,6 +80,8 @@ pub struct Setup<S> {
     pub journal: Option<Arc<dyn Journal>>,
     /// The lookout that is told which ports to look at, if there is one.
     pub lookout: Option<mpsc::Sender<Look>>,
+    /// Seals connections, if any are sealed.
+    pub sessions: Option<Box<dyn Sessions + Send>>,
 }
 
 /// Everything one worker knows of its clients and servers. In memory as it is written here: what
@@ -108,6 +112,7 @@ pub struct Gateway<N: Net> {
     fleet: Option<Fleet<N::Stream>>,
     journal: Option<Arc<dyn Journal>>,
     lookout: Option<mpsc::Sender<Look>>,
+    sessions: Option<Box<dyn Sessions + Send>>,
     seed: u64,
     random: Random,
     trace_ids: Ids,
@@ -126,16 +131,18 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
     setup: Setup<N::Stream>,
     wrap: impl FnOnce(Gateway<N>) -> H,
 ) -> Loop<N, H> {
-    let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout } = setup;
+    let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout, sessions } =
+        setup;
     net.keep_alive(snapshot.server.tcp_keepalive);
+    let mut buffers = BufferPool::new(snapshot.limits.buffer_bytes);
+    if sessions.is_some() {
+        buffers.serve_sessions();
+    }
     let pace = snapshot.pace();
     let gateway = |cx: &mut Cx<N>| Gateway {
         downstreams: Slots::new(Kind::Downstream),
         upstreams: Slots::new(Kind::Upstream),
-        desk: Desk {
-            buffers: BufferPool::new(snapshot.limits.buffer_bytes),
-            tally: Tally::new(counters),
-        },
+        desk: Desk { buffers, tally: Tally::new(counters) },
         thirsty: VecDeque::new(),
         disturbed: Vec::new(),
         scratch: Vec::new(),
@@ -144,6 +151,7 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
         shed_at: cx.now,
         journal,
         lookout,
+        sessions,
         life: Life::Serving,
         seed,
         ids: 0,
@@ -210,6 +218,11 @@ impl<N: Net> Gateway<N> {
     fn has_unsent_request(&self, token: Token) -> bool {
         let inbound = self.downstreams.get(token).and_then(|down| down.socket.inbound.as_ref());
         inbound.is_some_and(|buffer| !buffer.pending().is_empty())
+    }
+
+    /// Has the connection driven again when there are buffers for a read.
+    fn wait_for_read(&mut self, token: Token) -> Step {
+        self.wait_for_buffer(token, self.desk.buffers.read_reserve())
     }
 
     /// Has the connection driven again when `needs` buffers can be had.

@@ -69,6 +69,11 @@ impl Readiness {
         self.0 |= WRITABLE;
     }
 
+    /// A look has found bytes that no event has told of yet.
+    pub fn suppose_readable(&mut self) {
+        self.0 |= READABLE;
+    }
+
     /// A write failed: the connection is broken, and a read will tell how.
     pub fn broken(&mut self) {
         self.0 = READABLE | WRITABLE | READ_CLOSED | ERRORED;

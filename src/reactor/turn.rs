@@ -117,7 +117,7 @@ impl<N: Net, H: Handler<N>> Loop<N, H> {
             self.handler.drive(token, &mut self.cx);
         }
         if let Some(token) = self.cx.run.next_heavy() {
-            self.handler.drive(token, &mut self.cx);
+            self.handler.drive_heavy(token, &mut self.cx);
         }
     }
 

@@ -263,7 +263,17 @@ impl Seat {
         let seed = sys::random_seed();
         let Work { snapshot, loads, journal, lookout } = work;
         let lookout = Some(lookout);
-        let setup = Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout };
+        let setup = Setup {
+            snapshot,
+            loads,
+            seed,
+            counters,
+            mailbox,
+            fleet,
+            journal,
+            lookout,
+            sessions: None,
+        };
         let ended = worker(net, setup).run();
         if let Err(error) = &ended {
             log::error!("a worker's poller failed: {error}; the server stops");

@@ -256,10 +256,36 @@ impl Plan {
         } else if plan.goes_wrong.is_some() {
             return answer.reset();
         }
-        self.depart(answer, plan.afterwards, exchange.ends_by_close())
+        let mut random = Random::new(self.seed ^ body.len() as u64);
+        let answer = self.give_ticket(answer, plan.afterwards, &mut random);
+        self.depart(answer, plan.afterwards, exchange.ends_by_close(), &mut random)
     }
 
-    fn depart(&self, answer: Answer, afterwards: Afterwards, until_close: bool) -> Answer {
+    /// A server with sessions gives tickets, behind its answer or a while later. Not in front of what
+    /// travels with the answer's last bytes.
+    fn give_ticket(&self, answer: Answer, afterwards: Afterwards, random: &mut Random) -> Answer {
+        if self.seals.servers.is_none() || afterwards != Afterwards::Keeps || random.chance(500) {
+            return answer;
+        }
+        match random.chance(500) {
+            true => answer.then(Act::Ticket),
+            false => {
+                let later = Duration::from_millis(random.length(3_000) as u64);
+                answer.idle(later).then(Act::Ticket)
+            }
+        }
+    }
+
+    fn depart(
+        &self,
+        answer: Answer,
+        afterwards: Afterwards,
+        until_close: bool,
+        random: &mut Random,
+    ) -> Answer {
+        // Who closes behind an answer whose end is known may do it without a farewell.
+        let curt = self.seals.servers.is_some() && random.chance(300);
+        let close = |answer: Answer| if curt { answer.then(Act::Vanish) } else { answer.close() };
         // A stray answer that arrives by itself while a request is on its way is taken for that
         // request's answer by any reader of HTTP/1.1. So it is sent only where it can be told. A read
         // that ends between the two, with more to come, parts them as well; Linux makes none.
@@ -268,9 +294,9 @@ impl Plan {
         match afterwards {
             Afterwards::ClosesTogether => answer.close_in_same_segment(),
             _ if until_close => answer.close(),
-            Afterwards::Closes | Afterwards::ClosesAnnounced => answer.close(),
+            Afterwards::Closes | Afterwards::ClosesAnnounced => close(answer),
             Afterwards::Keeps => answer,
-            Afterwards::ClosesIdle(after) => answer.idle(after).close(),
+            Afterwards::ClosesIdle(after) => close(answer.idle(after)),
             Afterwards::StraysTogether if together => answer.raw(STRAY_ANSWER.as_bytes()).stall(),
             Afterwards::StraysTogether => answer.unasked(STRAY_ANSWER, false).stall(),
             Afterwards::Strays(after) => answer.idle(after).unasked(STRAY_ANSWER, false).stall(),
@@ -302,7 +328,14 @@ impl Plan {
             };
         }
         match plan.goes_wrong {
+            // A FIN without a farewell is no honest end, even of a body that lasts until close.
+            Some(Wrong::Cut { at, .. }) if self.seals.servers.is_some() && at % 2 == 0 => {
+                return Err(answer.then(Act::Vanish));
+            }
             Some(Wrong::Cut { death, .. }) => return Err(answer.die(death)),
+            Some(Wrong::BadChunk { at }) if self.seals.servers.is_some() && at % 2 == 0 => {
+                return Err(answer.then(Act::SpoiltRecord).stall());
+            }
             Some(Wrong::BadChunk { .. }) => return Err(answer.raw(SPOILED_CHUNK).stall()),
             Some(_) => return Err(answer.stall()),
             None => {}

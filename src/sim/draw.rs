@@ -8,10 +8,11 @@ use super::faults::Faults;
 use super::payload::Kind;
 use super::plan::{
     AMPLE, Afterwards, AnswerPlan, ExchangePlan, Framing, GatewayPlan, Leave, Method, Pace, Plan,
-    Upload, VisitPlan, Wrong,
+    Seals, Upload, VisitPlan, Wrong,
 };
 use super::random::Random;
 use super::script::Death;
+use super::toy::Manners;
 use super::trouble::Trouble;
 
 /// Heads that every strict server refuses.
@@ -42,6 +43,7 @@ impl Plan {
             exchanges: Vec::new(),
             gateway: GatewayPlan::draw(&mut random, perfect),
             drain_at: None,
+            seals: Seals::default(),
         };
         if !perfect && random.chance(80) {
             plan.drain_at = Some(millis(random.between(0..=3000)));
@@ -60,6 +62,7 @@ impl Plan {
         plan.gateway.panic = seed.is_multiple_of(2);
         // Long, as few events as there are in so small a world.
         plan.gateway.coalesce = random.chance(250).then_some(millis(10));
+        plan.seals = Seals::draw(seed, &plan.faults);
         plan
     }
 
@@ -132,6 +135,36 @@ impl Plan {
     /// Bodies are short where buffers are tiny: a byte a round trip proves its point early.
     fn length_max(&self) -> usize {
         self.faults.capacity.start().saturating_mul(300).saturating_add(200)
+    }
+}
+
+impl Seals {
+    /// In one world of four, somebody has sessions. Drawn by a voice of its own: worlds without them
+    /// stay the ones that their seeds have always meant.
+    fn draw(seed: u64, faults: &Faults) -> Seals {
+        let mut random = Random::new(seed.rotate_left(16) ^ !0);
+        if !random.chance(250) {
+            return Seals::default();
+        }
+        let who = random.below(3);
+        let mut manners = || Some(Manners::draw(&mut random, *faults.capacity.start()));
+        Seals {
+            clients: if who == 1 { None } else { manners() },
+            servers: if who == 0 { None } else { manners() },
+        }
+    }
+}
+
+impl Manners {
+    /// Where little goes through at once, records and hellos are short: each has to come whole.
+    fn draw(random: &mut Random, capacity: usize) -> Manners {
+        let bound = capacity.saturating_mul(100);
+        Manners {
+            record_max: random.pick(&[16 * 1024, 16 * 1024, 1024, 100]).min(&bound).to_owned(),
+            hello_max: random.length(4_000).min(bound / 4),
+            tickets: random.below(3),
+            stalls: false,
+        }
     }
 }
 

@@ -23,13 +23,15 @@
 //! | [`faults`] | what may go wrong in the network, and how often |
 //! | [`script`], [`peer`] | what clients and servers do; nothing is too rude |
 //! | [`message`] | how they read HTTP: an implementation of their own |
+//! | [`toy`] | a session in the place of TLS, for the worker and for peers |
 //! | [`ledger`], `trace` | what was done |
 //! | [`world`] | the handle that ties it together |
 //! | [`plan`], `draw` | a whole world, as data, from a seed |
 //! | [`cast`], [`trouble`], [`payload`] | the scripts and the bytes of a plan |
 //! | [`oracle`] | what must be true when all is over |
 //!
-//! Absent on purpose: threads, real time, real sockets, and anything of the gateway but the seam.
+//! Absent on purpose: threads, real time, real sockets, and anything of the gateway but its two seams:
+//! the network's, and the session's ([`crate::wire::transport`]).
 
 mod calls;
 pub mod cast;
@@ -47,6 +49,7 @@ mod pipe;
 pub mod plan;
 pub mod random;
 pub mod script;
+pub mod toy;
 mod trace;
 pub mod trouble;
 pub mod world;

@@ -6,6 +6,11 @@
 //!
 //! A peer acts when it is woken: its time has come, bytes have arrived, or there is room again. It
 //! then does all it can without waiting. It never looks into the worker.
+//!
+//! Where connections are sealed, its script goes through a [`super::toy`] session: what it says is sealed
+//! as one piece, and what has arrived is opened before it is read.
+
+mod sealed;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,7 +20,9 @@ use super::fabric::{Action, Fabric};
 use super::message::{Message, Reader};
 use super::peer_calls::End;
 use super::script::{Act, Answer, Reading, Visit};
+use super::toy::Toy;
 use crate::clock::Instant;
+use sealed::Sealed;
 
 /// A request as its server sees it when the head is complete.
 #[derive(Debug)]
@@ -79,6 +86,10 @@ pub struct Peer {
     /// When each answer was complete. Of a client.
     pub answered: Vec<Instant>,
     pub ended_at: Option<Instant>,
+    /// It has said something that nobody asked for. Of a session.
+    pub spoke_up: bool,
+    /// Its connection is sealed.
+    sealed: Option<Box<Sealed>>,
 }
 
 impl Peer {
@@ -99,7 +110,25 @@ impl Peer {
             reached: Vec::new(),
             answered: Vec::with_capacity(8),
             ended_at: None,
+            spoke_up: false,
+            sealed: None,
         }
+    }
+
+    /// Puts a session on its connection.
+    pub(super) fn seal(&mut self, toy: Toy) {
+        self.sealed = Some(Box::new(Sealed::new(toy)));
+    }
+
+    /// Whether the other side has said farewell, on a sealed connection.
+    pub fn heard_farewell(&self) -> bool {
+        self.sealed.as_ref().is_some_and(|sealed| sealed.toy.ended)
+    }
+
+    /// How much this peer has said in the part `from..to` of all its bytes on the wire. On a sealed
+    /// connection it is counted in records, of which a ticket is none.
+    pub fn said_between(&self, from: u64, to: u64) -> u64 {
+        self.sealed.as_ref().map_or(to - from, |sealed| sealed.said_between(from, to))
     }
 
     pub(super) fn client(visit: Visit) -> Peer {
@@ -138,6 +167,7 @@ impl Peer {
             return;
         };
         self.receive(id, link, fabric);
+        self.has_sent_all(link, fabric);
         self.take_request(link, fabric, servers);
         while !self.over && self.act(id, link, fabric) {
             self.acts.pop_front();
@@ -158,7 +188,9 @@ impl Peer {
     }
 
     fn receive(&mut self, id: usize, link: usize, fabric: &mut Fabric) {
+        let shaking = self.sealed.as_ref().is_some_and(|sealed| !sealed.toy.established());
         let limit = match self.reading {
+            _ if shaking => usize::MAX,
             Reading::Eagerly => usize::MAX,
             Reading::Never => return,
             Reading::Slowly { .. } if fabric.now < self.read_again => {
@@ -169,7 +201,14 @@ impl Peer {
                 bytes
             }
         };
-        let taken = fabric.peer_take(link, self.reader.inbox(), limit);
+        let inbox = self.reader.inbox();
+        let taken = match &mut self.sealed {
+            None => fabric.peer_take(link, inbox, limit),
+            Some(sealed) => sealed.take(link, inbox, limit, fabric),
+        };
+        if let Some(fault) = self.sealed.as_ref().and_then(|sealed| sealed.fault) {
+            self.reader.fault = Some(fault.into());
+        }
         if taken == limit {
             fabric.at(self.read_again, Action::Wake(id));
         }
@@ -181,7 +220,8 @@ impl Peer {
         }
         if self.end == End::Open {
             self.end = fabric.peer_sees(link);
-            if self.end == End::Fin {
+            // Without a farewell it may be anybody's FIN.
+            if self.end == End::Fin && self.sealed.as_ref().is_none_or(|it| it.toy.ended) {
                 self.reader.end();
             }
             if self.end != End::Open {
@@ -216,12 +256,24 @@ impl Peer {
         };
         match act {
             Act::Send { bytes, fin } => {
-                self.sent += fabric.peer_send(link, &bytes[self.sent..], *fin);
-                self.sent == bytes.len()
+                match &mut self.sealed {
+                    None => self.sent += fabric.peer_send(link, &bytes[self.sent..], *fin),
+                    Some(sealed) => {
+                        if self.sent == 0 && sealed.say(link, bytes, *fin, fabric) {
+                            self.sent = bytes.len();
+                        }
+                    }
+                }
+                self.sent == bytes.len() && self.has_sent_all(link, fabric)
             }
             Act::Unasked { bytes, fin } => {
                 let inside = self.reader.is_inside_message();
-                let spoken = !inside && fabric.peer_speaks_up(link, bytes, *fin);
+                let spoken = !inside
+                    && match &mut self.sealed {
+                        None => fabric.peer_speaks_up(link, bytes, *fin),
+                        Some(sealed) => sealed.speak_up(link, bytes, *fin, fabric),
+                    };
+                self.spoke_up |= spoken;
                 if !spoken {
                     // A request is on its way: it is answered as if nothing had been planned.
                     self.acts.clear();
@@ -262,14 +314,33 @@ impl Peer {
                 fabric.at(fabric.now, Action::Wake(id));
                 true
             }
-            Act::Finish => {
-                fabric.peer_finish(link);
-                true
-            }
-            Act::Close => {
+            Act::Finish => match &mut self.sealed {
+                None => {
+                    fabric.peer_finish(link);
+                    true
+                }
+                Some(sealed) => {
+                    sealed.close();
+                    sealed.flush(link, fabric)
+                }
+            },
+            Act::Close => self.close(link, fabric),
+            Act::Vanish => {
                 fabric.peer_close(link);
                 self.leave();
                 false
+            }
+            Act::Ticket | Act::SpoiltRecord => {
+                let spoilt = matches!(act, Act::SpoiltRecord);
+                if let Some(sealed) = &mut self.sealed {
+                    if spoilt {
+                        sealed.send_spoiled_record()
+                    } else {
+                        sealed.send_ticket()
+                    }
+                    sealed.flush(link, fabric);
+                }
+                true
             }
             Act::Reset => {
                 fabric.peer_reset(link);
@@ -277,6 +348,25 @@ impl Peer {
                 false
             }
         }
+    }
+
+    /// Whether all that was said has left. What a plain peer has sent has.
+    fn has_sent_all(&mut self, link: usize, fabric: &mut Fabric) -> bool {
+        self.sealed.as_mut().is_none_or(|sealed| sealed.flush(link, fabric))
+    }
+
+    /// Closes, with a farewell where there is one. A server sees to it that there is room for that; a
+    /// client that has had enough does not wait.
+    fn close(&mut self, link: usize, fabric: &mut Fabric) -> bool {
+        if let Some(sealed) = &mut self.sealed {
+            sealed.close();
+            if !sealed.flush(link, fabric) && self.role != Role::Client {
+                return false;
+            }
+        }
+        fabric.peer_close(link);
+        self.leave();
+        false
     }
 
     fn leave(&mut self) {
@@ -302,15 +392,24 @@ impl Peer {
             return true;
         };
         let rest = &tunnel.body[self.sent..];
-        if !rest.is_empty() {
-            self.sent += fabric.peer_send(link, rest, false);
+        match &mut self.sealed {
+            _ if rest.is_empty() => {}
+            None => self.sent += fabric.peer_send(link, rest, false),
+            Some(sealed) => {
+                if sealed.say(link, rest, false, fabric) {
+                    self.sent += rest.len();
+                }
+            }
         }
-        self.end != End::Open && self.sent == tunnel.body.len()
+        let whole = self.sent == tunnel.body.len();
+        self.has_sent_all(link, fabric) && self.end != End::Open && whole
     }
 
     /// The other side has ended the connection: so does a peer that has nothing left to say.
     fn mind_the_end(&mut self, link: usize, fabric: &mut Fabric) {
-        let busy_tunnel = self.reader.in_tunnel() && !self.acts.is_empty();
+        // A tunnel that is cut has no more to give.
+        let cut = self.sealed.as_ref().is_some_and(|sealed| !sealed.toy.ended);
+        let busy_tunnel = self.reader.in_tunnel() && !self.acts.is_empty() && !cut;
         match self.end {
             End::Open => return,
             End::Fin if busy_tunnel => return,

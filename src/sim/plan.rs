@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::faults::Faults;
 use super::payload;
 use super::script::Death;
+use super::toy::Manners;
 use super::trouble::{Kind, Trouble};
 
 /// One seeded world.
@@ -27,6 +28,14 @@ pub struct Plan {
     pub perfect: bool,
     /// The gateway is told to drain.
     pub drain_at: Option<Duration>,
+    pub seals: Seals,
+}
+
+/// Whose connections are sealed, and how; `None`: that side is plain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seals {
+    pub clients: Option<Manners>,
+    pub servers: Option<Manners>,
 }
 
 /// More than any world can spend.

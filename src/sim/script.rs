@@ -44,7 +44,13 @@ pub enum Act {
     /// FIN. Reading goes on.
     Finish,
     Close,
+    /// As a process dies: closed without a farewell. The same as `Close`, where no session has one.
+    Vanish,
     Reset,
+    /// A record that says nothing, where a session seals them; else nothing.
+    Ticket,
+    /// A record that nobody can open; else nothing.
+    SpoiltRecord,
 }
 
 /// How a connection dies.
@@ -225,7 +231,7 @@ impl Answer {
 
     pub fn die(self, death: Death) -> Answer {
         match death {
-            Death::Fin => self.close(),
+            Death::Fin => self.then(Act::Vanish),
             Death::Reset => self.reset(),
         }
     }
@@ -247,6 +253,8 @@ pub struct Visit {
     asked: usize,
     pub(super) delay: Duration,
     pub(super) body_room: usize,
+    /// It knows no sessions, whatever the others do.
+    pub(super) plain: bool,
 }
 
 impl Visit {
@@ -257,6 +265,12 @@ impl Visit {
     /// Connects so long after the visit has begun.
     pub fn after(mut self, delay: Duration) -> Visit {
         self.delay = delay;
+        self
+    }
+
+    /// Speaks without a session, even where clients have one.
+    pub fn plain(mut self) -> Visit {
+        self.plain = true;
         self
     }
 

@@ -24,6 +24,7 @@ use super::ledger::Counts;
 use super::peer::{Peer, Request, Server};
 use super::random::Random;
 use super::script::{Answer, Visit};
+use super::toy::{Manners, Toy, Toys};
 use super::trace::Note;
 use crate::clock::Instant;
 use crate::reactor::net::{Accept, Event, Net, Stream};
@@ -40,6 +41,8 @@ pub struct World {
 struct State {
     fabric: Fabric,
     peers: Vec<Peer>,
+    /// Whose connections are sealed.
+    toys: Toys,
     servers: Vec<Server>,
     /// What each poll takes.
     poll_takes: Duration,
@@ -60,7 +63,9 @@ impl World {
     pub fn with_faults(seed: u64, faults: Faults) -> World {
         let fabric = Fabric::new(Random::new(seed), faults);
         let (peers, servers) = (Vec::new(), Vec::new());
-        let state = State { fabric, peers, servers, poll_takes: Duration::ZERO, asleep: false };
+        let toys = Toys { clients: None, servers: None, seed: !seed };
+        let state =
+            State { fabric, peers, servers, toys, poll_takes: Duration::ZERO, asleep: false };
         World { state: Rc::new(RefCell::new(state)), woken: Arc::new(AtomicBool::new(false)) }
     }
 
@@ -76,6 +81,12 @@ impl World {
     }
 
     // Peers.
+
+    /// Has clients, or servers, that come from now on speak through sessions.
+    pub fn seal(&self, clients: Option<Manners>, servers: Option<Manners>) {
+        let toys = &mut self.state.borrow_mut().toys;
+        (toys.clients, toys.servers) = (clients, servers);
+    }
 
     /// A server at `address`, that answers as `respond` says.
     pub fn server(
@@ -104,7 +115,12 @@ impl World {
         let id = state.peers.len();
         let at = state.fabric.now + visit.delay;
         state.fabric.at(at, Action::Wake(id));
-        state.peers.push(Peer::client(visit));
+        let manners = state.toys.clients.filter(|_| !visit.plain);
+        let mut peer = Peer::client(visit);
+        if let Some(manners) = manners {
+            peer.seal(Toy::client(manners, state.toys.seed ^ id as u64));
+        }
+        state.peers.push(peer);
         ClientId(id)
     }
 
@@ -228,13 +244,17 @@ impl State {
     /// Does all that is due, and lets those act who are touched by it.
     fn run_due(&mut self) {
         loop {
-            let State { fabric, peers, servers, .. } = self;
+            let State { fabric, peers, servers, toys, .. } = self;
             if let Some(link) = fabric.newcomers.pop_front() {
                 let address = fabric.links[link].address;
                 if let Some(server) = servers.iter().position(|server| server.address == address) {
                     fabric.links[link].peer.peer = Some(peers.len());
                     fabric.woken.push_back(peers.len());
-                    peers.push(Peer::session(server, link));
+                    let mut peer = Peer::session(server, link);
+                    if let Some(manners) = toys.servers {
+                        peer.seal(Toy::server(manners, toys.seed ^ peers.len() as u64));
+                    }
+                    peers.push(peer);
                 }
             } else if let Some(peer) = fabric.woken.pop_front() {
                 peers[peer].run(peer, fabric, servers);

@@ -66,6 +66,7 @@ impl Stage {
             fleet: None,
             journal: None,
             lookout: None,
+            sessions: None,
         };
         let (told, looked_at) = (Rc::clone(&scribe), world.clone());
         let worker =

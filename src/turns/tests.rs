@@ -212,6 +212,7 @@ fn unwatched(seed: u64, turns: usize) -> u64 {
         fleet: None,
         journal: None,
         lookout: None,
+        sessions: None,
     };
     let mut worker = worker(world.clone(), setup);
     for _ in 0..turns {

@@ -17,6 +17,7 @@ pub fn stand(outline: &Outline, owner: Option<&str>) -> String {
         Side::Client { state, exchange: None } => match state {
             State::Idle { .. } => "idle, kept for another request",
             State::Head { .. } => "awaiting a request head",
+            State::Handshake { .. } => "shaking hands",
             State::Exchange => "in an exchange",
             State::Replying { .. } => "writing a reply of ours",
             State::Lingering { .. } => "lingering",
@@ -76,6 +77,7 @@ pub fn timer(outline: &Outline) -> &'static str {
         Side::Client { state, exchange: None } => match state {
             State::Idle { .. } => "client_idle",
             State::Head { .. } => "head",
+            State::Handshake { .. } => "the handshake",
             State::Replying { .. } => "client_write",
             State::Lingering { .. } => "the lingering close",
             State::Exchange | State::Closed => "none",

@@ -73,6 +73,12 @@ impl Buffer {
         &self.0.bytes[self.0.cleared as usize..self.0.received as usize]
     }
 
+    /// The same, for who understands them where they lie.
+    pub(super) fn unscanned_mut(&mut self) -> &mut [u8] {
+        let Linear { bytes, cleared, received, .. } = &mut *self.0;
+        &mut bytes[*cleared as usize..*received as usize]
+    }
+
     /// The first `count` unscanned bytes may be written now.
     pub fn clear(&mut self, count: usize) {
         self.0.cleared += count as u32;

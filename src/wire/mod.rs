@@ -7,6 +7,8 @@
 //! | [`pool`] | where both come from |
 //! | [`outbox`] | bytes of our own making that wait to be written |
 //! | [`socket`] | a stream with its readiness and its bytes: every system call on a connection |
+//! | [`transport`] | a session between the bytes and the wire, where there is one |
+//! | [`sealed`] | what a socket does with it |
 //!
 //! Never knows a message, a role or another connection.
 
@@ -14,4 +16,6 @@ pub mod buffer;
 pub mod outbox;
 pub mod pool;
 pub mod queue;
+pub mod sealed;
 pub mod socket;
+pub mod transport;

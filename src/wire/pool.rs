@@ -4,8 +4,8 @@
 //! * A source that fills a whole buffer at once is read into a wide one, sixteen times as long: a
 //!   sixteenth of the calls for the same bytes. Few wide buffers are out at once, or clients that do
 //!   not read would hold them all.
-//! * It is finite. A read asks [`BufferPool::may_read`] first, and leads to at most [`READ_RESERVE`]
-//!   buffers, so taking one never has to fail.
+//! * It is finite. A read asks [`BufferPool::may_read`] first, and leads to no more buffers than
+//!   [`BufferPool::read_reserve`] says, so taking one never has to fail.
 
 use crate::wire::buffer::{Buffer, CAPACITY, WIDE};
 use crate::wire::queue::Queue;
@@ -13,6 +13,10 @@ use crate::wire::queue::Queue;
 /// Standard buffers that one read may lead to: for the bytes read, a rewritten head, and the same
 /// bytes framed anew.
 pub const READ_RESERVE: usize = 4;
+
+/// The same where sessions seal the bytes: besides, a record that is read, as long as any may be, and
+/// what is sealed of it.
+pub const SEALED_RESERVE: usize = READ_RESERVE + 4;
 
 /// Free wide buffers that the pool keeps. Each is lent for a read and a write, so one would nearly do.
 const WIDE_KEPT: usize = 2;
@@ -45,6 +49,8 @@ pub struct BufferPool {
     /// Buffers that somebody owns; a grown one counts for as many as fit into it.
     out: usize,
     limit: usize,
+    /// [`READ_RESERVE`] or [`SEALED_RESERVE`].
+    reserve: usize,
 }
 
 impl BufferPool {
@@ -57,19 +63,31 @@ impl BufferPool {
             queues: Vec::new(),
             out: 0,
             limit: (bytes / CAPACITY).max(2 * READ_RESERVE),
+            reserve: READ_RESERVE,
         }
+    }
+
+    /// Some of the connections have sessions.
+    pub fn serve_sessions(&mut self) {
+        self.reserve = SEALED_RESERVE;
+        self.limit = self.limit.max(2 * SEALED_RESERVE);
+    }
+
+    /// Buffers that one read may lead to.
+    pub fn read_reserve(&self) -> usize {
+        self.reserve
     }
 
     /// Whether a read, and all buffers that it leads to, are within the limit.
     pub fn may_read(&self) -> bool {
-        self.out + READ_RESERVE <= self.limit
+        self.out + self.reserve <= self.limit
     }
 
     /// Buffers that have to be left before a new request is read. A request that waits for a connection
     /// holds buffers: without a share for answers, waiting requests could hold all the buffers that the
     /// answers before them need.
     pub fn begin_reserve(&self) -> usize {
-        READ_RESERVE + self.limit / 8
+        self.reserve + self.limit / 8
     }
 
     /// Buffers that may still be taken.
@@ -85,7 +103,7 @@ impl BufferPool {
 
     /// Whether so many more bytes can be kept, and a read still be made.
     pub fn may_hold(&self, bytes: usize) -> bool {
-        self.left() >= bytes.div_ceil(CAPACITY) + READ_RESERVE
+        self.left() >= bytes.div_ceil(CAPACITY) + self.reserve
     }
 
     pub fn take(&mut self) -> Buffer {
@@ -117,13 +135,27 @@ impl BufferPool {
         if units == 0 {
             return Room::AtLimit;
         }
-        let needs = units + READ_RESERVE;
+        let needs = units + self.reserve;
         if needs > self.left() {
             return Room::Dry { needs };
         }
         buffer.grow(grown);
         self.out += units;
         Room::Made
+    }
+
+    /// Makes room behind a part of a record, by moving it to the front or into a buffer of `limit` bytes:
+    /// a read that was allowed leads to that. False: it is as long as that already.
+    pub(super) fn make_room_for_record(&mut self, buffer: &mut Buffer, limit: usize) -> bool {
+        let capacity = buffer.capacity();
+        if buffer.compact() {
+            return true;
+        }
+        if capacity < limit {
+            buffer.grow(limit);
+            self.out += limit.saturating_sub(capacity) / CAPACITY;
+        }
+        capacity < limit
     }
 
     pub fn give(&mut self, mut buffer: Buffer) {

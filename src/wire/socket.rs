@@ -5,6 +5,8 @@
 //!
 //! * What was read and not passed on yet is in `inbound`; what we made and not written yet is in
 //!   `outbox`. Both give their buffers home as soon as they are empty.
+//! * Where a session seals the bytes, both are plain, and [`crate::wire::sealed`] stands between them and
+//!   the wire.
 //! * `WouldBlock` never leaves this module as an error.
 
 use std::io::{self, ErrorKind, IoSlice};
@@ -15,6 +17,7 @@ use crate::reactor::readiness::Readiness;
 use crate::wire::buffer::{Buffer, CAPACITY};
 use crate::wire::outbox::Outbox;
 use crate::wire::pool::BufferPool;
+use crate::wire::transport::Transport;
 
 mod inbound;
 
@@ -33,27 +36,55 @@ pub struct Socket<S> {
     pub ready: Readiness,
     pub inbound: Option<Buffer>,
     pub outbox: Outbox,
+    /// `None`: the bytes on the wire are the bytes that are read and written here.
+    pub(super) transport: Option<Box<Transport>>,
     /// The connection ends behind the message that is being written.
     pub parting: bool,
-    /// The last read filled a standard buffer, or more.
-    copious: bool,
+    pub(super) reads: Reads,
     /// A write met the RST and used the error up: a read that gives 0 then is no regular end.
-    reset: bool,
+    pub(super) reset: bool,
     /// A write has failed behind a write that had not, in one call: the caller does not see the first.
     pub wrote_before_failing: bool,
+}
+
+/// Where the next read goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reads {
+    Standard,
+    /// The last read filled a standard buffer, or more.
+    Wide,
+    /// To a session.
+    Sealed,
 }
 
 /// The result of one attempt to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
     Bytes(usize),
-    /// The peer's FIN.
+    /// So many sealed bytes, and no plaintext: a ticket, or a part of a record.
+    Sealed(usize),
+    /// The peer's FIN, or the end of its session.
     Closed,
     WouldBlock,
     /// There is no room in the buffer: its bytes have to be understood first.
     Full,
     /// The pool has no buffer at the moment.
     Dry,
+}
+
+impl<S> Socket<S> {
+    /// Whether there may be something to read: the kernel may have bytes, or plaintext waits.
+    #[inline]
+    pub fn readable(&self) -> bool {
+        self.ready.readable() || self.transport.as_ref().is_some_and(|transport| transport.waits())
+    }
+
+    /// Whether bytes of ours wait to be written, sealed or not.
+    #[inline]
+    pub fn has_unsent(&self) -> bool {
+        let sealed = |transport: &Box<Transport>| !transport.out.is_empty();
+        !self.outbox.is_empty() || self.transport.as_ref().is_some_and(sealed)
+    }
 }
 
 impl<S: Stream> Socket<S> {
@@ -63,8 +94,9 @@ impl<S: Stream> Socket<S> {
             ready: Readiness::born(),
             inbound: None,
             outbox: Outbox::default(),
+            transport: None,
             parting: false,
-            copious: false,
+            reads: Reads::Standard,
             reset: false,
             wrote_before_failing: false,
         }
@@ -72,14 +104,18 @@ impl<S: Stream> Socket<S> {
 
     /// Reads once, behind what is in `inbound` already.
     pub fn fill(&mut self, desk: &mut Desk) -> io::Result<Fill> {
-        self.fill_with(BufferPool::take, usize::MAX, desk)
+        match self.reads {
+            Reads::Standard | Reads::Wide => self.fill_with(BufferPool::take, usize::MAX, desk),
+            Reads::Sealed => self.fill_sealed(desk),
+        }
     }
 
     /// Reads once from a body: into a wide buffer where much comes, but about `most` bytes at most.
     pub fn fill_flow(&mut self, most: usize, desk: &mut Desk) -> io::Result<Fill> {
-        match self.copious {
-            true => self.fill_with(BufferPool::take_for_plenty, most.max(CAPACITY), desk),
-            false => self.fill(desk),
+        match self.reads {
+            Reads::Standard => self.fill_with(BufferPool::take, usize::MAX, desk),
+            Reads::Wide => self.fill_with(BufferPool::take_for_plenty, most.max(CAPACITY), desk),
+            Reads::Sealed => self.fill_sealed(desk),
         }
     }
 
@@ -101,20 +137,14 @@ impl<S: Stream> Socket<S> {
         if offered == 0 {
             return Ok(Fill::Full);
         }
-        let result = loop {
-            desk.tally.reads.add(1);
-            match self.stream.read(&mut buffer.room()[..offered]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => break result,
-            }
-        };
+        let result = read_into(&mut self.stream, &mut buffer.room()[..offered], &desk.tally);
         self.ready.after_read(offered, &result);
         let fill = match result {
             Ok(0) if self.reset => Err(ErrorKind::ConnectionReset.into()),
             Ok(0) => Ok(Fill::Closed),
             Ok(count) => {
                 buffer.received(count);
-                self.copious = count >= CAPACITY;
+                self.reads = if count >= CAPACITY { Reads::Wide } else { Reads::Standard };
                 desk.tally.bytes_read.add(count as u64);
                 return Ok(Fill::Bytes(count));
             }
@@ -157,6 +187,9 @@ impl<S: Stream> Socket<S> {
         last: bool,
         desk: &mut Desk,
     ) -> io::Result<usize> {
+        if self.transport.is_some() {
+            return self.flush_sealed(spliced, last, desk);
+        }
         let mut total = 0;
         if !self.outbox.is_empty()
             && let Some(buffer) = &mut spliced
@@ -212,12 +245,21 @@ impl<S: Stream> Socket<S> {
     }
 
     /// Whether an idle connection is silent: a peek finds neither bytes nor the end of the stream.
+    /// Where records come, they are opened: what says nothing is silence.
     pub fn is_silent(&mut self, desk: &mut Desk) -> bool {
+        if self.transport.is_some() && self.hears(false, desk) {
+            return false;
+        }
         desk.tally.peeks.add(1);
         match self.stream.peek(&mut [0]) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.ready.nothing_to_read();
                 true
+            }
+            Ok(1..) if self.transport.is_some() => {
+                // No event has told of them yet.
+                self.ready.suppose_readable();
+                !self.hears(true, desk)
             }
             _ => false,
         }
@@ -229,5 +271,24 @@ impl<S: Stream> Socket<S> {
             desk.buffers.give(buffer);
         }
         self.outbox.clear(&mut desk.buffers);
+        if let Some(transport) = &mut self.transport {
+            transport.abandon(&mut desk.buffers);
+        }
+    }
+}
+
+/// One read, counted.
+#[inline]
+pub(super) fn read_into<S: Stream>(
+    stream: &mut S,
+    room: &mut [u8],
+    tally: &Tally,
+) -> io::Result<usize> {
+    loop {
+        tally.reads.add(1);
+        match stream.read(room) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }

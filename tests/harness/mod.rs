@@ -33,6 +33,7 @@ use sluicegate::sim::World;
 use sluicegate::sim::cast;
 use sluicegate::sim::oracle;
 use sluicegate::sim::plan::GatewayPlan;
+use sluicegate::wire::transport::Sessions;
 
 /// Where the simulated inference servers listen.
 pub fn server_address(index: usize) -> SocketAddr {
@@ -213,9 +214,19 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 impl<N: Net> Gateway<N> {
     /// A worker on `net`, which is `world` itself or a layer over it.
     pub fn new(world: World, net: N, snapshot: Snapshot) -> Gateway<N> {
+        Gateway::with_sessions(world, net, snapshot, None)
+    }
+
+    /// The same, where connections are sealed.
+    pub fn with_sessions(
+        world: World,
+        net: N,
+        snapshot: Snapshot,
+        sessions: Option<Box<dyn Sessions + Send>>,
+    ) -> Gateway<N> {
         let loads = Loads::new(&snapshot, 1);
         let post = mailbox(world.waker());
-        Gateway::of_fleet(world, net, snapshot, loads, post, None)
+        Gateway::made_of(world, net, snapshot, loads, post, None, sessions)
     }
 
     /// One worker of several.
@@ -224,8 +235,20 @@ impl<N: Net> Gateway<N> {
         net: N,
         snapshot: Snapshot,
         loads: Loads,
+        post: Post<N::Stream>,
+        fleet: Option<Fleet<N::Stream>>,
+    ) -> Gateway<N> {
+        Gateway::made_of(world, net, snapshot, loads, post, fleet, None)
+    }
+
+    fn made_of(
+        world: World,
+        net: N,
+        snapshot: Snapshot,
+        loads: Loads,
         (sender, receiver): Post<N::Stream>,
         fleet: Option<Fleet<N::Stream>>,
+        sessions: Option<Box<dyn Sessions + Send>>,
     ) -> Gateway<N> {
         let counters = Arc::new(Counters::default());
         let places = snapshot.limits.connections;
@@ -239,6 +262,7 @@ impl<N: Net> Gateway<N> {
             fleet,
             journal: None,
             lookout: Some(lookout),
+            sessions,
         };
         let worker = worker(net, setup);
         Gateway {

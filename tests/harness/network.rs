@@ -12,6 +12,7 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::reactor::net::{Accept, Event, Net, Stream};
 use sluicegate::reactor::token::{Kind, Token};
+use sluicegate::sim::toy::{CLOSE_NOTIFY, HEADER, kind};
 use sluicegate::sim::{Socket, World};
 
 /// A bug of the worker's, seen from the network.
@@ -31,6 +32,10 @@ pub enum Bug {
     DoesNotListen,
     /// A body of which one byte has come is taken for all of it.
     CompletesBodies,
+    /// The bare FIN of a sealed connection is taken for the end that `close_notify` announces.
+    TakesFinForEnd,
+    /// A sealed connection is judged by raw bytes: a ticket behind an answer is its death.
+    JudgesByRawBytes,
     /// An answer is passed on when there is something behind its first event, and not with it.
     AwaitsSecondEvent,
     /// No bug, but bad luck: the second write on each connection to a server meets a RST.
@@ -105,6 +110,8 @@ impl Sabotaged {
             written_since: false,
             second_event: false,
             writes: 0,
+            answered: false,
+            ended: false,
         }
     }
 }
@@ -183,6 +190,10 @@ pub struct SabotagedSocket {
     /// The first event has been passed on, with what came behind it.
     second_event: bool,
     writes: usize,
+    /// The last read brought plaintext, sealed.
+    answered: bool,
+    /// It was told of an end that is none.
+    ended: bool,
 }
 
 /// How an answer begins that nobody asked for.
@@ -241,8 +252,49 @@ impl SabotagedSocket {
     }
 }
 
+/// The kinds of the records that begin at the front of `sealed`, one behind the other.
+fn kinds(sealed: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = sealed;
+    std::iter::from_fn(move || {
+        let &[kind, _, high, low, _] = rest.first_chunk::<HEADER>()?;
+        let length = HEADER + (usize::from(high) << 8 | usize::from(low));
+        rest = rest.get(length..).unwrap_or_default();
+        Some(kind)
+    })
+}
+
+impl SabotagedSocket {
+    /// Whether this read, behind an answer, brought tickets and nothing else.
+    fn is_mere_ticket(&mut self, read: &[u8]) -> bool {
+        let behind = self.token.is_some_and(|token| token.kind() == Kind::Upstream)
+            && std::mem::replace(&mut self.answered, kinds(read).any(|it| it == kind::DATA));
+        behind && !read.is_empty() && kinds(read).all(|it| it == kind::TICKET)
+    }
+
+    fn sealed_read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
+        match self.socket.read(into)? {
+            0 if self.bug == Bug::TakesFinForEnd && into.len() >= CLOSE_NOTIFY.len() => {
+                self.ended = true;
+                into[..CLOSE_NOTIFY.len()].copy_from_slice(&CLOSE_NOTIFY);
+                Ok(CLOSE_NOTIFY.len())
+            }
+            length if self.bug == Bug::JudgesByRawBytes && self.is_mere_ticket(&into[..length]) => {
+                self.ended = true;
+                Ok(0)
+            }
+            length => Ok(length),
+        }
+    }
+}
+
 impl Stream for SabotagedSocket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if matches!(self.bug, Bug::TakesFinForEnd | Bug::JudgesByRawBytes) {
+            return self.sealed_read(into);
+        }
         let upstream = self.token.is_some_and(|token| token.kind() == Kind::Upstream);
         if self.bug == Bug::AwaitsSecondEvent && upstream && !self.second_event {
             return self.read_behind_the_first(into);

@@ -10,7 +10,9 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::config::snapshot::{Addresses, Snapshot};
 use sluicegate::gateway::command::{Command, Idle};
+use sluicegate::sim::toy::{Manners, Toys};
 use sluicegate::sim::{Answer, ClientId, End, Faults, Manner, Message, Visit, World};
+use sluicegate::wire::transport::Sessions;
 
 use super::{GENEROUS, Gateway, server_address, snapshot};
 
@@ -37,6 +39,8 @@ pub struct Simulation {
     answers: Rc<RefCell<VecDeque<Answer>>>,
     /// The latest generation, or what the gateway will start with.
     snapshot: Snapshot,
+    /// The worker's sessions, if connections are sealed.
+    toys: Option<Toys>,
     gateway: Option<Gateway>,
 }
 
@@ -54,7 +58,21 @@ impl Simulation {
             }
             next
         });
-        Simulation { world, answers, snapshot: snapshot(&GENEROUS), gateway: None }
+        let toys = None;
+        Simulation { world, answers, snapshot: snapshot(&GENEROUS), toys, gateway: None }
+    }
+
+    /// Clients, servers or both speak through sessions.
+    pub fn sealed(mut self, clients: Option<Manners>, servers: Option<Manners>) -> Simulation {
+        self.world.seal(clients, servers);
+        self.toys = Some(Toys { clients, servers, seed: 1 });
+        self
+    }
+
+    /// Servers, or clients, that come from now on do something else than the gateway expects.
+    pub fn but_peers(self, clients: Option<Manners>, servers: Option<Manners>) -> Simulation {
+        self.world.seal(clients, servers);
+        self
     }
 
     /// The server's next answer. The last one is given to every further request.
@@ -81,9 +99,11 @@ impl Simulation {
 
     /// The gateway, which starts when it is first asked for.
     pub fn gateway(&mut self) -> &mut Gateway {
-        let (world, snapshot) = (&self.world, &self.snapshot);
-        self.gateway
-            .get_or_insert_with(|| Gateway::new(world.clone(), world.clone(), snapshot.clone()))
+        let Simulation { world, snapshot, toys, gateway, .. } = self;
+        gateway.get_or_insert_with(|| {
+            let toys = toys.take().map(|toys| Box::new(toys) as Box<dyn Sessions + Send>);
+            Gateway::with_sessions(world.clone(), world.clone(), snapshot.clone(), toys)
+        })
     }
 
     pub fn client(&mut self) -> Client<'_> {

@@ -10,8 +10,10 @@ use sluicegate::gateway::command::{Command, Idle};
 use sluicegate::reactor::net::Net;
 use sluicegate::sim::cast::Cast;
 use sluicegate::sim::oracle::{self, Tally};
-use sluicegate::sim::plan::Plan;
+use sluicegate::sim::plan::{Plan, Seals};
+use sluicegate::sim::toy::Toys;
 use sluicegate::sim::{Manner, Random, World};
+use sluicegate::wire::transport::Sessions;
 
 use super::probes::Probes;
 use super::{Gateway, endpoint, server_address, snapshot};
@@ -40,10 +42,27 @@ pub fn run_with<N: Net>(
     layer: impl FnOnce(World) -> N,
     mistake: impl FnOnce(&mut Snapshot),
 ) -> Report {
+    let same = |toys| Box::new(toys) as Box<dyn Sessions + Send>;
+    run_sealed(plan, record, layer, mistake, same)
+}
+
+/// The same with other sessions for the worker, where it has some: `sessions` makes them of the right
+/// ones.
+pub fn run_sealed<N: Net>(
+    plan: &Plan,
+    record: bool,
+    layer: impl FnOnce(World) -> N,
+    mistake: impl FnOnce(&mut Snapshot),
+    sessions: impl FnOnce(Toys) -> Box<dyn Sessions + Send>,
+) -> Report {
     let world = World::with_faults(plan.seed, plan.faults.clone());
     if record {
         world.record();
     }
+    let Seals { clients, servers } = plan.seals;
+    world.seal(clients, servers);
+    let sealed = clients.is_some() || servers.is_some();
+    let toys = sealed.then(|| sessions(Toys { clients, servers, seed: plan.seed }));
     let cast = Rc::new(Cast::new(plan));
     for index in 0..plan.gateway.upstreams * plan.gateway.endpoints {
         let cast = Rc::clone(&cast);
@@ -51,7 +70,8 @@ pub fn run_with<N: Net>(
     }
     let mut snapshot = snapshot(&plan.gateway);
     mistake(&mut snapshot);
-    let mut gateway = Gateway::new(world.clone(), layer(world.clone()), snapshot.clone());
+    let net = layer(world.clone());
+    let mut gateway = Gateway::with_sessions(world.clone(), net, snapshot.clone(), toys);
     gateway.probes = (plan.gateway.breaker && !plan.gateway.panic).then(Probes::default);
     let verdict = play(plan, &cast, snapshot, &mut gateway);
     Report { verdict, digest: world.digest(), trace: world.trace() }
@@ -173,6 +193,13 @@ fn play<N: Net>(
     tally.opened = gateway.counters.breaker_opened.get() as usize;
     tally.closed = gateway.counters.breaker_closed.get() as usize;
     tally.probes = gateway.probes.as_ref().map_or(0, |probes| probes.seen);
+    if plan.perfect {
+        let found_dead = gateway.counters.pool_dead.get() as usize;
+        let spoke = world.sessions().iter().filter(|it| it.left_first || it.spoke_up).count();
+        if found_dead > spoke {
+            return Err(format!("{found_dead} idle connections were found dead, and {spoke} were"));
+        }
+    }
     gateway.compare_counters()?;
     if plan.perfect {
         floor(plan, &world)?;

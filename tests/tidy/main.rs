@@ -41,7 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("sys", &["clock", "reactor"]),
-    ("sim", &["clock", "reactor"]),
+    ("sim", &["clock", "reactor", "wire::transport"]),
     (
         "observe",
         &[
@@ -235,6 +235,7 @@ const ROOMS: &[&[&str]] = &[
     &["report/record", "report/timing"],
     &["exchange"],
     &["steady", "drive"],
+    &["handshake"],
     &["life", "report"],
     &["handler"],
 ];

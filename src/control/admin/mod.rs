@@ -116,6 +116,7 @@ impl Desk {
             fleet: None,
             journal: None,
             lookout: None,
+            sessions: None,
         };
         let thread =
             thread::Builder::new().name("admin".into()).spawn(move || worker(net, setup).run())?;

@@ -66,14 +66,14 @@ pub fn hold<A: Stream>(
         if flow.body.received() > most {
             return Ok(Held::Full);
         }
-        if !source.ready.readable() {
+        if !source.readable() {
             return Ok(Held::Waiting(Rest::SourceEmpty));
         }
         if budget.is_spent() {
             return Ok(Held::Waiting(Rest::Budget));
         }
         match source.fill(desk).map_err(Broken::Read)? {
-            Fill::Bytes(count) => budget.spend(count),
+            Fill::Bytes(count) | Fill::Sealed(count) => budget.spend(count),
             Fill::Closed => {
                 flow.body.on_eof().map_err(|_| Broken::Truncated)?;
                 flow.watch.end(flow.body.framing())?;
@@ -85,7 +85,7 @@ pub fn hold<A: Stream>(
             Fill::WouldBlock => return Ok(Held::Waiting(Rest::SourceEmpty)),
             Fill::Full if observed && put_aside(source, outbox, desk) => {}
             Fill::Full => return Ok(Held::Full),
-            Fill::Dry => return Ok(Held::Waiting(Rest::DRY)),
+            Fill::Dry => return Ok(Held::Waiting(Rest::dry(&desk.buffers))),
         }
     }
 }
@@ -120,17 +120,17 @@ pub fn keep<A: Stream>(
         if enough || wanted(flow, outbox, &desk.buffers) {
             return Ok(Rest::Ended);
         }
-        if !source.ready.readable() {
+        if !source.readable() {
             return Ok(Rest::SourceEmpty);
         }
         if budget.is_spent() {
             return Ok(Rest::Budget);
         }
         match source.fill(desk).map_err(Broken::Read)? {
-            Fill::Bytes(count) => budget.spend(count),
+            Fill::Bytes(count) | Fill::Sealed(count) => budget.spend(count),
             Fill::Closed => return Err(Broken::Truncated),
             Fill::WouldBlock | Fill::Full => return Ok(Rest::SourceEmpty),
-            Fill::Dry => return Ok(Rest::DRY),
+            Fill::Dry => return Ok(Rest::dry(&desk.buffers)),
         }
     }
 }

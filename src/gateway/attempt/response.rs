@@ -114,7 +114,7 @@ impl<N: Net> Gateway<N> {
             let Some((_, exchange, upstream)) = both else {
                 return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             };
-            if !upstream.socket.ready.readable() {
+            if !upstream.socket.readable() {
                 return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
             }
             if budget.is_spent() {
@@ -127,8 +127,11 @@ impl<N: Net> Gateway<N> {
                     exchange.attempt.answered = true;
                     exchange.attempt.hops.first_byte = exchange.attempt.hops.first_byte.min(cx.now);
                 }
+                Ok(Fill::Sealed(count)) => budget.spend(count),
                 Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
-                Ok(Fill::Dry) => return Ok(HeadStep::Incomplete(Rest::DRY)),
+                Ok(Fill::Dry) => {
+                    return Ok(HeadStep::Incomplete(Rest::dry(&self.desk.buffers)));
+                }
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut upstream.socket.inbound else {
                         return Ok(HeadStep::Incomplete(Rest::SourceEmpty));

@@ -41,6 +41,9 @@ impl<N: Net> Gateway<N> {
         budget: &mut Budget,
         cx: &mut Cx<N>,
     ) -> Step {
+        if self.awaits_handshake(connection, cx) {
+            return Step::Wait;
+        }
         let tunnelled = self.is_tunnel(token);
         let advanced = self.send_request(token, connection, budget, cx).and_then(|sent| {
             let received = self.receive_response(token, connection, budget, cx)?;
@@ -74,12 +77,15 @@ impl<N: Net> Gateway<N> {
         let (now, told) = (cx.now, self.tells_models());
         let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
         let Some((client, exchange, upstream)) = both else { return Ok(Rest::SourceEmpty) };
-        if !exchange.request.is_open() && upstream.socket.outbox.is_empty() {
+        if !exchange.request.is_open() && !upstream.socket.has_unsent() {
             return Ok(Rest::Ended);
         }
         // The connection was silent when it was taken from the pool, and speaks before a byte of the
         // request has left: it is a 408, or the rest of an answer to the exchange before.
-        if exchange.attempt.reused && !exchange.attempt.sent && upstream.socket.ready.readable() {
+        if exchange.attempt.reused
+            && !exchange.attempt.sent
+            && upstream.socket.has_spoken(&mut self.desk)
+        {
             return Err(Failed::Lost(UpstreamFault::Closed));
         }
         let length_max = match exchange.tunnel {
@@ -108,7 +114,7 @@ impl<N: Net> Gateway<N> {
                         && !std::mem::replace(&mut tunnel.upstream_shut, true)
                     {
                         // If this fails the connection is gone, and the other flow will tell.
-                        let _ = upstream.socket.stream.shutdown_write();
+                        let _ = upstream.socket.shutdown_write(&mut self.desk);
                     }
                 }
                 if told && exchange.tunnel.is_none() {
@@ -163,7 +169,7 @@ impl<N: Net> Gateway<N> {
             && let Some(tunnel) = &mut exchange.tunnel
             && !std::mem::replace(&mut tunnel.downstream_shut, true)
         {
-            let _ = client.stream.shutdown_write();
+            let _ = client.shutdown_write(&mut self.desk);
         }
         if first {
             exchange.learn_model();

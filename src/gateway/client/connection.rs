@@ -1,4 +1,7 @@
-//! A client's connection apart from its exchange: the last bytes of an answer, the parting, the end.
+//! A client's connection apart from its exchange: its handshake, the last bytes of an answer, the parting,
+//! the end.
+
+use std::time::Duration;
 
 use crate::flow::budget::Budget;
 use crate::gateway::Gateway;
@@ -7,8 +10,10 @@ use crate::gateway::record::verdict::Step;
 use crate::reactor::net::{Net, Stream};
 use crate::reactor::token::{Kind, Token};
 use crate::reactor::turn::Cx;
-use crate::wire::pool::READ_RESERVE;
 use crate::wire::socket::Fill;
+
+/// How long a client may take for its handshake.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 impl<N: Net> Gateway<N> {
     /// Writes what is left of an answer whose exchange is over.
@@ -18,7 +23,7 @@ impl<N: Net> Gateway<N> {
         if downstream.socket.flush_end(None, &mut self.desk).is_err() {
             return self.close_downstream(token, cx);
         }
-        if !downstream.socket.outbox.is_empty() {
+        if downstream.socket.has_unsent() {
             return Step::Wait;
         }
         match then {
@@ -35,7 +40,9 @@ impl<N: Net> Gateway<N> {
     /// the client's, too.
     pub(crate) fn part(&mut self, token: Token, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-        if downstream.socket.ready.errored() || downstream.socket.stream.shutdown_write().is_err() {
+        if downstream.socket.ready.errored()
+            || downstream.socket.shutdown_write(&mut self.desk).is_err()
+        {
             return self.close_downstream(token, cx);
         }
         downstream.state = State::Lingering { since: cx.now, heard: cx.now };
@@ -46,23 +53,37 @@ impl<N: Net> Gateway<N> {
         loop {
             let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
             downstream.socket.drop_inbound(&mut self.desk);
-            if !downstream.socket.ready.readable() {
+            if downstream.socket.go_on_shutting_down(&mut self.desk).is_err() {
+                return self.close_downstream(token, cx);
+            }
+            if !downstream.socket.readable() {
                 return Step::Wait;
             }
             if budget.is_spent() {
                 return Step::Yield;
             }
             match downstream.socket.fill(&mut self.desk) {
-                Ok(Fill::Bytes(count)) => {
+                Ok(Fill::Bytes(count) | Fill::Sealed(count)) => {
                     budget.spend(count);
                     if let State::Lingering { heard, .. } = &mut downstream.state {
                         *heard = cx.now;
                     }
                 }
                 Ok(Fill::WouldBlock | Fill::Full) => return Step::Wait,
-                Ok(Fill::Dry) => return self.wait_for_buffer(token, READ_RESERVE),
+                Ok(Fill::Dry) => return self.wait_for_read(token),
+                // Our own farewell is still on its way.
+                Ok(Fill::Closed) if downstream.socket.is_shutting_down() => return Step::Wait,
                 Ok(Fill::Closed) | Err(_) => return self.close_downstream(token, cx),
             }
+        }
+    }
+
+    /// The handshake of a client goes on in the heavy lane.
+    pub(crate) fn await_handshake_of_client(&mut self, token: Token, cx: &mut Cx<N>) {
+        if let Some(downstream) = self.downstreams.get_mut(token)
+            && downstream.socket.enter_heavy_lane()
+        {
+            cx.run.push_heavy(token);
         }
     }
 
@@ -88,7 +109,7 @@ impl<N: Net> Gateway<N> {
     /// Whether the client has sent bytes that will not be answered.
     pub(crate) fn has_sent_more(&self, token: Token) -> bool {
         self.downstreams.get(token).is_some_and(|downstream| {
-            downstream.socket.ready.readable() || !downstream.socket.unscanned().is_empty()
+            downstream.socket.readable() || !downstream.socket.unscanned().is_empty()
         })
     }
 

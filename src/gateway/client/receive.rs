@@ -10,7 +10,7 @@ use crate::proxy::fault::Fault;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::wire::pool::{READ_RESERVE, Room};
+use crate::wire::pool::Room;
 use crate::wire::socket::Fill;
 
 impl<N: Net> Gateway<N> {
@@ -52,7 +52,7 @@ impl<N: Net> Gateway<N> {
             if downstream.socket.ready.errored() {
                 return self.close_downstream(token, cx);
             }
-            if !downstream.socket.ready.readable() {
+            if !downstream.socket.readable() {
                 // An idle client is told that nothing more comes, unless its next request is here.
                 let idle = matches!(downstream.state, State::Idle { .. });
                 return if idle && self.dismisses_idle() {
@@ -69,9 +69,9 @@ impl<N: Net> Gateway<N> {
                 return self.wait_for_buffer(token, needs);
             }
             match downstream.socket.fill(&mut self.desk) {
-                Ok(Fill::Bytes(count)) => budget.spend(count),
+                Ok(Fill::Bytes(count) | Fill::Sealed(count)) => budget.spend(count),
                 Ok(Fill::WouldBlock) => return Step::Wait,
-                Ok(Fill::Dry) => return self.wait_for_buffer(token, READ_RESERVE),
+                Ok(Fill::Dry) => return self.wait_for_read(token),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut downstream.socket.inbound else { return Step::Wait };
                     match self.desk.buffers.make_room(buffer, limit) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::gateway::Gateway;
+use crate::gateway::client::connection::HANDSHAKE;
 use crate::gateway::command::Life;
 use crate::gateway::record::downstream::{Downstream, State};
 use crate::gateway::record::peer::{Peer, Progress};
@@ -59,6 +60,10 @@ impl<N: Net> Gateway<N> {
         let timeouts = &self.snapshot.timeouts;
         match downstream.state {
             State::Idle { since } => since.after(timeouts.client_idle),
+            State::Handshake { since } => {
+                let limit = since + HANDSHAKE;
+                if self.dismisses_idle() { limit.min(cx.now + GREETING) } else { limit }
+            }
             State::Head { since } => {
                 let silent = downstream.socket.unscanned().is_empty();
                 let limit = since.after(timeouts.head);
@@ -110,9 +115,10 @@ impl<S> Downstream<S> {
     /// Moves the instants that its timers count from.
     fn excuse(&mut self, lost: Duration) {
         match &mut self.state {
-            State::Idle { since } | State::Head { since } | State::Replying { since, .. } => {
-                *since += lost;
-            }
+            State::Idle { since }
+            | State::Head { since }
+            | State::Handshake { since }
+            | State::Replying { since, .. } => *since += lost,
             State::Lingering { since, heard } => {
                 *since += lost;
                 *heard += lost;

@@ -19,7 +19,7 @@ use crate::measure::reel::Reel;
 use crate::measure::stall::Owner;
 use crate::proxy::exchange::{self as rules, RequestEnd, ResponseEnd};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
-use crate::reactor::net::{Net, Stream};
+use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 
@@ -119,7 +119,7 @@ impl<N: Net> Gateway<N> {
             (rules::DownstreamFate::Close, _) => {
                 // The last bytes leave with the FIN, and do not wait for the end of the turn.
                 if let Some(downstream) = self.downstreams.get_mut(token) {
-                    let _ = downstream.socket.stream.shutdown_write();
+                    let _ = downstream.socket.shutdown_write(&mut self.desk);
                 }
                 self.close_downstream(token, cx)
             }

@@ -133,7 +133,7 @@ impl<N: Net> Gateway<N> {
         .and_then(|upstream| upstream.socket.inbound.as_ref())
         .is_some_and(|buffer| !buffer.pending().is_empty());
         // Bytes that wait for a slow client may end anywhere in an event.
-        let all_written = !unwritten && self.downstreams.get(token)?.socket.outbox.is_empty();
+        let all_written = !unwritten && !self.downstreams.get(token)?.socket.has_unsent();
         all_written.then_some(framed)
     }
 }

@@ -54,9 +54,15 @@ impl<N: Net> Gateway<N> {
     /// Gives an accepted connection its place.
     pub(crate) fn adopt(&mut self, stream: N::Stream, address: SocketAddr, cx: &mut Cx<N>) {
         self.desk.tally.downstreams_accepted.add(1);
+        let mut socket = Socket::new(stream);
+        let mut state = State::Head { since: cx.now };
+        if let Some(session) = self.sessions.as_mut().and_then(|sessions| sessions.accept()) {
+            socket.begin_session(session, &mut self.desk);
+            state = State::Handshake { since: cx.now };
+        }
         let token = self.downstreams.insert(Downstream {
-            socket: Socket::new(stream),
-            state: State::Head { since: cx.now },
+            socket,
+            state,
             alarm: Alarm::default(),
             address: address.ip().to_canonical(),
             requests: 0,

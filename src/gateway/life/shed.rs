@@ -1,6 +1,6 @@
 //! Shed: when there is no more room, connections that only hold room give it up.
 //!
-//! A head that comes byte by byte holds a buffer, or several, for as long as `timeouts.head` lets
+//! A head that comes byte by byte, or a record of a session, holds a buffer, or several, for as long as `timeouts.head` lets
 //! it; a connection on which nothing was ever said holds a place. Where other connections cannot be
 //! read or accepted for that, the oldest of these go first: an honest head takes less than a quarter
 //! of a second to come.
@@ -62,6 +62,14 @@ impl<N: Net> Gateway<N> {
     /// Refuses incomplete heads, the oldest first, until two new ones have room.
     fn shed_heads(&mut self, cx: &mut Cx<N>) {
         let wanted = 2 * self.desk.buffers.begin_reserve();
+        for token in self.inside_records(cx) {
+            if self.desk.buffers.left() >= wanted {
+                return;
+            }
+            // Nothing can be said in the middle of a record, and nobody has asked for anything.
+            self.desk.tally.heads_shed.add(1);
+            self.close_downstream(token, cx);
+        }
         for token in self.waiting_since(HEAD_AGE, |bytes| bytes > 0, cx) {
             if self.desk.buffers.left() >= wanted {
                 break;
@@ -96,12 +104,12 @@ impl<N: Net> Gateway<N> {
         let limit = self.snapshot.limits.connections;
         let idle = self.downstreams.iter().filter_map(|(token, downstream)| {
             let since = match downstream.state {
-                State::Idle { since } | State::Head { since } => since,
+                State::Idle { since } | State::Head { since } | State::Handshake { since } => since,
                 State::Lingering { heard, .. } => heard,
                 State::Exchange | State::Replying { .. } | State::Closed => return None,
             };
             // Bytes that the kernel still holds may be a whole request.
-            let unread = downstream.socket.ready.readable();
+            let unread = downstream.socket.readable();
             (since + HEAD_AGE <= cx.now && !unread).then_some((since, token))
         });
         let mut idle: Vec<(Instant, Token)> = idle.collect();
@@ -117,6 +125,24 @@ impl<N: Net> Gateway<N> {
         }
     }
 
+    /// The clients that hold a buffer for a part of a record, with nothing of a request in front of it:
+    /// in a handshake, or before a head.
+    fn inside_records(&self, cx: &Cx<N>) -> Vec<Token> {
+        let inside = self.downstreams.iter().filter_map(|(token, downstream)| {
+            let (State::Idle { since } | State::Head { since } | State::Handshake { since }) =
+                downstream.state
+            else {
+                return None;
+            };
+            let socket = &downstream.socket;
+            let holds = socket.is_inside_record() && socket.unscanned().is_empty();
+            (since + HEAD_AGE <= cx.now && holds && !socket.readable()).then_some((since, token))
+        });
+        let mut inside: Vec<(Instant, Token)> = inside.collect();
+        inside.sort_unstable_by_key(|(since, _)| *since);
+        inside.into_iter().map(|(_, token)| token).collect()
+    }
+
     /// The clients that have been at a head for `age` or longer, the oldest first; `bytes` says by the
     /// length of what has come of it whether a client is meant.
     fn waiting_since(
@@ -126,10 +152,12 @@ impl<N: Net> Gateway<N> {
         cx: &Cx<N>,
     ) -> Vec<Token> {
         let waiting = self.downstreams.iter().filter_map(|(token, downstream)| {
-            let State::Head { since } = downstream.state else { return None };
+            let (State::Head { since } | State::Handshake { since }) = downstream.state else {
+                return None;
+            };
             let held = downstream.socket.unscanned().len();
             // A client whose bytes the kernel still holds is not silent.
-            let unread = held == 0 && downstream.socket.ready.readable();
+            let unread = held == 0 && downstream.socket.readable();
             (since + age <= cx.now && bytes(held) && !unread).then_some((since, token))
         });
         let mut waiting: Vec<(Instant, Token)> = waiting.collect();

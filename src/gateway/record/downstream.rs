@@ -36,6 +36,10 @@ pub enum State {
     Head {
         since: Instant,
     },
+    /// Its session is not established: nothing can be said.
+    Handshake {
+        since: Instant,
+    },
     Exchange,
     /// The exchange is over; the rest of a reply waits to be written.
     Replying {

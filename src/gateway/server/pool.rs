@@ -1,7 +1,8 @@
 //! Pool: connections to servers, from their opening to their close.
 //!
 //! * A pooled connection that has said anything is dead: bytes, an end, an error. When one is taken out,
-//!   what the poller has told decides; if it has been idle for long, it is looked at once more.
+//!   what the poller has told decides; if it has been idle for long, it is looked at once more. Where
+//!   a session seals it, its records are opened before it is judged: a ticket says nothing.
 //! * A replay never uses a pooled connection: the siblings of a dead connection are likely dead too.
 //! * Only a clean, complete, silent connection goes back. Asserted when it goes in and when it comes
 //!   out.
@@ -77,7 +78,9 @@ impl<N: Net> Gateway<N> {
         let clean = socket.inbound.is_none() && socket.outbox.is_empty();
         assert!(clean && upstream.owner.is_none(), "an idle connection holds somebody's bytes");
         let ready = socket.ready;
-        let told = ready.readable() || ready.read_closed() || ready.errored();
+        // What is not known to be silence is none: the rest of a record may be anything.
+        let spoken = socket.has_spoken(&mut self.desk) || socket.is_inside_record();
+        let told = spoken || ready.read_closed() || ready.errored();
         let rested = cx.now - upstream.released;
         fit::leaves(told, rested, || socket.is_silent(&mut self.desk)).is_ok()
     }
@@ -90,9 +93,15 @@ impl<N: Net> Gateway<N> {
         cx: &mut Cx<N>,
     ) -> io::Result<Token> {
         self.desk.tally.connects.add(1);
-        let stream = cx.net.connect(address)?;
+        let mut socket = Socket::new(cx.net.connect(address)?);
+        if let Some(sessions) = &mut self.sessions
+            && let Some(known) = self.groups[upstream].endpoints.get(endpoint)
+            && let Some(session) = sessions.connect(&known.authority)
+        {
+            socket.begin_session(session, &mut self.desk);
+        }
         let connection = self.upstreams.insert(Upstream {
-            socket: Socket::new(stream),
+            socket,
             alarm: Alarm::default(),
             upstream,
             endpoint,
@@ -114,6 +123,17 @@ impl<N: Net> Gateway<N> {
             return Err(error);
         }
         Ok(connection)
+    }
+
+    /// Whether a connection has to finish a handshake before a request can leave. If so, that goes on in
+    /// the heavy lane, and its owner is driven again when it is over.
+    pub(crate) fn awaits_handshake(&mut self, connection: Token, cx: &mut Cx<N>) -> bool {
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return false };
+        let awaits = upstream.socket.is_shaking_hands();
+        if awaits && upstream.socket.enter_heavy_lane() {
+            cx.run.push_heavy(connection);
+        }
+        awaits
     }
 
     /// Gives a connection back to the pool after its exchange, if it may carry another request; else
@@ -141,7 +161,7 @@ impl<N: Net> Gateway<N> {
             draining: self.life != Life::Serving,
         };
         // A last read that filled its buffer leaves the question open whether there is more.
-        let quiet = || !socket.ready.readable() || socket.is_silent(&mut self.desk);
+        let quiet = || !socket.readable() || socket.is_silent(&mut self.desk);
         if fit::enters(&used, limits, quiet).is_err() {
             return self.close_upstream(connection, cx);
         }

@@ -27,6 +27,10 @@ pub trait Handler<N: Net>: Sized {
     fn collected(&mut self, _cx: &mut Cx<N>) {}
     /// Advances the connection of a queued token as far as it goes.
     fn drive(&mut self, who: Token, cx: &mut Cx<N>);
+    /// The same for a token of the heavy lane: one in a turn, behind all light work.
+    fn drive_heavy(&mut self, who: Token, cx: &mut Cx<N>) {
+        self.drive(who, cx);
+    }
     /// Whether there is room for one more connection. If not, accepting rests until
     /// [`Listen::reopen`].
     fn admits(&self, _cx: &Cx<N>) -> bool {

@@ -18,7 +18,7 @@ struct Attempt {
     link: usize,
     /// Requests that its connection had carried before.
     earlier: usize,
-    /// Bytes that the gateway read from the connection after the request.
+    /// Bytes that the gateway read from the connection after the request; of a sealed one, records.
     answered: u64,
     /// All of the request came.
     whole: bool,
@@ -74,7 +74,7 @@ pub(super) fn judge(plan: &Plan, world: &World, tally: &mut Tally) -> Result<Sen
             };
             let after = session.reached.get(earlier + 1).map(|next| next.read_before);
             let after = after.unwrap_or_else(|| world.bytes_read_from(connection));
-            let answered = after - reached.read_before;
+            let answered = session.said_between(reached.read_before, after);
             let whole = message.complete;
             let attempt = Attempt { reached, link, earlier, answered, whole };
             attempts.entry(number).or_default().push(attempt);

@@ -183,7 +183,7 @@ impl Exchange {
 
     /// What the exchange waits for: the input of its timers.
     pub fn waiting<S>(&self, upstream: Option<&Upstream<S>>, unsent: bool) -> Waiting {
-        let blocked = upstream.is_some_and(|upstream| !upstream.socket.outbox.is_empty() || unsent);
+        let blocked = upstream.is_some_and(|upstream| upstream.socket.has_unsent() || unsent);
         let phase = self.phase(upstream.map(|upstream| (upstream.connected, blocked)));
         Waiting {
             phase,

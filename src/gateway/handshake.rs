@@ -1,0 +1,76 @@
+//! Handshake: what a session needs before the first plaintext, one step at a time in the heavy lane.
+//!
+//! ```text
+//!   client   adopt ─▶ Handshake ─▶ Head                       nothing is known of it until then
+//!   server   open ─▶ attach ─▶ handshake ─▶ the request leaves    `Connecting`, to its timer
+//! ```
+//!
+//! * A drive never makes a step: it puts the socket in the heavy lane and waits. One step is made in a
+//!   turn, behind all light work, so a crowd of newcomers does not hold up a token.
+//! * A client that does not finish its handshake is closed by a timer, without a word.
+//! * A server's handshake is a part of connecting: the same timer ends it, and where it fails nobody has
+//!   heard the request.
+
+use crate::flow::budget::Budget;
+use crate::gateway::Gateway;
+use crate::gateway::record::downstream::State;
+use crate::gateway::record::verdict::{Failed, Step};
+use crate::proxy::fault::UpstreamFault;
+use crate::reactor::net::Net;
+use crate::reactor::token::{Kind, Token};
+use crate::reactor::turn::Cx;
+use crate::wire::sealed::Handshake;
+
+impl<N: Net> Gateway<N> {
+    /// One step of the handshake of a socket.
+    pub(crate) fn shake_hands(&mut self, who: Token, cx: &mut Cx<N>) {
+        match who.kind() {
+            Kind::Downstream => self.shake_hands_with_client(who, cx),
+            Kind::Upstream => self.shake_hands_with_server(who, cx),
+            Kind::Listener | Kind::Waker => {}
+        }
+    }
+
+    fn shake_hands_with_client(&mut self, token: Token, cx: &mut Cx<N>) {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
+        if !matches!(downstream.state, State::Handshake { .. }) {
+            return;
+        }
+        match downstream.socket.shake_hands(&mut self.desk) {
+            Ok(Handshake::Done) => {
+                downstream.state = State::Head { since: cx.now };
+                self.enqueue(token, &mut cx.run);
+                self.arm(token, cx);
+            }
+            Ok(Handshake::More) => self.await_handshake_of_client(token, cx),
+            Ok(Handshake::Waits) => {}
+            Ok(Handshake::Dry) => {
+                self.wait_for_read(token);
+            }
+            Err(error) => {
+                log::debug!("a client's handshake has failed: {error}");
+                self.close_downstream(token, cx);
+            }
+        }
+    }
+
+    fn shake_hands_with_server(&mut self, connection: Token, cx: &mut Cx<N>) {
+        let Some(upstream) = self.upstreams.get_mut(connection) else { return };
+        let Some(owner) = upstream.owner.filter(|_| !upstream.closed) else { return };
+        match upstream.socket.shake_hands(&mut self.desk) {
+            Ok(Handshake::Done) => self.enqueue(owner, &mut cx.run),
+            Ok(Handshake::More) => {
+                self.awaits_handshake(connection, cx);
+            }
+            Ok(Handshake::Waits) => {}
+            Ok(Handshake::Dry) => {
+                self.wait_for_read(owner);
+            }
+            Err(error) => {
+                let lost = Failed::Lost(UpstreamFault::Connect(error.kind()));
+                let budget = Budget::of_a_drive(cx.run.is_empty());
+                self.drive_on(owner, Step::Failed(lost), budget, cx);
+            }
+        }
+    }
+}

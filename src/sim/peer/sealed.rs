@@ -1,0 +1,158 @@
+//! A peer's end of a sealed connection: its [`Toy`], and the bytes on both sides of it.
+
+use super::super::fabric::Fabric;
+use super::super::toy::{ALERTED, CLOSE_NOTIFY, HEADER, SPOILED, Toy, kind};
+
+/// Between what a script says and the network.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub toy: Toy,
+    /// Arrived and not opened.
+    inbox: Vec<u8>,
+    /// Sealed and not sent.
+    unsent: Vec<u8>,
+    /// FIN travels with the last of it.
+    fin: bool,
+    /// Bytes that were ever sealed, and where each record with plaintext ends among them.
+    sealed: u64,
+    data_ends: Vec<u64>,
+    /// The other side has sent an alert: nothing more is opened.
+    alerted: bool,
+    /// What the other side sent cannot be opened.
+    pub fault: Option<&'static str>,
+}
+
+impl Sealed {
+    pub fn new(toy: Toy) -> Sealed {
+        Sealed {
+            toy,
+            inbox: Vec::new(),
+            unsent: Vec::new(),
+            fin: false,
+            sealed: 0,
+            data_ends: Vec::new(),
+            alerted: false,
+            fault: None,
+        }
+    }
+
+    /// Sends what waits. True if nothing does.
+    pub fn flush(&mut self, link: usize, fabric: &mut Fabric) -> bool {
+        let own = self.toy.own();
+        self.put(&own);
+        if !self.unsent.is_empty() || self.fin {
+            let sent = fabric.peer_send(link, &self.unsent, self.fin);
+            self.unsent.drain(..sent);
+            self.fin &= !self.unsent.is_empty();
+        }
+        self.unsent.is_empty()
+    }
+
+    /// Puts sealed bytes behind those that wait, and remembers where plaintext ends.
+    fn put(&mut self, sealed: &[u8]) {
+        let mut rest = sealed;
+        while let Some(&[what, _, high, low, _]) = rest.first_chunk::<HEADER>() {
+            let length = HEADER + (usize::from(high) << 8 | usize::from(low));
+            self.sealed += length as u64;
+            if what == kind::DATA {
+                self.data_ends.push(self.sealed);
+            }
+            rest = &rest[length..];
+        }
+        self.unsent.extend_from_slice(sealed);
+    }
+
+    /// Whether something can be said now: the handshake is over, and all that was said has left.
+    fn may_speak(&mut self, link: usize, fabric: &mut Fabric) -> bool {
+        self.flush(link, fabric) && self.toy.established()
+    }
+
+    /// Seals all of `plain`, with `close_notify` and FIN behind it, if `fin`. False if it cannot yet.
+    pub fn say(&mut self, link: usize, plain: &[u8], fin: bool, fabric: &mut Fabric) -> bool {
+        if !self.may_speak(link, fabric) {
+            return false;
+        }
+        let mut sealed = Vec::new();
+        self.toy.seal_to(plain, &mut sealed);
+        self.put(&sealed);
+        if fin {
+            self.close();
+        }
+        true
+    }
+
+    /// Seals `close_notify`, and has FIN follow.
+    pub fn close(&mut self) {
+        if !self.fin {
+            if self.toy.established() {
+                self.put(&CLOSE_NOTIFY);
+            }
+            self.fin = true;
+        }
+    }
+
+    /// As [`Fabric::peer_speaks_up`].
+    pub fn speak_up(&mut self, link: usize, plain: &[u8], fin: bool, fabric: &mut Fabric) -> bool {
+        if !self.may_speak(link, fabric) {
+            return false;
+        }
+        // What is not sent after all was never sealed.
+        let mut toy = self.toy.clone();
+        let mut sealed = Vec::new();
+        toy.seal_to(plain, &mut sealed);
+        if fin {
+            sealed.extend_from_slice(&CLOSE_NOTIFY);
+        }
+        let spoken = fabric.peer_speaks_up(link, &sealed, fin);
+        if spoken {
+            self.toy = toy;
+            self.put(&sealed);
+            self.unsent.clear();
+        }
+        spoken
+    }
+
+    pub fn send_ticket(&mut self) {
+        let mut sealed = Vec::new();
+        self.toy.ticket(&mut sealed);
+        self.put(&sealed);
+    }
+
+    pub fn send_spoiled_record(&mut self) {
+        // Nothing is said by it.
+        self.sealed += SPOILED.len() as u64;
+        self.unsent.extend_from_slice(&SPOILED);
+    }
+
+    /// Takes at most `limit` bytes that have arrived, and opens them. Returns how many were taken.
+    pub fn take(
+        &mut self,
+        link: usize,
+        plain: &mut Vec<u8>,
+        limit: usize,
+        fabric: &mut Fabric,
+    ) -> usize {
+        let taken = fabric.peer_take(link, &mut self.inbox, limit);
+        let mut room = [0; 1024];
+        while self.fault.is_none() && !self.alerted && !self.toy.ended {
+            match self.toy.open_front(&mut self.inbox, &mut room) {
+                Ok(opened) => {
+                    plain.extend_from_slice(&room[..opened.given]);
+                    self.inbox.drain(..opened.taken);
+                    if opened.taken == 0 && opened.given == 0 {
+                        break;
+                    }
+                }
+                Err(ALERTED) => self.alerted = true,
+                Err(alert) => self.fault = Some(alert.0),
+            }
+        }
+        self.flush(link, fabric);
+        taken
+    }
+
+    /// How many records with plaintext end in this part of all that was sealed.
+    pub fn said_between(&self, from: u64, to: u64) -> u64 {
+        self.data_ends.iter().filter(|end| (from + 1..=to).contains(*end)).count() as u64
+    }
+}
