@@ -82,8 +82,8 @@ pub struct Breaker {
     asked: u8,
     /// When it was last put out, or an early probe has ended.
     kept_out_at: Instant,
-    /// When an answer last began, to a request of whatever epoch.
-    answered_at: Instant,
+    /// When an answer last began, to a request of whatever epoch ([`beside::stamp`]).
+    answered_at: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,7 +232,7 @@ impl Breaker {
             fails_soon: false,
             asked: 0,
             kept_out_at: Instant::ZERO,
-            answered_at: Instant::ZERO,
+            answered_at: 0,
         }
     }
 
@@ -281,7 +281,7 @@ impl Breaker {
     /// The answer has begun: a data event, or a body byte where there are no events. A probe is
     /// settled here; its stream may go on for minutes.
     pub fn first_event(&mut self, ticket: Ticket, now: Instant) -> Option<Transition> {
-        self.answered_at = now;
+        self.answered_at = beside::stamp(now);
         if ticket.epoch != self.epoch {
             return None;
         }

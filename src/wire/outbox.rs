@@ -5,7 +5,7 @@
 //! answer, the request can be taken back and sent again on another connection.
 //!
 //! ```text
-//!   a request that nobody has:   draft ┆ body          the draft is hidden, and never sent
+//!   a request that nobody has:   draft ┆ body          the draft is hidden: it is not sent
 //!   one that a connection has:   draft ┆ opening body  the opening is one server's
 //!                            or:   opening body         its server wants the draft as it is
 //! ```
