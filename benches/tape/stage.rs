@@ -33,6 +33,7 @@ pub fn snapshot(text: &str) -> Snapshot {
         resolve: |_| Err("no name is used".to_owned()),
         folder: Default::default(),
         read: |_| Err("no file is used".to_owned()),
+        variable: |_| None,
     };
     config::parse(text, &environment).expect("the configuration is valid").snapshot
 }

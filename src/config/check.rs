@@ -8,11 +8,13 @@ mod address;
 mod admin;
 mod chain;
 mod fallback;
+mod headers;
 mod observing;
 mod path;
 mod policy;
 mod route;
 mod upstream;
+mod when;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;

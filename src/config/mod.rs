@@ -67,6 +67,8 @@ pub struct Environment {
     pub folder: PathBuf,
     /// Reads a file that the configuration names.
     pub read: fn(&Path) -> Result<String, String>,
+    /// A variable of the environment, if there is one of that name.
+    pub variable: fn(&str) -> Option<String>,
 }
 
 impl Environment {
@@ -75,7 +77,9 @@ impl Environment {
         let parallelism = available_parallelism().map_or(1, usize::from);
         let cpus = allowed_cpus().unwrap_or_else(|| (0..parallelism).collect());
         let resolve = names::system;
-        Environment { cpus, parallelism, resolve, folder: PathBuf::new(), read: read_named }
+        let variable = |name: &str| std::env::var(name).ok();
+        let folder = PathBuf::new();
+        Environment { cpus, parallelism, resolve, folder, read: read_named, variable }
     }
 
     /// The same, for a configuration in this file.

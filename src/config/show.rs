@@ -15,8 +15,8 @@ use std::time::Duration;
 use super::bounds;
 use super::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, CommitAt, ExchangeTimeouts,
-    Forwarded, HalfClose, Heartbeat, HostField, Link, Listed, Rewrite, Route, Snapshot, Target,
-    Upstream, Workers,
+    Forwarded, HalfClose, HeaderRules, Heartbeat, HostField, Link, Listed, Rewrite, Route,
+    Snapshot, Target, Upstream, Workers,
 };
 use super::units::{show_duration, show_size};
 use crate::escape::acts;
@@ -180,6 +180,7 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     writeln!(out, "]")?;
     entry(out, "host", quoted(host))?;
     entry(out, "service", quoted(upstream.service.name()))?;
+    written(&upstream.request_headers, out)?;
     if let Some(model) = &upstream.model {
         entry(out, "model", quoted(model))?;
     }
@@ -222,6 +223,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     } else {
         entry(out, "methods", list(route.methods.iter().map(|method| quoted(method))))?;
     }
+    policy::when(&route.when, out)?;
     match &route.target {
         Target::Chain(chain) => self::chain(chain, snapshot, out)?,
         Target::Service(service) => writeln!(out, "# answered inside this process: {service:?}")?,
@@ -231,6 +233,8 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         Some(Rewrite::Path(path)) => entry(out, "rewrite", quoted(path))?,
         Some(Rewrite::Prefix(prefix)) => entry(out, "rewrite", quoted(&format!("{prefix}*")))?,
     }
+    written(&route.request_headers, out)?;
+    written(&route.response_headers, out)?;
     let commit = match route.commit {
         CommitAt::FirstEvent => "first_event",
         CommitAt::Head => "head",
@@ -254,12 +258,22 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     }
 }
 
+fn written(rules: &HeaderRules, out: &mut String) -> fmt::Result {
+    rules.written.iter().try_for_each(|(key, value)| entry(out, key, value))
+}
+
 fn chain(chain: &Chain, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     let name =
         |link: &Link| snapshot.upstreams.get(link.upstream).map_or("?", |upstream| &upstream.name);
     match &chain.links[..] {
         [one] => entry(out, "upstream", quoted(name(one)))?,
         all => entry(out, "upstream", list(all.iter().map(|link| quoted(name(link)))))?,
+    }
+    let own = |link: &&Link| {
+        snapshot.upstreams.get(link.upstream).is_some_and(|upstream| upstream.model != link.model)
+    };
+    if let Some(model) = chain.links.iter().find(own).and_then(|link| link.model.as_ref()) {
+        entry(out, "model", quoted(model))?;
     }
     match chain.larger.and_then(|larger| chain.links.get(larger)) {
         Some(larger) => entry(out, "larger", quoted(name(larger))),
@@ -351,19 +365,19 @@ fn timeout(timeout: Option<Duration>) -> String {
     quoted(&timeout.map_or("off".to_owned(), show_duration))
 }
 
-fn list(elements: impl Iterator<Item = impl fmt::Display>) -> String {
+pub(super) fn list(elements: impl Iterator<Item = impl fmt::Display>) -> String {
     let elements: Vec<String> = elements.map(|element| element.to_string()).collect();
     format!("[{}]", elements.join(", "))
 }
 
 /// A key, in quotes where it needs them.
-fn key(text: &str) -> String {
+pub(super) fn key(text: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !text.is_empty() && text.chars().all(bare) { text.to_owned() } else { quoted(text) }
 }
 
 /// A TOML basic string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

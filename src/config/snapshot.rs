@@ -21,14 +21,18 @@ use crate::responder::Service;
 use crate::service::Setting;
 use crate::service::continuation::Prefill;
 
+mod headers;
 mod observing;
 mod resilience;
+mod when;
 
+pub use headers::HeaderRules;
 pub use observing::{Collector, Recorder, Trace, TraceContext};
 pub use resilience::{
     Admission, Balance, Breaker, CommitAt, Condition, Conditions, Continue, Fallback,
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
 };
+pub use when::{Pattern, When};
 
 /// A compiled configuration.
 #[derive(Clone, Debug)]
@@ -261,8 +265,10 @@ pub struct Upstream {
     pub timeouts: ExchangeTimeouts,
     /// The dialect its servers speak.
     pub service: Setting,
-    /// What the request's `model` is replaced by on its way here. `None`: nothing.
+    /// What the request's `model` is replaced by on its way here, unless its route says another.
     pub model: Option<String>,
+    /// What is changed in the heads of requests to it.
+    pub request_headers: HeaderRules,
     /// How its servers take the text so far of a stream that is continued.
     pub prefill: Prefill,
     pub retry: Retry,
@@ -337,8 +343,13 @@ pub struct Route {
     pub path: PathPattern,
     /// Empty: every method.
     pub methods: Vec<String>,
+    pub when: When,
     pub target: Target,
     pub rewrite: Option<Rewrite>,
+    /// What is changed in the heads of its requests, ahead of what their upstream changes.
+    pub request_headers: HeaderRules,
+    /// What is changed in the heads of answers that are passed on.
+    pub response_headers: HeaderRules,
     /// In force before an upstream is chosen and where none is: the route's, else `[timeouts]`.
     pub timeouts: ExchangeTimeouts,
     pub commit: CommitAt,
@@ -354,6 +365,8 @@ pub struct Route {
 pub struct Link {
     /// Index into [`Snapshot::upstreams`].
     pub upstream: usize,
+    /// What the request's `model` is replaced by: the route's, else the upstream's. `None`: nothing.
+    pub model: Option<String>,
     /// In force: the route's, else the upstream's, else `[timeouts]`.
     pub timeouts: ExchangeTimeouts,
 }
@@ -418,7 +431,8 @@ impl Route {
 impl Chain {
     /// The chain of a route that names one upstream.
     pub fn of_one(upstream: usize, timeouts: ExchangeTimeouts) -> Chain {
-        Chain { links: vec![Link { upstream, timeouts }], larger: None, fallback: None }
+        let link = Link { upstream, model: None, timeouts };
+        Chain { links: vec![link], larger: None, fallback: None }
     }
 
     pub fn leads_to(&self, upstream: usize) -> bool {

@@ -2,10 +2,12 @@
 
 mod accepted;
 mod documented;
+mod headers;
 mod hostile;
 mod policies;
 mod refused;
 mod reloaded;
+mod routing;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -88,7 +90,8 @@ upstream = "llama"
 
 /// A machine with four cores and a few names.
 fn environment() -> Environment {
-    Environment { cpus: vec![0, 1, 2, 3], parallelism: 4, resolve, folder: "/etc".into(), read }
+    let cpus = vec![0, 1, 2, 3];
+    Environment { cpus, parallelism: 4, resolve, folder: "/etc".into(), read, variable }
 }
 
 fn resolve(authority: &str) -> Result<Vec<SocketAddr>, String> {
@@ -107,10 +110,21 @@ fn read(path: &Path) -> Result<String, String> {
         Some("/etc/sorry.txt") => Ok("Sorry, no model answers.\nTry again.\n".to_owned()),
         Some("/etc/sorry.json") => Ok("{\"sorry\": true}\n".to_owned()),
         Some("/etc/admin.token") => Ok("correct-horse-battery\n".to_owned()),
+        Some("/etc/api.key") => Ok("from-a-file\n".to_owned()),
         Some("/etc/short") => Ok("short\n".to_owned()),
         Some("/etc/two") => Ok("correct-horse-battery\nand more\n".to_owned()),
         Some("/etc/broken.json") => Ok("{\"sorry\"\n".to_owned()),
         _ => Err("no such file".to_owned()),
+    }
+}
+
+/// The environment has two keys, one of them empty.
+fn variable(name: &str) -> Option<String> {
+    match name {
+        "API_KEY" => Some("sesame".to_owned()),
+        "EMPTY" => Some(String::new()),
+        "TWO_LINES" => Some("a\nb".to_owned()),
+        _ => None,
     }
 }
 

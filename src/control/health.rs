@@ -22,6 +22,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::config::snapshot::{EndpointId, HealthCheck, HostField, Upstream, UpstreamId};
+use crate::http::field_rules::FieldRules;
 use crate::proxy::health::{Health, Verdict};
 use crate::proxy::random::Random;
 
@@ -45,6 +46,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// What `Host` says.
     pub host: String,
+    /// What is changed in the fields of its requests, a key that it wants among it.
+    pub rules: Option<Arc<FieldRules>>,
     pub settings: HealthCheck,
 }
 
@@ -102,6 +105,7 @@ impl Target {
                         HostField::Fixed(host) => host.clone(),
                         HostField::Preserve | HostField::Endpoint => endpoint.authority.clone(),
                     },
+                    rules: upstream.request_headers.rules.clone(),
                     settings: settings.clone(),
                 })
             })

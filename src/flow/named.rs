@@ -19,6 +19,8 @@ pub struct Naming {
     pub(crate) unclear: Option<Unclear>,
     /// Whether the upstream that the request is at, or goes to, has a `model`.
     pub(crate) replaces: bool,
+    /// The model decides which route the request takes.
+    pub(crate) decides: bool,
     /// What was held of the body has been sent on: a name that is found from now on comes too late.
     pub(crate) gone_on: bool,
     /// Bytes that were held of a body that leaves in chunks, with the name as it is written now: the
@@ -42,9 +44,19 @@ impl Named {
             written: Vec::new(),
             unclear,
             replaces,
+            decides: false,
             gone_on: false,
             first_chunk: 0,
         })))
+    }
+
+    /// The watcher of a request with a body, whose model decides about its route.
+    pub(crate) fn deciding(head: &RequestHead<'_>) -> Named {
+        let mut named = Named::of(head, false);
+        if let Some(naming) = &mut named.0 {
+            naming.decides = true;
+        }
+        named
     }
 
     /// Whether a part of the body waits for its model.
@@ -52,9 +64,10 @@ impl Named {
         self.0.as_ref().is_some_and(|naming| !naming.is_settled())
     }
 
-    /// Whether the upstream that the request goes to has a model.
-    pub(crate) fn is_replaced(&self) -> bool {
-        self.0.as_ref().is_some_and(|naming| naming.replaces)
+    /// Whether somebody has to know the model of the request: the upstream it goes to has one of its own,
+    /// or its route was chosen by it.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.0.as_ref().is_some_and(|naming| naming.replaces || naming.decides)
     }
 
     /// Bytes at the start of the body that are a chunk without its line.
@@ -108,7 +121,7 @@ impl Naming {
 
     /// Whether the bytes that have come must not reach the upstream that the request is at.
     pub fn refuses(&self) -> bool {
-        self.replaces && self.unclear.is_some()
+        (self.replaces || self.decides) && self.unclear.is_some()
     }
 
     /// Whether enough is known for the request to go on.

@@ -30,6 +30,7 @@
 pub mod body;
 pub mod chunk;
 pub mod date;
+pub mod field_rules;
 pub mod head;
 pub mod json;
 mod lines;

@@ -27,6 +27,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "killed",
     "method_not_allowed",
     "model_ambiguous",
+    "model_not_found",
     "model_too_late",
     "no_route",
     "no_upstream",
@@ -55,7 +56,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_unterminated",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 45;
+const REASONS: usize = 46;
 /// The place of `complete`.
 const COMPLETE: usize = 9;
 

@@ -31,12 +31,16 @@ pub enum Fault {
 pub enum DownstreamFault {
     Head(HeadError),
     NotFound,
+    /// There are routes for such a request, but none for its model; `None`: it names none.
+    ModelNotFound {
+        model: Option<String>,
+    },
     MethodNotAllowed {
         allow: String,
     },
     Chunk(ChunkError),
     BodyTooLarge,
-    /// The upstream is asked for a model of its own, and the one in the request cannot be replaced.
+    /// The model decides where the request goes, or is replaced on its way, and cannot be told.
     Model(Unclear),
     HeadTimeout,
     BodyTimeout,
@@ -133,7 +137,7 @@ impl Fault {
         let (status, kind) = match self {
             Fault::Downstream(fault) => match fault {
                 Head(error) => (error.status(), "invalid_request_error"),
-                NotFound => (404, "invalid_request_error"),
+                NotFound | ModelNotFound { .. } => (404, "invalid_request_error"),
                 MethodNotAllowed { .. } => (405, "invalid_request_error"),
                 Chunk(_) => (400, "invalid_request_error"),
                 BodyTooLarge | Model(Unclear::Late) => (413, "invalid_request_error"),
@@ -166,6 +170,7 @@ impl Fault {
             Fault::Downstream(fault) => match fault {
                 DownstreamFault::Head(error) => error.code(),
                 DownstreamFault::NotFound => "no_route",
+                DownstreamFault::ModelNotFound { .. } => "model_not_found",
                 DownstreamFault::MethodNotAllowed { .. } => "method_not_allowed",
                 DownstreamFault::Chunk(_) => "bad_chunk",
                 DownstreamFault::BodyTooLarge => "body_too_large",
@@ -259,6 +264,7 @@ mod tests {
             Fault::Downstream(fault) => match fault {
                 DownstreamFault::Head(_)
                 | DownstreamFault::NotFound
+                | DownstreamFault::ModelNotFound { .. }
                 | DownstreamFault::MethodNotAllowed { .. }
                 | DownstreamFault::Chunk(_)
                 | DownstreamFault::BodyTooLarge
@@ -268,7 +274,7 @@ mod tests {
                 | DownstreamFault::WriteTimeout
                 | DownstreamFault::TunnelIdle
                 | DownstreamFault::Gone
-                | DownstreamFault::Refused => 13,
+                | DownstreamFault::Refused => 14,
             },
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Connect(_)
@@ -306,6 +312,7 @@ mod tests {
         let reset = io::ErrorKind::ConnectionReset;
         let downstream = [
             DownstreamFault::NotFound,
+            DownstreamFault::ModelNotFound { model: None },
             DownstreamFault::MethodNotAllowed { allow: "GET".into() },
             DownstreamFault::Chunk(ChunkError::BareLf),
             DownstreamFault::BodyTooLarge,

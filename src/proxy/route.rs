@@ -1,19 +1,39 @@
-//! Routing: a method and a path to one route of the snapshot.
+//! Routing: a request to one route of the snapshot.
 //!
 //! * Paths are compared in their normal form, [`path::normal`], which is what every server may make
 //!   of them; what is forwarded is the path as it came.
 //! * A path that a rewrite makes is judged as one that comes.
+//! * Where the model of the body decides, the request goes nowhere before the model is known.
+
+mod when;
+
+#[cfg(test)]
+mod tests;
 
 use crate::config::snapshot::{PathPattern, Rewrite, Route};
-use crate::http::head::HeadError;
+use crate::http::head::{HeadError, RequestHead};
 use crate::http::path;
+
+/// The model that a request names in its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model<'a> {
+    /// The body has not been read so far.
+    Unread,
+    /// The body names none, or there is no body.
+    Unnamed,
+    Named(&'a str),
+}
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {
     /// Index into the routes.
     Route(usize),
+    /// The model decides, and it is not known yet.
+    Undecided,
     NotFound,
+    /// There are routes for this path and method, but none for this model.
+    ModelNotFound,
     /// The path exists, the method does not: the methods that do, as `Allow` wants them
     /// (RFC 9110 §10.2.1).
     MethodNotAllowed {
@@ -21,16 +41,25 @@ pub enum Match {
     },
 }
 
-/// Finds the route of a request. `routes` are in matching order: the first whose path and method
-/// both match wins. `path` is in its normal form.
-pub fn find(routes: &[Route], method: &str, path: &str) -> Match {
-    let mut allow = String::new();
+/// Finds the route of a request. `routes` are in matching order: the first whose path, method and
+/// conditions all hold wins.
+pub fn find(routes: &[Route], head: &RequestHead<'_>, model: Model<'_>) -> Match {
+    let path = path::normal(head.path);
+    let (mut allow, mut for_others) = (String::new(), false);
     for (index, route) in routes.iter().enumerate() {
-        if !matches(&route.path, path) {
+        if !matches(&route.path, &path) || !when::holds(&route.when, head) {
             continue;
         }
-        if route.methods.is_empty() || route.methods.iter().any(|allowed| allowed == method) {
-            return Match::Route(index);
+        if route.methods.is_empty() || route.methods.iter().any(|allowed| allowed == head.method) {
+            match model {
+                _ if route.when.models.is_empty() => return Match::Route(index),
+                Model::Unread => return Match::Undecided,
+                Model::Named(name) if route.when.takes_model(Some(name)) => {
+                    return Match::Route(index);
+                }
+                Model::Named(_) | Model::Unnamed => for_others = true,
+            }
+            continue;
         }
         for allowed in &route.methods {
             if !allow.split(", ").any(|known| known == allowed) {
@@ -41,7 +70,11 @@ pub fn find(routes: &[Route], method: &str, path: &str) -> Match {
             }
         }
     }
-    if allow.is_empty() { Match::NotFound } else { Match::MethodNotAllowed { allow } }
+    match allow.is_empty() {
+        _ if for_others => Match::ModelNotFound,
+        true => Match::NotFound,
+        false => Match::MethodNotAllowed { allow },
+    }
 }
 
 fn matches(pattern: &PathPattern, path: &str) -> bool {
@@ -83,82 +116,5 @@ pub fn check_rewritten(route: &Route, path: &str) -> Result<(), HeadError> {
     match rewritten(route, path) {
         Some((with, rest)) if !rest.is_empty() => Ok(path::check_joined(with, rest)?),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::snapshot::{Chain, CommitAt, ExchangeTimeouts, Progress, Target};
-
-    const OFF: ExchangeTimeouts = ExchangeTimeouts {
-        body: None,
-        client_write: None,
-        connect: None,
-        ttft: None,
-        response: None,
-        progress: Progress::Data,
-        inter_event: None,
-        total: None,
-        tunnel_idle: None,
-    };
-
-    fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route {
-        Route {
-            path,
-            methods: methods.iter().map(ToString::to_string).collect(),
-            target: Target::Chain(Chain::of_one(0, OFF)),
-            rewrite,
-            timeouts: OFF,
-            commit: CommitAt::FirstEvent,
-            heartbeat: None,
-            continues: None,
-            server_timing: false,
-        }
-    }
-
-    #[test]
-    fn the_first_route_whose_path_and_method_match_wins() {
-        let routes = [
-            route(PathPattern::Exact("/v1/chat".into()), &["POST"], None),
-            route(PathPattern::Exact("/v1/chat".into()), &["GET", "HEAD"], None),
-            route(PathPattern::Prefix("/v1/".into()), &["GET", "POST"], None),
-            route(PathPattern::Prefix("/any/".into()), &[], None),
-        ];
-        let not_allowed = |allow: &str| Match::MethodNotAllowed { allow: allow.into() };
-        for (method, path, expected) in [
-            ("POST", "/v1/chat", Match::Route(0)),
-            ("GET", "/v1/chat", Match::Route(1)),
-            ("GET", "/v1/models", Match::Route(2)),
-            ("GET", "/v1/chat/", Match::Route(2)),
-            ("PUT", "/v1/chat", not_allowed("POST, GET, HEAD")),
-            ("PUT", "/v1/models", not_allowed("GET, POST")),
-            ("BREW", "/any/pot", Match::Route(3)),
-            ("GET", "/v1", Match::NotFound),
-            ("GET", "/", Match::NotFound),
-        ] {
-            assert_eq!(find(&routes, method, path), expected, "{method} {path}");
-        }
-    }
-
-    #[test]
-    fn the_methods_of_all_routes_are_named_once() {
-        let exact = |methods| route(PathPattern::Exact("/".into()), methods, None);
-        let some = [exact(&["POST", "GET"]), exact(&["GET", "HEAD"])];
-        assert_eq!(methods(&some), "GET, HEAD, POST");
-        assert_eq!(methods(&[exact(&["GET"]), exact(&[])]), "");
-    }
-
-    #[test]
-    fn a_rewrite_replaces_the_path_or_the_prefix() {
-        let prefix = || PathPattern::Prefix("/v1/".into());
-        let cases = [
-            (route(prefix(), &[], None), None),
-            (route(prefix(), &[], Some(Rewrite::Prefix("/api/".into()))), Some(("/api/", "chat"))),
-            (route(prefix(), &[], Some(Rewrite::Path("/stream".into()))), Some(("/stream", ""))),
-        ];
-        for (route, expected) in &cases {
-            assert_eq!(rewritten(route, "/v1/chat"), *expected);
-        }
     }
 }

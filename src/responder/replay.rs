@@ -97,6 +97,9 @@ impl Recording {
     pub fn route(self) -> Route {
         Route {
             path: PathPattern::Prefix("/".to_owned()),
+            when: Default::default(),
+            request_headers: Default::default(),
+            response_headers: Default::default(),
             methods: Vec::new(),
             target: Target::Service(Arc::new(Replay(Arc::new(self)))),
             rewrite: None,

@@ -144,6 +144,7 @@ pub fn compile(configuration: &str) -> Result<Snapshot, String> {
         resolve: |_| Err("there are no names here".to_owned()),
         folder: PathBuf::new(),
         read: |_| Err("there are no files here".to_owned()),
+        variable: |_| None,
     };
     match config::parse(configuration, &environment) {
         Ok(loaded) => Ok(loaded.snapshot),

@@ -102,6 +102,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         service: Setting::Auto,
         model: None,
         prefill: defaults::PREFILL,
+        request_headers: Default::default(),
         delayed_acks: defaults::DELAYED_ACKS,
         retry: Retry { attempts: gateway.attempts, budget: gateway.budget, ..defaults::retry() },
         balance: defaults::BALANCE,
@@ -113,7 +114,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
 
 /// A gateway with a chain of upstreams behind `/relay/*`.
 pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
-    let link = |upstream| Link { upstream, timeouts: TIMEOUTS.exchange };
+    let link = |upstream| Link { upstream, model: None, timeouts: TIMEOUTS.exchange };
     let links = (0..gateway.upstreams).map(link).collect();
     let mut snapshot = Snapshot {
         generation: Generation::default(),
@@ -155,6 +156,9 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         upstreams: (0..gateway.upstreams).map(|index| upstream(gateway, index)).collect(),
         routes: vec![Route {
             path: PathPattern::Prefix(cast::PATH.into()),
+            when: Default::default(),
+            request_headers: Default::default(),
+            response_headers: Default::default(),
             methods: Vec::new(),
             target: Target::Chain(Chain { links, larger: None, fallback: None }),
             rewrite: None,

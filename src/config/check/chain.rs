@@ -18,10 +18,12 @@ const LINKS_MAX: usize = 8;
 const CONTINUATIONS: RangeInclusive<u64> = 1..=8;
 const TEXT_BYTES: RangeInclusive<u64> = 1 << 10..=16 << 20;
 
-/// `upstream = "one"`, or `upstream = ["primary", "second"]`. `None` if one of them is not known.
+/// `upstream = "one"`, or `upstream = ["primary", "second"]`; with the `model` of the route, if it has
+/// one. `None` if one of them is not known.
 pub(super) fn links(
     field: &Field<'_>,
     overrides: &Overrides,
+    model: Option<&str>,
     upstreams: &[Draft],
     report: &mut Report,
 ) -> Option<Vec<Link>> {
@@ -40,6 +42,7 @@ pub(super) fn links(
     };
     let link = |upstream: usize| Link {
         upstream,
+        model: model.map(str::to_owned).or_else(|| upstreams[upstream].upstream.model.clone()),
         timeouts: overrides.over(&upstreams[upstream].upstream.timeouts),
     };
     Some(indices.into_iter().map(link).collect())

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Place, Report};
-use super::super::snapshot::{Chain, CommitAt, PathPattern, Route, Target};
+use super::super::snapshot::{Chain, CommitAt, PathPattern, Route, Target, When};
 use super::upstream::{Draft, Given};
-use super::{Overrides, chain, fallback, is_token, path, unique};
+use super::{Overrides, chain, fallback, headers, is_token, path, unique, when};
 use crate::service::Setting;
 
 /// All routes in matching order.
@@ -19,29 +19,29 @@ pub(super) fn all(
     report: &mut Report,
 ) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::with_capacity(sections.len());
-    let mut known: HashMap<PathPattern, Methods> = HashMap::new();
+    let mut known: HashMap<(PathPattern, When), Methods> = HashMap::new();
     for section in sections {
         let place = section.place().clone();
         let Some(route) = one(section, upstreams, given, report) else {
             continue;
         };
-        let methods = known.entry(route.path.clone()).or_default();
+        let methods = known.entry((route.path.clone(), route.when.clone())).or_default();
         if let Some(twin) = methods.claim(&route, &place) {
             let line = twin.line.map_or(String::new(), |line| format!(" (line {line})"));
             report.error(
                 &place,
                 format!(
-                    "another route has this path and method already{line}; \
+                    "another route has this path, method and when already{line}; \
                      this one would never match"
                 ),
             );
         }
         routes.push(route);
     }
-    // Stable: routes of one path keep the order of the file.
+    // Stable: routes of one path that ask for something keep the order of the file.
     routes.sort_by_key(|route| match &route.path {
-        PathPattern::Exact(_) => (0, Reverse(0)),
-        PathPattern::Prefix(prefix) => (1, Reverse(prefix.len())),
+        PathPattern::Exact(_) => (0, Reverse(0), route.when.is_empty()),
+        PathPattern::Prefix(prefix) => (1, Reverse(prefix.len()), route.when.is_empty()),
     });
     routes
 }
@@ -85,9 +85,13 @@ fn one(
     let pattern = section.require("path", report);
     let pattern = pattern.and_then(|field| field.parsed(report, path::pattern));
     let methods = section.take("methods").and_then(|field| methods(&field, report));
+    let when = when::when(&mut section, report);
+    let model = section.take("model");
+    let model = model.and_then(|field| field.parsed(report, fallback::model_name));
     let target = section.require("upstream", report);
     let overrides = Overrides::read(section.table("timeouts", report), report);
-    let links = target.and_then(|field| chain::links(&field, &overrides, upstreams, report));
+    let links = target
+        .and_then(|field| chain::links(&field, &overrides, model.as_deref(), upstreams, report));
     let larger = chain::larger(&mut section, links.as_deref(), upstreams, report);
     let rewrite = section.take("rewrite").and_then(|field| {
         // With a broken path there is nothing to compare with: be content with either form.
@@ -95,6 +99,9 @@ fn one(
         let pattern = pattern.as_ref().unwrap_or(&assumed);
         field.parsed(report, |text| path::rewrite(text, pattern))
     });
+    let environment = given.environment;
+    let request_headers = headers::rules(&mut section, "request_headers", environment, report);
+    let response_headers = headers::rules(&mut section, "response_headers", environment, report);
     let commit = [("first_event", CommitAt::FirstEvent), ("head", CommitAt::Head)];
     let commit = section.choice("commit", &commit, defaults::COMMIT, report);
     let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
@@ -109,8 +116,11 @@ fn one(
     Some(Route {
         path: pattern?,
         methods: methods.unwrap_or_default(),
+        when,
         target: Target::Chain(Chain { links: links?, larger, fallback }),
         rewrite,
+        request_headers,
+        response_headers,
         timeouts: overrides.over(&given.timeouts.exchange),
         commit,
         heartbeat,

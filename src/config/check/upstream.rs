@@ -10,7 +10,7 @@ use super::super::snapshot::{
 };
 use super::super::{Environment, defaults, names};
 use super::address::{self, EndpointText};
-use super::{CONNECTIONS, Overrides, REQUESTS, fallback, policy};
+use super::{CONNECTIONS, Overrides, REQUESTS, fallback, headers, policy};
 use crate::service::Setting;
 use crate::service::continuation::Prefill;
 
@@ -84,16 +84,19 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let host = section.take("host").and_then(|field| host(&field, report));
     let model = section.take("model");
     let overrides = Overrides::read(section.table("timeouts", report), report);
+    let service = section.choice(
+        "service",
+        &Setting::ALL.map(|setting| (setting.name(), setting)),
+        Setting::Auto,
+        report,
+    );
+    let rules = headers::rules(&mut section, "request_headers", given.environment, report);
     let upstream = Upstream {
         id: UpstreamId::default(),
         host: host.unwrap_or(defaults::HOST),
         timeouts: overrides.over(&given.timeouts.exchange),
-        service: section.choice(
-            "service",
-            &Setting::ALL.map(|setting| (setting.name(), setting)),
-            Setting::Auto,
-            report,
-        ),
+        service,
+        request_headers: headers::api_key(&mut section, service, rules, given.environment, report),
         delayed_acks: section.boolean("delayed_acks", defaults::DELAYED_ACKS, report),
         model: model.and_then(|field| field.parsed(report, fallback::model_name)),
         prefill: section.choice(

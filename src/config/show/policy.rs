@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::snapshot::{
-    Balance, Breaker, Fallback, FallbackAnswer, HashKey, HealthCheck, Retry, Route, Upstream,
+    Balance, Breaker, Fallback, FallbackAnswer, HashKey, HealthCheck, Retry, Route, Upstream, When,
 };
 use super::super::units::{show_duration, show_size};
 use super::{entry, key, list, quoted};
@@ -90,6 +90,22 @@ fn admission(upstream: &Upstream, out: &mut String) -> fmt::Result {
         entry(out, "admission.priority_header", quoted(header))?;
     }
     entry(out, "admission.priority", admission.priority)
+}
+
+pub(super) fn when(when: &When, out: &mut String) -> fmt::Result {
+    let When { hosts, headers, query, models } = when;
+    for (name, patterns) in [("when.host", hosts), ("when.model", models)] {
+        if !patterns.is_empty() {
+            let patterns = patterns.iter().map(|pattern| quoted(pattern.as_str()));
+            entry(out, name, list(patterns))?;
+        }
+    }
+    for (name, pairs) in [("when.header", headers), ("when.query", query)] {
+        for (field, pattern) in pairs {
+            entry(out, &format!("{name}.{}", key(field)), quoted(pattern.as_str()))?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn continues(route: &Route, out: &mut String) -> fmt::Result {

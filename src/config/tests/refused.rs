@@ -453,7 +453,7 @@ fn route() {
         (
             "[[route]]",
             "[[route]]\npath = \"/inference\"\nupstream = \"llama\"\n[[route]]",
-            "line 40: route[1]: another route has this path and method already (line 37); this \
+            "line 40: route[1]: another route has this path, method and when already (line 37); this \
              one would never match",
         ),
     ]);

@@ -68,9 +68,17 @@ fn attempt(target: &Target) -> Result<(), Failure> {
          Connection: close\r\n\r\n",
         target.settings.path, target.host
     );
+    let mut changed = Vec::new();
+    let request = match &target.rules {
+        Some(rules) => {
+            rules.apply(request.as_bytes(), &mut changed);
+            &changed
+        }
+        None => request.as_bytes(),
+    };
     stream
         .set_write_timeout(Some(left(deadline)?))
-        .and_then(|()| stream.write_all(request.as_bytes()))
+        .and_then(|()| stream.write_all(request))
         .map_err(|error| failure(&error, Failure::Broken))?;
     let status = read_status(&mut stream, deadline)?;
     // The body says nothing that is asked for: it is left unread.

@@ -70,6 +70,7 @@ impl Scripted {
 
 fn target(address: SocketAddr, interval: u64) -> Target {
     Target {
+        rules: None,
         endpoint: EndpointId(address.port().into()),
         upstream: (UpstreamId(1), "vllm".to_owned()),
         address,

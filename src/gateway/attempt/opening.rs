@@ -8,6 +8,7 @@
 use crate::config::snapshot::HostField;
 use crate::gateway::record::exchange::Exchange;
 use crate::http::body::Framing;
+use crate::http::field_rules::FieldRules;
 use crate::http::head::Version;
 use crate::http::rewrite::{self, Opening};
 use crate::http::trace_context::TraceParent;
@@ -37,12 +38,24 @@ impl Exchange {
             trace,
             first_chunk: self.request.watch.first_chunk(),
         };
-        let differs = !opening.is_draft();
+        let rules = self.request_rules();
+        let differs = !opening.is_draft() || rules.clone().next().is_some();
         if differs {
             into.clear();
             rewrite::opening(&self.outbox.draft(), &opening, into);
+            for rules in rules {
+                let opening = std::mem::take(into);
+                rules.apply(&opening, into);
+            }
         }
         differs
+    }
+
+    /// What the operator changes in the fields: by the route, then by the upstream.
+    fn request_rules(&self) -> impl Iterator<Item = &FieldRules> + Clone {
+        let route = self.route().map(|route| &route.request_headers);
+        let upstream = self.upstream().map(|upstream| &upstream.request_headers);
+        route.into_iter().chain(upstream).filter_map(|rules| rules.rules.as_deref())
     }
 
     /// The `Host` this upstream is sent; `None`: the client's own. A client that has named none speaks

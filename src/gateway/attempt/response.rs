@@ -310,7 +310,15 @@ impl Exchange {
             served: served.filter(|_| !interim),
             timing: self.server_timing(now).filter(|_| !interim),
         };
-        rewrite::response(head, &edits, into);
+        let rules = self.route().and_then(|route| route.response_headers.rules.as_deref());
+        match rules.filter(|_| !interim) {
+            None => rewrite::response(head, &edits, into),
+            Some(rules) => {
+                let mut written = Vec::new();
+                rewrite::response(head, &edits, &mut written);
+                rules.apply(&written, into);
+            }
+        }
     }
 
     /// The observer of an answer that is no stream by its head. `all`: it reads more than failures.

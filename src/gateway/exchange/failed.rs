@@ -319,7 +319,7 @@ impl<N: Net> Gateway<N> {
             false => Vec::new(),
         };
         let look = look(&body, 0);
-        let own = exchange.own_model();
+        let own = exchange.named_model();
         let draft = kept.draft();
         let path = exchange.path_in(&draft);
         let dialect = exchange.dialect;

@@ -72,6 +72,16 @@ impl<N: Net> Gateway<N> {
         }
         let fault = match rest {
             Ok(Rest::Ended) if request.body.received() > body_max => DownstreamFault::BodyTooLarge,
+            Ok(Rest::Ended) if exchange.is_undecided() => {
+                let scarce = exchange.request.watch.is_searched()
+                    && is_scarce(&exchange.outbox, &self.desk.buffers);
+                let chosen = match scarce {
+                    true => Err(Fault::Local(LocalFault::Buffers)),
+                    false => self.choose_by_model(token, cx).map_err(Fault::Downstream),
+                };
+                // What its route wants to be read may be more.
+                return Some(chosen.map_or_else(|fault| Step::Over(Err(fault)), |()| Step::Again));
+            }
             Ok(Rest::Ended) => match exchange.read_request(&mut self.desk.buffers) {
                 Ok(()) => return None,
                 Err(fault) => return Some(Step::Over(Err(fault))),
@@ -99,7 +109,7 @@ impl Exchange {
             Gather::Whole | Gather::Nothing => 0,
         };
         if let Gather::Model { .. } = gather {
-            let wanted = self.request.watch.is_searched() && self.request.watch.is_replaced();
+            let wanted = self.request.watch.is_searched() && self.request.watch.is_needed();
             if wanted && is_scarce(&self.outbox, buffers) {
                 return Err(Fault::Local(LocalFault::Buffers));
             }

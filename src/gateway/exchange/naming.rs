@@ -15,7 +15,7 @@
 //! * What has to be held is bounded by `limits.model_search_bytes`, and paid from the buffers.
 //! * An upstream without a `model` gets the request as it came, whatever it says.
 
-use crate::config::snapshot::{Chain, Upstream};
+use crate::config::snapshot::Chain;
 use crate::flow::named::Named;
 use crate::flow::relay::Mode;
 use crate::gateway::record::exchange::{Exchange, Gather};
@@ -32,10 +32,19 @@ impl Exchange {
         &mut self,
         head: &RequestHead<'_>,
         chain: &Chain,
-        upstreams: &[Upstream],
     ) -> Result<(), DownstreamFault> {
-        let replaces = chain.links.iter().map(|link| upstreams[link.upstream].model.is_some());
+        let prompt = match self.gather {
+            Gather::Prompt(length) => length,
+            Gather::Nothing | Gather::Model { .. } | Gather::Whole => 0,
+        };
+        let replaces = chain.links.iter().map(|link| link.model.is_some());
         let first = replaces.clone().next().unwrap_or_default();
+        if let Some(naming) = &mut self.request.watch.0 {
+            // It was looked for already, to find the route.
+            naming.replaces = first;
+            self.gather = Gather::Model { prompt };
+            return Ok(());
+        }
         if matches!(head.framing, Framing::None | Framing::Length(0))
             || !replaces.clone().any(|it| it)
         {
@@ -48,10 +57,6 @@ impl Exchange {
             None => {}
         }
         self.request.mode = Mode::Payload;
-        let prompt = match self.gather {
-            Gather::Prompt(length) => length,
-            Gather::Nothing | Gather::Model { .. } | Gather::Whole => 0,
-        };
         self.gather = Gather::Model { prompt };
         Ok(())
     }
@@ -82,7 +87,7 @@ impl Exchange {
         if self.request.watch.0.is_none() {
             return;
         }
-        let model = self.upstream().and_then(|upstream| upstream.model.clone());
+        let model = self.here().and_then(|link| link.model.clone());
         let Exchange { request, outbox, .. } = self;
         let Some(naming) = &mut request.watch.0 else { return };
         naming.replaces = model.is_some();
@@ -144,13 +149,12 @@ impl Exchange {
     /// Whether the upstream at a position of the route's chain can be sent this request.
     pub(crate) fn can_be_asked(&self, link: usize) -> bool {
         let link = self.chain().and_then(|chain| chain.links.get(link));
-        let replaces =
-            link.is_some_and(|link| self.snapshot.upstreams[link.upstream].model.is_some());
+        let replaces = link.is_some_and(|link| link.model.is_some());
         !replaces || self.request.watch.unclear().is_none()
     }
 
-    /// The model that the client has named, where it is replaced.
-    pub(crate) fn own_model(&self) -> Option<String> {
+    /// The model that the client has named, where somebody has to know it.
+    pub(crate) fn named_model(&self) -> Option<String> {
         let naming = self.request.watch.0.as_ref()?;
         naming.notation.read(&naming.name.as_ref()?.written)
     }

@@ -21,21 +21,27 @@ impl fmt::Display for DownstreamFault {
         f.write_str(match self {
             DownstreamFault::Head(error) => return write!(f, "{error}"),
             DownstreamFault::NotFound => "no route matches this path",
+            DownstreamFault::ModelNotFound { model: Some(model) } => {
+                return write!(f, "no route takes the model {:?}", model);
+            }
+            DownstreamFault::ModelNotFound { model: None } => {
+                "the routes that match want a model, and the request names none"
+            }
             DownstreamFault::MethodNotAllowed { .. } => "this path does not take that method",
             DownstreamFault::Chunk(error) => {
                 return write!(f, "the request body is not valid chunked coding: {error}");
             }
             DownstreamFault::BodyTooLarge => "the request body is over the limit",
             DownstreamFault::Model(Unclear::Ambiguous) => {
-                "the request's model has to be replaced and can be read in two ways, or its body \
+                "the request's model has to be known, and can be read in two ways, or its body \
                  is not plain JSON or a plain form"
             }
             DownstreamFault::Model(Unclear::Late) => {
-                "the request's model has to be replaced and comes behind \
+                "the request's model has to be known, and comes behind \
                  limits.model_search_bytes of its body: name it earlier"
             }
             DownstreamFault::Model(Unclear::Encoded) => {
-                "the request's model has to be replaced and its body is encoded: send it as it is, \
+                "the request's model has to be known, and its body is encoded: send it as it is, \
                  in UTF-8"
             }
             DownstreamFault::HeadTimeout => "the request head did not arrive in time",

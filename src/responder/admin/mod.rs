@@ -234,6 +234,9 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
                 }
                 path => PathPattern::Exact(path.to_owned()),
             },
+            when: Default::default(),
+            request_headers: Default::default(),
+            response_headers: Default::default(),
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
             target: Target::Service(Arc::new(admin)),
             rewrite: None,

@@ -113,6 +113,9 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
     };
     Route {
         path: PathPattern::Exact(endpoint.path().to_owned()),
+        when: Default::default(),
+        request_headers: Default::default(),
+        response_headers: Default::default(),
         methods: vec![endpoint.method().to_owned()],
         target: Target::Service(Arc::new(Mock { endpoint, defaults, serial: AtomicU64::new(1) })),
         rewrite: None,

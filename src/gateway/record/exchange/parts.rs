@@ -20,6 +20,8 @@ pub struct Aside {
     pub degraded: Option<&'static str>,
     /// The key of the request, where the upstream's balance hashes one.
     pub key: Option<u64>,
+    /// The head of a request whose route is not known before its model.
+    pub undecided: Option<Box<[u8]>>,
     /// The model that answers, once the answer has named it.
     pub model: Option<Box<str>>,
     /// The model that the client has asked for, once it is known.

@@ -2,7 +2,7 @@
 //! what it waits for.
 
 use super::{Aside, Exchange, Leave};
-use crate::config::snapshot::{self, Chain, Condition, ExchangeTimeouts, Target};
+use crate::config::snapshot::{self, Chain, Condition, ExchangeTimeouts, Link, Target};
 use crate::flow::relay::{Flow, FlowState};
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::upstream::Upstream;
@@ -17,6 +17,11 @@ impl Exchange {
         self.snapshot.routes.get(self.route? as usize)
     }
 
+    /// Whether the model in its body has to say which route it takes.
+    pub fn is_undecided(&self) -> bool {
+        self.aside.as_ref().is_some_and(|aside| aside.undecided.is_some())
+    }
+
     /// The upstreams of its route, if it leads to some.
     pub fn chain(&self) -> Option<&Chain> {
         match &self.route()?.target {
@@ -25,9 +30,14 @@ impl Exchange {
         }
     }
 
+    /// Its place in the chain of its route, if that has one.
+    pub fn here(&self) -> Option<&Link> {
+        self.chain()?.links.get(self.link)
+    }
+
     /// The upstream it is at, if its route leads to some.
     pub fn upstream(&self) -> Option<&snapshot::Upstream> {
-        Some(&self.snapshot.upstreams[self.chain()?.links.get(self.link)?.upstream])
+        Some(&self.snapshot.upstreams[self.here()?.upstream])
     }
 
     /// The names of the upstream it is at and of the endpoint it was last connected to; the second
@@ -121,6 +131,17 @@ impl Exchange {
             && heartbeat(self.dialect).is_some()
     }
 
+    /// The same of one whose route is not known yet: whether a route that it may take is such a one.
+    pub fn may_yet_be_prefaced(&self) -> bool {
+        let prefaces = |route: &snapshot::Route| {
+            let before_head = route.heartbeat.is_some_and(|heartbeat| heartbeat.before_head);
+            before_head || route.continues.is_some()
+        };
+        self.is_undecided()
+            && self.client == Version::Http11
+            && self.snapshot.routes.iter().any(prefaces)
+    }
+
     /// The client has the head of a stream, and waits for a server's.
     pub fn is_prefaced(&self) -> bool {
         self.commit.is_prefaced()
@@ -145,7 +166,7 @@ impl Exchange {
 
     /// The timers in force.
     pub fn timeouts(&self) -> &ExchangeTimeouts {
-        match (self.chain().and_then(|chain| chain.links.get(self.link)), self.route()) {
+        match (self.here(), self.route()) {
             (Some(link), _) => &link.timeouts,
             (None, Some(route)) => &route.timeouts,
             (None, None) => &self.snapshot.timeouts.exchange,

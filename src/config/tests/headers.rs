@@ -1,0 +1,117 @@
+//! `request_headers`, `response_headers` and `api_key`.
+
+use super::super::show::effective;
+use super::*;
+use crate::http::field_rules::FieldRules;
+
+/// The least configuration with these lines in its upstream and its route.
+fn with(upstream: &str, route: &str) -> String {
+    LEAST.replace("[[route]]", &format!("{upstream}\n[[route]]")) + route
+}
+
+fn rules(loaded: &Loaded) -> [FieldRules; 3] {
+    let (upstream, route) = (&loaded.snapshot.upstreams[0], &loaded.snapshot.routes[0]);
+    [&upstream.request_headers, &route.request_headers, &route.response_headers]
+        .map(|rules| rules.rules.as_deref().cloned().unwrap_or_default())
+}
+
+#[test]
+fn fields_are_changed_on_both_ways_and_a_secret_is_not_shown() {
+    let loaded = accepted(&with(
+        r#"request_headers = { remove = ["Cookie"], rename = { X-Old = "X-New" }, set = { a = "b c" }, add = { k = { env = "API_KEY", prefix = "Key " } } }"#,
+        "request_headers = { add = { f = { file = \"api.key\" } } }\n\
+         response_headers = { set = { cache-control = \"no-store\" }, remove = [\"server\"] }\n",
+    ));
+    let pair = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+    let expected = [
+        FieldRules {
+            remove: vec!["cookie".to_owned()],
+            rename: vec![("x-old".to_owned(), "x-new".to_owned())],
+            set: vec![pair("a", "b c")],
+            add: vec![pair("k", "Key sesame")],
+        },
+        FieldRules { add: vec![pair("f", "from-a-file")], ..FieldRules::default() },
+        FieldRules {
+            remove: vec!["server".to_owned()],
+            set: vec![pair("cache-control", "no-store")],
+            ..FieldRules::default()
+        },
+    ];
+    assert_eq!(rules(&loaded), expected);
+    let shown = effective(&loaded.snapshot);
+    assert!(!shown.contains("sesame") && !shown.contains("from-a-file"), "{shown}");
+    assert!(!content(&loaded).contains("sesame"));
+    let again = accepted(&shown);
+    assert_eq!(content(&loaded), content(&again));
+    assert_eq!(rules(&again), expected);
+}
+
+#[test]
+fn a_key_goes_where_its_service_looks_for_one_and_the_clients_own_goes() {
+    for (lines, name, value) in [
+        ("api_key = { env = \"API_KEY\" }", "authorization", "Bearer sesame"),
+        ("service = \"anthropic\"\napi_key = { env = \"API_KEY\" }", "x-api-key", "sesame"),
+        ("api_key = { file = \"api.key\", header = \"api-key\" }", "api-key", "from-a-file"),
+    ] {
+        let loaded = accepted(&with(lines, ""));
+        let [rules, ..] = rules(&loaded);
+        assert_eq!(rules.set, [(name.to_owned(), value.as_bytes().to_vec())], "{lines}");
+        assert_eq!(rules.remove, ["authorization", "x-api-key", "api-key"]);
+        let again = accepted(&effective(&loaded.snapshot));
+        assert_eq!(content(&loaded), content(&again));
+    }
+}
+
+#[test]
+fn what_is_no_field_to_change_is_refused_and_no_secret_is_told() {
+    for (line, expected) in [
+        (
+            "request_headers = { set = { Content_Length = \"1\" } }",
+            "request_headers.set.Content_Length: content_length is the gateway's own to read and to \
+             write",
+        ),
+        (
+            "request_headers = { remove = [\"host\"] }",
+            "request_headers.remove[0]: host is the gateway's own to read and to write",
+        ),
+        (
+            "request_headers = { remove = [] }",
+            "request_headers.remove: must have from 1 to 64 fields",
+        ),
+        (
+            "request_headers = { set = { a = { env = \"NONE\" } } }",
+            "request_headers.set.a.env: the environment has no \"NONE\"",
+        ),
+        (
+            "request_headers = { set = { a = { env = \"EMPTY\" } } }",
+            "request_headers.set.a: is empty",
+        ),
+        (
+            "request_headers = { set = { a = { env = \"TWO_LINES\" } } }",
+            "request_headers.set.a: must be at most 8192 visible ASCII characters and inner spaces",
+        ),
+        (
+            "request_headers = { set = { a = { env = \"API_KEY\", file = \"x\" } } }",
+            "request_headers.set.a: needs one of env and file",
+        ),
+        (
+            "request_headers = { set = { a = \"1\", A = \"2\" } }",
+            "request_headers.set.a: is in the table already; names ignore case",
+        ),
+        (
+            "api_key = \"sesame\"",
+            "api_key: must be { env = \"NAME\" } or { file = \"path\" }: a key stands in no file that \
+             others may read",
+        ),
+        (
+            "api_key = { env = \"API_KEY\" }\nrequest_headers = { set = { authorization = \"a\" } }",
+            "api_key: request_headers gives authorization another value",
+        ),
+    ] {
+        let told = refused(&with(line, ""));
+        let expected = format!("upstream[0].{expected}\n");
+        let problems: Vec<&str> = told.split_inclusive('\n').collect();
+        assert!(problems[0].ends_with(&expected), "{line}: {told}");
+        assert!(!told.contains("sesame"), "{told}");
+    }
+}

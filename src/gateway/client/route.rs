@@ -1,0 +1,246 @@
+//! Which route a request takes, and what its exchange has to know of that.
+//!
+//! Most routes are found by the head. Where routes ask for a model, the head is kept until the body has
+//! named one: nobody is asked before.
+
+use std::rc::Rc;
+
+use crate::clock::Instant;
+use crate::config::snapshot::{
+    Admission, Balance, Chain, HashKey, Route, Snapshot, Target, Upstream,
+};
+use crate::flow::named::Named;
+use crate::flow::relay::Mode;
+use crate::gateway::Gateway;
+use crate::gateway::record::asked::accepts_events;
+use crate::gateway::record::exchange::{Exchange, Gather};
+use crate::gateway::record::peer::{Line, Peer, Progress};
+use crate::http::body::Framing;
+use crate::http::head::{FieldSlots, HeadLimits, RequestHead, parse_request};
+use crate::proxy::admission::{self, keys};
+use crate::proxy::balance::key;
+use crate::proxy::fault::DownstreamFault;
+use crate::proxy::group::Groups;
+use crate::proxy::route::{self, Model};
+use crate::reactor::net::Net;
+use crate::reactor::token::Token;
+use crate::reactor::turn::Cx;
+use crate::responder::Request;
+use crate::service::naming::Unclear;
+use crate::service::{Dialect, Setting};
+
+/// Where a request goes.
+pub(super) enum Routed {
+    /// Index into the routes.
+    To(usize),
+    /// The model in its body decides.
+    ByModel,
+}
+
+impl<N: Net> Gateway<N> {
+    /// Chooses the route of a request that goes by its model: that has been found, or there is none.
+    pub(crate) fn choose_by_model(
+        &mut self,
+        token: Token,
+        cx: &mut Cx<N>,
+    ) -> Result<(), DownstreamFault> {
+        let downstream = self.downstreams.get_mut(token);
+        let Some(exchange) = downstream.and_then(|it| it.exchange.as_deref_mut()) else {
+            return Ok(());
+        };
+        let Some(kept) = exchange.aside_mut().undecided.take() else { return Ok(()) };
+        let named = match exchange.request.watch.unclear() {
+            Some(unclear) => return Err(DownstreamFault::Model(unclear)),
+            // As far as may be held, there was none.
+            None if exchange.request.watch.is_searched() => {
+                return Err(DownstreamFault::Model(Unclear::Late));
+            }
+            None => exchange.named_model(),
+        };
+        if named.is_none() && exchange.request.watch.name_lengths().is_some() {
+            // It is named in bytes that are no text.
+            return Err(DownstreamFault::Model(Unclear::Ambiguous));
+        }
+        let limits = &exchange.snapshot.limits;
+        let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
+        let mut slots = FieldSlots::new();
+        // It was read once already, by the same limits.
+        let Ok(Some(head)) = parse_request(&kept, &mut slots, &limits) else {
+            debug_assert!(false, "the head of a request can be read twice");
+            return Err(DownstreamFault::NotFound);
+        };
+        let model = named.as_deref().map_or(Model::Unnamed, Model::Named);
+        match exchange.snapshot.clone().route_of(&head, model)? {
+            Routed::To(index) => exchange.enter_route(index, &head, &mut self.groups, cx.now),
+            // Every model that can be asked for was told.
+            Routed::ByModel => Err(DownstreamFault::NotFound),
+        }
+    }
+}
+
+impl Exchange {
+    /// Goes on with its route.
+    pub(super) fn enter_route(
+        &mut self,
+        index: usize,
+        head: &RequestHead<'_>,
+        groups: &mut Groups<Token, Token>,
+        now: Instant,
+    ) -> Result<(), DownstreamFault> {
+        let snapshot = Rc::clone(&self.snapshot);
+        let route = &snapshot.routes[index];
+        self.route = Some(index as u32);
+        match &route.target {
+            Target::Chain(chain) => {
+                let first = &snapshot.upstreams[chain.links[0].upstream];
+                groups[first.id].budget.on_request(now);
+                self.peer = Peer::Seeking { fresh: false, line: Line::New };
+                self.enter_chain(route, chain, first, head)
+            }
+            Target::Service(service) => {
+                let responder = service.respond(&responder_request(route, head), now);
+                self.peer = Peer::Responder { responder, progress: Progress::Running };
+                Ok(())
+            }
+        }
+    }
+
+    /// Begins to look for the model that decides about the route.
+    pub(super) fn await_model(&mut self, head: &RequestHead<'_>) -> Result<(), DownstreamFault> {
+        self.peer = Peer::Seeking { fresh: false, line: Line::New };
+        self.request.watch = Named::deciding(head);
+        if let Some(unclear) = self.request.watch.unclear() {
+            return Err(DownstreamFault::Model(unclear));
+        }
+        self.aside_mut().undecided = Some(head.raw.into());
+        self.request.mode = Mode::Payload;
+        self.gather = Gather::Model { prompt: 0 };
+        Ok(())
+    }
+
+    /// Prepares the exchange for the upstreams of its route, by what the request says to the `first`.
+    fn enter_chain(
+        &mut self,
+        route: &Route,
+        chain: &Chain,
+        first: &Upstream,
+        head: &RequestHead<'_>,
+    ) -> Result<(), DownstreamFault> {
+        let snapshot = Rc::clone(&self.snapshot);
+        self.gather = snapshot.gather_for(chain);
+        if let Some(key) = key_of(&first.balance, head) {
+            self.aside_mut().key = Some(key);
+        }
+        self.priority = priority_of(&first.admission, head);
+        self.dialect = dialect_of(route, first.service, head.path);
+        self.listens = self.dialect == Dialect::Generic && listens(head);
+        self.begin_naming(head, chain)
+    }
+}
+
+impl Snapshot {
+    /// Where a request goes, as far as is known of its `model`.
+    pub(super) fn route_of(
+        &self,
+        head: &RequestHead<'_>,
+        model: Model<'_>,
+    ) -> Result<Routed, DownstreamFault> {
+        if head.target_is_asterisk {
+            return Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.routes) });
+        }
+        let routed = match route::find(&self.routes, head, model) {
+            route::Match::Route(index) => {
+                let route = &self.routes[index];
+                route::check_rewritten(route, head.path).map_err(DownstreamFault::Head)?;
+                Routed::To(index)
+            }
+            route::Match::Undecided => Routed::ByModel,
+            route::Match::NotFound => return Err(DownstreamFault::NotFound),
+            route::Match::ModelNotFound => {
+                let model = match model {
+                    Model::Named(model) => Some(model.to_owned()),
+                    Model::Unread | Model::Unnamed => None,
+                };
+                return Err(DownstreamFault::ModelNotFound { model });
+            }
+            route::Match::MethodNotAllowed { allow } => {
+                return Err(DownstreamFault::MethodNotAllowed { allow });
+            }
+        };
+        match (head.framing, self.limits.body_bytes) {
+            (Framing::Length(length), Some(max)) if length > max => {
+                Err(DownstreamFault::BodyTooLarge)
+            }
+            _ => Ok(routed),
+        }
+    }
+
+    /// How much of the body has to be read before an endpoint is chosen.
+    fn gather_for(&self, chain: &Chain) -> Gather {
+        match self.upstreams[chain.links[0].upstream].balance {
+            Balance::Hash(HashKey::Prompt(length)) => Gather::Prompt(saturated(length)),
+            _ => Gather::Nothing,
+        }
+    }
+}
+
+/// A length in memory as 32 bits: nothing that is kept is longer.
+fn saturated(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// The key of a request, where the balance hashes a field or a cookie.
+fn key_of(balance: &Balance, head: &RequestHead<'_>) -> Option<u64> {
+    match balance {
+        Balance::Hash(HashKey::Header(name)) => head.field(name).and_then(key::of_value),
+        Balance::Hash(HashKey::Cookie(name)) => {
+            head.values("cookie").find_map(|value| key::of_cookie(value, name.as_bytes()))
+        }
+        _ => None,
+    }
+}
+
+/// The priority of a request: that of a listed API key, else what a field says.
+fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
+    if !settings.keys.is_empty() {
+        let [authorization, x_api_key, api_key] =
+            ["authorization", "x-api-key", "api-key"].map(|name| head.field(name));
+        let key = keys::key(authorization, x_api_key, api_key);
+        if let Some(priority) = key.and_then(|key| keys::priority(key, &settings.keys)) {
+            return priority;
+        }
+    }
+    let field = settings.priority_header.as_deref();
+    admission::priority(field.and_then(|name| head.field(name)), settings)
+}
+
+/// Whether the request is for a feed, as an `EventSource` or a listening client of MCP sends it.
+fn listens(head: &RequestHead<'_>) -> bool {
+    head.method == "GET" && head.field("accept").is_some_and(accepts_events)
+}
+
+/// The dialect of a request, by its own path or by the path it is rewritten to.
+fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
+    let told = Dialect::of(service, path);
+    match route::rewritten(route, path) {
+        Some((prefix, remainder)) if told == Dialect::Generic => {
+            Dialect::of(service, &[prefix, remainder].concat())
+        }
+        _ => told,
+    }
+}
+
+fn responder_request<'a>(route: &'a Route, head: &RequestHead<'a>) -> Request<'a> {
+    let path = match route::rewritten(route, head.path) {
+        // A responder gets a path of its own; what followed the prefix has no meaning to it.
+        Some((path, _)) => path,
+        None => head.path,
+    };
+    Request {
+        method: head.method,
+        path,
+        query: head.query,
+        authority: head.authority,
+        fields: head.lookup(),
+    }
+}
