@@ -31,8 +31,9 @@ const BEGIN: Duration = Duration::from_secs(5);
 /// Four a second.
 const POISON_PACE: Duration = Duration::from_millis(250);
 const SEEDS: u64 = 40;
-/// So many requests of one worker may be at an endpoint that fails, and a probe.
-const ASKED_MAX: usize = 8 + 1;
+/// So many requests of one worker may be at an endpoint that fails: eight of the time before its probe
+/// failed, eight since, and a probe.
+const ASKED_MAX: usize = 2 * 8 + 1;
 /// Whoever waits no longer has not waited.
 const AT_ONCE: Duration = Duration::from_millis(200);
 

@@ -13,8 +13,9 @@
 //!
 //! * One client can make a server fail its requests, and the server fails them soon. Those of others
 //!   find a place at once, and the first that is answered closes the breaker.
-//! * A server that fails everybody, and takes its time over it, keeps [`ASKED_MAX`] clients waiting and
-//!   all others none. It cannot have answered anybody of late.
+//! * A server that fails everybody, and takes its time over it, keeps [`ASKED_MAX`] clients waiting, as
+//!   many again when a probe has failed meanwhile, and all others none. It cannot have answered anybody
+//!   of late.
 //! * A request that is sent on these terms and fails teaches nothing; but where no connection came to
 //!   stand the endpoint is away from then on, and where no answer came in time it is silent.
 
