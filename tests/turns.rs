@@ -53,7 +53,7 @@ fn every_name_of_the_list_plays_and_says_the_same_twice() {
     assert!(names.len() >= 8, "{names:?}");
     for name in &names {
         let said = printed(&[name]);
-        assert!(said.contains("\nturn ") && said.contains("  run      "), "{name}: {said}");
+        assert!(said.matches("\nturn ").count() >= 2, "{name}: {said}");
         assert_eq!(said, printed(&[name]));
         let all = printed(&[name, "--all"]);
         assert!(all.contains("\nturn 1, at 0:") && all.len() >= said.len(), "{name}");

@@ -15,6 +15,7 @@ mod sealed;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use super::fabric::{Action, Fabric};
 use super::message::{Message, Reader};
@@ -256,15 +257,8 @@ impl Peer {
         };
         match act {
             Act::Send { bytes, fin } => {
-                match &mut self.sealed {
-                    None => self.sent += fabric.peer_send(link, &bytes[self.sent..], *fin),
-                    Some(sealed) => {
-                        if self.sent == 0 && sealed.say(link, bytes, *fin, fabric) {
-                            self.sent = bytes.len();
-                        }
-                    }
-                }
-                self.sent == bytes.len() && self.has_sent_all(link, fabric)
+                let (bytes, fin) = (Rc::clone(bytes), *fin);
+                self.send(link, &bytes, fin, fabric)
             }
             Act::Unasked { bytes, fin } => {
                 let inside = self.reader.is_inside_message();
@@ -314,38 +308,16 @@ impl Peer {
                 fabric.at(fabric.now, Action::Wake(id));
                 true
             }
-            Act::Finish => match &mut self.sealed {
-                None => {
-                    fabric.peer_finish(link);
-                    true
-                }
-                Some(sealed) => {
-                    sealed.close();
-                    sealed.flush(link, fabric)
-                }
-            },
-            Act::Close => self.close(link, fabric),
-            Act::Vanish => {
-                fabric.peer_close(link);
-                self.leave();
-                false
-            }
             Act::Ticket | Act::SpoiltRecord => {
                 let spoilt = matches!(act, Act::SpoiltRecord);
                 if let Some(sealed) = &mut self.sealed {
-                    if spoilt {
-                        sealed.send_spoiled_record()
-                    } else {
-                        sealed.send_ticket()
-                    }
-                    sealed.flush(link, fabric);
+                    sealed.send_unasked(spoilt, link, fabric);
                 }
                 true
             }
-            Act::Reset => {
-                fabric.peer_reset(link);
-                self.leave();
-                false
+            Act::Finish | Act::Close | Act::Vanish | Act::Reset => {
+                let act = act.clone();
+                self.end_with(&act, link, fabric)
             }
         }
     }
@@ -355,16 +327,42 @@ impl Peer {
         self.sealed.as_mut().is_none_or(|sealed| sealed.flush(link, fabric))
     }
 
-    /// Closes, with a farewell where there is one. A server sees to it that there is room for that; a
-    /// client that has had enough does not wait.
-    fn close(&mut self, link: usize, fabric: &mut Fabric) -> bool {
-        if let Some(sealed) = &mut self.sealed {
-            sealed.close();
-            if !sealed.flush(link, fabric) && self.role != Role::Client {
-                return false;
+    /// Sends bytes. True if all have left.
+    fn send(&mut self, link: usize, bytes: &[u8], fin: bool, fabric: &mut Fabric) -> bool {
+        match &mut self.sealed {
+            None => self.sent += fabric.peer_send(link, &bytes[self.sent..], fin),
+            Some(sealed) => {
+                if self.sent == 0 && sealed.say(link, bytes, fin, fabric) {
+                    self.sent = bytes.len();
+                }
             }
         }
-        fabric.peer_close(link);
+        self.sent == bytes.len() && self.has_sent_all(link, fabric)
+    }
+
+    /// Ends its half of the connection, or all of it, in the way of `act`. True if it goes on.
+    fn end_with(&mut self, act: &Act, link: usize, fabric: &mut Fabric) -> bool {
+        match (act, &mut self.sealed) {
+            (Act::Finish, None) => {
+                fabric.peer_finish(link);
+                return true;
+            }
+            (Act::Finish, Some(sealed)) => {
+                sealed.close();
+                return sealed.flush(link, fabric);
+            }
+            (Act::Reset, _) => fabric.peer_reset(link),
+            // A server sees to it that there is room for a farewell; a client that has had enough
+            // does not wait.
+            (Act::Close, Some(sealed)) => {
+                sealed.close();
+                if !sealed.flush(link, fabric) && self.role != Role::Client {
+                    return false;
+                }
+                fabric.peer_close(link);
+            }
+            _ => fabric.peer_close(link),
+        }
         self.leave();
         false
     }

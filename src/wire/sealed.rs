@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind};
 
 use crate::reactor::net::Stream;
 use crate::wire::buffer::{Buffer, CAPACITY};
-use crate::wire::socket::{Desk, Fill, Reads, Socket, read_into};
+use crate::wire::socket::{Desk, Fill, Socket};
 use crate::wire::transport::{Alert, RECORD_MAX, Session, Transport};
 
 /// Raw reads that an idle connection gets: who sends more tickets than that at once is not idle.
@@ -39,13 +39,28 @@ enum Raw {
     Dry,
 }
 
+impl<S> Socket<S> {
+    /// Whether the session gives something without a read.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn has_plaintext(&self) -> bool {
+        self.transport.as_ref().is_some_and(|transport| transport.waits())
+    }
+
+    /// Whether sealed bytes wait to be written.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn has_sealed(&self) -> bool {
+        self.transport.as_ref().is_some_and(|transport| !transport.out.is_empty())
+    }
+}
+
 impl<S: Stream> Socket<S> {
     /// Puts a session on a connection that was just born.
     pub fn begin_session(&mut self, session: Box<dyn Session>, desk: &mut Desk) {
         let mut transport = Box::new(Transport::new(session));
         transport.speak(&mut desk.buffers);
         self.transport = Some(transport);
-        self.reads = Reads::Sealed;
     }
 
     /// Whether a handshake has to be finished before anything can be said.
@@ -153,7 +168,13 @@ impl<S: Stream> Socket<S> {
         }
         let room = buffer.room();
         let offered = room.len();
-        let result = read_into(stream, room, &desk.tally);
+        let result = loop {
+            desk.tally.reads.add(1);
+            match stream.read(room) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
         ready.after_read(offered, &result);
         let read = match result {
             Ok(0) if *reset => Err(ErrorKind::ConnectionReset.into()),

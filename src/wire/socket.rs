@@ -40,21 +40,12 @@ pub struct Socket<S> {
     pub(super) transport: Option<Box<Transport>>,
     /// The connection ends behind the message that is being written.
     pub parting: bool,
-    pub(super) reads: Reads,
+    /// The last read filled a standard buffer, or more. Never, where a session reads.
+    copious: bool,
     /// A write met the RST and used the error up: a read that gives 0 then is no regular end.
     pub(super) reset: bool,
     /// A write has failed behind a write that had not, in one call: the caller does not see the first.
     pub wrote_before_failing: bool,
-}
-
-/// Where the next read goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reads {
-    Standard,
-    /// The last read filled a standard buffer, or more.
-    Wide,
-    /// To a session.
-    Sealed,
 }
 
 /// The result of one attempt to read.
@@ -76,14 +67,13 @@ impl<S> Socket<S> {
     /// Whether there may be something to read: the kernel may have bytes, or plaintext waits.
     #[inline]
     pub fn readable(&self) -> bool {
-        self.ready.readable() || self.transport.as_ref().is_some_and(|transport| transport.waits())
+        self.ready.readable() || (self.transport.is_some() && self.has_plaintext())
     }
 
     /// Whether bytes of ours wait to be written, sealed or not.
     #[inline]
     pub fn has_unsent(&self) -> bool {
-        let sealed = |transport: &Box<Transport>| !transport.out.is_empty();
-        !self.outbox.is_empty() || self.transport.as_ref().is_some_and(sealed)
+        !self.outbox.is_empty() || (self.transport.is_some() && self.has_sealed())
     }
 }
 
@@ -96,7 +86,7 @@ impl<S: Stream> Socket<S> {
             outbox: Outbox::default(),
             transport: None,
             parting: false,
-            reads: Reads::Standard,
+            copious: false,
             reset: false,
             wrote_before_failing: false,
         }
@@ -104,18 +94,17 @@ impl<S: Stream> Socket<S> {
 
     /// Reads once, behind what is in `inbound` already.
     pub fn fill(&mut self, desk: &mut Desk) -> io::Result<Fill> {
-        match self.reads {
-            Reads::Standard | Reads::Wide => self.fill_with(BufferPool::take, usize::MAX, desk),
-            Reads::Sealed => self.fill_sealed(desk),
+        if self.transport.is_some() {
+            return self.fill_sealed(desk);
         }
+        self.fill_with(BufferPool::take, usize::MAX, desk)
     }
 
     /// Reads once from a body: into a wide buffer where much comes, but about `most` bytes at most.
     pub fn fill_flow(&mut self, most: usize, desk: &mut Desk) -> io::Result<Fill> {
-        match self.reads {
-            Reads::Standard => self.fill_with(BufferPool::take, usize::MAX, desk),
-            Reads::Wide => self.fill_with(BufferPool::take_for_plenty, most.max(CAPACITY), desk),
-            Reads::Sealed => self.fill_sealed(desk),
+        match self.copious {
+            true => self.fill_with(BufferPool::take_for_plenty, most.max(CAPACITY), desk),
+            false => self.fill(desk),
         }
     }
 
@@ -137,14 +126,20 @@ impl<S: Stream> Socket<S> {
         if offered == 0 {
             return Ok(Fill::Full);
         }
-        let result = read_into(&mut self.stream, &mut buffer.room()[..offered], &desk.tally);
+        let result = loop {
+            desk.tally.reads.add(1);
+            match self.stream.read(&mut buffer.room()[..offered]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
         self.ready.after_read(offered, &result);
         let fill = match result {
             Ok(0) if self.reset => Err(ErrorKind::ConnectionReset.into()),
             Ok(0) => Ok(Fill::Closed),
             Ok(count) => {
                 buffer.received(count);
-                self.reads = if count >= CAPACITY { Reads::Wide } else { Reads::Standard };
+                self.copious = count >= CAPACITY;
                 desk.tally.bytes_read.add(count as u64);
                 return Ok(Fill::Bytes(count));
             }
@@ -273,22 +268,6 @@ impl<S: Stream> Socket<S> {
         self.outbox.clear(&mut desk.buffers);
         if let Some(transport) = &mut self.transport {
             transport.abandon(&mut desk.buffers);
-        }
-    }
-}
-
-/// One read, counted.
-#[inline]
-pub(super) fn read_into<S: Stream>(
-    stream: &mut S,
-    room: &mut [u8],
-    tally: &Tally,
-) -> io::Result<usize> {
-    loop {
-        tally.reads.add(1);
-        match stream.read(room) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
         }
     }
 }

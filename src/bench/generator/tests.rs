@@ -98,7 +98,7 @@ fn a_closed_loop_asks_again_as_soon_as_it_is_answered() {
         assert!(about(ROUND_TRIP).contains(&length), "{length}");
     }
     let seen: Vec<_> = told.progress.iter().map(|at| at.elapsed.as_millis() / 250).collect();
-    assert_eq!(seen, [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(seen, [1, 2, 3, 4, 5, 6, 7, 8]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn an_open_loop_sees_a_stall_in_every_request_that_was_due_in_it() {
     assert_eq!(record.failures.total(), 0);
     assert!((1_000..=1_001).contains(&request.len()), "{}", request.len());
     assert!(record.unfinished <= 1, "the one that is due at the very end: {}", record.unfinished);
-    // Asked at the instant it is due, to the length of a poll, though polls sleep milliseconds.
+    // Asked within a poll of the instant at which it is due, though polls sleep milliseconds.
     let median = request.value_at_quantile(0.5);
     assert!((99_000..150_000).contains(&median), "{median}");
     // A tenth of all requests waited, half a second on average.
@@ -172,6 +172,18 @@ fn a_server_that_says_nothing_has_failed_once_for_each_connection() {
     let failures = round.record.failures;
     assert_eq!((failures.silent, failures.total()), (2, 2), "{failures:?}");
     assert_eq!((round.open, round.record.requests), (2, 0), "others were opened in their place");
+}
+
+/// A poll that takes long finds the reset and the end of the patience at once.
+#[test]
+fn a_connection_that_breaks_as_its_silence_ends_has_failed_once() {
+    let world = world(LATENCY);
+    world.polls_take(Duration::from_millis(20));
+    let plan = plan(Shape::Unary, 10, Arrivals::Closed, 8);
+    let silence = plan.silence;
+    let (round, _) = round(&world, &plan, MOCK, move || Answer::new().pause(silence).reset());
+    let failures = round.record.failures;
+    assert!(failures.broken > 0 && failures.total() == 10, "{failures:?}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ use crate::service::continuation::Purse;
 use crate::service::{Dialect, Observer};
 use crate::wire::buffer::CAPACITY;
 use crate::wire::outbox::Outbox;
-use crate::wire::pool::Room;
+use crate::wire::pool::{BufferPool, Room};
 use crate::wire::socket::Fill;
 
 /// What a look at the response head gave.
@@ -42,6 +42,16 @@ enum HeadStep {
     /// An interim response was passed on; there may be more behind it.
     Interim,
     Final,
+}
+
+impl HeadStep {
+    /// The server has said no more so far.
+    const WAITS: HeadStep = HeadStep::Incomplete(Rest::SourceEmpty);
+
+    /// There is no buffer for a read.
+    fn dry(pool: &BufferPool) -> HeadStep {
+        HeadStep::Incomplete(Rest::dry(pool))
+    }
 }
 
 impl<N: Net> Gateway<N> {
@@ -94,13 +104,11 @@ impl<N: Net> Gateway<N> {
         cx: &mut Cx<N>,
     ) -> Result<HeadStep, Failed> {
         loop {
-            let Some(exchange) = self.exchange_mut(token) else {
-                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
-            };
+            let Some(exchange) = self.exchange_mut(token) else { return Ok(HeadStep::WAITS) };
             let limit = exchange.snapshot.limits.response_head_bytes;
             let examined = exchange.attempt.examined as usize;
             let Some(upstream) = self.upstreams.get(connection) else {
-                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+                return Ok(HeadStep::WAITS);
             };
             let unscanned = upstream.socket.unscanned();
             let known = unscanned.len();
@@ -112,10 +120,10 @@ impl<N: Net> Gateway<N> {
             }
             let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
             let Some((_, exchange, upstream)) = both else {
-                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+                return Ok(HeadStep::WAITS);
             };
             if !upstream.socket.readable() {
-                return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+                return Ok(HeadStep::WAITS);
             }
             if budget.is_spent() {
                 return Ok(HeadStep::Incomplete(Rest::Budget));
@@ -128,13 +136,11 @@ impl<N: Net> Gateway<N> {
                     exchange.attempt.hops.first_byte = exchange.attempt.hops.first_byte.min(cx.now);
                 }
                 Ok(Fill::Sealed(count)) => budget.spend(count),
-                Ok(Fill::WouldBlock) => return Ok(HeadStep::Incomplete(Rest::SourceEmpty)),
-                Ok(Fill::Dry) => {
-                    return Ok(HeadStep::Incomplete(Rest::dry(&self.desk.buffers)));
-                }
+                Ok(Fill::WouldBlock) => return Ok(HeadStep::WAITS),
+                Ok(Fill::Dry) => return Ok(HeadStep::dry(&self.desk.buffers)),
                 Ok(Fill::Full) => {
                     let Some(buffer) = &mut upstream.socket.inbound else {
-                        return Ok(HeadStep::Incomplete(Rest::SourceEmpty));
+                        return Ok(HeadStep::WAITS);
                     };
                     match self.desk.buffers.make_room(buffer, limit) {
                         Room::Made => {}

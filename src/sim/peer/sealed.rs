@@ -112,16 +112,17 @@ impl Sealed {
         spoken
     }
 
-    pub fn send_ticket(&mut self) {
-        let mut sealed = Vec::new();
-        self.toy.ticket(&mut sealed);
-        self.put(&sealed);
-    }
-
-    pub fn send_spoiled_record(&mut self) {
-        // Nothing is said by it.
-        self.sealed += SPOILED.len() as u64;
-        self.unsent.extend_from_slice(&SPOILED);
+    /// Sends a record in which nothing is said: a ticket, or one that nobody can open.
+    pub fn send_unasked(&mut self, spoilt: bool, link: usize, fabric: &mut Fabric) {
+        if spoilt {
+            self.sealed += SPOILED.len() as u64;
+            self.unsent.extend_from_slice(&SPOILED);
+        } else {
+            let mut sealed = Vec::new();
+            self.toy.ticket(&mut sealed);
+            self.put(&sealed);
+        }
+        self.flush(link, fabric);
     }
 
     /// Takes at most `limit` bytes that have arrived, and opens them. Returns how many were taken.
