@@ -136,8 +136,15 @@ impl Outbox {
         self.0.as_ref().map_or(&[], |queue| queue.pending())
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.pending().is_empty()
+        !self.is_in_use() || self.pending().is_empty()
+    }
+
+    /// Whether it has a queue: it holds bytes, or keeps some. The short question before any other.
+    #[inline]
+    pub(super) fn is_in_use(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Whether [`Outbox::pending`] is all there is.
@@ -146,12 +153,18 @@ impl Outbox {
     }
 
     /// The first `count` bytes of [`Outbox::pending`] have been written.
+    #[inline]
     pub fn sent(&mut self, count: usize, pool: &mut BufferPool) {
-        let Some(queue) = &mut self.0 else {
-            debug_assert_eq!(count, 0);
-            return;
-        };
-        queue.sent(count, pool);
+        debug_assert!(count == 0 || self.is_in_use());
+        if self.is_in_use() {
+            self.queue_sent(count, pool);
+        }
+    }
+
+    fn queue_sent(&mut self, count: usize, pool: &mut BufferPool) {
+        if let Some(queue) = &mut self.0 {
+            queue.sent(count, pool);
+        }
         self.release(pool);
     }
 

@@ -46,13 +46,6 @@ impl<S> Socket<S> {
     pub(super) fn has_plaintext(&self) -> bool {
         self.transport.as_ref().is_some_and(|transport| transport.waits())
     }
-
-    /// Whether sealed bytes wait to be written.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn has_sealed(&self) -> bool {
-        self.transport.as_ref().is_some_and(|transport| !transport.out.is_empty())
-    }
 }
 
 impl<S: Stream> Socket<S> {
@@ -86,7 +79,7 @@ impl<S: Stream> Socket<S> {
             return Ok(Handshake::Dry);
         }
         self.write_out(false, desk)?;
-        let read = if self.ready.readable() { self.read_raw(desk)? } else { Raw::WouldBlock };
+        let read = if self.ready.readable() { self.read_raw(true, desk)? } else { Raw::WouldBlock };
         let Some(transport) = &mut self.transport else { return Ok(Handshake::Done) };
         // What comes behind the last message of the handshake has no room here, and waits.
         transport.open(&mut [], &mut desk.buffers);
@@ -109,18 +102,25 @@ impl<S: Stream> Socket<S> {
     #[cold]
     #[inline(never)]
     pub(super) fn fill_sealed(&mut self, desk: &mut Desk) -> io::Result<Fill> {
+        // Asked before a buffer is taken: who is refused waits for as many as it would have found.
+        let may_take = desk.buffers.may_read();
         let mut buffer = match self.inbound.take() {
             Some(buffer) => buffer,
-            None if desk.buffers.may_read() => desk.buffers.take(),
+            None if may_take => desk.buffers.take(),
             None => return Ok(Fill::Dry),
         };
-        let fill = self.fill_plain(&mut buffer, desk);
+        let fill = self.fill_plain(&mut buffer, may_take, desk);
         self.inbound = Some(buffer);
         self.release_inbound(desk);
         fill
     }
 
-    fn fill_plain(&mut self, plain: &mut Buffer, desk: &mut Desk) -> io::Result<Fill> {
+    fn fill_plain(
+        &mut self,
+        plain: &mut Buffer,
+        may_take: bool,
+        desk: &mut Desk,
+    ) -> io::Result<Fill> {
         if plain.room().is_empty() {
             return Ok(Fill::Full);
         }
@@ -130,7 +130,7 @@ impl<S: Stream> Socket<S> {
         if !self.ready.readable() {
             return Ok(Fill::WouldBlock);
         }
-        match self.read_raw(desk)? {
+        match self.read_raw(may_take, desk)? {
             Raw::Bytes(count) => Ok(self.open_into(plain, desk)?.unwrap_or(Fill::Sealed(count))),
             Raw::Fin => Err(ErrorKind::UnexpectedEof.into()),
             Raw::WouldBlock => Ok(Fill::WouldBlock),
@@ -154,12 +154,12 @@ impl<S: Stream> Socket<S> {
         }
     }
 
-    /// One read from the wire, behind what is sealed already.
-    fn read_raw(&mut self, desk: &mut Desk) -> io::Result<Raw> {
+    /// One read from the wire, behind what is sealed already, into a buffer that it `may_take`.
+    fn read_raw(&mut self, may_take: bool, desk: &mut Desk) -> io::Result<Raw> {
         let Socket { stream, ready, transport, reset, .. } = self;
         let Some(transport) = transport else { return Ok(Raw::WouldBlock) };
         let full = transport.sealed.as_mut().is_none_or(|buffer| !buffer.compact());
-        if full && !desk.buffers.may_read() {
+        if full && !may_take {
             return Ok(Raw::Dry);
         }
         let buffer = transport.sealed.get_or_insert_with(|| desk.buffers.take());
@@ -347,7 +347,7 @@ impl<S: Stream> Socket<S> {
             if !desk.buffers.may_read() {
                 return true;
             }
-            match self.read_raw(desk) {
+            match self.read_raw(true, desk) {
                 Ok(Raw::Bytes(_)) => {}
                 Ok(Raw::WouldBlock) => return false,
                 Ok(Raw::Fin | Raw::Dry) | Err(_) => return true,

@@ -73,7 +73,13 @@ impl<S> Socket<S> {
     /// Whether bytes of ours wait to be written, sealed or not.
     #[inline]
     pub fn has_unsent(&self) -> bool {
-        !self.outbox.is_empty() || (self.transport.is_some() && self.has_sealed())
+        (self.outbox.is_in_use() || self.transport.is_some()) && self.has_bytes_to_write()
+    }
+
+    #[inline(never)]
+    fn has_bytes_to_write(&self) -> bool {
+        let sealed = |transport: &Transport| !transport.out.is_empty();
+        !self.outbox.is_empty() || self.transport.as_deref().is_some_and(sealed)
     }
 }
 
