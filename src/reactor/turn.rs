@@ -31,6 +31,7 @@ use crate::reactor::token::Kind;
 
 mod accepting;
 mod contract;
+mod parts;
 mod poll;
 
 pub use accepting::accept_from;
@@ -147,26 +148,5 @@ impl<N: Net, H: Handler<N>> Loop<N, H> {
         // A mailbox with mail cannot be shut: each message is read, or given back to its sender.
         let over = self.handler.is_over() && self.mailbox.shut();
         if over { Status::Stopped } else { Status::Running }
-    }
-
-    /// Ends the loop, and gives back what it served.
-    pub fn into_handler(self) -> H {
-        self.handler
-    }
-
-    pub fn handler(&self) -> &H {
-        &self.handler
-    }
-
-    pub fn cx(&self) -> &Cx<N> {
-        &self.cx
-    }
-
-    pub fn net(&self) -> &N {
-        &self.cx.net
-    }
-
-    pub fn net_mut(&mut self) -> &mut N {
-        &mut self.cx.net
     }
 }
