@@ -96,7 +96,23 @@ impl Flow<Watched> {
 
 /// Moves bytes of `flow` from `source` to `sink` until one of them, or the budget, says wait.
 /// `length_max` bounds the payload of the message.
+#[inline]
 pub fn relay<A: Stream, B: Stream, W: Watch>(
+    source: &mut Socket<A>,
+    sink: &mut Socket<B>,
+    flow: &mut Flow<W>,
+    length_max: u64,
+    budget: &mut Budget,
+    desk: &mut Desk,
+) -> Result<Moved, Broken> {
+    match source.is_sealed() || sink.is_sealed() {
+        false => relay_as::<false, A, B, W>(source, sink, flow, length_max, budget, desk),
+        true => relay_as::<true, A, B, W>(source, sink, flow, length_max, budget, desk),
+    }
+}
+
+/// `SEALED`: one of the sockets has a session. Asked once, and not at each step.
+fn relay_as<const SEALED: bool, A: Stream, B: Stream, W: Watch>(
     source: &mut Socket<A>,
     sink: &mut Socket<B>,
     flow: &mut Flow<W>,
@@ -107,7 +123,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
     let mut moved = Moved { read: 0, written: 0, rest: Rest::SourceEmpty };
     loop {
         // Before the first read there is nearly always nothing left to write.
-        if source.inbound.is_some() || sink.has_unsent() {
+        if source.inbound.is_some() || sink.has_unsent_as::<SEALED>() {
             match scan_and_write(source, sink, flow, length_max, desk) {
                 Ok(written) => moved.written += written,
                 Err(broken) => {
@@ -115,7 +131,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
                     return Err(broken);
                 }
             }
-            let waiting = sink.has_unsent()
+            let waiting = sink.has_unsent_as::<SEALED>()
                 || source.inbound.as_ref().is_some_and(|buffer| !buffer.pending().is_empty());
             source.release_inbound(desk);
             if waiting {
@@ -127,7 +143,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
             flow.state = FlowState::Done;
         }
         moved.rest = match flow.state {
-            FlowState::Open if !source.readable() => Rest::SourceEmpty,
+            FlowState::Open if !source.readable_as::<SEALED>() => Rest::SourceEmpty,
             FlowState::Open if budget.is_spent() => Rest::Budget,
             FlowState::Open => match source.fill_flow(budget.bytes, desk).map_err(Broken::Read)? {
                 Fill::Bytes(count) => {

@@ -46,6 +46,13 @@ impl<S> Socket<S> {
     pub(super) fn has_plaintext(&self) -> bool {
         self.transport.as_ref().is_some_and(|transport| transport.waits())
     }
+
+    /// Whether sealed bytes wait to be written.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn has_sealed(&self) -> bool {
+        self.transport.as_ref().is_some_and(|transport| !transport.out.is_empty())
+    }
 }
 
 impl<S: Stream> Socket<S> {

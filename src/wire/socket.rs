@@ -64,22 +64,34 @@ pub enum Fill {
 }
 
 impl<S> Socket<S> {
+    /// Whether a session lies between its bytes and the wire.
+    #[inline]
+    pub fn is_sealed(&self) -> bool {
+        self.transport.is_some()
+    }
+
     /// Whether there may be something to read: the kernel may have bytes, or plaintext waits.
     #[inline]
     pub fn readable(&self) -> bool {
-        self.ready.readable() || (self.transport.is_some() && self.has_plaintext())
+        self.readable_as::<true>()
+    }
+
+    /// The same. `SEALED`: it may have a session.
+    #[inline]
+    pub fn readable_as<const SEALED: bool>(&self) -> bool {
+        self.ready.readable() || (SEALED && self.is_sealed() && self.has_plaintext())
     }
 
     /// Whether bytes of ours wait to be written, sealed or not.
     #[inline]
     pub fn has_unsent(&self) -> bool {
-        (self.outbox.is_in_use() || self.transport.is_some()) && self.has_bytes_to_write()
+        self.has_unsent_as::<true>()
     }
 
-    #[inline(never)]
-    fn has_bytes_to_write(&self) -> bool {
-        let sealed = |transport: &Transport| !transport.out.is_empty();
-        !self.outbox.is_empty() || self.transport.as_deref().is_some_and(sealed)
+    /// The same. `SEALED`: it may have a session.
+    #[inline]
+    pub fn has_unsent_as<const SEALED: bool>(&self) -> bool {
+        !self.outbox.is_empty() || (SEALED && self.is_sealed() && self.has_sealed())
     }
 }
 

@@ -127,7 +127,14 @@ impl<N: Net> Gateway<N> {
 
     /// Whether a connection has to finish a handshake before a request can leave. If so, that goes on in
     /// the heavy lane, and its owner is driven again when it is over.
+    #[inline]
     pub(crate) fn awaits_handshake(&mut self, connection: Token, cx: &mut Cx<N>) -> bool {
+        self.sessions.is_some() && self.queue_handshake(connection, cx)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn queue_handshake(&mut self, connection: Token, cx: &mut Cx<N>) -> bool {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return false };
         let awaits = upstream.socket.is_shaking_hands();
         if awaits && upstream.socket.enter_heavy_lane() {
