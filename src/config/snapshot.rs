@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use self::generation::{EndpointId, Generation, UpstreamId};
 pub use self::members::{ADDRESSES_MAX, Addresses, Listed};
 pub use super::secret::Secret;
+use crate::http::field_rules::FieldRules;
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
 use crate::service::Setting;
@@ -247,6 +248,21 @@ pub struct ExchangeTimeouts {
     pub tunnel_idle: Option<Duration>,
 }
 
+impl ExchangeTimeouts {
+    /// No timeout at all.
+    pub const OFF: ExchangeTimeouts = ExchangeTimeouts {
+        body: None,
+        client_write: None,
+        connect: None,
+        ttft: None,
+        response: None,
+        inter_event: None,
+        progress: Progress::Data,
+        total: None,
+        tunnel_idle: None,
+    };
+}
+
 /// `[[upstream]]`: a named group of endpoints.
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -267,7 +283,6 @@ pub struct Upstream {
     pub service: Setting,
     /// What the request's `model` is replaced by on its way here, unless its route says another.
     pub model: Option<String>,
-    /// What is changed in the heads of requests to it.
     pub request_headers: HeaderRules,
     /// How its servers take the text so far of a stream that is continued.
     pub prefill: Prefill,
@@ -343,10 +358,10 @@ pub struct Route {
     pub path: PathPattern,
     /// Empty: every method.
     pub methods: Vec<String>,
-    pub when: When,
+    /// `None`: every request of the path and method is for this route.
+    pub when: Option<Box<When>>,
     pub target: Target,
     pub rewrite: Option<Rewrite>,
-    /// What is changed in the heads of its requests, ahead of what their upstream changes.
     pub request_headers: HeaderRules,
     /// What is changed in the heads of answers that are passed on.
     pub response_headers: HeaderRules,
@@ -367,6 +382,8 @@ pub struct Link {
     pub upstream: usize,
     /// What the request's `model` is replaced by: the route's, else the upstream's. `None`: nothing.
     pub model: Option<String>,
+    /// What is changed in the heads of requests: by the route, then by the upstream.
+    pub request_headers: Vec<Arc<FieldRules>>,
     /// In force: the route's, else the upstream's, else `[timeouts]`.
     pub timeouts: ExchangeTimeouts,
 }
@@ -431,7 +448,7 @@ impl Route {
 impl Chain {
     /// The chain of a route that names one upstream.
     pub fn of_one(upstream: usize, timeouts: ExchangeTimeouts) -> Chain {
-        let link = Link { upstream, model: None, timeouts };
+        let link = Link { upstream, model: None, request_headers: Vec::new(), timeouts };
         Chain { links: vec![link], larger: None, fallback: None }
     }
 

@@ -309,6 +309,12 @@ impl Breaker {
         if ticket.epoch != self.epoch {
             return None;
         }
+        // Nearly all of them: sent to one that was well, and well answered.
+        if ticket.errand == Errand::Plain && outcome == Outcome::Success && self.is_closed() {
+            self.consecutive = 0;
+            self.window.add(false, now, settings.window);
+            return None;
+        }
         let probe = ticket.is_probe() && !self.is_closed();
         // Its first event may have settled it.
         let early = ticket.errand == Errand::Early && (self.asking || probe);

@@ -33,7 +33,7 @@ pub enum DownstreamFault {
     NotFound,
     /// There are routes for such a request, but none for its model; `None`: it names none.
     ModelNotFound {
-        model: Option<String>,
+        model: Option<Box<str>>,
     },
     MethodNotAllowed {
         allow: String,

@@ -47,17 +47,22 @@ pub fn find(routes: &[Route], head: &RequestHead<'_>, model: Model<'_>) -> Match
     let path = path::normal(head.path);
     let (mut allow, mut for_others) = (String::new(), false);
     for (index, route) in routes.iter().enumerate() {
-        if !matches(&route.path, &path) || !when::holds(&route.when, head) {
+        if !matches(&route.path, &path) {
+            continue;
+        }
+        let when = route.when.as_deref();
+        if !when.is_none_or(|when| when::holds(when, head)) {
             continue;
         }
         if route.methods.is_empty() || route.methods.iter().any(|allowed| allowed == head.method) {
-            match model {
-                _ if route.when.models.is_empty() => return Match::Route(index),
-                Model::Unread => return Match::Undecided,
-                Model::Named(name) if route.when.takes_model(Some(name)) => {
+            match (when, model) {
+                (None, _) => return Match::Route(index),
+                (Some(when), _) if when.models.is_empty() => return Match::Route(index),
+                (Some(_), Model::Unread) => return Match::Undecided,
+                (Some(when), Model::Named(name)) if when.takes_model(name) => {
                     return Match::Route(index);
                 }
-                Model::Named(_) | Model::Unnamed => for_others = true,
+                (Some(_), Model::Named(_) | Model::Unnamed) => for_others = true,
             }
             continue;
         }

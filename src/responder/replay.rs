@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{Head, Request, Responder, Service, Step};
 use crate::clock::Instant;
-use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Progress, Route, Target};
+use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Route, Target};
 
 /// What a recording may be at most: it was made of 16 KiB.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -97,7 +97,7 @@ impl Recording {
     pub fn route(self) -> Route {
         Route {
             path: PathPattern::Prefix("/".to_owned()),
-            when: Default::default(),
+            when: None,
             request_headers: Default::default(),
             response_headers: Default::default(),
             methods: Vec::new(),
@@ -129,13 +129,7 @@ fn data(frame: &Value) -> Option<Bytes> {
 const TIMEOUTS: ExchangeTimeouts = ExchangeTimeouts {
     body: Some(Duration::from_secs(300)),
     client_write: Some(Duration::from_secs(300)),
-    connect: None,
-    ttft: None,
-    response: None,
-    progress: Progress::Data,
-    inter_event: None,
-    total: None,
-    tunnel_idle: None,
+    ..ExchangeTimeouts::OFF
 };
 
 #[derive(Debug)]

@@ -132,6 +132,7 @@ impl Outbox {
     }
 
     /// The next bytes to write; empty if there are none.
+    #[inline]
     pub fn pending(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |queue| queue.pending())
     }

@@ -30,6 +30,7 @@ pub(super) struct Segment {
 }
 
 impl Queue {
+    #[inline]
     pub(super) fn pending(&self) -> &[u8] {
         match self.segments.get(self.current) {
             Some(segment) => &segment.buffer.pending()[segment.written..],

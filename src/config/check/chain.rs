@@ -1,6 +1,7 @@
 //! A route's chain: the upstreams that are asked in turn, and where too long a prompt goes.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::defaults;
@@ -9,6 +10,7 @@ use super::super::problem::{Mistake, Report, nearest};
 use super::super::snapshot::{Continue, Heartbeat, Limits, Link};
 use super::upstream::Draft;
 use super::{Overrides, bytes, unique, unknown_name};
+use crate::http::field_rules::FieldRules;
 use crate::service::Setting;
 use crate::service::continuation::Prefill;
 
@@ -18,12 +20,17 @@ const LINKS_MAX: usize = 8;
 const CONTINUATIONS: RangeInclusive<u64> = 1..=8;
 const TEXT_BYTES: RangeInclusive<u64> = 1 << 10..=16 << 20;
 
-/// `upstream = "one"`, or `upstream = ["primary", "second"]`; with the `model` of the route, if it has
-/// one. `None` if one of them is not known.
+/// What a route says of each of its upstreams.
+pub(super) struct OfRoute<'r> {
+    pub overrides: &'r Overrides,
+    pub model: Option<&'r str>,
+    pub request_headers: Option<Arc<FieldRules>>,
+}
+
+/// `upstream = "one"`, or `upstream = ["primary", "second"]`. `None` if one of them is not known.
 pub(super) fn links(
     field: &Field<'_>,
-    overrides: &Overrides,
-    model: Option<&str>,
+    route: &OfRoute<'_>,
     upstreams: &[Draft],
     report: &mut Report,
 ) -> Option<Vec<Link>> {
@@ -40,10 +47,15 @@ pub(super) fn links(
     } else {
         vec![upstream(field, upstreams, report)?]
     };
-    let link = |upstream: usize| Link {
-        upstream,
-        model: model.map(str::to_owned).or_else(|| upstreams[upstream].upstream.model.clone()),
-        timeouts: overrides.over(&upstreams[upstream].upstream.timeouts),
+    let link = |index: usize| {
+        let upstream = &upstreams[index].upstream;
+        let rules = [&route.request_headers, &upstream.request_headers.rules];
+        Link {
+            upstream: index,
+            model: route.model.map(str::to_owned).or_else(|| upstream.model.clone()),
+            request_headers: rules.into_iter().flatten().cloned().collect(),
+            timeouts: route.overrides.over(&upstream.timeouts),
+        }
     };
     Some(indices.into_iter().map(link).collect())
 }

@@ -19,7 +19,7 @@ pub(super) fn all(
     report: &mut Report,
 ) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::with_capacity(sections.len());
-    let mut known: HashMap<(PathPattern, When), Methods> = HashMap::new();
+    let mut known: HashMap<(PathPattern, Option<Box<When>>), Methods> = HashMap::new();
     for section in sections {
         let place = section.place().clone();
         let Some(route) = one(section, upstreams, given, report) else {
@@ -40,8 +40,8 @@ pub(super) fn all(
     }
     // Stable: routes of one path that ask for something keep the order of the file.
     routes.sort_by_key(|route| match &route.path {
-        PathPattern::Exact(_) => (0, Reverse(0), route.when.is_empty()),
-        PathPattern::Prefix(prefix) => (1, Reverse(prefix.len()), route.when.is_empty()),
+        PathPattern::Exact(_) => (0, Reverse(0), route.when.is_none()),
+        PathPattern::Prefix(prefix) => (1, Reverse(prefix.len()), route.when.is_none()),
     });
     routes
 }
@@ -90,8 +90,14 @@ fn one(
     let model = model.and_then(|field| field.parsed(report, fallback::model_name));
     let target = section.require("upstream", report);
     let overrides = Overrides::read(section.table("timeouts", report), report);
-    let links = target
-        .and_then(|field| chain::links(&field, &overrides, model.as_deref(), upstreams, report));
+    let environment = given.environment;
+    let request_headers = headers::rules(&mut section, "request_headers", environment, report);
+    let of_route = chain::OfRoute {
+        overrides: &overrides,
+        model: model.as_deref(),
+        request_headers: request_headers.rules.clone(),
+    };
+    let links = target.and_then(|field| chain::links(&field, &of_route, upstreams, report));
     let larger = chain::larger(&mut section, links.as_deref(), upstreams, report);
     let rewrite = section.take("rewrite").and_then(|field| {
         // With a broken path there is nothing to compare with: be content with either form.
@@ -99,8 +105,6 @@ fn one(
         let pattern = pattern.as_ref().unwrap_or(&assumed);
         field.parsed(report, |text| path::rewrite(text, pattern))
     });
-    let environment = given.environment;
-    let request_headers = headers::rules(&mut section, "request_headers", environment, report);
     let response_headers = headers::rules(&mut section, "response_headers", environment, report);
     let commit = [("first_event", CommitAt::FirstEvent), ("head", CommitAt::Head)];
     let commit = section.choice("commit", &commit, defaults::COMMIT, report);

@@ -9,8 +9,8 @@ use super::{fallback, field_name, unique};
 const PATTERNS_MAX: usize = 256;
 const TEXT_MAX: usize = 256;
 
-pub(super) fn when(section: &mut Section<'_>, report: &mut Report) -> When {
-    let Some(field) = section.take("when") else { return When::default() };
+pub(super) fn when(section: &mut Section<'_>, report: &mut Report) -> Option<Box<When>> {
+    let field = section.take("when")?;
     let mut section = field.section(report);
     let hosts = patterns(&mut section, "host", host, report);
     let headers = table(&mut section, "header", field_name, report);
@@ -19,10 +19,11 @@ pub(super) fn when(section: &mut Section<'_>, report: &mut Report) -> When {
     let place = section.place().clone();
     section.finish(report);
     let when = When { hosts, headers, query, models };
-    if when.is_empty() {
+    if when == When::default() {
         report.warn(&place, Mistake::new("asks for nothing, so every request is for this route"));
+        return None;
     }
-    when
+    Some(Box::new(when))
 }
 
 /// One pattern, or a list of them, each of which `read` understands.

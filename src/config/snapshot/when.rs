@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// `when = { … }` of a route: each list that is given has to hold, and of a list one entry. Empty: every
-/// request of the path and method is for this route.
+/// `when = { … }` of a route: each list that is given has to hold, and of a list one entry. One at least
+/// is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct When {
     /// Hosts, in lower case and without a port.
@@ -17,16 +17,10 @@ pub struct When {
 }
 
 impl When {
-    pub fn is_empty(&self) -> bool {
-        *self == When::default()
-    }
-
-    /// Whether the route takes the model that a request names; `None`: it names none.
-    pub fn takes_model(&self, model: Option<&str>) -> bool {
+    /// Whether the route takes a request for this model.
+    pub fn takes_model(&self, model: &str) -> bool {
         self.models.is_empty()
-            || model.is_some_and(|model| {
-                self.models.iter().any(|pattern| pattern.matches(model.as_bytes()))
-            })
+            || self.models.iter().any(|pattern| pattern.matches(model.as_bytes()))
     }
 }
 

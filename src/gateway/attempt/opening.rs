@@ -8,7 +8,6 @@
 use crate::config::snapshot::HostField;
 use crate::gateway::record::exchange::Exchange;
 use crate::http::body::Framing;
-use crate::http::field_rules::FieldRules;
 use crate::http::head::Version;
 use crate::http::rewrite::{self, Opening};
 use crate::http::trace_context::TraceParent;
@@ -23,27 +22,27 @@ impl Exchange {
         trace: Option<&TraceParent>,
         into: &mut Vec<u8>,
     ) -> bool {
+        let (Some(route), Some(link)) = (self.route(), self.here()) else { return false };
         let draft;
-        let path = match self.route() {
-            Some(route) if route.rewrite.is_some() => {
+        let path = match route.rewrite {
+            Some(_) => {
                 draft = self.outbox.draft();
                 route::rewritten(route, rewrite::path_of(&draft))
             }
-            _ => None,
+            None => None,
         };
         let opening = Opening {
             path,
-            host: self.host_for(authority),
+            host: self.host_for(&self.snapshot.upstreams[link.upstream].host, authority),
             length: self.length_here(),
             trace,
             first_chunk: self.request.watch.first_chunk(),
         };
-        let rules = self.request_rules();
-        let differs = !opening.is_draft() || rules.clone().next().is_some();
+        let differs = !opening.is_draft() || !link.request_headers.is_empty();
         if differs {
             into.clear();
             rewrite::opening(&self.outbox.draft(), &opening, into);
-            for rules in rules {
+            for rules in &link.request_headers {
                 let opening = std::mem::take(into);
                 rules.apply(&opening, into);
             }
@@ -51,19 +50,12 @@ impl Exchange {
         differs
     }
 
-    /// What the operator changes in the fields: by the route, then by the upstream.
-    fn request_rules(&self) -> impl Iterator<Item = &FieldRules> + Clone {
-        let route = self.route().map(|route| &route.request_headers);
-        let upstream = self.upstream().map(|upstream| &upstream.request_headers);
-        route.into_iter().chain(upstream).filter_map(|rules| rules.rules.as_deref())
-    }
-
-    /// The `Host` this upstream is sent; `None`: the client's own. A client that has named none speaks
-    /// HTTP/1.0, and the endpoint is sent its own name then.
-    fn host_for<'a>(&'a self, authority: &'a str) -> Option<&'a [u8]> {
+    /// The `Host` an upstream with this rule is sent; `None`: the client's own. A client that has named
+    /// none speaks HTTP/1.0, and the endpoint is sent its own name then.
+    fn host_for<'a>(&self, rule: &'a HostField, authority: &'a str) -> Option<&'a [u8]> {
         let named =
             || self.client == Version::Http11 || rewrite::has_authority(&self.outbox.draft());
-        match &self.upstream()?.host {
+        match rule {
             HostField::Preserve if named() => None,
             HostField::Preserve | HostField::Endpoint => Some(authority.as_bytes()),
             HostField::Fixed(host) => Some(host.as_bytes()),

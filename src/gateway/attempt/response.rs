@@ -316,14 +316,14 @@ impl Exchange {
             served: served.filter(|_| !interim),
             timing: self.server_timing(now).filter(|_| !interim),
         };
+        let start = into.len();
+        rewrite::response(head, &edits, into);
         let rules = self.route().and_then(|route| route.response_headers.rules.as_deref());
-        match rules.filter(|_| !interim) {
-            None => rewrite::response(head, &edits, into),
-            Some(rules) => {
-                let mut written = Vec::new();
-                rewrite::response(head, &edits, &mut written);
-                rules.apply(&written, into);
-            }
+        if let Some(rules) = rules
+            && !interim
+        {
+            let written = into.split_off(start);
+            rules.apply(&written, into);
         }
     }
 

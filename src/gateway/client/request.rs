@@ -75,7 +75,9 @@ impl<N: Net> Gateway<N> {
         exchange.keep_alive &= !last;
         let (groups, buffers) = (&mut self.groups, &mut self.desk.buffers);
         let entered = match routed {
-            Ok(Routed::To(index)) => exchange.enter_route(index, &head, groups, cx.now),
+            Ok(Routed::To(index)) => {
+                exchange.enter_route(index, &head, &self.snapshot, groups, cx.now)
+            }
             Ok(Routed::ByModel) => exchange.await_model(&head),
             Err(fault) => Err(fault),
         };

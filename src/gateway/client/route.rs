@@ -70,8 +70,11 @@ impl<N: Net> Gateway<N> {
             return Err(DownstreamFault::NotFound);
         };
         let model = named.as_deref().map_or(Model::Unnamed, Model::Named);
-        match exchange.snapshot.clone().route_of(&head, model)? {
-            Routed::To(index) => exchange.enter_route(index, &head, &mut self.groups, cx.now),
+        let snapshot = Rc::clone(&exchange.snapshot);
+        match snapshot.route_of(&head, model)? {
+            Routed::To(index) => {
+                exchange.enter_route(index, &head, &snapshot, &mut self.groups, cx.now)
+            }
             // Every model that can be asked for was told.
             Routed::ByModel => Err(DownstreamFault::NotFound),
         }
@@ -79,15 +82,16 @@ impl<N: Net> Gateway<N> {
 }
 
 impl Exchange {
-    /// Goes on with its route.
+    /// Goes on with its route, which `snapshot`, its own, has at this index.
+    #[inline]
     pub(super) fn enter_route(
         &mut self,
         index: usize,
         head: &RequestHead<'_>,
+        snapshot: &Snapshot,
         groups: &mut Groups<Token, Token>,
         now: Instant,
     ) -> Result<(), DownstreamFault> {
-        let snapshot = Rc::clone(&self.snapshot);
         let route = &snapshot.routes[index];
         self.route = Some(index as u32);
         match &route.target {
@@ -95,7 +99,7 @@ impl Exchange {
                 let first = &snapshot.upstreams[chain.links[0].upstream];
                 groups[first.id].budget.on_request(now);
                 self.peer = Peer::Seeking { fresh: false, line: Line::New };
-                self.enter_chain(route, chain, first, head)
+                self.enter_chain((route, chain, first), head, snapshot)
             }
             Target::Service(service) => {
                 let responder = service.respond(&responder_request(route, head), now);
@@ -121,12 +125,10 @@ impl Exchange {
     /// Prepares the exchange for the upstreams of its route, by what the request says to the `first`.
     fn enter_chain(
         &mut self,
-        route: &Route,
-        chain: &Chain,
-        first: &Upstream,
+        (route, chain, first): (&Route, &Chain, &Upstream),
         head: &RequestHead<'_>,
+        snapshot: &Snapshot,
     ) -> Result<(), DownstreamFault> {
-        let snapshot = Rc::clone(&self.snapshot);
         self.gather = snapshot.gather_for(chain);
         if let Some(key) = key_of(&first.balance, head) {
             self.aside_mut().key = Some(key);
@@ -158,7 +160,7 @@ impl Snapshot {
             route::Match::NotFound => return Err(DownstreamFault::NotFound),
             route::Match::ModelNotFound => {
                 let model = match model {
-                    Model::Named(model) => Some(model.to_owned()),
+                    Model::Named(model) => Some(model.into()),
                     Model::Unread | Model::Unnamed => None,
                 };
                 return Err(DownstreamFault::ModelNotFound { model });

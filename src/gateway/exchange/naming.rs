@@ -33,16 +33,12 @@ impl Exchange {
         head: &RequestHead<'_>,
         chain: &Chain,
     ) -> Result<(), DownstreamFault> {
-        let prompt = match self.gather {
-            Gather::Prompt(length) => length,
-            Gather::Nothing | Gather::Model { .. } | Gather::Whole => 0,
-        };
         let replaces = chain.links.iter().map(|link| link.model.is_some());
         let first = replaces.clone().next().unwrap_or_default();
         if let Some(naming) = &mut self.request.watch.0 {
             // It was looked for already, to find the route.
             naming.replaces = first;
-            self.gather = Gather::Model { prompt };
+            self.gather_model();
             return Ok(());
         }
         if matches!(head.framing, Framing::None | Framing::Length(0))
@@ -57,8 +53,17 @@ impl Exchange {
             None => {}
         }
         self.request.mode = Mode::Payload;
-        self.gather = Gather::Model { prompt };
+        self.gather_model();
         Ok(())
+    }
+
+    /// Has the body read up to its model, and as much of the prompt as was wanted before.
+    fn gather_model(&mut self) {
+        let prompt = match self.gather {
+            Gather::Prompt(length) => length,
+            Gather::Nothing | Gather::Model { .. } | Gather::Whole => 0,
+        };
+        self.gather = Gather::Model { prompt };
     }
 
     /// Sends on what was held, and the rest of the body behind it.

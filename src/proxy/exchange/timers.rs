@@ -386,18 +386,7 @@ mod tests {
 
     #[test]
     fn off_is_never() {
-        let off = ExchangeTimeouts {
-            body: None,
-            client_write: None,
-            connect: None,
-            ttft: None,
-            response: None,
-            progress: Progress::Data,
-            inter_event: None,
-            total: None,
-            tunnel_idle: None,
-        };
         let waiting = Waiting { for_request: true, ..waiting(Phase::Streaming) };
-        assert_eq!(deadline(&waiting, &timeline(), &off).0, Instant::NEVER);
+        assert_eq!(deadline(&waiting, &timeline(), &ExchangeTimeouts::OFF).0, Instant::NEVER);
     }
 }

@@ -1,31 +1,19 @@
 use super::*;
 use crate::config::snapshot::{
-    Chain, CommitAt, ExchangeTimeouts, HeaderRules, Pattern, Progress, Target, When,
+    Chain, CommitAt, ExchangeTimeouts, HeaderRules, Pattern, Target, When,
 };
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
-
-const OFF: ExchangeTimeouts = ExchangeTimeouts {
-    body: None,
-    client_write: None,
-    connect: None,
-    ttft: None,
-    response: None,
-    progress: Progress::Data,
-    inter_event: None,
-    total: None,
-    tunnel_idle: None,
-};
 
 fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route {
     Route {
         path,
-        when: When::default(),
+        when: None,
         request_headers: HeaderRules::default(),
         response_headers: HeaderRules::default(),
         methods: methods.iter().map(ToString::to_string).collect(),
-        target: Target::Chain(Chain::of_one(0, OFF)),
+        target: Target::Chain(Chain::of_one(0, ExchangeTimeouts::OFF)),
         rewrite,
-        timeouts: OFF,
+        timeouts: ExchangeTimeouts::OFF,
         commit: CommitAt::FirstEvent,
         heartbeat: None,
         continues: None,
@@ -90,7 +78,8 @@ fn a_rewrite_replaces_the_path_or_the_prefix() {
 /// Routes of one path, each with its conditions.
 fn conditional(conditions: &[When]) -> Vec<Route> {
     let path = || PathPattern::Prefix("/v1/".into());
-    let with = |when: &When| Route { when: when.clone(), ..route(path(), &[], None) };
+    let with =
+        |when: &When| Route { when: Some(Box::new(when.clone())), ..route(path(), &[], None) };
     conditions.iter().map(with).collect()
 }
 

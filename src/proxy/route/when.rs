@@ -7,7 +7,6 @@ use crate::config::snapshot::{Pattern, When};
 use crate::http::head::RequestHead;
 
 /// Whether all that is asked of the head holds. What is asked of the body is not looked at.
-#[inline]
 pub(super) fn holds(when: &When, head: &RequestHead<'_>) -> bool {
     let When { hosts, headers, query, models: _ } = when;
     (hosts.is_empty() || host_holds(hosts, head.authority))

@@ -40,7 +40,7 @@ use self::answer::{Answering, Asking, Feeding, Reading};
 use self::places::{Place, Placed};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Progress, Route, Target};
+use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Route, Target};
 use crate::escape::escaped;
 
 /// The text formats of `/metrics`.
@@ -234,7 +234,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
                 }
                 path => PathPattern::Exact(path.to_owned()),
             },
-            when: Default::default(),
+            when: None,
             request_headers: Default::default(),
             response_headers: Default::default(),
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
@@ -256,13 +256,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
 const TIMEOUTS: ExchangeTimeouts = ExchangeTimeouts {
     body: Some(Duration::from_secs(10)),
     client_write: Some(Duration::from_secs(10)),
-    connect: None,
-    ttft: None,
-    response: None,
-    progress: Progress::Data,
-    inter_event: None,
-    total: None,
-    tunnel_idle: None,
+    ..ExchangeTimeouts::OFF
 };
 
 impl Service for Admin {

@@ -28,7 +28,7 @@ use self::exchange::Exchange;
 pub use self::settings::{Faults, Invalid, Rate, Settings};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Progress, Route, Target};
+use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Route, Target};
 
 /// What a path answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
     };
     Route {
         path: PathPattern::Exact(endpoint.path().to_owned()),
-        when: Default::default(),
+        when: None,
         request_headers: Default::default(),
         response_headers: Default::default(),
         methods: vec![endpoint.method().to_owned()],
@@ -132,11 +132,5 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
 const TIMEOUTS: ExchangeTimeouts = ExchangeTimeouts {
     body: Some(Duration::from_secs(300)),
     client_write: Some(Duration::from_secs(300)),
-    connect: None,
-    ttft: None,
-    response: None,
-    progress: Progress::Data,
-    inter_event: None,
-    total: None,
-    tunnel_idle: None,
+    ..ExchangeTimeouts::OFF
 };
