@@ -1,6 +1,6 @@
 //! What a configuration can cost at most: memory and file descriptors.
 
-use super::snapshot::{Snapshot, Upstream, Workers};
+use super::snapshot::{Snapshot, Upstream, When, Workers};
 
 /// The size of one pooled buffer.
 pub const BUFFER_BYTES: u64 = 16 << 10;
@@ -33,6 +33,20 @@ pub fn continue_memory(snapshot: &Snapshot) -> u64 {
     }
 }
 
+/// The most memory one worker may take for the heads of requests whose model has not come: each lies
+/// beside its draft, which is as long and lies in buffers.
+pub fn undecided_memory(snapshot: &Snapshot) -> u64 {
+    let asks = |when: &When| !when.models.is_empty();
+    let limits = &snapshot.limits;
+    match snapshot.routes.iter().any(|route| route.when.as_deref().is_some_and(asks)) {
+        true => {
+            let heads = (limits.connections as u64).saturating_mul(limits.head_bytes as u64);
+            heads.min(limits.buffer_bytes as u64)
+        }
+        false => 0,
+    }
+}
+
 /// The most memory one worker may take for connections and their bytes. The kernel's own socket
 /// buffers come on top.
 pub fn worker_memory(snapshot: &Snapshot) -> u64 {
@@ -41,6 +55,7 @@ pub fn worker_memory(snapshot: &Snapshot) -> u64 {
         .saturating_mul(CONNECTION_BYTES)
         .saturating_add(limits.buffer_bytes as u64)
         .saturating_add(continue_memory(snapshot))
+        .saturating_add(undecided_memory(snapshot))
 }
 
 /// File descriptors needed with every worker full: each client leads to one upstream connection,

@@ -223,7 +223,9 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     } else {
         entry(out, "methods", list(route.methods.iter().map(|method| quoted(method))))?;
     }
-    policy::when(&route.when, out)?;
+    if let Some(when) = &route.when {
+        policy::when(when, out)?;
+    }
     match &route.target {
         Target::Chain(chain) => self::chain(chain, snapshot, out)?,
         Target::Service(service) => writeln!(out, "# answered inside this process: {service:?}")?,
@@ -313,6 +315,10 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         0 => String::new(),
         bytes => format!(" + {} to continue streams", show_size(bytes)),
     };
+    let undecided = match bounds::undecided_memory(snapshot) {
+        0 => String::new(),
+        bytes => format!(" + {} of heads that wait for a model", show_size(bytes)),
+    };
     let all = workers.saturating_mul(connections as u64);
     let (worker, total) = (rounded(each), rounded(each.saturating_mul(workers)));
     writeln!(out, "\n# At most, with every limit reached:")?;
@@ -321,7 +327,7 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     writeln!(
         out,
         "#   memory             {worker} per worker \
-         ({connections} connections x {small} + {buffers} of buffers{continues})"
+         ({connections} connections x {small} + {buffers} of buffers{continues}{undecided})"
     )?;
     writeln!(
         out,

@@ -13,7 +13,13 @@ fn routes(lines: &[&str]) -> String {
 }
 
 fn conditions(loaded: &Loaded) -> Vec<When> {
-    loaded.snapshot.routes.iter().skip(1).map(|route| route.when.clone()).collect()
+    loaded
+        .snapshot
+        .routes
+        .iter()
+        .skip(1)
+        .map(|route| route.when.as_deref().cloned().unwrap_or_default())
+        .collect()
 }
 
 #[test]
@@ -106,6 +112,22 @@ fn what_can_never_hold_is_refused() {
         "line 13: route[2]: another route has this path, method and when already (line 9); this one \
          would never match\n"
     );
+}
+
+#[test]
+fn heads_that_wait_for_a_model_are_counted() {
+    use super::super::bounds::worker_memory;
+
+    let with = |limits: &str, lines: &str| {
+        worker_memory(&accepted(&format!("[limits]\n{limits}\n{}", routes(&[lines]))).snapshot)
+    };
+    for (limits, heads) in [
+        ("connections = 100\nhead_bytes = \"8KiB\"", (100 * 8) << 10),
+        ("connections = 1000\nhead_bytes = \"64KiB\"\nbuffer_bytes = \"16MiB\"", 16 << 20),
+    ] {
+        let plain = with(limits, "when = { host = \"a\" }");
+        assert_eq!(with(limits, "when = { model = \"a\" }"), plain + heads, "{limits}");
+    }
 }
 
 #[test]
