@@ -114,7 +114,12 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
 
 /// A gateway with a chain of upstreams behind `/relay/*`.
 pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
-    let link = |upstream| Link { upstream, model: None, timeouts: TIMEOUTS.exchange };
+    let link = |upstream| Link {
+        upstream,
+        model: None,
+        request_headers: Vec::new(),
+        timeouts: TIMEOUTS.exchange,
+    };
     let links = (0..gateway.upstreams).map(link).collect();
     let mut snapshot = Snapshot {
         generation: Generation::default(),
@@ -156,7 +161,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         upstreams: (0..gateway.upstreams).map(|index| upstream(gateway, index)).collect(),
         routes: vec![Route {
             path: PathPattern::Prefix(cast::PATH.into()),
-            when: Default::default(),
+            when: None,
             request_headers: Default::default(),
             response_headers: Default::default(),
             methods: Vec::new(),

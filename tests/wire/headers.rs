@@ -81,3 +81,20 @@ fn a_key_is_for_its_own_upstream_and_the_clients_for_the_others() {
     drop(gateway);
     std::fs::remove_file(key).expect("it was there");
 }
+
+#[test]
+fn a_check_is_sent_the_key_too() {
+    let upstream = Upstream::listen();
+    let key = std::env::temp_dir().join(format!("sluicegate-check-key-{}", std::process::id()));
+    std::fs::write(&key, "sesame\n").expect("a folder for temporary files");
+    let lines = format!(
+        "service = \"anthropic\"\napi_key = {{ file = \"{}\" }}\nhealth = {{ interval = \"100ms\", timeout = \"100ms\" }}",
+        key.display()
+    );
+    let gateway = gateway(&[("one", &upstream, &lines)], "upstream = \"one\"");
+    let check = upstream.accept().read_request();
+    assert_eq!(check.start, "GET /health HTTP/1.1");
+    assert_eq!(check.field("x-api-key"), Some("sesame"));
+    drop(gateway);
+    std::fs::remove_file(key).expect("it was there");
+}

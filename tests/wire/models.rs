@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::harness::chat::{chunked, expect_code, head, sized};
 use crate::harness::{Config, Gateway, Message, PATIENCE, Peer, Upstream};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -37,24 +38,6 @@ fn chain(first: (&Upstream, &str), second: (&Upstream, &str)) -> Gateway {
     ))
 }
 
-fn head(fields: &str) -> String {
-    format!("POST /v1/chat/completions HTTP/1.1\r\nHost: own\r\n{fields}")
-}
-
-fn sized(fields: &str, body: &str) -> String {
-    format!("{}Content-Length: {}\r\n\r\n{body}", head(fields), body.len())
-}
-
-/// The same in chunks of this length.
-fn chunked(fields: &str, body: &str, length: usize) -> String {
-    let mut message = format!("{}Transfer-Encoding: chunked\r\n\r\n", head(fields));
-    for chunk in body.as_bytes().chunks(length) {
-        let chunk = std::str::from_utf8(chunk).expect("ASCII");
-        message += &format!("{:x};a=b\r\n{chunk}\r\n", chunk.len());
-    }
-    message + "0\r\n\r\n"
-}
-
 /// A body whose model stands in front of so many bytes, or behind them.
 fn long(first: bool, length: usize) -> String {
     let picture = format!(r#""messages":[{{"model":"no","image":"{}"}}]"#, "x".repeat(length));
@@ -70,12 +53,6 @@ fn serve(upstream: &Upstream, answer: &str) -> Message {
     let request = server.read_request();
     server.send(answer);
     request
-}
-
-fn expect_code(client: &mut Peer, status: u16, code: &str) {
-    let answer = client.read_response();
-    assert_eq!(answer.status(), status, "{answer:?}");
-    assert_eq!(answer.json()["error"]["code"], code);
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn kill_minus_nine_under_load_costs_what_was_in_flight() {
 #[test]
 fn reloads_under_load_fail_no_request_and_delay_no_stream() {
     const EVENTS: usize = 100;
+    const RELOADS: usize = 20;
     let config = Config {
         more: format!(
             "[[upstream]]\nname = \"streams\"\nendpoints = [\"{}\"]\n\
@@ -170,7 +171,8 @@ fn reloads_under_load_fail_no_request_and_delay_no_stream() {
     let loads = [false, true].map(|keep| Load::on(gateway.address(), 3, keep));
     let begin = Instant::now();
     let mut generations = 0;
-    while begin.elapsed() < Duration::from_secs(2) {
+    // Two seconds; on a busy machine as long as it takes to reload so often.
+    while begin.elapsed() < Duration::from_secs(2) || generations <= RELOADS {
         generations += 1;
         // Endpoints come and go: another server that says the same, every time.
         gateway.rewrite(&two(&Config { endpoint: says("here").to_string(), ..config.clone() }));
@@ -183,7 +185,6 @@ fn reloads_under_load_fail_no_request_and_delay_no_stream() {
         assert_eq!(others, [], "of {answered}");
         assert!(answered > 100, "{answered}");
     }
-    assert!(generations > 20, "{generations}");
     let late = stream.join().expect("the stream is whole");
     assert!(late < Duration::from_millis(200), "an event was {late:?} late");
 }

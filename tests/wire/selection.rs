@@ -1,7 +1,10 @@
 //! Which route a request goes to by what it says beside its path: its host, its fields, its query, and the
 //! model that its body names.
 
-use crate::harness::{Gateway, Message, Peer, Upstream};
+use std::time::Duration;
+
+use crate::harness::chat::{chunked, expect_code, head, sized};
+use crate::harness::{Gateway, Message, Upstream};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -27,29 +30,6 @@ fn serve(upstream: &Upstream) -> Message {
     let request = server.read_request();
     server.send(OK);
     request
-}
-
-fn head(fields: &str) -> String {
-    format!("POST /v1/chat/completions HTTP/1.1\r\nHost: own\r\n{fields}")
-}
-
-fn sized(fields: &str, body: &str) -> String {
-    format!("{}Content-Length: {}\r\n\r\n{body}", head(fields), body.len())
-}
-
-fn chunked(fields: &str, body: &str, length: usize) -> String {
-    let mut message = format!("{}Transfer-Encoding: chunked\r\n\r\n", head(fields));
-    for chunk in body.as_bytes().chunks(length) {
-        let chunk = std::str::from_utf8(chunk).expect("ASCII");
-        message += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
-    }
-    message + "0\r\n\r\n"
-}
-
-fn expect_code(client: &mut Peer, status: u16, code: &str) {
-    let answer = client.read_response();
-    assert_eq!(answer.status(), status, "{answer:?}");
-    assert_eq!(answer.json()["error"]["code"], code);
 }
 
 #[test]
@@ -249,4 +229,40 @@ fn who_names_two_models_is_sent_to_nobody() {
     let got = String::from_utf8_lossy(server.received()).into_owned();
     assert!(!got.contains(r#""b""#) && !got.ends_with('}'), "the server has no whole request");
     expect_code(&mut sender.join().expect("it was sent"), 400, "model_ambiguous");
+}
+
+#[test]
+fn a_request_goes_by_its_model_wherever_its_bytes_are_cut() {
+    let (big, small) = (Upstream::listen(), Upstream::listen());
+    let gateway = by_model(&big, &small, "", &[]);
+    let mut client = gateway.connect();
+    for message in [
+        sized(JSON, r#"{"a":"model","model":"llama-8b"}"#),
+        chunked(JSON, r#"{"a":"model","model":"llama-8b"}"#, 5),
+    ] {
+        for cut in 1..message.len() {
+            client.send(&message[..cut]);
+            std::thread::sleep(Duration::from_millis(1));
+            client.send(&message[cut..]);
+            assert_eq!(serve(&small).text(), r#"{"a":"model","model":"llama-8b"}"#, "{cut}");
+            assert_eq!(client.read_response().text(), "ok");
+        }
+    }
+    big.expect_nobody();
+}
+
+#[test]
+fn a_client_that_stops_before_its_model_is_told_so_and_nobody_is_asked() {
+    let (big, small) = (Upstream::listen(), Upstream::listen());
+    let gateway = by_model(&big, &small, "[timeouts]\nbody = \"300ms\"", &[]);
+    let half = head("Content-Length: 100\r\n") + "\r\n{\"messages\":[";
+    let mut silent = gateway.connect();
+    silent.send(&half);
+    expect_code(&mut silent, 408, "body_timeout");
+    let mut gone = gateway.connect();
+    gone.send(&half);
+    gone.finish();
+    gone.read_end();
+    big.expect_nobody();
+    small.expect_nobody();
 }

@@ -8,6 +8,7 @@
 //! accept, look, answer, look. Where the server is only scenery, [`Upstream::serve`] plays it in
 //! threads of its own. Every wait has an end ([`PATIENCE`]), and a panic tells what was received.
 
+pub mod chat;
 mod documented;
 mod gateway;
 mod message;
