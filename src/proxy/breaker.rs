@@ -311,9 +311,7 @@ impl Breaker {
         }
         // Nearly all of them: sent to one that was well, and well answered.
         if ticket.errand == Errand::Plain && outcome == Outcome::Success && self.is_closed() {
-            self.consecutive = 0;
-            self.window.add(false, now, settings.window);
-            return None;
+            return self.well(now, settings);
         }
         let probe = ticket.is_probe() && !self.is_closed();
         // Its first event may have settled it.
@@ -331,11 +329,7 @@ impl Breaker {
                 (!self.is_closed()).then(|| self.close(now))
             }
             Outcome::Success | Outcome::ClientError if !self.is_closed() => Some(self.close(now)),
-            Outcome::Success => {
-                self.consecutive = 0;
-                self.window.add(false, now, settings.window);
-                None
-            }
+            Outcome::Success => self.well(now, settings),
             Outcome::ClientError => None,
             Outcome::Fault | Outcome::Unreachable | Outcome::TimedOut { .. } => {
                 let unreachable = outcome == Outcome::Unreachable;
@@ -409,21 +403,6 @@ impl Breaker {
         }
     }
 
-    pub fn standing(&self, now: Instant, settings: &Settings) -> Standing {
-        match self.state {
-            State::Open { until, cause } if now < until => match cause {
-                Cause::Unauthorized => Standing::Unauthorized,
-                _ => Standing::Open,
-            },
-            _ if now < self.rests_until => Standing::Resting,
-            State::Open { .. } | State::HalfOpen { .. } => Standing::HalfOpen,
-            State::Closed { .. } if self.weight_share(now, settings.slow_start) < WHOLE => {
-                Standing::SlowStart
-            }
-            State::Closed { .. } => Standing::Closed,
-        }
-    }
-
     /// Whether a probe is out.
     pub fn is_probing(&self) -> bool {
         self.state == State::HalfOpen { probing: true }
@@ -431,6 +410,12 @@ impl Breaker {
 
     fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })
+    }
+
+    fn well(&mut self, now: Instant, settings: &Settings) -> Option<Transition> {
+        self.consecutive = 0;
+        self.window.add(false, now, settings.window);
+        None
     }
 
     /// Counts a fault; why it opens the breaker, if it does.

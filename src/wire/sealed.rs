@@ -40,17 +40,35 @@ enum Raw {
 }
 
 impl<S> Socket<S> {
+    /// Whether a session lies between its bytes and the wire.
+    #[inline]
+    pub fn is_sealed(&self) -> bool {
+        self.transport.is_some()
+    }
+
+    /// As [`Socket::readable`]. `SEALED`: it may have a session.
+    #[inline]
+    pub fn readable_as<const SEALED: bool>(&self) -> bool {
+        self.ready.readable() || (SEALED && self.is_sealed() && self.has_plaintext())
+    }
+
+    /// As [`Socket::has_unsent`]. `SEALED`: it may have a session.
+    #[inline]
+    pub fn has_unsent_as<const SEALED: bool>(&self) -> bool {
+        !self.outbox.is_empty() || (SEALED && self.is_sealed() && self.has_sealed())
+    }
+
     /// Whether the session gives something without a read.
     #[cold]
     #[inline(never)]
-    pub(super) fn has_plaintext(&self) -> bool {
+    fn has_plaintext(&self) -> bool {
         self.transport.as_ref().is_some_and(|transport| transport.waits())
     }
 
     /// Whether sealed bytes wait to be written.
     #[cold]
     #[inline(never)]
-    pub(super) fn has_sealed(&self) -> bool {
+    fn has_sealed(&self) -> bool {
         self.transport.as_ref().is_some_and(|transport| !transport.out.is_empty())
     }
 }

@@ -64,34 +64,16 @@ pub enum Fill {
 }
 
 impl<S> Socket<S> {
-    /// Whether a session lies between its bytes and the wire.
-    #[inline]
-    pub fn is_sealed(&self) -> bool {
-        self.transport.is_some()
-    }
-
     /// Whether there may be something to read: the kernel may have bytes, or plaintext waits.
     #[inline]
     pub fn readable(&self) -> bool {
         self.readable_as::<true>()
     }
 
-    /// The same. `SEALED`: it may have a session.
-    #[inline]
-    pub fn readable_as<const SEALED: bool>(&self) -> bool {
-        self.ready.readable() || (SEALED && self.is_sealed() && self.has_plaintext())
-    }
-
     /// Whether bytes of ours wait to be written, sealed or not.
     #[inline]
     pub fn has_unsent(&self) -> bool {
         self.has_unsent_as::<true>()
-    }
-
-    /// The same. `SEALED`: it may have a session.
-    #[inline]
-    pub fn has_unsent_as<const SEALED: bool>(&self) -> bool {
-        !self.outbox.is_empty() || (SEALED && self.is_sealed() && self.has_sealed())
     }
 }
 

@@ -1,5 +1,8 @@
 //! How a breaker is told of in metrics, logs and the admin API.
 
+use super::{Breaker, Cause, Settings, State, WHOLE};
+use crate::clock::Instant;
+
 /// What a breaker shows the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -30,6 +33,23 @@ impl Standing {
             Standing::Resting => "resting",
             Standing::Open => "open",
             Standing::Unauthorized => "unauthorized",
+        }
+    }
+}
+
+impl Breaker {
+    pub fn standing(&self, now: Instant, settings: &Settings) -> Standing {
+        match self.state {
+            State::Open { until, cause } if now < until => match cause {
+                Cause::Unauthorized => Standing::Unauthorized,
+                _ => Standing::Open,
+            },
+            _ if now < self.rests_until => Standing::Resting,
+            State::Open { .. } | State::HalfOpen { .. } => Standing::HalfOpen,
+            State::Closed { .. } if self.weight_share(now, settings.slow_start) < WHOLE => {
+                Standing::SlowStart
+            }
+            State::Closed { .. } => Standing::Closed,
         }
     }
 }
