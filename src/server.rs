@@ -27,7 +27,7 @@ use crate::control::lookout;
 use crate::control::spans::Exporter;
 use crate::gateway::command::{Command, Idle};
 use crate::measure::stats::Counters;
-use crate::proxy::health::Look;
+use crate::proxy::health::DownEndpoint;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::Sender;
 use crate::sys::{self, Listeners, TcpStream};
@@ -107,9 +107,9 @@ impl Control {
     }
 
     /// Tells the workers when a port answers again.
-    fn start_lookout(&self) -> io::Result<mpsc::Sender<Look>> {
+    fn start_lookout(&self) -> io::Result<mpsc::Sender<DownEndpoint>> {
         let posts = self.posts.clone();
-        lookout::start(Arc::clone(&self.watched), move |look: Look| {
+        lookout::start(Arc::clone(&self.watched), move |look: DownEndpoint| {
             for post in &posts {
                 let _ = post.send(Command::Reachable(look.upstream, look.endpoint));
             }

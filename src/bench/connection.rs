@@ -37,7 +37,7 @@ const WRITES_MAX: usize = 16;
 static FILLER: [u8; 64 << 10] = [b'.'; 64 << 10];
 
 /// What every connection needs of the generator.
-pub struct Desk<'t> {
+pub struct Bench<'t> {
     pub target: &'t Target,
     pub shape: Shape,
     pub record: Record,
@@ -91,7 +91,7 @@ pub struct Connection<S> {
 
 /// How a drive has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum DriveEnd {
     /// Until the next event.
     Waiting,
     /// There is more to read at once.
@@ -152,14 +152,14 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Does what can be done without waiting.
-    pub fn drive(&mut self, desk: &mut Desk<'_>, clock: &impl Fn() -> Instant) -> Verdict {
+    pub fn drive(&mut self, desk: &mut Bench<'_>, clock: &impl Fn() -> Instant) -> DriveEnd {
         match self.write(desk, clock) {
-            Err(failure) => return Verdict::Failed(failure),
-            Ok(Written::Enough) => return Verdict::Again,
+            Err(failure) => return DriveEnd::Failed(failure),
+            Ok(Written::Enough) => return DriveEnd::Again,
             Ok(Written::AsMuchAsItTakes) => {}
         }
         if matches!(self.stage, Stage::Asking { .. }) {
-            return Verdict::Waiting;
+            return DriveEnd::Waiting;
         }
         let mut scratch = std::mem::take(&mut desk.scratch);
         let verdict = self.read(&mut scratch, desk, clock);
@@ -169,7 +169,7 @@ impl<S: Stream> Connection<S> {
 
     fn write(
         &mut self,
-        desk: &mut Desk<'_>,
+        desk: &mut Bench<'_>,
         clock: &impl Fn() -> Instant,
     ) -> Result<Written, Failure> {
         let Stage::Asking { written } = &mut self.stage else {
@@ -222,13 +222,13 @@ impl<S: Stream> Connection<S> {
     fn read(
         &mut self,
         scratch: &mut [u8],
-        desk: &mut Desk<'_>,
+        desk: &mut Bench<'_>,
         clock: &impl Fn() -> Instant,
-    ) -> Verdict {
+    ) -> DriveEnd {
         let reads = if self.background { BACKGROUND_READS_MAX } else { READS_MAX };
         for _ in 0..reads {
             if !self.ready.readable() {
-                return Verdict::Waiting;
+                return DriveEnd::Waiting;
             }
             let result = self.stream.read(scratch);
             self.ready.after_read(scratch.len(), &result);
@@ -248,38 +248,38 @@ impl<S: Stream> Connection<S> {
                 desk.record.on_bytes(count, now);
             }
             let verdict = self.take(&scratch[..count], desk, now);
-            if verdict != Verdict::Waiting {
+            if verdict != DriveEnd::Waiting {
                 return verdict;
             }
         }
-        Verdict::Again
+        DriveEnd::Again
     }
 
     /// The server will send no more.
-    fn on_end(&mut self, desk: &mut Desk<'_>, now: Instant) -> Verdict {
+    fn on_end(&mut self, desk: &mut Bench<'_>, now: Instant) -> DriveEnd {
         match &mut self.stage {
-            Stage::Idle if self.fresh => Verdict::Failed(Failure::Connect),
-            Stage::Idle => Verdict::Retired,
+            Stage::Idle if self.fresh => DriveEnd::Failed(Failure::Connect),
+            Stage::Idle => DriveEnd::Retired,
             Stage::Answer(answer) => match answer.body.on_eof() {
                 Ok(()) => self.complete(desk, now, false),
-                Err(_) => Verdict::Failed(Failure::Broken),
+                Err(_) => DriveEnd::Failed(Failure::Broken),
             },
-            Stage::Asking { .. } | Stage::Head { .. } => Verdict::Failed(Failure::Broken),
+            Stage::Asking { .. } | Stage::Head { .. } => DriveEnd::Failed(Failure::Broken),
         }
     }
 
-    fn on_error(&self) -> Verdict {
+    fn on_error(&self) -> DriveEnd {
         match self.stage {
-            _ if self.fresh => Verdict::Failed(Failure::Connect),
-            Stage::Idle => Verdict::Retired,
-            _ => Verdict::Failed(Failure::Broken),
+            _ if self.fresh => DriveEnd::Failed(Failure::Connect),
+            Stage::Idle => DriveEnd::Retired,
+            _ => DriveEnd::Failed(Failure::Broken),
         }
     }
 
     /// Understands bytes that have just come.
-    fn take(&mut self, bytes: &[u8], desk: &mut Desk<'_>, now: Instant) -> Verdict {
+    fn take(&mut self, bytes: &[u8], desk: &mut Bench<'_>, now: Instant) -> DriveEnd {
         match &mut self.stage {
-            Stage::Idle | Stage::Asking { .. } => Verdict::Failed(Failure::Protocol),
+            Stage::Idle | Stage::Asking { .. } => DriveEnd::Failed(Failure::Protocol),
             Stage::Answer(_) => self.take_body(bytes, desk, now),
             Stage::Head { partial } if partial.is_empty() => self.take_head(bytes, desk, now),
             Stage::Head { partial } => {
@@ -290,15 +290,15 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    fn take_head(&mut self, bytes: &[u8], desk: &mut Desk<'_>, now: Instant) -> Verdict {
+    fn take_head(&mut self, bytes: &[u8], desk: &mut Bench<'_>, now: Instant) -> DriveEnd {
         let mut rest = bytes;
         loop {
             let mut slots = FieldSlots::new();
             match parse_response(rest, &mut slots, &HEAD_LIMITS, &CONTEXT) {
-                Err(_) => return Verdict::Failed(Failure::Protocol),
+                Err(_) => return DriveEnd::Failed(Failure::Protocol),
                 Ok(None) => {
                     self.stage = Stage::Head { partial: rest.to_vec() };
-                    return Verdict::Waiting;
+                    return DriveEnd::Waiting;
                 }
                 // An interim answer; the final one follows.
                 Ok(Some(head)) if head.status < 200 => rest = &rest[head.length..],
@@ -311,9 +311,9 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    fn take_body(&mut self, bytes: &[u8], desk: &mut Desk<'_>, now: Instant) -> Verdict {
+    fn take_body(&mut self, bytes: &[u8], desk: &mut Bench<'_>, now: Instant) -> DriveEnd {
         let Stage::Answer(answer) = &mut self.stage else {
-            return Verdict::Failed(Failure::Protocol);
+            return DriveEnd::Failed(Failure::Protocol);
         };
         let Answer { body, meter, success, latest, .. } = &mut **answer;
         let (record, asked, background) = (&mut desk.record, self.asked, self.background);
@@ -337,20 +337,20 @@ impl<S: Stream> Connection<S> {
             Ok(count) if answer.body.is_complete() => {
                 self.complete(desk, now, count == bytes.len())
             }
-            Ok(_) => Verdict::Waiting,
-            Err(_) => Verdict::Failed(Failure::Protocol),
+            Ok(_) => DriveEnd::Waiting,
+            Err(_) => DriveEnd::Failed(Failure::Protocol),
         }
     }
 
     /// The answer is whole. `clean`: and nothing came behind it.
-    fn complete(&mut self, desk: &mut Desk<'_>, now: Instant, clean: bool) -> Verdict {
+    fn complete(&mut self, desk: &mut Bench<'_>, now: Instant, clean: bool) -> DriveEnd {
         let Stage::Answer(answer) = std::mem::replace(&mut self.stage, Stage::Idle) else {
-            return Verdict::Failed(Failure::Protocol);
+            return DriveEnd::Failed(Failure::Protocol);
         };
         if !(self.background && answer.success) {
             desk.record.on_answer(self.began, answer.success, now);
         }
-        if clean && answer.keep_alive { Verdict::Answered } else { Verdict::AnsweredLast }
+        if clean && answer.keep_alive { DriveEnd::Answered } else { DriveEnd::AnsweredLast }
     }
 }
 
@@ -363,7 +363,7 @@ fn part(request: &[u8], total: u64, written: u64) -> &[u8] {
 }
 
 impl Answer {
-    fn new(head: &ResponseHead<'_>, desk: &Desk<'_>) -> Answer {
+    fn new(head: &ResponseHead<'_>, desk: &Bench<'_>) -> Answer {
         Answer {
             body: Body::of_response(head.framing),
             meter: desk.target.dialect.meter(desk.shape, head.is_event_stream()),

@@ -21,7 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::connection::{Connection, Desk, Verdict};
+use super::connection::{Bench, Connection, DriveEnd};
 use super::plan::{Arrivals, Plan, Schedule, Shape};
 use super::record::{Failure, Record};
 use super::target::Target;
@@ -44,7 +44,7 @@ const GLANCE: Duration = Duration::from_millis(250);
 
 /// How far a round is.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress {
+pub struct RoundProgress {
     pub elapsed: Duration,
     pub total: Duration,
     pub open: usize,
@@ -53,9 +53,9 @@ pub struct Progress {
 }
 
 /// Whoever watches a round: told when the measurement begins, and now and then how far it is.
-pub trait Watch {
+pub trait RoundWatcher {
     fn on_window(&mut self);
-    fn on_progress(&mut self, progress: Progress);
+    fn on_progress(&mut self, progress: RoundProgress);
     /// The measurement is over and the connections still stand.
     fn on_end(&mut self);
 }
@@ -77,7 +77,7 @@ pub fn play<N: Net>(
     net: N,
     plan: &Plan,
     target: &Target,
-    watch: &mut dyn Watch,
+    watch: &mut dyn RoundWatcher,
 ) -> io::Result<Round> {
     let mut turns = Loop::with(net, Mailbox::unaddressed(), Pace::default(), |cx| {
         Generator::new(plan, target, watch, cx.now)
@@ -89,8 +89,8 @@ pub fn play<N: Net>(
 /// What one round has of connections, and of requests that have none yet.
 struct Generator<'t, S> {
     plan: &'t Plan,
-    watch: &'t mut dyn Watch,
-    desk: Desk<'t>,
+    watch: &'t mut dyn RoundWatcher,
+    desk: Bench<'t>,
     connections: Slots<Connection<S>>,
     /// The latest connections that were opened as a background.
     background: Vec<Token>,
@@ -140,7 +140,7 @@ impl<N: Net> Handler<N> for Generator<'_, N::Stream> {
             let verdict = connection.drive(&mut self.desk, &clock);
             // The next request goes out at once: waiting for its turn would be our delay.
             let next = match self.plan.arrivals {
-                _ if verdict != Verdict::Answered => break verdict,
+                _ if verdict != DriveEnd::Answered => break verdict,
                 Arrivals::Closed if self.plan.shape == Shape::Idle => break verdict,
                 Arrivals::Closed => None,
                 Arrivals::Open { .. } => match self.backlog.pop_front() {
@@ -151,17 +151,17 @@ impl<N: Net> Handler<N> for Generator<'_, N::Stream> {
             connection.ask(next, clock());
         };
         match verdict {
-            Verdict::Waiting => {}
-            Verdict::Again => enqueue(&mut cx.run, connection, who),
-            Verdict::Answered if self.schedule.is_some() => self.idle.push(who),
-            Verdict::Answered => {}
-            Verdict::AnsweredLast | Verdict::Retired => {
+            DriveEnd::Waiting => {}
+            DriveEnd::Again => enqueue(&mut cx.run, connection, who),
+            DriveEnd::Answered if self.schedule.is_some() => self.idle.push(who),
+            DriveEnd::Answered => {}
+            DriveEnd::AnsweredLast | DriveEnd::Retired => {
                 connection.over = true;
                 cx.run.reap(who);
                 self.idle.retain(|idle| *idle != who);
                 self.opens.push(Reverse(cx.net.now()));
             }
-            Verdict::Failed(failure) => {
+            DriveEnd::Failed(failure) => {
                 connection.over = true;
                 cx.run.reap(who);
                 self.on_failure(failure, cx.net.now());
@@ -251,7 +251,7 @@ impl<'t, S: Stream> Generator<'t, S> {
     fn new(
         plan: &'t Plan,
         target: &'t Target,
-        watch: &'t mut dyn Watch,
+        watch: &'t mut dyn RoundWatcher,
         start: Instant,
     ) -> Generator<'t, S> {
         let (from, until) = plan.window(start);
@@ -260,7 +260,7 @@ impl<'t, S: Stream> Generator<'t, S> {
         Generator {
             plan,
             watch,
-            desk: Desk { target, shape: plan.shape, record, scratch: vec![0; SCRATCH] },
+            desk: Bench { target, shape: plan.shape, record, scratch: vec![0; SCRATCH] },
             connections: Slots::new(Kind::Upstream),
             background: Vec::new(),
             opens: (0..plan.connections + plan.shape.background())
@@ -293,8 +293,8 @@ impl<'t, S: Stream> Generator<'t, S> {
         }
     }
 
-    fn progress(&self, now: Instant) -> Progress {
-        Progress {
+    fn progress(&self, now: Instant) -> RoundProgress {
+        RoundProgress {
             elapsed: now - self.start,
             total: self.until - self.start,
             open: self.connections.len(),

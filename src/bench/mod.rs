@@ -35,7 +35,7 @@ pub mod target;
 
 use std::io;
 
-use generator::{Progress, Watch};
+use generator::{RoundProgress, RoundWatcher};
 use plan::Plan;
 use process::CpuTime;
 use record::Record;
@@ -45,7 +45,7 @@ use target::Target;
 use crate::sys::Linux;
 
 /// Where a campaign stands: which target, in which round.
-pub type OnProgress<'a> = &'a mut dyn FnMut(&Target, usize, Progress);
+pub type OnProgress<'a> = &'a mut dyn FnMut(&Target, usize, RoundProgress);
 
 /// Measures every target in every round, A B C A B C, so that whatever the machine does meanwhile
 /// is done to all of them alike. Gives back the report of each target, and its rounds as one record.
@@ -81,7 +81,7 @@ fn measure_once(
     plan: &Plan,
     target: &Target,
     memory_before: Option<u64>,
-    on_progress: &mut dyn FnMut(Progress),
+    on_progress: &mut dyn FnMut(RoundProgress),
 ) -> io::Result<(RoundReport, Record)> {
     let mut bookkeeper = Bookkeeper {
         pid: target.pid,
@@ -97,19 +97,19 @@ fn measure_once(
 /// Reads the kernel's accounts at both ends of the measurement.
 struct Bookkeeper<'a> {
     pid: Option<u32>,
-    on_progress: &'a mut dyn FnMut(Progress),
+    on_progress: &'a mut dyn FnMut(RoundProgress),
     process_before: Option<CpuTime>,
     generator_before: Option<CpuTime>,
     accounts: Accounts,
 }
 
-impl Watch for Bookkeeper<'_> {
+impl RoundWatcher for Bookkeeper<'_> {
     fn on_window(&mut self) {
         self.process_before = self.pid.and_then(process::cpu_of);
         self.generator_before = process::own_cpu();
     }
 
-    fn on_progress(&mut self, progress: Progress) {
+    fn on_progress(&mut self, progress: RoundProgress) {
         (self.on_progress)(progress);
     }
 

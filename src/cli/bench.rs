@@ -14,7 +14,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 
 use super::run::catch_termination;
 use super::{Exit, complain};
-use crate::bench::generator::Progress;
+use crate::bench::generator::RoundProgress;
 use crate::bench::machine::Machine;
 use crate::bench::plan::{Arrivals, Plan, Shape};
 use crate::bench::record::Record;
@@ -389,7 +389,7 @@ impl BenchArguments {
         }
         let rounds = self.rounds(targets.len());
         let show = io::stderr().is_terminal();
-        let mut progress = |target: &Target, round: usize, at: Progress| {
+        let mut progress = |target: &Target, round: usize, at: RoundProgress| {
             if show {
                 show_progress(target, round + 1, rounds, at);
             }
@@ -470,7 +470,7 @@ impl BenchArguments {
     }
 }
 
-fn show_progress(target: &Target, round: usize, rounds: usize, at: Progress) {
+fn show_progress(target: &Target, round: usize, rounds: usize, at: RoundProgress) {
     const WIDTH: usize = 24;
     let share = at.elapsed.as_secs_f64() / at.total.as_secs_f64().max(1e-9);
     let full = ((share * WIDTH as f64) as usize).min(WIDTH);

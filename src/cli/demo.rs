@@ -56,7 +56,7 @@ gateway                http://{address}
 mock inference server  http://{mock_address}
 dashboard              {dashboard}
 
-Watch tokens arrive one by one, half a second apart:
+FileWatch tokens arrive one by one, half a second apart:
 
   curl -N -d '{{\"prompt\":\"hi\"}}' http://{address}/inference
 

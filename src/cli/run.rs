@@ -9,7 +9,7 @@ use super::check::{tell_refused, tell_warnings};
 use super::{Exit, RunArguments, complain};
 use crate::config::snapshot::Snapshot;
 use crate::config::{self, bounds, show};
-use crate::lifecycle::{Lifecycle, Request, Watch};
+use crate::lifecycle::{Chore, FileWatch, Lifecycle};
 use crate::observe::logger;
 use crate::server::{self, Control, Server};
 use crate::sys::{self, Inherited, Order, Predecessor, Signals, State, notify};
@@ -30,7 +30,7 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
         complain(&format!("the listening sockets cannot be taken over: {error}"));
         Refused
     })?;
-    let file = Watch::of(path);
+    let file = FileWatch::of(path);
     let loaded = config::load(path).map_err(|problems| {
         let _ = tell_refused(path, &problems);
         Refused
@@ -51,7 +51,7 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
     let asked = lifecycle.clone();
     server.control().on_reload(Box::new(move |asker| {
         // It lives as long as the process.
-        let _ = asked.send(Request::ReloadFor(asker));
+        let _ = asked.send(Chore::ReloadFor(asker));
     }));
     announce(&server, &snapshot);
     match predecessor.map(Predecessor::dismiss) {
@@ -134,15 +134,15 @@ pub(super) fn serve(servers: Vec<Server>, signals: Signals) -> Exit {
 fn serve_with(
     servers: Vec<Server>,
     signals: Signals,
-    look_after: impl Fn(Request) + Send + 'static,
+    look_after: impl Fn(Chore) + Send + 'static,
 ) -> Exit {
     let controls: Vec<Control> = servers.iter().map(Server::control).collect();
     let aborted = Arc::new(AtomicBool::new(false));
     let abort = Arc::clone(&aborted);
     let mut ending = false;
     let handled = signals.then(move |order| match order {
-        Order::Reload => look_after(Request::Reload),
-        Order::HandOver => look_after(Request::HandOver),
+        Order::Reload => look_after(Chore::Reload),
+        Order::HandOver => look_after(Chore::HandOver),
         Order::End if !std::mem::replace(&mut ending, true) => {
             log::info!("draining; a second signal aborts");
             notify(State::Stopping);

@@ -25,7 +25,7 @@ pub(super) use fallback::ANSWER_MAX;
 use super::file::{Document, Field, Section, Switch};
 use super::problem::{Mistake, Problem, Report};
 use super::snapshot::{
-    AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Keepalive, Limits, Progress,
+    AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Keepalive, Limits, ProgressBy,
     Server, Snapshot, Timeouts, Workers,
 };
 use super::{Environment, Loaded, bounds, defaults};
@@ -366,7 +366,12 @@ fn timeouts(mut section: Section<'_>, report: &mut Report) -> Timeouts {
             connect: section.timeout("connect", default.exchange.connect, report),
             ttft,
             response: response.unwrap_or_else(|| longer(default.exchange.response, ttft)),
-            progress: section.choice("progress", &Progress::ALL, default.exchange.progress, report),
+            progress: section.choice(
+                "progress",
+                &ProgressBy::ALL,
+                default.exchange.progress,
+                report,
+            ),
             inter_event: section.timeout("inter_event", default.exchange.inter_event, report),
             total: section.timeout("total", default.exchange.total, report),
             tunnel_idle: section.timeout("tunnel_idle", default.exchange.tunnel_idle, report),
@@ -390,7 +395,7 @@ struct Overrides {
     connect: Option<Option<Duration>>,
     ttft: Option<Option<Duration>>,
     response: Option<Option<Duration>>,
-    progress: Option<Progress>,
+    progress: Option<ProgressBy>,
     inter_event: Option<Option<Duration>>,
     total: Option<Option<Duration>>,
     tunnel_idle: Option<Option<Duration>>,
@@ -399,7 +404,7 @@ struct Overrides {
 impl Overrides {
     fn read(mut section: Section<'_>, report: &mut Report) -> Overrides {
         let progress = section.take("progress");
-        let progress = progress.and_then(|field| field.choice(&Progress::ALL, report));
+        let progress = progress.and_then(|field| field.choice(&ProgressBy::ALL, report));
         let mut one = |key| section.take(key).and_then(|field| field.timeout(report));
         let overrides = Overrides {
             body: one("body"),

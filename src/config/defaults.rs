@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, Breaker,
     CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField,
-    Keepalive, Limits, PoolLimits, Progress, Recorder, Retry, Timeouts, Trace, TraceContext,
+    Keepalive, Limits, PoolLimits, ProgressBy, Recorder, Retry, Timeouts, TraceContext,
+    TraceSettings,
 };
 use crate::service::continuation::Prefill;
 
@@ -28,8 +29,8 @@ pub const WEIGHT: u32 = 1;
 pub const TCP_KEEPALIVE: Keepalive =
     Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 };
 
-pub fn trace() -> Trace {
-    Trace {
+pub fn trace() -> TraceSettings {
+    TraceSettings {
         context: TraceContext::Off,
         sample: 1.0,
         export: None,
@@ -67,7 +68,7 @@ pub const TIMEOUTS: Timeouts = Timeouts {
         ttft: Some(Duration::from_secs(60)),
         // What openai-python and the like wait for by default.
         response: Some(Duration::from_secs(10 * 60)),
-        progress: Progress::Data,
+        progress: ProgressBy::Data,
         inter_event: Some(Duration::from_secs(60)),
         total: None,
         tunnel_idle: Some(Duration::from_secs(3_600)),

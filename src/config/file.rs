@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(super) use field::Field;
 
-use super::problem::{Mistake, Place, Problem, Report, nearest};
+use super::problem::{Location, Mistake, Problem, Report, nearest};
 
 /// A file that is valid TOML and not empty.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl<'t> Document<'t> {
 
     /// The table everything else is in.
     pub fn root(&self) -> Section<'_> {
-        let place = Place { line: None, key: String::new() };
+        let place = Location { line: None, key: String::new() };
         Section::new(Some(&self.root), &self.lines, place)
     }
 }
@@ -82,7 +82,7 @@ pub(super) struct Section<'d> {
     /// `None`: not in the file, so every key has its default.
     table: Option<&'d DeTable<'d>>,
     lines: &'d Lines,
-    place: Place,
+    place: Location,
     /// The keys asked for.
     known: Vec<&'static str>,
     /// Keys that are known, and not allowed here: never a hint.
@@ -99,17 +99,17 @@ pub(super) enum Switch<'d> {
 }
 
 impl<'d> Section<'d> {
-    fn new(table: Option<&'d DeTable<'d>>, lines: &'d Lines, place: Place) -> Section<'d> {
+    fn new(table: Option<&'d DeTable<'d>>, lines: &'d Lines, place: Location) -> Section<'d> {
         let (known, refused) = (Vec::new(), Vec::new());
         Section { table, lines, place, known, refused }
     }
 
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &Location {
         &self.place
     }
 
     /// Where a key stands, or would stand.
-    pub fn place_of(&self, key: &str) -> Place {
+    pub fn place_of(&self, key: &str) -> Location {
         self.get(key).map_or_else(|| self.place.inside(key), |field| field.place)
     }
 
@@ -215,7 +215,7 @@ impl<'d> Section<'d> {
         for (key, value) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             let line = Some(self.lines.line(value.span().start));
-            let place = Place { line, ..self.place.inside(name) };
+            let place = Location { line, ..self.place.inside(name) };
             entries.push((name, Field { value: value.get_ref(), lines: self.lines, place }));
         }
         // The order of the file, which the table does not keep.
@@ -252,7 +252,7 @@ impl<'d> Section<'d> {
                 continue;
             }
             let line = Some(self.lines.line(key.span().start));
-            let place = Place { line, ..self.place.inside(name) };
+            let place = Location { line, ..self.place.inside(name) };
             let mistake = Mistake::new("unknown key");
             report.refuse(
                 &place,
@@ -271,18 +271,18 @@ impl<'d> Section<'d> {
     fn get(&self, key: &str) -> Option<Field<'d>> {
         let (_, value) = self.table?.get_key_value(key)?;
         let line = Some(self.lines.line(value.span().start));
-        let place = Place { line, ..self.place.inside(key) };
+        let place = Location { line, ..self.place.inside(key) };
         Some(Field { value: value.get_ref(), lines: self.lines, place })
     }
 }
 
-impl Place {
+impl Location {
     /// The place of a key of this table, as long as its own line is not known.
-    fn inside(&self, key: &str) -> Place {
+    fn inside(&self, key: &str) -> Location {
         let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let quoted = key.is_empty() || !key.chars().all(bare);
         let key = if quoted { format!("{key:?}") } else { key.to_owned() };
         let key = if self.key.is_empty() { key } else { format!("{}.{key}", self.key) };
-        Place { line: self.line, key }
+        Location { line: self.line, key }
     }
 }

@@ -76,12 +76,12 @@ impl fmt::Display for Mistake {
 
 /// Where something stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub line: Option<usize>,
     pub key: String,
 }
 
-impl Place {
+impl Location {
     pub fn problem(&self, mistake: Mistake) -> Problem {
         Problem {
             line: self.line,
@@ -100,15 +100,15 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub fn error(&mut self, place: &Place, reason: impl Into<String>) {
+    pub fn error(&mut self, place: &Location, reason: impl Into<String>) {
         self.refuse(place, Mistake::new(reason));
     }
 
-    pub fn refuse(&mut self, place: &Place, mistake: Mistake) {
+    pub fn refuse(&mut self, place: &Location, mistake: Mistake) {
         self.errors.push(place.problem(mistake));
     }
 
-    pub fn warn(&mut self, place: &Place, mistake: Mistake) {
+    pub fn warn(&mut self, place: &Location, mistake: Mistake) {
         self.warnings.push(place.problem(mistake));
     }
 
@@ -118,7 +118,7 @@ impl Report {
     }
 
     /// The value, or `None` with its mistake noted.
-    pub fn noted<T>(&mut self, place: &Place, result: Result<T, Mistake>) -> Option<T> {
+    pub fn noted<T>(&mut self, place: &Location, result: Result<T, Mistake>) -> Option<T> {
         result.map_err(|mistake| self.refuse(place, mistake)).ok()
     }
 

@@ -28,7 +28,7 @@ mod resilience;
 mod when;
 
 pub use headers::HeaderRules;
-pub use observing::{Collector, Recorder, Trace, TraceContext};
+pub use observing::{Collector, Recorder, TraceContext, TraceSettings};
 pub use resilience::{
     Admission, Balance, Breaker, CommitAt, Condition, Conditions, Continue, Fallback,
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
@@ -42,7 +42,7 @@ pub struct Snapshot {
     pub server: Server,
     pub admin: Admin,
     pub access_log: AccessLog,
-    pub trace: Trace,
+    pub trace: TraceSettings,
     pub recorder: Recorder,
     pub limits: Limits,
     pub timeouts: Timeouts,
@@ -206,21 +206,21 @@ pub struct Timeouts {
 
 /// What counts as progress of an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum ProgressBy {
     /// Data events.
     Data,
     /// Any byte, comments and pings included.
     Bytes,
 }
 
-impl Progress {
-    pub const ALL: [(&'static str, Progress); 2] =
-        [("data", Progress::Data), ("bytes", Progress::Bytes)];
+impl ProgressBy {
+    pub const ALL: [(&'static str, ProgressBy); 2] =
+        [("data", ProgressBy::Data), ("bytes", ProgressBy::Bytes)];
 
     pub fn name(self) -> &'static str {
         match self {
-            Progress::Data => "data",
-            Progress::Bytes => "bytes",
+            ProgressBy::Data => "data",
+            ProgressBy::Bytes => "bytes",
         }
     }
 }
@@ -241,7 +241,7 @@ pub struct ExchangeTimeouts {
     pub response: Option<Duration>,
     pub inter_event: Option<Duration>,
     /// What of a stream `ttft` and `inter_event` count as progress.
-    pub progress: Progress,
+    pub progress: ProgressBy,
     /// The whole exchange.
     pub total: Option<Duration>,
     /// Silence in both directions of a tunnel.
@@ -257,7 +257,7 @@ impl ExchangeTimeouts {
         ttft: None,
         response: None,
         inter_event: None,
-        progress: Progress::Data,
+        progress: ProgressBy::Data,
         total: None,
         tunnel_idle: None,
     };

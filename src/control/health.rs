@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::snapshot::{EndpointId, HealthCheck, HostField, Upstream, UpstreamId};
 use crate::http::field_rules::FieldRules;
-use crate::proxy::health::{Health, Verdict};
+use crate::proxy::health::{Health, HealthStatus};
 use crate::proxy::random::Random;
 
 mod check;
@@ -55,7 +55,7 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub target: Arc<Target>,
-    pub verdict: Verdict,
+    pub verdict: HealthStatus,
     /// What the last check failed for, if it did.
     pub failure: Option<Failure>,
 }
@@ -165,7 +165,7 @@ impl HealthChecks {
     }
 
     /// The verdicts as they stand: for those who were not there when they changed.
-    pub fn verdicts(&self) -> Vec<(Arc<Target>, Verdict)> {
+    pub fn verdicts(&self) -> Vec<(Arc<Target>, HealthStatus)> {
         let board = self.shared.board();
         let verdict = |job: &Job| (Arc::clone(&job.target), job.health.verdict());
         board.jobs.iter().map(verdict).collect()
@@ -201,12 +201,12 @@ impl Shared {
         while let Some((id, target)) = self.next() {
             let started = Instant::now();
             let failure = check::check(&target).err();
-            let Some(verdict) = self.settle(id, failure.is_none(), started) else { continue };
+            let Some(verdict) = self.conclude(id, failure.is_none(), started) else { continue };
             // Before the job may run again: changes are published in their order.
             if let Some(verdict) = verdict {
                 (self.publish)(Change { target, verdict, failure });
             }
-            self.release(id);
+            self.check_is_over(id);
         }
     }
 
@@ -234,7 +234,7 @@ impl Shared {
     }
 
     /// Counts a check. The new verdict if it has changed; `None` if nobody wants to know.
-    fn settle(&self, id: u64, passed: bool, started: Instant) -> Option<Option<Verdict>> {
+    fn conclude(&self, id: u64, passed: bool, started: Instant) -> Option<Option<HealthStatus>> {
         let mut board = self.board();
         let Board { jobs, random, stopped, .. } = &mut *board;
         let job = jobs.iter_mut().find(|job| job.id == id && !*stopped)?;
@@ -243,7 +243,7 @@ impl Shared {
         Some(job.health.record(passed, settings))
     }
 
-    fn release(&self, id: u64) {
+    fn check_is_over(&self, id: u64) {
         if let Some(job) = self.board().jobs.iter_mut().find(|job| job.id == id) {
             job.running = false;
         }

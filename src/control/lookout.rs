@@ -1,6 +1,6 @@
 //! Lookout: sees when an endpoint that is out comes back, by its port.
 //!
-//! A worker whose breaker has opened says so once ([`Look`]). From then on the port is dialled, soon at
+//! A worker whose breaker has opened says so once ([`DownEndpoint`]). From then on the port is dialled, soon at
 //! first and then about once a second. When it has been seen away, by a connection that did not come
 //! to stand or by a dial, and then answers, the server is another one than before: the workers are
 //! told, and their breakers ask for a probe at once. So a server that comes back is used within a
@@ -23,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::snapshot::EndpointId;
-use crate::proxy::health::Look;
+use crate::proxy::health::DownEndpoint;
 use crate::sys::Dial;
 
 /// How long after a dial the next one follows, at first and at most. It doubles in between.
@@ -33,8 +33,8 @@ const LATE: Duration = Duration::from_millis(800);
 const ROUND: Duration = Duration::from_millis(50);
 
 /// A port that is watched.
-struct Watched {
-    look: Look,
+struct WatchedPort {
+    look: DownEndpoint,
     /// It has been seen away, and is watched until it is back.
     away: bool,
     /// Until then it is watched in any case.
@@ -50,15 +50,18 @@ struct Watched {
 pub type Known = Arc<Mutex<BTreeSet<EndpointId>>>;
 
 /// Starts to look. It ends with the last sender. `publish` is called on its thread.
-pub fn start(known: Known, publish: impl Fn(Look) + Send + 'static) -> io::Result<Sender<Look>> {
+pub fn start(
+    known: Known,
+    publish: impl Fn(DownEndpoint) + Send + 'static,
+) -> io::Result<Sender<DownEndpoint>> {
     let (sender, looks) = mpsc::channel();
     let watch = move || watch(&looks, &known, publish);
     thread::Builder::new().name("lookout".to_owned()).spawn(watch)?;
     Ok(sender)
 }
 
-fn watch(looks: &Receiver<Look>, known: &Known, publish: impl Fn(Look)) {
-    let mut watched: Vec<Watched> = Vec::new();
+fn watch(looks: &Receiver<DownEndpoint>, known: &Known, publish: impl Fn(DownEndpoint)) {
+    let mut watched: Vec<WatchedPort> = Vec::new();
     loop {
         let now = Instant::now();
         let next = watched.iter().map(|port| port.next(now)).min();
@@ -68,11 +71,11 @@ fn watch(looks: &Receiver<Look>, known: &Known, publish: impl Fn(Look)) {
         };
         match look {
             Ok(look) => {
-                let same = |port: &&mut Watched| port.look.endpoint == look.endpoint;
+                let same = |port: &&mut WatchedPort| port.look.endpoint == look.endpoint;
                 match watched.iter_mut().find(same) {
                     // The workers open their breakers one after another, and for the same reason.
                     Some(known) => known.again(look, Instant::now()),
-                    None => watched.push(Watched::new(look, Instant::now())),
+                    None => watched.push(WatchedPort::new(look, Instant::now())),
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -94,15 +97,15 @@ fn watch(looks: &Receiver<Look>, known: &Known, publish: impl Fn(Look)) {
     }
 }
 
-impl Watched {
-    fn new(look: Look, now: Instant) -> Watched {
-        let Look { unreachable, open, .. } = look;
+impl WatchedPort {
+    fn new(look: DownEndpoint, now: Instant) -> WatchedPort {
+        let DownEndpoint { unreachable, open, .. } = look;
         let (until, due) = (now + open, now + SOON);
-        Watched { look, away: unreachable, until, pause: SOON, dial: None, due }
+        WatchedPort { look, away: unreachable, until, pause: SOON, dial: None, due }
     }
 
     /// Another worker has opened its breaker, or the same one again.
-    fn again(&mut self, look: Look, now: Instant) {
+    fn again(&mut self, look: DownEndpoint, now: Instant) {
         self.away |= look.unreachable;
         self.until = self.until.max(now + look.open);
     }
@@ -153,9 +156,9 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    fn look(endpoint: u32, address: SocketAddr) -> Look {
+    fn look(endpoint: u32, address: SocketAddr) -> DownEndpoint {
         let (upstream, endpoint) = (UpstreamId::default(), EndpointId(endpoint));
-        Look { upstream, endpoint, address, unreachable: true, open: Duration::ZERO }
+        DownEndpoint { upstream, endpoint, address, unreachable: true, open: Duration::ZERO }
     }
 
     /// A port that refuses until it listens, and that nobody else can take.
@@ -207,10 +210,12 @@ mod tests {
         let listener = open();
         let start = Instant::now();
         let open_for = Duration::from_secs(3_600);
-        let mut port =
-            Watched::new(Look { unreachable: false, open: open_for, ..look(1, address) }, start);
+        let mut port = WatchedPort::new(
+            DownEndpoint { unreachable: false, open: open_for, ..look(1, address) },
+            start,
+        );
         let mut now = start;
-        let mut rounds = |port: &mut Watched, count: usize| {
+        let mut rounds = |port: &mut WatchedPort, count: usize| {
             (0..count).any(|_| {
                 // A dial on this machine is over in a moment.
                 std::thread::sleep(Duration::from_millis(5));
@@ -229,7 +234,7 @@ mod tests {
     fn the_pauses_grow_and_stay_below_a_second() {
         let (_refusing, address) = port();
         let start = Instant::now();
-        let mut port = Watched::new(look(1, address), start);
+        let mut port = WatchedPort::new(look(1, address), start);
         let (mut now, mut dials) = (start, Vec::new());
         while now < start + Duration::from_secs(10) {
             let due = port.due;

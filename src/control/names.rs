@@ -144,12 +144,12 @@ impl Shared {
     fn work(&self) {
         while let Some(name) = self.next() {
             let found = (self.resolve)(&name);
-            self.settle(&name, found.as_ref().err());
+            self.conclude(&name, found.as_ref().err());
             if let Ok(addresses) = found {
                 (self.publish)(name.clone(), addresses);
             }
             // Only now may it be looked up again: answers are published in their order.
-            self.release(&name);
+            self.look_up_is_over(&name);
             self.changed.notify_one();
         }
     }
@@ -179,7 +179,7 @@ impl Shared {
         }
     }
 
-    fn release(&self, name: &str) {
+    fn look_up_is_over(&self, name: &str) {
         let mut board = self.board();
         match board.jobs.get_mut(name) {
             Some(job) if job.wanted => job.running = false,
@@ -188,7 +188,7 @@ impl Shared {
     }
 
     /// Says when the name is due again, and tells of a change.
-    fn settle(&self, name: &str, failure: Option<&String>) {
+    fn conclude(&self, name: &str, failure: Option<&String>) {
         let mut board = self.board();
         let Board { jobs, interval, random, .. } = &mut *board;
         let (Some(job), Some(interval)) = (jobs.get_mut(name), *interval) else { return };

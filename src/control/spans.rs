@@ -21,7 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use self::post::{Failure, post};
-use crate::config::snapshot::{Collector, Trace};
+use crate::config::snapshot::{Collector, TraceSettings};
 use crate::observe::keeper::{SpanCounts, SpanQueue};
 use crate::observe::spans::{Ended, export};
 
@@ -45,7 +45,7 @@ pub struct Exporter {
 
 impl Exporter {
     /// Starts it, if spans go anywhere.
-    pub fn start(trace: &Trace) -> io::Result<Option<Exporter>> {
+    pub fn start(trace: &TraceSettings) -> io::Result<Option<Exporter>> {
         let Some(collector) = trace.export.clone() else { return Ok(None) };
         let (queue, ended) = sync_channel(trace.queue);
         let counts = Arc::new(SpanCounts::default());
@@ -179,10 +179,16 @@ mod tests {
     use crate::observe::spans::tests::record;
     use std::net::TcpListener;
 
-    fn trace(authority: String, queue: usize) -> Trace {
+    fn trace(authority: String, queue: usize) -> TraceSettings {
         let export = Some(Collector { authority, path: "/v1/traces".into() });
         let timeout = Duration::from_millis(200);
-        Trace { export, queue, timeout, interval: Duration::from_millis(1), ..defaults::trace() }
+        TraceSettings {
+            export,
+            queue,
+            timeout,
+            interval: Duration::from_millis(1),
+            ..defaults::trace()
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::http::chunk::ChunkError;
-use crate::wire::pool::BufferPool;
+use crate::wire::buffers::BufferPool;
 
 /// Why a relay stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use scan::scan;
 pub use crate::flow::budget::Budget;
 pub use crate::flow::moved::{Broken, Moved, Rest};
 use crate::flow::named::Named;
-pub use crate::flow::watchers::{Watch, Watched};
+pub use crate::flow::watchers::{BodyWatcher, ResponseWatchers};
 use crate::http::body::{Body, Framing};
 use crate::http::reply;
 use crate::reactor::net::Stream;
@@ -79,17 +79,17 @@ impl Flow {
     }
 }
 
-impl<W: Watch> Flow<W> {
+impl<W: BodyWatcher> Flow<W> {
     #[inline]
     pub fn is_open(&self) -> bool {
         self.state == FlowState::Open
     }
 }
 
-impl Flow<Watched> {
+impl Flow<ResponseWatchers> {
     /// A response that nobody watches yet.
-    pub fn of_response(framing: Framing, mode: Mode) -> Flow<Watched> {
-        let (body, watch) = (Body::of_response(framing), Watched::default());
+    pub fn of_response(framing: Framing, mode: Mode) -> Flow<ResponseWatchers> {
+        let (body, watch) = (Body::of_response(framing), ResponseWatchers::default());
         Flow { state: FlowState::Open, mode, body, watch }
     }
 }
@@ -97,7 +97,7 @@ impl Flow<Watched> {
 /// Moves bytes of `flow` from `source` to `sink` until one of them, or the budget, says wait.
 /// `length_max` bounds the payload of the message.
 #[inline]
-pub fn relay<A: Stream, B: Stream, W: Watch>(
+pub fn relay<A: Stream, B: Stream, W: BodyWatcher>(
     source: &mut Socket<A>,
     sink: &mut Socket<B>,
     flow: &mut Flow<W>,
@@ -112,7 +112,7 @@ pub fn relay<A: Stream, B: Stream, W: Watch>(
 }
 
 /// `SEALED`: one of the sockets has a session. Asked once, and not at each step.
-fn relay_as<const SEALED: bool, A: Stream, B: Stream, W: Watch>(
+fn relay_as<const SEALED: bool, A: Stream, B: Stream, W: BodyWatcher>(
     source: &mut Socket<A>,
     sink: &mut Socket<B>,
     flow: &mut Flow<W>,
@@ -174,7 +174,7 @@ fn relay_as<const SEALED: bool, A: Stream, B: Stream, W: Watch>(
 
 /// Clears what has been read, and writes what may be written. Returns how many bytes were.
 #[inline]
-fn scan_and_write<A: Stream, B: Stream, W: Watch>(
+fn scan_and_write<A: Stream, B: Stream, W: BodyWatcher>(
     source: &mut Socket<A>,
     sink: &mut Socket<B>,
     flow: &mut Flow<W>,

@@ -7,7 +7,7 @@ use crate::http::body::Framing;
 use crate::service::{Ending, Observer};
 
 /// Watches a body go by.
-pub trait Watch {
+pub trait BodyWatcher {
     /// The next bytes of its payload.
     fn feed(&mut self, data: &[u8]);
     /// The body is complete by its `framing`. An error: it is not whole all the same.
@@ -19,7 +19,7 @@ pub trait Watch {
     }
 }
 
-impl Watch for Named {
+impl BodyWatcher for Named {
     #[inline]
     fn feed(&mut self, data: &[u8]) {
         if let Some(naming) = &mut self.0 {
@@ -45,14 +45,14 @@ impl Watch for Named {
 
 /// The watchers of a response.
 #[derive(Debug, Default)]
-pub struct Watched {
+pub struct ResponseWatchers {
     /// Reads a stream of events as its client does.
     pub observer: Option<Observer>,
     /// A copy for listeners.
     pub tap: Option<Box<Tap>>,
 }
 
-impl Watch for Watched {
+impl BodyWatcher for ResponseWatchers {
     #[inline]
     fn feed(&mut self, data: &[u8]) {
         if let Some(observer) = &mut self.observer {

@@ -9,7 +9,7 @@ use crate::gateway::Gateway;
 use crate::gateway::client::request::takes_interim;
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
-use crate::gateway::record::peer::{Peer, Progress};
+use crate::gateway::record::peer::{Peer, ResponderState};
 use crate::gateway::record::verdict::Step;
 use crate::http::body::Framing;
 use crate::http::date::DateLine;
@@ -20,7 +20,7 @@ use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::responder::{self, Responder, Step as Asked};
+use crate::responder::{self, Action, Responder};
 use crate::wire::buffer::CAPACITY;
 use crate::wire::socket::{Desk, Fill, Socket};
 
@@ -89,7 +89,7 @@ struct Asking<'a, S> {
     socket: &'a mut Socket<S>,
     exchange: &'a mut Exchange,
     responder: &'a mut dyn Responder,
-    progress: &'a mut Progress,
+    progress: &'a mut ResponderState,
     desk: &'a mut Desk,
     scratch: &'a mut Vec<u8>,
     date: &'a DateLine,
@@ -121,8 +121,8 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             }
             if heard {
                 self.exchange.timeline.request_moved = self.now;
-                if *self.progress != Progress::Ended {
-                    *self.progress = Progress::Running;
+                if *self.progress != ResponderState::Ended {
+                    *self.progress = ResponderState::Running;
                 }
             }
             if !request.is_open() || !self.socket.readable() || budget.is_spent() {
@@ -154,7 +154,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             if self.socket.has_unsent() {
                 return Ok(Answering::Rests);
             }
-            if *self.progress == Progress::Ended {
+            if *self.progress == ResponderState::Ended {
                 return Ok(Answering::Ended);
             }
             if self.is_awake() && !self.desk.buffers.may_read() {
@@ -168,9 +168,9 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
 
     fn is_awake(&self) -> bool {
         match *self.progress {
-            Progress::Running => true,
-            Progress::Sleeping(until) => until <= self.now,
-            Progress::NeedsBody | Progress::Ended => false,
+            ResponderState::Running => true,
+            ResponderState::Sleeping(until) => until <= self.now,
+            ResponderState::NeedsBody | ResponderState::Ended => false,
         }
     }
 
@@ -179,10 +179,10 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
     }
 
     fn take_step(&mut self, budget: &mut Budget) -> Result<(), Stopped> {
-        *self.progress = Progress::Running;
+        *self.progress = ResponderState::Running;
         match self.responder.step(self.now) {
-            Asked::Head(head) => self.begin(&head),
-            Asked::Data(data) => {
+            Action::Head(head) => self.begin(&head),
+            Action::Data(data) => {
                 budget.spend(data.len());
                 self.exchange.commit.event();
                 self.exchange.attempt.hops.first_event =
@@ -190,21 +190,21 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
                 self.exchange.timeline.event = self.now;
                 self.send(&data);
             }
-            Asked::Sleep(until) => {
-                *self.progress = Progress::Sleeping(until);
+            Action::Sleep(until) => {
+                *self.progress = ResponderState::Sleeping(until);
                 // A sleep that is over already costs a step, or the loop could be endless.
                 budget.spend(0);
             }
-            Asked::NeedBody => {
-                *self.progress = Progress::NeedsBody;
+            Action::NeedBody => {
+                *self.progress = ResponderState::NeedsBody;
                 self.ask_for_body();
             }
-            Asked::End => self.complete(),
-            Asked::HangUp => {
+            Action::End => self.complete(),
+            Action::HangUp => {
                 self.exchange.persistent = false;
                 self.complete();
             }
-            Asked::Garble => {
+            Action::Garble => {
                 if self.sends_chunks() {
                     self.socket.outbox.push(NO_CHUNK, &mut self.desk.buffers);
                 }
@@ -212,11 +212,11 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
                 return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
             }
             // What came before the break is the client's.
-            Asked::Cut => {
+            Action::Cut => {
                 self.flush()?;
                 return Err(Stopped::Fault(Fault::Upstream(UpstreamFault::BrokenOff)));
             }
-            Asked::Reset => {
+            Action::Reset => {
                 self.flush()?;
                 // Ends with RST, as an answer does that ends with its connection and is cut.
                 self.exchange.until_close = true;
@@ -227,7 +227,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
     }
 
     fn complete(&mut self) {
-        *self.progress = Progress::Ended;
+        *self.progress = ResponderState::Ended;
         if self.sends_chunks() {
             self.socket.outbox.push(reply::LAST_CHUNK, &mut self.desk.buffers);
         }

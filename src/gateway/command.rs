@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
 use crate::measure::live::Inquiry;
-use crate::proxy::health::Verdict;
+use crate::proxy::health::HealthStatus;
 use crate::proxy::load::Loads;
 
 /// What a worker is told by other threads.
@@ -25,7 +25,7 @@ pub enum Command<S> {
     /// A permit for this upstream came free on another worker: the first waiter here may have it.
     Call(UpstreamId),
     /// What the active checks say of an endpoint now.
-    Health(UpstreamId, EndpointId, Verdict),
+    Health(UpstreamId, EndpointId, HealthStatus),
     /// The port of an endpoint was away, and answers again.
     Reachable(UpstreamId, EndpointId),
 }

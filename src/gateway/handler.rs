@@ -12,7 +12,7 @@ use crate::reactor::run::Run;
 use crate::reactor::timer::Entry;
 use crate::reactor::token::{Kind, Token};
 use crate::reactor::turn::{Cx, Handler};
-use crate::wire::pool::READ_RESERVE;
+use crate::wire::buffers::READ_RESERVE;
 
 /// A turn with at least so many events is measured.
 const BUSY_TURN_EVENTS: usize = 4;

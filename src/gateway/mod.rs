@@ -36,12 +36,12 @@ use crate::gateway::fleet::Fleet;
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
-use crate::gateway::record::upstream::Upstream;
+use crate::gateway::record::upstream::UpstreamConnection;
 use crate::gateway::record::verdict::Step;
 use crate::measure::journal::Journal;
 use crate::measure::stats::{Counters, Tally};
 use crate::proxy::group::Groups;
-use crate::proxy::health::Look;
+use crate::proxy::health::DownEndpoint;
 use crate::proxy::load::Loads;
 use crate::proxy::random::Random;
 use crate::proxy::trace::Ids;
@@ -52,7 +52,7 @@ use crate::reactor::slots::Slots;
 use crate::reactor::token::{Kind, Token};
 use crate::reactor::turn::{Cx, Handler, Loop, Pace};
 use crate::service::continuation::Purse;
-use crate::wire::pool::BufferPool;
+use crate::wire::buffers::BufferPool;
 use crate::wire::socket::{Desk, Socket};
 use crate::wire::transport::Sessions;
 
@@ -79,7 +79,7 @@ pub struct Setup<S> {
     /// Keeps the records of exchanges, if there is one.
     pub journal: Option<Arc<dyn Journal>>,
     /// The lookout that is told which ports to look at, if there is one.
-    pub lookout: Option<mpsc::Sender<Look>>,
+    pub lookout: Option<mpsc::Sender<DownEndpoint>>,
     /// Seals connections, if any are sealed.
     pub sessions: Option<Box<dyn Sessions + Send>>,
 }
@@ -89,7 +89,7 @@ pub struct Setup<S> {
 #[repr(C)]
 pub struct Gateway<N: Net> {
     downstreams: Slots<Downstream<N::Stream>>,
-    upstreams: Slots<Upstream<N::Stream>>,
+    upstreams: Slots<UpstreamConnection<N::Stream>>,
     desk: Desk,
     /// The latest generation.
     snapshot: Rc<Snapshot>,
@@ -111,7 +111,7 @@ pub struct Gateway<N: Net> {
     shed_at: Instant,
     fleet: Option<Fleet<N::Stream>>,
     journal: Option<Arc<dyn Journal>>,
-    lookout: Option<mpsc::Sender<Look>>,
+    lookout: Option<mpsc::Sender<DownEndpoint>>,
     sessions: Option<Box<dyn Sessions + Send>>,
     seed: u64,
     random: Random,
@@ -241,10 +241,10 @@ impl<N: Net> Gateway<N> {
 /// why there are two tables.
 fn both<'a, S>(
     downstreams: &'a mut Slots<Downstream<S>>,
-    upstreams: &'a mut Slots<Upstream<S>>,
+    upstreams: &'a mut Slots<UpstreamConnection<S>>,
     token: Token,
     connection: Token,
-) -> Option<(&'a mut Socket<S>, &'a mut Exchange, &'a mut Upstream<S>)> {
+) -> Option<(&'a mut Socket<S>, &'a mut Exchange, &'a mut UpstreamConnection<S>)> {
     let Downstream { socket, exchange, .. } = downstreams.get_mut(token)?;
     Some((socket, exchange.as_deref_mut()?, upstreams.get_mut(connection)?))
 }

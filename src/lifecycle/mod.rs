@@ -24,7 +24,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-pub use self::watch::Watch;
+pub use self::watch::FileWatch;
 use crate::config::names::{self, Found};
 use crate::config::snapshot::{Addresses, Snapshot};
 use crate::config::{self, Loaded};
@@ -37,7 +37,7 @@ const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is asked for.
 #[derive(Debug)]
-pub enum Request {
+pub enum Chore {
     Reload,
     /// The same, and who asks is told what became of it.
     ReloadFor(Sender<Reloaded>),
@@ -50,7 +50,7 @@ pub enum Request {
 pub struct Lifecycle {
     control: Control,
     snapshot: Arc<Snapshot>,
-    file: Watch,
+    file: FileWatch,
     names: Names,
 }
 
@@ -59,8 +59,8 @@ impl Lifecycle {
     pub fn start(
         control: Control,
         snapshot: Arc<Snapshot>,
-        file: Watch,
-    ) -> io::Result<Sender<Request>> {
+        file: FileWatch,
+    ) -> io::Result<Sender<Chore>> {
         Lifecycle::start_with(control, snapshot, file, names::system)
     }
 
@@ -68,14 +68,14 @@ impl Lifecycle {
     fn start_with(
         control: Control,
         snapshot: Arc<Snapshot>,
-        file: Watch,
+        file: FileWatch,
         resolve: impl Fn(&str) -> Found + Send + Sync + 'static,
-    ) -> io::Result<Sender<Request>> {
+    ) -> io::Result<Sender<Chore>> {
         let (sender, requests) = mpsc::channel();
         let finder = sender.clone();
         let publish = move |name, addresses| {
             // Who looks after the gateway lives as long as the process.
-            let _ = finder.send(Request::Found(name, addresses));
+            let _ = finder.send(Chore::Found(name, addresses));
         };
         let names = Names::new(sys::random_seed(), resolve, publish);
         let mut lifecycle = Lifecycle { control, snapshot, file, names };
@@ -84,21 +84,21 @@ impl Lifecycle {
         Ok(sender)
     }
 
-    fn run(mut self, requests: &Receiver<Request>) {
+    fn run(mut self, requests: &Receiver<Chore>) {
         loop {
             let request = match self.snapshot.server.watch {
                 None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(interval) => requests.recv_timeout(interval),
             };
             match request {
-                Ok(Request::Reload) => drop(self.reload()),
-                Ok(Request::ReloadFor(asker)) => {
+                Ok(Chore::Reload) => drop(self.reload()),
+                Ok(Chore::ReloadFor(asker)) => {
                     let reloaded = self.reload();
                     // It may have lost its patience.
                     let _ = asker.send(reloaded);
                 }
-                Ok(Request::HandOver) => self.hand_over(),
-                Ok(Request::Found(name, addresses)) => self.found(name, addresses),
+                Ok(Chore::HandOver) => self.hand_over(),
+                Ok(Chore::Found(name, addresses)) => self.found(name, addresses),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.file.has_changed() {
                         log::info!("{} has changed", self.file.path().display());
@@ -118,7 +118,7 @@ impl Lifecycle {
         }
         notify(State::Reloading);
         // Looked at before it is read: what changes in between is a change.
-        self.file = Watch::of(self.file.path());
+        self.file = FileWatch::of(self.file.path());
         let path = self.file.path().to_owned();
         let reloaded = match self.follow(&path) {
             Ok(next) => {

@@ -79,7 +79,7 @@ fn a_name_is_down_until_it_has_an_address_and_moves_with_it() {
     let told = Arc::new(Mutex::new(Err("no such name".to_owned())));
     let known = Arc::clone(&told);
     let resolve = move |_: &str| known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let file = Watch::of(Path::new("/nonexistent"));
+    let file = FileWatch::of(Path::new("/nonexistent"));
     let lifecycle = Lifecycle::start_with(server.control(), snapshot, file, resolve);
     let _lifecycle = lifecycle.expect("it starts");
     let tell = |found: Found| *told.lock().unwrap_or_else(PoisonError::into_inner) = found;

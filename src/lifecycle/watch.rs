@@ -30,17 +30,17 @@ impl Stamp {
 
 /// A file as it was when it was last read, and when it was last looked at.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct FileWatch {
     path: PathBuf,
     read: Option<Stamp>,
     seen: Option<Stamp>,
 }
 
-impl Watch {
+impl FileWatch {
     /// To be called before the file is read.
-    pub fn of(path: &Path) -> Watch {
+    pub fn of(path: &Path) -> FileWatch {
         let stamp = Stamp::of(path);
-        Watch { path: path.to_owned(), read: stamp, seen: stamp }
+        FileWatch { path: path.to_owned(), read: stamp, seen: stamp }
     }
 
     pub fn path(&self) -> &Path {
@@ -67,14 +67,14 @@ mod tests {
         fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join("file");
         fs::write(&path, "one").expect("written");
-        let mut watch = Watch::of(&path);
+        let mut watch = FileWatch::of(&path);
         assert!(!watch.has_changed());
         fs::write(&path, "half of tw").expect("written");
         assert!(!watch.has_changed(), "somebody may be writing");
         fs::write(&path, "the whole of two").expect("written");
         assert!(!watch.has_changed());
         assert!(watch.has_changed());
-        watch = Watch::of(&path);
+        watch = FileWatch::of(&path);
         assert!(!watch.has_changed(), "it has been read");
         fs::remove_file(&path).expect("there");
         assert!(!watch.has_changed() && !watch.has_changed(), "nothing to read");

@@ -12,7 +12,7 @@ use crate::clock::Instant;
 use crate::http::request_id::RequestId;
 use crate::http::trace_context::SpanId;
 use crate::measure::reel::Reel;
-use crate::proxy::trace::Place;
+use crate::proxy::trace::SpanContext;
 use crate::service::{Dialect, Usage};
 
 /// Who keeps the records.
@@ -51,7 +51,7 @@ impl Hops {
 
 /// What the spans of an exchange tell.
 #[derive(Clone, Debug)]
-pub struct Story {
+pub struct SpanRecord {
     pub method: String,
     pub path: String,
     pub dialect: Dialect,
@@ -80,9 +80,9 @@ pub struct Sent {
 pub struct Record {
     pub request_id: RequestId,
     pub client: IpAddr,
-    pub trace: Option<Place>,
+    pub trace: Option<SpanContext>,
     /// What its spans tell beside this; `None`: nobody wants them.
-    pub story: Option<Box<Story>>,
+    pub story: Option<Box<SpanRecord>>,
     /// The path of its route, as configured.
     pub route: Option<String>,
     /// The upstream and the endpoint of the last attempt.

@@ -34,14 +34,14 @@ pub struct Reel {
     /// Bytes that went by before those that are kept.
     skipped: u64,
     /// `None`: the stream has ended.
-    place: Option<Place>,
+    place: Option<ReelSlot>,
 }
 
 /// One of the places that there are for reels.
 #[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
+struct ReelSlot(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for ReelSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -52,7 +52,7 @@ impl Reel {
     pub fn new(clock: fn() -> Instant, open: &Arc<AtomicUsize>, most: usize) -> Option<Reel> {
         let before = open.fetch_add(1, Ordering::Relaxed);
         // From here on the place is given back when it is dropped.
-        let place = Place(Arc::clone(open));
+        let place = ReelSlot(Arc::clone(open));
         (before < most).then(|| Reel {
             clock,
             began: clock(),

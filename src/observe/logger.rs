@@ -164,7 +164,7 @@ fn diagnostic(time: Utc, record: &Record<'_>) -> String {
 
 /// The log thread: until the process ends.
 fn write_all(messages: &Receiver<Message>) {
-    let mut desk = Desk::default();
+    let mut desk = LogState::default();
     loop {
         let first = match messages.recv_timeout(Duration::from_secs(1)) {
             Ok(message) => message,
@@ -197,7 +197,7 @@ fn write_all(messages: &Receiver<Message>) {
 
 /// What the log thread holds.
 #[derive(Default)]
-struct Desk {
+struct LogState {
     access: Option<(Output, Format)>,
     /// Dropped lines that have been told.
     reported: u64,
@@ -207,7 +207,7 @@ struct Desk {
     access_lines: Vec<u8>,
 }
 
-impl Desk {
+impl LogState {
     fn take(&mut self, message: Message) {
         match message {
             Message::Diagnostic(line) => append(&mut self.lines, &line),
@@ -438,7 +438,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_once_and_so_is_its_end() {
-        let mut desk = Desk::default();
+        let mut desk = LogState::default();
         let full = |lost| Err((lost, io::ErrorKind::StorageFull.into()));
         for written in [full(2), full(3), Ok(()), Ok(()), full(1)] {
             desk.note_access(written);
@@ -455,9 +455,12 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         let moved = path.with_extension("old");
         let output = Output::open(&Target::File(path.clone())).expect("a temporary file");
-        let mut desk =
-            Desk { access: Some((output, Format::Json)), reported: dropped(), ..Desk::default() };
-        let write = |desk: &mut Desk, line: &str| {
+        let mut desk = LogState {
+            access: Some((output, Format::Json)),
+            reported: dropped(),
+            ..LogState::default()
+        };
+        let write = |desk: &mut LogState, line: &str| {
             append(&mut desk.access_lines, line);
             desk.write();
         };

@@ -340,14 +340,14 @@ mod tests {
     use crate::measure::live::{EndpointState, UpstreamState};
     use crate::proxy::breaker::Standing;
     use crate::proxy::endpoints::View;
-    use crate::proxy::health::Verdict;
+    use crate::proxy::health::HealthStatus;
 
     /// (name, type) of every family of the page.
     fn families() -> Vec<(String, String)> {
         let view = View {
             endpoint: EndpointId::default(),
             breaker: Some(Standing::Closed),
-            active: Verdict::Unknown,
+            active: HealthStatus::Unknown,
             draining: false,
             up: true,
             weight_share: 1000,

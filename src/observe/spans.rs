@@ -16,9 +16,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::measure::ends::UNOBSERVED;
-use crate::measure::journal::{Record, Sent, Story};
+use crate::measure::journal::{Record, Sent, SpanRecord};
 use crate::measure::stall::Owner;
-use crate::proxy::trace::Place;
+use crate::proxy::trace::SpanContext;
 use crate::service::Dialect;
 
 /// An exchange that ended at a moment.
@@ -73,7 +73,7 @@ impl Moments {
     }
 }
 
-fn server(place: &Place, story: &Story, record: &Record, moments: &Moments) -> Value {
+fn server(place: &SpanContext, story: &SpanRecord, record: &Record, moments: &Moments) -> Value {
     let name = match &record.route {
         Some(route) => format!("{} {route}", method(story)),
         None => method(story).to_owned(),
@@ -127,8 +127,8 @@ fn is_ours_to_mend(record: &Record) -> bool {
 
 /// `whole`: the record, if this is the one whose answer counts.
 fn client(
-    place: &Place,
-    story: &Story,
+    place: &SpanContext,
+    story: &SpanRecord,
     sent: &Sent,
     index: usize,
     whole: Option<&Record>,
@@ -201,13 +201,13 @@ fn status(failed: Option<&str>) -> Value {
 }
 
 /// The method if it is one of HTTP's own: the others are as many as clients like.
-fn method(story: &Story) -> &str {
+fn method(story: &SpanRecord) -> &str {
     const KNOWN: [&str; 9] =
         ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "QUERY"];
     if KNOWN.contains(&&*story.method) { &story.method } else { "HTTP" }
 }
 
-fn request_attributes(story: &Story) -> Attributes {
+fn request_attributes(story: &SpanRecord) -> Attributes {
     match method(story) {
         "HTTP" => Attributes::default()
             .text("http.request.method", "_OTHER")

@@ -18,7 +18,7 @@ use crate::measure::stats::Counters;
 use crate::proxy::breaker::Standing;
 use crate::proxy::endpoints::View;
 use crate::proxy::exchange::Phase;
-use crate::proxy::health::Verdict;
+use crate::proxy::health::HealthStatus;
 
 /// How far back rates and percentiles look.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -272,11 +272,11 @@ pub fn upstreams(surveys: &[(usize, Survey)]) -> Value {
     merged(surveys).into_iter().map(upstream).collect()
 }
 
-fn health(verdict: Verdict) -> &'static str {
+fn health(verdict: HealthStatus) -> &'static str {
     match verdict {
-        Verdict::Unknown => "unknown",
-        Verdict::Well => "well",
-        Verdict::Unwell => "unwell",
+        HealthStatus::Unknown => "unknown",
+        HealthStatus::Well => "well",
+        HealthStatus::Unwell => "unwell",
     }
 }
 

@@ -94,7 +94,7 @@ enum State {
     },
     Open {
         until: Instant,
-        cause: Cause,
+        cause: OpenedBy,
     },
     HalfOpen {
         probing: bool,
@@ -176,7 +176,7 @@ pub enum Outcome {
 
 /// Why a breaker opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum OpenedBy {
     Consecutive,
     Rate,
     /// A probe failed.
@@ -190,7 +190,7 @@ pub enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transition {
     Opened {
-        cause: Cause,
+        cause: OpenedBy,
         /// How long.
         open: Duration,
         /// Openings in a row, with this one.
@@ -244,7 +244,7 @@ impl Breaker {
         match self.state {
             State::Closed { .. } => Admits::Yes,
             State::Open { until, cause } if now < until => {
-                Admits::No { until, judged: cause != Cause::Unauthorized }
+                Admits::No { until, judged: cause != OpenedBy::Unauthorized }
             }
             State::HalfOpen { probing: true } => {
                 Admits::No { until: now + PROBE_HINT, judged: true }
@@ -265,12 +265,12 @@ impl Breaker {
     /// Whether it keeps away at the endpoint's own word that it is asked for too much: a 429.
     pub fn is_resting(&self, now: Instant) -> bool {
         now < self.rests_until
-            && !matches!(self.state, State::Open { cause: Cause::Unauthorized, .. })
+            && !matches!(self.state, State::Open { cause: OpenedBy::Unauthorized, .. })
     }
 
     /// Whether it is out because no connection came to stand. Then somebody looks at its port.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self.state, State::Open { cause: Cause::Unreachable, .. })
+        matches!(self.state, State::Open { cause: OpenedBy::Unreachable, .. })
     }
 
     /// A request is sent although none is admitted. Nothing depends on how it fails.
@@ -335,13 +335,13 @@ impl Breaker {
                 let unreachable = outcome == Outcome::Unreachable;
                 let cause = match self.state {
                     State::Closed { .. } => self.fault(now, settings)?,
-                    _ if probe => Cause::Probe,
+                    _ if probe => OpenedBy::Probe,
                     // It failed, and now it is away.
-                    _ if asked && unreachable => Cause::Unreachable,
+                    _ if asked && unreachable => OpenedBy::Unreachable,
                     // In panic: it was thought so.
                     _ => return None,
                 };
-                let cause = if unreachable { Cause::Unreachable } else { cause };
+                let cause = if unreachable { OpenedBy::Unreachable } else { cause };
                 let opened = self.open(cause, now, settings, random);
                 self.fails_soon = outcome == Outcome::Fault;
                 Some(opened)
@@ -358,7 +358,7 @@ impl Breaker {
                 self.rests_until = self.rests_until.max(now + rest);
                 (!resting && !rest.is_zero()).then_some(Transition::Resting { rest })
             }
-            Outcome::Unauthorized => Some(self.open(Cause::Unauthorized, now, settings, random)),
+            Outcome::Unauthorized => Some(self.open(OpenedBy::Unauthorized, now, settings, random)),
         }
     }
 
@@ -367,7 +367,7 @@ impl Breaker {
     pub fn well_again(&mut self, now: Instant) {
         match self.state {
             // A check is not asked for credentials.
-            State::Open { cause: Cause::Unauthorized, .. } | State::HalfOpen { .. } => {}
+            State::Open { cause: OpenedBy::Unauthorized, .. } | State::HalfOpen { .. } => {}
             State::Open { .. } => self.state = State::HalfOpen { probing: false },
             State::Closed { .. } => {
                 self.state = State::Closed { since: Some(now) };
@@ -379,14 +379,14 @@ impl Breaker {
     /// Its port was away and answers again: the server is another one than before, and an open
     /// breaker asks for a probe.
     pub fn reachable(&mut self) {
-        if matches!(self.state, State::Open { cause, .. } if cause != Cause::Unauthorized) {
+        if matches!(self.state, State::Open { cause, .. } if cause != OpenedBy::Unauthorized) {
             self.state = State::HalfOpen { probing: false };
         }
     }
 
     /// The configuration has been read again, perhaps for new credentials.
     pub fn reloaded(&mut self) {
-        if matches!(self.state, State::Open { cause: Cause::Unauthorized, .. }) {
+        if matches!(self.state, State::Open { cause: OpenedBy::Unauthorized, .. }) {
             self.state = State::HalfOpen { probing: false };
         }
     }
@@ -419,17 +419,17 @@ impl Breaker {
     }
 
     /// Counts a fault; why it opens the breaker, if it does.
-    fn fault(&mut self, now: Instant, settings: &Settings) -> Option<Cause> {
+    fn fault(&mut self, now: Instant, settings: &Settings) -> Option<OpenedBy> {
         self.consecutive = self.consecutive.saturating_add(1);
         self.window.add(true, now, settings.window);
         let count = self.window.count(now, settings.window);
         let share = u64::from(count.faults) * 100;
         if self.consecutive >= settings.consecutive {
-            Some(Cause::Consecutive)
+            Some(OpenedBy::Consecutive)
         } else if count.ended >= settings.volume
             && share >= u64::from(settings.rate) * u64::from(count.ended)
         {
-            Some(Cause::Rate)
+            Some(OpenedBy::Rate)
         } else {
             None
         }
@@ -437,7 +437,7 @@ impl Breaker {
 
     fn open(
         &mut self,
-        cause: Cause,
+        cause: OpenedBy,
         now: Instant,
         settings: &Settings,
         random: &mut Random,
@@ -450,7 +450,7 @@ impl Breaker {
         };
         self.openings = if in_a_row { self.openings.saturating_add(1) } else { 1 };
         let open = match settings.unauthorized {
-            Some(unauthorized) if cause == Cause::Unauthorized => unauthorized,
+            Some(unauthorized) if cause == OpenedBy::Unauthorized => unauthorized,
             _ => {
                 let doublings = u32::from(self.openings.saturating_sub(1)).min(31);
                 let open = settings.open.saturating_mul(1 << doublings).min(settings.open_max);
@@ -462,7 +462,7 @@ impl Breaker {
         self.kept_out_at = now;
         self.epoch = self.epoch.wrapping_add(1);
         match cause {
-            Cause::Unauthorized => Transition::Unauthorized { open },
+            OpenedBy::Unauthorized => Transition::Unauthorized { open },
             _ => Transition::Opened { cause, open, openings: self.openings },
         }
     }

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use super::balance::{Balancer, Candidate};
 use super::breaker::{Admits, Breaker, Outcome, Standing, Ticket, Transition, WHOLE};
-use super::health::{self, Verdict};
+use super::health::{self, HealthStatus};
 use super::load::{Full, Permit, SharedLoad};
 use super::random::Random;
 use crate::clock::Instant;
@@ -129,7 +129,7 @@ pub struct View {
     pub endpoint: EndpointId,
     /// `None`: the breaker is off.
     pub breaker: Option<Standing>,
-    pub active: Verdict,
+    pub active: HealthStatus,
     pub draining: bool,
     /// A request would be sent now, if there is room.
     pub up: bool,
@@ -250,9 +250,14 @@ impl Endpoints {
     }
 
     /// What the control thread's checks say now.
-    pub fn set_active_verdict(&mut self, endpoint: EndpointId, verdict: Verdict, now: Instant) {
+    pub fn set_active_verdict(
+        &mut self,
+        endpoint: EndpointId,
+        verdict: HealthStatus,
+        now: Instant,
+    ) {
         let Some(member) = self.get_mut(endpoint) else { return };
-        if member.active == Verdict::Unwell && verdict == Verdict::Well {
+        if member.active == HealthStatus::Unwell && verdict == HealthStatus::Well {
             member.breaker.well_again(now);
         }
         member.active = verdict;

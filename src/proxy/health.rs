@@ -32,26 +32,26 @@ use crate::config::snapshot::{EndpointId, HealthCheck, UpstreamId};
 
 /// What the checks of one endpoint have come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HealthStatus {
     #[default]
     Unknown,
     Well,
     Unwell,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for HealthStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Verdict::Unknown => "unknown",
-            Verdict::Well => "well",
-            Verdict::Unwell => "unwell",
+            HealthStatus::Unknown => "unknown",
+            HealthStatus::Well => "well",
+            HealthStatus::Unwell => "unwell",
         })
     }
 }
 
 /// An endpoint that is out, for somebody to see when it is back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct DownEndpoint {
     pub upstream: UpstreamId,
     pub endpoint: EndpointId,
     pub address: SocketAddr,
@@ -64,7 +64,7 @@ pub struct Look {
 /// The checks of one endpoint so far: N of them in a row change the verdict.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
-    verdict: Verdict,
+    verdict: HealthStatus,
     /// Checks in a row that speak against the verdict.
     against: u32,
 }
@@ -74,23 +74,25 @@ impl Health {
         Health::default()
     }
 
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> HealthStatus {
         self.verdict
     }
 
     /// A check has ended. The verdict, if it takes the endpoint out or brings it back.
-    pub fn record(&mut self, passed: bool, settings: &HealthCheck) -> Option<Verdict> {
+    pub fn record(&mut self, passed: bool, settings: &HealthCheck) -> Option<HealthStatus> {
         let (needed, other) = match (self.verdict, passed) {
-            (Verdict::Unknown, true) => {
-                *self = Health { verdict: Verdict::Well, against: 0 };
+            (HealthStatus::Unknown, true) => {
+                *self = Health { verdict: HealthStatus::Well, against: 0 };
                 return None;
             }
-            (Verdict::Well, true) | (Verdict::Unwell, false) => {
+            (HealthStatus::Well, true) | (HealthStatus::Unwell, false) => {
                 self.against = 0;
                 return None;
             }
-            (Verdict::Unknown | Verdict::Well, false) => (settings.unhealthy, Verdict::Unwell),
-            (Verdict::Unwell, true) => (settings.healthy, Verdict::Well),
+            (HealthStatus::Unknown | HealthStatus::Well, false) => {
+                (settings.unhealthy, HealthStatus::Unwell)
+            }
+            (HealthStatus::Unwell, true) => (settings.healthy, HealthStatus::Well),
         };
         self.against += 1;
         if self.against < needed {
@@ -103,15 +105,15 @@ impl Health {
 
 /// Whether an endpoint is sent a request, by the table above. `back` tells when the checks may
 /// bring it back at the soonest.
-pub fn combine(active: Verdict, breaker: Admits, back: impl Fn() -> Instant) -> Admits {
+pub fn combine(active: HealthStatus, breaker: Admits, back: impl Fn() -> Instant) -> Admits {
     match (active, breaker) {
-        (Verdict::Unknown | Verdict::Well, admits) => admits,
+        (HealthStatus::Unknown | HealthStatus::Well, admits) => admits,
         // Its own word outlasts a judgement about it, in a panic too.
-        (Verdict::Unwell, Admits::No { until, judged: false }) => {
+        (HealthStatus::Unwell, Admits::No { until, judged: false }) => {
             Admits::No { until: until.max(back()), judged: false }
         }
         // When the checks bring it back, an open breaker asks for a probe.
-        (Verdict::Unwell, _) => Admits::No { until: back(), judged: true },
+        (HealthStatus::Unwell, _) => Admits::No { until: back(), judged: true },
     }
 }
 
@@ -132,7 +134,7 @@ mod tests {
 
     #[test]
     fn so_many_in_a_row_change_the_verdict() {
-        use Verdict::*;
+        use HealthStatus::*;
         // + a good check, - a bad one; the verdict at the end, and the changes on the way.
         for (checks, verdict, changes) in [
             ("", Unknown, vec![]),
@@ -161,14 +163,14 @@ mod tests {
     fn one_is_enough_where_one_is_asked_for() {
         let settings = HealthCheck { unhealthy: 1, healthy: 1, ..SETTINGS() };
         let mut health = Health::new();
-        assert_eq!(health.record(false, &settings), Some(Verdict::Unwell));
-        assert_eq!(health.record(true, &settings), Some(Verdict::Well));
+        assert_eq!(health.record(false, &settings), Some(HealthStatus::Unwell));
+        assert_eq!(health.record(true, &settings), Some(HealthStatus::Well));
     }
 
     #[test]
     fn either_can_take_an_endpoint_out() {
         use Admits::*;
-        use Verdict::*;
+        use HealthStatus::*;
         let at = Instant::from_nanos;
         let open = |until| No { until: at(until), judged: true };
         let resting = |until| No { until: at(until), judged: false };

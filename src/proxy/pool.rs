@@ -73,7 +73,7 @@ impl<C: Copy + PartialEq> Pool<C> {
 
     /// A connection that is in use will not come back, and is nobody's to limit from here on.
     /// [`Pool::closed`] is not asked for it.
-    pub fn let_go(&mut self) {
+    pub fn uncount(&mut self) {
         debug_assert!(self.open > self.idle());
         self.open -= 1;
     }
@@ -212,7 +212,7 @@ mod tests {
             pool.opened();
         }
         assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Wait);
-        pool.let_go();
+        pool.uncount();
         assert_eq!(pool.checkout(HERE, false, &LIMITS), Checkout::Open);
         assert_eq!((pool.open(), pool.room(&LIMITS)), (2, 1));
     }

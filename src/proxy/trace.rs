@@ -10,7 +10,7 @@
 //! services of a trace have: whoever samples a larger share samples all of those too.
 
 use super::random::Random;
-use crate::config::snapshot::{Trace, TraceContext};
+use crate::config::snapshot::{TraceContext, TraceSettings};
 use crate::http::trace_context::{SpanId, TraceId, TraceParent};
 
 /// Where ids come from.
@@ -38,7 +38,7 @@ impl Ids {
 
 /// The place of an exchange among the traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SpanContext {
     pub trace: TraceId,
     /// The span of the client; `None`: the trace begins here.
     pub parent: Option<SpanId>,
@@ -48,16 +48,20 @@ pub struct Place {
 }
 
 /// Finds the place of a request. `received`: its `traceparent`, if it has one and it is valid.
-pub fn place(settings: &Trace, received: Option<TraceParent>, ids: &mut Ids) -> Place {
+pub fn place(
+    settings: &TraceSettings,
+    received: Option<TraceParent>,
+    ids: &mut Ids,
+) -> SpanContext {
     let continued = received.filter(|_| settings.context == TraceContext::Continue);
     let span = ids.span();
     match continued {
         Some(TraceParent { trace, span: parent, sampled }) => {
-            Place { trace, parent: Some(parent), span, sampled }
+            SpanContext { trace, parent: Some(parent), span, sampled }
         }
         None => {
             let trace = ids.trace();
-            Place { trace, parent: None, span, sampled: is_sampled(&trace, settings.sample) }
+            SpanContext { trace, parent: None, span, sampled: is_sampled(&trace, settings.sample) }
         }
     }
 }
@@ -74,8 +78,8 @@ mod tests {
 
     const RECEIVED: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    fn settings(context: TraceContext, sample: f64) -> Trace {
-        Trace { context, sample, ..defaults::trace() }
+    fn settings(context: TraceContext, sample: f64) -> TraceSettings {
+        TraceSettings { context, sample, ..defaults::trace() }
     }
 
     #[test]

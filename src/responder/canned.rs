@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Head, Responder, Step};
+use super::{Action, Head, Responder};
 use crate::clock::Instant;
 use crate::config::snapshot::{Fallback, FallbackAnswer};
-use crate::service::canned::{self, Asked, Document, Voice};
+use crate::service::canned::{self, AnswerForm, Document, Voice};
 use crate::service::openai::Identity;
 
 /// Says that a predefined answer was given, and why.
@@ -36,7 +36,7 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// Who is answered, and why like this.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
-    pub asked: Asked<'a>,
+    pub asked: AnswerForm<'a>,
     /// The model asked for.
     pub model: Option<&'a str>,
     /// One word: `upstream_refused`, `queue_full`, …
@@ -142,7 +142,7 @@ enum Stage {
 }
 
 impl Stream {
-    fn step(&mut self, now: Instant) -> Step {
+    fn step(&mut self, now: Instant) -> Action {
         loop {
             let (next, data) = match self.stage {
                 Stage::Opening => (Stage::Pieces, self.voice.opening()),
@@ -152,7 +152,7 @@ impl Stream {
                         let count = u32::try_from(self.pieces).unwrap_or(u32::MAX);
                         let due = self.start + self.pace.saturating_mul(count);
                         if now < due {
-                            return Step::Sleep(due);
+                            return Action::Sleep(due);
                         }
                         let data = self.voice.piece(self.pieces, piece);
                         self.sent += piece.len();
@@ -161,29 +161,29 @@ impl Stream {
                     }
                 },
                 Stage::Closing => (Stage::End, self.voice.closing(self.pieces, &self.text)),
-                Stage::End => return Step::End,
+                Stage::End => return Action::End,
             };
             self.stage = next;
             if let Some(data) = data {
-                return Step::Data(data);
+                return Action::Data(data);
             }
         }
     }
 }
 
 impl Responder for Canned {
-    fn step(&mut self, now: Instant) -> Step {
+    fn step(&mut self, now: Instant) -> Action {
         if let Some(head) = self.head.take() {
-            return Step::Head(head);
+            return Action::Head(head);
         }
         match &mut self.body {
             Body::Stream(stream) => stream.step(now),
             Body::Whole { body, sent } if *sent < body.len() => {
                 let piece = body.slice(*sent..body.len().min(*sent + PIECE_BYTES));
                 *sent += piece.len();
-                Step::Data(piece)
+                Action::Data(piece)
             }
-            Body::Whole { .. } => Step::End,
+            Body::Whole { .. } => Action::End,
         }
     }
 }

@@ -56,7 +56,7 @@ pub struct Head {
 
 /// What a responder wants next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Action {
     /// The answer's head. Exactly once, before any data.
     Head(Head),
     /// A piece of the body, never empty. Each becomes one chunk, written in this turn.
@@ -71,7 +71,7 @@ pub enum Step {
     HangUp,
     /// Break off: the connection is closed without the end of the message.
     Cut,
-    /// Break off with bytes that are no chunk; where there are no chunks, as [`Step::Cut`].
+    /// Break off with bytes that are no chunk; where there are no chunks, as [`Action::Cut`].
     Garble,
     /// Break off with a RST.
     Reset,
@@ -85,7 +85,7 @@ pub trait Responder: fmt::Debug + Send {
     /// The request has arrived in full.
     fn on_request_end(&mut self, _now: Instant) {}
 
-    /// The next step. Called until it sleeps, needs the request, or ends; after [`Step::End`] or
-    /// [`Step::HangUp`], and after breaking off, it is not called again.
-    fn step(&mut self, now: Instant) -> Step;
+    /// The next step. Called until it sleeps, needs the request, or ends; after [`Action::End`] or
+    /// [`Action::HangUp`], and after breaking off, it is not called again.
+    fn step(&mut self, now: Instant) -> Action;
 }

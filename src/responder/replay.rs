@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Head, Request, Responder, Service, Step};
+use super::{Action, Head, Request, Responder, Service};
 use crate::clock::Instant;
 use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Route, Target};
 
@@ -165,14 +165,14 @@ impl Responder for Playing {
         self.state = State::Asked(now);
     }
 
-    fn step(&mut self, now: Instant) -> Step {
+    fn step(&mut self, now: Instant) -> Action {
         let Recording { status, content_type, head, frames, ended, ending } = &*self.recording;
         match self.state {
-            State::Receiving => Step::NeedBody,
-            State::Asked(at) if now < at + *head => Step::Sleep(at + *head),
+            State::Receiving => Action::NeedBody,
+            State::Asked(at) if now < at + *head => Action::Sleep(at + *head),
             State::Asked(at) => {
                 self.state = State::Begun { at: at + *head, given: 0 };
-                Step::Head(Head {
+                Action::Head(Head {
                     status: *status,
                     content_type,
                     length: None,
@@ -182,19 +182,19 @@ impl Responder for Playing {
             State::Begun { at, given } => {
                 let Some((due, data)) = frames.get(given) else {
                     return match ending {
-                        Ending::Stalled => Step::Sleep(Instant::NEVER),
-                        _ if now < at + *ended => Step::Sleep(at + *ended),
-                        Ending::Clean => Step::End,
-                        Ending::Cut => Step::Cut,
-                        Ending::Reset => Step::Reset,
-                        Ending::Garbled => Step::Garble,
+                        Ending::Stalled => Action::Sleep(Instant::NEVER),
+                        _ if now < at + *ended => Action::Sleep(at + *ended),
+                        Ending::Clean => Action::End,
+                        Ending::Cut => Action::Cut,
+                        Ending::Reset => Action::Reset,
+                        Ending::Garbled => Action::Garble,
                     };
                 };
                 if now < at + *due {
-                    return Step::Sleep(at + *due);
+                    return Action::Sleep(at + *due);
                 }
                 self.state = State::Begun { at, given: given + 1 };
-                Step::Data(data.clone())
+                Action::Data(data.clone())
             }
         }
     }
@@ -213,21 +213,21 @@ mod tests {
     }
 
     /// Every step with the moment it was given at.
-    fn played(file: &str) -> Vec<(u64, Step)> {
+    fn played(file: &str) -> Vec<(u64, Action)> {
         let recording = Arc::new(Recording::parse(file).expect("a recording"));
         let mut playing = Playing { recording, state: State::Receiving };
-        assert_eq!(playing.step(at(1)), Step::NeedBody);
+        assert_eq!(playing.step(at(1)), Action::NeedBody);
         playing.on_request_end(at(100));
         let (mut now, mut steps) = (at(100), Vec::new());
         loop {
             match playing.step(now) {
-                Step::Sleep(Instant::NEVER) => {
-                    steps.push((0, Step::Sleep(Instant::NEVER)));
+                Action::Sleep(Instant::NEVER) => {
+                    steps.push((0, Action::Sleep(Instant::NEVER)));
                     return steps;
                 }
-                Step::Sleep(until) => now = until,
+                Action::Sleep(until) => now = until,
                 step => {
-                    let over = !matches!(step, Step::Head(_) | Step::Data(_));
+                    let over = !matches!(step, Action::Head(_) | Action::Data(_));
                     steps.push(((now - at(100)).as_millis() as u64, step));
                     if over {
                         return steps;
@@ -242,14 +242,14 @@ mod tests {
         let steps = played(FILE);
         let times: Vec<u64> = steps.iter().map(|(at, _)| *at).collect();
         assert_eq!(times, [2, 12, 52, 92]);
-        assert_eq!(steps[1].1, Step::Data("data: a\n\n".into()));
-        assert_eq!(steps[2].1, Step::Data("é".into()));
+        assert_eq!(steps[1].1, Action::Data("data: a\n\n".into()));
+        assert_eq!(steps[2].1, Action::Data("é".into()));
         for (end, expected) in [
-            ("upstream_reset", Step::Reset),
-            ("upstream_truncated", Step::Cut),
-            ("upstream_unfinished", Step::End),
-            ("upstream_bad_chunk", Step::Garble),
-            ("inter_event_timeout", Step::Sleep(Instant::NEVER)),
+            ("upstream_reset", Action::Reset),
+            ("upstream_truncated", Action::Cut),
+            ("upstream_unfinished", Action::End),
+            ("upstream_bad_chunk", Action::Garble),
+            ("inter_event_timeout", Action::Sleep(Instant::NEVER)),
         ] {
             let steps = played(&FILE.replace("upstream_reset", end));
             assert_eq!(steps.last().map(|(_, step)| step), Some(&expected), "{end}");

@@ -24,7 +24,7 @@ use crate::observe::access::Format;
 use crate::observe::keeper::Keeper;
 use crate::observe::logger;
 use crate::observe::recordings::Recordings;
-use crate::proxy::health::Look;
+use crate::proxy::health::DownEndpoint;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::{Mailbox, mailbox};
 use crate::sys::{self, Families, Inherited, Linux, Listeners, TcpStream, keep_alive};
@@ -53,7 +53,7 @@ pub fn start_on(
     let loads = Loads::new(&snapshot, seats.len());
     let draining = Arc::<AtomicBool>::default();
     let reloader = Arc::<OnceLock<admin::Reload>>::default();
-    let fleet = admin::Fleet {
+    let fleet = admin::WorkerHandles {
         posts: posts.clone(),
         counters: counters.clone(),
         draining: Arc::clone(&draining),
@@ -127,12 +127,12 @@ fn open_desk(
     snapshot: &Snapshot,
     inherited: &mut Inherited,
     kept: &mut Listeners,
-) -> Result<Option<admin::Desk>, StartError> {
+) -> Result<Option<admin::BoundAdmin>, StartError> {
     let Some(address) = snapshot.admin.listen else { return Ok(None) };
     let failed = |error| StartError::Admin { address, error };
     let listener = inherited.listen_admin(address, families(snapshot, address)).map_err(failed)?;
     kept.admin = Some(listener.try_clone().map_err(failed)?);
-    admin::Desk::new(listener).map(Some).map_err(failed)
+    admin::BoundAdmin::new(listener).map(Some).map_err(failed)
 }
 
 fn families(snapshot: &Snapshot, address: SocketAddr) -> Families {
@@ -219,7 +219,7 @@ struct Work {
     snapshot: Arc<Snapshot>,
     loads: Loads,
     journal: Option<Arc<dyn Journal>>,
-    lookout: mpsc::Sender<Look>,
+    lookout: mpsc::Sender<DownEndpoint>,
 }
 
 /// Starts a thread for each seat.

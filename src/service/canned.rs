@@ -24,7 +24,7 @@ use crate::http::json::escape;
 
 /// What the caller asked for, as far as the form of its answer depends on it.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct AnswerForm<'a> {
     pub dialect: Dialect,
     /// Without the query. Ollama's two paths answer in two shapes.
     pub path: &'a str,
@@ -44,7 +44,7 @@ pub struct Document {
 const JSON: &str = "application/json";
 
 /// `text` as an answer in one piece.
-pub fn document(asked: &Asked<'_>, identity: &Identity<'_>, text: &str) -> Document {
+pub fn document(asked: &AnswerForm<'_>, identity: &Identity<'_>, text: &str) -> Document {
     let body = match asked.dialect {
         Dialect::OpenAiChat => openai_document(Shape::Chat, identity, text),
         Dialect::OpenAiCompletions => openai_document(Shape::Completions, identity, text),
@@ -111,7 +111,7 @@ enum Form {
 }
 
 impl Voice {
-    pub fn new(asked: &Asked<'_>, identity: &Identity<'_>) -> Voice {
+    pub fn new(asked: &AnswerForm<'_>, identity: &Identity<'_>) -> Voice {
         let envelope = |shape| Form::OpenAi(Envelope::new(shape, identity, asked.include_usage));
         Voice(match asked.dialect {
             Dialect::OpenAiChat => envelope(Shape::Chat),

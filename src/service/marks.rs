@@ -412,7 +412,7 @@ impl Watcher for Marks {
             // Nothing of it was looked at.
             return has_data;
         }
-        self.settle(has_data)
+        self.count_event(has_data)
     }
 }
 
@@ -420,7 +420,7 @@ impl Marks {
     /// An event is dispatched that has a name, or data that was looked at, or is the first. Returns
     /// whether it counts.
     #[inline(never)]
-    fn settle(&mut self, has_data: bool) -> bool {
+    fn count_event(&mut self, has_data: bool) -> bool {
         let mut said = std::mem::replace(&mut self.staged, Said::NOTHING);
         let mut counts = std::mem::replace(&mut self.staged_counts, Counts::UNKNOWN);
         let event = std::mem::replace(&mut self.event, UNNAMED);
@@ -437,7 +437,7 @@ impl Marks {
                 said.add(Said::ERROR);
             }
         }
-        if self.choices.are_several() && self.choices.settle(whole) {
+        if self.choices.are_several() && self.choices.count_event(whole) {
             said.add(Said::END);
         }
         if !has_data && event != ERROR_LINE || self.is_sign_of_life(said, event, blank) {

@@ -151,14 +151,14 @@ impl Observer {
             Grammar::Events(events) => events.feed_to(data, &mut self.marks),
             Grammar::Lines(lines) => lines.feed_to(data, &mut self.marks),
             Grammar::Document(document) => self.marks.read(document, data),
-            Grammar::Unsettled(_) => self.settle(data),
+            Grammar::Unsettled(_) => self.learn_grammar(data),
             Grammar::Opaque => {}
         }
     }
 
     /// Finds out what this is.
     #[inline(never)]
-    fn settle(&mut self, data: &[u8]) {
+    fn learn_grammar(&mut self, data: &[u8]) {
         let Grammar::Unsettled(beginning) = &mut self.grammar else { return };
         let (taken, kind) = beginning.feed(data);
         let (read, all) = (beginning.read(), beginning.all);

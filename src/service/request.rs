@@ -38,7 +38,7 @@ const STREAM_OPTIONS: Word = WORDS.word("stream_options");
 
 /// Reads a request body through any pieces it comes in.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct RequestScan {
     walker: Walker,
     /// Bytes read so far.
     read: usize,
@@ -75,10 +75,10 @@ enum Number {
     Doubtful,
 }
 
-impl Look {
+impl RequestScan {
     /// `limit`: bytes that are read at most. `prefix`: bytes of the prompt that are hashed.
-    pub fn new(limit: usize, prefix: usize) -> Look {
-        Look {
+    pub fn new(limit: usize, prefix: usize) -> RequestScan {
+        RequestScan {
             walker: Walker::new(),
             read: 0,
             limit,
@@ -91,7 +91,7 @@ impl Look {
     /// Takes the next bytes of the body.
     pub fn feed(&mut self, data: &[u8]) {
         let data = &data[..data.len().min(self.limit - self.read)];
-        let Look { walker, read: base, fields, prefix, .. } = self;
+        let RequestScan { walker, read: base, fields, prefix, .. } = self;
         let begun = fields.prompt_at.is_some();
         walker.feed(&WORDS, data, |path, at, found| fields.take(path, *base + at, found));
         match fields.prompt_at {

@@ -5,7 +5,7 @@
 //! call with its result, timers, what is freed. The same account becomes a text or a page.
 //!
 //! ```text
-//!   scenario, or a seed ──▶ Stage:  World ◀── Loop ──▶ Watched ──▶ Gateway
+//!   scenario, or a seed ──▶ Stage:  World ◀── Loop ──▶ RecordedGateway ──▶ Gateway
 //!                                     │ notes            │ outlines
 //!                                     └────▶ Scribe ◀────┘
 //!                                              │ Account ──▶ text, page

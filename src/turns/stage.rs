@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::scribe::Scribe;
-use super::watch::Watched;
+use super::watch::RecordedGateway;
 use crate::config::snapshot::Snapshot;
 use crate::config::{self, Environment};
 use crate::gateway::command::Command;
@@ -37,7 +37,7 @@ const SOON: Duration = Duration::from_millis(100);
 /// A world with one watched worker in it.
 pub struct Stage {
     pub world: World,
-    worker: Loop<World, Watched>,
+    worker: Loop<World, RecordedGateway>,
     scribe: Rc<RefCell<Scribe>>,
     mailbox: Sender<Command<Socket>>,
     stopped: bool,
@@ -69,8 +69,9 @@ impl Stage {
             sessions: None,
         };
         let (told, looked_at) = (Rc::clone(&scribe), world.clone());
-        let worker =
-            worker_in(world.clone(), setup, |gateway| Watched::new(gateway, looked_at, told));
+        let worker = worker_in(world.clone(), setup, |gateway| {
+            RecordedGateway::new(gateway, looked_at, told)
+        });
         Ok(Stage { world, worker, scribe, mailbox: sender, stopped: false })
     }
 

@@ -24,15 +24,19 @@ use crate::reactor::turn::{Cx, Handler};
 use crate::sim::{Socket, World};
 
 /// A gateway, and who writes down what it does.
-pub struct Watched {
+pub struct RecordedGateway {
     gateway: Gateway<World>,
     world: World,
     scribe: Rc<RefCell<Scribe>>,
 }
 
-impl Watched {
-    pub fn new(gateway: Gateway<World>, world: World, scribe: Rc<RefCell<Scribe>>) -> Watched {
-        Watched { gateway, world, scribe }
+impl RecordedGateway {
+    pub fn new(
+        gateway: Gateway<World>,
+        world: World,
+        scribe: Rc<RefCell<Scribe>>,
+    ) -> RecordedGateway {
+        RecordedGateway { gateway, world, scribe }
     }
 
     /// Writes down what the last call has changed. `why`: the reason of those who were queued by it.
@@ -67,7 +71,7 @@ impl Watched {
     }
 }
 
-impl Handler<World> for Watched {
+impl Handler<World> for RecordedGateway {
     type Mail = Command<Socket>;
 
     fn on_event(&mut self, event: &Event, run: &mut Run) {
@@ -92,7 +96,7 @@ impl Handler<World> for Watched {
 
     fn drive(&mut self, who: Token, cx: &mut Cx<World>) {
         self.scribe.borrow_mut().drives(who);
-        let alarm = |watched: &Watched| {
+        let alarm = |watched: &RecordedGateway| {
             let scribe = watched.scribe.borrow();
             scribe.known(who).map(|outline| (outline.alarm.deadline(), words::is_steady(outline)))
         };

@@ -3,8 +3,8 @@
 //! | file | idea |
 //! |---|---|
 //! | [`buffer`] | bytes between one read and one write |
-//! | [`queue`] | buffers in the order in which they leave |
-//! | [`pool`] | where both come from |
+//! | [`segments`] | buffers in the order in which they leave |
+//! | [`buffers`] | where both come from |
 //! | [`outbox`] | bytes of our own making that wait to be written |
 //! | [`socket`] | a stream with its readiness and its bytes: every system call on a connection |
 //! | [`transport`] | a session between the bytes and the wire, where there is one |
@@ -13,9 +13,9 @@
 //! Never knows a message, a role or another connection.
 
 pub mod buffer;
+pub mod buffers;
 pub mod outbox;
-pub mod pool;
-pub mod queue;
 pub mod sealed;
+pub mod segments;
 pub mod socket;
 pub mod transport;

@@ -20,8 +20,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::wire::buffer::Buffer;
-use crate::wire::pool::BufferPool;
-use crate::wire::queue::{Queue, Segment};
+use crate::wire::buffers::BufferPool;
+use crate::wire::segments::{Segment, Segments};
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +29,7 @@ mod tests;
 /// A queue of buffers with one reading position. Eight bytes if there is nothing to write: the queue
 /// itself is lent by the pool, as the buffers are.
 #[derive(Debug, Default)]
-pub struct Outbox(Option<Box<Queue>>);
+pub struct Outbox(Option<Box<Segments>>);
 
 impl Outbox {
     /// An outbox that keeps what it has sent, until [`Outbox::forget`].
@@ -39,7 +39,7 @@ impl Outbox {
 
     /// An outbox that keeps a request, if that is no longer than `most` bytes.
     pub fn keeping_within(most: usize, pool: &mut BufferPool) -> Outbox {
-        let mut queue = pool.take_queue();
+        let mut queue = pool.take_segments();
         (queue.keep, queue.most) = (true, most);
         Outbox(Some(queue))
     }
@@ -52,7 +52,7 @@ impl Outbox {
     /// Stows the draft of a request in an outbox that holds nothing.
     pub fn stow(&mut self, draft: &[u8], pool: &mut BufferPool) {
         debug_assert!(self.held() == 0 && !self.has_draft(), "a request has one draft");
-        let queue = self.0.get_or_insert_with(|| pool.take_queue());
+        let queue = self.0.get_or_insert_with(|| pool.take_segments());
         queue.push(draft, pool);
         queue.hide_draft(draft.len());
     }
@@ -119,7 +119,7 @@ impl Outbox {
 
     pub fn push(&mut self, bytes: &[u8], pool: &mut BufferPool) {
         if !bytes.is_empty() {
-            self.0.get_or_insert_with(|| pool.take_queue()).push(bytes, pool);
+            self.0.get_or_insert_with(|| pool.take_segments()).push(bytes, pool);
         }
     }
 
@@ -166,7 +166,7 @@ impl Outbox {
         if let Some(queue) = &mut self.0 {
             queue.sent(count, pool);
         }
-        self.release(pool);
+        self.give_home(pool);
     }
 
     /// Puts `with` in the place of a part of what is held, none of which was sent. Whole buffers in
@@ -204,7 +204,7 @@ impl Outbox {
             queue.push(bytes, pool);
         }
         queue.segments.append(&mut behind);
-        self.release(pool);
+        self.give_home(pool);
     }
 
     /// The first bytes of what is held behind the opening, sent or not.
@@ -267,7 +267,7 @@ impl Outbox {
     pub fn forget(&mut self, pool: &mut BufferPool) {
         if let Some(queue) = &mut self.0 {
             queue.forget(pool);
-            self.release(pool);
+            self.give_home(pool);
         }
     }
 
@@ -279,25 +279,25 @@ impl Outbox {
             }
             queue.drop_draft(pool);
             (queue.current, queue.keep, queue.opening) = (0, false, 0);
-            pool.give_queue(queue);
+            pool.give_segments(queue);
         }
     }
 
     /// Gives the queue home, if it is empty and keeps nothing.
-    fn release(&mut self, pool: &mut BufferPool) {
+    fn give_home(&mut self, pool: &mut BufferPool) {
         // What is hidden lies in a segment.
         let is_spent =
-            |queue: &Queue| queue.segments.is_empty() && !queue.keep && queue.draft.is_empty();
+            |held: &Segments| held.segments.is_empty() && !held.keep && held.draft.is_empty();
         if self.0.as_deref().is_some_and(is_spent)
             && let Some(queue) = self.0.take()
         {
-            pool.give_queue(queue);
+            pool.give_segments(queue);
         }
     }
 }
 
 /// What of a queue takes buffers from the pool or gives them home.
-impl Queue {
+impl Segments {
     fn push(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
         if let Some(last) = self.segments.back_mut() {
             bytes = &bytes[last.buffer.append(bytes)..];

@@ -17,7 +17,7 @@ use crate::wire::socket::{Desk, Fill, Socket};
 use crate::wire::transport::{Alert, RECORD_MAX, Session, Transport};
 
 /// Raw reads that an idle connection gets: who sends more tickets than that at once is not idle.
-const LOOKS_MAX: usize = 16;
+const RAW_READS_MAX: usize = 16;
 
 /// How far one step of a handshake has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -360,7 +360,7 @@ impl<S: Stream> Socket<S> {
     #[inline(never)]
     pub(super) fn hears(&mut self, may_read: bool, desk: &mut Desk) -> bool {
         let mut heard = [0; 16];
-        for _ in 0..LOOKS_MAX {
+        for _ in 0..RAW_READS_MAX {
             let Some(transport) = &mut self.transport else { return true };
             let given = transport.open(&mut heard, &mut desk.buffers);
             if given > 0 || transport.waits() || self.say(desk).is_err() {

@@ -15,8 +15,8 @@ use crate::measure::stats::Tally;
 use crate::reactor::net::Stream;
 use crate::reactor::readiness::Readiness;
 use crate::wire::buffer::{Buffer, CAPACITY};
+use crate::wire::buffers::BufferPool;
 use crate::wire::outbox::Outbox;
-use crate::wire::pool::BufferPool;
 use crate::wire::transport::Transport;
 
 mod inbound;
@@ -261,13 +261,13 @@ impl<S: Stream> Socket<S> {
     }
 
     /// Gives every buffer home; the stream is about to be dropped.
-    pub fn abandon(&mut self, desk: &mut Desk) {
+    pub fn give_buffers_home(&mut self, desk: &mut Desk) {
         if let Some(buffer) = self.inbound.take() {
             desk.buffers.give(buffer);
         }
         self.outbox.clear(&mut desk.buffers);
         if let Some(transport) = &mut self.transport {
-            transport.abandon(&mut desk.buffers);
+            transport.give_buffers_home(&mut desk.buffers);
         }
     }
 }

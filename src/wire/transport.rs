@@ -17,8 +17,8 @@
 use std::io::{self, ErrorKind};
 
 use crate::wire::buffer::{Buffer, CAPACITY};
+use crate::wire::buffers::BufferPool;
 use crate::wire::outbox::Outbox;
-use crate::wire::pool::BufferPool;
 
 /// The longest record that is taken: TLS has up to 16 KiB of text and what is around it.
 pub const RECORD_MAX: usize = 2 * CAPACITY;
@@ -198,7 +198,7 @@ impl Transport {
     }
 
     /// Gives every buffer home.
-    pub(super) fn abandon(&mut self, pool: &mut BufferPool) {
+    pub(super) fn give_buffers_home(&mut self, pool: &mut BufferPool) {
         if let Some(buffer) = self.sealed.take() {
             pool.give(buffer);
         }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::config::snapshot::{Fallback, FallbackAnswer};
 use sluicegate::responder::canned::{Caller, respond};
-use sluicegate::responder::{Head, Step};
+use sluicegate::responder::{Action, Head};
 use sluicegate::service::Dialect;
-use sluicegate::service::canned::Asked;
+use sluicegate::service::canned::AnswerForm;
 use sluicegate::service::fault::{StreamFault, error_event, heartbeat};
 
 /// What `dialects.py` expects to hear.
@@ -40,16 +40,16 @@ fn answer(dialect: Dialect, path: &str, stream: bool, status: u16) -> (Head, Vec
         model: None,
         pace: Duration::ZERO,
     };
-    let asked = Asked { dialect, path, stream, include_usage: true };
+    let asked = AnswerForm { dialect, path, stream, include_usage: true };
     let caller =
         Caller { asked, model: Some("m"), reason: "no_endpoint", serial: 1, epoch: 1_700_000_000 };
     let mut responder = respond(&fallback, &caller, Instant::ZERO);
-    let Step::Head(head) = responder.step(Instant::ZERO) else { panic!("no head") };
+    let Action::Head(head) = responder.step(Instant::ZERO) else { panic!("no head") };
     let mut pieces = Vec::new();
     loop {
         match responder.step(Instant::ZERO) {
-            Step::Data(piece) => pieces.push(piece.to_vec()),
-            Step::End => return (head, pieces),
+            Action::Data(piece) => pieces.push(piece.to_vec()),
+            Action::End => return (head, pieces),
             step => panic!("{step:?}"),
         }
     }

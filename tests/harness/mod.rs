@@ -23,7 +23,7 @@ use sluicegate::gateway::fleet::Fleet;
 use sluicegate::gateway::report::census::Census;
 use sluicegate::gateway::{Setup, Worker, worker};
 use sluicegate::measure::stats::Counters;
-use sluicegate::proxy::health::Look;
+use sluicegate::proxy::health::DownEndpoint;
 use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use sluicegate::reactor::net::Net;
@@ -56,7 +56,7 @@ pub const TIMEOUTS: Timeouts = Timeouts {
         connect: seconds(5),
         ttft: seconds(20),
         response: seconds(20),
-        progress: Progress::Data,
+        progress: ProgressBy::Data,
         inter_event: seconds(20),
         total: None,
         tunnel_idle: seconds(40),
@@ -203,7 +203,7 @@ pub struct Gateway<N: Net = World> {
     pub loads: Loads,
     mailbox: Sender<Command<N::Stream>>,
     /// The ports that the worker wants to be looked at.
-    pub looks: mpsc::Receiver<Look>,
+    pub looks: mpsc::Receiver<DownEndpoint>,
     /// `limits.connections`.
     places: usize,
     /// Who is at the endpoints that are out, where nobody is let in by panic.

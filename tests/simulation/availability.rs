@@ -21,7 +21,7 @@ use sluicegate::config::snapshot::{
     Breaker, Condition, Conditions, Fallback, FallbackAnswer, PathPattern, Snapshot,
 };
 use sluicegate::gateway::command::Command;
-use sluicegate::proxy::health::{Look, Verdict};
+use sluicegate::proxy::health::{DownEndpoint, HealthStatus};
 use sluicegate::reactor::net::Net;
 use sluicegate::sim::plan::GatewayPlan;
 use sluicegate::sim::{Answer, ClientId, Manner, Random, Visit, World};
@@ -207,7 +207,7 @@ struct Stage<N: Net> {
     begun: Instant,
     asked: Vec<Asked>,
     /// Ports that are looked at, whether they have been seen away, and when the next look is due.
-    watched: Vec<(Look, bool, Instant)>,
+    watched: Vec<(DownEndpoint, bool, Instant)>,
 }
 
 impl<N: Net> Stage<N> {
@@ -281,7 +281,11 @@ impl<N: Net> Stage<N> {
         let snapshot = self.plan.snapshot(Mistake::None);
         for upstream in &snapshot.upstreams {
             for endpoint in &upstream.endpoints {
-                self.gateway.command(Command::Health(upstream.id, endpoint.id, Verdict::Unwell));
+                self.gateway.command(Command::Health(
+                    upstream.id,
+                    endpoint.id,
+                    HealthStatus::Unwell,
+                ));
             }
         }
     }

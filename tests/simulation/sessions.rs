@@ -10,7 +10,7 @@ use crate::seed;
 use sluicegate::sim::plan::Plan;
 use sluicegate::sim::toy::{Manners, Toys};
 use sluicegate::sim::{Act, Answer, End, Reading, Visit};
-use sluicegate::wire::pool::SEALED_RESERVE;
+use sluicegate::wire::buffers::SEALED_RESERVE;
 use sluicegate::wire::transport::{Alert, Opened, Session, Sessions, Wire};
 
 const SECOND: Duration = Duration::from_secs(1);

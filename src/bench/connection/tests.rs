@@ -77,13 +77,13 @@ fn target(dialect: Dialect) -> Target {
 const MOCK: Dialect =
     Dialect::Mock { token_rate: 1.0, tokens: Some(2), token_bytes: 26, bulk_bytes: 0 };
 
-fn desk(target: &Target) -> Desk<'_> {
+fn desk(target: &Target) -> Bench<'_> {
     let record = Record::new(Instant::ZERO, false, false);
-    Desk { target, shape: Shape::Streams, record, scratch: vec![0; 4096] }
+    Bench { target, shape: Shape::Streams, record, scratch: vec![0; 4096] }
 }
 
 /// Asks, and lets the connection be ready until it waits for nothing any more.
-fn converse(connection: &mut Connection<Scripted>, desk: &mut Desk<'_>) -> Verdict {
+fn converse(connection: &mut Connection<Scripted>, desk: &mut Bench<'_>) -> DriveEnd {
     // Every look at the clock is a microsecond later.
     let clock = Cell::new(1_000_000);
     let now = || {
@@ -102,8 +102,8 @@ fn converse(connection: &mut Connection<Scripted>, desk: &mut Desk<'_>) -> Verdi
         connection.ready.on_event(&everything);
         let more = !connection.stream.pieces.is_empty();
         match connection.drive(desk, &now) {
-            Verdict::Again => {}
-            Verdict::Waiting if more => {}
+            DriveEnd::Again => {}
+            DriveEnd::Waiting if more => {}
             verdict => return verdict,
         }
     }
@@ -124,10 +124,10 @@ fn a_large_request_is_written_piece_by_piece_and_its_bytes_are_counted() {
     let url = "http://127.0.0.1:9/stream";
     let target = Target::new("t", url, MOCK, Shape::Upload, &asking).expect("a target");
     for takes in [7_001, 65_536, usize::MAX] {
-        let mut desk = Desk { shape: Shape::Upload, ..desk(&target) };
+        let mut desk = Bench { shape: Shape::Upload, ..desk(&target) };
         let mut connection = connection(&answer("200 OK", TOKENS), 4096, false);
         connection.stream.takes = takes;
-        assert_eq!(converse(&mut connection, &mut desk), Verdict::Answered, "{takes} at once");
+        assert_eq!(converse(&mut connection, &mut desk), DriveEnd::Answered, "{takes} at once");
         let (head, body) = connection.stream.written.split_at(target.request.len());
         assert_eq!(head, target.request);
         assert!(body.len() == 300_000 && body.iter().all(|byte| *byte == b'.'));
@@ -146,7 +146,7 @@ fn tokens_are_timed_however_the_answer_is_cut() {
     for piece in 1..=answer.len() {
         let mut desk = desk(&target);
         let mut connection = connection(&answer, piece, false);
-        assert_eq!(converse(&mut connection, &mut desk), Verdict::Answered, "pieces of {piece}");
+        assert_eq!(converse(&mut connection, &mut desk), DriveEnd::Answered, "pieces of {piece}");
         let record = &desk.record;
         assert_eq!((record.tokens, record.token.len(), record.requests), (2, 2, 1));
         assert_eq!((record.first_token.len(), record.gap.len()), (1, 1));
@@ -163,7 +163,7 @@ fn a_request_that_does_not_go_out_at_once_goes_out_whole() {
     let mut desk = desk(&target);
     let mut connection = connection(&answer("200 OK", TOKENS), 4096, false);
     connection.stream.takes = 7;
-    assert_eq!(converse(&mut connection, &mut desk), Verdict::Answered);
+    assert_eq!(converse(&mut connection, &mut desk), DriveEnd::Answered);
     assert_eq!(connection.stream.written, target.request);
 }
 
@@ -172,7 +172,7 @@ fn other_statuses_are_failures_and_their_bodies_no_tokens() {
     let target = target(MOCK);
     let mut desk = desk(&target);
     let mut connection = connection(&answer("503 No", TOKENS), 4096, false);
-    assert_eq!(converse(&mut connection, &mut desk), Verdict::Answered);
+    assert_eq!(converse(&mut connection, &mut desk), DriveEnd::Answered);
     assert_eq!((desk.record.tokens, desk.record.requests, desk.record.failures.status), (0, 0, 1));
 }
 
@@ -184,7 +184,7 @@ fn a_connection_is_left_when_the_server_says_so() {
     for (answer, closed) in [(close, false), (until_close, true)] {
         let mut desk = desk(&target);
         let mut connection = connection(&answer, 4096, closed);
-        assert_eq!(converse(&mut connection, &mut desk), Verdict::AnsweredLast);
+        assert_eq!(converse(&mut connection, &mut desk), DriveEnd::AnsweredLast);
         assert_eq!((desk.record.requests, desk.record.tokens), (1, 1));
     }
 }
@@ -209,7 +209,7 @@ fn broken_answers_are_told_from_answers_that_are_none() {
         let mut desk = desk(&target);
         let mut connection = connection(&bytes, 4096, closed);
         let verdict = converse(&mut connection, &mut desk);
-        assert_eq!(verdict, Verdict::Failed(failure), "{:?}", String::from_utf8_lossy(&bytes));
+        assert_eq!(verdict, DriveEnd::Failed(failure), "{:?}", String::from_utf8_lossy(&bytes));
         assert_eq!(desk.record.requests, 0);
     }
 }
@@ -220,7 +220,7 @@ fn bytes_behind_the_answer_end_the_connection_but_not_the_answer() {
     let mut desk = desk(&target);
     let bytes = [answer("200 OK", TOKENS), b"HTTP/1.1 200".to_vec()].concat();
     let mut connection = connection(&bytes, 4096, false);
-    assert_eq!(converse(&mut connection, &mut desk), Verdict::AnsweredLast);
+    assert_eq!(converse(&mut connection, &mut desk), DriveEnd::AnsweredLast);
     assert_eq!(desk.record.requests, 1);
 }
 
@@ -230,7 +230,7 @@ fn a_refused_connection_is_told_from_one_that_breaks() {
     let mut desk = desk(&target);
     let mut refused = connection(b"", 1, false);
     refused.stream.write_error = Some(ErrorKind::ConnectionRefused);
-    assert_eq!(converse(&mut refused, &mut desk), Verdict::Failed(Failure::Connect));
+    assert_eq!(converse(&mut refused, &mut desk), DriveEnd::Failed(Failure::Connect));
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn an_open_loop_times_from_the_instant_a_request_was_due() {
     };
     connection.ready.on_event(&event);
     let verdict = connection.drive(&mut desk, &|| Instant::from_nanos(1_000_000));
-    assert_eq!(verdict, Verdict::Answered);
+    assert_eq!(verdict, DriveEnd::Answered);
     let record = &desk.record;
     for histogram in [&record.first_token, &record.request] {
         assert!((499_000..=501_000).contains(&histogram.max()), "{}", histogram.max());

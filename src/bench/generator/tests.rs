@@ -41,15 +41,15 @@ fn plan(shape: Shape, connections: usize, arrivals: Arrivals, seconds: u64) -> P
 struct Told {
     windows: usize,
     ends: usize,
-    progress: Vec<Progress>,
+    progress: Vec<RoundProgress>,
 }
 
-impl Watch for Told {
+impl RoundWatcher for Told {
     fn on_window(&mut self) {
         self.windows += 1;
     }
 
-    fn on_progress(&mut self, progress: Progress) {
+    fn on_progress(&mut self, progress: RoundProgress) {
         assert_eq!(self.ends, 0);
         self.progress.push(progress);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
-use super::super::snapshot::{Collector, Recorder, Trace, TraceContext};
+use super::super::snapshot::{Collector, Recorder, TraceContext, TraceSettings};
 use super::address;
 
 /// Where a collector takes spans, unless told otherwise (OTLP/HTTP).
@@ -18,7 +18,7 @@ const QUEUE: RangeInclusive<u64> = 16..=1 << 20;
 const STREAMS: RangeInclusive<u64> = 1..=100_000;
 const KEEP: RangeInclusive<u64> = 1..=1_000;
 
-pub(super) fn trace(mut section: Section<'_>, report: &mut Report) -> Trace {
+pub(super) fn trace(mut section: Section<'_>, report: &mut Report) -> TraceSettings {
     let default = defaults::trace();
     let contexts = [
         ("off", TraceContext::Off),
@@ -34,7 +34,7 @@ pub(super) fn trace(mut section: Section<'_>, report: &mut Report) -> Trace {
             .error(field.place(), "needs trace.context: without it no exchange is part of a trace");
     }
     let service = section.take("service").and_then(|field| field.parsed(report, service));
-    let trace = Trace {
+    let trace = TraceSettings {
         context,
         sample: sample.unwrap_or(default.sample),
         export: collector,

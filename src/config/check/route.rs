@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::super::defaults;
 use super::super::file::{Field, Section};
-use super::super::problem::{Mistake, Place, Report};
+use super::super::problem::{Location, Mistake, Report};
 use super::super::snapshot::{Chain, CommitAt, PathPattern, Route, Target, When};
 use super::upstream::{Draft, Given};
 use super::{Overrides, chain, fallback, headers, is_token, path, unique, when};
@@ -49,15 +49,15 @@ pub(super) fn all(
 /// The methods that the routes of one path take, and where the first of them stands that takes it.
 #[derive(Default)]
 struct Methods {
-    first: Option<Place>,
-    every: Option<Place>,
-    some: HashMap<String, Place>,
+    first: Option<Location>,
+    every: Option<Location>,
+    some: HashMap<String, Location>,
 }
 
 impl Methods {
     /// Adds another route of this path. Returns where an earlier one stands that takes one of its
     /// methods.
-    fn claim(&mut self, route: &Route, place: &Place) -> Option<Place> {
+    fn claim(&mut self, route: &Route, place: &Location) -> Option<Location> {
         let every = route.methods.is_empty();
         let named = route.methods.iter().filter_map(|method| self.some.get(method));
         let twin = match every {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::file::{Field, Section};
-use super::super::problem::{Mistake, Place, Report, nearest};
+use super::super::problem::{Location, Mistake, Report, nearest};
 use super::super::snapshot::{
     Addresses, HostField, Limits, Listed, PoolLimits, Route, Server, Snapshot, Target, Timeouts,
     Upstream, UpstreamId,
@@ -19,7 +19,7 @@ const NAME_MAX: usize = 64;
 /// An upstream, and where it stands.
 pub(super) struct Draft {
     pub upstream: Upstream,
-    place: Place,
+    place: Location,
     /// Where its names stand.
     names: Vec<Name>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Draft {
 /// A name that is to be looked up, and where it stands.
 pub(super) struct Name {
     authority: String,
-    place: Place,
+    place: Location,
 }
 
 /// What an upstream is checked against.

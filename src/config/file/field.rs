@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
-use super::super::problem::{Mistake, Place, Report, nearest};
+use super::super::problem::{Location, Mistake, Report, nearest};
 use super::super::units;
 use super::{Lines, Section};
 
@@ -24,11 +24,11 @@ const WITHOUT_LIMIT: [&str; 8] =
 pub(in super::super) struct Field<'d> {
     pub(super) value: &'d DeValue<'d>,
     pub(super) lines: &'d Lines,
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
 impl<'d> Field<'d> {
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &Location {
         &self.place
     }
 
@@ -202,7 +202,7 @@ impl<'d> Field<'d> {
     }
 
     fn element(&self, index: usize, value: &'d Spanned<DeValue<'d>>) -> Field<'d> {
-        let place = Place {
+        let place = Location {
             line: Some(self.lines.line(value.span().start)),
             key: format!("{}[{index}]", self.place.key),
         };

@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
-use super::super::snapshot::{Collector, Recorder, Trace, TraceContext};
+use super::super::snapshot::{Collector, Recorder, TraceContext, TraceSettings};
 use super::{entry, quoted, show_duration};
 
-pub(super) fn trace(trace: &Trace, out: &mut String) -> fmt::Result {
+pub(super) fn trace(trace: &TraceSettings, out: &mut String) -> fmt::Result {
     let context = match trace.context {
         TraceContext::Off => "off",
         TraceContext::Continue => "continue",

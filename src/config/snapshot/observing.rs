@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// `[trace]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trace {
+pub struct TraceSettings {
     pub context: TraceContext,
     /// The share of the traces begun here that are sampled, 0 to 1.
     pub sample: f64,
@@ -20,7 +20,7 @@ pub struct Trace {
     pub queue: usize,
 }
 
-impl Trace {
+impl TraceSettings {
     /// Whether exchanges are part of traces at all.
     pub fn is_on(&self) -> bool {
         self.context != TraceContext::Off

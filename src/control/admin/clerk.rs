@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Fleet;
+use super::WorkerHandles;
 use crate::clock::Instant;
 
 /// How to reach the workers, and since when they run.
 pub(super) struct Clerk {
-    pub fleet: Fleet,
+    pub fleet: WorkerHandles,
     pub started: Instant,
     /// A successor serves at the same addresses.
     retired: AtomicBool,
@@ -21,7 +21,7 @@ impl fmt::Debug for Clerk {
 }
 
 impl Clerk {
-    pub fn new(fleet: Fleet, started: Instant) -> Clerk {
+    pub fn new(fleet: WorkerHandles, started: Instant) -> Clerk {
         Clerk { fleet, started, retired: AtomicBool::new(false) }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Fleet;
+use super::WorkerHandles;
 use super::clerk::Clerk;
 use super::inquiry::{Deadline, Surveys, ask_one, no_answer, no_such_stream};
 use crate::clock::Instant;
@@ -79,7 +79,7 @@ enum State {
 }
 
 impl Tail {
-    pub fn of(fleet: &Fleet, id: &str, plain: bool) -> Tail {
+    pub fn of(fleet: &WorkerHandles, id: &str, plain: bool) -> Tail {
         let answer = id.parse::<StreamId>().ok().and_then(|stream| {
             ask_one(fleet, &stream, |reply| Inquiry::Tail { stream: stream.key, reply })
         });

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Fleet, Reloaded};
+use super::{Reloaded, WorkerHandles};
 use crate::clock::Instant;
 use crate::gateway::command::Command;
 use crate::measure::live::{Inquiry, Survey};
@@ -43,7 +43,7 @@ pub(super) struct Surveys {
 
 impl Surveys {
     /// Asks every worker.
-    pub fn ask(fleet: &Fleet, rows_max: usize) -> Surveys {
+    pub fn ask(fleet: &WorkerHandles, rows_max: usize) -> Surveys {
         let asked = fleet.posts.iter().enumerate().filter_map(|(worker, post)| {
             let (reply, answer) = mpsc::channel();
             let inquiry = Command::Inquire(Inquiry::Survey { rows_max, reply });
@@ -91,7 +91,7 @@ impl<F: Fn(&[(usize, Survey)]) -> Reply + Send> Pending for FromSurveys<F> {
 
 /// Asks one worker about one stream; `None`: there is no such worker.
 pub(super) fn ask_one<T>(
-    fleet: &Fleet,
+    fleet: &WorkerHandles,
     id: &StreamId,
     inquiry: impl FnOnce(mpsc::Sender<T>) -> Inquiry,
 ) -> Option<Receiver<T>> {
@@ -110,7 +110,7 @@ pub(super) struct Killing {
 }
 
 impl Killing {
-    pub fn of(fleet: &Fleet, id: String) -> Killing {
+    pub fn of(fleet: &WorkerHandles, id: String) -> Killing {
         let answer = id.parse::<StreamId>().ok().and_then(|stream| {
             ask_one(fleet, &stream, |reply| Inquiry::Kill { stream: stream.key, reply })
         });
@@ -141,7 +141,7 @@ pub(super) struct Reloading {
 }
 
 impl Reloading {
-    pub fn ask(fleet: &Fleet) -> Reloading {
+    pub fn ask(fleet: &WorkerHandles) -> Reloading {
         let answer = fleet.reload.get().map(|reload| {
             let (reply, answer) = mpsc::channel();
             log::info!("a reload was asked for through the admin API");

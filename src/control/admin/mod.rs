@@ -53,7 +53,7 @@ pub type Reload = Box<dyn Fn(mpsc::Sender<Reloaded>) + Send + Sync>;
 
 /// How to reach the workers of a process.
 #[derive(Clone)]
-pub struct Fleet {
+pub struct WorkerHandles {
     pub posts: Vec<Sender<Command<TcpStream>>>,
     pub counters: Vec<Arc<Counters>>,
     /// No new work is welcome.
@@ -67,7 +67,7 @@ pub struct Fleet {
 }
 
 /// The admin address, bound, and nobody behind it yet.
-pub struct Desk {
+pub struct BoundAdmin {
     address: SocketAddr,
     net: Linux,
     post: Sender<Command<TcpStream>>,
@@ -90,22 +90,22 @@ pub struct Thread {
     thread: JoinHandle<io::Result<()>>,
 }
 
-impl Desk {
-    pub fn new(listener: TcpListener) -> io::Result<Desk> {
+impl BoundAdmin {
+    pub fn new(listener: TcpListener) -> io::Result<BoundAdmin> {
         let address = listener.local_addr()?;
         let net = Linux::new(vec![listener])?;
         let (post, mailbox) = mailbox(net.waker());
-        Ok(Desk { address, net, post, mailbox })
+        Ok(BoundAdmin { address, net, post, mailbox })
     }
 
-    pub fn remote(&self, fleet: Fleet) -> Remote {
+    pub fn remote(&self, fleet: WorkerHandles) -> Remote {
         let clerk = Arc::new(Clerk::new(fleet, sys::now()));
         Remote { address: self.address, post: self.post.clone(), clerk }
     }
 
     /// Opens it.
     pub fn open(self, snapshot: &Arc<Snapshot>, remote: &Remote) -> io::Result<Thread> {
-        let Desk { address, net, post, mailbox } = self;
+        let BoundAdmin { address, net, post, mailbox } = self;
         let pages = remote.pages(snapshot);
         let setup = Setup {
             loads: Loads::new(&pages, 1),

@@ -144,18 +144,18 @@ fn changes_are_published_once_and_in_their_order() {
     while server.asked() < 3 {
         thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(checks.verdicts(), [(Arc::new(target(server.address, 20)), Verdict::Well)]);
+    assert_eq!(checks.verdicts(), [(Arc::new(target(server.address, 20)), HealthStatus::Well)]);
     for (answer, verdict, failure) in [
-        (Some(DOWN), Verdict::Unwell, Some(Failure::Status(503))),
-        (Some(OK), Verdict::Well, None),
-        (None, Verdict::Unwell, Some(Failure::Timeout)),
+        (Some(DOWN), HealthStatus::Unwell, Some(Failure::Status(503))),
+        (Some(OK), HealthStatus::Well, None),
+        (None, HealthStatus::Unwell, Some(Failure::Timeout)),
     ] {
         let before = server.asked();
         server.says(answer);
         let change = changes.recv_timeout(PATIENCE).expect("a change");
         assert_eq!((change.verdict, change.failure), (verdict, failure));
         assert_eq!(*change.target, target(server.address, 20));
-        let needed = if verdict == Verdict::Well { 2 } else { 3 };
+        let needed = if verdict == HealthStatus::Well { 2 } else { 3 };
         assert!(server.asked() >= before + needed - 1, "so many checks");
     }
     drop(checks);
@@ -167,7 +167,7 @@ fn one_that_hangs_does_not_delay_the_others() {
     let (dead, well) = (Scripted::new(None), Scripted::new(Some(OK)));
     let (checks, changes) = start(vec![target(dead.address, 50), target(well.address, 50)]);
     let change = changes.recv_timeout(PATIENCE).expect("a change");
-    assert_eq!((change.target.address, change.verdict), (dead.address, Verdict::Unwell));
+    assert_eq!((change.target.address, change.verdict), (dead.address, HealthStatus::Unwell));
     assert!(well.asked() > 2 * dead.asked(), "{} {}", well.asked(), dead.asked());
     drop(checks);
     let asked = well.asked();
@@ -180,15 +180,18 @@ fn a_new_list_keeps_the_verdicts_of_those_that_stay() {
     let servers = [Some(DOWN), Some(OK), Some(OK)].map(Scripted::new);
     let at = |index: usize| target(servers[index].address, 20);
     let (mut checks, changes) = start(vec![at(0), at(1)]);
-    assert_eq!(changes.recv_timeout(PATIENCE).map(|change| change.verdict), Ok(Verdict::Unwell));
+    assert_eq!(
+        changes.recv_timeout(PATIENCE).map(|change| change.verdict),
+        Ok(HealthStatus::Unwell)
+    );
     checks.retarget([at(2), at(0)]).expect("threads start");
     let verdicts = checks.verdicts();
-    assert_eq!(verdicts[1].1, Verdict::Unwell);
+    assert_eq!(verdicts[1].1, HealthStatus::Unwell);
     assert_eq!(verdicts.len(), 2);
     while servers[2].asked() < 2 {
         thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(checks.verdicts()[0].1, Verdict::Well);
+    assert_eq!(checks.verdicts()[0].1, HealthStatus::Well);
     // A check that was under way may still have ended.
     let asked = servers[1].asked() + 1;
     thread::sleep(Duration::from_millis(200));
@@ -206,7 +209,7 @@ fn more_endpoints_than_threads_all_have_their_turn() {
     });
     let (checks, _changes) = start(targets.collect());
     let started = Instant::now();
-    while checks.verdicts().iter().any(|(_, verdict)| *verdict == Verdict::Unknown) {
+    while checks.verdicts().iter().any(|(_, verdict)| *verdict == HealthStatus::Unknown) {
         assert!(started.elapsed() < PATIENCE);
         thread::sleep(Duration::from_millis(5));
     }

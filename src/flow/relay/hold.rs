@@ -2,13 +2,13 @@
 //! have to be sent again.
 
 use super::scan::scan;
-use super::{Broken, Budget, Flow, Mode, Rest, Watched};
-use crate::flow::watchers::Watch;
+use super::{Broken, Budget, Flow, Mode, ResponseWatchers, Rest};
+use crate::flow::watchers::BodyWatcher;
 use crate::http::reply;
 use crate::reactor::net::Stream;
 use crate::service::Told;
+use crate::wire::buffers::BufferPool;
 use crate::wire::outbox::Outbox;
-use crate::wire::pool::BufferPool;
 use crate::wire::socket::{Desk, Fill, Socket};
 
 /// What has come of a response that is held back.
@@ -40,7 +40,7 @@ pub const PRELUDE_MAX: u64 = 128 * 1024;
 pub fn hold<A: Stream>(
     source: &mut Socket<A>,
     outbox: &mut Outbox,
-    flow: &mut Flow<Watched>,
+    flow: &mut Flow<ResponseWatchers>,
     budget: &mut Budget,
     desk: &mut Desk,
 ) -> Result<Held, Broken> {

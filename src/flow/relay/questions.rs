@@ -1,9 +1,9 @@
 //! What the flow of a response can be asked.
 
-use super::{Flow, Watched};
+use super::{Flow, ResponseWatchers};
 use crate::service::Observer;
 
-impl Flow<Watched> {
+impl Flow<ResponseWatchers> {
     /// How far it has come: data events where it is watched, bytes of payload elsewhere.
     #[inline]
     pub fn progress(&self) -> u64 {

@@ -2,7 +2,7 @@
 //! mode of their flow.
 
 use super::{Broken, Flow, Mode};
-use crate::flow::watchers::Watch;
+use crate::flow::watchers::BodyWatcher;
 use crate::http::body::{Body, Framing};
 use crate::http::chunk::ChunkError;
 use crate::http::reply;
@@ -12,7 +12,7 @@ use crate::wire::outbox::Outbox;
 use crate::wire::socket::{Desk, Socket};
 
 /// Clears what has been read and puts it on its way.
-pub(super) fn scan<A: Stream, W: Watch>(
+pub(super) fn scan<A: Stream, W: BodyWatcher>(
     source: &mut Socket<A>,
     outbox: &mut Outbox,
     flow: &mut Flow<W>,

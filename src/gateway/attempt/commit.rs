@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::config::snapshot::CommitAt;
 use crate::gateway::Gateway;
-use crate::gateway::record::continuation::{Before, Continuation};
 use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::kept_stream::{Before, Continuation};
 use crate::http::body::Framing;
 use crate::proxy::exchange::Awaited;
 use crate::reactor::net::Net;
@@ -63,7 +63,7 @@ impl<N: Net> Gateway<N> {
     /// has shown what it is. A stream: yes, if its client has waited for [`HOLD_PATIENCE`] and holding
     /// it back brings little. Where only events are progress and another server may be asked, `ttft`
     /// decides instead.
-    pub(crate) fn lets_go(&self, token: Token, cx: &Cx<N>) -> bool {
+    pub(crate) fn passes_unheard(&self, token: Token, cx: &Cx<N>) -> bool {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
         exchange.is_some_and(|exchange| {
             if exchange.is_no_stream() {

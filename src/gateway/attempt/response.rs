@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::config::snapshot::Progress;
+use crate::config::snapshot::ProgressBy;
 use crate::flow::relay::{Budget, Flow, Mode, Rest};
 use crate::flow::tap::Tap;
 use crate::gateway::attempt::transfer::upstream_fault;
@@ -31,8 +31,8 @@ use crate::reactor::turn::Cx;
 use crate::service::continuation::Purse;
 use crate::service::{Dialect, Observer};
 use crate::wire::buffer::CAPACITY;
+use crate::wire::buffers::{BufferPool, Room};
 use crate::wire::outbox::Outbox;
-use crate::wire::pool::{BufferPool, Room};
 use crate::wire::socket::Fill;
 
 /// What a look at the response head gave.
@@ -224,7 +224,7 @@ impl<N: Net> Gateway<N> {
             return Ok(Some(HeadStep::Interim));
         }
         if !returns {
-            self.let_go_of(connection, cx);
+            self.uncount(connection, cx);
         }
         if !held {
             self.commit(token, connection);
@@ -400,7 +400,7 @@ impl Exchange {
             Media::EventStream | Media::JsonLines => Awaited::Stream,
             _ => Awaited::Document,
         };
-        let by_bytes = self.timeouts().progress == Progress::Bytes;
+        let by_bytes = self.timeouts().progress == ProgressBy::Bytes;
         self.attempt.by_bytes = by_bytes || self.attempt.awaited == Awaited::Feed;
         if head.status == 101 {
             self.tunnel = Some(Tunnel::default());

@@ -15,7 +15,7 @@ use crate::config::snapshot::UpstreamId;
 use crate::gateway::Gateway;
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::{Failed, Step};
-use crate::gateway::server::pool::NoPlace;
+use crate::gateway::server::connections::NoPlace;
 use crate::proxy::admission::{Admit, Lack};
 use crate::proxy::breaker::Outcome;
 use crate::proxy::endpoints::{Choice, Pick};
@@ -92,7 +92,7 @@ impl<N: Net> Gateway<N> {
         let connected = self.connect(upstream, pick.endpoint(), fresh, cx);
         match connected {
             Ok((connection, reused)) => {
-                self.attach(token, Place { connection, reused, pick }, cx);
+                self.attach(token, Footing { connection, reused, pick }, cx);
                 Ok(())
             }
             Err(no_place) => {
@@ -118,9 +118,9 @@ impl<N: Net> Gateway<N> {
     }
 
     /// Gives the request to a connection, with an opening of its own.
-    fn attach(&mut self, token: Token, place: Place, cx: &mut Cx<N>) {
+    fn attach(&mut self, token: Token, place: Footing, cx: &mut Cx<N>) {
         let now = cx.now;
-        let Place { connection, reused, pick } = place;
+        let Footing { connection, reused, pick } = place;
         let (Some(downstream), Some(upstream)) =
             (self.downstreams.get_mut(token), self.upstreams.get_mut(connection))
         else {
@@ -153,7 +153,7 @@ impl<N: Net> Gateway<N> {
 }
 
 /// What an attempt needs to begin.
-struct Place {
+struct Footing {
     connection: Token,
     /// The connection has carried a request before.
     reused: bool,

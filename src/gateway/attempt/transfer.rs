@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::flow::relay::{Broken, Budget, Flow, FlowState, Held, Mode, Moved, Rest, hold, relay};
-use crate::gateway::record::asked::payload;
 use crate::gateway::record::exchange::Exchange;
-use crate::gateway::record::upstream::Upstream;
+use crate::gateway::record::request_body::payload;
+use crate::gateway::record::upstream::UpstreamConnection;
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::gateway::{Gateway, both};
 use crate::http::body::Framing;
@@ -210,7 +210,7 @@ impl<N: Net> Gateway<N> {
         let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
         let unwanted = match held {
             Held::Waiting(rest) => {
-                if !alive || !self.lets_go(token, cx) {
+                if !alive || !self.passes_unheard(token, cx) {
                     return Ok(Some(rest));
                 }
                 self.commit(token, connection);
@@ -256,7 +256,7 @@ impl Exchange {
     /// A write of the request has failed: the server takes no more of it.
     fn on_broken_write<S>(
         &mut self,
-        upstream: &mut Upstream<S>,
+        upstream: &mut UpstreamConnection<S>,
         error: &io::Error,
         now: Instant,
     ) -> Result<Rest, Failed> {

@@ -121,7 +121,7 @@ impl<N: Net> Gateway<N> {
         {
             debug_assert!(downstream.exchange.is_none(), "an exchange ends before its connection");
             downstream.state = State::Closed;
-            downstream.socket.abandon(&mut self.desk);
+            downstream.socket.give_buffers_home(&mut self.desk);
             cx.run.reap(token);
         }
         Step::Wait

@@ -10,7 +10,7 @@ use crate::proxy::fault::Fault;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::wire::pool::Room;
+use crate::wire::buffers::Room;
 use crate::wire::socket::Fill;
 
 impl<N: Net> Gateway<N> {

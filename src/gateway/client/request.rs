@@ -17,7 +17,7 @@ use crate::gateway::record::commit::Commit;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::exchange::{Exchange, Gather, Leave};
 use crate::gateway::record::peer::Peer;
-use crate::gateway::record::trace::Trace;
+use crate::gateway::record::trace::ExchangeTrace;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
 use crate::http::request_id::RequestId;
@@ -69,7 +69,7 @@ impl<N: Net> Gateway<N> {
         let last = downstream.requests >= self.snapshot.limits.requests_per_connection;
         let outbox =
             Outbox::keeping_within(self.snapshot.limits.replay_bytes, &mut self.desk.buffers);
-        let trace = Trace::of(&head, &self.snapshot.trace, &mut self.trace_ids);
+        let trace = ExchangeTrace::of(&head, &self.snapshot.trace, &mut self.trace_ids);
         let snapshot = Rc::clone(&self.snapshot);
         let mut exchange = Box::new(Exchange::opened(&head, id, snapshot, outbox, trace, cx.now));
         exchange.keep_alive &= !last;
@@ -106,7 +106,7 @@ impl Exchange {
         id: RequestId,
         snapshot: Rc<Snapshot>,
         outbox: Outbox,
-        trace: Option<Box<Trace>>,
+        trace: Option<Box<ExchangeTrace>>,
         now: Instant,
     ) -> Exchange {
         Exchange {
@@ -148,7 +148,7 @@ impl Exchange {
             forwarded: self.snapshot.server.forwarded,
             client,
             request_id: self.id.as_bytes(),
-            trace: self.trace.as_deref().map_or(TraceFields::Pass, Trace::fields),
+            trace: self.trace.as_deref().map_or(TraceFields::Pass, ExchangeTrace::fields),
             identity: self.may_be_prefaced() || self.may_yet_be_prefaced(),
         };
         rewrite::draft(head, &edits, into);

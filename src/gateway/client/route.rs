@@ -12,9 +12,9 @@ use crate::config::snapshot::{
 use crate::flow::named::Named;
 use crate::flow::relay::Mode;
 use crate::gateway::Gateway;
-use crate::gateway::record::asked::accepts_events;
 use crate::gateway::record::exchange::{Exchange, Gather};
-use crate::gateway::record::peer::{Line, Peer, Progress};
+use crate::gateway::record::peer::{Line, Peer, ResponderState};
+use crate::gateway::record::request_body::accepts_events;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadLimits, RequestHead, parse_request};
 use crate::proxy::admission::{self, keys};
@@ -103,7 +103,7 @@ impl Exchange {
             }
             Target::Service(service) => {
                 let responder = service.respond(&responder_request(route, head), now);
-                self.peer = Peer::Responder { responder, progress: Progress::Running };
+                self.peer = Peer::Responder { responder, progress: ResponderState::Running };
                 Ok(())
             }
         }

@@ -7,7 +7,7 @@ use crate::gateway::Gateway;
 use crate::gateway::client::connection::HANDSHAKE;
 use crate::gateway::command::Life;
 use crate::gateway::record::downstream::{Downstream, State};
-use crate::gateway::record::peer::{Peer, Progress};
+use crate::gateway::record::peer::{Peer, ResponderState};
 use crate::proxy::exchange::{Timer, Waiting, deadline};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
@@ -99,7 +99,7 @@ impl<N: Net> Gateway<N> {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
         match exchange.map(|exchange| &exchange.peer) {
             Some(Peer::Pausing { until, .. }) => *until,
-            Some(Peer::Responder { progress: Progress::Sleeping(until), .. }) => *until,
+            Some(Peer::Responder { progress: ResponderState::Sleeping(until), .. }) => *until,
             _ => Instant::NEVER,
         }
     }

@@ -53,7 +53,7 @@ impl<N: Net> Gateway<N> {
         {
             self.say_why(token, &exchange, fault);
         }
-        self.let_go(token, &exchange, upstream_fate, cx);
+        self.part_with_server(token, &exchange, upstream_fate, cx);
         if let Some(upstream) = exchange.upstream().map(|upstream| upstream.id) {
             let learnt = exchange.outcome(outcome.as_ref().err());
             self.learn(upstream, exchange.attempt.pick.take(), learnt, cx);
@@ -165,7 +165,7 @@ impl<N: Net> Gateway<N> {
     }
 
     /// Gives up what the exchange holds of its upstream: the connection, or a place in the queue.
-    fn let_go(
+    fn part_with_server(
         &mut self,
         token: Token,
         exchange: &Exchange,
@@ -256,7 +256,7 @@ impl<N: Net> Gateway<N> {
     }
 
     /// Ends whatever the connection is doing: the drain is over, or the process stops.
-    pub(crate) fn abandon(&mut self, token: Token, cx: &mut Cx<N>) {
+    pub(crate) fn close_now(&mut self, token: Token, cx: &mut Cx<N>) {
         let in_flight = self.exchange_mut(token).is_some();
         if in_flight {
             self.desk.tally.drain_aborted.add(1);

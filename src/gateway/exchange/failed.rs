@@ -13,22 +13,22 @@
 use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::gateway::Gateway;
-use crate::gateway::record::asked::NEAR_MAX;
-use crate::gateway::record::asked::look;
 use crate::gateway::record::exchange::{Busy, Exchange, Gather};
-use crate::gateway::record::peer::{Line, Peer, Progress};
+use crate::gateway::record::peer::{Line, Peer, ResponderState};
+use crate::gateway::record::request_body::NEAR_MAX;
+use crate::gateway::record::request_body::look;
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::proxy::breaker::Outcome;
 use crate::proxy::endpoints;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
-use crate::proxy::retry::{self, Cause, Verdict, Why, stale};
+use crate::proxy::retry::{self, Cause, RetryDecision, Why, stale};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::responder::canned::{self, Caller};
 use crate::service::Observer;
-use crate::service::canned::Asked;
+use crate::service::canned::AnswerForm;
 
 impl<N: Net> Gateway<N> {
     /// Decides what follows the failed attempt of the exchange of `token`.
@@ -38,29 +38,29 @@ impl<N: Net> Gateway<N> {
             return Step::Again;
         }
         let failed = self.behind_the_end(token, failed);
-        let failed = match self.go_on(token, failed, cx) {
+        let failed = match self.continue_stream(token, failed, cx) {
             Ok(step) => return step,
             Err(failed) => self.with_retry_after(token, failed, cx),
         };
         match self.verdict(token, &failed, cx) {
-            Verdict::Retry { after, fresh, free, .. } => {
+            RetryDecision::Retry { after, fresh, free, .. } => {
                 self.withdraw(token, &failed, cx);
                 self.begin_attempt(token, after, fresh, free, cx);
                 Step::Again
             }
-            Verdict::Next => {
+            RetryDecision::Next => {
                 let next = self.next_of(token, cx);
                 self.withdraw(token, &failed, cx);
                 self.go_to_link(token, next, failed.was_made(), cx);
                 Step::Again
             }
-            Verdict::Larger => {
+            RetryDecision::Larger => {
                 let larger = self.exchange_mut(token).and_then(|exchange| exchange.chain()?.larger);
                 self.withdraw(token, &failed, cx);
                 self.go_to_link(token, larger, true, cx);
                 Step::Again
             }
-            Verdict::Back => {
+            RetryDecision::Back => {
                 let left = self.left_of(token, cx);
                 self.withdraw(token, &failed, cx);
                 self.go_to_link(token, left, failed.was_made(), cx);
@@ -69,7 +69,7 @@ impl<N: Net> Gateway<N> {
                 }
                 Step::Again
             }
-            Verdict::Final(why) => self.give_up(token, failed, why, cx),
+            RetryDecision::Final(why) => self.give_up(token, failed, why, cx),
         }
     }
 
@@ -109,8 +109,8 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    fn verdict(&mut self, token: Token, failed: &Failed, cx: &mut Cx<N>) -> Verdict {
-        let unknown = Verdict::Final(Why::NotNamed);
+    fn verdict(&mut self, token: Token, failed: &Failed, cx: &mut Cx<N>) -> RetryDecision {
+        let unknown = RetryDecision::Final(Why::NotNamed);
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
         else {
             return unknown;
@@ -120,7 +120,7 @@ impl<N: Net> Gateway<N> {
             let fails =
                 matches!(failed.outcome(exchange), Outcome::Fault | Outcome::TimedOut { .. });
             let out = fails && exchange.is_in_doubt() && !exchange.commit.is_passed();
-            return if out { Verdict::Final(Why::Out) } else { unknown };
+            return if out { RetryDecision::Final(Why::Out) } else { unknown };
         };
         // A request of which nothing has left is all here, kept or not.
         let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
@@ -189,7 +189,7 @@ impl<N: Net> Gateway<N> {
         };
         let Some(upstream) = exchange.upstream() else { return false };
         if stale::on_connection_lost(attempt, upstream.pool.replay_stale_post)
-            != stale::Verdict::ReplayFresh
+            != stale::ReplayDecision::ReplayFresh
         {
             return false;
         }
@@ -323,7 +323,7 @@ impl<N: Net> Gateway<N> {
         let draft = kept.draft();
         let path = exchange.path_in(&draft);
         let dialect = exchange.dialect;
-        let asked = Asked {
+        let asked = AnswerForm {
             dialect,
             path: &path,
             stream: dialect.streams(&path, look.stream()),
@@ -335,7 +335,7 @@ impl<N: Net> Gateway<N> {
         if !exchange.request.is_open() {
             responder.on_request_end(now);
         }
-        exchange.peer = Peer::Responder { responder, progress: Progress::Running };
+        exchange.peer = Peer::Responder { responder, progress: ResponderState::Running };
         drop(draft);
         kept.clear(&mut self.desk.buffers);
         self.desk.tally.fallbacks.add(1);

@@ -11,17 +11,17 @@
 use crate::flow::relay::{self, Broken, Budget, Flow, Rest};
 use crate::gateway::Gateway;
 use crate::gateway::client::request::takes_interim;
-use crate::gateway::record::asked::{LOOK_MAX, look};
 use crate::gateway::record::exchange::{Exchange, Gather};
 use crate::gateway::record::peer::{Line, Peer};
+use crate::gateway::record::request_body::{LOOK_MAX, look};
 use crate::gateway::record::verdict::Step;
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::wire::buffer::CAPACITY;
+use crate::wire::buffers::BufferPool;
 use crate::wire::outbox::Outbox;
-use crate::wire::pool::BufferPool;
 
 /// How far into a body a prompt may begin whose key is wanted.
 const PROMPT_START_MAX: usize = 16 << 10;

@@ -24,7 +24,7 @@ use crate::http::head::RequestHead;
 use crate::http::reply;
 use crate::proxy::fault::DownstreamFault;
 use crate::service::naming::Finder;
-use crate::wire::pool::BufferPool;
+use crate::wire::buffers::BufferPool;
 
 impl Exchange {
     /// Begins to look for the model of a request, where an upstream of its route replaces it.

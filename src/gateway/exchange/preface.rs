@@ -14,14 +14,14 @@
 //!   any other stream in chunks of ours. A compressed stream cannot follow, so requests of such routes
 //!   always ask for an uncompressed one. An answer that is no stream fails the attempt.
 //!
-//! A stream that is to be continued ([`crate::gateway::exchange::continuation`]) waits in the same
+//! A stream that is to be continued ([`crate::gateway::exchange::resume`]) waits in the same
 //! state: its head is with the client, and a server's stream is to follow.
 
 use crate::clock::Instant;
 use crate::gateway::Gateway;
-use crate::gateway::record::asked::NEAR_MAX;
 use crate::gateway::record::exchange::{Exchange, Leave};
 use crate::gateway::record::peer::Peer;
+use crate::gateway::record::request_body::NEAR_MAX;
 use crate::http::body::Framing;
 use crate::http::head::Version;
 use crate::http::reply::{self, ReplyHead};

@@ -40,7 +40,7 @@ impl<N: Net> Gateway<N> {
         }
         self.life = Life::Stopping;
         for token in self.downstreams.tokens() {
-            self.abandon(token, cx);
+            self.close_now(token, cx);
         }
         self.close_idle_upstreams(cx);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::flow::relay::Flow;
-use crate::flow::relay::Watched;
+use crate::flow::relay::ResponseWatchers;
 use crate::measure::journal::Hops;
 use crate::proxy::endpoints::Pick;
 use crate::proxy::exchange::Awaited;
@@ -21,7 +21,7 @@ pub struct Attempt {
     pub by_bytes: bool,
     pub awaited: Awaited,
     /// The response, from its final head on.
-    pub response: Option<Flow<Watched>>,
+    pub response: Option<Flow<ResponseWatchers>>,
     /// When it reached which step.
     pub hops: Hops,
     /// The right to this attempt, and its endpoint. It is given back when the attempt has ended.

@@ -2,8 +2,8 @@
 
 use crate::config::snapshot::Continue;
 use crate::flow::tap::Tap;
-use crate::gateway::record::continuation::{Before, Continuation, Remainder};
 use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::kept_stream::{Before, Continuation, Remainder};
 use crate::http::head::ResponseHead;
 use crate::http::{reply, rewrite};
 use crate::measure::stats::Tally;

@@ -7,7 +7,7 @@ use crate::flow::relay::Flow;
 use crate::gateway::record::attempt::{Attempt, Tries};
 use crate::gateway::record::commit::Commit;
 use crate::gateway::record::peer::Peer;
-use crate::gateway::record::trace::Trace;
+use crate::gateway::record::trace::ExchangeTrace;
 use crate::http::head::Version;
 use crate::http::request_id::RequestId;
 use crate::measure::stall::Ledger;
@@ -50,7 +50,7 @@ pub struct Exchange {
     /// Boxed: most exchanges have none of it.
     pub aside: Option<Box<Aside>>,
     /// Boxed: only where exchanges are part of traces.
-    pub trace: Option<Box<Trace>>,
+    pub trace: Option<Box<ExchangeTrace>>,
     pub id: RequestId,
     /// 0 is the most urgent.
     pub priority: u8,
@@ -79,9 +79,9 @@ pub struct Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::record::continuation::Continuation;
     use crate::gateway::record::downstream::Downstream;
-    use crate::gateway::record::upstream::Upstream;
+    use crate::gateway::record::kept_stream::Continuation;
+    use crate::gateway::record::upstream::UpstreamConnection;
     use crate::reactor::slots::Slots;
 
     /// The printed memory bound and the footprint of ten thousand streams stand on these.
@@ -94,7 +94,8 @@ mod tests {
 
         assert_eq!(BUFFER_BYTES, crate::wire::buffer::CAPACITY as u64);
         // A stream is a descriptor: four bytes.
-        let (idle, server) = (Slots::<Downstream<u32>>::BYTES, Slots::<Upstream<u32>>::BYTES);
+        let (idle, server) =
+            (Slots::<Downstream<u32>>::BYTES, Slots::<UpstreamConnection<u32>>::BYTES);
         let open = idle + size_of::<Exchange>() + server;
         assert_eq!((idle, server), (128, 128), "two cache lines each");
         assert!(open <= 840, "an open stream takes {open} bytes");

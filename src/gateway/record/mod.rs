@@ -3,15 +3,15 @@
 //! A downstream owns its exchange; the exchange names its upstream by token; an upstream names its
 //! owner by token. No record points at another, so one drive can borrow both tables at once.
 
-pub(crate) mod asked;
 pub mod attempt;
 pub mod commit;
-pub mod continuation;
 pub mod continuing;
 pub mod downstream;
 pub mod exchange;
+pub mod kept_stream;
 pub mod outcome;
 pub mod peer;
+pub(crate) mod request_body;
 pub mod sends;
 pub mod trace;
 pub mod upstream;

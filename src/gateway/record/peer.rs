@@ -21,7 +21,7 @@ pub enum Peer {
     },
     Responder {
         responder: Box<dyn Responder>,
-        progress: Progress,
+        progress: ResponderState,
     },
     /// Nobody: the exchange ends with a reply of our own.
     Nobody,
@@ -41,7 +41,7 @@ pub enum Line {
 
 /// Where a responder stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum ResponderState {
     Running,
     /// It wants its next step then, and not before.
     Sleeping(Instant),

@@ -1,7 +1,7 @@
 //! Trace: an exchange as a part of a trace, with a span for each connection its request went to.
 //!
 //! Made only where `trace.context` is on; without it an exchange has a null pointer here. Where
-//! spans are exported and the trace is sampled, a [`Story`] is kept beside, and goes with the record
+//! spans are exported and the trace is sampled, a [`SpanNotes`] is kept beside, and goes with the record
 //! of the exchange.
 
 use crate::clock::Instant;
@@ -9,21 +9,21 @@ use crate::config::snapshot::{self, EndpointId};
 use crate::http::head::RequestHead;
 use crate::http::rewrite::TraceFields;
 use crate::http::trace_context::{SpanId, TraceParent, is_tracestate};
-use crate::proxy::trace::{Ids, Place, place};
+use crate::proxy::trace::{Ids, SpanContext, place};
 
 /// What is known of an exchange as a part of a trace.
 #[derive(Debug)]
-pub struct Trace {
-    pub place: Place,
+pub struct ExchangeTrace {
+    pub place: SpanContext,
     /// `tracestate` goes on.
     keeps_state: bool,
     /// What the spans will tell; `None`: they are not exported, or the trace is not sampled.
-    pub story: Option<Story>,
+    pub story: Option<SpanNotes>,
 }
 
 /// What the spans of one exchange tell beside its record.
 #[derive(Debug)]
-pub struct Story {
+pub struct SpanNotes {
     pub method: String,
     pub path: String,
     pub sends: Vec<Sending>,
@@ -46,13 +46,13 @@ pub struct Sending {
     pub failed: Option<&'static str>,
 }
 
-impl Trace {
+impl ExchangeTrace {
     /// The trace of a request that has just come in; `None` where `trace.context` is off.
     pub(crate) fn of(
         head: &RequestHead<'_>,
-        settings: &snapshot::Trace,
+        settings: &snapshot::TraceSettings,
         ids: &mut Ids,
-    ) -> Option<Box<Trace>> {
+    ) -> Option<Box<ExchangeTrace>> {
         if !settings.is_on() {
             return None;
         }
@@ -63,10 +63,10 @@ impl Trace {
         };
         let place = place(settings, received, ids);
         let told = place.sampled && settings.export.is_some();
-        Some(Box::new(Trace {
+        Some(Box::new(ExchangeTrace {
             place,
             keeps_state: place.parent.is_some() && is_tracestate(head.values("tracestate")),
-            story: told.then(|| Story {
+            story: told.then(|| SpanNotes {
                 method: head.method.to_owned(),
                 path: head.path.to_owned(),
                 sends: Vec::new(),
@@ -81,7 +81,7 @@ impl Trace {
 
     /// The `traceparent` of a request that is given to a connection: each time with a span of its own.
     pub(crate) fn parent(&self, ids: &mut Ids) -> TraceParent {
-        let Place { trace, sampled, .. } = self.place;
+        let SpanContext { trace, sampled, .. } = self.place;
         TraceParent { trace, span: ids.span(), sampled }
     }
 }

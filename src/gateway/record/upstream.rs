@@ -7,7 +7,7 @@ use crate::reactor::token::Token;
 use crate::wire::socket::Socket;
 
 /// A connection to an inference server. With its generation it fits two cache lines: [`crate::reactor::slots`].
-pub struct Upstream<S> {
+pub struct UpstreamConnection<S> {
     pub socket: Socket<S>,
     pub alarm: Alarm,
     pub upstream: UpstreamId,
@@ -23,6 +23,6 @@ pub struct Upstream<S> {
     /// The downstream it serves; `None`: it is idle in the pool.
     pub owner: Option<Token>,
     /// It will not come back to the pool, and its place there is free.
-    pub let_go: bool,
+    pub uncounted: bool,
     pub closed: bool,
 }

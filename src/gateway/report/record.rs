@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use crate::clock::Instant;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
-use crate::gateway::record::trace::{Sending, Trace};
-use crate::measure::journal::{Record, Sent, Story};
+use crate::gateway::record::trace::{ExchangeTrace, Sending};
+use crate::measure::journal::{Record, Sent, SpanRecord};
 use crate::measure::stall::Owner;
 use crate::service::Observer;
 
@@ -62,7 +62,7 @@ pub(crate) fn record(
         waited: Owner::ALL.map(|owner| exchange.ledger.spent(owner)),
     }
 }
-fn story(trace: Trace, exchange: &Exchange, now: Instant) -> Option<Box<Story>> {
+fn story(trace: ExchangeTrace, exchange: &Exchange, now: Instant) -> Option<Box<SpanRecord>> {
     let story = trace.story?;
     let start = exchange.timeline.started;
     let sent = |send: &Sending| {
@@ -81,5 +81,5 @@ fn story(trace: Trace, exchange: &Exchange, now: Instant) -> Option<Box<Story>> 
     };
     let sends = story.sends.iter().filter_map(sent).collect();
     let dialect = exchange.dialect;
-    Some(Box::new(Story { method: story.method, path: story.path, dialect, sends }))
+    Some(Box::new(SpanRecord { method: story.method, path: story.path, dialect, sends }))
 }

@@ -6,9 +6,9 @@
 
 use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::gateway::Gateway;
-use crate::proxy::breaker::{Cause, Outcome, Transition};
+use crate::proxy::breaker::{OpenedBy, Outcome, Transition};
 use crate::proxy::endpoints::Pick;
-use crate::proxy::health::{Look, Verdict};
+use crate::proxy::health::{DownEndpoint, HealthStatus};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -62,7 +62,7 @@ impl<N: Net> Gateway<N> {
         &mut self,
         upstream: UpstreamId,
         endpoint: EndpointId,
-        verdict: Verdict,
+        verdict: HealthStatus,
         cx: &mut Cx<N>,
     ) {
         // It may have gone with a reload while the verdict was on its way.
@@ -97,9 +97,9 @@ impl<N: Net> Gateway<N> {
         if let (Transition::Opened { cause, open, .. }, Some(lookout), Some(address)) =
             (transition, &self.lookout, port)
         {
-            let unreachable = cause == Cause::Unreachable;
+            let unreachable = cause == OpenedBy::Unreachable;
             // The lookout ends before the workers: then nobody looks.
-            let _ = lookout.send(Look { upstream, endpoint, address, unreachable, open });
+            let _ = lookout.send(DownEndpoint { upstream, endpoint, address, unreachable, open });
         }
         let address = known.map_or("", |known| &known.name);
         let name = &group.name;
@@ -108,11 +108,11 @@ impl<N: Net> Gateway<N> {
             Transition::Opened { cause, open, openings } => {
                 tally.breaker_opened.add(1);
                 let cause = match cause {
-                    Cause::Consecutive => "faults in a row",
-                    Cause::Rate => "too many faults",
-                    Cause::Probe => "its probe failed",
-                    Cause::Unreachable => "it takes no connection",
-                    Cause::Unauthorized => "it refuses our credentials",
+                    OpenedBy::Consecutive => "faults in a row",
+                    OpenedBy::Rate => "too many faults",
+                    OpenedBy::Probe => "its probe failed",
+                    OpenedBy::Unreachable => "it takes no connection",
+                    OpenedBy::Unauthorized => "it refuses our credentials",
                 };
                 log::warn!("{name}: {address} is out for {open:?} ({cause}; time {openings})");
             }

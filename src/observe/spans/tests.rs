@@ -19,7 +19,7 @@ fn sent(span: u64, status: Option<u16>, failed: Option<&'static str>) -> Sent {
 }
 
 pub fn record(end: &'static str, status: u16) -> Record {
-    let story = Story {
+    let story = SpanRecord {
         method: "POST".into(),
         path: "/v1/messages".into(),
         dialect: Dialect::Anthropic,
@@ -28,7 +28,7 @@ pub fn record(end: &'static str, status: u16) -> Record {
     Record {
         request_id: RequestId::given(b"id-1"),
         client: [127, 0, 0, 1].into(),
-        trace: Some(Place {
+        trace: Some(SpanContext {
             trace: TraceId::from_random(1, 2),
             parent: Some(SpanId::from_random(3)),
             span: SpanId::from_random(4),

@@ -21,7 +21,7 @@
 
 use std::time::Duration;
 
-use super::{Breaker, Cause, Errand, Outcome, State, Ticket};
+use super::{Breaker, Errand, OpenedBy, Outcome, State, Ticket};
 use crate::clock::Instant;
 
 /// So many requests may be at an endpoint that fails, of one worker's.
@@ -64,9 +64,8 @@ impl Breaker {
     /// well. It begins with [`Breaker::begin_early`].
     pub fn may_probe_early(&self, now: Instant) -> bool {
         match self.state {
-            State::Open { cause: Cause::Unauthorized, .. } | State::HalfOpen { probing: true } => {
-                false
-            }
+            State::Open { cause: OpenedBy::Unauthorized, .. }
+            | State::HalfOpen { probing: true } => false,
             _ => !self.asking && now >= self.kept_out_at + EARLY,
         }
     }

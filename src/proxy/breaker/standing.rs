@@ -1,6 +1,6 @@
 //! How a breaker is told of in metrics, logs and the admin API.
 
-use super::{Breaker, Cause, Settings, State, WHOLE};
+use super::{Breaker, OpenedBy, Settings, State, WHOLE};
 use crate::clock::Instant;
 
 /// What a breaker shows the world.
@@ -41,7 +41,7 @@ impl Breaker {
     pub fn standing(&self, now: Instant, settings: &Settings) -> Standing {
         match self.state {
             State::Open { until, cause } if now < until => match cause {
-                Cause::Unauthorized => Standing::Unauthorized,
+                OpenedBy::Unauthorized => Standing::Unauthorized,
                 _ => Standing::Open,
             },
             _ if now < self.rests_until => Standing::Resting,

@@ -67,7 +67,7 @@ impl Rig {
         rig.send(Fault);
         rig.send(Fault);
         match rig.send(Fault) {
-            Some(Transition::Opened { cause: Cause::Consecutive, open, openings: 1 }) => {
+            Some(Transition::Opened { cause: OpenedBy::Consecutive, open, openings: 1 }) => {
                 (rig, open)
             }
             other => panic!("{other:?}"),
@@ -94,18 +94,21 @@ fn what_opens_a_closed_breaker() {
     let opens = |cause| Some((cause, 1));
     for (outcomes, expected) in [
         (vec![Fault, Fault], None),
-        (vec![Fault, Fault, Fault], opens(Cause::Consecutive)),
-        (vec![Fault, LATE, Fault], opens(Cause::Consecutive)),
+        (vec![Fault, Fault, Fault], opens(OpenedBy::Consecutive)),
+        (vec![Fault, LATE, Fault], opens(OpenedBy::Consecutive)),
         (vec![Fault, Fault, Success, Fault, Fault], None),
         // Neither a fault nor a success: the row goes on.
-        (vec![Fault, Fault, ClientError, Abandoned, Fault], opens(Cause::Consecutive)),
+        (vec![Fault, Fault, ClientError, Abandoned, Fault], opens(OpenedBy::Consecutive)),
         (vec![ClientError; 100], None),
         (vec![Abandoned; 100], None),
         ([[Fault, Success]; 4].concat(), None),
         // The tenth exchange is the first that counts, and a success opens nothing.
         ([[Fault, Success]; 5].concat(), None),
-        ([[Success, Fault]; 5].concat(), opens(Cause::Rate)),
-        ([[Fault, Success]; 5].concat().into_iter().chain([Fault]).collect(), opens(Cause::Rate)),
+        ([[Success, Fault]; 5].concat(), opens(OpenedBy::Rate)),
+        (
+            [[Fault, Success]; 5].concat().into_iter().chain([Fault]).collect(),
+            opens(OpenedBy::Rate),
+        ),
         ([[Success, Success, Fault]; 20].concat(), None),
     ] {
         let mut rig = Rig::new();
@@ -191,7 +194,7 @@ fn the_time_doubles_with_each_opening_in_a_row_up_to_its_maximum() {
     for (openings, seconds) in [(2, 10), (3, 20), (4, 30), (5, 30)] {
         rig.now += open;
         match rig.send(Fault) {
-            Some(Transition::Opened { cause: Cause::Probe, open: next, openings: counted }) => {
+            Some(Transition::Opened { cause: OpenedBy::Probe, open: next, openings: counted }) => {
                 assert_eq!(counted, openings);
                 let expected = Duration::from_secs(seconds);
                 assert!(next >= expected * 9 / 10 && next <= expected * 11 / 10, "{next:?}");
@@ -362,7 +365,7 @@ fn an_active_check_that_turns_good_asks_for_a_probe_and_never_closes() {
 
 #[test]
 fn a_port_that_is_back_asks_for_a_probe() {
-    for (last, cause) in [(Unreachable, Cause::Unreachable), (Fault, Cause::Consecutive)] {
+    for (last, cause) in [(Unreachable, OpenedBy::Unreachable), (Fault, OpenedBy::Consecutive)] {
         let mut rig = Rig::new();
         // The last fault tells: a server that answers badly and then not at all has gone.
         assert_eq!((rig.send(Fault), rig.send(Fault)), (None, None));
@@ -380,7 +383,7 @@ fn a_port_that_is_back_asks_for_a_probe() {
     let mut rig = Rig::half_open();
     assert!(matches!(
         rig.send(Unreachable),
-        Some(Transition::Opened { cause: Cause::Unreachable, openings: 2, .. })
+        Some(Transition::Opened { cause: OpenedBy::Unreachable, openings: 2, .. })
     ));
     rig.breaker.reachable();
     assert_eq!(rig.admits(), Admits::Probe);
@@ -474,7 +477,7 @@ fn one_that_keeps_waiting_or_keeps_away_is_not_asked() {
     let mut rig = opened_by(Fault);
     let asked = rig.breaker.begin_asked();
     let away = rig.record(asked, Unreachable);
-    assert!(matches!(away, Some(Transition::Opened { cause: Cause::Unreachable, .. })));
+    assert!(matches!(away, Some(Transition::Opened { cause: OpenedBy::Unreachable, .. })));
     assert!(!rig.breaker.may_be_asked(rig.now));
     let mut rig = opened_by(Fault);
     let asked = rig.breaker.begin_asked();

@@ -1,7 +1,7 @@
 //! One endpoint of an upstream in one worker, and what of it goes on when the list changes.
 
 use super::super::breaker::Breaker;
-use super::super::health::Verdict;
+use super::super::health::HealthStatus;
 use crate::config::snapshot::{Endpoint, Upstream};
 
 #[derive(Clone, Debug)]
@@ -10,7 +10,7 @@ pub(super) struct Member {
     /// Its weight is an operator's, and not the configuration's.
     pub adjusted: bool,
     pub draining: bool,
-    pub active: Verdict,
+    pub active: HealthStatus,
     /// The checks say unwell, and a request has been answered since: traffic alone is asked.
     pub overruled: bool,
     pub breaker: Breaker,
@@ -19,19 +19,19 @@ pub(super) struct Member {
 impl Member {
     pub fn new(endpoint: &Endpoint, breaker: Breaker) -> Member {
         let endpoint = endpoint.clone();
-        let active = Verdict::Unknown;
+        let active = HealthStatus::Unknown;
         let (adjusted, draining, overruled) = (false, false, false);
         Member { endpoint, adjusted, draining, active, overruled, breaker }
     }
 
     /// What is made of the checks.
-    pub fn believed(&self) -> Verdict {
-        if self.overruled { Verdict::Unknown } else { self.active }
+    pub fn believed(&self) -> HealthStatus {
+        if self.overruled { HealthStatus::Unknown } else { self.active }
     }
 
     /// One that was out has answered. Whether that speaks against the checks.
     pub fn overrule(&mut self) -> bool {
-        let overrules = self.believed() == Verdict::Unwell;
+        let overrules = self.believed() == HealthStatus::Unwell;
         self.overruled |= overrules;
         overrules
     }
@@ -64,7 +64,7 @@ impl Member {
             self.breaker = Breaker::new();
         }
         if upstream.health.is_none() {
-            self.active = Verdict::Unknown;
+            self.active = HealthStatus::Unknown;
             self.overruled = false;
         }
         self

@@ -26,7 +26,7 @@ use super::{Endpoints, Member, Pick, Settings, Tried};
 use crate::clock::Instant;
 use crate::proxy::balance::Candidate;
 use crate::proxy::breaker::{Admits, Outcome};
-use crate::proxy::health::Verdict;
+use crate::proxy::health::HealthStatus;
 
 /// A request, as far as the choice of an endpoint cares.
 #[derive(Clone, Copy, Debug)]
@@ -192,7 +192,7 @@ impl Member {
         }
         Some(match request.tried.contains(self.endpoint.id) {
             true => Tier::Last,
-            false if rests && self.believed() != Verdict::Unwell => Tier::First,
+            false if rests && self.believed() != HealthStatus::Unwell => Tier::First,
             false => Tier::Second,
         })
     }
@@ -201,7 +201,7 @@ impl Member {
     /// beside it. Whoever is unwell by its checks too is away.
     pub(super) fn may_be_asked(&self, survey: Survey, now: Instant) -> bool {
         survey.degrades
-            && self.believed() != Verdict::Unwell
+            && self.believed() != HealthStatus::Unwell
             && self.endpoint.address.is_some()
             && self.breaker.may_be_asked(now)
     }

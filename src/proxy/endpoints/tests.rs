@@ -6,7 +6,7 @@ use super::*;
 use crate::config::defaults;
 use crate::config::snapshot::{Balance, HashKey};
 use crate::config::tests::snapshot_of;
-use crate::proxy::breaker::Cause;
+use crate::proxy::breaker::OpenedBy;
 
 const NOBODY: Tried = Tried::none();
 /// A request that has failed nowhere yet, and has nowhere else to go.
@@ -107,7 +107,7 @@ impl Rig {
         asked
     }
 
-    fn verdict(&mut self, endpoint: usize, verdict: Verdict) {
+    fn verdict(&mut self, endpoint: usize, verdict: HealthStatus) {
         let endpoint = self.endpoints.view(endpoint, self.now).endpoint;
         self.endpoints.set_active_verdict(endpoint, verdict, self.now);
     }
@@ -241,7 +241,7 @@ fn the_only_endpoint_is_asked_whatever_its_breaker_says() {
     let pick = rig.pick(FIRST);
     rig.record(pick, Outcome::Unauthorized);
     assert!(matches!(rig.choose(FIRST), Choice::None { .. }));
-    rig.verdict(0, Verdict::Unwell);
+    rig.verdict(0, HealthStatus::Unwell);
     assert!(matches!(rig.choose(FIRST), Choice::None { .. }));
 }
 
@@ -250,11 +250,11 @@ fn the_only_endpoint_is_asked_whatever_its_breaker_says() {
 fn a_check_is_believed_until_a_request_is_answered() {
     let elsewhere = Search { last_resort: false, ..FIRST };
     let mut rig = Rig::of(&[1]);
-    rig.verdict(0, Verdict::Unwell);
+    rig.verdict(0, HealthStatus::Unwell);
     assert!(matches!(rig.choose(elsewhere), Choice::None { .. }));
     let pick = rig.pick(FIRST);
     assert!(pick.is_panic());
-    rig.endpoints.set_active_verdict(id(1), Verdict::Unwell, rig.now);
+    rig.endpoints.set_active_verdict(id(1), HealthStatus::Unwell, rig.now);
     assert_eq!(rig.record(pick, Outcome::Success), Some(Transition::Overruled), "said once");
     assert_eq!(rig.asked(elsewhere, 5), [0]);
     let pick = rig.pick(FIRST);
@@ -267,13 +267,13 @@ fn a_check_is_believed_until_a_request_is_answered() {
     assert_eq!(rig.endpoints.first_event(&pick, None, rig.now), Some(Transition::Closed));
     assert_eq!(rig.asked(elsewhere, 5), [0]);
     rig.record(pick, Outcome::Success);
-    rig.verdict(0, Verdict::Well);
-    rig.verdict(0, Verdict::Unwell);
+    rig.verdict(0, HealthStatus::Well);
+    rig.verdict(0, HealthStatus::Unwell);
     assert!(matches!(rig.choose(elsewhere), Choice::None { .. }), "they have found it anew");
     // What was begun before they found it proves nothing.
     let mut rig = Rig::of(&[1]);
     let before = rig.pick(FIRST);
-    rig.verdict(0, Verdict::Unwell);
+    rig.verdict(0, HealthStatus::Unwell);
     assert_eq!(rig.record(before, Outcome::Success), None);
     assert!(matches!(rig.choose(elsewhere), Choice::None { .. }));
 }
@@ -373,7 +373,7 @@ fn beside_a_predefined_answer_one_probe_a_second_is_sent() {
             assert!(matches!(rig.choose(degrades), Choice::None { .. }));
             rig.now += Duration::from_secs(1);
         } else {
-            rig.verdict(0, Verdict::Unwell);
+            rig.verdict(0, HealthStatus::Unwell);
         }
         let probe = rig.pick(degrades);
         assert!(matches!(rig.choose(degrades), Choice::None { .. }), "one at a time");
@@ -413,7 +413,7 @@ fn beside_a_predefined_answer_one_that_fails_soon_is_asked() {
     let pick = rig.pick(degrades);
     assert!(pick.is_panic() && pick.is_in_doubt() && !pick.is_probe());
     rig.record(pick, Outcome::Abandoned);
-    rig.verdict(0, Verdict::Unwell);
+    rig.verdict(0, HealthStatus::Unwell);
     assert_eq!(rig.asked(degrades, 20), [1]);
     let pick = rig.pick(degrades);
     assert_eq!(rig.record(pick, Outcome::Success), Some(Transition::Closed));
@@ -431,7 +431,7 @@ fn a_port_that_answers_again_is_probed_at_once() {
     let pick = rig.pick_at(1);
     assert!(matches!(
         rig.record(pick, Outcome::Unreachable),
-        Some(Transition::Opened { cause: Cause::Unreachable, .. })
+        Some(Transition::Opened { cause: OpenedBy::Unreachable, .. })
     ));
     assert_eq!(rig.asked(FIRST, 20), [0]);
     rig.endpoints.set_reachable(id(2));
@@ -485,18 +485,18 @@ fn checks_take_an_endpoint_out_and_bring_it_back_to_a_probe() {
     });
     let mut rig = Rig::new(upstream);
     let Some(Transition::Opened { open, .. }) = rig.fail(0) else { panic!("it opens") };
-    rig.verdict(0, Verdict::Unwell);
+    rig.verdict(0, HealthStatus::Unwell);
     rig.now += open;
     assert_eq!(rig.asked(FIRST, 30), [1, 2], "no probe while it is unwell");
     assert!(!rig.endpoints.view(0, rig.now).up);
-    rig.verdict(0, Verdict::Well);
+    rig.verdict(0, HealthStatus::Well);
     assert_eq!(rig.standing(0), Some(Standing::HalfOpen));
     rig.fail(0);
-    rig.verdict(0, Verdict::Well);
+    rig.verdict(0, HealthStatus::Well);
     assert_eq!(rig.standing(0), Some(Standing::Open), "nothing new");
 
-    rig.verdict(1, Verdict::Unwell);
-    rig.verdict(2, Verdict::Unwell);
+    rig.verdict(1, HealthStatus::Unwell);
+    rig.verdict(2, HealthStatus::Unwell);
     match rig.choose(Search { last_resort: false, ..FIRST }) {
         // The breaker of the first is open for 9 s at least, two checks take 10.
         Choice::None { until } => assert!(until - rig.now <= Duration::from_secs(10)),
@@ -632,7 +632,7 @@ enum Step {
     FirstEvent(usize),
     End(usize, Outcome),
     Wait(u64),
-    Verdict(u16, Verdict),
+    HealthStatus(u16, HealthStatus),
     Drain(u16, bool),
     Reload(Vec<u16>, Balance),
 }
@@ -665,7 +665,11 @@ fn any_step() -> impl Strategy<Value = Step> {
         Outcome::RateLimited { retry_after: None },
         Outcome::Unauthorized,
     ]);
-    let verdict = proptest::sample::select(vec![Verdict::Well, Verdict::Well, Verdict::Unwell]);
+    let verdict = proptest::sample::select(vec![
+        HealthStatus::Well,
+        HealthStatus::Well,
+        HealthStatus::Unwell,
+    ]);
     let tried = proptest::collection::vec(PORTS, 0..3);
     prop_oneof![
         12 => (any::<Option<u64>>(), tried, any::<bool>())
@@ -673,7 +677,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => any::<usize>().prop_map(Step::FirstEvent),
         9 => (any::<usize>(), outcome).prop_map(|(at, outcome)| Step::End(at, outcome)),
         4 => (0u64..20_000).prop_map(Step::Wait),
-        2 => (PORTS, verdict).prop_map(|(port, verdict)| Step::Verdict(port, verdict)),
+        2 => (PORTS, verdict).prop_map(|(port, verdict)| Step::HealthStatus(port, verdict)),
         1 => (PORTS, any::<bool>()).prop_map(|(port, draining)| Step::Drain(port, draining)),
         1 => (any_ports(), any_balance()).prop_map(|(ports, balance)| Step::Reload(ports, balance)),
     ]
@@ -746,7 +750,7 @@ proptest! {
                 }
                 Step::FirstEvent(_) | Step::End(..) => {}
                 Step::Wait(millis) => rig.now += Duration::from_millis(millis),
-                Step::Verdict(port, verdict) => {
+                Step::HealthStatus(port, verdict) => {
                     rig.endpoints.set_active_verdict(id(port), verdict, rig.now);
                 }
                 Step::Drain(port, draining) => rig.endpoints.set_draining(id(port), draining),

@@ -234,7 +234,7 @@ fn first_byte(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::snapshot::Progress;
+    use crate::config::snapshot::ProgressBy;
 
     const fn seconds(seconds: u64) -> Option<Duration> {
         Some(Duration::from_secs(seconds))
@@ -246,7 +246,7 @@ mod tests {
         connect: seconds(5),
         ttft: seconds(7),
         response: seconds(70),
-        progress: Progress::Data,
+        progress: ProgressBy::Data,
         inter_event: seconds(11),
         total: seconds(1000),
         tunnel_idle: seconds(13),

@@ -38,7 +38,7 @@ use crate::proxy::fault::{Fault, UpstreamFault};
 /// A stream that has broken, as far as a continuation cares.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    pub blame: Blame,
+    pub blame: StreamBreak,
     /// Events and frames of a second stream can follow what the client has.
     pub place: bool,
     /// All that was said is known.
@@ -65,7 +65,7 @@ pub struct Facts {
 
 /// Whose fault it is that the stream does not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
+pub enum StreamBreak {
     /// The server broke it off, or broke its framing.
     Broke,
     /// The server says no more.
@@ -74,7 +74,7 @@ pub enum Blame {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ContinueDecision {
     /// Ask for the rest. It has been paid for.
     Ask(Whom),
     End(Why),
@@ -124,15 +124,17 @@ impl Why {
     }
 }
 
-impl Blame {
-    pub fn of(fault: &Fault) -> Blame {
+impl StreamBreak {
+    pub fn of(fault: &Fault) -> StreamBreak {
         match fault {
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Reset(_)
                 | UpstreamFault::Truncated
                 | UpstreamFault::Unfinished
-                | UpstreamFault::Chunk(_) => Blame::Broke,
-                UpstreamFault::InterEventTimeout | UpstreamFault::TtftTimeout => Blame::Silent,
+                | UpstreamFault::Chunk(_) => StreamBreak::Broke,
+                UpstreamFault::InterEventTimeout | UpstreamFault::TtftTimeout => {
+                    StreamBreak::Silent
+                }
                 // Before an answer has begun, behind its end, or of our own making.
                 UpstreamFault::Connect(_)
                 | UpstreamFault::ConnectTimeout
@@ -148,9 +150,9 @@ impl Blame {
                 | UpstreamFault::ResponseTimeout
                 | UpstreamFault::TotalTimeout
                 | UpstreamFault::Busy { .. }
-                | UpstreamFault::BrokenOff => Blame::Other,
+                | UpstreamFault::BrokenOff => StreamBreak::Other,
             },
-            Fault::Downstream(_) | Fault::Local(_) => Blame::Other,
+            Fault::Downstream(_) | Fault::Local(_) => StreamBreak::Other,
         }
     }
 }
@@ -163,34 +165,34 @@ pub fn decide(
     budget: &mut RetryBudget,
     now: Instant,
     draw: u64,
-) -> Verdict {
+) -> ContinueDecision {
     if let Some(why) = forbidden(broken, settings, now) {
-        return Verdict::End(why);
+        return ContinueDecision::End(why);
     }
     let whom = if broken.takes && broken.elsewhere {
         Whom::Elsewhere
     } else if let Some(link) = broken.next {
         Whom::Next(link)
-    } else if broken.blame == Blame::Silent {
-        return Verdict::End(Why::Silent);
+    } else if broken.blame == StreamBreak::Silent {
+        return ContinueDecision::End(Why::Silent);
     } else if !broken.takes || !broken.here {
-        return Verdict::End(Why::Nobody);
+        return ContinueDecision::End(Why::Nobody);
     } else {
         let after = backoff(1, settings, draw);
         if now + after >= broken.deadline {
-            return Verdict::End(Why::Deadline);
+            return ContinueDecision::End(Why::Deadline);
         }
         Whom::Same { after }
     };
     match budget.spend(settings.budget, now) {
-        true => Verdict::Ask(whom),
-        false => Verdict::End(Why::Budget),
+        true => ContinueDecision::Ask(whom),
+        false => ContinueDecision::End(Why::Budget),
     }
 }
 
 /// Rows 1 to 7: why nobody can be asked, whoever there is.
 fn forbidden(broken: &Facts, settings: &Retry, now: Instant) -> Option<Why> {
-    if broken.blame == Blame::Other {
+    if broken.blame == StreamBreak::Other {
         Some(Why::NotTheServers)
     } else if !broken.place {
         Some(Why::NoPlace)

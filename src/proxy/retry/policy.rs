@@ -106,7 +106,7 @@ pub struct Facts {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RetryDecision {
     /// Send the whole request again to this upstream. Unless it is free, it has been paid for.
     Retry {
         after: Duration,
@@ -231,27 +231,32 @@ pub fn decide(
     budget: &mut RetryBudget,
     now: Instant,
     draw: u64,
-) -> Verdict {
+) -> RetryDecision {
     if let Some(why) = forbidden(facts, settings, now) {
-        return Verdict::Final(why);
+        return RetryDecision::Final(why);
     }
-    let onwards = |why| if facts.next { Verdict::Next } else { Verdict::Final(why) };
+    let onwards = |why| if facts.next { RetryDecision::Next } else { RetryDecision::Final(why) };
     let condition = match facts.cause {
-        Cause::PromptTooLong if facts.larger => return Verdict::Larger,
-        Cause::PromptTooLong => return Verdict::Final(Why::NotNamed),
-        Cause::NoPlace if facts.back => return Verdict::Back,
+        Cause::PromptTooLong if facts.larger => return RetryDecision::Larger,
+        Cause::PromptTooLong => return RetryDecision::Final(Why::NotNamed),
+        Cause::NoPlace if facts.back => return RetryDecision::Back,
         Cause::NoPlace => return onwards(Why::NoPlace),
         Cause::Failed(condition) => condition,
     };
     let slow = condition == Condition::TtftTimeout;
     if slow && facts.slow_before {
-        return Verdict::Final(Why::Slow);
+        return RetryDecision::Final(Why::Slow);
     }
     if facts.unheard && facts.elsewhere {
-        return Verdict::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: true };
+        return RetryDecision::Retry {
+            after: Duration::ZERO,
+            elsewhere: true,
+            fresh: false,
+            free: true,
+        };
     }
     if facts.unheard && facts.back {
-        return Verdict::Back;
+        return RetryDecision::Back;
     }
     if facts.attempts >= settings.attempts {
         return onwards(Why::Attempts);
@@ -283,7 +288,7 @@ pub fn decide(
         _ => false,
     };
     let fresh = doubtful && !facts.elsewhere;
-    Verdict::Retry { after, elsewhere: facts.elsewhere, fresh, free: false }
+    RetryDecision::Retry { after, elsewhere: facts.elsewhere, fresh, free: false }
 }
 
 /// Rows 1 to 5: why the request cannot be sent again, wherever to.

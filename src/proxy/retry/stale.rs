@@ -40,7 +40,7 @@ pub struct Facts {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReplayDecision {
     /// Send the whole request again, on a fresh connection.
     ReplayFresh,
     Final,
@@ -48,14 +48,14 @@ pub enum Verdict {
 
 /// The verdict on an upstream connection that was closed, reset, refused a write, or held what is no
 /// HTTP.
-pub fn on_connection_lost(facts: Facts, replay_stale_post: bool) -> Verdict {
+pub fn on_connection_lost(facts: Facts, replay_stale_post: bool) -> ReplayDecision {
     let Facts { reused, answered, replayed, sent, idempotent, kept } = facts;
     if answered || !reused || replayed || !kept {
-        Verdict::Final
+        ReplayDecision::Final
     } else if !sent || idempotent || replay_stale_post {
-        Verdict::ReplayFresh
+        ReplayDecision::ReplayFresh
     } else {
-        Verdict::Final
+        ReplayDecision::Final
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn each_row_of_the_table() {
-        use Verdict::*;
+        use ReplayDecision::*;
         for (row, facts, replay_stale_post, expected) in [
             ("answered", Facts { answered: true, ..STALE }, true, Final),
             ("fresh", Facts { reused: false, ..STALE }, true, Final),

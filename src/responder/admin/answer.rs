@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{Feed, Next, Pending, Process, Reply};
 use crate::clock::Instant;
 use crate::escape::escaped_lines;
-use crate::responder::{Head, Responder, Step};
+use crate::responder::{Action, Head, Responder};
 
 /// A long body is given in pieces of this size, so that nobody has to hold more of it.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -59,14 +59,14 @@ impl Answering {
 }
 
 impl Responder for Answering {
-    fn step(&mut self, _now: Instant) -> Step {
+    fn step(&mut self, _now: Instant) -> Action {
         if let Some(head) = self.head.take() {
-            return Step::Head(head);
+            return Action::Head(head);
         }
         if self.body.is_empty() {
-            return Step::End;
+            return Action::End;
         }
-        Step::Data(self.body.split_to(self.body.len().min(PIECE_BYTES)))
+        Action::Data(self.body.split_to(self.body.len().min(PIECE_BYTES)))
     }
 }
 
@@ -84,16 +84,16 @@ impl Asking {
 }
 
 impl Responder for Asking {
-    fn step(&mut self, now: Instant) -> Step {
+    fn step(&mut self, now: Instant) -> Action {
         if let Asking::Pending(pending) = self {
             match pending.poll(now) {
                 Some(reply) => *self = Asking::Answering(Answering::new(reply)),
-                None => return Step::Sleep(now + LOOK),
+                None => return Action::Sleep(now + LOOK),
             }
         }
         match self {
             Asking::Answering(answering) => answering.step(now),
-            Asking::Pending(_) => Step::Sleep(now + LOOK),
+            Asking::Pending(_) => Action::Sleep(now + LOOK),
         }
     }
 }
@@ -113,14 +113,14 @@ impl Feeding {
         Feeding { feed, first: None, begun: false, refused: None }
     }
 
-    fn begin(&mut self, now: Instant) -> Step {
+    fn begin(&mut self, now: Instant) -> Action {
         match self.feed.poll(now) {
-            Next::Wait(until) => Step::Sleep(until),
+            Next::Wait(until) => Action::Sleep(until),
             Next::Refused(reply) => self.refused.insert(Answering::new(reply)).step(now),
             next => {
                 self.begun = true;
                 self.first = Some(next);
-                Step::Head(Head {
+                Action::Head(Head {
                     status: 200,
                     content_type: "text/event-stream",
                     length: None,
@@ -135,7 +135,7 @@ impl Feeding {
 }
 
 impl Responder for Feeding {
-    fn step(&mut self, now: Instant) -> Step {
+    fn step(&mut self, now: Instant) -> Action {
         if let Some(refused) = &mut self.refused {
             return refused.step(now);
         }
@@ -145,10 +145,10 @@ impl Responder for Feeding {
         match self.first.take().unwrap_or_else(|| self.feed.poll(now)) {
             Next::Event(data) => {
                 let lines = escaped_lines(&data).replace('\n', "\ndata: ");
-                Step::Data(Bytes::from(format!("data: {lines}\n\n")))
+                Action::Data(Bytes::from(format!("data: {lines}\n\n")))
             }
-            Next::Wait(until) => Step::Sleep(until),
-            Next::End | Next::Refused(_) => Step::End,
+            Next::Wait(until) => Action::Sleep(until),
+            Next::End | Next::Refused(_) => Action::End,
         }
     }
 }
@@ -192,7 +192,7 @@ impl Responder for Reading {
         self.done = Some(Answering::new(reply));
     }
 
-    fn step(&mut self, now: Instant) -> Step {
-        self.done.as_mut().map_or(Step::NeedBody, |answering| answering.step(now))
+    fn step(&mut self, now: Instant) -> Action {
+        self.done.as_mut().map_or(Action::NeedBody, |answering| answering.step(now))
     }
 }

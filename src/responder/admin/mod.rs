@@ -37,7 +37,7 @@ use self::access::{Denied, Need};
 pub use self::adjust::Adjust;
 use self::adjust::adjust;
 use self::answer::{Answering, Asking, Feeding, Reading};
-use self::places::{Place, Placed};
+use self::places::{PageSlot, Placed};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
 use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Route, Target};
@@ -263,7 +263,7 @@ impl Service for Admin {
     fn respond(&self, request: &Request<'_>, _now: Instant) -> Box<dyn Responder> {
         match self.policy.judge(self.page.need(request), request) {
             Ok(()) if matches!(self.page, Page::Health | Page::Ready) => self.open(request),
-            Ok(()) => match Place::take(&self.places, self.answers) {
+            Ok(()) => match PageSlot::take(&self.places, self.answers) {
                 Some(place) => Box::new(Placed { responder: self.open(request), _place: place }),
                 None => Box::new(Answering::new(Reply::error(
                     503,

@@ -9,25 +9,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::clock::Instant;
-use crate::responder::{Responder, Step};
+use crate::responder::{Action, Responder};
 
 /// The right to be answered; it is given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
+pub(super) struct PageSlot(Arc<AtomicUsize>);
 
-impl Place {
+impl PageSlot {
     /// `None`: `most` pages are being answered.
-    pub fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Place> {
+    pub fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<PageSlot> {
         // One thread takes places; others only give them back.
         if taken.load(Ordering::Relaxed) >= most {
             return None;
         }
         taken.fetch_add(1, Ordering::Relaxed);
-        Some(Place(Arc::clone(taken)))
+        Some(PageSlot(Arc::clone(taken)))
     }
 }
 
-impl Drop for Place {
+impl Drop for PageSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -38,7 +38,7 @@ impl Drop for Place {
 pub(super) struct Placed {
     pub responder: Box<dyn Responder>,
     /// Held, not read.
-    pub _place: Place,
+    pub _place: PageSlot,
 }
 
 impl Responder for Placed {
@@ -50,7 +50,7 @@ impl Responder for Placed {
         self.responder.on_request_end(now);
     }
 
-    fn step(&mut self, now: Instant) -> Step {
+    fn step(&mut self, now: Instant) -> Action {
         self.responder.step(now)
     }
 }
@@ -62,10 +62,10 @@ mod tests {
     #[test]
     fn a_place_that_is_given_back_can_be_taken_again() {
         let taken = Arc::default();
-        let first = Place::take(&taken, 2);
-        let second = Place::take(&taken, 2);
-        assert!(first.is_some() && second.is_some() && Place::take(&taken, 2).is_none());
+        let first = PageSlot::take(&taken, 2);
+        let second = PageSlot::take(&taken, 2);
+        assert!(first.is_some() && second.is_some() && PageSlot::take(&taken, 2).is_none());
         drop(first);
-        assert!(Place::take(&taken, 2).is_some());
+        assert!(PageSlot::take(&taken, 2).is_some());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::config::snapshot::Secret;
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
-use crate::responder::Step;
+use crate::responder::Action;
 
 const TOKEN: &str = "correct-horse-battery";
 
@@ -117,13 +117,13 @@ fn ask(process: &Arc<dyn Process>, policy: &Policy, head: &str, body: &str) -> A
     let mut answer = Answer { status: 0, fields: Vec::new(), body: String::new() };
     for _ in 0..100 {
         match responder.step(now) {
-            Step::Head(head) => {
+            Action::Head(head) => {
                 answer.status = head.status;
                 answer.fields = head.fields;
             }
-            Step::Data(data) => answer.body += str::from_utf8(&data).expect("text"),
-            Step::Sleep(_) => {}
-            Step::End => return answer,
+            Action::Data(data) => answer.body += str::from_utf8(&data).expect("text"),
+            Action::Sleep(_) => {}
+            Action::End => return answer,
             step => panic!("{step:?}"),
         }
     }

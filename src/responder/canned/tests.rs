@@ -34,22 +34,22 @@ fn text(status: u16) -> Fallback {
 }
 
 fn caller(dialect: Dialect, path: &str, stream: bool) -> Caller<'_> {
-    let asked = Asked { dialect, path, stream, include_usage: true };
+    let asked = AnswerForm { dialect, path, stream, include_usage: true };
     Caller { asked, model: Some("m"), reason: "upstream_refused", serial: 7, epoch: EPOCH }
 }
 
 /// The head, and when each piece of the body came, in milliseconds.
 fn play(mut responder: Box<dyn Responder>) -> (Head, Vec<(u128, Bytes)>) {
     let (mut now, mut data) = (START, Vec::new());
-    let Step::Head(head) = responder.step(now) else { panic!("no head") };
+    let Action::Head(head) = responder.step(now) else { panic!("no head") };
     loop {
         match responder.step(now) {
-            Step::Data(piece) => data.push((now.since(START).as_millis(), piece)),
-            Step::Sleep(until) => {
+            Action::Data(piece) => data.push((now.since(START).as_millis(), piece)),
+            Action::Sleep(until) => {
                 assert!(until > now, "a sleep into the past would spin");
                 now = until;
             }
-            Step::End => return (head, data),
+            Action::End => return (head, data),
             step => panic!("{step:?}"),
         }
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::settings::Break;
 use crate::clock::Instant;
-use crate::responder::{Head, Step};
+use crate::responder::{Action, Head};
 use crate::service::openai::Failure;
 
 /// A long body is given in pieces of this size, so that nobody has to hold more of it.
@@ -54,33 +54,33 @@ impl Document {
         self
     }
 
-    pub fn step(&mut self, now: Instant) -> Step {
+    pub fn step(&mut self, now: Instant) -> Action {
         if now < self.due {
-            return Step::Sleep(self.due);
+            return Action::Sleep(self.due);
         }
         if let Some(head) = self.head.take() {
-            return Step::Head(head);
+            return Action::Head(head);
         }
         let end = self.broken.map_or(self.body.len(), |(bytes, _)| bytes);
         if self.sent < end {
             let piece = self.body.slice(self.sent..end.min(self.sent + PIECE_BYTES));
             self.sent += piece.len();
-            return Step::Data(piece);
+            return Action::Data(piece);
         }
         match self.broken {
-            None => Step::End,
+            None => Action::End,
             Some((_, kind)) => kind.step(),
         }
     }
 }
 
 impl Break {
-    pub(super) fn step(self) -> Step {
+    pub(super) fn step(self) -> Action {
         match self {
-            Break::Reset => Step::Reset,
-            Break::Cut => Step::Cut,
-            Break::Garble => Step::Garble,
-            Break::Stall => Step::Sleep(Instant::NEVER),
+            Break::Reset => Action::Reset,
+            Break::Cut => Action::Cut,
+            Break::Garble => Action::Garble,
+            Break::Stall => Action::Sleep(Instant::NEVER),
         }
     }
 }

@@ -12,7 +12,7 @@
 
 mod ask;
 mod document;
-mod exchange;
+mod serve;
 mod settings;
 mod stream;
 mod text;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use self::exchange::Exchange;
+use self::serve::MockResponder;
 pub use self::settings::{Faults, Invalid, Rate, Settings};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
@@ -91,8 +91,8 @@ impl Service for Mock {
     fn respond(&self, request: &Request<'_>, _now: Instant) -> Box<dyn Responder> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         Box::new(match self.defaults.overridden(request.query.unwrap_or("")) {
-            Ok(settings) => Exchange::new(self.endpoint, settings, serial),
-            Err(invalid) => Exchange::refused(self.endpoint, &invalid),
+            Ok(settings) => MockResponder::new(self.endpoint, settings, serial),
+            Err(invalid) => MockResponder::refused(self.endpoint, &invalid),
         })
     }
 }

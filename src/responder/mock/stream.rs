@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::settings::{Rate, Settings};
 use super::text::{self, Script, Size, Token};
 use crate::clock::Instant;
-use crate::responder::{Head, Step};
+use crate::responder::{Action, Head};
 use crate::service::openai::{Cost, DONE, Envelope, Finish};
 
 const COMMENT: Bytes = Bytes::from_static(b": ping\n\n");
@@ -76,15 +76,15 @@ impl Stream {
         self
     }
 
-    pub fn step(&mut self, settings: &Settings, now: Instant) -> Step {
+    pub fn step(&mut self, settings: &Settings, now: Instant) -> Action {
         loop {
             let (next, step) = match self.stage {
-                Stage::Head => (Stage::Tokens, Some(Step::Head(self.head(settings)))),
+                Stage::Head => (Stage::Tokens, Some(Action::Head(self.head(settings)))),
                 Stage::Tokens => self.step_tokens(settings, now),
-                Stage::Finish => (Stage::Usage, self.finish_event(settings).map(Step::Data)),
-                Stage::Usage => (Stage::Done, self.usage_event().map(Step::Data)),
-                Stage::Done => (Stage::End, self.done_event(settings).map(Step::Data)),
-                Stage::End => (Stage::End, Some(Step::End)),
+                Stage::Finish => (Stage::Usage, self.finish_event(settings).map(Action::Data)),
+                Stage::Usage => (Stage::Done, self.usage_event().map(Action::Data)),
+                Stage::Done => (Stage::End, self.done_event(settings).map(Action::Data)),
+                Stage::End => (Stage::End, Some(Action::End)),
             };
             self.stage = next;
             if let Some(step) = step {
@@ -93,7 +93,7 @@ impl Stream {
         }
     }
 
-    fn step_tokens(&mut self, settings: &Settings, now: Instant) -> (Stage, Option<Step>) {
+    fn step_tokens(&mut self, settings: &Settings, now: Instant) -> (Stage, Option<Action>) {
         let faults = &settings.faults;
         let broken = faults.first_break().filter(|(after, _)| *after == self.sent);
         let is_event_stream = matches!(self.voice, Voice::Events(_));
@@ -103,15 +103,15 @@ impl Stream {
         }
         let due = self.start + self.rate.offset(self.sent);
         if now < due {
-            return (Stage::Tokens, Some(Step::Sleep(due)));
+            return (Stage::Tokens, Some(Action::Sleep(due)));
         }
         if let Some((_, kind)) = broken {
             return (Stage::Tokens, Some(kind.step()));
         }
         if error_event {
-            return (Stage::End, Some(Step::Data(ERROR_EVENT)));
+            return (Stage::End, Some(Action::Data(ERROR_EVENT)));
         }
-        (Stage::Tokens, Some(Step::Data(self.next_piece(settings, now))))
+        (Stage::Tokens, Some(Action::Data(self.next_piece(settings, now))))
     }
 
     /// A token, or what a fault puts in its place. The role comes before the first of them.

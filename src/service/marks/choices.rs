@@ -93,7 +93,7 @@ impl Choices {
     }
 
     /// The event is over; it counts, or it was no JSON. Returns whether choices have ended with it.
-    pub fn settle(&mut self, counts: bool) -> bool {
+    pub fn count_event(&mut self, counts: bool) -> bool {
         self.leave();
         let ended = if counts { self.ended } else { 0 };
         self.ended = 0;

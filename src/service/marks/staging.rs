@@ -99,7 +99,7 @@ impl Staging<'_> {
 
     fn openai(&mut self, path: &[Word], at: usize, found: Found<'_>) {
         match path {
-            [.., FINISH_REASON] if found == Found::Null => self.go_on(),
+            [.., FINISH_REASON] if found == Found::Null => self.choice_goes_on(),
             [CHOICES, ITEM, FINISH_REASON] => match self.reason(found) {
                 // OpenRouter's way to say that a provider broke off.
                 Some(ERROR) => self.said.add(Said::ERROR),
@@ -208,7 +208,7 @@ impl Staging<'_> {
                 if path.len() == 1 {
                     self.said.add(Said::BESIDE);
                 }
-                self.go_on();
+                self.choice_goes_on();
             }
             [GENERATED_TEXT] => {
                 self.said.add(Said::BESIDE);
@@ -240,7 +240,7 @@ impl Staging<'_> {
                 if path.len() == 1 {
                     self.said.add(Said::BESIDE);
                 }
-                self.go_on();
+                self.choice_goes_on();
             }
             [DONE] if found == Found::True => self.said.add(Said(Said::BESIDE.0 | Said::END.0)),
             [MESSAGE] if found == Found::Container => self.begin(at),
@@ -315,7 +315,7 @@ impl Staging<'_> {
         }
     }
 
-    fn go_on(&mut self) {
+    fn choice_goes_on(&mut self) {
         *self.counts = Counts::UNKNOWN;
         if self.said.has(Said::ERROR) {
             self.said.add(Said::ERROR_IN_FRONT);

@@ -1,18 +1,18 @@
 use proptest::prelude::*;
 
 use crate::http::tests::{any_ends, cut_at, every_cut};
-use crate::service::request::{Look, MODEL_BYTES_MAX};
+use crate::service::request::{MODEL_BYTES_MAX, RequestScan};
 
 type Seen = (Option<String>, Option<bool>, bool, Option<usize>, bool, Option<u64>);
 
-fn look(pieces: &[&[u8]], limit: usize, prefix: usize) -> Look {
-    let mut look = Look::new(limit, prefix);
+fn look(pieces: &[&[u8]], limit: usize, prefix: usize) -> RequestScan {
+    let mut look = RequestScan::new(limit, prefix);
     pieces.iter().for_each(|piece| look.feed(piece));
     look.end();
     look
 }
 
-fn seen(look: &Look) -> Seen {
+fn seen(look: &RequestScan) -> Seen {
     (
         look.model().map(str::to_owned),
         look.stream(),
@@ -23,7 +23,7 @@ fn seen(look: &Look) -> Seen {
     )
 }
 
-fn look_any_split(body: &str) -> Look {
+fn look_any_split(body: &str) -> RequestScan {
     let whole = look(&[body.as_bytes()], 1 << 20, 12);
     for pieces in every_cut(body.as_bytes()) {
         let cut = look(&pieces, 1 << 20, 12);
@@ -130,7 +130,7 @@ fn no_more_is_read_than_the_limit() {
 
 #[test]
 fn a_look_settles_when_it_can() {
-    let mut look = Look::new(1 << 20, 8);
+    let mut look = RequestScan::new(1 << 20, 8);
     look.feed(br#"{"model":"m","prompt":"abcde"#);
     assert!(!look.is_settled() && look.prompt_hash().is_none());
     look.feed(b"fgh");

@@ -1,7 +1,7 @@
 //! Parts of an exchange that most exchanges do not have.
 
 use crate::clock::Instant;
-use crate::gateway::record::continuation::Continuation;
+use crate::gateway::record::kept_stream::Continuation;
 
 /// Leave to send the body of a request, the 100 of `Expect: 100-continue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use super::{Aside, Exchange, Leave};
 use crate::config::snapshot::{self, Chain, Condition, ExchangeTimeouts, Link, Target};
 use crate::flow::relay::{Flow, FlowState};
 use crate::gateway::record::peer::{Line, Peer};
-use crate::gateway::record::upstream::Upstream;
+use crate::gateway::record::upstream::UpstreamConnection;
 use crate::http::head::Version;
 use crate::proxy::exchange::{Phase, Waiting};
 use crate::service::fault::heartbeat;
@@ -203,7 +203,7 @@ impl Exchange {
     }
 
     /// What the exchange waits for: the input of its timers.
-    pub fn waiting<S>(&self, upstream: Option<&Upstream<S>>, unsent: bool) -> Waiting {
+    pub fn waiting<S>(&self, upstream: Option<&UpstreamConnection<S>>, unsent: bool) -> Waiting {
         let blocked = upstream.is_some_and(|upstream| upstream.socket.has_unsent() || unsent);
         let phase = self.phase(upstream.map(|upstream| (upstream.connected, blocked)));
         Waiting {

@@ -9,7 +9,7 @@ const HALF: u64 = 1 << 63;
 
 /// A stream of a POST that broke at the first of two endpoints.
 const BROKEN: Facts = Facts {
-    blame: Blame::Broke,
+    blame: StreamBreak::Broke,
     place: true,
     text: true,
     fit: true,
@@ -27,16 +27,16 @@ const ALONE: Facts = Facts { elsewhere: false, ..BROKEN };
 
 #[test]
 fn each_row_of_the_table() {
-    use Verdict::{Ask, End};
+    use ContinueDecision::{Ask, End};
     let defaults = defaults::retry();
     let strict = Retry { post: false, ..defaults.clone() };
     let poor = Retry { budget: 0, ..defaults.clone() };
-    let silent = Facts { blame: Blame::Silent, ..BROKEN };
+    let silent = Facts { blame: StreamBreak::Silent, ..BROKEN };
     let after = Duration::from_micros(12_500);
     let (elsewhere, same) = (Ask(Whom::Elsewhere), Ask(Whom::Same { after }));
     let next = |link| Ask(Whom::Next(link));
     for (row, broken, settings, expected) in [
-        (1, Facts { blame: Blame::Other, ..BROKEN }, &defaults, End(Why::NotTheServers)),
+        (1, Facts { blame: StreamBreak::Other, ..BROKEN }, &defaults, End(Why::NotTheServers)),
         (2, Facts { place: false, ..BROKEN }, &defaults, End(Why::NoPlace)),
         (3, Facts { text: false, ..BROKEN }, &defaults, End(Why::NoText)),
         (4, Facts { fit: false, ..BROKEN }, &defaults, End(Why::Unfit)),
@@ -75,7 +75,7 @@ fn what_is_refused_costs_nothing() {
     // Ten a second are spared, whatever else there was.
     for paid in (0..11).map(|nth| nth < 10) {
         let verdict = decide(&BROKEN, &settings, &mut budget, NOW, HALF);
-        assert_eq!(verdict == Verdict::Ask(Whom::Elsewhere), paid);
+        assert_eq!(verdict == ContinueDecision::Ask(Whom::Elsewhere), paid);
     }
 }
 
@@ -83,17 +83,17 @@ fn what_is_refused_costs_nothing() {
 fn only_a_server_that_had_begun_is_to_blame() {
     let upstream = Fault::Upstream;
     for (fault, blame) in [
-        (upstream(UpstreamFault::Reset(ErrorKind::ConnectionReset)), Blame::Broke),
-        (upstream(UpstreamFault::Truncated), Blame::Broke),
-        (upstream(UpstreamFault::Unfinished), Blame::Broke),
-        (upstream(UpstreamFault::InterEventTimeout), Blame::Silent),
-        (upstream(UpstreamFault::TtftTimeout), Blame::Silent),
-        (upstream(UpstreamFault::TotalTimeout), Blame::Other),
-        (upstream(UpstreamFault::WriteTimeout), Blame::Other),
-        (Fault::Downstream(DownstreamFault::Gone), Blame::Other),
-        (Fault::Local(LocalFault::Killed), Blame::Other),
-        (Fault::Local(LocalFault::Drained), Blame::Other),
+        (upstream(UpstreamFault::Reset(ErrorKind::ConnectionReset)), StreamBreak::Broke),
+        (upstream(UpstreamFault::Truncated), StreamBreak::Broke),
+        (upstream(UpstreamFault::Unfinished), StreamBreak::Broke),
+        (upstream(UpstreamFault::InterEventTimeout), StreamBreak::Silent),
+        (upstream(UpstreamFault::TtftTimeout), StreamBreak::Silent),
+        (upstream(UpstreamFault::TotalTimeout), StreamBreak::Other),
+        (upstream(UpstreamFault::WriteTimeout), StreamBreak::Other),
+        (Fault::Downstream(DownstreamFault::Gone), StreamBreak::Other),
+        (Fault::Local(LocalFault::Killed), StreamBreak::Other),
+        (Fault::Local(LocalFault::Drained), StreamBreak::Other),
     ] {
-        assert_eq!(Blame::of(&fault), blame, "{fault:?}");
+        assert_eq!(StreamBreak::of(&fault), blame, "{fault:?}");
     }
 }

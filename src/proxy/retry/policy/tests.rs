@@ -42,22 +42,22 @@ fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-fn again(after: u64, fresh: bool) -> Verdict {
-    Verdict::Retry { after: millis(after), elsewhere: false, fresh, free: false }
+fn again(after: u64, fresh: bool) -> RetryDecision {
+    RetryDecision::Retry { after: millis(after), elsewhere: false, fresh, free: false }
 }
 
-const ELSEWHERE: Verdict =
-    Verdict::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: false };
-const FREE: Verdict =
-    Verdict::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: true };
+const ELSEWHERE: RetryDecision =
+    RetryDecision::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: false };
+const FREE: RetryDecision =
+    RetryDecision::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: true };
 
-fn decided(facts: &Facts, settings: &Retry) -> Verdict {
+fn decided(facts: &Facts, settings: &Retry) -> RetryDecision {
     decide(facts, settings, &mut RetryBudget::new(), NOW, HALF)
 }
 
 #[test]
 fn each_row_of_the_table() {
-    use Verdict::{Back, Final, Larger, Next};
+    use RetryDecision::{Back, Final, Larger, Next};
     let defaults = defaults::retry();
     let strict = Retry { post: false, ..defaults.clone() };
     let one = Retry { attempts: 1, ..defaults.clone() };
@@ -132,7 +132,7 @@ fn each_row_of_the_table() {
     ] {
         let mut verdict = decided(&facts, settings);
         // Half of 25 ms; the rows are written in whole ones.
-        if let Verdict::Retry { after, .. } = &mut verdict {
+        if let RetryDecision::Retry { after, .. } = &mut verdict {
             *after = millis(after.as_millis() as u64);
         }
         assert_eq!(verdict, expected, "row {row}: {facts:?}");
@@ -147,18 +147,18 @@ fn a_retry_without_budget_and_a_pause_without_end_lead_onwards() {
     let mut budget = RetryBudget::new();
     let paid = (0..20).filter(|_| verdict(&FIRST, &mut budget) == ELSEWHERE).count();
     assert_eq!(paid, 10, "the floor of a second");
-    assert_eq!(verdict(&FIRST, &mut budget), Verdict::Final(Why::Budget));
-    assert_eq!(verdict(&Facts { next: true, ..FIRST }, &mut budget), Verdict::Next);
+    assert_eq!(verdict(&FIRST, &mut budget), RetryDecision::Final(Why::Budget));
+    assert_eq!(verdict(&Facts { next: true, ..FIRST }, &mut budget), RetryDecision::Next);
     let unheard =
         Facts { cause: Cause::Failed(Condition::Connect), sent: false, unheard: true, ..FIRST };
     assert_eq!(verdict(&unheard, &mut budget), FREE, "what nobody has heard costs nothing");
 
     let mut budget = RetryBudget::new();
     let before = Facts { deadline: NOW + millis(12), ..ALONE };
-    assert_eq!(verdict(&before, &mut budget), Verdict::Final(Why::Deadline));
-    assert_eq!(verdict(&Facts { next: true, ..before }, &mut budget), Verdict::Next);
+    assert_eq!(verdict(&before, &mut budget), RetryDecision::Final(Why::Deadline));
+    assert_eq!(verdict(&Facts { next: true, ..before }, &mut budget), RetryDecision::Next);
     let behind = Facts { deadline: NOW + millis(13), ..ALONE };
-    assert!(matches!(verdict(&behind, &mut budget), Verdict::Retry { .. }));
+    assert!(matches!(verdict(&behind, &mut budget), RetryDecision::Retry { .. }));
     let paid = (0..20).filter(|_| verdict(&FIRST, &mut budget) == ELSEWHERE).count();
     assert_eq!(paid, 9, "what was not made was not paid");
 }
@@ -264,14 +264,14 @@ proptest! {
     ) {
         let settings = Retry { attempts, post, budget, ..defaults::retry() };
         let verdict = decide(&facts, &settings, &mut RetryBudget::new(), NOW, draw);
-        if !matches!(verdict, Verdict::Final(_)) {
+        if !matches!(verdict, RetryDecision::Final(_)) {
             prop_assert!(!facts.committed && facts.kept && NOW < facts.deadline);
             if let Cause::Failed(condition) = facts.cause {
                 prop_assert!(settings.on.contains(condition));
             }
         }
         match verdict {
-            Verdict::Retry { after, elsewhere, free, .. } => {
+            RetryDecision::Retry { after, elsewhere, free, .. } => {
                 prop_assert!(free || facts.attempts < attempts && budget > 0);
                 prop_assert!(!free || facts.unheard && elsewhere);
                 prop_assert!(NOW + after < facts.deadline);
@@ -281,10 +281,10 @@ proptest! {
                 let acted = facts.sent && facts.cause.may_have_acted();
                 prop_assert!(post || facts.idempotent || !acted);
             }
-            Verdict::Next => prop_assert!(facts.next),
-            Verdict::Back => prop_assert!(facts.back && !facts.next),
-            Verdict::Larger => prop_assert!(facts.larger),
-            Verdict::Final(why) => prop_assert!(
+            RetryDecision::Next => prop_assert!(facts.next),
+            RetryDecision::Back => prop_assert!(facts.back && !facts.next),
+            RetryDecision::Larger => prop_assert!(facts.larger),
+            RetryDecision::Final(why) => prop_assert!(
                 !facts.next
                     || facts.cause == Cause::PromptTooLong
                     || forbidden(&facts, &settings, NOW).is_some()
@@ -319,9 +319,9 @@ proptest! {
             };
             slow_before |= cause == SLOW;
             match decide(&facts, &settings, &mut budgets[upstream as usize], NOW, draw) {
-                Verdict::Retry { .. } => here += 1,
-                Verdict::Next => (upstream, here) = (upstream + 1, 1),
-                Verdict::Back | Verdict::Larger | Verdict::Final(_) => break,
+                RetryDecision::Retry { .. } => here += 1,
+                RetryDecision::Next => (upstream, here) = (upstream + 1, 1),
+                RetryDecision::Back | RetryDecision::Larger | RetryDecision::Final(_) => break,
             }
             sent += 1;
             prop_assert!(here <= attempts);

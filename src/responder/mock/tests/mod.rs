@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{Settings, routes};
 use crate::clock::Instant;
 use crate::config::snapshot::{PathPattern, Target};
-use crate::responder::{Head, Request, Responder, Service, Step};
+use crate::responder::{Action, Head, Request, Responder, Service};
 
 /// When each request of a test has arrived in full.
 const START: Instant = Instant::from_nanos(7_000_000_000_000);
@@ -111,10 +111,10 @@ fn asked_of(service: &dyn Service, target: &str, body: &str) -> Box<dyn Responde
     };
     let request = Request::bare("POST", path, query);
     let mut responder = service.respond(&request, Instant::ZERO);
-    assert_eq!(responder.step(Instant::ZERO), Step::NeedBody);
+    assert_eq!(responder.step(Instant::ZERO), Action::NeedBody);
     for piece in body.as_bytes().chunks(7) {
         responder.on_body(piece);
-        assert_eq!(responder.step(Instant::ZERO), Step::NeedBody);
+        assert_eq!(responder.step(Instant::ZERO), Action::NeedBody);
     }
     responder.on_request_end(START);
     responder
@@ -127,28 +127,28 @@ fn play_late(responder: &mut dyn Responder, lateness: Duration) -> Played {
         Played { head: None, data: Vec::new(), ended: (Duration::ZERO, Ended::Complete) };
     let ended = loop {
         match responder.step(now) {
-            Step::Head(head) => {
+            Action::Head(head) => {
                 assert!(played.head.is_none() && played.data.is_empty(), "one head, first");
                 played.head = Some((now.since(START), head));
             }
-            Step::Data(data) => {
+            Action::Data(data) => {
                 assert!(played.head.is_some() && !data.is_empty());
                 played.data.push((now.since(START), data));
             }
-            Step::Sleep(Instant::NEVER) => break Ended::Stalled,
-            Step::Sleep(until) => {
+            Action::Sleep(Instant::NEVER) => break Ended::Stalled,
+            Action::Sleep(until) => {
                 assert!(until > now, "a sleep into the past would spin");
                 // Woken early, by request bytes say, it goes back to sleep.
                 let early = Instant::from_nanos(until.as_nanos() - 1);
-                assert_eq!(responder.step(early), Step::Sleep(until));
+                assert_eq!(responder.step(early), Action::Sleep(until));
                 now = until + lateness;
             }
-            Step::End => break Ended::Complete,
-            Step::HangUp => break Ended::HungUp,
-            Step::Cut => break Ended::Cut,
-            Step::Garble => break Ended::Garbled,
-            Step::Reset => break Ended::Reset,
-            Step::NeedBody => panic!("the request is complete"),
+            Action::End => break Ended::Complete,
+            Action::HangUp => break Ended::HungUp,
+            Action::Cut => break Ended::Cut,
+            Action::Garble => break Ended::Garbled,
+            Action::Reset => break Ended::Reset,
+            Action::NeedBody => panic!("the request is complete"),
         }
     };
     played.ended = (now.since(START), ended);

@@ -1,6 +1,6 @@
 //! When tokens come, and how big they are.
 
-use super::super::exchange::Exchange;
+use super::super::serve::MockResponder;
 use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -46,7 +46,7 @@ fn a_known_length_is_that_of_the_text() {
 fn a_length_beyond_counting_is_not_announced_and_events_have_none() {
     let endless = format!("/stream?known_length=1&token_bytes=65536&tokens={}", u64::MAX);
     let mut responder = asked(Settings::default(), &endless, "");
-    assert!(matches!(responder.step(START), Step::Head(head) if head.length.is_none()));
+    assert!(matches!(responder.step(START), Action::Head(head) if head.length.is_none()));
     let played = play(&format!("{CHAT}?rate=0&known_length=1"), STREAMED);
     assert_eq!(played.head.expect("a head").1.length, None);
 }
@@ -73,13 +73,13 @@ fn late_turns_do_not_add_up() {
 fn a_turn_later_than_several_tokens_sends_them_all() {
     let mut responder = asked(Settings::default(), "/stream?rate=1000&tokens=10", "");
     let late = START + 4 * MILLISECOND;
-    assert!(matches!(responder.step(late), Step::Head(_)));
+    assert!(matches!(responder.step(late), Action::Head(_)));
     let burst = std::iter::from_fn(|| match responder.step(late) {
-        Step::Data(data) => Some(data),
+        Action::Data(data) => Some(data),
         _ => None,
     });
     assert_eq!(burst.count(), 5);
-    assert_eq!(responder.step(late), Step::Sleep(START + 5 * MILLISECOND));
+    assert_eq!(responder.step(late), Action::Sleep(START + 5 * MILLISECOND));
 }
 
 #[test]
@@ -102,8 +102,8 @@ fn an_endless_stream_does_not_overflow() {
     let mut now = START;
     for _ in 0..1000 {
         match responder.step(now) {
-            Step::Sleep(until) => now = until,
-            Step::Head(_) | Step::Data(_) => {}
+            Action::Sleep(until) => now = until,
+            Action::Head(_) | Action::Data(_) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -167,8 +167,8 @@ fn a_stamped_token_keeps_its_size() {
 fn a_plain_word_is_a_slice_of_static_text() {
     let mut responder = asked(Settings::default(), "/stream?rate=0&tokens=17", "");
     let words: Vec<Bytes> = std::iter::from_fn(|| match responder.step(START) {
-        Step::Head(_) => Some(Bytes::new()),
-        Step::Data(data) => Some(data),
+        Action::Head(_) => Some(Bytes::new()),
+        Action::Data(data) => Some(data),
         _ => None,
     })
     .collect();
@@ -177,5 +177,5 @@ fn a_plain_word_is_a_slice_of_static_text() {
 
 #[test]
 fn a_responder_stays_small() {
-    assert!(size_of::<Exchange>() <= 256, "{} bytes", size_of::<Exchange>());
+    assert!(size_of::<MockResponder>() <= 256, "{} bytes", size_of::<MockResponder>());
 }

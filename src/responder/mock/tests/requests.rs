@@ -1,6 +1,6 @@
 //! What is refused, and how; routes.
 
-use super::super::exchange::BODY_BYTES_MAX;
+use super::super::serve::BODY_BYTES_MAX;
 use super::*;
 
 #[test]
@@ -47,7 +47,7 @@ fn a_body_at_the_bound_is_read_and_one_byte_more_is_not() {
 
     let mut responder = service(Settings::default(), CHAT).respond(&request, START);
     responder.on_body(&body);
-    assert_eq!(responder.step(START), Step::NeedBody);
+    assert_eq!(responder.step(START), Action::NeedBody);
     responder.on_request_end(START);
     assert_eq!(play_late(&mut *responder, Duration::ZERO).status(), 200);
 
@@ -55,12 +55,12 @@ fn a_body_at_the_bound_is_read_and_one_byte_more_is_not() {
     responder.on_body(&body);
     responder.on_body(b" ");
     // Refused while the rest is still on its way, and the rest changes nothing.
-    let Step::Head(head) = responder.step(START) else { panic!("no head") };
+    let Action::Head(head) = responder.step(START) else { panic!("no head") };
     assert_eq!(head.status, 413);
     responder.on_body(&body);
     responder.on_request_end(START);
-    assert!(matches!(responder.step(START), Step::Data(_)));
-    assert_eq!(responder.step(START), Step::End);
+    assert!(matches!(responder.step(START), Action::Data(_)));
+    assert_eq!(responder.step(START), Action::End);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn bare_text_takes_a_body_of_any_size() {
     let mut responder = service(Settings::default(), "/stream").respond(&request, START);
     for _ in 0..64 {
         responder.on_body(&[b'x'; 1024 * 1024]);
-        assert_eq!(responder.step(START), Step::NeedBody);
+        assert_eq!(responder.step(START), Action::NeedBody);
     }
     responder.on_request_end(START);
     assert_eq!(play_late(&mut *responder, Duration::ZERO).status(), 200);

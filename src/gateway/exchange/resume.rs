@@ -1,4 +1,4 @@
-//! Continuation: a stream that breaks between two events goes on with another server.
+//! Resume: a stream that breaks between two events goes on with another server.
 //!
 //! Optional (`continue = { … }` of a route). From the first event on the client has a part of an
 //! answer, and no other answer can take its place. But some requests can carry the text so far, and
@@ -21,11 +21,11 @@
 use std::time::Duration;
 
 use crate::gateway::Gateway;
-use crate::gateway::record::continuation::Remainder;
+use crate::gateway::record::kept_stream::Remainder;
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::proxy::endpoints;
 use crate::proxy::fault::{Fault, UpstreamFault};
-use crate::proxy::retry::continuation::{Blame, Facts, Verdict, Whom, decide};
+use crate::proxy::retry::continuation::{ContinueDecision, Facts, StreamBreak, Whom, decide};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -37,7 +37,7 @@ const REFUSED: Duration = Duration::from_secs(60);
 impl<N: Net> Gateway<N> {
     /// Asks another server for the rest of a broken stream, if the client has a part of it and it can
     /// be continued; else gives the failure back.
-    pub(crate) fn go_on(
+    pub(crate) fn continue_stream(
         &mut self,
         token: Token,
         failed: Failed,
@@ -57,12 +57,12 @@ impl<N: Net> Gateway<N> {
         let rest = rest.filter(|rest| self.desk.buffers.may_hold(rest.length()));
         let verdict = self.whom_to_ask(token, fault, text, rest.is_some(), cx);
         match (verdict, rest, failed) {
-            (Some(Verdict::Ask(whom)), Some(rest), Failed::Fault(fault)) => {
+            (Some(ContinueDecision::Ask(whom)), Some(rest), Failed::Fault(fault)) => {
                 self.ask_for_the_rest(token, fault, rest, whom, cx);
                 Ok(Step::Again)
             }
             (verdict, _, failed) => {
-                if let (Some(Verdict::End(why)), Some(exchange)) =
+                if let (Some(ContinueDecision::End(why)), Some(exchange)) =
                     (verdict, self.exchange_mut(token))
                 {
                     log::debug!("{}: not continued: {}", exchange.id, why.code());
@@ -79,7 +79,7 @@ impl<N: Net> Gateway<N> {
         text: bool,
         fit: bool,
         cx: &mut Cx<N>,
-    ) -> Option<Verdict> {
+    ) -> Option<ContinueDecision> {
         let exchange = self.downstreams.get(token)?.exchange.as_deref()?;
         let upstream = exchange.upstream()?;
         let continuation = exchange.continuation()?;
@@ -98,7 +98,7 @@ impl<N: Net> Gateway<N> {
             exchange.attempt.pick.as_ref().map(|pick| (pick, exchange.outcome(Some(fault))));
         let (elsewhere, here) = group.endpoints.prospects(&request, ended, cx.now);
         let facts = Facts {
-            blame: Blame::of(fault),
+            blame: StreamBreak::of(fault),
             place,
             text,
             fit,

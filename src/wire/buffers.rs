@@ -1,4 +1,4 @@
-//! The pool: the buffers of one worker, and the queues they stand in.
+//! Buffers: those of one worker, and the segments they stand in.
 //!
 //! * It is last-in-first-out, so the next read lands in the memory that is hot.
 //! * A source that fills a whole buffer at once is read into a wide one, sixteen times as long: a
@@ -8,7 +8,7 @@
 //!   [`BufferPool::read_reserve`] says, so taking one never has to fail.
 
 use crate::wire::buffer::{Buffer, CAPACITY, WIDE};
-use crate::wire::queue::Queue;
+use crate::wire::segments::Segments;
 
 /// Standard buffers that one read may lead to: for the bytes read, a rewritten head, and the same
 /// bytes framed anew.
@@ -37,7 +37,7 @@ pub enum Room {
     },
 }
 
-/// One worker's buffers, and the queues they stand in.
+/// One worker's buffers, and the segments they stand in.
 pub struct BufferPool {
     free: Vec<Buffer>,
     wide: Vec<Buffer>,
@@ -45,7 +45,7 @@ pub struct BufferPool {
     wide_out: usize,
     // Lent in their boxes: an outbox holds a pointer.
     #[allow(clippy::vec_box)]
-    queues: Vec<Box<Queue>>,
+    lists: Vec<Box<Segments>>,
     /// Buffers that somebody owns; a grown one counts for as many as fit into it.
     out: usize,
     limit: usize,
@@ -60,7 +60,7 @@ impl BufferPool {
             free: Vec::new(),
             wide: Vec::new(),
             wide_out: 0,
-            queues: Vec::new(),
+            lists: Vec::new(),
             out: 0,
             limit: (bytes / CAPACITY).max(2 * READ_RESERVE),
             reserve: READ_RESERVE,
@@ -172,14 +172,14 @@ impl BufferPool {
         kept.push(buffer);
     }
 
-    pub(super) fn take_queue(&mut self) -> Box<Queue> {
-        self.queues.pop().unwrap_or_default()
+    pub(super) fn take_segments(&mut self) -> Box<Segments> {
+        self.lists.pop().unwrap_or_default()
     }
 
     /// Takes an empty queue back.
-    pub(super) fn give_queue(&mut self, mut queue: Box<Queue>) {
+    pub(super) fn give_segments(&mut self, mut queue: Box<Segments>) {
         queue.shrink();
-        self.queues.push(queue);
+        self.lists.push(queue);
     }
 
     /// Buffers that somebody owns.

@@ -11,7 +11,7 @@ use crate::http::body::{Body, Framing};
 use crate::http::rewrite;
 use crate::proxy::route;
 use crate::service::Dialect;
-use crate::service::request::Look;
+use crate::service::request::RequestScan;
 use crate::wire::outbox::Outbox;
 
 /// How far a body is read for what it asks.
@@ -163,8 +163,8 @@ fn contains<'p>(word: &Finder<'_>, pieces: impl Iterator<Item = &'p [u8]>) -> bo
 }
 
 /// What the body of a request asks for.
-pub(crate) fn look(body: &[u8], prefix: usize) -> Look {
-    let mut look = Look::new(LOOK_MAX, prefix);
+pub(crate) fn look(body: &[u8], prefix: usize) -> RequestScan {
+    let mut look = RequestScan::new(LOOK_MAX, prefix);
     look.feed(body);
     look.end();
     look

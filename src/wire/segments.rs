@@ -1,4 +1,4 @@
-//! A queue: the buffers of an outbox, in the order in which they leave.
+//! Segments: the buffers of an outbox, in the order in which they leave.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use crate::wire::buffer::Buffer;
 
 /// The buffers of an outbox that holds bytes, or may have to send them again.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub struct Segments {
     pub(super) segments: VecDeque<Segment>,
     /// The segment that is being written; those before it are kept for a replay.
     pub(super) current: usize,
@@ -29,7 +29,7 @@ pub(super) struct Segment {
     pub(super) written: usize,
 }
 
-impl Queue {
+impl Segments {
     #[inline]
     pub(super) fn pending(&self) -> &[u8] {
         match self.segments.get(self.current) {

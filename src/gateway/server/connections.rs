@@ -1,4 +1,4 @@
-//! Pool: connections to servers, from their opening to their close.
+//! Connections to servers, from their opening to their close.
 //!
 //! * A pooled connection that has said anything is dead: bytes, an end, an error. When one is taken out,
 //!   what the poller has told decides; if it has been idle for long, it is looked at once more. Where
@@ -14,7 +14,7 @@ use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::gateway::Gateway;
 use crate::gateway::command::Life;
 use crate::gateway::record::exchange::Exchange;
-use crate::gateway::record::upstream::Upstream;
+use crate::gateway::record::upstream::UpstreamConnection;
 use crate::http::body::Framing;
 use crate::proxy::admission::Lack;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
@@ -100,7 +100,7 @@ impl<N: Net> Gateway<N> {
         {
             socket.begin_session(session, &mut self.desk);
         }
-        let connection = self.upstreams.insert(Upstream {
+        let connection = self.upstreams.insert(UpstreamConnection {
             socket,
             alarm: Alarm::default(),
             upstream,
@@ -111,7 +111,7 @@ impl<N: Net> Gateway<N> {
             connected: false,
             announced: None,
             owner: None,
-            let_go: false,
+            uncounted: false,
             closed: false,
         });
         self.groups[upstream].pool.opened();
@@ -147,7 +147,7 @@ impl<N: Net> Gateway<N> {
     /// closes it.
     pub(crate) fn release(&mut self, connection: Token, exchange: &Exchange, cx: &mut Cx<N>) {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
-        let Upstream { upstream: home, endpoint, .. } = *upstream;
+        let UpstreamConnection { upstream: home, endpoint, .. } = *upstream;
         // The request was kept for a replay until now.
         upstream.socket.outbox.forget(&mut self.desk.buffers);
         let socket = &mut upstream.socket;
@@ -184,11 +184,11 @@ impl<N: Net> Gateway<N> {
 
     /// Frees the place of a connection in its pool, because the answer on it is the last one there. The
     /// connection stays open.
-    pub(crate) fn let_go_of(&mut self, connection: Token, cx: &mut Cx<N>) {
+    pub(crate) fn uncount(&mut self, connection: Token, cx: &mut Cx<N>) {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         let home = upstream.upstream;
-        if !std::mem::replace(&mut upstream.let_go, true) {
-            self.groups[home].pool.let_go();
+        if !std::mem::replace(&mut upstream.uncounted, true) {
+            self.groups[home].pool.uncount();
             self.connection_is_free(home, cx);
         }
     }
@@ -199,9 +199,9 @@ impl<N: Net> Gateway<N> {
         if std::mem::replace(&mut upstream.closed, true) {
             return;
         }
-        upstream.socket.abandon(&mut self.desk);
+        upstream.socket.give_buffers_home(&mut self.desk);
         let home = upstream.upstream;
-        if !upstream.let_go {
+        if !upstream.uncounted {
             self.groups[home].pool.closed(upstream.endpoint, connection);
         }
         cx.run.reap(connection);

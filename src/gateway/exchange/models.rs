@@ -1,12 +1,12 @@
-//! Asked: which model a request names, and which model has answered it.
+//! Models: which model a request names, and which model has answered it.
 //!
 //! * A request is read where it is kept: while it is sent, or at its end if it was sent nowhere.
 //! * Nothing is read where nobody wants to know: without an admin address and without a journal.
 
 use crate::gateway::Gateway;
-use crate::gateway::record::asked::{LOOK_MAX, NEAR_MAX, look};
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
+use crate::gateway::record::request_body::{LOOK_MAX, NEAR_MAX, look};
 use crate::http::body::Framing;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;

@@ -16,7 +16,7 @@ use super::settings::{Break, Faults, Invalid, Rate, Reason, Settings};
 use super::stream::{Stream, Voice};
 use super::text::{self, Script, Token};
 use crate::clock::Instant;
-use crate::responder::{Responder, Step};
+use crate::responder::{Action, Responder};
 use crate::service::openai::{Cost, Envelope, Failure, Finish, Identity, Shape, Whole, error_kind};
 
 /// The longest request body that is read. Endpoints that ignore their body take any.
@@ -29,7 +29,7 @@ const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The responder. Ten thousand of them live in one reactor: see the size test.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct MockResponder {
     endpoint: Endpoint,
     settings: Settings,
     serial: u64,
@@ -46,21 +46,21 @@ enum Phase {
     Silent,
 }
 
-impl Exchange {
-    pub fn new(endpoint: Endpoint, settings: Settings, serial: u64) -> Exchange {
+impl MockResponder {
+    pub fn new(endpoint: Endpoint, settings: Settings, serial: u64) -> MockResponder {
         let settings = settings.of(serial);
-        Exchange { endpoint, settings, serial, phase: Phase::Receiving { body: Vec::new() } }
+        MockResponder { endpoint, settings, serial, phase: Phase::Receiving { body: Vec::new() } }
     }
 
     /// An exchange whose query could not be understood.
-    pub fn refused(endpoint: Endpoint, invalid: &Invalid) -> Exchange {
+    pub fn refused(endpoint: Endpoint, invalid: &Invalid) -> MockResponder {
         let message = match invalid.expected() {
             None => format!("Unknown query parameter `{}`.", invalid.name()),
             Some(expected) => format!("Query parameter `{}` must be {expected}.", invalid.name()),
         };
         let refusal = refusal(Instant::ZERO, 400, &message, Some(invalid.name()));
         let phase = Phase::Refusing(refusal);
-        Exchange { endpoint, settings: Settings::default(), serial: 0, phase }
+        MockResponder { endpoint, settings: Settings::default(), serial: 0, phase }
     }
 
     /// Decides what a complete request gets.
@@ -192,7 +192,7 @@ impl Exchange {
     }
 }
 
-impl Responder for Exchange {
+impl Responder for MockResponder {
     fn on_body(&mut self, data: &[u8]) {
         let Phase::Receiving { body } = &mut self.phase else {
             return;
@@ -218,25 +218,25 @@ impl Responder for Exchange {
         };
     }
 
-    fn step(&mut self, now: Instant) -> Step {
+    fn step(&mut self, now: Instant) -> Action {
         match &mut self.phase {
-            Phase::Receiving { .. } | Phase::Refusing(_) => Step::NeedBody,
+            Phase::Receiving { .. } | Phase::Refusing(_) => Action::NeedBody,
             Phase::Streaming(stream) => {
                 self.settings.faults.at_end(stream.step(&self.settings, now))
             }
             Phase::Answering(document) => self.settings.faults.at_end(document.step(now)),
-            Phase::Resetting { due } if now < *due => Step::Sleep(*due),
-            Phase::Resetting { .. } => Step::Reset,
-            Phase::Silent => Step::Sleep(Instant::NEVER),
+            Phase::Resetting { due } if now < *due => Action::Sleep(*due),
+            Phase::Resetting { .. } => Action::Reset,
+            Phase::Silent => Action::Sleep(Instant::NEVER),
         }
     }
 }
 
 impl Faults {
     /// What an answer that has come to its end does with its connection.
-    fn at_end(&self, step: Step) -> Step {
+    fn at_end(&self, step: Action) -> Action {
         match step {
-            Step::End if self.hang_up => Step::HangUp,
+            Action::End if self.hang_up => Action::HangUp,
             step => step,
         }
     }
