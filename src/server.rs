@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use crate::config::snapshot::Snapshot;
 use crate::control::admin;
 pub use crate::control::admin::Reloaded;
-use crate::control::health::{Change, HealthChecks, Target};
+use crate::control::health::{Change, CheckTarget, HealthChecks};
 use crate::control::lookout;
 use crate::control::spans::Exporter;
 use crate::gateway::command::{Command, Idle};
@@ -123,7 +123,7 @@ impl Control {
 
     /// Checks the endpoints of this generation from now on, and tells every worker what is found.
     fn check_health(&self, snapshot: &Snapshot) -> io::Result<()> {
-        let targets: Vec<_> = snapshot.upstreams.iter().flat_map(Target::of).collect();
+        let targets: Vec<_> = snapshot.upstreams.iter().flat_map(CheckTarget::of).collect();
         let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *checks {
             Some(checks) => checks.retarget(targets),
@@ -132,7 +132,7 @@ impl Control {
                 let posts = self.posts.clone();
                 let publish = move |change: Change| {
                     let Change { target, verdict, failure } = change;
-                    let Target { upstream: (id, name), endpoint, address, .. } = &*target;
+                    let CheckTarget { upstream: (id, name), endpoint, address, .. } = &*target;
                     match failure {
                         Some(why) => log::warn!("{name}: {address} is {verdict}: {why}"),
                         None => log::info!("{name}: {address} is {verdict}"),

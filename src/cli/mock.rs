@@ -15,11 +15,11 @@ use super::run::{catch_termination, serve};
 use super::{Exit, MockArguments, complain};
 use crate::config::defaults;
 use crate::config::snapshot::{
-    Generation, Limits, Route, Server as ServerConfig, Snapshot, Timeouts, Workers,
+    Generation, Limits, Route, ServerSettings, Snapshot, Timeouts, Workers,
 };
 use crate::files;
 use crate::responder::mock::{self, Invalid, Settings};
-use crate::responder::replay::{FILE_BYTES_MAX, Recording};
+use crate::responder::replay::{FILE_BYTES_MAX, RecordedAnswer};
 use crate::server::{self, Server, StartError};
 use crate::sys;
 
@@ -84,12 +84,12 @@ fn routes(flags: &MockFlags) -> Result<Vec<Route>, Failed> {
 }
 
 /// A recorded answer.
-fn recording(file: &Path) -> Result<Recording, String> {
+fn recording(file: &Path) -> Result<RecordedAnswer, String> {
     let named = |reason: &dyn Display| format!("{}: {reason}", file.display());
     let read = files::read(file, FILE_BYTES_MAX);
     let bytes = read.map_err(|unread| named(&unread))?;
     let text = String::from_utf8(bytes).map_err(|_| named(&"it is not valid UTF-8"))?;
-    Recording::parse(&text).map_err(|reason| named(&reason))
+    RecordedAnswer::parse(&text).map_err(|reason| named(&reason))
 }
 
 fn start_with(
@@ -99,7 +99,7 @@ fn start_with(
 ) -> Result<Server, Failed> {
     let snapshot = Snapshot {
         generation: Generation::default(),
-        server: ServerConfig {
+        server: ServerSettings {
             listen: vec![listen],
             workers: Workers::Unpinned(1),
             half_close: defaults::HALF_CLOSE,

@@ -12,7 +12,7 @@ use crate::config::{self, bounds, show};
 use crate::lifecycle::{Chore, FileWatch, Lifecycle};
 use crate::observe::logger;
 use crate::server::{self, Control, Server};
-use crate::sys::{self, Inherited, Order, Predecessor, Signals, State, notify};
+use crate::sys::{self, Inherited, Order, Predecessor, ServiceState, Signals, notify};
 
 pub fn execute(arguments: &RunArguments) -> Exit {
     match load_and_serve(&arguments.config) {
@@ -55,12 +55,12 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
     }));
     announce(&server, &snapshot);
     match predecessor.map(Predecessor::dismiss) {
-        None => notify(State::Ready),
+        None => notify(ServiceState::Ready),
         // The predecessor is the service until it hears of us; it tells that we are.
         Some(Ok(())) => {}
         Some(Err(error)) => {
             log::warn!("the predecessor cannot be told that we serve: {error}");
-            notify(State::Successor(std::process::id()));
+            notify(ServiceState::Successor(std::process::id()));
         }
     }
     Ok(serve_with(vec![server], signals, move |request| {
@@ -145,7 +145,7 @@ fn serve_with(
         Order::HandOver => look_after(Chore::HandOver),
         Order::End if !std::mem::replace(&mut ending, true) => {
             log::info!("draining; a second signal aborts");
-            notify(State::Stopping);
+            notify(ServiceState::Stopping);
             controls.iter().take(1).for_each(Control::drain);
         }
         Order::End => {

@@ -26,7 +26,7 @@ use super::file::{Document, Field, Section, Switch};
 use super::problem::{Mistake, Problem, Report};
 use super::snapshot::{
     AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Keepalive, Limits, ProgressBy,
-    Server, Snapshot, Timeouts, Workers,
+    ServerSettings, Snapshot, Timeouts, Workers,
 };
 use super::{Environment, Loaded, bounds, defaults};
 use crate::http::head::FIELDS_MAX;
@@ -91,7 +91,11 @@ pub(super) fn compile(
     report.conclude(snapshot)
 }
 
-fn server(mut section: Section<'_>, environment: &Environment, report: &mut Report) -> Server {
+fn server(
+    mut section: Section<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> ServerSettings {
     let listen = section.require("listen", report);
     let listen = listen.and_then(|field| listeners(&field, report)).unwrap_or_default();
     let workers = workers(&mut section, environment, report);
@@ -101,7 +105,7 @@ fn server(mut section: Section<'_>, environment: &Environment, report: &mut Repo
     let forwarded =
         [("append", Forwarded::Append), ("replace", Forwarded::Replace), ("off", Forwarded::Off)];
     let coalesce = section.take("coalesce");
-    let server = Server {
+    let server = ServerSettings {
         listen,
         workers,
         half_close: section.choice("half_close", &half_close, defaults::HALF_CLOSE, report),

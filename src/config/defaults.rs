@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::snapshot::{
-    AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, Breaker,
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, BreakerSettings,
     CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField,
     Keepalive, Limits, PoolLimits, ProgressBy, Recorder, Retry, Timeouts, TraceContext,
     TraceSettings,
@@ -125,7 +125,7 @@ pub fn retry() -> Retry {
     }
 }
 
-pub const BREAKER: Breaker = Breaker {
+pub const BREAKER: BreakerSettings = BreakerSettings {
     consecutive: 5,
     rate: 50,
     window: Duration::from_secs(10),

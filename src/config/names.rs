@@ -10,10 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What became of a look-up: addresses, at least one, or why there are none.
-pub type Found = Result<Vec<SocketAddr>, String>;
+pub type Resolved = Result<Vec<SocketAddr>, String>;
 
 /// Looks a `name:port` up. It may block for as long as the system's resolver does.
-pub type Resolve = fn(&str) -> Found;
+pub type Resolve = fn(&str) -> Resolved;
 
 /// How long a start or a reload waits for names.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const THREADS_MAX: usize = 16;
 
 /// Asks the resolver of the system, which knows `/etc/hosts` and name servers.
-pub fn system(authority: &str) -> Found {
+pub fn system(authority: &str) -> Resolved {
     let addresses = authority.to_socket_addrs().map_err(|error| error.to_string())?;
     let addresses: Vec<SocketAddr> = addresses.collect();
     match addresses.is_empty() {
@@ -31,7 +31,7 @@ pub fn system(authority: &str) -> Found {
 }
 
 /// Looks all of these up. One that is not answered in time has failed.
-pub(super) fn look_up(names: BTreeSet<String>, resolve: Resolve) -> BTreeMap<String, Found> {
+pub(super) fn look_up(names: BTreeSet<String>, resolve: Resolve) -> BTreeMap<String, Resolved> {
     look_up_within(names, resolve, PATIENCE)
 }
 
@@ -39,9 +39,9 @@ fn look_up_within(
     names: BTreeSet<String>,
     resolve: Resolve,
     patience: Duration,
-) -> BTreeMap<String, Found> {
+) -> BTreeMap<String, Resolved> {
     let late = || Err(format!("no answer within {} s", patience.as_secs()));
-    let mut found: BTreeMap<String, Found> =
+    let mut found: BTreeMap<String, Resolved> =
         names.iter().map(|name| (name.clone(), late())).collect();
     let threads = names.len().min(THREADS_MAX);
     let left = Arc::new(Mutex::new(names));
@@ -76,7 +76,7 @@ fn look_up_within(
 mod tests {
     use super::*;
 
-    fn resolve(authority: &str) -> Found {
+    fn resolve(authority: &str) -> Resolved {
         match authority {
             "slow:1" => {
                 thread::sleep(Duration::from_secs(30));

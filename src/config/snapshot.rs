@@ -30,7 +30,7 @@ mod when;
 pub use headers::HeaderRules;
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings};
 pub use resilience::{
-    Admission, Balance, Breaker, CommitAt, Condition, Conditions, Continue, Fallback,
+    Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
 };
 pub use when::{Pattern, When};
@@ -39,7 +39,7 @@ pub use when::{Pattern, When};
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub generation: Generation,
-    pub server: Server,
+    pub server: ServerSettings,
     pub admin: Admin,
     pub access_log: AccessLog,
     pub trace: TraceSettings,
@@ -64,7 +64,7 @@ impl Snapshot {
 
 /// `[server]`
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct ServerSettings {
     /// Every worker listens on every one of these.
     pub listen: Vec<SocketAddr>,
     pub workers: Workers,
@@ -289,7 +289,7 @@ pub struct Upstream {
     pub retry: Retry,
     pub balance: Balance,
     /// `None`: off.
-    pub breaker: Option<Breaker>,
+    pub breaker: Option<BreakerSettings>,
     /// `None`: off.
     pub health: Option<HealthCheck>,
     pub admission: Admission,
@@ -371,7 +371,7 @@ pub struct Route {
     pub heartbeat: Option<Heartbeat>,
     /// `None`: a stream that breaks has ended.
     pub continues: Option<Continue>,
-    /// The client is told, in `Server-Timing`, where the time went.
+    /// The client is told, in `ServerSettings-Timing`, where the time went.
     pub server_timing: bool,
 }
 

@@ -31,14 +31,14 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-pub use check::Failure;
+pub use check::CheckFailure;
 
 /// Checks that may be under way at once.
 pub const THREADS_MAX: usize = 16;
 
 /// An endpoint to be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct CheckTarget {
     /// The same endpoint in another generation of the configuration has the same one.
     pub endpoint: EndpointId,
     /// The upstream's id and name.
@@ -54,10 +54,10 @@ pub struct Target {
 /// A verdict that takes an endpoint out or brings it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    pub target: Arc<Target>,
+    pub target: Arc<CheckTarget>,
     pub verdict: HealthStatus,
     /// What the last check failed for, if it did.
-    pub failure: Option<Failure>,
+    pub failure: Option<CheckFailure>,
 }
 
 /// The running checks.
@@ -84,19 +84,19 @@ struct Board {
 struct Job {
     /// Tells a job from one that had its target before.
     id: u64,
-    target: Arc<Target>,
+    target: Arc<CheckTarget>,
     health: Health,
     due: Instant,
     running: bool,
 }
 
-impl Target {
+impl CheckTarget {
     /// Every endpoint of an upstream, if it is to be checked at all.
-    pub fn of(upstream: &Upstream) -> impl Iterator<Item = Target> + '_ {
+    pub fn of(upstream: &Upstream) -> impl Iterator<Item = CheckTarget> + '_ {
         let settings = upstream.health.iter();
         settings.flat_map(move |settings| {
             upstream.endpoints.iter().filter_map(move |endpoint| {
-                Some(Target {
+                Some(CheckTarget {
                     endpoint: endpoint.id,
                     upstream: (upstream.id, upstream.name.clone()),
                     // Without one there is nobody to be asked.
@@ -116,7 +116,7 @@ impl Target {
 impl HealthChecks {
     /// Checks these from now on. `publish` is called on a thread of the checks.
     pub fn start(
-        targets: impl IntoIterator<Item = Target>,
+        targets: impl IntoIterator<Item = CheckTarget>,
         seed: u64,
         publish: impl Fn(Change) + Send + Sync + 'static,
     ) -> io::Result<HealthChecks> {
@@ -134,7 +134,7 @@ impl HealthChecks {
 
     /// Checks these instead. An endpoint that stays keeps its verdict and its place in time, and
     /// what is found of one that is gone is dropped.
-    pub fn retarget(&mut self, targets: impl IntoIterator<Item = Target>) -> io::Result<()> {
+    pub fn retarget(&mut self, targets: impl IntoIterator<Item = CheckTarget>) -> io::Result<()> {
         let wanted = {
             let mut board = self.shared.board();
             let mut old = std::mem::take(&mut board.jobs);
@@ -165,7 +165,7 @@ impl HealthChecks {
     }
 
     /// The verdicts as they stand: for those who were not there when they changed.
-    pub fn verdicts(&self) -> Vec<(Arc<Target>, HealthStatus)> {
+    pub fn verdicts(&self) -> Vec<(Arc<CheckTarget>, HealthStatus)> {
         let board = self.shared.board();
         let verdict = |job: &Job| (Arc::clone(&job.target), job.health.verdict());
         board.jobs.iter().map(verdict).collect()
@@ -185,7 +185,7 @@ impl Drop for HealthChecks {
 }
 
 impl Job {
-    fn new(id: u64, target: Target, due: Instant) -> Job {
+    fn new(id: u64, target: CheckTarget, due: Instant) -> Job {
         Job { id, target: Arc::new(target), health: Health::new(), due, running: false }
     }
 }
@@ -211,7 +211,7 @@ impl Shared {
     }
 
     /// Waits for a check to be due. `None`: it is over.
-    fn next(&self) -> Option<(u64, Arc<Target>)> {
+    fn next(&self) -> Option<(u64, Arc<CheckTarget>)> {
         let mut board = self.board();
         loop {
             if board.stopped {

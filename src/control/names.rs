@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::names::Found;
+use crate::config::names::Resolved;
 use crate::proxy::random::Random;
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ struct Shared {
     board: Mutex<Board>,
     /// The board has changed.
     changed: Condvar,
-    resolve: Box<dyn Fn(&str) -> Found + Send + Sync>,
+    resolve: Box<dyn Fn(&str) -> Resolved + Send + Sync>,
     publish: Box<dyn Fn(String, Vec<SocketAddr>) + Send + Sync>,
 }
 
@@ -68,7 +68,7 @@ impl Names {
     /// `publish` is called on a thread of the look-ups, with what was found.
     pub fn new(
         seed: u64,
-        resolve: impl Fn(&str) -> Found + Send + Sync + 'static,
+        resolve: impl Fn(&str) -> Resolved + Send + Sync + 'static,
         publish: impl Fn(String, Vec<SocketAddr>) + Send + Sync + 'static,
     ) -> Names {
         let random = Random::new(seed);

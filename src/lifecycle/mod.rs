@@ -25,12 +25,12 @@ use std::thread;
 use std::time::Duration;
 
 pub use self::watch::FileWatch;
-use crate::config::names::{self, Found};
+use crate::config::names::{self, Resolved};
 use crate::config::snapshot::{Addresses, Snapshot};
 use crate::config::{self, Loaded};
 use crate::control::names::Names;
 use crate::server::{Control, Reloaded};
-use crate::sys::{self, State, Successor, notify};
+use crate::sys::{self, ServiceState, Successor, notify};
 
 /// How long a successor may take to serve: it reads its configuration, resolves names, and binds.
 const SUCCESSOR_PATIENCE: Duration = Duration::from_secs(60);
@@ -69,7 +69,7 @@ impl Lifecycle {
         control: Control,
         snapshot: Arc<Snapshot>,
         file: FileWatch,
-        resolve: impl Fn(&str) -> Found + Send + Sync + 'static,
+        resolve: impl Fn(&str) -> Resolved + Send + Sync + 'static,
     ) -> io::Result<Sender<Chore>> {
         let (sender, requests) = mpsc::channel();
         let finder = sender.clone();
@@ -116,7 +116,7 @@ impl Lifecycle {
             log::warn!("{reason}");
             return Err(vec![reason.to_owned()]);
         }
-        notify(State::Reloading);
+        notify(ServiceState::Reloading);
         // Looked at before it is read: what changes in between is a change.
         self.file = FileWatch::of(self.file.path());
         let path = self.file.path().to_owned();
@@ -137,7 +137,7 @@ impl Lifecycle {
                 Err(reasons)
             }
         };
-        notify(State::Ready);
+        notify(ServiceState::Ready);
         reloaded
     }
 
@@ -186,7 +186,7 @@ impl Lifecycle {
             Ok(successor) => {
                 let pid = successor.pid();
                 log::info!("handed over to process {pid}; draining");
-                notify(State::Successor(pid));
+                notify(ServiceState::Successor(pid));
                 self.control.retire();
                 attend(successor);
             }

@@ -82,7 +82,7 @@ fn a_name_is_down_until_it_has_an_address_and_moves_with_it() {
     let file = FileWatch::of(Path::new("/nonexistent"));
     let lifecycle = Lifecycle::start_with(server.control(), snapshot, file, resolve);
     let _lifecycle = lifecycle.expect("it starts");
-    let tell = |found: Found| *told.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    let tell = |found: Resolved| *told.lock().unwrap_or_else(PoisonError::into_inner) = found;
     let becomes = |ip: &str| {
         let until = Instant::now() + PATIENCE;
         while ask(gateway) != ("200".to_owned(), ip.to_owned()) {

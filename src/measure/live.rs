@@ -59,7 +59,7 @@ pub enum Tailed {
 pub struct Survey {
     /// Exchanges in progress, those beyond `rows_max` included.
     pub active: u64,
-    pub streams: Vec<Stream>,
+    pub streams: Vec<LiveStream>,
     pub upstreams: Vec<UpstreamState>,
 }
 
@@ -87,7 +87,7 @@ pub struct EndpointState {
 
 /// One exchange in progress.
 #[derive(Clone, Debug)]
-pub struct Stream {
+pub struct LiveStream {
     pub key: StreamKey,
     pub request_id: RequestId,
     pub client: IpAddr,

@@ -10,7 +10,7 @@ use crate::responder::admin::Exposition;
 
 /// What a family of samples is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricType {
     Counter,
     Gauge,
     Histogram,
@@ -45,16 +45,16 @@ impl Page {
     }
 
     /// Begins a family. All samples of one stand together.
-    pub fn family(&mut self, name: &'static str, kind: Kind, help: &str) {
+    pub fn family(&mut self, name: &'static str, kind: MetricType, help: &str) {
         self.family = name;
         let told = match (self.form, kind) {
-            (Exposition::OpenMetrics, Kind::Counter) => name.trim_end_matches("_total"),
+            (Exposition::OpenMetrics, MetricType::Counter) => name.trim_end_matches("_total"),
             _ => name,
         };
         let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricType::Counter => "counter",
+            MetricType::Gauge => "gauge",
+            MetricType::Histogram => "histogram",
         };
         self.line(format_args!("# HELP {told} {help}\n# TYPE {told} {kind}"));
     }
@@ -128,9 +128,9 @@ mod tests {
 
     fn page(form: Exposition) -> String {
         let mut page = Page::new(form);
-        page.family("turns_total", Kind::Counter, "Turns.");
+        page.family("turns_total", MetricType::Counter, "Turns.");
         page.sample(&[("worker", "0"), ("name", "a\"b\\c")], 7);
-        page.family("open", Kind::Gauge, "Open.");
+        page.family("open", MetricType::Gauge, "Open.");
         page.sample(&[], 1);
         page.finish()
     }
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(seconds(1), "0.000001");
         assert_eq!(seconds(1 << 27), "134.217728");
         let mut page = Page::new(Exposition::Prometheus);
-        page.family("x_seconds", Kind::Histogram, "X.");
+        page.family("x_seconds", MetricType::Histogram, "X.");
         page.histogram(&[], Unit::Time, &Sample::default());
         let text = page.finish();
         assert!(text.contains("x_seconds_bucket{le=\"0.001024\"} 0\n"), "{text}");

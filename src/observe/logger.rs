@@ -43,7 +43,7 @@ static QUEUE: OnceLock<SyncSender<Message>> = OnceLock::new();
 
 /// Where access lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum LogTarget {
     Stdout,
     Stderr,
     File(PathBuf),
@@ -81,7 +81,7 @@ pub fn start_unqueued(level: LevelFilter) -> io::Result<()> {
 }
 
 /// Writes the access log to `target` from here on.
-pub fn access_to(target: &Target, format: Format) -> io::Result<()> {
+pub fn access_to(target: &LogTarget, format: Format) -> io::Result<()> {
     let output = Output::open(target)?;
     match QUEUE.get() {
         Some(queue) => queue.send(Message::AccessTo(output, format)).map_err(io::Error::other),
@@ -341,11 +341,11 @@ enum Output {
 }
 
 impl Output {
-    fn open(target: &Target) -> io::Result<Output> {
+    fn open(target: &LogTarget) -> io::Result<Output> {
         Ok(match target {
-            Target::Stdout => Output::Stdout,
-            Target::Stderr => Output::Stderr,
-            Target::File(path) => {
+            LogTarget::Stdout => Output::Stdout,
+            LogTarget::Stderr => Output::Stderr,
+            LogTarget::File(path) => {
                 Output::File { path: path.clone(), file: files::append(path)?, torn: false }
             }
         })
@@ -454,7 +454,7 @@ mod tests {
         let name = format!("sluicegate-logger-{}.log", std::process::id());
         let path = std::env::temp_dir().join(name);
         let moved = path.with_extension("old");
-        let output = Output::open(&Target::File(path.clone())).expect("a temporary file");
+        let output = Output::open(&LogTarget::File(path.clone())).expect("a temporary file");
         let mut desk = LogState {
             access: Some((output, Format::Json)),
             reported: dropped(),

@@ -20,7 +20,7 @@ use crate::http::ndjson::LineObserver;
 use crate::http::sse::{EventObserver, Part};
 
 use self::json::MASK;
-use self::shape::{ERROR, ROOT, Shape};
+use self::shape::{ERROR, ROOT, Shown};
 
 /// The data that ends a stream.
 const DONE: &[u8] = b"[DONE]";
@@ -30,7 +30,7 @@ pub fn masked_data(data: &[u8]) -> Vec<u8> {
     masked_value(data, &ROOT)
 }
 
-fn masked_value(data: &[u8], shape: &'static Shape) -> Vec<u8> {
+fn masked_value(data: &[u8], shape: &'static Shown) -> Vec<u8> {
     match data.trim_ascii_start() {
         [b'{' | b'[', ..] if data != DONE => json::mask(data, shape),
         _ if data == DONE => DONE.to_vec(),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use self::pools::merged;
 
-use super::exposition::{Kind, Page, Unit};
+use super::exposition::{MetricType, Page, Unit};
 use super::keeper::SpanCounts;
 use super::logger;
 use super::recordings::Recordings;
@@ -156,10 +156,10 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
     process(&mut page, sources);
     system_calls(&mut page, sources.counters);
     for (name, help, value) in PER_WORKER {
-        per_worker(&mut page, name, Kind::Counter, help, sources.counters, *value);
+        per_worker(&mut page, name, MetricType::Counter, help, sources.counters, *value);
     }
     for (name, help, value) in WORKER_GAUGES {
-        per_worker(&mut page, name, Kind::Gauge, help, sources.counters, *value);
+        per_worker(&mut page, name, MetricType::Gauge, help, sources.counters, *value);
     }
     loops(&mut page, sources.counters);
     exchanges(&mut page, sources.counters);
@@ -168,21 +168,25 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
 }
 
 fn process(page: &mut Page, sources: &Sources<'_>) {
-    page.family("sluicegate_build_info", Kind::Gauge, "The version that runs; always 1.");
+    page.family("sluicegate_build_info", MetricType::Gauge, "The version that runs; always 1.");
     page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-    page.family("sluicegate_ready", Kind::Gauge, "1 while new work is welcome, 0 in a drain.");
+    page.family(
+        "sluicegate_ready",
+        MetricType::Gauge,
+        "1 while new work is welcome, 0 in a drain.",
+    );
     page.sample(&[], u8::from(sources.is_ready));
-    page.family("sluicegate_workers", Kind::Gauge, "Workers.");
+    page.family("sluicegate_workers", MetricType::Gauge, "Workers.");
     page.sample(&[], sources.counters.len());
     page.family(
         "sluicegate_log_lines_dropped_total",
-        Kind::Counter,
+        MetricType::Counter,
         "Lines of the log that found its queue full, or could not be written.",
     );
     page.sample(&[], logger::dropped());
     page.family(
         "sluicegate_spans_total",
-        Kind::Counter,
+        MetricType::Counter,
         "Spans, by what became of them; dropped are counted as exchanges.",
     );
     let counts = sources.spans.map_or_else(|| SpanCounts::default().all(), SpanCounts::all);
@@ -191,7 +195,7 @@ fn process(page: &mut Page, sources: &Sources<'_>) {
     }
     page.family(
         "sluicegate_recordings_total",
-        Kind::Counter,
+        MetricType::Counter,
         "Recordings of failed streams; missed: streams that found no place, recordings lost.",
     );
     let counts = sources.recordings.map_or([("kept", 0), ("missed", 0)], Recordings::counts);
@@ -203,7 +207,7 @@ fn process(page: &mut Page, sources: &Sources<'_>) {
 fn system_calls(page: &mut Page, counters: &[Arc<Counters>]) {
     page.family(
         "sluicegate_system_calls_total",
-        Kind::Counter,
+        MetricType::Counter,
         "System calls by kind; a token costs one read and one write.",
     );
     for (worker, counters) in counters.iter().enumerate() {
@@ -225,7 +229,7 @@ fn system_calls(page: &mut Page, counters: &[Arc<Counters>]) {
 fn per_worker(
     page: &mut Page,
     name: &'static str,
-    kind: Kind,
+    kind: MetricType,
     help: &str,
     counters: &[Arc<Counters>],
     value: Value,
@@ -239,14 +243,14 @@ fn per_worker(
 fn loops(page: &mut Page, counters: &[Arc<Counters>]) {
     page.family(
         "sluicegate_loop_lag_seconds",
-        Kind::Histogram,
+        MetricType::Histogram,
         "How long busy turns (4 events and more) took: what an event waits for at most.",
     );
     for (worker, counters) in counters.iter().enumerate() {
         let labels = [("worker", &*worker.to_string())];
         page.histogram(&labels, Unit::Time, &sample([counters], |c| &c.turn_time));
     }
-    page.family("sluicegate_turn_events", Kind::Histogram, "Events of one turn.");
+    page.family("sluicegate_turn_events", MetricType::Histogram, "Events of one turn.");
     page.histogram(&[], Unit::Count, &sample(counters, |c| &c.turn_events));
 }
 
@@ -264,12 +268,12 @@ pub fn sample<'a>(
 
 fn exchanges(page: &mut Page, counters: &[Arc<Counters>]) {
     for (name, unit, help, recorded) in HISTOGRAMS {
-        page.family(name, Kind::Histogram, help);
+        page.family(name, MetricType::Histogram, help);
         page.histogram(&[], *unit, &sample(counters, recorded));
     }
     page.family(
         "gen_ai_client_token_usage",
-        Kind::Histogram,
+        MetricType::Histogram,
         "Tokens of one exchange, where its server has told.",
     );
     let tokens: [(&str, Recorded); 2] =
@@ -280,7 +284,7 @@ fn exchanges(page: &mut Page, counters: &[Arc<Counters>]) {
     }
     page.family(
         "sluicegate_hop_seconds",
-        Kind::Histogram,
+        MetricType::Histogram,
         "The steps of exchanges, each from the end of the one before it.",
     );
     for (index, hop) in HOPS.into_iter().enumerate() {
@@ -289,7 +293,7 @@ fn exchanges(page: &mut Page, counters: &[Arc<Counters>]) {
     }
     page.family(
         "sluicegate_exchange_ends_total",
-        Kind::Counter,
+        MetricType::Counter,
         "Why exchanges ended, and requests refused before they became one.",
     );
     let mut ends: Vec<(&str, u64)> = Vec::new();
@@ -306,7 +310,7 @@ fn exchanges(page: &mut Page, counters: &[Arc<Counters>]) {
     }
     page.family(
         "sluicegate_waited_seconds_total",
-        Kind::Counter,
+        MetricType::Counter,
         "How long exchanges have waited, by for whom.",
     );
     for owner in Owner::ALL {
@@ -315,7 +319,7 @@ fn exchanges(page: &mut Page, counters: &[Arc<Counters>]) {
     }
     page.family(
         "sluicegate_faults_total",
-        Kind::Counter,
+        MetricType::Counter,
         "Exchanges that failed, by who is to blame.",
     );
     let total = |value: Value| counters.iter().map(|counters| value(counters)).sum::<u64>();

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::metrics::{merged, sample};
 use crate::clock::Instant;
 use crate::measure::histogram::Sample;
-use crate::measure::live::{EndpointState, Stream, StreamKey, Survey, UpstreamState};
+use crate::measure::live::{EndpointState, LiveStream, StreamKey, Survey, UpstreamState};
 use crate::measure::stall::Owner;
 use crate::measure::stats::Counters;
 use crate::proxy::breaker::Standing;
@@ -290,7 +290,7 @@ pub fn streams(surveys: &[(usize, Survey)]) -> Value {
     rows.into_iter().map(|(worker, stream)| row(worker, stream)).collect()
 }
 
-fn row(worker: usize, stream: &Stream) -> Value {
+fn row(worker: usize, stream: &LiveStream) -> Value {
     json!({
         "id": StreamId { worker, key: stream.key }.to_string(),
         "request_id": stream.request_id.to_string(),

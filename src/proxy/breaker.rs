@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use super::random::Random;
 use crate::clock::Instant;
-use crate::config::snapshot::Breaker as Settings;
+use crate::config::snapshot::BreakerSettings as Settings;
 
 mod beside;
 mod standing;

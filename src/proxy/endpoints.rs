@@ -30,7 +30,7 @@ use super::load::{Full, Permit, SharedLoad};
 use super::random::Random;
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    Admission, Breaker as BreakerSettings, Endpoint, EndpointId, HealthCheck, Upstream,
+    Admission, BreakerSettings, Endpoint, EndpointId, HealthCheck, Upstream,
 };
 
 mod member;

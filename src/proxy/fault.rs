@@ -124,7 +124,7 @@ pub enum LocalFault {
 
 /// What a client is told: `status`, and `error.type` and `error.code` of the JSON body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ErrorAnswer {
     pub status: u16,
     pub kind: &'static str,
     pub code: &'static str,
@@ -132,7 +132,7 @@ pub struct Answer {
 
 impl Fault {
     /// The answer, or `None` where nobody is left to hear it.
-    pub fn answer(&self) -> Option<Answer> {
+    pub fn answer(&self) -> Option<ErrorAnswer> {
         use DownstreamFault::*;
         let (status, kind) = match self {
             Fault::Downstream(fault) => match fault {
@@ -161,7 +161,7 @@ impl Fault {
             Fault::Local(LocalFault::QueueFull { .. }) => (429, "overloaded"),
             Fault::Local(_) => (503, "overloaded"),
         };
-        Some(Answer { status, kind, code: self.code() })
+        Some(ErrorAnswer { status, kind, code: self.code() })
     }
 
     /// The fault's one name: `error.code`, end reason, log.

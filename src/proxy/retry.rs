@@ -19,7 +19,7 @@ pub mod policy;
 pub mod stale;
 
 pub use budget::RetryBudget;
-pub use policy::{Cause, Facts, RetryDecision, Why, decide};
+pub use policy::{Cause, RetryDecision, RetryEnd, RetryFacts, decide};
 
 /// Whether a method may be repeated without a second effect (RFC 9110 §9.2.2).
 pub fn is_idempotent(method: &str) -> bool {

@@ -20,7 +20,7 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A recorded answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recording {
+pub struct RecordedAnswer {
     status: u16,
     content_type: &'static str,
     /// From the request to the head.
@@ -58,9 +58,9 @@ impl Ending {
     }
 }
 
-impl Recording {
+impl RecordedAnswer {
     /// Reads a recording, or tells what is wrong with it.
-    pub fn parse(text: &str) -> Result<Recording, String> {
+    pub fn parse(text: &str) -> Result<RecordedAnswer, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if value["recording"] != 1 {
             return Err("it is no recording, or one of a later version".to_owned());
@@ -80,7 +80,7 @@ impl Recording {
             Ok((since(number(frame, "at_us")?), data))
         });
         let frames = frames.collect::<Result<Vec<_>, String>>()?;
-        Ok(Recording {
+        Ok(RecordedAnswer {
             status: status.ok_or("status is none of a final answer")?,
             content_type: match value["content_type"].as_str() {
                 Some("application/x-ndjson") => "application/x-ndjson",
@@ -133,7 +133,7 @@ const TIMEOUTS: ExchangeTimeouts = ExchangeTimeouts {
 };
 
 #[derive(Debug)]
-struct Replay(Arc<Recording>);
+struct Replay(Arc<RecordedAnswer>);
 
 impl Service for Replay {
     fn respond(&self, _request: &Request<'_>, _now: Instant) -> Box<dyn Responder> {
@@ -144,7 +144,7 @@ impl Service for Replay {
 /// One exchange.
 #[derive(Debug)]
 struct Playing {
-    recording: Arc<Recording>,
+    recording: Arc<RecordedAnswer>,
     state: State,
 }
 
@@ -166,7 +166,7 @@ impl Responder for Playing {
     }
 
     fn step(&mut self, now: Instant) -> Action {
-        let Recording { status, content_type, head, frames, ended, ending } = &*self.recording;
+        let RecordedAnswer { status, content_type, head, frames, ended, ending } = &*self.recording;
         match self.state {
             State::Receiving => Action::NeedBody,
             State::Asked(at) if now < at + *head => Action::Sleep(at + *head),
@@ -214,7 +214,7 @@ mod tests {
 
     /// Every step with the moment it was given at.
     fn played(file: &str) -> Vec<(u64, Action)> {
-        let recording = Arc::new(Recording::parse(file).expect("a recording"));
+        let recording = Arc::new(RecordedAnswer::parse(file).expect("a recording"));
         let mut playing = Playing { recording, state: State::Receiving };
         assert_eq!(playing.step(at(1)), Action::NeedBody);
         playing.on_request_end(at(100));
@@ -273,7 +273,7 @@ mod tests {
             ("{\"recording\"", "[\"recording\""),
         ] {
             assert!(FILE.contains(from));
-            assert!(Recording::parse(&FILE.replace(from, to)).is_err(), "{from} → {to}");
+            assert!(RecordedAnswer::parse(&FILE.replace(from, to)).is_err(), "{from} → {to}");
         }
     }
 }

@@ -166,9 +166,9 @@ impl Records {
 fn open_access_log(access_log: &AccessLog) -> Result<(), StartError> {
     let target = match &access_log.target {
         AccessTarget::Off => return Ok(()),
-        AccessTarget::Stdout => logger::Target::Stdout,
-        AccessTarget::Stderr => logger::Target::Stderr,
-        AccessTarget::File(path) => logger::Target::File(path.into()),
+        AccessTarget::Stdout => logger::LogTarget::Stdout,
+        AccessTarget::Stderr => logger::LogTarget::Stderr,
+        AccessTarget::File(path) => logger::LogTarget::File(path.into()),
     };
     let format = match access_log.format {
         AccessFormat::Json => Format::Json,

@@ -28,7 +28,7 @@ mod transcript;
 mod tests;
 
 pub use self::kept::{Kept, Purse};
-pub use self::request::{Unfit, continued, is_fit};
+pub use self::request::{Uncontinuable, continued, is_fit};
 pub use self::transcript::{Lacking, Transcript};
 
 use super::Dialect;

@@ -15,7 +15,7 @@
 //! Absent on purpose: security. A sum is no seal, and alerts are not even XORed.
 
 use super::random::{Random, mix};
-use crate::wire::transport::{Alert, Opened, Session, Sessions, Wire};
+use crate::wire::transport::{Alert, Session, Sessions, Unsealed, Wire};
 
 /// Bytes in front of every body.
 pub const HEADER: usize = 5;
@@ -198,7 +198,7 @@ impl Toy {
     }
 
     /// Opens the record at the front of `sealed`.
-    pub fn open_front(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<Opened, Alert> {
+    pub fn open_front(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<Unsealed, Alert> {
         let opened = self.open_record(sealed, plain);
         if matches!(opened, Err(alert) if alert != ALERTED) {
             self.own.extend_from_slice(&BAD_RECORD);
@@ -206,13 +206,13 @@ impl Toy {
         opened
     }
 
-    fn open_record(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<Opened, Alert> {
+    fn open_record(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<Unsealed, Alert> {
         let Some(Record { kind, sum, length }) = record_in(sealed)? else {
-            return Ok(Opened::default());
+            return Ok(Unsealed::default());
         };
         let (record, behind) = sealed.split_at_mut(HEADER + length);
         let body = &mut record[HEADER..];
-        let mut opened = Opened { taken: HEADER + length, ..Opened::default() };
+        let mut opened = Unsealed { taken: HEADER + length, ..Unsealed::default() };
         match (kind, self.stage) {
             (kind::ALERT, _) if *body == [0] => {
                 (opened.ended, self.ended) = (true, true);
@@ -241,7 +241,7 @@ impl Toy {
                 opened.given = room;
                 if room < rest.len() {
                     self.given = Some(before + room);
-                    return Ok(Opened { taken: 0, more: true, ..opened });
+                    return Ok(Unsealed { taken: 0, more: true, ..opened });
                 }
                 self.given = None;
             }
@@ -290,7 +290,7 @@ fn put_record(kind: u8, sum: u8, body: &[u8], out: &mut Vec<u8>) {
 }
 
 impl Session for Toy {
-    fn open(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<Opened, Alert> {
+    fn open(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<Unsealed, Alert> {
         self.open_front(sealed, plain)
     }
 
@@ -388,7 +388,7 @@ mod tests {
         client.seal_to(b"text", &mut sealed);
         for _ in 0..2 {
             let opened = server.open_front(&mut sealed, &mut []);
-            assert_eq!(opened, Ok(Opened { more: true, ..Opened::default() }));
+            assert_eq!(opened, Ok(Unsealed { more: true, ..Unsealed::default() }));
         }
         feed(&mut server, &mut sealed, &mut plain);
         assert_eq!((plain.as_slice(), sealed.len()), (&b"text"[..], 0));

@@ -28,6 +28,6 @@ pub use handover::{Predecessor, Successor};
 pub use inherit::{Inherited, Listeners};
 pub use linux::{Linux, TcpStream, now};
 pub use listen::{Families, keep_alive, listen};
-pub use notify::{State, notify};
+pub use notify::{ServiceState, notify};
 pub use process::{epoch, pin_to_cpu, raise_descriptor_limit, random_seed, random_token};
 pub use signals::{Order, Signals, on_reopen};

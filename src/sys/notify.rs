@@ -15,7 +15,7 @@ use crate::clock::Instant;
 
 /// Something the service manager wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ServiceState {
     Ready,
     Reloading,
     Stopping,
@@ -24,22 +24,22 @@ pub enum State {
 }
 
 /// Tells it. That it cannot be told is no reason for a gateway not to run, so it is only logged.
-pub fn notify(state: State) {
+pub fn notify(state: ServiceState) {
     let Some(name) = env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send(name.as_bytes(), &message(state)) {
         log::warn!("the service manager cannot be told ({state:?}): {error}");
     }
 }
 
-fn message(state: State) -> String {
+fn message(state: ServiceState) -> String {
     match state {
-        State::Ready => "READY=1".into(),
-        State::Reloading => {
+        ServiceState::Ready => "READY=1".into(),
+        ServiceState::Reloading => {
             let micros = (now() - Instant::ZERO).as_micros();
             format!("RELOADING=1\nMONOTONIC_USEC={micros}")
         }
-        State::Stopping => "STOPPING=1".into(),
-        State::Successor(pid) => format!("READY=1\nMAINPID={pid}"),
+        ServiceState::Stopping => "STOPPING=1".into(),
+        ServiceState::Successor(pid) => format!("READY=1\nMAINPID={pid}"),
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
         let by_path = UnixDatagram::bind(&path).expect("a free name");
         let abstract_one = UnixDatagram::bind_addr(&address).expect("a free name");
         for (name, socket) in [(name, by_path), (&abstract_name, abstract_one)] {
-            send(name, &message(State::Successor(7))).expect("it is there");
+            send(name, &message(ServiceState::Successor(7))).expect("it is there");
             let mut bytes = [0; 64];
             let length = socket.recv(&mut bytes).expect("it was sent");
             assert_eq!(&bytes[..length], b"READY=1\nMAINPID=7");

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::clock::Instant;
 use crate::gateway::command::{Command, Idle};
-use crate::gateway::record::commit::{Answer, Commit, Passed};
+use crate::gateway::record::commit::{Commit, Passed, Response};
 use crate::gateway::record::downstream::State;
 use crate::gateway::report::outline::{Outline, Side};
 use crate::observe::view;
@@ -46,7 +46,7 @@ pub fn consequence(stand: &str) -> &'static str {
 pub fn commits(commit: Commit, before: Option<Commit>) -> Vec<(&'static str, &'static str)> {
     let mut words = Vec::new();
     let was = |is: fn(Commit) -> bool| before.is_some_and(is);
-    let held = |commit| matches!(commit, Commit::Open(_, Answer::Held));
+    let held = |commit| matches!(commit, Commit::Open(_, Response::Held));
     let steady = |commit| commit == Commit::Passed(Passed::Steady);
     if held(commit) && !was(held) {
         words.push(("its answer is held back", "another may still take its place"));

@@ -35,7 +35,7 @@ impl From<Alert> for io::Error {
 
 /// What one call of [`Session::open`] came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Opened {
+pub struct Unsealed {
     /// Sealed bytes that are done with.
     pub taken: usize,
     /// Bytes of plaintext that were given.
@@ -52,7 +52,7 @@ pub trait Session {
     /// session may work in `sealed`: what it does not take it is shown again, with more behind it.
     /// Plaintext that finds no room is given by the next call, and `more` says so. An error ends the
     /// session; what lies in front of it has been given by an earlier call.
-    fn open(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<Opened, Alert>;
+    fn open(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<Unsealed, Alert>;
 
     /// Seals all of `plain`. The session is established, and not closed.
     fn seal(&mut self, plain: &[u8], into: &mut Wire<'_>);
@@ -137,7 +137,7 @@ impl Transport {
         while !self.ended && self.failed.is_none() {
             let sealed = self.sealed.as_mut().map_or(&mut [][..], Buffer::unscanned_mut);
             match self.session.open(sealed, &mut plain[all..]) {
-                Ok(Opened { taken, given, more, ended }) => {
+                Ok(Unsealed { taken, given, more, ended }) => {
                     self.take(taken, pool);
                     (self.more, self.ended) = (more, ended);
                     all += given;

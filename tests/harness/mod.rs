@@ -76,10 +76,10 @@ pub fn endpoint(index: usize) -> Endpoint {
 }
 
 /// A breaker that opens and half-opens within the time that a world lasts.
-fn breaker(panic: bool) -> Breaker {
+fn breaker(panic: bool) -> BreakerSettings {
     let (open, open_max) = (Duration::from_millis(200), Duration::from_secs(2));
     let panic = if panic { defaults::BREAKER.panic } else { 100 };
-    Breaker { consecutive: 2, volume: 4, open, open_max, panic, ..defaults::BREAKER }
+    BreakerSettings { consecutive: 2, volume: 4, open, open_max, panic, ..defaults::BREAKER }
 }
 
 fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
@@ -123,7 +123,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
     let links = (0..gateway.upstreams).map(link).collect();
     let mut snapshot = Snapshot {
         generation: Generation::default(),
-        server: Server {
+        server: ServerSettings {
             listen: vec![([203, 0, 113, 1], 80).into()],
             workers: Workers::Unpinned(1),
             half_close: if gateway.half_close_allowed {

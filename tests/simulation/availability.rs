@@ -18,7 +18,7 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::{
-    Breaker, Condition, Conditions, Fallback, FallbackAnswer, PathPattern, Snapshot,
+    BreakerSettings, Condition, Conditions, Fallback, FallbackAnswer, PathPattern, Snapshot,
 };
 use sluicegate::gateway::command::Command;
 use sluicegate::proxy::health::{DownEndpoint, HealthStatus};
@@ -149,7 +149,7 @@ impl Plan {
             let panic = if mistake == Mistake::OpenIsOpen { 100 } else { defaults::BREAKER.panic };
             // A server that takes no connection has none any more.
             upstream.pool.max_requests = 1;
-            upstream.breaker = Some(Breaker { panic, ..defaults::BREAKER });
+            upstream.breaker = Some(BreakerSettings { panic, ..defaults::BREAKER });
             if mistake == Mistake::RefusedIsRefused {
                 let on = defaults::RETRY_ON.into_iter().filter(|on| *on != Condition::Connect);
                 upstream.retry.on = Conditions::new(on.collect());

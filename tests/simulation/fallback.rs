@@ -14,7 +14,7 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::{
-    Breaker, Fallback, FallbackAnswer, PathPattern, Snapshot, Target,
+    BreakerSettings, Fallback, FallbackAnswer, PathPattern, Snapshot, Target,
 };
 use sluicegate::proxy::breaker::Standing::{self, HalfOpen};
 use sluicegate::sim::plan::GatewayPlan;
@@ -112,7 +112,7 @@ impl Plan {
         for upstream in &mut snapshot.upstreams {
             // A server that takes no connection has none any more.
             upstream.pool.max_requests = 1;
-            upstream.breaker = Some(Breaker { panic, ..defaults::BREAKER });
+            upstream.breaker = Some(BreakerSettings { panic, ..defaults::BREAKER });
         }
         if let Target::Chain(chain) = &mut snapshot.routes[0].target {
             let answer = FallbackAnswer::Json(SORRY.into());

@@ -8,7 +8,7 @@ use crate::harness::{GENEROUS, Gateway, server_address, snapshot};
 use crate::seed;
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
-use sluicegate::config::snapshot::Breaker;
+use sluicegate::config::snapshot::BreakerSettings;
 use sluicegate::sim::plan::GatewayPlan;
 use sluicegate::sim::{Answer, Manner, Visit, World};
 
@@ -39,7 +39,8 @@ fn an_open_breaker_lets_one_probe_out_at_a_time() {
         .upstream(|u: Answer| u.pause(500 * MILLISECOND).reset())
         .configure(|snapshot| {
             // Open is open, although nobody else could answer.
-            snapshot.upstreams[0].breaker = Some(Breaker { panic: 100, ..defaults::BREAKER });
+            snapshot.upstreams[0].breaker =
+                Some(BreakerSettings { panic: 100, ..defaults::BREAKER });
         });
     let start = world.world.time();
     ask_steadily(&mut world, 800);

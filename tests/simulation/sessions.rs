@@ -11,7 +11,7 @@ use sluicegate::sim::plan::Plan;
 use sluicegate::sim::toy::{Manners, Toys};
 use sluicegate::sim::{Act, Answer, End, Reading, Visit};
 use sluicegate::wire::buffers::SEALED_RESERVE;
-use sluicegate::wire::transport::{Alert, Opened, Session, Sessions, Wire};
+use sluicegate::wire::transport::{Alert, Session, Sessions, Unsealed, Wire};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -320,9 +320,9 @@ fn a_read_that_is_just_allowed_is_made() {
 struct Forgetful(Box<dyn Session>);
 
 impl Session for Forgetful {
-    fn open(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<Opened, Alert> {
+    fn open(&mut self, sealed: &mut [u8], plain: &mut [u8]) -> Result<Unsealed, Alert> {
         let opened = self.0.open(sealed, plain)?;
-        Ok(Opened { more: opened.more && opened.given > 0, ..opened })
+        Ok(Unsealed { more: opened.more && opened.given > 0, ..opened })
     }
 
     fn seal(&mut self, plain: &[u8], into: &mut Wire<'_>) {

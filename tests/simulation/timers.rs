@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::harness::scenario::{Simulation, TARGET};
 use crate::seed;
 use sluicegate::config::defaults;
-use sluicegate::config::snapshot::{Breaker, ExchangeTimeouts, Snapshot};
+use sluicegate::config::snapshot::{BreakerSettings, ExchangeTimeouts, Snapshot};
 use sluicegate::gateway::command::Idle;
 use sluicegate::sim::{Answer, Visit};
 
@@ -30,7 +30,8 @@ fn timeouts(snapshot: &mut Snapshot, change: impl Fn(&mut ExchangeTimeouts)) {
 /// One fault, and the endpoint is out for a minute.
 fn strict(snapshot: &mut Snapshot) {
     let (consecutive, open) = (1, 60 * SECOND);
-    snapshot.upstreams[0].breaker = Some(Breaker { consecutive, open, ..defaults::BREAKER });
+    snapshot.upstreams[0].breaker =
+        Some(BreakerSettings { consecutive, open, ..defaults::BREAKER });
 }
 
 /// Timers of two seconds.

@@ -8,6 +8,7 @@ mod functions;
 mod imports;
 mod run;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -357,6 +358,33 @@ fn unsafe_is_forbidden() {
             assert!(source.text.contains("#![forbid(unsafe_code)]"), "{}", source.path.display());
         }
     }
+}
+
+/// One meaning per name: a type that other rooms can see has its name for itself. Apart: the worlds of the
+/// tests and the programs beside the gateway, which have a `Server` and a `Request` of their own.
+#[test]
+fn a_type_has_its_name_for_itself() {
+    const APART: [&str; 4] = ["bench", "cli", "sim", "turns"];
+    let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in sources() {
+        if source.is_test() || APART.contains(&source.module.as_str()) {
+            continue;
+        }
+        for (_, line) in source.code() {
+            let Some(item) = line.strip_prefix("pub ").or(line.strip_prefix("pub(crate) ")) else {
+                continue;
+            };
+            let mut words = item.split(|letter: char| !letter.is_alphanumeric());
+            if let (Some("struct" | "enum" | "trait" | "type"), Some(name)) =
+                (words.next(), words.next())
+            {
+                owners.entry(name.into()).or_default().push(source.path.display().to_string());
+            }
+        }
+    }
+    assert!(owners.len() > 200, "{} types are seen", owners.len());
+    owners.retain(|_, files| files.len() > 1);
+    assert!(owners.is_empty(), "names with several meanings: {owners:#?}");
 }
 
 #[test]

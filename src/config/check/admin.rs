@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
 use super::super::snapshot::{
-    AccessFormat, AccessLog, AccessTarget, Admin, AdminToken, Secret, Server,
+    AccessFormat, AccessLog, AccessTarget, Admin, AdminToken, Secret, ServerSettings,
 };
 use super::super::{Environment, defaults};
 use super::address;
@@ -19,7 +19,7 @@ const TOKEN_BYTES: RangeInclusive<usize> = 16..=512;
 
 pub(super) fn admin(
     mut section: Section<'_>,
-    server: &Server,
+    server: &ServerSettings,
     environment: &Environment,
     report: &mut Report,
 ) -> Admin {

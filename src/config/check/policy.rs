@@ -7,8 +7,8 @@ use super::super::defaults;
 use super::super::file::{Field, Section, Switch};
 use super::super::problem::{Mistake, Report, nearest};
 use super::super::snapshot::{
-    Admission, Balance, Breaker, Condition, Conditions, HashKey, HealthCheck, KeyPriority, Limits,
-    Listed, PRIORITIES, PoolLimits, Retry,
+    Admission, Balance, BreakerSettings, Condition, Conditions, HashKey, HealthCheck, KeyPriority,
+    Limits, Listed, PRIORITIES, PoolLimits, Retry,
 };
 use super::{CONNECTIONS, field_name, is_token, path, unique};
 
@@ -173,14 +173,14 @@ fn cookie_name(text: &str) -> Result<String, Mistake> {
 }
 
 /// `breaker = { … }`, or "off".
-pub(super) fn breaker(upstream: &mut Section<'_>, report: &mut Report) -> Option<Breaker> {
+pub(super) fn breaker(upstream: &mut Section<'_>, report: &mut Report) -> Option<BreakerSettings> {
     let mut section = match upstream.switch("breaker", report) {
         Switch::Off => return None,
         Switch::Absent(section) | Switch::On(section) => section,
     };
     let default = defaults::BREAKER;
     let faults = 1..=1_000_000;
-    let breaker = Breaker {
+    let breaker = BreakerSettings {
         consecutive: section.count("consecutive", faults.clone(), default.consecutive, report),
         rate: section.count("rate", SHARE, default.rate, report),
         window: section.duration("window", WINDOW, default.window, report),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report, nearest};
 use super::super::snapshot::{
-    Addresses, HostField, Limits, Listed, PoolLimits, Route, Server, Snapshot, Target, Timeouts,
-    Upstream, UpstreamId,
+    Addresses, HostField, Limits, Listed, PoolLimits, Route, ServerSettings, Snapshot, Target,
+    Timeouts, Upstream, UpstreamId,
 };
 use super::super::{Environment, defaults, names};
 use super::address::{self, EndpointText};
@@ -32,7 +32,7 @@ pub(super) struct Name {
 
 /// What an upstream is checked against.
 pub(super) struct Given<'g> {
-    pub server: &'g Server,
+    pub server: &'g ServerSettings,
     pub limits: &'g Limits,
     pub timeouts: &'g Timeouts,
     pub environment: &'g Environment,
@@ -134,7 +134,7 @@ fn name_of(field: &Field<'_>, report: &mut Report) -> Option<String> {
 
 fn listed(
     field: &Field<'_>,
-    server: &Server,
+    server: &ServerSettings,
     report: &mut Report,
 ) -> Option<(Vec<Listed>, Vec<Name>)> {
     let fields = field.list(report)?;

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::super::snapshot::{
-    Balance, Breaker, Fallback, FallbackAnswer, HashKey, HealthCheck, Retry, Route, Upstream, When,
+    Balance, BreakerSettings, Fallback, FallbackAnswer, HashKey, HealthCheck, Retry, Route,
+    Upstream, When,
 };
 use super::super::units::{show_duration, show_size};
 use super::{entry, key, list, quoted};
@@ -45,7 +46,7 @@ fn balance(balance: &Balance, out: &mut String) -> fmt::Result {
     }
 }
 
-fn breaker(breaker: &Breaker, out: &mut String) -> fmt::Result {
+fn breaker(breaker: &BreakerSettings, out: &mut String) -> fmt::Result {
     entry(out, "breaker.consecutive", breaker.consecutive)?;
     entry(out, "breaker.rate", breaker.rate)?;
     entry(out, "breaker.window", quoted(&show_duration(breaker.window)))?;

@@ -122,7 +122,7 @@ pub enum HashKey {
 
 /// `[[upstream]] breaker`: when an endpoint gets no requests for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Breaker {
+pub struct BreakerSettings {
     /// Faults in a row that open it.
     pub consecutive: u32,
     /// Share of faults, in percent, that opens it …

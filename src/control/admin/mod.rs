@@ -30,7 +30,7 @@ use std::time::Duration;
 use crate::config::bounds::{ADMIN_CONNECTIONS, ADMIN_HEALTH_PLACES};
 use crate::config::defaults;
 use crate::config::snapshot::{
-    Admin, Forwarded, Generation, HalfClose, Limits, Server, Snapshot, Timeouts, Workers,
+    Admin, Forwarded, Generation, HalfClose, Limits, ServerSettings, Snapshot, Timeouts, Workers,
 };
 use crate::gateway::command::{Command, Idle};
 use crate::gateway::{Setup, worker};
@@ -171,7 +171,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Snapshot {
     Snapshot {
         generation: Generation::default(),
-        server: Server {
+        server: ServerSettings {
             listen: vec![address],
             workers: Workers::Unpinned(1),
             half_close: HalfClose::Cancel,

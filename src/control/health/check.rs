@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::Target;
+use super::CheckTarget;
 use crate::http::head::{FieldSlots, HeadLimits, ResponseContext, parse_response};
 
 const HEAD: HeadLimits = HeadLimits { bytes: 16 << 10, fields: 100 };
@@ -13,7 +13,7 @@ const CONTEXT: ResponseContext = ResponseContext { head_request: false, upgrade_
 
 /// Why an endpoint is not well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum CheckFailure {
     /// No connection.
     Connect(ErrorKind),
     /// `health.timeout` ran out.
@@ -27,15 +27,15 @@ pub enum Failure {
     Status(u16),
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CheckFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Connect(kind) => write!(f, "no connection: {kind}"),
-            Failure::Timeout => f.write_str("no answer in time"),
-            Failure::Broken(kind) => write!(f, "the connection broke: {kind}"),
-            Failure::Closed => f.write_str("the connection was closed without an answer"),
-            Failure::NotHttp => f.write_str("the answer is not HTTP/1"),
-            Failure::Status(status) => write!(f, "status {status}"),
+            CheckFailure::Connect(kind) => write!(f, "no connection: {kind}"),
+            CheckFailure::Timeout => f.write_str("no answer in time"),
+            CheckFailure::Broken(kind) => write!(f, "the connection broke: {kind}"),
+            CheckFailure::Closed => f.write_str("the connection was closed without an answer"),
+            CheckFailure::NotHttp => f.write_str("the answer is not HTTP/1"),
+            CheckFailure::Status(status) => write!(f, "status {status}"),
         }
     }
 }
@@ -46,11 +46,14 @@ const STANDSTILL: Duration = Duration::from_millis(250);
 
 /// Checks an endpoint, within its timeout. A failure that a standstill of ours explains says nothing
 /// of the endpoint: it is checked anew.
-pub(super) fn check(target: &Target) -> Result<(), Failure> {
+pub(super) fn check(target: &CheckTarget) -> Result<(), CheckFailure> {
     believed(target.settings.timeout, || attempt(target))
 }
 
-fn believed(timeout: Duration, attempt: impl Fn() -> Result<(), Failure>) -> Result<(), Failure> {
+fn believed(
+    timeout: Duration,
+    attempt: impl Fn() -> Result<(), CheckFailure>,
+) -> Result<(), CheckFailure> {
     let began = Instant::now();
     let result = attempt();
     match result {
@@ -59,10 +62,10 @@ fn believed(timeout: Duration, attempt: impl Fn() -> Result<(), Failure>) -> Res
     }
 }
 
-fn attempt(target: &Target) -> Result<(), Failure> {
+fn attempt(target: &CheckTarget) -> Result<(), CheckFailure> {
     let deadline = Instant::now() + target.settings.timeout;
     let mut stream = TcpStream::connect_timeout(&target.address, target.settings.timeout)
-        .map_err(|error| failure(&error, Failure::Connect))?;
+        .map_err(|error| failure(&error, CheckFailure::Connect))?;
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sluicegate-health\r\nAccept: */*\r\n\
          Connection: close\r\n\r\n",
@@ -79,14 +82,18 @@ fn attempt(target: &Target) -> Result<(), Failure> {
     stream
         .set_write_timeout(Some(left(deadline)?))
         .and_then(|()| stream.write_all(request))
-        .map_err(|error| failure(&error, Failure::Broken))?;
+        .map_err(|error| failure(&error, CheckFailure::Broken))?;
     let status = read_status(&mut stream, deadline)?;
     // The body says nothing that is asked for: it is left unread.
-    if target.settings.statuses.contains(&status) { Ok(()) } else { Err(Failure::Status(status)) }
+    if target.settings.statuses.contains(&status) {
+        Ok(())
+    } else {
+        Err(CheckFailure::Status(status))
+    }
 }
 
 /// The status of the final answer.
-fn read_status(stream: &mut TcpStream, deadline: Instant) -> Result<u16, Failure> {
+fn read_status(stream: &mut TcpStream, deadline: Instant) -> Result<u16, CheckFailure> {
     let mut received = Vec::with_capacity(1024);
     loop {
         let mut slots = FieldSlots::new();
@@ -99,31 +106,31 @@ fn read_status(stream: &mut TcpStream, deadline: Instant) -> Result<u16, Failure
             }
             Ok(Some(head)) => return Ok(head.status),
             Ok(None) => {}
-            Err(_) => return Err(Failure::NotHttp),
+            Err(_) => return Err(CheckFailure::NotHttp),
         }
         let mut piece = [0; 1024];
         stream
             .set_read_timeout(Some(left(deadline)?))
-            .map_err(|error| failure(&error, Failure::Broken))?;
+            .map_err(|error| failure(&error, CheckFailure::Broken))?;
         match stream.read(&mut piece) {
-            Ok(0) => return Err(Failure::Closed),
+            Ok(0) => return Err(CheckFailure::Closed),
             Ok(length) => received.extend_from_slice(&piece[..length]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(failure(&error, Failure::Broken)),
+            Err(error) => return Err(failure(&error, CheckFailure::Broken)),
         }
     }
 }
 
 /// The time until `deadline`, if there is any: a socket's timeout of zero would be none at all.
-fn left(deadline: Instant) -> Result<Duration, Failure> {
+fn left(deadline: Instant) -> Result<Duration, CheckFailure> {
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(Failure::Timeout) } else { Ok(left) }
+    if left.is_zero() { Err(CheckFailure::Timeout) } else { Ok(left) }
 }
 
-fn failure(error: &io::Error, otherwise: impl Fn(ErrorKind) -> Failure) -> Failure {
+fn failure(error: &io::Error, otherwise: impl Fn(ErrorKind) -> CheckFailure) -> CheckFailure {
     match error.kind() {
         // A blocking socket whose timeout ran out says `WouldBlock` on Linux.
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Failure::Timeout,
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => CheckFailure::Timeout,
         kind => otherwise(kind),
     }
 }
@@ -142,7 +149,7 @@ mod tests {
                 return Ok(());
             }
             std::thread::sleep(takes);
-            Err(Failure::Timeout)
+            Err(CheckFailure::Timeout)
         });
         assert_eq!(result.is_ok(), count.get() == 2);
         count.get()

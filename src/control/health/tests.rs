@@ -68,8 +68,8 @@ impl Scripted {
     }
 }
 
-fn target(address: SocketAddr, interval: u64) -> Target {
-    Target {
+fn target(address: SocketAddr, interval: u64) -> CheckTarget {
+    CheckTarget {
         rules: None,
         endpoint: EndpointId(address.port().into()),
         upstream: (UpstreamId(1), "vllm".to_owned()),
@@ -86,7 +86,7 @@ fn target(address: SocketAddr, interval: u64) -> Target {
     }
 }
 
-fn start(targets: Vec<Target>) -> (HealthChecks, mpsc::Receiver<Change>) {
+fn start(targets: Vec<CheckTarget>) -> (HealthChecks, mpsc::Receiver<Change>) {
     let (sender, changes) = mpsc::channel();
     let publish = move |change| drop(sender.send(change));
     (HealthChecks::start(targets, 1, publish).expect("threads start"), changes)
@@ -99,13 +99,16 @@ fn what_a_check_says_of_an_answer() {
         (Some("HTTP/1.1 204 No Content\r\n\r\n"), Ok(())),
         (Some("HTTP/1.0 200 OK\r\n\r\nfine"), Ok(())),
         (Some("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), Ok(())),
-        (Some(DOWN), Err(Failure::Status(503))),
-        (Some("HTTP/1.1 301 Moved Permanently\r\nlocation: /x\r\n\r\n"), Err(Failure::Status(301))),
-        (Some("SSH-2.0-OpenSSH_9.9\r\n"), Err(Failure::NotHttp)),
-        (Some("HTTP/1.1 200 OK\r\ncontent-le"), Err(Failure::Closed)),
-        (Some("HTTP/1.1 102 Processing\r\n\r\n"), Err(Failure::Closed)),
-        (Some(""), Err(Failure::Closed)),
-        (None, Err(Failure::Timeout)),
+        (Some(DOWN), Err(CheckFailure::Status(503))),
+        (
+            Some("HTTP/1.1 301 Moved Permanently\r\nlocation: /x\r\n\r\n"),
+            Err(CheckFailure::Status(301)),
+        ),
+        (Some("SSH-2.0-OpenSSH_9.9\r\n"), Err(CheckFailure::NotHttp)),
+        (Some("HTTP/1.1 200 OK\r\ncontent-le"), Err(CheckFailure::Closed)),
+        (Some("HTTP/1.1 102 Processing\r\n\r\n"), Err(CheckFailure::Closed)),
+        (Some(""), Err(CheckFailure::Closed)),
+        (None, Err(CheckFailure::Timeout)),
     ] {
         let server = Scripted::new(answer);
         assert_eq!(check::check(&target(server.address, 1_000)), expected, "{answer:?}");
@@ -116,7 +119,7 @@ fn what_a_check_says_of_an_answer() {
     let nobody = nobody.expect("a port is free");
     assert_eq!(
         check::check(&target(nobody, 1_000)),
-        Err(Failure::Connect(io::ErrorKind::ConnectionRefused))
+        Err(CheckFailure::Connect(io::ErrorKind::ConnectionRefused))
     );
 }
 
@@ -133,7 +136,7 @@ fn an_answer_that_drips_in_ends_with_the_timeout() {
     });
     // Each byte in time, the head never: a timeout per read would wait for ever.
     let started = Instant::now();
-    assert_eq!(check::check(&target(address, 300)), Err(Failure::Timeout));
+    assert_eq!(check::check(&target(address, 300)), Err(CheckFailure::Timeout));
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
@@ -146,9 +149,9 @@ fn changes_are_published_once_and_in_their_order() {
     }
     assert_eq!(checks.verdicts(), [(Arc::new(target(server.address, 20)), HealthStatus::Well)]);
     for (answer, verdict, failure) in [
-        (Some(DOWN), HealthStatus::Unwell, Some(Failure::Status(503))),
+        (Some(DOWN), HealthStatus::Unwell, Some(CheckFailure::Status(503))),
         (Some(OK), HealthStatus::Well, None),
-        (None, HealthStatus::Unwell, Some(Failure::Timeout)),
+        (None, HealthStatus::Unwell, Some(CheckFailure::Timeout)),
     ] {
         let before = server.asked();
         server.says(answer);
@@ -203,7 +206,7 @@ fn a_new_list_keeps_the_verdicts_of_those_that_stay() {
 #[test]
 fn more_endpoints_than_threads_all_have_their_turn() {
     let server = Scripted::new(Some(OK));
-    let targets = (0..3 * THREADS_MAX).map(|index| Target {
+    let targets = (0..3 * THREADS_MAX).map(|index| CheckTarget {
         endpoint: EndpointId(index as u32),
         ..target(server.address, 1_000)
     });

@@ -17,7 +17,7 @@ fn at(last: u8) -> Vec<SocketAddr> {
 
 /// Looks up with `resolve`; what is found comes out of the receiver.
 fn start(
-    resolve: impl Fn(&str) -> Found + Send + Sync + 'static,
+    resolve: impl Fn(&str) -> Resolved + Send + Sync + 'static,
 ) -> (Names, Receiver<(String, Vec<SocketAddr>)>) {
     let (found, published) = mpsc::channel();
     let publish = move |name, addresses| found.send((name, addresses)).unwrap_or_default();

@@ -22,7 +22,7 @@ use crate::proxy::breaker::Outcome;
 use crate::proxy::endpoints;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
 use crate::proxy::group::Group;
-use crate::proxy::retry::{self, Cause, RetryDecision, Why, stale};
+use crate::proxy::retry::{self, Cause, RetryDecision, RetryEnd, stale};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -110,7 +110,7 @@ impl<N: Net> Gateway<N> {
     }
 
     fn verdict(&mut self, token: Token, failed: &Failed, cx: &mut Cx<N>) -> RetryDecision {
-        let unknown = RetryDecision::Final(Why::NotNamed);
+        let unknown = RetryDecision::Final(RetryEnd::NotNamed);
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
         else {
             return unknown;
@@ -120,7 +120,7 @@ impl<N: Net> Gateway<N> {
             let fails =
                 matches!(failed.outcome(exchange), Outcome::Fault | Outcome::TimedOut { .. });
             let out = fails && exchange.is_in_doubt() && !exchange.commit.is_passed();
-            return if out { RetryDecision::Final(Why::Out) } else { unknown };
+            return if out { RetryDecision::Final(RetryEnd::Out) } else { unknown };
         };
         // A request of which nothing has left is all here, kept or not.
         let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
@@ -143,7 +143,7 @@ impl<N: Net> Gateway<N> {
         // The pick goes back when the verdict is known: a final answer holds it to its last byte.
         let ended = attempt.pick.as_ref().map(|pick| (pick, failed.outcome(exchange)));
         let (elsewhere, here) = group.endpoints.prospects(&request, ended, cx.now);
-        let facts = retry::Facts {
+        let facts = retry::RetryFacts {
             cause,
             committed: exchange.commit.is_passed(),
             sent: attempt.sent,
@@ -179,7 +179,7 @@ impl<N: Net> Gateway<N> {
         else {
             return false;
         };
-        let attempt = stale::Facts {
+        let attempt = stale::StaleFacts {
             reused: exchange.attempt.reused,
             answered: exchange.attempt.answered && !left_over,
             replayed: exchange.tries.replayed,
@@ -222,10 +222,10 @@ impl<N: Net> Gateway<N> {
     }
 
     /// No attempt follows: the failure, the predefined answer or the unwanted answer is given.
-    fn give_up(&mut self, token: Token, failed: Failed, why: Why, cx: &mut Cx<N>) -> Step {
+    fn give_up(&mut self, token: Token, failed: Failed, why: RetryEnd, cx: &mut Cx<N>) -> Step {
         match self.exchange_mut(token) {
-            Some(exchange) if why == Why::NotKept => exchange.tell_not_kept(),
-            Some(exchange) if exchange.tries.in_all > 1 || why == Why::Budget => {
+            Some(exchange) if why == RetryEnd::NotKept => exchange.tell_not_kept(),
+            Some(exchange) if exchange.tries.in_all > 1 || why == RetryEnd::Budget => {
                 log::debug!("{}: no further attempt: {}", exchange.id, why.code());
             }
             _ => {}

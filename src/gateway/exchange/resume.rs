@@ -25,7 +25,9 @@ use crate::gateway::record::kept_stream::Remainder;
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::proxy::endpoints;
 use crate::proxy::fault::{Fault, UpstreamFault};
-use crate::proxy::retry::continuation::{ContinueDecision, Facts, StreamBreak, Whom, decide};
+use crate::proxy::retry::continuation::{
+    ContinueDecision, ContinueFacts, StreamBreak, Whom, decide,
+};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -97,7 +99,7 @@ impl<N: Net> Gateway<N> {
         let ended =
             exchange.attempt.pick.as_ref().map(|pick| (pick, exchange.outcome(Some(fault))));
         let (elsewhere, here) = group.endpoints.prospects(&request, ended, cx.now);
-        let facts = Facts {
+        let facts = ContinueFacts {
             blame: StreamBreak::of(fault),
             place,
             text,

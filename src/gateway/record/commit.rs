@@ -23,7 +23,7 @@ mod questions;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Commit {
     /// Nothing of the answer under way is with the client.
-    Open(Has, Answer),
+    Open(Has, Response),
     /// Bytes of the answer under way are with the client, or may be.
     Passed(Passed),
 }
@@ -40,7 +40,7 @@ pub enum Has {
 
 /// How far an answer has come while nothing of it is with the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Response {
     /// Its head is not here yet.
     Awaited,
     /// Its head is not here yet, and no other attempt follows: whatever comes is the answer.
@@ -64,7 +64,7 @@ pub enum Passed {
 
 impl Commit {
     /// The state of a request that has just come.
-    pub const NEW: Commit = Commit::Open(Has::Nothing, Answer::Awaited);
+    pub const NEW: Commit = Commit::Open(Has::Nothing, Response::Awaited);
 
     /// The client is sent the head of a stream, made by us, before any server has answered.
     pub fn begin(&mut self) {
@@ -77,8 +77,8 @@ impl Commit {
     pub fn decide(&mut self) {
         if let Commit::Open(_, answer) = self {
             *answer = match answer {
-                Answer::Awaited | Answer::Final => Answer::Final,
-                Answer::Held | Answer::Released => Answer::Released,
+                Response::Awaited | Response::Final => Response::Final,
+                Response::Held | Response::Released => Response::Released,
             };
         }
     }
@@ -87,8 +87,8 @@ impl Commit {
     pub fn hold(&mut self) {
         if let Commit::Open(_, answer) = self {
             *answer = match answer {
-                Answer::Awaited | Answer::Held => Answer::Held,
-                Answer::Final | Answer::Released => Answer::Released,
+                Response::Awaited | Response::Held => Response::Held,
+                Response::Final | Response::Released => Response::Released,
             };
         }
     }
@@ -120,7 +120,7 @@ impl Commit {
             Commit::Open(has, _) => *has,
             Commit::Passed(_) => Has::Part,
         };
-        *self = Commit::Open(has, Answer::Awaited);
+        *self = Commit::Open(has, Response::Awaited);
     }
 }
 
@@ -146,10 +146,10 @@ mod tests {
         let has = if text.contains("Open(Head") { Has::Head } else { has };
         let open = |answer| Commit::Open(has, answer);
         match text.rsplit(['(', ' ']).next().expect("a word").trim_end_matches(')') {
-            "Awaited" => open(Answer::Awaited),
-            "Final" => open(Answer::Final),
-            "Held" => open(Answer::Held),
-            "Released" => open(Answer::Released),
+            "Awaited" => open(Response::Awaited),
+            "Final" => open(Response::Final),
+            "Held" => open(Response::Held),
+            "Released" => open(Response::Released),
             "Head" => Commit::Passed(Passed::Head),
             "Events" => Commit::Passed(Passed::Events),
             "Steady" => Commit::Passed(Passed::Steady),

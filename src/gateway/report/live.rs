@@ -9,7 +9,7 @@ use crate::gateway::Gateway;
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::peer::Peer;
 use crate::measure::live::{
-    Adjustment, EndpointState, Inquiry, Stream, StreamKey, Survey, Tailed, UpstreamState,
+    Adjustment, EndpointState, Inquiry, LiveStream, StreamKey, Survey, Tailed, UpstreamState,
 };
 use crate::measure::stall::Owner;
 use crate::proxy::fault::{Fault, LocalFault};
@@ -65,7 +65,12 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    fn row(&self, token: Token, downstream: &Downstream<N::Stream>, cx: &Cx<N>) -> Option<Stream> {
+    fn row(
+        &self,
+        token: Token,
+        downstream: &Downstream<N::Stream>,
+        cx: &Cx<N>,
+    ) -> Option<LiveStream> {
         let exchange = downstream.exchange.as_deref()?;
         let connection = match exchange.peer {
             Peer::Upstream(connection) => self.upstreams.get(connection),
@@ -84,7 +89,7 @@ impl<N: Net> Gateway<N> {
         };
         let client = &downstream.socket;
         let server = connection.map(|connection| &connection.socket);
-        Some(Stream {
+        Some(LiveStream {
             key: StreamKey { connection: token.to_bits(), request: downstream.requests },
             request_id: exchange.id.clone(),
             client: downstream.address,

@@ -1,19 +1,19 @@
 //! The mask of one JSON text: as long as the text, and of the same structure.
 //!
 //! It begins as nothing but masks, and shows what it understands: brackets, commas and white space
-//! between values, `true`, `false` and `null`, and what the [`Shape`] of a place allows. Where the
+//! between values, `true`, `false` and `null`, and what the [`Shown`] of a place allows. Where the
 //! text stops to be JSON nothing more is shown, so a mistake here hides too much.
 //!
 //! * A mask of JSON is JSON: a text becomes as many `x`, a digit a 1.
 //! * A text that is cut short shows no word and no number that might have gone on.
 
-use super::shape::{COUNT_DIGITS_MAX, HIDDEN, Shape};
+use super::shape::{COUNT_DIGITS_MAX, HIDDEN, Shown};
 
 /// What stands in the place of a byte of text.
 pub const MASK: u8 = b'x';
 
 /// The mask of `text`, which begins at a place of this shape.
-pub fn mask(text: &[u8], shape: &'static Shape) -> Vec<u8> {
+pub fn mask(text: &[u8], shape: &'static Shown) -> Vec<u8> {
     let out = vec![MASK; text.len()];
     let mut walk = Walk { text, out, at: 0, open: Vec::new(), shape, next: Next::Value };
     while walk.at < text.len() && walk.next != Next::Nothing {
@@ -46,9 +46,9 @@ struct Walk<'t> {
     out: Vec<u8>,
     at: usize,
     /// The containers around `at`: whether each is an object, and its shape.
-    open: Vec<(bool, &'static Shape)>,
+    open: Vec<(bool, &'static Shown)>,
     /// Of the value that comes next.
-    shape: &'static Shape,
+    shape: &'static Shown,
     next: Next,
 }
 

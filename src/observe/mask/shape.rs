@@ -9,29 +9,29 @@
 
 /// What is known of a value.
 #[derive(Debug)]
-pub struct Shape {
+pub struct Shown {
     /// The texts that are shown.
     words: &'static [&'static [&'static str]],
     /// Whether it may be a count.
     pub counts: bool,
-    members: &'static [(&'static str, &'static Shape)],
-    items: Option<&'static Shape>,
+    members: &'static [(&'static str, &'static Shown)],
+    items: Option<&'static Shown>,
 }
 
 /// More digits than this are no count: a time, or an id.
 pub const COUNT_DIGITS_MAX: usize = 8;
 
-impl Shape {
-    const fn words(words: &'static [&'static [&'static str]]) -> Shape {
-        Shape { words, counts: false, members: &[], items: None }
+impl Shown {
+    const fn words(words: &'static [&'static [&'static str]]) -> Shown {
+        Shown { words, counts: false, members: &[], items: None }
     }
 
-    const fn members(members: &'static [(&'static str, &'static Shape)]) -> Shape {
-        Shape { words: &[], counts: false, members, items: None }
+    const fn members(members: &'static [(&'static str, &'static Shown)]) -> Shown {
+        Shown { words: &[], counts: false, members, items: None }
     }
 
-    const fn list(items: &'static Shape) -> Shape {
-        Shape { words: &[], counts: false, members: &[], items: Some(items) }
+    const fn list(items: &'static Shown) -> Shown {
+        Shown { words: &[], counts: false, members: &[], items: Some(items) }
     }
 
     pub fn has_word(&self, text: &[u8]) -> bool {
@@ -39,12 +39,12 @@ impl Shape {
     }
 
     /// The member with this name, if it is known.
-    pub fn member(&self, name: &[u8]) -> Option<&'static Shape> {
+    pub fn member(&self, name: &[u8]) -> Option<&'static Shown> {
         let found = self.members.iter().find(|(known, _)| known.as_bytes() == name);
         found.map(|(_, shape)| *shape)
     }
 
-    pub fn item(&self) -> &'static Shape {
+    pub fn item(&self) -> &'static Shown {
         self.items.unwrap_or(&HIDDEN)
     }
 }
@@ -55,17 +55,17 @@ pub fn is_event_name(name: &[u8]) -> bool {
 }
 
 /// Nothing of it is shown.
-pub static HIDDEN: Shape = Shape::members(&[]);
-static COUNT: Shape = Shape { words: &[], counts: true, members: &[], items: None };
+pub static HIDDEN: Shown = Shown::members(&[]);
+static COUNT: Shown = Shown { words: &[], counts: true, members: &[], items: None };
 /// A code, or a status.
-static CODE: Shape = Shape { words: &[ERRORS], counts: true, members: &[], items: None };
-static REASON: Shape = Shape::words(&[REASONS]);
-static ROLE: Shape = Shape::words(&[ROLES]);
-static KIND: Shape = Shape::words(&[KINDS]);
-static STATUS: Shape = Shape::words(&[STATES]);
+static CODE: Shown = Shown { words: &[ERRORS], counts: true, members: &[], items: None };
+static REASON: Shown = Shown::words(&[REASONS]);
+static ROLE: Shown = Shown::words(&[ROLES]);
+static KIND: Shown = Shown::words(&[KINDS]);
+static STATUS: Shown = Shown::words(&[STATES]);
 
 /// The data of an event, a line of JSON, a document.
-pub static ROOT: Shape = Shape::members(&[
+pub static ROOT: Shown = Shown::members(&[
     ("choices", &CHOICES),
     ("code", &CODE),
     ("content", &HIDDEN),
@@ -79,7 +79,7 @@ pub static ROOT: Shape = Shape::members(&[
     ("done", &HIDDEN),
     ("done_reason", &REASON),
     ("error", &ERROR),
-    ("error_type", &Shape::words(&[ERRORS])),
+    ("error_type", &Shown::words(&[ERRORS])),
     ("eval_count", &COUNT),
     ("eval_duration", &HIDDEN),
     ("generated_text", &HIDDEN),
@@ -90,7 +90,7 @@ pub static ROOT: Shape = Shape::members(&[
     ("load_duration", &HIDDEN),
     ("message", &MESSAGE),
     ("model", &HIDDEN),
-    ("object", &Shape::words(&[OBJECTS])),
+    ("object", &Shown::words(&[OBJECTS])),
     ("obfuscation", &HIDDEN),
     ("output_index", &COUNT),
     ("part", &PART),
@@ -109,11 +109,11 @@ pub static ROOT: Shape = Shape::members(&[
     ("tokens_predicted", &COUNT),
     ("top_tokens", &HIDDEN),
     ("total_duration", &HIDDEN),
-    ("type", &Shape::words(&[EVENTS, ERRORS])),
+    ("type", &Shown::words(&[EVENTS, ERRORS])),
     ("usage", &USAGE),
 ]);
 
-static CHOICES: Shape = Shape::list(&Shape::members(&[
+static CHOICES: Shown = Shown::list(&Shown::members(&[
     ("delta", &CHAT_MESSAGE),
     ("finish_reason", &REASON),
     ("index", &COUNT),
@@ -123,7 +123,7 @@ static CHOICES: Shape = Shape::list(&Shape::members(&[
     ("text", &HIDDEN),
 ]));
 
-static CHAT_MESSAGE: Shape = Shape::members(&[
+static CHAT_MESSAGE: Shown = Shown::members(&[
     ("content", &HIDDEN),
     ("function_call", &HIDDEN),
     ("reasoning", &HIDDEN),
@@ -133,15 +133,15 @@ static CHAT_MESSAGE: Shape = Shape::members(&[
     ("tool_calls", &TOOL_CALLS),
 ]);
 
-static TOOL_CALLS: Shape = Shape::list(&Shape::members(&[
-    ("function", &Shape::members(&[("arguments", &HIDDEN), ("name", &HIDDEN)])),
+static TOOL_CALLS: Shown = Shown::list(&Shown::members(&[
+    ("function", &Shown::members(&[("arguments", &HIDDEN), ("name", &HIDDEN)])),
     ("id", &HIDDEN),
     ("index", &COUNT),
     ("type", &KIND),
 ]));
 
 /// Of a message that Anthropic's API begins, Ollama's, or of an error that has it as its text.
-static MESSAGE: Shape = Shape::members(&[
+static MESSAGE: Shown = Shown::members(&[
     ("content", &HIDDEN),
     ("id", &HIDDEN),
     ("model", &HIDDEN),
@@ -154,7 +154,7 @@ static MESSAGE: Shape = Shape::members(&[
     ("usage", &USAGE),
 ]);
 
-static DELTA: Shape = Shape::members(&[
+static DELTA: Shown = Shown::members(&[
     ("partial_json", &HIDDEN),
     ("signature", &HIDDEN),
     ("stop_reason", &REASON),
@@ -164,22 +164,22 @@ static DELTA: Shape = Shape::members(&[
     ("type", &KIND),
 ]);
 
-static RESPONSE: Shape = Shape::members(&[
+static RESPONSE: Shown = Shown::members(&[
     ("created_at", &HIDDEN),
     ("error", &ERROR),
     ("id", &HIDDEN),
-    ("incomplete_details", &Shape::members(&[("reason", &REASON)])),
+    ("incomplete_details", &Shown::members(&[("reason", &REASON)])),
     ("model", &HIDDEN),
-    ("object", &Shape::words(&[OBJECTS])),
-    ("output", &Shape::list(&ITEM)),
+    ("object", &Shown::words(&[OBJECTS])),
+    ("output", &Shown::list(&ITEM)),
     ("status", &STATUS),
     ("usage", &USAGE),
 ]);
 
-static ITEM: Shape = Shape::members(&[
+static ITEM: Shown = Shown::members(&[
     ("arguments", &HIDDEN),
     ("call_id", &HIDDEN),
-    ("content", &Shape::list(&PART)),
+    ("content", &Shown::list(&PART)),
     ("id", &HIDDEN),
     ("name", &HIDDEN),
     ("role", &ROLE),
@@ -187,7 +187,7 @@ static ITEM: Shape = Shape::members(&[
     ("type", &KIND),
 ]);
 
-static PART: Shape = Shape::members(&[
+static PART: Shown = Shown::members(&[
     ("annotations", &HIDDEN),
     ("id", &HIDDEN),
     ("input", &HIDDEN),
@@ -199,22 +199,22 @@ static PART: Shape = Shape::members(&[
 ]);
 
 /// The value of an `error` member, or of a field line `error`.
-pub static ERROR: Shape = Shape::members(&[
+pub static ERROR: Shown = Shown::members(&[
     ("code", &CODE),
     ("message", &HIDDEN),
     ("param", &HIDDEN),
     ("status", &CODE),
-    ("type", &Shape::words(&[ERRORS])),
+    ("type", &Shown::words(&[ERRORS])),
 ]);
 
-static TOKEN: Shape = Shape::members(&[
+static TOKEN: Shown = Shown::members(&[
     ("id", &HIDDEN),
     ("logprob", &HIDDEN),
     ("special", &HIDDEN),
     ("text", &HIDDEN),
 ]);
 
-static TGI_DETAILS: Shape = Shape::members(&[
+static TGI_DETAILS: Shown = Shown::members(&[
     ("finish_reason", &REASON),
     ("generated_tokens", &COUNT),
     ("input_length", &COUNT),
@@ -223,20 +223,20 @@ static TGI_DETAILS: Shape = Shape::members(&[
     ("tokens", &HIDDEN),
 ]);
 
-static TIMINGS: Shape =
-    Shape::members(&[("cache_n", &COUNT), ("predicted_n", &COUNT), ("prompt_n", &COUNT)]);
+static TIMINGS: Shown =
+    Shown::members(&[("cache_n", &COUNT), ("predicted_n", &COUNT), ("prompt_n", &COUNT)]);
 
-static USAGE: Shape = Shape::members(&[
+static USAGE: Shown = Shown::members(&[
     ("cache_creation_input_tokens", &COUNT),
     ("cache_read_input_tokens", &COUNT),
     ("completion_tokens", &COUNT),
-    ("completion_tokens_details", &Shape::members(&[("reasoning_tokens", &COUNT)])),
+    ("completion_tokens_details", &Shown::members(&[("reasoning_tokens", &COUNT)])),
     ("input_tokens", &COUNT),
-    ("input_tokens_details", &Shape::members(&[("cached_tokens", &COUNT)])),
+    ("input_tokens_details", &Shown::members(&[("cached_tokens", &COUNT)])),
     ("output_tokens", &COUNT),
-    ("output_tokens_details", &Shape::members(&[("reasoning_tokens", &COUNT)])),
+    ("output_tokens_details", &Shown::members(&[("reasoning_tokens", &COUNT)])),
     ("prompt_tokens", &COUNT),
-    ("prompt_tokens_details", &Shape::members(&[("cached_tokens", &COUNT)])),
+    ("prompt_tokens_details", &Shown::members(&[("cached_tokens", &COUNT)])),
     ("total_tokens", &COUNT),
 ]);
 
@@ -371,7 +371,7 @@ mod tests {
     use crate::observe::mask::tests::documented;
 
     /// The places below `shape` that may show a word and those that may show a count.
-    fn leaves(shape: &Shape, path: &str, words: &mut Vec<String>, counts: &mut Vec<String>) {
+    fn leaves(shape: &Shown, path: &str, words: &mut Vec<String>, counts: &mut Vec<String>) {
         if !shape.words.is_empty() {
             words.push(path.to_owned());
         }

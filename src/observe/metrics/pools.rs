@@ -3,13 +3,13 @@
 use super::{Page, Sources, Value};
 use crate::measure::hops::RETRY_CAUSES;
 use crate::measure::live::{EndpointState, Survey, UpstreamState};
-use crate::observe::exposition::Kind;
+use crate::observe::exposition::MetricType;
 use crate::proxy::breaker::Standing;
 
 pub(super) fn write(page: &mut Page, sources: &Sources<'_>) {
     page.family(
         "sluicegate_pool_checkouts_total",
-        Kind::Counter,
+        MetricType::Counter,
         "How requests came by a connection: hit (pooled), miss (opened), wait (queued first); \
          dead ones were found in the pool and closed.",
     );
@@ -20,23 +20,23 @@ pub(super) fn write(page: &mut Page, sources: &Sources<'_>) {
     page.sample(&[("result", "wait")], total(|c| c.pool_waits.get()));
     page.family(
         "sluicegate_queue_calls_total",
-        Kind::Counter,
+        MetricType::Counter,
         "Permits that came home to one worker and were offered to another's waiting request.",
     );
     page.sample(&[], total(|c| c.queue_calls.get()));
     page.family(
         "sluicegate_stale_replays_total",
-        Kind::Counter,
+        MetricType::Counter,
         "Requests sent again because a pooled connection turned out dead.",
     );
     page.sample(&[], total(|c| c.stale_replays.get()));
-    page.family("sluicegate_retries_total", Kind::Counter, "Further attempts, by where.");
+    page.family("sluicegate_retries_total", MetricType::Counter, "Further attempts, by where.");
     page.sample(&[("to", "same_upstream")], total(|c| c.retries.get()));
     page.sample(&[("to", "next_upstream")], total(|c| c.failovers.get()));
     page.sample(&[("to", "fallback_answer")], total(|c| c.fallbacks.get()));
     page.family(
         "sluicegate_retry_causes_total",
-        Kind::Counter,
+        MetricType::Counter,
         "Attempts that were given up for another one or for the predefined answer, by why.",
     );
     for (index, cause) in RETRY_CAUSES.into_iter().enumerate() {
@@ -45,19 +45,19 @@ pub(super) fn write(page: &mut Page, sources: &Sources<'_>) {
     }
     page.family(
         "sluicegate_continuations_total",
-        Kind::Counter,
+        MetricType::Counter,
         "Streams that broke in the middle: another server was asked for the rest, has gone on with \
          it, or refuses to take a text so far.",
     );
     page.sample(&[("result", "asked")], total(|c| c.continuations_asked.get()));
     page.sample(&[("result", "joined")], total(|c| c.continuations_joined.get()));
     page.sample(&[("result", "refused")], total(|c| c.continuations_refused.get()));
-    page.family("sluicegate_breaker_changes_total", Kind::Counter, "Breakers that changed.");
+    page.family("sluicegate_breaker_changes_total", MetricType::Counter, "Breakers that changed.");
     page.sample(&[("to", "open")], total(|c| c.breaker_opened.get()));
     page.sample(&[("to", "closed")], total(|c| c.breaker_closed.get()));
     page.family(
         "sluicegate_interjections_total",
-        Kind::Counter,
+        MetricType::Counter,
         "Bytes of our own put into streams: comments that keep them alive, the reason of their end, \
          and interim responses that ask whether a client is there.",
     );
@@ -71,17 +71,17 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamState]) {
     if upstreams.is_empty() {
         return;
     }
-    page.family("sluicegate_pool_connections", Kind::Gauge, "Connections to an upstream.");
+    page.family("sluicegate_pool_connections", MetricType::Gauge, "Connections to an upstream.");
     for UpstreamState { name, open, idle, .. } in upstreams {
         page.sample(&[("upstream", name), ("state", "busy")], open.saturating_sub(*idle));
         page.sample(&[("upstream", name), ("state", "idle")], idle);
     }
-    page.family("sluicegate_queue_length", Kind::Gauge, "Exchanges in an upstream's queue.");
+    page.family("sluicegate_queue_length", MetricType::Gauge, "Exchanges in an upstream's queue.");
     for UpstreamState { name, waiting, .. } in upstreams {
         page.sample(&[("upstream", name)], waiting);
     }
     let mut endpoint = |name, help, value: fn(&EndpointState) -> u32| {
-        page.family(name, Kind::Gauge, help);
+        page.family(name, MetricType::Gauge, help);
         for upstream in upstreams {
             for endpoint in &upstream.endpoints {
                 let labels = [("upstream", &*upstream.name), ("endpoint", &*endpoint.name)];
@@ -114,7 +114,7 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamState]) {
 fn breakers(page: &mut Page, upstreams: &[UpstreamState]) {
     page.family(
         "sluicegate_endpoint_breaker_state",
-        Kind::Gauge,
+        MetricType::Gauge,
         "1 for the state an endpoint's breaker is in, with the worker to which it is worst.",
     );
     for upstream in upstreams {

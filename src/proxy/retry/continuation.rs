@@ -37,7 +37,7 @@ use crate::proxy::fault::{Fault, UpstreamFault};
 
 /// A stream that has broken, as far as a continuation cares.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct ContinueFacts {
     pub blame: StreamBreak,
     /// Events and frames of a second stream can follow what the client has.
     pub place: bool,
@@ -77,7 +77,7 @@ pub enum StreamBreak {
 pub enum ContinueDecision {
     /// Ask for the rest. It has been paid for.
     Ask(Whom),
-    End(Why),
+    End(ContinueEnd),
 }
 
 /// Who is asked for the rest.
@@ -93,7 +93,7 @@ pub enum Whom {
 
 /// Why the stream ends here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum ContinueEnd {
     NotTheServers,
     NoPlace,
     NoText,
@@ -106,20 +106,20 @@ pub enum Why {
     Budget,
 }
 
-impl Why {
+impl ContinueEnd {
     /// For the log.
     pub fn code(self) -> &'static str {
         match self {
-            Why::NotTheServers => "not_the_servers",
-            Why::NoPlace => "no_place",
-            Why::NoText => "no_text",
-            Why::Unfit => "unfit",
-            Why::Attempts => "attempts",
-            Why::Post => "post",
-            Why::Deadline => "deadline",
-            Why::Silent => "silent",
-            Why::Nobody => "nobody",
-            Why::Budget => "budget",
+            ContinueEnd::NotTheServers => "not_the_servers",
+            ContinueEnd::NoPlace => "no_place",
+            ContinueEnd::NoText => "no_text",
+            ContinueEnd::Unfit => "unfit",
+            ContinueEnd::Attempts => "attempts",
+            ContinueEnd::Post => "post",
+            ContinueEnd::Deadline => "deadline",
+            ContinueEnd::Silent => "silent",
+            ContinueEnd::Nobody => "nobody",
+            ContinueEnd::Budget => "budget",
         }
     }
 }
@@ -160,7 +160,7 @@ impl StreamBreak {
 /// What becomes of the stream. `draw` is a uniform random number. The rows of the module's table, in
 /// their order.
 pub fn decide(
-    broken: &Facts,
+    broken: &ContinueFacts,
     settings: &Retry,
     budget: &mut RetryBudget,
     now: Instant,
@@ -174,38 +174,38 @@ pub fn decide(
     } else if let Some(link) = broken.next {
         Whom::Next(link)
     } else if broken.blame == StreamBreak::Silent {
-        return ContinueDecision::End(Why::Silent);
+        return ContinueDecision::End(ContinueEnd::Silent);
     } else if !broken.takes || !broken.here {
-        return ContinueDecision::End(Why::Nobody);
+        return ContinueDecision::End(ContinueEnd::Nobody);
     } else {
         let after = backoff(1, settings, draw);
         if now + after >= broken.deadline {
-            return ContinueDecision::End(Why::Deadline);
+            return ContinueDecision::End(ContinueEnd::Deadline);
         }
         Whom::Same { after }
     };
     match budget.spend(settings.budget, now) {
         true => ContinueDecision::Ask(whom),
-        false => ContinueDecision::End(Why::Budget),
+        false => ContinueDecision::End(ContinueEnd::Budget),
     }
 }
 
 /// Rows 1 to 7: why nobody can be asked, whoever there is.
-fn forbidden(broken: &Facts, settings: &Retry, now: Instant) -> Option<Why> {
+fn forbidden(broken: &ContinueFacts, settings: &Retry, now: Instant) -> Option<ContinueEnd> {
     if broken.blame == StreamBreak::Other {
-        Some(Why::NotTheServers)
+        Some(ContinueEnd::NotTheServers)
     } else if !broken.place {
-        Some(Why::NoPlace)
+        Some(ContinueEnd::NoPlace)
     } else if !broken.text {
-        Some(Why::NoText)
+        Some(ContinueEnd::NoText)
     } else if !broken.fit {
-        Some(Why::Unfit)
+        Some(ContinueEnd::Unfit)
     } else if broken.made >= broken.most {
-        Some(Why::Attempts)
+        Some(ContinueEnd::Attempts)
     } else if !broken.idempotent && !settings.post {
-        Some(Why::Post)
+        Some(ContinueEnd::Post)
     } else if now >= broken.deadline {
-        Some(Why::Deadline)
+        Some(ContinueEnd::Deadline)
     } else {
         None
     }

@@ -67,7 +67,7 @@ pub enum Cause {
 
 /// A request whose attempt has failed, as far as a retry cares.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct RetryFacts {
     pub cause: Cause,
     /// The client has, or may have, a byte of an answer.
     pub committed: bool,
@@ -123,12 +123,12 @@ pub enum RetryDecision {
     Back,
     /// Send it to the upstream for longer prompts.
     Larger,
-    Final(Why),
+    Final(RetryEnd),
 }
 
 /// Why there is no other attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum RetryEnd {
     Committed,
     NotNamed,
     /// The endpoint was out, and has failed as it was said to.
@@ -143,28 +143,28 @@ pub enum Why {
     Budget,
 }
 
-impl Why {
+impl RetryEnd {
     /// Whether the route's predefined answer may take the place of the failure. Not once there is
     /// an answer, and not where the answer is for the client: its own mistake, or a status that the
     /// operator did not name a failure.
     pub fn may_degrade(self) -> bool {
-        !matches!(self, Why::Committed | Why::NotNamed)
+        !matches!(self, RetryEnd::Committed | RetryEnd::NotNamed)
     }
 
     /// For the log.
     pub fn code(self) -> &'static str {
         match self {
-            Why::Committed => "committed",
-            Why::NotNamed => "not_named",
-            Why::Out => "out",
-            Why::NotKept => "not_kept",
-            Why::Post => "post",
-            Why::Deadline => "deadline",
-            Why::Slow => "slow",
-            Why::NoPlace => "no_place",
-            Why::Attempts => "attempts",
-            Why::RetryAfter => "retry_after",
-            Why::Budget => "budget",
+            RetryEnd::Committed => "committed",
+            RetryEnd::NotNamed => "not_named",
+            RetryEnd::Out => "out",
+            RetryEnd::NotKept => "not_kept",
+            RetryEnd::Post => "post",
+            RetryEnd::Deadline => "deadline",
+            RetryEnd::Slow => "slow",
+            RetryEnd::NoPlace => "no_place",
+            RetryEnd::Attempts => "attempts",
+            RetryEnd::RetryAfter => "retry_after",
+            RetryEnd::Budget => "budget",
         }
     }
 }
@@ -226,7 +226,7 @@ impl Cause {
 /// What becomes of the request. `draw` is a uniform random number. The rows of the module's table,
 /// in their order.
 pub fn decide(
-    facts: &Facts,
+    facts: &RetryFacts,
     settings: &Retry,
     budget: &mut RetryBudget,
     now: Instant,
@@ -238,14 +238,14 @@ pub fn decide(
     let onwards = |why| if facts.next { RetryDecision::Next } else { RetryDecision::Final(why) };
     let condition = match facts.cause {
         Cause::PromptTooLong if facts.larger => return RetryDecision::Larger,
-        Cause::PromptTooLong => return RetryDecision::Final(Why::NotNamed),
+        Cause::PromptTooLong => return RetryDecision::Final(RetryEnd::NotNamed),
         Cause::NoPlace if facts.back => return RetryDecision::Back,
-        Cause::NoPlace => return onwards(Why::NoPlace),
+        Cause::NoPlace => return onwards(RetryEnd::NoPlace),
         Cause::Failed(condition) => condition,
     };
     let slow = condition == Condition::TtftTimeout;
     if slow && facts.slow_before {
-        return RetryDecision::Final(Why::Slow);
+        return RetryDecision::Final(RetryEnd::Slow);
     }
     if facts.unheard && facts.elsewhere {
         return RetryDecision::Retry {
@@ -259,26 +259,26 @@ pub fn decide(
         return RetryDecision::Back;
     }
     if facts.attempts >= settings.attempts {
-        return onwards(Why::Attempts);
+        return onwards(RetryEnd::Attempts);
     }
     let after = if facts.elsewhere {
         Duration::ZERO
     } else if slow {
-        return onwards(Why::Slow);
+        return onwards(RetryEnd::Slow);
     } else {
         let backoff = backoff(facts.attempts, settings, draw);
         match facts.retry_after {
             Some(told) if told <= settings.retry_after_max => told + backoff,
-            Some(_) => return onwards(Why::RetryAfter),
-            None if !facts.here => return onwards(Why::NoPlace),
+            Some(_) => return onwards(RetryEnd::RetryAfter),
+            None if !facts.here => return onwards(RetryEnd::NoPlace),
             None => backoff,
         }
     };
     if now + after >= facts.deadline {
-        return onwards(Why::Deadline);
+        return onwards(RetryEnd::Deadline);
     }
     if !budget.spend(settings.budget, now) {
-        return onwards(Why::Budget);
+        return onwards(RetryEnd::Budget);
     }
     // What is no answer, on a connection that has given one before, is most likely the rest of
     // that: its siblings have been treated alike.
@@ -292,22 +292,22 @@ pub fn decide(
 }
 
 /// Rows 1 to 5: why the request cannot be sent again, wherever to.
-fn forbidden(facts: &Facts, settings: &Retry, now: Instant) -> Option<Why> {
+fn forbidden(facts: &RetryFacts, settings: &Retry, now: Instant) -> Option<RetryEnd> {
     let named = match facts.cause {
         Cause::Failed(condition) => settings.on.contains(condition),
         Cause::PromptTooLong | Cause::NoPlace => true,
     };
     let acted = facts.sent && facts.cause.may_have_acted();
     if facts.committed {
-        Some(Why::Committed)
+        Some(RetryEnd::Committed)
     } else if !named {
-        Some(if facts.in_doubt { Why::Out } else { Why::NotNamed })
+        Some(if facts.in_doubt { RetryEnd::Out } else { RetryEnd::NotNamed })
     } else if !facts.kept {
-        Some(Why::NotKept)
+        Some(RetryEnd::NotKept)
     } else if acted && !facts.idempotent && !settings.post {
-        Some(Why::Post)
+        Some(RetryEnd::Post)
     } else if now >= facts.deadline {
-        Some(Why::Deadline)
+        Some(RetryEnd::Deadline)
     } else {
         None
     }

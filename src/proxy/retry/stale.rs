@@ -24,7 +24,7 @@
 
 /// One attempt, as far as a retry cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct StaleFacts {
     /// The connection had carried a request before.
     pub reused: bool,
     /// At least one byte has been read that may be of a response.
@@ -48,8 +48,8 @@ pub enum ReplayDecision {
 
 /// The verdict on an upstream connection that was closed, reset, refused a write, or held what is no
 /// HTTP.
-pub fn on_connection_lost(facts: Facts, replay_stale_post: bool) -> ReplayDecision {
-    let Facts { reused, answered, replayed, sent, idempotent, kept } = facts;
+pub fn on_connection_lost(facts: StaleFacts, replay_stale_post: bool) -> ReplayDecision {
+    let StaleFacts { reused, answered, replayed, sent, idempotent, kept } = facts;
     if answered || !reused || replayed || !kept {
         ReplayDecision::Final
     } else if !sent || idempotent || replay_stale_post {
@@ -63,7 +63,7 @@ pub fn on_connection_lost(facts: Facts, replay_stale_post: bool) -> ReplayDecisi
 mod tests {
     use super::*;
 
-    const STALE: Facts = Facts {
+    const STALE: StaleFacts = StaleFacts {
         reused: true,
         answered: false,
         replayed: false,
@@ -76,14 +76,14 @@ mod tests {
     fn each_row_of_the_table() {
         use ReplayDecision::*;
         for (row, facts, replay_stale_post, expected) in [
-            ("answered", Facts { answered: true, ..STALE }, true, Final),
-            ("fresh", Facts { reused: false, ..STALE }, true, Final),
-            ("once", Facts { replayed: true, ..STALE }, true, Final),
-            ("unsent POST", Facts { sent: false, ..STALE }, false, ReplayFresh),
-            ("GET", Facts { idempotent: true, ..STALE }, false, ReplayFresh),
+            ("answered", StaleFacts { answered: true, ..STALE }, true, Final),
+            ("fresh", StaleFacts { reused: false, ..STALE }, true, Final),
+            ("once", StaleFacts { replayed: true, ..STALE }, true, Final),
+            ("unsent POST", StaleFacts { sent: false, ..STALE }, false, ReplayFresh),
+            ("GET", StaleFacts { idempotent: true, ..STALE }, false, ReplayFresh),
             ("POST", STALE, true, ReplayFresh),
             ("POST, strict", STALE, false, Final),
-            ("not kept", Facts { kept: false, ..STALE }, true, Final),
+            ("not kept", StaleFacts { kept: false, ..STALE }, true, Final),
         ] {
             assert_eq!(on_connection_lost(facts, replay_stale_post), expected, "{row}");
         }

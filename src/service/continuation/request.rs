@@ -16,7 +16,7 @@ use crate::service::Dialect;
 
 /// Why a request cannot be asked in two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum Uncontinuable {
     /// Its dialect has no place for the text.
     Dialect,
     /// It is no JSON, or can be read in two ways.
@@ -115,12 +115,17 @@ enum Place {
 }
 
 /// Whether the rest of an answer to this request could be asked for.
-pub fn is_fit(dialect: Dialect, body: &[u8]) -> Result<(), Unfit> {
+pub fn is_fit(dialect: Dialect, body: &[u8]) -> Result<(), Uncontinuable> {
     seam(dialect, body).map(drop)
 }
 
 /// The body of the request that asks for what comes behind `text`, which took `tokens`.
-pub fn continued(dialect: Dialect, body: &[u8], text: &str, tokens: u64) -> Result<Vec<u8>, Unfit> {
+pub fn continued(
+    dialect: Dialect,
+    body: &[u8],
+    text: &str,
+    tokens: u64,
+) -> Result<Vec<u8>, Uncontinuable> {
     let Seam { at, place, bound } = seam(dialect, body)?;
     let mut changes: Vec<(Range<usize>, Vec<u8>)> = Vec::new();
     let mut added = Vec::with_capacity(text.len() + text.len() / 8);
@@ -131,13 +136,13 @@ pub fn continued(dialect: Dialect, body: &[u8], text: &str, tokens: u64) -> Resu
     if place == Place::Message {
         added.extend_from_slice(br#""}"#);
         // Behind the brace that opens the object, which is the first byte but for white space.
-        let open = body.iter().position(|byte| *byte == b'{').ok_or(Unfit::Unread)? + 1;
+        let open = body.iter().position(|byte| *byte == b'{').ok_or(Uncontinuable::Unread)? + 1;
         let flags = br#""continue_final_message":true,"add_generation_prompt":false,"#;
         changes.push((open..open, flags.to_vec()));
     }
     changes.push((at..at, added));
     if let Some((range, most)) = bound {
-        let left = most.checked_sub(tokens).filter(|left| *left > 0).ok_or(Unfit::Spent)?;
+        let left = most.checked_sub(tokens).filter(|left| *left > 0).ok_or(Uncontinuable::Spent)?;
         changes.push((range, left.to_string().into_bytes()));
     }
     changes.sort_by_key(|(range, _)| range.start);
@@ -152,9 +157,9 @@ pub fn continued(dialect: Dialect, body: &[u8], text: &str, tokens: u64) -> Resu
     Ok(made)
 }
 
-fn seam(dialect: Dialect, body: &[u8]) -> Result<Seam, Unfit> {
+fn seam(dialect: Dialect, body: &[u8]) -> Result<Seam, Uncontinuable> {
     if !is_json(body) {
-        return Err(Unfit::Unread);
+        return Err(Uncontinuable::Unread);
     }
     let all = once(members(body, 0..body.len()))?;
     let outer = Reading { body, members: &all };
@@ -187,18 +192,18 @@ fn seam(dialect: Dialect, body: &[u8]) -> Result<Seam, Unfit> {
             let (at, place) = last_message(&outer)?;
             Ok(Seam { at, place, bound })
         }
-        _ => Err(Unfit::Dialect),
+        _ => Err(Uncontinuable::Dialect),
     }
 }
 
 /// Where a chat takes the text.
-fn last_message(outer: &Reading<'_>) -> Result<(usize, Place), Unfit> {
-    let (place, _) = outer.value("messages").ok_or(Unfit::Prompt)?;
-    let messages = elements(outer.body, place).ok_or(Unfit::Prompt)?;
-    let last = messages.last().ok_or(Unfit::Prompt)?.clone();
+fn last_message(outer: &Reading<'_>) -> Result<(usize, Place), Uncontinuable> {
+    let (place, _) = outer.value("messages").ok_or(Uncontinuable::Prompt)?;
+    let messages = elements(outer.body, place).ok_or(Uncontinuable::Prompt)?;
+    let last = messages.last().ok_or(Uncontinuable::Prompt)?.clone();
     let inner = once(members(outer.body, last.clone()))?;
     let message = Reading { body: outer.body, members: &inner };
-    let (_, role) = message.value("role").ok_or(Unfit::Prompt)?;
+    let (_, role) = message.value("role").ok_or(Uncontinuable::Prompt)?;
     let continues = outer.value("continue_final_message").map(|(_, value)| value);
     let prompts = outer.value("add_generation_prompt").map(|(_, value)| value);
     match (role, continues, prompts) {
@@ -208,18 +213,18 @@ fn last_message(outer: &Reading<'_>) -> Result<(usize, Place), Unfit> {
         }
         // Another message of the assistant's behind it, or a request that says how it is to be
         // put to the model, would mean something else.
-        (br#""assistant""#, ..) | (_, Some(_), _) | (_, _, Some(_)) => Err(Unfit::Member),
+        (br#""assistant""#, ..) | (_, Some(_), _) | (_, _, Some(_)) => Err(Uncontinuable::Member),
         (_, None, None) => Ok((last.end, Place::Message)),
     }
 }
 
 /// The members of an object, none of which comes twice.
-fn once(members: Option<Vec<Member<'_>>>) -> Result<Vec<Member<'_>>, Unfit> {
-    let members = members.ok_or(Unfit::Unread)?;
+fn once(members: Option<Vec<Member<'_>>>) -> Result<Vec<Member<'_>>, Uncontinuable> {
+    let members = members.ok_or(Uncontinuable::Unread)?;
     let mut keys: Vec<&[u8]> = members.iter().map(|member| member.key).collect();
     keys.sort_unstable();
     match keys.windows(2).any(|pair| pair[0] == pair[1]) {
-        true => Err(Unfit::Unread),
+        true => Err(Uncontinuable::Unread),
         false => Ok(members),
     }
 }
@@ -238,7 +243,7 @@ struct Reading<'b> {
 
 impl<'b> Reading<'b> {
     /// Whether there are no other members than these, and those that mean nothing.
-    fn allow(&self, same: &[&str], own: &[&str]) -> Result<(), Unfit> {
+    fn allow(&self, same: &[&str], own: &[&str]) -> Result<(), Uncontinuable> {
         let known = |member: &Member<'_>| {
             let is = |name: &&str| name.as_bytes() == member.key;
             let value = &self.body[member.value.clone()];
@@ -246,7 +251,7 @@ impl<'b> Reading<'b> {
             same.iter().chain(own).any(is)
                 || neutral.iter().any(|neutral| neutral.as_bytes() == value)
         };
-        self.members.iter().all(known).then_some(()).ok_or(Unfit::Member)
+        self.members.iter().all(known).then_some(()).ok_or(Uncontinuable::Member)
     }
 
     fn value(&self, name: &str) -> Option<(Range<usize>, &'b [u8])> {
@@ -255,16 +260,16 @@ impl<'b> Reading<'b> {
     }
 
     /// Where the inside of a string lies.
-    fn string(&self, name: &str) -> Result<Range<usize>, Unfit> {
-        let (place, value) = self.value(name).ok_or(Unfit::Prompt)?;
+    fn string(&self, name: &str) -> Result<Range<usize>, Uncontinuable> {
+        let (place, value) = self.value(name).ok_or(Uncontinuable::Prompt)?;
         match value.first() {
             Some(b'"') => Ok(place.start + 1..place.end - 1),
-            _ => Err(Unfit::Prompt),
+            _ => Err(Uncontinuable::Prompt),
         }
     }
 
     /// The number of tokens that is asked for, under one of these names.
-    fn bound(&self, names: &[&str]) -> Result<Option<(Range<usize>, u64)>, Unfit> {
+    fn bound(&self, names: &[&str]) -> Result<Option<(Range<usize>, u64)>, Uncontinuable> {
         let stated = names.iter().filter_map(|name| self.value(name));
         let mut stated = stated.filter(|(_, value)| *value != b"null");
         let Some((place, value)) = stated.next() else { return Ok(None) };
@@ -272,7 +277,7 @@ impl<'b> Reading<'b> {
         let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
         match (stated.next(), number.filter(|_| digits)) {
             (None, Some(number)) => Ok(Some((place, number))),
-            _ => Err(Unfit::Member),
+            _ => Err(Uncontinuable::Member),
         }
     }
 }

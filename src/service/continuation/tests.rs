@@ -188,7 +188,7 @@ fn what_is_kept_is_paid_for_and_paid_back() {
     assert_eq!(purse.spent(), 0);
 }
 
-fn made(dialect: Dialect, body: &str, text: &str, tokens: u64) -> Result<Value, Unfit> {
+fn made(dialect: Dialect, body: &str, text: &str, tokens: u64) -> Result<Value, Uncontinuable> {
     let made = continued(dialect, body.as_bytes(), text, tokens)?;
     Ok(serde_json::from_slice(&made).expect("JSON"))
 }
@@ -236,44 +236,52 @@ fn a_chat_is_continued_in_a_last_message_of_the_assistants() {
 #[test]
 fn what_would_not_mean_the_same_again_is_unfit() {
     for (dialect, body, unfit) in [
-        (OpenAiCompletions, r#"{"prompt":"a","n":2}"#, Unfit::Member),
-        (OpenAiCompletions, r#"{"prompt":"a","best_of":2}"#, Unfit::Member),
-        (OpenAiCompletions, r#"{"prompt":"a","echo":true}"#, Unfit::Member),
-        (OpenAiCompletions, r#"{"prompt":"a","suffix":"z"}"#, Unfit::Member),
-        (OpenAiCompletions, r#"{"prompt":"a","logprobs":1}"#, Unfit::Member),
-        (OpenAiCompletions, r#"{"prompt":"a","guided_json":{}}"#, Unfit::Member),
-        (OpenAiCompletions, r#"{"prompt":"a","max_tokens":1,"n_predict":1}"#, Unfit::Member),
-        (OpenAiCompletions, r#"{"prompt":"a","max_tokens":-1}"#, Unfit::Member),
-        (OpenAiCompletions, r#"{"prompt":"a","max_tokens":"1"}"#, Unfit::Member),
-        (OpenAiCompletions, r#"{"prompt":"a","max_tokens":5}"#, Unfit::Spent),
-        (OpenAiCompletions, r#"{"prompt":["a"]}"#, Unfit::Prompt),
-        (OpenAiCompletions, r#"{"prompt":[1,2]}"#, Unfit::Prompt),
-        (OpenAiCompletions, r#"{"model":"m"}"#, Unfit::Prompt),
-        (OpenAiCompletions, r#"{"prompt":"a","prompt":"b"}"#, Unfit::Unread),
-        (OpenAiCompletions, r#"{"prompt":"a","pro\u006dpt":"b"}"#, Unfit::Member),
-        (OpenAiCompletions, r#"{"prompt":"a""#, Unfit::Unread),
-        (OpenAiCompletions, r#"["prompt"]"#, Unfit::Unread),
-        (OpenAiCompletions, "", Unfit::Unread),
-        (Tgi, r#"{"inputs":"a","parameters":{"grammar":{}}}"#, Unfit::Member),
-        (Tgi, r#"{"inputs":"a","parameters":{"max_new_tokens":5}}"#, Unfit::Spent),
-        (Tgi, r#"{"inputs":"a","parameters":{"truncate":5}}"#, Unfit::Member),
-        (OpenAiChat, r#"{"messages":[]}"#, Unfit::Prompt),
-        (OpenAiChat, r#"{"messages":[{"role":"user"}],"tools":[{}]}"#, Unfit::Member),
-        (OpenAiChat, r#"{"messages":[{"role":"user"}],"response_format":{}}"#, Unfit::Member),
-        (OpenAiChat, r#"{"messages":[{"role":"assistant","content":"a"}]}"#, Unfit::Member),
+        (OpenAiCompletions, r#"{"prompt":"a","n":2}"#, Uncontinuable::Member),
+        (OpenAiCompletions, r#"{"prompt":"a","best_of":2}"#, Uncontinuable::Member),
+        (OpenAiCompletions, r#"{"prompt":"a","echo":true}"#, Uncontinuable::Member),
+        (OpenAiCompletions, r#"{"prompt":"a","suffix":"z"}"#, Uncontinuable::Member),
+        (OpenAiCompletions, r#"{"prompt":"a","logprobs":1}"#, Uncontinuable::Member),
+        (OpenAiCompletions, r#"{"prompt":"a","guided_json":{}}"#, Uncontinuable::Member),
+        (
+            OpenAiCompletions,
+            r#"{"prompt":"a","max_tokens":1,"n_predict":1}"#,
+            Uncontinuable::Member,
+        ),
+        (OpenAiCompletions, r#"{"prompt":"a","max_tokens":-1}"#, Uncontinuable::Member),
+        (OpenAiCompletions, r#"{"prompt":"a","max_tokens":"1"}"#, Uncontinuable::Member),
+        (OpenAiCompletions, r#"{"prompt":"a","max_tokens":5}"#, Uncontinuable::Spent),
+        (OpenAiCompletions, r#"{"prompt":["a"]}"#, Uncontinuable::Prompt),
+        (OpenAiCompletions, r#"{"prompt":[1,2]}"#, Uncontinuable::Prompt),
+        (OpenAiCompletions, r#"{"model":"m"}"#, Uncontinuable::Prompt),
+        (OpenAiCompletions, r#"{"prompt":"a","prompt":"b"}"#, Uncontinuable::Unread),
+        (OpenAiCompletions, r#"{"prompt":"a","pro\u006dpt":"b"}"#, Uncontinuable::Member),
+        (OpenAiCompletions, r#"{"prompt":"a""#, Uncontinuable::Unread),
+        (OpenAiCompletions, r#"["prompt"]"#, Uncontinuable::Unread),
+        (OpenAiCompletions, "", Uncontinuable::Unread),
+        (Tgi, r#"{"inputs":"a","parameters":{"grammar":{}}}"#, Uncontinuable::Member),
+        (Tgi, r#"{"inputs":"a","parameters":{"max_new_tokens":5}}"#, Uncontinuable::Spent),
+        (Tgi, r#"{"inputs":"a","parameters":{"truncate":5}}"#, Uncontinuable::Member),
+        (OpenAiChat, r#"{"messages":[]}"#, Uncontinuable::Prompt),
+        (OpenAiChat, r#"{"messages":[{"role":"user"}],"tools":[{}]}"#, Uncontinuable::Member),
+        (
+            OpenAiChat,
+            r#"{"messages":[{"role":"user"}],"response_format":{}}"#,
+            Uncontinuable::Member,
+        ),
+        (OpenAiChat, r#"{"messages":[{"role":"assistant","content":"a"}]}"#, Uncontinuable::Member),
         (
             OpenAiChat,
             r#"{"messages":[{"role":"user"}],"add_generation_prompt":true}"#,
-            Unfit::Member,
+            Uncontinuable::Member,
         ),
         (
             OpenAiChat,
             r#"{"messages":[{"role":"assistant","content":[]}],"add_generation_prompt":false,"continue_final_message":true}"#,
-            Unfit::Prompt,
+            Uncontinuable::Prompt,
         ),
-        (Anthropic, r#"{"messages":[]}"#, Unfit::Dialect),
-        (Ollama, r#"{"prompt":"a"}"#, Unfit::Dialect),
-        (Generic, r#"{"prompt":"a"}"#, Unfit::Dialect),
+        (Anthropic, r#"{"messages":[]}"#, Uncontinuable::Dialect),
+        (Ollama, r#"{"prompt":"a"}"#, Uncontinuable::Dialect),
+        (Generic, r#"{"prompt":"a"}"#, Uncontinuable::Dialect),
     ] {
         assert_eq!(made(dialect, body, "x", 5), Err(unfit), "{dialect:?} {body}");
     }

@@ -1,6 +1,6 @@
 //! What a commit can be asked.
 
-use super::{Answer, Commit, Has, Passed};
+use super::{Commit, Has, Passed, Response};
 
 impl Commit {
     /// Whether the answer under way is on its way to the client.
@@ -25,12 +25,12 @@ impl Commit {
 
     /// Whether the head of an answer is held back.
     pub fn is_held(self) -> bool {
-        matches!(self, Commit::Open(_, Answer::Held | Answer::Released))
+        matches!(self, Commit::Open(_, Response::Held | Response::Released))
     }
 
     /// Whether no other attempt follows.
     pub fn is_final(self) -> bool {
-        matches!(self, Commit::Open(_, Answer::Final | Answer::Released))
+        matches!(self, Commit::Open(_, Response::Final | Response::Released))
     }
 
     /// Whether the client has the head of its answer, and no event that says something.

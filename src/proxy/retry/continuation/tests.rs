@@ -8,7 +8,7 @@ const NOW: Instant = Instant::from_nanos(1_000_000_000_000);
 const HALF: u64 = 1 << 63;
 
 /// A stream of a POST that broke at the first of two endpoints.
-const BROKEN: Facts = Facts {
+const BROKEN: ContinueFacts = ContinueFacts {
     blame: StreamBreak::Broke,
     place: true,
     text: true,
@@ -23,7 +23,7 @@ const BROKEN: Facts = Facts {
     deadline: Instant::NEVER,
 };
 /// The same with one endpoint.
-const ALONE: Facts = Facts { elsewhere: false, ..BROKEN };
+const ALONE: ContinueFacts = ContinueFacts { elsewhere: false, ..BROKEN };
 
 #[test]
 fn each_row_of_the_table() {
@@ -31,34 +31,44 @@ fn each_row_of_the_table() {
     let defaults = defaults::retry();
     let strict = Retry { post: false, ..defaults.clone() };
     let poor = Retry { budget: 0, ..defaults.clone() };
-    let silent = Facts { blame: StreamBreak::Silent, ..BROKEN };
+    let silent = ContinueFacts { blame: StreamBreak::Silent, ..BROKEN };
     let after = Duration::from_micros(12_500);
     let (elsewhere, same) = (Ask(Whom::Elsewhere), Ask(Whom::Same { after }));
     let next = |link| Ask(Whom::Next(link));
     for (row, broken, settings, expected) in [
-        (1, Facts { blame: StreamBreak::Other, ..BROKEN }, &defaults, End(Why::NotTheServers)),
-        (2, Facts { place: false, ..BROKEN }, &defaults, End(Why::NoPlace)),
-        (3, Facts { text: false, ..BROKEN }, &defaults, End(Why::NoText)),
-        (4, Facts { fit: false, ..BROKEN }, &defaults, End(Why::Unfit)),
-        (5, Facts { made: 1, ..BROKEN }, &defaults, End(Why::Attempts)),
-        (5, Facts { made: 1, most: 2, ..BROKEN }, &defaults, elsewhere),
-        (6, BROKEN, &strict, End(Why::Post)),
-        (6, Facts { idempotent: true, ..BROKEN }, &strict, elsewhere),
-        (7, Facts { deadline: NOW, ..BROKEN }, &defaults, End(Why::Deadline)),
+        (
+            1,
+            ContinueFacts { blame: StreamBreak::Other, ..BROKEN },
+            &defaults,
+            End(ContinueEnd::NotTheServers),
+        ),
+        (2, ContinueFacts { place: false, ..BROKEN }, &defaults, End(ContinueEnd::NoPlace)),
+        (3, ContinueFacts { text: false, ..BROKEN }, &defaults, End(ContinueEnd::NoText)),
+        (4, ContinueFacts { fit: false, ..BROKEN }, &defaults, End(ContinueEnd::Unfit)),
+        (5, ContinueFacts { made: 1, ..BROKEN }, &defaults, End(ContinueEnd::Attempts)),
+        (5, ContinueFacts { made: 1, most: 2, ..BROKEN }, &defaults, elsewhere),
+        (6, BROKEN, &strict, End(ContinueEnd::Post)),
+        (6, ContinueFacts { idempotent: true, ..BROKEN }, &strict, elsewhere),
+        (7, ContinueFacts { deadline: NOW, ..BROKEN }, &defaults, End(ContinueEnd::Deadline)),
         (8, BROKEN, &defaults, elsewhere),
-        (8, Facts { next: Some(1), here: false, ..BROKEN }, &defaults, elsewhere),
+        (8, ContinueFacts { next: Some(1), here: false, ..BROKEN }, &defaults, elsewhere),
         (8, silent, &defaults, elsewhere),
-        (8, BROKEN, &poor, End(Why::Budget)),
-        (9, Facts { next: Some(2), ..ALONE }, &defaults, next(2)),
-        (9, Facts { next: Some(2), takes: false, ..BROKEN }, &defaults, next(2)),
-        (9, Facts { next: Some(1), elsewhere: false, ..silent }, &defaults, next(1)),
-        (9, Facts { next: Some(2), ..ALONE }, &poor, End(Why::Budget)),
-        (10, Facts { elsewhere: false, ..silent }, &defaults, End(Why::Silent)),
-        (11, Facts { takes: false, ..BROKEN }, &defaults, End(Why::Nobody)),
-        (11, Facts { here: false, ..ALONE }, &defaults, End(Why::Nobody)),
+        (8, BROKEN, &poor, End(ContinueEnd::Budget)),
+        (9, ContinueFacts { next: Some(2), ..ALONE }, &defaults, next(2)),
+        (9, ContinueFacts { next: Some(2), takes: false, ..BROKEN }, &defaults, next(2)),
+        (9, ContinueFacts { next: Some(1), elsewhere: false, ..silent }, &defaults, next(1)),
+        (9, ContinueFacts { next: Some(2), ..ALONE }, &poor, End(ContinueEnd::Budget)),
+        (10, ContinueFacts { elsewhere: false, ..silent }, &defaults, End(ContinueEnd::Silent)),
+        (11, ContinueFacts { takes: false, ..BROKEN }, &defaults, End(ContinueEnd::Nobody)),
+        (11, ContinueFacts { here: false, ..ALONE }, &defaults, End(ContinueEnd::Nobody)),
         (12, ALONE, &defaults, same),
-        (12, ALONE, &poor, End(Why::Budget)),
-        (12, Facts { deadline: NOW + after, ..ALONE }, &defaults, End(Why::Deadline)),
+        (12, ALONE, &poor, End(ContinueEnd::Budget)),
+        (
+            12,
+            ContinueFacts { deadline: NOW + after, ..ALONE },
+            &defaults,
+            End(ContinueEnd::Deadline),
+        ),
     ] {
         let verdict = decide(&broken, settings, &mut RetryBudget::new(), NOW, HALF);
         assert_eq!(verdict, expected, "row {row}: {broken:?}");
@@ -70,7 +80,7 @@ fn what_is_refused_costs_nothing() {
     let mut budget = RetryBudget::new();
     let settings = defaults::retry();
     for _ in 0..100 {
-        decide(&Facts { fit: false, ..BROKEN }, &settings, &mut budget, NOW, HALF);
+        decide(&ContinueFacts { fit: false, ..BROKEN }, &settings, &mut budget, NOW, HALF);
     }
     // Ten a second are spared, whatever else there was.
     for paid in (0..11).map(|nth| nth < 10) {

@@ -12,7 +12,7 @@ const NOTHING: u64 = 0;
 const HALF: u64 = 1 << 63;
 
 /// A POST that met a 503 at the first of two endpoints.
-const FIRST: Facts = Facts {
+const FIRST: RetryFacts = RetryFacts {
     cause: Cause::Failed(Condition::Status(503)),
     committed: false,
     sent: true,
@@ -32,7 +32,7 @@ const FIRST: Facts = Facts {
     deadline: Instant::NEVER,
 };
 /// The same with one endpoint.
-const ALONE: Facts = Facts { elsewhere: false, ..FIRST };
+const ALONE: RetryFacts = RetryFacts { elsewhere: false, ..FIRST };
 
 const RESET: Cause = Cause::Failed(Condition::Reset);
 const GARBAGE: Cause = Cause::Failed(Condition::BadAnswer);
@@ -51,7 +51,7 @@ const ELSEWHERE: RetryDecision =
 const FREE: RetryDecision =
     RetryDecision::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: true };
 
-fn decided(facts: &Facts, settings: &Retry) -> RetryDecision {
+fn decided(facts: &RetryFacts, settings: &Retry) -> RetryDecision {
     decide(facts, settings, &mut RetryBudget::new(), NOW, HALF)
 }
 
@@ -64,71 +64,101 @@ fn each_row_of_the_table() {
     let three = Retry { attempts: 3, ..defaults.clone() };
     let soon = Some(millis(1_500));
     let late = Some(millis(2_001));
-    let named = |condition| Facts { cause: Cause::Failed(condition), ..FIRST };
+    let named = |condition| RetryFacts { cause: Cause::Failed(condition), ..FIRST };
     let status = |status| named(Condition::Status(status));
-    let prompt = Facts { cause: Cause::PromptTooLong, ..FIRST };
-    let no_place = Facts { cause: Cause::NoPlace, sent: false, ..FIRST };
-    let slow = Facts { cause: SLOW, ..FIRST };
-    let unheard = Facts { sent: false, unheard: true, ..named(Condition::Connect) };
+    let prompt = RetryFacts { cause: Cause::PromptTooLong, ..FIRST };
+    let no_place = RetryFacts { cause: Cause::NoPlace, sent: false, ..FIRST };
+    let slow = RetryFacts { cause: SLOW, ..FIRST };
+    let unheard = RetryFacts { sent: false, unheard: true, ..named(Condition::Connect) };
     for (row, facts, settings, expected) in [
-        (1, Facts { committed: true, ..FIRST }, &defaults, Final(Why::Committed)),
-        (1, Facts { committed: true, next: true, ..FIRST }, &defaults, Final(Why::Committed)),
-        (2, status(500), &defaults, Final(Why::NotNamed)),
-        (2, status(504), &defaults, Final(Why::NotNamed)),
-        (2, status(400), &defaults, Final(Why::NotNamed)),
-        (2, Facts { next: true, ..status(500) }, &defaults, Final(Why::NotNamed)),
-        (2, named(Condition::ErrorEvent), &defaults, Final(Why::NotNamed)),
-        (2, Facts { in_doubt: true, next: true, ..status(500) }, &defaults, Final(Why::Out)),
-        (1, Facts { in_doubt: true, committed: true, ..FIRST }, &defaults, Final(Why::Committed)),
-        (3, Facts { kept: false, ..FIRST }, &defaults, Final(Why::NotKept)),
-        (3, Facts { kept: false, next: true, ..FIRST }, &defaults, Final(Why::NotKept)),
-        (4, Facts { cause: RESET, ..FIRST }, &strict, Final(Why::Post)),
-        (4, Facts { cause: RESET, next: true, ..FIRST }, &strict, Final(Why::Post)),
-        (4, status(502), &strict, Final(Why::Post)),
-        (5, Facts { deadline: NOW, ..FIRST }, &defaults, Final(Why::Deadline)),
-        (5, Facts { deadline: NOW, next: true, ..FIRST }, &defaults, Final(Why::Deadline)),
-        (6, prompt, &defaults, Final(Why::NotNamed)),
-        (6, Facts { next: true, ..prompt }, &defaults, Final(Why::NotNamed)),
-        (6, Facts { next: true, larger: true, ..prompt }, &strict, Larger),
-        (6, Facts { attempts: 2, larger: true, ..prompt }, &defaults, Larger),
-        (7, no_place, &defaults, Final(Why::NoPlace)),
-        (7, Facts { next: true, ..no_place }, &defaults, Next),
-        (7, Facts { back: true, ..no_place }, &defaults, Back),
-        (8, Facts { slow_before: true, ..slow }, &three, Final(Why::Slow)),
-        (8, Facts { slow_before: true, next: true, ..slow }, &three, Final(Why::Slow)),
-        (8, Facts { slow_before: true, ..FIRST }, &three, ELSEWHERE),
+        (1, RetryFacts { committed: true, ..FIRST }, &defaults, Final(RetryEnd::Committed)),
+        (
+            1,
+            RetryFacts { committed: true, next: true, ..FIRST },
+            &defaults,
+            Final(RetryEnd::Committed),
+        ),
+        (2, status(500), &defaults, Final(RetryEnd::NotNamed)),
+        (2, status(504), &defaults, Final(RetryEnd::NotNamed)),
+        (2, status(400), &defaults, Final(RetryEnd::NotNamed)),
+        (2, RetryFacts { next: true, ..status(500) }, &defaults, Final(RetryEnd::NotNamed)),
+        (2, named(Condition::ErrorEvent), &defaults, Final(RetryEnd::NotNamed)),
+        (
+            2,
+            RetryFacts { in_doubt: true, next: true, ..status(500) },
+            &defaults,
+            Final(RetryEnd::Out),
+        ),
+        (
+            1,
+            RetryFacts { in_doubt: true, committed: true, ..FIRST },
+            &defaults,
+            Final(RetryEnd::Committed),
+        ),
+        (3, RetryFacts { kept: false, ..FIRST }, &defaults, Final(RetryEnd::NotKept)),
+        (3, RetryFacts { kept: false, next: true, ..FIRST }, &defaults, Final(RetryEnd::NotKept)),
+        (4, RetryFacts { cause: RESET, ..FIRST }, &strict, Final(RetryEnd::Post)),
+        (4, RetryFacts { cause: RESET, next: true, ..FIRST }, &strict, Final(RetryEnd::Post)),
+        (4, status(502), &strict, Final(RetryEnd::Post)),
+        (5, RetryFacts { deadline: NOW, ..FIRST }, &defaults, Final(RetryEnd::Deadline)),
+        (
+            5,
+            RetryFacts { deadline: NOW, next: true, ..FIRST },
+            &defaults,
+            Final(RetryEnd::Deadline),
+        ),
+        (6, prompt, &defaults, Final(RetryEnd::NotNamed)),
+        (6, RetryFacts { next: true, ..prompt }, &defaults, Final(RetryEnd::NotNamed)),
+        (6, RetryFacts { next: true, larger: true, ..prompt }, &strict, Larger),
+        (6, RetryFacts { attempts: 2, larger: true, ..prompt }, &defaults, Larger),
+        (7, no_place, &defaults, Final(RetryEnd::NoPlace)),
+        (7, RetryFacts { next: true, ..no_place }, &defaults, Next),
+        (7, RetryFacts { back: true, ..no_place }, &defaults, Back),
+        (8, RetryFacts { slow_before: true, ..slow }, &three, Final(RetryEnd::Slow)),
+        (8, RetryFacts { slow_before: true, next: true, ..slow }, &three, Final(RetryEnd::Slow)),
+        (8, RetryFacts { slow_before: true, ..FIRST }, &three, ELSEWHERE),
         (9, unheard, &defaults, FREE),
-        (9, Facts { attempts: 2, next: true, ..unheard }, &strict, FREE),
-        (9, Facts { back: true, ..unheard }, &defaults, FREE),
-        (10, Facts { elsewhere: false, back: true, ..unheard }, &defaults, Back),
-        (11, Facts { back: true, ..ALONE }, &one, Final(Why::Attempts)),
-        (11, Facts { attempts: 2, elsewhere: false, ..unheard }, &defaults, Final(Why::Attempts)),
-        (11, Facts { attempts: 2, ..FIRST }, &defaults, Final(Why::Attempts)),
-        (11, Facts { attempts: 2, next: true, ..FIRST }, &defaults, Next),
-        (11, Facts { attempts: 2, ..FIRST }, &three, ELSEWHERE),
+        (9, RetryFacts { attempts: 2, next: true, ..unheard }, &strict, FREE),
+        (9, RetryFacts { back: true, ..unheard }, &defaults, FREE),
+        (10, RetryFacts { elsewhere: false, back: true, ..unheard }, &defaults, Back),
+        (11, RetryFacts { back: true, ..ALONE }, &one, Final(RetryEnd::Attempts)),
+        (
+            11,
+            RetryFacts { attempts: 2, elsewhere: false, ..unheard },
+            &defaults,
+            Final(RetryEnd::Attempts),
+        ),
+        (11, RetryFacts { attempts: 2, ..FIRST }, &defaults, Final(RetryEnd::Attempts)),
+        (11, RetryFacts { attempts: 2, next: true, ..FIRST }, &defaults, Next),
+        (11, RetryFacts { attempts: 2, ..FIRST }, &three, ELSEWHERE),
         (12, FIRST, &defaults, ELSEWHERE),
         (12, FIRST, &strict, ELSEWHERE),
-        (12, Facts { next: true, ..FIRST }, &defaults, ELSEWHERE),
-        (12, Facts { cause: RESET, ..FIRST }, &defaults, ELSEWHERE),
-        (12, Facts { cause: RESET, sent: false, ..FIRST }, &strict, ELSEWHERE),
-        (12, Facts { cause: RESET, idempotent: true, ..FIRST }, &strict, ELSEWHERE),
-        (12, Facts { retry_after: late, ..FIRST }, &defaults, ELSEWHERE),
+        (12, RetryFacts { next: true, ..FIRST }, &defaults, ELSEWHERE),
+        (12, RetryFacts { cause: RESET, ..FIRST }, &defaults, ELSEWHERE),
+        (12, RetryFacts { cause: RESET, sent: false, ..FIRST }, &strict, ELSEWHERE),
+        (12, RetryFacts { cause: RESET, idempotent: true, ..FIRST }, &strict, ELSEWHERE),
+        (12, RetryFacts { retry_after: late, ..FIRST }, &defaults, ELSEWHERE),
         (12, slow, &defaults, ELSEWHERE),
-        (13, Facts { elsewhere: false, ..slow }, &defaults, Final(Why::Slow)),
-        (13, Facts { elsewhere: false, next: true, ..slow }, &defaults, Next),
-        (14, Facts { retry_after: soon, ..ALONE }, &defaults, again(1_512, false)),
-        (14, Facts { retry_after: soon, here: false, ..ALONE }, &defaults, again(1_512, false)),
-        (14, Facts { retry_after: soon, next: true, ..ALONE }, &defaults, again(1_512, false)),
-        (15, Facts { retry_after: late, ..ALONE }, &defaults, Final(Why::RetryAfter)),
-        (15, Facts { retry_after: late, next: true, ..ALONE }, &defaults, Next),
-        (16, Facts { here: false, ..ALONE }, &defaults, Final(Why::NoPlace)),
-        (16, Facts { here: false, next: true, ..ALONE }, &defaults, Next),
+        (13, RetryFacts { elsewhere: false, ..slow }, &defaults, Final(RetryEnd::Slow)),
+        (13, RetryFacts { elsewhere: false, next: true, ..slow }, &defaults, Next),
+        (14, RetryFacts { retry_after: soon, ..ALONE }, &defaults, again(1_512, false)),
+        (
+            14,
+            RetryFacts { retry_after: soon, here: false, ..ALONE },
+            &defaults,
+            again(1_512, false),
+        ),
+        (14, RetryFacts { retry_after: soon, next: true, ..ALONE }, &defaults, again(1_512, false)),
+        (15, RetryFacts { retry_after: late, ..ALONE }, &defaults, Final(RetryEnd::RetryAfter)),
+        (15, RetryFacts { retry_after: late, next: true, ..ALONE }, &defaults, Next),
+        (16, RetryFacts { here: false, ..ALONE }, &defaults, Final(RetryEnd::NoPlace)),
+        (16, RetryFacts { here: false, next: true, ..ALONE }, &defaults, Next),
         (17, ALONE, &defaults, again(12, false)),
-        (17, Facts { attempts: 2, ..ALONE }, &three, again(25, false)),
-        (17, Facts { cause: RESET, ..ALONE }, &defaults, again(12, true)),
-        (17, Facts { cause: GARBAGE, ..ALONE }, &defaults, again(12, false)),
-        (17, Facts { cause: GARBAGE, reused: true, ..ALONE }, &defaults, again(12, true)),
-        (12, Facts { cause: GARBAGE, reused: true, ..FIRST }, &defaults, ELSEWHERE),
+        (17, RetryFacts { attempts: 2, ..ALONE }, &three, again(25, false)),
+        (17, RetryFacts { cause: RESET, ..ALONE }, &defaults, again(12, true)),
+        (17, RetryFacts { cause: GARBAGE, ..ALONE }, &defaults, again(12, false)),
+        (17, RetryFacts { cause: GARBAGE, reused: true, ..ALONE }, &defaults, again(12, true)),
+        (12, RetryFacts { cause: GARBAGE, reused: true, ..FIRST }, &defaults, ELSEWHERE),
     ] {
         let mut verdict = decided(&facts, settings);
         // Half of 25 ms; the rows are written in whole ones.
@@ -143,21 +173,25 @@ fn each_row_of_the_table() {
 fn a_retry_without_budget_and_a_pause_without_end_lead_onwards() {
     let settings = defaults::retry();
     let verdict =
-        |facts: &Facts, budget: &mut RetryBudget| decide(facts, &settings, budget, NOW, HALF);
+        |facts: &RetryFacts, budget: &mut RetryBudget| decide(facts, &settings, budget, NOW, HALF);
     let mut budget = RetryBudget::new();
     let paid = (0..20).filter(|_| verdict(&FIRST, &mut budget) == ELSEWHERE).count();
     assert_eq!(paid, 10, "the floor of a second");
-    assert_eq!(verdict(&FIRST, &mut budget), RetryDecision::Final(Why::Budget));
-    assert_eq!(verdict(&Facts { next: true, ..FIRST }, &mut budget), RetryDecision::Next);
-    let unheard =
-        Facts { cause: Cause::Failed(Condition::Connect), sent: false, unheard: true, ..FIRST };
+    assert_eq!(verdict(&FIRST, &mut budget), RetryDecision::Final(RetryEnd::Budget));
+    assert_eq!(verdict(&RetryFacts { next: true, ..FIRST }, &mut budget), RetryDecision::Next);
+    let unheard = RetryFacts {
+        cause: Cause::Failed(Condition::Connect),
+        sent: false,
+        unheard: true,
+        ..FIRST
+    };
     assert_eq!(verdict(&unheard, &mut budget), FREE, "what nobody has heard costs nothing");
 
     let mut budget = RetryBudget::new();
-    let before = Facts { deadline: NOW + millis(12), ..ALONE };
-    assert_eq!(verdict(&before, &mut budget), RetryDecision::Final(Why::Deadline));
-    assert_eq!(verdict(&Facts { next: true, ..before }, &mut budget), RetryDecision::Next);
-    let behind = Facts { deadline: NOW + millis(13), ..ALONE };
+    let before = RetryFacts { deadline: NOW + millis(12), ..ALONE };
+    assert_eq!(verdict(&before, &mut budget), RetryDecision::Final(RetryEnd::Deadline));
+    assert_eq!(verdict(&RetryFacts { next: true, ..before }, &mut budget), RetryDecision::Next);
+    let behind = RetryFacts { deadline: NOW + millis(13), ..ALONE };
     assert!(matches!(verdict(&behind, &mut budget), RetryDecision::Retry { .. }));
     let paid = (0..20).filter(|_| verdict(&FIRST, &mut budget) == ELSEWHERE).count();
     assert_eq!(paid, 9, "what was not made was not paid");
@@ -202,8 +236,15 @@ fn a_fault_has_its_condition() {
 
 #[test]
 fn only_a_failure_of_the_servers_is_degraded() {
-    assert!(!Why::Committed.may_degrade() && !Why::NotNamed.may_degrade());
-    for why in [Why::NotKept, Why::Post, Why::Deadline, Why::Slow, Why::NoPlace, Why::Attempts] {
+    assert!(!RetryEnd::Committed.may_degrade() && !RetryEnd::NotNamed.may_degrade());
+    for why in [
+        RetryEnd::NotKept,
+        RetryEnd::Post,
+        RetryEnd::Deadline,
+        RetryEnd::Slow,
+        RetryEnd::NoPlace,
+        RetryEnd::Attempts,
+    ] {
         assert!(why.may_degrade(), "{}", why.code());
     }
 }
@@ -224,10 +265,10 @@ prop_compose! {
         attempts in 0..12_u32,
         retry_after in prop::option::of(0..10_000_u64),
         deadline in prop::option::of(0..10_000_u64),
-    ) -> Facts {
+    ) -> RetryFacts {
         let [committed, sent, reused, kept, idempotent, slow_before, elsewhere, here, next, larger] =
             flags;
-        Facts {
+        RetryFacts {
             cause,
             // Else nearly every case ends at its first row.
             committed: committed && attempts == 0,
@@ -288,7 +329,7 @@ proptest! {
                 !facts.next
                     || facts.cause == Cause::PromptTooLong
                     || forbidden(&facts, &settings, NOW).is_some()
-                    || why == Why::Slow
+                    || why == RetryEnd::Slow
             ),
         }
     }
@@ -309,7 +350,7 @@ proptest! {
         }
         let (mut upstream, mut here, mut sent, mut slow_before) = (0, 1, 1, false);
         for cause in causes {
-            let facts = Facts {
+            let facts = RetryFacts {
                 cause,
                 attempts: here,
                 slow_before,
