@@ -371,7 +371,7 @@ pub struct Route {
     pub heartbeat: Option<Heartbeat>,
     /// `None`: a stream that breaks has ended.
     pub continues: Option<Continue>,
-    /// The client is told, in `ServerSettings-Timing`, where the time went.
+    /// The client is told, in `Server-Timing`, where the time went.
     pub server_timing: bool,
 }
 
