@@ -40,13 +40,17 @@ pub fn snapshot(text: &str) -> Snapshot {
 
 impl Stage {
     pub fn new() -> Stage {
+        Stage::of("[[route]]\npath = \"/v1/*\"\nupstream = \"models\"\n")
+    }
+
+    /// With these routes.
+    pub fn of(routes: &str) -> Stage {
         let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n\
              [[upstream]]\nname = \"models\"\nendpoints = [\"127.0.0.1:8000\"]\n\
-             pool = { connections = 2000 }\n\
-             [[route]]\npath = \"/v1/*\"\nupstream = \"models\"\n";
+             pool = { connections = 2000 }\n";
         let tape = Tape::new();
         let (sender, receiver) = mailbox(Arc::new(|| {}));
-        let snapshot = snapshot(text);
+        let snapshot = snapshot(&format!("{text}{routes}"));
         let setup = Setup {
             loads: Loads::new(&snapshot, 1),
             snapshot: Arc::new(snapshot),

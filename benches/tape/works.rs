@@ -33,6 +33,13 @@ pub const WORKS: &[Work] = &[
         round: all_tokens_in_a_turn,
     },
     Work { name: "unary", unit: "request", units: 1, prepare: warm_pair, round: unary },
+    Work {
+        name: "unary_by_model",
+        unit: "request",
+        units: 1,
+        prepare: warm_by_model,
+        round: unary,
+    },
     Work { name: "churn", unit: "connection", units: 1, prepare: warm_pair, round: churn },
     Work {
         name: "firehose",
@@ -160,6 +167,16 @@ fn bulk_request() -> Stage {
 /// A client and a server that have met, and wait for the next request.
 fn warm_pair() -> Stage {
     let mut stage = Stage::new();
+    stage.open(1, REQUEST, ANSWER);
+    stage
+}
+
+/// The same where the model in the body decides between two routes, and stands in front.
+fn warm_by_model() -> Stage {
+    let mut stage = Stage::of(
+        "[[route]]\npath = \"/v1/*\"\nwhen = { model = \"m\" }\nupstream = \"models\"\n\
+         [[route]]\npath = \"/v1/*\"\nwhen = { model = \"n*\" }\nupstream = \"models\"\n",
+    );
     stage.open(1, REQUEST, ANSWER);
     stage
 }

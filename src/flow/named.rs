@@ -6,11 +6,18 @@
 use crate::http::head::RequestHead;
 use crate::service::naming::{Finder, Name, Notation, Unclear};
 
+/// How far into a body its model is looked for at once, and in what pieces: behind the name nothing need
+/// be read.
+const NEAR_MAX: usize = 1024;
+const PIECE: usize = 128;
+
 /// The model of one request, and what is known of it.
 #[derive(Debug)]
 pub struct Naming {
     /// Searches the body for the name; `None`: the search is over, or the body cannot be read.
     finder: Option<Finder>,
+    /// Bytes of the body that the finder has seen and that have not gone by.
+    ahead: usize,
     pub(crate) notation: Notation,
     /// The client's own name, and where in the body it stands.
     pub(crate) name: Option<Name>,
@@ -35,11 +42,12 @@ pub struct Named(pub Option<Box<Naming>>);
 impl Named {
     /// The watcher of a request with a body, whose route has upstreams with a `model`.
     pub(crate) fn of(head: &RequestHead<'_>, replaces: bool) -> Named {
-        let finder = Finder::new(head.values("content-type"), head.values("content-encoding"));
+        let finder = Finder::of(head);
         let (unclear, finder) = (finder.as_ref().err().copied(), finder.ok());
         Named(Some(Box::new(Naming {
             notation: finder.as_ref().map_or(Notation::Json, Finder::notation),
             finder,
+            ahead: 0,
             name: None,
             written: Vec::new(),
             unclear,
@@ -90,6 +98,23 @@ impl Named {
 
 impl Naming {
     pub fn feed(&mut self, data: &[u8]) {
+        let seen = self.ahead.min(data.len());
+        self.ahead -= seen;
+        self.find(&data[seen..]);
+    }
+
+    /// Searches the first bytes of the body, which lie here already, as far as the name.
+    pub(crate) fn look_ahead(&mut self, body: &[u8]) {
+        for piece in body[..body.len().min(NEAR_MAX)].chunks(PIECE) {
+            if self.name.is_some() || self.finder.is_none() {
+                return;
+            }
+            self.ahead += piece.len();
+            self.find(piece);
+        }
+    }
+
+    fn find(&mut self, data: &[u8]) {
         if let Some(finder) = &mut self.finder {
             finder.feed(data);
             self.learn();
@@ -126,6 +151,6 @@ impl Naming {
 
     /// Whether enough is known for the request to go on.
     fn is_settled(&self) -> bool {
-        self.finder.is_none() || self.name.is_some()
+        self.finder.is_none() || self.name.is_some() && self.ahead == 0
     }
 }

@@ -25,12 +25,9 @@ impl RequestId {
 
     /// Sixteen bytes of hex: eight that tell workers apart, eight that count.
     pub fn made(worker: u32, count: u32) -> RequestId {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let value = u64::from(worker) << 32 | u64::from(count);
         let mut bytes = [0; RequestId::MADE];
-        for (position, byte) in bytes.iter_mut().enumerate() {
-            *byte = HEX[(value >> (60 - 4 * position)) as usize & 15];
-        }
+        bytes[..8].copy_from_slice(&hex(worker));
+        bytes[8..].copy_from_slice(&hex(count));
         RequestId(Id::Made(bytes))
     }
 
@@ -40,6 +37,17 @@ impl RequestId {
             Id::Made(bytes) => bytes,
         }
     }
+}
+
+/// The eight digits of a number, all at once: each request has sixteen.
+fn hex(value: u32) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let spread = u64::from(value);
+    let spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (spread | spread << 4) & (EACH * 0x0f);
+    let letters = ((digits + EACH * 6) >> 4) & EACH;
+    (digits + EACH * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 impl std::fmt::Display for RequestId {
@@ -62,5 +70,15 @@ mod tests {
     fn request_ids_are_kept_or_made() {
         assert_eq!(RequestId::given(b"abc-1").as_bytes(), b"abc-1");
         assert_eq!(RequestId::made(0xdead_beef, 0x1f).to_string(), "deadbeef0000001f");
+    }
+
+    #[test]
+    fn digits_are_those_of_hex() {
+        for value in
+            (0..32).flat_map(|bit| [1 << bit, u32::MAX >> bit, 0x9e37_79b9_u32.rotate_left(bit)])
+        {
+            assert_eq!(hex(value), format!("{value:08x}").as_bytes(), "{value}");
+        }
+        assert_eq!(hex(0), *b"00000000");
     }
 }

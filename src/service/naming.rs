@@ -27,6 +27,7 @@ mod tests;
 use form::{Form, UrlEncoded};
 use json::Json;
 
+use crate::http::head::RequestHead;
 use crate::http::json::{Text, escape};
 
 /// A longer name is none that a server could know.
@@ -104,6 +105,11 @@ enum Seen {
 }
 
 impl Finder {
+    /// For the body behind this head.
+    pub fn of(head: &RequestHead<'_>) -> Result<Finder, Unclear> {
+        Finder::new(head.values("content-type"), head.values("content-encoding"))
+    }
+
     /// For a body of this `Content-Type` and `Content-Encoding`; of each all values. `Err`: it cannot
     /// be read.
     pub fn new<'v>(

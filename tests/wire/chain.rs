@@ -1,7 +1,6 @@
 //! A route with several upstreams: who is asked next, with which request, and what is said when
 //! nobody is left.
 
-
 use crate::harness::{Gateway, Peer, Upstream, whoever_is_asked};
 
 const REFUSED: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";

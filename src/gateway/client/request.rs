@@ -78,7 +78,10 @@ impl<N: Net> Gateway<N> {
             Ok(Routed::To(index)) => {
                 exchange.enter_route(index, &head, &self.snapshot, groups, cx.now)
             }
-            Ok(Routed::ByModel) => exchange.await_model(&head),
+            Ok(Routed::ByModel) => {
+                let body = &downstream.socket.unscanned()[head.length..];
+                exchange.enter_by_model(&head, body, &self.snapshot, groups, cx.now)
+            }
             Err(fault) => Err(fault),
         };
         if matches!(exchange.peer, Peer::Seeking { .. }) {

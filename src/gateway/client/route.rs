@@ -110,14 +110,43 @@ impl Exchange {
         }
     }
 
+    /// As [`Exchange::enter_route`], where the model in the body decides: `body` is what of it lies behind
+    /// the head. Mostly it names the model already, and the head need not be kept.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn enter_by_model(
+        &mut self,
+        head: &RequestHead<'_>,
+        body: &[u8],
+        snapshot: &Snapshot,
+        groups: &mut Groups<Token, Token>,
+        now: Instant,
+    ) -> Result<(), DownstreamFault> {
+        self.await_model(head)?;
+        if let (Framing::Length(length), Some(naming)) = (head.framing, &mut self.request.watch.0) {
+            let here = usize::try_from(length).unwrap_or(usize::MAX);
+            let here = here.min(body.len()).min(snapshot.limits.model_search_bytes);
+            naming.look_ahead(&body[..here]);
+        }
+        let Some(model) = self.named_model().filter(|_| self.request.watch.unclear().is_none())
+        else {
+            self.aside_mut().undecided = Some(head.raw.into());
+            return Ok(());
+        };
+        match snapshot.route_of(head, Model::Named(&model), &self.id)? {
+            Routed::To(index) => self.enter_route(index, head, snapshot, groups, now),
+            // Every model that can be asked for was told.
+            Routed::ByModel => Err(DownstreamFault::NotFound),
+        }
+    }
+
     /// Begins to look for the model that decides about the route.
-    pub(super) fn await_model(&mut self, head: &RequestHead<'_>) -> Result<(), DownstreamFault> {
+    fn await_model(&mut self, head: &RequestHead<'_>) -> Result<(), DownstreamFault> {
         self.peer = Peer::Seeking { fresh: false, line: Line::New };
         self.request.watch = Named::deciding(head);
         if let Some(unclear) = self.request.watch.unclear() {
             return Err(DownstreamFault::Model(unclear));
         }
-        self.aside_mut().undecided = Some(head.raw.into());
         self.request.mode = Mode::Payload;
         self.gather = Gather::Model { key: None };
         Ok(())

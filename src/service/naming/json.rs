@@ -112,6 +112,8 @@ impl Json {
                 State::Refused => return,
                 State::Name => self.name(data, at, on),
                 State::String { depth } => self.string(data, at, depth),
+                State::Key | State::KeyOrEnd if data[at] == b'"' => self.key(data, at, on),
+                State::Deep { depth } => self.deep(data, at, depth, on),
                 _ => {
                     self.step(data[at], self.base + at, on);
                     at + 1
@@ -171,7 +173,6 @@ impl Json {
                 Name
             }
             Escape { depth } => String { depth },
-            Deep { depth } => deep(depth, byte),
             Scalar | After if byte == b',' => Key,
             Scalar | After if byte == b'}' => Done,
             Scalar if blank => After,
@@ -181,6 +182,22 @@ impl Json {
         if let Refused = self.state {
             on(Seen::Ambiguous);
         }
+    }
+
+    /// At the first quote of a key. One that is plain and all here is read at once. Returns where to go on.
+    fn key(&mut self, data: &[u8], at: usize, on: &mut impl FnMut(Seen)) -> usize {
+        let rest = &data[at + 1..];
+        let length = quote_or_escape(rest).filter(|&length| rest[length] == b'"');
+        let key = length.map(|length| &rest[..length]);
+        let Some(key) = key.filter(|key| key.iter().all(u8::is_ascii_graphic)) else {
+            self.state = State::InKey { spelling: Spelling::new() };
+            return at + 1;
+        };
+        self.state = self.keyed(Key::of_plain(key));
+        if let State::Refused = self.state {
+            on(Seen::Ambiguous);
+        }
+        at + 1 + key.len() + 1
     }
 
     /// Behind a key.
@@ -208,7 +225,7 @@ impl Json {
 
     /// Inside the name. Returns where to go on.
     fn name(&mut self, data: &[u8], at: usize, on: &mut impl FnMut(Seen)) -> usize {
-        let end = memchr::memchr2(b'"', b'\\', &data[at..]).map_or(data.len(), |it| at + it);
+        let end = quote_or_escape(&data[at..]).map_or(data.len(), |it| at + it);
         if self.name.written.len() + (end - at) > NAME_BYTES_MAX {
             self.state = State::Refused;
             on(Seen::Ambiguous);
@@ -230,6 +247,43 @@ impl Json {
         end + 1
     }
 
+    /// Between brackets. Returns where to go on.
+    fn deep(
+        &mut self,
+        data: &[u8],
+        mut at: usize,
+        mut depth: u32,
+        on: &mut impl FnMut(Seen),
+    ) -> usize {
+        while let Some(&byte) = data.get(at) {
+            at += 1;
+            match byte {
+                b'"' => match quote_or_escape(&data[at..]) {
+                    Some(length) if data[at + length] == b'"' => at += length + 1,
+                    _ => {
+                        self.state = State::String { depth };
+                        return at;
+                    }
+                },
+                b'}' | b']' if depth == 1 => {
+                    self.state = State::After;
+                    return at;
+                }
+                b'}' | b']' => depth -= 1,
+                b'{' | b'[' if depth < u32::MAX => depth += 1,
+                b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => {}
+                byte if is_scalar(byte) => {}
+                _ => {
+                    self.state = State::Refused;
+                    on(Seen::Ambiguous);
+                    return at;
+                }
+            }
+        }
+        self.state = State::Deep { depth };
+        at
+    }
+
     /// In front of an object readers differ in what they pass over: comments, `)]}'`, the bracket of a
     /// list of one. A body that says it is JSON has none of that, unless somebody is to read it so.
     fn begun(&self, state: State, byte: u8) -> State {
@@ -243,7 +297,7 @@ impl Json {
 
     /// Inside a string that is passed over. Returns where to go on.
     fn string(&mut self, data: &[u8], at: usize, depth: u32) -> usize {
-        let Some(length) = memchr::memchr2(b'"', b'\\', &data[at..]) else { return data.len() };
+        let Some(length) = quote_or_escape(&data[at..]) else { return data.len() };
         self.state = match data[at + length] {
             b'\\' => State::Escape { depth },
             _ if depth == 0 => State::After,
@@ -267,17 +321,14 @@ fn start(mark: u8, byte: u8, odd: bool) -> State {
     }
 }
 
-/// Between brackets.
-fn deep(depth: u32, byte: u8) -> State {
-    match byte {
-        b'"' => State::String { depth },
-        b'{' | b'[' => depth.checked_add(1).map_or(State::Refused, |depth| State::Deep { depth }),
-        b'}' | b']' if depth == 1 => State::After,
-        b'}' | b']' => State::Deep { depth: depth - 1 },
-        b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => State::Deep { depth },
-        byte if is_scalar(byte) => State::Deep { depth },
-        _ => State::Refused,
-    }
+/// Where the first quote stands, or the first backslash.
+fn quote_or_escape(text: &[u8]) -> Option<usize> {
+    /// Most strings of a request are shorter than what it costs to begin a wide search.
+    const SHORT: usize = 16;
+    let is_either = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let (short, rest) = text.split_at(text.len().min(SHORT));
+    let near = short.iter().position(is_either);
+    near.or_else(|| memchr::memchr2(b'"', b'\\', rest).map(|at| SHORT + at))
 }
 
 /// Whether a byte may be one of a number or a literal.

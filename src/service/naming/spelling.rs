@@ -23,6 +23,17 @@ pub(super) enum Key {
     Other,
 }
 
+impl Key {
+    /// What a key is that is written in visible ASCII, without an escape.
+    pub(super) fn of_plain(key: &[u8]) -> Key {
+        match key.eq_ignore_ascii_case(MODEL) {
+            true if key == MODEL => Key::Model,
+            true => Key::Perhaps,
+            false => Key::Other,
+        }
+    }
+}
+
 impl Spelling {
     pub(super) const fn new() -> Spelling {
         Spelling { at: 0, lost: false, odd: false, cut: false }
