@@ -8,7 +8,7 @@ use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report};
 use super::super::snapshot::{Chain, CommitAt, PathPattern, Route, Target, When};
 use super::upstream::{Draft, Given};
-use super::{Overrides, chain, fallback, headers, is_token, path, unique, when};
+use super::{Overrides, chain, cors, fallback, headers, is_token, path, unique, when};
 use crate::service::Setting;
 
 /// All routes in matching order.
@@ -18,7 +18,7 @@ pub(super) fn all(
     given: &Given<'_>,
     report: &mut Report,
 ) -> Vec<Route> {
-    let mut routes: Vec<Route> = Vec::with_capacity(sections.len());
+    let mut routes: Vec<(Route, Location)> = Vec::with_capacity(sections.len());
     let mut known: HashMap<(PathPattern, Option<Box<When>>), Methods> = HashMap::new();
     for section in sections {
         let place = section.place().clone();
@@ -36,14 +36,15 @@ pub(super) fn all(
                 ),
             );
         }
-        routes.push(route);
+        routes.push((route, place));
     }
     // Stable: routes of one path that ask for something keep the order of the file.
-    routes.sort_by_key(|route| match &route.path {
+    routes.sort_by_key(|(route, _)| match &route.path {
         PathPattern::Exact(_) => (0, Reverse(0), route.when.is_none()),
         PathPattern::Prefix(prefix) => (1, Reverse(prefix.len()), route.when.is_none()),
     });
-    routes
+    cors::warn_of_mixed(&routes, report);
+    routes.into_iter().map(|(route, _)| route).collect()
 }
 
 /// The methods that the routes of one path take, and where the first of them stands that takes it.
@@ -116,12 +117,16 @@ fn one(
         links.iter().any(|link| upstreams[link.upstream].upstream.service != Setting::None)
     });
     let fallback = fallback::fallback(&mut section, streams, given.environment, report);
+    let place = section.place_of("cors");
+    let cors = cors::cors(&mut section, report);
     section.finish(report);
+    let target = Target::Chain(Chain { links: links?, larger, fallback });
+    cors::check_answers(cors.as_deref(), &place, &response_headers, &target, report);
     Some(Route {
         path: pattern?,
         methods: methods.unwrap_or_default(),
         when,
-        target: Target::Chain(Chain { links: links?, larger, fallback }),
+        target,
         rewrite,
         request_headers,
         response_headers,
@@ -130,6 +135,7 @@ fn one(
         heartbeat,
         continues,
         server_timing,
+        cors,
     })
 }
 

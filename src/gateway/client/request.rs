@@ -16,7 +16,7 @@ use crate::gateway::record::attempt::Tries;
 use crate::gateway::record::commit::Commit;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::exchange::{Exchange, Gather, Leave};
-use crate::gateway::record::peer::Peer;
+use crate::gateway::record::peer::{Peer, ResponderState};
 use crate::gateway::record::trace::ExchangeTrace;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
@@ -79,7 +79,14 @@ impl<N: Net> Gateway<N> {
                 exchange.enter_route(index, &head, &self.snapshot, groups, cx.now)
             }
             Ok(Routed::ByModel) => exchange.await_model(&head),
-            Err(fault) => Err(fault),
+            Ok(Routed::Preflight(responder)) => {
+                exchange.peer = Peer::Responder { responder, progress: ResponderState::Running };
+                Ok(())
+            }
+            Err(fault) => {
+                exchange.note_page(&head);
+                Err(fault)
+            }
         };
         if matches!(exchange.peer, Peer::Seeking { .. }) {
             self.scratch.clear();

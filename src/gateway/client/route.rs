@@ -19,13 +19,14 @@ use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadLimits, RequestHead, parse_request};
 use crate::proxy::admission::{self, keys};
 use crate::proxy::balance::key;
+use crate::proxy::cors::{self, Preflight};
 use crate::proxy::fault::DownstreamFault;
 use crate::proxy::group::Groups;
 use crate::proxy::route::{self, Model};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::responder::Request;
+use crate::responder::{Request, Responder, preflight};
 use crate::service::naming::Unclear;
 use crate::service::{Dialect, Setting};
 
@@ -35,6 +36,8 @@ pub(super) enum Routed {
     To(usize),
     /// The model in its body decides.
     ByModel,
+    /// It is a preflight, which is answered here.
+    Preflight(Box<dyn Responder>),
 }
 
 impl<N: Net> Gateway<N> {
@@ -75,8 +78,8 @@ impl<N: Net> Gateway<N> {
             Routed::To(index) => {
                 exchange.enter_route(index, &head, &snapshot, &mut self.groups, cx.now)
             }
-            // Every model that can be asked for was told.
-            Routed::ByModel => Err(DownstreamFault::NotFound),
+            // Every model that can be asked for was told, and a preflight before.
+            Routed::ByModel | Routed::Preflight(_) => Err(DownstreamFault::NotFound),
         }
     }
 }
@@ -94,6 +97,9 @@ impl Exchange {
     ) -> Result<(), DownstreamFault> {
         let route = &snapshot.routes[index];
         self.route = Some(index as u32);
+        if let Some(cors) = route.cors.as_deref() {
+            self.aside_mut().page = Some(cors::page(index, cors, head));
+        }
         match &route.target {
             Target::Chain(chain) => {
                 let first = &snapshot.upstreams[chain.links[0].upstream];
@@ -116,10 +122,18 @@ impl Exchange {
         if let Some(unclear) = self.request.watch.unclear() {
             return Err(DownstreamFault::Model(unclear));
         }
+        self.note_page(head);
         self.aside_mut().undecided = Some(head.raw.into());
         self.request.mode = Mode::Payload;
         self.gather = Gather::Model { prompt: 0 };
         Ok(())
+    }
+
+    /// Notes who asks, as long as there is no route: an error can be read by its page then.
+    pub(super) fn note_page(&mut self, head: &RequestHead<'_>) {
+        if let Some(page) = cors::page_without_route(&self.snapshot.routes, head) {
+            self.aside_mut().page = Some(page);
+        }
     }
 
     /// Prepares the exchange for the upstreams of its route, by what the request says to the `first`.
@@ -149,6 +163,13 @@ impl Snapshot {
     ) -> Result<Routed, DownstreamFault> {
         if head.target_is_asterisk {
             return Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.routes) });
+        }
+        match cors::preflight(&self.routes, head) {
+            None => {}
+            Some(Preflight::Granted(fields)) => {
+                return Ok(Routed::Preflight(preflight::granted(&fields)));
+            }
+            Some(Preflight::Refused(why)) => return Err(DownstreamFault::OriginNotAllowed(why)),
         }
         let routed = match route::find(&self.routes, head, model) {
             route::Match::Route(index) => {

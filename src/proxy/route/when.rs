@@ -8,9 +8,15 @@ use crate::http::head::RequestHead;
 
 /// Whether all that is asked of the head holds. What is asked of the body is not looked at.
 pub(super) fn holds(when: &When, head: &RequestHead<'_>) -> bool {
-    let When { hosts, headers, query, models: _ } = when;
+    target_holds(when, head)
+        && when.headers.iter().all(|(name, pattern)| all_match(head.values(name), pattern))
+}
+
+/// Whether all that is asked of host and query holds: what a browser shows of a request before it is
+/// sent.
+pub(super) fn target_holds(when: &When, head: &RequestHead<'_>) -> bool {
+    let When { hosts, headers: _, query, models: _ } = when;
     (hosts.is_empty() || host_holds(hosts, head.authority))
-        && headers.iter().all(|(name, pattern)| all_match(head.values(name), pattern))
         && query.iter().all(|(name, pattern)| {
             let values = parameters(head.query.unwrap_or_default(), name);
             all_match(values.iter().map(Vec::as_slice), pattern)
