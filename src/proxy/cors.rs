@@ -137,8 +137,8 @@ fn taking<'r>(here: &[(usize, &'r Route)], method: &str) -> Vec<(usize, &'r Rout
 
 /// What these routes say of CORS, if a page of this origin may call all of them.
 fn policies<'r>(routes: &[&'r Route], origin: Option<&str>) -> Option<Vec<&'r Cors>> {
-    let takes = |cors: &&Cors| cors.takes_any() || origin.is_some_and(|it| cors.takes(it));
-    routes.iter().map(|route| route.cors.as_deref().filter(takes)).collect()
+    let cors = |route: &&'r Route| route.cors.as_deref().filter(|cors| allows(cors, origin));
+    routes.iter().map(cors).collect()
 }
 
 fn any_shares<'r>(routes: impl IntoIterator<Item = &'r Route>) -> bool {
@@ -151,8 +151,8 @@ pub fn page(index: usize, cors: &Cors, head: &RequestHead<'_>) -> AskingPage {
     AskingPage { route: index as u32, origin: origin.map(Into::into) }
 }
 
-/// The same of a request that has taken no route, so that its page can read why: by the first of the
-/// routes that may have taken it, if it may call all of them.
+/// The same of a request that has taken no route, so that its page can read why: by a route that may have
+/// been its own and does not allow the page, else by the first. `None`: one of them has no `cors`.
 pub fn page_without_route(routes: &[Route], head: &RequestHead<'_>) -> Option<AskingPage> {
     if !any_shares(routes) {
         return None;
@@ -160,10 +160,15 @@ pub fn page_without_route(routes: &[Route], head: &RequestHead<'_>) -> Option<As
     let here = route::of_target(routes, head);
     let taking = taking(&here, head.method);
     let judged = if taking.is_empty() { here } else { taking };
-    let routes: Vec<&Route> = judged.iter().map(|(_, route)| *route).collect();
-    policies(&routes, cors::origin(head))?;
-    let (index, first) = judged.first()?;
-    Some(page(*index, first.cors.as_deref()?, head))
+    let all = judged.iter().map(|(index, route)| Some((*index, route.cors.as_deref()?)));
+    let all = all.collect::<Option<Vec<(usize, &Cors)>>>()?;
+    let origin = cors::origin(head);
+    let (index, cors) = all.iter().find(|(_, cors)| !allows(cors, origin)).or(all.first())?;
+    Some(page(*index, cors, head))
+}
+
+fn allows(cors: &Cors, origin: Option<&str>) -> bool {
+    cors.takes_any() || origin.is_some_and(|origin| cors.takes(origin))
 }
 
 impl AskingPage {

@@ -226,7 +226,7 @@ fn routes_that_a_preflight_cannot_tell_apart_are_told_of() {
         ),
         (
             vec![("/v1/x", &*has_not), ("/v1/*", any)],
-            format!("line 9: route[1]: has no cors and route[2] (line 13) has cors: {behind}"),
+            format!("line 9: route[1]: has no cors and route[2] (line 14) has cors: {behind}"),
         ),
         (vec![("/v1/*", &*has), ("/*", any)], String::new()),
         (vec![("/v1/*", &*has), ("/v2/*", "")], String::new()),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    Admission, Balance, Chain, HashKey, Route, Snapshot, Target, Upstream,
+    Admission, Balance, Chain, Cors, HashKey, Route, Snapshot, Target, Upstream,
 };
 use crate::flow::named::Named;
 use crate::flow::relay::Mode;
@@ -98,7 +98,7 @@ impl Exchange {
         let route = &snapshot.routes[index];
         self.route = Some(index as u32);
         if let Some(cors) = route.cors.as_deref() {
-            self.aside_mut().page = Some(cors::page(index, cors, head));
+            self.note_page_of(index, cors, head);
         }
         match &route.target {
             Target::Chain(chain) => {
@@ -127,6 +127,12 @@ impl Exchange {
         self.request.mode = Mode::Payload;
         self.gather = Gather::Model { prompt: 0 };
         Ok(())
+    }
+
+    /// Notes who asks, where the route has `cors`.
+    #[cold]
+    fn note_page_of(&mut self, index: usize, cors: &Cors, head: &RequestHead<'_>) {
+        self.aside_mut().page = Some(cors::page(index, cors, head));
     }
 
     /// Notes who asks, as long as there is no route: an error can be read by its page then.

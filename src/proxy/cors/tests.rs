@@ -350,21 +350,23 @@ fn without_a_route_a_page_reads_why_if_it_may_call_all_that_may_have_been_it() {
         when(model("b"), route("/v1/*", &["POST"], Some(app.clone()))),
     ];
     let mixed = [shared[0].clone(), when(model("b"), route("/v1/*", &["POST"], None))];
+    let (yes, no) = ("Access-Control-Allow-Origin: https://app.example\r\n", "Vary: Origin\r\n");
+    let any = when(model("c"), route("/v1/*", &["POST"], Some(of(&["*"]))));
+    let first_any = [any, shared[0].clone()];
     for (routes, line, origin, expected) in [
-        (&shared, "POST /v1/x", "https://app.example", true),
-        (&shared, "PUT /v1/x", "https://app.example", true),
-        (&shared, "POST /v1/x", "https://evil.example", false),
-        (&shared, "POST /v2", "https://app.example", false),
-        (&mixed, "POST /v1/x", "https://app.example", false),
+        (&shared, "POST /v1/x", "https://app.example", Some(yes)),
+        (&shared, "PUT /v1/x", "https://app.example", Some(yes)),
+        (&shared, "POST /v1/x", "https://evil.example", Some(no)),
+        (&first_any, "POST /v1/x", "https://evil.example", Some(no)),
+        (&shared, "POST /v2", "https://app.example", None),
+        (&mixed, "POST /v1/x", "https://app.example", None),
     ] {
         let text = format!("{line} HTTP/1.1\r\nHost: a\r\nOrigin: {origin}\r\n\r\n");
         let page = with_head(&text, |head| page_without_route(routes, head));
-        assert_eq!(page.is_some(), expected, "{line} {origin}");
-        if let Some(page) = page {
-            assert!(
-                page.lines(routes)
-                    .starts_with(b"Access-Control-Allow-Origin: https://app.example\r\n")
-            );
+        let lines = page.map(|page| String::from_utf8(page.lines(routes)).unwrap());
+        assert_eq!(lines.is_some(), expected.is_some(), "{line} {origin}");
+        if let (Some(lines), Some(expected)) = (lines, expected) {
+            assert!(lines.starts_with(expected), "{line} {origin}: {lines}");
         }
     }
 }
