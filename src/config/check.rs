@@ -7,6 +7,7 @@
 mod address;
 mod admin;
 mod chain;
+mod cors;
 mod fallback;
 mod headers;
 mod observing;

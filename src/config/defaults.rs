@@ -90,6 +90,22 @@ pub const POOL: PoolLimits = PoolLimits {
 
 pub const BALANCE: Balance = Balance::LeastOutstanding;
 pub const SERVER_TIMING: bool = false;
+/// For those who switch it on: a page that may call acts for nobody but itself.
+pub const CORS_CREDENTIALS: bool = false;
+/// Chromium keeps an answer for two hours at most, WebKit for ten minutes.
+pub const CORS_MAX_AGE: Duration = Duration::from_secs(10 * 60);
+/// What we say of an answer, and what the SDKs read of one.
+pub const CORS_EXPOSE: [&str; 9] = [
+    "request-id",
+    "retry-after",
+    "retry-after-ms",
+    "server-timing",
+    "x-request-id",
+    "x-should-retry",
+    "x-sluice-attempts",
+    "x-sluice-degraded",
+    "x-sluice-upstream",
+];
 pub const COMMIT: CommitAt = CommitAt::FirstEvent;
 /// Whose server leaves TCP_NODELAY out would wait for them.
 pub const DELAYED_ACKS: bool = false;

@@ -5,6 +5,7 @@
 //!
 //! Absent on purpose: everything that is not in the snapshot, the operator's comments among it.
 
+mod cors;
 mod observing;
 mod policy;
 
@@ -253,6 +254,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     }
     policy::continues(route, out)?;
     entry(out, "server_timing", route.server_timing)?;
+    cors::cors(route.cors.as_deref(), out)?;
     overrides(route, snapshot, out)?;
     match &route.target {
         Target::Chain(Chain { fallback: Some(fallback), .. }) => policy::fallback(fallback, out),

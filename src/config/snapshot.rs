@@ -22,11 +22,13 @@ use crate::responder::Service;
 use crate::service::Setting;
 use crate::service::continuation::Prefill;
 
+mod cors;
 mod headers;
 mod observing;
 mod resilience;
 mod when;
 
+pub use cors::Cors;
 pub use headers::HeaderRules;
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings};
 pub use resilience::{
@@ -373,6 +375,8 @@ pub struct Route {
     pub continues: Option<Continue>,
     /// The client is told, in `Server-Timing`, where the time went.
     pub server_timing: bool,
+    /// `None`: what is said of CORS is between browsers and servers.
+    pub cors: Option<Box<Cors>>,
 }
 
 /// One upstream of a route, in the order they are asked.
@@ -441,6 +445,19 @@ impl Route {
     pub fn is_share(&self) -> bool {
         let share = self.when.as_deref().and_then(|when| when.share.as_ref());
         share.is_some_and(|share| share.of_ten_thousand < Share::WHOLE)
+    }
+
+    /// Whether it takes requests with this method.
+    pub fn takes_method(&self, method: &str) -> bool {
+        self.methods.is_empty() || self.methods.iter().any(|one| one == method)
+    }
+
+    /// Whether path, host, query and method alone say whether a request is for it.
+    pub fn is_told_by_target(&self) -> bool {
+        let asks = |when: &When| {
+            !when.headers.is_empty() || !when.models.is_empty() || when.share.is_some()
+        };
+        !self.when.as_deref().is_some_and(asks)
     }
 
     /// The timeouts in force at an upstream.

@@ -277,6 +277,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             },
             self.scratch,
         );
+        exchange.share(self.scratch, 0);
         self.socket.outbox.push(self.scratch, &mut self.desk.buffers);
     }
 

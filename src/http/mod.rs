@@ -10,6 +10,7 @@
 //! | `json`    | fields of a JSON text, found and never parsed                                     |
 //! | `lines`   | lines that answers of our own and those passed on have in common                   |
 //! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
+//! | `cors`    | the fields by which a browser asks whether a page may call, and what it is told     |
 //! | `date`    | the line that says when a message was made                                       |
 //! | `retry_after` | when a server wants to be asked again                                         |
 //! | `trace_context` | the fields that say which trace a request is part of                  |
@@ -29,6 +30,7 @@
 
 pub mod body;
 pub mod chunk;
+pub mod cors;
 pub mod date;
 pub mod field_rules;
 pub mod head;

@@ -31,6 +31,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "model_too_late",
     "no_route",
     "no_upstream",
+    "origin_not_allowed",
     "other",
     "queue_full",
     "queue_timeout",
@@ -56,7 +57,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_unterminated",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 46;
+const REASONS: usize = 47;
 /// The place of `complete`.
 const COMPLETE: usize = 9;
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::http::chunk::ChunkError;
 use crate::http::head::HeadError;
 use crate::proxy::admission::Lack;
+use crate::proxy::cors::Unshared;
 use crate::service::naming::Unclear;
 
 /// Something went wrong with an exchange.
@@ -38,6 +39,8 @@ pub enum DownstreamFault {
     MethodNotAllowed {
         allow: String,
     },
+    /// A browser asks whether a page may call, and it may not.
+    OriginNotAllowed(Unshared),
     Chunk(ChunkError),
     BodyTooLarge,
     /// The model decides where the request goes, or is replaced on its way, and cannot be told.
@@ -139,6 +142,7 @@ impl Fault {
                 Head(error) => (error.status(), "invalid_request_error"),
                 NotFound | ModelNotFound { .. } => (404, "invalid_request_error"),
                 MethodNotAllowed { .. } => (405, "invalid_request_error"),
+                OriginNotAllowed(_) => (403, "invalid_request_error"),
                 Chunk(_) => (400, "invalid_request_error"),
                 BodyTooLarge | Model(Unclear::Late) => (413, "invalid_request_error"),
                 Model(Unclear::Ambiguous) => (400, "invalid_request_error"),
@@ -172,6 +176,7 @@ impl Fault {
                 DownstreamFault::NotFound => "no_route",
                 DownstreamFault::ModelNotFound { .. } => "model_not_found",
                 DownstreamFault::MethodNotAllowed { .. } => "method_not_allowed",
+                DownstreamFault::OriginNotAllowed(_) => "origin_not_allowed",
                 DownstreamFault::Chunk(_) => "bad_chunk",
                 DownstreamFault::BodyTooLarge => "body_too_large",
                 DownstreamFault::Model(Unclear::Ambiguous) => "model_ambiguous",
@@ -266,6 +271,7 @@ mod tests {
                 | DownstreamFault::NotFound
                 | DownstreamFault::ModelNotFound { .. }
                 | DownstreamFault::MethodNotAllowed { .. }
+                | DownstreamFault::OriginNotAllowed(_)
                 | DownstreamFault::Chunk(_)
                 | DownstreamFault::BodyTooLarge
                 | DownstreamFault::Model(Unclear::Ambiguous | Unclear::Late | Unclear::Encoded)
@@ -274,7 +280,7 @@ mod tests {
                 | DownstreamFault::WriteTimeout
                 | DownstreamFault::TunnelIdle
                 | DownstreamFault::Gone
-                | DownstreamFault::Refused => 14,
+                | DownstreamFault::Refused => 15,
             },
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Connect(_)
@@ -314,6 +320,7 @@ mod tests {
             DownstreamFault::NotFound,
             DownstreamFault::ModelNotFound { model: None },
             DownstreamFault::MethodNotAllowed { allow: "GET".into() },
+            DownstreamFault::OriginNotAllowed(Unshared { origin: None, mixed: false }),
             DownstreamFault::Chunk(ChunkError::BareLf),
             DownstreamFault::BodyTooLarge,
             DownstreamFault::Model(Unclear::Ambiguous),

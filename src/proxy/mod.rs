@@ -6,6 +6,7 @@
 //! | module | decides |
 //! |---|---|
 //! | [`route`] | which route a request takes, or 404 and 405 |
+//! | [`cors`] | whose page may call, and what its browser is told |
 //! | [`admission`] | who waits for a place at an upstream, in which order, and how long it may take |
 //! | [`endpoints`] | which endpoint an attempt goes to, out of all that those below say |
 //! | [`balance`] | which of the endpoints that may be asked |
@@ -23,6 +24,7 @@
 pub mod admission;
 pub mod balance;
 pub mod breaker;
+pub mod cors;
 pub mod endpoints;
 pub mod exchange;
 pub mod fault;

@@ -82,6 +82,17 @@ pub fn find(routes: &[Route], head: &RequestHead<'_>, model: Model<'_>, id: &[u8
     }
 }
 
+/// The routes, with their places, that take requests of this path, host and query, whatever their
+/// methods, and whatever they ask of fields and models. In matching order.
+pub fn of_target<'r>(routes: &'r [Route], head: &RequestHead<'_>) -> Vec<(usize, &'r Route)> {
+    let path = path::normal(head.path);
+    let holds = |route: &Route| {
+        matches(&route.path, &path)
+            && route.when.as_deref().is_none_or(|when| when::target_holds(when, head))
+    };
+    routes.iter().enumerate().filter(|(_, route)| holds(route)).collect()
+}
+
 fn matches(pattern: &PathPattern, path: &str) -> bool {
     match pattern {
         PathPattern::Exact(exact) => exact == path,

@@ -108,6 +108,7 @@ impl RecordedAnswer {
             heartbeat: None,
             continues: None,
             server_timing: false,
+            cors: None,
         }
     }
 }

@@ -172,6 +172,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             heartbeat: None,
             continues: None,
             server_timing: false,
+            cors: None,
         }],
     };
     snapshot.begin();

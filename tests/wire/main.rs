@@ -9,6 +9,7 @@ mod admin_lifecycle;
 mod admin_places;
 mod bodies;
 mod chain;
+mod cors;
 mod edges;
 mod exchanges;
 mod faults;

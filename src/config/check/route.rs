@@ -8,7 +8,7 @@ use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report};
 use super::super::snapshot::{Chain, CommitAt, PathPattern, Route, Target, When};
 use super::upstream::{Draft, Given};
-use super::{Overrides, chain, fallback, headers, is_token, path, unique, when};
+use super::{Overrides, chain, cors, fallback, headers, is_token, path, unique, when};
 use crate::service::Setting;
 
 /// All routes in matching order.
@@ -55,6 +55,7 @@ pub(super) fn all(
             );
         }
     }
+    cors::warn_of_mixed(&routes, report);
     routes.into_iter().map(|(route, _)| route).collect()
 }
 
@@ -153,12 +154,16 @@ fn one(
         links.iter().any(|link| upstreams[link.upstream].upstream.service != Setting::None)
     });
     let fallback = fallback::fallback(&mut section, streams, given.environment, report);
+    let place = section.place_of("cors");
+    let cors = cors::cors(&mut section, report);
     section.finish(report);
+    let target = Target::Chain(Chain { links: links?, larger, fallback });
+    cors::check_answers(cors.as_deref(), &place, &response_headers, &target, report);
     Some(Route {
         path: pattern?,
         methods: methods.unwrap_or_default(),
         when,
-        target: Target::Chain(Chain { links: links?, larger, fallback }),
+        target,
         rewrite,
         request_headers,
         response_headers,
@@ -167,6 +172,7 @@ fn one(
         heartbeat,
         continues,
         server_timing,
+        cors,
     })
 }
 

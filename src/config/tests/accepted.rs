@@ -289,6 +289,7 @@ service = "auto"
     continue.attempts = 3
     continue.text_bytes = "2KiB"
     server_timing = true
+    cors = "off"
     fallback.status = 503
     fallback.headers.retry-after = "9"
     fallback.text = "Sorry,\n\"no\" model: é\u0007"

@@ -30,7 +30,10 @@ fn the_documentation_lists_every_key_with_its_default() {
     // What is off by default has defaults too, for those who switch it on.
     let on = SAMPLE.replace("= \"off\"\nadmission", "= {}\nadmission");
     let route = "rewrite   = \"/stream\"\n";
-    let with = format!("{route}continue = {{}}\nfallback = {{ text = \"Sorry.\" }}\n");
+    let with = format!(
+        "{route}continue = {{}}\nfallback = {{ text = \"Sorry.\" }}\n\
+         cors = {{ origins = [\"*\"] }}\n"
+    );
     let on = on.replace(route, &with);
     let shown = [SAMPLE, &on].map(|text| effective(&accepted(text).snapshot)).join("\n");
     let rows = documented();

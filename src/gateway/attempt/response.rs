@@ -325,6 +325,9 @@ impl Exchange {
             let written = into.split_off(start);
             rules.apply(&written, into);
         }
+        if !interim {
+            self.share(into, start);
+        }
     }
 
     /// The observer of an answer that is no stream by its head. `all`: it reads more than failures.

@@ -5,6 +5,7 @@ use crate::gateway::record::downstream::{After, State};
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::verdict::Step;
+use crate::http::cors;
 use crate::http::head::{HeadError, Version};
 use crate::http::reply::{self, ErrorReply};
 use crate::http::request_id::RequestId;
@@ -21,6 +22,8 @@ pub(crate) struct ErrorContext {
     pub(crate) head_request: bool,
     pub(crate) keep: bool,
     pub(crate) way: Way,
+    /// What it says of CORS.
+    pub(crate) for_page: Option<Vec<u8>>,
 }
 
 /// How far a request came that is answered with an error of ours.
@@ -77,6 +80,7 @@ impl<N: Net> Gateway<N> {
             head_request: false,
             keep: false,
             way,
+            for_page: None,
         };
         self.reply(token, fault, &asked, cx);
     }
@@ -110,6 +114,9 @@ impl<N: Net> Gateway<N> {
             },
             &mut self.scratch,
         );
+        if let Some(lines) = &asked.for_page {
+            cors::share(&mut self.scratch, 0, lines);
+        }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
         let then = if asked.keep { After::Reuse } else { After::Linger };

@@ -16,7 +16,7 @@ use crate::gateway::record::attempt::Tries;
 use crate::gateway::record::commit::Commit;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::exchange::{Exchange, Gather, Leave};
-use crate::gateway::record::peer::Peer;
+use crate::gateway::record::peer::{Peer, ResponderState};
 use crate::gateway::record::trace::ExchangeTrace;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
@@ -82,7 +82,14 @@ impl<N: Net> Gateway<N> {
                 let body = &downstream.socket.unscanned()[head.length..];
                 exchange.enter_by_model(&head, body, &self.snapshot, groups, cx.now)
             }
-            Err(fault) => Err(fault),
+            Ok(Routed::Preflight(responder)) => {
+                exchange.peer = Peer::Responder { responder, progress: ResponderState::Running };
+                Ok(())
+            }
+            Err(fault) => {
+                exchange.note_page(&head);
+                Err(fault)
+            }
         };
         if matches!(exchange.peer, Peer::Seeking { .. }) {
             self.scratch.clear();

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    Admission, Balance, Chain, HashKey, Route, Snapshot, Target, Upstream,
+    Admission, Balance, Chain, Cors, HashKey, Route, Snapshot, Target, Upstream,
 };
 use crate::flow::named::Named;
 use crate::flow::relay::Mode;
@@ -20,13 +20,14 @@ use crate::http::head::{FieldSlots, HeadLimits, RequestHead, parse_request};
 use crate::http::request_id::RequestId;
 use crate::proxy::admission::{self, keys};
 use crate::proxy::balance::key;
+use crate::proxy::cors::{self, Preflight};
 use crate::proxy::fault::DownstreamFault;
 use crate::proxy::group::Groups;
 use crate::proxy::route::{self, Model};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::responder::Request;
+use crate::responder::{Request, Responder, preflight};
 use crate::service::naming::Unclear;
 use crate::service::{Dialect, Setting};
 
@@ -36,6 +37,8 @@ pub(super) enum Routed {
     To(usize),
     /// The model in its body decides.
     ByModel,
+    /// It is a preflight, which is answered here.
+    Preflight(Box<dyn Responder>),
 }
 
 impl<N: Net> Gateway<N> {
@@ -76,8 +79,8 @@ impl<N: Net> Gateway<N> {
             Routed::To(index) => {
                 exchange.enter_route(index, &head, &snapshot, &mut self.groups, cx.now)
             }
-            // Every model that can be asked for was told.
-            Routed::ByModel => Err(DownstreamFault::NotFound),
+            // Every model that can be asked for was told, and a preflight before.
+            Routed::ByModel | Routed::Preflight(_) => Err(DownstreamFault::NotFound),
         }
     }
 }
@@ -95,6 +98,9 @@ impl Exchange {
     ) -> Result<(), DownstreamFault> {
         let route = &snapshot.routes[index];
         self.route = Some(index as u32);
+        if let Some(cors) = route.cors.as_deref() {
+            self.note_page_of(index, cors, head);
+        }
         match &route.target {
             Target::Chain(chain) => {
                 let first = &snapshot.upstreams[chain.links[0].upstream];
@@ -135,8 +141,8 @@ impl Exchange {
         };
         match snapshot.route_of(head, Model::Named(&model), &self.id)? {
             Routed::To(index) => self.enter_route(index, head, snapshot, groups, now),
-            // Every model that can be asked for was told.
-            Routed::ByModel => Err(DownstreamFault::NotFound),
+            // Every model that can be asked for was told, and a preflight before.
+            Routed::ByModel | Routed::Preflight(_) => Err(DownstreamFault::NotFound),
         }
     }
 
@@ -147,9 +153,23 @@ impl Exchange {
         if let Some(unclear) = self.request.watch.unclear() {
             return Err(DownstreamFault::Model(unclear));
         }
+        self.note_page(head);
         self.request.mode = Mode::Payload;
         self.gather = Gather::Model { key: None };
         Ok(())
+    }
+
+    /// Notes who asks, where the route has `cors`.
+    #[cold]
+    fn note_page_of(&mut self, index: usize, cors: &Cors, head: &RequestHead<'_>) {
+        self.aside_mut().page = Some(cors::page(index, cors, head));
+    }
+
+    /// Notes who asks, as long as there is no route: an error can be read by its page then.
+    pub(super) fn note_page(&mut self, head: &RequestHead<'_>) {
+        if let Some(page) = cors::page_without_route(&self.snapshot.routes, head) {
+            self.aside_mut().page = Some(page);
+        }
     }
 
     /// Prepares the exchange for the upstreams of its route, by what the request says to the `first`.
@@ -180,6 +200,13 @@ impl Snapshot {
     ) -> Result<Routed, DownstreamFault> {
         if head.target_is_asterisk {
             return Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.routes) });
+        }
+        match cors::preflight(&self.routes, head) {
+            None => {}
+            Some(Preflight::Granted(fields)) => {
+                return Ok(Routed::Preflight(preflight::granted(&fields)));
+            }
+            Some(Preflight::Refused(why)) => return Err(DownstreamFault::OriginNotAllowed(why)),
         }
         let routed = match route::find(&self.routes, head, model, id.as_bytes()) {
             route::Match::Route(index) => {

@@ -132,6 +132,7 @@ impl<N: Net> Gateway<N> {
                         && exchange.request.state == FlowState::Done
                         && !self.is_draining(),
                     way: Way::of(exchange, &fault),
+                    for_page: exchange.lines_for_page(),
                 };
                 self.reply(token, &fault, &asked, cx);
                 Step::Again

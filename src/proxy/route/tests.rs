@@ -19,6 +19,7 @@ fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route
         heartbeat: None,
         continues: None,
         server_timing: false,
+        cors: None,
     }
 }
 

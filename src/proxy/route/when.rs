@@ -12,14 +12,20 @@ use crate::proxy::hash::{hash, mix};
 /// Whether all that is asked of the head holds, for the request with this `id`. What is asked of the
 /// body is not looked at.
 pub(super) fn holds(when: &When, head: &RequestHead<'_>, id: &[u8]) -> bool {
-    let When { hosts, headers, query, models: _, share } = when;
+    target_holds(when, head)
+        && when.headers.iter().all(|(name, pattern)| all_match(head.values(name), pattern))
+        && when.share.as_ref().is_none_or(|share| is_in(share, head, id))
+}
+
+/// Whether all that is asked of host and query holds: what a browser shows of a request before it is
+/// sent.
+pub(super) fn target_holds(when: &When, head: &RequestHead<'_>) -> bool {
+    let When { hosts, headers: _, query, models: _, share: _ } = when;
     (hosts.is_empty() || host_holds(hosts, head.authority))
-        && headers.iter().all(|(name, pattern)| all_match(head.values(name), pattern))
         && query.iter().all(|(name, pattern)| {
             let values = parameters(head.query.unwrap_or_default(), name);
             all_match(values.iter().map(Vec::as_slice), pattern)
         })
-        && share.as_ref().is_none_or(|share| is_in(share, head, id))
 }
 
 /// Whether the request falls into the share. Asked twice of the same request, it is the same: where its

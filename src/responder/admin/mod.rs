@@ -245,6 +245,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
             heartbeat: None,
             continues: None,
             server_timing: false,
+            cors: None,
         }
     });
     let (exact, prefixes): (Vec<_>, Vec<_>) =

@@ -124,6 +124,7 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
         heartbeat: None,
         continues: None,
         server_timing: false,
+        cors: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::clock::Instant;
 use crate::gateway::record::kept_stream::Continuation;
+use crate::proxy::cors::AskingPage;
 
 /// Leave to send the body of a request, the 100 of `Expect: 100-continue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Aside {
     pub key: Option<u64>,
     /// The head of a request whose route is not known before its model.
     pub undecided: Option<Box<[u8]>>,
+    /// Who asks, where the route has `cors`.
+    pub page: Option<AskingPage>,
     /// The model that answers, once the answer has named it.
     pub model: Option<Box<str>>,
     /// The model that the client has asked for, once it is known.

@@ -6,7 +6,9 @@ use crate::config::snapshot::{self, Chain, Condition, ExchangeTimeouts, Link, Ta
 use crate::flow::relay::{Flow, FlowState};
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::upstream::UpstreamConnection;
+use crate::http::cors;
 use crate::http::head::Version;
+use crate::proxy::cors::AskingPage;
 use crate::proxy::exchange::{Phase, Waiting};
 use crate::service::fault::heartbeat;
 use crate::service::{Dialect, Observer};
@@ -20,6 +22,19 @@ impl Exchange {
     /// Whether the model in its body has to say which route it takes.
     pub fn is_undecided(&self) -> bool {
         self.aside.as_ref().is_some_and(|aside| aside.undecided.is_some())
+    }
+
+    /// What its answer says of CORS, where its route has that.
+    pub fn lines_for_page(&self) -> Option<Vec<u8>> {
+        let page: &AskingPage = self.aside.as_ref()?.page.as_ref()?;
+        Some(page.lines(&self.snapshot.routes))
+    }
+
+    /// Writes that into the head of an answer, which begins at `start` of `out`.
+    pub fn share(&self, out: &mut Vec<u8>, start: usize) {
+        if let Some(lines) = self.lines_for_page() {
+            cors::share(out, start, &lines);
+        }
     }
 
     /// The upstreams of its route, if it leads to some.
