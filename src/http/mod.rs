@@ -12,6 +12,7 @@
 //! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
 //! | `date`    | the line that says when a message was made                                       |
 //! | `retry_after` | when a server wants to be asked again                                         |
+//! | `timestamp` | moments in JSON, RFC 3339                                             |
 //! | `trace_context` | the fields that say which trace a request is part of                  |
 //! | `names`   | what a name may be made of, and the fields that a gateway acts on                 |
 //! | `path`    | what a path may hold, and the form in which two are compared                      |
@@ -42,6 +43,7 @@ pub mod request_id;
 pub mod retry_after;
 pub mod rewrite;
 pub mod sse;
+pub mod timestamp;
 pub mod trace_context;
 
 #[cfg(test)]

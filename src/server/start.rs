@@ -68,11 +68,14 @@ pub fn start_on(
         listeners: Arc::new(Mutex::new(kept)),
         loads: Arc::new(Mutex::new(loads.clone())),
         checks: Arc::default(),
+        models: Arc::default(),
         watched: Arc::default(),
         reloader,
         admin: remote.clone(),
     };
     control.watch_ports(&snapshot);
+    // Before anybody can ask: what the configuration says is in the lists from the start.
+    control.list_models(&snapshot).map_err(StartError::System)?;
     let lookout = control.start_lookout().map_err(StartError::System)?;
     let stopped = |error| {
         control.stop();

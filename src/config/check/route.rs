@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report};
-use super::super::snapshot::{Chain, CommitAt, PathPattern, Route, Target, When};
+use super::super::snapshot::{Chain, CommitAt, HeaderRules, PathPattern, Route, Target, When};
 use super::upstream::{Draft, Given};
-use super::{Overrides, chain, fallback, headers, is_token, path, unique, when};
+use super::{Overrides, chain, fallback, headers, is_token, models, path, unique, when};
 use crate::service::Setting;
 
 /// All routes in matching order.
@@ -86,6 +86,27 @@ fn one(
     let pattern = pattern.and_then(|field| field.parsed(report, path::pattern));
     let methods = section.take("methods").and_then(|field| methods(&field, report));
     let when = when::when(&mut section, report);
+    if let Some(field) = section.take("models") {
+        let asked = (pattern.as_ref(), when.as_deref());
+        let models = models::route(&field, &mut section, asked, upstreams, report);
+        let overrides = Overrides::read(section.table("timeouts", report), report);
+        let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
+        section.finish(report);
+        return Some(Route {
+            path: pattern?,
+            methods: methods.unwrap_or_default(),
+            when,
+            target: Target::Models(models?),
+            rewrite: None,
+            request_headers: HeaderRules::default(),
+            response_headers: HeaderRules::default(),
+            timeouts: overrides.over(&given.timeouts.exchange),
+            commit: CommitAt::Head,
+            heartbeat: None,
+            continues: None,
+            server_timing,
+        });
+    }
     let model = section.take("model");
     let model = model.and_then(|field| field.parsed(report, fallback::model_name));
     let target = section.require("upstream", report);

@@ -10,7 +10,7 @@ use super::super::snapshot::{
 };
 use super::super::{Environment, defaults, names};
 use super::address::{self, EndpointText};
-use super::{CONNECTIONS, Overrides, REQUESTS, fallback, headers, policy};
+use super::{CONNECTIONS, Overrides, REQUESTS, fallback, headers, models, policy};
 use crate::service::Setting;
 use crate::service::continuation::Prefill;
 
@@ -98,6 +98,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         service,
         request_headers: headers::api_key(&mut section, service, rules, given.environment, report),
         delayed_acks: section.boolean("delayed_acks", defaults::DELAYED_ACKS, report),
+        models: models::source(&mut section, service, report),
         model: model.and_then(|field| field.parsed(report, fallback::model_name)),
         prefill: section.choice(
             "prefill",

@@ -369,7 +369,7 @@ fn an_answer_can_come_from_a_file() {
         assert_eq!(content(&loaded), content(&again));
         match &loaded.snapshot.routes[0].target {
             Target::Chain(chain) => chain.fallback.clone().expect("it has one"),
-            Target::Service(_) => unreachable!("a file names upstreams"),
+            Target::Service(_) | Target::Models(_) => unreachable!("a file names upstreams"),
         }
     };
     let text = fallback("{ file = \"sorry.txt\" }");
@@ -431,7 +431,7 @@ fn one_path_may_lead_to_two_upstreams_by_method() {
     let snapshot = &loaded.snapshot;
     let targets = snapshot.routes.iter().map(|route| match &route.target {
         Target::Chain(chain) => snapshot.upstreams[chain.links[0].upstream].name.as_str(),
-        Target::Service(_) => "service",
+        Target::Service(_) | Target::Models(_) => "service",
     });
     assert_eq!(targets.collect::<Vec<_>>(), ["write", "read"]);
     assert_eq!(snapshot.upstreams[1].host, HostField::Fixed("models.example:8000".to_owned()));

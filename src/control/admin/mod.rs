@@ -181,6 +181,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
             forwarded: Forwarded::Off,
             watch: None,
             resolve: None,
+            list_models: defaults::LIST_MODELS,
             tcp_keepalive: Some(defaults::TCP_KEEPALIVE),
         },
         admin: Admin { listen: None, token: None },
