@@ -4,6 +4,7 @@ mod accepted;
 mod documented;
 mod headers;
 mod hostile;
+mod models;
 mod policies;
 mod refused;
 mod reloaded;
