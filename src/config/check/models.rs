@@ -1,4 +1,4 @@
-//! `models`: of a route that tells which models there are, and of an upstream that has some.
+//! `models` of a route, which tells which models there are.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -8,10 +8,8 @@ use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report, nearest};
 use super::super::snapshot::{ModelRoute, ModelSource, PathPattern, When};
 use super::upstream::Draft;
-use super::{chain, fallback, unique};
+use super::{chain, unique};
 use crate::responder::models::{ListedAt, ModelList};
-use crate::service::Setting;
-use crate::service::listing::MODELS_MAX;
 
 /// How often servers may be asked.
 pub(super) const REFRESH: RangeInclusive<Duration> =
@@ -92,27 +90,4 @@ fn named(
         Some(index)
     })?;
     (known.len() == fields.len()).then_some(Some(known))
-}
-
-/// `models = ["name"]`, "ask" or "off" of an upstream.
-pub(super) fn source(
-    section: &mut Section<'_>,
-    service: Setting,
-    report: &mut Report,
-) -> ModelSource {
-    let Some(field) = section.take("models") else {
-        // Of such a server nothing is assumed, and so not that it has a list.
-        return if service == Setting::None { ModelSource::Off } else { ModelSource::Ask };
-    };
-    if !field.is_list() {
-        let words = [("ask", ModelSource::Ask), ("off", ModelSource::Off)];
-        return field.choice(&words, report).unwrap_or_default();
-    }
-    let fields = field.list(report).unwrap_or_default();
-    if fields.is_empty() || fields.len() > MODELS_MAX {
-        let reason = format!("must have from 1 to {MODELS_MAX} names; for none, write \"off\"");
-        report.error(field.place(), reason);
-    }
-    let names = unique(&fields, report, |field, report| field.parsed(report, fallback::model_name));
-    ModelSource::Stated(names.unwrap_or_default())
 }
