@@ -24,7 +24,7 @@ use crate::control::admin;
 pub use crate::control::admin::Reloaded;
 use crate::control::health::{Change, CheckTarget, HealthChecks};
 use crate::control::lookout;
-use crate::control::models::Models;
+use crate::control::models::{KnownModels, Models};
 use crate::control::spans::Exporter;
 use crate::gateway::command::{Command, Idle};
 use crate::measure::stats::Counters;
@@ -61,7 +61,7 @@ pub struct Control {
     /// Active health checks; `None`: they have not begun.
     checks: Arc<Mutex<Option<HealthChecks>>>,
     /// The lists of models; `None`: no route has told one.
-    models: Arc<Mutex<Option<Models>>>,
+    models: KnownModels,
     /// Whose ports may be looked at.
     watched: lookout::Known,
     /// How to have the configuration read again.

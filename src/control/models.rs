@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use crate::config::snapshot::{Snapshot, Upstream, UpstreamId};
 use crate::control::client::{Ask, AskFailure, host_of};
 use crate::http::field_rules::FieldRules;
+use crate::observe::metrics::LearntModels;
 use crate::proxy::offered::offered;
 use crate::proxy::random::Random;
 use crate::service::Setting;
@@ -49,6 +50,9 @@ const NEXT: Duration = Duration::from_millis(250);
 const UNREACHED: Duration = Duration::from_secs(5);
 /// Names in one line of the log.
 const NAMES_TOLD: usize = 16;
+
+/// What is known of models; `None`: no route has told any.
+pub type KnownModels = Arc<Mutex<Option<Models>>>;
 
 /// The lists of models of a process.
 pub struct Models {
@@ -79,6 +83,8 @@ struct Job {
     failed: usize,
     /// `None`: nobody has answered so far.
     learnt: Option<Vec<ModelEntry>>,
+    /// When somebody has answered last.
+    answered: Instant,
     /// It has been told that nobody has a list.
     failing: bool,
     due: Instant,
@@ -187,7 +193,11 @@ impl Models {
                 let kept = old.iter().position(|job| job.id == upstream.id);
                 board.jobs.push(match kept.map(|at| old.swap_remove(at)) {
                     Some(job) if *job.question == question => Job { due: job.due.min(soon), ..job },
-                    Some(job) => Job { learnt: job.learnt, ..Job::new(upstream.id, question, now) },
+                    Some(job) => Job {
+                        learnt: job.learnt,
+                        answered: job.answered,
+                        ..Job::new(upstream.id, question, now)
+                    },
                     None => Job::new(upstream.id, question, now),
                 });
             }
@@ -204,6 +214,19 @@ impl Models {
         self.shared.changed.notify_all();
         Ok(())
     }
+}
+
+/// Which upstreams have said what models they have, and how long ago: for people.
+pub fn learnt(known: &KnownModels) -> Vec<LearntModels> {
+    let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(models) = &*known else { return Vec::new() };
+    let board = models.shared.board();
+    let learnt = board.jobs.iter().filter_map(|job| {
+        let count = job.learnt.as_ref()?.len();
+        let upstream = job.question.name.clone();
+        Some(LearntModels { upstream, count, age: job.answered.elapsed() })
+    });
+    learnt.collect()
 }
 
 /// Ends the questions. A thread that waits for an answer ends when that has come or its time is up;
@@ -223,6 +246,7 @@ impl Job {
             at: 0,
             failed: 0,
             learnt: None,
+            answered: due,
             failing: false,
             due,
             running: false,
@@ -232,6 +256,7 @@ impl Job {
     /// Takes an answer. Whether the lists have changed by it.
     fn learn(&mut self, models: Vec<ModelEntry>) -> bool {
         self.failed = 0;
+        self.answered = Instant::now();
         let name = &self.question.name;
         let recovered = std::mem::replace(&mut self.failing, false);
         if self.learnt.as_ref() == Some(&models) {

@@ -343,3 +343,21 @@ fn a_hostile_answer_hurts_nobody() {
     assert!(answer.text().is_ascii());
     gateway.wait_for_log("2 models: a\\u202ez, a\"b");
 }
+
+#[test]
+fn metrics_tell_how_old_a_list_is() {
+    let server = Server::of(&["a-1", "a-2"]);
+    let text = config(&[("a", server.address, ""), ("dead", nobody(), "")], LISTS);
+    let gateway = Gateway::start(&format!("{text}[admin]\nlisten = \"127.0.0.1:0\"\n"));
+    wait_listed(&gateway, &["a-1", "a-2"]);
+    let line = gateway.wait_for_log("admin on http://");
+    let address = line.rsplit_once("http://").and_then(|(_, behind)| behind.split('/').next());
+    let address = address.and_then(|text| text.trim().parse().ok()).expect("an address");
+    let page = ask(&mut Peer::connect(address), "/metrics", "");
+    let of_models = page.text().lines().filter(|line| line.starts_with("sluicegate_models"));
+    let told: Vec<&str> = of_models.collect();
+    assert_eq!(
+        told,
+        ["sluicegate_models{upstream=\"a\"} 2", "sluicegate_models_age_seconds{upstream=\"a\"} 0"]
+    );
+}
