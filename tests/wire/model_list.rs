@@ -352,8 +352,11 @@ fn metrics_tell_how_old_a_list_is() {
     wait_listed(&gateway, &["a-1", "a-2"]);
     let line = gateway.wait_for_log("admin on http://");
     let address = line.rsplit_once("http://").and_then(|(_, behind)| behind.split('/').next());
-    let address = address.and_then(|text| text.trim().parse().ok()).expect("an address");
-    let page = ask(&mut Peer::connect(address), "/metrics", "");
+    let address: SocketAddr =
+        address.and_then(|text| text.trim().parse().ok()).expect("an address");
+    let mut client = Peer::connect(address);
+    client.send(format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+    let page = client.read_response();
     let of_models = page.text().lines().filter(|line| line.starts_with("sluicegate_models"));
     let told: Vec<&str> = of_models.collect();
     assert_eq!(

@@ -66,6 +66,7 @@ fn the_path_tells_what_is_asked_for() {
         ("/v1/mymodels", None),
         ("/api/tags/*", None),
         ("/api/show", None),
+        ("/v1/tags", None),
         ("/*", None),
     ] {
         assert_eq!(at(path), expected, "{path}");
