@@ -65,6 +65,9 @@ impl ListedAt {
 pub struct ModelList {
     at: ListedAt,
     shelf: Mutex<Arc<Shelf>>,
+    /// What was told before, so that it is never a worker who is the last to hold a list and has to
+    /// free thousands of texts between two tokens.
+    before: Mutex<Arc<Shelf>>,
 }
 
 /// What is told, written.
@@ -87,13 +90,15 @@ impl Shelf {
 impl ModelList {
     /// An empty list.
     pub fn new(at: ListedAt) -> ModelList {
-        ModelList { at, shelf: Mutex::new(Arc::new(Shelf::new(&[]))) }
+        let shelf = Arc::new(Shelf::new(&[]));
+        ModelList { at, shelf: Mutex::new(Arc::clone(&shelf)), before: Mutex::new(shelf) }
     }
 
     /// Tells these from now on, in this order.
     pub fn put(&self, models: &[ModelEntry]) {
         let shelf = Arc::new(Shelf::new(models));
-        *self.shelf() = shelf;
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = std::mem::replace(&mut *self.shelf(), shelf);
     }
 
     fn shelf(&self) -> MutexGuard<'_, Arc<Shelf>> {
