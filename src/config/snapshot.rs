@@ -35,7 +35,7 @@ pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
 };
-pub use when::{Pattern, When};
+pub use when::{Pattern, Share, ShareBy, When};
 
 /// A compiled configuration.
 #[derive(Clone, Debug)]
@@ -240,9 +240,9 @@ pub struct ExchangeTimeouts {
     pub connect: Option<Duration>,
     /// Request written → first data event (first body byte where the body is no event stream).
     pub ttft: Option<Duration>,
-    /// Between data events (between bytes where the body is no event stream).
     /// For what is no stream, in place of `ttft`.
     pub response: Option<Duration>,
+    /// Between data events (between bytes where the body is no event stream).
     pub inter_event: Option<Duration>,
     /// What of a stream `ttft` and `inter_event` count as progress.
     pub progress: ProgressBy,
@@ -444,6 +444,12 @@ pub struct Chain {
 }
 
 impl Route {
+    /// Whether it takes only a part of the requests that it could take.
+    pub fn is_share(&self) -> bool {
+        let share = self.when.as_deref().and_then(|when| when.share.as_ref());
+        share.is_some_and(|share| share.of_ten_thousand < Share::WHOLE)
+    }
+
     /// The timeouts in force at an upstream.
     pub fn timeouts_at(&self, upstream: usize) -> &ExchangeTimeouts {
         let Target::Chain(chain) = &self.target else { return &self.timeouts };

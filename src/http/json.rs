@@ -29,7 +29,7 @@ mod tests;
 
 use self::state::{Literal, State};
 
-pub use self::members::{Member, elements, members};
+pub use self::members::{Member, elements, member, members};
 pub use self::text::{Decoder, Text};
 pub use self::words::{ITEM, Matcher, OTHER, Word, Words};
 pub use self::write::{escape, escaped_length};

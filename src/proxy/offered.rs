@@ -11,7 +11,9 @@
 //!    upstream in front of that one would refuse it: each of those has the name too, or nobody
 //!    knows what it has.
 //!
-//! Not offered by a route is a name that another route of its path takes before it.
+//! Not offered by a route is a name that another route of its path takes before it. A route
+//! that takes a share of the requests neither offers nor hides one: the rest decides, for a name that
+//! one request in twenty can ask for is none.
 //!
 //! Aliases and replaced models come first, in the order of the routes, then what the servers have, in
 //! the order of the upstreams and of their own lists. Each name comes once.
@@ -154,7 +156,8 @@ impl Offers<'_> {
     fn is_taken_before(&self, index: usize, name: &str) -> bool {
         let (routes, route) = (&self.snapshot.routes[..index], &self.snapshot.routes[index]);
         routes.iter().any(|other| {
-            other.path == route.path
+            !other.is_share()
+                && other.path == route.path
                 && takes(other, name)
                 && (other.methods.is_empty() || other.methods == route.methods)
                 && asks_no_more(other.when.as_deref(), route.when.as_deref())
@@ -162,11 +165,12 @@ impl Offers<'_> {
     }
 }
 
-/// The upstreams of a route that a model can be asked of: its name stands in a body.
+/// The upstreams of a route that a model can be asked of: by a POST, since its name stands in a body,
+/// and by each.
 fn chain_of(route: &Route) -> Option<&Chain> {
     let posts = route.methods.is_empty() || route.methods.iter().any(|method| method == "POST");
     match &route.target {
-        Target::Chain(chain) if posts => Some(chain),
+        Target::Chain(chain) if posts && !route.is_share() => Some(chain),
         Target::Chain(_) | Target::Service(_) | Target::Models(_) => None,
     }
 }

@@ -42,8 +42,8 @@ pub enum Match {
 }
 
 /// Finds the route of a request. `routes` are in matching order: the first whose path, method and
-/// conditions all hold wins.
-pub fn find(routes: &[Route], head: &RequestHead<'_>, model: Model<'_>) -> Match {
+/// conditions all hold wins. `id` is the request's: a share of the requests is drawn by it.
+pub fn find(routes: &[Route], head: &RequestHead<'_>, model: Model<'_>, id: &[u8]) -> Match {
     let path = path::normal(head.path);
     let (mut allow, mut for_others) = (String::new(), false);
     for (index, route) in routes.iter().enumerate() {
@@ -51,7 +51,7 @@ pub fn find(routes: &[Route], head: &RequestHead<'_>, model: Model<'_>) -> Match
             continue;
         }
         let when = route.when.as_deref();
-        if !when.is_none_or(|when| when::holds(when, head)) {
+        if !when.is_none_or(|when| when::holds(when, head, id)) {
             continue;
         }
         if route.methods.is_empty() || route.methods.iter().any(|allowed| allowed == head.method) {

@@ -1,9 +1,7 @@
 //! A route with several upstreams: who is asked next, with which request, and what is said when
 //! nobody is left.
 
-use std::time::{Duration, Instant};
-
-use crate::harness::{Gateway, PATIENCE, Peer, Upstream};
+use crate::harness::{Gateway, Peer, Upstream, whoever_is_asked};
 
 const REFUSED: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -35,21 +33,6 @@ fn serve(upstream: &Upstream, answer: &str) -> (Peer, String) {
     server.send(answer);
     let body = request.text().to_owned();
     (server, body)
-}
-
-fn whoever_is_asked(upstreams: [&Upstream; 2]) -> (usize, Peer) {
-    let asked = || {
-        let mut each = upstreams.iter().enumerate();
-        each.find_map(|(at, upstream)| Some((at, upstream.accept_within(Duration::ZERO)?)))
-    };
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = asked() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "nobody was asked");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::harness::chat::{chunked, expect_code, head, sized};
-use crate::harness::{Gateway, Message, Upstream};
+use crate::harness::{Gateway, Message, Upstream, whoever_is_asked};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -265,4 +265,79 @@ fn a_client_that_stops_before_its_model_is_told_so_and_nobody_is_asked() {
     gone.read_end();
     big.expect_nobody();
     small.expect_nobody();
+}
+
+#[test]
+fn a_share_of_the_clients_goes_to_the_canary_and_stays_there() {
+    let (canary, stable) = (Upstream::listen(), Upstream::listen());
+    let gateway = gateway(
+        &[("canary", &canary), ("stable", &stable)],
+        "",
+        &[
+            "path = \"/v1/*\"\nupstream = \"canary\"\nmodel = \"next\"\n\
+             when = { model = \"m\", share = { of = \"30%\", by = \"key\" } }",
+            "path = \"/v1/*\"\nupstream = \"stable\"\nwhen = { model = \"m\" }",
+        ],
+    );
+    let ask = |key: usize| {
+        let mut client = gateway.connect();
+        let fields = format!("Authorization: Bearer sk-{key}\r\n{JSON}");
+        client.send(sized(&fields, r#"{"messages":[],"model":"m"}"#));
+        let (at, mut server) = whoever_is_asked([&canary, &stable]);
+        let model = ["next", "m"][at];
+        assert_eq!(server.read_request().text(), format!(r#"{{"messages":[],"model":"{model}"}}"#));
+        server.send(OK);
+        assert_eq!(client.read_response().text(), "ok");
+        at
+    };
+    let first: Vec<usize> = (0..40).map(ask).collect();
+    let again: Vec<usize> = (0..40).map(ask).collect();
+    assert_eq!(first, again);
+    let drawn = first.iter().filter(|at| **at == 0).count();
+    // The draw depends on the keys alone: it is the same in every run.
+    assert!((6..=18).contains(&drawn), "30 % of 40: {drawn}");
+}
+
+#[test]
+fn requests_of_one_user_go_to_one_endpoint_wherever_the_body_names_it() {
+    let (one, two) = (Upstream::listen(), Upstream::listen());
+    for (route, model) in [("", "m"), ("model = \"its-own\"", "its-own")] {
+        let gateway = Gateway::start(&format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 100\n\
+             [[upstream]]\nname = \"u\"\nendpoints = [\"{}\", \"{}\"]\n\
+             balance = {{ hash = {{ field = \"metadata.user_id\" }} }}\n\
+             [[route]]\npath = \"/*\"\nupstream = \"u\"\n{route}\n",
+            one.address(),
+            two.address(),
+        ));
+        let mut homes = [false; 2];
+        // The ports decide who lives where: users come until somebody lives at each.
+        for user in 0..100 {
+            let user = format!(r#""metadata":{{"user_id":"user-{user}"}}"#);
+            let talk = |length: usize| format!(r#""messages":["{}"]"#, "x".repeat(length));
+            let mut home = None;
+            for (first, second, piece) in [
+                (user.clone(), talk(10), usize::MAX),
+                (talk(200_000), user.clone(), 50_000),
+                (talk(30), user.clone(), 20),
+            ] {
+                let body = |model: &str| format!(r#"{{"model":"{model}",{first},{second}}}"#);
+                let (asked, mut client) = (body("m"), gateway.connect());
+                client.send(format!("{}Content-Length: {}\r\n\r\n", head(JSON), asked.len()));
+                for bytes in asked.as_bytes().chunks(piece) {
+                    client.send(bytes);
+                }
+                let (at, mut server) = whoever_is_asked([&one, &two]);
+                assert_eq!(server.read_request().text(), body(model));
+                server.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+                assert_eq!(client.read_response().status(), 200);
+                assert_eq!(*home.get_or_insert(at), at, "{user} in pieces of {piece}");
+            }
+            homes[home.expect("it was asked")] = true;
+            if user.contains("-5") && homes == [true; 2] {
+                break;
+            }
+        }
+        assert_eq!(homes, [true; 2], "a hundred users lived at one endpoint");
+    }
 }

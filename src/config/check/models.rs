@@ -40,9 +40,12 @@ pub(super) fn route(
     for key in OF_CHAINS {
         section.refuse(key, "says how a server is asked, and models is answered here", report);
     }
+    let place = section.place_of("when");
     if when.is_some_and(|when| !when.models.is_empty()) {
-        let place = section.place_of("when");
         report.error(&place, "asks for a model, and a list is asked for without one");
+    }
+    if when.is_some_and(|when| when.share.is_some()) {
+        report.error(&place, "draws a share, and who asks for a list twice is to be told the same");
     }
     let upstreams = named(field, upstreams, report);
     let at = pattern.map(|pattern| match pattern {

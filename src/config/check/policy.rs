@@ -20,6 +20,8 @@ const SHARE: RangeInclusive<u64> = 1..=100;
 const OUTAGE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3_600);
 /// The rolling window is kept in slots of a second.
 const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+/// Names on the way to a field of a body.
+const MEMBERS_MAX: usize = 4;
 const PROMPT_BYTES: RangeInclusive<u64> = 16..=16 << 10;
 const QUEUE: RangeInclusive<u64> = 0..=10_000;
 const QUEUE_TIMEOUT: RangeInclusive<Duration> =
@@ -147,25 +149,45 @@ pub(super) fn balance(upstream: &mut Section<'_>, report: &mut Report) -> Balanc
 fn hash_key(mut section: Section<'_>, report: &mut Report) -> Option<HashKey> {
     let header = section.take("header");
     let cookie = section.take("cookie");
+    let member = section.take("field");
     let prompt = section.take("prompt");
     let place = section.place().clone();
     section.finish(report);
-    match (header, cookie, prompt) {
-        (Some(field), None, None) => field.parsed(report, field_name).map(HashKey::Header),
-        (None, Some(field), None) => field.parsed(report, cookie_name).map(HashKey::Cookie),
-        (None, None, Some(field)) => {
+    match (header, cookie, member, prompt) {
+        (Some(field), None, None, None) => field.parsed(report, field_name).map(HashKey::Header),
+        (None, Some(field), None, None) => field.parsed(report, cookie_name).map(HashKey::Cookie),
+        (None, None, Some(field), None) => field.parsed(report, members).map(HashKey::Field),
+        (None, None, None, Some(field)) => {
             let bytes = field.size(PROMPT_BYTES, None, report).flatten()?;
             Some(HashKey::Prompt(super::usize_of(bytes)))
         }
         _ => {
-            report.error(&place, "needs one of header, cookie and prompt");
+            report.error(&place, "needs one of header, cookie, field and prompt");
             None
         }
     }
 }
 
+/// `user`, or `metadata.user_id`: the names of members on the way to a value.
+fn members(text: &str) -> Result<Vec<String>, Mistake> {
+    let legal = |name: &str| {
+        !name.is_empty() && !name.chars().any(|it| it.is_control() || matches!(it, '"' | '\\'))
+    };
+    let path: Vec<&str> = text.split('.').collect();
+    if text.len() > super::FIELD_NAME_MAX
+        || path.len() > MEMBERS_MAX
+        || !path.iter().all(|it| legal(it))
+    {
+        return Err(Mistake::new(format!(
+            "{text:?} is no field of a JSON body; write a name, or names with dots between them, as \
+             \"metadata.user_id\""
+        )));
+    }
+    Ok(path.into_iter().map(str::to_owned).collect())
+}
+
 /// RFC 6265 section 4.1.1: a token. Unlike those of fields, the names of cookies keep their case.
-fn cookie_name(text: &str) -> Result<String, Mistake> {
+pub(super) fn cookie_name(text: &str) -> Result<String, Mistake> {
     match text.len() <= super::FIELD_NAME_MAX && is_token(text) {
         true => Ok(text.to_owned()),
         false => Err(Mistake::new(format!("{text:?} is no name of a cookie"))),

@@ -18,7 +18,7 @@ pub(super) fn all(
     given: &Given<'_>,
     report: &mut Report,
 ) -> Vec<Route> {
-    let mut routes: Vec<Route> = Vec::with_capacity(sections.len());
+    let mut routes: Vec<(Route, Location)> = Vec::with_capacity(sections.len());
     let mut known: HashMap<(PathPattern, Option<Box<When>>), Methods> = HashMap::new();
     for section in sections {
         let place = section.place().clone();
@@ -36,14 +36,45 @@ pub(super) fn all(
                 ),
             );
         }
-        routes.push(route);
+        routes.push((route, place));
     }
     // Stable: routes of one path that ask for something keep the order of the file.
-    routes.sort_by_key(|route| match &route.path {
+    routes.sort_by_key(|(route, _)| match &route.path {
         PathPattern::Exact(_) => (0, Reverse(0), route.when.is_none()),
         PathPattern::Prefix(prefix) => (1, Reverse(prefix.len()), route.when.is_none()),
     });
-    routes
+    for (index, (route, place)) in routes.iter().enumerate() {
+        let behind = || routes[index + 1..].iter().map(|(route, _)| route);
+        if route.is_share() && !behind().any(|other| takes_the_rest(other, route)) {
+            report.warn(
+                place,
+                Mistake::new(
+                    "takes a share, and no route behind it takes the rest: who is not in the share \
+                     is refused",
+                ),
+            );
+        }
+    }
+    routes.into_iter().map(|(route, _)| route).collect()
+}
+
+/// Whether every request that `route` would take, were it not for its share, is one for `other`.
+fn takes_the_rest(other: &Route, route: &Route) -> bool {
+    let asks = |route: &Route| {
+        let when = route.when.as_deref().cloned().unwrap_or_default();
+        When { share: None, ..when }
+    };
+    let path = match (&other.path, &route.path) {
+        (PathPattern::Exact(wide), PathPattern::Exact(path)) => wide == path,
+        (PathPattern::Exact(_), PathPattern::Prefix(_)) => false,
+        (PathPattern::Prefix(wide), PathPattern::Exact(path) | PathPattern::Prefix(path)) => {
+            path.starts_with(wide)
+        }
+    };
+    let methods = other.methods.is_empty()
+        || !route.methods.is_empty() && route.methods.iter().all(|it| other.methods.contains(it));
+    let conditions = asks(other) == When::default() || asks(other) == asks(route);
+    !other.is_share() && path && methods && conditions
 }
 
 /// The methods that the routes of one path take, and where the first of them stands that takes it.
@@ -85,7 +116,7 @@ fn one(
     let pattern = section.require("path", report);
     let pattern = pattern.and_then(|field| field.parsed(report, path::pattern));
     let methods = section.take("methods").and_then(|field| methods(&field, report));
-    let when = when::when(&mut section, report);
+    let mut when = when::when(&mut section, report);
     if let Some(field) = section.take("models") {
         let asked = Asked { pattern, methods, when };
         return of_models(section, &field, asked, upstreams, given, report);
@@ -102,6 +133,12 @@ fn one(
         request_headers: request_headers.rules.clone(),
     };
     let links = target.and_then(|field| chain::links(&field, &of_route, upstreams, report));
+    if let (Some(when), Some(links)) = (when.as_deref_mut(), &links)
+        && let Some(share) = &mut when.share
+    {
+        let upstream = &upstreams[links[0].upstream].upstream.name;
+        share.towards = [upstream, model.as_deref().unwrap_or_default()].join(" ");
+    }
     let larger = chain::larger(&mut section, links.as_deref(), upstreams, report);
     let rewrite = section.take("rewrite").and_then(|field| {
         // With a broken path there is nothing to compare with: be content with either form.

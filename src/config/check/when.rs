@@ -2,7 +2,8 @@
 
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
-use super::super::snapshot::{Pattern, When};
+use super::super::snapshot::{Pattern, Share, ShareBy, When};
+use super::policy::cookie_name;
 use super::{fallback, field_name, unique};
 
 /// More is a table of models, which belongs elsewhere.
@@ -16,14 +17,68 @@ pub(super) fn when(section: &mut Section<'_>, report: &mut Report) -> Option<Box
     let headers = table(&mut section, "header", field_name, report);
     let query = table(&mut section, "query", parameter, report);
     let models = patterns(&mut section, "model", fallback::model_name, report);
+    let share = section.take("share").and_then(|field| share(&field, report));
     let place = section.place().clone();
     section.finish(report);
-    let when = When { hosts, headers, query, models };
+    let when = When { hosts, headers, query, models, share };
     if when == When::default() {
         report.warn(&place, Mistake::new("asks for nothing, so every request is for this route"));
         return None;
     }
     Some(Box::new(when))
+}
+
+/// `share = "10%"`, or `{ of = "10%", by = "key" }`, where `by` may be a header or a cookie.
+fn share(field: &Field<'_>, report: &mut Report) -> Option<Share> {
+    let share = |of_ten_thousand, by| Share { of_ten_thousand, by, towards: String::new() };
+    if !field.is_table() {
+        return Some(share(field.parsed(report, percent)?, ShareBy::Request));
+    }
+    let mut section = field.section(report);
+    let of = section.require("of", report).and_then(|field| field.parsed(report, percent));
+    let by = match section.take("by") {
+        None => Some(ShareBy::Request),
+        Some(field) if field.is_table() => share_key(field.section(report), report),
+        Some(field) => {
+            field.choice(&[("request", ShareBy::Request), ("key", ShareBy::Key)], report)
+        }
+    };
+    section.finish(report);
+    Some(share(of?, by?))
+}
+
+fn share_key(mut section: Section<'_>, report: &mut Report) -> Option<ShareBy> {
+    let (header, cookie) = (section.take("header"), section.take("cookie"));
+    let place = section.place().clone();
+    section.finish(report);
+    match (header, cookie) {
+        (Some(field), None) => field.parsed(report, field_name).map(ShareBy::Header),
+        (None, Some(field)) => field.parsed(report, cookie_name).map(ShareBy::Cookie),
+        _ => {
+            report.error(&place, "needs one of header and cookie");
+            None
+        }
+    }
+}
+
+/// A percentage with up to two decimals, as ten-thousandths.
+fn percent(text: &str) -> Result<u16, Mistake> {
+    let read = || {
+        let number = text.strip_suffix('%')?;
+        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(part) || !(1..=2).contains(&part.len()) {
+            return None;
+        }
+        let hundredths: u16 = format!("{part:0<2}").parse().ok()?;
+        let share = whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(hundredths)?;
+        (share <= Share::WHOLE).then_some(share)
+    };
+    read().ok_or_else(|| {
+        Mistake::new(format!(
+            "{text:?} is no share; write a percentage from \"0%\" to \"100%\", as \"2.5%\""
+        ))
+    })
 }
 
 /// One pattern, or a list of them, each of which `read` understands.

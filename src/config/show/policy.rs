@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::super::snapshot::{
     Balance, BreakerSettings, Fallback, FallbackAnswer, HashKey, HealthCheck, ModelRoute,
-    ModelSource, Retry, Route, Snapshot, Upstream, When,
+    ModelSource, Retry, Route, Share, ShareBy, Snapshot, Upstream, When,
 };
 use super::super::units::{show_duration, show_size};
 use super::{entry, key, list, quoted};
@@ -40,6 +40,9 @@ fn balance(balance: &Balance, out: &mut String) -> fmt::Result {
         Balance::PeakEwma => entry(out, "balance", quoted("peak_ewma")),
         Balance::Hash(HashKey::Header(name)) => entry(out, "balance.hash.header", quoted(name)),
         Balance::Hash(HashKey::Cookie(name)) => entry(out, "balance.hash.cookie", quoted(name)),
+        Balance::Hash(HashKey::Field(path)) => {
+            entry(out, "balance.hash.field", quoted(&path.join(".")))
+        }
         Balance::Hash(HashKey::Prompt(bytes)) => {
             entry(out, "balance.hash.prompt", quoted(&show_size(*bytes as u64)))
         }
@@ -94,7 +97,7 @@ fn admission(upstream: &Upstream, out: &mut String) -> fmt::Result {
 }
 
 pub(super) fn when(when: &When, out: &mut String) -> fmt::Result {
-    let When { hosts, headers, query, models } = when;
+    let When { hosts, headers, query, models, share } = when;
     for (name, patterns) in [("when.host", hosts), ("when.model", models)] {
         if !patterns.is_empty() {
             let patterns = patterns.iter().map(|pattern| quoted(pattern.as_str()));
@@ -106,7 +109,18 @@ pub(super) fn when(when: &When, out: &mut String) -> fmt::Result {
             entry(out, &format!("{name}.{}", key(field)), quoted(pattern.as_str()))?;
         }
     }
-    Ok(())
+    share.as_ref().map_or(Ok(()), |share| self::share(share, out))
+}
+
+fn share(share: &Share, out: &mut String) -> fmt::Result {
+    let (whole, hundredths) = (share.of_ten_thousand / 100, share.of_ten_thousand % 100);
+    entry(out, "when.share.of", format_args!("\"{whole}.{hundredths:02}%\""))?;
+    match &share.by {
+        ShareBy::Request => entry(out, "when.share.by", quoted("request")),
+        ShareBy::Key => entry(out, "when.share.by", quoted("key")),
+        ShareBy::Header(name) => entry(out, "when.share.by.header", quoted(name)),
+        ShareBy::Cookie(name) => entry(out, "when.share.by.cookie", quoted(name)),
+    }
 }
 
 pub(super) fn continues(route: &Route, out: &mut String) -> fmt::Result {

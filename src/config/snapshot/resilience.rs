@@ -116,6 +116,8 @@ pub enum HashKey {
     Header(String),
     /// The value of this cookie.
     Cookie(String),
+    /// What stands in the JSON of the body: the names of the members on the way.
+    Field(Vec<String>),
     /// The first bytes of the prompt (from the request's `prompt`, `messages` or `inputs` on).
     Prompt(usize),
 }

@@ -14,6 +14,36 @@ pub struct When {
     pub query: Vec<(String, Pattern)>,
     /// Models, as the body names them. Only a request with a body can be for such a route.
     pub models: Vec<Pattern>,
+    /// `None`: all of them.
+    pub share: Option<Share>,
+}
+
+/// `when.share`: a part of the requests, for a canary.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// Of 10,000 requests, so many.
+    pub of_ten_thousand: u16,
+    pub by: ShareBy,
+    /// Where its route leads: the first upstream, and the model if it gives one. Routes that lead
+    /// elsewhere draw apart, and a share that grows keeps whom it had.
+    pub towards: String,
+}
+
+impl Share {
+    pub const WHOLE: u16 = 10_000;
+}
+
+/// What makes two requests fall into the same part. A request that does not have it is drawn for itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ShareBy {
+    /// Nothing: each is drawn for itself.
+    Request,
+    /// The key of the API that its client came with.
+    Key,
+    /// The value of this field, by its lower-case name.
+    Header(String),
+    /// The value of this cookie.
+    Cookie(String),
 }
 
 impl When {

@@ -122,6 +122,12 @@ fn what_leads_to_no_list_is_refused() {
             "line 15: route[1].when: asks for a model, and a list is asked for without one".into(),
         ),
         (
+            route(&format!("{both}when = {{ share = \"5%\" }}")),
+            "line 15: route[1].when: draws a share, and who asks for a list twice is to be told the \
+             same"
+                .into(),
+        ),
+        (
             route(&format!("{both}model_list = 1")),
             "line 15: route[1].model_list: unknown key; known here are path, methods, when, models, \
              timeouts, server_timing"

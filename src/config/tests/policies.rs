@@ -63,13 +63,18 @@ fn balance() {
         ),
         ("{}", ".hash: is required"),
         ("{ hash = \"header:x\" }", ".hash: must be a table, not a string"),
-        ("{ hash = {} }", ".hash: needs one of header, cookie and prompt"),
+        ("{ hash = {} }", ".hash: needs one of header, cookie, field and prompt"),
         (
             "{ hash = { header = \"a\", cookie = \"b\" } }",
-            ".hash: needs one of header, cookie and prompt",
+            ".hash: needs one of header, cookie, field and prompt",
         ),
         ("{ hash = { header = \"a b\" } }", ".hash.header: \"a b\" is no name of a header field"),
         ("{ hash = { cookie = \"a;b\" } }", ".hash.cookie: \"a;b\" is no name of a cookie"),
+        (
+            "{ hash = { field = \"a..b\" } }",
+            ".hash.field: \"a..b\" is no field of a JSON body; write a name, or names with dots between \
+             them, as \"metadata.user_id\"",
+        ),
         (
             "{ hash = { prompt = \"1MiB\" } }",
             ".hash.prompt: must be from \"16B\" to \"16KiB\", not \"1MiB\"",

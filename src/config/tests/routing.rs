@@ -1,7 +1,7 @@
 //! `when` and `model` of a route.
 
 use super::super::show::effective;
-use super::super::snapshot::{Pattern, Target, When};
+use super::super::snapshot::{Pattern, Share, ShareBy, Target, When};
 use super::*;
 
 /// Routes of one path, each with these lines.
@@ -35,6 +35,7 @@ fn a_route_can_ask_for_hosts_fields_parameters_and_models() {
             headers: vec![pair("x-tier", "gold"), pair("b", "*")],
             query: vec![pair("a b", "")],
             models: vec![pattern("gpt-4*")],
+            share: None,
         }]
     );
     assert_eq!(told(&loaded.warnings), "");
@@ -127,6 +128,78 @@ fn heads_that_wait_for_a_model_are_counted() {
     ] {
         let plain = with(limits, "when = { host = \"a\" }");
         assert_eq!(with(limits, "when = { model = \"a\" }"), plain + heads, "{limits}");
+    }
+}
+
+#[test]
+fn a_share_is_a_percentage_and_says_by_what_it_is_drawn() {
+    let share = |of_ten_thousand, by, towards: &str| {
+        Some(Share { of_ten_thousand, by, towards: towards.into() })
+    };
+    for (line, expected) in [
+        ("share = \"10%\"", share(1_000, ShareBy::Request, "llama ")),
+        ("share = \"0%\"", share(0, ShareBy::Request, "llama ")),
+        ("share = \"100%\"", share(10_000, ShareBy::Request, "llama ")),
+        ("share = \"2.5%\"", share(250, ShareBy::Request, "llama ")),
+        ("share = \"0.01%\"", share(1, ShareBy::Request, "llama ")),
+        ("share = { of = \"7%\", by = \"key\" }", share(700, ShareBy::Key, "llama ")),
+        (
+            "share = { of = \"7%\", by = { header = \"X-User\" } }",
+            share(700, ShareBy::Header("x-user".into()), "llama "),
+        ),
+        (
+            "share = { of = \"7%\", by = { cookie = \"Sid\" } } }\nmodel = \"m\" #",
+            share(700, ShareBy::Cookie("Sid".into()), "llama m"),
+        ),
+    ] {
+        let loaded = accepted(&routes(&[&format!("when = {{ {line} }}"), ""]));
+        assert_eq!(conditions(&loaded)[0].share, expected, "{line}");
+        assert_eq!(told(&loaded.warnings), "", "{line}");
+        let again = accepted(&effective(&loaded.snapshot));
+        assert_eq!(content(&loaded), content(&again), "{line}");
+    }
+}
+
+#[test]
+fn what_is_no_share_is_refused() {
+    let wrong = |text: &str| {
+        format!(
+            "line 12: route[1].when.share: \"{text}\" is no share; write a percentage from \"0%\" to \
+             \"100%\", as \"2.5%\""
+        )
+    };
+    for text in ["10", "%", "100.01%", "1.%", ".5%", "1.234%", "-1%", "1e1%", "99999999%"] {
+        let line = format!("when = {{ share = \"{text}\" }}");
+        assert_eq!(refused(&routes(&[&line])), format!("{}\n", wrong(text)), "{text}");
+    }
+    for (line, expected) in [
+        ("{ by = \"key\" }", "when.share.of: is required"),
+        (
+            "{ of = \"1%\", by = \"kye\" }",
+            "when.share.by: must be \"request\" or \"key\", not \"kye\"; did you mean \"key\"?",
+        ),
+        ("{ of = \"1%\", by = {} }", "when.share.by: needs one of header and cookie"),
+    ] {
+        let told = refused(&routes(&[&format!("when = {{ share = {line} }}")]));
+        assert_eq!(told, format!("line 12: route[1].{expected}\n"), "{line}");
+    }
+}
+
+#[test]
+fn a_share_whose_rest_goes_nowhere_is_told() {
+    let warning = "line 9: route[1]: takes a share, and no route behind it takes the rest: who is not in \
+                   the share is refused\n";
+    let canary = "when = { share = \"5%\" }";
+    for (lines, expected) in [
+        (&[canary][..], warning),
+        (&[canary, ""], ""),
+        (&[canary, "when = { host = \"a\" }"], warning),
+        (&[canary, "methods = [\"POST\"]"], warning),
+        (&["when = { share = \"100%\" }"], ""),
+        (&["when = { share = \"5%\", model = \"a\" }", "when = { model = \"a\" }"], ""),
+        (&["when = { share = \"5%\", model = \"a\" }", "when = { model = \"b\" }"], warning),
+    ] {
+        assert_eq!(told(&accepted(&routes(lines)).warnings), expected, "{lines:?}");
     }
 }
 

@@ -57,11 +57,11 @@ impl<N: Net> Gateway<N> {
         };
         let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
         let model = if bodiless { Model::Unnamed } else { Model::Unread };
-        let routed = self.snapshot.route_of(&head, model);
         let id = head.request_id.map(RequestId::given).unwrap_or_else(|| {
             self.ids = self.ids.wrapping_add(1);
             RequestId::made(self.seed as u32, self.ids)
         });
+        let routed = self.snapshot.route_of(&head, model, &id);
         if let State::Head { since } = downstream.state {
             self.desk.tally.hops[0].record_span(since, cx.now);
         }

@@ -12,11 +12,12 @@ use crate::config::snapshot::{
 use crate::flow::named::Named;
 use crate::flow::relay::Mode;
 use crate::gateway::Gateway;
-use crate::gateway::record::exchange::{Exchange, Gather};
+use crate::gateway::record::exchange::{Exchange, Gather, KeyIn};
 use crate::gateway::record::peer::{Line, Peer, ResponderState};
 use crate::gateway::record::request_body::accepts_events;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadLimits, RequestHead, parse_request};
+use crate::http::request_id::RequestId;
 use crate::proxy::admission::{self, keys};
 use crate::proxy::balance::key;
 use crate::proxy::fault::DownstreamFault;
@@ -71,7 +72,7 @@ impl<N: Net> Gateway<N> {
         };
         let model = named.as_deref().map_or(Model::Unnamed, Model::Named);
         let snapshot = Rc::clone(&exchange.snapshot);
-        match snapshot.route_of(&head, model)? {
+        match snapshot.route_of(&head, model, &exchange.id)? {
             Routed::To(index) => {
                 exchange.enter_route(index, &head, &snapshot, &mut self.groups, cx.now)
             }
@@ -128,7 +129,7 @@ impl Exchange {
         }
         self.aside_mut().undecided = Some(head.raw.into());
         self.request.mode = Mode::Payload;
-        self.gather = Gather::Model { prompt: 0 };
+        self.gather = Gather::Model { key: None };
         Ok(())
     }
 
@@ -156,11 +157,12 @@ impl Snapshot {
         &self,
         head: &RequestHead<'_>,
         model: Model<'_>,
+        id: &RequestId,
     ) -> Result<Routed, DownstreamFault> {
         if head.target_is_asterisk {
             return Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.routes) });
         }
-        let routed = match route::find(&self.routes, head, model) {
+        let routed = match route::find(&self.routes, head, model, id.as_bytes()) {
             route::Match::Route(index) => {
                 let route = &self.routes[index];
                 route::check_rewritten(route, head.path).map_err(DownstreamFault::Head)?;
@@ -190,7 +192,8 @@ impl Snapshot {
     /// How much of the body has to be read before an endpoint is chosen.
     fn gather_for(&self, chain: &Chain) -> Gather {
         match self.upstreams[chain.links[0].upstream].balance {
-            Balance::Hash(HashKey::Prompt(length)) => Gather::Prompt(saturated(length)),
+            Balance::Hash(HashKey::Prompt(length)) => Gather::Key(KeyIn::Prompt(saturated(length))),
+            Balance::Hash(HashKey::Field(_)) => Gather::Key(KeyIn::Field),
             _ => Gather::Nothing,
         }
     }
@@ -215,9 +218,7 @@ fn key_of(balance: &Balance, head: &RequestHead<'_>) -> Option<u64> {
 /// The priority of a request: that of a listed API key, else what a field says.
 fn priority_of(settings: &Admission, head: &RequestHead<'_>) -> u8 {
     if !settings.keys.is_empty() {
-        let [authorization, x_api_key, api_key] =
-            ["authorization", "x-api-key", "api-key"].map(|name| head.field(name));
-        let key = keys::key(authorization, x_api_key, api_key);
+        let key = keys::of_head(head);
         if let Some(priority) = key.and_then(|key| keys::priority(key, &settings.keys)) {
             return priority;
         }

@@ -1,20 +1,22 @@
 //! Gather: reads a request's body ahead of its first attempt, where it decides something.
 //!
-//! Two things can depend on it: which endpoint has the prompt in its cache (`balance` by prompt),
-//! and which model is asked for (`model` of an upstream, which replaces the request's own:
+//! Two things can depend on it: which endpoint knows the prompt or the user (`balance` by prompt or
+//! field), and which model is asked for (`model` of an upstream, which replaces the request's own:
 //! `naming.rs`). The body is kept as every body is, up to `replay_bytes`; what does not fit is sent
 //! as it came. In front of a model that is replaced, more of it is held.
 //!
 //! A third thing is read when a stream begins: how many choices it is to have, which tells its end.
 //! Nearly every request asks for one, and to see that takes one search for `"n"`.
 
+use crate::config::snapshot::{Balance, HashKey};
 use crate::flow::relay::{self, Broken, Budget, Flow, Rest};
 use crate::gateway::Gateway;
 use crate::gateway::client::request::takes_interim;
-use crate::gateway::record::exchange::{Exchange, Gather};
+use crate::gateway::record::exchange::{Exchange, Gather, KeyIn};
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::request_body::{LOOK_MAX, look};
 use crate::gateway::record::verdict::Step;
+use crate::proxy::balance::key;
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
@@ -45,10 +47,14 @@ impl<N: Net> Gateway<N> {
             Gather::Nothing => return None,
             // Wherever the prompt begins, so much of it has come then: alike prompts have alike keys,
             // however their bytes arrive.
-            Gather::Prompt(length) => u64::from(length) + PROMPT_START_MAX as u64,
-            Gather::Model { prompt: 0 } => 0,
-            Gather::Model { prompt } => u64::from(prompt) + PROMPT_START_MAX as u64,
-            Gather::Whole => u64::MAX,
+            Gather::Key(KeyIn::Prompt(length))
+            | Gather::Model { key: Some(KeyIn::Prompt(length)) } => {
+                u64::from(length) + PROMPT_START_MAX as u64
+            }
+            Gather::Model { key: None } => 0,
+            Gather::Key(KeyIn::Field)
+            | Gather::Model { key: Some(KeyIn::Field) }
+            | Gather::Whole => u64::MAX,
         };
         let searched = exchange.snapshot.limits.model_search_bytes as u64;
         // To find the model, more of the body is read.
@@ -104,9 +110,10 @@ impl Exchange {
     /// Reads what is wanted from the body that has been kept.
     fn read_request(&mut self, buffers: &mut BufferPool) -> Result<(), Fault> {
         let gather = std::mem::replace(&mut self.gather, Gather::Nothing);
-        let prefix = match gather {
-            Gather::Prompt(prompt) | Gather::Model { prompt } => prompt as usize,
-            Gather::Whole | Gather::Nothing => 0,
+        let key = match gather {
+            Gather::Key(key) => Some(key),
+            Gather::Model { key } => key,
+            Gather::Whole | Gather::Nothing => None,
         };
         if let Gather::Model { .. } = gather {
             let wanted = self.request.watch.is_searched() && self.request.watch.is_needed();
@@ -115,12 +122,26 @@ impl Exchange {
             }
             self.frame(buffers);
         }
-        if prefix > 0 {
-            let look = look(&self.payload_in(&self.outbox, LOOK_MAX), prefix);
-            let near = look.prompt_at().is_some_and(|at| at <= PROMPT_START_MAX);
-            self.aside_mut().key = look.prompt_hash().filter(|_| near);
+        if let Some(key) = key {
+            self.aside_mut().key = self.key_in(key);
         }
         Ok(())
+    }
+
+    /// The key in what has been kept of the body.
+    fn key_in(&self, place: KeyIn) -> Option<u64> {
+        let body = self.payload_in(&self.outbox, LOOK_MAX);
+        match (place, self.upstream().map(|upstream| &upstream.balance)) {
+            (KeyIn::Prompt(length), _) => {
+                let look = look(&body, length as usize);
+                let near = look.prompt_at().is_some_and(|at| at <= PROMPT_START_MAX);
+                look.prompt_hash().filter(|_| near)
+            }
+            (KeyIn::Field, Some(Balance::Hash(HashKey::Field(path)))) => {
+                key::of_member(&body, path)
+            }
+            (KeyIn::Field, _) => None,
+        }
     }
 }
 

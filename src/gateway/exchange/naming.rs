@@ -57,13 +57,13 @@ impl Exchange {
         Ok(())
     }
 
-    /// Has the body read up to its model, and as much of the prompt as was wanted before.
+    /// Has the body read up to its model, and up to the key that was wanted before.
     fn gather_model(&mut self) {
-        let prompt = match self.gather {
-            Gather::Prompt(length) => length,
-            Gather::Nothing | Gather::Model { .. } | Gather::Whole => 0,
+        let key = match self.gather {
+            Gather::Key(key) => Some(key),
+            Gather::Nothing | Gather::Model { .. } | Gather::Whole => None,
         };
-        self.gather = Gather::Model { prompt };
+        self.gather = Gather::Model { key };
     }
 
     /// Sends on what was held, and the rest of the body behind it.

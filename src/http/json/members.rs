@@ -45,6 +45,31 @@ pub fn elements(text: &[u8], place: Range<usize>) -> Option<Vec<Range<usize>>> {
     Some(elements)
 }
 
+/// Where the value lies of the first member `name` of the object that lies at `place`, as far as the text
+/// goes: it may end in the middle. A name is compared as it is written.
+pub fn member(text: &[u8], place: Range<usize>, name: &[u8]) -> Option<Range<usize>> {
+    let end = place.end.min(text.len());
+    let brace = skip(text, place.start.min(end)..end);
+    if text.get(brace) != Some(&b'{') {
+        return None;
+    }
+    let mut at = skip(text, brace + 1..end);
+    while at < end {
+        let key = string(text, at..end)?;
+        let colon = skip(text, key.end..end);
+        if text[..end].get(colon) != Some(&b':') {
+            return None;
+        }
+        let value = value(text, skip(text, colon + 1..end)..end)?;
+        if &text[key.start + 1..key.end - 1] == name {
+            // One that reaches the end may go on behind it.
+            return (value.end < end).then_some(value);
+        }
+        at = next(text, value.end..end)?.start;
+    }
+    None
+}
+
 /// What lies between the brackets, without the white space in front.
 fn inside(text: &[u8], place: &Range<usize>, open: u8, close: u8) -> Option<Range<usize>> {
     let written = text.get(place.clone())?.trim_ascii_end();

@@ -8,6 +8,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::config::snapshot::KeyPriority;
+use crate::http::head::RequestHead;
 
 /// The key in the credentials of a request: the token of `Authorization: Bearer`, else Anthropic's
 /// `x-api-key`, else Azure's `api-key`.
@@ -18,6 +19,13 @@ pub fn key<'h>(
 ) -> Option<&'h [u8]> {
     let said = [authorization.and_then(bearer), x_api_key, api_key];
     said.into_iter().flatten().map(<[u8]>::trim_ascii).find(|key| !key.is_empty())
+}
+
+/// The same of a request's head.
+pub fn of_head<'h>(head: &'h RequestHead<'_>) -> Option<&'h [u8]> {
+    let [authorization, x_api_key, api_key] =
+        ["authorization", "x-api-key", "api-key"].map(|name| head.field(name));
+    key(authorization, x_api_key, api_key)
 }
 
 /// The token behind the name of the scheme, in whatever case that is (RFC 9110 §11.1).

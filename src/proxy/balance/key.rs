@@ -1,29 +1,12 @@
 //! What makes two requests alike: the key of `balance = "hash"`.
 //!
-//! A prompt's key is a hash of its first bytes, as they stand in the body. Two turns of one
-//! conversation begin alike, and so do all requests with the same system prompt: they go to the
-//! endpoint that has their prefix in its KV cache. Two texts of the same JSON are different keys;
-//! that costs a cache hit and nothing else.
+//! A value is hashed as it is written. Two texts of the same JSON are different keys; that costs a cache
+//! hit and nothing else. The key of a prompt is made where a request is read
+//! ([`crate::service::request`]): a hash of its first bytes, so that requests that begin alike meet the
+//! endpoint that has their prefix in its KV cache.
 
-use memchr::memmem;
-
+use crate::http::json::member;
 use crate::proxy::hash::hash;
-
-/// How far into a body a prompt is looked for.
-pub const SEARCH_MAX: usize = 16 << 10;
-
-/// The members that hold a prompt: chat, completion, TGI and KServe.
-const MEMBERS: [&[u8]; 3] = [b"\"messages\"", b"\"prompt\"", b"\"inputs\""];
-
-/// The key in a prompt, as far as the body is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PromptKey {
-    Key(u64),
-    /// More of the body has to arrive.
-    Incomplete,
-    /// The body has no prompt where one is looked for.
-    Absent,
-}
 
 /// The key of a field's value. An empty one says nothing that could be shared.
 pub fn of_value(value: &[u8]) -> Option<u64> {
@@ -39,56 +22,28 @@ pub fn of_cookie(value: &[u8], name: &[u8]) -> Option<u64> {
     })
 }
 
-/// The key in the first `length` bytes of the prompt. `body` is what has arrived, from its first
-/// byte on, and `whole` says that this is all of it.
-pub fn of_prompt(body: &[u8], length: usize, whole: bool) -> PromptKey {
-    let searched = &body[..body.len().min(SEARCH_MAX)];
-    let last = whole || body.len() >= SEARCH_MAX;
-    match prompt_start(searched, last) {
-        Some(start) => {
-            let prompt = &body[start..];
-            match prompt.get(..length) {
-                Some(prefix) => PromptKey::Key(hash(prefix)),
-                None if whole => PromptKey::Key(hash(prompt)),
-                None => PromptKey::Incomplete,
-            }
-        }
-        None if last => PromptKey::Absent,
-        None => PromptKey::Incomplete,
+/// The key in a member of a JSON body, as far as that is here: the text or the number that stands at `path`,
+/// the names of the members on the way to it. Of an object it is the `id`, as OpenAI writes a
+/// `conversation`.
+pub fn of_member<P: AsRef<str>>(body: &[u8], path: &[P]) -> Option<u64> {
+    let mut place = 0..body.len();
+    for name in path {
+        place = member(body, place, name.as_ref().as_bytes())?;
     }
-}
-
-/// Where the value of the first member that holds a prompt begins. Unless `last`, its first byte
-/// has to be there.
-fn prompt_start(body: &[u8], last: bool) -> Option<usize> {
-    MEMBERS.iter().filter_map(|name| member_start(body, name, last)).min()
-}
-
-fn member_start(body: &[u8], name: &[u8], last: bool) -> Option<usize> {
-    memmem::find_iter(body, name).find_map(|at| {
-        // A quotation mark that is escaped stands inside a string.
-        if at > 0 && body[at - 1] == b'\\' {
-            return None;
-        }
-        let behind = at + name.len();
-        let colon = behind + leading_space(&body[behind..]);
-        if body.get(colon) != Some(&b':') {
-            return None;
-        }
-        let value = colon + 1 + leading_space(&body[colon + 1..]);
-        (value < body.len() || last).then_some(value)
-    })
-}
-
-fn leading_space(bytes: &[u8]) -> usize {
-    bytes.len() - bytes.trim_ascii_start().len()
+    if body.get(place.start) == Some(&b'{') {
+        // Its brace is behind it, so it is whole.
+        place = member(body, place, b"id")?;
+    }
+    match &body[place] {
+        [b'"', text @ .., b'"'] => of_value(text),
+        [b'{' | b'[', ..] | b"null" | b"true" | b"false" => None,
+        number => of_value(number),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const CHAT: &[u8] = br#"{"model":"m","messages" : [{"role":"system","content":"You are"}]}"#;
 
     #[test]
     fn a_cookie_is_found_among_others() {
@@ -111,44 +66,48 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_is_found_where_its_member_begins() {
-        for (body, prompt) in [
-            (CHAT, Some(&br#"[{"role":"system","content":"You are"}]}"#[..])),
-            (br#"{"prompt":"Once upon"}"#, Some(br#""Once upon"}"#)),
-            (br#"{"inputs": "x", "parameters":{}}"#, Some(br#""x", "parameters":{}}"#)),
-            (br#"{"a":"\"prompt\":1","prompt":2}"#, Some(b"2}")),
-            (br#"{"a":"prompt","prompt":2}"#, Some(b"2}")),
-            (br#"{"model":"m"}"#, None),
-            (br#"{"prompt"}"#, None),
-            (b"", None),
+    fn a_member_is_found_as_far_as_the_body_goes() {
+        let key = |text: &str| of_value(text.as_bytes());
+        for (body, path, expected) in [
+            (r#"{"user":"u-1"}"#, "user", key("u-1")),
+            (r#" { "a" : [1,{"user":"x"}] , "user" : "u-1" }"#, "user", key("u-1")),
+            (r#"{"user":"u-1","messages":[{"role":"us"#, "user", key("u-1")),
+            (r#"{"user":7}"#, "user", key("7")),
+            (r#"{"user":"a","user":"b"}"#, "user", key("a")),
+            (r#"{"user":"a"b"}"#, "user", key(r#"a"b"#)),
+            (r#"{"metadata":{"x":1,"user_id":"u-1"}}"#, "metadata.user_id", key("u-1")),
+            (r#"{"conversation":"c-1"}"#, "conversation", key("c-1")),
+            (r#"{"conversation":{"id":"c-1"}}"#, "conversation", key("c-1")),
+            (r#"{"conversation":{"name":"c-1"}}"#, "conversation", None),
+            (r#"{"metadata":"u"}"#, "metadata.user_id", None),
+            (r#"{"user":"u-1"#, "user", None),
+            (r#"{"user":12"#, "user", None),
+            (r#"{"user":""}"#, "user", None),
+            (r#"{"user":null}"#, "user", None),
+            (r#"{"user":true}"#, "user", None),
+            (r#"{"user":["u-1"]}"#, "user", None),
+            (r#"{"users":"u-1"}"#, "user", None),
+            (r#"{"messages":[{"user":"u-1"}]}"#, "user", None),
+            (r#"{"a":""user":1"}"#, "user", None),
+            (r#"["user","u-1"]"#, "user", None),
+            (r#"{"user" "u-1"}"#, "user", None),
+            ("{", "user", None),
+            ("", "user", None),
         ] {
-            let expected = prompt.map_or(PromptKey::Absent, |prompt| PromptKey::Key(hash(prompt)));
-            assert_eq!(of_prompt(body, 1_000, true), expected, "{}", body.escape_ascii());
+            let path: Vec<&str> = path.split('.').collect();
+            assert_eq!(of_member(body.as_bytes(), &path), expected, "{body} {path:?}");
         }
     }
 
+    /// Cut anywhere it is the same key, or none: never another.
     #[test]
-    fn the_key_is_the_same_however_the_body_arrives() {
-        for length in [1, 20, 40, 1_000] {
-            let key = of_prompt(CHAT, length, true);
-            let mut told = false;
-            for end in 0..CHAT.len() {
-                match of_prompt(&CHAT[..end], length, false) {
-                    PromptKey::Incomplete => assert!(!told, "{length} at {end}"),
-                    found => {
-                        assert_eq!(found, key, "{length} at {end}");
-                        told = true;
-                    }
-                }
-            }
-            assert_eq!(told, length < 40, "40 bytes are there only with the last one");
+    fn a_body_that_is_cut_gives_no_other_key() {
+        let body = br#"{"messages":[{"content":"a\"}],"conversation":{"x":{},"id":"c-12"},"n":1}"#;
+        let whole = of_member(body, &["conversation"]);
+        assert_eq!(whole, of_value(b"c-12"));
+        for end in 0..body.len() {
+            let cut = of_member(&body[..end], &["conversation"]);
+            assert!(cut.is_none() || cut == whole, "{end}");
         }
-    }
-
-    #[test]
-    fn the_search_ends() {
-        let long = vec![b' '; SEARCH_MAX];
-        assert_eq!(of_prompt(&long[1..], 8, false), PromptKey::Incomplete);
-        assert_eq!(of_prompt(&long, 8, false), PromptKey::Absent);
     }
 }

@@ -90,6 +90,8 @@ fn a_route_in_front_hides_a_name_only_from_requests_it_takes() {
         ("model = \"x\"", true),
         ("model = \"*\"", true),
         ("model = \"y\"", false),
+        ("model = \"x\", share = \"100%\"", true),
+        ("model = \"x\", share = \"5%\"", false),
         ("model = \"x\", host = \"h\"", false),
         ("model = \"x\", header = { k = \"v\" }", false),
         ("model = \"x\", query = { k = \"v\" }", false),
@@ -132,6 +134,21 @@ fn of_a_chain_the_first_that_is_known_decides() {
     // While nobody knows what the first has, the second may get the request.
     check(TWO, &chain, &[None, Some(&["m", "n"])], &["m", "n"]);
     check(&[("a", "models = \"off\""), ("b", "")], &chain, &[None, Some(&["n"])], &["n"]);
+}
+
+#[test]
+fn a_canary_neither_offers_nor_hides_a_name() {
+    let canary =
+        route("when = { model = \"m\", share = \"5%\" }\nmodel = \"next\"\nupstream = \"b\"");
+    let rest = route("when = { model = \"m\" }\nupstream = \"a\"");
+    let said: [Option<&[&str]>; 2] = [Some(&["m", "other"]), Some(&["next"])];
+    check(TWO, &(canary.clone() + &rest), &said, &["m"]);
+    let snapshot = snapshot(TWO, &(canary + &rest));
+    assert_eq!(names(&snapshot, &[1], &said), [""; 0]);
+    let offered = offered(&snapshot, &[0, 1], |_| None);
+    assert_eq!(offered[0].owned_by, "a", "it is the model of the rest");
+    let any = route("when = { share = \"50%\" }\nupstream = \"b\"") + &route("upstream = \"a\"");
+    check(TWO, &any, &said, &["m", "other"]);
 }
 
 #[test]

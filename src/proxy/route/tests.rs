@@ -1,8 +1,9 @@
 use super::*;
 use crate::config::snapshot::{
-    Chain, CommitAt, ExchangeTimeouts, HeaderRules, Pattern, Target, When,
+    Chain, CommitAt, ExchangeTimeouts, HeaderRules, Pattern, Share, ShareBy, Target, When,
 };
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
+use crate::http::request_id::RequestId;
 
 fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route {
     Route {
@@ -26,7 +27,7 @@ fn found(routes: &[Route], text: &str, model: Model<'_>) -> Match {
     let limits = HeadLimits { bytes: 4096, fields: 100 };
     let mut slots = FieldSlots::new();
     let head = parse_request(text.as_bytes(), &mut slots, &limits).unwrap().unwrap();
-    find(routes, &head, model)
+    find(routes, &head, model, b"")
 }
 
 #[test]
@@ -158,4 +159,74 @@ fn the_model_decides_once_it_is_known() {
     }
     routes.swap(0, 2);
     assert_eq!(found(&routes, post, Model::Unread), Match::Route(0), "nobody asks for the model");
+}
+
+/// How many of `all` requests, with these fields and an id of their own, the first of two routes takes.
+fn drawn(routes: &[Route], all: usize, fields: impl Fn(usize) -> String) -> usize {
+    let limits = HeadLimits { bytes: 4096, fields: 100 };
+    let takes = |number: &usize| {
+        let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{}\r\n", fields(*number));
+        let mut slots = FieldSlots::new();
+        let head = parse_request(text.as_bytes(), &mut slots, &limits).unwrap().unwrap();
+        let id = RequestId::made(7, *number as u32);
+        let first = find(routes, &head, Model::Unnamed, id.as_bytes());
+        assert_eq!(first, find(routes, &head, Model::Unnamed, id.as_bytes()), "drawn once");
+        first == Match::Route(0)
+    };
+    (0..all).filter(takes).count()
+}
+
+fn share(of_ten_thousand: u16, by: ShareBy, towards: &str) -> [Route; 2] {
+    let path = || PathPattern::Prefix("/".into());
+    let share = Some(Share { of_ten_thousand, by, towards: towards.into() });
+    let when = Some(Box::new(When { share, ..When::default() }));
+    [Route { when, ..route(path(), &[], None) }, route(path(), &[], None)]
+}
+
+#[test]
+fn a_share_takes_its_part_of_the_requests() {
+    for (of_ten_thousand, expected) in
+        [(0, 0..=0), (1_000, 900..=1_100), (5_000, 4_800..=5_200), (10_000, 10_000..=10_000)]
+    {
+        let taken =
+            drawn(&share(of_ten_thousand, ShareBy::Request, "a "), 10_000, |_| String::new());
+        assert!(expected.contains(&taken), "{of_ten_thousand}: {taken}");
+    }
+}
+
+#[test]
+fn who_has_the_same_key_falls_into_the_same_part() {
+    let header = ShareBy::Header("x-user".into());
+    let cookie = ShareBy::Cookie("sid".into());
+    for (by, field) in [
+        (ShareBy::Key, "Authorization: Bearer sk-"),
+        (ShareBy::Key, "x-api-key: sk-"),
+        (header.clone(), "X-User: u"),
+        (cookie.clone(), "Cookie: a=b; sid=s"),
+    ] {
+        let routes = share(3_000, by.clone(), "a ");
+        for user in 0..20 {
+            let taken = drawn(&routes, 50, |_| format!("{field}{user}\r\n"));
+            assert!(matches!(taken, 0 | 50), "{by:?} {user}: {taken}");
+        }
+        let taken = drawn(&routes, 10_000, |number| format!("{field}{number}\r\n"));
+        assert!((2_800..=3_200).contains(&taken), "{by:?}: {taken}");
+    }
+    for by in [ShareBy::Key, header, cookie] {
+        let taken = drawn(&share(3_000, by.clone(), "a "), 10_000, |_| String::new());
+        assert!((2_800..=3_200).contains(&taken), "who has none is drawn alone, {by:?}: {taken}");
+    }
+}
+
+#[test]
+fn a_share_that_grows_keeps_whom_it_had_and_others_draw_apart() {
+    let users = |of_ten_thousand, towards| -> Vec<bool> {
+        let routes = share(of_ten_thousand, ShareBy::Key, towards);
+        let one = |user| drawn(&routes, 1, |_| format!("x-api-key: {user}\r\n")) == 1;
+        (0..1_000).map(one).collect()
+    };
+    let (small, large, other) = (users(1_000, "a "), users(2_000, "a "), users(1_000, "b "));
+    assert!(small.iter().zip(&large).all(|(small, large)| !small || *large));
+    let both = small.iter().zip(&other).filter(|(one, other)| **one && **other).count();
+    assert!(both < 30, "of a hundred each, ten or so are in both: {both}");
 }

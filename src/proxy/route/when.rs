@@ -3,18 +3,38 @@
 //! * What can be read in two ways holds for nobody: of a field or a parameter that comes several times,
 //!   each one has to match.
 
-use crate::config::snapshot::{Pattern, When};
+use crate::config::snapshot::{Pattern, Share, ShareBy, When};
 use crate::http::head::RequestHead;
+use crate::proxy::admission::keys;
+use crate::proxy::balance::key;
+use crate::proxy::hash::{hash, mix};
 
-/// Whether all that is asked of the head holds. What is asked of the body is not looked at.
-pub(super) fn holds(when: &When, head: &RequestHead<'_>) -> bool {
-    let When { hosts, headers, query, models: _ } = when;
+/// Whether all that is asked of the head holds, for the request with this `id`. What is asked of the
+/// body is not looked at.
+pub(super) fn holds(when: &When, head: &RequestHead<'_>, id: &[u8]) -> bool {
+    let When { hosts, headers, query, models: _, share } = when;
     (hosts.is_empty() || host_holds(hosts, head.authority))
         && headers.iter().all(|(name, pattern)| all_match(head.values(name), pattern))
         && query.iter().all(|(name, pattern)| {
             let values = parameters(head.query.unwrap_or_default(), name);
             all_match(values.iter().map(Vec::as_slice), pattern)
         })
+        && share.as_ref().is_none_or(|share| is_in(share, head, id))
+}
+
+/// Whether the request falls into the share. Asked twice of the same request, it is the same: where its
+/// model decides too, its route is looked for once more.
+fn is_in(share: &Share, head: &RequestHead<'_>, id: &[u8]) -> bool {
+    let key = match &share.by {
+        ShareBy::Request => None,
+        ShareBy::Key => keys::of_head(head).map(hash),
+        ShareBy::Header(name) => head.field(name).and_then(key::of_value),
+        ShareBy::Cookie(name) => {
+            head.values("cookie").find_map(|value| key::of_cookie(value, name.as_bytes()))
+        }
+    };
+    let drawn = mix(key.unwrap_or_else(|| hash(id)) ^ hash(share.towards.as_bytes()));
+    drawn % u64::from(Share::WHOLE) < u64::from(share.of_ten_thousand)
 }
 
 /// Whether there is a value, and every one matches.

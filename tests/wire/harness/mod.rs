@@ -23,7 +23,7 @@ pub use message::Message;
 pub use peer::{End, Peer};
 pub use process::{Mock, Standstill, run, signal, sluicegate};
 pub use stopwatch::Stopwatch;
-pub use upstream::Upstream;
+pub use upstream::{Upstream, whoever_is_asked};
 
 use std::time::Duration;
 

@@ -74,3 +74,19 @@ impl Upstream {
         address
     }
 }
+
+/// The first of two that a new connection is made to.
+pub fn whoever_is_asked(upstreams: [&Upstream; 2]) -> (usize, Peer) {
+    let asked = || {
+        let mut each = upstreams.iter().enumerate();
+        each.find_map(|(at, upstream)| Some((at, upstream.accept_within(Duration::ZERO)?)))
+    };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = asked() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "nobody was asked");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

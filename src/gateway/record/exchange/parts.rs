@@ -46,14 +46,23 @@ pub struct Busy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gather {
     Nothing,
-    /// So many bytes of the prompt: the endpoint is chosen by them.
-    Prompt(u32),
-    /// Up to the name of the model, which is replaced, and so many bytes of the prompt.
+    /// What the endpoint is chosen by.
+    Key(KeyIn),
+    /// Up to the name of the model, which is replaced, and what the endpoint is chosen by.
     Model {
-        prompt: u32,
+        key: Option<KeyIn>,
     },
     /// All of it, as far as it is kept: a predefined answer follows, or it waits in line.
     Whole,
+}
+
+/// Where in a body the key lies by which an endpoint is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyIn {
+    /// So many bytes of the prompt.
+    Prompt(u32),
+    /// A field of its JSON, wherever that comes: all of it is read, as far as it is kept.
+    Field,
 }
 
 /// Which ends of a tunnel were sent a FIN.
