@@ -24,6 +24,7 @@ use crate::control::admin;
 pub use crate::control::admin::Reloaded;
 use crate::control::health::{Change, CheckTarget, HealthChecks};
 use crate::control::lookout;
+use crate::control::models::{KnownModels, Models};
 use crate::control::spans::Exporter;
 use crate::gateway::command::{Command, Idle};
 use crate::measure::stats::Counters;
@@ -59,6 +60,8 @@ pub struct Control {
     loads: Arc<Mutex<Loads>>,
     /// Active health checks; `None`: they have not begun.
     checks: Arc<Mutex<Option<HealthChecks>>>,
+    /// The lists of models; `None`: no route has told one.
+    models: KnownModels,
     /// Whose ports may be looked at.
     watched: lookout::Known,
     /// How to have the configuration read again.
@@ -91,6 +94,8 @@ impl Control {
     /// Obey this generation from the next request on.
     pub fn reload(&self, snapshot: &Arc<Snapshot>) -> Result<(), StartError> {
         raise_descriptor_limit(snapshot)?;
+        // Before a worker tells a list of the new generation.
+        self.list_models(snapshot).map_err(StartError::System)?;
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         *loads = loads.follow(snapshot);
         self.watch_ports(snapshot);
@@ -114,6 +119,19 @@ impl Control {
                 let _ = post.send(Command::Reachable(look.upstream, look.endpoint));
             }
         })
+    }
+
+    /// Fills the lists of models of this generation, and asks for what is to be in them.
+    fn list_models(&self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *models {
+            Some(models) => models.follow(snapshot),
+            None if snapshot.model_routes().next().is_none() => Ok(()),
+            None => {
+                *models = Some(Models::start(snapshot, sys::random_seed())?);
+                Ok(())
+            }
+        }
     }
 
     /// Lets the admin address ask for a reload. The first to come is the one.

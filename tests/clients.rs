@@ -47,6 +47,20 @@ fn the_sdks_read_what_the_gateway_says_in_their_dialects() {
 }
 
 #[test]
+fn the_sdks_read_the_list_of_models() {
+    let upstream = "[[upstream]]\nname = \"stated\"\nendpoints = [\"127.0.0.1:9\"]\n\
+                    models = [\"meta-llama/Llama-3.1-8B\", \"qwen:7b\", \"c\", \"d\"]\n\n";
+    let routes = "[[route]]\npath = \"/v1/*\"\nupstream = \"stated\"\n\
+                  [[route]]\npath = \"/v1/*\"\nwhen = { model = \"fast\" }\nupstream = \"stated\"\n\
+                  [[route]]\npath = \"/v1/models*\"\nmodels = [\"stated\"]\n\
+                  [[route]]\npath = \"/api/tags\"\nmodels = [\"stated\"]\n";
+    let gateway = Gateway::with_route("127.0.0.1:9", upstream, routes);
+    let names = ["fast", "meta-llama/Llama-3.1-8B", "qwen:7b", "c", "d"];
+    script("model_lists.py", &[&[gateway.url("").as_str()], &names[..]].concat());
+    gateway.stop();
+}
+
+#[test]
 fn httpx_streams_both_ways_and_its_leaving_is_noticed() {
     let _alone = one_at_a_time();
     let server = Server::start("paced_server.py", &[]);

@@ -10,6 +10,7 @@ mod chain;
 mod cors;
 mod fallback;
 mod headers;
+mod models;
 mod observing;
 mod path;
 mod policy;
@@ -125,6 +126,12 @@ fn server(
             .take("resolve")
             .and_then(|field| field.duration_or_off(RESOLVE, report))
             .unwrap_or(defaults::RESOLVE),
+        list_models: section.duration(
+            "list_models",
+            models::REFRESH,
+            defaults::LIST_MODELS,
+            report,
+        ),
         tcp_keepalive: keepalive(&mut section, report),
     };
     if let (Some(field), Some(_), false) = (&coalesce, server.coalesce, server.spin.is_zero()) {

@@ -23,6 +23,9 @@ pub const SPIN: Duration = Duration::ZERO;
 pub const COALESCE: Option<Duration> = None;
 pub const WATCH: Option<Duration> = None;
 pub const RESOLVE: Option<Duration> = Some(Duration::from_secs(30));
+/// A model that was pulled or loaded is in the list after half a minute, and a server answers two
+/// small requests a minute for it.
+pub const LIST_MODELS: Duration = Duration::from_secs(30);
 pub const WEIGHT: u32 = 1;
 /// A peer that has vanished is known after two minutes. Routers and load balancers forget a silent
 /// connection after 240 s (Azure), 350 s (AWS) or more: a probe a minute keeps it in their tables.

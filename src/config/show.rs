@@ -81,6 +81,7 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "forwarded", quoted(forwarded))?;
     entry(out, "watch", timeout(server.watch))?;
     entry(out, "resolve", timeout(server.resolve))?;
+    entry(out, "list_models", quoted(&show_duration(server.list_models)))?;
     let Some(keepalive) = server.tcp_keepalive else {
         return entry(out, "tcp_keepalive", quoted("off"));
     };
@@ -185,6 +186,7 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     if let Some(model) = &upstream.model {
         entry(out, "model", quoted(model))?;
     }
+    policy::models(&upstream.models, out)?;
     entry(out, "prefill", quoted(upstream.prefill.name()))?;
     entry(out, "delayed_acks", upstream.delayed_acks)?;
     let everywhere = exchange(&snapshot.timeouts.exchange);
@@ -230,6 +232,11 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     match &route.target {
         Target::Chain(chain) => self::chain(chain, snapshot, out)?,
         Target::Service(service) => writeln!(out, "# answered inside this process: {service:?}")?,
+        Target::Models(models) => {
+            policy::model_route(models, snapshot, out)?;
+            entry(out, "server_timing", route.server_timing)?;
+            return overrides(route, snapshot, out);
+        }
     }
     match &route.rewrite {
         None => {}
@@ -290,7 +297,7 @@ fn chain(chain: &Chain, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
 fn overrides(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     let links: &[Link] = match &route.target {
         Target::Chain(chain) => &chain.links,
-        Target::Service(_) => &[],
+        Target::Service(_) | Target::Models(_) => &[],
     };
     let everywhere = exchange(&snapshot.timeouts.exchange);
     for (index, (key, here)) in exchange(&route.timeouts).into_iter().enumerate() {

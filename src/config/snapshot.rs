@@ -24,12 +24,14 @@ use crate::service::continuation::Prefill;
 
 mod cors;
 mod headers;
+mod models;
 mod observing;
 mod resilience;
 mod when;
 
 pub use cors::Cors;
 pub use headers::HeaderRules;
+pub use models::{ModelRoute, ModelSource};
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings};
 pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
@@ -82,6 +84,8 @@ pub struct ServerSettings {
     pub watch: Option<Duration>,
     /// How often the names of endpoints are looked up. `None`: when the file is read.
     pub resolve: Option<Duration>,
+    /// How often servers are asked for their models, where a route tells them.
+    pub list_models: Duration,
     /// `None`: the kernel asks nobody.
     pub tcp_keepalive: Option<Keepalive>,
 }
@@ -285,6 +289,7 @@ pub struct Upstream {
     pub service: Setting,
     /// What the request's `model` is replaced by on its way here, unless its route says another.
     pub model: Option<String>,
+    pub models: ModelSource,
     pub request_headers: HeaderRules,
     /// How its servers take the text so far of a stream that is continued.
     pub prefill: Prefill,
@@ -426,6 +431,8 @@ pub enum Target {
     Chain(Chain),
     /// Something inside this process.
     Service(Arc<dyn Service>),
+    /// The list of models.
+    Models(ModelRoute),
 }
 
 /// The upstreams of a route, and what is said when all have failed.

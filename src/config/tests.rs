@@ -5,6 +5,7 @@ mod cors;
 mod documented;
 mod headers;
 mod hostile;
+mod models;
 mod policies;
 mod refused;
 mod reloaded;

@@ -21,7 +21,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::config::snapshot::{EndpointId, HealthCheck, HostField, Upstream, UpstreamId};
+use crate::config::snapshot::{EndpointId, HealthCheck, Upstream, UpstreamId};
+use crate::control::client::{AskFailure, host_of};
 use crate::http::field_rules::FieldRules;
 use crate::proxy::health::{Health, HealthStatus};
 use crate::proxy::random::Random;
@@ -30,8 +31,6 @@ mod check;
 
 #[cfg(test)]
 mod tests;
-
-pub use check::CheckFailure;
 
 /// Checks that may be under way at once.
 pub const THREADS_MAX: usize = 16;
@@ -57,7 +56,7 @@ pub struct Change {
     pub target: Arc<CheckTarget>,
     pub verdict: HealthStatus,
     /// What the last check failed for, if it did.
-    pub failure: Option<CheckFailure>,
+    pub failure: Option<AskFailure>,
 }
 
 /// The running checks.
@@ -101,10 +100,7 @@ impl CheckTarget {
                     upstream: (upstream.id, upstream.name.clone()),
                     // Without one there is nobody to be asked.
                     address: endpoint.address?,
-                    host: match &upstream.host {
-                        HostField::Fixed(host) => host.clone(),
-                        HostField::Preserve | HostField::Endpoint => endpoint.authority.clone(),
-                    },
+                    host: host_of(upstream, endpoint),
                     rules: upstream.request_headers.rules.clone(),
                     settings: settings.clone(),
                 })

@@ -3,6 +3,8 @@
 //! | file | owns |
 //! |---|---|
 //! | [`health`] | active health checks of the endpoints |
+//! | `client` | a request of our own to a server, for both of those that ask |
+//! | [`models`] | which models the servers say they have |
 //! | [`lookout`] | whether the port of an endpoint that took no connection answers again |
 //! | [`names`] | the names of endpoints, looked up again and again |
 //! | [`spans`] | the spans of exchanges, on their way to a collector |
@@ -11,7 +13,9 @@
 //! What happens here may block. It reaches the workers as messages and never makes one wait.
 
 pub mod admin;
+mod client;
 pub mod health;
 pub mod lookout;
+pub mod models;
 pub mod names;
 pub mod spans;

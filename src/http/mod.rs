@@ -13,6 +13,7 @@
 //! | `cors`    | the fields by which a browser asks whether a page may call, and what it is told     |
 //! | `date`    | the line that says when a message was made                                       |
 //! | `retry_after` | when a server wants to be asked again                                         |
+//! | `timestamp` | moments in JSON, RFC 3339                                             |
 //! | `trace_context` | the fields that say which trace a request is part of                  |
 //! | `names`   | what a name may be made of, and the fields that a gateway acts on                 |
 //! | `path`    | what a path may hold, and the form in which two are compared                      |
@@ -44,6 +45,7 @@ pub mod request_id;
 pub mod retry_after;
 pub mod rewrite;
 pub mod sse;
+pub mod timestamp;
 pub mod trace_context;
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ fn number(digits: &str) -> Option<i64> {
 
 /// Days from 1970-01-01, in the Gregorian calendar. March is the first month, so that the day that
 /// may be missing is the last of a year.
-fn days(year: i64, month: i64, day: i64) -> i64 {
+pub(super) fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leaps = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     // (153 m + 2) / 5: the days of the months from March on, 31 30 31 30 31, twice and once more.

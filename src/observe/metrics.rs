@@ -9,6 +9,7 @@ mod pools;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::pools::merged;
 
@@ -35,6 +36,17 @@ pub struct Sources<'a> {
     pub spans: Option<&'a SpanCounts>,
     /// `None`: nothing is recorded.
     pub recordings: Option<&'a Recordings>,
+    /// Of the upstreams that are asked for their models, and have answered.
+    pub models: &'a [LearntModels],
+}
+
+/// What the servers of an upstream have said of their models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LearntModels {
+    pub upstream: String,
+    pub count: usize,
+    /// How long ago.
+    pub age: Duration,
 }
 
 type Value = fn(&Counters) -> u64;
@@ -201,6 +213,22 @@ fn process(page: &mut Page, sources: &Sources<'_>) {
     let counts = sources.recordings.map_or([("kept", 0), ("missed", 0)], Recordings::counts);
     for (result, count) in counts {
         page.sample(&[("result", result)], count);
+    }
+    page.family(
+        "sluicegate_models",
+        MetricType::Gauge,
+        "Models that the servers of an upstream have, where a route tells them.",
+    );
+    for learnt in sources.models {
+        page.sample(&[("upstream", &learnt.upstream)], learnt.count);
+    }
+    page.family(
+        "sluicegate_models_age_seconds",
+        MetricType::Gauge,
+        "Since a server of the upstream has last said which models it has.",
+    );
+    for learnt in sources.models {
+        page.sample(&[("upstream", &learnt.upstream)], learnt.age.as_secs());
     }
 }
 
@@ -374,6 +402,7 @@ mod tests {
             is_ready: true,
             spans: None,
             recordings: None,
+            models: &[],
         };
         let page = page(&sources, Exposition::Prometheus);
         let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));

@@ -32,6 +32,7 @@ pub mod group;
 pub mod hash;
 pub mod health;
 pub mod load;
+pub mod offered;
 pub mod pool;
 pub mod random;
 pub mod retry;

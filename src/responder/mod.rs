@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod canned;
 pub mod mock;
+pub mod models;
 pub mod preflight;
 pub mod replay;
 

@@ -14,6 +14,7 @@ use crate::config::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
 };
 use crate::control::admin;
+use crate::control::models::KnownModels;
 use crate::control::spans::Exporter;
 use crate::gateway::command::Command;
 use crate::gateway::fleet::Fleet;
@@ -53,7 +54,9 @@ pub fn start_on(
     let loads = Loads::new(&snapshot, seats.len());
     let draining = Arc::<AtomicBool>::default();
     let reloader = Arc::<OnceLock<admin::Reload>>::default();
+    let models = KnownModels::default();
     let fleet = admin::WorkerHandles {
+        models: Arc::clone(&models),
         posts: posts.clone(),
         counters: counters.clone(),
         draining: Arc::clone(&draining),
@@ -68,11 +71,14 @@ pub fn start_on(
         listeners: Arc::new(Mutex::new(kept)),
         loads: Arc::new(Mutex::new(loads.clone())),
         checks: Arc::default(),
+        models,
         watched: Arc::default(),
         reloader,
         admin: remote.clone(),
     };
     control.watch_ports(&snapshot);
+    // Before anybody can ask: what the configuration says is in the lists from the start.
+    control.list_models(&snapshot).map_err(StartError::System)?;
     let lookout = control.start_lookout().map_err(StartError::System)?;
     let stopped = |error| {
         control.stop();

@@ -9,6 +9,7 @@
 //! | `naming`   | where a request names its model, if there is one way to read it                   |
 //! | `refusal`  | why a server refused: too long for its context, or against a policy               |
 //! | `model`    | the name of the model that answered                                               |
+//! | `listing`  | lists of models: read of a server, written in each form                            |
 //! | `openai`   | the events and documents of OpenAI's two older shapes                             |
 //! | `canned`   | a predefined answer in every dialect                                              |
 //! | `continuation` | what has been said of an answer, and the request for the rest of it           |
@@ -24,6 +25,7 @@
 pub mod canned;
 pub mod continuation;
 pub mod fault;
+pub mod listing;
 mod marks;
 pub mod model;
 pub mod naming;

@@ -102,6 +102,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         service: Setting::Auto,
         model: None,
         prefill: defaults::PREFILL,
+        models: Default::default(),
         request_headers: Default::default(),
         delayed_acks: defaults::DELAYED_ACKS,
         retry: Retry { attempts: gateway.attempts, budget: gateway.budget, ..defaults::retry() },
@@ -124,6 +125,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
     let mut snapshot = Snapshot {
         generation: Generation::default(),
         server: ServerSettings {
+            list_models: defaults::LIST_MODELS,
             listen: vec![([203, 0, 113, 1], 80).into()],
             workers: Workers::Unpinned(1),
             half_close: if gateway.half_close_allowed {

@@ -24,7 +24,7 @@ fn moved_to(world: &Simulation, index: usize, body: &str) -> impl FnOnce(&mut Sn
 fn timeouts_of(snapshot: &mut Snapshot) -> &mut ExchangeTimeouts {
     match &mut snapshot.routes[0].target {
         Target::Chain(chain) => &mut chain.links[0].timeouts,
-        Target::Service(_) => panic!("the route leads to an upstream"),
+        Target::Service(_) | Target::Models(_) => panic!("the route leads to an upstream"),
     }
 }
 

@@ -69,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "proxy",
             "reactor",
             "responder",
+            "service",
             "sys",
         ],
     ),

@@ -24,6 +24,7 @@ mod keepalive;
 mod lifecycle;
 mod listen;
 mod mock;
+mod model_list;
 mod models;
 mod names;
 mod openings;

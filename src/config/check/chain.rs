@@ -60,7 +60,11 @@ pub(super) fn links(
     Some(indices.into_iter().map(link).collect())
 }
 
-fn upstream(field: &Field<'_>, upstreams: &[Draft], report: &mut Report) -> Option<usize> {
+pub(super) fn upstream(
+    field: &Field<'_>,
+    upstreams: &[Draft],
+    report: &mut Report,
+) -> Option<usize> {
     let names = || upstreams.iter().map(|draft| draft.upstream.name.as_str());
     field.parsed(report, |written| {
         names()

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report};
-use super::super::snapshot::{Chain, CommitAt, PathPattern, Route, Target, When};
+use super::super::snapshot::{Chain, CommitAt, HeaderRules, PathPattern, Route, Target, When};
 use super::upstream::{Draft, Given};
-use super::{Overrides, chain, cors, fallback, headers, is_token, path, unique, when};
+use super::{Overrides, chain, cors, fallback, headers, is_token, models, path, unique, when};
 use crate::service::Setting;
 
 /// All routes in matching order.
@@ -118,6 +118,10 @@ fn one(
     let pattern = pattern.and_then(|field| field.parsed(report, path::pattern));
     let methods = section.take("methods").and_then(|field| methods(&field, report));
     let mut when = when::when(&mut section, report);
+    if let Some(field) = section.take("models") {
+        let asked = Asked { pattern, methods, when };
+        return of_models(section, &field, asked, upstreams, given, report);
+    }
     let model = section.take("model");
     let model = model.and_then(|field| field.parsed(report, fallback::model_name));
     let target = section.require("upstream", report);
@@ -171,6 +175,45 @@ fn one(
         commit,
         heartbeat,
         continues,
+        server_timing,
+        cors,
+    })
+}
+
+/// What a route asks of a request.
+struct Asked {
+    pattern: Option<PathPattern>,
+    methods: Option<Vec<String>>,
+    when: Option<Box<When>>,
+}
+
+/// A route that tells which models there are.
+fn of_models(
+    mut section: Section<'_>,
+    field: &Field<'_>,
+    Asked { pattern, methods, when }: Asked,
+    upstreams: &[Draft],
+    given: &Given<'_>,
+    report: &mut Report,
+) -> Option<Route> {
+    let asked = (pattern.as_ref(), when.as_deref());
+    let models = models::route(field, &mut section, asked, upstreams, report);
+    let overrides = Overrides::read(section.table("timeouts", report), report);
+    let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
+    let cors = cors::cors(&mut section, report);
+    section.finish(report);
+    Some(Route {
+        path: pattern?,
+        methods: methods.unwrap_or_default(),
+        when,
+        target: Target::Models(models?),
+        rewrite: None,
+        request_headers: HeaderRules::default(),
+        response_headers: HeaderRules::default(),
+        timeouts: overrides.over(&given.timeouts.exchange),
+        commit: CommitAt::Head,
+        heartbeat: None,
+        continues: None,
         server_timing,
         cors,
     })

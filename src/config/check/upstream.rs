@@ -5,14 +5,15 @@ use std::time::Duration;
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report, nearest};
 use super::super::snapshot::{
-    Addresses, HostField, Limits, Listed, PoolLimits, Route, ServerSettings, Snapshot, Target,
-    Timeouts, Upstream, UpstreamId,
+    Addresses, HostField, Limits, Listed, ModelSource, PoolLimits, Route, ServerSettings, Snapshot,
+    Target, Timeouts, Upstream, UpstreamId,
 };
 use super::super::{Environment, defaults, names};
 use super::address::{self, EndpointText};
-use super::{CONNECTIONS, Overrides, REQUESTS, fallback, headers, policy};
+use super::{CONNECTIONS, Overrides, REQUESTS, fallback, headers, policy, unique};
 use crate::service::Setting;
 use crate::service::continuation::Prefill;
+use crate::service::listing::MODELS_MAX;
 
 const NAME_MAX: usize = 64;
 
@@ -98,6 +99,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         service,
         request_headers: headers::api_key(&mut section, service, rules, given.environment, report),
         delayed_acks: section.boolean("delayed_acks", defaults::DELAYED_ACKS, report),
+        models: models(&mut section, service, report),
         model: model.and_then(|field| field.parsed(report, fallback::model_name)),
         prefill: section.choice(
             "prefill",
@@ -262,6 +264,25 @@ fn pool(mut section: Section<'_>, limits: &Limits, report: &mut Report) -> PoolL
     };
     section.finish(report);
     pool
+}
+
+/// `models = ["name"]`, "ask" or "off" of an upstream.
+fn models(section: &mut Section<'_>, service: Setting, report: &mut Report) -> ModelSource {
+    let Some(field) = section.take("models") else {
+        // Of such a server nothing is assumed, and so not that it has a list.
+        return if service == Setting::None { ModelSource::Off } else { ModelSource::Ask };
+    };
+    if !field.is_list() {
+        let words = [("ask", ModelSource::Ask), ("off", ModelSource::Off)];
+        return field.choice(&words, report).unwrap_or_default();
+    }
+    let fields = field.list(report).unwrap_or_default();
+    if fields.is_empty() || fields.len() > MODELS_MAX {
+        let reason = format!("must have from 1 to {MODELS_MAX} names; for none, write \"off\"");
+        report.error(field.place(), reason);
+    }
+    let names = unique(&fields, report, |field, report| field.parsed(report, fallback::model_name));
+    ModelSource::Stated(names.unwrap_or_default())
 }
 
 fn host(field: &Field<'_>, report: &mut Report) -> Option<HostField> {

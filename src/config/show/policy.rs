@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::super::snapshot::{
-    Balance, BreakerSettings, Fallback, FallbackAnswer, HashKey, HealthCheck, Retry, Route, Share,
-    ShareBy, Upstream, When,
+    Balance, BreakerSettings, Fallback, FallbackAnswer, HashKey, HealthCheck, ModelRoute,
+    ModelSource, Retry, Route, Share, ShareBy, Snapshot, Upstream, When,
 };
 use super::super::units::{show_duration, show_size};
 use super::{entry, key, list, quoted};
@@ -143,4 +143,24 @@ pub(super) fn fallback(fallback: &Fallback, out: &mut String) -> fmt::Result {
         entry(out, "fallback.model", quoted(model))?;
     }
     entry(out, "fallback.pace", quoted(&show_duration(fallback.pace)))
+}
+
+pub(super) fn models(source: &ModelSource, out: &mut String) -> fmt::Result {
+    match source {
+        ModelSource::Ask => entry(out, "models", quoted("ask")),
+        ModelSource::Off => entry(out, "models", quoted("off")),
+        ModelSource::Stated(names) => {
+            entry(out, "models", list(names.iter().map(|name| quoted(name))))
+        }
+    }
+}
+
+pub(super) fn model_route(
+    route: &ModelRoute,
+    snapshot: &Snapshot,
+    out: &mut String,
+) -> fmt::Result {
+    let Some(upstreams) = &route.upstreams else { return entry(out, "models", quoted("all")) };
+    let names = upstreams.iter().filter_map(|index| snapshot.upstreams.get(*index));
+    entry(out, "models", list(names.map(|upstream| quoted(&upstream.name))))
 }

@@ -50,6 +50,7 @@ fn every_key_reaches_the_snapshot() {
         forwarded = "replace"
         watch = "5s"
         resolve = "7s"
+        list_models = "40s"
         tcp_keepalive = { idle = "2m", interval = "9s", probes = 4 }
         [admin]
         listen = "0.0.0.0:9090"
@@ -99,6 +100,7 @@ fn every_key_reaches_the_snapshot() {
         host = "endpoint"
         service = "openai"
         model = "llama-3.1:8b"
+        models = ["llama-3.1:8b"]
         prefill = "chat"
         delayed_acks = true
         pool = { idle_per_endpoint = 0, connections = 3, idle_timeout = "1s", max_age = "off", max_requests = 4, replay_stale_post = false }
@@ -151,6 +153,7 @@ const EVERY_KEY: &str = r#"
     forwarded = "replace"
     watch = "5s"
     resolve = "7s"
+    list_models = "40s"
     tcp_keepalive.idle = "2m"
     tcp_keepalive.interval = "9s"
     tcp_keepalive.probes = 4
@@ -206,6 +209,7 @@ const EVERY_KEY: &str = r#"
     host = "endpoint"
     service = "openai"
 model = "llama-3.1:8b"
+models = ["llama-3.1:8b"]
     prefill = "chat"
     delayed_acks = true
     pool.idle_per_endpoint = 0
@@ -250,6 +254,7 @@ model = "llama-3.1:8b"
     endpoints = [ { address = "10.0.0.2:80", weight = 1 }, ]
     host = "preserve"
 service = "auto"
+models = "ask"
     prefill = "prompt"
     delayed_acks = false
     pool.idle_per_endpoint = 7
@@ -370,7 +375,7 @@ fn an_answer_can_come_from_a_file() {
         assert_eq!(content(&loaded), content(&again));
         match &loaded.snapshot.routes[0].target {
             Target::Chain(chain) => chain.fallback.clone().expect("it has one"),
-            Target::Service(_) => unreachable!("a file names upstreams"),
+            Target::Service(_) | Target::Models(_) => unreachable!("a file names upstreams"),
         }
     };
     let text = fallback("{ file = \"sorry.txt\" }");
@@ -432,7 +437,7 @@ fn one_path_may_lead_to_two_upstreams_by_method() {
     let snapshot = &loaded.snapshot;
     let targets = snapshot.routes.iter().map(|route| match &route.target {
         Target::Chain(chain) => snapshot.upstreams[chain.links[0].upstream].name.as_str(),
-        Target::Service(_) => "service",
+        Target::Service(_) | Target::Models(_) => "service",
     });
     assert_eq!(targets.collect::<Vec<_>>(), ["write", "read"]);
     assert_eq!(snapshot.upstreams[1].host, HostField::Fixed("models.example:8000".to_owned()));

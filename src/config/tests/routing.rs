@@ -58,7 +58,7 @@ fn the_model_of_a_route_stands_before_that_of_its_upstreams() {
     let loaded = accepted(&text);
     let models = loaded.snapshot.routes.iter().map(|route| match &route.target {
         Target::Chain(chain) => chain.links[0].model.clone().expect("it has one"),
-        Target::Service(_) => unreachable!("a file names upstreams"),
+        Target::Service(_) | Target::Models(_) => unreachable!("a file names upstreams"),
     });
     assert_eq!(models.collect::<Vec<_>>(), ["served", "served", "its-own"]);
     let again = accepted(&effective(&loaded.snapshot));

@@ -32,6 +32,7 @@ use crate::config::defaults;
 use crate::config::snapshot::{
     Admin, Forwarded, Generation, HalfClose, Limits, ServerSettings, Snapshot, Timeouts, Workers,
 };
+use crate::control::models::KnownModels;
 use crate::gateway::command::{Command, Idle};
 use crate::gateway::{Setup, worker};
 use crate::measure::stats::Counters;
@@ -64,6 +65,8 @@ pub struct WorkerHandles {
     pub recordings: Option<Arc<Recordings>>,
     /// What became of spans, where they go anywhere.
     pub spans: Option<Arc<SpanCounts>>,
+    /// Which models the servers have, where a route tells them.
+    pub models: KnownModels,
 }
 
 /// The admin address, bound, and nobody behind it yet.
@@ -181,6 +184,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
             forwarded: Forwarded::Off,
             watch: None,
             resolve: None,
+            list_models: defaults::LIST_MODELS,
             tcp_keepalive: Some(defaults::TCP_KEEPALIVE),
         },
         admin: Admin { listen: None, token: None },

@@ -11,6 +11,7 @@ use super::feeds::{Tail, View};
 use super::inquiry::{FromSurveys, Killing, Reloading, Surveys};
 use crate::config::show;
 use crate::config::snapshot::Snapshot;
+use crate::control::models;
 use crate::gateway::command::Command;
 use crate::measure::live::{Adjustment, Inquiry};
 use crate::observe::recordings::Recordings;
@@ -106,7 +107,9 @@ impl Process for Office {
                 Box::new(FromSurveys {
                     surveys: Surveys::ask(fleet, 0),
                     make: move |surveys: &[(usize, _)]| {
+                        let models = models::learnt(&clerk.fleet.models);
                         let sources = metrics::Sources {
+                            models: &models,
                             counters: &clerk.fleet.counters,
                             surveys,
                             is_ready: clerk.is_ready(),

@@ -99,16 +99,16 @@ fn what_a_check_says_of_an_answer() {
         (Some("HTTP/1.1 204 No Content\r\n\r\n"), Ok(())),
         (Some("HTTP/1.0 200 OK\r\n\r\nfine"), Ok(())),
         (Some("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), Ok(())),
-        (Some(DOWN), Err(CheckFailure::Status(503))),
+        (Some(DOWN), Err(AskFailure::Status(503))),
         (
             Some("HTTP/1.1 301 Moved Permanently\r\nlocation: /x\r\n\r\n"),
-            Err(CheckFailure::Status(301)),
+            Err(AskFailure::Status(301)),
         ),
-        (Some("SSH-2.0-OpenSSH_9.9\r\n"), Err(CheckFailure::NotHttp)),
-        (Some("HTTP/1.1 200 OK\r\ncontent-le"), Err(CheckFailure::Closed)),
-        (Some("HTTP/1.1 102 Processing\r\n\r\n"), Err(CheckFailure::Closed)),
-        (Some(""), Err(CheckFailure::Closed)),
-        (None, Err(CheckFailure::Timeout)),
+        (Some("SSH-2.0-OpenSSH_9.9\r\n"), Err(AskFailure::NotHttp)),
+        (Some("HTTP/1.1 200 OK\r\ncontent-le"), Err(AskFailure::Closed)),
+        (Some("HTTP/1.1 102 Processing\r\n\r\n"), Err(AskFailure::Closed)),
+        (Some(""), Err(AskFailure::Closed)),
+        (None, Err(AskFailure::Timeout)),
     ] {
         let server = Scripted::new(answer);
         assert_eq!(check::check(&target(server.address, 1_000)), expected, "{answer:?}");
@@ -119,7 +119,7 @@ fn what_a_check_says_of_an_answer() {
     let nobody = nobody.expect("a port is free");
     assert_eq!(
         check::check(&target(nobody, 1_000)),
-        Err(CheckFailure::Connect(io::ErrorKind::ConnectionRefused))
+        Err(AskFailure::Connect(io::ErrorKind::ConnectionRefused))
     );
 }
 
@@ -136,7 +136,7 @@ fn an_answer_that_drips_in_ends_with_the_timeout() {
     });
     // Each byte in time, the head never: a timeout per read would wait for ever.
     let started = Instant::now();
-    assert_eq!(check::check(&target(address, 300)), Err(CheckFailure::Timeout));
+    assert_eq!(check::check(&target(address, 300)), Err(AskFailure::Timeout));
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
@@ -149,9 +149,9 @@ fn changes_are_published_once_and_in_their_order() {
     }
     assert_eq!(checks.verdicts(), [(Arc::new(target(server.address, 20)), HealthStatus::Well)]);
     for (answer, verdict, failure) in [
-        (Some(DOWN), HealthStatus::Unwell, Some(CheckFailure::Status(503))),
+        (Some(DOWN), HealthStatus::Unwell, Some(AskFailure::Status(503))),
         (Some(OK), HealthStatus::Well, None),
-        (None, HealthStatus::Unwell, Some(CheckFailure::Timeout)),
+        (None, HealthStatus::Unwell, Some(AskFailure::Timeout)),
     ] {
         let before = server.asked();
         server.says(answer);

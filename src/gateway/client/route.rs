@@ -27,7 +27,7 @@ use crate::proxy::route::{self, Model};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::responder::{Request, Responder, preflight};
+use crate::responder::{Request, Responder, Service, preflight};
 use crate::service::naming::Unclear;
 use crate::service::{Dialect, Setting};
 
@@ -108,11 +108,8 @@ impl Exchange {
                 self.peer = Peer::Seeking { fresh: false, line: Line::New };
                 self.enter_chain((route, chain, first), head, snapshot)
             }
-            Target::Service(service) => {
-                let responder = service.respond(&responder_request(route, head), now);
-                self.peer = Peer::Responder { responder, progress: ResponderState::Running };
-                Ok(())
-            }
+            Target::Service(service) => self.enter_service(&**service, route, head, now),
+            Target::Models(models) => self.enter_service(&*models.list, route, head, now),
         }
     }
 
@@ -144,6 +141,19 @@ impl Exchange {
             // Every model that can be asked for was told, and a preflight before.
             Routed::ByModel | Routed::Preflight(_) => Err(DownstreamFault::NotFound),
         }
+    }
+
+    /// Is answered inside the process.
+    fn enter_service(
+        &mut self,
+        service: &dyn Service,
+        route: &Route,
+        head: &RequestHead<'_>,
+        now: Instant,
+    ) -> Result<(), DownstreamFault> {
+        let responder = service.respond(&responder_request(route, head), now);
+        self.peer = Peer::Responder { responder, progress: ResponderState::Running };
+        Ok(())
     }
 
     /// Begins to look for the model that decides about the route.

@@ -41,7 +41,7 @@ impl Exchange {
     pub fn chain(&self) -> Option<&Chain> {
         match &self.route()?.target {
             Target::Chain(chain) => Some(chain),
-            Target::Service(_) => None,
+            Target::Service(_) | Target::Models(_) => None,
         }
     }
 

@@ -94,7 +94,7 @@ fn service(settings: Settings, path: &str) -> Arc<dyn Service> {
         .expect("a route");
     match route.target {
         Target::Service(service) => service,
-        Target::Chain(_) => panic!("the mock answers by itself"),
+        Target::Chain(_) | Target::Models(_) => panic!("the mock answers by itself"),
     }
 }
 
