@@ -364,3 +364,26 @@ fn metrics_tell_how_old_a_list_is() {
         ["sluicegate_models{upstream=\"a\"} 2", "sluicegate_models_age_seconds{upstream=\"a\"} 0"]
     );
 }
+
+#[test]
+fn a_page_in_a_browser_may_read_the_list() {
+    let server = Server::of(&["a-1"]);
+    let cors = "[[route]]\npath = \"/v1/models\"\nmodels = \"all\"\n\
+                cors = { origins = [\"https://app.example\"] }\n";
+    let gateway = Gateway::start(&config(&[("a", server.address, "")], cors));
+    wait_listed(&gateway, &["a-1"]);
+    let mut client = gateway.connect();
+    let answer = ask(&mut client, "/v1/models", "Origin: https://app.example\r\n");
+    assert_eq!(ids(&answer.json()), ["a-1"]);
+    assert_eq!(answer.all("access-control-allow-origin"), ["https://app.example"]);
+    assert_eq!(answer.field("vary"), Some("Origin"));
+    let stranger = ask(&mut client, "/v1/models", "Origin: https://evil.example\r\n");
+    assert_eq!((stranger.status(), stranger.field("access-control-allow-origin")), (200, None));
+    client.send(
+        "OPTIONS /v1/models HTTP/1.1\r\nHost: x\r\nOrigin: https://app.example\r\n\
+         Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: authorization\r\n\r\n",
+    );
+    let preflight = client.read_response();
+    assert_eq!(preflight.status(), 204);
+    assert_eq!(preflight.field("access-control-allow-headers"), Some("authorization"));
+}

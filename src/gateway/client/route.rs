@@ -248,8 +248,8 @@ impl Snapshot {
     /// How much of the body has to be read before an endpoint is chosen.
     fn gather_for(&self, chain: &Chain) -> Gather {
         match self.upstreams[chain.links[0].upstream].balance {
-            Balance::Hash(HashKey::Prompt(length)) => Gather::Key(KeyIn::Prompt(saturated(length))),
-            Balance::Hash(HashKey::Field(_)) => Gather::Key(KeyIn::Field),
+            Balance::Hash(HashKey::Prompt(length)) => Gather::Key(KeyIn::prompt(saturated(length))),
+            Balance::Hash(HashKey::Field(_)) => Gather::Key(KeyIn::FIELD),
             _ => Gather::Nothing,
         }
     }

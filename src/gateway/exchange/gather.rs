@@ -47,14 +47,11 @@ impl<N: Net> Gateway<N> {
             Gather::Nothing => return None,
             // Wherever the prompt begins, so much of it has come then: alike prompts have alike keys,
             // however their bytes arrive.
-            Gather::Key(KeyIn::Prompt(length))
-            | Gather::Model { key: Some(KeyIn::Prompt(length)) } => {
-                u64::from(length) + PROMPT_START_MAX as u64
-            }
+            Gather::Key(key) | Gather::Model { key: Some(key) } => key
+                .prompt_bytes()
+                .map_or(u64::MAX, |length| u64::from(length) + PROMPT_START_MAX as u64),
             Gather::Model { key: None } => 0,
-            Gather::Key(KeyIn::Field)
-            | Gather::Model { key: Some(KeyIn::Field) }
-            | Gather::Whole => u64::MAX,
+            Gather::Whole => u64::MAX,
         };
         let searched = exchange.snapshot.limits.model_search_bytes as u64;
         // To find the model, more of the body is read.
@@ -131,17 +128,15 @@ impl Exchange {
     /// The key in what has been kept of the body.
     fn key_in(&self, place: KeyIn) -> Option<u64> {
         let body = self.payload_in(&self.outbox, LOOK_MAX);
-        match (place, self.upstream().map(|upstream| &upstream.balance)) {
-            (KeyIn::Prompt(length), _) => {
-                let look = look(&body, length as usize);
-                let near = look.prompt_at().is_some_and(|at| at <= PROMPT_START_MAX);
-                look.prompt_hash().filter(|_| near)
-            }
-            (KeyIn::Field, Some(Balance::Hash(HashKey::Field(path)))) => {
-                key::of_member(&body, path)
-            }
-            (KeyIn::Field, _) => None,
-        }
+        let Some(length) = place.prompt_bytes() else {
+            let Balance::Hash(HashKey::Field(path)) = &self.upstream()?.balance else {
+                return None;
+            };
+            return key::of_member(&body, path);
+        };
+        let look = look(&body, length as usize);
+        let near = look.prompt_at().is_some_and(|at| at <= PROMPT_START_MAX);
+        look.prompt_hash().filter(|_| near)
     }
 }
 

@@ -74,7 +74,7 @@ mod tests {
             (r#"{"user":"u-1","messages":[{"role":"us"#, "user", key("u-1")),
             (r#"{"user":7}"#, "user", key("7")),
             (r#"{"user":"a","user":"b"}"#, "user", key("a")),
-            (r#"{"user":"a"b"}"#, "user", key(r#"a"b"#)),
+            (r#"{"user":"a\"b"}"#, "user", key(r#"a\"b"#)),
             (r#"{"metadata":{"x":1,"user_id":"u-1"}}"#, "metadata.user_id", key("u-1")),
             (r#"{"conversation":"c-1"}"#, "conversation", key("c-1")),
             (r#"{"conversation":{"id":"c-1"}}"#, "conversation", key("c-1")),
@@ -88,7 +88,7 @@ mod tests {
             (r#"{"user":["u-1"]}"#, "user", None),
             (r#"{"users":"u-1"}"#, "user", None),
             (r#"{"messages":[{"user":"u-1"}]}"#, "user", None),
-            (r#"{"a":""user":1"}"#, "user", None),
+            (r#"{"a":"\"user\":1"}"#, "user", None),
             (r#"["user","u-1"]"#, "user", None),
             (r#"{"user" "u-1"}"#, "user", None),
             ("{", "user", None),
@@ -102,7 +102,7 @@ mod tests {
     /// Cut anywhere it is the same key, or none: never another.
     #[test]
     fn a_body_that_is_cut_gives_no_other_key() {
-        let body = br#"{"messages":[{"content":"a\"}],"conversation":{"x":{},"id":"c-12"},"n":1}"#;
+        let body = br#"{"messages":[{"content":"a\\"}],"conversation":{"x":{},"id":"c-12"},"n":1}"#;
         let whole = of_member(body, &["conversation"]);
         assert_eq!(whole, of_value(b"c-12"));
         for end in 0..body.len() {

@@ -1,5 +1,7 @@
 //! Parts of an exchange that most exchanges do not have.
 
+use std::num::NonZeroU32;
+
 use crate::clock::Instant;
 use crate::gateway::record::kept_stream::Continuation;
 use crate::proxy::cors::AskingPage;
@@ -59,13 +61,23 @@ pub enum Gather {
     Whole,
 }
 
-/// Where in a body the key lies by which an endpoint is chosen.
+/// Where in a body the key lies by which an endpoint is chosen. Four bytes, as it is a part of each record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyIn {
-    /// So many bytes of the prompt.
-    Prompt(u32),
+pub struct KeyIn(NonZeroU32);
+
+impl KeyIn {
     /// A field of its JSON, wherever that comes: all of it is read, as far as it is kept.
-    Field,
+    pub const FIELD: KeyIn = KeyIn(NonZeroU32::MAX);
+
+    /// So many bytes of the prompt, one at least.
+    pub fn prompt(bytes: u32) -> KeyIn {
+        KeyIn(NonZeroU32::new(bytes.min(u32::MAX - 1)).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// How many bytes of the prompt; `None`: it is a field.
+    pub fn prompt_bytes(self) -> Option<u32> {
+        (self != KeyIn::FIELD).then_some(self.0.get())
+    }
 }
 
 /// Which ends of a tunnel were sent a FIN.
