@@ -289,6 +289,18 @@ fn the_dashboard_moves_and_its_button_kills() {
 }
 
 #[test]
+fn a_page_in_a_browser_calls_and_a_strangers_page_may_not() {
+    let _alone = one_at_a_time();
+    let mock = Gateway::mock();
+    let port = free_port();
+    let route = format!("cors = {{ origins = [\"http://127.0.0.1:{port}\"] }}");
+    let gateway = Gateway::with_route(mock.address(), "", &route);
+    script("page_calls.py", &[&gateway.url(""), &port.to_string()]);
+    gateway.stop();
+    mock.stop();
+}
+
+#[test]
 fn the_page_of_a_turn_is_stepped_through() {
     let folder = Temporary::folder("turns");
     let page = folder.path().join("token.html");
