@@ -5,6 +5,10 @@ use super::body::Framing;
 use super::head::Version;
 
 pub(super) fn status_line(status: u16, reason: &str, out: &mut Vec<u8>) {
+    // What nearly all servers say.
+    if status == 200 && reason == "OK" {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
     decimal(u64::from(status), out);
     out.push(b' ');
@@ -47,6 +51,10 @@ pub(super) fn connection_field(connection: ConnectionField, client: Version, out
 
 /// How many attempts an answer, or an error of ours, took.
 pub(super) fn attempts_field(attempts: u8, out: &mut Vec<u8>) {
+    // Nearly all take one.
+    if attempts == 1 {
+        return out.extend_from_slice(b"X-Sluice-Attempts: 1\r\n");
+    }
     out.extend_from_slice(b"X-Sluice-Attempts: ");
     decimal(attempts.into(), out);
     out.extend_from_slice(b"\r\n");

@@ -94,11 +94,16 @@ pub fn draft(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>
         forwarded(head, edits, out);
     }
     out.extend_from_slice(match head.version {
-        Version::Http10 => b"Via: 1.0 sluicegate\r\n",
-        Version::Http11 => b"Via: 1.1 sluicegate\r\n",
+        Version::Http10 => b"Via: 1.0 sluicegate\r\nX-Request-Id: ",
+        Version::Http11 => b"Via: 1.1 sluicegate\r\nX-Request-Id: ",
     });
-    field(out, b"X-Request-Id: ", edits.request_id);
-    out.extend_from_slice(if edits.identity { IDENTITY } else { b"\r\n" });
+    out.extend_from_slice(edits.request_id);
+    if edits.identity {
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(IDENTITY);
+    } else {
+        out.extend_from_slice(b"\r\n\r\n");
+    }
 }
 
 /// Room for the fields a rewritten head gains.

@@ -90,6 +90,12 @@ pub(super) struct ConnectionOptions {
 impl ConnectionOptions {
     /// Takes one `Connection` field.
     pub(super) fn add(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        // What nearly all clients send.
+        if value == b"keep-alive" && self.count < CONNECTION_OPTIONS_MAX {
+            self.count += 1;
+            self.keep_alive = true;
+            return Ok(());
+        }
         for option in list(value) {
             self.count += 1;
             if self.count > CONNECTION_OPTIONS_MAX {

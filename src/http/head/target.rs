@@ -144,10 +144,11 @@ pub(super) fn is_authority(authority: &[u8]) -> bool {
             address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || is_port(port.as_bytes()))
         });
     }
-    let is_name_byte = |byte: &u8| NAME_BYTES[usize::from(*byte)];
-    let end = authority.iter().position(|byte| !is_name_byte(byte)).unwrap_or(authority.len());
+    let end = memchr::memchr(b':', authority).unwrap_or(authority.len());
     let (name, port) = authority.split_at(end);
-    !name.is_empty() && (port.is_empty() || is_port(port))
+    // Without a branch for each byte: nearly all names are good.
+    let good = name.iter().fold(true, |good, byte| good & NAME_BYTES[usize::from(*byte)]);
+    good && !name.is_empty() && (port.is_empty() || is_port(port))
 }
 
 /// A colon and a port number.
