@@ -277,7 +277,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             },
             self.scratch,
         );
-        exchange.share(self.scratch, 0);
+        exchange.put_cors_fields(self.scratch, 0);
         self.socket.outbox.push(self.scratch, &mut self.desk.buffers);
     }
 

@@ -51,7 +51,7 @@ pub fn asked_names(head: &RequestHead<'_>) -> Option<Vec<String>> {
 
 /// Takes what a server has said of CORS out of the head that begins at `start` of `out`, and puts
 /// `fields`, whole lines, at its end. What follows the head stays as it is.
-pub fn share(out: &mut Vec<u8>, start: usize, fields: &[u8]) {
+pub fn put_cors_fields(out: &mut Vec<u8>, start: usize, fields: &[u8]) {
     let written = out.split_off(start.min(out.len()));
     let end = memmem::find(&written, b"\r\n\r\n").map_or(written.len(), |end| end + 2);
     let mut begin = 0;
@@ -202,7 +202,7 @@ mod tests {
                     access_control_allow_credentials: true\r\nVary: Accept\r\nAccess-Controls: 1\r\n";
         let rest = "\r\nAccess-Control-Allow-Origin: a body\r\n\r\n";
         let mut out = format!("before\r\n\r\n{head}{rest}").into_bytes();
-        share(&mut out, "before\r\n\r\n".len(), b"Vary: Origin\r\n");
+        put_cors_fields(&mut out, "before\r\n\r\n".len(), b"Vary: Origin\r\n");
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "before\r\n\r\nHTTP/1.1 200 OK\r\nA: access-control-x\r\nVary: Accept\r\nAccess-Controls: 1\r\n\

@@ -36,12 +36,12 @@ pub struct AskingPage {
 pub enum Preflight {
     /// The fields of a 204.
     Granted(Box<[(Cow<'static, str>, String)]>),
-    Refused(Unshared),
+    Refused(OriginRefused),
 }
 
 /// Why a page may not call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unshared {
+pub struct OriginRefused {
     /// The page's, as far as it is one.
     pub origin: Option<Box<str>>,
     /// A route without `cors` may be the request's too.
@@ -51,7 +51,7 @@ pub struct Unshared {
 /// What becomes of a request that may be a preflight. `None`: it is none, or none of ours.
 #[inline]
 pub fn preflight(routes: &[Route], head: &RequestHead<'_>) -> Option<Preflight> {
-    if head.method == "OPTIONS" && any_shares(routes) { judge(routes, head) } else { None }
+    if head.method == "OPTIONS" && any_has_cors(routes) { judge(routes, head) } else { None }
 }
 
 fn judge(routes: &[Route], head: &RequestHead<'_>) -> Option<Preflight> {
@@ -63,13 +63,13 @@ fn judge(routes: &[Route], head: &RequestHead<'_>) -> Option<Preflight> {
         true => here.iter().map(|(_, route)| *route).filter(|route| route.cors.is_some()).collect(),
         false => taking.iter().map(|(_, route)| *route).collect(),
     };
-    if !any_shares(judged.iter().copied()) {
+    if !any_has_cors(judged.iter().copied()) {
         return None;
     }
     let origin = cors::origin(head);
     let Some(policies) = policies(&judged, origin) else {
         let mixed = judged.iter().any(|route| route.cors.is_none());
-        return Some(Preflight::Refused(Unshared { origin: origin.map(Into::into), mixed }));
+        return Some(Preflight::Refused(OriginRefused { origin: origin.map(Into::into), mixed }));
     };
     let also = |method: &str| {
         let taking: Vec<&Route> =
@@ -141,7 +141,7 @@ fn policies<'r>(routes: &[&'r Route], origin: Option<&str>) -> Option<Vec<&'r Co
     routes.iter().map(cors).collect()
 }
 
-fn any_shares<'r>(routes: impl IntoIterator<Item = &'r Route>) -> bool {
+fn any_has_cors<'r>(routes: impl IntoIterator<Item = &'r Route>) -> bool {
     routes.into_iter().any(|route| route.cors.is_some())
 }
 
@@ -154,7 +154,7 @@ pub fn page(index: usize, cors: &Cors, head: &RequestHead<'_>) -> AskingPage {
 /// The same of a request that has taken no route, so that its page can read why: by a route that may have
 /// been its own and does not allow the page, else by the first. `None`: one of them has no `cors`.
 pub fn page_without_route(routes: &[Route], head: &RequestHead<'_>) -> Option<AskingPage> {
-    if !any_shares(routes) {
+    if !any_has_cors(routes) {
         return None;
     }
     let here = route::of_target(routes, head);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::http::chunk::ChunkError;
 use crate::http::head::HeadError;
 use crate::proxy::admission::Lack;
-use crate::proxy::cors::Unshared;
+use crate::proxy::cors::OriginRefused;
 use crate::service::naming::Unclear;
 
 /// Something went wrong with an exchange.
@@ -40,7 +40,7 @@ pub enum DownstreamFault {
         allow: String,
     },
     /// A browser asks whether a page may call, and it may not.
-    OriginNotAllowed(Unshared),
+    OriginNotAllowed(OriginRefused),
     Chunk(ChunkError),
     BodyTooLarge,
     /// The model decides where the request goes, or is replaced on its way, and cannot be told.
@@ -320,7 +320,7 @@ mod tests {
             DownstreamFault::NotFound,
             DownstreamFault::ModelNotFound { model: None },
             DownstreamFault::MethodNotAllowed { allow: "GET".into() },
-            DownstreamFault::OriginNotAllowed(Unshared { origin: None, mixed: false }),
+            DownstreamFault::OriginNotAllowed(OriginRefused { origin: None, mixed: false }),
             DownstreamFault::Chunk(ChunkError::BareLf),
             DownstreamFault::BodyTooLarge,
             DownstreamFault::Model(Unclear::Ambiguous),

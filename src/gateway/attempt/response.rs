@@ -326,7 +326,7 @@ impl Exchange {
             rules.apply(&written, into);
         }
         if !interim {
-            self.share(into, start);
+            self.put_cors_fields(into, start);
         }
     }
 

@@ -115,7 +115,7 @@ impl<N: Net> Gateway<N> {
             &mut self.scratch,
         );
         if let Some(lines) = &asked.for_page {
-            cors::share(&mut self.scratch, 0, lines);
+            cors::put_cors_fields(&mut self.scratch, 0, lines);
         }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);

@@ -80,7 +80,7 @@ impl<N: Net> Gateway<N> {
             },
             &mut self.scratch,
         );
-        exchange.share(&mut self.scratch, 0);
+        exchange.put_cors_fields(&mut self.scratch, 0);
         if let Some(downstream) = self.downstreams.get_mut(token) {
             downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
             // A failure is seen by the next read or write.

@@ -64,7 +64,7 @@ fn told(routes: &[Route], target: &str, fields: &str) -> String {
     let text = format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
     match with_head(&text, |head| preflight(routes, head)) {
         None => "none of ours".to_owned(),
-        Some(Preflight::Refused(Unshared { origin, mixed })) => {
+        Some(Preflight::Refused(OriginRefused { origin, mixed })) => {
             format!("refused: {origin:?} {mixed}")
         }
         Some(Preflight::Granted(fields)) => {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{DownstreamFault, Fault, LocalFault, UpstreamFault};
 use crate::proxy::admission::Lack;
-use crate::proxy::cors::Unshared;
+use crate::proxy::cors::OriginRefused;
 use crate::service::naming::Unclear;
 
 impl fmt::Display for Fault {
@@ -29,14 +29,14 @@ impl fmt::Display for DownstreamFault {
                 "the routes that match want a model, and the request names none"
             }
             DownstreamFault::MethodNotAllowed { .. } => "this path does not take that method",
-            DownstreamFault::OriginNotAllowed(Unshared { mixed: true, .. }) => {
+            DownstreamFault::OriginNotAllowed(OriginRefused { mixed: true, .. }) => {
                 "no page may call here: which route it would call depends on its model or a field, and \
                  not all of them have cors"
             }
-            DownstreamFault::OriginNotAllowed(Unshared { origin: Some(origin), .. }) => {
+            DownstreamFault::OriginNotAllowed(OriginRefused { origin: Some(origin), .. }) => {
                 return write!(f, "pages of {origin:?} may not call here: cors.origins lacks it");
             }
-            DownstreamFault::OriginNotAllowed(Unshared { origin: None, .. }) => {
+            DownstreamFault::OriginNotAllowed(OriginRefused { origin: None, .. }) => {
                 "the page's Origin is none, or comes twice"
             }
             DownstreamFault::Chunk(error) => {

@@ -31,9 +31,9 @@ impl Exchange {
     }
 
     /// Writes that into the head of an answer, which begins at `start` of `out`.
-    pub fn share(&self, out: &mut Vec<u8>, start: usize) {
+    pub fn put_cors_fields(&self, out: &mut Vec<u8>, start: usize) {
         if let Some(lines) = self.lines_for_page() {
-            cors::share(out, start, &lines);
+            cors::put_cors_fields(out, start, &lines);
         }
     }
 
