@@ -21,8 +21,8 @@ pub struct Naming {
     pub(crate) notation: Notation,
     /// The client's own name, and where in the body it stands.
     pub(crate) name: Option<Name>,
-    /// The name that stands in its place now.
-    pub(crate) written: Vec<u8>,
+    /// The name that stands in its place now, if it is another.
+    pub(crate) written: Option<Vec<u8>>,
     pub(crate) unclear: Option<Unclear>,
     /// Whether the upstream that the request is at, or goes to, has a `model`.
     pub(crate) replaces: bool,
@@ -49,7 +49,7 @@ impl Named {
             finder,
             ahead: 0,
             name: None,
-            written: Vec::new(),
+            written: None,
             unclear,
             replaces,
             decides: false,
@@ -87,7 +87,7 @@ impl Named {
     /// name that could be another.
     pub(crate) fn name_lengths(&self) -> Option<(usize, usize)> {
         let naming = self.0.as_ref()?;
-        Some((naming.name.as_ref()?.written.len(), naming.written.len()))
+        Some((naming.name.as_ref()?.written.len(), naming.now().len()))
     }
 
     /// Why the request cannot be given another model, if it cannot.
@@ -130,18 +130,23 @@ impl Naming {
     }
 
     fn learn(&mut self) {
-        let Some(finder) = &self.finder else { return };
+        let Some(finder) = &mut self.finder else { return };
         self.unclear = self.unclear.or(finder.unclear());
-        if let (Some(name), None) = (finder.name(), &self.name) {
+        if let Some(name) = finder.take_name() {
             if self.gone_on {
                 self.unclear.get_or_insert(Unclear::Late);
             }
-            self.written.clone_from(&name.written);
-            self.name = Some(name.clone());
+            self.name = Some(name);
         }
         if finder.is_over() || self.unclear.is_some() {
             self.finder = None;
         }
+    }
+
+    /// The name as the body has it now.
+    pub(crate) fn now(&self) -> &[u8] {
+        let own = self.name.as_ref().map_or(&[][..], |name| &name.written);
+        self.written.as_deref().unwrap_or(own)
     }
 
     /// Whether the bytes that have come must not reach the upstream that the request is at.

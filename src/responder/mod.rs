@@ -8,6 +8,7 @@
 
 pub mod admin;
 pub mod canned;
+pub mod finished;
 pub mod mock;
 pub mod models;
 pub mod preflight;

@@ -22,14 +22,14 @@ use bytes::Bytes;
 use serde_json::json;
 
 use self::page::Page;
-use super::{Action, Head, Request, Responder, Service};
+use super::finished::Finished;
+use super::{Request, Responder, Service};
 use crate::clock::Instant;
 use crate::escape::escaped;
 use crate::http::path;
 use crate::service::listing::{ModelEntry, WrittenModel, anthropic_page, ollama_list, openai_list};
 
-/// A long body is given in pieces of this size, so that nobody has to hold more of it.
-const PIECE_BYTES: usize = 16 << 10;
+const JSON: &str = "application/json";
 /// Names in an answer of ours are cut here: the whole of it came from the client.
 const NAME_SHOWN_MAX: usize = 256;
 
@@ -106,7 +106,7 @@ impl ModelList {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, request: &Request<'_>) -> Telling {
+    fn answer(&self, request: &Request<'_>) -> Finished {
         let anthropic = request.fields.get("anthropic-version").is_some();
         if !matches!(request.method, "GET" | "HEAD") {
             let message = "a list of models is read with GET";
@@ -116,7 +116,7 @@ impl ModelList {
         let shelf = Arc::clone(&self.shelf());
         let id = match &self.at {
             ListedAt::All => "",
-            ListedAt::Tags => return Telling::new(200, shelf.ollama.clone()),
+            ListedAt::Tags => return Finished::new(200, JSON, shelf.ollama.clone()),
             ListedAt::Each(prefix) => match rest(request.path, prefix) {
                 Some(id) => id,
                 None => {
@@ -125,7 +125,7 @@ impl ModelList {
             },
         };
         match (id, anthropic) {
-            ("", false) => Telling::new(200, shelf.openai.clone()),
+            ("", false) => Finished::new(200, JSON, shelf.openai.clone()),
             ("", true) => anthropic_answer(&shelf, request.query),
             (id, _) => one(&shelf, id, anthropic),
         }
@@ -153,11 +153,11 @@ fn rest<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
     (prefix.ends_with('/') || rest.is_empty() || id.len() < rest.len()).then_some(id)
 }
 
-fn one(shelf: &Shelf, written: &str, anthropic: bool) -> Telling {
+fn one(shelf: &Shelf, written: &str, anthropic: bool) -> Finished {
     let id = page::decoded(written, false);
     match shelf.models.iter().find(|model| id.as_deref() == Some(&model.id)) {
-        Some(model) if anthropic => Telling::json(200, &model.anthropic),
-        Some(model) => Telling::json(200, &model.openai),
+        Some(model) if anthropic => json_answer(200, &model.anthropic),
+        Some(model) => json_answer(200, &model.openai),
         None => {
             let name: String =
                 id.as_deref().unwrap_or(written).chars().take(NAME_SHOWN_MAX).collect();
@@ -168,16 +168,16 @@ fn one(shelf: &Shelf, written: &str, anthropic: bool) -> Telling {
     }
 }
 
-fn anthropic_answer(shelf: &Shelf, query: Option<&str>) -> Telling {
+fn anthropic_answer(shelf: &Shelf, query: Option<&str>) -> Finished {
     let page = Page::of(query.unwrap_or_default()).and_then(|page| page.of_models(&shelf.models));
     match page {
-        Ok((models, more)) => Telling::json(200, &anthropic_page(models, more)),
+        Ok((models, more)) => json_answer(200, &anthropic_page(models, more)),
         Err(wrong) => refusal(400, true, "bad_page", wrong),
     }
 }
 
 /// An error in the asker's form.
-fn refusal(status: u16, anthropic: bool, code: &str, message: &str) -> Telling {
+fn refusal(status: u16, anthropic: bool, code: &str, message: &str) -> Finished {
     let kind = "invalid_request_error";
     let body = match anthropic {
         true => {
@@ -187,44 +187,9 @@ fn refusal(status: u16, anthropic: bool, code: &str, message: &str) -> Telling {
         }
         false => json!({ "error": { "message": message, "type": kind, "code": code } }),
     };
-    Telling::json(status, &body.to_string())
+    json_answer(status, &body.to_string())
 }
 
-/// One answer.
-#[derive(Debug)]
-struct Telling {
-    /// Taken when it has been given.
-    head: Option<Head>,
-    body: Bytes,
-}
-
-impl Telling {
-    fn new(status: u16, body: Bytes) -> Telling {
-        let length = Some(body.len() as u64);
-        let head = Head { status, content_type: "application/json", length, fields: Vec::new() };
-        Telling { head: Some(head), body }
-    }
-
-    fn json(status: u16, text: &str) -> Telling {
-        Telling::new(status, Bytes::from(escaped(text).into_owned()))
-    }
-
-    fn with_field(mut self, name: &'static str, value: &str) -> Telling {
-        if let Some(head) = &mut self.head {
-            head.fields.push((name.into(), value.to_owned()));
-        }
-        self
-    }
-}
-
-impl Responder for Telling {
-    fn step(&mut self, _now: Instant) -> Action {
-        if let Some(head) = self.head.take() {
-            return Action::Head(head);
-        }
-        if self.body.is_empty() {
-            return Action::End;
-        }
-        Action::Data(self.body.split_to(self.body.len().min(PIECE_BYTES)))
-    }
+fn json_answer(status: u16, text: &str) -> Finished {
+    Finished::new(status, JSON, Bytes::from(escaped(text).into_owned()))
 }

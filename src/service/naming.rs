@@ -88,6 +88,8 @@ impl Notation {
 pub struct Finder {
     kind: Kind,
     name: Option<Name>,
+    /// A name has come, whoever has it now.
+    named: bool,
     unclear: Option<Unclear>,
 }
 
@@ -134,7 +136,7 @@ impl Finder {
             None if claims_json(essence) => Kind::Json(Json::claimed()),
             None => Kind::Json(Json::new()),
         };
-        Ok(Finder { kind, name: None, unclear: None })
+        Ok(Finder { kind, name: None, named: false, unclear: None })
     }
 
     pub fn notation(&self) -> Notation {
@@ -149,9 +151,9 @@ impl Finder {
         if self.unclear.is_some() {
             return;
         }
-        let Finder { kind, name, unclear } = self;
+        let Finder { kind, name, named, unclear } = self;
         let mut on = |seen: Seen| match seen {
-            Seen::Name(found) if name.is_none() => *name = Some(found),
+            Seen::Name(found) if !std::mem::replace(named, true) => *name = Some(found),
             Seen::Name(_) | Seen::Ambiguous => *unclear = Some(Unclear::Ambiguous),
         };
         match kind {
@@ -189,6 +191,11 @@ impl Finder {
 
     pub fn name(&self) -> Option<&Name> {
         self.name.as_ref()
+    }
+
+    /// The same, given away: once.
+    pub fn take_name(&mut self) -> Option<Name> {
+        self.name.take()
     }
 
     pub fn unclear(&self) -> Option<Unclear> {

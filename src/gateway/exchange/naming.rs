@@ -97,20 +97,20 @@ impl Exchange {
         let Some(naming) = &mut request.watch.0 else { return };
         naming.replaces = model.is_some();
         let Some(name) = &naming.name else { return };
-        let wanted = match &model {
+        let other = match &model {
             // Then it is asked no more: `can_be_asked`.
             Some(_) if naming.unclear.is_some() => return,
-            Some(model) => naming.notation.write(model),
-            None => name.written.clone(),
+            Some(model) => Some(naming.notation.write(model)),
+            None => None,
         };
-        if naming.written == wanted {
-            return;
+        let (before, wanted) = (naming.now(), other.as_deref().unwrap_or(&name.written));
+        if before != wanted {
+            outbox.splice(name.at..name.at + before.len(), wanted, buffers);
+            if naming.first_chunk > 0 {
+                naming.first_chunk = naming.first_chunk - before.len() + wanted.len();
+            }
         }
-        outbox.splice(name.at..name.at + naming.written.len(), &wanted, buffers);
-        if naming.first_chunk > 0 {
-            naming.first_chunk = naming.first_chunk - naming.written.len() + wanted.len();
-        }
-        naming.written = wanted;
+        naming.written = other;
     }
 
     /// Puts the body of a request for the rest of an answer in the place of its own, which has been
@@ -124,7 +124,7 @@ impl Exchange {
             finder.feed(body);
             if let (Some(name), Some(found)) = (&mut naming.name, finder.name()) {
                 name.at = found.at;
-                naming.written.clone_from(&found.written);
+                naming.written = Some(found.written.clone());
             }
         }
         match (&mut request.watch.0, chunked) {

@@ -9,10 +9,9 @@ use bytes::Bytes;
 use super::{Feed, Next, Pending, Process, Reply};
 use crate::clock::Instant;
 use crate::escape::escaped_lines;
+use crate::responder::finished::Finished;
 use crate::responder::{Action, Head, Responder};
 
-/// A long body is given in pieces of this size, so that nobody has to hold more of it.
-const PIECE_BYTES: usize = 16 * 1024;
 /// How often an answer that others have to give is looked for.
 const LOOK: Duration = Duration::from_millis(1);
 /// No request body of these pages is longer.
@@ -23,58 +22,25 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
      connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
 
 /// A document.
-#[derive(Debug)]
-pub(super) struct Answering {
-    /// Taken when it has been given.
-    head: Option<Head>,
-    body: Bytes,
+pub(super) fn answering(reply: Reply) -> Finished {
+    let Reply { status, content_type, body } = reply;
+    Finished::new(status, content_type, body).with_field("Cache-Control", "no-store")
 }
 
-impl Answering {
-    pub fn new(reply: Reply) -> Answering {
-        let head = Head {
-            status: reply.status,
-            content_type: reply.content_type,
-            length: Some(reply.body.len() as u64),
-            fields: vec![("Cache-Control".into(), "no-store".to_owned())],
-        };
-        Answering { head: Some(head), body: reply.body }
-    }
-
-    /// A part of the dashboard.
-    pub fn asset(content_type: &'static str, body: &'static str) -> Answering {
-        let body = Bytes::from_static(body.as_bytes());
-        Answering::new(Reply { status: 200, content_type, body })
-            .with_field("Content-Security-Policy", CONTENT_POLICY)
-            .with_field("X-Content-Type-Options", "nosniff")
-            .with_field("Referrer-Policy", "no-referrer")
-    }
-
-    pub fn with_field(mut self, name: &'static str, value: &str) -> Answering {
-        if let Some(head) = &mut self.head {
-            head.fields.push((name.into(), value.to_owned()));
-        }
-        self
-    }
-}
-
-impl Responder for Answering {
-    fn step(&mut self, _now: Instant) -> Action {
-        if let Some(head) = self.head.take() {
-            return Action::Head(head);
-        }
-        if self.body.is_empty() {
-            return Action::End;
-        }
-        Action::Data(self.body.split_to(self.body.len().min(PIECE_BYTES)))
-    }
+/// A part of the dashboard.
+pub(super) fn asset_answer(content_type: &'static str, body: &'static str) -> Finished {
+    let body = Bytes::from_static(body.as_bytes());
+    answering(Reply { status: 200, content_type, body })
+        .with_field("Content-Security-Policy", CONTENT_POLICY)
+        .with_field("X-Content-Type-Options", "nosniff")
+        .with_field("Referrer-Policy", "no-referrer")
 }
 
 /// A document that comes later.
 #[derive(Debug)]
 pub(super) enum Asking {
     Pending(Box<dyn Pending>),
-    Answering(Answering),
+    Answering(Finished),
 }
 
 impl Asking {
@@ -87,7 +53,7 @@ impl Responder for Asking {
     fn step(&mut self, now: Instant) -> Action {
         if let Asking::Pending(pending) = self {
             match pending.poll(now) {
-                Some(reply) => *self = Asking::Answering(Answering::new(reply)),
+                Some(reply) => *self = Asking::Answering(answering(reply)),
                 None => return Action::Sleep(now + LOOK),
             }
         }
@@ -105,7 +71,7 @@ pub(super) struct Feeding {
     /// The first thing the feed gave, until the head that goes before it has been given.
     first: Option<Next>,
     begun: bool,
-    refused: Option<Answering>,
+    refused: Option<Finished>,
 }
 
 impl Feeding {
@@ -116,7 +82,7 @@ impl Feeding {
     fn begin(&mut self, now: Instant) -> Action {
         match self.feed.poll(now) {
             Next::Wait(until) => Action::Sleep(until),
-            Next::Refused(reply) => self.refused.insert(Answering::new(reply)).step(now),
+            Next::Refused(reply) => self.refused.insert(answering(reply)).step(now),
             next => {
                 self.begun = true;
                 self.first = Some(next);
@@ -161,7 +127,7 @@ pub(super) struct Reading {
     process: Arc<dyn Process>,
     act: Act,
     body: Vec<u8>,
-    done: Option<Answering>,
+    done: Option<Finished>,
 }
 
 impl Reading {
@@ -189,7 +155,7 @@ impl Responder for Reading {
         } else {
             (self.act)(self.process.as_ref(), &self.body)
         };
-        self.done = Some(Answering::new(reply));
+        self.done = Some(answering(reply));
     }
 
     fn step(&mut self, now: Instant) -> Action {

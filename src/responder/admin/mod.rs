@@ -36,8 +36,9 @@ pub use self::access::Policy;
 use self::access::{Denied, Need};
 pub use self::adjust::Adjust;
 use self::adjust::adjust;
-use self::answer::{Answering, Asking, Feeding, Reading};
+use self::answer::{Asking, Feeding, Reading, answering, asset_answer};
 use self::places::{PageSlot, Placed};
+use super::finished::Finished;
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
 use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Route, Target};
@@ -266,7 +267,7 @@ impl Service for Admin {
             Ok(()) if matches!(self.page, Page::Health | Page::Ready) => self.open(request),
             Ok(()) => match PageSlot::take(&self.places, self.answers) {
                 Some(place) => Box::new(Placed { responder: self.open(request), _place: place }),
-                None => Box::new(Answering::new(Reply::error(
+                None => Box::new(answering(Reply::error(
                     503,
                     "admin_busy",
                     "too many admin pages are being answered; end a live view or a tail",
@@ -301,7 +302,7 @@ impl Admin {
         let process = &self.process;
         let reply = match self.page {
             Page::Dashboard(asset) => {
-                return Box::new(Answering::asset(asset.content_type, asset.body));
+                return Box::new(asset_answer(asset.content_type, asset.body));
             }
             Page::Metrics => {
                 let question = Question::Metrics(form_wanted(request));
@@ -326,7 +327,7 @@ impl Admin {
             Page::Ready => Reply::text(503, "draining\n"),
             Page::Configuration => Reply::text(200, process.configuration()),
         };
-        Box::new(Answering::new(reply))
+        Box::new(answering(reply))
     }
 
     fn recording(&self, request: &Request<'_>) -> Box<dyn Responder> {
@@ -335,9 +336,9 @@ impl Admin {
             Some(reply) => {
                 // The id has been found, so it is a number and nothing else.
                 let name = format!("attachment; filename=\"recording-{id}.json\"");
-                Answering::new(reply).with_field("Content-Disposition", &name)
+                answering(reply).with_field("Content-Disposition", &name)
             }
-            None => Answering::new(Reply::error(
+            None => answering(Reply::error(
                 404,
                 "no_such_recording",
                 "there is no such recording; it may have given way to a later one",
@@ -354,7 +355,7 @@ impl Admin {
             ("DELETE", None) => {
                 Box::new(Asking::new(self.process.ask(Question::Kill(name.to_owned()))))
             }
-            _ => Box::new(Answering::new(Reply::error(
+            _ => Box::new(answering(Reply::error(
                 404,
                 "no_route",
                 "there are DELETE /streams/ID and GET /streams/ID/tail",
@@ -383,12 +384,12 @@ fn set_log_level(process: &dyn Process, body: &[u8]) -> Reply {
     Reply::error(400, "unknown_log_level", message)
 }
 
-fn refusal(denied: Denied) -> Answering {
+fn refusal(denied: Denied) -> Finished {
     let reply = Reply::error(denied.status(), denied.code(), denied.message());
     match denied {
         Denied::TokenMissing | Denied::TokenWrong => {
-            Answering::new(reply).with_field("WWW-Authenticate", "Bearer")
+            answering(reply).with_field("WWW-Authenticate", "Bearer")
         }
-        Denied::NoToken | Denied::ForeignHost => Answering::new(reply),
+        Denied::NoToken | Denied::ForeignHost => answering(reply),
     }
 }

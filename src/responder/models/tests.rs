@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::responder::{Action, Head};
 
 fn at(path: &str) -> Option<ListedAt> {
     match path.strip_suffix('*') {
@@ -17,7 +18,7 @@ fn list(path: &str, ids: &[&str]) -> ModelList {
 }
 
 /// The head and the body of an answer.
-fn told(mut telling: Telling) -> (Head, String) {
+fn told(mut telling: Finished) -> (Head, String) {
     let Action::Head(head) = telling.step(Instant::ZERO) else { panic!("a head comes first") };
     let mut body = Vec::new();
     loop {
