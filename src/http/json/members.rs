@@ -50,7 +50,7 @@ pub fn elements(text: &[u8], place: Range<usize>) -> Option<Vec<Range<usize>>> {
 pub fn member(text: &[u8], place: Range<usize>, name: &[u8]) -> Option<Range<usize>> {
     let end = place.end.min(text.len());
     let brace = skip(text, place.start.min(end)..end);
-    if text.get(brace) != Some(&b'{') {
+    if text[..end].get(brace) != Some(&b'{') {
         return None;
     }
     let mut at = skip(text, brace + 1..end);
