@@ -5,7 +5,7 @@ pub(super) const SIZE_DIGITS_MAX: u8 = 15;
 
 /// The size and the length of a line of digits and CR LF, if `input` starts with a whole one.
 /// Tokens come in small chunks, so this line is a good part of the work on each.
-#[inline]
+#[inline(always)]
 pub(super) fn ordinary_size_line(input: &[u8]) -> Option<(u64, usize)> {
     // Two digits, as nearly all of them have.
     if let [high, low, b'\r', b'\n', ..] = *input {
@@ -14,6 +14,12 @@ pub(super) fn ordinary_size_line(input: &[u8]) -> Option<(u64, usize)> {
             return Some((u64::from(high << 4 | low), 4));
         }
     }
+    size_line(input)
+}
+
+/// The same for any number of digits. Apart, so that the line above is read where it is needed.
+#[inline(never)]
+fn size_line(input: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0;
     for (index, &byte) in input.iter().enumerate().take(usize::from(SIZE_DIGITS_MAX) + 1) {
         let digit = HEX[usize::from(byte)];
