@@ -43,7 +43,7 @@ impl<N: Net> Gateway<N> {
         budget: &mut Budget,
         cx: &mut Cx<N>,
     ) -> Step {
-        let (now, draining) = (cx.now, self.is_draining());
+        let (now, draining) = (cx.now, self.life.is_draining());
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Downstream { socket, exchange, .. } = downstream;
         let Some(exchange) = exchange.as_deref_mut() else { return Step::Wait };
@@ -54,14 +54,15 @@ impl<N: Net> Gateway<N> {
             return Step::Again;
         };
         let body_max = exchange.body_max();
+        let (scratch, date) = self.scratch.begin();
         let mut asking = Asking {
             socket,
             exchange,
             responder: responder.as_mut(),
             progress: &mut progress,
             desk: &mut self.desk,
-            scratch: &mut self.scratch,
-            date: self.date.line(cx.now, &cx.net),
+            scratch,
+            date: date.line(cx.now, &cx.net),
             now,
             draining,
             body_max,

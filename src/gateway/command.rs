@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
 use crate::measure::live::Inquiry;
 use crate::proxy::health::HealthStatus;
@@ -38,12 +37,4 @@ pub enum Idle {
     /// A client that sends a request within its timeouts is answered once more, and told that its
     /// connection ends: it may be sending that request at this moment.
     MayAsk,
-}
-
-/// How a shutdown goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    Serving,
-    Draining { deadline: Instant, idle: Idle },
-    Stopping,
 }

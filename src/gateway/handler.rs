@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::gateway::Gateway;
-use crate::gateway::command::{Command, Life};
+use crate::gateway::command::Command;
 use crate::reactor::count::Counted;
 use crate::reactor::net::{Event, Net};
 use crate::reactor::run::Run;
 use crate::reactor::timer::Entry;
 use crate::reactor::token::{Kind, Token};
 use crate::reactor::turn::{Cx, Handler};
-use crate::wire::buffers::READ_RESERVE;
 
 /// A turn with at least so many events is measured.
 const BUSY_TURN_EVENTS: usize = 4;
@@ -42,7 +41,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
                         // was misread; the next client would take it for its own answer.
                         // Where records come, they are opened first: a ticket says nothing.
                         None if upstream.socket.readable() => {
-                            self.disturbed.push(event.token);
+                            self.upkeep.disturb(event.token);
                         }
                         None => {}
                     }
@@ -54,7 +53,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
     }
 
     fn collected(&mut self, cx: &mut Cx<N>) {
-        if !self.disturbed.is_empty() {
+        if !self.upkeep.is_undisturbed() {
             self.close_disturbed(cx);
         }
     }
@@ -100,7 +99,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
     }
 
     fn on_time(&mut self, cx: &mut Cx<N>) {
-        if let Life::Draining { deadline, .. } = self.life
+        if let Some(deadline) = self.life.deadline()
             && deadline <= cx.now
         {
             self.stop(cx);
@@ -131,7 +130,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
             self.free_slots(cx);
         }
         self.forget_past();
-        if !self.thirsty.is_empty() {
+        if !self.thirst.is_quenched() {
             self.serve_thirsty(cx);
         }
         self.reconsider_accepting(cx);
@@ -142,9 +141,9 @@ impl<N: Net> Handler<N> for Gateway<N> {
     }
 
     fn wakes_at(&self, cx: &Cx<N>) -> Instant {
-        match self.life {
-            Life::Draining { deadline, .. } => deadline.min(self.shed_due(cx)),
-            Life::Serving | Life::Stopping => self.shed_due(cx),
+        match self.life.deadline() {
+            Some(deadline) => deadline.min(self.shed_due(cx)),
+            None => self.shed_due(cx),
         }
     }
 
@@ -167,7 +166,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
     }
 
     fn is_over(&self) -> bool {
-        self.is_draining() && self.downstreams.is_empty()
+        self.life.is_draining() && self.downstreams.is_empty()
     }
 
     #[inline]
@@ -187,55 +186,18 @@ impl<N: Net> Handler<N> for Gateway<N> {
 }
 
 impl<N: Net> Gateway<N> {
-    #[cold]
-    fn close_disturbed(&mut self, cx: &mut Cx<N>) {
-        while let Some(token) = self.disturbed.pop() {
-            let Some(upstream) = self.upstreams.get_mut(token) else { continue };
-            // It may have been taken out in this very turn; then its exchange sees the bytes.
-            if upstream.owner.is_none() && upstream.socket.has_spoken(&mut self.desk) {
-                self.desk.tally.pool_dead.add(1);
-                self.close_upstream(token, cx);
-            }
-        }
-    }
-
     #[inline(never)]
     fn free_slots(&mut self, cx: &mut Cx<N>) {
         while let Some(token) = cx.run.next_reaped() {
             match token.kind() {
                 Kind::Downstream => {
                     drop(self.downstreams.remove(token));
-                    if let Some(fleet) = &self.fleet {
+                    if let Some(fleet) = self.life.fleet() {
                         fleet.departed();
                     }
                 }
                 _ => drop(self.upstreams.remove(token)),
             }
-        }
-    }
-
-    /// Queues connections that wait for buffers, as far as there are enough. One that needs more than
-    /// there are goes on waiting: if it were woken, it would only come back, in every turn.
-    #[cold]
-    fn serve_thirsty(&mut self, cx: &mut Cx<N>) {
-        let mut left = self.desk.buffers.left();
-        let mut next = 0;
-        while left >= READ_RESERVE
-            && let Some(token) = self.thirsty.get(next).copied()
-        {
-            match self.downstreams.get_mut(token) {
-                Some(downstream) if downstream.thirst as usize > left => {
-                    next += 1;
-                    continue;
-                }
-                Some(downstream) => {
-                    left -= downstream.thirst as usize;
-                    downstream.thirst = 0;
-                    self.enqueue(token, &mut cx.run);
-                }
-                None => {}
-            }
-            self.thirsty.remove(next);
         }
     }
 }

@@ -13,6 +13,7 @@
 
 pub mod answer;
 pub mod attempt;
+mod chance;
 pub mod client;
 pub mod command;
 mod date;
@@ -22,29 +23,29 @@ pub mod fleet;
 mod handler;
 mod handshake;
 
-use std::collections::VecDeque;
-use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
 pub use handler::SAMPLED_TURNS;
 
-use crate::clock::Instant;
 use crate::config::snapshot::Snapshot;
-use crate::gateway::command::{Command, Idle, Life};
-use crate::gateway::date::Date;
+use crate::gateway::chance::Chance;
+use crate::gateway::command::Command;
 use crate::gateway::fleet::Fleet;
+use crate::gateway::life::stage::Life;
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::generations::Generations;
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::upstream::UpstreamConnection;
-use crate::gateway::record::verdict::Step;
+use crate::gateway::report::reporter::Reporter;
+use crate::gateway::scratch::Scratch;
+use crate::gateway::server::upkeep::Upkeep;
+use crate::gateway::thirst::Thirst;
 use crate::measure::journal::Journal;
 use crate::measure::stats::{Counters, Tally};
 use crate::proxy::group::Groups;
 use crate::proxy::health::DownEndpoint;
 use crate::proxy::load::Loads;
-use crate::proxy::random::Random;
-use crate::proxy::trace::Ids;
 use crate::reactor::mailbox::Mailbox;
 use crate::reactor::net::Net;
 use crate::reactor::run::Run;
@@ -54,13 +55,15 @@ use crate::reactor::turn::{Cx, Handler, Loop, Pace};
 use crate::service::continuation::Purse;
 use crate::wire::buffers::BufferPool;
 use crate::wire::socket::{Desk, Socket};
-use crate::wire::transport::Sessions;
+use crate::wire::transport::{Sealing, Sessions};
 
 pub mod life;
 pub mod record;
 pub mod report;
+mod scratch;
 pub mod server;
 mod steady;
+mod thirst;
 
 /// A worker: one single-threaded reactor with a gateway in it.
 pub type Worker<N> = Loop<N, Gateway<N>>;
@@ -86,38 +89,28 @@ pub struct Setup<S> {
 
 /// Everything one worker knows of its clients and servers. In memory as it is written here: what
 /// every turn looks at comes first.
+///
+/// Every room may borrow every field, because a step needs several at once. No room reaches into one:
+/// a field is a record whose own fields are private to its file, and it lends what it holds by methods.
+/// `docs/exchange.md` has the table of files; a test holds this struct to it.
 #[repr(C)]
 pub struct Gateway<N: Net> {
     downstreams: Slots<Downstream<N::Stream>>,
     upstreams: Slots<UpstreamConnection<N::Stream>>,
     desk: Desk,
-    /// The latest generation.
-    snapshot: Rc<Snapshot>,
-    life: Life,
-    /// Idle upstream connections on which something came.
-    disturbed: Vec<Token>,
-    /// Downstreams that wait for a buffer, in the order they came.
-    thirsty: VecDeque<Token>,
-    /// Earlier generations, as long as an exchange holds them.
-    past: Vec<Rc<Snapshot>>,
+    generations: Generations,
+    thirst: Thirst,
+    upkeep: Upkeep,
+    life: Life<N::Stream>,
     // From here on what not every turn needs.
     /// What is known of the upstreams of all generations.
     groups: Groups<Token, Token>,
-    /// Heads and replies are put together here; kept for its capacity.
-    scratch: Vec<u8>,
+    scratch: Scratch,
     /// The memory for what is kept to continue streams.
     purse: Purse,
-    /// When to look next for connections that only hold room.
-    shed_at: Instant,
-    fleet: Option<Fleet<N::Stream>>,
-    journal: Option<Arc<dyn Journal>>,
-    lookout: Option<mpsc::Sender<DownEndpoint>>,
-    sessions: Option<Box<dyn Sessions + Send>>,
-    seed: u64,
-    random: Random,
-    trace_ids: Ids,
-    date: Date,
-    ids: u32,
+    reporter: Reporter,
+    sealing: Sealing,
+    chance: Chance,
 }
 
 /// A worker over a network whose listeners are open.
@@ -143,24 +136,16 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
         downstreams: Slots::new(Kind::Downstream),
         upstreams: Slots::new(Kind::Upstream),
         desk: Desk { buffers, tally: Tally::new(counters) },
-        thirsty: VecDeque::new(),
-        disturbed: Vec::new(),
-        scratch: Vec::new(),
-        purse: Purse::new(snapshot.limits.continue_bytes),
-        fleet,
-        shed_at: cx.now,
-        journal,
-        lookout,
-        sessions,
-        life: Life::Serving,
-        seed,
-        ids: 0,
-        past: Vec::new(),
+        thirst: Thirst::default(),
+        upkeep: Upkeep::new(lookout),
+        life: Life::begin(fleet, cx.now),
         groups: Groups::new(&snapshot, &loads, seed),
-        random: Random::new(seed),
-        trace_ids: Ids::new(seed),
-        date: Date::new(),
-        snapshot: Rc::new(Arc::unwrap_or_clone(snapshot)),
+        scratch: Scratch::new(),
+        purse: Purse::new(snapshot.limits.continue_bytes),
+        reporter: Reporter::new(journal),
+        sealing: Sealing::new(sessions),
+        chance: Chance::new(seed),
+        generations: Generations::new(Arc::unwrap_or_clone(snapshot)),
     };
     Loop::with(net, mailbox, pace, |cx| wrap(gateway(cx)))
 }
@@ -181,20 +166,6 @@ impl<N: Net> Gateway<N> {
         }
     }
 
-    /// Whether connections are not kept for another request any more.
-    fn is_draining(&self) -> bool {
-        self.life != Life::Serving
-    }
-
-    /// Whether clients that are not being answered are told that nothing more comes.
-    fn dismisses_idle(&self) -> bool {
-        match self.life {
-            Life::Serving => false,
-            Life::Draining { idle, .. } => idle == Idle::Leave,
-            Life::Stopping => true,
-        }
-    }
-
     fn exchange_mut(&mut self, token: Token) -> Option<&mut Exchange> {
         self.downstreams.get_mut(token)?.exchange.as_deref_mut()
     }
@@ -211,29 +182,13 @@ impl<N: Net> Gateway<N> {
 
     /// Whether somebody wants to know which models are asked for, and which answer.
     fn tells_models(&self) -> bool {
-        self.journal.is_some() || self.snapshot.admin.listen.is_some()
+        self.reporter.journal().is_some() || self.generations.latest().admin.listen.is_some()
     }
 
     /// Whether bytes of the request lie in the client's buffer, cleared and not taken.
     fn has_unsent_request(&self, token: Token) -> bool {
         let inbound = self.downstreams.get(token).and_then(|down| down.socket.inbound.as_ref());
         inbound.is_some_and(|buffer| !buffer.pending().is_empty())
-    }
-
-    /// Has the connection driven again when there are buffers for a read.
-    fn wait_for_read(&mut self, token: Token) -> Step {
-        self.wait_for_buffer(token, self.desk.buffers.read_reserve())
-    }
-
-    /// Has the connection driven again when `needs` buffers can be had.
-    fn wait_for_buffer(&mut self, token: Token, needs: usize) -> Step {
-        if let Some(downstream) = self.downstreams.get_mut(token)
-            && std::mem::replace(&mut downstream.thirst, needs as u32) == 0
-        {
-            self.desk.tally.buffers_dry.add(1);
-            self.thirsty.push_back(token);
-        }
-        Step::Wait
     }
 }
 

@@ -239,10 +239,8 @@ fn start_workers(
     let balanced = work.snapshot.server.accept == AcceptMode::Balanced;
     let several = seats.len() > 1;
     let workers = seats.into_iter().enumerate().map(|(index, seat)| {
-        let fleet = several.then(|| Fleet {
-            balance: balanced.then(|| Arc::clone(&placed)),
-            mailboxes: control.posts.clone(),
-            index,
+        let fleet = several.then(|| {
+            Fleet::new(balanced.then(|| Arc::clone(&placed)), control.posts.clone(), index)
         });
         let (work, control) = (work.clone(), control.clone());
         thread::Builder::new()

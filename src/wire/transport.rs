@@ -75,6 +75,31 @@ pub trait Sessions {
     fn connect(&mut self, authority: &str) -> Option<Box<dyn Session>>;
 }
 
+/// The sessions of a worker, if any of its connections are sealed.
+pub struct Sealing(Option<Box<dyn Sessions + Send>>);
+
+impl Sealing {
+    pub fn new(sessions: Option<Box<dyn Sessions + Send>>) -> Sealing {
+        Sealing(sessions)
+    }
+
+    /// Whether any connection may be sealed.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// For a connection that a client has opened.
+    pub fn accept(&mut self) -> Option<Box<dyn Session>> {
+        self.0.as_mut()?.accept()
+    }
+
+    /// For a connection to a server, named as in the configuration (`host:port`).
+    pub fn connect(&mut self, authority: &str) -> Option<Box<dyn Session>> {
+        self.0.as_mut()?.connect(authority)
+    }
+}
+
 /// Where a session puts sealed bytes.
 pub struct Wire<'a> {
     out: &'a mut Outbox,

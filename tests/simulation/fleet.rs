@@ -72,7 +72,7 @@ impl Workers {
                 asked.borrow_mut().push(number.unwrap_or(usize::MAX));
                 Answer::new().pause(WORK).body(b"done")
             });
-            let fleet = Fleet { balance: None, mailboxes: mailboxes.clone(), index };
+            let fleet = Fleet::new(None, mailboxes.clone(), index);
             let net = world.clone();
             Gateway::of_fleet(world, net, snapshot.clone(), loads.clone(), post, Some(fleet))
         });

@@ -9,18 +9,18 @@ use crate::sources;
 /// The lines that an afternoon may take.
 const AFTERNOON_LINES_MAX: usize = 2000;
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// What stands in backquotes, in order. Blocks of code are left out.
-fn quoted(text: &str) -> Vec<&str> {
+pub fn quoted(text: &str) -> Vec<&str> {
     let prose = text.split("```").step_by(2);
     prose.flat_map(|text| text.split('`').skip(1).step_by(2)).collect()
 }
 
 /// A section of a document, from its heading to the next one of its level.
-fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+pub fn section<'a>(text: &'a str, heading: &str) -> &'a str {
     let level = heading.split(' ').next().expect("a heading has a level");
     let (_, behind) = text.split_once(&format!("{heading}\n")).expect("the section");
     behind.split(&format!("\n{level} ")).next().unwrap_or(behind)

@@ -169,7 +169,7 @@ impl<N: Net> Gateway<N> {
         connection: Token,
         cx: &mut Cx<N>,
     ) -> Result<Option<HeadStep>, Failed> {
-        let draining = self.is_draining();
+        let draining = self.life.is_draining();
         let Some(exchange) = self.downstreams.get(token).and_then(|down| down.exchange.as_deref())
         else {
             return Ok(None);
@@ -198,7 +198,7 @@ impl<N: Net> Gateway<N> {
             let sent = &upstream.socket.outbox;
             exchange.begin_response(&head, &delivery, draining, sent, reads);
             client.parting = !exchange.persistent && exchange.tunnel.is_none();
-            exchange.watch(&head, self.journal.as_deref(), &self.purse);
+            exchange.watch(&head, self.reporter.journal(), &self.purse);
             let begun = &upstream.socket.unscanned()[head.length..];
             let held = exchange.is_to_be_held(&head, begun, sent, &rescue);
             if held {
@@ -209,16 +209,16 @@ impl<N: Net> Gateway<N> {
         // A tunnel, or the last answer on its connection.
         let returns = head.keep_alive && head.status != 101;
         let length = head.length;
-        self.scratch.clear();
+        let (bytes, date) = self.scratch.begin();
         // Behind a head of ours there is no room for another, interim or not.
         if !exchange.is_prefaced() && !told_before && (!interim || takes_interim(exchange.client)) {
-            let date = self.date.line(cx.now, &cx.net);
-            exchange.write_response_head(&head, &delivery, date, cx.now, &mut self.scratch);
+            let date = date.line(cx.now, &cx.net);
+            exchange.write_response_head(&head, &delivery, date, cx.now, bytes);
         }
         exchange.attempt.examined = 0;
         let held = exchange.commit.is_held();
         let outbox = if held { &mut exchange.outbox } else { &mut client.outbox };
-        outbox.push(&self.scratch, &mut self.desk.buffers);
+        outbox.push(bytes, &mut self.desk.buffers);
         upstream.socket.discard(length, &mut self.desk);
         if interim {
             return Ok(Some(HeadStep::Interim));

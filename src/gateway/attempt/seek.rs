@@ -131,12 +131,13 @@ impl<N: Net> Gateway<N> {
         let known = self.groups[upstream.upstream].endpoints.get(pick.endpoint());
         let authority = known.map_or("", |endpoint| &endpoint.authority);
         let trace = match exchange.trace {
-            Some(_) => exchange.begin_send(pick.endpoint(), reused, now, &mut self.trace_ids),
+            Some(_) => exchange.begin_send(pick.endpoint(), reused, now, self.chance.trace_ids()),
             None => None,
         };
         exchange.remodel(&mut self.desk.buffers);
-        match exchange.write_opening(authority, trace.as_ref(), &mut self.scratch) {
-            true => exchange.outbox.put_opening(&self.scratch, &mut self.desk.buffers),
+        let (opening, _) = self.scratch.begin();
+        match exchange.write_opening(authority, trace.as_ref(), opening) {
+            true => exchange.outbox.put_opening(opening, &mut self.desk.buffers),
             false => exchange.outbox.put_draft(),
         }
         exchange.attempt.pick = Some(pick);

@@ -25,7 +25,7 @@ impl<N: Net> Gateway<N> {
             let Some(downstream) = self.downstreams.get(token) else { return Step::Wait };
             let unscanned = downstream.socket.unscanned();
             let examined = downstream.examined as usize;
-            let limit = self.snapshot.limits.head_bytes;
+            let limit = self.generations.latest().limits.head_bytes;
             if unscanned.len() > examined {
                 // Some mistakes can be seen in the first bytes, before the head is whole.
                 if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined)
@@ -55,7 +55,7 @@ impl<N: Net> Gateway<N> {
             if !downstream.socket.readable() {
                 // An idle client is told that nothing more comes, unless its next request is here.
                 let idle = matches!(downstream.state, State::Idle { .. });
-                return if idle && self.dismisses_idle() {
+                return if idle && self.life.dismisses_idle() {
                     self.part(token, cx)
                 } else {
                     Step::Wait

@@ -95,7 +95,7 @@ impl<N: Net> Gateway<N> {
     ) {
         let Some(answer) = fault.answer() else { return };
         let message = fault.to_string();
-        self.scratch.clear();
+        let (bytes, date) = self.scratch.begin();
         reply::error(
             &ErrorReply {
                 status: answer.status,
@@ -104,7 +104,7 @@ impl<N: Net> Gateway<N> {
                 message: &message,
                 allow: fault.allow(),
                 retry_after: fault.retry_after(),
-                date: self.date.line(cx.now, &cx.net),
+                date: date.line(cx.now, &cx.net),
                 close: !asked.keep,
                 request_id: asked.id.as_ref().map(RequestId::as_bytes),
                 upstream: asked.way.upstream.as_deref(),
@@ -112,13 +112,13 @@ impl<N: Net> Gateway<N> {
                 head_request: asked.head_request,
                 client: asked.client,
             },
-            &mut self.scratch,
+            bytes,
         );
         if let Some(lines) = &asked.for_page {
-            cors::put_cors_fields(&mut self.scratch, 0, lines);
+            cors::put_cors_fields(bytes, 0, lines);
         }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
-        downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
+        downstream.socket.outbox.push(bytes, &mut self.desk.buffers);
         let then = if asked.keep { After::Reuse } else { After::Linger };
         self.set_state(token, State::Replying { since: cx.now, then });
     }

@@ -47,7 +47,8 @@ impl<N: Net> Gateway<N> {
     /// Opens an exchange if the client's bytes hold a whole request head.
     pub(crate) fn open_exchange(&mut self, token: Token, cx: &mut Cx<N>) -> Opened {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Opened::Incomplete };
-        let limits = &self.snapshot.limits;
+        let snapshot = self.generations.latest();
+        let limits = &snapshot.limits;
         let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
         let mut slots = FieldSlots::new();
         let head = match parse_request(downstream.socket.unscanned(), &mut slots, &limits) {
@@ -57,30 +58,25 @@ impl<N: Net> Gateway<N> {
         };
         let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
         let model = if bodiless { Model::Unnamed } else { Model::Unread };
-        let id = head.request_id.map(RequestId::given).unwrap_or_else(|| {
-            self.ids = self.ids.wrapping_add(1);
-            RequestId::made(self.seed as u32, self.ids)
-        });
-        let routed = self.snapshot.route_of(&head, model, &id);
+        let id = head.request_id.map(RequestId::given);
+        let id = id.unwrap_or_else(|| self.chance.request_id());
+        let routed = snapshot.route_of(&head, model, &id);
         if let State::Head { since } = downstream.state {
             self.desk.tally.hops[0].record_span(since, cx.now);
         }
         downstream.requests += 1;
-        let last = downstream.requests >= self.snapshot.limits.requests_per_connection;
-        let outbox =
-            Outbox::keeping_within(self.snapshot.limits.replay_bytes, &mut self.desk.buffers);
-        let trace = ExchangeTrace::of(&head, &self.snapshot.trace, &mut self.trace_ids);
-        let snapshot = Rc::clone(&self.snapshot);
-        let mut exchange = Box::new(Exchange::opened(&head, id, snapshot, outbox, trace, cx.now));
+        let last = downstream.requests >= snapshot.limits.requests_per_connection;
+        let outbox = Outbox::keeping_within(snapshot.limits.replay_bytes, &mut self.desk.buffers);
+        let trace = ExchangeTrace::of(&head, &snapshot.trace, self.chance.trace_ids());
+        let held = Rc::clone(snapshot);
+        let mut exchange = Box::new(Exchange::opened(&head, id, held, outbox, trace, cx.now));
         exchange.keep_alive &= !last;
         let (groups, buffers) = (&mut self.groups, &mut self.desk.buffers);
         let entered = match routed {
-            Ok(Routed::To(index)) => {
-                exchange.enter_route(index, &head, &self.snapshot, groups, cx.now)
-            }
+            Ok(Routed::To(index)) => exchange.enter_route(index, &head, snapshot, groups, cx.now),
             Ok(Routed::ByModel) => {
                 let body = &downstream.socket.unscanned()[head.length..];
-                exchange.enter_by_model(&head, body, &self.snapshot, groups, cx.now)
+                exchange.enter_by_model(&head, body, snapshot, groups, cx.now)
             }
             Ok(Routed::Preflight(responder)) => {
                 exchange.peer = Peer::Responder { responder, progress: ResponderState::Running };
@@ -92,9 +88,9 @@ impl<N: Net> Gateway<N> {
             }
         };
         if matches!(exchange.peer, Peer::Seeking { .. }) {
-            self.scratch.clear();
-            exchange.write_draft(&head, downstream.address, &mut self.scratch);
-            exchange.outbox.stow(&self.scratch, buffers);
+            let (draft, _) = self.scratch.begin();
+            exchange.write_draft(&head, downstream.address, draft);
+            exchange.outbox.stow(draft, buffers);
         }
         let length = head.length;
         downstream.socket.discard(length, &mut self.desk);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::gateway::Gateway;
 use crate::gateway::client::connection::HANDSHAKE;
-use crate::gateway::command::Life;
 use crate::gateway::record::downstream::{Downstream, State};
 use crate::gateway::record::peer::{Peer, ResponderState};
 use crate::proxy::exchange::{Timer, Waiting, deadline};
@@ -57,17 +56,21 @@ impl<N: Net> Gateway<N> {
         cx: &Cx<N>,
     ) -> Instant {
         let Some(downstream) = self.downstreams.get(token) else { return Instant::NEVER };
-        let timeouts = &self.snapshot.timeouts;
+        let timeouts = &self.generations.latest().timeouts;
         match downstream.state {
             State::Idle { since } => since.after(timeouts.client_idle),
             State::Handshake { since } => {
                 let limit = since + HANDSHAKE;
-                if self.dismisses_idle() { limit.min(cx.now + GREETING) } else { limit }
+                if self.life.dismisses_idle() { limit.min(cx.now + GREETING) } else { limit }
             }
             State::Head { since } => {
                 let silent = downstream.socket.unscanned().is_empty();
                 let limit = since.after(timeouts.head);
-                if silent && self.dismisses_idle() { limit.min(cx.now + GREETING) } else { limit }
+                if silent && self.life.dismisses_idle() {
+                    limit.min(cx.now + GREETING)
+                } else {
+                    limit
+                }
             }
             State::Replying { since, .. } => since.after(timeouts.exchange.client_write),
             State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
@@ -89,9 +92,7 @@ impl<N: Net> Gateway<N> {
             }
             self.arm(token, cx);
         }
-        if let Life::Draining { deadline, .. } = &mut self.life {
-            *deadline += lost;
-        }
+        self.life.excuse(lost);
     }
 
     /// When a pause between attempts, or the sleep of a responder, ends.

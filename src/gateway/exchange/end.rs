@@ -104,7 +104,7 @@ impl<N: Net> Gateway<N> {
         cx: &mut Cx<N>,
     ) -> Step {
         match (fate, outcome) {
-            (rules::DownstreamFate::Reuse, _) if !self.is_draining() => {
+            (rules::DownstreamFate::Reuse, _) if !self.life.is_draining() => {
                 self.set_state(token, State::Idle { since: cx.now });
                 Step::Again
             }
@@ -130,7 +130,7 @@ impl<N: Net> Gateway<N> {
                     head_request: exchange.head_request,
                     keep: exchange.keep_alive
                         && exchange.request.state == FlowState::Done
-                        && !self.is_draining(),
+                        && !self.life.is_draining(),
                     way: Way::of(exchange, &fault),
                     for_page: exchange.lines_for_page(),
                 };
@@ -207,7 +207,7 @@ impl<N: Net> Gateway<N> {
             // nginx's number for "the client closed the request" is understood everywhere.
             Some(None) => 499,
         };
-        if let Some(journal) = &self.journal {
+        if let Some(journal) = self.reporter.journal() {
             let reel = exchange.reel_of_failure(fault);
             let record = Arc::new(record(exchange, client, status, end, cx.now));
             if let Some(reel) = reel {

@@ -162,7 +162,7 @@ impl<N: Net> Gateway<N> {
             retry_after: attempt.retry_after,
             deadline: exchange.timeline.started.after(exchange.timeouts().total),
         };
-        let draw = self.random.draw();
+        let draw = self.chance.draw();
         retry::decide(&facts, &upstream.retry, &mut group.budget, cx.now, draw)
     }
 
@@ -299,7 +299,7 @@ impl<N: Net> Gateway<N> {
         let degraded =
             self.exchange_mut(token).and_then(|exchange| exchange.aside.as_mut()?.degraded.take());
         let Some(reason) = degraded else { return false };
-        let (now, serial) = (cx.now, self.random.draw());
+        let (now, serial) = (cx.now, self.chance.draw());
         let epoch = cx.net.time_of_day().saturating_sub(now - Instant::ZERO).as_secs();
         let told = self.tells_models();
         let Some(downstream) = self.downstreams.get_mut(token) else { return false };

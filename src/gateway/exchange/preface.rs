@@ -58,12 +58,12 @@ impl<N: Net> Gateway<N> {
             return;
         }
         exchange.commit.begin();
-        exchange.persistent = exchange.may_persist() && !self.is_draining();
+        exchange.persistent = exchange.may_persist() && !self.life.is_draining();
         let connection = match exchange.persistent {
             true => ConnectionField::KeepAlive,
             false => ConnectionField::Close,
         };
-        self.scratch.clear();
+        let (bytes, date) = self.scratch.begin();
         reply::head(
             &ReplyHead {
                 status: 200,
@@ -73,16 +73,16 @@ impl<N: Net> Gateway<N> {
                     ("X-Accel-Buffering".into(), "no".into()),
                 ],
                 framing: Framing::Chunked,
-                date: self.date.line(cx.now, &cx.net),
+                date: date.line(cx.now, &cx.net),
                 connection,
                 client: exchange.client,
                 request_id: Some(exchange.id.as_bytes()),
             },
-            &mut self.scratch,
+            bytes,
         );
-        exchange.put_cors_fields(&mut self.scratch, 0);
+        exchange.put_cors_fields(bytes, 0);
         if let Some(downstream) = self.downstreams.get_mut(token) {
-            downstream.socket.outbox.push(&self.scratch, &mut self.desk.buffers);
+            downstream.socket.outbox.push(bytes, &mut self.desk.buffers);
             // A failure is seen by the next read or write.
             let _ = downstream.socket.flush(None, &mut self.desk);
         }

@@ -113,7 +113,7 @@ impl<N: Net> Gateway<N> {
             next,
             deadline: exchange.timeline.started.after(exchange.timeouts().total),
         };
-        let draw = self.random.draw();
+        let draw = self.chance.draw();
         Some(decide(&facts, &upstream.retry, &mut group.budget, cx.now, draw))
     }
 

@@ -4,10 +4,8 @@
 //! on when a tenth of the connections has gone.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 
 use crate::gateway::Gateway;
-use crate::gateway::command::Command;
 use crate::gateway::record::downstream::{Downstream, State};
 use crate::reactor::net::Net;
 use crate::reactor::timer::Alarm;
@@ -18,7 +16,7 @@ impl<N: Net> Gateway<N> {
     /// Whether one more connection may come in.
     pub(crate) fn has_room(&self, cx: &Cx<N>) -> bool {
         let open = self.downstreams.len();
-        let room = open < self.snapshot.limits.connections;
+        let room = open < self.generations.latest().limits.connections;
         if !room && !cx.listen.is_full() {
             log::warn!("at limits.connections ({open}): accepting rests");
         }
@@ -27,7 +25,7 @@ impl<N: Net> Gateway<N> {
 
     /// Accepts again, if enough slots have come free.
     pub(crate) fn reconsider_accepting(&mut self, cx: &mut Cx<N>) {
-        let limit = self.snapshot.limits.connections;
+        let limit = self.generations.latest().limits.connections;
         if cx.listen.is_full() && self.downstreams.len() < limit - limit / 10 {
             cx.listen.reopen();
         }
@@ -35,18 +33,8 @@ impl<N: Net> Gateway<N> {
 
     /// Keeps an accepted connection, or hands it to a worker with fewer.
     pub(crate) fn place(&mut self, stream: N::Stream, address: SocketAddr, cx: &mut Cx<N>) {
-        let Some(fleet) = &self.fleet else { return self.adopt(stream, address, cx) };
-        let Some(loads) = &fleet.balance else { return self.adopt(stream, address, cx) };
-        let place = fleet.least_loaded(loads);
-        loads[place].fetch_add(1, Ordering::Relaxed);
-        if place == fleet.index {
-            return self.adopt(stream, address, cx);
-        }
-        if let Err(Command::Adopt(stream, address)) =
-            fleet.mailboxes[place].send(Command::Adopt(stream, address))
-        {
-            loads[place].fetch_sub(1, Ordering::Relaxed);
-            loads[fleet.index].fetch_add(1, Ordering::Relaxed);
+        let Some(fleet) = self.life.fleet() else { return self.adopt(stream, address, cx) };
+        if let Err((stream, address)) = fleet.hand_over(stream, address) {
             self.adopt(stream, address, cx);
         }
     }
@@ -56,7 +44,7 @@ impl<N: Net> Gateway<N> {
         self.desk.tally.downstreams_accepted.add(1);
         let mut socket = Socket::new(stream);
         let mut state = State::Head { since: cx.now };
-        if let Some(session) = self.sessions.as_mut().and_then(|sessions| sessions.accept()) {
+        if let Some(session) = self.sealing.accept() {
             socket.begin_session(session, &mut self.desk);
             state = State::Handshake { since: cx.now };
         }
@@ -83,7 +71,7 @@ impl<N: Net> Gateway<N> {
         }
         // Registering raises the edge if bytes are there; until then only its deadline matters.
         self.arm(token, cx);
-        if self.is_draining() {
+        if self.life.is_draining() {
             self.enqueue(token, &mut cx.run);
         }
     }

@@ -4,7 +4,7 @@
 //! to stop, it aborts what is left, with an error reply where nothing of an answer has begun.
 
 use crate::gateway::Gateway;
-use crate::gateway::command::{Idle, Life};
+use crate::gateway::command::Idle;
 use crate::reactor::net::Net;
 use crate::reactor::turn::{Cx, accept_from};
 
@@ -12,22 +12,20 @@ impl<N: Net> Gateway<N> {
     /// The kernel accepted the backlog in our name, so it is served; then the listeners close, and
     /// every answer says `Connection: close`. A second drain keeps the deadline of the first.
     pub(crate) fn drain(&mut self, idle: Idle, cx: &mut Cx<N>) {
-        let deadline = match self.life {
-            Life::Serving => {
-                // The other workers may be gone: connections accepted from here on stay with this one.
-                self.fleet = None;
-                // The whole backlog, whatever the budget: this is the last accept.
-                for listener in 0..cx.net.listeners() {
-                    cx.listen.on_event(listener);
-                    accept_from(self, listener, usize::MAX, cx);
-                }
-                cx.close_listeners();
-                cx.now.after(self.snapshot.timeouts.drain)
+        if self.life.is_stopping() {
+            return;
+        }
+        if !self.life.is_draining() {
+            // The other workers may be gone: connections accepted from here on stay with this one.
+            self.life.leave_fleet();
+            // The whole backlog, whatever the budget: this is the last accept.
+            for listener in 0..cx.net.listeners() {
+                cx.listen.on_event(listener);
+                accept_from(self, listener, usize::MAX, cx);
             }
-            Life::Draining { deadline, .. } => deadline,
-            Life::Stopping => return,
-        };
-        self.life = Life::Draining { deadline, idle };
+            cx.close_listeners();
+        }
+        self.life.drain(cx.now.after(self.generations.latest().timeouts.drain), idle);
         for token in self.downstreams.tokens() {
             self.enqueue(token, &mut cx.run);
         }
@@ -35,10 +33,10 @@ impl<N: Net> Gateway<N> {
     }
 
     pub(crate) fn stop(&mut self, cx: &mut Cx<N>) {
-        if self.life == Life::Serving {
+        if !self.life.is_draining() {
             cx.close_listeners();
         }
-        self.life = Life::Stopping;
+        self.life.stop();
         for token in self.downstreams.tokens() {
             self.close_now(token, cx);
         }

@@ -4,3 +4,4 @@ pub(crate) mod accept;
 pub(crate) mod drain;
 pub(crate) mod reload;
 pub(crate) mod shed;
+pub(crate) mod stage;

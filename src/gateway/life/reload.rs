@@ -20,23 +20,22 @@ use crate::reactor::turn::Cx;
 
 impl<N: Net> Gateway<N> {
     pub(crate) fn reload(&mut self, snapshot: Arc<Snapshot>, loads: &Loads, cx: &mut Cx<N>) {
-        let snapshot = Rc::new(Arc::unwrap_or_clone(snapshot));
         // The file was read again. A name that got another address makes a snapshot of the same number.
-        if snapshot.generation.number != self.snapshot.generation.number {
+        if snapshot.generation.number != self.generations.latest().generation.number {
             for id in self.groups.ids().collect::<Vec<_>>() {
                 self.groups[id].endpoints.forget_weights();
             }
         }
-        self.past.push(std::mem::replace(&mut self.snapshot, snapshot));
-        for connection in self.groups.follow(&self.snapshot, loads, self.seed, cx.now) {
+        self.generations.follow(Arc::unwrap_or_clone(snapshot));
+        let latest = Rc::clone(self.generations.latest());
+        for connection in self.groups.follow(&latest, loads, self.chance.seed(), cx.now) {
             self.close_upstream(connection, cx);
         }
-        cx.net.keep_alive(self.snapshot.server.tcp_keepalive);
-        self.purse.set_limit(self.snapshot.limits.continue_bytes);
-        cx.set_pace(self.snapshot.pace());
+        cx.net.keep_alive(latest.server.tcp_keepalive);
+        self.purse.set_limit(latest.limits.continue_bytes);
+        cx.set_pace(latest.pace());
         // Where a limit has grown, some of the waiting requests have a place now.
-        for index in 0..self.snapshot.upstreams.len() {
-            let id = self.snapshot.upstreams[index].id;
+        for id in latest.upstreams.iter().map(|upstream| upstream.id) {
             for _ in 0..self.groups[id].may_call() {
                 self.wake_waiting(id, Lack::Permit, cx);
             }
@@ -47,18 +46,10 @@ impl<N: Net> Gateway<N> {
 
     /// Drops the generations whose last exchange is over.
     pub(crate) fn forget_past(&mut self) {
-        if !self.past.is_empty() {
-            self.forget_unheld();
-        }
-    }
-
-    #[cold]
-    fn forget_unheld(&mut self) {
-        let known = self.past.len();
-        self.past.retain(|snapshot| Rc::strong_count(snapshot) > 1);
-        if self.past.len() < known {
-            let alive = self.past.iter().chain([&self.snapshot]);
-            self.groups.forget_others(alive.map(Rc::as_ref));
+        if self.generations.past() > 0
+            && let Some(left) = self.generations.forget_unheld()
+        {
+            self.groups.forget_others(left);
         }
     }
 }

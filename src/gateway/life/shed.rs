@@ -31,8 +31,8 @@ const PERIOD: Duration = Duration::from_millis(50);
 impl<N: Net> Gateway<N> {
     /// When to look for room next; [`Instant::NEVER`] if no connection waits for some.
     pub(crate) fn shed_due(&self, cx: &Cx<N>) -> Instant {
-        let wanted = !self.thirsty.is_empty() || cx.listen.keeps_out();
-        if wanted { self.shed_at } else { Instant::NEVER }
+        let wanted = !self.thirst.is_quenched() || cx.listen.keeps_out();
+        if wanted { self.life.shed_at() } else { Instant::NEVER }
     }
 
     /// Makes room if a connection waits for some.
@@ -44,17 +44,15 @@ impl<N: Net> Gateway<N> {
 
     #[cold]
     fn make_room(&mut self, cx: &mut Cx<N>) {
-        self.shed_at = cx.now + PERIOD;
+        self.life.shed_again_at(cx.now + PERIOD);
         if cx.listen.keeps_out() {
             self.shed_silent(cx);
-            if !self.snapshot.limits.idle_keeps_place {
+            if !self.generations.latest().limits.idle_keeps_place {
                 self.shed_idle(cx);
             }
         }
         let left = self.desk.buffers.left();
-        let needs = self.thirsty.iter().filter_map(|token| self.downstreams.get(*token));
-        let least = needs.map(|downstream| downstream.thirst as usize).min();
-        if least.is_some_and(|least| left < least) {
+        if self.least_thirst().is_some_and(|least| left < least) {
             self.shed_heads(cx);
         }
     }
@@ -86,7 +84,7 @@ impl<N: Net> Gateway<N> {
 
     /// Closes connections on which nothing was ever said, the oldest first, until accepting goes on.
     fn shed_silent(&mut self, cx: &mut Cx<N>) {
-        let limit = self.snapshot.limits.connections;
+        let limit = self.generations.latest().limits.connections;
         let mut open = self.downstreams.len() - cx.run.reaped().min(self.downstreams.len());
         for token in self.waiting_since(SILENT_AGE, |bytes| bytes == 0, cx) {
             if open < limit - limit / 10 {
@@ -101,7 +99,7 @@ impl<N: Net> Gateway<N> {
     /// Closes connections on which nothing is being answered, the longest silent first, until
     /// accepting goes on.
     fn shed_idle(&mut self, cx: &mut Cx<N>) {
-        let limit = self.snapshot.limits.connections;
+        let limit = self.generations.latest().limits.connections;
         let idle = self.downstreams.iter().filter_map(|(token, downstream)| {
             let since = match downstream.state {
                 State::Idle { since } | State::Head { since } | State::Handshake { since } => since,

@@ -33,7 +33,7 @@ impl<N: Net> Worker<N> {
             waiting: gateway.groups.iter().map(|group| group.queue.len()).sum(),
             buffers_out: gateway.desk.buffers.out(),
             ready: self.cx().run.len(),
-            past: gateway.past.len(),
+            past: gateway.generations.past(),
             kept: gateway.purse.spent(),
         }
     }

@@ -40,7 +40,8 @@ impl<N: Net> Gateway<N> {
             }
             streams.extend(self.row(token, downstream, cx));
         }
-        let upstreams = self.snapshot.upstreams.iter().map(|upstream| self.upstream(upstream, cx));
+        let upstreams = self.generations.latest().upstreams.iter();
+        let upstreams = upstreams.map(|upstream| self.upstream(upstream, cx));
         Survey {
             active: self.desk.tally.exchanges_active(),
             streams,

@@ -4,4 +4,5 @@ pub mod census;
 pub(crate) mod live;
 pub mod outline;
 pub(crate) mod record;
+pub(crate) mod reporter;
 pub(crate) mod timing;

@@ -62,6 +62,7 @@ pub(crate) fn record(
         waited: Owner::ALL.map(|owner| exchange.ledger.spent(owner)),
     }
 }
+
 fn story(trace: ExchangeTrace, exchange: &Exchange, now: Instant) -> Option<Box<SpanRecord>> {
     let story = trace.story?;
     let start = exchange.timeline.started;

@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 
 use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::gateway::Gateway;
-use crate::gateway::command::Life;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::upstream::UpstreamConnection;
 use crate::http::body::Framing;
@@ -94,9 +93,9 @@ impl<N: Net> Gateway<N> {
     ) -> io::Result<Token> {
         self.desk.tally.connects.add(1);
         let mut socket = Socket::new(cx.net.connect(address)?);
-        if let Some(sessions) = &mut self.sessions
+        if self.sealing.is_on()
             && let Some(known) = self.groups[upstream].endpoints.get(endpoint)
-            && let Some(session) = sessions.connect(&known.authority)
+            && let Some(session) = self.sealing.connect(&known.authority)
         {
             socket.begin_session(session, &mut self.desk);
         }
@@ -129,7 +128,7 @@ impl<N: Net> Gateway<N> {
     /// the heavy lane, and its owner is driven again when it is over.
     #[inline]
     pub(crate) fn awaits_handshake(&mut self, connection: Token, cx: &mut Cx<N>) -> bool {
-        self.sessions.is_some() && self.queue_handshake(connection, cx)
+        self.sealing.is_on() && self.queue_handshake(connection, cx)
     }
 
     #[cold]
@@ -165,7 +164,7 @@ impl<N: Net> Gateway<N> {
             ended: socket.ready.read_closed() || socket.ready.errored(),
             requests: upstream.requests,
             age: cx.now - upstream.opened,
-            draining: self.life != Life::Serving,
+            draining: self.life.is_draining(),
         };
         // A last read that filled its buffer leaves the question open whether there is more.
         let quiet = || !socket.readable() || socket.is_silent(&mut self.desk);

@@ -93,13 +93,11 @@ impl<N: Net> Gateway<N> {
     fn tell_transition(&self, upstream: UpstreamId, endpoint: EndpointId, transition: Transition) {
         let group = &self.groups[upstream];
         let known = group.endpoints.get(endpoint);
-        let port = known.and_then(|known| known.address);
-        if let (Transition::Opened { cause, open, .. }, Some(lookout), Some(address)) =
-            (transition, &self.lookout, port)
+        if let Transition::Opened { cause, open, .. } = transition
+            && let Some(address) = known.and_then(|known| known.address)
         {
             let unreachable = cause == OpenedBy::Unreachable;
-            // The lookout ends before the workers: then nobody looks.
-            let _ = lookout.send(DownEndpoint { upstream, endpoint, address, unreachable, open });
+            self.upkeep.look_out(DownEndpoint { upstream, endpoint, address, unreachable, open });
         }
         let address = known.map_or("", |known| &known.name);
         let name = &group.name;

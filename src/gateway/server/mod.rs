@@ -4,3 +4,4 @@ pub(crate) mod connections;
 pub(crate) mod learn;
 pub(crate) mod prospects;
 pub(crate) mod queue;
+pub(crate) mod upkeep;

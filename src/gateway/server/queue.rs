@@ -14,7 +14,6 @@
 use crate::clock::Instant;
 use crate::config::snapshot::UpstreamId;
 use crate::gateway::Gateway;
-use crate::gateway::command::Command;
 use crate::gateway::record::exchange::Gather;
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::{Failed, Step};
@@ -202,14 +201,13 @@ impl<N: Net> Gateway<N> {
 
     /// The index of this worker, where other workers share its permits.
     fn peers(&self, upstream: UpstreamId) -> Option<usize> {
-        let own = self.fleet.as_ref()?.index;
+        let own = self.life.fleet()?.index();
         self.groups[upstream].admission.has_ceilings().then_some(own)
     }
 
     fn call(&mut self, upstream: UpstreamId, worker: Option<usize>) {
-        let (Some(fleet), Some(worker)) = (&self.fleet, worker) else { return };
-        // A worker that has ended has no waiters.
-        let _ = fleet.mailboxes[worker].send(Command::Call(upstream));
+        let (Some(fleet), Some(worker)) = (self.life.fleet(), worker) else { return };
+        fleet.call(worker, upstream);
         self.desk.tally.queue_calls.add(1);
     }
 }
