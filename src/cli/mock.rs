@@ -116,6 +116,7 @@ fn start_with(
         access_log: defaults::ACCESS_LOG,
         trace: defaults::trace(),
         recorder: defaults::RECORDER,
+        usage: defaults::usage(),
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
             // A pool in front of it decides how long a connection may be idle.

@@ -57,6 +57,7 @@ pub(super) fn compile(
         admin::access_log(root.table("access_log", &mut report), environment, &mut report);
     let trace = observing::trace(root.table("trace", &mut report), &mut report);
     let recorder = observing::recorder(root.table("recorder", &mut report), &mut report);
+    let usage = observing::usage(root.table("usage", &mut report), &mut report);
     let limits = limits(root.table("limits", &mut report), &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
     let upstreams = root.tables("upstream", &mut report);
@@ -81,6 +82,7 @@ pub(super) fn compile(
         access_log,
         trace,
         recorder,
+        usage,
         limits,
         timeouts,
         upstreams,

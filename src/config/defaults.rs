@@ -7,7 +7,7 @@ use super::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, BreakerSettings,
     CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField,
     Keepalive, Limits, PoolLimits, ProgressBy, Recorder, Retry, Timeouts, TraceContext,
-    TraceSettings,
+    TraceSettings, UsageSettings,
 };
 use crate::service::continuation::Prefill;
 
@@ -42,6 +42,10 @@ pub fn trace() -> TraceSettings {
         timeout: Duration::from_secs(10),
         queue: 2048,
     }
+}
+
+pub fn usage() -> UsageSettings {
+    UsageSettings { series: 1_000 }
 }
 
 pub const LIMITS: Limits = Limits {

@@ -36,6 +36,7 @@ fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     access_log(snapshot, out)?;
     observing::trace(&snapshot.trace, out)?;
     observing::recorder(&snapshot.recorder, out)?;
+    observing::usage(&snapshot.usage, out)?;
     limits(snapshot, out)?;
     timeouts(snapshot, out)?;
     for one in &snapshot.upstreams {

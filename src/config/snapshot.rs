@@ -32,7 +32,7 @@ mod when;
 pub use cors::Cors;
 pub use headers::HeaderRules;
 pub use models::{ModelRoute, ModelSource};
-pub use observing::{Collector, Recorder, TraceContext, TraceSettings};
+pub use observing::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
 pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
@@ -48,6 +48,7 @@ pub struct Snapshot {
     pub access_log: AccessLog,
     pub trace: TraceSettings,
     pub recorder: Recorder,
+    pub usage: UsageSettings,
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub upstreams: Vec<Upstream>,

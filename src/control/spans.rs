@@ -198,7 +198,12 @@ mod tests {
         let authority = collector.local_addr().expect("an address").to_string();
         let exporter = Exporter::start(&trace(authority, 2)).expect("a thread").expect("it is on");
         let counts = Arc::clone(&exporter.queue.counts);
-        let keeper = Keeper { log: false, spans: Some(exporter.queue.clone()), recordings: None };
+        let keeper = Keeper {
+            log: false,
+            spans: Some(exporter.queue.clone()),
+            recordings: None,
+            usage: None,
+        };
         let begin = Instant::now();
         for _ in 0..100 {
             keeper.keep(Arc::new(record("complete", 200)));

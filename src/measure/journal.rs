@@ -11,9 +11,10 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::http::request_id::RequestId;
 use crate::http::trace_context::SpanId;
+use crate::measure::ends::UNOBSERVED;
 use crate::measure::reel::Reel;
 use crate::proxy::trace::SpanContext;
-use crate::service::{Dialect, Usage};
+use crate::service::{Completion, Dialect, Usage};
 
 /// Who keeps the records.
 pub trait Journal: fmt::Debug + Send + Sync {
@@ -75,6 +76,24 @@ pub struct Sent {
     pub failed: Option<&'static str>,
 }
 
+/// Why tokens were paid for that no client got, sorted.
+pub const WASTE_REASONS: [&str; 4] = ["cancel", "continuation", "failed", "retry"];
+
+/// Tokens of one attempt that were paid for and that no client got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WastedTokens {
+    pub upstream: Option<String>,
+    /// The model that produced them, where it has said so.
+    pub model: Option<Box<str>>,
+    /// One of [`WASTE_REASONS`].
+    pub reason: &'static str,
+    /// Of the prompt, where the server has told.
+    pub input: u64,
+    /// Of those, what came from a cache.
+    pub cached: u64,
+    pub output: u64,
+}
+
 /// One exchange that is over.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -109,15 +128,42 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     pub first_event: Option<Duration>,
     pub total: Duration,
-    /// Data events: an estimate of the tokens where `usage` says nothing.
+    /// Data events.
     pub events: u64,
     /// Of a stream that was continued: tokens of the streams that broke.
     pub tokens_before: u64,
-    /// What the server has said of the tokens.
+    /// What the server has said of the tokens of the answer that the client got.
     pub usage: Option<Usage>,
+    /// The tokens of that answer, without `tokens_before`.
+    pub completion: Completion,
+    /// What other attempts have cost.
+    pub wasted: Vec<WastedTokens>,
     /// Bytes of the bodies.
     pub bytes_in: u64,
     pub bytes_out: u64,
     /// How long who was waited for, in the order of [`Owner::ALL`].
     pub waited: [Duration; 3],
+}
+
+impl Record {
+    /// The tokens of the answer, over all servers that have given parts of it.
+    pub fn output(&self) -> Completion {
+        let Completion { tokens, estimated } = self.completion;
+        // What broke was not counted to its end.
+        Completion {
+            tokens: tokens + self.tokens_before,
+            estimated: estimated || self.continued > 0,
+        }
+    }
+
+    /// Why the exchange failed, by a name of [`crate::measure::ends::END_REASONS`]; `None`: it did not.
+    /// A whole answer with a status of 400 and above has failed too.
+    pub fn failure(&self) -> Option<&'static str> {
+        match (self.end, self.status) {
+            ("complete" | UNOBSERVED, 500..) => Some("upstream_status"),
+            ("complete" | UNOBSERVED, 400..) => Some("request_refused"),
+            ("complete" | UNOBSERVED, _) => None,
+            (end, _) => Some(end),
+        }
+    }
 }

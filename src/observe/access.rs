@@ -61,16 +61,17 @@ impl Texts {
     }
 }
 
-fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 29] {
+fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 31] {
     let text = |text: &'a str| Some(Value::Text(text));
     let number = |number: u64| Some(Value::Number(number));
     let span =
         |span: Duration| Some(Value::Number(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)));
     let reached = |at: Option<Duration>| at.and_then(span);
     let upstream = record.upstream.as_ref();
-    let counted = record.usage.and_then(|usage| usage.completion);
-    // What broke was not counted to its end.
-    let counted_in_all = |last: u32| u64::from(last) + record.tokens_before;
+    let usage = record.usage.unwrap_or_default();
+    let told = |count: Option<u32>| count.and_then(|count| number(count.into()));
+    let output = record.output();
+    let wasted: u64 = record.wasted.iter().map(|wasted| wasted.input + wasted.output).sum();
     let waited = |owner: Owner| span(record.waited[owner as usize]);
     [
         ("time", text(&texts.time)),
@@ -93,13 +94,12 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
         ("first_byte_us", reached(record.first_byte)),
         ("first_event_us", reached(record.first_event)),
         ("total_us", span(record.total)),
-        ("tokens_in", record.usage.and_then(|usage| usage.prompt).and_then(|it| number(it.into()))),
-        (
-            "tokens_cached",
-            record.usage.and_then(|usage| usage.cached).and_then(|it| number(it.into())),
-        ),
-        ("tokens_out", number(counted.map_or(record.events, counted_in_all))),
-        ("tokens_estimated", Some(Value::Truth(counted.is_none() || record.continued > 0))),
+        ("tokens_in", told(usage.prompt)),
+        ("tokens_cached", told(usage.cached)),
+        ("tokens_out", number(output.tokens)),
+        ("tokens_reasoning", told(usage.reasoning)),
+        ("tokens_estimated", Some(Value::Truth(output.estimated))),
+        ("tokens_wasted", (wasted > 0).then_some(Value::Number(wasted))),
         ("bytes_in", number(record.bytes_in)),
         ("bytes_out", number(record.bytes_out)),
         ("waited_upstream_us", waited(Owner::Upstream)),
@@ -140,7 +140,7 @@ fn is_bare(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::http::request_id::RequestId;
-    use crate::service::Usage;
+    use crate::service::{Completion, Usage};
     use std::time::UNIX_EPOCH;
 
     fn record() -> Record {
@@ -168,7 +168,9 @@ mod tests {
             total: micros(1_500_000),
             events: 17,
             tokens_before: 0,
-            usage: Some(Usage { prompt: Some(5), completion: Some(16), cached: None }),
+            usage: Some(Usage { prompt: Some(5), completion: Some(16), ..Usage::default() }),
+            completion: Completion { tokens: 16, estimated: false },
+            wasted: Vec::new(),
             bytes_in: 120,
             bytes_out: 4096,
             waited: [micros(1_499_000), micros(900), micros(100)],

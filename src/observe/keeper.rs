@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::logger;
 use super::recordings::Recordings;
 use super::spans::Ended;
+use super::usage::UsageQueue;
 use crate::measure::journal::{Journal, Record};
 use crate::measure::reel::Reel;
 
@@ -48,6 +49,14 @@ pub struct Keeper {
     pub log: bool,
     pub spans: Option<SpanQueue>,
     pub recordings: Option<Arc<Recordings>>,
+    pub usage: Option<UsageQueue>,
+}
+
+impl Keeper {
+    /// Whether anybody wants records.
+    pub fn is_wanted(&self) -> bool {
+        self.log || self.spans.is_some() || self.recordings.is_some() || self.usage.is_some()
+    }
 }
 
 impl fmt::Debug for Keeper {
@@ -74,6 +83,9 @@ impl Journal for Keeper {
             && let Err(TrySendError::Full(_)) = spans.queue.try_send((now, Arc::clone(&record)))
         {
             spans.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(usage) = &self.usage {
+            usage.put(&record);
         }
         if self.log {
             logger::access(now, record);

@@ -1,11 +1,13 @@
 //! Every metric: its name, its meaning, and where its value comes from.
 //!
 //! * Labels are workers, system calls, end reasons, upstreams and endpoints: all of them bounded by
-//!   the program or its configuration, none of them chosen by a client.
+//!   the program or its configuration. Names of models, which clients choose, are labels of `usage`
+//!   alone, and there are `usage.series` of them at most.
 //! * A value is read from counters a worker writes anyway, or from the answer of a survey; a worker
 //!   that does not answer costs the page the families of the survey and nothing else.
 
 mod pools;
+mod usage;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use super::exposition::{MetricType, Page, Unit};
 use super::keeper::SpanCounts;
 use super::logger;
 use super::recordings::Recordings;
+use super::usage::UsageBook;
 use crate::measure::counter::Counter;
 use crate::measure::histogram::{Histogram, Sample};
 use crate::measure::hops::HOPS;
@@ -36,6 +39,8 @@ pub struct Sources<'a> {
     pub spans: Option<&'a SpanCounts>,
     /// `None`: nothing is recorded.
     pub recordings: Option<&'a Recordings>,
+    /// `None`: nothing is added up.
+    pub usage: Option<&'a UsageBook>,
     /// Of the upstreams that are asked for their models, and have answered.
     pub models: &'a [LearntModels],
 }
@@ -175,6 +180,7 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
     }
     loops(&mut page, sources.counters);
     exchanges(&mut page, sources.counters);
+    usage::write(&mut page, sources.usage);
     pools::write(&mut page, sources);
     page.finish()
 }
@@ -402,6 +408,7 @@ mod tests {
             is_ready: true,
             spans: None,
             recordings: None,
+            usage: None,
             models: &[],
         };
         let page = page(&sources, Exposition::Prometheus);

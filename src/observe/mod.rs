@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `access` | the access log: a line for each exchange |
 //! | `keeper` | the records of exchanges: each goes to whoever wants it |
+//! | `usage` | what requests have cost, by route, upstream and model |
 //! | `spans` | what a collector is told of an exchange |
 //! | `exposition` | the text formats of Prometheus and OpenMetrics |
 //! | `metrics` | every metric: its name, its meaning, where its value comes from |
@@ -28,4 +29,5 @@ pub mod recordings;
 pub mod spans;
 pub mod tail;
 pub mod time;
+pub mod usage;
 pub mod view;

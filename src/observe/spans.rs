@@ -170,6 +170,7 @@ fn client(
             .maybe_text("gen_ai.request.model", asked);
         if let Some(record) = whole {
             let usage = record.usage.as_ref();
+            let told = usage.and_then(|it| it.completion).filter(|_| !record.completion.estimated);
             attributes = attributes
                 .maybe_text("gen_ai.response.model", record.model.as_deref())
                 .maybe_number("gen_ai.usage.input_tokens", usage.and_then(|it| it.prompt))
@@ -177,7 +178,7 @@ fn client(
                     "gen_ai.usage.cache_read.input_tokens",
                     usage.and_then(|it| it.cached),
                 )
-                .maybe_number("gen_ai.usage.output_tokens", usage.and_then(|it| it.completion));
+                .maybe_number("gen_ai.usage.output_tokens", told);
         }
     }
     json!({

@@ -25,6 +25,7 @@ use crate::observe::access::Format;
 use crate::observe::keeper::Keeper;
 use crate::observe::logger;
 use crate::observe::recordings::Recordings;
+use crate::observe::usage::{UsageBook, UsageQueue};
 use crate::proxy::health::DownEndpoint;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::{Mailbox, mailbox};
@@ -62,6 +63,7 @@ pub fn start_on(
         draining: Arc::clone(&draining),
         reload: Arc::clone(&reloader),
         recordings: records.recordings,
+        usage: records.usage,
         spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
     let remote = desk.as_ref().map(|desk| desk.remote(fleet));
@@ -152,6 +154,7 @@ fn families(snapshot: &Snapshot, address: SocketAddr) -> Families {
 struct Records {
     exporter: Option<Exporter>,
     recordings: Option<Arc<Recordings>>,
+    usage: Option<Arc<UsageBook>>,
     journal: Option<Arc<dyn Journal>>,
 }
 
@@ -163,8 +166,15 @@ impl Records {
             .recorder
             .streams
             .map(|streams| Arc::new(Recordings::new(sys::now, streams, snapshot.recorder.keep)));
-        let journal = journal(snapshot, exporter.as_ref(), recordings.clone());
-        Ok(Records { exporter, recordings, journal })
+        // Whoever asks for it asks the admin address.
+        let series = snapshot.admin.listen.map(|_| snapshot.usage.series);
+        let usage = series.map(UsageQueue::start).transpose().map_err(StartError::System)?;
+        let log = snapshot.access_log.target != AccessTarget::Off;
+        let spans = exporter.as_ref().map(|exporter| exporter.queue.clone());
+        let keeper = Keeper { log, spans, recordings: recordings.clone(), usage: usage.clone() };
+        let journal = keeper.is_wanted().then(|| Arc::new(keeper) as Arc<dyn Journal>);
+        let usage = usage.map(|usage| Arc::clone(usage.book()));
+        Ok(Records { exporter, recordings, usage, journal })
     }
 }
 
@@ -181,18 +191,6 @@ fn open_access_log(access_log: &AccessLog) -> Result<(), StartError> {
         AccessFormat::Logfmt => Format::Logfmt,
     };
     logger::access_to(&target, format).map_err(StartError::AccessLog)
-}
-
-/// Who keeps the records of exchanges.
-fn journal(
-    snapshot: &Snapshot,
-    exporter: Option<&Exporter>,
-    recordings: Option<Arc<Recordings>>,
-) -> Option<Arc<dyn Journal>> {
-    let log = snapshot.access_log.target != AccessTarget::Off;
-    let spans = exporter.map(|exporter| exporter.queue.clone());
-    let wanted = log || spans.is_some() || recordings.is_some();
-    wanted.then(|| Arc::new(Keeper { log, spans, recordings }) as Arc<dyn Journal>)
 }
 
 /// What one worker's thread is made from.

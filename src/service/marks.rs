@@ -42,8 +42,9 @@ use crate::http::sse::Watcher;
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     prompt: Count,
-    /// What of the prompt was written into a cache, where that is counted apart: by Anthropic.
-    written: Count,
+    /// What is counted apart: by Anthropic what of the prompt was written into a cache, by all others
+    /// what of the answer was reasoning.
+    apart: Count,
     completion: Count,
     cached: Count,
 }
@@ -51,7 +52,7 @@ struct Counts {
 impl Counts {
     const UNKNOWN: Counts = Counts {
         prompt: Count::NONE,
-        written: Count::NONE,
+        apart: Count::NONE,
         completion: Count::NONE,
         cached: Count::NONE,
     };
@@ -65,7 +66,7 @@ impl Counts {
             }
         };
         last(&mut self.prompt, later.prompt);
-        last(&mut self.written, later.written);
+        last(&mut self.apart, later.apart);
         last(&mut self.completion, later.completion);
         last(&mut self.cached, later.cached);
     }
@@ -247,14 +248,15 @@ impl Marks {
     }
 
     pub fn usage(&self) -> Option<Usage> {
-        let Counts { prompt, written, completion, cached } = self.counts;
+        let Counts { prompt, apart, completion, cached } = self.counts;
         let (mut prompt, cached) = (prompt.known(), cached.known());
+        let mut reasoning = apart.known();
         // Anthropic counts apart what is written into its cache, and what comes from there.
         if self.dialect == Dialect::Anthropic {
-            let parts = [prompt, written.known(), cached];
+            let parts = [prompt, reasoning.take(), cached];
             prompt = parts.into_iter().flatten().reduce(|sum, part| sum + part);
         }
-        let usage = Usage { prompt, completion: completion.known(), cached };
+        let usage = Usage { prompt, completion: completion.known(), cached, reasoning };
         (usage.prompt.is_some() || usage.completion.is_some()).then_some(usage)
     }
 

@@ -37,7 +37,7 @@ pub mod request;
 #[cfg(test)]
 mod tests;
 
-pub use self::observer::{Ending, Observer, Told, Truncation, Usage};
+pub use self::observer::{Completion, Ending, Observer, Told, Truncation, Usage};
 
 /// How requests are written and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -45,6 +45,22 @@ pub struct Usage {
     pub completion: Option<u32>,
     /// What of the prompt came from a cache.
     pub cached: Option<u32>,
+    /// What of the completion was reasoning.
+    pub reasoning: Option<u32>,
+}
+
+/// Tokens of an answer, as far as it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    pub tokens: u64,
+    /// The server has not told how many the whole answer has: the events that said something stand for
+    /// them, or the last count if that is more.
+    pub estimated: bool,
+}
+
+impl Completion {
+    /// Of an answer that nobody has watched, or that has not begun.
+    pub const NONE: Completion = Completion { tokens: 0, estimated: true };
 }
 
 /// Follows one answer through any pieces it comes in.
@@ -260,6 +276,20 @@ impl Observer {
             // As in a stream, only a complete text says anything.
             Grammar::Document(_) if !self.marks.is_complete() => None,
             _ => self.marks.usage(),
+        }
+    }
+
+    /// Tokens of the answer so far. What a server has counted before the end of its stream is no count of
+    /// the answer: Anthropic's first event tells 1.
+    pub fn completion(&self) -> Completion {
+        let counted = self.usage().and_then(|usage| usage.completion).map(u64::from);
+        let ended = !self.is_stream() || self.marks.saw_end();
+        match counted {
+            Some(tokens) if ended => Completion { tokens, estimated: false },
+            counted => {
+                let tokens = counted.unwrap_or(0).max(self.tokens_estimated());
+                Completion { tokens, estimated: true }
+            }
         }
     }
 

@@ -145,6 +145,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         access_log: defaults::ACCESS_LOG,
         trace: defaults::trace(),
         recorder: defaults::RECORDER,
+        usage: defaults::usage(),
         limits: Limits {
             connections: gateway.connections,
             idle_keeps_place: true,

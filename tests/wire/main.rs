@@ -46,3 +46,4 @@ mod telling;
 mod timeouts;
 mod tracing;
 mod tunnels;
+mod usage;

@@ -1,4 +1,4 @@
-//! `[trace]` and `[recorder]`: what is told of exchanges beside their log lines.
+//! `[trace]`, `[recorder]` and `[usage]`: what is told of exchanges beside their log lines.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
-use super::super::snapshot::{Collector, Recorder, TraceContext, TraceSettings};
+use super::super::snapshot::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
 use super::address;
 
 /// Where a collector takes spans, unless told otherwise (OTLP/HTTP).
@@ -16,6 +16,8 @@ const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 const QUEUE: RangeInclusive<u64> = 16..=1 << 20;
 const STREAMS: RangeInclusive<u64> = 1..=100_000;
+/// Each is some hundred bytes here and a dozen lines of `/metrics`.
+const SERIES: RangeInclusive<u64> = 1..=10_000;
 const KEEP: RangeInclusive<u64> = 1..=1_000;
 
 pub(super) fn trace(mut section: Section<'_>, report: &mut Report) -> TraceSettings {
@@ -91,6 +93,13 @@ pub(super) fn recorder(mut section: Section<'_>, report: &mut Report) -> Recorde
     };
     section.finish(report);
     recorder
+}
+
+pub(super) fn usage(mut section: Section<'_>, report: &mut Report) -> UsageSettings {
+    let default = defaults::usage();
+    let usage = UsageSettings { series: section.count("series", SERIES, default.series, report) };
+    section.finish(report);
+    usage
 }
 
 /// `Some(None)` is "off".

@@ -1,8 +1,8 @@
-//! `[trace]` and `[recorder]`, printed.
+//! `[trace]`, `[recorder]` and `[usage]`, printed.
 
 use std::fmt::{self, Write as _};
 
-use super::super::snapshot::{Collector, Recorder, TraceContext, TraceSettings};
+use super::super::snapshot::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
 use super::{entry, quoted, show_duration};
 
 pub(super) fn trace(trace: &TraceSettings, out: &mut String) -> fmt::Result {
@@ -32,4 +32,9 @@ pub(super) fn recorder(recorder: &Recorder, out: &mut String) -> fmt::Result {
         None => entry(out, "streams", quoted("off"))?,
     }
     entry(out, "keep", recorder.keep)
+}
+
+pub(super) fn usage(usage: &UsageSettings, out: &mut String) -> fmt::Result {
+    writeln!(out, "\n[usage]")?;
+    entry(out, "series", usage.series)
 }

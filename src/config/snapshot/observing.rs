@@ -1,4 +1,4 @@
-//! `[trace]` and `[recorder]`: what is told of exchanges beside their log lines.
+//! `[trace]`, `[recorder]` and `[usage]`: what is told of exchanges beside their log lines.
 
 use std::time::Duration;
 
@@ -53,6 +53,13 @@ impl Collector {
         let path = self.path.split('?').next().unwrap_or_default();
         format!("http://{}{path}", self.authority)
     }
+}
+
+/// `[usage]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageSettings {
+    /// Rows that name models, of all routes and upstreams together.
+    pub series: usize,
 }
 
 /// `[recorder]`

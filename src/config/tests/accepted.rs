@@ -69,6 +69,8 @@ fn every_key_reaches_the_snapshot() {
         [recorder]
         streams = 5
         keep = 6
+        [usage]
+        series = 7
         [limits]
         connections = 7
         head_bytes = "1KiB"
@@ -174,6 +176,8 @@ const EVERY_KEY: &str = r#"
     [recorder]
     streams = 5
     keep = 6
+    [usage]
+    series = 7
     [limits]
     connections = 7
     head_bytes = "1KiB"

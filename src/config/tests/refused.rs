@@ -470,7 +470,7 @@ fn a_section_that_nobody_knows() {
         "line 16: timeout: unknown key; did you mean \"timeouts\"?",
     )]);
     let strange = format!("{SAMPLE}[\"certificate\\n\"]\n");
-    let expected = "line 61: \"certificate\\n\": unknown key; known here are server, admin, access_log, trace, recorder, limits, \
+    let expected = "line 61: \"certificate\\n\": unknown key; known here are server, admin, access_log, trace, recorder, usage, limits, \
                     timeouts, upstream, route\n";
     assert_eq!(refused(&strange), expected);
 }
@@ -676,4 +676,15 @@ fn recorder() {
         ),
         ("keep      = 32", "keep = 0", "line 60: recorder.keep: must be from 1 to 1000, not 0"),
     ]);
+}
+
+#[test]
+fn usage() {
+    let with = |keys: &str| format!("[usage]\n{keys}\n{SAMPLE}");
+    for (keys, expected) in [
+        ("series = 0", "line 2: usage.series: must be from 1 to 10000, not 0"),
+        ("serie = 5", "line 2: usage.serie: unknown key; did you mean series?"),
+    ] {
+        assert!(refused(&with(keys)).contains(expected), "{}", refused(&with(keys)));
+    }
 }

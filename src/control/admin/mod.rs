@@ -38,6 +38,7 @@ use crate::gateway::{Setup, worker};
 use crate::measure::stats::Counters;
 use crate::observe::keeper::SpanCounts;
 use crate::observe::recordings::Recordings;
+use crate::observe::usage::UsageBook;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
 use crate::responder::admin::{Policy, Process, routes};
@@ -63,6 +64,8 @@ pub struct WorkerHandles {
     pub reload: Arc<OnceLock<Reload>>,
     /// The streams that have failed, where they are recorded.
     pub recordings: Option<Arc<Recordings>>,
+    /// What requests have cost.
+    pub usage: Option<Arc<UsageBook>>,
     /// What became of spans, where they go anywhere.
     pub spans: Option<Arc<SpanCounts>>,
     /// Which models the servers have, where a route tells them.
@@ -191,6 +194,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
         access_log: defaults::ACCESS_LOG,
         trace: defaults::trace(),
         recorder: defaults::RECORDER,
+        usage: defaults::usage(),
         limits: Limits {
             connections: ADMIN_CONNECTIONS,
             idle_keeps_place: false,

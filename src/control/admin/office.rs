@@ -72,6 +72,13 @@ impl Process for Office {
         Some(Reply::json(200, &document))
     }
 
+    fn usage(&self) -> Reply {
+        match &self.clerk.fleet.usage {
+            Some(book) => Reply::json(200, &book.document()),
+            None => Reply::error(404, "no_usage", "nothing is added up"),
+        }
+    }
+
     fn adjust(&self, order: &Adjust) -> Result<(), &'static str> {
         let upstreams = &self.snapshot.upstreams;
         let upstream = upstreams.iter().find(|upstream| upstream.name == order.upstream);
@@ -115,6 +122,7 @@ impl Process for Office {
                             is_ready: clerk.is_ready(),
                             spans: clerk.fleet.spans.as_deref(),
                             recordings: clerk.fleet.recordings.as_deref(),
+                            usage: clerk.fleet.usage.as_deref(),
                         };
                         let body = metrics::page(&sources, form);
                         let content_type = content_type(form);

@@ -51,6 +51,10 @@ impl<N: Net> Gateway<N> {
     pub(crate) fn take_back(&mut self, token: Token, outcome: Outcome, cx: &mut Cx<N>) {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
+        if exchange.attempt.response.is_some() {
+            let continued = exchange.commit.is_passed();
+            exchange.note_wasted(if continued { "continuation" } else { "retry" });
+        }
         let peer = std::mem::replace(&mut exchange.peer, Peer::Nobody);
         exchange.keep_onlookers();
         let pick = std::mem::take(&mut exchange.attempt).pick;

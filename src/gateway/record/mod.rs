@@ -17,3 +17,4 @@ pub mod sends;
 pub mod trace;
 pub mod upstream;
 pub(crate) mod verdict;
+mod wasted;

@@ -113,8 +113,9 @@ impl<N: Net> Gateway<N> {
                 .and_then(|response| response.watch.observer.as_ref())
                 .map_or(0, Observer::tokens_estimated),
             tokens: response
-                .and_then(|response| response.watch.observer.as_ref()?.usage()?.completion)
-                .map(u64::from),
+                .and_then(|response| response.watch.observer.as_ref().map(Observer::completion))
+                .filter(|completion| !completion.estimated)
+                .map(|completion| completion.tokens),
             bytes: response.map_or(0, |response| response.body.received()),
             silence: cx.now - last,
             waits_for: exchange.ledger.owner(),

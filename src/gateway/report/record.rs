@@ -8,7 +8,7 @@ use crate::gateway::record::peer::Peer;
 use crate::gateway::record::trace::{ExchangeTrace, Sending};
 use crate::measure::journal::{Record, Sent, SpanRecord};
 use crate::measure::stall::Owner;
-use crate::service::Observer;
+use crate::service::{Completion, Observer};
 
 /// The record of an exchange that ends at `now`.
 pub(crate) fn record(
@@ -19,16 +19,22 @@ pub(crate) fn record(
     now: Instant,
 ) -> Record {
     let start = exchange.timeline.started;
+    let given = exchange.commit.is_passed();
+    if !given {
+        exchange.note_wasted(if end == "client_gone" { "cancel" } else { "failed" });
+    }
     let trace = exchange.trace.take();
     let aside = exchange.aside.as_mut();
-    let (asked, model) =
-        aside.map_or((None, None), |aside| (aside.asked.take(), aside.model.take()));
+    let (asked, model, wasted) = aside.map_or_else(Default::default, |aside| {
+        (aside.asked.take(), aside.model.take(), std::mem::take(&mut aside.wasted))
+    });
     let place = trace.as_ref().map(|trace| trace.place);
     let story = trace.and_then(|trace| story(*trace, exchange, now));
     let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
     let response = exchange.attempt.response.as_ref();
     let observer = response.and_then(|response| response.watch.observer.as_ref());
-    let usage = observer.and_then(Observer::usage);
+    // What no client got is told apart.
+    let paid = observer.filter(|_| given);
     let served = !matches!(exchange.peer, Peer::Responder { .. });
     let upstream = exchange.served_by().filter(|_| served);
     let (hops, before) = (&exchange.attempt.hops, exchange.before());
@@ -54,9 +60,11 @@ pub(crate) fn record(
         first_byte: reached(hops.first_byte),
         first_event: reached(hops.first_event),
         total: now - start,
-        events: before.events + observer.map_or(0, Observer::tokens_estimated),
+        events: before.events + paid.map_or(0, Observer::tokens_estimated),
         tokens_before: before.tokens,
-        usage,
+        usage: paid.and_then(Observer::usage),
+        completion: paid.map_or(Completion::NONE, Observer::completion),
+        wasted,
         bytes_in: exchange.request.body.received(),
         bytes_out: before.bytes + response.map_or(0, |response| response.body.received()),
         waited: Owner::ALL.map(|owner| exchange.ledger.spent(owner)),

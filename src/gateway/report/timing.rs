@@ -3,7 +3,7 @@
 use crate::clock::Instant;
 use crate::gateway::record::exchange::Exchange;
 use crate::measure::stats::Tally;
-use crate::service::Observer;
+use crate::service::{Completion, Observer};
 
 impl Exchange {
     /// Records its hops, and what its answer cost.
@@ -36,12 +36,11 @@ impl Exchange {
         if let Some(prompt) = usage.and_then(|usage| usage.prompt) {
             tally.tokens_in.record(prompt.into());
         }
-        let told = usage.and_then(|usage| usage.completion).map(u64::from);
-        if let Some(completion) = told {
-            tally.tokens_out.record(completion + self.before().tokens);
+        let Completion { tokens, estimated } = observer.completion();
+        if !estimated {
+            tally.tokens_out.record(tokens + self.before().tokens);
             tally.events_told.add(observer.data_events() + self.before().events);
         }
-        let tokens = told.unwrap_or(observer.tokens_estimated());
         let first = self.attempt.hops.first_event;
         if first != Instant::NEVER && tokens > 1 && observer.is_stream() {
             let streamed = (self.timeline.event - first).as_micros() as u64;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::http::request_id::RequestId;
 use crate::http::trace_context::{SpanId, TraceId};
-use crate::service::Usage;
+use crate::service::{Completion, Usage};
 
 fn sent(span: u64, status: Option<u16>, failed: Option<&'static str>) -> Sent {
     Sent {
@@ -53,7 +53,9 @@ pub fn record(end: &'static str, status: u16) -> Record {
         first_event: None,
         total: Duration::from_secs(2),
         events: 17,
-        usage: Some(Usage { prompt: Some(5), completion: None, cached: None }),
+        usage: Some(Usage { prompt: Some(5), ..Usage::default() }),
+        completion: Completion { tokens: 17, estimated: true },
+        wasted: Vec::new(),
         bytes_in: 120,
         bytes_out: 4096,
         waited: [Duration::ZERO; 3],

@@ -64,6 +64,8 @@ pub trait Process: fmt::Debug + Send + Sync {
     fn recordings(&self) -> Reply;
     /// One of them. `plain`: with its text.
     fn recording(&self, id: &str, plain: bool) -> Option<Reply>;
+    /// What requests have cost, by route, upstream and model.
+    fn usage(&self) -> Reply;
     /// Changes how an endpoint is treated; why not, if it cannot be done.
     fn adjust(&self, endpoint: &Adjust) -> Result<(), &'static str>;
     /// What others have to be asked for.
@@ -152,6 +154,7 @@ enum Page {
     Recordings,
     /// `/recordings/ID`
     Recording,
+    Usage,
     Streams,
     /// `/streams/ID` and `/streams/ID/tail`
     Stream,
@@ -196,6 +199,7 @@ const PAGES: &[(&str, &[&str], Page)] = &[
     ("/loglevel", &["GET", "HEAD", "PUT"], Page::LogLevel),
     ("/recordings", READ, Page::Recordings),
     (RECORDING_PREFIX, READ, Page::Recording),
+    ("/usage", READ, Page::Usage),
     ("/streams", READ, Page::Streams),
     (STREAM_PREFIX, &["GET", "DELETE"], Page::Stream),
     ("/events", READ, Page::Events),
@@ -316,6 +320,7 @@ impl Admin {
             Page::Endpoints => return Box::new(Asking::new(process.ask(Question::Endpoints))),
             Page::Streams => return Box::new(Asking::new(process.ask(Question::Streams))),
             Page::Recordings => process.recordings(),
+            Page::Usage => process.usage(),
             Page::Recording => return self.recording(request),
             Page::Stream => return self.stream(request),
             Page::LogLevel if request.method == "PUT" => {

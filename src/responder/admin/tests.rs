@@ -61,6 +61,10 @@ impl Process for Fake {
         (id == "1").then(|| Reply::json(200, &serde_json::json!({ "plain": plain })))
     }
 
+    fn usage(&self) -> Reply {
+        Reply::json(200, &serde_json::json!({ "series": [] }))
+    }
+
     fn adjust(&self, endpoint: &Adjust) -> Result<(), &'static str> {
         if endpoint.upstream == "a" { Ok(()) } else { Err("no such endpoint") }
     }

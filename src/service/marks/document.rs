@@ -226,11 +226,16 @@ impl Counts {
         let number = Count::of(number);
         match path {
             // Elsewhere it is a part of the prompt.
-            [USAGE, CACHE_CREATION] if dialect == Dialect::Anthropic => self.written = number,
+            [USAGE, CACHE_CREATION] if dialect == Dialect::Anthropic => self.apart = number,
             [USAGE, CACHE_READ | PROMPT_CACHE_HIT]
             | [USAGE, PROMPT_TOKENS_DETAILS | INPUT_TOKENS_DETAILS, CACHED_TOKENS] => {
                 self.cached = number;
             }
+            [
+                USAGE,
+                COMPLETION_TOKENS_DETAILS | OUTPUT_TOKENS_DETAILS,
+                REASONING_TOKENS,
+            ] if dialect != Dialect::Anthropic => self.apart = number,
             [USAGE, PROMPT_TOKENS | INPUT_TOKENS]
             // TGI's, whose answer may be a list of one.
             | [DETAILS, INPUT_LENGTH]

@@ -145,6 +145,7 @@ impl Staging<'_> {
             [PROMPT_TOKENS_DETAILS, CACHED_TOKENS] | [PROMPT_CACHE_HIT] => {
                 count(found, &mut self.counts.cached);
             }
+            [COMPLETION_TOKENS_DETAILS, REASONING_TOKENS] => count(found, &mut self.counts.apart),
             _ => {}
         }
     }
@@ -164,6 +165,10 @@ impl Staging<'_> {
             [USAGE, INPUT_TOKENS_DETAILS, CACHED_TOKENS]
             | [RESPONSE, USAGE, INPUT_TOKENS_DETAILS, CACHED_TOKENS] => {
                 count(found, &mut self.counts.cached);
+            }
+            [USAGE, OUTPUT_TOKENS_DETAILS, REASONING_TOKENS]
+            | [RESPONSE, USAGE, OUTPUT_TOKENS_DETAILS, REASONING_TOKENS] => {
+                count(found, &mut self.counts.apart);
             }
             _ => {}
         }
@@ -190,7 +195,7 @@ impl Staging<'_> {
                 count(found, &mut self.counts.prompt);
             }
             [USAGE, CACHE_CREATION] | [MESSAGE, USAGE, CACHE_CREATION] => {
-                count(found, &mut self.counts.written);
+                count(found, &mut self.counts.apart);
             }
             [USAGE, CACHE_READ] | [MESSAGE, USAGE, CACHE_READ] => {
                 count(found, &mut self.counts.cached);

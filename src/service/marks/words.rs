@@ -51,6 +51,7 @@ pub(super) const WORDS: Words = Words::new(&[
     "choices",
     "code",
     "completion_tokens",
+    "completion_tokens_details",
     "content",
     "content_block",
     "content_block_delta",
@@ -108,6 +109,7 @@ pub(super) const WORDS: Words = Words::new(&[
     "null",
     "object",
     "output_tokens",
+    "output_tokens_details",
     "overloaded",
     "part",
     "permission_error",
@@ -119,6 +121,7 @@ pub(super) const WORDS: Words = Words::new(&[
     "rate_limit_error",
     "rate_limit_exceeded",
     "reasoning_details",
+    "reasoning_tokens",
     "request_too_large",
     "response",
     "response.completed",
@@ -155,6 +158,7 @@ pub(super) const CHUNK: Word = WORDS.word("chat.completion.chunk");
 pub(super) const CHOICES: Word = WORDS.word("choices");
 pub(super) const CODE: Word = WORDS.word("code");
 pub(super) const COMPLETION_TOKENS: Word = WORDS.word("completion_tokens");
+pub(super) const COMPLETION_TOKENS_DETAILS: Word = WORDS.word("completion_tokens_details");
 pub(super) const CONTENT: Word = WORDS.word("content");
 pub(super) const CONTENT_BLOCK: Word = WORDS.word("content_block");
 pub(super) const CONTENT_BLOCK_DELTA: Word = WORDS.word("content_block_delta");
@@ -189,6 +193,7 @@ pub(super) const NAME: Word = WORDS.word("name");
 pub(super) const NULL: Word = WORDS.word("null");
 pub(super) const OBJECT: Word = WORDS.word("object");
 pub(super) const OUTPUT_TOKENS: Word = WORDS.word("output_tokens");
+pub(super) const OUTPUT_TOKENS_DETAILS: Word = WORDS.word("output_tokens_details");
 pub(super) const PART: Word = WORDS.word("part");
 pub(super) const PING: Word = WORDS.word("ping");
 pub(super) const PROMPT_CACHE_HIT: Word = WORDS.word("prompt_cache_hit_tokens");
@@ -196,6 +201,7 @@ pub(super) const PROMPT_EVAL_COUNT: Word = WORDS.word("prompt_eval_count");
 pub(super) const PROMPT_TOKENS: Word = WORDS.word("prompt_tokens");
 pub(super) const PROMPT_TOKENS_DETAILS: Word = WORDS.word("prompt_tokens_details");
 pub(super) const REASONING_DETAILS: Word = WORDS.word("reasoning_details");
+pub(super) const REASONING_TOKENS: Word = WORDS.word("reasoning_tokens");
 pub(super) const RESPONSE: Word = WORDS.word("response");
 pub(super) const COMPLETED: Word = WORDS.word("response.completed");
 pub(super) const PART_ADDED: Word = WORDS.word("response.content_part.added");

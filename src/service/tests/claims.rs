@@ -326,7 +326,8 @@ fn an_error_is_one_however_it_is_told() {
 #[test]
 fn cached_tokens_are_a_number_of_their_own_and_part_of_the_prompt() {
     const WRITTEN: &str = r#"{"type":"message_start","message":{"usage":{"input_tokens":15,"cache_creation_input_tokens":100,"output_tokens":1}}}"#;
-    let usage = |prompt, completion, cached| Some(Usage { prompt, completion, cached });
+    let usage =
+        |prompt, completion, cached| Some(Usage { prompt, completion, cached, reasoning: None });
     let all = usage(Some(115), Some(7), None);
     for (dialect, events, expected) in [
         (
@@ -406,4 +407,43 @@ fn cached_tokens_are_a_number_of_their_own_and_part_of_the_prompt() {
         let stream = written(dialect, &events);
         assert_eq!(observer(dialect, &stream).usage(), expected, "{events:?}");
     }
+}
+
+#[test]
+fn reasoning_is_a_number_of_its_own_and_part_of_the_completion() {
+    let told = |reasoning| {
+        Some(Usage { prompt: Some(12), completion: Some(29), reasoning, ..Usage::default() })
+    };
+    for (dialect, events, expected) in [
+        (
+            OpenAiChat,
+            vec![
+                delta_of(OpenAiChat),
+                r#"{"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":29,"completion_tokens_details":{"reasoning_tokens":20}}}"#,
+            ],
+            told(Some(20)),
+        ),
+        (
+            OpenAiResponses,
+            vec![
+                r#"{"type":"response.completed","response":{"usage":{"input_tokens":12,"output_tokens":29,"output_tokens_details":{"reasoning_tokens":20}}}}"#,
+            ],
+            told(Some(20)),
+        ),
+        // It has no such count, and what it counts apart is not reasoning.
+        (
+            Anthropic,
+            vec![
+                r#"{"type":"message_start","message":{"usage":{"input_tokens":5,"cache_creation_input_tokens":7,"output_tokens":1}}}"#,
+                r#"{"type":"message_delta","usage":{"output_tokens":29,"output_tokens_details":{"reasoning_tokens":20}}}"#,
+            ],
+            told(None),
+        ),
+    ] {
+        let stream = written(dialect, &events);
+        assert_eq!(observer(dialect, &stream).usage(), expected, "{events:?}");
+    }
+    let mut document = Observer::of_document(OpenAiChat);
+    document.feed(br#"{"choices":[{"message":{}}],"usage":{"prompt_tokens":12,"completion_tokens":29,"completion_tokens_details":{"reasoning_tokens":20}}}"#);
+    assert_eq!(document.usage(), told(Some(20)));
 }

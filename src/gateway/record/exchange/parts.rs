@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use crate::clock::Instant;
 use crate::gateway::record::kept_stream::Continuation;
+use crate::measure::journal::WastedTokens;
 use crate::proxy::cors::AskingPage;
 
 /// Leave to send the body of a request, the 100 of `Expect: 100-continue`.
@@ -31,6 +32,8 @@ pub struct Aside {
     pub model: Option<Box<str>>,
     /// The model that the client has asked for, once it is known.
     pub asked: Option<Box<str>>,
+    /// What attempts have cost that no client got the answer of.
+    pub wasted: Vec<WastedTokens>,
     /// What is kept so that another server can continue the stream.
     pub continuation: Option<Box<Continuation>>,
     /// The last 429 or 503 of a server, when another attempt followed it.

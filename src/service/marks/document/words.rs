@@ -10,6 +10,7 @@ const WORDS: Words = Words::new(&[
     "choices",
     "code",
     "completion_tokens",
+    "completion_tokens_details",
     "content",
     "detail",
     "details",
@@ -29,10 +30,12 @@ const WORDS: Words = Words::new(&[
     "object",
     "output",
     "output_tokens",
+    "output_tokens_details",
     "prompt_cache_hit_tokens",
     "prompt_eval_count",
     "prompt_tokens",
     "prompt_tokens_details",
+    "reasoning_tokens",
     "response",
     "status",
     "text",
@@ -51,6 +54,7 @@ pub(super) const CACHED_TOKENS: Word = WORDS.word("cached_tokens");
 pub(super) const CHOICES: Word = WORDS.word("choices");
 pub(super) const CODE: Word = WORDS.word("code");
 pub(super) const COMPLETION_TOKENS: Word = WORDS.word("completion_tokens");
+pub(super) const COMPLETION_TOKENS_DETAILS: Word = WORDS.word("completion_tokens_details");
 pub(super) const CONTENT: Word = WORDS.word("content");
 pub(super) const DETAIL: Word = WORDS.word("detail");
 pub(super) const DETAILS: Word = WORDS.word("details");
@@ -70,10 +74,12 @@ pub(super) const META: Word = WORDS.word("meta");
 pub(super) const OBJECT: Word = WORDS.word("object");
 pub(super) const OUTPUT: Word = WORDS.word("output");
 pub(super) const OUTPUT_TOKENS: Word = WORDS.word("output_tokens");
+pub(super) const OUTPUT_TOKENS_DETAILS: Word = WORDS.word("output_tokens_details");
 pub(super) const PROMPT_CACHE_HIT: Word = WORDS.word("prompt_cache_hit_tokens");
 pub(super) const PROMPT_EVAL_COUNT: Word = WORDS.word("prompt_eval_count");
 pub(super) const PROMPT_TOKENS: Word = WORDS.word("prompt_tokens");
 pub(super) const PROMPT_TOKENS_DETAILS: Word = WORDS.word("prompt_tokens_details");
+pub(super) const REASONING_TOKENS: Word = WORDS.word("reasoning_tokens");
 pub(super) const RESPONSE: Word = WORDS.word("response");
 pub(super) const STATUS: Word = WORDS.word("status");
 pub(super) const TEXT: Word = WORDS.word("text");
