@@ -117,6 +117,7 @@ fn start_with(
         trace: defaults::trace(),
         recorder: defaults::RECORDER,
         usage: defaults::usage(),
+        prices: None,
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
             // A pool in front of it decides how long a connection may be idle.

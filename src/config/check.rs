@@ -58,6 +58,7 @@ pub(super) fn compile(
     let trace = observing::trace(root.table("trace", &mut report), &mut report);
     let recorder = observing::recorder(root.table("recorder", &mut report), &mut report);
     let usage = observing::usage(root.table("usage", &mut report), &mut report);
+    let prices = observing::prices(root.tables("price", &mut report), &mut report);
     let limits = limits(root.table("limits", &mut report), &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
     let upstreams = root.tables("upstream", &mut report);
@@ -83,6 +84,7 @@ pub(super) fn compile(
         trace,
         recorder,
         usage,
+        prices,
         limits,
         timeouts,
         upstreams,

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::snapshot::{
-    AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance, BreakerSettings,
-    CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose, HealthCheck, HostField,
-    Keepalive, Limits, PoolLimits, ProgressBy, Recorder, Retry, Timeouts, TraceContext,
-    TraceSettings, UsageSettings,
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance,
+    BreakerSettings, CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose,
+    HealthCheck, HostField, Keepalive, Limits, PoolLimits, ProgressBy, Recorder, Retry, Timeouts,
+    TraceContext, TraceSettings, UsageSettings,
 };
 use crate::service::continuation::Prefill;
 
@@ -45,7 +45,7 @@ pub fn trace() -> TraceSettings {
 }
 
 pub fn usage() -> UsageSettings {
-    UsageSettings { series: 1_000 }
+    UsageSettings { series: 1_000, currency: "USD".to_owned() }
 }
 
 pub const LIMITS: Limits = Limits {

@@ -60,6 +60,7 @@ fn fixed(running: &Snapshot, next: &Snapshot) -> Vec<(&'static str, &'static str
         ("recorder", "streams", running.recorder.streams != next.recorder.streams),
         ("recorder", "keep", running.recorder.keep != next.recorder.keep),
         ("usage", "series", running.usage.series != next.usage.series),
+        ("usage", "currency", running.usage.currency != next.usage.currency),
         ("limits", "buffer_bytes", running.limits.buffer_bytes != next.limits.buffer_bytes),
     ];
     let changed = changes.into_iter().filter(|(_, _, differs)| *differs);

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use super::bounds;
 use super::snapshot::{
-    AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, CommitAt, ExchangeTimeouts,
-    Forwarded, HalfClose, HeaderRules, Heartbeat, HostField, Link, Listed, Rewrite, Route,
-    Snapshot, Target, Upstream, Workers,
+    AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, CommitAt,
+    ExchangeTimeouts, Forwarded, HalfClose, HeaderRules, Heartbeat, HostField, Link, Listed,
+    Rewrite, Route, Snapshot, Target, Upstream, Workers,
 };
 use super::units::{show_duration, show_size};
 use crate::escape::acts;
@@ -37,6 +37,7 @@ fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     observing::trace(&snapshot.trace, out)?;
     observing::recorder(&snapshot.recorder, out)?;
     observing::usage(&snapshot.usage, out)?;
+    observing::prices(snapshot.prices.as_deref(), out)?;
     limits(snapshot, out)?;
     timeouts(snapshot, out)?;
     for one in &snapshot.upstreams {

@@ -26,6 +26,7 @@ mod cors;
 mod headers;
 mod models;
 mod observing;
+mod prices;
 mod resilience;
 mod when;
 
@@ -33,6 +34,7 @@ pub use cors::Cors;
 pub use headers::HeaderRules;
 pub use models::{ModelRoute, ModelSource};
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
+pub use prices::{Cost, ModelPrice, PaidTokens, PriceTable, TokenPrice};
 pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
@@ -49,6 +51,8 @@ pub struct Snapshot {
     pub trace: TraceSettings,
     pub recorder: Recorder,
     pub usage: UsageSettings,
+    /// What tokens cost; `None`: nothing is told of that.
+    pub prices: Option<Arc<PriceTable>>,
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub upstreams: Vec<Upstream>,

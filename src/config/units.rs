@@ -93,6 +93,17 @@ pub fn size(text: &str) -> Result<u64, Mistake> {
     SIZE.read(text)
 }
 
+/// A decimal number without sign or exponent, times ten to the power of `decimals`: the digits that it
+/// may have behind its point. `None`: it is none, or too large.
+pub fn decimal(text: &str, decimals: usize) -> Option<u64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || part.len() > decimals || !digits(whole) || !digits(part) {
+        return None;
+    }
+    format!("{whole}{part:0<decimals$}").parse().ok()
+}
+
 /// A duration as [`duration`] reads it, in the largest unit that says it exactly.
 /// What lies below a microsecond cannot be written, and is cut off.
 pub fn show_duration(duration: Duration) -> String {
@@ -239,6 +250,27 @@ mod tests {
         #[test]
         fn any_text_is_answered(text in "[0-9]{0,21}.{0,4}") {
             let _ = (duration(&text), size(&text));
+        }
+    }
+
+    #[test]
+    fn decimals_are_read_to_the_last_digit() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("2.50", Some(2_500_000)),
+            ("2.5", Some(2_500_000)),
+            ("0.000001", Some(1)),
+            ("10", Some(10_000_000)),
+            ("0.0000001", None),
+            ("-1", None),
+            ("+1", None),
+            ("1e3", None),
+            ("inf", None),
+            ("nan", None),
+            (".5", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(decimal(text, 6), expected, "{text}");
         }
     }
 }

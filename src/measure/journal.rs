@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Instant;
+use crate::config::snapshot::{Cost, PaidTokens, PriceTable};
 use crate::http::request_id::RequestId;
 use crate::http::trace_context::SpanId;
 use crate::measure::ends::UNOBSERVED;
@@ -138,6 +139,8 @@ pub struct Record {
     pub completion: Completion,
     /// What other attempts have cost.
     pub wasted: Vec<WastedTokens>,
+    /// What tokens cost by the configuration that the exchange has obeyed.
+    pub prices: Option<Arc<PriceTable>>,
     /// Bytes of the bodies.
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -154,6 +157,31 @@ impl Record {
             tokens: tokens + self.tokens_before,
             estimated: estimated || self.continued > 0,
         }
+    }
+
+    /// The tokens of the answer that the client got, and of its prompt.
+    pub fn paid(&self) -> PaidTokens {
+        let usage = self.usage.unwrap_or_default();
+        PaidTokens {
+            input: usage.prompt.map_or(0, u64::from),
+            cached: usage.cached.map_or(0, u64::from),
+            output: self.output().tokens,
+        }
+    }
+
+    /// What those have cost, estimates included. `None`: no price is known for them.
+    pub fn cost(&self) -> Option<Cost> {
+        self.cost_of(self.model.as_deref(), self.paid())
+    }
+
+    /// What an attempt has cost that was given up. `None`: no price is known for it.
+    pub fn cost_wasted(&self, wasted: &WastedTokens) -> Option<Cost> {
+        let WastedTokens { input, cached, output, .. } = *wasted;
+        self.cost_of(wasted.model.as_deref(), PaidTokens { input, cached, output })
+    }
+
+    fn cost_of(&self, model: Option<&str>, tokens: PaidTokens) -> Option<Cost> {
+        self.prices.as_ref()?.cost(model, self.asked.as_deref(), tokens)
     }
 
     /// Why the exchange failed, by a name of [`crate::measure::ends::END_REASONS`]; `None`: it did not.

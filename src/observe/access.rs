@@ -48,6 +48,7 @@ struct Texts {
     request_id: String,
     client: String,
     trace_id: Option<String>,
+    cost: Option<String>,
 }
 
 impl Texts {
@@ -57,11 +58,12 @@ impl Texts {
             request_id: record.request_id.to_string(),
             client: record.client.to_string(),
             trace_id: record.trace.map(|place| place.trace.to_string()),
+            cost: record.cost().map(|cost| cost.to_string()),
         }
     }
 }
 
-fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 31] {
+fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 32] {
     let text = |text: &'a str| Some(Value::Text(text));
     let number = |number: u64| Some(Value::Number(number));
     let span =
@@ -100,6 +102,7 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
         ("tokens_reasoning", told(usage.reasoning)),
         ("tokens_estimated", Some(Value::Truth(output.estimated))),
         ("tokens_wasted", (wasted > 0).then_some(Value::Number(wasted))),
+        ("cost", texts.cost.as_deref().and_then(text)),
         ("bytes_in", number(record.bytes_in)),
         ("bytes_out", number(record.bytes_out)),
         ("waited_upstream_us", waited(Owner::Upstream)),
@@ -171,6 +174,7 @@ mod tests {
             usage: Some(Usage { prompt: Some(5), completion: Some(16), ..Usage::default() }),
             completion: Completion { tokens: 16, estimated: false },
             wasted: Vec::new(),
+            prices: None,
             bytes_in: 120,
             bytes_out: 4096,
             waited: [micros(1_499_000), micros(900), micros(100)],

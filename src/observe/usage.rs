@@ -5,9 +5,10 @@
 //!
 //! * Each exchange is counted once, in one row, so the rows add up to the total. What attempts have cost
 //!   that were given up is counted in the row of *their* upstream and model, and as no request.
-//! * The names of models come from strangers. Only an answer opens a row of its
-//!   own: one that did not fail, or of which tokens have come. There are `usage.series` of them at most, and everything beyond is counted under [`OTHER`], of its
-//!   route and upstream. Those rows are as many at most, and then there is one for all.
+//! * The names of models come from strangers. Only an answer opens a row of its own, one that did not
+//!   fail or of which tokens have come. There are `usage.series` of them at most, and everything beyond is
+//!   counted under [`OTHER`], of its route and upstream. Those rows are as many at most, and then there
+//!   is one for all.
 //! * Nothing is lost but what finds the queue full, and that is counted.
 //!
 //! Absent on purpose: what a worker would have to wait for.
@@ -26,6 +27,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::time::Utc;
+use crate::config::snapshot::{Cost, UsageSettings};
 use crate::escape::escaped;
 use crate::measure::journal::{Record, WASTE_REASONS, WastedTokens};
 
@@ -96,6 +98,12 @@ pub struct UsageSums {
     pub output_estimated: u64,
     /// In the order of [`WASTE_REASONS`].
     pub wasted: [Waste; WASTE_REASONS.len()],
+    /// Of those with a price.
+    pub cost: Cost,
+    /// Of attempts that were given up.
+    pub cost_wasted: Cost,
+    /// Requests and attempts that had tokens, and no price.
+    pub unpriced: u64,
     /// Failures by their names.
     pub errors: BTreeMap<&'static str, u64>,
 }
@@ -114,12 +122,21 @@ impl UsageSums {
             self.estimated += 1;
             self.output_estimated += output.tokens;
         }
+        let paid = record.paid();
+        match record.cost() {
+            Some(cost) => self.cost += cost,
+            None => self.unpriced += u64::from(paid.input + paid.output > 0),
+        }
         if let Some(failure) = record.failure() {
             *self.errors.entry(failure).or_default() += 1;
         }
     }
 
-    fn add_waste(&mut self, wasted: &WastedTokens) {
+    fn add_waste(&mut self, wasted: &WastedTokens, cost: Option<Cost>) {
+        match cost {
+            Some(cost) => self.cost_wasted += cost,
+            None => self.unpriced += 1,
+        }
         if let Ok(reason) = WASTE_REASONS.binary_search(&wasted.reason) {
             self.wasted[reason].input += wasted.input;
             self.wasted[reason].output += wasted.output;
@@ -134,6 +151,9 @@ impl UsageSums {
         self.output += row.output;
         self.reasoning += row.reasoning;
         self.output_estimated += row.output_estimated;
+        self.cost += row.cost;
+        self.cost_wasted += row.cost_wasted;
+        self.unpriced += row.unpriced;
         for (all, one) in self.wasted.iter_mut().zip(row.wasted) {
             all.input += one.input;
             all.output += one.output;
@@ -159,6 +179,9 @@ impl UsageSums {
             "tokens_reasoning": self.reasoning,
             "tokens_estimated": self.output_estimated,
             "tokens_wasted": wasted,
+            "requests_unpriced": self.unpriced,
+            "cost": self.cost.to_string(),
+            "cost_wasted": self.cost_wasted.to_string(),
             "errors": self.errors,
         })
     }
@@ -170,6 +193,7 @@ pub struct UsageBook {
     since: SystemTime,
     /// Rows that name models, at most; and as many that name none.
     series: usize,
+    currency: String,
     rows: Mutex<Rows>,
     /// Exchanges that found the queue full.
     missed: AtomicU64,
@@ -184,10 +208,11 @@ struct Rows {
 }
 
 impl UsageBook {
-    pub fn new(series: usize) -> UsageBook {
+    pub fn new(settings: &UsageSettings) -> UsageBook {
         UsageBook {
             since: SystemTime::now(),
-            series,
+            series: settings.series,
+            currency: settings.currency.clone(),
             rows: Mutex::default(),
             missed: AtomicU64::new(0),
         }
@@ -209,7 +234,7 @@ impl UsageBook {
             let models = [asked, wasted.model.as_deref()];
             let key = UsageKey::of(route, wasted.upstream.as_deref(), models);
             // An attempt that has produced tokens was made for a model that there is.
-            rows.at(key, true, self.series).add_waste(wasted);
+            rows.at(key, true, self.series).add_waste(wasted, record.cost_wasted(wasted));
         }
     }
 
@@ -221,6 +246,10 @@ impl UsageBook {
         let mut total = UsageSums::default();
         read.iter().for_each(|(_, row)| total.add(row));
         (read, total)
+    }
+
+    pub fn currency(&self) -> &str {
+        &self.currency
     }
 
     /// Exchanges that are in no row, as they came too fast.
@@ -242,6 +271,7 @@ impl UsageBook {
         json!({
             "since": Utc::at(self.since).to_string(),
             "missed": self.missed(),
+            "currency": self.currency,
             "total": total.shown(),
             "series": rows.iter().map(row).collect::<Vec<_>>(),
         })
@@ -280,8 +310,8 @@ pub struct UsageQueue {
 
 impl UsageQueue {
     /// Starts the thread that adds up. It ends when the last queue is gone.
-    pub fn start(series: usize) -> io::Result<UsageQueue> {
-        let book = Arc::new(UsageBook::new(series));
+    pub fn start(settings: &UsageSettings) -> io::Result<UsageQueue> {
+        let book = Arc::new(UsageBook::new(settings));
         let (queue, records) = sync_channel::<Arc<Record>>(QUEUE);
         let sums = Arc::clone(&book);
         let adds = move || add_up(&records, &sums);

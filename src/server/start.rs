@@ -167,8 +167,8 @@ impl Records {
             .streams
             .map(|streams| Arc::new(Recordings::new(sys::now, streams, snapshot.recorder.keep)));
         // Whoever asks for it asks the admin address.
-        let series = snapshot.admin.listen.map(|_| snapshot.usage.series);
-        let usage = series.map(UsageQueue::start).transpose().map_err(StartError::System)?;
+        let settings = snapshot.admin.listen.map(|_| &snapshot.usage);
+        let usage = settings.map(UsageQueue::start).transpose().map_err(StartError::System)?;
         let log = snapshot.access_log.target != AccessTarget::Off;
         let spans = exporter.as_ref().map(|exporter| exporter.queue.clone());
         let keeper = Keeper { log, spans, recordings: recordings.clone(), usage: usage.clone() };

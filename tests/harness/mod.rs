@@ -146,6 +146,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         trace: defaults::trace(),
         recorder: defaults::RECORDER,
         usage: defaults::usage(),
+        prices: None,
         limits: Limits {
             connections: gateway.connections,
             idle_keeps_place: true,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::admin::Watched;
 use crate::harness::{Config, Peer, Upstream};
+use crate::tracing::Scratch;
 
 fn document(body: &str) -> String {
     format!(
@@ -247,4 +248,42 @@ fn tokens_that_no_client_got_are_told_where_they_were_paid_for() {
         line.starts_with("sluicegate_model_tokens_wasted_total{") && line.contains("\"input\"")
     });
     assert!(line.is_some_and(|line| line.contains("reason=\"retry\"") && line.ends_with(" 20")));
+}
+
+#[test]
+fn what_tokens_cost_is_told_to_the_last_digit() {
+    let log = Scratch::new("prices");
+    let more = format!(
+        "[access_log]\nto = \"{}\"\n\
+         [usage]\ncurrency = \"EUR\"\n\
+         [[price]]\nmodel = \"gpt-*\"\ninput = 2.50\ncached = 1.25\noutput = 10.00\n\
+         [[price]]\nmodel = \"claude\"\ninput = 0.000001\noutput = 3\n",
+        log.path().display()
+    );
+    let watched = Watched::with(Config { more, ..Config::to(server()) });
+    let mut client = watched.gateway.connect();
+    ask(&mut client, "/v1/chat/completions", "best", false);
+    for _ in 0..3 {
+        ask(&mut client, "/v1/messages", "claude", true);
+    }
+    ask(&mut client, "/api/chat", "llama", false);
+    let page = usage(&watched, 5);
+    assert_eq!(page["currency"], "EUR");
+    assert_eq!(row(&page, json!("best"))["cost"], "0.0005");
+    // By the model that was asked for, as the one that has answered has no price.
+    assert_eq!(row(&page, json!("claude"))["cost"], "0.00009900006");
+    assert_eq!(row(&page, json!("llama"))["cost"], "0");
+    assert_eq!(page["total"]["cost"], "0.00059900006");
+    assert_eq!(page["total"]["requests_unpriced"], 1);
+    let lines = log.lines(5);
+    assert_eq!((&lines[0]["cost"], &lines[1]["cost"]), (&json!("0.0005"), &json!("0.00003300002")));
+    assert_eq!(lines[4].get("cost"), None);
+    let metrics = watched.get("/metrics");
+    let cost = metrics
+        .text()
+        .lines()
+        .find(|line| line.starts_with("sluicegate_model_cost_total{") && line.contains("\"best\""));
+    assert!(cost.is_some_and(|it| it.contains("currency=\"EUR\"") && it.ends_with(" 0.0005")));
+    let shown = watched.get("/config");
+    assert!(shown.text().contains("[[price]]\nmodel = [\"gpt-*\"]\ninput = 2.5\n"), "{shown:?}");
 }

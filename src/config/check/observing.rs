@@ -1,13 +1,16 @@
 //! `[trace]`, `[recorder]` and `[usage]`: what is told of exchanges beside their log lines.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
-use super::super::snapshot::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
-use super::address;
+use super::super::snapshot::{
+    Collector, ModelPrice, PriceTable, Recorder, TraceContext, TraceSettings, UsageSettings,
+};
+use super::{address, fallback, when};
 
 /// Where a collector takes spans, unless told otherwise (OTLP/HTTP).
 const SPANS_PATH: &str = "/v1/traces";
@@ -18,6 +21,9 @@ const QUEUE: RangeInclusive<u64> = 16..=1 << 20;
 const STREAMS: RangeInclusive<u64> = 1..=100_000;
 /// Each is some hundred bytes here and a dozen lines of `/metrics`.
 const SERIES: RangeInclusive<u64> = 1..=10_000;
+const CURRENCY_MAX: usize = 16;
+/// Each exchange looks through them.
+const PRICES_MAX: usize = 1_000;
 const KEEP: RangeInclusive<u64> = 1..=1_000;
 
 pub(super) fn trace(mut section: Section<'_>, report: &mut Report) -> TraceSettings {
@@ -95,9 +101,42 @@ pub(super) fn recorder(mut section: Section<'_>, report: &mut Report) -> Recorde
     recorder
 }
 
+/// `[[price]]`, every one.
+pub(super) fn prices(sections: Vec<Section<'_>>, report: &mut Report) -> Option<Arc<PriceTable>> {
+    if let Some(section) = sections.get(PRICES_MAX) {
+        report.error(section.place(), format!("there are more than {PRICES_MAX} prices"));
+    }
+    let prices: Vec<ModelPrice> =
+        sections.into_iter().filter_map(|section| price(section, report)).collect();
+    (!prices.is_empty()).then(|| Arc::new(PriceTable(prices)))
+}
+
+fn price(mut section: Section<'_>, report: &mut Report) -> Option<ModelPrice> {
+    section.require("model", report);
+    let models = when::patterns(&mut section, "model", fallback::model_name, report);
+    let input = section.require("input", report).and_then(|field| field.price(report));
+    let cached = section.take("cached").map(|field| field.price(report));
+    let output = section.require("output", report).and_then(|field| field.price(report));
+    section.finish(report);
+    Some(ModelPrice { models, input: input?, cached: cached.unwrap_or(input)?, output: output? })
+}
+
+fn currency(text: &str) -> Result<String, Mistake> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric();
+    if text.is_empty() || text.len() > CURRENCY_MAX || !text.bytes().all(legal) {
+        let reason = format!("must be 1 to {CURRENCY_MAX} ASCII letters and digits, not {text:?}");
+        return Err(Mistake::new(reason).meant("USD"));
+    }
+    Ok(text.to_owned())
+}
+
 pub(super) fn usage(mut section: Section<'_>, report: &mut Report) -> UsageSettings {
     let default = defaults::usage();
-    let usage = UsageSettings { series: section.count("series", SERIES, default.series, report) };
+    let currency = section.take("currency").and_then(|field| field.parsed(report, currency));
+    let usage = UsageSettings {
+        series: section.count("series", SERIES, default.series, report),
+        currency: currency.unwrap_or(default.currency),
+    };
     section.finish(report);
     usage
 }

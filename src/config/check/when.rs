@@ -82,7 +82,7 @@ fn percent(text: &str) -> Result<u16, Mistake> {
 }
 
 /// One pattern, or a list of them, each of which `read` understands.
-fn patterns(
+pub(super) fn patterns(
     section: &mut Section<'_>,
     key: &'static str,
     read: fn(&str) -> Result<String, Mistake>,

@@ -8,12 +8,16 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
 use super::super::problem::{Location, Mistake, Report, nearest};
+use super::super::snapshot::TokenPrice;
 use super::super::units;
 use super::{Lines, Section};
 
 /// A timeout below this is a slip; the longest is a year. The timer counts in milliseconds.
 const TIMEOUT_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(8_760 * 3_600);
+
+/// A million of the currency for a million tokens.
+const PRICE_MAX: u64 = 1_000_000_000_000;
 
 /// What people write for "off" or "unlimited".
 const WITHOUT_LIMIT: [&str; 8] =
@@ -98,6 +102,27 @@ impl<'d> Field<'d> {
             number.ok_or_else(|| Mistake::new(format!("must be from 0 to 1, not {written}")))
         });
         report.noted(&self.place, fraction)
+    }
+
+    /// Money for a million tokens, such as 2.50: read digit by digit, for no float is exact.
+    pub fn price(&self, report: &mut Report) -> Option<TokenPrice> {
+        let written = match self.value {
+            DeValue::Float(written) => Some(written.as_str()),
+            DeValue::Integer(written) if written.radix() == 10 => Some(written.as_str()),
+            _ => None,
+        };
+        let price = written.ok_or_else(|| self.expected("a number such as 2.50"));
+        let price = price.and_then(|written| {
+            let price = units::decimal(written, TokenPrice::DECIMALS);
+            price.filter(|price| *price <= PRICE_MAX).map(TokenPrice).ok_or_else(|| {
+                Mistake::new(format!(
+                    "must be from 0 to 1000000 for a million tokens, with {} digits behind the \
+                     point at most, not {written}",
+                    TokenPrice::DECIMALS
+                ))
+            })
+        });
+        report.noted(&self.place, price)
     }
 
     /// A timeout. `Some(None)` is "off".

@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
-use super::super::snapshot::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
-use super::{entry, quoted, show_duration};
+use super::super::snapshot::{
+    Collector, PriceTable, Recorder, TraceContext, TraceSettings, UsageSettings,
+};
+use super::{entry, list, quoted, show_duration};
 
 pub(super) fn trace(trace: &TraceSettings, out: &mut String) -> fmt::Result {
     let context = match trace.context {
@@ -36,5 +38,18 @@ pub(super) fn recorder(recorder: &Recorder, out: &mut String) -> fmt::Result {
 
 pub(super) fn usage(usage: &UsageSettings, out: &mut String) -> fmt::Result {
     writeln!(out, "\n[usage]")?;
-    entry(out, "series", usage.series)
+    entry(out, "series", usage.series)?;
+    entry(out, "currency", quoted(&usage.currency))
+}
+
+pub(super) fn prices(prices: Option<&PriceTable>, out: &mut String) -> fmt::Result {
+    for price in prices.iter().flat_map(|table| &table.0) {
+        writeln!(out, "\n[[price]]")?;
+        let models = price.models.iter().map(|pattern| quoted(pattern.as_str()));
+        entry(out, "model", list(models))?;
+        entry(out, "input", price.input)?;
+        entry(out, "cached", price.cached)?;
+        entry(out, "output", price.output)?;
+    }
+    Ok(())
 }

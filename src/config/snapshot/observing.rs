@@ -60,6 +60,8 @@ impl Collector {
 pub struct UsageSettings {
     /// Rows that name models, of all routes and upstreams together.
     pub series: usize,
+    /// What prices and costs are in: a label.
+    pub currency: String,
 }
 
 /// `[recorder]`

@@ -71,6 +71,11 @@ fn every_key_reaches_the_snapshot() {
         keep = 6
         [usage]
         series = 7
+        currency = "EUR"
+        [[price]]
+        model = "a*"
+        input = 2.50
+        output = 10.00
         [limits]
         connections = 7
         head_bytes = "1KiB"
@@ -178,6 +183,12 @@ const EVERY_KEY: &str = r#"
     keep = 6
     [usage]
     series = 7
+    currency = "EUR"
+    [[price]]
+    model = ["a*"]
+    input = 2.5
+    cached = 2.5
+    output = 10
     [limits]
     connections = 7
     head_bytes = "1KiB"

@@ -35,6 +35,7 @@ fn the_documentation_lists_every_key_with_its_default() {
          cors = {{ origins = [\"*\"] }}\n"
     );
     let on = on.replace(route, &with);
+    let on = format!("{on}\n[[price]]\nmodel = \"a\"\ninput = 1\noutput = 2\n");
     let shown = [SAMPLE, &on].map(|text| effective(&accepted(text).snapshot)).join("\n");
     let rows = documented();
     let same = |left: &str, right: &str| {

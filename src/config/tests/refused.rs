@@ -470,7 +470,7 @@ fn a_section_that_nobody_knows() {
         "line 16: timeout: unknown key; did you mean \"timeouts\"?",
     )]);
     let strange = format!("{SAMPLE}[\"certificate\\n\"]\n");
-    let expected = "line 61: \"certificate\\n\": unknown key; known here are server, admin, access_log, trace, recorder, usage, limits, \
+    let expected = "line 61: \"certificate\\n\": unknown key; known here are server, admin, access_log, trace, recorder, usage, price, limits, \
                     timeouts, upstream, route\n";
     assert_eq!(refused(&strange), expected);
 }
@@ -679,12 +679,28 @@ fn recorder() {
 }
 
 #[test]
-fn usage() {
-    let with = |keys: &str| format!("[usage]\n{keys}\n{SAMPLE}");
-    for (keys, expected) in [
-        ("series = 0", "line 2: usage.series: must be from 1 to 10000, not 0"),
-        ("serie = 5", "line 2: usage.serie: unknown key; did you mean series?"),
+fn usage_and_prices() {
+    let with = |text: &str| format!("{text}\n{SAMPLE}");
+    for (text, expected) in [
+        ("[usage]\nseries = 0", "line 2: usage.series: must be from 1 to 10000, not 0"),
+        ("[usage]\nserie = 5", "line 2: usage.serie: unknown key; did you mean \"series\"?"),
+        ("[usage]\ncurrency = \"$\"", "line 2: usage.currency: must be 1 to 16 ASCII letters"),
+        ("[[price]]\nmodel = \"a\"\ninput = 1.5", "line 1: price[0].output: is required"),
+        ("[[price]]\ninput = 1\noutput = 1", "line 1: price[0].model: is required"),
+        (
+            "[[price]]\nmodel = \"a\"\ninput = 0.0000001\noutput = 1",
+            "line 3: price[0].input: must be from 0 to 1000000 for a million tokens, with 6 digits",
+        ),
+        (
+            "[[price]]\nmodel = \"a\"\ninput = -1\noutput = 1000001",
+            "line 4: price[0].output: must be from 0",
+        ),
+        (
+            "[[price]]\nmodel = \"a\"\ninput = 1\noutput = \"1\"",
+            "line 4: price[0].output: must be a number such as 2.50, not a string",
+        ),
     ] {
-        assert!(refused(&with(keys)).contains(expected), "{}", refused(&with(keys)));
+        let told = refused(&with(text));
+        assert!(told.contains(expected), "{told}");
     }
 }

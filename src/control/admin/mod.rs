@@ -195,6 +195,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
         trace: defaults::trace(),
         recorder: defaults::RECORDER,
         usage: defaults::usage(),
+        prices: None,
         limits: Limits {
             connections: ADMIN_CONNECTIONS,
             idle_keeps_place: false,

@@ -65,6 +65,7 @@ pub(crate) fn record(
         usage: paid.and_then(Observer::usage),
         completion: paid.map_or(Completion::NONE, Observer::completion),
         wasted,
+        prices: exchange.snapshot.prices.clone(),
         bytes_in: exchange.request.body.received(),
         bytes_out: before.bytes + response.map_or(0, |response| response.body.received()),
         waited: Owner::ALL.map(|owner| exchange.ledger.spent(owner)),

@@ -54,6 +54,7 @@ pub(super) fn write(page: &mut Page, book: Option<&UsageBook>) {
             }
         },
     );
+    costs(page, book, &rows);
     family(
         page,
         ("sluicegate_model_errors_total", "Exchanges that failed, by their end reason."),
@@ -63,6 +64,23 @@ pub(super) fn write(page: &mut Page, book: Option<&UsageBook>) {
                 page.sample(&with(labels, ("reason", reason)), count);
             }
         },
+    );
+}
+
+/// What they have cost.
+fn costs(page: &mut Page, book: Option<&UsageBook>, rows: &[(UsageKey, UsageSums)]) {
+    let currency = ("currency", book.map_or("", UsageBook::currency));
+    family(
+        page,
+        ("sluicegate_model_cost_total", "What tokens have cost, where they have a price."),
+        rows,
+        |page, labels, sums| page.sample(&with(labels, currency), sums.cost),
+    );
+    family(
+        page,
+        ("sluicegate_model_cost_wasted_total", "What wasted tokens have cost beside that."),
+        rows,
+        |page, labels, sums| page.sample(&with(labels, currency), sums.cost_wasted),
     );
 }
 

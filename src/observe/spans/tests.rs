@@ -56,6 +56,7 @@ pub fn record(end: &'static str, status: u16) -> Record {
         usage: Some(Usage { prompt: Some(5), ..Usage::default() }),
         completion: Completion { tokens: 17, estimated: true },
         wasted: Vec::new(),
+        prices: None,
         bytes_in: 120,
         bytes_out: 4096,
         waited: [Duration::ZERO; 3],

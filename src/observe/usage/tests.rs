@@ -1,6 +1,11 @@
 use super::*;
+use crate::config::snapshot::{ModelPrice, Pattern, PriceTable, TokenPrice};
 use crate::observe::spans::tests::record;
 use crate::service::{Completion, Usage};
+
+fn book_of(series: usize) -> UsageBook {
+    UsageBook::new(&UsageSettings { series, currency: "EUR".into() })
+}
 
 /// A request for `asked` that `model` has answered.
 fn answered(asked: &str, model: &str, usage: Option<Usage>, tokens: u64) -> Record {
@@ -25,7 +30,7 @@ fn names(book: &UsageBook) -> Vec<(Option<String>, Option<String>, u64)> {
 
 #[test]
 fn each_exchange_is_in_one_row_and_the_rows_add_up() {
-    let book = UsageBook::new(10);
+    let book = book_of(10);
     let usage = Usage { cached: Some(3), reasoning: Some(5), ..told(10, 7).unwrap_or_default() };
     book.add(&answered("a", "a-1", Some(usage), 7));
     book.add(&answered("a", "a-1", told(20, 8), 8));
@@ -48,7 +53,7 @@ fn each_exchange_is_in_one_row_and_the_rows_add_up() {
 
 #[test]
 fn what_was_wasted_is_counted_where_it_was_paid_for() {
-    let book = UsageBook::new(10);
+    let book = book_of(10);
     let wasted = WastedTokens {
         upstream: Some("spare".into()),
         model: Some("s-1".into()),
@@ -69,7 +74,7 @@ fn what_was_wasted_is_counted_where_it_was_paid_for() {
 
 #[test]
 fn names_of_strangers_open_no_rows_and_rows_are_few() {
-    let book = UsageBook::new(2);
+    let book = book_of(2);
     for number in 0..100 {
         let name = format!("no-such-model-{number}");
         book.add(&Record { status: 404, model: None, ..answered(&name, "", None, 0) });
@@ -96,7 +101,7 @@ fn names_of_strangers_open_no_rows_and_rows_are_few() {
 
 #[test]
 fn routes_of_many_reloads_end_in_one_row() {
-    let book = UsageBook::new(3);
+    let book = book_of(3);
     for number in 0..10 {
         let route = Some(format!("/{number}"));
         book.add(&Record { route, asked: None, model: None, ..answered("", "", None, 1) });
@@ -108,7 +113,7 @@ fn routes_of_many_reloads_end_in_one_row() {
 
 #[test]
 fn names_that_are_shown_alike_are_one_row() {
-    let book = UsageBook::new(10);
+    let book = book_of(10);
     book.add(&answered("a\u{1b}", "m", None, 0));
     book.add(&answered("a\\u001b", "m", None, 0));
     assert_eq!(names(&book), [(Some("a\\u001b".into()), Some("m".into()), 2)]);
@@ -117,7 +122,7 @@ fn names_that_are_shown_alike_are_one_row() {
 #[test]
 fn a_full_queue_is_counted() {
     let (queue, records) = sync_channel(1);
-    let queue = UsageQueue { queue, book: Arc::new(UsageBook::new(1)) };
+    let queue = UsageQueue { queue, book: Arc::new(book_of(1)) };
     let record = Arc::new(answered("a", "a", None, 0));
     queue.put(&record);
     queue.put(&record);
@@ -125,4 +130,36 @@ fn a_full_queue_is_counted() {
     drop(queue.queue);
     add_up(&records, &queue.book);
     assert_eq!(names(&queue.book), [(Some("a".into()), Some("a".into()), 1)]);
+}
+
+#[test]
+fn costs_add_up_to_the_last_digit() {
+    let price = ModelPrice {
+        models: vec![Pattern::new("a*")],
+        input: TokenPrice(2_500_000),
+        cached: TokenPrice(1_250_001),
+        output: TokenPrice(10_000_000),
+    };
+    let prices = Some(Arc::new(PriceTable(vec![price])));
+    let book = book_of(10);
+    let usage = Usage { cached: Some(3), ..told(10, 7).unwrap_or_default() };
+    let wasted = WastedTokens {
+        upstream: None,
+        model: None,
+        reason: "failed",
+        input: 1,
+        cached: 0,
+        output: 1,
+    };
+    let priced = Record { prices: prices.clone(), ..answered("a", "a-1", Some(usage), 7) };
+    let line = |record: &Record| record.cost().map(|cost| cost.to_string());
+    assert_eq!(line(&priced).as_deref(), Some("0.000091250003"));
+    for _ in 0..1_000 {
+        book.add(&Record { wasted: vec![wasted.clone()], ..priced.clone() });
+    }
+    book.add(&Record { prices, ..answered("b", "b", told(1, 1), 1) });
+    let page = book.document();
+    assert_eq!((&page["currency"], &page["total"]["cost"]), (&json!("EUR"), &json!("0.091250003")));
+    assert_eq!(page["total"]["cost_wasted"], "0.0125");
+    assert_eq!(page["total"]["requests_unpriced"], 1);
 }
