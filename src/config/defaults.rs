@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::snapshot::{
-    AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance,
+    AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance,
     BreakerSettings, CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose,
     HealthCheck, HostField, Keepalive, Limits, PoolLimits, ProgressBy, Recorder, Retry, Timeouts,
     TraceContext, TraceSettings, UsageSettings,
@@ -97,6 +97,7 @@ pub const POOL: PoolLimits = PoolLimits {
 
 pub const BALANCE: Balance = Balance::LeastOutstanding;
 pub const SERVER_TIMING: bool = false;
+pub const ACCEPT_ENCODING: AcceptEncoding = AcceptEncoding::Client;
 /// For those who switch it on: a page that may call acts for nobody but itself.
 pub const CORS_CREDENTIALS: bool = false;
 /// Chromium keeps an answer for two hours at most, WebKit for ten minutes.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::bounds;
 use super::snapshot::{
-    AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, CommitAt,
+    AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, CommitAt,
     ExchangeTimeouts, Forwarded, HalfClose, HeaderRules, Heartbeat, HostField, Link, Listed,
     Rewrite, Route, Snapshot, Target, Upstream, Workers,
 };
@@ -263,6 +263,11 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     }
     policy::continues(route, out)?;
     entry(out, "server_timing", route.server_timing)?;
+    let accept_encoding = match route.accept_encoding {
+        AcceptEncoding::Client => "client",
+        AcceptEncoding::Identity => "identity",
+    };
+    entry(out, "accept_encoding", quoted(accept_encoding))?;
     cors::cors(route.cors.as_deref(), out)?;
     overrides(route, snapshot, out)?;
     match &route.target {

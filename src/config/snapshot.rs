@@ -385,8 +385,18 @@ pub struct Route {
     pub continues: Option<Continue>,
     /// The client is told, in `Server-Timing`, where the time went.
     pub server_timing: bool,
+    pub accept_encoding: AcceptEncoding,
     /// `None`: what is said of CORS is between browsers and servers.
     pub cors: Option<Box<Cors>>,
+}
+
+/// Whether a server may compress its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptEncoding {
+    /// As far as the client says.
+    Client,
+    /// Not at all.
+    Identity,
 }
 
 /// One upstream of a route, in the order they are asked.

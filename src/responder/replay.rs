@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use super::{Action, Head, Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Route, Target};
+use crate::config::snapshot::{
+    AcceptEncoding, CommitAt, ExchangeTimeouts, PathPattern, Route, Target,
+};
 
 /// What a recording may be at most: it was made of 16 KiB.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -108,6 +110,7 @@ impl RecordedAnswer {
             heartbeat: None,
             continues: None,
             server_timing: false,
+            accept_encoding: AcceptEncoding::Client,
             cors: None,
         }
     }

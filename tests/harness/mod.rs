@@ -176,6 +176,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             heartbeat: None,
             continues: None,
             server_timing: false,
+            accept_encoding: defaults::ACCEPT_ENCODING,
             cors: None,
         }],
     };

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report};
-use super::super::snapshot::{Chain, CommitAt, HeaderRules, PathPattern, Route, Target, When};
+use super::super::snapshot::{
+    AcceptEncoding, Chain, CommitAt, HeaderRules, PathPattern, Route, Target, When,
+};
 use super::upstream::{Draft, Given};
 use super::{Overrides, chain, cors, fallback, headers, is_token, models, path, unique, when};
 use crate::service::Setting;
@@ -154,6 +156,9 @@ fn one(
     let continues =
         chain::continues(&mut section, links.as_deref(), upstreams, given.limits, report);
     let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
+    let encodings = [("client", AcceptEncoding::Client), ("identity", AcceptEncoding::Identity)];
+    let accept_encoding =
+        section.choice("accept_encoding", &encodings, defaults::ACCEPT_ENCODING, report);
     let streams = links.as_ref().is_some_and(|links| {
         links.iter().any(|link| upstreams[link.upstream].upstream.service != Setting::None)
     });
@@ -176,6 +181,7 @@ fn one(
         heartbeat,
         continues,
         server_timing,
+        accept_encoding,
         cors,
     })
 }
@@ -215,6 +221,7 @@ fn of_models(
         heartbeat: None,
         continues: None,
         server_timing,
+        accept_encoding: defaults::ACCEPT_ENCODING,
         cors,
     })
 }

@@ -132,6 +132,7 @@ fn every_key_reaches_the_snapshot() {
         heartbeat = "5s"
         continue = { attempts = 3, text_bytes = "2KiB" }
         server_timing = true
+        accept_encoding = "identity"
         fallback = { status = 503, headers = { Retry-After = "9" }, text = "Sorry,\n\"no\" model: \u00e9\u0007", model = "none", pace = "1s" }
         "#,
     );
@@ -309,6 +310,7 @@ models = "ask"
     continue.attempts = 3
     continue.text_bytes = "2KiB"
     server_timing = true
+    accept_encoding = "identity"
     cors = "off"
     fallback.status = 503
     fallback.headers.retry-after = "9"

@@ -155,7 +155,9 @@ impl Exchange {
             client,
             request_id: self.id.as_bytes(),
             trace: self.trace.as_deref().map_or(TraceFields::Pass, ExchangeTrace::fields),
-            identity: self.may_be_prefaced() || self.may_yet_be_prefaced(),
+            identity: self.may_be_prefaced()
+                || self.may_yet_be_prefaced()
+                || self.asks_for_identity(),
         };
         rewrite::draft(head, &edits, into);
     }

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::snapshot::{
-    Chain, CommitAt, ExchangeTimeouts, HeaderRules, PathPattern, Pattern, Target, When,
+    AcceptEncoding, Chain, CommitAt, ExchangeTimeouts, HeaderRules, PathPattern, Pattern, Target,
+    When,
 };
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
 
@@ -41,6 +42,7 @@ fn route(path: &str, methods: &[&str], cors: Option<Cors>) -> Route {
         heartbeat: None,
         continues: None,
         server_timing: false,
+        accept_encoding: AcceptEncoding::Client,
         cors: cors.map(Box::new),
     }
 }

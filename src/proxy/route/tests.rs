@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::snapshot::{
-    Chain, CommitAt, ExchangeTimeouts, HeaderRules, Pattern, Share, ShareBy, Target, When,
+    AcceptEncoding, Chain, CommitAt, ExchangeTimeouts, HeaderRules, Pattern, Share, ShareBy,
+    Target, When,
 };
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
 use crate::http::request_id::RequestId;
@@ -19,6 +20,7 @@ fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route
         heartbeat: None,
         continues: None,
         server_timing: false,
+        accept_encoding: AcceptEncoding::Client,
         cors: None,
     }
 }

@@ -41,7 +41,9 @@ use self::places::{PageSlot, Placed};
 use super::finished::Finished;
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Route, Target};
+use crate::config::snapshot::{
+    AcceptEncoding, CommitAt, ExchangeTimeouts, PathPattern, Route, Target,
+};
 use crate::escape::escaped;
 
 /// The text formats of `/metrics`.
@@ -250,6 +252,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
             heartbeat: None,
             continues: None,
             server_timing: false,
+            accept_encoding: AcceptEncoding::Client,
             cors: None,
         }
     });

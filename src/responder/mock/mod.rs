@@ -28,7 +28,9 @@ use self::serve::MockResponder;
 pub use self::settings::{Faults, Invalid, Rate, Settings};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
-use crate::config::snapshot::{CommitAt, ExchangeTimeouts, PathPattern, Route, Target};
+use crate::config::snapshot::{
+    AcceptEncoding, CommitAt, ExchangeTimeouts, PathPattern, Route, Target,
+};
 
 /// What a path answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +126,7 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
         heartbeat: None,
         continues: None,
         server_timing: false,
+        accept_encoding: AcceptEncoding::Client,
         cors: None,
     }
 }

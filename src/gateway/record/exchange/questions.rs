@@ -2,7 +2,9 @@
 //! what it waits for.
 
 use super::{Aside, Exchange, Leave};
-use crate::config::snapshot::{self, Chain, Condition, ExchangeTimeouts, Link, Target};
+use crate::config::snapshot::{
+    self, AcceptEncoding, Chain, Condition, ExchangeTimeouts, Link, Target,
+};
 use crate::flow::relay::{Flow, FlowState};
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::upstream::UpstreamConnection;
@@ -155,6 +157,16 @@ impl Exchange {
         self.is_undecided()
             && self.client == Version::Http11
             && self.snapshot.routes.iter().any(prefaces)
+    }
+
+    /// Whether no server may compress its answer, by its route, or by one that it may take whose model
+    /// has yet to decide.
+    pub fn asks_for_identity(&self) -> bool {
+        let asks = |route: &snapshot::Route| route.accept_encoding == AcceptEncoding::Identity;
+        match self.is_undecided() {
+            true => self.snapshot.routes.iter().any(asks),
+            false => self.route().is_some_and(asks),
+        }
     }
 
     /// The client has the head of a stream, and waits for a server's.
