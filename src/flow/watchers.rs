@@ -68,7 +68,7 @@ impl BodyWatcher for ResponseWatchers {
         match observer.end() {
             // A document that has come to its announced length is whole, whatever it looks like.
             Ending::Truncated(_)
-                if matches!(framing, Framing::Length(_)) && !observer.is_stream() =>
+                if matches!(framing, Framing::Length(_)) && !observer.reads_stream() =>
             {
                 Ok(())
             }

@@ -53,6 +53,7 @@ use crate::reactor::slots::Slots;
 use crate::reactor::token::{Kind, Token};
 use crate::reactor::turn::{Cx, Handler, Loop, Pace};
 use crate::service::continuation::Purse;
+use crate::service::decoding::DECODERS_BYTES;
 use crate::wire::buffers::BufferPool;
 use crate::wire::socket::{Desk, Socket};
 use crate::wire::transport::{Sealing, Sessions};
@@ -108,6 +109,8 @@ pub struct Gateway<N: Net> {
     scratch: Scratch,
     /// The memory for what is kept to continue streams.
     purse: Purse,
+    /// The memory for decoders of compressed answers.
+    decoders: Purse,
     reporter: Reporter,
     sealing: Sealing,
     chance: Chance,
@@ -142,6 +145,7 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
         groups: Groups::new(&snapshot, &loads, seed),
         scratch: Scratch::new(),
         purse: Purse::new(snapshot.limits.continue_bytes),
+        decoders: Purse::new(DECODERS_BYTES),
         reporter: Reporter::new(journal),
         sealing: Sealing::new(sessions),
         chance: Chance::new(seed),

@@ -31,6 +31,7 @@
 
 pub mod body;
 pub mod chunk;
+pub mod coding;
 pub mod cors;
 pub mod date;
 pub mod field_rules;

@@ -27,7 +27,7 @@ mod transcript;
 #[cfg(test)]
 mod tests;
 
-pub use self::kept::{Kept, Purse};
+pub use self::kept::{Allotment, Kept, Purse};
 pub use self::request::{Uncontinuable, continued, is_fit};
 pub use self::transcript::{Lacking, Transcript};
 

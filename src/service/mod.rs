@@ -3,6 +3,7 @@
 //! | file       | knows                                                                            |
 //! |------------|----------------------------------------------------------------------------------|
 //! | `observer` | whether a stream is whole, failed or cut short, and what it cost                  |
+//! | `decoding` | a compressed answer, watched through a decoder beside its bytes                |
 //! | `marks`    | the fields of each dialect that tell, in a stream and in a document                |
 //! | `fault`    | the error event and the heartbeat of a dialect                                    |
 //! | `request`  | what a request asks for: model, streaming, where the prompt begins                |
@@ -24,6 +25,7 @@
 
 pub mod canned;
 pub mod continuation;
+pub mod decoding;
 pub mod fault;
 pub mod listing;
 mod marks;

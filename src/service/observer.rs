@@ -7,11 +7,15 @@
 //!
 //! * Any cut of the stream into pieces gives the same answers.
 //! * A mark counts when its event has been dispatched, as it does for the client.
-//! * The size is fixed; nothing is allocated, and nothing is kept of what was read.
+//! * The size is fixed; nothing is allocated but the decoder of a compressed answer, and nothing is kept
+//!   of what was read.
 
 use super::Dialect;
+use super::continuation::Purse;
+use super::decoding::Decoding;
 use super::marks::{Document, Marks};
 use super::refusal::Blame;
+use crate::http::coding::Coding;
 use crate::http::ndjson::LineObserver;
 use crate::http::sse::EventObserver;
 
@@ -64,14 +68,14 @@ impl Completion {
 }
 
 /// Follows one answer through any pieces it comes in.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Observer {
     grammar: Grammar,
     marks: Marks,
 }
 
 /// What lies between the bytes and the JSON.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Grammar {
     Events(EventObserver),
     Lines(LineObserver),
@@ -79,6 +83,8 @@ enum Grammar {
     Document(Document),
     /// Its first bytes will tell which of the others it is.
     Unsettled(Beginning),
+    /// Compressed: another observer reads what is decoded.
+    Encoded(Box<Decoding>),
     /// Nobody can read it.
     Opaque,
 }
@@ -115,7 +121,13 @@ impl Observer {
         Observer { grammar: beginning, marks: Marks::new(dialect) }
     }
 
-    /// For an answer that cannot be read, such as a compressed one.
+    /// For a compressed answer that `observer` reads once it is decoded. `purse` pays for the decoder.
+    pub fn of_encoded(coding: Coding, observer: Observer, purse: &Purse) -> Observer {
+        let decoding = Box::new(Decoding::new(coding, observer, purse));
+        Observer { grammar: Grammar::Encoded(decoding), marks: Marks::new(Dialect::Generic) }
+    }
+
+    /// For an answer that cannot be read, such as one in a coding that nobody here decodes.
     pub fn of_nothing() -> Observer {
         Observer { grammar: Grammar::Opaque, marks: Marks::new(Dialect::Generic) }
     }
@@ -126,11 +138,13 @@ impl Observer {
             Grammar::Events(_) => "text/event-stream",
             Grammar::Lines(_) => "application/x-ndjson",
             Grammar::Document(_) => "application/json",
+            Grammar::Encoded(decoding) => decoding.observer.media_type(),
             Grammar::Unsettled(_) | Grammar::Opaque => "",
         }
     }
 
-    /// Whether this is a stream of events; what may still become one is none yet.
+    /// Whether this is a stream of events; what may still become one is none yet. A compressed one is
+    /// none either: nothing can be written into it, and its bytes tell how far it is.
     pub fn is_stream(&self) -> bool {
         matches!(self.grammar, Grammar::Events(_) | Grammar::Lines(_))
     }
@@ -142,7 +156,7 @@ impl Observer {
             Grammar::Events(events) => Some(events.data_events()),
             Grammar::Lines(lines) => Some(lines.data_events()),
             Grammar::Unsettled(_) => Some(0),
-            Grammar::Document(_) | Grammar::Opaque => None,
+            Grammar::Document(_) | Grammar::Encoded(_) | Grammar::Opaque => None,
         }
     }
 
@@ -157,6 +171,7 @@ impl Observer {
             Grammar::Events(_) | Grammar::Lines(_) => self.marks.needs_no_end(),
             Grammar::Document(document) => document.is_read() && !self.marks.is_complete(),
             Grammar::Unsettled(_) => false,
+            Grammar::Encoded(decoding) => decoding.is_blind(),
             Grammar::Opaque => true,
         }
     }
@@ -168,6 +183,7 @@ impl Observer {
             Grammar::Lines(lines) => lines.feed_to(data, &mut self.marks),
             Grammar::Document(document) => self.marks.read(document, data),
             Grammar::Unsettled(_) => self.learn_grammar(data),
+            Grammar::Encoded(decoding) => decoding.feed(data),
             Grammar::Opaque => {}
         }
     }
@@ -207,6 +223,7 @@ impl Observer {
         match &self.grammar {
             Grammar::Events(events) => events.data_events(),
             Grammar::Lines(lines) => lines.data_events(),
+            Grammar::Encoded(decoding) => decoding.observer.data_events(),
             _ => 0,
         }
     }
@@ -234,6 +251,7 @@ impl Observer {
     pub fn saw_error(&self) -> bool {
         match &self.grammar {
             Grammar::Document(document) => document.saw_error(),
+            Grammar::Encoded(decoding) => decoding.observer.saw_error(),
             _ => self.marks.saw_error(),
         }
     }
@@ -242,6 +260,7 @@ impl Observer {
     pub fn error(&self) -> Option<Blame> {
         match &self.grammar {
             Grammar::Document(document) => document.error(),
+            Grammar::Encoded(decoding) => decoding.observer.error(),
             _ => self.marks.error(),
         }
     }
@@ -275,6 +294,7 @@ impl Observer {
         match &self.grammar {
             // As in a stream, only a complete text says anything.
             Grammar::Document(_) if !self.marks.is_complete() => None,
+            Grammar::Encoded(decoding) => decoding.observer.usage(),
             _ => self.marks.usage(),
         }
     }
@@ -282,6 +302,9 @@ impl Observer {
     /// Tokens of the answer so far. What a server has counted before the end of its stream is no count of
     /// the answer: Anthropic's first event tells 1.
     pub fn completion(&self) -> Completion {
+        if let Grammar::Encoded(decoding) = &self.grammar {
+            return decoding.observer.completion();
+        }
         let counted = self.usage().and_then(|usage| usage.completion).map(u64::from);
         let ended = !self.is_stream() || self.marks.saw_end();
         match counted {
@@ -290,6 +313,22 @@ impl Observer {
                 let tokens = counted.unwrap_or(0).max(self.tokens_estimated());
                 Completion { tokens, estimated: true }
             }
+        }
+    }
+
+    /// Whether it reads a stream of events, compressed or not.
+    pub fn reads_stream(&self) -> bool {
+        match &self.grammar {
+            Grammar::Encoded(decoding) => decoding.observer.is_stream(),
+            _ => self.is_stream(),
+        }
+    }
+
+    /// The model that a compressed answer has named, as far as it is decoded.
+    pub fn model_decoded(&self) -> Option<&str> {
+        match &self.grammar {
+            Grammar::Encoded(decoding) => decoding.model(),
+            _ => None,
         }
     }
 
@@ -307,6 +346,7 @@ impl Observer {
                     () => Ending::Truncated(Truncation::InsideEvent),
                 };
             }
+            Grammar::Encoded(decoding) => return decoding.end(),
             Grammar::Unsettled(_) | Grammar::Opaque => return Ending::Whole,
         }
         if self.marks.saw_error() {

@@ -122,6 +122,8 @@ const FENCED: &[(&str, &[&str])] = &[
     ("hdrhistogram", &["bench"]),
     ("slab", &["reactor"]),
     ("sha2", &["proxy"]),
+    ("miniz_oxide", &["http"]),
+    ("brotli_decompressor", &["http"]),
 ];
 
 /// A file past this wants splitting along a real seam.

@@ -9,6 +9,7 @@ mod admin_lifecycle;
 mod admin_places;
 mod bodies;
 mod chain;
+mod codings;
 mod cors;
 mod edges;
 mod exchanges;

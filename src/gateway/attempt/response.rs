@@ -15,6 +15,7 @@ use crate::gateway::record::exchange::{Exchange, Leave, Tunnel};
 use crate::gateway::record::verdict::Failed;
 use crate::gateway::{Gateway, both};
 use crate::http::body::Framing;
+use crate::http::coding::Coding;
 use crate::http::date::DateLine;
 use crate::http::head::{
     FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, Version,
@@ -196,7 +197,8 @@ impl<N: Net> Gateway<N> {
         }
         if !interim {
             let sent = &upstream.socket.outbox;
-            exchange.begin_response(&head, &delivery, draining, sent, reads);
+            let decoders = &self.decoders;
+            exchange.begin_response(&head, &delivery, draining, sent, reads, decoders);
             client.parting = !exchange.persistent && exchange.tunnel.is_none();
             exchange.watch(&head, self.reporter.journal(), &self.purse);
             let begun = &upstream.socket.unscanned()[head.length..];
@@ -336,12 +338,25 @@ impl Exchange {
         match self.dialect {
             _ if !answers => None,
             // Of a generic path only the cost is read, and only of JSON that answers a POST.
-            Dialect::Generic if self.idempotent || head.encoded || head.media != Media::Json => {
-                None
-            }
-            _ if head.encoded => Some(Observer::of_nothing()),
+            Dialect::Generic if self.idempotent || head.media != Media::Json => None,
             Dialect::Generic if !all => None,
             dialect => Some(Observer::of_answer(dialect, all)),
+        }
+    }
+
+    /// The observer of a compressed answer, through which `observer` reads it. What cannot be decoded is
+    /// passed on unread.
+    fn decoded(
+        &self,
+        head: &ResponseHead<'_>,
+        observer: Observer,
+        decoders: &Purse,
+    ) -> Option<Observer> {
+        match head.field("content-encoding").and_then(Coding::of) {
+            Some(coding) => Some(Observer::of_encoded(coding, observer, decoders)),
+            // Where no dialect is expected only the cost would be read.
+            None if self.dialect == Dialect::Generic && head.media == Media::Json => None,
+            None => Some(Observer::of_nothing()),
         }
     }
 
@@ -377,6 +392,7 @@ impl Exchange {
         draining: bool,
         sent: &Outbox,
         reads: bool,
+        decoders: &Purse,
     ) {
         self.attempt.status = head.status;
         self.until_close = delivery.framing == Framing::UntilClose;
@@ -386,9 +402,7 @@ impl Exchange {
         }
         self.attempt.keep_alive = head.keep_alive;
         let mut response = Flow::of_response(head.framing, delivery.mode);
-        response.watch.observer = match (head.media, self.dialect) {
-            // Compressed events cannot be read: they are passed on as any body.
-            (Media::EventStream, _) if head.encoded => Some(Observer::of_nothing()),
+        let observer = match (head.media, self.dialect) {
             (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
             (Media::EventStream, dialect) => {
                 Some(Observer::of_stream(dialect).expecting(self.choices(sent)))
@@ -397,6 +411,10 @@ impl Exchange {
             // Lines of nobody's: whether they are all nobody can tell.
             (Media::JsonLines, Dialect::Generic) => Some(Observer::of_nothing()),
             _ => self.reader(head, reads),
+        };
+        response.watch.observer = match head.encoded {
+            true => observer.and_then(|observer| self.decoded(head, observer, decoders)),
+            false => observer,
         };
         self.attempt.awaited = match head.media {
             Media::EventStream if self.listens => Awaited::Feed,

@@ -43,6 +43,27 @@ impl Purse {
     }
 }
 
+impl Purse {
+    /// Memory for something that is not bytes of a text; `None`: there is not enough.
+    pub fn allot(&self, bytes: usize) -> Option<Allotment> {
+        self.pay(bytes).then(|| Allotment { bytes, purse: self.clone() })
+    }
+}
+
+/// A part of a purse that somebody has taken. It is paid back when this is dropped.
+#[derive(Debug)]
+pub struct Allotment {
+    bytes: usize,
+    purse: Purse,
+}
+
+impl Drop for Allotment {
+    fn drop(&mut self) {
+        let account = &self.purse.0;
+        account.spent.set(account.spent.get().saturating_sub(self.bytes));
+    }
+}
+
 /// Bytes that are kept.
 #[derive(Debug)]
 pub struct Kept {

@@ -129,6 +129,11 @@ impl Exchange {
     /// Notes the model that the answer has named, if it has.
     pub fn learn_model(&mut self) {
         let Some(response) = &mut self.attempt.response else { return };
+        let decoded = response.watch.observer.as_ref().and_then(Observer::model_decoded);
+        if let Some(model) = decoded.map(Box::from) {
+            self.aside_mut().model = Some(model);
+            return;
+        }
         let Some(tap) = &mut response.watch.tap else { return };
         let model = tap.model();
         if tap.is_idle() {

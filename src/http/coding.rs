@@ -1,0 +1,336 @@
+//! Content codings, decoded beside the bytes: what a compressed answer says, for whoever watches it.
+//!
+//! Bytes in, pieces out. The bytes themselves pass as they came, whatever is found here.
+//!
+//! * A decoder holds its window and its tables ([`Coding::memory`]) and nothing of what it has decoded.
+//! * What it decodes of some bytes is at most [`EXPANSION`] times as much and [`SLACK`]: a body that
+//!   unpacks into more is a bomb, or nothing that is worth to be watched at that price.
+//! * Checksums are not compared: a body that was damaged is for its client to notice.
+//!
+//! Absent on purpose: zstd. Its decoders in Rust give a byte away when a whole window is behind it, and
+//! the window of a stream is megabytes: of a stream of events nothing would be seen before its end.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+use miniz_oxide::inflate::stream::{InflateState, inflate};
+use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
+
+/// Bytes decoded for each byte that was fed, at most.
+const EXPANSION: usize = 64;
+/// Bytes that may be decoded beyond that, each time some are fed.
+const SLACK: usize = 64 << 10;
+/// What one look at a decoder gives: a piece.
+const PIECE: usize = 8 << 10;
+
+/// A window of brotli's of more than 2 to this is not decoded.
+const WINDOW_BITS_MAX: u32 = 22;
+/// What inflating takes: a window of 32 KiB, and tables.
+const INFLATE_BYTES: usize = 48 << 10;
+/// What brotli takes beside its window.
+const BROTLI_BYTES: usize = 256 << 10;
+
+/// A coding that can be decoded (RFC 9110 §8.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    Gzip,
+    /// zlib's format, as the RFC has it.
+    Deflate,
+    Brotli,
+}
+
+impl Coding {
+    /// The coding of a `Content-Encoding`. `None`: there are several, or it is none of these.
+    pub fn of(field: &[u8]) -> Option<Coding> {
+        let is = |name: &str| field.trim_ascii().eq_ignore_ascii_case(name.as_bytes());
+        match () {
+            () if is("gzip") || is("x-gzip") => Some(Coding::Gzip),
+            () if is("deflate") => Some(Coding::Deflate),
+            () if is("br") => Some(Coding::Brotli),
+            () => None,
+        }
+    }
+
+    /// The memory that a body takes which begins with this byte. `None`: it wants a window that is too
+    /// large, or begins as no body of this coding does.
+    pub fn memory(self, first: u8) -> Option<usize> {
+        match self {
+            Coding::Gzip | Coding::Deflate => Some(INFLATE_BYTES),
+            Coding::Brotli => {
+                let bits = window_bits(first).filter(|bits| *bits <= WINDOW_BITS_MAX)?;
+                Some((1 << bits) + BROTLI_BYTES)
+            }
+        }
+    }
+}
+
+/// The window of a body of brotli's, by its first byte (RFC 7932 §9.1).
+fn window_bits(first: u8) -> Option<u32> {
+    let first = u32::from(first);
+    match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, _, _) => Some(16),
+        (_, 0, 0) => Some(17),
+        // A large window, which browsers do not take.
+        (_, 0, 1) => None,
+        (_, 0, more) => Some(8 + more),
+        (_, more, _) => Some(17 + more),
+    }
+}
+
+/// Why a body is decoded no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undecodable {
+    Malformed,
+    /// It unpacks into too much.
+    Bomb,
+}
+
+/// Decodes one body in any pieces it comes in.
+pub struct Decoder {
+    state: State,
+}
+
+enum State {
+    Gzip {
+        member: Member,
+        inflater: Box<InflateState>,
+    },
+    Zlib(Box<InflateState>),
+    Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
+    /// The body is complete. What stands behind it says nothing.
+    Over,
+}
+
+/// Where in a member of gzip's the next byte stands (RFC 1952 §2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    /// So many of the ten bytes it begins with have come. `flags` is the fourth.
+    Fixed {
+        read: u8,
+        flags: u8,
+    },
+    /// Of the length of the extra field, so many of two bytes.
+    ExtraLength {
+        read: u8,
+        length: u16,
+        flags: u8,
+    },
+    Extra {
+        left: u16,
+        flags: u8,
+    },
+    Name {
+        flags: u8,
+    },
+    Comment {
+        flags: u8,
+    },
+    HeaderCheck {
+        read: u8,
+    },
+    Data,
+    /// Of the checksum and the length behind the data.
+    Trailer {
+        read: u8,
+    },
+}
+
+impl Member {
+    const START: Member = Member::Fixed { read: 0, flags: 0 };
+    const HEADER_CHECK: u8 = 2;
+    const EXTRA: u8 = 4;
+    const NAME: u8 = 8;
+    const COMMENT: u8 = 16;
+    /// Flags that mean nothing yet.
+    const RESERVED: u8 = 0xe0;
+
+    /// What follows, once everything before the parts that are named by `flags` is read.
+    fn after(flags: u8) -> Member {
+        match () {
+            () if flags & Member::EXTRA != 0 => {
+                Member::ExtraLength { read: 0, length: 0, flags: flags & !Member::EXTRA }
+            }
+            () if flags & Member::NAME != 0 => Member::Name { flags: flags & !Member::NAME },
+            () if flags & Member::COMMENT != 0 => {
+                Member::Comment { flags: flags & !Member::COMMENT }
+            }
+            () if flags & Member::HEADER_CHECK != 0 => Member::HeaderCheck { read: 0 },
+            () => Member::Data,
+        }
+    }
+
+    /// Takes one byte outside the data.
+    fn step(self, byte: u8) -> Result<Member, Undecodable> {
+        Ok(match self {
+            Member::Fixed { read: 0, .. } if byte != 0x1f => return Err(Undecodable::Malformed),
+            Member::Fixed { read: 1, .. } if byte != 0x8b => return Err(Undecodable::Malformed),
+            Member::Fixed { read: 2, .. } if byte != 8 => return Err(Undecodable::Malformed),
+            Member::Fixed { read: 3, .. } if byte & Member::RESERVED != 0 => {
+                return Err(Undecodable::Malformed);
+            }
+            Member::Fixed { read: 3, .. } => Member::Fixed { read: 4, flags: byte },
+            Member::Fixed { read: 9, flags } => Member::after(flags),
+            Member::Fixed { read, flags } => Member::Fixed { read: read + 1, flags },
+            Member::ExtraLength { read: 0, flags, .. } => {
+                Member::ExtraLength { read: 1, length: byte.into(), flags }
+            }
+            Member::ExtraLength { length, flags, .. } => match length | u16::from(byte) << 8 {
+                0 => Member::after(flags),
+                left => Member::Extra { left, flags },
+            },
+            Member::Extra { left: 1, flags } => Member::after(flags),
+            Member::Extra { left, flags } => Member::Extra { left: left - 1, flags },
+            Member::Name { flags } | Member::Comment { flags } if byte == 0 => Member::after(flags),
+            Member::HeaderCheck { read: 0 } => Member::HeaderCheck { read: 1 },
+            Member::HeaderCheck { .. } => Member::Data,
+            Member::Trailer { read: 7 } => Member::START,
+            Member::Trailer { read } => Member::Trailer { read: read + 1 },
+            same @ (Member::Name { .. } | Member::Comment { .. } | Member::Data) => same,
+        })
+    }
+}
+
+impl Decoder {
+    pub fn new(coding: Coding) -> Decoder {
+        let state = match coding {
+            Coding::Gzip => State::Gzip {
+                member: Member::START,
+                inflater: InflateState::new_boxed(DataFormat::Raw),
+            },
+            Coding::Deflate => State::Zlib(InflateState::new_boxed(DataFormat::Zlib)),
+            Coding::Brotli => State::Brotli(Box::new(BrotliState::new_strict(
+                StandardAlloc::default(),
+                StandardAlloc::default(),
+                StandardAlloc::default(),
+            ))),
+        };
+        Decoder { state }
+    }
+
+    /// Takes the next bytes of a body, and gives what they say to `sink`, piece by piece. After an error
+    /// nothing more is to be fed.
+    pub fn feed(&mut self, data: &[u8], mut sink: impl FnMut(&[u8])) -> Result<(), Undecodable> {
+        let mut room = data.len().saturating_mul(EXPANSION).saturating_add(SLACK);
+        let mut give = |piece: &[u8]| {
+            room = room.checked_sub(piece.len()).ok_or(Undecodable::Bomb)?;
+            sink(piece);
+            Ok(())
+        };
+        match &mut self.state {
+            State::Gzip { member, inflater } => feed_gzip(member, inflater, data, &mut give),
+            State::Zlib(inflater) => {
+                let (_, ended) = feed_deflate(inflater, data, &mut give)?;
+                if ended {
+                    self.state = State::Over;
+                }
+                Ok(())
+            }
+            State::Brotli(state) => {
+                if feed_brotli(state, data, &mut give)? {
+                    self.state = State::Over;
+                }
+                Ok(())
+            }
+            State::Over => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match &self.state {
+            State::Gzip { .. } => "gzip",
+            State::Zlib(_) => "deflate",
+            State::Brotli(_) => "br",
+            State::Over => "over",
+        };
+        f.debug_struct("Decoder").field("coding", &name).finish_non_exhaustive()
+    }
+}
+
+type Give<'a> = dyn FnMut(&[u8]) -> Result<(), Undecodable> + 'a;
+
+fn feed_gzip(
+    member: &mut Member,
+    inflater: &mut InflateState,
+    mut data: &[u8],
+    give: &mut Give<'_>,
+) -> Result<(), Undecodable> {
+    while let [byte, rest @ ..] = data {
+        if *member != Member::Data {
+            *member = member.step(*byte)?;
+            data = rest;
+            continue;
+        }
+        let (taken, ended) = feed_deflate(inflater, data, give)?;
+        data = &data[taken..];
+        if ended {
+            // Another member may follow.
+            *member = Member::Trailer { read: 0 };
+            inflater.reset(DataFormat::Raw);
+        }
+    }
+    Ok(())
+}
+
+/// Inflates. Returns how many bytes were taken, and whether the data has ended; if it has not, all were.
+fn feed_deflate(
+    inflater: &mut InflateState,
+    data: &[u8],
+    give: &mut Give<'_>,
+) -> Result<(usize, bool), Undecodable> {
+    let mut piece = [0; PIECE];
+    let mut taken = 0;
+    loop {
+        let result = inflate(inflater, &data[taken..], &mut piece, MZFlush::None);
+        taken += result.bytes_consumed;
+        if result.bytes_written > 0 {
+            give(&piece[..result.bytes_written])?;
+        }
+        match result.status {
+            Ok(MZStatus::StreamEnd) => return Ok((taken, true)),
+            // It can go no further without more bytes.
+            Err(MZError::Buf) => return Ok((taken, false)),
+            Ok(_) if taken == data.len() && result.bytes_written < PIECE => {
+                return Ok((taken, false));
+            }
+            Ok(_) => {}
+            Err(_) => return Err(Undecodable::Malformed),
+        }
+    }
+}
+
+/// Decodes brotli. Returns whether the data has ended.
+fn feed_brotli(
+    state: &mut BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
+    data: &[u8],
+    give: &mut Give<'_>,
+) -> Result<bool, Undecodable> {
+    let mut piece = [0; PIECE];
+    let (mut left, mut taken, mut total) = (data.len(), 0, 0);
+    loop {
+        let (mut room, mut written) = (PIECE, 0);
+        let result = BrotliDecompressStream(
+            &mut left,
+            &mut taken,
+            data,
+            &mut room,
+            &mut written,
+            &mut piece,
+            &mut total,
+            state,
+        );
+        if written > 0 {
+            give(&piece[..written])?;
+        }
+        match result {
+            BrotliResult::ResultSuccess => return Ok(true),
+            BrotliResult::NeedsMoreInput => return Ok(false),
+            BrotliResult::NeedsMoreOutput => {}
+            BrotliResult::ResultFailure => return Err(Undecodable::Malformed),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+use super::*;
+use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
+use proptest::prelude::*;
+
+const TEXT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+
+/// A member of gzip's with these optional parts. Its checksum is none.
+fn gzip(flags: u8, parts: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut member = vec![0x1f, 0x8b, 8, flags, 1, 2, 3, 4, 0, 255];
+    member.extend_from_slice(parts);
+    member.extend(compress_to_vec(text, 6));
+    member.extend([0; 8]);
+    member
+}
+
+/// Brotli's way to write what it does not compress, with a window of 64 KiB.
+fn brotli(text: &[u8]) -> Vec<u8> {
+    let head = ((text.len() as u32 - 1) << 4 | 1 << 20).to_le_bytes();
+    [&head[..3], text, &[3]].concat()
+}
+
+fn decoded(coding: Coding, pieces: &[&[u8]]) -> Result<Vec<u8>, Undecodable> {
+    let mut decoder = Decoder::new(coding);
+    let mut out = Vec::new();
+    for piece in pieces {
+        decoder.feed(piece, |piece| out.extend_from_slice(piece))?;
+    }
+    Ok(out)
+}
+
+fn bodies() -> Vec<(Coding, Vec<u8>, Vec<u8>)> {
+    let text = TEXT.repeat(300).into_bytes();
+    let all = [Member::EXTRA, Member::NAME, Member::COMMENT, Member::HEADER_CHECK];
+    let all = all.into_iter().fold(0, |flags, flag| flags | flag);
+    let named = gzip(all, b"\x03\0abcname\0comment\0\x12\x34", &text);
+    let empty = gzip(Member::EXTRA, b"\0\0", &text);
+    vec![
+        (Coding::Gzip, gzip(0, b"", &text), text.clone()),
+        (Coding::Gzip, [named, empty].concat(), text.repeat(2)),
+        (Coding::Deflate, compress_to_vec_zlib(&text, 6), text.clone()),
+        (Coding::Brotli, brotli(&text), text),
+    ]
+}
+
+#[test]
+fn any_cut_decodes_alike() {
+    for (coding, body, text) in bodies() {
+        assert_eq!(decoded(coding, &[&body]).as_deref(), Ok(&*text), "{coding:?}");
+        for cut in 0..body.len().min(400) {
+            let (front, back) = body.split_at(cut);
+            assert_eq!(decoded(coding, &[front, back]).as_deref(), Ok(&*text), "{coding:?} {cut}");
+        }
+        let bytes: Vec<&[u8]> = body.chunks(1).collect();
+        assert_eq!(decoded(coding, &bytes).as_deref(), Ok(&*text), "{coding:?} bytewise");
+    }
+}
+
+#[test]
+fn what_was_flushed_is_told_at_once() {
+    use miniz_oxide::deflate::core::CompressorOxide;
+    use miniz_oxide::deflate::stream::deflate;
+    let mut compressor = CompressorOxide::new(0x800 | 128);
+    compressor.set_format_and_level(DataFormat::Raw, 6);
+    let mut decoder = Decoder::new(Coding::Gzip);
+    decoder.feed(&gzip(0, b"", b"")[..10], |_| panic!("a header says nothing")).expect("a header");
+    for number in 0..5 {
+        let (event, mut out, mut seen) = (format!("data: {number}\n\n"), [0; 256], Vec::new());
+        let result = deflate(&mut compressor, event.as_bytes(), &mut out, MZFlush::Sync);
+        let piece = &out[..result.bytes_written];
+        decoder.feed(piece, |piece| seen.extend_from_slice(piece)).expect("gzip");
+        assert_eq!(seen, event.as_bytes());
+    }
+}
+
+#[test]
+fn what_is_no_body_of_the_coding_is_refused() {
+    for (coding, body) in [
+        (Coding::Gzip, &b"{\"error\":1}"[..]),
+        (Coding::Gzip, b"\x1f\x8c"),
+        (Coding::Gzip, b"\x1f\x8b\x07"),
+        (Coding::Gzip, b"\x1f\x8b\x08\xe0"),
+        (Coding::Gzip, b"\x1f\x8b\x08\0\0\0\0\0\0\0\xff\xff\xff"),
+        (Coding::Deflate, b"{\"error\":1}"),
+        (Coding::Brotli, b"{\"error\":{\"message\":\"no\"}}"),
+    ] {
+        assert_eq!(decoded(coding, &[body]), Err(Undecodable::Malformed), "{coding:?} {body:?}");
+    }
+}
+
+#[test]
+fn a_bomb_is_not_unpacked() {
+    let zeros = vec![b' '; 8 << 20];
+    for (coding, body) in
+        [(Coding::Gzip, gzip(0, b"", &zeros)), (Coding::Deflate, compress_to_vec_zlib(&zeros, 9))]
+    {
+        let (mut decoder, mut seen) = (Decoder::new(coding), 0);
+        let fed = decoder.feed(&body, |piece| seen += piece.len());
+        assert_eq!(fed, Err(Undecodable::Bomb));
+        assert!(seen <= body.len() * EXPANSION + SLACK, "{seen} of {}", body.len());
+    }
+}
+
+#[test]
+fn codings_are_known_by_their_names_and_windows_are_limited() {
+    for (field, expected) in [
+        ("gzip", Some(Coding::Gzip)),
+        ("X-GZIP", Some(Coding::Gzip)),
+        (" br ", Some(Coding::Brotli)),
+        ("deflate", Some(Coding::Deflate)),
+        ("zstd", None),
+        ("gzip, br", None),
+        ("", None),
+    ] {
+        assert_eq!(Coding::of(field.as_bytes()), expected, "{field}");
+    }
+    // RFC 7932 §9.1, its table.
+    for (byte, bits) in [
+        (0b000_0000, Some(16)),
+        (0b000_0001, Some(17)),
+        (0b000_0011, Some(18)),
+        (0b000_1111, Some(24)),
+        (0b010_0001, Some(10)),
+        (0b111_0001, Some(15)),
+        (0b001_0001, None),
+    ] {
+        assert_eq!(window_bits(byte), bits, "{byte:b}");
+    }
+    assert_eq!(Coding::Brotli.memory(0b000_1111), None);
+    assert_eq!(Coding::Brotli.memory(0b000_1011), Some((4 << 20) + BROTLI_BYTES));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_end_in_an_answer(
+        coding in prop_oneof![Just(Coding::Gzip), Just(Coding::Deflate), Just(Coding::Brotli)],
+        start in prop_oneof![Just(&b""[..]), Just(&b"\x1f\x8b\x08\0\0\0\0\0\0\0"[..])],
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        cut in 0..300usize,
+    ) {
+        let body = [start, &bytes].concat();
+        let (front, back) = body.split_at(cut.min(body.len()));
+        let whole = decoded(coding, &[&body]);
+        let parts = decoded(coding, &[front, back]);
+        prop_assert_eq!(whole.is_ok(), parts.is_ok());
+        if let (Ok(whole), Ok(parts)) = (whole, parts) {
+            prop_assert_eq!(whole, parts);
+        }
+    }
+}
