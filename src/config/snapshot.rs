@@ -31,7 +31,7 @@ mod resilience;
 mod when;
 
 pub use cors::Cors;
-pub use headers::HeaderRules;
+pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
 pub use prices::{Cost, ModelPrice, PaidTokens, PriceTable, TokenPrice};
@@ -388,15 +388,6 @@ pub struct Route {
     pub accept_encoding: AcceptEncoding,
     /// `None`: what is said of CORS is between browsers and servers.
     pub cors: Option<Box<Cors>>,
-}
-
-/// Whether a server may compress its answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AcceptEncoding {
-    /// As far as the client says.
-    Client,
-    /// Not at all.
-    Identity,
 }
 
 /// One upstream of a route, in the order they are asked.

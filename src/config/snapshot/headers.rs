@@ -13,3 +13,12 @@ pub struct HeaderRules {
     /// what it is.
     pub written: Vec<(String, String)>,
 }
+
+/// Whether a server may compress its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptEncoding {
+    /// As far as the client says.
+    Client,
+    /// Not at all.
+    Identity,
+}
