@@ -34,7 +34,7 @@ pub use cors::Cors;
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
-pub use prices::{Cost, ModelPrice, PaidTokens, PriceTable, TokenPrice};
+pub use prices::{ModelPrice, Money, PaidTokens, PriceTable, TokenPrice};
 pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,

@@ -89,7 +89,7 @@ pub enum Undecodable {
 }
 
 /// Decodes one body in any pieces it comes in.
-pub struct Decoder {
+pub struct BodyDecoder {
     state: State,
 }
 
@@ -193,8 +193,8 @@ impl Member {
     }
 }
 
-impl Decoder {
-    pub fn new(coding: Coding) -> Decoder {
+impl BodyDecoder {
+    pub fn new(coding: Coding) -> BodyDecoder {
         let state = match coding {
             Coding::Gzip => State::Gzip {
                 member: Member::START,
@@ -207,7 +207,7 @@ impl Decoder {
                 StandardAlloc::default(),
             ))),
         };
-        Decoder { state }
+        BodyDecoder { state }
     }
 
     /// Takes the next bytes of a body, and gives what they say to `sink`, piece by piece. After an error
@@ -239,7 +239,7 @@ impl Decoder {
     }
 }
 
-impl fmt::Debug for Decoder {
+impl fmt::Debug for BodyDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match &self.state {
             State::Gzip { .. } => "gzip",
@@ -247,7 +247,7 @@ impl fmt::Debug for Decoder {
             State::Brotli(_) => "br",
             State::Over => "over",
         };
-        f.debug_struct("Decoder").field("coding", &name).finish_non_exhaustive()
+        f.debug_struct("BodyDecoder").field("coding", &name).finish_non_exhaustive()
     }
 }
 

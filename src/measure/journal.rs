@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::config::snapshot::{Cost, PaidTokens, PriceTable};
+use crate::config::snapshot::{Money, PaidTokens, PriceTable};
 use crate::http::request_id::RequestId;
 use crate::http::trace_context::SpanId;
 use crate::measure::ends::UNOBSERVED;
@@ -170,17 +170,17 @@ impl Record {
     }
 
     /// What those have cost, estimates included. `None`: no price is known for them.
-    pub fn cost(&self) -> Option<Cost> {
+    pub fn cost(&self) -> Option<Money> {
         self.cost_of(self.model.as_deref(), self.paid())
     }
 
     /// What an attempt has cost that was given up. `None`: no price is known for it.
-    pub fn cost_wasted(&self, wasted: &WastedTokens) -> Option<Cost> {
+    pub fn cost_wasted(&self, wasted: &WastedTokens) -> Option<Money> {
         let WastedTokens { input, cached, output, .. } = *wasted;
         self.cost_of(wasted.model.as_deref(), PaidTokens { input, cached, output })
     }
 
-    fn cost_of(&self, model: Option<&str>, tokens: PaidTokens) -> Option<Cost> {
+    fn cost_of(&self, model: Option<&str>, tokens: PaidTokens) -> Option<Money> {
         self.prices.as_ref()?.cost(model, self.asked.as_deref(), tokens)
     }
 

@@ -27,7 +27,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::time::Utc;
-use crate::config::snapshot::{Cost, UsageSettings};
+use crate::config::snapshot::{Money, UsageSettings};
 use crate::escape::escaped;
 use crate::measure::journal::{Record, WASTE_REASONS, WastedTokens};
 
@@ -99,9 +99,9 @@ pub struct UsageSums {
     /// In the order of [`WASTE_REASONS`].
     pub wasted: [Waste; WASTE_REASONS.len()],
     /// Of those with a price.
-    pub cost: Cost,
+    pub cost: Money,
     /// Of attempts that were given up.
-    pub cost_wasted: Cost,
+    pub cost_wasted: Money,
     /// Requests and attempts that had tokens, and no price.
     pub unpriced: u64,
     /// Failures by their names.
@@ -132,7 +132,7 @@ impl UsageSums {
         }
     }
 
-    fn add_waste(&mut self, wasted: &WastedTokens, cost: Option<Cost>) {
+    fn add_waste(&mut self, wasted: &WastedTokens, cost: Option<Money>) {
         match cost {
             Some(cost) => self.cost_wasted += cost,
             None => self.unpriced += 1,

@@ -7,8 +7,8 @@
 
 use super::continuation::{Allotment, Purse};
 use super::model::ModelName;
-use super::observer::{Ending, Observer};
-use crate::http::coding::{Coding, Decoder};
+use super::plain::{Ending, PlainObserver};
+use crate::http::coding::{BodyDecoder, Coding};
 
 /// What the decoders of one worker may hold together.
 pub const DECODERS_BYTES: usize = 64 << 20;
@@ -18,7 +18,7 @@ pub const DECODERS_BYTES: usize = 64 << 20;
 pub struct Decoding {
     state: State,
     /// Reads what was decoded.
-    pub(super) observer: Observer,
+    pub(super) observer: PlainObserver,
     model: ModelName,
 }
 
@@ -30,7 +30,7 @@ enum State {
         purse: Purse,
     },
     Decoding {
-        decoder: Decoder,
+        decoder: BodyDecoder,
         _memory: Allotment,
     },
     /// It is not watched any further.
@@ -38,7 +38,7 @@ enum State {
 }
 
 impl Decoding {
-    pub(super) fn new(coding: Coding, observer: Observer, purse: &Purse) -> Decoding {
+    pub(super) fn new(coding: Coding, observer: PlainObserver, purse: &Purse) -> Decoding {
         let state = State::Unbegun { coding, purse: purse.clone() };
         Decoding { state, observer, model: ModelName::new() }
     }
@@ -49,7 +49,9 @@ impl Decoding {
         if let (State::Unbegun { coding, purse }, Some(first)) = (&self.state, data.first()) {
             let memory = coding.memory(*first).and_then(|bytes| purse.allot(bytes));
             self.state = match memory {
-                Some(memory) => State::Decoding { decoder: Decoder::new(*coding), _memory: memory },
+                Some(memory) => {
+                    State::Decoding { decoder: BodyDecoder::new(*coding), _memory: memory }
+                }
                 None => State::Lost,
             };
         }

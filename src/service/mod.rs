@@ -4,6 +4,7 @@
 //! |------------|----------------------------------------------------------------------------------|
 //! | `observer` | whether a stream is whole, failed or cut short, and what it cost                  |
 //! | `decoding` | a compressed answer, watched through a decoder beside its bytes                |
+//! | `plain`    | the same for an answer that can be read as it comes                               |
 //! | `marks`    | the fields of each dialect that tell, in a stream and in a document                |
 //! | `fault`    | the error event and the heartbeat of a dialect                                    |
 //! | `request`  | what a request asks for: model, streaming, where the prompt begins                |
@@ -33,13 +34,15 @@ pub mod model;
 pub mod naming;
 pub mod observer;
 pub mod openai;
+pub mod plain;
 pub mod refusal;
 pub mod request;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::observer::{Completion, Ending, Observer, Told, Truncation, Usage};
+pub use self::observer::Observer;
+pub use self::plain::{Completion, Ending, Told, Truncation, Usage};
 
 /// How requests are written and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -150,15 +150,11 @@ fn one(
         field.parsed(report, |text| path::rewrite(text, pattern))
     });
     let response_headers = headers::rules(&mut section, "response_headers", environment, report);
-    let commit = [("first_event", CommitAt::FirstEvent), ("head", CommitAt::Head)];
-    let commit = section.choice("commit", &commit, defaults::COMMIT, report);
+    let (commit, accept_encoding) = answers(&mut section, report);
     let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
     let continues =
         chain::continues(&mut section, links.as_deref(), upstreams, given.limits, report);
     let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
-    let encodings = [("client", AcceptEncoding::Client), ("identity", AcceptEncoding::Identity)];
-    let accept_encoding =
-        section.choice("accept_encoding", &encodings, defaults::ACCEPT_ENCODING, report);
     let streams = links.as_ref().is_some_and(|links| {
         links.iter().any(|link| upstreams[link.upstream].upstream.service != Setting::None)
     });
@@ -184,6 +180,14 @@ fn one(
         accept_encoding,
         cors,
     })
+}
+
+/// `commit` and `accept_encoding`.
+fn answers(section: &mut Section<'_>, report: &mut Report) -> (CommitAt, AcceptEncoding) {
+    let commit = [("first_event", CommitAt::FirstEvent), ("head", CommitAt::Head)];
+    let encodings = [("client", AcceptEncoding::Client), ("identity", AcceptEncoding::Identity)];
+    let commit = section.choice("commit", &commit, defaults::COMMIT, report);
+    (commit, section.choice("accept_encoding", &encodings, defaults::ACCEPT_ENCODING, report))
 }
 
 /// What a route asks of a request.

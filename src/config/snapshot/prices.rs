@@ -25,26 +25,26 @@ impl fmt::Display for TokenPrice {
 
 /// Money, in millionths of a millionth of the currency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cost(u128);
+pub struct Money(u128);
 
-impl Cost {
+impl Money {
     const DECIMALS: usize = 12;
 
-    fn of(tokens: u64, price: TokenPrice) -> Cost {
-        Cost(u128::from(tokens) * u128::from(price.0))
+    fn of(tokens: u64, price: TokenPrice) -> Money {
+        Money(u128::from(tokens) * u128::from(price.0))
     }
 }
 
-impl std::ops::AddAssign for Cost {
-    fn add_assign(&mut self, other: Cost) {
+impl std::ops::AddAssign for Money {
+    fn add_assign(&mut self, other: Money) {
         self.0 = self.0.saturating_add(other.0);
     }
 }
 
 /// In units of the currency, every digit of it: `0.00125`.
-impl fmt::Display for Cost {
+impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_decimal(f, self.0, Cost::DECIMALS)
+        write_decimal(f, self.0, Money::DECIMALS)
     }
 }
 
@@ -90,16 +90,16 @@ impl PriceTable {
         model: Option<&str>,
         asked: Option<&str>,
         tokens: PaidTokens,
-    ) -> Option<Cost> {
+    ) -> Option<Money> {
         let of = |name: &str| {
             let matches = |pattern: &Pattern| pattern.matches(name.as_bytes());
             self.0.iter().find(|price| price.models.iter().any(matches))
         };
         let price = model.and_then(of).or_else(|| asked.and_then(of))?;
         let cached = tokens.cached.min(tokens.input);
-        let mut cost = Cost::of(tokens.input - cached, price.input);
-        cost += Cost::of(cached, price.cached);
-        cost += Cost::of(tokens.output, price.output);
+        let mut cost = Money::of(tokens.input - cached, price.input);
+        cost += Money::of(cached, price.cached);
+        cost += Money::of(tokens.output, price.output);
         Some(cost)
     }
 }
@@ -131,19 +131,19 @@ mod tests {
         }
         // More from a cache than there was.
         let odd = PaidTokens { input: 1, cached: 5, output: 0 };
-        assert_eq!(table.cost(None, Some("gpt-4o"), odd), Some(Cost(1_250_000)));
+        assert_eq!(table.cost(None, Some("gpt-4o"), odd), Some(Money(1_250_000)));
     }
 
     #[test]
     fn money_is_exact_and_every_digit_is_told() {
-        let mut sum = Cost::default();
+        let mut sum = Money::default();
         for _ in 0..1_000_000 {
-            sum += Cost::of(1, TokenPrice(100_001));
+            sum += Money::of(1, TokenPrice(100_001));
         }
         assert_eq!(sum.to_string(), "0.100001");
-        assert_eq!(Cost(1).to_string(), "0.000000000001");
-        assert_eq!(Cost(12_000_000_000_000).to_string(), "12");
+        assert_eq!(Money(1).to_string(), "0.000000000001");
+        assert_eq!(Money(12_000_000_000_000).to_string(), "12");
         assert_eq!(TokenPrice(2_500_000).to_string(), "2.5");
-        assert_eq!(Cost::of(u64::MAX, TokenPrice(u64::MAX)).0, u128::from(u64::MAX).pow(2));
+        assert_eq!(Money::of(u64::MAX, TokenPrice(u64::MAX)).0, u128::from(u64::MAX).pow(2));
     }
 }

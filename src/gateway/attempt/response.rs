@@ -353,7 +353,7 @@ impl Exchange {
         decoders: &Purse,
     ) -> Option<Observer> {
         match head.field("content-encoding").and_then(Coding::of) {
-            Some(coding) => Some(Observer::of_encoded(coding, observer, decoders)),
+            Some(coding) => Some(observer.decoding(coding, decoders)),
             // Where no dialect is expected only the cost would be read.
             None if self.dialect == Dialect::Generic && head.media == Media::Json => None,
             None => Some(Observer::of_nothing()),

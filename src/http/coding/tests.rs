@@ -20,7 +20,7 @@ fn brotli(text: &[u8]) -> Vec<u8> {
 }
 
 fn decoded(coding: Coding, pieces: &[&[u8]]) -> Result<Vec<u8>, Undecodable> {
-    let mut decoder = Decoder::new(coding);
+    let mut decoder = BodyDecoder::new(coding);
     let mut out = Vec::new();
     for piece in pieces {
         decoder.feed(piece, |piece| out.extend_from_slice(piece))?;
@@ -61,7 +61,7 @@ fn what_was_flushed_is_told_at_once() {
     use miniz_oxide::deflate::stream::deflate;
     let mut compressor = CompressorOxide::new(0x800 | 128);
     compressor.set_format_and_level(DataFormat::Raw, 6);
-    let mut decoder = Decoder::new(Coding::Gzip);
+    let mut decoder = BodyDecoder::new(Coding::Gzip);
     decoder.feed(&gzip(0, b"", b"")[..10], |_| panic!("a header says nothing")).expect("a header");
     for number in 0..5 {
         let (event, mut out, mut seen) = (format!("data: {number}\n\n"), [0; 256], Vec::new());
@@ -93,7 +93,7 @@ fn a_bomb_is_not_unpacked() {
     for (coding, body) in
         [(Coding::Gzip, gzip(0, b"", &zeros)), (Coding::Deflate, compress_to_vec_zlib(&zeros, 9))]
     {
-        let (mut decoder, mut seen) = (Decoder::new(coding), 0);
+        let (mut decoder, mut seen) = (BodyDecoder::new(coding), 0);
         let fed = decoder.feed(&body, |piece| seen += piece.len());
         assert_eq!(fed, Err(Undecodable::Bomb));
         assert!(seen <= body.len() * EXPANSION + SLACK, "{seen} of {}", body.len());
