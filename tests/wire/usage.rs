@@ -92,7 +92,7 @@ pub fn usage(watched: &Watched, requests: u64) -> Value {
 }
 
 /// The row of a model.
-pub fn row<'a>(page: &'a Value, asked: Value) -> &'a Value {
+pub fn row(page: &Value, asked: Value) -> &Value {
     let rows = page["series"].as_array().expect("rows");
     let found: Vec<&Value> = rows.iter().filter(|row| row["model_asked"] == asked).collect();
     assert_eq!(found.len(), 1, "{asked}: {page:#}");

@@ -113,9 +113,8 @@ impl<N: Net> Gateway<N> {
                 .and_then(|response| response.watch.observer.as_ref())
                 .map_or(0, Observer::tokens_estimated),
             tokens: response
-                .and_then(|response| response.watch.observer.as_ref().map(Observer::completion))
-                .filter(|completion| !completion.estimated)
-                .map(|completion| completion.tokens),
+                .and_then(|response| response.watch.observer.as_ref())
+                .and_then(counted),
             bytes: response.map_or(0, |response| response.body.received()),
             silence: cx.now - last,
             waits_for: exchange.ledger.owner(),
@@ -172,4 +171,11 @@ impl<N: Net> Gateway<N> {
             _ => Tailed::NoResponse,
         }
     }
+}
+
+/// The tokens that a server has counted by now. A count from the beginning of a stream, such as the 1 of
+/// Anthropic's first event, tells nothing of what has come since.
+fn counted(observer: &Observer) -> Option<u64> {
+    let counted = observer.usage()?.completion.map(u64::from)?;
+    (counted >= observer.tokens_estimated()).then_some(counted)
 }
