@@ -37,6 +37,7 @@ pub mod openai;
 pub mod plain;
 pub mod refusal;
 pub mod request;
+pub mod translate;
 
 #[cfg(test)]
 mod tests;
