@@ -25,6 +25,7 @@ use sluicegate::proxy::hash;
 use sluicegate::reactor::slots::Slots;
 use sluicegate::reactor::timer::{Alarm, TimerWheel};
 use sluicegate::reactor::token::Kind;
+use sluicegate::service::translate::{Memo, Pair, Translator};
 use sluicegate::service::{Dialect, Observer};
 use sluicegate::wire::buffers::BufferPool;
 use sluicegate::wire::outbox::Outbox;
@@ -206,6 +207,37 @@ fn tokens(criterion: &mut Criterion) {
 }
 
 /// Choosing an endpoint, and taking in how it went: once an attempt.
+/// What it costs to tell a delta in another dialect.
+fn translations(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("translate");
+    let anthropic_opening = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n\
+        event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\
+        \"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
+    for (name, dialect, delta) in DELTAS {
+        let (pair, opening) = match dialect {
+            Dialect::OpenAiChat => (Pair::MessagesToChat, ""),
+            Dialect::Anthropic => (Pair::ChatToMessages, anthropic_opening),
+            _ => continue,
+        };
+        // Of the shape of the one before, and of another, as where servers pad their deltas.
+        let other = delta.replacen("data: {", "data: { ", 1);
+        for (shape, deltas) in [("same", [delta, delta]), ("other", [delta, &&*other])] {
+            let mut translator = Translator::of_stream(pair, &Memo::default(), 1, "x");
+            let mut out = Vec::with_capacity(4096);
+            translator.feed(opening.as_bytes(), &mut out).expect("an opening");
+            let mut turn = 0;
+            group.bench_function(format!("{name}/{shape}"), |bencher| {
+                bencher.iter(|| {
+                    out.clear();
+                    turn ^= 1;
+                    translator.feed(black_box(deltas[turn].as_bytes()), &mut out).is_ok()
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
 fn picks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pick");
     for balance in choice::POLICIES {
@@ -296,5 +328,5 @@ fn relay_in_simulation(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, heads, tokens, picks, reactor, relay_in_simulation);
+criterion_group!(benches, heads, tokens, translations, picks, reactor, relay_in_simulation);
 criterion_main!(benches);

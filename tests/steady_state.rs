@@ -296,3 +296,56 @@ fn choosing_an_endpoint_allocates_nothing() {
         assert_eq!(ALLOCATIONS.get() - before, 0, "{policy}");
     }
 }
+
+/// A delta is translated in the buffers that the one before has left, also where its shape is never that of
+/// the one before (OpenAI pads its own), and where it comes in two pieces.
+#[test]
+fn translating_a_delta_allocates_nothing() {
+    use sluicegate::service::translate::{Memo, Pair, Translator};
+
+    let vllm = |n: usize| {
+        format!(
+            "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":\
+             [{{\"index\":0,\"delta\":{{\"content\":\" token {n}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"
+        )
+    };
+    let openai = |n: usize| {
+        let padding = "x".repeat(n % 9);
+        vllm(n).replace("]}\n", &format!("],\"usage\":null,\"obfuscation\":\"{padding}\"}}\n"))
+    };
+    let anthropic = |n: usize| {
+        format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":\
+             {{\"type\":\"text_delta\",\"text\":\" token {n}\"}}}}\n\n"
+        )
+    };
+    let opening = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n\
+        event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\
+        \"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
+    type Delta<'a> = &'a dyn Fn(usize) -> String;
+    let cases: [(Pair, &str, Delta<'_>); 3] = [
+        (Pair::MessagesToChat, "", &vllm),
+        (Pair::MessagesToChat, "", &openai),
+        (Pair::ChatToMessages, opening, &anthropic),
+    ];
+    for (number, (pair, opening, delta)) in cases.into_iter().enumerate() {
+        for cut in [0, 60] {
+            let deltas: Vec<String> = (0..1_100).map(delta).collect();
+            let mut translator = Translator::of_stream(pair, &Memo::default(), 1, "x");
+            let mut out = Vec::with_capacity(4096);
+            translator.feed(opening.as_bytes(), &mut out).expect("an opening");
+            let mut before = 0;
+            for (n, delta) in deltas.iter().enumerate() {
+                if n == 100 {
+                    before = ALLOCATIONS.get();
+                }
+                out.clear();
+                let (front, back) = delta.as_bytes().split_at(cut);
+                let fed = translator.feed(front, &mut out);
+                assert!(fed.and_then(|()| translator.feed(back, &mut out)).is_ok());
+                assert!(!out.is_empty(), "it is told");
+            }
+            assert_eq!(ALLOCATIONS.get() - before, 0, "case {number} cut at {cut}");
+        }
+    }
+}

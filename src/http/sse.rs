@@ -43,6 +43,8 @@ pub trait Watcher {
     fn data_end(&mut self);
     /// A `data` line was exactly `[DONE]`.
     fn done(&mut self);
+    /// A comment begins.
+    fn comment(&mut self) {}
     /// The event is complete. `has_data`: somebody will be handed it. Returns whether it counts as
     /// a data event.
     fn dispatched(&mut self, has_data: bool) -> bool;
@@ -310,9 +312,9 @@ impl EventObserver {
                 Some(matched) => self.matched = matched,
                 // Half a mark is the start of a field with an odd name.
                 None if self.matched > 0 => self.other_field(),
-                None => self.start_line(byte),
+                None => self.start_line(byte, watcher),
             },
-            (Place::LineStart, _) => self.start_line(byte),
+            (Place::LineStart, _) => self.start_line(byte, watcher),
             (Place::NameOfEvent, b'r') if self.matched == 1 => {
                 (self.place, self.matched) = (Place::NameOfError, 2);
             }
@@ -365,10 +367,13 @@ impl EventObserver {
         }
     }
 
-    fn start_line(&mut self, byte: u8) {
+    fn start_line(&mut self, byte: u8, watcher: &mut impl Watcher) {
         self.matched = 1;
         match byte {
-            b':' => self.place = Place::Comment,
+            b':' => {
+                watcher.comment();
+                self.place = Place::Comment;
+            }
             b'd' => self.place = Place::NameOfData,
             b'e' => self.place = Place::NameOfEvent,
             _ => self.other_field(),

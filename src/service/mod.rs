@@ -15,14 +15,14 @@
 //! | `openai`   | the events and documents of OpenAI's two older shapes                             |
 //! | `canned`   | a predefined answer in every dialect                                              |
 //! | `continuation` | what has been said of an answer, and the request for the rest of it           |
+//! | `translate` | a request and its answer in another dialect, where the configuration asks for it  |
 //!
 //! `docs/services.md` has the table of what marks what in which dialect, with its sources.
 //!
 //! * Bytes in, bytes out. Any cut of an input into pieces gives the same answers.
 //! * What cannot be told is `None` or generic, and nothing is done to a stream nobody understands.
 //!
-//! Absent on purpose: translation from one dialect into another, sockets, clocks, and the decision
-//! what to do about an ending: `proxy` decides.
+//! Absent on purpose: sockets, clocks, and the decision what to do about an ending: `proxy` decides.
 
 pub mod canned;
 pub mod continuation;

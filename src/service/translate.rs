@@ -16,9 +16,33 @@
 //! Absent on purpose: when to translate (the configuration says so), framing, and whether an answer
 //! may be tried elsewhere.
 
+mod ask_chat;
+mod ask_messages;
+mod documents;
+mod errors;
+mod events;
+mod members;
+mod raw;
+mod reasons;
+pub mod rules;
+mod tell_chat;
+mod tell_messages;
+mod template;
+
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
+use serde_json::Value;
+
+use self::documents::DocumentContext;
+use self::events::EventReader;
+use self::tell_chat::ChatTeller;
+use self::tell_messages::MessagesTeller;
 use super::Dialect;
+
+pub use self::events::EVENT_BYTES_MAX;
 
 /// A pair of dialects: what the client asked in, and what the server is asked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,6 +141,18 @@ pub struct Untranslatable {
     pub why: String,
 }
 
+impl Untranslatable {
+    fn new(field: &str, why: &str) -> Untranslatable {
+        Untranslatable { field: field.to_owned(), why: why.to_owned() }
+    }
+
+    /// Of a member `name` of what stands at `at`.
+    fn member(at: &str, name: &str, why: &str) -> Untranslatable {
+        let field = if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+        Untranslatable { field, why: why.to_owned() }
+    }
+}
+
 impl fmt::Display for Untranslatable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.field.as_str() {
@@ -157,26 +193,43 @@ impl fmt::Display for BadAnswer {
 /// Writes a request in the server's dialect. `model`: what the server is asked for in place of the
 /// client's model.
 pub fn request(pair: Pair, body: &[u8], model: Option<&str>) -> Result<Translated, Untranslatable> {
-    let _ = (pair, body, model);
-    Err(Untranslatable { field: String::new(), why: "cannot be translated".into() })
+    let asked: Value = serde_json::from_slice(body)
+        .map_err(|error| Untranslatable::new("", &format!("is no JSON: {error}")))?;
+    match pair {
+        Pair::ChatToMessages => ask_messages::translate(asked, model),
+        Pair::MessagesToChat => ask_chat::translate(asked, model),
+    }
 }
 
 /// Translates one answer.
 #[derive(Debug)]
 pub struct Translator {
-    pair: Pair,
-    stream: bool,
+    form: Form,
+    /// Why nothing more is written.
+    failed: Option<BadAnswer>,
+}
+
+#[derive(Debug)]
+enum Form {
+    Chat(EventReader, Box<ChatTeller>),
+    Messages(EventReader, Box<MessagesTeller>),
+    Document { context: Box<DocumentContext>, body: Vec<u8>, bytes_max: usize },
 }
 
 impl Translator {
     /// Of an event stream. `created`: Unix seconds; `id`: what is unique to the exchange, for ids that
     /// the server does not give.
     pub fn of_stream(pair: Pair, memo: &Memo, created: u64, id: &str) -> Translator {
-        let _ = (memo, created, id);
-        Translator { pair, stream: true }
+        let events = EventReader::default();
+        let form = match pair.asked() {
+            Dialect::Anthropic => Form::Messages(events, Box::new(MessagesTeller::new(memo, id))),
+            _ => Form::Chat(events, Box::new(ChatTeller::new(memo, created, id))),
+        };
+        Translator { form, failed: None }
     }
 
-    /// Of a document with this status, of at most `bytes_max` bytes: an answer, or an error.
+    /// Of a document with this status, of at most `bytes_max` bytes: an answer, or an error. It is
+    /// written at its end.
     pub fn of_document(
         pair: Pair,
         memo: &Memo,
@@ -185,36 +238,69 @@ impl Translator {
         id: &str,
         bytes_max: usize,
     ) -> Translator {
-        let _ = (memo, status, created, id, bytes_max);
-        Translator { pair, stream: false }
+        let (memo, id) = (memo.clone(), id.to_owned());
+        let context = Box::new(DocumentContext { pair, memo, status, created, id });
+        let form = Form::Document { context, body: Vec::new(), bytes_max };
+        Translator { form, failed: None }
     }
 
-    /// Takes the next bytes of the body, and writes what has become whole.
+    /// Takes the next bytes of the body, and writes the events that have become whole. Behind an error
+    /// it fails for good; what was written before it stands.
     pub fn feed(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
-        let _ = (payload, out, self.pair);
-        Err(BadAnswer::Unfinished)
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        let fed = match &mut self.form {
+            Form::Chat(events, teller) => events.feed(payload, |part| teller.part(part, out)),
+            Form::Messages(events, teller) => events.feed(payload, |part| teller.part(part, out)),
+            Form::Document { body, bytes_max, .. } if body.len() + payload.len() > *bytes_max => {
+                Err(BadAnswer::TooLong(*bytes_max))
+            }
+            Form::Document { body, .. } => {
+                body.extend_from_slice(payload);
+                Ok(())
+            }
+        };
+        self.noting(fed)
     }
 
-    /// The server's body is complete.
+    /// The server's body is complete. A stream that was not finished by its model is an error.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
-        let _ = out;
-        Err(BadAnswer::Unfinished)
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        let ended = match &mut self.form {
+            Form::Chat(_, teller) => teller.end(out),
+            Form::Messages(_, teller) => teller.end(out),
+            Form::Document { context, body, .. } => documents::translate(context, body)
+                .map(|document| out.extend_from_slice(document.to_string().as_bytes())),
+        };
+        self.noting(ended)
+    }
+
+    fn noting(&mut self, result: Result<(), BadAnswer>) -> Result<(), BadAnswer> {
+        if let Err(failed) = &result {
+            self.failed = Some(failed.clone());
+        }
+        result
     }
 
     pub fn is_stream(&self) -> bool {
-        self.stream
+        !matches!(self.form, Form::Document { .. })
     }
 
     /// The media type of what is written.
     pub fn content_type(&self) -> &'static str {
-        match self.stream {
-            true => self.pair.asked().stream_type(),
-            false => "application/json",
+        match &self.form {
+            Form::Chat(..) => Dialect::OpenAiChat.stream_type(),
+            Form::Messages(..) => Dialect::Anthropic.stream_type(),
+            Form::Document { .. } => "application/json",
         }
     }
 }
 
-/// Writes an error in the words of a dialect.
+/// Writes an error of the gateway's own in the words of a dialect: `code` is one word for programs,
+/// which Anthropic's errors have no place for.
 pub fn error_document(dialect: Dialect, status: u16, code: &str, message: &str, out: &mut Vec<u8>) {
-    let _ = (dialect, status, code, message, out);
+    errors::write_own(dialect, status, code, message, out);
 }

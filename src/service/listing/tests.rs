@@ -39,7 +39,7 @@ fn the_lists_of_servers_are_read() {
                 file: Some(ModelFile {
                     size: 4_683_075_271,
                     digest: "0a8c266910232fd3291e71e5ba1e058cc5af9d411192cf88b6d30e92b6e73163".into(),
-                    details: r#"{"families":["qwen2"],"family":"qwen2","format":"gguf","parameter_size":"7.6B","parent_model":"","quantization_level":"Q4_K_M"}"#.into(),
+                    details: r#"{"parent_model":"","format":"gguf","family":"qwen2","families":["qwen2"],"parameter_size":"7.6B","quantization_level":"Q4_K_M"}"#.into(),
                 }),
                 ..ModelEntry::named("deepseek-r1:latest")
             }],

@@ -1,0 +1,144 @@
+//! The events of a stream, one whole event at a time.
+//!
+//! An event that lies in one piece is shown where it lies; the pieces of any other are gathered, up to
+//! [`EVENT_BYTES_MAX`]. So any cut of a stream shows the same events.
+
+use super::BadAnswer;
+use crate::http::sse::{EventObserver, Watcher};
+
+/// A longer event ends the translation.
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+/// A longer name is none that anybody knows.
+const NAME_BYTES_MAX: usize = 64;
+
+/// What goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamPart<'e> {
+    /// The data of an event, and its name if it has one.
+    Event { name: &'e [u8], data: &'e [u8] },
+    /// `data: [DONE]`
+    Done,
+    /// A comment has begun.
+    Comment,
+}
+
+/// Reads a stream.
+#[derive(Debug, Default)]
+pub struct EventReader {
+    observer: EventObserver,
+    pending: Pending,
+}
+
+/// What has come of an event that is not whole.
+#[derive(Debug, Default)]
+struct Pending {
+    name: Vec<u8>,
+    data: Vec<u8>,
+    /// A line of data has ended: the next one is joined by a line feed.
+    line_ended: bool,
+    done: bool,
+    error: bool,
+    /// The event has been shown already.
+    shown: bool,
+}
+
+impl EventReader {
+    /// Takes the next bytes, and shows `on` what has become whole.
+    pub fn feed(
+        &mut self,
+        payload: &[u8],
+        on: impl FnMut(StreamPart<'_>) -> Result<(), BadAnswer>,
+    ) -> Result<(), BadAnswer> {
+        let mut showing = Showing { pending: &mut self.pending, on, failed: None };
+        self.observer.feed_to(payload, &mut showing);
+        showing.failed.map_or(Ok(()), Err)
+    }
+}
+
+/// Shows events to `on` until one fails.
+struct Showing<'r, F> {
+    pending: &'r mut Pending,
+    on: F,
+    failed: Option<BadAnswer>,
+}
+
+impl<F: FnMut(StreamPart<'_>) -> Result<(), BadAnswer>> Showing<'_, F> {
+    fn show(&mut self, part: StreamPart<'_>) {
+        if self.failed.is_none() {
+            self.failed = (self.on)(part).err();
+        }
+    }
+}
+
+impl<F: FnMut(StreamPart<'_>) -> Result<(), BadAnswer>> Watcher for Showing<'_, F> {
+    fn name_start(&mut self) {
+        self.pending.name.clear();
+    }
+
+    fn name(&mut self, part: &[u8]) {
+        let room = NAME_BYTES_MAX.saturating_sub(self.pending.name.len());
+        self.pending.name.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    fn name_end(&mut self) {}
+
+    fn error_line(&mut self) {
+        self.pending.error = true;
+    }
+
+    fn object(&mut self, line: &[u8]) {
+        if line.len() > EVENT_BYTES_MAX {
+            self.failed.get_or_insert(BadAnswer::TooLong(EVENT_BYTES_MAX));
+        } else if self.failed.is_none() {
+            let name: &[u8] = if self.pending.error { b"error" } else { &self.pending.name };
+            self.failed = (self.on)(StreamPart::Event { name, data: line }).err();
+        }
+        self.pending.shown = true;
+    }
+
+    fn data(&mut self, part: &[u8]) {
+        let Pending { data, line_ended, .. } = &mut *self.pending;
+        if std::mem::take(line_ended) {
+            data.push(b'\n');
+        }
+        if data.len() + part.len() > EVENT_BYTES_MAX {
+            self.failed.get_or_insert(BadAnswer::TooLong(EVENT_BYTES_MAX));
+        } else if self.failed.is_none() {
+            data.extend_from_slice(part);
+        }
+    }
+
+    fn data_end(&mut self) {
+        self.pending.line_ended = true;
+    }
+
+    fn done(&mut self) {
+        self.pending.done = true;
+    }
+
+    fn comment(&mut self) {
+        self.show(StreamPart::Comment);
+    }
+
+    fn dispatched(&mut self, has_data: bool) -> bool {
+        let mut data = std::mem::take(&mut self.pending.data);
+        let mut name = std::mem::take(&mut self.pending.name);
+        // A line `error: …`, which is how older llama.cpp reports one.
+        if std::mem::take(&mut self.pending.error) {
+            name.clear();
+            name.extend_from_slice(b"error");
+        }
+        if !std::mem::take(&mut self.pending.shown) {
+            if !data.is_empty() || name == b"error" {
+                self.show(StreamPart::Event { name: &name, data: &data });
+            } else if self.pending.done {
+                self.show(StreamPart::Done);
+            }
+        }
+        data.clear();
+        name.clear();
+        // Their room is used again.
+        *self.pending = Pending { name, data, ..Pending::default() };
+        has_data
+    }
+}

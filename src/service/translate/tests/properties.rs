@@ -1,0 +1,167 @@
+//! What holds for any stream, however it is cut and whatever is in it.
+
+use proptest::prelude::*;
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::super::{Pair, Translator, request};
+use super::{chunks, memo, named, told, told_in};
+
+/// A stream of each dialect with something of everything in it.
+fn stream_for(pair: Pair) -> String {
+    match pair {
+        Pair::ChatToMessages => {
+            let delta = |index: u64, delta| json!({"type": "content_block_delta", "index": index, "delta": delta});
+            let block = |index: u64, block| json!({"type": "content_block_start", "index": index, "content_block": block});
+            let stop = |index: u64| json!({"type": "content_block_stop", "index": index});
+            let text = |text: &str| delta(1, json!({"type": "text_delta", "text": text}));
+            named(&[
+                json!({"type": "message_start", "message": {"id": "msg_1", "model": "c", "usage": {"input_tokens": 3}}}),
+                block(0, json!({"type": "thinking", "thinking": ""})),
+                delta(0, json!({"type": "thinking_delta", "thinking": "h\u{fc}"})),
+                stop(0),
+                block(1, json!({"type": "text", "text": ""})),
+                text("a"),
+                text(" \"b\"\n"),
+                text("\u{1f600}"),
+                json!({"type": "ping"}),
+                stop(1),
+                block(2, json!({"type": "tool_use", "id": "t", "name": "f", "input": {}})),
+                delta(2, json!({"type": "input_json_delta", "partial_json": "{\"x\":1}"})),
+                stop(2),
+                json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 4}}),
+                json!({"type": "message_stop"}),
+            ]) + ": bye\n\n"
+        }
+        Pair::MessagesToChat => {
+            let chunk = |delta| json!({"id": "c1", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": null}]});
+            let mut last = chunk(json!({}));
+            last["choices"][0]["finish_reason"] = "tool_calls".into();
+            ": hello\n\n".to_owned()
+                + &chunks(&[
+                    chunk(json!({"role": "assistant", "content": ""})),
+                    chunk(json!({"reasoning_content": "h\u{fc}"})),
+                    chunk(json!({"content": "a"})),
+                    chunk(json!({"content": " \"b\"\n"})),
+                    chunk(json!({"content": "\u{1f600}"})),
+                    chunk(
+                        json!({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f", "arguments": "{\"x\""}}]}),
+                    ),
+                    chunk(json!({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]})),
+                    last,
+                    json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}),
+                ])
+        }
+    }
+}
+
+#[test]
+fn any_cut_in_two_and_every_byte_alone() {
+    for pair in Pair::ALL {
+        for stream in [stream_for(pair), stream_for(pair).replace('\n', "\r\n")] {
+            let whole = told(pair, &stream);
+            assert!(whole.is_ok(), "{whole:?}");
+            for cut in 0..=stream.len() {
+                let (front, back) = stream.as_bytes().split_at(cut);
+                assert_eq!(told_in(pair, &[front, back]), whole, "{pair:?} cut at {cut}");
+            }
+            let bytes: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
+            assert_eq!(told_in(pair, &bytes), whole, "{pair:?} bytewise");
+        }
+    }
+}
+
+/// Every event that was written is whole, and its data JSON.
+fn assert_events(out: &[u8]) {
+    let text = std::str::from_utf8(out).expect("UTF-8");
+    assert!(text.is_empty() || text.ends_with("\n\n"), "whole events: {text}");
+    for line in text.lines() {
+        if let Some(data) = line.strip_prefix("data: ").filter(|data| *data != "[DONE]") {
+            serde_json::from_str::<IgnoredAny>(data).unwrap_or_else(|why| panic!("{why}: {data}"));
+        } else {
+            let known =
+                ["event: ", ": ", "data: [DONE]"].iter().any(|known| line.starts_with(known));
+            assert!(known || line.is_empty(), "a line of an event: {line}");
+        }
+    }
+}
+
+/// Streams with some bytes replaced, taken out or put in.
+fn mutate(stream: &str, edits: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
+    const BYTES: &[u8] = b"\"\\{}[],:\n\r 0u\xf0\x01ntf1e";
+    let mut bytes = stream.as_bytes().to_vec();
+    for (at, how, byte) in edits {
+        let at = at.index(bytes.len());
+        let byte = BYTES[usize::from(*byte) % BYTES.len()];
+        match how % 4 {
+            0 => bytes[at] = byte,
+            1 => drop(bytes.remove(at)),
+            2 => bytes.insert(at, byte),
+            _ => {
+                // An event again, or out of its place.
+                let piece = bytes[at..(at + 90).min(bytes.len())].to_vec();
+                bytes.splice(at..at, piece);
+            }
+        }
+    }
+    bytes
+}
+
+fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
+    prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<u8>()), 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    #[test]
+    fn no_stream_panics_and_all_that_is_written_are_events(
+        edits in edits(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4), pair in 0..2usize,
+    ) {
+        let pair = Pair::ALL[pair];
+        let stream = mutate(&stream_for(pair), &edits);
+        let feed = |pieces: &[&[u8]]| {
+            let mut translator = Translator::of_stream(pair, &memo(), 1, "x");
+            let mut out = Vec::new();
+            let mut result = Ok(());
+            for piece in pieces {
+                result = result.and_then(|()| translator.feed(piece, &mut out));
+            }
+            let result = result.and_then(|()| translator.end(&mut out));
+            (out, result)
+        };
+        let whole = feed(&[&stream]);
+        assert_events(&whole.0);
+        let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+        places.sort_unstable();
+        let mut pieces = Vec::new();
+        let mut from = 0;
+        for place in places {
+            pieces.push(&stream[from..place]);
+            from = place;
+        }
+        pieces.push(&stream[from..]);
+        prop_assert_eq!(feed(&pieces), whole);
+    }
+
+    #[test]
+    fn no_document_and_no_request_panics(edits in edits(), pair in 0..2usize, which in 0..3usize) {
+        let pair = Pair::ALL[pair];
+        let bodies = [
+            r#"{"model":"m","max_tokens":5,"system":[{"type":"text","text":"s"}],"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image","source":{"type":"url","url":"https://x"}}]},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"r"}]}],"tools":[{"name":"f","input_schema":{}}]}"#,
+            r#"{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]},{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"r"}],"stop":["x"]}"#,
+            r#"{"id":"c","choices":[{"message":{"content":"a","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]},"finish_reason":"stop"}],"content":[{"type":"text","text":"a"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"prompt_tokens":1}}"#,
+        ];
+        let body = mutate(bodies[which], &edits);
+        if let Ok(translated) = request(pair, &body, None) {
+            prop_assert!(serde_json::from_slice::<IgnoredAny>(&translated.body).is_ok());
+        }
+        for status in [200, 500] {
+            let mut translator = Translator::of_document(pair, &memo(), status, 1, "x", 1 << 16);
+            let mut out = Vec::new();
+            prop_assert!(translator.feed(&body, &mut out).is_ok());
+            let ended = translator.end(&mut out);
+            prop_assert_eq!(ended.is_ok(), serde_json::from_slice::<IgnoredAny>(&out).is_ok());
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `docs/translation.md` says what the code does.
+
+use super::super::reasons::{CHAT_OTHERWISE, MESSAGES_OTHERWISE, TO_CHAT, TO_MESSAGES};
+use super::super::{Pair, rules};
+
+fn request_rows(pair: Pair) -> String {
+    let mut rows = String::from("| member | | what becomes of it |\n|---|---|---|\n");
+    for object in rules::objects(pair) {
+        for rule in object.members {
+            let place =
+                if object.place.is_empty() { String::new() } else { format!("{}.", object.place) };
+            let name = rule.treatment.name();
+            rows += &format!("| `{place}{}` | {name} | {} |\n", rule.name, rule.note);
+        }
+    }
+    rows
+}
+
+fn reason_rows(from: &str, to: &str, table: &[(&str, &str)], otherwise: &str) -> String {
+    let mut rows = format!("| {from} | {to} |\n|---|---|\n");
+    for (from, to) in table {
+        rows += &format!("| `{from}` | `{to}` |\n");
+    }
+    rows + &format!("| anything else | `{otherwise}` |\n")
+}
+
+#[test]
+fn the_page_shows_the_tables_of_the_code() {
+    let page = include_str!("../../../../docs/translation.md");
+    for table in [
+        request_rows(Pair::ChatToMessages),
+        request_rows(Pair::MessagesToChat),
+        reason_rows("`stop_reason`", "`finish_reason`", TO_CHAT, CHAT_OTHERWISE),
+        reason_rows("`finish_reason`", "`stop_reason`", TO_MESSAGES, MESSAGES_OTHERWISE),
+    ] {
+        assert!(
+            page.contains(&format!("\n\n{table}\n")),
+            "docs/translation.md should have:\n\n{table}"
+        );
+    }
+}
+
+#[test]
+fn no_member_has_two_rules() {
+    for pair in Pair::ALL {
+        for object in rules::objects(pair) {
+            let mut names: Vec<&str> = object.members.iter().map(|rule| rule.name).collect();
+            names.sort_unstable();
+            let count = names.len();
+            names.dedup();
+            assert_eq!(names.len(), count, "{}", object.place);
+        }
+    }
+}
