@@ -297,8 +297,8 @@ fn choosing_an_endpoint_allocates_nothing() {
     }
 }
 
-/// A delta of the shape of the one before is translated in the buffers that that has left, also where it
-/// comes in two pieces.
+/// A delta is translated in the buffers that the one before has left, also where its shape is never that of
+/// the one before (OpenAI pads its own), and where it comes in two pieces.
 #[test]
 fn translating_a_delta_allocates_nothing() {
     use sluicegate::service::translate::{Memo, Pair, Translator};
@@ -308,6 +308,10 @@ fn translating_a_delta_allocates_nothing() {
             "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":\
              [{{\"index\":0,\"delta\":{{\"content\":\" token {n}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"
         )
+    };
+    let openai = |n: usize| {
+        let padding = "x".repeat(n % 9);
+        vllm(n).replace("]}\n", &format!("],\"usage\":null,\"obfuscation\":\"{padding}\"}}\n"))
     };
     let anthropic = |n: usize| {
         format!(
@@ -319,8 +323,11 @@ fn translating_a_delta_allocates_nothing() {
         event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\
         \"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
     type Delta<'a> = &'a dyn Fn(usize) -> String;
-    let cases: [(Pair, &str, Delta<'_>); 2] =
-        [(Pair::MessagesToChat, "", &vllm), (Pair::ChatToMessages, opening, &anthropic)];
+    let cases: [(Pair, &str, Delta<'_>); 3] = [
+        (Pair::MessagesToChat, "", &vllm),
+        (Pair::MessagesToChat, "", &openai),
+        (Pair::ChatToMessages, opening, &anthropic),
+    ];
     for (number, (pair, opening, delta)) in cases.into_iter().enumerate() {
         for cut in [0, 60] {
             let deltas: Vec<String> = (0..1_100).map(delta).collect();

@@ -150,9 +150,8 @@ impl MessagesTeller {
         if let Some(usage) = chunk.usage() {
             self.tokens.read_chat(&usage);
         }
-        let choices = chunk.choices.map(chunk::choices).transpose()?.unwrap_or_default();
         let mut count = 0;
-        for choice in choices.all() {
+        for choice in chunk.choices.iter().flat_map(chunk::Choices::all) {
             if self.stage == Stage::Before {
                 self.start(&chunk, out);
             }

@@ -2,6 +2,7 @@
 //! one choice costs no allocation.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
@@ -19,7 +20,7 @@ pub struct Chunk<'e> {
     #[serde(borrow, default)]
     pub model: Option<&'e RawValue>,
     #[serde(borrow, default)]
-    pub choices: Option<&'e RawValue>,
+    pub choices: Option<Choices<'e>>,
     #[serde(borrow, default)]
     pub usage: Option<&'e RawValue>,
     #[serde(borrow, default)]
@@ -127,27 +128,29 @@ impl<'e> Choices<'e> {
     }
 }
 
-pub fn choices(raw: &RawValue) -> Result<Choices<'_>, BadAnswer> {
-    struct Reading;
+// As a list and not as a piece of JSON: to pass over one that is nested costs serde_json an allocation.
+impl<'de: 'e, 'e> Deserialize<'de> for Choices<'e> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Choices<'e>, D::Error> {
+        deserializer.deserialize_seq(Reading(PhantomData))
+    }
+}
 
-    impl<'e> Visitor<'e> for Reading {
-        type Value = Choices<'e>;
+struct Reading<'e>(PhantomData<&'e ()>);
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array of choices")
-        }
+impl<'de: 'e, 'e> Visitor<'de> for Reading<'e> {
+    type Value = Choices<'e>;
 
-        fn visit_seq<A: SeqAccess<'e>>(self, mut list: A) -> Result<Choices<'e>, A::Error> {
-            let mut choices = Choices { first: list.next_element()?, ..Choices::default() };
-            while let Some(choice) = list.next_element()? {
-                choices.others.push(choice);
-            }
-            Ok(choices)
-        }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of choices")
     }
 
-    let mut text = serde_json::Deserializer::from_str(raw.get());
-    text.deserialize_seq(Reading).map_err(|error| malformed(&error))
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices<'e>, A::Error> {
+        let mut choices = Choices { first: list.next_element()?, ..Choices::default() };
+        while let Some(choice) = list.next_element()? {
+            choices.others.push(choice);
+        }
+        Ok(choices)
+    }
 }
 
 /// A piece of a call.
