@@ -26,7 +26,7 @@
 //! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
 //! | [`gateway`] | clients, servers and the exchanges between them: what is done | a policy |
 //! | [`flow`] | one body from the socket it arrives on to the one it leaves by | what follows a fault |
-//! | [`wire`] | the bytes of one connection, and every system call on it | messages, roles |
+//! | [`wire`] | the bytes of one connection, and the calls that move them | messages, roles |
 //! | [`measure`] | counters and records | text, clocks |
 //! | [`reactor`] | readiness, tokens, timers, the mailbox: what a turn is made of | mio, HTTP, a policy |
 //! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |

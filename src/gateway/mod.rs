@@ -91,9 +91,10 @@ pub struct Setup<S> {
 /// Everything one worker knows of its clients and servers. In memory as it is written here: what
 /// every turn looks at comes first.
 ///
-/// Every room may borrow every field, because a step needs several at once. No room reaches into one:
-/// a field is a record whose own fields are private to its file, and it lends what it holds by methods.
-/// `docs/exchange.md` has the table of files; a test holds this struct to it.
+/// Any file below `gateway/` may call the methods of any field, because a step needs several at once. What
+/// is inside a field only the file that owns its type reads or writes; of the desk both halves are open,
+/// since one is borrowed while the other counts. `docs/exchange.md` has the table of owners; a test holds
+/// this struct to it.
 #[repr(C)]
 pub struct Gateway<N: Net> {
     downstreams: Slots<Downstream<N::Stream>>,

@@ -60,7 +60,7 @@ pub enum UpstreamFate {
 /// | cut short | any        | any        | abort      | close    |
 /// | none      | any        | any        | reply      | close    |
 ///
-/// "Pool" is subject to [`super::pool::Reuse`].
+/// "Pool" is subject to what makes a connection fit: [`super::pool`].
 pub fn finish(
     response: ResponseEnd,
     request: RequestEnd,

@@ -17,6 +17,7 @@
 //! | [`retry`] | whether a failed attempt may be made again |
 //! | [`fault`] | who is to blame, and what the client is told |
 //! | [`health`] | what checks say of an endpoint, and how that goes together with the breaker |
+//! | [`offered`] | which models clients can ask for |
 //! | [`load`] | nothing: it counts the exchanges of all workers, and keeps ceilings |
 //! | [`trace`] | which trace an exchange is part of, and whether its spans are wanted |
 //! | [`hash`], [`random`] | nothing: numbers for those above |

@@ -6,7 +6,7 @@
 //! | [`segments`] | buffers in the order in which they leave |
 //! | [`buffers`] | where both come from |
 //! | [`outbox`] | bytes of our own making that wait to be written |
-//! | [`socket`] | a stream with its readiness and its bytes: every system call on a connection |
+//! | [`socket`] | a stream with its readiness and its bytes: reads, writes and shutdowns |
 //! | [`transport`] | a session between the bytes and the wire, where there is one |
 //! | [`sealed`] | what a socket does with it |
 //!

@@ -1,7 +1,8 @@
 //! Socket: one stream with its readiness and the bytes that belong to it.
 //!
-//! The same for both sides of an exchange. System calls on connections happen here and nowhere
-//! else, each with its count and its evidence for [`Readiness`].
+//! The same for both sides of an exchange. Reads, writes and shutdowns of connections happen here, and
+//! in [`crate::wire::sealed`] for those that have a session, each with its count and its evidence for
+//! [`Readiness`].
 //!
 //! * What was read and not passed on yet is in `inbound`; what we made and not written yet is in
 //!   `outbox`. Both give their buffers home as soon as they are empty.

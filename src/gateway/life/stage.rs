@@ -1,11 +1,13 @@
-//! Stage: how far a worker is on its way out, and what else only `life` may change.
+//! Stage: whether a worker serves, drains or stops; the fleet that it is part of while it serves, and
+//! when it looks next for room. Only `life` moves it to another stage.
 //!
 //! ```text
 //!   Serving ──drain──▶ Draining ──its deadline──▶ Stopping
 //!      └──────────────────stop──────────────────────▲
 //! ```
 //!
-//! * A worker never comes back from a stage, and the deadline of a drain is set once.
+//! * A worker never comes back from a stage, and the deadline of a drain moves by nothing but
+//!   the time in which the thread did not run.
 //! * A worker that drains has left its fleet: the other workers may be gone.
 
 use std::time::Duration;
