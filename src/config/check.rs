@@ -15,6 +15,7 @@ mod observing;
 mod path;
 mod policy;
 mod route;
+mod translate;
 mod upstream;
 mod when;
 
@@ -303,6 +304,13 @@ fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
             default.model_search_bytes.min(buffer_bytes / 8),
             report,
         ),
+        translate_bytes: bytes(
+            &mut section,
+            "translate_bytes",
+            1 << 14..=1 << 30,
+            default.translate_bytes.min(buffer_bytes / 8),
+            report,
+        ),
         continue_bytes: bytes(
             &mut section,
             "continue_bytes",
@@ -322,10 +330,13 @@ fn leave_room(limits: &Limits, section: &Section<'_>, report: &mut Report) {
         let place = section.place_of("replay_bytes");
         report.error(&place, "is more than buffer_bytes: no request of that size could be kept");
     }
-    if limits.model_search_bytes > limits.buffer_bytes / 2 {
-        let place = section.place_of("model_search_bytes");
+    let held = [
+        ("model_search_bytes", limits.model_search_bytes),
+        ("translate_bytes", limits.translate_bytes),
+    ];
+    for (key, _) in held.into_iter().filter(|(_, bytes)| *bytes > limits.buffer_bytes / 2) {
         report.error(
-            &place,
+            &section.place_of(key),
             "is more than half of buffer_bytes: what is held would leave no room for answers",
         );
     }

@@ -59,6 +59,7 @@ pub const LIMITS: Limits = Limits {
     body_bytes: None,
     replay_bytes: 1 << 20,
     model_search_bytes: 32 << 20,
+    translate_bytes: 32 << 20,
     requests_per_connection: 10_000,
     buffer_bytes: 256 << 20,
     continue_bytes: 64 << 20,

@@ -151,6 +151,7 @@ fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "body_bytes", quoted(&body))?;
     entry(out, "replay_bytes", quoted(&replay))?;
     entry(out, "model_search_bytes", quoted(&show_size(limits.model_search_bytes as u64)))?;
+    entry(out, "translate_bytes", quoted(&show_size(limits.translate_bytes as u64)))?;
     entry(out, "requests_per_connection", limits.requests_per_connection)?;
     entry(out, "buffer_bytes", quoted(&show_size(limits.buffer_bytes as u64)))?;
     entry(out, "continue_bytes", quoted(&show_size(limits.continue_bytes as u64)))
@@ -189,6 +190,9 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
         entry(out, "model", quoted(model))?;
     }
     policy::models(&upstream.models, out)?;
+    if let Some(translates) = &upstream.translate_to {
+        policy::translates(translates, out)?;
+    }
     entry(out, "prefill", quoted(upstream.prefill.name()))?;
     entry(out, "delayed_acks", upstream.delayed_acks)?;
     let everywhere = exchange(&snapshot.timeouts.exchange);

@@ -16,20 +16,22 @@ use std::time::Duration;
 pub use self::generation::{EndpointId, Generation, UpstreamId};
 pub use self::members::{ADDRESSES_MAX, Addresses, Listed};
 pub use super::secret::Secret;
-use crate::http::field_rules::FieldRules;
 pub use crate::http::rewrite::Forwarded;
 use crate::responder::Service;
 use crate::service::Setting;
 use crate::service::continuation::Prefill;
 
+mod chain;
 mod cors;
 mod headers;
 mod models;
 mod observing;
 mod prices;
 mod resilience;
+mod translate;
 mod when;
 
+pub use chain::{Chain, Link};
 pub use cors::Cors;
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};
@@ -39,6 +41,7 @@ pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
 };
+pub use translate::TranslateTo;
 pub use when::{Pattern, Share, ShareBy, When};
 
 /// A compiled configuration.
@@ -195,6 +198,8 @@ pub struct Limits {
     pub replay_bytes: usize,
     /// Bytes of a request's body that are held while its model, which is to be replaced, has not come.
     pub model_search_bytes: usize,
+    /// How long the body of a request may be that is translated.
+    pub translate_bytes: usize,
     pub requests_per_connection: u32,
     /// Memory for buffers that hold bytes.
     pub buffer_bytes: usize,
@@ -295,6 +300,8 @@ pub struct Upstream {
     /// What the request's `model` is replaced by on its way here, unless its route says another.
     pub model: Option<String>,
     pub models: ModelSource,
+    /// What requests of other dialects are translated to; `None`: all go as they came.
+    pub translate_to: Option<TranslateTo>,
     pub request_headers: HeaderRules,
     /// How its servers take the text so far of a stream that is continued.
     pub prefill: Prefill,
@@ -390,19 +397,6 @@ pub struct Route {
     pub cors: Option<Box<Cors>>,
 }
 
-/// One upstream of a route, in the order they are asked.
-#[derive(Clone, Debug)]
-pub struct Link {
-    /// Index into [`Snapshot::upstreams`].
-    pub upstream: usize,
-    /// What the request's `model` is replaced by: the route's, else the upstream's. `None`: nothing.
-    pub model: Option<String>,
-    /// What is changed in the heads of requests: by the route, then by the upstream.
-    pub request_headers: Vec<Arc<FieldRules>>,
-    /// In force: the route's, else the upstream's, else `[timeouts]`.
-    pub timeouts: ExchangeTimeouts,
-}
-
 /// What a route's path is compared with, in the form of [`crate::http::path::normal`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PathPattern {
@@ -441,18 +435,6 @@ pub enum Target {
     Models(ModelRoute),
 }
 
-/// The upstreams of a route, and what is said when all have failed.
-#[derive(Clone, Debug)]
-pub struct Chain {
-    /// Never empty.
-    pub links: Vec<Link>,
-    /// Where a request goes whose prompt is too long for the model it was sent to: a position in
-    /// `links`.
-    pub larger: Option<usize>,
-    /// The predefined answer that ends the chain.
-    pub fallback: Option<Fallback>,
-}
-
 impl Route {
     /// Whether it takes only a part of the requests that it could take.
     pub fn is_share(&self) -> bool {
@@ -478,17 +460,5 @@ impl Route {
         let Target::Chain(chain) = &self.target else { return &self.timeouts };
         let link = chain.links.iter().find(|link| link.upstream == upstream);
         link.map_or(&self.timeouts, |link| &link.timeouts)
-    }
-}
-
-impl Chain {
-    /// The chain of a route that names one upstream.
-    pub fn of_one(upstream: usize, timeouts: ExchangeTimeouts) -> Chain {
-        let link = Link { upstream, model: None, request_headers: Vec::new(), timeouts };
-        Chain { links: vec![link], larger: None, fallback: None }
-    }
-
-    pub fn leads_to(&self, upstream: usize) -> bool {
-        self.links.iter().any(|link| link.upstream == upstream)
     }
 }

@@ -6,6 +6,7 @@
 //! | [`budget`] | how much of that at once |
 //! | [`moved`] | what it did, and why it stopped |
 //! | [`tap`] | a copy of what goes by, for listeners |
+//! | [`transform`] | what is translated on its way |
 //! | [`watchers`] | who reads a body while it goes by |
 //! | [`named`] | where a request names its model |
 //!
@@ -16,4 +17,5 @@ pub mod moved;
 pub mod named;
 pub mod relay;
 pub mod tap;
+pub mod transform;
 pub mod watchers;

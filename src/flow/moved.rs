@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::http::chunk::ChunkError;
+use crate::service::translate::BadAnswer;
 use crate::wire::buffers::BufferPool;
 
 /// Why a relay stopped.
@@ -56,4 +57,6 @@ pub enum Broken {
     Unfinished,
     /// More than `limits.body_bytes`.
     TooLong,
+    /// What has come cannot be said in the dialect of the client.
+    Untranslatable(BadAnswer),
 }

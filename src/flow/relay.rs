@@ -16,14 +16,13 @@
 //!   message ever is. Partial chunks are forwarded as they come.
 //! * A frame that fits one read costs one read and one write. No probe for `WouldBlock`.
 
-use scan::scan;
+use scan::{end_by_close, scan};
 
 pub use crate::flow::budget::Budget;
 pub use crate::flow::moved::{Broken, Moved, Rest};
 use crate::flow::named::Named;
 pub use crate::flow::watchers::{BodyWatcher, ResponseWatchers};
 use crate::http::body::{Body, Framing};
-use crate::http::reply;
 use crate::reactor::net::Stream;
 use crate::wire::socket::{Desk, Fill, Socket};
 
@@ -46,6 +45,8 @@ pub enum Mode {
     /// The payload of a request in chunks of our own, because its first chunks were joined to replace
     /// something in them. It is kept as with `Keep`.
     Rechunk,
+    /// What its transform makes of the payload: it is translated.
+    Transform,
     /// The payload alone: the sink reads until close, or the payload is framed later, when enough of it
     /// is here.
     Payload,
@@ -156,11 +157,7 @@ fn relay_as<const SEALED: bool, A: Stream, B: Stream, W: BodyWatcher>(
                     continue;
                 }
                 Fill::Closed => {
-                    flow.body.on_eof().map_err(|_| Broken::Truncated)?;
-                    flow.watch.end(flow.body.framing())?;
-                    if flow.mode == Mode::Chunk {
-                        sink.outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
-                    }
+                    end_by_close(flow, &mut sink.outbox, desk)?;
                     continue;
                 }
                 Fill::WouldBlock | Fill::Full => Rest::SourceEmpty,

@@ -3,6 +3,7 @@
 use crate::flow::moved::Broken;
 use crate::flow::named::Named;
 use crate::flow::tap::Tap;
+use crate::flow::transform::Transform;
 use crate::http::body::Framing;
 use crate::service::{Ending, Observer};
 
@@ -12,6 +13,11 @@ pub trait BodyWatcher {
     fn feed(&mut self, data: &[u8]);
     /// The body is complete by its `framing`. An error: it is not whole all the same.
     fn end(&mut self, framing: Framing) -> Result<(), Broken>;
+    /// What makes another body of it, if the sink gets another.
+    #[inline]
+    fn transform(&mut self) -> Option<&mut Transform> {
+        None
+    }
     /// Whether the bytes that were shown must not be passed on.
     #[inline]
     fn refuses(&self) -> bool {
@@ -50,6 +56,8 @@ pub struct ResponseWatchers {
     pub observer: Option<Observer>,
     /// A copy for listeners.
     pub tap: Option<Box<Tap>>,
+    /// Makes another answer of it, which the client gets in its place.
+    pub transform: Option<Box<Transform>>,
 }
 
 impl BodyWatcher for ResponseWatchers {
@@ -61,6 +69,14 @@ impl BodyWatcher for ResponseWatchers {
         if let Some(tap) = &mut self.tap {
             tap.feed(data);
         }
+        if let Some(transform) = &mut self.transform {
+            transform.feed(data);
+        }
+    }
+
+    #[inline]
+    fn transform(&mut self) -> Option<&mut Transform> {
+        self.transform.as_deref_mut()
     }
 
     fn end(&mut self, framing: Framing) -> Result<(), Broken> {

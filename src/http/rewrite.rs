@@ -28,12 +28,14 @@ use super::lines::{attempts_field, connection_field, decimal, field, framing_fie
 use super::names::Known;
 
 mod opening;
+mod refit;
 
 #[cfg(test)]
 mod tests;
 
 use self::opening::{HOST, IDENTITY};
 pub use self::opening::{Opening, has_authority, opening, path_of, split_draft, values_of};
+pub use self::refit::{KeyField, Refit, refit};
 pub use super::lines::ConnectionField;
 
 /// What becomes of `X-Forwarded-For`, `-Proto` and `-Host` in a request.

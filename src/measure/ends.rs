@@ -37,10 +37,12 @@ pub const END_REASONS: [&str; REASONS] = [
     "queue_timeout",
     "request_refused",
     "response_timeout",
+    "too_long_to_translate",
     "total_timeout",
     "ttft_timeout",
     "tunnel_idle",
     "unobserved",
+    "untranslatable",
     "upstream_bad_answer",
     "upstream_bad_chunk",
     "upstream_bad_head",
@@ -55,9 +57,10 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_truncated",
     "upstream_unfinished",
     "upstream_unterminated",
+    "upstream_untranslatable",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 47;
+const REASONS: usize = 50;
 /// The place of `complete`.
 const COMPLETE: usize = 9;
 

@@ -16,6 +16,7 @@ use crate::http::head::HeadError;
 use crate::proxy::admission::Lack;
 use crate::proxy::cors::OriginRefused;
 use crate::service::naming::Unclear;
+use crate::service::translate::{BadAnswer, Untranslatable};
 
 /// Something went wrong with an exchange.
 #[derive(Debug)]
@@ -45,6 +46,12 @@ pub enum DownstreamFault {
     BodyTooLarge,
     /// The model decides where the request goes, or is replaced on its way, and cannot be told.
     Model(Unclear),
+    /// What it asks for cannot be said in the dialect of the upstream.
+    Untranslatable(Box<Untranslatable>),
+    /// It is longer than what is translated.
+    TooLongToTranslate,
+    /// It is to be translated, and compressed.
+    EncodedForTranslation,
     HeadTimeout,
     BodyTimeout,
     /// It does not read: nobody is left to be told.
@@ -79,6 +86,8 @@ pub enum UpstreamFault {
     },
     /// The first event of its stream is an error.
     ErrorEvent,
+    /// Its answer cannot be said in the dialect of the client.
+    Untranslatable(Box<BadAnswer>),
     /// Its stream ended after the head and before the first data event.
     EmptyStream,
     /// It closed the connection inside the body of its answer.
@@ -144,9 +153,13 @@ impl Fault {
                 MethodNotAllowed { .. } => (405, "invalid_request_error"),
                 OriginNotAllowed(_) => (403, "invalid_request_error"),
                 Chunk(_) => (400, "invalid_request_error"),
-                BodyTooLarge | Model(Unclear::Late) => (413, "invalid_request_error"),
-                Model(Unclear::Ambiguous) => (400, "invalid_request_error"),
-                Model(Unclear::Encoded) => (415, "invalid_request_error"),
+                BodyTooLarge | TooLongToTranslate | Model(Unclear::Late) => {
+                    (413, "invalid_request_error")
+                }
+                Model(Unclear::Ambiguous) | DownstreamFault::Untranslatable(_) => {
+                    (400, "invalid_request_error")
+                }
+                Model(Unclear::Encoded) | EncodedForTranslation => (415, "invalid_request_error"),
                 HeadTimeout | BodyTimeout => (408, "timeout"),
                 WriteTimeout | TunnelIdle | Gone | Refused => return None,
             },
@@ -181,7 +194,10 @@ impl Fault {
                 DownstreamFault::BodyTooLarge => "body_too_large",
                 DownstreamFault::Model(Unclear::Ambiguous) => "model_ambiguous",
                 DownstreamFault::Model(Unclear::Late) => "model_too_late",
-                DownstreamFault::Model(Unclear::Encoded) => "body_encoded",
+                DownstreamFault::Model(Unclear::Encoded)
+                | DownstreamFault::EncodedForTranslation => "body_encoded",
+                DownstreamFault::Untranslatable(_) => "untranslatable",
+                DownstreamFault::TooLongToTranslate => "too_long_to_translate",
                 DownstreamFault::HeadTimeout => "head_timeout",
                 DownstreamFault::BodyTimeout => "body_timeout",
                 DownstreamFault::WriteTimeout => "client_write_timeout",
@@ -198,6 +214,7 @@ impl Fault {
                 UpstreamFault::Chunk(_) => "upstream_bad_chunk",
                 UpstreamFault::OverLimit(_) => "upstream_over_limit",
                 UpstreamFault::BadAnswer => "upstream_bad_answer",
+                UpstreamFault::Untranslatable(_) => "upstream_untranslatable",
                 UpstreamFault::Status(_) => "upstream_status",
                 UpstreamFault::Busy { .. } => "upstream_busy",
                 UpstreamFault::ErrorEvent => "upstream_error_event",
@@ -275,12 +292,15 @@ mod tests {
                 | DownstreamFault::Chunk(_)
                 | DownstreamFault::BodyTooLarge
                 | DownstreamFault::Model(Unclear::Ambiguous | Unclear::Late | Unclear::Encoded)
+                | DownstreamFault::Untranslatable(_)
+                | DownstreamFault::TooLongToTranslate
+                | DownstreamFault::EncodedForTranslation
                 | DownstreamFault::HeadTimeout
                 | DownstreamFault::BodyTimeout
                 | DownstreamFault::WriteTimeout
                 | DownstreamFault::TunnelIdle
                 | DownstreamFault::Gone
-                | DownstreamFault::Refused => 15,
+                | DownstreamFault::Refused => 18,
             },
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Connect(_)
@@ -291,6 +311,7 @@ mod tests {
                 | UpstreamFault::Chunk(_)
                 | UpstreamFault::OverLimit(_)
                 | UpstreamFault::BadAnswer
+                | UpstreamFault::Untranslatable(_)
                 | UpstreamFault::Status(_)
                 | UpstreamFault::Busy { .. }
                 | UpstreamFault::ErrorEvent
@@ -303,7 +324,7 @@ mod tests {
                 | UpstreamFault::ResponseTimeout
                 | UpstreamFault::InterEventTimeout
                 | UpstreamFault::TotalTimeout
-                | UpstreamFault::BrokenOff => 21,
+                | UpstreamFault::BrokenOff => 22,
             },
             Fault::Local(fault) => match fault {
                 LocalFault::QueueFull { .. }
@@ -326,6 +347,12 @@ mod tests {
             DownstreamFault::Model(Unclear::Ambiguous),
             DownstreamFault::Model(Unclear::Late),
             DownstreamFault::Model(Unclear::Encoded),
+            DownstreamFault::Untranslatable(Box::new(Untranslatable {
+                field: "n".into(),
+                why: "is 2".into(),
+            })),
+            DownstreamFault::TooLongToTranslate,
+            DownstreamFault::EncodedForTranslation,
             DownstreamFault::HeadTimeout,
             DownstreamFault::BodyTimeout,
             DownstreamFault::WriteTimeout,
@@ -343,6 +370,7 @@ mod tests {
             UpstreamFault::Chunk(ChunkError::BareLf),
             UpstreamFault::OverLimit(Limit::Headers),
             UpstreamFault::BadAnswer,
+            UpstreamFault::Untranslatable(Box::new(BadAnswer::Unfinished)),
             UpstreamFault::Status(400),
             UpstreamFault::Busy { status: 429, retry_after: Some(retry_after) },
             UpstreamFault::ErrorEvent,
@@ -406,7 +434,10 @@ mod tests {
             let expected = [fault.code(), status.as_str(), kind];
             assert!(rows.contains(&expected), "docs/streaming.md has no row {expected:?}");
         }
-        assert_eq!(rows.len(), faults.len(), "a documented code that no fault has, or one twice");
+        let mut codes: Vec<_> = faults.iter().map(Fault::code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(rows.len(), codes.len(), "a documented code that no fault has, or one twice");
     }
 
     #[test]

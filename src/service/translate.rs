@@ -28,13 +28,12 @@ pub mod rules;
 mod tell_chat;
 mod tell_messages;
 mod template;
+mod tree;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-
-use serde_json::Value;
 
 use self::documents::DocumentContext;
 use self::events::EventReader;
@@ -42,6 +41,7 @@ use self::tell_chat::ChatTeller;
 use self::tell_messages::MessagesTeller;
 use super::Dialect;
 
+pub use self::errors::kind_of;
 pub use self::events::EVENT_BYTES_MAX;
 
 /// A pair of dialects: what the client asked in, and what the server is asked in.
@@ -90,6 +90,11 @@ impl Pair {
         (self.served() == Dialect::Anthropic).then_some(("anthropic-version", "2023-06-01"))
     }
 
+    /// Whether the server reads its key in `x-api-key`, and not in `Authorization`.
+    pub fn wants_bare_key(self) -> bool {
+        self.served() == Dialect::Anthropic
+    }
+
     /// Fields of the client's request that mean nothing to the server, in lower case.
     pub fn withheld_fields(self) -> &'static [&'static str] {
         match self.asked() {
@@ -99,15 +104,6 @@ impl Pair {
                 "anthropic-dangerous-direct-browser-access",
             ],
             _ => &["openai-organization", "openai-project", "openai-beta"],
-        }
-    }
-
-    /// The status that the client is told, in place of the server's.
-    pub fn status(self, status: u16) -> u16 {
-        match (self, status) {
-            // Anthropic's "overloaded", which HTTP does not know.
-            (Pair::ChatToMessages, 529) => 503,
-            _ => status,
         }
     }
 }
@@ -193,8 +189,9 @@ impl fmt::Display for BadAnswer {
 /// Writes a request in the server's dialect. `model`: what the server is asked for in place of the
 /// client's model.
 pub fn request(pair: Pair, body: &[u8], model: Option<&str>) -> Result<Translated, Untranslatable> {
-    let asked: Value = serde_json::from_slice(body)
-        .map_err(|error| Untranslatable::new("", &format!("is no JSON: {error}")))?;
+    let asked = tree::parse(body).map_err(|error| {
+        Untranslatable::new("", &format!("is no JSON that can be read: {error}"))
+    })?;
     match pair {
         Pair::ChatToMessages => ask_messages::translate(asked, model),
         Pair::MessagesToChat => ask_chat::translate(asked, model),
@@ -297,10 +294,4 @@ impl Translator {
             Form::Document { .. } => "application/json",
         }
     }
-}
-
-/// Writes an error of the gateway's own in the words of a dialect: `code` is one word for programs,
-/// which Anthropic's errors have no place for.
-pub fn error_document(dialect: Dialect, status: u16, code: &str, message: &str, out: &mut Vec<u8>) {
-    errors::write_own(dialect, status, code, message, out);
 }

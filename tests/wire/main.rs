@@ -46,5 +46,6 @@ mod streaming;
 mod telling;
 mod timeouts;
 mod tracing;
+mod translation;
 mod tunnels;
 mod usage;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::defaults;
 use super::super::file::{Field, Section, Switch};
 use super::super::problem::{Mistake, Report, nearest};
-use super::super::snapshot::{Continue, Heartbeat, Limits, Link};
+use super::super::snapshot::{Chain, Continue, Fallback, Heartbeat, Limits, Link};
 use super::upstream::Draft;
 use super::{Overrides, bytes, unique, unknown_name};
 use crate::http::field_rules::FieldRules;
@@ -173,6 +173,14 @@ pub(super) fn continues(
             "needs an upstream that takes the text so far; prefill is \"off\" in all of this route",
         );
     }
+    let translated = asked.clone().find(|upstream| upstream.translate_to.is_some());
+    if let Some(upstream) = translated {
+        let name = &upstream.name;
+        report.error(
+            &place,
+            format!("upstream {name:?} has translate_to: what is translated cannot be continued"),
+        );
+    }
     if let Some(first) = asked.next()
         && matches!(first.service, Setting::None | Setting::Anthropic)
     {
@@ -183,4 +191,16 @@ pub(super) fn continues(
         );
     }
     Some(continues)
+}
+
+/// The chain of these links.
+pub(super) fn compiled(
+    links: Vec<Link>,
+    larger: Option<usize>,
+    fallback: Option<Fallback>,
+    upstreams: &[Draft],
+) -> Chain {
+    let translates =
+        links.iter().any(|link| upstreams[link.upstream].upstream.translate_to.is_some());
+    Chain { links, larger, fallback, translates }
 }

@@ -7,7 +7,7 @@ use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report};
 use super::super::snapshot::{
-    AcceptEncoding, Chain, CommitAt, HeaderRules, PathPattern, Route, Target, When,
+    AcceptEncoding, CommitAt, HeaderRules, PathPattern, Route, Target, When,
 };
 use super::upstream::{Draft, Given};
 use super::{Overrides, chain, cors, fallback, headers, is_token, models, path, unique, when};
@@ -162,7 +162,7 @@ fn one(
     let place = section.place_of("cors");
     let cors = cors::cors(&mut section, report);
     section.finish(report);
-    let target = Target::Chain(Chain { links: links?, larger, fallback });
+    let target = Target::Chain(chain::compiled(links?, larger, fallback, upstreams));
     cors::check_answers(cors.as_deref(), &place, &response_headers, &target, report);
     Some(Route {
         path: pattern?,

@@ -6,14 +6,14 @@ use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report, nearest};
 use super::super::snapshot::{
     Addresses, HostField, Limits, Listed, ModelSource, PoolLimits, Route, ServerSettings, Snapshot,
-    Target, Timeouts, Upstream, UpstreamId,
+    Target, Timeouts, TranslateTo, Upstream, UpstreamId,
 };
 use super::super::{Environment, defaults, names};
 use super::address::{self, EndpointText};
-use super::{CONNECTIONS, Overrides, REQUESTS, fallback, headers, policy, unique};
-use crate::service::Setting;
+use super::{CONNECTIONS, Overrides, REQUESTS, fallback, headers, policy, translate, unique};
 use crate::service::continuation::Prefill;
 use crate::service::listing::MODELS_MAX;
+use crate::service::{Dialect, Setting};
 
 const NAME_MAX: usize = 64;
 
@@ -91,15 +91,21 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         Setting::Auto,
         report,
     );
+    let translate_to = translate::translates(&mut section, report);
+    let speaks = match &translate_to {
+        Some(TranslateTo { dialect: Dialect::Anthropic, .. }) => Setting::Anthropic,
+        _ => service,
+    };
     let rules = headers::rules(&mut section, "request_headers", given.environment, report);
     let upstream = Upstream {
         id: UpstreamId::default(),
         host: host.unwrap_or(defaults::HOST),
         timeouts: overrides.over(&given.timeouts.exchange),
         service,
-        request_headers: headers::api_key(&mut section, service, rules, given.environment, report),
+        request_headers: headers::api_key(&mut section, speaks, rules, given.environment, report),
         delayed_acks: section.boolean("delayed_acks", defaults::DELAYED_ACKS, report),
         models: models(&mut section, service, report),
+        translate_to,
         model: model.and_then(|field| field.parsed(report, fallback::model_name)),
         prefill: section.choice(
             "prefill",

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::super::snapshot::{
     Balance, BreakerSettings, Fallback, FallbackAnswer, HashKey, HealthCheck, ModelRoute,
-    ModelSource, Retry, Route, Share, ShareBy, Snapshot, Upstream, When,
+    ModelSource, Retry, Route, Share, ShareBy, Snapshot, TranslateTo, Upstream, When,
 };
 use super::super::units::{show_duration, show_size};
 use super::{entry, key, list, quoted};
@@ -151,6 +151,16 @@ pub(super) fn models(source: &ModelSource, out: &mut String) -> fmt::Result {
         ModelSource::Off => entry(out, "models", quoted("off")),
         ModelSource::Stated(names) => {
             entry(out, "models", list(names.iter().map(|name| quoted(name))))
+        }
+    }
+}
+
+pub(super) fn translates(to: &TranslateTo, out: &mut String) -> fmt::Result {
+    match &to.path {
+        None => entry(out, "translate_to", quoted(to.name())),
+        Some(path) => {
+            entry(out, "translate_to.dialect", quoted(to.name()))?;
+            entry(out, "translate_to.path", quoted(path))
         }
     }
 }

@@ -85,6 +85,7 @@ fn every_key_reaches_the_snapshot() {
         body_bytes = "1GiB"
         replay_bytes = "2KiB"
         model_search_bytes = "20KiB"
+        translate_bytes = "21KiB"
         requests_per_connection = 1
         buffer_bytes = "1MiB"
         continue_bytes = "2MiB"
@@ -199,6 +200,7 @@ const EVERY_KEY: &str = r#"
     body_bytes = "1GiB"
     replay_bytes = "2KiB"
     model_search_bytes = "20KiB"
+    translate_bytes = "21KiB"
     requests_per_connection = 1
     buffer_bytes = "1MiB"
     continue_bytes = "2MiB"

@@ -2,6 +2,7 @@
 //! with.
 
 use super::*;
+use crate::config::show::effective;
 
 /// What `LEAST` is answered with when its upstream says `line` too.
 fn upstream(line: &str) -> String {
@@ -305,4 +306,43 @@ fn fallback() {
     let expected = "line 9: route[0].fallback.text: is longer than 1MiB, which no predefined \
                     answer may be\n";
     assert_eq!(route(&long), expected);
+}
+
+#[test]
+fn translating_requests() {
+    for (line, shown) in [
+        ("translate_to = \"openai\"", "translate_to = \"openai\""),
+        ("translate_to = { dialect = \"anthropic\" }", "translate_to = \"anthropic\""),
+        (
+            "translate_to = { dialect = \"anthropic\", path = \"/base/v1/messages\" }",
+            "translate_to.dialect = \"anthropic\"\ntranslate_to.path = \"/base/v1/messages\"",
+        ),
+    ] {
+        let text = LEAST.replacen("[[route]]", &format!("{line}\n[[route]]"), 1);
+        let printed = effective(&accepted(&text).snapshot);
+        assert!(printed.contains(&format!("\n{shown}\n")), "{printed}");
+        // And what is printed says the same.
+        assert_eq!(effective(&accepted(&printed).snapshot), printed);
+    }
+    for (line, expected) in [
+        (
+            "translate_to = \"antropic\"",
+            "line 6: upstream[0].translate_to: must be \"openai\" or \"anthropic\", not \
+             \"antropic\"; did you mean \"anthropic\"?",
+        ),
+        ("translate_to = {}", "line 6: upstream[0].translate_to.dialect: is required"),
+        (
+            "translate_to = { dialect = \"openai\", path = \"v1\" }",
+            "line 6: upstream[0].translate_to.path: must begin with /; did you mean \"/v1\"?",
+        ),
+    ] {
+        let text = LEAST.replacen("[[route]]", &format!("{line}\n[[route]]"), 1);
+        assert_eq!(refused(&text), format!("{expected}\n"), "{line}");
+    }
+    let continued = LEAST.replacen("[[route]]", "translate_to = \"openai\"\n[[route]]", 1);
+    assert_eq!(
+        refused(&(continued + "continue = {}\n")),
+        "line 10: route[0].continue: upstream \"llama\" has translate_to: what is translated cannot \
+         be continued\n"
+    );
 }

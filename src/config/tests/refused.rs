@@ -178,6 +178,12 @@ fn limits() {
              leave no room for answers",
         ),
         (
+            "requests_per_connection = 10000",
+            "requests_per_connection = 10000\ntranslate_bytes = \"129MiB\"",
+            "line 15: limits.translate_bytes: is more than half of buffer_bytes: what is held would \
+             leave no room for answers",
+        ),
+        (
             "\"256MiB\"",
             "\"1023KiB\"",
             "line 15: limits.buffer_bytes: must be from \"1MiB\" to \"1TiB\", not \"1023KiB\"",

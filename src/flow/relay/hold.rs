@@ -1,10 +1,8 @@
 //! A body that is read and not passed on yet: a response before its first event, a request that may
 //! have to be sent again.
 
-use super::scan::scan;
-use super::{Broken, Budget, Flow, Mode, ResponseWatchers, Rest};
-use crate::flow::watchers::BodyWatcher;
-use crate::http::reply;
+use super::scan::{end_by_close, put_transformed, scan};
+use super::{Broken, Budget, Flow, ResponseWatchers, Rest};
 use crate::reactor::net::Stream;
 use crate::service::Told;
 use crate::wire::buffers::BufferPool;
@@ -45,7 +43,13 @@ pub fn hold<A: Stream>(
     desk: &mut Desk,
 ) -> Result<Held, Broken> {
     let observed = flow.watch.observer.is_some();
-    let most = if observed { PRELUDE_MAX } else { HELD_MAX };
+    // A document that is translated has a bound of its own.
+    let collects = flow.watch.transform.as_ref().is_some_and(|transform| transform.collects());
+    let most = match (collects, observed) {
+        (true, _) => u64::MAX,
+        (false, true) => PRELUDE_MAX,
+        (false, false) => HELD_MAX,
+    };
     loop {
         match scan(source, outbox, flow, desk) {
             // The model has said all, so that is passed on; the next read meets the fault again.
@@ -55,13 +59,20 @@ pub fn hold<A: Stream>(
         if let Some(observer) = &flow.watch.observer {
             match observer.document() {
                 Some(Told::Failed) => return Ok(Held::Failed),
-                Some(Told::Answer) => return Ok(Held::Answer),
-                Some(Told::Nothing) | None if observer.data_events() > 0 => return Ok(Held::Event),
-                Some(Told::Nothing) | None => {}
+                Some(Told::Answer) if !collects => return Ok(Held::Answer),
+                Some(Told::Nothing) | None if !collects && observer.data_events() > 0 => {
+                    return Ok(Held::Event);
+                }
+                Some(Told::Nothing | Told::Answer) | None => {}
             }
         }
         if flow.body.is_complete() {
-            return Ok(Held::Empty);
+            if !collects {
+                return Ok(Held::Empty);
+            }
+            // One without a byte was not scanned.
+            put_transformed(&mut flow.watch, true, outbox, desk)?;
+            return Ok(Held::Answer);
         }
         if flow.body.received() > most {
             return Ok(Held::Full);
@@ -75,12 +86,8 @@ pub fn hold<A: Stream>(
         match source.fill(desk).map_err(Broken::Read)? {
             Fill::Bytes(count) | Fill::Sealed(count) => budget.spend(count),
             Fill::Closed => {
-                flow.body.on_eof().map_err(|_| Broken::Truncated)?;
-                flow.watch.end(flow.body.framing())?;
-                if flow.mode == Mode::Chunk {
-                    outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
-                }
-                return Ok(Held::Empty);
+                end_by_close(flow, outbox, desk)?;
+                return Ok(if collects { Held::Answer } else { Held::Empty });
             }
             Fill::WouldBlock => return Ok(Held::Waiting(Rest::SourceEmpty)),
             Fill::Full if observed && put_aside(source, outbox, desk) => {}

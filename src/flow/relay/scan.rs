@@ -19,12 +19,12 @@ pub(super) fn scan<A: Stream, W: BodyWatcher>(
     desk: &mut Desk,
 ) -> Result<(), Broken> {
     let Some(buffer) = &mut source.inbound else { return Ok(()) };
-    let input = buffer.unscanned();
-    if input.is_empty() || flow.body.is_complete() {
+    let (input, Flow { body, mode, watch, .. }) = (buffer.unscanned(), flow);
+    if input.is_empty() || body.is_complete() {
         return Ok(());
     }
-    let Flow { body, mode, watch, .. } = flow;
     let scanned = match mode {
+        Mode::Transform => return scan_transformed(buffer, outbox, (body, watch), desk),
         Mode::Splice | Mode::Keep => body.scan(input, |data| watch.feed(data)),
         Mode::Payload => body.scan(input, |data| {
             watch.feed(data);
@@ -61,7 +61,7 @@ pub(super) fn scan<A: Stream, W: BodyWatcher>(
     }
     match mode {
         Mode::Splice => buffer.clear(cleared),
-        Mode::Payload | Mode::Chunk => buffer.discard(cleared),
+        Mode::Payload | Mode::Chunk | Mode::Transform => buffer.discard(cleared),
         Mode::Rechunk => {
             buffer.discard(cleared);
             if body.is_complete() {
@@ -81,6 +81,59 @@ pub(super) fn scan<A: Stream, W: BodyWatcher>(
                 buffer.clear(cleared);
             }
         }
+    }
+    Ok(())
+}
+
+/// The same of a body that is translated: what its transform makes of it goes to `outbox`.
+fn scan_transformed<W: BodyWatcher>(
+    buffer: &mut Buffer,
+    outbox: &mut Outbox,
+    (body, watch): (&mut Body, &mut W),
+    desk: &mut Desk,
+) -> Result<(), Broken> {
+    let scanned = body.scan(buffer.unscanned(), |data| watch.feed(data));
+    let ended = match scanned {
+        Ok(cleared) => {
+            buffer.discard(cleared);
+            if body.is_complete() { watch.end(body.framing()) } else { Ok(()) }
+        }
+        Err(error) => Err(Broken::Framing(error)),
+    };
+    put_transformed(watch, body.is_complete() && ended.is_ok(), outbox, desk)?;
+    ended
+}
+
+/// The source has ended its connection, and by that the body.
+pub(super) fn end_by_close<W: BodyWatcher>(
+    flow: &mut Flow<W>,
+    outbox: &mut Outbox,
+    desk: &mut Desk,
+) -> Result<(), Broken> {
+    flow.body.on_eof().map_err(|_| Broken::Truncated)?;
+    flow.watch.end(flow.body.framing())?;
+    match flow.mode {
+        Mode::Chunk => outbox.push(reply::LAST_CHUNK, &mut desk.buffers),
+        Mode::Transform => put_transformed(&mut flow.watch, true, outbox, desk)?,
+        Mode::Splice | Mode::Keep | Mode::Rechunk | Mode::Payload => {}
+    }
+    Ok(())
+}
+
+/// Passes on what was made of the bytes that were read; `complete`: they were the last.
+pub(super) fn put_transformed<W: BodyWatcher>(
+    watch: &mut W,
+    complete: bool,
+    outbox: &mut Outbox,
+    desk: &mut Desk,
+) -> Result<(), Broken> {
+    let Some(transform) = watch.transform() else { return Ok(()) };
+    if complete {
+        transform.end();
+    }
+    transform.put(outbox, &mut desk.buffers).map_err(Broken::Untranslatable)?;
+    if complete {
+        transform.put_end(outbox, &mut desk.buffers);
     }
     Ok(())
 }
@@ -107,7 +160,7 @@ fn hold_end_back(
     let passed = cleared - (body.tail().length as usize).min(cleared);
     match mode {
         Mode::Splice | Mode::Keep => buffer.clear(passed),
-        Mode::Payload | Mode::Chunk | Mode::Rechunk => buffer.discard(passed),
+        Mode::Payload | Mode::Chunk | Mode::Rechunk | Mode::Transform => buffer.discard(passed),
     }
     unfinished
 }

@@ -91,6 +91,7 @@ impl<N: Net> Gateway<N> {
         }
         let held = exchange.commit.is_held();
         exchange.commit.pass();
+        exchange.forget_bodies();
         let buffers = &mut self.desk.buffers;
         if held {
             let mut held: Outbox = std::mem::take(&mut exchange.outbox);

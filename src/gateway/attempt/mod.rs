@@ -2,6 +2,7 @@
 //! and the relaying of request and response.
 
 pub(crate) mod commit;
+mod delivery;
 pub(crate) mod judge;
 mod opening;
 pub(crate) mod response;

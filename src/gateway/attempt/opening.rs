@@ -2,14 +2,16 @@
 //!
 //! What every server gets was drafted when the request came (`client/request.rs`). Here is what depends
 //! on where it goes: the path by its route, `Host` by its upstream and endpoint, the framing by the
-//! model that its body names now, `traceparent` by the try. An opening is written whole, and taken off
-//! whole when its try is over (`exchange/retry.rs`): nothing of it is ever changed.
+//! model that its body names now or by its translation, `traceparent` by the try, and last the fields that
+//! the operator's rules change. An opening is put in front of the body whole, and taken off whole when its
+//! try is over (`exchange/retry.rs`).
 
 use crate::config::snapshot::HostField;
 use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::translation::Translation;
 use crate::http::body::Framing;
 use crate::http::head::Version;
-use crate::http::rewrite::{self, Opening};
+use crate::http::rewrite::{self, KeyField, Opening, Refit};
 use crate::http::trace_context::TraceParent;
 use crate::proxy::route;
 
@@ -38,10 +40,15 @@ impl Exchange {
             trace,
             first_chunk: self.request.watch.first_chunk(),
         };
-        let differs = !opening.is_draft() || !link.request_headers.is_empty();
+        let refitted = self.translation().is_some();
+        let differs = !opening.is_draft() || !link.request_headers.is_empty() || refitted;
         if differs {
             into.clear();
             rewrite::opening(&self.outbox.draft(), &opening, into);
+            if refitted {
+                let opening = std::mem::take(into);
+                rewrite::refit(&opening, &self.refit_here(), into);
+            }
             for rules in &link.request_headers {
                 let opening = std::mem::take(into);
                 rules.apply(&opening, into);
@@ -62,9 +69,33 @@ impl Exchange {
         }
     }
 
+    /// What of the head is another where the body was all here before it was sent, and may be translated.
+    fn refit_here(&self) -> Refit<'_> {
+        let length = self.outbox.held() as u64;
+        match self.translation().and_then(Translation::asked) {
+            None => Refit { length, ..Refit::default() },
+            Some((pair, _)) => {
+                let path = self.upstream().and_then(|it| it.translate_to.as_ref()?.path.as_deref());
+                Refit {
+                    length,
+                    target: Some(path.unwrap_or(pair.path())),
+                    withheld: pair.withheld_fields(),
+                    field: pair.field(),
+                    key: Some(match pair.wants_bare_key() {
+                        true => KeyField::Bare,
+                        false => KeyField::Authorization,
+                    }),
+                }
+            }
+        }
+    }
+
     /// How long the body is that this server is sent, where the client has said something else.
     fn length_here(&self) -> Option<u64> {
         let Framing::Length(length) = self.request.body.framing() else { return None };
+        if self.translation().is_some() {
+            return None;
+        }
         if self.is_continuing() {
             // All of it is here, and it was never the client's.
             return Some(self.outbox.held() as u64);

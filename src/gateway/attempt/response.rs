@@ -9,6 +9,7 @@ use crate::clock::Instant;
 use crate::config::snapshot::ProgressBy;
 use crate::flow::relay::{Budget, Flow, Mode, Rest};
 use crate::flow::tap::Tap;
+use crate::gateway::attempt::delivery::{Delivery, set_media};
 use crate::gateway::attempt::transfer::upstream_fault;
 use crate::gateway::client::request::takes_interim;
 use crate::gateway::record::exchange::{Exchange, Leave, Tunnel};
@@ -18,8 +19,8 @@ use crate::http::body::Framing;
 use crate::http::coding::Coding;
 use crate::http::date::DateLine;
 use crate::http::head::{
-    FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, Version,
-    may_be_complete, parse_response,
+    FieldSlots, HeadError, HeadLimits, Media, ResponseContext, ResponseHead, may_be_complete,
+    parse_response,
 };
 use crate::http::retry_after::{retry_after, retry_after_ms};
 use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served, ServerTiming};
@@ -187,10 +188,9 @@ impl<N: Net> Gateway<N> {
             exchange.attempt.retry_after = retry_after_of(&head);
         }
         exchange.judge(&head, rescue.possible, &upstream.socket.outbox)?;
-        let delivery = match interim {
-            true => Delivery { framing: Framing::None, mode: Mode::Splice },
-            false => Delivery::of(&head, exchange.client, exchange.is_prefaced()),
-        };
+        let translated = !interim && exchange.is_translated();
+        let transform = if translated { exchange.transform_of(&head, &cx.net)? } else { None };
+        let delivery = exchange.delivery(&head, interim, transform.as_deref());
         let told_before = head.status == 100 && exchange.leave == Leave::Given;
         if head.status == 100 {
             exchange.give_leave();
@@ -202,7 +202,8 @@ impl<N: Net> Gateway<N> {
             client.parting = !exchange.persistent && exchange.tunnel.is_none();
             exchange.watch(&head, self.reporter.journal(), &self.purse);
             let begun = &upstream.socket.unscanned()[head.length..];
-            let held = exchange.is_to_be_held(&head, begun, sent, &rescue);
+            let collects = exchange.put_transform(transform);
+            let held = collects || exchange.is_to_be_held(&head, begun, sent, &rescue);
             if held {
                 exchange.commit.hold();
             }
@@ -241,37 +242,6 @@ fn retry_after_of(head: &ResponseHead<'_>) -> Option<Duration> {
     let fine = ["retry-after-ms", "x-ms-retry-after-ms"].iter();
     let fine = fine.filter_map(|name| head.field(name)).find_map(retry_after_ms);
     fine.or_else(|| retry_after(head.field("retry-after")?, head.field("date")))
-}
-
-/// How a response reaches the client.
-struct Delivery {
-    framing: Framing,
-    mode: Mode,
-}
-
-impl Delivery {
-    /// | response as received | HTTP/1.1 client           | HTTP/1.0 client      |
-    /// |----------------------|---------------------------|----------------------|
-    /// | none, length         | as it is                  | as it is             |
-    /// | chunked              | as it is, spliced         | payload, until close |
-    /// | until close          | chunks of our own         | as it is             |
-    ///
-    /// Where the client has a head already, a body with a length is delivered as one until close.
-    fn of(head: &ResponseHead<'_>, client: Version, prefaced: bool) -> Delivery {
-        let (framing, mode) = match (head.framing, client) {
-            (Framing::Length(_), Version::Http11) if prefaced => (Framing::Chunked, Mode::Chunk),
-            (Framing::Length(_), Version::Http10) if prefaced => {
-                (Framing::UntilClose, Mode::Payload)
-            }
-            (Framing::Chunked, Version::Http10) => (Framing::UntilClose, Mode::Payload),
-            // After 101 there is no message any more, only bytes.
-            (Framing::UntilClose, Version::Http11) if head.status != 101 => {
-                (Framing::Chunked, Mode::Chunk)
-            }
-            (framing, _) => (framing, Mode::Splice),
-        };
-        Delivery { framing, mode }
-    }
 }
 
 impl Exchange {
@@ -320,6 +290,12 @@ impl Exchange {
         };
         let start = into.len();
         rewrite::response(head, &edits, into);
+        let transform = self.attempt.response.as_ref().and_then(|it| it.watch.transform.as_ref());
+        if let Some(transform) = transform
+            && !interim
+        {
+            set_media(into, start, transform.content_type());
+        }
         let rules = self.route().and_then(|route| route.response_headers.rules.as_deref());
         if let Some(rules) = rules
             && !interim
@@ -335,7 +311,7 @@ impl Exchange {
     /// The observer of an answer that is no stream by its head. `all`: it reads more than failures.
     fn reader(&self, head: &ResponseHead<'_>, all: bool) -> Option<Observer> {
         let answers = matches!(head.status, 200..=299) && head.framing != Framing::None;
-        match self.dialect {
+        match self.served() {
             _ if !answers => None,
             // Of a generic path only the cost is read, and only of JSON that answers a POST.
             Dialect::Generic if self.idempotent || head.media != Media::Json => None,
@@ -402,7 +378,7 @@ impl Exchange {
         }
         self.attempt.keep_alive = head.keep_alive;
         let mut response = Flow::of_response(head.framing, delivery.mode);
-        let observer = match (head.media, self.dialect) {
+        let observer = match (head.media, self.served()) {
             (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
             (Media::EventStream, dialect) => {
                 Some(Observer::of_stream(dialect).expecting(self.choices(sent)))

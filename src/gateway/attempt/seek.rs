@@ -134,6 +134,7 @@ impl<N: Net> Gateway<N> {
             Some(_) => exchange.begin_send(pick.endpoint(), reused, now, self.chance.trace_ids()),
             None => None,
         };
+        exchange.put_body_for_here(&mut self.desk.buffers);
         exchange.remodel(&mut self.desk.buffers);
         let (opening, _) = self.scratch.begin();
         match exchange.write_opening(authority, trace.as_ref(), opening) {

@@ -92,6 +92,7 @@ impl<N: Net> Gateway<N> {
             Some(_) => u64::MAX,
             None => exchange.body_max(),
         };
+        let gathered = exchange.request.watch.0.is_some() || exchange.translation().is_some();
         let Exchange { request, timeline, .. } = exchange;
         match relay(client, &mut upstream.socket, request, length_max, budget, &mut self.desk) {
             Ok(moved) => {
@@ -99,8 +100,8 @@ impl<N: Net> Gateway<N> {
                     upstream.connected = true;
                     exchange.attempt.hops.connected = exchange.attempt.hops.connected.min(now);
                     exchange.attempt.sent = true;
-                    if exchange.request.watch.0.is_some() {
-                        // The request was held until its model had come, however long it was.
+                    if gathered {
+                        // It was held until its model, or all of it, had come, however long it was.
                         upstream.socket.outbox.forget_if_long(&mut self.desk.buffers);
                     }
                 }
@@ -203,12 +204,15 @@ impl<N: Net> Gateway<N> {
             .map_err(broken_response)?;
         let failed = response.watch.observer.as_ref().is_some_and(Observer::first_event_is_error);
         let alive = response.body.received() > before;
+        let collects = response.watch.transform.as_ref().is_some_and(|it| it.collects());
         if alive && (attempt.by_bytes || response.is_measured_in_bytes()) {
             exchange.timeline.event = cx.now;
         }
         exchange.learn_kind();
         let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
         let unwanted = match held {
+            // A document that is translated is passed on when all of it is here.
+            Held::Waiting(rest) if collects => return Ok(Some(rest)),
             Held::Waiting(rest) => {
                 if !alive || !self.passes_unheard(token, cx) {
                     return Ok(Some(rest));
@@ -327,7 +331,7 @@ impl Exchange {
             false => memchr::memmem::find(&held, b"\r\n\r\n").map_or(0, |end| end + 4),
         };
         let framing = match &self.attempt.response {
-            Some(Flow { mode: Mode::Chunk, .. }) => Framing::Chunked,
+            Some(Flow { mode: Mode::Chunk | Mode::Transform, .. }) => Framing::Chunked,
             Some(Flow { mode: Mode::Splice, body, .. }) => body.framing(),
             _ => Framing::UntilClose,
         };
@@ -393,6 +397,9 @@ pub(crate) fn broken_response(broken: Broken) -> Failed {
         Broken::Truncated => Failed::Fault(upstream_fault(UpstreamFault::Truncated)),
         Broken::Unfinished => Failed::Fault(upstream_fault(UpstreamFault::Unfinished)),
         Broken::Framing(error) => Failed::Fault(upstream_fault(UpstreamFault::of_chunk(error))),
+        Broken::Untranslatable(why) => {
+            Failed::Fault(upstream_fault(UpstreamFault::Untranslatable(Box::new(why))))
+        }
         Broken::Write(_) | Broken::TooLong => {
             Failed::Fault(Fault::Downstream(DownstreamFault::Gone))
         }

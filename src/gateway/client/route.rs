@@ -75,7 +75,8 @@ impl<N: Net> Gateway<N> {
         };
         let model = named.as_deref().map_or(Model::Unnamed, Model::Named);
         let snapshot = Rc::clone(&exchange.snapshot);
-        match snapshot.route_of(&head, model, &exchange.id)? {
+        let routed = snapshot.route_of(&head, model, &exchange.id);
+        match exchange.told_in_words_of(&head, routed)? {
             Routed::To(index) => {
                 exchange.enter_route(index, &head, &snapshot, &mut self.groups, cx.now)
             }
@@ -136,11 +137,24 @@ impl Exchange {
             self.aside_mut().undecided = Some(head.raw.into());
             return Ok(());
         };
-        match snapshot.route_of(head, Model::Named(&model), &self.id)? {
+        let routed = snapshot.route_of(head, Model::Named(&model), &self.id);
+        match self.told_in_words_of(head, routed)? {
             Routed::To(index) => self.enter_route(index, head, snapshot, groups, now),
             // Every model that can be asked for was told, and a preflight before.
             Routed::ByModel | Routed::Preflight(_) => Err(DownstreamFault::NotFound),
         }
+    }
+
+    /// Has the error of a request that finds no route told in the dialect of its path.
+    pub(super) fn told_in_words_of<T>(
+        &mut self,
+        head: &RequestHead<'_>,
+        routed: Result<T, DownstreamFault>,
+    ) -> Result<T, DownstreamFault> {
+        if routed.is_err() {
+            self.dialect = Dialect::of(Setting::Auto, head.path);
+        }
+        routed
     }
 
     /// Is answered inside the process.
@@ -196,7 +210,8 @@ impl Exchange {
         self.priority = priority_of(&first.admission, head);
         self.dialect = dialect_of(route, first.service, head.path);
         self.listens = self.dialect == Dialect::Generic && listens(head);
-        self.begin_naming(head, chain)
+        self.begin_naming(head, chain)?;
+        if chain.translates { self.begin_translating(head) } else { Ok(()) }
     }
 }
 

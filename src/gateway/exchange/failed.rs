@@ -17,6 +17,7 @@ use crate::gateway::record::exchange::{Busy, Exchange, Gather};
 use crate::gateway::record::peer::{Line, Peer, ResponderState};
 use crate::gateway::record::request_body::NEAR_MAX;
 use crate::gateway::record::request_body::look;
+use crate::gateway::record::translation::Translation;
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::proxy::breaker::Outcome;
 use crate::proxy::endpoints;
@@ -320,6 +321,8 @@ impl<N: Net> Gateway<N> {
         };
         let look = look(&body, 0);
         let own = exchange.named_model();
+        let memo = exchange.translation().and_then(Translation::asked).map(|it| it.1.memo.clone());
+        let include_usage = memo.as_ref().map_or(look.include_usage(), |memo| memo.include_usage);
         let draft = kept.draft();
         let path = exchange.path_in(&draft);
         let dialect = exchange.dialect;
@@ -327,9 +330,10 @@ impl<N: Net> Gateway<N> {
             dialect,
             path: &path,
             stream: dialect.streams(&path, look.stream()),
-            include_usage: look.include_usage(),
+            include_usage,
         };
-        let model = own.as_deref().or(look.model());
+        let asked_for = memo.as_ref().map(|memo| memo.model.as_str());
+        let model = own.as_deref().or(asked_for).or(look.model());
         let caller = Caller { asked, model, reason, serial, epoch };
         let mut responder = canned::respond(&fallback, &caller, now);
         if !exchange.request.is_open() {

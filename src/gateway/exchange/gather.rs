@@ -27,6 +27,7 @@ use crate::wire::outbox::Outbox;
 
 /// How far into a body a prompt may begin whose key is wanted.
 const PROMPT_START_MAX: usize = 16 << 10;
+
 impl<N: Net> Gateway<N> {
     /// Reads as much of the body as is wanted before an endpoint is chosen. `None`: that is here.
     pub(crate) fn gather(
@@ -51,15 +52,21 @@ impl<N: Net> Gateway<N> {
                 .prompt_bytes()
                 .map_or(u64::MAX, |length| u64::from(length) + PROMPT_START_MAX as u64),
             Gather::Model { key: None } => 0,
-            Gather::Whole => u64::MAX,
+            Gather::Translated { .. } | Gather::Whole => u64::MAX,
         };
-        let searched = exchange.snapshot.limits.model_search_bytes as u64;
+        let limits = &exchange.snapshot.limits;
+        let (searched, translated) =
+            (limits.model_search_bytes as u64, limits.translate_bytes as u64);
         // To find the model, more of the body is read.
         let enough = |flow: &Flow, outbox: &Outbox, buffers: &BufferPool| {
             let received = flow.body.received();
             let searches = flow.watch.is_searched() && received < searched.min(body_max);
-            matches!(gather, Gather::Model { .. }) && is_scarce(outbox, buffers)
-                || received >= wanted && !searches
+            let gives_up = match gather {
+                Gather::Model { .. } => is_scarce(outbox, buffers),
+                Gather::Translated { .. } => received > translated || is_scarce(outbox, buffers),
+                Gather::Nothing | Gather::Key(_) | Gather::Whole => false,
+            };
+            gives_up || received >= wanted && !searches
         };
         if exchange.give_leave() && takes_interim(exchange.client) {
             let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -75,16 +82,7 @@ impl<N: Net> Gateway<N> {
         }
         let fault = match rest {
             Ok(Rest::Ended) if request.body.received() > body_max => DownstreamFault::BodyTooLarge,
-            Ok(Rest::Ended) if exchange.is_undecided() => {
-                let scarce = exchange.request.watch.is_searched()
-                    && is_scarce(&exchange.outbox, &self.desk.buffers);
-                let chosen = match scarce {
-                    true => Err(Fault::Local(LocalFault::Buffers)),
-                    false => self.choose_by_model(token, cx).map_err(Fault::Downstream),
-                };
-                // What its route wants to be read may be more.
-                return Some(chosen.map_or_else(|fault| Step::Over(Err(fault)), |()| Step::Again));
-            }
+            Ok(Rest::Ended) if exchange.is_undecided() => return Some(self.decide(token, cx)),
             Ok(Rest::Ended) => match exchange.read_request(&mut self.desk.buffers) {
                 Ok(()) => return None,
                 Err(fault) => return Some(Step::Over(Err(fault))),
@@ -101,17 +99,27 @@ impl<N: Net> Gateway<N> {
         };
         Some(Step::Over(Err(Fault::Downstream(fault))))
     }
+
+    /// Has the model, which is here, decide which route the request takes.
+    fn decide(&mut self, token: Token, cx: &mut Cx<N>) -> Step {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        let scarce = exchange.is_some_and(|exchange| {
+            exchange.request.watch.is_searched() && is_scarce(&exchange.outbox, &self.desk.buffers)
+        });
+        let chosen = match scarce {
+            true => Err(Fault::Local(LocalFault::Buffers)),
+            false => self.choose_by_model(token, cx).map_err(Fault::Downstream),
+        };
+        // What its route wants to be read may be more.
+        chosen.map_or_else(|fault| Step::Over(Err(fault)), |()| Step::Again)
+    }
 }
 
 impl Exchange {
     /// Reads what is wanted from the body that has been kept.
     fn read_request(&mut self, buffers: &mut BufferPool) -> Result<(), Fault> {
         let gather = std::mem::replace(&mut self.gather, Gather::Nothing);
-        let key = match gather {
-            Gather::Key(key) => Some(key),
-            Gather::Model { key } => key,
-            Gather::Whole | Gather::Nothing => None,
-        };
+        let key = gather.key();
         if let Gather::Model { .. } = gather {
             let wanted = self.request.watch.is_searched() && self.request.watch.is_needed();
             if wanted && is_scarce(&self.outbox, buffers) {
@@ -121,6 +129,9 @@ impl Exchange {
         }
         if let Some(key) = key {
             self.aside_mut().key = self.key_in(key);
+        }
+        if let Gather::Translated { .. } = gather {
+            self.translate()?;
         }
         Ok(())
     }

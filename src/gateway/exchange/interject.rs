@@ -43,6 +43,18 @@ impl<N: Net> Gateway<N> {
         }
     }
 
+    /// Gives the client of a translated stream, which was whole and only lacks the end of its message, the
+    /// events that its own dialect ends with.
+    pub(crate) fn say_last_events(&mut self, token: Token, exchange: &mut Exchange, fault: &Fault) {
+        let Fault::Upstream(UpstreamFault::Unterminated) = fault else { return };
+        let response = exchange.attempt.response.as_mut();
+        let transform = response.and_then(|response| response.watch.transform.as_mut());
+        let events = transform.map(|transform| transform.last_events()).unwrap_or_default();
+        if !events.is_empty() {
+            self.interject(token, exchange, &events);
+        }
+    }
+
     /// Asks a client that has sent its FIN and still waits for its answer whether it is there: it
     /// is sent an interim response. The kernel of a client that has closed the connection answers with
     /// RST; a client that is there passes over the response (RFC 9110 §15.2).
@@ -145,6 +157,10 @@ fn framing_of(exchange: &Exchange) -> Option<bool> {
         return Some(!exchange.until_close);
     }
     let response = exchange.attempt.response.as_ref().filter(|_| exchange.commit.is_passed())?;
+    if let Some(transform) = &response.watch.transform {
+        // Whole events leave it, and none of the server's own bytes.
+        return Some(transform.is_chunked());
+    }
     let between_events =
         response.watch.observer.as_ref().is_some_and(|observer| observer.at_boundary());
     if !between_events {
@@ -153,7 +169,7 @@ fn framing_of(exchange: &Exchange) -> Option<bool> {
     let body = &response.body;
     match response.mode {
         Mode::Chunk | Mode::Rechunk => Some(true),
-        Mode::Payload => Some(false),
+        Mode::Payload | Mode::Transform => Some(false),
         Mode::Splice | Mode::Keep => match body.framing() {
             // Between two chunks, or where the end of the body has been held back in full.
             Framing::Chunked if body.at_boundary() || body.tail().whole => Some(true),

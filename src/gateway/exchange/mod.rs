@@ -9,3 +9,4 @@ pub(crate) mod naming;
 pub(crate) mod preface;
 pub(crate) mod resume;
 pub(crate) mod retry;
+pub(crate) mod translating;

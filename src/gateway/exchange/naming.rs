@@ -15,10 +15,11 @@
 //! * What has to be held is bounded by `limits.model_search_bytes`, and paid from the buffers.
 //! * An upstream without a `model` gets the request as it came, whatever it says.
 
-use crate::config::snapshot::Chain;
+use crate::config::snapshot::{Chain, Link};
 use crate::flow::named::Named;
 use crate::flow::relay::Mode;
 use crate::gateway::record::exchange::{Exchange, Gather};
+use crate::gateway::record::translation::pair_of;
 use crate::http::body::Framing;
 use crate::http::head::RequestHead;
 use crate::http::reply;
@@ -33,7 +34,10 @@ impl Exchange {
         head: &RequestHead<'_>,
         chain: &Chain,
     ) -> Result<(), DownstreamFault> {
-        let replaces = chain.links.iter().map(|link| link.model.is_some());
+        let own = |link: &Link| {
+            !chain.translates || pair_of(self.dialect, link, &self.snapshot).is_none()
+        };
+        let replaces = chain.links.iter().map(|link| link.model.is_some() && own(link));
         let first = replaces.clone().next().unwrap_or_default();
         if let Some(naming) = &mut self.request.watch.0 {
             // It was looked for already, to find the route.
@@ -59,11 +63,7 @@ impl Exchange {
 
     /// Has the body read up to its model, and up to the key that was wanted before.
     fn gather_model(&mut self) {
-        let key = match self.gather {
-            Gather::Key(key) => Some(key),
-            Gather::Nothing | Gather::Model { .. } | Gather::Whole => None,
-        };
-        self.gather = Gather::Model { key };
+        self.gather = Gather::Model { key: self.gather.key() };
     }
 
     /// Sends on what was held, and the rest of the body behind it.
@@ -90,6 +90,10 @@ impl Exchange {
     /// Gives the body the model of the upstream it goes to, or its own again.
     pub(crate) fn remodel(&mut self, buffers: &mut BufferPool) {
         if self.request.watch.0.is_none() {
+            return;
+        }
+        if self.is_translated() {
+            // Its translation names the model.
             return;
         }
         let model = self.here().and_then(|link| link.model.clone());
@@ -153,9 +157,13 @@ impl Exchange {
 
     /// Whether the upstream at a position of the route's chain can be sent this request.
     pub(crate) fn can_be_asked(&self, link: usize) -> bool {
-        let link = self.chain().and_then(|chain| chain.links.get(link));
-        let replaces = link.is_some_and(|link| link.model.is_some());
-        !replaces || self.request.watch.unclear().is_none()
+        let Some(link) = self.chain().and_then(|chain| chain.links.get(link)) else { return true };
+        if let Some(pair) = pair_of(self.dialect, link, &self.snapshot) {
+            let refused =
+                self.translation().and_then(|translation| translation.refusal(pair, link));
+            return refused.is_none();
+        }
+        link.model.is_none() || self.request.watch.unclear().is_none()
     }
 
     /// The model that the client has named, where somebody has to know it.

@@ -8,6 +8,8 @@
 //! | `Host` | the upstream's rule, the endpoint | per try |
 //! | digits of `Content-Length`, line of the first chunk | the body that this server is sent | per try |
 //! | `traceparent` | the try: each has a span of its own | per try |
+//! | what describes a body that was put into other words | the dialect of the server | per try: [`refit`](super::refit) |
+//! | what the operator changes | the route, the upstream | per try: [`FieldRules`](crate::http::field_rules::FieldRules) |
 //!
 //! What a try does not change is copied from the draft as it stands there.
 

@@ -55,6 +55,15 @@ impl fmt::Display for DownstreamFault {
                 "the request's model has to be known, and its body is encoded: send it as it is, \
                  in UTF-8"
             }
+            DownstreamFault::Untranslatable(why) => {
+                return write!(f, "the request cannot be translated for its upstream: {why}");
+            }
+            DownstreamFault::TooLongToTranslate => {
+                "the request has to be translated, and is longer than limits.translate_bytes"
+            }
+            DownstreamFault::EncodedForTranslation => {
+                "the request has to be translated, and its body is encoded: send it as it is"
+            }
             DownstreamFault::HeadTimeout => "the request head did not arrive in time",
             DownstreamFault::BodyTimeout => "the request body stopped arriving",
             DownstreamFault::WriteTimeout => "the client does not read its answer",
@@ -86,6 +95,9 @@ impl fmt::Display for UpstreamFault {
                 return write!(f, "the upstream's answer is over a limit: {limit}");
             }
             UpstreamFault::BadAnswer => "the upstream's answer is not one of its service",
+            UpstreamFault::Untranslatable(why) => {
+                return write!(f, "the upstream's answer cannot be translated: {why}");
+            }
             UpstreamFault::Status(status @ 400..) => {
                 return write!(f, "the upstream answered {status}");
             }

@@ -143,6 +143,7 @@ impl StreamBreak {
                 | UpstreamFault::OverLimit(_)
                 | UpstreamFault::Unterminated
                 | UpstreamFault::BadAnswer
+                | UpstreamFault::Untranslatable(_)
                 | UpstreamFault::Status(_)
                 | UpstreamFault::ErrorEvent
                 | UpstreamFault::EmptyStream

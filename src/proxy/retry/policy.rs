@@ -179,9 +179,10 @@ impl Cause {
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout => Condition::Connect,
                 UpstreamFault::Reset(_) | UpstreamFault::Closed => Condition::Reset,
-                UpstreamFault::Head(_) | UpstreamFault::Chunk(_) | UpstreamFault::BadAnswer => {
-                    Condition::BadAnswer
-                }
+                UpstreamFault::Head(_)
+                | UpstreamFault::Chunk(_)
+                | UpstreamFault::BadAnswer
+                | UpstreamFault::Untranslatable(_) => Condition::BadAnswer,
                 // Both run out of `ttft`.
                 UpstreamFault::TtftTimeout | UpstreamFault::WriteTimeout => Condition::TtftTimeout,
                 UpstreamFault::ErrorEvent => Condition::ErrorEvent,

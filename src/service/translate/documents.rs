@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::errors::ServerError;
 use super::reasons::{self, TokenCounts};
-use super::{BadAnswer, Memo, Pair};
+use super::{BadAnswer, Memo, Pair, tree};
 
 /// What the translation of a document has to know besides the document.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub fn translate(context: &DocumentContext, body: &[u8]) -> Result<Value, BadAns
     if context.status >= 400 {
         return Ok(ServerError::read(context.status, body).document(asked));
     }
-    let document: Value = serde_json::from_slice(body)
-        .map_err(|error| BadAnswer::Malformed(format!("is no JSON: {error}")))?;
+    let document = tree::parse(body)
+        .map_err(|error| BadAnswer::Malformed(format!("is no JSON that can be read: {error}")))?;
     if is_error(&document) {
         return Ok(ServerError::of(0, &document).document(asked));
     }
@@ -157,7 +157,9 @@ fn blocks(context: &DocumentContext, message: &Value) -> Result<Vec<Value>, BadA
             return Err(BadAnswer::Malformed("has a call without a name".into()));
         };
         let input = match function.get("arguments") {
-            Some(Value::String(text)) if !text.trim().is_empty() => serde_json::from_str(text).ok(),
+            Some(Value::String(text)) if !text.trim().is_empty() => {
+                tree::parse(text.as_bytes()).ok()
+            }
             Some(input @ Value::Object(_)) => Some(input.clone()),
             _ => Some(json!({})),
         };

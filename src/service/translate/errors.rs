@@ -11,7 +11,7 @@
 
 use serde_json::{Value, json};
 
-use super::Dialect;
+use super::{Dialect, tree};
 
 /// Of a text that is no error object no more is told.
 const TEXT_CHARS_MAX: usize = 500;
@@ -75,7 +75,7 @@ pub fn kind_of(status: u16) -> &'static str {
 impl ServerError {
     /// Reads what a server sent with this status; 0: in a stream, or with one that says that all is well.
     pub fn read(status: u16, body: &[u8]) -> ServerError {
-        match serde_json::from_slice::<Value>(body) {
+        match tree::parse(body) {
             Ok(value) => ServerError::of(status, &value),
             Err(_) => {
                 let text = String::from_utf8_lossy(body);
@@ -154,17 +154,4 @@ fn or_status(message: String, status: u16) -> String {
         true if status == 0 => "The server reports an error.".into(),
         true => format!("The server answered with status {status}."),
     }
-}
-
-/// Writes an error of ours in the words of a dialect: `code` for programs, `message` for people.
-pub fn write_own(dialect: Dialect, status: u16, code: &str, message: &str, out: &mut Vec<u8>) {
-    let kind = kind_of(status);
-    let error = ServerError { kind, message: message.to_owned() };
-    let mut document = error.document(dialect);
-    if dialect != Dialect::Anthropic
-        && let Some(place) = document.get_mut("error").and_then(|error| error.get_mut("code"))
-    {
-        *place = code.into();
-    }
-    out.extend_from_slice(document.to_string().as_bytes());
 }

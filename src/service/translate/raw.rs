@@ -1,8 +1,9 @@
 //! Pieces of JSON as they are written, for events that are read without a copy.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::BadAnswer;
+use super::{BadAnswer, tree};
 
 /// The inside of a string, as it is written.
 pub fn inside(raw: &RawValue) -> Option<&str> {
@@ -32,4 +33,9 @@ pub fn meaning(inside: &str) -> String {
 /// An event that is no object of the shape that its dialect has.
 pub fn malformed(error: &serde_json::Error) -> BadAnswer {
     BadAnswer::Malformed(format!("has an event that cannot be read: {error}"))
+}
+
+/// A value of an event, as a tree.
+pub fn value(raw: &RawValue) -> Option<Value> {
+    tree::parse(raw.get().as_bytes()).ok()
 }

@@ -21,7 +21,7 @@ use self::calls::Calls;
 use self::chunk::{ChatChoice, Chunk, Delta};
 use super::errors::ServerError;
 use super::events::StreamPart;
-use super::raw::{inside, meaning, some_text};
+use super::raw::{inside, meaning, some_text, value};
 use super::reasons::{self, TokenCounts};
 use super::template::TextTemplate;
 use super::{BadAnswer, Memo};
@@ -177,7 +177,7 @@ impl MessagesTeller {
         if choice.index.is_some_and(|index| index.get() != "0") {
             return Err(BadAnswer::Unknown("a second choice".into()));
         }
-        if let Some(usage) = choice.usage.and_then(|usage| serde_json::from_str(usage.get()).ok()) {
+        if let Some(usage) = choice.usage.and_then(value) {
             self.tokens.read_chat(&usage);
         }
         if let Some(delta) = &choice.delta {

@@ -126,6 +126,12 @@ impl Peer {
         message
     }
 
+    /// Reads the first response of the connection, of which parts were read already, as a whole.
+    pub fn reread_response(&mut self) -> Message {
+        self.consumed = 0;
+        self.read_response()
+    }
+
     fn read_body(&mut self, message: &mut Message, until_close: bool) {
         if message.field("transfer-encoding") == Some("chunked") {
             self.read_chunks(message);

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use crate::clock::Instant;
 use crate::gateway::record::kept_stream::Continuation;
+use crate::gateway::record::translation::Translation;
 use crate::measure::journal::WastedTokens;
 use crate::proxy::cors::AskingPage;
 
@@ -32,6 +33,8 @@ pub struct Aside {
     pub model: Option<Box<str>>,
     /// The model that the client has asked for, once it is known.
     pub asked: Option<Box<str>>,
+    /// What of it is translated, where upstreams of its route have `translate_to`.
+    pub translation: Option<Box<Translation>>,
     /// What attempts have cost that no client got the answer of.
     pub wasted: Vec<WastedTokens>,
     /// What is kept so that another server can continue the stream.
@@ -60,8 +63,23 @@ pub enum Gather {
     Model {
         key: Option<KeyIn>,
     },
+    /// All of it, to be translated, and what the endpoint is chosen by.
+    Translated {
+        key: Option<KeyIn>,
+    },
     /// All of it, as far as it is kept: a predefined answer follows, or it waits in line.
     Whole,
+}
+
+impl Gather {
+    /// The key that is wanted of the body.
+    pub fn key(self) -> Option<KeyIn> {
+        match self {
+            Gather::Key(key) => Some(key),
+            Gather::Model { key } | Gather::Translated { key } => key,
+            Gather::Nothing | Gather::Whole => None,
+        }
+    }
 }
 
 /// Where in a body the key lies by which an endpoint is chosen. Four bytes, as it is a part of each record.

@@ -94,6 +94,9 @@ impl Exchange {
     /// The dialect in which a fault can be told inside the stream: the one that the server's events
     /// have shown, or the expected one as long as no event has said anything.
     pub fn spoken(&self) -> Dialect {
+        if self.is_translated() {
+            return self.dialect;
+        }
         let observer =
             self.attempt.response.as_ref().and_then(|response| response.watch.observer.as_ref());
         observer.map_or(self.dialect, Observer::dialect)

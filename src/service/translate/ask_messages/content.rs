@@ -6,6 +6,7 @@ use super::super::Untranslatable;
 use super::super::members::{content_of, members_of, take_list, take_text, text_block, want_text};
 use super::super::rules::chat as rules;
 use super::super::rules::{Members, add_kept, nothing_left};
+use super::super::tree;
 
 /// A conversation, as far as its messages have come.
 #[derive(Debug, Default)]
@@ -60,13 +61,16 @@ impl Talk {
         }
         match self.turns.last_mut() {
             Some(last) if last["role"] == role => {
-                let before = match last.remove("content").unwrap_or_default() {
-                    Value::String(text) => vec![Value::Object(text_block(text))],
-                    Value::Array(blocks) => blocks,
-                    _ => Vec::new(),
-                };
-                let after = blocks.into_iter().map(Value::Object);
-                last.insert("content".into(), before.into_iter().chain(after).collect());
+                // In place: there may be a hundred thousand neighbours.
+                let content = last.entry("content").or_insert(Value::Null);
+                if let Value::String(text) = content {
+                    let block = text_block(std::mem::take(text));
+                    *content = Value::Array(vec![Value::Object(block)]);
+                }
+                match content {
+                    Value::Array(list) => list.extend(blocks.into_iter().map(Value::Object)),
+                    other => *other = blocks.into_iter().map(Value::Object).collect(),
+                }
                 // Of members that nobody knows the last one holds.
                 last.extend(kept);
             }
@@ -182,7 +186,7 @@ fn input(arguments: &str) -> Option<Value> {
     if arguments.trim().is_empty() {
         return Some(json!({}));
     }
-    serde_json::from_str(arguments).ok().filter(Value::is_object)
+    tree::parse(arguments.as_bytes()).ok().filter(Value::is_object)
 }
 
 /// Anthropic refuses ids with other characters, and there are servers that write `functions.f:0`.

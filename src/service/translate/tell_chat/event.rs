@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::BadAnswer;
-use super::super::raw::{inside, malformed};
+use super::super::raw::{inside, malformed, value};
 
 /// An event. Members that nobody here knows tell nothing.
 #[derive(Debug, Deserialize)]
@@ -37,11 +37,11 @@ impl<'e> MessagesEvent<'e> {
     }
 
     pub fn message(&self) -> Value {
-        self.message.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+        self.message.and_then(value).unwrap_or_default()
     }
 
     pub fn usage(&self) -> Option<Value> {
-        self.usage.and_then(|raw| serde_json::from_str(raw.get()).ok())
+        self.usage.and_then(value)
     }
 
     pub fn block(&self) -> Result<Block<'e>, BadAnswer> {
@@ -86,7 +86,7 @@ impl<'e> Block<'e> {
 
     /// The arguments of a call, if it begins with all of them.
     pub fn input(&self) -> Option<Value> {
-        let input: Value = serde_json::from_str(self.input?.get()).ok()?;
+        let input = value(self.input?)?;
         input.as_object().is_some_and(|input| !input.is_empty()).then_some(input)
     }
 }

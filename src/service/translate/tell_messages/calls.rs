@@ -10,12 +10,13 @@
 
 use std::borrow::Cow;
 
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use super::super::BadAnswer;
 use super::super::events::EVENT_BYTES_MAX;
 use super::super::raw::{inside, malformed, meaning, some_text};
+use super::super::tree;
 use super::chunk::CallPiece;
 use super::{stop_block, write_event};
 use crate::http::json::escape;
@@ -207,7 +208,7 @@ impl Call {
 fn written(arguments: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, BadAnswer> {
     match arguments {
         Some(object) if object.get().starts_with('{') => {
-            let value: Value = serde_json::from_str(object.get()).map_err(|it| malformed(&it))?;
+            let value = tree::parse(object.get().as_bytes()).map_err(|it| malformed(&it))?;
             let mut inside = Vec::new();
             escape(&value.to_string(), &mut inside);
             Ok(String::from_utf8(inside).ok().map(Cow::Owned))

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::BadAnswer;
-use super::super::raw::malformed;
+use super::super::raw::{malformed, value};
 
 /// An event. Members that nobody here knows tell nothing.
 #[derive(Debug, Deserialize)]
@@ -37,7 +37,6 @@ impl<'e> Chunk<'e> {
 
     /// What the answer cost so far, which Groq says elsewhere.
     pub fn usage(&self) -> Option<Value> {
-        let value = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).ok();
         match self.usage {
             Some(usage) => value(usage),
             None => value(self.x_groq?)?.get_mut("usage").map(Value::take),

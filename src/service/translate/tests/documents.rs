@@ -1,9 +1,8 @@
 use serde_json::{Value, json};
 
 use super::super::Pair::{ChatToMessages, MessagesToChat};
-use super::super::{BadAnswer, Pair, Translator, error_document};
+use super::super::{BadAnswer, Pair, Translator};
 use super::memo;
-use crate::service::Dialect;
 
 fn document(pair: Pair, status: u16, body: &str) -> Result<Value, BadAnswer> {
     let mut translator = Translator::of_document(pair, &memo(), status, 1_700_000_000, "x1", 4096);
@@ -119,10 +118,6 @@ fn errors_are_translated_by_what_they_say_and_by_their_status() {
             json!({"error": {"message": "m", "type": "server_error", "param": null, "code": "overloaded"}})
         )
     );
-    assert_eq!(
-        (ChatToMessages.status(529), MessagesToChat.status(503), ChatToMessages.status(429)),
-        (503, 503, 429)
-    );
 }
 
 #[test]
@@ -152,21 +147,4 @@ fn what_is_no_answer_is_told_so() {
         assert!(matches!(got, Err(BadAnswer::Malformed(_))), "{body}: {got:?}");
     }
     assert_eq!(document(ChatToMessages, 200, &"x".repeat(4097)), Err(BadAnswer::TooLong(4096)));
-}
-
-#[test]
-fn errors_of_our_own_speak_the_dialect() {
-    let write = |dialect| {
-        let mut out = Vec::new();
-        error_document(dialect, 400, "untranslatable", "No \"n\".", &mut out);
-        serde_json::from_slice::<Value>(&out).unwrap()
-    };
-    assert_eq!(
-        write(Dialect::Anthropic),
-        json!({"type": "error", "error": {"type": "invalid_request_error", "message": "No \"n\"."}})
-    );
-    assert_eq!(
-        write(Dialect::OpenAiChat),
-        json!({"error": {"message": "No \"n\".", "type": "invalid_request_error", "param": null, "code": "untranslatable"}})
-    );
 }

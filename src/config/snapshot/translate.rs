@@ -1,0 +1,23 @@
+//! Into which dialect requests are translated on their way to an upstream.
+
+use crate::service::Dialect;
+
+/// `translate_to`: the dialect that the servers of an upstream are asked in, whatever the client asks in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TranslateTo {
+    pub dialect: Dialect,
+    /// The path they are asked for; `None`: the dialect's own.
+    pub path: Option<String>,
+}
+
+impl TranslateTo {
+    /// The dialects that can stand there, as they are written in a configuration.
+    pub const CHOICES: [(&'static str, Dialect); 2] =
+        [("openai", Dialect::OpenAiChat), ("anthropic", Dialect::Anthropic)];
+
+    /// The dialect as it stands in a configuration.
+    pub fn name(&self) -> &'static str {
+        let written = TranslateTo::CHOICES.iter().find(|(_, dialect)| *dialect == self.dialect);
+        written.map_or("", |(name, _)| name)
+    }
+}

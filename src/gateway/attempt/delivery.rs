@@ -1,0 +1,136 @@
+//! Delivery: how a response reaches the client: in which framing, by which mode of its flow, and in whose
+//! words.
+//!
+//! Nothing here looks at a body: what is decided follows from the head, the client's version, and the
+//! dialect that its server was asked in.
+
+use crate::flow::relay::Mode;
+use crate::flow::transform::Transform;
+use crate::gateway::attempt::transfer::upstream_fault;
+use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::translation::Translation;
+use crate::gateway::record::verdict::Failed;
+use crate::http::body::Framing;
+use crate::http::field_rules::FieldRules;
+use crate::http::head::{Media, ResponseHead, Version};
+use crate::proxy::fault::UpstreamFault;
+use crate::reactor::net::Net;
+use crate::service::translate::{BadAnswer, Translator};
+
+/// How a response reaches the client.
+pub(super) struct Delivery {
+    pub(super) framing: Framing,
+    pub(super) mode: Mode,
+}
+
+impl Delivery {
+    const INTERIM: Delivery = Delivery { framing: Framing::None, mode: Mode::Splice };
+
+    /// | response as received | HTTP/1.1 client           | HTTP/1.0 client      |
+    /// |----------------------|---------------------------|----------------------|
+    /// | none, length         | as it is                  | as it is             |
+    /// | chunked              | as it is, spliced         | payload, until close |
+    /// | until close          | chunks of our own         | as it is             |
+    ///
+    /// Where the client has a head already, a body with a length is delivered as one until close.
+    fn of(head: &ResponseHead<'_>, client: Version, prefaced: bool) -> Delivery {
+        let (framing, mode) = match (head.framing, client) {
+            (Framing::Length(_), Version::Http11) if prefaced => (Framing::Chunked, Mode::Chunk),
+            (Framing::Length(_), Version::Http10) if prefaced => {
+                (Framing::UntilClose, Mode::Payload)
+            }
+            (Framing::Chunked, Version::Http10) => (Framing::UntilClose, Mode::Payload),
+            // After 101 there is no message any more, only bytes.
+            (Framing::UntilClose, Version::Http11) if head.status != 101 => {
+                (Framing::Chunked, Mode::Chunk)
+            }
+            (framing, _) => (framing, Mode::Splice),
+        };
+        Delivery { framing, mode }
+    }
+
+    /// Of an answer that is translated: nobody knows how long it will be.
+    fn transformed(client: Version) -> Delivery {
+        let framing = match client {
+            Version::Http11 => Framing::Chunked,
+            Version::Http10 => Framing::UntilClose,
+        };
+        Delivery { framing, mode: Mode::Transform }
+    }
+}
+
+impl Exchange {
+    /// How an answer with this head is delivered, `interim` or final, translated by `transform` or not.
+    pub(super) fn delivery(
+        &self,
+        head: &ResponseHead<'_>,
+        interim: bool,
+        transform: Option<&Transform>,
+    ) -> Delivery {
+        match (interim, transform) {
+            (true, _) => Delivery::INTERIM,
+            (false, Some(_)) => Delivery::transformed(self.client),
+            (false, None) => Delivery::of(head, self.client, self.is_prefaced()),
+        }
+    }
+
+    /// What translates an answer with this head; `None`: there is nothing of it to translate.
+    #[cold]
+    pub(super) fn transform_of(
+        &self,
+        head: &ResponseHead<'_>,
+        net: &impl Net,
+    ) -> Result<Option<Box<Transform>>, Failed> {
+        let Some((pair, request)) = self.translation().and_then(Translation::asked) else {
+            return Ok(None);
+        };
+        if head.status == 101 || head.framing == Framing::None {
+            return Ok(None);
+        }
+        let cannot = |why: &str| {
+            let why = Box::new(BadAnswer::Malformed(why.to_owned()));
+            Failed::Fault(upstream_fault(UpstreamFault::Untranslatable(why)))
+        };
+        if head.encoded {
+            return Err(cannot("is compressed, though it was not asked to be"));
+        }
+        if head.status == 206 {
+            return Err(cannot("is a part of one"));
+        }
+        let (now, id) = (net.time_of_day().as_secs(), self.id.to_string());
+        let translator = match head.media {
+            Media::EventStream if head.status < 300 => {
+                Translator::of_stream(pair, &request.memo, now, &id)
+            }
+            media if head.status >= 400 || media == Media::Json && head.status < 300 => {
+                let longest = self.snapshot.limits.translate_bytes;
+                Translator::of_document(pair, &request.memo, head.status, now, &id, longest)
+            }
+            _ => return Err(cannot("is neither JSON nor a stream of events")),
+        };
+        Ok(Some(Box::new(Transform::new(translator, self.client == Version::Http11))))
+    }
+
+    /// Has the response that has begun translated. Returns whether it has to be all here before.
+    pub(super) fn put_transform(&mut self, transform: Option<Box<Transform>>) -> bool {
+        let collects = transform.as_ref().is_some_and(|transform| transform.collects());
+        if let Some(response) = &mut self.attempt.response {
+            response.watch.transform = transform;
+        }
+        collects
+    }
+}
+
+/// Says in a head, which begins at `start` and is whole, what its body is: that was written anew.
+#[cold]
+pub(super) fn set_media(out: &mut Vec<u8>, start: usize, media: &str) {
+    let rules = FieldRules {
+        set: vec![("Content-Type".to_owned(), media.as_bytes().to_vec())],
+        remove: ["content-digest", "content-md5", "digest", "etag", "repr-digest"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..FieldRules::default()
+    };
+    let head = out.split_off(start);
+    rules.apply(&head, out);
+}
