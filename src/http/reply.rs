@@ -16,9 +16,25 @@ use super::lines::{
 #[cfg(test)]
 mod tests;
 
-/// An error, in the shape the inference SDKs parse: `{"error":{"message","type","code"}}`.
+/// The shapes in which the SDKs of inference APIs read an error. Each has the code, so that programs need
+/// not know which one they have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// `{"error":{"message","type","code"}}`
+    #[default]
+    OpenAi,
+    /// `{"type":"error","error":{"type","message","code"}}`
+    Anthropic,
+    /// `{"error":"message","code"}`
+    Ollama,
+    /// `{"error":"message","error_type"}`, which is the code.
+    Tgi,
+}
+
+/// An error, in the shape that the client's SDK parses.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorReply<'a> {
+    pub form: ErrorForm,
     pub status: u16,
     /// `type` in the body: `invalid_request_error`, `upstream_error`, `timeout`, …
     pub kind: &'a str,
@@ -44,8 +60,12 @@ pub struct ErrorReply<'a> {
 
 /// Appends a complete error response to `out`.
 pub fn error(reply: &ErrorReply<'_>, out: &mut Vec<u8>) {
-    let texts = [reply.message, reply.kind, reply.code];
-    let length = ERROR_FRAME_BYTES + texts.iter().map(|text| escaped_length(text)).sum::<usize>();
+    let body = reply.body();
+    let written = |(index, text): (usize, &&str)| match index % 2 {
+        0 => text.len(),
+        _ => escaped_length(text),
+    };
+    let length: usize = body.iter().enumerate().map(written).sum();
     let reply_head = ReplyHead {
         status: reply.status,
         content_type: "application/json",
@@ -76,19 +96,45 @@ pub fn error(reply: &ErrorReply<'_>, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"\r\n");
     if !reply.head_request {
-        for (before, text) in ERROR_FRAME.into_iter().zip(texts) {
-            out.extend_from_slice(before.as_bytes());
-            escape(text, out);
+        for (index, text) in body.iter().enumerate() {
+            match index % 2 {
+                0 => out.extend_from_slice(text.as_bytes()),
+                _ => escape(text, out),
+            }
         }
-        out.extend_from_slice(ERROR_FRAME_END.as_bytes());
     }
 }
 
-/// What stands before the message, the type and the code of an error body.
-const ERROR_FRAME: [&str; 3] = [r#"{"error":{"message":""#, r#"","type":""#, r#"","code":""#];
-const ERROR_FRAME_END: &str = r#""}}"#;
-const ERROR_FRAME_BYTES: usize =
-    ERROR_FRAME[0].len() + ERROR_FRAME[1].len() + ERROR_FRAME[2].len() + ERROR_FRAME_END.len();
+impl<'a> ErrorReply<'a> {
+    /// The body: every second part is a text to be escaped.
+    fn body(&self) -> [&'a str; 7] {
+        let (message, kind, code) = (self.message, self.kind, self.code);
+        match self.form {
+            ErrorForm::OpenAi => [
+                r#"{"error":{"message":""#,
+                message,
+                r#"","type":""#,
+                kind,
+                r#"","code":""#,
+                code,
+                r#""}}"#,
+            ],
+            ErrorForm::Anthropic => [
+                r#"{"type":"error","error":{"type":""#,
+                kind,
+                r#"","message":""#,
+                message,
+                r#"","code":""#,
+                code,
+                r#""}}"#,
+            ],
+            ErrorForm::Ollama => [r#"{"error":""#, message, r#"","code":""#, code, r#""}"#, "", ""],
+            ErrorForm::Tgi => {
+                [r#"{"error":""#, message, r#"","error_type":""#, code, r#""}"#, "", ""]
+            }
+        }
+    }
+}
 
 /// The head of an answer whose body follows.
 #[derive(Clone, Copy, Debug)]

@@ -704,3 +704,43 @@ fn a_long_conversation_is_translated_in_one_piece_of_time() {
     // Twenty times as long, and not four hundred times.
     assert!(large < small.max(Duration::from_millis(10)) * 80, "{small:?}, {large:?}");
 }
+
+/// Errors of the gateway's own, translated or not, and the code in each of them.
+#[test]
+fn errors_of_our_own_are_in_the_clients_words() {
+    let upstream = Upstream::listen();
+    let config = Config {
+        upstream: "translate_to = \"openai\"".to_owned(),
+        route: "when = { model = \"known\" }\npath = \"/*\"".to_owned(),
+        ..Config::to(upstream.address())
+    };
+    let gateway = config.start();
+    let unknown = json!({"model": "unknown", "messages": []});
+    for (path, told) in [
+        ("/v1/messages", json!({"type": "not_found_error", "code": "model_not_found"})),
+        (
+            "/v1/chat/completions",
+            json!({"type": "invalid_request_error", "code": "model_not_found"}),
+        ),
+    ] {
+        let mut client = gateway.connect();
+        client.send(post(path, "", &unknown));
+        let answer = client.read_response();
+        assert_eq!(answer.status(), 404);
+        let body = answer.json();
+        let error = &body["error"];
+        assert_eq!((&error["type"], &error["code"]), (&told["type"], &told["code"]), "{body}");
+        assert_eq!(body.get("type").is_some(), path == "/v1/messages", "{body}");
+        assert!(error["message"].as_str().is_some_and(|it| it.contains("unknown")), "{body}");
+    }
+    let mut client = gateway.connect();
+    client.send(post("/api/chat", "", &unknown));
+    let body = client.read_response().json();
+    assert!(body["error"].is_string() && body["code"] == "model_not_found", "{body}");
+    // And what its translation refuses.
+    client.send(messages(json!({"model": "known", "mcp_servers": [{"name": "a"}]})));
+    let body = client.read_response().json();
+    assert_eq!(body["error"]["code"], "untranslatable", "{body}");
+    assert_eq!(body["error"]["type"], "invalid_request_error", "{body}");
+    assert_eq!(body["type"], "error", "{body}");
+}

@@ -7,16 +7,20 @@ use crate::gateway::record::peer::Peer;
 use crate::gateway::record::verdict::Step;
 use crate::http::cors;
 use crate::http::head::{HeadError, Version};
-use crate::http::reply::{self, ErrorReply};
+use crate::http::reply::{self, ErrorForm, ErrorReply};
 use crate::http::request_id::RequestId;
 use crate::measure::ends::end_reason;
 use crate::proxy::fault::{DownstreamFault, Fault};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
+use crate::service::Dialect;
+use crate::service::translate::kind_of;
 
 /// What an error reply needs to know of the request it answers.
 pub(crate) struct ErrorContext {
+    /// In whose words it is told.
+    pub(crate) dialect: Dialect,
     pub(crate) id: Option<RequestId>,
     pub(crate) client: Version,
     pub(crate) head_request: bool,
@@ -75,6 +79,7 @@ impl<N: Net> Gateway<N> {
         }
         let way = Way::default();
         let asked = ErrorContext {
+            dialect: Dialect::Generic,
             id: None,
             client: Version::Http11,
             head_request: false,
@@ -96,10 +101,24 @@ impl<N: Net> Gateway<N> {
         let Some(answer) = fault.answer() else { return };
         let message = fault.to_string();
         let (bytes, date) = self.scratch.begin();
+        let form = match asked.dialect {
+            Dialect::Anthropic => ErrorForm::Anthropic,
+            Dialect::Ollama => ErrorForm::Ollama,
+            Dialect::Tgi => ErrorForm::Tgi,
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiResponses
+            | Dialect::Generic => ErrorForm::OpenAi,
+        };
         reply::error(
             &ErrorReply {
+                form,
                 status: answer.status,
-                kind: answer.kind,
+                kind: match form {
+                    // Anthropic's kinds follow the status.
+                    ErrorForm::Anthropic => kind_of(answer.status),
+                    ErrorForm::OpenAi | ErrorForm::Ollama | ErrorForm::Tgi => answer.kind,
+                },
                 code: answer.code,
                 message: &message,
                 allow: fault.allow(),

@@ -84,7 +84,7 @@ impl<N: Net> Gateway<N> {
             }
             Err(fault) => {
                 exchange.note_page(&head);
-                Err(fault)
+                exchange.told_in_words_of(&head, Err(fault))
             }
         };
         if matches!(exchange.peer, Peer::Seeking { .. }) {

@@ -51,6 +51,7 @@ impl<N: Net> Gateway<N> {
         if let Err(fault) = &outcome
             && response == ResponseEnd::CutShort
         {
+            self.say_last_events(token, &mut exchange, fault);
             self.say_why(token, &exchange, fault);
         }
         self.part_with_server(token, &exchange, upstream_fate, cx);
@@ -125,6 +126,7 @@ impl<N: Net> Gateway<N> {
             }
             (rules::DownstreamFate::Reply, Err(fault)) if fault.answer().is_some() => {
                 let asked = ErrorContext {
+                    dialect: exchange.dialect,
                     id: Some(exchange.id.clone()),
                     client: exchange.client,
                     head_request: exchange.head_request,

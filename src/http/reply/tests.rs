@@ -4,6 +4,7 @@ use crate::http::head::{FieldSlots, HeadLimits, ResponseContext, ResponseHead, p
 const DATE: &DateLine = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 
 const REPLY: ErrorReply<'static> = ErrorReply {
+    form: ErrorForm::OpenAi,
     status: 502,
     kind: "upstream_error",
     code: "upstream_refused",
@@ -149,5 +150,27 @@ fn a_chunk_has_its_size_and_no_chunk_is_empty() {
 fn every_status_of_a_refusal_has_a_reason() {
     for status in [400, 404, 405, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505] {
         assert_ne!(reason(status), "", "{status}");
+    }
+}
+
+#[test]
+fn an_error_has_the_shape_that_its_sdk_reads() {
+    let (message, code) = ("a \"b\"", "c");
+    for (form, expected) in [
+        (
+            ErrorForm::OpenAi,
+            r#"{"error":{"message":"a \"b\"","type":"upstream_error","code":"c"}}"#,
+        ),
+        (
+            ErrorForm::Anthropic,
+            r#"{"type":"error","error":{"type":"upstream_error","message":"a \"b\"","code":"c"}}"#,
+        ),
+        (ErrorForm::Ollama, r#"{"error":"a \"b\"","code":"c"}"#),
+        (ErrorForm::Tgi, r#"{"error":"a \"b\"","error_type":"c"}"#),
+    ] {
+        let text = written(&ErrorReply { form, message, code, ..REPLY });
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, expected);
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
     }
 }
