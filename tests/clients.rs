@@ -118,6 +118,28 @@ fn llama_cpp_through_the_gateway_is_llama_cpp() {
 }
 
 #[test]
+fn the_sdks_of_openai_and_anthropic_before_servers_of_the_other_dialect() {
+    let _alone = one_at_a_time();
+    let (llama, tools) = (Server::llama(), Server::start("tool_server.py", &[]));
+    let gateways = [
+        Gateway::translating(llama.address(), "anthropic"),
+        Gateway::translating(llama.address(), "openai"),
+        Gateway::translating(tools.address(), "anthropic"),
+        Gateway::translating(tools.address(), "openai"),
+    ];
+    let [messages, chats, tool_messages, tool_chats] =
+        gateways.each_ref().map(|gateway| gateway.url(""));
+    let direct = llama.url("");
+    script(
+        "translated.py",
+        &[&messages, &chats, "--direct", &direct, "--tools", &tool_messages, &tool_chats],
+    );
+    for gateway in gateways {
+        gateway.stop();
+    }
+}
+
+#[test]
 fn a_stream_of_llama_cpp_that_is_cut_goes_on_behind_its_text() {
     let _alone = one_at_a_time();
     let server = Server::llama();

@@ -163,11 +163,20 @@ impl Gateway {
 
     /// One with more, and more in its route.
     pub fn with_route(upstream: &str, section: &str, route: &str) -> Gateway {
+        Gateway::with_keys(upstream, section, "", route)
+    }
+
+    /// One that asks its upstream in this dialect, whatever it is asked in.
+    pub fn translating(upstream: &str, to: &str) -> Gateway {
+        Gateway::with_keys(upstream, "", &format!("translate_to = \"{to}\"\n"), "")
+    }
+
+    fn with_keys(upstream: &str, section: &str, keys: &str, route: &str) -> Gateway {
         let address = format!("127.0.0.1:{}", free_port());
         let configuration = format!(
             "[server]\nlisten = [\"{address}\"]\nworkers = 2\n\n{section}\
              [limits]\nconnections = {CONNECTIONS}\n\n\
-             [[upstream]]\nname = \"server\"\nendpoints = [\"{upstream}\"]\n\n\
+             [[upstream]]\nname = \"server\"\nendpoints = [\"{upstream}\"]\n{keys}\n\
              [[route]]\npath = \"/*\"\nupstream = \"server\"\n{route}\n"
         );
         let file = Temporary::new("gateway.toml");
