@@ -45,12 +45,17 @@ impl Stage {
 
     /// With these routes.
     pub fn of(routes: &str) -> Stage {
+        Stage::with("", routes)
+    }
+
+    /// With these keys of its upstream, too.
+    pub fn with(upstream: &str, routes: &str) -> Stage {
         let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n\
              [[upstream]]\nname = \"models\"\nendpoints = [\"127.0.0.1:8000\"]\n\
              pool = { connections = 2000 }\n";
         let tape = Tape::new();
         let (sender, receiver) = mailbox(Arc::new(|| {}));
-        let snapshot = snapshot(&format!("{text}{routes}"));
+        let snapshot = snapshot(&format!("{text}{upstream}\n{routes}"));
         let setup = Setup {
             loads: Loads::new(&snapshot, 1),
             snapshot: Arc::new(snapshot),

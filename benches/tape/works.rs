@@ -32,6 +32,20 @@ pub const WORKS: &[Work] = &[
         prepare: event_streams,
         round: all_tokens_in_a_turn,
     },
+    Work {
+        name: "token_as_chat",
+        unit: "token",
+        units: STREAMS as u64,
+        prepare: translated_to_chat,
+        round: one_token_of_messages_a_turn,
+    },
+    Work {
+        name: "token_as_message",
+        unit: "token",
+        units: STREAMS as u64,
+        prepare: translated_to_messages,
+        round: one_token_a_turn,
+    },
     Work { name: "unary", unit: "request", units: 1, prepare: warm_pair, round: unary },
     Work {
         name: "unary_by_model",
@@ -119,6 +133,54 @@ const TOKEN: &[u8] = b"ad\r\n\
     data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1784246400,\
     \"model\":\"a-model\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},\"finish_reason\":null}]}\n\n\r\n";
 
+/// What Anthropic's Python client sends.
+const MESSAGES_REQUEST: &[u8] = b"POST /v1/messages HTTP/1.1\r\n\
+    Host: gateway.example:8080\r\n\
+    Accept-Encoding: gzip, deflate\r\n\
+    Connection: keep-alive\r\n\
+    Accept: application/json\r\n\
+    Content-Type: application/json\r\n\
+    User-Agent: Anthropic/Python 0.76.0\r\n\
+    anthropic-version: 2023-06-01\r\n\
+    X-Api-Key: sk-0123456789abcdef0123456789abcdef\r\n\
+    Content-Length: 99\r\n\r\n\
+    {\"model\":\"m\",\"stream\":true,\"max_tokens\":64,\"messages\":[{\"role\":\"user\",\"content\":\"How do you do?\"}]}";
+
+/// What Anthropic answers, its first delta included.
+fn messages_stream() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES.get_or_init(|| {
+        let head = "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                    content-type: text/event-stream; charset=utf-8\r\n\
+                    transfer-encoding: chunked\r\n\r\n";
+        let start = event_of_messages(
+            "message_start",
+            ",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"a-model\",\
+             \"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\
+             \"usage\":{\"input_tokens\":9,\"output_tokens\":1}}",
+        );
+        let block = event_of_messages(
+            "content_block_start",
+            ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}",
+        );
+        [head.as_bytes(), start.as_bytes(), block.as_bytes(), token_of_messages()].concat()
+    })
+}
+
+/// One token of Anthropic's, as an event in a chunk.
+fn token_of_messages() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES.get_or_init(|| {
+        let delta = ",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" token\"}";
+        event_of_messages("content_block_delta", delta).into_bytes()
+    })
+}
+
+fn event_of_messages(name: &str, members: &str) -> String {
+    let event = format!("event: {name}\ndata: {{\"type\":\"{name}\"{members}}}\n\n");
+    format!("{:x}\r\n{event}\r\n", event.len())
+}
+
 fn bulk() -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     BYTES.get_or_init(|| (0..BULK).map(|index| (index % 251) as u8).collect())
@@ -139,6 +201,24 @@ fn event_streams() -> Stage {
     let mut stage = Stage::new();
     stage.open(STREAMS, REQUEST, EVENT_STREAM);
     stage
+}
+
+/// Clients of OpenAI's chats, served by Anthropic's messages.
+fn translated_to_chat() -> Stage {
+    let mut stage = translated("translate_to = \"anthropic\"");
+    stage.open(STREAMS, REQUEST, messages_stream());
+    stage
+}
+
+/// Clients of Anthropic's messages, served by OpenAI's chats.
+fn translated_to_messages() -> Stage {
+    let mut stage = translated("translate_to = \"openai\"");
+    stage.open(STREAMS, MESSAGES_REQUEST, EVENT_STREAM);
+    stage
+}
+
+fn translated(keys: &str) -> Stage {
+    Stage::with(keys, "[[route]]\npath = \"/v1/*\"\nupstream = \"models\"\n")
 }
 
 fn bulk_answer() -> Stage {
@@ -184,6 +264,13 @@ fn warm_by_model() -> Stage {
 fn one_token_a_turn(stage: &mut Stage, turn: Turn) {
     for index in 0..STREAMS {
         stage.tape.say(stage.servers[index], TOKEN);
+        turn(&mut stage.worker);
+    }
+}
+
+fn one_token_of_messages_a_turn(stage: &mut Stage, turn: Turn) {
+    for index in 0..STREAMS {
+        stage.tape.say(stage.servers[index], token_of_messages());
         turn(&mut stage.worker);
     }
 }
