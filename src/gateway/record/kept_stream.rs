@@ -4,6 +4,8 @@ use crate::flow::tap::Tap;
 use crate::proxy::fault::Fault;
 use crate::service::continuation::Kept;
 
+mod continuing;
+
 /// What a stream needs to be continued elsewhere. Boxed: only routes with `continue` have it.
 #[derive(Debug)]
 pub struct Continuation {

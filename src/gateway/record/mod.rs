@@ -5,7 +5,6 @@
 
 pub mod attempt;
 pub mod commit;
-pub mod continuing;
 pub mod downstream;
 pub mod exchange;
 pub(crate) mod generations;
@@ -14,9 +13,7 @@ pub mod outcome;
 pub mod peer;
 pub(crate) mod request_body;
 pub mod sends;
-pub(crate) mod served;
 pub mod trace;
 pub mod translation;
 pub mod upstream;
 pub(crate) mod verdict;
-mod wasted;

@@ -10,6 +10,8 @@ use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
 use crate::service::Dialect;
 use crate::service::refusal::Blame;
 
+mod wasted;
+
 impl Exchange {
     /// What the end of the exchange says of the endpoint that answered. If the answer has reported an
     /// error, that counts, however the stream ended: many a client leaves as soon as it has read such

@@ -7,6 +7,8 @@ use crate::config::snapshot::{Chain, Link, Snapshot};
 use crate::service::Dialect;
 use crate::service::translate::{self, Pair, Translated, Untranslatable};
 
+mod served;
+
 /// What the upstreams of a chain are sent in place of the request as the client wrote it.
 #[derive(Debug)]
 pub struct Translation {
