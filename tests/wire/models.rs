@@ -22,22 +22,6 @@ fn gateway(upstream: &Upstream, limits: &str) -> Gateway {
     config.start()
 }
 
-/// A gateway whose route leads to `first`, then to `second`, each with keys of its own.
-fn chain(first: (&Upstream, &str), second: (&Upstream, &str)) -> Gateway {
-    let upstream = |name: &str, (upstream, keys): (&Upstream, &str)| {
-        let address = upstream.address();
-        format!(
-            "[[upstream]]\nname = \"{name}\"\nendpoints = [\"{address}\"]\nretry = {{ attempts = 1 }}\n{keys}\n"
-        )
-    };
-    Gateway::start(&format!(
-        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 100\n{}{}\
-         [[route]]\npath = \"/*\"\nupstream = [\"first\", \"second\"]\n",
-        upstream("first", first),
-        upstream("second", second),
-    ))
-}
-
 /// A body whose model stands in front of so many bytes, or behind them.
 fn long(first: bool, length: usize) -> String {
     let picture = format!(r#""messages":[{{"model":"no","image":"{}"}}]"#, "x".repeat(length));
@@ -336,7 +320,7 @@ fn each_upstream_of_a_chain_gets_its_own_model_and_one_without_gets_the_clients(
     let models = ["model = \"one\"", "model = \"the-second\"", ""];
     for (at_first, at_second) in [(0, 1), (0, 2), (2, 1), (2, 2)] {
         let (first, second) = (Upstream::listen(), Upstream::listen());
-        let gateway = chain((&first, models[at_first]), (&second, models[at_second]));
+        let gateway = Gateway::chain((&first, models[at_first]), (&second, models[at_second]));
         for length in [0, 100_000] {
             let body = long(true, length).replace("alias", r"al\u0069as\/x");
             let named = |keys: &str| match keys.split('"').nth(1) {
@@ -359,7 +343,7 @@ fn each_upstream_of_a_chain_gets_its_own_model_and_one_without_gets_the_clients(
 #[test]
 fn who_needs_no_model_written_gets_any_body_and_who_needs_one_is_left_out() {
     let (first, second) = (Upstream::listen(), Upstream::listen());
-    let gateway = chain((&first, ""), (&second, "model = \"two\""));
+    let gateway = Gateway::chain((&first, ""), (&second, "model = \"two\""));
     let twice = r#"{"model":"a","model":"b"}"#;
     for (fields, body) in [(JSON, twice), ("Content-Encoding: gzip\r\n", "\x1f.")] {
         for message in [sized(fields, body), chunked(fields, body, 4)] {

@@ -329,22 +329,6 @@ fn a_request_over_the_limit_or_in_a_coding_is_refused() {
     assert_eq!(request.field("content-encoding"), Some("gzip"));
 }
 
-/// Two upstreams in a chain, each with keys of its own.
-fn chain(first: (&Upstream, &str), second: (&Upstream, &str)) -> Gateway {
-    let upstream = |name: &str, (upstream, keys): (&Upstream, &str)| {
-        let address = upstream.address();
-        format!(
-            "[[upstream]]\nname = \"{name}\"\nendpoints = [\"{address}\"]\nretry = {{ attempts = 1 }}\n{keys}\n"
-        )
-    };
-    Gateway::start(&format!(
-        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 100\n{}{}\
-         [[route]]\npath = \"/*\"\nupstream = [\"first\", \"second\"]\n",
-        upstream("first", first),
-        upstream("second", second),
-    ))
-}
-
 fn busy() -> String {
     document("503 Service Unavailable", &json!({"error": {"message": "busy"}}))
 }
@@ -373,7 +357,7 @@ fn each_upstream_of_a_chain_is_asked_in_its_own_dialect() {
         ([own, anthropic], &chunked),
         (["", anthropic], &chunked),
     ] {
-        let gateway = chain((&first, keys[0]), (&second, keys[1]));
+        let gateway = Gateway::chain((&first, keys[0]), (&second, keys[1]));
         let mut client = gateway.connect();
         client.send(request);
         for (upstream, keys, last) in [(&first, keys[0], false), (&second, keys[1], true)] {
@@ -498,7 +482,7 @@ fn an_answer_that_cannot_be_translated_is_no_answer() {
     }
     // Another upstream is asked in its place.
     let (first, second) = (Upstream::listen(), Upstream::listen());
-    let gateway = chain((&first, "translate_to = \"anthropic\""), (&second, ""));
+    let gateway = Gateway::chain((&first, "translate_to = \"anthropic\""), (&second, ""));
     let mut client = gateway.connect();
     client.send(chat(json!({})));
     let mut server = first.accept();

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 use super::peer::Peer;
+use super::upstream::Upstream;
 
 /// Stands in the log when the process has ended.
 const LOG_END: &str = "(the log ends here)";
@@ -78,6 +79,22 @@ impl Gateway {
     /// A gateway in front of one upstream, with every default, but that nothing is retried.
     pub fn to(upstream: SocketAddr) -> Gateway {
         Config::to(upstream).start()
+    }
+
+    /// A gateway whose route leads to `first`, then to `second`, each with keys of its own.
+    pub fn chain(first: (&Upstream, &str), second: (&Upstream, &str)) -> Gateway {
+        let upstream = |name: &str, (upstream, keys): (&Upstream, &str)| {
+            let address = upstream.address();
+            format!(
+                "[[upstream]]\nname = \"{name}\"\nendpoints = [\"{address}\"]\nretry = {{ attempts = 1 }}\n{keys}\n"
+            )
+        };
+        Gateway::start(&format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 100\n{}{}\
+             [[route]]\npath = \"/*\"\nupstream = [\"first\", \"second\"]\n",
+            upstream("first", first),
+            upstream("second", second),
+        ))
     }
 
     /// A gateway with this configuration; it should listen on port 0.
