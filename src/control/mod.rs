@@ -3,7 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | [`health`] | active health checks of the endpoints |
-//! | `client` | a request of our own to a server, for both of those that ask |
+//! | `client` | a request of our own to a server: one client for all who ask, `client/connection.rs` its connection |
 //! | [`models`] | which models the servers say they have |
 //! | [`lookout`] | whether the port of an endpoint that took no connection answers again |
 //! | [`names`] | the names of endpoints, looked up again and again |

@@ -27,7 +27,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::snapshot::{Snapshot, Upstream, UpstreamId};
-use crate::control::client::{Ask, AskFailure, host_of};
+use crate::control::client::{Ask, AskFailure, Whereabouts, host_of};
 use crate::http::field_rules::FieldRules;
 use crate::observe::metrics::LearntModels;
 use crate::proxy::offered::offered;
@@ -120,12 +120,13 @@ impl Question {
         };
         let (path, lines) = listing::question(self.service);
         let ask = Ask {
-            address: *address,
+            to: Whereabouts::Address(*address),
             host,
             path,
             agent: "sluicegate-models",
             lines,
             rules: self.rules.as_deref(),
+            post: None,
             timeout: TIMEOUT,
         };
         let text = ask.document(ANSWER_BYTES_MAX).map_err(NoAnswer::Failed)?;
@@ -134,7 +135,7 @@ impl Question {
 }
 
 /// Why an endpoint has said nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum NoAnswer {
     /// No endpoint has an address.
     Nobody,
@@ -144,11 +145,13 @@ enum NoAnswer {
 
 impl NoAnswer {
     /// Whether a server that begins to serve would answer otherwise.
-    fn may_pass_soon(self) -> bool {
-        use AskFailure::{Broken, Closed, Connect, Status, Timeout};
+    fn may_pass_soon(&self) -> bool {
+        use AskFailure::{Broken, Closed, Connect, NoAddress, Status, Timeout};
         match self {
             NoAnswer::Nobody => true,
-            NoAnswer::Failed(Connect(_) | Timeout | Broken(_) | Closed | Status(502..=504)) => true,
+            NoAnswer::Failed(
+                NoAddress(_) | Connect(_) | Timeout | Broken(_) | Closed | Status(502..=504),
+            ) => true,
             NoAnswer::Failed(_) | NoAnswer::Unread(_) => false,
         }
     }
@@ -274,7 +277,7 @@ impl Job {
     }
 
     /// Notes that the endpoint whose turn it was has no answer. How long to wait for the next.
-    fn fail(&mut self, why: NoAnswer, interval: Duration) -> Duration {
+    fn fail(&mut self, why: &NoAnswer, interval: Duration) -> Duration {
         let Question { name, endpoints, .. } = &*self.question;
         let endpoint = endpoints.get(self.at).map_or("", |(_, _, shown)| shown);
         log::debug!("{name}: {endpoint}: no list of models: {why}");
@@ -366,7 +369,7 @@ impl Shared {
         job.running = false;
         let (wait, changed) = match answer {
             Ok(models) => (jittered, job.learn(models)),
-            Err(why) => (job.fail(why, jittered), false),
+            Err(why) => (job.fail(&why, jittered), false),
         };
         job.due = Instant::now() + wait;
         if changed {

@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use self::post::{Failure, post};
+use self::post::post;
 use crate::config::snapshot::{Collector, TraceSettings};
 use crate::observe::keeper::{SpanCounts, SpanQueue};
 use crate::observe::spans::{Ended, export};
@@ -120,7 +120,7 @@ impl Sender {
                 log::warn!("spans are not taken by {collector}: {failure}");
             }
             let again = failure.may_pass() && attempt < TRIES;
-            let told = failure.retry_after().unwrap_or(pause).min(PAUSE_MAX);
+            let told = failure.retry_after.unwrap_or(pause).min(PAUSE_MAX);
             if !again || !self.rest(told) {
                 break;
             }
@@ -149,24 +149,6 @@ impl Sender {
             thread::sleep(left.min(LOOK));
         }
         false
-    }
-}
-
-impl Failure {
-    /// Whether another try may do better (OTLP/HTTP).
-    fn may_pass(&self) -> bool {
-        match self {
-            Failure::Status { status, .. } => matches!(status, 429 | 502 | 503 | 504),
-            Failure::Unreachable(_) | Failure::Broken(_) => true,
-            Failure::NotHttp => false,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Failure::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
     }
 }
 

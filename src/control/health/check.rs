@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::CheckTarget;
-use crate::control::client::{Ask, AskFailure};
+use crate::control::client::{Ask, AskFailure, Whereabouts};
 
 /// A check that took so much longer than it may was interrupted: by a process that was stopped, a
 /// machine that was paused.
@@ -30,12 +30,13 @@ fn believed(
 fn attempt(target: &CheckTarget) -> Result<(), AskFailure> {
     let CheckTarget { address, host, rules, settings, .. } = target;
     let ask = Ask {
-        address: *address,
+        to: Whereabouts::Address(*address),
         host,
         path: &settings.path,
         agent: "sluicegate-health",
         lines: "",
         rules: rules.as_deref(),
+        post: None,
         timeout: settings.timeout,
     };
     // The body says nothing that is asked for: it is left unread.

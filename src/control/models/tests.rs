@@ -205,7 +205,7 @@ fn how_long_to_wait_for_the_next_question() {
     };
     let refused = NoAnswer::Failed(AskFailure::Connect(io::ErrorKind::ConnectionRefused));
     for (why, known, expected) in [
-        (refused, false, UNREACHED),
+        (refused.clone(), false, UNREACHED),
         (NoAnswer::Failed(AskFailure::Timeout), false, UNREACHED),
         (NoAnswer::Failed(AskFailure::Status(503)), false, UNREACHED),
         (NoAnswer::Failed(AskFailure::Status(404)), false, minute),
@@ -215,12 +215,12 @@ fn how_long_to_wait_for_the_next_question() {
     ] {
         let mut job = Job::new(UpstreamId(1), question.clone(), Instant::now());
         job.learnt = known.then(Vec::new);
-        assert_eq!((job.fail(why, minute), job.at, job.failing), (NEXT, 1, false), "{why:?}");
-        assert_eq!((job.fail(why, minute), job.at, job.failing), (expected, 0, true), "{why:?}");
-        assert_eq!(job.fail(why, Duration::from_millis(1)), Duration::from_millis(1));
+        assert_eq!((job.fail(&why, minute), job.at, job.failing), (NEXT, 1, false), "{why:?}");
+        assert_eq!((job.fail(&why, minute), job.at, job.failing), (expected, 0, true), "{why:?}");
+        assert_eq!(job.fail(&why, Duration::from_millis(1)), Duration::from_millis(1));
     }
     let nobody = Question { endpoints: Vec::new(), ..question };
     let mut job = Job::new(UpstreamId(1), nobody.clone(), Instant::now());
     let nobody = nobody.ask(0).expect_err("there is nobody");
-    assert_eq!(job.fail(nobody, minute), UNREACHED);
+    assert_eq!(job.fail(&nobody, minute), UNREACHED);
 }
