@@ -190,6 +190,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Its document, line by line, whatever the status; a line has so many bytes at most.
+    pub fn lines(self, most: usize) -> Lines {
+        Lines { body: Body::of_response(self.framing), answer: self, text: Vec::new(), most }
+    }
+
     /// The document, whatever the status, of so many bytes at most.
     pub fn document(mut self, most: usize) -> Result<Vec<u8>, AskFailure> {
         let (mut body, mut text) = (Body::of_response(self.framing), Vec::new());
@@ -205,6 +210,47 @@ impl Answer {
             }
             if !self.connection.read(&mut self.received)? {
                 return body.on_eof().map(|()| text).map_err(|_| AskFailure::Closed);
+            }
+        }
+    }
+}
+
+/// A document that is read by lines, while it grows.
+pub(super) struct Lines {
+    answer: Answer,
+    body: Body,
+    /// What has come of it and is not given.
+    text: Vec<u8>,
+    most: usize,
+}
+
+impl Lines {
+    /// The next line, without its end; `None`: the document is over, and what lies behind its last
+    /// line feed is nothing. [`AskFailure::Timeout`]: it has not come by `deadline`, and may be asked
+    /// for again.
+    pub fn next(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, AskFailure> {
+        let Lines { answer, body, text, most } = self;
+        answer.connection.until(deadline);
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', text) {
+                let mut line: Vec<u8> = text.drain(..=end).collect();
+                line.pop();
+                return Ok(Some(line));
+            }
+            if text.len() > *most {
+                return Err(AskFailure::TooLong);
+            }
+            let taken = body.scan(&answer.received, |data| text.extend_from_slice(data));
+            let taken = taken.map_err(|_| AskFailure::NotHttp)?;
+            answer.received.drain(..taken);
+            if taken > 0 {
+                continue;
+            }
+            if body.is_complete() {
+                return Ok(None);
+            }
+            if !answer.connection.read(&mut answer.received)? {
+                return body.on_eof().map(|()| None).map_err(|_| AskFailure::Closed);
             }
         }
     }

@@ -190,7 +190,8 @@ mod tests {
         for _ in 0..100 {
             keeper.keep(Arc::new(record("complete", 200)));
         }
-        assert!(begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
+        // If each waited for the collector, it would be twenty.
+        assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
         let dropped = counts.dropped.load(Ordering::Relaxed);
         assert!((90..100).contains(&dropped), "{dropped} were dropped");
         drop(keeper);

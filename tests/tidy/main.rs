@@ -90,7 +90,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("server", &["config", "control", "gateway", "measure", "observe", "proxy", "reactor", "sys"]),
     ("bench", &["clock", "http", "reactor", "sys"]),
-    ("lifecycle", &["config", "control::names", "server", "sys"]),
+    (
+        "lifecycle",
+        &["config", "control::etcd", "control::names", "files", "http::timestamp", "server", "sys"],
+    ),
     (
         "cli",
         &[
@@ -121,6 +124,8 @@ const FENCED: &[(&str, &[&str])] = &[
     ("httparse", &["http"]),
     ("hdrhistogram", &["bench"]),
     ("slab", &["reactor"]),
+    ("base64", &["control"]),
+    ("similar", &["cli"]),
     ("sha2", &["proxy"]),
     ("miniz_oxide", &["http"]),
     ("brotli_decompressor", &["http"]),

@@ -37,6 +37,7 @@ use crate::gateway::command::{Command, Idle};
 use crate::gateway::{Setup, worker};
 use crate::measure::stats::Counters;
 use crate::observe::keeper::SpanCounts;
+use crate::observe::obeyed::ConfigState;
 use crate::observe::recordings::Recordings;
 use crate::observe::usage::UsageBook;
 use crate::proxy::load::Loads;
@@ -64,6 +65,8 @@ pub struct WorkerHandles {
     pub reload: Arc<OnceLock<Reload>>,
     /// The streams that have failed, where they are recorded.
     pub recordings: Option<Arc<Recordings>>,
+    /// Which configuration is obeyed.
+    pub config: Arc<ConfigState>,
     /// What requests have cost.
     pub usage: Option<Arc<UsageBook>>,
     /// What became of spans, where they go anywhere.

@@ -42,6 +42,10 @@ impl Process for Office {
         show::effective(&self.snapshot)
     }
 
+    fn configuration_state(&self) -> Reply {
+        Reply::json(200, &self.clerk.fleet.config.document())
+    }
+
     fn log_level(&self) -> &'static str {
         match log::max_level() {
             LevelFilter::Off => "off",
@@ -120,6 +124,7 @@ impl Process for Office {
                             counters: &clerk.fleet.counters,
                             surveys,
                             is_ready: clerk.is_ready(),
+                            config: &clerk.fleet.config,
                             spans: clerk.fleet.spans.as_deref(),
                             recordings: clerk.fleet.recordings.as_deref(),
                             usage: clerk.fleet.usage.as_deref(),

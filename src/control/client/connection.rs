@@ -34,6 +34,11 @@ impl Connection {
         Err(last)
     }
 
+    /// From here on everything ends at another time.
+    pub fn until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), AskFailure> {
         let left = left(self.deadline)?;
         self.stream
