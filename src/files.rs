@@ -14,9 +14,9 @@
 
 use std::fmt;
 use std::fs::{File, FileType, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
@@ -65,6 +65,18 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unread> {
     // It may grow while it is read; one byte more than is allowed tells that there are more.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(Unread::TooLong) } else { Ok(bytes) }
+}
+
+/// Writes a file that is there whole or not at all, and that nobody else may read.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let mut options = OpenOptions::new();
+    let mut file = open(options.write(true).create(true).truncate(true).mode(0o600), &beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)
 }
 
 /// A file to write lines to the end of; made, if it is not there.
@@ -173,5 +185,23 @@ mod tests {
         let reader = open(OpenOptions::new().read(true), &fifo).expect("it does not wait");
         assert_eq!(append(&fifo).expect_err("refused").to_string(), "this is a FIFO, not a file");
         drop(reader);
+    }
+
+    #[test]
+    fn a_copy_is_written_whole_and_read_by_nobody_else() {
+        use std::fs;
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = std::env::temp_dir().join(format!("sluicegate-good-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("last-good.toml");
+        for text in ["a longer one\n", "one\n"] {
+            replace(&path, text).expect("written");
+            assert_eq!(fs::read_to_string(&path).expect("there"), text);
+        }
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(&folder).expect("ours").count(), 1);
+        fs::remove_dir_all(&folder).expect("ours");
     }
 }

@@ -28,6 +28,7 @@ use crate::control::models::{KnownModels, Models};
 use crate::control::spans::Exporter;
 use crate::gateway::command::{Command, Idle};
 use crate::measure::stats::Counters;
+use crate::observe::obeyed::ConfigState;
 use crate::proxy::health::DownEndpoint;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::Sender;
@@ -66,6 +67,8 @@ pub struct Control {
     watched: lookout::Known,
     /// How to have the configuration read again.
     reloader: Arc<OnceLock<admin::Reload>>,
+    /// Which configuration is obeyed.
+    config: Arc<ConfigState>,
     /// Where there is an admin address.
     admin: Option<admin::Remote>,
 }
@@ -132,6 +135,11 @@ impl Control {
                 Ok(())
             }
         }
+    }
+
+    /// Where it is told which configuration is obeyed.
+    pub fn config(&self) -> &ConfigState {
+        &self.config
     }
 
     /// Lets the admin address ask for a reload. The first to come is the one.

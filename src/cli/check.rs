@@ -3,60 +3,73 @@
 //! The effective configuration goes to standard output and is itself a configuration; warnings and
 //! errors go to standard error, each beginning with `FILE:LINE:`.
 
+use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::Exit;
-use crate::config::{self, Loaded, Problem, show};
+use crate::config::parts::ConfigText;
+use crate::config::{Loaded, Problem, show};
 use crate::escape::escaped;
+use crate::lifecycle::place::{ConfigPlace, read_file};
+use crate::lifecycle::source::compile;
+use crate::lifecycle::store::StoreSource;
 
 /// `sluicegate check`
 #[derive(Args, Clone, Debug)]
 pub struct CheckArguments {
-    /// The configuration to check
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration to check: a file, or etcd://[USER@]HOST:PORT[,HOST:PORT]/PREFIX
+    #[arg(long, value_name = "PLACE")]
+    pub config: ConfigPlace,
 }
 
-/// Checks the file and tells what came of it.
+/// Checks the configuration and tells what came of it.
 pub fn execute(arguments: &CheckArguments) -> Exit {
-    let path = &arguments.config;
-    match config::load(path) {
-        Ok(loaded) => match tell_accepted(path, &loaded) {
+    let place = &arguments.config;
+    match load(place) {
+        Ok((text, loaded)) => match tell_accepted(&text, &loaded) {
             Ok(()) => Exit::Success,
             // Whoever reads us, `head` for one, has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
             Err(_) => Exit::Failure,
         },
-        Err(problems) => {
+        Err(reasons) => {
             // Told or not, it is refused: the exit code says so to whoever closed the stream.
-            let _ = tell_refused(path, &problems);
+            let _ = tell_refused(place, &reasons);
             Exit::Failure
         }
     }
 }
 
+/// Reads and compiles what is there now.
+fn load(place: &ConfigPlace) -> Result<(ConfigText, Loaded), Vec<String>> {
+    let text = match place {
+        ConfigPlace::File(path) => read_file(path)?,
+        ConfigPlace::Store(store) => StoreSource::new(store.clone(), None).read()?,
+    };
+    let loaded = compile(&text, place.folder())?;
+    Ok((text, loaded))
+}
+
 /// Tells why a configuration was refused, one line for each problem; `run` says it alike.
-pub fn tell_refused(path: &Path, problems: &[Problem]) -> io::Result<()> {
+pub fn tell_refused(place: &dyn Display, reasons: &[String]) -> io::Result<()> {
     let mut err = io::stderr().lock();
-    for problem in problems {
-        writeln!(err, "error: {}", problem.in_file(path))?;
+    for reason in reasons {
+        writeln!(err, "error: {reason}")?;
     }
-    let errors = if problems.len() == 1 { "error" } else { "errors" };
-    let file = path.display().to_string();
-    writeln!(err, "{}: refused, {} {errors}", escaped(&file), problems.len())
+    let errors = if reasons.len() == 1 { "error" } else { "errors" };
+    writeln!(err, "{}: refused, {} {errors}", escaped(&place.to_string()), reasons.len())
 }
 
 /// Tells what is odd about a configuration that was accepted; `run` says it alike.
-pub fn tell_warnings(path: &Path, warnings: &[Problem]) -> io::Result<()> {
+pub fn tell_warnings(text: &ConfigText, warnings: &[Problem]) -> io::Result<()> {
     let mut err = io::stderr().lock();
-    warnings.iter().try_for_each(|warning| writeln!(err, "warning: {}", warning.in_file(path)))
+    warnings.iter().try_for_each(|warning| writeln!(err, "warning: {}", text.tell(warning)))
 }
 
-fn tell_accepted(path: &Path, loaded: &Loaded) -> io::Result<()> {
-    tell_warnings(path, &loaded.warnings)?;
+fn tell_accepted(text: &ConfigText, loaded: &Loaded) -> io::Result<()> {
+    tell_warnings(text, &loaded.warnings)?;
     let mut out = io::stdout().lock();
     out.write_all(show::effective(&loaded.snapshot).as_bytes())?;
     out.flush()

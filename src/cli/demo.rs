@@ -56,7 +56,7 @@ gateway                http://{address}
 mock inference server  http://{mock_address}
 dashboard              {dashboard}
 
-FileWatch tokens arrive one by one, half a second apart:
+Watch tokens arrive one by one, half a second apart:
 
   curl -N -d '{{\"prompt\":\"hi\"}}' http://{address}/inference
 

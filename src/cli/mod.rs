@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod config;
 pub mod demo;
 pub mod mock;
 pub mod run;
@@ -25,6 +26,7 @@ use clap::{Args, Parser, Subcommand};
 use log::LevelFilter;
 
 use crate::escape::escaped_lines;
+use crate::lifecycle::place::ConfigPlace;
 use crate::observe::logger;
 
 const EXIT_CODES: &str = "\
@@ -75,6 +77,9 @@ pub enum Command {
     /// Check a configuration: print all of it with every default filled in, or every mistake in it
     #[command(after_help = EXIT_CODES)]
     Check(check::CheckArguments),
+    /// Read and change a configuration that stands in a store
+    #[command(after_help = EXIT_CODES)]
+    Config(config::ConfigArguments),
     /// Run the gateway and a mock inference server behind it, and show how to try them
     #[command(after_help = SIGNALS)]
     Demo(DemoArguments),
@@ -103,6 +108,7 @@ impl Command {
         match self {
             Command::Run(arguments) => run::execute(&arguments),
             Command::Check(arguments) => check::execute(&arguments),
+            Command::Config(arguments) => config::execute(&arguments),
             Command::Demo(arguments) => demo::execute(&arguments),
             Command::Mock(arguments) => mock::execute(&arguments),
             Command::Bench(arguments) => bench::execute(&arguments),
@@ -115,9 +121,25 @@ impl Command {
 /// `sluicegate run`
 #[derive(Args, Clone, Debug)]
 pub struct RunArguments {
-    /// The configuration; there is none by default
+    /// The configuration: a file, or etcd://[USER@]HOST:PORT[,HOST:PORT]/PREFIX; there is none by
+    /// default
+    #[arg(long, value_name = "PLACE")]
+    pub config: ConfigPlace,
+    /// With a store: keeps the last good configuration here, to start from when the store is away
     #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    pub last_good: Option<PathBuf>,
+    /// With a store: the name of this gateway in it [default: the host's name and the process id]
+    #[arg(long, value_name = "NAME", value_parser = gateway_name)]
+    pub gateway: Option<String>,
+}
+
+/// A name that can be the last part of a key.
+fn gateway_name(told: &str) -> Result<String, String> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match (1..=64).contains(&told.len()) && told.bytes().all(good) {
+        true => Ok(told.to_owned()),
+        false => Err("letters, digits, '.', '_' and '-', up to 64 of them".to_owned()),
+    }
 }
 
 /// `sluicegate demo`
@@ -204,6 +226,7 @@ mod tests {
         Arguments::command().debug_assert();
         for augment in [
             RunArguments::augment_args,
+            config::ConfigArguments::augment_args,
             DemoArguments::augment_args,
             MockArguments::augment_args,
             bench::BenchArguments::augment_args,

@@ -1,21 +1,25 @@
 //! `sluicegate run`: the gateway.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::check::{tell_refused, tell_warnings};
 use super::{Exit, RunArguments, complain};
+use crate::config::parts::ConfigText;
 use crate::config::snapshot::Snapshot;
-use crate::config::{self, bounds, show};
-use crate::lifecycle::{Chore, FileWatch, Lifecycle};
+use crate::config::{bounds, folder_of, show};
+use crate::lifecycle::place::{ConfigPlace, StorePlace, read_file};
+use crate::lifecycle::source::{Source, compile};
+use crate::lifecycle::store::StoreSource;
+use crate::lifecycle::{Chore, FileWatch, Lifecycle, Obeyed};
 use crate::observe::logger;
 use crate::server::{self, Control, Server};
 use crate::sys::{self, Inherited, Order, Predecessor, ServiceState, Signals, notify};
 
 pub fn execute(arguments: &RunArguments) -> Exit {
-    match load_and_serve(&arguments.config) {
+    match load_and_serve(arguments) {
         Ok(exit) => exit,
         Err(Refused) => Exit::Failure,
     }
@@ -24,26 +28,30 @@ pub fn execute(arguments: &RunArguments) -> Exit {
 /// The reason has been told.
 struct Refused;
 
-fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
+fn load_and_serve(arguments: &RunArguments) -> Result<Exit, Refused> {
     // First of all: the sockets have numbers that nothing else may have taken.
     let (predecessor, inherited) = inherit().map_err(|error| {
         complain(&format!("the listening sockets cannot be taken over: {error}"));
         Refused
     })?;
-    let file = FileWatch::of(path);
-    let loaded = config::load(path).map_err(|problems| {
-        let _ = tell_refused(path, &problems);
+    let place = &arguments.config;
+    let begun = match place {
+        ConfigPlace::File(path) => begin_with_file(path),
+        ConfigPlace::Store(store) => begin_with_store(store, arguments.last_good.clone()),
+    };
+    let obeyed = begun.map_err(|reasons| {
+        let _ = tell_refused(place, &reasons);
         Refused
     })?;
-    let _ = tell_warnings(path, &loaded.warnings);
     let signals =
         sys::on_reopen(logger::reopen).and_then(|()| Signals::of_a_service()).map_err(|error| {
             complain(&no_signals(&error));
             Refused
         })?;
-    let snapshot = Arc::new(loaded.snapshot);
-    let server = start(path, &snapshot, inherited)?;
-    let lifecycle = Lifecycle::start(server.control(), Arc::clone(&snapshot), file);
+    let snapshot = Arc::clone(&obeyed.snapshot);
+    let server = start(place, &snapshot, inherited)?;
+    let name = arguments.gateway.clone().unwrap_or_else(sys::process_name);
+    let lifecycle = Lifecycle::start(server.control(), obeyed, name);
     let lifecycle = lifecycle.map_err(|error| {
         complain(&format!("cannot start: {error}"));
         Refused
@@ -69,6 +77,47 @@ fn load_and_serve(path: &Path) -> Result<Exit, Refused> {
     }))
 }
 
+/// From a file.
+fn begin_with_file(path: &Path) -> Result<Obeyed, Vec<String>> {
+    // Looked at before it is read: what changes in between is a change.
+    let source = Source::File(FileWatch::of(path));
+    let text = read_file(path)?;
+    begin(source, text, folder_of(path))
+}
+
+/// From a store; from the copy of what was good last, where the store has nothing that is good.
+fn begin_with_store(place: &StorePlace, last_good: Option<PathBuf>) -> Result<Obeyed, Vec<String>> {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let mut store = StoreSource::new(place.clone(), last_good);
+    let read = store.read();
+    let copy = store.last_good();
+    let refused = match read {
+        Ok(text) => match begin(Source::Store(Box::new(store.clone())), text, folder.clone()) {
+            Ok(obeyed) => {
+                if let Some(text) = &obeyed.read {
+                    store.keep(text);
+                }
+                return Ok(obeyed);
+            }
+            Err(reasons) => reasons,
+        },
+        Err(reasons) => reasons,
+    };
+    let Some((path, copy)) = copy else { return Err(refused) };
+    refused.iter().for_each(|reason| log::error!("{reason}"));
+    log::warn!("starting with the last good configuration, {}", path.display());
+    let begun = begin(Source::Store(Box::new(store)), copy?, folder)?;
+    Ok(Obeyed { read: None, refused, ..begun })
+}
+
+/// Compiles what was read, and tells what is odd about it.
+fn begin(source: Source, text: ConfigText, folder: PathBuf) -> Result<Obeyed, Vec<String>> {
+    let loaded = compile(&text, folder.clone())?;
+    let _ = tell_warnings(&text, &loaded.warnings);
+    let snapshot = Arc::new(loaded.snapshot);
+    Ok(Obeyed { snapshot, source, folder, read: Some(text), refused: Vec::new() })
+}
+
 /// Listeners that a predecessor or a service manager has for us.
 fn inherit() -> io::Result<(Option<Predecessor>, Inherited)> {
     Ok(match Predecessor::find()? {
@@ -78,15 +127,14 @@ fn inherit() -> io::Result<(Option<Predecessor>, Inherited)> {
 }
 
 fn start(
-    path: &Path,
+    place: &ConfigPlace,
     snapshot: &Arc<Snapshot>,
     mut inherited: Inherited,
 ) -> Result<Server, Refused> {
     let started = server::start_on("worker", Arc::clone(snapshot), &mut inherited);
     let server = started.map_err(|error| {
-        let file = path.display();
         match error.setting("[server] listen", "[admin] listen", Some("[limits] connections")) {
-            Some(key) => complain(&format!("{error} ({key} in {file})")),
+            Some(key) => complain(&format!("{error} ({key} in {place})")),
             None => complain(&error),
         }
         Refused

@@ -15,15 +15,16 @@
 //! * A file that is to replace the one in force ([`reload`]) must not touch what cannot change under
 //!   running workers.
 //!
-//! Absent on purpose: environment variables, includes and command-line overrides. A secret stands in
-//! a file of its own, which the configuration names. One file is the
-//! whole truth, so `check` can show the whole truth.
+//! Absent on purpose: includes and command-line overrides. A secret stands in a file or a variable of
+//! its own, which the configuration names. One text, a file or the [`parts`] of a store, is the whole
+//! truth, so `check` can show the whole truth.
 
 pub mod bounds;
 mod check;
 pub mod defaults;
 mod file;
 pub mod names;
+pub mod parts;
 pub mod problem;
 mod reload;
 mod secret;
@@ -82,19 +83,17 @@ impl Environment {
         Environment { cpus, parallelism, resolve, folder, read: read_named, variable }
     }
 
-    /// The same, for a configuration in this file.
-    fn of(path: &Path) -> Environment {
-        // Absolute, so that what `check` prints means the same wherever it is written to.
-        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let folder = whole.parent().map_or_else(PathBuf::new, Path::to_owned);
+    /// The same, for a configuration whose relative paths begin in this folder.
+    pub fn in_folder(folder: PathBuf) -> Environment {
         Environment { folder, ..Environment::current() }
     }
 }
 
-/// Reads and compiles the file at `path` for this machine.
-pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
-    let text = read(path).map_err(|problem| vec![problem])?;
-    parse(&text, &Environment::of(path))
+/// The folder of a configuration's file. Absolute, so that what `check` prints means the same wherever
+/// it is written to.
+pub fn folder_of(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    whole.parent().map_or_else(PathBuf::new, Path::to_owned)
 }
 
 /// Compiles a configuration, or tells everything that is wrong with it, in the order of its lines.
@@ -103,8 +102,8 @@ pub fn parse(text: &str, environment: &Environment) -> Result<Loaded, Vec<Proble
     check::compile(&document, environment)
 }
 
-/// The text of the file, or one sentence.
-fn read(path: &Path) -> Result<String, Problem> {
+/// The text of a configuration's file, or one sentence.
+pub fn read(path: &Path) -> Result<String, Problem> {
     use std::io::ErrorKind;
 
     let failed = |unread: Unread| {

@@ -4,23 +4,16 @@
 //! says something else there is refused whole, with the line: half a reload would leave a process
 //! that no file describes.
 
-use std::path::Path;
-
 use super::file::Document;
 use super::problem::{Problem, Report};
 use super::snapshot::{Snapshot, Workers};
-use super::{Environment, Loaded, check, read};
+use super::{Environment, Loaded, check};
 
 const REASON: &str =
     "cannot change while the gateway runs: restart it, or hand over to a new process (SIGUSR2)";
 
-/// Reads and compiles the file at `path` as the generation after `running`.
-pub fn reload(path: &Path, running: &Snapshot) -> Result<Loaded, Vec<Problem>> {
-    let text = read(path).map_err(|problem| vec![problem])?;
-    follow(&text, running, &Environment::of(path))
-}
-
-pub(super) fn follow(
+/// Compiles a text as the generation after `running`.
+pub fn reload(
     text: &str,
     running: &Snapshot,
     environment: &Environment,

@@ -2,7 +2,8 @@
 //!
 //! | order | what happens |
 //! |---|---|
-//! | reload | the file is read and checked here, and a good one goes to the workers; a bad one changes nothing |
+//! | reload | the configuration is read and checked here, and a good one goes to the workers; a bad one changes nothing |
+//! | the store has changed | the same, if it holds something else than what was read last |
 //! | a name has moved | what the look-ups find is put into the configuration in force, which goes to the workers |
 //! | hand over | a new process gets the listening sockets; when it serves, this one drains |
 //!
@@ -12,22 +13,27 @@
 //! Absent on purpose: the order to end. It must not wait behind a reload, so whoever hears it tells
 //! the workers at once.
 
+pub mod place;
+pub mod source;
+pub mod store;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
+use self::source::{Source, told};
 pub use self::watch::FileWatch;
 use crate::config::names::{self, Resolved};
+use crate::config::parts::ConfigText;
 use crate::config::snapshot::{Addresses, Snapshot};
-use crate::config::{self, Loaded};
+use crate::config::{self, Environment, Loaded};
 use crate::control::names::Names;
 use crate::server::{Control, Reloaded};
 use crate::sys::{self, ServiceState, Successor, notify};
@@ -41,6 +47,8 @@ pub enum Chore {
     Reload,
     /// The same, and who asks is told what became of it.
     ReloadFor(Sender<Reloaded>),
+    /// The store of the configuration may hold something else.
+    Changed,
     HandOver,
     /// The addresses that a name has now.
     Found(String, Vec<SocketAddr>),
@@ -50,25 +58,37 @@ pub enum Chore {
 pub struct Lifecycle {
     control: Control,
     snapshot: Arc<Snapshot>,
-    file: FileWatch,
+    source: Source,
+    /// Where its relative paths begin.
+    folder: PathBuf,
+    /// What was read last, whether it is in force or was refused.
+    read: Option<ConfigText>,
     names: Names,
 }
 
+/// What a gateway obeys, and where that comes from.
+pub struct Obeyed {
+    pub snapshot: Arc<Snapshot>,
+    pub source: Source,
+    /// Where the relative paths of the configuration begin.
+    pub folder: PathBuf,
+    /// What `source` held when `snapshot` was made of it; `None`: it was made of something else.
+    pub read: Option<ConfigText>,
+    /// Why `source` is not obeyed where `snapshot` was made of something else.
+    pub refused: Vec<String>,
+}
+
 impl Lifecycle {
-    /// Looks after the workers behind `control`, which obey `snapshot`, made from `file`.
-    pub fn start(
-        control: Control,
-        snapshot: Arc<Snapshot>,
-        file: FileWatch,
-    ) -> io::Result<Sender<Chore>> {
-        Lifecycle::start_with(control, snapshot, file, names::system)
+    /// Looks after the workers behind `control`. `name`: this gateway's, where a store has many.
+    pub fn start(control: Control, obeyed: Obeyed, name: String) -> io::Result<Sender<Chore>> {
+        Lifecycle::start_with(control, obeyed, name, names::system)
     }
 
     /// The same, with names that are looked up by `resolve`.
     fn start_with(
         control: Control,
-        snapshot: Arc<Snapshot>,
-        file: FileWatch,
+        obeyed: Obeyed,
+        name: String,
         resolve: impl Fn(&str) -> Resolved + Send + Sync + 'static,
     ) -> io::Result<Sender<Chore>> {
         let (sender, requests) = mpsc::channel();
@@ -78,7 +98,17 @@ impl Lifecycle {
             let _ = finder.send(Chore::Found(name, addresses));
         };
         let names = Names::new(sys::random_seed(), resolve, publish);
-        let mut lifecycle = Lifecycle { control, snapshot, file, names };
+        let Obeyed { snapshot, mut source, folder, read, refused } = obeyed;
+        let now = sys::time_of_day().as_secs();
+        control.config().obey(source.to_string(), snapshot.generation.number, now);
+        if !refused.is_empty() {
+            control.config().refuse(&refused, now);
+        }
+        if let Source::Store(store) = &mut source {
+            store.watch(name, sender.clone())?;
+            store.tell(snapshot.generation.number, &refused);
+        }
+        let mut lifecycle = Lifecycle { control, snapshot, source, folder, read, names };
         lifecycle.follow_names()?;
         thread::Builder::new().name("lifecycle".into()).spawn(move || lifecycle.run(&requests))?;
         Ok(sender)
@@ -97,11 +127,12 @@ impl Lifecycle {
                     // It may have lost its patience.
                     let _ = asker.send(reloaded);
                 }
+                Ok(Chore::Changed) => self.follow_store(),
                 Ok(Chore::HandOver) => self.hand_over(),
                 Ok(Chore::Found(name, addresses)) => self.found(name, addresses),
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.file.has_changed() {
-                        log::info!("{} has changed", self.file.path().display());
+                    if self.source.has_changed() {
+                        log::info!("{} has changed", self.source);
                         let _ = self.reload();
                     }
                 }
@@ -116,37 +147,71 @@ impl Lifecycle {
             log::warn!("{reason}");
             return Err(vec![reason.to_owned()]);
         }
+        let read = self.source.read();
+        self.obey(read)
+    }
+
+    /// Reads the store again, and obeys what it holds, if that is something else than before.
+    fn follow_store(&mut self) {
+        if self.control.is_draining() {
+            return;
+        }
+        let read = self.source.read();
+        if read.as_ref().is_ok_and(|text| self.read.as_ref() == Some(text)) {
+            return;
+        }
+        log::info!("{} has changed", self.source);
+        let _ = self.obey(read);
+    }
+
+    /// Gives the workers the configuration that was read, if it is good.
+    fn obey(&mut self, read: place::Read) -> Reloaded {
         notify(ServiceState::Reloading);
-        // Looked at before it is read: what changes in between is a change.
-        self.file = FileWatch::of(self.file.path());
-        let path = self.file.path().to_owned();
-        let reloaded = match self.follow(&path) {
+        let followed = read.and_then(|text| {
+            let next = self.follow(&text);
+            self.read = Some(text);
+            next
+        });
+        let reloaded = match followed {
             Ok(next) => {
                 self.snapshot = next;
                 if let Err(error) = self.follow_names() {
                     log::error!("names are not looked up again: {error}");
                 }
                 let number = self.snapshot.generation.number;
-                log::info!("{}: generation {number} is in force", path.display());
+                log::info!("{}: generation {number} is in force", self.source);
                 Ok(number)
             }
             Err(reasons) => {
                 reasons.iter().for_each(|reason| log::error!("{reason}"));
                 let number = self.snapshot.generation.number;
-                log::error!("{}: refused; generation {number} stays", path.display());
+                log::error!("{}: refused; generation {number} stays", self.source);
                 Err(reasons)
             }
         };
+        let now = sys::time_of_day().as_secs();
+        match &reloaded {
+            Ok(number) => self.control.config().obey(self.source.to_string(), *number, now),
+            Err(reasons) => self.control.config().refuse(reasons, now),
+        }
+        if let Source::Store(store) = &self.source {
+            if let (Ok(_), Some(text)) = (&reloaded, &self.read) {
+                store.keep(text);
+            }
+            let refused = reloaded.as_ref().err().map_or(&[][..], Vec::as_slice);
+            store.tell(self.snapshot.generation.number, refused);
+        }
         notify(ServiceState::Ready);
         reloaded
     }
 
-    /// Gives the workers the configuration that the file holds now.
-    fn follow(&self, path: &Path) -> Result<Arc<Snapshot>, Vec<String>> {
-        let told = |problem: &config::Problem| problem.in_file(path);
-        let Loaded { snapshot, warnings } = config::reload(path, &self.snapshot)
-            .map_err(|problems| problems.iter().map(told).collect::<Vec<_>>())?;
-        warnings.iter().for_each(|warning| log::warn!("{}", told(warning)));
+    /// Gives the workers the configuration of this text.
+    fn follow(&self, text: &ConfigText) -> Result<Arc<Snapshot>, Vec<String>> {
+        let environment = Environment::in_folder(self.folder.clone());
+        let Loaded { snapshot, warnings } =
+            config::reload(text.text(), &self.snapshot, &environment)
+                .map_err(|problems| told(text, &problems))?;
+        warnings.iter().for_each(|warning| log::warn!("{}", text.tell(warning)));
         let next = Arc::new(snapshot);
         self.control.reload(&next).map_err(|error| vec![error.to_string()])?;
         Ok(next)

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -79,8 +80,10 @@ fn a_name_is_down_until_it_has_an_address_and_moves_with_it() {
     let told = Arc::new(Mutex::new(Err("no such name".to_owned())));
     let known = Arc::clone(&told);
     let resolve = move |_: &str| known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let file = FileWatch::of(Path::new("/nonexistent"));
-    let lifecycle = Lifecycle::start_with(server.control(), snapshot, file, resolve);
+    let source = Source::File(FileWatch::of(Path::new("/nonexistent")));
+    let (folder, read, refused) = (PathBuf::new(), None, Vec::new());
+    let obeyed = Obeyed { snapshot, source, folder, read, refused };
+    let lifecycle = Lifecycle::start_with(server.control(), obeyed, String::new(), resolve);
     let _lifecycle = lifecycle.expect("it starts");
     let tell = |found: Resolved| *told.lock().unwrap_or_else(PoisonError::into_inner) = found;
     let becomes = |ip: &str| {

@@ -18,6 +18,7 @@ pub use self::pools::merged;
 use super::exposition::{MetricType, Page, Unit};
 use super::keeper::SpanCounts;
 use super::logger;
+use super::obeyed::ConfigState;
 use super::recordings::Recordings;
 use super::usage::UsageBook;
 use crate::measure::counter::Counter;
@@ -35,6 +36,7 @@ pub struct Sources<'a> {
     /// Of the workers that answered.
     pub surveys: &'a [(usize, Survey)],
     pub is_ready: bool,
+    pub config: &'a ConfigState,
     /// `None`: they go nowhere.
     pub spans: Option<&'a SpanCounts>,
     /// `None`: nothing is recorded.
@@ -185,6 +187,30 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
     page.finish()
 }
 
+fn configuration(page: &mut Page, state: &ConfigState) {
+    let (generation, in_force) = state.in_force();
+    page.family(
+        "sluicegate_config_generation",
+        MetricType::Gauge,
+        "The generation of the configuration in force; the first is 0.",
+    );
+    page.sample(&[], generation);
+    page.family(
+        "sluicegate_config_in_force",
+        MetricType::Gauge,
+        "1 while what was read last is in force, 0 after it was refused.",
+    );
+    page.sample(&[], u8::from(in_force));
+    page.family(
+        "sluicegate_config_reads_total",
+        MetricType::Counter,
+        "Configurations read, by what became of them.",
+    );
+    for (result, count) in state.reads() {
+        page.sample(&[("result", result)], count);
+    }
+}
+
 fn process(page: &mut Page, sources: &Sources<'_>) {
     page.family("sluicegate_build_info", MetricType::Gauge, "The version that runs; always 1.");
     page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -194,6 +220,7 @@ fn process(page: &mut Page, sources: &Sources<'_>) {
         "1 while new work is welcome, 0 in a drain.",
     );
     page.sample(&[], u8::from(sources.is_ready));
+    configuration(page, sources.config);
     page.family("sluicegate_workers", MetricType::Gauge, "Workers.");
     page.sample(&[], sources.counters.len());
     page.family(
@@ -406,6 +433,7 @@ mod tests {
             counters: &counters,
             surveys: &[(0, survey)],
             is_ready: true,
+            config: &ConfigState::default(),
             spans: None,
             recordings: None,
             usage: None,

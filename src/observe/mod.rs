@@ -25,6 +25,7 @@ pub mod keeper;
 pub mod logger;
 mod mask;
 pub mod metrics;
+pub mod obeyed;
 pub mod recordings;
 pub mod spans;
 pub mod tail;

@@ -24,6 +24,7 @@ use crate::measure::stats::Counters;
 use crate::observe::access::Format;
 use crate::observe::keeper::Keeper;
 use crate::observe::logger;
+use crate::observe::obeyed::ConfigState;
 use crate::observe::recordings::Recordings;
 use crate::observe::usage::{UsageBook, UsageQueue};
 use crate::proxy::health::DownEndpoint;
@@ -55,6 +56,7 @@ pub fn start_on(
     let loads = Loads::new(&snapshot, seats.len());
     let draining = Arc::<AtomicBool>::default();
     let reloader = Arc::<OnceLock<admin::Reload>>::default();
+    let config = Arc::<ConfigState>::default();
     let models = KnownModels::default();
     let fleet = admin::WorkerHandles {
         models: Arc::clone(&models),
@@ -63,6 +65,7 @@ pub fn start_on(
         draining: Arc::clone(&draining),
         reload: Arc::clone(&reloader),
         recordings: records.recordings,
+        config: Arc::clone(&config),
         usage: records.usage,
         spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
@@ -76,6 +79,7 @@ pub fn start_on(
         models,
         watched: Arc::default(),
         reloader,
+        config,
         admin: remote.clone(),
     };
     control.watch_ports(&snapshot);

@@ -13,6 +13,22 @@ pub fn epoch() -> u64 {
     time_of_day().saturating_sub(super::now() - Instant::ZERO).as_secs()
 }
 
+/// The name of the host, if it has one that can stand in a key.
+pub fn host_name() -> Option<String> {
+    use std::io::Read;
+    let mut name = String::new();
+    let file = std::fs::File::open("/proc/sys/kernel/hostname").ok()?;
+    file.take(256).read_to_string(&mut name).ok()?;
+    let name = name.trim();
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (!name.is_empty() && name.bytes().all(good)).then(|| name.to_owned())
+}
+
+/// A name that no other process has at this moment: the host's, and the process id.
+pub fn process_name() -> String {
+    format!("{}-{}", host_name().unwrap_or_else(|| "host".to_owned()), std::process::id())
+}
+
 /// The time since 1970.
 pub fn time_of_day() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()

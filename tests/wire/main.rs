@@ -42,6 +42,7 @@ mod selection;
 mod shown;
 mod smuggling;
 mod standstill;
+mod store;
 mod streaming;
 mod telling;
 mod timeouts;

@@ -10,6 +10,8 @@ use rustix::process::Signal;
 use crate::harness::{Config, End, Gateway, PATIENCE, Stopwatch, Upstream, signal};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+/// An event that is later than this was held up by something.
+pub const LATE: Duration = Duration::from_millis(100);
 const PACE: Duration = Duration::from_millis(20);
 
 /// A server that answers every request with this body.
@@ -93,7 +95,7 @@ fn streams_run_on_over_reloads() {
     }
     for client in clients {
         let late = client.join().expect("the stream is whole");
-        assert!(late < Duration::from_millis(100), "an event was {late:?} late");
+        assert!(late < LATE, "an event was {late:?} late");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::super::{load, read};
+use super::super::read;
 use super::*;
 
 /// What `SAMPLE` is answered with after `from` has been replaced by `to`.
@@ -541,7 +541,7 @@ fn an_empty_file_is_no_default_proxy() {
 fn a_file_that_cannot_be_read_is_one_sentence() {
     let directory = std::env::temp_dir().join(format!("sluicegate-config-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
-    let told = |path: &Path| self::told(&load(path).expect_err("must be refused"));
+    let told = |path: &Path| self::told(&[read(path).expect_err("must be refused")]);
 
     assert_eq!(told(&directory.join("missing.toml")), "there is no such file\n");
     assert_eq!(told(&directory), "this is a directory; --config takes the path of a TOML file\n");
@@ -568,7 +568,7 @@ fn a_problem_is_printed_as_compilers_do() {
         problems[0].in_file(Path::new("gate.toml")),
         "gate.toml:11: limits.headers: must be from 1 to 512, not 513",
     );
-    let problems = load(Path::new("/nonexistent.toml")).expect_err("must be refused");
+    let problems = [read(Path::new("/nonexistent.toml")).expect_err("must be refused")];
     assert_eq!(
         problems[0].in_file(Path::new("/nonexistent.toml")),
         "/nonexistent.toml: there is no such file",

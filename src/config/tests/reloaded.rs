@@ -1,6 +1,6 @@
 //! What may follow a configuration that is in force.
 
-use super::super::reload::follow;
+use super::super::reload as follow;
 use super::*;
 
 fn after(running: &str, next: &str) -> Result<Loaded, Vec<Problem>> {

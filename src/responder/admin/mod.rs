@@ -59,6 +59,8 @@ pub trait Process: fmt::Debug + Send + Sync {
     fn is_ready(&self) -> bool;
     /// The effective configuration. Secrets are not in it.
     fn configuration(&self) -> String;
+    /// Where it comes from, and why a later one is not in force.
+    fn configuration_state(&self) -> Reply;
     fn log_level(&self) -> &'static str;
     /// `false`: there is no such level.
     fn set_log_level(&self, level: &str) -> bool;
@@ -150,6 +152,7 @@ enum Page {
     Ready,
     Metrics,
     Configuration,
+    ConfigurationState,
     Endpoints,
     Reload,
     LogLevel,
@@ -196,6 +199,7 @@ const PAGES: &[(&str, &[&str], Page)] = &[
     ("/readyz", READ, Page::Ready),
     ("/metrics", READ, Page::Metrics),
     ("/config", READ, Page::Configuration),
+    ("/config/state", READ, Page::ConfigurationState),
     ("/endpoints", &["GET", "HEAD", "PUT"], Page::Endpoints),
     ("/reload", &["POST"], Page::Reload),
     ("/loglevel", &["GET", "HEAD", "PUT"], Page::LogLevel),
@@ -334,6 +338,7 @@ impl Admin {
             Page::Ready if process.is_ready() => Reply::text(200, "ready\n"),
             Page::Ready => Reply::text(503, "draining\n"),
             Page::Configuration => Reply::text(200, process.configuration()),
+            Page::ConfigurationState => process.configuration_state(),
         };
         Box::new(answering(reply))
     }

@@ -44,6 +44,10 @@ impl Process for Fake {
         "[server]\n".into()
     }
 
+    fn configuration_state(&self) -> Reply {
+        Reply::json(200, &serde_json::json!({ "in_force": true }))
+    }
+
     fn log_level(&self) -> &'static str {
         "info"
     }

@@ -110,13 +110,19 @@ impl Gateway {
         let file = std::env::temp_dir().join(name);
         std::fs::write(&file, config).expect("a temporary file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
-        command
-            .args(["--log-level", "debug", "run", "--config"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        quiet(command.args(["--log-level", "debug", "run", "--config"]).arg(&file));
         change(&mut command);
+        Gateway::launch(command, file)
+    }
+
+    /// A gateway whose configuration is in a store, and says that it listens on port 0.
+    pub fn of_store(place: &str, more: &[&str]) -> Gateway {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+        quiet(command.args(["--log-level", "debug", "run", "--config", place]).args(more));
+        Gateway::launch(command, PathBuf::new())
+    }
+
+    fn launch(mut command: Command, file: PathBuf) -> Gateway {
         let mut process = command.spawn().expect("the binary starts");
         drop(command);
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -270,6 +276,11 @@ impl Gateway {
         let path = format!("/proc/{}/fd", self.process.id());
         std::fs::read_dir(path).expect("a running process").count()
     }
+}
+
+/// Nothing goes in, and only the log comes out.
+fn quiet(command: &mut Command) {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
 }
 
 impl Drop for Gateway {

@@ -10,6 +10,7 @@
 
 pub mod chat;
 mod documented;
+mod etcd;
 mod gateway;
 mod message;
 mod peer;
@@ -18,10 +19,11 @@ mod stopwatch;
 mod upstream;
 
 pub use documented::{Documented, proven, wire_tests};
+pub use etcd::{EtcdCluster, encoded};
 pub use gateway::{Config, Gateway};
 pub use message::Message;
 pub use peer::{End, Peer};
-pub use process::{Mock, Standstill, run, signal, sluicegate};
+pub use process::{Ended, Mock, Standstill, run, signal, sluicegate};
 pub use stopwatch::Stopwatch;
 pub use upstream::{Upstream, whoever_is_asked};
 

@@ -1,0 +1,328 @@
+//! `sluicegate config`: a configuration in a store, read and changed.
+//!
+//! What is asked for goes to standard output, and can be put back as it is; what became of a change
+//! goes to standard error. A change is made against what was read before it: who comes second is told
+//! so, and loses nothing.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use similar::TextDiff;
+
+use super::check::{tell_refused, tell_warnings};
+use super::{Exit, complain};
+use crate::config::folder_of;
+use crate::config::parts::{ConfigText, WHOLE};
+use crate::escape::escaped;
+use crate::lifecycle::place::{StorePlace, read_file};
+use crate::lifecycle::source::compile;
+use crate::lifecycle::store::EtcdFailure;
+use crate::lifecycle::store::record::{
+    Author, ChangeRecord, Parts, PushOutcome, StoreContents, history,
+};
+use crate::sys;
+
+/// `sluicegate config`
+#[derive(Args, Clone, Debug)]
+pub struct ConfigArguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// Where the store is.
+#[derive(Args, Clone, Debug)]
+struct Store {
+    /// etcd://[USER@]HOST:PORT[,HOST:PORT]/PREFIX; the password stands in SLUICEGATE_STORE_PASSWORD
+    #[arg(long, value_name = "STORE")]
+    store: StorePlace,
+}
+
+/// Who makes a change, and why.
+#[derive(Args, Clone, Debug)]
+struct Why {
+    /// Why, in a line
+    #[arg(long, short, value_name = "TEXT", default_value = "")]
+    message: String,
+    /// Who makes the change [default: the user's name and the host's]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum Action {
+    /// Put a file into the store, as the whole configuration or as a part of it
+    Push {
+        file: PathBuf,
+        /// The part: config, upstreams/NAME, routes/NAME or prices/NAME
+        #[arg(long, value_name = "PART", default_value = WHOLE)]
+        part: String,
+        /// Put it there although it, or what it makes of the whole, is refused on this machine
+        #[arg(long)]
+        unchecked: bool,
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Take a part out of the store
+    Remove {
+        /// The part: upstreams/NAME, routes/NAME, prices/NAME or config
+        part: String,
+        /// Take it out although what is left is refused on this machine
+        #[arg(long)]
+        unchecked: bool,
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Print what the store holds, or one part of it
+    Pull {
+        /// The part: config, upstreams/NAME, routes/NAME or prices/NAME
+        #[arg(long, value_name = "PART")]
+        part: Option<String>,
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Show what a push of this file would change; exit code 1 if that is anything
+    Diff {
+        file: PathBuf,
+        /// The part: config, upstreams/NAME, routes/NAME or prices/NAME
+        #[arg(long, value_name = "PART", default_value = WHOLE)]
+        part: String,
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Check what the store holds, as a gateway on this machine would
+    Validate {
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Tell who changed what, and when; the latest last
+    History {
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Make everything as a change of the history left it, in a new change
+    Rollback {
+        /// The number of that change
+        number: u64,
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        store: Store,
+    },
+}
+
+/// Why a command has not done it.
+enum Failed {
+    Store(EtcdFailure),
+    /// Refused, for these reasons.
+    Refused(Vec<String>),
+    Plain(String),
+    /// The caller reads no more, or cannot be written to.
+    Output(io::Error),
+}
+
+impl From<EtcdFailure> for Failed {
+    fn from(failure: EtcdFailure) -> Failed {
+        Failed::Store(failure)
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Failed {
+        Failed::Output(error)
+    }
+}
+
+pub fn execute(arguments: &ConfigArguments) -> Exit {
+    let (place, done) = match &arguments.action {
+        Action::Push { file, part, unchecked, why, store } => {
+            (&store.store, push(&store.store, file, part, *unchecked, why))
+        }
+        Action::Remove { part, unchecked, why, store } => {
+            (&store.store, remove(&store.store, part, *unchecked, why))
+        }
+        Action::Pull { part, store } => (&store.store, pull(&store.store, part.as_deref())),
+        Action::Diff { file, part, store } => (&store.store, diff(&store.store, file, part)),
+        Action::Validate { store } => (&store.store, validate(&store.store)),
+        Action::History { store } => (&store.store, tell_history(&store.store)),
+        Action::Rollback { number, why, store } => {
+            (&store.store, roll_back(&store.store, *number, why))
+        }
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(Failed::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+        Err(failed) => {
+            match failed {
+                Failed::Store(failure) => complain(&format!("{place}: {failure}")),
+                Failed::Refused(reasons) => {
+                    let _ = tell_refused(place, &reasons);
+                }
+                Failed::Plain(reason) => complain(&reason),
+                Failed::Output(error) => complain(&error),
+            }
+            Exit::Failure
+        }
+    }
+}
+
+/// What a store holds, read for a change.
+struct PartsSession<'a> {
+    place: &'a StorePlace,
+    held: StoreContents,
+    parts: Parts,
+}
+
+impl PartsSession<'_> {
+    fn open(place: &StorePlace) -> Result<PartsSession<'_>, Failed> {
+        let held = StoreContents::read(place)?;
+        let parts = held.parts().map_err(|reason| Failed::Refused(vec![reason]))?;
+        Ok(PartsSession { place, held, parts })
+    }
+
+    /// Checks what the parts make, where relative paths begin in `folder`, and tells what is odd.
+    fn check(&self, folder: PathBuf) -> Result<(), Failed> {
+        if self.parts.is_empty() {
+            return Err(Failed::Refused(vec![format!("{}: there is nothing here", self.place)]));
+        }
+        let parts = self.parts.iter().map(|(name, text)| (name.as_str(), text.as_bytes()));
+        let text = ConfigText::of_parts(&self.place.to_string(), parts).map_err(Failed::Refused)?;
+        let loaded = compile(&text, folder).map_err(Failed::Refused)?;
+        Ok(tell_warnings(&text, &loaded.warnings)?)
+    }
+
+    /// Makes the parts what they are now, and says so.
+    fn save(mut self, why: &Why, default: &str) -> Result<Exit, Failed> {
+        let message = if why.message.is_empty() { default } else { &why.message };
+        let author =
+            Author { by: why.by.clone().unwrap_or_else(someone), message: message.to_owned() };
+        let place = self.place;
+        match self.held.change(self.parts, author)? {
+            PushOutcome::Made(number, revision) => {
+                eprintln!("{place}: change {number}, revision {revision}");
+                Ok(Exit::Success)
+            }
+            PushOutcome::Nothing => {
+                eprintln!("{place}: it is so already");
+                Ok(Exit::Success)
+            }
+            PushOutcome::Lost => Err(Failed::Plain(format!(
+                "{place}: somebody else has changed it meanwhile; nothing was written, try again"
+            ))),
+        }
+    }
+}
+
+/// `user@host`
+fn someone() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let host = sys::host_name().unwrap_or_else(|| "somewhere".to_owned());
+    format!("{}@{host}", user.as_deref().unwrap_or("somebody"))
+}
+
+fn text_of_file(file: &Path) -> Result<String, Failed> {
+    read_file(file).map(|text| text.text().to_owned()).map_err(Failed::Refused)
+}
+
+fn push(
+    place: &StorePlace,
+    file: &Path,
+    part: &str,
+    unchecked: bool,
+    why: &Why,
+) -> Result<Exit, Failed> {
+    let text = text_of_file(file)?;
+    let mut session = PartsSession::open(place)?;
+    session.parts.insert(part.to_owned(), text);
+    if !unchecked {
+        session.check(folder_of(file))?;
+    }
+    session.save(why, &format!("push {part}"))
+}
+
+fn remove(place: &StorePlace, part: &str, unchecked: bool, why: &Why) -> Result<Exit, Failed> {
+    let mut session = PartsSession::open(place)?;
+    if session.parts.remove(part).is_none() {
+        return Err(Failed::Plain(format!("{place}: there is no {part:?}")));
+    }
+    if !unchecked {
+        session.check(std::env::current_dir().unwrap_or_default())?;
+    }
+    session.save(why, &format!("remove {part}"))
+}
+
+fn pull(place: &StorePlace, part: Option<&str>) -> Result<Exit, Failed> {
+    let session = PartsSession::open(place)?;
+    let mut out = io::stdout().lock();
+    match part {
+        Some(part) => match session.parts.get(part) {
+            Some(text) => out.write_all(text.as_bytes())?,
+            None => return Err(Failed::Plain(format!("{place}: there is no {part:?}"))),
+        },
+        None => {
+            let parts = session.parts.iter().map(|(name, text)| (name.as_str(), text.as_bytes()));
+            let text = ConfigText::of_parts(&place.to_string(), parts).map_err(Failed::Refused)?;
+            out.write_all(text.text().as_bytes())?;
+        }
+    }
+    out.flush()?;
+    Ok(Exit::Success)
+}
+
+fn diff(place: &StorePlace, file: &Path, part: &str) -> Result<Exit, Failed> {
+    let text = text_of_file(file)?;
+    let session = PartsSession::open(place)?;
+    let held = session.parts.get(part).map_or("", String::as_str);
+    if held == text {
+        return Ok(Exit::Success);
+    }
+    let difference = TextDiff::from_lines(held, &text);
+    let from = format!("{place}/{part}");
+    let to = escaped(&file.display().to_string()).into_owned();
+    let mut out = io::stdout().lock();
+    write!(out, "{}", difference.unified_diff().header(&from, &to))?;
+    out.flush()?;
+    Ok(Exit::Failure)
+}
+
+fn validate(place: &StorePlace) -> Result<Exit, Failed> {
+    PartsSession::open(place)?.check(std::env::current_dir().unwrap_or_default())?;
+    eprintln!("{place}: good");
+    Ok(Exit::Success)
+}
+
+fn tell_history(place: &StorePlace) -> Result<Exit, Failed> {
+    let mut out = io::stdout().lock();
+    for change in history(place)? {
+        writeln!(out, "{}", HistoryLine(&change))?;
+    }
+    out.flush()?;
+    Ok(Exit::Success)
+}
+
+/// A change in one line.
+struct HistoryLine<'a>(&'a ChangeRecord);
+
+impl fmt::Display for HistoryLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ChangeRecord { number, by, at, message, changed, .. } = self.0;
+        let line = format!("{number}  {at}  {by}  {}  {message}", changed.join(","));
+        // Somebody may have put escapes of a terminal there.
+        f.write_str(&escaped(&line))
+    }
+}
+
+fn roll_back(place: &StorePlace, number: u64, why: &Why) -> Result<Exit, Failed> {
+    let mut session = PartsSession::open(place)?;
+    let changes = history(place)?;
+    let Some(change) = changes.into_iter().find(|change| change.number == number) else {
+        return Err(Failed::Plain(format!("{place}: the history has no change {number}")));
+    };
+    session.parts = change.parts;
+    session.save(why, &format!("rollback to {number}"))
+}
