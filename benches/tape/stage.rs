@@ -30,6 +30,8 @@ pub fn snapshot(text: &str) -> Snapshot {
     let environment = Environment {
         cpus: vec![0],
         parallelism: 1,
+        descriptors: |wanted| wanted,
+        memory: None,
         resolve: |_| Err("no name is used".to_owned()),
         folder: Default::default(),
         read: |_| Err("no file is used".to_owned()),

@@ -70,6 +70,8 @@ pub fn tell_warnings(text: &ConfigText, warnings: &[Problem]) -> io::Result<()> 
 
 fn tell_accepted(text: &ConfigText, loaded: &Loaded) -> io::Result<()> {
     tell_warnings(text, &loaded.warnings)?;
+    let mut err = io::stderr().lock();
+    loaded.notes.iter().try_for_each(|note| writeln!(err, "note: {note}"))?;
     let mut out = io::stdout().lock();
     out.write_all(show::effective(&loaded.snapshot).as_bytes())?;
     out.flush()

@@ -114,6 +114,7 @@ fn begin_with_store(place: &StorePlace, last_good: Option<PathBuf>) -> Result<Ob
 fn begin(source: Source, text: ConfigText, folder: PathBuf) -> Result<Obeyed, Vec<String>> {
     let loaded = compile(&text, folder.clone())?;
     let _ = tell_warnings(&text, &loaded.warnings);
+    loaded.notes.iter().for_each(|note| log::info!("{note}"));
     let snapshot = Arc::new(loaded.snapshot);
     Ok(Obeyed { snapshot, source, folder, read: Some(text), refused: Vec::new() })
 }

@@ -1,6 +1,6 @@
 //! What a configuration can cost at most: memory and file descriptors.
 
-use super::snapshot::{Snapshot, Upstream, When, Workers};
+use super::snapshot::{ServerSettings, Snapshot, Upstream, When, Workers};
 
 /// The size of one pooled buffer.
 pub const BUFFER_BYTES: u64 = 16 << 10;
@@ -19,7 +19,11 @@ pub const ADMIN_HEALTH_PLACES: usize = 64;
 
 /// How many workers there will be.
 pub fn worker_count(snapshot: &Snapshot) -> u64 {
-    match &snapshot.server.workers {
+    workers_of(&snapshot.server)
+}
+
+pub(super) fn workers_of(server: &ServerSettings) -> u64 {
+    match &server.workers {
         Workers::Pinned(cpus) => cpus.len() as u64,
         Workers::Unpinned(count) => *count as u64,
     }
@@ -73,14 +77,24 @@ pub fn descriptors_least(snapshot: &Snapshot) -> u64 {
 }
 
 fn descriptors(snapshot: &Snapshot, connections: u64) -> u64 {
+    let worker = connections.saturating_add(idle_connections(snapshot));
+    worker.saturating_mul(worker_count(snapshot)).saturating_add(descriptors_apart(snapshot))
+}
+
+/// What the pools of a worker may keep idle.
+pub(super) fn idle_connections(snapshot: &Snapshot) -> u64 {
     let idle = |upstream: &Upstream| {
         let endpoints = upstream.endpoints.len() as u64;
         let idle = endpoints.saturating_mul(upstream.pool.idle_per_endpoint as u64);
         idle.min(upstream.pool.connections as u64)
     };
-    let idle = snapshot.upstreams.iter().map(idle).fold(0, u64::saturating_add);
-    let worker = connections.saturating_add(idle);
-    let admin = snapshot.admin.listen.map_or(0, |_| ADMIN_CONNECTIONS as u64);
-    let apart = DESCRIPTORS_APART + admin;
-    worker.saturating_mul(worker_count(snapshot)).saturating_add(apart)
+    snapshot.upstreams.iter().map(idle).fold(0, u64::saturating_add)
+}
+
+/// What the process has besides the connections of its workers. Where descriptors are few, no more
+/// than an eighth of them is kept for the admin address.
+pub(super) fn descriptors_apart(snapshot: &Snapshot) -> u64 {
+    let most = ADMIN_CONNECTIONS as u64;
+    let admin = snapshot.limits.fitted_to.map_or(most, |granted| most.min(granted / 8));
+    DESCRIPTORS_APART + snapshot.admin.listen.map_or(0, |_| admin)
 }

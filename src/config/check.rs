@@ -10,6 +10,7 @@ mod chain;
 mod cors;
 mod fallback;
 mod headers;
+mod limits;
 mod models;
 mod observing;
 mod path;
@@ -28,11 +29,10 @@ pub(super) use fallback::ANSWER_MAX;
 use super::file::{Document, Field, Section, Switch};
 use super::problem::{Mistake, Problem, Report};
 use super::snapshot::{
-    AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Keepalive, Limits, ProgressBy,
+    AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Keepalive, ProgressBy,
     ServerSettings, Snapshot, Timeouts, Workers,
 };
-use super::{Environment, Loaded, bounds, defaults};
-use crate::http::head::FIELDS_MAX;
+use super::{Environment, Loaded, defaults};
 
 const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 const REQUESTS: RangeInclusive<u64> = 1..=u32::MAX as u64;
@@ -60,7 +60,8 @@ pub(super) fn compile(
     let recorder = observing::recorder(root.table("recorder", &mut report), &mut report);
     let usage = observing::usage(root.table("usage", &mut report), &mut report);
     let prices = observing::prices(root.tables("price", &mut report), &mut report);
-    let limits = limits(root.table("limits", &mut report), &mut report);
+    let section = root.table("limits", &mut report);
+    let (limits, mut written) = limits::read(section, &server, environment, &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
     let upstreams = root.tables("upstream", &mut report);
     let given =
@@ -75,6 +76,7 @@ pub(super) fn compile(
     upstream::warn_of_unused(&drafts, &routes, &mut report);
     root.finish(&mut report);
     let names = upstream::names(&drafts);
+    written.pools = drafts.iter().map(|draft| draft.pool_written).collect();
     let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
     let generation = Generation::default();
     let mut snapshot = Snapshot {
@@ -94,6 +96,7 @@ pub(super) fn compile(
     // A file that is refused anyway need not wait for name servers.
     let names = if report.is_good() { names } else { Vec::new() };
     upstream::look_up(&mut snapshot, &names, environment, &mut report);
+    limits::fit(&mut snapshot, &written, environment, &mut report);
     snapshot.begin();
     report.conclude(snapshot)
 }
@@ -250,117 +253,6 @@ fn unique<'d, T: PartialEq>(
         values.push(value);
     }
     Some(values)
-}
-
-fn limits(mut section: Section<'_>, report: &mut Report) -> Limits {
-    let default = defaults::LIMITS;
-    let head = 1 << 10..=1 << 20;
-    let fields = 1..=FIELDS_MAX as u64;
-    let head_bytes = bytes(&mut section, "head_bytes", head.clone(), default.head_bytes, report);
-    let headers = section.count("headers", fields.clone(), default.headers, report);
-    let buffer_bytes = bytes(
-        &mut section,
-        "buffer_bytes",
-        64 * bounds::BUFFER_BYTES..=1 << 40,
-        default.buffer_bytes,
-        report,
-    );
-    let limits = Limits {
-        connections: section.count("connections", CONNECTIONS, default.connections, report),
-        idle_keeps_place: default.idle_keeps_place,
-        head_bytes,
-        headers,
-        // Who takes more of clients takes as much of servers.
-        response_head_bytes: bytes(
-            &mut section,
-            "response_head_bytes",
-            head,
-            default.response_head_bytes.max(head_bytes),
-            report,
-        ),
-        response_headers: section.count(
-            "response_headers",
-            fields,
-            default.response_headers.max(headers),
-            report,
-        ),
-        body_bytes: body_bytes(&mut section, report),
-        replay_bytes: section
-            .take("replay_bytes")
-            .and_then(|field| field.size(0..=1 << 30, Some("off"), report))
-            .map_or(default.replay_bytes, |size| usize_of(size.unwrap_or(0))),
-        requests_per_connection: section.count(
-            "requests_per_connection",
-            REQUESTS,
-            default.requests_per_connection,
-            report,
-        ),
-        buffer_bytes,
-        model_search_bytes: bytes(
-            &mut section,
-            "model_search_bytes",
-            1 << 14..=1 << 30,
-            // An eighth of the buffers, where they are fewer.
-            default.model_search_bytes.min(buffer_bytes / 8),
-            report,
-        ),
-        translate_bytes: bytes(
-            &mut section,
-            "translate_bytes",
-            1 << 14..=1 << 30,
-            default.translate_bytes.min(buffer_bytes / 8),
-            report,
-        ),
-        continue_bytes: bytes(
-            &mut section,
-            "continue_bytes",
-            1 << 16..=1 << 40,
-            default.continue_bytes,
-            report,
-        ),
-    };
-    leave_room(&limits, &section, report);
-    section.finish(report);
-    limits
-}
-
-/// What one request may hold leaves room in the buffers for others.
-fn leave_room(limits: &Limits, section: &Section<'_>, report: &mut Report) {
-    if limits.replay_bytes > limits.buffer_bytes {
-        let place = section.place_of("replay_bytes");
-        report.error(&place, "is more than buffer_bytes: no request of that size could be kept");
-    }
-    let held = [
-        ("model_search_bytes", limits.model_search_bytes),
-        ("translate_bytes", limits.translate_bytes),
-    ];
-    for (key, _) in held.into_iter().filter(|(_, bytes)| *bytes > limits.buffer_bytes / 2) {
-        report.error(
-            &section.place_of(key),
-            "is more than half of buffer_bytes: what is held would leave no room for answers",
-        );
-    }
-    // A head is read into one buffer that grows, beside the buffers of those who are answered.
-    let heads =
-        [("head_bytes", limits.head_bytes), ("response_head_bytes", limits.response_head_bytes)];
-    for (key, bytes) in heads {
-        // Where both are the same, it was told of the first.
-        let told = key != "head_bytes" && bytes == limits.head_bytes;
-        if bytes > limits.buffer_bytes / 2 && !told {
-            let place = section.place_of(key);
-            report.error(
-                &place,
-                "is more than half of buffer_bytes: a head of that size could wait for ever for room",
-            );
-        }
-    }
-}
-
-fn body_bytes(section: &mut Section<'_>, report: &mut Report) -> Option<u64> {
-    let size = section
-        .take("body_bytes")
-        .and_then(|field| field.size(1..=1 << 50, Some("unlimited"), report));
-    size.unwrap_or(defaults::LIMITS.body_bytes)
 }
 
 fn bytes(

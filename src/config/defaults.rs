@@ -50,6 +50,7 @@ pub fn usage() -> UsageSettings {
 
 pub const LIMITS: Limits = Limits {
     connections: 10_000,
+    fitted_to: None,
     idle_keeps_place: true,
     head_bytes: 64 << 10,
     headers: 100,
@@ -57,7 +58,8 @@ pub const LIMITS: Limits = Limits {
     response_head_bytes: 256 << 10,
     response_headers: 500,
     body_bytes: None,
-    replay_bytes: 1 << 20,
+    // A chat with a few pictures; kept only while buffers are plenty.
+    replay_bytes: 32 << 20,
     model_search_bytes: 32 << 20,
     translate_bytes: 32 << 20,
     requests_per_connection: 10_000,
@@ -73,11 +75,13 @@ pub const TIMEOUTS: Timeouts = Timeouts {
         body: Some(Duration::from_secs(60)),
         client_write: Some(Duration::from_secs(30)),
         connect: Some(Duration::from_secs(5)),
-        ttft: Some(Duration::from_secs(60)),
-        // What openai-python and the like wait for by default.
+        // What openai-python and the like wait for by default. A model that is loaded, or a long
+        // prompt on a laptop, takes minutes, and so does a place in the queue of a busy server.
+        ttft: Some(Duration::from_secs(10 * 60)),
         response: Some(Duration::from_secs(10 * 60)),
         progress: ProgressBy::Data,
-        inter_event: Some(Duration::from_secs(60)),
+        // A server that holds a call of a tool back until it is whole is silent for as long.
+        inter_event: Some(Duration::from_secs(5 * 60)),
         total: None,
         tunnel_idle: Some(Duration::from_secs(3_600)),
     },

@@ -23,6 +23,7 @@ pub mod bounds;
 mod check;
 pub mod defaults;
 mod file;
+mod machine;
 pub mod names;
 pub mod parts;
 pub mod problem;
@@ -53,6 +54,8 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// What is legal and yet probably not meant.
     pub warnings: Vec<Problem>,
+    /// Which defaults have shrunk to fit the machine, a line for each.
+    pub notes: Vec<String>,
 }
 
 /// What a configuration is checked against besides itself.
@@ -62,6 +65,10 @@ pub struct Environment {
     pub cpus: Vec<usize>,
     /// How many of them it may keep busy; fewer where a cgroup quota says so.
     pub parallelism: usize,
+    /// How many descriptors this process can have, if it wants so many.
+    pub descriptors: fn(u64) -> u64,
+    /// Bytes of memory that it may use. `None`: nobody knows.
+    pub memory: Option<u64>,
     /// Finds the addresses of a `name:port`.
     pub resolve: names::Resolve,
     /// The folder of the configuration, where the relative paths in it begin.
@@ -80,7 +87,16 @@ impl Environment {
         let resolve = names::system;
         let variable = |name: &str| std::env::var(name).ok();
         let folder = PathBuf::new();
-        Environment { cpus, parallelism, resolve, folder, read: read_named, variable }
+        Environment {
+            cpus,
+            parallelism,
+            descriptors: machine::descriptors,
+            memory: machine::memory(),
+            resolve,
+            folder,
+            read: read_named,
+            variable,
+        }
     }
 
     /// The same, for a configuration whose relative paths begin in this folder.

@@ -97,6 +97,7 @@ impl Location {
 pub(super) struct Report {
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -110,6 +111,11 @@ impl Report {
 
     pub fn warn(&mut self, place: &Location, mistake: Mistake) {
         self.warnings.push(place.problem(mistake));
+    }
+
+    /// Tells of a default that is not the usual one, in one line.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     /// Whether nothing was refused so far.
@@ -129,7 +135,7 @@ impl Report {
         self.errors.sort_by_key(|problem| problem.line);
         self.warnings.sort_by_key(|problem| problem.line);
         if self.errors.is_empty() {
-            Ok(Loaded { snapshot, warnings: self.warnings })
+            Ok(Loaded { snapshot, warnings: self.warnings, notes: self.notes })
         } else {
             Err(self.errors)
         }

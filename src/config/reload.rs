@@ -28,7 +28,7 @@ pub fn reload(
     }
     loaded.snapshot.follow(running);
     let Loaded { snapshot, .. } = report.conclude(loaded.snapshot)?;
-    Ok(Loaded { snapshot, warnings: loaded.warnings })
+    Ok(Loaded { snapshot, warnings: loaded.warnings, notes: loaded.notes })
 }
 
 /// The keys that differ and must not.

@@ -182,6 +182,8 @@ pub enum AcceptMode {
 pub struct Limits {
     /// Open client connections.
     pub connections: usize,
+    /// The descriptors that the process may have, where the defaults have shrunk to them.
+    pub fitted_to: Option<u64>,
     /// Whether a client that has been answered keeps its place where others wait outside. It is no
     /// key: it does, but at the admin address.
     pub idle_keeps_place: bool,

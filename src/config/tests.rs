@@ -3,6 +3,7 @@
 mod accepted;
 mod cors;
 mod documented;
+mod fitted;
 mod headers;
 mod hostile;
 mod models;
@@ -29,7 +30,7 @@ connections = 10000
 head_bytes  = "64KiB"
 headers     = 100
 body_bytes  = "unlimited"
-replay_bytes = "1MiB"
+replay_bytes = "32MiB"
 requests_per_connection = 10000
 buffer_bytes = "256MiB"
 [timeouts]
@@ -38,8 +39,8 @@ body         = "60s"
 client_idle  = "75s"
 client_write = "30s"
 connect      = "5s"
-ttft         = "60s"
-inter_event  = "60s"
+ttft         = "10m"
+inter_event  = "5m"
 total        = "off"
 tunnel_idle  = "1h"
 drain        = "10m"
@@ -93,7 +94,9 @@ upstream = "llama"
 /// A machine with four cores and a few names.
 fn environment() -> Environment {
     let cpus = vec![0, 1, 2, 3];
-    Environment { cpus, parallelism: 4, resolve, folder: "/etc".into(), read, variable }
+    let folder = "/etc".into();
+    let descriptors = |wanted| wanted;
+    Environment { cpus, parallelism: 4, descriptors, memory: None, resolve, folder, read, variable }
 }
 
 fn resolve(authority: &str) -> Result<Vec<SocketAddr>, String> {

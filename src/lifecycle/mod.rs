@@ -208,7 +208,7 @@ impl Lifecycle {
     /// Gives the workers the configuration of this text.
     fn follow(&self, text: &ConfigText) -> Result<Arc<Snapshot>, Vec<String>> {
         let environment = Environment::in_folder(self.folder.clone());
-        let Loaded { snapshot, warnings } =
+        let Loaded { snapshot, warnings, notes: _ } =
             config::reload(text.text(), &self.snapshot, &environment)
                 .map_err(|problems| told(text, &problems))?;
         warnings.iter().for_each(|warning| log::warn!("{}", text.tell(warning)));

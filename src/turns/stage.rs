@@ -142,6 +142,8 @@ pub fn compile(configuration: &str) -> Result<Snapshot, String> {
     let environment = Environment {
         cpus: vec![0],
         parallelism: 1,
+        descriptors: |wanted| wanted,
+        memory: None,
         resolve: |_| Err("there are no names here".to_owned()),
         folder: PathBuf::new(),
         read: |_| Err("there are no files here".to_owned()),

@@ -39,7 +39,7 @@ const POINTS: &[(&str, &[&str])] = &[
             "server A1 write() = EAGAIN | -w-- ----",
             "server A1 event: writable | ---- -w--",
             "server A1 write(277) = 277",
-            "client 1 timer: ttft in 60 s",
+            "client 1 timer: ttft in 600 s",
             "client 1 its answer is committed",
             "server A1 idle in the pool",
             "client 1 read() = 0",

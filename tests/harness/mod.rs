@@ -150,6 +150,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         prices: None,
         limits: Limits {
             connections: gateway.connections,
+            fitted_to: None,
             idle_keeps_place: true,
             head_bytes: 64 * 1024,
             headers: 100,

@@ -11,6 +11,7 @@ mod bodies;
 mod chain;
 mod codings;
 mod cors;
+mod defaults;
 mod edges;
 mod exchanges;
 mod faults;

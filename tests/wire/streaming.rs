@@ -222,7 +222,12 @@ fn a_client_that_stops_reading_stops_its_upstream_and_nobody_else() {
 fn an_upstream_that_stops_reading_stops_its_client() {
     let upload = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n";
     let upstream = Upstream::listen();
-    let (gateway, client, mut server) = asked(&upstream, upload);
+    let limits = "replay_bytes = \"1MiB\"".to_owned();
+    let gateway = Config { limits, ..Config::to(upstream.address()) }.start();
+    let mut client = gateway.connect();
+    client.send(upload);
+    let mut server = upstream.accept();
+    server.read_head();
     let before = gateway.memory_now();
     let data: Vec<u8> = (0..9_973).map(|number| (number % 251) as u8).collect();
     let sent = flood(client.stream(), &data);

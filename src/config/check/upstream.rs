@@ -20,6 +20,8 @@ const NAME_MAX: usize = 64;
 /// An upstream, and where it stands.
 pub(super) struct Draft {
     pub upstream: Upstream,
+    /// Whether `pool.connections` and `pool.idle_per_endpoint` stand in the file.
+    pub pool_written: (bool, bool),
     place: Location,
     /// Where its names stand.
     names: Vec<Name>,
@@ -81,7 +83,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let list = section.require("endpoints", report);
     let (listed, names) =
         list.and_then(|field| listed(&field, given.server, report)).unwrap_or_default();
-    let pool = pool(section.table("pool", report), given.limits, report);
+    let (pool, pool_written) = pool(section.table("pool", report), given.limits, report);
     let host = section.take("host").and_then(|field| host(&field, report));
     let model = section.take("model");
     let overrides = Overrides::read(section.table("timeouts", report), report);
@@ -124,7 +126,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         pool,
     };
     section.finish(report);
-    Draft { upstream, place, names }
+    Draft { upstream, pool_written, place, names }
 }
 
 /// The name, even one that is refused: its routes shall not be told that it does not exist.
@@ -240,11 +242,19 @@ pub(super) fn look_up(
     snapshot.learn(&found.collect::<Addresses>());
 }
 
-fn pool(mut section: Section<'_>, limits: &Limits, report: &mut Report) -> PoolLimits {
+/// The pool, and whether its connections and those it keeps idle are written.
+fn pool(
+    mut section: Section<'_>,
+    limits: &Limits,
+    report: &mut Report,
+) -> (PoolLimits, (bool, bool)) {
     let default = defaults::POOL;
-    // Every client may have a stream.
-    let connections = section.count("connections", CONNECTIONS, limits.connections, report);
+    let connections = section.take("connections");
     let idle = section.take("idle_per_endpoint");
+    let written = (connections.is_some(), idle.is_some());
+    // Every client may have a stream.
+    let connections = connections.and_then(|field| field.count(CONNECTIONS, report));
+    let connections = connections.unwrap_or(limits.connections);
     let idle_per_endpoint = match &idle {
         // The default adapts to a small pool; what is written does not, it is checked.
         None => default.idle_per_endpoint.min(connections),
@@ -269,7 +279,7 @@ fn pool(mut section: Section<'_>, limits: &Limits, report: &mut Report) -> PoolL
         replay_stale_post: section.boolean("replay_stale_post", default.replay_stale_post, report),
     };
     section.finish(report);
-    pool
+    (pool, written)
 }
 
 /// `models = ["name"]`, "ask" or "off" of an upstream.

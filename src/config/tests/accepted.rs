@@ -583,7 +583,7 @@ fn what_is_legal_but_odd_is_a_warning() {
         ),
         (
             "",
-            "heartbeat = \"60s\"\n",
+            "heartbeat = \"5m\"\n",
             "line 10: route[0].heartbeat: is never sent: timeouts.inter_event ends the stream \
              before\n",
         ),
@@ -602,8 +602,8 @@ fn what_is_legal_but_odd_is_a_warning() {
              continued\n",
         ),
         ("prefill = \"chat\"", "continue = { attempts = 2 }\n", ""),
-        ("timeouts.inter_event = \"61s\"", "heartbeat = \"60s\"\n", ""),
-        ("timeouts.ttft = \"61s\"", "heartbeat = { every = \"60s\", before_head = true }\n", ""),
+        ("timeouts.inter_event = \"301s\"", "heartbeat = \"5m\"\n", ""),
+        ("timeouts.ttft = \"601s\"", "heartbeat = { every = \"4m\", before_head = true }\n", ""),
     ] {
         let upstream = LEAST.replace("[[route]]", &format!("{upstream}\n[[route]]"));
         let loaded = accepted(&format!("{upstream}{route}"));

@@ -154,19 +154,19 @@ fn limits() {
             "line 12: limits.body_bytes: must be from \"1B\" to \"1024TiB\", not \"0B\"",
         ),
         (
-            "\"1MiB\"",
+            "\"32MiB\"",
             "\"2GiB\"",
             "line 13: limits.replay_bytes: must be from \"0B\" to \"1GiB\", not \"2GiB\"",
         ),
         (
             "head_bytes  = \"64KiB\"\nheaders     = 100\nbody_bytes  = \"unlimited\"\n\
-             replay_bytes = \"1MiB\"\nrequests_per_connection = 10000\nbuffer_bytes = \"256MiB\"",
+             replay_bytes = \"32MiB\"\nrequests_per_connection = 10000\nbuffer_bytes = \"256MiB\"",
             "head_bytes = \"1MiB\"\nbuffer_bytes = \"2047KiB\"",
             "line 10: limits.head_bytes: is more than half of buffer_bytes: a head of that size could \
              wait for ever for room",
         ),
         (
-            "\"1MiB\"",
+            "\"32MiB\"",
             "\"512MiB\"",
             "line 13: limits.replay_bytes: is more than buffer_bytes: no request of that size \
              could be kept",

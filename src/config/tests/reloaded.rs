@@ -49,7 +49,7 @@ fn policies_change_and_what_the_workers_stand_on_does_not() {
 
 #[test]
 fn mistakes_are_told_before_anything_is_compared() {
-    let next = SAMPLE.replace("8080", "8082").replace("10m", "10");
+    let next = SAMPLE.replace("8080", "8082").replace("drain        = \"10m\"", "drain = \"10\"");
     let problems = after(SAMPLE, &next).expect_err("must be refused");
     assert!(told(&problems).starts_with("line 26: timeouts.drain: "), "{}", told(&problems));
 }
