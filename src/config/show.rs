@@ -211,8 +211,12 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
 }
 
 fn listed(listed: &Listed, out: &mut String) -> fmt::Result {
-    let Listed { authority, is_name, addresses, weight } = listed;
-    write!(out, "    {{ address = {}, weight = {weight} }},", quoted(authority))?;
+    let Listed { authority, base, is_name, addresses, weight } = listed;
+    let address = match base.is_empty() {
+        true => quoted(authority),
+        false => quoted(&format!("http://{authority}{base}")),
+    };
+    write!(out, "    {{ address = {address}, weight = {weight} }},")?;
     match (is_name, addresses.is_empty()) {
         (false, _) => {}
         (true, true) => write!(out, " # has no address now: down")?,

@@ -324,6 +324,8 @@ pub struct Endpoint {
     pub address: Option<SocketAddr>,
     /// As written in the file: `Host` for `host = "endpoint"`.
     pub authority: String,
+    /// What stands in front of the path of every request to it; empty, or `/` and more.
+    pub base: String,
     /// What it is called in logs, metrics and orders: as written in the file, and an address of a
     /// name in brackets behind it.
     pub name: String,

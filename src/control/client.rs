@@ -25,6 +25,7 @@ use crate::http::body::{Body, Framing};
 use crate::http::field_rules::FieldRules;
 use crate::http::head::{FieldSlots, HeadLimits, ResponseContext, parse_response};
 use crate::http::retry_after::retry_after;
+use crate::http::path::base;
 
 const HEAD: HeadLimits = HeadLimits { bytes: 16 << 10, fields: 100 };
 const CONTEXT: ResponseContext = ResponseContext { head_request: false, upgrade_asked: false };
@@ -98,6 +99,11 @@ pub(super) fn host_of(upstream: &Upstream, endpoint: &Endpoint) -> String {
         HostField::Fixed(host) => host.clone(),
         HostField::Preserve | HostField::Endpoint => endpoint.authority.clone(),
     }
+}
+
+/// What is asked of an endpoint for this path.
+pub(super) fn path_at(endpoint: &Endpoint, path: &str) -> String {
+    base::for_ours(&endpoint.base, path)
 }
 
 impl Ask<'_> {

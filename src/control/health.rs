@@ -22,7 +22,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::config::snapshot::{EndpointId, HealthCheck, Upstream, UpstreamId};
-use crate::control::client::{AskFailure, host_of};
+use crate::control::client::{AskFailure, host_of, path_at};
 use crate::http::field_rules::FieldRules;
 use crate::proxy::health::{Health, HealthStatus};
 use crate::proxy::random::Random;
@@ -102,7 +102,10 @@ impl CheckTarget {
                     address: endpoint.address?,
                     host: host_of(upstream, endpoint),
                     rules: upstream.request_headers.rules.clone(),
-                    settings: settings.clone(),
+                    settings: HealthCheck {
+                        path: path_at(endpoint, &settings.path),
+                        ..settings.clone()
+                    },
                 })
             })
         })

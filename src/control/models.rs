@@ -27,7 +27,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::snapshot::{Snapshot, Upstream, UpstreamId};
-use crate::control::client::{Ask, AskFailure, Whereabouts, host_of};
+use crate::control::client::{Ask, AskFailure, Whereabouts, host_of, path_at};
 use crate::http::field_rules::FieldRules;
 use crate::observe::metrics::LearntModels;
 use crate::proxy::offered::offered;
@@ -97,14 +97,30 @@ struct Question {
     name: String,
     service: Setting,
     rules: Option<Arc<FieldRules>>,
-    /// Where each endpoint is, what `Host` says to it, and what the log calls it.
-    endpoints: Vec<(SocketAddr, String, String)>,
+    /// What is asked of each.
+    endpoints: Vec<ModelServer>,
+}
+
+/// An endpoint that is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ModelServer {
+    address: SocketAddr,
+    /// What `Host` says to it.
+    host: String,
+    path: String,
+    /// What the log calls it.
+    name: String,
 }
 
 impl Question {
     fn of(upstream: &Upstream) -> Question {
         let endpoints = upstream.endpoints.iter().filter_map(|endpoint| {
-            Some((endpoint.address?, host_of(upstream, endpoint), endpoint.name.clone()))
+            Some(ModelServer {
+                address: endpoint.address?,
+                host: host_of(upstream, endpoint),
+                path: path_at(endpoint, listing::question(upstream.service).0),
+                name: endpoint.name.clone(),
+            })
         });
         Question {
             name: upstream.name.clone(),
@@ -115,10 +131,10 @@ impl Question {
     }
 
     fn ask(&self, endpoint: usize) -> Result<Vec<ModelEntry>, NoAnswer> {
-        let Some((address, host, _)) = self.endpoints.get(endpoint) else {
+        let Some(ModelServer { address, host, path, .. }) = self.endpoints.get(endpoint) else {
             return Err(NoAnswer::Nobody);
         };
-        let (path, lines) = listing::question(self.service);
+        let (_, lines) = listing::question(self.service);
         let ask = Ask {
             to: Whereabouts::Address(*address),
             host,
@@ -279,7 +295,7 @@ impl Job {
     /// Notes that the endpoint whose turn it was has no answer. How long to wait for the next.
     fn fail(&mut self, why: &NoAnswer, interval: Duration) -> Duration {
         let Question { name, endpoints, .. } = &*self.question;
-        let endpoint = endpoints.get(self.at).map_or("", |(_, _, shown)| shown);
+        let endpoint = endpoints.get(self.at).map_or("", |asked| &asked.name);
         log::debug!("{name}: {endpoint}: no list of models: {why}");
         self.failed += 1;
         self.at = (self.at + 1) % endpoints.len().max(1);

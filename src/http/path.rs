@@ -16,6 +16,8 @@
 //! * No path that is let through has a dot segment, however it is encoded, and none that is made of
 //!   two parts has one either.
 
+pub mod base;
+
 use std::borrow::Cow;
 
 /// Why a path is refused.

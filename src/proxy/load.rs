@@ -216,6 +216,7 @@ mod tests {
             id: EndpointId(id),
             address: None,
             authority: String::new(),
+            base: String::new(),
             name: String::new(),
             weight: 1,
             sharing: 1,

@@ -50,4 +50,5 @@ mod timeouts;
 mod tracing;
 mod translation;
 mod tunnels;
+mod urls;
 mod usage;

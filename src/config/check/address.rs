@@ -31,31 +31,12 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Mistake> {
     })
 }
 
-/// What an endpoint's text says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum EndpointText<'t> {
-    Literal(SocketAddr),
-    /// A `name:port` that has to be looked up.
-    Name(&'t str),
-}
-
-/// An `ip:port` or a `name:port`.
-pub(super) fn endpoint(text: &str) -> Result<EndpointText<'_>, Mistake> {
-    if text.contains('@') {
-        // Not told: what stands in front of it is a password.
-        return Err(Mistake::new("an endpoint is host:port, without a user or a password"));
-    }
-    if let Some((scheme, rest)) = text.split_once("://") {
-        let rest = rest.trim_end_matches('/');
-        return Err(Mistake::new(format!(
-            "an endpoint is host:port without scheme and path, so leave out \"{scheme}://\""
-        ))
-        .meant(rest));
-    }
+/// The address of a `host:port` that can be connected to; `None`: it is a name.
+pub(super) fn connectable(text: &str) -> Result<Option<SocketAddr>, Mistake> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return match address.port() {
             0 => Err(Mistake::new("port 0 cannot be connected to")),
-            _ => Ok(EndpointText::Literal(address)),
+            _ => Ok(Some(address)),
         };
     }
     match authority(text)? {
@@ -64,8 +45,13 @@ pub(super) fn endpoint(text: &str) -> Result<EndpointText<'_>, Mistake> {
             Err(Mistake::new(format!("{text:?} has no port: write host:port")))
         }
         Authority { port: Some(0), .. } => Err(Mistake::new("port 0 cannot be connected to")),
-        Authority { .. } => Ok(EndpointText::Name(text)),
+        Authority { .. } => Ok(None),
     }
+}
+
+/// Whether a name or an address has a port behind it.
+pub(super) fn has_port(text: &str) -> Result<bool, Mistake> {
+    authority(text).map(|authority| authority.port.is_some())
 }
 
 /// A value for the `Host` field: a name or an address, with or without a port.
@@ -146,44 +132,6 @@ mod tests {
         ] {
             assert_eq!(listen(bad).expect_err(bad).hint.as_deref(), meant, "{bad}");
         }
-    }
-
-    #[test]
-    fn an_endpoint_is_an_address_or_a_name_with_a_port() {
-        let literal = |text: &str| Ok(EndpointText::Literal(text.parse().unwrap()));
-        for good in ["10.0.0.1:80", "[2001:db8::1]:8081"] {
-            assert_eq!(endpoint(good), literal(good), "{good}");
-        }
-        for good in ["llama:8081", "gpu-1.internal:80", "a_b:1"] {
-            assert_eq!(endpoint(good), Ok(EndpointText::Name(good)), "{good}");
-        }
-        for bad in [
-            "",
-            ":80",
-            "llama",
-            "llama:",
-            "llama:0",
-            "llama:x",
-            "llama:+80",
-            "llama:65536",
-            "a b:80",
-            "a/b:80",
-            "user@host:80",
-            "::1",
-            "[::1]",
-            "[::1:80",
-            "[x]:80",
-            "[::1]x:80",
-            "10.0.0.1:0",
-            "*:80",
-            "a\r\nb:80",
-            "http://a:80",
-        ] {
-            assert!(endpoint(bad).is_err(), "{bad:?}");
-        }
-        assert_eq!(endpoint("http://llama:80/").unwrap_err().hint.as_deref(), Some("llama:80"));
-        assert_eq!(endpoint("::1").unwrap_err().hint.as_deref(), Some("[::1]:80"));
-        assert!(endpoint(&format!("{}:80", "a".repeat(254))).is_err());
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn collector(text: &str) -> Result<Option<Collector>, Mistake> {
     if authority.contains('@') {
         return Err(Mistake::new("takes neither a user nor a password"));
     }
-    address::endpoint(authority)?;
+    address::connectable(authority)?;
     if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         // Not told: it may end in a key.
         return Err(Mistake::new("has a character in its path or its query that no URL has"));

@@ -9,8 +9,11 @@ use super::super::snapshot::{
     Target, Timeouts, TranslateTo, Upstream, UpstreamId,
 };
 use super::super::{Environment, defaults, names};
-use super::address::{self, EndpointText};
-use super::{CONNECTIONS, Overrides, REQUESTS, fallback, headers, policy, translate, unique};
+use super::endpoint::EndpointText;
+use super::{
+    CONNECTIONS, Overrides, REQUESTS, address, endpoint, fallback, headers, policy, translate,
+    unique,
+};
 use crate::service::continuation::Prefill;
 use crate::service::listing::MODELS_MAX;
 use crate::service::{Dialect, Setting};
@@ -81,7 +84,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let name = section.require("name", report);
     let name = name.and_then(|field| name_of(&field, report)).unwrap_or_default();
     let list = section.require("endpoints", report);
-    let (listed, names) =
+    let List { listed, names, as_url } =
         list.and_then(|field| listed(&field, given.server, report)).unwrap_or_default();
     let (pool, pool_written) = pool(section.table("pool", report), given.limits, report);
     let host = section.take("host").and_then(|field| host(&field, report));
@@ -101,7 +104,8 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let rules = headers::rules(&mut section, "request_headers", given.environment, report);
     let upstream = Upstream {
         id: UpstreamId::default(),
-        host: host.unwrap_or(defaults::HOST),
+        // A URL is asked by its own name.
+        host: host.unwrap_or(if as_url { HostField::Endpoint } else { defaults::HOST }),
         timeouts: overrides.over(&given.timeouts.exchange),
         service,
         request_headers: headers::api_key(&mut section, speaks, rules, given.environment, report),
@@ -142,24 +146,32 @@ fn name_of(field: &Field<'_>, report: &mut Report) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn listed(
-    field: &Field<'_>,
-    server: &ServerSettings,
-    report: &mut Report,
-) -> Option<(Vec<Listed>, Vec<Name>)> {
+/// The endpoints of an upstream.
+#[derive(Default)]
+struct List {
+    listed: Vec<Listed>,
+    names: Vec<Name>,
+    /// One of them is written as a URL.
+    as_url: bool,
+}
+
+fn listed(field: &Field<'_>, server: &ServerSettings, report: &mut Report) -> Option<List> {
     let fields = field.list(report)?;
     if fields.is_empty() {
         report.error(field.place(), "must name at least one endpoint");
     }
-    let (mut listed, mut names) = (Vec::<Listed>::with_capacity(fields.len()), Vec::new());
+    let mut list = List::default();
+    let List { listed, names, as_url } = &mut list;
     for field in &fields {
-        let Some(one) = endpoint(field, report) else {
+        let Some((one, is_url)) = one_of_them(field, report) else {
             continue;
         };
-        let same = |other: &Listed| match one.is_name {
+        *as_url |= is_url;
+        let same_host = |other: &Listed| match one.is_name {
             true => other.authority.eq_ignore_ascii_case(&one.authority),
             false => !other.is_name && other.addresses == one.addresses,
         };
+        let same = |other: &Listed| other.base == one.base && same_host(other);
         let authority = &one.authority;
         if listed.iter().any(same) {
             let reason =
@@ -176,11 +188,11 @@ fn listed(
         }
         listed.push(one);
     }
-    Some((listed, names))
+    Some(list)
 }
 
-/// `"ip:port"`, or `{ address = "ip:port", weight = 2 }`.
-fn endpoint(field: &Field<'_>, report: &mut Report) -> Option<Listed> {
+/// `"ip:port"`, or `{ address = "ip:port", weight = 2 }`, and whether it is written as a URL.
+fn one_of_them(field: &Field<'_>, report: &mut Report) -> Option<(Listed, bool)> {
     if !field.is_table() {
         return located(field, defaults::WEIGHT, report);
     }
@@ -192,13 +204,11 @@ fn endpoint(field: &Field<'_>, report: &mut Report) -> Option<Listed> {
     located
 }
 
-fn located(field: &Field<'_>, weight: u32, report: &mut Report) -> Option<Listed> {
+fn located(field: &Field<'_>, weight: u32, report: &mut Report) -> Option<(Listed, bool)> {
     field.parsed(report, |text| {
-        let (is_name, addresses) = match address::endpoint(text)? {
-            EndpointText::Literal(address) => (false, vec![address]),
-            EndpointText::Name(_) => (true, Vec::new()),
-        };
-        Ok(Listed { authority: text.to_owned(), is_name, addresses, weight })
+        let EndpointText { scheme, authority, literal, base } = endpoint::read(text)?;
+        let (is_name, addresses) = (literal.is_none(), literal.into_iter().collect());
+        Ok((Listed { authority, base, is_name, addresses, weight }, scheme.is_some()))
     })
 }
 

@@ -27,6 +27,8 @@ pub type Addresses = BTreeMap<String, Vec<SocketAddr>>;
 pub struct Listed {
     /// `Host` for `host = "endpoint"`.
     pub authority: String,
+    /// What stands in front of the path of every request to it; empty, or `/` and more.
+    pub base: String,
     /// It has to be looked up.
     pub is_name: bool,
     /// Of an address itself; of a name, those that it is known to have.
@@ -55,9 +57,12 @@ impl Listed {
             id: EndpointId::default(),
             address,
             authority: self.authority.clone(),
+            base: self.base.clone(),
             name: match address {
-                Some(address) if self.is_name => format!("{} ({address})", self.authority),
-                _ => self.authority.clone(),
+                Some(address) if self.is_name => {
+                    format!("{}{} ({address})", self.authority, self.base)
+                }
+                _ => format!("{}{}", self.authority, self.base),
             },
             weight: self.weight,
             sharing: self.addresses.len().max(1) as u32,

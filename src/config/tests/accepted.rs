@@ -473,6 +473,7 @@ fn every_address_of_a_name_is_an_endpoint_that_keeps_the_name_as_written() {
         id: endpoints[index].id,
         address: address.parse().ok(),
         authority: "llamas.internal:8081".to_owned(),
+        base: String::new(),
         name: format!("llamas.internal:8081 ({address})"),
         weight: 3,
         sharing: 2,
@@ -650,6 +651,33 @@ fn what_is_shown_compiles_to_the_same() {
         assert_eq!(shown, effective(&second.snapshot));
     }
     assert_eq!(accepted(odd).snapshot.server.forwarded, Forwarded::Off);
+}
+
+/// A URL is asked by its own name, unless `host` says another; the base stays with its endpoint.
+#[test]
+fn endpoints_are_taken_as_urls() {
+    let urls = r#""http://llamas.internal/openai/v1", "http://10.0.0.1:8000/""#;
+    let loaded = accepted(&LEAST.replace("\"127.0.0.1:8081\"", urls));
+    let upstream = &loaded.snapshot.upstreams[0];
+    assert_eq!(upstream.host, HostField::Endpoint);
+    let told: Vec<_> =
+        upstream.endpoints.iter().map(|one| (&*one.authority, &*one.base, &*one.name)).collect();
+    assert_eq!(
+        told,
+        [
+            ("llamas.internal:80", "/openai/v1", "llamas.internal:80/openai/v1 (10.0.0.8:80)"),
+            ("llamas.internal:80", "/openai/v1", "llamas.internal:80/openai/v1 (10.0.0.9:80)"),
+            ("10.0.0.1:8000", "", "10.0.0.1:8000"),
+        ]
+    );
+    let shown = effective(&loaded.snapshot);
+    assert_eq!(content(&accepted(&shown)), content(&loaded), "{shown}");
+    let preserved = LEAST.replace("\"127.0.0.1:8081\"]", &format!("{urls}]\nhost = \"preserve\""));
+    assert_eq!(accepted(&preserved).snapshot.upstreams[0].host, HostField::Preserve);
+    // Two services of one machine.
+    let two = r#""http://10.0.0.1/a", "http://10.0.0.1/b""#;
+    let loaded = accepted(&LEAST.replace("\"127.0.0.1:8081\"", two));
+    assert_eq!(loaded.snapshot.upstreams[0].endpoints.len(), 2);
 }
 
 #[test]

@@ -283,9 +283,16 @@ fn upstream() {
         ),
         (
             "\"127.0.0.1:8081\"",
-            "\"http://127.0.0.1:8081\"",
-            "line 29: upstream[0].endpoints[0]: an endpoint is host:port without scheme and path, \
-             so leave out \"http://\"; did you mean \"127.0.0.1:8081\"?",
+            "\"127.0.0.1:8081/v1\"",
+            "line 29: upstream[0].endpoints[0]: an endpoint with a path is written as a URL; \
+             did you mean \"http://127.0.0.1:8081/v1\"?",
+        ),
+        (
+            "\"127.0.0.1:8081\"",
+            "\"https://api.example/v1\"",
+            "line 29: upstream[0].endpoints[0]: https:// needs TLS to servers, which this program \
+             does not speak yet: put a proxy in between that does, and write its http:// address \
+             here",
         ),
         (
             "\"127.0.0.1:8081\"",

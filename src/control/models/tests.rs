@@ -195,7 +195,8 @@ fn how_long_to_wait_for_the_next_question() {
     let minute = Duration::from_secs(60);
     let endpoint = |port: u16| {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        (address, address.to_string(), address.to_string())
+        let (host, name, path) = (address.to_string(), address.to_string(), "/v1/models".into());
+        ModelServer { address, host, path, name }
     };
     let question = Question {
         name: "a".into(),

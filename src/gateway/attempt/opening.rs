@@ -11,16 +11,17 @@ use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::translation::Translation;
 use crate::http::body::Framing;
 use crate::http::head::Version;
+use crate::http::path::base;
 use crate::http::rewrite::{self, KeyField, Opening, Refit};
 use crate::http::trace_context::TraceParent;
 use crate::proxy::route;
 
 impl Exchange {
-    /// Writes the opening for the endpoint with this `authority`. The body has the model already that
+    /// Writes the opening for the endpoint with this authority and this base path. The body has the model already that
     /// this upstream is to be asked for. Returns whether it did: most servers want the draft as it is.
     pub(super) fn write_opening(
         &self,
-        authority: &str,
+        (authority, base): (&str, &str),
         trace: Option<&TraceParent>,
         into: &mut Vec<u8>,
     ) -> bool {
@@ -41,13 +42,18 @@ impl Exchange {
             first_chunk: self.request.watch.first_chunk(),
         };
         let refitted = self.translation().is_some();
-        let differs = !opening.is_draft() || !link.request_headers.is_empty() || refitted;
+        let differs =
+            !opening.is_draft() || !link.request_headers.is_empty() || refitted || !base.is_empty();
         if differs {
             into.clear();
             rewrite::opening(&self.outbox.draft(), &opening, into);
             if refitted {
                 let opening = std::mem::take(into);
                 rewrite::refit(&opening, &self.refit_here(), into);
+            }
+            if !base.is_empty() {
+                let opening = std::mem::take(into);
+                base::put(base, &opening, into);
             }
             for rules in &link.request_headers {
                 let opening = std::mem::take(into);

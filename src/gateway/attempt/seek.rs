@@ -129,7 +129,7 @@ impl<N: Net> Gateway<N> {
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
         let known = self.groups[upstream.upstream].endpoints.get(pick.endpoint());
-        let authority = known.map_or("", |endpoint| &endpoint.authority);
+        let place = known.map_or(("", ""), |endpoint| (&endpoint.authority, &endpoint.base));
         let trace = match exchange.trace {
             Some(_) => exchange.begin_send(pick.endpoint(), reused, now, self.chance.trace_ids()),
             None => None,
@@ -137,7 +137,7 @@ impl<N: Net> Gateway<N> {
         exchange.put_body_for_here(&mut self.desk.buffers);
         exchange.remodel(&mut self.desk.buffers);
         let (opening, _) = self.scratch.begin();
-        match exchange.write_opening(authority, trace.as_ref(), opening) {
+        match exchange.write_opening(place, trace.as_ref(), opening) {
             true => exchange.outbox.put_opening(opening, &mut self.desk.buffers),
             false => exchange.outbox.put_draft(),
         }

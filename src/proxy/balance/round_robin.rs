@@ -66,6 +66,7 @@ mod tests {
             id: EndpointId(id),
             address: None,
             authority: String::new(),
+            base: String::new(),
             name: String::new(),
             weight,
             sharing: 1,
