@@ -37,12 +37,11 @@ pub fn continue_memory(snapshot: &Snapshot) -> u64 {
     }
 }
 
-/// The most memory one worker may take for the heads of requests whose model has not come: each lies
+/// The most memory one worker may take for the heads of requests whose model, or field, has not come: each lies
 /// beside its draft, which is as long and lies in buffers.
 pub fn undecided_memory(snapshot: &Snapshot) -> u64 {
-    let asks = |when: &When| !when.models.is_empty();
     let limits = &snapshot.limits;
-    match snapshot.routes.iter().any(|route| route.when.as_deref().is_some_and(asks)) {
+    match snapshot.routes.iter().any(|route| route.when.as_deref().is_some_and(When::asks_body)) {
         true => {
             let heads = (limits.connections as u64).saturating_mul(limits.head_bytes as u64);
             heads.min(limits.buffer_bytes as u64)

@@ -453,9 +453,8 @@ impl Route {
 
     /// Whether path, host, query and method alone say whether a request is for it.
     pub fn is_told_by_target(&self) -> bool {
-        let asks = |when: &When| {
-            !when.headers.is_empty() || !when.models.is_empty() || when.share.is_some()
-        };
+        let asks =
+            |when: &When| !when.headers.is_empty() || when.asks_body() || when.share.is_some();
         !self.when.as_deref().is_some_and(asks)
     }
 

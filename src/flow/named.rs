@@ -4,7 +4,7 @@
 //! (`exchange/naming.rs`).
 
 use crate::http::head::RequestHead;
-use crate::service::naming::{Finder, Name, Notation, Unclear};
+use crate::service::naming::{Finder, Name, Notation, Unclear, WantedMembers};
 
 /// How far into a body its model is looked for at once, and in what pieces: behind the name nothing need
 /// be read.
@@ -26,8 +26,12 @@ pub struct Naming {
     pub(crate) unclear: Option<Unclear>,
     /// Whether the upstream that the request is at, or goes to, has a `model`.
     pub(crate) replaces: bool,
-    /// The model decides which route the request takes.
+    /// The body decides which route the request takes, by its model or by `members`.
     pub(crate) decides: bool,
+    /// WantedMembers that decide too, where routes ask for any.
+    pub(crate) members: Option<Box<WantedMembers>>,
+    /// Nobody has to know the model before the body goes on.
+    pub(crate) unsought: bool,
     /// What was held of the body has been sent on: a name that is found from now on comes too late.
     pub(crate) gone_on: bool,
     /// Bytes that were held of a body that leaves in chunks, with the name as it is written now: the
@@ -53,18 +57,51 @@ impl Named {
             unclear,
             replaces,
             decides: false,
+            members: None,
+            unsought: false,
             gone_on: false,
             first_chunk: 0,
         })))
     }
 
-    /// The watcher of a request with a body, whose model decides about its route.
-    pub(crate) fn deciding(head: &RequestHead<'_>) -> Named {
+    /// The watcher of a request with a body that decides about its route: by its model, and by the members
+    /// at these `paths`.
+    pub(crate) fn deciding(head: &RequestHead<'_>, paths: Vec<Vec<String>>) -> Named {
         let mut named = Named::of(head, false);
         if let Some(naming) = &mut named.0 {
             naming.decides = true;
+            if !paths.is_empty() {
+                let mut members = WantedMembers::new(paths);
+                if naming.finder.as_ref().is_none_or(Finder::is_form) {
+                    members.end();
+                }
+                naming.members = Some(Box::new(members));
+            }
         }
         named
+    }
+
+    /// The members that decide too.
+    pub(crate) fn members(&self) -> Option<&WantedMembers> {
+        self.0.as_ref()?.members.as_deref()
+    }
+
+    /// Whether bytes that were looked at ahead have not gone by.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.0.as_ref().is_some_and(|naming| naming.ahead > 0)
+    }
+
+    /// Why a request cannot go on whose body has not said enough where it is held no further.
+    pub(crate) fn late(&self) -> Unclear {
+        match self.0.as_ref().is_some_and(|naming| naming.lacks_members()) {
+            true => Unclear::FieldLate,
+            false => Unclear::Late,
+        }
+    }
+
+    /// Whether nothing more can be learnt of the body.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.as_ref().is_none_or(|naming| naming.finder.is_none())
     }
 
     /// Whether a part of the body waits for its model.
@@ -106,7 +143,8 @@ impl Naming {
     /// Searches the first bytes of the body, which lie here already, as far as the name.
     pub(crate) fn look_ahead(&mut self, body: &[u8]) {
         for piece in body[..body.len().min(NEAR_MAX)].chunks(PIECE) {
-            if self.name.is_some() || self.finder.is_none() {
+            let known = self.name.is_some() && !self.lacks_members();
+            if known || self.finder.is_none() {
                 return;
             }
             self.ahead += piece.len();
@@ -117,6 +155,9 @@ impl Naming {
     fn find(&mut self, data: &[u8]) {
         if let Some(finder) = &mut self.finder {
             finder.feed(data);
+            if let Some(members) = &mut self.members {
+                members.feed(data);
+            }
             self.learn();
         }
     }
@@ -126,6 +167,9 @@ impl Naming {
             finder.end();
             self.learn();
             self.finder = None;
+            if let Some(members) = &mut self.members {
+                members.end();
+            }
         }
     }
 
@@ -138,7 +182,16 @@ impl Naming {
             }
             self.name = Some(name);
         }
-        if finder.is_over() || self.unclear.is_some() {
+        let is_over = finder.is_over();
+        if let Some(members) = &mut self.members {
+            if is_over {
+                members.end();
+            }
+            if members.is_ambiguous() {
+                self.unclear.get_or_insert(Unclear::FieldAmbiguous);
+            }
+        }
+        if is_over || self.unclear.is_some() {
             self.finder = None;
         }
     }
@@ -151,11 +204,26 @@ impl Naming {
 
     /// Whether the bytes that have come must not reach the upstream that the request is at.
     pub fn refuses(&self) -> bool {
-        (self.replaces || self.decides) && self.unclear.is_some()
+        match self.unclear {
+            None => false,
+            // Its route was chosen by what came before.
+            Some(Unclear::Late) => self.replaces,
+            Some(_) => self.replaces || self.decides,
+        }
+    }
+
+    /// Whether a member that decides has not come.
+    pub(crate) fn lacks_members(&self) -> bool {
+        self.members.as_ref().is_some_and(|members| members.lacks_any())
+    }
+
+    /// The model that the client has named.
+    pub(crate) fn named_model(&self) -> Option<String> {
+        self.notation.read(&self.name.as_ref()?.written)
     }
 
     /// Whether enough is known for the request to go on.
     fn is_settled(&self) -> bool {
-        self.finder.is_none() || self.name.is_some() && self.ahead == 0
+        self.finder.is_none() || (self.name.is_some() || self.unsought) && self.ahead == 0
     }
 }

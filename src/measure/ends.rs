@@ -22,6 +22,8 @@ pub const END_REASONS: [&str; REASONS] = [
     "connect_timeout",
     "descriptors_exhausted",
     "drained",
+    "field_ambiguous",
+    "field_too_late",
     "head_timeout",
     "inter_event_timeout",
     "killed",
@@ -60,7 +62,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_untranslatable",
     "upstream_write_timeout",
 ];
-const REASONS: usize = 50;
+const REASONS: usize = 52;
 /// The place of `complete`.
 const COMPLETE: usize = 9;
 

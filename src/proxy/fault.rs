@@ -153,10 +153,10 @@ impl Fault {
                 MethodNotAllowed { .. } => (405, "invalid_request_error"),
                 OriginNotAllowed(_) => (403, "invalid_request_error"),
                 Chunk(_) => (400, "invalid_request_error"),
-                BodyTooLarge | TooLongToTranslate | Model(Unclear::Late) => {
+                BodyTooLarge | TooLongToTranslate | Model(Unclear::Late | Unclear::FieldLate) => {
                     (413, "invalid_request_error")
                 }
-                Model(Unclear::Ambiguous) | DownstreamFault::Untranslatable(_) => {
+                Model(Unclear::Ambiguous | Unclear::FieldAmbiguous) | Untranslatable(_) => {
                     (400, "invalid_request_error")
                 }
                 Model(Unclear::Encoded) | EncodedForTranslation => (415, "invalid_request_error"),
@@ -194,6 +194,8 @@ impl Fault {
                 DownstreamFault::BodyTooLarge => "body_too_large",
                 DownstreamFault::Model(Unclear::Ambiguous) => "model_ambiguous",
                 DownstreamFault::Model(Unclear::Late) => "model_too_late",
+                DownstreamFault::Model(Unclear::FieldAmbiguous) => "field_ambiguous",
+                DownstreamFault::Model(Unclear::FieldLate) => "field_too_late",
                 DownstreamFault::Model(Unclear::Encoded)
                 | DownstreamFault::EncodedForTranslation => "body_encoded",
                 DownstreamFault::Untranslatable(_) => "untranslatable",
@@ -291,7 +293,13 @@ mod tests {
                 | DownstreamFault::OriginNotAllowed(_)
                 | DownstreamFault::Chunk(_)
                 | DownstreamFault::BodyTooLarge
-                | DownstreamFault::Model(Unclear::Ambiguous | Unclear::Late | Unclear::Encoded)
+                | DownstreamFault::Model(
+                    Unclear::Ambiguous
+                    | Unclear::Late
+                    | Unclear::Encoded
+                    | Unclear::FieldAmbiguous
+                    | Unclear::FieldLate,
+                )
                 | DownstreamFault::Untranslatable(_)
                 | DownstreamFault::TooLongToTranslate
                 | DownstreamFault::EncodedForTranslation
@@ -300,7 +308,7 @@ mod tests {
                 | DownstreamFault::WriteTimeout
                 | DownstreamFault::TunnelIdle
                 | DownstreamFault::Gone
-                | DownstreamFault::Refused => 18,
+                | DownstreamFault::Refused => 20,
             },
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Connect(_)
@@ -346,6 +354,8 @@ mod tests {
             DownstreamFault::BodyTooLarge,
             DownstreamFault::Model(Unclear::Ambiguous),
             DownstreamFault::Model(Unclear::Late),
+            DownstreamFault::Model(Unclear::FieldAmbiguous),
+            DownstreamFault::Model(Unclear::FieldLate),
             DownstreamFault::Model(Unclear::Encoded),
             DownstreamFault::Untranslatable(Box::new(Untranslatable {
                 field: "n".into(),

@@ -187,4 +187,5 @@ fn asks_no_more(one: Option<&When>, other: Option<&When>) -> bool {
     (one.hosts.is_empty() || one.hosts == other.hosts)
         && one.headers.iter().all(|asked| other.headers.contains(asked))
         && one.query.iter().all(|asked| other.query.contains(asked))
+        && one.fields.iter().all(|asked| other.fields.contains(asked))
 }

@@ -3,16 +3,19 @@
 //! * Paths are compared in their normal form, [`path::normal`], which is what every server may make
 //!   of them; what is forwarded is the path as it came.
 //! * A path that a rewrite makes is judged as one that comes.
-//! * Where the model of the body decides, the request goes nowhere before the model is known.
+//! * Where the body decides, by its model or another member, the request goes nowhere before that is known.
 
 mod when;
 
 #[cfg(test)]
 mod tests;
 
-use crate::config::snapshot::{PathPattern, Rewrite, Route};
+use when::Holds;
+
+use crate::config::snapshot::{PathPattern, Rewrite, Route, When};
 use crate::http::head::{HeadError, RequestHead};
 use crate::http::path;
+use crate::service::naming::WantedMembers;
 
 /// The model that a request names in its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +27,27 @@ pub enum Model<'a> {
     Named(&'a str),
 }
 
+/// What the body of a request has said.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyFacts<'a> {
+    pub model: Model<'a>,
+    /// The members that routes ask for; `None`: they have not been looked for, or there is no body.
+    pub members: Option<&'a WantedMembers>,
+}
+
+impl<'a> From<Model<'a>> for BodyFacts<'a> {
+    fn from(model: Model<'a>) -> BodyFacts<'a> {
+        BodyFacts { model, members: None }
+    }
+}
+
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {
     /// Index into the routes.
     Route(usize),
-    /// The model decides, and it is not known yet.
-    Undecided,
+    /// The body decides about the route at this index, and has not said enough.
+    Undecided(usize),
     NotFound,
     /// There are routes for this path and method, but none for this model.
     ModelNotFound,
@@ -43,7 +60,13 @@ pub enum Match {
 
 /// Finds the route of a request. `routes` are in matching order: the first whose path, method and
 /// conditions all hold wins. `id` is the request's: a share of the requests is drawn by it.
-pub fn find(routes: &[Route], head: &RequestHead<'_>, model: Model<'_>, id: &[u8]) -> Match {
+pub fn find<'a>(
+    routes: &[Route],
+    head: &RequestHead<'_>,
+    body: impl Into<BodyFacts<'a>>,
+    id: &[u8],
+) -> Match {
+    let body = body.into();
     let path = path::normal(head.path);
     let (mut allow, mut for_others) = (String::new(), false);
     for (index, route) in routes.iter().enumerate() {
@@ -55,14 +78,11 @@ pub fn find(routes: &[Route], head: &RequestHead<'_>, model: Model<'_>, id: &[u8
             continue;
         }
         if route.methods.is_empty() || route.methods.iter().any(|allowed| allowed == head.method) {
-            match (when, model) {
-                (None, _) => return Match::Route(index),
-                (Some(when), _) if when.models.is_empty() => return Match::Route(index),
-                (Some(_), Model::Unread) => return Match::Undecided,
-                (Some(when), Model::Named(name)) if when.takes_model(name) => {
-                    return Match::Route(index);
-                }
-                (Some(_), Model::Named(_) | Model::Unnamed) => for_others = true,
+            match when.map_or(Holds::Yes, |when| when::body_holds(when, &body)) {
+                Holds::Yes => return Match::Route(index),
+                Holds::Unknown => return Match::Undecided(index),
+                Holds::NotForThisModel => for_others = true,
+                Holds::No => {}
             }
             continue;
         }
@@ -80,6 +100,37 @@ pub fn find(routes: &[Route], head: &RequestHead<'_>, model: Model<'_>, id: &[u8
         true => Match::NotFound,
         false => Match::MethodNotAllowed { allow },
     }
+}
+
+/// The routes from `first` on that this request may take, whatever its body says, in matching order: as
+/// far as the first that does not ask.
+pub fn candidates(routes: &[Route], first: usize, head: &RequestHead<'_>, id: &[u8]) -> Vec<usize> {
+    let path = path::normal(head.path);
+    let mut found = Vec::new();
+    for (index, route) in routes.iter().enumerate().skip(first) {
+        let when = route.when.as_deref();
+        if matches(&route.path, &path)
+            && route.takes_method(head.method)
+            && when.is_none_or(|when| when::holds(when, head, id))
+        {
+            found.push(index);
+            if !when.is_some_and(When::asks_body) {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Whether the body has said enough to choose one of the `candidates`, or none.
+pub fn is_decided(routes: &[Route], candidates: &[usize], body: &BodyFacts<'_>) -> bool {
+    let holds = |index: &usize| {
+        let when = routes[*index].when.as_deref();
+        when.map_or(Holds::Yes, |when| when::body_holds(when, body))
+    };
+    let known = candidates.iter().map(holds);
+    let mut stops = known.filter(|holds| matches!(holds, Holds::Yes | Holds::Unknown));
+    stops.next() != Some(Holds::Unknown)
 }
 
 /// The routes, with their places, that take requests of this path, host and query, whatever their

@@ -13,12 +13,15 @@
 //! | what says that it is JSON, or nothing, and begins as no JSON or with a list | nothing that is replaced: it is refused | `json` |
 //! | anything else | none |  |
 //!
+//! Other members that routes ask for are found by `members`, beside it.
+//!
 //! * Nothing is clear before the last byte: a second `model` may follow. Whoever passes bytes on asks
 //!   after each of them.
 //! * Bounded whatever comes: a finder keeps the one name, the head of one part, and a delimiter.
 
 mod form;
 mod json;
+mod members;
 mod spelling;
 
 #[cfg(test)]
@@ -26,9 +29,13 @@ mod tests;
 
 use form::{Form, UrlEncoded};
 use json::Json;
+pub use members::{MemberValue, WANTED_MAX, WantedMembers};
 
 use crate::http::head::RequestHead;
 use crate::http::json::{Text, escape};
+
+/// The member of a JSON object, and the part of a form, that names the model.
+const MODEL: &[u8] = b"model";
 
 /// A longer name is none that a server could know.
 const NAME_BYTES_MAX: usize = 256;
@@ -42,6 +49,10 @@ pub enum Unclear {
     Late,
     /// The body is encoded.
     Encoded,
+    /// A member that routes ask for can be read in two ways.
+    FieldAmbiguous,
+    /// A member that routes ask for comes too late in the body.
+    FieldLate,
 }
 
 /// The name of a model in a body.
@@ -187,6 +198,11 @@ impl Finder {
     /// Whether nothing of the body can name a model any more.
     pub fn is_over(&self) -> bool {
         matches!(&self.kind, Kind::Json(json) if json.is_nothing())
+    }
+
+    /// Whether the body is a form in parts, which has no members.
+    pub fn is_form(&self) -> bool {
+        matches!(self.kind, Kind::Form(_))
     }
 
     pub fn name(&self) -> Option<&Name> {

@@ -341,3 +341,99 @@ fn requests_of_one_user_go_to_one_endpoint_wherever_the_body_names_it() {
         assert_eq!(homes, [true; 2], "a hundred users lived at one endpoint");
     }
 }
+
+/// A route for the streams of one user, one for a model, and one for whatever is left.
+fn by_field<'u>(gold: &'u Upstream, model: &'u Upstream, rest: &'u Upstream) -> Gateway {
+    gateway(
+        &[("gold", gold), ("model", model), ("rest", rest)],
+        "model_search_bytes = \"64KiB\"",
+        &[
+            "path = \"/v1/*\"\nupstream = \"gold\"\nwhen = { field = { \"metadata.user_id\" = \"g*\", stream = true } }",
+            "path = \"/v1/*\"\nupstream = \"model\"\nwhen = { model = \"a\" }\nmodel = \"written\"",
+            "path = \"/v1/*\"\nupstream = \"rest\"",
+        ],
+    )
+}
+
+#[test]
+fn a_request_goes_by_members_of_its_body() {
+    let (gold, model, rest) = (Upstream::listen(), Upstream::listen(), Upstream::listen());
+    let gateway = by_field(&gold, &model, &rest);
+    let mut client = gateway.connect();
+    let long = format!("\"messages\":[\"{}\"]", "x".repeat(40_000));
+    for (body, upstream, sent) in [
+        (r#"{"stream":true,"metadata":{"user_id":"g1"},"model":"a"}"#, &gold, None),
+        (r#"{"model":"a","metadata":{"user_id":"g1"},LONG,"stream":true}"#, &gold, None),
+        (r#"{"stream":true,"metadata":{"user_id":"h1"},LONG,"n":1}"#, &rest, None),
+        (r#"{"stream":false,"model":"a",LONG}"#, &model, Some("written")),
+        (r#"{"stream":false,LONG,"model":"a"}"#, &model, Some("written")),
+        (r#"{"metadata":{"user_id":"g1"},LONG,"model":"a"}"#, &model, Some("written")),
+        (r#"{"metadata":"g1","stream":"true"}"#, &rest, None),
+        ("{}", &rest, None),
+        ("no JSON", &rest, None),
+    ] {
+        let body = body.replace("LONG", &long);
+        let sent = match sent {
+            Some(name) => body.replace("\"model\":\"a\"", &format!("\"model\":\"{name}\"")),
+            None => body.clone(),
+        };
+        let media = if body == "no JSON" { "Content-Type: text/plain\r\n" } else { JSON };
+        for message in [sized(media, &body), chunked(media, &body, 10_007)] {
+            client.send(message);
+            assert!(serve(upstream).text() == sent, "{body:.60}");
+            assert_eq!(client.read_response().text(), "ok");
+        }
+    }
+    // Without a body there is nothing to ask.
+    client.send("GET /v1/models HTTP/1.1\r\nHost: own\r\n\r\n");
+    serve(&rest);
+    assert_eq!(client.read_response().text(), "ok");
+}
+
+#[test]
+fn a_body_goes_on_as_soon_as_its_members_have_decided() {
+    let (gold, model, rest) = (Upstream::listen(), Upstream::listen(), Upstream::listen());
+    let gateway = by_field(&gold, &model, &rest);
+    let start = r#"{"metadata":{"user_id":"g1"},"stream":true,"#;
+    let (middle, end) = ("\"x\":1,\"model\":\"b\",", format!("\"y\":\"{}\"}}", "x".repeat(MIB)));
+    let mut client = gateway.connect();
+    let length = start.len() + middle.len() + end.len();
+    client.send(head(&format!("Content-Length: {length}\r\n")) + "\r\n" + start);
+    let mut server = gold.accept();
+    server.read_until(r#""stream":true,"#);
+    // What comes behind, the model too, changes nothing.
+    client.send(middle);
+    server.read_until(r#""model":"b","#);
+    let sender = std::thread::spawn(move || {
+        client.send(end);
+        client
+    });
+    server.read_until("x\"}");
+    server.send(OK);
+    assert_eq!(sender.join().expect("it was sent").read_response().text(), "ok");
+}
+
+#[test]
+fn a_field_that_comes_twice_or_too_late_is_sent_to_nobody() {
+    let (gold, model, rest) = (Upstream::listen(), Upstream::listen(), Upstream::listen());
+    let gateway = by_field(&gold, &model, &rest);
+    let late = format!(r#"{{"x":"{}","stream":true}}"#, "x".repeat(300_000));
+    for (body, status, code) in [
+        (r#"{"stream":true,"stream":false}"#, 400, "field_ambiguous"),
+        (r#"{"stream":true,"metadata":{"user_id":"a","User_id":"g"}}"#, 400, "field_ambiguous"),
+        (r#"{"\u0073tream":true}"#, 400, "field_ambiguous"),
+        (late.as_str(), 413, "field_too_late"),
+    ] {
+        for message in [sized(JSON, body), chunked(JSON, body, 10_007)] {
+            let mut client = gateway.connect();
+            client.send(message);
+            expect_code(&mut client, status, code);
+        }
+    }
+    let mut client = gateway.connect();
+    client.send(sized("Content-Encoding: gzip\r\n", "12345"));
+    expect_code(&mut client, 415, "body_encoded");
+    for upstream in [&gold, &model, &rest] {
+        upstream.expect_nobody();
+    }
+}

@@ -42,8 +42,8 @@ pub(super) fn route(
         section.refuse(key, "says how a server is asked, and models is answered here", report);
     }
     let place = section.place_of("when");
-    if when.is_some_and(|when| !when.models.is_empty()) {
-        report.error(&place, "asks for a model, and a list is asked for without one");
+    if when.is_some_and(When::asks_body) {
+        report.error(&place, "asks for a body, and a list is asked for without one");
     }
     if when.is_some_and(|when| when.share.is_some()) {
         report.error(&place, "draws a share, and who asks for a list twice is to be told the same");

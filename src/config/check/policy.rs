@@ -169,7 +169,7 @@ fn hash_key(mut section: Section<'_>, report: &mut Report) -> Option<HashKey> {
 }
 
 /// `user`, or `metadata.user_id`: the names of members on the way to a value.
-fn members(text: &str) -> Result<Vec<String>, Mistake> {
+pub(super) fn members(text: &str) -> Result<Vec<String>, Mistake> {
     let legal = |name: &str| {
         !name.is_empty() && !name.chars().any(|it| it.is_control() || matches!(it, '"' | '\\'))
     };

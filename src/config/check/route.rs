@@ -12,6 +12,7 @@ use super::super::snapshot::{
 use super::upstream::{Draft, Given};
 use super::{Overrides, chain, cors, fallback, headers, is_token, models, path, unique, when};
 use crate::service::Setting;
+use crate::service::naming::WANTED_MAX;
 
 /// All routes in matching order.
 pub(super) fn all(
@@ -55,6 +56,19 @@ pub(super) fn all(
                      is refused",
                 ),
             );
+        }
+    }
+    let mut fields: Vec<&Vec<String>> = Vec::new();
+    for (route, place) in &routes {
+        for (path, _) in route.when.iter().flat_map(|when| &when.fields) {
+            if !fields.contains(&path) {
+                fields.push(path);
+            }
+        }
+        if fields.len() > WANTED_MAX {
+            let reason = format!("asks for one field more than the {WANTED_MAX} that all may have");
+            report.error(place, reason);
+            break;
         }
     }
     cors::warn_of_mixed(&routes, report);

@@ -3,12 +3,14 @@
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
 use super::super::snapshot::{Pattern, Share, ShareBy, When};
-use super::policy::cookie_name;
+use super::policy::{cookie_name, members};
 use super::{fallback, field_name, unique};
 
 /// More is a table of models, which belongs elsewhere.
 const PATTERNS_MAX: usize = 256;
 const TEXT_MAX: usize = 256;
+/// Members of the body that one route may ask for.
+const FIELDS_MAX: usize = 16;
 
 pub(super) fn when(section: &mut Section<'_>, report: &mut Report) -> Option<Box<When>> {
     let field = section.take("when")?;
@@ -16,11 +18,12 @@ pub(super) fn when(section: &mut Section<'_>, report: &mut Report) -> Option<Box
     let hosts = patterns(&mut section, "host", host, report);
     let headers = table(&mut section, "header", field_name, report);
     let query = table(&mut section, "query", parameter, report);
+    let fields = fields(&mut section, report);
     let models = patterns(&mut section, "model", fallback::model_name, report);
     let share = section.take("share").and_then(|field| share(&field, report));
     let place = section.place().clone();
     section.finish(report);
-    let when = When { hosts, headers, query, models, share };
+    let when = When { hosts, headers, query, fields, models, share };
     if when == When::default() {
         report.warn(&place, Mistake::new("asks for nothing, so every request is for this route"));
         return None;
@@ -123,6 +126,29 @@ fn table(
         if let Some(pattern) = field.parsed(report, value) {
             pairs.push((key, Pattern::new(pattern)));
         }
+    }
+    pairs
+}
+
+/// `field = { user = "a*", "metadata.user_id" = "x", stream = true }`: members of the body, each with the
+/// pattern that its value has to match, or the number or truth value that it has to be.
+fn fields(section: &mut Section<'_>, report: &mut Report) -> Vec<(Vec<String>, Pattern)> {
+    let Some(field) = section.take("field") else { return Vec::new() };
+    let mut pairs: Vec<(Vec<String>, Pattern)> = Vec::new();
+    let entries = field.section(report).entries();
+    if entries.len() > FIELDS_MAX {
+        report.error(field.place(), format!("must have at most {FIELDS_MAX} entries"));
+    }
+    for (key, field) in entries {
+        let Some(path) = report.noted(field.place(), members(key)) else { continue };
+        if path == ["model"] {
+            report.error(field.place(), "is when.model");
+        }
+        let pattern = match field.literal() {
+            Some(literal) => Some(literal),
+            None => field.parsed(report, value).map(str::to_owned),
+        };
+        pairs.extend(pattern.map(|pattern| (path, Pattern::new(pattern))));
     }
     pairs
 }

@@ -67,6 +67,15 @@ impl<'d> Field<'d> {
         report.noted(&self.place, read(string))
     }
 
+    /// A whole number or a truth value, as JSON writes it.
+    pub fn literal(&self) -> Option<String> {
+        match self.value {
+            DeValue::Boolean(is) => Some(is.to_string()),
+            DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+            _ => None,
+        }
+    }
+
     pub fn boolean(&self, report: &mut Report) -> Option<bool> {
         let boolean = self.value.as_bool().ok_or_else(|| self.expected("true or false"));
         report.noted(&self.place, boolean)

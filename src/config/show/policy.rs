@@ -97,7 +97,7 @@ fn admission(upstream: &Upstream, out: &mut String) -> fmt::Result {
 }
 
 pub(super) fn when(when: &When, out: &mut String) -> fmt::Result {
-    let When { hosts, headers, query, models, share } = when;
+    let When { hosts, headers, query, fields, models, share } = when;
     for (name, patterns) in [("when.host", hosts), ("when.model", models)] {
         if !patterns.is_empty() {
             let patterns = patterns.iter().map(|pattern| quoted(pattern.as_str()));
@@ -108,6 +108,10 @@ pub(super) fn when(when: &When, out: &mut String) -> fmt::Result {
         for (field, pattern) in pairs {
             entry(out, &format!("{name}.{}", key(field)), quoted(pattern.as_str()))?;
         }
+    }
+    for (path, pattern) in fields {
+        let name = format!("when.field.{}", key(&path.join(".")));
+        entry(out, &name, quoted(pattern.as_str()))?;
     }
     share.as_ref().map_or(Ok(()), |share| self::share(share, out))
 }

@@ -12,6 +12,8 @@ pub struct When {
     pub headers: Vec<(String, Pattern)>,
     /// Parameters of the query; all of them have to hold.
     pub query: Vec<(String, Pattern)>,
+    /// Members of a JSON body, each by the names on the way to it; all of them have to hold.
+    pub fields: Vec<(Vec<String>, Pattern)>,
     /// Models, as the body names them. Only a request with a body can be for such a route.
     pub models: Vec<Pattern>,
     /// `None`: all of them.
@@ -47,6 +49,11 @@ pub enum ShareBy {
 }
 
 impl When {
+    /// Whether the body decides.
+    pub fn asks_body(&self) -> bool {
+        !self.models.is_empty() || !self.fields.is_empty()
+    }
+
     /// Whether the route takes a request for this model.
     pub fn takes_model(&self, model: &str) -> bool {
         self.models.is_empty()

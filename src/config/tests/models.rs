@@ -119,7 +119,7 @@ fn what_leads_to_no_list_is_refused() {
         (route(&format!("{both}commit = \"head\"")), format!("line 15: route[1].commit: {how}")),
         (
             route(&format!("{both}when = {{ model = \"a\" }}")),
-            "line 15: route[1].when: asks for a model, and a list is asked for without one".into(),
+            "line 15: route[1].when: asks for a body, and a list is asked for without one".into(),
         ),
         (
             route(&format!("{both}when = {{ share = \"5%\" }}")),

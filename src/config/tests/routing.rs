@@ -24,7 +24,7 @@ fn conditions(loaded: &Loaded) -> Vec<When> {
 
 #[test]
 fn a_route_can_ask_for_hosts_fields_parameters_and_models() {
-    let every = r#"when = { host = ["API.example", "*.b", "[::1]"], header = { X-Tier = "gold", b = "*" }, query = { "a b" = "" }, model = "gpt-4*" }"#;
+    let every = r#"when = { host = ["API.example", "*.b", "[::1]"], header = { X-Tier = "gold", b = "*" }, query = { "a b" = "" }, field = { user = "u*", "metadata.user_id" = "x", stream = true, n = 2 }, model = "gpt-4*" }"#;
     let loaded = accepted(&routes(&[every]));
     let pattern = |text: &str| Pattern::new(text);
     let pair = |name: &str, text: &str| (name.to_owned(), Pattern::new(text));
@@ -34,6 +34,12 @@ fn a_route_can_ask_for_hosts_fields_parameters_and_models() {
             hosts: ["api.example", "*.b", "[::1]"].map(pattern).to_vec(),
             headers: vec![pair("x-tier", "gold"), pair("b", "*")],
             query: vec![pair("a b", "")],
+            fields: vec![
+                (vec!["metadata".to_owned(), "user_id".to_owned()], pattern("x")),
+                (vec!["n".to_owned()], pattern("2")),
+                (vec!["stream".to_owned()], pattern("true")),
+                (vec!["user".to_owned()], pattern("u*")),
+            ],
             models: vec![pattern("gpt-4*")],
             share: None,
         }]
@@ -98,6 +104,19 @@ fn what_can_never_hold_is_refused() {
         (
             "when = { query = { \"\" = \"\" } }",
             "line 12: route[1].when.query.\"\": \"\" is no name of a parameter",
+        ),
+        (
+            "when = { field = { \"a..b\" = \"c\" } }",
+            "line 12: route[1].when.field.\"a..b\": \"a..b\" is no field of a JSON body; write a name, \
+             or names with dots between them, as \"metadata.user_id\"",
+        ),
+        (
+            "when = { field = { model = \"c\" } }",
+            "line 12: route[1].when.field.model: is when.model",
+        ),
+        (
+            "when = { field = { a = 1.5 } }",
+            "line 12: route[1].when.field.a: must be a string, not a fraction",
         ),
         (
             "when = { models = \"a\" }",

@@ -74,9 +74,9 @@ impl<N: Net> Gateway<N> {
         let (groups, buffers) = (&mut self.groups, &mut self.desk.buffers);
         let entered = match routed {
             Ok(Routed::To(index)) => exchange.enter_route(index, &head, snapshot, groups, cx.now),
-            Ok(Routed::ByModel) => {
+            Ok(Routed::ByModel(first)) => {
                 let body = &downstream.socket.unscanned()[head.length..];
-                exchange.enter_by_model(&head, body, snapshot, groups, cx.now)
+                exchange.enter_by_model(&head, (body, first), snapshot, groups, cx.now)
             }
             Ok(Routed::Preflight(responder)) => {
                 exchange.peer = Peer::Responder { responder, progress: ResponderState::Running };

@@ -12,7 +12,7 @@ use crate::config::snapshot::{
 use crate::flow::named::Named;
 use crate::flow::relay::Mode;
 use crate::gateway::Gateway;
-use crate::gateway::record::exchange::{Exchange, Gather, KeyIn};
+use crate::gateway::record::exchange::{Exchange, Gather, KeyIn, Undecided};
 use crate::gateway::record::peer::{Line, Peer, ResponderState};
 use crate::gateway::record::request_body::accepts_events;
 use crate::http::body::Framing;
@@ -23,7 +23,7 @@ use crate::proxy::balance::key;
 use crate::proxy::cors::{self, Preflight};
 use crate::proxy::fault::DownstreamFault;
 use crate::proxy::group::Groups;
-use crate::proxy::route::{self, Model};
+use crate::proxy::route::{self, BodyFacts, Model};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -35,8 +35,8 @@ use crate::service::{Dialect, Setting};
 pub(super) enum Routed {
     /// Index into the routes.
     To(usize),
-    /// The model in its body decides.
-    ByModel,
+    /// Its body decides: the first route that asks for something in it.
+    ByModel(usize),
     /// It is a preflight, which is answered here.
     Preflight(Box<dyn Responder>),
 }
@@ -53,15 +53,12 @@ impl<N: Net> Gateway<N> {
             return Ok(());
         };
         let Some(kept) = exchange.aside_mut().undecided.take() else { return Ok(()) };
-        let named = match exchange.request.watch.unclear() {
-            Some(unclear) => return Err(DownstreamFault::Model(unclear)),
-            // As far as may be held, there was none.
-            None if exchange.request.watch.is_searched() => {
-                return Err(DownstreamFault::Model(Unclear::Late));
-            }
-            None => exchange.named_model(),
-        };
-        if named.is_none() && exchange.request.watch.name_lengths().is_some() {
+        let watch = &exchange.request.watch;
+        if let Some(unclear) = watch.unclear() {
+            return Err(DownstreamFault::Model(unclear));
+        }
+        let named = exchange.named_model();
+        if named.is_none() && watch.name_lengths().is_some() {
             // It is named in bytes that are no text.
             return Err(DownstreamFault::Model(Unclear::Ambiguous));
         }
@@ -69,19 +66,24 @@ impl<N: Net> Gateway<N> {
         let limits = HeadLimits { bytes: limits.head_bytes, fields: limits.headers };
         let mut slots = FieldSlots::new();
         // It was read once already, by the same limits.
-        let Ok(Some(head)) = parse_request(&kept, &mut slots, &limits) else {
+        let Ok(Some(head)) = parse_request(&kept.head, &mut slots, &limits) else {
             debug_assert!(false, "the head of a request can be read twice");
             return Err(DownstreamFault::NotFound);
         };
-        let model = named.as_deref().map_or(Model::Unnamed, Model::Named);
+        let unnamed = if watch.is_over() { Model::Unnamed } else { Model::Unread };
+        let model = named.as_deref().map_or(unnamed, Model::Named);
         let snapshot = Rc::clone(&exchange.snapshot);
-        let routed = snapshot.route_of(&head, model, &exchange.id);
+        let body = BodyFacts { model, members: watch.members() };
+        let routed = snapshot.route_by_body(&head, body, kept.first, &exchange.id);
+        // As far as may be held, it has not come.
+        let late = watch.late();
         match exchange.told_in_words_of(&head, routed)? {
             Routed::To(index) => {
                 exchange.enter_route(index, &head, &snapshot, &mut self.groups, cx.now)
             }
-            // Every model that can be asked for was told, and a preflight before.
-            Routed::ByModel | Routed::Preflight(_) => Err(DownstreamFault::NotFound),
+            Routed::ByModel(_) => Err(DownstreamFault::Model(late)),
+            // It was answered before.
+            Routed::Preflight(_) => Err(DownstreamFault::NotFound),
         }
     }
 }
@@ -114,34 +116,50 @@ impl Exchange {
         }
     }
 
-    /// As [`Exchange::enter_route`], where the model in the body decides: `body` is what of it lies behind
-    /// the head. Mostly it names the model already, and the head need not be kept.
+    /// As [`Exchange::enter_route`], where the body decides, of which `body` lies behind the head; `first` is
+    /// the first route that asks for something in it. Mostly it names the model already, and the head need
+    /// not be kept.
     #[cold]
     #[inline(never)]
     pub(super) fn enter_by_model(
         &mut self,
         head: &RequestHead<'_>,
-        body: &[u8],
+        (body, first): (&[u8], usize),
         snapshot: &Snapshot,
         groups: &mut Groups<Token, Token>,
         now: Instant,
     ) -> Result<(), DownstreamFault> {
-        self.await_model(head)?;
+        let paths = snapshot.paths_wanted(first, head, &self.id);
+        self.await_model(head, paths)?;
         if let (Framing::Length(length), Some(naming)) = (head.framing, &mut self.request.watch.0) {
             let here = usize::try_from(length).unwrap_or(usize::MAX);
             let here = here.min(body.len()).min(snapshot.limits.model_search_bytes);
             naming.look_ahead(&body[..here]);
         }
-        let Some(model) = self.named_model().filter(|_| self.request.watch.unclear().is_none())
-        else {
-            self.aside_mut().undecided = Some(head.raw.into());
-            return Ok(());
+        let watch = &self.request.watch;
+        let named = self.named_model().filter(|_| watch.unclear().is_none());
+        let routed = match (named.as_deref(), watch.members()) {
+            (None, None) => Ok(Routed::ByModel(first)),
+            // It ends with an error, once as much of it as that takes is here.
+            _ if watch.unclear().is_some() => Ok(Routed::ByModel(first)),
+            (named, members) => {
+                let model = named.map_or(Model::Unread, Model::Named);
+                snapshot.route_by_body(head, BodyFacts { model, members }, first, &self.id)
+            }
         };
-        let routed = snapshot.route_of(head, Model::Named(&model), &self.id);
         match self.told_in_words_of(head, routed)? {
             Routed::To(index) => self.enter_route(index, head, snapshot, groups, now),
-            // Every model that can be asked for was told, and a preflight before.
-            Routed::ByModel | Routed::Preflight(_) => Err(DownstreamFault::NotFound),
+            Routed::ByModel(first) => {
+                let candidates = match self.request.watch.members() {
+                    None => Vec::new(),
+                    Some(_) => route::candidates(&snapshot.routes, first, head, self.id.as_bytes()),
+                };
+                let head = head.raw.into();
+                self.aside_mut().undecided = Some(Undecided { head, first, candidates });
+                Ok(())
+            }
+            // It was answered before.
+            Routed::Preflight(_) => Err(DownstreamFault::NotFound),
         }
     }
 
@@ -170,10 +188,14 @@ impl Exchange {
         Ok(())
     }
 
-    /// Begins to look for the model that decides about the route.
-    fn await_model(&mut self, head: &RequestHead<'_>) -> Result<(), DownstreamFault> {
+    /// Begins to look for the model, and for the members at these `paths`, that decide about the route.
+    fn await_model(
+        &mut self,
+        head: &RequestHead<'_>,
+        paths: Vec<Vec<String>>,
+    ) -> Result<(), DownstreamFault> {
         self.peer = Peer::Seeking { fresh: false, line: Line::New };
-        self.request.watch = Named::deciding(head);
+        self.request.watch = Named::deciding(head, paths);
         if let Some(unclear) = self.request.watch.unclear() {
             return Err(DownstreamFault::Model(unclear));
         }
@@ -215,6 +237,22 @@ impl Exchange {
     }
 }
 
+impl Undecided {
+    /// Whether the body has to say more before a route can be chosen.
+    pub(crate) fn waits(&self, watch: &Named, routes: &[Route]) -> bool {
+        let Some(naming) = watch.0.as_deref().filter(|naming| naming.members.is_some()) else {
+            return watch.is_searched();
+        };
+        if watch.is_over() {
+            return false;
+        }
+        let named = naming.named_model();
+        let model = named.as_deref().map_or(Model::Unread, Model::Named);
+        let body = BodyFacts { model, members: watch.members() };
+        watch.is_ahead() || !route::is_decided(routes, &self.candidates, &body)
+    }
+}
+
 impl Snapshot {
     /// Where a request goes, as far as is known of its `model`.
     pub(super) fn route_of(
@@ -233,31 +271,81 @@ impl Snapshot {
             }
             Some(Preflight::Refused(why)) => return Err(DownstreamFault::OriginNotAllowed(why)),
         }
-        let routed = match route::find(&self.routes, head, model, id.as_bytes()) {
-            route::Match::Route(index) => {
-                let route = &self.routes[index];
-                route::check_rewritten(route, head.path).map_err(DownstreamFault::Head)?;
-                Routed::To(index)
-            }
-            route::Match::Undecided => Routed::ByModel,
-            route::Match::NotFound => return Err(DownstreamFault::NotFound),
-            route::Match::ModelNotFound => {
-                let model = match model {
-                    Model::Named(model) => Some(model.into()),
-                    Model::Unread | Model::Unnamed => None,
-                };
-                return Err(DownstreamFault::ModelNotFound { model });
-            }
-            route::Match::MethodNotAllowed { allow } => {
-                return Err(DownstreamFault::MethodNotAllowed { allow });
-            }
-        };
+        let found = route::find(&self.routes, head, model, id.as_bytes());
+        let routed = self.routed(found, head, model)?;
         match (head.framing, self.limits.body_bytes) {
             (Framing::Length(length), Some(max)) if length > max => {
                 Err(DownstreamFault::BodyTooLarge)
             }
             _ => Ok(routed),
         }
+    }
+
+    /// Where a request goes whose body has said so much. The routes in front of the `first` have refused its
+    /// head.
+    fn route_by_body(
+        &self,
+        head: &RequestHead<'_>,
+        body: BodyFacts<'_>,
+        first: usize,
+        id: &RequestId,
+    ) -> Result<Routed, DownstreamFault> {
+        let found = match route::find(&self.routes[first..], head, body, id.as_bytes()) {
+            route::Match::Route(index) => route::Match::Route(first + index),
+            route::Match::Undecided(index) => route::Match::Undecided(first + index),
+            // Why nobody takes it, the others say too.
+            _ => route::find(&self.routes, head, body, id.as_bytes()),
+        };
+        self.routed(found, head, body.model)
+    }
+
+    fn routed(
+        &self,
+        found: route::Match,
+        head: &RequestHead<'_>,
+        model: Model<'_>,
+    ) -> Result<Routed, DownstreamFault> {
+        match found {
+            route::Match::Route(index) => {
+                let route = &self.routes[index];
+                route::check_rewritten(route, head.path).map_err(DownstreamFault::Head)?;
+                Ok(Routed::To(index))
+            }
+            route::Match::Undecided(first) => Ok(Routed::ByModel(first)),
+            route::Match::NotFound => Err(DownstreamFault::NotFound),
+            route::Match::ModelNotFound => {
+                let model = match model {
+                    Model::Named(model) => Some(model.into()),
+                    Model::Unread | Model::Unnamed => None,
+                };
+                Err(DownstreamFault::ModelNotFound { model })
+            }
+            route::Match::MethodNotAllowed { allow } => {
+                Err(DownstreamFault::MethodNotAllowed { allow })
+            }
+        }
+    }
+
+    /// The members of its body that routes from `first` on ask for, of those that a request may take.
+    fn paths_wanted(
+        &self,
+        first: usize,
+        head: &RequestHead<'_>,
+        id: &RequestId,
+    ) -> Vec<Vec<String>> {
+        let fields = |route: &Route| route.when.iter().any(|when| !when.fields.is_empty());
+        let mut paths: Vec<Vec<String>> = Vec::new();
+        if !self.routes[first..].iter().any(fields) {
+            return paths;
+        }
+        for index in route::candidates(&self.routes, first, head, id.as_bytes()) {
+            for (path, _) in self.routes[index].when.iter().flat_map(|when| &when.fields) {
+                if !paths.contains(path) {
+                    paths.push(path.clone());
+                }
+            }
+        }
+        paths
     }
 
     /// How much of the body has to be read before an endpoint is chosen.

@@ -54,13 +54,24 @@ impl<N: Net> Gateway<N> {
             Gather::Model { key: None } => 0,
             Gather::Translated { .. } | Gather::Whole => u64::MAX,
         };
+        if exchange.give_leave() && takes_interim(exchange.client) {
+            let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
+            downstream.socket.outbox.push(go_on, &mut self.desk.buffers);
+            let _ = downstream.socket.flush(None, &mut self.desk);
+        }
         let limits = &exchange.snapshot.limits;
         let (searched, translated) =
             (limits.model_search_bytes as u64, limits.translate_bytes as u64);
-        // To find the model, more of the body is read.
+        let Exchange { outbox, request, timeline, aside, snapshot, .. } = exchange;
+        let undecided = aside.as_ref().and_then(|aside| aside.undecided.as_ref());
+        // To find the model, or what decides about the route, more of the body is read.
         let enough = |flow: &Flow, outbox: &Outbox, buffers: &BufferPool| {
             let received = flow.body.received();
-            let searches = flow.watch.is_searched() && received < searched.min(body_max);
+            let waits = match undecided {
+                None => flow.watch.is_searched(),
+                Some(undecided) => undecided.waits(&flow.watch, &snapshot.routes),
+            };
+            let searches = waits && received < searched.min(body_max);
             let gives_up = match gather {
                 Gather::Model { .. } => is_scarce(outbox, buffers),
                 Gather::Translated { .. } => received > translated || is_scarce(outbox, buffers),
@@ -68,12 +79,6 @@ impl<N: Net> Gateway<N> {
             };
             gives_up || received >= wanted && !searches
         };
-        if exchange.give_leave() && takes_interim(exchange.client) {
-            let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
-            downstream.socket.outbox.push(go_on, &mut self.desk.buffers);
-            let _ = downstream.socket.flush(None, &mut self.desk);
-        }
-        let Exchange { outbox, request, timeline, .. } = exchange;
         let before = request.body.received();
         let rest =
             relay::keep(&mut downstream.socket, outbox, request, enough, budget, &mut self.desk);

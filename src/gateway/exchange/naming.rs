@@ -42,6 +42,7 @@ impl Exchange {
         if let Some(naming) = &mut self.request.watch.0 {
             // It was looked for already, to find the route.
             naming.replaces = first;
+            naming.unsought = naming.members.is_some() && !replaces.clone().any(|it| it);
             self.gather_model();
             return Ok(());
         }
@@ -168,7 +169,6 @@ impl Exchange {
 
     /// The model that the client has named, where somebody has to know it.
     pub(crate) fn named_model(&self) -> Option<String> {
-        let naming = self.request.watch.0.as_ref()?;
-        naming.notation.read(&naming.name.as_ref()?.written)
+        self.request.watch.0.as_ref()?.named_model()
     }
 }

@@ -51,6 +51,13 @@ impl fmt::Display for DownstreamFault {
                 "the request's model has to be known, and comes behind \
                  limits.model_search_bytes of its body: name it earlier"
             }
+            DownstreamFault::Model(Unclear::FieldAmbiguous) => {
+                "the request goes by a field of its body, which can be read in two ways"
+            }
+            DownstreamFault::Model(Unclear::FieldLate) => {
+                "the request goes by a field of its body, which has not come in the first \
+                 limits.model_search_bytes: write it earlier"
+            }
             DownstreamFault::Model(Unclear::Encoded) => {
                 "the request's model has to be known, and its body is encoded: send it as it is, \
                  in UTF-8"

@@ -5,6 +5,7 @@ use crate::config::snapshot::{
 };
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
 use crate::http::request_id::RequestId;
+use crate::service::naming::WantedMembers;
 
 fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route {
     Route {
@@ -142,7 +143,7 @@ fn the_model_decides_once_it_is_known() {
     let mut routes = conditional(&[models(&["gpt-4o", "o1*"]), models(&["llama*"])]);
     let post = "POST /v1/chat HTTP/1.1\r\nHost: a\r\n\r\n";
     for (model, expected) in [
-        (Model::Unread, Match::Undecided),
+        (Model::Unread, Match::Undecided(0)),
         (Model::Named("gpt-4o"), Match::Route(0)),
         (Model::Named("o1-mini"), Match::Route(0)),
         (Model::Named("llama-70b"), Match::Route(1)),
@@ -153,7 +154,7 @@ fn the_model_decides_once_it_is_known() {
     }
     routes.push(route(PathPattern::Prefix("/".into()), &["POST"], None));
     for (model, expected) in [
-        (Model::Unread, Match::Undecided),
+        (Model::Unread, Match::Undecided(0)),
         (Model::Named("gpt-4o"), Match::Route(0)),
         (Model::Named("gpt-4o-mini"), Match::Route(2)),
         (Model::Unnamed, Match::Route(2)),
@@ -162,6 +163,48 @@ fn the_model_decides_once_it_is_known() {
     }
     routes.swap(0, 2);
     assert_eq!(found(&routes, post, Model::Unread), Match::Route(0), "nobody asks for the model");
+}
+
+#[test]
+fn members_of_the_body_decide_as_soon_as_they_are_known() {
+    let path = |text: &str| text.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let fields = |pairs: &[(&str, &str)]| When {
+        fields: pairs.iter().map(|(name, text)| (path(name), Pattern::new(*text))).collect(),
+        ..When::default()
+    };
+    let vip = fields(&[("user", "vip-*")]);
+    let streamed = fields(&[("stream", "true"), ("metadata.user_id", "u")]);
+    let models = When { models: patterns(&["llama*"]), ..When::default() };
+    let mut routes = conditional(&[vip, streamed, models]);
+    let post = "POST /v1/chat HTTP/1.1\r\nHost: a\r\n\r\n";
+    let limits = HeadLimits { bytes: 4096, fields: 100 };
+    let mut slots = FieldSlots::new();
+    let head = parse_request(post.as_bytes(), &mut slots, &limits).unwrap().unwrap();
+    assert_eq!(candidates(&routes, 0, &head, b""), [0, 1, 2]);
+    for (body, model, expected) in [
+        ("{", Model::Unread, Match::Undecided(0)),
+        (r#"{"user":"vip-1","#, Model::Unread, Match::Route(0)),
+        (r#"{"user":"u","#, Model::Unread, Match::Undecided(1)),
+        (r#"{"user":"u","stream":false,"#, Model::Unread, Match::Undecided(2)),
+        (r#"{"user":"u","stream":false,"#, Model::Named("llama"), Match::Route(2)),
+        // The route in front of the model's may be this request's.
+        (r#"{"user":"u","stream":true,"#, Model::Named("llama"), Match::Undecided(1)),
+        (r#"{"stream":true,"metadata":{"user_id":"u"}}"#, Model::Unread, Match::Route(1)),
+        (r#"{"stream":true,"metadata":{"user_id":"U"}}"#, Model::Unnamed, Match::ModelNotFound),
+        (r#"{"user":["vip-1"],"metadata":1}"#, Model::Named("gpt"), Match::ModelNotFound),
+    ] {
+        let paths = ["user", "stream", "metadata.user_id"].map(path);
+        let mut members = WantedMembers::new(paths.to_vec());
+        members.feed(body.as_bytes());
+        let body = BodyFacts { model, members: Some(&members) };
+        let found = find(&routes, &head, body, b"");
+        let decided = !matches!(found, Match::Undecided(_));
+        assert_eq!(found, expected, "{members:?} {model:?}");
+        assert_eq!(is_decided(&routes, &[0, 1, 2], &body), decided, "{members:?} {model:?}");
+    }
+    // Without a body nothing of it holds, and that is known at once.
+    routes.truncate(2);
+    assert_eq!(find(&routes, &head, Model::Unnamed, b""), Match::NotFound);
 }
 
 /// How many of `all` requests, with these fields and an id of their own, the first of two routes takes.

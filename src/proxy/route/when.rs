@@ -8,6 +8,8 @@ use crate::http::head::RequestHead;
 use crate::proxy::admission::keys;
 use crate::proxy::balance::key;
 use crate::proxy::hash::{hash, mix};
+use crate::proxy::route::{BodyFacts, Model};
+use crate::service::naming::MemberValue;
 
 /// Whether all that is asked of the head holds, for the request with this `id`. What is asked of the
 /// body is not looked at.
@@ -20,12 +22,44 @@ pub(super) fn holds(when: &When, head: &RequestHead<'_>, id: &[u8]) -> bool {
 /// Whether all that is asked of host and query holds: what a browser shows of a request before it is
 /// sent.
 pub(super) fn target_holds(when: &When, head: &RequestHead<'_>) -> bool {
-    let When { hosts, headers: _, query, models: _, share: _ } = when;
+    let When { hosts, headers: _, query, fields: _, models: _, share: _ } = when;
     (hosts.is_empty() || host_holds(hosts, head.authority))
         && query.iter().all(|(name, pattern)| {
             let values = parameters(head.query.unwrap_or_default(), name);
             all_match(values.iter().map(Vec::as_slice), pattern)
         })
+}
+
+/// Whether what is asked of the body holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    Yes,
+    No,
+    /// It would, were its model another.
+    NotForThisModel,
+    /// That has not come.
+    Unknown,
+}
+
+/// Whether all that is asked of the body holds, as far as it has come.
+pub(super) fn body_holds(when: &When, body: &BodyFacts<'_>) -> Holds {
+    let mut unknown = false;
+    for (path, pattern) in &when.fields {
+        let absent =
+            if body.model == Model::Unread { &MemberValue::Unread } else { &MemberValue::Absent };
+        match body.members.map_or(absent, |members| members.get(path)) {
+            MemberValue::Unread => unknown = true,
+            MemberValue::Value(value) if pattern.matches(value.as_bytes()) => {}
+            MemberValue::Value(_) | MemberValue::Absent | MemberValue::Other => return Holds::No,
+        }
+    }
+    match body.model {
+        _ if when.models.is_empty() => {}
+        Model::Unread => unknown = true,
+        Model::Named(name) if when.takes_model(name) => {}
+        Model::Named(_) | Model::Unnamed => return Holds::NotForThisModel,
+    }
+    if unknown { Holds::Unknown } else { Holds::Yes }
 }
 
 /// Whether the request falls into the share. Asked twice of the same request, it is the same: where its

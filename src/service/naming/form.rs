@@ -8,7 +8,7 @@ use memchr::memmem;
 
 use super::json::Json;
 use super::spelling::{Key, Spelling};
-use super::{NAME_BYTES_MAX, Name, Seen};
+use super::{MODEL, NAME_BYTES_MAX, Name, Seen};
 
 /// RFC 2046 §5.1.1.
 const BOUNDARY_BYTES_MAX: usize = 70;
@@ -274,10 +274,10 @@ fn is_model(head: &[u8]) -> Option<bool> {
     let name = name?;
     let mut decoded = UrlEncoded::new();
     let other = name.iter().all(|&byte| decoded.step(byte)) && decoded.end();
-    match Spelling::of(name) {
+    match Spelling::of(name, MODEL) {
         Key::Other => other.then_some(false),
-        Key::Model if !file => Some(true),
-        Key::Model | Key::Perhaps => None,
+        Key::Same if !file => Some(true),
+        Key::Same | Key::Perhaps => None,
     }
 }
 
@@ -326,18 +326,18 @@ impl UrlEncoded {
         let Some(key) = &mut self.key else { return true };
         match (self.escape.take(), char::from(byte).to_digit(16)) {
             (None, _) if byte == b'%' => self.escape = Some((0, 0)),
-            (None, _) => key.push(if byte == b'+' { b' ' } else { byte }),
-            (Some((value, 1)), Some(digit)) => key.push((value << 4 | digit as u16) as u8),
+            (None, _) => key.push(if byte == b'+' { b' ' } else { byte }, MODEL),
+            (Some((value, 1)), Some(digit)) => key.push((value << 4 | digit as u16) as u8, MODEL),
             (Some((value, digits)), Some(digit)) => {
                 self.escape = Some((value << 4 | digit as u16, digits + 1));
             }
-            (Some(_), None) => key.push(byte),
+            (Some(_), None) => key.push(byte, MODEL),
         }
         true
     }
 
     /// Whether the field that has come is another's.
     pub(super) fn end(&mut self) -> bool {
-        self.key.is_none_or(|key| key.key() == Key::Other)
+        self.key.is_none_or(|key| key.key(MODEL) == Key::Other)
     }
 }

@@ -6,7 +6,7 @@
 //! here: their marks are refused wherever they stand.
 
 use super::spelling::{Key, Spelling};
-use super::{NAME_BYTES_MAX, Name, Seen};
+use super::{MODEL, NAME_BYTES_MAX, Name, Seen};
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
@@ -143,22 +143,22 @@ impl Json {
             StartOdd => self.begun(start(0, byte, true), byte),
             KeyOrEnd if byte == b'}' => Done,
             KeyOrEnd | Key if byte == b'"' => InKey { spelling: Spelling::new() },
-            InKey { spelling } if byte == b'"' => self.keyed(spelling.key()),
+            InKey { spelling } if byte == b'"' => self.keyed(spelling.key(MODEL)),
             InKey { spelling } if byte == b'\\' => KeyEscape { spelling },
             InKey { mut spelling } => {
-                spelling.push(byte);
+                spelling.push(byte, MODEL);
                 InKey { spelling }
             }
             KeyEscape { spelling } if byte == b'u' => KeyHex { spelling, value: 0, digits: 0 },
             KeyEscape { mut spelling } => {
                 // Some take any character for itself behind a backslash.
                 let blank = matches!(byte, b'b' | b'f' | b'n' | b'r' | b't');
-                spelling.push_escaped(if blank { 0 } else { byte.into() });
+                spelling.push_escaped(if blank { 0 } else { byte.into() }, MODEL);
                 InKey { spelling }
             }
             KeyHex { mut spelling, value, digits } => match char::from(byte).to_digit(16) {
                 Some(digit) if digits == 3 => {
-                    spelling.push_escaped(value << 4 | digit as u16);
+                    spelling.push_escaped(value << 4 | digit as u16, MODEL);
                     InKey { spelling }
                 }
                 Some(digit) => {
@@ -193,7 +193,7 @@ impl Json {
             self.state = State::InKey { spelling: Spelling::new() };
             return at + 1;
         };
-        self.state = self.keyed(Key::of_plain(key));
+        self.state = self.keyed(Key::of_plain(key, MODEL));
         if let State::Refused = self.state {
             on(Seen::Ambiguous);
         }
@@ -202,20 +202,20 @@ impl Json {
 
     /// Behind a key.
     fn keyed(&mut self, key: Key) -> State {
-        let again = key == Key::Model && std::mem::replace(&mut self.named, true);
+        let again = key == Key::Same && std::mem::replace(&mut self.named, true);
         if again || key == Key::Perhaps { State::Refused } else { State::Colon { key } }
     }
 
     /// The first byte of a member's value.
     fn value(&mut self, key: Key, byte: u8, place: usize) -> State {
         match (key, byte) {
-            (Key::Model, b'"') => {
+            (Key::Same, b'"') => {
                 self.name.at = place + 1;
                 State::Name
             }
             // It names none, as if it were not there; what is neither that nor a string is no name.
-            (Key::Model, b'n') => State::Scalar,
-            (Key::Model, _) => State::Refused,
+            (Key::Same, b'n') => State::Scalar,
+            (Key::Same, _) => State::Refused,
             (_, b'"') => State::String { depth: 0 },
             (_, b'{' | b'[') => State::Deep { depth: 1 },
             (_, byte) if is_scalar(byte) => State::Scalar,
@@ -322,7 +322,7 @@ fn start(mark: u8, byte: u8, odd: bool) -> State {
 }
 
 /// Where the first quote stands, or the first backslash.
-fn quote_or_escape(text: &[u8]) -> Option<usize> {
+pub(super) fn quote_or_escape(text: &[u8]) -> Option<usize> {
     /// Most strings of a request are shorter than what it costs to begin a wide search.
     const SHORT: usize = 16;
     let is_either = |byte: &u8| matches!(byte, b'"' | b'\\');
@@ -332,6 +332,6 @@ fn quote_or_escape(text: &[u8]) -> Option<usize> {
 }
 
 /// Whether a byte may be one of a number or a literal.
-fn is_scalar(byte: u8) -> bool {
+pub(super) fn is_scalar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }

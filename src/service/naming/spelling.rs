@@ -1,6 +1,4 @@
-//! Whether a key is `model`, to one server or another.
-
-const MODEL: &[u8] = b"model";
+//! Whether a key is a certain word, `model` or another, to one server or another.
 
 /// What a key has been so far, character by character, its escapes decoded.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +15,8 @@ pub(super) struct Spelling {
 /// What a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    Model,
+    /// The word.
+    Same,
     /// To some: in another case (Go), with bytes in it that some leave out, or with an escape.
     Perhaps,
     Other,
@@ -25,9 +24,10 @@ pub(super) enum Key {
 
 impl Key {
     /// What a key is that is written in visible ASCII, without an escape.
-    pub(super) fn of_plain(key: &[u8]) -> Key {
-        match key.eq_ignore_ascii_case(MODEL) {
-            true if key == MODEL => Key::Model,
+    #[inline]
+    pub(super) fn of_plain(key: &[u8], word: &[u8]) -> Key {
+        match key.eq_ignore_ascii_case(word) {
+            true if key == word => Key::Same,
             true => Key::Perhaps,
             false => Key::Other,
         }
@@ -40,8 +40,8 @@ impl Spelling {
     }
 
     /// The next byte, as it stands in the text.
-    pub(super) fn push(&mut self, byte: u8) {
-        match (MODEL.get(usize::from(self.at)), byte) {
+    pub(super) fn push(&mut self, byte: u8, word: &[u8]) {
+        match (word.get(usize::from(self.at)), byte) {
             // Controls, blanks, and what is not ASCII or no character at all: some drop them.
             (letter, 0..=b' ' | 0x7f..) => {
                 self.odd = true;
@@ -56,24 +56,24 @@ impl Spelling {
     }
 
     /// The next character, which was an escape.
-    pub(super) fn push_escaped(&mut self, character: u16) {
+    pub(super) fn push_escaped(&mut self, character: u16, word: &[u8]) {
         self.odd = true;
-        self.push(u8::try_from(character).unwrap_or(u8::MAX));
+        self.push(u8::try_from(character).unwrap_or(u8::MAX), word);
     }
 
-    pub(super) fn key(&self) -> Key {
-        match !self.lost && usize::from(self.at) == MODEL.len() {
+    pub(super) fn key(&self, word: &[u8]) -> Key {
+        match !self.lost && usize::from(self.at) == word.len() {
             _ if self.cut => Key::Perhaps,
             true if self.odd => Key::Perhaps,
-            true => Key::Model,
+            true => Key::Same,
             false => Key::Other,
         }
     }
 
     /// What a whole key is.
-    pub(super) fn of(key: &[u8]) -> Key {
+    pub(super) fn of(key: &[u8], word: &[u8]) -> Key {
         let mut spelling = Spelling::new();
-        key.iter().for_each(|&byte| spelling.push(byte));
-        spelling.key()
+        key.iter().for_each(|&byte| spelling.push(byte, word));
+        spelling.key(word)
     }
 }

@@ -25,8 +25,8 @@ pub struct Aside {
     pub degraded: Option<&'static str>,
     /// The key of the request, where the upstream's balance hashes one.
     pub key: Option<u64>,
-    /// The head of a request whose route is not known before its model.
-    pub undecided: Option<Box<[u8]>>,
+    /// What is kept of a request whose route is not known before its body has said more.
+    pub undecided: Option<Undecided>,
     /// Who asks, where the route has `cors`.
     pub page: Option<AskingPage>,
     /// The model that answers, once the answer has named it.
@@ -43,6 +43,16 @@ pub struct Aside {
     pub busy: Option<Busy>,
     /// It has come back to an upstream that it had passed over; no other upstream follows.
     pub came_back: bool,
+}
+
+/// A request whose body decides about its route.
+#[derive(Debug)]
+pub struct Undecided {
+    pub head: Box<[u8]>,
+    /// The first route that asks for something in the body.
+    pub first: usize,
+    /// The routes that it may take, where one of them asks for another member than the model.
+    pub candidates: Vec<usize>,
 }
 
 /// A server's word that it has not acted, and that the request may come again.
