@@ -16,8 +16,8 @@ use std::time::Duration;
 use super::bounds;
 use super::snapshot::{
     AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, CommitAt,
-    ExchangeTimeouts, Forwarded, HalfClose, HeaderRules, Heartbeat, HostField, Link, Listed,
-    Rewrite, Route, Snapshot, Target, Upstream, Workers,
+    ExchangeTimeouts, Forwarded, HalfClose, HeaderRules, Heartbeat, HostField, Link, Listed, Route,
+    Snapshot, Target, Upstream, Workers,
 };
 use super::units::{show_duration, show_size};
 use crate::escape::acts;
@@ -250,8 +250,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     }
     match &route.rewrite {
         None => {}
-        Some(Rewrite::Path(path)) => entry(out, "rewrite", quoted(path))?,
-        Some(Rewrite::Prefix(prefix)) => entry(out, "rewrite", quoted(&format!("{prefix}*")))?,
+        Some(rewrite) => entry(out, "rewrite", quoted(&rewrite.to_string()))?,
     }
     written(&route.request_headers, out)?;
     written(&route.response_headers, out)?;

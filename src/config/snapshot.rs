@@ -8,7 +8,6 @@
 mod generation;
 mod members;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +25,7 @@ mod cors;
 mod headers;
 mod models;
 mod observing;
+mod path;
 mod prices;
 mod resilience;
 mod translate;
@@ -36,6 +36,7 @@ pub use cors::Cors;
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
+pub use path::{PathPattern, PathPiece, Rewrite, Template};
 pub use prices::{ModelPrice, Money, PaidTokens, PriceTable, TokenPrice};
 pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
@@ -399,34 +400,6 @@ pub struct Route {
     pub accept_encoding: AcceptEncoding,
     /// `None`: what is said of CORS is between browsers and servers.
     pub cors: Option<Box<Cors>>,
-}
-
-/// What a route's path is compared with, in the form of [`crate::http::path::normal`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum PathPattern {
-    Exact(String),
-    /// Without the trailing `*`.
-    Prefix(String),
-}
-
-/// As it can be written in the file: a `*` that is none of the pattern's is an escape there.
-impl fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (path, star) = match self {
-            PathPattern::Exact(path) => (path, ""),
-            PathPattern::Prefix(prefix) => (prefix, "*"),
-        };
-        write!(f, "{}{star}", path.replace('*', "%2A"))
-    }
-}
-
-/// The path the upstream sees. The query stays as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rewrite {
-    /// Exactly this path.
-    Path(String),
-    /// The matched prefix is replaced by this one, the remainder kept.
-    Prefix(String),
 }
 
 /// Who answers.

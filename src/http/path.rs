@@ -149,6 +149,19 @@ fn normalised(path: &str) -> String {
     normal
 }
 
+/// The first segment of a path that has lost its slash, and what follows: a slash, however it is encoded, or
+/// nothing.
+pub fn segment(path: &str) -> (&str, &str) {
+    let mut rest = path.as_bytes();
+    while let Some((byte, after)) = compared(rest) {
+        if byte == Some(b'/') {
+            break;
+        }
+        rest = after;
+    }
+    path.split_at(path.len() - rest.len())
+}
+
 /// What of a path follows its beginning, which is `prefix` in the normal form; as it came.
 pub fn behind<'p>(path: &'p str, prefix: &str) -> &'p str {
     if is_normal(path) {

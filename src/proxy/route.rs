@@ -10,9 +10,11 @@ mod when;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use when::Holds;
 
-use crate::config::snapshot::{PathPattern, Rewrite, Route, When};
+use crate::config::snapshot::{PathPattern, PathPiece, Rewrite, Route, When};
 use crate::http::head::{HeadError, RequestHead};
 use crate::http::path;
 use crate::service::naming::WantedMembers;
@@ -70,7 +72,7 @@ pub fn find<'a>(
     let path = path::normal(head.path);
     let (mut allow, mut for_others) = (String::new(), false);
     for (index, route) in routes.iter().enumerate() {
-        if !matches(&route.path, &path) {
+        if !route.path.matches(&path) {
             continue;
         }
         let when = route.when.as_deref();
@@ -109,7 +111,7 @@ pub fn candidates(routes: &[Route], first: usize, head: &RequestHead<'_>, id: &[
     let mut found = Vec::new();
     for (index, route) in routes.iter().enumerate().skip(first) {
         let when = route.when.as_deref();
-        if matches(&route.path, &path)
+        if route.path.matches(&path)
             && route.takes_method(head.method)
             && when.is_none_or(|when| when::holds(when, head, id))
         {
@@ -138,17 +140,10 @@ pub fn is_decided(routes: &[Route], candidates: &[usize], body: &BodyFacts<'_>) 
 pub fn of_target<'r>(routes: &'r [Route], head: &RequestHead<'_>) -> Vec<(usize, &'r Route)> {
     let path = path::normal(head.path);
     let holds = |route: &Route| {
-        matches(&route.path, &path)
+        route.path.matches(&path)
             && route.when.as_deref().is_none_or(|when| when::target_holds(when, head))
     };
     routes.iter().enumerate().filter(|(_, route)| holds(route)).collect()
-}
-
-fn matches(pattern: &PathPattern, path: &str) -> bool {
-    match pattern {
-        PathPattern::Exact(exact) => exact == path,
-        PathPattern::Prefix(prefix) => path.starts_with(prefix.as_str()),
-    }
 }
 
 /// Every method that some route takes, for `Allow` in the answer to `OPTIONS *`. Empty where a
@@ -165,23 +160,61 @@ pub fn methods(routes: &[Route]) -> String {
 }
 
 /// The path the upstream sees, in two parts; `None`: the client's own, which is `path` as it came.
-pub fn rewritten<'a>(route: &'a Route, path: &'a str) -> Option<(&'a str, &'a str)> {
-    match (&route.rewrite, &route.path) {
-        (None, _) => None,
-        (Some(Rewrite::Prefix(with)), PathPattern::Prefix(prefix)) => {
-            let rest = path::behind(path, prefix);
-            // A slash on either side of the seam is one slash. `//host` is another server to some.
-            let rest = if with.ends_with('/') { path::without_slash(rest) } else { rest };
-            Some((with, rest))
+pub fn rewritten<'a>(route: &'a Route, path: &'a str) -> Option<(Cow<'a, str>, &'a str)> {
+    let rewrite = route.rewrite.as_ref()?;
+    // A slash on either side of the seam is one slash. `//host` is another server to some.
+    let joined = |with: &str, rest: &'a str| match with.ends_with('/') {
+        true => path::without_slash(rest),
+        false => rest,
+    };
+    Some(match (rewrite, &route.path) {
+        (Rewrite::Prefix(with), PathPattern::Prefix(prefix)) => {
+            (with.into(), joined(with, path::behind(path, prefix)))
         }
-        (Some(Rewrite::Path(with) | Rewrite::Prefix(with)), _) => Some((with, "")),
+        (Rewrite::Path(with) | Rewrite::Prefix(with), _) => (with.into(), ""),
+        (Rewrite::Template { pieces, open }, pattern) => {
+            let (captures, rest) = captures(pattern, path);
+            let named = |name: &str| captures.iter().find(|(known, _)| *known == name);
+            let text = |piece: &PathPiece| match piece {
+                PathPiece::Text(text) => text.clone(),
+                PathPiece::Name(name) => named(name).map_or("", |(_, text)| text).to_owned(),
+            };
+            let with: String = pieces.iter().map(text).collect();
+            let rest = if *open { joined(&with, rest) } else { "" };
+            (with.into(), rest)
+        }
+    })
+}
+
+/// What a path that the pattern matches has in the place of each name, and behind all of them, as it came.
+fn captures<'a>(pattern: &'a PathPattern, path: &'a str) -> (Vec<(&'a str, &'a str)>, &'a str) {
+    let mut found = Vec::new();
+    let mut rest = path;
+    match pattern {
+        PathPattern::Exact(_) => {}
+        PathPattern::Prefix(prefix) => rest = path::behind(path, prefix),
+        PathPattern::Template(template) => {
+            for piece in &template.pieces {
+                match piece {
+                    PathPiece::Text(text) => rest = path::behind(rest, text),
+                    PathPiece::Name(name) => {
+                        let (segment, behind) = path::segment(rest);
+                        found.push((name.as_str(), segment));
+                        rest = behind;
+                    }
+                }
+            }
+        }
     }
+    (found, rest)
 }
 
 /// Whether the path that the upstream is to see is one that a client could have sent.
 pub fn check_rewritten(route: &Route, path: &str) -> Result<(), HeadError> {
     match rewritten(route, path) {
-        Some((with, rest)) if !rest.is_empty() => Ok(path::check_joined(with, rest)?),
+        Some((with, rest)) if !rest.is_empty() || matches!(with, Cow::Owned(_)) => {
+            Ok(path::check_joined(&with, rest)?)
+        }
         _ => Ok(()),
     }
 }

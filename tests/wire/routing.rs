@@ -35,7 +35,8 @@ fn ask(gateway: &Gateway, upstream: &Upstream, path: &str, expected: Result<&str
         }
         Err(code) => {
             let answer = client.read_response();
-            assert_eq!(answer.status(), 400, "{path}: {answer:?}");
+            let status = if code == "no_route" { 404 } else { 400 };
+            assert_eq!(answer.status(), status, "{path}: {answer:?}");
             assert_eq!(answer.json()["error"]["code"], code, "{path}");
         }
     }
@@ -101,6 +102,40 @@ fn a_path_that_a_rewrite_makes_is_judged_as_one_that_comes() {
         ("//c%2f%2Fevil.example//x", Ok("/evil.example//x")),
         ("/cx", Ok("/x")),
         ("/c../x", Err("dot_segment")),
+    ] {
+        ask(&gateway, &open, path, expected);
+    }
+    guarded.expect_nobody();
+    open.expect_nobody();
+}
+
+#[test]
+fn names_of_a_path_go_where_its_rewrite_says() {
+    let (guarded, open) = (Upstream::listen(), Upstream::listen());
+    let gateway = Gateway::start(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n\
+         [[upstream]]\nname = \"open\"\nendpoints = [\"{}\"]\n\
+         [[upstream]]\nname = \"guarded\"\nendpoints = [\"{}\"]\n\
+         [[route]]\npath = \"/openai/*\"\nupstream = \"guarded\"\n\
+         [[route]]\npath = \"/openai/deployments/{{name}}/*\"\nrewrite = \"/v1/*\"\nupstream = \"open\"\n\
+         [[route]]\npath = \"/{{tenant}}/ask/{{what}}\"\nrewrite = \"/{{what}}/of/{{tenant}}\"\nupstream = \"open\"\n",
+        open.address(),
+        guarded.address(),
+    ));
+    for (path, expected) in [
+        (
+            "/openai/deployments/gpt-4o/chat/completions?api-version=1",
+            Ok("/v1/chat/completions?api-version=1"),
+        ),
+        ("/openai//deployments/a%20b/x%2Fy", Ok("/v1/x%2Fy")),
+        ("/a%3Fb/ask/c%23d", Ok("/c%23d/of/a%3Fb")),
+        ("//a/ask/%68", Ok("/%68/of/a")),
+        ("/../ask/x", Err("dot_segment")),
+        ("/%2e%2e/ask/x", Err("dot_segment")),
+        ("/..;a/ask/x", Err("dot_segment")),
+        ("/a%0d%0ab/ask/x", Err("invalid_target")),
+        ("/a/ask/b%2fc", Err("no_route")),
+        ("/a/ask/", Err("no_route")),
     ] {
         ask(&gateway, &open, path, expected);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::defaults;
 use super::super::file::{Field, Section, Switch};
 use super::super::problem::{Location, Mistake, Report};
-use super::super::snapshot::{Cors, HeaderRules, PathPattern, Pattern, Route, Target};
+use super::super::snapshot::{Cors, HeaderRules, Pattern, Route, Target};
 use super::{field_name, unique};
 use crate::http::cors::is_about_cors;
 
@@ -211,12 +211,7 @@ pub(super) fn warn_of_mixed(routes: &[(Route, Location)], report: &mut Report) {
 
 /// Whether `other`, which stands behind `route`, takes requests of the same path, host and method.
 fn may_be_taken_for(other: &Route, route: &Route) -> bool {
-    let path = match (&other.path, &route.path) {
-        (PathPattern::Prefix(prefix), PathPattern::Exact(path) | PathPattern::Prefix(path)) => {
-            path.starts_with(prefix.as_str())
-        }
-        (exact, path) => exact == path,
-    };
+    let path = other.path.covers(&route.path);
     let target = |route: &Route| {
         let when = route.when.as_deref().cloned().unwrap_or_default();
         (when.hosts, when.query)

@@ -52,6 +52,7 @@ pub(super) fn route(
     let at = pattern.map(|pattern| match pattern {
         PathPattern::Exact(path) => ListedAt::exact(path),
         PathPattern::Prefix(prefix) => ListedAt::below(prefix),
+        PathPattern::Template(_) => None,
     });
     if at == Some(None) {
         let reason = "leads to no list: a route with models has a path that ends in /models, \

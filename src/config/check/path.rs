@@ -3,15 +3,39 @@
 //! A pattern that no request can carry is a mistake, not a route that never matches: spaces, a
 //! query, a fragment, and whatever makes a request be refused.
 
-use super::super::problem::Mistake;
-use super::super::snapshot::{PathPattern, Rewrite};
+use super::super::problem::{Mistake, nearest};
+use super::super::snapshot::{PathPattern, PathPiece, Rewrite, Template};
 use crate::http::path::{PathError, check, normal};
 
-/// A route's path: exact, or a prefix with a trailing `*`. In the form in which it is compared.
+/// The most names that one path can have.
+const NAMES_MAX: usize = 16;
+
+/// A route's path: exact, or a prefix with a trailing `*`, or with names for segments. In the form in which
+/// it is compared.
 pub(super) fn pattern(text: &str) -> Result<PathPattern, Mistake> {
-    let (path, star) = starred(text)?;
-    let path = normal(path).into_owned();
-    Ok(if star { PathPattern::Prefix(path) } else { PathPattern::Exact(path) })
+    let (path, open) = starred(text)?;
+    let pieces = pieces(path)?;
+    let normal = |piece| match piece {
+        PathPiece::Text(text) => PathPiece::Text(normal(&text).into_owned()),
+        name @ PathPiece::Name(_) => name,
+    };
+    let mut pieces: Vec<PathPiece> = pieces.into_iter().map(normal).collect();
+    match (&mut pieces[..], open) {
+        ([PathPiece::Text(path)], true) => Ok(PathPattern::Prefix(std::mem::take(path))),
+        ([PathPiece::Text(path)], false) => Ok(PathPattern::Exact(std::mem::take(path))),
+        _ => {
+            let template = Template { pieces, open };
+            let names: Vec<&str> = template.names().collect();
+            let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
+            if let Some((_, name)) = twice {
+                return Err(Mistake::new(format!("has the name {name:?} twice")));
+            }
+            if names.len() > NAMES_MAX {
+                return Err(Mistake::new(format!("has more than {NAMES_MAX} names")));
+            }
+            Ok(PathPattern::Template(template))
+        }
+    }
 }
 
 /// What the upstream sees instead of a path that matched `pattern`.
@@ -23,20 +47,79 @@ pub(super) fn rewrite(text: &str, pattern: &PathPattern) -> Result<Rewrite, Mist
         )
         .meant(meant));
     }
-    match (starred(text)?, pattern) {
-        ((path, false), _) => Ok(Rewrite::Path(path.to_owned())),
-        ((path, true), PathPattern::Prefix(_)) => Ok(Rewrite::Prefix(path.to_owned())),
-        ((path, true), PathPattern::Exact(_)) => Err(Mistake::new(
+    let (path, open) = starred(text)?;
+    let keeps = match pattern {
+        PathPattern::Prefix(_) => true,
+        PathPattern::Exact(_) => false,
+        PathPattern::Template(template) => template.open,
+    };
+    if open && !keeps {
+        return Err(Mistake::new(
             "a trailing * keeps what follows the route's prefix, and \
              this route's path has no trailing *",
         )
-        .meant(path)),
+        .meant(path));
     }
+    let pieces = pieces(path)?;
+    let known: Vec<&str> = match pattern {
+        PathPattern::Template(template) => template.names().collect(),
+        PathPattern::Exact(_) | PathPattern::Prefix(_) => Vec::new(),
+    };
+    for piece in &pieces {
+        if let PathPiece::Name(name) = piece
+            && !known.contains(&name.as_str())
+        {
+            let mistake = Mistake::new(format!("has the name {name:?}, which the path has not"));
+            return Err(match nearest(name, known.iter().copied()) {
+                Some(meant) => mistake.meant(format!("{{{meant}}}")),
+                None => mistake,
+            });
+        }
+    }
+    Ok(match (&pieces[..], pattern) {
+        ([PathPiece::Text(path)], _) if !open => Rewrite::Path(path.clone()),
+        ([PathPiece::Text(path)], PathPattern::Prefix(_)) => Rewrite::Prefix(path.clone()),
+        _ => Rewrite::Template { pieces, open },
+    })
+}
+
+/// The texts and the names of a path. `{name}` stands for a whole segment, so a slash is in front of it,
+/// and one or nothing behind.
+fn pieces(path: &str) -> Result<Vec<PathPiece>, Mistake> {
+    let mut pieces = Vec::new();
+    let mut rest = path;
+    while let Some((text, behind)) = rest.split_once('{') {
+        let Some((name, after)) = behind.split_once('}') else {
+            return Err(Mistake::new("has a { without its }"));
+        };
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        if name.is_empty() || !name.chars().all(legal) {
+            return Err(Mistake::new(format!(
+                "{{{name}}} is no name; write letters, digits, _ and - between the braces, or %7B \
+                 for a brace that is meant"
+            )));
+        }
+        if !text.ends_with('/') || !after.is_empty() && !after.starts_with('/') {
+            return Err(Mistake::new(format!("{{{name}}} has to stand for a whole segment")));
+        }
+        pieces.extend([PathPiece::Text(text.to_owned()), PathPiece::Name(name.to_owned())]);
+        rest = after;
+    }
+    if path.matches('{').count() != path.matches('}').count() {
+        return Err(Mistake::new("has a } without its {"));
+    }
+    if !rest.is_empty() || pieces.is_empty() {
+        pieces.push(PathPiece::Text(rest.to_owned()));
+    }
+    Ok(pieces)
 }
 
 /// One path that is asked for as it is written.
 pub(super) fn plain(text: &str) -> Result<&str, Mistake> {
     match starred(text)? {
+        (path, false) if path.contains(['{', '}']) => {
+            Err(Mistake::new("names one path, so it has no braces"))
+        }
         (path, false) => Ok(path),
         (path, true) => Err(Mistake::new("names one path, so it has no trailing *").meant(path)),
     }
@@ -145,6 +228,45 @@ mod tests {
             assert!(pattern(bad).is_err(), "{bad:?}");
         }
         assert_eq!(pattern("v1").unwrap_err().hint.as_deref(), Some("/v1"));
+    }
+
+    fn template(pieces: &[&str], open: bool) -> Template {
+        let piece = |text: &&str| match text.strip_prefix(':') {
+            Some(name) => PathPiece::Name(name.to_owned()),
+            None => PathPiece::Text((*text).to_owned()),
+        };
+        Template { pieces: pieces.iter().map(piece).collect(), open }
+    }
+
+    #[test]
+    fn names_stand_for_whole_segments() {
+        for (text, pieces, open) in [
+            ("/d/{name}/*", &["/d/", ":name", "/"][..], true),
+            ("/d/{name}*", &["/d/", ":name"], true),
+            ("/{a}/{b-1}", &["/", ":a", "/", ":b-1"], false),
+            ("//%64/{A}/x", &["/d/", ":A", "/x"], false),
+        ] {
+            assert_eq!(pattern(text), Ok(PathPattern::Template(template(pieces, open))), "{text}");
+        }
+        assert_eq!(pattern("/a%7Bb%7d"), Ok(PathPattern::Exact("/a{b}".into())));
+        for bad in
+            ["/a{b}", "/{b}c", "/{}", "/{a", "/a}", "/{a}/{a}", "/{a b}", "/{a{b}}", "/{a}{b}"]
+        {
+            assert!(pattern(bad).is_err(), "{bad}");
+        }
+        let of = PathPattern::Template(template(&["/d/", ":name", "/"], true));
+        for (text, pieces, open) in [
+            ("/v1/*", &["/v1/"][..], true),
+            ("/{name}/*", &["/", ":name", "/"], true),
+            ("/m/{name}", &["/m/", ":name"], false),
+        ] {
+            let pieces = template(pieces, open).pieces;
+            assert_eq!(rewrite(text, &of), Ok(Rewrite::Template { pieces, open }), "{text}");
+        }
+        assert_eq!(rewrite("/v1", &of), Ok(Rewrite::Path("/v1".into())));
+        assert_eq!(rewrite("/{nam}", &of).unwrap_err().hint.as_deref(), Some("{name}"));
+        assert!(rewrite("/{name}", &PathPattern::Prefix("/".into())).is_err());
+        assert!(rewrite("/a{name}/*", &of).is_err());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `[[route]]`: which request goes where.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::super::defaults;
@@ -28,7 +27,7 @@ pub(super) fn all(
         let Some(route) = one(section, upstreams, given, report) else {
             continue;
         };
-        let methods = known.entry((route.path.clone(), route.when.clone())).or_default();
+        let methods = known.entry((route.path.nameless(), route.when.clone())).or_default();
         if let Some(twin) = methods.claim(&route, &place) {
             let line = twin.line.map_or(String::new(), |line| format!(" (line {line})"));
             report.error(
@@ -42,10 +41,7 @@ pub(super) fn all(
         routes.push((route, place));
     }
     // Stable: routes of one path that ask for something keep the order of the file.
-    routes.sort_by_key(|(route, _)| match &route.path {
-        PathPattern::Exact(_) => (0, Reverse(0), route.when.is_none()),
-        PathPattern::Prefix(prefix) => (1, Reverse(prefix.len()), route.when.is_none()),
-    });
+    routes.sort_by_key(|(route, _)| (route.path.order(), route.when.is_none()));
     for (index, (route, place)) in routes.iter().enumerate() {
         let behind = || routes[index + 1..].iter().map(|(route, _)| route);
         if route.is_share() && !behind().any(|other| takes_the_rest(other, route)) {
@@ -81,13 +77,7 @@ fn takes_the_rest(other: &Route, route: &Route) -> bool {
         let when = route.when.as_deref().cloned().unwrap_or_default();
         When { share: None, ..when }
     };
-    let path = match (&other.path, &route.path) {
-        (PathPattern::Exact(wide), PathPattern::Exact(path)) => wide == path,
-        (PathPattern::Exact(_), PathPattern::Prefix(_)) => false,
-        (PathPattern::Prefix(wide), PathPattern::Exact(path) | PathPattern::Prefix(path)) => {
-            path.starts_with(wide)
-        }
-    };
+    let path = other.path.covers(&route.path);
     let methods = other.methods.is_empty()
         || !route.methods.is_empty() && route.methods.iter().all(|it| other.methods.contains(it));
     let conditions = asks(other) == When::default() || asks(other) == asks(route);

@@ -35,7 +35,7 @@ impl Exchange {
             None => None,
         };
         let opening = Opening {
-            path,
+            path: path.as_ref().map(|(with, rest)| (&**with, *rest)),
             host: self.host_for(&self.snapshot.upstreams[link.upstream].host, authority),
             length: self.length_here(),
             trace,

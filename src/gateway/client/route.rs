@@ -3,6 +3,7 @@
 //! Most routes are found by the head. Where routes ask for a model, the head is kept until the body has
 //! named one: nobody is asked before.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::clock::Instant;
@@ -396,7 +397,7 @@ fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
     let told = Dialect::of(service, path);
     match route::rewritten(route, path) {
         Some((prefix, remainder)) if told == Dialect::Generic => {
-            Dialect::of(service, &[prefix, remainder].concat())
+            Dialect::of(service, &[&*prefix, remainder].concat())
         }
         _ => told,
     }
@@ -405,8 +406,9 @@ fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
 fn responder_request<'a>(route: &'a Route, head: &RequestHead<'a>) -> Request<'a> {
     let path = match route::rewritten(route, head.path) {
         // A responder gets a path of its own; what followed the prefix has no meaning to it.
-        Some((path, _)) => path,
-        None => head.path,
+        Some((Cow::Borrowed(path), _)) => path,
+        // Names are for servers.
+        Some((Cow::Owned(_), _)) | None => head.path,
     };
     Request {
         method: head.method,

@@ -40,7 +40,7 @@ impl Exchange {
     pub(crate) fn path_in<'d>(&self, draft: &'d [u8]) -> Cow<'d, str> {
         let path = rewrite::path_of(draft);
         match self.route().and_then(|route| route::rewritten(route, path)) {
-            Some((prefix, remainder)) => Cow::Owned([prefix, remainder].concat()),
+            Some((prefix, remainder)) => Cow::Owned([&*prefix, remainder].concat()),
             None => Cow::Borrowed(path),
         }
     }

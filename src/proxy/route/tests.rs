@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::snapshot::{
     AcceptEncoding, Chain, CommitAt, ExchangeTimeouts, HeaderRules, Pattern, Share, ShareBy,
-    Target, When,
+    Target, Template, When,
 };
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
 use crate::http::request_id::RequestId;
@@ -76,7 +76,38 @@ fn a_rewrite_replaces_the_path_or_the_prefix() {
         (route(prefix(), &[], Some(Rewrite::Path("/stream".into()))), Some(("/stream", ""))),
     ];
     for (route, expected) in &cases {
-        assert_eq!(rewritten(route, "/v1/chat"), *expected);
+        let expected = expected.map(|(with, rest)| (Cow::from(with), rest));
+        assert_eq!(rewritten(route, "/v1/chat"), expected);
+    }
+}
+
+#[test]
+fn names_of_a_path_stand_in_what_it_is_rewritten_to() {
+    let name = |name: &str| PathPiece::Name(name.into());
+    let text = |text: &str| PathPiece::Text(text.into());
+    let pieces = vec![text("/d/"), name("a"), text("/"), name("b"), text("/x/")];
+    let with = |pieces| Some(Rewrite::Template { pieces, open: true });
+    let routes = [route(
+        PathPattern::Template(Template { pieces, open: true }),
+        &[],
+        with(vec![text("/m/"), name("b"), text("/"), name("a"), text("/")]),
+    )];
+    for (path, expected) in [
+        ("/d/1/2/x/y/z", Some("/m/2/1/y/z")),
+        ("/d/1/2/x/", Some("/m/2/1/")),
+        // Escapes stay as they came, and a slash on either side of the seam is one.
+        ("/%64/a%20b/%3F/x//y%2fz", Some("/m/%3F/a%20b/y%2fz")),
+        ("//d///1//2/x/y", Some("/m/2/1/y")),
+        ("/d/1%2f2/x/y", Some("/m/2/1/y")),
+        ("/d/1/x/y", None),
+        ("/d//x/", None),
+    ] {
+        let text = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let matched = found(&routes, &text, Model::Unread) == Match::Route(0);
+        let seen = rewritten(&routes[0], path).filter(|_| matched);
+        let seen = seen.map(|(with, rest)| [&*with, rest].concat());
+        assert_eq!(seen.as_deref(), expected, "{path}");
+        assert!(!matched || check_rewritten(&routes[0], path).is_ok(), "{path}");
     }
 }
 

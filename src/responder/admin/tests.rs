@@ -104,11 +104,7 @@ fn ask(process: &Arc<dyn Process>, policy: &Policy, head: &str, body: &str) -> A
     let mut slots = FieldSlots::new();
     let head = parse_request(text.as_bytes(), &mut slots, &limits).expect("a head").expect("whole");
     let route = routes(process, policy, 100).into_iter().find(|route| {
-        let here = match &route.path {
-            PathPattern::Exact(path) => path == head.path,
-            PathPattern::Prefix(prefix) => head.path.starts_with(prefix.as_str()),
-        };
-        here && route.methods.iter().any(|method| method == head.method)
+        route.path.matches(head.path) && route.methods.iter().any(|method| method == head.method)
     });
     let Target::Service(service) = route.expect("a route").target else { panic!("a service") };
     let request = Request {
