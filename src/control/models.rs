@@ -26,7 +26,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::snapshot::{Snapshot, Upstream, UpstreamId};
+use crate::config::snapshot::{ModelSource, Snapshot, Upstream, UpstreamId};
 use crate::control::client::{Ask, AskFailure, Whereabouts, host_of, path_at};
 use crate::http::field_rules::FieldRules;
 use crate::observe::metrics::LearntModels;
@@ -118,7 +118,11 @@ impl Question {
             Some(ModelServer {
                 address: endpoint.address?,
                 host: host_of(upstream, endpoint),
-                path: path_at(endpoint, listing::question(upstream.service).0),
+                path: match &upstream.models {
+                    // As it is written: it need not lie behind the endpoint's base.
+                    ModelSource::AskAt(path) => path.clone(),
+                    _ => path_at(endpoint, listing::question(upstream.service).0),
+                },
                 name: endpoint.name.clone(),
             })
         });

@@ -4,6 +4,7 @@
 //! responder is asked for more only while little of what it gave is unwritten.
 
 use crate::clock::Instant;
+use crate::config::snapshot::Target;
 use crate::flow::relay::{Budget, Flow, FlowState, Mode};
 use crate::gateway::Gateway;
 use crate::gateway::client::request::takes_interim;
@@ -278,6 +279,12 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             },
             self.scratch,
         );
+        if let Some(route) = exchange.route()
+            && let (Target::Models(_), Some(rules)) = (&route.target, &route.response_headers.rules)
+        {
+            let written = std::mem::take(self.scratch);
+            rules.apply(&written, self.scratch);
+        }
         exchange.put_cors_fields(self.scratch, 0);
         self.socket.outbox.push(self.scratch, &mut self.desk.buffers);
     }

@@ -107,7 +107,9 @@ fn is_origin(value: &[u8]) -> bool {
         }
         name => {
             let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-            !name.is_empty() && name.iter().all(legal)
+            // No page comes from a name that lacks one of its parts: a star in front of a dot is one at least.
+            let whole = !name.starts_with(b".") && memmem::find(name, b"..").is_none();
+            !name.is_empty() && whole && name.iter().all(legal)
         }
     };
     let is_port =
@@ -142,6 +144,9 @@ mod tests {
             ("*", false),
             ("app.example", false),
             ("https://", false),
+            ("https://.corp.example", false),
+            ("https://a..corp.example", false),
+            ("https://a.corp.example.", true),
             ("://app.example", false),
             ("https://app.example/", false),
             ("https://evil.example/.corp.example", false),

@@ -38,7 +38,7 @@ pub fn offered<'l>(
         ModelSource::Stated(names) => {
             Some(names.iter().map(|name| ModelEntry::named(name)).collect::<Cow<'l, [_]>>())
         }
-        ModelSource::Ask => learnt(index).map(Cow::Borrowed),
+        ModelSource::Ask | ModelSource::AskAt(_) => learnt(index).map(Cow::Borrowed),
         ModelSource::Off => None,
     };
     let known: Vec<Option<Known<'_>>> =

@@ -387,3 +387,26 @@ fn a_page_in_a_browser_may_read_the_list() {
     assert_eq!(preflight.status(), 204);
     assert_eq!(preflight.field("access-control-allow-headers"), Some("authorization"));
 }
+
+#[test]
+fn a_list_is_asked_for_and_told_where_the_file_says_and_its_answer_is_changed() {
+    let server = Server::of(&["a"]);
+    let gateway = Gateway::start(&config(
+        &[("a", server.address, "models = { path = \"/api/v1/models\" }")],
+        "[[route]]\npath = \"/{tenant}/v1/models\"\nmodels = \"all\"\n\
+         response_headers = { set = { cache-control = \"max-age=60\" } }\n",
+    ));
+    let deadline = Instant::now() + PATIENCE;
+    let mut client = gateway.connect();
+    loop {
+        let answer = ask(&mut client, "/acme/v1/models", "");
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.field("cache-control"), Some("max-age=60"));
+        if ids(&answer.json()) == ["a"] {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{answer:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(server.asked()[0].start, "GET /api/v1/models HTTP/1.1");
+}

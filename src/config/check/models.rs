@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report, nearest};
-use super::super::snapshot::{ModelRoute, ModelSource, PathPattern, When};
+use super::super::snapshot::{ModelRoute, ModelSource, PathPattern, PathPiece, Template, When};
 use super::upstream::Draft;
 use super::{chain, unique};
 use crate::responder::models::{ListedAt, ModelList};
@@ -16,14 +16,13 @@ pub(super) const REFRESH: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(3_600);
 
 /// Keys of a route that say what becomes of a request on its way to a server.
-const OF_CHAINS: [&str; 11] = [
+const OF_CHAINS: [&str; 10] = [
     "accept_encoding",
     "upstream",
     "model",
     "larger",
     "rewrite",
     "request_headers",
-    "response_headers",
     "commit",
     "heartbeat",
     "continue",
@@ -52,6 +51,10 @@ pub(super) fn route(
     let at = pattern.map(|pattern| match pattern {
         PathPattern::Exact(path) => ListedAt::exact(path),
         PathPattern::Prefix(prefix) => ListedAt::below(prefix),
+        PathPattern::Template(Template { pieces, open: false }) => match pieces.last() {
+            Some(PathPiece::Text(end)) => ListedAt::exact(end),
+            _ => None,
+        },
         PathPattern::Template(_) => None,
     });
     if at == Some(None) {

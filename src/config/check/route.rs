@@ -212,18 +212,23 @@ fn of_models(
 ) -> Option<Route> {
     let asked = (pattern.as_ref(), when.as_deref());
     let models = models::route(field, &mut section, asked, upstreams, report);
+    let environment = given.environment;
+    let response_headers = headers::rules(&mut section, "response_headers", environment, report);
     let overrides = Overrides::read(section.table("timeouts", report), report);
     let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
+    let place = section.place_of("cors");
     let cors = cors::cors(&mut section, report);
     section.finish(report);
+    let target = Target::Models(models?);
+    cors::check_answers(cors.as_deref(), &place, &response_headers, &target, report);
     Some(Route {
         path: pattern?,
         methods: methods.unwrap_or_default(),
         when,
-        target: Target::Models(models?),
+        target,
         rewrite: None,
         request_headers: HeaderRules::default(),
-        response_headers: HeaderRules::default(),
+        response_headers,
         timeouts: overrides.over(&given.timeouts.exchange),
         commit: CommitAt::Head,
         heartbeat: None,

@@ -11,8 +11,8 @@ use super::super::snapshot::{
 use super::super::{Environment, defaults, names};
 use super::endpoint::EndpointText;
 use super::{
-    CONNECTIONS, Overrides, REQUESTS, address, endpoint, fallback, headers, policy, translate,
-    unique,
+    CONNECTIONS, Overrides, REQUESTS, address, endpoint, fallback, headers, path, policy,
+    translate, unique,
 };
 use crate::service::continuation::Prefill;
 use crate::service::listing::MODELS_MAX;
@@ -292,12 +292,19 @@ fn pool(
     (pool, written)
 }
 
-/// `models = ["name"]`, "ask" or "off" of an upstream.
+/// `models = ["name"]`, "ask", `{ path = "/…" }` or "off" of an upstream.
 fn models(section: &mut Section<'_>, service: Setting, report: &mut Report) -> ModelSource {
     let Some(field) = section.take("models") else {
         // Of such a server nothing is assumed, and so not that it has a list.
         return if service == Setting::None { ModelSource::Off } else { ModelSource::Ask };
     };
+    if field.is_table() {
+        let mut section = field.section(report);
+        let path = section.require("path", report);
+        let path = path.and_then(|field| field.parsed(report, path::plain));
+        section.finish(report);
+        return path.map_or(ModelSource::Ask, |path| ModelSource::AskAt(path.to_owned()));
+    }
     if !field.is_list() {
         let words = [("ask", ModelSource::Ask), ("off", ModelSource::Off)];
         return field.choice(&words, report).unwrap_or_default();

@@ -152,6 +152,7 @@ pub(super) fn fallback(fallback: &Fallback, out: &mut String) -> fmt::Result {
 pub(super) fn models(source: &ModelSource, out: &mut String) -> fmt::Result {
     match source {
         ModelSource::Ask => entry(out, "models", quoted("ask")),
+        ModelSource::AskAt(path) => entry(out, "models.path", quoted(path)),
         ModelSource::Off => entry(out, "models", quoted("off")),
         ModelSource::Stated(names) => {
             entry(out, "models", list(names.iter().map(|name| quoted(name))))

@@ -20,6 +20,8 @@ pub enum ModelSource {
     /// Its servers are asked.
     #[default]
     Ask,
+    /// They are asked for this path.
+    AskAt(String),
     /// The file.
     Stated(Vec<String>),
     /// It is in no list.
@@ -57,7 +59,9 @@ impl Snapshot {
             });
             chains.any(|chain| chain.leads_to(index))
         };
-        let is_asked = |index: usize| self.upstreams[index].models == ModelSource::Ask;
+        let is_asked = |index: usize| {
+            matches!(self.upstreams[index].models, ModelSource::Ask | ModelSource::AskAt(_))
+        };
         asked.retain(|index| is_asked(*index) && leads_to(*index));
         asked
     }

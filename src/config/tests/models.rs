@@ -61,6 +61,7 @@ fn an_upstream_says_where_its_models_come_from() {
         ("", ModelSource::Ask),
         ("models = \"ask\"", ModelSource::Ask),
         ("models = \"off\"", ModelSource::Off),
+        ("models = { path = \"/api/v1/models\" }", ModelSource::AskAt("/api/v1/models".into())),
         ("models = [\"a\", \"b/c:7b\"]", ModelSource::Stated(vec!["a".into(), "b/c:7b".into()])),
         ("service = \"none\"", ModelSource::Off),
         ("service = \"none\"\nmodels = \"ask\"", ModelSource::Ask),
@@ -130,7 +131,7 @@ fn what_leads_to_no_list_is_refused() {
         (
             route(&format!("{both}model_list = 1")),
             "line 15: route[1].model_list: unknown key; known here are path, methods, when, models, \
-             timeouts, server_timing, cors"
+             response_headers, timeouts, server_timing, cors"
                 .into(),
         ),
         (
