@@ -225,7 +225,13 @@ fn operation(dialect: Dialect) -> Option<(&'static str, &'static str)> {
         Dialect::Anthropic => Some(("chat", "anthropic")),
         Dialect::Tgi => Some(("text_completion", "tgi")),
         Dialect::Ollama => Some(("chat", "ollama")),
-        Dialect::Generic => None,
+        Dialect::Gemini
+        | Dialect::KServe
+        | Dialect::Triton
+        | Dialect::LlamaCpp
+        | Dialect::Sglang
+        | Dialect::Text
+        | Dialect::Generic => None,
     }
 }
 

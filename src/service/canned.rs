@@ -52,7 +52,13 @@ pub fn document(asked: &AnswerForm<'_>, identity: &Identity<'_>, text: &str) -> 
         Dialect::Anthropic => anthropic::document(identity, text),
         Dialect::Tgi => tgi::document(text),
         Dialect::Ollama => ollama::document(asked.path, identity, text),
-        Dialect::Generic => {
+        Dialect::Gemini
+        | Dialect::KServe
+        | Dialect::Triton
+        | Dialect::LlamaCpp
+        | Dialect::Sglang
+        | Dialect::Text
+        | Dialect::Generic => {
             let body = Bytes::copy_from_slice(text.as_bytes());
             return Document { content_type: "text/plain; charset=utf-8", body };
         }
@@ -68,6 +74,12 @@ pub fn error_document(dialect: Dialect, status: u16, text: &str) -> Document {
         Dialect::OpenAiChat
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiResponses
+        | Dialect::Gemini
+        | Dialect::KServe
+        | Dialect::Triton
+        | Dialect::LlamaCpp
+        | Dialect::Sglang
+        | Dialect::Text
         | Dialect::Generic => Failure { message: text, kind, param: None, code: CODE }.body(),
         Dialect::Anthropic => {
             let kind = match status {
@@ -120,7 +132,13 @@ impl Voice {
             Dialect::Anthropic => Form::Anthropic(anthropic::Stream::new(identity)),
             Dialect::Tgi => Form::Tgi,
             Dialect::Ollama => Form::Ollama(ollama::Stream::new(asked.path, identity)),
-            Dialect::Generic => Form::Plain,
+            Dialect::Gemini
+            | Dialect::KServe
+            | Dialect::Triton
+            | Dialect::LlamaCpp
+            | Dialect::Sglang
+            | Dialect::Text
+            | Dialect::Generic => Form::Plain,
         })
     }
 

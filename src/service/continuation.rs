@@ -63,9 +63,16 @@ impl Dialect {
         match self {
             Dialect::OpenAiCompletions | Dialect::Tgi => Some(Prefill::Prompt),
             Dialect::OpenAiChat => Some(Prefill::Chat),
-            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama | Dialect::Generic => {
-                None
-            }
+            Dialect::OpenAiResponses
+            | Dialect::Anthropic
+            | Dialect::Ollama
+            | Dialect::Gemini
+            | Dialect::KServe
+            | Dialect::Triton
+            | Dialect::LlamaCpp
+            | Dialect::Sglang
+            | Dialect::Text
+            | Dialect::Generic => None,
         }
     }
 }

@@ -66,7 +66,13 @@ pub fn error_event(dialect: Dialect, fault: &StreamFault<'_>, out: &mut Vec<u8>)
             write(out, &[r#"data:{"error":""#, message, r#"","error_type":""#, code, "\"}\n\n"])
         }
         Dialect::Ollama => write(out, &[r#"{"error":""#, message, "\"}\n"]),
-        Dialect::Generic => return false,
+        Dialect::Gemini
+        | Dialect::KServe
+        | Dialect::Triton
+        | Dialect::LlamaCpp
+        | Dialect::Sglang
+        | Dialect::Text
+        | Dialect::Generic => return false,
     }
     true
 }
@@ -92,6 +98,12 @@ pub fn heartbeat(dialect: Dialect) -> Option<&'static [u8]> {
         | Dialect::OpenAiResponses
         | Dialect::Anthropic
         | Dialect::Tgi
+        | Dialect::Gemini
+        | Dialect::KServe
+        | Dialect::Triton
+        | Dialect::LlamaCpp
+        | Dialect::Sglang
+        | Dialect::Text
         | Dialect::Generic => Some(b": hb\n\n"),
     }
 }

@@ -319,7 +319,7 @@ impl Marks {
                     UNNAMED | COMPLETED | RESPONSE_DONE | FAILED | INCOMPLETE | ERROR
                 )
             }
-            Dialect::Generic => false,
+            _ => false,
         }
     }
 
@@ -348,7 +348,8 @@ impl Marks {
             }
             Dialect::Tgi => self.begins_as_before(line) && TGI_SEARCH.is_delta(line),
             Dialect::Ollama => self.begins_as_before(line) && OLLAMA_SEARCH.is_delta(line),
-            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Generic => false,
+            // No mark stands in every one of their deltas.
+            _ => false,
         }
     }
 }

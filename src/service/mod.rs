@@ -60,6 +60,18 @@ pub enum Dialect {
     Tgi,
     /// Ollama's own: `/api/chat`, `/api/generate`. Streams are lines of JSON.
     Ollama,
+    /// Google's `…/models/NAME:generateContent`, `:streamGenerateContent`
+    Gemini,
+    /// The open inference protocol, version 2: `/v2/models/NAME/infer`. Documents, no streams.
+    KServe,
+    /// Triton's own: `/v2/models/NAME/generate`, `/generate_stream`
+    Triton,
+    /// llama.cpp's own: `/completion`
+    LlamaCpp,
+    /// SGLang's own: `/generate`
+    Sglang,
+    /// Plain text in pieces, without events.
+    Text,
     /// Anything else: nothing is known of it.
     Generic,
 }
@@ -170,6 +182,12 @@ impl Dialect {
             Dialect::Anthropic => "anthropic",
             Dialect::Tgi => "tgi",
             Dialect::Ollama => "ollama",
+            Dialect::Gemini => "gemini",
+            Dialect::KServe => "kserve",
+            Dialect::Triton => "triton",
+            Dialect::LlamaCpp => "llama.cpp",
+            Dialect::Sglang => "sglang",
+            Dialect::Text => "text",
             Dialect::Generic => "generic",
         }
     }
@@ -178,6 +196,7 @@ impl Dialect {
     pub fn stream_type(self) -> &'static str {
         match self {
             Dialect::Ollama => "application/x-ndjson",
+            Dialect::Text => "text/plain",
             _ => "text/event-stream",
         }
     }

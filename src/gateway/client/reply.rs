@@ -108,6 +108,12 @@ impl<N: Net> Gateway<N> {
             Dialect::OpenAiChat
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiResponses
+            | Dialect::Gemini
+            | Dialect::KServe
+            | Dialect::Triton
+            | Dialect::LlamaCpp
+            | Dialect::Sglang
+            | Dialect::Text
             | Dialect::Generic => ErrorForm::OpenAi,
         };
         reply::error(

@@ -48,7 +48,13 @@ impl Marks {
                 said.has(Said::SHAPE) && said.has(Said::BESIDE) || error || named
             }
             Dialect::Ollama => said.has(Said::SHAPE) && said.has(Said::BESIDE) || failed,
-            Dialect::Generic => false,
+            Dialect::Gemini
+            | Dialect::KServe
+            | Dialect::Triton
+            | Dialect::LlamaCpp
+            | Dialect::Sglang
+            | Dialect::Text
+            | Dialect::Generic => false,
         };
         if fits {
             self.seen.add(Seen::CLAIMED);
@@ -79,7 +85,13 @@ impl Marks {
                 CONTENT_BLOCK_STOP | MESSAGE_DELTA | MESSAGE_STOP | UNNAMED => under_way,
                 _ => true,
             },
-            Dialect::Generic => true,
+            Dialect::Gemini
+            | Dialect::KServe
+            | Dialect::Triton
+            | Dialect::LlamaCpp
+            | Dialect::Sglang
+            | Dialect::Text
+            | Dialect::Generic => true,
         }
     }
 

@@ -92,7 +92,13 @@ impl Staging<'_> {
             Dialect::Anthropic => self.anthropic(path, found),
             Dialect::Tgi => self.tgi(path, at, found),
             Dialect::Ollama => self.ollama(path, at, found),
-            Dialect::Generic => {}
+            Dialect::Gemini
+            | Dialect::KServe
+            | Dialect::Triton
+            | Dialect::LlamaCpp
+            | Dialect::Sglang
+            | Dialect::Text
+            | Dialect::Generic => {}
         }
         self.error(path, found, note);
     }

@@ -70,7 +70,7 @@ pub(super) fn delta_of(dialect: Dialect) -> &'static str {
         Anthropic => r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}"#,
         Tgi => TOKEN,
         Ollama => r#"{"message":{"role":"assistant","content":"a"},"done":false}"#,
-        Generic => r#"{"a":1}"#,
+        Gemini | KServe | Triton | LlamaCpp | Sglang | Text | Generic => r#"{"a":1}"#,
     }
 }
 
