@@ -31,7 +31,7 @@ use self::state::{Literal, State};
 
 pub use self::members::{Member, elements, member, members};
 pub use self::text::{Decoder, Text};
-pub use self::words::{ITEM, Matcher, OTHER, Word, Words};
+pub use self::words::{ITEM, Matcher, OTHER, Word, Words, is_less};
 pub use self::write::{escape, escaped_length};
 
 /// Nesting beyond this ends a walk.

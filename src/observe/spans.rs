@@ -19,7 +19,6 @@ use crate::measure::ends::UNOBSERVED;
 use crate::measure::journal::{Record, Sent, SpanRecord};
 use crate::measure::stall::Owner;
 use crate::proxy::trace::SpanContext;
-use crate::service::Dialect;
 
 /// An exchange that ended at a moment.
 pub type Ended = (SystemTime, Arc<Record>);
@@ -162,7 +161,7 @@ fn client(
     let refused = sent.status.filter(|status| *status >= 400).map(|status| status.to_string());
     let failed = sent.failed.map(str::to_owned).or(refused);
     attributes = attributes.maybe_text("error.type", failed.as_deref());
-    let operation = operation(story.dialect);
+    let operation = story.dialect.operation();
     if let Some((operation, provider)) = operation {
         attributes = attributes
             .text("gen_ai.operation.name", operation)
@@ -214,24 +213,6 @@ fn request_attributes(story: &SpanRecord) -> Attributes {
             .text("http.request.method", "_OTHER")
             .text("http.request.method_original", &story.method),
         method => Attributes::default().text("http.request.method", method),
-    }
-}
-
-/// `gen_ai.operation.name` and `gen_ai.provider.name`.
-fn operation(dialect: Dialect) -> Option<(&'static str, &'static str)> {
-    match dialect {
-        Dialect::OpenAiChat | Dialect::OpenAiResponses => Some(("chat", "openai")),
-        Dialect::OpenAiCompletions => Some(("text_completion", "openai")),
-        Dialect::Anthropic => Some(("chat", "anthropic")),
-        Dialect::Tgi => Some(("text_completion", "tgi")),
-        Dialect::Ollama => Some(("chat", "ollama")),
-        Dialect::Gemini
-        | Dialect::KServe
-        | Dialect::Triton
-        | Dialect::LlamaCpp
-        | Dialect::Sglang
-        | Dialect::Text
-        | Dialect::Generic => None,
     }
 }
 

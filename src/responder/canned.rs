@@ -23,7 +23,7 @@ use bytes::Bytes;
 use super::{Action, Head, Responder};
 use crate::clock::Instant;
 use crate::config::snapshot::{Fallback, FallbackAnswer};
-use crate::service::canned::{self, AnswerForm, Document, Voice};
+use crate::service::canned::{self, AnswerForm, CannedDocument, Voice};
 use crate::service::openai::Identity;
 
 /// Says that a predefined answer was given, and why.
@@ -79,7 +79,7 @@ pub fn respond(fallback: &Fallback, caller: &Caller<'_>, now: Instant) -> Box<dy
         }
         FallbackAnswer::Json(json) => {
             let body = Bytes::from_owner(Shared(Arc::clone(json)));
-            whole(Document { content_type: "application/json", body })
+            whole(CannedDocument { content_type: "application/json", body })
         }
     };
     let mut fields: Vec<(Cow<'static, str>, String)> =
@@ -93,7 +93,7 @@ pub fn respond(fallback: &Fallback, caller: &Caller<'_>, now: Instant) -> Box<dy
     Box::new(Canned { head: Some(head), body })
 }
 
-fn whole(document: Document) -> (&'static str, Option<u64>, Body) {
+fn whole(document: CannedDocument) -> (&'static str, Option<u64>, Body) {
     let length = document.body.len() as u64;
     (document.content_type, Some(length), Body::Whole { body: document.body, sent: 0 })
 }

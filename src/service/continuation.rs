@@ -31,8 +31,6 @@ pub use self::kept::{Allotment, Kept, Purse};
 pub use self::request::{Uncontinuable, continued, is_fit};
 pub use self::transcript::{Lacking, Transcript};
 
-use super::Dialect;
-
 /// How a server takes the text so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Prefill {
@@ -53,26 +51,6 @@ impl Prefill {
             Prefill::Off => "off",
             Prefill::Prompt => "prompt",
             Prefill::Chat => "chat",
-        }
-    }
-}
-
-impl Dialect {
-    /// What a server has to take for a stream of this dialect to be continued. `None`: it cannot be.
-    pub fn continued_by(self) -> Option<Prefill> {
-        match self {
-            Dialect::OpenAiCompletions | Dialect::Tgi => Some(Prefill::Prompt),
-            Dialect::OpenAiChat => Some(Prefill::Chat),
-            Dialect::OpenAiResponses
-            | Dialect::Anthropic
-            | Dialect::Ollama
-            | Dialect::Gemini
-            | Dialect::KServe
-            | Dialect::Triton
-            | Dialect::LlamaCpp
-            | Dialect::Sglang
-            | Dialect::Text
-            | Dialect::Generic => None,
         }
     }
 }

@@ -22,75 +22,21 @@
 //! and a delta with more than one mark is walked; where nobody knows how many were, every line is.
 
 mod choices;
+pub(super) mod counts;
 mod document;
-mod search;
-mod shapes;
-mod staging;
-mod words;
+pub(super) mod search;
+pub(super) mod staging;
 
 use self::choices::Choices;
+use self::counts::{Counts, Usage};
 pub(super) use self::document::Document;
-use self::search::{OLLAMA_SEARCH, OPENAI_SEARCH, TGI_SEARCH, stands_once};
 use self::staging::{Said, Staging};
-use self::words::*;
+use super::Dialect;
+use super::dialects::words::{ERROR, ERROR_LINE, EVENTS, HEARTBEAT, KEEPALIVE, PING, UNNAMED};
+use super::dialects::{Dispatched, Knowledge, known};
 use super::refusal::Blame;
-use super::{Dialect, Usage};
 use crate::http::json::{Walker, Word};
 use crate::http::sse::Watcher;
-
-/// Counts of tokens.
-#[derive(Clone, Copy, Debug)]
-struct Counts {
-    prompt: Count,
-    /// What is counted apart: by Anthropic what of the prompt was written into a cache, by all others
-    /// what of the answer was reasoning.
-    apart: Count,
-    completion: Count,
-    cached: Count,
-}
-
-impl Counts {
-    const UNKNOWN: Counts = Counts {
-        prompt: Count::NONE,
-        apart: Count::NONE,
-        completion: Count::NONE,
-        cached: Count::NONE,
-    };
-
-    /// Later counts take the place of earlier ones, but for a zero: servers write it where they do not
-    /// count.
-    fn update(&mut self, later: Counts) {
-        let last = |before: &mut Count, later: Count| {
-            if later.known().is_some_and(|later| later != 0 || *before == Count::NONE) {
-                *before = later;
-            }
-        };
-        last(&mut self.prompt, later.prompt);
-        last(&mut self.apart, later.apart);
-        last(&mut self.completion, later.completion);
-        last(&mut self.cached, later.cached);
-    }
-}
-
-/// A count, or none, in three bytes: no answer has sixteen million tokens, and the record it belongs
-/// to is full to the byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Count([u8; 3]);
-
-impl Count {
-    const NONE: Count = Count([u8::MAX; 3]);
-    const MAX: u32 = (1 << 24) - 2;
-
-    fn of(number: u32) -> Count {
-        let [first, second, third, _] = number.min(Count::MAX).to_le_bytes();
-        Count([first, second, third])
-    }
-
-    fn known(self) -> Option<u32> {
-        let [first, second, third] = self.0;
-        (self != Count::NONE).then_some(u32::from_le_bytes([first, second, third, 0]))
-    }
-}
 
 /// What a stream has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,10 +127,9 @@ impl Marks {
         }
     }
 
-    /// How many choices the answer is to have; `None`: nobody knows. Only OpenAI's older dialects
-    /// have several.
+    /// How many choices the answer is to have; `None`: nobody knows.
     pub fn expect_choices(&mut self, asked: Option<u32>) {
-        if matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions) {
+        if self.dialect.has_choices() {
             self.choices = Choices::new(asked);
         }
     }
@@ -230,15 +175,12 @@ impl Marks {
 
     /// Whether a stream of this dialect may end anywhere.
     pub fn needs_no_end(&self) -> bool {
-        self.dialect == Dialect::Generic
+        known!(self.dialect, D => !D::HAS_END)
     }
 
     /// Whether the mark of the end has come.
     pub fn saw_end(&self) -> bool {
-        let ends = matches!(
-            self.dialect,
-            Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiResponses
-        );
+        let ends = known!(self.dialect, D => D::DONE_ENDS);
         self.seen.has(Seen::END) && self.choices.have_ended() || self.seen.has(Seen::DONE) && ends
     }
 
@@ -248,15 +190,7 @@ impl Marks {
     }
 
     pub fn usage(&self) -> Option<Usage> {
-        let Counts { prompt, apart, completion, cached } = self.counts;
-        let (mut prompt, cached) = (prompt.known(), cached.known());
-        let mut reasoning = apart.known();
-        // Anthropic counts apart what is written into its cache, and what comes from there.
-        if self.dialect == Dialect::Anthropic {
-            let parts = [prompt, reasoning.take(), cached];
-            prompt = parts.into_iter().flatten().reduce(|sum, part| sum + part);
-        }
-        let usage = Usage { prompt, completion: completion.known(), cached, reasoning };
+        let usage = known!(self.dialect, D => D::usage(&self.counts));
         (usage.prompt.is_some() || usage.completion.is_some()).then_some(usage)
     }
 
@@ -264,75 +198,42 @@ impl Marks {
     fn walk(&mut self, part: &[u8]) {
         let base = self.walked;
         self.walked = base.saturating_add(part.len().min(u16::MAX.into()) as u16);
-        let (place, opening) = self.opening();
+        let (place, opening) = known!(self.dialect, D => self.opening::<D>());
         let ahead = place.checked_sub(base.into()).filter(|_| base != u16::MAX);
         if ahead.and_then(|ahead| part.get(ahead)) == Some(&opening) {
             self.staged.add(Said::IN_PLACE);
         }
         let Marks { walker, staged_counts, staged, begins, event, choices, dialect, .. } = self;
-        let words = match dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletions => &OPENAI_WORDS,
-            Dialect::Tgi => &TGI_WORDS,
-            Dialect::Ollama => &OLLAMA_WORDS,
-            _ => &OTHER_WORDS,
-        };
-        let mut staging = Staging {
-            dialect: *dialect,
-            event,
-            choices,
-            counts: staged_counts,
-            said: staged,
-            begins,
-        };
+        let words = known!(*dialect, D => D::words());
+        let mut staging = Staging { event, choices, counts: staged_counts, said: staged, begins };
+        let dialect = *dialect;
         walker.feed_noting(words, part, |path, at, found, note| {
-            staging.take(path, usize::from(base).saturating_add(at), found, note);
+            let at = usize::from(base).saturating_add(at);
+            known!(dialect, D => D::take(&mut staging, path, at, found));
+            staging.error(path, found, note);
         });
     }
 
     /// Where the list of choices began in the deltas before, or what stands for it, and with which
     /// byte.
     #[inline(always)]
-    fn opening(&self) -> (usize, u8) {
-        match self.dialect {
-            Dialect::Tgi => (self.began.into(), b'{'),
-            Dialect::Ollama if self.began & Marks::TEXT != 0 => {
-                (usize::from(self.began & !Marks::TEXT), b'"')
-            }
-            Dialect::Ollama => (self.began.into(), b'{'),
-            _ => (self.began.into(), b'['),
+    fn opening<D: Knowledge>(&self) -> (usize, u8) {
+        match D::OPENS_WITH_TEXT && self.began & Marks::TEXT != 0 {
+            true => (usize::from(self.began & !Marks::TEXT), b'"'),
+            false => (self.began.into(), D::OPENING),
         }
     }
 
     /// Whether the data of this event can hold anything of interest.
     fn is_of_interest(&self) -> bool {
         let all = !self.seen.has(Seen::UNDER_WAY);
-        match self.dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::Tgi | Dialect::Ollama => {
-                true
-            }
-            Dialect::Anthropic => {
-                all || matches!(self.event, UNNAMED | MESSAGE_START | MESSAGE_DELTA | ERROR)
-            }
-            Dialect::OpenAiResponses => {
-                all || matches!(
-                    self.event,
-                    UNNAMED | COMPLETED | RESPONSE_DONE | FAILED | INCOMPLETE | ERROR
-                )
-            }
-            _ => false,
-        }
-    }
-
-    /// The same where choices are counted.
-    #[cold]
-    fn says_nothing_of_choices(&self, line: &[u8]) -> bool {
-        !self.choices.are_unknown() && stands_once(line)
+        known!(self.dialect, D => D::is_of_interest(self.event, all))
     }
 
     /// Whether the choices begin in `line` where they did in the deltas before.
     #[inline(always)]
-    fn begins_as_before(&self, line: &[u8]) -> bool {
-        let (place, opening) = self.opening();
+    fn begins_as_before<D: Knowledge>(&self, line: &[u8]) -> bool {
+        let (place, opening) = self.opening::<D>();
         line.get(place) == Some(&opening)
     }
 
@@ -340,34 +241,38 @@ impl Marks {
     /// line there is: it is a part of the loop over them.
     #[inline(always)]
     fn is_delta(&self, line: &[u8]) -> bool {
-        match self.dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletions => {
-                self.begins_as_before(line)
-                    && OPENAI_SEARCH.is_delta(line)
-                    && (!self.choices.are_several() || self.says_nothing_of_choices(line))
+        known!(self.dialect, D => match D::SEARCH {
+            Some(search) => {
+                self.begins_as_before::<D>(line)
+                    && search.is_delta(line)
+                    && (!D::CHOICES || !self.choices.are_several() || self.says_nothing_of_choices(line))
             }
-            Dialect::Tgi => self.begins_as_before(line) && TGI_SEARCH.is_delta(line),
-            Dialect::Ollama => self.begins_as_before(line) && OLLAMA_SEARCH.is_delta(line),
-            // No mark stands in every one of their deltas.
-            _ => false,
-        }
+            None => false,
+        })
+    }
+
+    /// The same where choices are counted.
+    #[cold]
+    fn says_nothing_of_choices(&self, line: &[u8]) -> bool {
+        let search = known!(self.dialect, D => D::SEARCH);
+        !self.choices.are_unknown() && search.is_some_and(|search| search.stands_once(line))
     }
 }
 
 impl Watcher for Marks {
     fn name_start(&mut self) {
-        self.walker.spell(&WORDS);
+        self.walker.spell(&EVENTS);
     }
 
     fn name(&mut self, part: &[u8]) {
         if self.dialect != Dialect::Generic {
-            self.walker.spell_on(&WORDS, part);
+            self.walker.spell_on(&EVENTS, part);
         }
     }
 
     fn name_end(&mut self) {
         if self.dialect != Dialect::Generic {
-            self.event = self.walker.spelt(&WORDS);
+            self.event = self.walker.spelt(&EVENTS);
         }
     }
 
@@ -446,16 +351,27 @@ impl Marks {
         if !has_data && event != ERROR_LINE || self.is_sign_of_life(said, event, blank) {
             return false;
         }
-        if !self.seen.has(Seen::CLAIMED) && !self.claim(said, event) {
-            self.dialect = Dialect::Generic;
+        let dispatched = Dispatched {
+            said,
+            event,
+            whole,
+            done: self.seen.has(Seen::DONE),
+            under_way: self.seen.has(Seen::ANSWER),
+        };
+        if !self.seen.has(Seen::CLAIMED) {
+            self.claim(&dispatched);
         }
         if self.dialect == Dialect::Generic {
             self.seen.add(Seen::EVENT);
             self.seen.add(Seen::ANSWER);
             return true;
         }
-        let answers = self.answers(said, event, whole);
-        self.conclude(&mut said, event, answers);
+        let answers = known!(self.dialect, D => D::answers(&dispatched));
+        if matches!(event, ERROR | ERROR_LINE) {
+            said.add(Said::ERROR);
+        } else {
+            known!(self.dialect, D => D::conclude(&dispatched, answers, &mut said));
+        }
         let done = blank && self.seen.has(Seen::DONE);
         let counts_as_event = answers || done || said.has(Said::END) || said.has(Said::ERROR);
         self.note(said, counts);
@@ -466,6 +382,14 @@ impl Marks {
             self.seen.add(Seen::ANSWER);
         }
         counts_as_event
+    }
+
+    /// The first event that says something: whether it is one of the expected dialect's.
+    fn claim(&mut self, dispatched: &Dispatched) {
+        match known!(self.dialect, D => D::claims(dispatched)) {
+            true => self.seen.add(Seen::CLAIMED),
+            false => self.dialect = Dialect::Generic,
+        }
     }
 
     /// Whether the event that is dispatched says that the server lives, and no more.
@@ -484,8 +408,7 @@ impl Marks {
         if said.has(Said::END) && !self.saw_error() {
             self.seen.add(Seen::END);
         }
-        // In these the counts come with the end.
-        let late = matches!(self.dialect, Dialect::Tgi | Dialect::Ollama);
+        let late = known!(self.dialect, D => D::COUNTS_AT_END);
         if said.has(Said::END) || !late && !said.has(Said::UNCOUNTED) {
             self.counts.update(counts);
         }

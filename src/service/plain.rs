@@ -10,10 +10,13 @@
 //! * The size is fixed; nothing is allocated, and nothing is kept of what was read.
 
 use super::Dialect;
+use super::dialects::StreamGrammar;
 use super::marks::{Document, Marks};
 use super::refusal::Blame;
 use crate::http::ndjson::LineObserver;
 use crate::http::sse::EventObserver;
+
+pub use super::marks::counts::Usage;
 
 /// How an answer ended that ended cleanly in HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +37,6 @@ pub enum Truncation {
     InsideEvent,
     /// The event that ends a stream of this dialect.
     NoEndMark,
-}
-
-/// Tokens counted by the server, where it has told. Each is the last count seen of its kind that is
-/// not 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// All of the prompt, what came from a cache included.
-    pub prompt: Option<u32>,
-    pub completion: Option<u32>,
-    /// What of the prompt came from a cache.
-    pub cached: Option<u32>,
-    /// What of the completion was reasoning.
-    pub reasoning: Option<u32>,
 }
 
 /// Tokens of an answer, as far as it has come.
@@ -87,9 +77,9 @@ impl PlainObserver {
     /// For a stream, whose media type is [`Dialect::stream_type`], of a server that is expected to
     /// speak this dialect.
     pub fn of_stream(dialect: Dialect) -> PlainObserver {
-        let grammar = match dialect {
-            Dialect::Ollama => Grammar::Lines(LineObserver::new()),
-            _ => Grammar::Events(EventObserver::new()),
+        let grammar = match dialect.stream_grammar() {
+            StreamGrammar::Lines => Grammar::Lines(LineObserver::new()),
+            StreamGrammar::Events => Grammar::Events(EventObserver::new()),
         };
         PlainObserver { grammar, marks: Marks::new(dialect) }
     }

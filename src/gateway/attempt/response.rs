@@ -379,11 +379,15 @@ impl Exchange {
         self.attempt.keep_alive = head.keep_alive;
         let mut response = Flow::of_response(head.framing, delivery.mode);
         let observer = match (head.media, self.served()) {
-            (Media::EventStream, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Generic)),
+            (Media::EventStream, dialect) if dialect.speaks_in_lines() => {
+                Some(Observer::of_stream(Dialect::Generic))
+            }
             (Media::EventStream, dialect) => {
                 Some(Observer::of_stream(dialect).expecting(self.choices(sent)))
             }
-            (Media::JsonLines, Dialect::Ollama) => Some(Observer::of_stream(Dialect::Ollama)),
+            (Media::JsonLines, dialect) if dialect.speaks_in_lines() => {
+                Some(Observer::of_stream(dialect))
+            }
             // Lines of nobody's: whether they are all nobody can tell.
             (Media::JsonLines, Dialect::Generic) => Some(Observer::of_nothing()),
             _ => self.reader(head, reads),

@@ -101,21 +101,7 @@ impl<N: Net> Gateway<N> {
         let Some(answer) = fault.answer() else { return };
         let message = fault.to_string();
         let (bytes, date) = self.scratch.begin();
-        let form = match asked.dialect {
-            Dialect::Anthropic => ErrorForm::Anthropic,
-            Dialect::Ollama => ErrorForm::Ollama,
-            Dialect::Tgi => ErrorForm::Tgi,
-            Dialect::OpenAiChat
-            | Dialect::OpenAiCompletions
-            | Dialect::OpenAiResponses
-            | Dialect::Gemini
-            | Dialect::KServe
-            | Dialect::Triton
-            | Dialect::LlamaCpp
-            | Dialect::Sglang
-            | Dialect::Text
-            | Dialect::Generic => ErrorForm::OpenAi,
-        };
+        let form = asked.dialect.error_form();
         reply::error(
             &ErrorReply {
                 form,

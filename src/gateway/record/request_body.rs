@@ -85,7 +85,7 @@ impl Exchange {
         if self.dialect == Dialect::Generic || !sent.keeps() {
             return false;
         }
-        let may = self.dialect == Dialect::Ollama
+        let may = self.dialect.streams("", None)
             || self.request.body.framing() == Framing::Chunked
             || contains(&STREAM, sent.pieces());
         may && self.asks_for_stream_in(sent, LOOK_MAX)
@@ -94,7 +94,7 @@ impl Exchange {
     /// How many choices the answer is to have, by the request as it was `sent`. `None`: nobody
     /// knows, since it was too long to be kept, or is not all here.
     pub(crate) fn choices(&self, sent: &Outbox) -> Option<u32> {
-        if !matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions) {
+        if !self.dialect.has_choices() {
             return Some(1);
         }
         if !sent.keeps() || !self.request.body.is_complete() {
@@ -105,7 +105,7 @@ impl Exchange {
         let may_be_several = framing == Framing::Chunked
             || contains(&CHOICES, sent.pieces())
             // A list of prompts.
-            || self.dialect == Dialect::OpenAiCompletions
+            || self.dialect.takes_several_prompts()
                 && sent.pieces().any(|piece| memchr::memchr(b'[', piece).is_some());
         match may_be_several {
             true => look(&self.payload_in(sent, LOOK_MAX), 0).choices(),

@@ -100,7 +100,8 @@ impl Words {
     }
 }
 
-const fn is_less(left: &[u8], right: &[u8]) -> bool {
+/// Whether `left` comes first. For constants.
+pub const fn is_less(left: &[u8], right: &[u8]) -> bool {
     let mut at = 0;
     while at < left.len() && at < right.len() {
         if left[at] != right[at] {

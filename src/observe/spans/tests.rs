@@ -3,7 +3,7 @@
 use super::*;
 use crate::http::request_id::RequestId;
 use crate::http::trace_context::{SpanId, TraceId};
-use crate::service::{Completion, Usage};
+use crate::service::{Completion, Dialect, Usage};
 
 fn sent(span: u64, status: Option<u16>, failed: Option<&'static str>) -> Sent {
     Sent {

@@ -19,7 +19,7 @@ const UNKNOWN: u8 = 0x80;
 /// The choices of one answer. Packed, because the record it belongs to is full to the byte.
 #[derive(Clone, Copy, Debug)]
 #[repr(Rust, packed)]
-pub(super) struct Choices {
+pub(in crate::service) struct Choices {
     /// Those that are to end yet: of those asked for, or of those seen.
     open: u16,
     /// Those that have ended in the event that comes now, and count when it is dispatched.

@@ -12,16 +12,16 @@
 //! * Where nobody is told what it says, a search tells whether it may say that it has failed, and
 //!   nothing else is read of it.
 
-mod words;
-
 use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 
-use self::words::*;
-use super::{Count, Counts, Marks};
+use super::Marks;
+use super::counts::{Count, Counted, Counts};
 use crate::http::json::{Found, ITEM, Matcher, OTHER, Word, Words};
 use crate::service::Dialect;
+use crate::service::dialects::document_words::*;
+use crate::service::dialects::{all_known, known};
 use crate::service::refusal::{Blame, CODES, NAMES, SENTENCES, says_something};
 
 static CODE_WORDS: Words = Words::new(&CODES);
@@ -175,7 +175,7 @@ impl Marks {
     #[inline(never)]
     fn walk_document(&mut self, document: &mut Document, data: &[u8]) {
         let Marks { walker, counts, dialect, .. } = self;
-        walker.feed_noting(&DOCUMENT_WORDS, data, |path, _, found, note| match found {
+        walker.feed_noting(&READ, data, |path, _, found, note| match found {
             Found::Number(Some(number)) if counts.take(*dialect, path, number) => {}
             found => document.say(*dialect, path, found, note),
         });
@@ -186,13 +186,14 @@ impl Marks {
 /// and an answer that is long does not end in one.
 fn may_fail(dialect: Dialect, data: &[u8], ends: bool) -> bool {
     static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
-    static FAILED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"failed\""));
     const SHORT: usize = 512;
     // Too short to tell by.
     if !ends && data.len() < SHORT {
         return true;
     }
-    ERROR.find(data).is_some() || dialect == Dialect::OpenAiResponses && FAILED.find(data).is_some()
+    let other = known!(dialect, D => D::DOCUMENT_FAILS_WITH);
+    ERROR.find(data).is_some()
+        || other.is_some_and(|text| memmem::find(data, text.as_bytes()).is_some())
 }
 
 fn says_failed(dialect: Dialect, path: &[Word], found: Found<'_>) -> bool {
@@ -202,56 +203,54 @@ fn says_failed(dialect: Dialect, path: &[Word], found: Found<'_>) -> bool {
     match (path, found) {
         ([ERROR, ..] | [CHOICES, ITEM, ERROR, ..], found) if says_something(found) => true,
         ([OBJECT | TYPE] | [CHOICES, ITEM, FINISH_REASON], Found::StringEnd(ERROR)) => true,
-        ([STATUS], Found::StringEnd(FAILED)) => dialect == Dialect::OpenAiResponses,
-        _ => false,
+        _ => known!(dialect, D => D::document_fails(path, found)),
     }
 }
 
+/// Whether there is an answer, in whichever dialect.
 fn says_begun(path: &[Word], found: Found<'_>) -> bool {
-    match found {
-        Found::Container => {
-            matches!(path, [CHOICES, ITEM, MESSAGE] | [MESSAGE] | [OUTPUT | CONTENT, ITEM])
-        }
-        Found::String => matches!(
-            path,
-            [CHOICES, ITEM, TEXT] | [GENERATED_TEXT | RESPONSE] | [ITEM, GENERATED_TEXT]
-        ),
-        _ => false,
-    }
+    matches!(found, Found::Container | Found::String)
+        && all_known!(D => D::document_begins(path, found)).contains(&true)
 }
 
 impl Counts {
-    /// Whether this is a count.
+    /// Whether this is a count: one of the dialect that is expected, one that several have, or one of
+    /// any other.
     fn take(&mut self, dialect: Dialect, path: &[Word], number: u32) -> bool {
+        let counted = known!(dialect, D => D::document_count(path, true))
+            .or_else(|| shared_count(path))
+            .or_else(|| {
+                all_known!(D => D::document_count(path, false)).into_iter().flatten().next()
+            });
         let number = Count::of(number);
-        match path {
-            // Elsewhere it is a part of the prompt.
-            [USAGE, CACHE_CREATION] if dialect == Dialect::Anthropic => self.apart = number,
-            [USAGE, CACHE_READ | PROMPT_CACHE_HIT]
-            | [USAGE, PROMPT_TOKENS_DETAILS | INPUT_TOKENS_DETAILS, CACHED_TOKENS] => {
-                self.cached = number;
-            }
-            [
-                USAGE,
-                COMPLETION_TOKENS_DETAILS | OUTPUT_TOKENS_DETAILS,
-                REASONING_TOKENS,
-            ] if dialect != Dialect::Anthropic => self.apart = number,
-            [USAGE, PROMPT_TOKENS | INPUT_TOKENS]
-            // TGI's, whose answer may be a list of one.
-            | [DETAILS, INPUT_LENGTH]
-            | [ITEM, DETAILS, INPUT_LENGTH]
-            | [PROMPT_EVAL_COUNT]
-            // Cohere's.
-            | [META, TOKENS | BILLED_UNITS, INPUT_TOKENS] => self.prompt = number,
-            [USAGE, COMPLETION_TOKENS | OUTPUT_TOKENS]
-            | [DETAILS, GENERATED_TOKENS]
-            | [ITEM, DETAILS, GENERATED_TOKENS]
-            | [EVAL_COUNT]
-            | [META, TOKENS | BILLED_UNITS, OUTPUT_TOKENS] => self.completion = number,
-            // All there is where nothing is generated: vLLM's rerank.
-            [USAGE, TOTAL_TOKENS] if self.prompt == Count::NONE => self.prompt = number,
-            _ => return false,
+        match counted {
+            Some(Counted::Prompt) => self.prompt = number,
+            Some(Counted::Apart) => self.apart = number,
+            Some(Counted::Completion) => self.completion = number,
+            Some(Counted::Cached) => self.cached = number,
+            Some(Counted::Total) if self.prompt == Count::NONE => self.prompt = number,
+            Some(Counted::Ignored) => {}
+            Some(Counted::Total) | None => return false,
         }
         true
     }
+}
+
+/// The counts of `usage`, which every other API has too, and of Cohere's.
+fn shared_count(path: &[Word]) -> Option<Counted> {
+    Some(match path {
+        [USAGE, CACHE_READ | PROMPT_CACHE_HIT]
+        | [USAGE, PROMPT_TOKENS_DETAILS | INPUT_TOKENS_DETAILS, CACHED_TOKENS] => Counted::Cached,
+        [USAGE, COMPLETION_TOKENS_DETAILS | OUTPUT_TOKENS_DETAILS, REASONING_TOKENS] => {
+            Counted::Apart
+        }
+        [USAGE, PROMPT_TOKENS | INPUT_TOKENS] | [META, TOKENS | BILLED_UNITS, INPUT_TOKENS] => {
+            Counted::Prompt
+        }
+        [USAGE, COMPLETION_TOKENS | OUTPUT_TOKENS]
+        | [META, TOKENS | BILLED_UNITS, OUTPUT_TOKENS] => Counted::Completion,
+        // vLLM's rerank.
+        [USAGE, TOTAL_TOKENS] => Counted::Total,
+        _ => return None,
+    })
 }

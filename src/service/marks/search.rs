@@ -1,18 +1,17 @@
 //! Lines that say nothing, told from the others by a vector search.
 
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
+use memchr::memmem;
 
 /// A mark that stands in every delta. All of it is known when this is compiled, so that comparing with
 /// it takes a few instructions and no call.
-pub(super) struct Search {
-    quoted: &'static [u8],
+#[derive(Clone, Copy, Debug)]
+pub(in crate::service) struct Search {
+    pub quoted: &'static [u8],
     /// The value with which it says "it goes on".
-    goes_on: &'static [u8],
+    pub goes_on: &'static [u8],
     /// A byte of `quoted` that is rare behind it, and where it stands.
-    letter: u8,
-    letter_at: usize,
+    pub letter: u8,
+    pub letter_at: usize,
 }
 
 /// What lies behind a mark is no shorter than this if there is an error in it.
@@ -49,19 +48,10 @@ impl Search {
         }
         false
     }
+    /// Whether the mark stands in `line` once, if at all.
+    #[cold]
+    pub fn stands_once(&self, line: &[u8]) -> bool {
+        let behind = memmem::find(line, self.quoted).map(|at| &line[at + 1..]);
+        behind.is_none_or(|behind| memmem::find(behind, self.quoted).is_none())
+    }
 }
-
-/// Whether the mark of OpenAI's dialects stands in `line` once, if at all.
-#[cold]
-pub(super) fn stands_once(line: &[u8]) -> bool {
-    static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(OPENAI_SEARCH.quoted));
-    let behind = MARK.find(line).map(|at| &line[at + 1..]);
-    behind.is_none_or(|behind| MARK.find(behind).is_none())
-}
-
-pub(super) static OPENAI_SEARCH: Search =
-    Search { quoted: b"\"finish_reason\"", goes_on: b"null", letter: b'f', letter_at: 1 };
-pub(super) static TGI_SEARCH: Search =
-    Search { quoted: b"\"generated_text\"", goes_on: b"null", letter: b'x', letter_at: 13 };
-pub(super) static OLLAMA_SEARCH: Search =
-    Search { quoted: b"\"done\"", goes_on: b"false", letter: b'd', letter_at: 1 };

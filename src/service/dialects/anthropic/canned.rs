@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{bytes_of, event};
+use crate::service::dialects::writing::{CannedStream, bytes_of, event};
 use crate::service::openai::Identity;
 
 fn message(identity: &Identity<'_>, content: Value, stop_reason: Option<&str>) -> Value {
@@ -33,18 +33,21 @@ impl Stream {
     pub fn new(identity: &Identity<'_>) -> Stream {
         Stream { message: message(identity, json!([]), None) }
     }
+}
 
-    pub fn opening(&self) -> Bytes {
+impl CannedStream for Stream {
+    fn opening(&self) -> Option<Bytes> {
         let start = json!({"type": "message_start", "message": self.message});
         let block = json!({
             "type": "content_block_start",
             "index": 0,
             "content_block": {"type": "text", "text": ""},
         });
-        Bytes::from(event("message_start", &start) + &event("content_block_start", &block))
+        let events = event("message_start", &start) + &event("content_block_start", &block);
+        Some(Bytes::from(events))
     }
 
-    pub fn piece(&self, text: &str) -> Bytes {
+    fn piece(&self, _index: u64, text: &str) -> Bytes {
         let delta = json!({
             "type": "content_block_delta",
             "index": 0,
@@ -53,7 +56,7 @@ impl Stream {
         Bytes::from(event("content_block_delta", &delta))
     }
 
-    pub fn closing(&self) -> Bytes {
+    fn closing(&self, _pieces: u64, _text: &str) -> Option<Bytes> {
         let block = json!({"type": "content_block_stop", "index": 0});
         let delta = json!({
             "type": "message_delta",
@@ -61,10 +64,10 @@ impl Stream {
             "usage": {"output_tokens": 0},
         });
         let stop = json!({"type": "message_stop"});
-        Bytes::from(
+        Some(Bytes::from(
             event("content_block_stop", &block)
                 + &event("message_delta", &delta)
                 + &event("message_stop", &stop),
-        )
+        ))
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{bytes_of, event};
+use crate::service::dialects::writing::{CannedStream, bytes_of, event};
 use crate::service::openai::Identity;
 
 /// Events before the first piece.
@@ -89,8 +89,10 @@ impl Stream {
         }
         event(name, &data)
     }
+}
 
-    pub fn opening(&self) -> Bytes {
+impl CannedStream for Stream {
+    fn opening(&self) -> Option<Bytes> {
         let response = json!({"response": self.response("in_progress", json!([]))});
         let item = json!({"output_index": 0, "item": self.message("in_progress", None)});
         let events = [
@@ -100,16 +102,16 @@ impl Stream {
             self.event(3, "response.content_part.added", true, json!({"part": part("")})),
         ];
         debug_assert_eq!(events.len() as u64, OPENING_EVENTS);
-        Bytes::from(events.concat())
+        Some(Bytes::from(events.concat()))
     }
 
-    pub fn piece(&self, index: u64, text: &str) -> Bytes {
+    fn piece(&self, index: u64, text: &str) -> Bytes {
         let data = json!({"delta": text, "logprobs": []});
         let sequence = OPENING_EVENTS + index;
         Bytes::from(self.event(sequence, "response.output_text.delta", true, data))
     }
 
-    pub fn closing(&self, pieces: u64, text: &str) -> Bytes {
+    fn closing(&self, pieces: u64, text: &str) -> Option<Bytes> {
         let first = OPENING_EVENTS + pieces;
         let message = self.message("completed", Some(text));
         let done = json!({"text": text, "logprobs": []});
@@ -121,6 +123,6 @@ impl Stream {
             self.event(first + 2, "response.output_item.done", false, item),
             self.event(first + 3, "response.completed", false, response),
         ];
-        Bytes::from(events.concat())
+        Some(Bytes::from(events.concat()))
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::bytes_of;
+use crate::service::dialects::writing::{CannedStream, bytes_of};
 use crate::service::openai::Identity;
 
 #[derive(Debug)]
@@ -45,13 +45,15 @@ impl Stream {
         line["eval_count"] = 0.into();
         line
     }
+}
 
-    pub fn piece(&self, text: &str) -> Bytes {
+impl CannedStream for Stream {
+    fn piece(&self, _index: u64, text: &str) -> Bytes {
         Bytes::from(format!("{}\n", self.line(text, false)))
     }
 
-    pub fn closing(&self) -> Bytes {
-        Bytes::from(format!("{}\n", self.last("")))
+    fn closing(&self, _pieces: u64, _text: &str) -> Option<Bytes> {
+        Some(Bytes::from(format!("{}\n", self.last(""))))
     }
 }
 
