@@ -324,9 +324,9 @@ fn translating_a_delta_allocates_nothing() {
         \"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
     type Delta<'a> = &'a dyn Fn(usize) -> String;
     let cases: [(Pair, &str, Delta<'_>); 3] = [
-        (Pair::MessagesToChat, "", &vllm),
-        (Pair::MessagesToChat, "", &openai),
-        (Pair::ChatToMessages, opening, &anthropic),
+        (Pair::MESSAGES_TO_CHAT, "", &vllm),
+        (Pair::MESSAGES_TO_CHAT, "", &openai),
+        (Pair::CHAT_TO_MESSAGES, opening, &anthropic),
     ];
     for (number, (pair, opening, delta)) in cases.into_iter().enumerate() {
         for cut in [0, 60] {

@@ -16,18 +16,20 @@
 //! Absent on purpose: when to translate (the configuration says so), framing, and whether an answer
 //! may be tried elsewhere.
 
-mod ask_chat;
-mod ask_messages;
+mod chat;
 mod documents;
 mod errors;
 mod events;
+mod from_messages;
+mod leg;
 mod members;
+mod pair;
 mod raw;
 mod reasons;
 pub mod rules;
-mod tell_chat;
-mod tell_messages;
 mod template;
+mod to_messages;
+mod translator;
 mod tree;
 
 #[cfg(test)]
@@ -35,78 +37,15 @@ mod tests;
 
 use std::fmt;
 
-use self::documents::DocumentContext;
-use self::events::EventReader;
-use self::tell_chat::ChatTeller;
-use self::tell_messages::MessagesTeller;
-use super::Dialect;
+use serde_json::Value;
+
+use self::events::StreamPart;
+use self::tree::Numbers;
 
 pub use self::errors::kind_of;
 pub use self::events::EVENT_BYTES_MAX;
-
-/// A pair of dialects: what the client asked in, and what the server is asked in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Pair {
-    /// The client speaks OpenAI chat, the server Anthropic messages.
-    ChatToMessages,
-    /// The client speaks Anthropic messages, the server OpenAI chat.
-    MessagesToChat,
-}
-
-impl Pair {
-    pub const ALL: [Pair; 2] = [Pair::ChatToMessages, Pair::MessagesToChat];
-
-    /// `None`: nothing is to be translated, or nobody can.
-    pub fn of(asked: Dialect, served: Dialect) -> Option<Pair> {
-        Pair::ALL.into_iter().find(|pair| pair.asked() == asked && pair.served() == served)
-    }
-
-    /// What the client speaks.
-    pub fn asked(self) -> Dialect {
-        match self {
-            Pair::ChatToMessages => Dialect::OpenAiChat,
-            Pair::MessagesToChat => Dialect::Anthropic,
-        }
-    }
-
-    /// What the server speaks.
-    pub fn served(self) -> Dialect {
-        match self {
-            Pair::ChatToMessages => Dialect::Anthropic,
-            Pair::MessagesToChat => Dialect::OpenAiChat,
-        }
-    }
-
-    /// The path that the server is asked for, where the configuration names no other.
-    pub fn path(self) -> &'static str {
-        match self.served() {
-            Dialect::Anthropic => "/v1/messages",
-            _ => "/v1/chat/completions",
-        }
-    }
-
-    /// A field that the server wants in a request: name and value.
-    pub fn field(self) -> Option<(&'static str, &'static str)> {
-        (self.served() == Dialect::Anthropic).then_some(("anthropic-version", "2023-06-01"))
-    }
-
-    /// Whether the server reads its key in `x-api-key`, and not in `Authorization`.
-    pub fn wants_bare_key(self) -> bool {
-        self.served() == Dialect::Anthropic
-    }
-
-    /// Fields of the client's request that mean nothing to the server, in lower case.
-    pub fn withheld_fields(self) -> &'static [&'static str] {
-        match self.asked() {
-            Dialect::Anthropic => &[
-                "anthropic-version",
-                "anthropic-beta",
-                "anthropic-dangerous-direct-browser-access",
-            ],
-            _ => &["openai-organization", "openai-project", "openai-beta"],
-        }
-    }
-}
+pub use self::pair::Pair;
+pub use self::translator::Translator;
 
 /// What the translation of an answer must know of its request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,13 +58,56 @@ pub struct Memo {
     pub stop: Vec<String>,
 }
 
+/// A request that is being written, from leg to leg.
+#[derive(Debug, Default)]
+struct Asking<'m> {
+    /// What the server is asked for in place of the client's model.
+    instead: Option<&'m str>,
+    stream: bool,
+    memo: Memo,
+    /// How the numbers of the request are written.
+    numbers: Numbers,
+}
+
+impl Asking<'_> {
+    /// The model that the server is asked for, where the request names `asked`.
+    fn model(&mut self, asked: String) -> String {
+        let model = self.instead.map_or_else(|| asked.clone(), str::to_owned);
+        if self.memo.model.is_empty() {
+            self.memo.model = asked;
+        }
+        model
+    }
+}
+
 /// A request in the server's dialect.
 #[derive(Clone, Debug)]
 pub struct Translated {
     pub body: Vec<u8>,
+    /// What the server is asked for.
+    pub model: String,
     /// Whether a stream is asked for.
     pub stream: bool,
     pub memo: Memo,
+}
+
+/// What the translation of an answer has to know besides the answer.
+#[derive(Clone, Debug, Default)]
+pub struct AnswerContext {
+    pub memo: Memo,
+    /// Unix seconds.
+    pub created: u64,
+    /// What is unique to the exchange, for ids that the server does not give.
+    pub id: String,
+}
+
+/// Tells one stream in another dialect, part by part.
+trait Teller: fmt::Debug {
+    /// Takes the next part, and writes what can be told.
+    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer>;
+
+    /// The server's body is complete. A stream that was not finished by its model is an error.
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer>;
 }
 
 /// Why a request cannot be translated: it asks for something that the server's dialect cannot say.
@@ -189,109 +171,16 @@ impl fmt::Display for BadAnswer {
 /// Writes a request in the server's dialect. `model`: what the server is asked for in place of the
 /// client's model.
 pub fn request(pair: Pair, body: &[u8], model: Option<&str>) -> Result<Translated, Untranslatable> {
-    let asked = tree::parse(body).map_err(|error| {
+    let mut asking = Asking { instead: model, ..Asking::default() };
+    let mut request = asking.numbers.parse(body).map_err(|error| {
         Untranslatable::new("", &format!("is no JSON that can be read: {error}"))
     })?;
-    match pair {
-        Pair::ChatToMessages => ask_messages::translate(asked, model),
-        Pair::MessagesToChat => ask_chat::translate(asked, model),
+    let asked = request.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for leg in [pair.leg_from(), pair.leg_to()].into_iter().flatten() {
+        request = Value::Object(leg.ask(request, &mut asking)?);
     }
-}
-
-/// Translates one answer.
-#[derive(Debug)]
-pub struct Translator {
-    form: Form,
-    /// Why nothing more is written.
-    failed: Option<BadAnswer>,
-}
-
-#[derive(Debug)]
-enum Form {
-    Chat(EventReader, Box<ChatTeller>),
-    Messages(EventReader, Box<MessagesTeller>),
-    Document { context: Box<DocumentContext>, body: Vec<u8>, bytes_max: usize },
-}
-
-impl Translator {
-    /// Of an event stream. `created`: Unix seconds; `id`: what is unique to the exchange, for ids that
-    /// the server does not give.
-    pub fn of_stream(pair: Pair, memo: &Memo, created: u64, id: &str) -> Translator {
-        let events = EventReader::default();
-        let form = match pair.asked() {
-            Dialect::Anthropic => Form::Messages(events, Box::new(MessagesTeller::new(memo, id))),
-            _ => Form::Chat(events, Box::new(ChatTeller::new(memo, created, id))),
-        };
-        Translator { form, failed: None }
-    }
-
-    /// Of a document with this status, of at most `bytes_max` bytes: an answer, or an error. It is
-    /// written at its end.
-    pub fn of_document(
-        pair: Pair,
-        memo: &Memo,
-        status: u16,
-        created: u64,
-        id: &str,
-        bytes_max: usize,
-    ) -> Translator {
-        let (memo, id) = (memo.clone(), id.to_owned());
-        let context = Box::new(DocumentContext { pair, memo, status, created, id });
-        let form = Form::Document { context, body: Vec::new(), bytes_max };
-        Translator { form, failed: None }
-    }
-
-    /// Takes the next bytes of the body, and writes the events that have become whole. Behind an error
-    /// it fails for good; what was written before it stands.
-    pub fn feed(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
-        if let Some(failed) = &self.failed {
-            return Err(failed.clone());
-        }
-        let fed = match &mut self.form {
-            Form::Chat(events, teller) => events.feed(payload, |part| teller.part(part, out)),
-            Form::Messages(events, teller) => events.feed(payload, |part| teller.part(part, out)),
-            Form::Document { body, bytes_max, .. } if body.len() + payload.len() > *bytes_max => {
-                Err(BadAnswer::TooLong(*bytes_max))
-            }
-            Form::Document { body, .. } => {
-                body.extend_from_slice(payload);
-                Ok(())
-            }
-        };
-        self.noting(fed)
-    }
-
-    /// The server's body is complete. A stream that was not finished by its model is an error.
-    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
-        if let Some(failed) = &self.failed {
-            return Err(failed.clone());
-        }
-        let ended = match &mut self.form {
-            Form::Chat(_, teller) => teller.end(out),
-            Form::Messages(_, teller) => teller.end(out),
-            Form::Document { context, body, .. } => documents::translate(context, body)
-                .map(|document| out.extend_from_slice(document.to_string().as_bytes())),
-        };
-        self.noting(ended)
-    }
-
-    fn noting(&mut self, result: Result<(), BadAnswer>) -> Result<(), BadAnswer> {
-        if let Err(failed) = &result {
-            self.failed = Some(failed.clone());
-        }
-        result
-    }
-
-    pub fn is_stream(&self) -> bool {
-        !matches!(self.form, Form::Document { .. })
-    }
-
-    /// The media type of what is written.
-    pub fn content_type(&self) -> &'static str {
-        match &self.form {
-            Form::Chat(..) => Dialect::OpenAiChat.stream_type(),
-            Form::Messages(..) => Dialect::Anthropic.stream_type(),
-            Form::Document { .. } => "application/json",
-        }
-    }
+    let mut body = Vec::new();
+    asking.numbers.write(&request, &mut body);
+    let model = model.map_or(asked, str::to_owned);
+    Ok(Translated { body, model, stream: asking.stream, memo: asking.memo })
 }

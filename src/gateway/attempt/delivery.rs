@@ -91,7 +91,8 @@ impl Exchange {
             let why = Box::new(BadAnswer::Malformed(why.to_owned()));
             Failed::Fault(upstream_fault(UpstreamFault::Untranslatable(why)))
         };
-        if head.encoded {
+        let failed = head.status >= 400;
+        if head.encoded && !failed {
             return Err(cannot("is compressed, though it was not asked to be"));
         }
         if head.status == 206 {
@@ -99,12 +100,18 @@ impl Exchange {
         }
         let (now, id) = (net.time_of_day().as_secs(), self.id.to_string());
         let translator = match head.media {
-            Media::EventStream if head.status < 300 => {
+            media if head.status < 300 && pair.streams_as(media) => {
                 Translator::of_stream(pair, &request.memo, now, &id)
             }
-            media if head.status >= 400 || media == Media::Json && head.status < 300 => {
+            media if failed || media == Media::Json && head.status < 300 => {
                 let longest = self.snapshot.limits.translate_bytes;
-                Translator::of_document(pair, &request.memo, head.status, now, &id, longest)
+                let memo = &request.memo;
+                let document = Translator::of_document(pair, memo, head.status, now, &id, longest);
+                match () {
+                    () if head.encoded => document.told_by_status(),
+                    () if request.stream && !failed => document.told_as_stream(),
+                    () => document,
+                }
             }
             _ => return Err(cannot("is neither JSON nor a stream of events")),
         };

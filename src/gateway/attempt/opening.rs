@@ -12,7 +12,7 @@ use crate::gateway::record::translation::Translation;
 use crate::http::body::Framing;
 use crate::http::head::Version;
 use crate::http::path::base;
-use crate::http::rewrite::{self, KeyField, Opening, Refit};
+use crate::http::rewrite::{self, Opening, Refit};
 use crate::http::trace_context::TraceParent;
 use crate::proxy::route;
 
@@ -49,7 +49,8 @@ impl Exchange {
             rewrite::opening(&self.outbox.draft(), &opening, into);
             if refitted {
                 let opening = std::mem::take(into);
-                rewrite::refit(&opening, &self.refit_here(), into);
+                let target = self.target_here();
+                rewrite::refit(&opening, &self.refit_here(target.as_deref()), into);
             }
             if !base.is_empty() {
                 let opening = std::mem::take(into);
@@ -75,24 +76,25 @@ impl Exchange {
         }
     }
 
+    /// What the server is asked for in place of the client's path and query, where the request is translated.
+    fn target_here(&self) -> Option<String> {
+        let (pair, request) = self.translation().and_then(Translation::asked)?;
+        let path = self.upstream().and_then(|it| it.translate_to.as_ref()?.path.as_deref());
+        Some(pair.target(path, request))
+    }
+
     /// What of the head is another where the body was all here before it was sent, and may be translated.
-    fn refit_here(&self) -> Refit<'_> {
+    fn refit_here<'t>(&self, target: Option<&'t str>) -> Refit<'t> {
         let length = self.outbox.held() as u64;
         match self.translation().and_then(Translation::asked) {
             None => Refit { length, ..Refit::default() },
-            Some((pair, _)) => {
-                let path = self.upstream().and_then(|it| it.translate_to.as_ref()?.path.as_deref());
-                Refit {
-                    length,
-                    target: Some(path.unwrap_or(pair.path())),
-                    withheld: pair.withheld_fields(),
-                    field: pair.field(),
-                    key: Some(match pair.wants_bare_key() {
-                        true => KeyField::Bare,
-                        false => KeyField::Authorization,
-                    }),
-                }
-            }
+            Some((pair, _)) => Refit {
+                length,
+                target,
+                withheld: pair.withheld_fields(),
+                field: pair.field(),
+                key: Some(pair.key_field()),
+            },
         }
     }
 

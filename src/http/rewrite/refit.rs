@@ -21,24 +21,57 @@ pub struct Refit<'a> {
     pub key: Option<KeyField>,
 }
 
-/// The two fields in which inference servers look for a key.
+/// The fields in which inference servers look for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyField {
     /// `Authorization: Bearer KEY`
     Authorization,
-    /// `x-api-key: KEY`
-    Bare,
+    /// The key alone, in the field of this name, in lower case: one of [`BARE`].
+    Bare(&'static str),
 }
 
-/// Fields that describe a body as it was, or the form of the answer.
-const OF_THE_BODY: [&str; 7] = [
+impl KeyField {
+    /// The name of the field, in lower case.
+    fn name(self) -> &'static str {
+        match self {
+            KeyField::Authorization => "authorization",
+            KeyField::Bare(name) => name,
+        }
+    }
+
+    /// Its line up to the key.
+    fn start(self) -> &'static str {
+        match self {
+            KeyField::Authorization => "Authorization: Bearer ",
+            KeyField::Bare("x-goog-api-key") => "x-goog-api-key: ",
+            KeyField::Bare(_) => "x-api-key: ",
+        }
+    }
+}
+
+/// The fields in which a key stands alone: Anthropic's, Google's.
+const BARE: [&str; 2] = ["x-api-key", "x-goog-api-key"];
+
+/// Fields that describe a body as it was, or the form of the answer: a part of it, one that has changed,
+/// another protocol.
+const OF_THE_BODY: [&str; 17] = [
     "accept-encoding",
+    "connection",
     "content-digest",
     "content-encoding",
     "content-md5",
     "content-type",
     "digest",
+    "expect",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
     "repr-digest",
+    "te",
+    "upgrade",
 ];
 
 /// Appends `opening`, a whole head, to `out`.
@@ -46,28 +79,26 @@ pub fn refit(opening: &[u8], refit: &Refit<'_>, out: &mut Vec<u8>) {
     let end = memmem::find(opening, b"\r\n\r\n").map_or(opening.len(), |end| end + 2);
     let mut lines = opening[..end].split_inclusive(|byte| *byte == b'\n');
     start_line(lines.next().unwrap_or_default(), refit.target, out);
-    let (own, start): (&[u8], &[u8]) = match refit.key {
-        Some(KeyField::Authorization) => (b"authorization:", b"Authorization: Bearer "),
-        Some(KeyField::Bare) => (b"x-api-key:", b"x-api-key: "),
-        None => (b"", b""),
-    };
-    let begins =
-        |line: &[u8]| line.len() >= own.len() && line[..own.len()].eq_ignore_ascii_case(own);
-    let has_key = lines.clone().any(begins);
+    let own = refit.key.map_or("", KeyField::name);
+    let has_key = lines.clone().any(|line| is(name_of(line), own));
+    let mut moved = false;
     for line in lines {
-        let name = &line[..memchr(b':', line).unwrap_or(line.len())];
-        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-        let framing = is("content-length") || is("transfer-encoding") || is("trailer");
-        let described = refit.target.is_some() && OF_THE_BODY.iter().any(|other| is(other));
-        let withheld = refit.withheld.iter().any(|other| is(other));
-        let replaced = refit.field.is_some_and(|(own, _)| is(own));
+        let name = name_of(line);
+        let framing = ["content-length", "transfer-encoding", "trailer"];
+        let framing = framing.iter().any(|other| is(name, other));
+        let described = refit.target.is_some() && OF_THE_BODY.iter().any(|other| is(name, other));
+        let withheld = refit.withheld.iter().any(|other| is(name, other));
+        let replaced = refit.field.is_some_and(|(own, _)| is(name, own));
         if framing || described || withheld || replaced {
             continue;
         }
-        match refit.key.and_then(|to| key_in(line, name, to)) {
-            Some(key) if !has_key => {
-                out.extend_from_slice(start);
+        match refit.key.and_then(|to| Some((to, key_in(line, name, to)?))) {
+            // Of two keys the first one holds: nobody knows whom the other one is for.
+            Some(_) if moved => {}
+            Some((to, key)) if !has_key => {
+                out.extend_from_slice(to.start().as_bytes());
                 field(out, b"", key);
+                moved = true;
             }
             _ => out.extend_from_slice(line),
         }
@@ -84,17 +115,26 @@ pub fn refit(opening: &[u8], refit: &Refit<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n\r\n");
 }
 
-/// The key in a line of the other field than the one that it goes to.
+fn name_of(line: &[u8]) -> &[u8] {
+    &line[..memchr(b':', line).unwrap_or(line.len())]
+}
+
+fn is(name: &[u8], other: &str) -> bool {
+    name.eq_ignore_ascii_case(other.as_bytes())
+}
+
+/// The key in a line of another field than the one that it goes to.
 fn key_in<'l>(line: &'l [u8], name: &[u8], to: KeyField) -> Option<&'l [u8]> {
-    let value = line.get(name.len() + 1..)?.trim_ascii();
-    match to {
-        KeyField::Authorization if name.eq_ignore_ascii_case(b"x-api-key") => Some(value),
-        KeyField::Bare if name.eq_ignore_ascii_case(b"authorization") => {
-            let (scheme, key) = value.split_at_checked(b"Bearer ".len())?;
-            scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii_start())
-        }
-        KeyField::Authorization | KeyField::Bare => None,
+    if is(name, to.name()) {
+        return None;
     }
+    let value = line.get(name.len() + 1..)?.trim_ascii();
+    if BARE.iter().any(|bare| is(name, bare)) {
+        return Some(value);
+    }
+    let (scheme, key) = value.split_at_checked(b"Bearer ".len())?;
+    let bearer = is(name, "authorization") && scheme.eq_ignore_ascii_case(b"Bearer ");
+    bearer.then(|| key.trim_ascii_start())
 }
 
 /// Appends the request line with another target.
@@ -125,7 +165,9 @@ mod tests {
         let opening = "POST /v1/chat/completions?x=1 HTTP/1.1\r\nHost: a\r\n\
                        Transfer-Encoding: chunked\r\nTrailer: x\r\nContent-Type: application/json; \
                        charset=utf-8\r\nAccept-Encoding: gzip\r\nAnthropic-Version: 1\r\n\
-                       OpenAI-Beta: y\r\nVia: 1.1 sluicegate\r\n\r\n";
+                       OpenAI-Beta: y\r\nRange: bytes=0-1\r\nIf-None-Match: \"a\"\r\n\
+                       Expect: 100-continue\r\nTE: trailers\r\nConnection: TE, upgrade\r\n\
+                       Upgrade: h2c\r\nVia: 1.1 sluicegate\r\n\r\n";
         let change = Refit {
             length: 17,
             target: Some("/v1/messages"),
@@ -145,12 +187,17 @@ mod tests {
     fn a_key_goes_where_the_server_looks_for_it() {
         let head = |fields: &str| format!("POST /a HTTP/1.1\r\n{fields}\r\n\r\n");
         let (bearer, bare) = ("Authorization: Bearer k", "x-api-key: k");
+        let (anthropic, google) = (KeyField::Bare("x-api-key"), KeyField::Bare("x-goog-api-key"));
         for (to, fields, expected) in [
-            (KeyField::Bare, bearer, bare),
-            (KeyField::Bare, "authorization:  bearer  k ", bare),
-            (KeyField::Bare, "X-Api-Key: own\r\nAuthorization: Bearer k", ""),
-            (KeyField::Bare, "Authorization: Basic k", ""),
-            (KeyField::Bare, bare, ""),
+            (anthropic, bearer, bare),
+            (anthropic, "authorization:  bearer  k ", bare),
+            (anthropic, "X-Api-Key: own\r\nAuthorization: Bearer k", ""),
+            (anthropic, "Authorization: Basic k", ""),
+            (anthropic, bare, ""),
+            (anthropic, "Authorization: Bearer k\r\nAuthorization: Bearer other", bare),
+            (google, bearer, "x-goog-api-key: k"),
+            (google, "X-Api-Key: k\r\nAuthorization: Bearer other", "x-goog-api-key: k"),
+            (google, "x-goog-api-key: k", ""),
             (KeyField::Authorization, "X-API-Key: k", bearer),
             (KeyField::Authorization, bearer, ""),
             (KeyField::Authorization, "X-API-Key: k\r\nAuthorization: Basic own", ""),

@@ -1,36 +1,51 @@
 //! Answers in one piece.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::errors::ServerError;
-use super::reasons::{self, TokenCounts};
-use super::{BadAnswer, Memo, Pair, tree};
+use super::leg::Leg;
+use super::tree::Numbers;
+use super::{AnswerContext, BadAnswer, Pair};
 
-/// What the translation of a document has to know besides the document.
+/// What a document says.
 #[derive(Debug)]
-pub struct DocumentContext {
-    pub pair: Pair,
-    pub memo: Memo,
-    pub status: u16,
-    /// Unix seconds.
-    pub created: u64,
-    pub id: String,
+pub enum ToldDocument {
+    /// An answer, in the client's dialect, and how its numbers are written.
+    Answer(Value, Numbers),
+    /// The server reports an error, whatever its status.
+    Error(ServerError),
 }
 
-/// Translates a whole document.
-pub fn translate(context: &DocumentContext, body: &[u8]) -> Result<Value, BadAnswer> {
-    let asked = context.pair.asked();
-    if context.status >= 400 {
-        return Ok(ServerError::read(context.status, body).document(asked));
+/// Reads a document, and tells it in the dialect that `legs` lead to, the server's first.
+pub fn translate(
+    legs: impl Iterator<Item = Leg>,
+    context: &AnswerContext,
+    status: u16,
+    body: &[u8],
+) -> Result<ToldDocument, BadAnswer> {
+    if status >= 400 {
+        return Ok(ToldDocument::Error(ServerError::read(status, body)));
     }
-    let document = tree::parse(body)
+    let mut numbers = Numbers::default();
+    let mut document = numbers
+        .parse(body)
         .map_err(|error| BadAnswer::Malformed(format!("is no JSON that can be read: {error}")))?;
     if is_error(&document) {
-        return Ok(ServerError::of(0, &document).document(asked));
+        return Ok(ToldDocument::Error(ServerError::of(0, &document)));
     }
-    match context.pair {
-        Pair::ChatToMessages => to_chat(context, &document),
-        Pair::MessagesToChat => to_messages(context, document),
+    for leg in legs {
+        document = leg.document(context, document, &mut numbers)?;
+    }
+    Ok(ToldDocument::Answer(document, numbers))
+}
+
+/// Writes it for the client of `pair`.
+pub fn write(document: &ToldDocument, pair: Pair, out: &mut Vec<u8>) {
+    match document {
+        ToldDocument::Answer(answer, numbers) => numbers.write(answer, out),
+        ToldDocument::Error(error) => {
+            out.extend_from_slice(error.document(pair.asked()).to_string().as_bytes());
+        }
     }
 }
 
@@ -41,135 +56,7 @@ fn is_error(document: &Value) -> bool {
     error || says("type") || says("object")
 }
 
-fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
+/// A member that is a text with anything in it.
+pub fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
     value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
-}
-
-fn to_chat(context: &DocumentContext, document: &Value) -> Result<Value, BadAnswer> {
-    let Some(blocks) = document.get("content").and_then(Value::as_array) else {
-        return Err(BadAnswer::Malformed("has no `content`".into()));
-    };
-    let (mut said, mut thought, mut calls) = (None::<String>, None::<String>, Vec::new());
-    for block in blocks {
-        match text(block, "type").unwrap_or_default() {
-            "text" => {
-                said.get_or_insert_default().push_str(text(block, "text").unwrap_or_default())
-            }
-            "thinking" => {
-                let part = text(block, "thinking").unwrap_or_default();
-                thought.get_or_insert_default().push_str(part);
-            }
-            "redacted_thinking" => {}
-            "tool_use" => {
-                let input = block.get("input").filter(|input| input.is_object());
-                let arguments = input.map_or_else(|| "{}".to_owned(), Value::to_string);
-                let name = text(block, "name").unwrap_or_default();
-                let id = text(block, "id").map(str::to_owned);
-                let id = id.unwrap_or_else(|| format!("call_{}_{}", context.id, calls.len()));
-                let function = json!({"name": name, "arguments": arguments});
-                calls.push(json!({"id": id, "type": "function", "function": function}));
-            }
-            kind => return Err(BadAnswer::Unknown(format!("a block `{kind}`"))),
-        }
-    }
-    let mut message = json!({"role": "assistant", "content": said, "refusal": null});
-    if let Some(thought) = thought {
-        message["reasoning_content"] = thought.into();
-    }
-    if !calls.is_empty() {
-        message["tool_calls"] = calls.into();
-    }
-    let mut tokens = TokenCounts::default();
-    tokens.read_messages(document.get("usage").unwrap_or(&Value::Null));
-    let reason = reasons::to_chat(text(document, "stop_reason").unwrap_or_default());
-    let id = text(document, "id").map(str::to_owned);
-    Ok(json!({
-        "id": id.unwrap_or_else(|| format!("chatcmpl-{}", context.id)),
-        "object": "chat.completion",
-        "created": context.created,
-        "model": text(document, "model").unwrap_or(&context.memo.model),
-        "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": reason}],
-        "usage": tokens.chat(),
-    }))
-}
-
-fn to_messages(context: &DocumentContext, mut document: Value) -> Result<Value, BadAnswer> {
-    let choices = document.get_mut("choices").and_then(Value::as_array_mut).map(std::mem::take);
-    let mut choices = choices.unwrap_or_default();
-    if choices.len() > 1 {
-        return Err(BadAnswer::Unknown("a second choice".into()));
-    }
-    let Some(choice) = choices.pop() else {
-        return Err(BadAnswer::Malformed("has no choice".into()));
-    };
-    let message = choice.get("message").unwrap_or(&Value::Null);
-    let content = blocks(context, message)?;
-    let called = content.iter().any(|block| block["type"] == "tool_use");
-    let reason = text(&choice, "finish_reason").unwrap_or_default();
-    let mut reason = reasons::to_messages(reason, called);
-    let stop = text(&choice, "stop_reason").or_else(|| text(&choice, "matched_stop"));
-    let stop = stop.filter(|stop| context.memo.stop.iter().any(|known| known == stop));
-    if reason == "end_turn" && stop.is_some() {
-        reason = "stop_sequence";
-    } else if reason == "end_turn" && text(message, "refusal").is_some() {
-        reason = "refusal";
-    }
-    let mut tokens = TokenCounts::default();
-    tokens.read_chat(document.get("usage").unwrap_or(&Value::Null));
-    let id = text(&document, "id").map(str::to_owned);
-    Ok(json!({
-        "id": id.unwrap_or_else(|| format!("msg_{}", context.id)),
-        "type": "message",
-        "role": "assistant",
-        "model": text(&document, "model").unwrap_or(&context.memo.model),
-        "content": content,
-        "stop_reason": reason,
-        "stop_sequence": stop,
-        "usage": tokens.messages(),
-    }))
-}
-
-/// The blocks of a message of OpenAI chat.
-fn blocks(context: &DocumentContext, message: &Value) -> Result<Vec<Value>, BadAnswer> {
-    for name in ["audio", "function_call", "images"] {
-        if message.get(name).is_some_and(|part| !super::rules::asks_nothing(part)) {
-            return Err(BadAnswer::Unknown(format!("a `{name}` in a message")));
-        }
-    }
-    let mut blocks = Vec::new();
-    let thought = text(message, "reasoning_content").or_else(|| text(message, "reasoning"));
-    if let Some(thought) = thought {
-        blocks.push(json!({"type": "thinking", "thinking": thought, "signature": ""}));
-    }
-    match message.get("content") {
-        None | Some(Value::Null | Value::String(_)) => {}
-        Some(_) => return Err(BadAnswer::Unknown("a `content` that is no text".into())),
-    }
-    for name in ["content", "refusal"] {
-        if let Some(text) = text(message, name) {
-            blocks.push(json!({"type": "text", "text": text}));
-        }
-    }
-    let calls = message.get("tool_calls").and_then(Value::as_array);
-    for (number, call) in calls.into_iter().flatten().enumerate() {
-        let function = call.get("function").unwrap_or(&Value::Null);
-        let Some(name) = text(function, "name") else {
-            return Err(BadAnswer::Malformed("has a call without a name".into()));
-        };
-        let input = match function.get("arguments") {
-            Some(Value::String(text)) if !text.trim().is_empty() => {
-                tree::parse(text.as_bytes()).ok()
-            }
-            Some(input @ Value::Object(_)) => Some(input.clone()),
-            _ => Some(json!({})),
-        };
-        let Some(input) = input.filter(Value::is_object) else {
-            let why = format!("calls `{name}` with arguments that are no JSON object");
-            return Err(BadAnswer::Malformed(why));
-        };
-        let id = text(call, "id").map(str::to_owned);
-        let id = id.unwrap_or_else(|| format!("toolu_{}_{number}", context.id));
-        blocks.push(json!({"type": "tool_use", "id": id, "name": name, "input": input}));
-    }
-    Ok(blocks)
 }

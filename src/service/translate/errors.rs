@@ -11,7 +11,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Dialect, tree};
+use super::tree;
+use crate::service::Dialect;
 
 /// Of a text that is no error object no more is told.
 const TEXT_CHARS_MAX: usize = 500;

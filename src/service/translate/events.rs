@@ -3,6 +3,8 @@
 //! An event that lies in one piece is shown where it lies; the pieces of any other are gathered, up to
 //! [`EVENT_BYTES_MAX`]. So any cut of a stream shows the same events.
 
+use memchr::memchr;
+
 use super::BadAnswer;
 use crate::http::sse::{EventObserver, Watcher};
 
@@ -22,7 +24,103 @@ pub enum StreamPart<'e> {
     Comment,
 }
 
-/// Reads a stream.
+/// What parts a stream into events.
+#[derive(Debug)]
+pub enum Frames {
+    Events(Box<EventReader>),
+    /// Lines of JSON.
+    Lines(LineReader),
+}
+
+impl Frames {
+    pub fn events() -> Frames {
+        Frames::Events(Box::default())
+    }
+
+    pub fn lines() -> Frames {
+        Frames::Lines(LineReader::default())
+    }
+
+    /// Takes the next bytes, and shows `on` what has become whole.
+    pub fn feed(
+        &mut self,
+        payload: &[u8],
+        on: impl FnMut(StreamPart<'_>) -> Result<(), BadAnswer>,
+    ) -> Result<(), BadAnswer> {
+        match self {
+            Frames::Events(reader) => reader.feed(payload, on),
+            Frames::Lines(reader) => reader.feed(payload, on),
+        }
+    }
+
+    /// The body is complete. The last line needs no end.
+    pub fn end(
+        &mut self,
+        on: impl FnMut(StreamPart<'_>) -> Result<(), BadAnswer>,
+    ) -> Result<(), BadAnswer> {
+        match self {
+            Frames::Events(_) => Ok(()),
+            Frames::Lines(reader) => reader.end(on),
+        }
+    }
+}
+
+/// Reads lines of JSON, each an event without a name.
+#[derive(Debug, Default)]
+pub struct LineReader {
+    /// What has come of a line that is not whole.
+    pending: Vec<u8>,
+}
+
+impl LineReader {
+    fn feed(
+        &mut self,
+        mut payload: &[u8],
+        mut on: impl FnMut(StreamPart<'_>) -> Result<(), BadAnswer>,
+    ) -> Result<(), BadAnswer> {
+        while let Some(end) = memchr(b'\n', payload) {
+            let (line, rest) = (&payload[..end], &payload[end + 1..]);
+            payload = rest;
+            if self.pending.is_empty() {
+                show_line(line, &mut on)?;
+            } else {
+                self.hold(line)?;
+                let shown = show_line(&self.pending, &mut on);
+                self.pending.clear();
+                shown?;
+            }
+        }
+        self.hold(payload)
+    }
+
+    fn hold(&mut self, part: &[u8]) -> Result<(), BadAnswer> {
+        if self.pending.len() + part.len() > EVENT_BYTES_MAX {
+            return Err(BadAnswer::TooLong(EVENT_BYTES_MAX));
+        }
+        self.pending.extend_from_slice(part);
+        Ok(())
+    }
+
+    fn end(
+        &mut self,
+        mut on: impl FnMut(StreamPart<'_>) -> Result<(), BadAnswer>,
+    ) -> Result<(), BadAnswer> {
+        show_line(&std::mem::take(&mut self.pending), &mut on)
+    }
+}
+
+fn show_line(
+    line: &[u8],
+    on: &mut impl FnMut(StreamPart<'_>) -> Result<(), BadAnswer>,
+) -> Result<(), BadAnswer> {
+    match line.trim_ascii() {
+        [] => Ok(()),
+        line if line.len() > EVENT_BYTES_MAX => Err(BadAnswer::TooLong(EVENT_BYTES_MAX)),
+        data => on(StreamPart::Event { name: b"", data }),
+    }
+}
+
+/// Reads an event stream.
 #[derive(Debug, Default)]
 pub struct EventReader {
     observer: EventObserver,

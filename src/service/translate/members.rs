@@ -95,3 +95,18 @@ pub fn content_of(mut blocks: Vec<Members>) -> Value {
     }
     Value::Array(blocks.into_iter().map(Value::Object).collect())
 }
+
+/// A part of a message, if it says nothing but its text.
+pub fn plain_text(part: &Members) -> Option<&str> {
+    part.get("text").filter(|_| is_plain_text(part)).and_then(Value::as_str)
+}
+
+/// Whether a model of OpenAI's wants `max_completion_tokens`. OpenAI's reasoning models refuse `max_tokens`, and Ollama knows nothing else.
+pub fn wants_newer_bound(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let number = |prefix: &str| {
+        let rest = name.strip_prefix(prefix)?;
+        rest.chars().next()?.to_digit(10)
+    };
+    number("o").is_some() || number("gpt-").is_some_and(|version| version >= 5)
+}

@@ -10,12 +10,9 @@
 //! * `null` says nothing anywhere, and `false`, `[]` and `{}` ask for nothing that could be refused.
 //! * A member that is mapped and that nobody has taken was in the wrong place: it is refused too.
 
-pub mod chat;
-pub mod messages;
-
 use serde_json::{Map, Value};
 
-use super::{Pair, Untranslatable};
+use super::Untranslatable;
 
 /// The members of a JSON object.
 pub type Members = Map<String, Value>;
@@ -83,24 +80,24 @@ impl MemberRule {
     }
 
     /// The same, which passes with this value.
-    const fn unless(self, idle: IdleValue) -> MemberRule {
+    pub const fn unless(self, idle: IdleValue) -> MemberRule {
         MemberRule { idle, ..self }
     }
 }
 
-const fn mapped(name: &'static str, note: &'static str) -> MemberRule {
+pub const fn mapped(name: &'static str, note: &'static str) -> MemberRule {
     MemberRule::new(Treatment::Mapped, name, note)
 }
 
-const fn kept(name: &'static str, note: &'static str) -> MemberRule {
+pub const fn kept(name: &'static str, note: &'static str) -> MemberRule {
     MemberRule::new(Treatment::Kept, name, note)
 }
 
-const fn lossy(name: &'static str, note: &'static str) -> MemberRule {
+pub const fn lossy(name: &'static str, note: &'static str) -> MemberRule {
     MemberRule::new(Treatment::Lossy, name, note)
 }
 
-const fn refused(name: &'static str, note: &'static str) -> MemberRule {
+pub const fn refused(name: &'static str, note: &'static str) -> MemberRule {
     MemberRule::new(Treatment::Refused, name, note)
 }
 
@@ -110,14 +107,6 @@ pub struct ObjectRules {
     /// Where it stands: `messages[].content[]`. Empty: it is the request.
     pub place: &'static str,
     pub members: &'static [MemberRule],
-}
-
-/// All objects of a request that is translated so.
-pub fn objects(pair: Pair) -> &'static [&'static ObjectRules] {
-    match pair {
-        Pair::ChatToMessages => chat::OBJECTS,
-        Pair::MessagesToChat => messages::OBJECTS,
-    }
 }
 
 impl ObjectRules {
@@ -149,10 +138,7 @@ impl ObjectRules {
     /// anything in.
     pub fn sift_whole(&self, object: Value, at: &str) -> Result<Members, Untranslatable> {
         let (mapped, kept) = self.sift(object, at)?;
-        match kept.keys().next() {
-            Some(name) => Err(Untranslatable::member(at, name, "cannot be translated")),
-            None => Ok(mapped),
-        }
+        nothing_kept(&kept, at).map(|()| mapped)
     }
 }
 
@@ -185,4 +171,12 @@ pub fn add_kept(out: &mut Members, kept: Members, at: &str) -> Result<(), Untran
         out.insert(name, value);
     }
     Ok(())
+}
+
+/// Refuses members that nobody knows where there is no place to keep them.
+pub fn nothing_kept(kept: &Members, at: &str) -> Result<(), Untranslatable> {
+    match kept.keys().next() {
+        Some(name) => Err(Untranslatable::member(at, name, "cannot be translated")),
+        None => Ok(()),
+    }
 }

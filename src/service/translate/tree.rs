@@ -5,42 +5,64 @@
 //!   read another request than the one that is translated.
 //! * An object has a member once. What stands there twice can be read in two ways.
 //! * A value takes many times the bytes that it is written with, so their number is bounded.
+//! * A number is written again as it was: [`Numbers`] has the spelling of each that a tree cannot hold.
+//! * Half a surrogate pair, which stands for no character, is read as U+FFFD.
 
-use std::cell::Cell;
+mod numbers;
+mod surrogates;
+
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
+
+pub use self::numbers::Numbers;
+use self::numbers::Numerals;
 
 /// How many values a text may have, containers included: a hundred bytes each, roughly.
 pub const VALUES_MAX: usize = 1 << 18;
 
-/// Parses a whole text.
+/// Parses a whole text whose numbers nobody writes again.
 pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
-    let left = Cell::new(VALUES_MAX);
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let tree = Node(&left).deserialize(&mut reader)?;
-    reader.end()?;
-    Ok(tree)
+    Numbers::default().parse(text)
 }
 
-/// One value; the cell has how many more there may be.
-#[derive(Clone, Copy)]
-struct Node<'n>(&'n Cell<usize>);
+impl Numbers {
+    /// Parses a whole text.
+    pub fn parse(&mut self, text: &[u8]) -> Result<Value, serde_json::Error> {
+        let text = surrogates::whole(text);
+        let left = Cell::new(VALUES_MAX);
+        let numerals = RefCell::new((Numerals::of(&text), self));
+        let mut reader = serde_json::Deserializer::from_slice(&text);
+        let tree = Node { left: &left, numerals: &numerals }.deserialize(&mut reader)?;
+        reader.end()?;
+        Ok(tree)
+    }
+}
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+/// One value.
+#[derive(Clone, Copy)]
+struct Node<'n, 't> {
+    /// How many more there may be.
+    left: &'n Cell<usize>,
+    /// The numbers of the text that are still to come, and those of the tree.
+    numerals: &'n RefCell<(Numerals<'t>, &'t mut Numbers)>,
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
-        let Some(left) = self.0.get().checked_sub(1) else {
+        let Some(left) = self.left.get().checked_sub(1) else {
             return Err(D::Error::custom(format_args!("more than {VALUES_MAX} values")));
         };
-        self.0.set(left);
+        self.left.set(left);
         reader.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for Node<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,16 +78,19 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        self.numerals.borrow_mut().0.next();
         Ok(Value::Number(number.into()))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        self.numerals.borrow_mut().0.next();
         Ok(Value::Number(number.into()))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        // JSON has no number that is none.
-        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
+        let (numerals, numbers) = &mut *self.numerals.borrow_mut();
+        let written = numerals.next().unwrap_or_default();
+        Ok(numbers.note(number, written))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
@@ -109,8 +134,42 @@ mod tests {
             let expected: Value = serde_json::from_str(text).unwrap();
             assert_eq!(parse(text.as_bytes()).unwrap().to_string(), expected.to_string());
         }
-        for text in ["", "{", "[1,]", "{} {}", "nul", "{\"a\":1,\"a\":2}", "1e400", "\"\\ud800\""] {
+        for text in ["", "{", "[1,]", "{} {}", "nul", "{\"a\":1,\"a\":2}", "1e400", "\"\\ud8\""] {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_were() {
+        for text in [
+            r#"[1e2,100.0,1E2,123456789012345678901234567890,123456789012345678901234567891,-0,0.10,1.0,18446744073709551616]"#,
+            r#"{"a 1e5 \" 7":[-12.50e+1,{"b":"3.140"},3.140,3.14]}"#,
+        ] {
+            let mut numbers = Numbers::default();
+            let tree = numbers.parse(text.as_bytes()).unwrap();
+            assert_eq!(numbers.text(&tree), text);
+            // As far as it is a number, it is the same one.
+            let plain: Value = serde_json::from_str(text).unwrap();
+            if let Some(list) = plain.as_array() {
+                for (ours, theirs) in tree.as_array().unwrap().iter().zip(list) {
+                    let (ours, theirs) = (ours.as_f64().unwrap(), theirs.as_f64().unwrap());
+                    assert!((ours - theirs).abs() <= theirs.abs() * 1e-15, "{ours} {theirs}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn half_a_pair_of_surrogates_is_no_character() {
+        for (text, expected) in [
+            (r#""\ud83d""#, "\u{fffd}"),
+            (r#""a\uDE00b""#, "a\u{fffd}b"),
+            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
+            (r#""\\ud83d""#, "\\ud83d"),
+            (r#""\\\ud83d\u0041""#, "\\\u{fffd}A"),
+            (r#""\ud83dx\ude00""#, "\u{fffd}x\u{fffd}"),
+        ] {
+            assert_eq!(parse(text.as_bytes()).unwrap(), expected, "{text}");
         }
     }
 

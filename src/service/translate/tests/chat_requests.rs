@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use super::super::Pair::ChatToMessages;
 use super::super::{Memo, Pair, request};
+use super::CHAT_TO_MESSAGES;
 use super::{asked, refused};
 
 fn with(members: Value) -> Value {
@@ -30,7 +30,7 @@ fn a_conversation_with_tools_becomes_turns_that_alternate() {
             "parameters": {"type": "object", "properties": {"z": {}, "a": {}}}}}],
         "tool_choice": "required", "parallel_tool_calls": false
     });
-    let got = request(ChatToMessages, body.to_string().as_bytes(), Some("served")).unwrap();
+    let got = request(CHAT_TO_MESSAGES, body.to_string().as_bytes(), Some("served")).unwrap();
     assert!(got.stream);
     assert_eq!(got.memo, Memo { model: "claude".into(), include_usage: true, stop: Vec::new() });
     let expected = json!({
@@ -67,7 +67,8 @@ fn images_are_a_source() {
         json!({"model": "m", "messages": [{"role": "user", "content": [
         {"type": "text", "text": "what?"}, part(url)]}]})
     };
-    let source = |url: &str| asked(ChatToMessages, &body(url))["messages"][0]["content"][1].clone();
+    let source =
+        |url: &str| asked(CHAT_TO_MESSAGES, &body(url))["messages"][0]["content"][1].clone();
     assert_eq!(
         source("data:image/png;base64,AAAA"),
         json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}})
@@ -78,7 +79,7 @@ fn images_are_a_source() {
     );
     for url in ["data:image/png,AAAA", "file:///etc/passwd", "data:;base64,AA"] {
         assert_eq!(
-            refused(ChatToMessages, &body(url)).field,
+            refused(CHAT_TO_MESSAGES, &body(url)).field,
             "messages[0].content[1].image_url.url",
             "{url}"
         );
@@ -142,7 +143,7 @@ fn each_parameter_is_translated() {
         let mut whole = json!({"model": "m", "max_tokens": 4096,
             "messages": [{"role": "user", "content": "hi"}]});
         whole.as_object_mut().unwrap().extend(expected.as_object().unwrap().clone());
-        assert_eq!(asked(ChatToMessages, &with(members.clone())), whole, "{members}");
+        assert_eq!(asked(CHAT_TO_MESSAGES, &with(members.clone())), whole, "{members}");
     }
 }
 
@@ -188,12 +189,12 @@ fn what_cannot_be_said_is_refused_by_its_name() {
         ),
     ];
     for (members, field) in cases {
-        let why = refused(ChatToMessages, &with(members.clone()));
+        let why = refused(CHAT_TO_MESSAGES, &with(members.clone()));
         assert_eq!(why.field, field, "{members}");
         assert!(why.to_string().starts_with(&format!("`{field}` ")), "{why}");
     }
     for body in ["", "[1]", "{", "\"x\"", "\u{0}"] {
-        for pair in Pair::ALL {
+        for pair in Pair::all() {
             let why = request(pair, body.as_bytes(), None).unwrap_err();
             assert_eq!(why.field, "", "{body}");
             assert!(why.to_string().starts_with("The request body is no JSON"), "{why}");

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::Pair::MessagesToChat;
 use super::super::{BadAnswer, EVENT_BYTES_MAX, Translator};
+use super::MESSAGES_TO_CHAT;
 use super::{chunks, events, memo, told};
 
 fn chunk(delta: Value) -> Value {
@@ -61,7 +61,7 @@ fn an_answer_with_thinking_text_and_calls() {
             {"prompt_tokens": 30, "completion_tokens": 12, "total_tokens": 42,
              "prompt_tokens_details": {"cached_tokens": 10}}}),
     ]);
-    let got = told(MessagesToChat, &stream).unwrap();
+    let got = told(MESSAGES_TO_CHAT, &stream).unwrap();
     assert_eq!(
         outline(&got),
         [
@@ -191,7 +191,7 @@ fn quirks_of_servers() {
         ),
     ];
     for (what, stream, expected) in cases {
-        let got = told(MessagesToChat, &stream).unwrap_or_else(|bad| panic!("{what}: {bad:?}"));
+        let got = told(MESSAGES_TO_CHAT, &stream).unwrap_or_else(|bad| panic!("{what}: {bad:?}"));
         assert_eq!(outline(&got), expected, "{what}");
     }
 }
@@ -248,8 +248,8 @@ fn calls_that_come_mixed_or_unnumbered_are_told_in_order() {
     for (what, mut stream) in cases {
         // Ollama ends an answer with calls so.
         stream.push(finish("stop"));
-        let got =
-            told(MessagesToChat, &chunks(&stream)).unwrap_or_else(|bad| panic!("{what}: {bad:?}"));
+        let got = told(MESSAGES_TO_CHAT, &chunks(&stream))
+            .unwrap_or_else(|bad| panic!("{what}: {bad:?}"));
         let mut blocks: Vec<(String, String)> = Vec::new();
         let mut stops = 0;
         for (_, event) in events(&got) {
@@ -281,7 +281,7 @@ fn the_sequence_that_stopped_a_text_is_told() {
     for member in ["stop_reason", "matched_stop"] {
         let mut last = finish("stop");
         last["choices"][0][member] = "END".into();
-        let got = told(MessagesToChat, &chunks(&[chunk(json!({"content": "a"})), last])).unwrap();
+        let got = told(MESSAGES_TO_CHAT, &chunks(&[chunk(json!({"content": "a"})), last])).unwrap();
         assert!(got.contains(r#"{"stop_reason":"stop_sequence","stop_sequence":"END"}"#), "{got}");
     }
 }
@@ -304,7 +304,7 @@ fn errors_are_told_in_anthropics_words() {
     ];
     for (event, kind) in cases {
         let hi = format!("data: {}\n\n", chunk(json!({"content": "hi"})));
-        let got = told(MessagesToChat, &format!("{hi}{event}\n\n{hi}data: [DONE]\n\n")).unwrap();
+        let got = told(MESSAGES_TO_CHAT, &format!("{hi}{event}\n\n{hi}data: [DONE]\n\n")).unwrap();
         let error = json!({"type": kind, "message": "m"});
         assert_eq!(outline(&got).last().unwrap(), &format!("error {error}"), "{event}");
     }
@@ -314,7 +314,7 @@ fn errors_are_told_in_anthropics_words() {
 fn comments_are_pings() {
     let hi = format!("data: {}\n\n", chunk(json!({"content": "hi"})));
     let stream = format!(": OPENROUTER PROCESSING\n\n{hi}: hb\n\n{hi}data: [DONE]\n\n");
-    let got = told(MessagesToChat, &stream).unwrap();
+    let got = told(MESSAGES_TO_CHAT, &stream).unwrap();
     assert_eq!(got.matches("event: ping\ndata: {\"type\": \"ping\"}\n\n").count(), 2);
 }
 
@@ -337,10 +337,10 @@ fn what_is_no_answer_is_told_so() {
         ),
     ];
     for (stream, expected) in cases {
-        assert_eq!(told(MessagesToChat, &stream).unwrap_err().1, expected, "{stream}");
+        assert_eq!(told(MESSAGES_TO_CHAT, &stream).unwrap_err().1, expected, "{stream}");
     }
     for data in ["x", "[1]", "{\"choices\":1}", "{\"choices\":[{\"delta\":{\"content\":\"a}"] {
-        let bad = told(MessagesToChat, &format!("{hi}data: {data}\n\n{hi}")).unwrap_err();
+        let bad = told(MESSAGES_TO_CHAT, &format!("{hi}data: {data}\n\n{hi}")).unwrap_err();
         assert!(matches!(bad.1, BadAnswer::Malformed(_)), "{data}: {bad:?}");
         assert_eq!(bad.0.matches("text_delta").count(), 1, "nothing is written behind it");
     }
@@ -348,7 +348,7 @@ fn what_is_no_answer_is_told_so() {
 
 #[test]
 fn memory_is_bounded() {
-    let mut translator = Translator::of_stream(MessagesToChat, &memo(), 1, "x");
+    let mut translator = Translator::of_stream(MESSAGES_TO_CHAT, &memo(), 1, "x");
     let mut out = Vec::new();
     let piece = [b'x'; 4096];
     assert_eq!(translator.feed(b"data: {", &mut out), Ok(()));

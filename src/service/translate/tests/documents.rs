@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
-use super::super::Pair::{ChatToMessages, MessagesToChat};
 use super::super::{BadAnswer, Pair, Translator};
 use super::memo;
+use super::{CHAT_TO_MESSAGES, MESSAGES_TO_CHAT};
 
 fn document(pair: Pair, status: u16, body: &str) -> Result<Value, BadAnswer> {
     let mut translator = Translator::of_document(pair, &memo(), status, 1_700_000_000, "x1", 4096);
@@ -37,8 +37,8 @@ fn completion() -> Value {
 
 #[test]
 fn an_answer_is_translated_both_ways() {
-    assert_eq!(document(ChatToMessages, 200, &message().to_string()), Ok(completion()));
-    assert_eq!(document(MessagesToChat, 200, &completion().to_string()), Ok(message()));
+    assert_eq!(document(CHAT_TO_MESSAGES, 200, &message().to_string()), Ok(completion()));
+    assert_eq!(document(MESSAGES_TO_CHAT, 200, &completion().to_string()), Ok(message()));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn why_an_answer_ended() {
     ] {
         let mut message = message();
         message["stop_reason"] = reason.into();
-        let got = document(ChatToMessages, 200, &message.to_string()).unwrap();
+        let got = document(CHAT_TO_MESSAGES, 200, &message.to_string()).unwrap();
         assert_eq!(got["choices"][0]["finish_reason"], expected, "{reason}");
     }
     for (choice, reason, sequence) in [
@@ -71,7 +71,8 @@ fn why_an_answer_ended() {
             Value::Null,
         ),
     ] {
-        let got = document(MessagesToChat, 200, &json!({"choices": [choice]}).to_string()).unwrap();
+        let got =
+            document(MESSAGES_TO_CHAT, 200, &json!({"choices": [choice]}).to_string()).unwrap();
         assert_eq!(
             (&got["stop_reason"], &got["stop_sequence"]),
             (&json!(reason), &sequence),
@@ -109,9 +110,13 @@ fn errors_are_translated_by_what_they_say_and_by_their_status() {
         (502, "", "api_error", "The server answered with status 502."),
         (200, r#"{"error":{"message":"m","code":429}}"#, "rate_limit_error", "m"),
     ] {
-        assert_eq!(document(MessagesToChat, status, body), Ok(anthropic(kind, message)), "{body}");
+        assert_eq!(
+            document(MESSAGES_TO_CHAT, status, body),
+            Ok(anthropic(kind, message)),
+            "{body}"
+        );
     }
-    let got = document(ChatToMessages, 529, &anthropic("overloaded_error", "m").to_string());
+    let got = document(CHAT_TO_MESSAGES, 529, &anthropic("overloaded_error", "m").to_string());
     assert_eq!(
         got,
         Ok(
@@ -127,24 +132,27 @@ fn what_is_no_answer_is_told_so() {
         json!({"choices": [{"message": message, "finish_reason": "stop"}]}).to_string()
     };
     assert_eq!(
-        document(ChatToMessages, 200, r#"{"content":[{"type":"server_tool_use"}]}"#),
+        document(CHAT_TO_MESSAGES, 200, r#"{"content":[{"type":"server_tool_use"}]}"#),
         unknown("a block `server_tool_use`")
     );
     assert_eq!(
-        document(MessagesToChat, 200, &chat(json!({"audio": {"id": "x"}}))),
+        document(MESSAGES_TO_CHAT, 200, &chat(json!({"audio": {"id": "x"}}))),
         unknown("a `audio` in a message")
     );
-    assert_eq!(document(MessagesToChat, 200, r#"{"choices":[{},{}]}"#), unknown("a second choice"));
+    assert_eq!(
+        document(MESSAGES_TO_CHAT, 200, r#"{"choices":[{},{}]}"#),
+        unknown("a second choice")
+    );
     let calls = json!({"tool_calls": [{"function": {"name": "f", "arguments": "{"}}]});
     for (pair, body) in [
-        (ChatToMessages, "{}".to_owned()),
-        (MessagesToChat, "{}".into()),
-        (ChatToMessages, "x".into()),
-        (MessagesToChat, r#"{"choices":[]}"#.into()),
-        (MessagesToChat, chat(calls)),
+        (CHAT_TO_MESSAGES, "{}".to_owned()),
+        (MESSAGES_TO_CHAT, "{}".into()),
+        (CHAT_TO_MESSAGES, "x".into()),
+        (MESSAGES_TO_CHAT, r#"{"choices":[]}"#.into()),
+        (MESSAGES_TO_CHAT, chat(calls)),
     ] {
         let got = document(pair, 200, &body);
         assert!(matches!(got, Err(BadAnswer::Malformed(_))), "{body}: {got:?}");
     }
-    assert_eq!(document(ChatToMessages, 200, &"x".repeat(4097)), Err(BadAnswer::TooLong(4096)));
+    assert_eq!(document(CHAT_TO_MESSAGES, 200, &"x".repeat(4097)), Err(BadAnswer::TooLong(4096)));
 }

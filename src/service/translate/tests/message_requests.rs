@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use super::super::Pair::{ChatToMessages, MessagesToChat};
 use super::super::request;
+use super::{CHAT_TO_MESSAGES, MESSAGES_TO_CHAT};
 use super::{asked, refused};
 
 fn with(members: Value) -> Value {
@@ -67,7 +67,7 @@ fn a_conversation_with_tools_becomes_messages() {
         "stream": true, "stream_options": {"include_usage": true},
         "user": "u1"
     });
-    assert_eq!(asked(MessagesToChat, &conversation()), expected);
+    assert_eq!(asked(MESSAGES_TO_CHAT, &conversation()), expected);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn each_parameter_is_translated() {
         let mut whole =
             json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9});
         whole.as_object_mut().unwrap().extend(expected.as_object().unwrap().clone());
-        assert_eq!(asked(MessagesToChat, &with(members.clone())), whole, "{members}");
+        assert_eq!(asked(MESSAGES_TO_CHAT, &with(members.clone())), whole, "{members}");
     }
 }
 
@@ -135,7 +135,7 @@ fn the_bound_has_the_name_that_the_model_wants() {
         ("llama", "max_tokens"),
     ] {
         let got =
-            request(MessagesToChat, with(json!({})).to_string().as_bytes(), Some(model)).unwrap();
+            request(MESSAGES_TO_CHAT, with(json!({})).to_string().as_bytes(), Some(model)).unwrap();
         let got: Value = serde_json::from_slice(&got.body).unwrap();
         assert_eq!((got[name].as_u64(), got["model"].as_str()), (Some(9), Some(model)));
     }
@@ -182,7 +182,7 @@ fn what_cannot_be_said_is_refused_by_its_name() {
         (json!({"max_tokens": "9"}), "max_tokens"),
     ];
     for (members, field) in cases {
-        assert_eq!(refused(MessagesToChat, &with(members.clone())).field, field, "{members}");
+        assert_eq!(refused(MESSAGES_TO_CHAT, &with(members.clone())).field, field, "{members}");
     }
 }
 
@@ -206,7 +206,7 @@ fn a_request_comes_back_as_it_was() {
         "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {}, "strict": true}},
         "top_k": 4
     });
-    assert_eq!(asked(MessagesToChat, &asked(ChatToMessages, &chat)), chat);
-    let messages = asked(ChatToMessages, &chat);
-    assert_eq!(asked(ChatToMessages, &asked(MessagesToChat, &messages)), messages);
+    assert_eq!(asked(MESSAGES_TO_CHAT, &asked(CHAT_TO_MESSAGES, &chat)), chat);
+    let messages = asked(CHAT_TO_MESSAGES, &chat);
+    assert_eq!(asked(CHAT_TO_MESSAGES, &asked(MESSAGES_TO_CHAT, &messages)), messages);
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::Pair::ChatToMessages;
 use super::super::{BadAnswer, Memo, Translator};
+use super::CHAT_TO_MESSAGES;
 use super::{events, named, told};
 
 fn start() -> Value {
@@ -93,7 +93,7 @@ fn an_answer_with_thinking_text_and_calls() {
         json!({"type": "something_new", "x": 1}),
     ];
     stream.extend(end("tool_use"));
-    let got = told(ChatToMessages, &named(&stream)).unwrap();
+    let got = told(CHAT_TO_MESSAGES, &named(&stream)).unwrap();
     let call = |index: u64, id: &str, name: &str| json!({"tool_calls": [{"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}}]});
     let more = |index: u64, text: &str| json!({"tool_calls": [{"index": index, "function": {"arguments": text}}]});
     assert_eq!(
@@ -123,7 +123,7 @@ fn an_answer_with_thinking_text_and_calls() {
 fn usage_is_told_to_who_asked_for_it() {
     let mut stream = text("a");
     stream.extend([stop(0)].into_iter().chain(end("end_turn")));
-    let mut translator = Translator::of_stream(ChatToMessages, &Memo::default(), 1, "x");
+    let mut translator = Translator::of_stream(CHAT_TO_MESSAGES, &Memo::default(), 1, "x");
     let mut out = Vec::new();
     translator.feed(named(&stream).as_bytes(), &mut out).unwrap();
     translator.end(&mut out).unwrap();
@@ -138,9 +138,9 @@ fn a_stream_is_whole_with_its_reason() {
     stream.push(stop(0));
     let without = named(&stream);
     stream.push(end("max_tokens")[0].clone());
-    let got = told(ChatToMessages, &named(&stream)).unwrap();
+    let got = told(CHAT_TO_MESSAGES, &named(&stream)).unwrap();
     assert!(got.contains("\"finish_reason\":\"length\"") && got.ends_with("data: [DONE]\n\n"));
-    let (out, bad) = told(ChatToMessages, &without).unwrap_err();
+    let (out, bad) = told(CHAT_TO_MESSAGES, &without).unwrap_err();
     assert_eq!(bad, BadAnswer::Unfinished);
     assert!(!out.contains("[DONE]"));
 }
@@ -153,7 +153,7 @@ fn a_call_may_come_at_once() {
         stop(0),
     ];
     stream.extend(end("tool_use"));
-    let got = told(ChatToMessages, &named(&stream)).unwrap();
+    let got = told(CHAT_TO_MESSAGES, &named(&stream)).unwrap();
     let arguments = &outline(&got)[2]["tool_calls"][0]["function"]["arguments"];
     let arguments: Value = serde_json::from_str(arguments.as_str().unwrap()).unwrap();
     assert_eq!(arguments, json!({"x": "\u{1}\"y"}));
@@ -169,7 +169,7 @@ fn errors_are_told_in_openais_words() {
     ] {
         let mut stream = text("a");
         stream.push(json!({"type": "error", "error": {"type": kind, "message": "m"}}));
-        let got = told(ChatToMessages, &named(&stream)).unwrap();
+        let got = told(CHAT_TO_MESSAGES, &named(&stream)).unwrap();
         let (_, last) = events(&got).pop().unwrap();
         assert_eq!(
             last,
@@ -196,14 +196,14 @@ fn what_is_no_answer_is_told_so() {
     for (event, expected) in cases {
         let mut stream = text("a");
         stream.push(event);
-        assert_eq!(told(ChatToMessages, &named(&stream)).unwrap_err().1, expected);
+        assert_eq!(told(CHAT_TO_MESSAGES, &named(&stream)).unwrap_err().1, expected);
     }
     for events in [vec![delta(0, json!({"type": "text_delta", "text": "x"}))], {
         let mut stream = text("a");
         stream.push(delta(3, json!({"type": "text_delta", "text": "x"})));
         stream
     }] {
-        let bad = told(ChatToMessages, &named(&events)).unwrap_err().1;
+        let bad = told(CHAT_TO_MESSAGES, &named(&events)).unwrap_err().1;
         assert!(matches!(bad, BadAnswer::Malformed(_)), "{bad:?}");
     }
 }

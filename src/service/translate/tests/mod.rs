@@ -3,6 +3,7 @@
 mod chat_requests;
 mod chat_streams;
 mod documents;
+mod edges;
 mod message_requests;
 mod message_streams;
 mod properties;
@@ -10,7 +11,11 @@ mod tables;
 
 use serde_json::Value;
 
+use super::leg::Leg;
 use super::*;
+
+const CHAT_TO_MESSAGES: Pair = Pair::CHAT_TO_MESSAGES;
+const MESSAGES_TO_CHAT: Pair = Pair::MESSAGES_TO_CHAT;
 
 /// The request as the server gets it.
 fn asked(pair: Pair, body: &Value) -> Value {

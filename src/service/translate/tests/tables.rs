@@ -1,11 +1,11 @@
 //! `docs/translation.md` says what the code does.
 
 use super::super::reasons::{CHAT_OTHERWISE, MESSAGES_OTHERWISE, TO_CHAT, TO_MESSAGES};
-use super::super::{Pair, rules};
+use super::Leg;
 
-fn request_rows(pair: Pair) -> String {
+fn request_rows(leg: Leg) -> String {
     let mut rows = String::from("| member | | what becomes of it |\n|---|---|---|\n");
-    for object in rules::objects(pair) {
+    for object in leg.rules() {
         for rule in object.members {
             let place =
                 if object.place.is_empty() { String::new() } else { format!("{}.", object.place) };
@@ -28,8 +28,8 @@ fn reason_rows(from: &str, to: &str, table: &[(&str, &str)], otherwise: &str) ->
 fn the_page_shows_the_tables_of_the_code() {
     let page = include_str!("../../../../docs/translation.md");
     for table in [
-        request_rows(Pair::ChatToMessages),
-        request_rows(Pair::MessagesToChat),
+        request_rows(Leg::ToMessages),
+        request_rows(Leg::FromMessages),
         reason_rows("`stop_reason`", "`finish_reason`", TO_CHAT, CHAT_OTHERWISE),
         reason_rows("`finish_reason`", "`stop_reason`", TO_MESSAGES, MESSAGES_OTHERWISE),
     ] {
@@ -42,8 +42,8 @@ fn the_page_shows_the_tables_of_the_code() {
 
 #[test]
 fn no_member_has_two_rules() {
-    for pair in Pair::ALL {
-        for object in rules::objects(pair) {
+    for leg in Leg::ALL {
+        for object in leg.rules() {
             let mut names: Vec<&str> = object.members.iter().map(|rule| rule.name).collect();
             names.sort_unstable();
             let count = names.len();

@@ -1,15 +1,14 @@
 //! A request to Anthropic messages, written as one to OpenAI chat completions.
 
-mod content;
-
 use serde_json::{Value, json};
 
-use super::members::{
-    is_plain_text, members_of, take_flag, take_list, take_number, take_stops, take_text, want_text,
+use super::super::members::{
+    members_of, take_flag, take_list, take_number, take_stops, take_text, want_text,
+    wants_newer_bound,
 };
-use super::rules::messages as rules;
-use super::rules::{Members, add_kept, nothing_left};
-use super::{Memo, Translated, Untranslatable};
+use super::super::rules::{Members, add_kept, nothing_kept, nothing_left};
+use super::super::{Asking, Untranslatable};
+use super::{content, rules};
 
 /// OpenAI refuses a longer `user`, and some clients put three ids into one.
 const USER_BYTES_MAX: usize = 64;
@@ -18,12 +17,11 @@ const USER_BYTES_MAX: usize = 64;
 const EFFORTS: &[(u64, &str)] = &[(4_096, "low"), (16_384, "medium")];
 
 /// Writes the request.
-pub fn translate(request: Value, model: Option<&str>) -> Result<Translated, Untranslatable> {
+pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Untranslatable> {
     let (mut asked, kept) = rules::REQUEST.sift(request, "")?;
-    let mut memo = Memo { model: want_text(&mut asked, "model", "")?, ..Memo::default() };
-    let model = model.unwrap_or(&memo.model).to_owned();
+    let model = asking.model(want_text(&mut asked, "model", "")?);
     let mut messages = system(&mut asked)?;
-    content::translate(&mut asked, &mut messages)?;
+    content::translate(&mut asked, &asking.numbers, &mut messages)?;
     let mut out = Members::new();
     out.insert("model".into(), model.as_str().into());
     out.insert("messages".into(), Value::Array(messages.into_iter().map(Value::Object).collect()));
@@ -33,14 +31,16 @@ pub fn translate(request: Value, model: Option<&str>) -> Result<Translated, Untr
     }
     tools(&mut asked, &mut out)?;
     output(&mut asked, &mut out)?;
-    memo.stop = take_stops(&mut asked, "stop_sequences")?;
-    if !memo.stop.is_empty() {
-        out.insert("stop".into(), json!(memo.stop));
+    let stop = take_stops(&mut asked, "stop_sequences")?;
+    if !stop.is_empty() {
+        out.insert("stop".into(), json!(stop));
     }
+    asking.memo.stop = stop;
     let stream = take_flag(&mut asked, "stream", "")?;
     if let Some(stream) = stream {
         out.insert("stream".into(), stream.into());
     }
+    asking.stream = stream.unwrap_or(false);
     if stream == Some(true) {
         out.insert("stream_options".into(), json!({"include_usage": true}));
     }
@@ -53,18 +53,7 @@ pub fn translate(request: Value, model: Option<&str>) -> Result<Translated, Untr
     edits(&mut asked)?;
     nothing_left(&asked, "")?;
     add_kept(&mut out, kept, "")?;
-    let body = Value::Object(out).to_string().into_bytes();
-    Ok(Translated { body, stream: stream.unwrap_or(false), memo })
-}
-
-/// OpenAI's reasoning models refuse `max_tokens`, and Ollama knows nothing else.
-fn wants_newer_bound(model: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or(model);
-    let number = |prefix: &str| {
-        let rest = name.strip_prefix(prefix)?;
-        rest.chars().next()?.to_digit(10)
-    };
-    number("o").is_some() || number("gpt-").is_some_and(|version| version >= 5)
+    Ok(out)
 }
 
 fn system(asked: &mut Members) -> Result<Vec<Members>, Untranslatable> {
@@ -78,7 +67,7 @@ fn system(asked: &mut Members) -> Result<Vec<Members>, Untranslatable> {
                 let (mut block, kept) = rules::SYSTEM.sift(block, &at)?;
                 content::want_kind(&mut block, "text", &at)?;
                 texts.push(want_text(&mut block, "text", &at)?);
-                content::nothing_kept(&kept, &at)?;
+                nothing_kept(&kept, &at)?;
             }
             texts.join("\n")
         }
@@ -227,9 +216,4 @@ fn edits(asked: &mut Members) -> Result<(), Untranslatable> {
         }
     }
     Ok(())
-}
-
-/// A part of a message, if it says nothing but its text.
-fn plain_text(part: &Members) -> Option<&str> {
-    part.get("text").filter(|_| is_plain_text(part)).and_then(Value::as_str)
 }

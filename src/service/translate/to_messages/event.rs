@@ -84,10 +84,11 @@ impl<'e> Block<'e> {
         self.kind.and_then(inside)
     }
 
-    /// The arguments of a call, if it begins with all of them.
-    pub fn input(&self) -> Option<Value> {
-        let input = value(self.input?)?;
-        input.as_object().is_some_and(|input| !input.is_empty()).then_some(input)
+    /// The arguments of a call as they are written, if it begins with all of them.
+    pub fn input(&self) -> Option<&'e str> {
+        let input = self.input?;
+        let said = value(input)?.as_object().is_some_and(|input| !input.is_empty());
+        said.then_some(input.get())
     }
 }
 

@@ -12,19 +12,17 @@
 //! * One block is open at a time, and blocks are numbered as they begin.
 //! * What the answer cost comes behind its `finish_reason`, so the end waits for it.
 
-mod calls;
-mod chunk;
+use serde_json::json;
 
-use serde_json::{Value, json};
-
-use self::calls::Calls;
-use self::chunk::{ChatChoice, Chunk, Delta};
-use super::errors::ServerError;
-use super::events::StreamPart;
-use super::raw::{inside, meaning, some_text, value};
-use super::reasons::{self, TokenCounts};
-use super::template::TextTemplate;
-use super::{BadAnswer, Memo};
+use super::super::chat::chunk::{self, ChatChoice, Chunk, Delta};
+use super::super::errors::ServerError;
+use super::super::events::StreamPart;
+use super::super::raw::{inside, meaning, some_text, value};
+use super::super::reasons::{self, TokenCounts};
+use super::super::template::TextTemplate;
+use super::super::{AnswerContext, BadAnswer, Memo, Teller};
+use super::calls::Calls;
+use super::events::{stop_block, write_event};
 use crate::service::Dialect;
 
 /// A block that holds a text.
@@ -64,9 +62,9 @@ enum Stage {
     Over,
 }
 
-/// Writes the events of one stream.
+/// Tells one stream.
 #[derive(Debug)]
-pub struct MessagesTeller {
+pub struct ChatAsMessages {
     memo: Memo,
     id: String,
     stage: Stage,
@@ -83,25 +81,8 @@ pub struct MessagesTeller {
     template: TextTemplate<Told>,
 }
 
-impl MessagesTeller {
-    pub fn new(memo: &Memo, id: &str) -> MessagesTeller {
-        MessagesTeller {
-            memo: memo.clone(),
-            id: id.to_owned(),
-            stage: Stage::Before,
-            open: OpenBlock::None,
-            next: 0,
-            calls: Calls::default(),
-            refused: false,
-            reason: reasons::MESSAGES_OTHERWISE,
-            stop_sequence: None,
-            tokens: TokenCounts::default(),
-            delta: Vec::new(),
-            template: TextTemplate::default(),
-        }
-    }
-
-    pub fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+impl Teller for ChatAsMessages {
+    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
         match part {
             _ if self.stage == Stage::Over => Ok(()),
             StreamPart::Event { name, data } => match self.template.text(data) {
@@ -127,8 +108,7 @@ impl MessagesTeller {
         }
     }
 
-    /// The server's body is complete.
-    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
         match self.stage {
             Stage::Before | Stage::Under => Err(BadAnswer::Unfinished),
             Stage::Finished => {
@@ -136,6 +116,25 @@ impl MessagesTeller {
                 Ok(())
             }
             Stage::Over => Ok(()),
+        }
+    }
+}
+
+impl ChatAsMessages {
+    pub fn new(context: &AnswerContext) -> ChatAsMessages {
+        ChatAsMessages {
+            memo: context.memo.clone(),
+            id: context.id.clone(),
+            stage: Stage::Before,
+            open: OpenBlock::None,
+            next: 0,
+            calls: Calls::default(),
+            refused: false,
+            reason: reasons::MESSAGES_OTHERWISE,
+            stop_sequence: None,
+            tokens: TokenCounts::default(),
+            delta: Vec::new(),
+            template: TextTemplate::default(),
         }
     }
 
@@ -314,8 +313,11 @@ impl MessagesTeller {
         if self.stage != Stage::Under {
             return Ok(());
         }
-        self.stop_block(out)?;
         let reason = reason.unwrap_or_default();
+        if self.calls.are_cut() && reason != "length" {
+            return Err(BadAnswer::Malformed("ends inside the arguments of a call".into()));
+        }
+        self.stop_block(out)?;
         self.reason = match reasons::to_messages(reason, self.calls.any()) {
             "end_turn" if self.refused => "refusal",
             reason => reason,
@@ -332,12 +334,4 @@ impl MessagesTeller {
         write_event("message_stop", &json!({"type": "message_stop"}), out);
         self.stage = Stage::Over;
     }
-}
-
-fn stop_block(index: u64, out: &mut Vec<u8>) {
-    write_event("content_block_stop", &json!({"type": "content_block_stop", "index": index}), out);
-}
-
-fn write_event(name: &str, data: &Value, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("event: {name}\ndata: {data}\n\n").as_bytes());
 }

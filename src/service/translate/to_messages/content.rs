@@ -1,21 +1,34 @@
 //! The messages of OpenAI chat, as turns of Anthropic's conversation.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Value, json};
 
 use super::super::Untranslatable;
 use super::super::members::{content_of, members_of, take_list, take_text, text_block, want_text};
-use super::super::rules::chat as rules;
-use super::super::rules::{Members, add_kept, nothing_left};
-use super::super::tree;
+use super::super::rules::{Members, add_kept, nothing_kept, nothing_left};
+use super::super::tree::Numbers;
+use super::rules;
 
 /// A conversation, as far as its messages have come.
-#[derive(Debug, Default)]
-pub struct Talk {
-    pub system: Vec<Members>,
-    pub turns: Vec<Members>,
+#[derive(Debug)]
+pub struct Talk<'n> {
+    system: Vec<Members>,
+    turns: Vec<Members>,
+    ids: CallIds,
+    numbers: &'n mut Numbers,
 }
 
-impl Talk {
+impl Talk<'_> {
+    pub fn new(numbers: &mut Numbers) -> Talk<'_> {
+        Talk { system: Vec::new(), turns: Vec::new(), ids: CallIds::default(), numbers }
+    }
+
+    /// The blocks of its `system`, and its turns.
+    pub fn end(self) -> (Vec<Members>, Vec<Members>) {
+        (self.system, self.turns)
+    }
+
     /// Takes the next message, which stands at `at`.
     pub fn message(&mut self, message: Value, at: &str) -> Result<(), Untranslatable> {
         let (mut message, kept) = rules::MESSAGE.sift(message, at)?;
@@ -24,8 +37,9 @@ impl Talk {
         match role.as_str() {
             "system" | "developer" => {
                 blocks = parts(&mut message, at, false)?;
-                if let (Some(block), false) = (blocks.last_mut(), kept.is_empty()) {
-                    add_kept(block, kept.clone(), at)?;
+                match blocks.last_mut() {
+                    Some(block) => add_kept(block, kept, at)?,
+                    None => nothing_kept(&kept, at)?,
                 }
                 self.system.append(&mut blocks);
                 return nothing_left(&message, at);
@@ -38,9 +52,9 @@ impl Talk {
                 {
                     blocks.push(text_block(refusal));
                 }
-                calls(&mut message, at, &mut blocks)?;
+                self.calls(&mut message, at, &mut blocks)?;
             }
-            "tool" => blocks.push(result(&mut message, at)?),
+            "tool" => blocks.push(self.result(&mut message, at)?),
             _ => return Err(Untranslatable::member(at, "role", "is unknown to Anthropic")),
         }
         nothing_left(&message, at)?;
@@ -71,8 +85,13 @@ impl Talk {
                     Value::Array(list) => list.extend(blocks.into_iter().map(Value::Object)),
                     other => *other = blocks.into_iter().map(Value::Object).collect(),
                 }
-                // Of members that nobody knows the last one holds.
-                last.extend(kept);
+                for (name, value) in kept {
+                    if last.get(&name).is_some_and(|before| *before != value) {
+                        let why = "is another one in the message before, which it is joined with";
+                        return Err(Untranslatable::member(at, &name, why));
+                    }
+                    last.insert(name, value);
+                }
             }
             _ => {
                 let mut turn = members_of(json!({"role": role, "content": content_of(blocks)}));
@@ -81,6 +100,50 @@ impl Talk {
             }
         }
         Ok(())
+    }
+
+    fn calls(
+        &mut self,
+        message: &mut Members,
+        at: &str,
+        blocks: &mut Vec<Members>,
+    ) -> Result<(), Untranslatable> {
+        let calls = take_list(message, "tool_calls", at)?.unwrap_or_default();
+        for (index, call) in calls.into_iter().enumerate() {
+            let at = format!("{at}.tool_calls[{index}]");
+            let (mut call, kept) = rules::TOOL_CALL.sift(call, &at)?;
+            let kind = take_text(&mut call, "type", &at)?;
+            if kind.is_some_and(|kind| kind != "function") {
+                return Err(Untranslatable::member(&at, "type", "is no `function`"));
+            }
+            let id = want_text(&mut call, "id", &at)?;
+            let at_function = format!("{at}.function");
+            let function = call.remove("function").unwrap_or_default();
+            let (mut function, more) = rules::CALLED.sift(function, &at_function)?;
+            let name = want_text(&mut function, "name", &at_function)?;
+            let arguments =
+                take_text(&mut function, "arguments", &at_function)?.unwrap_or_default();
+            let input = input(&arguments, self.numbers).ok_or_else(|| {
+                Untranslatable::member(&at_function, "arguments", "is no JSON object")
+            })?;
+            let mut block = members_of(
+                json!({"type": "tool_use", "id": self.ids.of(&id), "name": name, "input": input}),
+            );
+            add_kept(&mut block, more, &at_function)?;
+            add_kept(&mut block, kept, &at)?;
+            blocks.push(block);
+        }
+        Ok(())
+    }
+
+    fn result(&mut self, message: &mut Members, at: &str) -> Result<Members, Untranslatable> {
+        let id = want_text(message, "tool_call_id", at)?;
+        let content = content_of(parts(message, at, true)?);
+        let mut block = members_of(json!({"type": "tool_result", "tool_use_id": self.ids.of(&id)}));
+        if content.as_array().is_none_or(|content| !content.is_empty()) {
+            block.insert("content".into(), content);
+        }
+        Ok(block)
     }
 }
 
@@ -153,54 +216,38 @@ fn base64(url: &str) -> Option<(&str, &str)> {
     (!kind.is_empty()).then_some((kind, data))
 }
 
-fn calls(message: &mut Members, at: &str, blocks: &mut Vec<Members>) -> Result<(), Untranslatable> {
-    let calls = take_list(message, "tool_calls", at)?.unwrap_or_default();
-    for (index, call) in calls.into_iter().enumerate() {
-        let at = format!("{at}.tool_calls[{index}]");
-        let (mut call, kept) = rules::TOOL_CALL.sift(call, &at)?;
-        let kind = take_text(&mut call, "type", &at)?;
-        if kind.is_some_and(|kind| kind != "function") {
-            return Err(Untranslatable::member(&at, "type", "is no `function`"));
-        }
-        let id = want_text(&mut call, "id", &at)?;
-        let at_function = format!("{at}.function");
-        let function = call.remove("function").unwrap_or_default();
-        let (mut function, more) = rules::CALLED.sift(function, &at_function)?;
-        let name = want_text(&mut function, "name", &at_function)?;
-        let arguments = take_text(&mut function, "arguments", &at_function)?.unwrap_or_default();
-        let input = input(&arguments).ok_or_else(|| {
-            Untranslatable::member(&at_function, "arguments", "is no JSON object")
-        })?;
-        let mut block = members_of(
-            json!({"type": "tool_use", "id": call_id(&id), "name": name, "input": input}),
-        );
-        add_kept(&mut block, more, &at_function)?;
-        add_kept(&mut block, kept, &at)?;
-        blocks.push(block);
-    }
-    Ok(())
-}
-
 /// The arguments of a call, as an object. Servers write none as an empty text.
-fn input(arguments: &str) -> Option<Value> {
+fn input(arguments: &str, numbers: &mut Numbers) -> Option<Value> {
     if arguments.trim().is_empty() {
         return Some(json!({}));
     }
-    tree::parse(arguments.as_bytes()).ok().filter(Value::is_object)
+    numbers.parse(arguments.as_bytes()).ok().filter(Value::is_object)
 }
 
-/// Anthropic refuses ids with other characters, and there are servers that write `functions.f:0`.
-fn call_id(id: &str) -> String {
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
-    id.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect()
+/// The ids of calls as Anthropic has them. It refuses all but letters, digits, `_` and `-`, and there are
+/// servers that write `functions.f:0`.
+#[derive(Debug, Default)]
+struct CallIds {
+    made: HashMap<String, String>,
+    taken: HashSet<String>,
 }
 
-fn result(message: &mut Members, at: &str) -> Result<Members, Untranslatable> {
-    let id = want_text(message, "tool_call_id", at)?;
-    let content = content_of(parts(message, at, true)?);
-    let mut block = members_of(json!({"type": "tool_result", "tool_use_id": call_id(&id)}));
-    if content.as_array().is_none_or(|content| !content.is_empty()) {
-        block.insert("content".into(), content);
+impl CallIds {
+    /// The same for the same, and another one for any other.
+    fn of(&mut self, id: &str) -> String {
+        if let Some(made) = self.made.get(id) {
+            return made.clone();
+        }
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+        let plain: String =
+            id.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect();
+        let mut made = plain.clone();
+        let mut number = self.taken.len();
+        while !self.taken.insert(made.clone()) {
+            made = format!("{plain}_{number}");
+            number += 1;
+        }
+        self.made.insert(id.to_owned(), made.clone());
+        made
     }
-    Ok(block)
 }

@@ -1,6 +1,6 @@
 //! Of a request to Anthropic messages, on its way to OpenAI chat completions.
 
-use super::{IdleValue, MemberRule, ObjectRules, kept, lossy, mapped, refused};
+use super::super::rules::{IdleValue, MemberRule, ObjectRules, kept, lossy, mapped, refused};
 
 pub const OBJECTS: &[&ObjectRules] = &[
     &REQUEST,
@@ -44,6 +44,7 @@ const REQUEST_MEMBERS: &[MemberRule] = &[
     lossy("betas", "of another API"),
     lossy("inference_geo", "where Anthropic computes"),
     mapped("context_management", "edits of `clear_thinking_…` are left out; others are refused"),
+    refused("n", "Anthropic's clients read one answer").unless(IdleValue::Number(1.0)),
     refused("mcp_servers", "a tool of the server"),
     refused("container", "a tool of the server"),
     refused("speed", "Anthropic's own").unless(IdleValue::Text("standard")),

@@ -1,6 +1,6 @@
 //! Of a request to OpenAI chat completions, on its way to Anthropic messages.
 
-use super::{IdleValue, MemberRule, ObjectRules, kept, lossy, mapped, refused};
+use super::super::rules::{IdleValue, MemberRule, ObjectRules, kept, lossy, mapped, refused};
 
 pub const OBJECTS: &[&ObjectRules] = &[
     &REQUEST,
@@ -127,7 +127,10 @@ pub const IMAGE_URL: ObjectRules =
     ObjectRules { place: "messages[].content[].image_url", members: IMAGE_URL_MEMBERS };
 
 const TOOL_CALL_MEMBERS: &[MemberRule] = &[
-    mapped("id", "`id`; other characters than letters, digits, `_` and `-` become `_`"),
+    mapped(
+        "id",
+        "`id`; other characters than letters, digits, `_` and `-` become `_`, and two ids never become one",
+    ),
     mapped("type", "`tool_use`; other than `function` is refused"),
     mapped("function", "`name` and `input`"),
     lossy("index", "of an earlier stream"),

@@ -14,11 +14,12 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::super::BadAnswer;
+use super::super::chat::brackets::Brackets;
+use super::super::chat::chunk::CallPiece;
 use super::super::events::EVENT_BYTES_MAX;
 use super::super::raw::{inside, malformed, meaning, some_text};
 use super::super::tree;
-use super::chunk::CallPiece;
-use super::{stop_block, write_event};
+use super::events::{stop_block, write_event};
 use crate::http::json::escape;
 
 const HELD_BYTES_MAX: usize = EVENT_BYTES_MAX;
@@ -99,7 +100,7 @@ impl Calls {
             if call.block == CallBlock::Stopped {
                 return Err(BadAnswer::Malformed("goes on with a call that was whole".into()));
             }
-            call.arguments.feed(&meaning(&text));
+            call.arguments.feed(&text);
             self.held += text.len();
             if self.held > HELD_BYTES_MAX {
                 return Err(BadAnswer::TooLong(HELD_BYTES_MAX));
@@ -142,6 +143,11 @@ impl Calls {
             }
             call.stop(out);
         }
+    }
+
+    /// Whether the arguments of one have begun and not ended, as far as they have come.
+    pub fn are_cut(&self) -> bool {
+        self.calls.iter().any(|call| call.arguments.are_cut())
     }
 
     /// The answer goes on with something else, or ends: all calls are told.
@@ -208,43 +214,11 @@ impl Call {
 fn written(arguments: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, BadAnswer> {
     match arguments {
         Some(object) if object.get().starts_with('{') => {
-            let value = tree::parse(object.get().as_bytes()).map_err(|it| malformed(&it))?;
+            tree::parse(object.get().as_bytes()).map_err(|it| malformed(&it))?;
             let mut inside = Vec::new();
-            escape(&value.to_string(), &mut inside);
+            escape(object.get(), &mut inside);
             Ok(String::from_utf8(inside).ok().map(Cow::Owned))
         }
         arguments => Ok(some_text(arguments, "arguments")?.map(Cow::Borrowed)),
-    }
-}
-
-/// Whether an object that comes in pieces is whole.
-#[derive(Clone, Copy, Debug, Default)]
-struct Brackets {
-    depth: u32,
-    begun: bool,
-    in_string: bool,
-    escaped: bool,
-}
-
-impl Brackets {
-    fn feed(&mut self, text: &str) {
-        for byte in text.bytes() {
-            match byte {
-                _ if std::mem::take(&mut self.escaped) => {}
-                b'\\' => self.escaped = self.in_string,
-                b'"' => self.in_string = !self.in_string,
-                _ if self.in_string => {}
-                b'{' | b'[' => {
-                    self.begun = true;
-                    self.depth = self.depth.saturating_add(1);
-                }
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
-        }
-    }
-
-    fn is_whole(self) -> bool {
-        self.begun && self.depth == 0
     }
 }

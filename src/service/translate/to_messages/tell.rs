@@ -15,28 +15,18 @@
 //!   part of the answer that would be missing, and ends the translation.
 //! * Signatures, thinking that only Anthropic can read and citations have no place in OpenAI chat.
 
-mod event;
+use serde_json::Value;
 
-use serde_json::{Value, json};
-
-use self::event::{Block, MessagesEvent};
-use super::errors::ServerError;
-use super::events::StreamPart;
-use super::raw::{inside, meaning, some_text};
-use super::reasons::{self, TokenCounts};
-use super::template::TextTemplate;
-use super::{BadAnswer, Memo};
+use super::super::chat::brackets::Brackets;
+use super::super::chat::writer::{ChatWriter, Progress, Said};
+use super::super::errors::ServerError;
+use super::super::events::StreamPart;
+use super::super::raw::{inside, meaning, some_text};
+use super::super::reasons::{self, TokenCounts};
+use super::super::template::TextTemplate;
+use super::super::{AnswerContext, BadAnswer, Teller};
+use super::event::{Block, MessagesEvent};
 use crate::http::json::escape;
-use crate::service::Dialect;
-
-/// What the text of a delta is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
-    Text,
-    Thinking,
-    /// Arguments of the call with this number.
-    Arguments(u64),
-}
 
 /// The block that is open, by Anthropic's number.
 #[derive(Clone, Copy, Debug)]
@@ -57,49 +47,23 @@ enum BlockKind {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    Before,
-    Under,
-    Finished,
-    Over,
-}
-
-/// Writes the events of one stream.
+/// Tells one stream.
 #[derive(Debug)]
-pub struct ChatTeller {
-    model: String,
-    include_usage: bool,
-    created: u64,
-    id: String,
-    progress: Progress,
+pub struct MessagesAsChat {
+    writer: ChatWriter,
     block: Option<OpenedBlock>,
-    calls: u64,
     tokens: TokenCounts,
-    /// A chunk up to its choices.
-    opening: Vec<u8>,
+    /// Of the last call.
+    arguments: Brackets,
+    /// The arguments of a call have stopped in the middle.
+    cut: bool,
     template: TextTemplate<Said>,
 }
 
-impl ChatTeller {
-    pub fn new(memo: &Memo, created: u64, id: &str) -> ChatTeller {
-        ChatTeller {
-            model: memo.model.clone(),
-            include_usage: memo.include_usage,
-            created,
-            id: id.to_owned(),
-            progress: Progress::Before,
-            block: None,
-            calls: 0,
-            tokens: TokenCounts::default(),
-            opening: Vec::new(),
-            template: TextTemplate::default(),
-        }
-    }
-
-    pub fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+impl Teller for MessagesAsChat {
+    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
         match part {
-            _ if self.progress == Progress::Over => Ok(()),
+            _ if self.writer.progress() == Progress::Over => Ok(()),
             StreamPart::Event { name, data } => match self.template.text(data) {
                 // The shape says everything but the name of the event, and only an error has another.
                 Some((said, text)) if name != b"error" => {
@@ -111,21 +75,33 @@ impl ChatTeller {
             // Anthropic's streams have no such mark.
             StreamPart::Done => Ok(()),
             StreamPart::Comment => {
-                out.extend_from_slice(b": ping\n\n");
+                self.writer.ping(out);
                 Ok(())
             }
         }
     }
 
-    /// The server's body is complete.
-    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
-        match self.progress {
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        match self.writer.progress() {
             Progress::Before | Progress::Under => Err(BadAnswer::Unfinished),
             Progress::Finished => {
-                self.conclude(out);
+                self.writer.conclude(&self.tokens, out);
                 Ok(())
             }
             Progress::Over => Ok(()),
+        }
+    }
+}
+
+impl MessagesAsChat {
+    pub fn new(context: &AnswerContext) -> MessagesAsChat {
+        MessagesAsChat {
+            writer: ChatWriter::new(context),
+            block: None,
+            tokens: TokenCounts::default(),
+            arguments: Brackets::default(),
+            cut: false,
+            template: TextTemplate::default(),
         }
     }
 
@@ -136,7 +112,7 @@ impl ChatTeller {
         }
         let event = MessagesEvent::read(data)?;
         let kind = event.kind().unwrap_or_default();
-        if self.progress == Progress::Before
+        if self.writer.progress() == Progress::Before
             && matches!(kind, "content_block_start" | "content_block_delta" | "message_delta")
         {
             return Err(BadAnswer::Malformed("has a block before its `message_start`".into()));
@@ -146,14 +122,13 @@ impl ChatTeller {
             "content_block_start" => self.open(&event, out)?,
             "content_block_delta" => self.delta(&event, data, out)?,
             "content_block_stop" => self.stop(&event, out),
-            "message_delta" => self.message_delta(&event, out),
-            "message_stop" if self.progress == Progress::Finished => self.conclude(out),
-            // The model never said why: what it cost is known all the same.
-            "message_stop" if self.progress == Progress::Under => {
+            "message_delta" => self.message_delta(&event, out)?,
+            "message_stop" => {
+                // The model may never have said why: what it cost is known all the same.
                 self.finish("end_turn", out);
-                self.conclude(out);
+                self.writer.conclude(&self.tokens, out);
             }
-            "ping" => out.extend_from_slice(b": ping\n\n"),
+            "ping" => self.writer.ping(out),
             "error" => self.fail(data, out),
             _ => {}
         }
@@ -161,33 +136,17 @@ impl ChatTeller {
     }
 
     fn fail(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        ServerError::read(0, data).event(Dialect::OpenAiChat, out);
-        self.progress = Progress::Over;
+        self.writer.fail(&ServerError::read(0, data), out);
     }
 
     fn start(&mut self, event: &MessagesEvent<'_>, out: &mut Vec<u8>) {
-        if self.progress != Progress::Before {
-            return;
-        }
         let message = event.message();
         let text =
             |name: &str| message.get(name).and_then(Value::as_str).filter(|it| !it.is_empty());
         if let Some(usage) = message.get("usage") {
             self.tokens.read_messages(usage);
         }
-        let id = text("id").map_or_else(|| format!("chatcmpl-{}", self.id), str::to_owned);
-        let head = json!({
-            "id": id,
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": text("model").unwrap_or(&self.model),
-        });
-        let head = head.to_string();
-        // The members of the object, without the brace behind them.
-        let members = head.strip_suffix('}').unwrap_or(&head);
-        self.opening = format!("data: {members},\"choices\":[").into_bytes();
-        self.progress = Progress::Under;
-        self.choice(r#"{"role":"assistant","content":""}"#, None, out);
+        self.writer.begin(text("id"), text("model"), out);
     }
 
     fn open(&mut self, event: &MessagesEvent<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
@@ -197,35 +156,28 @@ impl ChatTeller {
         let kind = match block.kind().unwrap_or_default() {
             "text" => {
                 if let Some(text) = some_text(block.text, "text")? {
-                    self.says(Said::Text, text, out);
+                    self.writer.says(Said::Text, text, out);
                 }
                 BlockKind::Text
             }
             "thinking" => {
                 if let Some(text) = some_text(block.thinking, "thinking")? {
-                    self.says(Said::Thinking, text, out);
+                    self.writer.says(Said::Thinking, text, out);
                 }
                 BlockKind::Thinking
             }
             "redacted_thinking" => BlockKind::Redacted,
             "tool_use" => {
-                let number = self.calls;
-                self.calls += 1;
                 let text = |raw| some_text(raw, "tool_use").map(|it| it.map(meaning));
-                let id = text(block.id)?;
-                let id = id.unwrap_or_else(|| format!("call_{}_{number}", self.id));
                 let name = text(block.name)?.unwrap_or_default();
-                let function = json!({"name": name, "arguments": ""});
-                let call =
-                    json!({"index": number, "id": id, "type": "function", "function": function});
-                self.choice(&json!({"tool_calls": [call]}).to_string(), None, out);
+                let number = self.writer.call(text(block.id)?, &name, None, out);
                 // Some servers say all of it at once.
                 let input = block.input();
                 let mut bare = true;
                 if let Some(input) = input {
                     let mut text = Vec::new();
-                    escape(&input.to_string(), &mut text);
-                    self.says(Said::Arguments(number), &String::from_utf8_lossy(&text), out);
+                    escape(&input, &mut text);
+                    self.writer.says(Said::Arguments(number), &String::from_utf8_lossy(&text), out);
                     bare = false;
                 }
                 BlockKind::Call { number, bare }
@@ -264,84 +216,47 @@ impl ChatTeller {
         Ok(())
     }
 
+    fn says(&mut self, said: Said, text: &str, out: &mut Vec<u8>) {
+        if matches!(said, Said::Arguments(_)) {
+            self.arguments.feed(text);
+        }
+        self.writer.says(said, text, out);
+    }
+
     fn stop(&mut self, event: &MessagesEvent<'_>, out: &mut Vec<u8>) {
         self.template.forget();
+        self.cut |= std::mem::take(&mut self.arguments).are_cut();
         match self.block.take() {
             // A client reads the arguments as JSON, and nothing is none.
             Some(OpenedBlock { kind: BlockKind::Call { number, bare: true }, .. }) => {
-                self.says(Said::Arguments(number), "{}", out);
+                self.writer.says(Said::Arguments(number), "{}", out);
             }
             Some(block) if block.index != event.index => self.block = Some(block),
             _ => {}
         }
     }
 
-    fn message_delta(&mut self, event: &MessagesEvent<'_>, out: &mut Vec<u8>) {
+    fn message_delta(
+        &mut self,
+        event: &MessagesEvent<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BadAnswer> {
         if let Some(usage) = event.usage() {
             self.tokens.read_messages(&usage);
         }
         let reason = event.delta().ok().and_then(|delta| delta.stop_reason.and_then(inside));
         if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+            self.cut |= self.arguments.are_cut();
+            if self.cut && reasons::to_chat(reason) != "length" {
+                return Err(BadAnswer::Malformed("ends inside the arguments of a call".into()));
+            }
             self.finish(reason, out);
         }
+        Ok(())
     }
 
-    /// The model is done: the first reason holds.
     fn finish(&mut self, reason: &str, out: &mut Vec<u8>) {
-        if self.progress == Progress::Under {
-            self.template.forget();
-            self.choice("{}", Some(reasons::to_chat(reason)), out);
-            self.progress = Progress::Finished;
-        }
-    }
-
-    fn conclude(&mut self, out: &mut Vec<u8>) {
-        if self.include_usage {
-            out.extend_from_slice(&self.opening);
-            out.extend_from_slice(format!("],\"usage\":{}}}\n\n", self.tokens.chat()).as_bytes());
-        }
-        out.extend_from_slice(b"data: [DONE]\n\n");
-        self.progress = Progress::Over;
-    }
-
-    /// A delta with a text, which is the inside of a JSON string.
-    fn says(&self, said: Said, text: &str, out: &mut Vec<u8>) {
-        if self.progress != Progress::Under {
-            return;
-        }
-        out.extend_from_slice(&self.opening);
-        match said {
-            Said::Text => out.extend_from_slice(br#"{"index":0,"delta":{"content":""#),
-            Said::Thinking => {
-                out.extend_from_slice(br#"{"index":0,"delta":{"reasoning_content":""#);
-            }
-            Said::Arguments(number) => out.extend_from_slice(
-                format!(
-                    r#"{{"index":0,"delta":{{"tool_calls":[{{"index":{number},"function":{{"arguments":""#
-                )
-                .as_bytes(),
-            ),
-        }
-        out.extend_from_slice(text.as_bytes());
-        out.extend_from_slice(match said {
-            Said::Text | Said::Thinking => br#""},"logprobs":null,"finish_reason":null}"#,
-            Said::Arguments(_) => br#""}}]},"logprobs":null,"finish_reason":null}"#,
-        });
-        out.extend_from_slice(self.closing());
-    }
-
-    fn choice(&self, delta: &str, reason: Option<&str>, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.opening);
-        let reason = json!(reason);
-        out.extend_from_slice(
-            format!(r#"{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{reason}}}"#)
-                .as_bytes(),
-        );
-        out.extend_from_slice(self.closing());
-    }
-
-    /// Who asked for usage finds it in every chunk, as `null` until it is known.
-    fn closing(&self) -> &'static [u8] {
-        if self.include_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" }
+        self.template.forget();
+        self.writer.finish(reasons::to_chat(reason), out);
     }
 }

@@ -3,13 +3,19 @@
 use serde_json::{Value, json};
 
 use super::super::Untranslatable;
-use super::super::members::{content_of, members_of, take_flag, take_list, text_block, want_text};
-use super::super::rules::messages as rules;
-use super::super::rules::{Members, add_kept, nothing_left};
-use super::plain_text;
+use super::super::members::{
+    content_of, members_of, plain_text, take_flag, take_list, text_block, want_text,
+};
+use super::super::rules::{Members, add_kept, nothing_kept, nothing_left};
+use super::super::tree::Numbers;
+use super::rules;
 
 /// Appends the messages of a request.
-pub fn translate(asked: &mut Members, out: &mut Vec<Members>) -> Result<(), Untranslatable> {
+pub fn translate(
+    asked: &mut Members,
+    numbers: &Numbers,
+    out: &mut Vec<Members>,
+) -> Result<(), Untranslatable> {
     let messages = take_list(asked, "messages", "")?;
     let messages = messages.ok_or_else(|| Untranslatable::member("", "messages", "is missing"))?;
     let last = messages.len();
@@ -18,7 +24,7 @@ pub fn translate(asked: &mut Members, out: &mut Vec<Members>) -> Result<(), Untr
         let (mut message, kept) = rules::MESSAGE.sift(message, &at)?;
         let role = want_text(&mut message, "role", &at)?;
         let mut turn = Turn::default();
-        turn.content(message.remove("content").unwrap_or_default(), &role, &at)?;
+        turn.content(message.remove("content").unwrap_or_default(), &role, numbers, &at)?;
         match role.as_str() {
             "user" => turn.user(kept, &at, out)?,
             "assistant" if index + 1 == last => {
@@ -43,14 +49,6 @@ pub fn want_kind(block: &mut Members, kind: &str, at: &str) -> Result<(), Untran
     }
 }
 
-/// Refuses members that nobody knows where there is no place to keep them.
-pub fn nothing_kept(kept: &Members, at: &str) -> Result<(), Untranslatable> {
-    match kept.keys().next() {
-        Some(name) => Err(Untranslatable::member(at, name, "cannot be translated")),
-        None => Ok(()),
-    }
-}
-
 fn unknown_kind(kind: &str, at: &str) -> Untranslatable {
     let why = format!("is `{kind}`, which cannot be translated here");
     Untranslatable::member(at, "type", &why)
@@ -70,12 +68,18 @@ struct Turn {
 }
 
 impl Turn {
-    fn content(&mut self, content: Value, role: &str, at: &str) -> Result<(), Untranslatable> {
+    fn content(
+        &mut self,
+        content: Value,
+        role: &str,
+        numbers: &Numbers,
+        at: &str,
+    ) -> Result<(), Untranslatable> {
         match content {
             Value::String(text) => self.parts.push(text_block(text)),
             Value::Array(blocks) => {
                 for (index, block) in blocks.into_iter().enumerate() {
-                    self.block(block, role, &format!("{at}.content[{index}]"))?;
+                    self.block(block, role, numbers, &format!("{at}.content[{index}]"))?;
                 }
             }
             _ => return Err(Untranslatable::member(at, "content", "is neither text nor an array")),
@@ -83,7 +87,13 @@ impl Turn {
         Ok(())
     }
 
-    fn block(&mut self, block: Value, role: &str, at: &str) -> Result<(), Untranslatable> {
+    fn block(
+        &mut self,
+        block: Value,
+        role: &str,
+        numbers: &Numbers,
+        at: &str,
+    ) -> Result<(), Untranslatable> {
         let (mut block, kept) = rules::BLOCK.sift(block, at)?;
         let kind = want_text(&mut block, "type", at)?;
         match (kind.as_str(), role) {
@@ -101,7 +111,7 @@ impl Turn {
                 let id = want_text(&mut block, "id", at)?;
                 let name = want_text(&mut block, "name", at)?;
                 let input = block.remove("input").unwrap_or_else(|| json!({}));
-                let function = json!({"name": name, "arguments": input.to_string()});
+                let function = json!({"name": name, "arguments": numbers.text(&input)});
                 let mut call =
                     members_of(json!({"id": id, "type": "function", "function": function}));
                 add_kept(&mut call, kept, at)?;

@@ -1,50 +1,48 @@
 //! A request to OpenAI chat completions, written as one to Anthropic messages.
 
-mod content;
-
 use serde_json::{Value, json};
 
-use super::members::{
+use super::super::members::{
     content_of, members_of, take_flag, take_list, take_number, take_stops, take_text, want_text,
 };
-use super::rules::chat as rules;
-use super::rules::{Members, add_kept, nothing_left};
-use super::{Memo, Translated, Untranslatable};
+use super::super::rules::{Members, add_kept, nothing_left};
+use super::super::{Asking, Untranslatable};
+use super::{content, rules};
 
 /// Anthropic wants a bound, and OpenAI's clients rarely give one.
 const MAX_TOKENS_DEFAULT: u32 = 4096;
 
 /// Writes the request.
-pub fn translate(request: Value, model: Option<&str>) -> Result<Translated, Untranslatable> {
+pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Untranslatable> {
     let (mut asked, kept) = rules::REQUEST.sift(request, "")?;
-    let mut memo = Memo { model: want_text(&mut asked, "model", "")?, ..Memo::default() };
+    let model = asking.model(want_text(&mut asked, "model", "")?);
     let mut out = Members::new();
-    out.insert("model".into(), model.unwrap_or(&memo.model).into());
+    out.insert("model".into(), model.into());
     out.insert("max_tokens".into(), max_tokens(&mut asked)?);
     let messages = take_list(&mut asked, "messages", "")?;
     let messages = messages.ok_or_else(|| Untranslatable::member("", "messages", "is missing"))?;
-    let mut talk = content::Talk::default();
+    let mut talk = content::Talk::new(&mut asking.numbers);
     for (index, message) in messages.into_iter().enumerate() {
         talk.message(message, &format!("messages[{index}]"))?;
     }
-    if !talk.system.is_empty() {
-        out.insert("system".into(), content_of(talk.system));
+    let (system, turns) = talk.end();
+    if !system.is_empty() {
+        out.insert("system".into(), content_of(system));
     }
-    out.insert(
-        "messages".into(),
-        Value::Array(talk.turns.into_iter().map(Value::Object).collect()),
-    );
+    out.insert("messages".into(), Value::Array(turns.into_iter().map(Value::Object).collect()));
     tools(&mut asked, &mut out)?;
     output(&mut asked, &mut out)?;
-    memo.stop = take_stops(&mut asked, "stop")?;
-    if !memo.stop.is_empty() {
-        out.insert("stop_sequences".into(), json!(memo.stop));
+    let stop = take_stops(&mut asked, "stop")?;
+    if !stop.is_empty() {
+        out.insert("stop_sequences".into(), json!(stop));
     }
+    asking.memo.stop = stop;
     let stream = take_flag(&mut asked, "stream", "")?;
     if let Some(stream) = stream {
         out.insert("stream".into(), stream.into());
     }
-    memo.include_usage = include_usage(&mut asked)?;
+    asking.stream = stream.unwrap_or(false);
+    asking.memo.include_usage = include_usage(&mut asked)?;
     if let Some(temperature) = take_number(&mut asked, "temperature", "")? {
         let too_high = temperature.as_f64().is_some_and(|temperature| temperature > 1.0);
         out.insert("temperature".into(), if too_high { json!(1) } else { temperature });
@@ -55,8 +53,7 @@ pub fn translate(request: Value, model: Option<&str>) -> Result<Translated, Untr
     whose(&mut asked, &mut out)?;
     nothing_left(&asked, "")?;
     add_kept(&mut out, kept, "")?;
-    let body = Value::Object(out).to_string().into_bytes();
-    Ok(Translated { body, stream: stream.unwrap_or(false), memo })
+    Ok(out)
 }
 
 fn max_tokens(asked: &mut Members) -> Result<Value, Untranslatable> {

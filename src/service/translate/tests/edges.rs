@@ -1,0 +1,166 @@
+//! What servers and clients write seldom, and what would be lost if nobody thought of it.
+
+use serde_json::{Value, json};
+
+use super::{
+    BadAnswer, CHAT_TO_MESSAGES, MESSAGES_TO_CHAT, Pair, Translator, asked, chunks, events, memo,
+    named, refused, request, told,
+};
+
+fn chat_with_calls(ids: &[&str]) -> Value {
+    let calls: Vec<Value> = ids
+        .iter()
+        .map(|id| json!({"id": id, "function": {"name": "f", "arguments": "{}"}}))
+        .collect();
+    let results = ids
+        .iter()
+        .map(|id| json!({"role": "tool", "tool_call_id": id, "content": format!("of {id}")}));
+    let mut messages = vec![
+        json!({"role": "user", "content": "go"}),
+        json!({"role": "assistant", "tool_calls": calls}),
+    ];
+    messages.extend(results);
+    json!({"model": "m", "messages": messages})
+}
+
+#[test]
+fn ids_of_calls_stay_apart() {
+    let body = asked(CHAT_TO_MESSAGES, &chat_with_calls(&["a.b", "a:b", "a_b", "a_b_2"]));
+    let calls = body["messages"][1]["content"].as_array().unwrap();
+    let results = body["messages"][2]["content"].as_array().unwrap();
+    let mut ids: Vec<&str> = calls.iter().map(|call| call["id"].as_str().unwrap()).collect();
+    let answered: Vec<&str> =
+        results.iter().map(|result| result["tool_use_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, answered);
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "{ids:?}");
+    assert_eq!(calls[0]["id"], "a_b");
+}
+
+#[test]
+fn numbers_of_requests_keep_their_spelling() {
+    let body = r#"{"model":"m","max_tokens":1e2,"seed_of_ours":123456789012345678901234567890,"messages":[{"role":"user","content":"a"},{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{\"id\":98765432109876543210987,\"x\":1.50}"}}]},{"role":"tool","tool_call_id":"c","content":"r"}]}"#;
+    let there = request(CHAT_TO_MESSAGES, body.as_bytes(), None).unwrap();
+    let text = String::from_utf8(there.body.clone()).unwrap();
+    for number in ["1e2", "123456789012345678901234567890", "98765432109876543210987", "1.50"] {
+        assert!(text.contains(number), "{number} in {text}");
+    }
+    let back = request(MESSAGES_TO_CHAT, &there.body, None).unwrap();
+    let text = String::from_utf8(back.body).unwrap();
+    assert!(text.contains(r#"{\"id\":98765432109876543210987,\"x\":1.50}"#), "{text}");
+    assert!(text.contains("1e2"), "{text}");
+}
+
+#[test]
+fn neighbours_that_become_one_agree_on_what_nobody_knows() {
+    let body = |first: Value, second: Value| {
+        json!({"model": "m", "messages": [
+            {"role": "user", "content": "a", "own": first}, {"role": "user", "content": "b", "own": second},
+        ]})
+    };
+    assert_eq!(asked(CHAT_TO_MESSAGES, &body(json!(1), json!(1)))["messages"][0]["own"], 1);
+    assert_eq!(refused(CHAT_TO_MESSAGES, &body(json!(1), json!(2))).field, "messages[1].own");
+}
+
+#[test]
+fn a_client_of_messages_has_one_answer() {
+    let body = |n: u64| json!({"model": "m", "max_tokens": 1, "n": n, "messages": [{"role": "user", "content": "a"}]});
+    assert!(asked(MESSAGES_TO_CHAT, &body(1)).get("n").is_none());
+    assert_eq!(refused(MESSAGES_TO_CHAT, &body(2)).field, "n");
+}
+
+#[test]
+fn a_call_that_is_cut_is_no_whole_one() {
+    let call = |arguments: &str| {
+        let piece =
+            json!({"index": 0, "id": "t", "function": {"name": "f", "arguments": arguments}});
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]})
+    };
+    let ended =
+        |reason: &str| json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]});
+    let stream = |arguments: &str, reason: &str| chunks(&[call(arguments), ended(reason)]);
+    assert!(told(MESSAGES_TO_CHAT, &stream("{\"a\":1}", "tool_calls")).is_ok());
+    assert!(told(MESSAGES_TO_CHAT, &stream("{\"a\":", "length")).is_ok());
+    let (out, bad) = told(MESSAGES_TO_CHAT, &stream("{\"a\":", "tool_calls")).unwrap_err();
+    assert!(matches!(bad, BadAnswer::Malformed(_)), "{bad:?}");
+    assert!(!out.contains("content_block_stop"), "{out}");
+
+    let stream = |arguments: &str, reason: &str| {
+        let block = json!({"type": "tool_use", "id": "t", "name": "f", "input": {}});
+        let delta = json!({"type": "input_json_delta", "partial_json": arguments});
+        named(&[
+            json!({"type": "message_start", "message": {}}),
+            json!({"type": "content_block_start", "index": 0, "content_block": block}),
+            json!({"type": "content_block_delta", "index": 0, "delta": delta}),
+            json!({"type": "content_block_stop", "index": 0}),
+            json!({"type": "message_delta", "delta": {"stop_reason": reason}}),
+            json!({"type": "message_stop"}),
+        ])
+    };
+    assert!(told(CHAT_TO_MESSAGES, &stream("{\"a\":1}", "tool_use")).is_ok());
+    assert!(told(CHAT_TO_MESSAGES, &stream("{\"a\":", "max_tokens")).is_ok());
+    let (out, bad) = told(CHAT_TO_MESSAGES, &stream("{\"a\":", "tool_use")).unwrap_err();
+    assert!(matches!(bad, BadAnswer::Malformed(_)), "{bad:?}");
+    assert!(!out.contains("[DONE]"), "{out}");
+}
+
+fn as_stream(pair: Pair, body: &Value) -> String {
+    let translator = Translator::of_document(pair, &memo(), 200, 1, "x", 1 << 16);
+    let mut translator = translator.told_as_stream();
+    assert_eq!(translator.content_type(), pair.asked().stream_type());
+    assert!(!translator.is_stream());
+    let mut out = Vec::new();
+    translator.feed(body.to_string().as_bytes(), &mut out).unwrap();
+    assert!(out.is_empty());
+    translator.end(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_document_is_told_as_the_stream_that_it_would_have_been() {
+    let message = json!({"id": "msg_1", "type": "message", "content": [
+            {"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a \"b\"\n"},
+            {"type": "tool_use", "id": "t", "name": "f", "input": {"x": 1}},
+        ], "stop_reason": "tool_use", "usage": {"input_tokens": 3, "output_tokens": 4}});
+    let stream = as_stream(CHAT_TO_MESSAGES, &message);
+    let events_of_chat = events(&stream);
+    let deltas: Vec<&Value> =
+        events_of_chat.iter().map(|(_, data)| &data["choices"][0]["delta"]).collect();
+    assert!(deltas.iter().any(|delta| delta["content"] == "a \"b\"\n"), "{stream}");
+    assert!(deltas.iter().any(|delta| delta["reasoning_content"] == "hm"), "{stream}");
+    assert!(stream.contains(r#""arguments":"{\"x\":1}""#), "{stream}");
+    assert!(stream.contains(r#""finish_reason":"tool_calls""#), "{stream}");
+    assert!(stream.contains(r#""completion_tokens":4"#), "{stream}");
+    assert!(stream.ends_with("data: [DONE]\n\n"), "{stream}");
+
+    let choice = json!({"message": {"content": "hello"}, "finish_reason": "stop"});
+    let completion = json!({"id": "c1", "choices": [choice],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 4}});
+    let stream = as_stream(MESSAGES_TO_CHAT, &completion);
+    let names: Vec<String> = events(&stream).into_iter().map(|(name, _)| name).collect();
+    let expected = [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ];
+    assert_eq!(names, expected, "{stream}");
+    assert!(stream.contains(r#""output_tokens":4"#), "{stream}");
+
+    let failed = as_stream(MESSAGES_TO_CHAT, &json!({"error": {"message": "no", "code": 429}}));
+    assert_eq!(events(&failed)[0].1["error"]["type"], "rate_limit_error");
+}
+
+#[test]
+fn an_error_that_nobody_can_read_keeps_its_status() {
+    let translator = Translator::of_document(CHAT_TO_MESSAGES, &memo(), 429, 1, "x", 4);
+    let mut translator = translator.told_by_status();
+    let mut out = Vec::new();
+    translator.feed(b"\x1f\x8b\x08 and so on", &mut out).unwrap();
+    translator.end(&mut out).unwrap();
+    let error: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(error["error"]["code"], "rate_limit_exceeded");
+}

@@ -1,0 +1,251 @@
+//! The translation of one answer, leg by leg, from the server to the client.
+//!
+//! ```text
+//!   server's bytes ─▶ Frames ─▶ Teller ─▶ (chunks of OpenAI chat ─▶ Frames ─▶ Teller) ─▶ client's bytes
+//! ```
+//!
+//! * What the second leg reads was written by the first: whole events, taken at once.
+//! * Behind an error nothing more is written.
+
+use super::chat::writer;
+use super::documents::{self, ToldDocument};
+use super::events::Frames;
+use super::leg::Leg;
+use super::{AnswerContext, BadAnswer, Memo, Pair, Teller};
+use crate::service::Dialect;
+
+/// Translates one answer.
+#[derive(Debug)]
+pub struct Translator {
+    form: Form,
+    content_type: &'static str,
+    /// Why nothing more is written.
+    failed: Option<BadAnswer>,
+}
+
+#[derive(Debug)]
+enum Form {
+    Stream(Stages),
+    Document(Box<Collected>),
+}
+
+/// One leg of a stream.
+#[derive(Debug)]
+struct Stage {
+    frames: Frames,
+    teller: Box<dyn Teller>,
+}
+
+impl Stage {
+    fn new(leg: Leg, context: &AnswerContext) -> Stage {
+        Stage { frames: leg.frames(), teller: leg.teller(context) }
+    }
+
+    fn feed(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        let teller = &mut self.teller;
+        self.frames.feed(payload, |part| teller.part(part, out))
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        let teller = &mut self.teller;
+        self.frames.end(|part| teller.part(part, out))?;
+        self.teller.end(out)
+    }
+}
+
+/// The legs of a stream, the server's first.
+#[derive(Debug)]
+struct Stages {
+    first: Option<Stage>,
+    second: Option<Stage>,
+    /// What the first has written for the second; kept for its capacity.
+    between: Vec<u8>,
+}
+
+impl Stages {
+    fn of(pair: Pair, context: &AnswerContext) -> Stages {
+        let stage = |leg: Option<Leg>| leg.map(|leg| Stage::new(leg, context));
+        let (first, second) = (stage(pair.leg_to()), stage(pair.leg_from()));
+        Stages { first, second, between: Vec::new() }
+    }
+
+    fn feed(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        match (&mut self.first, &mut self.second) {
+            (Some(only), None) | (None, Some(only)) => only.feed(payload, out),
+            (Some(first), Some(second)) => {
+                self.between.clear();
+                let fed = first.feed(payload, &mut self.between);
+                // What was written before a fault stands.
+                second.feed(&self.between, out)?;
+                fed
+            }
+            (None, None) => Ok(out.extend_from_slice(payload)),
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        if let (Some(first), Some(second)) = (&mut self.first, &mut self.second) {
+            self.between.clear();
+            let ended = first.end(&mut self.between);
+            second.feed(&self.between, out)?;
+            ended?;
+        }
+        let last = self.second.as_mut().or(self.first.as_mut());
+        last.map_or(Ok(()), |last| last.end(out))
+    }
+}
+
+/// A document that is gathered, and written at its end.
+#[derive(Debug)]
+struct Collected {
+    pair: Pair,
+    context: AnswerContext,
+    status: u16,
+    body: Vec<u8>,
+    bytes_max: usize,
+    told: Told,
+}
+
+/// What becomes of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Document,
+    /// The events of the stream that it would have been.
+    Stream,
+    /// Nobody can read it: its status speaks alone.
+    ByStatus,
+}
+
+impl Translator {
+    /// Of an event stream. `created`: Unix seconds; `id`: what is unique to the exchange, for ids that
+    /// the server does not give.
+    pub fn of_stream(pair: Pair, memo: &Memo, created: u64, id: &str) -> Translator {
+        let context = AnswerContext { memo: memo.clone(), created, id: id.to_owned() };
+        Translator {
+            form: Form::Stream(Stages::of(pair, &context)),
+            content_type: pair.asked().stream_type(),
+            failed: None,
+        }
+    }
+
+    /// Of a document with this status, of at most `bytes_max` bytes: an answer, or an error. It is
+    /// written at its end.
+    pub fn of_document(
+        pair: Pair,
+        memo: &Memo,
+        status: u16,
+        created: u64,
+        id: &str,
+        bytes_max: usize,
+    ) -> Translator {
+        let context = AnswerContext { memo: memo.clone(), created, id: id.to_owned() };
+        let (body, told) = (Vec::new(), Told::Document);
+        let collected = Collected { pair, context, status, body, bytes_max, told };
+        Translator {
+            form: Form::Document(Box::new(collected)),
+            content_type: "application/json",
+            failed: None,
+        }
+    }
+
+    /// The same for a client that waits for a stream, and gets one.
+    pub fn told_as_stream(mut self) -> Translator {
+        if let Form::Document(collected) = &mut self.form {
+            collected.told = Told::Stream;
+            self.content_type = collected.pair.asked().stream_type();
+        }
+        self
+    }
+
+    /// The same where nobody can read the document, because it is in a coding: all that is told of it is its
+    /// status.
+    pub fn told_by_status(mut self) -> Translator {
+        if let Form::Document(collected) = &mut self.form {
+            collected.told = Told::ByStatus;
+        }
+        self
+    }
+
+    /// Takes the next bytes of the body, and writes the events that have become whole. Behind an error
+    /// it fails for good; what was written before it stands.
+    pub fn feed(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        let fed = match &mut self.form {
+            Form::Stream(stages) => stages.feed(payload, out),
+            Form::Document(collected) => collected.feed(payload),
+        };
+        self.noting(fed)
+    }
+
+    /// The server's body is complete. A stream that was not finished by its model is an error.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        let ended = match &mut self.form {
+            Form::Stream(stages) => stages.end(out),
+            Form::Document(collected) => collected.end(out),
+        };
+        self.noting(ended)
+    }
+
+    fn noting(&mut self, result: Result<(), BadAnswer>) -> Result<(), BadAnswer> {
+        if let Err(failed) = &result {
+            self.failed = Some(failed.clone());
+        }
+        result
+    }
+
+    /// Whether something may be written before all of the answer is here.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.form, Form::Stream(_))
+    }
+
+    /// The media type of what is written.
+    pub fn content_type(&self) -> &'static str {
+        self.content_type
+    }
+}
+
+impl Collected {
+    fn feed(&mut self, payload: &[u8]) -> Result<(), BadAnswer> {
+        if self.told == Told::ByStatus {
+            return Ok(());
+        }
+        if self.body.len() + payload.len() > self.bytes_max {
+            return Err(BadAnswer::TooLong(self.bytes_max));
+        }
+        self.body.extend_from_slice(payload);
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        let Collected { pair, context, status, body, told, .. } = self;
+        let (first, second) = (pair.leg_to(), pair.leg_from());
+        if *told != Told::Stream {
+            let legs = first.into_iter().chain(second);
+            let document = documents::translate(legs, context, *status, body)?;
+            documents::write(&document, *pair, out);
+            return Ok(());
+        }
+        // A chunk of OpenAI chat tells everything that a document does.
+        let mut chunks = Vec::new();
+        match documents::translate(first.into_iter(), context, *status, body)? {
+            ToldDocument::Answer(completion, _) => {
+                let mut context = context.clone();
+                context.memo.include_usage |= second.is_some();
+                writer::stream_of(&completion, &context, &mut chunks);
+            }
+            ToldDocument::Error(error) => error.event(Dialect::OpenAiChat, &mut chunks),
+        }
+        match second.map(|leg| Stage::new(leg, context)) {
+            Some(mut stage) => {
+                stage.feed(&chunks, out)?;
+                stage.end(out)
+            }
+            None => Ok(out.extend_from_slice(&chunks)),
+        }
+    }
+}
