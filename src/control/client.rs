@@ -24,8 +24,8 @@ use crate::config::snapshot::{Endpoint, HostField, Upstream};
 use crate::http::body::{Body, Framing};
 use crate::http::field_rules::FieldRules;
 use crate::http::head::{FieldSlots, HeadLimits, ResponseContext, parse_response};
-use crate::http::retry_after::retry_after;
 use crate::http::path::base;
+use crate::http::retry_after::retry_after;
 
 const HEAD: HeadLimits = HeadLimits { bytes: 16 << 10, fields: 100 };
 const CONTEXT: ResponseContext = ResponseContext { head_request: false, upgrade_asked: false };

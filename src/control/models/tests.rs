@@ -200,7 +200,6 @@ fn how_long_to_wait_for_the_next_question() {
     };
     let question = Question {
         name: "a".into(),
-        path: None,
         service: Setting::Auto,
         rules: None,
         endpoints: vec![endpoint(1), endpoint(2)],
