@@ -25,10 +25,32 @@ pub enum ErrorForm {
     OpenAi,
     /// `{"type":"error","error":{"type","message","code"}}`
     Anthropic,
-    /// `{"error":"message","code"}`
-    Ollama,
+    /// `{"error":"message","code"}`: Ollama's, KServe's, Triton's.
+    Sentence,
     /// `{"error":"message","error_type"}`, which is the code.
     Tgi,
+    /// `{"error":{"code":503,"message","status":"UNAVAILABLE","details":[{"reason"}]}}`, of which the
+    /// reason is the code.
+    Gemini,
+    /// `{"error":{"code":503,"message","type","reason"}}`, of which the reason is the code.
+    LlamaCpp,
+}
+
+/// The name that Google's APIs give an error with this status.
+pub fn google_status(status: u16) -> &'static str {
+    match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        409 => "ABORTED",
+        429 => "RESOURCE_EXHAUSTED",
+        499 => "CANCELLED",
+        400..=498 => "INVALID_ARGUMENT",
+        501 => "UNIMPLEMENTED",
+        502 | 503 => "UNAVAILABLE",
+        504 => "DEADLINE_EXCEEDED",
+        _ => "INTERNAL",
+    }
 }
 
 /// An error, in the shape that the client's SDK parses.
@@ -60,7 +82,8 @@ pub struct ErrorReply<'a> {
 
 /// Appends a complete error response to `out`.
 pub fn error(reply: &ErrorReply<'_>, out: &mut Vec<u8>) {
-    let body = reply.body();
+    let status = reply.status.to_string();
+    let body = reply.body(&status);
     let written = |(index, text): (usize, &&str)| match index % 2 {
         0 => text.len(),
         _ => escaped_length(text),
@@ -107,7 +130,7 @@ pub fn error(reply: &ErrorReply<'_>, out: &mut Vec<u8>) {
 
 impl<'a> ErrorReply<'a> {
     /// The body: every second part is a text to be escaped.
-    fn body(&self) -> [&'a str; 7] {
+    fn body<'b>(&'b self, status: &'b str) -> [&'b str; 9] {
         let (message, kind, code) = (self.message, self.kind, self.code);
         match self.form {
             ErrorForm::OpenAi => [
@@ -118,6 +141,8 @@ impl<'a> ErrorReply<'a> {
                 r#"","code":""#,
                 code,
                 r#""}}"#,
+                "",
+                "",
             ],
             ErrorForm::Anthropic => [
                 r#"{"type":"error","error":{"type":""#,
@@ -127,11 +152,37 @@ impl<'a> ErrorReply<'a> {
                 r#"","code":""#,
                 code,
                 r#""}}"#,
+                "",
+                "",
             ],
-            ErrorForm::Ollama => [r#"{"error":""#, message, r#"","code":""#, code, r#""}"#, "", ""],
-            ErrorForm::Tgi => {
-                [r#"{"error":""#, message, r#"","error_type":""#, code, r#""}"#, "", ""]
+            ErrorForm::Sentence => {
+                [r#"{"error":""#, message, r#"","code":""#, code, r#""}"#, "", "", "", ""]
             }
+            ErrorForm::Tgi => {
+                [r#"{"error":""#, message, r#"","error_type":""#, code, r#""}"#, "", "", "", ""]
+            }
+            ErrorForm::Gemini => [
+                r#"{"error":{"code":"#,
+                status,
+                r#","message":""#,
+                message,
+                r#"","status":""#,
+                google_status(self.status),
+                r#"","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":""#,
+                code,
+                r#"","domain":"sluicegate"}]}}"#,
+            ],
+            ErrorForm::LlamaCpp => [
+                r#"{"error":{"code":"#,
+                status,
+                r#","message":""#,
+                message,
+                r#"","type":""#,
+                kind,
+                r#"","reason":""#,
+                code,
+                r#""}}"#,
+            ],
         }
     }
 }

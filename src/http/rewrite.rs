@@ -34,7 +34,9 @@ mod refit;
 mod tests;
 
 use self::opening::{HOST, IDENTITY};
-pub use self::opening::{Opening, has_authority, opening, path_of, split_draft, values_of};
+pub use self::opening::{
+    Opening, has_authority, opening, path_of, query_of, split_draft, values_of,
+};
 pub use self::refit::{KeyField, Refit, refit};
 pub use super::lines::ConnectionField;
 

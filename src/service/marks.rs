@@ -189,6 +189,14 @@ impl Marks {
         self.seen.has(Seen::DONE)
     }
 
+    /// Takes the next bytes of a stream of plain text.
+    pub fn read_text(&mut self, data: &[u8]) {
+        if !data.trim_ascii().is_empty() {
+            self.seen.add(Seen::ANSWER);
+            self.seen.add(Seen::EVENT);
+        }
+    }
+
     pub fn usage(&self) -> Option<Usage> {
         let usage = known!(self.dialect, D => D::usage(&self.counts));
         (usage.prompt.is_some() || usage.completion.is_some()).then_some(usage)
@@ -203,13 +211,18 @@ impl Marks {
         if ahead.and_then(|ahead| part.get(ahead)) == Some(&opening) {
             self.staged.add(Said::IN_PLACE);
         }
-        let Marks { walker, staged_counts, staged, begins, event, choices, dialect, .. } = self;
-        let words = known!(*dialect, D => D::words());
+        let Marks { walker, staged_counts, staged, begins, event, choices, dialect, seen, .. } =
+            self;
+        let (words, rival) = known!(*dialect, D => (D::words(), D::RIVAL));
+        let rival = rival.filter(|_| !seen.has(Seen::CLAIMED));
         let mut staging = Staging { event, choices, counts: staged_counts, said: staged, begins };
         let dialect = *dialect;
         walker.feed_noting(words, part, |path, at, found, note| {
             let at = usize::from(base).saturating_add(at);
             known!(dialect, D => D::take(&mut staging, path, at, found));
+            if let Some(rival) = rival {
+                known!(rival, D => D::take(&mut staging, path, at, found));
+            }
             staging.error(path, found, note);
         });
     }
@@ -334,7 +347,7 @@ impl Marks {
         let event = std::mem::replace(&mut self.event, UNNAMED);
         let begins = std::mem::replace(&mut self.begins, Marks::NOWHERE);
         let walker = std::mem::take(&mut self.walker);
-        self.walked = 0;
+        let walked = std::mem::take(&mut self.walked);
         let (blank, whole) = (walker.is_fresh(), walker.is_complete());
         if !whole {
             (said, counts) = (Said::NOTHING, Counts::UNKNOWN);
@@ -349,6 +362,10 @@ impl Marks {
             said.add(Said::END);
         }
         if !has_data && event != ERROR_LINE || self.is_sign_of_life(said, event, blank) {
+            return false;
+        }
+        let may_be_null = whole && said == Said::NOTHING && usize::from(walked) == "null\n".len();
+        if may_be_null && known!(self.dialect, D => D::SENDS_NULL) {
             return false;
         }
         let dispatched = Dispatched {
@@ -386,9 +403,15 @@ impl Marks {
 
     /// The first event that says something: whether it is one of the expected dialect's.
     fn claim(&mut self, dispatched: &Dispatched) {
-        match known!(self.dialect, D => D::claims(dispatched)) {
-            true => self.seen.add(Seen::CLAIMED),
-            false => self.dialect = Dialect::Generic,
+        let (claims, rival) = known!(self.dialect, D => (D::claims(dispatched), D::RIVAL));
+        let rival = rival.filter(|rival| known!(*rival, D => D::claims_from_rival(dispatched)));
+        match (claims, rival) {
+            (true, _) => self.seen.add(Seen::CLAIMED),
+            (false, Some(rival)) => {
+                self.dialect = rival;
+                self.seen.add(Seen::CLAIMED);
+            }
+            (false, None) => self.dialect = Dialect::Generic,
         }
     }
 

@@ -56,17 +56,32 @@ pub enum Setting {
     Anthropic,
     Tgi,
     Ollama,
+    Gemini,
+    /// Version 2 of the open inference protocol, and Triton's extension.
+    KServe,
+    /// The same.
+    Triton,
+    LlamaCpp,
+    Sglang,
+    /// Every answer may be a stream of plain text.
+    Text,
     /// Nothing is assumed.
     None,
 }
 
 impl Setting {
-    pub const ALL: [Setting; 6] = [
+    pub const ALL: [Setting; 12] = [
         Setting::Auto,
         Setting::OpenAi,
         Setting::Anthropic,
         Setting::Tgi,
         Setting::Ollama,
+        Setting::Gemini,
+        Setting::KServe,
+        Setting::Triton,
+        Setting::LlamaCpp,
+        Setting::Sglang,
+        Setting::Text,
         Setting::None,
     ];
 
@@ -78,7 +93,30 @@ impl Setting {
             Setting::Anthropic => "anthropic",
             Setting::Tgi => "tgi",
             Setting::Ollama => "ollama",
+            Setting::Gemini => "gemini",
+            Setting::KServe => "kserve",
+            Setting::Triton => "triton",
+            Setting::LlamaCpp => "llama.cpp",
+            Setting::Sglang => "sglang",
+            Setting::Text => "text",
             Setting::None => "none",
+        }
+    }
+
+    /// Whether its servers have a list of models that can be asked for in a way known here.
+    pub fn lists_models(self) -> bool {
+        match self {
+            // Of such a server nothing is assumed, and so not that it has a list.
+            Setting::None | Setting::Text => false,
+            // Theirs have other paths and forms.
+            Setting::Gemini | Setting::KServe | Setting::Triton => false,
+            Setting::Auto
+            | Setting::OpenAi
+            | Setting::Anthropic
+            | Setting::Tgi
+            | Setting::Ollama
+            | Setting::LlamaCpp
+            | Setting::Sglang => true,
         }
     }
 

@@ -1,14 +1,15 @@
 //! The name of the model that answered, which need not be the one that was asked for.
 //!
 //! Not part of the observer: the name is of no interest once it is known. It stands in an outermost
-//! `model`, or in that of `message` or `response`, of a document or of some event of a stream.
+//! `model` (Gemini: `modelVersion`, KServe and Triton: `model_name`), or in that of `message` or
+//! `response`, of a document or of some event of a stream.
 //!
 //! * A stream is read line by line: an event's data begins with `data:`, a line of JSON with its
 //!   brace. What is written over several lines is read as one text only where it is a document.
 //! * No more than [`READ_MAX`] of a stream is read for it; a document is, to its end: an embedding
 //!   names its model behind its numbers.
 
-use crate::http::json::{Decoder, Found, Walker, Word, Words};
+use crate::http::json::{Decoder, Found, ITEM, Walker, Word, Words};
 
 /// A longer name is not kept.
 pub const MODEL_BYTES_MAX: usize = 512;
@@ -16,12 +17,22 @@ pub const MODEL_BYTES_MAX: usize = 512;
 const READ_MAX: usize = 64 << 10;
 
 static WORDS: Words = NAMES.skimming();
-const NAMES: Words = Words::new(&["message", "model", "response"]);
+const NAMES: Words = Words::new(&["message", "model", "modelVersion", "model_name", "response"]);
 const MESSAGE: Word = NAMES.word("message");
 const MODEL: Word = NAMES.word("model");
+const MODEL_NAME: Word = NAMES.word("model_name");
+const MODEL_VERSION: Word = NAMES.word("modelVersion");
 const RESPONSE: Word = NAMES.word("response");
 
 const DATA: &[u8] = b"data:";
+
+/// Whether the model is named here; in a list (Gemini's), of its first element.
+fn names(path: &[Word]) -> bool {
+    matches!(
+        path,
+        [MODEL | MODEL_NAME | MODEL_VERSION] | [MESSAGE | RESPONSE, MODEL] | [ITEM, MODEL_VERSION]
+    )
+}
 
 /// Reads an answer, a stream or a document, until it has named its model.
 #[derive(Clone, Debug)]
@@ -112,17 +123,17 @@ impl ModelName {
         let ModelName { walker, name, decoder, named, .. } = self;
         walker.feed(&WORDS, line, |path, _, found| match (path, found) {
             _ if *named => {}
-            ([MODEL] | [MESSAGE | RESPONSE, MODEL], Found::String) => {
+            (path, Found::String) if names(path) => {
                 name.clear();
                 *decoder = Decoder::new();
             }
-            ([MODEL] | [MESSAGE | RESPONSE, MODEL], Found::Text(text)) => {
+            (path, Found::Text(text)) if names(path) => {
                 decoder.push(text, |decoded| {
                     let fits = name.len() + decoded.len() <= MODEL_BYTES_MAX;
                     fits.then(|| name.extend_from_slice(decoded))
                 });
             }
-            ([MODEL] | [MESSAGE | RESPONSE, MODEL], Found::StringEnd(_)) => {
+            (path, Found::StringEnd(_)) if names(path) => {
                 *named = decoder.is_whole() && !name.is_empty();
             }
             _ => {}

@@ -67,6 +67,8 @@ enum Grammar {
     Lines(LineObserver),
     /// One JSON text, nothing else.
     Document(Document),
+    /// Any text: its first letter is a part of the answer, and its end HTTP's.
+    Text,
     /// Its first bytes will tell which of the others it is.
     Unsettled(Beginning),
     /// Nobody can read it.
@@ -80,6 +82,7 @@ impl PlainObserver {
         let grammar = match dialect.stream_grammar() {
             StreamGrammar::Lines => Grammar::Lines(LineObserver::new()),
             StreamGrammar::Events => Grammar::Events(EventObserver::new()),
+            StreamGrammar::Text => Grammar::Text,
         };
         PlainObserver { grammar, marks: Marks::new(dialect) }
     }
@@ -116,6 +119,7 @@ impl PlainObserver {
             Grammar::Events(_) => "text/event-stream",
             Grammar::Lines(_) => "application/x-ndjson",
             Grammar::Document(_) => "application/json",
+            Grammar::Text => "text/plain",
             Grammar::Unsettled(_) | Grammar::Opaque => "",
         }
     }
@@ -132,7 +136,7 @@ impl PlainObserver {
             Grammar::Events(events) => Some(events.data_events()),
             Grammar::Lines(lines) => Some(lines.data_events()),
             Grammar::Unsettled(_) => Some(0),
-            Grammar::Document(_) | Grammar::Opaque => None,
+            Grammar::Document(_) | Grammar::Text | Grammar::Opaque => None,
         }
     }
 
@@ -147,7 +151,7 @@ impl PlainObserver {
             Grammar::Events(_) | Grammar::Lines(_) => self.marks.needs_no_end(),
             Grammar::Document(document) => document.is_read() && !self.marks.is_complete(),
             Grammar::Unsettled(_) => false,
-            Grammar::Opaque => true,
+            Grammar::Text | Grammar::Opaque => true,
         }
     }
 
@@ -158,6 +162,7 @@ impl PlainObserver {
             Grammar::Lines(lines) => lines.feed_to(data, &mut self.marks),
             Grammar::Document(document) => self.marks.read(document, data),
             Grammar::Unsettled(_) => self.learn_grammar(data),
+            Grammar::Text => self.marks.read_text(data),
             Grammar::Opaque => {}
         }
     }
@@ -297,16 +302,18 @@ impl PlainObserver {
                     () => Ending::Truncated(Truncation::InsideEvent),
                 };
             }
-            Grammar::Unsettled(_) | Grammar::Opaque => return Ending::Whole,
+            Grammar::Unsettled(_) | Grammar::Text | Grammar::Opaque => return Ending::Whole,
         }
         if self.marks.saw_error() {
             Ending::Failed
-        } else if self.marks.needs_no_end() || self.marks.saw_end() {
+        } else if self.dialect() == Dialect::Generic || self.marks.saw_end() {
             Ending::Whole
         } else if !self.at_boundary() {
             Ending::Truncated(Truncation::InsideEvent)
         } else if !self.marks.is_claimed() {
             Ending::Truncated(Truncation::NoEvents)
+        } else if self.marks.needs_no_end() {
+            Ending::Whole
         } else {
             Ending::Truncated(Truncation::NoEndMark)
         }

@@ -16,8 +16,8 @@ const FIELDS_MAX: usize = 64;
 /// A token of a cloud's identity service takes two or three thousand.
 const VALUE_MAX: usize = 8 << 10;
 
-/// The fields in which clients put a key, by the SDKs of OpenAI, Anthropic and Azure.
-const KEY_FIELDS: [&str; 3] = ["authorization", "x-api-key", "api-key"];
+/// The fields in which clients put a key, by the SDKs of OpenAI, Anthropic, Azure and Google.
+const KEY_FIELDS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
 /// The table of this name; empty where there is none.
 pub(super) fn rules(
@@ -76,6 +76,7 @@ pub(super) fn api_key(
     });
     let header = named.unwrap_or(match service {
         Setting::Anthropic => "x-api-key",
+        Setting::Gemini => "x-goog-api-key",
         _ => "authorization",
     });
     let value = match table {

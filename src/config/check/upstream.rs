@@ -295,8 +295,7 @@ fn pool(
 /// `models = ["name"]`, "ask", `{ path = "/…" }` or "off" of an upstream.
 fn models(section: &mut Section<'_>, service: Setting, report: &mut Report) -> ModelSource {
     let Some(field) = section.take("models") else {
-        // Of such a server nothing is assumed, and so not that it has a list.
-        return if service == Setting::None { ModelSource::Off } else { ModelSource::Ask };
+        return if service.lists_models() { ModelSource::Ask } else { ModelSource::Off };
     };
     if field.is_table() {
         let mut section = field.section(report);

@@ -51,12 +51,13 @@ fn a_key_goes_where_its_service_looks_for_one_and_the_clients_own_goes() {
     for (lines, name, value) in [
         ("api_key = { env = \"API_KEY\" }", "authorization", "Bearer sesame"),
         ("service = \"anthropic\"\napi_key = { env = \"API_KEY\" }", "x-api-key", "sesame"),
+        ("service = \"gemini\"\napi_key = { env = \"API_KEY\" }", "x-goog-api-key", "sesame"),
         ("api_key = { file = \"api.key\", header = \"api-key\" }", "api-key", "from-a-file"),
     ] {
         let loaded = accepted(&with(lines, ""));
         let [rules, ..] = rules(&loaded);
         assert_eq!(rules.set, [(name.to_owned(), value.as_bytes().to_vec())], "{lines}");
-        assert_eq!(rules.remove, ["authorization", "x-api-key", "api-key"]);
+        assert_eq!(rules.remove, ["authorization", "x-api-key", "api-key", "x-goog-api-key"]);
         let again = accepted(&effective(&loaded.snapshot));
         assert_eq!(content(&loaded), content(&again));
     }

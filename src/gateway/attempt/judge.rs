@@ -56,7 +56,7 @@ impl Exchange {
         let page = head.status < 300 && head.media == Media::Html && !self.idempotent;
         let fault = match self.cannot_follow(head) {
             Some(fault) => fault,
-            None if page && self.dialect != Dialect::Generic && !self.asks_for_page(sent) => {
+            None if page && self.dialect.has_no_pages() && !self.asks_for_page(sent) => {
                 UpstreamFault::BadAnswer
             }
             // Passed on, it would be whole.

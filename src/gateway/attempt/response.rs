@@ -311,13 +311,28 @@ impl Exchange {
     /// The observer of an answer that is no stream by its head. `all`: it reads more than failures.
     fn reader(&self, head: &ResponseHead<'_>, all: bool) -> Option<Observer> {
         let answers = matches!(head.status, 200..=299) && head.framing != Framing::None;
-        match self.served() {
+        // What a server of plain text says in JSON is nothing that is known.
+        let expected = match self.served() {
+            dialect if dialect.speaks_in_text() => Dialect::Generic,
+            dialect => dialect,
+        };
+        match expected {
             _ if !answers => None,
             // Of a generic path only the cost is read, and only of JSON that answers a POST.
             Dialect::Generic if self.idempotent || head.media != Media::Json => None,
             Dialect::Generic if !all => None,
             dialect => Some(Observer::of_answer(dialect, all)),
         }
+    }
+
+    /// Whether this is a stream of plain text, where such a one is expected: an answer to a POST that
+    /// says neither that it is something else nor how long it is.
+    fn is_plain_text(&self, head: &ResponseHead<'_>) -> bool {
+        self.served().speaks_in_text()
+            && !self.idempotent
+            && matches!(head.status, 200..=299)
+            && matches!(head.media, Media::Other | Media::Html)
+            && matches!(head.framing, Framing::Chunked | Framing::UntilClose)
     }
 
     /// The observer of a compressed answer, through which `observer` reads it. What cannot be decoded is
@@ -378,8 +393,10 @@ impl Exchange {
         }
         self.attempt.keep_alive = head.keep_alive;
         let mut response = Flow::of_response(head.framing, delivery.mode);
+        let text = self.is_plain_text(head);
         let observer = match (head.media, self.served()) {
-            (Media::EventStream, dialect) if dialect.speaks_in_lines() => {
+            _ if text => Some(Observer::of_stream(self.served())),
+            (Media::EventStream, dialect) if !dialect.speaks_in_events() => {
                 Some(Observer::of_stream(Dialect::Generic))
             }
             (Media::EventStream, dialect) => {
@@ -399,10 +416,11 @@ impl Exchange {
         self.attempt.awaited = match head.media {
             Media::EventStream if self.listens => Awaited::Feed,
             Media::EventStream | Media::JsonLines => Awaited::Stream,
+            _ if text => Awaited::Stream,
             _ => Awaited::Document,
         };
         let by_bytes = self.timeouts().progress == ProgressBy::Bytes;
-        self.attempt.by_bytes = by_bytes || self.attempt.awaited == Awaited::Feed;
+        self.attempt.by_bytes = by_bytes || text || self.attempt.awaited == Awaited::Feed;
         if head.status == 101 {
             self.tunnel = Some(Tunnel::default());
             self.persistent = false;

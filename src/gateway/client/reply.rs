@@ -109,7 +109,7 @@ impl<N: Net> Gateway<N> {
                 kind: match form {
                     // Anthropic's kinds follow the status.
                     ErrorForm::Anthropic => kind_of(answer.status),
-                    ErrorForm::OpenAi | ErrorForm::Ollama | ErrorForm::Tgi => answer.kind,
+                    _ => answer.kind,
                 },
                 code: answer.code,
                 message: &message,

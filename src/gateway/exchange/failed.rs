@@ -19,6 +19,7 @@ use crate::gateway::record::request_body::NEAR_MAX;
 use crate::gateway::record::request_body::look;
 use crate::gateway::record::translation::Translation;
 use crate::gateway::record::verdict::{Failed, Step};
+use crate::http::rewrite;
 use crate::proxy::breaker::Outcome;
 use crate::proxy::endpoints;
 use crate::proxy::fault::{Fault, LocalFault, UpstreamFault};
@@ -329,7 +330,7 @@ impl<N: Net> Gateway<N> {
         let asked = AnswerForm {
             dialect,
             path: &path,
-            stream: dialect.streams(&path, look.stream()),
+            stream: dialect.streams(&path, rewrite::query_of(&draft), look.stream()),
             include_usage,
         };
         let asked_for = memo.as_ref().map(|memo| memo.model.as_str());

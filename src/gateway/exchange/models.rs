@@ -43,6 +43,9 @@ impl Exchange {
         if own.is_some() || !outbox.keeps() {
             return own.map(Into::into);
         }
+        if let Some(model) = self.dialect.model_in(&self.path_in(&outbox.draft())) {
+            return Some(model.into());
+        }
         let framing = self.request.body.framing();
         [NEAR_MAX, LOOK_MAX].into_iter().find_map(|limit| {
             let mut body = self.payload_in(outbox, limit);

@@ -32,7 +32,8 @@ impl Exchange {
         if look.is_ambiguous() {
             return false;
         }
-        let streams = self.dialect.streams(&self.path_in(&draft), look.stream());
+        let streams =
+            self.dialect.streams(&self.path_in(&draft), rewrite::query_of(&draft), look.stream());
         streams || events_only && look.stream() != Some(false)
     }
 
@@ -85,7 +86,8 @@ impl Exchange {
         if self.dialect == Dialect::Generic || !sent.keeps() {
             return false;
         }
-        let may = self.dialect.streams("", None)
+        let draft = sent.draft();
+        let may = self.dialect.streams(&self.path_in(&draft), rewrite::query_of(&draft), None)
             || self.request.body.framing() == Framing::Chunked
             || contains(&STREAM, sent.pieces());
         may && self.asks_for_stream_in(sent, LOOK_MAX)

@@ -45,6 +45,29 @@ fn an_error_is_a_complete_response() {
 }
 
 #[test]
+fn an_error_has_the_shape_of_its_api() {
+    for (form, expected) in [
+        (
+            ErrorForm::Sentence,
+            r#"{"error":"the upstream refused the connection","code":"upstream_refused"}"#,
+        ),
+        (
+            ErrorForm::Gemini,
+            r#"{"error":{"code":502,"message":"the upstream refused the connection","status":"UNAVAILABLE","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"upstream_refused","domain":"sluicegate"}]}}"#,
+        ),
+        (
+            ErrorForm::LlamaCpp,
+            r#"{"error":{"code":502,"message":"the upstream refused the connection","type":"upstream_error","reason":"upstream_refused"}}"#,
+        ),
+    ] {
+        let text = written(&ErrorReply { form, ..REPLY });
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, expected);
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    }
+}
+
+#[test]
 fn an_error_says_what_its_status_asks_for() {
     let reply = ErrorReply {
         status: 405,
@@ -165,7 +188,7 @@ fn an_error_has_the_shape_that_its_sdk_reads() {
             ErrorForm::Anthropic,
             r#"{"type":"error","error":{"type":"upstream_error","message":"a \"b\"","code":"c"}}"#,
         ),
-        (ErrorForm::Ollama, r#"{"error":"a \"b\"","code":"c"}"#),
+        (ErrorForm::Sentence, r#"{"error":"a \"b\"","code":"c"}"#),
         (ErrorForm::Tgi, r#"{"error":"a \"b\"","error_type":"c"}"#),
     ] {
         let text = written(&ErrorReply { form, message, code, ..REPLY });

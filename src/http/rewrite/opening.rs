@@ -15,7 +15,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2, memmem};
 
 use crate::http::lines::{decimal, field};
 use crate::http::reply;
@@ -117,6 +117,14 @@ pub fn path_of(draft: &[u8]) -> &str {
     let path = &draft[path_place(draft)];
     // A head that was read is text as far as its target goes.
     std::str::from_utf8(path).unwrap_or_default()
+}
+
+/// The query that the client has asked with, without its question mark.
+pub fn query_of(draft: &[u8]) -> &str {
+    let behind = &draft[path_place(draft).end..];
+    let target = &behind[..memchr2(b' ', b'\r', behind).unwrap_or(behind.len())];
+    let query = target.strip_prefix(b"?").unwrap_or_default();
+    std::str::from_utf8(query).unwrap_or_default()
 }
 
 /// Whether a draft has an authority of the client's: only HTTP/1.0 does without.

@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use crate::http::json::{Found, Word, Words};
 use crate::http::reply::ErrorForm;
-use crate::service::Setting;
 use crate::service::continuation::Prefill;
 use crate::service::dialects::words::{ERROR, ERROR_LINE, EVENTS};
 use crate::service::dialects::writing::StreamFault;
@@ -14,6 +13,7 @@ use crate::service::marks::counts::{Counted, Counts};
 use crate::service::marks::search::Search;
 use crate::service::marks::staging::{Said, Staging};
 use crate::service::openai::Identity;
+use crate::service::{Dialect, Setting};
 
 /// What lies between the bytes of a stream and its JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(in crate::service) enum StreamGrammar {
     Events,
     /// `application/x-ndjson`
     Lines,
+    /// Any text, without events.
+    Text,
 }
 
 /// An event that is dispatched.
@@ -61,14 +63,23 @@ pub(in crate::service) trait Knowledge {
     }
 
     /// See [`Dialect::streams`](super::Dialect::streams).
-    fn streams(_path: &str, asked: Option<bool>) -> bool {
+    fn streams(_path: &str, _query: &str, asked: Option<bool>) -> bool {
         asked.unwrap_or(false)
     }
 
+    /// The model that a path names, where requests name it there.
+    fn model_in(_path: &str) -> Option<&str> {
+        None
+    }
+
+    /// Another dialect that is spoken at the same paths: what does not claim for this one may for that.
+    const RIVAL: Option<Dialect> = None;
     /// See [`Dialect::operation`](super::Dialect::operation).
     const OPERATION: Option<(&'static str, &'static str)> = None;
     /// An answer may have several choices, told apart by their index.
     const CHOICES: bool = false;
+    /// A request says how many: `n`.
+    const CHOICES_ASKED: bool = false;
     /// A request may have a list of prompts, each of which is answered.
     const SEVERAL_PROMPTS: bool = false;
 
@@ -79,6 +90,8 @@ pub(in crate::service) trait Knowledge {
     const WORDS: &'static [&'static str] = &[];
     /// A stream of it has a mark of its end.
     const HAS_END: bool = true;
+    /// Its server sends `null` where nothing has come yet.
+    const SENDS_NULL: bool = false;
     /// `[DONE]` is such a mark.
     const DONE_ENDS: bool = false;
     /// What it cost counts in the event that ends it, and in no other.
@@ -109,6 +122,11 @@ pub(in crate::service) trait Knowledge {
     /// Of the first event that says something: whether it is one of this dialect's.
     fn claims(_event: &Dispatched) -> bool {
         false
+    }
+
+    /// The same where its [rival](Knowledge::RIVAL) was expected.
+    fn claims_from_rival(event: &Dispatched) -> bool {
+        Self::claims(event)
     }
 
     /// Whether an event holds a part of the answer: text, a tool call, reasoning, a refusal, and not

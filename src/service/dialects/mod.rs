@@ -19,10 +19,15 @@ pub(in crate::service) mod words;
 pub(in crate::service) mod writing;
 
 pub(in crate::service) mod anthropic;
+pub(in crate::service) mod gemini;
 pub(in crate::service) mod generic;
+pub(in crate::service) mod kserve;
+pub(in crate::service) mod llama_cpp;
 pub(in crate::service) mod ollama;
 pub(in crate::service) mod openai;
 pub(in crate::service) mod responses;
+pub(in crate::service) mod sglang;
+pub(in crate::service) mod text;
 pub(in crate::service) mod tgi;
 
 use super::Setting;
@@ -45,17 +50,17 @@ dialects! { $
     /// Ollama's own: `/api/chat`, `/api/generate`. Streams are lines of JSON.
     Ollama in ollama,
     /// Google's `…/models/NAME:generateContent`, `:streamGenerateContent`
-    Gemini in generic,
+    Gemini in gemini,
     /// The open inference protocol, version 2: `/v2/models/NAME/infer`. Documents, no streams.
-    KServe in generic,
+    KServe in kserve,
     /// Triton's own: `/v2/models/NAME/generate`, `/generate_stream`
-    Triton in generic,
+    Triton in kserve,
     /// llama.cpp's own: `/completion`
-    LlamaCpp in generic,
+    LlamaCpp in llama_cpp,
     /// SGLang's own: `/generate`
-    Sglang in generic,
+    Sglang in sglang,
     /// Plain text in pieces, without events.
-    Text in generic,
+    Text in text,
     /// Anything else: nothing is known of it.
     Generic in generic,
 }
@@ -86,26 +91,48 @@ impl Dialect {
         match self.stream_grammar() {
             StreamGrammar::Events => "text/event-stream",
             StreamGrammar::Lines => "application/x-ndjson",
+            StreamGrammar::Text => "text/plain; charset=utf-8",
         }
     }
 
-    /// Whether its streams are lines of JSON, and not event streams.
+    /// Whether its streams are event streams.
+    pub fn speaks_in_events(self) -> bool {
+        self.stream_grammar() == StreamGrammar::Events
+    }
+
+    /// Whether its streams are lines of JSON.
     pub fn speaks_in_lines(self) -> bool {
         self.stream_grammar() == StreamGrammar::Lines
+    }
+
+    /// Whether its streams are plain text, without events.
+    pub fn speaks_in_text(self) -> bool {
+        self.stream_grammar() == StreamGrammar::Text
+    }
+
+    /// Whether a page of HTML is none of its answers. A server of plain text may call that so.
+    pub fn has_no_pages(self) -> bool {
+        self != Dialect::Generic && !self.speaks_in_text()
+    }
+
+    /// The model that `path` names, where requests of this dialect name it there.
+    pub fn model_in(self, path: &str) -> Option<&str> {
+        known!(self, D => D::model_in(path))
     }
 
     pub(in crate::service) fn stream_grammar(self) -> StreamGrammar {
         known!(self, D => D::STREAM)
     }
 
-    /// Whether a request for `path` wants a stream, given the `stream` of its body.
-    pub fn streams(self, path: &str, asked: Option<bool>) -> bool {
-        known!(self, D => D::streams(path, asked))
+    /// Whether a request for `path` wants a stream that this dialect has, given its `query` and the
+    /// `stream` of its body.
+    pub fn streams(self, path: &str, query: &str, asked: Option<bool>) -> bool {
+        known!(self, D => D::streams(path, query, asked))
     }
 
-    /// Whether an answer may have several choices, told apart by their index.
+    /// Whether a request says how many choices its answer is to have: `n`.
     pub fn has_choices(self) -> bool {
-        known!(self, D => D::CHOICES)
+        known!(self, D => D::CHOICES_ASKED)
     }
 
     /// Whether a request may have a list of prompts, each of which is answered.

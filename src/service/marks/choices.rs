@@ -59,6 +59,13 @@ impl Choices {
         self.open == 0
     }
 
+    /// The event speaks of one, whichever that is.
+    pub fn speak(&mut self) {
+        if self.are_several() {
+            self.item |= SPOKEN_OF;
+        }
+    }
+
     /// The event speaks of another one from here on.
     pub fn begin(&mut self) {
         self.leave();

@@ -35,8 +35,8 @@ impl Said {
     const REASON: Said = Said(1024);
     /// By its type it is no more than that.
     pub const SIGN_OF_LIFE: Said = Said(2048);
-    /// TGI's companion of an error.
-    pub const ERROR_TYPE: Said = Said(4096);
+    /// A member that is nobody else's: TGI's companion of an error, SGLang's `meta_info`.
+    pub const COMPANION: Said = Said(4096);
     /// In three bits, beside an error: whose fault it is. 0: the server's.
     const BLAME: Said = Said(7 << Said::BLAME_AT);
     const BLAME_AT: u32 = 13;
@@ -47,7 +47,7 @@ impl Said {
         | Said::ANSWER.0
         | Said::SHAPE.0
         | Said::BESIDE.0
-        | Said::ERROR_TYPE.0
+        | Said::COMPANION.0
         | Said::ERROR_IN_FRONT.0;
 
     pub fn has(self, what: Said) -> bool {
@@ -148,6 +148,31 @@ impl Staging<'_> {
             self.said.add(Said::ERROR_IN_FRONT);
         }
         *self.said = Said(self.said.0 & Said::LASTING | Said::GOES_ON.0);
+    }
+
+    /// What the event speaks of has ended: the answer, or one of several.
+    pub fn finish(&mut self) {
+        match self.choices.are_several() {
+            true => {
+                self.choices.speak();
+                self.choices.end();
+            }
+            false => self.said.add(Said::END),
+        }
+    }
+
+    /// What the event speaks of is one of several, which nobody has announced: none of them ends the
+    /// stream for all.
+    pub fn one_of_several(&mut self, index: u32) {
+        if !self.choices.are_several() {
+            *self.choices = Choices::new(None);
+        }
+        self.choices.speak();
+        self.choices.index(index);
+        if self.said.has(Said::END) {
+            self.said.remove(Said::END);
+            self.choices.end();
+        }
     }
 
     /// What opens the list of choices, or stands for it, has come.

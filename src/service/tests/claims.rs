@@ -36,12 +36,6 @@ fn streams_of_others_are_generic_whatever_their_path_says() {
             r#"{"model_name":"ensemble","model_version":"1","text_output":"."}"#,
             r#"{"model_name":"ensemble","text_output":""}"#,
         ][..],
-        // SGLang's `/generate`.
-        &[
-            r#"{"text":" a","meta_info":{"id":"1","finish_reason":null,"prompt_tokens":5}}"#,
-            r#"{"text":" ab","meta_info":{"finish_reason":{"type":"length"}}}"#,
-            "[DONE]",
-        ],
         // Transcription, speech, images.
         &[r#"{"type":"transcript.text.delta","delta":"a"}"#],
         &[r#"{"type":"speech.audio.delta","audio":"aGk="}"#],

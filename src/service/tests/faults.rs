@@ -3,8 +3,7 @@ use crate::service::Dialect::*;
 use crate::service::fault::{StreamFault, error_event, heartbeat};
 use crate::service::{Dialect, Ending};
 
-const ALL: [Dialect; 7] =
-    [OpenAiChat, OpenAiCompletions, OpenAiResponses, Anthropic, Tgi, Ollama, Generic];
+const ALL: &[Dialect] = Dialect::ALL;
 
 fn written(dialect: Dialect, message: &str) -> Option<String> {
     let fault = StreamFault { code: "upstream_truncated", kind: "upstream_error", message };
@@ -29,17 +28,35 @@ fn each_dialect_has_its_error_event() {
         ),
         (Tgi, "data:{\"error\":\"Cut.\",\"error_type\":\"upstream_truncated\"}\n\n"),
         (Ollama, "{\"error\":\"Cut.\"}\n"),
+        (
+            Gemini,
+            "data: {\"error\":{\"code\":503,\"message\":\"Cut.\",\"status\":\"UNAVAILABLE\",\
+             \"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\
+             \"reason\":\"upstream_truncated\",\"domain\":\"sluicegate\"}]}}\n\n",
+        ),
+        (Triton, "data: {\"error\":\"Cut.\",\"code\":\"upstream_truncated\"}\n\n"),
+        (
+            LlamaCpp,
+            "data: {\"error\":{\"code\":500,\"message\":\"Cut.\",\"type\":\"upstream_error\",\
+             \"reason\":\"upstream_truncated\"}}\n\n",
+        ),
+        (
+            Sglang,
+            "data: {\"error\":{\"message\":\"Cut.\",\"type\":\"upstream_error\",\
+             \"code\":\"upstream_truncated\"}}\n\n",
+        ),
     ] {
         assert_eq!(written(dialect, "Cut.").as_deref(), Some(event));
     }
     assert_eq!(written(OpenAiCompletions, "x"), written(OpenAiChat, "x"));
-    assert_eq!(written(Generic, "x"), None);
+    assert_eq!(written(KServe, "x"), written(Triton, "x"));
+    assert_eq!((written(Generic, "x"), written(Text, "x")), (None, None));
 }
 
 /// The observer of a gateway behind us understands what we write, whatever the message says.
 #[test]
 fn an_error_event_is_seen_as_one() {
-    for dialect in ALL {
+    for &dialect in ALL {
         for message in ["Cut.", "a \"quote\"\\ and\r\n\r\ndata: a line\u{0}"] {
             let Some(event) = written(dialect, message) else { continue };
             let seen = observe_any_split(dialect, event.as_bytes());
@@ -55,9 +72,9 @@ fn an_error_event_is_seen_as_one() {
 
 #[test]
 fn a_heartbeat_is_no_event() {
-    for dialect in ALL {
+    for &dialect in ALL {
         match heartbeat(dialect) {
-            None => assert_eq!(dialect, Ollama),
+            None => assert!(matches!(dialect, Ollama | Text)),
             Some(heartbeat) => {
                 let seen = observe_any_split(dialect, heartbeat);
                 assert!(seen.at_boundary);

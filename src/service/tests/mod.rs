@@ -5,6 +5,7 @@ mod claims;
 mod faults;
 mod names;
 mod paths;
+pub(in crate::service) mod recorded;
 mod refusals;
 mod requests;
 mod streams;

@@ -14,8 +14,19 @@ fn the_path_tells_the_dialect() {
         ("/generate_stream", Tgi),
         ("/generate", Tgi),
         ("/images/generate", Generic),
-        // Triton's, whose events are others.
-        ("/v2/models/ensemble/generate_stream", Generic),
+        // A name that is TGI's too, where it stands alone.
+        ("/v2/models/ensemble/generate_stream", Triton),
+        ("/v2/models/ensemble/versions/1/generate", Triton),
+        ("/v2/models/ensemble/infer", KServe),
+        ("/v2/models/ensemble/versions/1/infer_stream", KServe),
+        ("/v2/models/ensemble/ready", Generic),
+        ("/v2/models/ensemble", Generic),
+        ("/v1beta/models/gemini-2.5-flash:generateContent", Gemini),
+        ("/v1beta/models/gemini-2.5-flash:streamGenerateContent", Gemini),
+        ("/v1/projects/p/locations/l/publishers/google/models/g:generateContent", Gemini),
+        ("/v1beta/models/gemini-2.5-flash:countTokens", Generic),
+        ("/inference", Generic),
+        ("/stream", Generic),
         ("/v1/audio/transcriptions", Generic),
         ("/v1/audio/speech", Generic),
         ("/v1/images/generations", Generic),
@@ -26,8 +37,10 @@ fn the_path_tells_the_dialect() {
         ("/api/chat", Ollama),
         ("/api/generate", Ollama),
         ("/api/tags", Generic),
-        ("/completion", Generic),
-        ("/completions", Generic),
+        ("/completion", LlamaCpp),
+        ("/llama/completion", LlamaCpp),
+        ("/completions", LlamaCpp),
+        ("/llama/completions", Generic),
         ("/v1/embeddings", Generic),
         ("/", Generic),
         ("", Generic),
@@ -54,6 +67,22 @@ fn a_setting_chooses_among_the_paths_of_its_servers() {
         (Setting::OpenAi, "/v1/audio/speech", Generic),
         (Setting::OpenAi, "/v1/images/generations", Generic),
         (Setting::OpenAi, "/generate", Generic),
+        (Setting::Gemini, "/v1beta/models/g:generateContent", Gemini),
+        (Setting::Gemini, "/v1beta/openai/chat/completions", OpenAiChat),
+        (Setting::Gemini, "/generate", Generic),
+        (Setting::KServe, "/v2/models/m/infer", KServe),
+        (Setting::KServe, "/v2/models/m/generate_stream", Triton),
+        (Setting::Triton, "/v2/models/m/infer", KServe),
+        (Setting::Triton, "/generate", Generic),
+        (Setting::LlamaCpp, "/a/completions", LlamaCpp),
+        (Setting::LlamaCpp, "/v1/completions", OpenAiCompletions),
+        (Setting::LlamaCpp, "/v1/messages", Anthropic),
+        (Setting::Sglang, "/a/generate", Sglang),
+        (Setting::Sglang, "/v1/chat/completions", OpenAiChat),
+        (Setting::Sglang, "/api/chat", Ollama),
+        (Setting::Text, "/inference", Text),
+        (Setting::Text, "/", Text),
+        (Setting::Text, "/v1/chat/completions", OpenAiChat),
         (Setting::Anthropic, "/v1/messages", Anthropic),
         (Setting::Anthropic, "/messages", Anthropic),
         (Setting::Anthropic, "/v1/messages/batches", Generic),
@@ -94,10 +123,10 @@ fn each_service_has_its_own_default_for_streaming() {
         (Tgi, "/", false),
         (Generic, "/x", false),
     ] {
-        assert_eq!(dialect.streams(path, None), absent);
-        assert!(dialect.streams(path, Some(true)));
-        assert!(!dialect.streams(path, Some(false)));
+        assert_eq!(dialect.streams(path, "", None), absent);
+        assert!(dialect.streams(path, "", Some(true)));
+        assert!(!dialect.streams(path, "", Some(false)));
     }
-    assert!(Tgi.streams("/generate_stream", Some(false)));
-    assert!(!Tgi.streams("/generate", Some(true)));
+    assert!(Tgi.streams("/generate_stream", "", Some(false)));
+    assert!(!Tgi.streams("/generate", "", Some(true)));
 }

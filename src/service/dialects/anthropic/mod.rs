@@ -24,7 +24,8 @@ pub(in crate::service) struct Anthropic;
 
 impl Knowledge for Anthropic {
     const NAME: &'static str = "anthropic";
-    const SETTINGS: &'static [Setting] = &[Setting::Auto, Setting::Anthropic, Setting::Ollama];
+    const SETTINGS: &'static [Setting] =
+        &[Setting::Auto, Setting::Anthropic, Setting::Ollama, Setting::LlamaCpp, Setting::Sglang];
 
     fn is_path(path: &str) -> bool {
         path.ends_with("/v1/messages")

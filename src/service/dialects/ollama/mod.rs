@@ -24,14 +24,14 @@ pub(in crate::service) struct Ollama;
 
 impl Knowledge for Ollama {
     const NAME: &'static str = "ollama";
-    const SETTINGS: &'static [Setting] = &[Setting::Auto, Setting::Ollama];
+    const SETTINGS: &'static [Setting] = &[Setting::Auto, Setting::Ollama, Setting::Sglang];
 
     fn is_path(path: &str) -> bool {
         path.ends_with("/api/chat") || path.ends_with("/api/generate")
     }
 
     /// "stream: true by default", ollama/ollama api/types.go.
-    fn streams(_path: &str, asked: Option<bool>) -> bool {
+    fn streams(_path: &str, _query: &str, asked: Option<bool>) -> bool {
         asked.unwrap_or(true)
     }
 
@@ -70,7 +70,7 @@ impl Knowledge for Ollama {
         marks::document::count(path)
     }
 
-    const ERROR_FORM: ErrorForm = ErrorForm::Ollama;
+    const ERROR_FORM: ErrorForm = ErrorForm::Sentence;
 
     fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
         put(out, &[r#"{"error":""#, fault.message, "\"}\n"])

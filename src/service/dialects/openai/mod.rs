@@ -29,8 +29,19 @@ pub(in crate::service) struct OpenAiChat;
 pub(in crate::service) struct OpenAiCompletions;
 
 /// Every server has its paths, unless nothing is to be assumed.
-pub(in crate::service) const EVERYWHERE: &[Setting] =
-    &[Setting::Auto, Setting::OpenAi, Setting::Anthropic, Setting::Tgi, Setting::Ollama];
+pub(in crate::service) const EVERYWHERE: &[Setting] = &[
+    Setting::Auto,
+    Setting::OpenAi,
+    Setting::Anthropic,
+    Setting::Tgi,
+    Setting::Ollama,
+    Setting::Gemini,
+    Setting::KServe,
+    Setting::Triton,
+    Setting::LlamaCpp,
+    Setting::Sglang,
+    Setting::Text,
+];
 
 impl Knowledge for OpenAiChat {
     const NAME: &'static str = "openai-chat";
@@ -42,6 +53,7 @@ impl Knowledge for OpenAiChat {
 
     const OPERATION: Option<(&'static str, &'static str)> = Some(("chat", "openai"));
     const CHOICES: bool = true;
+    const CHOICES_ASKED: bool = true;
 
     const WORDS: &'static [&'static str] = marks::WORDS;
     const DONE_ENDS: bool = true;
@@ -102,6 +114,7 @@ impl Knowledge for OpenAiCompletions {
 
     const OPERATION: Option<(&'static str, &'static str)> = Some(("text_completion", "openai"));
     const CHOICES: bool = true;
+    const CHOICES_ASKED: bool = true;
     const SEVERAL_PROMPTS: bool = true;
 
     const DONE_ENDS: bool = true;

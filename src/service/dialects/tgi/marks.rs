@@ -54,7 +54,7 @@ pub(super) fn take(staging: &mut Staging<'_>, path: &[Word], at: usize, found: F
         [DETAILS, INPUT_LENGTH] => count(found, &mut staging.counts.prompt),
         [DETAILS, GENERATED_TOKENS] => count(found, &mut staging.counts.completion),
         [ERROR_TYPE] => {
-            staging.said.add(Said::ERROR_TYPE);
+            staging.said.add(Said::COMPANION);
             staging.code(found);
         }
         _ => {}

@@ -10,7 +10,7 @@ mod marks;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{Dispatched, Knowledge};
+use super::{Dialect, Dispatched, Knowledge};
 use crate::http::json::{Found, Word, Words};
 use crate::http::reply::ErrorForm;
 use crate::service::Setting;
@@ -38,7 +38,7 @@ impl Knowledge for Tgi {
         setting == Setting::Tgi && (path == "/" || ends)
     }
 
-    fn streams(path: &str, asked: Option<bool>) -> bool {
+    fn streams(path: &str, _query: &str, asked: Option<bool>) -> bool {
         match path {
             _ if path.ends_with("/generate_stream") => true,
             _ if path.ends_with("/generate") => false,
@@ -46,6 +46,8 @@ impl Knowledge for Tgi {
         }
     }
 
+    /// Its `/generate` is SGLang's too.
+    const RIVAL: Option<Dialect> = Some(Dialect::Sglang);
     const OPERATION: Option<(&'static str, &'static str)> = Some(("text_completion", "tgi"));
 
     const WORDS: &'static [&'static str] = marks::WORDS;
@@ -64,7 +66,7 @@ impl Knowledge for Tgi {
     /// Either of the two members alone is many a server's.
     fn claims(event: &Dispatched) -> bool {
         let said = event.said;
-        let error = said.has(Said::ERROR) && said.has(Said::ERROR_TYPE);
+        let error = said.has(Said::ERROR) && said.has(Said::COMPANION);
         said.has(Said::SHAPE) && said.has(Said::BESIDE) || error || event.is_named_error()
     }
 
