@@ -215,8 +215,8 @@ fn translations(criterion: &mut Criterion) {
         \"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
     for (name, dialect, delta) in DELTAS {
         let (pair, opening) = match dialect {
-            Dialect::OpenAiChat => (Pair::MessagesToChat, ""),
-            Dialect::Anthropic => (Pair::ChatToMessages, anthropic_opening),
+            Dialect::OpenAiChat => (Pair::MESSAGES_TO_CHAT, ""),
+            Dialect::Anthropic => (Pair::CHAT_TO_MESSAGES, anthropic_opening),
             _ => continue,
         };
         // Of the shape of the one before, and of another, as where servers pad their deltas.

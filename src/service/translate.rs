@@ -21,6 +21,7 @@ mod documents;
 mod errors;
 mod events;
 mod from_messages;
+mod from_responses;
 mod leg;
 mod members;
 mod pair;
@@ -28,7 +29,11 @@ mod raw;
 mod reasons;
 pub mod rules;
 mod template;
+mod to_gemini;
 mod to_messages;
+mod to_ollama;
+mod to_tgi;
+mod to_triton;
 mod translator;
 mod tree;
 
@@ -56,6 +61,8 @@ pub struct Memo {
     pub include_usage: bool,
     /// The sequences at which the client wants the text to stop.
     pub stop: Vec<String>,
+    /// Members of the request that stand in the answer again, as they are written there.
+    pub echo: String,
 }
 
 /// A request that is being written, from leg to leg.
@@ -166,6 +173,11 @@ impl fmt::Display for BadAnswer {
             BadAnswer::Unfinished => write!(f, "The answer ended before the model did."),
         }
     }
+}
+
+/// What becomes of the members of a request, step by step.
+pub fn tables(pair: Pair) -> impl Iterator<Item = &'static [&'static rules::ObjectRules]> {
+    [pair.leg_from(), pair.leg_to()].into_iter().flatten().map(leg::Leg::rules)
 }
 
 /// Writes a request in the server's dialect. `model`: what the server is asked for in place of the

@@ -32,6 +32,7 @@ mod names;
 mod openings;
 mod outages;
 mod overload;
+mod pairs;
 mod pool;
 mod protocol;
 mod recordings;

@@ -9,7 +9,6 @@ use super::super::show::{key as shown_key, list, quoted};
 use super::super::snapshot::HeaderRules;
 use super::{field_name, unique};
 use crate::http::field_rules::{FieldRules, is_ours};
-use crate::service::Setting;
 
 /// Fields of one kind of rule.
 const FIELDS_MAX: usize = 64;
@@ -59,10 +58,10 @@ pub(super) fn rules(
 }
 
 /// `api_key = { env = "NAME" }`: the upstream is sent this key, in the field where its service looks for
-/// one, and no key of the client's.
+/// one (`usual`, one of [`KEY_FIELDS`], unless the table says otherwise), and no key of the client's.
 pub(super) fn api_key(
     section: &mut Section<'_>,
-    service: Setting,
+    usual: &'static str,
     rules: HeaderRules,
     environment: &Environment,
     report: &mut Report,
@@ -74,11 +73,7 @@ pub(super) fn api_key(
         let choices = KEY_FIELDS.map(|name| (name, name));
         field.choice(&choices, report)
     });
-    let header = named.unwrap_or(match service {
-        Setting::Anthropic => "x-api-key",
-        Setting::Gemini => "x-goog-api-key",
-        _ => "authorization",
-    });
+    let header = named.unwrap_or(usual);
     let value = match table {
         Some(table) => from_table(table, &field, environment, report),
         None => {

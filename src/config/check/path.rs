@@ -125,6 +125,21 @@ pub(super) fn plain(text: &str) -> Result<&str, Mistake> {
     }
 }
 
+/// One path that is asked for as it is written, with a query if there is one.
+pub(super) fn target(text: &str) -> Result<&str, Mistake> {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    plain(path)?;
+    if query.contains('#') {
+        return Err(Mistake::new("cannot have a fragment: it is never sent"));
+    }
+    if let Some(odd) = query.chars().find(|c| !c.is_ascii_graphic()) {
+        return Err(Mistake::new(format!(
+            "has the character {odd:?}, which must be percent-encoded"
+        )));
+    }
+    Ok(text)
+}
+
 /// The path without its trailing `*`, and whether it had one.
 fn starred(text: &str) -> Result<(&str, bool), Mistake> {
     let (path, star) = match text.strip_suffix('*') {
@@ -175,6 +190,22 @@ fn absolute(path: &str) -> Result<(), Mistake> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_may_have_a_query() {
+        for text in ["/a", "/a?api-version=2024-10-21", "/a?b=c&d=%20?/*"] {
+            assert_eq!(target(text), Ok(text));
+        }
+        for (text, word) in [
+            ("a?b", "begin with /"),
+            ("/a*?b", "no trailing *"),
+            ("/a?b c", "' '"),
+            ("/a?b#c", "fragment"),
+        ] {
+            let mistake = format!("{:?}", target(text).unwrap_err());
+            assert!(mistake.contains(word), "{text}: {mistake}");
+        }
+    }
 
     #[test]
     fn a_pattern_is_exact_or_a_prefix() {

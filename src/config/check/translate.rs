@@ -18,7 +18,7 @@ pub(super) fn translates(section: &mut Section<'_>, report: &mut Report) -> Opti
     let dialect = dialect.and_then(|field| field.choice(&TranslateTo::CHOICES, report));
     let path = table
         .take("path")
-        .and_then(|field| field.parsed(report, |text| path::plain(text).map(str::to_owned)));
+        .and_then(|field| field.parsed(report, |text| path::target(text).map(str::to_owned)));
     table.finish(report);
     Some(TranslateTo { dialect: dialect?, path })
 }

@@ -6,7 +6,7 @@ use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report, nearest};
 use super::super::snapshot::{
     Addresses, HostField, Limits, Listed, ModelSource, PoolLimits, Route, ServerSettings, Snapshot,
-    Target, Timeouts, TranslateTo, Upstream, UpstreamId,
+    Target, Timeouts, Upstream, UpstreamId,
 };
 use super::super::{Environment, defaults, names};
 use super::endpoint::EndpointText;
@@ -97,9 +97,11 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         report,
     );
     let translate_to = translate::translates(&mut section, report);
-    let speaks = match &translate_to {
-        Some(TranslateTo { dialect: Dialect::Anthropic, .. }) => Setting::Anthropic,
-        _ => service,
+    let asked_in = translate_to.as_ref().map(|to| to.dialect);
+    let key_field = match (asked_in, service) {
+        (Some(Dialect::Anthropic), _) | (None, Setting::Anthropic) => "x-api-key",
+        (Some(Dialect::Gemini), _) | (None, Setting::Gemini) => "x-goog-api-key",
+        _ => "authorization",
     };
     let rules = headers::rules(&mut section, "request_headers", given.environment, report);
     let upstream = Upstream {
@@ -108,7 +110,13 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         host: host.unwrap_or(if as_url { HostField::Endpoint } else { defaults::HOST }),
         timeouts: overrides.over(&given.timeouts.exchange),
         service,
-        request_headers: headers::api_key(&mut section, speaks, rules, given.environment, report),
+        request_headers: headers::api_key(
+            &mut section,
+            key_field,
+            rules,
+            given.environment,
+            report,
+        ),
         delayed_acks: section.boolean("delayed_acks", defaults::DELAYED_ACKS, report),
         models: models(&mut section, service, report),
         translate_to,

@@ -6,14 +6,23 @@ use crate::service::Dialect;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TranslateTo {
     pub dialect: Dialect,
-    /// The path they are asked for; `None`: the dialect's own.
+    /// The path they are asked for, or what stands in front of the part that depends on the request, with
+    /// a query if they want one; `None`: the dialect's own.
     pub path: Option<String>,
 }
 
 impl TranslateTo {
     /// The dialects that can stand there, as they are written in a configuration.
-    pub const CHOICES: [(&'static str, Dialect); 2] =
-        [("openai", Dialect::OpenAiChat), ("anthropic", Dialect::Anthropic)];
+    pub const CHOICES: [(&'static str, Dialect); 7] = [
+        ("openai", Dialect::OpenAiChat),
+        ("anthropic", Dialect::Anthropic),
+        ("ollama", Dialect::Ollama),
+        ("gemini", Dialect::Gemini),
+        ("tgi", Dialect::Tgi),
+        ("triton", Dialect::Triton),
+        // Its text generation is Triton's.
+        ("kserve", Dialect::Triton),
+    ];
 
     /// The dialect as it stands in a configuration.
     pub fn name(&self) -> &'static str {

@@ -313,6 +313,12 @@ fn translating_requests() {
     for (line, shown) in [
         ("translate_to = \"openai\"", "translate_to = \"openai\""),
         ("translate_to = { dialect = \"anthropic\" }", "translate_to = \"anthropic\""),
+        ("translate_to = \"gemini\"", "translate_to = \"gemini\""),
+        ("translate_to = \"kserve\"", "translate_to = \"triton\""),
+        (
+            "translate_to = { dialect = \"openai\", path = \"/d/chat/completions?api-version=1\" }",
+            "translate_to.dialect = \"openai\"\ntranslate_to.path = \"/d/chat/completions?api-version=1\"",
+        ),
         (
             "translate_to = { dialect = \"anthropic\", path = \"/base/v1/messages\" }",
             "translate_to.dialect = \"anthropic\"\ntranslate_to.path = \"/base/v1/messages\"",
@@ -327,7 +333,7 @@ fn translating_requests() {
     for (line, expected) in [
         (
             "translate_to = \"antropic\"",
-            "line 6: upstream[0].translate_to: must be \"openai\" or \"anthropic\", not \
+            "line 6: upstream[0].translate_to: must be \"openai\" or \"anthropic\" or \"ollama\" or \"gemini\" or \"tgi\" or \"triton\" or \"kserve\", not \
              \"antropic\"; did you mean \"anthropic\"?",
         ),
         ("translate_to = {}", "line 6: upstream[0].translate_to.dialect: is required"),

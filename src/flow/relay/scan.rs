@@ -7,6 +7,7 @@ use crate::http::body::{Body, Framing};
 use crate::http::chunk::ChunkError;
 use crate::http::reply;
 use crate::reactor::net::Stream;
+use crate::service::translate::BadAnswer;
 use crate::wire::buffer::Buffer;
 use crate::wire::outbox::Outbox;
 use crate::wire::socket::{Desk, Socket};
@@ -131,7 +132,10 @@ pub(super) fn put_transformed<W: BodyWatcher>(
     if complete {
         transform.end();
     }
-    transform.put(outbox, &mut desk.buffers).map_err(Broken::Untranslatable)?;
+    transform.put(outbox, &mut desk.buffers).map_err(|bad| match bad {
+        BadAnswer::Unfinished => Broken::Unfinished,
+        bad => Broken::Untranslatable(bad),
+    })?;
     if complete {
         transform.put_end(outbox, &mut desk.buffers);
     }

@@ -128,14 +128,16 @@ impl Exchange {
     }
 }
 
+/// Fields that describe the body that the server has sent.
+const OF_THE_SERVERS_BODY: [&str; 6] =
+    ["content-digest", "content-encoding", "content-md5", "digest", "etag", "repr-digest"];
+
 /// Says in a head, which begins at `start` and is whole, what its body is: that was written anew.
 #[cold]
 pub(super) fn set_media(out: &mut Vec<u8>, start: usize, media: &str) {
     let rules = FieldRules {
         set: vec![("Content-Type".to_owned(), media.as_bytes().to_vec())],
-        remove: ["content-digest", "content-md5", "digest", "etag", "repr-digest"]
-            .map(str::to_owned)
-            .to_vec(),
+        remove: OF_THE_SERVERS_BODY.map(str::to_owned).to_vec(),
         ..FieldRules::default()
     };
     let head = out.split_off(start);

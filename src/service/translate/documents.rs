@@ -34,7 +34,7 @@ pub fn translate(
         return Ok(ToldDocument::Error(ServerError::of(0, &document)));
     }
     for leg in legs {
-        document = leg.document(context, document, &mut numbers)?;
+        document = leg.document(context, &document, &mut numbers)?;
     }
     Ok(ToldDocument::Answer(document, numbers))
 }

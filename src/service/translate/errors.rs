@@ -133,10 +133,17 @@ impl ServerError {
 
     /// As an event of a stream.
     pub fn event(&self, dialect: Dialect, out: &mut Vec<u8>) {
-        if dialect == Dialect::Anthropic {
+        let mut said = self.document(dialect);
+        if dialect == Dialect::OpenAiResponses {
+            // The members of OpenAI's own event, and `error`, which makes its client raise.
+            let error = &said["error"];
+            let code = error.get("code").filter(|code| !code.is_null()).unwrap_or(&error["type"]);
+            said = json!({"type": "error", "code": code, "message": self.message, "param": null, "error": error});
+        }
+        if matches!(dialect, Dialect::Anthropic | Dialect::OpenAiResponses) {
             out.extend_from_slice(b"event: error\n");
         }
-        out.extend_from_slice(format!("data: {}\n\n", self.document(dialect)).as_bytes());
+        out.extend_from_slice(format!("data: {said}\n\n").as_bytes());
     }
 }
 

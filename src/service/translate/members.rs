@@ -110,3 +110,13 @@ pub fn wants_newer_bound(model: &str) -> bool {
     };
     number("o").is_some() || number("gpt-").is_some_and(|version| version >= 5)
 }
+
+/// Refuses a model whose name cannot stand in a path.
+pub fn want_path_name(model: &str) -> Result<(), Untranslatable> {
+    let dots = model.bytes().all(|byte| byte == b'.');
+    match dots {
+        // Nothing, or a step in the path.
+        true => Err(Untranslatable::new("model", "cannot stand in a path")),
+        false => Ok(()),
+    }
+}

@@ -14,10 +14,14 @@ pub struct Pair {
 }
 
 impl Pair {
-    pub const CHAT_TO_MESSAGES: Pair =
-        Pair { asked: Dialect::OpenAiChat, served: Dialect::Anthropic };
-    pub const MESSAGES_TO_CHAT: Pair =
-        Pair { asked: Dialect::Anthropic, served: Dialect::OpenAiChat };
+    pub const CHAT_TO_MESSAGES: Pair = Pair::new(Dialect::OpenAiChat, Dialect::Anthropic);
+    pub const MESSAGES_TO_CHAT: Pair = Pair::new(Dialect::Anthropic, Dialect::OpenAiChat);
+    pub const RESPONSES_TO_CHAT: Pair = Pair::new(Dialect::OpenAiResponses, Dialect::OpenAiChat);
+    pub const RESPONSES_TO_MESSAGES: Pair = Pair::new(Dialect::OpenAiResponses, Dialect::Anthropic);
+
+    pub(super) const fn new(asked: Dialect, served: Dialect) -> Pair {
+        Pair { asked, served }
+    }
 
     /// `None`: nothing is to be translated, or nobody can.
     pub fn of(asked: Dialect, served: Dialect) -> Option<Pair> {
@@ -60,15 +64,51 @@ impl Pair {
         Leg::ALL.into_iter().find(|leg| leg.served() == Some(self.served))
     }
 
-    /// The path and query that the server is asked for. `path`: what the configuration says, with the
-    /// upstream's own query if it has one.
+    /// The path and query that the server is asked for. `path`: what the configuration says instead, with a
+    /// query if the server wants one. Where the path depends on the request (by its model, or by whether a
+    /// stream is asked for) it is what stands in front of that part.
     pub fn target(self, path: Option<&str>, request: &Translated) -> String {
-        let _ = request;
-        let own = match self.served {
-            Dialect::Anthropic => "/v1/messages",
-            _ => "/v1/chat/completions",
+        let (path, query) = match path {
+            Some(path) => path.split_once('?').unwrap_or((path, "")),
+            None => (self.default_path(), ""),
         };
-        path.unwrap_or(own).to_owned()
+        let mut target = path.to_owned();
+        let stream = request.stream;
+        match self.served {
+            Dialect::Gemini => {
+                target += "/models/";
+                // Some clients name it as Google's lists do.
+                push_encoded(request.model.trim_start_matches("models/"), &mut target);
+                target += if stream { ":streamGenerateContent" } else { ":generateContent" };
+            }
+            Dialect::Triton => {
+                target += "/models/";
+                push_encoded(&request.model, &mut target);
+                target += if stream { "/generate_stream" } else { "/generate" };
+            }
+            Dialect::Tgi => target += if stream { "/generate_stream" } else { "/generate" },
+            _ => {}
+        }
+        let wanted = if self.served == Dialect::Gemini && stream { "alt=sse" } else { "" };
+        for (part, sign) in [(query, '?'), (wanted, if query.is_empty() { '?' } else { '&' })] {
+            if !part.is_empty() {
+                target.push(sign);
+                target += part;
+            }
+        }
+        target
+    }
+
+    /// The path that the server is asked for, or what stands in front of it.
+    fn default_path(self) -> &'static str {
+        match self.served {
+            Dialect::Anthropic => "/v1/messages",
+            Dialect::Ollama => "/api/chat",
+            Dialect::Gemini => "/v1beta",
+            Dialect::Triton => "/v2",
+            Dialect::Tgi => "",
+            _ => "/v1/chat/completions",
+        }
     }
 
     /// Whether a successful answer of this media type is the server's stream.
@@ -88,6 +128,7 @@ impl Pair {
     pub fn key_field(self) -> KeyField {
         match self.served {
             Dialect::Anthropic => KeyField::Bare("x-api-key"),
+            Dialect::Gemini => KeyField::Bare("x-goog-api-key"),
             _ => KeyField::Authorization,
         }
     }
@@ -101,6 +142,73 @@ impl Pair {
                 "anthropic-dangerous-direct-browser-access",
             ],
             _ => &["openai-organization", "openai-project", "openai-beta"],
+        }
+    }
+}
+
+/// Appends what is to be one step of a path (RFC 3986 §3.3): all but its unreserved characters encoded.
+fn push_encoded(name: &str, path: &mut String) {
+    for byte in name.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' => path.push(byte.into()),
+            byte if byte.is_ascii_alphanumeric() => path.push(byte.into()),
+            byte => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_has_what_the_request_says() {
+        let target = |served, path, model: &str, stream| {
+            let request = Translated {
+                body: Vec::new(),
+                model: model.to_owned(),
+                stream,
+                memo: Default::default(),
+            };
+            Pair::new(Dialect::OpenAiChat, served).target(path, &request)
+        };
+        for (served, path, model, stream, expected) in [
+            (Dialect::Anthropic, None, "m", true, "/v1/messages"),
+            (Dialect::OpenAiChat, Some("/d/x?api-version=1"), "m", true, "/d/x?api-version=1"),
+            (Dialect::Ollama, None, "m", true, "/api/chat"),
+            (Dialect::Tgi, None, "m", false, "/generate"),
+            (Dialect::Tgi, Some("/tgi?a=b"), "m", true, "/tgi/generate_stream?a=b"),
+            (
+                Dialect::Gemini,
+                None,
+                "gemini-2.5-pro",
+                false,
+                "/v1beta/models/gemini-2.5-pro:generateContent",
+            ),
+            (
+                Dialect::Gemini,
+                None,
+                "models/g",
+                true,
+                "/v1beta/models/g:streamGenerateContent?alt=sse",
+            ),
+            (
+                Dialect::Gemini,
+                Some("/v1/publishers/google?x=1"),
+                "g",
+                true,
+                "/v1/publishers/google/models/g:streamGenerateContent?x=1&alt=sse",
+            ),
+            (
+                Dialect::Triton,
+                None,
+                "a/../b?c d\u{fc}",
+                false,
+                "/v2/models/a%2F..%2Fb%3Fc%20d%C3%BC/generate",
+            ),
+            (Dialect::Triton, None, "llm", true, "/v2/models/llm/generate_stream"),
+        ] {
+            assert_eq!(target(served, path, model, stream), expected);
         }
     }
 }

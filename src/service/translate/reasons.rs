@@ -40,6 +40,46 @@ pub fn to_messages(reason: &str, called: bool) -> &'static str {
     }
 }
 
+/// Ollama's `done_reason`, and the `finish_reason` that says the same.
+pub const OF_OLLAMA: &[(&str, &str)] = &[("stop", "stop"), ("length", "length")];
+
+/// The `finish_reason` of a `done_reason`. `called`: the answer has calls in it; Ollama does not tell.
+pub fn of_ollama(reason: &str, called: bool) -> &'static str {
+    match find(OF_OLLAMA, reason).unwrap_or(CHAT_OTHERWISE) {
+        "stop" if called => "tool_calls",
+        reason => reason,
+    }
+}
+
+/// Gemini's `finishReason`, and the `finish_reason` that says the same.
+pub const OF_GEMINI: &[(&str, &str)] = &[
+    ("STOP", "stop"),
+    ("MAX_TOKENS", "length"),
+    ("SAFETY", "content_filter"),
+    ("RECITATION", "content_filter"),
+    ("LANGUAGE", "content_filter"),
+    ("BLOCKLIST", "content_filter"),
+    ("PROHIBITED_CONTENT", "content_filter"),
+    ("SPII", "content_filter"),
+];
+
+/// The same for Gemini.
+pub fn of_gemini(reason: &str, called: bool) -> &'static str {
+    match find(OF_GEMINI, reason).unwrap_or(CHAT_OTHERWISE) {
+        "stop" if called => "tool_calls",
+        reason => reason,
+    }
+}
+
+/// TGI's `finish_reason`, and the one of OpenAI that says the same.
+pub const OF_TGI: &[(&str, &str)] =
+    &[("eos_token", "stop"), ("stop_sequence", "stop"), ("length", "length")];
+
+/// The same for TGI.
+pub fn of_tgi(reason: &str) -> &'static str {
+    find(OF_TGI, reason).unwrap_or(CHAT_OTHERWISE)
+}
+
 fn find(table: &[(&'static str, &'static str)], reason: &str) -> Option<&'static str> {
     table.iter().find(|(from, _)| *from == reason).map(|(_, to)| *to)
 }
@@ -52,6 +92,8 @@ pub struct TokenCounts {
     pub cache_creation: u64,
     pub cache_read: u64,
     pub output: u64,
+    /// Of `output`: what was thought.
+    pub reasoning: u64,
 }
 
 impl TokenCounts {
@@ -77,6 +119,8 @@ impl TokenCounts {
         }
         let output = number(usage, &["completion_tokens"]).filter(|output| *output > 0);
         self.output = output.unwrap_or(self.output);
+        let reasoning = number(usage, &["completion_tokens_details", "reasoning_tokens"]);
+        self.reasoning = reasoning.filter(|it| *it > 0).unwrap_or(self.reasoning);
     }
 
     /// As Anthropic writes it.
@@ -89,14 +133,34 @@ impl TokenCounts {
         })
     }
 
-    /// As OpenAI writes it.
+    fn prompt(&self) -> u64 {
+        self.input.saturating_add(self.cache_creation).saturating_add(self.cache_read)
+    }
+
+    /// As OpenAI chat writes it.
     pub fn chat(&self) -> Value {
-        let prompt = self.input.saturating_add(self.cache_creation).saturating_add(self.cache_read);
-        json!({
+        let prompt = self.prompt();
+        let mut usage = json!({
             "prompt_tokens": prompt,
             "completion_tokens": self.output,
             "total_tokens": prompt.saturating_add(self.output),
             "prompt_tokens_details": {"cached_tokens": self.cache_read},
+        });
+        if self.reasoning > 0 {
+            usage["completion_tokens_details"] = json!({"reasoning_tokens": self.reasoning});
+        }
+        usage
+    }
+
+    /// As OpenAI responses write it.
+    pub fn responses(&self) -> Value {
+        let prompt = self.prompt();
+        json!({
+            "input_tokens": prompt,
+            "input_tokens_details": {"cached_tokens": self.cache_read},
+            "output_tokens": self.output,
+            "output_tokens_details": {"reasoning_tokens": self.reasoning},
+            "total_tokens": prompt.saturating_add(self.output),
         })
     }
 }

@@ -79,7 +79,8 @@ impl Stages {
                 second.feed(&self.between, out)?;
                 fed
             }
-            (None, None) => Ok(out.extend_from_slice(payload)),
+            // A pair has a leg.
+            (None, None) => Ok(()),
         }
     }
 
@@ -245,7 +246,10 @@ impl Collected {
                 stage.feed(&chunks, out)?;
                 stage.end(out)
             }
-            None => Ok(out.extend_from_slice(&chunks)),
+            None => {
+                out.extend_from_slice(&chunks);
+                Ok(())
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::BadAnswer;
-use super::super::raw::{malformed, value};
+use super::super::raw::{inside, malformed, some_text, value};
 
 /// An event. Members that nobody here knows tell nothing.
 #[derive(Debug, Deserialize)]
@@ -102,7 +102,15 @@ pub struct Delta<'e> {
     images: Option<&'e RawValue>,
 }
 
-impl Delta<'_> {
+impl<'e> Delta<'e> {
+    /// What was thought. Some servers write it under both names.
+    pub fn thought(&self) -> Result<Option<&'e str>, BadAnswer> {
+        Ok(match some_text(self.reasoning_content, "reasoning_content")? {
+            Some(thought) => Some(thought),
+            None => self.reasoning.and_then(inside).filter(|text| !text.is_empty()),
+        })
+    }
+
     /// A part of the answer that the other dialect cannot tell.
     pub fn unknown(&self) -> Option<&'static str> {
         let says = |raw: Option<&RawValue>| {

@@ -171,11 +171,12 @@ impl ChatWriter {
         }
     }
 
-    pub fn conclude(&mut self, tokens: &TokenCounts, out: &mut Vec<u8>) {
+    /// The answer ends. `tokens`: what it cost, if anybody knows.
+    pub fn conclude(&mut self, tokens: Option<&TokenCounts>, out: &mut Vec<u8>) {
         if self.progress != Progress::Finished {
             return;
         }
-        if self.include_usage {
+        if let Some(tokens) = tokens.filter(|_| self.include_usage) {
             out.extend_from_slice(&self.opening);
             out.extend_from_slice(format!("],\"usage\":{}}}\n\n", tokens.chat()).as_bytes());
         }
@@ -246,7 +247,11 @@ pub fn stream_of(completion: &Value, context: &AnswerContext, out: &mut Vec<u8>)
         writer.says(Said::Arguments(number), &inside(&arguments), out);
     }
     writer.finish(text(choice, "finish_reason").as_deref().unwrap_or("stop"), out);
-    let mut tokens = TokenCounts::default();
-    tokens.read_chat(&completion["usage"]);
-    writer.conclude(&tokens, out);
+    let usage = completion.get("usage").filter(|usage| usage.is_object());
+    let tokens = usage.map(|usage| {
+        let mut tokens = TokenCounts::default();
+        tokens.read_chat(usage);
+        tokens
+    });
+    writer.conclude(tokens.as_ref(), out);
 }

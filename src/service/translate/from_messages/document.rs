@@ -2,32 +2,25 @@
 
 use serde_json::{Value, json};
 
+use super::super::chat::completion;
 use super::super::documents::text;
 use super::super::reasons::{self, TokenCounts};
-use super::super::rules::asks_nothing;
 use super::super::tree::Numbers;
 use super::super::{AnswerContext, BadAnswer};
 
 /// Tells it.
 pub fn translate(
     context: &AnswerContext,
-    mut document: Value,
+    document: &Value,
     numbers: &mut Numbers,
 ) -> Result<Value, BadAnswer> {
-    let choices = document.get_mut("choices").and_then(Value::as_array_mut).map(std::mem::take);
-    let mut choices = choices.unwrap_or_default();
-    if choices.len() > 1 {
-        return Err(BadAnswer::Unknown("a second choice".into()));
-    }
-    let Some(choice) = choices.pop() else {
-        return Err(BadAnswer::Malformed("has no choice".into()));
-    };
+    let choice = completion::choice(document)?;
     let message = choice.get("message").unwrap_or(&Value::Null);
     let content = blocks(context, message, numbers)?;
     let called = content.iter().any(|block| block["type"] == "tool_use");
-    let reason = text(&choice, "finish_reason").unwrap_or_default();
+    let reason = text(choice, "finish_reason").unwrap_or_default();
     let mut reason = reasons::to_messages(reason, called);
-    let stop = text(&choice, "stop_reason").or_else(|| text(&choice, "matched_stop"));
+    let stop = text(choice, "stop_reason").or_else(|| text(choice, "matched_stop"));
     let stop = stop.filter(|stop| context.memo.stop.iter().any(|known| known == stop));
     if reason == "end_turn" && stop.is_some() {
         reason = "stop_sequence";
@@ -36,12 +29,12 @@ pub fn translate(
     }
     let mut tokens = TokenCounts::default();
     tokens.read_chat(document.get("usage").unwrap_or(&Value::Null));
-    let id = text(&document, "id").map(str::to_owned);
+    let id = text(document, "id").map(str::to_owned);
     Ok(json!({
         "id": id.unwrap_or_else(|| format!("msg_{}", context.id)),
         "type": "message",
         "role": "assistant",
-        "model": text(&document, "model").unwrap_or(&context.memo.model),
+        "model": text(document, "model").unwrap_or(&context.memo.model),
         "content": content,
         "stop_reason": reason,
         "stop_sequence": stop,
@@ -55,19 +48,11 @@ fn blocks(
     message: &Value,
     numbers: &mut Numbers,
 ) -> Result<Vec<Value>, BadAnswer> {
-    for name in ["audio", "function_call", "images"] {
-        if message.get(name).is_some_and(|part| !asks_nothing(part)) {
-            return Err(BadAnswer::Unknown(format!("a `{name}` in a message")));
-        }
-    }
+    completion::all_is_known(message)?;
     let mut blocks = Vec::new();
     let thought = text(message, "reasoning_content").or_else(|| text(message, "reasoning"));
     if let Some(thought) = thought {
         blocks.push(json!({"type": "thinking", "thinking": thought, "signature": ""}));
-    }
-    match message.get("content") {
-        None | Some(Value::Null | Value::String(_)) => {}
-        Some(_) => return Err(BadAnswer::Unknown("a `content` that is no text".into())),
     }
     for name in ["content", "refusal"] {
         if let Some(text) = text(message, name) {

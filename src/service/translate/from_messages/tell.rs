@@ -210,12 +210,7 @@ impl ChatAsMessages {
         if let Some(name) = delta.unknown() {
             return Err(BadAnswer::Unknown(format!("a `{name}` in a delta")));
         }
-        // Some servers write what is thought under both names.
-        let thought = some_text(delta.reasoning_content, "reasoning_content")?;
-        let thought = match thought {
-            Some(thought) => Some(thought),
-            None => delta.reasoning.and_then(inside).filter(|text| !text.is_empty()),
-        };
+        let thought = delta.thought()?;
         let text = some_text(delta.content, "content")?;
         let refusal = some_text(delta.refusal, "refusal")?;
         self.refused |= refusal.is_some();

@@ -32,7 +32,7 @@ fn a_conversation_with_tools_becomes_turns_that_alternate() {
     });
     let got = request(CHAT_TO_MESSAGES, body.to_string().as_bytes(), Some("served")).unwrap();
     assert!(got.stream);
-    assert_eq!(got.memo, Memo { model: "claude".into(), include_usage: true, stop: Vec::new() });
+    assert_eq!(got.memo, Memo { model: "claude".into(), include_usage: true, ..Memo::default() });
     let expected = json!({
         "model": "served", "max_tokens": 4096,
         "system": [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Metric."}],

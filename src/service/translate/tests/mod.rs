@@ -6,16 +6,27 @@ mod documents;
 mod edges;
 mod message_requests;
 mod message_streams;
+mod other_requests;
+mod other_streams;
 mod properties;
+mod response_requests;
+mod response_streams;
 mod tables;
 
 use serde_json::Value;
 
 use super::leg::Leg;
 use super::*;
+use crate::service::Dialect;
 
 const CHAT_TO_MESSAGES: Pair = Pair::CHAT_TO_MESSAGES;
 const MESSAGES_TO_CHAT: Pair = Pair::MESSAGES_TO_CHAT;
+const CHAT_TO_OLLAMA: Pair = Pair::new(Dialect::OpenAiChat, Dialect::Ollama);
+const CHAT_TO_GEMINI: Pair = Pair::new(Dialect::OpenAiChat, Dialect::Gemini);
+const CHAT_TO_TGI: Pair = Pair::new(Dialect::OpenAiChat, Dialect::Tgi);
+const CHAT_TO_TRITON: Pair = Pair::new(Dialect::OpenAiChat, Dialect::Triton);
+const RESPONSES_TO_CHAT: Pair = Pair::RESPONSES_TO_CHAT;
+const RESPONSES_TO_MESSAGES: Pair = Pair::RESPONSES_TO_MESSAGES;
 
 /// The request as the server gets it.
 fn asked(pair: Pair, body: &Value) -> Value {
@@ -29,7 +40,7 @@ fn refused(pair: Pair, body: &Value) -> Untranslatable {
 }
 
 fn memo() -> Memo {
-    Memo { model: "asked".into(), include_usage: true, stop: vec!["END".into()] }
+    Memo { model: "asked".into(), include_usage: true, stop: vec!["END".into()], ..Memo::default() }
 }
 
 /// What a stream is told as.

@@ -2,17 +2,16 @@
 
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::{Pair, Translator, request};
 use super::{chunks, memo, named, told, told_in};
+use crate::service::Dialect;
 
-const PAIRS: [Pair; 2] = [Pair::CHAT_TO_MESSAGES, Pair::MESSAGES_TO_CHAT];
-
-/// A stream of each dialect with something of everything in it.
+/// A stream of a server with something of everything in it.
 fn stream_for(pair: Pair) -> String {
-    match pair {
-        Pair::CHAT_TO_MESSAGES => {
+    match pair.served() {
+        Dialect::Anthropic => {
             let delta = |index: u64, delta| json!({"type": "content_block_delta", "index": index, "delta": delta});
             let block = |index: u64, block| json!({"type": "content_block_start", "index": index, "content_block": block});
             let stop = |index: u64| json!({"type": "content_block_stop", "index": index});
@@ -35,7 +34,7 @@ fn stream_for(pair: Pair) -> String {
                 json!({"type": "message_stop"}),
             ]) + ": bye\n\n"
         }
-        Pair::MESSAGES_TO_CHAT => {
+        Dialect::OpenAiChat => {
             let chunk = |delta| json!({"id": "c1", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": null}]});
             let mut last = chunk(json!({}));
             last["choices"][0]["finish_reason"] = "tool_calls".into();
@@ -54,13 +53,62 @@ fn stream_for(pair: Pair) -> String {
                     json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}),
                 ])
         }
+        Dialect::Ollama => {
+            let line = |message| json!({"model": "m", "message": message, "done": false});
+            let call = json!({"function": {"name": "f", "arguments": {"x": 1}}});
+            let lines = [
+                line(json!({"thinking": "h\u{fc}"})),
+                line(json!({"content": "a"})),
+                line(json!({"content": " \"b\"\n"})),
+                line(json!({"content": "\u{1f600}", "tool_calls": [call]})),
+                json!({"done": true, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 4}),
+            ];
+            lines.iter().map(|line| format!("{line}\n")).collect()
+        }
+        Dialect::Gemini => {
+            let event = |part| json!({"candidates": [{"content": {"parts": [part]}}]});
+            let mut last = event(json!({"functionCall": {"name": "f", "args": {"x": 1}}}));
+            last["candidates"][0]["finishReason"] = "STOP".into();
+            last["usageMetadata"] = json!({"promptTokenCount": 3, "candidatesTokenCount": 4});
+            unnamed(&[
+                event(json!({"text": "h\u{fc}", "thought": true})),
+                event(json!({"text": "a"})),
+                event(json!({"text": " \"b\"\n"})),
+                event(json!({"text": "\u{1f600}"})),
+                last,
+            ])
+        }
+        Dialect::Tgi => {
+            let event = |text| json!({"token": {"text": text, "special": false}});
+            let mut last = event("\u{1f600}");
+            last["generated_text"] = "all".into();
+            last["details"] = json!({"finish_reason": "length", "generated_tokens": 4});
+            unnamed(&[event("a"), event(" \"b\"\n"), last])
+        }
+        Dialect::Triton => {
+            let event = |text| json!({"model_name": "m", "text_output": text});
+            unnamed(&[event("a"), event(" \"b\"\n"), event("\u{1f600}")])
+        }
         _ => unreachable!("{pair:?}"),
     }
 }
 
+fn unnamed(data: &[Value]) -> String {
+    ": hello\n\n".to_owned()
+        + &data.iter().map(|data| format!("data: {data}\n\n")).collect::<String>()
+}
+
+fn pairs() -> Vec<Pair> {
+    Pair::all().collect()
+}
+
+fn any_pair() -> impl Strategy<Value = Pair> {
+    prop::sample::select(pairs())
+}
+
 #[test]
 fn any_cut_in_two_and_every_byte_alone() {
-    for pair in PAIRS {
+    for pair in pairs() {
         for stream in [stream_for(pair), stream_for(pair).replace('\n', "\r\n")] {
             let whole = told(pair, &stream);
             assert!(whole.is_ok(), "{whole:?}");
@@ -119,9 +167,8 @@ proptest! {
 
     #[test]
     fn no_stream_panics_and_all_that_is_written_are_events(
-        edits in edits(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4), pair in 0..2usize,
+        edits in edits(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4), pair in any_pair(),
     ) {
-        let pair = PAIRS[pair];
         let stream = mutate(&stream_for(pair), &edits);
         let feed = |pieces: &[&[u8]]| {
             let mut translator = Translator::of_stream(pair, &memo(), 1, "x");
@@ -148,12 +195,15 @@ proptest! {
     }
 
     #[test]
-    fn no_document_and_no_request_panics(edits in edits(), pair in 0..2usize, which in 0..3usize) {
-        let pair = PAIRS[pair];
+    fn no_document_and_no_request_panics(edits in edits(), pair in any_pair(), which in 0..7usize) {
         let bodies = [
             r#"{"model":"m","max_tokens":5,"system":[{"type":"text","text":"s"}],"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image","source":{"type":"url","url":"https://x"}}]},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"r"}]}],"tools":[{"name":"f","input_schema":{}}]}"#,
             r#"{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]},{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"r"}],"stop":["x"]}"#,
             r#"{"id":"c","choices":[{"message":{"content":"a","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]},"finish_reason":"stop"}],"content":[{"type":"text","text":"a"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"prompt_tokens":1}}"#,
+            r#"{"model":"m","instructions":"s","input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},{"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"h"}]},{"type":"function_call","call_id":"a","name":"f","arguments":"{\"x\":1e2}"},{"type":"function_call_output","call_id":"a","output":"r"}],"tools":[{"type":"function","name":"f","parameters":{}}],"text":{"format":{"type":"text"}},"stream":true}"#,
+            r#"{"model":"m","message":{"content":"a","thinking":"h","tool_calls":[{"function":{"name":"f","arguments":{"x":1}}}]},"done":true,"done_reason":"stop","generated_text":"a","text_output":"b"}"#,
+            r#"{"candidates":[{"content":{"parts":[{"text":"a"},{"functionCall":{"name":"f","args":{}}}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3}}"#,
+            r#"{"model":"m","messages":[{"role":"user","content":"a"}],"parameters":{"x":1},"options":{"y":2},"generationConfig":{}}"#,
         ];
         let body = mutate(bodies[which], &edits);
         if let Ok(translated) = request(pair, &body, None) {
@@ -166,5 +216,11 @@ proptest! {
             let ended = translator.end(&mut out);
             prop_assert_eq!(ended.is_ok(), serde_json::from_slice::<IgnoredAny>(&out).is_ok());
         }
+        let as_stream = Translator::of_document(pair, &memo(), 200, 1, "x", 1 << 16);
+        let mut as_stream = as_stream.told_as_stream();
+        let mut out = Vec::new();
+        prop_assert!(as_stream.feed(&body, &mut out).is_ok());
+        let _ = as_stream.end(&mut out);
+        assert_events(&out);
     }
 }

@@ -1,6 +1,8 @@
 //! `docs/translation.md` says what the code does.
 
-use super::super::reasons::{CHAT_OTHERWISE, MESSAGES_OTHERWISE, TO_CHAT, TO_MESSAGES};
+use super::super::reasons::{
+    CHAT_OTHERWISE, MESSAGES_OTHERWISE, OF_GEMINI, OF_OLLAMA, OF_TGI, TO_CHAT, TO_MESSAGES,
+};
 use super::Leg;
 
 fn request_rows(leg: Leg) -> String {
@@ -27,12 +29,15 @@ fn reason_rows(from: &str, to: &str, table: &[(&str, &str)], otherwise: &str) ->
 #[test]
 fn the_page_shows_the_tables_of_the_code() {
     let page = include_str!("../../../../docs/translation.md");
-    for table in [
-        request_rows(Leg::ToMessages),
-        request_rows(Leg::FromMessages),
+    let requests = Leg::ALL.into_iter().map(request_rows);
+    let reasons = [
         reason_rows("`stop_reason`", "`finish_reason`", TO_CHAT, CHAT_OTHERWISE),
         reason_rows("`finish_reason`", "`stop_reason`", TO_MESSAGES, MESSAGES_OTHERWISE),
-    ] {
+        reason_rows("`done_reason` of Ollama", "`finish_reason`", OF_OLLAMA, CHAT_OTHERWISE),
+        reason_rows("`finishReason` of Gemini", "`finish_reason`", OF_GEMINI, CHAT_OTHERWISE),
+        reason_rows("`finish_reason` of TGI", "`finish_reason`", OF_TGI, CHAT_OTHERWISE),
+    ];
+    for table in requests.chain(reasons) {
         assert!(
             page.contains(&format!("\n\n{table}\n")),
             "docs/translation.md should have:\n\n{table}"

@@ -85,7 +85,7 @@ impl Teller for MessagesAsChat {
         match self.writer.progress() {
             Progress::Before | Progress::Under => Err(BadAnswer::Unfinished),
             Progress::Finished => {
-                self.writer.conclude(&self.tokens, out);
+                self.writer.conclude(Some(&self.tokens), out);
                 Ok(())
             }
             Progress::Over => Ok(()),
@@ -126,7 +126,7 @@ impl MessagesAsChat {
             "message_stop" => {
                 // The model may never have said why: what it cost is known all the same.
                 self.finish("end_turn", out);
-                self.writer.conclude(&self.tokens, out);
+                self.writer.conclude(Some(&self.tokens), out);
             }
             "ping" => self.writer.ping(out),
             "error" => self.fail(data, out),
@@ -176,7 +176,7 @@ impl MessagesAsChat {
                 let mut bare = true;
                 if let Some(input) = input {
                     let mut text = Vec::new();
-                    escape(&input, &mut text);
+                    escape(input, &mut text);
                     self.writer.says(Said::Arguments(number), &String::from_utf8_lossy(&text), out);
                     bare = false;
                 }

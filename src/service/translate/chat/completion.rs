@@ -1,0 +1,137 @@
+//! A whole answer of OpenAI chat, read and written.
+
+use serde_json::{Value, json};
+
+use super::super::documents::text;
+use super::super::reasons::TokenCounts;
+use super::super::rules::asks_nothing;
+use super::super::{AnswerContext, BadAnswer};
+
+/// What an answer says.
+#[derive(Debug)]
+pub struct Answer<'v> {
+    pub model: Option<&'v str>,
+    pub thought: Option<&'v str>,
+    pub text: Option<&'v str>,
+    pub refusal: Option<&'v str>,
+    pub calls: Vec<AnswerCall<'v>>,
+    /// Its `finish_reason`.
+    pub reason: &'v str,
+}
+
+#[derive(Debug)]
+pub struct AnswerCall<'v> {
+    pub id: Option<&'v str>,
+    pub name: &'v str,
+    pub arguments: String,
+}
+
+/// The one choice of a document.
+pub fn choice(document: &Value) -> Result<&Value, BadAnswer> {
+    match document.get("choices").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([choice]) => Ok(choice),
+        Some([_, _, ..]) => Err(BadAnswer::Unknown("a second choice".into())),
+        _ => Err(BadAnswer::Malformed("has no choice".into())),
+    }
+}
+
+/// Refuses a message that says what no other dialect can.
+pub fn all_is_known(message: &Value) -> Result<(), BadAnswer> {
+    for name in ["audio", "function_call", "images"] {
+        if message.get(name).is_some_and(|part| !asks_nothing(part)) {
+            return Err(BadAnswer::Unknown(format!("a `{name}` in a message")));
+        }
+    }
+    match message.get("content") {
+        None | Some(Value::Null | Value::String(_)) => Ok(()),
+        Some(_) => Err(BadAnswer::Unknown("a `content` that is no text".into())),
+    }
+}
+
+/// Reads a document.
+pub fn read(document: &Value) -> Result<Answer<'_>, BadAnswer> {
+    let choice = choice(document)?;
+    let message = choice.get("message").unwrap_or(&Value::Null);
+    all_is_known(message)?;
+    let mut calls = Vec::new();
+    for call in message.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
+        let function = call.get("function").unwrap_or(&Value::Null);
+        let Some(name) = text(function, "name") else {
+            return Err(BadAnswer::Malformed("has a call without a name".into()));
+        };
+        let arguments = match function.get("arguments") {
+            Some(Value::String(text)) if !text.trim().is_empty() => text.clone(),
+            Some(object @ Value::Object(_)) => object.to_string(),
+            _ => "{}".into(),
+        };
+        calls.push(AnswerCall { id: text(call, "id"), name, arguments });
+    }
+    Ok(Answer {
+        model: text(document, "model"),
+        thought: text(message, "reasoning_content").or_else(|| text(message, "reasoning")),
+        text: text(message, "content"),
+        refusal: text(message, "refusal"),
+        calls,
+        reason: text(choice, "finish_reason").unwrap_or_default(),
+    })
+}
+
+/// A whole answer, written.
+#[derive(Debug)]
+pub struct WrittenCompletion<'c> {
+    context: &'c AnswerContext,
+    pub id: Option<String>,
+    pub model: Option<String>,
+    pub text: Option<String>,
+    pub thought: Option<String>,
+    calls: Vec<Value>,
+}
+
+impl<'c> WrittenCompletion<'c> {
+    pub fn new(context: &'c AnswerContext) -> WrittenCompletion<'c> {
+        WrittenCompletion {
+            context,
+            id: None,
+            model: None,
+            text: None,
+            thought: None,
+            calls: Vec::new(),
+        }
+    }
+
+    /// A call. `more`: what else is said of it, in an object.
+    pub fn call(&mut self, id: Option<&str>, name: &str, arguments: &str, more: Value) {
+        let made = || format!("call_{}_{}", self.context.id, self.calls.len());
+        let id = id.map_or_else(made, str::to_owned);
+        let function = json!({"name": name, "arguments": arguments});
+        let mut call = json!({"id": id, "type": "function", "function": function});
+        if let (Some(call), Value::Object(more)) = (call.as_object_mut(), more) {
+            call.extend(more);
+        }
+        self.calls.push(call);
+    }
+
+    pub fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// The document. `tokens`: what it cost, if anybody knows.
+    pub fn finish(self, reason: &str, tokens: Option<&TokenCounts>) -> Value {
+        let WrittenCompletion { context, id, model, text, thought, calls } = self;
+        let mut message = json!({"role": "assistant", "content": text, "refusal": null});
+        if let Some(thought) = thought {
+            message["reasoning_content"] = thought.into();
+        }
+        if !calls.is_empty() {
+            message["tool_calls"] = calls.into();
+        }
+        json!({
+            "id": id.unwrap_or_else(|| format!("chatcmpl-{}", context.id)),
+            "object": "chat.completion",
+            "created": context.created,
+            "model": model.as_deref().unwrap_or(&context.memo.model),
+            "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": reason}],
+            "usage": tokens.map(TokenCounts::chat),
+        })
+    }
+}

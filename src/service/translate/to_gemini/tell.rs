@@ -1,0 +1,125 @@
+//! A stream of Gemini's, told as one of OpenAI chat.
+//!
+//! ```text
+//!   first event                    a chunk with the role
+//!   part text                      delta.content
+//!   part text with thought         delta.reasoning_content
+//!   part functionCall              delta.tool_calls, each whole
+//!   finishReason, usageMetadata    finish_reason, usage if it was asked for, [DONE]
+//!   promptFeedback.blockReason     finish_reason content_filter
+//! ```
+
+use serde_json::json;
+
+use super::super::chat::writer::{ChatWriter, Progress, Said};
+use super::super::errors::ServerError;
+use super::super::events::StreamPart;
+use super::super::raw::{inside, meaning, some_text, value};
+use super::super::reasons::{self, TokenCounts};
+use super::super::{AnswerContext, BadAnswer, Teller};
+use super::event::{self, FunctionCall, GeminiEvent, GeminiPart};
+use crate::http::json::escape;
+
+/// Tells one stream.
+#[derive(Debug)]
+pub struct GeminiAsChat {
+    writer: ChatWriter,
+    tokens: TokenCounts,
+}
+
+impl GeminiAsChat {
+    pub fn new(context: &AnswerContext) -> GeminiAsChat {
+        GeminiAsChat { writer: ChatWriter::new(context), tokens: TokenCounts::default() }
+    }
+
+    fn event(&mut self, name: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        let event = GeminiEvent::read(data)?;
+        if name == b"error" || event.error.is_some() {
+            self.writer.fail(&ServerError::read(0, data), out);
+            return Ok(());
+        }
+        if let Some(usage) = event.usage_metadata.and_then(value) {
+            event::count(&usage, &mut self.tokens);
+        }
+        let blocked = event.prompt_feedback.as_ref().and_then(|feedback| feedback.block_reason);
+        let candidates = event.candidates.as_deref().unwrap_or_default();
+        if (blocked.is_some() || !candidates.is_empty())
+            && self.writer.progress() == Progress::Before
+        {
+            let text = |raw| Option::and_then(raw, inside).map(meaning);
+            let (id, model) = (text(event.response_id), text(event.model_version));
+            self.writer.begin(id.as_deref(), model.as_deref(), out);
+        }
+        for candidate in candidates {
+            if candidate.index != 0 {
+                return Err(BadAnswer::Unknown("a second candidate".into()));
+            }
+            let parts = candidate.content.as_ref().and_then(|content| content.parts.as_deref());
+            for part in parts.unwrap_or_default() {
+                self.says(part, out)?;
+            }
+            if let Some(reason) = candidate.finish_reason.and_then(inside) {
+                if event::is_fault(reason) {
+                    let message = format!("The model has ended with {reason}.");
+                    self.writer.fail(&ServerError { kind: "api_error", message }, out);
+                    return Ok(());
+                }
+                let reason = reasons::of_gemini(reason, self.writer.has_calls());
+                self.writer.finish(reason, out);
+            }
+        }
+        if blocked.is_some() {
+            self.writer.finish("content_filter", out);
+        }
+        if event.usage_metadata.is_some() {
+            self.writer.conclude(Some(&self.tokens), out);
+        }
+        Ok(())
+    }
+
+    fn says(&mut self, part: &GeminiPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        if let Some(name) = part.unknown() {
+            return Err(BadAnswer::Unknown(format!("a part `{name}`")));
+        }
+        if let Some(text) = some_text(part.text, "text")? {
+            self.writer.says(if part.thought { Said::Thinking } else { Said::Text }, text, out);
+        }
+        let Some(FunctionCall { id, name, args }) = &part.function_call else { return Ok(()) };
+        let name = inside(name).map(meaning).unwrap_or_default();
+        let id = id.and_then(inside).map(meaning).filter(|id| !id.is_empty());
+        let signature = part.thought_signature.and_then(inside).map(meaning);
+        let more =
+            signature.map(|it| ("extra_content", json!({"google": {"thought_signature": it}})));
+        let number = self.writer.call(id, &name, more, out);
+        let mut arguments = Vec::new();
+        escape(args.map_or("{}", |args| args.get()), &mut arguments);
+        self.writer.says(Said::Arguments(number), &String::from_utf8_lossy(&arguments), out);
+        Ok(())
+    }
+}
+
+impl Teller for GeminiAsChat {
+    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        match part {
+            _ if self.writer.progress() == Progress::Over => Ok(()),
+            StreamPart::Event { name, data } => self.event(name, data, out),
+            // Gemini's streams have no such mark.
+            StreamPart::Done => Ok(()),
+            StreamPart::Comment => {
+                self.writer.ping(out);
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        match self.writer.progress() {
+            Progress::Before | Progress::Under => Err(BadAnswer::Unfinished),
+            Progress::Finished => {
+                self.writer.conclude(Some(&self.tokens), out);
+                Ok(())
+            }
+            Progress::Over => Ok(()),
+        }
+    }
+}

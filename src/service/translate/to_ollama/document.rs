@@ -1,0 +1,40 @@
+//! A document of Ollama's, told as one of OpenAI chat.
+
+use serde_json::{Value, json};
+
+use super::super::chat::completion::WrittenCompletion;
+use super::super::documents::text;
+use super::super::reasons::{self, TokenCounts};
+use super::super::tree::Numbers;
+use super::super::{AnswerContext, BadAnswer};
+
+/// Tells it.
+pub fn translate(
+    context: &AnswerContext,
+    document: &Value,
+    numbers: &Numbers,
+) -> Result<Value, BadAnswer> {
+    let Some(message) = document.get("message").filter(|message| message.is_object()) else {
+        return Err(BadAnswer::Malformed("has no `message`".into()));
+    };
+    let mut completion = WrittenCompletion::new(context);
+    completion.model = text(document, "model").map(str::to_owned);
+    completion.text = text(message, "content").map(str::to_owned);
+    completion.thought = text(message, "thinking").map(str::to_owned);
+    for call in message.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
+        let function = call.get("function").unwrap_or(&Value::Null);
+        let arguments = function.get("arguments").filter(|arguments| arguments.is_object());
+        let arguments = arguments.map_or_else(|| "{}".to_owned(), |it| numbers.text(it));
+        let name = text(function, "name").unwrap_or_default();
+        completion.call(text(call, "id"), name, &arguments, json!({}));
+    }
+    let count = |name: &str| document.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let tokens = TokenCounts {
+        input: count("prompt_eval_count"),
+        output: count("eval_count"),
+        ..TokenCounts::default()
+    };
+    let reason = text(document, "done_reason").unwrap_or("stop");
+    let reason = reasons::of_ollama(reason, completion.has_calls());
+    Ok(completion.finish(reason, Some(&tokens)))
+}

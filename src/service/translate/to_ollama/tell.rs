@@ -1,0 +1,91 @@
+//! A stream of Ollama's, told as one of OpenAI chat.
+//!
+//! ```text
+//!   first line                 a chunk with the role
+//!   message.content            delta.content
+//!   message.thinking           delta.reasoning_content
+//!   message.tool_calls         delta.tool_calls, each whole
+//!   done with done_reason      finish_reason, usage if it was asked for, [DONE]
+//!   error                      an error event
+//! ```
+
+use super::super::chat::writer::{ChatWriter, Progress, Said};
+use super::super::errors::ServerError;
+use super::super::events::StreamPart;
+use super::super::raw::{inside, meaning, some_text};
+use super::super::reasons::{self, TokenCounts};
+use super::super::{AnswerContext, BadAnswer, Teller};
+use super::line::OllamaLine;
+use crate::http::json::escape;
+
+/// Tells one stream.
+#[derive(Debug)]
+pub struct OllamaAsChat {
+    writer: ChatWriter,
+    tokens: TokenCounts,
+}
+
+impl OllamaAsChat {
+    pub fn new(context: &AnswerContext) -> OllamaAsChat {
+        OllamaAsChat { writer: ChatWriter::new(context), tokens: TokenCounts::default() }
+    }
+
+    fn line(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        let line = OllamaLine::read(data)?;
+        if line.error.is_some() {
+            self.writer.fail(&ServerError::read(0, data), out);
+            return Ok(());
+        }
+        if self.writer.progress() == Progress::Before {
+            let model = line.model.and_then(inside).map(meaning).filter(|model| !model.is_empty());
+            self.writer.begin(None, model.as_deref(), out);
+        }
+        if let Some(message) = &line.message {
+            if message.images.is_some_and(|images| !matches!(images.get(), "null" | "[]")) {
+                return Err(BadAnswer::Unknown("`images` in a message".into()));
+            }
+            if let Some(thought) = some_text(message.thinking, "thinking")? {
+                self.writer.says(Said::Thinking, thought, out);
+            }
+            if let Some(text) = some_text(message.content, "content")? {
+                self.writer.says(Said::Text, text, out);
+            }
+        }
+        for call in line.calls()? {
+            let id = call.id.and_then(inside).map(meaning).filter(|id| !id.is_empty());
+            let name = inside(call.function.name).map(meaning).unwrap_or_default();
+            let number = self.writer.call(id, &name, None, out);
+            let mut arguments = Vec::new();
+            let written = call.function.arguments.map_or("{}", |arguments| arguments.get());
+            escape(if written == "null" { "{}" } else { written }, &mut arguments);
+            let arguments = String::from_utf8_lossy(&arguments);
+            self.writer.says(Said::Arguments(number), &arguments, out);
+        }
+        line.count(&mut self.tokens);
+        if line.done {
+            let reason = line.done_reason.and_then(inside).unwrap_or("stop");
+            let reason = reasons::of_ollama(reason, self.writer.has_calls());
+            self.writer.finish(reason, out);
+            self.writer.conclude(Some(&self.tokens), out);
+        }
+        Ok(())
+    }
+}
+
+impl Teller for OllamaAsChat {
+    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        match part {
+            StreamPart::Event { data, .. } if self.writer.progress() != Progress::Over => {
+                self.line(data, out)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&mut self, _: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        match self.writer.progress() {
+            Progress::Over => Ok(()),
+            _ => Err(BadAnswer::Unfinished),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A request to OpenAI chat completions, written as one to TGI.
+
+use serde_json::{Value, json};
+
+use super::super::chat::prompt::take_prompt;
+use super::super::chat::request::{TextForm, take_bound, take_form, take_stream};
+use super::super::members::{members_of, take_number, take_stops, want_text};
+use super::super::rules::{Members, add_kept, nothing_left};
+use super::super::{Asking, Untranslatable};
+use super::rules;
+
+/// Writes the request. The model is the server's.
+pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Untranslatable> {
+    let (mut asked, kept) = rules::REQUEST.sift(request, "")?;
+    let model = want_text(&mut asked, "model", "")?;
+    asking.model(model);
+    let inputs = take_prompt(&mut asked)?;
+    take_stream(&mut asked, asking)?;
+    // Or nobody would know why it ended, and what it cost.
+    let mut parameters = members_of(json!({"details": true, "return_full_text": false}));
+    if let Some(bound) = take_bound(&mut asked)? {
+        parameters.insert("max_new_tokens".into(), bound);
+    }
+    let is = |number: &Value, other: f64| number.as_f64() == Some(other);
+    if let Some(temperature) = take_number(&mut asked, "temperature", "")?
+        && !is(&temperature, 0.0)
+    {
+        parameters.insert("temperature".into(), temperature);
+        parameters.insert("do_sample".into(), true.into());
+    }
+    if let Some(top_p) = take_number(&mut asked, "top_p", "")?
+        && !is(&top_p, 1.0)
+    {
+        parameters.insert("top_p".into(), top_p);
+    }
+    for name in ["top_k", "seed", "frequency_penalty"] {
+        if let Some(number) = take_number(&mut asked, name, "")? {
+            parameters.insert(name.into(), number);
+        }
+    }
+    asking.memo.stop = take_stops(&mut asked, "stop")?;
+    if !asking.memo.stop.is_empty() {
+        parameters.insert("stop".into(), json!(asking.memo.stop));
+    }
+    match take_form(&mut asked)? {
+        TextForm::Text => {}
+        TextForm::Json => {
+            let why = "is `json_object`, and TGI wants a schema";
+            return Err(Untranslatable::new("response_format.type", why));
+        }
+        TextForm::Schema(schema) => {
+            parameters.insert("grammar".into(), json!({"type": "json", "value": schema}));
+        }
+    }
+    match asked.remove("parameters") {
+        None => {}
+        Some(Value::Object(own)) => add_kept(&mut parameters, own, "parameters")?,
+        Some(_) => return Err(Untranslatable::new("parameters", "is no JSON object")),
+    }
+    nothing_left(&asked, "")?;
+    add_kept(&mut parameters, kept, "")?;
+    Ok(members_of(json!({"inputs": inputs, "parameters": parameters})))
+}
