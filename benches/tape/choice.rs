@@ -34,6 +34,7 @@ pub fn attempt(endpoints: &mut Endpoints, key: u64, outcome: Outcome, now: Insta
         last_resort: true,
         degrades: false,
         unheard: true,
+        only: None,
     };
     match endpoints.pick(&request, now) {
         Choice::Endpoint(pick) => {

@@ -126,6 +126,7 @@ fn start_with(
             ..defaults::TIMEOUTS
         },
         upstreams: Vec::new(),
+        stored: None,
         routes,
     };
     server::start("mock", Arc::new(snapshot)).map_err(Failed::Start)

@@ -1,6 +1,6 @@
 //! What a configuration can cost at most: memory and file descriptors.
 
-use super::snapshot::{ServerSettings, Snapshot, Upstream, When, Workers};
+use super::snapshot::{ENTRY_BYTES, ServerSettings, Snapshot, Upstream, When, Workers};
 
 /// The size of one pooled buffer.
 pub const BUFFER_BYTES: u64 = 16 << 10;
@@ -48,6 +48,11 @@ pub fn undecided_memory(snapshot: &Snapshot) -> u64 {
         }
         false => 0,
     }
+}
+
+/// What all workers share to find stored responses again.
+pub fn stored_memory(snapshot: &Snapshot) -> u64 {
+    snapshot.stored.as_ref().map_or(0, |stored| (stored.capacity() * ENTRY_BYTES) as u64)
 }
 
 /// The most memory one worker may take for connections and their bytes. The kernel's own socket

@@ -23,6 +23,7 @@ mod when;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use fallback::ANSWER_MAX;
@@ -31,7 +32,7 @@ use super::file::{Document, Field, Section, Switch};
 use super::problem::{Mistake, Problem, Report};
 use super::snapshot::{
     AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Keepalive, ProgressBy,
-    ServerSettings, Snapshot, Timeouts, Workers,
+    ServerSettings, Snapshot, StoredResponses, Timeouts, Upstream, Workers,
 };
 use super::{Environment, Loaded, defaults};
 
@@ -78,7 +79,9 @@ pub(super) fn compile(
     root.finish(&mut report);
     let names = upstream::names(&drafts);
     written.pools = drafts.iter().map(|draft| draft.pool_written).collect();
-    let upstreams = drafts.into_iter().map(|draft| draft.upstream).collect();
+    let upstreams: Vec<Upstream> = drafts.into_iter().map(|draft| draft.upstream).collect();
+    let stores = upstreams.iter().any(|upstream| upstream.stored.is_some()) && report.is_good();
+    let stored = stores.then(|| Arc::new(StoredResponses::new(limits.stored_responses)));
     let generation = Generation::default();
     let mut snapshot = Snapshot {
         generation,
@@ -92,6 +95,7 @@ pub(super) fn compile(
         limits,
         timeouts,
         upstreams,
+        stored,
         routes,
     };
     // A file that is refused anyway need not wait for name servers.

@@ -62,6 +62,7 @@ pub const LIMITS: Limits = Limits {
     replay_bytes: 32 << 20,
     model_search_bytes: 32 << 20,
     translate_bytes: 32 << 20,
+    stored_responses: 1_000_000,
     requests_per_connection: 10_000,
     buffer_bytes: 256 << 20,
     continue_bytes: 64 << 20,

@@ -151,6 +151,7 @@ fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "body_bytes", quoted(&body))?;
     entry(out, "replay_bytes", quoted(&replay))?;
     entry(out, "model_search_bytes", quoted(&show_size(limits.model_search_bytes as u64)))?;
+    entry(out, "stored_responses", limits.stored_responses)?;
     entry(out, "translate_bytes", quoted(&show_size(limits.translate_bytes as u64)))?;
     entry(out, "requests_per_connection", limits.requests_per_connection)?;
     entry(out, "buffer_bytes", quoted(&show_size(limits.buffer_bytes as u64)))?;
@@ -190,6 +191,7 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
         entry(out, "model", quoted(model))?;
     }
     policy::models(&upstream.models, out)?;
+    entry(out, "stored", timeout(upstream.stored))?;
     if let Some(translates) = &upstream.translate_to {
         policy::translates(translates, out)?;
     }
@@ -342,8 +344,14 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         0 => String::new(),
         bytes => format!(" + {} of heads that wait for a model", show_size(bytes)),
     };
+    let stored = bounds::stored_memory(snapshot);
+    let shared = match stored {
+        0 => String::new(),
+        bytes => format!(", with {} of stored responses", show_size(bytes)),
+    };
     let all = workers.saturating_mul(connections as u64);
-    let (worker, total) = (rounded(each), rounded(each.saturating_mul(workers)));
+    let (worker, total) =
+        (rounded(each), rounded(each.saturating_mul(workers).saturating_add(stored)));
     writeln!(out, "\n# At most, with every limit reached:")?;
     writeln!(out, "#   workers            {workers}")?;
     writeln!(out, "#   client connections {connections} per worker, {all} in all")?;
@@ -354,7 +362,7 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     )?;
     writeln!(
         out,
-        "#                      {total} in all; the kernel's socket buffers come on top"
+        "#                      {total} in all{shared}; the kernel's socket buffers come on top"
     )?;
     let (needed, least) =
         (bounds::descriptors_needed(snapshot), bounds::descriptors_least(snapshot));

@@ -28,6 +28,7 @@ mod observing;
 mod path;
 mod prices;
 mod resilience;
+mod stored;
 mod translate;
 mod when;
 
@@ -42,6 +43,7 @@ pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
 };
+pub use stored::{ENTRY_BYTES, StoredResponses};
 pub use translate::TranslateTo;
 pub use when::{Pattern, Share, ShareBy, When};
 
@@ -60,6 +62,9 @@ pub struct Snapshot {
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub upstreams: Vec<Upstream>,
+    /// Who has made which stored response, where an upstream has `stored`: shared by all workers, and kept
+    /// by the generation that follows.
+    pub stored: Option<Arc<StoredResponses>>,
     /// In matching order: exact paths first, then prefixes from the longest to the shortest.
     pub routes: Vec<Route>,
 }
@@ -203,6 +208,8 @@ pub struct Limits {
     pub model_search_bytes: usize,
     /// How long the body of a request may be that is translated.
     pub translate_bytes: usize,
+    /// How many stored responses are remembered, all workers together.
+    pub stored_responses: usize,
     pub requests_per_connection: u32,
     /// Memory for buffers that hold bytes.
     pub buffer_bytes: usize,
@@ -306,6 +313,9 @@ pub struct Upstream {
     /// What requests of other dialects are translated to; `None`: all go as they came.
     pub translate_to: Option<TranslateTo>,
     pub request_headers: HeaderRules,
+    /// For how long a response that its servers have stored is found again at the one that made it;
+    /// `None`: nothing is remembered.
+    pub stored: Option<Duration>,
     /// How its servers take the text so far of a stream that is continued.
     pub prefill: Prefill,
     pub retry: Retry,

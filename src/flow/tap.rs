@@ -5,17 +5,23 @@
 //! pieces, and is told how many; the stream does not notice. Where another server continues a stream,
 //! its listeners stay.
 
+use std::fmt;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use crate::measure::live::Piece;
 use crate::measure::reel::Reel;
 use crate::service::continuation::Transcript;
-use crate::service::model::ModelName;
+use crate::service::model::AnswerText;
 
 /// Listeners of one stream at a time.
 const LISTENERS_MAX: usize = 4;
 /// Pieces that wait for one listener.
 const PIECES: usize = 256;
+
+/// Who is told under which id a server has stored its answer.
+pub trait StoredNote: fmt::Debug {
+    fn is_stored(&self, id: &str);
+}
 
 /// The worker's end.
 #[derive(Debug, Default)]
@@ -24,7 +30,9 @@ pub struct Tap {
     /// Keeps the end of the stream, in case it fails.
     reel: Option<Reel>,
     /// Looks for the name of the model.
-    model: Option<ModelName>,
+    model: Option<AnswerText>,
+    /// Looks for the id under which the server has stored its answer, and who is told of it.
+    stored: Option<(AnswerText, Box<dyn StoredNote>)>,
     /// Writes down the text, where another server may have to continue the stream.
     pub transcript: Option<Box<Transcript>>,
 }
@@ -36,25 +44,27 @@ struct Listener {
 }
 
 impl Tap {
-    /// The tap of a response that begins; `None` where nothing wants one: no reel, no name of a model,
-    /// no transcript, no listener. `before`: the tap of the stream that this response continues.
+    /// The tap of a response that begins; `None` where nothing wants one: no reel, no text that
+    /// the answer names, no transcript, no listener. `before`: the tap of the stream that this response continues.
     pub fn new(
         before: Option<Box<Tap>>,
         reel: Option<Reel>,
         names_model: bool,
+        stored: Option<Box<dyn StoredNote>>,
         transcript: Option<Box<Transcript>>,
     ) -> Option<Box<Tap>> {
-        let wanted = reel.is_some() || names_model || transcript.is_some();
+        let wanted = reel.is_some() || names_model || stored.is_some() || transcript.is_some();
         let mut tap = before.or_else(|| wanted.then(Box::default))?;
         tap.reel = tap.reel.take().or(reel);
-        tap.model = names_model.then(ModelName::new);
+        tap.model = names_model.then(AnswerText::model);
+        tap.stored = stored.map(|note| (AnswerText::stored_id(), note));
         tap.transcript = transcript;
         Some(tap)
     }
 
     /// The model, once the answer has named it. The search for it ends then.
     pub fn model(&mut self) -> Option<Box<str>> {
-        let settled = self.model.as_ref().is_some_and(ModelName::is_settled);
+        let settled = self.model.as_ref().is_some_and(AnswerText::is_settled);
         let model = self.model.take_if(|_| settled)?;
         Some(model.name()?.into())
     }
@@ -82,6 +92,14 @@ impl Tap {
         if let Some(model) = &mut self.model {
             model.feed(data);
         }
+        if let Some((id, note)) = &mut self.stored {
+            id.feed(data);
+            if id.is_settled() {
+                // Before its client has it, and asks another worker for what goes on from it.
+                id.name().into_iter().for_each(|id| note.is_stored(id));
+                self.stored = None;
+            }
+        }
         if let Some(reel) = &mut self.reel {
             reel.feed(data);
         }
@@ -104,6 +122,7 @@ impl Tap {
         self.listeners.is_empty()
             && self.reel.is_none()
             && self.model.is_none()
+            && self.stored.is_none()
             && self.transcript.is_none()
     }
 }

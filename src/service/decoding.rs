@@ -6,7 +6,7 @@
 //!   continuations know.
 
 use super::continuation::{Allotment, Purse};
-use super::model::ModelName;
+use super::model::AnswerText;
 use super::plain::{Ending, PlainObserver};
 use crate::http::coding::{BodyDecoder, Coding};
 
@@ -19,7 +19,7 @@ pub struct Decoding {
     state: State,
     /// Reads what was decoded.
     pub(super) observer: PlainObserver,
-    model: ModelName,
+    model: AnswerText,
 }
 
 #[derive(Debug)]
@@ -40,7 +40,7 @@ enum State {
 impl Decoding {
     pub(super) fn new(coding: Coding, observer: PlainObserver, purse: &Purse) -> Decoding {
         let state = State::Unbegun { coding, purse: purse.clone() };
-        Decoding { state, observer, model: ModelName::new() }
+        Decoding { state, observer, model: AnswerText::model() }
     }
 
     /// Takes the next bytes as they came.

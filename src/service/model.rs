@@ -1,8 +1,12 @@
-//! The name of the model that answered, which need not be the one that was asked for.
+//! A text that an answer names once: the model that answered, which need not be the one that was asked
+//! for, or the id under which its server has stored it.
 //!
-//! Not part of the observer: the name is of no interest once it is known. It stands in an outermost
-//! `model` (Gemini: `modelVersion`, KServe and Triton: `model_name`), or in that of `message` or
-//! `response`, of a document or of some event of a stream.
+//! Not part of the observer: the text is of no interest once it is known.
+//!
+//! | text | stands in |
+//! |---|---|
+//! | the model | an outermost `model`, or that of `message` or `response`, of a document or an event (Gemini: `modelVersion`, KServe and Triton: `model_name`) |
+//! | the id of a stored response | the outermost `id` of a document, or that of `response` of either |
 //!
 //! * A stream is read line by line: an event's data begins with `data:`, a line of JSON with its
 //!   brace. What is written over several lines is read as one text only where it is a document.
@@ -13,11 +17,12 @@ use crate::http::json::{Decoder, Found, ITEM, Walker, Word, Words};
 
 /// A longer name is not kept.
 pub const MODEL_BYTES_MAX: usize = 512;
-/// Where a stream has not named its model by then, it does not.
+/// Where a stream has not named it by then, it does not.
 const READ_MAX: usize = 64 << 10;
 
 static WORDS: Words = NAMES.skimming();
-const NAMES: Words = Words::new(&["message", "model", "modelVersion", "model_name", "response"]);
+const NAMES: Words = Words::new(&["id", "message", "model", "modelVersion", "model_name", "response"]);
+const ID: Word = NAMES.word("id");
 const MESSAGE: Word = NAMES.word("message");
 const MODEL: Word = NAMES.word("model");
 const MODEL_NAME: Word = NAMES.word("model_name");
@@ -26,17 +31,33 @@ const RESPONSE: Word = NAMES.word("response");
 
 const DATA: &[u8] = b"data:";
 
-/// Whether the model is named here; in a list (Gemini's), of its first element.
-fn names(path: &[Word]) -> bool {
-    matches!(
-        path,
-        [MODEL | MODEL_NAME | MODEL_VERSION] | [MESSAGE | RESPONSE, MODEL] | [ITEM, MODEL_VERSION]
-    )
+/// Which text is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sought {
+    Model,
+    StoredId,
 }
 
-/// Reads an answer, a stream or a document, until it has named its model.
+impl Sought {
+    /// Whether it stands here. `event`: in an event of a stream.
+    fn is_at(self, path: &[Word], event: bool) -> bool {
+        match self {
+            // In a list (Gemini's) its first element names it.
+            Sought::Model => matches!(
+                path,
+                [MODEL | MODEL_NAME | MODEL_VERSION]
+                    | [MESSAGE | RESPONSE, MODEL]
+                    | [ITEM, MODEL_VERSION]
+            ),
+            Sought::StoredId => *path == [RESPONSE, ID] || *path == [ID] && !event,
+        }
+    }
+}
+
+/// Reads an answer, a stream or a document, until it has named the text.
 #[derive(Clone, Debug)]
-pub struct ModelName {
+pub struct AnswerText {
+    sought: Sought,
     place: Place,
     walker: Walker,
     name: Vec<u8>,
@@ -55,15 +76,20 @@ enum Place {
     Other,
 }
 
-impl Default for ModelName {
-    fn default() -> ModelName {
-        ModelName::new()
+impl AnswerText {
+    /// Looks for the name of the model.
+    pub fn model() -> AnswerText {
+        AnswerText::new(Sought::Model)
     }
-}
 
-impl ModelName {
-    pub fn new() -> ModelName {
-        ModelName {
+    /// Looks for the id of a stored response.
+    pub fn stored_id() -> AnswerText {
+        AnswerText::new(Sought::StoredId)
+    }
+
+    fn new(sought: Sought) -> AnswerText {
+        AnswerText {
+            sought,
             place: Place::Line { matched: 0 },
             walker: Walker::new(),
             name: Vec::new(),
@@ -120,22 +146,20 @@ impl ModelName {
     fn json(&mut self, rest: &[u8], event: bool) -> usize {
         let end = memchr::memchr2(b'\n', b'\r', rest);
         let line = &rest[..end.map_or(rest.len(), |end| end + 1)];
-        let ModelName { walker, name, decoder, named, .. } = self;
-        walker.feed(&WORDS, line, |path, _, found| match (path, found) {
-            _ if *named => {}
-            (path, Found::String) if names(path) => {
+        let AnswerText { sought, walker, name, decoder, named, .. } = self;
+        walker.feed(&WORDS, line, |path, _, found| match found {
+            _ if *named || !sought.is_at(path, event) => {}
+            Found::String => {
                 name.clear();
                 *decoder = Decoder::new();
             }
-            (path, Found::Text(text)) if names(path) => {
+            Found::Text(text) => {
                 decoder.push(text, |decoded| {
                     let fits = name.len() + decoded.len() <= MODEL_BYTES_MAX;
                     fits.then(|| name.extend_from_slice(decoded))
                 });
             }
-            (path, Found::StringEnd(_)) if names(path) => {
-                *named = decoder.is_whole() && !name.is_empty();
-            }
+            Found::StringEnd(_) => *named = decoder.is_whole() && !name.is_empty(),
             _ => {}
         });
         if end.is_some() && (event || walker.is_over()) {

@@ -103,6 +103,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         service: Setting::Auto,
         model: None,
         translate_to: None,
+        stored: None,
         prefill: defaults::PREFILL,
         models: Default::default(),
         request_headers: Default::default(),
@@ -125,6 +126,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
     };
     let links = (0..gateway.upstreams).map(link).collect();
     let mut snapshot = Snapshot {
+        stored: None,
         generation: Generation::default(),
         server: ServerSettings {
             list_models: defaults::LIST_MODELS,
@@ -161,6 +163,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             replay_bytes: 1024 * 1024,
             model_search_bytes: 64 * 1024,
             translate_bytes: 64 * 1024,
+            stored_responses: 1_000,
             requests_per_connection: 10_000,
             buffer_bytes: gateway.buffers * 16 * 1024,
             continue_bytes: 1 << 20,
@@ -173,7 +176,13 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             request_headers: Default::default(),
             response_headers: Default::default(),
             methods: Vec::new(),
-            target: Target::Chain(Chain { links, larger: None, fallback: None, translates: false }),
+            target: Target::Chain(Chain {
+                links,
+                larger: None,
+                fallback: None,
+                translates: false,
+                stores: false,
+            }),
             rewrite: None,
             timeouts: TIMEOUTS.exchange,
             commit: defaults::COMMIT,

@@ -45,6 +45,7 @@ mod shown;
 mod smuggling;
 mod standstill;
 mod store;
+mod stored;
 mod streaming;
 mod telling;
 mod timeouts;

@@ -202,5 +202,6 @@ pub(super) fn compiled(
 ) -> Chain {
     let translates =
         links.iter().any(|link| upstreams[link.upstream].upstream.translate_to.is_some());
-    Chain { links, larger, fallback, translates }
+    let stores = links.iter().any(|link| upstreams[link.upstream].upstream.stored.is_some());
+    Chain { links, larger, fallback, translates, stores }
 }

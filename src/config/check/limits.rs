@@ -14,6 +14,7 @@ use super::super::{Environment, bounds, defaults};
 use super::{CONNECTIONS, REQUESTS, bytes, usize_of};
 use crate::http::head::FIELDS_MAX;
 
+const STORED: RangeInclusive<u64> = 1_000..=100_000_000;
 /// Buffers are never made fewer than this for want of memory.
 const BUFFERS_LEAST: u64 = 8 << 20;
 /// The buffers of all workers together take this share of the memory, by default.
@@ -87,6 +88,12 @@ pub(super) fn read(
         ),
         buffer_bytes,
         model_search_bytes: search.unwrap_or_else(|| eighth(default.model_search_bytes)),
+        stored_responses: section.count(
+            "stored_responses",
+            STORED,
+            default.stored_responses,
+            report,
+        ),
         translate_bytes: translate.unwrap_or_else(|| eighth(default.translate_bytes)),
         continue_bytes: bytes(
             &mut section,

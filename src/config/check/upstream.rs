@@ -1,5 +1,6 @@
 //! `[[upstream]]`: named groups of endpoints.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::file::{Field, Section};
@@ -96,6 +97,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         Setting::Auto,
         report,
     );
+    let stored = section.take("stored").and_then(|field| field.duration_or_off(STORED, report));
     let translate_to = translate::translates(&mut section, report);
     let asked_in = translate_to.as_ref().map(|to| to.dialect);
     let key_field = match (asked_in, service) {
@@ -120,6 +122,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         delayed_acks: section.boolean("delayed_acks", defaults::DELAYED_ACKS, report),
         models: models(&mut section, service, report),
         translate_to,
+        stored: stored.flatten(),
         model: model.and_then(|field| field.parsed(report, fallback::model_name)),
         prefill: section.choice(
             "prefill",
@@ -299,6 +302,10 @@ fn pool(
     section.finish(report);
     (pool, written)
 }
+
+/// For how long a stored response may be found again.
+const STORED: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(8_760 * 3_600);
 
 /// `models = ["name"]`, "ask", `{ path = "/…" }` or "off" of an upstream.
 fn models(section: &mut Section<'_>, service: Setting, report: &mut Report) -> ModelSource {

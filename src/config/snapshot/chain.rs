@@ -17,13 +17,15 @@ pub struct Chain {
     pub fallback: Option<Fallback>,
     /// An upstream of it has `translate_to`.
     pub translates: bool,
+    /// An upstream of it has `stored`.
+    pub stores: bool,
 }
 
 impl Chain {
     /// The chain of a route that names one upstream.
     pub fn of_one(upstream: usize, timeouts: ExchangeTimeouts) -> Chain {
         let link = Link { upstream, model: None, request_headers: Vec::new(), timeouts };
-        Chain { links: vec![link], larger: None, fallback: None, translates: false }
+        Chain { links: vec![link], larger: None, fallback: None, translates: false, stores: false }
     }
 
     pub fn leads_to(&self, upstream: usize) -> bool {

@@ -4,6 +4,8 @@
 //! through all of them, and in it an endpoint of the same name and address: whatever a worker, a counter or a
 //! probe knows under that id stays true. An id is never given twice, so a stale one finds nothing.
 
+use std::sync::Arc;
+
 use super::{Endpoint, Snapshot, Upstream};
 
 /// Which configuration of this process it is.
@@ -32,6 +34,11 @@ impl Snapshot {
     /// Makes this the generation after `before`: what goes on keeps its id, the rest gets new ones.
     pub fn follow(&mut self, before: &Snapshot) {
         self.keep_known(before);
+        if let (Some(new), Some(old)) = (&self.stored, &before.stored)
+            && new.capacity() == old.capacity()
+        {
+            self.stored = Some(Arc::clone(old));
+        }
         let Generation { number, ids } = before.generation;
         self.continue_from(Generation { number: number + 1, ids }, &before.upstreams);
     }

@@ -209,6 +209,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
         },
         timeouts: Timeouts { drain: Some(FAREWELL), ..defaults::TIMEOUTS },
         upstreams: Vec::new(),
+        stored: None,
         routes: routes(process, policy, ADMIN_CONNECTIONS - ADMIN_HEALTH_PLACES),
     }
 }

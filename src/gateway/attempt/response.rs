@@ -358,8 +358,9 @@ impl Exchange {
         let names_model = told && (self.dialect != Dialect::Generic || self.is_read());
         let recorded = self.is_observed() && !before.as_ref().is_some_and(|tap| tap.has_reel());
         let reel = journal.filter(|_| recorded).and_then(Journal::reel);
+        let stored = if head.status < 300 { self.note_of_stored() } else { None };
         if let Some(response) = &mut self.attempt.response {
-            response.watch.tap = Tap::new(before, reel, names_model, transcript);
+            response.watch.tap = Tap::new(before, reel, names_model, stored, transcript);
         }
     }
 

@@ -110,7 +110,7 @@ impl Exchange {
                 let first = &snapshot.upstreams[chain.links[0].upstream];
                 groups[first.id].budget.on_request(now);
                 self.peer = Peer::Seeking { fresh: false, line: Line::New };
-                self.enter_chain((route, chain, first), head, snapshot)
+                self.enter_chain((route, chain, first), head, snapshot, now)
             }
             Target::Service(service) => self.enter_service(&**service, route, head, now),
             Target::Models(models) => self.enter_service(&*models.list, route, head, now),
@@ -225,6 +225,7 @@ impl Exchange {
         (route, chain, first): (&Route, &Chain, &Upstream),
         head: &RequestHead<'_>,
         snapshot: &Snapshot,
+        now: Instant,
     ) -> Result<(), DownstreamFault> {
         self.gather = snapshot.gather_for(chain);
         if let Some(key) = key_of(&first.balance, head) {
@@ -233,6 +234,9 @@ impl Exchange {
         self.priority = priority_of(&first.admission, head);
         self.dialect = dialect_of(route, first.service, head.path);
         self.listens = self.dialect == Dialect::Generic && listens(head);
+        if chain.stores {
+            self.begin_storing(head, chain, now);
+        }
         self.begin_naming(head, chain)?;
         if chain.translates { self.begin_translating(head) } else { Ok(()) }
     }

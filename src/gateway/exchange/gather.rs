@@ -8,6 +8,7 @@
 //! A third thing is read when a stream begins: how many choices it is to have, which tells its end.
 //! Nearly every request asks for one, and to see that takes one search for `"n"`.
 
+use crate::clock::Instant;
 use crate::config::snapshot::{Balance, HashKey};
 use crate::flow::relay::{self, Broken, Budget, Flow, Rest};
 use crate::gateway::Gateway;
@@ -44,16 +45,10 @@ impl<N: Net> Gateway<N> {
             exchange.gather = Gather::Nothing;
         }
         let (gather, body_max) = (exchange.gather, exchange.body_max());
-        let wanted = match gather {
-            Gather::Nothing => return None,
-            // Wherever the prompt begins, so much of it has come then: alike prompts have alike keys,
-            // however their bytes arrive.
-            Gather::Key(key) | Gather::Model { key: Some(key) } => key
-                .prompt_bytes()
-                .map_or(u64::MAX, |length| u64::from(length) + PROMPT_START_MAX as u64),
-            Gather::Model { key: None } => 0,
-            Gather::Translated { .. } | Gather::Whole => u64::MAX,
-        };
+        if gather == Gather::Nothing {
+            return None;
+        }
+        let wanted = exchange.wanted_bytes();
         if exchange.give_leave() && takes_interim(exchange.client) {
             let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
             downstream.socket.outbox.push(go_on, &mut self.desk.buffers);
@@ -88,7 +83,7 @@ impl<N: Net> Gateway<N> {
         let fault = match rest {
             Ok(Rest::Ended) if request.body.received() > body_max => DownstreamFault::BodyTooLarge,
             Ok(Rest::Ended) if exchange.is_undecided() => return Some(self.decide(token, cx)),
-            Ok(Rest::Ended) => match exchange.read_request(&mut self.desk.buffers) {
+            Ok(Rest::Ended) => match exchange.read_request(&mut self.desk.buffers, now) {
                 Ok(()) => return None,
                 Err(fault) => return Some(Step::Over(Err(fault))),
             },
@@ -121,8 +116,22 @@ impl<N: Net> Gateway<N> {
 }
 
 impl Exchange {
+    /// How much of the body is wanted whatever is searched in it.
+    fn wanted_bytes(&self) -> u64 {
+        match self.gather {
+            _ if self.seeks_stored() => u64::MAX,
+            // Wherever the prompt begins, so much of it has come then: alike prompts have alike keys,
+            // however their bytes arrive.
+            Gather::Key(key) | Gather::Model { key: Some(key) } => key
+                .prompt_bytes()
+                .map_or(u64::MAX, |length| u64::from(length) + PROMPT_START_MAX as u64),
+            Gather::Nothing | Gather::Model { key: None } => 0,
+            Gather::Translated { .. } | Gather::Whole => u64::MAX,
+        }
+    }
+
     /// Reads what is wanted from the body that has been kept.
-    fn read_request(&mut self, buffers: &mut BufferPool) -> Result<(), Fault> {
+    fn read_request(&mut self, buffers: &mut BufferPool, now: Instant) -> Result<(), Fault> {
         let gather = std::mem::replace(&mut self.gather, Gather::Nothing);
         let key = gather.key();
         if let Gather::Model { .. } = gather {
@@ -131,6 +140,9 @@ impl Exchange {
                 return Err(Fault::Local(LocalFault::Buffers));
             }
             self.frame(buffers);
+        }
+        if self.seeks_stored() {
+            self.read_stored(now);
         }
         if let Some(key) = key {
             self.aside_mut().key = self.key_in(key);

@@ -9,4 +9,5 @@ pub(crate) mod naming;
 pub(crate) mod preface;
 pub(crate) mod resume;
 pub(crate) mod retry;
+pub(crate) mod stored;
 pub(crate) mod translating;

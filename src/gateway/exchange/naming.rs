@@ -159,6 +159,12 @@ impl Exchange {
     /// Whether the upstream at a position of the route's chain can be sent this request.
     pub(crate) fn can_be_asked(&self, link: usize) -> bool {
         let Some(link) = self.chain().and_then(|chain| chain.links.get(link)) else { return true };
+        if let Some(maker) = self.maker() {
+            let endpoints = &self.snapshot.upstreams[link.upstream].endpoints;
+            if !endpoints.iter().any(|endpoint| endpoint.id == maker) {
+                return false;
+            }
+        }
         if let Some(pair) = pair_of(self.dialect, link, &self.snapshot) {
             let refused =
                 self.translation().and_then(|translation| translation.refusal(pair, link));

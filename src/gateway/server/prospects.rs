@@ -28,6 +28,7 @@ impl<N: Net> Gateway<N> {
             last_resort: !others && !predefined,
             degrades: !others && predefined,
             unheard: exchange.tries.at_upstream == 1,
+            only: exchange.maker(),
         }
     }
 
@@ -61,7 +62,14 @@ impl<N: Net> Gateway<N> {
             return None;
         }
         let (last_resort, unheard) = (true, true);
-        let request = endpoints::Search { tried, key: None, last_resort, degrades: false, unheard };
+        let request = endpoints::Search {
+            tried,
+            key: None,
+            last_resort,
+            degrades: false,
+            unheard,
+            only: exchange.maker(),
+        };
         (0..exchange.link).find(|link| {
             let upstream = &exchange.snapshot.upstreams[chain.links[*link].upstream];
             let endpoints = &self.groups[upstream.id].endpoints;

@@ -24,6 +24,7 @@
 
 use super::{Endpoints, Member, Pick, Settings, Tried};
 use crate::clock::Instant;
+use crate::config::snapshot::EndpointId;
 use crate::proxy::balance::Candidate;
 use crate::proxy::breaker::{Admits, Outcome};
 use crate::proxy::health::HealthStatus;
@@ -41,6 +42,15 @@ pub struct Search<'a> {
     pub degrades: bool,
     /// No endpoint of this upstream has heard it yet: those that were tried did not take a connection.
     pub unheard: bool,
+    /// Nobody but this one may be asked.
+    pub only: Option<EndpointId>,
+}
+
+impl Search<'_> {
+    /// Whether this one may be asked at all.
+    fn is_for(&self, member: &Member) -> bool {
+        !member.draining && self.only.is_none_or(|only| only == member.endpoint.id)
+    }
 }
 
 /// Which of the endpoints that may be asked.
@@ -73,7 +83,7 @@ impl Endpoints {
     /// The same, where endpoints admit what `admits` says.
     fn survey_as(&self, request: &Search<'_>, admits: impl Fn(&Member) -> Admits) -> Survey {
         let (mut all, mut out, mut left, mut soonest) = (0u64, 0u64, 0u64, Instant::NEVER);
-        for member in self.members.iter().filter(|member| !member.draining) {
+        for member in self.members.iter().filter(|member| request.is_for(member)) {
             all += 1;
             if let Admits::No { until, .. } = admits(member) {
                 out += 1;
@@ -113,7 +123,7 @@ impl Endpoints {
         };
         let survey = self.survey_as(request, admits);
         let mut found = (false, false);
-        for member in self.members.iter().filter(|member| !member.draining) {
+        for member in self.members.iter().filter(|member| request.is_for(member)) {
             let (admits, again) = (admits(member), request.tried.contains(member.endpoint.id));
             match admits {
                 Admits::Yes if !again => found.0 = true,
@@ -140,7 +150,7 @@ impl Endpoints {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
         let members = self.members.iter().enumerate();
-        for (endpoint, member) in members.filter(|(_, member)| !member.draining) {
+        for (endpoint, member) in members.filter(|(_, member)| request.is_for(member)) {
             let found = member.tier(self.admits(member, now), request, survey, now);
             if found == Some(tier) {
                 let weight = member.endpoint.weight_in(self.settings.weight_share(member, now));

@@ -10,8 +10,14 @@ use crate::proxy::breaker::OpenedBy;
 
 const NOBODY: Tried = Tried::none();
 /// A request that has failed nowhere yet, and has nowhere else to go.
-const FIRST: Search<'static> =
-    Search { tried: &NOBODY, key: None, last_resort: true, degrades: false, unheard: false };
+const FIRST: Search<'static> = Search {
+    tried: &NOBODY,
+    key: None,
+    last_resort: true,
+    degrades: false,
+    unheard: false,
+    only: None,
+};
 
 fn id(id: u16) -> EndpointId {
     EndpointId(id.into())

@@ -1,9 +1,9 @@
 use crate::http::tests::every_cut;
-use crate::service::model::{MODEL_BYTES_MAX, ModelName};
+use crate::service::model::{AnswerText, MODEL_BYTES_MAX};
 
 fn name(body: &str) -> Option<String> {
     let read = |pieces: &[&[u8]]| {
-        let mut model = ModelName::new();
+        let mut model = AnswerText::model();
         pieces.iter().for_each(|piece| model.feed(piece));
         model.name().map(str::to_owned)
     };

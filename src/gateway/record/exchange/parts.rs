@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::clock::Instant;
+use crate::config::snapshot::EndpointId;
 use crate::gateway::record::kept_stream::Continuation;
 use crate::gateway::record::translation::Translation;
 use crate::measure::journal::WastedTokens;
@@ -27,6 +28,8 @@ pub struct Aside {
     pub key: Option<u64>,
     /// What is kept of a request whose route is not known before its body has said more.
     pub undecided: Option<Undecided>,
+    /// What is known of a response that its servers store, where an upstream of its route has `stored`.
+    pub storing: Option<Storing>,
     /// Who asks, where the route has `cors`.
     pub page: Option<AskingPage>,
     /// The model that answers, once the answer has named it.
@@ -43,6 +46,17 @@ pub struct Aside {
     pub busy: Option<Busy>,
     /// It has come back to an upstream that it had passed over; no other upstream follows.
     pub came_back: bool,
+}
+
+/// What an exchange has to do with stored responses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Storing {
+    /// Its answer is one that its server may store.
+    pub answers: bool,
+    /// Its body may name one that it goes on from.
+    pub sought: bool,
+    /// The server that made the one it goes on from, or asks for: nobody else is asked.
+    pub maker: Option<EndpointId>,
 }
 
 /// A request whose body decides about its route.

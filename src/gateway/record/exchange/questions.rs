@@ -171,9 +171,12 @@ impl Exchange {
     /// has yet to decide.
     pub fn asks_for_identity(&self) -> bool {
         let asks = |route: &snapshot::Route| route.accept_encoding == AcceptEncoding::Identity;
+        let stores =
+            |route: &snapshot::Route| matches!(&route.target, Target::Chain(chain) if chain.stores);
         match self.is_undecided() {
-            true => self.snapshot.routes.iter().any(asks),
-            false => self.route().is_some_and(asks),
+            true => self.snapshot.routes.iter().any(|route| asks(route) || stores(route)),
+            // The id of an answer is read in its bytes as they come.
+            false => self.may_be_stored() || self.route().is_some_and(asks),
         }
     }
 
