@@ -19,6 +19,7 @@ mod policy;
 mod route;
 mod translate;
 mod upstream;
+mod wake;
 mod when;
 
 use std::net::SocketAddr;

@@ -7,7 +7,7 @@ use super::snapshot::{
     AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance,
     BreakerSettings, CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose,
     HealthCheck, HostField, Keepalive, Limits, PoolLimits, ProgressBy, Recorder, Retry, Timeouts,
-    TraceContext, TraceSettings, UsageSettings,
+    TraceContext, TraceSettings, UsageSettings, WhileLoading,
 };
 use crate::service::continuation::Prefill;
 
@@ -181,6 +181,9 @@ pub fn health() -> HealthCheck {
         healthy: 2,
     }
 }
+
+/// Ten gigabytes come from a disk at 100 MB a second within it, and the SDKs wait for ten minutes.
+pub const WHILE_LOADING: WhileLoading = WhileLoading { wait: Duration::from_secs(120) };
 
 pub const ADMISSION: Admission = Admission {
     max_concurrency: None,

@@ -41,7 +41,7 @@ pub use path::{PathPattern, PathPiece, Rewrite, Template};
 pub use prices::{ModelPrice, Money, PaidTokens, PriceTable, TokenPrice};
 pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
-    FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry,
+    FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry, WhileLoading,
 };
 pub use stored::{ENTRY_BYTES, StoredResponses};
 pub use translate::TranslateTo;
@@ -325,6 +325,8 @@ pub struct Upstream {
     /// `None`: off.
     pub health: Option<HealthCheck>,
     pub admission: Admission,
+    /// `None`: an answer that says that the model is being loaded is one like any other.
+    pub while_loading: Option<WhileLoading>,
 }
 
 /// One inference server.

@@ -25,6 +25,8 @@ pub enum Command<S> {
     Call(UpstreamId),
     /// What the active checks say of an endpoint now.
     Health(UpstreamId, EndpointId, HealthStatus),
+    /// Another worker has found that the model of an endpoint is there.
+    Loaded(UpstreamId, EndpointId),
     /// The port of an endpoint was away, and answers again.
     Reachable(UpstreamId, EndpointId),
 }

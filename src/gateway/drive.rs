@@ -121,6 +121,12 @@ impl<N: Net> Gateway<N> {
                 None if self.degrades(token, cx) => Step::Again,
                 None => self.seek_upstream(token, cx),
             },
+            Some(Peer::AwaitingModel { again }) if *again <= cx.now => {
+                self.leave_awaiting(token, cx)
+            }
+            Some(Peer::AwaitingModel { .. }) => {
+                self.gather(token, budget, cx).unwrap_or(Step::Wait)
+            }
             Some(Peer::Pausing { until, .. }) if *until > cx.now => Step::Wait,
             Some(Peer::Pausing { .. }) => self.resume(token, cx),
             Some(Peer::Responder { .. }) => self.advance_responder(token, budget, cx),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::config::snapshot::UpstreamId;
+use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::gateway::command::Command;
 use crate::reactor::mailbox::Sender;
 
@@ -55,6 +55,15 @@ impl<S> Fleet<S> {
     pub(crate) fn call(&self, worker: usize, upstream: UpstreamId) {
         // A worker that has ended has no waiters.
         let _ = self.mailboxes[worker].send(Command::Call(upstream));
+    }
+
+    /// Tells all other workers that the model of an endpoint is there.
+    pub(crate) fn tell_loaded(&self, upstream: UpstreamId, endpoint: EndpointId) {
+        for (worker, mailbox) in self.mailboxes.iter().enumerate() {
+            if worker != self.index {
+                let _ = mailbox.send(Command::Loaded(upstream, endpoint));
+            }
+        }
     }
 
     /// A connection of this worker is closed.

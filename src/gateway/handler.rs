@@ -115,6 +115,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
             Command::Reload(snapshot, loads) => self.reload(snapshot, &loads, cx),
             Command::Call(upstream) => self.on_call(upstream, cx),
             Command::Health(at, endpoint, verdict) => self.on_health(at, endpoint, verdict, cx),
+            Command::Loaded(at, endpoint) => self.on_loaded(at, endpoint, cx),
             Command::Reachable(at, endpoint) => self.on_reachable(at, endpoint),
         }
     }

@@ -29,6 +29,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "killed",
     "method_not_allowed",
     "model_ambiguous",
+    "model_loading",
     "model_not_found",
     "model_too_late",
     "no_route",
@@ -61,6 +62,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_unterminated",
     "upstream_untranslatable",
     "upstream_write_timeout",
+    "wake_failed",
 ];
 const REASONS: usize = 52;
 /// The place of `complete`.

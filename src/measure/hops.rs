@@ -20,7 +20,7 @@ pub const HOPS: [&str; 7] =
     ["head", "queue", "connect", "send", "first_byte", "first_event", "rest"];
 
 /// Why attempts were given up for another, or for the predefined answer.
-pub const RETRY_CAUSES: [&str; 10] = [
+pub const RETRY_CAUSES: [&str; 11] = [
     "connect",
     "reset",
     "bad_answer",
@@ -30,6 +30,7 @@ pub const RETRY_CAUSES: [&str; 10] = [
     "status",
     "prompt_too_long",
     "no_place",
+    "loading",
     "other",
 ];
 
@@ -47,6 +48,7 @@ pub(crate) fn index_of(cause: Option<Cause>) -> usize {
         },
         Some(Cause::PromptTooLong) => 7,
         Some(Cause::NoPlace) => 8,
-        None => 9,
+        Some(Cause::Loading) => 9,
+        None => 10,
     }
 }

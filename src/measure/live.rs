@@ -71,6 +71,8 @@ pub struct UpstreamState {
     pub idle: usize,
     /// Exchanges in its queue.
     pub waiting: usize,
+    /// Exchanges that wait for its model.
+    pub awaiting_model: usize,
     pub endpoints: Vec<EndpointState>,
 }
 

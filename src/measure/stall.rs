@@ -46,9 +46,11 @@ impl Owner {
             Phase::Queued | Phase::Pausing => Owner::Gateway,
             Phase::WritingRequest if waiting.for_upstream_write => Owner::Upstream,
             Phase::Gathering | Phase::WritingRequest => Owner::Client,
-            Phase::Connecting | Phase::AwaitingFirst | Phase::Streaming | Phase::Tunnel => {
-                Owner::Upstream
-            }
+            Phase::AwaitingModel
+            | Phase::Connecting
+            | Phase::AwaitingFirst
+            | Phase::Streaming
+            | Phase::Tunnel => Owner::Upstream,
         }
     }
 }
@@ -121,6 +123,7 @@ mod tests {
         };
         for (phase, upstream_write, blocked, held_up, expected) in [
             (Phase::Queued, false, false, false, Owner::Gateway),
+            (Phase::AwaitingModel, false, false, false, Owner::Upstream),
             (Phase::Connecting, true, false, false, Owner::Upstream),
             (Phase::WritingRequest, true, false, false, Owner::Upstream),
             (Phase::WritingRequest, false, false, false, Owner::Client),

@@ -76,6 +76,8 @@ pub struct Counters {
     /// Idle connections found dead: closed, or with bytes on them that nobody asked for.
     pub pool_dead: Counter,
     pub pool_waits: Counter,
+    /// Times that a request has waited for the model of its upstream.
+    pub model_waits: Counter,
     /// Times that another worker was told of a permit that came home here.
     pub queue_calls: Counter,
     pub stale_replays: Counter,
@@ -99,7 +101,7 @@ pub struct Counters {
     /// Predefined answers given in the upstreams' place.
     pub fallbacks: Counter,
     /// Why, in the order of [`crate::measure::hops::RETRY_CAUSES`].
-    pub retry_causes: [Counter; 10],
+    pub retry_causes: [Counter; 11],
     // Histograms.
     /// Events of a turn.
     pub turn_events: Histogram,

@@ -414,6 +414,7 @@ mod tests {
             breaker: Some(Standing::Closed),
             active: HealthStatus::Unknown,
             draining: false,
+            loading: false,
             up: true,
             weight_share: 1000,
             outstanding: 1,
@@ -425,6 +426,7 @@ mod tests {
             open: 2,
             idle: 1,
             waiting: 0,
+            awaiting_model: 0,
             endpoints: vec![endpoint],
         };
         let survey = Survey { active: 0, streams: Vec::new(), upstreams: vec![upstream] };

@@ -245,8 +245,9 @@ fn percentiles(before: &Sample, after: &Sample) -> Value {
 /// Every upstream, over all workers.
 pub fn upstreams(surveys: &[(usize, Survey)]) -> Value {
     let endpoint = |endpoint: &EndpointState| {
-        let View { breaker, active, draining, up, weight_share, outstanding, ttft, .. } =
-            endpoint.view;
+        let View {
+            breaker, active, draining, loading, up, weight_share, outstanding, ttft, ..
+        } = endpoint.view;
         json!({
             "endpoint": endpoint.name,
             "address": endpoint.address.map(|address| address.to_string()),
@@ -254,6 +255,7 @@ pub fn upstreams(surveys: &[(usize, Survey)]) -> Value {
             "weight_share": f64::from(weight_share) / 1000.0,
             "up": up,
             "draining": draining,
+            "loading": loading,
             "health": health(active),
             "breaker": breaker.map(Standing::name),
             "in_flight": outstanding,
@@ -266,6 +268,7 @@ pub fn upstreams(surveys: &[(usize, Survey)]) -> Value {
             "open": upstream.open,
             "idle": upstream.idle,
             "waiting": upstream.waiting,
+            "awaiting_model": upstream.awaiting_model,
             "endpoints": upstream.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
         })
     };
@@ -324,6 +327,7 @@ pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Gathering => "reading request",
         Phase::Queued => "queued",
+        Phase::AwaitingModel => "awaiting model",
         Phase::Pausing => "pausing before a retry",
         Phase::Connecting => "connecting",
         Phase::WritingRequest => "sending request",

@@ -169,6 +169,8 @@ pub enum Outcome {
     TimedOut { waited: Duration },
     /// 429.
     RateLimited { retry_after: Option<Duration> },
+    /// The endpoint says that it loads its model. That is no fault, and no sign that it is well.
+    Loading,
     /// 401 or 403, to credentials that are ours. To a client's own they are a
     /// [`Outcome::ClientError`], or every client could take every endpoint out.
     Unauthorized,
@@ -203,6 +205,12 @@ pub enum Transition {
     },
     /// It has answered a request, whatever its checks say.
     Overruled,
+    /// The endpoint says that it loads its model.
+    Loading,
+    /// Its model is there, after so long.
+    Loaded {
+        lasted: Duration,
+    },
     /// The endpoint refuses our credentials: for the operator.
     Unauthorized {
         open: Duration,
@@ -346,7 +354,7 @@ impl Breaker {
                 self.fails_soon = outcome == Outcome::Fault;
                 Some(opened)
             }
-            Outcome::Abandoned => {
+            Outcome::Abandoned | Outcome::Loading => {
                 self.return_probe(probe);
                 None
             }

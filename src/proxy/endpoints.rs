@@ -13,7 +13,8 @@
 //! 2. If there is none: those it has tried, and probes, and those that are asked although they are
 //!    out ([`search`]).
 //! 3. If there is none either: nobody. [`Choice::Full`] where room is all that is missing,
-//!    else [`Choice::None`] with the time at which it may be different.
+//!    [`Choice::Loading`] where one loads its model, else [`Choice::None`] with the time at which it
+//!    may be different.
 //!
 //! Invariant: every pick is recorded exactly once. Dropping one gives its place back (the
 //! [`Permit`] does), but the breaker would wait for its probe for ever.
@@ -33,6 +34,7 @@ use crate::config::snapshot::{
     Admission, BreakerSettings, Endpoint, EndpointId, HealthCheck, Upstream,
 };
 
+mod loading;
 mod member;
 mod search;
 mod tried;
@@ -40,6 +42,7 @@ mod tried;
 #[cfg(test)]
 mod tests;
 
+use loading::LoadingChange;
 use member::Member;
 pub use search::Search;
 pub use tried::Tried;
@@ -49,6 +52,9 @@ use search::{Survey, Tier};
 /// When the checks may bring an endpoint back, if there are none any more, and when a name may have
 /// an address.
 const BACK_HINT: Duration = Duration::from_secs(1);
+
+/// When one that loads its model is looked for again, that could have been asked and was not.
+const LOADING_HINT: Duration = Duration::from_millis(100);
 
 /// One upstream, in one worker.
 #[derive(Debug)]
@@ -78,6 +84,10 @@ pub enum Choice {
     Endpoint(Pick),
     /// There are endpoints that would be asked, and none has room.
     Full,
+    /// There is one that loads its model, and is asked again then; nobody else would be asked.
+    Loading {
+        again: Instant,
+    },
     /// No endpoint may be asked.
     None {
         /// When one may be, at the soonest; [`Instant::NEVER`] if all are draining.
@@ -131,6 +141,8 @@ pub struct View {
     pub breaker: Option<Standing>,
     pub active: HealthStatus,
     pub draining: bool,
+    /// It has said that it loads its model.
+    pub loading: bool,
     /// A request would be sent now, if there is room.
     pub up: bool,
     /// Of its weight, in thousandths.
@@ -206,7 +218,17 @@ impl Endpoints {
                 }
             }
         }
-        if full { Choice::Full } else { Choice::None { until: survey.until } }
+        match self.loading_until() {
+            _ if full => Choice::Full,
+            Some(again) => Choice::Loading { again: again.max(now + LOADING_HINT) },
+            None => Choice::None { until: survey.until },
+        }
+    }
+
+    /// When the first endpoint that loads its model is asked again, if there is one.
+    fn loading_until(&self) -> Option<Instant> {
+        let members = self.members.iter().filter(|member| !member.draining);
+        members.filter_map(|member| Some(member.loading.as_ref()?.asked_at())).min()
     }
 
     /// The answer to a pick has begun. A half-open endpoint that got this far is well. `ttft`: it is
@@ -218,15 +240,18 @@ impl Endpoints {
         now: Instant,
     ) -> Option<Transition> {
         let endpoint = self.find(pick)?;
+        let loaded = self.members[endpoint].model_answers(now);
         if let Some(ttft) = ttft {
             self.balancer.observe(endpoint, ttft, now);
         }
-        self.settings.breaker.as_ref()?;
+        if self.settings.breaker.is_none() {
+            return loaded;
+        }
         let member = &mut self.members[endpoint];
         let overruled =
             pick.ticket.was_out() && member.breaker.is_current(pick.ticket) && member.overrule();
         let transition = member.breaker.first_event(pick.ticket, now);
-        transition.or(overruled.then_some(Transition::Overruled))
+        loaded.or(transition).or(overruled.then_some(Transition::Overruled))
     }
 
     /// An attempt has ended; its place is free. What is worth a line in the log.
@@ -235,8 +260,13 @@ impl Endpoints {
         if let Outcome::TimedOut { waited } = outcome {
             self.balancer.observe(endpoint, waited, now);
         }
-        let settings = self.settings.breaker.as_ref()?;
         let member = &mut self.members[endpoint];
+        let loading = match loading::record(&mut member.loading, outcome, now) {
+            Some(LoadingChange::Begins) => Some(Transition::Loading),
+            Some(LoadingChange::Ends { lasted }) => Some(Transition::Loaded { lasted }),
+            None => None,
+        };
+        let Some(settings) = self.settings.breaker.as_ref() else { return loading };
         let answers = matches!(outcome, Outcome::Success | Outcome::ClientError);
         let counts = pick.ticket.was_out() && answers && member.breaker.is_current(pick.ticket);
         let overruled = counts && member.overrule();
@@ -246,7 +276,14 @@ impl Endpoints {
             // Traffic agrees with the checks.
             member.overruled = false;
         }
-        transition.or(overruled.then_some(Transition::Overruled))
+        loading.or(transition).or(overruled.then_some(Transition::Overruled))
+    }
+
+    /// Somebody has found that the model of an endpoint is there.
+    pub fn model_is_there(&mut self, endpoint: EndpointId) {
+        if let Some(member) = self.get_mut(endpoint) {
+            member.loading = None;
+        }
     }
 
     /// What the control thread's checks say now.
@@ -259,6 +296,9 @@ impl Endpoints {
         let Some(member) = self.get_mut(endpoint) else { return };
         if member.active == HealthStatus::Unwell && verdict == HealthStatus::Well {
             member.breaker.well_again(now);
+            if let Some(loading) = &mut member.loading {
+                loading.hurry(now);
+            }
         }
         member.active = verdict;
         member.overruled = false;
@@ -276,7 +316,9 @@ impl Endpoints {
         let mut members = self.members.iter().filter(|member| !member.draining);
         members.any(|member| {
             let admits = self.admits(member, now);
-            !tried.contains(member.endpoint.id) && !matches!(admits, Admits::No { .. })
+            !member.awaits_model(now)
+                && !tried.contains(member.endpoint.id)
+                && !matches!(admits, Admits::No { .. })
         })
     }
 
@@ -328,7 +370,10 @@ impl Endpoints {
             breaker: breaker.map(|settings| member.breaker.standing(now, settings)),
             active: member.active,
             draining: member.draining,
-            up: !member.draining && !matches!(self.admits(member, now), Admits::No { .. }),
+            loading: member.loading.is_some(),
+            up: !member.draining
+                && member.loading.is_none()
+                && !matches!(self.admits(member, now), Admits::No { .. }),
             weight_share: self.settings.weight_share(member, now),
             outstanding: self.load.outstanding(endpoint),
             ttft: self.balancer.ttft(endpoint, now),
@@ -348,6 +393,9 @@ impl Endpoints {
     fn begin(&mut self, index: usize, permit: Permit, survey: Survey, now: Instant) -> Pick {
         let out = matches!(self.admits(&self.members[index], now), Admits::No { .. });
         let member = &mut self.members[index];
+        if let Some(loading) = &mut member.loading {
+            loading.begin(now);
+        }
         let asked = member.may_be_asked(survey, now);
         let breaker = &mut member.breaker;
         // A probe is out only for one whose checks are well: in panic nobody decides anything.
@@ -361,6 +409,10 @@ impl Endpoints {
     }
 
     fn admits(&self, member: &Member, now: Instant) -> Admits {
+        // Its own word, which is younger than what breaker and checks have seen.
+        if member.loading.is_some() && member.endpoint.address.is_some() {
+            return Admits::Yes;
+        }
         let breaker =
             self.settings.breaker.as_ref().map_or(Admits::Yes, |_| member.breaker.admits(now));
         self.combined(member, breaker, now)

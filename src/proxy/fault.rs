@@ -125,6 +125,14 @@ pub enum LocalFault {
     NoUpstream {
         retry_after: Duration,
     },
+    /// The model of the upstream was not there in time: its server loads it, or is being started.
+    ModelLoading {
+        retry_after: Duration,
+    },
+    /// The upstream's server could not be started.
+    WakeFailed {
+        retry_after: Duration,
+    },
     Descriptors,
     /// No buffer came free to read the request with, for as long as `timeouts.head`.
     Buffers,
@@ -235,6 +243,8 @@ impl Fault {
                 LocalFault::QueueFull { .. } => "queue_full",
                 LocalFault::QueueTimeout { .. } => "queue_timeout",
                 LocalFault::NoUpstream { .. } => "no_upstream",
+                LocalFault::ModelLoading { .. } => "model_loading",
+                LocalFault::WakeFailed { .. } => "wake_failed",
                 LocalFault::Descriptors => "descriptors_exhausted",
                 LocalFault::Buffers => "buffers_exhausted",
                 LocalFault::Drained => "drained",
@@ -252,7 +262,9 @@ impl Fault {
             Fault::Local(
                 LocalFault::QueueFull { retry_after }
                 | LocalFault::QueueTimeout { retry_after, .. }
-                | LocalFault::NoUpstream { retry_after },
+                | LocalFault::NoUpstream { retry_after }
+                | LocalFault::ModelLoading { retry_after }
+                | LocalFault::WakeFailed { retry_after },
             ) => *retry_after,
             Fault::Local(
                 LocalFault::Descriptors
@@ -338,10 +350,12 @@ mod tests {
                 LocalFault::QueueFull { .. }
                 | LocalFault::QueueTimeout { .. }
                 | LocalFault::NoUpstream { .. }
+                | LocalFault::ModelLoading { .. }
+                | LocalFault::WakeFailed { .. }
                 | LocalFault::Descriptors
                 | LocalFault::Buffers
                 | LocalFault::Drained
-                | LocalFault::Killed => 7,
+                | LocalFault::Killed => 9,
             },
         };
         let reset = io::ErrorKind::ConnectionReset;
@@ -399,6 +413,8 @@ mod tests {
             LocalFault::QueueFull { retry_after },
             LocalFault::QueueTimeout { retry_after, lack: None },
             LocalFault::NoUpstream { retry_after },
+            LocalFault::ModelLoading { retry_after },
+            LocalFault::WakeFailed { retry_after },
             LocalFault::Descriptors,
             LocalFault::Buffers,
             LocalFault::Drained,
@@ -457,7 +473,9 @@ mod tests {
                 Fault::Local(
                     LocalFault::QueueFull { .. }
                     | LocalFault::QueueTimeout { .. }
-                    | LocalFault::NoUpstream { .. },
+                    | LocalFault::NoUpstream { .. }
+                    | LocalFault::ModelLoading { .. }
+                    | LocalFault::WakeFailed { .. },
                 )
                 | Fault::Upstream(UpstreamFault::Busy { .. }) => Some(3),
                 Fault::Local(_) => Some(1),

@@ -28,6 +28,8 @@ pub struct Group<C, W> {
     pub pool: Pool<C>,
     pub endpoints: Endpoints,
     pub queue: Queue<W>,
+    /// Who waits for its model, in the order they came.
+    pub awaiting: Vec<W>,
     /// The fronts of all workers' queues.
     pub fronts: Arc<Fronts>,
     /// What retries may cost.
@@ -48,6 +50,7 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
             pool: Pool::default(),
             endpoints: Endpoints::new(upstream, load, seed),
             queue: Queue::new(),
+            awaiting: Vec::new(),
             fronts,
             budget: RetryBudget::new(),
             limits: upstream.pool.clone(),
@@ -83,6 +86,11 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
             true => self.pool.release(endpoint, connection, &self.limits),
             false => Some(connection),
         }
+    }
+
+    /// Somebody waits no more for its model.
+    pub fn stop_awaiting(&mut self, who: W) {
+        self.awaiting.retain(|one| *one != who);
     }
 
     /// How many of those who wait could open a connection.

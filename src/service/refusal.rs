@@ -8,11 +8,13 @@
 //! Codes are compared where servers have them, sentences where they have not. Each was seen in a
 //! real answer; `docs/services.md` names the places.
 
+mod loading;
 mod names;
 mod sentences;
 
 use crate::http::json::Found;
 
+pub use self::loading::{may_say_loading, says_loading};
 pub use self::names::{CODES, NAMES};
 pub use self::sentences::SENTENCES;
 

@@ -89,6 +89,7 @@ pub fn timer(outline: &Outline) -> &'static str {
 fn name(timer: Timer) -> &'static str {
     match timer {
         Timer::Queue => "admission.queue_timeout",
+        Timer::Model => "while_loading.wait",
         Timer::Connect => "connect",
         Timer::Body => "body",
         Timer::UpstreamWrite => "ttft, of a request that is not taken",
@@ -155,6 +156,7 @@ pub fn mail<S>(mail: &Command<S>) -> &'static str {
         Command::Reload(..) => "obey this configuration from now on",
         Command::Call(_) => "a permit came home",
         Command::Health(..) => "what the health checks say of an endpoint",
+        Command::Loaded(..) => "another worker has found that a model is loaded",
         Command::Reachable(..) => "the port of an endpoint answers again",
     }
 }

@@ -113,6 +113,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         breaker: gateway.breaker.then(|| breaker(gateway.panic)),
         health: None,
         admission: defaults::ADMISSION,
+        while_loading: Some(defaults::WHILE_LOADING),
     }
 }
 

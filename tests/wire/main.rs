@@ -25,6 +25,7 @@ mod hostile;
 mod keepalive;
 mod lifecycle;
 mod listen;
+mod loading;
 mod mock;
 mod model_list;
 mod models;

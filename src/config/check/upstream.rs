@@ -13,7 +13,7 @@ use super::super::{Environment, defaults, names};
 use super::endpoint::EndpointText;
 use super::{
     CONNECTIONS, Overrides, REQUESTS, address, endpoint, fallback, headers, path, policy,
-    translate, unique,
+    translate, unique, wake,
 };
 use crate::service::continuation::Prefill;
 use crate::service::listing::MODELS_MAX;
@@ -135,6 +135,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         breaker: policy::breaker(&mut section, report),
         health: policy::health(&mut section, report),
         admission: policy::admission(&mut section, &listed, report),
+        while_loading: wake::while_loading(&mut section, report),
         name,
         endpoints: listed.iter().flat_map(Listed::endpoints).collect(),
         listed,

@@ -20,7 +20,11 @@ pub(super) fn policies(upstream: &Upstream, out: &mut String) -> fmt::Result {
         None => entry(out, "health", quoted("off"))?,
         Some(it) => health(it, out)?,
     }
-    admission(upstream, out)
+    admission(upstream, out)?;
+    match &upstream.while_loading {
+        None => entry(out, "while_loading", quoted("off")),
+        Some(it) => entry(out, "while_loading.wait", quoted(&show_duration(it.wait))),
+    }
 }
 
 fn retry(retry: &Retry, out: &mut String) -> fmt::Result {

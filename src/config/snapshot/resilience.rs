@@ -161,6 +161,13 @@ pub struct HealthCheck {
     pub healthy: u32,
 }
 
+/// `[[upstream]] while_loading`: requests wait for a server that says that it loads its model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WhileLoading {
+    /// How long one waits for it.
+    pub wait: Duration,
+}
+
 /// `[[upstream]] admission`: how many exchanges at once, and who waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {

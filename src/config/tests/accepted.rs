@@ -119,6 +119,7 @@ fn every_key_reaches_the_snapshot() {
         breaker = { consecutive = 1, rate = 2, window = "3s", volume = 4, open = "5s", open_max = "6s", slow_start = "0s", cooldown = "8s", unauthorized = "9s", panic = 0 }
         health = { path = "/ready", status = 204, interval = "7s", timeout = "7s", unhealthy = 1, healthy = 9 }
         admission = { max_concurrency = 12, endpoint_concurrency = 4, queue = 0, queue_timeout = "1m", keys = [{ sha256 = "0F2C10BF3D128C719C6BFA4ECBAE94B7FCEEBAEA6E4438FEF38A90E5ACC326F3", priority = 0 }], priority_header = "X-Priority", priority = 3 }
+        while_loading = { wait = "90s" }
         [[upstream]]
         name = "b"
         endpoints = ["10.0.0.2:80"]
@@ -271,6 +272,7 @@ stored = "2h"
     admission.keys = [{ sha256 = "0f2c10bf3d128c719c6bfa4ecbae94b7fceebaea6e4438fef38a90e5acc326f3", priority = 0 }]
     admission.priority_header = "x-priority"
     admission.priority = 3
+    while_loading.wait = "90s"
     [[upstream]]
     name = "b"
     endpoints = [ { address = "10.0.0.2:80", weight = 1 }, ]
@@ -306,6 +308,7 @@ stored = "off"
     admission.queue = 256
     admission.queue_timeout = "30s"
     admission.priority = 1
+    while_loading.wait = "2m"
     [[route]]
     path = "/x/*"
     # methods: every one

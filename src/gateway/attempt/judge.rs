@@ -1,6 +1,7 @@
 //! Judge: whether an answer whose head is here is one that its client can be given, and when.
 
 use crate::config::snapshot::Condition;
+use crate::flow::relay::HELD_MAX;
 use crate::gateway::Gateway;
 use crate::gateway::attempt::transfer::upstream_fault;
 use crate::gateway::record::exchange::Exchange;
@@ -14,6 +15,7 @@ use crate::proxy::retry::Cause;
 use crate::reactor::net::Net;
 use crate::reactor::turn::Cx;
 use crate::service::Dialect;
+use crate::service::refusal::may_say_loading;
 use crate::wire::outbox::Outbox;
 
 /// How an answer whose head is here can still be rescued.
@@ -44,7 +46,11 @@ impl Exchange {
         rescuable: bool,
         sent: &Outbox,
     ) -> Result<(), Failed> {
-        if let Some(unwanted) = self.unwanted(head) {
+        if self.may_be_loading(head, sent) {
+            // Its body decides.
+            return Ok(());
+        }
+        if let Some(unwanted) = self.unwanted(head.status) {
             if rescuable {
                 return Err(unwanted);
             }
@@ -75,6 +81,9 @@ impl Exchange {
         sent: &Outbox,
         rescue: &Rescue,
     ) -> bool {
+        if self.may_be_loading(head, sent) {
+            return true;
+        }
         if rescue.holds_back && head.status < 300 && self.is_observed() {
             return true;
         }
@@ -86,12 +95,37 @@ impl Exchange {
     }
 
     /// Whether another attempt may bring a better answer than one with this head.
-    fn unwanted(&self, head: &ResponseHead<'_>) -> Option<Failed> {
-        let condition = Condition::Status(head.status);
-        let failure = || self.outcome_of_status(head.status) == Outcome::Fault;
+    fn unwanted(&self, status: u16) -> Option<Failed> {
+        let condition = Condition::Status(status);
+        let failure = || self.outcome_of_status(status) == Outcome::Fault;
         let unwanted =
-            head.status >= 400 && (self.retries_on(condition) || self.is_in_doubt() && failure());
+            status >= 400 && (self.retries_on(condition) || self.is_in_doubt() && failure());
         unwanted.then_some(Failed::Unwanted(Cause::Failed(condition)))
+    }
+
+    /// Whether the body of an answer with this head may say that the model is being loaded, and the
+    /// request can wait for that: then it is read before anything else is decided.
+    fn may_be_loading(&self, head: &ResponseHead<'_>, sent: &Outbox) -> bool {
+        may_say_loading(head.status)
+            && head.media == Media::Json
+            && !head.encoded
+            && matches!(head.framing, Framing::Length(1..=HELD_MAX) | Framing::Chunked)
+            && self.upstream().is_some_and(|upstream| upstream.while_loading.is_some())
+            && sent.keeps()
+            && !self.commit.is_final()
+            && !self.is_continuing()
+    }
+
+    /// How an attempt fails whose answer was read for its status, and does not say that the model is being
+    /// loaded: as it would have failed by its head. `None`: it is the answer.
+    pub(crate) fn refused_by_status(&self, rescuable: bool) -> Option<Failed> {
+        let status = self.attempt.status;
+        match self.unwanted(status).filter(|_| rescuable) {
+            None if self.is_prefaced() => {
+                Some(Failed::Fault(upstream_fault(UpstreamFault::Status(status))))
+            }
+            unwanted => unwanted,
+        }
     }
 
     /// Whether it was sent to an endpoint that is out, ahead of a predefined answer: then it gets that for

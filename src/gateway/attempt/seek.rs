@@ -52,6 +52,12 @@ impl<N: Net> Gateway<N> {
                 return Step::Again;
             }
             Err(NoPlace::Lack(lack)) => lack,
+            Err(NoPlace::Loading { again }) => {
+                if line == Line::Called {
+                    self.leave_queue(token, upstream, cx);
+                }
+                return self.find_model(token, again, cx);
+            }
             Err(NoPlace::Fault(fault)) => return Step::Failed(Failed::Fault(fault)),
         };
         self.desk.tally.pool_waits.add(1);
@@ -62,6 +68,20 @@ impl<N: Net> Gateway<N> {
         let Group { queue, admission, .. } = &mut self.groups[upstream];
         let waits = queue.admit(token, priority, Some(lack), now, admission);
         self.stand_in_line(token, upstream, waits, cx)
+    }
+
+    /// Has a request whose upstream loads its model wait for it, or go where it is answered sooner.
+    fn find_model(&mut self, token: Token, again: Instant, cx: &mut Cx<N>) -> Step {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        if exchange.is_some_and(|exchange| self.answers_further_on(exchange, cx)) {
+            if let Some(exchange) = self.exchange_mut(token) {
+                exchange.peer = Peer::Seeking { fresh: false, line: Line::New };
+            }
+            let retry_after = again - cx.now;
+            let loading = Fault::Local(LocalFault::ModelLoading { retry_after });
+            return Step::Failed(Failed::Fault(loading));
+        }
+        self.await_model(token, again, cx)
     }
 
     /// Takes a place at the upstream: an endpoint that may be asked, with room for one more, and a
@@ -83,6 +103,7 @@ impl<N: Net> Gateway<N> {
         let pick = match self.groups[upstream].endpoints.pick(&request, now) {
             Choice::Endpoint(pick) => pick,
             Choice::Full => return Err(NoPlace::Lack(Lack::Permit)),
+            Choice::Loading { again } => return Err(NoPlace::Loading { again }),
             Choice::None { until } => {
                 // The client is never told to wait for longer than a minute.
                 let retry_after = (until - now).min(Duration::from_secs(60));
@@ -98,7 +119,9 @@ impl<N: Net> Gateway<N> {
             Err(no_place) => {
                 let outcome = match &no_place {
                     NoPlace::Fault(Fault::Upstream(_)) => Outcome::Unreachable,
-                    NoPlace::Fault(_) | NoPlace::Lack(_) => Outcome::Abandoned,
+                    NoPlace::Fault(_) | NoPlace::Lack(_) | NoPlace::Loading { .. } => {
+                        Outcome::Abandoned
+                    }
                 };
                 let endpoint = pick.endpoint();
                 if let Some(exchange) = self.exchange_mut(token)

@@ -22,7 +22,7 @@ use crate::proxy::retry::Cause;
 use crate::reactor::net::{Net, Stream};
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
-use crate::service::refusal::{Blame, Refusal, refusal_in};
+use crate::service::refusal::{Blame, Refusal, may_say_loading, refusal_in, says_loading};
 use crate::service::{Dialect, Observer};
 use crate::wire::buffer::Buffer;
 use std::io;
@@ -210,6 +210,12 @@ impl<N: Net> Gateway<N> {
         }
         exchange.learn_kind();
         let spliced = upstream.socket.inbound.as_ref().map_or(&[][..], Buffer::pending);
+        if exchange.was_held_for_status(held) {
+            return match exchange.says_loading(spliced) {
+                true => Err(Failed::Unwanted(Cause::Loading)),
+                false => self.settle_refusal(token, connection, cx),
+            };
+        }
         let unwanted = match held {
             // A document that is translated is passed on when all of it is here.
             Held::Waiting(rest) if collects => return Ok(Some(rest)),
@@ -235,6 +241,27 @@ impl<N: Net> Gateway<N> {
         };
         match unwanted {
             Some(cause) => Err(Failed::Unwanted(cause)),
+            None => {
+                self.commit(token, connection);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Decides about an answer that was held back because its status may say that the model is being
+    /// loaded, and says something else.
+    #[cold]
+    fn settle_refusal(
+        &mut self,
+        token: Token,
+        connection: Token,
+        cx: &mut Cx<N>,
+    ) -> Result<Option<Rest>, Failed> {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        let failed = exchange
+            .and_then(|exchange| exchange.refused_by_status(self.can_be_rescued(exchange, cx)));
+        match failed {
+            Some(failed) => Err(failed),
             None => {
                 self.commit(token, connection);
                 Ok(None)
@@ -320,9 +347,25 @@ impl Exchange {
         }
     }
 
-    /// Why what is held back of its response, put aside or still `spliced`, refuses the request. It is
-    /// read without its head and its framing: a chunk may end inside a word.
+    /// Whether its answer was held back for its status, which may say that the model is being loaded, and
+    /// what is to be read of it is here.
+    fn was_held_for_status(&self, held: Held) -> bool {
+        may_say_loading(self.attempt.status) && !matches!(held, Held::Waiting(_))
+    }
+
+    /// Whether what is held back of its response says that the model is being loaded.
+    fn says_loading(&self, spliced: &[u8]) -> bool {
+        says_loading(self.attempt.status, &self.held_payload(spliced))
+    }
+
+    /// Why what is held back of its response refuses the request.
     fn refusal_in(&self, spliced: &[u8]) -> Refusal {
+        refusal_in(&self.held_payload(spliced))
+    }
+
+    /// What is held back of its response, put aside or still `spliced`, without its head and its
+    /// framing: a chunk may end inside a word.
+    fn held_payload(&self, spliced: &[u8]) -> Vec<u8> {
         let mut held = self.outbox.copy(usize::MAX);
         held.extend_from_slice(spliced);
         // Behind a head of ours there is none of the server's.
@@ -335,7 +378,7 @@ impl Exchange {
             Some(Flow { mode: Mode::Splice, body, .. }) => body.framing(),
             _ => Framing::UntilClose,
         };
-        refusal_in(&payload(&held[head..], framing))
+        payload(&held[head..], framing).into_owned()
     }
 
     /// Gives a response the timer of a stream, if its first bytes have shown that it is one.

@@ -100,6 +100,7 @@ impl<N: Net> Gateway<N> {
         let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
         match exchange.map(|exchange| &exchange.peer) {
             Some(Peer::Pausing { until, .. }) => *until,
+            Some(Peer::AwaitingModel { again }) => *again,
             Some(Peer::Responder { progress: ResponderState::Sleeping(until), .. }) => *until,
             _ => Instant::NEVER,
         }

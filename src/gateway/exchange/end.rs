@@ -187,6 +187,11 @@ impl<N: Net> Gateway<N> {
                     self.leave_queue(token, upstream.id, cx);
                 }
             }
+            (Peer::AwaitingModel { .. }, _) => {
+                if let Some(upstream) = exchange.upstream() {
+                    self.groups[upstream.id].stop_awaiting(token);
+                }
+            }
             (Peer::Seeking { line: Line::New, .. }, _)
             | (Peer::Pausing { .. } | Peer::Responder { .. } | Peer::Nobody, _) => {}
         }

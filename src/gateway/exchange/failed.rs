@@ -62,6 +62,10 @@ impl<N: Net> Gateway<N> {
                 self.go_to_link(token, larger, true, cx);
                 Step::Again
             }
+            RetryDecision::Wait => {
+                self.withdraw(token, &failed, cx);
+                self.await_model(token, cx.now, cx)
+            }
             RetryDecision::Back => {
                 let left = self.left_of(token, cx);
                 self.withdraw(token, &failed, cx);
@@ -128,6 +132,7 @@ impl<N: Net> Gateway<N> {
         let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
         let continuing = exchange.is_continuing();
         let next = self.next_link(exchange, cx).is_some();
+        let next_answers = cause == Cause::Loading && self.answers_further_on(exchange, cx);
         let Exchange { attempt, tries, .. } = exchange;
         let mut tried = tries.tried.clone();
         if let Some(pick) = &attempt.pick {
@@ -159,6 +164,7 @@ impl<N: Net> Gateway<N> {
             elsewhere,
             here,
             next,
+            next_answers,
             back,
             larger: exchange.has_larger() && !continuing,
             retry_after: attempt.retry_after,

@@ -98,6 +98,9 @@ impl<N: Net> Gateway<N> {
         let Some(mut exchange) = downstream.exchange.take() else { return };
         // Where a comment has no place here, the next one is due an interval later.
         exchange.timeline.moved = cx.now;
+        if let Some(wait) = exchange.aside.as_mut().and_then(|aside| aside.model_wait.as_mut()) {
+            wait.heard = cx.now;
+        }
         if !exchange.commit.is_passed() {
             self.send_preface(token, &mut exchange, cx);
         }

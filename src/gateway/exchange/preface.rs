@@ -42,7 +42,7 @@ impl<N: Net> Gateway<N> {
             && exchange.has_all_asked();
         match heartbeat {
             Some(heartbeat) if due && heartbeat.before_head || exchange.is_continuing() => {
-                exchange.timeline.moved + heartbeat.every
+                exchange.heard() + heartbeat.every
             }
             _ => Instant::NEVER,
         }
@@ -133,6 +133,12 @@ impl<N: Net> Gateway<N> {
 }
 
 impl Exchange {
+    /// When its client was last sent something, or has sent something itself.
+    fn heard(&self) -> Instant {
+        let wait = self.aside.as_ref().and_then(|aside| aside.model_wait);
+        wait.map_or(self.timeline.moved, |wait| wait.heard)
+    }
+
     /// Whether its request is here to its last byte, or no more of it is wanted.
     fn has_all_asked(&self) -> bool {
         !self.request.is_open() || self.request.body.is_complete()

@@ -40,7 +40,9 @@ impl<N: Net> Gateway<N> {
         }
         let Exchange { attempt, tries, .. } = exchange;
         tries.slow_before |= cause == Some(Cause::Failed(Condition::TtftTimeout));
-        if let Some(pick) = &attempt.pick {
+        if let Some(pick) = &attempt.pick
+            && cause != Some(Cause::Loading)
+        {
             tries.tried.add(pick.endpoint());
         }
         self.desk.tally.retry_causes[hops::index_of(cause)].add(1);
@@ -75,6 +77,11 @@ impl<N: Net> Gateway<N> {
             Peer::Seeking { line: Line::Queued | Line::Called, .. } => {
                 if let Some(home) = home {
                     self.leave_queue(token, home, cx);
+                }
+            }
+            Peer::AwaitingModel { .. } => {
+                if let Some(home) = home {
+                    self.groups[home].stop_awaiting(token);
                 }
             }
             Peer::Seeking { line: Line::New, .. }
@@ -139,6 +146,9 @@ impl<N: Net> Gateway<N> {
         exchange.tries.in_all = exchange.tries.in_all.saturating_add(u8::from(made));
         exchange.tries.at_upstream = 1;
         exchange.tries.replayed = false;
+        if let Some(aside) = &mut exchange.aside {
+            aside.model_wait = None;
+        }
         exchange.timeline.seek(now);
         exchange.peer = Peer::Seeking { fresh: false, line: Line::New };
         log::debug!("{}: on to upstream {} of its route", exchange.id, exchange.link + 1);

@@ -19,6 +19,11 @@ pub enum Peer {
         /// As for `Seeking`.
         fresh: bool,
     },
+    /// It waits until the model of its upstream is there.
+    AwaitingModel {
+        /// When it looks again, if nobody tells it before.
+        again: Instant,
+    },
     Responder {
         responder: Box<dyn Responder>,
         progress: ResponderState,

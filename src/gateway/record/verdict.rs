@@ -71,6 +71,7 @@ impl Failed {
                 exchange.outcome_of_status(*status)
             }
             Failed::Unwanted(Cause::PromptTooLong) => Outcome::ClientError,
+            Failed::Unwanted(Cause::Loading) => Outcome::Loading,
             Failed::Unwanted(_) => exchange.reported_error().unwrap_or(Outcome::Fault),
         }
     }
@@ -86,6 +87,7 @@ impl Failed {
             Failed::Unwanted(Cause::Failed(Condition::ErrorEvent)) => "upstream_error_event",
             Failed::Unwanted(Cause::Failed(_)) => "upstream_empty_stream",
             Failed::Unwanted(Cause::PromptTooLong) => "prompt_too_long",
+            Failed::Unwanted(Cause::Loading) => "model_loading",
             Failed::Unwanted(Cause::NoPlace) => "no_upstream",
         }
     }

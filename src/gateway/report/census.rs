@@ -30,7 +30,11 @@ impl<N: Net> Worker<N> {
             downstreams: gateway.downstreams.len(),
             upstreams: gateway.upstreams.len(),
             idle_upstreams: gateway.groups.iter().map(|group| group.pool.idle()).sum(),
-            waiting: gateway.groups.iter().map(|group| group.queue.len()).sum(),
+            waiting: gateway
+                .groups
+                .iter()
+                .map(|group| group.queue.len() + group.awaiting.len())
+                .sum(),
             buffers_out: gateway.desk.buffers.out(),
             ready: self.cx().run.len(),
             past: gateway.generations.past(),

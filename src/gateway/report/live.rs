@@ -50,7 +50,7 @@ impl<N: Net> Gateway<N> {
     }
 
     fn upstream(&self, upstream: &Upstream, cx: &Cx<N>) -> UpstreamState {
-        let Group { pool, queue, endpoints, .. } = &self.groups[upstream.id];
+        let Group { pool, queue, awaiting, endpoints, .. } = &self.groups[upstream.id];
         let views = (0..endpoints.len()).map(|index| endpoints.view(index, cx.now));
         let endpoints = views.filter_map(|view| {
             let endpoint = endpoints.get(view.endpoint)?;
@@ -62,6 +62,7 @@ impl<N: Net> Gateway<N> {
             open: pool.open(),
             idle: pool.idle(),
             waiting: queue.len(),
+            awaiting_model: awaiting.len(),
             endpoints: endpoints.collect(),
         }
     }
@@ -79,7 +80,10 @@ impl<N: Net> Gateway<N> {
         };
         let proxied = matches!(
             exchange.peer,
-            Peer::Upstream(_) | Peer::Seeking { .. } | Peer::Pausing { .. }
+            Peer::Upstream(_)
+                | Peer::Seeking { .. }
+                | Peer::AwaitingModel { .. }
+                | Peer::Pausing { .. }
         );
         let response = exchange.attempt.response.as_ref();
         let timeline = &exchange.timeline;

@@ -10,6 +10,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
+use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::gateway::Gateway;
 use crate::gateway::record::exchange::Exchange;
@@ -30,6 +31,10 @@ use crate::wire::socket::Socket;
 pub(crate) enum NoPlace {
     /// A place can be waited for.
     Lack(Lack),
+    /// The model is not there, and is looked for again then.
+    Loading {
+        again: Instant,
+    },
     Fault(Fault),
 }
 

@@ -28,6 +28,9 @@ impl<N: Net> Gateway<N> {
         let transition = group.endpoints.record(pick, outcome, cx.now);
         group.queue.freed(cx.now);
         self.note_transition(upstream, endpoint, transition);
+        if let Some(Transition::Loaded { .. }) = transition {
+            self.model_is_loaded(upstream, endpoint, cx);
+        }
         self.permit_is_home(upstream, cx);
     }
 
@@ -55,6 +58,9 @@ impl<N: Net> Gateway<N> {
         let ttft = exchange.has_answer().then(|| now - exchange.timeline.request_written);
         let transition = self.groups[id].endpoints.first_event(pick, ttft, now);
         self.note_transition(id, endpoint, transition);
+        if let Some(Transition::Loaded { .. }) = transition {
+            self.model_is_loaded(id, endpoint, cx);
+        }
     }
 
     /// Learns what the active checks say of an endpoint.
@@ -68,6 +74,9 @@ impl<N: Net> Gateway<N> {
         // It may have gone with a reload while the verdict was on its way.
         if self.groups.ids().any(|id| id == upstream) {
             self.groups[upstream].endpoints.set_active_verdict(endpoint, verdict, cx.now);
+            if verdict == HealthStatus::Well {
+                self.call_awaiting(upstream, cx);
+            }
         }
     }
 
@@ -120,6 +129,10 @@ impl<N: Net> Gateway<N> {
             }
             Transition::Resting { rest } => {
                 log::info!("{name}: {address} asks to be left alone for {rest:?}");
+            }
+            Transition::Loading => log::info!("{name}: {address} loads its model; requests wait"),
+            Transition::Loaded { lasted } => {
+                log::info!("{name}: {address} has its model, after {lasted:.1?}");
             }
             Transition::Overruled => {
                 log::warn!("{name}: {address} answers, and its checks say that it is unwell");

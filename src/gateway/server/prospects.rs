@@ -15,12 +15,7 @@ impl<N: Net> Gateway<N> {
         cx: &Cx<N>,
     ) -> endpoints::Search<'t> {
         let chain = exchange.chain();
-        let links = chain.map_or(&[][..], |chain| &chain.links[..]);
-        let others = (exchange.link + 1..links.len()).any(|link| {
-            let upstream = &exchange.snapshot.upstreams[links[link].upstream];
-            let endpoints = &self.groups[upstream.id].endpoints;
-            exchange.can_be_asked(link) && endpoints.has_anybody_but(tried, cx.now)
-        });
+        let others = self.has_others(exchange, tried, cx);
         let predefined = chain.is_some_and(|chain| chain.fallback.is_some());
         endpoints::Search {
             tried,
@@ -30,6 +25,22 @@ impl<N: Net> Gateway<N> {
             unheard: exchange.tries.at_upstream == 1,
             only: exchange.maker(),
         }
+    }
+
+    /// Whether an upstream further on in the route could answer now, besides those that were tried.
+    fn has_others(&self, exchange: &Exchange, tried: &Tried, cx: &Cx<N>) -> bool {
+        let links = exchange.chain().map_or(&[][..], |chain| &chain.links[..]);
+        (exchange.link + 1..links.len()).any(|link| {
+            let upstream = &exchange.snapshot.upstreams[links[link].upstream];
+            let endpoints = &self.groups[upstream.id].endpoints;
+            exchange.can_be_asked(link) && endpoints.has_anybody_but(tried, cx.now)
+        })
+    }
+
+    /// Whether an exchange whose upstream loads its model is answered sooner further on in its route.
+    pub(crate) fn answers_further_on(&self, exchange: &Exchange, cx: &Cx<N>) -> bool {
+        self.next_link(exchange, cx).is_some()
+            && self.has_others(exchange, &exchange.tries.tried, cx)
     }
 
     /// The next upstream of the route that an exchange could go to. Where the client has a part of the

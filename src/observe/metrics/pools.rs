@@ -25,6 +25,12 @@ pub(super) fn write(page: &mut Page, sources: &Sources<'_>) {
     );
     page.sample(&[], total(|c| c.queue_calls.get()));
     page.family(
+        "sluicegate_model_waits_total",
+        MetricType::Counter,
+        "Times that a request began to wait for a model that is being loaded or started.",
+    );
+    page.sample(&[], total(|c| c.model_waits.get()));
+    page.family(
         "sluicegate_stale_replays_total",
         MetricType::Counter,
         "Requests sent again because a pooled connection turned out dead.",
@@ -80,6 +86,14 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamState]) {
     for UpstreamState { name, waiting, .. } in upstreams {
         page.sample(&[("upstream", name)], waiting);
     }
+    page.family(
+        "sluicegate_awaiting_model",
+        MetricType::Gauge,
+        "Exchanges that wait for the model of an upstream, which is being loaded or started.",
+    );
+    for UpstreamState { name, awaiting_model, .. } in upstreams {
+        page.sample(&[("upstream", name)], awaiting_model);
+    }
     let mut endpoint = |name, help, value: fn(&EndpointState) -> u32| {
         page.family(name, MetricType::Gauge, help);
         for upstream in upstreams {
@@ -93,6 +107,11 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamState]) {
         "sluicegate_endpoint_up",
         "1 if every worker would send a request now, if there is room.",
         |endpoint| u32::from(endpoint.view.up),
+    );
+    endpoint(
+        "sluicegate_endpoint_loading",
+        "1 if an endpoint has said that it loads its model, and has not answered since.",
+        |endpoint| u32::from(endpoint.view.loading),
     );
     endpoint("sluicegate_endpoint_in_flight", "Exchanges at an endpoint.", |endpoint| {
         endpoint.view.outstanding
@@ -144,11 +163,13 @@ pub fn merged(surveys: &[(usize, Survey)]) -> Vec<UpstreamState> {
         known.open += state.open;
         known.idle += state.idle;
         known.waiting += state.waiting;
+        known.awaiting_model += state.awaiting_model;
         for state in &state.endpoints {
             // A worker may be a generation ahead of another.
             let same = |known: &&mut EndpointState| known.view.endpoint == state.view.endpoint;
             let Some(known) = known.endpoints.iter_mut().find(same) else { continue };
             known.view.up &= state.view.up;
+            known.view.loading |= state.view.loading;
             let standings = [known.view.breaker, state.view.breaker];
             known.view.breaker = standings.into_iter().max_by_key(|it| it.map(severity)).flatten();
         }

@@ -629,7 +629,13 @@ proptest! {
                     closed = true;
                 }
                 Some(Transition::Opened { .. } | Transition::Unauthorized { .. }) => closed = false,
-                Some(Transition::Resting { .. } | Transition::Overruled) | None => {}
+                Some(
+                    Transition::Resting { .. }
+                    | Transition::Overruled
+                    | Transition::Loading
+                    | Transition::Loaded { .. },
+                )
+                | None => {}
             }
             prop_assert_eq!(closed, rig.breaker.is_closed());
             let opened = matches!(

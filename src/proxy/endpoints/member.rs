@@ -1,7 +1,9 @@
 //! One endpoint of an upstream in one worker, and what of it goes on when the list changes.
 
-use super::super::breaker::Breaker;
+use super::super::breaker::{Breaker, Transition};
 use super::super::health::HealthStatus;
+use super::loading::Loading;
+use crate::clock::Instant;
 use crate::config::snapshot::{Endpoint, Upstream};
 
 #[derive(Clone, Debug)]
@@ -14,6 +16,8 @@ pub(super) struct Member {
     /// The checks say unwell, and a request has been answered since: traffic alone is asked.
     pub overruled: bool,
     pub breaker: Breaker,
+    /// It has said that it loads its model.
+    pub loading: Option<Box<Loading>>,
 }
 
 impl Member {
@@ -21,12 +25,23 @@ impl Member {
         let endpoint = endpoint.clone();
         let active = HealthStatus::Unknown;
         let (adjusted, draining, overruled) = (false, false, false);
-        Member { endpoint, adjusted, draining, active, overruled, breaker }
+        Member { endpoint, adjusted, draining, active, overruled, breaker, loading: None }
     }
 
     /// What is made of the checks.
     pub fn believed(&self) -> HealthStatus {
         if self.overruled { HealthStatus::Unknown } else { self.active }
+    }
+
+    /// It loads its model, and is not asked now.
+    pub fn awaits_model(&self, now: Instant) -> bool {
+        self.loading.as_ref().is_some_and(|loading| now < loading.asked_at())
+    }
+
+    /// It answers a request: its model is there. Whether that is news.
+    pub fn model_answers(&mut self, now: Instant) -> Option<Transition> {
+        let loading = self.loading.take()?;
+        Some(Transition::Loaded { lasted: loading.lasted(now) })
     }
 
     /// One that was out has answered. Whether that speaks against the checks.

@@ -85,7 +85,10 @@ impl Endpoints {
         let (mut all, mut out, mut left, mut soonest) = (0u64, 0u64, 0u64, Instant::NEVER);
         for member in self.members.iter().filter(|member| request.is_for(member)) {
             all += 1;
-            if let Admits::No { until, .. } = admits(member) {
+            if member.loading.is_some() {
+                // It is there, and will answer: nobody is asked in its place who is out.
+                left += 1;
+            } else if let Admits::No { until, .. } = admits(member) {
                 out += 1;
                 soonest = soonest.min(until);
             } else if !request.unheard || !request.tried.contains(member.endpoint.id) {
@@ -124,6 +127,10 @@ impl Endpoints {
         let survey = self.survey_as(request, admits);
         let mut found = (false, false);
         for member in self.members.iter().filter(|member| request.is_for(member)) {
+            let loads = matches!(&ended, Some((pick, Outcome::Loading)) if pick.endpoint == member.endpoint.id);
+            if loads || member.awaits_model(now) {
+                continue;
+            }
             let (admits, again) = (admits(member), request.tried.contains(member.endpoint.id));
             match admits {
                 Admits::Yes if !again => found.0 = true,
@@ -170,6 +177,9 @@ impl Member {
         survey: Survey,
         now: Instant,
     ) -> Option<Tier> {
+        if self.awaits_model(now) {
+            return None;
+        }
         let tried = request.tried.contains(self.endpoint.id);
         // Who has failed once is no experiment: it goes where nobody is doubted, if it can.
         let begins = request.tried.is_empty();

@@ -14,6 +14,8 @@ pub enum Phase {
     Gathering,
     /// Waiting for a place at the upstream.
     Queued,
+    /// Waiting for the upstream's model: its server loads it, or is being started.
+    AwaitingModel,
     /// Waiting for the next attempt.
     Pausing,
     Connecting,
@@ -31,7 +33,7 @@ pub struct Timeline {
     pub started: Instant,
     /// Its last step towards a server began: the search for a place, and then the connect.
     pub step_began: Instant,
-    /// How long it waits for a place, while it waits.
+    /// How long it waits for a place, or for a model, while it waits.
     pub queued_until: Instant,
     /// A byte of the request arrived or was written on.
     pub request_moved: Instant,
@@ -93,10 +95,14 @@ impl Timeline {
     }
 }
 
+/// When it is worth to come again for a model that has not been loaded in time.
+const MODEL_HINT: Duration = Duration::from_secs(5);
+
 /// The timers of an exchange. Each has its own status and code before the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     Queue,
+    Model,
     Connect,
     Body,
     UpstreamWrite,
@@ -115,6 +121,7 @@ impl Timer {
             Timer::Queue => {
                 Fault::Local(LocalFault::QueueTimeout { retry_after: Duration::ZERO, lack: None })
             }
+            Timer::Model => Fault::Local(LocalFault::ModelLoading { retry_after: MODEL_HINT }),
             Timer::Connect => Fault::Upstream(UpstreamFault::ConnectTimeout),
             Timer::Body => Fault::Downstream(DownstreamFault::BodyTimeout),
             Timer::UpstreamWrite => Fault::Upstream(UpstreamFault::WriteTimeout),
@@ -159,6 +166,7 @@ pub struct Waiting {
 /// | timer          | runs while                                             | since           |
 /// |----------------|--------------------------------------------------------|-----------------|
 /// | queue          | it waits for a place                                   | it began to     |
+/// | model          | it waits for its upstream's model                      | it began to     |
 /// | connect        | it has a place, and the connection does not stand yet  | it was begun    |
 /// | body           | the request is unfinished and the client is silent     | it last moved   |
 /// | upstream write | the upstream takes no more of the request (limit: ttft) | it last moved   |
@@ -177,6 +185,7 @@ pub fn deadline(
     let upstream = match (waiting.phase, timeline.client_blocked) {
         (_, Some(since)) => (since.after(timeouts.client_write), Timer::ClientWrite),
         (Phase::Queued, _) => (timeline.queued_until, Timer::Queue),
+        (Phase::AwaitingModel, _) => (timeline.queued_until, Timer::Model),
         (Phase::Gathering | Phase::Pausing, _) => (Instant::NEVER, Timer::Total),
         (Phase::Connecting, _) => (timeline.step_began.after(timeouts.connect), Timer::Connect),
         (Phase::WritingRequest, _) if waiting.for_upstream_write => {
@@ -354,6 +363,7 @@ mod tests {
         let duplex = Waiting { for_request: true, ..idle(Phase::Streaming) };
         for (waiting, expected) in [
             (idle(Phase::Queued), (at(150), Timer::Queue)),
+            (idle(Phase::AwaitingModel), (at(150), Timer::Model)),
             (idle(Phase::Connecting), (at(105), Timer::Connect)),
             (writing, (at(207), Timer::UpstreamWrite)),
             (uploading, (at(202), Timer::Body)),

@@ -146,6 +146,8 @@ impl fmt::Display for LocalFault {
                  (admission.max_concurrency, admission.endpoint_concurrency)"
             }
             LocalFault::NoUpstream { .. } => "no upstream is available",
+            LocalFault::ModelLoading { .. } => "the upstream's model was not loaded in time",
+            LocalFault::WakeFailed { .. } => "the upstream's server could not be started",
             LocalFault::Descriptors => "the gateway is out of file descriptors",
             LocalFault::Buffers => "the gateway is out of buffers",
             LocalFault::Drained => "the gateway is shutting down",

@@ -12,6 +12,7 @@
 //! | 5 | the exchange's deadline has come | final: deadline |
 //! | 6 | the prompt is too long | `larger` where the route has one further on, else final: not named |
 //! | 7 | no place: the queue is full or took too long, or no endpoint may be asked | onwards: no place |
+//! | 7a | the model is being loaded | another endpoint at once, and free; else an upstream further on that can answer now; else wait here for it |
 //! | 8 | the second slow first token of this request | final: slow |
 //! | 9 | nobody has heard the request, and another endpoint may be asked | there, at once, and free |
 //! | 10 | nobody of this upstream has heard it, and one that was passed over is left | back there, at once |
@@ -60,6 +61,8 @@ pub enum Cause {
     Failed(Condition),
     /// The service says, with a 4xx, that the prompt is longer than its model takes.
     PromptTooLong,
+    /// The server says that it loads its model.
+    Loading,
     /// The request did not get as far as an endpoint: the queue was full or took too long, or no
     /// endpoint may be asked.
     NoPlace,
@@ -94,6 +97,8 @@ pub struct RetryFacts {
     pub here: bool,
     /// The route has another upstream after this one.
     pub next: bool,
+    /// One further on could answer now.
+    pub next_answers: bool,
     /// There is none, and one before it was passed over, which would be asked for want of another; and
     /// nobody of this one has heard the request.
     pub back: bool,
@@ -123,6 +128,8 @@ pub enum RetryDecision {
     Back,
     /// Send it to the upstream for longer prompts.
     Larger,
+    /// Wait here until the model is loaded.
+    Wait,
     Final(RetryEnd),
 }
 
@@ -204,7 +211,9 @@ impl Cause {
             Fault::Local(fault) => match fault {
                 LocalFault::QueueFull { .. }
                 | LocalFault::QueueTimeout { .. }
-                | LocalFault::NoUpstream { .. } => return Some(Cause::NoPlace),
+                | LocalFault::NoUpstream { .. }
+                | LocalFault::ModelLoading { .. }
+                | LocalFault::WakeFailed { .. } => return Some(Cause::NoPlace),
                 LocalFault::Descriptors
                 | LocalFault::Buffers
                 | LocalFault::Drained
@@ -219,7 +228,10 @@ impl Cause {
         use Condition::Status;
         !matches!(
             self,
-            Cause::PromptTooLong | Cause::NoPlace | Cause::Failed(Status(408 | 425 | 429 | 503))
+            Cause::PromptTooLong
+                | Cause::Loading
+                | Cause::NoPlace
+                | Cause::Failed(Status(408 | 425 | 429 | 503))
         )
     }
 }
@@ -240,6 +252,7 @@ pub fn decide(
     let condition = match facts.cause {
         Cause::PromptTooLong if facts.larger => return RetryDecision::Larger,
         Cause::PromptTooLong => return RetryDecision::Final(RetryEnd::NotNamed),
+        Cause::Loading => return loading(facts),
         Cause::NoPlace if facts.back => return RetryDecision::Back,
         Cause::NoPlace => return onwards(RetryEnd::NoPlace),
         Cause::Failed(condition) => condition,
@@ -292,11 +305,20 @@ pub fn decide(
     RetryDecision::Retry { after, elsewhere: facts.elsewhere, fresh, free: false }
 }
 
+/// Row 7a: a server that loads its model has done nothing, and nobody has failed.
+fn loading(facts: &RetryFacts) -> RetryDecision {
+    if facts.elsewhere {
+        let (after, elsewhere, fresh) = (Duration::ZERO, true, false);
+        return RetryDecision::Retry { after, elsewhere, fresh, free: true };
+    }
+    if facts.next && facts.next_answers { RetryDecision::Next } else { RetryDecision::Wait }
+}
+
 /// Rows 1 to 5: why the request cannot be sent again, wherever to.
 fn forbidden(facts: &RetryFacts, settings: &Retry, now: Instant) -> Option<RetryEnd> {
     let named = match facts.cause {
         Cause::Failed(condition) => settings.on.contains(condition),
-        Cause::PromptTooLong | Cause::NoPlace => true,
+        Cause::PromptTooLong | Cause::Loading | Cause::NoPlace => true,
     };
     let acted = facts.sent && facts.cause.may_have_acted();
     if facts.committed {

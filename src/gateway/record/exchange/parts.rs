@@ -44,6 +44,8 @@ pub struct Aside {
     pub continuation: Option<Box<Continuation>>,
     /// The last 429 or 503 of a server, when another attempt followed it.
     pub busy: Option<Busy>,
+    /// That it waits at its upstream for the model, once it has begun to.
+    pub model_wait: Option<ModelWait>,
     /// It has come back to an upstream that it had passed over; no other upstream follows.
     pub came_back: bool,
 }
@@ -67,6 +69,16 @@ pub struct Undecided {
     pub first: usize,
     /// The routes that it may take, where one of them asks for another member than the model.
     pub candidates: Vec<usize>,
+}
+
+/// A request that waits for the model of its upstream, and is sent there now and then.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelWait {
+    /// How long it may wait.
+    pub until: Instant,
+    /// When the client was last sent a sign of life, or the wait began. What moves while its server is
+    /// asked whether the model is there is none.
+    pub heard: Instant,
 }
 
 /// A server's word that it has not acted, and that the request may come again.

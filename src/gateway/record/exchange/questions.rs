@@ -1,6 +1,8 @@
 //! What an exchange can be asked, from its own fields: what it is at, what it obeys, how far it is, and
 //! what it waits for.
 
+use std::time::Duration;
+
 use super::{Aside, Exchange, Leave};
 use crate::config::snapshot::{
     self, AcceptEncoding, Chain, Condition, ExchangeTimeouts, Link, Target,
@@ -202,6 +204,12 @@ impl Exchange {
         self.aside.as_ref()?.key
     }
 
+    /// How long it may wait for the model of the upstream it is at.
+    pub fn model_patience(&self) -> Duration {
+        let settings = self.upstream().and_then(|upstream| upstream.while_loading);
+        settings.map_or(Duration::ZERO, |settings| settings.wait)
+    }
+
     /// The timers in force.
     pub fn timeouts(&self) -> &ExchangeTimeouts {
         match (self.here(), self.route()) {
@@ -229,6 +237,7 @@ impl Exchange {
     fn phase(&self, upstream: Option<(bool, bool)>) -> Phase {
         match (&self.peer, upstream) {
             (Peer::Pausing { .. }, _) => Phase::Pausing,
+            (Peer::AwaitingModel { .. }, _) => Phase::AwaitingModel,
             (Peer::Seeking { line: Line::New, .. }, _) => Phase::Gathering,
             (Peer::Seeking { .. }, _) => Phase::Queued,
             (Peer::Upstream(_), Some((false, _))) => Phase::Connecting,
@@ -250,7 +259,10 @@ impl Exchange {
             by_bytes: self.attempt.by_bytes,
             for_request: self.request.is_open()
                 && !blocked
-                && !matches!(phase, Phase::Queued | Phase::Pausing | Phase::Connecting),
+                && !matches!(
+                    phase,
+                    Phase::Queued | Phase::AwaitingModel | Phase::Pausing | Phase::Connecting
+                ),
             for_upstream_write: blocked,
         }
     }

@@ -26,6 +26,7 @@ const FIRST: RetryFacts = RetryFacts {
     elsewhere: true,
     here: true,
     next: false,
+    next_answers: false,
     back: false,
     larger: false,
     retry_after: None,
@@ -255,6 +256,7 @@ fn cause() -> impl Strategy<Value = Cause> {
         (400..600_u16).prop_map(|status| Cause::Failed(Condition::Status(status))),
         Just(Cause::PromptTooLong),
         Just(Cause::NoPlace),
+        Just(Cause::Loading),
     ]
 }
 
@@ -283,10 +285,38 @@ prop_compose! {
             elsewhere,
             here,
             next,
+            next_answers: next && reused,
             back: !next && reused,
             larger,
             retry_after: retry_after.map(millis),
             deadline: deadline.map_or(Instant::NEVER, |later| NOW + millis(later)),
+        }
+    }
+}
+
+#[test]
+fn a_model_that_is_loaded_is_waited_for_where_nobody_else_could_answer() {
+    let loading = RetryFacts { cause: Cause::Loading, ..FIRST };
+    let alone = RetryFacts { elsewhere: false, here: false, ..loading };
+    let (never, off) =
+        (Retry { attempts: 1, ..defaults::retry() }, Retry { budget: 0, ..defaults::retry() });
+    let elsewhere =
+        RetryDecision::Retry { after: Duration::ZERO, elsewhere: true, fresh: false, free: true };
+    for (facts, expected) in [
+        (loading, elsewhere),
+        (RetryFacts { next: true, next_answers: true, ..loading }, elsewhere),
+        (RetryFacts { next: true, next_answers: true, ..alone }, RetryDecision::Next),
+        (RetryFacts { next: true, ..alone }, RetryDecision::Wait),
+        (alone, RetryDecision::Wait),
+        (RetryFacts { attempts: 9, ..alone }, RetryDecision::Wait),
+        (RetryFacts { retry_after: Some(Duration::MAX), ..alone }, RetryDecision::Wait),
+        (RetryFacts { kept: false, ..alone }, RetryDecision::Final(RetryEnd::NotKept)),
+        (RetryFacts { committed: true, ..alone }, RetryDecision::Final(RetryEnd::Committed)),
+        (RetryFacts { deadline: NOW, ..alone }, RetryDecision::Final(RetryEnd::Deadline)),
+    ] {
+        for settings in [&never, &off] {
+            let decided = decide(&facts, settings, &mut RetryBudget::new(), NOW, HALF);
+            assert_eq!(decided, expected, "{facts:?}");
         }
     }
 }
@@ -314,7 +344,8 @@ proptest! {
         match verdict {
             RetryDecision::Retry { after, elsewhere, free, .. } => {
                 prop_assert!(free || facts.attempts < attempts && budget > 0);
-                prop_assert!(!free || facts.unheard && elsewhere);
+                let loading = facts.cause == Cause::Loading;
+                prop_assert!(!free || (facts.unheard || loading) && elsewhere);
                 prop_assert!(NOW + after < facts.deadline);
                 prop_assert!(after <= settings.retry_after_max + settings.backoff_max);
                 prop_assert_eq!(elsewhere, facts.elsewhere);
@@ -325,6 +356,9 @@ proptest! {
             RetryDecision::Next => prop_assert!(facts.next),
             RetryDecision::Back => prop_assert!(facts.back && !facts.next),
             RetryDecision::Larger => prop_assert!(facts.larger),
+            RetryDecision::Wait => prop_assert!(
+                facts.cause == Cause::Loading && !facts.elsewhere && !facts.next_answers
+            ),
             RetryDecision::Final(why) => prop_assert!(
                 !facts.next
                     || facts.cause == Cause::PromptTooLong
@@ -349,7 +383,8 @@ proptest! {
             (0..100).for_each(|_| budget.on_request(NOW));
         }
         let (mut upstream, mut here, mut sent, mut slow_before) = (0, 1, 1, false);
-        for cause in causes {
+        // Whoever loads its model has not acted, and is asked for free.
+        for cause in causes.into_iter().filter(|cause| *cause != Cause::Loading) {
             let facts = RetryFacts {
                 cause,
                 attempts: here,
@@ -362,7 +397,10 @@ proptest! {
             match decide(&facts, &settings, &mut budgets[upstream as usize], NOW, draw) {
                 RetryDecision::Retry { .. } => here += 1,
                 RetryDecision::Next => (upstream, here) = (upstream + 1, 1),
-                RetryDecision::Back | RetryDecision::Larger | RetryDecision::Final(_) => break,
+                RetryDecision::Back
+                | RetryDecision::Larger
+                | RetryDecision::Wait
+                | RetryDecision::Final(_) => break,
             }
             sent += 1;
             prop_assert!(here <= attempts);
