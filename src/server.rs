@@ -26,6 +26,7 @@ use crate::control::health::{Change, CheckTarget, HealthChecks};
 use crate::control::lookout;
 use crate::control::models::{KnownModels, Models};
 use crate::control::spans::Exporter;
+use crate::control::wake::ServerStarter;
 use crate::gateway::command::{Command, Idle};
 use crate::measure::stats::Counters;
 use crate::observe::obeyed::ConfigState;
@@ -65,6 +66,8 @@ pub struct Control {
     models: KnownModels,
     /// Whose ports may be looked at.
     watched: lookout::Known,
+    /// Starts servers; `None`: none is to be started, or all have ended.
+    waker: Arc<Mutex<Option<ServerStarter>>>,
     /// How to have the configuration read again.
     reloader: Arc<OnceLock<admin::Reload>>,
     /// Which configuration is obeyed.
@@ -102,6 +105,7 @@ impl Control {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         *loads = loads.follow(snapshot);
         self.watch_ports(snapshot);
+        self.wake_servers(snapshot, &loads).map_err(StartError::System)?;
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
         self.admin.iter().for_each(|admin| admin.reload(snapshot));
         self.check_health(snapshot).map_err(StartError::System)
@@ -122,6 +126,30 @@ impl Control {
                 let _ = post.send(Command::Reachable(look.upstream, look.endpoint));
             }
         })
+    }
+
+    /// Starts and stops the servers of this generation from now on, as they are asked for.
+    fn wake_servers(&self, snapshot: &Snapshot, loads: &Loads) -> io::Result<()> {
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if waker.is_none() && snapshot.upstreams.iter().any(|upstream| upstream.wake.is_some()) {
+            let posts = self.posts.clone();
+            *waker = Some(ServerStarter::start(move |upstream| {
+                for post in &posts {
+                    // A worker that has ended waits for nobody.
+                    let _ = post.send(Command::Woken(upstream));
+                }
+            })?);
+        }
+        if let Some(waker) = &*waker {
+            waker.follow(snapshot, loads);
+        }
+        Ok(())
+    }
+
+    /// Ends the servers that were started here, and waits for that.
+    fn end_servers(&self) {
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(waker);
     }
 
     /// Fills the lists of models of this generation, and asks for what is to be in them.
@@ -279,6 +307,7 @@ impl Server {
                 worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             ended = ended.and(result);
         }
+        self.control.end_servers();
         if let Some(exporter) = self.exporter {
             exporter.stop();
         }

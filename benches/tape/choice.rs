@@ -41,6 +41,7 @@ pub fn attempt(endpoints: &mut Endpoints, key: u64, outcome: Outcome, now: Insta
             endpoints.first_event(&pick, Some(Duration::from_millis(key % 97)), now);
             endpoints.record(pick, outcome, now);
         }
-        Choice::Full | Choice::Loading { .. } | Choice::None { .. } => {}
+        Choice::Full | Choice::Loading { .. } | Choice::WakeFailed { .. } | Choice::None { .. } => {
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::snapshot::{
     AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance,
     BreakerSettings, CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose,
     HealthCheck, HostField, Keepalive, Limits, PoolLimits, ProgressBy, Recorder, Retry, Timeouts,
-    TraceContext, TraceSettings, UsageSettings, WhileLoading,
+    TraceContext, TraceSettings, UsageSettings, WakeBy, WakeSettings, WhileLoading,
 };
 use crate::service::continuation::Prefill;
 
@@ -184,6 +184,20 @@ pub fn health() -> HealthCheck {
 
 /// Ten gigabytes come from a disk at 100 MB a second within it, and the SDKs wait for ten minutes.
 pub const WHILE_LOADING: WhileLoading = WhileLoading { wait: Duration::from_secs(120) };
+
+/// What holds where a `wake` table says nothing. It has to say what starts the server.
+pub fn wake() -> WakeSettings {
+    WakeSettings {
+        start: WakeBy::Command(Vec::new()),
+        stop: None,
+        // vLLM, SGLang, TGI and llama.cpp's server all have it.
+        health: Some("/health".to_owned()),
+        timeout: Duration::from_secs(120),
+        idle: None,
+        grace: Duration::from_secs(10),
+        group: None,
+    }
+}
 
 pub const ADMISSION: Admission = Admission {
     max_concurrency: None,

@@ -30,6 +30,7 @@ mod prices;
 mod resilience;
 mod stored;
 mod translate;
+mod wake;
 mod when;
 
 pub use chain::{Chain, Link};
@@ -45,6 +46,7 @@ pub use resilience::{
 };
 pub use stored::{ENTRY_BYTES, StoredResponses};
 pub use translate::TranslateTo;
+pub use wake::{WakeBy, WakeSettings, WakeUrl};
 pub use when::{Pattern, Share, ShareBy, When};
 
 /// A compiled configuration.
@@ -327,6 +329,8 @@ pub struct Upstream {
     pub admission: Admission,
     /// `None`: an answer that says that the model is being loaded is one like any other.
     pub while_loading: Option<WhileLoading>,
+    /// `None`: its servers are there.
+    pub wake: Option<Arc<WakeSettings>>,
 }
 
 /// One inference server.

@@ -11,6 +11,7 @@ mod policies;
 mod refused;
 mod reloaded;
 mod routing;
+mod wake;
 
 use std::net::SocketAddr;
 use std::path::Path;

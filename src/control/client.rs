@@ -87,7 +87,7 @@ pub(super) struct Ask<'a> {
     pub lines: &'a str,
     /// What is changed in the fields, a key that the server wants among it.
     pub rules: Option<&'a FieldRules>,
-    /// A JSON text to post. `None`: a `GET`.
+    /// A JSON text to post, or an empty one. `None`: a `GET`.
     pub post: Option<&'a str>,
     /// For all of it, from the connection to the last byte that is wanted.
     pub timeout: Duration,
@@ -109,7 +109,12 @@ pub(super) fn path_at(endpoint: &Endpoint, path: &str) -> String {
 impl Ask<'_> {
     /// The status of the final answer. What follows its head is left unread.
     pub fn status(&self) -> Result<u16, AskFailure> {
-        self.begin().map(|answer| answer.status)
+        self.begin("GET", "").map(|answer| answer.status)
+    }
+
+    /// The status of the final answer to a `POST` without a body.
+    pub fn post(&self) -> Result<u16, AskFailure> {
+        self.begin("POST", "Content-Length: 0\r\n").map(|answer| answer.status)
     }
 
     /// The document of an answer with status 200, of so many bytes at most.
@@ -137,9 +142,13 @@ impl Ask<'_> {
     fn request(&self) -> Vec<u8> {
         let Ask { path, host, agent, lines, .. } = self;
         let method = if self.post.is_some() { "POST" } else { "GET" };
-        let content = self.post.map_or(String::new(), |text| {
-            format!("Content-Type: application/json\r\nContent-Length: {}\r\n", text.len())
-        });
+        let content = match self.post {
+            None => String::new(),
+            Some("") => "Content-Length: 0\r\n".to_owned(),
+            Some(text) => {
+                format!("Content-Type: application/json\r\nContent-Length: {}\r\n", text.len())
+            }
+        };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nAccept: */*\r\n\
              {content}{lines}Connection: close\r\n\r\n"

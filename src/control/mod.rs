@@ -21,3 +21,4 @@ pub mod lookout;
 pub mod models;
 pub mod names;
 pub mod spans;
+pub mod wake;

@@ -27,6 +27,8 @@ pub enum Command<S> {
     Health(UpstreamId, EndpointId, HealthStatus),
     /// Another worker has found that the model of an endpoint is there.
     Loaded(UpstreamId, EndpointId),
+    /// The server of an upstream, which is started when it is asked for, stands otherwise than before.
+    Woken(UpstreamId),
     /// The port of an endpoint was away, and answers again.
     Reachable(UpstreamId, EndpointId),
 }

@@ -116,6 +116,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
             Command::Call(upstream) => self.on_call(upstream, cx),
             Command::Health(at, endpoint, verdict) => self.on_health(at, endpoint, verdict, cx),
             Command::Loaded(at, endpoint) => self.on_loaded(at, endpoint, cx),
+            Command::Woken(at) => self.on_woken(at, cx),
             Command::Reachable(at, endpoint) => self.on_reachable(at, endpoint),
         }
     }

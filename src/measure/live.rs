@@ -11,6 +11,7 @@ use crate::http::request_id::RequestId;
 use crate::measure::stall::Owner;
 use crate::proxy::endpoints::View;
 use crate::proxy::exchange::Phase;
+use crate::proxy::wake::ServerStanding;
 
 /// Names one exchange of one worker, for as long as it lasts and never again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub struct UpstreamState {
     pub waiting: usize,
     /// Exchanges that wait for its model.
     pub awaiting_model: usize,
+    /// How its server stands, where that is started when it is asked for.
+    pub server: Option<ServerStanding>,
     pub endpoints: Vec<EndpointState>,
 }
 

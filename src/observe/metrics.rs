@@ -427,6 +427,7 @@ mod tests {
             idle: 1,
             waiting: 0,
             awaiting_model: 0,
+            server: Some(crate::proxy::wake::ServerStanding::Awake),
             endpoints: vec![endpoint],
         };
         let survey = Survey { active: 0, streams: Vec::new(), upstreams: vec![upstream] };

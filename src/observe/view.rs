@@ -19,6 +19,7 @@ use crate::proxy::breaker::Standing;
 use crate::proxy::endpoints::View;
 use crate::proxy::exchange::Phase;
 use crate::proxy::health::HealthStatus;
+use crate::proxy::wake::ServerStanding;
 
 /// How far back rates and percentiles look.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -269,6 +270,7 @@ pub fn upstreams(surveys: &[(usize, Survey)]) -> Value {
             "idle": upstream.idle,
             "waiting": upstream.waiting,
             "awaiting_model": upstream.awaiting_model,
+            "server": upstream.server.map(ServerStanding::name),
             "endpoints": upstream.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
         })
     };

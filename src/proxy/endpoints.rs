@@ -34,6 +34,7 @@ use crate::config::snapshot::{
     Admission, BreakerSettings, Endpoint, EndpointId, HealthCheck, Upstream,
 };
 
+mod gate;
 mod loading;
 mod member;
 mod search;
@@ -87,6 +88,10 @@ pub enum Choice {
     /// There is one that loads its model, and is asked again then; nobody else would be asked.
     Loading {
         again: Instant,
+    },
+    /// Their server could not be started, and is tried again after so long.
+    WakeFailed {
+        retry_after: Duration,
     },
     /// No endpoint may be asked.
     None {
@@ -193,6 +198,9 @@ impl Endpoints {
 
     /// Chooses an endpoint and counts the exchange.
     pub fn pick(&mut self, request: &Search<'_>, now: Instant) -> Choice {
+        if let Some(choice) = self.behind_gate(now) {
+            return choice;
+        }
         let survey = self.survey(request, now);
         self.panicking = survey.panic || survey.last_resort;
         let mut full = false;
@@ -207,6 +215,10 @@ impl Endpoints {
             ) {
                 let endpoint = self.candidates[place].endpoint;
                 match self.load.try_begin(endpoint, &self.settings.admission) {
+                    // It was counted first: nobody is sent to a server that is being stopped.
+                    Ok(_) if !self.gate_admits() => {
+                        return Choice::Loading { again: now + gate::WAKE_HINT };
+                    }
                     Ok(permit) => {
                         return Choice::Endpoint(self.begin(endpoint, permit, survey, now));
                     }
@@ -314,12 +326,13 @@ impl Endpoints {
     /// Whether somebody would be asked who is neither out nor draining, besides those that were.
     pub fn has_anybody_but(&self, tried: &Tried, now: Instant) -> bool {
         let mut members = self.members.iter().filter(|member| !member.draining);
-        members.any(|member| {
-            let admits = self.admits(member, now);
-            !member.awaits_model(now)
-                && !tried.contains(member.endpoint.id)
-                && !matches!(admits, Admits::No { .. })
-        })
+        !self.is_asleep()
+            && members.any(|member| {
+                let admits = self.admits(member, now);
+                !member.awaits_model(now)
+                    && !tried.contains(member.endpoint.id)
+                    && !matches!(admits, Admits::No { .. })
+            })
     }
 
     /// A draining endpoint finishes what it has and gets nothing new, over reloads too.

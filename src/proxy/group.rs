@@ -88,9 +88,19 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
         }
     }
 
+    /// Somebody waits for its model.
+    pub fn begin_awaiting(&mut self, who: W) {
+        self.awaiting.push(who);
+        self.endpoints.waits(true);
+    }
+
     /// Somebody waits no more for its model.
     pub fn stop_awaiting(&mut self, who: W) {
+        let before = self.awaiting.len();
         self.awaiting.retain(|one| *one != who);
+        if self.awaiting.len() < before {
+            self.endpoints.waits(false);
+        }
     }
 
     /// How many of those who wait could open a connection.

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::admission::Fronts;
+use super::wake::WakeGate;
 use crate::config::snapshot::{Admission, Endpoint, EndpointId, Snapshot, Upstream, UpstreamId};
 
 /// A counter on a cache line of its own: a worker that counts one endpoint does not take the next
@@ -48,6 +49,8 @@ struct Counted {
 pub struct SharedLoad {
     upstream: Arc<Line>,
     endpoints: Vec<(EndpointId, Arc<Counted>)>,
+    /// Where its server is started when it is asked for: whether it is there.
+    gate: Option<Arc<WakeGate>>,
 }
 
 /// The right to an exchange with an endpoint, until it is dropped.
@@ -81,7 +84,10 @@ impl Loads {
     /// Those of the generation after: what goes on keeps its counts, and who waits its place.
     pub fn follow(&self, snapshot: &Snapshot) -> Loads {
         let shared = |upstream: &Upstream| match self.upstreams.get(&upstream.id) {
-            Some((load, fronts)) => (load.of_endpoints(&upstream.endpoints), Arc::clone(fronts)),
+            Some((load, fronts)) => {
+                let load = load.of_endpoints(&upstream.endpoints).gated(upstream.wake.is_some());
+                (load, Arc::clone(fronts))
+            }
             None => self.unknown(upstream),
         };
         let shared = snapshot.upstreams.iter().map(|upstream| (upstream.id, shared(upstream)));
@@ -100,13 +106,14 @@ impl Loads {
     }
 
     fn unknown(&self, upstream: &Upstream) -> (SharedLoad, Arc<Fronts>) {
-        (SharedLoad::new(&upstream.endpoints), Arc::new(Fronts::new(self.workers)))
+        let load = SharedLoad::new(&upstream.endpoints).gated(upstream.wake.is_some());
+        (load, Arc::new(Fronts::new(self.workers)))
     }
 }
 
 impl SharedLoad {
     pub fn new(endpoints: &[Endpoint]) -> SharedLoad {
-        let none = SharedLoad { upstream: Arc::default(), endpoints: Vec::new() };
+        let none = SharedLoad { upstream: Arc::default(), endpoints: Vec::new(), gate: None };
         none.of_endpoints(endpoints)
     }
 
@@ -126,7 +133,19 @@ impl SharedLoad {
         SharedLoad {
             upstream: Arc::clone(&self.upstream),
             endpoints: endpoints.iter().map(counted).collect(),
+            gate: self.gate.clone(),
         }
+    }
+
+    /// The same behind a gate, or without one.
+    fn gated(mut self, wakes: bool) -> SharedLoad {
+        self.gate = wakes.then(|| self.gate.take().unwrap_or_default());
+        self
+    }
+
+    /// Whether its server is there, where that is started when it is asked for.
+    pub fn gate(&self) -> Option<&Arc<WakeGate>> {
+        self.gate.as_ref()
     }
 
     /// How many endpoints there are.

@@ -39,3 +39,4 @@ pub mod random;
 pub mod retry;
 pub mod route;
 pub mod trace;
+pub mod wake;

@@ -78,11 +78,13 @@ pub fn start_on(
         checks: Arc::default(),
         models,
         watched: Arc::default(),
+        waker: Arc::default(),
         reloader,
         config,
         admin: remote.clone(),
     };
     control.watch_ports(&snapshot);
+    control.wake_servers(&snapshot, &loads).map_err(StartError::System)?;
     // Before anybody can ask: what the configuration says is in the lists from the start.
     control.list_models(&snapshot).map_err(StartError::System)?;
     let lookout = control.start_lookout().map_err(StartError::System)?;

@@ -30,7 +30,7 @@ pub use linux::{Linux, TcpStream, now};
 pub use listen::{Families, keep_alive, listen};
 pub use notify::{ServiceState, notify};
 pub use process::{
-    epoch, host_name, pin_to_cpu, process_name, raise_descriptor_limit, random_seed, random_token,
-    time_of_day,
+    end_group, epoch, host_name, pin_to_cpu, process_name, raise_descriptor_limit, random_seed,
+    random_token, time_of_day,
 };
 pub use signals::{Order, Signals, on_reopen};

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::clock::Instant;
@@ -55,6 +55,15 @@ pub fn raise_descriptor_limit(needed: u64) -> Result<(), u64> {
     let maximum = if enough(maximum) { maximum } else { Some(needed) };
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum });
     raised.map_err(|_| getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX))
+}
+
+/// Tells the process group of this leader to end; `kill`: ends it.
+pub fn end_group(leader: u32, kill: bool) {
+    let signal = if kill { Signal::KILL } else { Signal::TERM };
+    if let Some(group) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself, which is as good.
+        let _ = kill_process_group(group, signal);
+    }
 }
 
 /// A number that differs from one worker and one start of the process to the next. Not a secret.

@@ -157,6 +157,7 @@ pub fn mail<S>(mail: &Command<S>) -> &'static str {
         Command::Call(_) => "a permit came home",
         Command::Health(..) => "what the health checks say of an endpoint",
         Command::Loaded(..) => "another worker has found that a model is loaded",
+        Command::Woken(_) => "a server was started, or could not be",
         Command::Reachable(..) => "the port of an endpoint answers again",
     }
 }

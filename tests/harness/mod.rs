@@ -114,6 +114,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         health: None,
         admission: defaults::ADMISSION,
         while_loading: Some(defaults::WHILE_LOADING),
+        wake: None,
     }
 }
 

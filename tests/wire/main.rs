@@ -55,3 +55,4 @@ mod translation;
 mod tunnels;
 mod urls;
 mod usage;
+mod wake;

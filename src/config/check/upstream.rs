@@ -136,6 +136,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         health: policy::health(&mut section, report),
         admission: policy::admission(&mut section, &listed, report),
         while_loading: wake::while_loading(&mut section, report),
+        wake: wake::wake(&mut section, &listed, report),
         name,
         endpoints: listed.iter().flat_map(Listed::endpoints).collect(),
         listed,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::super::snapshot::{
     Balance, BreakerSettings, Fallback, FallbackAnswer, HashKey, HealthCheck, ModelRoute,
-    ModelSource, Retry, Route, Share, ShareBy, Snapshot, TranslateTo, Upstream, When,
+    ModelSource, Retry, Route, Share, ShareBy, Snapshot, TranslateTo, Upstream, WakeBy,
+    WakeSettings, WakeUrl, When,
 };
 use super::super::units::{show_duration, show_size};
 use super::{entry, key, list, quoted};
@@ -22,8 +23,35 @@ pub(super) fn policies(upstream: &Upstream, out: &mut String) -> fmt::Result {
     }
     admission(upstream, out)?;
     match &upstream.while_loading {
-        None => entry(out, "while_loading", quoted("off")),
-        Some(it) => entry(out, "while_loading.wait", quoted(&show_duration(it.wait))),
+        None => entry(out, "while_loading", quoted("off"))?,
+        Some(it) => entry(out, "while_loading.wait", quoted(&show_duration(it.wait)))?,
+    }
+    match &upstream.wake {
+        None => entry(out, "wake", quoted("off")),
+        Some(it) => wake(it, out),
+    }
+}
+
+fn wake(wake: &WakeSettings, out: &mut String) -> fmt::Result {
+    let mut by = |kinds: [&str; 2], by: &WakeBy| match by {
+        WakeBy::Command(words) => {
+            entry(out, &format!("wake.{}", kinds[0]), list(words.iter().map(|word| quoted(word))))
+        }
+        WakeBy::Url(WakeUrl { authority, path }) => {
+            entry(out, &format!("wake.{}", kinds[1]), quoted(&format!("http://{authority}{path}")))
+        }
+    };
+    by(["command", "url"], &wake.start)?;
+    if let Some(stop) = &wake.stop {
+        by(["stop_command", "stop_url"], stop)?;
+    }
+    entry(out, "wake.health", quoted(wake.health.as_deref().unwrap_or("off")))?;
+    entry(out, "wake.timeout", quoted(&show_duration(wake.timeout)))?;
+    entry(out, "wake.idle", super::timeout(wake.idle))?;
+    entry(out, "wake.grace", quoted(&show_duration(wake.grace)))?;
+    match &wake.group {
+        Some(group) => entry(out, "wake.group", quoted(group)),
+        None => Ok(()),
     }
 }
 

@@ -125,6 +125,7 @@ fn every_key_reaches_the_snapshot() {
         endpoints = ["10.0.0.2:80"]
         retry = "off"
         balance = { hash.prompt = "512B" }
+        wake = { command = ["llama-server", "--port", "${PORT}"], stop_url = "http://10.0.0.9:81/stop?p=${PORT}", health = "off", timeout = "7m", idle = "15m", grace = "4s", group = "gpu0" }
         breaker = "off"
         health = {}
         [[route]]
@@ -273,6 +274,7 @@ stored = "2h"
     admission.priority_header = "x-priority"
     admission.priority = 3
     while_loading.wait = "90s"
+    wake = "off"
     [[upstream]]
     name = "b"
     endpoints = [ { address = "10.0.0.2:80", weight = 1 }, ]
@@ -309,6 +311,13 @@ stored = "off"
     admission.queue_timeout = "30s"
     admission.priority = 1
     while_loading.wait = "2m"
+    wake.command = ["llama-server", "--port", "80"]
+    wake.stop_url = "http://10.0.0.9:81/stop?p=80"
+    wake.health = "off"
+    wake.timeout = "7m"
+    wake.idle = "15m"
+    wake.grace = "4s"
+    wake.group = "gpu0"
     [[route]]
     path = "/x/*"
     # methods: every one

@@ -103,6 +103,9 @@ impl<N: Net> Gateway<N> {
         let pick = match self.groups[upstream].endpoints.pick(&request, now) {
             Choice::Endpoint(pick) => pick,
             Choice::Full => return Err(NoPlace::Lack(Lack::Permit)),
+            Choice::WakeFailed { retry_after } => {
+                return Err(NoPlace::Fault(Fault::Local(LocalFault::WakeFailed { retry_after })));
+            }
             Choice::Loading { again } => return Err(NoPlace::Loading { again }),
             Choice::None { until } => {
                 // The client is never told to wait for longer than a minute.

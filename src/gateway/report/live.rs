@@ -52,6 +52,7 @@ impl<N: Net> Gateway<N> {
     fn upstream(&self, upstream: &Upstream, cx: &Cx<N>) -> UpstreamState {
         let Group { pool, queue, awaiting, endpoints, .. } = &self.groups[upstream.id];
         let views = (0..endpoints.len()).map(|index| endpoints.view(index, cx.now));
+        let server = endpoints.server();
         let endpoints = views.filter_map(|view| {
             let endpoint = endpoints.get(view.endpoint)?;
             let (name, weight) = (endpoint.name.clone(), endpoint.weight);
@@ -63,6 +64,7 @@ impl<N: Net> Gateway<N> {
             idle: pool.idle(),
             waiting: queue.len(),
             awaiting_model: awaiting.len(),
+            server,
             endpoints: endpoints.collect(),
         }
     }

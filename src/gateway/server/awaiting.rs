@@ -18,6 +18,7 @@ use crate::gateway::record::exchange::{Exchange, Gather, ModelWait};
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::proxy::fault::{Fault, LocalFault};
+use crate::proxy::wake::ServerStanding;
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -51,7 +52,7 @@ impl<N: Net> Gateway<N> {
             let full = LocalFault::QueueFull { retry_after: FULL_HINT };
             return Step::Failed(Failed::Fault(Fault::Local(full)));
         }
-        group.awaiting.push(token);
+        group.begin_awaiting(token);
         self.desk.tally.model_waits.add(1);
         if reads { Step::Again } else { Step::Wait }
     }
@@ -88,6 +89,21 @@ impl<N: Net> Gateway<N> {
     ) {
         if let Some(fleet) = self.life.fleet() {
             fleet.tell_loaded(upstream, endpoint);
+        }
+        self.call_awaiting(upstream, cx);
+    }
+
+    /// The server of an upstream stands otherwise than before: it is there, or will not come.
+    pub(crate) fn on_woken(&mut self, upstream: UpstreamId, cx: &mut Cx<N>) {
+        // Its last exchange here may have ended while the word was on its way.
+        if !self.groups.ids().any(|id| id == upstream) {
+            return;
+        }
+        let endpoints = &mut self.groups[upstream].endpoints;
+        match endpoints.server() {
+            Some(ServerStanding::Awake) => endpoints.renew(),
+            Some(ServerStanding::Failed) => {}
+            _ => return,
         }
         self.call_awaiting(upstream, cx);
     }

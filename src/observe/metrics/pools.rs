@@ -5,6 +5,7 @@ use crate::measure::hops::RETRY_CAUSES;
 use crate::measure::live::{EndpointState, Survey, UpstreamState};
 use crate::observe::exposition::MetricType;
 use crate::proxy::breaker::Standing;
+use crate::proxy::wake::ServerStanding;
 
 pub(super) fn write(page: &mut Page, sources: &Sources<'_>) {
     page.family(
@@ -93,6 +94,17 @@ fn upstreams(page: &mut Page, upstreams: &[UpstreamState]) {
     );
     for UpstreamState { name, awaiting_model, .. } in upstreams {
         page.sample(&[("upstream", name)], awaiting_model);
+    }
+    page.family(
+        "sluicegate_server_state",
+        MetricType::Gauge,
+        "1 for how the server of an upstream stands that is started when it is asked for.",
+    );
+    for UpstreamState { name, server, .. } in upstreams {
+        for state in ServerStanding::ALL.into_iter().filter(|_| server.is_some()) {
+            let labels = [("upstream", &**name), ("state", state.name())];
+            page.sample(&labels, u8::from(*server == Some(state)));
+        }
     }
     let mut endpoint = |name, help, value: fn(&EndpointState) -> u32| {
         page.family(name, MetricType::Gauge, help);

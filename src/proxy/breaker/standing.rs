@@ -38,6 +38,12 @@ impl Standing {
 }
 
 impl Breaker {
+    /// Its server was started anew: nothing is known of it, and what was begun before says nothing.
+    pub fn renew(&mut self) {
+        let epoch = self.epoch.wrapping_add(1);
+        *self = Breaker { epoch, ..Breaker::new() };
+    }
+
     pub fn standing(&self, now: Instant, settings: &Settings) -> Standing {
         match self.state {
             State::Open { until, cause } if now < until => match cause {

@@ -44,6 +44,13 @@ impl Member {
         Some(Transition::Loaded { lasted: loading.lasted(now) })
     }
 
+    /// Its server is another one than before.
+    pub fn renew(&mut self) {
+        self.breaker.renew();
+        self.overruled |= self.active == HealthStatus::Unwell;
+        self.loading = None;
+    }
+
     /// One that was out has answered. Whether that speaks against the checks.
     pub fn overrule(&mut self) -> bool {
         let overrules = self.believed() == HealthStatus::Unwell;

@@ -731,7 +731,7 @@ proptest! {
                             prop_assert!(!any_better || tried.is_empty() || !pick.is_probe());
                             out.push((view.endpoint, pick));
                         }
-                        Choice::Loading { .. } => prop_assert!(false, "nobody has said so"),
+                        Choice::Loading { .. } | Choice::WakeFailed { .. } => prop_assert!(false, "nobody has said so"),
                         Choice::Full => {
                             let full = |view: &View| view.up && view.outstanding >= ceiling;
                             let panics = last_resort;

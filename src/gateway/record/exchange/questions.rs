@@ -206,8 +206,10 @@ impl Exchange {
 
     /// How long it may wait for the model of the upstream it is at.
     pub fn model_patience(&self) -> Duration {
-        let settings = self.upstream().and_then(|upstream| upstream.while_loading);
-        settings.map_or(Duration::ZERO, |settings| settings.wait)
+        let Some(upstream) = self.upstream() else { return Duration::ZERO };
+        let loading = upstream.while_loading.map_or(Duration::ZERO, |settings| settings.wait);
+        let waking = upstream.wake.as_ref().map_or(Duration::ZERO, |wake| wake.timeout);
+        loading.max(waking)
     }
 
     /// The timers in force.
