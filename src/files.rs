@@ -4,11 +4,11 @@
 //! end, and both may take the place of a file between two looks at it. So a file is opened without
 //! waiting, looked at once it is open, and read up to a limit.
 //!
-//! | what it is | read | appended to |
-//! |---|---|---|
-//! | a regular file | up to the limit | yes |
-//! | a character device (`/dev/null`) | refused | yes, without waiting |
-//! | a FIFO, a socket, a directory, a block device | refused | refused |
+//! | what it is | read | appended to | written |
+//! |---|---|---|---|
+//! | a regular file | up to the limit | yes | yes |
+//! | a character device (`/dev/null`) | refused | yes, without waiting | refused |
+//! | a FIFO, a socket, a directory, a block device | refused | refused | refused |
 //!
 //! Absent on purpose: `/proc` and the like, which are no files that anybody names.
 
@@ -91,6 +91,19 @@ pub fn append(path: &Path) -> Result<File, Unread> {
     if is_written_to(kind) { Ok(file) } else { Err(Unread::Kind(name(kind))) }
 }
 
+/// Writes a text to a new file, or, if `replace`, in the place of a regular one.
+pub fn write(path: &Path, text: &str, replace: bool) -> Result<(), Unread> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).create_new(!replace);
+    let mut file = open(&mut options, path)?;
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() {
+        return Err(Unread::Kind(name(kind)));
+    }
+    file.set_len(0)?;
+    Ok(file.write_all(text.as_bytes())?)
+}
+
 fn is_written_to(kind: FileType) -> bool {
     kind.is_file() || kind.is_char_device()
 }
@@ -140,6 +153,19 @@ mod tests {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
         }
+    }
+
+    #[test]
+    fn a_file_is_written_and_nothing_else() {
+        let folder = Folder::new("write");
+        let path = folder.0.join("file");
+        write(&path, "a longer text", false).expect("it is new");
+        write(&path, "again", false).expect_err("it is there");
+        write(&path, "short", true).expect("it is replaced");
+        assert_eq!(read(&path, 99).expect("it is there"), b"short");
+        let reader = open(OpenOptions::new().read(true), &folder.fifo()).expect("a FIFO");
+        assert!(matches!(write(&folder.0.join("fifo"), "x", true), Err(Unread::Kind("a FIFO"))));
+        drop(reader);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod bench;
 pub mod check;
 pub mod config;
 pub mod demo;
+pub mod init;
 pub mod mock;
 pub mod run;
 pub mod top;
@@ -80,6 +81,9 @@ pub enum Command {
     /// Read and change a configuration that stands in a store
     #[command(after_help = EXIT_CODES)]
     Config(config::ConfigArguments),
+    /// Write a configuration for the servers that are there, and show how to use it
+    #[command(after_help = EXIT_CODES)]
+    Init(init::InitArguments),
     /// Run the gateway and a mock inference server behind it, and show how to try them
     #[command(after_help = SIGNALS)]
     Demo(DemoArguments),
@@ -109,6 +113,7 @@ impl Command {
             Command::Run(arguments) => run::execute(&arguments),
             Command::Check(arguments) => check::execute(&arguments),
             Command::Config(arguments) => config::execute(&arguments),
+            Command::Init(arguments) => init::execute(&arguments),
             Command::Demo(arguments) => demo::execute(&arguments),
             Command::Mock(arguments) => mock::execute(&arguments),
             Command::Bench(arguments) => bench::execute(&arguments),
@@ -229,6 +234,7 @@ mod tests {
             config::ConfigArguments::augment_args,
             DemoArguments::augment_args,
             MockArguments::augment_args,
+            init::InitArguments::augment_args,
             bench::BenchArguments::augment_args,
             top::TopArguments::augment_args,
             turns::TurnsArguments::augment_args,

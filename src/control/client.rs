@@ -126,6 +126,18 @@ impl Ask<'_> {
         }
     }
 
+    /// The status, and each piece of the document as it comes where that is 200.
+    pub fn listen(
+        &self,
+        take: impl FnMut(&[u8]) -> Result<(), AskFailure>,
+    ) -> Result<u16, AskFailure> {
+        let answer = self.begin()?;
+        match answer.status {
+            200 => answer.pieces(take).map(|()| 200),
+            status => Ok(status),
+        }
+    }
+
     /// Asks, and reads the head of the final answer.
     pub fn begin(&self) -> Result<Answer, AskFailure> {
         let mut connection = Connection::dial(self.to, Instant::now() + self.timeout)?;
@@ -211,20 +223,36 @@ impl Answer {
     }
 
     /// The document, whatever the status, of so many bytes at most.
-    pub fn document(mut self, most: usize) -> Result<Vec<u8>, AskFailure> {
-        let (mut body, mut text) = (Body::of_response(self.framing), Vec::new());
+    pub fn document(self, most: usize) -> Result<Vec<u8>, AskFailure> {
+        let mut text = Vec::new();
+        self.pieces(|data| {
+            text.extend_from_slice(data);
+            if text.len() > most { Err(AskFailure::TooLong) } else { Ok(()) }
+        })?;
+        Ok(text)
+    }
+
+    /// Each piece of the document as it comes, whatever the status.
+    fn pieces(
+        mut self,
+        mut take: impl FnMut(&[u8]) -> Result<(), AskFailure>,
+    ) -> Result<(), AskFailure> {
+        let mut body = Body::of_response(self.framing);
         loop {
-            let taken = body.scan(&self.received, |data| text.extend_from_slice(data));
+            let mut taking = Ok(());
+            let taken = body.scan(&self.received, |data| {
+                if taking.is_ok() {
+                    taking = take(data);
+                }
+            });
             let taken = taken.map_err(|_| AskFailure::NotHttp)?;
+            taking?;
             self.received.drain(..taken);
-            if text.len() > most {
-                return Err(AskFailure::TooLong);
-            }
             if body.is_complete() {
-                return Ok(text);
+                return Ok(());
             }
             if !self.connection.read(&mut self.received)? {
-                return body.on_eof().map(|()| text).map_err(|_| AskFailure::Closed);
+                return body.on_eof().map_err(|_| AskFailure::Closed);
             }
         }
     }

@@ -5,6 +5,8 @@
 //! | [`health`] | active health checks of the endpoints |
 //! | `client` | a request of our own to a server: one client for all who ask, `client/connection.rs` its connection |
 //! | [`etcd`] | a distributed store: keys, changes, leases |
+//! | `client` | a request of our own to a server, for all of those that ask |
+//! | [`discover`] | which server it is that listens on a port |
 //! | [`models`] | which models the servers say they have |
 //! | [`lookout`] | whether the port of an endpoint that took no connection answers again |
 //! | [`names`] | the names of endpoints, looked up again and again |
@@ -16,6 +18,7 @@
 pub mod admin;
 mod client;
 pub mod etcd;
+pub mod discover;
 pub mod health;
 pub mod lookout;
 pub mod models;

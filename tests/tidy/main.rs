@@ -100,6 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bench",
             "clock",
             "config",
+            "control::discover",
             "escape",
             "files",
             "lifecycle",

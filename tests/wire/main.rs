@@ -22,6 +22,7 @@ mod harness;
 mod headers;
 mod health;
 mod hostile;
+mod init;
 mod keepalive;
 mod lifecycle;
 mod listen;

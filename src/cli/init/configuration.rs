@@ -1,0 +1,235 @@
+//! The text that `init` writes: an upstream for each kind of server, and routes to them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use crate::control::discover::{FoundServer, ServerKind};
+
+/// A server that is to be in the file.
+#[derive(Clone, Debug)]
+pub struct PlannedServer {
+    /// `host:port` or a URL, as it was said.
+    pub written: String,
+    /// `None`: it did not answer.
+    pub found: Option<FoundServer>,
+}
+
+impl PlannedServer {
+    fn kind(&self) -> ServerKind {
+        self.found.as_ref().map_or(ServerKind::Unknown, |found| found.kind)
+    }
+
+    fn models(&self) -> &[String] {
+        self.found.as_ref().map_or(&[], |found| &found.models)
+    }
+}
+
+/// What the file is to say.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    /// The variable that the servers' key stands in.
+    pub key_env: Option<String>,
+    /// At least one.
+    pub servers: Vec<PlannedServer>,
+}
+
+/// Servers of one kind with the same models: one upstream.
+struct Group<'p> {
+    name: String,
+    servers: Vec<&'p PlannedServer>,
+}
+
+impl Group<'_> {
+    fn first(&self) -> &PlannedServer {
+        self.servers[0]
+    }
+}
+
+impl Plan {
+    /// The model to begin with.
+    pub fn model(&self) -> &str {
+        let models = self.servers.iter().flat_map(|server| server.models());
+        models.map(String::as_str).next().unwrap_or("MODEL")
+    }
+
+    /// The configuration.
+    pub fn text(&self) -> String {
+        let groups = self.groups();
+        let mut out = String::new();
+        // Writing to a String cannot fail, so the result says nothing.
+        let _ = self.write(&groups, &mut out);
+        out
+    }
+
+    fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        for server in &self.servers {
+            let same = |group: &&mut Group<'_>| {
+                let first = group.first();
+                // Of one that does not answer nobody knows what it has.
+                server.found.is_some()
+                    && (first.kind(), first.models()) == (server.kind(), server.models())
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.servers.push(server),
+                None => {
+                    let name = name_of(server.kind());
+                    let used = groups.iter().filter(|group| {
+                        group.name == name || group.name.starts_with(&format!("{name}-"))
+                    });
+                    let name = match used.count() {
+                        0 => name.to_owned(),
+                        count => format!("{name}-{}", count + 1),
+                    };
+                    groups.push(Group { name, servers: vec![server] });
+                }
+            }
+        }
+        groups
+    }
+
+    fn write(&self, groups: &[Group<'_>], out: &mut String) -> std::fmt::Result {
+        let Plan { listen, admin, .. } = self;
+        write!(
+            out,
+            "# Written by `sluicegate init`. `sluicegate check --config FILE` prints this with every default\n\
+             # filled in; docs/configuration.md has all keys.\n\n\
+             [server]\n\
+             # Where clients connect. \"0.0.0.0:{port}\" lets other machines in as well.\n\
+             listen = [\"{listen}\"]\n\n\
+             [admin]\n\
+             # The dashboard, metrics, and what `sluicegate top` looks at.\n\
+             listen = \"{admin}\"\n",
+            port = listen.port()
+        )?;
+        for group in groups {
+            self.upstream(group, out)?;
+        }
+        routes(groups, out)
+    }
+
+    fn upstream(&self, group: &Group<'_>, out: &mut String) -> std::fmt::Result {
+        let first = group.first();
+        let models = match first.models() {
+            [] => String::new(),
+            models => format!(", with {}", models.join(", ").replace(char::is_control, " ")),
+        };
+        let title = match first.found {
+            Some(_) => format!("{}{models}", first.kind().title()),
+            None => "Not looked at: it did not answer".to_owned(),
+        };
+        let endpoints: Vec<_> =
+            group.servers.iter().map(|server| format!("{:?}", server.written)).collect();
+        write!(
+            out,
+            "\n# {title}.\n[[upstream]]\nname = \"{}\"\nendpoints = [{}]\n",
+            group.name,
+            endpoints.join(", ")
+        )?;
+        if let Some(path) = first.found.as_ref().and_then(|found| found.health) {
+            writeln!(out, "# Asked every five seconds, so that a server that is down is known.")?;
+            writeln!(out, "health = {{ path = \"{path}\" }}")?;
+        }
+        if first.kind() == ServerKind::Ollama {
+            writeln!(out, "# Ollama takes requests to its own name alone.\nhost = \"endpoint\"")?;
+        }
+        let found = first.found.as_ref();
+        let is_asked = found.is_some_and(|found| !found.takes_messages && !found.wants_key);
+        if is_asked && first.kind() != ServerKind::Unknown {
+            writeln!(out, "# It has no /v1/messages: Anthropic's clients are translated.")?;
+            writeln!(out, "translate_to = \"openai\"")?;
+        }
+        match &self.key_env {
+            Some(name) => writeln!(
+                out,
+                "# Read from the environment when the gateway starts; clients need none.\n\
+                 api_key = {{ env = {name:?} }}"
+            ),
+            None if first.found.as_ref().is_some_and(|found| found.wants_key) => writeln!(
+                out,
+                "# It wants a key: clients send their own, or the gateway sends one from its \
+                 environment.\n# api_key = {{ env = \"{}_API_KEY\" }}",
+                group.name.to_uppercase().replace('-', "_")
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an upstream is called by default.
+fn name_of(kind: ServerKind) -> &'static str {
+    match kind {
+        ServerKind::LlamaCpp => "llama-cpp",
+        ServerKind::Vllm => "vllm",
+        ServerKind::Sglang => "sglang",
+        ServerKind::Ollama => "ollama",
+        ServerKind::Tgi => "tgi",
+        ServerKind::LmStudio => "lm-studio",
+        ServerKind::OpenAi | ServerKind::Unknown => "models",
+    }
+}
+
+/// The paths of a server's own API.
+fn own_paths(kind: ServerKind) -> &'static [&'static str] {
+    match kind {
+        ServerKind::LlamaCpp => &["/completion", "/infill", "/props", "/tokenize", "/slots"],
+        ServerKind::Ollama => &["/api/*"],
+        ServerKind::Sglang => &["/generate"],
+        ServerKind::Tgi => &["/generate", "/generate_stream", "/info"],
+        _ => &[],
+    }
+}
+
+fn routes(groups: &[Group<'_>], out: &mut String) -> std::fmt::Result {
+    if let [one] = groups {
+        write!(out, "\n[[route]]\npath = \"/v1/*\"\nupstream = \"{}\"\n", one.name)?;
+    } else {
+        by_model(groups, out)?;
+    }
+    let mut taken = BTreeSet::new();
+    for group in groups {
+        for path in own_paths(group.first().kind()).iter().filter(|path| taken.insert(**path)) {
+            write!(out, "\n[[route]]\npath = \"{path}\"\nupstream = \"{}\"\n", group.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where several upstreams are, the model says which one is meant.
+fn by_model(groups: &[Group<'_>], out: &mut String) -> std::fmt::Result {
+    write!(
+        out,
+        "\n# What all servers have, in one list.\n\
+         [[route]]\npath = \"/v1/models\"\nmodels = \"all\"\n\
+         \n[[route]]\npath = \"/v1/models/*\"\nmodels = \"all\"\n"
+    )?;
+    let mut told = BTreeSet::new();
+    for group in groups {
+        let models = group.first().models().iter().filter(|model| is_plain(model));
+        // The first server with a model has it.
+        let models: Vec<_> = models.filter(|model| told.insert(model.as_str())).collect();
+        if !models.is_empty() {
+            let models: Vec<_> = models.iter().map(|model| format!("{model:?}")).collect();
+            write!(
+                out,
+                "\n[[route]]\npath = \"/v1/*\"\nwhen = {{ model = [{}] }}\nupstream = \"{}\"\n",
+                models.join(", "),
+                group.name
+            )?;
+        }
+    }
+    write!(
+        out,
+        "\n# Every other model.\n[[route]]\npath = \"/v1/*\"\nupstream = \"{}\"\n",
+        groups[0].name
+    )
+}
+
+/// A name that stands for itself in a `when`.
+fn is_plain(model: &str) -> bool {
+    (1..=256).contains(&model.len())
+        && model.bytes().all(|byte| byte.is_ascii_graphic() && !b"*\\\"".contains(&byte))
+}

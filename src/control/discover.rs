@@ -1,0 +1,278 @@
+//! Discovery: which inference server listens on a port, told by what it answers.
+//!
+//! | server | evidence |
+//! |---|---|
+//! | vLLM, SGLang, llama.cpp | `owned_by` in `/v1/models`: `vllm`, `sglang`, `llamacpp` |
+//! | llama.cpp | `/props` has `default_generation_settings` |
+//! | Ollama | `/api/version` has a `version` |
+//! | TGI | `/info` has `model_id`, and `max_concurrent_requests` or `docker_label` |
+//! | LM Studio | `/api/v0/models` is a list whose elements have a `publisher` |
+//! | SGLang | `/get_model_info` has a `model_path` |
+//! | another one with OpenAI's API | `/v1/models` is a list |
+//!
+//! * A port number is no evidence. It only says where to ask.
+//! * Nothing is asked that makes a model work, or that changes anything.
+//!
+//! Absent on purpose: what follows from it. `cli/init` writes a configuration, `cli/doctor` advises.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::control::client::{Ask, Whereabouts};
+pub use crate::control::client::AskFailure;
+use crate::http::path::base;
+use crate::service::listing;
+
+#[cfg(test)]
+mod tests;
+
+/// Where servers listen when nobody has said otherwise: llama.cpp and TGI, vLLM, SGLang, Ollama, TGI's
+/// container, LM Studio.
+pub const USUAL_PORTS: [u16; 6] = [8080, 8000, 30000, 11434, 3000, 1234];
+
+/// For one answer. A server on this machine that takes longer is at work, and is asked again.
+const TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+const AGENT: &str = "sluicegate-discover";
+
+/// What a server turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServerKind {
+    LlamaCpp,
+    Vllm,
+    Sglang,
+    Ollama,
+    Tgi,
+    LmStudio,
+    /// It has OpenAI's list of models.
+    OpenAi,
+    /// It speaks HTTP.
+    Unknown,
+}
+
+impl ServerKind {
+    /// As its makers write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            ServerKind::LlamaCpp => "llama.cpp",
+            ServerKind::Vllm => "vLLM",
+            ServerKind::Sglang => "SGLang",
+            ServerKind::Ollama => "Ollama",
+            ServerKind::Tgi => "TGI",
+            ServerKind::LmStudio => "LM Studio",
+            ServerKind::OpenAi => "a server with OpenAI's API",
+            ServerKind::Unknown => "an HTTP server",
+        }
+    }
+}
+
+/// A server that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundServer {
+    pub address: SocketAddr,
+    pub kind: ServerKind,
+    /// What requests call its models.
+    pub models: Vec<String>,
+    /// A path that answers 200 while it is well.
+    pub health: Option<&'static str>,
+    /// It takes Anthropic's messages itself.
+    pub takes_messages: bool,
+    /// It has asked for a key.
+    pub wants_key: bool,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerPlace<'a> {
+    pub address: SocketAddr,
+    /// What `Host` says.
+    pub host: &'a str,
+    /// In front of every path.
+    pub base: &'a str,
+    /// Lines of the head that carry a key, each with its line end.
+    pub key_lines: &'a str,
+}
+
+/// Looks who listens on `address`. `None`: nobody, or nobody who speaks HTTP.
+pub fn look(place: ServerPlace<'_>) -> Option<FoundServer> {
+    let listed = place.get("/v1/models");
+    if let Err(AskFailure::Connect(_) | AskFailure::NotHttp) = listed {
+        return None;
+    }
+    let wants_key = matches!(listed, Err(AskFailure::Status(401 | 403)));
+    let models = listed.as_ref().ok().and_then(|text| listing::read(text).ok());
+    let owner = models.as_ref().and_then(|models| Some(models.first()?.owned_by.clone()));
+    let kind = kind_of(place, owner.as_deref(), models.is_some())?;
+    let models = models.unwrap_or_default();
+    let mut models: Vec<String> = models.into_iter().map(|model| model.id).collect();
+    if models.is_empty() {
+        models.extend(other_models(place, kind));
+    }
+    let health = if kind == ServerKind::Ollama { "/api/version" } else { "/health" };
+    let is_well = |path: &&str| place.get(path).is_ok();
+    Some(FoundServer {
+        address: place.address,
+        kind,
+        models,
+        // LM Studio answers every path with 200.
+        health: Some(health).filter(|_| kind != ServerKind::LmStudio).filter(is_well),
+        takes_messages: takes_messages(place),
+        wants_key,
+    })
+}
+
+/// By what it says; `None`: it has fallen silent.
+fn kind_of(place: ServerPlace<'_>, owner: Option<&str>, lists: bool) -> Option<ServerKind> {
+    match owner {
+        Some("vllm") => return Some(ServerKind::Vllm),
+        Some("sglang") => return Some(ServerKind::Sglang),
+        Some("llamacpp") => return Some(ServerKind::LlamaCpp),
+        _ => {}
+    }
+    let has = |path: &str, member: &str| {
+        place.json(path).is_some_and(|value| !value.get(member).unwrap_or(&Value::Null).is_null())
+    };
+    let tgi = |value: &Value| {
+        value.get("model_id").is_some_and(Value::is_string)
+            && (value.get("max_concurrent_requests").is_some()
+                || value.get("docker_label").is_some())
+    };
+    let studio = |value: &Value| value.pointer("/data/0/publisher").is_some_and(Value::is_string);
+    Some(if place.json("/api/version").is_some_and(|it| it["version"].is_string()) {
+        ServerKind::Ollama
+    } else if has("/props", "default_generation_settings") {
+        ServerKind::LlamaCpp
+    } else if place.json("/info").as_ref().is_some_and(tgi) {
+        ServerKind::Tgi
+    } else if place.json("/api/v0/models").as_ref().is_some_and(studio) {
+        ServerKind::LmStudio
+    } else if has("/get_model_info", "model_path") {
+        ServerKind::Sglang
+    } else if lists {
+        ServerKind::OpenAi
+    } else {
+        ServerKind::Unknown
+    })
+}
+
+/// The models of a server without OpenAI's list.
+fn other_models(place: ServerPlace<'_>, kind: ServerKind) -> Vec<String> {
+    match kind {
+        ServerKind::Ollama => {
+            let list = place.get("/api/tags").ok().and_then(|text| listing::read(&text).ok());
+            list.unwrap_or_default().into_iter().map(|model| model.id).collect()
+        }
+        ServerKind::Tgi => {
+            let info = place.json("/info");
+            info.and_then(|info| Some(info["model_id"].as_str()?.to_owned())).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether it has Anthropic's path: an empty message is refused there, and not with 404 or 405.
+fn takes_messages(place: ServerPlace<'_>) -> bool {
+    let path = place.path("/v1/messages");
+    let ask = Ask { post: Some("{}"), ..place.ask(&path, TIMEOUT) };
+    matches!(ask.status(), Ok(400 | 422))
+}
+
+/// How one real request went: when what came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Streamed {
+    pub status: u16,
+    /// Events of the stream, `[DONE]` and comments not counted.
+    pub events: usize,
+    /// From the request to the first event.
+    pub first: Duration,
+    /// The longest time between two events.
+    pub longest_gap: Duration,
+    /// Reads that held an event: one for all of them means that somebody collects them.
+    pub pieces: usize,
+    /// The end of the dialect was there.
+    pub is_whole: bool,
+}
+
+/// Asks this model for a few tokens as a stream, and looks how they come.
+pub fn stream(
+    place: ServerPlace<'_>,
+    model: &str,
+    patience: Duration,
+) -> Result<Streamed, AskFailure> {
+    let post = serde_json::json!({
+        "model": model,
+        "stream": true,
+        "max_tokens": 16,
+        "messages": [{ "role": "user", "content": "Count from one to ten." }],
+    })
+    .to_string();
+    let path = place.path("/v1/chat/completions");
+    let ask = Ask { post: Some(&post), ..place.ask(&path, patience) };
+    let began = Instant::now();
+    let mut seen = Streamed::default();
+    let (mut last, mut text) = (began, Vec::new());
+    seen.status = ask.listen(|data| {
+        text.extend_from_slice(data);
+        let (events, done, rest) = events_of(&text);
+        text.drain(..rest);
+        seen.is_whole |= done;
+        if events > 0 {
+            let now = Instant::now();
+            match seen.events {
+                0 => seen.first = now - began,
+                _ => seen.longest_gap = seen.longest_gap.max(now - last),
+            }
+            last = now;
+            seen.events += events;
+            seen.pieces += 1;
+        }
+        Ok(())
+    })?;
+    Ok(seen)
+}
+
+/// Whole data events in front of `text`, whether one of them is the end, and where the rest begins.
+fn events_of(text: &[u8]) -> (usize, bool, usize) {
+    let (mut events, mut done, mut start) = (0, false, 0);
+    for end in memchr::memchr_iter(b'\n', text) {
+        let line = text[start..end].trim_ascii();
+        start = end + 1;
+        match line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) {
+            Some(b"[DONE]") => done = true,
+            Some(_) => events += 1,
+            None => {}
+        }
+    }
+    (events, done, start)
+}
+
+impl<'a> ServerPlace<'a> {
+    fn ask<'p>(&'p self, path: &'p str, timeout: Duration) -> Ask<'p> {
+        Ask {
+            to: Whereabouts::Address(self.address),
+            host: self.host,
+            path,
+            agent: AGENT,
+            lines: self.key_lines,
+            post: None,
+            rules: None,
+            timeout,
+        }
+    }
+
+    fn path(&self, path: &str) -> String {
+        base::for_ours(self.base, path)
+    }
+
+    /// The document at `path`.
+    pub fn get(&self, path: &str) -> Result<Vec<u8>, AskFailure> {
+        let path = self.path(path);
+        self.ask(&path, TIMEOUT).document(ANSWER_BYTES_MAX)
+    }
+
+    fn json(&self, path: &str) -> Option<Value> {
+        serde_json::from_slice(&self.get(path).ok()?).ok()
+    }
+}
