@@ -124,8 +124,13 @@ fn look_around(arguments: &InitArguments) -> Result<Vec<PlannedServer>, String> 
     for (text, trusted) in places.into_iter().chain(trusted) {
         let found = match located(text) {
             Ok((address, host, base)) => {
-                let place =
-                    ServerPlace { address, host: &host, base: &base, key_lines: &key_lines };
+                let place = ServerPlace {
+                    address,
+                    host: &host,
+                    base: &base,
+                    key_lines: &key_lines,
+                    rules: None,
+                };
                 discover::look(place)
             }
             Err(reason) if !trusted => return Err(format!("{text}: {reason}")),

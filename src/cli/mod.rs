@@ -11,6 +11,7 @@ pub mod bench;
 pub mod check;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod init;
 pub mod mock;
 pub mod run;
@@ -34,6 +35,12 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  the command did what it was asked to do
   1  it could not: the configuration was refused, an address is taken, a limit cannot be had
+  2  the arguments were not understood";
+
+const DOCTOR: &str = "\
+Exit codes:
+  0  nothing has to be changed; what could be better is told all the same
+  1  something has to be changed, or the configuration was refused
   2  the arguments were not understood";
 
 const SIGNALS: &str = "\
@@ -84,6 +91,9 @@ pub enum Command {
     /// Write a configuration for the servers that are there, and show how to use it
     #[command(after_help = EXIT_CODES)]
     Init(init::InitArguments),
+    /// Look at the machine, and at the servers of a configuration, and say what to change
+    #[command(after_help = DOCTOR)]
+    Doctor(doctor::DoctorArguments),
     /// Run the gateway and a mock inference server behind it, and show how to try them
     #[command(after_help = SIGNALS)]
     Demo(DemoArguments),
@@ -113,6 +123,7 @@ impl Command {
             Command::Run(arguments) => run::execute(&arguments),
             Command::Check(arguments) => check::execute(&arguments),
             Command::Config(arguments) => config::execute(&arguments),
+            Command::Doctor(arguments) => doctor::execute(&arguments),
             Command::Init(arguments) => init::execute(&arguments),
             Command::Demo(arguments) => demo::execute(&arguments),
             Command::Mock(arguments) => mock::execute(&arguments),
@@ -234,6 +245,7 @@ mod tests {
             config::ConfigArguments::augment_args,
             DemoArguments::augment_args,
             MockArguments::augment_args,
+            doctor::DoctorArguments::augment_args,
             init::InitArguments::augment_args,
             bench::BenchArguments::augment_args,
             top::TopArguments::augment_args,

@@ -94,7 +94,7 @@ pub(super) struct Ask<'a> {
 }
 
 /// What `Host` says to an endpoint, where no client has said it.
-pub(super) fn host_of(upstream: &Upstream, endpoint: &Endpoint) -> String {
+pub fn host_of(upstream: &Upstream, endpoint: &Endpoint) -> String {
     match &upstream.host {
         HostField::Fixed(host) => host.clone(),
         HostField::Preserve | HostField::Endpoint => endpoint.authority.clone(),

@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::control::client::{Ask, Whereabouts};
-pub use crate::control::client::AskFailure;
+pub use crate::control::client::{AskFailure, host_of};
+use crate::http::field_rules::FieldRules;
 use crate::http::path::base;
 use crate::service::listing;
 
@@ -93,6 +94,8 @@ pub struct ServerPlace<'a> {
     pub base: &'a str,
     /// Lines of the head that carry a key, each with its line end.
     pub key_lines: &'a str,
+    /// What its upstream changes in the fields of requests, a key among it.
+    pub rules: Option<&'a FieldRules>,
 }
 
 /// Looks who listens on `address`. `None`: nobody, or nobody who speaks HTTP.
@@ -257,7 +260,7 @@ impl<'a> ServerPlace<'a> {
             agent: AGENT,
             lines: self.key_lines,
             post: None,
-            rules: None,
+            rules: self.rules,
             timeout,
         }
     }

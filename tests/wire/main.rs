@@ -12,6 +12,7 @@ mod chain;
 mod codings;
 mod cors;
 mod defaults;
+mod doctor;
 mod edges;
 mod exchanges;
 mod faults;

@@ -13,6 +13,7 @@ pub fn guide(plan: &Plan, file: &Path) -> String {
         true => "sluicegate run --config FILE".to_owned(),
         false => format!("sluicegate run --config {}", file.display()),
     };
+    let doctor = start.replace(" run ", " doctor ");
     let body = serde_json::json!({
         "model": model,
         "stream": true,
@@ -71,7 +72,7 @@ Clients:
   LangChain    ChatOpenAI(base_url="http://{address}/v1", api_key="none", model={quoted})
 
 The dashboard: http://{admin}/   In a terminal: sluicegate top --admin {admin}
-Something is wrong? sluicegate doctor
+Something is wrong? {doctor}
 "#,
         admin = reachable(plan.admin),
     )

@@ -1,0 +1,219 @@
+//! The machine: cores, descriptors, memory, clock, settings of the kernel, and whether ports are free.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use super::Finding;
+use crate::config::Environment;
+use crate::config::snapshot::{Snapshot, Workers};
+use crate::config::{bounds, show};
+use crate::control::discover::ServerPlace;
+use crate::files;
+use crate::sys;
+
+/// What a listener asks for; the kernel grants at most `somaxconn`.
+const BACKLOG: u64 = 4096;
+/// 2025-01-01: no clock that was ever set shows less.
+const SET_CLOCK: Duration = Duration::from_secs(1_735_689_600);
+const TEXT_MAX: u64 = 64 << 10;
+
+/// What holds for every configuration, and for this one.
+pub(super) fn findings(snapshot: Option<&Snapshot>) -> Vec<Finding> {
+    let environment = Environment::current();
+    let mut findings = vec![cores(&environment, snapshot)];
+    findings.extend(snapshot.map(|snapshot| descriptors(&environment, snapshot)));
+    findings.extend(snapshot.and_then(|snapshot| memory(&environment, snapshot)));
+    findings.push(clock(sys::time_of_day()));
+    findings.extend(clock_source(text(
+        "/sys/devices/system/clocksource/clocksource0/current_clocksource",
+    )));
+    findings.extend(backlog(number("/proc/sys/net/core/somaxconn")));
+    findings.extend(governor(text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")));
+    findings.extend(port_range(text("/proc/sys/net/ipv4/ip_local_port_range"), snapshot));
+    findings
+}
+
+fn text(path: &str) -> Option<String> {
+    let bytes = files::read(Path::new(path), TEXT_MAX).ok()?;
+    Some(String::from_utf8(bytes).ok()?.trim().to_owned())
+}
+
+fn number(path: &str) -> Option<u64> {
+    text(path)?.parse().ok()
+}
+
+fn cores(environment: &Environment, snapshot: Option<&Snapshot>) -> Finding {
+    let (cores, granted) = (environment.cpus.len(), environment.parallelism);
+    let seen = format!("{cores} cores may be used, and {granted} may be kept busy");
+    match snapshot.map(|snapshot| &snapshot.server.workers) {
+        Some(Workers::Pinned(cpus)) if cpus.len() > granted => Finding::note(
+            "cores",
+            format!("{} workers are pinned; {seen}", cpus.len()),
+            "list fewer in server.cpus, or leave it out",
+        ),
+        Some(Workers::Unpinned(count)) if *count > granted => Finding::note(
+            "cores",
+            format!("{count} workers; {seen}"),
+            format!("server.workers = {granted}, or leave it out"),
+        ),
+        Some(Workers::Pinned(cpus)) => {
+            Finding::good("cores", format!("{} workers, each pinned to a core; {seen}", cpus.len()))
+        }
+        Some(Workers::Unpinned(count)) => {
+            Finding::good("cores", format!("{count} workers, not pinned; {seen}"))
+        }
+        None => Finding::good("cores", seen),
+    }
+}
+
+fn descriptors(environment: &Environment, snapshot: &Snapshot) -> Finding {
+    let (needed, least) =
+        (bounds::descriptors_needed(snapshot), bounds::descriptors_least(snapshot));
+    let granted = (environment.descriptors)(needed);
+    let what = format!("{needed} descriptors are needed at most, and {granted} can be had");
+    let change = "raise the hard limit (ulimit -Hn, LimitNOFILE=) or lower limits.connections";
+    match granted {
+        _ if granted >= needed => Finding::good("descriptors", what),
+        _ if granted >= least => Finding::note("descriptors", what, change),
+        _ => Finding::bad("descriptors", format!("{what}: it would not start"), change),
+    }
+}
+
+fn memory(environment: &Environment, snapshot: &Snapshot) -> Option<Finding> {
+    let memory = environment.memory?;
+    let most = bounds::worker_count(snapshot).saturating_mul(bounds::worker_memory(snapshot));
+    let what = format!(
+        "connections and buffers take at most {}, of {}",
+        show::rounded(most),
+        show::rounded(memory)
+    );
+    Some(match most > memory / 2 {
+        true => Finding::note("memory", what, "lower limits.buffer_bytes or limits.connections"),
+        false => Finding::good("memory", what),
+    })
+}
+
+fn clock(now: Duration) -> Finding {
+    match now < SET_CLOCK {
+        true => Finding::bad(
+            "clock",
+            format!("it is {} s since 1970: the clock was never set", now.as_secs()),
+            "set it (timedatectl set-ntp true): keys and certificates depend on it",
+        ),
+        false => Finding::good("clock", "the time of day is set"),
+    }
+}
+
+/// Each turn of a worker reads the clock once; where that is a system call it is dear.
+fn clock_source(name: Option<String>) -> Option<Finding> {
+    let name = name?;
+    let cheap = ["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page"];
+    Some(match cheap.contains(&&*name) {
+        true => Finding::good("clock", format!("clock source {name}: read without a system call")),
+        false => Finding::note(
+            "clock",
+            format!("clock source {name}: each look at the clock is a system call"),
+            "see whether tsc is in available_clocksource",
+        ),
+    })
+}
+
+fn backlog(somaxconn: Option<u64>) -> Option<Finding> {
+    let most = somaxconn?;
+    Some(match most < BACKLOG {
+        true => Finding::note(
+            "kernel",
+            format!(
+                "net.core.somaxconn is {most}: a burst of more clients waits a second or three"
+            ),
+            format!("sysctl -w net.core.somaxconn={BACKLOG}"),
+        ),
+        false => Finding::good("kernel", format!("net.core.somaxconn is {most}")),
+    })
+}
+
+fn governor(name: Option<String>) -> Option<Finding> {
+    let name = name.filter(|name| name == "powersave" || name == "conservative")?;
+    Some(Finding::note(
+        "kernel",
+        format!("the governor of the CPUs is {name}: a worker that wakes up starts slowly"),
+        "cpupower frequency-set -g performance, where latency counts",
+    ))
+}
+
+/// Connections from one address of ours to one endpoint.
+fn port_range(range: Option<String>, snapshot: Option<&Snapshot>) -> Option<Finding> {
+    let range = range?;
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (Some(Ok(first)), Some(Ok(last))) = (ends.next(), ends.next()) else { return None };
+    let (ports, snapshot) = ((last + 1).saturating_sub(first), snapshot?);
+    let workers = bounds::worker_count(snapshot);
+    let endpoints =
+        snapshot.upstreams.iter().map(|upstream| upstream.endpoints.len() as u64).min()?;
+    let streams = workers.saturating_mul(snapshot.limits.connections as u64) / endpoints.max(1);
+    (streams > ports).then(|| {
+        Finding::note(
+            "kernel",
+            format!(
+                "{ports} ports for connections to one server, and {streams} streams may want one"
+            ),
+            "sysctl -w net.ipv4.ip_local_port_range='1024 65535', or more endpoints",
+        )
+    })
+}
+
+/// Whether somebody listens on its ports, and whether that is the gateway.
+pub(super) fn ports(snapshot: &Snapshot) -> Vec<Finding> {
+    let running = snapshot.admin.listen.is_some_and(|address| {
+        let host = address.to_string();
+        let place = ServerPlace { address, host: &host, base: "", key_lines: "", rules: None };
+        place.get("/healthz").is_ok()
+    });
+    let listen = snapshot.server.listen.iter().map(|address| ("server.listen", *address));
+    let admin = snapshot.admin.listen.iter().map(|address| ("admin.listen", *address));
+    let look = |(key, address)| match TcpListener::bind(address) {
+        Ok(_) => Finding::good("ports", format!("{address} ({key}) is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && running => {
+            Finding::good("ports", format!("{address} ({key}) is served by a running gateway"))
+        }
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Finding::note(
+            "ports",
+            format!("somebody listens on {address} ({key})"),
+            "good if it is this gateway; else find who with: ss -ltnp",
+        ),
+        Err(error) => Finding::bad(
+            "ports",
+            format!("nobody can listen on {address} ({key}): {error}"),
+            "take an address of this machine, and a port above 1023 or CAP_NET_BIND_SERVICE",
+        ),
+    };
+    listen.chain(admin).map(look).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::FindingLevel::{self, Bad, Good, Note};
+    use super::*;
+
+    #[test]
+    fn settings_are_judged() {
+        let level = |finding: Option<Finding>| finding.map(|finding| finding.level);
+        for (found, expected) in [
+            (backlog(Some(128)), Some(Note)),
+            (backlog(Some(4096)), Some(Good)),
+            (backlog(None), None),
+            (clock_source(Some("hpet".into())), Some(Note)),
+            (clock_source(Some("tsc".into())), Some(Good)),
+            (governor(Some("powersave".into())), Some(Note)),
+            (governor(Some("performance".into())), None),
+            (Some(clock(Duration::from_secs(12))), Some(Bad)),
+            (Some(clock(SET_CLOCK)), Some(Good)),
+            (port_range(Some("32768 60999".into()), None), None),
+        ] {
+            let expected: Option<FindingLevel> = expected;
+            assert_eq!(level(found.clone()), expected, "{found:?}");
+        }
+    }
+}
