@@ -61,6 +61,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod measure;
 pub mod observe;
+pub mod plugins;
 pub mod proxy;
 pub mod reactor;
 pub mod responder;

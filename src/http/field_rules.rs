@@ -11,6 +11,8 @@ use std::fmt;
 
 use memchr::{memchr, memmem};
 
+use super::names::is_token_byte;
+
 /// Rules for one direction.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FieldRules {
@@ -82,6 +84,17 @@ impl fmt::Debug for FieldRules {
             .field("add", &names(&self.add))
             .finish()
     }
+}
+
+/// Whether these bytes can be the name of a field: a token (RFC 9110 §5.6.2).
+pub fn is_field_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| is_token_byte(*byte))
+}
+
+/// Whether these bytes can be the value of a field: visible ones, and blanks inside (RFC 9110 §5.5).
+pub fn is_field_value(value: &[u8]) -> bool {
+    let may_stand = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    value.iter().all(may_stand) && value.trim_ascii() == value
 }
 
 /// Whether the gateway itself decides about a field, in either direction: it frames the message, belongs

@@ -1,0 +1,75 @@
+//! What the configuration says of a plugin, and of the plugins of a route.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::calls::Lane;
+use super::loaded::LoadedPlugin;
+use super::{Hook, Hooks};
+
+/// What follows where a hook fails, or the plugin is in quarantine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailMode {
+    /// The exchange goes on as if the plugin had no such hook.
+    Open,
+    /// The exchange ends.
+    #[default]
+    Closed,
+}
+
+impl FailMode {
+    pub const ALL: [(&'static str, FailMode); 2] =
+        [("open", FailMode::Open), ("closed", FailMode::Closed)];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            FailMode::Open => "open",
+            FailMode::Closed => "closed",
+        }
+    }
+}
+
+/// Where a plugin comes from: two that are alike here are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginSource {
+    pub path: String,
+    /// What the file has to be. 64 hexadecimal digits in lower case.
+    pub sha256: String,
+    /// What the plugin is opened with.
+    pub config: String,
+}
+
+/// `[[plugin]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginSettings {
+    pub name: String,
+    pub source: PluginSource,
+    /// How long a call may take.
+    pub budget: Duration,
+    /// By [`Hook`]. A route's error is no one's at `on_cancel` and `on_end`: they only log.
+    pub fail: [FailMode; Hook::ALL.len()],
+}
+
+/// A plugin of a configuration that is in force.
+#[derive(Clone, Debug)]
+pub struct ActivePlugin {
+    pub settings: Arc<PluginSettings>,
+    pub loaded: Arc<LoadedPlugin>,
+    /// Where its calls are counted: each worker puts one of its own here.
+    pub lane: Arc<Lane>,
+}
+
+impl ActivePlugin {
+    pub fn new(settings: PluginSettings, loaded: Arc<LoadedPlugin>) -> ActivePlugin {
+        ActivePlugin { settings: Arc::new(settings), lane: loaded.calls.open_lane(), loaded }
+    }
+}
+
+/// `plugins` of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutePlugins {
+    /// Indices into the plugins of the snapshot, in the order they are asked.
+    pub indices: Vec<usize>,
+    /// The hooks that any of them has.
+    pub hooks: Hooks,
+}
