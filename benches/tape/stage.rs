@@ -36,6 +36,8 @@ pub fn snapshot(text: &str) -> Snapshot {
         folder: Default::default(),
         read: |_| Err("no file is used".to_owned()),
         variable: |_| None,
+        // No plugin is named.
+        ..Environment::current()
     };
     config::parse(text, &environment).expect("the configuration is valid").snapshot
 }

@@ -42,8 +42,8 @@ pub fn execute(arguments: &CheckArguments) -> Exit {
     }
 }
 
-/// Reads and compiles what is there now.
-fn load(place: &ConfigPlace) -> Result<(ConfigText, Loaded), Vec<String>> {
+/// Reads and compiles what is there now; `doctor` does alike.
+pub fn load(place: &ConfigPlace) -> Result<(ConfigText, Loaded), Vec<String>> {
     let text = match place {
         ConfigPlace::File(path) => read_file(path)?,
         ConfigPlace::Store(store) => StoreSource::new(store.clone(), None).read()?,

@@ -10,20 +10,21 @@ mod servers;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Exit;
-use crate::config::{self, Loaded};
+use super::check::load;
+use crate::config::Loaded;
 use crate::escape::escaped;
+use crate::lifecycle::place::ConfigPlace;
 
 /// `sluicegate doctor`
 #[derive(Args, Clone, Debug)]
 pub struct DoctorArguments {
     /// The configuration whose ports and servers are looked at; without it the machine alone is
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    #[arg(long, value_name = "PLACE")]
+    pub config: Option<ConfigPlace>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -90,17 +91,16 @@ impl fmt::Display for Finding {
 
 pub fn execute(arguments: &DoctorArguments) -> Exit {
     let mut findings = Vec::new();
-    let loaded = arguments.config.as_ref().map(|path| config::load(path));
+    let loaded = arguments.config.as_ref().map(load);
     let snapshot = match &loaded {
         None => None,
-        Some(Ok(Loaded { snapshot, warnings, notes })) => {
-            findings.extend(warnings.iter().map(|it| Finding::note("config", it.to_string(), "")));
+        Some(Ok((text, Loaded { snapshot, warnings, notes }))) => {
+            findings.extend(warnings.iter().map(|it| Finding::note("config", text.tell(it), "")));
             findings.extend(notes.iter().map(|it| Finding::note("config", it.clone(), "")));
             Some(snapshot)
         }
-        Some(Err(problems)) => {
-            let bad = |it: &config::Problem| Finding::bad("config", it.to_string(), "");
-            findings.extend(problems.iter().map(bad));
+        Some(Err(reasons)) => {
+            findings.extend(reasons.iter().map(|it| Finding::bad("config", it.clone(), "")));
             None
         }
     };

@@ -15,7 +15,7 @@ use super::run::{catch_termination, serve};
 use super::{Exit, MockArguments, complain};
 use crate::config::defaults;
 use crate::config::snapshot::{
-    Generation, Limits, Route, ServerSettings, Snapshot, Timeouts, Workers,
+    Generation, Limits, PluginTable, Route, ServerSettings, Snapshot, Timeouts, Workers,
 };
 use crate::files;
 use crate::responder::mock::{self, Invalid, Settings};
@@ -118,6 +118,7 @@ fn start_with(
         recorder: defaults::RECORDER,
         usage: defaults::usage(),
         prices: None,
+        plugins: PluginTable::default(),
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
             // A pool in front of it decides how long a connection may be idle.

@@ -62,6 +62,8 @@ fn load_and_serve(arguments: &RunArguments) -> Result<Exit, Refused> {
         let _ = asked.send(Chore::ReloadFor(asker));
     }));
     announce(&server, &snapshot);
+    // Whoever holds a generation holds its plugins.
+    drop(snapshot);
     match predecessor.map(Predecessor::dismiss) {
         None => notify(ServiceState::Ready),
         // The predecessor is the service until it hears of us; it tells that we are.

@@ -15,12 +15,14 @@ mod limits;
 mod models;
 mod observing;
 mod path;
+mod plugins;
 mod policy;
 mod route;
 mod translate;
 mod upstream;
 mod wake;
 mod when;
+mod words;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -29,11 +31,12 @@ use std::time::Duration;
 
 pub(super) use fallback::ANSWER_MAX;
 
+use self::words::{field_name, is_token, unknown_name};
 use super::file::{Document, Field, Section, Switch};
-use super::problem::{Mistake, Problem, Report};
+use super::problem::{Problem, Report};
 use super::snapshot::{
-    AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Keepalive, ProgressBy,
-    ServerSettings, Snapshot, StoredResponses, Timeouts, Upstream, Workers,
+    AcceptMode, ExchangeTimeouts, Forwarded, Generation, HalfClose, Keepalive, PluginTable,
+    ProgressBy, ServerSettings, Snapshot, StoredResponses, Timeouts, Upstream, Workers,
 };
 use super::{Environment, Loaded, defaults};
 
@@ -66,9 +69,17 @@ pub(super) fn compile(
     let section = root.table("limits", &mut report);
     let (limits, mut written) = limits::read(section, &server, environment, &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
+    let allow = plugins::allowed(root.table("plugins", &mut report), environment, &mut report);
+    let plugins =
+        plugins::all(root.tables("plugin", &mut report), &allow, environment, &mut report);
     let upstreams = root.tables("upstream", &mut report);
-    let given =
-        upstream::Given { server: &server, limits: &limits, timeouts: &timeouts, environment };
+    let given = upstream::Given {
+        server: &server,
+        limits: &limits,
+        timeouts: &timeouts,
+        environment,
+        plugins: &plugins,
+    };
     let drafts = upstream::all(upstreams, &given, &mut report);
     let routes = root.tables("route", &mut report);
     if routes.is_empty() {
@@ -95,6 +106,7 @@ pub(super) fn compile(
         prices,
         limits,
         timeouts,
+        plugins: PluginTable { allow, active: Vec::new() },
         upstreams,
         stored,
         routes,
@@ -103,6 +115,7 @@ pub(super) fn compile(
     let names = if report.is_good() { names } else { Vec::new() };
     upstream::look_up(&mut snapshot, &names, environment, &mut report);
     limits::fit(&mut snapshot, &written, environment, &mut report);
+    plugins::load(plugins, &mut snapshot, environment, &mut report);
     snapshot.begin();
     report.conclude(snapshot)
 }
@@ -368,28 +381,5 @@ impl Overrides {
             total: self.total.unwrap_or(below.total),
             tunnel_idle: self.tunnel_idle.unwrap_or(below.tunnel_idle),
         }
-    }
-}
-
-/// The name of a header field (RFC 9110 section 5.1), in lower case: names ignore case.
-fn field_name(text: &str) -> Result<String, Mistake> {
-    if text.len() > FIELD_NAME_MAX || !is_token(text) {
-        return Err(Mistake::new(format!("{text:?} is no name of a header field")));
-    }
-    Ok(text.to_ascii_lowercase())
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(legal)
-}
-
-/// A mistake in a name, with the name that was probably meant.
-fn unknown_name(kind: &str, written: &str, meant: Option<&str>) -> Mistake {
-    let mistake = Mistake::new(format!("there is no {kind} named {written:?}"));
-    match meant {
-        Some(meant) => mistake.meant(meant),
-        None => mistake,
     }
 }

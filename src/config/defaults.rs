@@ -48,6 +48,9 @@ pub fn usage() -> UsageSettings {
     UsageSettings { series: 1_000, currency: "USD".to_owned() }
 }
 
+/// In microseconds: a token of a busy stream comes every few thousand.
+pub const PLUGIN_BUDGET_US: u64 = 1_000;
+
 pub const LIMITS: Limits = Limits {
     connections: 10_000,
     fitted_to: None,

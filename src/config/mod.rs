@@ -37,6 +37,7 @@ pub mod units;
 pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 pub use problem::Problem;
@@ -44,6 +45,7 @@ pub use reload::reload;
 use snapshot::Snapshot;
 
 use crate::files::{self, Unread};
+use crate::plugins::{self, loaded::LoadedPlugin};
 
 /// A configuration file larger than this is something else: a device, a log, a model.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -77,6 +79,10 @@ pub struct Environment {
     pub read: fn(&Path) -> Result<String, String>,
     /// A variable of the environment, if there is one of that name.
     pub variable: fn(&str) -> Option<String>,
+    /// Loads a plugin.
+    pub load_plugin: plugins::load::Load,
+    /// Those that run: what is the same in the configuration goes on.
+    pub plugins: Vec<Arc<LoadedPlugin>>,
 }
 
 impl Environment {
@@ -96,6 +102,8 @@ impl Environment {
             folder,
             read: read_named,
             variable,
+            load_plugin: plugins::load::from_file,
+            plugins: Vec::new(),
         }
     }
 

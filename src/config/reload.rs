@@ -4,6 +4,8 @@
 //! says something else there is refused whole, with the line: half a reload would leave a process
 //! that no file describes.
 
+use std::sync::Arc;
+
 use super::file::Document;
 use super::problem::{Problem, Report};
 use super::snapshot::{Snapshot, Workers};
@@ -12,14 +14,17 @@ use super::{Environment, Loaded, check};
 const REASON: &str =
     "cannot change while the gateway runs: restart it, or hand over to a new process (SIGUSR2)";
 
-/// Compiles a text as the generation after `running`.
+/// Compiles a text as the generation after `running`; what it says of plugins as it did is not loaded
+/// again.
 pub fn reload(
     text: &str,
     running: &Snapshot,
     environment: &Environment,
 ) -> Result<Loaded, Vec<Problem>> {
+    let plugins = running.plugins.active.iter().map(|plugin| Arc::clone(&plugin.loaded));
+    let environment = Environment { plugins: plugins.collect(), ..environment.clone() };
     let document = Document::parse(text)?;
-    let mut loaded = check::compile(&document, environment)?;
+    let mut loaded = check::compile(&document, &environment)?;
     let mut report = Report::default();
     for (section, key) in fixed(running, &loaded.snapshot) {
         // It was compiled, so the section is a table if it is there.

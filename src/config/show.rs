@@ -7,6 +7,7 @@
 
 mod cors;
 mod observing;
+mod plugins;
 mod policy;
 
 use std::fmt::{self, Write};
@@ -40,6 +41,7 @@ fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     observing::prices(snapshot.prices.as_deref(), out)?;
     limits(snapshot, out)?;
     timeouts(snapshot, out)?;
+    plugins::plugins(&snapshot.plugins, out)?;
     for one in &snapshot.upstreams {
         upstream(one, snapshot, out)?;
     }
@@ -278,6 +280,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     };
     entry(out, "accept_encoding", quoted(accept_encoding))?;
     cors::cors(route.cors.as_deref(), out)?;
+    plugins::of_route(route, snapshot, out)?;
     overrides(route, snapshot, out)?;
     match &route.target {
         Target::Chain(Chain { fallback: Some(fallback), .. }) => policy::fallback(fallback, out),

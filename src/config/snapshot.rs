@@ -16,6 +16,7 @@ pub use self::generation::{EndpointId, Generation, UpstreamId};
 pub use self::members::{ADDRESSES_MAX, Addresses, Listed};
 pub use super::secret::Secret;
 pub use crate::http::rewrite::Forwarded;
+pub use crate::plugins::settings::PluginTable;
 use crate::responder::Service;
 use crate::service::Setting;
 use crate::service::continuation::Prefill;
@@ -63,6 +64,7 @@ pub struct Snapshot {
     pub prices: Option<Arc<PriceTable>>,
     pub limits: Limits,
     pub timeouts: Timeouts,
+    pub plugins: PluginTable,
     pub upstreams: Vec<Upstream>,
     /// Who has made which stored response, where an upstream has `stored`: shared by all workers, and kept
     /// by the generation that follows.

@@ -7,6 +7,7 @@ mod fitted;
 mod headers;
 mod hostile;
 mod models;
+mod plugins;
 mod policies;
 mod refused;
 mod reloaded;
@@ -95,9 +96,18 @@ upstream = "llama"
 /// A machine with four cores and a few names.
 fn environment() -> Environment {
     let cpus = vec![0, 1, 2, 3];
-    let folder = "/etc".into();
-    let descriptors = |wanted| wanted;
-    Environment { cpus, parallelism: 4, descriptors, memory: None, resolve, folder, read, variable }
+    Environment {
+        cpus,
+        parallelism: 4,
+        descriptors: |wanted| wanted,
+        memory: None,
+        resolve,
+        folder: "/etc".into(),
+        read,
+        variable,
+        load_plugin: plugins::load,
+        ..Environment::current()
+    }
 }
 
 fn resolve(authority: &str) -> Result<Vec<SocketAddr>, String> {

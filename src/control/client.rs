@@ -109,12 +109,7 @@ pub(super) fn path_at(endpoint: &Endpoint, path: &str) -> String {
 impl Ask<'_> {
     /// The status of the final answer. What follows its head is left unread.
     pub fn status(&self) -> Result<u16, AskFailure> {
-        self.begin("GET", "").map(|answer| answer.status)
-    }
-
-    /// The status of the final answer to a `POST` without a body.
-    pub fn post(&self) -> Result<u16, AskFailure> {
-        self.begin("POST", "Content-Length: 0\r\n").map(|answer| answer.status)
+        self.begin().map(|answer| answer.status)
     }
 
     /// The document of an answer with status 200, of so many bytes at most.

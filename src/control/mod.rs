@@ -17,8 +17,8 @@
 
 pub mod admin;
 mod client;
-pub mod etcd;
 pub mod discover;
+pub mod etcd;
 pub mod health;
 pub mod lookout;
 pub mod models;

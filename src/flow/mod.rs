@@ -6,7 +6,8 @@
 //! | [`budget`] | how much of that at once |
 //! | [`moved`] | what it did, and why it stopped |
 //! | [`tap`] | a copy of what goes by, for listeners |
-//! | [`transform`] | what is translated on its way |
+//! | [`transform`] | what becomes another answer on its way: translators, plugins |
+//! | [`plugged`] | plugins that look at events, or change them |
 //! | [`watchers`] | who reads a body while it goes by |
 //! | [`named`] | where a request names its model |
 //!
@@ -15,6 +16,7 @@
 pub mod budget;
 pub mod moved;
 pub mod named;
+pub mod plugged;
 pub mod relay;
 pub mod tap;
 pub mod transform;

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::http::chunk::ChunkError;
+use crate::plugins::seat::PluginStop;
 use crate::service::translate::BadAnswer;
 use crate::wire::buffers::BufferPool;
 
@@ -59,4 +60,6 @@ pub enum Broken {
     TooLong,
     /// What has come cannot be said in the dialect of the client.
     Untranslatable(BadAnswer),
+    /// A plugin has ended the exchange.
+    Plugin(PluginStop),
 }

@@ -8,8 +8,10 @@
 use std::fmt;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use crate::flow::plugged::Lookers;
 use crate::measure::live::Piece;
 use crate::measure::reel::Reel;
+use crate::plugins::seat::PluginStop;
 use crate::service::continuation::Transcript;
 use crate::service::model::AnswerText;
 
@@ -35,6 +37,8 @@ pub struct Tap {
     stored: Option<(AnswerText, Box<dyn StoredNote>)>,
     /// Writes down the text, where another server may have to continue the stream.
     pub transcript: Option<Box<Transcript>>,
+    /// Plugins that look at events.
+    pub lookers: Option<Box<Lookers>>,
 }
 
 #[derive(Debug)]
@@ -59,6 +63,7 @@ impl Tap {
         tap.model = names_model.then(AnswerText::model);
         tap.stored = stored.map(|note| (AnswerText::stored_id(), note));
         tap.transcript = transcript;
+        tap.lookers = None;
         Some(tap)
     }
 
@@ -106,6 +111,9 @@ impl Tap {
         if let Some(transcript) = &mut self.transcript {
             transcript.feed(data);
         }
+        if let Some(lookers) = &mut self.lookers {
+            lookers.feed(data);
+        }
         self.listeners.retain_mut(|listener| {
             let piece = Piece { data: data.to_vec(), missed: listener.missed };
             match listener.pieces.try_send(piece) {
@@ -117,6 +125,12 @@ impl Tap {
         });
     }
 
+    /// Why the stream must not go on, if a plugin has said so.
+    #[inline]
+    pub fn stop(&self) -> Option<PluginStop> {
+        self.lookers.as_ref()?.stop()
+    }
+
     /// Whether nothing wants the stream any more, so that the tap can go.
     pub fn is_idle(&self) -> bool {
         self.listeners.is_empty()
@@ -124,6 +138,7 @@ impl Tap {
             && self.model.is_none()
             && self.stored.is_none()
             && self.transcript.is_none()
+            && self.lookers.is_none()
     }
 }
 

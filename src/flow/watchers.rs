@@ -3,7 +3,7 @@
 use crate::flow::moved::Broken;
 use crate::flow::named::Named;
 use crate::flow::tap::Tap;
-use crate::flow::transform::Transform;
+use crate::flow::transform::Transforming;
 use crate::http::body::Framing;
 use crate::service::{Ending, Observer};
 
@@ -15,13 +15,18 @@ pub trait BodyWatcher {
     fn end(&mut self, framing: Framing) -> Result<(), Broken>;
     /// What makes another body of it, if the sink gets another.
     #[inline]
-    fn transform(&mut self) -> Option<&mut Transform> {
+    fn transform(&mut self) -> Option<&mut Transforming> {
         None
     }
     /// Whether the bytes that were shown must not be passed on.
     #[inline]
     fn refuses(&self) -> bool {
         false
+    }
+    /// Why they must not.
+    #[cold]
+    fn refusal(&self) -> Broken {
+        Broken::Unfinished
     }
 }
 
@@ -57,7 +62,7 @@ pub struct ResponseWatchers {
     /// A copy for listeners.
     pub tap: Option<Box<Tap>>,
     /// Makes another answer of it, which the client gets in its place.
-    pub transform: Option<Box<Transform>>,
+    pub transform: Option<Box<Transforming>>,
 }
 
 impl BodyWatcher for ResponseWatchers {
@@ -74,8 +79,20 @@ impl BodyWatcher for ResponseWatchers {
         }
     }
 
+    /// A plugin that looks on has said so.
     #[inline]
-    fn transform(&mut self) -> Option<&mut Transform> {
+    fn refuses(&self) -> bool {
+        self.tap.as_ref().is_some_and(|tap| tap.stop().is_some())
+    }
+
+    #[cold]
+    fn refusal(&self) -> Broken {
+        let stop = self.tap.as_ref().and_then(|tap| tap.stop());
+        stop.map_or(Broken::Unfinished, Broken::Plugin)
+    }
+
+    #[inline]
+    fn transform(&mut self) -> Option<&mut Transforming> {
         self.transform.as_deref_mut()
     }
 

@@ -37,7 +37,7 @@ use self::opening::{HOST, IDENTITY};
 pub use self::opening::{
     Opening, has_authority, opening, path_of, query_of, split_draft, values_of,
 };
-pub use self::refit::{KeyField, Refit, refit};
+pub use self::refit::{KeyField, Refit, refit, retarget, target_of};
 pub use super::lines::ConnectionField;
 
 /// What becomes of `X-Forwarded-For`, `-Proto` and `-Host` in a request.

@@ -36,6 +36,9 @@ pub const END_REASONS: [&str; REASONS] = [
     "no_upstream",
     "origin_not_allowed",
     "other",
+    "plugin_failed",
+    "plugin_quarantined",
+    "plugin_refused",
     "queue_full",
     "queue_timeout",
     "request_refused",
@@ -64,7 +67,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_write_timeout",
     "wake_failed",
 ];
-const REASONS: usize = 52;
+const REASONS: usize = 57;
 /// The place of `complete`.
 const COMPLETE: usize = 9;
 

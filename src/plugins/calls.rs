@@ -25,8 +25,15 @@ pub struct Lane {
     calls: Counter,
     /// At which call the last slow ones were; 0: there were fewer.
     slow: [AtomicU64; SLOW_CALLS_MAX],
-    /// Milliseconds since the start of this program at which the last line was written.
-    told: AtomicU64,
+    /// Milliseconds since the start of this program at which the last line was written, by kind.
+    told: [AtomicU64; 2],
+}
+
+/// What lines are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Slow,
+    Failed,
 }
 
 /// The calls of one hook.
@@ -52,7 +59,8 @@ impl Lane {
     pub(super) fn note_slow(&self, hook: Hook) -> bool {
         let slow = &self.hooks[hook as usize].slow;
         slow.add(1);
-        let (call, total) = (self.calls.get(), self.hooks.iter().map(|it| it.slow.get()).sum::<u64>());
+        let (call, total) =
+            (self.calls.get(), self.hooks.iter().map(|it| it.slow.get()).sum::<u64>());
         self.slow[total as usize % SLOW_CALLS_MAX].store(call, Ordering::Relaxed);
         // The place holds the tenth last slow call, once there are that many.
         let tenth = self.slow[(total as usize + 1) % SLOW_CALLS_MAX].load(Ordering::Relaxed);
@@ -64,15 +72,16 @@ impl Lane {
         self.hooks[hook as usize].errors.add(1);
     }
 
-    /// Whether a line may be written: not more than one a second.
+    /// Whether a line of this kind may be written: not more than one a second.
     #[cold]
-    pub(super) fn may_tell(&self) -> bool {
+    pub(super) fn may_tell(&self, what: Told) -> bool {
         static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
         let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64 + 1;
-        let told = self.told.load(Ordering::Relaxed);
+        let last = &self.told[what as usize];
+        let told = last.load(Ordering::Relaxed);
         let may = told == 0 || now - told >= TOLD_EVERY.as_millis() as u64;
         if may {
-            self.told.store(now, Ordering::Relaxed);
+            last.store(now, Ordering::Relaxed);
         }
         may
     }
@@ -104,6 +113,12 @@ impl CallBook {
         }
         lanes.push(Arc::clone(&lane));
         lane
+    }
+
+    /// Has none of the calls so far count as slow. A thread that counts at the same moment may keep its last.
+    pub(super) fn forget_slow(&self) {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().flat_map(|lane| &lane.slow).for_each(|slow| slow.store(0, Ordering::Relaxed));
     }
 
     /// All that was counted, by hook.

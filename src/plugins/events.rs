@@ -30,7 +30,7 @@ pub enum StreamPiece<'p> {
         data: &'p [u8],
         raw: &'p [u8],
     },
-    /// Nothing that a client hears of: comments, empty lines, an event that never ended.
+    /// Nothing that a client hears of: comments, empty lines.
     Other(&'p [u8]),
     /// A piece of an event that is too long to be gathered.
     Long(&'p [u8]),
@@ -94,11 +94,11 @@ impl EventCutter {
         }
     }
 
-    /// The stream has ended. What has come of an event is no event.
+    /// The stream has ended. An event that lacks its end is one: some clients take it.
     pub fn end(&mut self, mut on: impl FnMut(StreamPiece<'_>)) {
         let rest = std::mem::take(&mut self.pending);
         if !rest.is_empty() {
-            on(StreamPiece::Other(&rest));
+            show(self.framing, &rest, &mut self.joined, &mut on);
         }
     }
 
@@ -171,9 +171,10 @@ fn show(
     let (mut says, mut several) = (false, false);
     // A byte order mark may stand in front of the first event.
     let mut rest = raw.strip_prefix("\u{feff}".as_bytes()).unwrap_or(raw);
-    while let Some(at) = memchr2(b'\n', b'\r', rest) {
+    while !rest.is_empty() {
+        let at = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
         let line = &rest[..at];
-        rest = &rest[at + 1..];
+        rest = rest.get(at + 1..).unwrap_or_default();
         if line.is_empty() || line[0] == b':' {
             continue;
         }
@@ -246,9 +247,13 @@ mod tests {
             (Sse, "data: 1\r\n\r\ndata: 2\r\n\r\n", &["|1", "|2"]),
             (Sse, "data: 1\r\rdata: 2\r\r", &["|1", "|2"]),
             (Sse, "\u{feff}data: 1\n\n\n\ndata: 2\r\n\n", &["|1", "|2"]),
-            (Sse, "data: {\"a\":\"é\"}\n\ndata: [DONE]\n\ndata: cut", &["|{\"a\":\"é\"}", "|[DONE]"]),
+            (
+                Sse,
+                "data: {\"a\":\"é\"}\n\ndata: [DONE]\n\ndata: cut",
+                &["|{\"a\":\"é\"}", "|[DONE]", "|cut"],
+            ),
             (Sse, "error: busy\n\nevent: end\n\n", &["|", "end|"]),
-            (Lines, "{\"a\":1}\n\n{\"b\":2}\r\n{\"c\"", &["|{\"a\":1}", "|{\"b\":2}"]),
+            (Lines, "{\"a\":1}\n\n{\"b\":2}\r\n{\"c\"", &["|{\"a\":1}", "|{\"b\":2}", "|{\"c\""]),
         ] {
             let bytes = stream.as_bytes();
             for cut in 0..=bytes.len() {
@@ -258,7 +263,10 @@ mod tests {
             }
             let single: Vec<&[u8]> = bytes.chunks(1).collect();
             let (told, passed) = shown(framing, &single);
-            assert_eq!((told.as_slice(), passed.as_slice()), (&expected.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>()[..], bytes));
+            assert_eq!(
+                (told.as_slice(), passed.as_slice()),
+                (&expected.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>()[..], bytes)
+            );
         }
     }
 

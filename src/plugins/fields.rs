@@ -53,10 +53,8 @@ mod tests {
             let pair = (name.as_bytes().to_vec(), value.as_bytes().to_vec());
             rules(&Edits { set: vec![pair], ..Edits::default() })
         };
-        let expected = FieldRules {
-            set: vec![("X-A".into(), b"b".to_vec())],
-            ..FieldRules::default()
-        };
+        let expected =
+            FieldRules { set: vec![("X-A".into(), b"b".to_vec())], ..FieldRules::default() };
         assert_eq!(set("X-A", "b"), Ok(expected));
         for (name, value) in [
             ("Content-Length", "3"),

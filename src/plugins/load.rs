@@ -33,7 +33,10 @@ pub fn from_file(settings: &PluginSettings) -> Result<LoadedPlugin, String> {
     })?;
     let found = hex(&Sha256::digest(&object));
     if found != source.sha256 {
-        return Err(format!("{} has the SHA-256 {found}, not the one that sha256 says", source.path));
+        return Err(format!(
+            "{} has the SHA-256 {found}, not the one that sha256 says",
+            source.path
+        ));
     }
     let loaded = Loaded::of(&object).map_err(|failed| format!("{} {failed}", source.path))?;
     let name = settings.name.clone();

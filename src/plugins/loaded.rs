@@ -8,8 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::CallBook;
-use super::settings::PluginSource;
 use super::{Hooks, Plugin};
+
+/// Where a plugin comes from: two that are alike here are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginSource {
+    pub path: String,
+    /// What the file has to be. 64 hexadecimal digits in lower case.
+    pub sha256: String,
+    /// What the plugin is opened with.
+    pub config: String,
+}
 
 /// A plugin, and what is known of it.
 pub struct LoadedPlugin {
@@ -50,6 +59,7 @@ impl LoadedPlugin {
 
     /// Has it called again. A reload does that.
     pub fn release(&self) {
+        self.calls.forget_slow();
         self.quarantined.store(false, Ordering::Relaxed);
     }
 }

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::calls::Lane;
+use super::calls::{Lane, Told};
 use super::loaded::LoadedPlugin;
 use super::settings::{ActivePlugin, FailMode, PluginSettings};
 use super::{
@@ -167,7 +167,7 @@ impl PluginSeat {
 
     #[cold]
     fn tell_failed(&self, hook: Hook, why: &str) {
-        if self.lane.may_tell() {
+        if self.lane.may_tell(Told::Failed) {
             let (id, name, hook) = (&self.id, self.name(), hook.name());
             log::warn!("{id}: plugin {name}: {hook} {why}");
         }
@@ -177,7 +177,7 @@ impl PluginSeat {
     fn was_slow(&self, hook: Hook, took: Duration) {
         let (id, name, budget) = (&self.id, self.name(), self.settings.budget.as_micros());
         let too_often = self.lane.note_slow(hook);
-        if self.lane.may_tell() {
+        if self.lane.may_tell(Told::Slow) {
             let (hook, took) = (hook.name(), took.as_micros());
             log::warn!("{id}: plugin {name}: {hook} took {took} us; its budget is {budget} us");
         }

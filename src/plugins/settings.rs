@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::calls::Lane;
-use super::loaded::LoadedPlugin;
+use super::loaded::{LoadedPlugin, PluginSource};
 use super::{Hook, Hooks};
 
 /// What follows where a hook fails, or the plugin is in quarantine.
@@ -27,16 +27,6 @@ impl FailMode {
             FailMode::Closed => "closed",
         }
     }
-}
-
-/// Where a plugin comes from: two that are alike here are one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginSource {
-    pub path: String,
-    /// What the file has to be. 64 hexadecimal digits in lower case.
-    pub sha256: String,
-    /// What the plugin is opened with.
-    pub config: String,
 }
 
 /// `[[plugin]]`
@@ -62,6 +52,31 @@ pub struct ActivePlugin {
 impl ActivePlugin {
     pub fn new(settings: PluginSettings, loaded: Arc<LoadedPlugin>) -> ActivePlugin {
         ActivePlugin { settings: Arc::new(settings), lane: loaded.calls.open_lane(), loaded }
+    }
+}
+
+/// `[plugins]` and every `[[plugin]]`.
+#[derive(Clone, Debug, Default)]
+pub struct PluginTable {
+    /// The paths that plugins may have; of a folder, with a slash at its end.
+    pub allow: Vec<String>,
+    pub active: Vec<ActivePlugin>,
+}
+
+impl PluginTable {
+    /// Has this thread count its calls in lanes of its own: those of `before`, where that has them.
+    pub fn open_lanes(&mut self, before: Option<&PluginTable>) {
+        for plugin in &mut self.active {
+            let known = before.and_then(|table| table.of(&plugin.loaded));
+            plugin.lane = match known {
+                Some(known) => Arc::clone(&known.lane),
+                None => plugin.loaded.calls.open_lane(),
+            };
+        }
+    }
+
+    fn of(&self, loaded: &Arc<LoadedPlugin>) -> Option<&ActivePlugin> {
+        self.active.iter().find(|plugin| Arc::ptr_eq(&plugin.loaded, loaded))
     }
 }
 

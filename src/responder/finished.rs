@@ -31,6 +31,16 @@ impl Finished {
     }
 }
 
+impl Finished {
+    /// With a field that whoever answers has named.
+    pub fn with_own_field(mut self, name: String, value: String) -> Finished {
+        if let Some(head) = &mut self.head {
+            head.fields.push((name.into(), value));
+        }
+        self
+    }
+}
+
 impl Responder for Finished {
     fn step(&mut self, _now: Instant) -> Action {
         if let Some(head) = self.head.take() {

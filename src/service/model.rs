@@ -21,7 +21,8 @@ pub const MODEL_BYTES_MAX: usize = 512;
 const READ_MAX: usize = 64 << 10;
 
 static WORDS: Words = NAMES.skimming();
-const NAMES: Words = Words::new(&["id", "message", "model", "modelVersion", "model_name", "response"]);
+const NAMES: Words =
+    Words::new(&["id", "message", "model", "modelVersion", "model_name", "response"]);
 const ID: Word = NAMES.word("id");
 const MESSAGE: Word = NAMES.word("message");
 const MODEL: Word = NAMES.word("model");

@@ -148,6 +148,7 @@ pub fn compile(configuration: &str) -> Result<Snapshot, String> {
         folder: PathBuf::new(),
         read: |_| Err("there are no files here".to_owned()),
         variable: |_| None,
+        ..Environment::current()
     };
     match config::parse(configuration, &environment) {
         Ok(loaded) => Ok(loaded.snapshot),

@@ -153,6 +153,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         recorder: defaults::RECORDER,
         usage: defaults::usage(),
         prices: None,
+        plugins: PluginTable::default(),
         limits: Limits {
             connections: gateway.connections,
             fitted_to: None,
@@ -184,6 +185,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
                 fallback: None,
                 translates: false,
                 stores: false,
+                plugins: None,
             }),
             rewrite: None,
             timeouts: TIMEOUTS.exchange,

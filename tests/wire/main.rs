@@ -36,6 +36,7 @@ mod openings;
 mod outages;
 mod overload;
 mod pairs;
+mod plugins;
 mod pool;
 mod protocol;
 mod recordings;

@@ -11,6 +11,7 @@ use super::super::snapshot::{Chain, Continue, Fallback, Heartbeat, Limits, Link}
 use super::upstream::Draft;
 use super::{Overrides, bytes, unique, unknown_name};
 use crate::http::field_rules::FieldRules;
+use crate::plugins::settings::RoutePlugins;
 use crate::service::Setting;
 use crate::service::continuation::Prefill;
 
@@ -198,10 +199,11 @@ pub(super) fn compiled(
     links: Vec<Link>,
     larger: Option<usize>,
     fallback: Option<Fallback>,
+    plugins: Option<Box<RoutePlugins>>,
     upstreams: &[Draft],
 ) -> Chain {
     let translates =
         links.iter().any(|link| upstreams[link.upstream].upstream.translate_to.is_some());
     let stores = links.iter().any(|link| upstreams[link.upstream].upstream.stored.is_some());
-    Chain { links, larger, fallback, translates, stores }
+    Chain { links, larger, fallback, translates, stores, plugins }
 }

@@ -9,7 +9,9 @@ use super::super::snapshot::{
     AcceptEncoding, CommitAt, HeaderRules, PathPattern, Route, Target, When,
 };
 use super::upstream::{Draft, Given};
-use super::{Overrides, chain, cors, fallback, headers, is_token, models, path, unique, when};
+use super::{
+    Overrides, chain, cors, fallback, headers, is_token, models, path, plugins, unique, when,
+};
 use crate::service::Setting;
 use crate::service::naming::WANTED_MAX;
 
@@ -154,19 +156,19 @@ fn one(
         field.parsed(report, |text| path::rewrite(text, pattern))
     });
     let response_headers = headers::rules(&mut section, "response_headers", environment, report);
-    let (commit, accept_encoding) = answers(&mut section, report);
+    let (commit, accept_encoding, server_timing) = answers(&mut section, report);
     let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
     let continues =
         chain::continues(&mut section, links.as_deref(), upstreams, given.limits, report);
-    let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
     let streams = links.as_ref().is_some_and(|links| {
         links.iter().any(|link| upstreams[link.upstream].upstream.service != Setting::None)
     });
     let fallback = fallback::fallback(&mut section, streams, given.environment, report);
+    let plugins = plugins::of_route(&mut section, given.plugins, report);
     let place = section.place_of("cors");
     let cors = cors::cors(&mut section, report);
     section.finish(report);
-    let target = Target::Chain(chain::compiled(links?, larger, fallback, upstreams));
+    let target = Target::Chain(chain::compiled(links?, larger, fallback, plugins, upstreams));
     cors::check_answers(cors.as_deref(), &place, &response_headers, &target, report);
     Some(Route {
         path: pattern?,
@@ -186,12 +188,13 @@ fn one(
     })
 }
 
-/// `commit` and `accept_encoding`.
-fn answers(section: &mut Section<'_>, report: &mut Report) -> (CommitAt, AcceptEncoding) {
+/// `commit`, `accept_encoding` and `server_timing`.
+fn answers(section: &mut Section<'_>, report: &mut Report) -> (CommitAt, AcceptEncoding, bool) {
     let commit = [("first_event", CommitAt::FirstEvent), ("head", CommitAt::Head)];
     let encodings = [("client", AcceptEncoding::Client), ("identity", AcceptEncoding::Identity)];
     let commit = section.choice("commit", &commit, defaults::COMMIT, report);
-    (commit, section.choice("accept_encoding", &encodings, defaults::ACCEPT_ENCODING, report))
+    let encoding = section.choice("accept_encoding", &encodings, defaults::ACCEPT_ENCODING, report);
+    (commit, encoding, section.boolean("server_timing", defaults::SERVER_TIMING, report))
 }
 
 /// What a route asks of a request.

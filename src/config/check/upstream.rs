@@ -11,6 +11,7 @@ use super::super::snapshot::{
 };
 use super::super::{Environment, defaults, names};
 use super::endpoint::EndpointText;
+use super::plugins::PluginDraft;
 use super::{
     CONNECTIONS, Overrides, REQUESTS, address, endpoint, fallback, headers, path, policy,
     translate, unique, wake,
@@ -43,6 +44,7 @@ pub(super) struct Given<'g> {
     pub limits: &'g Limits,
     pub timeouts: &'g Timeouts,
     pub environment: &'g Environment,
+    pub plugins: &'g [PluginDraft],
 }
 
 pub(super) fn all(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{ExchangeTimeouts, Fallback};
 use crate::http::field_rules::FieldRules;
+use crate::plugins::settings::RoutePlugins;
 
 /// The upstreams of a route, and what is said when all have failed.
 #[derive(Clone, Debug)]
@@ -19,13 +20,16 @@ pub struct Chain {
     pub translates: bool,
     /// An upstream of it has `stored`.
     pub stores: bool,
+    /// The plugins of its route; `None`: it has none.
+    pub plugins: Option<Box<RoutePlugins>>,
 }
 
 impl Chain {
     /// The chain of a route that names one upstream.
     pub fn of_one(upstream: usize, timeouts: ExchangeTimeouts) -> Chain {
         let link = Link { upstream, model: None, request_headers: Vec::new(), timeouts };
-        Chain { links: vec![link], larger: None, fallback: None, translates: false, stores: false }
+        let (larger, fallback, plugins) = (None, None, None);
+        Chain { links: vec![link], larger, fallback, translates: false, stores: false, plugins }
     }
 
     pub fn leads_to(&self, upstream: usize) -> bool {

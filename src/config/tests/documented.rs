@@ -31,11 +31,16 @@ fn the_documentation_lists_every_key_with_its_default() {
     let on = SAMPLE.replace("= \"off\"\nadmission", "= {}\nadmission");
     let route = "rewrite   = \"/stream\"\n";
     let with = format!(
-        "{route}continue = {{}}\nfallback = {{ text = \"Sorry.\" }}\n\
+        "{route}plugins = [\"mask\"]\ncontinue = {{}}\nfallback = {{ text = \"Sorry.\" }}\n\
          cors = {{ origins = [\"*\"] }}\n"
     );
     let on = on.replace(route, &with);
-    let on = format!("{on}\n[[price]]\nmodel = \"a\"\ninput = 1\noutput = 2\n");
+    let hash = super::plugins::HASH;
+    let on = format!(
+        "{on}\n[[price]]\nmodel = \"a\"\ninput = 1\noutput = 2\n\
+         [plugins]\nallow = [\"/lib/\"]\n\
+         [[plugin]]\nname = \"mask\"\npath = \"/lib/mask.so\"\nsha256 = \"{hash}\"\n"
+    );
     let shown = [SAMPLE, &on].map(|text| effective(&accepted(text).snapshot)).join("\n");
     let rows = documented();
     let same = |left: &str, right: &str| {

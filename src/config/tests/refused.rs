@@ -484,7 +484,7 @@ fn a_section_that_nobody_knows() {
     )]);
     let strange = format!("{SAMPLE}[\"certificate\\n\"]\n");
     let expected = "line 61: \"certificate\\n\": unknown key; known here are server, admin, access_log, trace, recorder, usage, price, limits, \
-                    timeouts, upstream, route\n";
+                    timeouts, plugins, plugin, upstream, route\n";
     assert_eq!(refused(&strange), expected);
 }
 

@@ -30,7 +30,8 @@ use std::time::Duration;
 use crate::config::bounds::{ADMIN_CONNECTIONS, ADMIN_HEALTH_PLACES};
 use crate::config::defaults;
 use crate::config::snapshot::{
-    Admin, Forwarded, Generation, HalfClose, Limits, ServerSettings, Snapshot, Timeouts, Workers,
+    Admin, Forwarded, Generation, HalfClose, Limits, PluginTable, ServerSettings, Snapshot,
+    Timeouts, Workers,
 };
 use crate::control::models::KnownModels;
 use crate::gateway::command::{Command, Idle};
@@ -199,6 +200,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
         recorder: defaults::RECORDER,
         usage: defaults::usage(),
         prices: None,
+        plugins: PluginTable::default(),
         limits: Limits {
             connections: ADMIN_CONNECTIONS,
             idle_keeps_place: false,

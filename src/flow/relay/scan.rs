@@ -7,7 +7,6 @@ use crate::http::body::{Body, Framing};
 use crate::http::chunk::ChunkError;
 use crate::http::reply;
 use crate::reactor::net::Stream;
-use crate::service::translate::BadAnswer;
 use crate::wire::buffer::Buffer;
 use crate::wire::outbox::Outbox;
 use crate::wire::socket::{Desk, Socket};
@@ -52,7 +51,7 @@ pub(super) fn scan<A: Stream, W: BodyWatcher>(
         // what is left of them would be read as the next request.
         buffer.clear(cleared);
         buffer.sent(buffer.pending().len());
-        return Err(Broken::Unfinished);
+        return Err(watch.refusal());
     }
     if let Err(unfinished) = ended {
         return Err(hold_end_back(unfinished, cleared, buffer, body, *mode));
@@ -132,10 +131,7 @@ pub(super) fn put_transformed<W: BodyWatcher>(
     if complete {
         transform.end();
     }
-    transform.put(outbox, &mut desk.buffers).map_err(|bad| match bad {
-        BadAnswer::Unfinished => Broken::Unfinished,
-        bad => Broken::Untranslatable(bad),
-    })?;
+    transform.put(outbox, &mut desk.buffers)?;
     if complete {
         transform.put_end(outbox, &mut desk.buffers);
     }

@@ -5,7 +5,7 @@
 //! dialect that its server was asked in.
 
 use crate::flow::relay::Mode;
-use crate::flow::transform::Transform;
+use crate::flow::transform::Transforming;
 use crate::gateway::attempt::transfer::upstream_fault;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::translation::Translation;
@@ -65,7 +65,7 @@ impl Exchange {
         &self,
         head: &ResponseHead<'_>,
         interim: bool,
-        transform: Option<&Transform>,
+        transform: Option<&Transforming>,
     ) -> Delivery {
         match (interim, transform) {
             (true, _) => Delivery::INTERIM,
@@ -76,11 +76,11 @@ impl Exchange {
 
     /// What translates an answer with this head; `None`: there is nothing of it to translate.
     #[cold]
-    pub(super) fn transform_of(
+    pub(super) fn translator_of(
         &self,
         head: &ResponseHead<'_>,
         net: &impl Net,
-    ) -> Result<Option<Box<Transform>>, Failed> {
+    ) -> Result<Option<Translator>, Failed> {
         let Some((pair, request)) = self.translation().and_then(Translation::asked) else {
             return Ok(None);
         };
@@ -115,14 +115,21 @@ impl Exchange {
             }
             _ => return Err(cannot("is neither JSON nor a stream of events")),
         };
-        Ok(Some(Box::new(Transform::new(translator, self.client == Version::Http11))))
+        Ok(Some(translator))
     }
 
-    /// Has the response that has begun translated. Returns whether it has to be all here before.
-    pub(super) fn put_transform(&mut self, transform: Option<Box<Transform>>) -> bool {
+    /// Has the response that has begun transformed. Returns whether it has to be all here before.
+    pub(super) fn put_transform(
+        &mut self,
+        transform: Option<Box<Transforming>>,
+        head: &ResponseHead<'_>,
+    ) -> bool {
         let collects = transform.as_ref().is_some_and(|transform| transform.collects());
         if let Some(response) = &mut self.attempt.response {
             response.watch.transform = transform;
+        }
+        if self.plugged().is_some() {
+            self.put_lookers(head);
         }
         collects
     }
@@ -132,11 +139,13 @@ impl Exchange {
 const OF_THE_SERVERS_BODY: [&str; 6] =
     ["content-digest", "content-encoding", "content-md5", "digest", "etag", "repr-digest"];
 
-/// Says in a head, which begins at `start` and is whole, what its body is: that was written anew.
+/// Says in a head, which begins at `start` and is whole, that its body was written anew, and of which
+/// type it is, where that is another.
 #[cold]
-pub(super) fn set_media(out: &mut Vec<u8>, start: usize, media: &str) {
+pub(super) fn set_media(out: &mut Vec<u8>, start: usize, media: Option<&str>) {
+    let media = media.map(|media| ("Content-Type".to_owned(), media.as_bytes().to_vec()));
     let rules = FieldRules {
-        set: vec![("Content-Type".to_owned(), media.as_bytes().to_vec())],
+        set: media.into_iter().collect(),
         remove: OF_THE_SERVERS_BODY.map(str::to_owned).to_vec(),
         ..FieldRules::default()
     };

@@ -5,6 +5,7 @@ pub(crate) mod commit;
 mod delivery;
 pub(crate) mod judge;
 mod opening;
+pub(crate) mod plugging;
 pub(crate) mod response;
 pub(crate) mod seek;
 pub(crate) mod transfer;

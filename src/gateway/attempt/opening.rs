@@ -6,6 +6,8 @@
 //! the operator's rules change. An opening is put in front of the body whole, and taken off whole when its
 //! try is over (`exchange/retry.rs`).
 
+use std::sync::Arc;
+
 use crate::config::snapshot::HostField;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::translation::Translation;
@@ -41,9 +43,16 @@ impl Exchange {
             trace,
             first_chunk: self.request.watch.first_chunk(),
         };
-        let refitted = self.translation().is_some();
-        let differs =
-            !opening.is_draft() || !link.request_headers.is_empty() || refitted || !base.is_empty();
+        let plugged = self.plugged();
+        let refitted = self.translation().is_some() || self.has_other_body();
+        let target = plugged.and_then(|plugged| plugged.target.as_deref());
+        let rules = plugged.map_or(&[][..], |plugged| &plugged.request_rules);
+        let differs = !opening.is_draft()
+            || !link.request_headers.is_empty()
+            || refitted
+            || !base.is_empty()
+            || target.is_some()
+            || !rules.is_empty();
         if differs {
             into.clear();
             rewrite::opening(&self.outbox.draft(), &opening, into);
@@ -56,7 +65,12 @@ impl Exchange {
                 let opening = std::mem::take(into);
                 base::put(base, &opening, into);
             }
-            for rules in &link.request_headers {
+            if let Some(target) = target.filter(|_| !self.is_translated()) {
+                let opening = std::mem::take(into);
+                rewrite::retarget(&opening, target, into);
+            }
+            let rules = rules.iter().chain(link.request_headers.iter().map(Arc::as_ref));
+            for rules in rules {
                 let opening = std::mem::take(into);
                 rules.apply(&opening, into);
             }
@@ -101,7 +115,7 @@ impl Exchange {
     /// How long the body is that this server is sent, where the client has said something else.
     fn length_here(&self) -> Option<u64> {
         let Framing::Length(length) = self.request.body.framing() else { return None };
-        if self.translation().is_some() {
+        if self.translation().is_some() || self.has_other_body() {
             return None;
         }
         if self.is_continuing() {

@@ -188,8 +188,7 @@ impl<N: Net> Gateway<N> {
             exchange.attempt.retry_after = retry_after_of(&head);
         }
         exchange.judge(&head, rescue.possible, &upstream.socket.outbox)?;
-        let translated = !interim && exchange.is_translated();
-        let transform = if translated { exchange.transform_of(&head, &cx.net)? } else { None };
+        let transform = exchange.transform_for(&head, interim, &cx.net)?;
         let delivery = exchange.delivery(&head, interim, transform.as_deref());
         let told_before = head.status == 100 && exchange.leave == Leave::Given;
         if head.status == 100 {
@@ -202,7 +201,7 @@ impl<N: Net> Gateway<N> {
             client.parting = !exchange.persistent && exchange.tunnel.is_none();
             exchange.watch(&head, self.reporter.journal(), &self.purse);
             let begun = &upstream.socket.unscanned()[head.length..];
-            let collects = exchange.put_transform(transform);
+            let collects = exchange.put_transform(transform, &head);
             let held = collects || exchange.is_to_be_held(&head, begun, sent, &rescue);
             if held {
                 exchange.commit.hold();
@@ -297,9 +296,8 @@ impl Exchange {
             set_media(into, start, transform.content_type());
         }
         let rules = self.route().and_then(|route| route.response_headers.rules.as_deref());
-        if let Some(rules) = rules
-            && !interim
-        {
+        let by_plugins = self.plugged().map_or(&[][..], |plugged| &plugged.answer_rules);
+        for rules in rules.into_iter().chain(by_plugins).filter(|_| !interim) {
             let written = into.split_off(start);
             rules.apply(&written, into);
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::flow::relay::{Broken, Budget, Flow, FlowState, Held, Mode, Moved, Rest, hold, relay};
+use crate::gateway::attempt::plugging::fault_of;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::request_body::payload;
 use crate::gateway::record::upstream::UpstreamConnection;
@@ -92,7 +93,9 @@ impl<N: Net> Gateway<N> {
             Some(_) => u64::MAX,
             None => exchange.body_max(),
         };
-        let gathered = exchange.request.watch.0.is_some() || exchange.translation().is_some();
+        let gathered = exchange.request.watch.0.is_some()
+            || exchange.translation().is_some()
+            || exchange.has_other_body();
         let Exchange { request, timeline, .. } = exchange;
         match relay(client, &mut upstream.socket, request, length_max, budget, &mut self.desk) {
             Ok(moved) => {
@@ -443,6 +446,7 @@ pub(crate) fn broken_response(broken: Broken) -> Failed {
         Broken::Untranslatable(why) => {
             Failed::Fault(upstream_fault(UpstreamFault::Untranslatable(Box::new(why))))
         }
+        Broken::Plugin(stop) => Failed::Fault(fault_of(stop)),
         Broken::Write(_) | Broken::TooLong => {
             Failed::Fault(Fault::Downstream(DownstreamFault::Gone))
         }

@@ -237,6 +237,9 @@ impl Exchange {
         if chain.stores {
             self.begin_storing(head, chain, now);
         }
+        if let Some(plugins) = chain.plugins.as_deref() {
+            self.seat_plugins(plugins, snapshot);
+        }
         self.begin_naming(head, chain)?;
         if chain.translates { self.begin_translating(head) } else { Ok(()) }
     }

@@ -214,6 +214,7 @@ impl<N: Net> Gateway<N> {
             // nginx's number for "the client closed the request" is understood everywhere.
             Some(None) => 499,
         };
+        exchange.end_plugins(status, fault, cx.now);
         if let Some(journal) = self.reporter.journal() {
             let reel = exchange.reel_of_failure(fault);
             let record = Arc::new(record(exchange, client, status, end, cx.now));

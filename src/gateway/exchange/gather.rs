@@ -45,10 +45,11 @@ impl<N: Net> Gateway<N> {
             exchange.gather = Gather::Nothing;
         }
         let (gather, body_max) = (exchange.gather, exchange.body_max());
-        if gather == Gather::Nothing {
+        let by_plugins = exchange.body_wanted_by_plugins();
+        if gather == Gather::Nothing && by_plugins.is_none() {
             return None;
         }
-        let wanted = exchange.wanted_bytes();
+        let wanted = exchange.wanted_bytes().max(by_plugins.unwrap_or(0));
         if exchange.give_leave() && takes_interim(exchange.client) {
             let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
             downstream.socket.outbox.push(go_on, &mut self.desk.buffers);
@@ -84,6 +85,9 @@ impl<N: Net> Gateway<N> {
             Ok(Rest::Ended) if request.body.received() > body_max => DownstreamFault::BodyTooLarge,
             Ok(Rest::Ended) if exchange.is_undecided() => return Some(self.decide(token, cx)),
             Ok(Rest::Ended) => match exchange.read_request(&mut self.desk.buffers, now) {
+                Ok(()) if matches!(exchange.peer, Peer::Responder { .. }) => {
+                    return Some(Step::Again);
+                }
                 Ok(()) => return None,
                 Err(fault) => return Some(Step::Over(Err(fault))),
             },
@@ -133,6 +137,10 @@ impl Exchange {
     /// Reads what is wanted from the body that has been kept.
     fn read_request(&mut self, buffers: &mut BufferPool, now: Instant) -> Result<(), Fault> {
         let gather = std::mem::replace(&mut self.gather, Gather::Nothing);
+        self.consult(buffers)?;
+        if matches!(self.peer, Peer::Responder { .. }) {
+            return Ok(());
+        }
         let key = gather.key();
         if let Gather::Model { .. } = gather {
             let wanted = self.request.watch.is_searched() && self.request.watch.is_needed();

@@ -161,8 +161,8 @@ fn framing_of(exchange: &Exchange) -> Option<bool> {
     }
     let response = exchange.attempt.response.as_ref().filter(|_| exchange.commit.is_passed())?;
     if let Some(transform) = &response.watch.transform {
-        // Whole events leave it, and none of the server's own bytes.
-        return Some(transform.is_chunked());
+        // None of the server's own bytes leave it.
+        return transform.at_boundary().then_some(transform.is_chunked());
     }
     let between_events =
         response.watch.observer.as_ref().is_some_and(|observer| observer.at_boundary());

@@ -69,14 +69,17 @@ impl Exchange {
 
     /// Sends on what was held, and the rest of the body behind it.
     pub(crate) fn frame(&mut self, buffers: &mut BufferPool) {
+        let other = self.has_other_body();
         let Exchange { request, outbox, .. } = self;
-        let chunked = request.body.framing() == Framing::Chunked;
+        let chunked = request.body.framing() == Framing::Chunked && !other;
         if let Some(naming) = &mut request.watch.0 {
             naming.gone_on = true;
             naming.first_chunk = if chunked { outbox.held() } else { 0 };
         }
         if !chunked {
-            request.mode = Mode::Keep;
+            if !other {
+                request.mode = Mode::Keep;
+            }
             return;
         }
         if outbox.held() > 0 {
@@ -146,6 +149,17 @@ impl Exchange {
         }
         if chunked {
             outbox.push(reply::LAST_CHUNK, buffers);
+        }
+    }
+
+    /// Finds the model anew in a body that is another than the client's.
+    pub(crate) fn find_model_again(&mut self, body: &[u8]) {
+        let Some(naming) = &mut self.request.watch.0 else { return };
+        naming.written = None;
+        naming.name = None;
+        if let Ok(mut finder) = Finder::new(std::iter::empty(), std::iter::empty()) {
+            finder.feed(body);
+            naming.name = finder.name().cloned();
         }
     }
 

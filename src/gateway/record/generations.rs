@@ -16,7 +16,8 @@ pub(crate) struct Generations {
 }
 
 impl Generations {
-    pub(crate) fn new(first: Snapshot) -> Generations {
+    pub(crate) fn new(mut first: Snapshot) -> Generations {
+        first.plugins.open_lanes(None);
         Generations { latest: Rc::new(first), past: Vec::new() }
     }
 
@@ -27,7 +28,8 @@ impl Generations {
     }
 
     /// Puts `next` in the place of the latest.
-    pub(crate) fn follow(&mut self, next: Snapshot) {
+    pub(crate) fn follow(&mut self, mut next: Snapshot) {
+        next.plugins.open_lanes(Some(&self.latest.plugins));
         self.past.push(std::mem::replace(&mut self.latest, Rc::new(next)));
     }
 

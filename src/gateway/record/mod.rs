@@ -11,6 +11,7 @@ pub(crate) mod generations;
 pub mod kept_stream;
 pub mod outcome;
 pub mod peer;
+pub(crate) mod plugged;
 pub(crate) mod request_body;
 pub mod sends;
 pub mod trace;

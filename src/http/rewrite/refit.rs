@@ -115,6 +115,22 @@ pub fn refit(opening: &[u8], refit: &Refit<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n\r\n");
 }
 
+/// Appends `opening`, a whole head, to `out`, with this path and query.
+pub fn retarget(opening: &[u8], target: &str, out: &mut Vec<u8>) {
+    let start = memchr(b'\n', opening).map_or(opening.len(), |end| end + 1);
+    start_line(&opening[..start], Some(target), out);
+    out.extend_from_slice(&opening[start..]);
+}
+
+/// The path and query that a head asks for.
+pub fn target_of(head: &[u8]) -> &[u8] {
+    let line = &head[..memchr(b'\r', head).unwrap_or(head.len())];
+    match (memchr(b' ', line), memchr::memrchr(b' ', line)) {
+        (Some(first), Some(last)) if first < last => &line[first + 1..last],
+        _ => b"",
+    }
+}
+
 fn name_of(line: &[u8]) -> &[u8] {
     &line[..memchr(b':', line).unwrap_or(line.len())]
 }

@@ -76,6 +76,7 @@ impl fmt::Display for DownstreamFault {
             DownstreamFault::WriteTimeout => "the client does not read its answer",
             DownstreamFault::TunnelIdle => "nothing passed through the tunnel for too long",
             DownstreamFault::Gone => "the client went away",
+            DownstreamFault::PluginRefused(refusal) => return f.write_str(&refusal.message),
             DownstreamFault::Refused => "the upstream refused the request in its answer",
         })
     }
@@ -152,6 +153,10 @@ impl fmt::Display for LocalFault {
             LocalFault::Buffers => "the gateway is out of buffers",
             LocalFault::Drained => "the gateway is shutting down",
             LocalFault::Killed => "an operator ended the exchange",
+            LocalFault::PluginFailed => "a plugin of the gateway failed",
+            LocalFault::PluginQuarantined => {
+                "a plugin of the gateway is not in use, because it was too slow"
+            }
         })
     }
 }

@@ -217,7 +217,9 @@ impl Cause {
                 LocalFault::Descriptors
                 | LocalFault::Buffers
                 | LocalFault::Drained
-                | LocalFault::Killed => return None,
+                | LocalFault::Killed
+                | LocalFault::PluginFailed
+                | LocalFault::PluginQuarantined => return None,
             },
         };
         Some(Cause::Failed(condition))

@@ -1,7 +1,7 @@
 //! Recorded conversations, replayed.
 
 use crate::http::tests::every_cut;
-use crate::service::model::ModelName;
+use crate::service::model::AnswerText;
 use crate::service::{Dialect, Ending, Observer, Usage};
 
 /// What an observer has told of a recording.
@@ -16,7 +16,7 @@ pub(in crate::service) struct Replay {
 }
 
 fn play(mut observer: Observer, pieces: &[&[u8]]) -> Replay {
-    let mut model = ModelName::new();
+    let mut model = AnswerText::model();
     for piece in pieces {
         observer.feed(piece);
         model.feed(piece);

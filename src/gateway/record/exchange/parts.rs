@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use crate::clock::Instant;
 use crate::config::snapshot::EndpointId;
 use crate::gateway::record::kept_stream::Continuation;
+use crate::gateway::record::plugged::PluggedExchange;
 use crate::gateway::record::translation::Translation;
 use crate::measure::journal::WastedTokens;
 use crate::proxy::cors::AskingPage;
@@ -38,6 +39,8 @@ pub struct Aside {
     pub asked: Option<Box<str>>,
     /// What of it is translated, where upstreams of its route have `translate_to`.
     pub translation: Option<Box<Translation>>,
+    /// Its plugins, where its route has any.
+    pub plugged: Option<Box<PluggedExchange>>,
     /// What attempts have cost that no client got the answer of.
     pub wasted: Vec<WastedTokens>,
     /// What is kept so that another server can continue the stream.

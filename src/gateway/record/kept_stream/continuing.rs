@@ -64,6 +64,10 @@ impl Exchange {
     ) -> Option<Box<Transcript>> {
         let settings = self.continues()?;
         let needed = self.dialect.continued_by()?;
+        if self.has_events_changed() {
+            // What the client has is not what the server has said.
+            return None;
+        }
         let mut links = self.chain()?.links.iter();
         links.find(|link| self.snapshot.upstreams[link.upstream].prefill >= needed)?;
         let continued = self.continuation();
