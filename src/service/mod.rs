@@ -120,6 +120,16 @@ impl Setting {
         }
     }
 
+    /// What its servers are asked for by a GET, to see whether they are well: where `/health` is not
+    /// theirs, what is.
+    pub fn health_path(self) -> &'static str {
+        match self {
+            Setting::Ollama => "/api/version",
+            Setting::KServe | Setting::Triton => "/v2/health/ready",
+            _ => "/health",
+        }
+    }
+
     pub fn from_name(name: &str) -> Option<Setting> {
         Setting::ALL.into_iter().find(|setting| setting.name() == name)
     }

@@ -13,6 +13,7 @@ mod codings;
 mod cors;
 mod defaults;
 mod doctor;
+mod dialects;
 mod edges;
 mod exchanges;
 mod faults;

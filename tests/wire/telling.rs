@@ -10,13 +10,13 @@ use crate::faults::stage::*;
 use crate::harness::{Gateway, Message, PATIENCE, Peer};
 
 /// A gateway whose every word is heard.
-struct Heard {
-    gateway: Gateway,
+pub struct Heard {
+    pub gateway: Gateway,
     log: PathBuf,
 }
 
 impl Heard {
-    fn before(primary: &Server, second: Option<&Server>, knobs: &Knobs<'_>) -> Heard {
+    pub fn before(primary: &Server, second: Option<&Server>, knobs: &Knobs<'_>) -> Heard {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("sluicegate-telling-{}-{number}.log", std::process::id());
@@ -32,18 +32,18 @@ impl Heard {
         Heard { gateway, log }
     }
 
-    fn alone(primary: &Server) -> Heard {
+    pub fn alone(primary: &Server) -> Heard {
         Heard::before(primary, None, &Knobs { primary: "breaker = \"off\"", ..Knobs::default() })
     }
 
-    fn ask(&self, path: &str, body: &str) -> Peer {
+    pub fn ask(&self, path: &str, body: &str) -> Peer {
         let mut client = self.gateway.connect();
         client.send(post(path, body));
         client
     }
 
     /// The lines of the access log, once there are so many.
-    fn lines(&self, count: usize) -> Vec<Value> {
+    pub fn lines(&self, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
@@ -56,7 +56,7 @@ impl Heard {
         }
     }
 
-    fn page(&self, path: &str) -> Message {
+    pub fn page(&self, path: &str) -> Message {
         let line = self.gateway.wait_for_log("admin on http://");
         let address = line.split_once("admin on http://").expect("an address").1.trim().parse();
         let mut peer = Peer::connect(address.expect("an address"));
@@ -65,7 +65,7 @@ impl Heard {
     }
 
     /// The sample of `/metrics` that begins so.
-    fn metric(&self, sample: &str) -> u64 {
+    pub fn metric(&self, sample: &str) -> u64 {
         let page = self.page("/metrics");
         let value =
             page.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));

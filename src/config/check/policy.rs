@@ -11,6 +11,7 @@ use super::super::snapshot::{
     Limits, Listed, PRIORITIES, PoolLimits, Retry,
 };
 use super::{CONNECTIONS, field_name, is_token, path, unique};
+use crate::service::Setting;
 
 const ATTEMPTS: RangeInclusive<u64> = 1..=10;
 const BACKOFF: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
@@ -233,7 +234,11 @@ pub(super) fn breaker(upstream: &mut Section<'_>, report: &mut Report) -> Option
 }
 
 /// `health = { … }`; "off", the default, where there is none.
-pub(super) fn health(upstream: &mut Section<'_>, report: &mut Report) -> Option<HealthCheck> {
+pub(super) fn health(
+    upstream: &mut Section<'_>,
+    service: Setting,
+    report: &mut Report,
+) -> Option<HealthCheck> {
     let Switch::On(mut section) = upstream.switch("health", report) else { return None };
     let default = defaults::health();
     let checked = section
@@ -243,7 +248,7 @@ pub(super) fn health(upstream: &mut Section<'_>, report: &mut Report) -> Option<
     let interval = Duration::from_millis(100)..=Duration::from_secs(3_600);
     let in_a_row = 1..=100;
     let health = HealthCheck {
-        path: checked.unwrap_or(default.path),
+        path: checked.unwrap_or_else(|| service.health_path().to_owned()),
         statuses: statuses.unwrap_or(default.statuses),
         interval: section.duration("interval", interval, default.interval, report),
         timeout: section.duration(

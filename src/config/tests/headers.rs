@@ -116,3 +116,18 @@ fn what_is_no_field_to_change_is_refused_and_no_secret_is_told() {
         assert!(!told.contains("sesame"), "{told}");
     }
 }
+
+#[test]
+fn health_is_asked_where_the_service_has_it() {
+    for (lines, path) in [
+        ("health = {}", "/health"),
+        ("service = \"kserve\"\nhealth = {}", "/v2/health/ready"),
+        ("service = \"triton\"\nhealth = {}", "/v2/health/ready"),
+        ("service = \"ollama\"\nhealth = {}", "/api/version"),
+        ("service = \"ollama\"\nhealth = { path = \"/up\" }", "/up"),
+    ] {
+        let loaded = accepted(&with(lines, ""));
+        let health = loaded.snapshot.upstreams[0].health.clone();
+        assert_eq!(health.map(|health| health.path).as_deref(), Some(path), "{lines}");
+    }
+}

@@ -110,6 +110,11 @@ impl Dialect {
         self.stream_grammar() == StreamGrammar::Text
     }
 
+    /// Whether its streams have no mark of their end, so that HTTP alone tells it.
+    pub fn ends_with_http(self) -> bool {
+        known!(self, D => !D::HAS_END)
+    }
+
     /// Whether a page of HTML is none of its answers. A server of plain text may call that so.
     pub fn has_no_pages(self) -> bool {
         self != Dialect::Generic && !self.speaks_in_text()

@@ -2,6 +2,7 @@
 
 mod choices;
 mod claims;
+mod documents;
 mod faults;
 mod names;
 mod paths;

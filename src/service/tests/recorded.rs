@@ -2,7 +2,7 @@
 
 use crate::http::tests::every_cut;
 use crate::service::model::AnswerText;
-use crate::service::{Dialect, Ending, Observer, Usage};
+use crate::service::{Dialect, Ending, Observer, Truncation, Usage};
 
 /// What an observer has told of a recording.
 #[derive(Debug, PartialEq)]
@@ -71,4 +71,62 @@ pub(in crate::service) fn cut_behind(
     let text = std::str::from_utf8(body).expect("a recording is text");
     let kept: String = text.split_inclusive(blank).take(events).collect();
     replay_stream(dialect, kept.as_bytes()).ending
+}
+
+/// The dialects whose folders have no tests of their own.
+#[test]
+fn recorded_streams_are_whole_and_counted() {
+    use crate::service::Dialect::*;
+    for (dialect, body, blank, usage, model, first) in [
+        (
+            OpenAiChat,
+            &include_bytes!("../dialects/openai/recorded/chat.txt")[..],
+            "\n\n",
+            [Some(35), Some(4), Some(0), None],
+            Some("tiny"),
+            2,
+        ),
+        (
+            OpenAiCompletions,
+            include_bytes!("../dialects/openai/recorded/completions.txt"),
+            "\n\n",
+            [Some(12), Some(4), Some(2), None],
+            Some("tiny"),
+            1,
+        ),
+        (
+            OpenAiResponses,
+            include_bytes!("../dialects/responses/recorded/stream.txt"),
+            "\n\n",
+            [Some(35), Some(4), Some(34), None],
+            Some("tiny"),
+            5,
+        ),
+        (
+            Anthropic,
+            include_bytes!("../dialects/anthropic/recorded/stream.txt"),
+            "\n\n",
+            [Some(35), Some(4), Some(34), None],
+            Some("tiny"),
+            3,
+        ),
+        (
+            Ollama,
+            include_bytes!("../dialects/ollama/recorded/chat.txt"),
+            "\n",
+            [Some(26), Some(33), None, None],
+            Some("llama3.2"),
+            1,
+        ),
+        (Tgi, include_bytes!("../dialects/tgi/recorded/stream.txt"), "\n\n", [None; 4], None, 1),
+    ] {
+        let told = replay_stream(dialect, body);
+        assert_eq!((told.dialect, told.ending), (dialect, Ending::Whole));
+        assert_eq!((told.usage, told.model.as_deref()), (usage, model), "{dialect:?}");
+        let begun = first_output(dialect, body);
+        assert_eq!(begun.matches(blank).count(), first, "{dialect:?}: {begun}");
+        let begun = begun.matches(blank).count();
+        let cut = cut_behind(dialect, body, blank, begun);
+        assert_eq!(cut, Ending::Truncated(Truncation::NoEndMark), "{dialect:?}");
+    }
 }

@@ -20,14 +20,15 @@ fn events(payload: &str) -> Vec<Act> {
 #[test]
 fn a_stream_nobody_understands_is_passed_on_and_ends_as_its_server_ends_it() {
     let triton = "data: {\"model_name\":\"ensemble\",\"text_output\":\".\"}\n\n".repeat(3);
-    let sglang = "data: {\"text\":\" a\",\"meta_info\":{\"finish_reason\":null}}\n\n\
-                  data: [DONE]\n\n";
+    let stranger = "data: {\"model_name\":\"ensemble\"}\n\n";
+    // vLLM's demonstration server.
+    let demo = "data: {\"text\":[\"a\"]}\n\n";
     let heard = "event: transcript.text.delta\n\
                  data: {\"type\":\"transcript.text.delta\",\"delta\":\"a\"}\n\n";
     for (setting, path, payload) in [
-        ("", "/v2/models/ensemble/generate_stream", &*triton),
+        ("", "/v2/models/ensemble/generate_stream", stranger),
         ("service = \"tgi\"", "/v2/models/ensemble/generate_stream", &*triton),
-        ("", "/generate", sglang),
+        ("", "/generate", demo),
         ("", "/generate_stream", &*triton),
         ("service = \"openai\"", "/v1/audio/transcriptions", heard),
         ("service = \"openai\"", "/v1/responses/resp_1", heard),
