@@ -130,10 +130,12 @@ fn the_sdks_of_openai_and_anthropic_before_servers_of_the_other_dialect() {
     let [messages, chats, tool_messages, tool_chats] =
         gateways.each_ref().map(|gateway| gateway.url(""));
     let direct = llama.url("");
-    script(
-        "translated.py",
-        &[&messages, &chats, "--direct", &direct, "--tools", &tool_messages, &tool_chats],
-    );
+    for name in ["translated.py", "translated_responses.py"] {
+        script(
+            name,
+            &[&messages, &chats, "--direct", &direct, "--tools", &tool_messages, &tool_chats],
+        );
+    }
     for gateway in gateways {
         gateway.stop();
     }

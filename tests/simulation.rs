@@ -32,6 +32,8 @@ mod scenarios;
 mod sessions;
 #[path = "simulation/timers.rs"]
 mod timers;
+#[path = "simulation/translation.rs"]
+mod translation;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -20,6 +20,9 @@ use crate::service::translate::{BadAnswer, Translator};
 use crate::wire::buffers::BufferPool;
 use crate::wire::outbox::Outbox;
 
+/// Room for the line in front of a chunk.
+const LINE: usize = reply::CHUNK_LINE_MAX;
+
 /// Makes another answer of one: a translator, a plugin that changes events.
 pub trait Transform: fmt::Debug {
     /// Takes the next bytes of the payload, and appends what it makes of them to `out`. Behind an error it
@@ -135,7 +138,8 @@ impl Transform for Chained {
 #[derive(Debug)]
 pub struct Transforming {
     transform: Box<dyn Transform>,
-    /// What it has made since it was last asked; kept for its capacity.
+    /// What it has made since it was last asked, behind room for the line of a chunk; kept for its
+    /// capacity.
     made: Vec<u8>,
     fault: Option<Untransformed>,
     /// The client is sent chunks, and not bytes until the connection ends.
@@ -147,7 +151,7 @@ pub struct Transforming {
 impl Transforming {
     /// `chunked`: the client is sent chunks.
     pub fn new(transform: Box<dyn Transform>, chunked: bool) -> Transforming {
-        Transforming { transform, made: Vec::new(), fault: None, chunked, ended: false }
+        Transforming { transform, made: vec![0; LINE], fault: None, chunked, ended: false }
     }
 
     /// Whether the answer has to be all here before there is anything of it.
@@ -186,7 +190,7 @@ impl Transforming {
     pub(crate) fn last_events(&mut self) -> Vec<u8> {
         self.end();
         self.ended = true;
-        std::mem::take(&mut self.made)
+        self.made.split_off(LINE)
     }
 
     /// Puts what was made into `outbox`. An error: what came behind that cannot be transformed. It is told
@@ -196,16 +200,18 @@ impl Transforming {
         outbox: &mut Outbox,
         buffers: &mut BufferPool,
     ) -> Result<(), Untransformed> {
-        if !self.made.is_empty() {
+        let length = self.made.len() - LINE;
+        if length > 0 {
+            let mut start = LINE;
             if self.chunked {
-                let mut line = [0; reply::CHUNK_LINE_MAX];
-                outbox.push(reply::chunk_line(self.made.len(), &mut line), buffers);
+                let mut line = [0; LINE];
+                let line = reply::chunk_line(length, &mut line);
+                start -= line.len();
+                self.made[start..LINE].copy_from_slice(line);
+                self.made.extend_from_slice(b"\r\n");
             }
-            outbox.push(&self.made, buffers);
-            if self.chunked {
-                outbox.push(b"\r\n", buffers);
-            }
-            self.made.clear();
+            outbox.push(&self.made[start..], buffers);
+            self.made.truncate(LINE);
         }
         self.fault.take().map_or(Ok(()), Err)
     }

@@ -124,12 +124,7 @@ impl Walker {
 
     /// Some of the word.
     pub fn spell_on(&mut self, words: &Words, part: &[u8]) {
-        for &byte in part {
-            if self.matcher.is_lost() {
-                return;
-            }
-            self.matcher.step(words, byte);
-        }
+        self.matcher.take(words, part);
     }
 
     /// The word, now that it has ended; [`ITEM`]: nothing has come.

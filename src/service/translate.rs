@@ -110,8 +110,19 @@ pub struct AnswerContext {
 
 /// Tells one stream in another dialect, part by part.
 trait Teller: fmt::Debug {
-    /// Takes the next part, and writes what can be told.
-    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer>;
+    /// Takes the next part, and writes what can be told. Returns the text of a delta that says nothing else:
+    /// the inside of a JSON string, as it lies in the part.
+    fn part<'e>(
+        &mut self,
+        part: StreamPart<'e>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer>;
+
+    /// Takes another text of the kind that [`Teller::part`] has returned last, and tells it. `false`: it has
+    /// not, because something else would have to be told before.
+    fn again(&mut self, _: &str, _: &mut Vec<u8>) -> Result<bool, BadAnswer> {
+        Ok(false)
+    }
 
     /// The server's body is complete. A stream that was not finished by its model is an error.
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer>;

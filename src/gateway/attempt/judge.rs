@@ -5,6 +5,7 @@ use crate::flow::relay::HELD_MAX;
 use crate::gateway::Gateway;
 use crate::gateway::attempt::transfer::upstream_fault;
 use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::translation::Translation;
 use crate::gateway::record::verdict::Failed;
 use crate::http::body::Framing;
 use crate::http::head::{Media, ResponseHead};
@@ -137,8 +138,12 @@ impl Exchange {
 
     /// What keeps an answer from following the head that the client has.
     pub fn cannot_follow(&self, head: &ResponseHead<'_>) -> Option<UpstreamFault> {
+        let streams = match self.translation().and_then(Translation::asked) {
+            Some((pair, _)) => pair.streams_as(head.media),
+            None => head.media == Media::EventStream,
+        };
         let follows = head.status == 200
-            && head.media == Media::EventStream
+            && streams
             && !head.encoded
             && !matches!(head.framing, Framing::None | Framing::Length(0));
         let is_final = head.status == 101 || head.status >= 200;

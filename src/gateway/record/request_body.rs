@@ -7,6 +7,7 @@ use memchr::memmem::Finder;
 
 use crate::flow::relay::Mode;
 use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::translation::Translation;
 use crate::http::body::{Body, Framing};
 use crate::http::rewrite;
 use crate::proxy::route;
@@ -25,6 +26,10 @@ impl Exchange {
     /// Whether its request, as far as it was kept, asks for a stream and takes nothing else. Of its
     /// body so many bytes are read at most.
     pub(crate) fn asks_for_stream_in(&self, kept: &Outbox, most: usize) -> bool {
+        if let Some((_, request)) = self.translation().and_then(Translation::asked) {
+            // Where it is read already there is nothing to be looked for in the server's words.
+            return request.stream;
+        }
         let draft = kept.draft();
         let events_only = accepts_events_only(rewrite::values_of(&draft, b"accept"));
         let look = look(&self.payload_in(kept, most), 0);
@@ -88,6 +93,7 @@ impl Exchange {
         }
         let draft = sent.draft();
         let may = self.dialect.streams(&self.path_in(&draft), rewrite::query_of(&draft), None)
+            || self.is_translated()
             || self.request.body.framing() == Framing::Chunked
             || contains(&STREAM, sent.pieces());
         may && self.asks_for_stream_in(sent, LOOK_MAX)
@@ -96,7 +102,7 @@ impl Exchange {
     /// How many choices the answer is to have, by the request as it was `sent`. `None`: nobody
     /// knows, since it was too long to be kept, or is not all here.
     pub(crate) fn choices(&self, sent: &Outbox) -> Option<u32> {
-        if !self.dialect.has_choices() {
+        if !self.dialect.has_choices() || self.is_translated() {
             return Some(1);
         }
         if !sent.keeps() || !self.request.body.is_complete() {

@@ -134,6 +134,33 @@ impl Matcher {
         self.first == self.end
     }
 
+    /// Some of the text. One that is a word and comes in one piece costs a few comparisons.
+    pub fn take(&mut self, words: &Words, part: &[u8]) {
+        if self.length == 0 && self.end > 0 && self.take_whole(words, part) {
+            return;
+        }
+        for &byte in part {
+            if self.is_lost() {
+                return;
+            }
+            self.step(words, byte);
+        }
+    }
+
+    /// Takes the first piece of the text, if it is a word. It may go on, as other words do.
+    fn take_whole(&mut self, words: &Words, part: &[u8]) -> bool {
+        let start = part.first().and_then(|first| words.starts.get(usize::from(*first)));
+        let (Some(&(start, end)), Ok(length)) = (start, u8::try_from(part.len())) else {
+            return false;
+        };
+        let known = |word: u8| words.sorted[usize::from(word)].as_bytes();
+        let Some(first) = (start..end).find(|word| known(*word) == part) else { return false };
+        let longer = (first + 1..end).take_while(|word| known(*word).starts_with(part));
+        let end = longer.last().map_or(first + 1, |last| last + 1);
+        *self = Matcher { first, end, length };
+        true
+    }
+
     #[inline]
     pub fn step(&mut self, words: &Words, byte: u8) {
         if self.length == 0 && self.end > 0 {
@@ -156,6 +183,35 @@ impl Matcher {
         match !self.is_lost() && words.byte(self.first, self.length).is_none() {
             true => self.first,
             false => OTHER,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_in_one_piece_is_taken_as_byte_by_byte() {
+        const WORDS: Words =
+            Words::new(&["a", "ab", "abc", "abd", "b", "content", "content_block"]);
+        for text in
+            ["", "a", "ab", "abc", "abcd", "abd", "ac", "b", "c", "content", "content_b", "x"]
+        {
+            let mut bytewise = Matcher::new(&WORDS);
+            text.bytes().for_each(|byte| {
+                if !bytewise.is_lost() {
+                    bytewise.step(&WORDS, byte);
+                }
+            });
+            for cut in 0..=text.len() {
+                let mut pieces = Matcher::new(&WORDS);
+                pieces.take(&WORDS, &text.as_bytes()[..cut]);
+                pieces.take(&WORDS, &text.as_bytes()[cut..]);
+                assert_eq!(pieces.word(&WORDS), bytewise.word(&WORDS), "{text} cut at {cut}");
+                let fresh = Matcher::new(&WORDS);
+                assert_eq!(pieces == fresh, bytewise == fresh, "{text} cut at {cut}");
+            }
         }
     }
 }

@@ -41,6 +41,14 @@ impl Frames {
         Frames::Lines(LineReader::default())
     }
 
+    /// Whether an event begins with the next byte.
+    pub fn at_boundary(&self) -> bool {
+        match self {
+            Frames::Events(reader) => reader.observer.at_boundary(),
+            Frames::Lines(reader) => reader.pending.is_empty(),
+        }
+    }
+
     /// Takes the next bytes, and shows `on` what has become whole.
     pub fn feed(
         &mut self,

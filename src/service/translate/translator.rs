@@ -11,6 +11,7 @@ use super::chat::writer;
 use super::documents::{self, ToldDocument};
 use super::events::Frames;
 use super::leg::Leg;
+use super::template::DeltaShape;
 use super::{AnswerContext, BadAnswer, Memo, Pair, Teller};
 use crate::service::Dialect;
 
@@ -25,7 +26,7 @@ pub struct Translator {
 
 #[derive(Debug)]
 enum Form {
-    Stream(Stages),
+    Stream(Box<Stages>),
     Document(Box<Collected>),
 }
 
@@ -34,21 +35,55 @@ enum Form {
 struct Stage {
     frames: Frames,
     teller: Box<dyn Teller>,
+    shape: DeltaShape,
 }
 
 impl Stage {
     fn new(leg: Leg, context: &AnswerContext) -> Stage {
-        Stage { frames: leg.frames(), teller: leg.teller(context) }
+        let (frames, teller) = (leg.frames(), leg.teller(context));
+        Stage { frames, teller, shape: DeltaShape::default() }
     }
 
-    fn feed(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn feed(&mut self, mut payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        if self.frames.at_boundary() {
+            // Nearly every read is one event, or some, that are of the shape of the one before.
+            while let Some((text, rest)) = self.shape.text(payload) {
+                if !self.teller.again(text, out)? {
+                    break;
+                }
+                payload = rest;
+            }
+        }
+        if payload.is_empty() { Ok(()) } else { self.read(payload, out) }
+    }
+
+    /// The same, event by event.
+    #[inline(never)]
+    fn read(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        let whole = self.frames.at_boundary();
+        let (mut shown, mut text) = (0, None);
         let teller = &mut self.teller;
-        self.frames.feed(payload, |part| teller.part(part, out))
+        self.frames.feed(payload, |part| {
+            shown += 1;
+            // It may lie in the payload, or where its pieces were gathered.
+            text = teller.part(part, out)?.map(|text| (text.as_ptr() as usize, text.len()));
+            Ok(())
+        })?;
+        // The shape is that of a read with one event.
+        let text = text.filter(|_| whole && shown == 1 && self.frames.at_boundary());
+        if let Some((at, length)) = text {
+            let start = at.wrapping_sub(payload.as_ptr() as usize);
+            let text = start.checked_add(length).and_then(|end| payload.get(start..end));
+            if let Some(text) = text.and_then(|text| std::str::from_utf8(text).ok()) {
+                self.shape.learn(payload, text);
+            }
+        }
+        Ok(())
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
         let teller = &mut self.teller;
-        self.frames.end(|part| teller.part(part, out))?;
+        self.frames.end(|part| teller.part(part, out).map(drop))?;
         self.teller.end(out)
     }
 }
@@ -123,7 +158,7 @@ impl Translator {
     pub fn of_stream(pair: Pair, memo: &Memo, created: u64, id: &str) -> Translator {
         let context = AnswerContext { memo: memo.clone(), created, id: id.to_owned() };
         Translator {
-            form: Form::Stream(Stages::of(pair, &context)),
+            form: Form::Stream(Box::new(Stages::of(pair, &context))),
             content_type: pair.asked().stream_type(),
             failed: None,
         }

@@ -179,12 +179,22 @@ fn an_answer_in_another_dialect_is_none() {
     }
 }
 
+/// What takes a second of each pair, of all at once.
+fn side_by_side(check: impl Fn(Caller, &Served) + Sync) {
+    std::thread::scope(|scope| {
+        for (caller, served) in pairs() {
+            let check = &check;
+            scope.spawn(move || check(caller, &served));
+        }
+    });
+}
+
 #[test]
 fn heartbeats_stand_between_events_and_a_client_that_leaves_frees_its_server() {
-    for (caller, served) in pairs() {
+    side_by_side(|caller, served| {
         let upstream = Upstream::listen();
-        let gateway = gateway(&upstream, &served, "heartbeat = { every = \"1s\" }");
-        let (mut client, mut server) = under_way(&gateway, &upstream, caller, &served);
+        let gateway = gateway(&upstream, served, "heartbeat = { every = \"1s\" }");
+        let (mut client, mut server) = under_way(&gateway, &upstream, caller, served);
         let two = served.said("two");
         let (front, back) = two.split_at(two.len() / 2);
         server.send(front);
@@ -195,7 +205,27 @@ fn heartbeats_stand_between_events_and_a_client_that_leaves_frees_its_server() {
         client.reset();
         server.read_end();
         assert!(left.elapsed() < Duration::from_secs(2), "{:?}", left.elapsed());
-    }
+    });
+}
+
+#[test]
+fn a_stream_of_any_server_follows_a_head_of_ours() {
+    side_by_side(|caller, served| {
+        let upstream = Upstream::listen();
+        let route = "heartbeat = { every = \"1s\", before_head = true }";
+        let gateway = gateway(&upstream, served, route);
+        let mut client = gateway.connect();
+        client.send(caller.request(true, ""));
+        let mut server = upstream.accept();
+        server.read_request();
+        client.read_until(": hb\n\n");
+        let end = chunk(&(served.ended)()) + "0\r\n\r\n";
+        server.send(served.head() + &chunk(&(served.begun)()) + &served.said("Hello.") + &end);
+        let answer = client.reread_response();
+        let body = answer.text();
+        assert!(body.contains(caller.end), "{} {}: {body}", caller.path, served.to);
+        assert_eq!(caller.text(body), "Hello.", "{} {}", caller.path, served.to);
+    });
 }
 
 #[test]

@@ -19,7 +19,6 @@ use super::super::errors::ServerError;
 use super::super::events::StreamPart;
 use super::super::raw::{inside, meaning, some_text, value};
 use super::super::reasons::{self, TokenCounts};
-use super::super::template::TextTemplate;
 use super::super::{AnswerContext, BadAnswer, Memo, Teller};
 use super::calls::Calls;
 use super::events::{stop_block, write_event};
@@ -78,34 +77,36 @@ pub struct ChatAsMessages {
     tokens: TokenCounts,
     /// A delta of the open block, up to its text.
     delta: Vec<u8>,
-    template: TextTemplate<Told>,
+    /// The text of another delta of the same shape belongs into the open block.
+    repeats: bool,
 }
 
 impl Teller for ChatAsMessages {
-    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn part<'e>(
+        &mut self,
+        part: StreamPart<'e>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
         match part {
-            _ if self.stage == Stage::Over => Ok(()),
-            StreamPart::Event { name, data } => match self.template.text(data) {
-                // The shape says everything but the name of the event, and only an error has one.
-                Some((_, text)) if name != b"error" => {
-                    if !text.is_empty() {
-                        self.write_delta(text, out);
-                    }
-                    Ok(())
-                }
-                _ => self.event(name, data, out),
-            },
-            StreamPart::Done if self.stage == Stage::Before => Err(BadAnswer::Unfinished),
+            _ if self.stage == Stage::Over => {}
+            StreamPart::Event { name, data } => return self.event(name, data, out),
+            StreamPart::Done if self.stage == Stage::Before => return Err(BadAnswer::Unfinished),
             StreamPart::Done => {
                 self.finish(None, out)?;
                 self.conclude(out);
-                Ok(())
             }
             StreamPart::Comment => {
                 out.extend_from_slice(b"event: ping\ndata: {\"type\": \"ping\"}\n\n");
-                Ok(())
             }
         }
+        Ok(None)
+    }
+
+    fn again(&mut self, text: &str, out: &mut Vec<u8>) -> Result<bool, BadAnswer> {
+        if self.repeats && !text.is_empty() {
+            self.write_delta(text, out);
+        }
+        Ok(self.repeats)
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
@@ -134,57 +135,62 @@ impl ChatAsMessages {
             stop_sequence: None,
             tokens: TokenCounts::default(),
             delta: Vec::new(),
-            template: TextTemplate::default(),
+            repeats: false,
         }
     }
 
-    fn event(&mut self, name: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn event<'e>(
+        &mut self,
+        name: &[u8],
+        data: &'e [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
+        self.repeats = false;
         let is_error = name == b"error" || chunk::is_error(data);
         if is_error {
             ServerError::read(0, data).event(Dialect::Anthropic, out);
             self.stage = Stage::Over;
-            return Ok(());
+            return Ok(None);
         }
         let chunk = Chunk::read(data)?;
         if let Some(usage) = chunk.usage() {
             self.tokens.read_chat(&usage);
         }
-        let mut count = 0;
+        let (mut count, mut text) = (0, None);
         for choice in chunk.choices.iter().flat_map(chunk::Choices::all) {
             if self.stage == Stage::Before {
                 self.start(&chunk, out);
             }
-            self.choice(choice, data, out)?;
+            text = self.choice(choice, out)?;
             count += 1;
-        }
-        if count > 1 {
-            // The shape has a place for one text.
-            self.template.forget();
         }
         if count == 0 && chunk.usage.is_some() && self.stage == Stage::Finished {
             self.conclude(out);
         }
-        Ok(())
+        // The shape has a place for one text.
+        self.repeats = count == 1 && text.is_some();
+        Ok(text.filter(|_| self.repeats))
     }
 
-    fn choice(
+    /// Tells what it says. Returns the text, if that is all.
+    fn choice<'e>(
         &mut self,
-        choice: &ChatChoice<'_>,
-        data: &[u8],
+        choice: &ChatChoice<'e>,
         out: &mut Vec<u8>,
-    ) -> Result<(), BadAnswer> {
+    ) -> Result<Option<&'e str>, BadAnswer> {
         if choice.index.is_some_and(|index| index.get() != "0") {
             return Err(BadAnswer::Unknown("a second choice".into()));
         }
         if let Some(usage) = choice.usage.and_then(value) {
             self.tokens.read_chat(&usage);
         }
+        let mut text = None;
         if let Some(delta) = &choice.delta {
-            self.says(delta, data, out)?;
+            text = self.says(delta, out)?;
         }
         let reason = choice.finish_reason.and_then(inside);
         match reason.filter(|reason| !reason.is_empty() && *reason != "null") {
-            None => {}
+            None => return Ok(text),
             Some("error") => {
                 ServerError::read(0, b"{}").event(Dialect::Anthropic, out);
                 self.stage = Stage::Over;
@@ -197,7 +203,7 @@ impl ChatAsMessages {
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// vLLM and SGLang tell at which of the client's sequences the text has stopped.
@@ -206,7 +212,11 @@ impl ChatAsMessages {
         self.memo.stop.contains(&sequence).then_some(sequence)
     }
 
-    fn says(&mut self, delta: &Delta<'_>, data: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn says<'e>(
+        &mut self,
+        delta: &Delta<'e>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
         if let Some(name) = delta.unknown() {
             return Err(BadAnswer::Unknown(format!("a `{name}` in a delta")));
         }
@@ -217,17 +227,12 @@ impl ChatAsMessages {
         let calls = delta.tool_calls.map(chunk::call_pieces).transpose()?.unwrap_or_default();
         if self.stage != Stage::Under {
             // Nothing is said behind the end, whatever a server repeats there.
-            return Ok(());
+            return Ok(None);
         }
         let told = [(Told::Thinking, thought), (Told::Text, text), (Told::Text, refusal)];
         for (told, text) in told.iter().filter_map(|(told, text)| Some((*told, (*text)?))) {
             self.hold(told, out)?;
             self.write_delta(text, out);
-        }
-        match (thought, text, refusal, calls.is_empty()) {
-            (Some(text), None, None, true) => self.template.learn(Told::Thinking, data, text),
-            (None, Some(text), None, true) => self.template.learn(Told::Text, data, text),
-            _ => {}
         }
         if !calls.is_empty() {
             self.stop_text(out);
@@ -235,8 +240,12 @@ impl ChatAsMessages {
             for piece in &calls {
                 self.calls.piece(piece, &self.id, &mut self.next, out)?;
             }
+            return Ok(None);
         }
-        Ok(())
+        Ok(match (thought, text, refusal) {
+            (Some(text), None, None) | (None, Some(text), None) => Some(text),
+            _ => None,
+        })
     }
 
     fn start(&mut self, chunk: &Chunk<'_>, out: &mut Vec<u8>) {
@@ -287,7 +296,6 @@ impl ChatAsMessages {
     }
 
     fn stop_text(&mut self, out: &mut Vec<u8>) {
-        self.template.forget();
         if matches!(self.open, OpenBlock::Holding(_)) {
             stop_block(self.next - 1, out);
             self.open = OpenBlock::None;

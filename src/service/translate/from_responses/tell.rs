@@ -22,7 +22,6 @@ use super::super::errors::ServerError;
 use super::super::events::StreamPart;
 use super::super::raw::{inside, meaning, some_text, value};
 use super::super::reasons::TokenCounts;
-use super::super::template::TextTemplate;
 use super::super::{AnswerContext, BadAnswer, Teller};
 use super::events::EventWriter;
 use super::items::{self, PartKind};
@@ -82,28 +81,32 @@ pub struct ChatAsResponses {
     /// Bytes of all that is held.
     held: usize,
     tokens: Option<TokenCounts>,
-    template: TextTemplate<PartKind>,
+    /// What the text of another delta of the same shape is.
+    repeats: Option<PartKind>,
 }
 
 impl Teller for ChatAsResponses {
-    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn part<'e>(
+        &mut self,
+        part: StreamPart<'e>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
         match part {
-            _ if self.phase == Phase::Over => Ok(()),
-            StreamPart::Event { name, data } => match self.template.text(data) {
-                Some((kind, text)) if name != b"error" => self.says(kind, text, out),
-                _ => self.event(name, data, out),
-            },
-            StreamPart::Done if self.phase == Phase::Before => Err(BadAnswer::Unfinished),
+            _ if self.phase == Phase::Over => {}
+            StreamPart::Event { name, data } => return self.event(name, data, out),
+            StreamPart::Done if self.phase == Phase::Before => return Err(BadAnswer::Unfinished),
             StreamPart::Done => {
                 self.finish("stop", out)?;
                 self.conclude(out);
-                Ok(())
             }
-            StreamPart::Comment => {
-                out.extend_from_slice(b": ping\n\n");
-                Ok(())
-            }
+            StreamPart::Comment => out.extend_from_slice(b": ping\n\n"),
         }
+        Ok(None)
+    }
+
+    fn again(&mut self, text: &str, out: &mut Vec<u8>) -> Result<bool, BadAnswer> {
+        let Some(kind) = self.repeats else { return Ok(false) };
+        self.says(kind, text, out).map(|()| true)
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
@@ -131,69 +134,72 @@ impl ChatAsResponses {
             done: Vec::new(),
             held: 0,
             tokens: None,
-            template: TextTemplate::default(),
+            repeats: None,
         }
     }
 
-    fn event(&mut self, name: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn event<'e>(
+        &mut self,
+        name: &[u8],
+        data: &'e [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
+        self.repeats = None;
         if name == b"error" || chunk::is_error(data) {
             self.fail(&ServerError::read(0, data), out);
-            return Ok(());
+            return Ok(None);
         }
         let chunk = Chunk::read(data)?;
         if let Some(usage) = chunk.usage() {
             self.tokens.get_or_insert_default().read_chat(&usage);
         }
-        let mut count = 0;
+        let (mut count, mut only) = (0, None);
         for choice in chunk.choices.iter().flat_map(chunk::Choices::all) {
             if self.phase == Phase::Before {
                 self.start(&chunk, out);
             }
-            self.choice(choice, data, out)?;
+            only = self.choice(choice, out)?;
             count += 1;
-        }
-        if count > 1 {
-            // The shape has a place for one text.
-            self.template.forget();
         }
         if count == 0 && chunk.usage.is_some() && matches!(self.phase, Phase::Finished(_)) {
             self.conclude(out);
         }
-        Ok(())
+        // The shape has a place for one text.
+        let only = only.filter(|_| count == 1);
+        self.repeats = only.map(|(kind, _)| kind);
+        Ok(only.map(|(_, text)| text))
     }
 
-    fn choice(
+    /// Tells what it says. Returns the text, if that is all.
+    fn choice<'e>(
         &mut self,
-        choice: &ChatChoice<'_>,
-        data: &[u8],
+        choice: &ChatChoice<'e>,
         out: &mut Vec<u8>,
-    ) -> Result<(), BadAnswer> {
+    ) -> Result<Option<(PartKind, &'e str)>, BadAnswer> {
         if choice.index.is_some_and(|index| index.get() != "0") {
             return Err(BadAnswer::Unknown("a second choice".into()));
         }
         if let Some(usage) = choice.usage.and_then(value) {
             self.tokens.get_or_insert_default().read_chat(&usage);
         }
+        let mut only = None;
         if let Some(delta) = &choice.delta {
-            self.delta(delta, data, out)?;
+            only = self.delta(delta, out)?;
         }
         let reason = choice.finish_reason.and_then(inside);
         match reason.filter(|reason| !reason.is_empty() && *reason != "null") {
-            None => Ok(()),
-            Some("error") => {
-                self.fail(&ServerError::read(0, b"{}"), out);
-                Ok(())
-            }
-            Some(reason) => self.finish(reason, out),
+            None => return Ok(only),
+            Some("error") => self.fail(&ServerError::read(0, b"{}"), out),
+            Some(reason) => self.finish(reason, out)?,
         }
+        Ok(None)
     }
 
-    fn delta(
+    fn delta<'e>(
         &mut self,
-        delta: &Delta<'_>,
-        data: &[u8],
+        delta: &Delta<'e>,
         out: &mut Vec<u8>,
-    ) -> Result<(), BadAnswer> {
+    ) -> Result<Option<(PartKind, &'e str)>, BadAnswer> {
         if let Some(name) = delta.unknown() {
             return Err(BadAnswer::Unknown(format!("a `{name}` in a delta")));
         }
@@ -203,24 +209,20 @@ impl ChatAsResponses {
         let calls = delta.tool_calls.map(chunk::call_pieces).transpose()?.unwrap_or_default();
         if self.phase != Phase::Under {
             // Nothing is said behind the end, whatever a server repeats there.
-            return Ok(());
+            return Ok(None);
         }
         let said =
             [(PartKind::Thinking, thought), (PartKind::Text, text), (PartKind::Refusal, refusal)];
-        let mut only = None;
+        let mut all = said.iter().filter_map(|(kind, text)| Some((*kind, (*text)?)));
+        let only = all.next().filter(|_| calls.is_empty() && all.next().is_none());
         for (kind, text) in said.iter().filter_map(|(kind, text)| Some((*kind, (*text)?))) {
             self.says(kind, text, out)?;
-            only = if only.is_none() { Some((kind, text)) } else { None };
-        }
-        match only {
-            Some((kind, text)) if calls.is_empty() => self.template.learn(kind, data, text),
-            _ => {}
         }
         for piece in &calls {
             self.stop_item("completed", out);
             self.call(piece, out)?;
         }
-        Ok(())
+        Ok(only)
     }
 
     fn start(&mut self, chunk: &Chunk<'_>, out: &mut Vec<u8>) {
@@ -259,7 +261,6 @@ impl ChatAsResponses {
 
     /// Begins a part for such a text, in the item that is open if it has a place there.
     fn open_part(&mut self, kind: PartKind, out: &mut Vec<u8>) {
-        self.template.forget();
         match self.open.as_ref().map(|open| open.kind) {
             Some(before) if before.is_thinking() == kind.is_thinking() => self.stop_part(out),
             Some(_) => self.stop_item("completed", out),
@@ -308,7 +309,6 @@ impl ChatAsResponses {
 
     /// The item that is open is over.
     fn stop_item(&mut self, status: &str, out: &mut Vec<u8>) {
-        self.template.forget();
         self.stop_part(out);
         let Some(OpenItem { id, index, kind, parts, .. }) = self.open.take() else { return };
         let item = match kind.is_thinking() {

@@ -99,17 +99,19 @@ impl GeminiAsChat {
 }
 
 impl Teller for GeminiAsChat {
-    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn part<'e>(
+        &mut self,
+        part: StreamPart<'e>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
         match part {
-            _ if self.writer.progress() == Progress::Over => Ok(()),
-            StreamPart::Event { name, data } => self.event(name, data, out),
+            _ if self.writer.progress() == Progress::Over => {}
+            StreamPart::Event { name, data } => self.event(name, data, out)?,
             // Gemini's streams have no such mark.
-            StreamPart::Done => Ok(()),
-            StreamPart::Comment => {
-                self.writer.ping(out);
-                Ok(())
-            }
+            StreamPart::Done => {}
+            StreamPart::Comment => self.writer.ping(out),
         }
+        Ok(None)
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {

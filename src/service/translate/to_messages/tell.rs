@@ -23,7 +23,6 @@ use super::super::errors::ServerError;
 use super::super::events::StreamPart;
 use super::super::raw::{inside, meaning, some_text};
 use super::super::reasons::{self, TokenCounts};
-use super::super::template::TextTemplate;
 use super::super::{AnswerContext, BadAnswer, Teller};
 use super::event::{Block, MessagesEvent};
 use crate::http::json::escape;
@@ -57,28 +56,30 @@ pub struct MessagesAsChat {
     arguments: Brackets,
     /// The arguments of a call have stopped in the middle.
     cut: bool,
-    template: TextTemplate<Said>,
+    /// What the text of another delta of the same shape is.
+    repeats: Option<Said>,
 }
 
 impl Teller for MessagesAsChat {
-    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn part<'e>(
+        &mut self,
+        part: StreamPart<'e>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
         match part {
-            _ if self.writer.progress() == Progress::Over => Ok(()),
-            StreamPart::Event { name, data } => match self.template.text(data) {
-                // The shape says everything but the name of the event, and only an error has another.
-                Some((said, text)) if name != b"error" => {
-                    self.says(said, text, out);
-                    Ok(())
-                }
-                _ => self.event(name, data, out),
-            },
+            _ if self.writer.progress() == Progress::Over => {}
+            StreamPart::Event { name, data } => return self.event(name, data, out),
             // Anthropic's streams have no such mark.
-            StreamPart::Done => Ok(()),
-            StreamPart::Comment => {
-                self.writer.ping(out);
-                Ok(())
-            }
+            StreamPart::Done => {}
+            StreamPart::Comment => self.writer.ping(out),
         }
+        Ok(None)
+    }
+
+    fn again(&mut self, text: &str, out: &mut Vec<u8>) -> Result<bool, BadAnswer> {
+        let Some(said) = self.repeats else { return Ok(false) };
+        self.says(said, text, out);
+        Ok(true)
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
@@ -101,14 +102,20 @@ impl MessagesAsChat {
             tokens: TokenCounts::default(),
             arguments: Brackets::default(),
             cut: false,
-            template: TextTemplate::default(),
+            repeats: None,
         }
     }
 
-    fn event(&mut self, name: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn event<'e>(
+        &mut self,
+        name: &[u8],
+        data: &'e [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
+        self.repeats = None;
         if name == b"error" {
             self.fail(data, out);
-            return Ok(());
+            return Ok(None);
         }
         let event = MessagesEvent::read(data)?;
         let kind = event.kind().unwrap_or_default();
@@ -120,7 +127,7 @@ impl MessagesAsChat {
         match kind {
             "message_start" => self.start(&event, out),
             "content_block_start" => self.open(&event, out)?,
-            "content_block_delta" => self.delta(&event, data, out)?,
+            "content_block_delta" => return self.delta(&event, out),
             "content_block_stop" => self.stop(&event, out),
             "message_delta" => self.message_delta(&event, out)?,
             "message_stop" => {
@@ -132,7 +139,7 @@ impl MessagesAsChat {
             "error" => self.fail(data, out),
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     fn fail(&mut self, data: &[u8], out: &mut Vec<u8>) {
@@ -150,7 +157,7 @@ impl MessagesAsChat {
     }
 
     fn open(&mut self, event: &MessagesEvent<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
-        self.template.forget();
+        self.repeats = None;
         let index = event.index;
         let block: Block<'_> = event.block()?;
         let kind = match block.kind().unwrap_or_default() {
@@ -188,12 +195,11 @@ impl MessagesAsChat {
         Ok(())
     }
 
-    fn delta(
+    fn delta<'e>(
         &mut self,
-        event: &MessagesEvent<'_>,
-        data: &[u8],
+        event: &MessagesEvent<'e>,
         out: &mut Vec<u8>,
-    ) -> Result<(), BadAnswer> {
+    ) -> Result<Option<&'e str>, BadAnswer> {
         let delta = event.delta()?;
         let open = self.block.as_mut().filter(|block| block.index == event.index);
         let Some(OpenedBlock { kind, .. }) = open else {
@@ -206,14 +212,15 @@ impl MessagesAsChat {
                 *bare &= delta.partial_json.and_then(inside).is_none_or(str::is_empty);
                 (Said::Arguments(*number), delta.partial_json)
             }
-            ("signature_delta" | "citations_delta", _) => return Ok(()),
+            ("signature_delta" | "citations_delta", _) => return Ok(None),
             (kind, _) => return Err(BadAnswer::Unknown(format!("a delta `{kind}`"))),
         };
-        if let Some(text) = some_text(text, "delta")? {
+        let text = some_text(text, "delta")?;
+        if let Some(text) = text {
             self.says(said, text, out);
-            self.template.learn(said, data, text);
+            self.repeats = Some(said);
         }
-        Ok(())
+        Ok(text)
     }
 
     fn says(&mut self, said: Said, text: &str, out: &mut Vec<u8>) {
@@ -224,7 +231,7 @@ impl MessagesAsChat {
     }
 
     fn stop(&mut self, event: &MessagesEvent<'_>, out: &mut Vec<u8>) {
-        self.template.forget();
+        self.repeats = None;
         self.cut |= std::mem::take(&mut self.arguments).are_cut();
         match self.block.take() {
             // A client reads the arguments as JSON, and nothing is none.
@@ -256,7 +263,7 @@ impl MessagesAsChat {
     }
 
     fn finish(&mut self, reason: &str, out: &mut Vec<u8>) {
-        self.template.forget();
+        self.repeats = None;
         self.writer.finish(reasons::to_chat(reason), out);
     }
 }

@@ -73,13 +73,18 @@ impl OllamaAsChat {
 }
 
 impl Teller for OllamaAsChat {
-    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn part<'e>(
+        &mut self,
+        part: StreamPart<'e>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
         match part {
             StreamPart::Event { data, .. } if self.writer.progress() != Progress::Over => {
-                self.line(data, out)
+                self.line(data, out)?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(None)
     }
 
     fn end(&mut self, _: &mut Vec<u8>) -> Result<(), BadAnswer> {

@@ -91,16 +91,18 @@ impl TgiAsChat {
 }
 
 impl Teller for TgiAsChat {
-    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn part<'e>(
+        &mut self,
+        part: StreamPart<'e>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
         match part {
-            _ if self.writer.progress() == Progress::Over => Ok(()),
-            StreamPart::Event { name, data } => self.event(name, data, out),
-            StreamPart::Done => Ok(()),
-            StreamPart::Comment => {
-                self.writer.ping(out);
-                Ok(())
-            }
+            _ if self.writer.progress() == Progress::Over => {}
+            StreamPart::Event { name, data } => self.event(name, data, out)?,
+            StreamPart::Done => {}
+            StreamPart::Comment => self.writer.ping(out),
         }
+        Ok(None)
     }
 
     fn end(&mut self, _: &mut Vec<u8>) -> Result<(), BadAnswer> {

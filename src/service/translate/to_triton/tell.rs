@@ -14,7 +14,6 @@ use super::super::chat::writer::{ChatWriter, Progress, Said};
 use super::super::errors::ServerError;
 use super::super::events::StreamPart;
 use super::super::raw::{inside, malformed, meaning, some_text};
-use super::super::template::TextTemplate;
 use super::super::{AnswerContext, BadAnswer, Teller};
 
 /// An event. Members that nobody here knows tell nothing.
@@ -46,23 +45,27 @@ pub struct TritonAsChat {
     writer: ChatWriter,
     /// The model has run out of tokens.
     too_long: bool,
-    template: TextTemplate<()>,
 }
 
 impl TritonAsChat {
     pub fn new(context: &AnswerContext) -> TritonAsChat {
         let writer = ChatWriter::new(context);
-        TritonAsChat { writer, too_long: false, template: TextTemplate::default() }
+        TritonAsChat { writer, too_long: false }
     }
 
-    fn event(&mut self, name: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn event<'e>(
+        &mut self,
+        name: &[u8],
+        data: &'e [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
         let event: TritonEvent<'_> = match data.trim_ascii_start().first() {
             Some(b'{') => serde_json::from_slice(data).map_err(|error| malformed(&error))?,
             _ => return Err(BadAnswer::Malformed("has an event that is no JSON object".into())),
         };
         if name == b"error" || event.error.is_some() {
             self.writer.fail(&ServerError::read(0, data), out);
-            return Ok(());
+            return Ok(None);
         }
         if self.writer.progress() == Progress::Before {
             let model = event.model_name.and_then(inside).map(meaning);
@@ -72,33 +75,32 @@ impl TritonAsChat {
         self.too_long |= reason.and_then(inside) == Some("length");
         if let Some(text) = some_text(event.text_output, "text_output")? {
             self.writer.says(Said::Text, text, out);
-            if reason.is_none() {
-                self.template.learn((), data, text);
-            }
+            return Ok(Some(text).filter(|_| reason.is_none()));
         }
-        Ok(())
+        Ok(None)
     }
 }
 
 impl Teller for TritonAsChat {
-    fn part(&mut self, part: StreamPart<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    fn part<'e>(
+        &mut self,
+        part: StreamPart<'e>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<&'e str>, BadAnswer> {
         match part {
-            _ if self.writer.progress() == Progress::Over => Ok(()),
-            StreamPart::Event { name, data } => match self.template.text(data) {
-                Some(((), text)) if name != b"error" => {
-                    if !text.is_empty() {
-                        self.writer.says(Said::Text, text, out);
-                    }
-                    Ok(())
-                }
-                _ => self.event(name, data, out),
-            },
-            StreamPart::Done => Ok(()),
-            StreamPart::Comment => {
-                self.writer.ping(out);
-                Ok(())
-            }
+            _ if self.writer.progress() == Progress::Over => {}
+            StreamPart::Event { name, data } => return self.event(name, data, out),
+            StreamPart::Done => {}
+            StreamPart::Comment => self.writer.ping(out),
         }
+        Ok(None)
+    }
+
+    fn again(&mut self, text: &str, out: &mut Vec<u8>) -> Result<bool, BadAnswer> {
+        if !text.is_empty() {
+            self.writer.says(Said::Text, text, out);
+        }
+        Ok(self.writer.progress() == Progress::Under)
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
