@@ -301,6 +301,7 @@ fn choosing_an_endpoint_allocates_nothing() {
 /// the one before (OpenAI pads its own), and where it comes in two pieces.
 #[test]
 fn translating_a_delta_allocates_nothing() {
+    use sluicegate::service::Dialect;
     use sluicegate::service::translate::{Memo, Pair, Translator};
 
     let vllm = |n: usize| {
@@ -322,8 +323,29 @@ fn translating_a_delta_allocates_nothing() {
     let opening = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n\
         event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\
         \"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
+    let ollama = |n: usize| {
+        format!(
+            "{{\"model\":\"m\",\"created_at\":\"2025-01-01T00:00:00.{n}Z\",\"message\":{{\"role\":\"assistant\",\
+             \"content\":\" token {n}\"}},\"done\":false}}\n"
+        )
+    };
+    let tgi = |n: usize| {
+        format!(
+            "data:{{\"index\":{n},\"token\":{{\"id\":{n},\"text\":\" token {n}\",\"logprob\":-0.5,\
+             \"special\":false}},\"generated_text\":null,\"details\":null}}\n\n"
+        )
+    };
+    let triton =
+        |n: usize| format!("data: {{\"model_name\":\"m\",\"text_output\":\" token {n}\"}}\n\n");
+    let to = |asked, served| Pair::of(asked, served).expect("a pair");
+    let (chat, messages) = (Dialect::OpenAiChat, Dialect::Anthropic);
     type Delta<'a> = &'a dyn Fn(usize) -> String;
-    let cases: [(Pair, &str, Delta<'_>); 3] = [
+    let cases: [(Pair, &str, Delta<'_>); 8] = [
+        (to(chat, Dialect::Ollama), "", &ollama),
+        (to(messages, Dialect::Ollama), "", &ollama),
+        (to(chat, Dialect::Tgi), "", &tgi),
+        (to(chat, Dialect::Triton), "", &triton),
+        (to(messages, Dialect::Triton), "", &triton),
         (Pair::MESSAGES_TO_CHAT, "", &vllm),
         (Pair::MESSAGES_TO_CHAT, "", &openai),
         (Pair::CHAT_TO_MESSAGES, opening, &anthropic),
@@ -340,7 +362,7 @@ fn translating_a_delta_allocates_nothing() {
                     before = ALLOCATIONS.get();
                 }
                 out.clear();
-                let (front, back) = delta.as_bytes().split_at(cut);
+                let (front, back) = delta.as_bytes().split_at(cut.min(delta.len()));
                 let fed = translator.feed(front, &mut out);
                 assert!(fed.and_then(|()| translator.feed(back, &mut out)).is_ok());
                 assert!(!out.is_empty(), "it is told");

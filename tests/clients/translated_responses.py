@@ -43,6 +43,10 @@ def responses_text(client):
     check(last.response.incomplete_details.reason == "max_output_tokens", f"responses: {last.response}")
     check(last.response.output_text == text, f"responses: {last.response.output_text[:80]!r}…")
     check(last.response.usage.output_tokens > 0, f"responses: {last.response.usage}")
+    # The SDK's own sum of the events.
+    with client.responses.stream(**asked) as stream:
+        said = [event.snapshot for event in stream if event.type == "response.output_text.delta"]
+    check(said[-1] == text, f"responses, summed up: {said[-1][:80]!r}…")
     return text, arrivals, client.responses.create(**asked).output_text
 
 

@@ -10,6 +10,8 @@ use crate::http::sse::{EventObserver, Watcher};
 
 /// A longer event ends the translation.
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
+/// Room for a line of nearly any delta.
+const LINE_BYTES: usize = 512;
 /// A longer name is none that anybody knows.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -104,6 +106,9 @@ impl LineReader {
     fn hold(&mut self, part: &[u8]) -> Result<(), BadAnswer> {
         if self.pending.len() + part.len() > EVENT_BYTES_MAX {
             return Err(BadAnswer::TooLong(EVENT_BYTES_MAX));
+        }
+        if self.pending.capacity() == 0 && !part.is_empty() {
+            self.pending.reserve(LINE_BYTES);
         }
         self.pending.extend_from_slice(part);
         Ok(())
