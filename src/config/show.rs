@@ -279,6 +279,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         AcceptEncoding::Identity => "identity",
     };
     entry(out, "accept_encoding", quoted(accept_encoding))?;
+    entry(out, "include_usage", route.include_usage)?;
     cors::cors(route.cors.as_deref(), out)?;
     plugins::of_route(route, snapshot, out)?;
     overrides(route, snapshot, out)?;

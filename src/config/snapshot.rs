@@ -416,6 +416,8 @@ pub struct Route {
     /// The client is told, in `Server-Timing`, where the time went.
     pub server_timing: bool,
     pub accept_encoding: AcceptEncoding,
+    /// Streams are asked for their usage, which is hidden from who has not asked.
+    pub include_usage: bool,
     /// `None`: what is said of CORS is between browsers and servers.
     pub cors: Option<Box<Cors>>,
 }

@@ -16,6 +16,7 @@ use std::fmt;
 use crate::flow::moved::Broken;
 use crate::http::reply;
 use crate::plugins::seat::PluginStop;
+use crate::service::include_usage::UsageHider;
 use crate::service::translate::{BadAnswer, Translator};
 use crate::wire::buffers::BufferPool;
 use crate::wire::outbox::Outbox;
@@ -23,7 +24,7 @@ use crate::wire::outbox::Outbox;
 /// Room for the line in front of a chunk.
 const LINE: usize = reply::CHUNK_LINE_MAX;
 
-/// Makes another answer of one: a translator, a plugin that changes events.
+/// Makes another answer of one: a translator, a plugin that changes events, what takes an event out.
 pub trait Transform: fmt::Debug {
     /// Takes the next bytes of the payload, and appends what it makes of them to `out`. Behind an error it
     /// is not asked again; what was made before it stands.
@@ -77,6 +78,30 @@ impl Transform for Translator {
 
     fn content_type(&self) -> Option<&'static str> {
         Some(Translator::content_type(self))
+    }
+}
+
+impl Transform for UsageHider {
+    fn feed(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Untransformed> {
+        UsageHider::feed(self, payload, out);
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Untransformed> {
+        UsageHider::end(self, out);
+        Ok(())
+    }
+
+    fn at_boundary(&self) -> bool {
+        self.is_between_events()
+    }
+
+    fn collects(&self) -> bool {
+        false
+    }
+
+    fn content_type(&self) -> Option<&'static str> {
+        None
     }
 }
 

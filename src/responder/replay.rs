@@ -111,6 +111,7 @@ impl RecordedAnswer {
             continues: None,
             server_timing: false,
             accept_encoding: AcceptEncoding::Client,
+            include_usage: false,
             cors: None,
         }
     }

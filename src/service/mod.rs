@@ -29,6 +29,7 @@ pub mod continuation;
 pub mod decoding;
 mod dialects;
 pub mod fault;
+pub mod include_usage;
 pub mod listing;
 mod marks;
 pub mod model;

@@ -194,6 +194,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             continues: None,
             server_timing: false,
             accept_encoding: defaults::ACCEPT_ENCODING,
+            include_usage: false,
             cors: None,
         }],
     };

@@ -25,6 +25,7 @@ mod headers;
 mod health;
 mod hostile;
 mod init;
+mod include_usage;
 mod keepalive;
 mod lifecycle;
 mod listen;

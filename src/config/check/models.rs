@@ -16,8 +16,9 @@ pub(super) const REFRESH: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(3_600);
 
 /// Keys of a route that say what becomes of a request on its way to a server.
-const OF_CHAINS: [&str; 10] = [
+const OF_CHAINS: [&str; 11] = [
     "accept_encoding",
+    "include_usage",
     "upstream",
     "model",
     "larger",

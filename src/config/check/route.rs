@@ -142,11 +142,9 @@ fn one(
         request_headers: request_headers.rules.clone(),
     };
     let links = target.and_then(|field| chain::links(&field, &of_route, upstreams, report));
-    if let (Some(when), Some(links)) = (when.as_deref_mut(), &links)
-        && let Some(share) = &mut when.share
-    {
+    if let Some(links) = &links {
         let upstream = &upstreams[links[0].upstream].upstream.name;
-        share.towards = [upstream, model.as_deref().unwrap_or_default()].join(" ");
+        tell_share_apart(when.as_deref_mut(), upstream, model.as_deref());
     }
     let larger = chain::larger(&mut section, links.as_deref(), upstreams, report);
     let rewrite = section.take("rewrite").and_then(|field| {
@@ -160,6 +158,7 @@ fn one(
     let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
     let continues =
         chain::continues(&mut section, links.as_deref(), upstreams, given.limits, report);
+    let include_usage = include_usage(&mut section, continues.is_some(), report);
     let streams = links.as_ref().is_some_and(|links| {
         links.iter().any(|link| upstreams[link.upstream].upstream.service != Setting::None)
     });
@@ -184,8 +183,26 @@ fn one(
         continues,
         server_timing,
         accept_encoding,
+        include_usage,
         cors,
     })
+}
+
+/// Says to a share where its route leads: those that lead elsewhere are drawn apart.
+fn tell_share_apart(when: Option<&mut When>, upstream: &str, model: Option<&str>) {
+    if let Some(share) = when.and_then(|when| when.share.as_mut()) {
+        share.towards = [upstream, model.unwrap_or_default()].join(" ");
+    }
+}
+
+/// `include_usage`. `continues`: the route has `continue`.
+fn include_usage(section: &mut Section<'_>, continues: bool, report: &mut Report) -> bool {
+    let place = section.place_of("include_usage");
+    let asks = section.boolean("include_usage", defaults::INCLUDE_USAGE, report);
+    if asks && continues {
+        report.error(&place, "cannot stand beside continue: what is hidden is not continued");
+    }
+    asks
 }
 
 /// `commit`, `accept_encoding` and `server_timing`.
@@ -238,6 +255,7 @@ fn of_models(
         continues: None,
         server_timing,
         accept_encoding: defaults::ACCEPT_ENCODING,
+        include_usage: false,
         cors,
     })
 }

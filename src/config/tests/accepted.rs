@@ -138,6 +138,7 @@ fn every_key_reaches_the_snapshot() {
         continue = { attempts = 3, text_bytes = "2KiB" }
         server_timing = true
         accept_encoding = "identity"
+        include_usage = false
         fallback = { status = 503, headers = { Retry-After = "9" }, text = "Sorry,\n\"no\" model: \u00e9\u0007", model = "none", pace = "1s" }
         "#,
     );
@@ -330,6 +331,7 @@ stored = "off"
     continue.text_bytes = "2KiB"
     server_timing = true
     accept_encoding = "identity"
+    include_usage = false
     cors = "off"
     fallback.status = 503
     fallback.headers.retry-after = "9"

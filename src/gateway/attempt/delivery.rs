@@ -15,6 +15,7 @@ use crate::http::field_rules::FieldRules;
 use crate::http::head::{Media, ResponseHead, Version};
 use crate::proxy::fault::UpstreamFault;
 use crate::reactor::net::Net;
+use crate::service::include_usage::UsageHider;
 use crate::service::translate::{BadAnswer, Translator};
 
 /// How a response reaches the client.
@@ -116,6 +117,13 @@ impl Exchange {
             _ => return Err(cannot("is neither JSON nor a stream of events")),
         };
         Ok(Some(translator))
+    }
+
+    /// What takes the usage out of an answer with this head, where its client has not asked for it.
+    pub(super) fn usage_hider(&self, head: &ResponseHead<'_>) -> Option<UsageHider> {
+        let is_stream = head.media == Media::EventStream && head.status < 300 && !head.encoded;
+        let hides = self.hides_usage() && is_stream && head.framing != Framing::None;
+        hides.then(UsageHider::default)
     }
 
     /// Has the response that has begun transformed. Returns whether it has to be all here before.

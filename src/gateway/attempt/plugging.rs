@@ -91,7 +91,7 @@ impl Exchange {
         net: &impl Net,
     ) -> Result<Option<Box<Transforming>>, Failed> {
         match interim {
-            false if self.is_translated() || self.plugged().is_some() => {
+            false if self.is_translated() || self.plugged().is_some() || self.hides_usage() => {
                 self.transform_of(head, net)
             }
             _ => Ok(None),
@@ -112,7 +112,8 @@ impl Exchange {
         Ok(self.transforming(head, translator))
     }
 
-    /// What makes another answer of one with this head: its translator, its plugins, or both.
+    /// What makes another answer of one with this head: its translator, its plugins,
+    /// what hides its usage.
     #[cold]
     fn transforming(
         &self,
@@ -130,6 +131,13 @@ impl Exchange {
                     None => stage,
                 });
             }
+        }
+        if let Some(hider) = self.usage_hider(head) {
+            let hider = Box::new(hider);
+            transform = Some(match transform {
+                Some(front) => Box::new(Chained::new(front, hider)),
+                None => hider,
+            });
         }
         let chunked = self.client == Version::Http11;
         transform.map(|transform| Box::new(Transforming::new(transform, chunked)))

@@ -241,6 +241,9 @@ impl Exchange {
             self.seat_plugins(plugins, snapshot);
         }
         self.begin_naming(head, chain)?;
+        if route.include_usage && !chain.translates {
+            self.begin_asking_usage(head);
+        }
         if chain.translates { self.begin_translating(head) } else { Ok(()) }
     }
 }

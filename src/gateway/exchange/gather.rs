@@ -156,7 +156,7 @@ impl Exchange {
             self.aside_mut().key = self.key_in(key);
         }
         if let Gather::Translated { .. } = gather {
-            self.translate()?;
+            self.translate(buffers)?;
         }
         Ok(())
     }

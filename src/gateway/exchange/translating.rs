@@ -18,6 +18,7 @@ use crate::gateway::record::translation::Translation;
 use crate::http::body::Framing;
 use crate::http::head::RequestHead;
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
+use crate::service::{Dialect, include_usage};
 use crate::wire::buffers::BufferPool;
 
 impl Exchange {
@@ -38,14 +39,58 @@ impl Exchange {
         Ok(())
     }
 
-    /// Translates the body that is here, as far as it may be long.
-    pub(crate) fn translate(&mut self) -> Result<(), Fault> {
+    /// Has the whole body read, where the route has `include_usage` and the request may have to ask.
+    #[cold]
+    pub(crate) fn begin_asking_usage(&mut self, head: &RequestHead<'_>) {
+        let longest = self.snapshot.limits.translate_bytes as u64;
+        let fits =
+            matches!(head.framing, Framing::Length(length) if length > 0 && length <= longest);
+        let streams = matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions);
+        if head.method == "POST" && fits && streams && !is_encoded(head) {
+            self.aside_mut().may_ask_usage = true;
+            self.request.mode = Mode::Payload;
+            self.gather = Gather::Translated { key: self.gather.key() };
+        }
+    }
+
+    /// Whether its body is read to ask for usage.
+    pub(crate) fn may_ask_usage(&self) -> bool {
+        self.aside.as_ref().is_some_and(|aside| aside.may_ask_usage)
+    }
+
+    /// Whether it was made to ask for usage, which its client is not to see.
+    pub(crate) fn hides_usage(&self) -> bool {
+        self.aside.as_ref().is_some_and(|aside| aside.usage_asked)
+    }
+
+    /// Makes the body that is here ask for usage, if it is for a stream and says nothing of that.
+    fn ask_usage(&mut self, buffers: &mut BufferPool) {
+        let body = self.outbox.copy(usize::MAX);
+        if let Some((at, member)) = include_usage::question(&body) {
+            self.outbox.splice(at..at, member, buffers);
+            let naming = self.request.watch.0.as_mut();
+            if let Some(name) = naming.and_then(|naming| naming.name.as_mut())
+                && name.at >= at
+            {
+                name.at += member.len();
+            }
+            self.aside_mut().usage_asked = true;
+        }
+        self.aside_mut().translation = Some(Box::new(Translation::of_own_words()));
+    }
+
+    /// Translates the body that is here, as far as it may be long, or makes it ask for usage.
+    pub(crate) fn translate(&mut self, buffers: &mut BufferPool) -> Result<(), Fault> {
         let longest = self.snapshot.limits.translate_bytes as u64;
         if self.request.body.received() > longest {
             return Err(Fault::Downstream(DownstreamFault::TooLongToTranslate));
         }
         if !self.request.body.is_complete() {
             return Err(Fault::Local(LocalFault::Buffers));
+        }
+        if self.may_ask_usage() {
+            self.ask_usage(buffers);
+            return Ok(());
         }
         let body = self.outbox.copy(usize::MAX);
         let asked = look(&body[..body.len().min(LOOK_MAX)], 0).model().map(Box::from);

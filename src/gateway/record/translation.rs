@@ -52,6 +52,11 @@ impl Translation {
         translation
     }
 
+    /// Of a request that all upstreams get in the same words, and whose body is not the client's any more.
+    pub(crate) fn of_own_words() -> Translation {
+        Translation { own: None, made: Vec::new(), in_outbox: None }
+    }
+
     fn place_of(&self, pair: Pair, link: &Link) -> Option<usize> {
         self.made.iter().position(|made| made.pair == pair && made.model == link.model)
     }

@@ -43,6 +43,7 @@ fn route(path: &str, methods: &[&str], cors: Option<Cors>) -> Route {
         continues: None,
         server_timing: false,
         accept_encoding: AcceptEncoding::Client,
+        include_usage: false,
         cors: cors.map(Box::new),
     }
 }

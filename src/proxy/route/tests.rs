@@ -22,6 +22,7 @@ fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route
         continues: None,
         server_timing: false,
         accept_encoding: AcceptEncoding::Client,
+        include_usage: false,
         cors: None,
     }
 }

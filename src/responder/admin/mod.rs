@@ -257,6 +257,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
             continues: None,
             server_timing: false,
             accept_encoding: AcceptEncoding::Client,
+            include_usage: false,
             cors: None,
         }
     });

@@ -41,6 +41,10 @@ pub struct Aside {
     pub translation: Option<Box<Translation>>,
     /// Its plugins, where its route has any.
     pub plugged: Option<Box<PluggedExchange>>,
+    /// The request was made to ask for usage: its answer is to lose that.
+    pub usage_asked: bool,
+    /// Its route has `include_usage`, and its body may have to ask.
+    pub may_ask_usage: bool,
     /// What attempts have cost that no client got the answer of.
     pub wasted: Vec<WastedTokens>,
     /// What is kept so that another server can continue the stream.

@@ -172,13 +172,19 @@ impl Exchange {
     /// Whether no server may compress its answer, by its route, or by one that it may take whose model
     /// has yet to decide.
     pub fn asks_for_identity(&self) -> bool {
-        let asks = |route: &snapshot::Route| route.accept_encoding == AcceptEncoding::Identity;
+        let asks = |route: &snapshot::Route| {
+            route.accept_encoding == AcceptEncoding::Identity || route.include_usage
+        };
         let stores =
             |route: &snapshot::Route| matches!(&route.target, Target::Chain(chain) if chain.stores);
         match self.is_undecided() {
             true => self.snapshot.routes.iter().any(|route| asks(route) || stores(route)),
             // The id of an answer is read in its bytes as they come.
-            false => self.may_be_stored() || self.route().is_some_and(asks),
+            false => {
+                let identity =
+                    |route: &snapshot::Route| route.accept_encoding == AcceptEncoding::Identity;
+                self.may_be_stored() || self.may_ask_usage() || self.route().is_some_and(identity)
+            }
         }
     }
 
