@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -104,6 +104,12 @@ pub struct UsageSums {
     pub cost_wasted: Money,
     /// Requests and attempts that had tokens, and no price.
     pub unpriced: u64,
+    /// Streams that have said something, and how long they took to that, in microseconds, together.
+    pub streams: u64,
+    pub first_token_micros: u64,
+    /// Their tokens behind the first, and how long those took together.
+    pub spaced_tokens: u64,
+    pub spaced_micros: u64,
     /// Failures by their names.
     pub errors: BTreeMap<&'static str, u64>,
 }
@@ -122,6 +128,7 @@ impl UsageSums {
             self.estimated += 1;
             self.output_estimated += output.tokens;
         }
+        self.add_times(record, output.tokens);
         let paid = record.paid();
         match record.cost() {
             Some(cost) => self.cost += cost,
@@ -129,6 +136,25 @@ impl UsageSums {
         }
         if let Some(failure) = record.failure() {
             *self.errors.entry(failure).or_default() += 1;
+        }
+    }
+
+    /// How long the tokens of a stream took.
+    fn add_times(&mut self, record: &Record, tokens: u64) {
+        // A document has no first token, and what comes of an error is none.
+        let Some(first) = record
+            .first_event
+            .filter(|_| !record.content_type.is_empty() && record.status < 300 && tokens > 0)
+        else {
+            return;
+        };
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let asked = record.request_written.unwrap_or_default();
+        self.streams += 1;
+        self.first_token_micros += micros(first.saturating_sub(asked));
+        if tokens > 1 {
+            self.spaced_tokens += tokens - 1;
+            self.spaced_micros += micros(record.total.saturating_sub(first));
         }
     }
 
@@ -154,6 +180,10 @@ impl UsageSums {
         self.cost += row.cost;
         self.cost_wasted += row.cost_wasted;
         self.unpriced += row.unpriced;
+        self.streams += row.streams;
+        self.first_token_micros += row.first_token_micros;
+        self.spaced_tokens += row.spaced_tokens;
+        self.spaced_micros += row.spaced_micros;
         for (all, one) in self.wasted.iter_mut().zip(row.wasted) {
             all.input += one.input;
             all.output += one.output;
@@ -170,7 +200,12 @@ impl UsageSums {
                 ((*reason).to_owned(), json!({ "in": waste.input, "out": waste.output }))
             });
         let wasted: serde_json::Map<String, Value> = wasted.collect();
+        let millis =
+            |micros: u64, of: u64| (of > 0).then(|| (micros as f64 / of as f64).round() / 1_000.0);
         json!({
+            "streams": self.streams,
+            "ttft_ms": millis(self.first_token_micros, self.streams),
+            "time_per_output_token_ms": millis(self.spaced_micros, self.spaced_tokens),
             "requests": self.requests,
             "requests_estimated": self.estimated,
             "tokens_in": self.input,

@@ -4,7 +4,8 @@
 
 Opens streams through the gateway, then asserts: the page loads without an error in its console and
 without a request that fails; its numbers move; each stream has a row; the button of a row asks for
-the token if the tab has none, and ends that stream, which its client sees cut off; on a phone's
+the token if the tab has none, and ends that stream, which its client sees cut off; the model it asked
+has a row with its tokens, times and error; on a phone's
 screen nothing is wider than the screen. With --screenshots, pictures are left in light, dark and
 on a phone.
 """
@@ -68,6 +69,15 @@ def look_at(browser, admin_url, streams):
     browser.wait("document.getElementById('itl-p50').textContent !== '–'", "no time between tokens is shown")
 
 
+def look_at_models(browser):
+    """What was asked of each model: the stream that was killed is over, and has a row."""
+    row = "document.querySelector('#models tr')"
+    browser.wait(f"{row} && {row}.children.length === 13", "the model that was asked has no row")
+    for cell, what in [(0, "no model was asked"), (3, "no request"), (6, "no token"), (10, "no time to the first token")]:
+        browser.wait(f"!['–', '0', ''].includes({row}.children[{cell}].textContent)", what)
+    browser.wait(f"{row}.children[9].textContent === '1'", "the killed stream is no error")
+
+
 def kill_one(browser, token, streams):
     """The milliseconds from the click to the client's seeing it."""
     row = "document.querySelector('#streams tr')"
@@ -116,6 +126,7 @@ def main():
             complaints = list(browser.complaints)
             evidence.check(not complaints, f"the browser complains: {complaints}")
             took = kill_one(browser, options.token, streams)
+            look_at_models(browser)
             if options.screenshots:
                 take_pictures(browser, options.screenshots)
         finally:

@@ -55,6 +55,7 @@ pub(super) fn write(page: &mut Page, book: Option<&UsageBook>) {
         },
     );
     costs(page, book, &rows);
+    times(page, &rows);
     family(
         page,
         ("sluicegate_model_errors_total", "Exchanges that failed, by their end reason."),
@@ -81,6 +82,35 @@ fn costs(page: &mut Page, book: Option<&UsageBook>, rows: &[(UsageKey, UsageSums
         ("sluicegate_model_cost_wasted_total", "What wasted tokens have cost beside that."),
         rows,
         |page, labels, sums| page.sample(&with(labels, currency), sums.cost_wasted),
+    );
+}
+
+/// How long their streams took.
+fn times(page: &mut Page, rows: &[(UsageKey, UsageSums)]) {
+    let seconds = |micros: u64| micros as f64 / 1e6;
+    family(
+        page,
+        ("sluicegate_model_streams_total", "Streams that have said something."),
+        rows,
+        |page, labels, sums| page.sample(labels, sums.streams),
+    );
+    family(
+        page,
+        ("sluicegate_model_first_token_seconds_total", "How long they took to their first token."),
+        rows,
+        |page, labels, sums| page.sample(labels, seconds(sums.first_token_micros)),
+    );
+    family(
+        page,
+        ("sluicegate_model_spaced_tokens_total", "Their tokens behind the first."),
+        rows,
+        |page, labels, sums| page.sample(labels, sums.spaced_tokens),
+    );
+    family(
+        page,
+        ("sluicegate_model_spaced_tokens_seconds_total", "How long those tokens took."),
+        rows,
+        |page, labels, sums| page.sample(labels, seconds(sums.spaced_micros)),
     );
 }
 

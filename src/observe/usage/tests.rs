@@ -163,3 +163,32 @@ fn costs_add_up_to_the_last_digit() {
     assert_eq!(page["total"]["cost_wasted"], "0.0125");
     assert_eq!(page["total"]["requests_unpriced"], 1);
 }
+
+#[test]
+fn the_times_of_streams_are_means_and_documents_have_none() {
+    let book = book_of(10);
+    let millis = Duration::from_millis;
+    let stream = |first: u64, total: u64, tokens: u32| Record {
+        content_type: "text/event-stream",
+        request_written: Some(millis(10)),
+        first_event: Some(millis(first)),
+        total: millis(total),
+        ..answered("a", "a-1", told(1, tokens), u64::from(tokens))
+    };
+    book.add(&stream(110, 310, 11));
+    book.add(&stream(310, 410, 11));
+    // One token has no distance to another.
+    book.add(&stream(210, 900, 1));
+    for other in [
+        Record { content_type: "", ..stream(50, 60, 5) },
+        Record { status: 500, ..stream(50, 60, 5) },
+        Record { first_event: None, ..stream(50, 60, 5) },
+    ] {
+        book.add(&other);
+    }
+    let total = &book.document()["total"];
+    assert_eq!((&total["streams"], &total["ttft_ms"]), (&json!(3), &json!(200.0)));
+    assert_eq!(total["time_per_output_token_ms"], json!(15.0));
+    let empty = book_of(1).document();
+    assert_eq!((&empty["total"]["ttft_ms"], &empty["total"]["streams"]), (&Value::Null, &json!(0)));
+}

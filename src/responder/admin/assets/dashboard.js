@@ -245,6 +245,51 @@ function fill(row, stream) {
   put(8, bytes(stream.buffered_bytes));
 }
 
+// ---- what it has cost ----
+
+const MODELS_SHOWN = 50;
+const USAGE_EVERY_MS = 5000;
+
+async function followUsage() {
+  for (;;) {
+    try {
+      const response = await fetch("/usage", authorized());
+      if (response.ok) showModels(await response.json());
+    } catch (error) {
+      // The state tells that nobody is there.
+    }
+    await new Promise((done) => setTimeout(done, USAGE_EVERY_MS));
+  }
+}
+
+// Those with the most requests; what is left of a name is in the row of its route.
+function showModels(usage) {
+  const rows = [...usage.series].sort((one, other) => other.requests - one.requests);
+  const more = rows.length > MODELS_SHOWN ? `, ${MODELS_SHOWN} of ${count(rows.length)}` : "";
+  $("models-panel").hidden = rows.length === 0;
+  $("since").textContent = `since ${usage.since.slice(0, 16).replace("T", " ")}${more}`;
+  $("cost-head").textContent = usage.currency ? `Cost, ${usage.currency}` : "Cost";
+  $("models").replaceChildren(...rows.slice(0, MODELS_SHOWN).map(modelRow));
+}
+
+function modelRow(row) {
+  const wasted = Object.values(row.tokens_wasted).reduce((sum, waste) => sum + waste.in + waste.out, 0);
+  const errors = Object.entries(row.errors);
+  const failed = errors.reduce((sum, [, number]) => sum + number, 0);
+  const millis = (value) => (value === null ? "–" : time(Math.round(1000 * value)).join(" "));
+  const texts = [row.model_asked ?? "–", row.model ?? "–", row.upstream ?? "–"];
+  const numbers = [
+    count(row.requests), count(row.tokens_in), count(row.tokens_cached),
+    tokens(row.tokens_out, row.tokens_estimated > 0), count(row.tokens_reasoning),
+    count(wasted), count(failed), millis(row.ttft_ms), millis(row.time_per_output_token_ms), row.cost,
+  ];
+  const line = element("tr", { title: row.route ?? "no route" },
+    ...texts.map((text) => element("td", {}, text)),
+    ...numbers.map((text) => element("td", { class: "number" }, text)));
+  line.children[9].title = errors.map(([name, number]) => `${name}: ${number}`).join("\n");
+  return line;
+}
+
 // ---- what can be done ----
 
 async function kill(id, button) {
@@ -332,3 +377,4 @@ function bytes(count) {
 }
 
 follow();
+followUsage();
