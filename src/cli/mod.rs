@@ -12,6 +12,7 @@ pub mod check;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod explain;
 pub mod init;
 pub mod mock;
 pub mod run;
@@ -94,6 +95,9 @@ pub enum Command {
     /// Look at the machine, and at the servers of a configuration, and say what to change
     #[command(after_help = DOCTOR)]
     Doctor(doctor::DoctorArguments),
+    /// Explain an error of the gateway's: its cause and its cure
+    #[command(after_help = EXIT_CODES)]
+    Explain(explain::ExplainArguments),
     /// Run the gateway and a mock inference server behind it, and show how to try them
     #[command(after_help = SIGNALS)]
     Demo(DemoArguments),
@@ -124,6 +128,7 @@ impl Command {
             Command::Check(arguments) => check::execute(&arguments),
             Command::Config(arguments) => config::execute(&arguments),
             Command::Doctor(arguments) => doctor::execute(&arguments),
+            Command::Explain(arguments) => explain::execute(&arguments),
             Command::Init(arguments) => init::execute(&arguments),
             Command::Demo(arguments) => demo::execute(&arguments),
             Command::Mock(arguments) => mock::execute(&arguments),
@@ -246,6 +251,7 @@ mod tests {
             DemoArguments::augment_args,
             MockArguments::augment_args,
             doctor::DoctorArguments::augment_args,
+            explain::ExplainArguments::augment_args,
             init::InitArguments::augment_args,
             bench::BenchArguments::augment_args,
             top::TopArguments::augment_args,

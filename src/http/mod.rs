@@ -34,6 +34,7 @@ pub mod chunk;
 pub mod coding;
 pub mod cors;
 pub mod date;
+pub mod explained;
 pub mod field_rules;
 pub mod head;
 pub mod json;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::body::Framing;
 use super::date::DateLine;
+use super::explained;
 use super::head::Version;
 use super::json::{escape, escaped_length};
 use super::lines::{
@@ -20,14 +21,14 @@ mod tests;
 /// not know which one they have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorForm {
-    /// `{"error":{"message","type","code"}}`
+    /// `{"error":{"message","type","code","hint"}}`
     #[default]
     OpenAi,
-    /// `{"type":"error","error":{"type","message","code"}}`
+    /// `{"type":"error","error":{"type","message","code","hint"}}`
     Anthropic,
-    /// `{"error":"message","code"}`: Ollama's, KServe's, Triton's.
+    /// `{"error":"message","code","hint"}`: Ollama's, KServe's, Triton's.
     Sentence,
-    /// `{"error":"message","error_type"}`, which is the code.
+    /// `{"error":"message","error_type","hint"}`, whose `error_type` is the code.
     Tgi,
     /// `{"error":{"code":503,"message","status":"UNAVAILABLE","details":[{"reason"}]}}`, of which the
     /// reason is the code.
@@ -129,9 +130,10 @@ pub fn error(reply: &ErrorReply<'_>, out: &mut Vec<u8>) {
 }
 
 impl<'a> ErrorReply<'a> {
-    /// The body: every second part is a text to be escaped.
-    fn body<'b>(&'b self, status: &'b str) -> [&'b str; 9] {
+    /// The body: every second part is a text to be escaped. A code that is not explained has no hint.
+    fn body<'b>(&'b self, status: &'b str) -> [&'b str; 11] {
         let (message, kind, code) = (self.message, self.kind, self.code);
+        let [named, hint] = explained::member(code);
         match self.form {
             ErrorForm::OpenAi => [
                 r#"{"error":{"message":""#,
@@ -140,6 +142,8 @@ impl<'a> ErrorReply<'a> {
                 kind,
                 r#"","code":""#,
                 code,
+                named,
+                hint,
                 r#""}}"#,
                 "",
                 "",
@@ -151,16 +155,38 @@ impl<'a> ErrorReply<'a> {
                 message,
                 r#"","code":""#,
                 code,
+                named,
+                hint,
                 r#""}}"#,
                 "",
                 "",
             ],
-            ErrorForm::Sentence => {
-                [r#"{"error":""#, message, r#"","code":""#, code, r#""}"#, "", "", "", ""]
-            }
-            ErrorForm::Tgi => {
-                [r#"{"error":""#, message, r#"","error_type":""#, code, r#""}"#, "", "", "", ""]
-            }
+            ErrorForm::Sentence => [
+                r#"{"error":""#,
+                message,
+                r#"","code":""#,
+                code,
+                named,
+                hint,
+                r#""}"#,
+                "",
+                "",
+                "",
+                "",
+            ],
+            ErrorForm::Tgi => [
+                r#"{"error":""#,
+                message,
+                r#"","error_type":""#,
+                code,
+                named,
+                hint,
+                r#""}"#,
+                "",
+                "",
+                "",
+                "",
+            ],
             ErrorForm::Gemini => [
                 r#"{"error":{"code":"#,
                 status,
@@ -170,7 +196,9 @@ impl<'a> ErrorReply<'a> {
                 google_status(self.status),
                 r#"","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":""#,
                 code,
-                r#"","domain":"sluicegate"}]}}"#,
+                r#"","domain":"sluicegate","metadata":{"hint":""#,
+                hint,
+                r#""}}]}}"#,
             ],
             ErrorForm::LlamaCpp => [
                 r#"{"error":{"code":"#,
@@ -181,6 +209,8 @@ impl<'a> ErrorReply<'a> {
                 kind,
                 r#"","reason":""#,
                 code,
+                named,
+                hint,
                 r#""}}"#,
             ],
         }

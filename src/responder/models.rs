@@ -26,6 +26,7 @@ use super::finished::Finished;
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
 use crate::escape::escaped;
+use crate::http::explained;
 use crate::http::path;
 use crate::service::listing::{ModelEntry, WrittenModel, anthropic_page, ollama_list, openai_list};
 
@@ -179,13 +180,12 @@ fn anthropic_answer(shelf: &Shelf, query: Option<&str>) -> Finished {
 /// An error in the asker's form.
 fn refusal(status: u16, anthropic: bool, code: &str, message: &str) -> Finished {
     let kind = "invalid_request_error";
+    let kind = if anthropic && status == 404 { "not_found_error" } else { kind };
+    let hint = explained::hint(code);
+    let error = json!({ "message": message, "type": kind, "code": code, "hint": hint });
     let body = match anthropic {
-        true => {
-            // Anthropic's errors have a type and no code.
-            let kind = if status == 404 { "not_found_error" } else { kind };
-            json!({ "type": "error", "error": { "type": kind, "message": message } })
-        }
-        false => json!({ "error": { "message": message, "type": kind, "code": code } }),
+        true => json!({ "type": "error", "error": error }),
+        false => json!({ "error": error }),
     };
     json_answer(status, &body.to_string())
 }

@@ -275,3 +275,49 @@ fn fields_are_set_where_the_page_says() {
     assert!(count > 25, "the places were found: {count}");
     assert!(untold.is_empty(), "docs/exchange.md does not say so: {untold:#?}");
 }
+
+/// The codes of the admin address's errors that stand in this source as literals.
+fn codes_in(text: &str) -> Vec<String> {
+    let calls = text.split("Reply::error(").skip(1);
+    // Up to the end of the call, or a line or two of it.
+    let arguments = calls.map(|call| call.chars().take(160).collect::<String>());
+    arguments.filter_map(|text| quoted_words(&text).into_iter().next()).collect()
+}
+
+/// What stands in double quotes and looks like a code.
+fn quoted_words(text: &str) -> Vec<String> {
+    let odd = text.split('"').skip(1).step_by(2);
+    let is_code = |word: &&str| {
+        !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || b"_10".contains(&byte))
+    };
+    odd.filter(is_code).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_error_code_is_explained_and_every_explained_code_exists() {
+    let page = fs::read_to_string(root().join("docs/errors.md")).expect("a document is text");
+    let explained: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("## `")?.strip_suffix('`')?.to_owned()))
+        .collect();
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect("a source is text");
+    let mut codes: BTreeSet<String> = BTreeSet::new();
+    // `(\"code\", \"sentence\")`, and `=> \"code\"`.
+    codes.extend(quoted_words(&read("src/http/head/error.rs").replace("\\\"", "")));
+    let denied = read("src/responder/admin/access.rs");
+    let (_, denied) = denied.split_once("fn code").expect("it has codes");
+    codes.extend(quoted_words(denied.split("fn message").next().unwrap_or_default()));
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        codes.extend(codes_in(&fs::read_to_string(&source.path).expect("a source is text")));
+    }
+    let missing: Vec<_> = codes.difference(&explained).collect();
+    assert!(missing.is_empty(), "docs/errors.md has no section of {missing:?}");
+    let all: String = sources()
+        .iter()
+        .map(|source| fs::read_to_string(&source.path).expect("a source is text"))
+        .collect();
+    let stale: Vec<_> =
+        explained.iter().filter(|code| !all.contains(&format!("\"{code}\""))).collect();
+    assert!(stale.is_empty(), "explained, and no code: {stale:?}");
+}

@@ -105,6 +105,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "control::discover",
             "escape",
             "files",
+            "http::explained",
             "lifecycle",
             "observe",
             "responder",

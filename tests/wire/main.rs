@@ -16,6 +16,7 @@ mod doctor;
 mod dialects;
 mod edges;
 mod exchanges;
+mod explain;
 mod faults;
 mod feeds;
 mod files;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::http::explained;
 use crate::http::head::{FieldSlots, HeadLimits, ResponseContext, ResponseHead, parse_response};
 
 const DATE: &DateLine = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
@@ -194,6 +195,13 @@ fn an_error_has_the_shape_that_its_sdk_reads() {
         let text = written(&ErrorReply { form, message, code, ..REPLY });
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert_eq!(body, expected);
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+        // A code that is explained has a hint beside it.
+        let text = written(&ErrorReply { form, message, code: "no_route", ..REPLY });
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let told: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let inner = if told["error"].is_object() { &told["error"] } else { &told };
+        assert_eq!(inner["hint"], explained::hint("no_route"), "{body}");
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
     }
 }

@@ -167,6 +167,14 @@ fn documented() -> Vec<[&'static str; 3]> {
 }
 
 #[test]
+fn every_code_is_explained() {
+    for fault in faults() {
+        let code = fault.code();
+        assert_ne!(crate::http::explained::hint(code), "", "docs/errors.md has no {code}");
+    }
+}
+
+#[test]
 fn every_code_is_documented_with_its_status_and_its_type() {
     let rows = documented();
     let faults = faults();

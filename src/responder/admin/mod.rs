@@ -45,6 +45,7 @@ use crate::config::snapshot::{
     AcceptEncoding, CommitAt, ExchangeTimeouts, PathPattern, Route, Target,
 };
 use crate::escape::escaped;
+use crate::http::explained;
 
 /// The text formats of `/metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +112,9 @@ impl Reply {
 
     pub fn error(status: u16, code: &str, message: &str) -> Reply {
         let kind = if status >= 500 { "overloaded" } else { "invalid_request_error" };
-        let error = serde_json::json!({ "message": message, "type": kind, "code": code });
+        let hint = explained::hint(code);
+        let error =
+            serde_json::json!({ "message": message, "type": kind, "code": code, "hint": hint });
         Reply::json(status, &serde_json::json!({ "error": error }))
     }
 

@@ -15,38 +15,46 @@ fn written(dialect: Dialect, message: &str) -> Option<String> {
 
 #[test]
 fn each_dialect_has_its_error_event() {
+    let hint = crate::http::explained::hint("upstream_truncated");
     for (dialect, event) in [
         (
             OpenAiChat,
             "data: {\"error\":{\"message\":\"Cut.\",\"type\":\"upstream_error\",\"param\":null,\
-             \"code\":\"upstream_truncated\"}}\n\n",
+             \"code\":\"upstream_truncated\",\"hint\":\"HINT\"}}\n\n",
         ),
         (
             Anthropic,
             "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"upstream_error\",\
-             \"message\":\"Cut.\"}}\n\n",
+             \"message\":\"Cut.\",\"code\":\"upstream_truncated\",\"hint\":\"HINT\"}}\n\n",
         ),
-        (Tgi, "data:{\"error\":\"Cut.\",\"error_type\":\"upstream_truncated\"}\n\n"),
-        (Ollama, "{\"error\":\"Cut.\"}\n"),
+        (
+            Tgi,
+            "data:{\"error\":\"Cut.\",\"error_type\":\"upstream_truncated\",\"hint\":\"HINT\"}\n\n",
+        ),
+        (Ollama, "{\"error\":\"Cut.\",\"code\":\"upstream_truncated\",\"hint\":\"HINT\"}\n"),
         (
             Gemini,
             "data: {\"error\":{\"code\":503,\"message\":\"Cut.\",\"status\":\"UNAVAILABLE\",\
              \"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\
-             \"reason\":\"upstream_truncated\",\"domain\":\"sluicegate\"}]}}\n\n",
+             \"reason\":\"upstream_truncated\",\"domain\":\"sluicegate\",\
+             \"metadata\":{\"hint\":\"HINT\"}}]}}\n\n",
         ),
-        (Triton, "data: {\"error\":\"Cut.\",\"code\":\"upstream_truncated\"}\n\n"),
+        (
+            Triton,
+            "data: {\"error\":\"Cut.\",\"code\":\"upstream_truncated\",\"hint\":\"HINT\"}\n\n",
+        ),
         (
             LlamaCpp,
             "data: {\"error\":{\"code\":500,\"message\":\"Cut.\",\"type\":\"upstream_error\",\
-             \"reason\":\"upstream_truncated\"}}\n\n",
+             \"reason\":\"upstream_truncated\",\"hint\":\"HINT\"}}\n\n",
         ),
         (
             Sglang,
             "data: {\"error\":{\"message\":\"Cut.\",\"type\":\"upstream_error\",\
-             \"code\":\"upstream_truncated\"}}\n\n",
+             \"code\":\"upstream_truncated\",\"hint\":\"HINT\"}}\n\n",
         ),
     ] {
-        assert_eq!(written(dialect, "Cut.").as_deref(), Some(event));
+        assert_eq!(written(dialect, "Cut."), Some(event.replace("HINT", hint)));
     }
     assert_eq!(written(OpenAiCompletions, "x"), written(OpenAiChat, "x"));
     assert_eq!(written(KServe, "x"), written(Triton, "x"));

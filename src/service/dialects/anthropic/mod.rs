@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::{Dispatched, Knowledge};
+use crate::http::explained;
 use crate::http::json::{Found, Word, Words};
 use crate::http::reply::ErrorForm;
 use crate::service::Setting;
@@ -85,11 +86,16 @@ impl Knowledge for Anthropic {
     const ERROR_FORM: ErrorForm = ErrorForm::Anthropic;
 
     fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
+        let [named, hint] = explained::member(fault.code);
         let parts = [
             "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"",
             fault.kind,
             r#"","message":""#,
             fault.message,
+            r#"","code":""#,
+            fault.code,
+            named,
+            hint,
             "\"}}\n\n",
         ];
         put(out, &parts)

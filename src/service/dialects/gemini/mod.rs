@@ -12,6 +12,7 @@ mod tests;
 use bytes::Bytes;
 
 use super::{Dispatched, Knowledge};
+use crate::http::explained;
 use crate::http::json::{Found, Word, Words};
 use crate::http::reply::{ErrorForm, google_status};
 use crate::service::Setting;
@@ -104,7 +105,9 @@ impl Knowledge for Gemini {
             status,
             r#"","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":""#,
             fault.code,
-            "\",\"domain\":\"sluicegate\"}]}}\n\n",
+            r#"","domain":"sluicegate","metadata":{"hint":""#,
+            explained::hint(fault.code),
+            "\"}}]}}\n\n",
         ];
         put(out, &parts)
     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::{Dispatched, Knowledge};
+use crate::http::explained;
 use crate::http::json::{Found, Word, Words};
 use crate::http::reply::ErrorForm;
 use crate::service::Setting;
@@ -159,5 +160,6 @@ impl Knowledge for Triton {
 
 fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
     let StreamFault { code, message, .. } = *fault;
-    put(out, &[r#"data: {"error":""#, message, r#"","code":""#, code, "\"}\n\n"])
+    let [named, hint] = explained::member(code);
+    put(out, &[r#"data: {"error":""#, message, r#"","code":""#, code, named, hint, "\"}\n\n"])
 }

@@ -11,6 +11,7 @@ mod tests;
 use bytes::Bytes;
 
 use super::{Dispatched, Knowledge};
+use crate::http::explained;
 use crate::http::json::{Found, Word, Words};
 use crate::http::reply::ErrorForm;
 use crate::service::Setting;
@@ -77,6 +78,7 @@ impl Knowledge for LlamaCpp {
 
     fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
         let StreamFault { code, kind, message } = *fault;
+        let [named, hint] = explained::member(code);
         let parts = [
             r#"data: {"error":{"code":500,"message":""#,
             message,
@@ -84,6 +86,8 @@ impl Knowledge for LlamaCpp {
             kind,
             r#"","reason":""#,
             code,
+            named,
+            hint,
             "\"}}\n\n",
         ];
         put(out, &parts)

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::{Dispatched, Knowledge, StreamGrammar};
+use crate::http::explained;
 use crate::http::json::{Found, Word, Words};
 use crate::http::reply::ErrorForm;
 use crate::service::Setting;
@@ -73,7 +74,11 @@ impl Knowledge for Ollama {
     const ERROR_FORM: ErrorForm = ErrorForm::Sentence;
 
     fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
-        put(out, &[r#"{"error":""#, fault.message, "\"}\n"])
+        let [named, hint] = explained::member(fault.code);
+        put(
+            out,
+            &[r#"{"error":""#, fault.message, r#"","code":""#, fault.code, named, hint, "\"}\n"],
+        )
     }
 
     /// A reader of JSON lines fails on anything else.

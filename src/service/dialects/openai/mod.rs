@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use self::write::{Identity, Shape};
 use super::{Dispatched, Knowledge};
+use crate::http::explained;
 use crate::http::json::{Found, Word, Words};
 use crate::service::Setting;
 use crate::service::continuation::Prefill;
@@ -157,6 +158,7 @@ impl Knowledge for OpenAiCompletions {
 
 fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
     let StreamFault { code, kind, message } = *fault;
+    let [named, hint] = explained::member(code);
     put(
         out,
         &[
@@ -166,6 +168,8 @@ fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
             kind,
             r#"","param":null,"code":""#,
             code,
+            named,
+            hint,
             "\"}}\n\n",
         ],
     )

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::openai::{EVERYWHERE, error_document};
 use super::{Dispatched, Knowledge};
+use crate::http::explained;
 use crate::http::json::{Found, Word, Words};
 use crate::service::Setting;
 use crate::service::dialects::writing::{AnswerForm, CannedDocument, CannedStream};
@@ -72,6 +73,7 @@ impl Knowledge for OpenAiResponses {
     /// The members of OpenAI's own event, and `error`, which makes its client raise.
     fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
         let StreamFault { code, kind, message } = *fault;
+        let [named, hint] = explained::member(code);
         put(
             out,
             &[
@@ -85,6 +87,8 @@ impl Knowledge for OpenAiResponses {
                 code,
                 r#"","message":""#,
                 message,
+                named,
+                hint,
                 "\"}}\n\n",
             ],
         )

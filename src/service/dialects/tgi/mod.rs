@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::{Dialect, Dispatched, Knowledge};
+use crate::http::explained;
 use crate::http::json::{Found, Word, Words};
 use crate::http::reply::ErrorForm;
 use crate::service::Setting;
@@ -95,7 +96,11 @@ impl Knowledge for Tgi {
 
     fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
         let StreamFault { code, message, .. } = *fault;
-        put(out, &[r#"data:{"error":""#, message, r#"","error_type":""#, code, "\"}\n\n"])
+        let [named, hint] = explained::member(code);
+        put(
+            out,
+            &[r#"data:{"error":""#, message, r#"","error_type":""#, code, named, hint, "\"}\n\n"],
+        )
     }
 
     const CONTINUED_BY: Option<Prefill> = Some(Prefill::Prompt);
