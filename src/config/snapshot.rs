@@ -343,11 +343,12 @@ pub struct Endpoint {
     pub address: Option<SocketAddr>,
     /// As written in the file: `Host` for `host = "endpoint"`.
     pub authority: String,
-    /// What stands in front of the path of every request to it; empty, or `/` and more.
-    pub base: String,
-    /// What it is called in logs, metrics and orders: as written in the file, and an address of a
-    /// name in brackets behind it.
+    /// What it is called in logs, metrics and orders: authority and base as written in the file, and
+    /// an address of a name in brackets behind it.
     pub name: String,
+    /// Bytes of the base path in its name, behind the authority: each worker has a record of each
+    /// endpoint, and these stay small.
+    pub base_bytes: u16,
     /// Share of the traffic, at least 1.
     pub weight: u32,
     /// So many endpoints share this weight: the addresses of a name.
@@ -355,6 +356,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// What stands in front of the path of every request to it; empty, or `/` and more.
+    pub fn base(&self) -> &str {
+        let start = self.authority.len();
+        self.name.get(start..start + usize::from(self.base_bytes)).unwrap_or_default()
+    }
+
     /// Whether an order for `text` is for it: all addresses of a name answer to the name, and each
     /// to itself.
     pub fn answers_to(&self, text: &str) -> bool {

@@ -103,7 +103,7 @@ pub fn host_of(upstream: &Upstream, endpoint: &Endpoint) -> String {
 
 /// What is asked of an endpoint for this path.
 pub(super) fn path_at(endpoint: &Endpoint, path: &str) -> String {
-    base::for_ours(&endpoint.base, path)
+    base::for_ours(endpoint.base(), path)
 }
 
 impl Ask<'_> {

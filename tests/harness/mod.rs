@@ -69,7 +69,7 @@ pub fn endpoint(index: usize) -> Endpoint {
         id: EndpointId::default(),
         address: Some(server_address(index)),
         authority: server_address(index).to_string(),
-        base: String::new(),
+        base_bytes: 0,
         name: server_address(index).to_string(),
         weight: 1,
         sharing: 1,

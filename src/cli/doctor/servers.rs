@@ -59,7 +59,7 @@ fn endpoint_of(
     let Some(address) = endpoint.address else { return Vec::new() };
     let host = host_of(upstream, endpoint);
     let rules = upstream.request_headers.rules.as_deref();
-    let place = ServerPlace { address, host: &host, base: &endpoint.base, key_lines: "", rules };
+    let place = ServerPlace { address, host: &host, base: endpoint.base(), key_lines: "", rules };
     let Some(found) = discover::look(place) else {
         return vec![Finding::bad(
             "servers",

@@ -24,6 +24,8 @@ const REQUESTS: [&str; 7] = [
     "/api/chat",
 ];
 
+const BASE_MAX: usize = 1_024;
+
 /// How an endpoint is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
@@ -109,6 +111,9 @@ fn base_path(text: &str, authority: &str) -> Result<String, Mistake> {
         return Ok(String::new());
     }
     let base = path::plain(base)?;
+    if base.len() > BASE_MAX {
+        return Err(Mistake::new(format!("has a path of more than {BASE_MAX} bytes")));
+    }
     if base.contains("//") {
         return Err(Mistake::new("has two slashes in a row in its path"));
     }
@@ -164,6 +169,12 @@ mod tests {
         let meant = read("llama:8000/v1").unwrap_err().hint;
         assert_eq!(meant.as_deref(), Some("http://llama:8000/v1"));
         assert!(read(&format!("{}:80", "a".repeat(254))).is_err());
+    }
+
+    #[test]
+    fn a_base_has_an_end() {
+        assert!(read(&format!("http://a/{}", "b".repeat(BASE_MAX - 1))).is_ok());
+        assert!(read(&format!("http://a/{}", "b".repeat(BASE_MAX))).is_err());
     }
 
     #[test]

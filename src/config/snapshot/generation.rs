@@ -58,8 +58,8 @@ impl Snapshot {
             let endpoints: &[Endpoint] = old.map_or(&[], |old| &old.endpoints);
             for endpoint in &mut upstream.endpoints {
                 let same = |old: &&Endpoint| {
-                    (old.address, &old.authority, &old.base)
-                        == (endpoint.address, &endpoint.authority, &endpoint.base)
+                    (old.address, &old.authority, old.base())
+                        == (endpoint.address, &endpoint.authority, endpoint.base())
                 };
                 let old = endpoints.iter().find(same);
                 endpoint.id = old.map_or_else(|| EndpointId(generation.take_id()), |old| old.id);

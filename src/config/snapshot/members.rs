@@ -57,7 +57,8 @@ impl Listed {
             id: EndpointId::default(),
             address,
             authority: self.authority.clone(),
-            base: self.base.clone(),
+            // A base is never longer (`config/check/endpoint.rs`).
+            base_bytes: u16::try_from(self.base.len()).unwrap_or(0),
             name: match address {
                 Some(address) if self.is_name => {
                     format!("{}{} ({address})", self.authority, self.base)

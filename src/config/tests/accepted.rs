@@ -492,7 +492,7 @@ fn every_address_of_a_name_is_an_endpoint_that_keeps_the_name_as_written() {
         id: endpoints[index].id,
         address: address.parse().ok(),
         authority: "llamas.internal:8081".to_owned(),
-        base: String::new(),
+        base_bytes: 0,
         name: format!("llamas.internal:8081 ({address})"),
         weight: 3,
         sharing: 2,
@@ -680,7 +680,7 @@ fn endpoints_are_taken_as_urls() {
     let upstream = &loaded.snapshot.upstreams[0];
     assert_eq!(upstream.host, HostField::Endpoint);
     let told: Vec<_> =
-        upstream.endpoints.iter().map(|one| (&*one.authority, &*one.base, &*one.name)).collect();
+        upstream.endpoints.iter().map(|one| (&*one.authority, one.base(), &*one.name)).collect();
     assert_eq!(
         told,
         [

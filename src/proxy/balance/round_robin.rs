@@ -66,7 +66,7 @@ mod tests {
             id: EndpointId(id),
             address: None,
             authority: String::new(),
-            base: String::new(),
+            base_bytes: 0,
             name: String::new(),
             weight,
             sharing: 1,
