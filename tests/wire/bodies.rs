@@ -116,7 +116,9 @@ fn expect_bounded(gateway: &Gateway, before: u64) {
 #[test]
 fn large_requests_pass_in_bounded_memory() {
     let upstream = Upstream::listen();
-    let gateway = Gateway::to(upstream.address());
+    // What is kept for a replay comes on top, up to this.
+    let limits = "replay_bytes = \"1MiB\"".to_owned();
+    let gateway = Config { limits, ..Config::to(upstream.address()) }.start();
     let before = gateway.memory_peak();
     for chunked in [false, true] {
         let mut client = gateway.connect();
