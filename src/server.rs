@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::unix_path::{UNIX_PREFIX, shown_address};
 use crate::control::admin;
 pub use crate::control::admin::Reloaded;
 use crate::control::health::{Change, CheckTarget, HealthChecks};
@@ -187,6 +188,7 @@ impl Control {
                 let publish = move |change: Change| {
                     let Change { target, verdict, failure } = change;
                     let CheckTarget { upstream: (id, name), endpoint, address, .. } = &*target;
+                    let address = shown_address(*address);
                     match failure {
                         Some(why) => log::warn!("{name}: {address} is {verdict}: {why}"),
                         None => log::info!("{name}: {address} is {verdict}"),
@@ -241,7 +243,11 @@ impl fmt::Display for StartError {
         match self {
             StartError::Listen { address, error } | StartError::Admin { address, error } => {
                 let port = address.port();
+                let address = shown_address(*address);
                 match error.kind() {
+                    io::ErrorKind::AddrInUse if address.starts_with(UNIX_PREFIX) => {
+                        write!(f, "cannot listen on {address}: somebody does, or it is no socket")
+                    }
                     io::ErrorKind::AddrInUse => {
                         write!(f, "cannot listen on {address}: port {port} is taken")
                     }

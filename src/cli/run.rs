@@ -9,6 +9,7 @@ use super::check::{tell_refused, tell_warnings};
 use super::{Exit, RunArguments, complain};
 use crate::config::parts::ConfigText;
 use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::unix_path::{UNIX_PREFIX, shown_address};
 use crate::config::{bounds, folder_of, show};
 use crate::lifecycle::place::{ConfigPlace, StorePlace, read_file};
 use crate::lifecycle::source::{Source, compile};
@@ -144,7 +145,8 @@ fn start(
     })?;
     for address in inherited.close_rest() {
         log::warn!(
-            "the socket on {address} that we were given is not in the configuration: closed"
+            "the socket on {} that we were given is not in the configuration: closed",
+            shown_address(address)
         );
     }
     Ok(server)
@@ -153,7 +155,10 @@ fn start(
 /// Says what is served. By then all of it is: a reload can be asked for as well.
 fn announce(server: &Server, snapshot: &Snapshot) {
     for address in server.addresses() {
-        log::info!("listening on http://{address}");
+        match shown_address(*address) {
+            unix if unix.starts_with(UNIX_PREFIX) => log::info!("listening on {unix}"),
+            address => log::info!("listening on http://{address}"),
+        }
     }
     if let Some(address) = server.admin_address() {
         log::info!("admin on http://{address}");

@@ -15,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::bounds;
+use super::snapshot::unix_path::shown_address;
 use super::snapshot::{
     AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, CommitAt,
     ExchangeTimeouts, Forwarded, HalfClose, HeaderRules, Heartbeat, HostField, Link, Listed, Route,
@@ -53,7 +54,7 @@ fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
 
 fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     let server = &snapshot.server;
-    let listen = server.listen.iter().map(|address| quoted(&address.to_string()));
+    let listen = server.listen.iter().map(|address| quoted(&shown_address(*address)));
     writeln!(out, "# The effective configuration: every default and limit filled in.\n")?;
     writeln!(out, "[server]")?;
     entry(out, "listen", list(listen))?;

@@ -32,6 +32,7 @@ mod resilience;
 mod stored;
 mod translate;
 mod wake;
+pub mod unix_path;
 mod when;
 
 pub use chain::{Chain, Link};

@@ -23,6 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::snapshot::EndpointId;
+use crate::config::snapshot::unix_path::shown_address;
 use crate::proxy::health::DownEndpoint;
 use crate::sys::Dial;
 
@@ -89,7 +90,7 @@ fn watch(looks: &Receiver<DownEndpoint>, known: &Known, publish: impl Fn(DownEnd
             let now = Instant::now();
             let back = port.round(now);
             if back {
-                log::info!("{} takes connections again", port.look.address);
+                log::info!("{} takes connections again", shown_address(port.look.address));
                 publish(port.look);
             }
             !back && (port.away || now < port.until)
@@ -133,7 +134,7 @@ impl WatchedPort {
             None if now < *until => {}
             Some(Err(_)) | None => {
                 if !std::mem::replace(&mut self.away, true) {
-                    log::info!("{} takes no connections", self.look.address);
+                    log::info!("{} takes no connections", shown_address(self.look.address));
                 }
                 self.rest(now);
             }

@@ -164,7 +164,9 @@ fn connection(head: &RequestHead<'_>, out: &mut Vec<u8>) {
 
 fn forwarded(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>) {
     let (mut has_proto, mut has_host) = (false, false);
+    let start = out.len();
     out.extend_from_slice(b"X-Forwarded-For: ");
+    let values = out.len();
     if edits.forwarded == Forwarded::Append {
         let known = head.known.of(head.fields);
         for (_, field) in known.filter(|(index, _)| !head.connection_listed.contains(*index)) {
@@ -179,8 +181,18 @@ fn forwarded(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>
             }
         }
     }
-    address(edits.client, out);
-    out.extend_from_slice(b"\r\n");
+    // A client of a Unix socket has no address.
+    match edits.client.is_unspecified() {
+        true if out.len() == values => out.truncate(start),
+        true => {
+            out.truncate(out.len() - 2);
+            out.extend_from_slice(b"\r\n");
+        }
+        false => {
+            address(edits.client, out);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
     if !has_proto {
         out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::metrics::{merged, sample};
 use crate::clock::Instant;
+use crate::config::snapshot::unix_path::shown_address;
 use crate::measure::histogram::Sample;
 use crate::measure::live::{EndpointState, LiveStream, StreamKey, Survey, UpstreamState};
 use crate::measure::stall::Owner;
@@ -251,7 +252,7 @@ pub fn upstreams(surveys: &[(usize, Survey)]) -> Value {
         } = endpoint.view;
         json!({
             "endpoint": endpoint.name,
-            "address": endpoint.address.map(|address| address.to_string()),
+            "address": endpoint.address.map(shown_address),
             "weight": endpoint.weight,
             "weight_share": f64::from(weight_share) / 1000.0,
             "up": up,

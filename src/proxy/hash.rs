@@ -7,6 +7,8 @@
 
 use std::net::SocketAddr;
 
+use crate::config::snapshot::unix_path::path_of;
+
 const P1: u64 = 0x9e37_79b1_85eb_ca87;
 const P2: u64 = 0xc2b2_ae3d_27d4_eb4f;
 const P3: u64 = 0x1656_67b1_9e37_79f9;
@@ -55,6 +57,9 @@ pub fn hash(bytes: &[u8]) -> u64 {
 
 /// The hash of an address: of its octets as IPv6 has them, and its port.
 pub fn of_address(address: SocketAddr) -> u64 {
+    if let Some(path) = path_of(address) {
+        return hash(path.as_bytes());
+    }
     // Not of its text: that would allocate, and change if formatting ever did.
     let octets = match address {
         SocketAddr::V4(address) => address.ip().to_ipv6_mapped().octets(),

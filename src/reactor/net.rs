@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 pub use crate::config::snapshot::Keepalive;
+pub use crate::config::snapshot::unix_path::{path_of, stand_in};
 use crate::reactor::token::Token;
 
 /// What the kernel said of one socket. An event sets readiness; it never takes any away.

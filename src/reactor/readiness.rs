@@ -14,7 +14,7 @@
 //!   `sk_stream_wait_memory`), so a bit cleared for another reason would stay clear for ever.
 //! * `read_closed` is sticky. A FIN that came with the last bytes has spent its edge: after it,
 //!   a short read proves nothing, and we read on until the kernel says 0.
-//! * A short read proves that the receive queue is empty only for plain TCP on Linux. Bytes
+//! * A short read proves that the receive queue is empty only for TCP and Unix sockets on Linux. Bytes
 //!   that a session has decrypted and holds back are not its business: whoever asks whether a socket
 //!   is readable asks the session as well.
 //!

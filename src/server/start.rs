@@ -122,8 +122,9 @@ impl Doors {
             let failed = |error| StartError::Listen { address, error };
             let families = families(snapshot, address);
             let bound = inherited.listen(address, workers, families).map_err(failed)?;
-            addresses
-                .extend(bound.iter().flatten().find_map(|listener| listener.local_addr().ok()));
+            // A Unix socket has no other address than the one that was asked for.
+            let real = bound.iter().flatten().find_map(|listener| listener.local_addr().ok());
+            addresses.push(real.unwrap_or(address));
             for (worker, mut bound) in listeners.iter_mut().zip(bound) {
                 for listener in &bound {
                     keep_alive(listener, snapshot.server.tcp_keepalive);

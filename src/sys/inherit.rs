@@ -13,11 +13,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 
 use listenfd::ListenFd;
 use socket2::SockRef;
 
 use super::listen::{Families, bind_beside, listen};
+use super::unix;
+use crate::reactor::net::{path_of, stand_in};
 
 /// The listening sockets of a process.
 #[derive(Debug, Default)]
@@ -45,8 +48,13 @@ impl Inherited {
     /// another descriptor.
     pub fn from_service_manager() -> io::Result<Inherited> {
         let mut given = ListenFd::from_env();
-        let listeners =
-            (0..given.len()).filter_map(|index| given.take_tcp_listener(index).transpose());
+        let count = given.len();
+        let mut take = |index| match given.take_unix_listener(index) {
+            Ok(unix) => Ok(unix.map(|unix| TcpListener::from(OwnedFd::from(unix)))),
+            // It is of another kind.
+            Err(_) => given.take_tcp_listener(index),
+        };
+        let listeners = (0..count).filter_map(|index| take(index).transpose());
         let workers = listeners.collect::<io::Result<_>>()?;
         Ok(Inherited::of(Listeners { workers, admin: None }))
     }
@@ -66,6 +74,12 @@ impl Inherited {
         let mut sockets = self.take(address);
         match sockets.first() {
             None => sockets = listen(address, workers, families)?,
+            Some(first) if unix::path_of_listener(first).is_some() => {
+                for index in sockets.len()..workers {
+                    sockets.push(sockets[index % sockets.len()].try_clone()?);
+                }
+                sockets.iter().try_for_each(prepare)?;
+            }
             Some(first) => {
                 let address = first.local_addr()?;
                 for socket in &sockets {
@@ -117,7 +131,11 @@ impl Inherited {
     /// The ones that nobody has asked for are closed. Returns where they listened.
     pub fn close_rest(self) -> Vec<SocketAddr> {
         let rest = self.0.workers.iter().chain(&self.0.admin);
-        rest.filter_map(|listener| listener.local_addr().ok()).collect()
+        let address = |listener: &TcpListener| match unix::path_of_listener(listener) {
+            Some(path) => Some(stand_in(&path)),
+            None => listener.local_addr().ok(),
+        };
+        rest.filter_map(address).collect()
     }
 
     fn take(&mut self, address: SocketAddr) -> Vec<TcpListener> {
@@ -130,6 +148,9 @@ impl Inherited {
 
 /// Whether it is bound to `address`. Port 0 is whichever port it has.
 fn is_on(listener: &TcpListener, address: SocketAddr) -> bool {
+    if let Some(path) = path_of(address) {
+        return unix::path_of_listener(listener).as_deref() == Some(path);
+    }
     listener
         .local_addr()
         .is_ok_and(|bound| bound == address || (address.port() == 0 && bound.ip() == address.ip()))
@@ -137,8 +158,9 @@ fn is_on(listener: &TcpListener, address: SocketAddr) -> bool {
 
 /// What our own listeners are from their birth.
 fn prepare(listener: &TcpListener) -> io::Result<()> {
-    let socket = SockRef::from(listener);
-    socket.set_tcp_nodelay(true)?;
+    if unix::path_of_listener(listener).is_none() {
+        SockRef::from(listener).set_tcp_nodelay(true)?;
+    }
     listener.set_nonblocking(true)
 }
 

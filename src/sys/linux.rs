@@ -1,4 +1,4 @@
-//! [`Net`] on Linux: epoll through mio, plain TCP.
+//! [`Net`] on Linux: epoll through mio, TCP and Unix sockets.
 //!
 //! * mio registers edge-triggered, always; reading adds EPOLLRDHUP. That is the contract of
 //!   [`Net`], so nothing is added here but names.
@@ -12,24 +12,29 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::num::NonZeroU64;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::set_tcp_quickack;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 use rustix::thread::{clock_nanosleep_absolute, set_current_timer_slack};
 use rustix::time::{ClockId, Timespec, clock_gettime};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, SockRef, TcpKeepalive};
 
 use crate::clock::Instant;
 use crate::reactor::mailbox::Waker;
-use crate::reactor::net::{Accept, Event, Keepalive, Net, Stream};
+use crate::reactor::net::{Accept, Event, Keepalive, Net, Stream, path_of};
 use crate::reactor::token::Token;
 use crate::sys::listen::{set_keep_alive, tcp_keepalive};
+use crate::sys::unix;
+
+/// The address of a client that has none, as one of a Unix socket.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// Events taken by one poll; doubled when a poll fills it.
 const EVENTS: usize = 1024;
@@ -39,7 +44,7 @@ const EVENTS_MAX: usize = 16 * 1024;
 pub struct Linux {
     poll: Poll,
     events: Events,
-    listeners: Vec<mio::net::TcpListener>,
+    listeners: Vec<Listener>,
     waker: Arc<mio::Waker>,
     reserve: Option<File>,
     /// The kernel has been told to add nothing to our sleeps.
@@ -51,11 +56,11 @@ impl Linux {
     /// A network with these listeners, which are registered here.
     pub fn new(listeners: Vec<std::net::TcpListener>) -> io::Result<Linux> {
         let poll = Poll::new()?;
-        let mut listeners: Vec<_> =
-            listeners.into_iter().map(mio::net::TcpListener::from_std).collect();
+        let listeners = listeners.into_iter().map(Listener::new);
+        let mut listeners = listeners.collect::<io::Result<Vec<_>>>()?;
         for (index, listener) in listeners.iter_mut().enumerate() {
             let token = mio_token(Token::listener(index));
-            poll.registry().register(listener, token, Interest::READABLE)?;
+            poll.registry().register(listener.source(), token, Interest::READABLE)?;
         }
         Ok(Linux {
             waker: Arc::new(mio::Waker::new(poll.registry(), mio_token(Token::WAKER))?),
@@ -82,6 +87,50 @@ impl Linux {
         if self.reserve.take().is_some() {
             drop(self.listeners[listener].accept());
             self.reserve = reserve_descriptor();
+        }
+    }
+}
+
+/// A listening socket.
+enum Listener {
+    Tcp(mio::net::TcpListener),
+    Unix(mio::net::UnixListener),
+}
+
+impl Listener {
+    fn new(listener: std::net::TcpListener) -> io::Result<Listener> {
+        let is_unix = SockRef::from(&listener).domain()? == Domain::UNIX;
+        Ok(match is_unix {
+            true => {
+                let listener = std::os::unix::net::UnixListener::from(OwnedFd::from(listener));
+                Listener::Unix(mio::net::UnixListener::from_std(listener))
+            }
+            false => Listener::Tcp(mio::net::TcpListener::from_std(listener)),
+        })
+    }
+
+    fn source(&mut self) -> &mut dyn mio::event::Source {
+        match self {
+            Listener::Tcp(listener) => listener,
+            Listener::Unix(listener) => listener,
+        }
+    }
+
+    fn accept(&self) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
+        match self {
+            Listener::Tcp(listener) => listener.accept(),
+            Listener::Unix(listener) => {
+                let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+                let stream = std::net::TcpStream::from(accept_with(listener, flags)?);
+                Ok((mio::net::TcpStream::from_std(stream), NOWHERE))
+            }
+        }
+    }
+
+    fn socket(&self) -> SockRef<'_> {
+        match self {
+            Listener::Tcp(listener) => SockRef::from(listener),
+            Listener::Unix(listener) => SockRef::from(listener),
         }
     }
 }
@@ -204,11 +253,15 @@ impl Net for Linux {
         for mut listener in self.listeners.drain(..) {
             // A successor may hold the same socket: epoll would tell us of its connections for as
             // long. If this fails we only hear of something that no longer concerns us.
-            let _ = self.poll.registry().deregister(&mut listener);
+            let _ = self.poll.registry().deregister(listener.source());
         }
     }
 
     fn connect(&mut self, address: SocketAddr) -> io::Result<TcpStream> {
+        if let Some(path) = path_of(address) {
+            let stream = unix::connect(path).map_err(exhausted)?;
+            return Ok(TcpStream(mio::net::TcpStream::from_std(stream)));
+        }
         let stream = mio::net::TcpStream::connect(address).map_err(exhausted)?;
         stream.set_nodelay(true)?;
         if let Some(keepalive) = &self.keepalive {
@@ -221,7 +274,7 @@ impl Net for Linux {
     fn keep_alive(&mut self, keepalive: Option<Keepalive>) {
         self.keepalive = keepalive.map(tcp_keepalive);
         for listener in &self.listeners {
-            set_keep_alive(SockRef::from(listener), self.keepalive.as_ref());
+            set_keep_alive(listener.socket(), self.keepalive.as_ref());
         }
     }
 
@@ -231,7 +284,7 @@ impl Net for Linux {
     }
 }
 
-/// A TCP connection. Dropping it closes it; epoll forgets it by itself.
+/// A connection, of TCP or of a Unix socket (`sys/unix.rs`). Dropping it closes it; epoll forgets it by itself.
 #[derive(Debug)]
 pub struct TcpStream(mio::net::TcpStream);
 

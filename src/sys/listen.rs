@@ -9,7 +9,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::reactor::net::Keepalive;
+use super::unix;
+use crate::reactor::net::{Keepalive, path_of};
 
 /// Connections the kernel may hold for us; it caps this at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -29,6 +30,11 @@ pub fn listen(
     count: usize,
     families: Families,
 ) -> io::Result<Vec<TcpListener>> {
+    if let Some(path) = path_of(address) {
+        // Nothing is shared between sockets on a path, so the workers share one.
+        let listener = unix::listen(path, BACKLOG)?;
+        return (0..count).map(|_| listener.try_clone()).collect();
+    }
     let alone = socket(address, families)?;
     alone.bind(&address.into())?;
     alone.listen(1)?;

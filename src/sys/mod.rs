@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `linux` | [`Linux`], the reactor's network on epoll |
 //! | `listen` | listeners, one SO_REUSEPORT socket per worker and address |
+//! | `unix` | Unix sockets, in the shape of TCP's |
 //! | `dial` | whether a port takes connections |
 //! | `process` | pinning, the descriptor limit |
 //! | `inherit` | listeners that were given to us, by a service manager or a predecessor |
@@ -22,6 +23,7 @@ mod listen;
 mod notify;
 mod process;
 mod signals;
+mod unix;
 
 pub use dial::Dial;
 pub use handover::{Predecessor, Successor};
@@ -34,3 +36,4 @@ pub use process::{
     random_token, time_of_day,
 };
 pub use signals::{Order, Signals, on_reopen};
+pub use unix::connect as connect_unix;

@@ -59,6 +59,7 @@ mod timeouts;
 mod tracing;
 mod translation;
 mod tunnels;
+mod unix;
 mod urls;
 mod usage;
 mod wake;

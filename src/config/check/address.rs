@@ -5,12 +5,16 @@
 use std::net::{Ipv6Addr, SocketAddr};
 
 use super::super::problem::Mistake;
+use super::super::snapshot::unix_path::{UNIX_PATH_MAX, UNIX_PREFIX, is_stand_in, stand_in};
 
 /// The longest host name the domain name system can carry (RFC 1035 section 2.3.4).
 const NAME_MAX: usize = 253;
 
 /// A literal `ip:port`. Port 0 lets the kernel choose one.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, Mistake> {
+    if let Some(path) = text.strip_prefix(UNIX_PREFIX) {
+        return unix(path);
+    }
     text.parse().map_err(|_| {
         let mistake = Mistake::new(format!(
             "{text:?} is no address to listen on: write ip:port, \
@@ -31,11 +35,24 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Mistake> {
     })
 }
 
+/// What stands for the path of a Unix socket.
+pub(super) fn unix(path: &str) -> Result<SocketAddr, Mistake> {
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(Mistake::new("a Unix socket is unix: and the whole path of a file"));
+    }
+    if path.len() > UNIX_PATH_MAX || path.contains(char::is_control) {
+        let reason = format!("a path of a Unix socket has at most {UNIX_PATH_MAX} visible bytes");
+        return Err(Mistake::new(reason));
+    }
+    Ok(stand_in(path))
+}
+
 /// The address of a `host:port` that can be connected to; `None`: it is a name.
 pub(super) fn connectable(text: &str) -> Result<Option<SocketAddr>, Mistake> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return match address.port() {
             0 => Err(Mistake::new("port 0 cannot be connected to")),
+            _ if is_stand_in(address) => Err(Mistake::new("nobody is reached at 100::/64")),
             _ => Ok(Some(address)),
         };
     }

@@ -3,6 +3,7 @@
 //! ```text
 //!   10.0.0.1:8000                    address
 //!   llama:8000                       name, looked up
+//!   unix:/run/llama.sock             the path of a Unix socket
 //!   http://llama/base/v1             scheme, name or address, port 80 if none is written, base path
 //! ```
 //!
@@ -11,6 +12,7 @@
 use std::net::SocketAddr;
 
 use super::super::problem::Mistake;
+use super::super::snapshot::unix_path::UNIX_PREFIX;
 use super::{address, path};
 
 /// Paths of requests. Who writes one of them means the part in front of it.
@@ -48,7 +50,7 @@ impl Scheme {
 pub(super) struct EndpointText {
     /// `None`: it is no URL.
     pub scheme: Option<Scheme>,
-    /// `host:port`, always with a port.
+    /// `host:port`, always with a port; of a Unix socket the whole text.
     pub authority: String,
     /// Its address; `None`: it is a name that has to be looked up.
     pub literal: Option<SocketAddr>,
@@ -62,6 +64,14 @@ pub(super) fn read(text: &str) -> Result<EndpointText, Mistake> {
     if text.contains('@') {
         // Not told: what stands in front of it is a password.
         return Err(Mistake::new("an endpoint is host:port, without a user or a password"));
+    }
+    if let Some(path) = text.strip_prefix(UNIX_PREFIX) {
+        return Ok(EndpointText {
+            scheme: None,
+            authority: text.to_owned(),
+            literal: Some(address::unix(path)?),
+            base: String::new(),
+        });
     }
     let Some((scheme, rest)) = text.split_once("://") else {
         let (authority, base) = text.split_at(text.find('/').unwrap_or(text.len()));

@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use super::unix_path::UNIX_PREFIX;
 use super::{Endpoint, EndpointId, Generation, Snapshot, Upstream};
 
 /// A name with more addresses than this has its first ones used.
@@ -56,7 +57,11 @@ impl Listed {
         addresses.map(|address| Endpoint {
             id: EndpointId::default(),
             address,
-            authority: self.authority.clone(),
+            authority: match self.authority.starts_with(UNIX_PREFIX) {
+                // What `Host` says there.
+                true => "localhost".to_owned(),
+                false => self.authority.clone(),
+            },
             // A base is never longer (`config/check/endpoint.rs`).
             base_bytes: u16::try_from(self.base.len()).unwrap_or(0),
             name: match address {

@@ -4,10 +4,12 @@
 //! place to stand.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use super::{AskFailure, Whereabouts};
+use crate::config::snapshot::unix_path::path_of;
+use crate::sys;
 
 pub(super) struct Connection {
     stream: TcpStream,
@@ -26,7 +28,7 @@ impl Connection {
         };
         let mut last = AskFailure::NoAddress("the name has none".to_owned());
         for address in addresses {
-            match TcpStream::connect_timeout(&address, left(deadline)?) {
+            match connect(address, left(deadline)?) {
                 Ok(stream) => return Ok(Connection { stream, deadline }),
                 Err(error) => last = failure(&error, AskFailure::Connect),
             }
@@ -64,6 +66,16 @@ impl Connection {
             }
         }
     }
+}
+
+/// A blocking connection, over TCP or to a Unix socket.
+fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let Some(path) = path_of(address) else {
+        return TcpStream::connect_timeout(&address, timeout);
+    };
+    let stream = sys::connect_unix(path)?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// The time until `deadline`, if there is any: a socket's timeout of zero would be none at all.

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use super::openai::error_document;
 use super::{Dispatched, Knowledge};
+use crate::http::explained;
 use crate::http::json::{Found, Word, Words};
 use crate::service::Setting;
 use crate::service::dialects::writing::{
@@ -83,6 +84,7 @@ impl Knowledge for Sglang {
 
     fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
         let StreamFault { code, kind, message } = *fault;
+        let [named, hint] = explained::member(code);
         let parts = [
             r#"data: {"error":{"message":""#,
             message,
@@ -90,6 +92,8 @@ impl Knowledge for Sglang {
             kind,
             r#"","code":""#,
             code,
+            named,
+            hint,
             "\"}}\n\n",
         ];
         put(out, &parts)
