@@ -178,7 +178,9 @@ impl Control {
 
     /// Checks the endpoints of this generation from now on, and tells every worker what is found.
     fn check_health(&self, snapshot: &Snapshot) -> io::Result<()> {
-        let targets: Vec<_> = snapshot.upstreams.iter().flat_map(CheckTarget::of).collect();
+        let plugins = &snapshot.plugins.active;
+        let targets = snapshot.upstreams.iter();
+        let targets: Vec<_> = targets.flat_map(|it| CheckTarget::of(it, plugins)).collect();
         let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *checks {
             Some(checks) => checks.retarget(targets),

@@ -24,6 +24,8 @@ mod harness;
 mod outage;
 #[path = "simulation/overload.rs"]
 mod overload;
+#[path = "simulation/plugins.rs"]
+mod plugins;
 #[path = "simulation/reload.rs"]
 mod reload;
 #[path = "simulation/scenarios.rs"]

@@ -12,8 +12,11 @@ mod tape;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use harness::plugin::{PaperPlugin, plug};
 use harness::scenario::{LATENCY, Simulation, TARGET};
 use sluicegate::config::snapshot::Continue;
 use sluicegate::gateway::SAMPLED_TURNS;
@@ -118,6 +121,23 @@ fn watching_an_event_stream_costs_nothing_more() {
     let (spent, allocations) = cost(&mut world, &clients);
     assert_floor(spent, TOKENS);
     assert_eq!(allocations, 0);
+}
+
+/// With a plugin that looks at events the bytes stay where they are; with one that changes them, what it makes
+/// is copied, into buffers that are kept.
+#[test]
+fn a_token_with_a_plugin_costs_one_read_one_write_and_no_allocation() {
+    for puts in [None, Some(&b"data: 1\n\n"[..])] {
+        let plugin = Arc::new(PaperPlugin { puts, ..PaperPlugin::default() });
+        let world = Simulation::new(1).configure(|snapshot| plug(snapshot, &plugin));
+        let ask = |_: Visit| Visit::new().get(TARGET).expecting(1 << 20);
+        let answer = |u: Answer| u.field("Content-Type", "text/event-stream");
+        let (mut world, clients) = streams_of(world, 1, ask, answer);
+        let (spent, allocations) = cost(&mut world, &clients);
+        assert_floor(spent, TOKENS);
+        assert_eq!(allocations, 0, "{puts:?}");
+        assert!(plugin.events.load(Ordering::Relaxed) > TOKENS);
+    }
 }
 
 /// Per token nothing; and nothing at all where the servers are not said to bear it.

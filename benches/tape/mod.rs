@@ -9,6 +9,8 @@
 #![allow(dead_code)]
 
 pub mod choice;
+#[path = "../../tests/harness/plugin.rs"]
+pub mod plugin;
 pub mod stage;
 pub mod works;
 

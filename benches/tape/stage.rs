@@ -54,12 +54,18 @@ impl Stage {
 
     /// With these keys of its upstream, too.
     pub fn with(upstream: &str, routes: &str) -> Stage {
+        Stage::changed(upstream, routes, |_| {})
+    }
+
+    /// With a snapshot that is not quite what the configuration says.
+    pub fn changed(upstream: &str, routes: &str, change: impl FnOnce(&mut Snapshot)) -> Stage {
         let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n\
              [[upstream]]\nname = \"models\"\nendpoints = [\"127.0.0.1:8000\"]\n\
              pool = { connections = 2000 }\n";
         let tape = Tape::new();
         let (sender, receiver) = mailbox(Arc::new(|| {}));
-        let snapshot = snapshot(&format!("{text}{upstream}\n{routes}"));
+        let mut snapshot = snapshot(&format!("{text}{upstream}\n{routes}"));
+        change(&mut snapshot);
         let setup = Setup {
             loads: Loads::new(&snapshot, 1),
             snapshot: Arc::new(snapshot),

@@ -1,7 +1,8 @@
 //! The pieces of work that are measured, each with the messages real clients and servers send.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use super::plugin::plug;
 use super::stage::{Stage, Turn};
 
 /// One kind of work.
@@ -44,6 +45,13 @@ pub const WORKS: &[Work] = &[
         unit: "token",
         units: STREAMS as u64,
         prepare: translated_to_messages,
+        round: one_token_a_turn,
+    },
+    Work {
+        name: "token_looked_at",
+        unit: "token",
+        units: STREAMS as u64,
+        prepare: looked_at,
         round: one_token_a_turn,
     },
     Work { name: "unary", unit: "request", units: 1, prepare: warm_pair, round: unary },
@@ -207,6 +215,14 @@ fn event_streams() -> Stage {
 fn translated_to_chat() -> Stage {
     let mut stage = translated("translate_to = \"anthropic\"");
     stage.open(STREAMS, REQUEST, messages_stream());
+    stage
+}
+
+/// A plugin in the process looks at every event.
+fn looked_at() -> Stage {
+    let routes = "[[route]]\npath = \"/v1/*\"\nupstream = \"models\"\n";
+    let mut stage = Stage::changed("", routes, |snapshot| plug(snapshot, &Arc::default()));
+    stage.open(STREAMS, REQUEST, EVENT_STREAM);
     stage
 }
 

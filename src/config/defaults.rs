@@ -183,6 +183,7 @@ pub fn health() -> HealthCheck {
         timeout: Duration::from_secs(2),
         unhealthy: 3,
         healthy: 2,
+        plugin: None,
     }
 }
 

@@ -212,7 +212,8 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     entry(out, "pool.max_age", timeout(pool.max_age))?;
     entry(out, "pool.max_requests", pool.max_requests)?;
     entry(out, "pool.replay_stale_post", pool.replay_stale_post)?;
-    policy::policies(upstream, out)
+    policy::policies(upstream, out)?;
+    plugins::of_upstream(upstream, snapshot, out)
 }
 
 fn listed(listed: &Listed, out: &mut String) -> fmt::Result {

@@ -16,7 +16,7 @@ pub use self::generation::{EndpointId, Generation, UpstreamId};
 pub use self::members::{ADDRESSES_MAX, Addresses, Listed};
 pub use super::secret::Secret;
 pub use crate::http::rewrite::Forwarded;
-pub use crate::plugins::settings::PluginTable;
+pub use crate::plugins::settings::{ActivePlugin, PluginTable};
 use crate::responder::Service;
 use crate::service::Setting;
 use crate::service::continuation::Prefill;

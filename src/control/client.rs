@@ -48,6 +48,8 @@ pub enum AskFailure {
     Status(u16),
     /// The document is longer than it may be.
     TooLong,
+    /// A plugin has looked at it and says no.
+    Probe,
 }
 
 impl fmt::Display for AskFailure {
@@ -61,6 +63,7 @@ impl fmt::Display for AskFailure {
             AskFailure::NotHttp => f.write_str("the answer is not HTTP/1"),
             AskFailure::Status(status) => write!(f, "status {status}"),
             AskFailure::TooLong => f.write_str("the answer is too long"),
+            AskFailure::Probe => f.write_str("the plugin that looks at the answer says no"),
         }
     }
 }
@@ -130,6 +133,20 @@ impl Ask<'_> {
         match answer.status {
             200 => answer.pieces(take).map(|()| 200),
             status => Ok(status),
+        }
+    }
+
+    /// The status of an answer, and its document; of a longer one the first bytes.
+    pub fn answer(&self, most: usize) -> Result<(u16, Vec<u8>), AskFailure> {
+        let answer = self.begin()?;
+        let (status, mut text) = (answer.status, Vec::new());
+        let heard = answer.pieces(|data| {
+            text.extend_from_slice(data);
+            if text.len() > most { Err(AskFailure::TooLong) } else { Ok(()) }
+        });
+        match heard {
+            Ok(()) | Err(AskFailure::TooLong) => Ok((status, text)),
+            Err(failure) => Err(failure),
         }
     }
 

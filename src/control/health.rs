@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::config::snapshot::{EndpointId, HealthCheck, Upstream, UpstreamId};
+use crate::config::snapshot::{ActivePlugin, EndpointId, HealthCheck, Upstream, UpstreamId};
 use crate::control::client::{AskFailure, host_of, path_at};
 use crate::http::field_rules::FieldRules;
 use crate::proxy::health::{Health, HealthStatus};
@@ -48,6 +48,8 @@ pub struct CheckTarget {
     /// What is changed in the fields of its requests, a key that it wants among it.
     pub rules: Option<Arc<FieldRules>>,
     pub settings: HealthCheck,
+    /// The plugin that looks at the answers.
+    pub probe: Option<ActivePlugin>,
 }
 
 /// A verdict that takes an endpoint out or brings it back.
@@ -91,7 +93,10 @@ struct Job {
 
 impl CheckTarget {
     /// Every endpoint of an upstream, if it is to be checked at all.
-    pub fn of(upstream: &Upstream) -> impl Iterator<Item = CheckTarget> + '_ {
+    pub fn of<'s>(
+        upstream: &'s Upstream,
+        plugins: &'s [ActivePlugin],
+    ) -> impl Iterator<Item = CheckTarget> + 's {
         let settings = upstream.health.iter();
         settings.flat_map(move |settings| {
             upstream.endpoints.iter().filter_map(move |endpoint| {
@@ -106,6 +111,7 @@ impl CheckTarget {
                         path: path_at(endpoint, &settings.path),
                         ..settings.clone()
                     },
+                    probe: settings.plugin.and_then(|index| plugins.get(index)).cloned(),
                 })
             })
         })

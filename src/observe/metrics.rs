@@ -6,6 +6,7 @@
 //! * A value is read from counters a worker writes anyway, or from the answer of a survey; a worker
 //!   that does not answer costs the page the families of the survey and nothing else.
 
+pub mod plugins;
 mod pools;
 mod usage;
 
@@ -21,6 +22,7 @@ use super::logger;
 use super::obeyed::ConfigState;
 use super::recordings::Recordings;
 use super::usage::UsageBook;
+use crate::config::snapshot::ActivePlugin;
 use crate::measure::counter::Counter;
 use crate::measure::histogram::{Histogram, Sample};
 use crate::measure::hops::HOPS;
@@ -43,6 +45,8 @@ pub struct Sources<'a> {
     pub recordings: Option<&'a Recordings>,
     /// `None`: nothing is added up.
     pub usage: Option<&'a UsageBook>,
+    /// Those of the configuration in force.
+    pub plugins: &'a [ActivePlugin],
     /// Of the upstreams that are asked for their models, and have answered.
     pub models: &'a [LearntModels],
 }
@@ -183,6 +187,7 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
     loops(&mut page, sources.counters);
     exchanges(&mut page, sources.counters);
     usage::write(&mut page, sources.usage);
+    plugins::write(&mut page, sources.plugins);
     pools::write(&mut page, sources);
     page.finish()
 }
@@ -441,6 +446,7 @@ mod tests {
             recordings: None,
             usage: None,
             models: &[],
+            plugins: &[],
         };
         let page = page(&sources, Exposition::Prometheus);
         let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));

@@ -19,7 +19,8 @@ use super::calls::{Lane, Told};
 use super::loaded::LoadedPlugin;
 use super::settings::{ActivePlugin, FailMode, PluginSettings};
 use super::{
-    Edits, Guest, Hook, HookResult, PluginEnd, PluginEvent, PluginHead, PluginRequest, Verdict,
+    Edits, Guest, Hook, HookResult, PluginEnd, PluginEvent, PluginHead, PluginProbe, PluginRequest,
+    Verdict,
 };
 
 /// Why an exchange may not go on.
@@ -34,6 +35,38 @@ pub enum PluginStop {
 /// A seat that the steps of an exchange and the watchers of its answer share. All are on one thread, and no
 /// call of a hook leads to another: it is never borrowed twice.
 pub type SharedSeat = Rc<RefCell<PluginSeat>>;
+
+/// Whether a plugin says that a server is well which has answered this to a check.
+pub fn probe(plugin: &ActivePlugin, upstream: &str, status: u16, body: &[u8]) -> bool {
+    let ActivePlugin { settings, loaded, .. } = plugin;
+    let open = settings.fail[Hook::HealthProbe as usize] == FailMode::Open;
+    if loaded.is_quarantined() {
+        return open;
+    }
+    let shown = PluginProbe { self_test: false, status, upstream: upstream.as_bytes(), body };
+    let mut edits = Edits::default();
+    let begun = Instant::now();
+    let result = loaded.plugin.health_probe(&shown, &mut edits);
+    // Checks have threads of their own, and are few: a lane is taken for each.
+    let lane = loaded.calls.open_lane();
+    let took = begun.elapsed();
+    if lane.note(Hook::HealthProbe, took, settings.budget) {
+        lane.note_slow(Hook::HealthProbe);
+    }
+    let said = edits.message.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    match result {
+        Ok(Verdict::Refuse) => {
+            log::info!("plugin {}: {upstream} is not well: {said}", settings.name);
+            false
+        }
+        Ok(_) => true,
+        Err(failed) => {
+            lane.note_error(Hook::HealthProbe);
+            log::warn!("plugin {}: health_probe failed with {failed}: {said}", settings.name);
+            open
+        }
+    }
+}
 
 /// A plugin in one exchange.
 #[derive(Debug)]

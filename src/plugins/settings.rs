@@ -49,6 +49,15 @@ pub struct ActivePlugin {
     pub lane: Arc<Lane>,
 }
 
+/// Two are alike that call the same object by the same rules.
+impl PartialEq for ActivePlugin {
+    fn eq(&self, other: &ActivePlugin) -> bool {
+        Arc::ptr_eq(&self.loaded, &other.loaded) && self.settings == other.settings
+    }
+}
+
+impl Eq for ActivePlugin {}
+
 impl ActivePlugin {
     pub fn new(settings: PluginSettings, loaded: Arc<LoadedPlugin>) -> ActivePlugin {
         ActivePlugin { settings: Arc::new(settings), lane: loaded.calls.open_lane(), loaded }

@@ -130,6 +130,7 @@ mod tests {
         timeout: Duration::from_secs(1),
         unhealthy: 3,
         healthy: 2,
+        plugin: None,
     };
 
     #[test]

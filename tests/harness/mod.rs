@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod network;
+pub mod plugin;
 pub mod probes;
 pub mod scenario;
 

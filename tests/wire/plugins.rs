@@ -1,6 +1,7 @@
 //! Plugins: foreign code that sees requests and answers on their way.
 
 mod built;
+mod watched;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -11,7 +11,7 @@ use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report, nearest};
 use super::super::snapshot::{Snapshot, Target};
 use super::super::{Environment, defaults};
-use super::unique;
+use super::{unique, unknown_name};
 use crate::plugins::loaded::PluginSource;
 use crate::plugins::settings::{ActivePlugin, FailMode, PluginSettings, RoutePlugins};
 use crate::plugins::{Hook, Hooks};
@@ -161,19 +161,17 @@ pub(super) fn of_route(
 ) -> Option<Box<RoutePlugins>> {
     let field = section.take("plugins")?;
     let fields = field.list(report)?;
-    let indices = unique(&fields, report, |field, report| {
-        field.parsed(report, |text| {
-            let names = || drafts.iter().map(|draft| draft.settings.name.as_str());
-            names().position(|name| name == text).ok_or_else(|| {
-                let mistake = Mistake::new(format!("there is no [[plugin]] named {text:?}"));
-                match nearest(text, names()) {
-                    Some(meant) => mistake.meant(meant),
-                    None => mistake,
-                }
-            })
-        })
-    })?;
+    let indices =
+        unique(&fields, report, |field, report| field.parsed(report, |it| index_of(it, drafts)))?;
     (!indices.is_empty()).then(|| Box::new(RoutePlugins { indices, hooks: Hooks::default() }))
+}
+
+/// The place of the plugin of this name.
+pub(super) fn index_of(name: &str, drafts: &[PluginDraft]) -> Result<usize, Mistake> {
+    let names = || drafts.iter().map(|draft| draft.settings.name.as_str());
+    names()
+        .position(|other| other == name)
+        .ok_or_else(|| unknown_name("[[plugin]]", name, nearest(name, names())))
 }
 
 /// Loads the plugins. Those that run already, and are the same, go on.
@@ -202,6 +200,14 @@ pub(super) fn load(
         return;
     }
     let active = &snapshot.plugins.active;
+    for upstream in &snapshot.upstreams {
+        let probe = upstream.health.as_ref().and_then(|health| active.get(health.plugin?));
+        if let Some(probe) = probe.filter(|probe| !probe.loaded.hooks().has(Hook::HealthProbe)) {
+            let (name, plugin) = (&upstream.name, &probe.settings.name);
+            let place = Location { line: None, key: "upstream".to_owned() };
+            report.error(&place, format!("{name:?}: plugin {plugin:?} has no health_probe"));
+        }
+    }
     for route in &mut snapshot.routes {
         if let Target::Chain(chain) = &mut route.target
             && let Some(plugins) = &mut chain.plugins

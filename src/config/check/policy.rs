@@ -10,6 +10,7 @@ use super::super::snapshot::{
     Admission, Balance, BreakerSettings, Condition, Conditions, HashKey, HealthCheck, KeyPriority,
     Limits, Listed, PRIORITIES, PoolLimits, Retry,
 };
+use super::plugins::{self, PluginDraft};
 use super::{CONNECTIONS, field_name, is_token, path, unique};
 use crate::service::Setting;
 
@@ -237,6 +238,7 @@ pub(super) fn breaker(upstream: &mut Section<'_>, report: &mut Report) -> Option
 pub(super) fn health(
     upstream: &mut Section<'_>,
     service: Setting,
+    drafts: &[PluginDraft],
     report: &mut Report,
 ) -> Option<HealthCheck> {
     let Switch::On(mut section) = upstream.switch("health", report) else { return None };
@@ -259,6 +261,9 @@ pub(super) fn health(
         ),
         unhealthy: section.count("unhealthy", in_a_row.clone(), default.unhealthy, report),
         healthy: section.count("healthy", in_a_row, default.healthy, report),
+        plugin: section
+            .take("plugin")
+            .and_then(|field| field.parsed(report, |text| plugins::index_of(text, drafts))),
     };
     if health.timeout > health.interval {
         report.error(

@@ -135,7 +135,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         retry: policy::retry(&mut section, given.limits, &pool, report),
         balance: policy::balance(&mut section, report),
         breaker: policy::breaker(&mut section, report),
-        health: policy::health(&mut section, service, report),
+        health: policy::health(&mut section, service, given.plugins, report),
         admission: policy::admission(&mut section, &listed, report),
         while_loading: wake::while_loading(&mut section, report),
         wake: wake::wake(&mut section, &listed, report),

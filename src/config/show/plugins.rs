@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::super::snapshot::{Route, Snapshot, Target};
+use super::super::snapshot::{Route, Snapshot, Target, Upstream};
 use super::{entry, list, quoted};
 use crate::plugins::Hook;
 use crate::plugins::settings::PluginTable;
@@ -31,6 +31,18 @@ pub(super) fn plugins(table: &PluginTable, out: &mut String) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+pub(super) fn of_upstream(
+    upstream: &Upstream,
+    snapshot: &Snapshot,
+    out: &mut String,
+) -> fmt::Result {
+    let index = upstream.health.as_ref().and_then(|health| health.plugin);
+    match index.and_then(|index| snapshot.plugins.active.get(index)) {
+        Some(plugin) => entry(out, "health.plugin", quoted(&plugin.settings.name)),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn of_route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {

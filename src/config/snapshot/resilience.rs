@@ -159,6 +159,8 @@ pub struct HealthCheck {
     pub unhealthy: u32,
     /// Good ones in a row that bring it back.
     pub healthy: u32,
+    /// The plugin that looks at what the endpoint has answered: an index. `None`: its status says all.
+    pub plugin: Option<usize>,
 }
 
 /// `[[upstream]] while_loading`: requests wait for a server that says that it loads its model.

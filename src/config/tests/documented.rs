@@ -28,7 +28,7 @@ fn documented() -> Vec<(String, String, String)> {
 #[test]
 fn the_documentation_lists_every_key_with_its_default() {
     // What is off by default has defaults too, for those who switch it on.
-    let on = SAMPLE.replace("= \"off\"\nadmission", "= {}\nadmission");
+    let on = SAMPLE.replace("= \"off\"\nadmission", "= { plugin = \"mask\" }\nadmission");
     let route = "rewrite   = \"/stream\"\n";
     let with = format!(
         "{route}plugins = [\"mask\"]\ncontinue = {{}}\nfallback = {{ text = \"Sorry.\" }}\n\

@@ -83,6 +83,10 @@ impl Process for Office {
         }
     }
 
+    fn plugins(&self) -> Reply {
+        Reply::json(200, &metrics::plugins::document(&self.snapshot.plugins.active))
+    }
+
     fn adjust(&self, order: &Adjust) -> Result<(), &'static str> {
         let upstreams = &self.snapshot.upstreams;
         let upstream = upstreams.iter().find(|upstream| upstream.name == order.upstream);
@@ -115,6 +119,7 @@ impl Process for Office {
         match question {
             Question::Metrics(form) => {
                 let clerk = Arc::clone(&self.clerk);
+                let snapshot = Arc::clone(&self.snapshot);
                 Box::new(FromSurveys {
                     surveys: Surveys::ask(fleet, 0),
                     make: move |surveys: &[(usize, _)]| {
@@ -128,6 +133,7 @@ impl Process for Office {
                             spans: clerk.fleet.spans.as_deref(),
                             recordings: clerk.fleet.recordings.as_deref(),
                             usage: clerk.fleet.usage.as_deref(),
+                            plugins: &snapshot.plugins.active,
                         };
                         let body = metrics::page(&sources, form);
                         let content_type = content_type(form);

@@ -4,10 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::CheckTarget;
 use crate::control::client::{Ask, AskFailure, Whereabouts};
+use crate::plugins::seat;
 
 /// A check that took so much longer than it may was interrupted: by a process that was stopped, a
 /// machine that was paused.
 const STANDSTILL: Duration = Duration::from_millis(250);
+
+/// What of an answer is shown to a plugin.
+const PROBED_BYTES_MAX: usize = 64 << 10;
 
 /// Checks an endpoint, within its timeout. A failure that a standstill of ours explains says nothing
 /// of the endpoint: it is checked anew.
@@ -39,6 +43,15 @@ fn attempt(target: &CheckTarget) -> Result<(), AskFailure> {
         post: None,
         timeout: settings.timeout,
     };
+    if let Some(probe) = &target.probe {
+        let (status, mut body) = ask.answer(PROBED_BYTES_MAX)?;
+        body.truncate(PROBED_BYTES_MAX);
+        return match settings.statuses.contains(&status) {
+            false => Err(AskFailure::Status(status)),
+            true if seat::probe(probe, &target.upstream.1, status, &body) => Ok(()),
+            true => Err(AskFailure::Probe),
+        };
+    }
     // The body says nothing that is asked for: it is left unread.
     match ask.status()? {
         status if settings.statuses.contains(&status) => Ok(()),

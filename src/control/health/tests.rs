@@ -82,7 +82,9 @@ fn target(address: SocketAddr, interval: u64) -> CheckTarget {
             timeout: Duration::from_millis(interval.clamp(300, 1_000)),
             unhealthy: 3,
             healthy: 2,
+            plugin: None,
         },
+        probe: None,
     }
 }
 

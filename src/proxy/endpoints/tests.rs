@@ -488,6 +488,7 @@ fn checks_take_an_endpoint_out_and_bring_it_back_to_a_probe() {
         timeout: Duration::from_secs(1),
         unhealthy: 3,
         healthy: 2,
+        plugin: None,
     });
     let mut rig = Rig::new(upstream);
     let Some(Transition::Opened { open, .. }) = rig.fail(0) else { panic!("it opens") };

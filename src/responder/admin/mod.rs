@@ -71,6 +71,8 @@ pub trait Process: fmt::Debug + Send + Sync {
     fn recording(&self, id: &str, plain: bool) -> Option<Reply>;
     /// What requests have cost, by route, upstream and model.
     fn usage(&self) -> Reply;
+    /// The plugins, and how long their hooks took.
+    fn plugins(&self) -> Reply;
     /// Changes how an endpoint is treated; why not, if it cannot be done.
     fn adjust(&self, endpoint: &Adjust) -> Result<(), &'static str>;
     /// What others have to be asked for.
@@ -163,6 +165,7 @@ enum Page {
     /// `/recordings/ID`
     Recording,
     Usage,
+    Plugins,
     Streams,
     /// `/streams/ID` and `/streams/ID/tail`
     Stream,
@@ -209,6 +212,7 @@ const PAGES: &[(&str, &[&str], Page)] = &[
     ("/recordings", READ, Page::Recordings),
     (RECORDING_PREFIX, READ, Page::Recording),
     ("/usage", READ, Page::Usage),
+    ("/plugins", READ, Page::Plugins),
     ("/streams", READ, Page::Streams),
     (STREAM_PREFIX, &["GET", "DELETE"], Page::Stream),
     ("/events", READ, Page::Events),
@@ -332,6 +336,7 @@ impl Admin {
             Page::Streams => return Box::new(Asking::new(process.ask(Question::Streams))),
             Page::Recordings => process.recordings(),
             Page::Usage => process.usage(),
+            Page::Plugins => process.plugins(),
             Page::Recording => return self.recording(request),
             Page::Stream => return self.stream(request),
             Page::LogLevel if request.method == "PUT" => {

@@ -69,6 +69,10 @@ impl Process for Fake {
         Reply::json(200, &serde_json::json!({ "series": [] }))
     }
 
+    fn plugins(&self) -> Reply {
+        Reply::json(200, &serde_json::json!({ "plugins": [] }))
+    }
+
     fn adjust(&self, endpoint: &Adjust) -> Result<(), &'static str> {
         if endpoint.upstream == "a" { Ok(()) } else { Err("no such endpoint") }
     }
