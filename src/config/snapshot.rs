@@ -31,8 +31,8 @@ mod prices;
 mod resilience;
 mod stored;
 mod translate;
-mod wake;
 pub mod unix_path;
+mod wake;
 mod when;
 
 pub use chain::{Chain, Link};

@@ -188,7 +188,7 @@ fn sources_below(folder: &str, but: Option<&str>) -> Vec<Source> {
             let path = entry.expect("src can be read").path();
             if path.is_dir() {
                 folders
-                    .extend((!but.is_some_and(|but| path == repository.join(but))).then_some(path));
+                    .extend((but.is_none_or(|but| path != repository.join(but))).then_some(path));
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let below = path.strip_prefix(&root).expect("it was found below src");
                 let first = below.components().next().expect("a file has a name");

@@ -25,7 +25,7 @@ impl PostFailure {
     pub fn may_pass(&self) -> bool {
         match self.failure {
             AskFailure::Status(status) => matches!(status, 429 | 502 | 503 | 504),
-            AskFailure::NotHttp | AskFailure::TooLong => false,
+            AskFailure::NotHttp | AskFailure::TooLong | AskFailure::Probe => false,
             AskFailure::NoAddress(_)
             | AskFailure::Connect(_)
             | AskFailure::Timeout

@@ -291,10 +291,9 @@ impl Exchange {
         rewrite::response(head, &edits, into);
         let transform = self.attempt.response.as_ref().and_then(|it| it.watch.transform.as_ref());
         if let Some(transform) = transform
-            && let Some(media) = transform.content_type()
             && !interim
         {
-            set_media(into, start, media);
+            set_media(into, start, transform.content_type());
         }
         let rules = self.route().and_then(|route| route.response_headers.rules.as_deref());
         let by_plugins = self.plugged().map_or(&[][..], |plugged| &plugged.answer_rules);
