@@ -32,7 +32,7 @@ use self::counts::{Counts, Usage};
 pub(super) use self::document::Document;
 use self::staging::{Said, Staging};
 use super::Dialect;
-use super::dialects::words::{ERROR, ERROR_LINE, EVENTS, HEARTBEAT, KEEPALIVE, PING, UNNAMED};
+use super::dialects::words::{self, ERROR, ERROR_LINE, HEARTBEAT, KEEPALIVE, NAMES, PING, UNNAMED};
 use super::dialects::{Dispatched, Knowledge, known};
 use super::refusal::Blame;
 use crate::http::json::{Walker, Word};
@@ -257,6 +257,7 @@ impl Marks {
         known!(self.dialect, D => match D::SEARCH {
             Some(search) => {
                 self.begins_as_before::<D>(line)
+                    && line.starts_with(D::BEGINNING)
                     && search.is_delta(line)
                     && (!D::CHOICES || !self.choices.are_several() || self.says_nothing_of_choices(line))
             }
@@ -274,18 +275,18 @@ impl Marks {
 
 impl Watcher for Marks {
     fn name_start(&mut self) {
-        self.walker.spell(&EVENTS);
+        self.walker.spell(&NAMES);
     }
 
     fn name(&mut self, part: &[u8]) {
         if self.dialect != Dialect::Generic {
-            self.walker.spell_on(&EVENTS, part);
+            self.walker.spell_on(&NAMES, part);
         }
     }
 
     fn name_end(&mut self) {
         if self.dialect != Dialect::Generic {
-            self.event = self.walker.spelt(&EVENTS);
+            self.event = words::name(self.walker.spelt(&NAMES));
         }
     }
 

@@ -91,8 +91,7 @@ impl Exchange {
         if self.dialect == Dialect::Generic || !sent.keeps() {
             return false;
         }
-        let draft = sent.draft();
-        let may = self.dialect.streams(&self.path_in(&draft), rewrite::query_of(&draft), None)
+        let may = self.dialect.may_stream_unasked()
             || self.is_translated()
             || self.request.body.framing() == Framing::Chunked
             || contains(&STREAM, sent.pieces());

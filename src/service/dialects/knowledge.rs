@@ -67,6 +67,9 @@ pub(in crate::service) trait Knowledge {
         asked.unwrap_or(false)
     }
 
+    /// A request may want a stream that does not say `stream`.
+    const STREAMS_UNASKED: bool = false;
+
     /// The model that a path names, where requests name it there.
     fn model_in(_path: &str) -> Option<&str> {
         None
@@ -88,6 +91,8 @@ pub(in crate::service) trait Knowledge {
     const STREAM: StreamGrammar = StreamGrammar::Events;
     /// The words of its events.
     const WORDS: &'static [&'static str] = &[];
+    /// Those of them that events are named by. Every line `event` is compared with all names.
+    const NAMES: &'static [&'static str] = &[];
     /// A stream of it has a mark of its end.
     const HAS_END: bool = true;
     /// Its server sends `null` where nothing has come yet.
@@ -98,6 +103,8 @@ pub(in crate::service) trait Knowledge {
     const COUNTS_AT_END: bool = false;
     /// The mark that stands in every delta, if there is one.
     const SEARCH: Option<Search> = None;
+    /// What a delta begins with that may be left aside: servers that number their answers in front.
+    const BEGINNING: &'static [u8] = b"";
     /// The byte that opens the list of choices, or what stands for it, see
     /// [`Staging::begin`].
     const OPENING: u8 = b'[';

@@ -13,11 +13,23 @@ macro_rules! dialects {
         impl Dialect {
             /// In the order in which they are asked whether a path is theirs.
             pub const ALL: &'static [Dialect] = &[$(Dialect::$Name),*];
+
+            /// The first of which this path is expected.
+            fn expected(setting: Setting, path: &str) -> Option<Dialect> {
+                $(if <$folder::$Name as Knowledge>::is_expected(setting, path) {
+                    return Some(Dialect::$Name);
+                })*
+                None
+            }
         }
 
-        /// The words of all their events, and of all their documents.
+        /// The words of all their events.
         pub(in crate::service) const EVENT_WORDS: &[&[&str]] =
             &[$(<$folder::$Name as Knowledge>::WORDS),*];
+        /// The names of all their events.
+        pub(in crate::service) const EVENT_NAMES: &[&[&str]] =
+            &[$(<$folder::$Name as Knowledge>::NAMES),*];
+        /// The words of all their documents.
         pub(in crate::service) const DOCUMENT_WORDS: &[&[&str]] =
             &[$(<$folder::$Name as Knowledge>::DOCUMENT_WORDS),*];
 

@@ -77,9 +77,7 @@ impl Dialect {
             "/" => path,
             _ => path.strip_suffix('/').unwrap_or(path),
         };
-        let mut all = Dialect::ALL.iter().copied();
-        all.find(|dialect| known!(*dialect, D => D::is_expected(setting, path)))
-            .unwrap_or(Dialect::Generic)
+        Dialect::expected(setting, path).unwrap_or(Dialect::Generic)
     }
 
     pub fn name(self) -> &'static str {
@@ -133,6 +131,11 @@ impl Dialect {
     /// `stream` of its body.
     pub fn streams(self, path: &str, query: &str, asked: Option<bool>) -> bool {
         known!(self, D => D::streams(path, query, asked))
+    }
+
+    /// Whether a request may want a stream that does not say `stream`: by its path, or by itself.
+    pub fn may_stream_unasked(self) -> bool {
+        known!(self, D => D::STREAMS_UNASKED)
     }
 
     /// Whether a request says how many choices its answer is to have: `n`.

@@ -2,7 +2,7 @@
 //! tables, of events and (`document_words.rs`) of documents, made of all lists when this is compiled:
 //! a word is known by its place in its table.
 
-use super::EVENT_WORDS;
+use super::{EVENT_NAMES, EVENT_WORDS};
 use crate::http::json::{ITEM, OTHER, Word, Words, is_less};
 use crate::service::refusal::CODES;
 
@@ -40,6 +40,29 @@ pub(in crate::service) const NULL: Word = EVENTS.word("null");
 pub(in crate::service) const PING: Word = EVENTS.word("ping");
 pub(in crate::service) const RESPONSE: Word = EVENTS.word("response");
 pub(in crate::service) const TYPE: Word = EVENTS.word("type");
+
+const NAME_LISTS: &[&[&[&str]]] = &[EVENT_NAMES, &[&["error", "heartbeat", "keepalive", "ping"]]];
+const MERGED_NAMES: Merged<{ total(NAME_LISTS) }> = Merged::new(NAME_LISTS);
+const SORTED_NAMES: &[&str] = MERGED_NAMES.sorted();
+
+/// The names of events: few of the words, for every event that has a name is compared with them.
+pub(in crate::service) static NAMES: Words = Words::new(SORTED_NAMES);
+
+/// The name of an event, by its place among [`NAMES`], as one of the words.
+#[inline]
+pub(in crate::service) fn name(place: Word) -> Word {
+    const WORDS: [Word; SORTED_NAMES.len()] = {
+        let mut words = [OTHER; SORTED_NAMES.len()];
+        let mut place = 0;
+        while place < words.len() {
+            words[place] = EVENTS.word(SORTED_NAMES[place]);
+            place += 1;
+        }
+        words
+    };
+    // What is no name, or nothing, stays what it is.
+    WORDS.get(usize::from(place)).copied().unwrap_or(place)
+}
 
 /// The codes and types of errors that are not the server's own.
 pub(in crate::service) const CODE_WORDS: [Word; CODES.len()] = {

@@ -32,6 +32,15 @@ mod event {
     }
 }
 
+pub(super) const NAMES: &[&str] = &[
+    "content_block_delta",
+    "content_block_start",
+    "content_block_stop",
+    "message_delta",
+    "message_start",
+    "message_stop",
+];
+
 pub(super) static READ: Words = EVENTS.with_members_of(DELTA).all_below(ERROR);
 
 pub(super) fn take(staging: &mut Staging<'_>, path: &[Word], found: Found<'_>) {

@@ -39,6 +39,7 @@ impl Knowledge for Anthropic {
     const OPERATION: Option<(&'static str, &'static str)> = Some(("chat", "anthropic"));
 
     const WORDS: &'static [&'static str] = marks::WORDS;
+    const NAMES: &'static [&'static str] = marks::NAMES;
 
     fn words() -> &'static Words {
         &marks::READ

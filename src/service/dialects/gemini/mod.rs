@@ -41,6 +41,8 @@ impl Knowledge for Gemini {
         path.ends_with(STREAM) && query.split('&').any(|member| member == "alt=sse")
     }
 
+    const STREAMS_UNASKED: bool = true;
+
     fn model_in(path: &str) -> Option<&str> {
         let (name, _) = path.rsplit('/').next()?.split_once(':')?;
         (!name.is_empty()).then_some(name)

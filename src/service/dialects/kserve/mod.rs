@@ -47,12 +47,16 @@ impl Knowledge for KServe {
     const SETTINGS: &'static [Setting] = &[Setting::Auto, Setting::KServe, Setting::Triton];
 
     fn is_path(path: &str) -> bool {
-        asked(path).is_some_and(|(_, act)| matches!(act, "infer" | "infer_stream"))
+        // Nearly every path ends otherwise, and a search costs.
+        let ends = path.ends_with("/infer") || path.ends_with("/infer_stream");
+        ends && asked(path).is_some_and(|(_, act)| matches!(act, "infer" | "infer_stream"))
     }
 
     fn streams(path: &str, _query: &str, _asked: Option<bool>) -> bool {
         path.ends_with("/infer_stream")
     }
+
+    const STREAMS_UNASKED: bool = true;
 
     fn model_in(path: &str) -> Option<&str> {
         asked(path).map(|(model, _)| model)
@@ -108,12 +112,15 @@ impl Knowledge for Triton {
     const SETTINGS: &'static [Setting] = &[Setting::Auto, Setting::KServe, Setting::Triton];
 
     fn is_path(path: &str) -> bool {
-        asked(path).is_some_and(|(_, act)| matches!(act, "generate" | "generate_stream"))
+        let ends = path.ends_with("/generate") || path.ends_with("/generate_stream");
+        ends && asked(path).is_some_and(|(_, act)| matches!(act, "generate" | "generate_stream"))
     }
 
     fn streams(path: &str, _query: &str, _asked: Option<bool>) -> bool {
         path.ends_with("/generate_stream")
     }
+
+    const STREAMS_UNASKED: bool = true;
 
     fn model_in(path: &str) -> Option<&str> {
         asked(path).map(|(model, _)| model)

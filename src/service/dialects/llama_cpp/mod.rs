@@ -45,6 +45,8 @@ impl Knowledge for LlamaCpp {
     const WORDS: &'static [&'static str] = marks::WORDS;
     const COUNTS_AT_END: bool = true;
     const SEARCH: Option<Search> = Some(marks::SEARCH);
+    /// Of the answers to several prompts the first is 0, and so is an only one: the others are read.
+    const BEGINNING: &'static [u8] = b"{\"index\":0,";
     const OPENS_WITH_TEXT: bool = true;
 
     fn words() -> &'static Words {

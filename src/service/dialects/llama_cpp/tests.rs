@@ -36,6 +36,24 @@ fn the_answers_to_two_prompts_end_one_after_the_other() {
 }
 
 #[test]
+fn a_second_answer_is_seen_wherever_it_begins() {
+    let event = |index: u8, stop: bool| {
+        let counts = r#""tokens_predicted":1,"tokens_evaluated":7"#;
+        let text = if stop { "" } else { "a" };
+        let data = format!(r#"{{"index":{index},"content":"{text}","stop":{stop},{counts}}}"#);
+        format!("data: {data}\n\n")
+    };
+    let events =
+        [event(0, false), event(0, false), event(1, false), event(0, true), event(1, true)];
+    for count in 1..events.len() {
+        let stream = events[..count].concat();
+        let ending = replay_stream(LlamaCpp, stream.as_bytes()).ending;
+        assert_eq!(ending, Truncated(NoEndMark), "{stream}");
+    }
+    assert_eq!(replay_stream(LlamaCpp, events.concat().as_bytes()).ending, Whole);
+}
+
+#[test]
 fn progress_in_the_prompt_is_no_output() {
     let told = replay_stream(LlamaCpp, PROGRESS);
     assert_eq!((told.dialect, told.ending), (LlamaCpp, Whole));

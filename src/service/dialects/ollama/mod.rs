@@ -36,6 +36,8 @@ impl Knowledge for Ollama {
         asked.unwrap_or(true)
     }
 
+    const STREAMS_UNASKED: bool = true;
+
     const OPERATION: Option<(&'static str, &'static str)> = Some(("chat", "ollama"));
 
     const STREAM: StreamGrammar = StreamGrammar::Lines;

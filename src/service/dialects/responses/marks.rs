@@ -39,6 +39,20 @@ mod event {
     }
 }
 
+pub(super) const NAMES: &[&str] = &[
+    "response.completed",
+    "response.content_part.added",
+    "response.created",
+    "response.done",
+    "response.failed",
+    "response.in_progress",
+    "response.incomplete",
+    "response.output_item.added",
+    "response.output_text.delta",
+    "response.queued",
+    "response.reasoning_summary_part.added",
+];
+
 pub(super) static READ: Words = EVENTS.with_members_of(DELTA).all_below(ERROR);
 
 pub(super) fn take(staging: &mut Staging<'_>, path: &[Word], found: Found<'_>) {

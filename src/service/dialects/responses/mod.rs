@@ -33,6 +33,7 @@ impl Knowledge for OpenAiResponses {
     const OPERATION: Option<(&'static str, &'static str)> = Some(("chat", "openai"));
 
     const WORDS: &'static [&'static str] = marks::WORDS;
+    const NAMES: &'static [&'static str] = marks::NAMES;
     const DONE_ENDS: bool = true;
 
     fn words() -> &'static Words {

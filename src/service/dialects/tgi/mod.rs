@@ -47,6 +47,8 @@ impl Knowledge for Tgi {
         }
     }
 
+    const STREAMS_UNASKED: bool = true;
+
     /// Its `/generate` is SGLang's too.
     const RIVAL: Option<Dialect> = Some(Dialect::Sglang);
     const OPERATION: Option<(&'static str, &'static str)> = Some(("text_completion", "tgi"));
