@@ -433,7 +433,10 @@ impl Marks {
             self.seen.add(Seen::END);
         }
         let late = known!(self.dialect, D => D::COUNTS_AT_END);
-        if said.has(Said::END) || !late && !said.has(Said::UNCOUNTED) {
+        if late && self.choices.are_several() {
+            // Each answer has counted itself, and none of them all.
+            self.counts = Counts::UNKNOWN;
+        } else if said.has(Said::END) || !late && !said.has(Said::UNCOUNTED) {
             self.counts.update(counts);
         }
     }

@@ -27,7 +27,7 @@ fn a_recorded_stream_is_whole_and_counted() {
 #[test]
 fn the_answers_to_two_prompts_end_one_after_the_other() {
     let told = replay_stream(LlamaCpp, TWO);
-    assert_eq!((told.dialect, told.ending), (LlamaCpp, Whole));
+    assert_eq!((told.dialect, told.ending, told.usage), (LlamaCpp, Whole, [None; 4]));
     let events = TWO.windows(5).filter(|window| window == b"data:").count();
     for events in 2..events {
         let ending = cut_behind(LlamaCpp, TWO, "\n\n", events);
