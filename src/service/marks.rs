@@ -35,7 +35,7 @@ use super::Dialect;
 use super::dialects::words::{self, ERROR, ERROR_LINE, HEARTBEAT, KEEPALIVE, NAMES, PING, UNNAMED};
 use super::dialects::{Dispatched, Knowledge, known};
 use super::refusal::Blame;
-use crate::http::json::{Walker, Word};
+use crate::http::json::{Found, Walker, Word};
 use crate::http::sse::Watcher;
 
 /// What a stream has said.
@@ -221,7 +221,7 @@ impl Marks {
             let at = usize::from(base).saturating_add(at);
             known!(dialect, D => D::take(&mut staging, path, at, found));
             if let Some(rival) = rival {
-                known!(rival, D => D::take(&mut staging, path, at, found));
+                take_for_rival(rival, &mut staging, path, at, found);
             }
             staging.error(path, found, note);
         });
@@ -440,4 +440,17 @@ impl Marks {
             self.counts.update(counts);
         }
     }
+}
+
+/// A finding as another dialect takes it. Apart, for it is asked of the first event only.
+#[cold]
+#[inline(never)]
+fn take_for_rival(
+    rival: Dialect,
+    staging: &mut Staging<'_>,
+    path: &[Word],
+    at: usize,
+    found: Found<'_>,
+) {
+    known!(rival, D => D::take(staging, path, at, found));
 }

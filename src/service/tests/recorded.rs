@@ -1,6 +1,8 @@
 //! Recorded conversations, replayed.
 
-use crate::http::tests::every_cut;
+use proptest::prelude::*;
+
+use crate::http::tests::{any_ends, cut_at, every_cut};
 use crate::service::model::AnswerText;
 use crate::service::{Dialect, Ending, Observer, Truncation, Usage};
 
@@ -71,6 +73,50 @@ pub(in crate::service) fn cut_behind(
     let text = std::str::from_utf8(body).expect("a recording is text");
     let kept: String = text.split_inclusive(blank).take(events).collect();
     replay_stream(dialect, kept.as_bytes()).ending
+}
+
+const ALL: [(Dialect, &[u8]); 13] = [
+    (Dialect::OpenAiChat, include_bytes!("../dialects/openai/recorded/chat.txt")),
+    (Dialect::OpenAiCompletions, include_bytes!("../dialects/openai/recorded/completions.txt")),
+    (Dialect::OpenAiResponses, include_bytes!("../dialects/responses/recorded/stream.txt")),
+    (Dialect::Anthropic, include_bytes!("../dialects/anthropic/recorded/stream.txt")),
+    (Dialect::Tgi, include_bytes!("../dialects/tgi/recorded/stream.txt")),
+    (Dialect::Tgi, include_bytes!("../dialects/sglang/recorded/stream.txt")),
+    (Dialect::Ollama, include_bytes!("../dialects/ollama/recorded/chat.txt")),
+    (Dialect::Gemini, include_bytes!("../dialects/gemini/recorded/stream.txt")),
+    (Dialect::KServe, include_bytes!("../dialects/kserve/recorded/generate_stream.txt")),
+    (Dialect::Triton, include_bytes!("../dialects/kserve/recorded/triton_stream.txt")),
+    (Dialect::LlamaCpp, include_bytes!("../dialects/llama_cpp/recorded/two_prompts.txt")),
+    (Dialect::LlamaCpp, include_bytes!("../dialects/llama_cpp/recorded/progress.txt")),
+    (Dialect::Sglang, include_bytes!("../dialects/sglang/recorded/stream.txt")),
+];
+
+proptest! {
+    /// A server that says something else than it should is read alike in whatever pieces it comes.
+    #[test]
+    fn any_cut_of_a_spoilt_recording_says_the_same(
+        which in 0..ALL.len(),
+        at: prop::sample::Index,
+        with in prop::sample::select(&b"{}[]\":,0a\\\n\r \xff"[..]),
+        twice: bool,
+        ends in any_ends(),
+    ) {
+        let (dialect, body) = ALL[which];
+        let mut body = body.to_vec();
+        let at = at.index(body.len());
+        body[at] = with;
+        if twice {
+            body.extend_from_within(at..);
+        }
+        for document in [false, true] {
+            let observer = || match document {
+                true => Observer::of_document(dialect),
+                false => Observer::of_stream(dialect),
+            };
+            let whole = play(observer(), &[&body]);
+            prop_assert_eq!(play(observer(), &cut_at(&body, &ends)), whole);
+        }
+    }
 }
 
 /// The dialects whose folders have no tests of their own.
