@@ -468,7 +468,7 @@ fn an_answer_that_cannot_be_translated_is_no_answer() {
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok".to_owned(),
         document("302 Found", &strange),
         document("206 Partial Content", &strange),
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: zstd\r\n\
          Content-Length: 2\r\n\r\nok"
             .to_owned(),
     ];

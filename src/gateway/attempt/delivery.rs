@@ -11,6 +11,7 @@ use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::translation::Translation;
 use crate::gateway::record::verdict::Failed;
 use crate::http::body::Framing;
+use crate::http::coding::Coding;
 use crate::http::field_rules::FieldRules;
 use crate::http::head::{Media, ResponseHead, Version};
 use crate::proxy::fault::UpstreamFault;
@@ -93,8 +94,10 @@ impl Exchange {
             Failed::Fault(upstream_fault(UpstreamFault::Untranslatable(why)))
         };
         let failed = head.status >= 400;
-        if head.encoded && !failed {
-            return Err(cannot("is compressed, though it was not asked to be"));
+        let coding = head.field("content-encoding").and_then(Coding::of);
+        let unreadable = head.encoded && coding.is_none();
+        if unreadable && !failed {
+            return Err(cannot("is in a coding, though it was not asked to be"));
         }
         if head.status == 206 {
             return Err(cannot("is a part of one"));
@@ -109,14 +112,17 @@ impl Exchange {
                 let memo = &request.memo;
                 let document = Translator::of_document(pair, memo, head.status, now, &id, longest);
                 match () {
-                    () if head.encoded => document.told_by_status(),
+                    () if unreadable => document.told_by_status(),
                     () if request.stream && !failed => document.told_as_stream(),
                     () => document,
                 }
             }
             _ => return Err(cannot("is neither JSON nor a stream of events")),
         };
-        Ok(Some(translator))
+        Ok(Some(match coding.filter(|_| head.encoded) {
+            Some(coding) => translator.unpacking(coding),
+            None => translator,
+        }))
     }
 
     /// What takes the usage out of an answer with this head, where its client has not asked for it.

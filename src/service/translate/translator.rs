@@ -13,6 +13,7 @@ use super::events::Frames;
 use super::leg::Leg;
 use super::template::DeltaShape;
 use super::{AnswerContext, BadAnswer, Memo, Pair, Teller};
+use crate::http::coding::{BodyDecoder, Coding};
 use crate::service::Dialect;
 
 /// Translates one answer.
@@ -20,8 +21,19 @@ use crate::service::Dialect;
 pub struct Translator {
     form: Form,
     content_type: &'static str,
+    /// Of an answer in a coding, though nobody has asked for one.
+    unpacking: Option<Box<Unpacking>>,
     /// Why nothing more is written.
     failed: Option<BadAnswer>,
+}
+
+/// Decodes an answer on its way into a translation.
+#[derive(Debug)]
+struct Unpacking {
+    coding: Coding,
+    decoder: BodyDecoder,
+    /// Nothing has come yet.
+    fresh: bool,
 }
 
 #[derive(Debug)]
@@ -160,6 +172,7 @@ impl Translator {
         Translator {
             form: Form::Stream(Box::new(Stages::of(pair, &context))),
             content_type: pair.asked().stream_type(),
+            unpacking: None,
             failed: None,
         }
     }
@@ -180,6 +193,7 @@ impl Translator {
         Translator {
             form: Form::Document(Box::new(collected)),
             content_type: "application/json",
+            unpacking: None,
             failed: None,
         }
     }
@@ -190,6 +204,13 @@ impl Translator {
             collected.told = Told::Stream;
             self.content_type = collected.pair.asked().stream_type();
         }
+        self
+    }
+
+    /// The same of an answer in this coding.
+    pub fn unpacking(mut self, coding: Coding) -> Translator {
+        let decoder = BodyDecoder::new(coding);
+        self.unpacking = Some(Box::new(Unpacking { coding, decoder, fresh: true }));
         self
     }
 
@@ -208,9 +229,9 @@ impl Translator {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
         }
-        let fed = match &mut self.form {
-            Form::Stream(stages) => stages.feed(payload, out),
-            Form::Document(collected) => collected.feed(payload),
+        let fed = match &mut self.unpacking {
+            None => self.form.feed(payload, out),
+            Some(unpacking) => unpacking.feed(payload, &mut self.form, out),
         };
         self.noting(fed)
     }
@@ -242,6 +263,49 @@ impl Translator {
     /// The media type of what is written.
     pub fn content_type(&self) -> &'static str {
         self.content_type
+    }
+}
+
+impl Form {
+    #[inline]
+    fn feed(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        match self {
+            Form::Stream(stages) => stages.feed(payload, out),
+            Form::Document(collected) => collected.feed(payload),
+        }
+    }
+}
+
+impl Unpacking {
+    fn feed(
+        &mut self,
+        payload: &[u8],
+        form: &mut Form,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BadAnswer> {
+        let Some(first) = payload.first() else { return Ok(()) };
+        let mut fed = Ok(());
+        // A coding may want more memory than it is worth.
+        let fits = !std::mem::take(&mut self.fresh) || self.coding.memory(*first).is_some();
+        let decoded = fits
+            && self
+                .decoder
+                .feed(payload, |piece| {
+                    if fed.is_ok() {
+                        fed = form.feed(piece, out);
+                    }
+                })
+                .is_ok();
+        match form {
+            _ if decoded => fed,
+            // What an error says is lost, and that it is one is not.
+            Form::Document(collected) if collected.status >= 400 => {
+                collected.told = Told::ByStatus;
+                collected.body.clear();
+                Ok(())
+            }
+            _ => Err(BadAnswer::Malformed("is in a coding that cannot be undone".into())),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     BadAnswer, CHAT_TO_MESSAGES, MESSAGES_TO_CHAT, Pair, Translator, asked, chunks, events, memo,
     named, refused, request, told,
 };
+use crate::http::coding::Coding;
 
 fn chat_with_calls(ids: &[&str]) -> Value {
     let calls: Vec<Value> = ids
@@ -36,6 +37,18 @@ fn ids_of_calls_stay_apart() {
     ids.dedup();
     assert_eq!(ids.len(), 4, "{ids:?}");
     assert_eq!(calls[0]["id"], "a_b");
+}
+
+/// Ids that are made to be in each other's way cost no time that grows with their square.
+#[test]
+fn ids_that_collide_are_told_apart_at_once() {
+    let taken = (1..=6_000).map(|number| format!("a_b_{number}"));
+    let colliding =
+        (0..6_000).map(|number| format!("a{}b", char::from_u32(0x4e00 + number).unwrap()));
+    let ids: Vec<String> = taken.chain(colliding).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let body = asked(CHAT_TO_MESSAGES, &chat_with_calls(&ids));
+    assert_eq!(body["messages"][1]["content"].as_array().map(Vec::len), Some(12_000));
 }
 
 #[test]
@@ -163,4 +176,36 @@ fn an_error_that_nobody_can_read_keeps_its_status() {
     translator.end(&mut out).unwrap();
     let error: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(error["error"]["code"], "rate_limit_exceeded");
+}
+
+/// `{"error":{"message":"too many","code":429}}`
+const ZIPPED_ERROR: &[u8] = &[
+    31, 139, 8, 0, 0, 0, 0, 0, 2, 255, 171, 86, 74, 45, 42, 202, 47, 82, 178, 170, 86, 202, 77, 45,
+    46, 78, 76, 79, 85, 178, 82, 42, 201, 207, 87, 200, 77, 204, 171, 84, 210, 81, 74, 206, 79, 1,
+    138, 152, 24, 89, 214, 214, 2, 0, 19, 161, 171, 62, 43, 0, 0, 0,
+];
+
+#[test]
+fn an_answer_in_a_coding_that_nobody_asked_for_is_read() {
+    let told = |body: &[u8], cut: usize| {
+        let translator = Translator::of_document(CHAT_TO_MESSAGES, &memo(), 429, 1, "x", 1 << 10);
+        let mut translator = translator.unpacking(Coding::Gzip);
+        let mut out = Vec::new();
+        for piece in [&body[..cut], &body[cut..]] {
+            translator.feed(piece, &mut out).unwrap();
+        }
+        translator.end(&mut out).unwrap();
+        let error: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(error["error"]["code"], "rate_limit_exceeded");
+        error["error"]["message"].as_str().unwrap().to_owned()
+    };
+    for cut in 0..ZIPPED_ERROR.len() {
+        assert_eq!(told(ZIPPED_ERROR, cut), "too many");
+    }
+    // What cannot be undone keeps its status.
+    assert!(told(b"no gzip at all", 3).contains("429"));
+    let of_stream = Translator::of_stream(CHAT_TO_MESSAGES, &memo(), 1, "x");
+    let mut of_stream = of_stream.unpacking(Coding::Gzip);
+    let bad = of_stream.feed(b"no gzip at all", &mut Vec::new()).unwrap_err();
+    assert!(matches!(bad, BadAnswer::Malformed(_)), "{bad:?}");
 }

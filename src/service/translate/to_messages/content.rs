@@ -230,6 +230,8 @@ fn input(arguments: &str, numbers: &mut Numbers) -> Option<Value> {
 struct CallIds {
     made: HashMap<String, String>,
     taken: HashSet<String>,
+    /// The last number that was put behind an id. It never goes back: no ids make anybody search for long.
+    number: usize,
 }
 
 impl CallIds {
@@ -242,10 +244,9 @@ impl CallIds {
         let plain: String =
             id.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect();
         let mut made = plain.clone();
-        let mut number = self.taken.len();
         while !self.taken.insert(made.clone()) {
-            made = format!("{plain}_{number}");
-            number += 1;
+            self.number += 1;
+            made = format!("{plain}_{}", self.number);
         }
         self.made.insert(id.to_owned(), made.clone());
         made
