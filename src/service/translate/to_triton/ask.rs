@@ -1,6 +1,7 @@
 //! A request to OpenAI chat completions, written as one to Triton's generate extension.
 //!
-//! Parameters stand in `parameters`, as the open inference protocol has them and vLLM's backend reads them.
+//! Parameters stand in `parameters`, as the open inference protocol has them. Triton looks there for the tensors
+//! of a model by their names too, and hands its backend the rest.
 
 use serde_json::{Value, json};
 
