@@ -1,6 +1,9 @@
 //! What a configuration can cost at most: memory and file descriptors.
 
-use super::snapshot::{ENTRY_BYTES, ServerSettings, Snapshot, Upstream, When, Workers};
+use super::snapshot::{
+    AcceptEncoding, ENTRY_BYTES, Route, ServerSettings, Snapshot, Upstream, When, Workers,
+};
+use crate::service::decoding::DECODERS_BYTES;
 
 /// The size of one pooled buffer.
 pub const BUFFER_BYTES: u64 = 16 << 10;
@@ -50,6 +53,15 @@ pub fn undecided_memory(snapshot: &Snapshot) -> u64 {
     }
 }
 
+/// The most memory one worker may take to decode compressed answers that it watches.
+pub fn decoder_memory(snapshot: &Snapshot) -> u64 {
+    let asks = |route: &Route| route.accept_encoding == AcceptEncoding::Client;
+    match snapshot.routes.iter().any(asks) {
+        true => DECODERS_BYTES as u64,
+        false => 0,
+    }
+}
+
 /// What all workers share to find stored responses again.
 pub fn stored_memory(snapshot: &Snapshot) -> u64 {
     snapshot.stored.as_ref().map_or(0, |stored| (stored.capacity() * ENTRY_BYTES) as u64)
@@ -64,6 +76,7 @@ pub fn worker_memory(snapshot: &Snapshot) -> u64 {
         .saturating_add(limits.buffer_bytes as u64)
         .saturating_add(continue_memory(snapshot))
         .saturating_add(undecided_memory(snapshot))
+        .saturating_add(decoder_memory(snapshot))
 }
 
 /// File descriptors needed with every worker full: each client leads to one upstream connection,

@@ -350,6 +350,10 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         0 => String::new(),
         bytes => format!(" + {} of heads that wait for a model", show_size(bytes)),
     };
+    let decoders = match bounds::decoder_memory(snapshot) {
+        0 => String::new(),
+        bytes => format!(" + {} to read compressed answers", show_size(bytes)),
+    };
     let stored = bounds::stored_memory(snapshot);
     let shared = match stored {
         0 => String::new(),
@@ -364,7 +368,7 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     writeln!(
         out,
         "#   memory             {worker} per worker \
-         ({connections} connections x {small} + {buffers} of buffers{continues}{undecided})"
+         ({connections} connections x {small} + {buffers} of buffers{continues}{undecided}{decoders})"
     )?;
     writeln!(
         out,

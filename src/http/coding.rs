@@ -7,8 +7,9 @@
 //!   unpacks into more is a bomb, or nothing that is worth to be watched at that price.
 //! * Checksums are not compared: a body that was damaged is for its client to notice.
 //!
-//! Absent on purpose: zstd. Its decoders in Rust give a byte away when a whole window is behind it, and
-//! the window of a stream is megabytes: of a stream of events nothing would be seen before its end.
+//! Absent on purpose: zstd. Its decoders in Rust (ruzstd 0.9, `FrameDecoder::can_collect`) give a byte away
+//! when a whole window is behind it, and the window of a stream is up to megabytes: of a stream of events
+//! nothing would be seen before its end.
 
 #[cfg(test)]
 mod tests;

@@ -87,6 +87,9 @@ impl Notation {
     pub fn read(self, written: &[u8]) -> Option<String> {
         let mut text: Text<NAME_BYTES_MAX> = Text::new();
         match self {
+            Notation::Json if written.iter().all(|&byte| is_plain(byte)) => {
+                return String::from_utf8(written.to_vec()).ok();
+            }
             Notation::Json => text.push(written),
             Notation::Plain => return String::from_utf8(written.to_vec()).ok(),
         }
@@ -217,6 +220,11 @@ impl Finder {
     pub fn unclear(&self) -> Option<Unclear> {
         self.unclear
     }
+}
+
+/// Whether a byte of a JSON string stands for itself.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'\\'
 }
 
 /// Whether a body of this type is JSON by its own word, or says nothing of itself.

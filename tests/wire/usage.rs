@@ -287,3 +287,88 @@ fn what_tokens_cost_is_told_to_the_last_digit() {
     let shown = watched.get("/config");
     assert!(shown.text().contains("[[price]]\nmodel = [\"gpt-*\"]\ninput = 2.5\n"), "{shown:?}");
 }
+
+/// The first events of a stream, which cost and say nothing yet.
+fn prelude() -> String {
+    let whole = answer("/v1/messages", true);
+    let delta = whole.find("event: content_block_delta").expect("a delta");
+    let end = whole[..delta].rfind("\r\n").and_then(|end| whole[..end].rfind("\r\n"));
+    whole[..end.expect("a chunk") + 2].to_owned()
+}
+
+#[test]
+fn what_a_held_answer_has_cost_is_wasted_when_its_client_leaves_or_it_fails() {
+    for (reason, total) in [("cancel", "off"), ("failed", "400ms")] {
+        let (first, spare) = (Upstream::listen(), Upstream::listen());
+        let config = Config {
+            // Another upstream may do better, so that nothing of the prelude is passed on.
+            upstream: "retry = { attempts = 1 }\nbreaker = \"off\"".into(),
+            timeouts: format!("total = \"{total}\""),
+            route: "path = \"/other\"".into(),
+            more: format!(
+                "[[upstream]]\nname = \"spare\"\nendpoints = [\"{}\"]\n\
+                 [[route]]\npath = \"/v1/*\"\nupstream = [\"scripted\", \"spare\"]\n",
+                spare.address()
+            ),
+            ..Config::to(first.address())
+        };
+        let watched = Watched::with(config);
+        let mut client = watched.gateway.connect();
+        client.send(post("/v1/messages", r#"{"model":"claude","stream":true}"#));
+        let mut peer = first.accept();
+        peer.read_request();
+        peer.send(prelude());
+        if reason == "cancel" {
+            // Its events come with its head.
+            watched.wait("/streams", |answer| {
+                (answer.json()["streams"][0]["status"] == 200).then_some(())
+            });
+            drop(client);
+        } else {
+            assert_eq!(client.read_response().status(), 504);
+        }
+        let page = usage(&watched, 1);
+        let wasted = &page["total"]["tokens_wasted"];
+        assert_eq!(*wasted, json!({ reason: { "in": 20, "out": 1 } }), "{page:#}");
+        assert_eq!(numbers(&page["total"])[1..4], [0, 0, 0], "and in no other number");
+        spare.expect_nobody();
+    }
+}
+
+#[test]
+fn the_prompt_of_a_stream_that_is_continued_elsewhere_is_paid_for_twice() {
+    let (first, second) = (Upstream::listen(), Upstream::listen());
+    let config = Config {
+        upstream: "retry = { attempts = 1 }\nbreaker = \"off\"".into(),
+        route: "path = \"/other\"".into(),
+        more: format!(
+            "[[upstream]]\nname = \"spare\"\nendpoints = [\"{}\"]\n\
+             [[route]]\npath = \"/v1/*\"\nupstream = [\"scripted\", \"spare\"]\ncontinue = {{}}\n",
+            second.address()
+        ),
+        ..Config::to(first.address())
+    };
+    let watched = Watched::with(config);
+    let mut client = watched.gateway.connect();
+    let asked = r#"{"model":"llama","prompt":"Sing: ","max_tokens":16,"stream":true}"#;
+    client.send(post("/v1/completions", asked));
+    let mut peer = first.accept();
+    peer.read_request();
+    let told = r#"data: {"model":"llama-x","choices":[{"index":0,"text":"la","finish_reason":null}],"usage":{"prompt_tokens":20,"completion_tokens":1}}"#;
+    let rest = r#"data: {"model":"llama-x","choices":[{"index":0,"text":"lu","finish_reason":"stop"}],"usage":{"prompt_tokens":21,"completion_tokens":1}}"#;
+    peer.send(events(&[told]).trim_end_matches("0\r\n\r\n"));
+    client.read_until("\"la\"");
+    peer.finish();
+    let mut peer = second.accept();
+    assert!(peer.read_request().text().contains("Sing: la"), "it is asked for the rest");
+    peer.send(events(&[rest, "data: [DONE]"]));
+    client.read_until("[DONE]");
+    let page = usage(&watched, 1);
+    assert_eq!(page["total"]["tokens_wasted"], json!({ "continuation": { "in": 20, "out": 0 } }));
+    let of = |upstream: &str| {
+        let rows = page["series"].as_array().expect("rows");
+        rows.iter().find(|row| row["upstream"] == upstream).expect("a row").clone()
+    };
+    assert_eq!(of("scripted")["tokens_wasted"]["continuation"]["in"], 20);
+    assert_eq!(of("spare")["requests"], 1);
+}

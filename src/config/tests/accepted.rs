@@ -705,13 +705,14 @@ fn the_costs_are_what_the_limits_add_up_to() {
     // Each of 4 workers: two descriptors a client, and what the pool may keep idle.
     assert_eq!(descriptors_needed(&loaded.snapshot), 4 * (2 * 10_000 + 20) + 64);
     assert_eq!(descriptors_least(&loaded.snapshot), 4 * (10_000 + 20) + 64);
-    assert_eq!(worker_memory(&loaded.snapshot), 10_000 * 2_048 + (256 << 20));
+    assert_eq!(worker_memory(&loaded.snapshot), 10_000 * 2_048 + (256 << 20) + (64 << 20));
     let shown = effective(&loaded.snapshot);
     for line in [
         "#   workers            4",
         "#   client connections 10000 per worker, 40000 in all",
-        "#   memory             275.5 MiB per worker (10000 connections x 2KiB + 256MiB of buffers)",
-        "#                      1.1 GiB in all; the kernel's socket buffers come on top",
+        "#   memory             339.5 MiB per worker (10000 connections x 2KiB + 256MiB of buffers + 64MiB to \
+         read compressed answers)",
+        "#                      1.3 GiB in all; the kernel's socket buffers come on top",
         "#   file descriptors   80144, and not fewer than 40144",
     ] {
         assert!(shown.contains(&format!("{line}\n")), "{line}\n{shown}");

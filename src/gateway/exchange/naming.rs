@@ -42,6 +42,12 @@ impl Exchange {
         if let Some(naming) = &mut self.request.watch.0 {
             // It was looked for already, to find the route.
             naming.replaces = first;
+            if self.request.body.received() == 0 && !replaces.clone().any(|it| it) {
+                // It was found in what lies here, and nobody writes another: the body goes as any other.
+                naming.gone_on = true;
+                self.request.mode = Mode::Keep;
+                return Ok(());
+            }
             naming.unsought = naming.members.is_some() && !replaces.clone().any(|it| it);
             self.gather_model();
             return Ok(());
