@@ -79,7 +79,7 @@ impl UsageHider {
         }
     }
 
-    /// Whether what has passed ends between two events.
+    /// Whether what has passed ends with an event.
     pub fn is_between_events(&self) -> bool {
         !self.passes
     }
@@ -188,7 +188,9 @@ mod tests {
         let long = "x".repeat(2 * EVENT_BYTES_MAX);
         hider.feed(long.as_bytes(), &mut out);
         assert_eq!(out.len(), "data:".len() + long.len(), "nothing is held any more");
+        assert!(!hider.is_between_events());
         hider.feed(b"\n\ndata: {\"choices\":[],\"usage\":{}}\n\n", &mut out);
         assert!(out.ends_with(b"x\n\n"));
+        assert!(hider.is_between_events());
     }
 }

@@ -97,3 +97,38 @@ fn a_request_that_asks_for_usage_is_sent_again_as_it_was_changed() {
     }
     assert_eq!(client.read_response().text(), "ok");
 }
+
+#[test]
+fn usage_is_hidden_whoever_answers_and_while_an_answer_is_held() {
+    let (first, second) = (Upstream::listen(), Upstream::listen());
+    let gateway = Gateway::start(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 100\n\
+         [[upstream]]\nname = \"a\"\nendpoints = [\"{}\"]\nmodel = \"a-model\"\nretry = \"off\"\n\
+         [[upstream]]\nname = \"b\"\nendpoints = [\"{}\"]\nmodel = \"longer-model\"\nretry = \"off\"\n\
+         [[route]]\npath = \"/v1/*\"\nupstream = [\"a\", \"b\"]\ninclude_usage = true\n",
+        first.address(),
+        second.address()
+    ));
+    let mut client = gateway.connect();
+    client.send(sized("", r#"{"model":"x","stream":true}"#));
+    let asked = |model: &str| {
+        format!(
+            "{{\"stream_options\":{{\"include_usage\":true}},\"model\":\"{model}\",\"stream\":true}}"
+        )
+    };
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let role = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+    let cost = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":1}}\n\n";
+    let token = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    let stop = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let mut server = first.accept();
+    assert_eq!(server.read_request().text(), asked("a-model"));
+    server.send(format!("{head}{role}"));
+    server.finish();
+    let mut server = second.accept();
+    assert_eq!(server.read_request().text(), asked("longer-model"));
+    server.send(format!("{head}{role}{token}{stop}{cost}data: [DONE]\n\n"));
+    server.finish();
+    let answer = client.read_response();
+    assert_eq!(answer.text(), format!("{role}{token}{stop}data: [DONE]\n\n"));
+}
