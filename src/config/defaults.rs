@@ -107,6 +107,7 @@ pub const POOL: PoolLimits = PoolLimits {
 pub const BALANCE: Balance = Balance::LeastOutstanding;
 pub const SERVER_TIMING: bool = false;
 pub const INCLUDE_USAGE: bool = false;
+pub const DECODE_REQUESTS: bool = false;
 pub const ACCEPT_ENCODING: AcceptEncoding = AcceptEncoding::Client;
 /// For those who switch it on: a page that may call acts for nobody but itself.
 pub const CORS_CREDENTIALS: bool = false;

@@ -282,6 +282,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     };
     entry(out, "accept_encoding", quoted(accept_encoding))?;
     entry(out, "include_usage", route.include_usage)?;
+    entry(out, "decode_requests", route.decode_requests)?;
     cors::cors(route.cors.as_deref(), out)?;
     plugins::of_route(route, snapshot, out)?;
     overrides(route, snapshot, out)?;

@@ -426,6 +426,8 @@ pub struct Route {
     pub accept_encoding: AcceptEncoding,
     /// Streams are asked for their usage, which is hidden from who has not asked.
     pub include_usage: bool,
+    /// A request in a coding is decoded, whether or not anything else has its body read.
+    pub decode_requests: bool,
     /// `None`: what is said of CORS is between browsers and servers.
     pub cors: Option<Box<Cors>>,
 }

@@ -7,12 +7,17 @@
 //!   unpacks into more is a bomb, or nothing that is worth to be watched at that price.
 //! * Checksums are not compared: a body that was damaged is for its client to notice.
 //!
-//! Absent on purpose: zstd. Its decoders in Rust (ruzstd 0.9, `FrameDecoder::can_collect`) give a byte away
-//! when a whole window is behind it, and the window of a stream is up to megabytes: of a stream of events
-//! nothing would be seen before its end.
+//! What has to be read, and not only watched, is decoded at once ([`decode_whole`]).
+//!
+//! Absent on purpose, of answers: zstd. Its decoders in Rust (ruzstd 0.9, `FrameDecoder::can_collect`) give a
+//! byte away when a whole window is behind it, and the window of a stream is up to megabytes: of a stream of
+//! events nothing would be seen before its end.
 
 #[cfg(test)]
 mod tests;
+mod whole;
+
+pub use self::whole::{RequestCoding, decode_whole};
 
 use std::fmt;
 
@@ -230,7 +235,7 @@ impl BodyDecoder {
                 Ok(())
             }
             State::Brotli(state) => {
-                if feed_brotli(state, data, &mut give)? {
+                if feed_brotli(state, data, &mut give)?.1 {
                     self.state = State::Over;
                 }
                 Ok(())
@@ -304,12 +309,12 @@ fn feed_deflate(
     }
 }
 
-/// Decodes brotli. Returns whether the data has ended.
+/// Decodes brotli. Returns how many bytes were taken, and whether the data has ended.
 fn feed_brotli(
     state: &mut BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
     data: &[u8],
     give: &mut Give<'_>,
-) -> Result<bool, Undecodable> {
+) -> Result<(usize, bool), Undecodable> {
     let mut piece = [0; PIECE];
     let (mut left, mut taken, mut total) = (data.len(), 0, 0);
     loop {
@@ -328,8 +333,8 @@ fn feed_brotli(
             give(&piece[..written])?;
         }
         match result {
-            BrotliResult::ResultSuccess => return Ok(true),
-            BrotliResult::NeedsMoreInput => return Ok(false),
+            BrotliResult::ResultSuccess => return Ok((taken, true)),
+            BrotliResult::NeedsMoreInput => return Ok((taken, false)),
             BrotliResult::NeedsMoreOutput => {}
             BrotliResult::ResultFailure => return Err(Undecodable::Malformed),
         }

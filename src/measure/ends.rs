@@ -14,12 +14,14 @@ pub const END_REASONS: [&str; REASONS] = [
     "body_encoded",
     "body_timeout",
     "body_too_large",
+    "body_undecodable",
     "broken_off",
     "buffers_exhausted",
     "client_gone",
     "client_write_timeout",
     "complete",
     "connect_timeout",
+    "decoded_too_large",
     "descriptors_exhausted",
     "drained",
     "field_ambiguous",
@@ -67,9 +69,9 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_write_timeout",
     "wake_failed",
 ];
-const REASONS: usize = 57;
+const REASONS: usize = 59;
 /// The place of `complete`.
-const COMPLETE: usize = 9;
+const COMPLETE: usize = 10;
 
 /// Ended as HTTP has it; whether it was whole nobody could tell.
 pub const UNOBSERVED: &str = "unobserved";

@@ -52,6 +52,10 @@ pub enum DownstreamFault {
     Untranslatable(Box<Untranslatable>),
     /// It is longer than what is translated.
     TooLongToTranslate,
+    /// It is in a coding and has to be read, and the coding is not what it says.
+    Undecodable,
+    /// It is in a coding and has to be read, and would be too long.
+    DecodedTooLarge,
     /// It is to be translated, and compressed.
     EncodedForTranslation,
     HeadTimeout,
@@ -177,10 +181,13 @@ impl Fault {
                 MethodNotAllowed { .. } => (405, "invalid_request_error"),
                 OriginNotAllowed(_) => (403, "invalid_request_error"),
                 Chunk(_) => (400, "invalid_request_error"),
-                BodyTooLarge | TooLongToTranslate | Model(Unclear::Late | Unclear::FieldLate) => {
-                    (413, "invalid_request_error")
-                }
-                Model(Unclear::Ambiguous | Unclear::FieldAmbiguous) | Untranslatable(_) => {
+                BodyTooLarge
+                | TooLongToTranslate
+                | DecodedTooLarge
+                | Model(Unclear::Late | Unclear::FieldLate) => (413, "invalid_request_error"),
+                Model(Unclear::Ambiguous | Unclear::FieldAmbiguous)
+                | Undecodable
+                | DownstreamFault::Untranslatable(_) => {
                     (400, "invalid_request_error")
                 }
                 Model(Unclear::Encoded) | EncodedForTranslation => (415, "invalid_request_error"),
@@ -232,6 +239,8 @@ impl Fault {
                 | DownstreamFault::EncodedForTranslation => "body_encoded",
                 DownstreamFault::Untranslatable(_) => "untranslatable",
                 DownstreamFault::TooLongToTranslate => "too_long_to_translate",
+                DownstreamFault::Undecodable => "body_undecodable",
+                DownstreamFault::DecodedTooLarge => "decoded_too_large",
                 DownstreamFault::HeadTimeout => "head_timeout",
                 DownstreamFault::BodyTimeout => "body_timeout",
                 DownstreamFault::WriteTimeout => "client_write_timeout",

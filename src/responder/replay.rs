@@ -110,6 +110,7 @@ impl RecordedAnswer {
             heartbeat: None,
             continues: None,
             server_timing: false,
+            decode_requests: false,
             accept_encoding: AcceptEncoding::Client,
             include_usage: false,
             cors: None,

@@ -196,6 +196,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             server_timing: false,
             accept_encoding: defaults::ACCEPT_ENCODING,
             include_usage: false,
+            decode_requests: false,
             cors: None,
         }],
     };

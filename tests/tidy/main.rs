@@ -136,6 +136,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("miniz_oxide", &["http"]),
     ("brotli_decompressor", &["http"]),
     ("sluicegate_plugin_host", &["plugins"]),
+    ("ruzstd", &["http"]),
 ];
 
 /// A file past this wants splitting along a real seam.

@@ -15,6 +15,7 @@ mod defaults;
 mod dialects;
 mod doctor;
 mod edges;
+mod encoded;
 mod exchanges;
 mod explain;
 mod faults;

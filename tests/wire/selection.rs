@@ -213,6 +213,9 @@ fn who_names_two_models_is_sent_to_nobody() {
     }
     let mut client = gateway.connect();
     client.send(sized("Content-Encoding: gzip\r\n", "12345"));
+    expect_code(&mut client, 400, "body_undecodable");
+    let mut client = gateway.connect();
+    client.send(sized("Content-Encoding: gzip, br\r\n", "12345"));
     expect_code(&mut client, 415, "body_encoded");
     big.expect_nobody();
     small.expect_nobody();

@@ -319,7 +319,7 @@ fn a_request_over_the_limit_or_in_a_coding_is_refused() {
     let mut client = gateway.connect();
     let body = json!({"model": "m", "messages": []});
     client.send(post("/v1/chat/completions", "Content-Encoding: gzip\r\n", &body));
-    expect_code(&mut client, 415, "body_encoded");
+    expect_code(&mut client, 400, "body_undecodable");
     upstream.expect_no_request();
     // What is not translated may be as long as it is, and in any coding.
     let mut client = gateway.connect();

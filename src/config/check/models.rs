@@ -16,7 +16,8 @@ pub(super) const REFRESH: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(3_600);
 
 /// Keys of a route that say what becomes of a request on its way to a server.
-const OF_CHAINS: [&str; 11] = [
+const OF_CHAINS: [&str; 12] = [
+    "decode_requests",
     "accept_encoding",
     "include_usage",
     "upstream",

@@ -154,7 +154,7 @@ fn one(
         field.parsed(report, |text| path::rewrite(text, pattern))
     });
     let response_headers = headers::rules(&mut section, "response_headers", environment, report);
-    let (commit, accept_encoding, server_timing) = answers(&mut section, report);
+    let (commit, accept_encoding, [server_timing, decode_requests]) = answers(&mut section, report);
     let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
     let continues =
         chain::continues(&mut section, links.as_deref(), upstreams, given.limits, report);
@@ -184,6 +184,7 @@ fn one(
         server_timing,
         accept_encoding,
         include_usage,
+        decode_requests,
         cors,
     })
 }
@@ -205,13 +206,19 @@ fn include_usage(section: &mut Section<'_>, continues: bool, report: &mut Report
     asks
 }
 
-/// `commit`, `accept_encoding` and `server_timing`.
-fn answers(section: &mut Section<'_>, report: &mut Report) -> (CommitAt, AcceptEncoding, bool) {
+/// `commit`, `accept_encoding`, and the switches `server_timing` and `decode_requests`.
+fn answers(
+    section: &mut Section<'_>,
+    report: &mut Report,
+) -> (CommitAt, AcceptEncoding, [bool; 2]) {
     let commit = [("first_event", CommitAt::FirstEvent), ("head", CommitAt::Head)];
     let encodings = [("client", AcceptEncoding::Client), ("identity", AcceptEncoding::Identity)];
     let commit = section.choice("commit", &commit, defaults::COMMIT, report);
-    let encoding = section.choice("accept_encoding", &encodings, defaults::ACCEPT_ENCODING, report);
-    (commit, encoding, section.boolean("server_timing", defaults::SERVER_TIMING, report))
+    let accepted = defaults::ACCEPT_ENCODING;
+    let accept_encoding = section.choice("accept_encoding", &encodings, accepted, report);
+    let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
+    let decode_requests = section.boolean("decode_requests", defaults::DECODE_REQUESTS, report);
+    (commit, accept_encoding, [server_timing, decode_requests])
 }
 
 /// What a route asks of a request.
@@ -256,6 +263,7 @@ fn of_models(
         server_timing,
         accept_encoding: defaults::ACCEPT_ENCODING,
         include_usage: false,
+        decode_requests: defaults::DECODE_REQUESTS,
         cors,
     })
 }

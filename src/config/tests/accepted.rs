@@ -139,6 +139,7 @@ fn every_key_reaches_the_snapshot() {
         server_timing = true
         accept_encoding = "identity"
         include_usage = false
+        decode_requests = true
         fallback = { status = 503, headers = { Retry-After = "9" }, text = "Sorry,\n\"no\" model: \u00e9\u0007", model = "none", pace = "1s" }
         "#,
     );
@@ -332,6 +333,7 @@ stored = "off"
     server_timing = true
     accept_encoding = "identity"
     include_usage = false
+    decode_requests = true
     cors = "off"
     fallback.status = 503
     fallback.headers.retry-after = "9"

@@ -95,7 +95,8 @@ impl<N: Net> Gateway<N> {
         };
         let gathered = exchange.request.watch.0.is_some()
             || exchange.translation().is_some()
-            || exchange.has_other_body();
+            || exchange.has_other_body()
+            || exchange.aside.as_ref().is_some_and(|aside| aside.decoded);
         let Exchange { request, timeline, .. } = exchange;
         match relay(client, &mut upstream.socket, request, length_max, budget, &mut self.desk) {
             Ok(moved) => {

@@ -4,4 +4,4 @@ pub(crate) mod connection;
 pub(crate) mod receive;
 pub(crate) mod reply;
 pub(crate) mod request;
-mod route;
+pub(crate) mod route;

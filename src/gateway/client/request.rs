@@ -149,7 +149,7 @@ impl Exchange {
     }
 
     /// Writes what of the request's head every server gets.
-    fn write_draft(&self, head: &RequestHead<'_>, client: IpAddr, into: &mut Vec<u8>) {
+    pub(crate) fn write_draft(&self, head: &RequestHead<'_>, client: IpAddr, into: &mut Vec<u8>) {
         let edits = RequestEdits {
             forwarded: self.snapshot.server.forwarded,
             client,

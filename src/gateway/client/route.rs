@@ -16,6 +16,7 @@ use crate::gateway::Gateway;
 use crate::gateway::record::exchange::{Exchange, Gather, KeyIn, Undecided};
 use crate::gateway::record::peer::{Line, Peer, ResponderState};
 use crate::gateway::record::request_body::accepts_events;
+use crate::gateway::record::translation::pair_of;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadLimits, RequestHead, parse_request};
 use crate::http::request_id::RequestId;
@@ -33,7 +34,7 @@ use crate::service::naming::Unclear;
 use crate::service::{Dialect, Setting};
 
 /// Where a request goes.
-pub(super) enum Routed {
+pub(crate) enum Routed {
     /// Index into the routes.
     To(usize),
     /// Its body decides: the first route that asks for something in it.
@@ -92,7 +93,7 @@ impl<N: Net> Gateway<N> {
 impl Exchange {
     /// Goes on with its route, which `snapshot`, its own, has at this index.
     #[inline]
-    pub(super) fn enter_route(
+    pub(crate) fn enter_route(
         &mut self,
         index: usize,
         head: &RequestHead<'_>,
@@ -108,6 +109,11 @@ impl Exchange {
         match &route.target {
             Target::Chain(chain) => {
                 let first = &snapshot.upstreams[chain.links[0].upstream];
+                if self.has_to_be_read(route, chain, first, head)
+                    && self.awaits_decoding(head, route.decode_requests)?
+                {
+                    return Ok(());
+                }
                 groups[first.id].budget.on_request(now);
                 self.peer = Peer::Seeking { fresh: false, line: Line::New };
                 self.enter_chain((route, chain, first), head, snapshot, now)
@@ -122,7 +128,7 @@ impl Exchange {
     /// not be kept.
     #[cold]
     #[inline(never)]
-    pub(super) fn enter_by_model(
+    pub(crate) fn enter_by_model(
         &mut self,
         head: &RequestHead<'_>,
         (body, first): (&[u8], usize),
@@ -130,6 +136,9 @@ impl Exchange {
         groups: &mut Groups<Token, Token>,
         now: Instant,
     ) -> Result<(), DownstreamFault> {
+        if self.awaits_decoding(head, true)? {
+            return Ok(());
+        }
         let paths = snapshot.paths_wanted(first, head, &self.id);
         self.await_model(head, paths)?;
         if let (Framing::Length(length), Some(naming)) = (head.framing, &mut self.request.watch.0) {
@@ -164,8 +173,28 @@ impl Exchange {
         }
     }
 
+    /// Whether the body of a request has to be read for the first upstream of this chain. One further on
+    /// that would need it is passed over where it cannot be read.
+    fn has_to_be_read(
+        &self,
+        route: &Route,
+        chain: &Chain,
+        first: &Upstream,
+        head: &RequestHead<'_>,
+    ) -> bool {
+        let link = &chain.links[0];
+        let translated = || {
+            let asked = dialect_of(route, first.service, head.path);
+            head.method == "POST" && pair_of(asked, link, &self.snapshot).is_some()
+        };
+        route.decode_requests
+            || link.model.is_some()
+            || matches!(first.balance, Balance::Hash(HashKey::Prompt(_) | HashKey::Field(_)))
+            || chain.translates && translated()
+    }
+
     /// Has the error of a request that finds no route told in the dialect of its path.
-    pub(super) fn told_in_words_of<T>(
+    pub(crate) fn told_in_words_of<T>(
         &mut self,
         head: &RequestHead<'_>,
         routed: Result<T, DownstreamFault>,
@@ -266,7 +295,7 @@ impl Undecided {
 
 impl Snapshot {
     /// Where a request goes, as far as is known of its `model`.
-    pub(super) fn route_of(
+    pub(crate) fn route_of(
         &self,
         head: &RequestHead<'_>,
         model: Model<'_>,

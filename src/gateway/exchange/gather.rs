@@ -70,7 +70,9 @@ impl<N: Net> Gateway<N> {
             let searches = waits && received < searched.min(body_max);
             let gives_up = match gather {
                 Gather::Model { .. } => is_scarce(outbox, buffers),
-                Gather::Translated { .. } => received > translated || is_scarce(outbox, buffers),
+                Gather::Translated { .. } | Gather::Encoded => {
+                    received > translated || is_scarce(outbox, buffers)
+                }
                 Gather::Nothing | Gather::Key(_) | Gather::Whole => false,
             };
             gives_up || received >= wanted && !searches
@@ -83,6 +85,7 @@ impl<N: Net> Gateway<N> {
         }
         let fault = match rest {
             Ok(Rest::Ended) if request.body.received() > body_max => DownstreamFault::BodyTooLarge,
+            Ok(Rest::Ended) if gather == Gather::Encoded => return Some(self.decode(token, cx)),
             Ok(Rest::Ended) if exchange.is_undecided() => return Some(self.decide(token, cx)),
             Ok(Rest::Ended) => match exchange.read_request(&mut self.desk.buffers, now) {
                 Ok(()) if matches!(exchange.peer, Peer::Responder { .. }) => {
@@ -130,7 +133,7 @@ impl Exchange {
                 .prompt_bytes()
                 .map_or(u64::MAX, |length| u64::from(length) + PROMPT_START_MAX as u64),
             Gather::Nothing | Gather::Model { key: None } => 0,
-            Gather::Translated { .. } | Gather::Whole => u64::MAX,
+            Gather::Translated { .. } | Gather::Encoded | Gather::Whole => u64::MAX,
         }
     }
 

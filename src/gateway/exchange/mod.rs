@@ -1,6 +1,7 @@
 //! What follows an attempt: another attempt, a continuation of the stream, or the end.
 
 pub(crate) mod consulting;
+pub(crate) mod decoding;
 pub(crate) mod end;
 pub(crate) mod failed;
 pub(crate) mod gather;

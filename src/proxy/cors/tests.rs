@@ -41,6 +41,7 @@ fn route(path: &str, methods: &[&str], cors: Option<Cors>) -> Route {
         commit: CommitAt::FirstEvent,
         heartbeat: None,
         continues: None,
+        decode_requests: false,
         server_timing: false,
         accept_encoding: AcceptEncoding::Client,
         include_usage: false,

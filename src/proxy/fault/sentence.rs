@@ -59,14 +59,21 @@ impl fmt::Display for DownstreamFault {
                  limits.model_search_bytes: write it earlier"
             }
             DownstreamFault::Model(Unclear::Encoded) => {
-                "the request's model has to be known, and its body is encoded: send it as it is, \
-                 in UTF-8"
+                "the request has to be read, and its body is encoded in a way that is not decoded \
+                 here: send it as it is, in UTF-8, or in one of gzip, deflate, br, zstd"
             }
             DownstreamFault::Untranslatable(why) => {
                 return write!(f, "the request cannot be translated for its upstream: {why}");
             }
             DownstreamFault::TooLongToTranslate => {
                 "the request has to be translated, and is longer than limits.translate_bytes"
+            }
+            DownstreamFault::Undecodable => {
+                "the request body is not what its Content-Encoding says: it is cut off, damaged, or \
+                 something stands behind it"
+            }
+            DownstreamFault::DecodedTooLarge => {
+                "the request body has to be decoded, and is longer than limits.translate_bytes"
             }
             DownstreamFault::EncodedForTranslation => {
                 "the request has to be translated, and its body is encoded: send it as it is"

@@ -24,6 +24,8 @@ fn faults() -> Vec<Fault> {
             )
             | DownstreamFault::Untranslatable(_)
             | DownstreamFault::TooLongToTranslate
+            | DownstreamFault::Undecodable
+            | DownstreamFault::DecodedTooLarge
             | DownstreamFault::EncodedForTranslation
             | DownstreamFault::HeadTimeout
             | DownstreamFault::BodyTimeout
@@ -31,7 +33,7 @@ fn faults() -> Vec<Fault> {
             | DownstreamFault::TunnelIdle
             | DownstreamFault::Gone
             | DownstreamFault::PluginRefused(_)
-            | DownstreamFault::Refused => 21,
+            | DownstreamFault::Refused => 23,
         },
         Fault::Upstream(fault) => match fault {
             UpstreamFault::Connect(_)
@@ -89,6 +91,8 @@ fn faults() -> Vec<Fault> {
             why: "is 2".into(),
         })),
         DownstreamFault::TooLongToTranslate,
+        DownstreamFault::Undecodable,
+        DownstreamFault::DecodedTooLarge,
         DownstreamFault::EncodedForTranslation,
         DownstreamFault::HeadTimeout,
         DownstreamFault::BodyTimeout,

@@ -20,6 +20,7 @@ fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route
         commit: CommitAt::FirstEvent,
         heartbeat: None,
         continues: None,
+        decode_requests: false,
         server_timing: false,
         accept_encoding: AcceptEncoding::Client,
         include_usage: false,

@@ -263,6 +263,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
             heartbeat: None,
             continues: None,
             server_timing: false,
+            decode_requests: false,
             accept_encoding: AcceptEncoding::Client,
             include_usage: false,
             cors: None,

@@ -126,6 +126,7 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
         heartbeat: None,
         continues: None,
         server_timing: false,
+        decode_requests: false,
         accept_encoding: AcceptEncoding::Client,
         include_usage: false,
         cors: None,

@@ -31,6 +31,10 @@ pub struct Aside {
     pub undecided: Option<Undecided>,
     /// What is known of a response that its servers store, where an upstream of its route has `stored`.
     pub storing: Option<Storing>,
+    /// The head of a request in a coding that has to be read, until it is decoded.
+    pub encoded: Option<Box<[u8]>>,
+    /// Its body was decoded, and is all here.
+    pub decoded: bool,
     /// Who asks, where the route has `cors`.
     pub page: Option<AskingPage>,
     /// The model that answers, once the answer has named it.
@@ -110,6 +114,8 @@ pub enum Gather {
     Translated {
         key: Option<KeyIn>,
     },
+    /// All of it, to be decoded: after that it is looked at anew.
+    Encoded,
     /// All of it, as far as it is kept: a predefined answer follows, or it waits in line.
     Whole,
 }
@@ -120,7 +126,7 @@ impl Gather {
         match self {
             Gather::Key(key) => Some(key),
             Gather::Model { key } | Gather::Translated { key } => key,
-            Gather::Nothing | Gather::Whole => None,
+            Gather::Nothing | Gather::Encoded | Gather::Whole => None,
         }
     }
 }

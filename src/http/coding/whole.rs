@@ -1,0 +1,158 @@
+//! A body in a coding that is all here, decoded at once: of a request that has to be read.
+//!
+//! Stricter than what watches an answer: nothing may stand behind the data, nothing of it may be missing,
+//! and the checksums of gzip and zlib are compared. What it unpacks into is bounded by the caller, and so
+//! is the memory that it takes: no window is larger than 8 MiB.
+
+use std::io::Read;
+
+use miniz_oxide::DataFormat;
+use miniz_oxide::inflate::stream::InflateState;
+use ruzstd::decoding::StreamingDecoder;
+
+use super::{
+    BrotliState, Coding, Member, PIECE, StandardAlloc, Undecodable, feed_brotli, feed_deflate,
+};
+
+/// What a browser takes of zstd too (RFC 9659).
+const ZSTD_WINDOW_MAX: u64 = 8 << 20;
+
+/// A coding that a request may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestCoding {
+    Known(Coding),
+    Zstd,
+}
+
+impl RequestCoding {
+    /// The coding of a body whose `Content-Encoding` fields have these values. `Ok(None)`: it has none;
+    /// `Err`: there are several, or it is none of these.
+    pub fn of<'v>(
+        fields: impl Iterator<Item = &'v [u8]>,
+    ) -> Result<Option<RequestCoding>, UnknownCoding> {
+        let names = fields.flat_map(|field| field.split(|byte| *byte == b','));
+        let names = names.map(<[u8]>::trim_ascii);
+        let mut names = names.filter(|name| !name.eq_ignore_ascii_case(b"identity"));
+        match (names.next(), names.next()) {
+            (None, _) => Ok(None),
+            (Some(name), None) if name.eq_ignore_ascii_case(b"zstd") => {
+                Ok(Some(RequestCoding::Zstd))
+            }
+            (Some(name), None) => {
+                Coding::of(name).map(|known| Some(RequestCoding::Known(known))).ok_or(UnknownCoding)
+            }
+            (Some(_), Some(_)) => Err(UnknownCoding),
+        }
+    }
+}
+
+/// A coding that is not decoded here, or several of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownCoding;
+
+/// Decodes `body`, into `most` bytes at most.
+pub fn decode_whole(
+    coding: RequestCoding,
+    body: &[u8],
+    most: usize,
+) -> Result<Vec<u8>, Undecodable> {
+    let mut decoded = Vec::new();
+    let mut give = |piece: &[u8]| {
+        if decoded.len() + piece.len() > most {
+            return Err(Undecodable::Bomb);
+        }
+        decoded.extend_from_slice(piece);
+        Ok(())
+    };
+    match coding {
+        RequestCoding::Known(Coding::Gzip) => gzip(body, &mut give)?,
+        RequestCoding::Known(Coding::Deflate) => {
+            let mut inflater = InflateState::new_boxed(DataFormat::Zlib);
+            let whole = (body.len(), true);
+            if feed_deflate(&mut inflater, body, &mut give)? != whole {
+                return Err(Undecodable::Malformed);
+            }
+        }
+        RequestCoding::Known(Coding::Brotli) => brotli(body, &mut give)?,
+        RequestCoding::Zstd => zstd(body, &mut give)?,
+    }
+    Ok(decoded)
+}
+
+type Give<'a> = dyn FnMut(&[u8]) -> Result<(), Undecodable> + 'a;
+
+fn gzip(mut body: &[u8], give: &mut Give<'_>) -> Result<(), Undecodable> {
+    let malformed = || Undecodable::Malformed;
+    loop {
+        let mut member = Member::START;
+        while member != Member::Data {
+            let (byte, rest) = body.split_first().ok_or_else(malformed)?;
+            (member, body) = (member.step(*byte)?, rest);
+        }
+        let mut inflater = InflateState::new_boxed(DataFormat::Raw);
+        let (mut check, mut length) = (!0u32, 0u32);
+        let (taken, ended) = feed_deflate(&mut inflater, body, &mut |piece| {
+            (check, length) = (crc32(check, piece), length.wrapping_add(piece.len() as u32));
+            give(piece)
+        })?;
+        let trailer = body[taken..].split_at_checked(8).filter(|_| ended);
+        let (trailer, rest) = trailer.ok_or_else(malformed)?;
+        if trailer[..4] != (!check).to_le_bytes() || trailer[4..] != length.to_le_bytes() {
+            return Err(Undecodable::Malformed);
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        body = rest;
+    }
+}
+
+/// The checksum of gzip (RFC 1952 §8), not inverted.
+fn crc32(check: u32, data: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut at = 0;
+        while at < 256 {
+            let (mut value, mut bit) = (at as u32, 0);
+            while bit < 8 {
+                value = (value >> 1) ^ (0xedb8_8320 & (value & 1).wrapping_neg());
+                bit += 1;
+            }
+            table[at] = value;
+            at += 1;
+        }
+        table
+    };
+    data.iter().fold(check, |check, byte| TABLE[usize::from((check as u8) ^ byte)] ^ (check >> 8))
+}
+
+fn brotli(body: &[u8], give: &mut Give<'_>) -> Result<(), Undecodable> {
+    let first = *body.first().ok_or(Undecodable::Malformed)?;
+    Coding::Brotli.memory(first).ok_or(Undecodable::Malformed)?;
+    let alloc = StandardAlloc::default;
+    let mut state = BrotliState::new_strict(alloc(), alloc(), alloc());
+    match feed_brotli(&mut state, body, give)? {
+        (taken, true) if taken == body.len() => Ok(()),
+        _ => Err(Undecodable::Malformed),
+    }
+}
+
+fn zstd(mut body: &[u8], give: &mut Give<'_>) -> Result<(), Undecodable> {
+    let mut piece = [0; PIECE];
+    loop {
+        let frame = StreamingDecoder::new_with_max_window_size(&mut body, ZSTD_WINDOW_MAX);
+        let mut frame = frame.map_err(|_| Undecodable::Malformed)?;
+        loop {
+            match frame.read(&mut piece).map_err(|_| Undecodable::Malformed)? {
+                0 => break,
+                count => give(&piece[..count])?,
+            }
+        }
+        if body.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
