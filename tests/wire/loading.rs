@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::admin::Watched;
 use crate::harness::chat::{expect_code, sized};
 use crate::harness::{Config, Gateway, PATIENCE, Peer, Upstream};
 
@@ -329,4 +330,29 @@ fn its_word_is_understood_however_it_comes() {
     let gateway = gateway(&server, "", "");
     let mut client = ask(&gateway, BODY);
     assert_eq!(client.read_response().status(), 200);
+}
+
+#[test]
+fn the_admin_address_tells_of_an_endpoint_that_loads() {
+    let server = Server::loading();
+    let mut config = Config::to(server.address);
+    config.upstream = "retry = {}".into();
+    let watched = Watched::with(config);
+    let mut client = ask(&watched.gateway, BODY);
+    watched.gateway.wait_for_log("loads its model; requests wait");
+    let upstream = watched.wait("/endpoints", |page| {
+        let upstream = page.json()["upstreams"][0].clone();
+        (upstream["awaiting_model"] == 1).then_some(upstream)
+    });
+    let endpoint = &upstream["endpoints"][0];
+    assert_eq!((&endpoint["loading"], &endpoint["up"]), (&true.into(), &false.into()));
+    let metrics = watched.get("/metrics").text().to_owned();
+    assert!(metrics.contains("sluicegate_awaiting_model{upstream=\"scripted\"} 1"), "{metrics}");
+    let streams = watched.get("/streams").text().to_owned();
+    assert!(streams.contains("awaiting model"), "{streams}");
+    server.is_loaded();
+    assert_eq!(client.read_response().status(), 200);
+    watched.wait("/metrics", |page| {
+        page.text().contains("sluicegate_awaiting_model{upstream=\"scripted\"} 0").then_some(())
+    });
 }
