@@ -13,6 +13,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+pub mod generate;
 pub mod init;
 pub mod mock;
 pub mod run;
@@ -24,6 +25,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
 use log::LevelFilter;
@@ -31,6 +33,19 @@ use log::LevelFilter;
 use crate::escape::escaped_lines;
 use crate::lifecycle::place::ConfigPlace;
 use crate::observe::logger;
+
+/// What can be left out when the program is compiled, as far as it was not.
+const FEATURES: [&str; 0] = [];
+
+/// The version, the commit that it was made from where that is known, and its features.
+fn version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let commit = option_env!("SLUICEGATE_COMMIT").unwrap_or("unknown");
+        let features = if FEATURES.is_empty() { "none".into() } else { FEATURES.join(", ") };
+        format!("{} (commit {commit}; features: {features})", env!("CARGO_PKG_VERSION"))
+    });
+    &TEXT
+}
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -68,7 +83,8 @@ Signals:
 
 /// A streaming inference gateway: every token is at the client in the turn it arrives.
 #[derive(Debug, Parser)]
-#[command(name = "sluicegate", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "sluicegate", version = version(), propagate_version = true)]
+#[command(after_help = EXIT_CODES)]
 pub struct Arguments {
     /// How much is logged to standard error: off, error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
@@ -110,6 +126,12 @@ pub enum Command {
     /// Watch a running gateway in the terminal
     #[command(after_help = EXIT_CODES)]
     Top(top::TopArguments),
+    /// Print what a shell needs to complete the arguments of this program
+    #[command(after_help = EXIT_CODES)]
+    Completions(generate::CompletionsArguments),
+    /// Print the manual page of the program, or of one of its commands
+    #[command(after_help = EXIT_CODES)]
+    Man(generate::ManArguments),
     /// Show what the event loop does, turn by turn, in a small simulated world
     #[command(after_help = EXIT_CODES)]
     Turns(turns::TurnsArguments),
@@ -134,6 +156,8 @@ impl Command {
             Command::Mock(arguments) => mock::execute(&arguments),
             Command::Bench(arguments) => bench::execute(&arguments),
             Command::Top(arguments) => top::execute(&arguments),
+            Command::Completions(arguments) => generate::completions(&arguments),
+            Command::Man(arguments) => generate::man(&arguments),
             Command::Turns(arguments) => turns::execute(&arguments),
         }
     }
@@ -252,6 +276,8 @@ mod tests {
             MockArguments::augment_args,
             doctor::DoctorArguments::augment_args,
             explain::ExplainArguments::augment_args,
+            generate::CompletionsArguments::augment_args,
+            generate::ManArguments::augment_args,
             init::InitArguments::augment_args,
             bench::BenchArguments::augment_args,
             top::TopArguments::augment_args,

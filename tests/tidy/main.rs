@@ -126,6 +126,8 @@ const FENCED: &[(&str, &[&str])] = &[
     ("signal_hook", &["sys"]),
     ("listenfd", &["sys"]),
     ("clap", &["cli", "main"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("toml", &["config"]),
     ("httparse", &["http"]),
     ("hdrhistogram", &["bench"]),

@@ -66,6 +66,26 @@ fn a_broken_stream_tells_code_and_hint_in_its_dialect() {
     }
 }
 
+/// Made from the definition of the commands.
+#[test]
+fn completions_pages_and_the_version_are_printed() {
+    for shell in ["bash", "zsh", "fish"] {
+        let told = sluicegate(&["completions", shell]);
+        assert_eq!(told.status.code(), Some(0), "{shell}");
+        for command in ["doctor", "explain", "init", "run"] {
+            assert!(told.stdout.contains(command), "{shell}: {command}");
+        }
+    }
+    let page = sluicegate(&["man"]);
+    assert!(page.stdout.contains(".TH sluicegate 1"), "{page:?}");
+    let page = sluicegate(&["man", "run"]);
+    assert!(page.stdout.contains("sluicegate\\-run") && page.stdout.contains("SIGHUP"), "{page:?}");
+    assert_eq!(sluicegate(&["man", "nonsense"]).status.code(), Some(1));
+    let version = sluicegate(&["--version"]).stdout;
+    assert!(version.starts_with(concat!("sluicegate ", env!("CARGO_PKG_VERSION"), " (commit ")));
+    assert!(version.contains("features: "), "{version}");
+}
+
 #[test]
 fn explain_prints_cause_and_cure_and_lists_codes() {
     let told = sluicegate(&["explain", "no_route"]);
