@@ -208,10 +208,11 @@ impl Lifecycle {
     /// Gives the workers the configuration of this text.
     fn follow(&self, text: &ConfigText) -> Result<Arc<Snapshot>, Vec<String>> {
         let environment = Environment::in_folder(self.folder.clone());
-        let Loaded { snapshot, warnings, notes: _ } =
+        let Loaded { snapshot, warnings, notes } =
             config::reload(text.text(), &self.snapshot, &environment)
                 .map_err(|problems| told(text, &problems))?;
         warnings.iter().for_each(|warning| log::warn!("{}", text.tell(warning)));
+        notes.iter().for_each(|note| log::info!("{note}"));
         let next = Arc::new(snapshot);
         self.control.reload(&next).map_err(|error| vec![error.to_string()])?;
         Ok(next)
