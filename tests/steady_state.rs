@@ -5,6 +5,7 @@
 //! allocator of this test binary counts the allocations; the simulation itself makes none in a
 //! steady state, so whatever is counted is the reactor's.
 
+#[allow(clippy::duplicate_mod, reason = "the tape has the plugin of the harness too")]
 mod harness;
 
 #[path = "../benches/tape/mod.rs"]

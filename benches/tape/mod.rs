@@ -6,7 +6,8 @@
 //!
 //! `stage` puts a worker on it, `works` are the pieces of work that are measured: counted by
 //! `instructions`, timed by `micro`. `choice` needs no network at all.
-#![allow(dead_code)]
+// The test of the floor has the harness too, and with it the plugin a second time.
+#![allow(dead_code, clippy::duplicate_mod)]
 
 pub mod choice;
 #[path = "../../tests/harness/plugin.rs"]

@@ -76,6 +76,7 @@ impl Stage {
             journal: None,
             lookout: None,
             sessions: None,
+            nudge: None,
         };
         Stage {
             worker: worker(tape.clone(), setup),

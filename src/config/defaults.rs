@@ -50,6 +50,7 @@ pub fn usage() -> UsageSettings {
 
 /// In microseconds: a token of a busy stream comes every few thousand.
 pub const PLUGIN_BUDGET_US: u64 = 1_000;
+pub const PLUGIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub const LIMITS: Limits = Limits {
     connections: 10_000,

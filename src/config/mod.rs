@@ -102,7 +102,7 @@ impl Environment {
             folder,
             read: read_named,
             variable,
-            load_plugin: plugins::load::from_file,
+            load_plugin: plugins::load::load,
             plugins: Vec::new(),
         }
     }

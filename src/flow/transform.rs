@@ -189,14 +189,6 @@ impl Transforming {
         self.transform.content_type()
     }
 
-    /// Whether what has left it ends with an event.
-    pub fn is_between_events(&self) -> bool {
-        match &self.stage {
-            Stage::Translate(_) => true,
-            Stage::HideUsage(hider) => hider.is_between_events(),
-        }
-    }
-
     /// Whether the client is sent chunks.
     pub fn is_chunked(&self) -> bool {
         self.chunked

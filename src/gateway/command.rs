@@ -6,6 +6,7 @@ use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
 use crate::measure::live::Inquiry;
 use crate::proxy::health::HealthStatus;
 use crate::proxy::load::Loads;
+use crate::reactor::token::Token;
 
 /// What a worker is told by other threads.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub enum Command<S> {
     Loaded(UpstreamId, EndpointId),
     /// The server of an upstream, which is started when it is asked for, stands otherwise than before.
     Woken(UpstreamId),
+    /// What the connection of this name waits for is there.
+    Nudge(Token),
     /// The port of an endpoint was away, and answers again.
     Reachable(UpstreamId, EndpointId),
 }

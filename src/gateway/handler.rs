@@ -117,6 +117,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
             Command::Health(at, endpoint, verdict) => self.on_health(at, endpoint, verdict, cx),
             Command::Loaded(at, endpoint) => self.on_loaded(at, endpoint, cx),
             Command::Woken(at) => self.on_woken(at, cx),
+            Command::Nudge(token) => self.enqueue(token, &mut cx.run),
             Command::Reachable(at, endpoint) => self.on_reachable(at, endpoint),
         }
     }

@@ -22,6 +22,7 @@ pub mod exchange;
 pub mod fleet;
 mod handler;
 mod handshake;
+pub mod nudge;
 
 use std::sync::{Arc, mpsc};
 
@@ -32,6 +33,7 @@ use crate::gateway::chance::Chance;
 use crate::gateway::command::Command;
 use crate::gateway::fleet::Fleet;
 use crate::gateway::life::stage::Life;
+use crate::gateway::nudge::{Nudge, NudgeSender};
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::generations::Generations;
@@ -86,6 +88,8 @@ pub struct Setup<S> {
     pub lookout: Option<mpsc::Sender<DownEndpoint>>,
     /// Seals connections, if any are sealed.
     pub sessions: Option<Box<dyn Sessions + Send>>,
+    /// How other threads have a connection of this worker driven, if they can.
+    pub nudge: Option<NudgeSender>,
 }
 
 /// Everything one worker knows of its clients and servers. In memory as it is written here: what
@@ -115,6 +119,7 @@ pub struct Gateway<N: Net> {
     reporter: Reporter,
     sealing: Sealing,
     chance: Chance,
+    nudge: Nudge,
 }
 
 /// A worker over a network whose listeners are open.
@@ -128,8 +133,8 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
     setup: Setup<N::Stream>,
     wrap: impl FnOnce(Gateway<N>) -> H,
 ) -> Loop<N, H> {
-    let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout, sessions } =
-        setup;
+    let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout, .. } = setup;
+    let Setup { sessions, nudge, .. } = setup;
     net.keep_alive(snapshot.server.tcp_keepalive);
     let mut buffers = BufferPool::new(snapshot.limits.buffer_bytes);
     if sessions.is_some() {
@@ -150,6 +155,7 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
         reporter: Reporter::new(journal),
         sealing: Sealing::new(sessions),
         chance: Chance::new(seed),
+        nudge: Nudge::new(nudge),
         generations: Generations::new(Arc::unwrap_or_clone(snapshot)),
     };
     Loop::with(net, mailbox, pace, |cx| wrap(gateway(cx)))

@@ -50,7 +50,9 @@ impl Lane {
     #[inline]
     pub(super) fn note(&self, hook: Hook, took: Duration, budget: Duration) -> bool {
         self.calls.add(1);
-        self.hooks[hook as usize].time.record(took.as_micros() as u64);
+        // No wider than it has to be: it is recorded for every token.
+        let micros = took.as_secs() * 1_000_000 + u64::from(took.subsec_micros());
+        self.hooks[hook as usize].time.record(micros);
         took > budget
     }
 
@@ -65,6 +67,12 @@ impl Lane {
         // The place holds the tenth last slow call, once there are that many.
         let tenth = self.slow[(total as usize + 1) % SLOW_CALLS_MAX].load(Ordering::Relaxed);
         tenth > 0 && call - tenth < WINDOW_CALLS
+    }
+
+    /// Counts a slow call that nothing follows from.
+    #[cold]
+    pub(super) fn count_slow(&self, hook: Hook) {
+        self.hooks[hook as usize].slow.add(1);
     }
 
     #[cold]

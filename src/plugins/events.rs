@@ -72,6 +72,9 @@ impl EventCutter {
     /// Takes the next bytes, and shows `on` what has become whole.
     #[inline]
     pub fn feed(&mut self, payload: &[u8], mut on: impl FnMut(StreamPiece<'_>)) {
+        if let Some(line) = self.single_line(payload) {
+            return show_line(line, payload, &mut self.joined, &mut on);
+        }
         let mut rest = payload;
         while !rest.is_empty() {
             let Some(length) = self.event_end(rest) else { break };
@@ -92,6 +95,17 @@ impl EventCutter {
         if !rest.is_empty() {
             self.gather(rest, on);
         }
+    }
+
+    /// The line of the one event of the stream that this is, if it is: so most tokens come.
+    #[inline]
+    fn single_line<'p>(&self, payload: &'p [u8]) -> Option<&'p [u8]> {
+        let between = self.pending.is_empty() && !self.in_line && !self.behind_cr && !self.long;
+        if !between || self.framing != EventFraming::Sse {
+            return None;
+        }
+        let line = payload.strip_suffix(b"\n\n")?;
+        (!line.is_empty() && memchr2(b'\n', b'\r', line).is_none()).then_some(line)
     }
 
     /// The stream has ended. An event that lacks its end is one: some clients take it.
@@ -115,7 +129,6 @@ impl EventCutter {
     }
 
     /// How many of these bytes belong to the event that ends in them; `None`: none does.
-    #[inline]
     fn event_end(&mut self, bytes: &[u8]) -> Option<usize> {
         if self.framing == EventFraming::Lines {
             return memchr(b'\n', bytes).map(|at| at + 1);
@@ -152,8 +165,16 @@ impl EventCutter {
     }
 }
 
-/// Shows what stands in a whole event.
+/// Shows an event of one line.
 #[inline]
+fn show_line(line: &[u8], raw: &[u8], joined: &mut Vec<u8>, on: &mut impl FnMut(StreamPiece<'_>)) {
+    match value_of(line, b"data") {
+        Some(data) => on(StreamPiece::Event { name: b"", data, raw }),
+        None => show(EventFraming::Sse, raw, joined, on),
+    }
+}
+
+/// Shows what stands in a whole event.
 fn show(
     framing: EventFraming,
     raw: &[u8],

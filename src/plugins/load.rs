@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use sluicegate_plugin_host::{Library, Loaded, LogLevel};
 
 use super::loaded::LoadedPlugin;
-use super::self_test;
 use super::settings::PluginSettings;
+use super::{remote, self_test};
 use crate::files::{self, Unread};
 
 /// A larger file is no plugin.
@@ -20,8 +20,16 @@ const OBJECT_BYTES_MAX: u64 = 256 << 20;
 /// Loads what the settings name. An error: why not, as the rest of a sentence about the plugin.
 pub type Load = fn(&PluginSettings) -> Result<LoadedPlugin, String>;
 
+/// Loads a shared object, or connects to a socket.
+pub fn load(settings: &PluginSettings) -> Result<LoadedPlugin, String> {
+    match settings.source.socket {
+        true => remote::connect(settings),
+        false => from_file(settings),
+    }
+}
+
 /// Loads a shared object.
-pub fn from_file(settings: &PluginSettings) -> Result<LoadedPlugin, String> {
+fn from_file(settings: &PluginSettings) -> Result<LoadedPlugin, String> {
     let source = &settings.source;
     let object = files::read(Path::new(&source.path), OBJECT_BYTES_MAX).map_err(|unread| {
         let path = &source.path;

@@ -14,7 +14,9 @@ use super::{Hooks, Plugin};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginSource {
     pub path: String,
-    /// What the file has to be. 64 hexadecimal digits in lower case.
+    /// The path is that of a socket, and not of a shared object.
+    pub socket: bool,
+    /// What the file has to be: 64 hexadecimal digits in lower case. Of a socket nothing.
     pub sha256: String,
     /// What the plugin is opened with.
     pub config: String,

@@ -13,6 +13,7 @@
 //! | `self_test` | the conversation that is played before a plugin is activated |
 //! | `loaded` | a plugin that is loaded: shared by all generations and exchanges that hold it |
 //! | `calls` | how long its hooks took, a lane for each thread that calls |
+//! | `remote` | a plugin in a process of its own, asked over a Unix socket |
 //! | `seat` | a plugin in one exchange: a call, and what follows when that fails |
 //! | `events` | a stream cut into whole events |
 //! | `fields` | what a plugin may change in a head |
@@ -28,11 +29,12 @@ pub mod events;
 pub mod fields;
 pub mod load;
 pub mod loaded;
+mod remote;
 pub mod seat;
 pub mod self_test;
 pub mod settings;
 
 pub use sluicegate_plugin_host::contract::{
-    Edits, EventsShown, Guest, Hook, HookFailed, HookResult, Hooks, Plugin, PluginEnd, PluginEvent,
-    PluginField, PluginHead, PluginProbe, PluginRequest, Verdict,
+    AnswerSlot, Edits, EventsShown, Guest, Hook, HookFailed, HookResult, Hooks, Plugin, PluginEnd,
+    PluginEvent, PluginField, PluginHead, PluginProbe, PluginRequest, Verdict, Wake,
 };

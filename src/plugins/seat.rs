@@ -19,8 +19,8 @@ use super::calls::{Lane, Told};
 use super::loaded::LoadedPlugin;
 use super::settings::{ActivePlugin, FailMode, PluginSettings};
 use super::{
-    Edits, Guest, Hook, HookResult, PluginEnd, PluginEvent, PluginHead, PluginProbe, PluginRequest,
-    Verdict,
+    AnswerSlot, Edits, Guest, Hook, HookFailed, HookResult, PluginEnd, PluginEvent, PluginHead,
+    PluginProbe, PluginRequest, Verdict, Wake, remote,
 };
 
 /// Why an exchange may not go on.
@@ -79,6 +79,8 @@ pub struct PluginSeat {
     id: Box<str>,
     /// A hook has been called.
     begun: bool,
+    /// The answer that a plugin behind a socket owes, and since when.
+    pending: Option<(Arc<AnswerSlot>, Instant)>,
 }
 
 impl PluginSeat {
@@ -91,6 +93,7 @@ impl PluginSeat {
             lane: Arc::clone(&plugin.lane),
             id: id.into(),
             begun: false,
+            pending: None,
         }
     }
 
@@ -147,6 +150,81 @@ impl PluginSeat {
         }
     }
 
+    /// Asks about a request, where the answer comes later: then this is called again until it is there.
+    /// `None`: not yet.
+    pub fn ask_about_request(
+        &mut self,
+        request: &PluginRequest<'_>,
+        edits: &mut Edits,
+        wake: impl FnOnce() -> Wake,
+    ) -> Option<Result<Verdict, PluginStop>> {
+        if self.pending.is_none() && !self.loaded.is_quarantined() {
+            self.begun = true;
+            let slot = self.guest.ask_about_request(request, wake());
+            self.pending = slot.map(|slot| (slot, Instant::now()));
+        }
+        match self.pending.take() {
+            None => Some(self.on_request(request, edits)),
+            Some(pending) => self.answered(Hook::Request, pending, edits),
+        }
+    }
+
+    /// The same of the head of an answer.
+    pub fn ask_about_head(
+        &mut self,
+        head: &PluginHead<'_>,
+        edits: &mut Edits,
+        wake: impl FnOnce() -> Wake,
+    ) -> Option<Result<Verdict, PluginStop>> {
+        if self.pending.is_none() && !self.loaded.is_quarantined() {
+            self.begun = true;
+            let slot = self.guest.ask_about_head(head, wake());
+            self.pending = slot.map(|slot| (slot, Instant::now()));
+        }
+        match self.pending.take() {
+            None => Some(self.on_response_head(head, edits)),
+            Some(pending) => self.answered(Hook::ResponseHead, pending, edits),
+        }
+    }
+
+    /// Whether an answer of the plugin's is awaited that has not come.
+    pub fn is_awaited(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// No answer is waited for any more: the try that it was about is over.
+    pub fn forget_question(&mut self) {
+        self.pending = None;
+    }
+
+    /// What has come of a question.
+    #[cold]
+    fn answered(
+        &mut self,
+        hook: Hook,
+        (slot, asked): (Arc<AnswerSlot>, Instant),
+        edits: &mut Edits,
+    ) -> Option<Result<Verdict, PluginStop>> {
+        let Some((result, told)) = slot.take() else {
+            self.pending = Some((slot, asked));
+            return None;
+        };
+        *edits = told;
+        let took = asked.elapsed();
+        if self.lane.note(hook, took, self.settings.budget) {
+            // Nobody has waited but this exchange: that is no reason for quarantine.
+            self.lane.count_slow(hook);
+        }
+        let result = match (hook, result) {
+            (Hook::ResponseHead, Ok(Verdict::Replace | Verdict::Answer)) => Err(HookFailed(-1)),
+            (_, result) => result,
+        };
+        if let Err(failed) = &result {
+            self.was_in_vain(hook, *failed, edits);
+        }
+        Some(self.concluded(hook, result, edits))
+    }
+
     /// A hook has asked for what cannot be done: the rest of a sentence about it.
     #[cold]
     pub fn was_wrong(&mut self, hook: Hook, why: &str) -> Result<(), PluginStop> {
@@ -165,7 +243,19 @@ impl PluginSeat {
         if self.loaded.is_quarantined() {
             return self.outcome(hook, PluginStop::Quarantined).map(|()| Verdict::Pass);
         }
-        match self.run(hook, edits, run) {
+        let result = self.run(hook, edits, run);
+        self.concluded(hook, result, edits)
+    }
+
+    /// What follows a call.
+    #[inline]
+    fn concluded(
+        &self,
+        hook: Hook,
+        result: HookResult,
+        edits: &mut Edits,
+    ) -> Result<Verdict, PluginStop> {
+        match result {
             Ok(verdict) => Ok(verdict),
             Err(_) => {
                 *edits = Edits::default();
@@ -190,12 +280,18 @@ impl PluginSeat {
             self.was_slow(hook, took);
         }
         if let Err(failed) = &result {
-            self.lane.note_error(hook);
-            let said = edits.message.as_deref().map(String::from_utf8_lossy);
-            let said = said.map_or(String::new(), |said| format!(": {said}"));
-            self.tell_failed(hook, &format!("failed with {failed}{said}"));
+            self.was_in_vain(hook, *failed, edits);
         }
         result
+    }
+
+    #[cold]
+    fn was_in_vain(&self, hook: Hook, failed: HookFailed, edits: &Edits) {
+        self.lane.note_error(hook);
+        let said = edits.message.as_deref().map(String::from_utf8_lossy);
+        let said = said.map_or(String::new(), |said| format!(": {said}"));
+        let told = remote::reason(failed).map_or_else(|| failed.to_string(), str::to_owned);
+        self.tell_failed(hook, &format!("failed with {told}{said}"));
     }
 
     #[cold]

@@ -36,6 +36,8 @@ pub struct PluginSettings {
     pub source: PluginSource,
     /// How long a call may take.
     pub budget: Duration,
+    /// How long the answer of a plugin behind a socket may take.
+    pub timeout: Duration,
     /// By [`Hook`]. A route's error is no one's at `on_cancel` and `on_end`: they only log.
     pub fail: [FailMode; Hook::ALL.len()],
 }

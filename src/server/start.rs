@@ -18,6 +18,7 @@ use crate::control::models::KnownModels;
 use crate::control::spans::Exporter;
 use crate::gateway::command::Command;
 use crate::gateway::fleet::Fleet;
+use crate::gateway::nudge::NudgeSender;
 use crate::gateway::{Setup, worker};
 use crate::measure::journal::Journal;
 use crate::measure::stats::Counters;
@@ -248,9 +249,10 @@ fn start_workers(
             Fleet::new(balanced.then(|| Arc::clone(&placed)), control.posts.clone(), index)
         });
         let (work, control) = (work.clone(), control.clone());
+        let post = control.posts[index].clone();
         thread::Builder::new()
             .name(format!("{name}-{index}"))
-            .spawn(move || seat.work(work, fleet, &control))
+            .spawn(move || seat.work(work, fleet, post, &control))
     });
     workers.collect()
 }
@@ -260,6 +262,7 @@ impl Seat {
         self,
         work: Work,
         fleet: Option<Fleet<TcpStream>>,
+        post: Post,
         control: &Control,
     ) -> io::Result<()> {
         let _guard = StopAllOnPanic(control);
@@ -271,6 +274,11 @@ impl Seat {
         }
         let seed = sys::random_seed();
         let Work { snapshot, loads, journal, lookout } = work;
+        let nudge: NudgeSender = Arc::new(move |token| {
+            // A worker that is gone drives nobody.
+            let _ = post.send(Command::Nudge(token));
+        });
+        let nudge = Some(nudge);
         let lookout = Some(lookout);
         let setup = Setup {
             snapshot,
@@ -282,6 +290,7 @@ impl Seat {
             journal,
             lookout,
             sessions: None,
+            nudge,
         };
         let ended = worker(net, setup).run();
         if let Err(error) = &ended {

@@ -67,6 +67,7 @@ impl Stage {
             journal: None,
             lookout: None,
             sessions: None,
+            nudge: None,
         };
         let (told, looked_at) = (Rc::clone(&scribe), world.clone());
         let worker = worker_in(world.clone(), setup, |gateway| {

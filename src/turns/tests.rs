@@ -213,6 +213,7 @@ fn unwatched(seed: u64, turns: usize) -> u64 {
         journal: None,
         lookout: None,
         sessions: None,
+        nudge: None,
     };
     let mut worker = worker(world.clone(), setup);
     for _ in 0..turns {

@@ -158,6 +158,7 @@ pub fn mail<S>(mail: &Command<S>) -> &'static str {
         Command::Health(..) => "what the health checks say of an endpoint",
         Command::Loaded(..) => "another worker has found that a model is loaded",
         Command::Woken(_) => "a server was started, or could not be",
+        Command::Nudge(_) => "a plugin has answered",
         Command::Reachable(..) => "the port of an endpoint answers again",
     }
 }

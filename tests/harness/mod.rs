@@ -297,6 +297,7 @@ impl<N: Net> Gateway<N> {
             fleet,
             journal: None,
             lookout: Some(lookout),
+            nudge: None,
             sessions,
         };
         let worker = worker(net, setup);

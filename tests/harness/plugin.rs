@@ -91,12 +91,13 @@ impl Guest for PaperGuest {
 /// Gives all routes of a snapshot this plugin, and no other.
 pub fn plug(snapshot: &mut Snapshot, plugin: &Arc<PaperPlugin>) {
     let (path, sha256, config) = (String::new(), String::new(), String::new());
-    let source = PluginSource { path, sha256, config };
+    let source = PluginSource { path, socket: false, sha256, config };
     let settings = PluginSettings {
         name: "paper".to_owned(),
         source: source.clone(),
         // A machine that is busy with other things does not make it slow.
         budget: Duration::from_secs(3600),
+        timeout: Duration::from_secs(1),
         fail: [FailMode::Closed; Hook::ALL.len()],
     };
     let hooks = plugin.hooks();

@@ -190,8 +190,7 @@ fn sources_below(folder: &str, but: Option<&str>) -> Vec<Source> {
         for entry in fs::read_dir(&folder).expect("src can be read") {
             let path = entry.expect("src can be read").path();
             if path.is_dir() {
-                folders
-                    .extend((but.is_none_or(|but| path != repository.join(but))).then_some(path));
+                folders.extend(but.is_none_or(|but| path != repository.join(but)).then_some(path));
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let below = path.strip_prefix(&root).expect("it was found below src");
                 let first = below.components().next().expect("a file has a name");
@@ -259,7 +258,7 @@ fn methods_do_not_call_each_other_in_a_circle() {
 
 /// The rooms of the gateway, the lowest first. A room may call and import those before it, and itself.
 const ROOMS: &[&[&str]] = &[
-    &["record", "chance", "date", "scratch", "thirst"],
+    &["record", "chance", "date", "nudge", "scratch", "thirst"],
     &["command", "fleet"],
     &["life/stage", "report/reporter"],
     &["server", "client"],

@@ -1,6 +1,7 @@
 //! Plugins: foreign code that sees requests and answers on their way.
 
 mod built;
+mod remote;
 mod watched;
 
 use std::thread;
@@ -473,7 +474,7 @@ fn a_plugin_that_is_too_slow_is_put_in_quarantine_until_a_reload() {
     }
     client.wait_end();
     gateway.wait_for_log("plugin it is in quarantine: ten of its last hundred calls");
-    gateway.wait_for_log("on_event took");
+    gateway.wait_for_log("its budget is 1000 us");
     let mut client = gateway.connect();
     client.send(chat(""));
     let (status, code, _) = error_code(&client.read_response());

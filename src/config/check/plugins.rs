@@ -17,6 +17,7 @@ use crate::plugins::settings::{ActivePlugin, FailMode, PluginSettings, RoutePlug
 use crate::plugins::{Hook, Hooks};
 
 const BUDGET_US: RangeInclusive<u64> = 1..=1_000_000;
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 const NAME_MAX: usize = 64;
 const CONFIG_MAX: usize = 64 << 10;
 /// Plugins of one configuration.
@@ -84,8 +85,11 @@ fn one(
 ) -> Option<PluginDraft> {
     let place = section.place().clone();
     let name = section.require("name", report).and_then(|field| field.parsed(report, name_of));
-    let path = section.require("path", report);
-    let path = path.and_then(|field| {
+    let (field, socket) = match section.take("socket") {
+        Some(field) => (Some(field), true),
+        None => (section.require("path", report), false),
+    };
+    let path = field.and_then(|field| {
         let path = field.parsed(report, |text| absolute(text, environment))?;
         if !may_be_loaded(&path, allowed) {
             report.error(
@@ -95,7 +99,15 @@ fn one(
         }
         Some(path)
     });
-    let sha256 = section.require("sha256", report).and_then(|field| field.parsed(report, hash_of));
+    let sha256 = match socket {
+        true => {
+            let reason = "is for a shared object: whoever listens at a socket has no hash";
+            section.refuse("path", "is for a shared object, and this plugin has a socket", report);
+            section.refuse("sha256", reason, report);
+            Some(String::new())
+        }
+        false => section.require("sha256", report).and_then(|it| it.parsed(report, hash_of)),
+    };
     let config = section.take("config").and_then(|field| {
         field.parsed(report, |text| match text.len() <= CONFIG_MAX {
             true => Ok(text.to_owned()),
@@ -103,11 +115,14 @@ fn one(
         })
     });
     let budget = section.count("budget_us", BUDGET_US, defaults::PLUGIN_BUDGET_US, report);
+    let timeout = section.duration("timeout", TIMEOUT, defaults::PLUGIN_TIMEOUT, report);
     let fail = section.take("fail").map(|field| fail_modes(&field, report)).unwrap_or_default();
     section.finish(report);
-    let source = PluginSource { path: path?, sha256: sha256?, config: config.unwrap_or_default() };
+    let config = config.unwrap_or_default();
+    let source = PluginSource { path: path?, socket, sha256: sha256?, config };
     let budget = Duration::from_micros(budget);
-    Some(PluginDraft { settings: PluginSettings { name: name?, source, budget, fail }, place })
+    let settings = PluginSettings { name: name?, source, budget, timeout, fail };
+    Some(PluginDraft { settings, place })
 }
 
 fn name_of(text: &str) -> Result<String, Mistake> {

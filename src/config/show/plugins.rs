@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::super::snapshot::{Route, Snapshot, Target, Upstream};
-use super::{entry, list, quoted};
+use super::{entry, list, quoted, timeout};
 use crate::plugins::Hook;
 use crate::plugins::settings::PluginTable;
 
@@ -21,10 +21,15 @@ pub(super) fn plugins(table: &PluginTable, out: &mut String) -> fmt::Result {
         let hooks: Vec<&str> = hooks.map(Hook::name).collect();
         writeln!(out, "# hooks: {}", hooks.join(", "))?;
         entry(out, "name", quoted(&settings.name))?;
-        entry(out, "path", quoted(&settings.source.path))?;
-        entry(out, "sha256", quoted(&settings.source.sha256))?;
+        if settings.source.socket {
+            entry(out, "socket", quoted(&settings.source.path))?;
+        } else {
+            entry(out, "path", quoted(&settings.source.path))?;
+            entry(out, "sha256", quoted(&settings.source.sha256))?;
+        }
         entry(out, "config", quoted(&settings.source.config))?;
         entry(out, "budget_us", settings.budget.as_micros())?;
+        entry(out, "timeout", timeout(Some(settings.timeout)))?;
         for hook in Hook::ALL {
             let mode = settings.fail[hook as usize];
             entry(out, &format!("fail.{}", hook.name()), quoted(mode.name()))?;

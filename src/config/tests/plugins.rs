@@ -165,6 +165,23 @@ fn what_is_wrong_with_a_plugin_is_told() {
 }
 
 #[test]
+fn a_socket_stands_in_the_place_of_path_and_hash() {
+    let socket = "[[plugin]]\nname = \"a\"\nsocket = \"/run/a.sock\"\ntimeout = \"30ms\"\n";
+    let text = with("[\"/run/a.sock\"]", socket, "");
+    let snapshot = accepted(&text).snapshot;
+    let settings = &snapshot.plugins.active[0].settings;
+    assert!(settings.source.socket && settings.source.sha256.is_empty());
+    assert_eq!(settings.timeout.as_millis(), 30);
+    let again = accepted(&effective(&snapshot)).snapshot;
+    assert_eq!(effective(&again), effective(&snapshot));
+    let hash = format!("{socket}sha256 = \"{HASH}\"\n");
+    let told = refused(&with("[\"/run/a.sock\"]", &hash, ""));
+    assert!(told.contains("whoever listens at a socket has no hash"), "{told}");
+    let told = refused(&with("[\"/run/b.sock\"]", socket, ""));
+    assert!(told.contains("is not in plugins.allow"), "{told}");
+}
+
+#[test]
 fn a_plugin_that_stays_the_same_goes_on() {
     let text = |config: &str, budget: u32| {
         let more = format!("config = \"{config}\"\nbudget_us = {budget}");

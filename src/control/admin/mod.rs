@@ -127,6 +127,7 @@ impl BoundAdmin {
             journal: None,
             lookout: None,
             sessions: None,
+            nudge: None,
         };
         let thread =
             thread::Builder::new().name("admin".into()).spawn(move || worker(net, setup).run())?;

@@ -18,7 +18,7 @@ use crate::http::body::Framing;
 use crate::http::head::{Media, ResponseHead, Version};
 use crate::plugins::events::EventFraming;
 use crate::plugins::seat::{PluginStop, SharedSeat};
-use crate::plugins::{Edits, EventsShown, Hook, PluginField, PluginHead, Verdict, fields};
+use crate::plugins::{Edits, EventsShown, Hook, PluginField, PluginHead, Verdict, Wake, fields};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault, PluginRefusal};
 use crate::reactor::net::Net;
 use crate::service::translate::Translator;
@@ -44,13 +44,14 @@ fn shown(
 }
 
 impl Exchange {
-    /// Asks the plugins about the head of an answer.
+    /// Asks the plugins about the head of an answer. `false`: one has not answered yet.
     #[cold]
     fn consult_on_head(
         &mut self,
         head: &ResponseHead<'_>,
         translator: Option<&Translator>,
-    ) -> Result<(), Failed> {
+        wake: &dyn Fn() -> Wake,
+    ) -> Result<bool, Failed> {
         let events = shown(head, translator).err().unwrap_or(EventsShown::Shown);
         let upstream = self.upstream().map(|upstream| upstream.name.clone()).unwrap_or_default();
         let listed: Vec<PluginField<'_>> =
@@ -62,12 +63,22 @@ impl Exchange {
             upstream: upstream.as_bytes(),
             fields: &listed,
         };
-        let mut all = Vec::new();
-        for seat in self.seats_with(Hook::ResponseHead) {
+        let begun = self.plugged().map_or(0, |plugged| plugged.next_on_head);
+        let mut all = match self.plugged_mut() {
+            Some(plugged) if begun > 0 => std::mem::take(&mut plugged.answer_rules),
+            _ => Vec::new(),
+        };
+        for (index, seat) in self.seats_with(Hook::ResponseHead).iter().enumerate().skip(begun) {
             let mut edits = Edits::default();
             // Never borrowed twice: `SharedSeat`.
             let Ok(mut seat) = seat.try_borrow_mut() else { continue };
-            match seat.on_response_head(&shown, &mut edits).map_err(stopped)? {
+            let Some(verdict) = seat.ask_about_head(&shown, &mut edits, wake) else {
+                if let Some(plugged) = self.plugged_mut() {
+                    (plugged.next_on_head, plugged.answer_rules) = (index, all);
+                }
+                return Ok(false);
+            };
+            match verdict.map_err(stopped)? {
                 Verdict::Refuse => return Err(Failed::Fault(refusal(seat.name(), &edits))),
                 _ if !edits.changes_fields() => {}
                 _ => match fields::rules(&edits) {
@@ -77,24 +88,26 @@ impl Exchange {
             }
         }
         if let Some(plugged) = self.plugged_mut() {
-            plugged.answer_rules = all;
+            (plugged.next_on_head, plugged.answer_rules) = (0, all);
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// What makes another answer of one with this head, where anything may.
+    /// What makes another answer of one with this head, where anything may. `None`: a plugin has not said yet
+    /// what it thinks of the head, and `wake` is called when it has.
     #[inline]
     pub(super) fn transform_for(
         &mut self,
         head: &ResponseHead<'_>,
         interim: bool,
         net: &impl Net,
-    ) -> Result<Option<Box<Transforming>>, Failed> {
+        wake: &dyn Fn() -> Wake,
+    ) -> Result<Option<Option<Box<Transforming>>>, Failed> {
         match interim {
             false if self.is_translated() || self.plugged().is_some() || self.hides_usage() => {
-                self.transform_of(head, net)
+                self.transform_of(head, net, wake)
             }
-            _ => Ok(None),
+            _ => Ok(Some(None)),
         }
     }
 
@@ -104,12 +117,14 @@ impl Exchange {
         &mut self,
         head: &ResponseHead<'_>,
         net: &impl Net,
-    ) -> Result<Option<Box<Transforming>>, Failed> {
+        wake: &dyn Fn() -> Wake,
+    ) -> Result<Option<Option<Box<Transforming>>>, Failed> {
         let translator = self.translator_of(head, net)?;
-        if self.plugged().is_some_and(|plugged| plugged.hooks.has(Hook::ResponseHead)) {
-            self.consult_on_head(head, translator.as_ref())?;
+        let asks = self.plugged().is_some_and(|plugged| plugged.hooks.has(Hook::ResponseHead));
+        if asks && !self.consult_on_head(head, translator.as_ref(), wake)? {
+            return Ok(None);
         }
-        Ok(self.transforming(head, translator))
+        Ok(Some(self.transforming(head, translator)))
     }
 
     /// What makes another answer of one with this head: its translator, its plugins,

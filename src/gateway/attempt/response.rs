@@ -116,9 +116,14 @@ impl<N: Net> Gateway<N> {
             let known = unscanned.len();
             if known > examined
                 && (examined == 0 || known >= limit || may_be_complete(unscanned, examined))
-                && let Some(step) = self.open_response(token, connection, cx)?
             {
-                return Ok(step);
+                if let Some(step) = self.open_response(token, connection, cx)? {
+                    return Ok(step);
+                }
+                // What follows the head is left where it is.
+                if self.exchange_mut(token).is_some_and(|exchange| exchange.awaits_plugin()) {
+                    return Ok(HeadStep::WAITS);
+                }
             }
             let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
             let Some((_, exchange, upstream)) = both else {
@@ -188,7 +193,11 @@ impl<N: Net> Gateway<N> {
             exchange.attempt.retry_after = retry_after_of(&head);
         }
         exchange.judge(&head, rescue.possible, &upstream.socket.outbox)?;
-        let transform = exchange.transform_for(&head, interim, &cx.net)?;
+        let nudge = &self.nudge;
+        let wake = || nudge.wake(token);
+        let Some(transform) = exchange.transform_for(&head, interim, &cx.net, &wake)? else {
+            return Ok(None);
+        };
         let delivery = exchange.delivery(&head, interim, transform.as_deref());
         let told_before = head.status == 100 && exchange.leave == Leave::Given;
         if head.status == 100 {

@@ -18,12 +18,13 @@ use crate::flow::relay::Mode;
 use crate::gateway::attempt::plugging::{fault_of, refusal};
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::{Peer, ResponderState};
+use crate::gateway::record::plugged::AskedRequest;
 use crate::http::field_rules::FieldRules;
 use crate::http::path;
 use crate::http::rewrite;
 use crate::plugins::fields;
 use crate::plugins::seat::{PluginSeat, SharedSeat};
-use crate::plugins::{Edits, Hook, PluginEnd, PluginField, PluginRequest, Verdict};
+use crate::plugins::{Edits, Hook, PluginEnd, PluginField, PluginRequest, Verdict, Wake};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
 use crate::responder::finished::Finished;
 use crate::service::Observer;
@@ -31,17 +32,6 @@ use crate::wire::buffers::BufferPool;
 
 /// Fields that speak of a body as it was.
 const OF_THE_BODY: [&str; 4] = ["content-digest", "content-md5", "digest", "repr-digest"];
-
-/// A request on its way through its plugins.
-struct Consulted {
-    /// Its head, as it is now.
-    head: Vec<u8>,
-    target: String,
-    body: Vec<u8>,
-    whole: bool,
-    /// A plugin has written the body.
-    replaced: bool,
-}
 
 /// What a plugin makes of a request.
 enum Said {
@@ -51,38 +41,64 @@ enum Said {
 }
 
 impl Exchange {
-    /// Asks the plugins of its route about the request, as far as that is here.
-    #[cold]
-    pub(crate) fn consult(&mut self, buffers: &mut BufferPool) -> Result<(), Fault> {
-        if !std::mem::take(self.plugged_mut().map_or(&mut false, |plugged| &mut plugged.unasked)) {
-            return Ok(());
+    /// Asks the plugins of its route about the request, as far as that is here. `false`: one of them has not
+    /// answered yet, and `wake` is called when it has.
+    pub(crate) fn consult(
+        &mut self,
+        wake: &dyn Fn() -> Wake,
+        buffers: &mut BufferPool,
+    ) -> Result<bool, Fault> {
+        match self.plugged() {
+            Some(plugged) if plugged.next.is_some() => self.consult_all(wake, buffers),
+            _ => Ok(true),
         }
+    }
+
+    #[cold]
+    fn consult_all(
+        &mut self,
+        wake: &dyn Fn() -> Wake,
+        buffers: &mut BufferPool,
+    ) -> Result<bool, Fault> {
         let seats = self.seats_with(Hook::Request);
-        let most = self.body_shown(&seats);
-        let head = self.outbox.draft().into_owned();
-        let mut asked = Consulted {
-            target: target_of(&head),
-            head,
-            body: if most > 0 { self.payload_in(&self.outbox, most) } else { Vec::new() },
-            whole: self.request.body.is_complete(),
-            replaced: false,
+        let mut asked = match self.plugged_mut().and_then(|plugged| plugged.asked.take()) {
+            Some(asked) => asked,
+            None => self.begin_consulting(&seats),
         };
-        asked.whole &= asked.body.len() as u64 == self.request.body.received();
-        for seat in seats {
+        let begun = self.plugged().and_then(|plugged| plugged.next).unwrap_or(0);
+        for (index, seat) in seats.iter().enumerate().skip(begun) {
             // Never borrowed twice: `SharedSeat`.
             let Ok(mut seat) = seat.try_borrow_mut() else { continue };
-            let said = self.consult_one(&mut seat, &mut asked)?;
+            let Some(said) = self.consult_one(&mut seat, &mut asked, wake)? else {
+                if let Some(plugged) = self.plugged_mut() {
+                    (plugged.next, plugged.asked) = (Some(index), Some(asked));
+                }
+                return Ok(false);
+            };
             if let Said::Answer(answer) = said {
                 self.outbox.clear(buffers);
                 self.peer =
                     Peer::Responder { responder: answer, progress: ResponderState::Running };
-                return Ok(());
+                break;
             }
         }
-        if asked.replaced {
+        if let Some(plugged) = self.plugged_mut() {
+            plugged.next = None;
+        }
+        if asked.replaced && !matches!(self.peer, Peer::Responder { .. }) {
             self.put_other_body(&asked.body, buffers);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The request as the first plugin sees it.
+    fn begin_consulting(&self, seats: &[SharedSeat]) -> Box<AskedRequest> {
+        let most = self.body_shown(seats);
+        let head = self.outbox.draft().into_owned();
+        let body = if most > 0 { self.payload_in(&self.outbox, most) } else { Vec::new() };
+        let received = self.request.body.received();
+        let whole = self.request.body.is_complete() && body.len() as u64 == received;
+        Box::new(AskedRequest { target: target_of(&head), head, body, whole, replaced: false })
     }
 
     /// How much of the body is shown.
@@ -91,7 +107,13 @@ impl Exchange {
         usize::try_from(wanted.max().unwrap_or(0)).unwrap_or(usize::MAX)
     }
 
-    fn consult_one(&mut self, seat: &mut PluginSeat, asked: &mut Consulted) -> Result<Said, Fault> {
+    /// `None`: it has not answered yet.
+    fn consult_one(
+        &mut self,
+        seat: &mut PluginSeat,
+        asked: &mut AskedRequest,
+        wake: &dyn Fn() -> Wake,
+    ) -> Result<Option<Said>, Fault> {
         let mut edits = Edits::default();
         let shown = asked.body.len().min(usize::try_from(seat.body_max()).unwrap_or(usize::MAX));
         let listed = fields_of(&asked.head);
@@ -107,7 +129,10 @@ impl Exchange {
             whole: asked.whole && shown == asked.body.len(),
         };
         let whole = request.whole;
-        let verdict = seat.on_request(&request, &mut edits).map_err(fault_of)?;
+        let Some(verdict) = seat.ask_about_request(&request, &mut edits, wake) else {
+            return Ok(None);
+        };
+        let verdict = verdict.map_err(fault_of)?;
         let told = match verdict {
             Verdict::Refuse => return Err(refusal(seat.name(), &edits)),
             Verdict::Answer => answer(&mut edits).map(Said::Answer),
@@ -119,11 +144,11 @@ impl Exchange {
             }
         };
         let why = match told {
-            Ok(said) => return Ok(said),
+            Ok(said) => return Ok(Some(said)),
             Err(why) => why,
         };
         seat.was_wrong(Hook::Request, why).map_err(fault_of)?;
-        Ok(Said::Next)
+        Ok(Some(Said::Next))
     }
 
     /// Notes what a plugin wants of a request that goes on. An error: it wants what cannot be done, and nothing of
@@ -132,7 +157,7 @@ impl Exchange {
         &mut self,
         edits: &mut Edits,
         verdict: Verdict,
-        asked: &mut Consulted,
+        asked: &mut AskedRequest,
     ) -> Result<(), &'static str> {
         let mut rules = fields::rules(edits).map_err(|_| "changes a field that it may not")?;
         let target = edits.target.take().map(checked_target).transpose()?;
@@ -178,9 +203,16 @@ impl Exchange {
         }
     }
 
-    /// Tells its plugins that it is over, and gives up their seats.
-    #[cold]
+    /// Tells its plugins, if it has any, that it is over, and gives up their seats.
+    #[inline]
     pub(crate) fn end_plugins(&mut self, status: u16, fault: Option<&Fault>, now: Instant) {
+        if self.plugged().is_some() {
+            self.tell_plugins_the_end(status, fault, now);
+        }
+    }
+
+    #[cold]
+    fn tell_plugins_the_end(&mut self, status: u16, fault: Option<&Fault>, now: Instant) {
         let Some(plugged) = self.aside.as_mut().and_then(|aside| aside.plugged.take()) else {
             return;
         };

@@ -87,13 +87,7 @@ impl<N: Net> Gateway<N> {
             Ok(Rest::Ended) if request.body.received() > body_max => DownstreamFault::BodyTooLarge,
             Ok(Rest::Ended) if gather == Gather::Encoded => return Some(self.decode(token, cx)),
             Ok(Rest::Ended) if exchange.is_undecided() => return Some(self.decide(token, cx)),
-            Ok(Rest::Ended) => match exchange.read_request(&mut self.desk.buffers, now) {
-                Ok(()) if matches!(exchange.peer, Peer::Responder { .. }) => {
-                    return Some(Step::Again);
-                }
-                Ok(()) => return None,
-                Err(fault) => return Some(Step::Over(Err(fault))),
-            },
+            Ok(Rest::Ended) => return self.read_gathered(token, now),
             Ok(Rest::Budget) => return Some(Step::Yield),
             Ok(Rest::Dry { needs }) => return Some(Step::Thirsty(needs)),
             Ok(Rest::SourceEmpty | Rest::SinkFull) => return Some(Step::Wait),
@@ -105,6 +99,21 @@ impl<N: Net> Gateway<N> {
             Err(_) => DownstreamFault::Gone,
         };
         Some(Step::Over(Err(Fault::Downstream(fault))))
+    }
+
+    /// Asks the plugins about what is here, and reads it. `None`: an endpoint can be chosen.
+    fn read_gathered(&mut self, token: Token, now: Instant) -> Option<Step> {
+        let exchange = self.downstreams.get_mut(token)?.exchange.as_deref_mut()?;
+        let (nudge, buffers) = (&self.nudge, &mut self.desk.buffers);
+        let read = match exchange.consult(&|| nudge.wake(token), buffers) {
+            Ok(false) => return Some(Step::Wait),
+            Ok(true) if matches!(exchange.peer, Peer::Responder { .. }) => {
+                return Some(Step::Again);
+            }
+            Ok(true) => exchange.read_request(buffers, now),
+            Err(fault) => Err(fault),
+        };
+        read.err().map(|fault| Step::Over(Err(fault)))
     }
 
     /// Has the model, which is here, decide which route the request takes.
@@ -140,10 +149,6 @@ impl Exchange {
     /// Reads what is wanted from the body that has been kept.
     fn read_request(&mut self, buffers: &mut BufferPool, now: Instant) -> Result<(), Fault> {
         let gather = std::mem::replace(&mut self.gather, Gather::Nothing);
-        self.consult(buffers)?;
-        if matches!(self.peer, Peer::Responder { .. }) {
-            return Ok(());
-        }
         let key = gather.key();
         if let Gather::Model { .. } = gather {
             let wanted = self.request.watch.is_searched() && self.request.watch.is_needed();

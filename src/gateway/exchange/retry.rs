@@ -59,6 +59,7 @@ impl<N: Net> Gateway<N> {
         }
         let peer = std::mem::replace(&mut exchange.peer, Peer::Nobody);
         exchange.keep_onlookers();
+        exchange.forget_questions();
         let pick = std::mem::take(&mut exchange.attempt).pick;
         exchange.commit.end_attempt();
         if exchange.request.state == FlowState::Cut {

@@ -28,7 +28,9 @@ impl Exchange {
         self.aside_mut().plugged = Some(Box::new(PluggedExchange {
             seats,
             hooks: plugins.hooks,
-            unasked: plugins.hooks.has(Hook::Request),
+            next: plugins.hooks.has(Hook::Request).then_some(0),
+            asked: None,
+            next_on_head: 0,
             target: None,
             request_rules: Vec::new(),
             answer_rules: Vec::new(),
@@ -54,10 +56,27 @@ impl Exchange {
 
     /// How much of its body its plugins want before they are asked about it; `None`: they are not to be asked.
     pub(crate) fn body_wanted_by_plugins(&self) -> Option<u64> {
-        self.plugged().filter(|plugged| plugged.unasked)?;
+        self.plugged()?.next?;
         let seats = self.seats_with(Hook::Request);
         let wanted = seats.iter().filter_map(|seat| Some(seat.try_borrow().ok()?.body_max()));
         Some(wanted.max().unwrap_or(0))
+    }
+
+    /// Whether an answer of a plugin is awaited, about the head of an answer.
+    pub(crate) fn awaits_plugin(&self) -> bool {
+        let seats = self.plugged().map_or(&[][..], |plugged| &plugged.seats);
+        seats.iter().any(|seat| seat.try_borrow().is_ok_and(|seat| seat.is_awaited()))
+    }
+
+    /// No answer about the head of an answer is waited for any more.
+    pub(crate) fn forget_questions(&mut self) {
+        let Some(plugged) = self.plugged_mut() else { return };
+        plugged.next_on_head = 0;
+        for seat in &plugged.seats {
+            if let Ok(mut seat) = seat.try_borrow_mut() {
+                seat.forget_question();
+            }
+        }
     }
 
     /// Whether what servers are sent is no longer the client's own body.

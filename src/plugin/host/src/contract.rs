@@ -4,7 +4,7 @@
 //! * Data that is shown is borrowed for the call. What a plugin wants is collected in [`Edits`].
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// A hook of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -201,4 +201,53 @@ pub trait Guest: fmt::Debug {
     fn on_event(&mut self, event: &PluginEvent<'_>, edits: &mut Edits) -> HookResult;
     fn on_cancel(&mut self, end: &PluginEnd<'_>, edits: &mut Edits) -> HookResult;
     fn on_end(&mut self, end: &PluginEnd<'_>, edits: &mut Edits) -> HookResult;
+
+    /// Asks about a request, where the answer comes later. `None`: it can be called.
+    fn ask_about_request(
+        &mut self,
+        _request: &PluginRequest<'_>,
+        _wake: Wake,
+    ) -> Option<Arc<AnswerSlot>> {
+        None
+    }
+
+    /// Asks about the head of an answer, where the answer comes later. `None`: it can be called.
+    fn ask_about_head(&mut self, _head: &PluginHead<'_>, _wake: Wake) -> Option<Arc<AnswerSlot>> {
+        None
+    }
+}
+
+/// Tells whoever has asked that the answer lies in its slot. Called once, on any thread.
+pub type Wake = Box<dyn FnOnce() + Send>;
+
+/// The place of an answer that comes later.
+#[derive(Debug, Default)]
+pub struct AnswerSlot {
+    answer: Mutex<Option<(HookResult, Edits)>>,
+    here: Condvar,
+}
+
+impl AnswerSlot {
+    /// Puts the answer in; the first one counts.
+    pub fn put(&self, result: HookResult, edits: Edits) {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.get_or_insert((result, edits));
+        self.here.notify_all();
+    }
+
+    /// Takes the answer, if it is here.
+    pub fn take(&self) -> Option<(HookResult, Edits)> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Waits for the answer. Whoever asks without waiting takes it.
+    pub fn wait(&self) -> (HookResult, Edits) {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(answer) = answer.take() {
+                return answer;
+            }
+            answer = self.here.wait(answer).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
