@@ -187,9 +187,7 @@ impl Fault {
                 | Model(Unclear::Late | Unclear::FieldLate) => (413, "invalid_request_error"),
                 Model(Unclear::Ambiguous | Unclear::FieldAmbiguous)
                 | Undecodable
-                | DownstreamFault::Untranslatable(_) => {
-                    (400, "invalid_request_error")
-                }
+                | DownstreamFault::Untranslatable(_) => (400, "invalid_request_error"),
                 Model(Unclear::Encoded) | EncodedForTranslation => (415, "invalid_request_error"),
                 HeadTimeout | BodyTimeout => (408, "timeout"),
                 PluginRefused(refusal) => (

@@ -74,7 +74,9 @@ impl<N: Net> Gateway<N> {
         let groups = &mut self.groups;
         match exchange.told_in_words_of(&head, routed).map_err(Fault::Downstream)? {
             Routed::To(index) => exchange.enter_route(index, &head, &snapshot, groups, cx.now),
-            Routed::ByModel => exchange.enter_by_model(&head, &body, &snapshot, groups, cx.now),
+            Routed::ByModel(first) => {
+                exchange.enter_by_model(&head, (&body, first), &snapshot, groups, cx.now)
+            }
             // A preflight has no body.
             Routed::Preflight(_) => Err(DownstreamFault::NotFound),
         }
