@@ -308,3 +308,23 @@ fn another_upstream_answers_while_the_server_starts() {
     gateway.wait_for_log("its server is ready, after");
     wait_for("the first answers", || ask(&gateway, BODY).read_response().text() != "ready");
 }
+
+/// The new process uses the server of the old one, and starts its own when that has gone with it.
+#[test]
+fn a_hand_over_costs_a_server_a_restart_and_no_request() {
+    let address = port();
+    let mut gateway = gateway(address, &format!("command = {}", mock("", "")), "");
+    assert_eq!(ask(&gateway, BODY).read_response().status(), 200);
+    crate::harness::signal(&gateway, rustix::process::Signal::USR2);
+    gateway.wait_for_log("handed over to process");
+    gateway.wait_for_log("its server is there already; it is not stopped by us");
+    assert_eq!(ask(&gateway, BODY).read_response().status(), 200);
+    assert!(gateway.wait_exit(PATIENCE).is_some_and(|status| status.success()));
+    gateway.wait_for_log("its server, which was not ours, is gone");
+    assert_eq!(ask(&gateway, BODY).read_response().status(), 200);
+    assert_eq!(gateway.count_in_log("its server is started"), 2);
+    for successor in gateway.successors() {
+        rustix::process::kill_process(successor, rustix::process::Signal::TERM).expect("it runs");
+    }
+    wait_for("it ends with its server", || !answers(address));
+}

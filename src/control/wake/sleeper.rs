@@ -20,7 +20,7 @@ const TURN: Duration = Duration::from_secs(1);
 /// How often a server that starts is asked whether it is ready, and one that is not ours whether it is
 /// still there.
 const READY_EVERY: Duration = Duration::from_millis(200);
-const THERE_EVERY: Duration = Duration::from_secs(2);
+const THERE_EVERY: Duration = Duration::from_millis(500);
 /// How long a URL that starts or stops a server may take to answer.
 const URL_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -75,8 +75,12 @@ impl Sleeper {
     /// Somebody wants it.
     pub fn ask(&mut self, now: Instant) {
         self.target.gate.heard();
-        if self.standing != ServerStanding::Awake {
-            self.wanted.get_or_insert(now);
+        match self.standing {
+            // Somebody was refused there: it may be gone.
+            ServerStanding::Awake => self.look_at = now,
+            _ => {
+                self.wanted.get_or_insert(now);
+            }
         }
     }
 

@@ -10,6 +10,8 @@
 //! * Where no attempt follows, the client gets what the server did say, or an error of ours if it said
 //!   nothing.
 
+use std::time::Duration;
+
 use crate::clock::Instant;
 use crate::config::snapshot::Condition;
 use crate::gateway::Gateway;
@@ -31,6 +33,10 @@ use crate::reactor::turn::Cx;
 use crate::responder::canned::{self, Caller};
 use crate::service::Observer;
 use crate::service::canned::AnswerForm;
+
+/// How long after a server that is started when it is asked for has refused a connection it is looked for
+/// again, if nobody says before that it is there.
+const GONE_PAUSE: Duration = Duration::from_millis(250);
 
 impl<N: Net> Gateway<N> {
     /// Decides what follows the failed attempt of the exchange of `token`.
@@ -63,8 +69,10 @@ impl<N: Net> Gateway<N> {
                 Step::Again
             }
             RetryDecision::Wait => {
+                let loads = matches!(failed, Failed::Unwanted(Cause::Loading));
+                let pause = if loads { Duration::ZERO } else { GONE_PAUSE };
                 self.withdraw(token, &failed, cx);
-                self.await_model(token, cx.now, cx)
+                self.await_model(token, cx.now + pause, cx)
             }
             RetryDecision::Back => {
                 let left = self.left_of(token, cx);
@@ -132,7 +140,7 @@ impl<N: Net> Gateway<N> {
         let kept = self.keeps_request(exchange) || !exchange.attempt.sent;
         let continuing = exchange.is_continuing();
         let next = self.next_link(exchange, cx).is_some();
-        let next_answers = cause == Cause::Loading && self.answers_further_on(exchange, cx);
+        let next_answers = self.answers_further_on(exchange, cx);
         let Exchange { attempt, tries, .. } = exchange;
         let mut tried = tries.tried.clone();
         if let Some(pick) = &attempt.pick {
@@ -150,6 +158,11 @@ impl<N: Net> Gateway<N> {
         // The pick goes back when the verdict is known: a final answer holds it to its last byte.
         let ended = attempt.pick.as_ref().map(|pick| (pick, failed.outcome(exchange)));
         let (elsewhere, here) = group.endpoints.prospects(&request, ended, cx.now);
+        // A server that has just gone, and is started again: the request waits for it.
+        let gone = cause == Cause::Failed(Condition::Connect)
+            && !attempt.sent
+            && group.endpoints.ask_again();
+        let cause = if gone { Cause::Loading } else { cause };
         let facts = retry::RetryFacts {
             cause,
             committed: exchange.commit.is_passed(),

@@ -77,6 +77,10 @@ impl Exchange {
             return Outcome::Abandoned;
         }
         match fault {
+            // It is started again, and its requests wait for that.
+            UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout if self.is_woken() => {
+                Outcome::Abandoned
+            }
             UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout => Outcome::Unreachable,
             UpstreamFault::TtftTimeout => {
                 let waited = self.timeouts().ttft.unwrap_or(Duration::ZERO);
@@ -95,6 +99,11 @@ impl Exchange {
             UpstreamFault::Unterminated => self.outcome_of_status(self.attempt.status),
             _ => Outcome::Fault,
         }
+    }
+
+    /// Whether the server it is at is started when it is asked for.
+    fn is_woken(&self) -> bool {
+        self.upstream().is_some_and(|upstream| upstream.wake.is_some())
     }
 
     /// Whether the client was waited for when the server was last heard of: the rest of the request had

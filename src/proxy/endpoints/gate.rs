@@ -24,6 +24,12 @@ impl Endpoints {
         }
     }
 
+    /// A server that is started when it is asked for has refused a connection: whoever starts it is to
+    /// look. Whether it is such a one.
+    pub fn ask_again(&self) -> bool {
+        self.load.gate().inspect(|gate| gate.ask()).is_some()
+    }
+
     pub(super) fn gate_admits(&self) -> bool {
         self.load.gate().is_none_or(|gate| gate.admits())
     }
