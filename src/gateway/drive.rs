@@ -121,9 +121,7 @@ impl<N: Net> Gateway<N> {
                 None if self.degrades(token, cx) => Step::Again,
                 None => self.seek_upstream(token, cx),
             },
-            Some(Peer::AwaitingModel { again }) if *again <= cx.now => {
-                self.leave_awaiting(token, cx)
-            }
+            Some(Peer::AwaitingModel { again }) if *again <= cx.now => self.seek_again(token, cx),
             Some(Peer::AwaitingModel { .. }) => {
                 self.gather(token, budget, cx).unwrap_or(Step::Wait)
             }

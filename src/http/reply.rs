@@ -134,72 +134,22 @@ impl<'a> ErrorReply<'a> {
     fn body<'b>(&'b self, status: &'b str) -> [&'b str; 11] {
         let (message, kind, code) = (self.message, self.kind, self.code);
         let [named, hint] = explained::member(code);
+        let sentence =
+            |then| [r#"{"error":""#, message, then, code, named, hint, r#""}"#, "", "", "", ""];
         match self.form {
-            ErrorForm::OpenAi => [
-                r#"{"error":{"message":""#,
-                message,
-                r#"","type":""#,
-                kind,
-                r#"","code":""#,
-                code,
-                named,
-                hint,
-                r#""}}"#,
-                "",
-                "",
-            ],
-            ErrorForm::Anthropic => [
-                r#"{"type":"error","error":{"type":""#,
-                kind,
-                r#"","message":""#,
-                message,
-                r#"","code":""#,
-                code,
-                named,
-                hint,
-                r#""}}"#,
-                "",
-                "",
-            ],
-            ErrorForm::Sentence => [
-                r#"{"error":""#,
-                message,
-                r#"","code":""#,
-                code,
-                named,
-                hint,
-                r#""}"#,
-                "",
-                "",
-                "",
-                "",
-            ],
-            ErrorForm::Tgi => [
-                r#"{"error":""#,
-                message,
-                r#"","error_type":""#,
-                code,
-                named,
-                hint,
-                r#""}"#,
-                "",
-                "",
-                "",
-                "",
-            ],
-            ErrorForm::Gemini => [
-                r#"{"error":{"code":"#,
-                status,
-                r#","message":""#,
-                message,
-                r#"","status":""#,
-                google_status(self.status),
-                r#"","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":""#,
-                code,
-                r#"","domain":"sluicegate","metadata":{"hint":""#,
-                hint,
-                r#""}}]}}"#,
-            ],
+            ErrorForm::OpenAi => {
+                let (first, second, third) =
+                    (r#"{"error":{"message":""#, r#"","type":""#, r#"","code":""#);
+                [first, message, second, kind, third, code, named, hint, r#""}}"#, "", ""]
+            }
+            ErrorForm::Anthropic => {
+                let (first, second, third) =
+                    (r#"{"type":"error","error":{"type":""#, r#"","message":""#, r#"","code":""#);
+                [first, kind, second, message, third, code, named, hint, r#""}}"#, "", ""]
+            }
+            ErrorForm::Sentence => sentence(r#"","code":""#),
+            ErrorForm::Tgi => sentence(r#"","error_type":""#),
+            ErrorForm::Gemini => self.google_body(status),
             ErrorForm::LlamaCpp => [
                 r#"{"error":{"code":"#,
                 status,
@@ -214,6 +164,27 @@ impl<'a> ErrorReply<'a> {
                 r#""}}"#,
             ],
         }
+    }
+
+    fn google_body<'b>(&'b self, status: &'b str) -> [&'b str; 11] {
+        let hint = explained::hint(self.code);
+        let [named, end] = match hint {
+            "" => [r#"","domain":"sluicegate"}]}}"#, ""],
+            _ => [r#"","domain":"sluicegate","metadata":{"hint":""#, r#""}}]}}"#],
+        };
+        [
+            r#"{"error":{"code":"#,
+            status,
+            r#","message":""#,
+            self.message,
+            r#"","status":""#,
+            google_status(self.status),
+            r#"","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":""#,
+            self.code,
+            named,
+            hint,
+            end,
+        ]
     }
 }
 

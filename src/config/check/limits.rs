@@ -55,6 +55,7 @@ pub(super) fn read(
     let buffer_bytes = buffer_bytes(&mut section, server, environment, least, report);
     // An eighth of the buffers, where they are fewer.
     let eighth = |default: usize| default.min(buffer_bytes / 8);
+    let stored = default.stored_responses;
     let limits = Limits {
         connections: connections
             .as_ref()
@@ -88,12 +89,7 @@ pub(super) fn read(
         ),
         buffer_bytes,
         model_search_bytes: search.unwrap_or_else(|| eighth(default.model_search_bytes)),
-        stored_responses: section.count(
-            "stored_responses",
-            STORED,
-            default.stored_responses,
-            report,
-        ),
+        stored_responses: section.count("stored_responses", STORED, stored, report),
         translate_bytes: translate.unwrap_or_else(|| eighth(default.translate_bytes)),
         continue_bytes: bytes(
             &mut section,

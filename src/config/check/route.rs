@@ -143,16 +143,11 @@ fn one(
     };
     let links = target.and_then(|field| chain::links(&field, &of_route, upstreams, report));
     if let Some(links) = &links {
-        let upstream = &upstreams[links[0].upstream].upstream.name;
-        tell_share_apart(when.as_deref_mut(), upstream, model.as_deref());
+        let first = &upstreams[links[0].upstream].upstream;
+        tell_share_apart(when.as_deref_mut(), &first.name, model.as_deref());
     }
     let larger = chain::larger(&mut section, links.as_deref(), upstreams, report);
-    let rewrite = section.take("rewrite").and_then(|field| {
-        // With a broken path there is nothing to compare with: be content with either form.
-        let assumed = PathPattern::Prefix(String::new());
-        let pattern = pattern.as_ref().unwrap_or(&assumed);
-        field.parsed(report, |text| path::rewrite(text, pattern))
-    });
+    let rewrite = rewrite(&mut section, pattern.as_ref(), report);
     let response_headers = headers::rules(&mut section, "response_headers", environment, report);
     let (commit, accept_encoding, [server_timing, decode_requests]) = answers(&mut section, report);
     let heartbeat = chain::heartbeat(&mut section, links.as_deref(), report);
@@ -187,6 +182,18 @@ fn one(
         decode_requests,
         cors,
     })
+}
+
+/// `rewrite`, of a route with this path.
+fn rewrite(
+    section: &mut Section<'_>,
+    pattern: Option<&PathPattern>,
+    report: &mut Report,
+) -> Option<Rewrite> {
+    let field = section.take("rewrite")?;
+    // With a broken path there is nothing to compare with: be content with either form.
+    let assumed = PathPattern::Prefix(String::new());
+    field.parsed(report, |text| path::rewrite(text, pattern.unwrap_or(&assumed)))
 }
 
 /// Says to a share where its route leads: those that lead elsewhere are drawn apart.

@@ -58,7 +58,7 @@ impl<N: Net> Gateway<N> {
     }
 
     /// Ends the wait of a request, which looks for a place at its upstream next.
-    pub(crate) fn leave_awaiting(&mut self, token: Token, cx: &Cx<N>) -> Step {
+    pub(crate) fn seek_again(&mut self, token: Token, cx: &Cx<N>) -> Step {
         let now = cx.now;
         let Some(exchange) = self.exchange_mut(token) else { return Step::Wait };
         exchange.seek_again(now);
