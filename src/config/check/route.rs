@@ -6,7 +6,7 @@ use super::super::defaults;
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report};
 use super::super::snapshot::{
-    AcceptEncoding, CommitAt, HeaderRules, PathPattern, Route, Target, When,
+    AcceptEncoding, CommitAt, HeaderRules, PathPattern, Rewrite, Route, Target, When,
 };
 use super::upstream::{Draft, Given};
 use super::{
