@@ -305,10 +305,19 @@ impl Exchange {
             set_media(into, start, transform.content_type());
         }
         let rules = self.route().and_then(|route| route.response_headers.rules.as_deref());
-        let by_plugins = self.plugged().map_or(&[][..], |plugged| &plugged.answer_rules);
-        for rules in rules.into_iter().chain(by_plugins).filter(|_| !interim) {
+        if let Some(rules) = rules
+            && !interim
+        {
             let written = into.split_off(start);
             rules.apply(&written, into);
+        }
+        if let Some(plugged) = self.plugged()
+            && !interim
+        {
+            for rules in &plugged.answer_rules {
+                let written = into.split_off(start);
+                rules.apply(&written, into);
+            }
         }
         if !interim {
             self.put_cors_fields(into, start);
