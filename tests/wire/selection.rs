@@ -435,7 +435,7 @@ fn a_field_that_comes_twice_or_too_late_is_sent_to_nobody() {
     }
     let mut client = gateway.connect();
     client.send(sized("Content-Encoding: gzip\r\n", "12345"));
-    expect_code(&mut client, 415, "body_encoded");
+    expect_code(&mut client, 400, "body_undecodable");
     for upstream in [&gold, &model, &rest] {
         upstream.expect_nobody();
     }

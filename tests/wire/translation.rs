@@ -282,18 +282,19 @@ fn what_cannot_be_said_is_refused_by_its_name_and_nobody_is_asked() {
     let upstream = Upstream::listen();
     let gateway = gateway(&upstream, "anthropic", "");
     let mut client = gateway.connect();
-    for (more, field) in [
+    let asked = [
         (json!({"n": 2}), "n"),
         (json!({"logprobs": true}), "logprobs"),
         (json!({"messages": [{"role": "user", "content": [{"type": "hologram"}]}]}), "messages[0]"),
-    ] {
+    ];
+    for (index, (more, field)) in asked.into_iter().enumerate() {
         client.send(chat(more));
         let answer = client.read_response();
         assert_eq!(answer.status(), 400, "{answer:?}");
         let error = &answer.json()["error"];
         assert_eq!(error["code"], "untranslatable");
         assert!(error["message"].as_str().is_some_and(|it| it.contains(field)), "{error}");
-        gateway.expect_in_log("untranslatable", 1);
+        gateway.expect_in_log("untranslatable", index + 1);
     }
     client.send(post("/v1/chat/completions", "", &json!([1])));
     expect_code(&mut client, 400, "untranslatable");
