@@ -127,6 +127,7 @@ fn heads(criterion: &mut Criterion) {
             let head = head.expect("valid").expect("whole");
             let edits = RequestEdits {
                 forwarded: Forwarded::Append,
+                https: false,
                 client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
                 request_id: b"0123456789abcdef",
                 trace: TraceFields::Pass,

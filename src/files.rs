@@ -104,6 +104,13 @@ pub fn write(path: &Path, text: &str, replace: bool) -> Result<(), Unread> {
     Ok(file.write_all(text.as_bytes())?)
 }
 
+/// Makes a file that is not there yet, with these permissions from its first byte on.
+pub fn create(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+    let mut file = open(OpenOptions::new().write(true).create_new(true).mode(mode), path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
 fn is_written_to(kind: FileType) -> bool {
     kind.is_file() || kind.is_char_device()
 }

@@ -27,6 +27,7 @@
 //! | [`gateway`] | clients, servers and the exchanges between them: what is done | a policy |
 //! | [`flow`] | one body from the socket it arrives on to the one it leaves by | what follows a fault |
 //! | [`wire`] | the bytes of one connection, and the calls that move them | messages, roles |
+//! | [`tls`] | sessions that seal and open: rustls, certificates, keys | sockets, threads |
 //! | [`measure`] | counters and records | text, clocks |
 //! | [`reactor`] | readiness, tokens, timers, the mailbox: what a turn is made of | mio, HTTP, a policy |
 //! | [`proxy`] | routing, pooling, retry, timers: what is decided | sockets, clocks |
@@ -69,5 +70,6 @@ pub mod server;
 pub mod service;
 pub mod sim;
 pub mod sys;
+pub mod tls;
 pub mod turns;
 pub mod wire;

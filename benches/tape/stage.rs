@@ -77,6 +77,7 @@ impl Stage {
             lookout: None,
             sessions: None,
             nudge: None,
+            sealed_listeners: Vec::new(),
         };
         Stage {
             worker: worker(tape.clone(), setup),

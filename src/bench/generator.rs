@@ -170,7 +170,7 @@ impl<N: Net> Handler<N> for Generator<'_, N::Stream> {
     }
 
     /// Never: there is no listener.
-    fn on_accept(&mut self, _: N::Stream, _: SocketAddr, _: &mut Cx<N>) {}
+    fn on_accept(&mut self, _: N::Stream, _: SocketAddr, _: usize, _: &mut Cx<N>) {}
 
     fn on_alarm(&mut self, entry: Entry, cx: &mut Cx<N>) {
         let Some(connection) = self.connections.get_mut(entry.token) else { return };

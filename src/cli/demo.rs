@@ -1,6 +1,8 @@
 //! `sluicegate demo`: a gateway, a mock inference server behind it, and a line to try them with.
 
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::mock::{self, Failed};
@@ -25,13 +27,18 @@ pub fn execute(arguments: &DemoArguments) -> Exit {
 }
 
 fn start(arguments: &DemoArguments) -> Result<Exit, String> {
-    let DemoArguments { listen, mock_listen, admin_listen, mock: flags } = arguments;
+    let DemoArguments { listen, mock_listen, tls, admin_listen, mock: flags } = arguments;
     let termination = catch_termination()?;
     let mock = mock::start(*mock_listen, 2 * CONNECTIONS, flags)
         .map_err(|failed| failed.told("--mock-listen", None))?;
     let mock_address = mock.addresses().first().copied().unwrap_or(*mock_listen);
     let token = sys::random_token().map_err(|error| format!("no random bytes: {error}"))?;
-    let text = configuration(&listen.to_string(), &mock_address.to_string());
+    let certificate = if *tls { Some(DemoCertificate::make(*listen)?) } else { None };
+    let server = match &certificate {
+        None => format!("listen = [\"{listen}\"]"),
+        Some(made) => made.server(*listen),
+    };
+    let text = configuration(&server, &mock_address.to_string());
     let started = config::parse(&text, &Environment::current())
         .map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect())
         .and_then(|loaded| {
@@ -50,24 +57,30 @@ fn start(arguments: &DemoArguments) -> Result<Exit, String> {
         Some(address) => format!("http://{address}/#token={token}"),
         None => "off".to_owned(),
     };
+    // What has read the key does not need the file.
+    certificate.iter().for_each(DemoCertificate::forget_key);
+    let (scheme, curl) = match &certificate {
+        None => ("http", "curl".to_owned()),
+        Some(made) => ("https", format!("curl --cacert {}", made.certificate.display())),
+    };
     print!(
         "\
-gateway                http://{address}
+gateway                {scheme}://{address}
 mock inference server  http://{mock_address}
 dashboard              {dashboard}
 
 Watch tokens arrive one by one, half a second apart:
 
-  curl -N -d '{{\"prompt\":\"hi\"}}' http://{address}/inference
+  {curl} -N -d '{{\"prompt\":\"hi\"}}' {scheme}://{address}/inference
 
 The same with OpenAI's API, twenty tokens a second:
 
-  curl -N -H 'Content-Type: application/json' http://{address}/v1/chat/completions \\
+  {curl} -N -H 'Content-Type: application/json' {scheme}://{address}/v1/chat/completions \\
        -d '{{\"model\":\"mock\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'
 
 And an upstream that breaks off after three tokens:
 
-  curl -N -d '{{\"prompt\":\"hi\"}}' 'http://{address}/inference?cut=3'
+  {curl} -N -d '{{\"prompt\":\"hi\"}}' '{scheme}://{address}/inference?cut=3'
 
 More faults and knobs: docs/mock.md. This gateway's configuration: docs/configuration.md.
 Ctrl-C drains and ends.
@@ -96,12 +109,47 @@ fn start_gateway(
     }
 }
 
+/// A certificate for the demo, in a folder of its own below the temporary one.
+struct DemoCertificate {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl DemoCertificate {
+    fn make(listen: SocketAddr) -> Result<DemoCertificate, String> {
+        let name = sys::random_token().map_err(|error| format!("no random bytes: {error}"))?;
+        let folder = std::env::temp_dir().join(format!("sluicegate-demo-{name}"));
+        let told = |error: io::Error| format!("{}: {error}", folder.display());
+        std::fs::create_dir(&folder).map_err(told)?;
+        let names = ["localhost".to_owned(), listen.ip().to_string()];
+        let made = super::cert::self_signed(&names)?;
+        let files =
+            DemoCertificate { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
+        crate::files::create(&files.key, 0o600, made.key.as_bytes()).map_err(told)?;
+        crate::files::create(&files.certificate, 0o644, made.certificate.as_bytes())
+            .map_err(told)?;
+        Ok(files)
+    }
+
+    fn server(&self, listen: SocketAddr) -> String {
+        let DemoCertificate { certificate, key } = self;
+        format!(
+            "tls.listen = [\"{listen}\"]\n\
+             tls.certificates = [{{ certificate = {certificate:?}, key = {key:?} }}]"
+        )
+    }
+
+    fn forget_key(&self) {
+        let _ = std::fs::remove_file(&self.key);
+    }
+}
+
 /// The demo's configuration, as a user would write it.
-fn configuration(listen: &str, mock: &str) -> String {
+fn configuration(server: &str, mock: &str) -> String {
     format!(
         r#"
 [server]
-listen = ["{listen}"]
+{server}
 
 [limits]
 connections = {CONNECTIONS}

@@ -126,6 +126,7 @@ fn look_around(arguments: &InitArguments) -> Result<Vec<PlannedServer>, String> 
             Ok((address, host, base)) => {
                 let place = ServerPlace {
                     address,
+                    tls: None,
                     host: &host,
                     base: &base,
                     key_lines: &key_lines,

@@ -100,6 +100,7 @@ fn start_with(
     let snapshot = Snapshot {
         generation: Generation::default(),
         server: ServerSettings {
+            tls: None,
             list_models: defaults::LIST_MODELS,
             listen: vec![listen],
             workers: Workers::Unpinned(1),

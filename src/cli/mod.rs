@@ -8,6 +8,7 @@
 //! truth, and `check` shows it.
 
 pub mod bench;
+pub mod cert;
 pub mod check;
 pub mod config;
 pub mod demo;
@@ -123,6 +124,9 @@ pub enum Command {
     /// Measure latency, throughput, CPU and memory of a gateway or any server behind HTTP/1.1
     #[command(after_help = EXIT_CODES)]
     Bench(bench::BenchArguments),
+    /// Make a certificate for trying TLS
+    #[command(after_help = EXIT_CODES)]
+    Cert(cert::CertArguments),
     /// Watch a running gateway in the terminal
     #[command(after_help = EXIT_CODES)]
     Top(top::TopArguments),
@@ -155,6 +159,7 @@ impl Command {
             Command::Demo(arguments) => demo::execute(&arguments),
             Command::Mock(arguments) => mock::execute(&arguments),
             Command::Bench(arguments) => bench::execute(&arguments),
+            Command::Cert(arguments) => cert::execute(&arguments),
             Command::Top(arguments) => top::execute(&arguments),
             Command::Completions(arguments) => generate::completions(&arguments),
             Command::Man(arguments) => generate::man(&arguments),
@@ -196,6 +201,9 @@ pub struct DemoArguments {
     /// Where the mock inference server listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub mock_listen: SocketAddr,
+    /// Speak TLS, with a certificate that is made for it
+    #[arg(long)]
+    pub tls: bool,
     /// Where the dashboard is [default: 127.0.0.1:9090, or any port if that is taken]
     #[arg(long, value_name = "ADDRESS")]
     pub admin_listen: Option<SocketAddr>,
@@ -280,6 +288,7 @@ mod tests {
             generate::ManArguments::augment_args,
             init::InitArguments::augment_args,
             bench::BenchArguments::augment_args,
+            cert::CertArguments::augment_args,
             top::TopArguments::augment_args,
             turns::TurnsArguments::augment_args,
         ] {

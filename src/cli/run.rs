@@ -154,10 +154,11 @@ fn start(
 
 /// Says what is served. By then all of it is: a reload can be asked for as well.
 fn announce(server: &Server, snapshot: &Snapshot) {
-    for address in server.addresses() {
+    for (place, address) in server.addresses().iter().enumerate() {
+        let scheme = if snapshot.is_sealed(place) { "https" } else { "http" };
         match shown_address(*address) {
             unix if unix.starts_with(UNIX_PREFIX) => log::info!("listening on {unix}"),
-            address => log::info!("listening on http://{address}"),
+            address => log::info!("listening on {scheme}://{address}"),
         }
     }
     if let Some(address) = server.admin_address() {

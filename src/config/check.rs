@@ -18,6 +18,7 @@ mod path;
 mod plugins;
 mod policy;
 mod route;
+mod tls;
 mod translate;
 mod upstream;
 mod wake;
@@ -41,6 +42,7 @@ use super::snapshot::{
 use super::{Environment, Loaded, defaults};
 
 const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+const HANDSHAKES: RangeInclusive<u64> = 1..=100_000;
 const REQUESTS: RangeInclusive<u64> = 1..=u32::MAX as u64;
 const WORKERS: RangeInclusive<u64> = 1..=1_024;
 const WATCH: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
@@ -125,8 +127,7 @@ fn server(
     environment: &Environment,
     report: &mut Report,
 ) -> ServerSettings {
-    let listen = section.require("listen", report);
-    let listen = listen.and_then(|field| listeners(&field, report)).unwrap_or_default();
+    let (listen, tls) = tls::listeners_of(&mut section, environment, report);
     let workers = workers(&mut section, environment, report);
     let half_close =
         [("cancel", HalfClose::Cancel), ("allow", HalfClose::Allow), ("probe", HalfClose::Probe)];
@@ -136,6 +137,7 @@ fn server(
     let coalesce = section.take("coalesce");
     let server = ServerSettings {
         listen,
+        tls,
         workers,
         half_close: section.choice("half_close", &half_close, defaults::HALF_CLOSE, report),
         accept: section.choice("accept", &accept, defaults::ACCEPT, report),

@@ -55,6 +55,8 @@ pub const PLUGIN_TIMEOUT: Duration = Duration::from_secs(1);
 pub const LIMITS: Limits = Limits {
     connections: 10_000,
     fitted_to: None,
+    // A handshake takes a worker some hundred microseconds: so many are done in a tenth of a second.
+    handshakes: 256,
     idle_keeps_place: true,
     head_bytes: 64 << 10,
     headers: 100,

@@ -4,6 +4,7 @@
 //! says something else there is refused whole, with the line: half a reload would leave a process
 //! that no file describes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::file::Document;
@@ -36,6 +37,11 @@ pub fn reload(
     Ok(Loaded { snapshot, warnings: loaded.warnings, notes: loaded.notes })
 }
 
+/// The addresses at which clients speak TLS.
+fn sealed(snapshot: &Snapshot) -> &[SocketAddr] {
+    snapshot.server.tls.as_ref().map_or(&[], |tls| &tls.listen)
+}
+
 /// The keys that differ and must not.
 fn fixed(running: &Snapshot, next: &Snapshot) -> Vec<(&'static str, &'static str)> {
     let workers = match next.server.workers {
@@ -45,6 +51,7 @@ fn fixed(running: &Snapshot, next: &Snapshot) -> Vec<(&'static str, &'static str
     let (old, new) = (&running.server, &next.server);
     let changes = [
         ("server", "listen", old.listen != new.listen),
+        ("server", "tls", sealed(running) != sealed(next)),
         ("server", workers, old.workers != new.workers),
         ("server", "accept", old.accept != new.accept),
         ("admin", "listen", running.admin.listen != next.admin.listen),

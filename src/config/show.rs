@@ -9,6 +9,7 @@ mod cors;
 mod observing;
 mod plugins;
 mod policy;
+mod tls;
 
 use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -34,6 +35,7 @@ pub fn effective(snapshot: &Snapshot) -> String {
 
 fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     server(snapshot, out)?;
+    snapshot.server.tls.iter().try_for_each(|tls| tls::server(tls, out))?;
     admin(snapshot, out)?;
     access_log(snapshot, out)?;
     observing::trace(&snapshot.trace, out)?;
@@ -54,7 +56,8 @@ fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
 
 fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     let server = &snapshot.server;
-    let listen = server.listen.iter().map(|address| quoted(&shown_address(*address)));
+    let plain = server.listen.iter().enumerate().filter(|(place, _)| !snapshot.is_sealed(*place));
+    let listen = plain.map(|(_, address)| quoted(&shown_address(*address)));
     writeln!(out, "# The effective configuration: every default and limit filled in.\n")?;
     writeln!(out, "[server]")?;
     entry(out, "listen", list(listen))?;
@@ -147,6 +150,7 @@ fn limits(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     };
     writeln!(out, "\n[limits]")?;
     entry(out, "connections", limits.connections)?;
+    entry(out, "handshakes", limits.handshakes)?;
     entry(out, "head_bytes", quoted(&show_size(limits.head_bytes as u64)))?;
     entry(out, "headers", limits.headers)?;
     entry(out, "response_head_bytes", quoted(&show_size(limits.response_head_bytes as u64)))?;
@@ -188,6 +192,7 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     }
     writeln!(out, "]")?;
     entry(out, "host", quoted(host))?;
+    upstream.tls.iter().try_for_each(|tls| tls::upstream(tls, out))?;
     entry(out, "service", quoted(upstream.service.name()))?;
     written(&upstream.request_headers, out)?;
     if let Some(model) = &upstream.model {
@@ -217,10 +222,11 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
 }
 
 fn listed(listed: &Listed, out: &mut String) -> fmt::Result {
-    let Listed { authority, base, is_name, addresses, weight } = listed;
-    let address = match base.is_empty() {
-        true => quoted(authority),
-        false => quoted(&format!("http://{authority}{base}")),
+    let Listed { authority, base, is_name, addresses, weight, tls } = listed;
+    let address = match tls {
+        Some(_) => quoted(&format!("https://{authority}{base}")),
+        None if base.is_empty() => quoted(authority),
+        None => quoted(&format!("http://{authority}{base}")),
     };
     write!(out, "    {{ address = {address}, weight = {weight} }},")?;
     match (is_name, addresses.is_empty()) {

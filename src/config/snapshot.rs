@@ -30,6 +30,7 @@ mod path;
 mod prices;
 mod resilience;
 mod stored;
+mod tls;
 mod translate;
 pub mod unix_path;
 mod wake;
@@ -47,6 +48,7 @@ pub use resilience::{
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry, WhileLoading,
 };
 pub use stored::{ENTRY_BYTES, StoredResponses};
+pub use tls::{ClientAuth, ServerTls, TlsDialer, UpstreamTls};
 pub use translate::TranslateTo;
 pub use wake::{WakeBy, WakeSettings, WakeUrl};
 pub use when::{Pattern, Share, ShareBy, When};
@@ -90,6 +92,8 @@ impl Snapshot {
 pub struct ServerSettings {
     /// Every worker listens on every one of these.
     pub listen: Vec<SocketAddr>,
+    /// `None`: all of them speak plain HTTP.
+    pub tls: Option<ServerTls>,
     pub workers: Workers,
     pub half_close: HalfClose,
     pub accept: AcceptMode,
@@ -195,6 +199,8 @@ pub struct Limits {
     pub connections: usize,
     /// The descriptors that the process may have, where the defaults have shrunk to them.
     pub fitted_to: Option<u64>,
+    /// Clients whose TLS handshake is under way.
+    pub handshakes: usize,
     /// Whether a client that has been answered keeps its place where others wait outside. It is no
     /// key: it does, but at the admin address.
     pub idle_keeps_place: bool,
@@ -307,6 +313,8 @@ pub struct Upstream {
     /// Tokens of its streams are acknowledged two by two: its servers do not wait for that.
     pub delayed_acks: bool,
     pub host: HostField,
+    /// `None`: no endpoint speaks TLS.
+    pub tls: Option<UpstreamTls>,
     /// The upstream's own, else `[timeouts]`: in force for its links unless their route overrides
     /// them.
     pub timeouts: ExchangeTimeouts,
@@ -344,6 +352,8 @@ pub struct Endpoint {
     pub address: Option<SocketAddr>,
     /// As written in the file: `Host` for `host = "endpoint"`.
     pub authority: String,
+    /// How it is dialled where it speaks TLS.
+    pub tls: Option<Arc<TlsDialer>>,
     /// What it is called in logs, metrics and orders: authority and base as written in the file, and
     /// an address of a name in brackets behind it.
     pub name: String,
@@ -368,6 +378,14 @@ impl Endpoint {
     pub fn answers_to(&self, text: &str) -> bool {
         let is_here = |address: SocketAddr| text.parse() == Ok(address);
         self.name == text || self.authority == text || self.address.is_some_and(is_here)
+    }
+
+    /// What `Host` says to it: a port that its scheme has anyway is left out, as servers that are many
+    /// in one place are used to.
+    pub fn host(&self) -> &str {
+        let authority = self.authority.as_str();
+        let usual = self.tls.as_ref().and_then(|_| authority.strip_suffix(":443"));
+        usual.unwrap_or(authority)
     }
 
     /// Its part of the weight that it shares, times `scale`; at least 1.

@@ -12,6 +12,7 @@ mod policies;
 mod refused;
 mod reloaded;
 mod routing;
+mod tls;
 mod wake;
 
 use std::net::SocketAddr;

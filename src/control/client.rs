@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use self::connection::Connection;
-use crate::config::snapshot::{Endpoint, HostField, Upstream};
+use crate::config::snapshot::{Endpoint, HostField, TlsDialer, Upstream};
 use crate::http::body::{Body, Framing};
 use crate::http::field_rules::FieldRules;
 use crate::http::head::{FieldSlots, HeadLimits, ResponseContext, parse_response};
@@ -37,6 +37,8 @@ pub enum AskFailure {
     NoAddress(String),
     /// No connection.
     Connect(ErrorKind),
+    /// No TLS session; and why, in a clause: its certificate has expired, is for another name, …
+    Tls(&'static str),
     /// The time ran out.
     Timeout,
     /// The connection broke before there was an answer.
@@ -57,6 +59,7 @@ impl fmt::Display for AskFailure {
         match self {
             AskFailure::NoAddress(why) => write!(f, "no address: {why}"),
             AskFailure::Connect(kind) => write!(f, "no connection: {kind}"),
+            AskFailure::Tls(why) => write!(f, "no TLS session: {why}"),
             AskFailure::Timeout => f.write_str("no answer in time"),
             AskFailure::Broken(kind) => write!(f, "the connection broke: {kind}"),
             AskFailure::Closed => f.write_str("the connection was closed without an answer"),
@@ -80,6 +83,8 @@ pub(super) enum Whereabouts<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask<'a> {
     pub to: Whereabouts<'a>,
+    /// How it is dialled where it speaks TLS.
+    pub tls: Option<&'a TlsDialer>,
     /// What `Host` says.
     pub host: &'a str,
     /// Path and query.
@@ -100,7 +105,7 @@ pub(super) struct Ask<'a> {
 pub fn host_of(upstream: &Upstream, endpoint: &Endpoint) -> String {
     match &upstream.host {
         HostField::Fixed(host) => host.clone(),
-        HostField::Preserve | HostField::Endpoint => endpoint.authority.clone(),
+        HostField::Preserve | HostField::Endpoint => endpoint.host().to_owned(),
     }
 }
 
@@ -152,7 +157,7 @@ impl Ask<'_> {
 
     /// Asks, and reads the head of the final answer.
     pub fn begin(&self) -> Result<Answer, AskFailure> {
-        let mut connection = Connection::dial(self.to, Instant::now() + self.timeout)?;
+        let mut connection = Connection::dial(self.to, self.tls, Instant::now() + self.timeout)?;
         let sent = connection.send(&self.request());
         // Who refuses may close before it has everything: its answer says why.
         match (sent, head_of(connection)) {

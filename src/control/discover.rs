@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::config::snapshot::TlsDialer;
 use crate::control::client::{Ask, Whereabouts};
 pub use crate::control::client::{AskFailure, host_of};
 use crate::http::field_rules::FieldRules;
@@ -88,6 +89,8 @@ pub struct FoundServer {
 #[derive(Clone, Copy, Debug)]
 pub struct ServerPlace<'a> {
     pub address: SocketAddr,
+    /// How it is dialled where it speaks TLS.
+    pub tls: Option<&'a TlsDialer>,
     /// What `Host` says.
     pub host: &'a str,
     /// In front of every path.
@@ -101,7 +104,7 @@ pub struct ServerPlace<'a> {
 /// Looks who listens on `address`. `None`: nobody, or nobody who speaks HTTP.
 pub fn look(place: ServerPlace<'_>) -> Option<FoundServer> {
     let listed = place.get("/v1/models");
-    if let Err(AskFailure::Connect(_) | AskFailure::NotHttp) = listed {
+    if let Err(AskFailure::Connect(_) | AskFailure::Tls(_) | AskFailure::NotHttp) = listed {
         return None;
     }
     let wants_key = matches!(listed, Err(AskFailure::Status(401 | 403)));
@@ -255,6 +258,7 @@ impl<'a> ServerPlace<'a> {
     fn ask<'p>(&'p self, path: &'p str, timeout: Duration) -> Ask<'p> {
         Ask {
             to: Whereabouts::Address(self.address),
+            tls: self.tls,
             host: self.host,
             path,
             agent: AGENT,

@@ -226,6 +226,7 @@ impl Etcd {
         let lines = token.map_or(String::new(), |token| format!("Authorization: {token}\r\n"));
         let ask = Ask {
             to: Whereabouts::Name(member),
+            tls: None,
             host: member,
             path,
             agent: AGENT,

@@ -21,7 +21,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::config::snapshot::{ActivePlugin, EndpointId, HealthCheck, Upstream, UpstreamId};
+use crate::config::snapshot::{
+    ActivePlugin, EndpointId, HealthCheck, TlsDialer, Upstream, UpstreamId,
+};
 use crate::control::client::{AskFailure, host_of, path_at};
 use crate::http::field_rules::FieldRules;
 use crate::proxy::health::{Health, HealthStatus};
@@ -43,6 +45,8 @@ pub struct CheckTarget {
     /// The upstream's id and name.
     pub upstream: (UpstreamId, String),
     pub address: SocketAddr,
+    /// How it is dialled where it speaks TLS.
+    pub tls: Option<Arc<TlsDialer>>,
     /// What `Host` says.
     pub host: String,
     /// What is changed in the fields of its requests, a key that it wants among it.
@@ -105,6 +109,7 @@ impl CheckTarget {
                     upstream: (upstream.id, upstream.name.clone()),
                     // Without one there is nobody to be asked.
                     address: endpoint.address?,
+                    tls: endpoint.tls.clone(),
                     host: host_of(upstream, endpoint),
                     rules: upstream.request_headers.rules.clone(),
                     settings: HealthCheck {

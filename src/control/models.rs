@@ -26,7 +26,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::snapshot::{ModelSource, Snapshot, Upstream, UpstreamId};
+use crate::config::snapshot::{ModelSource, Snapshot, TlsDialer, Upstream, UpstreamId};
 use crate::control::client::{Ask, AskFailure, Whereabouts, host_of, path_at};
 use crate::http::field_rules::FieldRules;
 use crate::observe::metrics::LearntModels;
@@ -105,6 +105,8 @@ struct Question {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ModelServer {
     address: SocketAddr,
+    /// How it is dialled where it speaks TLS.
+    tls: Option<Arc<TlsDialer>>,
     /// What `Host` says to it.
     host: String,
     path: String,
@@ -117,6 +119,7 @@ impl Question {
         let endpoints = upstream.endpoints.iter().filter_map(|endpoint| {
             Some(ModelServer {
                 address: endpoint.address?,
+                tls: endpoint.tls.clone(),
                 host: host_of(upstream, endpoint),
                 path: match &upstream.models {
                     // As it is written: it need not lie behind the endpoint's base.
@@ -135,12 +138,14 @@ impl Question {
     }
 
     fn ask(&self, endpoint: usize) -> Result<Vec<ModelEntry>, NoAnswer> {
-        let Some(ModelServer { address, host, path, .. }) = self.endpoints.get(endpoint) else {
+        let Some(ModelServer { address, tls, host, path, .. }) = self.endpoints.get(endpoint)
+        else {
             return Err(NoAnswer::Nobody);
         };
         let (_, lines) = listing::question(self.service);
         let ask = Ask {
             to: Whereabouts::Address(*address),
+            tls: tls.as_deref(),
             host,
             path,
             agent: "sluicegate-models",
@@ -166,11 +171,12 @@ enum NoAnswer {
 impl NoAnswer {
     /// Whether a server that begins to serve would answer otherwise.
     fn may_pass_soon(&self) -> bool {
-        use AskFailure::{Broken, Closed, Connect, NoAddress, Status, Timeout};
+        use AskFailure::{Broken, Closed, Connect, NoAddress, Status, Timeout, Tls};
         match self {
             NoAnswer::Nobody => true,
             NoAnswer::Failed(
-                NoAddress(_) | Connect(_) | Timeout | Broken(_) | Closed | Status(502..=504),
+                NoAddress(_) | Connect(_) | Tls(_) | Timeout | Broken(_) | Closed
+                | Status(502..=504),
             ) => true,
             NoAnswer::Failed(_) | NoAnswer::Unread(_) => false,
         }

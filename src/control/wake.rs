@@ -30,7 +30,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::config::snapshot::{Snapshot, Upstream, UpstreamId, WakeSettings};
+use crate::config::snapshot::{Snapshot, TlsDialer, Upstream, UpstreamId, WakeSettings};
 use crate::control::client::host_of;
 use crate::http::field_rules::FieldRules;
 use crate::proxy::load::{Loads, SharedLoad};
@@ -50,7 +50,8 @@ pub(crate) struct WakeTarget {
     upstream: UpstreamId,
     name: String,
     settings: Arc<WakeSettings>,
-    addresses: Vec<SocketAddr>,
+    /// Where it may be, and how it is dialled where it speaks TLS.
+    places: Vec<(SocketAddr, Option<Arc<TlsDialer>>)>,
     host: String,
     rules: Option<Arc<FieldRules>>,
     gate: Arc<WakeGate>,
@@ -81,7 +82,11 @@ impl WakeTarget {
                 upstream: upstream.id,
                 name: upstream.name.clone(),
                 settings,
-                addresses: upstream.endpoints.iter().filter_map(|one| one.address).collect(),
+                places: upstream
+                    .endpoints
+                    .iter()
+                    .filter_map(|one| Some((one.address?, one.tls.clone())))
+                    .collect(),
                 host: upstream
                     .endpoints
                     .first()

@@ -1,5 +1,6 @@
 //! What a worker is told by other threads.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
@@ -17,7 +18,7 @@ pub enum Command<S> {
     /// Abort everything now.
     Stop,
     /// A connection that another worker accepted.
-    Adopt(S, std::net::SocketAddr),
+    Adopt(S, Newcomer),
     /// Tell what you hold, or do something to one exchange or endpoint.
     Inquire(Inquiry),
     /// A new generation of the configuration, for every request from now on.
@@ -34,6 +35,14 @@ pub enum Command<S> {
     Nudge(Token),
     /// The port of an endpoint was away, and answers again.
     Reachable(UpstreamId, EndpointId),
+}
+
+/// A connection that was accepted, and has no place yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newcomer {
+    pub address: SocketAddr,
+    /// It came to a listener of `server.tls`.
+    pub sealed: bool,
 }
 
 /// What a drain means to clients that are not being answered.

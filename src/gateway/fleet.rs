@@ -1,11 +1,10 @@
 //! The workers of a process, seen from one of them.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::config::snapshot::{EndpointId, UpstreamId};
-use crate::gateway::command::Command;
+use crate::gateway::command::{Command, Newcomer};
 use crate::reactor::mailbox::Sender;
 
 /// The workers of a process, seen from one of them.
@@ -34,7 +33,7 @@ impl<S> Fleet<S> {
     }
 
     /// Gives an accepted connection to a worker that has fewer. `Err`: it stays with this one.
-    pub(crate) fn hand_over(&self, stream: S, from: SocketAddr) -> Result<(), (S, SocketAddr)> {
+    pub(crate) fn hand_over(&self, stream: S, from: Newcomer) -> Result<(), (S, Newcomer)> {
         let Some(loads) = &self.balance else { return Err((stream, from)) };
         let place = self.least_loaded(loads);
         loads[place].fetch_add(1, Ordering::Relaxed);

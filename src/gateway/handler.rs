@@ -11,7 +11,7 @@ use crate::reactor::net::{Event, Net};
 use crate::reactor::run::Run;
 use crate::reactor::timer::Entry;
 use crate::reactor::token::{Kind, Token};
-use crate::reactor::turn::{Cx, Handler};
+use crate::reactor::turn::{Cx, Entrance, Handler};
 
 /// A turn with at least so many events is measured.
 const BUSY_TURN_EVENTS: usize = 4;
@@ -69,12 +69,12 @@ impl<N: Net> Handler<N> for Gateway<N> {
         self.shake_hands(who, cx);
     }
 
-    fn admits(&self, cx: &Cx<N>) -> bool {
-        self.has_room(cx)
+    fn admits(&self, listener: usize, cx: &Cx<N>) -> Entrance {
+        self.entrance(listener, cx)
     }
 
-    fn on_accept(&mut self, stream: N::Stream, from: SocketAddr, cx: &mut Cx<N>) {
-        self.place(stream, from, cx);
+    fn on_accept(&mut self, stream: N::Stream, from: SocketAddr, listener: usize, cx: &mut Cx<N>) {
+        self.place(stream, from, listener, cx);
     }
 
     fn on_alarm(&mut self, entry: Entry, cx: &mut Cx<N>) {
@@ -110,7 +110,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
         match mail {
             Command::Drain(idle) => self.drain(idle, cx),
             Command::Stop => self.stop(cx),
-            Command::Adopt(stream, address) => self.adopt(stream, address, cx),
+            Command::Adopt(stream, newcomer) => self.adopt(stream, newcomer, cx),
             Command::Inquire(inquiry) => self.on_inquiry(inquiry, cx),
             Command::Reload(snapshot, loads) => self.reload(snapshot, &loads, cx),
             Command::Call(upstream) => self.on_call(upstream, cx),

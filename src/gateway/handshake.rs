@@ -8,6 +8,8 @@
 //! * A drive never makes a step: it puts the socket in the heavy lane and waits. One step is made in a
 //!   turn, behind all light work, so a crowd of newcomers does not hold up a token.
 //! * A client that does not finish its handshake is closed by a timer, without a word.
+//! * So many handshakes of clients are under way at most (`limits.handshakes`): at that, listeners that
+//!   speak TLS rest, and who does not go on with a handshake gives way (`life/shed.rs`).
 //! * A server's handshake is a part of connecting: the same timer ends it, and where it fails nobody has
 //!   heard the request.
 
@@ -15,11 +17,12 @@ use crate::flow::budget::Budget;
 use crate::gateway::Gateway;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::verdict::{Failed, Step};
-use crate::proxy::fault::UpstreamFault;
+use crate::proxy::fault::{TlsFault, UpstreamFault};
 use crate::reactor::net::Net;
 use crate::reactor::token::{Kind, Token};
 use crate::reactor::turn::Cx;
 use crate::wire::sealed::Handshake;
+use crate::wire::transport::{Alert, AlertCause};
 
 impl<N: Net> Gateway<N> {
     /// One step of the handshake of a socket.
@@ -39,6 +42,9 @@ impl<N: Net> Gateway<N> {
         match downstream.socket.shake_hands(&mut self.desk) {
             Ok(Handshake::Done) => {
                 downstream.state = State::Head { since: cx.now };
+                self.handshakes.ended();
+                // There is one less than there was, so another one may begin.
+                cx.listen.reopen_listeners();
                 self.enqueue(token, &mut cx.run);
                 self.arm(token, cx);
             }
@@ -67,10 +73,26 @@ impl<N: Net> Gateway<N> {
                 self.wait_for_read(owner);
             }
             Err(error) => {
-                let lost = Failed::Lost(UpstreamFault::Connect(error.kind()));
+                let fault = match upstream.socket.alert() {
+                    Some(alert) => tls_fault(alert),
+                    None => UpstreamFault::Connect(error.kind()),
+                };
+                let lost = Failed::Lost(fault);
                 let budget = Budget::of_a_drive(cx.run.is_empty());
                 self.drive_on(owner, Step::Failed(lost), budget, cx);
             }
         }
     }
+}
+
+/// What a failed handshake with a server is called.
+fn tls_fault(alert: Alert) -> UpstreamFault {
+    let fault = match alert.cause {
+        AlertCause::Expired => TlsFault::Expired,
+        AlertCause::WrongName => TlsFault::WrongName,
+        AlertCause::UnknownIssuer => TlsFault::UnknownIssuer,
+        AlertCause::BadCertificate => TlsFault::BadCertificate,
+        AlertCause::RefusedUs | AlertCause::Protocol => TlsFault::Handshake,
+    };
+    UpstreamFault::Tls(fault, alert.why)
 }

@@ -37,6 +37,7 @@ use crate::gateway::nudge::{Nudge, NudgeSender};
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::generations::Generations;
+use crate::gateway::record::handshakes::Handshakes;
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::upstream::UpstreamConnection;
 use crate::gateway::report::reporter::Reporter;
@@ -86,10 +87,12 @@ pub struct Setup<S> {
     pub journal: Option<Arc<dyn Journal>>,
     /// The lookout that is told which ports to look at, if there is one.
     pub lookout: Option<mpsc::Sender<DownEndpoint>>,
-    /// Seals connections, if any are sealed.
+    /// Makes sessions in place of those of the configuration: in a simulation.
     pub sessions: Option<Box<dyn Sessions + Send>>,
     /// How other threads have a connection of this worker driven, if they can.
     pub nudge: Option<NudgeSender>,
+    /// Of each listener, whether its clients speak TLS.
+    pub sealed_listeners: Vec<bool>,
 }
 
 /// Everything one worker knows of its clients and servers. In memory as it is written here: what
@@ -118,6 +121,7 @@ pub struct Gateway<N: Net> {
     decoders: Purse,
     reporter: Reporter,
     sealing: Sealing,
+    handshakes: Handshakes,
     chance: Chance,
     nudge: Nudge,
 }
@@ -134,10 +138,10 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
     wrap: impl FnOnce(Gateway<N>) -> H,
 ) -> Loop<N, H> {
     let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout, .. } = setup;
-    let Setup { sessions, nudge, .. } = setup;
+    let Setup { sessions, nudge, sealed_listeners, .. } = setup;
     net.keep_alive(snapshot.server.tcp_keepalive);
     let mut buffers = BufferPool::new(snapshot.limits.buffer_bytes);
-    if sessions.is_some() {
+    if sessions.is_some() || snapshot.speaks_tls() {
         buffers.serve_sessions();
     }
     let pace = snapshot.pace();
@@ -154,6 +158,7 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
         decoders: Purse::new(DECODERS_BYTES),
         reporter: Reporter::new(journal),
         sealing: Sealing::new(sessions),
+        handshakes: Handshakes::new(sealed_listeners),
         chance: Chance::new(seed),
         nudge: Nudge::new(nudge),
         generations: Generations::new(Arc::unwrap_or_clone(snapshot)),

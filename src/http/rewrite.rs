@@ -57,6 +57,8 @@ pub enum Forwarded {
 pub struct RequestEdits<'a> {
     pub forwarded: Forwarded,
     pub client: IpAddr,
+    /// The client speaks TLS to us.
+    pub https: bool,
     pub request_id: &'a [u8],
     pub trace: TraceFields,
     /// Ask for an answer that is not compressed, whatever the client takes.
@@ -194,7 +196,10 @@ fn forwarded(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>
         }
     }
     if !has_proto {
-        out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+        out.extend_from_slice(match edits.https {
+            false => b"X-Forwarded-Proto: http\r\n",
+            true => b"X-Forwarded-Proto: https\r\n",
+        });
     }
     if !has_host && !head.authority.is_empty() {
         field(out, b"X-Forwarded-Host: ", head.authority);

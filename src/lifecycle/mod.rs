@@ -54,11 +54,18 @@ pub enum Chore {
     Found(String, Vec<SocketAddr>),
 }
 
+/// The certificate and key files of a configuration, as they are now.
+fn certificates_of(snapshot: &Snapshot) -> Vec<FileWatch> {
+    snapshot.tls_files().iter().map(|path| FileWatch::of(path)).collect()
+}
+
 /// The gateway that is looked after.
 pub struct Lifecycle {
     control: Control,
     snapshot: Arc<Snapshot>,
     source: Source,
+    /// Certificates and keys that the configuration names.
+    certificates: Vec<FileWatch>,
     /// Where its relative paths begin.
     folder: PathBuf,
     /// What was read last, whether it is in force or was refused.
@@ -108,7 +115,9 @@ impl Lifecycle {
             store.watch(name, sender.clone())?;
             store.tell(snapshot.generation.number, &refused);
         }
-        let mut lifecycle = Lifecycle { control, snapshot, source, folder, read, names };
+        let certificates = certificates_of(&snapshot);
+        let mut lifecycle =
+            Lifecycle { control, snapshot, source, certificates, folder, read, names };
         lifecycle.follow_names()?;
         thread::Builder::new().name("lifecycle".into()).spawn(move || lifecycle.run(&requests))?;
         Ok(sender)
@@ -131,14 +140,24 @@ impl Lifecycle {
                 Ok(Chore::HandOver) => self.hand_over(),
                 Ok(Chore::Found(name, addresses)) => self.found(name, addresses),
                 Err(RecvTimeoutError::Timeout) => {
-                    if self.source.has_changed() {
-                        log::info!("{} has changed", self.source);
+                    if let Some(changed) = self.changed() {
+                        log::info!("{changed} has changed");
                         let _ = self.reload();
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    /// The file that has changed since it was read: that of the configuration, or a certificate or key
+    /// that it names.
+    fn changed(&mut self) -> Option<String> {
+        let source = self.source.has_changed().then(|| self.source.to_string());
+        // All are looked at, so that none is taken for changed once more after the reload.
+        let files = self.certificates.iter_mut().filter_map(FileWatch::changed_path);
+        let certificate = files.map(|path| path.display().to_string()).last();
+        certificate.or(source)
     }
 
     fn reload(&mut self) -> Reloaded {
@@ -167,6 +186,8 @@ impl Lifecycle {
     /// Gives the workers the configuration that was read, if it is good.
     fn obey(&mut self, read: place::Read) -> Reloaded {
         notify(ServiceState::Reloading);
+        // Looked at before they are read: what changes in between is a change.
+        self.certificates = certificates_of(&self.snapshot);
         let followed = read.and_then(|text| {
             let next = self.follow(&text);
             self.read = Some(text);
@@ -174,6 +195,9 @@ impl Lifecycle {
         });
         let reloaded = match followed {
             Ok(next) => {
+                if next.tls_files() != self.snapshot.tls_files() {
+                    self.certificates = certificates_of(&next);
+                }
                 self.snapshot = next;
                 if let Err(error) = self.follow_names() {
                     log::error!("names are not looked up again: {error}");

@@ -47,6 +47,11 @@ impl FileWatch {
         &self.path
     }
 
+    /// Its path, if it [has changed](FileWatch::has_changed).
+    pub fn changed_path(&mut self) -> Option<PathBuf> {
+        self.has_changed().then(|| self.path.clone())
+    }
+
     /// Whether it is there, is not what was read, and has not changed since the last look: whoever
     /// writes it has finished.
     pub fn has_changed(&mut self) -> bool {

@@ -55,6 +55,10 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_bad_chunk",
     "upstream_bad_head",
     "upstream_busy",
+    "upstream_certificate",
+    "upstream_certificate_expired",
+    "upstream_certificate_issuer",
+    "upstream_certificate_name",
     "upstream_closed",
     "upstream_connect",
     "upstream_empty_stream",
@@ -62,6 +66,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_over_limit",
     "upstream_reset",
     "upstream_status",
+    "upstream_tls",
     "upstream_truncated",
     "upstream_unfinished",
     "upstream_unterminated",
@@ -69,7 +74,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_write_timeout",
     "wake_failed",
 ];
-const REASONS: usize = 59;
+const REASONS: usize = 64;
 /// The place of `complete`.
 const COMPLETE: usize = 10;
 

@@ -100,6 +100,8 @@ pub struct WastedTokens {
 pub struct Record {
     pub request_id: RequestId,
     pub client: IpAddr,
+    /// Who it has proved to be by a certificate.
+    pub identity: Option<Box<str>>,
     pub trace: Option<SpanContext>,
     /// What its spans tell beside this; `None`: nobody wants them.
     pub story: Option<Box<SpanRecord>>,

@@ -63,7 +63,7 @@ impl Texts {
     }
 }
 
-fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 32] {
+fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 33] {
     let text = |text: &'a str| Some(Value::Text(text));
     let number = |number: u64| Some(Value::Number(number));
     let span =
@@ -80,6 +80,7 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
         ("request_id", text(&texts.request_id)),
         ("trace_id", texts.trace_id.as_deref().and_then(text)),
         ("client", text(&texts.client)),
+        ("client_certificate", record.identity.as_deref().and_then(text)),
         ("route", record.route.as_deref().and_then(text)),
         ("upstream", upstream.and_then(|(upstream, _)| text(upstream))),
         ("endpoint", upstream.and_then(|(_, endpoint)| text(endpoint))),
@@ -151,6 +152,7 @@ mod tests {
         Record {
             request_id: RequestId::given(b"say \"hi\""),
             client: [127, 0, 0, 1].into(),
+            identity: None,
             trace: None,
             story: None,
             route: Some("/v1/*".into()),

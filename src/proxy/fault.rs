@@ -7,8 +7,10 @@ mod limit;
 mod sentence;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use limit::Limit;
+pub use tls::TlsFault;
 
 use std::io;
 use std::time::Duration;
@@ -75,6 +77,8 @@ pub enum DownstreamFault {
 pub enum UpstreamFault {
     Connect(io::ErrorKind),
     ConnectTimeout,
+    /// No session came about; and why, in a clause.
+    Tls(TlsFault, &'static str),
     Reset(io::ErrorKind),
     /// It closed the connection before the head of its answer was complete.
     Closed,
@@ -250,6 +254,7 @@ impl Fault {
             Fault::Upstream(fault) => match fault {
                 UpstreamFault::Connect(_) => "upstream_connect",
                 UpstreamFault::ConnectTimeout => "connect_timeout",
+                UpstreamFault::Tls(fault, _) => fault.code(),
                 UpstreamFault::Reset(_) => "upstream_reset",
                 UpstreamFault::Closed => "upstream_closed",
                 UpstreamFault::Head(_) => "upstream_bad_head",

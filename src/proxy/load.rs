@@ -232,6 +232,7 @@ mod tests {
 
     fn endpoints(ids: &[u32]) -> Vec<Endpoint> {
         let endpoint = |&id: &u32| Endpoint {
+            tls: None,
             id: EndpointId(id),
             address: None,
             authority: String::new(),

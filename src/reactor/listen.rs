@@ -3,7 +3,8 @@
 //! * A listener's readiness is remembered like any other: set by the edge, cleared only when the
 //!   backlog said it is empty, or the listener is broken. A budget or a limit leaves it set.
 //! * Out of descriptors, accepting pauses; it neither spins nor forgets the backlog.
-//! * Where the handler has no room, the backlog is the back-pressure until it calls `reopen`.
+//! * Where the handler has no room, the backlog is the back-pressure until it calls `reopen`. Where it has
+//!   none for the clients of one listener, those of the others are accepted.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,14 +21,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Listen {
     listeners: Vec<Readiness>,
+    /// The listeners that rest by themselves, whatever waits in their backlogs.
+    resting: Vec<bool>,
     resume_at: Option<Instant>,
     full: bool,
 }
 
 impl Listen {
     pub fn new(listeners: usize) -> Listen {
+        let resting = vec![false; listeners];
         let listeners = vec![Readiness::listening(); listeners];
-        Listen { listeners, resume_at: None, full: false }
+        Listen { listeners, resting, resume_at: None, full: false }
     }
 
     pub fn on_event(&mut self, listener: usize) {
@@ -76,13 +80,37 @@ impl Listen {
         self.full = false;
     }
 
+    /// Accepts nothing from one listener until [`Listen::reopen_listeners`].
+    pub fn rest_listener(&mut self, listener: usize) {
+        if let Some(rests) = self.resting.get_mut(listener) {
+            *rests = true;
+        }
+    }
+
+    /// Listeners that rested by themselves go on.
+    pub fn reopen_listeners(&mut self) {
+        self.resting.fill(false);
+    }
+
+    /// Whether clients may wait in the backlog of a listener that rests by itself.
+    pub fn keeps_out_some(&self) -> bool {
+        self.backlogs().any(|(ready, rests)| ready && rests)
+    }
+
     pub fn is_ready(&self, listener: usize) -> bool {
-        self.listeners.get(listener).is_some_and(|ready| ready.readable())
+        self.backlogs().nth(listener) == Some((true, false))
     }
 
     #[inline]
     fn is_any_ready(&self) -> bool {
-        self.listeners.iter().any(|ready| ready.readable())
+        self.backlogs().any(|(ready, rests)| ready && !rests)
+    }
+
+    /// Of each listener: whether its backlog may hold somebody, and whether it rests.
+    #[inline]
+    fn backlogs(&self) -> impl Iterator<Item = (bool, bool)> + '_ {
+        let resting = self.resting.iter().copied();
+        self.listeners.iter().map(|ready| ready.readable()).zip(resting)
     }
 
     fn drained(&mut self, listener: usize) {

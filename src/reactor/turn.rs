@@ -35,7 +35,7 @@ mod parts;
 mod poll;
 
 pub use accepting::accept_from;
-pub use contract::{Cx, Handler, Pace};
+pub use contract::{Cx, Entrance, Handler, Pace};
 
 /// Whether a loop goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -104,8 +104,8 @@ pub fn start_on(
 /// The addresses of clients, bound.
 struct Doors {
     addresses: Vec<SocketAddr>,
-    /// Those of each worker.
-    listeners: Vec<Vec<TcpListener>>,
+    /// Those of each worker, and whether clients speak TLS there.
+    listeners: Vec<Vec<(TcpListener, bool)>>,
     /// Second descriptors of all of them, for a successor.
     kept: Listeners,
 }
@@ -119,19 +119,20 @@ impl Doors {
         let mut addresses = Vec::new();
         let mut kept = Listeners::default();
         let mut listeners: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-        for &address in &snapshot.server.listen {
+        for (place, &address) in snapshot.server.listen.iter().enumerate() {
             let failed = |error| StartError::Listen { address, error };
             let families = families(snapshot, address);
             let bound = inherited.listen(address, workers, families).map_err(failed)?;
             // A Unix socket has no other address than the one that was asked for.
             let real = bound.iter().flatten().find_map(|listener| listener.local_addr().ok());
             addresses.push(real.unwrap_or(address));
-            for (worker, mut bound) in listeners.iter_mut().zip(bound) {
+            let sealed = snapshot.is_sealed(place);
+            for (worker, bound) in listeners.iter_mut().zip(bound) {
                 for listener in &bound {
                     keep_alive(listener, snapshot.server.tcp_keepalive);
                     kept.workers.push(listener.try_clone().map_err(failed)?);
                 }
-                worker.append(&mut bound);
+                worker.extend(bound.into_iter().map(|listener| (listener, sealed)));
             }
         }
         Ok(Doors { addresses, listeners, kept })
@@ -207,20 +208,23 @@ struct Seat {
     mailbox: Mailbox<Command<TcpStream>>,
     counters: Arc<Counters>,
     cpu: Option<usize>,
+    /// Of each listener, whether clients speak TLS there.
+    sealed_listeners: Vec<bool>,
 }
 
 /// A seat for each worker, and how to reach it.
 fn seats(
     cpus: Vec<Option<usize>>,
-    listeners: Vec<Vec<TcpListener>>,
+    listeners: Vec<Vec<(TcpListener, bool)>>,
 ) -> io::Result<(Vec<Post>, Vec<Seat>)> {
     let mut posts = Vec::new();
     let mut seats = Vec::new();
     for (cpu, listeners) in cpus.into_iter().zip(listeners) {
+        let (listeners, sealed_listeners) = listeners.into_iter().unzip();
         let net = Linux::new(listeners)?;
         let (post, mailbox) = mailbox(net.waker());
         posts.push(post);
-        seats.push(Seat { net, mailbox, counters: Arc::default(), cpu });
+        seats.push(Seat { net, mailbox, counters: Arc::default(), cpu, sealed_listeners });
     }
     Ok((posts, seats))
 }
@@ -266,7 +270,7 @@ impl Seat {
         control: &Control,
     ) -> io::Result<()> {
         let _guard = StopAllOnPanic(control);
-        let Seat { net, mailbox, counters, cpu } = self;
+        let Seat { net, mailbox, counters, cpu, sealed_listeners } = self;
         if let Some(cpu) = cpu
             && let Err(error) = sys::pin_to_cpu(cpu)
         {
@@ -291,6 +295,7 @@ impl Seat {
             lookout,
             sessions: None,
             nudge,
+            sealed_listeners,
         };
         let ended = worker(net, setup).run();
         if let Err(error) = &ended {

@@ -35,7 +35,7 @@ pub const CLOSE_NOTIFY: [u8; HEADER + 1] = [kind::ALERT, MARK, 0, 1, 0, 0];
 /// The record that says that one could not be opened.
 const BAD_RECORD: [u8; HEADER + 1] = [kind::ALERT, MARK, 0, 1, 20, 20];
 /// What [`Toy::open_front`] says of the peer's alert.
-pub const ALERTED: Alert = Alert("an alert of the peer's");
+pub const ALERTED: Alert = Alert::protocol("an alert of the peer's");
 /// A record that nobody can open: its sum is wrong.
 pub const SPOILED: [u8; HEADER + 1] = [kind::DATA, MARK, 0, 1, 77, 0];
 
@@ -104,7 +104,7 @@ fn record_in(sealed: &[u8]) -> Result<Option<Record>, Alert> {
         return Ok(None);
     };
     if mark != MARK || !(kind::HELLO..=kind::DATA).contains(&kind) {
-        return Err(Alert("this is no record"));
+        return Err(Alert::protocol("this is no record"));
     }
     let length = usize::from(high) << 8 | usize::from(low);
     Ok((sealed.len() >= HEADER + length).then_some(Record { kind, sum, length }))
@@ -245,7 +245,7 @@ impl Toy {
                 }
                 self.given = None;
             }
-            _ => return Err(Alert("a record that has no place here")),
+            _ => return Err(Alert::protocol("a record that has no place here")),
         }
         opened.more = record_in(behind).is_ok_and(|record| record.is_some());
         Ok(opened)
@@ -253,7 +253,7 @@ impl Toy {
 
     /// The other side's hello is here: both know the secret.
     fn meet(&mut self, body: &[u8]) -> Result<(), Alert> {
-        let nonce = body.first_chunk::<8>().ok_or(Alert("a hello without a nonce"))?;
+        let nonce = body.first_chunk::<8>().ok_or(Alert::protocol("a hello without a nonce"))?;
         self.secret = mix(self.nonce ^ u64::from_le_bytes(*nonce));
         match self.role {
             Role::Server if self.manners.stalls => {}
@@ -278,7 +278,7 @@ impl Toy {
         self.received += 1;
         match sum_of(body) == sum {
             true => Ok(()),
-            false => Err(Alert("a record whose sum is wrong")),
+            false => Err(Alert::protocol("a record whose sum is wrong")),
         }
     }
 }
@@ -327,7 +327,7 @@ impl Sessions for Toys {
         Some(Box::new(Toy::server(self.clients?, self.seed)))
     }
 
-    fn connect(&mut self, _: &str) -> Option<Box<dyn Session>> {
+    fn connect(&mut self) -> Option<Box<dyn Session>> {
         self.seed = mix(self.seed);
         Some(Box::new(Toy::client(self.servers?, self.seed)))
     }

@@ -68,6 +68,7 @@ impl Stage {
             lookout: None,
             sessions: None,
             nudge: None,
+            sealed_listeners: Vec::new(),
         };
         let (told, looked_at) = (Rc::clone(&scribe), world.clone());
         let worker = worker_in(world.clone(), setup, |gateway| {

@@ -214,6 +214,7 @@ fn unwatched(seed: u64, turns: usize) -> u64 {
         lookout: None,
         sessions: None,
         nudge: None,
+        sealed_listeners: Vec::new(),
     };
     let mut worker = worker(world.clone(), setup);
     for _ in 0..turns {

@@ -20,7 +20,7 @@ use crate::reactor::net::Event;
 use crate::reactor::run::Run;
 use crate::reactor::timer::Entry;
 use crate::reactor::token::Token;
-use crate::reactor::turn::{Cx, Handler};
+use crate::reactor::turn::{Cx, Entrance, Handler};
 use crate::sim::{Socket, World};
 
 /// A gateway, and who writes down what it does.
@@ -110,13 +110,13 @@ impl Handler<World> for RecordedGateway {
         self.scribe.borrow_mut().driven(who, untouched);
     }
 
-    fn admits(&self, cx: &Cx<World>) -> bool {
-        self.gateway.admits(cx)
+    fn admits(&self, listener: usize, cx: &Cx<World>) -> Entrance {
+        self.gateway.admits(listener, cx)
     }
 
-    fn on_accept(&mut self, stream: Socket, from: SocketAddr, cx: &mut Cx<World>) {
+    fn on_accept(&mut self, stream: Socket, from: SocketAddr, listener: usize, cx: &mut Cx<World>) {
         self.scribe.borrow_mut().hear();
-        self.gateway.on_accept(stream, from, cx);
+        self.gateway.on_accept(stream, from, listener, cx);
         self.look(cx, |_, _| "it is new".to_owned());
     }
 

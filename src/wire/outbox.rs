@@ -123,6 +123,25 @@ impl Outbox {
         }
     }
 
+    /// Room for `at_least` bytes that are made in place, at most a buffer; nothing is kept here.
+    pub(super) fn room(&mut self, at_least: usize, pool: &mut BufferPool) -> &mut [u8] {
+        let queue = self.0.get_or_insert_with(|| pool.take_segments());
+        debug_assert!(!queue.keep, "what is kept is made elsewhere");
+        let fits = |last: &Segment| last.buffer.free() >= at_least;
+        if !queue.segments.back().is_some_and(fits) {
+            queue.segments.push_back(Segment { buffer: pool.take(), written: 0 });
+        }
+        queue.segments.back_mut().map_or(&mut [], |last| last.buffer.room())
+    }
+
+    /// So many bytes of the [`Outbox::room`] that was just given are to be sent.
+    pub(super) fn made(&mut self, count: usize) {
+        if let Some(last) = self.0.as_mut().and_then(|queue| queue.segments.back_mut()) {
+            last.buffer.received(count);
+            last.buffer.clear(count);
+        }
+    }
+
     /// Takes spliced bytes behind its own, if there is room in the last buffer and nothing is kept:
     /// spliced bytes are not sent again. Returns whether it did.
     pub fn join(&mut self, bytes: &[u8]) -> bool {

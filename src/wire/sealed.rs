@@ -189,7 +189,7 @@ impl<S: Stream> Socket<S> {
         }
         let buffer = transport.sealed.get_or_insert_with(|| desk.buffers.take());
         if !desk.buffers.make_room_for_record(buffer, RECORD_MAX) {
-            return Err(Alert("a record longer than any may be").into());
+            return Err(Alert::protocol("a record longer than any may be").into());
         }
         let room = buffer.room();
         let offered = room.len();
@@ -348,6 +348,16 @@ impl<S: Stream> Socket<S> {
             None => self.ready.readable(),
             Some(_) => self.hears(true, desk),
         }
+    }
+
+    /// What has ended its session, if that is broken.
+    pub fn alert(&self) -> Option<Alert> {
+        self.transport.as_ref().and_then(|transport| transport.alert())
+    }
+
+    /// Who the peer has proved to be by a certificate.
+    pub fn peer(&self) -> Option<&str> {
+        self.transport.as_ref().and_then(|transport| transport.peer())
     }
 
     /// Whether a part of a record has come, and the rest has not.

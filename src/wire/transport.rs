@@ -14,6 +14,7 @@
 //! * What is wrong is told behind what was right: all plaintext in front of it is given first.
 //! * No more is sealed before the wire has taken what was: one record, or a few, wait in `out`.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 
 use crate::wire::buffer::{Buffer, CAPACITY};
@@ -23,13 +24,41 @@ use crate::wire::outbox::Outbox;
 /// The longest record that is taken: TLS has up to 16 KiB of text and what is around it.
 pub const RECORD_MAX: usize = 2 * CAPACITY;
 
-/// What the peer has done that ends a session: a record that cannot be opened, or an alert.
+/// What ends a session: a record that cannot be opened, an alert, a certificate that is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Alert(pub &'static str);
+pub struct Alert {
+    pub cause: AlertCause,
+    /// One clause, for the log and for clients: "the certificate has expired".
+    pub why: &'static str,
+}
+
+/// What of the peer is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertCause {
+    /// Its certificate is not valid any more, or not yet.
+    Expired,
+    /// Its certificate is for another name.
+    WrongName,
+    /// Nobody whom we believe has signed its certificate.
+    UnknownIssuer,
+    /// Its certificate is not good for another reason.
+    BadCertificate,
+    /// It does not accept our certificate, or wants one: whatever was sent, it has heard nothing.
+    RefusedUs,
+    /// What it says is no record, not the record that may come here, or an alert.
+    Protocol,
+}
+
+impl Alert {
+    /// Of bytes that are no records, or not those that may come here.
+    pub const fn protocol(why: &'static str) -> Alert {
+        Alert { cause: AlertCause::Protocol, why }
+    }
+}
 
 impl From<Alert> for io::Error {
     fn from(alert: Alert) -> io::Error {
-        io::Error::new(ErrorKind::InvalidData, alert.0)
+        io::Error::new(ErrorKind::InvalidData, alert.why)
     }
 }
 
@@ -65,38 +94,70 @@ pub trait Session {
 
     /// Whether the handshake is over: plaintext can be sealed and opened.
     fn is_established(&self) -> bool;
+
+    /// Who the peer has proved to be by a certificate, once the handshake is over.
+    fn peer(&self) -> Option<&str> {
+        None
+    }
 }
 
-/// Makes the sessions of a worker's connections. `None`: the connection is plain.
+/// Makes sessions for the connections that clients open. Shared by all workers, and part of a
+/// configuration: another configuration has another one.
+pub trait Acceptor: fmt::Debug + Send + Sync {
+    fn accept(&self) -> Box<dyn Session>;
+}
+
+/// Makes sessions for connections to one server, under one identity.
+pub trait Dialer: fmt::Debug + Send + Sync {
+    fn dial(&self) -> Box<dyn Session>;
+}
+
+/// Makes all sessions of a worker in place of its configuration: those of a simulation. `None`: the
+/// connection is plain.
 pub trait Sessions {
     /// For a connection that a client has opened.
     fn accept(&mut self) -> Option<Box<dyn Session>>;
-    /// For a connection to a server, named as in the configuration (`host:port`).
-    fn connect(&mut self, authority: &str) -> Option<Box<dyn Session>>;
+    /// For a connection to a server.
+    fn connect(&mut self) -> Option<Box<dyn Session>>;
 }
 
-/// The sessions of a worker, if any of its connections are sealed.
-pub struct Sealing(Option<Box<dyn Sessions + Send>>);
+/// Where the sessions of a worker come from.
+pub struct Sealing {
+    /// In place of those of the configuration.
+    own: Option<Box<dyn Sessions + Send>>,
+    /// Some connection has had a session.
+    is_on: bool,
+}
 
 impl Sealing {
-    pub fn new(sessions: Option<Box<dyn Sessions + Send>>) -> Sealing {
-        Sealing(sessions)
+    pub fn new(own: Option<Box<dyn Sessions + Send>>) -> Sealing {
+        Sealing { is_on: own.is_some(), own }
     }
 
     /// Whether any connection may be sealed.
     #[inline]
     pub fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.is_on
     }
 
-    /// For a connection that a client has opened.
-    pub fn accept(&mut self) -> Option<Box<dyn Session>> {
-        self.0.as_mut()?.accept()
+    /// For a connection that a client has opened, at a listener with this acceptor.
+    pub fn accept(&mut self, acceptor: Option<&dyn Acceptor>) -> Option<Box<dyn Session>> {
+        if let Some(own) = &mut self.own {
+            return own.accept();
+        }
+        let session = acceptor?.accept();
+        self.is_on = true;
+        Some(session)
     }
 
-    /// For a connection to a server, named as in the configuration (`host:port`).
-    pub fn connect(&mut self, authority: &str) -> Option<Box<dyn Session>> {
-        self.0.as_mut()?.connect(authority)
+    /// For a connection to a server that is dialled like this.
+    pub fn connect(&mut self, dialer: Option<&dyn Dialer>) -> Option<Box<dyn Session>> {
+        if let Some(own) = &mut self.own {
+            return own.connect();
+        }
+        let session = dialer?.dial();
+        self.is_on = true;
+        Some(session)
     }
 }
 
@@ -110,6 +171,25 @@ impl Wire<'_> {
     pub fn push(&mut self, sealed: &[u8]) {
         self.out.push(sealed, self.pool);
     }
+
+    /// Room for a record of up to [`CAPACITY`] bytes, behind what was put out before. A session that
+    /// seals into it, and not into memory of its own, saves a copy.
+    pub fn room(&mut self, at_least: usize) -> &mut [u8] {
+        self.out.room(at_least, self.pool)
+    }
+
+    /// So many bytes of the room that was just given are a record, or some.
+    pub fn made(&mut self, count: usize) {
+        self.out.made(count);
+    }
+}
+
+/// What a session puts out in this call.
+#[cfg(test)]
+pub(crate) fn put_out(call: impl FnOnce(&mut Wire<'_>)) -> Vec<u8> {
+    let (mut out, mut pool) = (Outbox::default(), BufferPool::new(1 << 22));
+    call(&mut Wire { out: &mut out, pool: &mut pool });
+    out.pieces().flatten().copied().collect()
 }
 
 /// A session, and the sealed bytes on both sides of it.
@@ -220,6 +300,14 @@ impl Transport {
     /// Why nothing more can be opened, if it is an error.
     pub(super) fn failure(&self) -> Option<io::Error> {
         self.failed.map(io::Error::from)
+    }
+
+    pub(super) fn alert(&self) -> Option<Alert> {
+        self.failed
+    }
+
+    pub(super) fn peer(&self) -> Option<&str> {
+        self.session.peer()
     }
 
     /// Gives every buffer home.

@@ -52,7 +52,7 @@ impl<S: Stream> Chat<S> {
 impl<N: Net> Handler<N> for Chat<N::Stream> {
     type Mail = Mail;
 
-    fn on_accept(&mut self, stream: N::Stream, _: SocketAddr, cx: &mut Cx<N>) {
+    fn on_accept(&mut self, stream: N::Stream, _: SocketAddr, _: usize, cx: &mut Cx<N>) {
         let (said, unheard) = (Vec::new(), Vec::new());
         let token = self.guests.insert(Guest { stream, ready: Readiness::born(), said, unheard });
         let guest = self.guests.get_mut(token).expect("it was put in just now");

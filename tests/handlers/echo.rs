@@ -41,7 +41,7 @@ impl<S> Echo<S> {
 impl<N: Net> Handler<N> for Echo<N::Stream> {
     type Mail = ();
 
-    fn on_accept(&mut self, stream: N::Stream, _: SocketAddr, cx: &mut Cx<N>) {
+    fn on_accept(&mut self, stream: N::Stream, _: SocketAddr, _: usize, cx: &mut Cx<N>) {
         let (ready, alarm, unsent) = (Readiness::born(), Alarm::default(), Vec::new());
         let token = self.clients.insert(Client { stream, ready, alarm, unsent });
         let client = self.clients.get_mut(token).expect("it was put in just now");

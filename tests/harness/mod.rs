@@ -71,6 +71,7 @@ pub fn endpoint(index: usize) -> Endpoint {
         address: Some(server_address(index)),
         authority: server_address(index).to_string(),
         base_bytes: 0,
+        tls: None,
         name: server_address(index).to_string(),
         weight: 1,
         sharing: 1,
@@ -100,6 +101,7 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
             replay_stale_post: gateway.replay_stale_post,
         },
         host: HostField::Preserve,
+        tls: None,
         timeouts: TIMEOUTS.exchange,
         service: Setting::Auto,
         model: None,
@@ -133,6 +135,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         generation: Generation::default(),
         server: ServerSettings {
             list_models: defaults::LIST_MODELS,
+            tls: None,
             listen: vec![([203, 0, 113, 1], 80).into()],
             workers: Workers::Unpinned(1),
             half_close: if gateway.half_close_allowed {
@@ -158,6 +161,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         limits: Limits {
             connections: gateway.connections,
             fitted_to: None,
+            handshakes: defaults::LIMITS.handshakes,
             idle_keeps_place: true,
             head_bytes: 64 * 1024,
             headers: 100,
@@ -299,6 +303,7 @@ impl<N: Net> Gateway<N> {
             lookout: Some(lookout),
             nudge: None,
             sessions,
+            sealed_listeners: Vec::new(),
         };
         let worker = worker(net, setup);
         Gateway {

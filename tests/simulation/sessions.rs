@@ -349,8 +349,8 @@ impl Sessions for ForgetfulOnes {
         Some(Box::new(Forgetful(self.0.accept()?)))
     }
 
-    fn connect(&mut self, authority: &str) -> Option<Box<dyn Session>> {
-        Some(Box::new(Forgetful(self.0.connect(authority)?)))
+    fn connect(&mut self) -> Option<Box<dyn Session>> {
+        Some(Box::new(Forgetful(self.0.connect()?)))
     }
 }
 

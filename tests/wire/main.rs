@@ -57,6 +57,7 @@ mod stored;
 mod streaming;
 mod telling;
 mod timeouts;
+mod tls;
 mod tracing;
 mod translation;
 mod tunnels;

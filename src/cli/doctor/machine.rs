@@ -168,7 +168,8 @@ fn port_range(range: Option<String>, snapshot: Option<&Snapshot>) -> Option<Find
 pub(super) fn ports(snapshot: &Snapshot) -> Vec<Finding> {
     let running = snapshot.admin.listen.is_some_and(|address| {
         let host = address.to_string();
-        let place = ServerPlace { address, host: &host, base: "", key_lines: "", rules: None };
+        let place =
+            ServerPlace { address, tls: None, host: &host, base: "", key_lines: "", rules: None };
         place.get("/healthz").is_ok()
     });
     let listen = snapshot.server.listen.iter().map(|address| ("server.listen", *address));

@@ -59,13 +59,16 @@ fn endpoint_of(
     let Some(address) = endpoint.address else { return Vec::new() };
     let host = host_of(upstream, endpoint);
     let rules = upstream.request_headers.rules.as_deref();
-    let place = ServerPlace { address, host: &host, base: endpoint.base(), key_lines: "", rules };
+    let place = ServerPlace {
+        address,
+        tls: endpoint.tls.as_deref(),
+        host: &host,
+        base: endpoint.base(),
+        key_lines: "",
+        rules,
+    };
     let Some(found) = discover::look(place) else {
-        return vec![Finding::bad(
-            "servers",
-            format!("{who} does not answer as an HTTP server"),
-            "start it, or mend its address in endpoints",
-        )];
+        return vec![away(&who, place)];
     };
     let mut findings = vec![models(&who, &found)];
     findings.extend(health(&who, place, upstream, &found));
@@ -82,6 +85,22 @@ fn endpoint_of(
         Some(_) | None => {}
     }
     findings
+}
+
+/// Nobody was found there.
+fn away(who: &str, place: ServerPlace<'_>) -> Finding {
+    match place.get("/v1/models") {
+        Err(failure @ AskFailure::Tls(_)) => Finding::bad(
+            "servers",
+            format!("{who}: {failure}"),
+            "mend its certificate, or tls of the upstream: docs/tls.md tells who is believed",
+        ),
+        _ => Finding::bad(
+            "servers",
+            format!("{who} does not answer as an HTTP server"),
+            "start it, or mend its address in endpoints",
+        ),
+    }
 }
 
 fn models(who: &str, found: &FoundServer) -> Finding {

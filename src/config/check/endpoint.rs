@@ -5,6 +5,7 @@
 //!   llama:8000                       name, looked up
 //!   unix:/run/llama.sock             the path of a Unix socket
 //!   http://llama/base/v1             scheme, name or address, port 80 if none is written, base path
+//!   https://api.example/v1           the same under TLS, port 443 if none is written
 //! ```
 //!
 //! Absent on purpose: looking names up. A text is judged here by its form alone.
@@ -41,6 +42,13 @@ impl Scheme {
         match self {
             Scheme::Http => 80,
             Scheme::Https => 443,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
         }
     }
 }
@@ -95,19 +103,14 @@ pub(super) fn read(text: &str) -> Result<EndpointText, Mistake> {
                 .meant(format!("http://{rest}")));
         }
     };
-    if scheme == Scheme::Https {
-        return Err(Mistake::new(
-            "https:// needs TLS to servers, which this program does not speak yet: put a proxy in \
-             between that does, and write its http:// address here",
-        ));
-    }
     let (written, base) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let authority = match address::has_port(written)? {
         true => written.to_owned(),
         false => format!("{written}:{}", scheme.port()),
     };
     let literal = literal(&authority)?;
-    Ok(EndpointText { scheme: Some(scheme), authority, literal, base: base_path(base, written)? })
+    let base = base_path(base, scheme, written)?;
+    Ok(EndpointText { scheme: Some(scheme), authority, literal, base })
 }
 
 /// The address of a `host:port`; `None`: it is a name.
@@ -115,7 +118,7 @@ fn literal(authority: &str) -> Result<Option<SocketAddr>, Mistake> {
     address::connectable(authority)
 }
 
-fn base_path(text: &str, authority: &str) -> Result<String, Mistake> {
+fn base_path(text: &str, scheme: Scheme, authority: &str) -> Result<String, Mistake> {
     let base = text.trim_end_matches('/');
     if base.is_empty() {
         return Ok(String::new());
@@ -132,7 +135,7 @@ fn base_path(text: &str, authority: &str) -> Result<String, Mistake> {
             return Err(Mistake::new(format!(
                 "an endpoint ends in front of the paths that clients ask for, and {request} is one"
             ))
-            .meant(format!("http://{authority}{above}")));
+            .meant(format!("{}://{authority}{above}", scheme.name())));
         }
     }
     Ok(base.to_owned())
@@ -203,8 +206,17 @@ mod tests {
             assert_eq!(read.scheme, Some(Scheme::Http));
             assert_eq!(read.literal, authority.parse().ok());
         }
+        for (text, authority, base) in [
+            ("https://api.example/v1", "api.example:443", "/v1"),
+            ("HTTPS://10.0.0.1:8443/", "10.0.0.1:8443", ""),
+            ("https://[::1]", "[::1]:443", ""),
+        ] {
+            let read = read(text).expect(text);
+            assert_eq!((&*read.authority, &*read.base), (authority, base), "{text}");
+            assert_eq!(read.scheme, Some(Scheme::Https));
+        }
         for (bad, part, meant) in [
-            ("https://api.example/v1", "TLS", None),
+            ("https://a/v1/models", "ends in front", Some("https://a/v1")),
             ("ftp://llama:80", "no scheme", Some("http://llama:80")),
             ("http://", "neither a host", None),
             ("http://llama:0/", "port 0", None),

@@ -11,7 +11,7 @@ use super::super::problem::Report;
 use super::super::snapshot::{Limits, ServerSettings, Snapshot};
 use super::super::units::show_size;
 use super::super::{Environment, bounds, defaults};
-use super::{CONNECTIONS, REQUESTS, bytes, usize_of};
+use super::{CONNECTIONS, HANDSHAKES, REQUESTS, bytes, usize_of};
 use crate::http::head::FIELDS_MAX;
 
 const STORED: RangeInclusive<u64> = 1_000..=100_000_000;
@@ -43,6 +43,11 @@ pub(super) fn read(
     let fields = 1..=FIELDS_MAX as u64;
     let head_bytes = bytes(&mut section, "head_bytes", head.clone(), default.head_bytes, report);
     let headers = section.count("headers", fields.clone(), default.headers, report);
+    // Who takes more of clients takes as much of servers.
+    let most = default.response_head_bytes.max(head_bytes);
+    let response_head_bytes = bytes(&mut section, "response_head_bytes", head, most, report);
+    let most = default.response_headers.max(headers);
+    let response_headers = section.count("response_headers", fields, most, report);
     let connections = section.take("connections");
     let replay = section.take("replay_bytes");
     let replay = replay.and_then(|field| field.size(0..=1 << 30, Some("off"), report));
@@ -62,23 +67,12 @@ pub(super) fn read(
             .and_then(|field| field.count(CONNECTIONS, report))
             .unwrap_or(default.connections),
         fitted_to: None,
+        handshakes: section.count("handshakes", HANDSHAKES, default.handshakes, report),
         idle_keeps_place: default.idle_keeps_place,
         head_bytes,
         headers,
-        // Who takes more of clients takes as much of servers.
-        response_head_bytes: bytes(
-            &mut section,
-            "response_head_bytes",
-            head,
-            default.response_head_bytes.max(head_bytes),
-            report,
-        ),
-        response_headers: section.count(
-            "response_headers",
-            fields,
-            default.response_headers.max(headers),
-            report,
-        ),
+        response_head_bytes,
+        response_headers,
         body_bytes: body_bytes(&mut section, report),
         replay_bytes: replay.unwrap_or_else(|| eighth(default.replay_bytes)),
         requests_per_connection: section.count(

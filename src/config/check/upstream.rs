@@ -10,10 +10,10 @@ use super::super::snapshot::{
     Target, Timeouts, Upstream, UpstreamId,
 };
 use super::super::{Environment, defaults, names};
-use super::endpoint::EndpointText;
+use super::endpoint::{EndpointText, Scheme};
 use super::plugins::PluginDraft;
 use super::{
-    CONNECTIONS, Overrides, REQUESTS, address, endpoint, fallback, headers, path, policy,
+    CONNECTIONS, Overrides, REQUESTS, address, endpoint, fallback, headers, path, policy, tls,
     translate, unique, wake,
 };
 use crate::service::continuation::Prefill;
@@ -87,8 +87,12 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let name = section.require("name", report);
     let name = name.and_then(|field| name_of(&field, report)).unwrap_or_default();
     let list = section.require("endpoints", report);
-    let List { listed, names, as_url } =
-        list.and_then(|field| listed(&field, given.server, report)).unwrap_or_default();
+    let mut sealing = tls::upstream(section.take("tls"), given.environment, report);
+    let List { listed, names, as_url } = list
+        .and_then(|field| listed(&field, given.server, &mut sealing, report))
+        .unwrap_or_default();
+    let speaks_tls = listed.iter().any(|one| one.tls.is_some());
+    let tls = sealing.finish(speaks_tls, report);
     let (pool, pool_written) = pool(section.table("pool", report), given.limits, report);
     let host = section.take("host").and_then(|field| host(&field, report));
     let model = section.take("model");
@@ -110,8 +114,9 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let rules = headers::rules(&mut section, "request_headers", given.environment, report);
     let upstream = Upstream {
         id: UpstreamId::default(),
-        // A URL is asked by its own name.
+        // A URL is asked by its own name: no other is one that a server with a certificate knows.
         host: host.unwrap_or(if as_url { HostField::Endpoint } else { defaults::HOST }),
+        tls,
         timeouts: overrides.over(&given.timeouts.exchange),
         service,
         request_headers: headers::api_key(
@@ -170,7 +175,12 @@ struct List {
     as_url: bool,
 }
 
-fn listed(field: &Field<'_>, server: &ServerSettings, report: &mut Report) -> Option<List> {
+fn listed(
+    field: &Field<'_>,
+    server: &ServerSettings,
+    sealing: &mut tls::UpstreamDraft<'_>,
+    report: &mut Report,
+) -> Option<List> {
     let fields = field.list(report)?;
     if fields.is_empty() {
         report.error(field.place(), "must name at least one endpoint");
@@ -178,7 +188,7 @@ fn listed(field: &Field<'_>, server: &ServerSettings, report: &mut Report) -> Op
     let mut list = List::default();
     let List { listed, names, as_url } = &mut list;
     for field in &fields {
-        let Some((one, is_url)) = one_of_them(field, report) else {
+        let Some((one, is_url)) = one_of_them(field, sealing, report) else {
             continue;
         };
         *as_url |= is_url;
@@ -207,24 +217,36 @@ fn listed(field: &Field<'_>, server: &ServerSettings, report: &mut Report) -> Op
 }
 
 /// `"ip:port"`, or `{ address = "ip:port", weight = 2 }`, and whether it is written as a URL.
-fn one_of_them(field: &Field<'_>, report: &mut Report) -> Option<(Listed, bool)> {
+fn one_of_them(
+    field: &Field<'_>,
+    sealing: &mut tls::UpstreamDraft<'_>,
+    report: &mut Report,
+) -> Option<(Listed, bool)> {
     if !field.is_table() {
-        return located(field, defaults::WEIGHT, report);
+        return located(field, defaults::WEIGHT, sealing, report);
     }
     let mut section = field.section(report);
     let address = section.require("address", report);
     let weight = section.count("weight", 1..=1_000, defaults::WEIGHT, report);
-    let located = address.and_then(|field| located(&field, weight, report));
+    let located = address.and_then(|field| located(&field, weight, sealing, report));
     section.finish(report);
     located
 }
 
-fn located(field: &Field<'_>, weight: u32, report: &mut Report) -> Option<(Listed, bool)> {
-    field.parsed(report, |text| {
-        let EndpointText { scheme, authority, literal, base } = endpoint::read(text)?;
-        let (is_name, addresses) = (literal.is_none(), literal.into_iter().collect());
-        Ok((Listed { authority, base, is_name, addresses, weight }, scheme.is_some()))
-    })
+fn located(
+    field: &Field<'_>,
+    weight: u32,
+    sealing: &mut tls::UpstreamDraft<'_>,
+    report: &mut Report,
+) -> Option<(Listed, bool)> {
+    let read = field.parsed(report, endpoint::read)?;
+    let EndpointText { scheme, authority, literal, base } = read;
+    let tls = match scheme {
+        Some(Scheme::Https) => Some(sealing.dialer(&authority, field, report)?),
+        Some(Scheme::Http) | None => None,
+    };
+    let (is_name, addresses) = (literal.is_none(), literal.into_iter().collect());
+    Some((Listed { authority, base, is_name, addresses, weight, tls }, scheme.is_some()))
 }
 
 /// The names of all upstreams, and where they stand.

@@ -1,7 +1,7 @@
 //! Generations: what goes on from one configuration to the next.
 //!
 //! A snapshot is never changed, it is followed by another. An upstream of the same name keeps its id
-//! through all of them, and in it an endpoint of the same name and address: whatever a worker, a counter or a
+//! through all of them, and in it an endpoint of the same name, address and TLS identity: whatever a worker, a counter or a
 //! probe knows under that id stays true. An id is never given twice, so a stale one finds nothing.
 
 use std::sync::Arc;
@@ -33,6 +33,7 @@ impl Snapshot {
 
     /// Makes this the generation after `before`: what goes on keeps its id, the rest gets new ones.
     pub fn follow(&mut self, before: &Snapshot) {
+        self.keep_sessions(before);
         self.keep_known(before);
         if let (Some(new), Some(old)) = (&self.stored, &before.stored)
             && new.capacity() == old.capacity()
@@ -58,10 +59,13 @@ impl Snapshot {
             let endpoints: &[Endpoint] = old.map_or(&[], |old| &old.endpoints);
             for endpoint in &mut upstream.endpoints {
                 let same = |old: &&Endpoint| {
-                    (old.address, &old.authority, old.base())
-                        == (endpoint.address, &endpoint.authority, endpoint.base())
+                    (old.address, &old.authority, old.base(), &old.tls)
+                        == (endpoint.address, &endpoint.authority, endpoint.base(), &endpoint.tls)
                 };
                 let old = endpoints.iter().find(same);
+                if let Some(old) = old {
+                    endpoint.tls.clone_from(&old.tls);
+                }
                 endpoint.id = old.map_or_else(|| EndpointId(generation.take_id()), |old| old.id);
             }
         }

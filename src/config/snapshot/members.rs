@@ -13,9 +13,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::unix_path::UNIX_PREFIX;
-use super::{Endpoint, EndpointId, Generation, Snapshot, Upstream};
+use super::{Endpoint, EndpointId, Generation, Snapshot, TlsDialer, Upstream};
 
 /// A name with more addresses than this has its first ones used.
 pub const ADDRESSES_MAX: usize = 128;
@@ -36,6 +37,8 @@ pub struct Listed {
     pub addresses: Vec<SocketAddr>,
     /// Share of the traffic, at least 1.
     pub weight: u32,
+    /// How it is dialled where it speaks TLS.
+    pub tls: Option<Arc<TlsDialer>>,
 }
 
 impl Listed {
@@ -62,6 +65,7 @@ impl Listed {
                 true => "localhost".to_owned(),
                 false => self.authority.clone(),
             },
+            tls: self.tls.clone(),
             // A base is never longer (`config/check/endpoint.rs`).
             base_bytes: u16::try_from(self.base.len()).unwrap_or(0),
             name: match address {

@@ -78,6 +78,7 @@ fn every_key_reaches_the_snapshot() {
         output = 10.00
         [limits]
         connections = 7
+        handshakes = 8
         head_bytes = "1KiB"
         headers = 256
         response_head_bytes = "2KiB"
@@ -199,6 +200,7 @@ const EVERY_KEY: &str = r#"
     output = 10
     [limits]
     connections = 7
+    handshakes = 8
     head_bytes = "1KiB"
     headers = 256
     response_head_bytes = "2KiB"
@@ -493,6 +495,7 @@ fn every_address_of_a_name_is_an_endpoint_that_keeps_the_name_as_written() {
     let expected = |index: usize, address: &str| Endpoint {
         id: endpoints[index].id,
         address: address.parse().ok(),
+        tls: None,
         authority: "llamas.internal:8081".to_owned(),
         base_bytes: 0,
         name: format!("llamas.internal:8081 ({address})"),

@@ -289,10 +289,9 @@ fn upstream() {
         ),
         (
             "\"127.0.0.1:8081\"",
-            "\"https://api.example/v1\"",
-            "line 29: upstream[0].endpoints[0]: https:// needs TLS to servers, which this program \
-             does not speak yet: put a proxy in between that does, and write its http:// address \
-             here",
+            "\"https://api.example/v1/models\"",
+            "line 29: upstream[0].endpoints[0]: an endpoint ends in front of the paths that clients \
+             ask for, and /models is one; did you mean \"https://api.example/v1\"?",
         ),
         (
             "\"127.0.0.1:8081\"",

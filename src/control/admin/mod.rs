@@ -128,6 +128,7 @@ impl BoundAdmin {
             lookout: None,
             sessions: None,
             nudge: None,
+            sealed_listeners: Vec::new(),
         };
         let thread =
             thread::Builder::new().name("admin".into()).spawn(move || worker(net, setup).run())?;
@@ -183,6 +184,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
     Snapshot {
         generation: Generation::default(),
         server: ServerSettings {
+            tls: None,
             listen: vec![address],
             workers: Workers::Unpinned(1),
             half_close: HalfClose::Cancel,

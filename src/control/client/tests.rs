@@ -8,6 +8,7 @@ use std::thread;
 fn question(address: SocketAddr, timeout: Duration) -> Ask<'static> {
     Ask {
         to: Whereabouts::Address(address),
+        tls: None,
         host: "h",
         path: "/",
         agent: "a",

@@ -31,7 +31,7 @@ fn server(documents: &'static [(&'static str, &'static str)]) -> SocketAddr {
 }
 
 fn at(address: SocketAddr) -> ServerPlace<'static> {
-    ServerPlace { address, host: "localhost", base: "", key_lines: "", rules: None }
+    ServerPlace { address, tls: None, host: "localhost", base: "", key_lines: "", rules: None }
 }
 
 #[test]

@@ -32,9 +32,10 @@ fn believed(
 }
 
 fn attempt(target: &CheckTarget) -> Result<(), AskFailure> {
-    let CheckTarget { address, host, rules, settings, .. } = target;
+    let CheckTarget { address, tls, host, rules, settings, .. } = target;
     let ask = Ask {
         to: Whereabouts::Address(*address),
+        tls: tls.as_deref(),
         host,
         path: &settings.path,
         agent: "sluicegate-health",

@@ -74,6 +74,7 @@ fn target(address: SocketAddr, interval: u64) -> CheckTarget {
         endpoint: EndpointId(address.port().into()),
         upstream: (UpstreamId(1), "vllm".to_owned()),
         address,
+        tls: None,
         host: "gpu.example:8000".to_owned(),
         settings: HealthCheck {
             path: "/health".to_owned(),

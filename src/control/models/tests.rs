@@ -196,7 +196,7 @@ fn how_long_to_wait_for_the_next_question() {
     let endpoint = |port: u16| {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let (host, name, path) = (address.to_string(), address.to_string(), "/v1/models".into());
-        ModelServer { address, host, path, name }
+        ModelServer { address, tls: None, host, path, name }
     };
     let question = Question {
         name: "a".into(),

@@ -28,6 +28,7 @@ impl PostFailure {
             AskFailure::NotHttp | AskFailure::TooLong | AskFailure::Probe => false,
             AskFailure::NoAddress(_)
             | AskFailure::Connect(_)
+            | AskFailure::Tls(_)
             | AskFailure::Timeout
             | AskFailure::Broken(_)
             | AskFailure::Closed => true,
@@ -50,6 +51,7 @@ pub(super) fn post(
     let Collector { authority, path } = collector;
     let ask = Ask {
         to: Whereabouts::Name(authority),
+        tls: None,
         host: authority,
         path,
         agent: AGENT,

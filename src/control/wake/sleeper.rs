@@ -348,12 +348,13 @@ impl Sleeper {
 
     /// Whether it answers, with anything but a 5xx; or takes a connection, where it is not asked more.
     fn is_ready(&self) -> bool {
-        let WakeTarget { settings, addresses, host, rules, .. } = &self.target;
-        addresses.iter().any(|address| match &settings.health {
+        let WakeTarget { settings, places, host, rules, .. } = &self.target;
+        places.iter().any(|(address, tls)| match &settings.health {
             None => TcpStream::connect_timeout(address, ASK_TIMEOUT).is_ok(),
             Some(path) => {
                 let ask = Ask {
                     to: Whereabouts::Address(*address),
+                    tls: tls.as_deref(),
                     host,
                     path,
                     agent: "sluicegate-wake",
@@ -386,6 +387,7 @@ fn ask_url(name: &str, url: &WakeUrl) {
     let ask = move || {
         let ask = Ask {
             to: Whereabouts::Name(&url.authority),
+            tls: None,
             host: &url.authority,
             path: &url.path,
             agent: "sluicegate-wake",

@@ -3,6 +3,7 @@
 //! The counterpart of `client/request.rs`. Interim responses are passed on as they come. With the
 //! final head the answer is the client's, unless it is held back.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use crate::clock::Instant;
@@ -26,8 +27,8 @@ use crate::http::retry_after::{retry_after, retry_after_ms};
 use crate::http::rewrite::{self, ConnectionField, ResponseEdits, Served, ServerTiming};
 use crate::measure::journal::Journal;
 use crate::proxy::exchange::Awaited;
-use crate::proxy::fault::{DownstreamFault, Fault, UpstreamFault};
-use crate::reactor::net::Net;
+use crate::proxy::fault::{DownstreamFault, Fault, TlsFault, UpstreamFault};
+use crate::reactor::net::{Net, Stream};
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::service::continuation::Purse;
@@ -35,7 +36,8 @@ use crate::service::{Dialect, Observer};
 use crate::wire::buffer::CAPACITY;
 use crate::wire::buffers::{BufferPool, Room};
 use crate::wire::outbox::Outbox;
-use crate::wire::socket::Fill;
+use crate::wire::socket::{Fill, Socket};
+use crate::wire::transport::AlertCause;
 
 /// What a look at the response head gave.
 enum HeadStep {
@@ -161,10 +163,10 @@ impl<N: Net> Gateway<N> {
                     }
                 }
                 Ok(Fill::Closed) => return Err(Failed::Lost(UpstreamFault::Closed)),
-                Err(error) if upstream.connected => {
-                    return Err(Failed::Lost(UpstreamFault::Reset(error.kind())));
+                Err(error) => {
+                    let lost = lost(&upstream.socket, upstream.connected, error.kind());
+                    return Err(Failed::Lost(lost));
                 }
-                Err(error) => return Err(Failed::Lost(UpstreamFault::Connect(error.kind()))),
             }
         }
     }
@@ -445,5 +447,17 @@ impl Exchange {
             self.request = Flow::new(Framing::UntilClose, Mode::Splice);
         }
         self.attempt.response = Some(response);
+    }
+}
+
+/// What it is that a connection broke before there was an answer.
+fn lost<S: Stream>(socket: &Socket<S>, connected: bool, kind: ErrorKind) -> UpstreamFault {
+    match socket.alert() {
+        // In TLS 1.3 a server checks who we are when it has the request already.
+        Some(alert) if alert.cause == AlertCause::RefusedUs => {
+            UpstreamFault::Tls(TlsFault::Handshake, alert.why)
+        }
+        _ if connected => UpstreamFault::Reset(kind),
+        _ => UpstreamFault::Connect(kind),
     }
 }

@@ -155,7 +155,7 @@ impl<N: Net> Gateway<N> {
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return };
         assert!(upstream.owner.is_none(), "a connection serves one exchange at a time");
         let known = self.groups[upstream.upstream].endpoints.get(pick.endpoint());
-        let place = known.map_or(("", ""), |endpoint| (&*endpoint.authority, endpoint.base()));
+        let place = known.map_or(("", ""), |endpoint| (endpoint.host(), endpoint.base()));
         let trace = match exchange.trace {
             Some(_) => exchange.begin_send(pick.endpoint(), reused, now, self.chance.trace_ids()),
             None => None,

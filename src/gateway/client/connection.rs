@@ -120,8 +120,11 @@ impl<N: Net> Gateway<N> {
             && downstream.state != State::Closed
         {
             debug_assert!(downstream.exchange.is_none(), "an exchange ends before its connection");
-            downstream.state = State::Closed;
+            let before = std::mem::replace(&mut downstream.state, State::Closed);
             downstream.socket.give_buffers_home(&mut self.desk);
+            if matches!(before, State::Handshake { .. }) {
+                self.handshakes.ended();
+            }
             cx.run.reap(token);
         }
         Step::Wait

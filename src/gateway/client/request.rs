@@ -89,7 +89,8 @@ impl<N: Net> Gateway<N> {
         };
         if matches!(exchange.peer, Peer::Seeking { .. }) {
             let (draft, _) = self.scratch.begin();
-            exchange.write_draft(&head, downstream.address, draft);
+            let https = downstream.socket.is_sealed();
+            exchange.write_draft(&head, downstream.address, https, draft);
             exchange.outbox.stow(draft, buffers);
         }
         let length = head.length;
@@ -149,10 +150,17 @@ impl Exchange {
     }
 
     /// Writes what of the request's head every server gets.
-    pub(crate) fn write_draft(&self, head: &RequestHead<'_>, client: IpAddr, into: &mut Vec<u8>) {
+    pub(crate) fn write_draft(
+        &self,
+        head: &RequestHead<'_>,
+        client: IpAddr,
+        https: bool,
+        into: &mut Vec<u8>,
+    ) {
         let edits = RequestEdits {
             forwarded: self.snapshot.server.forwarded,
             client,
+            https,
             request_id: self.id.as_bytes(),
             trace: self.trace.as_deref().map_or(TraceFields::Pass, ExchangeTrace::fields),
             identity: self.may_be_prefaced()

@@ -46,7 +46,7 @@ impl<N: Net> Gateway<N> {
 
     fn take_decoded(&mut self, token: Token, cx: &mut Cx<N>) -> Result<(), Fault> {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(()) };
-        let client = downstream.address;
+        let (client, https) = (downstream.address, downstream.socket.is_sealed());
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(()) };
         let Some(coded) = exchange.aside_mut().encoded.take() else { return Ok(()) };
         let snapshot = Rc::clone(&exchange.snapshot);
@@ -82,7 +82,7 @@ impl<N: Net> Gateway<N> {
         }
         .map_err(Fault::Downstream)?;
         let (draft, _) = self.scratch.begin();
-        exchange.write_draft(&head, client, draft);
+        exchange.write_draft(&head, client, https, draft);
         exchange.outbox.stow(draft, &mut self.desk.buffers);
         // All of it is here: it passes the scanner of its new framing, and whoever looks for a model.
         let Exchange { request, outbox, .. } = exchange;

@@ -3,7 +3,6 @@
 //! Every exchange ends in [`Gateway::end`], once: its connection is released or closed, it leaves its
 //! queue, its pick and its buffers go home, and one line says how it went.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::flow::relay::FlowState;
@@ -28,7 +27,6 @@ impl<N: Net> Gateway<N> {
     pub(crate) fn end(&mut self, token: Token, outcome: Result<(), Fault>, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Some(mut exchange) = downstream.exchange.take() else { return Step::Wait };
-        let client = downstream.address;
         if self.tells_models() {
             self.learn_models(token, &mut exchange);
         }
@@ -60,15 +58,15 @@ impl<N: Net> Gateway<N> {
             self.learn(upstream, exchange.attempt.pick.take(), learnt, cx);
         }
         exchange.outbox.clear(&mut self.desk.buffers);
-        self.account(&mut exchange, client, &outcome, cx);
+        self.account(token, &mut exchange, &outcome, cx);
         self.go_on_with_client(token, &exchange, downstream_fate, outcome, cx)
     }
 
     /// Counts an exchange that is over, and records how it went.
     fn account(
         &self,
+        client: Token,
         exchange: &mut Exchange,
-        client: IpAddr,
         outcome: &Result<(), Fault>,
         cx: &Cx<N>,
     ) {
@@ -92,7 +90,7 @@ impl<N: Net> Gateway<N> {
         let status = exchange.attempt.response.as_ref().map_or(0, |_| exchange.attempt.status);
         exchange.end_send(status, failed, cx.now);
         let cut = outcome.is_err() && exchange.commit.has_begun();
-        self.note(exchange, client, told, end, cut, cx);
+        self.note(client, exchange, told, end, cut, cx);
     }
 
     /// Sends the client's connection where the joint table says.
@@ -200,8 +198,8 @@ impl<N: Net> Gateway<N> {
     /// One line and one count for an exchange that is over.
     fn note(
         &self,
+        client: Token,
         exchange: &mut Exchange,
-        client: IpAddr,
         fault: Option<&Fault>,
         end: &'static str,
         cut: bool,
@@ -215,9 +213,12 @@ impl<N: Net> Gateway<N> {
             Some(None) => 499,
         };
         exchange.end_plugins(status, fault, cx.now);
+        let Some(downstream) = self.downstreams.get(client) else { return };
+        let client = downstream.address;
         if let Some(journal) = self.reporter.journal() {
+            let identity = downstream.socket.peer().map(Into::into);
             let reel = exchange.reel_of_failure(fault);
-            let record = Arc::new(record(exchange, client, status, end, cx.now));
+            let record = Arc::new(record(exchange, (client, identity), status, end, cx.now));
             if let Some(reel) = reel {
                 journal.keep_reel(reel, &record);
             }

@@ -6,15 +6,32 @@
 use std::net::SocketAddr;
 
 use crate::gateway::Gateway;
+use crate::gateway::command::Newcomer;
 use crate::gateway::record::downstream::{Downstream, State};
 use crate::reactor::net::Net;
 use crate::reactor::timer::Alarm;
-use crate::reactor::turn::Cx;
+use crate::reactor::turn::{Cx, Entrance};
 use crate::wire::socket::Socket;
+use crate::wire::transport::Acceptor;
 
 impl<N: Net> Gateway<N> {
-    /// Whether one more connection may come in.
-    pub(crate) fn has_room(&self, cx: &Cx<N>) -> bool {
+    /// Whether one more connection may come in by this listener.
+    pub(crate) fn entrance(&self, listener: usize, cx: &Cx<N>) -> Entrance {
+        match () {
+            () if !self.has_room(cx) => Entrance::Full,
+            () if self.handshakes.are_made_at(listener) && !self.may_shake_hands() => {
+                Entrance::ListenerFull
+            }
+            () => Entrance::Open,
+        }
+    }
+
+    /// Whether one more handshake may be under way.
+    fn may_shake_hands(&self) -> bool {
+        self.handshakes.under_way() < self.generations.latest().limits.handshakes
+    }
+
+    fn has_room(&self, cx: &Cx<N>) -> bool {
         let open = self.downstreams.len();
         let room = open < self.generations.latest().limits.connections;
         if !room && !cx.listen.is_full() {
@@ -29,23 +46,36 @@ impl<N: Net> Gateway<N> {
         if cx.listen.is_full() && self.downstreams.len() < limit - limit / 10 {
             cx.listen.reopen();
         }
+        if self.sealing.is_on() && self.may_shake_hands() {
+            cx.listen.reopen_listeners();
+        }
     }
 
     /// Keeps an accepted connection, or hands it to a worker with fewer.
-    pub(crate) fn place(&mut self, stream: N::Stream, address: SocketAddr, cx: &mut Cx<N>) {
-        let Some(fleet) = self.life.fleet() else { return self.adopt(stream, address, cx) };
-        if let Err((stream, address)) = fleet.hand_over(stream, address) {
-            self.adopt(stream, address, cx);
+    pub(crate) fn place(
+        &mut self,
+        stream: N::Stream,
+        address: SocketAddr,
+        listener: usize,
+        cx: &mut Cx<N>,
+    ) {
+        let newcomer = Newcomer { address, sealed: self.handshakes.are_made_at(listener) };
+        let Some(fleet) = self.life.fleet() else { return self.adopt(stream, newcomer, cx) };
+        if let Err((stream, newcomer)) = fleet.hand_over(stream, newcomer) {
+            self.adopt(stream, newcomer, cx);
         }
     }
 
     /// Gives an accepted connection its place.
-    pub(crate) fn adopt(&mut self, stream: N::Stream, address: SocketAddr, cx: &mut Cx<N>) {
+    pub(crate) fn adopt(&mut self, stream: N::Stream, newcomer: Newcomer, cx: &mut Cx<N>) {
+        let Newcomer { address, sealed } = newcomer;
         self.desk.tally.downstreams_accepted.add(1);
         let mut socket = Socket::new(stream);
         let mut state = State::Head { since: cx.now };
-        if let Some(session) = self.sealing.accept() {
+        let tls = self.generations.latest().server.tls.as_ref().filter(|_| sealed);
+        if let Some(session) = self.sealing.accept(tls.map(|tls| &*tls.acceptor as &dyn Acceptor)) {
             socket.begin_session(session, &mut self.desk);
+            self.handshakes.begun();
             state = State::Handshake { since: cx.now };
         }
         let token = self.downstreams.insert(Downstream {

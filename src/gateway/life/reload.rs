@@ -31,6 +31,9 @@ impl<N: Net> Gateway<N> {
         for connection in self.groups.follow(&latest, loads, self.chance.seed(), cx.now) {
             self.close_upstream(connection, cx);
         }
+        if latest.speaks_tls() {
+            self.desk.buffers.serve_sessions();
+        }
         cx.net.keep_alive(latest.server.tcp_keepalive);
         self.purse.set_limit(latest.limits.continue_bytes);
         cx.set_pace(latest.pace());

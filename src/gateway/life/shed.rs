@@ -31,7 +31,8 @@ const PERIOD: Duration = Duration::from_millis(50);
 impl<N: Net> Gateway<N> {
     /// When to look for room next; [`Instant::NEVER`] if no connection waits for some.
     pub(crate) fn shed_due(&self, cx: &Cx<N>) -> Instant {
-        let wanted = !self.thirst.is_quenched() || cx.listen.keeps_out();
+        let kept_out = cx.listen.keeps_out() || cx.listen.keeps_out_some();
+        let wanted = !self.thirst.is_quenched() || kept_out;
         if wanted { self.life.shed_at() } else { Instant::NEVER }
     }
 
@@ -50,6 +51,9 @@ impl<N: Net> Gateway<N> {
             if !self.generations.latest().limits.idle_keeps_place {
                 self.shed_idle(cx);
             }
+        }
+        if cx.listen.keeps_out_some() {
+            self.shed_handshakes(cx);
         }
         let left = self.desk.buffers.left();
         if self.least_thirst().is_some_and(|least| left < least) {
@@ -94,6 +98,23 @@ impl<N: Net> Gateway<N> {
             self.desk.tally.silent_shed.add(1);
             self.close_downstream(token, cx);
         }
+    }
+
+    /// Closes connections that began a handshake and do not go on with it, the oldest first, until others
+    /// may begin one.
+    fn shed_handshakes(&mut self, cx: &mut Cx<N>) {
+        let limit = self.generations.latest().limits.handshakes;
+        let shaking = |state| matches!(state, State::Handshake { .. });
+        for token in self.waiting_since(SILENT_AGE, |bytes| bytes == 0, cx) {
+            if self.handshakes.under_way() < limit.div_ceil(2) {
+                break;
+            }
+            if self.downstreams.get(token).is_some_and(|downstream| shaking(downstream.state)) {
+                self.desk.tally.silent_shed.add(1);
+                self.close_downstream(token, cx);
+            }
+        }
+        cx.listen.reopen_listeners();
     }
 
     /// Closes connections on which nothing is being answered, the longest silent first, until

@@ -8,6 +8,7 @@ pub mod commit;
 pub mod downstream;
 pub mod exchange;
 pub(crate) mod generations;
+pub(crate) mod handshakes;
 pub mod kept_stream;
 pub mod outcome;
 pub mod peer;

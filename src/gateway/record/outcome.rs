@@ -81,7 +81,9 @@ impl Exchange {
             UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout if self.is_woken() => {
                 Outcome::Abandoned
             }
-            UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout => Outcome::Unreachable,
+            UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout | UpstreamFault::Tls(..) => {
+                Outcome::Unreachable
+            }
             UpstreamFault::TtftTimeout => {
                 let waited = self.timeouts().ttft.unwrap_or(Duration::ZERO);
                 Outcome::TimedOut { waited }

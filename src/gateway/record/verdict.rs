@@ -80,6 +80,7 @@ impl Failed {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Failed::Lost(UpstreamFault::Connect(_)) => "upstream_connect",
+            Failed::Lost(UpstreamFault::Tls(fault, _)) => fault.code(),
             Failed::Lost(UpstreamFault::Closed) => "upstream_closed",
             Failed::Lost(_) => "upstream_reset",
             Failed::Fault(fault) => fault.code(),
@@ -99,7 +100,9 @@ impl Failed {
             Failed::Unwanted(cause) => return Some(*cause),
             Failed::Fault(fault) => Cause::of(fault)?,
             // The error of the socket does not matter here.
-            Failed::Lost(UpstreamFault::Connect(_)) => Cause::Failed(Condition::Connect),
+            Failed::Lost(UpstreamFault::Connect(_) | UpstreamFault::Tls(..)) => {
+                Cause::Failed(Condition::Connect)
+            }
             Failed::Lost(_) => Cause::Failed(Condition::Reset),
         };
         match cause {

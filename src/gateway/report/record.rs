@@ -13,7 +13,7 @@ use crate::service::{Completion, Observer};
 /// The record of an exchange that ends at `now`.
 pub(crate) fn record(
     exchange: &mut Exchange,
-    client: IpAddr,
+    (client, identity): (IpAddr, Option<Box<str>>),
     status: u16,
     end: &'static str,
     now: Instant,
@@ -41,6 +41,7 @@ pub(crate) fn record(
     Record {
         request_id: exchange.id.clone(),
         client,
+        identity,
         trace: place,
         story,
         route: exchange.route().map(|route| route.path.to_string()),

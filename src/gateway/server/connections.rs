@@ -26,6 +26,7 @@ use crate::reactor::timer::Alarm;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
 use crate::wire::socket::Socket;
+use crate::wire::transport::Dialer;
 
 /// Why there is no place at an upstream.
 pub(crate) enum NoPlace {
@@ -98,10 +99,9 @@ impl<N: Net> Gateway<N> {
     ) -> io::Result<Token> {
         self.desk.tally.connects.add(1);
         let mut socket = Socket::new(cx.net.connect(address)?);
-        if self.sealing.is_on()
-            && let Some(known) = self.groups[upstream].endpoints.get(endpoint)
-            && let Some(session) = self.sealing.connect(&known.authority)
-        {
+        let known = self.groups[upstream].endpoints.get(endpoint);
+        let dialer = known.and_then(|known| known.tls.as_deref());
+        if let Some(session) = self.sealing.connect(dialer.map(|dialer| dialer as &dyn Dialer)) {
             socket.begin_session(session, &mut self.desk);
         }
         let connection = self.upstreams.insert(UpstreamConnection {

@@ -44,6 +44,9 @@ enum Place {
     EndLf,
 }
 
+/// The first byte of a client that begins TLS: no HTTP begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// Why `head` was refused. `head` begins with its start line and need not be complete.
 #[cold]
 pub(super) fn diagnose(kind: Kind, head: &[u8]) -> HeadError {
@@ -77,6 +80,7 @@ fn step(place: Place, byte: u8) -> Result<Option<Place>, HeadError> {
 
         (Method { empty: false }, b' ') => Target { empty: true },
         (Method { .. }, _) if is_token_byte(byte) => Method { empty: false },
+        (Method { empty: true }, TLS_HANDSHAKE) => return Err(HeadError::TlsHello),
         (Method { .. }, _) => return Err(HeadError::InvalidMethod),
         (Target { empty: false }, b' ') => RequestVersion { index: 0 },
         (Target { .. }, b'!'..=b'~') => Target { empty: false },

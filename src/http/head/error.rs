@@ -10,6 +10,8 @@ pub enum HeadError {
     /// More than one empty line before a request line.
     EmptyLines,
     InvalidMethod,
+    /// The client begins TLS.
+    TlsHello,
     /// The request line is not `method SP target SP version CR LF`.
     InvalidRequestLine,
     InvalidTarget,
@@ -70,6 +72,7 @@ impl HeadError {
             UnsupportedVersion => 505,
             EmptyLines
             | InvalidMethod
+            | TlsHello
             | InvalidRequestLine
             | InvalidTarget
             | DotSegment
@@ -109,6 +112,9 @@ impl HeadError {
         match self {
             EmptyLines => ("empty_lines", "more than one empty line before the request line"),
             InvalidMethod => ("invalid_method", "the method is not a token"),
+            TlsHello => {
+                ("tls_on_plain_port", "the client begins TLS, and this port speaks plain HTTP")
+            }
             InvalidRequestLine => {
                 ("invalid_request_line", "the request line is not a method, a target and a version")
             }

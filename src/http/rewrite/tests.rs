@@ -8,6 +8,7 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 4096, fields: 100 };
 
 const EDITS: RequestEdits<'static> = RequestEdits {
     forwarded: Forwarded::Off,
+    https: false,
     client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     request_id: b"id-1",
     trace: TraceFields::Pass,

@@ -65,6 +65,7 @@ mod tests {
         let endpoint = |id, weight| Endpoint {
             id: EndpointId(id),
             address: None,
+            tls: None,
             authority: String::new(),
             base_bytes: 0,
             name: String::new(),

@@ -96,6 +96,9 @@ impl fmt::Display for UpstreamFault {
                 return write!(f, "the upstream could not be reached: {kind}");
             }
             UpstreamFault::ConnectTimeout => "the upstream did not accept a connection in time",
+            UpstreamFault::Tls(_, why) => {
+                return write!(f, "no TLS session with the upstream: {why}");
+            }
             UpstreamFault::Reset(kind) => {
                 return write!(f, "the connection to the upstream broke: {kind}");
             }

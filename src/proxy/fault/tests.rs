@@ -57,7 +57,8 @@ fn faults() -> Vec<Fault> {
             | UpstreamFault::ResponseTimeout
             | UpstreamFault::InterEventTimeout
             | UpstreamFault::TotalTimeout
-            | UpstreamFault::BrokenOff => 22,
+            | UpstreamFault::BrokenOff
+            | UpstreamFault::Tls(..) => 21 + TlsFault::ALL.len() + 1,
         },
         Fault::Local(fault) => match fault {
             LocalFault::QueueFull { .. }
@@ -130,6 +131,7 @@ fn faults() -> Vec<Fault> {
         UpstreamFault::TotalTimeout,
         UpstreamFault::BrokenOff,
     ];
+    let tls = TlsFault::ALL.map(|fault| UpstreamFault::Tls(fault, "it is"));
     let local = [
         LocalFault::QueueFull { retry_after },
         LocalFault::QueueTimeout { retry_after, lack: None },
@@ -147,6 +149,7 @@ fn faults() -> Vec<Fault> {
         .map(Fault::Downstream)
         .into_iter()
         .chain(upstream.map(Fault::Upstream))
+        .chain(tls.map(Fault::Upstream))
         .chain(local.map(Fault::Local))
         .collect();
     for fault in &all {

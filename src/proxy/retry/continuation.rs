@@ -138,6 +138,7 @@ impl StreamBreak {
                 // Before an answer has begun, behind its end, or of our own making.
                 UpstreamFault::Connect(_)
                 | UpstreamFault::ConnectTimeout
+                | UpstreamFault::Tls(..)
                 | UpstreamFault::Closed
                 | UpstreamFault::Head(_)
                 | UpstreamFault::OverLimit(_)

@@ -184,7 +184,9 @@ impl Cause {
         let condition = match fault {
             Fault::Downstream(_) => return None,
             Fault::Upstream(fault) => match fault {
-                UpstreamFault::Connect(_) | UpstreamFault::ConnectTimeout => Condition::Connect,
+                UpstreamFault::Connect(_)
+                | UpstreamFault::ConnectTimeout
+                | UpstreamFault::Tls(..) => Condition::Connect,
                 UpstreamFault::Reset(_) | UpstreamFault::Closed => Condition::Reset,
                 UpstreamFault::Head(_)
                 | UpstreamFault::Chunk(_)

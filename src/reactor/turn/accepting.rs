@@ -1,6 +1,6 @@
 //! The phase *accept*: connections are taken while the handler has room, so many from each listener.
 
-use super::{Cx, Handler, Loop};
+use super::{Cx, Entrance, Handler, Loop};
 use crate::reactor::count::Counted;
 use crate::reactor::listen::Taken;
 use crate::reactor::net::Net;
@@ -35,12 +35,14 @@ pub fn accept_from<N: Net, H: Handler<N>>(
         if !cx.listen.is_ready(listener) {
             return;
         }
-        if !handler.admits(cx) {
-            return cx.listen.rest_for_room();
+        match handler.admits(listener, cx) {
+            Entrance::Open => {}
+            Entrance::ListenerFull => return cx.listen.rest_listener(listener),
+            Entrance::Full => return cx.listen.rest_for_room(),
         }
         handler.count(Counted::Accept);
         match cx.listen.take(&mut cx.net, listener, cx.now) {
-            Taken::Connection(stream, from) => handler.on_accept(stream, from, cx),
+            Taken::Connection(stream, from) => handler.on_accept(stream, from, listener, cx),
             Taken::Gone => {}
             Taken::Rests(counted) => {
                 counted.into_iter().for_each(|counted| handler.count(counted));

@@ -16,6 +16,16 @@ use crate::reactor::run::Run;
 use crate::reactor::timer::{Entry, TimerWheel};
 use crate::reactor::token::Token;
 
+/// Whether one more connection may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    Open,
+    /// Not by this listener: it rests until [`Listen::reopen_listeners`].
+    ListenerFull,
+    /// By none: accepting rests until [`Listen::reopen`].
+    Full,
+}
+
 /// What serves the sockets of a loop.
 pub trait Handler<N: Net>: Sized {
     /// What other threads send to it.
@@ -31,13 +41,12 @@ pub trait Handler<N: Net>: Sized {
     fn drive_heavy(&mut self, who: Token, cx: &mut Cx<N>) {
         self.drive(who, cx);
     }
-    /// Whether there is room for one more connection. If not, accepting rests until
-    /// [`Listen::reopen`].
-    fn admits(&self, _cx: &Cx<N>) -> bool {
-        true
+    /// Whether there is room for one more connection from this listener.
+    fn admits(&self, _listener: usize, _cx: &Cx<N>) -> Entrance {
+        Entrance::Open
     }
-    /// Takes a connection that was accepted.
-    fn on_accept(&mut self, stream: N::Stream, from: SocketAddr, cx: &mut Cx<N>);
+    /// Takes a connection that this listener has accepted.
+    fn on_accept(&mut self, stream: N::Stream, from: SocketAddr, listener: usize, cx: &mut Cx<N>);
     /// An entry of the wheel is due. The deadline may have moved: [`crate::reactor::timer::Alarm::fired`] tells.
     fn on_alarm(&mut self, entry: Entry, cx: &mut Cx<N>);
     /// All due entries have fired: the moment for deadlines that have no entry in the wheel.

@@ -145,7 +145,7 @@ impl Sealed {
                     }
                 }
                 Err(ALERTED) => self.alerted = true,
-                Err(alert) => self.fault = Some(alert.0),
+                Err(alert) => self.fault = Some(alert.why),
             }
         }
         self.flush(link, fabric);

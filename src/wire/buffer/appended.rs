@@ -48,6 +48,11 @@ impl Buffer {
         self.0.received = self.0.cleared;
     }
 
+    /// Bytes of its capacity behind those that are there.
+    pub(in crate::wire) fn free(&self) -> usize {
+        self.capacity() - self.0.received as usize
+    }
+
     pub(in crate::wire) fn is_full(&self) -> bool {
         self.0.received == self.0.capacity
     }

@@ -219,6 +219,7 @@ fn a_fault_has_its_condition() {
     for (fault, expected) in [
         (UpstreamFault::Connect(kind), failed(Connect)),
         (UpstreamFault::ConnectTimeout, failed(Connect)),
+        (UpstreamFault::Tls(crate::proxy::fault::TlsFault::Expired, "it is"), failed(Connect)),
         (UpstreamFault::Reset(kind), failed(Reset)),
         (UpstreamFault::Closed, failed(Reset)),
         (UpstreamFault::BadAnswer, failed(BadAnswer)),

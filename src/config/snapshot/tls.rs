@@ -1,0 +1,101 @@
+//! `[server.tls]` and `tls` of an upstream: what sessions are made of, compiled.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Snapshot;
+use crate::tls::{TlsAcceptor, TlsVersion};
+
+pub use crate::tls::TlsDialer;
+
+/// `[server.tls]`
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    /// The last ones of `server.listen`: there clients speak TLS.
+    pub listen: Vec<SocketAddr>,
+    /// Certificate and key; the first is for whoever asks for none of the names.
+    pub certificates: Vec<(PathBuf, PathBuf)>,
+    /// Whose signatures on clients' certificates are believed; `None`: clients are asked for none.
+    pub client_ca: Option<PathBuf>,
+    pub client_auth: ClientAuth,
+    pub min_version: TlsVersion,
+    /// Clients resume their sessions.
+    pub tickets: bool,
+    pub acceptor: Arc<TlsAcceptor>,
+}
+
+/// What becomes of a client that shows no certificate, where it is asked for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Its handshake fails.
+    Required,
+    /// It is served, and is nobody.
+    Optional,
+}
+
+/// `tls` of an upstream.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamTls {
+    /// Whose signatures are believed; `None`: those that the system trusts.
+    pub ca: Option<PathBuf>,
+    /// What the server is asked for and has to prove, in place of the name of its endpoint.
+    pub server_name: Option<String>,
+    /// Who we are: certificate and key.
+    pub own: Option<(PathBuf, PathBuf)>,
+    pub min_version: TlsVersion,
+    /// Any certificate is believed.
+    pub unverified: bool,
+}
+
+impl Snapshot {
+    /// Whether some connection has a session.
+    pub fn speaks_tls(&self) -> bool {
+        let mut endpoints = self.upstreams.iter().flat_map(|upstream| &upstream.listed);
+        self.server.tls.is_some() || endpoints.any(|one| one.tls.is_some())
+    }
+
+    /// Whether clients at this place of `server.listen` speak TLS. Not by the address: several may have
+    /// the port 0.
+    pub fn is_sealed(&self, place: usize) -> bool {
+        self.server
+            .tls
+            .as_ref()
+            .is_some_and(|tls| place + tls.listen.len() >= self.server.listen.len())
+    }
+
+    /// The files of certificates and keys: when one changes, the configuration is another one.
+    pub fn tls_files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        if let Some(tls) = &self.server.tls {
+            files.extend(tls.certificates.iter().flat_map(|(one, key)| [one, key]).cloned());
+            files.extend(tls.client_ca.clone());
+        }
+        for tls in self.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()) {
+            files.extend(tls.ca.clone());
+            files.extend(tls.own.iter().flat_map(|(one, key)| [one, key]).cloned());
+        }
+        files.sort();
+        files.dedup();
+        files
+    }
+
+    /// Keeps of the generation before what clients and servers remember of it: ticket keys, sessions.
+    pub(super) fn keep_sessions(&mut self, before: &Snapshot) {
+        if let (Some(tls), Some(old)) = (&mut self.server.tls, &before.server.tls) {
+            let mut acceptor = TlsAcceptor::clone(&tls.acceptor);
+            acceptor.follow(&old.acceptor);
+            tls.acceptor = Arc::new(acceptor);
+        }
+        for upstream in &mut self.upstreams {
+            let old = before.upstreams.iter().find(|old| old.name == upstream.name);
+            let known = old.map_or(&[][..], |old| &old.listed);
+            for listed in &mut upstream.listed {
+                let same = known.iter().find(|known| known.tls == listed.tls);
+                if let Some(same) = same {
+                    listed.tls.clone_from(&same.tls);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Certificate files: refused by `check`, renewed under a gateway that runs.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::{Authority, EXPIRED, LAST, Sealed, s_client};
+use crate::harness::{Config, Upstream, run, signal, sluicegate};
+
+fn empty_answers() -> SocketAddr {
+    Upstream::serve(|mut peer| {
+        while peer.next_request().is_some() {
+            peer.send("HTTP/1.1 204 No Content\r\n\r\n");
+        }
+    })
+}
+
+#[test]
+fn wrong_files_are_refused_with_a_sentence_each() {
+    let authority = Authority::new();
+    let good = authority.issue(&["good.test"]);
+    let other = authority.issue(&["other.test"]);
+    let old = authority.issue_for(&["old.test"], EXPIRED);
+    let text = |path: &std::path::Path| std::fs::read_to_string(path).expect("it is there");
+    let backwards = [text(&authority.ca), text(&good.certificate)].concat();
+    let encrypted = authority.write("encrypted.key", "");
+    let made = run(Command::new("openssl")
+        .args(["pkcs8", "-topk8", "-passout", "pass:secret", "-in"])
+        .arg(&good.key)
+        .arg("-out")
+        .arg(&encrypted));
+    assert!(made.status.success(), "{}", made.stderr);
+    let with_key = |key| super::Pair { key, ..good.clone() };
+    let with = |certificate| super::Pair { certificate, ..good.clone() };
+    for (pair, sentence) in [
+        (with_key(encrypted), "the key is encrypted"),
+        (with_key(other.key.clone()), "the key is the key of another certificate"),
+        (with_key(good.certificate.clone()), "holds a certificate, and no private key"),
+        (with(authority.write("back.pem", &backwards)), "the certificates are in the wrong order"),
+        (old, "the certificate has expired"),
+        (with(authority.write("empty.pem", "")), "the file is empty"),
+        (with(authority.write("words.pem", "not a certificate")), "holds no certificate"),
+        (with(good.key.clone()), "holds a private key, and no certificate"),
+        (with("/nowhere/at.all".into()), "there is no such file"),
+    ] {
+        let tls = format!("certificates = [{}]", pair.entry());
+        let file = authority.write("gate.toml", &Sealed::text(&Config::to(empty_answers()), &tls));
+        let told = sluicegate(&["check", "--config", file.to_str().expect("a path")]);
+        assert!(!told.status.success(), "{sentence}");
+        let errors: Vec<&str> =
+            told.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(sentence), "{sentence}: {}", told.stderr);
+        assert!(errors[0].contains("server.tls.certificates[0]"), "{}", errors[0]);
+    }
+}
+
+fn serial(port: u16, authority: &Authority) -> String {
+    let ca = authority.ca.to_str().expect("a path");
+    let said = s_client(port, &["-CAfile", ca, "-servername", "localhost"], LAST);
+    let (_, rest) = said.split_once("-----BEGIN CERTIFICATE-----").expect("a certificate");
+    rest.split_once("-----END").expect("its end").0.to_owned()
+}
+
+#[test]
+fn a_certificate_is_renewed_and_a_broken_one_changes_nothing() {
+    let authority = Authority::new();
+    let own = authority.issue(&["localhost"]);
+    let tls = format!("certificates = [{}]", own.entry());
+    let config = Config { server: "watch = \"100ms\"".into(), ..Config::to(empty_answers()) };
+    let sealed = Sealed::start(&config, &tls);
+    let first = serial(sealed.port, &authority);
+    // Somebody who has connected before goes on.
+    let renewed = authority.issue(&["localhost"]);
+    assert_eq!(renewed.certificate, own.certificate);
+    sealed.gateway.wait_for_log("generation 1 is in force");
+    let second = serial(sealed.port, &authority);
+    assert_ne!(first, second);
+    std::fs::write(&own.certificate, "broken").expect("written");
+    sealed.gateway.wait_for_log("holds no certificate");
+    sealed.gateway.wait_for_log("refused; generation 1 stays");
+    assert_eq!(serial(sealed.port, &authority), second);
+    authority.issue(&["localhost"]);
+    sealed.gateway.wait_for_log("generation 2 is in force");
+    // By the signal, too.
+    std::fs::write(&own.certificate, "").expect("written");
+    signal(&sealed.gateway, Signal::HUP);
+    sealed.gateway.wait_for_log("the file is empty");
+    assert!(serial(sealed.port, &authority) != second);
+}
