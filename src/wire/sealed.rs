@@ -331,6 +331,30 @@ impl<S: Stream> Socket<S> {
         self.stream.shutdown_write()
     }
 
+    /// Says `close_notify`, if all that was said before it is out, for a connection that is dropped now:
+    /// the peer then knows that nobody has cut it. What the kernel does not take at once is left unsaid.
+    #[inline]
+    pub fn bid_farewell(&mut self, desk: &mut Desk) {
+        if self.is_sealed() {
+            self.write_farewell(desk);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_farewell(&mut self, desk: &mut Desk) {
+        let mute = self.ready.errored() || self.has_unsent();
+        if let Some(transport) = &mut self.transport
+            && !mute
+            && !transport.is_closed()
+            && transport.is_established()
+        {
+            transport.close(&mut desk.buffers);
+            // If it fails, so does the connection, which is over.
+            let _ = self.write_out(true, desk);
+        }
+    }
+
     /// Whether a FIN waits for the kernel to take what is in front of it.
     pub fn is_shutting_down(&self) -> bool {
         self.transport.as_ref().is_some_and(|transport| transport.fin_due)

@@ -2,7 +2,7 @@
 
     tls_server.py CERTIFICATE KEY [CLIENT_CA]
 
-Prints its port. What it answers is in the path:
+Prints its port, and for each connection how the other side has ended it. What it answers is in the path:
 
     /stream   ten events in chunks, 30 ms apart
     /whole    a body that ends with the connection, and close_notify in front of the end
@@ -38,8 +38,13 @@ def note_name(sealed, name, _):
 def read_head(sealed):
     head = b""
     while b"\r\n\r\n" not in head:
-        piece = sealed.recv(4096)
+        try:
+            piece = sealed.recv(4096)
+        except OSError:  # A FIN without close_notify, or RST.
+            print("end: cut", flush=True)
+            return None
         if not piece:
+            print("end: close_notify", flush=True)
             return None
         head += piece
     return head.decode()
@@ -60,7 +65,7 @@ def told(sealed, head, served):
 
 def serve(plain, made):
     try:
-        sealed = made.wrap_socket(plain, server_side=True)
+        sealed = made.wrap_socket(plain, server_side=True, suppress_ragged_eofs=False)
     except (ssl.SSLError, OSError):
         return plain.close()
     served = 0

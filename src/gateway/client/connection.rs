@@ -121,6 +121,9 @@ impl<N: Net> Gateway<N> {
         {
             debug_assert!(downstream.exchange.is_none(), "an exchange ends before its connection");
             let before = std::mem::replace(&mut downstream.state, State::Closed);
+            if matches!(before, State::Idle { .. }) {
+                downstream.socket.bid_farewell(&mut self.desk);
+            }
             downstream.socket.give_buffers_home(&mut self.desk);
             if matches!(before, State::Handshake { .. }) {
                 self.handshakes.ended();

@@ -203,6 +203,7 @@ impl<N: Net> Gateway<N> {
         if std::mem::replace(&mut upstream.closed, true) {
             return;
         }
+        upstream.socket.bid_farewell(&mut self.desk);
         upstream.socket.give_buffers_home(&mut self.desk);
         let home = upstream.upstream;
         if !upstream.uncounted {

@@ -12,7 +12,7 @@ mod files;
 mod servers;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 pub use authority::{Authority, EXPIRED, Pair};
 
@@ -84,6 +84,7 @@ pub const LAST: &str = "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\
 pub struct TlsServer {
     process: Child,
     pub port: u16,
+    said: BufReader<ChildStdout>,
 }
 
 impl TlsServer {
@@ -99,10 +100,17 @@ impl TlsServer {
             .stderr(Stdio::null())
             .spawn()
             .expect("python3 is installed");
+        let said = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut server = TlsServer { process, port: 0, said };
+        server.port = server.line().parse().expect("a port");
+        server
+    }
+
+    /// What it says next.
+    pub fn line(&mut self) -> String {
         let mut line = String::new();
-        let stdout = process.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("its port");
-        TlsServer { process, port: line.trim().parse().expect("a port") }
+        self.said.read_line(&mut line).expect("a line");
+        line.trim().to_owned()
     }
 }
 

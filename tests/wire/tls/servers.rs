@@ -68,6 +68,15 @@ fn an_end_without_a_farewell_is_a_truncation() {
 }
 
 #[test]
+fn a_server_is_told_that_its_connection_ends() {
+    let authority = Authority::new();
+    let mut server = TlsServer::start(&authority.issue(&["localhost"]), None);
+    let gateway = config(&server, &authority, "pool.idle_timeout = \"100ms\"").start();
+    assert_eq!(ask(&gateway, "/a").status(), 200);
+    assert_eq!(server.line(), "end: close_notify");
+}
+
+#[test]
 fn a_server_that_cannot_be_believed_is_told_by_name() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let good = authority.issue(&["localhost"]);
