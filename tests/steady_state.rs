@@ -12,18 +12,29 @@ mod harness;
 mod tape;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use harness::plugin::{PaperPlugin, plug};
 use harness::scenario::{LATENCY, Simulation, TARGET};
 use sluicegate::config::snapshot::Continue;
 use sluicegate::gateway::SAMPLED_TURNS;
+use sluicegate::measure::stats::{Counters, Tally};
+use sluicegate::reactor::net::Stream;
 use sluicegate::service::Setting;
 use sluicegate::service::continuation::Prefill;
 use sluicegate::sim::{Answer, ClientId, Counts, Visit};
+use sluicegate::tls::{
+    self, AcceptorSettings, Credentials, DialerSettings, TlsAcceptor, TlsDialer, TlsVersion, Trust,
+};
+use sluicegate::wire::buffers::BufferPool;
+use sluicegate::wire::socket::{Desk, Fill, Socket as TlsSocket};
+use sluicegate::wire::transport::{Acceptor, Dialer};
 
 /// Counts what each thread allocates: the test's own thread is the worker's.
 struct Counting;
@@ -391,4 +402,117 @@ fn translating_a_delta_allocates_nothing() {
             assert_eq!(ALLOCATIONS.get() - before, 0, "case {number} cut at {cut}");
         }
     }
+}
+
+/// One end of a connection in memory.
+struct Wire {
+    incoming: Bytes,
+    outgoing: Bytes,
+}
+
+type Bytes = Rc<RefCell<VecDeque<u8>>>;
+
+impl Stream for Wire {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.incoming.borrow_mut().read(into) {
+            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+            read => read,
+        }
+    }
+
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.outgoing.borrow_mut().extend(from);
+        Ok(from.len())
+    }
+
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        from.iter().map(|part| self.write(part)).sum()
+    }
+
+    fn write_last(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.write(from)
+    }
+
+    fn peek(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn delay_acks(&mut self) {}
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reset_on_drop(&mut self) {}
+}
+
+/// A client of ours and a server of ours, whose sessions are established.
+fn sealed_pair(desk: &mut Desk) -> (TlsSocket<Wire>, TlsSocket<Wire>) {
+    let folder = std::env::temp_dir().join(format!("sluicegate-steady-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    let made = tls::self_signed(&["a.test".to_owned()], (since.as_secs() / 86_400) as i64);
+    let made = made.expect("a certificate");
+    let (file, key) = (folder.join("a.pem"), folder.join("a.key"));
+    std::fs::write(&file, made.certificate).expect("written");
+    std::fs::write(&key, made.key).expect("written");
+    let chain = tls::chain(&file, since).expect("a chain");
+    let credentials = Credentials::new(chain, tls::key(&key).expect("a key")).expect("they fit");
+    let authorities = tls::authorities(&file).expect("an authority");
+    std::fs::remove_dir_all(&folder).expect("ours");
+    let min_version = TlsVersion::Tls13;
+    let acceptor = TlsAcceptor::new(&AcceptorSettings {
+        credentials: vec![credentials],
+        clients: None,
+        min_version,
+        tickets: true,
+    });
+    let trust = Trust::These(authorities);
+    let dialer =
+        TlsDialer::new(&DialerSettings { trust, credentials: None, min_version }, "a.test");
+    let (one, other) = (Bytes::default(), Bytes::default());
+    let end = |incoming: &Bytes, outgoing: &Bytes| {
+        TlsSocket::new(Wire { incoming: Rc::clone(incoming), outgoing: Rc::clone(outgoing) })
+    };
+    let (mut client, mut server) = (end(&one, &other), end(&other, &one));
+    client.begin_session(dialer.expect("good settings").dial(), desk);
+    server.begin_session(acceptor.expect("good settings").accept(), desk);
+    for _ in 0..4 {
+        for socket in [&mut client, &mut server] {
+            socket.ready.suppose_readable();
+            socket.shake_hands(desk).expect("a handshake");
+        }
+    }
+    assert!(!client.is_shaking_hands() && !server.is_shaking_hands());
+    (client, server)
+}
+
+/// What rustls allocates for a record: one vector to seal it, one to open it. A ratchet: fewer is better.
+#[test]
+fn a_sealed_token_allocates_once_where_it_is_sealed_and_once_where_it_is_opened() {
+    let mut desk = Desk {
+        buffers: BufferPool::new(1 << 22),
+        tally: Tally::new(Arc::new(Counters::default())),
+    };
+    desk.buffers.serve_sessions();
+    let (mut client, mut server) = sealed_pair(&mut desk);
+    let token = b"1e\r\ndata: {\"token\":\"something\"}\n\n\r\n";
+    let (mut sealing, mut opening) = (0, 0);
+    for round in 0..WARM_UP + TOKENS {
+        let before = ALLOCATIONS.get();
+        server.outbox.push(token, &mut desk.buffers);
+        server.flush(None, &mut desk).expect("written");
+        let between = ALLOCATIONS.get();
+        client.ready.suppose_readable();
+        let filled = client.fill(&mut desk).expect("read");
+        assert_eq!(filled, Fill::Bytes(token.len()));
+        assert_eq!(client.unscanned(), token);
+        client.discard(token.len(), &mut desk);
+        if round >= WARM_UP {
+            sealing += between - before;
+            opening += ALLOCATIONS.get() - between;
+        }
+    }
+    assert_eq!((sealing, opening), (TOKENS, TOKENS));
+    assert_eq!(desk.buffers.out(), 0, "a session that waits owns no buffer");
 }

@@ -12,6 +12,10 @@ pub const BUFFER_BYTES: u64 = 16 << 10;
 /// two slots, their timers and their places in the queues. Rounded up generously.
 pub const CONNECTION_BYTES: u64 = 2 << 10;
 
+/// Memory of one TLS session, its keys and names among it: about half of that, and the certificates that
+/// the peer has shown. Rounded up generously.
+pub const SESSION_BYTES: u64 = 8 << 10;
+
 /// Descriptors of the process itself: standard streams, pollers, wakers, listeners, signals, logs.
 const DESCRIPTORS_APART: u64 = 64;
 
@@ -67,6 +71,14 @@ pub fn stored_memory(snapshot: &Snapshot) -> u64 {
     snapshot.stored.as_ref().map_or(0, |stored| (stored.capacity() * ENTRY_BYTES) as u64)
 }
 
+/// The most memory one worker may take for TLS sessions, with clients and with servers.
+pub fn session_memory(snapshot: &Snapshot) -> u64 {
+    let mut endpoints = snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+    let servers = endpoints.any(|endpoint| endpoint.tls.is_some());
+    let sides = u64::from(snapshot.server.tls.is_some()) + u64::from(servers);
+    (snapshot.limits.connections as u64).saturating_mul(sides * SESSION_BYTES)
+}
+
 /// The most memory one worker may take for connections and their bytes. The kernel's own socket
 /// buffers come on top.
 pub fn worker_memory(snapshot: &Snapshot) -> u64 {
@@ -77,6 +89,7 @@ pub fn worker_memory(snapshot: &Snapshot) -> u64 {
         .saturating_add(continue_memory(snapshot))
         .saturating_add(undecided_memory(snapshot))
         .saturating_add(decoder_memory(snapshot))
+        .saturating_add(session_memory(snapshot))
 }
 
 /// File descriptors needed with every worker full: each client leads to one upstream connection,

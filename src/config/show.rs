@@ -361,6 +361,10 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         0 => String::new(),
         bytes => format!(" + {} to read compressed answers", show_size(bytes)),
     };
+    let sessions = match bounds::session_memory(snapshot) {
+        0 => String::new(),
+        bytes => format!(" + {} of TLS sessions", rounded(bytes)),
+    };
     let stored = bounds::stored_memory(snapshot);
     let shared = match stored {
         0 => String::new(),
@@ -375,7 +379,8 @@ fn costs(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     writeln!(
         out,
         "#   memory             {worker} per worker \
-         ({connections} connections x {small} + {buffers} of buffers{continues}{undecided}{decoders})"
+         ({connections} connections x {small} + {buffers} of buffers{continues}{undecided}{decoders}\
+          {sessions})"
     )?;
     writeln!(
         out,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use super::super::bounds;
 use super::super::show::effective;
 use super::*;
 use crate::tls::self_signed;
@@ -92,6 +93,10 @@ fn every_key_of_tls_reaches_the_snapshot_and_is_shown() {
         assert!(shown.contains(&format!("\n{key} = {value}\n")), "{key}: {shown}");
     }
     assert!(!shown.contains("BEGIN"), "no file is shown");
+    // Sessions on both sides.
+    let sessions = 10_000 * 2 * bounds::SESSION_BYTES;
+    assert_eq!(bounds::session_memory(snapshot), sessions);
+    assert!(shown.contains(" + 156.2 MiB of TLS sessions)"), "{shown}");
     // What is shown means the same.
     assert_eq!(effective(&accepted(&shown).snapshot), shown);
     let (_, section) = DOCUMENTATION.split_once("\n## `[server.tls]`\n").expect("the section");
