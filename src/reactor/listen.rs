@@ -93,8 +93,10 @@ impl Listen {
     }
 
     /// Whether clients may wait in the backlog of a listener that rests by itself.
+    #[inline]
     pub fn keeps_out_some(&self) -> bool {
-        self.backlogs().any(|(ready, rests)| ready && rests)
+        self.listeners.iter().any(|ready| ready.readable())
+            && self.backlogs().any(|(ready, rests)| ready && rests)
     }
 
     pub fn is_ready(&self, listener: usize) -> bool {
@@ -103,11 +105,12 @@ impl Listen {
 
     #[inline]
     fn is_any_ready(&self) -> bool {
-        self.backlogs().any(|(ready, rests)| ready && !rests)
+        // Asked in every turn, and mostly none is.
+        self.listeners.iter().any(|ready| ready.readable())
+            && self.backlogs().any(|(ready, rests)| ready && !rests)
     }
 
     /// Of each listener: whether its backlog may hold somebody, and whether it rests.
-    #[inline]
     fn backlogs(&self) -> impl Iterator<Item = (bool, bool)> + '_ {
         let resting = self.resting.iter().copied();
         self.listeners.iter().map(|ready| ready.readable()).zip(resting)
@@ -150,4 +153,25 @@ pub enum Taken<S> {
     Gone,
     /// No connection now; and what a counter should be told of that.
     Rests(Option<Counted>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_that_rests_keeps_no_other_from_accepting() {
+        let mut listen = Listen::new(2);
+        assert!(listen.may_accept() && !listen.keeps_out_some());
+        listen.rest_listener(1);
+        assert!(listen.is_ready(0) && !listen.is_ready(1));
+        assert!(listen.may_accept() && listen.keeps_out_some() && !listen.keeps_out());
+        listen.drained(0);
+        // Somebody waits, and nobody is to be accepted: the loop may sleep.
+        assert!(!listen.may_accept() && listen.keeps_out_some());
+        listen.on_event(1);
+        assert!(!listen.may_accept(), "it rests, whoever comes");
+        listen.reopen_listeners();
+        assert!(listen.may_accept() && listen.is_ready(1) && !listen.keeps_out_some());
+    }
 }

@@ -163,4 +163,9 @@ fn endpoints_of_another_identity_are_others() {
     let other = follows(&TLS.replace("server_name = \"a.test\"", "server_name = \"b.test\""));
     assert!(other[0] != before[0] && other[1] != before[1], "{other:?}");
     assert_eq!(other[2..], before[2..], "a plain one, and another upstream's");
+    // Sockets are bound once.
+    let moved = folder.fill(&TLS.replace("[::1]:443", "[::1]:444"));
+    let told = crate::config::reload(&moved, &first, &environment());
+    let told = told.map(|_| ()).map_err(|problems| super::told(&problems)).expect_err("bound");
+    assert!(told.contains("server.tls: cannot change while the gateway runs"), "{told}");
 }
