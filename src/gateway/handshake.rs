@@ -43,6 +43,7 @@ impl<N: Net> Gateway<N> {
             Ok(Handshake::Done) => {
                 downstream.state = State::Head { since: cx.now };
                 self.handshakes.ended();
+                self.desk.tally.client_handshakes.add(1);
                 // There is one less than there was, so another one may begin.
                 cx.listen.reopen_listeners();
                 self.enqueue(token, &mut cx.run);
@@ -55,6 +56,7 @@ impl<N: Net> Gateway<N> {
             }
             Err(error) => {
                 log::debug!("a client's handshake has failed: {error}");
+                self.desk.tally.client_handshakes_failed.add(1);
                 self.close_downstream(token, cx);
             }
         }
@@ -64,7 +66,10 @@ impl<N: Net> Gateway<N> {
         let Some(upstream) = self.upstreams.get_mut(connection) else { return };
         let Some(owner) = upstream.owner.filter(|_| !upstream.closed) else { return };
         match upstream.socket.shake_hands(&mut self.desk) {
-            Ok(Handshake::Done) => self.enqueue(owner, &mut cx.run),
+            Ok(Handshake::Done) => {
+                self.desk.tally.upstream_handshakes.add(1);
+                self.enqueue(owner, &mut cx.run);
+            }
             Ok(Handshake::More) => {
                 self.awaits_handshake(connection, cx);
             }

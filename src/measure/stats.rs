@@ -100,6 +100,11 @@ pub struct Counters {
     pub continuations_refused: Counter,
     /// Predefined answers given in the upstreams' place.
     pub fallbacks: Counter,
+    /// TLS handshakes with clients that were finished, and that failed.
+    pub client_handshakes: Counter,
+    pub client_handshakes_failed: Counter,
+    /// The same with servers, where they were finished.
+    pub upstream_handshakes: Counter,
     /// Why, in the order of [`crate::measure::hops::RETRY_CAUSES`].
     pub retry_causes: [Counter; 11],
     // Histograms.

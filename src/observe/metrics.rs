@@ -98,6 +98,21 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
         "Client connections closed because nothing was said on them and others waited outside.",
         |c| c.silent_shed.get(),
     ),
+    (
+        "sluicegate_client_handshakes_total",
+        "TLS handshakes with clients that were finished.",
+        |c| c.client_handshakes.get(),
+    ),
+    (
+        "sluicegate_client_handshakes_failed_total",
+        "TLS handshakes with clients that failed.",
+        |c| c.client_handshakes_failed.get(),
+    ),
+    (
+        "sluicegate_upstream_handshakes_total",
+        "TLS handshakes with servers that were finished.",
+        |c| c.upstream_handshakes.get(),
+    ),
     ("sluicegate_read_bytes_total", "Bytes read, from clients and servers.", |c| {
         c.bytes_read.get()
     }),
