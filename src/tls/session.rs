@@ -38,6 +38,9 @@ const RECORD_HEADER: usize = 5;
 const BUFFER: usize = crate::wire::buffer::CAPACITY;
 /// More of a handshake message than this is not held: rustls refuses longer ones too.
 const HELD_MAX: usize = 80 * 1024;
+/// The same of a client whose handshake is over: a KeyUpdate, cut as fine as it may be, is shorter. Handshakes
+/// are few at once, and connections many.
+const HELD_BY_CLIENT_MAX: usize = 512;
 
 /// One side of a connection, as rustls has it.
 pub(super) trait Engine: 'static {
@@ -310,7 +313,9 @@ impl<E: Engine> Session for TlsSession<E> {
                     self.held.extend_from_slice(behind);
                     taken = sealed.len();
                 }
-                if self.held.len() > HELD_MAX {
+                let most =
+                    if E::IS_SERVER && self.established { HELD_BY_CLIENT_MAX } else { HELD_MAX };
+                if self.held.len() > most {
                     let alert = Alert::protocol("a handshake message longer than any may be");
                     self.failed = Some(alert);
                     return Err(alert);

@@ -236,6 +236,23 @@ fn a_hello_may_come_in_many_records() {
 }
 
 #[test]
+fn a_hello_without_an_end_is_not_kept_for_ever() {
+    let folder = Folder::new();
+    let (_, mut server) = pair(&folder);
+    // The header of a hello of 65,535 bytes, and then one byte of it in each record.
+    let record = |byte: u8| [0x16, 3, 1, 0, 1, byte];
+    let mut sent = 0;
+    for byte in [1, 0, 0xff, 0xff].into_iter().chain(std::iter::repeat(0)) {
+        server.hear(&record(byte));
+        sent += 6;
+        if server.alert.is_some() {
+            break;
+        }
+        assert!(sent < 100_000, "{sent} bytes are held");
+    }
+}
+
+#[test]
 fn a_broken_record_ends_the_session_with_an_alert() {
     let folder = Folder::new();
     for index in [0, 1, 3, 4, 5, 9, 17] {
