@@ -56,6 +56,7 @@ def told(sealed, head, served):
     return json.dumps({
         "name": getattr(sealed, "asked_for", None),
         "host": fields.get("Host"),
+        "path": head.split(" ")[1],
         "alpn": sealed.selected_alpn_protocol(),
         "resumed": sealed.session_reused,
         "client": subject.get("commonName"),

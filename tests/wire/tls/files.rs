@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use super::{Authority, EXPIRED, LAST, Sealed, s_client};
-use crate::harness::{Config, Upstream, run, signal, sluicegate};
+use crate::harness::{Config, EtcdCluster, Gateway, Upstream, run, signal, sluicegate};
 
 fn empty_answers() -> SocketAddr {
     Upstream::serve(|mut peer| {
@@ -87,4 +87,23 @@ fn a_certificate_is_renewed_and_a_broken_one_changes_nothing() {
     signal(&sealed.gateway, Signal::HUP);
     sealed.gateway.wait_for_log("the file is empty");
     assert!(serial(sealed.port, &authority) != second);
+}
+
+/// The configuration is in a store, and the certificate in a file that it names.
+#[test]
+fn a_certificate_is_renewed_under_a_configuration_in_a_store() {
+    let cluster = EtcdCluster::start(1);
+    let authority = Authority::new();
+    let own = authority.issue(&["localhost"]);
+    let config = Config { server: "watch = \"100ms\"".into(), ..Config::to(empty_answers()) };
+    let text = Sealed::text(&config, &format!("certificates = [{}]", own.entry()));
+    let file = authority.write("stored.toml", &text);
+    let place = cluster.place("p");
+    let pushed = sluicegate(&["config", "push", file.to_str().expect("a path"), "--store", &place]);
+    assert!(pushed.status.success(), "{pushed:?}");
+    let sealed = Sealed::of(Gateway::of_store(&place, &[]));
+    let first = serial(sealed.port, &authority);
+    authority.issue(&["localhost"]);
+    sealed.gateway.wait_for_log("generation 1 is in force");
+    assert_ne!(serial(sealed.port, &authority), first);
 }

@@ -38,6 +38,17 @@ fn a_server_is_asked_by_its_name_and_its_connections_are_kept() {
 }
 
 #[test]
+fn a_url_has_a_base_under_tls_too() {
+    let authority = Authority::new();
+    let server = TlsServer::start(&authority.issue(&["localhost"]), None);
+    let endpoint = format!("https://localhost:{}/openai/v1", server.port);
+    let gateway = Config { endpoint, ..config(&server, &authority, "") }.start();
+    let told = ask(&gateway, "/v1/a").json();
+    let host = format!("localhost:{}", server.port);
+    assert_eq!((&told["path"], &told["host"]), (&"/openai/v1/a".into(), &host.into()));
+}
+
+#[test]
 fn tokens_of_a_server_arrive_one_by_one() {
     let authority = Authority::new();
     let server = TlsServer::start(&authority.issue(&["localhost"]), None);
