@@ -245,8 +245,12 @@ fn a_gateway_starts_from_the_last_good_copy() {
     cluster.wait_until_ready();
     push(&cluster, &Sheet::new("good2", &whole("two", &upstream)), &[]);
     becomes(&gateway, "/a", "two");
-    let kept = std::fs::read_to_string(copy.path()).expect("a copy");
-    assert!(kept.contains("two"), "{kept}");
+    // It is written when the workers have it, so an answer may come first.
+    let deadline = Instant::now() + PATIENCE;
+    while !std::fs::read_to_string(copy.path()).expect("a copy").contains("two") {
+        assert!(Instant::now() < deadline, "the copy is the old one");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 #[test]
