@@ -25,13 +25,28 @@ pub struct Listen {
     resting: Vec<bool>,
     resume_at: Option<Instant>,
     full: bool,
+    /// Whether the backlog of a listener that does not rest may hold somebody. Asked in every turn, so
+    /// kept, and not found out each time.
+    ready: bool,
+    /// Whether the backlog of one that rests may.
+    kept_out: bool,
 }
 
 impl Listen {
     pub fn new(listeners: usize) -> Listen {
         let resting = vec![false; listeners];
         let listeners = vec![Readiness::listening(); listeners];
-        Listen { listeners, resting, resume_at: None, full: false }
+        let ready = !listeners.is_empty();
+        Listen { listeners, resting, resume_at: None, full: false, ready, kept_out: false }
+    }
+
+    /// To be called when a listener stands otherwise than before.
+    fn look_again(&mut self) {
+        let backlogs = self.listeners.iter().map(|ready| ready.readable()).zip(&self.resting);
+        (self.ready, self.kept_out) =
+            backlogs.fold((false, false), |(ready, kept_out), backlog| {
+                (ready || backlog == (true, &false), kept_out || backlog == (true, &true))
+            });
     }
 
     pub fn on_event(&mut self, listener: usize) {
@@ -39,6 +54,7 @@ impl Listen {
         if let Some(ready) = self.listeners.get_mut(listener) {
             *ready = Readiness::listening();
         }
+        self.look_again();
     }
 
     /// When a pause ends; [`Instant::NEVER`] if there is none.
@@ -57,12 +73,12 @@ impl Listen {
     /// Whether a backlog is known to wait and nothing keeps us from serving it.
     #[inline]
     pub fn may_accept(&self) -> bool {
-        self.is_any_ready() && !self.full && self.resume_at.is_none()
+        self.ready && !self.full && self.resume_at.is_none()
     }
 
     /// Whether clients may wait in a backlog because there is no room for them.
     pub fn keeps_out(&self) -> bool {
-        self.full && self.is_any_ready()
+        self.full && self.ready
     }
 
     /// Whether accepting rests for want of room.
@@ -85,41 +101,31 @@ impl Listen {
         if let Some(rests) = self.resting.get_mut(listener) {
             *rests = true;
         }
+        self.look_again();
     }
 
     /// Listeners that rested by themselves go on.
     pub fn reopen_listeners(&mut self) {
         self.resting.fill(false);
+        self.look_again();
     }
 
     /// Whether clients may wait in the backlog of a listener that rests by itself.
     #[inline]
     pub fn keeps_out_some(&self) -> bool {
-        self.listeners.iter().any(|ready| ready.readable())
-            && self.backlogs().any(|(ready, rests)| ready && rests)
+        self.kept_out
     }
 
     pub fn is_ready(&self, listener: usize) -> bool {
-        self.backlogs().nth(listener) == Some((true, false))
-    }
-
-    #[inline]
-    fn is_any_ready(&self) -> bool {
-        // Asked in every turn, and mostly none is.
-        self.listeners.iter().any(|ready| ready.readable())
-            && self.backlogs().any(|(ready, rests)| ready && !rests)
-    }
-
-    /// Of each listener: whether its backlog may hold somebody, and whether it rests.
-    fn backlogs(&self) -> impl Iterator<Item = (bool, bool)> + '_ {
-        let resting = self.resting.iter().copied();
-        self.listeners.iter().map(|ready| ready.readable()).zip(resting)
+        let rests = self.resting.get(listener).is_some_and(|rests| *rests);
+        !rests && self.listeners.get(listener).is_some_and(|ready| ready.readable())
     }
 
     fn drained(&mut self, listener: usize) {
         if let Some(ready) = self.listeners.get_mut(listener) {
             ready.nothing_to_read();
         }
+        self.look_again();
     }
 
     /// Takes one connection from a backlog.
