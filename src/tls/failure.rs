@@ -58,7 +58,12 @@ fn certificate(error: &CertificateError) -> (AlertCause, &'static str) {
         }
         CertificateError::Revoked => (BadCertificate, "its certificate is revoked"),
         CertificateError::BadSignature => {
-            (BadCertificate, "a signature of its certificate is wrong")
+            // Mostly the one of that name that is trusted has another key: theirs is new.
+            (UnknownIssuer, "it was signed with another key than that of whom is trusted here")
+        }
+        // rustls has no name for it.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            (BadCertificate, "it is an authority's own (CA:TRUE), and a server has to have another")
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             (BadCertificate, "its certificate is for another purpose")
