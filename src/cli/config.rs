@@ -17,10 +17,10 @@ use crate::config::folder_of;
 use crate::config::parts::{ConfigText, WHOLE};
 use crate::escape::escaped;
 use crate::lifecycle::place::{StorePlace, read_file};
-use crate::lifecycle::source::compile;
+use crate::lifecycle::source::{compile, follow};
 use crate::lifecycle::store::EtcdFailure;
 use crate::lifecycle::store::record::{
-    Author, ChangeRecord, Parts, PushOutcome, StoreContents, history,
+    Author, ChangeRecord, Parts, PushOutcome, StoreContents, history, statuses,
 };
 use crate::sys;
 
@@ -100,6 +100,11 @@ enum Action {
         #[command(flatten)]
         store: Store,
     },
+    /// Tell what each running gateway says of itself
+    Status {
+        #[command(flatten)]
+        store: Store,
+    },
     /// Tell who changed what, and when; the latest last
     History {
         #[command(flatten)]
@@ -109,6 +114,9 @@ enum Action {
     Rollback {
         /// The number of that change
         number: u64,
+        /// Do it although that is refused on this machine
+        #[arg(long)]
+        unchecked: bool,
         #[command(flatten)]
         why: Why,
         #[command(flatten)]
@@ -149,9 +157,10 @@ pub fn execute(arguments: &ConfigArguments) -> Exit {
         Action::Pull { part, store } => (&store.store, pull(&store.store, part.as_deref())),
         Action::Diff { file, part, store } => (&store.store, diff(&store.store, file, part)),
         Action::Validate { store } => (&store.store, validate(&store.store)),
+        Action::Status { store } => (&store.store, tell_status(&store.store)),
         Action::History { store } => (&store.store, tell_history(&store.store)),
-        Action::Rollback { number, why, store } => {
-            (&store.store, roll_back(&store.store, *number, why))
+        Action::Rollback { number, unchecked, why, store } => {
+            (&store.store, roll_back(&store.store, *number, *unchecked, why))
         }
     };
     match done {
@@ -192,8 +201,17 @@ impl PartsSession<'_> {
         }
         let parts = self.parts.iter().map(|(name, text)| (name.as_str(), text.as_bytes()));
         let text = ConfigText::of_parts(&self.place.to_string(), parts).map_err(Failed::Refused)?;
-        let loaded = compile(&text, folder).map_err(Failed::Refused)?;
-        Ok(tell_warnings(&text, &loaded.warnings)?)
+        let loaded = compile(&text, folder.clone()).map_err(Failed::Refused)?;
+        tell_warnings(&text, &loaded.warnings)?;
+        // What gateways that obey the store now would say of it.
+        if let Some(running) = self.held.text().and_then(|held| compile(&held, folder.clone()).ok())
+            && let Err(reasons) = follow(&text, &running.snapshot, folder)
+        {
+            for reason in reasons {
+                writeln!(io::stderr(), "warning: {reason}")?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the parts what they are now, and says so.
@@ -296,6 +314,21 @@ fn validate(place: &StorePlace) -> Result<Exit, Failed> {
     Ok(Exit::Success)
 }
 
+fn tell_status(place: &StorePlace) -> Result<Exit, Failed> {
+    let mut out = io::stdout().lock();
+    for status in statuses(place)? {
+        let word = |key: &str| status[key].as_str().unwrap_or_default().to_owned();
+        let stands = if status["in_force"] == true { "in force" } else { "refused" };
+        let line = format!("{}  revision {}  {stands}", word("gateway"), status["revision"]);
+        writeln!(out, "{}", escaped(&line))?;
+        for reason in status["refused"].as_array().into_iter().flatten() {
+            writeln!(out, "  {}", escaped(reason.as_str().unwrap_or_default()))?;
+        }
+    }
+    out.flush()?;
+    Ok(Exit::Success)
+}
+
 fn tell_history(place: &StorePlace) -> Result<Exit, Failed> {
     let mut out = io::stdout().lock();
     for change in history(place)? {
@@ -310,19 +343,23 @@ struct HistoryLine<'a>(&'a ChangeRecord);
 
 impl fmt::Display for HistoryLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ChangeRecord { number, by, at, message, changed, .. } = self.0;
-        let line = format!("{number}  {at}  {by}  {}  {message}", changed.join(","));
+        let ChangeRecord { number, revision, by, at, message, changed, .. } = self.0;
+        let line =
+            format!("{number}  revision {revision}  {at}  {by}  {}  {message}", changed.join(","));
         // Somebody may have put escapes of a terminal there.
         f.write_str(&escaped(&line))
     }
 }
 
-fn roll_back(place: &StorePlace, number: u64, why: &Why) -> Result<Exit, Failed> {
+fn roll_back(place: &StorePlace, number: u64, unchecked: bool, why: &Why) -> Result<Exit, Failed> {
     let mut session = PartsSession::open(place)?;
     let changes = history(place)?;
     let Some(change) = changes.into_iter().find(|change| change.number == number) else {
         return Err(Failed::Plain(format!("{place}: the history has no change {number}")));
     };
     session.parts = change.parts;
+    if !unchecked {
+        session.check(std::env::current_dir().unwrap_or_default())?;
+    }
     session.save(why, &format!("rollback to {number}"))
 }

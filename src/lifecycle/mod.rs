@@ -28,12 +28,12 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use self::source::{Source, told};
+use self::source::Source;
 pub use self::watch::FileWatch;
+use crate::config::Loaded;
 use crate::config::names::{self, Resolved};
 use crate::config::parts::ConfigText;
 use crate::config::snapshot::{Addresses, Snapshot};
-use crate::config::{self, Environment, Loaded};
 use crate::control::names::Names;
 use crate::server::{Control, Reloaded};
 use crate::sys::{self, ServiceState, Successor, notify};
@@ -231,10 +231,8 @@ impl Lifecycle {
 
     /// Gives the workers the configuration of this text.
     fn follow(&self, text: &ConfigText) -> Result<Arc<Snapshot>, Vec<String>> {
-        let environment = Environment::in_folder(self.folder.clone());
         let Loaded { snapshot, warnings, notes } =
-            config::reload(text.text(), &self.snapshot, &environment)
-                .map_err(|problems| told(text, &problems))?;
+            source::follow(text, &self.snapshot, self.folder.clone())?;
         warnings.iter().for_each(|warning| log::warn!("{}", text.tell(warning)));
         notes.iter().for_each(|note| log::info!("{note}"));
         let next = Arc::new(snapshot);

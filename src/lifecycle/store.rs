@@ -97,7 +97,8 @@ impl StoreSource {
     /// Keeps a configuration that is in force.
     pub fn keep(&self, text: &ConfigText) {
         let Some(path) = &self.last_good else { return };
-        if let Err(error) = files::replace(path, text.text()) {
+        let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        if let Err(error) = folder.and_then(|()| files::replace(path, text.text())) {
             log::error!("{}: the last good configuration is not kept: {error}", path.display());
         }
     }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::*;
-use crate::config::Environment;
+use crate::config::{self, Environment};
 use crate::server;
 
 const PATIENCE: Duration = Duration::from_secs(30);

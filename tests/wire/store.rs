@@ -125,6 +125,8 @@ fn a_change_in_the_store_serves_while_streams_go_on() {
         let late = stream.join().expect("the stream is whole");
         assert!(late < crate::reload::LATE, "a token was late by {late:?}");
     }
+    let status = config(&cluster, &["status"]).stdout;
+    assert!(status.starts_with("g1  revision "), "{status}");
     let history = config(&cluster, &["history"]).stdout;
     let changes: Vec<&str> = history.lines().collect();
     assert_eq!(changes.len(), 5, "{history}");
@@ -203,6 +205,22 @@ fn what_is_refused_is_told_wherever_somebody_looks() {
     assert!(told()["refused"][0].as_str().is_some_and(|why| why.contains(sentence)), "{}", told());
     assert_eq!(get(&gateway, "/a"), (200, "one".into()));
 
+    let status = config(&cluster, &["status"]).stdout;
+    assert!(status.contains("refused\n  ") && status.contains(sentence), "{status}");
+    // Nor does a rollback bring back what is refused; and what runs cannot take is told.
+    let refused = config(&cluster, &["rollback", "2"]);
+    assert!(!refused.status.success() && refused.stderr.contains(sentence), "{refused:?}");
+    push(&cluster, &Sheet::new("told4", &good), &[]);
+    wait_for(true);
+    let moved = Sheet::new("told5", &good.replace("workers = 1", "workers = 2"));
+    let pushed = config(&cluster, &["push", moved.path()]);
+    let restart = "warning: etcd:/p/config:3: server.workers: cannot change while the gateway runs";
+    assert!(pushed.status.success() && pushed.stderr.contains(restart), "{pushed:?}");
+    wait_for(false);
+    push(&cluster, &Sheet::new("told6", &good), &[]);
+    wait_for(true);
+    let generation = json!(gateway.count_in_log("is in force"));
+
     // What nobody would push is refused as well, and takes no more memory than it may.
     for (key, value) in [
         (&b"/p/config"[..], &b"\xff\xfe"[..]),
@@ -211,12 +229,13 @@ fn what_is_refused_is_told_wherever_somebody_looks() {
         (b"/p/routes/\x1b[2J", b""),
         (b"/p/routes/\xff", b""),
     ] {
-        let before = gateway.count_in_log("refused; generation 0 stays");
+        let stays = format!("refused; generation {generation} stays");
+        let before = gateway.count_in_log(&stays);
         cluster.put(key, value);
-        gateway.expect_in_log("refused; generation 0 stays", before + 1);
+        gateway.expect_in_log(&stays, before + 1);
         let gone = cluster.ask("/v3/kv/deleterange", &json!({ "key": encoded(key) }));
         assert!(gone.is_some());
-        gateway.expect_in_log("refused; generation 0 stays", before + 2);
+        gateway.expect_in_log(&stays, before + 2);
     }
     assert_eq!(get(&gateway, "/a"), (200, "one".into()));
     push(&cluster, &Sheet::new("told3", &whole("two", &upstream)), &[]);

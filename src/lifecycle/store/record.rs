@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PARTS_MAX, range_of};
+use super::{PARTS_MAX, range_of, text_of};
+use crate::config::parts::ConfigText;
 use crate::control::etcd::{Etcd, EtcdFailure, Listing, Put, StoredKey, Unchanged};
 use crate::http::timestamp;
 use crate::lifecycle::place::StorePlace;
@@ -38,6 +39,9 @@ pub struct ChangeRecord {
     pub changed: Vec<String>,
     /// All parts as it left them.
     pub parts: Parts,
+    /// The revision of the store that it is.
+    #[serde(skip)]
+    pub revision: i64,
 }
 
 /// What a store holds, and the revisions that a change of it has to find again.
@@ -99,6 +103,11 @@ impl StoreContents {
         self.entries.iter().map(part).collect()
     }
 
+    /// The configuration that it makes, if it makes one.
+    pub fn text(&self) -> Option<ConfigText> {
+        text_of(&self.place, &self.entries).ok()
+    }
+
     /// Makes these the parts, in one change.
     pub fn change(&mut self, parts: Parts, author: Author) -> Result<PushOutcome, EtcdFailure> {
         let place = &self.place;
@@ -119,7 +128,8 @@ impl StoreContents {
         let changed = written.iter().chain(&gone).map(|name| (*name).clone()).collect();
         let Author { by, message } = author;
         let at = timestamp::written(sys::time_of_day().as_secs());
-        let record = ChangeRecord { number, by, at, message, changed, parts: parts.clone() };
+        let record =
+            ChangeRecord { number, by, at, message, changed, parts: parts.clone(), revision: 0 };
         let record = serde_json::to_string(&record)
             .map_err(|error| EtcdFailure::Refused(error.to_string()))?;
         if record.len() > CHANGE_BYTES_MAX {
@@ -165,6 +175,22 @@ pub fn history(place: &StorePlace) -> Result<Vec<ChangeRecord>, EtcdFailure> {
     let end = format!("{}/.history0", place.prefix);
     let entries = etcd.range(&first, &end, 2 * usize::try_from(KEPT).unwrap_or(0))?.entries;
     // What somebody else has put there is no change.
+    Ok(entries
+        .iter()
+        .filter_map(|entry| {
+            let change: ChangeRecord = serde_json::from_slice(&entry.value).ok()?;
+            Some(ChangeRecord { revision: entry.revision, ..change })
+        })
+        .collect())
+}
+
+/// What the gateways say of themselves, each in JSON; the latest change of a part that was read by
+/// each is its `revision`.
+pub fn statuses(place: &StorePlace) -> Result<Vec<serde_json::Value>, EtcdFailure> {
+    let mut etcd = Etcd::new(place.etcd.clone());
+    let first = format!("{}/.status/", place.prefix);
+    let end = format!("{}/.status0", place.prefix);
+    let entries = etcd.range(&first, &end, PARTS_MAX)?.entries;
     Ok(entries.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok()).collect())
 }
 
