@@ -231,3 +231,42 @@ fn a_client_that_waits_for_leave_gets_it() {
     server.send(OK);
     assert_eq!(client.read_response().status(), 200);
 }
+
+/// A text in the coding `deflate`, in one block that is stored as it is (RFC 1950, RFC 1951 §3.2.4).
+fn stored(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).expect("a short text");
+    let mut body = vec![0x78, 0x01, 0x01];
+    body.extend_from_slice(&length.to_le_bytes());
+    body.extend_from_slice(&(!length).to_le_bytes());
+    body.extend_from_slice(text.as_bytes());
+    let (low, high) = text.bytes().fold((1, 0), |(low, high), byte| {
+        let low = (low + u32::from(byte)) % 65_521;
+        (low, (high + low) % 65_521)
+    });
+    body.extend_from_slice(&(high << 16 | low).to_be_bytes());
+    body
+}
+
+#[test]
+fn a_coding_hides_no_second_model() {
+    let upstream = Upstream::listen();
+    let by_upstream = gateway(&upstream, "model = \"served\"", "");
+    let by_route = gateway(&upstream, "", "when = { model = \"a\" }");
+    for (body, code) in [
+        (r#"{"model":"a","model":"b"}"#, "model_ambiguous"),
+        (r#"{"model":"a","Model":"b"}"#, "model_ambiguous"),
+        (r#"{"mod\u0065l":"a"}"#, "model_ambiguous"),
+        (r#"{"model":"a"}{"model":"b"}"#, "model_ambiguous"),
+        (r#"{"model":"a","messages":["#, "model_ambiguous"),
+    ] {
+        for gateway in [&by_upstream, &by_route] {
+            let mut client = gateway.connect();
+            client.send(sized("deflate", &stored(body)));
+            expect_code(&mut client, 400, code);
+        }
+    }
+    upstream.expect_no_request();
+    let request = sized("deflate", &stored(r#"{"model":"a","messages":[]}"#));
+    let got = served(&by_upstream, &upstream, &request);
+    assert_eq!(got.text(), r#"{"model":"served","messages":[]}"#);
+}

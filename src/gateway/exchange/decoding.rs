@@ -93,9 +93,14 @@ impl<N: Net> Gateway<N> {
             }
             outbox.push(piece, &mut self.desk.buffers);
         }
-        // What it says of a model that is unclear is asked for where that matters.
-        let _ = request.watch.end(request.body.framing());
-        Ok(())
+        // One that can be read in two ways is refused, as where it comes without a coding.
+        match request.watch.end(request.body.framing()) {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                let unclear = request.watch.unclear().unwrap_or(Unclear::Ambiguous);
+                Err(Fault::Downstream(DownstreamFault::Model(unclear)))
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::io::Read;
 
 use miniz_oxide::DataFormat;
-use miniz_oxide::inflate::stream::InflateState;
+use miniz_oxide::inflate::stream::{InflateState, MinReset};
 use ruzstd::decoding::StreamingDecoder;
 
 use super::{
@@ -83,13 +83,16 @@ type Give<'a> = dyn FnMut(&[u8]) -> Result<(), Undecodable> + 'a;
 
 fn gzip(mut body: &[u8], give: &mut Give<'_>) -> Result<(), Undecodable> {
     let malformed = || Undecodable::Malformed;
+    // One for all members: there may be very many.
+    let mut inflater = InflateState::new_boxed(DataFormat::Raw);
     loop {
         let mut member = Member::START;
         while member != Member::Data {
             let (byte, rest) = body.split_first().ok_or_else(malformed)?;
             (member, body) = (member.step(*byte)?, rest);
         }
-        let mut inflater = InflateState::new_boxed(DataFormat::Raw);
+        // Nothing of the window before can be reached: distances end at what this member has given.
+        inflater.reset_as(MinReset);
         let (mut check, mut length) = (!0u32, 0u32);
         let (taken, ended) = feed_deflate(&mut inflater, body, &mut |piece| {
             (check, length) = (crc32(check, piece), length.wrapping_add(piece.len() as u32));
