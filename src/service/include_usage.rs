@@ -10,6 +10,8 @@
 //! * An event leaves when it is whole. One that is longer than [`EVENT_BYTES_MAX`] is not the usage's, and
 //!   passes as it comes.
 
+use memchr::memmem;
+
 use crate::http::json::member;
 
 /// An event with nothing but usage in it is a tenth of that.
@@ -99,8 +101,18 @@ impl UsageHider {
     }
 }
 
-/// Whether the one `data` of an event is an object with empty `choices` and a `usage`.
+/// Whether the one `data` of an event is an object with empty `choices` and a `usage`, and tells nothing
+/// else that a client could want: an event with a name, an error or a text is none, and one in which
+/// `choices` stand twice can be read in two ways.
 fn tells_only_usage(event: &[u8]) -> bool {
+    let named =
+        event.split(|byte| matches!(byte, b'\n' | b'\r')).any(|it| it.starts_with(b"event"));
+    let more: [&[u8]; 5] =
+        [b"\"error\"", b"\"content\"", b"\"delta\"", b"\"message\"", b"\"text\""];
+    let tells_more = more.iter().any(|name| memmem::find(event, name).is_some());
+    if named || tells_more || memmem::find_iter(event, b"\"choices\"").count() != 1 {
+        return false;
+    }
     let lines = event.split(|byte| matches!(byte, b'\n' | b'\r'));
     let mut data = lines.filter_map(|line| line.strip_prefix(b"data:"));
     let (Some(data), None) = (data.next(), data.next()) else { return false };
@@ -166,6 +178,9 @@ mod tests {
                 r#"data: {"choices":[],"prompt_filter_results":[]}"#,
                 r#"data: {"choices":[],"usage":null}"#,
                 r#"data: {"choices":[{"index":0,"finish_reason":"stop"}],"usage":{"x":1}}"#,
+                r#"data: {"error":{"message":"no"},"choices":[],"usage":{"x":1}}"#,
+                r#"data: {"content":"keep me","choices":[],"usage":{"x":1}}"#,
+                r#"data: {"choices":[],"choices":[{"text":"a"}],"usage":{"x":1}}"#,
             ];
             let before: String = others.iter().map(|line| event(line)).collect();
             let behind = format!("{}{}", event("data: [DONE]"), "data: {\"cut");

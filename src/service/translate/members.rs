@@ -111,11 +111,14 @@ pub fn wants_newer_bound(model: &str) -> bool {
     number("o").is_some() || number("gpt-").is_some_and(|version| version >= 5)
 }
 
-/// Refuses a model whose name cannot stand in a path.
+/// A longer name stands in no path.
+const PATH_NAME_MAX: usize = 256;
+
+/// Refuses a model whose name cannot stand in a path: one that is, or has between slashes, nothing or a
+/// step. A server may undo the escapes of slashes before it reads steps.
 pub fn want_path_name(model: &str) -> Result<(), Untranslatable> {
-    let dots = model.bytes().all(|byte| byte == b'.');
-    match dots {
-        // Nothing, or a step in the path.
+    let step = |part: &str| part.bytes().all(|byte| byte == b'.');
+    match model.len() > PATH_NAME_MAX || model.split(['/', '\\']).any(step) {
         true => Err(Untranslatable::new("model", "cannot stand in a path")),
         false => Ok(()),
     }

@@ -334,6 +334,11 @@ impl Collected {
         let mut chunks = Vec::new();
         match documents::translate(first.into_iter(), context, *status, body)? {
             ToldDocument::Answer(completion, _) => {
+                // Of a server that speaks OpenAI chat nobody has read it before.
+                let choices = completion["choices"].as_array().map_or(0, Vec::len);
+                if choices == 0 {
+                    return Err(BadAnswer::Malformed("has no `choices`".to_owned()));
+                }
                 let mut context = context.clone();
                 context.memo.include_usage |= second.is_some();
                 writer::stream_of(&completion, &context, &mut chunks);

@@ -131,6 +131,34 @@ fn as_stream(pair: Pair, body: &Value) -> String {
 }
 
 #[test]
+fn what_is_no_answer_is_not_told_as_a_stream() {
+    for body in ["{}", "null", "[]", r#"{"choices":[]}"#, r#"{"detail":"Not found"}"#] {
+        for pair in [MESSAGES_TO_CHAT, CHAT_TO_MESSAGES] {
+            let translator = Translator::of_document(pair, &memo(), 200, 1, "x", 1 << 16);
+            let (mut translator, mut out) = (translator.told_as_stream(), Vec::new());
+            translator.feed(body.as_bytes(), &mut out).unwrap();
+            assert!(translator.end(&mut out).is_err(), "{body} {pair:?}");
+            assert_eq!(out, b"", "{body} {pair:?}");
+        }
+    }
+}
+
+#[test]
+fn a_model_stands_in_a_path_as_one_name() {
+    use crate::service::translate::members::want_path_name;
+
+    for good in ["m", "org/model", "models/gemini-2.5-pro", "a.b", "..a"] {
+        assert!(want_path_name(good).is_ok(), "{good}");
+    }
+    let long = "m".repeat(257);
+    for bad in
+        ["", ".", "..", "a/..", "../a", "a/../../b", "models/", "/a", "a//b", "a\\..\\b", &long]
+    {
+        assert!(want_path_name(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn a_document_is_told_as_the_stream_that_it_would_have_been() {
     let message = json!({"id": "msg_1", "type": "message", "content": [
             {"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a \"b\"\n"},
