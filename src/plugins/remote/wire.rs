@@ -86,12 +86,17 @@ impl Line {
         let failed = |error: std::io::Error| format!("{} cannot be asked: {error}", self.path);
         let mut stream = Stream::connect(&self.path).map_err(failed)?;
         stream.set_write_timeout(Some(self.timeout)).map_err(failed)?;
-        stream.set_read_timeout(Some(self.timeout)).map_err(failed)?;
         stream.write_all(&frame::open(&self.config)).map_err(failed)?;
         // Byte by byte: what follows the line is for the reader.
         let mut line = Vec::new();
         let mut byte = [0];
+        let deadline = Instant::now() + self.timeout;
         while line.last() != Some(&b'\n') && (line.len() as u64) < LINE_BYTES_MAX {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(format!("{} has not said who it is in time", self.path));
+            }
+            stream.set_read_timeout(Some(left)).map_err(failed)?;
             stream.read_exact(&mut byte).map_err(failed)?;
             line.push(byte[0]);
         }

@@ -28,6 +28,8 @@ pub struct Loaded {
 pub enum LoadFailed {
     /// No memory for its bytes.
     Memory(String),
+    /// It is not all there: the loader would map what no byte stands behind.
+    Cut,
     /// The loader does not take it.
     Loader(String),
     NoSymbol,
@@ -44,6 +46,7 @@ impl fmt::Display for LoadFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LoadFailed::Memory(why) => write!(f, "cannot be copied to memory: {why}"),
+            LoadFailed::Cut => write!(f, "is no shared object, or is cut short"),
             LoadFailed::Loader(why) => write!(f, "is no shared object that can be loaded: {why}"),
             LoadFailed::NoSymbol => write!(f, "has no symbol {SG_SYMBOL}"),
             LoadFailed::NoTable => write!(f, "gives no table: {SG_SYMBOL}() returned NULL"),
@@ -69,6 +72,32 @@ impl fmt::Display for LoadFailed {
 
 impl std::error::Error for LoadFailed {}
 
+/// Whether the bytes that an ELF object of 64 bits has mapped are all in it (ELF-64, "Program Header").
+fn is_whole(object: &[u8]) -> bool {
+    /// Of an entry of the table of segments.
+    const ENTRY: usize = 56;
+
+    let number = |at: usize, length: usize| -> Option<u64> {
+        let bytes = object.get(at..at.checked_add(length)?)?;
+        Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    let segments = || {
+        let begin = usize::try_from(number(32, 8)?).ok()?;
+        let count = usize::try_from(number(56, 2)?).ok()?;
+        (0..count)
+            .map(|index| {
+                let at = begin.checked_add(index * ENTRY)?;
+                let end = number(at + 8, 8)?.checked_add(number(at + 32, 8)?)?;
+                (end <= object.len() as u64).then_some(())
+            })
+            .collect::<Option<Vec<()>>>()
+    };
+    // The loader says what else is wrong.
+    object.starts_with(b"\x7fELF\x02\x01")
+        && number(54, 2) == Some(ENTRY as u64)
+        && segments().is_some()
+}
+
 /// Memory with these bytes, as a file that nobody else can reach.
 fn memory_of(bytes: &[u8]) -> rustix::io::Result<OwnedFd> {
     let memory = memfd_create("sluicegate-plugin", MemfdFlags::CLOEXEC)?;
@@ -83,6 +112,9 @@ fn memory_of(bytes: &[u8]) -> rustix::io::Result<OwnedFd> {
 impl Loaded {
     /// Loads a shared object. Its initialisers run, and its entry is called.
     pub fn of(object: &[u8]) -> Result<Loaded, LoadFailed> {
+        if !is_whole(object) {
+            return Err(LoadFailed::Cut);
+        }
         let memory = memory_of(object).map_err(|error| LoadFailed::Memory(error.to_string()))?;
         let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
         // SAFETY: the object's initialisers are foreign code. The operator has named it by its hash, and

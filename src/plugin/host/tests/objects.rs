@@ -80,8 +80,13 @@ fn open(object: &[u8], config: &str) -> Result<Library, OpenFailed> {
 #[test]
 fn what_is_no_plugin_of_this_version_is_refused() {
     let refused = |object: &[u8]| Loaded::of(object).expect_err("it is refused");
-    assert!(matches!(refused(b"no object at all"), LoadFailed::Loader(_)));
-    assert!(matches!(refused(b""), LoadFailed::Loader(_)));
+    assert!(matches!(refused(b"no object at all"), LoadFailed::Cut));
+    assert!(matches!(refused(b""), LoadFailed::Cut));
+    // One that is cut anywhere in what is mapped would end the process.
+    let whole = small("cut", &[]);
+    for kept in [64, 2_000, whole.len() / 2] {
+        assert_eq!(refused(&whole[..kept]), LoadFailed::Cut, "{kept} bytes");
+    }
     let no_symbol = object("no_symbol", "int x(void);\nint x(void) { return 1; }\n", &[]);
     assert_eq!(refused(&no_symbol), LoadFailed::NoSymbol);
     assert_eq!(refused(&small("no_table", &["-DTABLE=0"])), LoadFailed::NoTable);
