@@ -14,7 +14,7 @@ use similar::TextDiff;
 use super::check::{tell_refused, tell_warnings};
 use super::{Exit, complain};
 use crate::config::folder_of;
-use crate::config::parts::{ConfigText, WHOLE};
+use crate::config::parts::{ConfigText, WHOLE, is_part_name};
 use crate::escape::escaped;
 use crate::lifecycle::place::{StorePlace, read_file};
 use crate::lifecycle::source::{compile, follow};
@@ -254,6 +254,11 @@ fn push(
     unchecked: bool,
     why: &Why,
 ) -> Result<Exit, Failed> {
+    if !is_part_name(part) {
+        return Err(Failed::Plain(format!(
+            "{part:?} is no part: parts are config, upstreams/NAME, routes/NAME, prices/NAME"
+        )));
+    }
     let text = text_of_file(file)?;
     let mut session = PartsSession::open(place)?;
     session.parts.insert(part.to_owned(), text);

@@ -29,7 +29,7 @@ pub const WHOLE: &str = "config";
 
 /// The kinds of parts that are one element of a list: the folder of their names, the list, and the
 /// key that names an element, where it has one.
-const ELEMENTS: [(&str, &str, Option<&str>); 3] =
+static ELEMENTS: [(&str, &str, Option<&str>); 3] =
     [("upstreams", "upstream", Some("name")), ("routes", "route", None), ("prices", "price", None)];
 
 /// The text of a configuration.
@@ -98,6 +98,22 @@ fn folder(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(folder, _)| folder)
 }
 
+/// Whether a part can have this name.
+pub fn is_part_name(name: &str) -> bool {
+    name == WHOLE || element_of(name).is_some()
+}
+
+/// Which kind of part has this name, and which element it is.
+#[expect(clippy::type_complexity, reason = "a row of the table, and a name")]
+fn element_of(
+    name: &str,
+) -> Option<(&'static (&'static str, &'static str, Option<&'static str>), &str)> {
+    let (kind, element) = name.split_once('/')?;
+    let found = ELEMENTS.iter().find(|(folder, ..)| *folder == kind)?;
+    let good = |letter: char| letter != '/' && !letter.is_control();
+    (!element.is_empty() && element.chars().all(good)).then_some((found, element))
+}
+
 /// The text of a part, if it is one.
 fn part<'p>(name: &str, bytes: &'p [u8]) -> Result<&'p str, NoPart> {
     let text = std::str::from_utf8(bytes).map_err(|_| NoPart::NotUtf8)?;
@@ -110,11 +126,7 @@ fn part<'p>(name: &str, bytes: &'p [u8]) -> Result<&'p str, NoPart> {
     if name == WHOLE {
         return Ok(text);
     }
-    let element = name.split_once('/').and_then(|(kind, element)| {
-        let found = ELEMENTS.iter().find(|(folder, ..)| *folder == kind)?;
-        (!element.is_empty() && !element.contains('/')).then_some((found, element))
-    });
-    let Some(((_, list, key), element)) = element else { return Err(NoPart::Unknown) };
+    let Some(((_, list, key), element)) = element_of(name) else { return Err(NoPart::Unknown) };
     let root = root.into_inner();
     let elements = match root.iter().next() {
         Some((only, value)) if only.get_ref() == *list && root.len() == 1 => value.get_ref(),

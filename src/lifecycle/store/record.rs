@@ -82,7 +82,14 @@ impl StoreContents {
         // The head first: what is changed between the two is a change that is lost.
         let head = etcd.range(&head_key, &format!("{head_key}\0"), 1)?.entries.pop();
         let number = head.as_ref().and_then(|entry| std::str::from_utf8(&entry.value).ok());
-        let number = number.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        let number = match (&head, number.and_then(|text| text.trim().parse().ok())) {
+            (None, _) => 0,
+            (Some(_), Some(number)) => number,
+            (Some(_), None) => {
+                let head = format!("{head_key} is no number: it was written by something else");
+                return Err(EtcdFailure::Refused(head));
+            }
+        };
         let Listing { entries, revision } = etcd.range(&first, &end, PARTS_MAX)?;
         let head_revision = head.map_or(0, |entry| entry.revision);
         let place = place.clone();
@@ -124,7 +131,9 @@ impl StoreContents {
         if written.is_empty() && gone.is_empty() {
             return Ok(PushOutcome::Nothing);
         }
-        let number = self.head + 1;
+        let number = self.head.checked_add(1).ok_or_else(|| {
+            EtcdFailure::Refused(format!("{}/.head has no number behind it", place.prefix))
+        })?;
         let changed = written.iter().chain(&gone).map(|name| (*name).clone()).collect();
         let Author { by, message } = author;
         let at = timestamp::written(sys::time_of_day().as_secs());
