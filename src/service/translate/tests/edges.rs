@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    BadAnswer, CHAT_TO_MESSAGES, MESSAGES_TO_CHAT, Pair, Translator, asked, chunks, events, memo,
-    named, refused, request, told,
+    BadAnswer, CHAT_TO_MESSAGES, CHAT_TO_TRITON, MESSAGES_TO_CHAT, Pair, Translator, asked, chunks,
+    events, memo, named, refused, request, told,
 };
 use crate::http::coding::Coding;
 
@@ -140,6 +140,15 @@ fn what_is_no_answer_is_not_told_as_a_stream() {
             assert!(translator.end(&mut out).is_err(), "{body} {pair:?}");
             assert_eq!(out, b"", "{body} {pair:?}");
         }
+    }
+}
+
+#[test]
+fn a_stream_of_another_dialect_is_no_empty_answer() {
+    let tokens = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n";
+    for stream in [tokens, "data: {\"detail\":\"died\"}\n\n"] {
+        let (out, bad) = told(CHAT_TO_TRITON, stream).unwrap_err();
+        assert!(matches!(bad, BadAnswer::Malformed(_)) && out.is_empty(), "{bad:?}: {out}");
     }
 }
 

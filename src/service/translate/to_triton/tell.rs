@@ -67,6 +67,10 @@ impl TritonAsChat {
             self.writer.fail(&ServerError::read(0, data), out);
             return Ok(None);
         }
+        if event.model_name.is_none() && event.text_output.is_none() {
+            // Each of Triton's has both: the end of another dialect's stream would be no end.
+            return Err(BadAnswer::Malformed("has an event that is none of Triton's".into()));
+        }
         if self.writer.progress() == Progress::Before {
             let model = event.model_name.and_then(inside).map(meaning);
             self.writer.begin(None, model.as_deref().filter(|model| !model.is_empty()), out);
