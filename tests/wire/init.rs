@@ -138,10 +138,10 @@ fn a_file_that_is_there_stays_and_one_without_servers_is_not_written() {
     let forced = sluicegate(&[&trusted[..], &["--force"]].concat());
     assert_eq!(forced.status.code(), Some(0), "{forced:?}");
     assert!(fs::read_to_string(&file).expect("it is there").contains(&nobody));
-    let tls = ["init", "--upstream", "https://api.example/v1", "--output", "-"];
+    let tls = ["init", "--upstream", "https://nobody.invalid/v1", "--output", "-"];
     let ended = sluicegate(&tls);
-    assert_eq!((ended.status.code(), &*ended.stdout), (Some(1), ""), "{ended:?}");
-    assert!(ended.stderr.contains("TLS"), "{ended:?}");
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("endpoints = [\"https://nobody.invalid/v1\"]"), "{ended:?}");
 }
 
 #[test]
