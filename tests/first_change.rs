@@ -115,14 +115,26 @@ fn tree() -> PathBuf {
     tree
 }
 
-/// Runs the unit tests that the page names. The crate is compiled as fast as can be, and what it depends
-/// on is taken as it is.
+/// The crates of the workspace that are compiled for it.
+const OURS: [&str; 3] = ["sluicegate", "sluicegate-plugin-host", "sluicegate-plugin-abi"];
+
+/// Settings with which our crates are compiled as fast as can be, and as in no other build: cargo takes the
+/// crates of a copy for those of the tree if they are compiled alike, and would not compile the tree's again.
+fn settings() -> Vec<String> {
+    let of = |name: &str| {
+        ["opt-level=0", "debug=0", "codegen-units=33"].map(|setting| {
+            ["--config".to_owned(), format!("profile.test.package.{name}.{setting}")]
+        })
+    };
+    OURS.iter().flat_map(|name| of(name)).flatten().collect()
+}
+
+/// Runs the unit tests that the page names. What the crates depend on is taken as it is.
 fn run_tests(tree: &Path) -> (bool, String) {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target");
     let Output { status, stdout, stderr } = Command::new(env!("CARGO"))
         .args(["test", "--locked", "--offline", "--lib"])
-        .args(["--config", "profile.test.package.sluicegate.opt-level=0"])
-        .args(["--config", "profile.test.package.sluicegate.debug=0"])
+        .args(settings())
         .args(["--", "proxy::balance", "config::"])
         .current_dir(tree)
         .env("CARGO_TARGET_DIR", target)
