@@ -99,3 +99,16 @@ fn one_coding_is_known_by_its_name() {
         assert_eq!(found, expected, "{fields:?}");
     }
 }
+
+#[test]
+fn a_body_has_a_bounded_number_of_members() {
+    const EMPTY: &[u8] = &[
+        0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x03, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00,
+    ];
+    let gzip = RequestCoding::Known(Coding::Gzip);
+    let with = |empty: usize| [&EMPTY.repeat(empty), GZIP].concat();
+    let most = with(MEMBERS_MAX - 1);
+    assert_eq!(decode_whole(gzip, &most, 1_000).as_deref(), Ok(TEXT));
+    assert_eq!(decode_whole(gzip, &with(MEMBERS_MAX), 1_000), Err(Undecodable::Malformed));
+}
