@@ -4,7 +4,7 @@
 //! what nobody has answered in time. A reader lives as long as its connection.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -83,7 +83,13 @@ impl Line {
 
     /// Connects, and hears what the plugin says of itself. An error: the rest of a sentence about it.
     pub fn open(&self) -> Result<(Stream, Hello), String> {
-        let failed = |error: std::io::Error| format!("{} cannot be asked: {error}", self.path);
+        let failed = |error: std::io::Error| match error.kind() {
+            // A blocking socket whose timeout ran out says `WouldBlock` on Linux.
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!("{} has not said who it is in time", self.path)
+            }
+            _ => format!("{} cannot be asked: {error}", self.path),
+        };
         let mut stream = Stream::connect(&self.path).map_err(failed)?;
         stream.set_write_timeout(Some(self.timeout)).map_err(failed)?;
         stream.write_all(&frame::open(&self.config)).map_err(failed)?;
@@ -94,7 +100,7 @@ impl Line {
         while line.last() != Some(&b'\n') && (line.len() as u64) < LINE_BYTES_MAX {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(format!("{} has not said who it is in time", self.path));
+                return Err(failed(ErrorKind::TimedOut.into()));
             }
             stream.set_read_timeout(Some(left)).map_err(failed)?;
             stream.read_exact(&mut byte).map_err(failed)?;

@@ -218,6 +218,35 @@ fn nobody_at_the_socket_is_no_configuration() {
 
 /// Not a limit: the price of a question, for docs/plugins.md. Both plugins answer the request themselves.
 #[test]
+fn a_plugin_that_drips_its_first_line_is_no_configuration() {
+    let place = |end: &str| {
+        std::env::temp_dir().join(format!("sluicegate-{}-drips.{end}", std::process::id()))
+    };
+    let (path, file) = (place("sock"), place("toml"));
+    let _ = std::fs::remove_file(&path);
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    thread::spawn(move || {
+        let Ok((mut stream, _)) = listener.accept() else { return };
+        // A blank at a time, each sooner than the timeout.
+        while std::io::Write::write_all(&mut stream, b" ").is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let path = path.display();
+    let text = format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 10\n\
+         [plugins]\nallow = [\"{path}\"]\n\
+         [[plugin]]\nname = \"it\"\nsocket = \"{path}\"\ntimeout = \"300ms\"\n\
+         [[upstream]]\nname = \"u\"\nendpoints = [\"127.0.0.1:1\"]\n\
+         [[route]]\npath = \"/*\"\nupstream = \"u\"\nplugins = [\"it\"]\n"
+    );
+    std::fs::write(&file, text).expect("a temporary file");
+    let checked = crate::harness::sluicegate(&["check", "--config", &file.display().to_string()]);
+    assert!(checked.stderr.contains("has not said who it is in time"), "{checked:?}");
+    let _ = std::fs::remove_file(&file);
+}
+
+#[test]
 fn what_a_question_costs_is_told() {
     let plugin = Plugin::listen("price", &["on_request"], |_, _| {
         Some((json!({ "verdict": "answer" }), b"ours".to_vec()))
