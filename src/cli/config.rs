@@ -34,7 +34,8 @@ pub struct ConfigArguments {
 /// Where the store is.
 #[derive(Args, Clone, Debug)]
 struct Store {
-    /// etcd://[USER@]HOST:PORT[,HOST:PORT]/PREFIX; the password stands in SLUICEGATE_STORE_PASSWORD
+    /// etcd://[USER@]HOST:PORT[,HOST:PORT]/PREFIX, etcds:// under TLS; the password stands in
+    /// SLUICEGATE_STORE_PASSWORD
     #[arg(long, value_name = "STORE")]
     store: StorePlace,
 }

@@ -171,8 +171,8 @@ impl Command {
 /// `sluicegate run`
 #[derive(Args, Clone, Debug)]
 pub struct RunArguments {
-    /// The configuration: a file, or etcd://[USER@]HOST:PORT[,HOST:PORT]/PREFIX; there is none by
-    /// default
+    /// The configuration: a file, or etcd://[USER@]HOST:PORT[,HOST:PORT]/PREFIX (etcds:// under TLS);
+    /// there is none by default
     #[arg(long, value_name = "PLACE")]
     pub config: ConfigPlace,
     /// With a store: keeps the last good configuration here, to start from when the store is away

@@ -29,6 +29,9 @@ pub use self::message::{Listing, Put, StoredKey, Unchanged};
 use self::message::{encoded, number, text_of};
 pub use self::watch::{Watch, WatchEvent};
 use super::client::{Answer, Ask, AskFailure, Whereabouts};
+use crate::config::snapshot::TlsDialer;
+use crate::sys;
+use crate::tls::ClientFiles;
 
 /// How long one address may take for an answer.
 pub const TIMEOUT: Duration = Duration::from_secs(3);
@@ -44,6 +47,8 @@ pub struct EtcdAddress {
     pub members: Vec<String>,
     pub user: Option<String>,
     pub password: Option<String>,
+    /// Each member speaks TLS, which is done with these files.
+    pub tls: Option<ClientFiles>,
 }
 
 impl fmt::Debug for EtcdAddress {
@@ -85,11 +90,14 @@ pub struct Etcd {
     at: usize,
     /// What the store has given for user and password.
     token: Option<String>,
+    /// How that member is dialled, where it speaks TLS. Made anew of its files after a failure: they
+    /// may have been renewed.
+    dialer: Option<TlsDialer>,
 }
 
 impl Etcd {
     pub fn new(address: EtcdAddress) -> Etcd {
-        Etcd { address, at: 0, token: None }
+        Etcd { address, at: 0, token: None, dialer: None }
     }
 
     /// The keys from `first` on, and below `end`; more than `most` of them are refused.
@@ -180,6 +188,7 @@ impl Etcd {
                 decided => return decided,
             }
             self.at = (self.at + 1) % self.address.members.len();
+            self.dialer = None;
         }
         Err(away)
     }
@@ -191,6 +200,7 @@ impl Etcd {
         read: &dyn Fn(Answer) -> Result<T, EtcdFailure>,
     ) -> Result<T, EtcdFailure> {
         let known = self.token.is_some();
+        self.prepare()?;
         self.log_in()?;
         match self.post(path, question, self.token.as_deref()).and_then(read) {
             // It has forgotten the token, as it does after a while.
@@ -201,6 +211,15 @@ impl Etcd {
             }
             decided => decided,
         }
+    }
+
+    /// Makes the dialer, where one is wanted and none is at hand.
+    fn prepare(&mut self) -> Result<(), EtcdFailure> {
+        let (Some(files), None) = (&self.address.tls, &self.dialer) else { return Ok(()) };
+        let member = self.member();
+        let dialer = files.dialer(member, sys::time_of_day());
+        self.dialer = Some(dialer.map_err(|why| EtcdFailure::Away(member.to_owned(), why))?);
+        Ok(())
     }
 
     /// Gets a token for user and password, where there are some and none is at hand.
@@ -226,7 +245,7 @@ impl Etcd {
         let lines = token.map_or(String::new(), |token| format!("Authorization: {token}\r\n"));
         let ask = Ask {
             to: Whereabouts::Name(member),
-            tls: None,
+            tls: self.dialer.as_ref(),
             host: member,
             path,
             agent: AGENT,

@@ -162,7 +162,7 @@ mod tests {
     use std::net::TcpListener;
 
     fn trace(authority: String, queue: usize) -> TraceSettings {
-        let export = Some(Collector { authority, path: "/v1/traces".into() });
+        let export = Some(Collector { authority, path: "/v1/traces".into(), tls: None });
         let timeout = Duration::from_millis(200);
         TraceSettings {
             export,

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use crate::config;
 use crate::config::parts::ConfigText;
 use crate::control::etcd::EtcdAddress;
+use crate::sys;
+use crate::tls::ClientFiles;
 
 /// A configuration's place, as it is named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +28,16 @@ pub struct StorePlace {
 /// The variable of the environment with the password of a store's user.
 pub const PASSWORD: &str = "SLUICEGATE_STORE_PASSWORD";
 const SCHEME: &str = "etcd://";
+/// The same, and every member speaks TLS.
+const SEALED_SCHEME: &str = "etcds://";
 
 impl FromStr for ConfigPlace {
     type Err = String;
 
     fn from_str(told: &str) -> Result<ConfigPlace, String> {
-        match told.strip_prefix(SCHEME) {
-            Some(store) => store.parse().map(ConfigPlace::Store),
-            None => Ok(ConfigPlace::File(PathBuf::from(told))),
+        match [SCHEME, SEALED_SCHEME].iter().any(|scheme| told.starts_with(scheme)) {
+            true => told.parse().map(ConfigPlace::Store),
+            false => Ok(ConfigPlace::File(PathBuf::from(told))),
         }
     }
 }
@@ -41,9 +45,16 @@ impl FromStr for ConfigPlace {
 impl FromStr for StorePlace {
     type Err = String;
 
-    /// `[etcd://][USER@]HOST[:PORT][,HOST[:PORT]…]/PREFIX`
+    /// `[etcd[s]://][USER@]HOST[:PORT][,HOST[:PORT]…]/PREFIX[?ca=FILE&certificate=FILE&key=FILE]`
     fn from_str(told: &str) -> Result<StorePlace, String> {
-        let told = told.strip_prefix(SCHEME).unwrap_or(told);
+        let (told, sealed) = match told.strip_prefix(SEALED_SCHEME) {
+            Some(rest) => (rest, true),
+            None => (told.strip_prefix(SCHEME).unwrap_or(told), false),
+        };
+        let (told, query) = match told.split_once('?') {
+            Some((told, query)) => (told, Some(query)),
+            None => (told, None),
+        };
         let (authority, prefix) = told.split_once('/').unwrap_or((told, ""));
         let prefix = prefix.trim_end_matches('/');
         if prefix.is_empty() {
@@ -61,9 +72,47 @@ impl FromStr for StorePlace {
         }
         let members = members.split(',').map(member).collect::<Result<Vec<_>, _>>()?;
         let password = std::env::var(PASSWORD).ok().filter(|_| user.is_some());
-        let etcd = EtcdAddress { members, user: user.map(str::to_owned), password };
+        let tls = tls_files(sealed, query)?;
+        if let Some(files) = &tls {
+            // A file that is wrong is told now, and not when the store is asked.
+            members.iter().try_for_each(|one| files.dialer(one, sys::time_of_day()).map(drop))?;
+        }
+        let etcd = EtcdAddress { members, user: user.map(str::to_owned), password, tls };
         Ok(StorePlace { etcd, prefix: format!("/{prefix}") })
     }
+}
+
+/// What stands behind the question mark: files for TLS.
+fn tls_files(sealed: bool, query: Option<&str>) -> Result<Option<ClientFiles>, String> {
+    if !sealed {
+        return match query {
+            Some(_) => Err("only etcds:// takes files behind a question mark".to_owned()),
+            None => Ok(None),
+        };
+    }
+    let mut files = ClientFiles::default();
+    let (mut certificate, mut key) = (None, None);
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if value.is_empty() {
+            return Err(format!("{name} has no value: write {name}=…"));
+        }
+        match name {
+            "ca" => files.ca = Some(value.into()),
+            "certificate" => certificate = Some(value.into()),
+            "key" => key = Some(value.into()),
+            "server_name" => files.server_name = Some(value.to_owned()),
+            _ => {
+                return Err(format!("{name:?} is not known: ca, certificate, key or server_name"));
+            }
+        }
+    }
+    files.own = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => return Err("certificate and key belong together".to_owned()),
+    };
+    Ok(Some(files))
 }
 
 /// `host:port`; etcd's own port where none is told.
@@ -149,6 +198,12 @@ mod tests {
             ("etcd://me:secret@h/p", "a password may not stand here"),
             ("etcd://h/a b", "printable ASCII"),
             ("etcd://h\r\nX: y/p", "is no HOST:PORT"),
+            ("etcd://h/p?ca=x", "only etcds:// takes files"),
+            ("etcds://h/p?ca=/none/ca.pem", "/none/ca.pem: "),
+            ("etcds://h/p?ca=", "ca has no value"),
+            ("etcds://h/p?cert=x", "\"cert\" is not known"),
+            ("etcds://h/p?key=x", "belong together"),
+            ("etcds://h?ca=x", "a prefix is missing"),
         ] {
             let refused = wrong.parse::<ConfigPlace>().expect_err(wrong);
             assert!(refused.contains(why) && !refused.contains("secret"), "{wrong}: {refused}");

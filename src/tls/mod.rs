@@ -6,6 +6,7 @@
 //! | `server.rs` | the certificates that clients are shown, by the name they ask for |
 //! | `client.rs` | whom we believe at a server, and who we are there |
 //! | `blocking.rs` | a session for the threads that block |
+//! | `files.rs` | the same two questions, answered by files, for servers that are no upstream's |
 //! | `pem.rs` | certificate and key files, and what is wrong with them |
 //! | `certificate.rs` | what a certificate says: names, days, whose it is |
 //! | `failure.rs` | why a session failed, in one clause |
@@ -18,6 +19,7 @@ mod blocking;
 mod certificate;
 mod client;
 mod failure;
+mod files;
 mod make;
 mod pem;
 mod server;
@@ -33,6 +35,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use blocking::{SealedStream, why};
 pub use client::{DialerSettings, TlsDialer, Trust, system_authorities};
+pub use files::ClientFiles;
 pub use make::{SelfSigned, self_signed};
 pub use pem::{Authorities, ChainFile, Credentials, KeyFile, authorities, chain, key};
 pub use server::{AcceptorSettings, ClientCertificates, TlsAcceptor};

@@ -101,7 +101,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bench", &["clock", "http", "reactor", "sys"]),
     (
         "lifecycle",
-        &["config", "control::etcd", "control::names", "files", "http::timestamp", "server", "sys"],
+        &[
+            "config",
+            "control::etcd",
+            "control::names",
+            "files",
+            "http::timestamp",
+            "server",
+            "sys",
+            "tls",
+        ],
     ),
     (
         "cli",

@@ -11,6 +11,7 @@ use super::super::snapshot::{
     Collector, ModelPrice, PriceTable, Recorder, TraceContext, TraceSettings, UsageSettings,
 };
 use super::{address, fallback, when};
+use crate::tls::ClientFiles;
 
 /// Where a collector takes spans, unless told otherwise (OTLP/HTTP).
 const SPANS_PATH: &str = "/v1/traces";
@@ -55,16 +56,16 @@ pub(super) fn trace(mut section: Section<'_>, report: &mut Report) -> TraceSetti
     trace
 }
 
-/// `http://host:port/path`; `None` is "off".
+/// `http://host:port/path`, or `https://`; `None` is "off".
 fn collector(text: &str) -> Result<Option<Collector>, Mistake> {
     if text == "off" {
         return Ok(None);
     }
-    let Some(rest) = text.strip_prefix("http://") else {
-        return Err(Mistake::new(match text.starts_with("https://") {
-            true => "TLS is not spoken here: name a collector on this machine, which can",
-            false => "must be \"off\" or a URL such as \"http://127.0.0.1:4318/v1/traces\"",
-        }));
+    let sealed = text.strip_prefix("https://");
+    let Some(rest) = sealed.or_else(|| text.strip_prefix("http://")) else {
+        return Err(Mistake::new(
+            "must be \"off\" or a URL such as \"http://127.0.0.1:4318/v1/traces\"",
+        ));
     };
     let (authority, path) = match rest.find('/') {
         Some(slash) => rest.split_at(slash),
@@ -78,7 +79,14 @@ fn collector(text: &str) -> Result<Option<Collector>, Mistake> {
         // Not told: it may end in a key.
         return Err(Mistake::new("has a character in its path or its query that no URL has"));
     }
-    Ok(Some(Collector { authority: authority.to_owned(), path: path.to_owned() }))
+    let tls = match sealed {
+        None => None,
+        Some(_) => {
+            let dialer = ClientFiles::default().dialer(authority, super::tls::now());
+            Some(Arc::new(dialer.map_err(Mistake::new)?))
+        }
+    };
+    Ok(Some(Collector { authority: authority.to_owned(), path: path.to_owned(), tls }))
 }
 
 fn service(text: &str) -> Result<String, Mistake> {

@@ -17,7 +17,7 @@ use crate::tls::{
 
 const CERTIFICATES_MAX: usize = 1_000;
 
-fn now() -> Duration {
+pub(super) fn now() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 

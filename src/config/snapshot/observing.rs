@@ -1,6 +1,9 @@
 //! `[trace]`, `[recorder]` and `[usage]`: what is told of exchanges beside their log lines.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::TlsDialer;
 
 /// `[trace]`
 #[derive(Clone, Debug, PartialEq)]
@@ -45,13 +48,16 @@ pub struct Collector {
     pub authority: String,
     /// With its query.
     pub path: String,
+    /// How it is dialled where its URL is `https://`.
+    pub tls: Option<Arc<TlsDialer>>,
 }
 
 impl Collector {
     /// For people to read: the URL without its query, which may hold a key.
     pub fn shown(&self) -> String {
         let path = self.path.split('?').next().unwrap_or_default();
-        format!("http://{}{path}", self.authority)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.authority)
     }
 }
 

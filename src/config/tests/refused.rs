@@ -634,10 +634,6 @@ fn trace() {
     let export = "export    = \"off\"";
     for (url, expected) in [
         ("collector:4318", rule),
-        (
-            "https://collector:4318",
-            "TLS is not spoken here: name a collector on this machine, which can",
-        ),
         ("http://collector", "\"collector\" has no port: write host:port"),
         ("http://:4318", "\":4318\" is neither a host name nor an address"),
         ("http://user@collector:4318", "takes neither a user nor a password"),

@@ -50,6 +50,7 @@ fn a_store_that_nobody_knows_is_away_and_its_password_is_shown_to_nobody() {
         members: vec!["127.0.0.1:1".into()],
         user: Some("u".into()),
         password: Some("secret".into()),
+        tls: None,
     };
     assert!(!format!("{address:?}").contains("secret"));
     let failure = Etcd::new(address).range("/a", "/b", 1).expect_err("nobody is there");

@@ -48,10 +48,10 @@ pub(super) fn post(
     body: &str,
     timeout: Duration,
 ) -> Result<u64, PostFailure> {
-    let Collector { authority, path } = collector;
+    let Collector { authority, path, tls } = collector;
     let ask = Ask {
         to: Whereabouts::Name(authority),
-        tls: None,
+        tls: tls.as_deref(),
         host: authority,
         path,
         agent: AGENT,

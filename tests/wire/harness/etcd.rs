@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -20,11 +20,35 @@ pub struct EtcdCluster {
     members: Vec<Option<Child>>,
     /// Clusters that had the same ports before.
     renewed: u32,
+    sealed: Option<SealedPort>,
+}
+
+/// Where the one member of a cluster speaks TLS, and with what.
+struct SealedPort {
+    port: u16,
+    certificate: PathBuf,
+    key: PathBuf,
+    /// Who has to have signed the certificates of its clients.
+    ca: PathBuf,
 }
 
 impl EtcdCluster {
     /// Starts so many members, and waits until they have a leader.
     pub fn start(members: usize) -> EtcdCluster {
+        EtcdCluster::start_with(members, None)
+    }
+
+    /// Starts one member that speaks TLS on a second port, to clients whose certificates `ca` has
+    /// signed.
+    pub fn start_sealed(certificate: &Path, key: &Path, ca: &Path) -> EtcdCluster {
+        let held = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = held.local_addr().expect("it is bound").port();
+        drop(held);
+        let (certificate, key, ca) = (certificate.into(), key.into(), ca.into());
+        EtcdCluster::start_with(1, Some(SealedPort { port, certificate, key, ca }))
+    }
+
+    fn start_with(members: usize, sealed: Option<SealedPort>) -> EtcdCluster {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("sluicegate-etcd-{}-{number}", std::process::id());
@@ -39,6 +63,7 @@ impl EtcdCluster {
             ports,
             members: (0..members).map(|_| None).collect(),
             renewed: 0,
+            sealed,
         };
         drop(held);
         (0..members).for_each(|index| cluster.start_member(index));
@@ -52,16 +77,29 @@ impl EtcdCluster {
         format!("etcd://{}/{prefix}", members.collect::<Vec<_>>().join(","))
     }
 
+    /// The same of one that speaks TLS, reached by the name `localhost`.
+    pub fn sealed_place(&self, prefix: &str, query: &str) -> String {
+        let port = self.sealed.as_ref().expect("it was started so").port;
+        format!("etcds://localhost:{port}/{prefix}?{query}")
+    }
+
     pub fn start_member(&mut self, index: usize) {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let (client, peer) = self.ports[index];
         let name = |index: usize| format!("m{}-{index}", self.renewed);
         let all = self.ports.iter().enumerate();
         let all = all.map(|(index, (_, peer))| format!("{}={}", name(index), url(*peer)));
-        let child = Command::new("etcd")
+        let mut listen = url(client);
+        let mut command = Command::new("etcd");
+        if let Some(SealedPort { port, certificate, key, ca }) = &self.sealed {
+            listen = format!("{listen},https://127.0.0.1:{port}");
+            command.arg("--cert-file").arg(certificate).arg("--key-file").arg(key);
+            command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(ca);
+        }
+        let child = command
             .args(["--name", &name(index), "--data-dir"])
             .arg(self.folder.join(name(index)))
-            .args(["--listen-client-urls", &url(client), "--advertise-client-urls", &url(client)])
+            .args(["--listen-client-urls", &listen, "--advertise-client-urls", &url(client)])
             .args(["--listen-peer-urls", &url(peer)])
             .args(["--initial-advertise-peer-urls", &url(peer)])
             .args(["--initial-cluster", &all.collect::<Vec<_>>().join(",")])

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `clients.rs` | what clients see: versions, names, tickets, certificates of their own |
 //! | `files.rs` | certificate files: refused by `check`, renewed under a gateway that runs |
+//! | `ours.rs` | what the gateway asks for itself: a store, a collector of spans |
 //! | `servers.rs` | `https://` upstreams, and what becomes of those that cannot be believed |
 
 mod authority;
 mod clients;
 mod files;
+mod ours;
 mod servers;
 
 use std::io::{BufRead, BufReader, Write};
