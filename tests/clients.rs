@@ -1,8 +1,8 @@
 //! The real binary between real clients and real servers.
 //!
-//! The clients (curl, hey, the SDKs of OpenAI, Anthropic and Ollama, httpx, websockets) and the
-//! servers (uvicorn, websockets, llama.cpp's, and one that is rude on purpose) are driven by the
-//! scripts in `tests/clients/`. A script checks and exits; a test here starts what the script needs
+//! The clients (curl, hey, httpx, websockets, the SDKs of OpenAI, Anthropic, Ollama and Gemini for
+//! Python and Node.js) and the servers (uvicorn, websockets, llama.cpp's, and one that is
+//! rude on purpose) are driven by the scripts in `tests/clients/`. A script checks and exits; a test here starts what the script needs
 //! and reports its verdict. What each script asserts is told in its head.
 //!
 //! Absent on purpose: assertions about bytes. Those are the wire tests'.
@@ -18,6 +18,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use stage::{Gateway, Server, Temporary, free_port, one_at_a_time, script};
+
+/// Runs a script that is told the addresses of these gateways, and ends them.
+fn script_before<const COUNT: usize>(name: &str, gateways: [Gateway; COUNT], arguments: &[&str]) {
+    let urls = gateways.each_ref().map(|gateway| gateway.url(""));
+    let urls = urls.each_ref().map(String::as_str);
+    script(name, &[&urls[..], arguments].concat());
+    for gateway in gateways {
+        gateway.stop();
+    }
+}
 
 #[test]
 fn the_openai_sdk_streams_at_the_pace_of_the_server() {
@@ -139,6 +149,31 @@ fn the_sdks_of_openai_and_anthropic_before_servers_of_the_other_dialect() {
     for gateway in gateways {
         gateway.stop();
     }
+}
+
+#[test]
+fn the_sdks_for_node_stream_at_the_pace_of_the_server() {
+    let _alone = one_at_a_time();
+    let server = Server::start("paced_server.py", &[]);
+    let gateway = Gateway::before(server.address());
+    script("node/paced.js", &[&gateway.url("")]);
+    gateway.stop();
+}
+
+#[test]
+fn the_sdks_for_node_before_servers_of_their_own_and_of_the_other_dialect() {
+    let _alone = one_at_a_time();
+    let (llama, tools) = (Server::llama(), Server::start("tool_server.py", &[]));
+    let paced = Server::start("paced_server.py", &[]);
+    let gateways = [
+        Gateway::translating(llama.address(), "anthropic"),
+        Gateway::translating(llama.address(), "openai"),
+        Gateway::before(llama.address()),
+        Gateway::translating(tools.address(), "anthropic"),
+        Gateway::translating(tools.address(), "openai"),
+        Gateway::translating(paced.address(), "openai"),
+    ];
+    script_before("node/translated.js", gateways, &["--direct", &llama.url("")]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! it, and a server also ends by itself when this process does (`--lifeline`: its standard input
 //! is a pipe from us).
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -51,12 +52,18 @@ fn installed(name: &str) -> PathBuf {
 /// Runs a client script to its end, which it keeps to itself within its own limit.
 pub fn script(name: &str, arguments: &[&str]) {
     let path = scripts().join(name);
-    let mut command = if name.ends_with(".py") {
-        let mut python = Command::new(installed("bin/python"));
-        python.arg(path);
-        python
-    } else {
-        Command::new(path)
+    let mut command = match path.extension().and_then(OsStr::to_str) {
+        Some("py") => {
+            let mut python = Command::new(installed("bin/python"));
+            python.arg(path);
+            python
+        }
+        Some("js") => {
+            let mut node = Command::new("node");
+            node.arg(path).env("NODE_PATH", installed("node/node_modules"));
+            node
+        }
+        _ => Command::new(path),
     };
     let output = command
         .args(arguments)
