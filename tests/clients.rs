@@ -177,6 +177,22 @@ fn the_sdks_for_node_before_servers_of_their_own_and_of_the_other_dialect() {
 }
 
 #[test]
+fn clients_of_ollama_and_gemini_and_all_sdks_before_servers_of_theirs() {
+    let _alone = one_at_a_time();
+    let server = Server::start("stand_in.py", &[]);
+    let direct = server.url("");
+    let gateways = [
+        Gateway::before(server.address()),
+        Gateway::translating(server.address(), "ollama"),
+        Gateway::translating(server.address(), "gemini"),
+    ];
+    script_before("stand_ins.py", gateways, &["--direct", &direct]);
+    let dead = format!("127.0.0.1:{}", free_port());
+    let gateways = [Gateway::before(server.address()), Gateway::before(&dead)];
+    script_before("node/stand_ins.js", gateways, &["--direct", &direct]);
+}
+
+#[test]
 fn a_stream_of_llama_cpp_that_is_cut_goes_on_behind_its_text() {
     let _alone = one_at_a_time();
     let server = Server::llama();
