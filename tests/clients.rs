@@ -1,7 +1,7 @@
 //! The real binary between real clients and real servers.
 //!
 //! The clients (curl, hey, httpx, websockets, the SDKs of OpenAI, Anthropic, Ollama and Gemini for
-//! Python and Node.js) and the servers (uvicorn, websockets, llama.cpp's, and one that is
+//! Python and Node.js, LangChain) and the servers (uvicorn, websockets, llama.cpp's, and one that is
 //! rude on purpose) are driven by the scripts in `tests/clients/`. A script checks and exits; a test here starts what the script needs
 //! and reports its verdict. What each script asserts is told in its head.
 //!
@@ -190,6 +190,23 @@ fn clients_of_ollama_and_gemini_and_all_sdks_before_servers_of_theirs() {
     let dead = format!("127.0.0.1:{}", free_port());
     let gateways = [Gateway::before(server.address()), Gateway::before(&dead)];
     script_before("node/stand_ins.js", gateways, &["--direct", &direct]);
+}
+
+#[test]
+fn langchain_before_servers_of_its_own_and_of_another_dialect() {
+    let _alone = one_at_a_time();
+    let (llama, tools) = (Server::llama(), Server::start("tool_server.py", &[]));
+    let stand_in = Server::start("stand_in.py", &[]);
+    let gateways = [
+        Gateway::translating(llama.address(), "anthropic"),
+        Gateway::translating(llama.address(), "openai"),
+        Gateway::before(llama.address()),
+        Gateway::translating(tools.address(), "anthropic"),
+        Gateway::translating(tools.address(), "openai"),
+        Gateway::before(stand_in.address()),
+        Gateway::translating(stand_in.address(), "ollama"),
+    ];
+    script_before("langchains.py", gateways, &["--direct", &llama.url("")]);
 }
 
 #[test]
