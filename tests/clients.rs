@@ -210,6 +210,20 @@ fn langchain_before_servers_of_its_own_and_of_another_dialect() {
 }
 
 #[test]
+fn a_loop_of_tools_is_read_by_llama_cpp_as_without_translation() {
+    let _alone = one_at_a_time();
+    let llama = Server::llama_with(&["--tools"]);
+    let tools = Server::start("tool_server.py", &[]);
+    let gateways = [
+        Gateway::translating(llama.address(), "anthropic"),
+        Gateway::translating(llama.address(), "openai"),
+        Gateway::translating(tools.address(), "anthropic"),
+        Gateway::translating(tools.address(), "openai"),
+    ];
+    script_before("tool_loop.py", gateways, &["--direct", &llama.url("")]);
+}
+
+#[test]
 fn a_stream_of_llama_cpp_that_is_cut_goes_on_behind_its_text() {
     let _alone = one_at_a_time();
     let server = Server::llama();

@@ -90,9 +90,14 @@ impl Server {
 
     /// llama.cpp's own server on the tiny model.
     pub fn llama() -> Server {
+        Server::llama_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn llama_with(arguments: &[&str]) -> Server {
         let model = installed("tiny.gguf");
         let model = model.to_str().expect("a path in UTF-8");
-        Server::run("llama/serve.py", &["0", model, "--lifeline"])
+        Server::run("llama/serve.py", &[&["0", model, "--lifeline"], arguments].concat())
     }
 
     fn run(name: &str, arguments: &[&str]) -> Server {

@@ -4,7 +4,8 @@
 
 Prints `ready ADDRESS:PORT`. A request whose last message has no result of a tool is answered with two
 calls at once, their arguments in pieces of three bytes, one every 20 ms; one with results is answered with
-their texts.
+their texts. The model `loop` thinks first, says a word in front of its two calls, makes a third one when
+it has their results, and tells all results when it has that one's.
 """
 
 import http.server
@@ -15,6 +16,8 @@ import time
 import evidence
 
 CALLS = [("call_a", "weather", {"city": "Köln"}), ("call_b", "clock", {"zone": "Europe/Berlin"})]
+LAST_CALL = [("call_c", "train", {"from": "Köln", "at": {"hour": 9, "days": ["Mo", "Di"]}, "note": 'a "b"\n\\'})]
+THOUGHT, SAID = "Two things at once…", "I will look."
 PAUSE_S = 0.02
 
 
@@ -50,10 +53,20 @@ def openai_results(body):
 
 
 def anthropic_results(body):
-    blocks = body["messages"][-1]["content"]
-    blocks = blocks if isinstance(blocks, list) else []
+    contents = [message["content"] for message in body["messages"]]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
     results = [block["content"] for block in blocks if block["type"] == "tool_result"]
     return [one if isinstance(one, str) else "".join(part["text"] for part in one) for one in results]
+
+
+def turn(body, results):
+    """(what is thought, said, called) in the next turn"""
+    loops = body["model"] == "loop"
+    if not results:
+        return (THOUGHT, [SAID], CALLS) if loops else (None, [], CALLS)
+    if loops and len(results) == len(CALLS):
+        return None, [], LAST_CALL
+    return None, results, []
 
 
 def openai_events(body, results):
@@ -62,18 +75,18 @@ def openai_events(body, results):
         whole = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
         return f"data: {json.dumps(whole | {'choices': [choice]})}\n\n"
 
+    thought, said, calls = turn(body, results)
     yield chunk({"role": "assistant", "content": None})
-    if results:
-        for text in results:
-            yield chunk({"content": text})
-        yield chunk({}, "stop")
-    else:
-        for index, (name, function, arguments) in enumerate(CALLS):
-            call = {"index": index, "id": name, "type": "function"}
-            yield chunk({"tool_calls": [call | {"function": {"name": function, "arguments": ""}}]})
-            for piece in pieces(arguments):
-                yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-        yield chunk({}, "tool_calls")
+    if thought:
+        yield chunk({"reasoning_content": thought})
+    for text in said:
+        yield chunk({"content": text})
+    for index, (name, function, arguments) in enumerate(calls):
+        call = {"index": index, "id": name, "type": "function"}
+        yield chunk({"tool_calls": [call | {"function": {"name": function, "arguments": ""}}]})
+        for piece in pieces(arguments):
+            yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+    yield chunk({}, "tool_calls" if calls else "stop")
     yield "data: [DONE]\n\n"
 
 
@@ -84,20 +97,22 @@ def anthropic_events(body, results):
     message = {"id": "m1", "type": "message", "role": "assistant", "model": body["model"], "content": []}
     message |= {"stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}
     yield event("message_start", message=message)
-    if results:
-        yield event("content_block_start", index=0, content_block={"type": "text", "text": ""})
-        for text in results:
-            yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
-        yield event("content_block_stop", index=0)
-    else:
-        for index, (name, function, arguments) in enumerate(CALLS):
-            block = {"type": "tool_use", "id": name, "name": function, "input": {}}
-            yield event("content_block_start", index=index, content_block=block)
-            for piece in pieces(arguments):
-                delta = {"type": "input_json_delta", "partial_json": piece}
-                yield event("content_block_delta", index=index, delta=delta)
-            yield event("content_block_stop", index=index)
-    reason = "end_turn" if results else "tool_use"
+    thought, said, calls = turn(body, results)
+    blocks = []
+    if thought:
+        deltas = [{"type": "thinking_delta", "thinking": thought}, {"type": "signature_delta", "signature": "c2ln"}]
+        blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, deltas))
+    if said:
+        blocks.append(({"type": "text", "text": ""}, [{"type": "text_delta", "text": text} for text in said]))
+    for name, function, arguments in calls:
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces(arguments)]
+        blocks.append(({"type": "tool_use", "id": name, "name": function, "input": {}}, deltas))
+    for index, (block, deltas) in enumerate(blocks):
+        yield event("content_block_start", index=index, content_block=block)
+        for delta in deltas:
+            yield event("content_block_delta", index=index, delta=delta)
+        yield event("content_block_stop", index=index)
+    reason = "tool_use" if calls else "end_turn"
     yield event("message_delta", delta={"stop_reason": reason, "stop_sequence": None}, usage={"output_tokens": 9})
     yield event("message_stop")
 

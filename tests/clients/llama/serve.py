@@ -1,9 +1,10 @@
 """Runs llama.cpp's own HTTP server on a model until killed, or until standard input ends.
 
-    serve.py PORT MODEL.gguf [--lifeline]
+    serve.py PORT MODEL.gguf [--tools] [--lifeline]
 
 Prints `ready ADDRESS:PORT` when it answers. Four slots of 4,096 tokens, one thread; `/slots`
-shows which of them are at work.
+shows which of them are at work. With `--tools` tools, calls and results stand in the prompt, as
+tools.jinja has it; the model's own template leaves them out.
 """
 
 import pathlib
@@ -16,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import evidence
 
 
-def main(port, model):
+def main(port, model, tools):
     parameters = xllamacpp.CommonParams()
     parameters.model.path = model
     parameters.model_alias = {"tiny"}
@@ -28,6 +29,9 @@ def main(port, model):
     parameters.cpuparams_batch.n_threads = 1
     parameters.endpoint_slots = True
     parameters.ui = False
+    if tools:
+        parameters.use_jinja = True
+        parameters.chat_template = pathlib.Path(__file__).with_name("tools.jinja").read_text()
     server = xllamacpp.Server(parameters)
     print("ready", server.listening_address.removeprefix("http://"), flush=True)
     while True:
@@ -35,9 +39,9 @@ def main(port, model):
 
 
 if __name__ == "__main__":
-    arguments = [argument for argument in sys.argv[1:] if argument != "--lifeline"]
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     if len(arguments) != 2:
-        sys.exit("usage: serve.py PORT MODEL.gguf [--lifeline]")
+        sys.exit("usage: serve.py PORT MODEL.gguf [--tools] [--lifeline]")
     if "--lifeline" in sys.argv:
         evidence.live_as_long_as_stdin()
-    main(int(arguments[0]), arguments[1])
+    main(int(arguments[0]), arguments[1], "--tools" in sys.argv)
