@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// What each module may name of the crate, besides itself. The order is the order of the layers.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("build", &[]),
     ("clock", &[]),
     ("escape", &[]),
     ("files", &[]),

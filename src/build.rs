@@ -18,7 +18,7 @@ fn main() {
             }
         }
     } else {
-        println!("cargo::rerun-if-changed=build.rs");
+        println!("cargo::rerun-if-changed=src/build.rs");
     }
     if let Some(commit) = said.or(asked) {
         println!("cargo::rustc-env=SLUICEGATE_COMMIT={commit}");
