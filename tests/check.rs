@@ -197,3 +197,61 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     assert_eq!(output.status.code(), Some(0));
     assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
 }
+
+/// 1 says that there is a difference, so that scripts can tell it from a store that is away.
+#[test]
+fn a_diff_that_could_not_be_made_is_no_difference() {
+    let file = File::new("diff", GOOD);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = closed.local_addr().expect("it is bound").port();
+    drop(closed);
+    let store = format!("etcd://127.0.0.1:{port}/p");
+    for path in [file.path(), "/nonexistent/gate.toml"] {
+        let output = sluicegate(&["config", "diff", path, "--store", &store]);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(!output.stderr.is_empty(), "{output:?}");
+    }
+    let pulled = sluicegate(&["config", "pull", "--store", &store]);
+    assert_eq!(pulled.status.code(), Some(1), "{pulled:?}");
+}
+
+#[test]
+fn a_certificate_is_for_names_that_a_client_can_ask_for() {
+    let refused = sluicegate(&["cert", "--self-signed", "--name", "https://gate.internal:8443"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("did you mean \"gate.internal\"?"), "{refused:?}");
+}
+
+#[test]
+fn an_explanation_has_no_marks_of_a_page() {
+    let output = sluicegate(&["explain", "model_not_found"]);
+    let told = text(&output.stdout);
+    assert!(told.contains("docs/routing.md#by-model"), "{told}");
+    assert!(!told.contains("](") && !told.contains("**"), "{told}");
+}
+
+#[test]
+fn a_demo_with_tls_leaves_nothing_behind() {
+    use std::io::{BufRead, BufReader};
+
+    let folder = std::env::temp_dir().join(format!("sluicegate-check-demo-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a temporary folder");
+    let any = "127.0.0.1:0";
+    let mut demo =
+        command(&["demo", "--tls", "--listen", any, "--mock-listen", any, "--admin-listen", any])
+            .env("TMPDIR", &folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+    let stdout = BufReader::new(demo.stdout.take().expect("a pipe"));
+    let mut lines = stdout.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("--cacert")), "it says what to believe");
+    let inside = || fs::read_dir(&folder).expect("a folder").count();
+    assert_eq!(inside(), 1, "a folder with the certificate");
+    let killed = Command::new("kill").arg(demo.id().to_string()).status().expect("coreutils");
+    assert!(killed.success());
+    assert_eq!(demo.wait().expect("it ends").code(), Some(0));
+    assert_eq!(inside(), 0);
+    fs::remove_dir(folder).expect("it is empty");
+}

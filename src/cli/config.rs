@@ -51,6 +51,13 @@ struct Why {
     by: Option<String>,
 }
 
+const DIFF: &str = "\
+Exit codes:
+  0  a push would change nothing
+  1  it would change what is shown
+  2  the arguments were not understood
+  3  nothing could be compared: the file cannot be read, the store is away or refuses";
+
 #[derive(Subcommand, Clone, Debug)]
 enum Action {
     /// Put a file into the store, as the whole configuration or as a part of it
@@ -87,7 +94,8 @@ enum Action {
         #[command(flatten)]
         store: Store,
     },
-    /// Show what a push of this file would change; exit code 1 if that is anything
+    /// Show what a push of this file would change
+    #[command(after_help = DIFF)]
     Diff {
         file: PathBuf,
         /// The part: config, upstreams/NAME, routes/NAME or prices/NAME
@@ -176,7 +184,10 @@ pub fn execute(arguments: &ConfigArguments) -> Exit {
                 Failed::Plain(reason) => complain(&reason),
                 Failed::Output(error) => complain(&error),
             }
-            Exit::Failure
+            match arguments.action {
+                Action::Diff { .. } => Exit::NotCompared,
+                _ => Exit::Failure,
+            }
         }
     }
 }

@@ -109,10 +109,18 @@ fn start_gateway(
     }
 }
 
-/// A certificate for the demo, in a folder of its own below the temporary one.
+/// A certificate for the demo, in a folder of its own below the temporary one, which goes with it.
 struct DemoCertificate {
     certificate: PathBuf,
     key: PathBuf,
+    folder: PathBuf,
+}
+
+impl Drop for DemoCertificate {
+    fn drop(&mut self) {
+        // Nobody has to be told: it is a folder that the system clears as well.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }
 
 impl DemoCertificate {
@@ -121,10 +129,14 @@ impl DemoCertificate {
         let folder = std::env::temp_dir().join(format!("sluicegate-demo-{name}"));
         let told = |error: io::Error| format!("{}: {error}", folder.display());
         std::fs::create_dir(&folder).map_err(told)?;
+        // From here on it is removed, whatever comes.
+        let files = DemoCertificate {
+            certificate: folder.join("cert.pem"),
+            key: folder.join("key.pem"),
+            folder: folder.clone(),
+        };
         let names = ["localhost".to_owned(), listen.ip().to_string()];
         let made = super::cert::self_signed(&names)?;
-        let files =
-            DemoCertificate { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
         crate::files::create(&files.key, 0o600, made.key.as_bytes()).map_err(told)?;
         crate::files::create(&files.certificate, 0o644, made.certificate.as_bytes())
             .map_err(told)?;
@@ -132,7 +144,7 @@ impl DemoCertificate {
     }
 
     fn server(&self, listen: SocketAddr) -> String {
-        let DemoCertificate { certificate, key } = self;
+        let DemoCertificate { certificate, key, .. } = self;
         format!(
             "tls.listen = [\"{listen}\"]\n\
              tls.certificates = [{{ certificate = {certificate:?}, key = {key:?} }}]"

@@ -36,10 +36,39 @@ pub fn execute(arguments: &ExplainArguments) -> Exit {
     }
 }
 
-/// For a terminal: without the marks of the page. Links keep their file's name.
+/// For a terminal: without the marks of the page.
 fn plain(code: &str, text: &str) -> String {
-    let text = text.replace("**", "");
+    let text = unlinked(&text.replace("**", ""));
     format!("{code}\n\n{text}\n")
+}
+
+/// `[words](page.md#part)` as `words (docs/page.md#part)`, which can be found without the page that has the
+/// link; the words are left out where they only name the page.
+fn unlinked(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((words, target, before, behind)) = first_link(rest) {
+        let place = match target {
+            whole if whole.contains("://") => whole.to_owned(),
+            part if part.starts_with('#') => format!("docs/errors.md{part}"),
+            page => format!("docs/{page}"),
+        };
+        plain.push_str(before);
+        match target.split('#').next() == Some(words) {
+            true => plain.push_str(&place),
+            false => plain.extend([words, " (", &place, ")"]),
+        }
+        rest = behind;
+    }
+    plain + rest
+}
+
+/// Words and target of the first link, what stands before it, and what behind.
+fn first_link(text: &str) -> Option<(&str, &str, &str, &str)> {
+    let (head, tail) = text.split_once("](")?;
+    let (target, behind) = tail.split_once(')')?;
+    let (before, words) = head.rsplit_once('[')?;
+    Some((words, target, before, behind))
 }
 
 /// Codes that have a part of it, as a question.
@@ -48,4 +77,28 @@ fn meant(code: &str) -> String {
         .filter(|known| code.len() > 2 && (known.contains(code) || code.contains(known)))
         .collect();
     if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_places_below_the_repository() {
+        for (text, expected) in [
+            ("See [routing.md](routing.md#by-model).", "See docs/routing.md#by-model."),
+            (
+                "[the pool](streaming.md#pool) and [a](#b)",
+                "the pool (docs/streaming.md#pool) and a (docs/errors.md#b)",
+            ),
+            ("[etcd](https://etcd.io)", "etcd (https://etcd.io)"),
+            ("a[0] and (b)", "a[0] and (b)"),
+        ] {
+            assert_eq!(unlinked(text), expected);
+        }
+        for code in explained::codes() {
+            let text = plain(code, explained::explanation(code).unwrap_or_default());
+            assert!(!text.contains("]("), "{code}: {text}");
+        }
+    }
 }

@@ -232,6 +232,8 @@ pub struct MockArguments {
 pub enum Exit {
     Success,
     Failure,
+    /// Of `config diff`, whose `Failure` says that there is a difference: nothing could be compared.
+    NotCompared,
 }
 
 impl From<Exit> for ExitCode {
@@ -239,6 +241,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Success => ExitCode::SUCCESS,
             Exit::Failure => ExitCode::FAILURE,
+            Exit::NotCompared => ExitCode::from(3),
         }
     }
 }

@@ -149,7 +149,11 @@ fn starred(text: &str) -> Result<(&str, bool), Mistake> {
     if path.contains('*') {
         return Err(Mistake::new("a * may only stand at the end, and only once"));
     }
-    absolute(path)?;
+    // What is meant has the star that was written.
+    absolute(path).map_err(|mistake| match &mistake.hint {
+        Some(hint) if star => Mistake { hint: Some(format!("{hint}*")), ..mistake },
+        _ => mistake,
+    })?;
     Ok((path, star))
 }
 
@@ -205,6 +209,13 @@ mod tests {
             let mistake = format!("{:?}", target(text).unwrap_err());
             assert!(mistake.contains(word), "{text}: {mistake}");
         }
+    }
+
+    #[test]
+    fn a_hint_keeps_the_star() {
+        let hint = |text| pattern(text).unwrap_err().hint;
+        assert_eq!(hint("v1/*").as_deref(), Some("/v1/*"));
+        assert_eq!(hint("v1").as_deref(), Some("/v1"));
     }
 
     #[test]

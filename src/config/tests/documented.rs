@@ -79,3 +79,67 @@ fn the_examples_of_the_documentation_are_accepted() {
         assert_eq!(told(&loaded.warnings), "");
     }
 }
+
+/// Keys that exclude one that the sample of everything has, or need files that no test has.
+const NOT_IN_THE_SAMPLE: &[&str] = &[
+    "workers",
+    "tls",
+    "balance.hash.cookie",
+    "balance.hash.field",
+    "balance.hash.prompt",
+    "when.share.by.cookie",
+    "fallback.json",
+    "fallback.file",
+    "api_key.file",
+    "wake.url",
+    "wake.stop_url",
+    "wake.stop_command",
+];
+
+/// Every key of a table, with those of the tables inside it: `pool` and `pool.max_age`.
+fn keys(table: &toml::Table, prefix: &str, found: &mut Vec<String>) {
+    for (key, value) in table {
+        let key = format!("{prefix}{key}");
+        match value {
+            toml::Value::Table(inner) => keys(inner, &format!("{key}."), found),
+            toml::Value::Array(list) => list
+                .iter()
+                .filter_map(toml::Value::as_table)
+                .for_each(|inner| keys(inner, &format!("{key}."), found)),
+            _ => {}
+        }
+        found.push(key);
+    }
+}
+
+#[test]
+fn the_sample_of_everything_has_every_documented_key() {
+    let (_, behind) = DOCUMENTATION.split_once("Everything it can say").expect("the sample");
+    let sample = behind.split("```toml\n").nth(1).and_then(|text| text.split("```").next());
+    let table: toml::Table = sample.expect("a block").parse().expect("it is TOML");
+    let mut found = Vec::new();
+    keys(&table, "", &mut found);
+    // An endpoint is a row of its own.
+    let found: Vec<String> = found
+        .into_iter()
+        .map(|key| {
+            key.replace("endpoints.address", "address").replace("endpoints.weight", "weight")
+        })
+        .collect();
+    let mut missing = Vec::new();
+    for (section, key, _) in documented() {
+        let Some(section) = section.strip_prefix('[').map(|name| name.trim_matches(['[', ']']))
+        else {
+            continue;
+        };
+        let apart = section == "server.tls" || key.starts_with("tls.") || key.starts_with("tls`");
+        let whole = match key.as_str() {
+            "address" | "weight" => format!("upstream.{key}"),
+            key => format!("{section}.{key}"),
+        };
+        if !apart && !NOT_IN_THE_SAMPLE.contains(&key.as_str()) && !found.contains(&whole) {
+            missing.push(whole);
+        }
+    }
+    assert!(missing.is_empty(), "the sample lacks {missing:?}");
+}
