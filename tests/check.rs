@@ -255,3 +255,21 @@ fn a_demo_with_tls_leaves_nothing_behind() {
     assert_eq!(inside(), 0);
     fs::remove_dir(folder).expect("it is empty");
 }
+
+#[test]
+fn an_upgrade_is_told_what_is_not_as_it_was() {
+    let file = File::new("upgrade", &format!("{GOOD}[timeouts]\nttft = \"60s\"\n"));
+    let output = sluicegate(&["check", "--config", file.path(), "--upgrade"]);
+    assert_eq!(output.status.code(), Some(0));
+    let (told, path) = (text(&output.stdout), file.path());
+    let line = format!(
+        "{path}:4: upstream[0].pool.connections: is not written, and since 2026-11-30 that means \
+         what limits.connections says; to have it as before, write connections = 200\n"
+    );
+    assert!(told.contains(&line), "{told}");
+    assert!(told.contains("timeouts.inter_event") && !told.contains("ttft"), "{told}");
+    assert!(!told.contains("[server]"), "the configuration is not printed: {told}");
+    let bad = File::new("upgrade-bad", &GOOD.replace("path =", "paht ="));
+    let output = sluicegate(&["check", "--config", bad.path(), "--upgrade"]);
+    assert_eq!(output.status.code(), Some(1), "what is refused stays refused");
+}

@@ -10,7 +10,8 @@ use clap::Args;
 
 use super::Exit;
 use crate::config::parts::ConfigText;
-use crate::config::{Loaded, Problem, show};
+use crate::config::upgrade::advice::advice;
+use crate::config::{Loaded, Problem, show, upgrade};
 use crate::escape::escaped;
 use crate::lifecycle::place::{ConfigPlace, read_file};
 use crate::lifecycle::source::compile;
@@ -22,12 +23,23 @@ pub struct CheckArguments {
     /// The configuration to check: a file, or etcd://[USER@]HOST:PORT[,HOST:PORT]/PREFIX
     #[arg(long, value_name = "PLACE")]
     pub config: ConfigPlace,
+    /// Tell what this program takes otherwise than earlier ones did, in place of the configuration
+    #[arg(long)]
+    pub upgrade: bool,
 }
 
 /// Checks the configuration and tells what came of it.
 pub fn execute(arguments: &CheckArguments) -> Exit {
     let place = &arguments.config;
+    if arguments.upgrade
+        && let Ok(text) = read(place)
+        && let Err(error) = tell_upgrade(&text)
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        return Exit::Failure;
+    }
     match load(place) {
+        Ok(_) if arguments.upgrade => Exit::Success,
         Ok((text, loaded)) => match tell_accepted(&text, &loaded) {
             Ok(()) => Exit::Success,
             // Whoever reads us, `head` for one, has seen enough.
@@ -44,12 +56,26 @@ pub fn execute(arguments: &CheckArguments) -> Exit {
 
 /// Reads and compiles what is there now; `doctor` does alike.
 pub fn load(place: &ConfigPlace) -> Result<(ConfigText, Loaded), Vec<String>> {
-    let text = match place {
-        ConfigPlace::File(path) => read_file(path)?,
-        ConfigPlace::Store(store) => StoreSource::new(store.clone(), None).read()?,
-    };
+    let text = read(place)?;
     let loaded = compile(&text, place.folder())?;
     Ok((text, loaded))
+}
+
+fn read(place: &ConfigPlace) -> Result<ConfigText, Vec<String>> {
+    match place {
+        ConfigPlace::File(path) => read_file(path),
+        ConfigPlace::Store(store) => StoreSource::new(store.clone(), None).read(),
+    }
+}
+
+/// Tells what of a text is not as it was; of one with broken syntax nothing, as the check tells that.
+fn tell_upgrade(text: &ConfigText) -> io::Result<()> {
+    let Ok(found) = advice(text.text(), upgrade::CHANGES) else { return Ok(()) };
+    let mut out = io::stdout().lock();
+    for problem in found.refused.iter().chain(&found.different) {
+        writeln!(out, "{}", text.tell(problem))?;
+    }
+    out.flush()
 }
 
 /// Tells why a configuration was refused, one line for each problem; `run` says it alike.

@@ -18,6 +18,7 @@ use toml::de::{DeTable, DeValue};
 pub(super) use field::Field;
 
 use super::problem::{Location, Mistake, Problem, Report, nearest};
+use super::upgrade;
 
 /// A file that is valid TOML and not empty.
 #[derive(Debug)]
@@ -45,11 +46,26 @@ impl<'t> Document<'t> {
         Ok(Document { root, lines })
     }
 
+    /// Where a key is written, or would be: for each table of the lists on its way. A table that is not
+    /// there lacks the key; a list that is not there has no table.
+    pub fn seek(&self, path: &str) -> Vec<Sought> {
+        let mut found = Vec::new();
+        self.root().seek(path, &mut found);
+        found
+    }
+
     /// The table everything else is in.
     pub fn root(&self) -> Section<'_> {
         let place = Location { line: None, key: String::new() };
         Section::new(Some(&self.root), &self.lines, place)
     }
+}
+
+/// A key that was looked for.
+#[derive(Debug)]
+pub(super) struct Sought {
+    pub place: Location,
+    pub is_written: bool,
 }
 
 /// Where the lines of a text begin.
@@ -253,14 +269,41 @@ impl<'d> Section<'d> {
             }
             let line = Some(self.lines.line(key.span().start));
             let place = Location { line, ..self.place.inside(name) };
-            let mistake = Mistake::new("unknown key");
-            report.refuse(
-                &place,
-                match nearest(name, self.known.iter().copied()) {
-                    Some(meant) => mistake.meant(meant),
+            let mistake = match upgrade::what_became_of(&place.key, upgrade::CHANGES) {
+                Some(told) => Mistake::new(told),
+                None => match nearest(name, self.known.iter().copied()) {
+                    Some(meant) => Mistake::new("unknown key").meant(meant),
                     None => Mistake::new(format!("unknown key; {}", self.known_keys())),
                 },
-            );
+            };
+            report.refuse(&place, mistake);
+        }
+    }
+
+    fn seek(&self, path: &str, found: &mut Vec<Sought>) {
+        /// Tables whose absence is that of every table of theirs.
+        const LISTS: [&str; 4] = ["upstream", "route", "price", "plugin"];
+
+        let Some((key, rest)) = path.split_once('.') else {
+            let (place, is_written) = (self.place_of(path), self.get(path).is_some());
+            return found.push(Sought { place, is_written });
+        };
+        match self.get(key) {
+            None if self.place.key.is_empty() && LISTS.contains(&key) => {}
+            None => Section::new(None, self.lines, self.place.inside(key)).seek(rest, found),
+            Some(Field { value: DeValue::Table(table), lines, place }) => {
+                Section::new(Some(table), lines, place).seek(rest, found);
+            }
+            Some(Field { value: DeValue::Array(list), lines, place }) => {
+                for (index, element) in list.iter().enumerate() {
+                    let line = Some(lines.line(element.span().start));
+                    let place = Location { line, key: format!("{}[{index}]", place.key) };
+                    let table = element.get_ref().as_table();
+                    Section::new(table, lines, place).seek(rest, found);
+                }
+            }
+            // What else it is, the check says.
+            Some(_) => {}
         }
     }
 

@@ -32,6 +32,7 @@ mod secret;
 pub mod show;
 pub mod snapshot;
 pub mod units;
+pub mod upgrade;
 
 #[cfg(test)]
 pub(crate) mod tests;
