@@ -12,6 +12,7 @@
 
 mod start;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use crate::config::snapshot::Snapshot;
 use crate::config::snapshot::unix_path::{UNIX_PREFIX, shown_address};
+use crate::config::snapshot::{Snapshot, Upstream, UpstreamId};
 use crate::control::admin;
 pub use crate::control::admin::Reloaded;
 use crate::control::health::{Change, CheckTarget, HealthChecks};
@@ -30,16 +31,18 @@ use crate::control::spans::Exporter;
 use crate::control::wake::ServerStarter;
 use crate::gateway::command::{Command, Idle};
 use crate::measure::stats::Counters;
+use crate::observe::discovered::DiscoveryState;
 use crate::observe::obeyed::ConfigState;
 use crate::proxy::health::DownEndpoint;
-use crate::proxy::load::Loads;
-use crate::reactor::mailbox::Sender;
+use crate::proxy::load::{Loads, MemberSet};
+use crate::reactor::mailbox::{Latest, Sender};
 use crate::sys::{self, Listeners, TcpStream};
 
 use self::start::raise_descriptor_limit;
 pub use self::start::{start, start_on};
 
 type Post = Sender<Command<TcpStream>>;
+type MembersOnTheWay = BTreeMap<UpstreamId, Vec<Arc<Latest<Arc<MemberSet>>>>>;
 
 /// Running workers.
 pub struct Server {
@@ -61,6 +64,10 @@ pub struct Control {
     listeners: Arc<Mutex<Listeners>>,
     /// Those of the latest generation.
     loads: Arc<Mutex<Loads>>,
+    /// The endpoints of each upstream on their way to each worker.
+    members: Arc<Mutex<MembersOnTheWay>>,
+    /// What sources say of endpoints.
+    discovered: Arc<DiscoveryState>,
     /// Active health checks; `None`: they have not begun.
     checks: Arc<Mutex<Option<HealthChecks>>>,
     /// The lists of models; `None`: no route has told one.
@@ -105,11 +112,46 @@ impl Control {
         self.list_models(snapshot).map_err(StartError::System)?;
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         *loads = loads.follow(snapshot);
+        let is_here = |id| snapshot.upstreams.iter().any(|upstream| upstream.id == id);
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.retain(|id, _| is_here(*id));
+        drop(members);
         self.watch_ports(snapshot);
         self.wake_servers(snapshot, &loads).map_err(StartError::System)?;
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
         self.admin.iter().for_each(|admin| admin.reload(snapshot));
         self.check_health(snapshot).map_err(StartError::System)
+    }
+
+    /// An upstream has these endpoints from now on. A worker that is behind gets the latest of them alone.
+    pub fn set_members(&self, upstream: &Upstream) {
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = Arc::new(loads.follow_members(upstream));
+        drop(loads);
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = || self.posts.iter().map(|_| Arc::default()).collect();
+        let places: &Vec<_> = members.entry(upstream.id).or_insert_with(places);
+        for (post, place) in self.posts.iter().zip(places) {
+            if place.put(Arc::clone(&set)) {
+                // A worker that is gone needs to be told nothing.
+                let _ = post.send(Command::Members(upstream.id, Arc::clone(place)));
+            }
+        }
+    }
+
+    /// The same for all but the workers, with the whole configuration.
+    pub fn show(&self, snapshot: &Arc<Snapshot>) -> io::Result<()> {
+        self.list_models(snapshot)?;
+        self.watch_ports(snapshot);
+        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.wake_servers(snapshot, &loads)?;
+        self.admin.iter().for_each(|admin| admin.reload(snapshot));
+        self.check_health(snapshot)
+    }
+
+    /// Where it is told what sources say of endpoints.
+    pub fn discovered(&self) -> &DiscoveryState {
+        &self.discovered
     }
 
     /// Looks at the ports of this generation's endpoints, where a worker asks for it.

@@ -8,6 +8,7 @@ mod address;
 mod admin;
 mod chain;
 mod cors;
+mod discover;
 mod endpoint;
 mod fallback;
 mod headers;

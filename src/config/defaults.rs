@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::snapshot::{
     AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance,
-    BreakerSettings, CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose,
+    Belief, BreakerSettings, CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose,
     HealthCheck, HostField, Keepalive, Limits, PoolLimits, ProgressBy, Recorder, Retry, Timeouts,
     TraceContext, TraceSettings, UsageSettings, WakeBy, WakeSettings, WhileLoading,
 };
@@ -23,6 +23,9 @@ pub const SPIN: Duration = Duration::ZERO;
 pub const COALESCE: Option<Duration> = None;
 pub const WATCH: Option<Duration> = None;
 pub const RESOLVE: Option<Duration> = Some(Duration::from_secs(30));
+/// What sources tell of endpoints: half of them may go at once, more is doubted for half a minute, and
+/// all of them never go.
+pub const BELIEF: Belief = Belief { shrink: 0.5, confirm: Duration::from_secs(30), empty: false };
 /// A model that was pulled or loaded is in the list after half a minute, and a server answers two
 /// small requests a minute for it.
 pub const LIST_MODELS: Duration = Duration::from_secs(30);

@@ -24,6 +24,7 @@ mod check;
 pub mod defaults;
 mod file;
 mod machine;
+pub mod members;
 pub mod names;
 pub mod parts;
 pub mod problem;

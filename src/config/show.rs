@@ -222,7 +222,7 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
 }
 
 fn listed(listed: &Listed, out: &mut String) -> fmt::Result {
-    let Listed { authority, base, is_name, addresses, weight, tls } = listed;
+    let Listed { authority, base, is_name, addresses, weight, tls, priority: _ } = listed;
     let address = match tls {
         Some(_) => quoted(&format!("https://{authority}{base}")),
         None if base.is_empty() => quoted(authority),

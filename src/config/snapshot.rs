@@ -23,6 +23,7 @@ use crate::service::continuation::Prefill;
 
 mod chain;
 mod cors;
+mod discover;
 mod headers;
 mod models;
 mod observing;
@@ -38,6 +39,7 @@ mod when;
 
 pub use chain::{Chain, Link};
 pub use cors::Cors;
+pub use discover::{Belief, DialTemplate, Discover, DiscoverySource, FoundMember, MEMBERS_MAX};
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
@@ -307,8 +309,17 @@ pub struct Upstream {
     pub name: String,
     /// Its endpoints as they stand in the file.
     pub listed: Vec<Listed>,
-    /// What these come to now. Never empty.
+    /// Who tells more of them; `None`: nobody.
+    pub discover: Option<Arc<Discover>>,
+    /// What was told.
+    pub found: Vec<Listed>,
+    /// What all of these come to now. Never empty. Workers go on from here by messages: what they have
+    /// is in their groups.
     pub endpoints: Vec<Endpoint>,
+    /// Those that have left, with the ids they have if they come back; the youngest last.
+    pub departed: Vec<Endpoint>,
+    /// Which set of endpoints of this process it is: the later, the higher.
+    pub version: u64,
     pub pool: PoolLimits,
     /// Tokens of its streams are acknowledged two by two: its servers do not wait for that.
     pub delayed_acks: bool,
@@ -362,6 +373,8 @@ pub struct Endpoint {
     pub base_bytes: u16,
     /// Share of the traffic, at least 1.
     pub weight: u32,
+    /// Asked before those with a higher number.
+    pub priority: u16,
     /// So many endpoints share this weight: the addresses of a name.
     pub sharing: u32,
 }

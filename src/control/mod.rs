@@ -6,6 +6,7 @@
 //! | `client` | a request of our own to a server: one client for all who ask, `client/connection.rs` its connection |
 //! | [`etcd`] | a distributed store: keys, changes, leases |
 //! | `client` | a request of our own to a server, for all of those that ask |
+//! | [`discovery`] | who tells the endpoints of an upstream |
 //! | [`discover`] | which server it is that listens on a port |
 //! | [`models`] | which models the servers say they have |
 //! | [`lookout`] | whether the port of an endpoint that took no connection answers again |
@@ -18,6 +19,7 @@
 pub mod admin;
 mod client;
 pub mod discover;
+pub mod discovery;
 pub mod etcd;
 pub mod health;
 pub mod lookout;

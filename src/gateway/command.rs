@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
 use crate::measure::live::Inquiry;
 use crate::proxy::health::HealthStatus;
-use crate::proxy::load::Loads;
+use crate::proxy::load::{Loads, MemberSet};
+use crate::reactor::mailbox::Latest;
 use crate::reactor::token::Token;
 
 /// What a worker is told by other threads.
@@ -23,6 +24,8 @@ pub enum Command<S> {
     Inquire(Inquiry),
     /// A new generation of the configuration, for every request from now on.
     Reload(Arc<Snapshot>, Loads),
+    /// An upstream has other endpoints from now on: the latest set, which may be younger than the message.
+    Members(UpstreamId, Arc<Latest<Arc<MemberSet>>>),
     /// A permit for this upstream came free on another worker: the first waiter here may have it.
     Call(UpstreamId),
     /// What the active checks say of an endpoint now.

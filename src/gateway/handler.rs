@@ -113,6 +113,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
             Command::Adopt(stream, newcomer) => self.adopt(stream, newcomer, cx),
             Command::Inquire(inquiry) => self.on_inquiry(inquiry, cx),
             Command::Reload(snapshot, loads) => self.reload(snapshot, &loads, cx),
+            Command::Members(at, latest) => self.on_members(at, &latest, cx),
             Command::Call(upstream) => self.on_call(upstream, cx),
             Command::Health(at, endpoint, verdict) => self.on_health(at, endpoint, verdict, cx),
             Command::Loaded(at, endpoint) => self.on_loaded(at, endpoint, cx),

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | reload | the configuration is read and checked here, and a good one goes to the workers; a bad one changes nothing |
 //! | the store has changed | the same, if it holds something else than what was read last |
-//! | a name has moved | what the look-ups find is put into the configuration in force, which goes to the workers |
+//! | a name has moved, a source tells other endpoints | the workers are told of that upstream alone (`members`) |
 //! | hand over | a new process gets the listening sockets; when it serves, this one drains |
+//!
+//! Endpoints wait while a reload looks up names or a successor starts; both have an end.
 //!
 //! It has a thread of its own, so that it may block: on a disk, on a name server, on a successor that
 //! takes its time. The workers hear of nothing before it is decided.
@@ -13,6 +15,7 @@
 //! Absent on purpose: the order to end. It must not wait behind a reload, so whoever hears it tells
 //! the workers at once.
 
+mod members;
 pub mod place;
 pub mod source;
 pub mod store;
@@ -26,14 +29,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use self::members::Members;
 use self::source::Source;
 pub use self::watch::FileWatch;
 use crate::config::Loaded;
 use crate::config::names::{self, Resolved};
 use crate::config::parts::ConfigText;
-use crate::config::snapshot::{Addresses, Snapshot};
+use crate::config::snapshot::Snapshot;
+use crate::control::discovery::Told;
 use crate::control::names::Names;
 use crate::server::{Control, Reloaded};
 use crate::sys::{self, ServiceState, Successor, notify};
@@ -52,6 +57,8 @@ pub enum Chore {
     HandOver,
     /// The addresses that a name has now.
     Found(String, Vec<SocketAddr>),
+    /// What a source says of the endpoints of an upstream.
+    Told(Told),
 }
 
 /// The certificate and key files of a configuration, as they are now.
@@ -62,7 +69,9 @@ fn certificates_of(snapshot: &Snapshot) -> Vec<FileWatch> {
 /// The gateway that is looked after.
 pub struct Lifecycle {
     control: Control,
-    snapshot: Arc<Snapshot>,
+    /// What is in force; changed in place where endpoints come and go.
+    snapshot: Snapshot,
+    members: Members,
     source: Source,
     /// Certificates and keys that the configuration names.
     certificates: Vec<FileWatch>,
@@ -116,18 +125,23 @@ impl Lifecycle {
             store.tell(snapshot.generation.number, &refused);
         }
         let certificates = certificates_of(&snapshot);
+        let (snapshot, members) = (Arc::unwrap_or_clone(snapshot), Members::new(sender.clone()));
         let mut lifecycle =
-            Lifecycle { control, snapshot, source, certificates, folder, read, names };
+            Lifecycle { control, snapshot, members, source, certificates, folder, read, names };
         lifecycle.follow_names()?;
+        lifecycle.follow_sources()?;
         thread::Builder::new().name("lifecycle".into()).spawn(move || lifecycle.run(&requests))?;
         Ok(sender)
     }
 
     fn run(mut self, requests: &Receiver<Chore>) {
+        let mut looked = Instant::now();
         loop {
-            let request = match self.snapshot.server.watch {
+            let look = self.snapshot.server.watch.map(|interval| looked + interval);
+            let due = [look, self.members.due()].into_iter().flatten().min();
+            let request = match due {
                 None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(interval) => requests.recv_timeout(interval),
+                Some(due) => requests.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             match request {
                 Ok(Chore::Reload) => drop(self.reload()),
@@ -138,14 +152,19 @@ impl Lifecycle {
                 }
                 Ok(Chore::Changed) => self.follow_store(),
                 Ok(Chore::HandOver) => self.hand_over(),
-                Ok(Chore::Found(name, addresses)) => self.found(name, addresses),
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Some(changed) = self.changed() {
-                        log::info!("{changed} has changed");
-                        let _ = self.reload();
-                    }
-                }
+                Ok(Chore::Found(name, addresses)) => self.found(&name, addresses),
+                Ok(Chore::Told(told)) => self.told(told),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.on_time();
+            // Whoever brings news all the time does not keep the file from being looked at.
+            if self.snapshot.server.watch.is_some_and(|interval| looked.elapsed() >= interval) {
+                looked = Instant::now();
+                if let Some(changed) = self.changed() {
+                    log::info!("{changed} has changed");
+                    let _ = self.reload();
+                }
             }
         }
     }
@@ -199,8 +218,8 @@ impl Lifecycle {
                     self.certificates = certificates_of(&next);
                 }
                 self.snapshot = next;
-                if let Err(error) = self.follow_names() {
-                    log::error!("names are not looked up again: {error}");
+                if let Err(error) = self.follow_names().and_then(|()| self.follow_sources()) {
+                    log::error!("endpoints are not looked up again: {error}");
                 }
                 let number = self.snapshot.generation.number;
                 log::info!("{}: generation {number} is in force", self.source);
@@ -230,40 +249,20 @@ impl Lifecycle {
     }
 
     /// Gives the workers the configuration of this text.
-    fn follow(&self, text: &ConfigText) -> Result<Arc<Snapshot>, Vec<String>> {
+    fn follow(&self, text: &ConfigText) -> Result<Snapshot, Vec<String>> {
         let Loaded { snapshot, warnings, notes } =
             source::follow(text, &self.snapshot, self.folder.clone())?;
         warnings.iter().for_each(|warning| log::warn!("{}", text.tell(warning)));
         notes.iter().for_each(|note| log::info!("{note}"));
         let next = Arc::new(snapshot);
         self.control.reload(&next).map_err(|error| vec![error.to_string()])?;
-        Ok(next)
+        Ok(Arc::unwrap_or_clone(next))
     }
 
     /// Looks the names of the generation in force up from now on.
     fn follow_names(&mut self) -> io::Result<()> {
-        let Snapshot { server, .. } = &*self.snapshot;
+        let Snapshot { server, .. } = &self.snapshot;
         self.names.follow(self.snapshot.names(), &self.snapshot.names_down(), server.resolve)
-    }
-
-    /// Gives the workers the addresses that a name has now, if they are others than before.
-    ///
-    /// They come as a snapshot like any other: who joins, who leaves, and what becomes of connections
-    /// and counts, is decided in one place, for a reload and for this.
-    fn found(&mut self, name: String, addresses: Vec<SocketAddr>) {
-        if self.control.is_draining() {
-            return;
-        }
-        let told: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-        let found = Addresses::from([(name.clone(), addresses)]);
-        let Some(next) = self.snapshot.with_addresses(&found).map(Arc::new) else { return };
-        match self.control.reload(&next) {
-            Ok(()) => {
-                self.snapshot = next;
-                log::info!("{name} is now {}", told.join(", "));
-            }
-            Err(error) => log::error!("{name} is now {}, and stays: {error}", told.join(", ")),
-        }
     }
 
     fn hand_over(&self) {

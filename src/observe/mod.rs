@@ -20,6 +20,7 @@
 //! Absent on purpose: sockets, and anything a worker would have to wait for.
 
 pub mod access;
+pub mod discovered;
 mod exposition;
 pub mod keeper;
 pub mod logger;

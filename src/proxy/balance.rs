@@ -74,7 +74,6 @@ impl Balancer {
     /// The same for a new list of endpoints, each with the index it had before, if it was there.
     pub fn reconcile(
         &mut self,
-        policy: Balance,
         endpoints: impl IntoIterator<Item = (Option<SocketAddr>, Option<usize>)>,
     ) {
         let old = std::mem::take(&mut self.memory);
@@ -82,6 +81,10 @@ impl Balancer {
             index.map_or_else(|| Memory::new(address), |index: usize| old[index].clone())
         };
         self.memory = endpoints.into_iter().map(kept).collect();
+    }
+
+    /// Balances by this from now on.
+    pub fn obey(&mut self, policy: Balance) {
         self.policy = policy;
     }
 

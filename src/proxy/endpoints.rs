@@ -44,7 +44,7 @@ mod tried;
 mod tests;
 
 use loading::LoadingChange;
-use member::Member;
+use member::{Departed, Member, Siblings};
 pub use search::Search;
 pub use tried::Tried;
 
@@ -57,12 +57,19 @@ const BACK_HINT: Duration = Duration::from_secs(1);
 /// When one that loads its model is looked for again, that could have been asked and was not.
 const LOADING_HINT: Duration = Duration::from_millis(100);
 
+/// Endpoints of one upstream that are remembered, the youngest.
+const DEPARTED_MAX: usize = 1_024;
+
 /// One upstream, in one worker.
 #[derive(Debug)]
 pub struct Endpoints {
     settings: Settings,
     /// In the order of the configuration.
     members: Vec<Member>,
+    /// Who has left a while ago at most, or is still finishing: with what is known of it.
+    departed: Vec<Departed>,
+    /// Which set of members it is.
+    version: u64,
     balancer: Balancer,
     load: SharedLoad,
     random: Random,
@@ -166,6 +173,8 @@ impl Endpoints {
         let endpoints = Endpoints {
             settings: Settings::of(upstream),
             members: members.collect(),
+            departed: Vec::new(),
+            version: upstream.version,
             balancer: Balancer::new(upstream.balance.clone(), addresses),
             load,
             random: Random::new(seed),
@@ -176,22 +185,51 @@ impl Endpoints {
         endpoints
     }
 
-    /// The upstream of the next generation. Endpoints that stay keep what is known of them; new
-    /// ones start slowly; what was picked at one that is gone is still counted, and what is
-    /// recorded of it is dropped.
+    /// The upstream of the next generation. What it says of endpoints is obeyed unless a younger set
+    /// has come already: mail of both kinds overtakes.
     pub fn reconcile(&mut self, upstream: &Upstream, load: SharedLoad, now: Instant) {
-        let old = std::mem::take(&mut self.members);
-        let index = |id| old.iter().position(|member| member.endpoint.id == id);
-        let endpoints = upstream.endpoints.iter();
-        let known = endpoints.map(|endpoint| (endpoint.address, index(endpoint.id)));
-        self.balancer.reconcile(upstream.balance.clone(), known);
-        let member = |endpoint: &Endpoint| match index(endpoint.id) {
-            Some(at) => old[at].clone().kept(endpoint, upstream),
-            None => Member::new(endpoint, Breaker::newcomer(now)).like_siblings(&old),
-        };
-        self.members = upstream.endpoints.iter().map(member).collect();
         self.settings = Settings::of(upstream);
-        self.load = load;
+        self.balancer.obey(upstream.balance.clone());
+        if upstream.version >= self.version {
+            self.follow(upstream.version, &upstream.endpoints, load, now);
+        }
+        for member in &mut self.members {
+            member.obey(&self.settings);
+        }
+    }
+
+    /// Takes up another set of members, if it is no older than the one that is known. Endpoints that
+    /// stay keep what is known of them, and so do those that were away for [`member::KEPT`] at most; new ones
+    /// start slowly. What was picked at one that is gone is still counted, and what is recorded of it
+    /// is dropped.
+    pub fn follow(&mut self, version: u64, endpoints: &[Endpoint], load: SharedLoad, now: Instant) {
+        if version < self.version {
+            return;
+        }
+        self.departed.retain(|one| one.is_kept(&load, now));
+        let mut old = std::mem::take(&mut self.members);
+        let siblings = Siblings::of(&old, endpoints);
+        let index = |id| old.iter().position(|member| member.endpoint.id == id);
+        let places: Vec<_> = endpoints.iter().map(|endpoint| index(endpoint.id)).collect();
+        let known = endpoints.iter().zip(&places);
+        self.balancer.reconcile(known.map(|(endpoint, place)| (endpoint.address, *place)));
+        let mut members = Vec::with_capacity(endpoints.len());
+        for (endpoint, place) in endpoints.iter().zip(&places) {
+            let back =
+                || self.departed.iter().position(|one| one.member.endpoint.id == endpoint.id);
+            members.push(match place.map(|place| old[place].clone()) {
+                Some(member) => member.kept(endpoint),
+                None => match back() {
+                    Some(at) => self.departed.swap_remove(at).member.kept(endpoint),
+                    None => siblings.like(Member::new(endpoint, Breaker::newcomer(now))),
+                },
+            });
+        }
+        old.retain(|member| !endpoints.iter().any(|endpoint| endpoint.id == member.endpoint.id));
+        self.departed.extend(old.into_iter().map(|member| Departed::of(member, now)));
+        let too_many = self.departed.len().saturating_sub(DEPARTED_MAX);
+        self.departed.drain(..too_many);
+        (self.members, self.load, self.version) = (members, load, version);
         self.candidates = Vec::with_capacity(self.members.len());
         self.check();
     }
@@ -359,6 +397,13 @@ impl Endpoints {
     /// that began before it was there.
     pub fn get(&self, endpoint: EndpointId) -> Option<&Endpoint> {
         self.members.iter().map(|member| &member.endpoint).find(|known| known.id == endpoint)
+    }
+
+    /// What an endpoint is called, one that has left lately included.
+    pub fn name_of(&self, endpoint: EndpointId) -> Option<&str> {
+        let departed = self.departed.iter().map(|one| &one.member);
+        let mut known = self.members.iter().chain(departed).map(|member| &member.endpoint);
+        known.find(|known| known.id == endpoint).map(|known| known.name.as_str())
     }
 
     /// Whether the ceilings leave room for one more exchange.

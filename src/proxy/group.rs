@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::admission::{Fronts, Queue};
 use super::endpoints::Endpoints;
-use super::load::Loads;
+use super::load::{Loads, MemberSet};
 use super::pool::Pool;
 use super::retry::RetryBudget;
 use crate::clock::Instant;
@@ -67,6 +67,14 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
         self.limits = upstream.pool.clone();
         self.admission = upstream.admission.clone();
         self.leaving = false;
+    }
+
+    /// Takes up another set of members. Returns the idle connections that nobody will use again; they
+    /// are still open.
+    pub fn follow_members(&mut self, set: &MemberSet, now: Instant) -> Vec<C> {
+        self.endpoints.follow(set.version, &set.endpoints, set.load.clone(), now);
+        let Group { pool, endpoints, leaving, .. } = self;
+        pool.retain(|id| !*leaving && endpoints.get(id).is_some())
     }
 
     fn keeps(&self, endpoint: EndpointId) -> bool {

@@ -21,8 +21,8 @@
 //!
 //! Endpoints are known by their id. [`SharedLoad::of_endpoints`] makes the load of the next
 //! generation of the configuration, in which endpoints that stay keep their count. It is made once
-//! and given to all workers. An endpoint that one generation drops and a later one names again
-//! has a new id and starts from zero, although exchanges of the first time may still be running.
+//! and given to all workers. An endpoint that leaves keeps its count for as long as exchanges run, and
+//! has it again if it comes back under its id.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ struct Counted {
 pub struct SharedLoad {
     upstream: Arc<Line>,
     endpoints: Vec<(EndpointId, Arc<Counted>)>,
+    /// Endpoints that have left with exchanges under way, for as long as these last.
+    departed: Vec<(EndpointId, Arc<Counted>)>,
     /// Where its server is started when it is asked for: whether it is there.
     gate: Option<Arc<WakeGate>>,
 }
@@ -75,6 +77,15 @@ pub struct Loads {
     upstreams: Arc<BTreeMap<UpstreamId, (SharedLoad, Arc<Fronts>)>>,
 }
 
+/// The endpoints of one upstream from now on, as all workers are told.
+#[derive(Debug)]
+pub struct MemberSet {
+    /// The later, the higher.
+    pub version: u64,
+    pub endpoints: Vec<Endpoint>,
+    pub load: SharedLoad,
+}
+
 impl Loads {
     /// Those of the first generation.
     pub fn new(snapshot: &Snapshot, workers: usize) -> Loads {
@@ -92,6 +103,19 @@ impl Loads {
         };
         let shared = snapshot.upstreams.iter().map(|upstream| (upstream.id, shared(upstream)));
         Loads { workers: self.workers, upstreams: Arc::new(shared.collect()) }
+    }
+
+    /// Those of the endpoints that an upstream of the same generation has now.
+    pub fn follow_members(&mut self, upstream: &Upstream) -> MemberSet {
+        let endpoints = upstream.endpoints.clone();
+        let load = match Arc::make_mut(&mut self.upstreams).get_mut(&upstream.id) {
+            Some((load, _)) => {
+                *load = load.of_endpoints(&endpoints);
+                load.clone()
+            }
+            None => SharedLoad::new(&endpoints),
+        };
+        MemberSet { version: upstream.version, endpoints, load }
     }
 
     /// Exchanges at all upstreams.
@@ -113,14 +137,20 @@ impl Loads {
 
 impl SharedLoad {
     pub fn new(endpoints: &[Endpoint]) -> SharedLoad {
-        let none = SharedLoad { upstream: Arc::default(), endpoints: Vec::new(), gate: None };
+        let none = SharedLoad {
+            upstream: Arc::default(),
+            endpoints: Vec::new(),
+            departed: Vec::new(),
+            gate: None,
+        };
         none.of_endpoints(endpoints)
     }
 
     /// The load of the same upstream with these endpoints.
     pub fn of_endpoints(&self, endpoints: &[Endpoint]) -> SharedLoad {
         let counted = |&Endpoint { id, .. }: &Endpoint| {
-            let kept = self.endpoints.iter().find(|(known, _)| *known == id);
+            let mut known = self.endpoints.iter().chain(&self.departed);
+            let kept = known.find(|(known, _)| *known == id);
             let counted = match kept {
                 Some((_, counted)) => Arc::clone(counted),
                 None => Arc::new(Counted {
@@ -130,11 +160,23 @@ impl SharedLoad {
             };
             (id, counted)
         };
+        let has_left = |(id, counted): &&(EndpointId, Arc<Counted>)| {
+            counted.outstanding.0.load(Ordering::Relaxed) > 0
+                && !endpoints.iter().any(|endpoint| endpoint.id == *id)
+        };
+        let departed = self.endpoints.iter().chain(&self.departed).filter(has_left);
         SharedLoad {
             upstream: Arc::clone(&self.upstream),
+            departed: departed.cloned().collect(),
             endpoints: endpoints.iter().map(counted).collect(),
             gate: self.gate.clone(),
         }
+    }
+
+    /// Whether an endpoint that has left still has exchanges.
+    pub fn is_finishing(&self, endpoint: EndpointId) -> bool {
+        let departed = self.departed.iter().find(|(id, _)| *id == endpoint);
+        departed.is_some_and(|(_, counted)| counted.outstanding.0.load(Ordering::Relaxed) > 0)
     }
 
     /// The same behind a gate, or without one.
@@ -239,6 +281,7 @@ mod tests {
             base_bytes: 0,
             name: String::new(),
             weight: 1,
+            priority: 0,
             sharing: 1,
         };
         ids.iter().map(endpoint).collect()

@@ -18,6 +18,7 @@
 //! | [`fault`] | who is to blame, and what the client is told |
 //! | [`health`] | what checks say of an endpoint, and how that goes together with the breaker |
 //! | [`offered`] | which models clients can ask for |
+//! | [`membership`] | what of the endpoints that a source tells is believed |
 //! | [`load`] | nothing: it counts the exchanges of all workers, and keeps ceilings |
 //! | [`trace`] | which trace an exchange is part of, and whether its spans are wanted |
 //! | [`hash`], [`random`] | nothing: numbers for those above |
@@ -33,6 +34,7 @@ pub mod group;
 pub mod hash;
 pub mod health;
 pub mod load;
+pub mod membership;
 pub mod offered;
 pub mod pool;
 pub mod random;

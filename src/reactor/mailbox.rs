@@ -13,11 +13,16 @@
 //! would be seen by nobody: its sender found `pending` set and did not wake. Both sides write one thing
 //! and then read another (Dekker's shape), which needs the one total order of `SeqCst`.
 //!
+//! **A turn reads so many messages at most**, however fast they come. What is left keeps `pending` set, so
+//! the worker polls without sleeping; a sender that finds it set need not wake anybody.
+//!
+//! What replaces what was told before ([`Latest`]) is sent once, and taken as it is then.
+//!
 //! A worker that ends shuts its box, and only an empty one can be shut: a message is either read or
 //! given back. Both happen under one lock, which is held for a push and never while anybody works.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 /// Ends the worker's poll, from any thread.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -93,11 +98,45 @@ impl<T> Mailbox<T> {
         *shut
     }
 
-    /// Opens the box; what arrives from now on wakes the worker again.
-    pub fn open(&mut self) -> impl Iterator<Item = T> + '_ {
+    /// Opens the box for `most` messages; what arrives from now on wakes the worker again, unless some
+    /// are left: then the box still has mail.
+    pub fn open(&mut self, most: usize) -> Vec<T> {
         // A load first: the swap is a locked instruction, and nearly every turn finds no mail.
-        let mail = self.has_mail() && self.pending.swap(false, Ordering::SeqCst);
-        std::iter::from_fn(move || if mail { self.messages.try_recv().ok() } else { None })
+        if !self.has_mail() || !self.pending.swap(false, Ordering::SeqCst) {
+            return Vec::new();
+        }
+        let messages: Vec<T> = self.messages.try_iter().take(most).collect();
+        if messages.len() == most {
+            // There may be more. Whoever pushes one now finds the box marked, or wakes for nothing.
+            self.pending.store(true, Ordering::SeqCst);
+        }
+        messages
+    }
+}
+
+/// A place for what replaces what stood there before: a reader that is behind finds the latest alone.
+#[derive(Debug)]
+pub struct Latest<T>(Mutex<Option<T>>);
+
+impl<T> Default for Latest<T> {
+    fn default() -> Latest<T> {
+        Latest(Mutex::new(None))
+    }
+}
+
+impl<T> Latest<T> {
+    /// Whether the reader has to be told: it has taken what was here before.
+    pub fn put(&self, value: T) -> bool {
+        self.place().replace(value).is_none()
+    }
+
+    pub fn take(&self) -> Option<T> {
+        self.place().take()
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<T>> {
+        // Held for one move, in which nothing panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,11 +156,37 @@ mod tests {
             sender.send(message).expect("the box is open");
         }
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
-        assert_eq!(mailbox.open().collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(mailbox.open(9), [0, 1, 2]);
         sender.send(3).expect("the box is open");
         assert_eq!(wakes.load(Ordering::SeqCst), 2);
-        assert_eq!(mailbox.open().collect::<Vec<_>>(), [3]);
-        assert_eq!(mailbox.open().next(), None);
+        assert_eq!(mailbox.open(9), [3]);
+        assert_eq!(mailbox.open(9), [0; 0]);
+    }
+
+    #[test]
+    fn what_a_turn_leaves_is_still_mail_and_wakes_nobody_again() {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&wakes);
+        let (sender, mut mailbox) = mailbox(Arc::new(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }));
+        (0..5).for_each(|message| sender.send(message).expect("the box is open"));
+        assert_eq!(mailbox.open(2), [0, 1]);
+        assert!(mailbox.has_mail() && !mailbox.shut(), "three are left");
+        sender.send(5).expect("the box is open");
+        assert_eq!(wakes.load(Ordering::SeqCst), 1);
+        assert_eq!(mailbox.open(4), [2, 3, 4, 5]);
+        assert!(mailbox.has_mail(), "nobody has seen that it is empty");
+        assert_eq!(mailbox.open(4), [0; 0]);
+        assert!(!mailbox.has_mail() && mailbox.shut());
+    }
+
+    #[test]
+    fn only_the_latest_is_read_and_told_of_once() {
+        let latest = Latest::default();
+        assert_eq!([latest.put(1), latest.put(2), latest.put(3)], [true, false, false]);
+        assert_eq!((latest.take(), latest.take()), (Some(3), None));
+        assert!(latest.put(4));
     }
 
     #[test]
@@ -129,7 +194,7 @@ mod tests {
         let (sender, mut mailbox) = mailbox(Arc::new(|| {}));
         sender.send(1).expect("the box is open");
         assert!(!mailbox.shut());
-        assert_eq!(mailbox.open().collect::<Vec<_>>(), [1]);
+        assert_eq!(mailbox.open(9), [1]);
         assert!(mailbox.shut());
         assert_eq!(sender.send(2), Err(2));
     }
@@ -144,7 +209,7 @@ mod tests {
             });
             let mut read = 0;
             loop {
-                read += mailbox.open().count();
+                read += mailbox.open(100).len();
                 if read > 0 && mailbox.shut() {
                     break;
                 }
@@ -163,7 +228,7 @@ mod tests {
         while expected < 100_000 {
             // Sleeps until woken: a lost wake-up would hang here.
             woken.recv_timeout(std::time::Duration::from_secs(20)).expect("a lost wake-up");
-            for message in mailbox.open() {
+            for message in mailbox.open(usize::MAX) {
                 assert_eq!(message, expected);
                 expected += 1;
             }

@@ -37,6 +37,9 @@ mod poll;
 pub use accepting::accept_from;
 pub use contract::{Cx, Entrance, Handler, Pace};
 
+/// Messages that a turn reads. A flood of them delays tokens by so many, and no more.
+const MAIL_MAX: usize = 64;
+
 /// Whether a loop goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -139,7 +142,7 @@ impl<N: Net, H: Handler<N>> Loop<N, H> {
 
     #[cold]
     fn read_mail(&mut self) {
-        for mail in self.mailbox.open().collect::<Vec<_>>() {
+        for mail in self.mailbox.open(MAIL_MAX) {
             self.handler.on_mail(mail, &mut self.cx);
         }
     }

@@ -23,6 +23,7 @@ use crate::gateway::{Setup, worker};
 use crate::measure::journal::Journal;
 use crate::measure::stats::Counters;
 use crate::observe::access::Format;
+use crate::observe::discovered::DiscoveryState;
 use crate::observe::keeper::Keeper;
 use crate::observe::logger;
 use crate::observe::obeyed::ConfigState;
@@ -59,6 +60,7 @@ pub fn start_on(
     let reloader = Arc::<OnceLock<admin::Reload>>::default();
     let config = Arc::<ConfigState>::default();
     let models = KnownModels::default();
+    let discovered = Arc::<DiscoveryState>::default();
     let fleet = admin::WorkerHandles {
         models: Arc::clone(&models),
         posts: posts.clone(),
@@ -67,6 +69,7 @@ pub fn start_on(
         reload: Arc::clone(&reloader),
         recordings: records.recordings,
         config: Arc::clone(&config),
+        discovered: Arc::clone(&discovered),
         usage: records.usage,
         spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
@@ -82,6 +85,8 @@ pub fn start_on(
         waker: Arc::default(),
         reloader,
         config,
+        members: Arc::default(),
+        discovered,
         admin: remote.clone(),
     };
     control.watch_ports(&snapshot);

@@ -154,6 +154,7 @@ pub fn mail<S>(mail: &Command<S>) -> &'static str {
         Command::Adopt(..) => "here is a connection that I accepted for you",
         Command::Inquire(_) => "tell what you hold",
         Command::Reload(..) => "obey this configuration from now on",
+        Command::Members(..) => "an upstream has other endpoints from now on",
         Command::Call(_) => "a permit came home",
         Command::Health(..) => "what the health checks say of an endpoint",
         Command::Loaded(..) => "another worker has found that a model is loaded",

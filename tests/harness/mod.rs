@@ -74,6 +74,7 @@ pub fn endpoint(index: usize) -> Endpoint {
         tls: None,
         name: server_address(index).to_string(),
         weight: 1,
+        priority: 0,
         sharing: 1,
     }
 }
@@ -91,6 +92,10 @@ fn upstream(gateway: &GatewayPlan, index: usize) -> Upstream {
         id: UpstreamId::default(),
         name: oracle::upstream_name(index),
         listed: Vec::new(),
+        discover: None,
+        found: Vec::new(),
+        departed: Vec::new(),
+        version: 0,
         endpoints: (first..first + gateway.endpoints).map(endpoint).collect(),
         pool: PoolLimits {
             idle_per_endpoint: gateway.idle_connections,

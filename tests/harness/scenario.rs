@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate::clock::Instant;
-use sluicegate::config::snapshot::{Addresses, Snapshot};
+use sluicegate::config::snapshot::{Addresses, Listed, Snapshot, UpstreamId};
 use sluicegate::gateway::command::{Command, Idle};
+use sluicegate::reactor::mailbox::Latest;
 use sluicegate::sim::toy::{Manners, Toys};
 use sluicegate::sim::{Answer, ClientId, End, Faults, Manner, Message, Visit, World};
 use sluicegate::wire::transport::Sessions;
@@ -143,9 +144,36 @@ impl Simulation {
     /// A name has these addresses now.
     pub fn look_up(&mut self, name: &str, addresses: &[SocketAddr]) {
         let found = Addresses::from([(name.to_owned(), addresses.to_vec())]);
-        if let Some(next) = self.snapshot.with_addresses(&found) {
-            self.take_up(next);
+        for id in self.snapshot.set_addresses(&found) {
+            self.tell_members(id);
         }
+    }
+
+    /// The first upstream has these endpoints now, each `host:port` of a server.
+    pub fn members(&mut self, servers: &[usize]) {
+        let one = |index: &usize| Listed {
+            authority: server_address(*index).to_string(),
+            base: String::new(),
+            is_name: false,
+            addresses: vec![server_address(*index)],
+            weight: 1,
+            priority: 0,
+            tls: None,
+        };
+        let id = self.snapshot.upstreams[0].id;
+        if self.snapshot.set_members(id, servers.iter().map(one).collect()) {
+            self.tell_members(id);
+        }
+    }
+
+    fn tell_members(&mut self, id: UpstreamId) {
+        let upstream = self.snapshot.upstreams.iter().find(|upstream| upstream.id == id);
+        let upstream = upstream.expect("it has just changed").clone();
+        let gateway = self.gateway();
+        let latest = Arc::new(Latest::default());
+        latest.put(Arc::new(gateway.loads.follow_members(&upstream)));
+        gateway.command(Command::Members(id, latest));
+        self.run_for(Duration::from_nanos(1));
     }
 
     fn take_up(&mut self, next: Snapshot) {

@@ -32,6 +32,7 @@ mod keepalive;
 mod lifecycle;
 mod listen;
 mod loading;
+mod members;
 mod mock;
 mod model_list;
 mod models;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::super::Environment;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
-use super::super::snapshot::{ClientAuth, ServerTls, TlsDialer, UpstreamTls};
+use super::super::snapshot::{ClientAuth, DialTemplate, ServerTls, TlsDialer, UpstreamTls};
 use super::{address, listeners};
 use crate::tls::{
     self, AcceptorSettings, ClientCertificates, Credentials, DialerSettings, TlsAcceptor,
@@ -234,6 +234,13 @@ impl UpstreamDraft<'_> {
         field: &Field<'_>,
         report: &mut Report,
     ) -> Option<Arc<TlsDialer>> {
+        let template = self.template(field, report)?;
+        let dialer = template.dialer(authority).map_err(Mistake::new);
+        report.noted(field.place(), dialer)
+    }
+
+    /// The same for endpoints that are not known yet.
+    pub fn template(&mut self, field: &Field<'_>, report: &mut Report) -> Option<DialTemplate> {
         if self.flawed {
             return None;
         }
@@ -247,11 +254,7 @@ impl UpstreamDraft<'_> {
             credentials: self.own.clone(),
             min_version: self.settings.min_version,
         };
-        let named = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-        let named = named.trim_start_matches('[').trim_end_matches(']');
-        let name = self.settings.server_name.as_deref().unwrap_or(named);
-        let dialer = TlsDialer::new(&settings, name).map_err(Mistake::new);
-        report.noted(field.place(), dialer).map(Arc::new)
+        Some(DialTemplate { settings, server_name: self.settings.server_name.clone() })
     }
 
     /// What the snapshot keeps of it: nothing where no endpoint speaks TLS.

@@ -1,6 +1,7 @@
 //! `[[upstream]]`: named groups of endpoints.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::file::{Field, Section};
@@ -13,8 +14,8 @@ use super::super::{Environment, defaults, names};
 use super::endpoint::{EndpointText, Scheme};
 use super::plugins::PluginDraft;
 use super::{
-    CONNECTIONS, Overrides, REQUESTS, address, endpoint, fallback, headers, path, policy, tls,
-    translate, unique, wake,
+    CONNECTIONS, Overrides, REQUESTS, address, discover, endpoint, fallback, headers, path, policy,
+    tls, translate, unique, wake,
 };
 use crate::service::continuation::Prefill;
 use crate::service::listing::MODELS_MAX;
@@ -86,12 +87,19 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let place = section.place().clone();
     let name = section.require("name", report);
     let name = name.and_then(|field| name_of(&field, report)).unwrap_or_default();
-    let list = section.require("endpoints", report);
+    let discover = section.take("discover");
+    let list = match discover {
+        Some(_) => section.take("endpoints"),
+        None => section.require("endpoints", report),
+    };
     let mut sealing = tls::upstream(section.take("tls"), given.environment, report);
     let List { listed, names, as_url } = list
         .and_then(|field| listed(&field, given.server, &mut sealing, report))
         .unwrap_or_default();
-    let speaks_tls = listed.iter().any(|one| one.tls.is_some());
+    let discover = discover
+        .and_then(|field| discover::discover(&field, given.environment, &mut sealing, report));
+    let speaks_tls = listed.iter().any(|one| one.tls.is_some())
+        || discover.as_ref().is_some_and(|discover| discover.dialing.is_some());
     let tls = sealing.finish(speaks_tls, report);
     let (pool, pool_written) = pool(section.table("pool", report), given.limits, report);
     let host = section.take("host").and_then(|field| host(&field, report));
@@ -112,7 +120,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         _ => "authorization",
     };
     let rules = headers::rules(&mut section, "request_headers", given.environment, report);
-    let upstream = Upstream {
+    let mut upstream = Upstream {
         id: UpstreamId::default(),
         // A URL is asked by its own name: no other is one that a server with a certificate knows.
         host: host.unwrap_or(if as_url { HostField::Endpoint } else { defaults::HOST }),
@@ -145,10 +153,15 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
         while_loading: wake::while_loading(&mut section, report),
         wake: wake::wake(&mut section, &listed, report),
         name,
-        endpoints: listed.iter().flat_map(Listed::endpoints).collect(),
+        discover: discover.map(Arc::new),
+        found: Vec::new(),
+        endpoints: Vec::new(),
+        departed: Vec::new(),
+        version: 0,
         listed,
         pool,
     };
+    upstream.endpoints = upstream.resolved();
     section.finish(report);
     Draft { upstream, pool_written, place, names }
 }
@@ -246,7 +259,9 @@ fn located(
         Some(Scheme::Http) | None => None,
     };
     let (is_name, addresses) = (literal.is_none(), literal.into_iter().collect());
-    Some((Listed { authority, base, is_name, addresses, weight, tls }, scheme.is_some()))
+    let priority = 0;
+    let one = Listed { authority, base, is_name, addresses, weight, priority, tls };
+    Some((one, scheme.is_some()))
 }
 
 /// The names of all upstreams, and where they stand.

@@ -2,11 +2,12 @@
 //!
 //! A snapshot is never changed, it is followed by another. An upstream of the same name keeps its id
 //! through all of them, and in it an endpoint of the same name, address and TLS identity: whatever a worker, a counter or a
-//! probe knows under that id stays true. An id is never given twice, so a stale one finds nothing.
+//! probe knows under that id stays true. An endpoint that comes back has the id it had, and no other ever
+//! gets it, so a stale one finds nothing or the same server.
 
 use std::sync::Arc;
 
-use super::{Endpoint, Snapshot, Upstream};
+use super::{Endpoint, MEMBERS_MAX, Snapshot, Upstream};
 
 /// Which configuration of this process it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +15,9 @@ pub struct Generation {
     /// 0 for the one it started with.
     pub number: u32,
     /// How many ids all generations so far have given away.
-    pub(super) ids: u32,
+    ids: u32,
+    /// How many sets of endpoints there were.
+    sets: u64,
 }
 
 /// Names an upstream through all generations that have it.
@@ -40,33 +43,38 @@ impl Snapshot {
         {
             self.stored = Some(Arc::clone(old));
         }
-        let Generation { number, ids } = before.generation;
-        self.continue_from(Generation { number: number + 1, ids }, &before.upstreams);
+        let number = before.generation.number + 1;
+        self.continue_from(Generation { number, ..before.generation }, &before.upstreams);
     }
 
     /// What cannot be looked up now keeps the addresses it had.
     fn keep_known(&mut self, before: &Snapshot) {
+        for upstream in &mut self.upstreams {
+            let old = before.upstreams.iter().find(|old| old.name == upstream.name);
+            let told = |one: &Upstream| one.discover.as_ref().map(|it| it.source.clone());
+            if let Some(old) = old.filter(|old| told(old).is_some() && told(old) == told(upstream))
+            {
+                upstream.found.clone_from(&old.found);
+                upstream.endpoints = upstream.resolved();
+            }
+        }
         let mut known = before.known();
         let down = self.names_down();
         known.retain(|name, _| down.contains(name));
         self.learn(&known);
     }
 
-    pub(super) fn continue_from(&mut self, mut generation: Generation, before: &[Upstream]) {
+    fn continue_from(&mut self, mut generation: Generation, before: &[Upstream]) {
         for upstream in &mut self.upstreams {
             let old = before.iter().find(|old| old.name == upstream.name);
             upstream.id = old.map_or_else(|| UpstreamId(generation.take_id()), |old| old.id);
-            let endpoints: &[Endpoint] = old.map_or(&[], |old| &old.endpoints);
-            for endpoint in &mut upstream.endpoints {
-                let same = |old: &&Endpoint| {
-                    (old.address, &old.authority, old.base(), &old.tls)
-                        == (endpoint.address, &endpoint.authority, endpoint.base(), &endpoint.tls)
-                };
-                let old = endpoints.iter().find(same);
-                if let Some(old) = old {
-                    endpoint.tls.clone_from(&old.tls);
-                }
-                endpoint.id = old.map_or_else(|| EndpointId(generation.take_id()), |old| old.id);
+            let endpoints = old.map_or_else(Vec::new, |old| {
+                upstream.departed.clone_from(&old.departed);
+                old.endpoints.clone()
+            });
+            generation.continue_upstream(upstream, endpoints);
+            if let Some(stored) = &self.stored {
+                stored.settle(upstream.id, &upstream.endpoints);
             }
         }
         self.generation = generation;
@@ -74,6 +82,32 @@ impl Snapshot {
 }
 
 impl Generation {
+    /// Gives ids to the endpoints of an upstream that had these before: the same ones to those that stay
+    /// or come back, new ones to the others.
+    pub(super) fn continue_upstream(&mut self, upstream: &mut Upstream, before: Vec<Endpoint>) {
+        self.sets += 1;
+        upstream.version = self.sets;
+        let Upstream { endpoints, departed, .. } = upstream;
+        for endpoint in endpoints.iter_mut() {
+            let same = |old: &&Endpoint| {
+                (old.address, &old.authority, old.base(), &old.tls)
+                    == (endpoint.address, &endpoint.authority, endpoint.base(), &endpoint.tls)
+            };
+            match before.iter().chain(departed.iter().rev()).find(same) {
+                Some(old) => {
+                    endpoint.id = old.id;
+                    endpoint.tls.clone_from(&old.tls);
+                }
+                None => endpoint.id = EndpointId(self.take_id()),
+            }
+        }
+        let stays = |old: &Endpoint| endpoints.iter().any(|endpoint| endpoint.id == old.id);
+        departed.retain(|old| !stays(old));
+        departed.extend(before.into_iter().filter(|old| !stays(old) && old.address.is_some()));
+        let too_many = departed.len().saturating_sub(MEMBERS_MAX);
+        departed.drain(..too_many);
+    }
+
     fn take_id(&mut self) -> u32 {
         self.ids += 1;
         self.ids
@@ -112,12 +146,12 @@ mod tests {
         let mut second = upstreams(&[("b", &["10.0.0.1:1"]), ("a", &["10.0.0.3:1", "10.0.0.1:1"])]);
         second.follow(&first);
         assert_eq!(ids(&second), [(4, vec![5]), (1, vec![6, 2])]);
-        // "b" and an endpoint of "a" are gone, and come back as strangers.
+        // "b" and an endpoint of "a" are gone; an upstream comes back as a stranger.
         let mut third = upstreams(&[("a", &["10.0.0.1:1"])]);
         third.follow(&second);
         let mut fourth = upstreams(&[("a", &["10.0.0.1:1", "10.0.0.3:1"]), ("b", &["10.0.0.1:1"])]);
         fourth.follow(&third);
-        assert_eq!(ids(&fourth), [(1, vec![2, 7]), (8, vec![9])]);
+        assert_eq!(ids(&fourth), [(1, vec![2, 6]), (7, vec![8])]);
         assert_eq!([first, second, third, fourth].map(|one| one.generation.number), [0, 1, 2, 3]);
     }
 }

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::unix_path::UNIX_PREFIX;
-use super::{Endpoint, EndpointId, Generation, Snapshot, TlsDialer, Upstream};
+use super::{Endpoint, EndpointId, Snapshot, TlsDialer, Upstream, UpstreamId};
 
 /// A name with more addresses than this has its first ones used.
 pub const ADDRESSES_MAX: usize = 128;
@@ -37,6 +37,8 @@ pub struct Listed {
     pub addresses: Vec<SocketAddr>,
     /// Share of the traffic, at least 1.
     pub weight: u32,
+    /// Asked before those with a higher number.
+    pub priority: u16,
     /// How it is dialled where it speaks TLS.
     pub tls: Option<Arc<TlsDialer>>,
 }
@@ -51,6 +53,12 @@ impl Listed {
         let new = found.iter().filter(|address| left.remove(address));
         self.addresses.extend(new);
         self.addresses.truncate(ADDRESSES_MAX);
+    }
+
+    /// Whether one of its addresses goes by another name than itself.
+    fn is_by_name(&self) -> bool {
+        let is_found = || self.authority.parse::<SocketAddr>().is_err();
+        self.is_name || !self.authority.starts_with(UNIX_PREFIX) && is_found()
     }
 
     /// What it comes to; ids are given out later.
@@ -69,28 +77,35 @@ impl Listed {
             // A base is never longer (`config/check/endpoint.rs`).
             base_bytes: u16::try_from(self.base.len()).unwrap_or(0),
             name: match address {
-                Some(address) if self.is_name => {
+                Some(address) if self.is_by_name() => {
                     format!("{}{} ({address})", self.authority, self.base)
                 }
                 _ => format!("{}{}", self.authority, self.base),
             },
             weight: self.weight,
+            priority: self.priority,
             sharing: self.addresses.len().max(1) as u32,
         })
     }
 }
 
 impl Upstream {
+    /// Its endpoints as they are written and told.
+    fn all_listed(&self) -> impl Iterator<Item = &Listed> {
+        self.listed.iter().chain(&self.found)
+    }
+
     fn learn(&mut self, found: &Addresses, own: &[SocketAddr]) {
         let mut known = false;
-        for listed in self.listed.iter_mut().filter(|listed| listed.is_name) {
+        let all = self.listed.iter_mut().chain(&mut self.found);
+        for listed in all.filter(|listed| listed.is_name) {
             if let Some(addresses) = found.get(&listed.authority) {
                 listed.learn(addresses, own);
                 known = true;
             }
         }
         if known {
-            self.endpoints = self.listed.iter().flat_map(Listed::endpoints).collect();
+            self.endpoints = self.resolved();
         }
     }
 }
@@ -98,13 +113,13 @@ impl Upstream {
 impl Snapshot {
     /// Every name that an endpoint has, once.
     pub fn names(&self) -> BTreeSet<String> {
-        let listed = self.upstreams.iter().flat_map(|upstream| &upstream.listed);
+        let listed = self.upstreams.iter().flat_map(Upstream::all_listed);
         listed.filter(|one| one.is_name).map(|one| one.authority.clone()).collect()
     }
 
     /// Those of them that have no address.
     pub fn names_down(&self) -> BTreeSet<String> {
-        let listed = self.upstreams.iter().flat_map(|upstream| &upstream.listed);
+        let listed = self.upstreams.iter().flat_map(Upstream::all_listed);
         let down = listed.filter(|one| one.is_name && one.addresses.is_empty());
         down.map(|one| one.authority.clone()).collect()
     }
@@ -117,29 +132,29 @@ impl Snapshot {
 
     /// What is known of the names here.
     pub(super) fn known(&self) -> Addresses {
-        let listed = self.upstreams.iter().flat_map(|upstream| &upstream.listed);
+        let listed = self.upstreams.iter().flat_map(Upstream::all_listed);
         let known = listed.filter(|one| one.is_name && !one.addresses.is_empty());
         known.map(|one| (one.authority.clone(), one.addresses.clone())).collect()
     }
 
-    /// The same configuration with what look-ups have answered since; `None`: nothing is new. Its
-    /// number stays, and every endpoint that stays keeps its id.
-    pub fn with_addresses(&self, found: &Addresses) -> Option<Snapshot> {
+    /// Takes up what look-ups have answered since, and tells which upstreams have other endpoints now.
+    /// The number of the generation stays, and every endpoint that stays keeps its id.
+    pub fn set_addresses(&mut self, found: &Addresses) -> Vec<UpstreamId> {
+        let own = self.server.listen.clone();
         let is_new = |listed: &Listed| {
             found.get(&listed.authority).is_some_and(|addresses| {
                 let mut next = listed.clone();
-                next.learn(addresses, &self.server.listen);
+                next.learn(addresses, &own);
                 listed.is_name && next != *listed
             })
         };
-        if !self.upstreams.iter().flat_map(|upstream| &upstream.listed).any(is_new) {
-            return None;
+        let places = 0..self.upstreams.len();
+        let changed: Vec<usize> =
+            places.filter(|place| self.upstreams[*place].all_listed().any(is_new)).collect();
+        for place in &changed {
+            self.change(*place, |upstream| upstream.learn(found, &own));
         }
-        let mut next = self.clone();
-        next.learn(found);
-        let Generation { number, ids } = self.generation;
-        next.continue_from(Generation { number, ids }, &self.upstreams);
-        Some(next)
+        changed.iter().map(|place| self.upstreams[*place].id).collect()
     }
 }
 
@@ -161,6 +176,11 @@ mod tests {
         Addresses::from([(name.to_owned(), addresses.collect())])
     }
 
+    fn with(snapshot: &Snapshot, found: &Addresses) -> Option<Snapshot> {
+        let mut next = snapshot.clone();
+        (!next.set_addresses(found).is_empty()).then_some(next)
+    }
+
     /// Each endpoint: its id, its address, and of how many that share a weight it is one.
     fn members(snapshot: &Snapshot) -> Vec<(u32, String, u32)> {
         let row = |one: &Endpoint| {
@@ -178,7 +198,7 @@ mod tests {
         assert_eq!(first.names_down(), first.names());
         let name = "nowhere.invalid:80";
         let two = found(name, &["10.0.0.2:80", "[::1]:80", "10.0.0.2:80", "10.9.9.9:80"]);
-        let second = first.with_addresses(&two).expect("two addresses are new");
+        let second = with(&first, &two).expect("two addresses are new");
         assert_eq!(
             members(&second),
             [row(2, "10.0.0.1:1", 1), row(4, "10.0.0.2:80", 2), row(5, "[::1]:80", 2)],
@@ -186,10 +206,10 @@ mod tests {
         );
         assert!(second.names_down().is_empty() && second.names().contains(name));
         // Another order is nothing new, and neither is a name that nobody has asked for.
-        assert!(second.with_addresses(&found(name, &["[::1]:80", "10.0.0.2:80"])).is_none());
-        assert!(second.with_addresses(&found("other:80", &["10.0.0.9:80"])).is_none());
+        assert!(with(&second, &found(name, &["[::1]:80", "10.0.0.2:80"])).is_none());
+        assert!(with(&second, &found("other:80", &["10.0.0.9:80"])).is_none());
         // It moves: one address goes, one comes, one stays.
-        let third = second.with_addresses(&found(name, &["10.0.0.3:80", "[::1]:80"]));
+        let third = with(&second, &found(name, &["10.0.0.3:80", "[::1]:80"]));
         let third = third.expect("an address has changed");
         assert_eq!(
             members(&third),
@@ -202,7 +222,7 @@ mod tests {
     fn a_reload_keeps_what_is_known_of_a_name_that_cannot_be_looked_up_now() {
         let name = "nowhere.invalid:80";
         let first = snapshot(&[name]);
-        let second = first.with_addresses(&found(name, &["10.0.0.2:80"])).expect("it is found");
+        let second = with(&first, &found(name, &["10.0.0.2:80"])).expect("it is found");
         let mut third = snapshot(&["10.0.0.1:1", name]);
         third.follow(&second);
         let addresses: Vec<_> =
@@ -218,7 +238,7 @@ mod tests {
             (0..300).map(|n| format!("10.1.{}.{}:80", n / 250, n % 250)).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let name = "nowhere.invalid:80";
-        let next = snapshot(&[name]).with_addresses(&found(name, &many)).expect("it is found");
+        let next = with(&snapshot(&[name]), &found(name, &many)).expect("it is found");
         assert_eq!(next.upstreams[0].endpoints.len(), ADDRESSES_MAX);
     }
 }

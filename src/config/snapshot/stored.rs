@@ -3,16 +3,20 @@
 //! One table for all workers, since the next request of a client may come to any of them. A worker writes
 //! once for each response that may be stored, and reads only for a request that names one.
 //!
-//! * Nobody waits: there is no lock. An entry is two words, of which the first is the key mixed with the
+//! * Nobody waits: an entry has no lock. It is two words, of which the first is the key mixed with the
 //!   second; one that two workers wrote at once fits no key, and is as good as none.
 //! * Bounded: it has its full size from the beginning. A new entry takes the place of the oldest of the
 //!   few that it can lie among.
+//! * Which upstream an endpoint belongs to is written by the control side alone, under a lock that is
+//!   held for a look-up, and read only for a request that names a known response.
 //! * What is not found may have been forgotten, or made elsewhere; it is never found at a wrong server.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use super::EndpointId;
+use super::{Endpoint, EndpointId, UpstreamId};
 
 /// Entries among which one can lie: two cache lines.
 const WAYS: usize = 8;
@@ -23,6 +27,8 @@ pub const ENTRY_BYTES: usize = 16;
 #[derive(Debug)]
 pub struct StoredResponses {
     entries: Box<[Entry]>,
+    /// Where endpoints are now.
+    places: RwLock<BTreeMap<EndpointId, UpstreamId>>,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +50,22 @@ impl StoredResponses {
     /// For so many at the most; a few less, so that they divide.
     pub fn new(entries: usize) -> StoredResponses {
         let entries = (entries / WAYS).max(1) * WAYS;
-        StoredResponses { entries: (0..entries).map(|_| Entry::default()).collect() }
+        let entries = (0..entries).map(|_| Entry::default()).collect();
+        StoredResponses { entries, places: RwLock::default() }
+    }
+
+    /// These are the endpoints of an upstream from now on.
+    pub(in crate::config) fn settle(&self, upstream: UpstreamId, endpoints: &[Endpoint]) {
+        // Nobody panics while it is held.
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|_, at| *at != upstream);
+        places.extend(endpoints.iter().map(|endpoint| (endpoint.id, upstream)));
+    }
+
+    /// Whether an endpoint is one of this upstream now.
+    pub fn is_at(&self, upstream: UpstreamId, endpoint: EndpointId) -> bool {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        places.get(&endpoint) == Some(&upstream)
     }
 
     pub fn capacity(&self) -> usize {

@@ -52,7 +52,9 @@ impl Snapshot {
     /// Whether some connection has a session.
     pub fn speaks_tls(&self) -> bool {
         let mut endpoints = self.upstreams.iter().flat_map(|upstream| &upstream.listed);
-        self.server.tls.is_some() || endpoints.any(|one| one.tls.is_some())
+        self.server.tls.is_some()
+            || endpoints.any(|one| one.tls.is_some())
+            || self.upstreams.iter().any(|upstream| upstream.tls.is_some())
     }
 
     /// Whether clients at this place of `server.listen` speak TLS. Not by the address: several may have

@@ -500,6 +500,7 @@ fn every_address_of_a_name_is_an_endpoint_that_keeps_the_name_as_written() {
         base_bytes: 0,
         name: format!("llamas.internal:8081 ({address})"),
         weight: 3,
+        priority: 0,
         sharing: 2,
     };
     assert_eq!(*endpoints, [expected(0, "10.0.0.8:8081"), expected(1, "10.0.0.9:8081")]);

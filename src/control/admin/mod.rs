@@ -37,6 +37,7 @@ use crate::control::models::KnownModels;
 use crate::gateway::command::{Command, Idle};
 use crate::gateway::{Setup, worker};
 use crate::measure::stats::Counters;
+use crate::observe::discovered::DiscoveryState;
 use crate::observe::keeper::SpanCounts;
 use crate::observe::obeyed::ConfigState;
 use crate::observe::recordings::Recordings;
@@ -68,6 +69,8 @@ pub struct WorkerHandles {
     pub recordings: Option<Arc<Recordings>>,
     /// Which configuration is obeyed.
     pub config: Arc<ConfigState>,
+    /// What sources say of endpoints.
+    pub discovered: Arc<DiscoveryState>,
     /// What requests have cost.
     pub usage: Option<Arc<UsageBook>>,
     /// What became of spans, where they go anywhere.

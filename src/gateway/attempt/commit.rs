@@ -53,7 +53,7 @@ impl<N: Net> Gateway<N> {
         let (Some(upstream), Some(chain)) = (exchange.upstream(), exchange.chain()) else {
             return false;
         };
-        upstream.endpoints.len() > 1
+        self.groups[upstream.id].endpoints.len() > 1
             || chain.fallback.is_some()
             || self.next_link(exchange, cx).is_some()
     }

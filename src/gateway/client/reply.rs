@@ -3,6 +3,7 @@
 use crate::gateway::Gateway;
 use crate::gateway::record::downstream::{After, State};
 use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::exchange::questions::EndpointNames;
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::verdict::Step;
 use crate::http::cors;
@@ -40,7 +41,7 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    pub(crate) fn of(exchange: &Exchange, fault: &Fault) -> Way {
+    pub(crate) fn of(exchange: &Exchange, fault: &Fault, names: EndpointNames<'_>) -> Way {
         let Some(chain) = exchange.chain() else { return Way::default() };
         // An attempt that found no place has asked nobody.
         let asked =
@@ -52,8 +53,8 @@ impl Way {
             true => exchange.upstream(),
             // The upstream of the attempt before, if there was one.
             false => upstreams.find(|upstream| {
-                let mut endpoints = upstream.endpoints.iter();
-                attempts > 0 && endpoints.any(|one| Some(one.id) == exchange.tries.endpoint)
+                let last = exchange.tries.endpoint.filter(|_| attempts > 0);
+                last.is_some_and(|endpoint| names(upstream.id, endpoint).is_some())
             }),
         };
         Way { upstream: upstream.map(|upstream| upstream.name.clone()), attempts: Some(attempts) }

@@ -131,7 +131,7 @@ impl<N: Net> Gateway<N> {
                     keep: exchange.keep_alive
                         && exchange.request.state == FlowState::Done
                         && !self.life.is_draining(),
-                    way: Way::of(exchange, &fault),
+                    way: Way::of(exchange, &fault, &self.endpoint_names()),
                     for_page: exchange.lines_for_page(),
                 };
                 self.reply(token, &fault, &asked, cx);
@@ -218,7 +218,9 @@ impl<N: Net> Gateway<N> {
         if let Some(journal) = self.reporter.journal() {
             let identity = downstream.socket.peer().map(Into::into);
             let reel = exchange.reel_of_failure(fault);
-            let record = Arc::new(record(exchange, (client, identity), status, end, cx.now));
+            let names = self.endpoint_names();
+            let client = (client, identity);
+            let record = Arc::new(record(exchange, client, status, end, &names, cx.now));
             if let Some(reel) = reel {
                 journal.keep_reel(reel, &record);
             }
@@ -259,8 +261,8 @@ impl<N: Net> Gateway<N> {
     fn place_of(&self, exchange: &Exchange) -> String {
         let asked = exchange.upstream().zip(exchange.tries.endpoint);
         let known = asked.and_then(|(upstream, endpoint)| {
-            let known = self.groups[upstream.id].endpoints.get(endpoint)?;
-            Some(format!(" ({}: {})", upstream.name, known.name))
+            let known = self.groups[upstream.id].endpoints.name_of(endpoint)?;
+            Some(format!(" ({}: {known})", upstream.name))
         });
         known.unwrap_or_default()
     }

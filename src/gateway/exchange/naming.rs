@@ -180,8 +180,8 @@ impl Exchange {
     pub(crate) fn can_be_asked(&self, link: usize) -> bool {
         let Some(link) = self.chain().and_then(|chain| chain.links.get(link)) else { return true };
         if let Some(maker) = self.maker() {
-            let endpoints = &self.snapshot.upstreams[link.upstream].endpoints;
-            if !endpoints.iter().any(|endpoint| endpoint.id == maker) {
+            let upstream = self.snapshot.upstreams[link.upstream].id;
+            if !self.snapshot.stored.as_ref().is_some_and(|stored| stored.is_at(upstream, maker)) {
                 return false;
             }
         }

@@ -82,8 +82,7 @@ impl Exchange {
         let found = chain.links.iter().enumerate().find_map(|(link, at)| {
             let upstream = &self.snapshot.upstreams[at.upstream];
             let maker = stored.maker(id, upstream.stored?, second(now))?;
-            let has = upstream.endpoints.iter().any(|endpoint| endpoint.id == maker);
-            has.then_some((link, maker))
+            stored.is_at(upstream.id, maker).then_some((link, maker))
         });
         if let Some((link, maker)) = found
             && let Some(storing) = &mut self.aside_mut().storing

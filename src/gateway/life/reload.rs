@@ -11,20 +11,18 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
 use crate::gateway::Gateway;
 use crate::proxy::admission::Lack;
-use crate::proxy::load::Loads;
+use crate::proxy::load::{Loads, MemberSet};
+use crate::reactor::mailbox::Latest;
 use crate::reactor::net::Net;
 use crate::reactor::turn::Cx;
 
 impl<N: Net> Gateway<N> {
     pub(crate) fn reload(&mut self, snapshot: Arc<Snapshot>, loads: &Loads, cx: &mut Cx<N>) {
-        // The file was read again. A name that got another address makes a snapshot of the same number.
-        if snapshot.generation.number != self.generations.latest().generation.number {
-            for id in self.groups.ids().collect::<Vec<_>>() {
-                self.groups[id].endpoints.forget_weights();
-            }
+        for id in self.groups.ids().collect::<Vec<_>>() {
+            self.groups[id].endpoints.forget_weights();
         }
         self.generations.follow(Arc::unwrap_or_clone(snapshot));
         let latest = Rc::clone(self.generations.latest());
@@ -39,12 +37,40 @@ impl<N: Net> Gateway<N> {
         cx.set_pace(latest.pace());
         // Where a limit has grown, some of the waiting requests have a place now.
         for id in latest.upstreams.iter().map(|upstream| upstream.id) {
-            for _ in 0..self.groups[id].may_call() {
-                self.wake_waiting(id, Lack::Permit, cx);
-            }
-            // Ceilings may be new: from then on the other workers have to know who waits here.
-            self.announce(id, cx);
+            self.call_waiting(id, cx);
         }
+    }
+
+    /// Takes up the endpoints that an upstream has now. Streams that run finish where they are; idle
+    /// connections to endpoints that are gone are closed.
+    pub(crate) fn on_members(
+        &mut self,
+        upstream: UpstreamId,
+        latest: &Latest<Arc<MemberSet>>,
+        cx: &mut Cx<N>,
+    ) {
+        // The upstream may have gone with a reload while the message was on its way.
+        let Some(set) = latest.take().filter(|_| self.groups.ids().any(|id| id == upstream)) else {
+            return;
+        };
+        for connection in self.groups[upstream].follow_members(&set, cx.now) {
+            self.close_upstream(connection, cx);
+        }
+        self.call_waiting(upstream, cx);
+    }
+
+    /// Some of the waiting requests may have a place now.
+    fn call_waiting(&mut self, id: UpstreamId, cx: &mut Cx<N>) {
+        for _ in 0..self.groups[id].may_call() {
+            self.wake_waiting(id, Lack::Permit, cx);
+        }
+        // Ceilings may be new: from then on the other workers have to know who waits here.
+        self.announce(id, cx);
+    }
+
+    /// What an endpoint of an upstream is called, or was until lately.
+    pub(crate) fn endpoint_names(&self) -> impl Fn(UpstreamId, EndpointId) -> Option<String> + '_ {
+        |upstream, endpoint| self.groups[upstream].endpoints.name_of(endpoint).map(str::to_owned)
     }
 
     /// Drops the generations whose last exchange is over.

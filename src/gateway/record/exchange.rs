@@ -16,7 +16,7 @@ use crate::service::Dialect;
 use crate::wire::outbox::Outbox;
 
 mod parts;
-mod questions;
+pub mod questions;
 
 pub use parts::{Aside, Busy, Gather, KeyIn, Leave, ModelWait, Storing, Tunnel, Undecided};
 

@@ -101,7 +101,7 @@ impl<N: Net> Gateway<N> {
             request_id: exchange.id.clone(),
             client: downstream.address,
             route: exchange.route().map(|route| route.path.to_string()),
-            endpoint: exchange.served_by().filter(|_| proxied),
+            endpoint: exchange.served_by(&self.endpoint_names()).filter(|_| proxied),
             asked: exchange
                 .aside
                 .as_ref()

@@ -4,18 +4,20 @@ use std::net::IpAddr;
 
 use crate::clock::Instant;
 use crate::gateway::record::exchange::Exchange;
+use crate::gateway::record::exchange::questions::EndpointNames;
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::trace::{ExchangeTrace, Sending};
 use crate::measure::journal::{Record, Sent, SpanRecord};
 use crate::measure::stall::Owner;
 use crate::service::{Completion, Observer};
 
-/// The record of an exchange that ends at `now`.
+/// The record of an exchange that ends at `now`; `names` knows its endpoints.
 pub(crate) fn record(
     exchange: &mut Exchange,
     (client, identity): (IpAddr, Option<Box<str>>),
     status: u16,
     end: &'static str,
+    names: EndpointNames<'_>,
     now: Instant,
 ) -> Record {
     let start = exchange.timeline.started;
@@ -29,14 +31,14 @@ pub(crate) fn record(
         (aside.asked.take(), aside.model.take(), std::mem::take(&mut aside.wasted))
     });
     let place = trace.as_ref().map(|trace| trace.place);
-    let story = trace.and_then(|trace| story(*trace, exchange, now));
+    let story = trace.and_then(|trace| story(*trace, exchange, names, now));
     let reached = |at: Instant| (at != Instant::NEVER).then(|| at - start);
     let response = exchange.attempt.response.as_ref();
     let observer = response.and_then(|response| response.watch.observer.as_ref());
     // What no client got is told apart.
     let paid = observer.filter(|_| given);
     let served = !matches!(exchange.peer, Peer::Responder { .. });
-    let upstream = exchange.served_by().filter(|_| served);
+    let upstream = exchange.served_by(names).filter(|_| served);
     let (hops, before) = (&exchange.attempt.hops, exchange.before());
     Record {
         request_id: exchange.id.clone(),
@@ -73,16 +75,20 @@ pub(crate) fn record(
     }
 }
 
-fn story(trace: ExchangeTrace, exchange: &Exchange, now: Instant) -> Option<Box<SpanRecord>> {
+fn story(
+    trace: ExchangeTrace,
+    exchange: &Exchange,
+    names: EndpointNames<'_>,
+    now: Instant,
+) -> Option<Box<SpanRecord>> {
     let story = trace.story?;
     let start = exchange.timeline.started;
     let sent = |send: &Sending| {
         let upstream = exchange.snapshot.upstreams.get(send.upstream)?;
-        let endpoint = upstream.endpoints.iter().find(|one| one.id == send.endpoint);
         Some(Sent {
             span: send.span,
             upstream: upstream.name.clone(),
-            endpoint: endpoint.map(|one| one.name.clone()).unwrap_or_default(),
+            endpoint: names(upstream.id, send.endpoint).unwrap_or_default(),
             began: send.began - start,
             ended: send.ended.min(now) - start,
             reused: send.reused,

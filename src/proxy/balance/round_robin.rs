@@ -70,6 +70,7 @@ mod tests {
             base_bytes: 0,
             name: String::new(),
             weight,
+            priority: 0,
             sharing: 1,
         };
         let endpoints = [endpoint(1, 5), endpoint(2, 1), endpoint(3, 1)];

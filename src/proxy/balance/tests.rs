@@ -158,7 +158,8 @@ fn a_new_list_of_endpoints_keeps_what_is_known_of_the_old() {
     let identities: Vec<_> = balancer.memory.iter().map(|memory| memory.identity).collect();
     let endpoints = [(2, Some(2)), (9, None), (0, Some(0))];
     let endpoints = endpoints.map(|(last, before)| (Some(address(last)), before));
-    balancer.reconcile(Balance::RoundRobin, endpoints);
+    balancer.obey(Balance::RoundRobin);
+    balancer.reconcile(endpoints);
     assert_eq!(balancer.ttft(0, now), Some(Duration::from_secs(1)));
     assert_eq!((balancer.ttft(1, now), balancer.ttft(2, now)), (None, None));
     assert_eq!(balancer.memory[0].identity, identities[2]);

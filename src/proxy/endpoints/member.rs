@@ -1,10 +1,15 @@
 //! One endpoint of an upstream in one worker, and what of it goes on when the list changes.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::super::breaker::{Breaker, Transition};
 use super::super::health::HealthStatus;
+use super::super::load::SharedLoad;
+use super::Settings;
 use super::loading::Loading;
 use crate::clock::Instant;
-use crate::config::snapshot::{Endpoint, Upstream};
+use crate::config::snapshot::Endpoint;
 
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -58,37 +63,78 @@ impl Member {
         overrules
     }
 
-    /// A new address of a name whose other addresses are draining, or weigh something else than the
-    /// configuration says: the order was for the name.
-    pub fn like_siblings(mut self, old: &[Member]) -> Member {
-        let named = |member: &&Member| member.endpoint.authority == self.endpoint.authority;
-        let mut siblings = old.iter().filter(named).peekable();
-        if let Some(first) = siblings.peek().copied() {
-            let same = |member: &Member| {
-                member.adjusted && member.endpoint.weight == first.endpoint.weight
-            };
-            self.draining = siblings.clone().all(|member| member.draining);
-            self.adjusted = siblings.all(same);
-            if self.adjusted {
-                self.endpoint.weight = first.endpoint.weight;
-            }
-        }
+    /// The same in the next set.
+    pub fn kept(mut self, endpoint: &Endpoint) -> Member {
+        let weight = if self.adjusted { self.endpoint.weight } else { endpoint.weight };
+        self.endpoint.clone_from(endpoint);
+        self.endpoint.weight = weight;
         self
     }
 
     /// The same in the next generation.
-    pub fn kept(mut self, endpoint: &Endpoint, upstream: &Upstream) -> Member {
-        let weight = if self.adjusted { self.endpoint.weight } else { endpoint.weight };
-        self.endpoint.clone_from(endpoint);
-        self.endpoint.weight = weight;
+    pub fn obey(&mut self, settings: &Settings) {
         self.breaker.reloaded();
-        if upstream.breaker.is_none() {
+        if settings.breaker.is_none() {
             self.breaker = Breaker::new();
         }
-        if upstream.health.is_none() {
+        if settings.health.is_none() {
             self.active = HealthStatus::Unknown;
             self.overruled = false;
         }
-        self
+    }
+}
+
+/// How long it is remembered how an endpoint was that has left.
+pub(super) const KEPT: Duration = Duration::from_secs(60);
+
+/// An endpoint that has left, as it was.
+#[derive(Clone, Debug)]
+pub(super) struct Departed {
+    pub member: Member,
+    at: Instant,
+}
+
+impl Departed {
+    pub fn of(mut member: Member, now: Instant) -> Departed {
+        // Nobody will say what becomes of its probe.
+        member.breaker.forget_probe();
+        Departed { member, at: now }
+    }
+
+    /// Whether it comes back as the one it was, or is still asked for its name.
+    pub fn is_kept(&self, load: &SharedLoad, now: Instant) -> bool {
+        now.since(self.at) < KEPT || load.is_finishing(self.member.endpoint.id)
+    }
+}
+
+/// What an operator has ordered for names, before other addresses come.
+pub(super) struct Siblings(BTreeMap<String, (bool, Option<u32>)>);
+
+impl Siblings {
+    /// Of the names that newcomers have too.
+    pub fn of(old: &[Member], endpoints: &[Endpoint]) -> Siblings {
+        let mut found: BTreeMap<String, (bool, Option<u32>)> = BTreeMap::new();
+        let ordered = old.iter().any(|member| member.draining || member.adjusted);
+        for endpoint in endpoints.iter().filter(|_| ordered) {
+            let named = |member: &&Member| member.endpoint.authority == endpoint.authority;
+            let mut siblings = old.iter().filter(named).peekable();
+            let Some(first) = siblings.peek().map(|first| first.endpoint.weight) else { continue };
+            let draining = siblings.clone().all(|member| member.draining);
+            let adjusted =
+                siblings.all(|member| member.adjusted && member.endpoint.weight == first);
+            found.insert(endpoint.authority.clone(), (draining, adjusted.then_some(first)));
+        }
+        Siblings(found)
+    }
+
+    /// A new address of a name whose other addresses are draining, or weigh something else than the
+    /// configuration says: the order was for the name.
+    pub fn like(&self, mut newcomer: Member) -> Member {
+        if let Some((draining, weight)) = self.0.get(&newcomer.endpoint.authority) {
+            newcomer.draining = *draining;
+            newcomer.adjusted = weight.is_some();
+            newcomer.endpoint.weight = weight.unwrap_or(newcomer.endpoint.weight);
+        }
+        newcomer
     }
 }

@@ -78,7 +78,8 @@ impl<N: Net, H: Handler<N>> Loop<N, H> {
 
     /// How long the poll may sleep. Computed last, when nothing can change it any more.
     fn poll_timeout(&self) -> Option<Duration> {
-        if !self.cx.run.is_idle() || self.cx.listen.may_accept() {
+        // Mail that the last turn has left wakes nobody again.
+        if !self.cx.run.is_idle() || self.cx.listen.may_accept() || self.mailbox.has_mail() {
             return Some(Duration::ZERO);
         }
         let wake = self.cx.wheel.next().unwrap_or(Instant::NEVER);

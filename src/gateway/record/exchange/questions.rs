@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Aside, Exchange, Leave};
 use crate::config::snapshot::{
-    self, AcceptEncoding, Chain, Condition, ExchangeTimeouts, Link, Target,
+    self, AcceptEncoding, Chain, Condition, EndpointId, ExchangeTimeouts, Link, Target, UpstreamId,
 };
 use crate::flow::relay::{Flow, FlowState};
 use crate::gateway::record::peer::{Line, Peer};
@@ -16,6 +16,10 @@ use crate::proxy::cors::AskingPage;
 use crate::proxy::exchange::{Phase, Waiting};
 use crate::service::fault::heartbeat;
 use crate::service::{Dialect, Observer};
+
+/// Names the endpoint of an upstream: endpoints come and go while an exchange holds its generation, so
+/// only the groups know them.
+pub type EndpointNames<'n> = &'n dyn Fn(UpstreamId, EndpointId) -> Option<String>;
 
 impl Exchange {
     /// The route it was matched with.
@@ -61,10 +65,9 @@ impl Exchange {
 
     /// The names of the upstream it is at and of the endpoint it was last connected to; the second
     /// is empty before.
-    pub fn served_by(&self) -> Option<(String, String)> {
+    pub fn served_by(&self, names: EndpointNames<'_>) -> Option<(String, String)> {
         let upstream = self.upstream()?;
-        let endpoint = upstream.endpoints.iter().find(|one| Some(one.id) == self.tries.endpoint);
-        let endpoint = endpoint.map(|endpoint| endpoint.name.clone());
+        let endpoint = self.tries.endpoint.and_then(|endpoint| names(upstream.id, endpoint));
         Some((upstream.name.clone(), endpoint.unwrap_or_default()))
     }
 

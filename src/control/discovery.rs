@@ -1,0 +1,188 @@
+//! Discovery: who tells the endpoints of an upstream, asked again and again on a thread of its own.
+//!
+//! ```text
+//!   Provider::watch ──▶ a whole set ──▶ publish ──▶ lifecycle: proxy::membership ──▶ Command::Members
+//!        │ fails: told once, tried again after a pause that grows
+//! ```
+//!
+//! * A [`Provider`] knows one source and nothing else: it blocks until the set is another one, and returns
+//!   all of it. What is believed of a set, what of an endpoint stays and what a worker is told is
+//!   decided behind it, once for all sources.
+//! * A source that fails tells nothing, and nothing changes: the last good set stays.
+//! * An upstream has one source, and a source one thread. It is asked from the moment the configuration
+//!   names it, and no more when the configuration names it no more.
+//!
+//! To add a source: a file beside `discovery/file.rs` with a [`Provider`], an arm in [`provider`], a
+//! variant of [`DiscoverySource`] and its key in `config/check/discover.rs`. docs/discovery.md tells it
+//! step by step.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use crate::config::snapshot::FoundMember;
+use crate::config::snapshot::{DiscoverySource, Snapshot};
+
+mod file;
+
+/// The pause after the first failure; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// One source of endpoints.
+pub trait Provider: Send {
+    /// Blocks until the set is another one than the last that was returned; the first call returns as
+    /// soon as it knows a set. What it does on the network has an end of its own, ten seconds at most,
+    /// and in between it looks whether it is to [`Stop`]: then it may return anything.
+    ///
+    /// An empty set is an answer: the source is there and has nobody. An error says that nothing is known;
+    /// the call is made again after a pause.
+    fn watch(&mut self, stop: &Stop) -> Result<Vec<FoundMember>, Trouble>;
+}
+
+/// Why nothing is known of the members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// For people: a clause.
+    pub reason: String,
+    /// When it makes sense to ask again; `None`: after a pause that grows.
+    pub again: Option<Duration>,
+}
+
+impl Trouble {
+    pub fn new(reason: impl Into<String>) -> Trouble {
+        Trouble { reason: reason.into(), again: None }
+    }
+}
+
+/// Tells a provider that nobody wants to know any more.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
+
+impl Stop {
+    pub fn is_stopped(&self) -> bool {
+        *self.flag()
+    }
+
+    /// Sleeps. Whether it is to stop.
+    pub fn wait(&self, duration: Duration) -> bool {
+        let until = Instant::now() + duration;
+        let mut flag = self.flag();
+        while !*flag {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            flag = self.0.1.wait_timeout(flag, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn stop(&self) {
+        *self.flag() = true;
+        self.0.1.notify_all();
+    }
+
+    fn flag(&self) -> MutexGuard<'_, bool> {
+        // Nobody panics while it is held.
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a source has told of an upstream.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its name.
+    pub upstream: String,
+    pub source: DiscoverySource,
+    pub set: Result<Vec<FoundMember>, Trouble>,
+}
+
+/// Takes what sources tell, on their threads.
+pub type Publish = Arc<dyn Fn(Told) + Send + Sync>;
+
+/// The sources that are asked.
+pub struct Discovery {
+    running: BTreeMap<String, (DiscoverySource, Stop)>,
+    publish: Publish,
+}
+
+impl Discovery {
+    pub fn new(publish: Publish) -> Discovery {
+        Discovery { running: BTreeMap::new(), publish }
+    }
+
+    /// Asks the sources of this configuration from now on. One that stays is not asked anew.
+    pub fn follow(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+        let sources = snapshot.upstreams.iter().filter_map(|upstream| {
+            Some((upstream.name.clone(), upstream.discover.as_ref()?.source.clone()))
+        });
+        let wanted: BTreeMap<String, DiscoverySource> = sources.collect();
+        self.running.retain(|name, (source, stop)| {
+            let stays = wanted.get(name) == Some(source);
+            if !stays {
+                stop.stop();
+            }
+            stays
+        });
+        for (upstream, source) in wanted {
+            if !self.running.contains_key(&upstream) {
+                let stop = self.begin(upstream.clone(), source.clone())?;
+                self.running.insert(upstream, (source, stop));
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&self, upstream: String, source: DiscoverySource) -> io::Result<Stop> {
+        let stop = Stop::default();
+        let (mut provider, publish) = (provider(&source), Arc::clone(&self.publish));
+        let watched = stop.clone();
+        let watch = move || {
+            let told =
+                |set| publish(Told { upstream: upstream.clone(), source: source.clone(), set });
+            ask(&mut *provider, &watched, told);
+        };
+        thread::Builder::new().name("discovery".into()).spawn(watch)?;
+        Ok(stop)
+    }
+}
+
+/// Ends the threads. One that waits for the network ends when that is over.
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        self.running.values().for_each(|(_, stop)| stop.stop());
+    }
+}
+
+/// Asks one source until it is to stop.
+fn ask(provider: &mut dyn Provider, stop: &Stop, told: impl Fn(Result<Vec<FoundMember>, Trouble>)) {
+    let mut pause = PAUSE;
+    while !stop.is_stopped() {
+        let set = provider.watch(stop);
+        if stop.is_stopped() {
+            return;
+        }
+        let wait = match &set {
+            Ok(_) => None,
+            Err(trouble) => Some(trouble.again.unwrap_or(pause)),
+        };
+        pause = if wait.is_some() { (pause * 2).min(PAUSE_MAX) } else { PAUSE };
+        told(set);
+        if wait.is_some_and(|wait| stop.wait(wait)) {
+            return;
+        }
+    }
+}
+
+/// Who knows a source.
+fn provider(source: &DiscoverySource) -> Box<dyn Provider> {
+    match source {
+        DiscoverySource::File(path) => Box::new(file::FileProvider::new(path.clone())),
+        DiscoverySource::Dns(name) | DiscoverySource::Srv(name) => {
+            Box::new(file::FileProvider::new(name.into()))
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Endpoints that come and go while the gateway runs: told by a file that is watched.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::handover::says;
+use crate::harness::{Gateway, PATIENCE, Upstream};
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// A file that lists endpoints, removed in the end.
+pub struct Roster(PathBuf);
+
+impl Roster {
+    pub fn new(name: &str) -> Roster {
+        let name = format!("sluicegate-members-{}-{name}.json", std::process::id());
+        let roster = Roster(std::env::temp_dir().join(name));
+        roster.write("[]");
+        roster
+    }
+
+    /// Writes it in place, as a careless writer does.
+    pub fn write(&self, text: &str) {
+        fs::write(&self.0, text).expect("a temporary file");
+    }
+
+    pub fn list(&self, servers: &[SocketAddr]) {
+        let servers: Vec<_> = servers.iter().map(|server| format!("\"{server}\"")).collect();
+        self.write(&format!("[{}]", servers.join(", ")));
+    }
+
+    pub fn start(&self, discover: &str, more: &str) -> Gateway {
+        Gateway::start(&format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[limits]\nconnections = 100\n\
+             [[upstream]]\nname = \"llama\"\nbalance = \"round_robin\"\n{more}\n\
+             discover = {{ file = {:?}, {discover} }}\n\
+             [[route]]\npath = \"/*\"\nupstream = \"llama\"\n",
+            self.0
+        ))
+    }
+}
+
+impl Drop for Roster {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Status and body of one answer.
+pub fn ask(gateway: &Gateway) -> (u16, String) {
+    let mut client = gateway.connect();
+    client.send(GET);
+    let answer = client.read_response();
+    (answer.status(), answer.text().to_owned())
+}
+
+/// Until so many answers in a row come from these servers, each at least once.
+pub fn expect_answers(gateway: &Gateway, bodies: &[&str]) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answers: Vec<_> = (0..bodies.len() * 8).map(|_| ask(gateway).1).collect();
+        let only = answers.iter().all(|answer| bodies.contains(&answer.as_str()));
+        if only && bodies.iter().all(|body| answers.iter().any(|answer| answer == body)) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{answers:?}, not {bodies:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_file_tells_who_is_asked_and_what_is_no_list_changes_nothing() {
+    let (one, two) = (says("one"), says("two"));
+    let roster = Roster::new("changes");
+    let mut gateway = roster.start("", "");
+    assert_eq!(ask(&gateway).0, 503, "nobody is there yet");
+    roster.list(&[one]);
+    expect_answers(&gateway, &["one"]);
+    roster.list(&[one, two]);
+    expect_answers(&gateway, &["one", "two"]);
+    roster.write(&format!("[\"{two}\", \"127.0.0"));
+    gateway.wait_for_log("the endpoints it has told are kept");
+    expect_answers(&gateway, &["one", "two"]);
+    roster.list(&[two]);
+    expect_answers(&gateway, &["two"]);
+    // Two servers of one are no fewer; none of one is doubted, for good.
+    roster.write("[]");
+    gateway.wait_for_log("it is doubted, and 1 are kept");
+    expect_answers(&gateway, &["two"]);
+}
+
+#[test]
+fn a_stream_of_a_server_that_leaves_goes_on_to_its_end() {
+    let (leaving, staying) = (Upstream::listen(), says("stays"));
+    let roster = Roster::new("drains");
+    roster.list(&[leaving.address()]);
+    let gateway = roster.start("", "");
+    gateway.expect_in_log("llama: set", 1);
+    let mut client = gateway.connect();
+    client.send(GET);
+    let mut server = leaving.accept();
+    server.read_request();
+    server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+    client.read_until("one\r\n");
+    roster.list(&[staying]);
+    gateway.expect_in_log("llama: set", 2);
+    expect_answers(&gateway, &["stays"]);
+    server.send("3\r\ntwo\r\n0\r\n\r\n");
+    client.read_until("0\r\n\r\n");
+    // Nobody will use that connection again.
+    server.read_end();
+}
