@@ -17,6 +17,7 @@ pub mod explain;
 pub mod generate;
 pub mod init;
 pub mod mock;
+pub mod register;
 pub mod run;
 pub mod top;
 pub mod turns;
@@ -70,6 +71,18 @@ Signals:
   SIGINT, SIGTERM  accept no more, let the streams end within timeouts.drain, exit 0
   a second one     abort what is left, exit 1";
 
+const REGISTER: &str = "\
+Exit codes:
+  the server's own; 128 and the number of a signal that has ended it
+  0  without a server of its own: it was told to stop, and the key is gone
+  1  it could not begin, or the server was never well
+  2  the arguments were not understood
+
+Signals:
+  SIGINT, SIGTERM  withdraw, drain, end the server
+  a second one     end the server at once; a third one kills it
+  SIGHUP, SIGUSR2  passed on to the server";
+
 const RUN: &str = "\
 Exit codes:
   0  it was told to stop, or has handed over, and drained
@@ -106,6 +119,9 @@ pub enum Command {
     /// Read and change a configuration that stands in a store
     #[command(after_help = EXIT_CODES)]
     Config(config::ConfigArguments),
+    /// Run an inference server, and tell gateways of it by a store for as long as it is well
+    #[command(after_help = REGISTER)]
+    Register(register::RegisterArguments),
     /// Write a configuration for the servers that are there, and show how to use it
     #[command(after_help = EXIT_CODES)]
     Init(init::InitArguments),
@@ -153,6 +169,7 @@ impl Command {
             Command::Run(arguments) => run::execute(&arguments),
             Command::Check(arguments) => check::execute(&arguments),
             Command::Config(arguments) => config::execute(&arguments),
+            Command::Register(arguments) => register::execute(&arguments),
             Command::Doctor(arguments) => doctor::execute(&arguments),
             Command::Explain(arguments) => explain::execute(&arguments),
             Command::Init(arguments) => init::execute(&arguments),
@@ -234,6 +251,8 @@ pub enum Exit {
     Failure,
     /// Of `config diff`, whose `Failure` says that there is a difference: nothing could be compared.
     NotCompared,
+    /// As the server that was run has ended.
+    Code(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -242,6 +261,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => ExitCode::SUCCESS,
             Exit::Failure => ExitCode::FAILURE,
             Exit::NotCompared => ExitCode::from(3),
+            Exit::Code(code) => ExitCode::from(code),
         }
     }
 }
@@ -285,6 +305,7 @@ mod tests {
             config::ConfigArguments::augment_args,
             DemoArguments::augment_args,
             MockArguments::augment_args,
+            register::RegisterArguments::augment_args,
             doctor::DoctorArguments::augment_args,
             explain::ExplainArguments::augment_args,
             generate::CompletionsArguments::augment_args,

@@ -33,7 +33,7 @@ use crate::config::snapshot::TlsDialer;
 use crate::sys;
 use crate::tls::ClientFiles;
 
-/// How long one address may take for an answer.
+/// How long one address may take for an answer, at most.
 pub const TIMEOUT: Duration = Duration::from_secs(3);
 /// No answer is longer: 16 MiB.
 pub const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -90,6 +90,8 @@ pub struct Etcd {
     at: usize,
     /// What the store has given for user and password.
     token: Option<String>,
+    /// How long one address may take.
+    timeout: Duration,
     /// How that member is dialled, where it speaks TLS. Made anew of its files after a failure: they
     /// may have been renewed.
     dialer: Option<TlsDialer>,
@@ -97,7 +99,12 @@ pub struct Etcd {
 
 impl Etcd {
     pub fn new(address: EtcdAddress) -> Etcd {
-        Etcd { address, at: 0, token: None, dialer: None }
+        Etcd { address, at: 0, token: None, timeout: TIMEOUT, dialer: None }
+    }
+
+    /// The same, that waits no longer than this for an address.
+    pub fn within(self, timeout: Duration) -> Etcd {
+        Etcd { timeout: timeout.min(TIMEOUT), ..self }
     }
 
     /// The keys from `first` on, and below `end`; more than `most` of them are refused.
@@ -252,7 +259,7 @@ impl Etcd {
             lines: &lines,
             rules: None,
             post: Some(question),
-            timeout: TIMEOUT,
+            timeout: self.timeout,
         };
         let away = |failure: AskFailure| EtcdFailure::Away(member.clone(), failure.to_string());
         let answer = ask.begin().map_err(away)?;

@@ -11,6 +11,7 @@
 //! | [`models`] | which models the servers say they have |
 //! | [`lookout`] | whether the port of an endpoint that took no connection answers again |
 //! | [`names`] | the names of endpoints, looked up again and again |
+//! | [`register`] | an inference server that tells gateways of itself by a store |
 //! | [`spans`] | the spans of exchanges, on their way to a collector |
 //! | [`admin`] | the admin address: metrics, live streams, the dashboard |
 //!
@@ -25,5 +26,6 @@ pub mod health;
 pub mod lookout;
 pub mod models;
 pub mod names;
+pub mod register;
 pub mod spans;
 pub mod wake;

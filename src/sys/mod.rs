@@ -32,8 +32,8 @@ pub use linux::{Linux, TcpStream, now};
 pub use listen::{Families, keep_alive, listen};
 pub use notify::{ServiceState, notify};
 pub use process::{
-    end_group, epoch, host_name, pin_to_cpu, process_name, raise_descriptor_limit, random_seed,
-    random_token, time_of_day,
+    end_group, epoch, host_name, order_group, pin_to_cpu, process_name, raise_descriptor_limit,
+    random_seed, random_token, time_of_day,
 };
 pub use signals::{Order, Signals, on_reopen};
 pub use unix::connect as connect_unix;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use super::signals::Order;
 use crate::clock::Instant;
 
 /// Unix seconds at the zero of the clock that [`super::now`] reads.
@@ -62,6 +63,18 @@ pub fn end_group(leader: u32, kill: bool) {
     let signal = if kill { Signal::KILL } else { Signal::TERM };
     if let Some(group) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
         // It may have ended by itself, which is as good.
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+/// Passes a signal on to the process group of this leader.
+pub fn order_group(leader: u32, order: Order) {
+    let signal = match order {
+        Order::End => Signal::TERM,
+        Order::Reload => Signal::HUP,
+        Order::HandOver => Signal::USR2,
+    };
+    if let Some(group) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, signal);
     }
 }

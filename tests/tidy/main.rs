@@ -120,6 +120,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "control::discover",
+            "control::register",
             "escape",
             "files",
             "http::explained",

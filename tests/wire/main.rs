@@ -45,6 +45,7 @@ mod plugins;
 mod pool;
 mod protocol;
 mod recordings;
+mod register;
 mod reload;
 mod restarts;
 mod rewriting;
