@@ -132,6 +132,7 @@ fn heads(criterion: &mut Criterion) {
                 request_id: b"0123456789abcdef",
                 trace: TraceFields::Pass,
                 identity: false,
+                withheld: None,
             };
             draft.clear();
             rewrite::draft(&head, &edits, &mut draft);

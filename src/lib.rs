@@ -57,6 +57,7 @@ pub mod control;
 pub mod escape;
 pub mod files;
 pub mod flow;
+pub mod gate;
 pub mod gateway;
 pub mod http;
 pub mod lifecycle;

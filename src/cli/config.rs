@@ -63,7 +63,7 @@ enum Action {
     /// Put a file into the store, as the whole configuration or as a part of it
     Push {
         file: PathBuf,
-        /// The part: config, upstreams/NAME, routes/NAME or prices/NAME
+        /// The part: config, upstreams/NAME, routes/NAME, prices/NAME or keys/NAME
         #[arg(long, value_name = "PART", default_value = WHOLE)]
         part: String,
         /// Put it there although it, or what it makes of the whole, is refused on this machine
@@ -76,7 +76,7 @@ enum Action {
     },
     /// Take a part out of the store
     Remove {
-        /// The part: upstreams/NAME, routes/NAME, prices/NAME or config
+        /// The part: upstreams/NAME, routes/NAME, prices/NAME, keys/NAME or config
         part: String,
         /// Take it out although what is left is refused on this machine
         #[arg(long)]
@@ -88,7 +88,7 @@ enum Action {
     },
     /// Print what the store holds, or one part of it
     Pull {
-        /// The part: config, upstreams/NAME, routes/NAME or prices/NAME
+        /// The part: config, upstreams/NAME, routes/NAME, prices/NAME or keys/NAME
         #[arg(long, value_name = "PART")]
         part: Option<String>,
         #[command(flatten)]
@@ -98,7 +98,7 @@ enum Action {
     #[command(after_help = DIFF)]
     Diff {
         file: PathBuf,
-        /// The part: config, upstreams/NAME, routes/NAME or prices/NAME
+        /// The part: config, upstreams/NAME, routes/NAME, prices/NAME or keys/NAME
         #[arg(long, value_name = "PART", default_value = WHOLE)]
         part: String,
         #[command(flatten)]
@@ -268,7 +268,7 @@ fn push(
 ) -> Result<Exit, Failed> {
     if !is_part_name(part) {
         return Err(Failed::Plain(format!(
-            "{part:?} is no part: parts are config, upstreams/NAME, routes/NAME, prices/NAME"
+            "{part:?} is no part: parts are config, upstreams/NAME, routes/NAME, prices/NAME, keys/NAME"
         )));
     }
     let text = text_of_file(file)?;

@@ -119,6 +119,7 @@ fn start_with(
         recorder: defaults::RECORDER,
         usage: defaults::usage(),
         prices: None,
+        gate: defaults::gate(),
         plugins: PluginTable::default(),
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {

@@ -11,6 +11,7 @@ mod cors;
 mod discover;
 mod endpoint;
 mod fallback;
+mod gate;
 mod headers;
 mod limits;
 mod models;
@@ -69,6 +70,7 @@ pub(super) fn compile(
     let recorder = observing::recorder(root.table("recorder", &mut report), &mut report);
     let usage = observing::usage(root.table("usage", &mut report), &mut report);
     let prices = observing::prices(root.tables("price", &mut report), &mut report);
+    let (gate, keys) = gate::gate(&mut root, environment, &mut report);
     let section = root.table("limits", &mut report);
     let (limits, mut written) = limits::read(section, &server, environment, &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
@@ -82,6 +84,7 @@ pub(super) fn compile(
         timeouts: &timeouts,
         environment,
         plugins: &plugins,
+        keys: gate.keys,
     };
     let drafts = upstream::all(upstreams, &given, &mut report);
     let routes = root.tables("route", &mut report);
@@ -90,6 +93,7 @@ pub(super) fn compile(
         report.error(&place, "at least one [[route]] is required; without it nothing is forwarded");
     }
     let routes = route::all(routes, &drafts, &given, &mut report);
+    gate::cross_check(&gate, &keys, &routes, prices.as_deref(), &mut report);
     upstream::warn_of_unused(&drafts, &routes, &mut report);
     root.finish(&mut report);
     let names = upstream::names(&drafts);
@@ -101,6 +105,7 @@ pub(super) fn compile(
     let mut snapshot = Snapshot {
         generation,
         server,
+        gate,
         admin,
         access_log,
         trace,

@@ -1,13 +1,15 @@
 //! What holds where the file says nothing. `docs/configuration.md` lists the same values, and a
 //! test compares the two.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::snapshot::{
     AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance,
-    Belief, BreakerSettings, CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded, HalfClose,
-    HealthCheck, HostField, Keepalive, Limits, PoolLimits, ProgressBy, Recorder, Retry, Timeouts,
-    TraceContext, TraceSettings, UsageSettings, WakeBy, WakeSettings, WhileLoading,
+    Belief, BreakerSettings, CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded,
+    GateSettings, HalfClose, HealthCheck, HostField, Keepalive, KeyMode, Limits, PoolLimits,
+    ProgressBy, Recorder, Retry, Timeouts, TraceContext, TraceSettings, UsageSettings, WakeBy,
+    WakeSettings, WhileLoading,
 };
 use crate::service::continuation::Prefill;
 
@@ -210,6 +212,15 @@ pub fn wake() -> WakeSettings {
         group: None,
     }
 }
+
+/// Without keys.
+pub fn gate() -> GateSettings {
+    GateSettings { gate: Arc::default(), keys: KeyMode::Off, keys_file: None, spent_file: None }
+}
+
+pub const PASS_KEYS: bool = false;
+/// About what a chat answer has.
+pub const GUESS_TOKENS: u64 = 1_000;
 
 pub const ADMISSION: Admission = Admission {
     max_concurrency: None,

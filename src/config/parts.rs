@@ -29,8 +29,15 @@ pub const WHOLE: &str = "config";
 
 /// The kinds of parts that are one element of a list: the folder of their names, the list, and the
 /// key that names an element, where it has one.
-static ELEMENTS: [(&str, &str, Option<&str>); 3] =
-    [("upstreams", "upstream", Some("name")), ("routes", "route", None), ("prices", "price", None)];
+static ELEMENTS: [(&str, &str, Option<&str>); 4] = [
+    ("upstreams", "upstream", Some("name")),
+    ("routes", "route", None),
+    ("prices", "price", None),
+    (KEYS, KEYS, None),
+];
+
+/// The kind whose elements are tables in a table, each under its name: `[keys.NAME]`.
+const KEYS: &str = "keys";
 
 /// The text of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +139,16 @@ fn part<'p>(name: &str, bytes: &'p [u8]) -> Result<&'p str, NoPart> {
         Some((only, value)) if only.get_ref() == *list && root.len() == 1 => value.get_ref(),
         _ => return Err(NoPart::NotOne(list)),
     };
+    if *list == KEYS {
+        let named = match elements {
+            DeValue::Table(keys) if keys.len() == 1 => keys.iter().next().map(|(name, _)| name),
+            _ => None,
+        };
+        return match named {
+            Some(name) if name.get_ref() == element => Ok(text),
+            _ => Err(NoPart::OtherKey(element.to_owned())),
+        };
+    }
     let first = match elements {
         DeValue::Array(elements) if elements.len() == 1 => elements[0].get_ref(),
         _ => return Err(NoPart::NotOne(list)),
@@ -159,6 +176,8 @@ enum NoPart {
     NotOne(&'static str),
     /// The element of this list has to have this name.
     OtherName(&'static str, String),
+    /// It has to hold the key of this name, and nothing else.
+    OtherKey(String),
 }
 
 impl fmt::Display for NoPart {
@@ -167,9 +186,14 @@ impl fmt::Display for NoPart {
             NoPart::NotUtf8 => f.write_str("this is not valid UTF-8, as TOML has to be"),
             NoPart::Syntax(line, why) => write!(f, "line {line}: TOML syntax: {why}"),
             NoPart::Unknown => f.write_str(
-                "there is no such part; parts are config, upstreams/NAME, routes/NAME, prices/NAME",
+                "there is no such part; parts are config, upstreams/NAME, routes/NAME, prices/NAME, \
+                 keys/NAME",
             ),
+            NoPart::NotOne(KEYS) => f.write_str("this has to hold one [keys.NAME] and nothing else"),
             NoPart::NotOne(list) => write!(f, "this has to hold one [[{list}]] and nothing else"),
+            NoPart::OtherKey(name) => {
+                write!(f, "this has to hold [keys.{name}] and nothing else")
+            }
             NoPart::OtherName(list, name) => {
                 write!(f, "the [[{list}]] in here has to have the name {name:?}")
             }

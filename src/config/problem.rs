@@ -128,6 +128,12 @@ impl Report {
         result.map_err(|mistake| self.refuse(place, mistake)).ok()
     }
 
+    /// What was refused, in the order of the lines.
+    pub fn into_errors(mut self) -> Vec<Problem> {
+        self.errors.sort_by_key(|problem| problem.line);
+        self.errors
+    }
+
     /// Accepted only if nothing was refused. `snapshot` may hold defaults in the place of mistakes,
     /// so it must not get out otherwise.
     pub fn conclude(mut self, snapshot: Snapshot) -> Result<Loaded, Vec<Problem>> {

@@ -6,6 +6,7 @@
 //! Absent on purpose: everything that is not in the snapshot, the operator's comments among it.
 
 mod cors;
+mod gate;
 mod observing;
 mod plugins;
 mod policy;
@@ -36,6 +37,7 @@ pub fn effective(snapshot: &Snapshot) -> String {
 fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     server(snapshot, out)?;
     snapshot.server.tls.iter().try_for_each(|tls| tls::server(tls, out))?;
+    gate::gate(&snapshot.gate, out)?;
     admin(snapshot, out)?;
     access_log(snapshot, out)?;
     observing::trace(&snapshot.trace, out)?;
@@ -257,6 +259,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         Target::Models(models) => {
             policy::model_route(models, snapshot, out)?;
             entry(out, "server_timing", route.server_timing)?;
+            entry(out, "keys", quoted(gate::mode(route.keys)))?;
             return overrides(route, snapshot, out);
         }
     }
@@ -289,6 +292,7 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "accept_encoding", quoted(accept_encoding))?;
     entry(out, "include_usage", route.include_usage)?;
     entry(out, "decode_requests", route.decode_requests)?;
+    entry(out, "keys", quoted(gate::mode(route.keys)))?;
     cors::cors(route.cors.as_deref(), out)?;
     plugins::of_route(route, snapshot, out)?;
     overrides(route, snapshot, out)?;

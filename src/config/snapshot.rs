@@ -24,6 +24,7 @@ use crate::service::continuation::Prefill;
 mod chain;
 mod cors;
 mod discover;
+mod gate;
 mod headers;
 mod models;
 mod observing;
@@ -40,6 +41,7 @@ mod when;
 pub use chain::{Chain, Link};
 pub use cors::Cors;
 pub use discover::{Belief, DialTemplate, Discover, DiscoverySource, FoundMember, MEMBERS_MAX};
+pub use gate::{Cidr, Gate, GateSettings, KeyDigest, KeyMode, KeySettings, KeyTable};
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
@@ -60,6 +62,7 @@ pub use when::{Pattern, Share, ShareBy, When};
 pub struct Snapshot {
     pub generation: Generation,
     pub server: ServerSettings,
+    pub gate: GateSettings,
     pub admin: Admin,
     pub access_log: AccessLog,
     pub trace: TraceSettings,
@@ -461,6 +464,8 @@ pub struct Route {
     pub decode_requests: bool,
     /// `None`: what is said of CORS is between browsers and servers.
     pub cors: Option<Box<Cors>>,
+    /// The route's own, else that of `[gate]`.
+    pub keys: KeyMode,
 }
 
 /// Who answers.

@@ -4,6 +4,7 @@ mod accepted;
 mod cors;
 mod documented;
 mod fitted;
+mod gate;
 mod headers;
 mod hostile;
 mod models;
@@ -127,6 +128,9 @@ fn read(path: &Path) -> Result<String, String> {
         Some("/etc/sorry.txt") => Ok("Sorry, no model answers.\nTry again.\n".to_owned()),
         Some("/etc/sorry.json") => Ok("{\"sorry\": true}\n".to_owned()),
         Some("/etc/admin.token") => Ok("correct-horse-battery\n".to_owned()),
+        Some("/etc/keys.toml") => Ok(format!("[keys.filed]\nhash = \"sha256:{:064}\"\n", 7)),
+        Some("/etc/odd-keys.toml") => Ok("[keys.\"a b\"]\nhash = \"sk-secret\"\n".to_owned()),
+        Some("/etc/no-keys.toml") => Ok("# none\n".to_owned()),
         Some("/etc/api.key") => Ok("from-a-file\n".to_owned()),
         Some("/etc/short") => Ok("short\n".to_owned()),
         Some("/etc/two") => Ok("correct-horse-battery\nand more\n".to_owned()),

@@ -285,6 +285,7 @@ impl<S: crate::reactor::net::Stream> Asking<'_, S> {
             let written = std::mem::take(self.scratch);
             rules.apply(&written, self.scratch);
         }
+        exchange.put_rate_fields(self.scratch, 0, self.now);
         exchange.put_cors_fields(self.scratch, 0);
         self.socket.outbox.push(self.scratch, &mut self.desk.buffers);
     }

@@ -37,7 +37,7 @@ fn two_digits(into: &mut [u8], number: u64) {
 
 /// Year, month and day of a day since 1970, in the Gregorian calendar. March is the first month, so
 /// that the day that may be missing is the last of a year.
-pub(super) fn civil(days: u64) -> (u64, u64, u64) {
+pub fn civil(days: u64) -> (u64, u64, u64) {
     // 719,468 days lie between 0000-03-01 and 1970-01-01; 146,097 are 400 years.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);

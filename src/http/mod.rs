@@ -11,6 +11,8 @@
 //! | `lines`   | lines that answers of our own and those passed on have in common                   |
 //! | `rewrite` | the head the other side gets: hop-by-hop fields out, ours in                      |
 //! | `cors`    | the fields by which a browser asks whether a page may call, and what it is told     |
+//! | `credential` | where the key of an API stands in a head                                     |
+//! | `pattern` | texts in which a star stands for any bytes                                       |
 //! | `date`    | the line that says when a message was made                                       |
 //! | `retry_after` | when a server wants to be asked again                                         |
 //! | `timestamp` | moments in JSON, RFC 3339                                             |
@@ -33,6 +35,7 @@ pub mod body;
 pub mod chunk;
 pub mod coding;
 pub mod cors;
+pub mod credential;
 pub mod date;
 pub mod explained;
 pub mod field_rules;
@@ -42,6 +45,7 @@ mod lines;
 mod names;
 pub mod ndjson;
 pub mod path;
+pub mod pattern;
 pub mod reply;
 pub mod request_id;
 pub mod retry_after;

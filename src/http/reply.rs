@@ -67,6 +67,8 @@ pub struct ErrorReply<'a> {
     pub allow: Option<&'a str>,
     /// Seconds.
     pub retry_after: Option<u32>,
+    /// What must be presented, in the `WWW-Authenticate` field of a 401.
+    pub challenge: Option<&'a str>,
     pub date: &'a DateLine,
     /// The connection ends behind this reply.
     pub close: bool,
@@ -106,6 +108,9 @@ pub fn error(reply: &ErrorReply<'_>, out: &mut Vec<u8>) {
     head_without_end(&reply_head, out);
     if let Some(methods) = reply.allow {
         field(out, b"Allow: ", methods.as_bytes());
+    }
+    if let Some(challenge) = reply.challenge {
+        field(out, b"WWW-Authenticate: ", challenge.as_bytes());
     }
     if let Some(seconds) = reply.retry_after {
         out.extend_from_slice(b"Retry-After: ");

@@ -22,6 +22,7 @@ use std::time::Duration;
 use httparse::Header;
 
 use super::body::Framing;
+use super::credential;
 use super::date::DateLine;
 use super::head::{FieldSet, RequestHead, ResponseHead, Version, line_start};
 use super::lines::{attempts_field, connection_field, decimal, field, framing_field, status_line};
@@ -61,6 +62,8 @@ pub struct RequestEdits<'a> {
     pub https: bool,
     pub request_id: &'a [u8],
     pub trace: TraceFields,
+    /// The key of an API that stays here, in whichever of its fields it stands.
+    pub withheld: Option<&'a [u8]>,
     /// Ask for an answer that is not compressed, whatever the client takes.
     pub identity: bool,
 }
@@ -84,11 +87,15 @@ pub fn draft(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>
     if !head.authority.is_empty() {
         field(out, HOST, head.authority);
     }
-    let more;
+    let (without_coding, without_key);
     let mut dropped = &head.connection_listed;
     if edits.identity {
-        more = dropped.union(&FieldSet::named("accept-encoding", head.fields));
-        dropped = &more;
+        without_coding = dropped.union(&FieldSet::named("accept-encoding", head.fields));
+        dropped = &without_coding;
+    }
+    if let Some(key) = edits.withheld {
+        without_key = dropped.union(&credential::fields_with(key, head.fields));
+        dropped = &without_key;
     }
     let doubtful = head.known.union(dropped);
     copy_fields(head.raw, head.fields, &doubtful, out, |index, known| {

@@ -61,9 +61,9 @@ pub enum Chore {
     Told(Told),
 }
 
-/// The certificate and key files of a configuration, as they are now.
-fn certificates_of(snapshot: &Snapshot) -> Vec<FileWatch> {
-    snapshot.tls_files().iter().map(|path| FileWatch::of(path)).collect()
+/// The files that a configuration names, as they are now: certificates and their keys, keys of clients.
+fn named_files_of(snapshot: &Snapshot) -> Vec<FileWatch> {
+    snapshot.watched_files().iter().map(|path| FileWatch::of(path)).collect()
 }
 
 /// The gateway that is looked after.
@@ -73,8 +73,8 @@ pub struct Lifecycle {
     snapshot: Snapshot,
     members: Members,
     source: Source,
-    /// Certificates and keys that the configuration names.
-    certificates: Vec<FileWatch>,
+    /// Those that the configuration names.
+    named_files: Vec<FileWatch>,
     /// Where its relative paths begin.
     folder: PathBuf,
     /// What was read last, whether it is in force or was refused.
@@ -124,10 +124,10 @@ impl Lifecycle {
             store.watch(name, sender.clone())?;
             store.tell(snapshot.generation.number, &refused);
         }
-        let certificates = certificates_of(&snapshot);
+        let named_files = named_files_of(&snapshot);
         let (snapshot, members) = (Arc::unwrap_or_clone(snapshot), Members::new(sender.clone()));
         let mut lifecycle =
-            Lifecycle { control, snapshot, members, source, certificates, folder, read, names };
+            Lifecycle { control, snapshot, members, source, named_files, folder, read, names };
         lifecycle.follow_names()?;
         lifecycle.follow_sources()?;
         thread::Builder::new().name("lifecycle".into()).spawn(move || lifecycle.run(&requests))?;
@@ -169,14 +169,13 @@ impl Lifecycle {
         }
     }
 
-    /// The file that has changed since it was read: that of the configuration, or a certificate or key
-    /// that it names.
+    /// The file that has changed since it was read: that of the configuration, or one that it names.
     fn changed(&mut self) -> Option<String> {
         let source = self.source.has_changed().then(|| self.source.to_string());
         // All are looked at, so that none is taken for changed once more after the reload.
-        let files = self.certificates.iter_mut().filter_map(FileWatch::changed_path);
-        let certificate = files.map(|path| path.display().to_string()).last();
-        certificate.or(source)
+        let files = self.named_files.iter_mut().filter_map(FileWatch::changed_path);
+        let named = files.map(|path| path.display().to_string()).last();
+        named.or(source)
     }
 
     fn reload(&mut self) -> Reloaded {
@@ -206,7 +205,7 @@ impl Lifecycle {
     fn obey(&mut self, read: place::Read) -> Reloaded {
         notify(ServiceState::Reloading);
         // Looked at before they are read: what changes in between is a change.
-        self.certificates = certificates_of(&self.snapshot);
+        self.named_files = named_files_of(&self.snapshot);
         let followed = read.and_then(|text| {
             let next = self.follow(&text);
             self.read = Some(text);
@@ -214,8 +213,8 @@ impl Lifecycle {
         });
         let reloaded = match followed {
             Ok(next) => {
-                if next.tls_files() != self.snapshot.tls_files() {
-                    self.certificates = certificates_of(&next);
+                if next.watched_files() != self.snapshot.watched_files() {
+                    self.named_files = named_files_of(&next);
                 }
                 self.snapshot = next;
                 if let Err(error) = self.follow_names().and_then(|()| self.follow_sources()) {

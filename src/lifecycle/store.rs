@@ -8,7 +8,7 @@
 //!
 //! | key below the prefix | holds |
 //! |---|---|
-//! | `config`, `upstreams/NAME`, `routes/NAME`, `prices/NAME` | the parts of the configuration |
+//! | `config`, `upstreams/NAME`, `routes/NAME`, `prices/NAME`, `keys/NAME` | the parts of the configuration |
 //! | `.status/GATEWAY` | which revision is in force in one gateway, and why a later one is not |
 //! | `.head`, `.history/NUMBER` | who changed what, and when ([`record`]) |
 //!

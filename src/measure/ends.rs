@@ -16,10 +16,12 @@ pub const END_REASONS: [&str; REASONS] = [
     "body_too_large",
     "body_undecodable",
     "broken_off",
+    "budget_spent",
     "buffers_exhausted",
     "client_gone",
     "client_write_timeout",
     "complete",
+    "concurrency_limited",
     "connect_timeout",
     "decoded_too_large",
     "descriptors_exhausted",
@@ -28,8 +30,12 @@ pub const END_REASONS: [&str; REASONS] = [
     "field_too_late",
     "head_timeout",
     "inter_event_timeout",
+    "invalid_api_key",
+    "key_expired",
+    "key_not_allowed",
     "killed",
     "method_not_allowed",
+    "missing_api_key",
     "model_ambiguous",
     "model_loading",
     "model_not_found",
@@ -43,6 +49,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "plugin_refused",
     "queue_full",
     "queue_timeout",
+    "rate_limited",
     "request_refused",
     "response_timeout",
     "too_long_to_translate",
@@ -74,9 +81,9 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_write_timeout",
     "wake_failed",
 ];
-const REASONS: usize = 64;
+const REASONS: usize = 71;
 /// The place of `complete`.
-const COMPLETE: usize = 10;
+const COMPLETE: usize = 11;
 
 /// Ended as HTTP has it; whether it was whole nobody could tell.
 pub const UNOBSERVED: &str = "unobserved";

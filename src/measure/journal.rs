@@ -102,6 +102,8 @@ pub struct Record {
     pub client: IpAddr,
     /// Who it has proved to be by a certificate.
     pub identity: Option<Box<str>>,
+    /// The name of the key that it came with.
+    pub key: Option<Box<str>>,
     pub trace: Option<SpanContext>,
     /// What its spans tell beside this; `None`: nobody wants them.
     pub story: Option<Box<SpanRecord>>,

@@ -100,6 +100,8 @@ pub struct LiveStream {
     pub route: Option<String>,
     /// The names of the upstream and its endpoint, where one answers.
     pub endpoint: Option<(String, String)>,
+    /// The name of the key that it came with.
+    pub key_name: Option<String>,
     /// The model that was asked for, where that is known.
     pub asked: Option<String>,
     /// The model that answers, where it has said so.

@@ -63,7 +63,7 @@ impl Texts {
     }
 }
 
-fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 33] {
+fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Value<'a>>); 34] {
     let text = |text: &'a str| Some(Value::Text(text));
     let number = |number: u64| Some(Value::Number(number));
     let span =
@@ -81,6 +81,7 @@ fn fields<'a>(texts: &'a Texts, record: &'a Record) -> [(&'static str, Option<Va
         ("trace_id", texts.trace_id.as_deref().and_then(text)),
         ("client", text(&texts.client)),
         ("client_certificate", record.identity.as_deref().and_then(text)),
+        ("key", record.key.as_deref().and_then(text)),
         ("route", record.route.as_deref().and_then(text)),
         ("upstream", upstream.and_then(|(upstream, _)| text(upstream))),
         ("endpoint", upstream.and_then(|(_, endpoint)| text(endpoint))),
@@ -153,6 +154,7 @@ mod tests {
             request_id: RequestId::given(b"say \"hi\""),
             client: [127, 0, 0, 1].into(),
             identity: None,
+            key: None,
             trace: None,
             story: None,
             route: Some("/v1/*".into()),

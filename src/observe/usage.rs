@@ -40,6 +40,8 @@ const QUEUE: usize = 16_384;
 /// What a row is of. `None`: there was none, or nobody has told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UsageKey {
+    /// The name of the API key.
+    pub api_key: Option<String>,
     /// The path of the route, as configured.
     pub route: Option<String>,
     pub upstream: Option<String>,
@@ -50,11 +52,17 @@ pub struct UsageKey {
 }
 
 impl UsageKey {
-    fn of(route: Option<&str>, upstream: Option<&str>, models: [Option<&str>; 2]) -> UsageKey {
+    fn of(
+        api_key: Option<&str>,
+        route: Option<&str>,
+        upstream: Option<&str>,
+        models: [Option<&str>; 2],
+    ) -> UsageKey {
         // Escaped here and not where they are shown: two names that are shown alike are one row.
         let name = |name: &str| (!name.is_empty()).then(|| escaped(name).into_owned());
         let [asked, model] = models.map(|model| model.and_then(name));
         UsageKey {
+            api_key: api_key.map(str::to_owned),
             route: route.map(str::to_owned),
             upstream: upstream.map(str::to_owned),
             asked,
@@ -261,13 +269,14 @@ impl UsageBook {
     pub fn add(&self, record: &Record) {
         let (route, asked) = (record.route.as_deref(), record.asked.as_deref());
         let upstream = record.upstream.as_ref().map(|(upstream, _)| upstream.as_str());
-        let key = UsageKey::of(route, upstream, [asked, record.model.as_deref()]);
+        let api_key = record.key.as_deref();
+        let key = UsageKey::of(api_key, route, upstream, [asked, record.model.as_deref()]);
         let mut rows = self.rows();
         let opens = record.failure().is_none() || record.output().tokens > 0;
         rows.at(key, opens, self.series).add_exchange(record);
         for wasted in &record.wasted {
             let models = [asked, wasted.model.as_deref()];
-            let key = UsageKey::of(route, wasted.upstream.as_deref(), models);
+            let key = UsageKey::of(api_key, route, wasted.upstream.as_deref(), models);
             // An attempt that has produced tokens was made for a model that there is.
             rows.at(key, true, self.series).add_waste(wasted, record.cost_wasted(wasted));
         }
@@ -297,6 +306,7 @@ impl UsageBook {
         let (rows, total) = self.read();
         let row = |(key, sums): &(UsageKey, UsageSums)| {
             let mut shown = sums.shown();
+            shown["key"] = json!(key.api_key);
             shown["route"] = json!(key.route);
             shown["upstream"] = json!(key.upstream);
             shown["model_asked"] = json!(key.asked);
@@ -330,7 +340,7 @@ impl Rows {
                 key
             }
             // More routes and upstreams than rows, over many reloads.
-            true => UsageKey::of(None, None, [None, None]).other(),
+            true => UsageKey::of(None, None, None, [None, None]).other(),
         };
         self.sums.entry(key).or_default()
     }

@@ -302,6 +302,7 @@ fn row(worker: usize, stream: &LiveStream) -> Value {
         "request_id": stream.request_id.to_string(),
         "worker": worker,
         "client": stream.client.to_string(),
+        "key": stream.key_name,
         "route": stream.route,
         "upstream": stream.endpoint.as_ref().map(|(upstream, _)| upstream),
         "endpoint": stream.endpoint.as_ref().map(|(_, endpoint)| endpoint),

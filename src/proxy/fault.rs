@@ -15,6 +15,7 @@ pub use tls::TlsFault;
 use std::io;
 use std::time::Duration;
 
+use crate::gate::refusal::GateRefusal;
 use crate::http::chunk::ChunkError;
 use crate::http::head::HeadError;
 use crate::proxy::admission::Lack;
@@ -65,6 +66,8 @@ pub enum DownstreamFault {
     /// It does not read: nobody is left to be told.
     WriteTimeout,
     TunnelIdle,
+    /// Its key, or the lack of one: it is not let in.
+    Gate(GateRefusal),
     /// FIN or RST while it was owed an answer, or a write to it failed.
     Gone,
     /// A plugin of its route refuses it, or its answer.
@@ -193,6 +196,7 @@ impl Fault {
                 | Undecodable
                 | DownstreamFault::Untranslatable(_) => (400, "invalid_request_error"),
                 Model(Unclear::Encoded) | EncodedForTranslation => (415, "invalid_request_error"),
+                Gate(refusal) => (refusal.status(), refusal.kind()),
                 HeadTimeout | BodyTimeout => (408, "timeout"),
                 PluginRefused(refusal) => (
                     refusal.status,
@@ -247,6 +251,7 @@ impl Fault {
                 DownstreamFault::BodyTimeout => "body_timeout",
                 DownstreamFault::WriteTimeout => "client_write_timeout",
                 DownstreamFault::TunnelIdle => "tunnel_idle",
+                DownstreamFault::Gate(refusal) => refusal.code(),
                 DownstreamFault::Gone => "client_gone",
                 DownstreamFault::PluginRefused(_) => "plugin_refused",
                 DownstreamFault::Refused => "request_refused",
@@ -297,6 +302,7 @@ impl Fault {
     pub fn retry_after(&self) -> Option<u32> {
         let worked_out = match self {
             Fault::Upstream(UpstreamFault::Busy { retry_after, .. }) => (*retry_after)?,
+            Fault::Downstream(DownstreamFault::Gate(refusal)) => refusal.retry_after()?,
             Fault::Downstream(_) | Fault::Upstream(_) => return None,
             Fault::Local(
                 LocalFault::QueueFull { retry_after }

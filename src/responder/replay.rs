@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{Action, Head, Request, Responder, Service};
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    AcceptEncoding, CommitAt, ExchangeTimeouts, PathPattern, Route, Target,
+    AcceptEncoding, CommitAt, ExchangeTimeouts, KeyMode, PathPattern, Route, Target,
 };
 
 /// What a recording may be at most: it was made of 16 KiB.
@@ -114,6 +114,7 @@ impl RecordedAnswer {
             accept_encoding: AcceptEncoding::Client,
             include_usage: false,
             cors: None,
+            keys: KeyMode::Off,
         }
     }
 }

@@ -159,6 +159,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         admin: defaults::ADMIN,
         access_log: defaults::ACCESS_LOG,
         trace: defaults::trace(),
+        gate: defaults::gate(),
         recorder: defaults::RECORDER,
         usage: defaults::usage(),
         prices: None,
@@ -207,6 +208,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             include_usage: false,
             decode_requests: false,
             cors: None,
+            keys: KeyMode::Off,
         }],
     };
     snapshot.begin();

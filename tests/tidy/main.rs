@@ -24,11 +24,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("responder", &["clock", "config::snapshot", "escape", "http", "service"]),
     ("plugins", &["files", "http", "measure::counter", "measure::histogram"]),
     ("tls", &["files", "wire"]),
+    ("gate", &["clock", "http"]),
     (
         "config",
-        &["escape", "files", "http", "plugins", "responder", "service", "tls", "wire::transport"],
+        &[
+            "escape",
+            "files",
+            "gate",
+            "http",
+            "plugins",
+            "responder",
+            "service",
+            "tls",
+            "wire::transport",
+        ],
     ),
-    ("proxy", &["clock", "config::snapshot", "http", "service"]),
+    ("proxy", &["clock", "config::snapshot", "gate", "http", "service"]),
     ("reactor", &["clock", "config::snapshot"]),
     ("measure", &["clock", "config::snapshot", "http", "proxy", "service"]),
     ("wire", &["measure", "reactor"]),
@@ -39,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "config::snapshot",
             "flow",
+            "gate",
             "http",
             "measure",
             "plugins",
@@ -151,7 +163,8 @@ const FENCED: &[(&str, &[&str])] = &[
     ("slab", &["reactor"]),
     ("base64", &["control"]),
     ("similar", &["cli"]),
-    ("sha2", &["plugins", "proxy", "tls"]),
+    ("sha2", &["gate", "plugins", "proxy", "tls"]),
+    ("subtle", &["gate"]),
     ("rustls", &["tls"]),
     ("rustls_native_certs", &["tls"]),
     ("rcgen", &["tls"]),
@@ -390,6 +403,7 @@ fn policies_read_no_clock_and_name_no_socket() {
                 | "measure"
                 | "wire"
                 | "flow"
+                | "gate"
                 | "gateway"
         ) {
             continue;

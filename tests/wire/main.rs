@@ -29,6 +29,7 @@ mod hostile;
 mod include_usage;
 mod init;
 mod keepalive;
+mod keys;
 mod lifecycle;
 mod listen;
 mod loading;

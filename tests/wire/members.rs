@@ -75,7 +75,7 @@ pub fn expect_answers(gateway: &Gateway, bodies: &[&str]) {
 fn a_file_tells_who_is_asked_and_what_is_no_list_changes_nothing() {
     let (one, two) = (says("one"), says("two"));
     let roster = Roster::new("changes");
-    let mut gateway = roster.start("", "");
+    let gateway = roster.start("", "");
     assert_eq!(ask(&gateway).0, 503, "nobody is there yet");
     roster.list(&[one]);
     expect_answers(&gateway, &["one"]);

@@ -374,7 +374,7 @@ fn keys(field: &Field<'_>, report: &mut Report) -> Option<Vec<KeyPriority>> {
 }
 
 /// A SHA-256, as `sha256sum` prints it.
-fn digest(text: &str) -> Result<[u8; 32], Mistake> {
+pub(super) fn digest(text: &str) -> Result<[u8; 32], Mistake> {
     let mistake = || Mistake::new("must be a SHA-256, 64 hex digits");
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(mistake()) };
     let mut digest = [0; 32];

@@ -10,7 +10,7 @@ use super::super::snapshot::{
 };
 use super::upstream::{Draft, Given};
 use super::{
-    Overrides, chain, cors, fallback, headers, is_token, models, path, plugins, unique, when,
+    Overrides, chain, cors, fallback, gate, headers, is_token, models, path, plugins, unique, when,
 };
 use crate::service::Setting;
 use crate::service::naming::WANTED_MAX;
@@ -161,6 +161,7 @@ fn one(
     let plugins = plugins::of_route(&mut section, given.plugins, report);
     let place = section.place_of("cors");
     let cors = cors::cors(&mut section, report);
+    let keys = section.choice("keys", &gate::MODES, given.keys, report);
     section.finish(report);
     let target = Target::Chain(chain::compiled(links?, larger, fallback, plugins, upstreams));
     cors::check_answers(cors.as_deref(), &place, &response_headers, &target, report);
@@ -181,6 +182,7 @@ fn one(
         include_usage,
         decode_requests,
         cors,
+        keys,
     })
 }
 
@@ -252,6 +254,7 @@ fn of_models(
     let server_timing = section.boolean("server_timing", defaults::SERVER_TIMING, report);
     let place = section.place_of("cors");
     let cors = cors::cors(&mut section, report);
+    let keys = section.choice("keys", &gate::MODES, given.keys, report);
     section.finish(report);
     let target = Target::Models(models?);
     cors::check_answers(cors.as_deref(), &place, &response_headers, &target, report);
@@ -272,6 +275,7 @@ fn of_models(
         include_usage: false,
         decode_requests: defaults::DECODE_REQUESTS,
         cors,
+        keys,
     })
 }
 

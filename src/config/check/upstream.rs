@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report, nearest};
 use super::super::snapshot::{
-    Addresses, HostField, Limits, Listed, ModelSource, PoolLimits, Route, ServerSettings, Snapshot,
-    Target, Timeouts, Upstream, UpstreamId,
+    Addresses, HostField, KeyMode, Limits, Listed, ModelSource, PoolLimits, Route, ServerSettings,
+    Snapshot, Target, Timeouts, Upstream, UpstreamId,
 };
 use super::super::{Environment, defaults, names};
 use super::endpoint::{EndpointText, Scheme};
@@ -46,6 +46,8 @@ pub(super) struct Given<'g> {
     pub timeouts: &'g Timeouts,
     pub environment: &'g Environment,
     pub plugins: &'g [PluginDraft],
+    /// Whether a route that says nothing of keys wants them.
+    pub keys: KeyMode,
 }
 
 pub(super) fn all(

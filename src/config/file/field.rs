@@ -19,6 +19,9 @@ const TIMEOUT_RANGE: RangeInclusive<Duration> =
 /// A million of the currency for a million tokens.
 const PRICE_MAX: u64 = 1_000_000_000_000;
 
+/// A million of the currency, in millionths.
+const MONEY_MAX: u64 = 1_000_000_000_000;
+
 /// What people write for "off" or "unlimited".
 const WITHOUT_LIMIT: [&str; 8] =
     ["off", "unlimited", "none", "never", "infinite", "inf", "no", "disabled"];
@@ -132,6 +135,28 @@ impl<'d> Field<'d> {
             })
         });
         report.noted(&self.place, price)
+    }
+
+    /// An amount of money, such as 12.50, in billionths of the currency.
+    pub fn money(&self, report: &mut Report) -> Option<u64> {
+        let written = match self.value {
+            DeValue::Float(written) => Some(written.as_str()),
+            DeValue::Integer(written) if written.radix() == 10 => Some(written.as_str()),
+            _ => None,
+        };
+        let money = written.ok_or_else(|| self.expected("a number such as 12.50"));
+        let money = money.and_then(|written| {
+            let millionths = units::decimal(written, TokenPrice::DECIMALS);
+            let millionths = millionths.filter(|it| (1..=MONEY_MAX).contains(it));
+            millionths.map(|millionths| millionths * 1_000).ok_or_else(|| {
+                Mistake::new(format!(
+                    "must be from 0.000001 to 1000000, with {} digits behind the point at most, \
+                     not {written}",
+                    TokenPrice::DECIMALS
+                ))
+            })
+        });
+        report.noted(&self.place, money)
     }
 
     /// A timeout. `Some(None)` is "off".

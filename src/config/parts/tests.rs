@@ -66,3 +66,17 @@ fn what_is_no_part_is_told_by_its_name_and_all_of_it() {
     let bytes = ConfigText::of_parts("p", [("config", &b"\xff"[..])]);
     assert!(bytes.is_err_and(|wrong| wrong[0].contains("not valid UTF-8")));
 }
+
+#[test]
+fn a_key_is_a_part_of_its_name() {
+    let key = "[keys.team-a]\nhash = \"sha256:0\"\n";
+    assert!(of(&[("config", SERVER), ("keys/team-a", key)]).is_ok());
+    let wrong = of(&[("keys/other", key), ("keys/two", &format!("{key}{CHAT}"))]);
+    assert_eq!(
+        wrong.expect_err("they are no parts"),
+        [
+            "etcd:/p/keys/other: this has to hold [keys.other] and nothing else",
+            "etcd:/p/keys/two: this has to hold one [keys.NAME] and nothing else",
+        ]
+    );
+}

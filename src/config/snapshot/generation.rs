@@ -38,6 +38,7 @@ impl Snapshot {
     pub fn follow(&mut self, before: &Snapshot) {
         self.keep_sessions(before);
         self.keep_known(before);
+        self.keep_used(before);
         if let (Some(new), Some(old)) = (&self.stored, &before.stored)
             && new.capacity() == old.capacity()
         {

@@ -30,6 +30,11 @@ pub struct Money(u128);
 impl Money {
     const DECIMALS: usize = 12;
 
+    /// In billionths of the currency, rounded up.
+    pub fn billionths(self) -> u64 {
+        u64::try_from(self.0.div_ceil(1_000)).unwrap_or(u64::MAX)
+    }
+
     fn of(tokens: u64, price: TokenPrice) -> Money {
         Money(u128::from(tokens) * u128::from(price.0))
     }

@@ -173,6 +173,10 @@ const EVERY_KEY: &str = r#"
     tcp_keepalive.idle = "2m"
     tcp_keepalive.interval = "9s"
     tcp_keepalive.probes = 4
+    [gate]
+    keys = "off"
+    pass_keys = false
+    guess_tokens = 1000
     [admin]
     listen = "0.0.0.0:9090"
     token_file = "/etc/admin.token"
@@ -336,6 +340,7 @@ stored = "off"
     accept_encoding = "identity"
     include_usage = false
     decode_requests = true
+    keys = "off"
     cors = "off"
     fallback.status = 503
     fallback.headers.retry-after = "9"

@@ -131,7 +131,7 @@ fn what_leads_to_no_list_is_refused() {
         (
             route(&format!("{both}model_list = 1")),
             "line 15: route[1].model_list: unknown key; known here are path, methods, when, models, \
-             response_headers, timeouts, server_timing, cors"
+             response_headers, timeouts, server_timing, cors, keys"
                 .into(),
         ),
         (

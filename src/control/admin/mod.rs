@@ -206,6 +206,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
         recorder: defaults::RECORDER,
         usage: defaults::usage(),
         prices: None,
+        gate: defaults::gate(),
         plugins: PluginTable::default(),
         limits: Limits {
             connections: ADMIN_CONNECTIONS,

@@ -184,7 +184,7 @@ impl<N: Net> Gateway<N> {
             return Ok(None);
         };
         let rescue = self.rescue(exchange, cx);
-        let reads = rescue.by_reading || self.tells_models();
+        let reads = rescue.by_reading || self.tells_models() || exchange.principal().is_some();
         let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
         let Some((client, exchange, upstream)) = both else { return Ok(None) };
         let mut slots = FieldSlots::new();
@@ -322,6 +322,7 @@ impl Exchange {
             }
         }
         if !interim {
+            self.put_rate_fields(into, start, now);
             self.put_cors_fields(into, start);
         }
     }
@@ -372,7 +373,8 @@ impl Exchange {
     /// Puts a tap on the response, where a reel, a transcript or the model's name is wanted.
     fn watch(&mut self, head: &ResponseHead<'_>, journal: Option<&dyn Journal>, purse: &Purse) {
         let (before, transcript) = (self.onlookers(), self.transcript(head, purse));
-        let told = journal.is_some() || self.snapshot.admin.listen.is_some();
+        let told =
+            journal.is_some() || self.snapshot.admin.listen.is_some() || self.principal().is_some();
         let names_model = told && (self.dialect != Dialect::Generic || self.is_read());
         let recorded = self.is_observed() && !before.as_ref().is_some_and(|tap| tap.has_reel());
         let reel = journal.filter(|_| recorded).and_then(Journal::reel);

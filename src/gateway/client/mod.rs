@@ -1,6 +1,7 @@
 //! Clients: their connections, their requests, and what they are told by us.
 
 pub(crate) mod connection;
+pub(crate) mod gate;
 pub(crate) mod receive;
 pub(crate) mod reply;
 pub(crate) mod request;

@@ -7,6 +7,7 @@ use crate::gateway::record::exchange::questions::EndpointNames;
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::verdict::Step;
 use crate::http::cors;
+use crate::http::field_rules::FieldRules;
 use crate::http::head::{HeadError, Version};
 use crate::http::reply::{self, ErrorForm, ErrorReply};
 use crate::http::request_id::RequestId;
@@ -29,6 +30,8 @@ pub(crate) struct ErrorContext {
     pub(crate) way: Way,
     /// What it says of CORS.
     pub(crate) for_page: Option<Vec<u8>>,
+    /// What it says of the rates of its key.
+    pub(crate) rate_fields: Option<FieldRules>,
 }
 
 /// How far a request came that is answered with an error of ours.
@@ -87,6 +90,7 @@ impl<N: Net> Gateway<N> {
             keep: false,
             way,
             for_page: None,
+            rate_fields: None,
         };
         self.reply(token, fault, &asked, cx);
     }
@@ -116,6 +120,8 @@ impl<N: Net> Gateway<N> {
                 message: &message,
                 allow: fault.allow(),
                 retry_after: fault.retry_after(),
+                // RFC 9110 §15.5.2: a 401 says what it wants.
+                challenge: (answer.status == 401).then_some("Bearer"),
                 date: date.line(cx.now, &cx.net),
                 close: !asked.keep,
                 request_id: asked.id.as_ref().map(RequestId::as_bytes),
@@ -128,6 +134,10 @@ impl<N: Net> Gateway<N> {
         );
         if let Some(lines) = &asked.for_page {
             cors::put_cors_fields(bytes, 0, lines);
+        }
+        if let Some(rules) = &asked.rate_fields {
+            let written = std::mem::take(bytes);
+            rules.apply(&written, bytes);
         }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         downstream.socket.outbox.push(bytes, &mut self.desk.buffers);

@@ -10,13 +10,12 @@ use crate::clock::Instant;
 use crate::config::snapshot::Snapshot;
 use crate::flow::relay::{Flow, Mode};
 use crate::gateway::Gateway;
-use crate::gateway::client::route::Routed;
 use crate::gateway::record::attempt::Attempt;
 use crate::gateway::record::attempt::Tries;
 use crate::gateway::record::commit::Commit;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::exchange::{Exchange, Gather, Leave};
-use crate::gateway::record::peer::{Peer, ResponderState};
+use crate::gateway::record::peer::Peer;
 use crate::gateway::record::trace::ExchangeTrace;
 use crate::http::body::Framing;
 use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
@@ -73,20 +72,21 @@ impl<N: Net> Gateway<N> {
         exchange.keep_alive &= !last;
         let (groups, buffers) = (&mut self.groups, &mut self.desk.buffers);
         let entered = match routed {
-            Ok(Routed::To(index)) => exchange.enter_route(index, &head, snapshot, groups, cx.now),
-            Ok(Routed::ByModel(first)) => {
-                let body = &downstream.socket.unscanned()[head.length..];
-                exchange.enter_by_model(&head, (body, first), snapshot, groups, cx.now)
+            Ok(routed) if snapshot.asks_for_key(&routed) => {
+                let unix = cx.net.time_of_day().as_secs();
+                exchange.meet(&head, snapshot, downstream.address, unix).map(|()| routed)
             }
-            Ok(Routed::Preflight(responder)) => {
-                exchange.peer = Peer::Responder { responder, progress: ResponderState::Running };
-                Ok(())
-            }
+            Ok(routed) => Ok(routed),
             Err(fault) => {
                 exchange.note_page(&head);
                 exchange.told_in_words_of(&head, Err(fault))
             }
         };
+        let entered = entered.and_then(|routed| {
+            let routed = exchange.by_model_of_key(routed, &head);
+            let body = &downstream.socket.unscanned()[head.length..];
+            exchange.enter(routed, (&head, body), snapshot, groups, cx.now)
+        });
         if matches!(exchange.peer, Peer::Seeking { .. }) {
             let (draft, _) = self.scratch.begin();
             let https = downstream.socket.is_sealed();
@@ -149,6 +149,12 @@ impl Exchange {
         }
     }
 
+    /// The key of ours that no server is sent.
+    fn secret_to_withhold<'h>(&self, head: &RequestHead<'h>) -> Option<&'h [u8]> {
+        let who = self.principal()?;
+        if self.snapshot.gate.gate.passes_keys { None } else { who.secret_in(head) }
+    }
+
     /// Writes what of the request's head every server gets.
     pub(crate) fn write_draft(
         &self,
@@ -163,6 +169,7 @@ impl Exchange {
             https,
             request_id: self.id.as_bytes(),
             trace: self.trace.as_deref().map_or(TraceFields::Pass, ExchangeTrace::fields),
+            withheld: self.secret_to_withhold(head),
             identity: self.may_be_prefaced()
                 || self.may_yet_be_prefaced()
                 || self.asks_for_identity(),

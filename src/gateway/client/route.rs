@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    Admission, Balance, Chain, Cors, HashKey, Route, Snapshot, Target, Upstream,
+    Admission, Balance, Chain, Cors, HashKey, KeyMode, Route, Snapshot, Target, Upstream,
 };
 use crate::flow::named::Named;
 use crate::flow::relay::Mode;
@@ -106,6 +106,9 @@ impl Exchange {
         if let Some(cors) = route.cors.as_deref() {
             self.note_page_of(index, cors, head);
         }
+        if route.keys != KeyMode::Off {
+            self.pass_gate(route, head, snapshot, now)?;
+        }
         match &route.target {
             Target::Chain(chain) => {
                 let first = &snapshot.upstreams[chain.links[0].upstream];
@@ -123,12 +126,34 @@ impl Exchange {
         }
     }
 
+    /// Goes where it was routed; `body` lies behind its head.
+    #[inline]
+    pub(crate) fn enter(
+        &mut self,
+        routed: Routed,
+        (head, body): (&RequestHead<'_>, &[u8]),
+        snapshot: &Snapshot,
+        groups: &mut Groups<Token, Token>,
+        now: Instant,
+    ) -> Result<(), DownstreamFault> {
+        match routed {
+            Routed::To(index) => self.enter_route(index, head, snapshot, groups, now),
+            Routed::ByModel(first) => {
+                self.enter_by_model(head, (body, first), snapshot, groups, now)
+            }
+            Routed::Preflight(responder) => {
+                self.peer = Peer::Responder { responder, progress: ResponderState::Running };
+                Ok(())
+            }
+        }
+    }
+
     /// As [`Exchange::enter_route`], where the body decides, of which `body` lies behind the head; `first` is
     /// the first route that asks for something in it. Mostly it names the model already, and the head need
     /// not be kept.
     #[cold]
     #[inline(never)]
-    pub(crate) fn enter_by_model(
+    fn enter_by_model(
         &mut self,
         head: &RequestHead<'_>,
         (body, first): (&[u8], usize),
@@ -260,7 +285,8 @@ impl Exchange {
         if let Some(key) = key_of(&first.balance, head) {
             self.aside_mut().key = Some(key);
         }
-        self.priority = priority_of(&first.admission, head);
+        let by_key = self.principal().and_then(|who| who.key().settings.priority);
+        self.priority = by_key.unwrap_or_else(|| priority_of(&first.admission, head));
         self.dialect = dialect_of(route, first.service, head.path);
         self.listens = self.dialect == Dialect::Generic && listens(head);
         if chain.stores {
@@ -432,7 +458,7 @@ fn listens(head: &RequestHead<'_>) -> bool {
 }
 
 /// The dialect of a request, by its own path or by the path it is rewritten to.
-fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
+pub(super) fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
     let told = Dialect::of(service, path);
     match route::rewritten(route, path) {
         Some((prefix, remainder)) if told == Dialect::Generic => {

@@ -14,7 +14,6 @@ use std::rc::Rc;
 use crate::flow::relay::{Flow, Mode};
 use crate::flow::watchers::BodyWatcher;
 use crate::gateway::Gateway;
-use crate::gateway::client::route::Routed;
 use crate::gateway::record::exchange::{Exchange, Gather};
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::Step;
@@ -72,15 +71,11 @@ impl<N: Net> Gateway<N> {
         let model = if body.is_empty() { Model::Unnamed } else { Model::Unread };
         let routed = snapshot.route_of(&head, model, &exchange.id);
         let groups = &mut self.groups;
-        match exchange.told_in_words_of(&head, routed).map_err(Fault::Downstream)? {
-            Routed::To(index) => exchange.enter_route(index, &head, &snapshot, groups, cx.now),
-            Routed::ByModel(first) => {
-                exchange.enter_by_model(&head, (&body, first), &snapshot, groups, cx.now)
-            }
-            // A preflight has no body.
-            Routed::Preflight(_) => Err(DownstreamFault::NotFound),
-        }
-        .map_err(Fault::Downstream)?;
+        let routed = exchange.told_in_words_of(&head, routed).map_err(Fault::Downstream)?;
+        let routed = exchange.by_model_of_key(routed, &head);
+        exchange
+            .enter(routed, (&head, &body), &snapshot, groups, cx.now)
+            .map_err(Fault::Downstream)?;
         let (draft, _) = self.scratch.begin();
         exchange.write_draft(&head, client, https, draft);
         exchange.outbox.stow(draft, &mut self.desk.buffers);

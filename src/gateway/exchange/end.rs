@@ -27,7 +27,7 @@ impl<N: Net> Gateway<N> {
     pub(crate) fn end(&mut self, token: Token, outcome: Result<(), Fault>, cx: &mut Cx<N>) -> Step {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
         let Some(mut exchange) = downstream.exchange.take() else { return Step::Wait };
-        if self.tells_models() {
+        if self.tells_models() || exchange.principal().is_some() {
             self.learn_models(token, &mut exchange);
         }
         // The client has a head, so whatever is still to be told follows behind it.
@@ -90,6 +90,7 @@ impl<N: Net> Gateway<N> {
         let status = exchange.attempt.response.as_ref().map_or(0, |_| exchange.attempt.status);
         exchange.end_send(status, failed, cx.now);
         let cut = outcome.is_err() && exchange.commit.has_begun();
+        exchange.settle_used(outcome, cx.now);
         self.note(client, exchange, told, end, cut, cx);
     }
 
@@ -133,6 +134,7 @@ impl<N: Net> Gateway<N> {
                         && !self.life.is_draining(),
                     way: Way::of(exchange, &fault, &self.endpoint_names()),
                     for_page: exchange.lines_for_page(),
+                    rate_fields: exchange.rate_fields(cx.now),
                 };
                 self.reply(token, &fault, &asked, cx);
                 Step::Again

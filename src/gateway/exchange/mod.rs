@@ -11,5 +11,6 @@ pub(crate) mod naming;
 pub(crate) mod preface;
 pub(crate) mod resume;
 pub(crate) mod retry;
+pub(crate) mod settling;
 pub(crate) mod stored;
 pub(crate) mod translating;

@@ -18,7 +18,9 @@ use crate::wire::outbox::Outbox;
 mod parts;
 pub mod questions;
 
-pub use parts::{Aside, Busy, Gather, KeyIn, Leave, ModelWait, Storing, Tunnel, Undecided};
+pub use parts::{
+    Aside, Busy, Gather, KeyIn, Leave, ModelWait, Storing, Tunnel, Undecided, Visitor,
+};
 
 /// One request and its response. In memory as it is written here: what the passing of a token
 /// touches comes first and lies together, for among thousands of streams every line is a cold one.
@@ -42,8 +44,7 @@ pub struct Exchange {
     /// The upstream it is at: a position in the route's chain.
     pub link: usize,
     pub tries: Tries,
-    /// The request, draft and body, while no connection's outbox has it; after that the part of the
-    /// response that is held back.
+    /// The request, while no connection's outbox has it; then what of the response is held back.
     pub outbox: Outbox,
     /// How much of the body has to be read before an endpoint is chosen.
     pub gather: Gather,

@@ -101,6 +101,7 @@ impl<N: Net> Gateway<N> {
             request_id: exchange.id.clone(),
             client: downstream.address,
             route: exchange.route().map(|route| route.path.to_string()),
+            key_name: exchange.principal().map(|who| who.name().to_owned()),
             endpoint: exchange.served_by(&self.endpoint_names()).filter(|_| proxied),
             asked: exchange
                 .aside

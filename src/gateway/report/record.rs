@@ -44,6 +44,7 @@ pub(crate) fn record(
         request_id: exchange.id.clone(),
         client,
         identity,
+        key: exchange.principal().map(|who| who.name().into()),
         trace: place,
         story,
         route: exchange.route().map(|route| route.path.to_string()),

@@ -57,7 +57,7 @@ impl FieldSet {
         FieldSet(array::from_fn(|word| self.0[word] | other.0[word]))
     }
 
-    pub(super) fn insert(&mut self, index: usize) {
+    pub(in crate::http) fn insert(&mut self, index: usize) {
         if let Some(word) = self.0.get_mut(index / 64) {
             *word |= 1 << (index % 64);
         }

@@ -11,6 +11,7 @@ const REPLY: ErrorReply<'static> = ErrorReply {
     code: "upstream_refused",
     message: "the upstream refused the connection",
     allow: None,
+    challenge: None,
     retry_after: None,
     date: DATE,
     close: false,

@@ -13,6 +13,7 @@ const EDITS: RequestEdits<'static> = RequestEdits {
     request_id: b"id-1",
     trace: TraceFields::Pass,
     identity: false,
+    withheld: None,
 };
 
 const PLAINLY: Opening<'static> =

@@ -132,8 +132,10 @@ fn family(
             told("gen_ai_request_model", &key.asked),
             told("gen_ai_response_model", &key.model),
         ];
+        // Where nobody has a key there is no such label.
+        let api_key = key.api_key.as_deref().map(|name| ("key", name));
         let labels: Vec<(&str, &str)> =
-            labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            labels.iter().map(|(name, value)| (*name, value.as_str())).chain(api_key).collect();
         samples(page, &labels, sums);
     }
 }

@@ -29,6 +29,7 @@ pub fn record(end: &'static str, status: u16) -> Record {
         request_id: RequestId::given(b"id-1"),
         client: [127, 0, 0, 1].into(),
         identity: None,
+        key: None,
         trace: Some(SpanContext {
             trace: TraceId::from_random(1, 2),
             parent: Some(SpanId::from_random(3)),

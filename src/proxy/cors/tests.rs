@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::snapshot::{
-    AcceptEncoding, Chain, CommitAt, ExchangeTimeouts, HeaderRules, PathPattern, Pattern, Target,
-    When,
+    AcceptEncoding, Chain, CommitAt, ExchangeTimeouts, HeaderRules, KeyMode, PathPattern, Pattern,
+    Target, When,
 };
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
 
@@ -46,6 +46,7 @@ fn route(path: &str, methods: &[&str], cors: Option<Cors>) -> Route {
         accept_encoding: AcceptEncoding::Client,
         include_usage: false,
         cors: cors.map(Box::new),
+        keys: KeyMode::Off,
     }
 }
 

@@ -82,6 +82,7 @@ impl fmt::Display for DownstreamFault {
             DownstreamFault::BodyTimeout => "the request body stopped arriving",
             DownstreamFault::WriteTimeout => "the client does not read its answer",
             DownstreamFault::TunnelIdle => "nothing passed through the tunnel for too long",
+            DownstreamFault::Gate(refusal) => return refusal.fmt(f),
             DownstreamFault::Gone => "the client went away",
             DownstreamFault::PluginRefused(refusal) => return f.write_str(&refusal.message),
             DownstreamFault::Refused => "the upstream refused the request in its answer",

@@ -1,4 +1,6 @@
 use super::*;
+use crate::gate::budget::Period;
+use crate::gate::refusal::{Bar, RateOf};
 
 const DOCUMENTATION: &str = include_str!("../../../docs/streaming.md");
 
@@ -33,7 +35,8 @@ fn faults() -> Vec<Fault> {
             | DownstreamFault::TunnelIdle
             | DownstreamFault::Gone
             | DownstreamFault::PluginRefused(_)
-            | DownstreamFault::Refused => 23,
+            | DownstreamFault::Gate(_)
+            | DownstreamFault::Refused => 30,
         },
         Fault::Upstream(fault) => match fault {
             UpstreamFault::Connect(_)
@@ -105,6 +108,13 @@ fn faults() -> Vec<Fault> {
             message: "no".into(),
         })),
         DownstreamFault::Refused,
+        DownstreamFault::Gate(GateRefusal::Missing),
+        DownstreamFault::Gate(GateRefusal::Unknown { ours: true }),
+        DownstreamFault::Gate(GateRefusal::Expired),
+        DownstreamFault::Gate(GateRefusal::Forbidden(Bar::Route)),
+        DownstreamFault::Gate(GateRefusal::Rate(RateOf::Requests, Duration::from_secs(3))),
+        DownstreamFault::Gate(GateRefusal::Concurrency),
+        DownstreamFault::Gate(GateRefusal::Budget(Period::Day, Duration::from_secs(3))),
     ];
     let retry_after = Duration::from_millis(2_001);
     let upstream = [
@@ -212,6 +222,10 @@ fn who_may_come_again_is_told_when() {
             )
             | Fault::Upstream(UpstreamFault::Busy { .. }) => Some(3),
             Fault::Local(LocalFault::PluginFailed) => None,
+            Fault::Downstream(DownstreamFault::Gate(GateRefusal::Concurrency)) => Some(1),
+            Fault::Downstream(DownstreamFault::Gate(
+                GateRefusal::Rate(..) | GateRefusal::Budget(..),
+            )) => Some(3),
             Fault::Local(_) => Some(1),
             _ => None,
         };

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::snapshot::{
-    AcceptEncoding, Chain, CommitAt, ExchangeTimeouts, HeaderRules, Pattern, Share, ShareBy,
-    Target, Template, When,
+    AcceptEncoding, Chain, CommitAt, ExchangeTimeouts, HeaderRules, KeyMode, Pattern, Share,
+    ShareBy, Target, Template, When,
 };
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
 use crate::http::request_id::RequestId;
@@ -25,6 +25,7 @@ fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route
         accept_encoding: AcceptEncoding::Client,
         include_usage: false,
         cors: None,
+        keys: KeyMode::Off,
     }
 }
 

@@ -42,7 +42,7 @@ use super::finished::Finished;
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    AcceptEncoding, CommitAt, ExchangeTimeouts, PathPattern, Route, Target,
+    AcceptEncoding, CommitAt, ExchangeTimeouts, KeyMode, PathPattern, Route, Target,
 };
 use crate::escape::escaped;
 use crate::http::explained;
@@ -267,6 +267,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
             accept_encoding: AcceptEncoding::Client,
             include_usage: false,
             cors: None,
+            keys: KeyMode::Off,
         }
     });
     let (exact, prefixes): (Vec<_>, Vec<_>) =

@@ -29,7 +29,7 @@ pub use self::settings::{Faults, Invalid, Rate, Settings};
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
 use crate::config::snapshot::{
-    AcceptEncoding, CommitAt, ExchangeTimeouts, PathPattern, Route, Target,
+    AcceptEncoding, CommitAt, ExchangeTimeouts, KeyMode, PathPattern, Route, Target,
 };
 
 /// What a path answers with.
@@ -130,6 +130,7 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
         accept_encoding: AcceptEncoding::Client,
         include_usage: false,
         cors: None,
+        keys: KeyMode::Off,
     }
 }
 

@@ -1,9 +1,12 @@
 //! Parts of an exchange that most exchanges do not have.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use crate::clock::Instant;
 use crate::config::snapshot::EndpointId;
+use crate::gate::Principal;
+use crate::gate::refusal::GateRefusal;
 use crate::gateway::record::kept_stream::Continuation;
 use crate::gateway::record::plugged::PluggedExchange;
 use crate::gateway::record::translation::Translation;
@@ -43,6 +46,8 @@ pub struct Aside {
     pub asked: Option<Box<str>>,
     /// What of it is translated, where upstreams of its route have `translate_to`.
     pub translation: Option<Box<Translation>>,
+    /// Who has come, where keys matter.
+    pub visitor: Option<Box<Visitor>>,
     /// Its plugins, where its route has any.
     pub plugged: Option<Box<PluggedExchange>>,
     /// The request was made to ask for usage: its answer is to lose that.
@@ -59,6 +64,16 @@ pub struct Aside {
     pub model_wait: Option<ModelWait>,
     /// It has come back to an upstream that it had passed over; no other upstream follows.
     pub came_back: bool,
+}
+
+/// Who a request is from.
+#[derive(Debug)]
+pub struct Visitor {
+    /// By a key of ours; why not, else.
+    pub known: Result<Principal, GateRefusal>,
+    pub client: IpAddr,
+    /// The second of the clock in which it came.
+    pub unix: u64,
 }
 
 /// What an exchange has to do with stored responses.

@@ -4,13 +4,17 @@
 use std::time::Duration;
 
 use super::{Aside, Exchange, Leave};
+use crate::clock::Instant;
 use crate::config::snapshot::{
     self, AcceptEncoding, Chain, Condition, EndpointId, ExchangeTimeouts, Link, Target, UpstreamId,
 };
 use crate::flow::relay::{Flow, FlowState};
+use crate::gate::Principal;
+use crate::gate::fields::{NAMES, rate_fields};
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::upstream::UpstreamConnection;
 use crate::http::cors;
+use crate::http::field_rules::FieldRules;
 use crate::http::head::Version;
 use crate::proxy::cors::AskingPage;
 use crate::proxy::exchange::{Phase, Waiting};
@@ -206,6 +210,28 @@ impl Exchange {
     /// The fields that only some configurations need, made when the first of them is set.
     pub fn aside_mut(&mut self) -> &mut Aside {
         self.aside.get_or_insert_default()
+    }
+
+    /// Who has come, if by a key of ours.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.aside.as_ref()?.visitor.as_ref()?.known.as_ref().ok()
+    }
+
+    /// What its answer says of the rates of its key, if that has any. What a server says of its own goes.
+    pub fn rate_fields(&self, now: Instant) -> Option<FieldRules> {
+        let fields = rate_fields(self.principal()?.key(), now);
+        let set = fields.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes()));
+        let set: Vec<_> = set.collect();
+        let remove = NAMES.map(str::to_owned).to_vec();
+        (!set.is_empty()).then(|| FieldRules { remove, set, ..FieldRules::default() })
+    }
+
+    /// Writes that into the head of an answer, which begins at `start` of `out`.
+    pub fn put_rate_fields(&self, out: &mut Vec<u8>, start: usize, now: Instant) {
+        if let Some(rules) = self.rate_fields(now) {
+            let written = out.split_off(start);
+            rules.apply(&written, out);
+        }
     }
 
     /// The key of the request, if the upstream's balance hashes one.

@@ -1,0 +1,291 @@
+//! `[gate]` and `[keys]`: who comes in.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::super::file::{Document, Field, Section};
+use super::super::problem::{Location, Mistake, Report};
+use super::super::snapshot::{
+    Cidr, Gate, GateSettings, KeyDigest, KeyMode, KeySettings, KeyTable, PRIORITIES, Pattern,
+    PriceTable, Route,
+};
+use super::super::{Environment, defaults};
+use super::{fallback, policy, unique, when};
+use crate::gate::network::NoCidr;
+use crate::http::timestamp;
+
+const NAME_MAX: usize = 64;
+const KEYS_MAX: usize = 100_000;
+const RATE: RangeInclusive<u64> = 1..=1_000_000_000;
+const TOKENS: RangeInclusive<u64> = 1..=1_000_000_000_000;
+const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
+const GUESS: RangeInclusive<u64> = 0..=10_000_000;
+
+pub(super) const MODES: [(&str, KeyMode); 3] =
+    [("off", KeyMode::Off), ("optional", KeyMode::Optional), ("required", KeyMode::Required)];
+
+/// A key, and where it stands.
+pub(super) struct ReadKey {
+    settings: KeySettings,
+    place: Location,
+}
+
+/// `[gate]`, and the keys that it and `[keys]` have.
+pub(super) fn gate(
+    root: &mut Section<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> (GateSettings, Vec<ReadKey>) {
+    let mut section = root.table("gate", report);
+    let mut all = self::keys(root.table("keys", report), false, report);
+    let keys_file = section.take("keys_file").and_then(|field| {
+        let path = path(&field, environment, report)?;
+        let text = (environment.read)(&path);
+        let text = text.map_err(|why| Mistake::new(format!("{}: {why}", path.display())));
+        let text = report.noted(field.place(), text)?;
+        of_file(&text, &path, field.place(), &mut all, report);
+        Some(path)
+    });
+    refuse_twins(&all, report);
+    let mode = section.take("keys").and_then(|field| field.choice(&MODES, report));
+    let has_keys = !all.is_empty() || keys_file.is_some();
+    let default = if has_keys { KeyMode::Required } else { KeyMode::Off };
+    let spent_file = section.take("spent_file");
+    let gate = Gate {
+        keys: KeyTable::new(all.iter().map(|key| key.settings.clone())),
+        passes_keys: section.boolean("pass_keys", defaults::PASS_KEYS, report),
+        guess_tokens: section.count("guess_tokens", GUESS, defaults::GUESS_TOKENS, report),
+    };
+    let settings = GateSettings {
+        gate: Arc::new(gate),
+        keys: mode.unwrap_or(default),
+        keys_file,
+        spent_file: spent_file.and_then(|field| path(&field, environment, report)),
+    };
+    section.finish(report);
+    (settings, all)
+}
+
+fn path(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<PathBuf> {
+    let written = field.string(report)?;
+    if written.is_empty() {
+        report.error(field.place(), "must be the path of a file");
+        return None;
+    }
+    Some(environment.folder.join(written))
+}
+
+/// Reads the keys of a file. What is wrong in it is told with its own lines.
+fn of_file(
+    text: &str,
+    path: &std::path::Path,
+    place: &Location,
+    all: &mut Vec<ReadKey>,
+    report: &mut Report,
+) {
+    // One without any key, because the last was revoked.
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return;
+    }
+    let mut own = Report::default();
+    let problems = match Document::parse(text) {
+        Err(problems) => problems,
+        Ok(document) => {
+            let mut root = document.root();
+            let keys = self::keys(root.table("keys", &mut own), true, &mut own);
+            root.finish(&mut own);
+            all.extend(keys.into_iter().map(|key| ReadKey { place: place.clone(), ..key }));
+            own.into_errors()
+        }
+    };
+    for problem in problems {
+        report.error(place, problem.in_file(path));
+    }
+}
+
+/// `[keys.NAME]`, every one.
+fn keys(mut section: Section<'_>, in_file: bool, report: &mut Report) -> Vec<ReadKey> {
+    let place = section.place().clone();
+    let entries = section.entries();
+    if entries.len() > KEYS_MAX {
+        report.error(&place, format!("there are more than {KEYS_MAX} keys"));
+    }
+    let keys = entries.into_iter().filter_map(|(name, field)| {
+        let place = field.place().clone();
+        let settings = key(name, field.section(report), &place, report)?;
+        Some(ReadKey { settings: KeySettings { in_file, ..settings }, place })
+    });
+    keys.collect()
+}
+
+fn key(
+    name: &str,
+    mut section: Section<'_>,
+    place: &Location,
+    report: &mut Report,
+) -> Option<KeySettings> {
+    report.noted(place, key_name(name));
+    let hash = section.require("hash", report);
+    let hash = hash.and_then(|field| field.parsed(report, digest));
+    let previous = section.take("previous_hash").map(|field| field.parsed(report, digest));
+    let until = section.take("previous_until").map(|field| moment(&field, report));
+    if previous.is_some() != until.is_some() {
+        report.error(place, "previous_hash and previous_until belong together");
+    }
+    let mut count = |key, range| section.take(key).and_then(|field| field.count(range, report));
+    let requests_per_minute = count("requests_per_minute", RATE);
+    let tokens_per_minute = count("tokens_per_minute", RATE);
+    let tokens_per_day = count("tokens_per_day", TOKENS);
+    let tokens_per_month = count("tokens_per_month", TOKENS);
+    let concurrency = count("concurrency", CONCURRENCY).map(|count| count as u32);
+    let priority = count("priority", 0..=u64::from(PRIORITIES) - 1).map(|count| count as u8);
+    let mut money = |key| section.take(key).and_then(|field| field.money(report));
+    let (cost_per_day, cost_per_month) = (money("cost_per_day"), money("cost_per_month"));
+    let routes = section.take("routes").and_then(|field| {
+        let fields = some_of(&field, report)?;
+        unique(&fields, report, |field, report| field.string(report).map(str::to_owned))
+    });
+    let models: Vec<Pattern> = when::patterns(&mut section, "models", fallback::model_name, report);
+    let networks = section.take("networks").and_then(|field| networks(&field, report));
+    let expires = section.take("expires").and_then(|field| moment(&field, report));
+    section.finish(report);
+    Some(KeySettings {
+        name: name.to_owned(),
+        digest: hash?,
+        previous: previous.flatten().zip(until.flatten()),
+        in_file: false,
+        routes: routes.unwrap_or_default(),
+        models,
+        networks: networks.unwrap_or_default(),
+        priority,
+        concurrency,
+        requests_per_minute,
+        tokens_per_minute,
+        tokens_per_day,
+        tokens_per_month,
+        cost_per_day,
+        cost_per_month,
+        expires,
+    })
+}
+
+/// The elements of a list that is not empty: an empty one would allow nothing, or everything.
+fn some_of<'d>(field: &Field<'d>, report: &mut Report) -> Option<Vec<Field<'d>>> {
+    let fields = field.list(report)?;
+    if fields.is_empty() {
+        report.error(field.place(), "must have at least one entry; leave it out for all");
+    }
+    Some(fields)
+}
+
+/// What is shown in logs and metrics, and written in a path of a store.
+pub(in super::super) fn key_name(text: &str) -> Result<(), Mistake> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    if text.is_empty() || text.len() > NAME_MAX || !text.bytes().all(legal) {
+        return Err(Mistake::new(format!(
+            "a key has a name of 1 to {NAME_MAX} letters, digits, and -_.@, not {text:?}"
+        )));
+    }
+    Ok(())
+}
+
+/// `sha256:` and 64 hex digits. What is there instead may be the secret, so it is not repeated.
+fn digest(text: &str) -> Result<KeyDigest, Mistake> {
+    let hex = text.strip_prefix("sha256:").ok_or_else(|| {
+        Mistake::new(
+            "must be sha256: and 64 hex digits; sluicegate key new makes a key and its hash",
+        )
+    })?;
+    policy::digest(hex).map(KeyDigest)
+}
+
+fn moment(field: &Field<'_>, report: &mut Report) -> Option<u64> {
+    field.parsed(report, |text| {
+        timestamp::read(text).ok_or_else(|| {
+            Mistake::new(format!("{text:?} is no moment; write it as \"2030-12-31T23:59:59Z\""))
+        })
+    })
+}
+
+/// A list of networks.
+pub(super) fn networks(field: &Field<'_>, report: &mut Report) -> Option<Vec<Cidr>> {
+    let fields = some_of(field, report)?;
+    unique(&fields, report, |field, report| field.parsed(report, cidr))
+}
+
+fn cidr(text: &str) -> Result<Cidr, Mistake> {
+    Cidr::parse(text).map_err(|why| {
+        Mistake::new(match why {
+            NoCidr::Address => format!(
+                "{text:?} is no network; write an address, with or without a length, as \
+                 \"10.0.0.0/8\" or \"2001:db8::/32\""
+            ),
+            NoCidr::Length => format!("the length of {text:?} is none that its address can have"),
+            NoCidr::Host => {
+                format!("{text:?} has bits set behind its length: one of the two is a slip")
+            }
+        })
+    })
+}
+
+/// A secret that opens as two keys, or a name that is in both places.
+fn refuse_twins(all: &[ReadKey], report: &mut Report) {
+    let (mut names, mut digests) = (HashMap::new(), HashMap::new());
+    for ReadKey { settings, place } in all {
+        let name = settings.name.as_str();
+        if names.insert(name, ()).is_some() {
+            report
+                .error(place, format!("the key {name:?} is in the configuration and in its file"));
+        }
+        let previous = settings.previous.map(|(digest, _)| digest);
+        for digest in [Some(settings.digest), previous].into_iter().flatten() {
+            if let Some(other) = digests.insert(digest, name) {
+                report.error(place, format!("{name:?} and {other:?} have the same hash"));
+            }
+        }
+    }
+}
+
+/// Compares keys with the routes and prices that there are.
+pub(super) fn cross_check(
+    settings: &GateSettings,
+    keys: &[ReadKey],
+    routes: &[Route],
+    prices: Option<&PriceTable>,
+    report: &mut Report,
+) {
+    for ReadKey { settings, place } in keys {
+        for path in &settings.routes {
+            if !routes.iter().any(|route| route.path.to_string() == *path) {
+                let name = &settings.name;
+                let reason =
+                    format!("the key {name:?} is for the route {path:?}, which there is not");
+                report.error(place, reason);
+            }
+        }
+        let in_money = settings.cost_per_day.or(settings.cost_per_month).is_some();
+        if in_money && prices.is_none() {
+            let name = &settings.name;
+            let reason =
+                format!("the key {name:?} has a budget in money, and there is no [[price]]");
+            report.error(place, reason);
+        }
+    }
+    let budget = keys.iter().find(|key| key.settings.has_budget());
+    if let (Some(key), None) = (budget, &settings.spent_file) {
+        report.warn(
+            &key.place,
+            Mistake::new("has a budget, which a restart forgets: gate.spent_file keeps it"),
+        );
+    }
+    let required = routes.iter().any(|route| route.keys == KeyMode::Required);
+    if required && keys.is_empty() {
+        let nowhere = Location { line: None, key: "gate".to_owned() };
+        report.warn(
+            &nowhere,
+            Mistake::new("routes want a key, and there is none: they refuse everybody"),
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! `[gate]` and `[keys]`, printed. Keys of a keys file stand in that.
+
+use std::fmt::{self, Write as _};
+use std::path::Path;
+
+use super::super::snapshot::{GateSettings, KeyMode, KeySettings, TokenPrice};
+use super::{entry, key, list, quoted};
+use crate::http::timestamp;
+
+pub(super) fn gate(settings: &GateSettings, out: &mut String) -> fmt::Result {
+    let path = |path: &Path| quoted(&path.to_string_lossy());
+    let gate = &settings.gate;
+    writeln!(out, "\n[gate]")?;
+    entry(out, "keys", quoted(mode(settings.keys)))?;
+    if let Some(file) = &settings.keys_file {
+        let count = gate.keys.keys().iter().filter(|key| key.settings.in_file).count();
+        entry(out, "keys_file", path(file))?;
+        writeln!(out, "# {count} keys in it, not shown here")?;
+    }
+    settings.spent_file.iter().try_for_each(|file| entry(out, "spent_file", path(file)))?;
+    entry(out, "pass_keys", gate.passes_keys)?;
+    entry(out, "guess_tokens", gate.guess_tokens)?;
+    let own = gate.keys.keys().iter().filter(|key| !key.settings.in_file);
+    own.into_iter().try_for_each(|key| one(&key.settings, out))
+}
+
+pub(super) fn mode(mode: KeyMode) -> &'static str {
+    match mode {
+        KeyMode::Off => "off",
+        KeyMode::Optional => "optional",
+        KeyMode::Required => "required",
+    }
+}
+
+fn one(settings: &KeySettings, out: &mut String) -> fmt::Result {
+    let moment = |unix: u64| quoted(&timestamp::written(unix));
+    let money = |billionths: u64| TokenPrice(billionths / 1_000).to_string();
+    let number = |count: u64| count.to_string();
+    writeln!(out, "\n[keys.{}]", key(&settings.name))?;
+    entry(out, "hash", quoted(&settings.digest.to_string()))?;
+    if let Some((digest, until)) = &settings.previous {
+        entry(out, "previous_hash", quoted(&digest.to_string()))?;
+        entry(out, "previous_until", moment(*until))?;
+    }
+    if !settings.routes.is_empty() {
+        entry(out, "routes", list(settings.routes.iter().map(|path| quoted(path))))?;
+    }
+    if !settings.models.is_empty() {
+        entry(out, "models", list(settings.models.iter().map(|it| quoted(it.as_str()))))?;
+    }
+    if !settings.networks.is_empty() {
+        entry(out, "networks", list(settings.networks.iter().map(|it| quoted(&it.to_string()))))?;
+    }
+    let entries = [
+        ("priority", settings.priority.map(|it| it.to_string())),
+        ("concurrency", settings.concurrency.map(|it| it.to_string())),
+        ("requests_per_minute", settings.requests_per_minute.map(number)),
+        ("tokens_per_minute", settings.tokens_per_minute.map(number)),
+        ("tokens_per_day", settings.tokens_per_day.map(number)),
+        ("tokens_per_month", settings.tokens_per_month.map(number)),
+        ("cost_per_day", settings.cost_per_day.map(money)),
+        ("cost_per_month", settings.cost_per_month.map(money)),
+        ("expires", settings.expires.map(moment)),
+    ];
+    let given = entries.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    given.into_iter().try_for_each(|(key, value)| entry(out, key, value))
+}

@@ -1,0 +1,46 @@
+//! `[gate]` and `[keys]`: who comes in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Snapshot;
+pub use crate::gate::key::{KeyDigest, KeySettings};
+pub use crate::gate::network::Cidr;
+pub use crate::gate::table::KeyTable;
+pub use crate::gate::{Gate, KeyMode};
+
+/// `[gate]`, and the keys of the configuration and of its keys file.
+#[derive(Clone, Debug)]
+pub struct GateSettings {
+    /// What a worker asks.
+    pub gate: Arc<Gate>,
+    /// Of a route that says nothing of keys.
+    pub keys: KeyMode,
+    /// More keys. It is watched as the configuration is.
+    pub keys_file: Option<PathBuf>,
+    /// Where what keys have spent is kept over a restart; `None`: it is forgotten.
+    pub spent_file: Option<PathBuf>,
+}
+
+impl Snapshot {
+    /// Whether a request without a key can come in by any route.
+    pub fn admits_strangers(&self) -> bool {
+        self.routes.iter().any(|route| route.keys != KeyMode::Required)
+    }
+
+    /// The files that the configuration names, whose change makes it another one.
+    pub fn watched_files(&self) -> Vec<PathBuf> {
+        let mut files = self.tls_files();
+        files.extend(self.gate.keys_file.clone());
+        files
+    }
+
+    /// What keys have used in the generation before goes on.
+    pub(super) fn keep_used(&mut self, before: &Snapshot) {
+        let (new, old) = (&self.gate.gate, &before.gate.gate);
+        if !new.keys.is_empty() {
+            let keys = new.keys.follow(&old.keys);
+            self.gate.gate = Arc::new(Gate { keys, ..Gate::clone(new) });
+        }
+    }
+}

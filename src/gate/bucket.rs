@@ -1,0 +1,164 @@
+//! Buckets: how much of a rate per minute is left, in one atomic word.
+//!
+//! What is kept is the instant at which the bucket will be full again (the generic cell rate algorithm).
+//! Taking moves it away, the clock comes nearer by itself, so nothing has to be filled up.
+//!
+//! ```text
+//!   now ──────────── full again ──────────── now + 1 minute
+//!    │◀── is taken ──▶│◀──────── is left ────────▶│
+//! ```
+//!
+//! * One bucket serves all workers: a taking is one exchange of the word, and nobody holds a lock.
+//! * What is taken is a part of the minute, not a number: when a reload changes the limit, the same part
+//!   stays taken.
+//! * A bucket starts full. It can be in debt, by what was used beyond what was reserved; then nobody
+//!   takes anything before the debt has run off.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::Instant;
+
+/// What a limit is counted over.
+const MINUTE: u64 = 60 * 1_000_000_000;
+
+/// A rate per minute that is used up and comes back. `limit` is an argument of each call: the
+/// configuration's, at least 1.
+#[derive(Debug, Default)]
+pub struct MinuteBucket {
+    /// The nanosecond of the clock at which it is full.
+    full: AtomicU64,
+}
+
+impl MinuteBucket {
+    /// Takes `amount`, or says how long until so much is there. More than `limit` counts as `limit`: it
+    /// can be taken from a full bucket.
+    pub fn take(&self, limit: u64, amount: u64, now: Instant) -> Result<(), Duration> {
+        let (now, cost) = (now.as_nanos(), cost(limit, amount.min(limit)));
+        let mut known = self.full.load(Ordering::Relaxed);
+        loop {
+            let full = known.max(now) + cost;
+            if full > now + MINUTE {
+                return Err(Duration::from_nanos(full - now - MINUTE));
+            }
+            match self.exchange(known, full) {
+                Ok(()) => return Ok(()),
+                Err(other) => known = other,
+            }
+        }
+    }
+
+    /// Takes `amount` whether or not it is there.
+    pub fn charge(&self, limit: u64, amount: u64, now: Instant) {
+        let (now, cost) = (now.as_nanos(), cost(limit, amount));
+        let mut known = self.full.load(Ordering::Relaxed);
+        while let Err(other) = self.exchange(known, known.max(now).saturating_add(cost)) {
+            known = other;
+        }
+    }
+
+    /// Gives back what was taken and not used.
+    pub fn give_back(&self, limit: u64, amount: u64) {
+        let cost = cost(limit, amount.min(limit));
+        let mut known = self.full.load(Ordering::Relaxed);
+        while let Err(other) = self.exchange(known, known.saturating_sub(cost)) {
+            known = other;
+        }
+    }
+
+    /// How much can be taken now.
+    pub fn left(&self, limit: u64, now: Instant) -> u64 {
+        let taken = self.full.load(Ordering::Relaxed).saturating_sub(now.as_nanos());
+        let left = u128::from(MINUTE.saturating_sub(taken)) * u128::from(limit);
+        // It is at most `limit`.
+        (left / u128::from(MINUTE)) as u64
+    }
+
+    /// How long until it is full, if nobody takes anything.
+    pub fn full_in(&self, now: Instant) -> Duration {
+        let full = self.full.load(Ordering::Relaxed);
+        Duration::from_nanos(full.saturating_sub(now.as_nanos()))
+    }
+
+    fn exchange(&self, known: u64, full: u64) -> Result<(), u64> {
+        let order = Ordering::Relaxed;
+        self.full.compare_exchange_weak(known, full, order, order).map(drop)
+    }
+}
+
+/// The part of the minute that `amount` is of a limit, in nanoseconds.
+fn cost(limit: u64, amount: u64) -> u64 {
+    let cost = u128::from(amount) * u128::from(MINUTE) / u128::from(limit.max(1));
+    // A debt of more than a week is none that anybody waits for.
+    u64::try_from(cost).unwrap_or(u64::MAX).min(7 * 24 * 60 * MINUTE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_nanos(millis * 1_000_000)
+    }
+
+    #[test]
+    fn a_bucket_gives_its_limit_at_once_and_then_as_it_comes_back() {
+        let bucket = MinuteBucket::default();
+        for _ in 0..6 {
+            assert_eq!(bucket.take(6, 1, at(1_000)), Ok(()));
+        }
+        assert_eq!(bucket.left(6, at(1_000)), 0);
+        assert_eq!(bucket.full_in(at(1_000)), Duration::from_secs(60));
+        assert_eq!(bucket.take(6, 1, at(1_000)), Err(Duration::from_secs(10)));
+        assert_eq!(bucket.take(6, 1, at(10_999)), Err(Duration::from_millis(1)));
+        // The wait that was told is the wait that is needed.
+        assert_eq!(bucket.take(6, 1, at(11_000)), Ok(()));
+        assert_eq!(bucket.take(6, 1, at(11_000)), Err(Duration::from_secs(10)));
+        assert_eq!(bucket.left(6, at(100_000)), 6);
+        assert_eq!(bucket.take(6, 6, at(100_000)), Ok(()));
+    }
+
+    #[test]
+    fn what_is_reserved_is_settled() {
+        let bucket = MinuteBucket::default();
+        assert_eq!(bucket.take(1_000, 800, at(0)), Ok(()));
+        assert_eq!(bucket.take(1_000, 300, at(0)), Err(Duration::from_secs(6)));
+        bucket.give_back(1_000, 700);
+        assert_eq!(bucket.left(1_000, at(0)), 900);
+        // Used beyond what was there: a debt.
+        bucket.charge(1_000, 1_900, at(0));
+        assert_eq!(bucket.left(1_000, at(0)), 0);
+        assert_eq!(bucket.take(1_000, 1, at(0)), Err(Duration::from_millis(60_060)));
+        assert_eq!(bucket.take(1_000, 1, at(60_060)), Ok(()));
+        // Nothing is given back beyond what the bucket holds.
+        bucket.give_back(1_000, 5_000);
+        bucket.give_back(1_000, 5_000);
+        assert_eq!(bucket.left(1_000, at(61_000)), 1_000);
+    }
+
+    #[test]
+    fn more_than_the_limit_needs_a_full_bucket() {
+        let bucket = MinuteBucket::default();
+        assert_eq!(bucket.take(100, 5_000, at(0)), Ok(()));
+        assert_eq!(bucket.take(100, 5_000, at(30_000)), Err(Duration::from_secs(30)));
+        assert_eq!(bucket.take(100, 5_000, at(60_000)), Ok(()));
+    }
+
+    #[test]
+    fn another_limit_leaves_the_same_part_taken() {
+        let bucket = MinuteBucket::default();
+        assert_eq!(bucket.take(100, 50, at(0)), Ok(()));
+        assert_eq!((bucket.left(100, at(0)), bucket.left(1_000, at(0))), (50, 500));
+    }
+
+    #[test]
+    fn workers_take_no_more_than_there_is_together() {
+        let bucket = MinuteBucket::default();
+        let taken: u64 = std::thread::scope(|scope| {
+            let takes = || (0..2_000).filter(|_| bucket.take(1_000, 1, at(5)).is_ok()).count();
+            let workers: Vec<_> = (0..3).map(|_| scope.spawn(takes)).collect();
+            workers.into_iter().map(|worker| worker.join().expect("no panic") as u64).sum()
+        });
+        assert_eq!(taken, 1_000);
+    }
+}

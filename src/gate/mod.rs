@@ -1,0 +1,319 @@
+//! The gate: who comes in, and how much they may use.
+//!
+//! It is asked twice in the life of a request. [`Gate::enter`] says whether it comes in, before anything
+//! is done for it; [`Gate::settle`] is told what it has used, when it is over. Between the two nobody
+//! asks: a token that passes knows nothing of keys.
+//!
+//! ```text
+//!   head ──identify──▶ Principal ──enter──▶ … the exchange … ──settle──▶ buckets, budgets
+//!              │                     │
+//!              └── GateRefusal ◀─────┘     401, 403, 429
+//! ```
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`key`] | one key: its settings, and what it has used |
+//! | [`table`] | all keys, found by the digest of a secret |
+//! | [`bucket`], [`budget`] | rates per minute; sums of days and months |
+//! | [`network`] | prefixes of addresses |
+//! | [`fields`] | the `x-ratelimit-*` fields |
+//! | [`refusal`] | why a request is not let in |
+//!
+//! * Pure: heads and moments go in, decisions come out. No socket, no clock, no file.
+//! * A limit holds for the whole gateway: what is counted are atomic words that all workers share. No
+//!   worker waits for another, on any path.
+//! * What was reserved is given back exactly once, whatever becomes of the request: by
+//!   [`Gate::settle`], or when the [`Principal`] is dropped.
+
+pub mod bucket;
+pub mod budget;
+pub mod fields;
+pub mod key;
+pub mod network;
+pub mod refusal;
+pub mod table;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use self::budget::Period;
+use self::key::{ApiKey, SECRET_PREFIX};
+use self::network::any_contains;
+use self::refusal::{Bar, GateRefusal, RateOf};
+use self::table::KeyTable;
+use crate::clock::Instant;
+use crate::http::credential::keys_of;
+use crate::http::head::RequestHead;
+
+/// Whether a route wants keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyMode {
+    /// Keys are not looked at, and pass to the server as any other field.
+    #[default]
+    Off,
+    /// A key that is known counts; a request without one of ours comes in as well.
+    Optional,
+    Required,
+}
+
+impl KeyMode {
+    /// Whether a request comes in that has no key of ours, for this reason. A secret of our make is meant
+    /// for nobody else: it must not go on to a server because it was revoked or mistyped.
+    pub fn admits(self, why: GateRefusal) -> bool {
+        match self {
+            KeyMode::Off => true,
+            KeyMode::Required => false,
+            KeyMode::Optional => {
+                matches!(why, GateRefusal::Missing | GateRefusal::Unknown { ours: false })
+            }
+        }
+    }
+}
+
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateTime {
+    pub now: Instant,
+    /// Seconds since 1970.
+    pub unix: u64,
+}
+
+/// What the gate of one generation of the configuration goes by.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    pub keys: KeyTable,
+    /// A key of ours goes on to the server.
+    pub passes_keys: bool,
+    /// Tokens that an answer is taken to have, before it is known.
+    pub guess_tokens: u64,
+}
+
+/// Who has come, by a key.
+#[derive(Debug)]
+pub struct Principal {
+    key: Arc<ApiKey>,
+    /// Where in the head its secret stands: a place in [`crate::http::credential::FIELDS`].
+    place: u8,
+    /// It is counted among those under way.
+    entered: bool,
+    /// By the secret from before a rotation.
+    previous: bool,
+    /// Tokens that were reserved.
+    reserved: u64,
+}
+
+/// What a principal asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The path of the route, as it is written in the configuration.
+    pub route: &'a str,
+    pub model: AskedModel<'a>,
+    pub client: IpAddr,
+    /// Bytes of the body, as far as the head tells. `None`: nothing that costs tokens is asked for.
+    pub body: Option<u64>,
+}
+
+/// The model of a request, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedModel<'a> {
+    /// It asks for none: it has no body.
+    None,
+    Named(&'a str),
+    /// Nobody has read it.
+    Unknown,
+}
+
+/// What a request has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GateUsage {
+    pub tokens: u64,
+    /// In billionths of the currency.
+    pub cost: u64,
+}
+
+/// Bytes of a request that are taken for a token, before a server has counted them.
+pub const BYTES_PER_TOKEN: u64 = 4;
+
+impl Gate {
+    /// Whose key this head holds; why nobody's, else.
+    pub fn identify(&self, head: &RequestHead<'_>) -> Result<Principal, GateRefusal> {
+        let mut presented = None;
+        for (place, secret) in keys_of(head) {
+            if let Some((key, previous)) = self.keys.find(secret) {
+                let (key, place) = (Arc::clone(key), place as u8);
+                return Ok(Principal { key, place, entered: false, previous, reserved: 0 });
+            }
+            presented = presented.or(Some(secret));
+        }
+        Err(match presented {
+            None => GateRefusal::Missing,
+            Some(secret) => {
+                GateRefusal::Unknown { ours: secret.starts_with(SECRET_PREFIX.as_bytes()) }
+            }
+        })
+    }
+
+    /// Lets a principal in, or says why not. Nothing is counted for one that is not let in.
+    pub fn enter(
+        &self,
+        who: &mut Principal,
+        asked: &Asked<'_>,
+        at: GateTime,
+    ) -> Result<(), GateRefusal> {
+        who.is_allowed(asked, at.unix)?;
+        who.has_budget(at.unix)?;
+        let ApiKey { settings, used } = &*who.key;
+        if !used.begin(settings.concurrency) {
+            return Err(GateRefusal::Concurrency);
+        }
+        // From here on its drop takes it back.
+        who.entered = true;
+        let reserved = asked.body.map_or(0, |bytes| bytes / BYTES_PER_TOKEN + self.guess_tokens);
+        let taken = take_rates(&who.key, reserved, at.now);
+        match taken {
+            // More than the limit cannot be taken.
+            Ok(()) => who.reserved = reserved.min(settings.tokens_per_minute.unwrap_or(0)),
+            Err(_) => who.leave(),
+        }
+        taken
+    }
+
+    /// Settles what a principal has used, once. `None`: nothing came of the request, and nothing is
+    /// charged but that it was made.
+    pub fn settle(&self, who: &mut Principal, usage: Option<GateUsage>, at: GateTime) {
+        let usage = usage.unwrap_or_default();
+        if !who.entered {
+            return;
+        }
+        let ApiKey { settings, used } = &*who.key;
+        if let Some(limit) = settings.tokens_per_minute
+            && usage.tokens > who.reserved
+        {
+            used.tokens.charge(limit, usage.tokens - who.reserved, at.now);
+            who.reserved = 0;
+        } else {
+            who.reserved = who.reserved.saturating_sub(usage.tokens);
+        }
+        for period in [Period::Day, Period::Month] {
+            used.spend(period, period.number(at.unix), usage.tokens, usage.cost);
+        }
+        who.leave();
+    }
+}
+
+/// Takes one request and so many tokens of the rates of a key, or nothing.
+fn take_rates(key: &ApiKey, tokens: u64, now: Instant) -> Result<(), GateRefusal> {
+    let ApiKey { settings, used } = key;
+    if let Some(limit) = settings.requests_per_minute {
+        let taken = used.requests.take(limit, 1, now);
+        taken.map_err(|wait| GateRefusal::Rate(RateOf::Requests, wait))?;
+    }
+    if let Some(limit) = settings.tokens_per_minute {
+        let taken = used.tokens.take(limit, tokens, now);
+        if let Err(wait) = taken {
+            if let Some(limit) = settings.requests_per_minute {
+                used.requests.give_back(limit, 1);
+            }
+            return Err(GateRefusal::Rate(RateOf::Tokens, wait));
+        }
+    }
+    Ok(())
+}
+
+impl Principal {
+    pub fn key(&self) -> &ApiKey {
+        &self.key
+    }
+
+    pub fn name(&self) -> &str {
+        &self.key.settings.name
+    }
+
+    /// Whether it was let in.
+    pub fn has_entered(&self) -> bool {
+        self.entered
+    }
+
+    /// Whether its model has to be known before it is let in.
+    pub fn wants_model(&self) -> bool {
+        !self.key.settings.models.is_empty()
+    }
+
+    /// Its secret, where it stands in the head that it came with.
+    pub fn secret_in<'h>(&self, head: &RequestHead<'h>) -> Option<&'h [u8]> {
+        let digest = |secret: &[u8]| key::KeyDigest::of(secret);
+        let settings = &self.key.settings;
+        let expected = match (self.previous, settings.previous) {
+            (true, Some((previous, _))) => previous,
+            _ => settings.digest,
+        };
+        let mut there = keys_of(head).filter(|(place, _)| *place == usize::from(self.place));
+        there.find(|(_, secret)| expected.is(&digest(secret))).map(|(_, secret)| secret)
+    }
+
+    fn is_allowed(&self, asked: &Asked<'_>, unix: u64) -> Result<(), GateRefusal> {
+        let settings = &self.key.settings;
+        if settings.expires.is_some_and(|end| unix >= end) {
+            return Err(GateRefusal::Expired);
+        }
+        if self.previous && settings.previous.is_none_or(|(_, end)| unix >= end) {
+            return Err(GateRefusal::Unknown { ours: true });
+        }
+        let forbidden = |bar| Err(GateRefusal::Forbidden(bar));
+        if !settings.networks.is_empty() && !any_contains(&settings.networks, asked.client) {
+            return forbidden(Bar::Network);
+        }
+        if !settings.routes.is_empty() && !settings.routes.iter().any(|it| it == asked.route) {
+            return forbidden(Bar::Route);
+        }
+        match asked.model {
+            _ if settings.models.is_empty() => Ok(()),
+            AskedModel::None => Ok(()),
+            AskedModel::Unknown => forbidden(Bar::UnnamedModel),
+            AskedModel::Named(model) => {
+                let takes = settings.models.iter().any(|it| it.matches(model.as_bytes()));
+                if takes { Ok(()) } else { forbidden(Bar::Model) }
+            }
+        }
+    }
+
+    fn has_budget(&self, unix: u64) -> Result<(), GateRefusal> {
+        let settings = &self.key.settings;
+        if !settings.has_budget() {
+            return Ok(());
+        }
+        let budgets = [
+            (Period::Day, settings.tokens_per_day, settings.cost_per_day),
+            (Period::Month, settings.tokens_per_month, settings.cost_per_month),
+        ];
+        for (period, tokens, cost) in budgets {
+            let (spent_tokens, spent_cost) = self.key.used.spent(period, unix);
+            let over = |limit: Option<u64>, spent| limit.is_some_and(|limit| spent >= limit);
+            if over(tokens, spent_tokens) || over(cost, spent_cost) {
+                return Err(GateRefusal::Budget(period, period.rest(unix)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what it holds: its place, and what is reserved and was not used.
+    fn leave(&mut self) {
+        if !std::mem::take(&mut self.entered) {
+            return;
+        }
+        let reserved = std::mem::take(&mut self.reserved);
+        let ApiKey { settings, used } = &*self.key;
+        if let Some(limit) = settings.tokens_per_minute {
+            used.tokens.give_back(limit, reserved);
+        }
+        used.end();
+    }
+}
+
+impl Drop for Principal {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,117 @@
+//! Refusals: why the gate lets a request not in, and what its client is told.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::budget::Period;
+
+/// Why a request is refused at the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateRefusal {
+    /// The route wants a key, and there is none.
+    Missing,
+    /// There is a key, and it is none of ours, or was revoked.
+    Unknown {
+        /// It looks like one that `sluicegate key` has made.
+        ours: bool,
+    },
+    Expired,
+    /// The key does not open this.
+    Forbidden(Bar),
+    /// Too much of this in the last minute.
+    Rate(RateOf, Duration),
+    /// The key has as many requests under way as it may.
+    Concurrency,
+    /// The budget of this period is used up, which ends after so long.
+    Budget(Period, Duration),
+}
+
+/// What a key is barred from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bar {
+    Route,
+    Model,
+    /// The request names no model, or not where it is read, and the key is for some only.
+    UnnamedModel,
+    Network,
+}
+
+/// What a rate counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateOf {
+    Requests,
+    Tokens,
+}
+
+impl GateRefusal {
+    pub fn status(self) -> u16 {
+        match self {
+            GateRefusal::Missing | GateRefusal::Unknown { .. } | GateRefusal::Expired => 401,
+            GateRefusal::Forbidden(_) => 403,
+            GateRefusal::Rate(..) | GateRefusal::Concurrency | GateRefusal::Budget(..) => 429,
+        }
+    }
+
+    /// `error.type`, in the words of OpenAI.
+    pub fn kind(self) -> &'static str {
+        match self {
+            GateRefusal::Budget(..) => "insufficient_quota",
+            GateRefusal::Rate(..) | GateRefusal::Concurrency => "rate_limit_error",
+            _ => "invalid_request_error",
+        }
+    }
+
+    pub fn code(self) -> &'static str {
+        match self {
+            GateRefusal::Missing => "missing_api_key",
+            GateRefusal::Unknown { .. } => "invalid_api_key",
+            GateRefusal::Expired => "key_expired",
+            GateRefusal::Forbidden(_) => "key_not_allowed",
+            GateRefusal::Rate(..) => "rate_limited",
+            GateRefusal::Concurrency => "concurrency_limited",
+            GateRefusal::Budget(..) => "budget_spent",
+        }
+    }
+
+    /// After what time the same request can be let in, as far as others leave it its place. `None`: it
+    /// will not be.
+    pub fn retry_after(self) -> Option<Duration> {
+        match self {
+            GateRefusal::Rate(_, wait) | GateRefusal::Budget(_, wait) => Some(wait),
+            // Nobody knows when the first of them ends: the least there is.
+            GateRefusal::Concurrency => Some(Duration::ZERO),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for GateRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            GateRefusal::Missing => {
+                "no API key: send it as Authorization: Bearer KEY, x-api-key, api-key or \
+                 x-goog-api-key"
+            }
+            GateRefusal::Unknown { .. } => "the API key is not known, or was revoked",
+            GateRefusal::Expired => "the API key has expired",
+            GateRefusal::Forbidden(Bar::Route) => "the API key is not for this route",
+            GateRefusal::Forbidden(Bar::Model) => "the API key is not for this model",
+            GateRefusal::Forbidden(Bar::UnnamedModel) => {
+                "the API key is for some models only, and the request does not name its model \
+                 where that is read"
+            }
+            GateRefusal::Forbidden(Bar::Network) => "the API key may not be used from this address",
+            GateRefusal::Rate(RateOf::Requests, _) => {
+                "the API key has made as many requests in a minute as it may"
+            }
+            GateRefusal::Rate(RateOf::Tokens, _) => {
+                "the API key has used as many tokens in a minute as it may, those that this \
+                 request may take included"
+            }
+            GateRefusal::Concurrency => "the API key has as many requests under way as it may",
+            GateRefusal::Budget(period, _) => {
+                return write!(f, "the API key has used up its budget of the {}", period.name());
+            }
+        })
+    }
+}

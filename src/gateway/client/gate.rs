@@ -1,0 +1,134 @@
+//! The gate, where a request comes in: whose key it has, and whether its route takes that.
+//!
+//! A key is looked for in the head, before anything of the body is read. What it opens is decided when the
+//! route is known, and with it everything that the key may be barred from.
+
+use std::net::IpAddr;
+
+use crate::clock::Instant;
+use crate::config::snapshot::{KeyMode, Route, Snapshot, Target};
+use crate::gate::refusal::GateRefusal;
+use crate::gate::{Asked, AskedModel, GateTime};
+use crate::gateway::client::route::{Routed, dialect_of};
+use crate::gateway::record::exchange::{Exchange, Visitor};
+use crate::http::body::Framing;
+use crate::http::head::RequestHead;
+use crate::proxy::fault::DownstreamFault;
+use crate::service::{Dialect, Setting};
+
+impl Snapshot {
+    /// Whether it matters whose key a request has that goes there.
+    pub(crate) fn asks_for_key(&self, routed: &Routed) -> bool {
+        match routed {
+            Routed::To(index) => self.routes[*index].keys != KeyMode::Off,
+            Routed::ByModel(_) => !self.gate.gate.keys.is_empty(),
+            Routed::Preflight(_) => false,
+        }
+    }
+}
+
+impl Exchange {
+    /// Notes who has come. Where no route lets anybody in without a key, it is refused already; the body
+    /// of such a request need not be read.
+    #[cold]
+    pub(crate) fn meet(
+        &mut self,
+        head: &RequestHead<'_>,
+        snapshot: &Snapshot,
+        client: IpAddr,
+        unix: u64,
+    ) -> Result<(), DownstreamFault> {
+        let known = snapshot.gate.gate.identify(head);
+        let refusal = known.as_ref().err().copied();
+        let stranger = known.is_err();
+        self.aside_mut().visitor = Some(Box::new(Visitor { known, client, unix }));
+        match refusal {
+            Some(refusal) if stranger && !snapshot.admits_strangers() => {
+                self.dialect = Dialect::of(Setting::Auto, head.path);
+                Err(DownstreamFault::Gate(refusal))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the body read up to the model, where the key is for some models only.
+    pub(crate) fn by_model_of_key(&self, routed: Routed, head: &RequestHead<'_>) -> Routed {
+        let wants = self.principal().is_some_and(|who| who.wants_model());
+        match routed {
+            Routed::To(index) if wants && model_in_path(head).is_none() && has_body(head) => {
+                Routed::ByModel(index)
+            }
+            routed => routed,
+        }
+    }
+
+    /// Lets the request in by this route, or says why not.
+    #[cold]
+    pub(super) fn pass_gate(
+        &mut self,
+        route: &Route,
+        head: &RequestHead<'_>,
+        snapshot: &Snapshot,
+        now: Instant,
+    ) -> Result<(), DownstreamFault> {
+        let passed = self.knock(route, head, snapshot, now);
+        passed.map_err(|refusal| {
+            self.dialect = match &route.target {
+                Target::Chain(chain) => {
+                    let first = &snapshot.upstreams[chain.links[0].upstream];
+                    dialect_of(route, first.service, head.path)
+                }
+                _ => Dialect::of(Setting::Auto, head.path),
+            };
+            DownstreamFault::Gate(refusal)
+        })
+    }
+
+    fn knock(
+        &mut self,
+        route: &Route,
+        head: &RequestHead<'_>,
+        snapshot: &Snapshot,
+        now: Instant,
+    ) -> Result<(), GateRefusal> {
+        let named = self.named_model();
+        let in_path = model_in_path(head);
+        let model = match named.as_deref().or(in_path.as_deref()) {
+            Some(model) => AskedModel::Named(model),
+            None if has_body(head) => AskedModel::Unknown,
+            None => AskedModel::None,
+        };
+        let visitor = self.aside.as_mut().and_then(|aside| aside.visitor.as_deref_mut());
+        let Some(Visitor { known, client, unix }) = visitor else {
+            let missing = GateRefusal::Missing;
+            return if route.keys.admits(missing) { Ok(()) } else { Err(missing) };
+        };
+        let who = match known {
+            Err(refusal) if route.keys.admits(*refusal) => return Ok(()),
+            Err(refusal) => return Err(*refusal),
+            // It is looked at once, and its route may be found twice: before it is decoded, and behind that.
+            Ok(who) if who.has_entered() => return Ok(()),
+            Ok(who) => who,
+        };
+        let path = route.path.to_string();
+        let costs = matches!(route.target, Target::Chain(_)) && has_body(head);
+        let length = match head.framing {
+            Framing::Length(length) => length,
+            _ => 0,
+        };
+        let asked = Asked { route: &path, model, client: *client, body: costs.then_some(length) };
+        let at = GateTime { now, unix: *unix };
+        snapshot.gate.gate.enter(who, &asked, at)
+    }
+}
+
+/// Whether it asks for something that is told in a body.
+fn has_body(head: &RequestHead<'_>) -> bool {
+    !matches!(head.framing, Framing::None | Framing::Length(0))
+}
+
+/// The model that the path names, where its dialect has that.
+fn model_in_path(head: &RequestHead<'_>) -> Option<String> {
+    let dialect = Dialect::of(Setting::Auto, head.path);
+    dialect.model_in(head.path).map(Into::into)
+}

@@ -1,0 +1,307 @@
+//! Keys: who comes in, what servers see of that, and what clients are told.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{Gateway, Message, Peer, Upstream};
+
+/// `printf SECRET | sha256sum`
+const ONE: (&str, &str) =
+    ("sk-1", "sha256:0f2c10bf3d128c719c6bfa4ecbae94b7fceebaea6e4438fef38a90e5acc326f3");
+
+const ANSWER: &str = r#"{"object":"chat.completion","model":"llama-3","choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":30}}"#;
+
+/// A gateway whose key `team-a` has these lines, with these further tables.
+fn gateway(upstream: &Upstream, of_key: &str, more: &str) -> Gateway {
+    gateway_with(upstream, "", of_key, more)
+}
+
+fn gateway_with(upstream: &Upstream, of_upstream: &str, of_key: &str, more: &str) -> Gateway {
+    let (address, hash) = (upstream.address(), ONE.1);
+    Gateway::start(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n\
+         [keys.team-a]\nhash = \"{hash}\"\n{of_key}\n\
+         [[upstream]]\nname = \"llama\"\nendpoints = [\"{address}\"]\n{of_upstream}\n\
+         [[route]]\npath = \"/v1/*\"\nupstream = \"llama\"\n\
+         [[route]]\npath = \"/open/*\"\nupstream = \"llama\"\nkeys = \"off\"\n\
+         [[route]]\npath = \"/maybe/*\"\nupstream = \"llama\"\nkeys = \"optional\"\n{more}\n"
+    ))
+}
+
+fn post(path: &str, fields: &str, body: &str) -> String {
+    let length = body.len();
+    format!("POST {path} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {length}\r\n\r\n{body}")
+}
+
+fn chat(fields: &str) -> String {
+    post("/v1/chat/completions", fields, r#"{"model":"llama-3"}"#)
+}
+
+fn document(body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-ratelimit-limit-requests: 7\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// Sends a request, which has to come to the server: what that and the client get.
+fn passes(client: &mut Peer, upstream: &Upstream, request: &str) -> (Message, Message) {
+    client.send(request);
+    let mut server = upstream.accept();
+    let seen = server.read_request();
+    server.send(document(ANSWER).replace("200 OK\r\n", "200 OK\r\nConnection: close\r\n"));
+    let answer = client.read_response();
+    assert_eq!(answer.status(), 200, "{request}: {}", answer.text());
+    (seen, answer)
+}
+
+/// Sends a request that has to be refused, before any server hears of it.
+fn refused(client: &mut Peer, request: &str, status: u16, code: &str) -> Message {
+    client.send(request);
+    let answer = client.read_response();
+    assert_eq!(answer.status(), status, "{request}: {}", answer.text());
+    assert!(answer.text().contains(code), "{request}: {}", answer.text());
+    answer
+}
+
+#[test]
+fn a_key_opens_its_routes_and_goes_no_further() {
+    let upstream = Upstream::listen();
+    let gateway = gateway(&upstream, "", "");
+    let mut client = gateway.connect();
+    let credentials = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+    let seen = |request: &Message| credentials.map(|name| request.all(name).join("|")).join(";");
+    for (fields, left) in [
+        ("Authorization: Bearer sk-1\r\n", ";;;"),
+        ("X-Api-Key: sk-1\r\n", ";;;"),
+        ("api-key: sk-1\r\n", ";;;"),
+        ("x-goog-api-key: sk-1\r\n", ";;;"),
+        // The same key twice; and one that is for somebody further on.
+        ("Authorization: Bearer sk-1\r\nx-api-key: sk-1\r\n", ";;;"),
+        ("Authorization: Bearer theirs\r\nx-api-key: sk-1\r\n", "Bearer theirs;;;"),
+    ] {
+        let (request, _) = passes(&mut client, &upstream, &chat(fields));
+        assert_eq!(seen(&request), left, "{fields:?}");
+        assert_eq!(request.text(), r#"{"model":"llama-3"}"#);
+    }
+    let answer = refused(&mut client, &chat(""), 401, "missing_api_key");
+    assert_eq!(answer.field("www-authenticate"), Some("Bearer"));
+    assert_eq!(answer.json()["error"]["type"], "invalid_request_error");
+    for wrong in ["Bearer sk-2", "Bearer sk-", "Bearer sk-11"] {
+        let fields = format!("Authorization: {wrong}\r\n");
+        refused(&mut client, &chat(&fields), 401, "invalid_api_key");
+    }
+    gateway.wait_for_log("401 invalid_api_key");
+    assert_eq!(gateway.count_in_log("sk-"), 0, "no secret is in the log");
+    upstream.expect_nobody();
+}
+
+#[test]
+fn a_route_says_whether_it_wants_keys() {
+    let upstream = Upstream::listen();
+    let gateway = gateway(&upstream, "", "");
+    let mut client = gateway.connect();
+    for (path, fields, left) in [
+        ("/open/a", "", ""),
+        ("/open/a", "Authorization: Bearer sk-1\r\n", "Bearer sk-1"),
+        ("/maybe/a", "", ""),
+        ("/maybe/a", "Authorization: Bearer none\r\n", "Bearer none"),
+        ("/maybe/a", "Authorization: Bearer sk-1\r\n", ""),
+    ] {
+        let (request, _) = passes(&mut client, &upstream, &post(path, fields, "{}"));
+        assert_eq!(request.all("authorization").join("|"), left, "{path} {fields:?}");
+    }
+    // One of our make that is not known must not go on to a server.
+    let mistyped = post("/maybe/a", "Authorization: Bearer sg-mistyped\r\n", "{}");
+    refused(&mut client, &mistyped, 401, "invalid_api_key");
+    upstream.expect_nobody();
+}
+
+#[test]
+fn the_key_of_the_upstream_stands_in_the_place_of_the_clients() {
+    let upstream = Upstream::listen();
+    let file = std::env::temp_dir().join(format!("sluicegate-keys-own-{}", std::process::id()));
+    std::fs::write(&file, "sesame\n").expect("a folder for temporary files");
+    let own = format!("api_key = {{ file = \"{}\" }}", file.display());
+    let gateway = gateway_with(&upstream, &own, "", "");
+    let mut client = gateway.connect();
+    for fields in ["Authorization: Bearer sk-1\r\n", "x-api-key: sk-1\r\n"] {
+        let (request, _) = passes(&mut client, &upstream, &chat(fields));
+        assert_eq!(request.all("authorization"), ["Bearer sesame"], "{fields}");
+        assert_eq!(request.field("x-api-key"), None);
+    }
+    std::fs::remove_file(file).expect("it was there");
+    let passing = self::gateway(&upstream, "", "[gate]\npass_keys = true");
+    let (request, _) =
+        passes(&mut passing.connect(), &upstream, &chat("Authorization: Bearer sk-1\r\n"));
+    assert_eq!(request.all("authorization"), ["Bearer sk-1"]);
+}
+
+#[test]
+fn a_refusal_is_told_in_the_dialect_of_its_path() {
+    let upstream = Upstream::listen();
+    let gateway = gateway(
+        &upstream,
+        "",
+        "[[route]]\npath = \"/*\"\nupstream = \"llama\"\nkeys = \"required\"",
+    );
+    let mut client = gateway.connect();
+    for (path, at, expected) in [
+        ("/v1/chat/completions", "/error/code", json!("missing_api_key")),
+        ("/v1/messages", "/error/type", json!("authentication_error")),
+        ("/api/chat", "/code", json!("missing_api_key")),
+        ("/v1beta/models/g:generateContent", "/error/status", json!("UNAUTHENTICATED")),
+    ] {
+        let answer = refused(&mut client, &post(path, "", "{}"), 401, "missing_api_key");
+        assert_eq!(answer.json().pointer(at), Some(&expected), "{path}: {}", answer.text());
+    }
+}
+
+#[test]
+fn a_key_is_barred_from_what_it_does_not_name() {
+    let upstream = Upstream::listen();
+    let key = "Authorization: Bearer sk-1\r\n";
+    let lines = "routes = [\"/v1/*\"]\nmodels = [\"llama-*\"]";
+    let gateway = gateway(&upstream, lines, "");
+    let mut client = gateway.connect();
+    passes(&mut client, &upstream, &chat(key));
+    // Its model comes in a segment of its own, and nobody is asked before.
+    let request = chat(key);
+    let (first, rest) = request.split_at(request.len() - 5);
+    client.send(first);
+    upstream.expect_nobody();
+    let (seen, _) = passes(&mut client, &upstream, rest);
+    assert_eq!(seen.text(), r#"{"model":"llama-3"}"#);
+    for (body, why) in [
+        (r#"{"model":"qwen"}"#, "not for this model"),
+        (r#"{"messages":[]}"#, "does not name its model"),
+    ] {
+        let request = post("/v1/chat/completions", key, body);
+        let answer = refused(&mut client, &request, 403, "key_not_allowed");
+        assert!(answer.text().contains(why), "{}", answer.text());
+    }
+    // A request that asks for no model.
+    passes(&mut client, &upstream, &format!("GET /v1/models HTTP/1.1\r\nHost: x\r\n{key}\r\n"));
+    let other = post("/maybe/a", key, r#"{"model":"llama-3"}"#);
+    let answer = refused(&mut client, &other, 403, "key_not_allowed");
+    assert!(answer.text().contains("not for this route"));
+    let elsewhere = self::gateway(&upstream, "networks = [\"192.0.2.0/24\"]", "");
+    refused(&mut elsewhere.connect(), &chat(key), 403, "key_not_allowed");
+    let expired = self::gateway(&upstream, "expires = \"2020-01-01T00:00:00Z\"", "");
+    refused(&mut expired.connect(), &chat(key), 401, "key_expired");
+    upstream.expect_nobody();
+}
+
+#[test]
+fn a_stranger_is_refused_before_its_body_is_read() {
+    let upstream = Upstream::listen();
+    let address = upstream.address();
+    let gateway = Gateway::start(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[keys.a]\nhash = \"{}\"\n\
+         [[upstream]]\nname = \"llama\"\nendpoints = [\"{address}\"]\n\
+         [[route]]\npath = \"/v1/*\"\nwhen = {{ model = \"a*\" }}\nupstream = \"llama\"\n",
+        ONE.1
+    ));
+    let mut client = gateway.connect();
+    client.send("POST /v1/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+    let answer = client.read_response();
+    assert_eq!(answer.status(), 401, "{}", answer.text());
+}
+
+#[test]
+fn rates_are_told_and_held_by_all_workers_together() {
+    let upstream = Upstream::listen();
+    let lines = "requests_per_minute = 3\ntokens_per_minute = 5000";
+    let gateway = gateway(&upstream, lines, "");
+    let key = "Authorization: Bearer sk-1\r\n";
+    for left in (0..3).rev() {
+        // Each by a connection of its own: any worker may have it.
+        let (_, answer) = passes(&mut gateway.connect(), &upstream, &chat(key));
+        let field = |name: &str| answer.all(&format!("x-ratelimit-{name}")).join("|");
+        assert_eq!(field("limit-requests"), "3", "the server's own is gone");
+        assert_eq!(field("remaining-requests"), left.to_string());
+        assert!(field("reset-requests").ends_with('s'));
+        assert_eq!(field("limit-tokens"), "5000");
+        // What is under way is reserved: 4 of the prompt, and 1000 of the answer.
+        let tokens: u64 = field("remaining-tokens").parse().expect("a number");
+        assert!((3_800..=3_996).contains(&tokens), "{tokens}");
+    }
+    let answer = refused(&mut gateway.connect(), &chat(key), 429, "rate_limited");
+    assert_eq!(answer.json()["error"]["type"], "rate_limit_error");
+    assert_eq!(answer.field("x-ratelimit-remaining-requests"), Some("0"));
+    // The three answers had 40 tokens each, as their server has counted; some have come back.
+    // The last one is settled when its client has it: perhaps a moment later.
+    let left = |answer: &Message| -> u64 {
+        answer.field("x-ratelimit-remaining-tokens").expect("told").parse().expect("a number")
+    };
+    let settled = (0..100).any(|_| {
+        let again = refused(&mut gateway.connect(), &chat(key), 429, "rate_limited");
+        (4_880..=5_000).contains(&left(&again))
+    });
+    assert!(settled, "{}", left(&answer));
+    let wait: u64 = answer.field("retry-after").expect("told").parse().expect("seconds");
+    assert!((10..=20).contains(&wait), "{wait}");
+    upstream.expect_nobody();
+}
+
+#[test]
+fn concurrency_is_held_until_the_answer_is_over() {
+    let upstream = Upstream::listen();
+    let gateway = gateway(&upstream, "concurrency = 1", "");
+    let key = "Authorization: Bearer sk-1\r\n";
+    let mut first = gateway.connect();
+    first.send(chat(key));
+    let mut server = upstream.accept();
+    server.read_request();
+    let answer = refused(&mut gateway.connect(), &chat(key), 429, "concurrency_limited");
+    assert_eq!(answer.field("retry-after"), Some("1"));
+    server.send(document(ANSWER));
+    first.read_response();
+    // One whose client leaves gives its place back too.
+    let mut second = gateway.connect();
+    second.send(chat(key));
+    server.read_request();
+    drop(second);
+    gateway.wait_for_log("499 client_gone");
+    let mut third = gateway.connect();
+    third.send(chat(key));
+    upstream.accept().read_request();
+}
+
+#[test]
+fn a_reload_takes_keys_in_and_away_and_keeps_what_was_used() {
+    let upstream = Upstream::listen();
+    let folder = std::env::temp_dir().join(format!("sluicegate-keys-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+    let file = folder.join("keys.toml");
+    let keys = |lines: &str| format!("[keys.filed]\nhash = \"{}\"\n{lines}\n", ONE.1);
+    std::fs::write(&file, keys("requests_per_minute = 2")).expect("written");
+    let address = upstream.address();
+    let gateway = Gateway::start(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\nwatch = \"100ms\"\n\
+         [gate]\nkeys_file = \"{}\"\n\
+         [[upstream]]\nname = \"llama\"\nendpoints = [\"{address}\"]\n\
+         [[route]]\npath = \"/v1/*\"\nupstream = \"llama\"\n",
+        file.display()
+    ));
+    let key = "Authorization: Bearer sk-1\r\n";
+    let mut client = gateway.connect();
+    passes(&mut client, &upstream, &chat(key));
+    std::fs::write(&file, keys("requests_per_minute = 2\npriority = 0")).expect("written");
+    gateway.wait_for_log("keys.toml has changed");
+    gateway.wait_for_log("generation 1");
+    passes(&mut client, &upstream, &chat(key));
+    refused(&mut client, &chat(key), 429, "rate_limited");
+    // A mistake changes nothing.
+    std::fs::write(&file, keys("rpm = 2")).expect("written");
+    gateway.wait_for_log("unknown key");
+    refused(&mut client, &chat(key), 429, "rate_limited");
+    // The last one is revoked.
+    std::fs::write(&file, "# none\n").expect("written");
+    gateway.wait_for_log("generation 2");
+    std::thread::sleep(Duration::from_millis(50));
+    refused(&mut client, &chat(key), 401, "invalid_api_key");
+    std::fs::remove_dir_all(folder).expect("ours");
+}
