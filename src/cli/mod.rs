@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod explain;
 pub mod generate;
 pub mod init;
+pub mod key;
 pub mod mock;
 pub mod register;
 pub mod run;
@@ -143,6 +144,9 @@ pub enum Command {
     /// Make a certificate for trying TLS
     #[command(after_help = EXIT_CODES)]
     Cert(cert::CertArguments),
+    /// Make, list, revoke and rotate the keys that clients come with
+    #[command(after_help = EXIT_CODES)]
+    Key(key::KeyArguments),
     /// Watch a running gateway in the terminal
     #[command(after_help = EXIT_CODES)]
     Top(top::TopArguments),
@@ -177,6 +181,7 @@ impl Command {
             Command::Mock(arguments) => mock::execute(&arguments),
             Command::Bench(arguments) => bench::execute(&arguments),
             Command::Cert(arguments) => cert::execute(&arguments),
+            Command::Key(arguments) => key::execute(&arguments),
             Command::Top(arguments) => top::execute(&arguments),
             Command::Completions(arguments) => generate::completions(&arguments),
             Command::Man(arguments) => generate::man(&arguments),

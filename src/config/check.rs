@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use fallback::ANSWER_MAX;
+pub(super) use gate::keys_of_text;
 
 use self::words::{field_name, is_token, unknown_name};
 use super::file::{Document, Field, Section, Switch};

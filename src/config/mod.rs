@@ -23,6 +23,7 @@ pub mod bounds;
 mod check;
 pub mod defaults;
 mod file;
+pub mod keys_file;
 mod machine;
 pub mod members;
 pub mod names;

@@ -41,7 +41,9 @@ mod when;
 pub use chain::{Chain, Link};
 pub use cors::Cors;
 pub use discover::{Belief, DialTemplate, Discover, DiscoverySource, FoundMember, MEMBERS_MAX};
-pub use gate::{Cidr, Gate, GateSettings, KeyDigest, KeyMode, KeySettings, KeyTable};
+pub use gate::{
+    Cidr, Gate, GateSettings, KeyDigest, KeyMode, KeySettings, KeyTable, SECRET_PREFIX,
+};
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};

@@ -40,6 +40,13 @@ pub use make::{SelfSigned, self_signed};
 pub use pem::{Authorities, ChainFile, Credentials, KeyFile, authorities, chain, key};
 pub use server::{AcceptorSettings, ClientCertificates, TlsAcceptor};
 
+/// Random bytes that nobody can guess. `None`: the system has none.
+pub fn random_bytes() -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::default_provider().secure_random.fill(&mut bytes).ok()?;
+    Some(bytes)
+}
+
 /// The oldest version of TLS that is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsVersion {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Gateway, Message, Peer, Upstream};
+use crate::harness::{Gateway, Message, Peer, Upstream, sluicegate};
 
 /// `printf SECRET | sha256sum`
 const ONE: (&str, &str) =
@@ -303,5 +303,50 @@ fn a_reload_takes_keys_in_and_away_and_keeps_what_was_used() {
     gateway.wait_for_log("generation 2");
     std::thread::sleep(Duration::from_millis(50));
     refused(&mut client, &chat(key), 401, "invalid_api_key");
+    std::fs::remove_dir_all(folder).expect("ours");
+}
+
+#[test]
+fn keys_are_made_rotated_and_revoked_by_the_command() {
+    let folder = std::env::temp_dir().join(format!("sluicegate-key-new-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+    let file = folder.join("keys.toml");
+    let path = file.to_str().expect("text");
+    let secret = |arguments: &[&str]| {
+        let ended = sluicegate(&[arguments, &["--file", path]].concat());
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        let secret = ended.stdout.trim_end().to_owned();
+        assert!(secret.starts_with("sg-") && secret.len() == 46, "{secret}");
+        secret
+    };
+    let first = secret(&["key", "new", "team-a", "--model", "llama-*", "--concurrency", "5"]);
+    let text = std::fs::read_to_string(&file).expect("written");
+    assert!(!text.contains(&first) && text.contains("models = [\"llama-*\"]"), "{text}");
+    let upstream = Upstream::listen();
+    let address = upstream.address();
+    let gateway = Gateway::start(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\nwatch = \"100ms\"\n\
+         [gate]\nkeys_file = \"{path}\"\n\
+         [[upstream]]\nname = \"llama\"\nendpoints = [\"{address}\"]\n\
+         [[route]]\npath = \"/v1/*\"\nupstream = \"llama\"\n"
+    ));
+    let chat = |secret: &str| chat(&format!("Authorization: Bearer {secret}\r\n"));
+    let mut client = gateway.connect();
+    passes(&mut client, &upstream, &chat(&first));
+    let second = secret(&["key", "rotate", "team-a", "--grace", "1h"]);
+    gateway.wait_for_log("generation 1 is");
+    passes(&mut client, &upstream, &chat(&first));
+    passes(&mut client, &upstream, &chat(&second));
+    let third = secret(&["key", "rotate", "team-a"]);
+    gateway.wait_for_log("generation 2 is");
+    passes(&mut client, &upstream, &chat(&third));
+    refused(&mut client, &chat(&second), 401, "invalid_api_key");
+    let again = sluicegate(&["key", "new", "team-a", "--file", path]);
+    assert_eq!(again.status.code(), Some(1), "{}", again.stdout);
+    let list = sluicegate(&["key", "list", "--file", path]);
+    assert!(list.stdout.starts_with("team-a") && list.stdout.contains("models llama-*"));
+    assert_eq!(sluicegate(&["key", "revoke", "team-a", "--file", path]).status.code(), Some(0));
+    gateway.wait_for_log("generation 3 is");
+    refused(&mut client, &chat(&third), 401, "invalid_api_key");
     std::fs::remove_dir_all(folder).expect("ours");
 }

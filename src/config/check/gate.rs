@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::file::{Document, Field, Section};
-use super::super::problem::{Location, Mistake, Report};
+use super::super::problem::{Location, Mistake, Problem, Report};
 use super::super::snapshot::{
     Cidr, Gate, GateSettings, KeyDigest, KeyMode, KeySettings, KeyTable, PRIORITIES, Pattern,
     PriceTable, Route,
@@ -85,23 +85,33 @@ fn of_file(
     all: &mut Vec<ReadKey>,
     report: &mut Report,
 ) {
+    match keys_of_text(text) {
+        Ok(keys) => {
+            let of_file = |settings| ReadKey { settings, place: place.clone() };
+            all.extend(keys.into_iter().map(of_file));
+        }
+        Err(problems) => {
+            for problem in problems {
+                report.error(place, problem.in_file(path));
+            }
+        }
+    }
+}
+
+/// The keys of a keys file, or all that is wrong with it.
+pub(in super::super) fn keys_of_text(text: &str) -> Result<Vec<KeySettings>, Vec<Problem>> {
     // One without any key, because the last was revoked.
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-        return;
+        return Ok(Vec::new());
     }
-    let mut own = Report::default();
-    let problems = match Document::parse(text) {
-        Err(problems) => problems,
-        Ok(document) => {
-            let mut root = document.root();
-            let keys = self::keys(root.table("keys", &mut own), true, &mut own);
-            root.finish(&mut own);
-            all.extend(keys.into_iter().map(|key| ReadKey { place: place.clone(), ..key }));
-            own.into_errors()
-        }
-    };
-    for problem in problems {
-        report.error(place, problem.in_file(path));
+    let document = Document::parse(text)?;
+    let mut report = Report::default();
+    let mut root = document.root();
+    let keys = self::keys(root.table("keys", &mut report), true, &mut report);
+    root.finish(&mut report);
+    match report.is_good() {
+        true => Ok(keys.into_iter().map(|key| key.settings).collect()),
+        false => Err(report.into_errors()),
     }
 }
 

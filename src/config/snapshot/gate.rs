@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Snapshot;
-pub use crate::gate::key::{KeyDigest, KeySettings};
+pub use crate::gate::key::{KeyDigest, KeySettings, SECRET_PREFIX};
 pub use crate::gate::network::Cidr;
 pub use crate::gate::table::KeyTable;
 pub use crate::gate::{Gate, KeyMode};
