@@ -7,6 +7,7 @@
 mod admin;
 mod admin_lifecycle;
 mod admin_places;
+mod bad_input;
 mod bodies;
 mod chain;
 mod codings;

@@ -112,10 +112,12 @@ impl Exchange {
         match &route.target {
             Target::Chain(chain) => {
                 let first = &snapshot.upstreams[chain.links[0].upstream];
-                if self.has_to_be_read(route, chain, first, head)
-                    && self.awaits_decoding(head, route.decode_requests)?
-                {
-                    return Ok(());
+                if self.has_to_be_read(route, chain, first, head) {
+                    let coded = self.awaits_decoding(head, route.decode_requests);
+                    if !matches!(coded, Ok(false)) {
+                        self.dialect = dialect_of(route, first.service, head.path);
+                        return coded.map(drop);
+                    }
                 }
                 groups[first.id].budget.on_request(now);
                 self.peer = Peer::Seeking { fresh: false, line: Line::New };
@@ -161,8 +163,25 @@ impl Exchange {
         groups: &mut Groups<Token, Token>,
         now: Instant,
     ) -> Result<(), DownstreamFault> {
+        let found = self.find_by_model(head, body, first, snapshot);
+        if let Ok(Some(index)) = found {
+            return self.enter_route(index, head, snapshot, groups, now);
+        }
+        // It has no route yet, and may be refused before it has one.
+        self.dialect = Dialect::of(Setting::Auto, head.path);
+        found.map(drop)
+    }
+
+    /// The route, if what is here of the body decides. `None`: more of it has to come.
+    fn find_by_model(
+        &mut self,
+        head: &RequestHead<'_>,
+        body: &[u8],
+        first: usize,
+        snapshot: &Snapshot,
+    ) -> Result<Option<usize>, DownstreamFault> {
         if self.awaits_decoding(head, true)? {
-            return Ok(());
+            return Ok(None);
         }
         let paths = snapshot.paths_wanted(first, head, &self.id);
         self.await_model(head, paths)?;
@@ -182,8 +201,8 @@ impl Exchange {
                 snapshot.route_by_body(head, BodyFacts { model, members }, first, &self.id)
             }
         };
-        match self.told_in_words_of(head, routed)? {
-            Routed::To(index) => self.enter_route(index, head, snapshot, groups, now),
+        match routed? {
+            Routed::To(index) => Ok(Some(index)),
             Routed::ByModel(first) => {
                 let candidates = match self.request.watch.members() {
                     None => Vec::new(),
@@ -191,7 +210,7 @@ impl Exchange {
                 };
                 let head = head.raw.into();
                 self.aside_mut().undecided = Some(Undecided { head, first, candidates });
-                Ok(())
+                Ok(None)
             }
             // It was answered before.
             Routed::Preflight(_) => Err(DownstreamFault::NotFound),

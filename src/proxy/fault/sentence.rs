@@ -44,8 +44,8 @@ impl fmt::Display for DownstreamFault {
             }
             DownstreamFault::BodyTooLarge => "the request body is over the limit",
             DownstreamFault::Model(Unclear::Ambiguous) => {
-                "the request's model has to be known, and can be read in two ways, or its body \
-                 is not plain JSON or a plain form"
+                "the request's model has to be known, and is no text, can be read in two ways, or its \
+                 body is not plain JSON or a plain form"
             }
             DownstreamFault::Model(Unclear::Late) => {
                 "the request's model has to be known, and comes behind \
