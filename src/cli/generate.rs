@@ -2,11 +2,12 @@
 //! cannot say something else.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Arguments, Exit};
+use super::{Arguments, Exit, complain};
 
 /// `sluicegate completions`
 #[derive(Args, Clone, Debug)]
@@ -19,9 +20,12 @@ pub struct CompletionsArguments {
 /// `sluicegate man`
 #[derive(Args, Clone, Debug)]
 pub struct ManArguments {
-    /// The command whose page it is; without it the page of the program
+    /// The command whose page it is, such as run or config push; without it the page of the program
     #[arg(value_name = "COMMAND")]
-    pub command: Option<String>,
+    pub command: Vec<String>,
+    /// Write the pages of the program and of all commands into this folder, which is there
+    #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+    pub folder: Option<PathBuf>,
 }
 
 pub fn completions(arguments: &CompletionsArguments) -> Exit {
@@ -31,19 +35,25 @@ pub fn completions(arguments: &CompletionsArguments) -> Exit {
 }
 
 pub fn man(arguments: &ManArguments) -> Exit {
-    let mut program = Arguments::command();
-    program.build();
-    let page: Command = match &arguments.command {
-        None => program,
-        Some(name) => match program.find_subcommand(name) {
-            // Its page is found as `man sluicegate-run`: `build` has said that.
-            Some(command) => command.clone(),
-            None => {
-                super::complain(&format!("there is no command {name:?}"));
-                return Exit::Failure;
+    if let Some(folder) = &arguments.folder {
+        return match clap_mangen::generate_to(Arguments::command(), folder) {
+            Ok(()) => Exit::Success,
+            Err(error) => {
+                complain(&format!("{}: {error}", folder.display()));
+                Exit::Failure
             }
-        },
-    };
+        };
+    }
+    let mut page = Arguments::command();
+    page.build();
+    for name in &arguments.command {
+        // Its page is found as `man sluicegate-run`: `build` has said that.
+        let Some(inner) = page.find_subcommand(name) else {
+            complain(&format!("there is no command {:?}", arguments.command.join(" ")));
+            return Exit::Failure;
+        };
+        page = inner.clone();
+    }
     let mut text = Vec::new();
     let rendered = clap_mangen::Man::new(page).render(&mut text);
     told(rendered.and_then(|()| io::stdout().write_all(&text)))

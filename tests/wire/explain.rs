@@ -80,7 +80,19 @@ fn completions_pages_and_the_version_are_printed() {
     assert!(page.stdout.contains(".TH sluicegate 1"), "{page:?}");
     let page = sluicegate(&["man", "run"]);
     assert!(page.stdout.contains("sluicegate\\-run") && page.stdout.contains("SIGHUP"), "{page:?}");
+    let page = sluicegate(&["man", "config", "diff"]);
+    assert!(page.stdout.contains("sluicegate\\-config\\-diff"), "{page:?}");
     assert_eq!(sluicegate(&["man", "nonsense"]).status.code(), Some(1));
+    assert_eq!(sluicegate(&["man", "run", "nonsense"]).status.code(), Some(1));
+    let folder = std::env::temp_dir().join(format!("sluicegate-man-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    let all = sluicegate(&["man", "--folder", &folder.display().to_string()]);
+    assert_eq!(all.status.code(), Some(0), "{all:?}");
+    for page in ["sluicegate.1", "sluicegate-run.1", "sluicegate-config-push.1"] {
+        assert!(folder.join(page).is_file(), "{page}");
+    }
+    std::fs::remove_dir_all(&folder).expect("it was there");
+    assert_eq!(sluicegate(&["man", "--folder", "/nonexistent"]).status.code(), Some(1));
     let version = sluicegate(&["--version"]).stdout;
     assert!(version.starts_with(concat!("sluicegate ", env!("CARGO_PKG_VERSION"), " (commit ")));
     assert!(version.contains("features: "), "{version}");
