@@ -71,6 +71,12 @@ fn the_sdks_read_the_list_of_models() {
 }
 
 #[test]
+fn the_manifests_of_kubernetes_are_valid_and_fit_together() {
+    let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/deploy/kubernetes.yaml");
+    script("manifests.py", &[env!("CARGO_BIN_EXE_sluicegate"), manifests]);
+}
+
+#[test]
 fn httpx_streams_both_ways_and_its_leaving_is_noticed() {
     let _alone = one_at_a_time();
     let server = Server::start("paced_server.py", &[]);
