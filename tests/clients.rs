@@ -70,6 +70,23 @@ fn the_sdks_read_the_list_of_models() {
     gateway.stop();
 }
 
+/// The block of Python in docs/quickstart.md, as it stands there but for the address.
+#[test]
+fn the_quick_start_of_python_is_what_the_sdk_takes() {
+    let _alone = one_at_a_time();
+    let page = include_str!("../docs/quickstart.md");
+    let block = page.split("```python\n").nth(1).and_then(|text| text.split("```").next());
+    let mock = Gateway::mock();
+    let gateway = Gateway::before(mock.address());
+    let block = block.expect("the block").replace("http://127.0.0.1:8080", &gateway.url(""));
+    let folder = Temporary::folder("quickstart");
+    let file = folder.path().join("first.py");
+    std::fs::write(&file, block).expect("a temporary file");
+    script(file.to_str().expect("a path in UTF-8"), &[]);
+    gateway.stop();
+    mock.stop();
+}
+
 #[test]
 fn the_manifests_of_kubernetes_are_valid_and_fit_together() {
     let manifests = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/deploy/kubernetes.yaml");

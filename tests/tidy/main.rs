@@ -2,11 +2,13 @@
 //! may stand, how long a file or a function may grow, and that the documents speak of files that
 //! exist.
 
+mod book;
 mod calls;
 mod documents;
 mod functions;
 mod imports;
 mod lending;
+mod released;
 mod run;
 
 use std::collections::BTreeMap;

@@ -42,6 +42,7 @@ mod names;
 mod openings;
 mod outages;
 mod overload;
+mod pages;
 mod pairs;
 mod plugins;
 mod pool;
