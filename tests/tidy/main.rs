@@ -354,7 +354,7 @@ const OPENS: &[(&str, &[&str])] = &[
     ("File::create", &["files"]),
     ("OpenOptions", &["files"]),
     ("fs::read(", &["files"]),
-    ("fs::read_to_string", &["files", "bench"]),
+    ("fs::read_to_string", &["files", "bench", "build"]),
     ("fs::write", &["files", "cli"]),
 ];
 
