@@ -19,6 +19,7 @@ mod observing;
 mod path;
 mod plugins;
 mod policy;
+mod registry;
 mod route;
 mod tls;
 mod translate;

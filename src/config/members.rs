@@ -26,6 +26,18 @@ struct MemberText {
     zone: Option<String>,
 }
 
+/// The same, of a writer that may be newer than we are.
+#[derive(Deserialize)]
+struct LenientMember {
+    address: String,
+    name: Option<String>,
+    #[serde(default = "one")]
+    weight: u32,
+    #[serde(default)]
+    priority: u16,
+    zone: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum List {
@@ -49,6 +61,20 @@ pub fn read(bytes: &[u8], is_toml: bool) -> Result<Vec<FoundMember>, String> {
         return Err(format!("it has more than {MEMBERS_MAX} endpoints"));
     }
     elements.into_iter().map(member).collect()
+}
+
+/// The member that a text tells of: an object as in a list, or an address; or a clause that says why it is
+/// none. It may have what a later version knows.
+pub fn read_one(text: &str) -> Result<FoundMember, String> {
+    let text = text.trim();
+    if !text.starts_with('{') {
+        let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let wrong = || "it is neither a JSON object nor an address".to_owned();
+        return good.then(|| FoundMember::at(text)).ok_or_else(wrong);
+    }
+    let read: LenientMember = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let LenientMember { address, name, weight, priority, zone } = read;
+    member(Element::Member(MemberText { address, name, weight, priority, zone }))
 }
 
 fn member(element: Element) -> Result<FoundMember, String> {

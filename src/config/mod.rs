@@ -33,6 +33,7 @@ mod reload;
 mod secret;
 pub mod show;
 pub mod snapshot;
+pub mod store;
 pub mod units;
 pub mod upgrade;
 

@@ -10,12 +10,14 @@ mod gate;
 mod observing;
 mod plugins;
 mod policy;
+mod registry;
 mod tls;
 
 use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use self::registry::registry_keys;
 use super::bounds;
 use super::snapshot::unix_path::shown_address;
 use super::snapshot::{

@@ -30,6 +30,7 @@ mod models;
 mod observing;
 mod path;
 mod prices;
+mod registry;
 mod resilience;
 mod stored;
 mod tls;
@@ -49,6 +50,7 @@ pub use models::{ModelRoute, ModelSource};
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
 pub use path::{PathPattern, PathPiece, Rewrite, Template};
 pub use prices::{ModelPrice, Money, PaidTokens, PriceTable, TokenPrice};
+pub use registry::{ApiServer, ConsulSource, EtcdSource, KubernetesSource, TokenPlace};
 pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry, WhileLoading,

@@ -11,6 +11,7 @@ mod models;
 mod plugins;
 mod policies;
 mod refused;
+mod registries;
 mod reloaded;
 mod routing;
 mod tls;

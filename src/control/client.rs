@@ -210,8 +210,9 @@ fn head_of(mut connection: Connection) -> Result<Answer, AskFailure> {
                 let told = head.field("retry-after");
                 let retry_after = told.and_then(|value| retry_after(value, head.field("date")));
                 let (status, framing, length) = (head.status, head.framing, head.length);
-                received.drain(..length);
-                return Ok(Answer { status, retry_after, framing, connection, received });
+                let rest = received.split_off(length);
+                let head = std::mem::replace(&mut received, rest);
+                return Ok(Answer { status, retry_after, head, framing, connection, received });
             }
             Ok(None) => {}
             Err(_) => return Err(AskFailure::NotHttp),
@@ -227,6 +228,8 @@ pub(super) struct Answer {
     pub status: u16,
     /// When the server wants to be asked again.
     pub retry_after: Option<Duration>,
+    /// As it came.
+    head: Vec<u8>,
     framing: Framing,
     connection: Connection,
     /// What has come behind the head.
@@ -234,6 +237,14 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// What a field of its head says; its name in lower case.
+    pub fn field(&self, name: &str) -> Option<String> {
+        let mut slots = FieldSlots::new();
+        let head = parse_response(&self.head, &mut slots, &HEAD, &CONTEXT).ok()??;
+        let value = head.field(name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
     /// Its document, line by line, whatever the status; a line has so many bytes at most.
     pub fn lines(self, most: usize) -> Lines {
         Lines { body: Body::of_response(self.framing), answer: self, text: Vec::new(), most }

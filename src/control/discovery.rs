@@ -25,7 +25,11 @@ use std::time::{Duration, Instant};
 pub use crate::config::snapshot::FoundMember;
 use crate::config::snapshot::{DiscoverySource, Snapshot};
 
+mod api;
+mod consul;
+mod etcd;
 mod file;
+mod kubernetes;
 
 /// The pause after the first failure; it doubles with each.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -181,6 +185,13 @@ fn ask(provider: &mut dyn Provider, stop: &Stop, told: impl Fn(Result<Vec<FoundM
 fn provider(source: &DiscoverySource) -> Box<dyn Provider> {
     match source {
         DiscoverySource::File(path) => Box::new(file::FileProvider::new(path.clone())),
+        DiscoverySource::Etcd(source) => Box::new(etcd::EtcdProvider::new(source)),
+        DiscoverySource::Consul(source) => {
+            Box::new(consul::ConsulProvider::new((**source).clone()))
+        }
+        DiscoverySource::Kubernetes(source) => {
+            Box::new(kubernetes::KubernetesProvider::new((**source).clone()))
+        }
         DiscoverySource::Dns(name) | DiscoverySource::Srv(name) => {
             Box::new(file::FileProvider::new(name.into()))
         }

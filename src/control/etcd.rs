@@ -30,8 +30,8 @@ use self::message::{encoded, number, text_of};
 pub use self::watch::{Watch, WatchEvent};
 use super::client::{Answer, Ask, AskFailure, Whereabouts};
 use crate::config::snapshot::TlsDialer;
+pub use crate::config::store::EtcdAddress;
 use crate::sys;
-use crate::tls::ClientFiles;
 
 /// How long one address may take for an answer, at most.
 pub const TIMEOUT: Duration = Duration::from_secs(3);
@@ -39,24 +39,6 @@ pub const TIMEOUT: Duration = Duration::from_secs(3);
 pub const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 const AGENT: &str = concat!("sluicegate/", env!("CARGO_PKG_VERSION"));
-
-/// Where a store is, and who asks.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EtcdAddress {
-    /// `host:port` of each member that is known.
-    pub members: Vec<String>,
-    pub user: Option<String>,
-    pub password: Option<String>,
-    /// Each member speaks TLS, which is done with these files.
-    pub tls: Option<ClientFiles>,
-}
-
-impl fmt::Debug for EtcdAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The password stays out of every log.
-        f.debug_struct("EtcdAddress").field("members", &self.members).finish_non_exhaustive()
-    }
-}
 
 /// Why the store has not done what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +95,24 @@ impl Etcd {
             "key": encoded(first), "range_end": encoded(end), "limit": most + 1,
         });
         let listing = Listing::read(&self.ask("/v3/kv/range", &question)?)?;
+        match listing.entries.len() > most {
+            true => Err(EtcdFailure::Refused(format!("there are more than {most} keys"))),
+            false => Ok(listing),
+        }
+    }
+
+    /// The same of keys that anybody may have written: one that is no UTF-8 is told with a mark in the
+    /// place of what cannot be read.
+    pub fn range_of_any(
+        &mut self,
+        first: &str,
+        end: &str,
+        most: usize,
+    ) -> Result<Listing, EtcdFailure> {
+        let question = json!({
+            "key": encoded(first), "range_end": encoded(end), "limit": most + 1,
+        });
+        let listing = Listing::read_any(&self.ask("/v3/kv/range", &question)?)?;
         match listing.entries.len() > most {
             true => Err(EtcdFailure::Refused(format!("there are more than {most} keys"))),
             false => Ok(listing),

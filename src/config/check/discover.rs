@@ -11,23 +11,25 @@ use super::super::problem::{Location, Mistake, Report};
 use super::super::snapshot::{Belief, Discover, DiscoverySource, FoundMember, Listed};
 use super::super::{Environment, defaults};
 use super::endpoint::{self, Scheme};
+use super::registry::{self, REGISTRIES};
 use super::{address, path, tls};
 
 const CONFIRM: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 const NAME_MAX: usize = 253;
 
 /// The keys that name a source. Exactly one of them is given.
-const SOURCES: [&str; 3] = ["dns", "srv", "file"];
+const SOURCES: [&str; 6] = ["dns", "srv", "file", "etcd", "consul", "kubernetes"];
 
 /// `discover` of an upstream.
 pub(super) fn discover(
     field: &Field<'_>,
+    upstream: &str,
     environment: &Environment,
     sealing: &mut tls::UpstreamDraft<'_>,
     report: &mut Report,
 ) -> Option<Discover> {
     let mut section = field.section(report);
-    let source = source(&mut section, field.place(), environment, report);
+    let source = source(&mut section, field.place(), upstream, environment, report);
     let schemes = [("http", Scheme::Http), ("https", Scheme::Https)];
     let scheme = section.choice("scheme", &schemes, Scheme::Http, report);
     let dialing = match scheme {
@@ -50,6 +52,7 @@ pub(super) fn discover(
 fn source(
     section: &mut Section<'_>,
     place: &Location,
+    upstream: &str,
     environment: &Environment,
     report: &mut Report,
 ) -> Option<DiscoverySource> {
@@ -65,6 +68,9 @@ fn source(
     }
     match key {
         "dns" => field.parsed(report, dns_name).map(DiscoverySource::Dns),
+        key if REGISTRIES.contains(&key) => {
+            registry::source(key, &field, section, upstream, environment, report)
+        }
         "srv" => field.parsed(report, srv_name).map(DiscoverySource::Srv),
         _ => {
             let path = environment.folder.join(field.string(report)?);

@@ -98,8 +98,9 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let List { listed, names, as_url } = list
         .and_then(|field| listed(&field, given.server, &mut sealing, report))
         .unwrap_or_default();
-    let discover = discover
-        .and_then(|field| discover::discover(&field, given.environment, &mut sealing, report));
+    let discover = discover.and_then(|field| {
+        discover::discover(&field, &name, given.environment, &mut sealing, report)
+    });
     let speaks_tls = listed.iter().any(|one| one.tls.is_some())
         || discover.as_ref().is_some_and(|discover| discover.dialing.is_some());
     let tls = sealing.finish(speaks_tls, report);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::registry::{ConsulSource, EtcdSource, KubernetesSource};
 use super::{ADDRESSES_MAX, Endpoint, Listed, Snapshot, TlsDialer, Upstream, UpstreamId};
 use crate::tls::DialerSettings;
 
@@ -31,6 +32,12 @@ pub enum DiscoverySource {
     Srv(String),
     /// A file, JSON or TOML.
     File(PathBuf),
+    /// Keys of a store.
+    Etcd(Arc<EtcdSource>),
+    /// A service of Consul's catalogue.
+    Consul(Arc<ConsulSource>),
+    /// A service of Kubernetes.
+    Kubernetes(Arc<KubernetesSource>),
 }
 
 /// How much of what a source tells is believed at once.
@@ -83,6 +90,9 @@ impl DiscoverySource {
             DiscoverySource::Dns(_) => "dns",
             DiscoverySource::Srv(_) => "srv",
             DiscoverySource::File(_) => "file",
+            DiscoverySource::Etcd(_) => "etcd",
+            DiscoverySource::Consul(_) => "consul",
+            DiscoverySource::Kubernetes(_) => "kubernetes",
         }
     }
 }
@@ -94,6 +104,9 @@ impl fmt::Display for DiscoverySource {
                 write!(f, "{}:{name}", self.kind())
             }
             DiscoverySource::File(path) => write!(f, "file:{}", path.display()),
+            DiscoverySource::Etcd(source) => source.fmt(f),
+            DiscoverySource::Consul(source) => source.fmt(f),
+            DiscoverySource::Kubernetes(source) => source.fmt(f),
         }
     }
 }

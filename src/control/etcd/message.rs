@@ -68,20 +68,32 @@ impl Put<'_> {
 
 impl Listing {
     pub(super) fn read(answer: &Value) -> Result<Listing, EtcdFailure> {
+        Listing::read_with(answer, |bytes| {
+            String::from_utf8(bytes)
+                .map_err(|_| EtcdFailure::Unreadable("a key is not valid UTF-8".into()))
+        })
+    }
+
+    /// The same, where a key may be anything.
+    pub(super) fn read_any(answer: &Value) -> Result<Listing, EtcdFailure> {
+        Listing::read_with(answer, |bytes| Ok(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn read_with(
+        answer: &Value,
+        name: impl Fn(Vec<u8>) -> Result<String, EtcdFailure>,
+    ) -> Result<Listing, EtcdFailure> {
         let revision = number(&answer["header"]["revision"])
             .ok_or_else(|| EtcdFailure::Unreadable("no revision".into()))?;
         let empty = Vec::new();
         // What is empty is left out.
-        let entries = answer["kvs"].as_array().unwrap_or(&empty).iter().map(entry);
+        let entries = answer["kvs"].as_array().unwrap_or(&empty).iter().map(|told| {
+            let revision = number(&told["mod_revision"]).unwrap_or(0);
+            let key = name(decoded(&told["key"])?)?;
+            Ok(StoredKey { key, value: decoded(&told["value"])?, revision })
+        });
         Ok(Listing { revision, entries: entries.collect::<Result<_, _>>()? })
     }
-}
-
-fn entry(told: &Value) -> Result<StoredKey, EtcdFailure> {
-    let key = String::from_utf8(decoded(&told["key"])?)
-        .map_err(|_| EtcdFailure::Unreadable("a key is not valid UTF-8".into()))?;
-    let revision = number(&told["mod_revision"]).unwrap_or(0);
-    Ok(StoredKey { key, value: decoded(&told["value"])?, revision })
 }
 
 /// A key as it is written in a question.
