@@ -135,7 +135,7 @@ fn what_makes_no_sense_is_told_and_left_out() {
     assert_eq!(ask(&gateway).0, 503, "nobody is there yet");
     write(&cluster, "one", format!("{{\"address\": \"{one}\", \"since\": 7}}").as_bytes());
     expect_answers(&gateway, &["one"]);
-    let long = vec![b'x'; 1_400_000];
+    let long = vec![b'x'; 2 << 20];
     for (value, why) in [
         (&b"\xff\xfe"[..], "it is no UTF-8"),
         (b"{", "EOF while parsing"),
@@ -168,6 +168,12 @@ fn what_makes_no_sense_is_told_and_left_out() {
     let many = json!({ "key": encoded(b"/p/.endpoints/llama/many-"), "range_end": end });
     cluster.ask("/v3/kv/deleterange", &many).expect("it answers");
     gateway.wait_for_log("etcd:/p/.endpoints/llama answers again");
+    expect_answers(&gateway, &["two"]);
+    // So are some that are far too long: they are not even read.
+    for number in 0..6 {
+        write(&cluster, &format!("long-{number}"), &long);
+    }
+    gateway.wait_for_log("the answer is longer than 16 MiB; the endpoints it has told are kept");
     expect_answers(&gateway, &["two"]);
 }
 

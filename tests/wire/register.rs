@@ -179,6 +179,37 @@ fn who_is_killed_leaves_with_the_lease() {
 }
 
 #[test]
+fn who_was_stopped_for_longer_than_the_lease_comes_back() {
+    let cluster = EtcdCluster::start(1);
+    let registrar = Registrar::of_mock(&cluster.place("p"), free_port(), &["--ttl", "2s"]);
+    until("it is registered", || is_registered(&cluster));
+    registrar.signal(Signal::STOP);
+    until("its key is gone", || !is_registered(&cluster));
+    registrar.signal(Signal::CONT);
+    until("it is registered anew", || is_registered(&cluster));
+    registrar.wait_for("its lease was lost");
+}
+
+#[test]
+fn a_lease_outlives_the_member_that_it_was_kept_with() {
+    let mut cluster = EtcdCluster::start(3);
+    let store = cluster.place("p");
+    let _registrar = Registrar::of_mock(&store, free_port(), &["--ttl", "3s"]);
+    until("it is registered", || is_registered(&cluster));
+    let leader = cluster.leader();
+    cluster.kill(leader);
+    let deadline = Instant::now() + Duration::from_secs(6);
+    while Instant::now() < deadline {
+        // Where there is no leader yet there is no answer.
+        let question = json!({ "key": encoded(b"/p/"), "range_end": encoded(b"/p0") });
+        if let Some(told) = cluster.ask("/v3/kv/range", &question) {
+            assert_eq!(told["count"], "1", "it has lost its lease");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn a_server_that_is_unwell_is_withdrawn_and_comes_back() {
     let cluster = EtcdCluster::start(1);
     let well = Arc::new(AtomicBool::new(false));

@@ -105,6 +105,8 @@ impl EtcdCluster {
             .args(["--initial-cluster", &all.collect::<Vec<_>>().join(",")])
             .args(["--initial-cluster-token", &format!("{}", self.renewed)])
             .args(["--heartbeat-interval", "50", "--election-timeout", "500", "--unsafe-no-fsync"])
+            // For values that nobody should write.
+            .args(["--max-request-bytes", "4194304"])
             .env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
