@@ -9,7 +9,7 @@
 
 use super::chat::writer;
 use super::documents::{self, ToldDocument};
-use super::events::Frames;
+use super::events::{Frames, StreamPart};
 use super::leg::Leg;
 use super::template::DeltaShape;
 use super::{AnswerContext, BadAnswer, Memo, Pair, Teller};
@@ -48,12 +48,23 @@ struct Stage {
     frames: Frames,
     teller: Box<dyn Teller>,
     shape: DeltaShape,
+    understood: Understood,
+}
+
+/// Whether the events of a stream are of the dialect that it is read in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Understood {
+    /// There was none.
+    NoneCame,
+    /// Events came, and none of them said anything.
+    Nothing,
+    Something,
 }
 
 impl Stage {
     fn new(leg: Leg, context: &AnswerContext) -> Stage {
         let (frames, teller) = (leg.frames(), leg.teller(context));
-        Stage { frames, teller, shape: DeltaShape::default() }
+        Stage { frames, teller, shape: DeltaShape::default(), understood: Understood::NoneCame }
     }
 
     fn feed(&mut self, mut payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
@@ -74,13 +85,14 @@ impl Stage {
     fn read(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
         let whole = self.frames.at_boundary();
         let (mut shown, mut text) = (0, None);
-        let teller = &mut self.teller;
-        self.frames.feed(payload, |part| {
+        let Stage { teller, understood, .. } = self;
+        let fed = self.frames.feed(payload, |part| {
             shown += 1;
             // It may lie in the payload, or where its pieces were gathered.
-            text = teller.part(part, out)?.map(|text| (text.as_ptr() as usize, text.len()));
+            text = understood.part(part, &mut **teller, out)?;
             Ok(())
-        })?;
+        });
+        fed.map_err(|why| self.understood.fault(why))?;
         // The shape is that of a read with one event.
         let text = text.filter(|_| whole && shown == 1 && self.frames.at_boundary());
         if let Some((at, length)) = text {
@@ -94,9 +106,41 @@ impl Stage {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
-        let teller = &mut self.teller;
-        self.frames.end(|part| teller.part(part, out).map(drop))?;
-        self.teller.end(out)
+        let Stage { teller, understood, .. } = self;
+        let fed = self.frames.end(|part| understood.part(part, &mut **teller, out).map(drop));
+        let ended = fed.and_then(|()| self.teller.end(out));
+        ended.map_err(|why| self.understood.fault(why))
+    }
+}
+
+impl Understood {
+    /// Shows a teller a part of the stream. Returns where the text of a delta lies, and how long it is.
+    #[inline]
+    fn part(
+        &mut self,
+        part: StreamPart<'_>,
+        teller: &mut dyn Teller,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<(usize, usize)>, BadAnswer> {
+        let (is_event, before) = (matches!(part, StreamPart::Event { .. }), out.len());
+        let text = teller.part(part, out)?.map(|text| (text.as_ptr() as usize, text.len()));
+        if is_event && *self != Understood::Something {
+            *self = match out.len() > before {
+                true => Understood::Something,
+                false => Understood::Nothing,
+            };
+        }
+        Ok(text)
+    }
+
+    /// A stream of which nothing was understood is in another dialect, and not unfinished.
+    fn fault(self, why: BadAnswer) -> BadAnswer {
+        match (self, why) {
+            (Understood::Nothing, BadAnswer::Unfinished) => BadAnswer::Malformed(
+                "has no event of the dialect that the server was asked in".to_owned(),
+            ),
+            (_, why) => why,
+        }
     }
 }
 

@@ -179,6 +179,34 @@ fn an_answer_in_another_dialect_is_none() {
     }
 }
 
+/// A whole answer of each other dialect, as a document and as a stream.
+#[test]
+fn an_answer_of_another_server_is_none_and_never_an_empty_one() {
+    side_by_side(|caller, served| {
+        let upstream = Upstream::listen();
+        let gateway = gateway(&upstream, served, "");
+        for other in table::served().into_iter().filter(|other| other.to != served.to) {
+            let name = format!("{} → {}, answered as {}", caller.path, served.to, other.to);
+            let mut client = gateway.connect();
+            client.send(caller.request(false, ""));
+            let mut server = upstream.accept();
+            server.read_request();
+            server.send(sized("200 OK", JSON, &(other.document)("all").to_string()));
+            let answer = client.read_response();
+            assert_eq!(answer.status(), 502, "{name}: {}", answer.text());
+            assert_eq!(answer.json()["error"]["code"], "upstream_untranslatable", "{name}");
+            let mut client = gateway.connect();
+            client.send(caller.request(true, ""));
+            let mut server = upstream.accept();
+            server.read_request();
+            let stream = (other.begun)() + &(other.said)("one") + &(other.ended)();
+            server.send(other.head() + &chunk(&stream) + "0\r\n\r\n");
+            client.read_until("upstream_untranslatable");
+            assert!(!client.transcript().contains(caller.end), "{name}: {}", client.transcript());
+        }
+    });
+}
+
 /// What takes a second of each pair, of all at once.
 fn side_by_side(check: impl Fn(Caller, &Served) + Sync) {
     std::thread::scope(|scope| {

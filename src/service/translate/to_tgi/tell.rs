@@ -69,7 +69,9 @@ impl TgiAsChat {
             self.writer.fail(&ServerError::read(0, data), out);
             return Ok(());
         }
-        self.writer.begin(None, None, out);
+        if event.token.is_some() || event.generated_text.is_some() {
+            self.writer.begin(None, None, out);
+        }
         if let Some(token) = event.token.filter(|token| !token.special)
             && let Some(text) = some_text(token.text, "text")?
         {
