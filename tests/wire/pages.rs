@@ -175,3 +175,38 @@ fn each_quick_start_serves_the_requests_that_stand_with_it() {
     }
     assert!(servers > 7 && commands > servers + 1, "{servers} servers, {commands} commands");
 }
+
+/// The value of a setting of a unit.
+fn setting<'u>(unit: &'u str, name: &str) -> &'u str {
+    let found = unit.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    found.unwrap_or_else(|| panic!("{name} in {unit}"))
+}
+
+#[test]
+fn the_units_fit_the_configuration_that_is_shipped() {
+    let desk = Desk::new("units");
+    let read = |name: &str| {
+        fs::read_to_string(docs().join("deploy").join(name)).expect("a file of docs/deploy")
+    };
+    let (service, socket) = (read("sluicegate.service"), read("sluicegate.socket"));
+    let whole = desk.check(&read("gate.toml")).stdout;
+    // The order to stop is a kill when it takes longer.
+    assert!(whole.contains("drain = \"10m\"") && setting(&service, "TimeoutStopSec") == "11min");
+    let listens = format!("listen = [{:?}]", setting(&socket, "ListenStream"));
+    assert!(whole.contains(&listens), "{listens}");
+    let package = fs::read_to_string(docs().join("../Cargo.toml")).expect("it is text");
+    let file = setting(&service, "ExecStart").rsplit(' ').next().expect("an argument");
+    assert!(package.contains(&format!("conf-files = [{file:?}]")), "{file}");
+    // Where systemd is, it says how much the unit may do: 0 is nothing, 10 everything.
+    let path = docs().join("deploy/sluicegate.service");
+    let mut judge = Command::new("systemd-analyze");
+    judge.args(["security", "--offline=true"]).arg(path);
+    if let Ok(output) = judge.output()
+        && output.status.success()
+    {
+        let said = String::from_utf8_lossy(&output.stdout);
+        let (_, score) = said.rsplit_once("service: ").expect("an exposure");
+        let score: f32 = score.split(' ').next().and_then(|it| it.parse().ok()).expect("a number");
+        assert!(score < 2.0, "{said}");
+    }
+}

@@ -272,6 +272,21 @@ fn a_gateway_starts_from_the_last_good_copy() {
     }
 }
 
+/// As of `diff`: 0 is the same, 1 another, and more is trouble (tests/check.rs has that).
+#[test]
+fn a_diff_says_by_its_exit_code_whether_a_push_would_change_anything() {
+    let cluster = EtcdCluster::start(1);
+    let (held, other) = (whole("one", &nobody()), whole("two", &nobody()));
+    let (held, other) = (Sheet::new("held", &held), Sheet::new("other", &other));
+    push(&cluster, &held, &[]);
+    let same = config(&cluster, &["diff", held.path()]);
+    assert_eq!((same.status.code(), same.stdout.as_str()), (Some(0), ""), "{same:?}");
+    let differs = config(&cluster, &["diff", other.path()]);
+    assert_eq!(differs.status.code(), Some(1), "{differs:?}");
+    assert!(differs.stdout.contains("-fallback = { text = \"one\" }"), "{differs:?}");
+    assert_eq!(config(&cluster, &["diff", "/nonexistent"]).status.code(), Some(3));
+}
+
 #[test]
 fn of_two_writers_at_once_one_wins_and_the_other_is_told() {
     let cluster = EtcdCluster::start(1);
