@@ -1,7 +1,7 @@
 //! Streams that are asked for their usage, and clients that do not see it.
 
 use crate::admin::Watched;
-use crate::harness::chat::sized;
+use crate::harness::chat::{chunked, sized};
 use crate::harness::{Config, Gateway, Upstream};
 use crate::usage::{numbers, usage};
 
@@ -131,4 +131,88 @@ fn usage_is_hidden_whoever_answers_and_while_an_answer_is_held() {
     server.finish();
     let answer = client.read_response();
     assert_eq!(answer.text(), format!("{role}{token}{stop}data: [DONE]\n\n"));
+}
+
+const COST: &str =
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":1}}\n\n";
+const SAID: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n\
+    data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+
+#[test]
+fn a_request_in_chunks_asks_too_and_one_that_is_too_long_passes_as_it_came() {
+    let upstream = Upstream::listen();
+    let gateway = Gateway::start(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n\
+         [limits]\nconnections = 100\ntranslate_bytes = \"64KiB\"\n\
+         [[upstream]]\nname = \"a\"\nendpoints = [\"{}\"]\nmodel = \"served\"\n\
+         [[route]]\npath = \"/v1/*\"\nupstream = \"a\"\ninclude_usage = true\n",
+        upstream.address()
+    ));
+    let short = r#"{"model":"a","stream":true,"messages":[]}"#;
+    let mut client = gateway.connect();
+    client.send(chunked("", short, 9));
+    let mut server = upstream.accept();
+    let request = server.read_request();
+    let asked =
+        r#"{"stream_options":{"include_usage":true},"model":"served","stream":true,"messages":[]}"#;
+    assert_eq!(request.text(), asked);
+    assert_eq!(request.field("content-length"), Some(&*asked.len().to_string()));
+    server.send(format!("{STREAM}{SAID}{COST}data: [DONE]\n\n"));
+    server.finish();
+    assert_eq!(client.read_response().text(), format!("{SAID}data: [DONE]\n\n"));
+
+    let long = format!(r#"{{"model":"a","stream":true,"x":"{}"}}"#, "y".repeat(200_000));
+    let mut client = gateway.connect();
+    client.send(chunked("", &long, 5_000));
+    let mut server = upstream.accept();
+    let request = server.read_request();
+    assert_eq!(request.text(), long.replace("\"a\"", "\"served\""));
+    assert_eq!(request.field("transfer-encoding"), Some("chunked"));
+    server.send(format!("{STREAM}{SAID}{COST}data: [DONE]\n\n"));
+    server.finish();
+    let whole = format!("{SAID}{COST}data: [DONE]\n\n");
+    assert_eq!(client.read_response().text(), whole, "it has not been made to ask");
+}
+
+#[test]
+fn beside_a_translated_upstream_the_others_are_asked_in_the_clients_own_words() {
+    let (translated, own) = (Upstream::listen(), Upstream::listen());
+    let gateway = Gateway::start(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 100\n\
+         [[upstream]]\nname = \"a\"\nendpoints = [\"{}\"]\ntranslate_to = \"ollama\"\nretry = \"off\"\n\
+         [[upstream]]\nname = \"b\"\nendpoints = [\"{}\"]\nmodel = \"longer\"\nretry = \"off\"\n\
+         [[route]]\npath = \"/v1/*\"\nupstream = [\"a\", \"b\"]\ninclude_usage = true\n",
+        translated.address(),
+        own.address()
+    ));
+    let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Hi."}]}"#;
+    for answers in [true, false] {
+        let mut client = gateway.connect();
+        client.send(sized("", body));
+        let mut server = translated.accept();
+        assert!(!server.read_request().text().contains("usage"));
+        if answers {
+            server.send(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n\
+                 {\"message\":{\"content\":\"a\"},\"done\":true,\"prompt_eval_count\":7,\"eval_count\":1}\n",
+            );
+            server.finish();
+            let got = client.read_response();
+            assert!(got.text().ends_with("[DONE]\n\n"), "{}", got.text());
+            assert!(!got.text().contains("\"usage\""), "it has not asked: {}", got.text());
+            continue;
+        }
+        server.finish();
+        let mut server = own.accept();
+        let expected = body.replace("\"m\"", "\"longer\"").replacen(
+            '{',
+            "{\"stream_options\":{\"include_usage\":true},",
+            1,
+        );
+        assert_eq!(server.read_request().text(), expected);
+        server.send(format!("{STREAM}{SAID}{COST}data: [DONE]\n\n"));
+        server.finish();
+        assert_eq!(client.read_response().text(), format!("{SAID}data: [DONE]\n\n"));
+    }
 }

@@ -342,7 +342,9 @@ impl<N: Net> Gateway<N> {
         let look = look(&body, 0);
         let own = exchange.named_model();
         let memo = exchange.translation().and_then(Translation::asked).map(|it| it.1.memo.clone());
-        let include_usage = memo.as_ref().map_or(look.include_usage(), |memo| memo.include_usage);
+        // What the route has put into the request is not for its client.
+        let own_wish = look.include_usage() && !exchange.hides_usage();
+        let include_usage = memo.as_ref().map_or(own_wish, |memo| memo.include_usage);
         let draft = kept.draft();
         let path = exchange.path_in(&draft);
         let dialect = exchange.dialect;

@@ -43,8 +43,12 @@ impl Exchange {
     #[cold]
     pub(crate) fn begin_asking_usage(&mut self, head: &RequestHead<'_>) {
         let longest = self.snapshot.limits.translate_bytes as u64;
-        let fits =
-            matches!(head.framing, Framing::Length(length) if length > 0 && length <= longest);
+        let fits = match head.framing {
+            Framing::Length(length) => (1..=longest).contains(&length),
+            // How long it is shows when it comes.
+            Framing::Chunked => true,
+            _ => false,
+        };
         let streams = matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions);
         if head.method == "POST" && fits && streams && !is_encoded(head) {
             self.aside_mut().may_ask_usage = true;
@@ -60,27 +64,54 @@ impl Exchange {
 
     /// Whether it was made to ask for usage, which its client is not to see.
     pub(crate) fn hides_usage(&self) -> bool {
-        self.aside.as_ref().is_some_and(|aside| aside.usage_asked)
+        // An answer that is translated tells what its client has asked for.
+        self.aside.as_ref().is_some_and(|aside| aside.usage_asked) && !self.is_translated()
     }
 
-    /// Makes the body that is here ask for usage, if it is for a stream and says nothing of that.
-    fn ask_usage(&mut self, buffers: &mut BufferPool) {
+    /// Makes the body that is here ask for usage, if it is for a stream and says nothing of that. One that is
+    /// longer than may be held goes on as it came.
+    fn ask_usage(&mut self, buffers: &mut BufferPool) -> Result<(), Fault> {
+        let longest = self.snapshot.limits.translate_bytes as u64;
+        let (body, watch) = (&self.request.body, &self.request.watch);
+        if !body.is_complete() || body.received() > longest {
+            if watch.is_searched() && watch.is_needed() {
+                return Err(Fault::Local(LocalFault::Buffers));
+            }
+            self.frame(buffers);
+            return Ok(());
+        }
         let body = self.outbox.copy(usize::MAX);
         if let Some((at, member)) = include_usage::question(&body) {
-            self.outbox.splice(at..at, member, buffers);
-            let naming = self.request.watch.0.as_mut();
-            if let Some(name) = naming.and_then(|naming| naming.name.as_mut())
-                && name.at >= at
-            {
-                name.at += member.len();
-            }
-            self.aside_mut().usage_asked = true;
+            self.put_question(at, member, buffers);
         }
         self.aside_mut().translation = Some(Box::new(Translation::of_own_words()));
+        Ok(())
+    }
+
+    /// Puts the member that asks for usage into the client's own body, which lies in the outbox.
+    fn put_question(&mut self, at: usize, member: &[u8], buffers: &mut BufferPool) {
+        self.outbox.splice(at..at, member, buffers);
+        let naming = self.request.watch.0.as_mut();
+        if let Some(name) = naming.and_then(|naming| naming.name.as_mut())
+            && name.at >= at
+        {
+            name.at += member.len();
+        }
+        self.aside_mut().usage_asked = true;
+    }
+
+    /// What makes this body ask for usage, where the route wants to know it.
+    fn question_in(&self, body: &[u8]) -> Option<(usize, &'static [u8])> {
+        let streams = matches!(self.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions);
+        let asks = streams && self.route().is_some_and(|route| route.include_usage);
+        include_usage::question(body).filter(|_| asks)
     }
 
     /// Translates the body that is here, as far as it may be long, or makes it ask for usage.
     pub(crate) fn translate(&mut self, buffers: &mut BufferPool) -> Result<(), Fault> {
+        if self.may_ask_usage() {
+            return self.ask_usage(buffers);
+        }
         let longest = self.snapshot.limits.translate_bytes as u64;
         if self.request.body.received() > longest {
             return Err(Fault::Downstream(DownstreamFault::TooLongToTranslate));
@@ -88,20 +119,23 @@ impl Exchange {
         if !self.request.body.is_complete() {
             return Err(Fault::Local(LocalFault::Buffers));
         }
-        if self.may_ask_usage() {
-            self.ask_usage(buffers);
-            return Ok(());
-        }
         let body = self.outbox.copy(usize::MAX);
         let asked = look(&body[..body.len().min(LOOK_MAX)], 0).model().map(Box::from);
         let snapshot = Rc::clone(&self.snapshot);
         let Some(chain) = self.chain() else { return Ok(()) };
-        let translation = Translation::of(self.dialect, body, chain, &snapshot);
+        let question = self.question_in(&body);
+        let mut translation = Translation::of(self.dialect, body, chain, &snapshot);
         if let (Some(pair), Some(here)) = (self.pair_here(), self.here())
             && let Some(refused) = translation.refusal(pair, here)
         {
             let refused = Box::new(refused.clone());
             return Err(Fault::Downstream(DownstreamFault::Untranslatable(refused)));
+        }
+        // Who answers in the client's own dialect tells its usage only where it is asked.
+        if let Some((at, member)) = question
+            && translation.put_in_own(at, member)
+        {
+            self.put_question(at, member, buffers);
         }
         let aside = self.aside_mut();
         aside.asked = aside.asked.take().or(asked);

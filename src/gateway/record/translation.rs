@@ -64,6 +64,13 @@ impl Translation {
     /// Why an upstream that is asked in this pair of dialects cannot be sent the request, if it cannot.
     pub(crate) fn refusal(&self, pair: Pair, link: &Link) -> Option<&Untranslatable> {
         self.made.get(self.place_of(pair, link)?)?.request.as_ref().err()
+    /// Puts a member into the client's own body. `false`: nobody gets that.
+    pub(crate) fn put_in_own(&mut self, at: usize, member: &[u8]) -> bool {
+        let Some(own) = &mut self.own else { return false };
+        own.splice(at..at, member.iter().copied());
+        true
+    }
+
     }
 
     /// The body that takes the place of the one in the outbox, for the upstream of `link`; `None`: it is
