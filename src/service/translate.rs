@@ -62,6 +62,12 @@ pub struct Memo {
     /// The sequences at which the client wants the text to stop.
     pub stop: Vec<String>,
     /// Members of the request that stand in the answer again, as they are written there.
+    /// How many choices the answer is to have; 0, as 1: one.
+    pub choices: u64,
+    /// Whether it is to tell how likely its tokens were.
+    pub logprobs: bool,
+    /// The tensor with the answer, if the configuration names it.
+    pub output: Option<String>,
     pub echo: String,
 }
 
@@ -159,6 +165,14 @@ impl fmt::Display for Untranslatable {
 }
 
 /// Why an answer cannot be translated. Behind one nothing more is written.
+    /// The same in the client's words: `names` has what a member is called by the client and on the way.
+    fn renamed(mut self, names: &[(&str, &str)]) -> Untranslatable {
+        if let Some((client, _)) = names.iter().find(|(_, on_the_way)| *on_the_way == self.field) {
+            self.field = (*client).to_owned();
+        }
+        self
+    }
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadAnswer {
     /// It is no answer in the server's dialect: the rest of a sentence.
@@ -200,7 +214,11 @@ pub fn request(pair: Pair, body: &[u8], model: Option<&str>) -> Result<Translate
     })?;
     let asked = request.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
     for leg in [pair.leg_from(), pair.leg_to()].into_iter().flatten() {
-        request = Value::Object(leg.ask(request, &mut asking)?);
+        let asked = leg.ask(request, &mut asking).map_err(|refused| match pair.leg_from() {
+            Some(from) if from != leg => refused.renamed(from.client_names()),
+            _ => refused,
+        });
+        request = Value::Object(asked?);
     }
     let mut body = Vec::new();
     asking.numbers.write(&request, &mut body);

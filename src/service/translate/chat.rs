@@ -4,6 +4,7 @@ pub mod brackets;
 pub mod calls;
 pub mod chunk;
 pub mod completion;
+pub mod logprobs;
 pub mod prompt;
 pub mod request;
 pub mod rules;

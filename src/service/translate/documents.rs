@@ -60,3 +60,39 @@ fn is_error(document: &Value) -> bool {
 pub fn text<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
     value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
+
+/// The same where it has to be a text, or to say nothing.
+pub fn only_text<'v>(value: &'v Value, name: &str) -> Result<Option<&'v str>, BadAnswer> {
+    match value.get(name) {
+        None | Some(Value::Null | Value::String(_)) => Ok(text(value, name)),
+        Some(_) => Err(BadAnswer::Unknown(format!("a `{name}` that is no text"))),
+    }
+}
+
+/// The name of a call, which has to have one.
+pub fn name_of_call(call: &Value) -> Result<&str, BadAnswer> {
+    text(call, "name").ok_or_else(nameless)
+}
+
+/// Why a call without a name is none.
+pub fn nameless() -> BadAnswer {
+    BadAnswer::Malformed("has a call without a name".into())
+}
+
+/// The arguments of a call by that name, as they are written: an object, or nothing.
+pub fn arguments_of(
+    arguments: Option<&Value>,
+    numbers: &Numbers,
+    name: &str,
+) -> Result<String, BadAnswer> {
+    match arguments {
+        None | Some(Value::Null) => Ok("{}".to_owned()),
+        Some(object @ Value::Object(_)) => Ok(numbers.text(object)),
+        Some(_) => Err(no_arguments(name)),
+    }
+}
+
+/// Why the arguments of a call by that name are none.
+pub fn no_arguments(name: &str) -> BadAnswer {
+    BadAnswer::Malformed(format!("calls `{name}` with arguments that are no JSON object"))
+}

@@ -30,7 +30,7 @@ pub enum Leg {
 }
 
 impl Leg {
-    pub const ALL: [Leg; 7] = [
+    pub const ALL: [Leg; 8] = [
         Leg::FromMessages,
         Leg::FromResponses,
         Leg::ToMessages,

@@ -377,15 +377,18 @@ impl Collected {
         // A chunk of OpenAI chat tells everything that a document does.
         let mut chunks = Vec::new();
         match documents::translate(first.into_iter(), context, *status, body)? {
-            ToldDocument::Answer(completion, _) => {
+            ToldDocument::Answer(completion, numbers) => {
                 // Of a server that speaks OpenAI chat nobody has read it before.
                 let choices = completion["choices"].as_array().map_or(0, Vec::len);
                 if choices == 0 {
                     return Err(BadAnswer::Malformed("has no `choices`".to_owned()));
                 }
+                if choices as u64 > context.memo.choices.max(1) {
+                    return Err(BadAnswer::Unknown("a second choice".to_owned()));
+                }
                 let mut context = context.clone();
                 context.memo.include_usage |= second.is_some();
-                writer::stream_of(&completion, &context, &mut chunks);
+                writer::stream_of(&completion, &numbers, &context, &mut chunks);
             }
             ToldDocument::Error(error) => error.event(Dialect::OpenAiChat, &mut chunks),
         }

@@ -1,6 +1,7 @@
 //! One event of OpenAI chat, read where it lies: strings stay as they are written, and an event with
 //! one choice costs no allocation.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -76,9 +77,33 @@ pub struct ChatChoice<'e> {
     /// SGLang's name for that.
     #[serde(borrow, default)]
     pub matched_stop: Option<&'e RawValue>,
+    #[serde(borrow, default)]
+    logprobs: Option<&'e RawValue>,
     /// Moonshot tells it here.
     #[serde(borrow, default)]
     pub usage: Option<&'e RawValue>,
+}
+
+impl<'e> ChatChoice<'e> {
+    /// How likely the tokens of its text were: entries with commas between them, as they are written, on one
+    /// line.
+    pub fn logprobs(&self) -> Option<Cow<'e, str>> {
+        #[derive(Deserialize)]
+        struct Logprobs<'e> {
+            #[serde(borrow, default)]
+            content: Option<&'e RawValue>,
+        }
+        let list = serde_json::from_str::<Logprobs<'e>>(self.logprobs?.get()).ok()?.content?;
+        let entries = list.get().strip_prefix('[')?.strip_suffix(']')?.trim_ascii();
+        if entries.is_empty() {
+            return None;
+        }
+        // JSON has no line's end but between its values.
+        Some(match entries.contains(['\n', '\r']) {
+            false => Cow::Borrowed(entries),
+            true => Cow::Owned(entries.replace(['\n', '\r'], " ")),
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::documents::text;
+use super::super::documents::{name_of_call, text};
 use super::super::reasons::TokenCounts;
 use super::super::rules::asks_nothing;
+use super::super::tree;
 use super::super::{AnswerContext, BadAnswer};
 
 /// What an answer says.
@@ -15,6 +16,8 @@ pub struct Answer<'v> {
     pub text: Option<&'v str>,
     pub refusal: Option<&'v str>,
     pub calls: Vec<AnswerCall<'v>>,
+    /// How likely its tokens were, in a list.
+    pub logprobs: Option<&'v Value>,
     /// Its `finish_reason`.
     pub reason: &'v str,
 }
@@ -53,14 +56,19 @@ pub fn read(document: &Value) -> Result<Answer<'_>, BadAnswer> {
     let choice = choice(document)?;
     let message = choice.get("message").unwrap_or(&Value::Null);
     all_is_known(message)?;
+    let reason = text(choice, "finish_reason").unwrap_or_default();
     let mut calls = Vec::new();
     for call in message.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
         let function = call.get("function").unwrap_or(&Value::Null);
-        let Some(name) = text(function, "name") else {
-            return Err(BadAnswer::Malformed("has a call without a name".into()));
-        };
+        let name = name_of_call(function)?;
         let arguments = match function.get("arguments") {
-            Some(Value::String(text)) if !text.trim().is_empty() => text.clone(),
+            Some(Value::String(text)) if !text.trim().is_empty() => {
+                let cut = tree::parse(text.as_bytes()).is_err_and(|error| error.is_eof());
+                if cut && reason != "length" {
+                    return Err(BadAnswer::Malformed("ends inside the arguments of a call".into()));
+                }
+                text.clone()
+            }
             Some(object @ Value::Object(_)) => object.to_string(),
             _ => "{}".into(),
         };
@@ -72,7 +80,11 @@ pub fn read(document: &Value) -> Result<Answer<'_>, BadAnswer> {
         text: text(message, "content"),
         refusal: text(message, "refusal"),
         calls,
-        reason: text(choice, "finish_reason").unwrap_or_default(),
+        logprobs: choice
+            .get("logprobs")
+            .and_then(|it| it.get("content"))
+            .filter(|it| it.is_array()),
+        reason,
     })
 }
 
@@ -82,9 +94,16 @@ pub struct WrittenCompletion<'c> {
     context: &'c AnswerContext,
     pub id: Option<String>,
     pub model: Option<String>,
+    /// Of the choice that is being told.
     pub text: Option<String>,
     pub thought: Option<String>,
+    /// How likely its tokens were, in a list.
+    pub logprobs: Option<Value>,
     calls: Vec<Value>,
+    /// The choices that are done.
+    choices: Vec<Value>,
+    /// Calls of those.
+    called: usize,
 }
 
 impl<'c> WrittenCompletion<'c> {
@@ -95,13 +114,16 @@ impl<'c> WrittenCompletion<'c> {
             model: None,
             text: None,
             thought: None,
+            logprobs: None,
             calls: Vec::new(),
+            choices: Vec::new(),
+            called: 0,
         }
     }
 
     /// A call. `more`: what else is said of it, in an object.
     pub fn call(&mut self, id: Option<&str>, name: &str, arguments: &str, more: Value) {
-        let made = || format!("call_{}_{}", self.context.id, self.calls.len());
+        let made = || format!("call_{}_{}", self.context.id, self.called + self.calls.len());
         let id = id.map_or_else(made, str::to_owned);
         let function = json!({"name": name, "arguments": arguments});
         let mut call = json!({"id": id, "type": "function", "function": function});
@@ -111,26 +133,45 @@ impl<'c> WrittenCompletion<'c> {
         self.calls.push(call);
     }
 
+    /// Whether the choice that is being told has calls in it.
     pub fn has_calls(&self) -> bool {
         !self.calls.is_empty()
     }
 
-    /// The document. `tokens`: what it cost, if anybody knows.
-    pub fn finish(self, reason: &str, tokens: Option<&TokenCounts>) -> Value {
-        let WrittenCompletion { context, id, model, text, thought, calls } = self;
-        let mut message = json!({"role": "assistant", "content": text, "refusal": null});
-        if let Some(thought) = thought {
+    /// The choice is done: what follows is of the next one.
+    pub fn end_choice(&mut self, reason: &str) {
+        let mut message =
+            json!({"role": "assistant", "content": self.text.take(), "refusal": null});
+        if let Some(thought) = self.thought.take() {
             message["reasoning_content"] = thought.into();
         }
-        if !calls.is_empty() {
-            message["tool_calls"] = calls.into();
+        if !self.calls.is_empty() {
+            self.called += self.calls.len();
+            message["tool_calls"] = std::mem::take(&mut self.calls).into();
         }
+        let logprobs = self.logprobs.take();
+        let logprobs = logprobs.map(|content| json!({"content": content, "refusal": null}));
+        let index = self.choices.len();
+        self.choices.push(
+            json!({"index": index, "message": message, "logprobs": logprobs, "finish_reason": reason}),
+        );
+    }
+
+    /// The document, with the choice that is being told as its last. `tokens`: what it cost, if anybody knows.
+    pub fn finish(mut self, reason: &str, tokens: Option<&TokenCounts>) -> Value {
+        self.end_choice(reason);
+        self.written(tokens)
+    }
+
+    /// The document, with the choices that are done.
+    pub fn written(self, tokens: Option<&TokenCounts>) -> Value {
+        let WrittenCompletion { context, id, model, choices, .. } = self;
         json!({
             "id": id.unwrap_or_else(|| format!("chatcmpl-{}", context.id)),
             "object": "chat.completion",
             "created": context.created,
             "model": model.as_deref().unwrap_or(&context.memo.model),
-            "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": reason}],
+            "choices": choices,
             "usage": tokens.map(TokenCounts::chat),
         })
     }

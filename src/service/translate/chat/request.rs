@@ -28,6 +28,39 @@ pub fn take_stream(asked: &mut Members, asking: &mut Asking<'_>) -> Result<bool,
     Ok(asking.stream)
 }
 
+/// More choices than OpenAI's own servers give.
+const CHOICES_MAX: u64 = 128;
+
+/// How many choices the answer is to have.
+pub fn take_choices(asked: &mut Members, asking: &mut Asking<'_>) -> Result<u64, Untranslatable> {
+    let count = take_number(asked, "n", "")?;
+    let count = count.map_or(Some(1), |count| count.as_u64());
+    let Some(count) = count.filter(|count| (1..=CHOICES_MAX).contains(count)) else {
+        let why = format!("is no whole number from 1 to {CHOICES_MAX}");
+        return Err(Untranslatable::new("n", &why));
+    };
+    asking.memo.choices = count;
+    Ok(count)
+}
+
+/// Whether the answer is to tell how likely its tokens were, and of how many others for each.
+pub fn take_logprobs(
+    asked: &mut Members,
+    asking: &mut Asking<'_>,
+) -> Result<Option<u64>, Untranslatable> {
+    let wanted = take_flag(asked, "logprobs", "")?.unwrap_or(false);
+    let top = take_number(asked, "top_logprobs", "")?;
+    let top = top.map_or(Some(0), |top| top.as_u64());
+    let Some(top) = top else {
+        return Err(Untranslatable::new("top_logprobs", "is no whole number"));
+    };
+    if top > 0 && !wanted {
+        return Err(Untranslatable::new("top_logprobs", "stands without `logprobs`"));
+    }
+    asking.memo.logprobs = wanted;
+    Ok(wanted.then_some(top))
+}
+
 /// The form of an answer.
 #[derive(Debug)]
 pub enum TextForm {

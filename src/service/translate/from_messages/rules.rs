@@ -16,6 +16,15 @@ pub const OBJECTS: &[&ObjectRules] = &[
     &TOOL_CHOICE,
 ];
 
+/// Members of OpenAI chat that have another name here, which comes first.
+pub const NAMES: &[(&str, &str)] = &[
+    ("stop_sequences", "stop"),
+    ("output_config.effort", "reasoning_effort"),
+    ("output_config.format", "response_format"),
+    ("output_config.format.type", "response_format.type"),
+    ("tool_choice.disable_parallel_tool_use", "parallel_tool_calls"),
+];
+
 /// Everywhere: a hint for a cache changes nothing of an answer.
 const CACHE_CONTROL: MemberRule = lossy("cache_control", "a hint for a cache");
 
@@ -45,6 +54,8 @@ const REQUEST_MEMBERS: &[MemberRule] = &[
     lossy("inference_geo", "where Anthropic computes"),
     mapped("context_management", "edits of `clear_thinking_…` are left out; others are refused"),
     refused("n", "Anthropic's clients read one answer").unless(IdleValue::Number(1.0)),
+    refused("logprobs", "Anthropic's answers have none"),
+    refused("top_logprobs", "Anthropic's answers have none").unless(IdleValue::Number(0.0)),
     refused("mcp_servers", "a tool of the server"),
     refused("container", "a tool of the server"),
     refused("speed", "Anthropic's own").unless(IdleValue::Text("standard")),

@@ -11,6 +11,8 @@ use super::{input, response, rules};
 
 /// Of `include`: what an answer may lack.
 const ENCRYPTED: &str = "reasoning.encrypted_content";
+/// Of `include`: how likely the tokens of the answer were.
+const LOGPROBS: &str = "message.output_text.logprobs";
 
 /// Writes the request.
 pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Untranslatable> {
@@ -52,16 +54,27 @@ pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Unt
             out.insert(name.into(), number);
         }
     }
-    keeping(&mut asked)?;
+    let logprobs = keeping(&mut asked)?;
+    let top = take_number(&mut asked, "top_logprobs", "")?.filter(|top| top.as_u64() != Some(0));
+    if logprobs || top.is_some() {
+        out.insert("logprobs".into(), true.into());
+        asking.memo.logprobs = true;
+    }
+    if let Some(top) = top {
+        out.insert("top_logprobs".into(), top);
+    }
     nothing_left(&asked, "")?;
     add_kept(&mut out, kept, "")?;
     Ok(out)
 }
 
-/// What is to be kept of an answer, and of a conversation that becomes too long.
-fn keeping(asked: &mut Members) -> Result<(), Untranslatable> {
+/// What is to be kept of an answer, and of a conversation that becomes too long. Returns whether it is to
+/// tell how likely its tokens were.
+fn keeping(asked: &mut Members) -> Result<bool, Untranslatable> {
+    let mut logprobs = false;
     for (index, wanted) in take_list(asked, "include", "")?.unwrap_or_default().iter().enumerate() {
-        if wanted != ENCRYPTED {
+        logprobs |= wanted == LOGPROBS;
+        if wanted != ENCRYPTED && wanted != LOGPROBS {
             let why = format!("is {wanted}, which OpenAI chat does not tell");
             return Err(Untranslatable::new(&format!("include[{index}]"), &why));
         }
@@ -73,7 +86,7 @@ fn keeping(asked: &mut Members) -> Result<(), Untranslatable> {
         return Err(Untranslatable::new("truncation", "is no `disabled`"));
     }
     match asked.remove("metadata") {
-        None | Some(Value::Object(_)) => Ok(()),
+        None | Some(Value::Object(_)) => Ok(logprobs),
         Some(_) => Err(Untranslatable::new("metadata", "is no JSON object")),
     }
 }

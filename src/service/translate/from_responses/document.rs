@@ -16,7 +16,8 @@ pub fn translate(
     document: &Value,
     numbers: &mut Numbers,
 ) -> Result<Value, BadAnswer> {
-    let Answer { model, thought, text, refusal, calls, reason } = completion::read(document)?;
+    let Answer { model, thought, text, refusal, calls, logprobs, reason } =
+        completion::read(document)?;
     let status = ResponseStatus::of(reason);
     let mut items = Vec::new();
     let mut id = {
@@ -27,12 +28,16 @@ pub fn translate(
         }
     };
     if let Some(thought) = thought {
-        let part = PartKind::Thinking.part(&inside(thought));
+        let part = PartKind::Thinking.part(&inside(thought), "");
         items.push(items::reasoning(&id("rs"), status.name(), &part));
     }
+    let logprobs = logprobs.map(|list| numbers.text(list)).unwrap_or_default();
+    let logprobs = logprobs.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or("");
     let said = [(PartKind::Text, text), (PartKind::Refusal, refusal)];
-    let parts: Vec<String> =
-        said.iter().filter_map(|(kind, text)| Some(kind.part(&inside((*text)?)))).collect();
+    let parts: Vec<String> = said
+        .iter()
+        .filter_map(|(kind, text)| Some(kind.part(&inside((*text)?), logprobs)))
+        .collect();
     if !parts.is_empty() {
         items.push(items::message(&id("msg"), status.name(), &parts.join(",")));
     }

@@ -65,16 +65,28 @@ impl EventWriter {
         self.end(out);
     }
 
-    /// All that the part has said.
+    /// The same of a part with text, and how likely its tokens were: the inside of a list.
+    pub fn delta_with(&mut self, text: &str, logprobs: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.before);
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(format!("\",\"logprobs\":[{logprobs}]").as_bytes());
+        self.end(out);
+    }
+
+    /// All that the part has said. `said`: its text, and how likely the tokens of it were.
     pub fn text_done(
         &mut self,
         kind: PartKind,
         id: &str,
         at: (u64, u64),
-        text: &str,
+        said: (&str, &str),
         out: &mut Vec<u8>,
     ) {
-        let logprobs = if kind == PartKind::Text { ",\"logprobs\":[]" } else { "" };
+        let (text, logprobs) = said;
+        let logprobs = match kind {
+            PartKind::Text => format!(",\"logprobs\":[{logprobs}]"),
+            _ => String::new(),
+        };
         let members = format!("{},\"{}\":\"{text}\"{logprobs}", place(id, at), kind.member());
         self.write(&format!("response.{}.done", kind.stem()), &members, out);
     }

@@ -59,11 +59,12 @@ impl PartKind {
         self == PartKind::Thinking
     }
 
-    /// A part. `text`: the inside of a JSON string.
-    pub fn part(self, text: &str) -> String {
+    /// A part. `text`: the inside of a JSON string; `logprobs`: how likely the tokens of it were, the inside
+    /// of a list.
+    pub fn part(self, text: &str, logprobs: &str) -> String {
         match self {
             PartKind::Text => format!(
-                r#"{{"type":"output_text","annotations":[],"logprobs":[],"text":"{text}"}}"#
+                r#"{{"type":"output_text","annotations":[],"logprobs":[{logprobs}],"text":"{text}"}}"#
             ),
             PartKind::Refusal => format!(r#"{{"type":"refusal","refusal":"{text}"}}"#),
             PartKind::Thinking => format!(r#"{{"type":"reasoning_text","text":"{text}"}}"#),

@@ -15,6 +15,17 @@ pub const OBJECTS: &[&ObjectRules] = &[
     &TOOL_CHOICE,
 ];
 
+/// Members of OpenAI chat that have another name here, which comes first.
+pub const NAMES: &[(&str, &str)] = &[
+    ("include", "logprobs"),
+    ("max_output_tokens", "max_tokens"),
+    ("reasoning.effort", "reasoning_effort"),
+    ("text.format", "response_format"),
+    ("text.format.type", "response_format.type"),
+    ("text.verbosity", "verbosity"),
+    ("input", "messages"),
+];
+
 const REQUEST_MEMBERS: &[MemberRule] = &[
     mapped("model", "`model`, or what the upstream is asked for in its place"),
     mapped("input", "`messages`: a text is one of a `user`"),
@@ -39,7 +50,7 @@ const REQUEST_MEMBERS: &[MemberRule] = &[
     kept("service_tier", "`service_tier`"),
     mapped(
         "include",
-        "`reasoning.encrypted_content` is left out: there is none; others are refused",
+        "`message.output_text.logprobs` is `logprobs`; `reasoning.encrypted_content` is left out: there is none; others are refused",
     ),
     mapped("store", "`true` is refused: nothing is stored; without any the answer says `false`"),
     mapped("metadata", "stands in the answer again; OpenAI chat has it for what is stored alone"),
@@ -49,7 +60,9 @@ const REQUEST_MEMBERS: &[MemberRule] = &[
     refused("prompt", "stored by OpenAI alone"),
     refused("background", "nothing is stored"),
     refused("max_tool_calls", "counts tools of the server"),
-    refused("top_logprobs", "told in another form").unless(IdleValue::Number(0.0)),
+    mapped("top_logprobs", "`logprobs` and `top_logprobs`"),
+    refused("n", "one answer is read").unless(IdleValue::Number(1.0)),
+    refused("logprobs", "OpenAI chat's own: use `include`"),
     refused("context_management", "done by the server"),
 ];
 pub const REQUEST: ObjectRules = ObjectRules { place: "", members: REQUEST_MEMBERS };

@@ -54,6 +54,8 @@ struct OpenItem {
     parts: String,
     /// What the part has said: the inside of a JSON string.
     text: String,
+    /// How likely its tokens were: the inside of a list.
+    logprobs: String,
 }
 
 /// What is told of a call.
@@ -184,7 +186,7 @@ impl ChatAsResponses {
         }
         let mut only = None;
         if let Some(delta) = &choice.delta {
-            only = self.delta(delta, out)?;
+            only = self.delta(delta, choice.logprobs().as_deref(), out)?;
         }
         let reason = choice.finish_reason.and_then(inside);
         match reason.filter(|reason| !reason.is_empty() && *reason != "null") {
@@ -198,6 +200,7 @@ impl ChatAsResponses {
     fn delta<'e>(
         &mut self,
         delta: &Delta<'e>,
+        logprobs: Option<&str>,
         out: &mut Vec<u8>,
     ) -> Result<Option<(PartKind, &'e str)>, BadAnswer> {
         if let Some(name) = delta.unknown() {
@@ -215,9 +218,17 @@ impl ChatAsResponses {
             [(PartKind::Thinking, thought), (PartKind::Text, text), (PartKind::Refusal, refusal)];
         let mut all = said.iter().filter_map(|(kind, text)| Some((*kind, (*text)?)));
         let only = all.next().filter(|_| calls.is_empty() && all.next().is_none());
-        for (kind, text) in said.iter().filter_map(|(kind, text)| Some((*kind, (*text)?))) {
-            self.says(kind, text, out)?;
+        for (kind, text) in said {
+            match (text, logprobs.filter(|_| kind == PartKind::Text)) {
+                (text, Some(logprobs)) => {
+                    self.says_with(text.unwrap_or_default(), logprobs, out)?;
+                }
+                (Some(text), None) => self.says(kind, text, out)?,
+                (None, None) => {}
+            }
         }
+        // They are others with the next one.
+        let only = only.filter(|_| logprobs.is_none());
         for piece in &calls {
             self.stop_item("completed", out);
             self.call(piece, out)?;
@@ -251,6 +262,28 @@ impl ChatAsResponses {
         Ok(())
     }
 
+    /// The same of a text, with how likely its tokens were.
+    fn says_with(
+        &mut self,
+        text: &str,
+        logprobs: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BadAnswer> {
+        self.hold(text.len() + logprobs.len())?;
+        if self.open.as_ref().is_none_or(|open| open.kind != PartKind::Text) {
+            self.open_part(PartKind::Text, out);
+        }
+        self.events.delta_with(text, logprobs, out);
+        if let Some(open) = &mut self.open {
+            open.text.push_str(text);
+            if !open.logprobs.is_empty() {
+                open.logprobs.push(',');
+            }
+            open.logprobs.push_str(logprobs);
+        }
+        Ok(())
+    }
+
     fn hold(&mut self, more: usize) -> Result<(), BadAnswer> {
         self.held += more;
         match self.held > ANSWER_BYTES_MAX {
@@ -276,8 +309,8 @@ impl ChatAsResponses {
                 false => items::message(&id, "in_progress", ""),
             };
             self.events.item("response.output_item.added", index, &item, out);
-            let (parts, text) = (String::new(), String::new());
-            self.open = Some(OpenItem { id, index, kind, part: 0, parts, text });
+            let (parts, text, logprobs) = (String::new(), String::new(), String::new());
+            self.open = Some(OpenItem { id, index, kind, part: 0, parts, text, logprobs });
         }
         if let Some(open) = &mut self.open {
             open.kind = kind;
@@ -285,7 +318,7 @@ impl ChatAsResponses {
                 "response.content_part.added",
                 &open.id,
                 (open.index, open.part),
-                &kind.part(""),
+                &kind.part("", ""),
                 out,
             );
             self.events.set_delta(kind, &open.id, (open.index, open.part));
@@ -296,14 +329,15 @@ impl ChatAsResponses {
     fn stop_part(&mut self, out: &mut Vec<u8>) {
         let Some(open) = &mut self.open else { return };
         let at = (open.index, open.part);
-        let part = open.kind.part(&open.text);
-        self.events.text_done(open.kind, &open.id, at, &open.text, out);
+        let part = open.kind.part(&open.text, &open.logprobs);
+        self.events.text_done(open.kind, &open.id, at, (&open.text, &open.logprobs), out);
         self.events.part("response.content_part.done", &open.id, at, &part, out);
         if !open.parts.is_empty() {
             open.parts.push(',');
         }
         open.parts.push_str(&part);
         open.text.clear();
+        open.logprobs.clear();
         open.part += 1;
     }
 

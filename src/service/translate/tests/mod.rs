@@ -2,6 +2,7 @@
 
 mod chat_requests;
 mod chat_streams;
+mod choices;
 mod documents;
 mod edges;
 mod message_requests;
@@ -40,7 +41,13 @@ fn refused(pair: Pair, body: &Value) -> Untranslatable {
 }
 
 fn memo() -> Memo {
-    Memo { model: "asked".into(), include_usage: true, stop: vec!["END".into()], ..Memo::default() }
+    Memo {
+        model: "asked".into(),
+        include_usage: true,
+        stop: vec!["END".into()],
+        logprobs: true,
+        ..Memo::default()
+    }
 }
 
 /// What a stream is told as.

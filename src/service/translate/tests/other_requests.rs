@@ -158,7 +158,6 @@ fn what_they_cannot_say_is_refused_by_its_name() {
     let two = json!([{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]);
     for (pair, more, field) in [
         (CHAT_TO_OLLAMA, json!({"n": 2}), "n"),
-        (CHAT_TO_OLLAMA, json!({"logprobs": true}), "logprobs"),
         (CHAT_TO_OLLAMA, json!({"tools": tools(), "tool_choice": "required"}), "tool_choice"),
         (
             CHAT_TO_OLLAMA,
@@ -173,7 +172,6 @@ fn what_they_cannot_say_is_refused_by_its_name() {
             "options.temperature",
         ),
         (CHAT_TO_OLLAMA, json!({"reasoning_effort": "low", "think": true}), "think"),
-        (CHAT_TO_GEMINI, json!({"n": 2}), "n"),
         (CHAT_TO_GEMINI, json!({"logit_bias": {"1": 2}}), "logit_bias"),
         (CHAT_TO_GEMINI, json!({"messages": orphan}), "messages[0].tool_call_id"),
         (CHAT_TO_GEMINI, json!({"model": ".."}), "model"),

@@ -110,7 +110,6 @@ fn what_chat_cannot_say_is_refused_by_its_name() {
         (json!({"store": true}), "store"),
         (json!({"truncation": "auto"}), "truncation"),
         (json!({"prompt": {"id": "p"}}), "prompt"),
-        (json!({"include": ["message.output_text.logprobs"]}), "include[0]"),
         (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
         (json!({"tool_choice": {"type": "allowed_tools"}}), "tool_choice.type"),
         (json!({"text": {"format": {"type": "grammar"}}}), "text.format.type"),

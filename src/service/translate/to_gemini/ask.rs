@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::chat::request::{
-    TextForm, ToolChoice, take_bound, take_choice, take_form, take_messages, take_stream,
-    take_tools,
+    TextForm, ToolChoice, take_bound, take_choice, take_choices, take_form, take_logprobs,
+    take_messages, take_stream, take_tools,
 };
 use super::super::members::{
     members_of, take_flag, take_number, take_stops, take_text, want_path_name, want_text,
@@ -57,6 +57,16 @@ fn config(asked: &mut Members, asking: &mut Asking<'_>) -> Result<Members, Untra
     for (name, theirs) in NUMBERS {
         if let Some(number) = take_number(asked, name, "")? {
             config.insert((*theirs).into(), number);
+        }
+    }
+    let choices = take_choices(asked, asking)?;
+    if choices > 1 {
+        config.insert("candidateCount".into(), choices.into());
+    }
+    if let Some(top) = take_logprobs(asked, asking)? {
+        config.insert("responseLogprobs".into(), true.into());
+        if top > 0 {
+            config.insert("logprobs".into(), top.into());
         }
     }
     asking.memo.stop = take_stops(asked, "stop")?;

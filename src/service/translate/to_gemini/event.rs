@@ -43,6 +43,8 @@ pub struct GeminiCandidate<'e> {
     pub content: Option<GeminiContent<'e>>,
     #[serde(borrow, default)]
     pub finish_reason: Option<&'e RawValue>,
+    #[serde(borrow, default)]
+    pub logprobs_result: Option<&'e RawValue>,
 }
 
 #[derive(Debug, Deserialize)]

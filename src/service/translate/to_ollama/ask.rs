@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::chat::request::{
     CallNames, MessagePart, TextForm, ToolChoice, take_bound, take_calls, take_choice,
-    take_content, take_form, take_messages, take_stream, take_tools, text_of,
+    take_content, take_form, take_logprobs, take_messages, take_stream, take_tools, text_of,
 };
 use super::super::members::{members_of, take_flag, take_number, take_stops, take_text, want_text};
 use super::super::rules::{Members, add_kept, nothing_left};
@@ -46,6 +46,12 @@ pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Unt
     }
     if let Some(effort) = take_text(&mut asked, "reasoning_effort", "")? {
         out.insert("think".into(), think(&effort)?);
+    }
+    if let Some(top) = take_logprobs(&mut asked, asking)? {
+        out.insert("logprobs".into(), true.into());
+        if top > 0 {
+            out.insert("top_logprobs".into(), top.into());
+        }
     }
     let options = options(&mut asked, asking)?;
     if !options.is_empty() {

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::chat::completion::WrittenCompletion;
-use super::super::documents::text;
+use super::super::chat::logprobs;
+use super::super::documents::{arguments_of, name_of_call, only_text, text};
 use super::super::reasons::{self, TokenCounts};
 use super::super::tree::Numbers;
 use super::super::{AnswerContext, BadAnswer};
@@ -19,13 +20,13 @@ pub fn translate(
     };
     let mut completion = WrittenCompletion::new(context);
     completion.model = text(document, "model").map(str::to_owned);
-    completion.text = text(message, "content").map(str::to_owned);
-    completion.thought = text(message, "thinking").map(str::to_owned);
+    completion.text = only_text(message, "content")?.map(str::to_owned);
+    completion.logprobs = document.get("logprobs").and_then(logprobs::of_ollama);
+    completion.thought = only_text(message, "thinking")?.map(str::to_owned);
     for call in message.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
         let function = call.get("function").unwrap_or(&Value::Null);
-        let arguments = function.get("arguments").filter(|arguments| arguments.is_object());
-        let arguments = arguments.map_or_else(|| "{}".to_owned(), |it| numbers.text(it));
-        let name = text(function, "name").unwrap_or_default();
+        let name = name_of_call(function)?;
+        let arguments = arguments_of(function.get("arguments"), numbers, name)?;
         completion.call(text(call, "id"), name, &arguments, json!({}));
     }
     let count = |name: &str| document.get(name).and_then(Value::as_u64).unwrap_or(0);

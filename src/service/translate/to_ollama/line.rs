@@ -4,8 +4,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::BadAnswer;
+use super::super::chat::logprobs;
 use super::super::raw::malformed;
 use super::super::reasons::TokenCounts;
+use super::super::tree::Numbers;
 
 /// A line of a stream, or a document. Members that nobody here knows tell nothing.
 #[derive(Debug, Deserialize)]
@@ -18,6 +20,8 @@ pub struct OllamaLine<'l> {
     pub done: bool,
     #[serde(borrow, default)]
     pub done_reason: Option<&'l RawValue>,
+    #[serde(borrow, default)]
+    pub logprobs: Option<&'l RawValue>,
     #[serde(borrow, default)]
     pub error: Option<&'l RawValue>,
     #[serde(default)]
@@ -66,6 +70,13 @@ impl<'l> OllamaLine<'l> {
     pub fn count(&self, tokens: &mut TokenCounts) {
         tokens.input = self.prompt_eval_count.filter(|it| *it > 0).unwrap_or(tokens.input);
         tokens.output = self.eval_count.filter(|it| *it > 0).unwrap_or(tokens.output);
+    }
+
+    /// How likely its tokens were, as OpenAI chat tells it.
+    pub fn logprobs(&self) -> Option<String> {
+        let mut numbers = Numbers::default();
+        let list = numbers.parse(self.logprobs?.get().as_bytes()).ok()?;
+        logprobs::of_ollama(&list).map(|list| numbers.text(&list))
     }
 
     /// The calls that it has.

@@ -5,11 +5,13 @@
 //!   message.content            delta.content
 //!   message.thinking           delta.reasoning_content
 //!   message.tool_calls         delta.tool_calls, each whole
+//!   logprobs                   logprobs beside the text, or alone; not those of what is thought
 //!   done with done_reason      finish_reason, usage if it was asked for, [DONE]
 //!   error                      an error event
 //! ```
 
 use super::super::chat::writer::{ChatWriter, Progress, Said};
+use super::super::documents::{nameless, no_arguments};
 use super::super::errors::ServerError;
 use super::super::events::StreamPart;
 use super::super::raw::{inside, meaning, some_text};
@@ -44,20 +46,31 @@ impl OllamaAsChat {
             if message.images.is_some_and(|images| !matches!(images.get(), "null" | "[]")) {
                 return Err(BadAnswer::Unknown("`images` in a message".into()));
             }
-            if let Some(thought) = some_text(message.thinking, "thinking")? {
+            let thought = some_text(message.thinking, "thinking")?;
+            let text = some_text(message.content, "content")?;
+            if let Some(thought) = thought {
                 self.writer.says(Said::Thinking, thought, out);
             }
-            if let Some(text) = some_text(message.content, "content")? {
-                self.writer.says(Said::Text, text, out);
+            match (text, line.logprobs()) {
+                (None, Some(_)) if thought.is_some() => {}
+                (text, Some(logprobs)) => {
+                    self.writer.says_with(Said::Text, text.unwrap_or_default(), &logprobs, out);
+                }
+                (Some(text), None) => self.writer.says(Said::Text, text, out),
+                (None, None) => {}
             }
         }
         for call in line.calls()? {
             let id = call.id.and_then(inside).map(meaning).filter(|id| !id.is_empty());
-            let name = inside(call.function.name).map(meaning).unwrap_or_default();
+            let name = inside(call.function.name).map(meaning).filter(|name| !name.is_empty());
+            let name = name.ok_or_else(nameless)?;
+            let written = call.function.arguments.map_or("{}", |arguments| arguments.get());
+            if !written.starts_with('{') {
+                return Err(no_arguments(&name));
+            }
             let number = self.writer.call(id, &name, None, out);
             let mut arguments = Vec::new();
-            let written = call.function.arguments.map_or("{}", |arguments| arguments.get());
-            escape(if written == "null" { "{}" } else { written }, &mut arguments);
+            escape(written, &mut arguments);
             let arguments = String::from_utf8_lossy(&arguments);
             self.writer.says(Said::Arguments(number), &arguments, out);
         }

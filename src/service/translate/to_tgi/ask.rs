@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::super::chat::prompt::take_prompt;
-use super::super::chat::request::{TextForm, take_bound, take_form, take_stream};
+use super::super::chat::request::{
+    TextForm, take_bound, take_choices, take_form, take_logprobs, take_stream,
+};
 use super::super::members::{members_of, take_number, take_stops, want_text};
 use super::super::rules::{Members, add_kept, nothing_left};
 use super::super::{Asking, Untranslatable};
@@ -38,6 +40,12 @@ pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Unt
             parameters.insert(name.into(), number);
         }
     }
+    if let Some(top) = take_logprobs(&mut asked, asking)?
+        && top > 0
+    {
+        parameters.insert("top_n_tokens".into(), top.into());
+    }
+    choices(&mut asked, asking, &mut parameters)?;
     asking.memo.stop = take_stops(&mut asked, "stop")?;
     if !asking.memo.stop.is_empty() {
         parameters.insert("stop".into(), json!(asking.memo.stop));
@@ -60,4 +68,27 @@ pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Unt
     nothing_left(&asked, "")?;
     add_kept(&mut parameters, kept, "")?;
     Ok(members_of(json!({"inputs": inputs, "parameters": parameters})))
+}
+
+/// More than one choice: TGI samples so many, and tells all of them where it is asked for details.
+fn choices(
+    asked: &mut Members,
+    asking: &mut Asking<'_>,
+    parameters: &mut Members,
+) -> Result<(), Untranslatable> {
+    let choices = take_choices(asked, asking)?;
+    if choices == 1 {
+        return Ok(());
+    }
+    if asking.stream {
+        return Err(Untranslatable::new("n", "is more than 1, and TGI streams one answer"));
+    }
+    if parameters.contains_key("seed") {
+        let why = "stands beside `n`, and TGI takes no seed for more than one answer";
+        return Err(Untranslatable::new("seed", why));
+    }
+    parameters.insert("best_of".into(), choices.into());
+    // Or they would all be the same, and TGI refuses them.
+    parameters.insert("do_sample".into(), true.into());
+    Ok(())
 }

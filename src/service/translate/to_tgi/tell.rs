@@ -3,25 +3,31 @@
 //! ```text
 //!   first event                 a chunk with the role
 //!   token.text                  delta.content, unless it is special
+//!   token.logprob, top_tokens   logprobs beside it, if they were asked for
 //!   generated_text, details     finish_reason, usage if it was asked for, [DONE]
 //!   error                       an error event
 //! ```
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::super::chat::logprobs;
 use super::super::chat::writer::{ChatWriter, Progress, Said};
 use super::super::errors::ServerError;
 use super::super::events::StreamPart;
 use super::super::raw::{inside, malformed, some_text};
 use super::super::reasons::{self, TokenCounts};
+use super::super::tree::Numbers;
 use super::super::{AnswerContext, BadAnswer, Teller};
 
 /// An event. Members that nobody here knows tell nothing.
 #[derive(Debug, Deserialize)]
 struct TgiEvent<'e> {
     #[serde(borrow, default)]
-    token: Option<TgiToken<'e>>,
+    token: Option<&'e RawValue>,
+    #[serde(borrow, default)]
+    top_tokens: Option<&'e RawValue>,
     #[serde(borrow, default)]
     generated_text: Option<&'e RawValue>,
     #[serde(borrow, default)]
@@ -53,11 +59,13 @@ struct TgiDetails<'e> {
 #[derive(Debug)]
 pub struct TgiAsChat {
     writer: ChatWriter,
+    /// The client wants to know how likely its tokens were.
+    logprobs: bool,
 }
 
 impl TgiAsChat {
     pub fn new(context: &AnswerContext) -> TgiAsChat {
-        TgiAsChat { writer: ChatWriter::new(context) }
+        TgiAsChat { writer: ChatWriter::new(context), logprobs: context.memo.logprobs }
     }
 
     fn event(&mut self, name: &[u8], data: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
@@ -72,10 +80,8 @@ impl TgiAsChat {
         if event.token.is_some() || event.generated_text.is_some() {
             self.writer.begin(None, None, out);
         }
-        if let Some(token) = event.token.filter(|token| !token.special)
-            && let Some(text) = some_text(token.text, "text")?
-        {
-            self.writer.says(Said::Text, text, out);
+        if let Some(token) = event.token {
+            self.token(token, event.top_tokens, out)?;
         }
         if event.generated_text.is_some() || event.details.is_some() {
             let details = event.details.as_ref();
@@ -87,6 +93,34 @@ impl TgiAsChat {
                 ..TokenCounts::default()
             });
             self.writer.conclude(tokens.as_ref(), out);
+        }
+        Ok(())
+    }
+
+    fn token(
+        &mut self,
+        token: &RawValue,
+        top: Option<&RawValue>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BadAnswer> {
+        let TgiToken { text, special } =
+            serde_json::from_str(token.get()).map_err(|error| malformed(&error))?;
+        if special {
+            return Ok(());
+        }
+        let text = some_text(text, "text")?;
+        if !self.logprobs {
+            text.into_iter().for_each(|text| self.writer.says(Said::Text, text, out));
+            return Ok(());
+        }
+        let mut numbers = Numbers::default();
+        let mut tree = |raw: &RawValue| numbers.parse(raw.get().as_bytes()).ok();
+        let (token, top) = (tree(token), top.and_then(tree).map(|top| Value::Array(vec![top])));
+        let list = token.and_then(|token| logprobs::of_tgi(&[token], top.as_ref()));
+        let text = text.unwrap_or_default();
+        match list.map(|list| numbers.text(&list)) {
+            Some(list) => self.writer.says_with(Said::Text, text, &list, out),
+            None => self.writer.says(Said::Text, text, out),
         }
         Ok(())
     }
