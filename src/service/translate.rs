@@ -30,6 +30,7 @@ mod reasons;
 pub mod rules;
 mod template;
 mod to_gemini;
+mod to_kserve;
 mod to_messages;
 mod to_ollama;
 mod to_tgi;
@@ -61,14 +62,23 @@ pub struct Memo {
     pub include_usage: bool,
     /// The sequences at which the client wants the text to stop.
     pub stop: Vec<String>,
-    /// Members of the request that stand in the answer again, as they are written there.
     /// How many choices the answer is to have; 0, as 1: one.
     pub choices: u64,
     /// Whether it is to tell how likely its tokens were.
     pub logprobs: bool,
     /// The tensor with the answer, if the configuration names it.
     pub output: Option<String>,
+    /// Members of the request that stand in the answer again, as they are written there.
     pub echo: String,
+}
+
+/// The tensors of a server that is asked in those, by their names. `None`: as its dialect has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TensorNames {
+    /// With the prompt.
+    pub input: Option<String>,
+    /// With the answer.
+    pub output: Option<String>,
 }
 
 /// A request that is being written, from leg to leg.
@@ -76,6 +86,7 @@ pub struct Memo {
 struct Asking<'m> {
     /// What the server is asked for in place of the client's model.
     instead: Option<&'m str>,
+    tensors: TensorNames,
     stream: bool,
     memo: Memo,
     /// How the numbers of the request are written.
@@ -148,6 +159,14 @@ impl Untranslatable {
         Untranslatable { field: field.to_owned(), why: why.to_owned() }
     }
 
+    /// The same in the client's words: `names` has what a member is called by the client and on the way.
+    fn renamed(mut self, names: &[(&str, &str)]) -> Untranslatable {
+        if let Some((client, _)) = names.iter().find(|(_, on_the_way)| *on_the_way == self.field) {
+            self.field = (*client).to_owned();
+        }
+        self
+    }
+
     /// Of a member `name` of what stands at `at`.
     fn member(at: &str, name: &str, why: &str) -> Untranslatable {
         let field = if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
@@ -165,14 +184,6 @@ impl fmt::Display for Untranslatable {
 }
 
 /// Why an answer cannot be translated. Behind one nothing more is written.
-    /// The same in the client's words: `names` has what a member is called by the client and on the way.
-    fn renamed(mut self, names: &[(&str, &str)]) -> Untranslatable {
-        if let Some((client, _)) = names.iter().find(|(_, on_the_way)| *on_the_way == self.field) {
-            self.field = (*client).to_owned();
-        }
-        self
-    }
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadAnswer {
     /// It is no answer in the server's dialect: the rest of a sentence.
@@ -208,7 +219,18 @@ pub fn tables(pair: Pair) -> impl Iterator<Item = &'static [&'static rules::Obje
 /// Writes a request in the server's dialect. `model`: what the server is asked for in place of the
 /// client's model.
 pub fn request(pair: Pair, body: &[u8], model: Option<&str>) -> Result<Translated, Untranslatable> {
-    let mut asking = Asking { instead: model, ..Asking::default() };
+    request_in(pair, body, model, &TensorNames::default())
+}
+
+/// The same for a server that is asked in tensors with these names.
+pub fn request_in(
+    pair: Pair,
+    body: &[u8],
+    model: Option<&str>,
+    tensors: &TensorNames,
+) -> Result<Translated, Untranslatable> {
+    let tensors = tensors.clone();
+    let mut asking = Asking { instead: model, tensors, ..Asking::default() };
     let mut request = asking.numbers.parse(body).map_err(|error| {
         Untranslatable::new("", &format!("is no JSON that can be read: {error}"))
     })?;

@@ -10,6 +10,7 @@ mod admin_places;
 mod bad_input;
 mod bodies;
 mod chain;
+mod choices;
 mod codings;
 mod cors;
 mod defaults;

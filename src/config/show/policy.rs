@@ -193,13 +193,18 @@ pub(super) fn models(source: &ModelSource, out: &mut String) -> fmt::Result {
 }
 
 pub(super) fn translates(to: &TranslateTo, out: &mut String) -> fmt::Result {
-    match &to.path {
-        None => entry(out, "translate_to", quoted(to.name())),
-        Some(path) => {
-            entry(out, "translate_to.dialect", quoted(to.name()))?;
-            entry(out, "translate_to.path", quoted(path))
-        }
+    let more = [
+        ("translate_to.path", &to.path),
+        ("translate_to.input", &to.tensors.input),
+        ("translate_to.output", &to.tensors.output),
+    ];
+    let mut more =
+        more.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?))).peekable();
+    if more.peek().is_none() {
+        return entry(out, "translate_to", quoted(to.name()));
     }
+    entry(out, "translate_to.dialect", quoted(to.name()))?;
+    more.try_for_each(|(key, text)| entry(out, key, quoted(text)))
 }
 
 pub(super) fn model_route(

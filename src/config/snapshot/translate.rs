@@ -1,6 +1,7 @@
 //! Into which dialect requests are translated on their way to an upstream.
 
 use crate::service::Dialect;
+use crate::service::translate::TensorNames;
 
 /// `translate_to`: the dialect that the servers of an upstream are asked in, whatever the client asks in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub struct TranslateTo {
     /// The path they are asked for, or what stands in front of the part that depends on the request, with
     /// a query if they want one; `None`: the dialect's own.
     pub path: Option<String>,
+    /// Of servers that are asked in tensors: their names.
+    pub tensors: TensorNames,
 }
 
 impl TranslateTo {
@@ -20,8 +23,7 @@ impl TranslateTo {
         ("gemini", Dialect::Gemini),
         ("tgi", Dialect::Tgi),
         ("triton", Dialect::Triton),
-        // Its text generation is Triton's.
-        ("kserve", Dialect::Triton),
+        ("kserve", Dialect::KServe),
     ];
 
     /// The dialect as it stands in a configuration.

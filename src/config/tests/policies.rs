@@ -314,7 +314,12 @@ fn translating_requests() {
         ("translate_to = \"openai\"", "translate_to = \"openai\""),
         ("translate_to = { dialect = \"anthropic\" }", "translate_to = \"anthropic\""),
         ("translate_to = \"gemini\"", "translate_to = \"gemini\""),
-        ("translate_to = \"kserve\"", "translate_to = \"triton\""),
+        ("translate_to = \"triton\"", "translate_to = \"triton\""),
+        ("translate_to = \"kserve\"", "translate_to = \"kserve\""),
+        (
+            "translate_to = { dialect = \"kserve\", input = \"args\", output = \"out\" }",
+            "translate_to.dialect = \"kserve\"\ntranslate_to.input = \"args\"\ntranslate_to.output = \"out\"",
+        ),
         (
             "translate_to = { dialect = \"openai\", path = \"/d/chat/completions?api-version=1\" }",
             "translate_to.dialect = \"openai\"\ntranslate_to.path = \"/d/chat/completions?api-version=1\"",
@@ -335,6 +340,14 @@ fn translating_requests() {
             "translate_to = \"antropic\"",
             "line 6: upstream[0].translate_to: must be \"openai\" or \"anthropic\" or \"ollama\" or \"gemini\" or \"tgi\" or \"triton\" or \"kserve\", not \
              \"antropic\"; did you mean \"anthropic\"?",
+        ),
+        (
+            "translate_to = { dialect = \"triton\", input = \"x\" }",
+            "line 6: upstream[0].translate_to.input: names a tensor, which \"kserve\" alone has",
+        ),
+        (
+            "translate_to = { dialect = \"kserve\", output = \"\" }",
+            "line 6: upstream[0].translate_to.output: must be 1 to 256 bytes long",
         ),
         ("translate_to = {}", "line 6: upstream[0].translate_to.dialect: is required"),
         (

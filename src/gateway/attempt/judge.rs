@@ -139,7 +139,10 @@ impl Exchange {
     /// What keeps an answer from following the head that the client has.
     pub fn cannot_follow(&self, head: &ResponseHead<'_>) -> Option<UpstreamFault> {
         let streams = match self.translation().and_then(Translation::asked) {
-            Some((pair, _)) => pair.streams_as(head.media),
+            Some((pair, _)) => {
+                // A document is told as the stream that the client waits for.
+                pair.streams_as(head.media) || pair.answers_whole() && head.media == Media::Json
+            }
             None => head.media == Media::EventStream,
         };
         let follows = head.status == 200

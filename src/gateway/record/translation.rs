@@ -5,7 +5,7 @@
 
 use crate::config::snapshot::{Chain, Link, Snapshot};
 use crate::service::Dialect;
-use crate::service::translate::{self, Pair, Translated, Untranslatable};
+use crate::service::translate::{self, Pair, TensorNames, Translated, Untranslatable};
 
 mod served;
 
@@ -25,7 +25,15 @@ pub struct Translation {
 struct Made {
     pair: Pair,
     model: Option<String>,
+    /// The only upstream that gets it, by its number, where the names of its tensors are its own.
+    upstream: Option<usize>,
     request: Result<Translated, Untranslatable>,
+}
+
+impl Made {
+    fn is_for(&self, pair: Pair, link: &Link, upstream: Option<usize>) -> bool {
+        self.pair == pair && self.model == link.model && self.upstream == upstream
+    }
 }
 
 impl Translation {
@@ -43,13 +51,24 @@ impl Translation {
                 wants_own = true;
                 continue;
             };
-            if translation.place_of(pair, link).is_none() {
-                let request = translate::request(pair, &body, link.model.as_deref());
-                translation.made.push(Made { pair, model: link.model.clone(), request });
+            let tensors = snapshot.upstreams[link.upstream].translate_to.as_ref();
+            let tensors = tensors.map(|to| to.tensors.clone()).unwrap_or_default();
+            let upstream = (tensors != TensorNames::default()).then_some(link.upstream);
+            if !translation.made.iter().any(|made| made.is_for(pair, link, upstream)) {
+                let model = link.model.clone();
+                let request = translate::request_in(pair, &body, model.as_deref(), &tensors);
+                translation.made.push(Made { pair, model, upstream, request });
             }
         }
         translation.own = wants_own.then_some(body);
         translation
+    }
+
+    /// Puts a member into the client's own body. `false`: nobody gets that.
+    pub(crate) fn put_in_own(&mut self, at: usize, member: &[u8]) -> bool {
+        let Some(own) = &mut self.own else { return false };
+        own.splice(at..at, member.iter().copied());
+        true
     }
 
     /// Of a request that all upstreams get in the same words, and whose body is not the client's any more.
@@ -58,19 +77,16 @@ impl Translation {
     }
 
     fn place_of(&self, pair: Pair, link: &Link) -> Option<usize> {
-        self.made.iter().position(|made| made.pair == pair && made.model == link.model)
+        // Its own, or the one of all that have no names of their own.
+        let mut places = [Some(link.upstream), None].into_iter();
+        places.find_map(|upstream| {
+            self.made.iter().position(|made| made.is_for(pair, link, upstream))
+        })
     }
 
     /// Why an upstream that is asked in this pair of dialects cannot be sent the request, if it cannot.
     pub(crate) fn refusal(&self, pair: Pair, link: &Link) -> Option<&Untranslatable> {
         self.made.get(self.place_of(pair, link)?)?.request.as_ref().err()
-    /// Puts a member into the client's own body. `false`: nobody gets that.
-    pub(crate) fn put_in_own(&mut self, at: usize, member: &[u8]) -> bool {
-        let Some(own) = &mut self.own else { return false };
-        own.splice(at..at, member.iter().copied());
-        true
-    }
-
     }
 
     /// The body that takes the place of the one in the outbox, for the upstream of `link`; `None`: it is

@@ -15,7 +15,9 @@ use super::events::Frames;
 use super::rules::{Members, ObjectRules};
 use super::tree::Numbers;
 use super::{AnswerContext, Asking, BadAnswer, Teller, Untranslatable};
-use super::{from_messages, from_responses, to_gemini, to_messages, to_ollama, to_tgi, to_triton};
+use super::{
+    from_messages, from_responses, to_gemini, to_kserve, to_messages, to_ollama, to_tgi, to_triton,
+};
 use crate::service::Dialect;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +29,7 @@ pub enum Leg {
     ToGemini,
     ToTgi,
     ToTriton,
+    ToKServe,
 }
 
 impl Leg {
@@ -38,6 +41,7 @@ impl Leg {
         Leg::ToGemini,
         Leg::ToTgi,
         Leg::ToTriton,
+        Leg::ToKServe,
     ];
 
     /// The dialect of the client, if that is not OpenAI chat.
@@ -58,6 +62,7 @@ impl Leg {
             Leg::ToGemini => Some(Dialect::Gemini),
             Leg::ToTgi => Some(Dialect::Tgi),
             Leg::ToTriton => Some(Dialect::Triton),
+            Leg::ToKServe => Some(Dialect::KServe),
         }
     }
 
@@ -71,6 +76,16 @@ impl Leg {
             Leg::ToGemini => to_gemini::rules::OBJECTS,
             Leg::ToTgi => to_tgi::rules::OBJECTS,
             Leg::ToTriton => to_triton::rules::OBJECTS,
+            Leg::ToKServe => to_kserve::rules::OBJECTS,
+        }
+    }
+
+    /// What members are called by its clients, and by OpenAI chat, where that is not the same.
+    pub fn client_names(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Leg::FromMessages => from_messages::rules::NAMES,
+            Leg::FromResponses => from_responses::rules::NAMES,
+            _ => &[],
         }
     }
 
@@ -84,6 +99,7 @@ impl Leg {
             Leg::ToGemini => to_gemini::ask::translate(request, asking),
             Leg::ToTgi => to_tgi::ask::translate(request, asking),
             Leg::ToTriton => to_triton::ask::translate(request, asking),
+            Leg::ToKServe => to_kserve::ask::translate(request, asking),
         }
     }
 
@@ -105,6 +121,7 @@ impl Leg {
             Leg::ToGemini => Box::new(to_gemini::tell::GeminiAsChat::new(context)),
             Leg::ToTgi => Box::new(to_tgi::tell::TgiAsChat::new(context)),
             Leg::ToTriton => Box::new(to_triton::tell::TritonAsChat::new(context)),
+            Leg::ToKServe => Box::new(to_kserve::tell::InferAsChat),
         }
     }
 
@@ -123,6 +140,7 @@ impl Leg {
             Leg::ToGemini => to_gemini::document::translate(context, document, numbers),
             Leg::ToTgi => to_tgi::document::translate(context, document),
             Leg::ToTriton => to_triton::document::translate(context, document),
+            Leg::ToKServe => to_kserve::document::translate(context, document),
         }
     }
 }

@@ -86,6 +86,11 @@ impl Pair {
                 push_encoded(&request.model, &mut target);
                 target += if stream { "/generate_stream" } else { "/generate" };
             }
+            Dialect::KServe => {
+                target += "/models/";
+                push_encoded(&request.model, &mut target);
+                target += "/infer";
+            }
             Dialect::Tgi => target += if stream { "/generate_stream" } else { "/generate" },
             _ => {}
         }
@@ -105,7 +110,7 @@ impl Pair {
             Dialect::Anthropic => "/v1/messages",
             Dialect::Ollama => "/api/chat",
             Dialect::Gemini => "/v1beta",
-            Dialect::Triton => "/v2",
+            Dialect::Triton | Dialect::KServe => "/v2",
             Dialect::Tgi => "",
             _ => "/v1/chat/completions",
         }
@@ -115,8 +120,14 @@ impl Pair {
     pub fn streams_as(self, media: Media) -> bool {
         match self.served {
             Dialect::Ollama => media == Media::JsonLines,
+            Dialect::KServe => false,
             _ => media == Media::EventStream,
         }
+    }
+
+    /// Whether the server answers in documents alone.
+    pub fn answers_whole(self) -> bool {
+        self.served == Dialect::KServe
     }
 
     /// A field that the server wants in a request: name and value.
@@ -207,6 +218,8 @@ mod tests {
                 "/v2/models/a%2F..%2Fb%3Fc%20d%C3%BC/generate",
             ),
             (Dialect::Triton, None, "llm", true, "/v2/models/llm/generate_stream"),
+            (Dialect::KServe, None, "a/b", true, "/v2/models/a%2Fb/infer"),
+            (Dialect::KServe, Some("/own/v2"), "m", false, "/own/v2/models/m/infer"),
         ] {
             assert_eq!(target(served, path, model, stream), expected);
         }

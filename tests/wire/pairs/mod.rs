@@ -308,7 +308,8 @@ fn a_configured_path_has_a_query_and_the_models_name_is_one_step() {
             "a/b ?",
             "/v1/publishers/google/models/a%2Fb%20%3F:streamGenerateContent?k=v&alt=sse",
         ),
-        ("translate_to = \"kserve\"\nmodel = \"own\"", "m", "/v2/models/own/generate_stream"),
+        ("translate_to = \"triton\"\nmodel = \"own\"", "m", "/v2/models/own/generate_stream"),
+        ("translate_to = \"kserve\"\nmodel = \"own\"", "m", "/v2/models/own/infer"),
     ] {
         let upstream = Upstream::listen();
         let gateway = gateway(&upstream, keys);

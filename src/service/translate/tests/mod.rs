@@ -5,6 +5,7 @@ mod chat_streams;
 mod choices;
 mod documents;
 mod edges;
+mod kserve;
 mod message_requests;
 mod message_streams;
 mod other_requests;
