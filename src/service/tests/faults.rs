@@ -24,7 +24,7 @@ fn each_dialect_has_its_error_event() {
         ),
         (
             Anthropic,
-            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"upstream_error\",\
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\
              \"message\":\"Cut.\",\"code\":\"upstream_truncated\",\"hint\":\"HINT\"}}\n\n",
         ),
         (

@@ -90,7 +90,7 @@ impl Knowledge for Anthropic {
         let [named, hint] = explained::member(fault.code);
         let parts = [
             "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"",
-            fault.kind,
+            kind_of(fault.kind),
             r#"","message":""#,
             fault.message,
             r#"","code":""#,
@@ -118,5 +118,15 @@ impl Knowledge for Anthropic {
             _ => "api_error",
         };
         bytes_of(&json!({"type": "error", "error": {"type": kind, "message": text}}))
+    }
+}
+
+/// What Anthropic calls an error of ours: its clients decide by that whether to try again.
+fn kind_of(kind: &str) -> &str {
+    match kind {
+        "upstream_error" => "api_error",
+        "overloaded" => "overloaded_error",
+        "timeout" => "timeout_error",
+        kind => kind,
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::chat::completion;
-use super::super::documents::text;
+use super::super::documents::{name_of_call, no_arguments, text};
 use super::super::reasons::{self, TokenCounts};
 use super::super::tree::Numbers;
 use super::super::{AnswerContext, BadAnswer};
@@ -62,9 +62,7 @@ fn blocks(
     let calls = message.get("tool_calls").and_then(Value::as_array);
     for (number, call) in calls.into_iter().flatten().enumerate() {
         let function = call.get("function").unwrap_or(&Value::Null);
-        let Some(name) = text(function, "name") else {
-            return Err(BadAnswer::Malformed("has a call without a name".into()));
-        };
+        let name = name_of_call(function)?;
         let input = match function.get("arguments") {
             Some(Value::String(text)) if !text.trim().is_empty() => {
                 numbers.parse(text.as_bytes()).ok()
@@ -73,8 +71,7 @@ fn blocks(
             _ => Some(json!({})),
         };
         let Some(input) = input.filter(Value::is_object) else {
-            let why = format!("calls `{name}` with arguments that are no JSON object");
-            return Err(BadAnswer::Malformed(why));
+            return Err(no_arguments(name));
         };
         let id = text(call, "id").map(str::to_owned);
         let id = id.unwrap_or_else(|| format!("toolu_{}_{number}", context.id));

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    BadAnswer, CHAT_TO_MESSAGES, CHAT_TO_TRITON, MESSAGES_TO_CHAT, Pair, Translator, asked, chunks,
-    events, memo, named, refused, request, told,
+    BadAnswer, CHAT_TO_GEMINI, CHAT_TO_MESSAGES, CHAT_TO_OLLAMA, CHAT_TO_TRITON, MESSAGES_TO_CHAT,
+    Pair, Translator, asked, chunks, events, memo, named, refused, request, told,
 };
 use crate::http::coding::Coding;
 
@@ -245,4 +245,65 @@ fn an_answer_in_a_coding_that_nobody_asked_for_is_read() {
     let mut of_stream = of_stream.unpacking(Coding::Gzip);
     let bad = of_stream.feed(b"no gzip at all", &mut Vec::new()).unwrap_err();
     assert!(matches!(bad, BadAnswer::Malformed(_)), "{bad:?}");
+}
+
+#[test]
+fn a_call_has_a_name_and_an_object_for_its_arguments_and_a_text_is_one() {
+    let malformed = |pair: Pair, body: Value| {
+        let mut translator = Translator::of_document(pair, &memo(), 200, 7, "x", 1 << 16);
+        let mut out = Vec::new();
+        translator.feed(body.to_string().as_bytes(), &mut out).unwrap();
+        assert!(translator.end(&mut out).is_err(), "{pair:?} {body}");
+    };
+    for function in
+        [json!({"arguments": {}}), json!({"name": ""}), json!({"name": "f", "arguments": "{}"})]
+    {
+        let message = json!({"tool_calls": [{"function": function}]});
+        malformed(CHAT_TO_OLLAMA, json!({"message": message, "done": true}));
+        let line = format!("{}\n", json!({"message": message, "done": true}));
+        assert!(told(CHAT_TO_OLLAMA, &line).is_err(), "{line}");
+    }
+    for call in [json!({"args": {}}), json!({"name": ""}), json!({"name": "f", "args": [1]})] {
+        let candidate =
+            json!({"content": {"parts": [{"functionCall": call}]}, "finishReason": "STOP"});
+        malformed(CHAT_TO_GEMINI, json!({"candidates": [candidate]}));
+        let event = format!("data: {}\n\n", json!({"candidates": [candidate]}));
+        assert!(told(CHAT_TO_GEMINI, &event).is_err(), "{event}");
+    }
+    for block in [
+        json!({"type": "tool_use", "id": "t", "input": {}}),
+        json!({"type": "tool_use", "name": "f", "input": "x"}),
+    ] {
+        malformed(CHAT_TO_MESSAGES, json!({"content": [block], "stop_reason": "tool_use"}));
+    }
+    for content in [json!(7), json!([{"type": "text", "text": "a"}]), json!({"a": 1})] {
+        malformed(CHAT_TO_OLLAMA, json!({"message": {"content": content}, "done": true}));
+        let part = json!({"text": content});
+        malformed(CHAT_TO_GEMINI, json!({"candidates": [{"content": {"parts": [part]}}]}));
+        malformed(CHAT_TO_MESSAGES, json!({"content": [{"type": "text", "text": content}]}));
+    }
+}
+
+#[test]
+fn arguments_that_break_off_are_no_whole_call() {
+    let document = |reason: &str| {
+        let call = json!({"id": "a", "function": {"name": "f", "arguments": "{\"x\": [1"}});
+        let choice = json!({"message": {"tool_calls": [call]}, "finish_reason": reason});
+        let body = json!({"choices": [choice]}).to_string();
+        let mut translator =
+            Translator::of_document(Pair::RESPONSES_TO_CHAT, &memo(), 200, 7, "x", 1 << 16);
+        translator.feed(body.as_bytes(), &mut Vec::new()).unwrap();
+        translator.end(&mut Vec::new())
+    };
+    assert!(matches!(document("tool_calls"), Err(BadAnswer::Malformed(_))));
+    // It has become too long, and says so.
+    assert_eq!(document("length"), Ok(()));
+    // A server that says nothing but that it is done.
+    let stream = named(&[
+        json!({"type": "message_start", "message": {"id": "m"}}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": "{\"x\":"}}),
+        json!({"type": "message_stop"}),
+    ]);
+    assert!(matches!(told(CHAT_TO_MESSAGES, &stream), Err((_, BadAnswer::Malformed(_)))));
 }

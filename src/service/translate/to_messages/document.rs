@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::chat::completion::WrittenCompletion;
-use super::super::documents::text;
+use super::super::documents::{arguments_of, name_of_call, only_text, text};
 use super::super::reasons::{self, TokenCounts};
 use super::super::tree::Numbers;
 use super::super::{AnswerContext, BadAnswer};
@@ -21,15 +21,15 @@ pub fn translate(
     completion.id = text(document, "id").map(str::to_owned);
     completion.model = text(document, "model").map(str::to_owned);
     for block in blocks {
-        let part = |name: &str| text(block, name).unwrap_or_default();
-        match part("type") {
-            "text" => completion.text.get_or_insert_default().push_str(part("text")),
-            "thinking" => completion.thought.get_or_insert_default().push_str(part("thinking")),
+        let part = |name: &str| only_text(block, name).map(Option::unwrap_or_default);
+        match part("type")? {
+            "text" => completion.text.get_or_insert_default().push_str(part("text")?),
+            "thinking" => completion.thought.get_or_insert_default().push_str(part("thinking")?),
             "redacted_thinking" => {}
             "tool_use" => {
-                let input = block.get("input").filter(|input| input.is_object());
-                let arguments = input.map_or_else(|| "{}".to_owned(), |input| numbers.text(input));
-                completion.call(text(block, "id"), part("name"), &arguments, json!({}));
+                let name = name_of_call(block)?;
+                let arguments = arguments_of(block.get("input"), numbers, name)?;
+                completion.call(text(block, "id"), name, &arguments, json!({}));
             }
             kind => return Err(BadAnswer::Unknown(format!("a block `{kind}`"))),
         }

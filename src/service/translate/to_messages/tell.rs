@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::super::chat::brackets::Brackets;
 use super::super::chat::writer::{ChatWriter, Progress, Said};
+use super::super::documents::nameless;
 use super::super::errors::ServerError;
 use super::super::events::StreamPart;
 use super::super::raw::{inside, meaning, some_text};
@@ -131,6 +132,10 @@ impl MessagesAsChat {
             "content_block_stop" => self.stop(&event, out),
             "message_delta" => self.message_delta(&event, out)?,
             "message_stop" => {
+                self.cut |= self.arguments.are_cut();
+                if self.cut && self.writer.progress() == Progress::Under {
+                    return Err(BadAnswer::Malformed("ends inside the arguments of a call".into()));
+                }
                 // The model may never have said why: what it cost is known all the same.
                 self.finish("end_turn", out);
                 self.writer.conclude(Some(&self.tokens), out);
@@ -176,7 +181,7 @@ impl MessagesAsChat {
             "redacted_thinking" => BlockKind::Redacted,
             "tool_use" => {
                 let text = |raw| some_text(raw, "tool_use").map(|it| it.map(meaning));
-                let name = text(block.name)?.unwrap_or_default();
+                let name = text(block.name)?.ok_or_else(nameless)?;
                 let number = self.writer.call(text(block.id)?, &name, None, out);
                 // Some servers say all of it at once.
                 let input = block.input();
