@@ -1,9 +1,10 @@
 //! The real binary between real clients and real servers.
 //!
 //! The clients (curl, hey, httpx, websockets, the SDKs of OpenAI, Anthropic, Ollama and Gemini for
-//! Python and Node.js, LangChain) and the servers (uvicorn, websockets, llama.cpp's, and one that is
-//! rude on purpose) are driven by the scripts in `tests/clients/`. A script checks and exits; a test here starts what the script needs
-//! and reports its verdict. What each script asserts is told in its head.
+//! Python and Node.js, LangChain) and the servers (uvicorn, websockets, llama.cpp's, MLServer, and one
+//! that is rude on purpose) are driven by the scripts in `tests/clients/`. A script checks and exits; a
+//! test here starts what the script needs and reports its verdict. What each script asserts is told in its
+//! head.
 //!
 //! Absent on purpose: assertions about bytes. Those are the wire tests'.
 
@@ -172,6 +173,15 @@ fn the_sdks_of_openai_and_anthropic_before_servers_of_the_other_dialect() {
     for gateway in gateways {
         gateway.stop();
     }
+}
+
+#[test]
+fn the_sdks_read_the_answers_of_a_server_of_tensors() {
+    let _alone = one_at_a_time();
+    let server = Server::mlserver();
+    let gateway = Gateway::translating(server.address(), "kserve");
+    script("translated_kserve.py", &[&gateway.url("")]);
+    gateway.stop();
 }
 
 #[test]

@@ -100,9 +100,18 @@ impl Server {
         Server::run("llama/serve.py", &[&["0", model, "--lifeline"], arguments].concat())
     }
 
+    /// MLServer with a small model, in an environment of its own.
+    pub fn mlserver() -> Server {
+        Server::run_in("mlserver/bin/python", "mlserver/serve.py", &["0", "--lifeline"])
+    }
+
     fn run(name: &str, arguments: &[&str]) -> Server {
+        Server::run_in("bin/python", name, arguments)
+    }
+
+    fn run_in(python: &str, name: &str, arguments: &[&str]) -> Server {
         let (log, file) = Temporary::log(name);
-        let mut process = Command::new(installed("bin/python"))
+        let mut process = Command::new(installed(python))
             .arg(scripts().join(name))
             .args(arguments)
             .stdin(Stdio::piped())
