@@ -116,7 +116,8 @@ fn chunks(stream: &str, size: usize, cut: usize) -> Vec<u8> {
 fn translating(simulation: Simulation, dialect: Dialect) -> Simulation {
     simulation.configure(|snapshot| {
         for upstream in &mut snapshot.upstreams {
-            upstream.translate_to = Some(TranslateTo { dialect, path: None });
+            upstream.translate_to =
+                Some(TranslateTo { dialect, path: None, tensors: Default::default() });
             let on = upstream.retry.on.iter().chain([Condition::Status(503)]);
             upstream.retry.on = Conditions::new(on.collect());
             (upstream.retry.attempts, upstream.retry.budget) = (4, 100);

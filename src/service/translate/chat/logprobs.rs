@@ -68,7 +68,7 @@ fn told(list: impl Iterator<Item = Value>) -> Option<Value> {
 /// One token. Half a character has no text, and nobody knows its bytes.
 fn token(text: Option<&Value>, logprob: Value) -> Value {
     let text = text.and_then(Value::as_str).unwrap_or_default();
-    let bytes = (!text.contains('\u{fffd}')).then(|| text.as_bytes());
+    let bytes = (!text.contains('\u{fffd}')).then_some(text.as_bytes());
     json!({"token": text, "logprob": logprob, "bytes": bytes})
 }
 

@@ -1,5 +1,6 @@
 //! Several choices, and how likely their tokens were: asked for, told in streams, told in documents.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
@@ -345,4 +346,70 @@ fn a_document_for_a_stream_has_its_choices_and_logprobs() {
     let told = told_choices(&out);
     assert_eq!((&told[0].1, &*told[0].2, told[0].3.len()), (&"a".to_owned(), "stop", 1));
     assert_eq!((&told[1].1, &*told[1].2, told[1].3.len()), (&"b".to_owned(), "length", 0));
+}
+
+/// What servers say of these tokens: the pair, their stream, and the same in a document.
+fn said_of(tokens: &[(String, i32)]) -> Vec<(Pair, String, String)> {
+    let number = |logprob: i32| f64::from(logprob) / 8.0;
+    let text: String = tokens.iter().map(|(text, _)| text.as_str()).collect();
+    let ollama =
+        |(text, logprob): &(String, i32)| json!({"token": text, "logprob": number(*logprob)});
+    let lines: String = tokens
+        .iter()
+        .map(|it| format!("{}\n", json!({"message": {"content": it.0}, "logprobs": [ollama(it)]})))
+        .collect();
+    let all: Vec<Value> = tokens.iter().map(ollama).collect();
+    let ollama = json!({"message": {"content": text}, "done": true, "logprobs": all});
+    let end = "{\"message\":{\"content\":\"\"},\"done\":true}\n";
+
+    let gemini = |tokens: &[(String, i32)], reason: Value| {
+        let chosen: Vec<Value> = tokens
+            .iter()
+            .map(|(text, logprob)| json!({"token": text, "logProbability": number(*logprob)}))
+            .collect();
+        let text: String = tokens.iter().map(|(text, _)| text.as_str()).collect();
+        json!({"candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": reason,
+            "logprobsResult": {"chosenCandidates": chosen}}]})
+    };
+    let mut candidates: Vec<Value> =
+        tokens.iter().map(|it| gemini(std::slice::from_ref(it), Value::Null)).collect();
+    candidates.push(gemini(&[], json!("STOP")));
+
+    let token = |(text, logprob): &(String, i32)| json!({"text": text, "logprob": number(*logprob), "special": false});
+    let mut events: Vec<Value> = tokens.iter().map(|it| json!({"token": token(it)})).collect();
+    events.push(json!({"details": {"finish_reason": "length", "generated_tokens": 1}}));
+    let all: Vec<Value> = tokens.iter().map(token).collect();
+    let details = json!({"finish_reason": "length", "generated_tokens": 1, "tokens": all});
+    let tgi = json!({"generated_text": text, "details": details});
+    vec![
+        (CHAT_TO_OLLAMA, lines + end, ollama.to_string()),
+        (CHAT_TO_GEMINI, sse(&candidates), gemini(tokens, json!("STOP")).to_string()),
+        (CHAT_TO_TGI, sse(&events), tgi.to_string()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_stream_and_a_document_tell_the_same_of_any_tokens(
+        tokens in prop::collection::vec((".{0,6}", -100..=0i32), 1..5),
+    ) {
+        for (pair, streamed, whole) in said_of(&tokens) {
+            let told = told_choices(&stream(pair, 1, &streamed).unwrap());
+            let whole: Value = serde_json::from_str(&document(pair, 1, &whole).unwrap()).unwrap();
+            let choice = &whole["choices"][0];
+            let (_, text, reason, entries) = &told[0];
+            prop_assert_eq!(text, choice["message"]["content"].as_str().unwrap_or_default());
+            prop_assert_eq!(reason, choice["finish_reason"].as_str().unwrap());
+            prop_assert_eq!(&Value::Array(entries.clone()), &choice["logprobs"]["content"]);
+            prop_assert_eq!(entries.len(), tokens.len());
+            for (entry, (text, logprob)) in entries.iter().zip(&tokens) {
+                prop_assert_eq!(&entry["token"], text);
+                prop_assert_eq!(&entry["logprob"], f64::from(*logprob) / 8.0);
+                let bytes = (!text.contains('\u{fffd}')).then(|| json!(text.as_bytes()));
+                prop_assert_eq!(&entry["bytes"], &bytes.unwrap_or_default());
+            }
+        }
+    }
 }

@@ -9,8 +9,8 @@
 //! ```
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::super::chat::logprobs;
 use super::super::chat::writer::{ChatWriter, Progress, Said};
@@ -25,7 +25,7 @@ use super::super::{AnswerContext, BadAnswer, Teller};
 #[derive(Debug, Deserialize)]
 struct TgiEvent<'e> {
     #[serde(borrow, default)]
-    token: Option<&'e RawValue>,
+    token: Option<TgiToken<'e>>,
     #[serde(borrow, default)]
     top_tokens: Option<&'e RawValue>,
     #[serde(borrow, default)]
@@ -40,6 +40,8 @@ struct TgiEvent<'e> {
 struct TgiToken<'e> {
     #[serde(borrow, default)]
     text: Option<&'e RawValue>,
+    #[serde(borrow, default)]
+    logprob: Option<&'e RawValue>,
     /// A mark of the model's, which is no part of the text.
     #[serde(default)]
     special: bool,
@@ -80,8 +82,8 @@ impl TgiAsChat {
         if event.token.is_some() || event.generated_text.is_some() {
             self.writer.begin(None, None, out);
         }
-        if let Some(token) = event.token {
-            self.token(token, event.top_tokens, out)?;
+        if let Some(token) = event.token.filter(|token| !token.special) {
+            self.token(&token, event.top_tokens, out)?;
         }
         if event.generated_text.is_some() || event.details.is_some() {
             let details = event.details.as_ref();
@@ -99,26 +101,23 @@ impl TgiAsChat {
 
     fn token(
         &mut self,
-        token: &RawValue,
+        token: &TgiToken<'_>,
         top: Option<&RawValue>,
         out: &mut Vec<u8>,
     ) -> Result<(), BadAnswer> {
-        let TgiToken { text, special } =
-            serde_json::from_str(token.get()).map_err(|error| malformed(&error))?;
-        if special {
-            return Ok(());
-        }
-        let text = some_text(text, "text")?;
+        let text = some_text(token.text, "text")?;
         if !self.logprobs {
             text.into_iter().for_each(|text| self.writer.says(Said::Text, text, out));
             return Ok(());
         }
         let mut numbers = Numbers::default();
-        let mut tree = |raw: &RawValue| numbers.parse(raw.get().as_bytes()).ok();
-        let (token, top) = (tree(token), top.and_then(tree).map(|top| Value::Array(vec![top])));
-        let list = token.and_then(|token| logprobs::of_tgi(&[token], top.as_ref()));
+        let mut tree =
+            |raw: Option<&RawValue>| raw.and_then(|raw| numbers.parse(raw.get().as_bytes()).ok());
+        let top = tree(top).map(|top| Value::Array(vec![top]));
+        let token = json!({"text": tree(token.text), "logprob": tree(token.logprob)});
+        let list = logprobs::of_tgi(&[token], top.as_ref()).map(|list| numbers.text(&list));
         let text = text.unwrap_or_default();
-        match list.map(|list| numbers.text(&list)) {
+        match list {
             Some(list) => self.writer.says_with(Said::Text, text, &list, out),
             None => self.writer.says(Said::Text, text, out),
         }
