@@ -107,8 +107,13 @@ impl ServerError {
         let by_status = status.filter(|status| (400..600).contains(status)).map(kind_of);
         let words = |name: &str| error.get(name).and_then(Value::as_str);
         let by_words = [words("type"), words("code")].into_iter().flatten().find_map(kind_by_words);
-        // Anthropic's own word says more than a status: 503 of a proxy, say.
+        // Anthropic's own word says more than a status: 503 of a proxy, say. But for the one that is OpenAI's
+        // for nearly everything: a key that is wrong, a model that is not there.
+        let refused = status.is_some_and(|status| (400..500).contains(&status));
         let kind = match by_words {
+            Some(("invalid_request_error", _)) if refused => {
+                by_status.unwrap_or("invalid_request_error")
+            }
             Some((kind, true)) => kind,
             Some((kind, false)) => by_status.unwrap_or(kind),
             None => by_status.unwrap_or("api_error"),

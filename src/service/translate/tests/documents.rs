@@ -87,12 +87,6 @@ fn errors_are_translated_by_what_they_say_and_by_their_status() {
     let anthropic = |kind: &str, message: &str| json!({"type": "error", "error": {"type": kind, "message": message}});
     for (status, body, kind, message) in [
         (
-            401,
-            r#"{"error":{"message":"m","type":"invalid_request_error","code":"invalid_api_key"}}"#,
-            "invalid_request_error",
-            "m",
-        ),
-        (
             404,
             r#"{"object":"error","message":"m","type":"NotFoundError","param":null,"code":404}"#,
             "not_found_error",
@@ -107,6 +101,25 @@ fn errors_are_translated_by_what_they_say_and_by_their_status() {
             "m",
         ),
         (503, "<html>", "overloaded_error", "<html>"),
+        // OpenAI calls nearly everything an invalid request.
+        (
+            401,
+            r#"{"error":{"message":"m","type":"invalid_request_error","code":"invalid_api_key"}}"#,
+            "authentication_error",
+            "m",
+        ),
+        (
+            404,
+            r#"{"error":{"message":"m","type":"invalid_request_error","code":"model_not_found"}}"#,
+            "not_found_error",
+            "m",
+        ),
+        (
+            500,
+            r#"{"error":{"message":"m","type":"invalid_request_error"}}"#,
+            "invalid_request_error",
+            "m",
+        ),
         (502, "", "api_error", "The server answered with status 502."),
         (200, r#"{"error":{"message":"m","code":429}}"#, "rate_limit_error", "m"),
     ] {

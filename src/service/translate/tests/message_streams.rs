@@ -159,6 +159,29 @@ fn a_call_may_come_at_once() {
     assert_eq!(arguments, json!({"x": "\u{1}\"y"}));
 }
 
+/// As Anthropic's own SDK reads it: what a call begins with stands where no piece of its arguments comes.
+#[test]
+fn a_call_that_is_told_whole_and_in_pieces_is_told_once() {
+    let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "f", "input": {"x": 1}});
+    let piece =
+        |index, text: &str| delta(index, json!({"type": "input_json_delta", "partial_json": text}));
+    let mut stream =
+        vec![start(), block(0, call("a")), piece(0, ""), piece(0, "{\"x\""), piece(0, ":2}")];
+    stream.extend([stop(0), block(1, call("b")), piece(1, ""), stop(1)]);
+    // A server that ends no block.
+    stream.extend([block(2, call("c")), block(3, call("d"))]);
+    stream.extend(end("tool_use"));
+    let got = told(CHAT_TO_MESSAGES, &named(&stream)).unwrap();
+    let mut arguments = vec![String::new(); 4];
+    for delta in outline(&got) {
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            let index = call["index"].as_u64().unwrap() as usize;
+            arguments[index] += call["function"]["arguments"].as_str().unwrap_or_default();
+        }
+    }
+    assert_eq!(arguments, [r#"{"x":2}"#, r#"{"x":1}"#, r#"{"x":1}"#, r#"{"x":1}"#]);
+}
+
 #[test]
 fn errors_are_told_in_openais_words() {
     for (kind, expected, code) in [

@@ -55,6 +55,8 @@ pub struct MessagesAsChat {
     tokens: TokenCounts,
     /// Of the last call.
     arguments: Brackets,
+    /// What the open call began with, in place of pieces that may never come.
+    given: Option<String>,
     /// The arguments of a call have stopped in the middle.
     cut: bool,
     /// What the text of another delta of the same shape is.
@@ -102,6 +104,7 @@ impl MessagesAsChat {
             block: None,
             tokens: TokenCounts::default(),
             arguments: Brackets::default(),
+            given: None,
             cut: false,
             repeats: None,
         }
@@ -163,6 +166,7 @@ impl MessagesAsChat {
 
     fn open(&mut self, event: &MessagesEvent<'_>, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
         self.repeats = None;
+        self.end_call(out);
         let index = event.index;
         let block: Block<'_> = event.block()?;
         let kind = match block.kind().unwrap_or_default() {
@@ -183,16 +187,9 @@ impl MessagesAsChat {
                 let text = |raw| some_text(raw, "tool_use").map(|it| it.map(meaning));
                 let name = text(block.name)?.ok_or_else(nameless)?;
                 let number = self.writer.call(text(block.id)?, &name, None, out);
-                // Some servers say all of it at once.
-                let input = block.input();
-                let mut bare = true;
-                if let Some(input) = input {
-                    let mut text = Vec::new();
-                    escape(input, &mut text);
-                    self.writer.says(Said::Arguments(number), &String::from_utf8_lossy(&text), out);
-                    bare = false;
-                }
-                BlockKind::Call { number, bare }
+                // Some servers say all of it at once, and some say it again in pieces.
+                self.given = block.input().map(str::to_owned);
+                BlockKind::Call { number, bare: true }
             }
             kind => return Err(BadAnswer::Unknown(format!("a block `{kind}`"))),
         };
@@ -238,13 +235,21 @@ impl MessagesAsChat {
     fn stop(&mut self, event: &MessagesEvent<'_>, out: &mut Vec<u8>) {
         self.repeats = None;
         self.cut |= std::mem::take(&mut self.arguments).are_cut();
-        match self.block.take() {
+        if self.block.is_some_and(|block| block.index == event.index) {
+            self.end_call(out);
+        }
+    }
+
+    /// Ends the open block. A call of which no piece has come has what it began with.
+    fn end_call(&mut self, out: &mut Vec<u8>) {
+        let given = self.given.take();
+        if let Some(OpenedBlock { kind: BlockKind::Call { number, bare: true }, .. }) =
+            self.block.take()
+        {
+            let mut text = Vec::new();
             // A client reads the arguments as JSON, and nothing is none.
-            Some(OpenedBlock { kind: BlockKind::Call { number, bare: true }, .. }) => {
-                self.writer.says(Said::Arguments(number), "{}", out);
-            }
-            Some(block) if block.index != event.index => self.block = Some(block),
-            _ => {}
+            escape(given.as_deref().unwrap_or("{}"), &mut text);
+            self.writer.says(Said::Arguments(number), &String::from_utf8_lossy(&text), out);
         }
     }
 
@@ -269,6 +274,7 @@ impl MessagesAsChat {
 
     fn finish(&mut self, reason: &str, out: &mut Vec<u8>) {
         self.repeats = None;
+        self.end_call(out);
         self.writer.finish(reasons::to_chat(reason), out);
     }
 }
