@@ -1,5 +1,6 @@
 //! Answers in one piece.
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::errors::ServerError;
@@ -89,6 +90,17 @@ pub fn arguments_of(
         None | Some(Value::Null) => Ok("{}".to_owned()),
         Some(object @ Value::Object(_)) => Ok(numbers.text(object)),
         Some(_) => Err(no_arguments(name)),
+    }
+}
+
+/// The arguments of a call by that name which stand in a text: an object, or nothing.
+pub fn written_arguments<'t>(text: &'t str, name: &str) -> Result<&'t str, BadAnswer> {
+    match text.trim_ascii() {
+        "" => Ok("{}"),
+        object if object.starts_with('{') && serde_json::from_str::<IgnoredAny>(object).is_ok() => {
+            Ok(text)
+        }
+        _ => Err(no_arguments(name)),
     }
 }
 

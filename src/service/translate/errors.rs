@@ -106,7 +106,10 @@ impl ServerError {
         };
         let by_status = status.filter(|status| (400..600).contains(status)).map(kind_of);
         let words = |name: &str| error.get(name).and_then(Value::as_str);
-        let by_words = [words("type"), words("code")].into_iter().flatten().find_map(kind_by_words);
+        // TGI's word for the kind stands beside the text.
+        let beside = value.get("error_type").and_then(Value::as_str);
+        let mut told = [words("type"), words("code"), beside].into_iter().flatten();
+        let by_words = told.find_map(kind_by_words);
         // Anthropic's own word says more than a status: 503 of a proxy, say. But for the one that is OpenAI's
         // for nearly everything: a key that is wrong, a model that is not there.
         let refused = status.is_some_and(|status| (400..500).contains(&status));

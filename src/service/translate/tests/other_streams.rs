@@ -97,6 +97,35 @@ fn ollamas_lines_are_chunks() {
     assert_eq!(answer["usage"]["total_tokens"], 13);
 }
 
+/// Servers that speak Ollama's dialect beside OpenAI's write arguments as OpenAI does.
+#[test]
+fn ollamas_arguments_may_be_a_text() {
+    let end = json!({"done": true, "done_reason": "stop"});
+    let call = |arguments: &str| json!({"function": {"name": "f", "arguments": arguments}});
+    let calls = [call("{\"x\": \"a\\\"b\"}"), call("")];
+    let message = json!({"role": "assistant", "content": "", "tool_calls": calls});
+    let line = ollama(message, end);
+    let read = [
+        read(&told(CHAT_TO_OLLAMA, &lines(std::slice::from_ref(&line))).unwrap())["calls"].clone(),
+        document(CHAT_TO_OLLAMA, &line).unwrap()["choices"][0]["message"]["tool_calls"].clone(),
+    ];
+    for calls in read {
+        assert_eq!(calls[0]["function"]["arguments"], "{\"x\": \"a\\\"b\"}", "{calls}");
+        assert_eq!(calls[1]["function"]["arguments"], "{}", "{calls}");
+    }
+}
+
+/// What `/api/generate` says has no message: it is no empty answer.
+#[test]
+fn a_stream_without_a_message_is_none_of_ollamas_chats() {
+    let generated = lines(&[
+        json!({"model": "m", "response": "hello", "done": false}),
+        json!({"model": "m", "response": "", "done": true, "done_reason": "stop"}),
+    ]);
+    let (out, bad) = told(CHAT_TO_OLLAMA, &generated).unwrap_err();
+    assert_eq!((&*out, bad), ("", BadAnswer::Malformed("has no `message`".into())));
+}
+
 fn gemini(parts: Value, more: Value) -> Value {
     let mut candidate = json!({"content": {"parts": parts, "role": "model"}, "index": 0});
     candidate.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -185,7 +214,9 @@ fn tgis_tokens_are_deltas() {
         token("a", false),
         json!({"error": "Model is overloaded", "error_type": "overloaded"}),
     ]);
-    assert!(told(CHAT_TO_TGI, &failed).unwrap().contains("Model is overloaded"));
+    let told_so = told(CHAT_TO_TGI, &failed).unwrap();
+    assert!(told_so.contains("Model is overloaded"), "{told_so}");
+    assert!(told_so.contains(r#""code":"overloaded""#), "{told_so}");
     let details = json!({"finish_reason": "length", "generated_tokens": 3, "prefill": [{}, {}]});
     let whole = json!({"generated_text": "hello", "details": details});
     let answer = document(CHAT_TO_TGI, &whole).unwrap();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::chat::completion::WrittenCompletion;
 use super::super::chat::logprobs;
-use super::super::documents::{arguments_of, name_of_call, only_text, text};
+use super::super::documents::{arguments_of, name_of_call, only_text, text, written_arguments};
 use super::super::reasons::{self, TokenCounts};
 use super::super::tree::Numbers;
 use super::super::{AnswerContext, BadAnswer};
@@ -26,7 +26,11 @@ pub fn translate(
     for call in message.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
         let function = call.get("function").unwrap_or(&Value::Null);
         let name = name_of_call(function)?;
-        let arguments = arguments_of(function.get("arguments"), numbers, name)?;
+        // Servers that speak this dialect beside OpenAI's write the arguments as a text, as OpenAI has it.
+        let arguments = match function.get("arguments") {
+            Some(Value::String(text)) => written_arguments(text, name)?.to_owned(),
+            arguments => arguments_of(arguments, numbers, name)?,
+        };
         completion.call(text(call, "id"), name, &arguments, json!({}));
     }
     let count = |name: &str| document.get(name).and_then(Value::as_u64).unwrap_or(0);

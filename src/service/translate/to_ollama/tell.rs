@@ -10,8 +10,10 @@
 //!   error                      an error event
 //! ```
 
+use std::borrow::Cow;
+
 use super::super::chat::writer::{ChatWriter, Progress, Said};
-use super::super::documents::{nameless, no_arguments};
+use super::super::documents::{nameless, no_arguments, written_arguments};
 use super::super::errors::ServerError;
 use super::super::events::StreamPart;
 use super::super::raw::{inside, meaning, some_text};
@@ -39,6 +41,14 @@ impl OllamaAsChat {
             return Ok(());
         }
         if self.writer.progress() == Progress::Before {
+            // A stream of `/api/generate`, which would be an answer without a word.
+            match line.message {
+                None if line.done => {
+                    return Err(BadAnswer::Malformed("has no `message`".into()));
+                }
+                None => return Ok(()),
+                Some(_) => {}
+            }
             let model = line.model.and_then(inside).map(meaning).filter(|model| !model.is_empty());
             self.writer.begin(None, model.as_deref(), out);
         }
@@ -64,15 +74,25 @@ impl OllamaAsChat {
             let id = call.id.and_then(inside).map(meaning).filter(|id| !id.is_empty());
             let name = inside(call.function.name).map(meaning).filter(|name| !name.is_empty());
             let name = name.ok_or_else(nameless)?;
-            let written = call.function.arguments.map_or("{}", |arguments| arguments.get());
-            if !written.starts_with('{') {
-                return Err(no_arguments(&name));
-            }
+            let told = match call.function.arguments.and_then(inside) {
+                // A text with an object in it, as OpenAI has it.
+                Some(text) => match written_arguments(&meaning(text), &name)? {
+                    "{}" => Cow::Borrowed("{}"),
+                    _ => Cow::Borrowed(text),
+                },
+                None => {
+                    let object = call.function.arguments.map(|object| object.get());
+                    let object = object.filter(|object| *object != "null").unwrap_or("{}");
+                    if !object.starts_with('{') {
+                        return Err(no_arguments(&name));
+                    }
+                    let mut escaped = Vec::new();
+                    escape(object, &mut escaped);
+                    Cow::Owned(String::from_utf8_lossy(&escaped).into_owned())
+                }
+            };
             let number = self.writer.call(id, &name, None, out);
-            let mut arguments = Vec::new();
-            escape(written, &mut arguments);
-            let arguments = String::from_utf8_lossy(&arguments);
-            self.writer.says(Said::Arguments(number), &arguments, out);
+            self.writer.says(Said::Arguments(number), &told, out);
         }
         line.count(&mut self.tokens);
         if line.done {
