@@ -231,7 +231,7 @@ pub fn request_in(
 ) -> Result<Translated, Untranslatable> {
     let tensors = tensors.clone();
     let mut asking = Asking { instead: model, tensors, ..Asking::default() };
-    let mut request = asking.numbers.parse(body).map_err(|error| {
+    let mut request = asking.numbers.parse(tree::without_mark(body)).map_err(|error| {
         Untranslatable::new("", &format!("is no JSON that can be read: {error}"))
     })?;
     let asked = request.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();

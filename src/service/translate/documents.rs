@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::errors::ServerError;
 use super::leg::Leg;
-use super::tree::Numbers;
+use super::tree::{self, Numbers};
 use super::{AnswerContext, BadAnswer, Pair};
 
 /// What a document says.
@@ -29,7 +29,7 @@ pub fn translate(
     }
     let mut numbers = Numbers::default();
     let mut document = numbers
-        .parse(body)
+        .parse(tree::without_mark(body))
         .map_err(|error| BadAnswer::Malformed(format!("is no JSON that can be read: {error}")))?;
     if is_error(&document) {
         return Ok(ToldDocument::Error(ServerError::of(0, &document)));

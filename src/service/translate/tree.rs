@@ -23,6 +23,11 @@ use self::numbers::Numerals;
 /// How many values a text may have, containers included: a hundred bytes each, roughly.
 pub const VALUES_MAX: usize = 1 << 18;
 
+/// A body without the byte order mark that some writers put in front of it, and most servers pass over.
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
 /// Parses a whole text whose numbers nobody writes again.
 pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     Numbers::default().parse(text)

@@ -52,6 +52,27 @@ fn ids_that_collide_are_told_apart_at_once() {
 }
 
 #[test]
+fn a_byte_order_mark_is_passed_over() {
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "a"}]}).to_string();
+    let marked = format!("\u{feff}{body}");
+    let read = |body: &str| request(CHAT_TO_MESSAGES, body.as_bytes(), None).map(|it| it.body);
+    assert_eq!(read(&marked), read(&body));
+    assert!(read(&marked).is_ok() && read(&format!("\u{feff}{marked}")).is_err());
+    let answer = json!({"choices": [{"message": {"content": "b"}, "finish_reason": "stop"}]});
+    let told = told_document(&format!("\u{feff}{answer}"));
+    assert!(told.contains(r#""text":"b""#), "{told}");
+}
+
+/// A document of OpenAI chat, as Anthropic's client gets it.
+fn told_document(body: &str) -> String {
+    let mut translator = Translator::of_document(MESSAGES_TO_CHAT, &memo(), 200, 1, "x", 4096);
+    let mut out = Vec::new();
+    translator.feed(body.as_bytes(), &mut out).unwrap();
+    translator.end(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
 fn numbers_of_requests_keep_their_spelling() {
     let body = r#"{"model":"m","max_tokens":1e2,"seed_of_ours":123456789012345678901234567890,"messages":[{"role":"user","content":"a"},{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","arguments":"{\"id\":98765432109876543210987,\"x\":1.50}"}}]},{"role":"tool","tool_call_id":"c","content":"r"}]}"#;
     let there = request(CHAT_TO_MESSAGES, body.as_bytes(), None).unwrap();
