@@ -120,6 +120,44 @@ pub struct UsageSums {
     pub spaced_micros: u64,
     /// Failures by their names.
     pub errors: BTreeMap<&'static str, u64>,
+    /// Those whose clients were told a status of 400 and above, by [`status_name`].
+    pub statuses: BTreeMap<&'static str, u64>,
+}
+
+/// The name under which a failure with this status is counted: servers choose them, so those that mean
+/// nothing here are told by their class. `None`: the client was told no failure.
+fn status_name(status: u16) -> Option<&'static str> {
+    const KNOWN: [(u16, &str); 20] = [
+        (400, "400"),
+        (401, "401"),
+        (402, "402"),
+        (403, "403"),
+        (404, "404"),
+        (405, "405"),
+        (408, "408"),
+        (409, "409"),
+        (413, "413"),
+        (415, "415"),
+        (422, "422"),
+        (424, "424"),
+        (429, "429"),
+        (499, "499"),
+        (500, "500"),
+        (501, "501"),
+        (502, "502"),
+        (503, "503"),
+        (504, "504"),
+        // Anthropic's "overloaded".
+        (529, "529"),
+    ];
+    match KNOWN.binary_search_by_key(&status, |(known, _)| *known) {
+        Ok(place) => Some(KNOWN[place].1),
+        Err(_) => match status {
+            400..500 => Some("4xx"),
+            500.. => Some("5xx"),
+            _ => None,
+        },
+    }
 }
 
 impl UsageSums {
@@ -144,15 +182,17 @@ impl UsageSums {
         }
         if let Some(failure) = record.failure() {
             *self.errors.entry(failure).or_default() += 1;
+            if let Some(status) = status_name(record.status) {
+                *self.statuses.entry(status).or_default() += 1;
+            }
         }
     }
 
     /// How long the tokens of a stream took.
     fn add_times(&mut self, record: &Record, tokens: u64) {
         // A document has no first token, and what comes of an error is none.
-        let Some(first) = record
-            .first_event
-            .filter(|_| !record.content_type.is_empty() && record.status < 300 && tokens > 0)
+        let Some(first) =
+            record.first_event.filter(|_| !record.content_type.is_empty() && record.status < 300 && tokens > 0)
         else {
             return;
         };
@@ -199,6 +239,9 @@ impl UsageSums {
         for (failure, count) in &row.errors {
             *self.errors.entry(failure).or_default() += count;
         }
+        for (status, count) in &row.statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
     }
 
     fn shown(&self) -> Value {
@@ -226,6 +269,7 @@ impl UsageSums {
             "cost": self.cost.to_string(),
             "cost_wasted": self.cost_wasted.to_string(),
             "errors": self.errors,
+            "error_statuses": self.statuses,
         })
     }
 }

@@ -56,16 +56,7 @@ pub(super) fn write(page: &mut Page, book: Option<&UsageBook>) {
     );
     costs(page, book, &rows);
     times(page, &rows);
-    family(
-        page,
-        ("sluicegate_model_errors_total", "Exchanges that failed, by their end reason."),
-        &rows,
-        |page, labels, sums| {
-            for (reason, count) in &sums.errors {
-                page.sample(&with(labels, ("reason", reason)), count);
-            }
-        },
-    );
+    errors(page, &rows);
 }
 
 /// What they have cost.
@@ -82,6 +73,33 @@ fn costs(page: &mut Page, book: Option<&UsageBook>, rows: &[(UsageKey, UsageSums
         ("sluicegate_model_cost_wasted_total", "What wasted tokens have cost beside that."),
         rows,
         |page, labels, sums| page.sample(&with(labels, currency), sums.cost_wasted),
+    );
+}
+
+/// Which of them failed.
+fn errors(page: &mut Page, rows: &[(UsageKey, UsageSums)]) {
+    family(
+        page,
+        ("sluicegate_model_errors_total", "Exchanges that failed, by their end reason."),
+        rows,
+        |page, labels, sums| {
+            for (reason, count) in &sums.errors {
+                page.sample(&with(labels, ("reason", reason)), count);
+            }
+        },
+    );
+    family(
+        page,
+        (
+            "sluicegate_model_error_statuses_total",
+            "Exchanges that failed, by the status that their client got.",
+        ),
+        rows,
+        |page, labels, sums| {
+            for (status, count) in &sums.statuses {
+                page.sample(&with(labels, ("status", status)), count);
+            }
+        },
     );
 }
 

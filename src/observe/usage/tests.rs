@@ -44,11 +44,39 @@ fn each_exchange_is_in_one_row_and_the_rows_add_up() {
     assert_eq!((a.requests, a.estimated, a.input, a.cached), (4, 0, 30, 3));
     assert_eq!((a.output, a.reasoning, a.output_estimated), (15, 5, 0));
     assert_eq!(a.errors, BTreeMap::from([("request_refused", 1), ("upstream_reset", 1)]));
+    assert_eq!(a.statuses, BTreeMap::from([("404", 1)]), "a stream had begun with a 200");
     assert_eq!((b.requests, b.estimated, b.output, b.output_estimated), (1, 1, 4, 4));
     assert_eq!((total.requests, total.input, total.output, total.output_estimated), (5, 30, 19, 4));
     let shown = book.document();
     assert_eq!(shown["total"]["tokens_out"], 19);
     assert_eq!(shown["series"][0]["model_asked"], "a");
+}
+
+#[test]
+fn failures_are_told_by_the_status_that_their_clients_got() {
+    let book = book_of(10);
+    let failed = |end, status| Record { end, status, ..answered("a", "a-1", None, 0) };
+    for (end, status) in [
+        ("complete", 429),
+        ("complete", 429),
+        ("complete", 418),
+        ("complete", 599),
+        ("no_upstream", 503),
+        ("client_gone", 0),
+        ("upstream_reset", 200),
+        ("complete", 200),
+    ] {
+        book.add(&failed(end, status));
+    }
+    let (_, total) = book.read();
+    let expected = [("429", 2), ("4xx", 1), ("503", 1), ("5xx", 1)];
+    assert_eq!(total.statuses, BTreeMap::from(expected));
+    let page = book.document();
+    assert_eq!(page["total"]["error_statuses"], json!({"429": 2, "4xx": 1, "503": 1, "5xx": 1}));
+    for status in 0..1_000 {
+        let told = status_name(status).is_some();
+        assert_eq!(told, status >= 400, "{status}");
+    }
 }
 
 #[test]

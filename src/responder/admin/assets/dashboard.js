@@ -275,6 +275,7 @@ function showModels(usage) {
 function modelRow(row) {
   const wasted = Object.values(row.tokens_wasted).reduce((sum, waste) => sum + waste.in + waste.out, 0);
   const errors = Object.entries(row.errors);
+  const statuses = Object.entries(row.error_statuses ?? {});
   const failed = errors.reduce((sum, [, number]) => sum + number, 0);
   const millis = (value) => (value === null ? "–" : time(Math.round(1000 * value)).join(" "));
   const texts = [row.model_asked ?? "–", row.model ?? "–", row.upstream ?? "–"];
@@ -286,7 +287,8 @@ function modelRow(row) {
   const line = element("tr", { title: row.route ?? "no route" },
     ...texts.map((text) => element("td", {}, text)),
     ...numbers.map((text) => element("td", { class: "number" }, text)));
-  line.children[9].title = errors.map(([name, number]) => `${name}: ${number}`).join("\n");
+  const told = [...errors, ...statuses].map(([name, number]) => `${name}: ${number}`);
+  line.children[9].title = told.join("\n");
   return line;
 }
 
