@@ -1,5 +1,6 @@
 //! `sluicegate register`: an inference server in the store, as long as it is well.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use crate::control::register::{
 };
 use crate::lifecycle::place::StorePlace;
 use crate::sys;
+use crate::tls::ClientFiles;
 
 /// `sluicegate register`
 #[derive(Args, Clone, Debug)]
@@ -41,10 +43,13 @@ pub struct RegisterArguments {
     /// Without a word of this process the key is gone after this: whole seconds, from 2s to 1h
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = ttl)]
     ttl: Duration,
-    /// How the server is asked whether it is well: PATH, http://HOST:PORT/PATH, or connect; a status
+    /// How the server is asked whether it is well: PATH, http[s]://HOST:PORT/PATH, or connect; a status
     /// from 200 to 299 says yes
     #[arg(long, value_name = "QUESTION", default_value = "/health")]
     health: HealthQuestion,
+    /// Whose signatures are believed where it is asked under TLS [default: those the system trusts]
+    #[arg(long, value_name = "FILE")]
+    health_ca: Option<PathBuf>,
     /// From one such question to the next
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = span)]
     health_interval: Duration,
@@ -137,14 +142,17 @@ fn settings(arguments: &RegisterArguments) -> Result<RegisterSettings, String> {
     let arguments = arguments.clone();
     let authority =
         authority_of(&arguments.address).ok_or_else(|| "the address has no port".to_owned())?;
-    if arguments.address.starts_with("https://")
-        && matches!(arguments.health, HealthQuestion::Path(_))
-    {
-        return Err(
-            "a server under TLS is asked at --health http://HOST:PORT/PATH or by --health \
-                    connect"
-                .to_owned(),
-        );
+    let sealed = match &arguments.health {
+        HealthQuestion::Path(_) => arguments.address.starts_with("https://"),
+        HealthQuestion::Url(.., sealed) => *sealed,
+        HealthQuestion::Connect => false,
+    };
+    let files = ClientFiles { ca: arguments.health_ca, ..ClientFiles::default() };
+    if sealed {
+        // A file that is wrong is told before anything is begun.
+        files.dialer(arguments.health.authority(&authority), sys::time_of_day())?;
+    } else if files.ca.is_some() {
+        return Err("--health-ca is for a server that is asked under TLS".to_owned());
     }
     let id = arguments.id.unwrap_or_else(|| authority.clone());
     Ok(RegisterSettings {
@@ -158,6 +166,7 @@ fn settings(arguments: &RegisterArguments) -> Result<RegisterSettings, String> {
         },
         authority,
         health: arguments.health,
+        health_tls: sealed.then_some(files),
         interval: arguments.health_interval,
         timeout: arguments.health_timeout,
         failures: arguments.health_failures,

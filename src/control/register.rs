@@ -31,8 +31,10 @@ pub use self::health::{HealthQuestion, port_of};
 use self::lease::{LeasedKey, Wish};
 pub use self::stage::RegisterTimes;
 use self::stage::{RegisterAction, RegisterEvent, Registration};
+use super::client::AskFailure;
 use super::etcd::{Etcd, EtcdAddress, EtcdFailure};
 use crate::sys::{self, Order};
+use crate::tls::ClientFiles;
 
 /// How often the server is looked at that is our child.
 const LOOK: Duration = Duration::from_millis(50);
@@ -61,6 +63,8 @@ pub struct RegisterSettings {
     /// `host:port` where the server is asked whether it is well.
     pub authority: String,
     pub health: HealthQuestion,
+    /// It is asked under TLS, with these files.
+    pub health_tls: Option<ClientFiles>,
     /// From one question to the next.
     pub interval: Duration,
     /// For an answer.
@@ -213,12 +217,20 @@ fn code_of(status: ExitStatus) -> u8 {
 
 /// Asks the server again and again, on a thread of its own.
 fn watch_health(settings: &RegisterSettings, events: Sender<RegisterEvent>) -> io::Result<()> {
-    let RegisterSettings { authority, health, interval, timeout, failures, .. } = settings.clone();
+    let RegisterSettings { authority, health, health_tls, interval, timeout, failures, .. } =
+        settings.clone();
     let watch = move || {
         let (mut failed, mut well) = (0, false);
         loop {
             let began = Instant::now();
-            let asked = health.ask(&authority, timeout);
+            // The files are read each time: they may be renewed.
+            let dialer = health_tls
+                .as_ref()
+                .map(|files| files.dialer(health.authority(&authority), sys::time_of_day()));
+            let asked = match dialer.transpose() {
+                Ok(dialer) => health.ask(&authority, dialer.as_ref(), timeout),
+                Err(_) => Err(AskFailure::Tls("a file of its authorities cannot be read")),
+            };
             let event = match &asked {
                 Ok(()) => {
                     failed = 0;

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::harness::{EtcdCluster, PATIENCE, Upstream, encoded, sluicegate};
+use crate::tls::{Authority, TlsServer};
 
 /// A port that nobody listens on.
 pub fn free_port() -> SocketAddr {
@@ -311,6 +312,26 @@ fn what_a_server_says_and_how_it_ends_is_passed_on() {
 }
 
 #[test]
+fn a_server_under_tls_is_asked_under_tls() {
+    let authority = Authority::new();
+    let server = TlsServer::start(&authority.issue(&["localhost"]), None);
+    let cluster = EtcdCluster::start(1);
+    let address = format!("https://localhost:{}", server.port);
+    let start = |ca: &Authority| {
+        let ca = ca.ca.to_str().expect("a path");
+        let arguments = ["--address", &address, "--health-ca", ca, "--health-interval", "20ms"];
+        Registrar::start(&cluster.place("p"), &arguments)
+    };
+    let stranger = start(&Authority::new());
+    thread::sleep(Duration::from_millis(300));
+    assert!(!is_registered(&cluster), "it is not believed");
+    drop(stranger);
+    let _registrar = start(&authority);
+    until("it is registered", || is_registered(&cluster));
+    assert_eq!(registered(&cluster)[0]["address"], json!(address));
+}
+
+#[test]
 fn what_cannot_begin_says_why() {
     let cluster = EtcdCluster::start(1);
     let place = cluster.place("p");
@@ -324,7 +345,9 @@ fn what_cannot_begin_says_why() {
         (&["--address", "a:1", "--ttl", "1s"], 2, "from 2s to 1h"),
         (&["--address", "a:1", "--ttl", "5"], 2, "\"5\" has no unit"),
         (&["--address", "a:1", "--id", "a/b"], 2, "letters, digits"),
-        (&["--address", "https://a"], 1, "a server under TLS is asked at"),
+        (&["--address", "https://a", "--health-ca", "/none/ca"], 1, "/none/ca: "),
+        (&["--address", "a:1", "--health-ca", "x"], 1, "is for a server that is asked under TLS"),
+        (&["--address", "a:1", "--health", "ftp://a:1/"], 2, "must be a path, http[s]://"),
         (&["--address", "a:1", "--", "/none/such"], 1, "/none/such: "),
     ] {
         let refused = register(&place, arguments);

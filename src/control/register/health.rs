@@ -5,6 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::config::snapshot::TlsDialer;
 use crate::control::client::{Ask, AskFailure, Whereabouts};
 
 /// How it is found out.
@@ -12,8 +13,8 @@ use crate::control::client::{Ask, AskFailure, Whereabouts};
 pub enum HealthQuestion {
     /// A path at the server's own address.
     Path(String),
-    /// A path at another address: `host:port`, path.
-    Url(String, String),
+    /// A path at another address: `host:port`, path, and whether it is asked under TLS.
+    Url(String, String, bool),
     /// The port takes connections.
     Connect,
 }
@@ -29,14 +30,16 @@ impl FromStr for HealthQuestion {
         if told.starts_with('/') && visible {
             return Ok(HealthQuestion::Path(told.to_owned()));
         }
-        let rest = told.strip_prefix("http://").filter(|_| visible);
+        let sealed = told.starts_with("https://");
+        let rest = told.strip_prefix("http://").or_else(|| told.strip_prefix("https://"));
+        let rest = rest.filter(|_| visible);
         let split = rest.map(|rest| rest.split_at(rest.find('/').unwrap_or(rest.len())));
         match split {
             Some((authority, path)) if port_of(authority).is_some() => {
                 let path = if path.is_empty() { "/" } else { path };
-                Ok(HealthQuestion::Url(authority.to_owned(), path.to_owned()))
+                Ok(HealthQuestion::Url(authority.to_owned(), path.to_owned(), sealed))
             }
-            _ => Err("must be a path, http://HOST:PORT/PATH, or \"connect\"".to_owned()),
+            _ => Err("must be a path, http[s]://HOST:PORT/PATH, or \"connect\"".to_owned()),
         }
     }
 }
@@ -53,23 +56,38 @@ impl fmt::Display for HealthQuestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HealthQuestion::Path(path) => f.write_str(path),
-            HealthQuestion::Url(authority, path) => write!(f, "http://{authority}{path}"),
+            HealthQuestion::Url(authority, path, sealed) => {
+                write!(f, "http{}://{authority}{path}", if *sealed { "s" } else { "" })
+            }
             HealthQuestion::Connect => f.write_str("connect"),
         }
     }
 }
 
 impl HealthQuestion {
-    /// Asks once. `authority` is the server's own.
-    pub fn ask(&self, authority: &str, timeout: Duration) -> Result<(), AskFailure> {
-        let (authority, path) = match self {
-            HealthQuestion::Path(path) => (authority, path),
-            HealthQuestion::Url(authority, path) => (authority.as_str(), path),
-            HealthQuestion::Connect => return connects(authority, timeout),
+    /// The `host:port` that is asked, of a server at this one.
+    pub fn authority<'a>(&'a self, own: &'a str) -> &'a str {
+        match self {
+            HealthQuestion::Url(authority, ..) => authority,
+            HealthQuestion::Path(_) | HealthQuestion::Connect => own,
+        }
+    }
+
+    /// Asks once. `own` is the server's `host:port`; `tls` how the one that is asked is dialled, where
+    /// it speaks TLS.
+    pub fn ask(
+        &self,
+        own: &str,
+        tls: Option<&TlsDialer>,
+        timeout: Duration,
+    ) -> Result<(), AskFailure> {
+        let authority = self.authority(own);
+        let (HealthQuestion::Path(path) | HealthQuestion::Url(_, path, _)) = self else {
+            return connects(authority, timeout);
         };
         let ask = Ask {
             to: Whereabouts::Name(authority),
-            tls: None,
+            tls,
             host: authority,
             path,
             agent: "sluicegate-register",
@@ -104,14 +122,15 @@ mod tests {
     #[test]
     fn a_question_is_a_path_a_url_or_a_connection() {
         let url = |authority: &str, path: &str| {
-            Ok(HealthQuestion::Url(authority.to_owned(), path.to_owned()))
+            Ok(HealthQuestion::Url(authority.to_owned(), path.to_owned(), false))
         };
         assert_eq!("/health".parse(), Ok(HealthQuestion::Path("/health".to_owned())));
         assert_eq!("connect".parse(), Ok(HealthQuestion::Connect));
         assert_eq!("http://a:1".parse(), url("a:1", "/"));
         assert_eq!("http://[::1]:80/v2/ready?x".parse(), url("[::1]:80", "/v2/ready?x"));
-        for wrong in ["", "health", "https://a:1/", "http://a/", "http://:1", "/a b", "http://a:0"]
-        {
+        let sealed = HealthQuestion::Url("a:1".to_owned(), "/".to_owned(), true);
+        assert_eq!("https://a:1/".parse(), Ok(sealed));
+        for wrong in ["", "health", "https://a/", "http://a/", "http://:1", "/a b", "http://a:0"] {
             assert!(wrong.parse::<HealthQuestion>().is_err(), "{wrong}");
         }
     }
