@@ -31,6 +31,7 @@ impl Registrar {
         let mut process = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
             .args(["register", "--upstream", "llama", "--store", store])
             .args(arguments)
+            .env("SLUICEGATE_STORE_PASSWORD", "s3cret")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -303,9 +304,10 @@ fn what_a_server_says_and_how_it_ends_is_passed_on() {
     registrar.wait_for("the server does not end: SIGKILL");
 
     // Signals that mean something to it reach it, and the password does not.
-    let script = "trap 'echo hup; exit 5' HUP; echo up; while :; do sleep 0.05; done";
+    let script = "trap 'echo hup; exit 5' HUP; echo it has ${SLUICEGATE_STORE_PASSWORD:-nothing}; \
+                  while :; do sleep 0.05; done";
     let mut registrar = of_shell(script, &[]);
-    registrar.wait_for("up");
+    registrar.wait_for("it has nothing");
     registrar.signal(Signal::HUP);
     assert_eq!(registrar.ends().code(), Some(5));
     registrar.wait_for("hup");

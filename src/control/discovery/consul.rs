@@ -39,8 +39,7 @@ pub(super) struct ConsulProvider {
 struct Instance {
     node: Node,
     service: Service,
-    #[serde(default)]
-    checks: Vec<Check>,
+    checks: Option<Vec<Check>>,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +63,9 @@ struct Service {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Weights {
+    #[serde(default)]
     passing: u32,
+    #[serde(default)]
     warning: u32,
 }
 
@@ -143,7 +144,8 @@ fn member(instance: &Instance) -> Option<FoundMember> {
     if address.is_empty() || !(1..=65_535).contains(&service.port) {
         return None;
     }
-    let warned = checks.iter().any(|check| check.status == "warning");
+    let mut checks = checks.iter().flatten();
+    let warned = checks.any(|check| check.status == "warning");
     let weight = service.weights.as_ref();
     let weight = weight.map_or(1, |weight| if warned { weight.warning } else { weight.passing });
     let zone = service.locality.as_ref().map(|locality| locality.zone.clone());
@@ -198,7 +200,8 @@ mod tests {
             "Weights":{"Passing":5,"Warning":2}},
            "Checks":[{"CheckID":"service:llama","Status":"warning"}]},
           {"Node":{"Node":"gpu-3","Address":"10.1.10.14"},
-           "Service":{"ID":"sidecar","Service":"llama","Address":"gpu-3.internal","Port":0}}
+           "Service":{"ID":"sidecar","Service":"llama","Address":"gpu-3.internal","Port":0},
+           "Checks":null}
         ]"#;
         let found = members(text).map_err(|trouble| trouble.reason).expect("it is one");
         let told: Vec<_> =
