@@ -28,6 +28,7 @@ use crate::control::health::{Change, CheckTarget, HealthChecks};
 use crate::control::lookout;
 use crate::control::models::{KnownModels, Models};
 use crate::control::spans::Exporter;
+use crate::control::spent::SpentKeeper;
 use crate::control::wake::ServerStarter;
 use crate::gateway::command::{Command, Idle};
 use crate::measure::stats::Counters;
@@ -82,6 +83,8 @@ pub struct Control {
     config: Arc<ConfigState>,
     /// Where there is an admin address.
     admin: Option<admin::Remote>,
+    /// Keeps what keys have spent, where that is to be kept.
+    spent: Option<Arc<SpentKeeper>>,
 }
 
 impl Control {
@@ -95,6 +98,7 @@ impl Control {
     pub fn retire(&self) {
         // First: from here on the process is not ready, and its address is the successor's.
         self.admin.iter().for_each(admin::Remote::retire);
+        self.spent.iter().for_each(|spent| spent.retire());
         self.close();
         self.tell(|| Command::Drain(Idle::MayAsk));
     }
@@ -118,6 +122,7 @@ impl Control {
         drop(members);
         self.watch_ports(snapshot);
         self.wake_servers(snapshot, &loads).map_err(StartError::System)?;
+        self.spent.iter().for_each(|spent| spent.follow(snapshot));
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
         self.admin.iter().for_each(|admin| admin.reload(snapshot));
         self.check_health(snapshot).map_err(StartError::System)
@@ -357,6 +362,7 @@ impl Server {
                 worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
             ended = ended.and(result);
         }
+        self.control.spent.iter().for_each(|spent| spent.finish());
         self.control.end_servers();
         if let Some(exporter) = self.exporter {
             exporter.stop();

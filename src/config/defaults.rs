@@ -218,6 +218,9 @@ pub fn gate() -> GateSettings {
     GateSettings { gate: Arc::default(), keys: KeyMode::Off, keys_file: None, spent_file: None }
 }
 
+pub const IPV4_PREFIX: u8 = 32;
+/// What one household has.
+pub const IPV6_PREFIX: u8 = 64;
 pub const PASS_KEYS: bool = false;
 /// About what a chat answer has.
 pub const GUESS_TOKENS: u64 = 1_000;

@@ -113,7 +113,7 @@ fn table_of(
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let headers = [format!("[keys.{name}]"), format!("[keys.\"{name}\"]")];
     let is_header = |line: &&str| headers.iter().any(|header| line.starts_with(header.as_str()));
-    let start = lines.iter().position(|line| is_header(line));
+    let start = lines.iter().position(is_header);
     let start = start.ok_or_else(|| KeysFileError::Unwritable(Vec::new()))?;
     let next = lines[start + 1..].iter().position(|line| line.starts_with('['));
     let mut end = next.map_or(lines.len(), |next| start + 1 + next);

@@ -43,7 +43,8 @@ pub use chain::{Chain, Link};
 pub use cors::Cors;
 pub use discover::{Belief, DialTemplate, Discover, DiscoverySource, FoundMember, MEMBERS_MAX};
 pub use gate::{
-    Cidr, Gate, GateSettings, KeyDigest, KeyMode, KeySettings, KeyTable, SECRET_PREFIX,
+    AddressLimits, Cidr, Gate, GateSettings, KeyDigest, KeyMode, KeySettings, KeyTable,
+    SECRET_PREFIX,
 };
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};

@@ -13,6 +13,7 @@
 //! | [`names`] | the names of endpoints, looked up again and again |
 //! | [`register`] | an inference server that tells gateways of itself by a store |
 //! | [`spans`] | the spans of exchanges, on their way to a collector |
+//! | [`spent`] | what keys have spent of their budgets, over a restart |
 //! | [`admin`] | the admin address: metrics, live streams, the dashboard |
 //!
 //! What happens here may block. It reaches the workers as messages and never makes one wait.
@@ -28,4 +29,5 @@ pub mod models;
 pub mod names;
 pub mod register;
 pub mod spans;
+pub mod spent;
 pub mod wake;

@@ -1,4 +1,4 @@
-//! Buckets: how much of a rate per minute is left, in one atomic word.
+//! Buckets: how much of a rate per minute, or per second, is left, in one atomic word.
 //!
 //! What is kept is the instant at which the bucket will be full again (the generic cell rate algorithm).
 //! Taking moves it away, the clock comes nearer by itself, so nothing has to be filled up.
@@ -19,27 +19,32 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 
-/// What a limit is counted over.
-const MINUTE: u64 = 60 * 1_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+const MINUTE: u64 = 60 * SECOND;
 
-/// A rate per minute that is used up and comes back. `limit` is an argument of each call: the
-/// configuration's, at least 1.
+/// A rate per minute.
+pub type MinuteBucket = RateBucket<MINUTE>;
+/// A rate per second.
+pub type SecondBucket = RateBucket<SECOND>;
+
+/// A rate per so many nanoseconds that is used up and comes back. `limit` is an argument of each call:
+/// the configuration's, at least 1.
 #[derive(Debug, Default)]
-pub struct MinuteBucket {
+pub struct RateBucket<const SPAN: u64> {
     /// The nanosecond of the clock at which it is full.
     full: AtomicU64,
 }
 
-impl MinuteBucket {
+impl<const SPAN: u64> RateBucket<SPAN> {
     /// Takes `amount`, or says how long until so much is there. More than `limit` counts as `limit`: it
     /// can be taken from a full bucket.
     pub fn take(&self, limit: u64, amount: u64, now: Instant) -> Result<(), Duration> {
-        let (now, cost) = (now.as_nanos(), cost(limit, amount.min(limit)));
+        let (now, cost) = (now.as_nanos(), cost(SPAN, limit, amount.min(limit)));
         let mut known = self.full.load(Ordering::Relaxed);
         loop {
             let full = known.max(now) + cost;
-            if full > now + MINUTE {
-                return Err(Duration::from_nanos(full - now - MINUTE));
+            if full > now + SPAN {
+                return Err(Duration::from_nanos(full - now - SPAN));
             }
             match self.exchange(known, full) {
                 Ok(()) => return Ok(()),
@@ -50,7 +55,7 @@ impl MinuteBucket {
 
     /// Takes `amount` whether or not it is there.
     pub fn charge(&self, limit: u64, amount: u64, now: Instant) {
-        let (now, cost) = (now.as_nanos(), cost(limit, amount));
+        let (now, cost) = (now.as_nanos(), cost(SPAN, limit, amount));
         let mut known = self.full.load(Ordering::Relaxed);
         while let Err(other) = self.exchange(known, known.max(now).saturating_add(cost)) {
             known = other;
@@ -59,7 +64,7 @@ impl MinuteBucket {
 
     /// Gives back what was taken and not used.
     pub fn give_back(&self, limit: u64, amount: u64) {
-        let cost = cost(limit, amount.min(limit));
+        let cost = cost(SPAN, limit, amount.min(limit));
         let mut known = self.full.load(Ordering::Relaxed);
         while let Err(other) = self.exchange(known, known.saturating_sub(cost)) {
             known = other;
@@ -69,9 +74,9 @@ impl MinuteBucket {
     /// How much can be taken now.
     pub fn left(&self, limit: u64, now: Instant) -> u64 {
         let taken = self.full.load(Ordering::Relaxed).saturating_sub(now.as_nanos());
-        let left = u128::from(MINUTE.saturating_sub(taken)) * u128::from(limit);
+        let left = u128::from(SPAN.saturating_sub(taken)) * u128::from(limit);
         // It is at most `limit`.
-        (left / u128::from(MINUTE)) as u64
+        (left / u128::from(SPAN)) as u64
     }
 
     /// How long until it is full, if nobody takes anything.
@@ -86,9 +91,9 @@ impl MinuteBucket {
     }
 }
 
-/// The part of the minute that `amount` is of a limit, in nanoseconds.
-fn cost(limit: u64, amount: u64) -> u64 {
-    let cost = u128::from(amount) * u128::from(MINUTE) / u128::from(limit.max(1));
+/// The part of the span that `amount` is of a limit, in nanoseconds.
+fn cost(span: u64, limit: u64, amount: u64) -> u64 {
+    let cost = u128::from(amount) * u128::from(span) / u128::from(limit.max(1));
     // A debt of more than a week is none that anybody waits for.
     u64::try_from(cost).unwrap_or(u64::MAX).min(7 * 24 * 60 * MINUTE)
 }

@@ -15,8 +15,10 @@
 //! | [`key`] | one key: its settings, and what it has used |
 //! | [`table`] | all keys, found by the digest of a secret |
 //! | [`bucket`], [`budget`] | rates per minute; sums of days and months |
+//! | [`addresses`] | limits of client addresses |
 //! | [`network`] | prefixes of addresses |
 //! | [`fields`] | the `x-ratelimit-*` fields |
+//! | [`forwarded`] | whose request it is, behind proxies that are trusted |
 //! | [`refusal`] | why a request is not let in |
 //!
 //! * Pure: heads and moments go in, decisions come out. No socket, no clock, no file.
@@ -25,9 +27,11 @@
 //! * What was reserved is given back exactly once, whatever becomes of the request: by
 //!   [`Gate::settle`], or when the [`Principal`] is dropped.
 
+pub mod addresses;
 pub mod bucket;
 pub mod budget;
 pub mod fields;
+pub mod forwarded;
 pub mod key;
 pub mod network;
 pub mod refusal;
@@ -38,9 +42,10 @@ mod tests;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use self::addresses::{AddressLimits, AddressTable};
 use self::budget::Period;
 use self::key::{ApiKey, SECRET_PREFIX};
-use self::network::any_contains;
+use self::network::{Cidr, any_contains};
 use self::refusal::{Bar, GateRefusal, RateOf};
 use self::table::KeyTable;
 use crate::clock::Instant;
@@ -88,6 +93,13 @@ pub struct Gate {
     pub passes_keys: bool,
     /// Tokens that an answer is taken to have, before it is known.
     pub guess_tokens: u64,
+    /// Proxies whose word on the client's address is believed.
+    pub trusted: Vec<Cidr>,
+    /// Empty: everybody but those that are denied.
+    pub allow: Vec<Cidr>,
+    pub deny: Vec<Cidr>,
+    /// What one address may do, and what all have done. `None`: addresses have no limits.
+    pub addresses: Option<(AddressLimits, Arc<AddressTable>)>,
 }
 
 /// Who has come, by a key.
@@ -137,6 +149,53 @@ pub struct GateUsage {
 pub const BYTES_PER_TOKEN: u64 = 4;
 
 impl Gate {
+    /// Whether it matters where a request is from.
+    pub fn looks_at_addresses(&self) -> bool {
+        !self.trusted.is_empty()
+            || !self.allow.is_empty()
+            || !self.deny.is_empty()
+            || self.addresses.is_some()
+    }
+
+    /// Whether an address is let in at all.
+    pub fn admits_address(&self, address: IpAddr) -> bool {
+        let allowed = self.allow.is_empty() || any_contains(&self.allow, address);
+        allowed && !any_contains(&self.deny, address)
+    }
+
+    /// Whether a connection from there comes in. One that does has to [leave](Gate::leave).
+    pub fn admits_connection(&self, peer: IpAddr, now: Instant) -> bool {
+        // A proxy that is trusted has the connections of many.
+        if any_contains(&self.trusted, peer) {
+            return true;
+        }
+        let counted =
+            |(limits, table): &(AddressLimits, Arc<AddressTable>)| table.connect(limits, peer, now);
+        self.admits_address(peer) && self.addresses.as_ref().is_none_or(counted)
+    }
+
+    /// A connection that came in has ended.
+    pub fn leave(&self, peer: IpAddr) {
+        if let Some((limits, table)) = &self.addresses
+            && !any_contains(&self.trusted, peer)
+        {
+            table.leave(limits, peer);
+        }
+    }
+
+    /// Whether a request of this client comes in.
+    pub fn admits_request(&self, client: IpAddr, now: Instant) -> Result<(), GateRefusal> {
+        if !self.admits_address(client) {
+            return Err(GateRefusal::Denied);
+        }
+        match &self.addresses {
+            None => Ok(()),
+            Some((limits, table)) => {
+                table.ask(limits, client, now).map_err(GateRefusal::AddressRate)
+            }
+        }
+    }
+
     /// Whose key this head holds; why nobody's, else.
     pub fn identify(&self, head: &RequestHead<'_>) -> Result<Principal, GateRefusal> {
         let mut presented = None;

@@ -24,6 +24,10 @@ pub enum GateRefusal {
     Concurrency,
     /// The budget of this period is used up, which ends after so long.
     Budget(Period, Duration),
+    /// The address of the client is not let in.
+    Denied,
+    /// The address has made as many requests in a second as it may.
+    AddressRate(Duration),
 }
 
 /// What a key is barred from.
@@ -47,8 +51,11 @@ impl GateRefusal {
     pub fn status(self) -> u16 {
         match self {
             GateRefusal::Missing | GateRefusal::Unknown { .. } | GateRefusal::Expired => 401,
-            GateRefusal::Forbidden(_) => 403,
-            GateRefusal::Rate(..) | GateRefusal::Concurrency | GateRefusal::Budget(..) => 429,
+            GateRefusal::Forbidden(_) | GateRefusal::Denied => 403,
+            GateRefusal::Rate(..)
+            | GateRefusal::Concurrency
+            | GateRefusal::Budget(..)
+            | GateRefusal::AddressRate(_) => 429,
         }
     }
 
@@ -56,7 +63,9 @@ impl GateRefusal {
     pub fn kind(self) -> &'static str {
         match self {
             GateRefusal::Budget(..) => "insufficient_quota",
-            GateRefusal::Rate(..) | GateRefusal::Concurrency => "rate_limit_error",
+            GateRefusal::Rate(..) | GateRefusal::Concurrency | GateRefusal::AddressRate(_) => {
+                "rate_limit_error"
+            }
             _ => "invalid_request_error",
         }
     }
@@ -70,6 +79,8 @@ impl GateRefusal {
             GateRefusal::Rate(..) => "rate_limited",
             GateRefusal::Concurrency => "concurrency_limited",
             GateRefusal::Budget(..) => "budget_spent",
+            GateRefusal::Denied => "address_denied",
+            GateRefusal::AddressRate(_) => "address_limited",
         }
     }
 
@@ -77,7 +88,9 @@ impl GateRefusal {
     /// will not be.
     pub fn retry_after(self) -> Option<Duration> {
         match self {
-            GateRefusal::Rate(_, wait) | GateRefusal::Budget(_, wait) => Some(wait),
+            GateRefusal::Rate(_, wait)
+            | GateRefusal::Budget(_, wait)
+            | GateRefusal::AddressRate(wait) => Some(wait),
             // Nobody knows when the first of them ends: the least there is.
             GateRefusal::Concurrency => Some(Duration::ZERO),
             _ => None,
@@ -109,6 +122,10 @@ impl fmt::Display for GateRefusal {
                  request may take included"
             }
             GateRefusal::Concurrency => "the API key has as many requests under way as it may",
+            GateRefusal::Denied => "this address is not let in",
+            GateRefusal::AddressRate(_) => {
+                "this address has made as many requests in a second as it may"
+            }
             GateRefusal::Budget(period, _) => {
                 return write!(f, "the API key has used up its budget of the {}", period.name());
             }

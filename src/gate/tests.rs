@@ -16,7 +16,12 @@ const UNIX: u64 = 1_796_126_400;
 fn gate(change: impl Fn(&mut KeySettings)) -> Gate {
     let mut settings = KeySettings::unlimited("one", KeyDigest::of(SECRET.as_bytes()));
     change(&mut settings);
-    Gate { keys: KeyTable::new([settings]), passes_keys: false, guess_tokens: 100 }
+    Gate {
+        keys: KeyTable::new([settings]),
+        passes_keys: false,
+        guess_tokens: 100,
+        ..Gate::default()
+    }
 }
 
 fn identify(gate: &Gate, fields: &str) -> Result<Principal, GateRefusal> {

@@ -9,6 +9,8 @@ use crate::proxy::fault::{DownstreamFault, Fault};
 
 /// Every end reason, sorted.
 pub const END_REASONS: [&str; REASONS] = [
+    "address_denied",
+    "address_limited",
     "bad_chunk",
     "bad_head",
     "body_encoded",
@@ -81,9 +83,9 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_write_timeout",
     "wake_failed",
 ];
-const REASONS: usize = 71;
+const REASONS: usize = 73;
 /// The place of `complete`.
-const COMPLETE: usize = 11;
+const COMPLETE: usize = 13;
 
 /// Ended as HTTP has it; whether it was whole nobody could tell.
 pub const UNOBSERVED: &str = "unobserved";

@@ -59,6 +59,8 @@ pub struct Counters {
     pub silent_shed: Counter,
     // Connections and exchanges.
     pub downstreams_accepted: Counter,
+    /// Connections that were turned away because of their address.
+    pub connections_refused: Counter,
     pub accepts_exhausted: Counter,
     pub exchanges: Counter,
     pub exchanges_ended: Counter,

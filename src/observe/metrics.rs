@@ -123,6 +123,11 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
         c.downstreams_accepted.get()
     }),
     (
+        "sluicegate_connections_refused_total",
+        "Client connections turned away because of their address.",
+        |c| c.connections_refused.get(),
+    ),
+    (
         "sluicegate_accept_pauses_total",
         "Times accepting rested because descriptors or memory had run out.",
         |c| c.accepts_exhausted.get(),

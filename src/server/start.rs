@@ -16,6 +16,7 @@ use crate::config::snapshot::{
 use crate::control::admin;
 use crate::control::models::KnownModels;
 use crate::control::spans::Exporter;
+use crate::control::spent::SpentKeeper;
 use crate::gateway::command::Command;
 use crate::gateway::fleet::Fleet;
 use crate::gateway::nudge::NudgeSender;
@@ -73,6 +74,7 @@ pub fn start_on(
         usage: records.usage,
         spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
+    let spent = SpentKeeper::start(&snapshot, || sys::time_of_day().as_secs());
     let remote = desk.as_ref().map(|desk| desk.remote(fleet));
     let control = Control {
         posts,
@@ -88,6 +90,8 @@ pub fn start_on(
         members: Arc::default(),
         discovered,
         admin: remote.clone(),
+        // Before a worker asks what is left.
+        spent: spent.map_err(StartError::System)?.map(Arc::new),
     };
     control.watch_ports(&snapshot);
     control.wake_servers(&snapshot, &loads).map_err(StartError::System)?;

@@ -85,6 +85,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "clock",
             "config",
+            "files",
+            "gate::budget",
             "gateway",
             "http",
             "measure",

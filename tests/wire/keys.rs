@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Gateway, Message, Peer, Upstream, sluicegate};
+use crate::harness::{End, Gateway, Message, Peer, Upstream, sluicegate};
 
 /// `printf SECRET | sha256sum`
 const ONE: (&str, &str) =
@@ -46,12 +46,17 @@ fn document(body: &str) -> String {
     )
 }
 
+/// The same, behind which the server closes: any worker may ask it next.
+fn closing(body: &str) -> String {
+    document(body).replace("200 OK\r\n", "200 OK\r\nConnection: close\r\n")
+}
+
 /// Sends a request, which has to come to the server: what that and the client get.
 fn passes(client: &mut Peer, upstream: &Upstream, request: &str) -> (Message, Message) {
     client.send(request);
     let mut server = upstream.accept();
     let seen = server.read_request();
-    server.send(document(ANSWER).replace("200 OK\r\n", "200 OK\r\nConnection: close\r\n"));
+    server.send(closing(ANSWER));
     let answer = client.read_response();
     assert_eq!(answer.status(), 200, "{request}: {}", answer.text());
     (seen, answer)
@@ -257,12 +262,13 @@ fn concurrency_is_held_until_the_answer_is_over() {
     server.read_request();
     let answer = refused(&mut gateway.connect(), &chat(key), 429, "concurrency_limited");
     assert_eq!(answer.field("retry-after"), Some("1"));
-    server.send(document(ANSWER));
+    server.send(closing(ANSWER));
     first.read_response();
     // One whose client leaves gives its place back too.
-    let mut second = gateway.connect();
-    second.send(chat(key));
+    first.send(chat(key));
+    let mut server = upstream.accept();
     server.read_request();
+    let second = first;
     drop(second);
     gateway.wait_for_log("499 client_gone");
     let mut third = gateway.connect();
@@ -349,4 +355,94 @@ fn keys_are_made_rotated_and_revoked_by_the_command() {
     gateway.wait_for_log("generation 3 is");
     refused(&mut client, &chat(&third), 401, "invalid_api_key");
     std::fs::remove_dir_all(folder).expect("ours");
+}
+
+#[test]
+fn a_budget_is_kept_over_a_restart() {
+    let file = std::env::temp_dir().join(format!("sluicegate-spent-wire-{}", std::process::id()));
+    let upstream = Upstream::listen();
+    let more = format!("[gate]\nspent_file = \"{}\"", file.display());
+    let key = "Authorization: Bearer sk-1\r\n";
+    let mut first = gateway(&upstream, "tokens_per_day = 60", &more);
+    passes(&mut first.connect(), &upstream, &chat(key));
+    first.terminate();
+    assert!(first.wait_exit(Duration::from_secs(10)).is_some());
+    let second = gateway(&upstream, "tokens_per_day = 60", &more);
+    // 40 of 60 are spent; the second request overdraws.
+    let mut client = second.connect();
+    passes(&mut client, &upstream, &chat(key));
+    client.send(chat(key));
+    let answer = client.read_response();
+    assert_eq!(answer.status(), 429, "{}", answer.text());
+    assert_eq!(answer.json()["error"]["code"], "budget_spent");
+    let wait: u64 = answer.field("retry-after").expect("told").parse().expect("seconds");
+    assert!((1..=86_400).contains(&wait), "{wait}");
+    std::fs::remove_file(file).expect("it was kept");
+}
+
+#[test]
+fn the_address_behind_a_trusted_proxy_is_the_clients() {
+    let upstream = Upstream::listen();
+    let key = "Authorization: Bearer sk-1\r\n";
+    let from = |address: &str| chat(&format!("{key}X-Forwarded-For: 9.9.9.9, {address}\r\n"));
+    let lines = "networks = [\"203.0.113.0/24\"]";
+    let trusting = gateway(&upstream, lines, "[gate]\ntrusted_proxies = [\"127.0.0.0/8\"]");
+    let mut client = trusting.connect();
+    let (request, _) = passes(&mut client, &upstream, &from("203.0.113.7"));
+    assert_eq!(request.all("x-forwarded-for"), ["9.9.9.9, 203.0.113.7, 127.0.0.1"]);
+    refused(&mut client, &from("198.51.100.7"), 403, "key_not_allowed");
+    let doubting = gateway(&upstream, lines, "");
+    refused(&mut doubting.connect(), &from("203.0.113.7"), 403, "key_not_allowed");
+}
+
+/// A gateway without keys whose `[gate]` has these lines.
+fn gated(upstream: &Upstream, lines: &str) -> Gateway {
+    let address = upstream.address();
+    Gateway::start(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[gate]\n{lines}\n\
+         [[upstream]]\nname = \"llama\"\nendpoints = [\"{address}\"]\n\
+         [[route]]\npath = \"/v1/*\"\nupstream = \"llama\"\n"
+    ))
+}
+
+/// Whether a connection is reset before anything is said: perhaps while it is being made.
+fn is_turned_away(gateway: &Gateway) -> bool {
+    let Ok(stream) = std::net::TcpStream::connect(gateway.address()) else { return true };
+    let mut client = Peer::of(stream);
+    let _ = client.try_send("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    client.read_end() == End::Reset
+}
+
+#[test]
+fn who_is_denied_is_turned_away_at_the_door() {
+    let upstream = Upstream::listen();
+    let gateway = gated(&upstream, "deny = [\"127.0.0.0/8\"]");
+    assert!(is_turned_away(&gateway));
+    let others = gated(&upstream, "allow = [\"192.0.2.0/24\"]");
+    assert!(is_turned_away(&others));
+    // Behind a proxy it is the request that is denied.
+    let lines = "trusted_proxies = [\"127.0.0.1\"]\ndeny = [\"203.0.113.0/24\"]";
+    let behind = gated(&upstream, lines);
+    let mut client = behind.connect();
+    refused(&mut client, &chat("X-Forwarded-For: 203.0.113.7\r\n"), 403, "address_denied");
+    passes(&mut client, &upstream, &chat("X-Forwarded-For: 198.51.100.7\r\n"));
+}
+
+#[test]
+fn an_address_has_so_many_connections_and_asks_so_fast() {
+    let upstream = Upstream::listen();
+    let gateway = gated(&upstream, "per_address = { connections = 2 }");
+    let mut first = gateway.connect();
+    passes(&mut first, &upstream, &chat(""));
+    let mut second = gateway.connect();
+    passes(&mut second, &upstream, &chat(""));
+    assert!(is_turned_away(&gateway));
+    drop(second);
+    // Its place is free as soon as its end has been seen.
+    assert!((0..200).any(|_| !is_turned_away(&gateway)));
+    let gateway = gated(&upstream, "per_address = { requests_per_second = 1 }");
+    let mut client = gateway.connect();
+    passes(&mut client, &upstream, &chat(""));
+    let answer = refused(&mut gateway.connect(), &chat(""), 429, "address_limited");
+    assert_eq!(answer.field("retry-after"), Some("1"));
 }

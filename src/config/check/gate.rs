@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::super::file::{Document, Field, Section};
 use super::super::problem::{Location, Mistake, Problem, Report};
 use super::super::snapshot::{
-    Cidr, Gate, GateSettings, KeyDigest, KeyMode, KeySettings, KeyTable, PRIORITIES, Pattern,
-    PriceTable, Route,
+    AddressLimits, Cidr, Gate, GateSettings, KeyDigest, KeyMode, KeySettings, KeyTable, PRIORITIES,
+    Pattern, PriceTable, Route,
 };
 use super::super::{Environment, defaults};
 use super::{fallback, policy, unique, when};
@@ -53,10 +53,21 @@ pub(super) fn gate(
     let has_keys = !all.is_empty() || keys_file.is_some();
     let default = if has_keys { KeyMode::Required } else { KeyMode::Off };
     let spent_file = section.take("spent_file");
+    let mut nets = |key| {
+        let read = section.take(key).and_then(|field| networks(&field, report));
+        read.unwrap_or_default()
+    };
+    let (trusted, allow, deny) = (nets("trusted_proxies"), nets("allow"), nets("deny"));
+    let addresses = section.take("per_address").filter(|field| !field.is_off());
+    let addresses = addresses.map(|field| per_address(field.section(report), report));
     let gate = Gate {
         keys: KeyTable::new(all.iter().map(|key| key.settings.clone())),
         passes_keys: section.boolean("pass_keys", defaults::PASS_KEYS, report),
         guess_tokens: section.count("guess_tokens", GUESS, defaults::GUESS_TOKENS, report),
+        trusted,
+        allow,
+        deny,
+        addresses: addresses.map(|limits| (limits, Arc::default())),
     };
     let settings = GateSettings {
         gate: Arc::new(gate),
@@ -75,6 +86,28 @@ fn path(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Op
         return None;
     }
     Some(environment.folder.join(written))
+}
+
+/// `per_address = { … }`
+fn per_address(mut section: Section<'_>, report: &mut Report) -> AddressLimits {
+    let place = section.place().clone();
+    let mut count = |key, range| section.take(key).and_then(|field| field.count(range, report));
+    let limits = AddressLimits {
+        connections: count("connections", CONCURRENCY).map(|count: u64| count as u32),
+        connections_per_second: count("connections_per_second", CONCURRENCY),
+        requests_per_second: count("requests_per_second", CONCURRENCY),
+        ipv4_prefix: section.count("ipv4_prefix", 8..=32, defaults::IPV4_PREFIX, report),
+        ipv6_prefix: section.count("ipv6_prefix", 16..=128, defaults::IPV6_PREFIX, report),
+    };
+    let AddressLimits { connections, connections_per_second, requests_per_second, .. } = limits;
+    if connections.is_none() && connections_per_second.or(requests_per_second).is_none() {
+        report.error(
+            &place,
+            "needs one of connections, connections_per_second and requests_per_second",
+        );
+    }
+    section.finish(report);
+    limits
 }
 
 /// Reads the keys of a file. What is wrong in it is told with its own lines.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-use super::super::snapshot::{GateSettings, KeyMode, KeySettings, TokenPrice};
+use super::super::snapshot::{AddressLimits, GateSettings, KeyMode, KeySettings, TokenPrice};
 use super::{entry, key, list, quoted};
 use crate::http::timestamp;
 
@@ -20,8 +20,29 @@ pub(super) fn gate(settings: &GateSettings, out: &mut String) -> fmt::Result {
     settings.spent_file.iter().try_for_each(|file| entry(out, "spent_file", path(file)))?;
     entry(out, "pass_keys", gate.passes_keys)?;
     entry(out, "guess_tokens", gate.guess_tokens)?;
+    let networks =
+        [("trusted_proxies", &gate.trusted), ("allow", &gate.allow), ("deny", &gate.deny)];
+    for (key, networks) in networks.into_iter().filter(|(_, networks)| !networks.is_empty()) {
+        entry(out, key, list(networks.iter().map(|network| quoted(&network.to_string()))))?;
+    }
+    match &gate.addresses {
+        None => entry(out, "per_address", quoted("off"))?,
+        Some((limits, _)) => per_address(limits, out)?,
+    }
     let own = gate.keys.keys().iter().filter(|key| !key.settings.in_file);
     own.into_iter().try_for_each(|key| one(&key.settings, out))
+}
+
+fn per_address(limits: &AddressLimits, out: &mut String) -> fmt::Result {
+    let limited = [
+        ("connections", limits.connections.map(u64::from)),
+        ("connections_per_second", limits.connections_per_second),
+        ("requests_per_second", limits.requests_per_second),
+        ("ipv4_prefix", Some(limits.ipv4_prefix.into())),
+        ("ipv6_prefix", Some(limits.ipv6_prefix.into())),
+    ];
+    let mut given = limited.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    given.try_for_each(|(key, value)| entry(out, &format!("per_address.{key}"), value))
 }
 
 pub(super) fn mode(mode: KeyMode) -> &'static str {

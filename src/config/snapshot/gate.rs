@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Snapshot;
+pub use crate::gate::addresses::AddressLimits;
 pub use crate::gate::key::{KeyDigest, KeySettings, SECRET_PREFIX};
 pub use crate::gate::network::Cidr;
 pub use crate::gate::table::KeyTable;
@@ -38,9 +39,14 @@ impl Snapshot {
     /// What keys have used in the generation before goes on.
     pub(super) fn keep_used(&mut self, before: &Snapshot) {
         let (new, old) = (&self.gate.gate, &before.gate.gate);
-        if !new.keys.is_empty() {
-            let keys = new.keys.follow(&old.keys);
-            self.gate.gate = Arc::new(Gate { keys, ..Gate::clone(new) });
+        if new.keys.is_empty() && new.addresses.is_none() {
+            return;
         }
+        let mut next = Gate::clone(new);
+        next.keys = new.keys.follow(&old.keys);
+        if let (Some((_, table)), Some((_, known))) = (&mut next.addresses, &old.addresses) {
+            *table = Arc::clone(known);
+        }
+        self.gate.gate = Arc::new(next);
     }
 }

@@ -177,6 +177,7 @@ const EVERY_KEY: &str = r#"
     keys = "off"
     pass_keys = false
     guess_tokens = 1000
+    per_address = "off"
     [admin]
     listen = "0.0.0.0:9090"
     token_file = "/etc/admin.token"

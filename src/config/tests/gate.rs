@@ -46,7 +46,11 @@ fn a_key_says_what_it_opens_and_how_much() {
         keys_file = "keys.toml"
         spent_file = "/var/spent.json"
         pass_keys = true
-        guess_tokens = 5"#,
+        guess_tokens = 5
+        trusted_proxies = ["10.0.0.0/8"]
+        allow = ["::/0"]
+        deny = ["2001:db8::/32"]
+        per_address = {{ connections = 5, requests_per_second = 9, ipv6_prefix = 56 }}"#,
         hash(1),
         hash(2)
     ));

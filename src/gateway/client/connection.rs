@@ -128,6 +128,10 @@ impl<N: Net> Gateway<N> {
             if matches!(before, State::Handshake { .. }) {
                 self.handshakes.ended();
             }
+            let gate = &self.generations.latest().gate.gate;
+            if gate.addresses.is_some() {
+                gate.leave(downstream.address);
+            }
             cx.run.reap(token);
         }
         Step::Wait

@@ -4,9 +4,11 @@
 //! route is known, and with it everything that the key may be barred from.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::clock::Instant;
 use crate::config::snapshot::{KeyMode, Route, Snapshot, Target};
+use crate::gate::forwarded::client_of;
 use crate::gate::refusal::GateRefusal;
 use crate::gate::{Asked, AskedModel, GateTime};
 use crate::gateway::client::route::{Routed, dialect_of};
@@ -28,6 +30,23 @@ impl Snapshot {
 }
 
 impl Exchange {
+    /// Notes whose request it is, where the connection is from a proxy that is trusted, and whether that
+    /// address is let in.
+    #[cold]
+    pub(crate) fn look_at_address(
+        &mut self,
+        head: &RequestHead<'_>,
+        peer: IpAddr,
+        now: Instant,
+    ) -> Result<(), DownstreamFault> {
+        let gate = Arc::clone(&self.snapshot.gate.gate);
+        let client = client_of(head, peer, &gate.trusted);
+        if client != peer {
+            self.aside_mut().client = Some(client);
+        }
+        gate.admits_request(client, now).map_err(DownstreamFault::Gate)
+    }
+
     /// Notes who has come. Where no route lets anybody in without a key, it is refused already; the body
     /// of such a request need not be read.
     #[cold]
@@ -35,9 +54,10 @@ impl Exchange {
         &mut self,
         head: &RequestHead<'_>,
         snapshot: &Snapshot,
-        client: IpAddr,
+        peer: IpAddr,
         unix: u64,
     ) -> Result<(), DownstreamFault> {
+        let client = self.client_address(peer);
         let known = snapshot.gate.gate.identify(head);
         let refusal = known.as_ref().err().copied();
         let stranger = known.is_err();

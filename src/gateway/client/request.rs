@@ -71,7 +71,11 @@ impl<N: Net> Gateway<N> {
         let mut exchange = Box::new(Exchange::opened(&head, id, held, outbox, trace, cx.now));
         exchange.keep_alive &= !last;
         let (groups, buffers) = (&mut self.groups, &mut self.desk.buffers);
-        let entered = match routed {
+        let admitted = match snapshot.gate.gate.looks_at_addresses() {
+            true => exchange.look_at_address(&head, downstream.address, cx.now),
+            false => Ok(()),
+        };
+        let entered = match admitted.and(routed) {
             Ok(routed) if snapshot.asks_for_key(&routed) => {
                 let unix = cx.net.time_of_day().as_secs();
                 exchange.meet(&head, snapshot, downstream.address, unix).map(|()| routed)

@@ -216,7 +216,7 @@ impl<N: Net> Gateway<N> {
         };
         exchange.end_plugins(status, fault, cx.now);
         let Some(downstream) = self.downstreams.get(client) else { return };
-        let client = downstream.address;
+        let client = exchange.client_address(downstream.address);
         if let Some(journal) = self.reporter.journal() {
             let identity = downstream.socket.peer().map(Into::into);
             let reel = exchange.reel_of_failure(fault);

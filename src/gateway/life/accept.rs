@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use crate::gateway::Gateway;
 use crate::gateway::command::Newcomer;
 use crate::gateway::record::downstream::{Downstream, State};
-use crate::reactor::net::Net;
+use crate::reactor::net::{Net, Stream};
 use crate::reactor::timer::Alarm;
 use crate::reactor::turn::{Cx, Entrance};
 use crate::wire::socket::Socket;
@@ -66,10 +66,27 @@ impl<N: Net> Gateway<N> {
         }
     }
 
+    /// Refuses a connection because of its address, before anything is read of it: with RST, which costs
+    /// nothing and leaves nothing behind.
+    #[cold]
+    fn turn_away(&mut self, mut stream: N::Stream) {
+        self.desk.tally.connections_refused.add(1);
+        stream.reset_on_drop();
+        // It was counted when it was placed.
+        if let Some(fleet) = self.life.fleet() {
+            fleet.departed();
+        }
+    }
+
     /// Gives an accepted connection its place.
     pub(crate) fn adopt(&mut self, stream: N::Stream, newcomer: Newcomer, cx: &mut Cx<N>) {
         let Newcomer { address, sealed } = newcomer;
         self.desk.tally.downstreams_accepted.add(1);
+        let peer = address.ip().to_canonical();
+        let gate = &self.generations.latest().gate.gate;
+        if gate.looks_at_addresses() && !gate.admits_connection(peer, cx.now) {
+            return self.turn_away(stream);
+        }
         let mut socket = Socket::new(stream);
         let mut state = State::Head { since: cx.now };
         let tls = self.generations.latest().server.tls.as_ref().filter(|_| sealed);
@@ -82,7 +99,7 @@ impl<N: Net> Gateway<N> {
             socket,
             state,
             alarm: Alarm::default(),
-            address: address.ip().to_canonical(),
+            address: peer,
             requests: 0,
             examined: 0,
             queued: false,

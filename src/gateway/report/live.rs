@@ -99,7 +99,7 @@ impl<N: Net> Gateway<N> {
         Some(LiveStream {
             key: StreamKey { connection: token.to_bits(), request: downstream.requests },
             request_id: exchange.id.clone(),
-            client: downstream.address,
+            client: exchange.client_address(downstream.address),
             route: exchange.route().map(|route| route.path.to_string()),
             key_name: exchange.principal().map(|who| who.name().to_owned()),
             endpoint: exchange.served_by(&self.endpoint_names()).filter(|_| proxied),

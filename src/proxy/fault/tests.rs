@@ -36,7 +36,7 @@ fn faults() -> Vec<Fault> {
             | DownstreamFault::Gone
             | DownstreamFault::PluginRefused(_)
             | DownstreamFault::Gate(_)
-            | DownstreamFault::Refused => 30,
+            | DownstreamFault::Refused => 32,
         },
         Fault::Upstream(fault) => match fault {
             UpstreamFault::Connect(_)
@@ -115,6 +115,8 @@ fn faults() -> Vec<Fault> {
         DownstreamFault::Gate(GateRefusal::Rate(RateOf::Requests, Duration::from_secs(3))),
         DownstreamFault::Gate(GateRefusal::Concurrency),
         DownstreamFault::Gate(GateRefusal::Budget(Period::Day, Duration::from_secs(3))),
+        DownstreamFault::Gate(GateRefusal::Denied),
+        DownstreamFault::Gate(GateRefusal::AddressRate(Duration::from_secs(3))),
     ];
     let retry_after = Duration::from_millis(2_001);
     let upstream = [
@@ -224,7 +226,7 @@ fn who_may_come_again_is_told_when() {
             Fault::Local(LocalFault::PluginFailed) => None,
             Fault::Downstream(DownstreamFault::Gate(GateRefusal::Concurrency)) => Some(1),
             Fault::Downstream(DownstreamFault::Gate(
-                GateRefusal::Rate(..) | GateRefusal::Budget(..),
+                GateRefusal::Rate(..) | GateRefusal::Budget(..) | GateRefusal::AddressRate(_),
             )) => Some(3),
             Fault::Local(_) => Some(1),
             _ => None,

@@ -46,6 +46,8 @@ pub struct Aside {
     pub asked: Option<Box<str>>,
     /// What of it is translated, where upstreams of its route have `translate_to`.
     pub translation: Option<Box<Translation>>,
+    /// The client's address, where a proxy that is trusted has told another than its own.
+    pub client: Option<IpAddr>,
     /// Who has come, where keys matter.
     pub visitor: Option<Box<Visitor>>,
     /// Its plugins, where its route has any.

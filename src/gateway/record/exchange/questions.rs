@@ -1,6 +1,7 @@
 //! What an exchange can be asked, from its own fields: what it is at, what it obeys, how far it is, and
 //! what it waits for.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Aside, Exchange, Leave};
@@ -210,6 +211,11 @@ impl Exchange {
     /// The fields that only some configurations need, made when the first of them is set.
     pub fn aside_mut(&mut self) -> &mut Aside {
         self.aside.get_or_insert_default()
+    }
+
+    /// The address of the client of a connection from `peer`.
+    pub fn client_address(&self, peer: IpAddr) -> IpAddr {
+        self.aside.as_ref().and_then(|aside| aside.client).unwrap_or(peer)
     }
 
     /// Who has come, if by a key of ours.

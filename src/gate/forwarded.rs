@@ -1,0 +1,108 @@
+//! Whose request it is, where proxies that are trusted stand in front of us.
+//!
+//! Each proxy writes down whom it has the request from, behind what it was told itself. So the list is
+//! read from its end, and believed as far as those who wrote it are trusted:
+//!
+//! ```text
+//!   X-Forwarded-For: 203.0.113.9, 198.51.100.4, 10.0.0.2        from 10.0.0.1
+//!                    ╰── anybody ──╯╰─ the client ╯╰── trusted hops ──╯
+//! ```
+//!
+//! * Who is not trusted may write what it likes: its own address counts.
+//! * An entry that is no address (`unknown`, a name) ends the reading: the hop that wrote it counts.
+//! * `X-Forwarded-For` is read where there is one, else `Forwarded` (RFC 7239).
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::network::{Cidr, any_contains};
+use crate::http::head::RequestHead;
+
+/// The address of the client: that of the `peer`, or what trusted hops say.
+pub fn client_of(head: &RequestHead<'_>, peer: IpAddr, trusted: &[Cidr]) -> IpAddr {
+    let mut client = peer;
+    let plain = head.field("x-forwarded-for").is_some();
+    let named = if plain { "x-forwarded-for" } else { "forwarded" };
+    let read = if plain { address } else { node };
+    let entries: Vec<&[u8]> = head.values(named).flat_map(entries).collect();
+    for entry in entries.into_iter().rev() {
+        if !any_contains(trusted, client) {
+            break;
+        }
+        let Some(address) = read(entry.trim_ascii()) else { break };
+        client = address.to_canonical();
+    }
+    client
+}
+
+/// The entries of a list; a comma in quotes is none.
+fn entries(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    value.split(move |byte| {
+        quoted ^= *byte == b'"';
+        *byte == b',' && !quoted
+    })
+}
+
+/// The `for` of an entry of `Forwarded`.
+fn node(entry: &[u8]) -> Option<IpAddr> {
+    let mut pairs = entry.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let value = pairs.find_map(|pair| match pair.split_at_checked(4) {
+        Some((name, value)) if name.eq_ignore_ascii_case(b"for=") => Some(value),
+        _ => None,
+    })?;
+    let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    address(bare.unwrap_or(value))
+}
+
+/// An address, with a port or without, in brackets or without.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare.parse().ok().or_else(with_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::{FieldSlots, HeadLimits, parse_request};
+
+    fn client(fields: &str, peer: &str) -> String {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        let mut slots = FieldSlots::new();
+        let limits = HeadLimits { bytes: 8_192, fields: 64 };
+        let head = parse_request(text.as_bytes(), &mut slots, &limits).expect("legal");
+        let trusted = ["10.0.0.0/8", "fd00::/8"].map(|it| Cidr::parse(it).expect("legal"));
+        client_of(&head.expect("whole"), peer.parse().expect("an address"), &trusted).to_string()
+    }
+
+    #[test]
+    fn the_last_that_is_not_trusted_is_the_client() {
+        let trusted = "10.0.0.1";
+        for (fields, peer, expected) in [
+            ("", trusted, trusted),
+            ("X-Forwarded-For: 203.0.113.9\r\n", trusted, "203.0.113.9"),
+            // A stranger's word.
+            ("X-Forwarded-For: 10.0.0.9\r\n", "203.0.113.7", "203.0.113.7"),
+            ("X-Forwarded-For: 1.1.1.1, 203.0.113.9, 10.0.0.2\r\n", trusted, "203.0.113.9"),
+            (
+                "X-Forwarded-For: 1.1.1.1\r\nx-forwarded-for: 203.0.113.9\r\n",
+                trusted,
+                "203.0.113.9",
+            ),
+            ("X-Forwarded-For: 10.0.0.3, 10.0.0.2\r\n", trusted, "10.0.0.3"),
+            ("X-Forwarded-For: 203.0.113.9, unknown, 10.0.0.2\r\n", trusted, "10.0.0.2"),
+            ("X-Forwarded-For: \r\n", trusted, trusted),
+            ("X-Forwarded-For: 203.0.113.9:4711\r\n", trusted, "203.0.113.9"),
+            ("X-Forwarded-For: [2001:db8::1]:4711, fd00::1\r\n", trusted, "2001:db8::1"),
+            ("X-Forwarded-For: ::ffff:203.0.113.9\r\n", trusted, "203.0.113.9"),
+            ("Forwarded: for=203.0.113.9;proto=http, For=10.0.0.2\r\n", trusted, "203.0.113.9"),
+            ("Forwarded: for=\"[2001:db8::1]:4711\"\r\n", trusted, "2001:db8::1"),
+            ("Forwarded: for=\"a,10.0.0.4\"\r\n", trusted, trusted),
+            ("Forwarded: proto=http;by=203.0.113.1\r\n", trusted, trusted),
+            ("Forwarded: for=1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n", trusted, "2.2.2.2"),
+        ] {
+            assert_eq!(client(fields, peer), expected, "{fields:?} from {peer}");
+        }
+    }
+}
