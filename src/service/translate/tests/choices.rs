@@ -114,6 +114,7 @@ fn what_a_server_has_no_like_of_is_refused_by_its_name() {
         (CHAT_TO_TRITON, chat(json!({"logprobs": true})), "logprobs"),
         (CHAT_TO_TGI, chat(json!({"n": 2, "stream": true})), "n"),
         (CHAT_TO_TGI, chat(json!({"n": 2, "seed": 7})), "seed"),
+        (CHAT_TO_TGI, chat(json!({"n": 2, "temperature": 0})), "temperature"),
         (CHAT_TO_GEMINI, chat(json!({"n": 0})), "n"),
         (CHAT_TO_GEMINI, chat(json!({"n": 1.5})), "n"),
         (CHAT_TO_GEMINI, chat(json!({"n": 129})), "n"),
@@ -240,7 +241,14 @@ fn documents_have_all_their_choices_and_numbers_as_they_were_written() {
     );
     assert_eq!(second["logprobs"]["content"][0]["token"], "x");
     assert_eq!(told["usage"]["completion_tokens"], 5, "of all of them");
-    assert!(matches!(document(CHAT_TO_TGI, 1, &body.to_string()), Err(BadAnswer::Unknown(_))));
+    // Who asks for the best of several in TGI's own words is told one, and what all of them cost.
+    let told: Value =
+        serde_json::from_str(&document(CHAT_TO_TGI, 1, &body.to_string()).unwrap()).unwrap();
+    assert_eq!(told["choices"].as_array().unwrap().len(), 1);
+    assert_eq!(told["usage"]["completion_tokens"], 5);
+    let mut more = body.clone();
+    more["details"]["best_of_sequences"] = json!([sequence("b"), sequence("c")]);
+    assert!(matches!(document(CHAT_TO_TGI, 2, &more.to_string()), Err(BadAnswer::Unknown(_))));
 
     let body =
         r#"{"message":{"content":"a"},"done":true,"logprobs":[{"token":"a","logprob":-0.10}]}"#;

@@ -24,9 +24,9 @@ pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Unt
         parameters.insert("max_new_tokens".into(), bound);
     }
     let is = |number: &Value, other: f64| number.as_f64() == Some(other);
-    if let Some(temperature) = take_number(&mut asked, "temperature", "")?
-        && !is(&temperature, 0.0)
-    {
+    let temperature = take_number(&mut asked, "temperature", "")?;
+    let greedy = temperature.as_ref().is_some_and(|temperature| is(temperature, 0.0));
+    if let Some(temperature) = temperature.filter(|_| !greedy) {
         parameters.insert("temperature".into(), temperature);
         parameters.insert("do_sample".into(), true.into());
     }
@@ -45,7 +45,9 @@ pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Unt
     {
         parameters.insert("top_n_tokens".into(), top.into());
     }
-    choices(&mut asked, asking, &mut parameters)?;
+    if take_choices(&mut asked, asking)? > 1 {
+        choices(asking, greedy, &mut parameters)?;
+    }
     asking.memo.stop = take_stops(&mut asked, "stop")?;
     if !asking.memo.stop.is_empty() {
         parameters.insert("stop".into(), json!(asking.memo.stop));
@@ -72,14 +74,10 @@ pub fn translate(request: Value, asking: &mut Asking<'_>) -> Result<Members, Unt
 
 /// More than one choice: TGI samples so many, and tells all of them where it is asked for details.
 fn choices(
-    asked: &mut Members,
-    asking: &mut Asking<'_>,
+    asking: &Asking<'_>,
+    greedy: bool,
     parameters: &mut Members,
 ) -> Result<(), Untranslatable> {
-    let choices = take_choices(asked, asking)?;
-    if choices == 1 {
-        return Ok(());
-    }
     if asking.stream {
         return Err(Untranslatable::new("n", "is more than 1, and TGI streams one answer"));
     }
@@ -87,7 +85,11 @@ fn choices(
         let why = "stands beside `n`, and TGI takes no seed for more than one answer";
         return Err(Untranslatable::new("seed", why));
     }
-    parameters.insert("best_of".into(), choices.into());
+    if greedy {
+        let why = "is 0 beside `n`, and TGI gives more than one answer only where it samples";
+        return Err(Untranslatable::new("temperature", why));
+    }
+    parameters.insert("best_of".into(), asking.memo.choices.into());
     // Or they would all be the same, and TGI refuses them.
     parameters.insert("do_sample".into(), true.into());
     Ok(())

@@ -17,10 +17,12 @@ pub fn translate(context: &AnswerContext, document: &Value) -> Result<Value, Bad
     choice(document, details.unwrap_or(&Value::Null), context, &mut completion)?;
     let others = details.and_then(|it| it.get("best_of_sequences")).and_then(Value::as_array);
     let others = others.map(Vec::as_slice).unwrap_or_default();
-    if others.len() as u64 >= context.memo.choices.max(1) && !others.is_empty() {
+    // Who has asked for the best of them, in TGI's own words, is told that one.
+    let wanted = context.memo.choices.max(1) - 1;
+    if wanted > 0 && others.len() as u64 > wanted {
         return Err(BadAnswer::Unknown("a second sequence".into()));
     }
-    for sequence in others {
+    for sequence in others.iter().filter(|_| wanted > 0) {
         choice(sequence, sequence, context, &mut completion)?;
     }
     let tokens = details.map(|details| {

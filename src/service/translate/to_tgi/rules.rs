@@ -48,7 +48,7 @@ const REQUEST_MEMBERS: &[MemberRule] = &[
     refused("reasoning_effort", "the template of the model is unknown"),
     mapped(
         "n",
-        "`parameters.best_of` and `.do_sample`; above 1 it is refused of a stream, and beside `seed`",
+        "`parameters.best_of` and `.do_sample`; above 1 it is refused of a stream, and so are `seed` and a `temperature` of 0 beside it",
     ),
     mapped("logprobs", "how the answer is written: TGI always tells"),
     mapped("top_logprobs", "`parameters.top_n_tokens`; without `logprobs` it is refused"),
