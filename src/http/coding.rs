@@ -2,22 +2,20 @@
 //!
 //! Bytes in, pieces out. The bytes themselves pass as they came, whatever is found here.
 //!
-//! * A decoder holds its window and its tables ([`Coding::memory`]) and nothing of what it has decoded.
+//! * A decoder holds its window and its tables, and nothing of what it has decoded. How much that is stands
+//!   in the first bytes of a body; whoever feeds it is asked whether it may have that.
 //! * What it decodes of some bytes is at most [`EXPANSION`] times as much and [`SLACK`]: a body that
 //!   unpacks into more is a bomb, or nothing that is worth to be watched at that price.
 //! * Checksums are not compared: a body that was damaged is for its client to notice.
 //!
 //! What has to be read, and not only watched, is decoded at once ([`decode_whole`]).
-//!
-//! Absent on purpose, of answers: zstd. Its decoders in Rust (ruzstd 0.9, `FrameDecoder::can_collect`) give a
-//! byte away when a whole window is behind it, and the window of a stream is up to megabytes: of a stream of
-//! events nothing would be seen before its end.
 
 #[cfg(test)]
 mod tests;
 mod whole;
+mod zstd;
 
-pub use self::whole::{RequestCoding, decode_whole};
+pub use self::whole::decode_whole;
 
 use std::fmt;
 
@@ -46,31 +44,45 @@ pub enum Coding {
     /// zlib's format, as the RFC has it.
     Deflate,
     Brotli,
+    Zstd,
 }
 
 impl Coding {
-    /// The coding of a `Content-Encoding`. `None`: there are several, or it is none of these.
-    pub fn of(field: &[u8]) -> Option<Coding> {
-        let is = |name: &str| field.trim_ascii().eq_ignore_ascii_case(name.as_bytes());
+    /// The coding of a body whose `Content-Encoding` fields have these values. `Ok(None)`: it has none;
+    /// `Err`: there are several, or it is none of these. Empty members of a list say nothing (RFC 9110
+    /// §5.6.1.2), and neither does `identity`.
+    pub fn of<'v>(fields: impl Iterator<Item = &'v [u8]>) -> Result<Option<Coding>, UnknownCoding> {
+        let names = fields.flat_map(|field| field.split(|byte| *byte == b','));
+        let names = names.map(<[u8]>::trim_ascii);
+        let mut names =
+            names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity"));
+        match (names.next(), names.next()) {
+            (None, _) => Ok(None),
+            (Some(name), None) => Coding::named(name).map(Some).ok_or(UnknownCoding),
+            (Some(_), Some(_)) => Err(UnknownCoding),
+        }
+    }
+
+    fn named(name: &[u8]) -> Option<Coding> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match () {
             () if is("gzip") || is("x-gzip") => Some(Coding::Gzip),
             () if is("deflate") => Some(Coding::Deflate),
             () if is("br") => Some(Coding::Brotli),
+            () if is("zstd") => Some(Coding::Zstd),
             () => None,
         }
     }
+}
 
-    /// The memory that a body takes which begins with this byte. `None`: it wants a window that is too
-    /// large, or begins as no body of this coding does.
-    pub fn memory(self, first: u8) -> Option<usize> {
-        match self {
-            Coding::Gzip | Coding::Deflate => Some(INFLATE_BYTES),
-            Coding::Brotli => {
-                let bits = window_bits(first).filter(|bits| *bits <= WINDOW_BITS_MAX)?;
-                Some((1 << bits) + BROTLI_BYTES)
-            }
-        }
-    }
+/// A coding that is not decoded here, or several of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownCoding;
+
+/// The memory that a body of brotli's takes which begins with this byte.
+fn brotli_memory(first: u8) -> Result<usize, Undecodable> {
+    let bits = window_bits(first).filter(|bits| *bits <= WINDOW_BITS_MAX);
+    Ok((1 << bits.ok_or(Undecodable::Window)?) + BROTLI_BYTES)
 }
 
 /// The window of a body of brotli's, by its first byte (RFC 7932 §9.1).
@@ -92,6 +104,8 @@ pub enum Undecodable {
     Malformed,
     /// It unpacks into too much.
     Bomb,
+    /// Its window is too large, or there is no memory for it.
+    Window,
 }
 
 /// Decodes one body in any pieces it comes in.
@@ -100,12 +114,15 @@ pub struct BodyDecoder {
 }
 
 enum State {
+    /// It has not told yet how much memory it takes.
+    Opening(Coding, zstd::FrameHead),
     Gzip {
         member: Member,
         inflater: Box<InflateState>,
     },
     Zlib(Box<InflateState>),
     Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
+    Zstd(zstd::Context),
     /// The body is complete. What stands behind it says nothing.
     Over,
 }
@@ -201,7 +218,35 @@ impl Member {
 
 impl BodyDecoder {
     pub fn new(coding: Coding) -> BodyDecoder {
-        let state = match coding {
+        BodyDecoder { state: State::Opening(coding, zstd::FrameHead::default()) }
+    }
+
+    /// Takes what tells how much memory the body takes, from the front of `data`, and begins to decode if
+    /// `may_have` says so. Returns bytes that are to be fed before what is left of `data`.
+    fn open(
+        &mut self,
+        data: &mut &[u8],
+        may_have: impl FnOnce(usize) -> bool,
+    ) -> Result<Option<zstd::FrameHead>, Undecodable> {
+        let State::Opening(coding, head) = &mut self.state else { return Ok(None) };
+        let Some(first) = data.first() else { return Ok(None) };
+        let window = match coding {
+            Coding::Zstd => match head.take(data)? {
+                Some(window_log) => window_log,
+                None => return Ok(None),
+            },
+            _ => 0,
+        };
+        let bytes = match coding {
+            Coding::Gzip | Coding::Deflate => INFLATE_BYTES,
+            Coding::Brotli => brotli_memory(*first)?,
+            Coding::Zstd => zstd::memory(window),
+        };
+        if !may_have(bytes) {
+            return Err(Undecodable::Window);
+        }
+        let head = *head;
+        self.state = match coding {
             Coding::Gzip => State::Gzip {
                 member: Member::START,
                 inflater: InflateState::new_boxed(DataFormat::Raw),
@@ -212,36 +257,50 @@ impl BodyDecoder {
                 StandardAlloc::default(),
                 StandardAlloc::default(),
             ))),
+            Coding::Zstd => State::Zstd(zstd::context(window)?),
         };
-        BodyDecoder { state }
+        Ok(Some(head))
     }
 
-    /// Takes the next bytes of a body, and gives what they say to `sink`, piece by piece. After an error
-    /// nothing more is to be fed.
-    pub fn feed(&mut self, data: &[u8], mut sink: impl FnMut(&[u8])) -> Result<(), Undecodable> {
+    /// Takes the next bytes of a body, and gives what they say to `sink`, piece by piece. `may_have` is
+    /// asked once, whether so many bytes of memory may be had. After an error nothing more is to be fed.
+    pub fn feed(
+        &mut self,
+        mut data: &[u8],
+        may_have: impl FnOnce(usize) -> bool,
+        mut sink: impl FnMut(&[u8]),
+    ) -> Result<(), Undecodable> {
         let mut room = data.len().saturating_mul(EXPANSION).saturating_add(SLACK);
         let mut give = |piece: &[u8]| {
             room = room.checked_sub(piece.len()).ok_or(Undecodable::Bomb)?;
             sink(piece);
             Ok(())
         };
-        match &mut self.state {
-            State::Gzip { member, inflater } => feed_gzip(member, inflater, data, &mut give),
-            State::Zlib(inflater) => {
-                let (_, ended) = feed_deflate(inflater, data, &mut give)?;
-                if ended {
-                    self.state = State::Over;
-                }
-                Ok(())
-            }
-            State::Brotli(state) => {
-                if feed_brotli(state, data, &mut give)?.1 {
-                    self.state = State::Over;
-                }
-                Ok(())
-            }
-            State::Over => Ok(()),
+        if let Some(head) = self.open(&mut data, may_have)? {
+            self.decode(head.bytes(), &mut give)?;
         }
+        self.decode(data, &mut give)
+    }
+
+    fn decode(&mut self, data: &[u8], give: &mut Give<'_>) -> Result<(), Undecodable> {
+        let ended = match &mut self.state {
+            State::Opening(..) | State::Over => false,
+            State::Gzip { member, inflater } => {
+                feed_gzip(member, inflater, data, give)?;
+                false
+            }
+            State::Zlib(inflater) => feed_deflate(inflater, data, give)?.1,
+            State::Brotli(state) => feed_brotli(state, data, give)?.1,
+            // Another frame may follow.
+            State::Zstd(context) => {
+                zstd::feed(context, data, give)?;
+                false
+            }
+        };
+        if ended {
+            self.state = State::Over;
+        }
+        Ok(())
     }
 }
 
@@ -251,6 +310,8 @@ impl fmt::Debug for BodyDecoder {
             State::Gzip { .. } => "gzip",
             State::Zlib(_) => "deflate",
             State::Brotli(_) => "br",
+            State::Zstd(_) => "zstd",
+            State::Opening(..) => "unknown",
             State::Over => "over",
         };
         f.debug_struct("BodyDecoder").field("coding", &name).finish_non_exhaustive()

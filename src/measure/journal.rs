@@ -115,6 +115,8 @@ pub struct Record {
     pub status: u16,
     /// Of a stream that is watched; else empty.
     pub content_type: &'static str,
+    /// It is a stream of events that was read, compressed or not.
+    pub is_stream: bool,
     /// The model that was asked for, where that was read.
     pub asked: Option<Box<str>>,
     /// The model that answered, where it has said so.

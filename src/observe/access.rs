@@ -161,6 +161,7 @@ mod tests {
             upstream: Some(("llm".into(), "gpu-1:8000".into())),
             status: 200,
             content_type: "",
+            is_stream: false,
             asked: Some("best".into()),
             model: Some("llama".into()),
             end: "complete",

@@ -192,7 +192,7 @@ impl UsageSums {
     fn add_times(&mut self, record: &Record, tokens: u64) {
         // A document has no first token, and what comes of an error is none.
         let Some(first) =
-            record.first_event.filter(|_| !record.content_type.is_empty() && record.status < 300 && tokens > 0)
+            record.first_event.filter(|_| record.is_stream && record.status < 300 && tokens > 0)
         else {
             return;
         };

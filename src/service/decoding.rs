@@ -17,53 +17,64 @@ pub const DECODERS_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub struct Decoding {
     state: State,
+    /// What its decoder takes, once it has told how much that is.
+    memory: Option<Allotment>,
+    purse: Purse,
     /// Reads what was decoded.
     pub(super) observer: PlainObserver,
     model: AnswerText,
+    /// A part of the answer has come, and that was told.
+    told: bool,
 }
 
 #[derive(Debug)]
 enum State {
-    /// Its first byte tells how much memory it takes.
-    Unbegun {
-        coding: Coding,
-        purse: Purse,
-    },
-    Decoding {
-        decoder: BodyDecoder,
-        _memory: Allotment,
-    },
+    Unbegun(Coding),
+    Decoding(BodyDecoder),
     /// It is not watched any further.
     Lost,
 }
 
 impl Decoding {
     pub(super) fn new(coding: Coding, observer: PlainObserver, purse: &Purse) -> Decoding {
-        let state = State::Unbegun { coding, purse: purse.clone() };
-        Decoding { state, observer, model: AnswerText::model() }
+        Decoding {
+            state: State::Unbegun(coding),
+            memory: None,
+            purse: purse.clone(),
+            observer,
+            model: AnswerText::model(),
+            told: false,
+        }
     }
 
     /// Takes the next bytes as they came.
     #[inline(never)]
     pub(super) fn feed(&mut self, data: &[u8]) {
-        if let (State::Unbegun { coding, purse }, Some(first)) = (&self.state, data.first()) {
-            let memory = coding.memory(*first).and_then(|bytes| purse.allot(bytes));
-            self.state = match memory {
-                Some(memory) => {
-                    State::Decoding { decoder: BodyDecoder::new(*coding), _memory: memory }
-                }
-                None => State::Lost,
-            };
+        if let State::Unbegun(coding) = self.state
+            && !data.is_empty()
+        {
+            self.state = State::Decoding(BodyDecoder::new(coding));
         }
-        let Decoding { state, observer, model } = self;
-        let State::Decoding { decoder, .. } = state else { return };
-        let fed = decoder.feed(data, |piece| {
+        let Decoding { state, memory, purse, observer, model, told: _ } = self;
+        let State::Decoding(decoder) = state else { return };
+        let may_have = |bytes| {
+            *memory = purse.allot(bytes);
+            memory.is_some()
+        };
+        let fed = decoder.feed(data, may_have, |piece| {
             observer.feed(piece);
             model.feed(piece);
         });
         if fed.is_err() {
-            *state = State::Lost;
+            (*state, *memory) = (State::Lost, None);
         }
+    }
+
+    /// Whether the first part of the answer of a stream has come since this was asked last.
+    pub(super) fn begins(&mut self) -> bool {
+        let begins = !self.told && self.observer.is_stream() && self.observer.saw_answer();
+        self.told |= begins;
+        begins
     }
 
     /// Whether what it says is not known.
@@ -74,8 +85,8 @@ impl Decoding {
     /// The body has ended. What was lost on the way counts as whole.
     pub(super) fn end(&mut self) -> Ending {
         match self.state {
-            State::Lost | State::Unbegun { .. } => Ending::Whole,
-            State::Decoding { .. } => self.observer.end(),
+            State::Lost | State::Unbegun(_) => Ending::Whole,
+            State::Decoding(_) => self.observer.end(),
         }
     }
 

@@ -129,6 +129,15 @@ impl Observer {
         self.plain().is_some_and(PlainObserver::saw_answer)
     }
 
+    /// Whether the first part of the answer of a compressed stream has come since this was asked last.
+    #[cold]
+    pub fn begins_decoded(&mut self) -> bool {
+        match self {
+            Observer::Plain(_) => false,
+            Observer::Encoded(decoding) => decoding.begins(),
+        }
+    }
+
     /// Events so far that said something: a part of the answer, its end, an error.
     pub fn data_events(&self) -> u64 {
         self.reader().data_events()

@@ -177,7 +177,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("miniz_oxide", &["http"]),
     ("brotli_decompressor", &["http"]),
     ("sluicegate_plugin_host", &["plugins"]),
-    ("ruzstd", &["http"]),
+    ("zstd_safe", &["http"]),
 ];
 
 /// A file past this wants splitting along a real seam.

@@ -6,6 +6,8 @@ use miniz_oxide::deflate::core::CompressorOxide;
 use miniz_oxide::deflate::stream::deflate;
 use miniz_oxide::{DataFormat, MZFlush};
 use serde_json::json;
+use zstd_safe::zstd_sys::ZSTD_EndDirective::{self as Directive, ZSTD_e_end, ZSTD_e_flush};
+use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer};
 
 use crate::admin::Watched;
 use crate::harness::{Config, Message, Peer, Upstream};
@@ -13,6 +15,10 @@ use crate::usage::{numbers, row, usage};
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
                       Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n";
+const ZSTD_STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+                           Content-Encoding: zstd\r\nTransfer-Encoding: chunked\r\n\r\n";
+const ROLE: &str =
+    r#"data: {"model":"m-1","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#;
 const REQUEST: &str = r#"{"model":"best","stream":true}"#;
 const DELTA: &str =
     r#"data: {"model":"m-1","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}"#;
@@ -48,6 +54,16 @@ impl Gzip {
         end.extend([0; 8]);
         end
     }
+}
+
+fn zstd(compressor: &mut CCtx<'_>, text: &str, directive: Directive) -> Vec<u8> {
+    let mut out = vec![0; zstd_safe::compress_bound(text.len()) + 64];
+    let mut input = InBuffer::around(text.as_bytes());
+    let mut output = OutBuffer::around(&mut out[..]);
+    assert_eq!(compressor.compress_stream2(&mut output, &mut input, directive), Ok(0));
+    let written = output.pos();
+    out.truncate(written);
+    out
 }
 
 fn chunk(bytes: &[u8]) -> Vec<u8> {
@@ -112,6 +128,54 @@ fn a_gzip_stream_is_observed_and_its_bytes_pass_untouched_as_they_come() {
 }
 
 #[test]
+fn a_zstd_stream_is_observed_and_its_bytes_pass_untouched_as_they_come() {
+    let server = Upstream::listen();
+    let watched = Watched::before(&server);
+    let (mut client, mut peer, _) = asked(&watched, &server);
+    peer.send(ZSTD_STREAM);
+    let mut compressor = CCtx::create();
+    // A window that the stream does not fill: nothing is to be waited for.
+    compressor.set_parameter(CParameter::WindowLog(23)).expect("a window");
+    let mut sent = Vec::new();
+    for (event, pause) in
+        [(ROLE, 0), (DELTA, 300), (DELTA, 0), (STOP, 0), (COUNT, 0), ("data: [DONE]", 0)]
+    {
+        std::thread::sleep(Duration::from_millis(pause));
+        let piece = chunk(&zstd(&mut compressor, &format!("{event}\n\n"), ZSTD_e_flush));
+        peer.send(&piece);
+        sent.extend(piece);
+        assert_eq!(body_of(&mut client, sent.len()), sent);
+    }
+    let end = [chunk(&zstd(&mut compressor, "", ZSTD_e_end)), b"0\r\n\r\n".to_vec()].concat();
+    peer.send(&end);
+    sent.extend(end);
+    assert_eq!(body_of(&mut client, sent.len()), sent);
+    let page = usage(&watched, 1);
+    let row = row(&page, json!("best"));
+    assert_eq!(numbers(row), [1, 70, 0, 30, 0, 0, 0]);
+    assert_eq!((&row["model"], &row["errors"]), (&json!("m-1"), &json!({})));
+    // The first token is the first that says something, not the role.
+    let first = row["ttft_ms"].as_f64().expect("a first token");
+    assert!((290.0..5_000.0).contains(&first), "{first}");
+}
+
+#[test]
+fn a_zstd_stream_that_ends_too_early_is_cut() {
+    let server = Upstream::listen();
+    let watched = Watched::before(&server);
+    let (mut client, mut peer, _) = asked(&watched, &server);
+    let text = format!("{DELTA}\n\n").repeat(3);
+    let body = zstd(&mut CCtx::create(), &text, ZSTD_e_flush);
+    peer.send([ZSTD_STREAM.as_bytes(), &chunk(&body), b"0\r\n\r\n"].concat());
+    client.read_end();
+    assert!(!client.received().ends_with(b"0\r\n\r\n"), "{}", client.transcript());
+    let page = usage(&watched, 1);
+    let row = row(&page, json!("best"));
+    assert_eq!(numbers(row), [1, 0, 0, 3, 0, 3, 1]);
+    assert_eq!(row["errors"], json!({ "upstream_unfinished": 1 }));
+}
+
+#[test]
 fn a_compressed_document_tells_what_it_cost() {
     let server = Upstream::listen();
     let watched = Watched::before(&server);
@@ -123,7 +187,8 @@ fn a_compressed_document_tells_what_it_cost() {
     // Brotli's way to write what it does not compress.
     let head = ((text.len() as u32 - 1) << 4 | 1 << 20).to_le_bytes();
     let brotli = [&head[..3], text.as_bytes(), &[3]].concat();
-    for (coding, body) in [("gzip", body), ("br", brotli)] {
+    let frame = zstd(&mut CCtx::create(), text, ZSTD_e_end);
+    for (coding, body) in [("gzip", body), ("br", brotli), ("zstd", frame)] {
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: {coding}\r\n\
              Content-Length: {}\r\n\r\n",
@@ -131,35 +196,38 @@ fn a_compressed_document_tells_what_it_cost() {
         );
         peer.send([head.as_bytes(), &body].concat());
         assert_eq!(client.read_response().body, body, "{coding}");
-        if coding == "gzip" {
+        if coding != "zstd" {
             ask(&mut client);
             peer.read_request();
         }
     }
-    let page = usage(&watched, 2);
-    assert_eq!(numbers(row(&page, json!("best"))), [2, 14, 0, 6, 0, 0, 0]);
+    let page = usage(&watched, 3);
+    assert_eq!(numbers(row(&page, json!("best"))), [3, 21, 0, 9, 0, 0, 0]);
 }
 
 #[test]
 fn a_bomb_ends_the_watching_and_not_the_stream() {
-    let server = Upstream::listen();
-    let watched = Watched::before(&server);
-    let (mut client, mut peer, _) = asked(&watched, &server);
-    let (mut gzip, mut body) = Gzip::begin();
     let comment = format!(":{}\n\n", " ".repeat(64 << 20));
+    let (mut gzip, mut body) = Gzip::begin();
     body.extend(gzip.write(&comment, MZFlush::Sync));
     body.extend(gzip.write(&format!("{COUNT}\n\n"), MZFlush::Sync));
     body.extend(gzip.end());
-    assert!(body.len() < 100 << 10, "{}", body.len());
-    let before = watched.gateway.memory_now();
-    let sent = [chunk(&body), b"0\r\n\r\n".to_vec()].concat();
-    peer.send([STREAM.as_bytes(), &sent].concat());
-    assert_eq!(body_of(&mut client, sent.len()), sent);
-    let page = usage(&watched, 1);
-    assert_eq!(numbers(row(&page, json!("best"))), [1, 0, 0, 0, 0, 0, 0]);
-    watched.gateway.expect_in_log("200 unobserved", 1);
-    let grown = watched.gateway.memory_peak().saturating_sub(before);
-    assert!(grown < 8 << 20, "{grown} bytes");
+    let frame = zstd(&mut CCtx::create(), &format!("{comment}{COUNT}\n\n"), ZSTD_e_end);
+    for (head, body) in [(STREAM, body), (ZSTD_STREAM, frame)] {
+        let server = Upstream::listen();
+        let watched = Watched::before(&server);
+        let (mut client, mut peer, _) = asked(&watched, &server);
+        assert!(body.len() < 100 << 10, "{}", body.len());
+        let before = watched.gateway.memory_now();
+        let sent = [chunk(&body), b"0\r\n\r\n".to_vec()].concat();
+        peer.send([head.as_bytes(), &sent].concat());
+        assert_eq!(body_of(&mut client, sent.len()), sent);
+        let page = usage(&watched, 1);
+        assert_eq!(numbers(row(&page, json!("best"))), [1, 0, 0, 0, 0, 0, 0]);
+        watched.gateway.expect_in_log("200 unobserved", 1);
+        let grown = watched.gateway.memory_peak().saturating_sub(before);
+        assert!(grown < 8 << 20, "{grown} bytes");
+    }
 }
 
 #[test]

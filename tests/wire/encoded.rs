@@ -36,8 +36,14 @@ const ZSTD: &[u8] = &[
     0x5d, 0x7d,
 ];
 
-const ALL: [(&str, &[u8]); 5] =
-    [("gzip", GZIP), ("x-gzip", GZIP), ("deflate", ZLIB), ("br", BROTLI), ("zstd", ZSTD)];
+const ALL: [(&str, &[u8]); 6] = [
+    ("gzip", GZIP),
+    ("x-gzip", GZIP),
+    (",gzip,", GZIP),
+    ("deflate", ZLIB),
+    ("br", BROTLI),
+    ("zstd", ZSTD),
+];
 
 fn head(fields: &str) -> Vec<u8> {
     format!("POST /v1/chat/completions HTTP/1.1\r\nHost: own\r\n{fields}").into_bytes()

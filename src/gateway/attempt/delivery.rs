@@ -94,7 +94,7 @@ impl Exchange {
             Failed::Fault(upstream_fault(UpstreamFault::Untranslatable(why)))
         };
         let failed = head.status >= 400;
-        let coding = head.field("content-encoding").and_then(Coding::of);
+        let coding = Coding::of(head.values("content-encoding")).ok().flatten();
         let unreadable = head.encoded && coding.is_none();
         if unreadable && !failed {
             return Err(cannot("is in a coding, though it was not asked to be"));

@@ -362,7 +362,7 @@ impl Exchange {
         observer: Observer,
         decoders: &Purse,
     ) -> Option<Observer> {
-        match head.field("content-encoding").and_then(Coding::of) {
+        match Coding::of(head.values("content-encoding")).ok().flatten() {
             Some(coding) => Some(observer.decoding(coding, decoders)),
             // Where no dialect is expected only the cost would be read.
             None if self.dialect == Dialect::Generic && head.media == Media::Json => None,

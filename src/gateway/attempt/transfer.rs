@@ -420,8 +420,13 @@ impl Exchange {
                 }
                 self.commit.event();
                 self.attempt.hops.first_event = now;
+                if !stream {
+                    self.note_decoded(now, tally);
+                }
             } else if stream {
                 tally.event_gap.record_span(self.timeline.event, now);
+            } else {
+                self.note_decoded(now, tally);
             }
             self.timeline.event = now;
         } else {
@@ -434,6 +439,17 @@ impl Exchange {
             self.timeline.moved = now;
         }
         first
+    }
+
+    /// Notes when the answer of a compressed stream begins: its first bytes are no event.
+    #[cold]
+    fn note_decoded(&mut self, now: Instant, tally: &Tally) {
+        let Some(response) = &mut self.attempt.response else { return };
+        let begins = response.watch.observer.as_mut().is_some_and(Observer::begins_decoded);
+        if begins && self.attempt.status < 300 {
+            tally.first_event.record_span(self.timeline.request_written, now);
+            self.attempt.hops.first_event = now;
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::gateway::record::exchange::{Exchange, Gather};
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::verdict::Step;
 use crate::http::body::Framing;
-use crate::http::coding::{RequestCoding, Undecodable, decode_whole};
+use crate::http::coding::{Coding, Undecodable, decode_whole};
 use crate::http::head::{FieldSlots, HeadLimits, RequestHead, parse_request};
 use crate::http::rewrite::{self, Refit};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
@@ -108,7 +108,7 @@ impl Exchange {
         must: bool,
     ) -> Result<bool, DownstreamFault> {
         let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
-        match RequestCoding::of(head.values("content-encoding")) {
+        match Coding::of(head.values("content-encoding")) {
             Ok(None) => return Ok(false),
             _ if bodiless => return Ok(false),
             Ok(Some(_)) => {}
@@ -130,13 +130,13 @@ impl Exchange {
         if !self.request.body.is_complete() {
             return Err(Fault::Local(LocalFault::Buffers));
         }
-        let coding = RequestCoding::of(rewrite::values_of(coded, b"content-encoding"));
+        let coding = Coding::of(rewrite::values_of(coded, b"content-encoding"));
         let Ok(Some(coding)) = coding else {
             return Err(Fault::Downstream(DownstreamFault::Model(Unclear::Encoded)));
         };
         decode_whole(coding, &self.outbox.copy(usize::MAX), most).map_err(|error| {
             Fault::Downstream(match error {
-                Undecodable::Malformed => DownstreamFault::Undecodable,
+                Undecodable::Malformed | Undecodable::Window => DownstreamFault::Undecodable,
                 Undecodable::Bomb => DownstreamFault::DecodedTooLarge,
             })
         })

@@ -51,6 +51,7 @@ pub(crate) fn record(
         upstream,
         status,
         content_type: observer.filter(|it| it.is_stream()).map_or("", Observer::media_type),
+        is_stream: observer.is_some_and(Observer::reads_stream),
         asked,
         model,
         end,

@@ -1,65 +1,23 @@
 //! A body in a coding that is all here, decoded at once: of a request that has to be read.
 //!
 //! Stricter than what watches an answer: nothing may stand behind the data, nothing of it may be missing,
-//! and the checksums of gzip and zlib are compared. What it unpacks into is bounded by the caller, and so
+//! and the checksums are compared. What it unpacks into is bounded by the caller, and so
 //! is the memory that it takes: no window is larger than 8 MiB.
-
-use std::io::Read;
 
 use miniz_oxide::DataFormat;
 use miniz_oxide::inflate::stream::{InflateState, ZeroReset};
-use ruzstd::decoding::StreamingDecoder;
 
 use super::{
-    BrotliState, Coding, Member, PIECE, StandardAlloc, Undecodable, feed_brotli, feed_deflate,
+    BrotliState, Coding, Member, StandardAlloc, Undecodable, brotli_memory, feed_brotli,
+    feed_deflate, zstd,
 };
-
-/// What a browser takes of zstd too (RFC 9659).
-const ZSTD_WINDOW_MAX: u64 = 8 << 20;
 
 /// Members of one gzip body. Each costs a window to be cleared, however little is in it, and a worker does
 /// nothing else meanwhile; who writes in blocks (bgzip) has some 1,600 of them in 32 MiB.
 const MEMBERS_MAX: usize = 4_096;
 
-/// A coding that a request may come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestCoding {
-    Known(Coding),
-    Zstd,
-}
-
-impl RequestCoding {
-    /// The coding of a body whose `Content-Encoding` fields have these values. `Ok(None)`: it has none;
-    /// `Err`: there are several, or it is none of these.
-    pub fn of<'v>(
-        fields: impl Iterator<Item = &'v [u8]>,
-    ) -> Result<Option<RequestCoding>, UnknownCoding> {
-        let names = fields.flat_map(|field| field.split(|byte| *byte == b','));
-        let names = names.map(<[u8]>::trim_ascii);
-        let mut names = names.filter(|name| !name.eq_ignore_ascii_case(b"identity"));
-        match (names.next(), names.next()) {
-            (None, _) => Ok(None),
-            (Some(name), None) if name.eq_ignore_ascii_case(b"zstd") => {
-                Ok(Some(RequestCoding::Zstd))
-            }
-            (Some(name), None) => {
-                Coding::of(name).map(|known| Some(RequestCoding::Known(known))).ok_or(UnknownCoding)
-            }
-            (Some(_), Some(_)) => Err(UnknownCoding),
-        }
-    }
-}
-
-/// A coding that is not decoded here, or several of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownCoding;
-
 /// Decodes `body`, into `most` bytes at most.
-pub fn decode_whole(
-    coding: RequestCoding,
-    body: &[u8],
-    most: usize,
-) -> Result<Vec<u8>, Undecodable> {
+pub fn decode_whole(coding: Coding, body: &[u8], most: usize) -> Result<Vec<u8>, Undecodable> {
     let mut decoded = Vec::new();
     let mut give = |piece: &[u8]| {
         if decoded.len() + piece.len() > most {
@@ -69,16 +27,21 @@ pub fn decode_whole(
         Ok(())
     };
     match coding {
-        RequestCoding::Known(Coding::Gzip) => gzip(body, &mut give)?,
-        RequestCoding::Known(Coding::Deflate) => {
+        Coding::Gzip => gzip(body, &mut give)?,
+        Coding::Deflate => {
             let mut inflater = InflateState::new_boxed(DataFormat::Zlib);
             let whole = (body.len(), true);
             if feed_deflate(&mut inflater, body, &mut give)? != whole {
                 return Err(Undecodable::Malformed);
             }
         }
-        RequestCoding::Known(Coding::Brotli) => brotli(body, &mut give)?,
-        RequestCoding::Zstd => zstd(body, &mut give)?,
+        Coding::Brotli => brotli(body, &mut give)?,
+        Coding::Zstd => {
+            let mut context = zstd::context(zstd::WINDOW_LOG_MAX)?;
+            if !zstd::feed(&mut context, body, &mut give)? {
+                return Err(Undecodable::Malformed);
+            }
+        }
     }
     Ok(decoded)
 }
@@ -139,29 +102,12 @@ fn crc32(check: u32, data: &[u8]) -> u32 {
 
 fn brotli(body: &[u8], give: &mut Give<'_>) -> Result<(), Undecodable> {
     let first = *body.first().ok_or(Undecodable::Malformed)?;
-    Coding::Brotli.memory(first).ok_or(Undecodable::Malformed)?;
+    brotli_memory(first)?;
     let alloc = StandardAlloc::default;
     let mut state = BrotliState::new_strict(alloc(), alloc(), alloc());
     match feed_brotli(&mut state, body, give)? {
         (taken, true) if taken == body.len() => Ok(()),
         _ => Err(Undecodable::Malformed),
-    }
-}
-
-fn zstd(mut body: &[u8], give: &mut Give<'_>) -> Result<(), Undecodable> {
-    let mut piece = [0; PIECE];
-    loop {
-        let frame = StreamingDecoder::new_with_max_window_size(&mut body, ZSTD_WINDOW_MAX);
-        let mut frame = frame.map_err(|_| Undecodable::Malformed)?;
-        loop {
-            match frame.read(&mut piece).map_err(|_| Undecodable::Malformed)? {
-                0 => break,
-                count => give(&piece[..count])?,
-            }
-        }
-        if body.is_empty() {
-            return Ok(());
-        }
     }
 }
 

@@ -72,6 +72,12 @@ impl ResponseHead<'_> {
         value_of(self.fields, name)
     }
 
+    /// The values of all fields of this name.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let named = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+        named.map(|field| field.value)
+    }
+
     /// Whether the content is a `text/event-stream`.
     pub fn is_event_stream(&self) -> bool {
         self.media == Media::EventStream

@@ -41,6 +41,7 @@ pub fn record(end: &'static str, status: u16) -> Record {
         upstream: None,
         status,
         content_type: "text/event-stream",
+        is_stream: true,
         asked: Some("best".into()),
         model: Some("m-1".into()),
         end,

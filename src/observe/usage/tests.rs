@@ -197,7 +197,7 @@ fn the_times_of_streams_are_means_and_documents_have_none() {
     let book = book_of(10);
     let millis = Duration::from_millis;
     let stream = |first: u64, total: u64, tokens: u32| Record {
-        content_type: "text/event-stream",
+        is_stream: true,
         request_written: Some(millis(10)),
         first_event: Some(millis(first)),
         total: millis(total),
@@ -208,7 +208,7 @@ fn the_times_of_streams_are_means_and_documents_have_none() {
     // One token has no distance to another.
     book.add(&stream(210, 900, 1));
     for other in [
-        Record { content_type: "", ..stream(50, 60, 5) },
+        Record { is_stream: false, ..stream(50, 60, 5) },
         Record { status: 500, ..stream(50, 60, 5) },
         Record { first_event: None, ..stream(50, 60, 5) },
     ] {

@@ -27,13 +27,14 @@ pub struct Translator {
     failed: Option<BadAnswer>,
 }
 
+/// The most memory that an answer may take to be decoded. Nobody has asked for its coding, so servers that
+/// choose one are few, and no purse pays for them.
+const UNPACKING_BYTES: usize = 5 << 20;
+
 /// Decodes an answer on its way into a translation.
 #[derive(Debug)]
 struct Unpacking {
-    coding: Coding,
     decoder: BodyDecoder,
-    /// Nothing has come yet.
-    fresh: bool,
 }
 
 #[derive(Debug)]
@@ -253,8 +254,7 @@ impl Translator {
 
     /// The same of an answer in this coding.
     pub fn unpacking(mut self, coding: Coding) -> Translator {
-        let decoder = BodyDecoder::new(coding);
-        self.unpacking = Some(Box::new(Unpacking { coding, decoder, fresh: true }));
+        self.unpacking = Some(Box::new(Unpacking { decoder: BodyDecoder::new(coding) }));
         self
     }
 
@@ -327,21 +327,18 @@ impl Unpacking {
         form: &mut Form,
         out: &mut Vec<u8>,
     ) -> Result<(), BadAnswer> {
-        let Some(first) = payload.first() else { return Ok(()) };
         let mut fed = Ok(());
-        // A coding may want more memory than it is worth.
-        let fits = !std::mem::take(&mut self.fresh) || self.coding.memory(*first).is_some();
-        let decoded = fits
-            && self
-                .decoder
-                .feed(payload, |piece| {
-                    if fed.is_ok() {
-                        fed = form.feed(piece, out);
-                    }
-                })
-                .is_ok();
+        let decoded = self.decoder.feed(
+            payload,
+            |bytes| bytes <= UNPACKING_BYTES,
+            |piece| {
+                if fed.is_ok() {
+                    fed = form.feed(piece, out);
+                }
+            },
+        );
         match form {
-            _ if decoded => fed,
+            _ if decoded.is_ok() => fed,
             // What an error says is lost, and that it is one is not.
             Form::Document(collected) if collected.status >= 400 => {
                 collected.told = Told::ByStatus;

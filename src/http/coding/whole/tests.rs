@@ -32,12 +32,8 @@ const ZSTD: &[u8] = &[
     0x5d, 0x7d,
 ];
 
-const ALL: [(RequestCoding, &[u8]); 4] = [
-    (RequestCoding::Known(Coding::Gzip), GZIP),
-    (RequestCoding::Known(Coding::Deflate), ZLIB),
-    (RequestCoding::Known(Coding::Brotli), BROTLI),
-    (RequestCoding::Zstd, ZSTD),
-];
+const ALL: [(Coding, &[u8]); 4] =
+    [(Coding::Gzip, GZIP), (Coding::Deflate, ZLIB), (Coding::Brotli, BROTLI), (Coding::Zstd, ZSTD)];
 
 #[test]
 fn a_whole_body_is_decoded_and_nothing_less_or_more() {
@@ -56,10 +52,10 @@ fn a_whole_body_is_decoded_and_nothing_less_or_more() {
     let mut wrong = GZIP.to_vec();
     let check = wrong.len() - 8;
     wrong[check] ^= 1;
-    let wrong = decode_whole(RequestCoding::Known(Coding::Gzip), &wrong, 1_000);
+    let wrong = decode_whole(Coding::Gzip, &wrong, 1_000);
     assert_eq!(wrong, Err(Undecodable::Malformed), "a checksum of something else");
     let twice = [GZIP, GZIP].concat();
-    let twice = decode_whole(RequestCoding::Known(Coding::Gzip), &twice, 1_000);
+    let twice = decode_whole(Coding::Gzip, &twice, 1_000);
     assert_eq!(twice, Ok([TEXT, TEXT].concat()), "two members");
 }
 
@@ -78,35 +74,12 @@ fn no_bytes_make_it_panic() {
 }
 
 #[test]
-fn one_coding_is_known_by_its_name() {
-    use Coding::{Brotli, Deflate, Gzip};
-    let known = |coding| Ok(Some(RequestCoding::Known(coding)));
-    for (fields, expected) in [
-        (vec!["gzip"], known(Gzip)),
-        (vec!["X-GZIP"], known(Gzip)),
-        (vec!["deflate"], known(Deflate)),
-        (vec![" br "], known(Brotli)),
-        (vec!["zstd"], Ok(Some(RequestCoding::Zstd))),
-        (vec!["identity, gzip"], known(Gzip)),
-        (vec!["identity"], Ok(None)),
-        (vec![], Ok(None)),
-        (vec!["gzip, br"], Err(UnknownCoding)),
-        (vec!["gzip", "gzip"], Err(UnknownCoding)),
-        (vec!["compress"], Err(UnknownCoding)),
-        (vec![""], Err(UnknownCoding)),
-    ] {
-        let found = RequestCoding::of(fields.iter().map(|field| field.as_bytes()));
-        assert_eq!(found, expected, "{fields:?}");
-    }
-}
-
-#[test]
 fn a_body_has_a_bounded_number_of_members() {
     const EMPTY: &[u8] = &[
         0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x03, 0x00, 0x00, 0x00, 0x00,
         0x00, 0x00, 0x00, 0x00, 0x00,
     ];
-    let gzip = RequestCoding::Known(Coding::Gzip);
+    let gzip = Coding::Gzip;
     let with = |empty: usize| [&EMPTY.repeat(empty), GZIP].concat();
     let most = with(MEMBERS_MAX - 1);
     assert_eq!(decode_whole(gzip, &most, 1_000).as_deref(), Ok(TEXT));

@@ -262,6 +262,15 @@ fn an_answer_in_a_coding_that_nobody_asked_for_is_read() {
     }
     // What cannot be undone keeps its status.
     assert!(told(b"no gzip at all", 3).contains("429"));
+    // A window of a gigabyte, and what follows in many pieces.
+    let of_error = Translator::of_document(CHAT_TO_MESSAGES, &memo(), 429, 1, "x", 1 << 10);
+    let mut of_error = of_error.unpacking(Coding::Zstd);
+    let mut out = Vec::new();
+    for byte in [&b"\x28\xb5\x2f\xfd\x00\xa0"[..], &[0; 100]].concat() {
+        of_error.feed(&[byte], &mut out).unwrap();
+    }
+    of_error.end(&mut out).unwrap();
+    assert!(String::from_utf8_lossy(&out).contains("429"));
     let of_stream = Translator::of_stream(CHAT_TO_MESSAGES, &memo(), 1, "x");
     let mut of_stream = of_stream.unpacking(Coding::Gzip);
     let bad = of_stream.feed(b"no gzip at all", &mut Vec::new()).unwrap_err();
