@@ -265,6 +265,9 @@ fn route(route: &Route, snapshot: &Snapshot, out: &mut String) -> fmt::Result {
             return overrides(route, snapshot, out);
         }
     }
+    if let Some(name) = &route.model_in_path {
+        entry(out, "model", quoted(&format!("{{{name}}}")))?;
+    }
     match &route.rewrite {
         None => {}
         Some(rewrite) => entry(out, "rewrite", quoted(&rewrite.to_string()))?,

@@ -467,6 +467,9 @@ pub struct Route {
     pub include_usage: bool,
     /// A request in a coding is decoded, whether or not anything else has its body read.
     pub decode_requests: bool,
+    /// The name in its path that stands for the model; `None`: where the dialect of the path says, or else
+    /// the body names it.
+    pub model_in_path: Option<String>,
     /// `None`: what is said of CORS is between browsers and servers.
     pub cors: Option<Box<Cors>>,
     /// The route's own, else that of `[gate]`.

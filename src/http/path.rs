@@ -121,6 +121,23 @@ fn is_normal(path: &str) -> bool {
     !pairs.map(odd).fold(false, |found, odd| found | odd)
 }
 
+/// What a part of a path says, its escapes undone once; as it is, where that is no text.
+pub fn unescaped(part: &str) -> Cow<'_, str> {
+    if !part.contains('%') {
+        return Cow::Borrowed(part);
+    }
+    let (mut bytes, mut rest) = (Vec::with_capacity(part.len()), part.as_bytes());
+    while let Some((&first, behind)) = rest.split_first() {
+        let (byte, after) = match first {
+            b'%' => escape(behind).unwrap_or((first, behind)),
+            _ => (first, behind),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(part), Cow::Owned)
+}
+
 /// The form in which a path is compared with others.
 pub fn normal(path: &str) -> Cow<'_, str> {
     match is_normal(path) {
@@ -240,6 +257,20 @@ mod tests {
         ] {
             assert!(normal(path).starts_with(prefix), "{path}");
             assert_eq!(behind(path, prefix), expected, "{path} behind {prefix}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_undone_once_where_that_gives_a_text() {
+        for (part, expected) in [
+            ("gpt-4o", "gpt-4o"),
+            ("a%20b%c3%a9", "a b\u{e9}"),
+            ("a%2520", "a%20"),
+            ("50%", "50%"),
+            ("%zz", "%zz"),
+            ("%ff%20", "%ff%20"),
+        ] {
+            assert_eq!(unescaped(part), expected, "{part}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! * Paths are compared in their normal form, [`path::normal`], which is what every server may make
 //!   of them; what is forwarded is the path as it came.
 //! * A path that a rewrite makes is judged as one that comes.
+//! * Where the path names the model, nothing else does: the body is not asked.
 //! * Where the body decides, by its model or another member, the request goes nowhere before that is known.
 
 mod when;
@@ -18,6 +19,7 @@ use crate::config::snapshot::{PathPattern, PathPiece, Rewrite, Route, When};
 use crate::http::head::{HeadError, RequestHead};
 use crate::http::path;
 use crate::service::naming::WantedMembers;
+use crate::service::{Dialect, Setting};
 
 /// The model that a request names in its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,9 @@ pub fn find<'a>(
             continue;
         }
         if route.methods.is_empty() || route.methods.iter().any(|allowed| allowed == head.method) {
-            match when.map_or(Holds::Yes, |when| when::body_holds(when, &body)) {
+            let in_path = model_in_path_for(route, head);
+            let holds = |when: &When| when::body_holds(when, &body, in_path.as_deref());
+            match when.map_or(Holds::Yes, holds) {
                 Holds::Yes => return Match::Route(index),
                 Holds::Unknown => return Match::Undecided(index),
                 Holds::NotForThisModel => for_others = true,
@@ -104,9 +108,49 @@ pub fn find<'a>(
     }
 }
 
+/// The model that the path of a request names, for a route that matches it: under the name that the route
+/// says, or where requests of the dialect of this path name it.
+pub fn model_in_path<'a>(route: &Route, path: &'a str) -> Option<Cow<'a, str>> {
+    let written = match &route.model_in_path {
+        None => Dialect::of(Setting::Auto, path).model_in(path)?,
+        Some(wanted) => {
+            let (captures, _) = captures(&route.path, path);
+            captures.into_iter().find(|(name, _)| name == wanted)?.1
+        }
+    };
+    Some(path::unescaped(written))
+}
+
+/// The same, where the route asks for it.
+fn model_in_path_for<'a>(route: &Route, head: &RequestHead<'a>) -> Option<Cow<'a, str>> {
+    let asks = route.when.as_deref().is_some_and(|when| !when.models.is_empty());
+    if asks { model_in_path(route, head.path) } else { None }
+}
+
+/// The model that its path names, of a request that no route takes.
+pub fn model_of_none<'a>(routes: &[Route], head: &RequestHead<'a>) -> Option<Cow<'a, str>> {
+    let path = path::normal(head.path);
+    let mut of_path = routes.iter().filter(|route| route.path.matches(&path));
+    of_path.find_map(|route| model_in_path_for(route, head))
+}
+
+/// A route that a request may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PossibleRoute {
+    /// Index into the routes.
+    pub route: usize,
+    /// The model that the path names, where the route asks for one.
+    model: Option<Box<str>>,
+}
+
 /// The routes from `first` on that this request may take, whatever its body says, in matching order: as
 /// far as the first that does not ask.
-pub fn candidates(routes: &[Route], first: usize, head: &RequestHead<'_>, id: &[u8]) -> Vec<usize> {
+pub fn candidates(
+    routes: &[Route],
+    first: usize,
+    head: &RequestHead<'_>,
+    id: &[u8],
+) -> Vec<PossibleRoute> {
     let path = path::normal(head.path);
     let mut found = Vec::new();
     for (index, route) in routes.iter().enumerate().skip(first) {
@@ -115,7 +159,8 @@ pub fn candidates(routes: &[Route], first: usize, head: &RequestHead<'_>, id: &[
             && route.takes_method(head.method)
             && when.is_none_or(|when| when::holds(when, head, id))
         {
-            found.push(index);
+            let model = model_in_path_for(route, head).map(Box::from);
+            found.push(PossibleRoute { route: index, model });
             if !when.is_some_and(When::asks_body) {
                 break;
             }
@@ -125,10 +170,10 @@ pub fn candidates(routes: &[Route], first: usize, head: &RequestHead<'_>, id: &[
 }
 
 /// Whether the body has said enough to choose one of the `candidates`, or none.
-pub fn is_decided(routes: &[Route], candidates: &[usize], body: &BodyFacts<'_>) -> bool {
-    let holds = |index: &usize| {
-        let when = routes[*index].when.as_deref();
-        when.map_or(Holds::Yes, |when| when::body_holds(when, body))
+pub fn is_decided(routes: &[Route], candidates: &[PossibleRoute], body: &BodyFacts<'_>) -> bool {
+    let holds = |PossibleRoute { route, model }: &PossibleRoute| {
+        let when = routes[*route].when.as_deref();
+        when.map_or(Holds::Yes, |when| when::body_holds(when, body, model.as_deref()))
     };
     let known = candidates.iter().map(holds);
     let mut stops = known.filter(|holds| matches!(holds, Holds::Yes | Holds::Unknown));
@@ -187,7 +232,7 @@ pub fn rewritten<'a>(route: &'a Route, path: &'a str) -> Option<(Cow<'a, str>, &
 }
 
 /// What a path that the pattern matches has in the place of each name, and behind all of them, as it came.
-fn captures<'a>(pattern: &'a PathPattern, path: &'a str) -> (Vec<(&'a str, &'a str)>, &'a str) {
+fn captures<'p, 'a>(pattern: &'p PathPattern, path: &'a str) -> (Vec<(&'p str, &'a str)>, &'a str) {
     let mut found = Vec::new();
     let mut rest = path;
     match pattern {

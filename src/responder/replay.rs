@@ -111,6 +111,7 @@ impl RecordedAnswer {
             continues: None,
             server_timing: false,
             decode_requests: false,
+            model_in_path: None,
             accept_encoding: AcceptEncoding::Client,
             include_usage: false,
             cors: None,

@@ -234,6 +234,10 @@ pub fn request_in(
     let mut request = asking.numbers.parse(tree::without_mark(body)).map_err(|error| {
         Untranslatable::new("", &format!("is no JSON that can be read: {error}"))
     })?;
+    if let (Some(model), Some(members)) = (model, request.as_object_mut()) {
+        // One that names none gets that of its upstream, or of its path.
+        members.entry("model").or_insert_with(|| model.into());
+    }
     let asked = request.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
     for leg in [pair.leg_from(), pair.leg_to()].into_iter().flatten() {
         let asked = leg.ask(request, &mut asking).map_err(|refused| match pair.leg_from() {

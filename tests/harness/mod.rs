@@ -207,6 +207,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             accept_encoding: defaults::ACCEPT_ENCODING,
             include_usage: false,
             decode_requests: false,
+            model_in_path: None,
             cors: None,
             keys: KeyMode::Off,
         }],

@@ -46,6 +46,7 @@ mod outages;
 mod overload;
 mod pages;
 mod pairs;
+mod path_models;
 mod plugins;
 mod pool;
 mod protocol;

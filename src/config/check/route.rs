@@ -130,8 +130,7 @@ fn one(
         let asked = Asked { pattern, methods, when };
         return of_models(section, &field, asked, upstreams, given, report);
     }
-    let model = section.take("model");
-    let model = model.and_then(|field| field.parsed(report, fallback::model_name));
+    let (model, model_in_path) = model(&mut section, pattern.as_ref(), report);
     let target = section.require("upstream", report);
     let overrides = Overrides::read(section.table("timeouts", report), report);
     let environment = given.environment;
@@ -144,7 +143,8 @@ fn one(
     let links = target.and_then(|field| chain::links(&field, &of_route, upstreams, report));
     if let Some(links) = &links {
         let first = &upstreams[links[0].upstream].upstream;
-        tell_share_apart(when.as_deref_mut(), &first.name, model.as_deref());
+        let towards = model.as_deref().or(model_in_path.as_deref());
+        tell_share_apart(when.as_deref_mut(), &first.name, towards);
     }
     let larger = chain::larger(&mut section, links.as_deref(), upstreams, report);
     let rewrite = rewrite(&mut section, pattern.as_ref(), report);
@@ -181,9 +181,42 @@ fn one(
         accept_encoding,
         include_usage,
         decode_requests,
+        model_in_path,
         cors,
         keys,
     })
+}
+
+/// `model`: the one that requests are given, or the name in this path that stands for theirs.
+fn model(
+    section: &mut Section<'_>,
+    pattern: Option<&PathPattern>,
+    report: &mut Report,
+) -> (Option<String>, Option<String>) {
+    let Some(field) = section.take("model") else { return (None, None) };
+    let in_braces = |text: &str| {
+        let name = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        name.filter(|name| !name.contains(['{', '}'])).map(str::to_owned)
+    };
+    let parsed = field.parsed(report, |text| {
+        let Some(name) = in_braces(text) else {
+            return fallback::model_name(text).map(|model| (Some(model), None));
+        };
+        match pattern {
+            Some(PathPattern::Template(template))
+                if !template.names().any(|known| known == name) =>
+            {
+                let known: Vec<_> = template.names().map(|name| format!("{{{name}}}")).collect();
+                let mistake = format!("is no name of the path, which has {}", known.join(", "));
+                Err(Mistake::new(mistake))
+            }
+            Some(PathPattern::Exact(_) | PathPattern::Prefix(_)) => {
+                Err(Mistake::new("is no name of the path, which has none"))
+            }
+            Some(PathPattern::Template(_)) | None => Ok((None, Some(name))),
+        }
+    });
+    parsed.unwrap_or_default()
 }
 
 /// `rewrite`, of a route with this path.
@@ -274,6 +307,7 @@ fn of_models(
         accept_encoding: defaults::ACCEPT_ENCODING,
         include_usage: false,
         decode_requests: defaults::DECODE_REQUESTS,
+        model_in_path: None,
         cors,
         keys,
     })

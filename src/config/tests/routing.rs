@@ -50,6 +50,29 @@ fn a_route_can_ask_for_hosts_fields_parameters_and_models() {
 }
 
 #[test]
+fn the_model_of_a_route_may_be_a_name_of_its_path() {
+    let route = |path: &str, model: &str| {
+        format!("{LEAST}[[route]]\npath = {path:?}\nupstream = \"llama\"\nmodel = {model:?}\n")
+    };
+    let loaded = accepted(&route("/d/{deployment}/*", "{deployment}"));
+    let found = loaded.snapshot.routes.iter().find_map(|route| route.model_in_path.as_deref());
+    assert_eq!(found, Some("deployment"));
+    let again = accepted(&effective(&loaded.snapshot));
+    assert_eq!(content(&loaded), content(&again));
+    for (path, model, reason) in [
+        ("/d/{deployment}/*", "{model}", "is no name of the path, which has {deployment}"),
+        ("/d/*", "{deployment}", "is no name of the path, which has none"),
+        ("/d", "{deployment}", "is no name of the path, which has none"),
+    ] {
+        let problems = refused(&route(path, model));
+        assert!(problems.contains(reason), "{path} {model}: {problems}");
+    }
+    // A model may have braces as any other character.
+    let loaded = accepted(&route("/d/*", "a{b}"));
+    assert!(loaded.snapshot.routes.iter().all(|route| route.model_in_path.is_none()));
+}
+
+#[test]
 fn routes_of_one_path_that_ask_for_something_come_first_and_as_they_stand() {
     let asks = |model: &str| format!("when = {{ model = \"{model}\" }}");
     let loaded = accepted(&routes(&["", &asks("b*"), &asks("a*")]));

@@ -233,6 +233,7 @@ impl Exchange {
         };
         route.decode_requests
             || link.model.is_some()
+            || route.model_in_path.is_some()
             || matches!(first.balance, Balance::Hash(HashKey::Prompt(_) | HashKey::Field(_)))
             || chain.translates && translated()
     }
@@ -310,6 +311,9 @@ impl Exchange {
         self.listens = self.dialect == Dialect::Generic && listens(head);
         if chain.stores {
             self.begin_storing(head, chain, now);
+        }
+        if route.model_in_path.is_some() {
+            self.aside_mut().model_in_path = route::model_in_path(route, head.path).map(Box::from);
         }
         if let Some(plugins) = chain.plugins.as_deref() {
             self.seat_plugins(plugins, snapshot);
@@ -401,7 +405,9 @@ impl Snapshot {
             route::Match::ModelNotFound => {
                 let model = match model {
                     Model::Named(model) => Some(model.into()),
-                    Model::Unread | Model::Unnamed => None,
+                    Model::Unread | Model::Unnamed => {
+                        route::model_of_none(&self.routes, head).map(Box::from)
+                    }
                 };
                 Err(DownstreamFault::ModelNotFound { model })
             }
@@ -423,8 +429,9 @@ impl Snapshot {
         if !self.routes[first..].iter().any(fields) {
             return paths;
         }
-        for index in route::candidates(&self.routes, first, head, id.as_bytes()) {
-            for (path, _) in self.routes[index].when.iter().flat_map(|when| &when.fields) {
+        for candidate in route::candidates(&self.routes, first, head, id.as_bytes()) {
+            for (path, _) in self.routes[candidate.route].when.iter().flat_map(|when| &when.fields)
+            {
                 if !paths.contains(path) {
                     paths.push(path.clone());
                 }

@@ -39,7 +39,7 @@ impl Exchange {
     /// The model that the client has asked for, as far as its request lies in `outbox` and, behind
     /// that, in `rest`.
     fn model_asked_in(&self, outbox: &Outbox, rest: &[u8]) -> Option<Box<str>> {
-        let own = self.named_model();
+        let own = self.model_in_path().map(str::to_owned).or_else(|| self.named_model());
         if own.is_some() || !outbox.keeps() {
             return own.map(Into::into);
         }

@@ -37,7 +37,9 @@ impl Exchange {
         let own = |link: &Link| {
             !chain.translates || pair_of(self.dialect, link, &self.snapshot).is_none()
         };
-        let replaces = chain.links.iter().map(|link| link.model.is_some() && own(link));
+        let in_path = self.model_in_path().is_some();
+        let replaces =
+            chain.links.iter().map(|link| (in_path || link.model.is_some()) && own(link));
         let first = replaces.clone().next().unwrap_or_default();
         if let Some(naming) = &mut self.request.watch.0 {
             // It was looked for already, to find the route.
@@ -107,6 +109,7 @@ impl Exchange {
             return;
         }
         let model = self.here().and_then(|link| link.model.clone());
+        let model = model.or_else(|| self.model_in_path().map(str::to_owned));
         let Exchange { request, outbox, .. } = self;
         let Some(naming) = &mut request.watch.0 else { return };
         naming.replaces = model.is_some();
@@ -190,7 +193,13 @@ impl Exchange {
                 self.translation().and_then(|translation| translation.refusal(pair, link));
             return refused.is_none();
         }
-        link.model.is_none() || self.request.watch.unclear().is_none()
+        let replaces = link.model.is_some() || self.model_in_path().is_some();
+        !replaces || self.request.watch.unclear().is_none()
+    }
+
+    /// The model that the path of the request names, where its route says so.
+    pub(crate) fn model_in_path(&self) -> Option<&str> {
+        self.aside.as_ref()?.model_in_path.as_deref()
     }
 
     /// The model that the client has named, where somebody has to know it.

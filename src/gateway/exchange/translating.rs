@@ -120,11 +120,14 @@ impl Exchange {
             return Err(Fault::Local(LocalFault::Buffers));
         }
         let body = self.outbox.copy(usize::MAX);
-        let asked = look(&body[..body.len().min(LOOK_MAX)], 0).model().map(Box::from);
+        let in_path = self.model_in_path();
+        let named = || look(&body[..body.len().min(LOOK_MAX)], 0).model().map(Box::from);
+        let asked = in_path.map(Box::from).or_else(named);
         let snapshot = Rc::clone(&self.snapshot);
         let Some(chain) = self.chain() else { return Ok(()) };
         let question = self.question_in(&body);
-        let mut translation = Translation::of(self.dialect, body, chain, &snapshot);
+        let asked_in = (self.dialect, in_path);
+        let mut translation = Translation::of(asked_in, body, chain, &snapshot);
         if let (Some(pair), Some(here)) = (self.pair_here(), self.here())
             && let Some(refused) = translation.refusal(pair, here)
         {

@@ -37,9 +37,10 @@ impl Made {
 }
 
 impl Translation {
-    /// What the upstreams of `chain` get of a request in the dialect `asked` with this body.
+    /// What the upstreams of `chain` get of a request in the dialect `asked` with this body. `in_path`: the
+    /// model that its path names, for the upstreams that have none of their own.
     pub(crate) fn of(
-        asked: Dialect,
+        (asked, in_path): (Dialect, Option<&str>),
         body: Vec<u8>,
         chain: &Chain,
         snapshot: &Snapshot,
@@ -56,7 +57,8 @@ impl Translation {
             let upstream = (tensors != TensorNames::default()).then_some(link.upstream);
             if !translation.made.iter().any(|made| made.is_for(pair, link, upstream)) {
                 let model = link.model.clone();
-                let request = translate::request_in(pair, &body, model.as_deref(), &tensors);
+                let named = model.as_deref().or(in_path);
+                let request = translate::request_in(pair, &body, named, &tensors);
                 translation.made.push(Made { pair, model, upstream, request });
             }
         }

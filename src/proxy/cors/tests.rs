@@ -42,6 +42,7 @@ fn route(path: &str, methods: &[&str], cors: Option<Cors>) -> Route {
         heartbeat: None,
         continues: None,
         decode_requests: false,
+        model_in_path: None,
         server_timing: false,
         accept_encoding: AcceptEncoding::Client,
         include_usage: false,

@@ -21,6 +21,7 @@ fn route(path: PathPattern, methods: &[&str], rewrite: Option<Rewrite>) -> Route
         heartbeat: None,
         continues: None,
         decode_requests: false,
+        model_in_path: None,
         server_timing: false,
         accept_encoding: AcceptEncoding::Client,
         include_usage: false,
@@ -214,7 +215,8 @@ fn members_of_the_body_decide_as_soon_as_they_are_known() {
     let limits = HeadLimits { bytes: 4096, fields: 100 };
     let mut slots = FieldSlots::new();
     let head = parse_request(post.as_bytes(), &mut slots, &limits).unwrap().unwrap();
-    assert_eq!(candidates(&routes, 0, &head, b""), [0, 1, 2]);
+    let all = candidates(&routes, 0, &head, b"");
+    assert_eq!(all.iter().map(|one| one.route).collect::<Vec<_>>(), [0, 1, 2]);
     for (body, model, expected) in [
         ("{", Model::Unread, Match::Undecided(0)),
         (r#"{"user":"vip-1","#, Model::Unread, Match::Route(0)),
@@ -234,11 +236,81 @@ fn members_of_the_body_decide_as_soon_as_they_are_known() {
         let found = find(&routes, &head, body, b"");
         let decided = !matches!(found, Match::Undecided(_));
         assert_eq!(found, expected, "{members:?} {model:?}");
-        assert_eq!(is_decided(&routes, &[0, 1, 2], &body), decided, "{members:?} {model:?}");
+        assert_eq!(is_decided(&routes, &all, &body), decided, "{members:?} {model:?}");
     }
     // Without a body nothing of it holds, and that is known at once.
     routes.truncate(2);
     assert_eq!(find(&routes, &head, Model::Unnamed, b""), Match::NotFound);
+}
+
+#[test]
+fn where_the_path_names_the_model_the_body_is_not_asked() {
+    let models = |texts| When { models: patterns(texts), ..When::default() };
+    let mut routes = conditional(&[models(&["gemini-2*", "iris"]), models(&["llama*"])]);
+    routes.iter_mut().for_each(|route| route.path = PathPattern::Prefix("/".into()));
+    for (path, expected) in [
+        ("/v1beta/models/gemini-2.5-flash:generateContent", Match::Route(0)),
+        ("/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse", Match::Route(0)),
+        ("/v1beta/models/gemini%2D2:generateContent", Match::Route(0)),
+        ("/v2/models/llama/versions/2/infer", Match::Route(1)),
+        ("/v2/models/llama/generate_stream", Match::Route(1)),
+        ("/v2/models/iris/generate", Match::Route(0)),
+        ("/v2/models/other/infer", Match::ModelNotFound),
+        // It is no path of theirs.
+        ("/v2/models/iris/ready", Match::Undecided(0)),
+        ("/v1/chat/completions", Match::Undecided(0)),
+    ] {
+        let post = format!("POST {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(found(&routes, &post, Model::Unread), expected, "{path}");
+        if expected != Match::Undecided(0) {
+            assert_eq!(found(&routes, &post, Model::Named("llama")), expected, "{path}");
+        }
+    }
+    // A name in the path of a route, which says that it stands for the model.
+    let deployments = || {
+        let pieces = vec![
+            PathPiece::Text("/openai/deployments/".into()),
+            PathPiece::Name("deployment".into()),
+            PathPiece::Text("/".into()),
+        ];
+        PathPattern::Template(Template { pieces, open: true })
+    };
+    for route in &mut routes {
+        route.path = deployments();
+        route.model_in_path = Some("deployment".into());
+    }
+    routes[0].when.as_mut().unwrap().models = patterns(&["gpt 4*"]);
+    for (name, expected) in [
+        ("gpt%204o", Match::Route(0)),
+        ("llama", Match::Route(1)),
+        ("gpt-4o", Match::ModelNotFound),
+    ] {
+        let post =
+            format!("POST /openai/deployments/{name}/chat/completions HTTP/1.1\r\nHost: a\r\n\r\n");
+        for model in [Model::Unread, Model::Unnamed, Model::Named("gpt 4")] {
+            assert_eq!(found(&routes, &post, model), expected, "{name} {model:?}");
+        }
+    }
+    // A member of the body may be asked for beside it.
+    let user = (vec!["user".to_owned()], Pattern::new("u"));
+    routes[1].when.as_mut().unwrap().fields = vec![user];
+    let post = "POST /openai/deployments/llama/x HTTP/1.1\r\nHost: a\r\n\r\n";
+    let limits = HeadLimits { bytes: 4096, fields: 100 };
+    let mut slots = FieldSlots::new();
+    let head = parse_request(post.as_bytes(), &mut slots, &limits).unwrap().unwrap();
+    assert_eq!(find(&routes, &head, Model::Unread, b""), Match::Undecided(1));
+    let all = candidates(&routes, 0, &head, b"");
+    for (body, decided, expected) in [
+        ("{\"a\":1,", false, Match::Undecided(1)),
+        ("{\"user\":\"u\",", true, Match::Route(1)),
+        ("{\"user\":\"v\",", true, Match::ModelNotFound),
+    ] {
+        let mut members = WantedMembers::new(vec![vec!["user".to_owned()]]);
+        members.feed(body.as_bytes());
+        let body = BodyFacts { model: Model::Unread, members: Some(&members) };
+        assert_eq!(is_decided(&routes, &all, &body), decided, "{members:?}");
+        assert_eq!(find(&routes, &head, body, b""), expected, "{members:?}");
+    }
 }
 
 /// How many of `all` requests, with these fields and an id of their own, the first of two routes takes.

@@ -41,8 +41,9 @@ pub(super) enum Holds {
     Unknown,
 }
 
-/// Whether all that is asked of the body holds, as far as it has come.
-pub(super) fn body_holds(when: &When, body: &BodyFacts<'_>) -> Holds {
+/// Whether all that is asked of the body holds, as far as it has come. `in_path`: the model that the path
+/// names, in place of the body.
+pub(super) fn body_holds(when: &When, body: &BodyFacts<'_>, in_path: Option<&str>) -> Holds {
     let mut unknown = false;
     for (path, pattern) in &when.fields {
         let absent =
@@ -53,7 +54,7 @@ pub(super) fn body_holds(when: &When, body: &BodyFacts<'_>) -> Holds {
             MemberValue::Value(_) | MemberValue::Absent | MemberValue::Other => return Holds::No,
         }
     }
-    match body.model {
+    match in_path.map_or(body.model, Model::Named) {
         _ if when.models.is_empty() => {}
         Model::Unread => unknown = true,
         Model::Named(name) if when.takes_model(name) => {}

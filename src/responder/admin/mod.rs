@@ -264,6 +264,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
             continues: None,
             server_timing: false,
             decode_requests: false,
+            model_in_path: None,
             accept_encoding: AcceptEncoding::Client,
             include_usage: false,
             cors: None,

@@ -127,6 +127,7 @@ fn route(endpoint: Endpoint, settings: Settings) -> Route {
         continues: None,
         server_timing: false,
         decode_requests: false,
+        model_in_path: None,
         accept_encoding: AcceptEncoding::Client,
         include_usage: false,
         cors: None,

@@ -12,6 +12,7 @@ use crate::gateway::record::plugged::PluggedExchange;
 use crate::gateway::record::translation::Translation;
 use crate::measure::journal::WastedTokens;
 use crate::proxy::cors::AskingPage;
+use crate::proxy::route::PossibleRoute;
 
 /// Leave to send the body of a request, the 100 of `Expect: 100-continue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Aside {
     pub model: Option<Box<str>>,
     /// The model that the client has asked for, once it is known.
     pub asked: Option<Box<str>>,
+    /// The model that its path names, where its route says so.
+    pub model_in_path: Option<Box<str>>,
     /// What of it is translated, where upstreams of its route have `translate_to`.
     pub translation: Option<Box<Translation>>,
     /// The client's address, where a proxy that is trusted has told another than its own.
@@ -96,7 +99,7 @@ pub struct Undecided {
     /// The first route that asks for something in the body.
     pub first: usize,
     /// The routes that it may take, where one of them asks for another member than the model.
-    pub candidates: Vec<usize>,
+    pub candidates: Vec<PossibleRoute>,
 }
 
 /// A request that waits for the model of its upstream, and is sent there now and then.
