@@ -152,6 +152,19 @@ fn a_server_that_is_never_ready_is_ended() {
 }
 
 #[test]
+fn who_waits_as_long_as_the_server_may_take_hears_that_it_has_failed() {
+    let mut config = Config::to(port());
+    config.upstream = "retry = {}\nwhile_loading = { wait = \"700ms\" }\n\
+                       wake = { command = [\"sleep\", \"1000\"], timeout = \"700ms\" }"
+        .into();
+    let gateway = config.start();
+    let mut clients: Vec<Peer> = (0..5).map(|_| ask(&gateway, BODY)).collect();
+    for client in &mut clients {
+        expect_code(client, 503, "wake_failed");
+    }
+}
+
+#[test]
 fn one_that_does_not_hear_is_killed_with_all_it_has_started() {
     let address = port();
     let program = env!("CARGO_BIN_EXE_sluicegate");

@@ -26,6 +26,10 @@ use crate::service::{Dialect, Observer};
 /// only the groups know them.
 pub type EndpointNames<'n> = &'n dyn Fn(UpstreamId, EndpointId) -> Option<String>;
 
+/// Who waits for a server that is started waits so much longer than that may take: it is told that it has
+/// failed, and not that it is loading still.
+const WORD: Duration = Duration::from_secs(1);
+
 impl Exchange {
     /// The route it was matched with.
     pub fn route(&self) -> Option<&snapshot::Route> {
@@ -249,7 +253,7 @@ impl Exchange {
     pub fn model_patience(&self) -> Duration {
         let Some(upstream) = self.upstream() else { return Duration::ZERO };
         let loading = upstream.while_loading.map_or(Duration::ZERO, |settings| settings.wait);
-        let waking = upstream.wake.as_ref().map_or(Duration::ZERO, |wake| wake.timeout);
+        let waking = upstream.wake.as_ref().map_or(Duration::ZERO, |wake| wake.timeout + WORD);
         loading.max(waking)
     }
 
