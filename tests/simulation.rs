@@ -36,6 +36,8 @@ mod sessions;
 mod timers;
 #[path = "simulation/translation.rs"]
 mod translation;
+#[path = "simulation/waking.rs"]
+mod waking;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
