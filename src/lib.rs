@@ -54,6 +54,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod dns;
 pub mod escape;
 pub mod files;
 pub mod flow;

@@ -20,6 +20,8 @@ mod first_event;
 #[path = "simulation/fleet.rs"]
 mod fleet;
 mod harness;
+#[path = "simulation/members.rs"]
+mod members;
 #[path = "simulation/outage.rs"]
 mod outage;
 #[path = "simulation/overload.rs"]

@@ -32,7 +32,7 @@ pub fn snapshot(text: &str) -> Snapshot {
         parallelism: 1,
         descriptors: |wanted| wanted,
         memory: None,
-        resolve: |_| Err("no name is used".to_owned()),
+        resolve: |_, _| Err("no name is used".to_owned()),
         folder: Default::default(),
         read: |_| Err("no file is used".to_owned()),
         variable: |_| None,

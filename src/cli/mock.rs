@@ -111,6 +111,7 @@ fn start_with(
             forwarded: defaults::FORWARDED,
             watch: defaults::WATCH,
             resolve: None,
+            dns: Default::default(),
             tcp_keepalive: Some(defaults::TCP_KEEPALIVE),
         },
         admin: defaults::ADMIN,

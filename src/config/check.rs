@@ -143,6 +143,8 @@ fn server(
     let forwarded =
         [("append", Forwarded::Append), ("replace", Forwarded::Replace), ("off", Forwarded::Off)];
     let coalesce = section.take("coalesce");
+    let resolve = section.take("resolve").and_then(|field| field.duration_or_off(RESOLVE, report));
+    let resolve = resolve.unwrap_or(defaults::RESOLVE);
     let server = ServerSettings {
         listen,
         tls,
@@ -159,10 +161,8 @@ fn server(
             .take("watch")
             .and_then(|field| field.duration_or_off(WATCH, report))
             .unwrap_or(defaults::WATCH),
-        resolve: section
-            .take("resolve")
-            .and_then(|field| field.duration_or_off(RESOLVE, report))
-            .unwrap_or(defaults::RESOLVE),
+        resolve,
+        dns: discover::dns(section.table("dns", report), resolve, report),
         list_models: section.duration(
             "list_models",
             models::REFRESH,

@@ -25,6 +25,8 @@ pub const SPIN: Duration = Duration::ZERO;
 pub const COALESCE: Option<Duration> = None;
 pub const WATCH: Option<Duration> = None;
 pub const RESOLVE: Option<Duration> = Some(Duration::from_secs(30));
+/// How often sources are asked at least, where names are not looked up again.
+pub const DISCOVER_AGAIN: Duration = Duration::from_secs(300);
 /// What sources tell of endpoints: half of them may go at once, more is doubted for half a minute, and
 /// all of them never go.
 pub const BELIEF: Belief = Belief { shrink: 0.5, confirm: Duration::from_secs(30), empty: false };

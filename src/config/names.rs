@@ -4,40 +4,43 @@
 //! and `control::names` goes on asking.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::dns::{DnsSettings, Resolver};
+
 /// What became of a look-up: addresses, at least one, or why there are none.
 pub type Resolved = Result<Vec<SocketAddr>, String>;
 
-/// Looks a `name:port` up. It may block for as long as the system's resolver does.
-pub type Resolve = fn(&str) -> Resolved;
+/// Looks a `name:port` up, with these servers. It may block for as long as they are silent.
+pub type Resolve = fn(&str, &DnsSettings) -> Resolved;
 
 /// How long a start or a reload waits for names.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Look-ups that may be under way at once.
 const THREADS_MAX: usize = 16;
 
-/// Asks the resolver of the system, which knows `/etc/hosts` and name servers.
-pub fn system(authority: &str) -> Resolved {
-    let addresses = authority.to_socket_addrs().map_err(|error| error.to_string())?;
-    let addresses: Vec<SocketAddr> = addresses.collect();
-    match addresses.is_empty() {
-        true => Err("it has no address".to_owned()),
-        false => Ok(addresses),
-    }
+/// Asks what the system would ask: `/etc/hosts`, and name servers.
+pub fn system(authority: &str, settings: &DnsSettings) -> Resolved {
+    let resolver = Resolver::new(settings.clone());
+    resolver.endpoints(authority).map(|found| found.records).map_err(|why| why.to_string())
 }
 
 /// Looks all of these up. One that is not answered in time has failed.
-pub(super) fn look_up(names: BTreeSet<String>, resolve: Resolve) -> BTreeMap<String, Resolved> {
-    look_up_within(names, resolve, PATIENCE)
+pub(super) fn look_up(
+    names: BTreeSet<String>,
+    resolve: Resolve,
+    settings: &DnsSettings,
+) -> BTreeMap<String, Resolved> {
+    look_up_within(names, resolve, settings, PATIENCE)
 }
 
 fn look_up_within(
     names: BTreeSet<String>,
     resolve: Resolve,
+    settings: &DnsSettings,
     patience: Duration,
 ) -> BTreeMap<String, Resolved> {
     let late = || Err(format!("no answer within {} s", patience.as_secs()));
@@ -47,12 +50,12 @@ fn look_up_within(
     let left = Arc::new(Mutex::new(names));
     let (answer, answers) = mpsc::channel();
     for _ in 0..threads {
-        let (left, answer) = (Arc::clone(&left), answer.clone());
+        let (left, answer, settings) = (Arc::clone(&left), answer.clone(), settings.clone());
         let next = move || left.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
         // A look-up cannot be called off. Who comes too late finds nobody who listens, and ends.
         let spawned = thread::Builder::new().name("names".into()).spawn(move || {
             while let Some(name) = next() {
-                let found = resolve(&name);
+                let found = resolve(&name, &settings);
                 if answer.send((name, found)).is_err() {
                     return;
                 }
@@ -76,7 +79,7 @@ fn look_up_within(
 mod tests {
     use super::*;
 
-    fn resolve(authority: &str) -> Resolved {
+    fn resolve(authority: &str, _: &DnsSettings) -> Resolved {
         match authority {
             "slow:1" => {
                 thread::sleep(Duration::from_secs(30));
@@ -91,7 +94,7 @@ mod tests {
     fn one_that_hangs_costs_the_others_nothing() {
         let mut names: BTreeSet<String> = (0..40).map(|n| format!("host-{n}:1")).collect();
         names.extend(["slow:1".to_owned(), "unknown:1".to_owned()]);
-        let found = look_up_within(names, resolve, Duration::from_secs(2));
+        let found = look_up_within(names, resolve, &DnsSettings::default(), Duration::from_secs(2));
         assert_eq!(found.len(), 42);
         assert_eq!(found["slow:1"], Err("no answer within 2 s".to_owned()));
         assert_eq!(found["unknown:1"], Err("no such name".to_owned()));
@@ -100,8 +103,11 @@ mod tests {
 
     #[test]
     fn the_system_knows_this_machine_and_no_invalid_name() {
-        let local = system("localhost:80").expect("every machine knows it");
+        let nobody =
+            DnsSettings { servers: vec![([127, 0, 0, 1], 1).into()], ..DnsSettings::default() };
+        let local =
+            system("localhost:80", &DnsSettings::default()).expect("every machine knows it");
         assert!(local.contains(&([127, 0, 0, 1], 80).into()), "{local:?}");
-        assert!(system("name.invalid:80").is_err());
+        assert!(system("name.invalid:80", &nobody).is_err());
     }
 }

@@ -21,9 +21,9 @@ pub use self::registry::registry_keys;
 use super::bounds;
 use super::snapshot::unix_path::shown_address;
 use super::snapshot::{
-    AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, CommitAt,
-    ExchangeTimeouts, Forwarded, HalfClose, HeaderRules, Heartbeat, HostField, Link, Listed, Route,
-    Snapshot, Target, Upstream, Workers,
+    AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Chain, CommitAt, Discover,
+    DiscoverySource, ExchangeTimeouts, Forwarded, HalfClose, HeaderRules, Heartbeat, HostField,
+    Link, Listed, Route, Snapshot, Target, Upstream, Workers,
 };
 use super::units::{show_duration, show_size};
 use crate::escape::acts;
@@ -93,6 +93,8 @@ fn server(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     entry(out, "forwarded", quoted(forwarded))?;
     entry(out, "watch", timeout(server.watch))?;
     entry(out, "resolve", timeout(server.resolve))?;
+    let servers = server.dns.servers.iter().map(|server| quoted(&server.to_string()));
+    entry(out, "dns.servers", list(servers))?;
     entry(out, "list_models", quoted(&show_duration(server.list_models)))?;
     let Some(keepalive) = server.tcp_keepalive else {
         return entry(out, "tcp_keepalive", quoted("off"));
@@ -190,11 +192,14 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     let pool = &upstream.pool;
     writeln!(out, "\n[[upstream]]")?;
     entry(out, "name", quoted(&upstream.name))?;
-    writeln!(out, "endpoints = [")?;
-    for listed in &upstream.listed {
-        self::listed(listed, out)?;
+    if let Some(discover) = &upstream.discover {
+        self::discover(discover, upstream.found.len(), out)?;
     }
-    writeln!(out, "]")?;
+    if !upstream.listed.is_empty() {
+        writeln!(out, "endpoints = [")?;
+        upstream.listed.iter().try_for_each(|listed| self::listed(listed, out))?;
+        writeln!(out, "]")?;
+    }
     entry(out, "host", quoted(host))?;
     upstream.tls.iter().try_for_each(|tls| tls::upstream(tls, out))?;
     entry(out, "service", quoted(upstream.service.name()))?;
@@ -223,6 +228,25 @@ fn upstream(upstream: &Upstream, snapshot: &Snapshot, out: &mut String) -> fmt::
     entry(out, "pool.replay_stale_post", pool.replay_stale_post)?;
     policy::policies(upstream, out)?;
     plugins::of_upstream(upstream, snapshot, out)
+}
+
+fn discover(discover: &Discover, found: usize, out: &mut String) -> fmt::Result {
+    let Discover { source, dialing, base, belief } = discover;
+    let keys = match source {
+        DiscoverySource::Dns(name) => vec![("dns", quoted(name))],
+        DiscoverySource::Srv(name) => vec![("srv", quoted(name))],
+        DiscoverySource::File(path) => vec![("file", quoted(&path.display().to_string()))],
+        registry => registry_keys(registry),
+    };
+    writeln!(out, "# {found} endpoints are told now")?;
+    for (key, value) in keys {
+        entry(out, &format!("discover.{key}"), value)?;
+    }
+    entry(out, "discover.scheme", quoted(if dialing.is_some() { "https" } else { "http" }))?;
+    entry(out, "discover.base", quoted(if base.is_empty() { "/" } else { base }))?;
+    entry(out, "discover.shrink", belief.shrink)?;
+    entry(out, "discover.confirm", quoted(&show_duration(belief.confirm)))?;
+    entry(out, "discover.empty", quoted(if belief.empty { "obey" } else { "keep" }))
 }
 
 fn listed(listed: &Listed, out: &mut String) -> fmt::Result {

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod cors;
+mod discover;
 mod documented;
 mod fitted;
 mod gate;
@@ -113,7 +114,7 @@ fn environment() -> Environment {
     }
 }
 
-fn resolve(authority: &str) -> Result<Vec<SocketAddr>, String> {
+fn resolve(authority: &str, _: &crate::dns::DnsSettings) -> Result<Vec<SocketAddr>, String> {
     let (name, port) = authority.split_once(':').unwrap();
     let at = |last| SocketAddr::from(([10, 0, 0, last], port.parse().unwrap()));
     match name {

@@ -24,12 +24,16 @@ use std::time::{Duration, Instant};
 
 pub use crate::config::snapshot::FoundMember;
 use crate::config::snapshot::{DiscoverySource, Snapshot};
+use crate::dns::Resolver;
 
 mod api;
 mod consul;
+mod dns;
 mod etcd;
 mod file;
 mod kubernetes;
+
+use self::dns::{DnsProvider, DnsQuestion};
 
 /// The pause after the first failure; it doubles with each.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -97,25 +101,34 @@ impl Stop {
 
 /// What a source has told of an upstream.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct SourceReport {
     /// Its name.
     pub upstream: String,
     pub source: DiscoverySource,
     pub set: Result<Vec<FoundMember>, Trouble>,
 }
 
+/// What providers share.
+#[derive(Clone, Debug)]
+pub struct Means {
+    pub resolver: Arc<Resolver>,
+    /// What is asked for again and again is asked for as often as this at least.
+    pub again_max: Duration,
+}
+
 /// Takes what sources tell, on their threads.
-pub type Publish = Arc<dyn Fn(Told) + Send + Sync>;
+pub type Publish = Arc<dyn Fn(SourceReport) + Send + Sync>;
 
 /// The sources that are asked.
 pub struct Discovery {
     running: BTreeMap<String, (DiscoverySource, Stop)>,
     publish: Publish,
+    resolver: Arc<Resolver>,
 }
 
 impl Discovery {
-    pub fn new(publish: Publish) -> Discovery {
-        Discovery { running: BTreeMap::new(), publish }
+    pub fn new(publish: Publish, resolver: Arc<Resolver>) -> Discovery {
+        Discovery { running: BTreeMap::new(), publish, resolver }
     }
 
     /// Asks the sources of this configuration from now on. One that stays is not asked anew.
@@ -133,20 +146,23 @@ impl Discovery {
         });
         for (upstream, source) in wanted {
             if !self.running.contains_key(&upstream) {
-                let stop = self.begin(upstream.clone(), source.clone())?;
+                let again_max = snapshot.server.dns.longest;
+                let means = Means { resolver: Arc::clone(&self.resolver), again_max };
+                let stop = self.begin(upstream.clone(), source.clone(), &means)?;
                 self.running.insert(upstream, (source, stop));
             }
         }
         Ok(())
     }
 
-    fn begin(&self, upstream: String, source: DiscoverySource) -> io::Result<Stop> {
+    fn begin(&self, upstream: String, source: DiscoverySource, means: &Means) -> io::Result<Stop> {
         let stop = Stop::default();
-        let (mut provider, publish) = (provider(&source), Arc::clone(&self.publish));
+        let (mut provider, publish) = (provider(&source, means), Arc::clone(&self.publish));
         let watched = stop.clone();
         let watch = move || {
-            let told =
-                |set| publish(Told { upstream: upstream.clone(), source: source.clone(), set });
+            let told = |set| {
+                publish(SourceReport { upstream: upstream.clone(), source: source.clone(), set })
+            };
             ask(&mut *provider, &watched, told);
         };
         thread::Builder::new().name("discovery".into()).spawn(watch)?;
@@ -182,8 +198,11 @@ fn ask(provider: &mut dyn Provider, stop: &Stop, told: impl Fn(Result<Vec<FoundM
 }
 
 /// Who knows a source.
-fn provider(source: &DiscoverySource) -> Box<dyn Provider> {
+fn provider(source: &DiscoverySource, means: &Means) -> Box<dyn Provider> {
+    let dns = |question| DnsProvider::new(question, Arc::clone(&means.resolver), means.again_max);
     match source {
+        DiscoverySource::Dns(name) => Box::new(dns(DnsQuestion::Addresses(name.clone()))),
+        DiscoverySource::Srv(name) => Box::new(dns(DnsQuestion::Services(name.clone()))),
         DiscoverySource::File(path) => Box::new(file::FileProvider::new(path.clone())),
         DiscoverySource::Etcd(source) => Box::new(etcd::EtcdProvider::new(source)),
         DiscoverySource::Consul(source) => {
@@ -191,9 +210,6 @@ fn provider(source: &DiscoverySource) -> Box<dyn Provider> {
         }
         DiscoverySource::Kubernetes(source) => {
             Box::new(kubernetes::KubernetesProvider::new((**source).clone()))
-        }
-        DiscoverySource::Dns(name) | DiscoverySource::Srv(name) => {
-            Box::new(file::FileProvider::new(name.into()))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Names: the names of endpoints are looked up again and again, for as long as they are configured.
 //!
-//! The system's resolver tells no time to live, so every name is asked for every `server.resolve`, a
-//! tenth more or less; one that has no address yet after a second, and then by and by less often.
-//! What was found goes to whoever looks after the configuration; a look-up that fails changes
+//! A name is asked for again when its time to live is over, after a second at least and after
+//! `server.resolve` at most; one that has no address yet after a second, and then by and by less often, and not
+//! before its zone says so. All a tenth more or less. What was found goes to whoever looks after the configuration; a look-up that fails changes
 //! nothing there, and is told once, until one succeeds again.
 //!
 //! Look-ups block, so they have threads of their own, [`THREADS_MAX`] at most, which take the one
@@ -18,12 +18,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::names::Resolved;
+use crate::dns::{LookedUp, LookupFailure};
 use crate::proxy::random::Random;
 
 #[cfg(test)]
 mod tests;
 
+/// What becomes of a look-up.
+pub type Lookup = Result<LookedUp<SocketAddr>, LookupFailure>;
+
+/// No name is looked up more often, whatever its time to live.
+const AGAIN_MIN: Duration = Duration::from_secs(1);
 /// Look-ups that may be under way at once.
 const THREADS_MAX: usize = 4;
 /// When a name without an address is looked up again, at first.
@@ -39,7 +44,7 @@ struct Shared {
     board: Mutex<Board>,
     /// The board has changed.
     changed: Condvar,
-    resolve: Box<dyn Fn(&str) -> Resolved + Send + Sync>,
+    resolve: Box<dyn Fn(&str) -> Lookup + Send + Sync>,
     publish: Box<dyn Fn(String, Vec<SocketAddr>) + Send + Sync>,
 }
 
@@ -68,7 +73,7 @@ impl Names {
     /// `publish` is called on a thread of the look-ups, with what was found.
     pub fn new(
         seed: u64,
-        resolve: impl Fn(&str) -> Resolved + Send + Sync + 'static,
+        resolve: impl Fn(&str) -> Lookup + Send + Sync + 'static,
         publish: impl Fn(String, Vec<SocketAddr>) + Send + Sync + 'static,
     ) -> Names {
         let random = Random::new(seed);
@@ -144,9 +149,9 @@ impl Shared {
     fn work(&self) {
         while let Some(name) = self.next() {
             let found = (self.resolve)(&name);
-            self.conclude(&name, found.as_ref().err());
-            if let Ok(addresses) = found {
-                (self.publish)(name.clone(), addresses);
+            self.conclude(&name, &found);
+            if let Ok(found) = found {
+                (self.publish)(name.clone(), found.records);
             }
             // Only now may it be looked up again: answers are published in their order.
             self.look_up_is_over(&name);
@@ -188,17 +193,24 @@ impl Shared {
     }
 
     /// Says when the name is due again, and tells of a change.
-    fn conclude(&self, name: &str, failure: Option<&String>) {
+    fn conclude(&self, name: &str, lookup: &Lookup) {
         let mut board = self.board();
         let Board { jobs, interval, random, .. } = &mut *board;
         let (Some(job), Some(interval)) = (jobs.get_mut(name), *interval) else { return };
-        job.known |= failure.is_none();
-        let pause = match job.known {
-            true => interval,
-            false => {
+        job.known |= lookup.is_ok();
+        let failure = lookup.as_ref().err();
+        let bounded = |ttl: Duration| ttl.max(AGAIN_MIN).min(interval);
+        let pause = match (lookup, job.known) {
+            (Ok(found), _) => found.ttl.map_or(interval, bounded),
+            (Err(LookupFailure::Nothing(again)), true) => bounded(*again),
+            (Err(LookupFailure::Failed(_)), true) => interval,
+            (Err(failure), false) => {
                 let pause = job.pause.min(interval);
                 job.pause = pause * 2;
-                pause
+                match failure {
+                    LookupFailure::Nothing(again) => pause.max(bounded(*again)),
+                    LookupFailure::Failed(_) => pause,
+                }
             }
         };
         job.due = Instant::now() + random.jittered(pause);

@@ -15,7 +15,8 @@ use crate::clock;
 use crate::config::snapshot::{
     Addresses, Discover, DiscoverySource, FoundMember, Listed, Upstream,
 };
-use crate::control::discovery::{Discovery, Told, Trouble};
+use crate::control::discovery::{Discovery, SourceReport, Trouble};
+use crate::dns::Resolver;
 use crate::observe::discovered::SourceState;
 use crate::proxy::membership::{Judgement, Membership};
 use crate::sys;
@@ -25,6 +26,7 @@ const SHOW: Duration = Duration::from_millis(250);
 
 /// The sources of a gateway, and what is believed of them.
 pub(super) struct Members {
+    resolver: Arc<Resolver>,
     discovery: Discovery,
     sources: BTreeMap<String, SourceRecord>,
     /// When the configuration was shown last.
@@ -40,13 +42,14 @@ struct SourceRecord {
 }
 
 impl Members {
-    pub fn new(chores: Sender<Chore>) -> Members {
+    pub fn new(chores: Sender<Chore>, resolver: Arc<Resolver>) -> Members {
         let publish = Arc::new(move |told| {
             // Who looks after the gateway lives as long as the process.
             let _ = chores.send(Chore::Told(told));
         });
         Members {
-            discovery: Discovery::new(publish),
+            discovery: Discovery::new(publish, Arc::clone(&resolver)),
+            resolver,
             sources: BTreeMap::new(),
             shown: Instant::now(),
             unshown: false,
@@ -84,6 +87,7 @@ impl Lifecycle {
             }
         }
         control.discovered().keep(|name| members.sources.contains_key(name));
+        members.resolver.obey(&snapshot.server.dns);
         members.discovery.follow(snapshot)?;
         // What the sources have told is seen by what the configuration says of them now.
         let names: Vec<String> = self.members.sources.keys().cloned().collect();
@@ -92,8 +96,8 @@ impl Lifecycle {
     }
 
     /// A source has told a set, or has failed.
-    pub(super) fn told(&mut self, told: Told) {
-        let Told { upstream, source, set } = told;
+    pub(super) fn told(&mut self, told: SourceReport) {
+        let SourceReport { upstream, source, set } = told;
         let Some(discover) = self.discover_of(&upstream) else { return };
         let record = self.members.sources.get_mut(&upstream);
         let Some(record) = record.filter(|record| record.source == source) else { return };
@@ -205,8 +209,8 @@ impl Lifecycle {
     fn tell_members(&mut self, name: &str) {
         let named = |upstream: &&Upstream| upstream.name == name;
         let Some(upstream) = self.snapshot.upstreams.iter().find(named) else { return };
-        log::debug!("{name}: set {} of {} endpoints", upstream.version, upstream.endpoints.len());
         self.control.set_members(upstream);
+        log::debug!("{name}: set {} of {} endpoints", upstream.version, upstream.endpoints.len());
         self.members.unshown = true;
         if self.members.shown.elapsed() >= SHOW {
             self.show();

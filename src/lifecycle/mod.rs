@@ -35,11 +35,11 @@ use self::members::Members;
 use self::source::Source;
 pub use self::watch::FileWatch;
 use crate::config::Loaded;
-use crate::config::names::{self, Resolved};
 use crate::config::parts::ConfigText;
 use crate::config::snapshot::Snapshot;
-use crate::control::discovery::Told;
-use crate::control::names::Names;
+use crate::control::discovery::SourceReport;
+use crate::control::names::{Lookup, Names};
+use crate::dns::Resolver;
 use crate::server::{Control, Reloaded};
 use crate::sys::{self, ServiceState, Successor, notify};
 
@@ -58,7 +58,7 @@ pub enum Chore {
     /// The addresses that a name has now.
     Found(String, Vec<SocketAddr>),
     /// What a source says of the endpoints of an upstream.
-    Told(Told),
+    Told(SourceReport),
 }
 
 /// The files that a configuration names, as they are now: certificates and their keys, keys of clients.
@@ -97,7 +97,9 @@ pub struct Obeyed {
 impl Lifecycle {
     /// Looks after the workers behind `control`. `name`: this gateway's, where a store has many.
     pub fn start(control: Control, obeyed: Obeyed, name: String) -> io::Result<Sender<Chore>> {
-        Lifecycle::start_with(control, obeyed, name, names::system)
+        let resolver = Arc::new(Resolver::new(obeyed.snapshot.server.dns.clone()));
+        let known = Arc::clone(&resolver);
+        Lifecycle::start_with(control, obeyed, name, resolver, move |name| known.endpoints(name))
     }
 
     /// The same, with names that are looked up by `resolve`.
@@ -105,7 +107,8 @@ impl Lifecycle {
         control: Control,
         obeyed: Obeyed,
         name: String,
-        resolve: impl Fn(&str) -> Resolved + Send + Sync + 'static,
+        resolver: Arc<Resolver>,
+        resolve: impl Fn(&str) -> Lookup + Send + Sync + 'static,
     ) -> io::Result<Sender<Chore>> {
         let (sender, requests) = mpsc::channel();
         let finder = sender.clone();
@@ -125,7 +128,8 @@ impl Lifecycle {
             store.tell(snapshot.generation.number, &refused);
         }
         let named_files = named_files_of(&snapshot);
-        let (snapshot, members) = (Arc::unwrap_or_clone(snapshot), Members::new(sender.clone()));
+        let (snapshot, members) =
+            (Arc::unwrap_or_clone(snapshot), Members::new(sender.clone(), resolver));
         let mut lifecycle =
             Lifecycle { control, snapshot, members, source, named_files, folder, read, names };
         lifecycle.follow_names()?;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::config::{self, Environment};
+use crate::dns::{LookedUp, LookupFailure};
 use crate::server;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,22 +71,24 @@ fn a_name_is_down_until_it_has_an_address_and_moves_with_it() {
          [[upstream]]\nname = \"a\"\nendpoints = [\"models.invalid:{port}\"]\n\
          pool.idle_timeout = \"60s\"\n[[route]]\npath = \"/*\"\nupstream = \"a\"\n"
     );
-    let unknown: names::Resolve = |_| Err("no such name".to_owned());
+    let unknown: crate::config::names::Resolve = |_, _| Err("no such name".to_owned());
     let environment = Environment { resolve: unknown, ..Environment::current() };
     let loaded = config::parse(&text, &environment).expect("a name that is not known is no error");
     assert_eq!(loaded.warnings.len(), 1);
     let snapshot = Arc::new(loaded.snapshot);
     let server = server::start("names", Arc::clone(&snapshot)).expect("it starts");
     let gateway = server.addresses()[0];
-    let told = Arc::new(Mutex::new(Err("no such name".to_owned())));
+    let told = Arc::new(Mutex::new(Err(LookupFailure::Nothing(Duration::ZERO))));
     let known = Arc::clone(&told);
     let resolve = move |_: &str| known.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let source = Source::File(FileWatch::of(Path::new("/nonexistent")));
     let (folder, read, refused) = (PathBuf::new(), None, Vec::new());
     let obeyed = Obeyed { snapshot, source, folder, read, refused };
-    let lifecycle = Lifecycle::start_with(server.control(), obeyed, String::new(), resolve);
+    let (control, resolver) = (server.control(), Arc::default());
+    let lifecycle = Lifecycle::start_with(control, obeyed, String::new(), resolver, resolve);
     let _lifecycle = lifecycle.expect("it starts");
-    let tell = |found: Resolved| *told.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    let tell = |found: Lookup| *told.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    let at = |last| LookedUp { records: vec![([127, 0, 0, last], port).into()], ttl: None };
     let becomes = |ip: &str| {
         let until = Instant::now() + PATIENCE;
         while ask(gateway) != ("200".to_owned(), ip.to_owned()) {
@@ -95,14 +98,14 @@ fn a_name_is_down_until_it_has_an_address_and_moves_with_it() {
     };
 
     assert_eq!(ask(gateway).0, "503", "it is down");
-    tell(Ok(vec![([127, 0, 0, 2], port).into()]));
+    tell(Ok(at(2)));
     becomes("127.0.0.2");
     // Its connection is idle now, and would be for a minute.
     assert!(of_first.try_recv().is_err());
-    tell(Ok(vec![([127, 0, 0, 3], port).into()]));
+    tell(Ok(at(3)));
     becomes("127.0.0.3");
     of_first.recv_timeout(PATIENCE).expect("nothing goes on with whoever has the old address");
-    tell(Err("no answer".to_owned()));
+    tell(Err(LookupFailure::Failed("no answer".to_owned())));
     // As many look-ups as it takes to be sure that one has failed.
     thread::sleep(Duration::from_millis(400));
     assert_eq!(ask(gateway), ("200".to_owned(), "127.0.0.3".to_owned()), "it stays");

@@ -6,6 +6,7 @@
 //! * A value is read from counters a worker writes anyway, or from the answer of a survey; a worker
 //!   that does not answer costs the page the families of the survey and nothing else.
 
+mod discovery;
 pub mod plugins;
 mod pools;
 mod usage;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use self::pools::merged;
 
+use super::discovered::DiscoveryState;
 use super::exposition::{MetricType, Page, Unit};
 use super::keeper::SpanCounts;
 use super::logger;
@@ -39,6 +41,8 @@ pub struct Sources<'a> {
     pub surveys: &'a [(usize, Survey)],
     pub is_ready: bool,
     pub config: &'a ConfigState,
+    /// What sources say of endpoints, and the Unix second now.
+    pub discovery: (&'a DiscoveryState, u64),
     /// `None`: they go nowhere.
     pub spans: Option<&'a SpanCounts>,
     /// `None`: nothing is recorded.
@@ -209,6 +213,7 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
     usage::write(&mut page, sources.usage);
     plugins::write(&mut page, sources.plugins);
     pools::write(&mut page, sources);
+    discovery::write(&mut page, sources.discovery.0, sources.discovery.1);
     page.finish()
 }
 
@@ -462,6 +467,7 @@ mod tests {
             surveys: &[(0, survey)],
             is_ready: true,
             config: &ConfigState::default(),
+            discovery: (&DiscoveryState::default(), 0),
             spans: None,
             recordings: None,
             usage: None,

@@ -399,13 +399,6 @@ impl Breaker {
         }
     }
 
-    /// Whoever was to be told of the probe that is out will not be told.
-    pub fn forget_probe(&mut self) {
-        if let State::HalfOpen { probing } = &mut self.state {
-            *probing = false;
-        }
-    }
-
     /// Its share of its weight, in thousandths: 100 when it has just closed, growing to 1,000
     /// over `slow_start`. A probe is chosen by the full weight: it is one request.
     pub fn weight_share(&self, now: Instant, slow_start: Duration) -> u32 {

@@ -12,6 +12,9 @@
 //!    that has failed once already: its next attempt should not be an experiment.
 //! 2. If there is none: those it has tried, and probes, and those that are asked although they are
 //!    out ([`search`]).
+//!
+//! In each of these, those with a lower priority number come before all others.
+//!
 //! 3. If there is none either: nobody. [`Choice::Full`] where room is all that is missing,
 //!    [`Choice::Loading`] where one loads its model, else [`Choice::None`] with the time at which it
 //!    may be different.
@@ -34,6 +37,7 @@ use crate::config::snapshot::{
     Admission, BreakerSettings, Endpoint, EndpointId, HealthCheck, Upstream,
 };
 
+mod following;
 mod gate;
 mod loading;
 mod member;
@@ -43,8 +47,9 @@ mod tried;
 #[cfg(test)]
 mod tests;
 
+use following::levels_of;
 use loading::LoadingChange;
-use member::{Departed, Member, Siblings};
+use member::{Departed, Member};
 pub use search::Search;
 pub use tried::Tried;
 
@@ -56,9 +61,6 @@ const BACK_HINT: Duration = Duration::from_secs(1);
 
 /// When one that loads its model is looked for again, that could have been asked and was not.
 const LOADING_HINT: Duration = Duration::from_millis(100);
-
-/// Endpoints of one upstream that are remembered, the youngest.
-const DEPARTED_MAX: usize = 1_024;
 
 /// One upstream, in one worker.
 #[derive(Debug)]
@@ -76,6 +78,8 @@ pub struct Endpoints {
     /// Those a pick chooses among; kept for its capacity.
     candidates: Vec<Candidate>,
     panicking: bool,
+    /// The priorities that members have, in the order in which they are asked: mostly one.
+    levels: Vec<u16>,
 }
 
 /// What the configuration says of the upstream.
@@ -180,58 +184,10 @@ impl Endpoints {
             random: Random::new(seed),
             candidates: Vec::with_capacity(upstream.endpoints.len()),
             panicking: false,
+            levels: levels_of(&upstream.endpoints),
         };
         endpoints.check();
         endpoints
-    }
-
-    /// The upstream of the next generation. What it says of endpoints is obeyed unless a younger set
-    /// has come already: mail of both kinds overtakes.
-    pub fn reconcile(&mut self, upstream: &Upstream, load: SharedLoad, now: Instant) {
-        self.settings = Settings::of(upstream);
-        self.balancer.obey(upstream.balance.clone());
-        if upstream.version >= self.version {
-            self.follow(upstream.version, &upstream.endpoints, load, now);
-        }
-        for member in &mut self.members {
-            member.obey(&self.settings);
-        }
-    }
-
-    /// Takes up another set of members, if it is no older than the one that is known. Endpoints that
-    /// stay keep what is known of them, and so do those that were away for [`member::KEPT`] at most; new ones
-    /// start slowly. What was picked at one that is gone is still counted, and what is recorded of it
-    /// is dropped.
-    pub fn follow(&mut self, version: u64, endpoints: &[Endpoint], load: SharedLoad, now: Instant) {
-        if version < self.version {
-            return;
-        }
-        self.departed.retain(|one| one.is_kept(&load, now));
-        let mut old = std::mem::take(&mut self.members);
-        let siblings = Siblings::of(&old, endpoints);
-        let index = |id| old.iter().position(|member| member.endpoint.id == id);
-        let places: Vec<_> = endpoints.iter().map(|endpoint| index(endpoint.id)).collect();
-        let known = endpoints.iter().zip(&places);
-        self.balancer.reconcile(known.map(|(endpoint, place)| (endpoint.address, *place)));
-        let mut members = Vec::with_capacity(endpoints.len());
-        for (endpoint, place) in endpoints.iter().zip(&places) {
-            let back =
-                || self.departed.iter().position(|one| one.member.endpoint.id == endpoint.id);
-            members.push(match place.map(|place| old[place].clone()) {
-                Some(member) => member.kept(endpoint),
-                None => match back() {
-                    Some(at) => self.departed.swap_remove(at).member.kept(endpoint),
-                    None => siblings.like(Member::new(endpoint, Breaker::newcomer(now))),
-                },
-            });
-        }
-        old.retain(|member| !endpoints.iter().any(|endpoint| endpoint.id == member.endpoint.id));
-        self.departed.extend(old.into_iter().map(|member| Departed::of(member, now)));
-        let too_many = self.departed.len().saturating_sub(DEPARTED_MAX);
-        self.departed.drain(..too_many);
-        (self.members, self.load, self.version) = (members, load, version);
-        self.candidates = Vec::with_capacity(self.members.len());
-        self.check();
     }
 
     /// Chooses an endpoint and counts the exchange.
@@ -242,8 +198,12 @@ impl Endpoints {
         let survey = self.survey(request, now);
         self.panicking = survey.panic || survey.last_resort;
         let mut full = false;
-        for tier in [Tier::First, Tier::Second, Tier::Last] {
-            self.gather(tier, request, survey, now);
+        let levels = self.levels.len();
+        for (tier, level) in [Tier::First, Tier::Second, Tier::Last]
+            .into_iter()
+            .flat_map(|tier| (0..levels).map(move |level| (tier, level)))
+        {
+            self.gather(tier, self.levels[level], request, survey, now);
             while let Some(place) = self.balancer.pick(
                 &self.candidates,
                 request.key,
@@ -397,13 +357,6 @@ impl Endpoints {
     /// that began before it was there.
     pub fn get(&self, endpoint: EndpointId) -> Option<&Endpoint> {
         self.members.iter().map(|member| &member.endpoint).find(|known| known.id == endpoint)
-    }
-
-    /// What an endpoint is called, one that has left lately included.
-    pub fn name_of(&self, endpoint: EndpointId) -> Option<&str> {
-        let departed = self.departed.iter().map(|one| &one.member);
-        let mut known = self.members.iter().chain(departed).map(|member| &member.endpoint);
-        known.find(|known| known.id == endpoint).map(|known| known.name.as_str())
     }
 
     /// Whether the ceilings leave room for one more exchange.

@@ -24,6 +24,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
+/// Messages that a turn reads: a flood of them delays tokens by so many.
+pub const MAIL_MAX: usize = 64;
+
 /// Ends the worker's poll, from any thread.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 

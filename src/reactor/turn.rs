@@ -22,7 +22,7 @@ use std::io;
 use crate::reactor::coalesce::Coalesce;
 use crate::reactor::count::Counted;
 use crate::reactor::listen::Listen;
-use crate::reactor::mailbox::Mailbox;
+use crate::reactor::mailbox::{MAIL_MAX, Mailbox};
 use crate::reactor::net::{Event, Net};
 use crate::reactor::run::Run;
 use crate::reactor::spin::Spin;
@@ -36,9 +36,6 @@ mod poll;
 
 pub use accepting::accept_from;
 pub use contract::{Cx, Entrance, Handler, Pace};
-
-/// Messages that a turn reads. A flood of them delays tokens by so many, and no more.
-const MAIL_MAX: usize = 64;
 
 /// Whether a loop goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -146,7 +146,7 @@ pub fn compile(configuration: &str) -> Result<Snapshot, String> {
         parallelism: 1,
         descriptors: |wanted| wanted,
         memory: None,
-        resolve: |_| Err("there are no names here".to_owned()),
+        resolve: |_, _| Err("there are no names here".to_owned()),
         folder: PathBuf::new(),
         read: |_| Err("there are no files here".to_owned()),
         variable: |_| None,

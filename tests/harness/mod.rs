@@ -154,6 +154,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
             forwarded: Forwarded::Append,
             watch: None,
             resolve: None,
+            dns: Default::default(),
             tcp_keepalive: Some(defaults::TCP_KEEPALIVE),
         },
         admin: defaults::ADMIN,

@@ -206,6 +206,13 @@ impl Simulation {
         self.world.sessions().iter().map(|session| session.reached.len()).collect()
     }
 
+    /// How many requests a server has had.
+    pub fn requests_at(&self, server: usize) -> usize {
+        let sessions = self.world.sessions();
+        let of = sessions.iter().filter(|session| session.server() == Some(server));
+        of.map(|session| session.reached.len()).sum()
+    }
+
     /// Nothing is left of anything: descriptors, buffers, queues, deadlines.
     pub fn assert_clean(mut self) {
         assert_eq!(self.gateway().assert_clean(), Ok(()));

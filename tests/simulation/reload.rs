@@ -133,8 +133,15 @@ fn a_name_that_moves_takes_its_idle_connections_along_and_leaves_its_streams() {
             let upstream = &mut snapshot.upstreams[0];
             let (authority, addresses) = (name.to_owned(), vec![server_address(0)]);
             let base = String::new();
-            upstream.listed =
-                vec![Listed { authority, base, is_name: true, addresses, weight: 1, tls: None }];
+            upstream.listed = vec![Listed {
+                authority,
+                base,
+                is_name: true,
+                addresses,
+                weight: 1,
+                priority: 0,
+                tls: None,
+            }];
             upstream.endpoints[0].authority = name.to_owned();
         });
     world.world.server(server_address(1), Manner::Serve, |_| Answer::new().body(b"new"));

@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("escape", &[]),
     ("files", &[]),
     ("http", &[]),
+    ("dns", &["files"]),
     ("service", &["http"]),
     ("responder", &["clock", "config::snapshot", "escape", "http", "service"]),
     ("plugins", &["files", "http", "measure::counter", "measure::histogram"]),
@@ -30,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "dns",
             "escape",
             "files",
             "gate",
@@ -85,6 +87,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "clock",
             "config",
+            "dns",
             "files",
             "gate::budget",
             "gateway",
@@ -119,11 +122,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "lifecycle",
         &[
+            "clock",
             "config",
+            "control::discovery",
             "control::etcd",
             "control::names",
+            "dns",
             "files",
             "http::timestamp",
+            "observe::discovered",
+            "proxy::membership",
             "server",
             "sys",
             "tls",
@@ -163,6 +171,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("toml", &["config"]),
+    ("simple_dns", &["dns"]),
     ("httparse", &["http"]),
     ("hdrhistogram", &["bench"]),
     ("slab", &["reactor"]),

@@ -16,6 +16,7 @@ mod cors;
 mod defaults;
 mod dialects;
 mod discovered;
+mod dns;
 mod doctor;
 mod edges;
 mod encoded;

@@ -107,6 +107,8 @@ fn a_stream_of_a_server_that_leaves_goes_on_to_its_end() {
     client.read_until("one\r\n");
     roster.list(&[staying]);
     gateway.expect_in_log("llama: set", 2);
+    // Both workers read their mail.
+    thread::sleep(Duration::from_millis(300));
     expect_answers(&gateway, &["stays"]);
     server.send("3\r\ntwo\r\n0\r\n\r\n");
     client.read_until("0\r\n\r\n");

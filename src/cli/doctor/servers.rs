@@ -18,7 +18,8 @@ const COLLECTED: usize = 5;
 
 /// What is found of every endpoint; `request`: whether one is asked for tokens.
 pub(super) fn findings(snapshot: &Snapshot, request: bool) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = snapshot.names().iter().map(|name| look_up(name)).collect();
+    let mut findings: Vec<Finding> =
+        snapshot.names().iter().map(|name| look_up(name, snapshot)).collect();
     for upstream in &snapshot.upstreams {
         for endpoint in &upstream.endpoints {
             findings.extend(endpoint_of(snapshot, upstream, endpoint, request));
@@ -27,9 +28,9 @@ pub(super) fn findings(snapshot: &Snapshot, request: bool) -> Vec<Finding> {
     findings
 }
 
-fn look_up(name: &str) -> Finding {
+fn look_up(name: &str, snapshot: &Snapshot) -> Finding {
     let began = Instant::now();
-    let found = names::system(name);
+    let found = names::system(name, &snapshot.server.dns);
     let took = began.elapsed();
     match found {
         Err(error) => Finding::bad(

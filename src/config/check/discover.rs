@@ -3,22 +3,52 @@
 //! A member is judged by the rules of `endpoints`, when it is told: a source that tells nonsense loses that
 //! member, and no other.
 
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report};
-use super::super::snapshot::{Belief, Discover, DiscoverySource, FoundMember, Listed};
+use super::super::snapshot::{Belief, Discover, DiscoverySource, DnsSettings, FoundMember, Listed};
 use super::super::{Environment, defaults};
 use super::endpoint::{self, Scheme};
 use super::registry::{self, REGISTRIES};
-use super::{address, path, tls};
+use super::{address, path, tls, unique};
 
 const CONFIRM: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 const NAME_MAX: usize = 253;
 
 /// The keys that name a source. Exactly one of them is given.
 const SOURCES: [&str; 6] = ["dns", "srv", "file", "etcd", "consul", "kubernetes"];
+
+const SERVERS_MAX: usize = 8;
+
+/// `server.dns`
+pub(super) fn dns(
+    mut section: Section<'_>,
+    resolve: Option<Duration>,
+    report: &mut Report,
+) -> DnsSettings {
+    let field = section.take("servers");
+    let fields = field.as_ref().and_then(|field| field.list(report)).unwrap_or_default();
+    if let Some(field) = field.filter(|_| fields.len() > SERVERS_MAX) {
+        report.error(field.place(), format!("must have {SERVERS_MAX} servers at most"));
+    }
+    let servers = unique(&fields, report, |field, report| field.parsed(report, dns_server));
+    section.finish(report);
+    let longest = resolve.unwrap_or(defaults::DISCOVER_AGAIN);
+    DnsSettings { servers: servers.unwrap_or_default(), longest }
+}
+
+/// `10.0.0.2`, or `10.0.0.2:5353`.
+fn dns_server(text: &str) -> Result<SocketAddr, Mistake> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, 53));
+    }
+    text.parse().ok().filter(|address: &SocketAddr| address.port() != 0).ok_or_else(|| {
+        Mistake::new(format!("{text:?} is no address of a name server")).meant("127.0.0.1:53")
+    })
+}
 
 /// `discover` of an upstream.
 pub(super) fn discover(

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report, nearest};
 use super::super::snapshot::{
-    Addresses, HostField, KeyMode, Limits, Listed, ModelSource, PoolLimits, Route, ServerSettings,
-    Snapshot, Target, Timeouts, Upstream, UpstreamId,
+    Addresses, Discover, HostField, KeyMode, Limits, Listed, ModelSource, PoolLimits, Route,
+    ServerSettings, Snapshot, Target, Timeouts, Upstream, UpstreamId, UpstreamTls,
 };
 use super::super::{Environment, defaults, names};
 use super::endpoint::{EndpointText, Scheme};
@@ -89,21 +89,8 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let place = section.place().clone();
     let name = section.require("name", report);
     let name = name.and_then(|field| name_of(&field, report)).unwrap_or_default();
-    let discover = section.take("discover");
-    let list = match discover {
-        Some(_) => section.take("endpoints"),
-        None => section.require("endpoints", report),
-    };
-    let mut sealing = tls::upstream(section.take("tls"), given.environment, report);
-    let List { listed, names, as_url } = list
-        .and_then(|field| listed(&field, given.server, &mut sealing, report))
-        .unwrap_or_default();
-    let discover = discover.and_then(|field| {
-        discover::discover(&field, &name, given.environment, &mut sealing, report)
-    });
-    let speaks_tls = listed.iter().any(|one| one.tls.is_some())
-        || discover.as_ref().is_some_and(|discover| discover.dialing.is_some());
-    let tls = sealing.finish(speaks_tls, report);
+    let Servers { list, discover, tls } = servers(&mut section, &name, given, report);
+    let List { listed, names, as_url } = list;
     let (pool, pool_written) = pool(section.table("pool", report), given.limits, report);
     let host = section.take("host").and_then(|field| host(&field, report));
     let model = section.take("model");
@@ -117,11 +104,7 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     let stored = section.take("stored").and_then(|field| field.duration_or_off(STORED, report));
     let translate_to = translate::translates(&mut section, report);
     let asked_in = translate_to.as_ref().map(|to| to.dialect);
-    let key_field = match (asked_in, service) {
-        (Some(Dialect::Anthropic), _) | (None, Setting::Anthropic) => "x-api-key",
-        (Some(Dialect::Gemini), _) | (None, Setting::Gemini) => "x-goog-api-key",
-        _ => "authorization",
-    };
+    let key_field = key_field(asked_in, service);
     let rules = headers::rules(&mut section, "request_headers", given.environment, report);
     let mut upstream = Upstream {
         id: UpstreamId::default(),
@@ -167,6 +150,44 @@ fn one(mut section: Section<'_>, given: &Given<'_>, report: &mut Report) -> Draf
     upstream.endpoints = upstream.resolved();
     section.finish(report);
     Draft { upstream, pool_written, place, names }
+}
+
+/// Who serves an upstream, and how they are spoken to.
+struct Servers {
+    list: List,
+    discover: Option<Discover>,
+    tls: Option<UpstreamTls>,
+}
+
+fn servers(
+    section: &mut Section<'_>,
+    name: &str,
+    given: &Given<'_>,
+    report: &mut Report,
+) -> Servers {
+    let discover = section.take("discover");
+    let list = match discover {
+        Some(_) => section.take("endpoints"),
+        None => section.require("endpoints", report),
+    };
+    let mut sealing = tls::upstream(section.take("tls"), given.environment, report);
+    let list = list.and_then(|field| listed(&field, given.server, &mut sealing, report));
+    let list = list.unwrap_or_default();
+    let discover = discover.and_then(|field| {
+        discover::discover(&field, name, given.environment, &mut sealing, report)
+    });
+    let found_speak_tls = discover.as_ref().is_some_and(|it| it.dialing.is_some());
+    let speaks_tls = list.listed.iter().any(|one| one.tls.is_some()) || found_speak_tls;
+    Servers { tls: sealing.finish(speaks_tls, report), list, discover }
+}
+
+/// Where the servers of a dialect look for a key.
+fn key_field(asked_in: Option<Dialect>, service: Setting) -> &'static str {
+    match (asked_in, service) {
+        (Some(Dialect::Anthropic), _) | (None, Setting::Anthropic) => "x-api-key",
+        (Some(Dialect::Gemini), _) | (None, Setting::Gemini) => "x-goog-api-key",
+        _ => "authorization",
+    }
 }
 
 /// The name, even one that is refused: its routes shall not be told that it does not exist.
@@ -282,7 +303,7 @@ pub(super) fn look_up(
     report: &mut Report,
 ) {
     let wanted = names.iter().map(|name| name.authority.clone()).collect();
-    let found = names::look_up(wanted, environment.resolve);
+    let found = names::look_up(wanted, environment.resolve, &snapshot.server.dns);
     for Name { authority, place } in names {
         match &found[authority] {
             Err(error) => report.warn(

@@ -169,6 +169,7 @@ const EVERY_KEY: &str = r#"
     forwarded = "replace"
     watch = "5s"
     resolve = "7s"
+    dns.servers = []
     list_models = "40s"
     tcp_keepalive.idle = "2m"
     tcp_keepalive.interval = "9s"

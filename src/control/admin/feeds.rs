@@ -16,6 +16,7 @@ use crate::measure::live::{Inquiry, Tailed};
 use crate::observe::tail::Cutter;
 use crate::observe::view::{Scene, StreamId, Viewer};
 use crate::responder::admin::{Feed, Next, Reply};
+use crate::sys;
 
 /// How often something new is looked for.
 const LOOK: Duration = Duration::from_millis(1);
@@ -57,7 +58,9 @@ impl Feed for View {
             is_ready: self.clerk.is_ready(),
             uptime: now - self.clerk.started,
         };
-        Next::Event(self.viewer.look(&scene).to_string())
+        let mut view = self.viewer.look(&scene);
+        view["discovery"] = fleet.discovered.document(sys::time_of_day().as_secs());
+        Next::Event(view.to_string())
     }
 }
 

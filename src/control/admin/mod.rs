@@ -30,8 +30,8 @@ use std::time::Duration;
 use crate::config::bounds::{ADMIN_CONNECTIONS, ADMIN_HEALTH_PLACES};
 use crate::config::defaults;
 use crate::config::snapshot::{
-    Admin, Forwarded, Generation, HalfClose, Limits, PluginTable, ServerSettings, Snapshot,
-    Timeouts, Workers,
+    Admin, DnsSettings, Forwarded, Generation, HalfClose, Limits, PluginTable, ServerSettings,
+    Snapshot, Timeouts, Workers,
 };
 use crate::control::models::KnownModels;
 use crate::gateway::command::{Command, Idle};
@@ -197,6 +197,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
             forwarded: Forwarded::Off,
             watch: None,
             resolve: None,
+            dns: DnsSettings::default(),
             list_models: defaults::LIST_MODELS,
             tcp_keepalive: Some(defaults::TCP_KEEPALIVE),
         },

@@ -17,6 +17,7 @@ use crate::measure::live::{Adjustment, Inquiry};
 use crate::observe::recordings::Recordings;
 use crate::observe::{metrics, view};
 use crate::responder::admin::{Adjust, Exposition, Feed, Pending, Process, Question, Reply};
+use crate::sys;
 
 /// Rows of each worker in the table of streams.
 const ROWS_MAX: usize = 1000;
@@ -130,6 +131,7 @@ impl Process for Office {
                             surveys,
                             is_ready: clerk.is_ready(),
                             config: &clerk.fleet.config,
+                            discovery: (&clerk.fleet.discovered, sys::time_of_day().as_secs()),
                             spans: clerk.fleet.spans.as_deref(),
                             recordings: clerk.fleet.recordings.as_deref(),
                             usage: clerk.fleet.usage.as_deref(),
@@ -141,12 +143,17 @@ impl Process for Office {
                     },
                 })
             }
-            Question::Endpoints => Box::new(FromSurveys {
-                surveys: Surveys::ask(fleet, ROWS_MAX),
-                make: |surveys: &[(usize, _)]| {
-                    Reply::json(200, &json!({ "upstreams": view::upstreams(surveys) }))
-                },
-            }),
+            Question::Endpoints => {
+                let discovered = Arc::clone(&fleet.discovered);
+                Box::new(FromSurveys {
+                    surveys: Surveys::ask(fleet, ROWS_MAX),
+                    make: move |surveys: &[(usize, _)]| {
+                        let discovery = discovered.document(sys::time_of_day().as_secs());
+                        let upstreams = view::upstreams(surveys);
+                        Reply::json(200, &json!({ "upstreams": upstreams, "discovery": discovery }))
+                    },
+                })
+            }
             Question::Streams => Box::new(FromSurveys {
                 surveys: Surveys::ask(fleet, ROWS_MAX),
                 make: |surveys: &[(usize, crate::measure::live::Survey)]| {

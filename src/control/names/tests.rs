@@ -15,9 +15,13 @@ fn at(last: u8) -> Vec<SocketAddr> {
     vec![([10, 0, 0, last], 1).into()]
 }
 
+fn found(last: u8) -> LookedUp<SocketAddr> {
+    LookedUp { records: at(last), ttl: None }
+}
+
 /// Looks up with `resolve`; what is found comes out of the receiver.
 fn start(
-    resolve: impl Fn(&str) -> Resolved + Send + Sync + 'static,
+    resolve: impl Fn(&str) -> Lookup + Send + Sync + 'static,
 ) -> (Names, Receiver<(String, Vec<SocketAddr>)>) {
     let (found, published) = mpsc::channel();
     let publish = move |name, addresses| found.send((name, addresses)).unwrap_or_default();
@@ -28,7 +32,7 @@ fn start(
 fn a_name_is_looked_up_again_and_its_new_address_is_told() {
     let moved = Arc::new(Mutex::new(1));
     let now = Arc::clone(&moved);
-    let (mut names, found) = start(move |_| Ok(at(*now.lock().expect("no panic"))));
+    let (mut names, found) = start(move |_| Ok(found(*now.lock().expect("no panic"))));
     names.follow(set(&["a:1"]), &set(&[]), QUICK).expect("threads");
     assert_eq!(found.recv_timeout(PATIENCE), Ok(("a:1".to_owned(), at(1))));
     *moved.lock().expect("no panic") = 2;
@@ -44,7 +48,7 @@ fn a_look_up_that_fails_tells_nothing_and_goes_on() {
     let (mut names, found) = start(move |_| {
         let mut calls = counted.lock().expect("no panic");
         *calls += 1;
-        if *calls < 4 { Err("no answer".to_owned()) } else { Ok(at(4)) }
+        if *calls < 4 { Err(LookupFailure::Nothing(Duration::ZERO)) } else { Ok(found(4)) }
     });
     names.follow(set(&["a:1"]), &set(&["a:1"]), QUICK).expect("threads");
     assert_eq!(found.recv_timeout(PATIENCE), Ok(("a:1".to_owned(), at(4))), "the first to be told");
@@ -60,7 +64,7 @@ fn a_name_that_hangs_holds_up_no_other_and_one_that_is_gone_is_not_asked_for() {
             // Until the test is over.
             let _ = held.lock().expect("no panic").recv();
         }
-        Ok(at(1))
+        Ok(self::found(1))
     });
     names.follow(set(&["hangs:1", "a:1", "b:1"]), &set(&[]), QUICK).expect("threads");
     let seen: BTreeSet<String> =
@@ -76,7 +80,7 @@ fn a_name_that_hangs_holds_up_no_other_and_one_that_is_gone_is_not_asked_for() {
 
 #[test]
 fn off_is_off() {
-    let (mut names, found) = start(|_| Ok(at(1)));
+    let (mut names, found) = start(|_| Ok(self::found(1)));
     names.follow(set(&["a:1"]), &set(&["a:1"]), None).expect("no threads");
     assert_eq!(found.recv_timeout(Duration::from_millis(50)), Err(RecvTimeoutError::Timeout));
     names.follow(set(&["a:1"]), &set(&[]), QUICK).expect("threads");

@@ -11,7 +11,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::snapshot::{EndpointId, Snapshot, UpstreamId};
+use crate::config::snapshot::{Snapshot, UpstreamId};
 use crate::gateway::Gateway;
 use crate::proxy::admission::Lack;
 use crate::proxy::load::{Loads, MemberSet};
@@ -66,11 +66,6 @@ impl<N: Net> Gateway<N> {
         }
         // Ceilings may be new: from then on the other workers have to know who waits here.
         self.announce(id, cx);
-    }
-
-    /// What an endpoint of an upstream is called, or was until lately.
-    pub(crate) fn endpoint_names(&self) -> impl Fn(UpstreamId, EndpointId) -> Option<String> + '_ {
-        |upstream, endpoint| self.groups[upstream].endpoints.name_of(endpoint).map(str::to_owned)
     }
 
     /// Drops the generations whose last exchange is over.

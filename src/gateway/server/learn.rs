@@ -87,6 +87,11 @@ impl<N: Net> Gateway<N> {
         }
     }
 
+    /// What an endpoint of an upstream is called, or was until lately.
+    pub(crate) fn endpoint_names(&self) -> impl Fn(UpstreamId, EndpointId) -> Option<String> + '_ {
+        |upstream, endpoint| self.groups[upstream].endpoints.name_of(endpoint).map(str::to_owned)
+    }
+
     pub(crate) fn note_transition(
         &self,
         upstream: UpstreamId,

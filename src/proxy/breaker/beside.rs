@@ -37,6 +37,13 @@ pub(super) fn stamp(now: Instant) -> u32 {
 }
 
 impl Breaker {
+    /// Whoever was to be told of the probe that is out will not be told: its endpoint has left.
+    pub fn forget_probe(&mut self) {
+        if let State::HalfOpen { probing } = &mut self.state {
+            *probing = false;
+        }
+    }
+
     /// Whether a request that only a predefined answer stands in for is sent to it although it is out.
     /// It begins with [`Breaker::begin_asked`].
     pub fn may_be_asked(&self, now: Instant) -> bool {

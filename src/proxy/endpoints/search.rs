@@ -146,10 +146,11 @@ impl Endpoints {
         found
     }
 
-    /// Fills `candidates` with the endpoints of a tier.
+    /// Fills `candidates` with the endpoints of a tier that have this priority.
     pub(super) fn gather(
         &mut self,
         tier: Tier,
+        priority: u16,
         request: &Search<'_>,
         survey: Survey,
         now: Instant,
@@ -157,7 +158,8 @@ impl Endpoints {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
         let members = self.members.iter().enumerate();
-        for (endpoint, member) in members.filter(|(_, member)| request.is_for(member)) {
+        let level = |member: &Member| member.endpoint.priority == priority;
+        for (endpoint, member) in members.filter(|(_, it)| level(it) && request.is_for(it)) {
             let found = member.tier(self.admits(member, now), request, survey, now);
             if found == Some(tier) {
                 let weight = member.endpoint.weight_in(self.settings.weight_share(member, now));

@@ -786,3 +786,48 @@ proptest! {
         prop_assert_eq!((rig.load.total(), rig.endpoints.probes()), (0, 0));
     }
 }
+
+#[test]
+fn who_has_the_next_priority_is_asked_when_nobody_of_the_first_can_be() {
+    let mut upstream = upstream(&[1, 2, 3]);
+    upstream.endpoints[0].priority = 7;
+    upstream.endpoints[2].priority = 9;
+    upstream.endpoints[1].priority = 2;
+    upstream.admission.endpoint_concurrency = Some(1);
+    let mut rig = Rig::new(upstream);
+    assert_eq!(rig.asked(FIRST, 20), [1]);
+    let held = rig.pick(FIRST);
+    assert_eq!((held.index(), rig.asked(FIRST, 20)), (1, vec![0]), "the first is full");
+    rig.record(held, Outcome::Fault);
+    assert_eq!(rig.asked(ELSEWHERE, 20), [0], "the first is out");
+}
+
+#[test]
+fn an_endpoint_that_comes_back_soon_is_the_one_it_was_and_counts_what_it_has() {
+    let mut rig = Rig::of(&[1, 2]);
+    rig.fail(0);
+    let open = rig.standing(0);
+    let held = rig.pick_at(1);
+    let with = |ids: &[u16], version| Upstream { version, ..upstream(ids) };
+    rig.reload(with(&[3], 1));
+    assert_eq!(rig.endpoints.name_of(id(2)), Some(upstream(&[2]).endpoints[0].name.as_str()));
+    assert_eq!(rig.outstanding(), [0]);
+    rig.now = rig.now + Duration::from_secs(1);
+    rig.reload(with(&[1, 2], 2));
+    assert_eq!((rig.standing(0), rig.outstanding()), (open, vec![0, 1]));
+    assert_eq!(
+        rig.endpoints.view(1, rig.now).weight_share,
+        WHOLE,
+        "it does not start slowly again"
+    );
+    rig.record(held, Outcome::Success);
+    assert_eq!(rig.outstanding(), [0, 0]);
+    // Long away: a stranger, though it is the same server.
+    rig.reload(with(&[3], 3));
+    rig.now = rig.now + Duration::from_secs(61);
+    rig.reload(with(&[1, 2], 4));
+    assert!(rig.endpoints.view(1, rig.now).weight_share < WHOLE);
+    // A set that is older than what is known comes too late.
+    rig.reload(with(&[3], 3));
+    assert_eq!(rig.endpoints.len(), 2);
+}

@@ -88,7 +88,7 @@ function show(view) {
   drawFlow();
   showWorkers(view.workers);
   showOwners(view);
-  showUpstreams(view.upstreams);
+  showUpstreams(view.upstreams, view.discovery);
   showStreams(view.streams, view.active);
 }
 
@@ -161,7 +161,7 @@ function legend(id, rows) {
   );
 }
 
-function showUpstreams(upstreams) {
+function showUpstreams(upstreams, discovery) {
   $("upstreams").replaceChildren(
     ...upstreams.map((upstream) => {
       const most = Math.max(...upstream.endpoints.map((endpoint) => endpoint.in_flight), 1);
@@ -170,6 +170,7 @@ function showUpstreams(upstreams) {
         element("h3", {}, element("span", {}, upstream.name),
           element("span", { class: "quiet" },
             `${count(upstream.open - upstream.idle)} busy · ${count(upstream.idle)} idle${waiting}`)),
+        ...(discovery ?? []).filter((source) => source.upstream === upstream.name).map(sourceLine),
         ...upstream.endpoints.map((endpoint) =>
           element("div", { class: endpoint.up ? "row" : "row out" },
             element("span", { class: "place" }, endpoint.endpoint),
@@ -178,6 +179,18 @@ function showUpstreams(upstreams) {
             element("span", { class: "quiet detail" }, endpointState(endpoint)))));
     }),
   );
+}
+
+// Who tells the endpoints of an upstream, how long ago, and what is wrong.
+function sourceLine(source) {
+  const words = [source.source];
+  if (source.age_seconds !== null) words.push(`told ${count(source.age_seconds)} s ago`);
+  if (source.doubted !== null) words.push(`doubted: it tells ${count(source.doubted)} endpoints`);
+  if (source.paused) words.push(`${count(source.paused)} come and go`);
+  if (source.error !== null) words.push(source.error);
+  const bad = source.doubted !== null || source.error !== null;
+  return element("div", { class: bad ? "row out" : "row" },
+    element("span", { class: "quiet detail" }, words.join(" · ")));
 }
 
 // What an endpoint is like, in a few words.
