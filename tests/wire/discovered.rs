@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::handover::says;
+use crate::harness::chat::sized;
 use crate::harness::{EtcdCluster, Gateway, encoded};
 use crate::members::{ask, expect_answers};
 use crate::register::{Registrar, free_port, until};
+
+const BODY: &str = r#"{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}"#;
 
 /// A gateway that finds its endpoints by `discover`.
 fn gateway(discover: &str, more: &str) -> Gateway {
@@ -51,7 +54,11 @@ impl Load {
                 let mut lost = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     let mut client = crate::harness::Peer::connect(address);
-                    client.send("GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n");
+                    // What may be asked twice, and what costs money each time.
+                    match asked.load(Ordering::Relaxed) % 2 {
+                        0 => client.send("GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"),
+                        _ => client.send(sized("", BODY)),
+                    }
                     let answer = client.read_response();
                     if answer.status() != 200 {
                         lost.push(format!("{} {}", answer.status(), answer.text()));
@@ -86,7 +93,7 @@ fn servers_that_are_killed_leave_with_their_lease_and_no_request_is_lost() {
     }
     until("somebody is known", || ask(&gateway).0 != 503);
     thread::sleep(Duration::from_millis(300));
-    let load = Load::start(&gateway, 4);
+    let load = Load::start(&gateway, 8);
     thread::sleep(Duration::from_millis(500));
     let killed = Instant::now();
     one.kill();
@@ -102,7 +109,7 @@ fn servers_that_are_killed_leave_with_their_lease_and_no_request_is_lost() {
     until("the second one's key is gone", || left() == 1);
     thread::sleep(Duration::from_millis(300));
     let (lost, asked) = load.end();
-    assert!(lost.is_empty() && asked > 200, "of {asked} {} were lost: {lost:?}", lost.len());
+    assert!(lost.is_empty() && asked > 50, "of {asked} {} were lost: {lost:?}", lost.len());
     drop(three);
 }
 
@@ -117,13 +124,13 @@ fn a_server_that_is_told_to_end_is_asked_no_more_before_it_ends() {
     let left = || cluster.values("/p/.endpoints/llama/").len();
     until("both are there", || left() == 2);
     until("somebody is known", || ask(&gateway).0 != 503);
-    let load = Load::start(&gateway, 4);
+    let load = Load::start(&gateway, 8);
     thread::sleep(Duration::from_millis(400));
     one.signal(rustix::process::Signal::TERM);
     assert_eq!(one.ends().code(), Some(0));
     thread::sleep(Duration::from_millis(300));
     let (lost, asked) = load.end();
-    assert!(lost.is_empty() && asked > 100, "of {asked} {} were lost: {lost:?}", lost.len());
+    assert!(lost.is_empty() && asked > 20, "of {asked} {} were lost: {lost:?}", lost.len());
     drop(two);
 }
 
