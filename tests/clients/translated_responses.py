@@ -5,7 +5,8 @@
 The first two are gateways before llama.cpp's own server (DIRECT_URL), the last two before tool_server.py.
 Asserts: the text is the text of the server's own chat API, streamed and whole; tokens arrive as they are
 made; the events are those of the SDK's types, numbered, and the last one has all of the answer; two calls of
-tools at once come whole, in pieces, and their results go back; what cannot be said is the SDK's own error.
+tools at once come whole, in pieces, and their results go back; logprobs are those of the server's own chat
+API; what cannot be said is the SDK's own error.
 """
 
 import argparse
@@ -76,6 +77,25 @@ def responses_calls(client):
     return [(use.name, use.arguments) for use in uses], arrivals, text
 
 
+def check_logprobs(client):
+    """As the server's own chat API tells them, with the text and with the whole."""
+    asked = {"model": "tiny", "max_tokens": 8, "temperature": 0, "logprobs": True, "top_logprobs": 2}
+    direct = client.chat.completions.create(messages=[{"role": "user", "content": PROMPT}], **asked)
+    there = [(entry.token, len(entry.top_logprobs)) for entry in direct.choices[0].logprobs.content]
+    asked = {"model": "tiny", "input": PROMPT, "max_output_tokens": 8, "temperature": 0, "top_logprobs": 2}
+    asked["include"] = ["message.output_text.logprobs"]
+    streamed = []
+    for event in client.responses.create(stream=True, **asked):
+        if event.type == "response.output_text.delta":
+            streamed += [(entry.token, len(entry.top_logprobs)) for entry in event.logprobs]
+        last = event
+    ends = [last.response, client.responses.create(**asked)]
+    wholes = [response.output[0].content[0].logprobs for response in ends]
+    told = [[(entry.token, len(entry.top_logprobs)) for entry in whole] for whole in wholes]
+    check(streamed == there and told == [there, there], f"logprobs: {streamed}, {told}, direct {there}")
+    check(len(there) > 2 and all(top == 2 for _, top in there), f"logprobs: {there}")
+
+
 def check_refusal(client):
     try:
         client.responses.create(model="m", input="go on", previous_response_id="resp_1")
@@ -102,6 +122,7 @@ def main():
         for name, url in zip(("messages", "chats"), asked.tools)
     }
     check_refusal(openai_client(asked.as_openai))
+    check_logprobs(openai_client(asked.as_openai))
     evidence.done(test="translated_responses", texts=texts, calls=calls)
 
 
