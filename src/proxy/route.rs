@@ -12,6 +12,7 @@ mod when;
 mod tests;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use when::Holds;
 
@@ -73,6 +74,9 @@ pub fn find<'a>(
     let body = body.into();
     let path = path::normal(head.path);
     let (mut allow, mut for_others) = (String::new(), false);
+    // Of all routes that look there it is the same.
+    let of_dialect = OnceCell::new();
+    let mut of_route;
     for (index, route) in routes.iter().enumerate() {
         if !route.path.matches(&path) {
             continue;
@@ -82,8 +86,16 @@ pub fn find<'a>(
             continue;
         }
         if route.methods.is_empty() || route.methods.iter().any(|allowed| allowed == head.method) {
-            let in_path = model_in_path_for(route, head);
-            let holds = |when: &When| when::body_holds(when, &body, in_path.as_deref());
+            let asks = when.is_some_and(|when| !when.models.is_empty());
+            let named = match &route.model_in_path {
+                _ if !asks => None,
+                None => of_dialect.get_or_init(|| model_of_dialect(head.path)).as_deref(),
+                Some(_) => {
+                    of_route = model_in_path(route, head.path);
+                    of_route.as_deref()
+                }
+            };
+            let holds = |when: &When| when::body_holds(when, &body, named);
             match when.map_or(Holds::Yes, holds) {
                 Holds::Yes => return Match::Route(index),
                 Holds::Unknown => return Match::Undecided(index),
@@ -112,13 +124,17 @@ pub fn find<'a>(
 /// says, or where requests of the dialect of this path name it.
 pub fn model_in_path<'a>(route: &Route, path: &'a str) -> Option<Cow<'a, str>> {
     let written = match &route.model_in_path {
-        None => Dialect::of(Setting::Auto, path).model_in(path)?,
+        None => return model_of_dialect(path),
         Some(wanted) => {
             let (captures, _) = captures(&route.path, path);
             captures.into_iter().find(|(name, _)| name == wanted)?.1
         }
     };
     Some(path::unescaped(written))
+}
+
+fn model_of_dialect(path: &str) -> Option<Cow<'_, str>> {
+    Dialect::of(Setting::Auto, path).model_in(path).map(path::unescaped)
 }
 
 /// The same, where the route asks for it.
