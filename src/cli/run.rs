@@ -40,7 +40,7 @@ fn load_and_serve(arguments: &RunArguments) -> Result<Exit, Refused> {
         ConfigPlace::File(path) => begin_with_file(path),
         ConfigPlace::Store(store) => begin_with_store(store, arguments.last_good.clone()),
     };
-    let obeyed = begun.map_err(|reasons| {
+    let mut obeyed = begun.map_err(|reasons| {
         let _ = tell_refused(place, &reasons);
         Refused
     })?;
@@ -49,6 +49,7 @@ fn load_and_serve(arguments: &RunArguments) -> Result<Exit, Refused> {
             complain(&no_signals(&error));
             Refused
         })?;
+    obeyed.ask_sources();
     let snapshot = Arc::clone(&obeyed.snapshot);
     let server = start(place, &snapshot, inherited)?;
     let name = arguments.gateway.clone().unwrap_or_else(sys::process_name);

@@ -46,7 +46,8 @@ pub trait Provider: Send {
     /// and in between it looks whether it is to [`Stop`]: then it may return anything.
     ///
     /// An empty set is an answer: the source is there and has nobody. An error says that nothing is known;
-    /// the call is made again after a pause.
+    /// the call is made again after a pause. The set that follows an error is returned even if it is the one
+    /// of before: that the source answers again is news.
     fn watch(&mut self, stop: &Stop) -> Result<Vec<FoundMember>, Trouble>;
 }
 

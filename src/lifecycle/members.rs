@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
-use super::{Chore, Lifecycle};
+use super::{Chore, Lifecycle, Obeyed};
 use crate::clock;
 use crate::config::snapshot::{
     Addresses, Discover, DiscoverySource, FoundMember, Listed, Upstream,
@@ -21,6 +21,8 @@ use crate::observe::discovered::SourceState;
 use crate::proxy::membership::{Judgement, Membership};
 use crate::sys;
 
+/// How long a start waits for sources.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the whole configuration is shown to those who need not know at once.
 const SHOW: Duration = Duration::from_millis(250);
 
@@ -228,6 +230,39 @@ impl Lifecycle {
     fn discover_of(&self, name: &str) -> Option<Arc<Discover>> {
         let upstream = self.snapshot.upstreams.iter().find(|upstream| upstream.name == name)?;
         upstream.discover.clone()
+    }
+}
+
+impl Obeyed {
+    /// Asks the sources of endpoints, before anybody is served: who comes after a restart or a hand-over
+    /// finds the servers that there are. One that does not answer within [`PATIENCE`] tells later.
+    pub fn ask_sources(&mut self) {
+        let discover_of =
+            |one: &Upstream| Some((one.name.clone(), (one.id, one.discover.clone()?)));
+        let mut waiting: BTreeMap<_, _> =
+            self.snapshot.upstreams.iter().filter_map(discover_of).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let (tell, told) = mpsc::channel();
+        let publish = Arc::new(move |report| {
+            // What comes too late is told again.
+            let _ = tell.send(report);
+        });
+        let resolver = Arc::new(Resolver::new(self.snapshot.server.dns.clone()));
+        let mut discovery = Discovery::new(publish, resolver);
+        if let Err(error) = discovery.follow(&self.snapshot) {
+            return log::error!("endpoints are not asked for: {error}");
+        }
+        let snapshot = Arc::make_mut(&mut self.snapshot);
+        let until = Instant::now() + PATIENCE;
+        while !waiting.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(SourceReport { upstream, set, .. }) = told.recv_timeout(left) else { return };
+            if let (Some((id, discover)), Ok(found)) = (waiting.remove(&upstream), set) {
+                snapshot.set_members(id, listed(&upstream, &discover, &found));
+            }
+        }
     }
 }
 

@@ -51,7 +51,7 @@ fn members_become_endpoints_and_keep_their_ids() {
     assert_eq!(seen, [one, ("10.0.0.2:80/other", "/other", "10.0.0.2:80")]);
     let first = ids(&snapshot);
     assert!(!tell(&mut snapshot, &[named.clone(), url.clone()]), "nothing is new");
-    assert!(tell(&mut snapshot, &[url.clone()]));
+    assert!(tell(&mut snapshot, std::slice::from_ref(&url)));
     assert_eq!(ids(&snapshot), first[1..]);
     // We are not asked ourselves, and who comes back is who it was.
     assert!(tell(&mut snapshot, &[named, url, FoundMember::at("127.0.0.1:8080")]));

@@ -120,7 +120,11 @@ impl Provider for DnsProvider {
             let (mut found, ttl) = match self.look_up() {
                 Ok(found) => found,
                 Err(LookupFailure::Nothing(again)) => (Vec::new(), Some(again)),
-                Err(LookupFailure::Failed(reason)) => return Err(Trouble::new(reason)),
+                Err(LookupFailure::Failed(reason)) => {
+                    // That it answers again is news, whatever it says.
+                    self.known = None;
+                    return Err(Trouble::new(reason));
+                }
             };
             self.wait = self.bounded(ttl);
             // Servers turn their answers round.

@@ -33,19 +33,31 @@ impl FileProvider {
     pub fn new(path: PathBuf) -> FileProvider {
         FileProvider { path, known: None }
     }
+
+    /// What it lists, if it holds something else than before.
+    fn look(&mut self) -> Result<Option<Vec<FoundMember>>, String> {
+        let bytes = files::read(&self.path, BYTES_MAX).map_err(|why| why.to_string())?;
+        if self.known.as_ref() == Some(&bytes) {
+            return Ok(None);
+        }
+        let is_toml = self.path.extension().is_some_and(|ending| ending == "toml");
+        let found = members::read(&bytes, is_toml)?;
+        self.known = Some(bytes);
+        Ok(Some(found))
+    }
 }
 
 impl Provider for FileProvider {
     fn watch(&mut self, stop: &Stop) -> Result<Vec<FoundMember>, Trouble> {
         loop {
-            let trouble = |reason: String| Trouble { reason, again: Some(LOOK) };
-            let bytes =
-                files::read(&self.path, BYTES_MAX).map_err(|why| trouble(why.to_string()))?;
-            if self.known.as_ref() != Some(&bytes) {
-                let is_toml = self.path.extension().is_some_and(|ending| ending == "toml");
-                let found = members::read(&bytes, is_toml).map_err(trouble)?;
-                self.known = Some(bytes);
-                return Ok(found);
+            match self.look() {
+                Ok(None) => {}
+                Ok(Some(found)) => return Ok(found),
+                Err(reason) => {
+                    // That it is a list again is news, whatever it says.
+                    self.known = None;
+                    return Err(Trouble { reason, again: Some(LOOK) });
+                }
             }
             if stop.wait(LOOK) {
                 return Ok(Vec::new());

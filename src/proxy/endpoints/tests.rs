@@ -812,7 +812,7 @@ fn an_endpoint_that_comes_back_soon_is_the_one_it_was_and_counts_what_it_has() {
     rig.reload(with(&[3], 1));
     assert_eq!(rig.endpoints.name_of(id(2)), Some(upstream(&[2]).endpoints[0].name.as_str()));
     assert_eq!(rig.outstanding(), [0]);
-    rig.now = rig.now + Duration::from_secs(1);
+    rig.now += Duration::from_secs(1);
     rig.reload(with(&[1, 2], 2));
     assert_eq!((rig.standing(0), rig.outstanding()), (open, vec![0, 1]));
     assert_eq!(
@@ -824,7 +824,7 @@ fn an_endpoint_that_comes_back_soon_is_the_one_it_was_and_counts_what_it_has() {
     assert_eq!(rig.outstanding(), [0, 0]);
     // Long away: a stranger, though it is the same server.
     rig.reload(with(&[3], 3));
-    rig.now = rig.now + Duration::from_secs(61);
+    rig.now += Duration::from_secs(61);
     rig.reload(with(&[1, 2], 4));
     assert!(rig.endpoints.view(1, rig.now).weight_share < WHOLE);
     // A set that is older than what is known comes too late.
