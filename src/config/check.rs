@@ -72,7 +72,7 @@ pub(super) fn compile(
     let recorder = observing::recorder(root.table("recorder", &mut report), &mut report);
     let usage = observing::usage(root.table("usage", &mut report), &mut report);
     let prices = observing::prices(root.tables("price", &mut report), &mut report);
-    let (gate, keys) = gate::gate(&mut root, environment, &mut report);
+    let (gate, keys) = gate::gate(&mut root, server.tls.is_some(), environment, &mut report);
     let section = root.table("limits", &mut report);
     let (limits, mut written) = limits::read(section, &server, environment, &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);

@@ -19,6 +19,7 @@
 //! | [`network`] | prefixes of addresses |
 //! | [`fields`] | the `x-ratelimit-*` fields |
 //! | [`forwarded`] | whose request it is, behind proxies that are trusted |
+//! | [`preamble`] | the PROXY protocol, by which a balancer says whose connection it is |
 //! | [`refusal`] | why a request is not let in |
 //!
 //! * Pure: heads and moments go in, decisions come out. No socket, no clock, no file.
@@ -34,6 +35,7 @@ pub mod fields;
 pub mod forwarded;
 pub mod key;
 pub mod network;
+pub mod preamble;
 pub mod refusal;
 pub mod table;
 #[cfg(test)]
@@ -95,6 +97,8 @@ pub struct Gate {
     pub guess_tokens: u64,
     /// Proxies whose word on the client's address is believed.
     pub trusted: Vec<Cidr>,
+    /// Load balancers whose connections begin with a preamble of the PROXY protocol.
+    pub balancers: Vec<Cidr>,
     /// Empty: everybody but those that are denied.
     pub allow: Vec<Cidr>,
     pub deny: Vec<Cidr>,

@@ -306,9 +306,12 @@ fn a_reload_takes_keys_in_and_away_and_keeps_what_was_used() {
     refused(&mut client, &chat(key), 429, "rate_limited");
     // The last one is revoked.
     std::fs::write(&file, "# none\n").expect("written");
-    gateway.wait_for_log("generation 2");
-    std::thread::sleep(Duration::from_millis(50));
-    refused(&mut client, &chat(key), 401, "invalid_api_key");
+    let revoked = (0..500).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        client.send(chat(key));
+        client.read_response().status() == 401
+    });
+    assert!(revoked);
     std::fs::remove_dir_all(folder).expect("ours");
 }
 
@@ -328,32 +331,37 @@ fn keys_are_made_rotated_and_revoked_by_the_command() {
     let first = secret(&["key", "new", "team-a", "--model", "llama-*", "--concurrency", "5"]);
     let text = std::fs::read_to_string(&file).expect("written");
     assert!(!text.contains(&first) && text.contains("models = [\"llama-*\"]"), "{text}");
-    let upstream = Upstream::listen();
-    let address = upstream.address();
+    // A list is told here: no server is asked.
     let gateway = Gateway::start(&format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\nwatch = \"100ms\"\n\
          [gate]\nkeys_file = \"{path}\"\n\
-         [[upstream]]\nname = \"llama\"\nendpoints = [\"{address}\"]\n\
+         [[upstream]]\nname = \"llama\"\nendpoints = [\"127.0.0.1:9\"]\nmodels = [\"a\"]\n\
+         [[route]]\npath = \"/v1/models\"\nmodels = [\"llama\"]\n\
          [[route]]\npath = \"/v1/*\"\nupstream = \"llama\"\n"
     ));
-    let chat = |secret: &str| chat(&format!("Authorization: Bearer {secret}\r\n"));
     let mut client = gateway.connect();
-    passes(&mut client, &upstream, &chat(&first));
+    let mut becomes = |secret: &str, status: u16| {
+        let list = "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer";
+        let told = (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            client.send(format!("{list} {secret}\r\n\r\n"));
+            client.read_response().status() == status
+        });
+        assert!(told, "{status}");
+    };
+    becomes(&first, 200);
     let second = secret(&["key", "rotate", "team-a", "--grace", "1h"]);
-    gateway.wait_for_log("generation 1 is");
-    passes(&mut client, &upstream, &chat(&first));
-    passes(&mut client, &upstream, &chat(&second));
+    becomes(&second, 200);
+    becomes(&first, 200);
     let third = secret(&["key", "rotate", "team-a"]);
-    gateway.wait_for_log("generation 2 is");
-    passes(&mut client, &upstream, &chat(&third));
-    refused(&mut client, &chat(&second), 401, "invalid_api_key");
+    becomes(&third, 200);
+    becomes(&second, 401);
     let again = sluicegate(&["key", "new", "team-a", "--file", path]);
     assert_eq!(again.status.code(), Some(1), "{}", again.stdout);
     let list = sluicegate(&["key", "list", "--file", path]);
     assert!(list.stdout.starts_with("team-a") && list.stdout.contains("models llama-*"));
     assert_eq!(sluicegate(&["key", "revoke", "team-a", "--file", path]).status.code(), Some(0));
-    gateway.wait_for_log("generation 3 is");
-    refused(&mut client, &chat(&third), 401, "invalid_api_key");
+    becomes(&third, 401);
     std::fs::remove_dir_all(folder).expect("ours");
 }
 
@@ -409,8 +417,9 @@ fn gated(upstream: &Upstream, lines: &str) -> Gateway {
 fn is_turned_away(gateway: &Gateway) -> bool {
     let Ok(stream) = std::net::TcpStream::connect(gateway.address()) else { return true };
     let mut client = Peer::of(stream);
-    let _ = client.try_send("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    client.read_end() == End::Reset
+    let sent = client.try_send("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    // The first call behind a RST fails; it may be this one.
+    sent.is_err() || client.read_end() == End::Reset
 }
 
 #[test]
@@ -445,4 +454,44 @@ fn an_address_has_so_many_connections_and_asks_so_fast() {
     passes(&mut client, &upstream, &chat(""));
     let answer = refused(&mut gateway.connect(), &chat(""), 429, "address_limited");
     assert_eq!(answer.field("retry-after"), Some("1"));
+}
+
+#[test]
+fn a_balancer_says_whose_connection_it_is() {
+    let upstream = Upstream::listen();
+    let lines = "proxy_protocol = [\"127.0.0.1\"]\ndeny = [\"203.0.113.9\"]";
+    let gateway = gated(&upstream, lines);
+    let v2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x08\x0a\0\0\x01\xc8\x22\x1f\x90";
+    let v1: &[u8] = b"PROXY TCP4 203.0.113.7 10.0.0.1 51234 8080\r\n";
+    let local: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    for (preamble, client_address) in
+        [(v1, "203.0.113.7"), (v2, "203.0.113.8"), (local, "127.0.0.1")]
+    {
+        // In pieces, and with the request behind the last of them.
+        let mut client = gateway.connect();
+        let (first, rest) = preamble.split_at(5);
+        client.send(first);
+        std::thread::sleep(Duration::from_millis(20));
+        client.send([rest, chat("").as_bytes()].concat());
+        let mut server = upstream.accept();
+        let request = server.read_request();
+        assert_eq!(request.all("x-forwarded-for"), [client_address]);
+        server.send(closing(ANSWER));
+        assert_eq!(client.read_response().status(), 200);
+        // Once on each connection.
+        let (request, _) = passes(&mut client, &upstream, &chat(""));
+        assert_eq!(request.all("x-forwarded-for"), [client_address]);
+    }
+    let denied: &[u8] = b"PROXY TCP4 203.0.113.9 10.0.0.1 51234 8080\r\n";
+    for broken in [denied, b"GET /v1/a HTTP/1.1\r\nHost: x\r\n\r\n", b"PROXY TCP4 x\r\n"] {
+        let mut client = gateway.connect();
+        let sent = client.try_send(broken);
+        assert!(sent.is_ok() && client.read_end() == End::Reset, "{broken:?}");
+    }
+    // Of anybody else it is no request.
+    let plain = gated(&upstream, "deny = [\"203.0.113.9\"]");
+    let mut client = plain.connect();
+    client.send(v1);
+    assert_eq!(client.read_response().status(), 400);
+    upstream.expect_nobody();
 }

@@ -35,6 +35,7 @@ pub(super) struct ReadKey {
 /// `[gate]`, and the keys that it and `[keys]` have.
 pub(super) fn gate(
     root: &mut Section<'_>,
+    speaks_tls: bool,
     environment: &Environment,
     report: &mut Report,
 ) -> (GateSettings, Vec<ReadKey>) {
@@ -58,6 +59,14 @@ pub(super) fn gate(
         read.unwrap_or_default()
     };
     let (trusted, allow, deny) = (nets("trusted_proxies"), nets("allow"), nets("deny"));
+    let balancers = nets("proxy_protocol");
+    let place = section.place_of("proxy_protocol");
+    if !balancers.is_empty() && speaks_tls {
+        report.error(
+            &place,
+            "cannot stand beside server.tls: a preamble in front of TLS is not read yet",
+        );
+    }
     let addresses = section.take("per_address").filter(|field| !field.is_off());
     let addresses = addresses.map(|field| per_address(field.section(report), report));
     let gate = Gate {
@@ -65,6 +74,7 @@ pub(super) fn gate(
         passes_keys: section.boolean("pass_keys", defaults::PASS_KEYS, report),
         guess_tokens: section.count("guess_tokens", GUESS, defaults::GUESS_TOKENS, report),
         trusted,
+        balancers,
         allow,
         deny,
         addresses: addresses.map(|limits| (limits, Arc::default())),

@@ -20,8 +20,12 @@ pub(super) fn gate(settings: &GateSettings, out: &mut String) -> fmt::Result {
     settings.spent_file.iter().try_for_each(|file| entry(out, "spent_file", path(file)))?;
     entry(out, "pass_keys", gate.passes_keys)?;
     entry(out, "guess_tokens", gate.guess_tokens)?;
-    let networks =
-        [("trusted_proxies", &gate.trusted), ("allow", &gate.allow), ("deny", &gate.deny)];
+    let networks = [
+        ("trusted_proxies", &gate.trusted),
+        ("proxy_protocol", &gate.balancers),
+        ("allow", &gate.allow),
+        ("deny", &gate.deny),
+    ];
     for (key, networks) in networks.into_iter().filter(|(_, networks)| !networks.is_empty()) {
         entry(out, key, list(networks.iter().map(|network| quoted(&network.to_string()))))?;
     }

@@ -48,6 +48,7 @@ fn a_key_says_what_it_opens_and_how_much() {
         pass_keys = true
         guess_tokens = 5
         trusted_proxies = ["10.0.0.0/8"]
+        proxy_protocol = ["10.0.0.7"]
         allow = ["::/0"]
         deny = ["2001:db8::/32"]
         per_address = {{ connections = 5, requests_per_second = 9, ipv6_prefix = 56 }}"#,

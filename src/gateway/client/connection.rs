@@ -129,7 +129,7 @@ impl<N: Net> Gateway<N> {
                 self.handshakes.ended();
             }
             let gate = &self.generations.latest().gate.gate;
-            if gate.addresses.is_some() {
+            if gate.addresses.is_some() && !downstream.awaits_preamble {
                 gate.leave(downstream.address);
             }
             cx.run.reap(token);

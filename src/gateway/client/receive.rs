@@ -2,6 +2,7 @@
 
 use crate::flow::budget::Budget;
 use crate::gateway::Gateway;
+use crate::gateway::client::preamble::Introduced;
 use crate::gateway::client::request::Opened;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::verdict::Step;
@@ -22,32 +23,10 @@ impl<N: Net> Gateway<N> {
         cx: &mut Cx<N>,
     ) -> Step {
         loop {
-            let Some(downstream) = self.downstreams.get(token) else { return Step::Wait };
-            let unscanned = downstream.socket.unscanned();
-            let examined = downstream.examined as usize;
-            let limit = self.generations.latest().limits.head_bytes;
-            if unscanned.len() > examined {
-                // Some mistakes can be seen in the first bytes, before the head is whole.
-                if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined)
-                {
-                    budget.spend(0);
-                    match self.open_exchange(token, cx) {
-                        Opened::Exchange => return Step::Again,
-                        Opened::Faulty(fault) => return Step::Over(Err(Fault::Downstream(fault))),
-                        Opened::Refused(error) => return self.refuse_head(token, error, cx),
-                        Opened::Incomplete => {}
-                    }
-                }
-                let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
-                let unscanned = downstream.socket.unscanned();
-                downstream.examined = unscanned.len() as u32;
-                // These bytes may have come behind the request before, in one read. An empty line is
-                // not yet a request.
-                let begun = !b"\r\n".starts_with(unscanned);
-                if begun && let State::Idle { .. } = downstream.state {
-                    downstream.state = State::Head { since: cx.now };
-                }
+            if let Some(step) = self.look_at_head(token, budget, cx) {
+                return step;
             }
+            let limit = self.generations.latest().limits.head_bytes;
             let Some(downstream) = self.downstreams.get_mut(token) else { return Step::Wait };
             if downstream.socket.ready.errored() {
                 return self.close_downstream(token, cx);
@@ -85,5 +64,45 @@ impl<N: Net> Gateway<N> {
                 Ok(Fill::Closed) | Err(_) => return self.close_downstream(token, cx),
             }
         }
+    }
+
+    /// Opens the exchange if what is here may be a whole head. `None`: more has to be read.
+    #[inline]
+    fn look_at_head(&mut self, token: Token, budget: &mut Budget, cx: &mut Cx<N>) -> Option<Step> {
+        let downstream = self.downstreams.get(token)?;
+        if downstream.awaits_preamble && !downstream.socket.unscanned().is_empty() {
+            match self.introduce(token, cx) {
+                Introduced::Done => {}
+                Introduced::Waits => return None,
+                Introduced::Refused => return Some(Step::Wait),
+            }
+        }
+        let downstream = self.downstreams.get(token)?;
+        let unscanned = downstream.socket.unscanned();
+        let examined = downstream.examined as usize;
+        let limit = self.generations.latest().limits.head_bytes;
+        if unscanned.len() <= examined {
+            return None;
+        }
+        // Some mistakes can be seen in the first bytes, before the head is whole.
+        if examined == 0 || unscanned.len() >= limit || may_be_complete(unscanned, examined) {
+            budget.spend(0);
+            match self.open_exchange(token, cx) {
+                Opened::Exchange => return Some(Step::Again),
+                Opened::Faulty(fault) => return Some(Step::Over(Err(Fault::Downstream(fault)))),
+                Opened::Refused(error) => return Some(self.refuse_head(token, error, cx)),
+                Opened::Incomplete => {}
+            }
+        }
+        let downstream = self.downstreams.get_mut(token)?;
+        let unscanned = downstream.socket.unscanned();
+        downstream.examined = unscanned.len() as u32;
+        // These bytes may have come behind the request before, in one read. An empty line is not yet a
+        // request.
+        let begun = !b"\r\n".starts_with(unscanned);
+        if begun && let State::Idle { .. } = downstream.state {
+            downstream.state = State::Head { since: cx.now };
+        }
+        None
     }
 }

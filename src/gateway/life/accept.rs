@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use crate::gate::network::any_contains;
 use crate::gateway::Gateway;
 use crate::gateway::command::Newcomer;
 use crate::gateway::record::downstream::{Downstream, State};
@@ -84,7 +85,9 @@ impl<N: Net> Gateway<N> {
         self.desk.tally.downstreams_accepted.add(1);
         let peer = address.ip().to_canonical();
         let gate = &self.generations.latest().gate.gate;
-        if gate.looks_at_addresses() && !gate.admits_connection(peer, cx.now) {
+        // Of a connection with a preamble it is not known yet whose it is.
+        let awaits_preamble = !sealed && any_contains(&gate.balancers, peer);
+        if gate.looks_at_addresses() && !awaits_preamble && !gate.admits_connection(peer, cx.now) {
             return self.turn_away(stream);
         }
         let mut socket = Socket::new(stream);
@@ -102,6 +105,7 @@ impl<N: Net> Gateway<N> {
             address: peer,
             requests: 0,
             examined: 0,
+            awaits_preamble,
             queued: false,
             thirst: 0,
             exchange: None,

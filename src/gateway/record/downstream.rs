@@ -17,6 +17,8 @@ pub struct Downstream<S> {
     pub requests: u32,
     /// Bytes of an incomplete head in which no end of it was found.
     pub examined: u32,
+    /// It begins with a preamble of the PROXY protocol, which has not come yet.
+    pub awaits_preamble: bool,
     /// It stands in the worker's ready queue.
     pub queued: bool,
     /// How many buffers it waits for, among the worker's thirsty; 0: it does not wait.

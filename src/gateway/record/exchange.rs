@@ -18,9 +18,7 @@ use crate::wire::outbox::Outbox;
 mod parts;
 pub mod questions;
 
-pub use parts::{
-    Aside, Busy, Gather, KeyIn, Leave, ModelWait, Storing, Tunnel, Undecided, Visitor,
-};
+pub use parts::*;
 
 /// One request and its response. In memory as it is written here: what the passing of a token
 /// touches comes first and lies together, for among thousands of streams every line is a cold one.
