@@ -49,16 +49,14 @@ impl<N: Net> Gateway<N> {
     ) {
         loop {
             step = match step {
-                Step::Again if !budget.is_spent() => match self.advance(token, &mut budget, cx) {
-                    Some(step) => step,
-                    None => return,
-                },
+                Step::Again if !budget.is_spent() => self.advance(token, &mut budget, cx),
                 Step::Again | Step::Yield => {
                     self.desk.tally.budget_spent.add(1);
                     self.enqueue(token, &mut cx.run);
                     break;
                 }
                 Step::Wait => break,
+                Step::Gone => return,
                 Step::Thirsty(needs) => {
                     self.wait_for_buffer(token, needs);
                     break;
@@ -70,9 +68,10 @@ impl<N: Net> Gateway<N> {
         self.end_drive(token, cx);
     }
 
-    /// One step, by the state of the connection. `None`: it is closed.
-    fn advance(&mut self, token: Token, budget: &mut Budget, cx: &mut Cx<N>) -> Option<Step> {
-        Some(match self.downstreams.get(token)?.state {
+    /// One step, by the state of the connection.
+    #[inline]
+    fn advance(&mut self, token: Token, budget: &mut Budget, cx: &mut Cx<N>) -> Step {
+        match self.downstreams.get(token).map_or(State::Closed, |downstream| downstream.state) {
             State::Handshake { .. } => {
                 self.await_handshake_of_client(token, cx);
                 Step::Wait
@@ -81,8 +80,8 @@ impl<N: Net> Gateway<N> {
             State::Exchange => self.advance_exchange(token, budget, cx),
             State::Replying { then, .. } => self.write_reply(token, then, cx),
             State::Lingering { .. } => self.linger(token, budget, cx),
-            State::Closed => return None,
-        })
+            State::Closed => Step::Gone,
+        }
     }
 
     /// The end of a drive. Charges the time since the last one to whoever was waited for, notes who

@@ -60,6 +60,8 @@ pub(super) fn attempts_field(attempts: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Inlined: where the name is known it is no call to copy it.
+#[inline]
 pub(super) fn field(out: &mut Vec<u8>, name_and_colon: &[u8], value: &[u8]) {
     out.extend_from_slice(name_and_colon);
     out.extend_from_slice(value);

@@ -80,6 +80,11 @@ impl Known {
         "x-sluice-upstream",
     ];
 
+    /// Whether such a field passes as it came in any head, unless `Connection` lists it.
+    pub(super) fn passes(self) -> bool {
+        matches!(self, Known::ContentEncoding | Known::ContentType | Known::Date)
+    }
+
     /// Which of them `name` is. The length decides alone for nearly every other field.
     #[inline]
     pub(super) fn of(name: &str) -> Option<Known> {

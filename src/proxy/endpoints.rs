@@ -195,15 +195,19 @@ impl Endpoints {
         if let Some(choice) = self.behind_gate(now) {
             return choice;
         }
-        let survey = self.survey(request, now);
+        let calm = self.gather_if_calm(request, now);
+        let survey = if calm { Survey::CALM } else { self.survey(request, now) };
         self.panicking = survey.panic || survey.last_resort;
         let mut full = false;
         let levels = self.levels.len();
         for (tier, level) in [Tier::First, Tier::Second, Tier::Last]
             .into_iter()
             .flat_map(|tier| (0..levels).map(move |level| (tier, level)))
+            .take(if calm { 1 } else { usize::MAX })
         {
-            self.gather(tier, self.levels[level], request, survey, now);
+            if !calm {
+                self.gather(tier, self.levels[level], request, survey, now);
+            }
             while let Some(place) = self.balancer.pick(
                 &self.candidates,
                 request.key,

@@ -39,13 +39,23 @@ impl<N: Net> Gateway<N> {
     /// something. Not where that brings nothing: not for a feed, and not for a plain GET where nobody
     /// else could answer.
     pub(crate) fn holds_back(&self, exchange: &Exchange, cx: &Cx<N>) -> bool {
+        self.holds_back_as(exchange, || self.can_be_rescued(exchange, cx), cx)
+    }
+
+    /// The same, for who knows already whether the answer `can_be_rescued`.
+    pub(crate) fn holds_back_as(
+        &self,
+        exchange: &Exchange,
+        can_be_rescued: impl FnOnce() -> bool,
+        cx: &Cx<N>,
+    ) -> bool {
         let commit = exchange.route().map(|route| route.commit);
         // A continued stream is always held back: it joins the client's stream with its first event.
         exchange.is_continuing()
             || (commit == Some(CommitAt::FirstEvent)
                 && !exchange.listens
                 && (!exchange.is_plain() || self.has_elsewhere(exchange, cx))
-                && self.can_be_rescued(exchange, cx))
+                && can_be_rescued())
     }
 
     /// Whether another endpoint, upstream or predefined answer could take the place of this endpoint.

@@ -32,7 +32,7 @@ pub(crate) struct Rescue {
 impl<N: Net> Gateway<N> {
     pub(crate) fn rescue(&self, exchange: &Exchange, cx: &Cx<N>) -> Rescue {
         let possible = self.can_be_rescued(exchange, cx);
-        let holds_back = self.holds_back(exchange, cx);
+        let holds_back = self.holds_back_as(exchange, || possible, cx);
         let by_reading = possible && exchange.may_be_rescued_by_reading(holds_back);
         Rescue { possible, holds_back, by_reading }
     }

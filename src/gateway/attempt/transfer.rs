@@ -45,17 +45,22 @@ impl<N: Net> Gateway<N> {
         if self.awaits_handshake(connection, cx) {
             return Step::Wait;
         }
-        let tunnelled = self.is_tunnel(token);
+        let tunnelled = self.exchange_mut(token).is_some_and(|exchange| exchange.is_tunnel());
         let advanced = self.send_request(token, connection, budget, cx).and_then(|sent| {
             let received = self.receive_response(token, connection, budget, cx)?;
             Ok((sent, received))
         });
         match advanced {
             Err(failed) => Step::Failed(failed),
-            // What the client sent ahead of the 101 belongs to the tunnel.
-            Ok(_) if self.is_tunnel(token) != tunnelled => Step::Again,
             Ok((sent, received)) => {
-                if self.is_over(token) {
+                let (tunnel, over) = self
+                    .exchange_mut(token)
+                    .map_or((false, false), |it| (it.is_tunnel(), it.is_over()));
+                if tunnel != tunnelled {
+                    // What the client sent ahead of the 101 belongs to the tunnel.
+                    return Step::Again;
+                }
+                if over {
                     return Step::Over(Ok(()));
                 }
                 if let Some(needs) = sent.needs().into_iter().chain(received.needs()).min() {
@@ -144,7 +149,9 @@ impl<N: Net> Gateway<N> {
         if let Some(rest) = self.await_response(token, connection, budget, cx)? {
             return Ok(rest);
         }
-        if let Some(rest) = self.hold_back(token, connection, budget, cx)? {
+        if self.exchange_mut(token).is_some_and(|exchange| exchange.commit.is_held())
+            && let Some(rest) = self.hold_back(token, connection, budget, cx)?
+        {
             return Ok(rest);
         }
         let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
@@ -183,8 +190,7 @@ impl<N: Net> Gateway<N> {
         Ok(moved.rest)
     }
 
-    /// Holds a response back until an event says something, if another attempt can take its place.
-    /// `None`: the response is the client's.
+    /// Holds a response back, that is to be held, until an event says something. `None`: it is the client's.
     fn hold_back(
         &mut self,
         token: Token,
@@ -194,9 +200,6 @@ impl<N: Net> Gateway<N> {
     ) -> Result<Option<Rest>, Failed> {
         let both = both(&mut self.downstreams, &mut self.upstreams, token, connection);
         let Some((_, exchange, upstream)) = both else { return Ok(None) };
-        if !exchange.commit.is_held() {
-            return Ok(None);
-        }
         if exchange.commit.is_final() {
             self.commit(token, connection);
             return Ok(None);
@@ -272,22 +275,19 @@ impl<N: Net> Gateway<N> {
             }
         }
     }
-
-    fn is_tunnel(&mut self, token: Token) -> bool {
-        self.exchange_mut(token).is_some_and(|exchange| exchange.tunnel.is_some())
-    }
-
-    /// Whether nothing is left to do for the exchange.
-    fn is_over(&mut self, token: Token) -> bool {
-        self.exchange_mut(token).is_some_and(|exchange| {
-            let answered =
-                exchange.attempt.response.as_ref().is_some_and(|response| !response.is_open());
-            answered && (exchange.tunnel.is_none() || !exchange.request.is_open())
-        })
-    }
 }
 
 impl Exchange {
+    fn is_tunnel(&self) -> bool {
+        self.tunnel.is_some()
+    }
+
+    /// Whether nothing is left to do for it.
+    fn is_over(&self) -> bool {
+        let answered = self.attempt.response.as_ref().is_some_and(|response| !response.is_open());
+        answered && (!self.is_tunnel() || !self.request.is_open())
+    }
+
     /// A write of the request has failed: the server takes no more of it.
     fn on_broken_write<S>(
         &mut self,

@@ -6,6 +6,7 @@ use crate::clock::Instant;
 use crate::gateway::Gateway;
 use crate::gateway::client::connection::HANDSHAKE;
 use crate::gateway::record::downstream::{Downstream, State};
+use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::{Peer, ResponderState};
 use crate::proxy::exchange::{Timer, Waiting, deadline};
 use crate::reactor::net::Net;
@@ -76,9 +77,10 @@ impl<N: Net> Gateway<N> {
             State::Lingering { since, heard } => (since + LINGER).min(heard + LINGER_SILENCE),
             State::Closed => Instant::NEVER,
             State::Exchange => {
-                let timer = waiting.and_then(|waiting| self.timer_of(token, waiting));
+                let Some(exchange) = downstream.exchange.as_deref() else { return Instant::NEVER };
+                let timer = waiting.map(|waiting| exchange.timer(waiting));
                 let timer = timer.map_or(Instant::NEVER, |(at, _)| at);
-                timer.min(self.wakes(token)).min(self.heartbeat_at(token))
+                timer.min(exchange.wakes()).min(self.heartbeat_of(exchange))
             }
         }
     }
@@ -95,21 +97,26 @@ impl<N: Net> Gateway<N> {
         self.life.excuse(lost);
     }
 
+    /// The timer that runs for an exchange that waits like this.
+    pub(super) fn timer_of(&self, token: Token, waiting: &Waiting) -> Option<(Instant, Timer)> {
+        Some(self.downstreams.get(token)?.exchange.as_ref()?.timer(waiting))
+    }
+}
+
+impl Exchange {
     /// When a pause between attempts, or the sleep of a responder, ends.
-    fn wakes(&self, token: Token) -> Instant {
-        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_ref());
-        match exchange.map(|exchange| &exchange.peer) {
-            Some(Peer::Pausing { until, .. }) => *until,
-            Some(Peer::AwaitingModel { again }) => *again,
-            Some(Peer::Responder { progress: ResponderState::Sleeping(until), .. }) => *until,
+    fn wakes(&self) -> Instant {
+        match &self.peer {
+            Peer::Pausing { until, .. } => *until,
+            Peer::AwaitingModel { again } => *again,
+            Peer::Responder { progress: ResponderState::Sleeping(until), .. } => *until,
             _ => Instant::NEVER,
         }
     }
 
-    /// The timer that runs for an exchange that waits like this.
-    pub(super) fn timer_of(&self, token: Token, waiting: &Waiting) -> Option<(Instant, Timer)> {
-        let exchange = self.downstreams.get(token)?.exchange.as_ref()?;
-        Some(deadline(waiting, &exchange.timeline, exchange.timeouts()))
+    /// The timer that runs while it waits like this.
+    fn timer(&self, waiting: &Waiting) -> (Instant, Timer) {
+        deadline(waiting, &self.timeline, self.timeouts())
     }
 }
 

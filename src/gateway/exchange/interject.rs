@@ -75,11 +75,7 @@ impl<N: Net> Gateway<N> {
     }
 
     /// When a silent stream gets its next comment.
-    pub(crate) fn heartbeat_at(&self, token: Token) -> Instant {
-        let downstream = self.downstreams.get(token);
-        let Some(exchange) = downstream.and_then(|down| down.exchange.as_deref()) else {
-            return Instant::NEVER;
-        };
+    pub(crate) fn heartbeat_of(&self, exchange: &Exchange) -> Instant {
         match exchange.route().and_then(|route| route.heartbeat) {
             Some(heartbeat) if exchange.commit.is_passed() && exchange.is_observed() => {
                 exchange.timeline.moved + heartbeat.every
@@ -91,7 +87,8 @@ impl<N: Net> Gateway<N> {
 
     /// Writes a comment into a stream that has been silent for long enough, if it has a place here.
     pub(crate) fn beat(&mut self, token: Token, cx: &mut Cx<N>) {
-        if self.heartbeat_at(token) > cx.now {
+        let exchange = self.downstreams.get(token).and_then(|down| down.exchange.as_deref());
+        if exchange.is_none_or(|exchange| self.heartbeat_of(exchange) > cx.now) {
             return;
         }
         let Some(downstream) = self.downstreams.get_mut(token) else { return };

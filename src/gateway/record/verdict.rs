@@ -15,6 +15,8 @@ pub(crate) enum Step {
     Again,
     /// The next move is somebody else's.
     Wait,
+    /// The client's connection is closed: there is nothing to drive.
+    Gone,
     /// There is more to do, in the next turn.
     Yield,
     /// The exchange goes on when so many buffers can be had.

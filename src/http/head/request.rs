@@ -35,12 +35,20 @@ pub struct RequestHead<'b> {
     /// The client's own, if it is one: 1 to 64 visible ASCII bytes, given once.
     pub request_id: Option<&'b [u8]>,
     pub fields: &'b [Header<'b>],
-    /// The fields whose names mean something to a gateway.
-    pub known: FieldSet,
+    /// The fields that may not pass as they came, whatever `Connection` lists.
+    pub doubtful: FieldSet,
+    /// One of them is `X-Forwarded-For`, `-Host` or `-Proto`.
+    pub forwarded: bool,
     /// The fields `Connection` lists: they end here.
     pub connection_listed: FieldSet,
     /// The client takes trailers (`TE: trailers`).
     pub accepts_trailers: bool,
+    /// The first `Content-Type`; empty if there is none.
+    pub media: &'b [u8],
+    /// There is another.
+    pub media_repeated: bool,
+    /// There is a `Content-Encoding`.
+    pub encoded: bool,
     /// Bytes of the head, its empty line included.
     pub length: usize,
     /// Those bytes.
@@ -123,7 +131,8 @@ fn leading_line(input: &[u8]) -> Result<Option<usize>, HeadError> {
 /// What one pass over the fields has found.
 #[derive(Default)]
 struct Reading<'b> {
-    known: FieldSet,
+    doubtful: FieldSet,
+    forwarded: bool,
     connection: ConnectionOptions,
     lengths: LengthFields<'b>,
     host: Option<&'b [u8]>,
@@ -133,6 +142,9 @@ struct Reading<'b> {
     request_ids: usize,
     request_id: Option<&'b [u8]>,
     accepts_trailers: bool,
+    media: Option<&'b [u8]>,
+    media_repeated: bool,
+    encoded: bool,
 }
 
 impl<'b> Reading<'b> {
@@ -140,7 +152,10 @@ impl<'b> Reading<'b> {
         let mut reading = Reading::default();
         for (index, field) in fields.iter().enumerate() {
             if let Some(known) = Known::of(field.name) {
-                reading.known.insert(index);
+                // A length that was read stays.
+                if !(known.passes() || known == Known::ContentLength) {
+                    reading.doubtful.insert(index);
+                }
                 reading.take(known, field.value)?;
             }
         }
@@ -170,6 +185,14 @@ impl<'b> Reading<'b> {
             Known::Te => {
                 self.accepts_trailers |=
                     list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+            }
+            Known::ContentType => match self.media {
+                None => self.media = Some(value),
+                Some(_) => self.media_repeated = true,
+            },
+            Known::ContentEncoding => self.encoded = true,
+            Known::XForwardedFor | Known::XForwardedHost | Known::XForwardedProto => {
+                self.forwarded = true;
             }
             Known::XRequestId => {
                 self.request_ids += 1;
@@ -214,9 +237,13 @@ impl<'b> Reading<'b> {
             upgrade: self.upgrade.filter(|_| may_upgrade),
             request_id: self.request_id.filter(|_| self.request_ids == 1),
             fields,
-            known: self.known,
+            doubtful: self.doubtful,
+            forwarded: self.forwarded,
             connection_listed: self.connection.listed(fields),
             accepts_trailers: self.accepts_trailers && version == Version::Http11,
+            media: self.media.unwrap_or_default(),
+            media_repeated: self.media_repeated,
+            encoded: self.encoded,
             length: raw.len(),
             raw,
         })

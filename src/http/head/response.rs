@@ -56,8 +56,8 @@ pub struct ResponseHead<'b> {
     pub has_request_id: bool,
     pub has_date: bool,
     pub fields: &'b [Header<'b>],
-    /// The fields whose names mean something to a gateway.
-    pub known: FieldSet,
+    /// The fields that may not pass as they came, whatever `Connection` lists.
+    pub doubtful: FieldSet,
     /// The fields `Connection` lists: they end here.
     pub connection_listed: FieldSet,
     /// Bytes of the head, its empty line included.
@@ -127,7 +127,7 @@ pub fn parse_response<'b>(
 /// What one pass over the fields has found.
 #[derive(Default)]
 struct Reading<'b> {
-    known: FieldSet,
+    doubtful: FieldSet,
     connection: ConnectionOptions,
     lengths: LengthFields<'b>,
     keep_alive_timeout: Option<u32>,
@@ -142,7 +142,9 @@ impl<'b> Reading<'b> {
         let mut reading = Reading::default();
         for (index, field) in fields.iter().enumerate() {
             let Some(known) = Known::of(field.name) else { continue };
-            reading.known.insert(index);
+            if !known.passes() {
+                reading.doubtful.insert(index);
+            }
             match known {
                 Known::Connection => reading.connection.add(field.value)?,
                 Known::ContentLength => reading.lengths.add_length(field.value)?,
@@ -193,7 +195,7 @@ impl<'b> Reading<'b> {
             has_request_id: self.has_request_id,
             has_date: self.has_date,
             fields,
-            known: self.known,
+            doubtful: self.doubtful,
             connection_listed: self.connection.listed(fields),
             length: raw.len(),
             raw,

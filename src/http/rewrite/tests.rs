@@ -2,6 +2,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::http::head::{FieldSlots, HeadLimits, ResponseContext, parse_request, parse_response};
+use crate::http::lines::decimal;
 use crate::http::tests::assert_documented;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 4096, fields: 100 };
@@ -76,6 +77,19 @@ fn numbers_are_written_with_all_their_digits() {
         let mut out = Vec::new();
         decimal(number, &mut out);
         assert_eq!(String::from_utf8(out), Ok(number.to_string()));
+    }
+}
+
+#[test]
+fn addresses_are_written_as_the_formatter_writes_them() {
+    for octet in [0, 9, 10, 99, 100, 107, 200, 255] {
+        let v4 = Ipv4Addr::new(octet, 255 - octet, octet, octet / 3);
+        let (plain, mapped) = (IpAddr::V4(v4), IpAddr::V6(v4.to_ipv6_mapped()));
+        for ip in [plain, mapped] {
+            let mut out = Vec::new();
+            address(ip, &mut out);
+            assert_eq!(String::from_utf8(out), Ok(v4.to_string()));
+        }
     }
 }
 

@@ -75,7 +75,34 @@ pub(super) struct Survey {
     pub until: Instant,
 }
 
+impl Survey {
+    /// Nobody is out, and everybody may be asked.
+    pub(super) const CALM: Survey =
+        Survey { panic: false, last_resort: false, degrades: false, until: Instant::NEVER };
+}
+
 impl Endpoints {
+    /// Fills `candidates` with all endpoints, if all are well and of one priority and none was tried or
+    /// loads its model: then they are one tier, and there is nothing to weigh. Whether it is so, as it
+    /// nearly always is.
+    pub(super) fn gather_if_calm(&mut self, request: &Search<'_>, now: Instant) -> bool {
+        if !request.tried.is_empty() || self.levels.len() > 1 {
+            return false;
+        }
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        let members = self.members.iter().enumerate();
+        let mut members = members.filter(|(_, member)| request.is_for(member));
+        let calm = members.all(|(endpoint, member)| {
+            let well = member.loading.is_none() && self.admits(member, now) == Admits::Yes;
+            let weight = member.endpoint.weight_in(self.settings.weight_share(member, now));
+            candidates.push(Candidate { endpoint, weight });
+            well
+        });
+        self.candidates = candidates;
+        calm && !self.candidates.is_empty()
+    }
+
     pub(super) fn survey(&self, request: &Search<'_>, now: Instant) -> Survey {
         self.survey_as(request, |member| self.admits(member, now))
     }
