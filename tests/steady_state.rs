@@ -358,11 +358,13 @@ fn a_request_allocates_once_and_what_is_under_way_not_at_all() {
         worker.turn().expect("a tape does not fail");
     };
     for work in WORKS {
-        // The record of the exchange; where its model decides, who watches its body, the name as it is
-        // written there, and the name as a text.
+        // The record of the exchange; where its model decides, who watches its body, and the name as it is
+        // written there.
         let expected = match work.name {
             "unary" | "churn" => 1,
-            "unary_by_model" => 4,
+            "unary_by_model" => 3,
+            // What is kept takes memory.
+            "bulk_kept" => continue,
             _ => 0,
         };
         let mut stage = (work.prepare)();

@@ -3,6 +3,8 @@
 //! A record of what has been found, and of what the request says now. The gateway acts on it
 //! (`exchange/naming.rs`).
 
+use std::borrow::Cow;
+
 use crate::http::head::RequestHead;
 use crate::service::naming::{Finder, Name, Notation, Unclear, WantedMembers};
 
@@ -137,7 +139,10 @@ impl Naming {
     pub fn feed(&mut self, data: &[u8]) {
         let seen = self.ahead.min(data.len());
         self.ahead -= seen;
-        self.find(&data[seen..]);
+        // What was looked at ahead was mostly all.
+        if seen < data.len() {
+            self.find(&data[seen..]);
+        }
     }
 
     /// Searches the first bytes of the body, which lie here already, as far as the name.
@@ -218,7 +223,7 @@ impl Naming {
     }
 
     /// The model that the client has named.
-    pub(crate) fn named_model(&self) -> Option<String> {
+    pub(crate) fn named_model(&self) -> Option<Cow<'_, str>> {
         self.notation.read(&self.name.as_ref()?.written)
     }
 

@@ -185,6 +185,11 @@ pub fn candidates(
     found
 }
 
+/// Whether a route whose head holds takes a request with this body.
+pub fn takes_body(route: &Route, body: &BodyFacts<'_>) -> bool {
+    route.when.as_deref().is_none_or(|when| when::body_holds(when, body) == Holds::Yes)
+}
+
 /// Whether the body has said enough to choose one of the `candidates`, or none.
 pub fn is_decided(routes: &[Route], candidates: &[PossibleRoute], body: &BodyFacts<'_>) -> bool {
     let holds = |PossibleRoute { route, model }: &PossibleRoute| {

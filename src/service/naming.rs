@@ -27,6 +27,8 @@ mod spelling;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use form::{Form, UrlEncoded};
 use json::Json;
 pub use members::{MemberValue, WANTED_MAX, WantedMembers};
@@ -84,16 +86,17 @@ impl Notation {
     }
 
     /// What a name that was written so means, if it is a text.
-    pub fn read(self, written: &[u8]) -> Option<String> {
-        let mut text: Text<NAME_BYTES_MAX> = Text::new();
+    pub fn read(self, written: &[u8]) -> Option<Cow<'_, str>> {
         match self {
-            Notation::Json if written.iter().all(|&byte| is_plain(byte)) => {
-                return String::from_utf8(written.to_vec()).ok();
+            Notation::Json if !written.iter().all(|&byte| is_plain(byte)) => {
+                let mut text: Text<NAME_BYTES_MAX> = Text::new();
+                text.push(written);
+                text.as_str().map(|text| Cow::Owned(text.to_owned()))
             }
-            Notation::Json => text.push(written),
-            Notation::Plain => return String::from_utf8(written.to_vec()).ok(),
+            Notation::Json | Notation::Plain => {
+                std::str::from_utf8(written).ok().map(Cow::Borrowed)
+            }
         }
-        text.as_str().map(str::to_owned)
     }
 }
 
@@ -123,7 +126,10 @@ enum Seen {
 impl Finder {
     /// For the body behind this head.
     pub fn of(head: &RequestHead<'_>) -> Result<Finder, Unclear> {
-        Finder::new(head.values("content-type"), head.values("content-encoding"))
+        match head.encoded || head.media_repeated {
+            true => Finder::new(head.values("content-type"), head.values("content-encoding")),
+            false => Finder::of_media(head.media),
+        }
     }
 
     /// For a body of this `Content-Type` and `Content-Encoding`; of each all values. `Err`: it cannot
@@ -136,21 +142,32 @@ impl Finder {
         if codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity")) {
             return Err(Unclear::Encoded);
         }
-        let (media, another) = (types.next().unwrap_or_default(), types.next());
+        match (types.next().unwrap_or_default(), types.next()) {
+            // Two types are two readings, where one of them is a form.
+            (_, Some(_)) => Err(Unclear::Ambiguous),
+            (media, None) => Finder::of_media(media),
+        }
+    }
+
+    /// For a body of this one `Content-Type`, in no coding.
+    fn of_media(media: &[u8]) -> Result<Finder, Unclear> {
+        let finder = |kind: Kind| Finder { kind, name: None, named: false, unclear: None };
+        // What nearly all say.
+        if media == b"application/json" {
+            return Ok(finder(Kind::Json(Json::claimed())));
+        }
         let essence = media.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
         let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
-        let kind = match another {
-            // Two types are two readings, where one of them is a form.
-            Some(_) => return Err(Unclear::Ambiguous),
-            None if is("multipart/form-data") => {
+        let kind = match () {
+            () if is("multipart/form-data") => {
                 Kind::Form(form::boundary(media).map(Form::new).ok_or(Unclear::Ambiguous)?)
             }
-            None if is("application/x-www-form-urlencoded") => Kind::UrlEncoded(UrlEncoded::new()),
-            None if !is_read_as_ascii(media) => return Err(Unclear::Encoded),
-            None if claims_json(essence) => Kind::Json(Json::claimed()),
-            None => Kind::Json(Json::new()),
+            () if is("application/x-www-form-urlencoded") => Kind::UrlEncoded(UrlEncoded::new()),
+            () if !is_read_as_ascii(media) => return Err(Unclear::Encoded),
+            () if claims_json(essence) => Kind::Json(Json::claimed()),
+            () => Kind::Json(Json::new()),
         };
-        Ok(Finder { kind, name: None, named: false, unclear: None })
+        Ok(finder(kind))
     }
 
     pub fn notation(&self) -> Notation {

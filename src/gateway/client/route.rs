@@ -371,7 +371,7 @@ impl Snapshot {
     }
 
     /// Where a request goes whose body has said so much. The routes in front of the `first` have refused its
-    /// head.
+    /// head, and the `first` has not.
     fn route_by_body(
         &self,
         head: &RequestHead<'_>,
@@ -379,6 +379,9 @@ impl Snapshot {
         first: usize,
         id: &RequestId,
     ) -> Result<Routed, DownstreamFault> {
+        if route::takes_body(&self.routes[first], &body) {
+            return self.routed(route::Match::Route(first), head, body.model);
+        }
         let found = match route::find(&self.routes[first..], head, body, id.as_bytes()) {
             route::Match::Route(index) => route::Match::Route(first + index),
             route::Match::Undecided(index) => route::Match::Undecided(first + index),
@@ -486,11 +489,12 @@ fn listens(head: &RequestHead<'_>) -> bool {
 /// The dialect of a request, by its own path or by the path it is rewritten to.
 pub(super) fn dialect_of(route: &Route, service: Setting, path: &str) -> Dialect {
     let told = Dialect::of(service, path);
+    if told != Dialect::Generic {
+        return told;
+    }
     match route::rewritten(route, path) {
-        Some((prefix, remainder)) if told == Dialect::Generic => {
-            Dialect::of(service, &[&*prefix, remainder].concat())
-        }
-        _ => told,
+        Some((prefix, remainder)) => Dialect::of(service, &[&*prefix, remainder].concat()),
+        None => told,
     }
 }
 

@@ -107,6 +107,9 @@ impl Exchange {
         head: &RequestHead<'_>,
         must: bool,
     ) -> Result<bool, DownstreamFault> {
+        if !head.encoded {
+            return Ok(false);
+        }
         let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
         match Coding::of(head.values("content-encoding")) {
             Ok(None) => return Ok(false),

@@ -10,6 +10,7 @@
 //! * Where no attempt follows, the client gets what the server did say, or an error of ours if it said
 //!   nothing.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::clock::Instant;
@@ -340,7 +341,7 @@ impl<N: Net> Gateway<N> {
             false => Vec::new(),
         };
         let look = look(&body, 0);
-        let own = exchange.named_model();
+        let own = exchange.named_model().map(Cow::into_owned);
         let memo = exchange.translation().and_then(Translation::asked).map(|it| it.1.memo.clone());
         // What the route has put into the request is not for its client.
         let own_wish = look.include_usage() && !exchange.hides_usage();

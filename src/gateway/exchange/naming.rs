@@ -15,6 +15,8 @@
 //! * What has to be held is bounded by `limits.model_search_bytes`, and paid from the buffers.
 //! * An upstream without a `model` gets the request as it came, whatever it says.
 
+use std::borrow::Cow;
+
 use crate::config::snapshot::{Chain, Link};
 use crate::flow::named::Named;
 use crate::flow::relay::Mode;
@@ -203,7 +205,7 @@ impl Exchange {
     }
 
     /// The model that the client has named, where somebody has to know it.
-    pub(crate) fn named_model(&self) -> Option<String> {
+    pub(crate) fn named_model(&self) -> Option<Cow<'_, str>> {
         self.request.watch.0.as_ref()?.named_model()
     }
 }

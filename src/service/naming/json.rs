@@ -114,6 +114,13 @@ impl Json {
                 State::String { depth } => self.string(data, at, depth),
                 State::Key | State::KeyOrEnd if data[at] == b'"' => self.key(data, at, on),
                 State::Deep { depth } => self.deep(data, at, depth, on),
+                State::Scalar if is_scalar(data[at]) => {
+                    at + data[at..].iter().take_while(|&&byte| is_scalar(byte)).count()
+                }
+                State::Scalar | State::After if data[at] == b',' => {
+                    self.state = State::Key;
+                    at + 1
+                }
                 _ => {
                     self.step(data[at], self.base + at, on);
                     at + 1
@@ -184,20 +191,29 @@ impl Json {
         }
     }
 
-    /// At the first quote of a key. One that is plain and all here is read at once. Returns where to go on.
+    /// At the first quote of a key. One that is all here and has no escape is read at once, and what stands
+    /// behind it, where that is a colon and a value. Returns where to go on.
     fn key(&mut self, data: &[u8], at: usize, on: &mut impl FnMut(Seen)) -> usize {
         let rest = &data[at + 1..];
-        let length = quote_or_escape(rest).filter(|&length| rest[length] == b'"');
-        let key = length.map(|length| &rest[..length]);
-        let Some(key) = key.filter(|key| key.iter().all(u8::is_ascii_graphic)) else {
+        let end = quote_or_escape(rest).filter(|&length| rest[length] == b'"');
+        let known = end.and_then(|end| Some((end, Key::of_unescaped(&rest[..end], MODEL)?)));
+        let Some((length, key)) = known else {
             self.state = State::InKey { spelling: Spelling::new() };
             return at + 1;
         };
-        self.state = self.keyed(Key::of_plain(key, MODEL));
-        if let State::Refused = self.state {
-            on(Seen::Ambiguous);
+        let behind = at + 1 + length + 1;
+        self.state = self.keyed(key);
+        if let (State::Colon { key }, [b':', byte @ (b'"' | b'{' | b'['), ..]) =
+            (self.state, &data[behind..])
+        {
+            self.state = self.value(key, *byte, self.base + behind + 1);
         }
-        at + 1 + key.len() + 1
+        match self.state {
+            State::Colon { .. } => return behind,
+            State::Refused => on(Seen::Ambiguous),
+            _ => {}
+        }
+        behind + 2
     }
 
     /// Behind a key.
@@ -324,11 +340,26 @@ fn start(mark: u8, byte: u8, odd: bool) -> State {
 /// Where the first quote stands, or the first backslash.
 pub(super) fn quote_or_escape(text: &[u8]) -> Option<usize> {
     /// Most strings of a request are shorter than what it costs to begin a wide search.
-    const SHORT: usize = 16;
-    let is_either = |byte: &u8| matches!(byte, b'"' | b'\\');
+    const SHORT: usize = 4 * 8;
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    const QUOTES: u64 = ONES * b'"' as u64;
+    const ESCAPES: u64 = ONES * b'\\' as u64;
+    // The high bit of the first byte that is zero, and of some behind it.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
     let (short, rest) = text.split_at(text.len().min(SHORT));
-    let near = short.iter().position(is_either);
-    near.or_else(|| memchr::memchr2(b'"', b'\\', rest).map(|at| SHORT + at))
+    let (words, last) = short.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ QUOTES) | zeros(word ^ ESCAPES);
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    if let Some(at) = last.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        return Some(short.len() - last.len() + at);
+    }
+    memchr::memchr2(b'"', b'\\', rest).map(|at| short.len() + at)
 }
 
 /// Whether a byte may be one of a number or a literal.

@@ -23,13 +23,19 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// What a key is that is written in visible ASCII, without an escape.
+    /// What a key is that has no escape in it, by as much of it as tells. `None`: some leave a byte of it
+    /// out, so that the others may make the word.
     #[inline]
-    pub(super) fn of_plain(key: &[u8], word: &[u8]) -> Key {
-        match key.eq_ignore_ascii_case(word) {
-            true if key == word => Key::Same,
-            true => Key::Perhaps,
-            false => Key::Other,
+    pub(super) fn of_unescaped(key: &[u8], word: &[u8]) -> Option<Key> {
+        let same =
+            key.iter().zip(word).take_while(|(byte, letter)| byte.eq_ignore_ascii_case(letter));
+        let same = same.count();
+        match key.get(same) {
+            Some(byte) if byte.is_ascii_graphic() => Some(Key::Other),
+            Some(_) => None,
+            None if same < word.len() => Some(Key::Other),
+            None if key == word => Some(Key::Same),
+            None => Some(Key::Perhaps),
         }
     }
 }
@@ -75,5 +81,33 @@ impl Spelling {
         let mut spelling = Spelling::new();
         key.iter().for_each(|&byte| spelling.push(byte, word));
         spelling.key(word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_key_tells_what_all_of_it_does() {
+        let bytes = b"model MODEL\0\xc3n\t";
+        let mut keys: Vec<Vec<u8>> = vec![Vec::new(), b"messages".into(), b"models".into()];
+        // The word with a byte left out, put in, or another one.
+        for at in 0..=5 {
+            for &byte in bytes {
+                let (front, back) = b"model".split_at(at);
+                keys.push([front, &[byte], back].concat());
+                keys.push([front, &[byte], back.get(1..).unwrap_or_default()].concat());
+            }
+            keys.push(b"model"[..at].into());
+        }
+        let mut told = 0;
+        for key in &keys {
+            if let Some(found) = Key::of_unescaped(key, b"model") {
+                assert_eq!(found, Spelling::of(key, b"model"), "{key:?}");
+                told += 1;
+            }
+        }
+        assert!(told * 2 > keys.len(), "{told} of {}", keys.len());
     }
 }

@@ -286,3 +286,22 @@ fn a_name_is_written_and_read_in_the_notation_of_its_body() {
     assert_eq!(Notation::Json.read(br#"\ud800"#), None);
     assert_eq!(Notation::Plain.read(b"a\\").as_deref(), Some("a\\"));
 }
+
+#[test]
+fn the_first_quote_or_backslash_is_found_wherever_it_stands() {
+    for length in 0..70 {
+        for fill in *b"a!\xa2\xdc\x23\x5d\0\xff" {
+            let mut text = vec![fill; length];
+            assert_eq!(json::quote_or_escape(&text), None);
+            for at in 0..length {
+                for mark in *b"\"\\" {
+                    text[at] = mark;
+                    // Another behind it is not the first.
+                    text[length - 1] = b'"';
+                    assert_eq!(json::quote_or_escape(&text), Some(at), "{length} {at}");
+                    (text[at], text[length - 1]) = (fill, fill);
+                }
+            }
+        }
+    }
+}
