@@ -113,6 +113,8 @@ def check_ollama(stand_in, as_ollama):
     own = ChatOllama(base_url=stand_in, model="llama3.2", num_predict=40)
     through = openai_model(as_ollama, "llama3.2", tokens=40)
     for name, model in (("ollama", own), ("openai → ollama", through)):
+        # What is built when it is first used is built before the pace is looked at.
+        list(model.stream("hi"))
         arrivals, parts = [], []
         for chunk in model.stream("hi"):
             if text_of(chunk):

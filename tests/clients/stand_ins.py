@@ -142,6 +142,8 @@ def check_text(served, url):
     paces = {}
     for name, read in READ.items():
         client = anthropic_client(url) if name == "messages" else openai_client(url)
+        # The SDKs build the types of their events when they read the first ones, for up to 200 ms.
+        read(client)
         text, arrivals, reason, counts = read(client)
         same(f"{name} → {served}", (text, reason, counts), (TEXT, "stop", COUNTS[served]))
         paces[name] = evidence.check_paced(f"{name} → {served}", arrivals, PACE_MS)
