@@ -186,8 +186,11 @@ pub fn candidates(
 }
 
 /// Whether a route whose head holds takes a request with this body.
-pub fn takes_body(route: &Route, body: &BodyFacts<'_>) -> bool {
-    route.when.as_deref().is_none_or(|when| when::body_holds(when, body) == Holds::Yes)
+pub fn takes_body(route: &Route, head: &RequestHead<'_>, body: &BodyFacts<'_>) -> bool {
+    route.when.as_deref().is_none_or(|when| {
+        let in_path = model_in_path_for(route, head);
+        when::body_holds(when, body, in_path.as_deref()) == Holds::Yes
+    })
 }
 
 /// Whether the body has said enough to choose one of the `candidates`, or none.

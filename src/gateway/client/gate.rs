@@ -3,6 +3,7 @@
 //! A key is looked for in the head, before anything of the body is read. What it opens is decided when the
 //! route is known, and with it everything that the key may be barred from.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::gateway::record::exchange::{Exchange, Visitor};
 use crate::http::body::Framing;
 use crate::http::head::RequestHead;
 use crate::proxy::fault::DownstreamFault;
+use crate::proxy::route;
 use crate::service::{Dialect, Setting};
 
 impl Snapshot {
@@ -111,9 +113,11 @@ impl Exchange {
         snapshot: &Snapshot,
         now: Instant,
     ) -> Result<(), GateRefusal> {
-        let named = self.named_model();
-        let in_path = model_in_path(head);
-        let model = match named.as_deref().or(in_path.as_deref()) {
+        // The server goes by the one in the path, where there is one.
+        let in_path = route::model_in_path(route, head.path);
+        let named =
+            in_path.map(Cow::into_owned).or_else(|| self.named_model().map(Cow::into_owned));
+        let model = match named.as_deref() {
             Some(model) => AskedModel::Named(model),
             None if has_body(head) => AskedModel::Unknown,
             None => AskedModel::None,

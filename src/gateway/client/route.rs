@@ -379,7 +379,7 @@ impl Snapshot {
         first: usize,
         id: &RequestId,
     ) -> Result<Routed, DownstreamFault> {
-        if route::takes_body(&self.routes[first], &body) {
+        if route::takes_body(&self.routes[first], head, &body) {
             return self.routed(route::Match::Route(first), head, body.model);
         }
         let found = match route::find(&self.routes[first..], head, body, id.as_bytes()) {

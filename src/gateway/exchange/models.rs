@@ -3,6 +3,8 @@
 //! * A request is read where it is kept: while it is sent, or at its end if it was sent nowhere.
 //! * Nothing is read where nobody wants to know: without an admin address and without a journal.
 
+use std::borrow::Cow;
+
 use crate::gateway::Gateway;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
@@ -39,9 +41,11 @@ impl Exchange {
     /// The model that the client has asked for, as far as its request lies in `outbox` and, behind
     /// that, in `rest`.
     fn model_asked_in(&self, outbox: &Outbox, rest: &[u8]) -> Option<Box<str>> {
-        let own = self.model_in_path().map(str::to_owned).or_else(|| self.named_model());
-        if own.is_some() || !outbox.keeps() {
-            return own.map(Into::into);
+        if let Some(own) = self.model_in_path().map(Cow::Borrowed).or_else(|| self.named_model()) {
+            return Some(own.into());
+        }
+        if !outbox.keeps() {
+            return None;
         }
         if let Some(model) = self.dialect.model_in(&self.path_in(&outbox.draft())) {
             return Some(model.into());
