@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
-use sluicegate::config::snapshot::{UpstreamId, WakeSettings, WhileLoading};
+use sluicegate::config::snapshot::{Heartbeat, UpstreamId, WakeSettings, WhileLoading};
 use sluicegate::gateway::command::Command;
 use sluicegate::proxy::load::SharedLoad;
 use sluicegate::proxy::wake::{ServerStanding, WakeGate};
@@ -33,6 +33,15 @@ const IDLE: Duration = Duration::from_secs(2);
 /// How long an answer takes, and a worker to look again by itself.
 const WORK: Duration = Duration::from_millis(300);
 const LOOKS_AGAIN: Duration = Duration::from_secs(2);
+
+/// How often who waits for a stream is sent a sign of life, and how much later that may come: what moves
+/// once the server has been asked begins the interval anew.
+const BEAT: Duration = Duration::from_secs(1);
+const BEAT_LATE: Duration = Duration::from_millis(1_100);
+
+const CHAT: &str = "/relay/chat/completions";
+const STREAMED: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+const EVENT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"done\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 
 const SEEDS: u64 = 60;
 
@@ -168,15 +177,35 @@ struct Outcome {
     stops: u32,
 }
 
+/// When each client was last heard of, and how much it had then: who waits for a stream has signs of life.
+fn listen(
+    world: &World,
+    clients: &[(ClientId, Instant, bool)],
+    heard: &mut [(Instant, usize)],
+) -> Result<(), String> {
+    let now = world.time();
+    for ((client, came, _), (last, had)) in clients.iter().zip(heard) {
+        let peer = world.see(*client);
+        let has = peer.reader.messages.iter().map(|one| 1 + one.body.len()).sum();
+        if has != *had || peer.over || now < *came {
+            (*last, *had) = (now.max(*came), has);
+        } else if now - *last > BEAT + BEAT_LATE {
+            return Err(format!("nothing for {:?}", now - *last));
+        }
+    }
+    Ok(())
+}
+
 /// Clients, when each has come, and whether it leaves without its answer.
-fn clients(world: &World, random: &mut Random) -> Vec<(ClientId, Instant, bool)> {
+fn clients(world: &World, random: &mut Random, streams: bool) -> Vec<(ClientId, Instant, bool)> {
     let begun = world.time();
     let count = random.between(4..=16);
     let client = |_| {
         // Now and then nobody comes for so long that the server is stopped.
         let after =
             random.duration(Duration::ZERO..=3 * SECOND) + 6 * SECOND * random.below(3) as u32;
-        let visit = Visit::new().after(after).get(TARGET);
+        let visit = Visit::new().after(after);
+        let visit = if streams { visit.post(CHAT, STREAMED) } else { visit.get(TARGET) };
         let leaves = random.chance(200);
         let visit = match leaves {
             true => visit.pause(random.duration(MS..=2 * SECOND)).leave(),
@@ -188,7 +217,7 @@ fn clients(world: &World, random: &mut Random) -> Vec<(ClientId, Instant, bool)>
 }
 
 /// Runs the world of a seed, and says what must not be.
-fn run(seed: u64, fail_per_mille: u32, flaw: Flaw) -> Result<Outcome, String> {
+fn run(seed: u64, fail_per_mille: u32, flaw: Flaw, streams: bool) -> Result<Outcome, String> {
     let mut random = Random::new(seed ^ 0x77a4);
     let world = World::with_faults(seed, Faults::none());
     let host = Rc::<Host>::default();
@@ -202,10 +231,16 @@ fn run(seed: u64, fail_per_mille: u32, flaw: Flaw) -> Result<Outcome, String> {
                 .status("503 Service Unavailable")
                 .field("Content-Type", "application/json")
                 .body(br#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#),
+            false if streams => Answer::new()
+                .pause(WORK)
+                .field("Content-Type", "text/event-stream")
+                .chunk(EVENT)
+                .end_chunks(),
             false => Answer::new().pause(WORK).body(b"done"),
         }
     });
     let mut snapshot = snapshot(&GENEROUS);
+    snapshot.routes[0].heartbeat = streams.then_some(Heartbeat { every: BEAT, before_head: true });
     let upstream = &mut snapshot.upstreams[0];
     upstream.while_loading = Some(WhileLoading { wait: WAIT });
     upstream.wake = Some(Arc::new(WakeSettings { timeout: WAIT, ..defaults::wake() }));
@@ -236,7 +271,8 @@ fn run(seed: u64, fail_per_mille: u32, flaw: Flaw) -> Result<Outcome, String> {
         failures: 0,
         stops: 0,
     };
-    let clients = clients(&world, &mut random);
+    let clients = clients(&world, &mut random, streams);
+    let mut heard = vec![(begun, 0); clients.len()];
     let limit = begun + 60 * SECOND;
     // Behind the last client the server is stopped too.
     let mut over_at = None;
@@ -245,6 +281,9 @@ fn run(seed: u64, fail_per_mille: u32, flaw: Flaw) -> Result<Outcome, String> {
         if world.time() >= look_at {
             look_at = world.time() + LOOK;
             world.ring_at(look_at);
+            if streams {
+                listen(&world, &clients, &mut heard)?;
+            }
             if waker.round(&world) && flaw != Flaw::Mute {
                 gateway.command(Command::Woken(waker.upstream));
             }
@@ -289,27 +328,32 @@ fn judge(
                 false => return Err(format!("no answer: {:?}", peer.end)),
             }
         };
+        if *leaves && !answer.complete {
+            continue;
+        }
         let took = peer.answered.first().map_or(Duration::ZERO, |at| *at - *came);
         if took > WAIT + SECOND + LOOKS_AGAIN + WORK {
             return Err(format!("{} after {took:?}", answer.status()));
         }
         match answer.status() {
-            200 if answer.text().ends_with("done") => outcome.served += 1,
-            503 if failures > 0 && answer.text().contains("wake_failed") => outcome.failed += 1,
+            200 if answer.text().contains("done") => outcome.served += 1,
+            200 | 503 if failures > 0 && answer.text().contains("wake_failed") => {
+                outcome.failed += 1
+            }
             _ => return Err(format!("{} {}", answer.start, answer.text())),
         }
     }
     Ok(outcome)
 }
 
-fn all(fail_per_mille: u32, flaw: Flaw) -> Vec<Result<Outcome, String>> {
+fn all(fail_per_mille: u32, flaw: Flaw, streams: bool) -> Vec<Result<Outcome, String>> {
     let first = seed!() * 1_000;
-    (first..first + SEEDS).map(|seed| run(seed, fail_per_mille, flaw)).collect()
+    (first..first + SEEDS).map(|seed| run(seed, fail_per_mille, flaw, streams)).collect()
 }
 
 #[test]
 fn who_asks_a_server_that_sleeps_is_served_and_nobody_reaches_one_that_ends() {
-    let outcomes = all(0, Flaw::None);
+    let outcomes = all(0, Flaw::None, false);
     for (at, outcome) in outcomes.iter().enumerate() {
         assert!(outcome.as_ref().is_ok_and(|one| one.failed == 0), "{at}: {outcome:?}");
     }
@@ -320,7 +364,7 @@ fn who_asks_a_server_that_sleeps_is_served_and_nobody_reaches_one_that_ends() {
 
 #[test]
 fn a_server_that_cannot_be_started_fails_who_waits_and_nobody_else() {
-    let outcomes = all(400, Flaw::None);
+    let outcomes = all(400, Flaw::None, false);
     let (mut served, mut failed) = (0, 0);
     for (at, outcome) in outcomes.iter().enumerate() {
         let outcome = outcome.as_ref().unwrap_or_else(|why| panic!("{at}: {why}"));
@@ -331,21 +375,34 @@ fn a_server_that_cannot_be_started_fails_who_waits_and_nobody_else() {
 
 #[test]
 fn a_call_that_is_lost_costs_a_second_and_no_request() {
-    for (at, outcome) in all(0, Flaw::Mute).iter().enumerate() {
+    for (at, outcome) in all(0, Flaw::Mute, false).iter().enumerate() {
         assert!(outcome.as_ref().is_ok_and(|one| one.failed == 0), "{at}: {outcome:?}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_stream_has_signs_of_life() {
+    for fail_per_mille in [0, 400] {
+        let outcomes = all(fail_per_mille, Flaw::None, true);
+        for (at, outcome) in outcomes.iter().enumerate() {
+            assert!(outcome.is_ok(), "{at}: {outcome:?}");
+        }
+        let sum = |of: fn(&Outcome) -> usize| outcomes.iter().flatten().map(of).sum::<usize>();
+        assert!(sum(|one| one.served) > 100);
+        assert_eq!(sum(|one| one.failed) > 0, fail_per_mille > 0);
     }
 }
 
 #[test]
 fn the_same_seed_is_the_same_world() {
     for seed in 0..5 {
-        let first = run(seed, 300, Flaw::None);
+        let first = run(seed, 300, Flaw::None, seed % 2 == 0);
         assert!(first.is_ok(), "{first:?}");
-        assert_eq!(first, run(seed, 300, Flaw::None));
+        assert_eq!(first, run(seed, 300, Flaw::None, seed % 2 == 0));
     }
 }
 
 #[test]
 fn a_waker_that_does_not_look_who_uses_its_server_is_found_out() {
-    assert!(all(0, Flaw::Careless).iter().any(Result::is_err));
+    assert!(all(0, Flaw::Careless, false).iter().any(Result::is_err));
 }
