@@ -15,7 +15,7 @@
 use std::fmt;
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -74,6 +74,27 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let beside = PathBuf::from(beside);
     let mut options = OpenOptions::new();
     let mut file = open(options.write(true).create(true).truncate(true).mode(0o600), &beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)
+}
+
+/// Puts a text in the place of a file that is there, whole or not at all. It keeps its mode and its owner,
+/// or is left as it is: somebody else may have to read it.
+pub fn exchange(path: &Path, text: &str) -> io::Result<()> {
+    // Of a link the file is meant that it leads to.
+    let path = std::fs::canonicalize(path)?;
+    let there = std::fs::metadata(&path)?;
+    let mut beside = path.clone().into_os_string();
+    beside.push(".new");
+    let mut options = OpenOptions::new();
+    let mut file =
+        open(options.write(true).create(true).truncate(true).mode(0o600), Path::new(&beside))?;
+    let made = file.metadata()?;
+    if (made.uid(), made.gid()) != (there.uid(), there.gid()) {
+        fchown(&file, Some(there.uid()), Some(there.gid()))?;
+    }
+    file.set_permissions(there.permissions())?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&beside, path)

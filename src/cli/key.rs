@@ -248,7 +248,8 @@ fn read(file: &Path, may: bool) -> Result<Option<String>, String> {
 /// another user.
 fn write(file: &Path, text: &str, there: bool) -> Result<(), String> {
     let written = match there {
-        true => files::write(file, text, true).map_err(|unread| unread.to_string()),
+        // Whole or not at all: half a file, or an empty one, would revoke keys.
+        true => files::exchange(file, text).map_err(|error| error.to_string()),
         false => {
             files::create(file, SECRET_MODE, text.as_bytes()).map_err(|error| error.to_string())
         }

@@ -1,5 +1,6 @@
 //! Keys: who comes in, what servers see of that, and what clients are told.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use serde_json::json;
@@ -350,7 +351,11 @@ fn keys_are_made_rotated_and_revoked_by_the_command() {
         assert!(told, "{status}");
     };
     becomes(&first, 200);
+    let shared = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(&file, shared).expect("ours");
     let second = secret(&["key", "rotate", "team-a", "--grace", "1h"]);
+    let mode = std::fs::metadata(&file).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o640, "whoever runs the gateway goes on reading it");
     becomes(&second, 200);
     becomes(&first, 200);
     let third = secret(&["key", "rotate", "team-a"]);
