@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use sluicegate::config::snapshot::Snapshot;
+
 use super::plugin::plug;
 use super::stage::{Stage, Turn};
 
@@ -84,8 +86,17 @@ pub const WORKS: &[Work] = &[
         prepare: bulk_request,
         round: bulk_up,
     },
+    Work {
+        name: "bulk_kept",
+        unit: "KiB",
+        units: BULK as u64 / 1024,
+        prepare: bulk_kept,
+        round: bulk_up,
+    },
 ];
 
+/// One route, to the one upstream.
+const ROUTES: &str = "[[route]]\npath = \"/v1/*\"\nupstream = \"models\"\n";
 const STREAMS: usize = 64;
 /// Chunks of a firehose in one round: what fits a buffer.
 const CHUNKS: usize = 100;
@@ -220,8 +231,7 @@ fn translated_to_chat() -> Stage {
 
 /// A plugin in the process looks at every event.
 fn looked_at() -> Stage {
-    let routes = "[[route]]\npath = \"/v1/*\"\nupstream = \"models\"\n";
-    let mut stage = Stage::changed("", routes, |snapshot| plug(snapshot, &Arc::default()));
+    let mut stage = Stage::changed("", ROUTES, |snapshot| plug(snapshot, &Arc::default()));
     stage.open(STREAMS, REQUEST, EVENT_STREAM);
     stage
 }
@@ -234,7 +244,7 @@ fn translated_to_messages() -> Stage {
 }
 
 fn translated(keys: &str) -> Stage {
-    Stage::with(keys, "[[route]]\npath = \"/v1/*\"\nupstream = \"models\"\n")
+    Stage::with(keys, ROUTES)
 }
 
 fn bulk_answer() -> Stage {
@@ -243,20 +253,33 @@ fn bulk_answer() -> Stage {
     stage
 }
 
-/// A client whose request goes on for ever, and a server that listens.
+/// A client whose request goes on for ever, and a server that listens. No more of it is kept.
 fn bulk_request() -> Stage {
-    let mut stage = Stage::new();
+    let mut kept = 0;
+    let read = |snapshot: &mut Snapshot| kept = snapshot.limits.replay_bytes;
+    let mut stage = sending(Stage::changed("", ROUTES, read));
+    // Past the bytes that are kept for a replay.
+    for _ in 0..kept.div_ceil(BULK) + 1 {
+        stage.tape.say(stage.clients[0], bulk());
+        stage.turn();
+        stage.turn();
+    }
+    stage
+}
+
+/// The same where all of it is kept, to be sent again.
+fn bulk_kept() -> Stage {
+    sending(Stage::changed("", ROUTES, |snapshot| {
+        (snapshot.limits.replay_bytes, snapshot.limits.buffer_bytes) = (64 << 20, 1 << 30);
+    }))
+}
+
+fn sending(mut stage: Stage) -> Stage {
     let client = stage.client();
     stage.tape.say(client, BULK_REQUEST);
     stage.clients.push(client);
     stage.servers.push(stage.tape.links());
     stage.turn();
-    // Past the bytes that are kept for a replay.
-    for _ in 0..64 {
-        stage.tape.say(client, bulk());
-        stage.turn();
-        stage.turn();
-    }
     stage
 }
 

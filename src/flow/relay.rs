@@ -16,7 +16,7 @@
 //!   message ever is. Partial chunks are forwarded as they come.
 //! * A frame that fits one read costs one read and one write. No probe for `WouldBlock`.
 
-use scan::{end_by_close, scan};
+use scan::{end_by_close, keep_cleared, scan};
 
 pub use crate::flow::budget::Budget;
 pub use crate::flow::moved::{Broken, Moved, Rest};
@@ -185,6 +185,7 @@ fn scan_and_write<A: Stream, B: Stream, W: BodyWatcher>(
             let _ = sink.flush(source.inbound.as_mut(), desk);
         }
         scanned?;
+        keep_cleared(&mut source.inbound, &mut flow.mode, &mut sink.outbox, desk);
         if flow.body.received() > length_max {
             return Err(Broken::TooLong);
         }

@@ -33,7 +33,7 @@ struct Linear {
     cleared: u32,
     received: u32,
     capacity: u32,
-    /// Lent as a wide buffer.
+    /// Lent as a wide buffer, and not kept.
     wide: bool,
 }
 

@@ -3,7 +3,8 @@
 //! * It is last-in-first-out, so the next read lands in the memory that is hot.
 //! * A source that fills a whole buffer at once is read into a wide one, sixteen times as long: a
 //!   sixteenth of the calls for the same bytes. Few wide buffers are out at once, or clients that do
-//!   not read would hold them all.
+//!   not read would hold them all; one that a request keeps, full of its body, counts by its bytes alone.
+//! * What is lent and what is free are together within the limit.
 //! * It is finite. A read asks [`BufferPool::may_read`] first, and leads to no more buffers than
 //!   [`BufferPool::read_reserve`] says, so taking one never has to fail.
 
@@ -18,12 +19,12 @@ pub const READ_RESERVE: usize = 4;
 /// what is sealed of it.
 pub const SEALED_RESERVE: usize = READ_RESERVE + 4;
 
-/// Free wide buffers that the pool keeps. Each is lent for a read and a write, so one would nearly do.
-const WIDE_KEPT: usize = 2;
+/// Standard buffers that a wide one counts for.
+const UNITS_PER_WIDE: usize = WIDE / CAPACITY;
 /// For so many standard buffers one wide buffer may be out: a sixteenth of the pool.
-const STANDARD_PER_WIDE: usize = 16 * (WIDE / CAPACITY);
+const STANDARD_PER_WIDE: usize = 16 * UNITS_PER_WIDE;
 /// What has to be left of the pool for a wide read: the buffer, and its bytes framed anew.
-const WIDE_RESERVE: usize = WIDE / CAPACITY * READ_RESERVE;
+const WIDE_RESERVE: usize = UNITS_PER_WIDE * READ_RESERVE;
 
 /// Whether there is room for more of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +109,23 @@ impl BufferPool {
 
     pub fn take(&mut self) -> Buffer {
         self.out += 1;
-        self.free.pop().unwrap_or_else(|| Buffer::new(CAPACITY))
+        self.free.pop().unwrap_or_else(|| self.make())
+    }
+
+    /// A new standard buffer, for which free wide ones make room.
+    #[cold]
+    fn make(&mut self) -> Buffer {
+        while self.out + self.wide.len() * UNITS_PER_WIDE > self.limit && self.wide.pop().is_some()
+        {
+        }
+        Buffer::new(CAPACITY)
+    }
+
+    /// A new wide buffer, for which free standard ones make room.
+    #[cold]
+    fn make_wide(&mut self) -> Buffer {
+        self.free.truncate(self.limit.saturating_sub(self.out));
+        Buffer::new(WIDE)
     }
 
     /// A buffer for a source that has filled one: a wide buffer, unless buffers are scarce, or many
@@ -119,8 +136,17 @@ impl BufferPool {
             return self.take();
         }
         self.wide_out += 1;
-        self.out += WIDE / CAPACITY;
-        self.wide.pop().unwrap_or_else(Buffer::new_wide)
+        self.out += UNITS_PER_WIDE;
+        let mut buffer = self.wide.pop().unwrap_or_else(|| self.make_wide());
+        buffer.set_wide(true);
+        buffer
+    }
+
+    /// A buffer is kept that was lent for a read. It is out, as it was, but no wide one that somebody holds
+    /// for want of a reader.
+    pub(super) fn adopted(&mut self, buffer: &mut Buffer) {
+        self.wide_out -= usize::from(buffer.is_wide());
+        buffer.set_wide(false);
     }
 
     /// Makes room behind a head that is still incomplete, by moving it to the front or into a
@@ -160,16 +186,29 @@ impl BufferPool {
 
     pub fn give(&mut self, mut buffer: Buffer) {
         debug_assert!(self.out >= buffer.units(), "a buffer came home twice");
+        if buffer.capacity() != CAPACITY {
+            return self.give_large(buffer);
+        }
+        self.out -= 1;
+        buffer.rewind();
+        self.free.push(buffer);
+    }
+
+    /// A wide buffer, or one that has grown, comes home.
+    fn give_large(&mut self, mut buffer: Buffer) {
         self.out -= buffer.units();
         self.wide_out -= usize::from(buffer.is_wide());
-        let kept = match buffer.capacity() {
-            CAPACITY => &mut self.free,
-            WIDE if buffer.is_wide() && self.wide.len() < WIDE_KEPT => &mut self.wide,
-            // A buffer that has grown is not kept.
-            _ => return,
-        };
-        buffer.rewind();
-        kept.push(buffer);
+        // One that has grown to another length is not kept.
+        if buffer.capacity() == WIDE && self.has_room_for_wide() {
+            buffer.rewind();
+            self.wide.push(buffer);
+        }
+    }
+
+    /// Whether one more free wide buffer is within the limit.
+    fn has_room_for_wide(&self) -> bool {
+        let wide = (self.wide.len() + 1) * UNITS_PER_WIDE;
+        self.out + self.free.len() + wide <= self.limit
     }
 
     pub(super) fn take_segments(&mut self) -> Box<Segments> {
@@ -232,8 +271,8 @@ mod tests {
         assert_eq!(pool.out(), 3 * WIDE / CAPACITY + 1);
         taken.into_iter().for_each(|buffer| pool.give(buffer));
         assert_eq!((pool.out(), pool.wide_out), (0, 0));
-        assert_eq!((pool.wide.len(), pool.free.len()), (WIDE_KEPT, 1));
-        // One that a head has grown to that length is none of them.
+        assert_eq!((pool.wide.len(), pool.free.len()), (3, 1));
+        // One that a head has grown to that length is as good.
         let mut head = pool.take();
         while head.capacity() < WIDE {
             let room = head.room().len();
@@ -241,9 +280,33 @@ mod tests {
             assert_eq!(pool.make_room(&mut head, WIDE), Room::Made);
         }
         pool.give(head);
-        assert_eq!((pool.out(), pool.wide_out, pool.wide.len()), (0, 0, WIDE_KEPT));
+        assert_eq!((pool.out(), pool.wide_out, pool.wide.len()), (0, 0, 4));
         let mut scarce = BufferPool::new(8 * CAPACITY);
         assert_eq!(scarce.take_for_plenty().capacity(), CAPACITY);
+    }
+
+    #[test]
+    fn what_is_lent_and_what_is_free_are_together_within_the_limit() {
+        let limit = 2 * STANDARD_PER_WIDE;
+        let mut pool = BufferPool::new(limit * CAPACITY);
+        let all = |pool: &BufferPool| pool.out + pool.free.len() + pool.wide.len() * UNITS_PER_WIDE;
+        for _ in 0..2 {
+            let standard: Vec<Buffer> = (0..limit).map(|_| pool.take()).collect();
+            assert_eq!((all(&pool), pool.wide.len()), (limit, 0));
+            standard.into_iter().for_each(|buffer| pool.give(buffer));
+            // More than may be out at once: what is kept is full, and needs no bound of its own.
+            let wide: Vec<Buffer> = (0..8)
+                .map(|_| {
+                    let mut buffer = pool.take_for_plenty();
+                    pool.adopted(&mut buffer);
+                    buffer
+                })
+                .collect();
+            assert!(wide.iter().all(|buffer| buffer.capacity() == WIDE));
+            assert_eq!((all(&pool), pool.wide_out), (limit, 0));
+            wide.into_iter().for_each(|buffer| pool.give(buffer));
+            assert_eq!((all(&pool), pool.out(), pool.wide.len()), (limit, 0, 8));
+        }
     }
 
     #[test]

@@ -136,18 +136,38 @@ impl Outbox {
 
     /// So many bytes of the [`Outbox::room`] that was just given are to be sent.
     pub(super) fn made(&mut self, count: usize) {
-        if let Some(last) = self.0.as_mut().and_then(|queue| queue.segments.back_mut()) {
+        if let Some(queue) = &mut self.0
+            && let Some(last) = queue.segments.back_mut()
+        {
             last.buffer.received(count);
             last.buffer.clear(count);
+            queue.bytes += count;
         }
     }
 
     /// Takes spliced bytes behind its own, if there is room in the last buffer and nothing is kept:
     /// spliced bytes are not sent again. Returns whether it did.
     pub fn join(&mut self, bytes: &[u8]) -> bool {
-        let last =
-            self.0.as_mut().filter(|queue| !queue.keep).and_then(|queue| queue.segments.back_mut());
-        last.is_some_and(|last| last.buffer.join(bytes))
+        let Some(queue) = self.0.as_mut().filter(|queue| !queue.keep) else { return false };
+        let joined = queue.segments.back_mut().is_some_and(|last| last.buffer.join(bytes));
+        if joined {
+            queue.bytes += bytes.len();
+        }
+        joined
+    }
+
+    /// Whether a buffer can be taken over: the first of the body lies behind the draft and the opening, in
+    /// their segment, so that another opening finds its place.
+    pub fn may_adopt(&self) -> bool {
+        let first =
+            self.0.as_ref().and_then(|queue| Some((queue.segments.front()?, queue.opening)));
+        first.is_some_and(|(first, opening)| first.buffer.pending().len() > opening)
+    }
+
+    /// Takes over a buffer with all that may be written of it: its bytes are held and were not copied.
+    pub fn adopt(&mut self, mut buffer: Buffer, pool: &mut BufferPool) {
+        pool.adopted(&mut buffer);
+        self.0.get_or_insert_with(|| pool.take_segments()).adopt(buffer);
     }
 
     /// The next bytes to write; empty if there are none.
@@ -223,6 +243,7 @@ impl Outbox {
             queue.push(bytes, pool);
         }
         queue.segments.append(&mut behind);
+        queue.bytes = queue.counted();
         self.give_home(pool);
     }
 
@@ -245,7 +266,9 @@ impl Outbox {
         }
         if let Some(queue) = &mut self.0 {
             while let Some(segment) = queue.segments.pop_front() {
-                other.push(&segment.buffer.pending()[segment.written..], pool);
+                let held = segment.buffer.pending();
+                queue.bytes -= held.len();
+                other.push(&held[segment.written..], pool);
                 pool.give(segment.buffer);
             }
         }
@@ -270,9 +293,9 @@ impl Outbox {
 
     /// Bytes held, sent ones included, without the draft.
     pub fn held(&self) -> usize {
-        self.0.as_ref().map_or(0, |queue| {
-            queue.segments.iter().map(|segment| segment.buffer.pending().len()).sum()
-        })
+        let Some(queue) = &self.0 else { return 0 };
+        debug_assert_eq!(queue.bytes, queue.counted());
+        queue.bytes
     }
 
     /// Forgets what was kept, if it is longer than it may be.
@@ -318,6 +341,7 @@ impl Outbox {
 /// What of a queue takes buffers from the pool or gives them home.
 impl Segments {
     fn push(&mut self, mut bytes: &[u8], pool: &mut BufferPool) {
+        self.bytes += bytes.len();
         if let Some(last) = self.segments.back_mut() {
             bytes = &bytes[last.buffer.append(bytes)..];
         }
@@ -326,10 +350,7 @@ impl Segments {
             bytes = &bytes[buffer.append(bytes)..];
             self.segments.push_back(Segment { buffer, written: 0 });
         }
-        // A kept segment that was full and written to its end was current for want of another.
-        if self.pending().is_empty() && !self.is_last() {
-            self.current += 1;
-        }
+        self.leave_what_is_written();
     }
 
     fn sent(&mut self, count: usize, pool: &mut BufferPool) {
@@ -374,6 +395,7 @@ impl Segments {
 
     fn drop_front(&mut self, pool: &mut BufferPool) {
         if let Some(segment) = self.segments.pop_front() {
+            self.bytes -= segment.buffer.pending().len();
             if self.opening > 0 {
                 // The draft goes with the first byte behind it.
                 self.opening = self.opening.saturating_sub(segment.buffer.pending().len());

@@ -10,6 +10,9 @@ pub struct Segments {
     pub(super) segments: VecDeque<Segment>,
     /// The segment that is being written; those before it are kept for a replay.
     pub(super) current: usize,
+    /// Bytes held, sent ones included, without the draft: counted, since a long body is thousands of
+    /// segments.
+    pub(super) bytes: usize,
     pub(super) keep: bool,
     /// How many bytes are kept at most; before anything is sent, more may be held.
     pub(super) most: usize,
@@ -62,9 +65,11 @@ impl Segments {
             let whole = first.buffer.pending().len();
             if whole > length || !first.buffer.is_full() {
                 first.buffer.hide(length);
+                self.bytes -= length;
                 break;
             }
             length -= whole;
+            self.bytes -= whole;
             self.draft.extend(self.segments.pop_front().map(|segment| segment.buffer));
         }
     }
@@ -80,7 +85,27 @@ impl Segments {
             self.segments.push_front(Segment { buffer, written: 0 });
         }
         self.shown = true;
+        self.bytes += self.opening;
         self.opening
+    }
+
+    /// Takes over a buffer, and what may be written of it.
+    pub(super) fn adopt(&mut self, buffer: Buffer) {
+        self.bytes += buffer.pending().len();
+        self.segments.push_back(Segment { buffer, written: 0 });
+        self.leave_what_is_written();
+    }
+
+    /// A kept segment that was written to its end was current for want of another.
+    pub(super) fn leave_what_is_written(&mut self) {
+        if !self.is_last() && self.pending().is_empty() {
+            self.current += 1;
+        }
+    }
+
+    /// What [`Segments::bytes`] counts.
+    pub(super) fn counted(&self) -> usize {
+        self.segments.iter().map(|segment| segment.buffer.pending().len()).sum()
     }
 
     /// Has everything that was sent sent again.

@@ -1,7 +1,7 @@
 //! A body that is read and not passed on yet: a response before its first event, a request that may
 //! have to be sent again.
 
-use super::scan::{end_by_close, put_transformed, scan};
+use super::scan::{end_by_close, keep_cleared, put_transformed, scan};
 use super::{Broken, Budget, Flow, ResponseWatchers, Rest};
 use crate::reactor::net::Stream;
 use crate::service::Told;
@@ -122,6 +122,7 @@ pub fn keep<A: Stream>(
 ) -> Result<Rest, Broken> {
     loop {
         scan(source, outbox, flow, desk)?;
+        keep_cleared(&mut source.inbound, &mut flow.mode, outbox, desk);
         source.release_inbound(desk);
         let enough = flow.body.is_complete() || !outbox.keeps();
         if enough || wanted(flow, outbox, &desk.buffers) {

@@ -11,7 +11,7 @@ use crate::wire::buffer::Buffer;
 use crate::wire::outbox::Outbox;
 use crate::wire::socket::{Desk, Socket};
 
-/// Clears what has been read and puts it on its way.
+/// Clears what has been read and puts it on its way; what is to be kept waits for [`keep_cleared`].
 pub(super) fn scan<A: Stream, W: BodyWatcher>(
     source: &mut Socket<A>,
     outbox: &mut Outbox,
@@ -60,7 +60,7 @@ pub(super) fn scan<A: Stream, W: BodyWatcher>(
         outbox.push(reply::LAST_CHUNK, &mut desk.buffers);
     }
     match mode {
-        Mode::Splice => buffer.clear(cleared),
+        Mode::Splice | Mode::Keep => buffer.clear(cleared),
         Mode::Payload | Mode::Chunk | Mode::Transform => buffer.discard(cleared),
         Mode::Rechunk => {
             buffer.discard(cleared);
@@ -71,18 +71,45 @@ pub(super) fn scan<A: Stream, W: BodyWatcher>(
                 outbox.forget(&mut desk.buffers);
             }
         }
-        Mode::Keep => {
-            if outbox.may_keep(cleared) && desk.buffers.may_keep() {
-                outbox.push(&input[..cleared], &mut desk.buffers);
-                buffer.discard(cleared);
-            } else {
-                outbox.forget(&mut desk.buffers);
-                *mode = Mode::Splice;
-                buffer.clear(cleared);
-            }
-        }
     }
     Ok(())
+}
+
+/// Keeps what was cleared, where the mode says so.
+#[inline]
+pub(super) fn keep_cleared(
+    inbound: &mut Option<Buffer>,
+    mode: &mut Mode,
+    outbox: &mut Outbox,
+    desk: &mut Desk,
+) {
+    if *mode == Mode::Keep {
+        keep(inbound, mode, outbox, desk);
+    }
+}
+
+/// Keeps what was cleared of a request, behind what was kept before, if it may be kept: it is copied, unless
+/// it fills its buffer. Then that is kept as it is.
+#[inline(never)]
+fn keep(inbound: &mut Option<Buffer>, mode: &mut Mode, outbox: &mut Outbox, desk: &mut Desk) {
+    let Some(buffer) = inbound else { return };
+    let cleared = buffer.pending().len();
+    if cleared == 0 {
+        return;
+    }
+    if !outbox.may_keep(cleared) || !desk.buffers.may_keep() {
+        outbox.forget(&mut desk.buffers);
+        *mode = Mode::Splice;
+        return;
+    }
+    match inbound.take_if(|buffer| buffer.is_well_filled() && outbox.may_adopt()) {
+        Some(whole) => outbox.adopt(whole, &mut desk.buffers),
+        None => {
+            let Some(buffer) = inbound else { return };
+            outbox.push(buffer.pending(), &mut desk.buffers);
+            buffer.sent(cleared);
+        }
+    }
 }
 
 /// The same of a body that is translated: what its transform makes of it goes to `outbox`.

@@ -1,16 +1,9 @@
 //! What besides a relay is done with a buffer: bytes of our own are appended, a head makes it grow, the
 //! pool asks how large it is.
 
-use super::{Buffer, CAPACITY, Linear, WIDE};
+use super::{Buffer, CAPACITY, Linear};
 
 impl Buffer {
-    /// A wide buffer, for a source that has filled a standard one.
-    pub(in crate::wire) fn new_wide() -> Buffer {
-        let mut buffer = Buffer::new(WIDE);
-        buffer.0.wide = true;
-        buffer
-    }
-
     /// Appends as much of `bytes` as there is room for, ready to be written; returns how much.
     pub fn append(&mut self, bytes: &[u8]) -> usize {
         debug_assert!(self.unscanned().is_empty(), "appended bytes would jump the queue");
@@ -81,9 +74,21 @@ impl Buffer {
         self.0.capacity = capacity as u32;
     }
 
-    /// Whether it was lent as a wide buffer; one that a head has grown to that length was not.
+    /// Whether all that was read into it may be written, and fills at least half of it: to keep the buffer
+    /// costs little more memory than to keep the bytes.
+    pub fn is_well_filled(&self) -> bool {
+        let Linear { sent, cleared, received, capacity, .. } = &*self.0;
+        *sent == 0 && cleared == received && u64::from(*received) * 2 >= u64::from(*capacity)
+    }
+
+    /// Whether it is lent as a wide buffer. One that a head has grown to that length is not, nor one that
+    /// is kept.
     pub(in crate::wire) fn is_wide(&self) -> bool {
         self.0.wide
+    }
+
+    pub(in crate::wire) fn set_wide(&mut self, wide: bool) {
+        self.0.wide = wide;
     }
 
     /// Standard buffers that fit in this one.

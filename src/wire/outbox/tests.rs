@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::buffer::CAPACITY;
+use crate::wire::buffer::{CAPACITY, WIDE};
 
 fn drain(outbox: &mut Outbox, pool: &mut BufferPool, step: usize) -> Vec<u8> {
     let mut all = Vec::new();
@@ -169,4 +169,41 @@ fn clearing_gives_everything_home() {
     outbox.sent(10, &mut pool);
     outbox.clear(&mut pool);
     assert_eq!((pool.out(), outbox.held()), (0, 0));
+}
+
+#[test]
+fn buffers_that_are_taken_over_are_sent_again_byte_for_byte() {
+    let mut pool = BufferPool::new(8 << 20);
+    let body: Vec<u8> = (0..=WIDE + CAPACITY).map(|index| (index % 251) as u8).collect();
+    let mut outbox = Outbox::keeping(&mut pool);
+    outbox.stow(b"draft", &mut pool);
+    let read = |mut buffer: Buffer, bytes: &[u8]| {
+        buffer.room()[..bytes.len()].copy_from_slice(bytes);
+        buffer.received(bytes.len());
+        buffer.clear(bytes.len());
+        assert!(buffer.is_well_filled());
+        buffer
+    };
+    // Some is sent before more comes, and what is copied comes behind what is taken over.
+    outbox.put_draft();
+    let (first, others) = body.split_at(1);
+    let (wide, rest) = others.split_at(WIDE);
+    let mut sent = Vec::new();
+    assert!(!outbox.may_adopt(), "it would stand where another opening belongs");
+    outbox.push(first, &mut pool);
+    assert!(outbox.may_adopt());
+    let buffer = read(pool.take_for_plenty(), wide);
+    outbox.adopt(buffer, &mut pool);
+    sent.extend(drain(&mut outbox, &mut pool, 100_000));
+    let buffer = read(pool.take(), &rest[..CAPACITY - 9]);
+    outbox.adopt(buffer, &mut pool);
+    outbox.push(&rest[CAPACITY - 9..], &mut pool);
+    sent.extend(drain(&mut outbox, &mut pool, 7_000));
+    assert!(sent == [b"draft", &body[..]].concat());
+    assert_eq!((outbox.held(), pool.out()), (sent.len(), 1 + WIDE / CAPACITY + 1));
+    outbox.strip(&mut pool);
+    outbox.put_opening(b"another", &mut pool);
+    assert!(drain(&mut outbox, &mut pool, 50_000) == [b"another", &body[..]].concat());
+    outbox.clear(&mut pool);
+    assert_eq!(pool.out(), 0);
 }
