@@ -169,8 +169,8 @@ fn relay_as<const SEALED: bool, A: Stream, B: Stream, W: BodyWatcher>(
     }
 }
 
-/// Clears what has been read, and writes what may be written. Returns how many bytes were.
-#[inline]
+/// Clears what has been read, and writes what may be written: so many bytes. In line: a call costs 50 instructions.
+#[inline(always)]
 fn scan_and_write<A: Stream, B: Stream, W: BodyWatcher>(
     source: &mut Socket<A>,
     sink: &mut Socket<B>,

@@ -1,10 +1,8 @@
 //! Every metric: its name, its meaning, and where its value comes from.
 //!
-//! * Labels are workers, system calls, end reasons, upstreams and endpoints: all of them bounded by
-//!   the program or its configuration. Names of models, which clients choose, are labels of `usage`
-//!   alone, and there are `usage.series` of them at most.
-//! * A value is read from counters a worker writes anyway, or from the answer of a survey; a worker
-//!   that does not answer costs the page the families of the survey and nothing else.
+//! * Labels are bounded by the program or its configuration; of names of models, which clients choose,
+//!   there are `usage.series` at most.
+//! * A value is read from counters a worker writes anyway, or from the answer of a survey.
 
 mod discovery;
 pub mod plugins;
