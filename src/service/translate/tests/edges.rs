@@ -285,9 +285,12 @@ fn a_call_has_a_name_and_an_object_for_its_arguments_and_a_text_is_one() {
         translator.feed(body.to_string().as_bytes(), &mut out).unwrap();
         assert!(translator.end(&mut out).is_err(), "{pair:?} {body}");
     };
-    for function in
-        [json!({"arguments": {}}), json!({"name": ""}), json!({"name": "f", "arguments": "{}"})]
-    {
+    for function in [
+        json!({"arguments": {}}),
+        json!({"name": ""}),
+        json!({"name": "f", "arguments": [1]}),
+        json!({"name": "f", "arguments": "{\"x\": "}),
+    ] {
         let message = json!({"tool_calls": [{"function": function}]});
         malformed(CHAT_TO_OLLAMA, json!({"message": message, "done": true}));
         let line = format!("{}\n", json!({"message": message, "done": true}));
