@@ -156,6 +156,27 @@ impl Discovery {
         Ok(())
     }
 
+    /// Asks each source of this configuration once.
+    pub fn ask_once(
+        snapshot: &Snapshot,
+        resolver: &Arc<Resolver>,
+        publish: &Publish,
+    ) -> io::Result<()> {
+        for upstream in &snapshot.upstreams {
+            let Some(discover) = &upstream.discover else { continue };
+            let (name, source) = (upstream.name.clone(), discover.source.clone());
+            let again_max = snapshot.server.dns.longest;
+            let means = Means { resolver: Arc::clone(resolver), again_max };
+            let (mut provider, publish) = (provider(&source, &means), Arc::clone(publish));
+            let ask = move || {
+                let set = provider.watch(&Stop::default());
+                publish(SourceReport { upstream: name, source, set });
+            };
+            thread::Builder::new().name("discovery".into()).spawn(ask)?;
+        }
+        Ok(())
+    }
+
     fn begin(&self, upstream: String, source: DiscoverySource, means: &Means) -> io::Result<Stop> {
         let stop = Stop::default();
         let (mut provider, publish) = (provider(&source, means), Arc::clone(&self.publish));

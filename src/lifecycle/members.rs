@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::snapshot::{
     Addresses, Discover, DiscoverySource, FoundMember, Listed, Upstream,
 };
-use crate::control::discovery::{Discovery, SourceReport, Trouble};
+use crate::control::discovery::{Discovery, Publish, SourceReport, Trouble};
 use crate::dns::Resolver;
 use crate::observe::discovered::SourceState;
 use crate::proxy::membership::{Judgement, Membership};
@@ -245,13 +245,12 @@ impl Obeyed {
             return;
         }
         let (tell, told) = mpsc::channel();
-        let publish = Arc::new(move |report| {
+        let publish: Publish = Arc::new(move |report| {
             // What comes too late is told again.
             let _ = tell.send(report);
         });
         let resolver = Arc::new(Resolver::new(self.snapshot.server.dns.clone()));
-        let mut discovery = Discovery::new(publish, resolver);
-        if let Err(error) = discovery.follow(&self.snapshot) {
+        if let Err(error) = Discovery::ask_once(&self.snapshot, &resolver, &publish) {
             return log::error!("endpoints are not asked for: {error}");
         }
         let snapshot = Arc::make_mut(&mut self.snapshot);

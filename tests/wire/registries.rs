@@ -97,6 +97,8 @@ fn consul_is_asked_by_blocking_queries_and_its_troubles_take_nobody_away() {
         let all: Vec<Value> = servers.iter().map(|it| instance(*it, *it == one)).collect();
         answer("200 OK", &fields, &json!(all).to_string())
     };
+    // Asked while the gateway started, and not waited for.
+    drop(next(path, "first"));
     next(path, "first").send(told("10", &[one]));
     let mut held = next(&blocked(10), "first");
     expect_answers(&gateway, &["one"]);
@@ -212,6 +214,8 @@ fn kubernetes_is_listed_and_watched_and_listed_again_when_a_version_is_too_old()
         let query = "watch=true&allowWatchBookmarks=true&timeoutSeconds=240&resourceVersion=";
         next(&format!("{query}{version}"), token)
     };
+    // Asked while the gateway started, and not waited for.
+    drop(next("limit=200", "first"));
     // Two pages.
     next("limit=200", "first").send(list("", "abc==", &[slice("llama-a", "90", &[(one, true)])]));
     let second = [slice("llama-b", "95", &[(two, true)])];
