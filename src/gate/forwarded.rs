@@ -10,37 +10,77 @@
 //!
 //! * Who is not trusted may write what it likes: its own address counts.
 //! * An entry that is no address (`unknown`, a name) ends the reading: the hop that wrote it counts.
-//! * `X-Forwarded-For` is read where there is one, else `Forwarded` (RFC 7239).
+//! * One field is read, the one that the proxies write: of the other they would pass on what a client says.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::network::{Cidr, any_contains};
 use crate::http::head::RequestHead;
 
-/// The address of the client: that of the `peer`, or what trusted hops say.
-pub fn client_of(head: &RequestHead<'_>, peer: IpAddr, trusted: &[Cidr]) -> IpAddr {
+/// In which field trusted proxies write down whom they have a request from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientField {
+    #[default]
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
+}
+
+impl ClientField {
+    pub fn name(self) -> &'static str {
+        match self {
+            ClientField::XForwardedFor => "x-forwarded-for",
+            ClientField::Forwarded => "forwarded",
+        }
+    }
+}
+
+/// The address of the client: that of the `peer`, or what trusted hops say in `field`.
+pub fn client_of(
+    head: &RequestHead<'_>,
+    peer: IpAddr,
+    trusted: &[Cidr],
+    field: ClientField,
+) -> IpAddr {
     let mut client = peer;
-    let plain = head.field("x-forwarded-for").is_some();
-    let named = if plain { "x-forwarded-for" } else { "forwarded" };
-    let read = if plain { address } else { node };
-    let entries: Vec<&[u8]> = head.values(named).flat_map(entries).collect();
-    for entry in entries.into_iter().rev() {
+    let mut list: Vec<Option<&[u8]>> = Vec::new();
+    for value in head.values(field.name()) {
+        match field {
+            ClientField::XForwardedFor => list.extend(value.split(|byte| *byte == b',').map(Some)),
+            ClientField::Forwarded => entries(value, &mut list),
+        }
+    }
+    let read = match field {
+        ClientField::XForwardedFor => address,
+        ClientField::Forwarded => node,
+    };
+    for entry in list.into_iter().rev() {
         if !any_contains(trusted, client) {
             break;
         }
-        let Some(address) = read(entry.trim_ascii()) else { break };
+        let Some(address) = entry.and_then(|entry| read(entry.trim_ascii())) else { break };
         client = address.to_canonical();
     }
     client
 }
 
-/// The entries of a list; a comma in quotes is none.
-fn entries(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
-    value.split(move |byte| {
-        quoted ^= *byte == b'"';
-        *byte == b',' && !quoted
-    })
+/// The entries of a list in which texts may be quoted (RFC 9110 §5.6.4). Behind a quote that is not closed
+/// nobody knows what an entry is: there stands a `None`, which ends the reading.
+fn entries<'v>(value: &'v [u8], into: &mut Vec<Option<&'v [u8]>>) {
+    let (mut quoted, mut escaped, mut start) = (false, false, 0);
+    for (at, byte) in value.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => {
+                into.push(Some(&value[start..at]));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    into.push(if quoted { None } else { Some(&value[start..]) });
 }
 
 /// The `for` of an entry of `Forwarded`.
@@ -68,12 +108,17 @@ mod tests {
     use crate::http::head::{FieldSlots, HeadLimits, parse_request};
 
     fn client(fields: &str, peer: &str) -> String {
+        let field = match fields.starts_with("Forwarded") {
+            true => ClientField::Forwarded,
+            false => ClientField::XForwardedFor,
+        };
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         let mut slots = FieldSlots::new();
         let limits = HeadLimits { bytes: 8_192, fields: 64 };
         let head = parse_request(text.as_bytes(), &mut slots, &limits).expect("legal");
         let trusted = ["10.0.0.0/8", "fd00::/8"].map(|it| Cidr::parse(it).expect("legal"));
-        client_of(&head.expect("whole"), peer.parse().expect("an address"), &trusted).to_string()
+        let peer = peer.parse().expect("an address");
+        client_of(&head.expect("whole"), peer, &trusted, field).to_string()
     }
 
     #[test]
@@ -100,7 +145,13 @@ mod tests {
             ("Forwarded: for=\"[2001:db8::1]:4711\"\r\n", trusted, "2001:db8::1"),
             ("Forwarded: for=\"a,10.0.0.4\"\r\n", trusted, trusted),
             ("Forwarded: proto=http;by=203.0.113.1\r\n", trusted, trusted),
-            ("Forwarded: for=1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n", trusted, "2.2.2.2"),
+            // What a client has written does not swallow what the proxy has written behind it.
+            ("Forwarded: for=1.1.1.1;host=\"\\\"\", for=203.0.113.9\r\n", trusted, "203.0.113.9"),
+            ("Forwarded: for=1.1.1.1;host=\", for=203.0.113.9\r\n", trusted, trusted),
+            ("X-Forwarded-For: \"1.1.1.1, 203.0.113.9\r\n", trusted, "203.0.113.9"),
+            // What the proxies do not write is what a client says.
+            ("Forwarded: for=1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n", trusted, "1.1.1.1"),
+            ("X-Forwarded-For: 2.2.2.2\r\nForwarded: for=1.1.1.1\r\n", trusted, "2.2.2.2"),
         ] {
             assert_eq!(client(fields, peer), expected, "{fields:?} from {peer}");
         }

@@ -104,6 +104,11 @@ impl KeySettings {
         }
     }
 
+    /// Whether what it uses is counted in tokens, or in money.
+    pub fn counts_tokens(&self) -> bool {
+        self.tokens_per_minute.is_some() || self.has_budget()
+    }
+
     /// Whether anything of it is kept over a restart.
     pub fn has_budget(&self) -> bool {
         let budgets =

@@ -16,6 +16,7 @@
 //! | [`table`] | all keys, found by the digest of a secret |
 //! | [`bucket`], [`budget`] | rates per minute; sums of days and months |
 //! | [`addresses`] | limits of client addresses |
+//! | [`named`] | the models that a path and a query can be read as naming |
 //! | [`network`] | prefixes of addresses |
 //! | [`fields`] | the `x-ratelimit-*` fields |
 //! | [`forwarded`] | whose request it is, behind proxies that are trusted |
@@ -34,6 +35,7 @@ pub mod budget;
 pub mod fields;
 pub mod forwarded;
 pub mod key;
+pub mod named;
 pub mod network;
 pub mod preamble;
 pub mod refusal;
@@ -46,12 +48,14 @@ use std::sync::Arc;
 
 use self::addresses::{AddressLimits, AddressTable};
 use self::budget::Period;
+use self::forwarded::ClientField;
 use self::key::{ApiKey, SECRET_PREFIX};
+use self::named::Readings;
 use self::network::{Cidr, any_contains};
 use self::refusal::{Bar, GateRefusal, RateOf};
 use self::table::KeyTable;
 use crate::clock::Instant;
-use crate::http::credential::keys_of;
+use crate::http::credential::{credentials_of, key_in, keys_of};
 use crate::http::head::RequestHead;
 
 /// Whether a route wants keys.
@@ -97,6 +101,8 @@ pub struct Gate {
     pub guess_tokens: u64,
     /// Proxies whose word on the client's address is believed.
     pub trusted: Vec<Cidr>,
+    /// Where they write it.
+    pub client_field: ClientField,
     /// Load balancers whose connections begin with a preamble of the PROXY protocol.
     pub balancers: Vec<Cidr>,
     /// Empty: everybody but those that are denied.
@@ -110,8 +116,6 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct Principal {
     key: Arc<ApiKey>,
-    /// Where in the head its secret stands: a place in [`crate::http::credential::FIELDS`].
-    place: u8,
     /// It is counted among those under way.
     entered: bool,
     /// By the secret from before a rotation.
@@ -126,6 +130,10 @@ pub struct Asked<'a> {
     /// The path of the route, as it is written in the configuration.
     pub route: &'a str,
     pub model: AskedModel<'a>,
+    /// What its path and its query name: each has to be one that the key opens.
+    pub named: &'a [Readings],
+    /// It asks for a tunnel, in which nobody sees what is asked for.
+    pub tunnel: bool,
     pub client: IpAddr,
     /// Bytes of the body, as far as the head tells. `None`: nothing that costs tokens is asked for.
     pub body: Option<u64>,
@@ -202,20 +210,26 @@ impl Gate {
 
     /// Whose key this head holds; why nobody's, else.
     pub fn identify(&self, head: &RequestHead<'_>) -> Result<Principal, GateRefusal> {
-        let mut presented = None;
-        for (place, secret) in keys_of(head) {
+        for (_, secret) in keys_of(head) {
             if let Some((key, previous)) = self.keys.find(secret) {
-                let (key, place) = (Arc::clone(key), place as u8);
-                return Ok(Principal { key, place, entered: false, previous, reserved: 0 });
+                let key = Arc::clone(key);
+                return Ok(Principal { key, entered: false, previous, reserved: 0 });
             }
-            presented = presented.or(Some(secret));
         }
-        Err(match presented {
+        let mut presented = credentials_of(head);
+        Err(match presented.next() {
             None => GateRefusal::Missing,
-            Some(secret) => {
-                GateRefusal::Unknown { ours: secret.starts_with(SECRET_PREFIX.as_bytes()) }
-            }
+            Some(first) => GateRefusal::Unknown {
+                ours: is_of_our_make(first) || presented.any(is_of_our_make),
+            },
         })
+    }
+
+    /// Whether the value of a field that can hold a key is none for a server: a key that is known, or one
+    /// of our make that is not, because it was revoked or mistyped.
+    pub fn keeps_to_itself(&self, place: usize, value: &[u8]) -> bool {
+        let known = key_in(place, value).is_some_and(|secret| self.keys.find(secret).is_some());
+        known || is_of_our_make(value)
     }
 
     /// Lets a principal in, or says why not. Nothing is counted for one that is not let in.
@@ -266,6 +280,14 @@ impl Gate {
     }
 }
 
+/// Whether there is a secret in it that looks as if `sluicegate key` had made it.
+fn is_of_our_make(value: &[u8]) -> bool {
+    memchr::memmem::find_iter(value, SECRET_PREFIX).any(|at| {
+        let before = at.checked_sub(1).map(|before| value[before]);
+        before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b"-_".contains(&byte))
+    })
+}
+
 /// Takes one request and so many tokens of the rates of a key, or nothing.
 fn take_rates(key: &ApiKey, tokens: u64, now: Instant) -> Result<(), GateRefusal> {
     let ApiKey { settings, used } = key;
@@ -304,16 +326,9 @@ impl Principal {
         !self.key.settings.models.is_empty()
     }
 
-    /// Its secret, where it stands in the head that it came with.
-    pub fn secret_in<'h>(&self, head: &RequestHead<'h>) -> Option<&'h [u8]> {
-        let digest = |secret: &[u8]| key::KeyDigest::of(secret);
-        let settings = &self.key.settings;
-        let expected = match (self.previous, settings.previous) {
-            (true, Some((previous, _))) => previous,
-            _ => settings.digest,
-        };
-        let mut there = keys_of(head).filter(|(place, _)| *place == usize::from(self.place));
-        there.find(|(_, secret)| expected.is(&digest(secret))).map(|(_, secret)| secret)
+    /// Whether what it uses is counted in tokens, or in money.
+    pub fn counts_tokens(&self) -> bool {
+        self.key.settings.counts_tokens()
     }
 
     fn is_allowed(&self, asked: &Asked<'_>, unix: u64) -> Result<(), GateRefusal> {
@@ -331,14 +346,22 @@ impl Principal {
         if !settings.routes.is_empty() && !settings.routes.iter().any(|it| it == asked.route) {
             return forbidden(Bar::Route);
         }
+        if asked.tunnel && (!settings.models.is_empty() || settings.counts_tokens()) {
+            return forbidden(Bar::Tunnel);
+        }
+        if settings.models.is_empty() {
+            return Ok(());
+        }
+        let opens = |name: &str| settings.models.iter().any(|it| it.matches(name.as_bytes()));
+        if !asked.named.iter().all(|readings| readings.iter().any(|name| opens(name))) {
+            return forbidden(Bar::Model);
+        }
         match asked.model {
-            _ if settings.models.is_empty() => Ok(()),
             AskedModel::None => Ok(()),
+            AskedModel::Unknown if !asked.named.is_empty() => Ok(()),
             AskedModel::Unknown => forbidden(Bar::UnnamedModel),
-            AskedModel::Named(model) => {
-                let takes = settings.models.iter().any(|it| it.matches(model.as_bytes()));
-                if takes { Ok(()) } else { forbidden(Bar::Model) }
-            }
+            AskedModel::Named(model) if opens(model) => Ok(()),
+            AskedModel::Named(_) => forbidden(Bar::Model),
         }
     }
 

@@ -38,6 +38,8 @@ pub enum Bar {
     /// The request names no model, or not where it is read, and the key is for some only.
     UnnamedModel,
     Network,
+    /// What is asked for in a tunnel nobody sees, and the key is for some models, or counted in tokens.
+    Tunnel,
 }
 
 /// What a rate counts.
@@ -112,6 +114,10 @@ impl fmt::Display for GateRefusal {
             GateRefusal::Forbidden(Bar::UnnamedModel) => {
                 "the API key is for some models only, and the request does not name its model \
                  where that is read"
+            }
+            GateRefusal::Forbidden(Bar::Tunnel) => {
+                "the API key is for some models only, or counted in tokens, and opens no upgraded \
+                 connection"
             }
             GateRefusal::Forbidden(Bar::Network) => "the API key may not be used from this address",
             GateRefusal::Rate(RateOf::Requests, _) => {

@@ -44,6 +44,8 @@ fn at(seconds: u64) -> GateTime {
 const ASKED: Asked<'static> = Asked {
     route: "/v1/*",
     model: AskedModel::Named("llama-3"),
+    named: &[],
+    tunnel: false,
     client: std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 7)),
     body: Some(400),
 };

@@ -26,12 +26,18 @@ pub fn keys_of<'b>(head: &RequestHead<'b>) -> impl Iterator<Item = (usize, &'b [
     })
 }
 
-/// The fields of a head that hold this key.
-pub(in crate::http) fn fields_with(key: &[u8], fields: &[Header<'_>]) -> FieldSet {
+/// The value of every field of a head that can hold a key, whatever it holds.
+pub fn credentials_of<'b>(head: &RequestHead<'b>) -> impl Iterator<Item = &'b [u8]> {
+    let named = |name: &str| FIELDS.iter().any(|known| name.eq_ignore_ascii_case(known));
+    head.fields.iter().filter(move |field| named(field.name)).map(|field| field.value)
+}
+
+/// The fields of a head that can hold a key, by their place in [`FIELDS`] and their value.
+pub fn fields_that(holds: impl Fn(usize, &[u8]) -> bool, fields: &[Header<'_>]) -> FieldSet {
     let mut found = FieldSet::default();
     for (index, field) in fields.iter().enumerate() {
         let place = FIELDS.iter().position(|name| field.name.eq_ignore_ascii_case(name));
-        if place.and_then(|place| key_in(place, field.value)) == Some(key) {
+        if place.is_some_and(|place| holds(place, field.value)) {
             found.insert(index);
         }
     }

@@ -39,6 +39,7 @@ pub mod credential;
 pub mod date;
 pub mod explained;
 pub mod field_rules;
+pub mod form;
 pub mod head;
 pub mod json;
 mod lines;

@@ -22,7 +22,6 @@ use std::time::Duration;
 use httparse::Header;
 
 use super::body::Framing;
-use super::credential;
 use super::date::DateLine;
 use super::head::{FieldSet, RequestHead, ResponseHead, Version, line_start};
 use super::lines::{attempts_field, connection_field, field, framing_field, status_line};
@@ -62,8 +61,8 @@ pub struct RequestEdits<'a> {
     pub https: bool,
     pub request_id: &'a [u8],
     pub trace: TraceFields,
-    /// The key of an API that stays here, in whichever of its fields it stands.
-    pub withheld: Option<&'a [u8]>,
+    /// Fields with keys of an API that stay here.
+    pub withheld: Option<&'a FieldSet>,
     /// Ask for an answer that is not compressed, whatever the client takes.
     pub identity: bool,
 }
@@ -94,7 +93,7 @@ pub fn draft(head: &RequestHead<'_>, edits: &RequestEdits<'_>, out: &mut Vec<u8>
         dropped = &without_coding;
     }
     if let Some(key) = edits.withheld {
-        without_key = dropped.union(&credential::fields_with(key, head.fields));
+        without_key = dropped.union(key);
         dropped = &without_key;
     }
     let doubtful = head.doubtful.union(dropped);

@@ -5,7 +5,7 @@
 //! * Whoever else has to know (checks, lists of models, admin pages) gets the whole configuration, every
 //!   [`SHOW`] at most: they need not know at once, and 10,000 changes a minute would cost them much.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
@@ -23,6 +23,10 @@ use crate::sys;
 
 /// How long a start waits for sources.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Characters of a member that a log line shows.
+const SHOWN_MAX: usize = 200;
+/// Members of a source that are told to be none; others are left out without a word.
+const REFUSED_MAX: usize = 1_000;
 /// How often the whole configuration is shown to those who need not know at once.
 const SHOW: Duration = Duration::from_millis(250);
 
@@ -41,6 +45,8 @@ struct SourceRecord {
     source: DiscoverySource,
     membership: Membership,
     state: SourceState,
+    /// What it tells and is no endpoint: told once.
+    refused: BTreeSet<String>,
 }
 
 impl Members {
@@ -73,20 +79,24 @@ impl Lifecycle {
     /// Asks the sources of the generation in force from now on. What is known of one that stays is kept.
     pub(super) fn follow_sources(&mut self) -> std::io::Result<()> {
         let Lifecycle { snapshot, members, control, .. } = self;
-        let source_of = |name: &str| {
-            let upstream = snapshot.upstreams.iter().find(|upstream| upstream.name == name)?;
-            Some(&upstream.discover.as_ref()?.source)
-        };
-        members.sources.retain(|name, record| source_of(name) == Some(&record.source));
+        let mut before = std::mem::take(&mut members.sources);
         for upstream in &snapshot.upstreams {
             let Some(discover) = &upstream.discover else { continue };
-            if !members.sources.contains_key(&upstream.name) {
-                let source = discover.source.clone();
-                let state = SourceState { source: source.to_string(), ..SourceState::default() };
-                control.discovered().set(&upstream.name, state.clone());
-                let record = SourceRecord { source, membership: Membership::default(), state };
-                members.sources.insert(upstream.name.clone(), record);
-            }
+            let record = match before.remove(&upstream.name) {
+                Some(known) if known.source == discover.source => known,
+                other => {
+                    let source = discover.source.clone();
+                    // What another source has told is in force until this one has told something.
+                    let (membership, told) = other.map_or_else(Default::default, |other| {
+                        (other.membership, other.state.told)
+                    });
+                    let name = source.to_string();
+                    let state = SourceState { source: name, told, ..SourceState::default() };
+                    control.discovered().set(&upstream.name, state.clone());
+                    SourceRecord { source, membership, state, refused: BTreeSet::new() }
+                }
+            };
+            members.sources.insert(upstream.name.clone(), record);
         }
         control.discovered().keep(|name| members.sources.contains_key(name));
         members.resolver.obey(&snapshot.server.dns);
@@ -105,7 +115,8 @@ impl Lifecycle {
         let Some(record) = record.filter(|record| record.source == source) else { return };
         let second = sys::time_of_day().as_secs();
         match set {
-            Ok(found) => {
+            Ok(mut found) => {
+                found.retain(|member| record.takes(&upstream, &discover, member));
                 if record.state.failing.take().is_some() {
                     log::info!("{upstream}: {source} answers again");
                 }
@@ -123,6 +134,7 @@ impl Lifecycle {
             }
             Err(Trouble { reason, .. }) => {
                 record.state.failed += 1;
+                record.membership.unknown();
                 if record.state.failing.as_ref().is_none_or(|(known, _)| *known != reason) {
                     log::error!(
                         "{upstream}: {source}: {reason}; the endpoints it has told are kept"
@@ -233,6 +245,27 @@ impl Lifecycle {
     }
 }
 
+/// What a member says of itself, as far as a log line wants it.
+fn shown(member: &FoundMember) -> String {
+    let text = format!("{:?}", member.address);
+    match text.char_indices().nth(SHOWN_MAX) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+impl SourceRecord {
+    /// Whether a member can be an endpoint. What cannot is not counted, and told once.
+    fn takes(&mut self, upstream: &str, discover: &Discover, member: &FoundMember) -> bool {
+        let Err(reason) = discover.listed(member) else { return true };
+        let shown = shown(member);
+        if self.refused.len() < REFUSED_MAX && self.refused.insert(shown.clone()) {
+            log::warn!("{upstream}: {shown} is no endpoint: {reason}");
+        }
+        false
+    }
+}
+
 impl Obeyed {
     /// Asks the sources of endpoints, before anybody is served: who comes after a restart or a hand-over
     /// finds the servers that there are. One that does not answer within [`PATIENCE`] tells later.
@@ -271,7 +304,7 @@ fn listed(upstream: &str, discover: &Discover, members: &[FoundMember]) -> Vec<L
     for member in members {
         match discover.listed(member) {
             Ok(one) => found.push(one),
-            Err(reason) => log::warn!("{upstream}: {:?} is no endpoint: {reason}", member.address),
+            Err(reason) => log::warn!("{upstream}: {} is no endpoint: {reason}", shown(member)),
         }
     }
     found

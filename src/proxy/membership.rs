@@ -81,14 +81,23 @@ impl Membership {
         }
         let until = match empties && !belief.empty {
             true => Instant::NEVER,
-            // A doubt that goes on is not prolonged, unless it could not be resolved so far.
+            // A doubt that goes on is not prolonged, unless it could not be resolved so far, or more is lost.
             false => {
-                let since = self.doubt.as_ref().map(|doubt| doubt.until);
+                let since = self.doubt.as_ref().filter(|doubt| doubt.told.len() <= told.len());
+                let since = since.map(|doubt| doubt.until);
                 since.filter(|until| *until != Instant::NEVER).unwrap_or(now + belief.confirm)
             }
         };
         self.doubt = Some(Doubt { told, until });
         self.judge(!was, false, now)
+    }
+
+    /// The source has failed: what is doubted is not told any more, and not believed before it is told
+    /// again, for as long as at first.
+    pub fn unknown(&mut self) {
+        if let Some(doubt) = &mut self.doubt {
+            doubt.until = Instant::NEVER;
+        }
     }
 
     /// Time has passed.
@@ -104,7 +113,12 @@ impl Membership {
     /// When [`Membership::on_time`] has something to do; [`Instant::NEVER`]: only when something is told.
     pub fn due(&self, now: Instant) -> Instant {
         let doubt = self.doubt.as_ref().map_or(Instant::NEVER, |doubt| doubt.until);
-        let paused = self.last.iter().filter_map(|member| self.paused_until(member, now));
+        let waits = |member: &&FoundMember| {
+            !self.in_force.iter().any(|other| other.identity() == member.identity())
+        };
+        let away = |member: &FoundMember| self.absences.get(&member.key());
+        let paused = self.last.iter().filter(|member| away(member).is_some()).filter(waits);
+        let paused = paused.filter_map(|member| Some(away(member)?.back.max(now)));
         paused.min().unwrap_or(Instant::NEVER).min(doubt)
     }
 

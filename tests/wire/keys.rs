@@ -188,6 +188,29 @@ fn a_key_is_barred_from_what_it_does_not_name() {
         let answer = refused(&mut client, &request, 403, "key_not_allowed");
         assert!(answer.text().contains(why), "{}", answer.text());
     }
+    // What the path names counts beside the body, in whatever way it can be read.
+    for path in [
+        "/v1/models/gpt-9",
+        "/v1/models/gpt-9:embedContent",
+        "/v1/models/gpt-9%3AgenerateContent",
+        "/v1//%6dodels/gpt-9/%69nfer",
+        "/v1/models/gpt-9/llama-1:generateContent",
+        "/v1/openai/deployments/gpt-9/chat/completions",
+        "/v1/realtime?x=1&model=gpt-9",
+    ] {
+        let request = post(path, key, r#"{"model":"llama-3"}"#);
+        refused(&mut client, &request, 403, "key_not_allowed");
+        let bodiless = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{key}\r\n");
+        refused(&mut client, &bodiless, 403, "key_not_allowed");
+    }
+    let named = "/v1/models/llama-3:generateContent";
+    refused(&mut client, &post(named, key, r#"{"model":"gpt-9"}"#), 403, "key_not_allowed");
+    passes(&mut client, &upstream, &post(named, key, "{}"));
+    let tunnel = format!(
+        "GET /v1/realtime?model=llama-3 HTTP/1.1\r\nHost: x\r\n{key}\
+         Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    );
+    refused(&mut client, &tunnel, 403, "key_not_allowed");
     // A request that asks for no model.
     passes(&mut client, &upstream, &format!("GET /v1/models HTTP/1.1\r\nHost: x\r\n{key}\r\n"));
     let other = post("/maybe/a", key, r#"{"model":"llama-3"}"#);
@@ -406,6 +429,44 @@ fn the_address_behind_a_trusted_proxy_is_the_clients() {
     refused(&mut client, &from("198.51.100.7"), 403, "key_not_allowed");
     let doubting = gateway(&upstream, lines, "");
     refused(&mut doubting.connect(), &from("203.0.113.7"), 403, "key_not_allowed");
+}
+
+#[test]
+fn servers_see_no_key_of_ours_in_whatever_field_it_stands() {
+    let upstream = Upstream::listen();
+    let gateway = gateway(&upstream, "", "");
+    let mut client = gateway.connect();
+    let fields = "Authorization: Bearer sg-mistyped\r\nx-api-key: sk-1\r\napi-key: sk-theirs\r\n\
+                  x-goog-api-key: \"sg-b\"\r\n";
+    let (seen, _) = passes(&mut client, &upstream, &chat(fields));
+    assert_eq!(seen.field("authorization"), None);
+    assert_eq!(seen.field("x-api-key"), None);
+    assert_eq!(seen.field("x-goog-api-key"), None);
+    assert_eq!(seen.field("api-key"), Some("sk-theirs"));
+    // One that looks like ours, and is not known, is none to anybody.
+    for fields in [
+        "Authorization: Bearer none\r\nx-api-key: sg-typo\r\n",
+        "Authorization: sg-b\r\n",
+        "Authorization: Bearer Bearer sg-typo\r\n",
+    ] {
+        refused(&mut client, &post("/maybe/a", fields, "{}"), 401, "invalid_api_key");
+    }
+    passes(&mut client, &upstream, &post("/maybe/a", "x-api-key: sk-theirs\r\n", "{}"));
+}
+
+#[test]
+fn an_answer_that_nobody_counts_is_not_free() {
+    let upstream = Upstream::listen();
+    let gateway = gateway(&upstream, "tokens_per_minute = 60", "[gate]\nguess_tokens = 0");
+    let mut client = gateway.connect();
+    let fields = "Authorization: Bearer sk-1\r\nAccept-Encoding: gzip\r\n";
+    client.send(chat(fields));
+    let mut server = upstream.accept();
+    assert_eq!(server.read_request().field("accept-encoding"), None);
+    // A hundred tokens by its length.
+    server.send(closing(&format!(r#"{{"text":"{}"}}"#, "a".repeat(389))));
+    assert_eq!(client.read_response().status(), 200);
+    refused(&mut client, &chat(fields), 429, "rate_limited");
 }
 
 /// A gateway without keys whose `[gate]` has these lines.

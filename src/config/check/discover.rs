@@ -136,10 +136,20 @@ fn srv_name(text: &str) -> Result<String, Mistake> {
     }
 }
 
+/// Whether this can stand in `Host`: a name or an address, with a port or without.
+fn is_authority(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    (1..=NAME_MAX + 6).contains(&name.len()) && name.bytes().all(legal)
+}
+
 impl Discover {
     /// The endpoint that a member is; or why it can be none.
     pub fn listed(&self, member: &FoundMember) -> Result<Listed, String> {
         let read = endpoint::read(&member.address).map_err(|mistake| mistake.reason)?;
+        // It is written into heads.
+        if member.name.as_deref().is_some_and(|name| !is_authority(name)) {
+            return Err("its name is no name of a host, with a port or without".to_owned());
+        }
         let authority = member.name.clone().unwrap_or_else(|| read.authority.clone());
         let sealed = match read.scheme {
             None => self.dialing.is_some(),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::super::file::{Document, Field, Section};
 use super::super::problem::{Location, Mistake, Problem, Report};
 use super::super::snapshot::{
-    AddressLimits, Cidr, Gate, GateSettings, KeyDigest, KeyMode, KeySettings, KeyTable, PRIORITIES,
-    Pattern, PriceTable, Route,
+    AddressLimits, Cidr, ClientField, Gate, GateSettings, KeyDigest, KeyMode, KeySettings,
+    KeyTable, PRIORITIES, Pattern, PriceTable, Route,
 };
 use super::super::{Environment, defaults};
 use super::{fallback, policy, unique, when};
@@ -23,6 +23,8 @@ const TOKENS: RangeInclusive<u64> = 1..=1_000_000_000_000;
 const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 const GUESS: RangeInclusive<u64> = 0..=10_000_000;
 
+const CLIENT_FIELDS: [(&str, ClientField); 2] =
+    [("x-forwarded-for", ClientField::XForwardedFor), ("forwarded", ClientField::Forwarded)];
 pub(super) const MODES: [(&str, KeyMode); 3] =
     [("off", KeyMode::Off), ("optional", KeyMode::Optional), ("required", KeyMode::Required)];
 
@@ -60,6 +62,8 @@ pub(super) fn gate(
     };
     let (trusted, allow, deny) = (nets("trusted_proxies"), nets("allow"), nets("deny"));
     let balancers = nets("proxy_protocol");
+    let client_field = section.take("client_field");
+    let client_field = client_field.and_then(|field| field.choice(&CLIENT_FIELDS, report));
     let place = section.place_of("proxy_protocol");
     if !balancers.is_empty() && speaks_tls {
         report.error(
@@ -74,6 +78,7 @@ pub(super) fn gate(
         passes_keys: section.boolean("pass_keys", defaults::PASS_KEYS, report),
         guess_tokens: section.count("guess_tokens", GUESS, defaults::GUESS_TOKENS, report),
         trusted,
+        client_field: client_field.unwrap_or_default(),
         balancers,
         allow,
         deny,

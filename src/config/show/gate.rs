@@ -20,6 +20,7 @@ pub(super) fn gate(settings: &GateSettings, out: &mut String) -> fmt::Result {
     settings.spent_file.iter().try_for_each(|file| entry(out, "spent_file", path(file)))?;
     entry(out, "pass_keys", gate.passes_keys)?;
     entry(out, "guess_tokens", gate.guess_tokens)?;
+    entry(out, "client_field", quoted(gate.client_field.name()))?;
     let networks = [
         ("trusted_proxies", &gate.trusted),
         ("proxy_protocol", &gate.balancers),

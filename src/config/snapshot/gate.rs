@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Snapshot;
 pub use crate::gate::addresses::AddressLimits;
+pub use crate::gate::forwarded::ClientField;
 pub use crate::gate::key::{KeyDigest, KeySettings, SECRET_PREFIX};
 pub use crate::gate::network::Cidr;
 pub use crate::gate::table::KeyTable;

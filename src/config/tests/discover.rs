@@ -49,6 +49,13 @@ fn members_become_endpoints_and_keep_their_ids() {
     let seen: Vec<_> = seen.map(|it| (it.name.as_str(), it.base(), it.host())).collect();
     let one = ("gpu:8000/v1 (10.0.0.1:8000)", "/v1", "gpu:8000");
     assert_eq!(seen, [one, ("10.0.0.2:80/other", "/other", "10.0.0.2:80")]);
+    // A name is written into heads.
+    let discover = snapshot.upstreams[0].discover.clone().expect("it has a source");
+    let hostile = ["a\r\nX: b", "a b", "a/b", "a@b", "", "\u{e9}", &"a".repeat(300)];
+    for name in hostile {
+        let member = FoundMember { name: Some(name.to_owned()), ..named.clone() };
+        assert!(discover.listed(&member).is_err(), "{name:?}");
+    }
     let first = ids(&snapshot);
     assert!(!tell(&mut snapshot, &[named.clone(), url.clone()]), "nothing is new");
     assert!(tell(&mut snapshot, std::slice::from_ref(&url)));

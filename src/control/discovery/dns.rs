@@ -10,13 +10,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{FoundMember, Provider, Stop, Trouble};
 use crate::dns::{LookupFailure, Resolver, SrvTarget};
 
 /// No name is asked for more often, whatever its time to live.
 pub const AGAIN_MIN: Duration = Duration::from_secs(1);
+
+/// No further target of SRV records is looked up after this.
+const TARGETS: Duration = Duration::from_secs(5);
 
 /// What is asked for.
 pub(super) enum DnsQuestion {
@@ -68,8 +71,15 @@ impl DnsProvider {
     ) -> Result<(Vec<FoundMember>, Option<Duration>), LookupFailure> {
         let most = services.iter().map(|one| one.weight).max().unwrap_or(1).max(1);
         let (mut members, mut failure) = (BTreeMap::new(), None);
+        let begun = Instant::now();
         // "." means that there is no such service (RFC 2782).
         for service in services.iter().filter(|service| !service.target.is_empty()) {
+            // Those that have an address are not kept waiting by those whose name servers are silent.
+            if begun.elapsed() > TARGETS {
+                failure =
+                    failure.or(Some(LookupFailure::Failed("its targets take too long".into())));
+                break;
+            }
             let found = match self.resolver.addresses(&service.target) {
                 Ok(found) => found,
                 Err(why) => {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::clock::Instant;
 use crate::config::snapshot::{KeyMode, Route, Snapshot, Target};
 use crate::gate::forwarded::client_of;
+use crate::gate::named::named_in_target;
 use crate::gate::refusal::GateRefusal;
 use crate::gate::{Asked, AskedModel, GateTime};
 use crate::gateway::client::route::{Routed, dialect_of};
@@ -42,7 +43,7 @@ impl Exchange {
         now: Instant,
     ) -> Result<(), DownstreamFault> {
         let gate = Arc::clone(&self.snapshot.gate.gate);
-        let client = client_of(head, peer, &gate.trusted);
+        let client = client_of(head, peer, &gate.trusted, gate.client_field);
         if client != peer {
             self.aside_mut().client = Some(client);
         }
@@ -77,9 +78,7 @@ impl Exchange {
     pub(crate) fn by_model_of_key(&self, routed: Routed, head: &RequestHead<'_>) -> Routed {
         let wants = self.principal().is_some_and(|who| who.wants_model());
         match routed {
-            Routed::To(index) if wants && model_in_path(head).is_none() && has_body(head) => {
-                Routed::ByModel(index)
-            }
+            Routed::To(index) if wants && has_body(head) => Routed::ByModel(index),
             routed => routed,
         }
     }
@@ -113,11 +112,12 @@ impl Exchange {
         snapshot: &Snapshot,
         now: Instant,
     ) -> Result<(), GateRefusal> {
-        // The server goes by the one in the path, where there is one.
-        let in_path = route::model_in_path(route, head.path);
-        let named =
-            in_path.map(Cow::into_owned).or_else(|| self.named_model().map(Cow::into_owned));
-        let model = match named.as_deref() {
+        // Which of them the server goes by is its own affair.
+        let in_path = route::model_in_path(route, head.path).map(|model| vec![model.into_owned()]);
+        let mut named = named_in_target(head.path, head.query);
+        named.extend(in_path);
+        let in_body = self.named_model().map(Cow::into_owned);
+        let model = match in_body.as_deref() {
             Some(model) => AskedModel::Named(model),
             None if has_body(head) => AskedModel::Unknown,
             None => AskedModel::None,
@@ -140,7 +140,9 @@ impl Exchange {
             Framing::Length(length) => length,
             _ => 0,
         };
-        let asked = Asked { route: &path, model, client: *client, body: costs.then_some(length) };
+        let body = costs.then_some(length);
+        let tunnel = head.upgrade.is_some();
+        let asked = Asked { route: &path, model, named: &named, tunnel, client: *client, body };
         let at = GateTime { now, unix: *unix };
         snapshot.gate.gate.enter(who, &asked, at)
     }
@@ -149,10 +151,4 @@ impl Exchange {
 /// Whether it asks for something that is told in a body.
 fn has_body(head: &RequestHead<'_>) -> bool {
     !matches!(head.framing, Framing::None | Framing::Length(0))
-}
-
-/// The model that the path names, where its dialect has that.
-fn model_in_path(head: &RequestHead<'_>) -> Option<String> {
-    let dialect = Dialect::of(Setting::Auto, head.path);
-    dialect.model_in(head.path).map(Into::into)
 }

@@ -18,7 +18,10 @@ use crate::gateway::record::exchange::{Exchange, Gather, Leave};
 use crate::gateway::record::peer::Peer;
 use crate::gateway::record::trace::ExchangeTrace;
 use crate::http::body::Framing;
-use crate::http::head::{FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request};
+use crate::http::credential;
+use crate::http::head::{
+    FieldSet, FieldSlots, HeadError, HeadLimits, RequestHead, Version, parse_request,
+};
 use crate::http::request_id::RequestId;
 use crate::http::rewrite::{self, RequestEdits, TraceFields};
 use crate::measure::stall::Ledger;
@@ -153,10 +156,14 @@ impl Exchange {
         }
     }
 
-    /// The key of ours that no server is sent.
-    fn secret_to_withhold<'h>(&self, head: &RequestHead<'h>) -> Option<&'h [u8]> {
-        let who = self.principal()?;
-        if self.snapshot.gate.gate.passes_keys { None } else { who.secret_in(head) }
+    /// The fields with keys of ours, that no server is sent. None where keys are not looked at.
+    fn fields_to_withhold(&self, head: &RequestHead<'_>) -> Option<FieldSet> {
+        let gate = &self.snapshot.gate.gate;
+        if gate.passes_keys || self.principal().is_none() {
+            return None;
+        }
+        let ours = |place: usize, value: &[u8]| gate.keeps_to_itself(place, value);
+        Some(credential::fields_that(ours, head.fields))
     }
 
     /// Writes what of the request's head every server gets.
@@ -167,13 +174,14 @@ impl Exchange {
         https: bool,
         into: &mut Vec<u8>,
     ) {
+        let withheld = self.fields_to_withhold(head);
         let edits = RequestEdits {
             forwarded: self.snapshot.server.forwarded,
             client,
             https,
             request_id: self.id.as_bytes(),
             trace: self.trace.as_deref().map_or(TraceFields::Pass, ExchangeTrace::fields),
-            withheld: self.secret_to_withhold(head),
+            withheld: withheld.as_ref(),
             identity: self.may_be_prefaced()
                 || self.may_yet_be_prefaced()
                 || self.asks_for_identity(),

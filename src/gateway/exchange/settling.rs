@@ -4,6 +4,7 @@
 //! |---|---|
 //! | an answer with usage | what the server has counted |
 //! | an answer without, or one that was cut | the tokens that passed, and its prompt by its length |
+//! | an answer of which no token was seen: a document, or what cannot be read | both by their length |
 //! | the client left before an answer | its prompt by its length, if a server has got it |
 //! | an error, of a server or ours | nothing but the request |
 
@@ -37,9 +38,14 @@ impl Exchange {
         let observer = response.and_then(|response| response.watch.observer.as_ref());
         let given = observer.filter(|_| self.commit.is_passed() && self.status() < 400);
         let usage = given.and_then(Observer::usage);
-        let output = given.map_or(Completion::NONE, Observer::completion).tokens + before;
+        let told = given.map_or(Completion::NONE, Observer::completion);
+        let answered = self.commit.is_passed() && matches!(self.status(), 200..=299);
+        let bytes = response.filter(|_| answered).map_or(0, |response| response.body.received());
+        // What nobody has counted is not free: a document has no events, and some answers are not read.
+        let unread = usage.is_none() && told.tokens == 0;
+        let output = if unread { bytes / BYTES_PER_TOKEN } else { told.tokens } + before;
         let left = matches!(outcome, Err(Fault::Downstream(DownstreamFault::Gone)));
-        let asked = output > 0 || left && self.attempt.sent;
+        let asked = answered || left && self.attempt.sent;
         let estimate = || if asked { self.request.body.received() / BYTES_PER_TOKEN } else { 0 };
         let prompt = usage.and_then(|usage| usage.prompt).map_or_else(estimate, u64::from);
         if prompt + output == 0 {

@@ -89,6 +89,37 @@ fn who_comes_and_goes_waits_longer_each_time() {
     assert_eq!(shown(&membership), "a b c", "that was long ago");
 }
 
+/// Whoever looks after it asks when there is something to do, and then says that it is time.
+#[test]
+fn who_was_made_to_wait_is_in_force_when_it_is_due() {
+    let mut membership = Membership::default();
+    let belief = Belief { shrink: 1.0, ..BELIEF };
+    for (second, told) in [(0, "a b"), (1, "a"), (2, "a b"), (3, "a"), (4, "a b")] {
+        membership.told(set(told), &belief, at(second));
+    }
+    assert_eq!((shown(&membership), membership.due(at(4))), ("a".into(), at(5)));
+    // It is late: what was due is due still.
+    let late = at(5) + Duration::from_millis(1);
+    assert_eq!(membership.due(late), late);
+    assert!(membership.on_time(late).changed);
+    assert_eq!((shown(&membership), membership.due(late)), ("a b".into(), Instant::NEVER));
+}
+
+#[test]
+fn a_doubt_begins_anew_where_more_is_lost_and_does_not_go_on_while_nothing_is_told() {
+    let mut membership = Membership::default();
+    membership.told(set("a b c d e f g h i j"), &BELIEF, at(0));
+    membership.told(set("a b c d"), &BELIEF, at(10));
+    assert_eq!(membership.due(at(10)), at(40));
+    membership.told(set("a"), &BELIEF, at(39));
+    assert_eq!(membership.due(at(39)), at(69));
+    membership.unknown();
+    assert_eq!(membership.due(at(60)), Instant::NEVER);
+    assert!(!membership.on_time(at(600)).changed);
+    membership.told(set("a"), &BELIEF, at(700));
+    assert_eq!(membership.due(at(700)), at(730));
+}
+
 #[test]
 fn nobody_waits_where_nobody_else_is_there() {
     let mut membership = Membership::default();

@@ -4,6 +4,7 @@
 //!   each one has to match.
 
 use crate::config::snapshot::{Pattern, Share, ShareBy, When};
+use crate::http::form;
 use crate::http::head::RequestHead;
 use crate::proxy::admission::keys;
 use crate::proxy::balance::key;
@@ -25,7 +26,7 @@ pub(super) fn target_holds(when: &When, head: &RequestHead<'_>) -> bool {
     let When { hosts, headers: _, query, fields: _, models: _, share: _ } = when;
     (hosts.is_empty() || host_holds(hosts, head.authority))
         && query.iter().all(|(name, pattern)| {
-            let values = parameters(head.query.unwrap_or_default(), name);
+            let values = form::parameters(head.query.unwrap_or_default(), name);
             all_match(values.iter().map(Vec::as_slice), pattern)
         })
 }
@@ -94,32 +95,4 @@ fn host_holds(hosts: &[Pattern], authority: &[u8]) -> bool {
     let host = authority[..end].to_ascii_lowercase();
     let host = host.strip_suffix(b".").unwrap_or(&host);
     hosts.iter().any(|pattern| pattern.matches(host))
-}
-
-/// The values of a parameter of the query, decoded as a form's are (WHATWG URL §5.1).
-fn parameters(query: &str, name: &str) -> Vec<Vec<u8>> {
-    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let named = pairs.filter(|(key, _)| decoded(key) == name.as_bytes());
-    named.map(|(_, value)| decoded(value)).collect()
-}
-
-/// Each `+` a blank, each escape its byte; what is no escape stays as it is.
-fn decoded(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let escape = digits.filter(|two| two.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        match (first, escape.and_then(|two| u8::from_str_radix(two, 16).ok())) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                rest = &after[2..];
-                continue;
-            }
-            (b'+', _) => out.push(b' '),
-            _ => out.push(first),
-        }
-        rest = after;
-    }
-    out
 }

@@ -184,6 +184,10 @@ impl Exchange {
     /// Whether no server may compress its answer, by its route, or by one that it may take whose model
     /// has yet to decide.
     pub fn asks_for_identity(&self) -> bool {
+        // What a key has used is read out of the answer.
+        if self.principal().is_some_and(Principal::counts_tokens) {
+            return true;
+        }
         let asks = |route: &snapshot::Route| {
             route.accept_encoding == AcceptEncoding::Identity || route.include_usage
         };
