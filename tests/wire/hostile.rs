@@ -2,20 +2,20 @@
 
 use crate::harness::{Config, Documented, End, Gateway, Peer, Upstream, proven};
 
-const HIDDEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhidden";
-const GET: &str = "GET /first HTTP/1.1\r\nHost: a\r\n\r\n";
+pub const HIDDEN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhidden";
+pub const GET: &str = "GET /first HTTP/1.1\r\nHost: a\r\n\r\n";
 const NEXT: &str = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
 
 const HEAD_BYTES: usize = 2048;
 const FIELDS: usize = 20;
 
-fn gateway_to(upstream: &Upstream) -> Gateway {
+pub fn gateway_to(upstream: &Upstream) -> Gateway {
     let limits = format!("response_head_bytes = \"{HEAD_BYTES}B\"\nresponse_headers = {FIELDS}");
     Config { limits, ..Config::to(upstream.address()) }.start()
 }
 
 /// The client's next request is answered by a connection of its own.
-fn expect_fresh_connection(client: &mut Peer, upstream: &Upstream, id: &str) {
+pub fn expect_fresh_connection(client: &mut Peer, upstream: &Upstream, id: &str) {
     client.send(NEXT);
     let mut server = upstream.accept();
     assert_eq!(server.read_request().start, "GET /next HTTP/1.1", "{id}");
@@ -62,7 +62,7 @@ const REFUSED_HEADS: &[(&str, &[u8])] = &[
     ("response-lookalike", b"HTTP/1.1 200 OK\r\nContent_Length: 0\r\n\r\n"),
 ];
 
-fn refused_heads() -> Vec<(Documented, Vec<u8>)> {
+pub fn refused_heads() -> Vec<(Documented, Vec<u8>)> {
     let mut cases: Vec<_> = REFUSED_HEADS.iter().map(|(id, head)| (*id, head.to_vec())).collect();
     let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(HEAD_BYTES));
     let endless = format!("HTTP/1.1 200 {}", "a".repeat(64 * 1024));
@@ -82,7 +82,7 @@ fn code_of(row: &str) -> &'static str {
 }
 
 /// The answer to a client whose server does not speak HTTP. Its own connection goes on.
-fn expect_bad_gateway(client: &mut Peer, id: &str) {
+pub fn expect_bad_gateway(client: &mut Peer, id: &str) {
     let answer = client.read_response();
     assert_eq!(answer.status(), 502, "{id}: {}", client.transcript());
     assert_eq!(answer.field("connection"), None, "{id}");
@@ -189,7 +189,7 @@ const REFUSED_CHUNKS: &[(&str, &[u8])] = &[
     ("trailer-family", b"0\r\nIf-Something: a\r\n\r\n"),
 ];
 
-fn refused_chunks() -> Vec<(Documented, Vec<u8>)> {
+pub fn refused_chunks() -> Vec<(Documented, Vec<u8>)> {
     let mut cases: Vec<_> = REFUSED_CHUNKS.iter().map(|(id, body)| (*id, body.to_vec())).collect();
     let long = format!("5;a={}\r\nhello\r\n", "b".repeat(300));
     let many = format!("1;a={}\r\nx\r\n", "b".repeat(200)).repeat(100);
@@ -207,9 +207,9 @@ fn expect_unfinished(body: &[u8], sent: &[u8], id: &str) {
     assert!(body.len() < sent.len(), "{id}");
 }
 
-const UPLOAD: &[u8] = b"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+pub const UPLOAD: &[u8] = b"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-const GOOD_CHUNK: &[u8] = b"3\r\nabc\r\n";
+pub const GOOD_CHUNK: &[u8] = b"3\r\nabc\r\n";
 
 #[test]
 fn refused_chunks_end_both_connections() {
@@ -228,7 +228,7 @@ fn refused_chunks_end_both_connections() {
     }
 }
 
-fn refused_in_a_request(gateway: &Gateway, upstream: &Upstream, id: &str, chunks: &[u8]) {
+pub fn refused_in_a_request(gateway: &Gateway, upstream: &Upstream, id: &str, chunks: &[u8]) {
     let mut client = gateway.connect();
     client.send([UPLOAD, GOOD_CHUNK].concat());
     let mut server = upstream.accept();
@@ -244,7 +244,7 @@ fn refused_in_a_request(gateway: &Gateway, upstream: &Upstream, id: &str, chunks
     expect_unfinished(server.unread(), chunks, id);
 }
 
-fn refused_in_a_response(gateway: &Gateway, upstream: &Upstream, id: &str, chunks: &[u8]) {
+pub fn refused_in_a_response(gateway: &Gateway, upstream: &Upstream, id: &str, chunks: &[u8]) {
     // Together with its head, and when the head has long been passed on.
     for together in [true, false] {
         let mut client = gateway.connect();
@@ -342,7 +342,7 @@ fn a_reset_is_not_the_end_of_a_body_that_ends_with_its_connection() {
 }
 
 /// What a server sends behind its answer: the name, what the client asks, and what it says.
-const EXTRA: &[(&str, &str, &[u8], &[u8])] = &[
+pub const EXTRA: &[(&str, &str, &[u8], &[u8])] = &[
     ("length", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"more"),
     ("length, an answer", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", HIDDEN),
     ("chunked", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", HIDDEN),

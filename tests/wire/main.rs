@@ -7,6 +7,7 @@
 mod admin;
 mod admin_lifecycle;
 mod admin_places;
+mod attacks;
 mod bad_input;
 mod bodies;
 mod chain;

@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::harness::{End, Gateway, Peer, Upstream, proven, wire_tests};
 
 /// An accepted request: what the client sends, what the server must and must not find in it.
-struct Accepted {
-    request: &'static str,
-    wanted: &'static [&'static str],
-    unwanted: &'static [&'static str],
+pub struct Accepted {
+    pub request: &'static str,
+    pub wanted: &'static [&'static str],
+    pub unwanted: &'static [&'static str],
 }
 
-const fn accepted(
+pub const fn accepted(
     request: &'static str,
     wanted: &'static [&'static str],
     unwanted: &'static [&'static str],
@@ -19,7 +19,7 @@ const fn accepted(
     Accepted { request, wanted, unwanted }
 }
 
-fn accepted_requests() -> Vec<(&'static str, Accepted)> {
+pub fn accepted_requests() -> Vec<(&'static str, Accepted)> {
     vec![
         (
             "origin-form",
@@ -214,8 +214,10 @@ fn accepted_requests() -> Vec<(&'static str, Accepted)> {
 /// The other direction, from a case to its row, is [`proven`]'s.
 #[test]
 fn every_wire_test_that_is_documented_exists() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire");
-    let files = std::fs::read_dir(folder).expect("a folder").flatten();
+    let folders = ["/tests/wire", "/tests/wire/attacks"];
+    let folders = folders.map(|folder| format!("{}{folder}", env!("CARGO_MANIFEST_DIR")));
+    let files =
+        folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("a folder").flatten());
     let files = files.filter(|file| file.path().extension().is_some_and(|end| end == "rs"));
     let source: String =
         files.map(|file| std::fs::read_to_string(file.path()).expect("a source")).collect();
@@ -226,7 +228,7 @@ fn every_wire_test_that_is_documented_exists() {
 }
 
 /// What the server got of a request whose head is complete.
-fn taken_by_server(server: &mut Peer, body: &str) -> String {
+pub fn taken_by_server(server: &mut Peer, body: &str) -> String {
     server.read_until("\r\n\r\n");
     server.read(body.len());
     String::from_utf8(server.received().to_vec()).expect("ASCII")

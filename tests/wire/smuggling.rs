@@ -10,7 +10,7 @@ use crate::harness::{Config, Documented, End, Gateway, PATIENCE, Peer, Upstream,
 
 const HEADING: &str = "Request heads: refused";
 const TEST: &str = "refused_requests_are_answered_and_reach_nobody";
-const SMUGGLED: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+pub const SMUGGLED: &[u8] = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// The name of a row in `docs/protocol.md`, and bytes it is about.
 type Row = (&'static str, &'static [u8]);
@@ -130,7 +130,7 @@ const FRAMING: &[Row] = &[
 ];
 
 /// Ends here for one reader, and holds a request for another.
-const AMBIGUOUS_BODY: &[u8] = b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
+pub const AMBIGUOUS_BODY: &[u8] = b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
 
 const HEAD_BYTES: usize = 2048;
 const FIELDS: usize = 20;
@@ -155,7 +155,7 @@ fn excessive() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Every case: the row, and the bytes a client sends.
-fn cases() -> Vec<(Documented, Vec<u8>)> {
+pub fn cases() -> Vec<(Documented, Vec<u8>)> {
     let whole = [START_LINE, TARGET, LINES, HOST_AND_OTHERS].into_iter().flatten();
     let mut cases: Vec<_> = whole.map(|(id, head)| (*id, head.to_vec())).collect();
     let start = &b"POST / HTTP/1.1\r\nHost: a\r\n"[..];
@@ -168,13 +168,17 @@ fn cases() -> Vec<(Documented, Vec<u8>)> {
     proven(HEADING, TEST, cases)
 }
 
-fn gateway_to(upstream: &Upstream) -> Gateway {
-    let limits = format!("head_bytes = \"{HEAD_BYTES}B\"\nheaders = {FIELDS}");
-    Config { limits, ..Config::to(upstream.address()) }.start()
+/// Small ones, so that what is too much of something is soon sent.
+pub fn limits() -> String {
+    format!("head_bytes = \"{HEAD_BYTES}B\"\nheaders = {FIELDS}")
+}
+
+pub fn gateway_to(upstream: &Upstream) -> Gateway {
+    Config { limits: limits(), ..Config::to(upstream.address()) }.start()
 }
 
 /// Reads the answer to a refused request, to the end of the connection.
-fn expect_refusal(client: &mut Peer, id: &str, (status, code): (u16, &str)) {
+pub fn expect_refusal(client: &mut Peer, id: &str, (status, code): (u16, &str)) {
     let answer = client.read_response();
     assert_eq!(answer.status(), status, "{id}: {}", client.transcript());
     assert_eq!(answer.field("connection"), Some("close"), "{id}");
@@ -189,7 +193,7 @@ fn expect_refusal(client: &mut Peer, id: &str, (status, code): (u16, &str)) {
 }
 
 /// The gateway still serves, and the server's first connection ever is for this request.
-fn expect_first_request(gateway: &Gateway, upstream: &Upstream) {
+pub fn expect_first_request(gateway: &Gateway, upstream: &Upstream) {
     upstream.expect_nobody();
     let mut client = gateway.connect();
     client.send("GET /innocent HTTP/1.1\r\nHost: a\r\n\r\n");

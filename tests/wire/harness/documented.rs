@@ -1,6 +1,7 @@
-//! The tables of `docs/protocol.md`: the rows a wire test has to prove.
+//! The tables of `docs/protocol.md` and `docs/smuggling.md`: the rows a wire test has to prove.
 
-const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
+const PAGES: [&str; 2] =
+    [include_str!("../../../docs/protocol.md"), include_str!("../../../docs/smuggling.md")];
 
 /// One row of a table.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +30,8 @@ impl Documented {
 /// The rows under `heading` that name `test` in their last column.
 fn documented(heading: &str, test: &str) -> Vec<Documented> {
     let title = format!("\n## {heading}\n");
-    let (_, section) =
-        PROTOCOL.split_once(&title).unwrap_or_else(|| panic!("no section {heading:?}"));
+    let section = PAGES.iter().find_map(|page| Some(page.split_once(&title)?.1));
+    let section = section.unwrap_or_else(|| panic!("no section {heading:?}"));
     let end = section.find("\n## ").unwrap_or(section.len());
     let rows = section[..end].lines().filter_map(|line| {
         let (id, _) = line.strip_prefix("| `")?.split_once('`')?;
@@ -54,7 +55,8 @@ pub fn proven<C>(heading: &str, test: &str, cases: Vec<(&str, C)>) -> Vec<(Docum
 
 /// Every test that the column `wire` of some table names.
 pub fn wire_tests() -> impl Iterator<Item = &'static str> {
-    let tables = PROTOCOL.split("\n\n").filter(|table| table.lines().next().is_some_and(is_wired));
+    let tables = PAGES.iter().flat_map(|page| page.split("\n\n"));
+    let tables = tables.filter(|table| table.lines().next().is_some_and(is_wired));
     let rows = tables.flat_map(|table| table.lines().skip(2));
     rows.filter_map(|line| Documented { id: "", line }.cells().last()?.split('`').nth(1))
 }
