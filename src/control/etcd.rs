@@ -38,6 +38,15 @@ pub const TIMEOUT: Duration = Duration::from_secs(3);
 /// No answer is longer: 16 MiB.
 pub const ANSWER_BYTES_MAX: usize = 16 << 20;
 
+/// What a store's answer to the question for a range says: for what reads answers that nobody has given
+/// (`tests/fuzz/`).
+#[doc(hidden)]
+pub fn listing_in(answer: &[u8]) -> Result<Listing, EtcdFailure> {
+    let answer: Value = serde_json::from_slice(answer)
+        .map_err(|error| EtcdFailure::Unreadable(error.to_string()))?;
+    Listing::read(&answer)
+}
+
 const AGENT: &str = concat!("sluicegate/", env!("CARGO_PKG_VERSION"));
 
 /// Why the store has not done what it was asked.

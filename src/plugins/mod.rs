@@ -34,6 +34,8 @@ pub mod seat;
 pub mod self_test;
 pub mod settings;
 
+#[doc(hidden)]
+pub use remote::answer_edits;
 pub use sluicegate_plugin_host::contract::{
     AnswerSlot, Edits, EventsShown, Guest, Hook, HookFailed, HookResult, Hooks, Plugin, PluginEnd,
     PluginEvent, PluginField, PluginHead, PluginProbe, PluginRequest, Verdict, Wake,

@@ -63,6 +63,14 @@ impl fmt::Debug for RemotePlugin {
     }
 }
 
+/// What a plugin's answer, a line and a body, would change: for what reads answers that nobody has given
+/// (`tests/fuzz/`).
+#[doc(hidden)]
+pub fn answer_edits(line: &[u8], body: &[u8]) -> Option<Edits> {
+    let line = serde_json::from_slice(line).ok()?;
+    frame::answer(&line, body.to_vec()).map(|(_, _, edits)| edits)
+}
+
 /// Connects to the plugin of these settings. An error: why not, as the rest of a sentence about it.
 pub fn connect(settings: &PluginSettings) -> Result<LoadedPlugin, String> {
     let line = Line::new(settings);
