@@ -198,6 +198,12 @@ impl<F: FnMut(StreamPart<'_>) -> Result<(), BadAnswer>> Watcher for Showing<'_, 
     }
 
     fn object(&mut self, line: &[u8]) {
+        // A line `error: …` of the same event has come before: its value is data too.
+        if self.pending.line_ended || !self.pending.data.is_empty() {
+            self.data(line);
+            self.data_end();
+            return;
+        }
         if line.len() > EVENT_BYTES_MAX {
             self.failed.get_or_insert(BadAnswer::TooLong(EVENT_BYTES_MAX));
         } else if self.failed.is_none() {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     BadAnswer, CHAT_TO_GEMINI, CHAT_TO_MESSAGES, CHAT_TO_OLLAMA, CHAT_TO_TRITON, MESSAGES_TO_CHAT,
-    Pair, Translator, asked, chunks, events, memo, named, refused, request, told,
+    Pair, Translator, asked, chunks, events, memo, named, refused, request, told, told_in,
 };
 use crate::http::coding::Coding;
 
@@ -339,4 +339,19 @@ fn arguments_that_break_off_are_no_whole_call() {
         json!({"type": "message_stop"}),
     ]);
     assert!(matches!(told(CHAT_TO_MESSAGES, &stream), Err((_, BadAnswer::Malformed(_)))));
+}
+
+/// Found by `tests/fuzz`: the line of data was taken for all of the event where it came in one piece.
+#[test]
+fn an_event_with_an_error_and_data_is_told_alike_at_any_cut() {
+    let stream = "error: {\"message\":\"no\"}\ndata: {\"type\":\"a\"}\n\n";
+    let whole = told(CHAT_TO_MESSAGES, stream);
+    assert!(
+        whole.as_ref().is_ok_and(|told| told.contains("no") && told.contains("a")),
+        "{whole:?}"
+    );
+    for cut in 0..=stream.len() {
+        let (front, back) = stream.as_bytes().split_at(cut);
+        assert_eq!(told_in(CHAT_TO_MESSAGES, &[front, back]), whole, "{cut}");
+    }
 }
