@@ -216,12 +216,11 @@ impl Gate {
                 return Ok(Principal { key, entered: false, previous, reserved: 0 });
             }
         }
-        let mut presented = credentials_of(head);
-        Err(match presented.next() {
-            None => GateRefusal::Missing,
-            Some(first) => GateRefusal::Unknown {
-                ours: is_of_our_make(first) || presented.any(is_of_our_make),
-            },
+        // It may stand where no key is read: behind another scheme, or in quotes.
+        let ours = credentials_of(head).any(is_of_our_make);
+        Err(match keys_of(head).next() {
+            None if !ours => GateRefusal::Missing,
+            _ => GateRefusal::Unknown { ours },
         })
     }
 

@@ -178,6 +178,7 @@ const EVERY_KEY: &str = r#"
     keys = "off"
     pass_keys = false
     guess_tokens = 1000
+    client_field = "x-forwarded-for"
     per_address = "off"
     [admin]
     listen = "0.0.0.0:9090"
