@@ -57,6 +57,7 @@ use self::table::KeyTable;
 use crate::clock::Instant;
 use crate::http::credential::{credentials_of, key_in, keys_of};
 use crate::http::head::RequestHead;
+use crate::http::pattern::Pattern;
 
 /// Whether a route wants keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -320,9 +321,9 @@ impl Principal {
         self.entered
     }
 
-    /// Whether its model has to be known before it is let in.
-    pub fn wants_model(&self) -> bool {
-        !self.key.settings.models.is_empty()
+    /// The models that it is for; `None`: all.
+    pub fn models(&self) -> Option<&[Pattern]> {
+        Some(&*self.key.settings.models).filter(|models| !models.is_empty())
     }
 
     /// Whether what it uses is counted in tokens, or in money.

@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use crate::clock::Instant;
 use crate::http::head::Fields;
+use crate::http::pattern::Pattern;
 
 /// What a responder may know of the request.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +33,14 @@ pub struct Request<'a> {
     /// Whom the client believes it is talking to; empty: it did not say.
     pub authority: &'a [u8],
     pub fields: Fields<'a>,
+    /// The models that its key opens; `None`: all.
+    pub models: Option<&'a [Pattern]>,
 }
 
 impl<'a> Request<'a> {
     /// A request without fields.
     pub fn bare(method: &'a str, path: &'a str, query: Option<&'a str>) -> Request<'a> {
-        Request { method, path, query, authority: b"", fields: Fields::default() }
+        Request { method, path, query, authority: b"", fields: Fields::default(), models: None }
     }
 }
 

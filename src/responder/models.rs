@@ -4,6 +4,8 @@
 //! written; whoever is asked takes what lies there. The lock is held to swap or to copy a pointer,
 //! so nobody waits for a list that is being made.
 //!
+//! Who comes by a key that is for some models is told of those.
+//!
 //! | asked for | answer |
 //! |---|---|
 //! | `…/models` | the list, in Anthropic's form and by its pages where the request has `anthropic-version` |
@@ -28,6 +30,7 @@ use crate::clock::Instant;
 use crate::escape::escaped;
 use crate::http::explained;
 use crate::http::path;
+use crate::http::pattern::Pattern;
 use crate::service::listing::{ModelEntry, WrittenModel, anthropic_page, ollama_list, openai_list};
 
 const JSON: &str = "application/json";
@@ -81,10 +84,19 @@ struct Shelf {
 
 impl Shelf {
     fn new(models: &[ModelEntry]) -> Shelf {
-        let models: Vec<WrittenModel> = models.iter().map(WrittenModel::new).collect();
+        Shelf::of(models.iter().map(WrittenModel::new).collect())
+    }
+
+    fn of(models: Vec<WrittenModel>) -> Shelf {
         let bytes = |text: String| Bytes::from(escaped(&text).into_owned());
         let (openai, ollama) = (bytes(openai_list(&models)), bytes(ollama_list(&models)));
         Shelf { models, openai, ollama }
+    }
+
+    /// What stands here of the models that somebody may use.
+    fn only(&self, usable: &[Pattern]) -> Shelf {
+        let may = |model: &&WrittenModel| usable.iter().any(|it| it.matches(model.id.as_bytes()));
+        Shelf::of(self.models.iter().filter(may).cloned().collect())
     }
 }
 
@@ -114,7 +126,10 @@ impl ModelList {
             let telling = refusal(405, anthropic, "method_not_allowed", message);
             return telling.with_field("Allow", "GET, HEAD");
         }
-        let shelf = Arc::clone(&self.shelf());
+        let mut shelf = Arc::clone(&self.shelf());
+        if let Some(usable) = request.models {
+            shelf = Arc::new(shelf.only(usable));
+        }
         let id = match &self.at {
             ListedAt::All => "",
             ListedAt::Tags => return Finished::new(200, JSON, shelf.ollama.clone()),

@@ -432,6 +432,32 @@ fn the_address_behind_a_trusted_proxy_is_the_clients() {
 }
 
 #[test]
+fn a_key_for_some_models_is_told_of_those() {
+    let upstream = Upstream::listen();
+    let lists = "[[route]]\npath = \"/v1/models\"\nmodels = [\"llama-1\", \"gpt-9\"]\n\
+                 [[route]]\npath = \"/v1/models/*\"\nmodels = [\"llama-1\", \"gpt-9\"]\n\
+                 [[route]]\npath = \"/api/tags\"\nmodels = [\"llama-1\", \"gpt-9\"]";
+    let limited = gateway(&upstream, "models = [\"llama-*\"]", lists);
+    let whole = gateway(&upstream, "", lists);
+    let get = |gateway: &Gateway, path: &str, more: &str| {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-1\r\n{more}\r\n"
+        ));
+        client.read_response()
+    };
+    let anthropic = "anthropic-version: 2023-06-01\r\n";
+    for (path, more) in [("/v1/models", ""), ("/v1/models", anthropic), ("/api/tags", "")] {
+        let (some, all) = (get(&limited, path, more), get(&whole, path, more));
+        assert!(some.text().contains("llama-1") && !some.text().contains("gpt-9"), "{path}");
+        assert!(all.text().contains("llama-1") && all.text().contains("gpt-9"), "{path}");
+    }
+    assert_eq!(get(&limited, "/v1/models/llama-1", "").status(), 200);
+    assert_eq!(get(&limited, "/v1/models/gpt-9", "").status(), 403);
+    assert_eq!(get(&whole, "/v1/models/gpt-9", "").status(), 200);
+}
+
+#[test]
 fn servers_see_no_key_of_ours_in_whatever_field_it_stands() {
     let upstream = Upstream::listen();
     let gateway = gateway(&upstream, "", "");

@@ -76,7 +76,7 @@ impl Exchange {
 
     /// Has the body read up to the model, where the key is for some models only.
     pub(crate) fn by_model_of_key(&self, routed: Routed, head: &RequestHead<'_>) -> Routed {
-        let wants = self.principal().is_some_and(|who| who.wants_model());
+        let wants = self.principal().is_some_and(|who| who.models().is_some());
         match routed {
             Routed::To(index) if wants && has_body(head) => Routed::ByModel(index),
             routed => routed,

@@ -15,6 +15,7 @@ use crate::config::snapshot::{
 };
 use crate::flow::named::Named;
 use crate::flow::relay::Mode;
+use crate::gate::Principal;
 use crate::gateway::Gateway;
 use crate::gateway::record::exchange::{Exchange, Gather, KeyIn, Undecided};
 use crate::gateway::record::peer::{Line, Peer, ResponderState};
@@ -250,7 +251,9 @@ impl Exchange {
         head: &RequestHead<'_>,
         now: Instant,
     ) -> Result<(), DownstreamFault> {
-        let responder = service.respond(&responder_request(route, head), now);
+        let models = self.principal().and_then(Principal::models);
+        let asked = Request { models, ..responder_request(route, head) };
+        let responder = service.respond(&asked, now);
         self.peer = Peer::Responder { responder, progress: ResponderState::Running };
         Ok(())
     }
@@ -387,5 +390,6 @@ fn responder_request<'a>(route: &'a Route, head: &RequestHead<'a>) -> Request<'a
         query: head.query,
         authority: head.authority,
         fields: head.lookup(),
+        models: None,
     }
 }

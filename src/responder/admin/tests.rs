@@ -117,6 +117,7 @@ fn ask(process: &Arc<dyn Process>, policy: &Policy, head: &str, body: &str) -> A
         query: head.query,
         authority: head.authority,
         fields: head.lookup(),
+        models: None,
     };
     let now = Instant::ZERO;
     let mut responder = service.respond(&request, now);
