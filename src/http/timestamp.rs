@@ -38,7 +38,12 @@ pub fn read(text: &str) -> Option<u64> {
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let local = days(number(0, 4), month, day) * 86_400 + (hour * 60 + minute) * 60 + second;
+    let since = days(number(0, 4), month, day);
+    // A month that has no such day would be the next one.
+    if u64::try_from(since).is_ok_and(|since| civil(since).2 != day.unsigned_abs()) {
+        return None;
+    }
+    let local = since * 86_400 + (hour * 60 + minute) * 60 + second;
     u64::try_from(local - offset(rest)?).ok()
 }
 
@@ -83,6 +88,8 @@ mod tests {
             ("0001-01-01T00:00:00Z", None),
             ("2024-13-01T00:00:00Z", None),
             ("2024-01-00T00:00:00Z", None),
+            ("2024-02-30T00:00:00Z", None),
+            ("2023-02-29T00:00:00Z", None),
             ("2024-01-01T24:00:00Z", None),
             ("2024-01-01T00:00:00", None),
             ("2024-01-01T00:00:00.Z", None),
