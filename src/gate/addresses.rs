@@ -36,6 +36,13 @@ pub struct AddressLimits {
     pub ipv6_prefix: u8,
 }
 
+impl AddressLimits {
+    /// Bits that make a prefix, of both families.
+    pub fn prefixes(&self) -> (u8, u8) {
+        (self.ipv4_prefix, self.ipv6_prefix)
+    }
+}
+
 /// What all prefixes have done.
 pub struct AddressTable {
     entries: Box<[AddressEntry]>,

@@ -45,7 +45,13 @@ impl Snapshot {
         }
         let mut next = Gate::clone(new);
         next.keys = new.keys.follow(&old.keys);
-        if let (Some((_, table)), Some((_, known))) = (&mut next.addresses, &old.addresses) {
+        // Connections are counted by prefix, and those of trusted proxies are not: where either is another
+        // one, who was counted could not be found again when it leaves.
+        if let (Some((limits, table)), Some((before, known))) =
+            (&mut next.addresses, &old.addresses)
+            && limits.prefixes() == before.prefixes()
+            && new.trusted == old.trusted
+        {
             *table = Arc::clone(known);
         }
         self.gate.gate = Arc::new(next);

@@ -156,3 +156,21 @@ fn what_nobody_can_have_meant_is_a_warning() {
         "line 9: keys.a: has a budget, which a restart forgets: gate.spent_file keeps it\n"
     );
 }
+
+#[test]
+fn addresses_are_counted_on_over_a_reload_that_counts_them_alike() {
+    let begin = "per_address = { connections = 1 }";
+    let counted_on = |after: &str| {
+        let before = accepted(&least(&format!("[gate]\n{begin}"))).snapshot;
+        let client = "192.0.2.1".parse().expect("an address");
+        let now = crate::clock::Instant::ZERO;
+        assert!(before.gate.gate.admits_connection(client, now));
+        let mut snapshot = accepted(&least(&format!("[gate]\n{after}"))).snapshot;
+        snapshot.follow(&before);
+        !snapshot.gate.gate.admits_connection(client, now)
+    };
+    assert!(counted_on(begin));
+    assert!(counted_on("per_address = { connections = 1, requests_per_second = 5 }"));
+    assert!(!counted_on("per_address = { connections = 1, ipv4_prefix = 24 }"));
+    assert!(!counted_on(&format!("{begin}\ntrusted_proxies = [\"10.0.0.0/8\"]")));
+}
