@@ -146,6 +146,11 @@ impl Discover {
     /// The endpoint that a member is; or why it can be none.
     pub fn listed(&self, member: &FoundMember) -> Result<Listed, String> {
         let read = endpoint::read(&member.address).map_err(|mistake| mistake.reason)?;
+        // Whoever may write a key of a store shall not pick a socket of this machine.
+        let on_this_machine = matches!(self.source, DiscoverySource::File(_));
+        if member.address.trim_start().starts_with("unix:") && !on_this_machine {
+            return Err("a Unix socket is taken from a file alone".to_owned());
+        }
         // It is written into heads.
         if member.name.as_deref().is_some_and(|name| !is_authority(name)) {
             return Err("its name is no name of a host, with a port or without".to_owned());

@@ -56,6 +56,11 @@ fn members_become_endpoints_and_keep_their_ids() {
         let member = FoundMember { name: Some(name.to_owned()), ..named.clone() };
         assert!(discover.listed(&member).is_err(), "{name:?}");
     }
+    let socket = FoundMember::at("unix:/run/docker.sock");
+    assert!(discover.listed(&socket).is_err());
+    let of_file = accepted(&with("file = \"llama.json\"")).snapshot;
+    let of_file = of_file.upstreams[0].discover.clone().expect("it has a source");
+    assert!(of_file.listed(&socket).is_ok());
     let first = ids(&snapshot);
     assert!(!tell(&mut snapshot, &[named.clone(), url.clone()]), "nothing is new");
     assert!(tell(&mut snapshot, std::slice::from_ref(&url)));
