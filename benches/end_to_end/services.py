@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What a translation, a plugin that looks at events and a route by `model` cost, as ratios to a plain route.
 
     benches/end_to_end/services.py [--rounds N] [--seconds S] [--executable FILE]
