@@ -434,11 +434,12 @@ fn the_address_behind_a_trusted_proxy_is_the_clients() {
 #[test]
 fn a_key_for_some_models_is_told_of_those() {
     let upstream = Upstream::listen();
-    let lists = "[[route]]\npath = \"/v1/models\"\nmodels = [\"llama-1\", \"gpt-9\"]\n\
-                 [[route]]\npath = \"/v1/models/*\"\nmodels = [\"llama-1\", \"gpt-9\"]\n\
-                 [[route]]\npath = \"/api/tags\"\nmodels = [\"llama-1\", \"gpt-9\"]";
-    let limited = gateway(&upstream, "models = [\"llama-*\"]", lists);
-    let whole = gateway(&upstream, "", lists);
+    let lists = "[[route]]\npath = \"/v1/models\"\nmodels = \"all\"\n\
+                 [[route]]\npath = \"/v1/models/*\"\nmodels = \"all\"\n\
+                 [[route]]\npath = \"/api/tags\"\nmodels = \"all\"";
+    let has = "models = [\"llama-1\", \"gpt-9\"]";
+    let limited = gateway_with(&upstream, has, "models = [\"llama-*\"]", lists);
+    let whole = gateway_with(&upstream, has, "", lists);
     let get = |gateway: &Gateway, path: &str, more: &str| {
         let mut client = gateway.connect();
         client.send(format!(
