@@ -23,7 +23,7 @@ use crate::sys;
 
 /// How long a start waits for sources.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Characters of a member that a log line shows.
+/// Characters of a member, and of why it is none, that a log line shows.
 const SHOWN_MAX: usize = 200;
 /// Members of a source that are told to be none; others are left out without a word.
 const REFUSED_MAX: usize = 1_000;
@@ -245,22 +245,23 @@ impl Lifecycle {
     }
 }
 
-/// What a member says of itself, as far as a log line wants it.
-fn shown(member: &FoundMember) -> String {
-    let text = format!("{:?}", member.address);
-    match text.char_indices().nth(SHOWN_MAX) {
+/// The line about a member that is no endpoint, as long as a line may be: both texts are the source's.
+fn refusal(upstream: &str, member: &FoundMember, reason: &str) -> String {
+    let cut = |text: String| match text.char_indices().nth(SHOWN_MAX) {
         None => text,
         Some((end, _)) => format!("{}…", &text[..end]),
-    }
+    };
+    let (address, reason) = (cut(format!("{:?}", member.address)), cut(reason.to_owned()));
+    format!("{upstream}: {address} is no endpoint: {reason}")
 }
 
 impl SourceRecord {
     /// Whether a member can be an endpoint. What cannot is not counted, and told once.
     fn takes(&mut self, upstream: &str, discover: &Discover, member: &FoundMember) -> bool {
         let Err(reason) = discover.listed(member) else { return true };
-        let shown = shown(member);
-        if self.refused.len() < REFUSED_MAX && self.refused.insert(shown.clone()) {
-            log::warn!("{upstream}: {shown} is no endpoint: {reason}");
+        let line = refusal(upstream, member, &reason);
+        if self.refused.len() < REFUSED_MAX && self.refused.insert(line.clone()) {
+            log::warn!("{line}");
         }
         false
     }
@@ -304,7 +305,7 @@ fn listed(upstream: &str, discover: &Discover, members: &[FoundMember]) -> Vec<L
     for member in members {
         match discover.listed(member) {
             Ok(one) => found.push(one),
-            Err(reason) => log::warn!("{upstream}: {} is no endpoint: {reason}", shown(member)),
+            Err(reason) => log::warn!("{}", refusal(upstream, member, &reason)),
         }
     }
     found

@@ -33,13 +33,17 @@ impl Roster {
     }
 
     pub fn start(&self, discover: &str, more: &str) -> Gateway {
-        Gateway::start(&format!(
+        Gateway::start(&self.config(discover, more))
+    }
+
+    fn config(&self, discover: &str, more: &str) -> String {
+        format!(
             "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[limits]\nconnections = 100\n\
              [[upstream]]\nname = \"llama\"\nbalance = \"round_robin\"\n{more}\n\
              discover = {{ file = {:?}, {discover} }}\n\
              [[route]]\npath = \"/*\"\nupstream = \"llama\"\n",
             self.0
-        ))
+        )
     }
 }
 
@@ -120,4 +124,61 @@ fn a_stream_of_a_server_that_leaves_goes_on_to_its_end() {
     client.read_until("0\r\n\r\n");
     // Nobody will use that connection again.
     server.read_end();
+}
+
+/// What can be no endpoint is nobody: a set of nothing else is an empty one, and not a smaller one.
+#[test]
+fn members_that_are_no_endpoints_count_as_nobody_and_are_told_once() {
+    let (one, two) = (says("one"), says("two"));
+    let roster = Roster::new("junk");
+    roster.list(&[one, two]);
+    let gateway = roster.start("", "");
+    expect_answers(&gateway, &["one", "two"]);
+    // Somebody forgot the ports, and more.
+    let junk = format!("\"127.0.0.1\", \"localhost\", \"{}\"", "[".repeat(5_000));
+    roster.write(&format!("[{junk}]"));
+    gateway.wait_for_log("tells 0 endpoints, far fewer than before: it is doubted, and 2 are kept");
+    expect_answers(&gateway, &["one", "two"]);
+    // A name that would end a head is none.
+    let hostile = r#"evil\r\nX-Inj: 1"#;
+    let hostile = format!("{{\"address\": \"{two}\", \"name\": \"{hostile}\"}}");
+    roster.write(&format!("[\"{one}\", {junk}, {hostile}]"));
+    gateway.wait_for_log("its name is no name of a host");
+    expect_answers(&gateway, &["one"]);
+    assert_eq!(gateway.count_in_log("\"localhost\" is no endpoint"), 1);
+    let longest = gateway.log().iter().map(String::len).max();
+    assert!(longest.is_some_and(|longest| longest < 1_000), "{longest:?}");
+}
+
+#[test]
+fn an_endpoint_that_comes_and_goes_is_asked_again_when_its_pause_is_over() {
+    let (one, two) = (says("one"), says("two"));
+    let roster = Roster::new("flaps");
+    roster.list(&[one, two]);
+    let gateway = roster.start("shrink = 1.0", "");
+    expect_answers(&gateway, &["one", "two"]);
+    for _ in 0..2 {
+        roster.list(&[one]);
+        expect_answers(&gateway, &["one"]);
+        roster.list(&[one, two]);
+        // The second time it waits for a second, and nothing more is told.
+        expect_answers(&gateway, &["one", "two"]);
+    }
+}
+
+#[test]
+fn another_source_takes_over_when_it_has_told_something() {
+    let (one, two) = (says("one"), says("two"));
+    let (before, after) = (Roster::new("before"), Roster::new("after"));
+    before.list(&[one]);
+    after.write("no list yet");
+    let gateway = before.start("", "");
+    expect_answers(&gateway, &["one"]);
+    gateway.rewrite(&after.config("", ""));
+    rustix::process::kill_process(gateway.pid(), rustix::process::Signal::HUP).expect("it runs");
+    gateway.wait_for_log("generation 1 is in force");
+    gateway.wait_for_log("the endpoints it has told are kept");
+    expect_answers(&gateway, &["one"]);
+    after.list(&[one, two]);
+    expect_answers(&gateway, &["one", "two"]);
 }
