@@ -238,3 +238,20 @@ fn a_start_does_not_wait_for_a_name_server_that_is_silent() {
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(ask(&gateway), (200, "fixed".to_owned()), "what is written serves");
 }
+
+/// Twenty targets whose name server says nothing, in front of and behind one that has an address.
+#[test]
+fn targets_that_nobody_knows_hold_up_those_that_are_known_no_longer_than_one() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let silent_port = silent.local_addr().expect("a socket").port();
+    let port = servers(2);
+    let target = |name: &str| format!("srv-host=_http._tcp.llama.test,{name},{port}\n");
+    let quiet: String = (0..20).map(|number| target(&format!("s{number}.quiet"))).collect();
+    let dns = Dnsmasq::start(&format!(
+        "{quiet}{}host-record=known.test,127.0.0.2\nserver=/quiet/127.0.0.1#{silent_port}",
+        target("known.test")
+    ));
+    let gateway = dns.gateway("discover = { srv = \"_http._tcp.llama.test\" }");
+    // One after another they would take minutes.
+    expect_answers(&gateway, &["127.0.0.2"]);
+}

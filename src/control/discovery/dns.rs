@@ -8,18 +8,19 @@
 //!   target without an address is left out; where none has one, that is trouble.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use super::{FoundMember, Provider, Stop, Trouble};
-use crate::dns::{LookupFailure, Resolver, SrvTarget};
+use crate::dns::{LookedUp, LookupFailure, Resolver, SrvTarget};
 
 /// No name is asked for more often, whatever its time to live.
 pub const AGAIN_MIN: Duration = Duration::from_secs(1);
 
-/// No further target of SRV records is looked up after this.
-const TARGETS: Duration = Duration::from_secs(5);
+/// Targets of SRV records that are looked up at once: one whose name server is silent takes seconds.
+const AT_ONCE: usize = 32;
 
 /// What is asked for.
 pub(super) enum DnsQuestion {
@@ -71,16 +72,10 @@ impl DnsProvider {
     ) -> Result<(Vec<FoundMember>, Option<Duration>), LookupFailure> {
         let most = services.iter().map(|one| one.weight).max().unwrap_or(1).max(1);
         let (mut members, mut failure) = (BTreeMap::new(), None);
-        let begun = Instant::now();
         // "." means that there is no such service (RFC 2782).
-        for service in services.iter().filter(|service| !service.target.is_empty()) {
-            // Those that have an address are not kept waiting by those whose name servers are silent.
-            if begun.elapsed() > TARGETS {
-                failure =
-                    failure.or(Some(LookupFailure::Failed("its targets take too long".into())));
-                break;
-            }
-            let found = match self.resolver.addresses(&service.target) {
+        let asked: Vec<_> = services.iter().filter(|one| !one.target.is_empty()).collect();
+        for (service, found) in asked.chunks(AT_ONCE).flat_map(|some| self.addresses_of(some)) {
+            let found = match found {
                 Ok(found) => found,
                 Err(why) => {
                     failure = Some(why);
@@ -108,6 +103,34 @@ impl DnsProvider {
             }),
             _ => Ok((members.into_values().collect(), ttl)),
         }
+    }
+
+    /// The addresses of targets, asked for side by side.
+    fn addresses_of<'s>(
+        &self,
+        some: &[&'s SrvTarget],
+    ) -> Vec<(&'s SrvTarget, Result<LookedUp<IpAddr>, LookupFailure>)> {
+        thread::scope(|scope| {
+            let threads: Vec<_> = some
+                .iter()
+                .map(|service| {
+                    let ask = || self.resolver.addresses(&service.target);
+                    (
+                        *service,
+                        thread::Builder::new().name("lookup".into()).spawn_scoped(scope, ask),
+                    )
+                })
+                .collect();
+            let found = threads.into_iter().map(|(service, thread)| {
+                let found = match thread.map(|thread| thread.join()) {
+                    Ok(Ok(found)) => found,
+                    Ok(Err(_)) => Err(LookupFailure::Failed("a look-up has broken off".into())),
+                    Err(error) => Err(LookupFailure::Failed(format!("no thread: {error}"))),
+                };
+                (service, found)
+            });
+            found.collect()
+        })
     }
 }
 
