@@ -45,6 +45,8 @@ struct SourceRecord {
     source: DiscoverySource,
     membership: Membership,
     state: SourceState,
+    /// Others are in force by it than the log says.
+    unlogged: bool,
     /// What it tells and is no endpoint: told once.
     refused: BTreeSet<String>,
 }
@@ -93,7 +95,13 @@ impl Lifecycle {
                     let name = source.to_string();
                     let state = SourceState { source: name, told, ..SourceState::default() };
                     control.discovered().set(&upstream.name, state.clone());
-                    SourceRecord { source, membership, state, refused: BTreeSet::new() }
+                    SourceRecord {
+                        source,
+                        membership,
+                        state,
+                        unlogged: false,
+                        refused: BTreeSet::new(),
+                    }
                 }
             };
             members.sources.insert(upstream.name.clone(), record);
@@ -196,6 +204,9 @@ impl Lifecycle {
         if !self.snapshot.set_members(id, found) {
             return;
         }
+        if let Some(record) = self.members.sources.get_mut(name) {
+            record.unlogged = true;
+        }
         self.tell_members(name);
         if names && let Err(error) = self.follow_names() {
             log::error!("names are not looked up: {error}");
@@ -231,9 +242,16 @@ impl Lifecycle {
         }
     }
 
-    /// Shows the configuration to those who need not know at once.
+    /// Shows the configuration to those who need not know at once: to the log too, so that sets which
+    /// follow each other fast are one line.
     pub(super) fn show(&mut self) {
         (self.members.shown, self.members.unshown) = (Instant::now(), false);
+        for (name, record) in &mut self.members.sources {
+            if std::mem::take(&mut record.unlogged) {
+                let count = record.membership.in_force().len();
+                log::info!("{name}: {count} endpoints are in force by {}", record.source);
+            }
+        }
         if let Err(error) = self.control.show(&Arc::new(self.snapshot.clone())) {
             log::error!("the checks do not know the new endpoints: {error}");
         }

@@ -90,6 +90,7 @@ fn a_file_tells_who_is_asked_and_what_is_no_list_changes_nothing() {
     expect_answers(&gateway, &["one"]);
     roster.list(&[one, two]);
     expect_answers(&gateway, &["one", "two"]);
+    gateway.wait_for_log("llama: 2 endpoints are in force by file:");
     roster.write(&format!("[\"{two}\", \"127.0.0"));
     gateway.wait_for_log("the endpoints it has told are kept");
     expect_answers(&gateway, &["one", "two"]);
