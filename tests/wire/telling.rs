@@ -550,3 +550,17 @@ fn behind_a_head_of_ours_a_stream_follows_however_it_is_framed() {
     client.read_response();
     assert_eq!(server.requests()[0].field("accept-encoding"), Some("gzip, br"));
 }
+
+#[test]
+fn who_asked_nobody_has_made_no_attempt() {
+    let knobs = Knobs { route: "methods = [\"POST\"]", ..Knobs::default() };
+    let heard = Heard::before(&playing(document("{}")), None, &knobs);
+    assert_eq!(heard.ask(CHAT, "{}").read_response().status(), 200);
+    let line = &heard.lines(1)[0];
+    assert_eq!((&line["end"], &line["attempts"]), (&json!("complete"), &json!(1)));
+    let mut client = heard.gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.read_response().status(), 405);
+    let line = &heard.lines(2)[1];
+    assert_eq!((&line["status"], &line["attempts"]), (&json!(405), &json!(0)));
+}

@@ -55,7 +55,8 @@ pub(crate) fn record(
         asked,
         model,
         end,
-        attempts: exchange.tries.in_all,
+        // A request that went nowhere, or was answered here, has asked nobody.
+        attempts: exchange.tries.endpoint.map_or(0, |_| exchange.tries.in_all),
         continued: exchange.continued(),
         reused: exchange.attempt.reused,
         attached: reached(hops.attached),
