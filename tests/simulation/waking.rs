@@ -27,17 +27,17 @@ const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 /// How often the waker looks, while a server starts or stops and else.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a request waits, and the server may take.
-const WAIT: Duration = Duration::from_secs(6);
+/// How long a request waits, and the server may take: longer than to stop, to start, to load and to be
+/// looked at again, each up to two seconds.
+const WAIT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(2);
 /// How long an answer takes, and a worker to look again by itself.
 const WORK: Duration = Duration::from_millis(300);
 const LOOKS_AGAIN: Duration = Duration::from_secs(2);
 
-/// How often who waits for a stream is sent a sign of life, and how much later that may come: what moves
-/// once the server has been asked begins the interval anew.
+/// How often who waits for a stream is sent a sign of life, and how much later that may come.
 const BEAT: Duration = Duration::from_secs(1);
-const BEAT_LATE: Duration = Duration::from_millis(1_100);
+const BEAT_LATE: Duration = Duration::from_millis(100);
 
 const CHAT: &str = "/relay/chat/completions";
 const STREAMED: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
@@ -187,7 +187,9 @@ fn listen(
     for ((client, came, _), (last, had)) in clients.iter().zip(heard) {
         let peer = world.see(*client);
         let has = peer.reader.messages.iter().map(|one| 1 + one.body.len()).sum();
-        if has != *had || peer.over || now < *came {
+        // Who leaves by itself may have had its answer before.
+        let answered = peer.reader.messages.last().is_some_and(|answer| answer.complete);
+        if has != *had || peer.over || answered || now < *came {
             (*last, *had) = (now.max(*came), has);
         } else if now - *last > BEAT + BEAT_LATE {
             return Err(format!("nothing for {:?}", now - *last));
