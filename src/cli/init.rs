@@ -18,7 +18,7 @@ use clap::Args;
 use self::configuration::{Plan, PlannedServer};
 use super::{Exit, complain};
 use crate::config::{self, Environment};
-use crate::control::discover::{self, ServerKind, ServerPlace, USUAL_PORTS};
+use crate::control::identify::{self, ServerKind, ServerPlace, USUAL_PORTS};
 use crate::escape::{escaped, escaped_lines};
 use crate::files;
 
@@ -132,7 +132,7 @@ fn look_around(arguments: &InitArguments) -> Result<Vec<PlannedServer>, String> 
                     key_lines: &key_lines,
                     rules: None,
                 };
-                discover::look(place)
+                identify::look(place)
             }
             Err(reason) if !trusted => return Err(format!("{text}: {reason}")),
             Err(_) => None,

@@ -7,7 +7,7 @@
 //! | [`etcd`] | a distributed store: keys, changes, leases |
 //! | `client` | a request of our own to a server, for all of those that ask |
 //! | [`discovery`] | who tells the endpoints of an upstream |
-//! | [`discover`] | which server it is that listens on a port |
+//! | [`identify`] | which server it is that listens on a port |
 //! | [`models`] | which models the servers say they have |
 //! | [`lookout`] | whether the port of an endpoint that took no connection answers again |
 //! | [`names`] | the names of endpoints, looked up again and again |
@@ -20,10 +20,10 @@
 
 pub mod admin;
 mod client;
-pub mod discover;
 pub mod discovery;
 pub mod etcd;
 pub mod health;
+pub mod identify;
 pub mod lookout;
 pub mod models;
 pub mod names;

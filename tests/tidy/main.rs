@@ -143,7 +143,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bench",
             "clock",
             "config",
-            "control::discover",
+            "control::identify",
             "control::register",
             "escape",
             "files",

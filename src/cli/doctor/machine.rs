@@ -9,7 +9,7 @@ use super::Finding;
 use crate::config::Environment;
 use crate::config::snapshot::{Snapshot, Workers};
 use crate::config::{bounds, show};
-use crate::control::discover::ServerPlace;
+use crate::control::identify::ServerPlace;
 use crate::files;
 use crate::sys;
 

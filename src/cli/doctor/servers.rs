@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Finding;
 use crate::config::names;
 use crate::config::snapshot::{Endpoint, Snapshot, Upstream};
-use crate::control::discover::{
+use crate::control::identify::{
     self, AskFailure, FoundServer, ServerKind, ServerPlace, Streamed, host_of,
 };
 
@@ -68,7 +68,7 @@ fn endpoint_of(
         key_lines: "",
         rules,
     };
-    let Some(found) = discover::look(place) else {
+    let Some(found) = identify::look(place) else {
         return vec![away(&who, place)];
     };
     let mut findings = vec![models(&who, &found)];
@@ -80,7 +80,7 @@ fn endpoint_of(
                 &who,
                 snapshot,
                 upstream,
-                discover::stream(place, model, PATIENCE),
+                identify::stream(place, model, PATIENCE),
             ));
         }
         Some(_) | None => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use crate::control::discover::{FoundServer, ServerKind};
+use crate::control::identify::{FoundServer, ServerKind};
 
 /// A server that is to be in the file.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Discovery: which inference server listens on a port, told by what it answers.
+//! Identifying: which inference server listens on a port, told by what it answers.
 //!
 //! | server | evidence |
 //! |---|---|
