@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| {
             // Nothing of the machine: no file, no name, no plugin.
             let environment = Environment {
                 read: |_| Err("is not there".into()),
-                resolve: |_| Err("has no address".into()),
+                resolve: |_, _| Err("has no address".into()),
                 variable: |_| None,
                 load_plugin: |_| Err("is not there".into()),
                 cpus: vec![0, 1],
