@@ -177,11 +177,20 @@ impl Etcd {
 
     /// What changes of these keys, from this revision on.
     pub fn watch(&mut self, first: &str, end: &str, from: i64) -> Result<Watch, EtcdFailure> {
-        let question = json!({ "create_request": {
-            "key": encoded(first), "range_end": encoded(end), "start_revision": from.to_string(),
-            "progress_notify": true,
-        }});
-        let question = question.to_string();
+        self.watch_all(&[(first, end)], from)
+    }
+
+    /// The same of several ranges, each from its first key on and below its second, in one watch.
+    pub fn watch_all(&mut self, ranges: &[(&str, &str)], from: i64) -> Result<Watch, EtcdFailure> {
+        let create = |(first, end): &(&str, &str)| {
+            let created = json!({ "create_request": {
+                "key": encoded(first), "range_end": encoded(end),
+                "start_revision": from.to_string(), "progress_notify": true,
+            }});
+            created.to_string()
+        };
+        // The gateway takes one request after the other out of a body.
+        let question = ranges.iter().map(create).collect::<Vec<_>>().join("\n");
         self.on_some_member("/v3/watch", &question, &Watch::begin)
     }
 
