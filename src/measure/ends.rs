@@ -99,6 +99,71 @@ pub fn end_reason(fault: Option<&Fault>) -> &'static str {
     }
 }
 
+/// Ends that say nothing of the gateway or its configuration: the client's doing, an operator's.
+const NOBODYS: [&str; 10] = [
+    "bad_chunk",
+    "bad_head",
+    "body_timeout",
+    "client_gone",
+    "client_write_timeout",
+    "drained",
+    "head_timeout",
+    "killed",
+    "tunnel_idle",
+    "body_undecodable",
+];
+
+/// Requests that were turned away.
+const REFUSALS: [&str; 24] = [
+    "address_denied",
+    "address_limited",
+    "body_encoded",
+    "body_too_large",
+    "budget_spent",
+    "concurrency_limited",
+    "decoded_too_large",
+    "field_ambiguous",
+    "field_too_late",
+    "invalid_api_key",
+    "key_expired",
+    "key_not_allowed",
+    "method_not_allowed",
+    "missing_api_key",
+    "model_ambiguous",
+    "model_not_found",
+    "model_too_late",
+    "no_route",
+    "origin_not_allowed",
+    "plugin_refused",
+    "rate_limited",
+    "request_refused",
+    "too_long_to_translate",
+    "untranslatable",
+];
+
+/// What an end says of the configuration that it happened under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndClass {
+    /// The client has its answer.
+    Answered,
+    /// It was turned away.
+    Refused,
+    /// A server or the gateway has failed.
+    Failed,
+    /// Nothing: the client left, or has said nonsense.
+    Nobodys,
+}
+
+/// What an end of this name says.
+pub fn class_of(reason: &str) -> EndClass {
+    match reason {
+        "complete" | UNOBSERVED => EndClass::Answered,
+        reason if NOBODYS.contains(&reason) => EndClass::Nobodys,
+        reason if REFUSALS.contains(&reason) => EndClass::Refused,
+        _ => EndClass::Failed,
+    }
+}
+
 /// One counter per end reason.
 #[derive(Debug)]
 pub struct Ends([Counter; REASONS]);
@@ -141,6 +206,29 @@ mod tests {
             codes.chain(["bad_head", "complete", "other", UNOBSERVED]).collect();
         expected.sort_unstable();
         assert_eq!(END_REASONS.as_slice(), expected);
+    }
+
+    #[test]
+    fn every_end_has_a_class_and_every_refusal_a_status_that_says_so() {
+        let documentation = include_str!("../../docs/streaming.md");
+        let (_, codes) = documentation.split_once("\n## The codes\n").expect("the section");
+        for reason in NOBODYS.iter().chain(&REFUSALS) {
+            assert!(END_REASONS.contains(reason), "{reason}");
+        }
+        for line in codes.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = line.split(" | ").collect();
+            let reason = cells[0].trim_start_matches("| ").trim_matches('`');
+            let class = class_of(reason);
+            match cells[1] {
+                // An overload is the gateway's, whatever its status.
+                _ if cells[2] == "`overloaded`" => {
+                    assert_ne!(class, EndClass::Refused, "{line}")
+                }
+                status if status.starts_with('5') => assert_eq!(class, EndClass::Failed, "{line}"),
+                status if status.starts_with('4') => assert_ne!(class, EndClass::Failed, "{line}"),
+                _ => {}
+            }
+        }
     }
 
     #[test]
