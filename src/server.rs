@@ -61,6 +61,8 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Control {
     posts: Vec<Post>,
+    /// One per worker.
+    counters: Vec<Arc<Counters>>,
     draining: Arc<AtomicBool>,
     listeners: Arc<Mutex<Listeners>>,
     /// Those of the latest generation.
@@ -216,6 +218,11 @@ impl Control {
     /// Where it is told which configuration is obeyed.
     pub fn config(&self) -> &ConfigState {
         &self.config
+    }
+
+    /// What the workers have done, one each.
+    pub fn counters(&self) -> &[Arc<Counters>] {
+        &self.counters
     }
 
     /// Lets the admin address ask for a reload. The first to come is the one.

@@ -4,6 +4,8 @@
 //! goes to standard error. A change is made against what was read before it: who comes second is told
 //! so, and loses nothing.
 
+mod canary;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use similar::TextDiff;
 
+use self::canary::{CanaryLine, Trying};
 use super::check::{tell_refused, tell_warnings};
 use super::{Exit, complain};
 use crate::config::folder_of;
@@ -19,6 +22,7 @@ use crate::escape::escaped;
 use crate::lifecycle::place::{StorePlace, read_file};
 use crate::lifecycle::source::{compile, follow};
 use crate::lifecycle::store::EtcdFailure;
+use crate::lifecycle::store::canary::CanaryOutcome;
 use crate::lifecycle::store::record::{
     Author, ChangeRecord, Parts, PushOutcome, StoreContents, history, statuses,
 };
@@ -70,6 +74,8 @@ enum Action {
         #[arg(long)]
         unchecked: bool,
         #[command(flatten)]
+        trying: Trying,
+        #[command(flatten)]
         why: Why,
         #[command(flatten)]
         store: Store,
@@ -81,6 +87,8 @@ enum Action {
         /// Take it out although what is left is refused on this machine
         #[arg(long)]
         unchecked: bool,
+        #[command(flatten)]
+        trying: Trying,
         #[command(flatten)]
         why: Why,
         #[command(flatten)]
@@ -119,6 +127,25 @@ enum Action {
         #[command(flatten)]
         store: Store,
     },
+    /// Tell how the change stands that a share of the gateways tries, or what became of the last one
+    Canary {
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Give the change that a share of the gateways tries to all of them
+    Promote {
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Take the change back that a share of the gateways tries
+    Abort {
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        store: Store,
+    },
     /// Make everything as a change of the history left it, in a new change
     Rollback {
         /// The number of that change
@@ -126,6 +153,8 @@ enum Action {
         /// Do it although that is refused on this machine
         #[arg(long)]
         unchecked: bool,
+        #[command(flatten)]
+        trying: Trying,
         #[command(flatten)]
         why: Why,
         #[command(flatten)]
@@ -157,19 +186,29 @@ impl From<io::Error> for Failed {
 
 pub fn execute(arguments: &ConfigArguments) -> Exit {
     let (place, done) = match &arguments.action {
-        Action::Push { file, part, unchecked, why, store } => {
-            (&store.store, push(&store.store, file, part, *unchecked, why))
+        Action::Push { file, part, unchecked, trying, why, store } => {
+            let how = How { unchecked: *unchecked, trying, why };
+            (&store.store, push(&store.store, file, part, how))
         }
-        Action::Remove { part, unchecked, why, store } => {
-            (&store.store, remove(&store.store, part, *unchecked, why))
+        Action::Remove { part, unchecked, trying, why, store } => {
+            let how = How { unchecked: *unchecked, trying, why };
+            (&store.store, remove(&store.store, part, how))
         }
         Action::Pull { part, store } => (&store.store, pull(&store.store, part.as_deref())),
         Action::Diff { file, part, store } => (&store.store, diff(&store.store, file, part)),
         Action::Validate { store } => (&store.store, validate(&store.store)),
         Action::Status { store } => (&store.store, tell_status(&store.store)),
         Action::History { store } => (&store.store, tell_history(&store.store)),
-        Action::Rollback { number, unchecked, why, store } => {
-            (&store.store, roll_back(&store.store, *number, *unchecked, why))
+        Action::Canary { store } => (&store.store, canary::tell(&store.store)),
+        Action::Promote { why, store } => {
+            (&store.store, canary::decide(&store.store, CanaryOutcome::Promoted, why))
+        }
+        Action::Abort { why, store } => {
+            (&store.store, canary::decide(&store.store, CanaryOutcome::Stopped, why))
+        }
+        Action::Rollback { number, unchecked, trying, why, store } => {
+            let how = How { unchecked: *unchecked, trying, why };
+            (&store.store, roll_back(&store.store, *number, how))
         }
     };
     match done {
@@ -190,6 +229,15 @@ pub fn execute(arguments: &ConfigArguments) -> Exit {
             }
         }
     }
+}
+
+/// How a change is made.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    /// Without a check on this machine.
+    unchecked: bool,
+    trying: &'a Trying,
+    why: &'a Why,
 }
 
 /// What a store holds, read for a change.
@@ -215,33 +263,65 @@ impl PartsSession<'_> {
         let text = ConfigText::of_parts(&self.place.to_string(), parts).map_err(Failed::Refused)?;
         let loaded = compile(&text, folder.clone()).map_err(Failed::Refused)?;
         tell_warnings(&text, &loaded.warnings)?;
-        // What gateways that obey the store now would say of it.
-        if let Some(running) = self.held.text().and_then(|held| compile(&held, folder.clone()).ok())
-            && let Err(reasons) = follow(&text, &running.snapshot, folder)
-        {
-            for reason in reasons {
-                writeln!(io::stderr(), "warning: {reason}")?;
-            }
-        }
         Ok(())
     }
 
-    /// Makes the parts what they are now, and says so.
-    fn save(mut self, why: &Why, default: &str) -> Result<Exit, Failed> {
+    /// Tells what gateways that obey the store now would say of the parts. What is tried has to be
+    /// something that they can obey.
+    fn check_running(&self, folder: PathBuf, is_tried: bool) -> Result<(), Failed> {
+        let parts = self.parts.iter().map(|(name, text)| (name.as_str(), text.as_bytes()));
+        let text = ConfigText::of_parts(&self.place.to_string(), parts).map_err(Failed::Refused)?;
+        let running = self.held.text().and_then(|held| compile(&held, folder.clone()).ok());
+        let Some(running) = running else { return Ok(()) };
+        match follow(&text, &running.snapshot, folder) {
+            Err(reasons) if is_tried => Err(Failed::Refused(reasons)),
+            Err(reasons) => {
+                for reason in reasons {
+                    writeln!(io::stderr(), "warning: {reason}")?;
+                }
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Makes the parts what they are now, or has that tried, and says so.
+    fn save(mut self, how: How<'_>, folder: PathBuf, default: &str) -> Result<Exit, Failed> {
+        let (place, why) = (self.place, how.why);
+        // Before anything else: what is under way explains what else is odd.
+        if let Some(canary) = self.held.canary.running() {
+            return Err(canary::under_way(place, canary.number));
+        }
+        if !how.unchecked {
+            self.check(folder.clone())?;
+            self.check_running(folder, how.trying.is_wanted())?;
+        }
         let message = if why.message.is_empty() { default } else { &why.message };
         let author =
             Author { by: why.by.clone().unwrap_or_else(someone), message: message.to_owned() };
-        let place = self.place;
-        match self.held.change(self.parts, author)? {
-            PushOutcome::Made(number, revision) => {
+        let (done, gateways) = match how.trying.trial(place)? {
+            None => (self.held.change(self.parts, author)?, None),
+            Some(trial) => {
+                let (done, gateways) = self.held.begin_canary(self.parts, author, &trial)?;
+                (done, Some(gateways.join(", ")))
+            }
+        };
+        match (done, gateways) {
+            (PushOutcome::Made(number, revision), None) => {
                 eprintln!("{place}: change {number}, revision {revision}");
                 Ok(Exit::Success)
             }
-            PushOutcome::Nothing => {
+            (PushOutcome::Made(number, _), Some(gateways)) => {
+                let told = format!("{place}: change {number} goes to {gateways} first");
+                eprintln!("{}", escaped(&told));
+                Ok(Exit::Success)
+            }
+            (PushOutcome::Nothing, _) => {
                 eprintln!("{place}: it is so already");
                 Ok(Exit::Success)
             }
-            PushOutcome::Lost => Err(Failed::Plain(format!(
+            (PushOutcome::UnderWay(number), _) => Err(canary::under_way(place, number)),
+            (PushOutcome::Lost, _) => Err(Failed::Plain(format!(
                 "{place}: somebody else has changed it meanwhile; nothing was written, try again"
             ))),
         }
@@ -259,13 +339,7 @@ fn text_of_file(file: &Path) -> Result<String, Failed> {
     read_file(file).map(|text| text.text().to_owned()).map_err(Failed::Refused)
 }
 
-fn push(
-    place: &StorePlace,
-    file: &Path,
-    part: &str,
-    unchecked: bool,
-    why: &Why,
-) -> Result<Exit, Failed> {
+fn push(place: &StorePlace, file: &Path, part: &str, how: How<'_>) -> Result<Exit, Failed> {
     if !is_part_name(part) {
         return Err(Failed::Plain(format!(
             "{part:?} is no part: parts are config, upstreams/NAME, routes/NAME, prices/NAME, keys/NAME"
@@ -274,21 +348,15 @@ fn push(
     let text = text_of_file(file)?;
     let mut session = PartsSession::open(place)?;
     session.parts.insert(part.to_owned(), text);
-    if !unchecked {
-        session.check(folder_of(file))?;
-    }
-    session.save(why, &format!("push {part}"))
+    session.save(how, folder_of(file), &format!("push {part}"))
 }
 
-fn remove(place: &StorePlace, part: &str, unchecked: bool, why: &Why) -> Result<Exit, Failed> {
+fn remove(place: &StorePlace, part: &str, how: How<'_>) -> Result<Exit, Failed> {
     let mut session = PartsSession::open(place)?;
     if session.parts.remove(part).is_none() {
         return Err(Failed::Plain(format!("{place}: there is no {part:?}")));
     }
-    if !unchecked {
-        session.check(std::env::current_dir().unwrap_or_default())?;
-    }
-    session.save(why, &format!("remove {part}"))
+    session.save(how, std::env::current_dir().unwrap_or_default(), &format!("remove {part}"))
 }
 
 fn pull(place: &StorePlace, part: Option<&str>) -> Result<Exit, Failed> {
@@ -326,7 +394,10 @@ fn diff(place: &StorePlace, file: &Path, part: &str) -> Result<Exit, Failed> {
 }
 
 fn validate(place: &StorePlace) -> Result<Exit, Failed> {
-    PartsSession::open(place)?.check(std::env::current_dir().unwrap_or_default())?;
+    let folder = std::env::current_dir().unwrap_or_default();
+    let session = PartsSession::open(place)?;
+    session.check(folder.clone())?;
+    session.check_running(folder, false)?;
     eprintln!("{place}: good");
     Ok(Exit::Success)
 }
@@ -336,7 +407,11 @@ fn tell_status(place: &StorePlace) -> Result<Exit, Failed> {
     for status in statuses(place)? {
         let word = |key: &str| status[key].as_str().unwrap_or_default().to_owned();
         let stands = if status["in_force"] == true { "in force" } else { "refused" };
-        let line = format!("{}  revision {}  {stands}", word("gateway"), status["revision"]);
+        let tried = match status["obeys"] == "candidate" {
+            true => format!("  tries change {}", status["canary"]["number"]),
+            false => String::new(),
+        };
+        let line = format!("{}  revision {}  {stands}{tried}", word("gateway"), status["revision"]);
         writeln!(out, "{}", escaped(&line))?;
         for reason in status["refused"].as_array().into_iter().flatten() {
             writeln!(out, "  {}", escaped(reason.as_str().unwrap_or_default()))?;
@@ -351,6 +426,9 @@ fn tell_history(place: &StorePlace) -> Result<Exit, Failed> {
     for change in history(place)? {
         writeln!(out, "{}", HistoryLine(&change))?;
     }
+    if let Some(canary) = StoreContents::read(place)?.canary.running() {
+        writeln!(out, "{}", escaped(&CanaryLine(canary).to_string()))?;
+    }
     out.flush()?;
     Ok(Exit::Success)
 }
@@ -361,22 +439,29 @@ struct HistoryLine<'a>(&'a ChangeRecord);
 impl fmt::Display for HistoryLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ChangeRecord { number, revision, by, at, message, changed, .. } = self.0;
-        let line =
+        let mut line =
             format!("{number}  revision {revision}  {at}  {by}  {}  {message}", changed.join(","));
+        if let Some(decision) = &self.0.canary {
+            line.push_str("  ");
+            canary::decided(&mut line, decision)?;
+        }
         // Somebody may have put escapes of a terminal there.
         f.write_str(&escaped(&line))
     }
 }
 
-fn roll_back(place: &StorePlace, number: u64, unchecked: bool, why: &Why) -> Result<Exit, Failed> {
+fn roll_back(place: &StorePlace, number: u64, how: How<'_>) -> Result<Exit, Failed> {
     let mut session = PartsSession::open(place)?;
     let changes = history(place)?;
     let Some(change) = changes.into_iter().find(|change| change.number == number) else {
         return Err(Failed::Plain(format!("{place}: the history has no change {number}")));
     };
-    session.parts = change.parts;
-    if !unchecked {
-        session.check(std::env::current_dir().unwrap_or_default())?;
+    if change.was_stopped() {
+        return Err(Failed::Plain(format!(
+            "{place}: change {number} was stopped while it was tried, and has left nothing to go back to"
+        )));
     }
-    session.save(why, &format!("rollback to {number}"))
+    session.parts = change.parts;
+    let folder = std::env::current_dir().unwrap_or_default();
+    session.save(how, folder, &format!("rollback to {number}"))
 }

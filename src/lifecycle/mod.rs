@@ -54,6 +54,8 @@ pub enum Chore {
     ReloadFor(Sender<Reloaded>),
     /// The store of the configuration may hold something else.
     Changed,
+    /// The candidate of the store serves worse, and the store is away: back to the parts.
+    Retreat,
     HandOver,
     /// The addresses that a name has now.
     Found(String, Vec<SocketAddr>),
@@ -79,6 +81,8 @@ pub struct Lifecycle {
     folder: PathBuf,
     /// What was read last, whether it is in force or was refused.
     read: Option<ConfigText>,
+    /// Why that is not in force; empty: it is.
+    refused: Vec<String>,
     names: Names,
 }
 
@@ -124,14 +128,24 @@ impl Lifecycle {
             control.config().refuse(&refused, now);
         }
         if let Source::Store(store) = &mut source {
-            store.watch(name, sender.clone())?;
+            store.watch(name, control.clone(), sender.clone())?;
             store.tell(snapshot.generation.number, &refused);
         }
         let named_files = named_files_of(&snapshot);
         let (snapshot, members) =
             (Arc::unwrap_or_clone(snapshot), Members::new(sender.clone(), resolver));
-        let mut lifecycle =
-            Lifecycle { control, snapshot, members, source, named_files, folder, read, names };
+        let refused = Vec::new();
+        let mut lifecycle = Lifecycle {
+            control,
+            snapshot,
+            members,
+            source,
+            named_files,
+            folder,
+            read,
+            refused,
+            names,
+        };
         lifecycle.follow_names()?;
         lifecycle.follow_sources()?;
         thread::Builder::new().name("lifecycle".into()).spawn(move || lifecycle.run(&requests))?;
@@ -155,6 +169,7 @@ impl Lifecycle {
                     let _ = asker.send(reloaded);
                 }
                 Ok(Chore::Changed) => self.follow_store(),
+                Ok(Chore::Retreat) => self.retreat(),
                 Ok(Chore::HandOver) => self.hand_over(),
                 Ok(Chore::Found(name, addresses)) => self.found(&name, addresses),
                 Ok(Chore::Told(told)) => self.told(told),
@@ -198,11 +213,48 @@ impl Lifecycle {
             return;
         }
         let read = self.source.read();
-        if read.as_ref().is_ok_and(|text| self.read.as_ref() == Some(text)) {
-            return;
+        match read {
+            // A candidate that is promoted is a part now, and nothing else has changed.
+            Ok(text) if self.read.as_ref().is_some_and(|known| known.text() == text.text()) => {
+                self.read_the_same(text);
+            }
+            read => {
+                log::info!("{} has changed", self.source);
+                let _ = self.obey(read);
+            }
         }
-        log::info!("{} has changed", self.source);
-        let _ = self.obey(read);
+    }
+
+    /// The store holds what was read before, whatever it has held meanwhile.
+    fn read_the_same(&mut self, text: ConfigText) {
+        let number = self.snapshot.generation.number;
+        if self.refused.is_empty() && !self.control.config().in_force().1 {
+            let now = sys::time_of_day().as_secs();
+            self.control.config().obey(self.source.to_string(), number, now);
+        }
+        if let Source::Store(store) = &mut self.source {
+            store.tell(number, &self.refused);
+            if self.refused.is_empty() {
+                store.keep(&text);
+            }
+        }
+        self.read = Some(text);
+        self.tell_canary();
+    }
+
+    /// Goes back from a candidate to the parts.
+    fn retreat(&mut self) {
+        let Source::Store(store) = &mut self.source else { return };
+        if let Some(parts) = store.retreat() {
+            let _ = self.obey(Ok(parts));
+        }
+    }
+
+    /// Tells the admin pages how the canary of the store stands.
+    fn tell_canary(&self) {
+        if let Source::Store(store) = &self.source {
+            self.control.config().follow_canary(store.canary_state());
+        }
     }
 
     /// Gives the workers the configuration that was read, if it is good.
@@ -210,9 +262,11 @@ impl Lifecycle {
         notify(ServiceState::Reloading);
         // Looked at before they are read: what changes in between is a change.
         self.named_files = named_files_of(&self.snapshot);
+        let is_read = read.is_ok();
         let followed = read.and_then(|text| {
             let next = self.follow(&text);
             self.read = Some(text);
+            self.refused = next.as_ref().err().cloned().unwrap_or_default();
             next
         });
         let reloaded = match followed {
@@ -240,13 +294,24 @@ impl Lifecycle {
             Ok(number) => self.control.config().obey(self.source.to_string(), *number, now),
             Err(reasons) => self.control.config().refuse(reasons, now),
         }
-        if let Source::Store(store) = &self.source {
+        if let Source::Store(store) = &mut self.source {
+            let refused = reloaded.as_ref().err().map_or(&[][..], Vec::as_slice);
+            let number = self.snapshot.generation.number;
+            match is_read {
+                true => store.tell(number, refused),
+                false => store.tell_unread(number, refused),
+            }
+            if let (Ok(number), Some(candidate)) = (&reloaded, store.candidate()) {
+                log::info!(
+                    "{}: generation {number} is change {candidate}, tried here",
+                    store.place()
+                );
+            }
             if let (Ok(_), Some(text)) = (&reloaded, &self.read) {
                 store.keep(text);
             }
-            let refused = reloaded.as_ref().err().map_or(&[][..], Vec::as_slice);
-            store.tell(self.snapshot.generation.number, refused);
         }
+        self.tell_canary();
         notify(ServiceState::Ready);
         reloaded
     }

@@ -66,6 +66,8 @@ pub struct Counters {
     pub exchanges_ended: Counter,
     /// Why they ended, and requests that were refused before they became one.
     pub ends: Ends,
+    /// Whole answers with a status of 400 to 499: a server would not have the request.
+    pub answers_4xx: Counter,
     pub client_gone: Counter,
     pub client_faults: Counter,
     pub upstream_faults: Counter,

@@ -4,6 +4,7 @@
 //!   there are `usage.series` at most.
 //! * A value is read from counters a worker writes anyway, or from the answer of a survey.
 
+mod configuration;
 mod discovery;
 pub mod plugins;
 mod pools;
@@ -135,6 +136,11 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
         |c| c.accepts_exhausted.get(),
     ),
     ("sluicegate_exchanges_total", "Requests that became an exchange.", |c| c.exchanges.get()),
+    (
+        "sluicegate_answers_4xx_total",
+        "Whole answers with a status of 400 to 499: a server would not have the request.",
+        |c| c.answers_4xx.get(),
+    ),
     ("sluicegate_answers_cut_total", "Answers that were cut short after they had begun.", |c| {
         c.aborted.get()
     }),
@@ -215,30 +221,6 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
     page.finish()
 }
 
-fn configuration(page: &mut Page, state: &ConfigState) {
-    let (generation, in_force) = state.in_force();
-    page.family(
-        "sluicegate_config_generation",
-        MetricType::Gauge,
-        "The generation of the configuration in force; the first is 0.",
-    );
-    page.sample(&[], generation);
-    page.family(
-        "sluicegate_config_in_force",
-        MetricType::Gauge,
-        "1 while what was read last is in force, 0 after it was refused.",
-    );
-    page.sample(&[], u8::from(in_force));
-    page.family(
-        "sluicegate_config_reads_total",
-        MetricType::Counter,
-        "Configurations read, by what became of them.",
-    );
-    for (result, count) in state.reads() {
-        page.sample(&[("result", result)], count);
-    }
-}
-
 fn process(page: &mut Page, sources: &Sources<'_>) {
     page.family("sluicegate_build_info", MetricType::Gauge, "The version that runs; always 1.");
     page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -248,7 +230,7 @@ fn process(page: &mut Page, sources: &Sources<'_>) {
         "1 while new work is welcome, 0 in a drain.",
     );
     page.sample(&[], u8::from(sources.is_ready));
-    configuration(page, sources.config);
+    configuration::write(page, sources.config);
     page.family("sluicegate_workers", MetricType::Gauge, "Workers.");
     page.sample(&[], sources.counters.len());
     page.family(

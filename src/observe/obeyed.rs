@@ -15,6 +15,30 @@ pub struct ConfigState {
     told: Mutex<Told>,
     accepted: AtomicU64,
     refused: AtomicU64,
+    promoted: AtomicU64,
+    stopped: AtomicU64,
+}
+
+/// A change that goes to a share of the gateways first, as one of them sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryState {
+    /// Of the change.
+    pub number: u64,
+    /// Those that try it.
+    pub gateways: Vec<String>,
+    /// This gateway obeys it.
+    pub obeyed: bool,
+    /// What became of it; `None`: it is under way.
+    pub decided: Option<CanaryEnd>,
+}
+
+/// How a canary ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryEnd {
+    /// It is in force everywhere; `false`: it was stopped.
+    pub promoted: bool,
+    pub by: String,
+    pub why: String,
 }
 
 #[derive(Debug, Default)]
@@ -28,13 +52,31 @@ struct Told {
     reasons: Vec<String>,
     /// Unix seconds when that was read.
     refused_at: u64,
+    /// The last one there was.
+    canary: Option<CanaryState>,
 }
 
 impl ConfigState {
     /// `generation`, read from `source`, is in force from now on (Unix seconds).
     pub fn obey(&self, source: String, generation: u32, now: u64) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        *self.told() = Told { source, generation, since: now, ..Told::default() };
+        let mut told = self.told();
+        let canary = told.canary.take();
+        *told = Told { source, generation, since: now, canary, ..Told::default() };
+    }
+
+    /// The canary in the store stands so now; one that ends is counted.
+    pub fn follow_canary(&self, canary: Option<CanaryState>) {
+        let mut told = self.told();
+        if let (Some(was), Some(is)) = (&told.canary, &canary)
+            && let Some(CanaryEnd { promoted, .. }) = &is.decided
+            && was.number == is.number
+            && was.decided.is_none()
+        {
+            let count = if *promoted { &self.promoted } else { &self.stopped };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        told.canary = canary;
     }
 
     /// What was read now is not obeyed, for these reasons.
@@ -49,12 +91,29 @@ impl ConfigState {
         let told = self.told();
         let refused = (!told.reasons.is_empty())
             .then(|| json!({ "at": timestamp::written(told.refused_at), "reasons": told.reasons }));
+        let canary = told.canary.as_ref().map(|canary| {
+            let CanaryState { number, gateways, obeyed, decided } = canary;
+            let state = match decided {
+                None => "running",
+                Some(CanaryEnd { promoted: true, .. }) => "promoted",
+                Some(_) => "stopped",
+            };
+            json!({
+                "number": number,
+                "state": state,
+                "gateways": gateways,
+                "obeyed": obeyed,
+                "by": decided.as_ref().map(|end| &end.by),
+                "why": decided.as_ref().map(|end| &end.why),
+            })
+        });
         json!({
             "source": told.source,
             "generation": told.generation,
             "since": timestamp::written(told.since),
             "in_force": refused.is_none(),
             "refused": refused,
+            "canary": canary,
         })
     }
 
@@ -69,6 +128,20 @@ impl ConfigState {
         [
             ("accepted", self.accepted.load(Ordering::Relaxed)),
             ("refused", self.refused.load(Ordering::Relaxed)),
+        ]
+    }
+
+    /// The number of the change that is obeyed before the others; 0: there is none.
+    pub fn candidate(&self) -> u64 {
+        let told = self.told();
+        told.canary.as_ref().filter(|canary| canary.obeyed).map_or(0, |canary| canary.number)
+    }
+
+    /// Canaries whose end was seen, by how they ended.
+    pub fn canaries(&self) -> [(&'static str, u64); 2] {
+        [
+            ("promoted", self.promoted.load(Ordering::Relaxed)),
+            ("stopped", self.stopped.load(Ordering::Relaxed)),
         ]
     }
 
@@ -98,5 +171,30 @@ mod tests {
             (state.in_force(), state.reads()),
             ((1, true), [("accepted", 2), ("refused", 1)])
         );
+    }
+    #[test]
+    fn a_canary_is_told_and_its_end_is_counted_once() {
+        let state = ConfigState::default();
+        let canary = |number, obeyed, decided| {
+            Some(CanaryState { number, gateways: vec!["a".into()], obeyed, decided })
+        };
+        let end = |promoted| Some(CanaryEnd { promoted, by: "a".into(), why: "faults".into() });
+        // An end that was there before us is nobody's news.
+        state.follow_canary(canary(1, false, end(true)));
+        assert_eq!(state.canaries(), [("promoted", 0), ("stopped", 0)]);
+        state.follow_canary(canary(2, true, None));
+        state.obey("etcd:/p".into(), 1, 3);
+        assert_eq!(
+            (state.candidate(), &state.document()["canary"]["state"]),
+            (2, &json!("running"))
+        );
+        for _ in 0..2 {
+            state.follow_canary(canary(2, false, end(false)));
+        }
+        assert_eq!((state.candidate(), state.canaries()[1].1), (0, 1));
+        let told = &state.document()["canary"];
+        assert_eq!((&told["state"], &told["why"]), (&json!("stopped"), &json!("faults")));
+        state.follow_canary(None);
+        assert_eq!(state.document()["canary"], Value::Null);
     }
 }

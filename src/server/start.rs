@@ -78,6 +78,7 @@ pub fn start_on(
     let remote = desk.as_ref().map(|desk| desk.remote(fleet));
     let control = Control {
         posts,
+        counters: counters.clone(),
         draining,
         listeners: Arc::new(Mutex::new(kept)),
         loads: Arc::new(Mutex::new(loads.clone())),

@@ -10,6 +10,7 @@ mod admin_places;
 mod attacks;
 mod bad_input;
 mod bodies;
+mod canary;
 mod chain;
 mod choices;
 mod codings;

@@ -12,17 +12,17 @@ use crate::harness::{
 use crate::reload::{streams, watch_stream};
 
 /// A file of this test's, gone when it ends.
-struct Sheet(PathBuf);
+pub struct Sheet(PathBuf);
 
 impl Sheet {
-    fn new(name: &str, text: &str) -> Sheet {
+    pub fn new(name: &str, text: &str) -> Sheet {
         let name = format!("sluicegate-store-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).expect("a temporary file");
         Sheet(path)
     }
 
-    fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         self.0.to_str().expect("a path")
     }
 }
@@ -34,7 +34,7 @@ impl Drop for Sheet {
 }
 
 /// A configuration with an upstream and an answer at `/a`.
-fn whole(answer: &str, upstream: &str) -> String {
+pub fn whole(answer: &str, upstream: &str) -> String {
     format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 100\n\
          [admin]\nlisten = \"127.0.0.1:0\"\n\
@@ -46,13 +46,13 @@ fn whole(answer: &str, upstream: &str) -> String {
 }
 
 /// A route that is answered by the gateway.
-fn says(path: &str, answer: &str) -> String {
+pub fn says(path: &str, answer: &str) -> String {
     format!(
         "[[route]]\npath = \"{path}\"\nupstream = \"none\"\nfallback = {{ text = \"{answer}\" }}\n"
     )
 }
 
-fn config(cluster: &EtcdCluster, arguments: &[&str]) -> Ended {
+pub fn config(cluster: &EtcdCluster, arguments: &[&str]) -> Ended {
     let place = cluster.place("p");
     let mut all = vec!["config"];
     all.extend(arguments);
@@ -61,14 +61,14 @@ fn config(cluster: &EtcdCluster, arguments: &[&str]) -> Ended {
 }
 
 #[track_caller]
-fn push(cluster: &EtcdCluster, sheet: &Sheet, more: &[&str]) {
+pub fn push(cluster: &EtcdCluster, sheet: &Sheet, more: &[&str]) {
     let mut arguments = vec!["push", sheet.path()];
     arguments.extend(more);
     let ended = config(cluster, &arguments);
     assert!(ended.status.success(), "{ended:?}");
 }
 
-fn get(gateway: &Gateway, path: &str) -> (u16, String) {
+pub fn get(gateway: &Gateway, path: &str) -> (u16, String) {
     let mut client = gateway.connect();
     client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
     let response = client.read_response();
@@ -77,7 +77,7 @@ fn get(gateway: &Gateway, path: &str) -> (u16, String) {
 
 /// Waits until a path is answered so.
 #[track_caller]
-fn becomes(gateway: &Gateway, path: &str, answer: &str) {
+pub fn becomes(gateway: &Gateway, path: &str, answer: &str) {
     let deadline = Instant::now() + PATIENCE;
     while get(gateway, path) != (200, answer.to_owned()) {
         assert!(Instant::now() < deadline, "{path} is not {answer:?}: {:?}", get(gateway, path));
@@ -85,7 +85,7 @@ fn becomes(gateway: &Gateway, path: &str, answer: &str) {
     }
 }
 
-fn admin(gateway: &Gateway, path: &str) -> String {
+pub fn admin(gateway: &Gateway, path: &str) -> String {
     let line = gateway.wait_for_log("admin on http://");
     let address = line.rsplit_once("http://").expect("an address").1.parse().expect("an address");
     let mut client = crate::harness::Peer::connect(address);
@@ -93,7 +93,7 @@ fn admin(gateway: &Gateway, path: &str) -> String {
     client.read_response().text().to_owned()
 }
 
-fn nobody() -> String {
+pub fn nobody() -> String {
     let upstream = Upstream::listen().address();
     upstream.to_string()
 }

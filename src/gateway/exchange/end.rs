@@ -83,6 +83,9 @@ impl<N: Net> Gateway<N> {
         let tally = &self.desk.tally;
         tally.exchanges_ended.add(1);
         tally.ends.add(end);
+        if told.is_none() && matches!(exchange.status(), 400..=499) {
+            tally.answers_4xx.add(1);
+        }
         tally.exchange_time.record_span(exchange.timeline.started, cx.now);
         exchange.measure(tally, cx.now);
         exchange.ledger.charge(Owner::Gateway, cx.now);

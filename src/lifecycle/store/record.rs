@@ -4,15 +4,18 @@
 //! |---|---|
 //! | `.head` | the number of the last change: each change wants the head that it has read |
 //! | `.history/0000000042` | a change: its number, who, when, why, and all parts as it left them |
+//! | `.canary` | a change that is tried, with the number that it has in the history once it is decided |
 //!
 //! A change is one transaction: head, history and parts, or none of them. It is lost to whoever has
-//! changed the head or a part in between, with this program or with another one.
+//! changed the head, a part or the canary in between, with this program or with another one.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PARTS_MAX, range_of, text_of};
+pub use super::canary::Parts;
+use super::canary::{self, Canary, CanaryOutcome, Decision, HeldCanary};
+use super::{PARTS_MAX, name_below, range_of, text_of};
 use crate::config::parts::ConfigText;
 use crate::control::etcd::{Etcd, EtcdFailure, Listing, Put, StoredKey, Unchanged};
 use crate::http::timestamp;
@@ -23,9 +26,8 @@ use crate::sys;
 const KEPT: u64 = 100;
 /// The bytes of one change: etcd takes 1.5 MiB in a request, and each part goes twice.
 const CHANGE_BYTES_MAX: usize = 512 << 10;
-
-/// The parts of a configuration, by name.
-pub type Parts = BTreeMap<String, String>;
+/// Keys that one change may write and take out: etcd takes 128 operations, and some are ours.
+const CHANGE_KEYS_MAX: usize = 120;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +41,20 @@ pub struct ChangeRecord {
     pub changed: Vec<String>,
     /// All parts as it left them.
     pub parts: Parts,
+    /// What became of it, if it went to a share of the gateways first. One that was stopped has left
+    /// the parts as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Decision>,
     /// The revision of the store that it is.
     #[serde(skip)]
     pub revision: i64,
+}
+
+impl ChangeRecord {
+    /// It was tried, and is in force nowhere.
+    pub fn was_stopped(&self) -> bool {
+        self.canary.as_ref().is_some_and(|decision| decision.outcome == CanaryOutcome::Stopped)
+    }
 }
 
 /// What a store holds, and the revisions that a change of it has to find again.
@@ -54,6 +67,20 @@ pub struct StoreContents {
     revision: i64,
     head: u64,
     head_revision: i64,
+    pub canary: HeldCanary,
+}
+
+/// How a change is to be tried.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// How many of a hundred gateways try it.
+    pub share: u8,
+    /// Seconds without complaint after which it is promoted.
+    pub watch_seconds: u64,
+    /// Requests that those who try it have to have answered by then.
+    pub requests_min: u64,
+    /// Those that can try it.
+    pub gateways: Vec<String>,
 }
 
 /// Who makes a change, and why.
@@ -72,6 +99,8 @@ pub enum PushOutcome {
     Nothing,
     /// Somebody else has changed something since it was read.
     Lost,
+    /// The change of this number is tried by a share of the gateways: it has to be decided first.
+    UnderWay(u64),
 }
 
 impl StoreContents {
@@ -90,18 +119,20 @@ impl StoreContents {
                 return Err(EtcdFailure::Refused(head));
             }
         };
+        let key = canary::key(place);
+        let held = etcd.range(&key, &format!("{key}\0"), 1)?.entries;
+        let canary = HeldCanary::of(held.first());
         let Listing { entries, revision } = etcd.range(&first, &end, PARTS_MAX)?;
         let head_revision = head.map_or(0, |entry| entry.revision);
         let place = place.clone();
-        Ok(StoreContents { place, etcd, entries, revision, head: number, head_revision })
+        Ok(StoreContents { place, etcd, entries, revision, head: number, head_revision, canary })
     }
 
     /// The parts as texts. What is no text is told by its name.
     pub fn parts(&self) -> Result<Parts, String> {
         let place = &self.place;
-        let above = place.prefix.len() + 1;
         let part = |entry: &StoredKey| {
-            let name = entry.key.get(above..).unwrap_or("").to_owned();
+            let name = name_below(place, entry).to_owned();
             match String::from_utf8(entry.value.clone()) {
                 Ok(text) => Ok((name, text)),
                 Err(_) => Err(format!("{place}/{name}: this is not valid UTF-8")),
@@ -117,64 +148,233 @@ impl StoreContents {
 
     /// Makes these the parts, in one change.
     pub fn change(&mut self, parts: Parts, author: Author) -> Result<PushOutcome, EtcdFailure> {
-        let place = &self.place;
-        let above = place.prefix.len() + 1;
-        let name_of = |entry: &StoredKey| entry.key.get(above..).unwrap_or("").to_owned();
-        let held: BTreeMap<String, &StoredKey> =
-            self.entries.iter().map(|entry| (name_of(entry), entry)).collect();
-        let differs = |name: &String, text: &String| {
-            held.get(name).is_none_or(|entry| entry.value != text.as_bytes())
-        };
-        let written: Vec<&String> =
-            parts.iter().filter(|(name, text)| differs(name, text)).map(|(name, _)| name).collect();
-        let gone: Vec<&String> = held.keys().filter(|name| !parts.contains_key(*name)).collect();
-        if written.is_empty() && gone.is_empty() {
+        if let Some(canary) = self.canary.running() {
+            return Ok(PushOutcome::UnderWay(canary.number));
+        }
+        let changed = self.changed_by(&parts);
+        if changed.is_empty() {
             return Ok(PushOutcome::Nothing);
         }
-        let number = self.head.checked_add(1).ok_or_else(|| {
-            EtcdFailure::Refused(format!("{}/.head has no number behind it", place.prefix))
-        })?;
-        let changed = written.iter().chain(&gone).map(|name| (*name).clone()).collect();
+        let number = self.next_number()?;
         let Author { by, message } = author;
-        let at = timestamp::written(sys::time_of_day().as_secs());
-        let record =
-            ChangeRecord { number, by, at, message, changed, parts: parts.clone(), revision: 0 };
-        let record = serde_json::to_string(&record)
-            .map_err(|error| EtcdFailure::Refused(error.to_string()))?;
-        if record.len() > CHANGE_BYTES_MAX {
-            let bytes = record.len();
-            return Err(EtcdFailure::Refused(format!(
-                "all parts together have {bytes} bytes, and a change may have {CHANGE_BYTES_MAX}"
-            )));
+        let (at, canary) = (now(), None);
+        let record = ChangeRecord { number, by, at, message, changed, parts, canary, revision: 0 };
+        let mut writes = Writes::default();
+        writes.put(head_key(&self.place), number.to_string());
+        self.write(writes, &record)
+    }
+
+    /// Has these parts tried by a share of the gateways, as a change that is decided later.
+    pub fn begin_canary(
+        &mut self,
+        parts: Parts,
+        author: Author,
+        trial: &Trial,
+    ) -> Result<(PushOutcome, Vec<String>), EtcdFailure> {
+        if let Some(canary) = self.canary.running() {
+            return Ok((PushOutcome::UnderWay(canary.number), Vec::new()));
         }
-        let key = |name: &str| format!("{}/{name}", place.prefix);
-        let written: Vec<(String, &str)> =
-            written.iter().map(|name| (key(name), parts[*name].as_str())).collect();
-        let outdated = number.checked_sub(KEPT).map(|number| history_key(place, number));
-        let (head_key, history_key) = (head_key(place), history_key(place, number));
-        let told = number.to_string();
-        let mut puts = vec![
-            Put { key: &head_key, value: told.as_bytes(), lease: None },
-            Put { key: &history_key, value: record.as_bytes(), lease: None },
-        ];
-        puts.extend(written.iter().map(|(key, text)| Put {
-            key,
-            value: text.as_bytes(),
-            lease: None,
-        }));
-        let mut deletes: Vec<String> = gone.iter().map(|name| key(name)).collect();
-        deletes.extend(outdated);
-        let deletes: Vec<&str> = deletes.iter().map(String::as_str).collect();
-        let (first, end) = range_of(&place.prefix);
+        let changed = self.changed_by(&parts);
+        if changed.is_empty() {
+            return Ok((PushOutcome::Nothing, Vec::new()));
+        }
+        let number = self.next_number()?;
+        let gateways = canary::chosen(&trial.gateways, number, trial.share);
+        let Author { by, message } = author;
+        let revision_of =
+            |entry: &StoredKey| (name_below(&self.place, entry).to_owned(), entry.revision);
+        let canary = Canary {
+            number,
+            by,
+            at: now(),
+            message,
+            share: trial.share,
+            watch_seconds: trial.watch_seconds,
+            requests_min: trial.requests_min,
+            gateways: gateways.clone(),
+            changed,
+            parts,
+            base: self.entries.iter().map(revision_of).collect(),
+            decided: None,
+        };
+        // What could not be written in the end is not begun.
+        let text = json_of(&canary)?;
+        is_short_enough(&text, canary.changed.len())?;
+        let mut writes = Writes::default();
+        writes.put(head_key(&self.place), number.to_string());
+        writes.put(canary::key(&self.place), text);
+        Ok((self.commit(&writes, number)?, gateways))
+    }
+
+    /// Makes the candidate the parts, for all gateways.
+    pub fn promote(&mut self, decision: Decision) -> Result<PushOutcome, EtcdFailure> {
+        let Some(canary) = self.canary.running().cloned() else { return Ok(PushOutcome::Nothing) };
+        // Somebody has changed something since it was begun, and may have been right.
+        if !canary.holds_on(&self.place, &self.entries) || self.head != canary.number {
+            return Ok(PushOutcome::Lost);
+        }
+        let mut writes = Writes::default();
+        writes.put(canary::key(&self.place), json_of(&canary.decided(decision.clone()))?);
+        // Compared, and written as it is: one more change of it is one that is lost.
+        writes.put(head_key(&self.place), canary.number.to_string());
+        let changed = self.changed_by(&canary.parts);
+        let Canary { number, by, message, parts, .. } = canary;
+        let (at, canary) = (now(), Some(decision));
+        let record = ChangeRecord { number, by, at, message, changed, parts, canary, revision: 0 };
+        self.write(writes, &record)
+    }
+
+    /// Ends the canary that is under way; the parts stay. A key that is no canary is taken out.
+    pub fn abort(&mut self, decision: Decision) -> Result<PushOutcome, EtcdFailure> {
+        let revision = self.canary.revision;
+        match &self.canary.canary {
+            Ok(None) => Ok(PushOutcome::Nothing),
+            Ok(Some(canary)) if canary.decided.is_some() => Ok(PushOutcome::Nothing),
+            Ok(Some(canary)) => {
+                let stopped = stop(&mut self.etcd, &self.place, canary, revision, decision)?;
+                Ok(stopped.map_or(PushOutcome::Lost, |revision| {
+                    PushOutcome::Made(canary.number, revision)
+                }))
+            }
+            Err(_) => {
+                let key = canary::key(&self.place);
+                let gone = self.etcd.commit(&[Unchanged::Key(&key, revision)], &[], &[&key])?;
+                Ok(gone.map_or(PushOutcome::Lost, |revision| PushOutcome::Made(0, revision)))
+            }
+        }
+    }
+
+    /// The names of the parts that these would write or take out.
+    fn changed_by(&self, parts: &Parts) -> Vec<String> {
+        let held: BTreeMap<&str, &StoredKey> =
+            self.entries.iter().map(|entry| (name_below(&self.place, entry), entry)).collect();
+        let differs = |name: &str, text: &str| {
+            held.get(name).is_none_or(|entry| entry.value != text.as_bytes())
+        };
+        let written = parts.iter().filter(|(name, text)| differs(name, text));
+        let written = written.map(|(name, _)| name.clone());
+        let gone = held.keys().filter(|name| !parts.contains_key(**name));
+        written.chain(gone.map(|name| (*name).to_owned())).collect()
+    }
+
+    fn next_number(&self) -> Result<u64, EtcdFailure> {
+        self.head.checked_add(1).ok_or_else(|| {
+            EtcdFailure::Refused(format!("{}/.head has no number behind it", self.place.prefix))
+        })
+    }
+
+    /// Writes a change, and the parts as it leaves them, with what else is to be written.
+    fn write(
+        &mut self,
+        mut writes: Writes,
+        record: &ChangeRecord,
+    ) -> Result<PushOutcome, EtcdFailure> {
+        let (place, number) = (&self.place, record.number);
+        let text = json_of(record)?;
+        is_short_enough(&text, record.changed.len())?;
+        writes.put(history_key(place, number), text);
+        for name in &record.changed {
+            let key = format!("{}/{name}", place.prefix);
+            match record.parts.get(name) {
+                Some(text) => writes.put(key, text.clone()),
+                None => writes.deletes.push(key),
+            }
+        }
+        writes.deletes.extend(outdated(place, number));
+        self.commit(&writes, number)
+    }
+
+    fn commit(&mut self, writes: &Writes, number: u64) -> Result<PushOutcome, EtcdFailure> {
+        let (head_key, canary_key) = (head_key(&self.place), canary::key(&self.place));
+        let (first, end) = range_of(&self.place.prefix);
         let unless = [
             Unchanged::Key(&head_key, self.head_revision),
+            Unchanged::Key(&canary_key, self.canary.revision),
             Unchanged::Range(&first, &end, self.revision),
         ];
-        Ok(match self.etcd.commit(&unless, &puts, &deletes)? {
+        Ok(match writes.commit(&mut self.etcd, &unless)? {
             Some(revision) => PushOutcome::Made(number, revision),
             None => PushOutcome::Lost,
         })
     }
+}
+
+/// What one transaction writes and takes out.
+#[derive(Default)]
+struct Writes {
+    puts: Vec<(String, String)>,
+    deletes: Vec<String>,
+}
+
+impl Writes {
+    fn put(&mut self, key: String, text: String) {
+        self.puts.push((key, text));
+    }
+
+    fn commit(
+        &self,
+        etcd: &mut Etcd,
+        unless: &[Unchanged<'_>],
+    ) -> Result<Option<i64>, EtcdFailure> {
+        let puts = self.puts.iter();
+        let puts: Vec<Put<'_>> =
+            puts.map(|(key, text)| Put { key, value: text.as_bytes(), lease: None }).collect();
+        let deletes: Vec<&str> = self.deletes.iter().map(String::as_str).collect();
+        etcd.commit(unless, &puts, &deletes)
+    }
+}
+
+/// Ends a canary, whose key is of this revision; the parts stay as they are. The revision of the store,
+/// or `None`: somebody else has decided it.
+pub fn stop(
+    etcd: &mut Etcd,
+    place: &StorePlace,
+    canary: &Canary,
+    revision: i64,
+    decision: Decision,
+) -> Result<Option<i64>, EtcdFailure> {
+    let key = canary::key(place);
+    let mut writes = Writes::default();
+    writes.put(key.clone(), json_of(&canary.decided(decision.clone()))?);
+    let Canary { number, by, message, changed, parts, .. } = canary.clone();
+    let (at, canary) = (decision.at.clone(), Some(decision));
+    let record = ChangeRecord { number, by, at, message, changed, parts, canary, revision: 0 };
+    let text = json_of(&record)?;
+    // What something else has written may be longer: then it is stopped all the same.
+    if text.len() <= CHANGE_BYTES_MAX {
+        writes.put(history_key(place, number), text);
+        writes.deletes.extend(outdated(place, number));
+    }
+    writes.commit(etcd, &[Unchanged::Key(&key, revision)])
+}
+
+/// The change that is kept no more when the one of this number is written.
+fn outdated(place: &StorePlace, number: u64) -> Option<String> {
+    number.checked_sub(KEPT).map(|number| history_key(place, number))
+}
+
+fn json_of(record: &impl Serialize) -> Result<String, EtcdFailure> {
+    serde_json::to_string(record).map_err(|error| EtcdFailure::Refused(error.to_string()))
+}
+
+fn is_short_enough(record: &str, keys: usize) -> Result<(), EtcdFailure> {
+    if record.len() > CHANGE_BYTES_MAX {
+        let bytes = record.len();
+        return Err(EtcdFailure::Refused(format!(
+            "all parts together have {bytes} bytes, and a change may have {CHANGE_BYTES_MAX}"
+        )));
+    }
+    if keys > CHANGE_KEYS_MAX {
+        return Err(EtcdFailure::Refused(format!(
+            "{keys} parts are to be changed, and a change may have {CHANGE_KEYS_MAX}"
+        )));
+    }
+    Ok(())
+}
+
+/// RFC 3339.
+fn now() -> String {
+    timestamp::written(sys::time_of_day().as_secs())
 }
 
 /// The changes that are kept, the oldest first.

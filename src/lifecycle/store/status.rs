@@ -1,7 +1,13 @@
 //! What a gateway tells the store of itself.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use serde_json::json;
 
+use super::canary::SeenCanary;
+use super::canary::attendant::Report;
+use super::canary::meter::Totals;
 use crate::http::timestamp;
 use crate::sys;
 
@@ -20,6 +26,14 @@ pub struct StatusLine {
     /// Why what was read is not in force; empty: it is.
     refused: Vec<String>,
     problems: usize,
+    /// The canary that is under way.
+    canary: Option<Arc<SeenCanary>>,
+    /// The number of the canary whose candidate is in force; `None`: parts are.
+    obeyed: Option<u64>,
+    /// Why the candidate that was read is not in force.
+    refusal: Option<String>,
+    /// When the candidate was read, and what was counted by then.
+    mark: Option<Arc<(Instant, Totals)>>,
 }
 
 impl StatusLine {
@@ -34,11 +48,47 @@ impl StatusLine {
             revision,
             refused: refused.iter().take(SENTENCES_MAX).map(short).collect(),
             problems: refused.len(),
+            canary: None,
+            obeyed: None,
+            refusal: None,
+            mark: None,
         }
     }
 
+    /// The same, with the canary that is under way, the number of the one whose candidate is in force,
+    /// and why the one that was read is not; `mark`: when that was, and what was counted by then.
+    pub fn with_canary(
+        self,
+        canary: Option<Arc<SeenCanary>>,
+        obeyed: Option<u64>,
+        refusal: Option<String>,
+        mark: Option<Arc<(Instant, Totals)>>,
+    ) -> StatusLine {
+        StatusLine { canary, obeyed, refusal, mark, ..self }
+    }
+
+    /// When the candidate was read, just before it came into force, and what was counted by then.
+    pub fn mark(&self) -> Option<&(Instant, Totals)> {
+        self.mark.as_deref()
+    }
+
+    pub fn canary(&self) -> Option<&Arc<SeenCanary>> {
+        self.canary.as_ref()
+    }
+
+    /// Whether the candidate of this canary is in force.
+    pub fn obeys(&self, number: u64) -> bool {
+        self.obeyed == Some(number)
+    }
+
+    /// Why the candidate that was read is not in force.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
     /// As it stands in the store.
-    pub fn json(&self, gateway: &str) -> String {
+    pub fn json(&self, gateway: &str, canary: Option<&Report>) -> String {
+        let obeys = if self.obeyed.is_some() { "candidate" } else { "parts" };
         json!({
             "gateway": gateway,
             "version": env!("CARGO_PKG_VERSION"),
@@ -47,6 +97,8 @@ impl StatusLine {
             "in_force": self.problems == 0,
             "problems": self.problems,
             "refused": self.refused,
+            "obeys": obeys,
+            "canary": canary,
             "at": timestamp::written(sys::time_of_day().as_secs()),
         })
         .to_string()

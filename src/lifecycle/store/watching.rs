@@ -4,11 +4,13 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::canary::{self, attendance::Attendance};
 use super::status::StatusLine;
 use super::{may_pass, range_of};
 use crate::control::etcd::{Etcd, EtcdFailure, Put, WatchEvent};
 use crate::lifecycle::Chore;
 use crate::lifecycle::place::StorePlace;
+use crate::server::Control;
 
 /// How long nothing may change before what has changed is read.
 const QUIET: Duration = Duration::from_millis(100);
@@ -43,6 +45,9 @@ pub(super) struct Watcher {
     mute: bool,
     /// The store is away: said once.
     away: bool,
+    control: Control,
+    /// What is done about a canary.
+    attendance: Attendance,
 }
 
 impl Watcher {
@@ -51,7 +56,8 @@ impl Watcher {
         name: String,
         told: Receiver<StatusLine>,
         chores: Sender<Chore>,
-        known: i64,
+        control: Control,
+        attendance: Attendance,
     ) -> Watcher {
         let etcd = Etcd::new(place.etcd.clone());
         Watcher {
@@ -60,12 +66,15 @@ impl Watcher {
             told,
             chores,
             etcd,
-            known,
+            // What was read at the start was the parts alone: all is looked at once more.
+            known: 0,
             status: None,
             unwritten: false,
             lease: None,
             mute: false,
             away: false,
+            control,
+            attendance,
         }
     }
 
@@ -82,6 +91,9 @@ impl Watcher {
                     continue;
                 }
                 Ended::Failed(failure) => self.note_failure(&failure),
+            }
+            if self.attend_alone().is_err() {
+                return;
             }
             if began.elapsed() > PAUSE_MAX {
                 pause = PAUSE;
@@ -103,7 +115,16 @@ impl Watcher {
             // store, or an older copy of this one.
             self.publish(now)?;
         }
-        let mut watch = self.etcd.watch(&first, &end, self.known + 1)?;
+        let canary = canary::key(&self.place);
+        let behind = format!("{canary}\0");
+        let parts = (first.as_str(), end.as_str());
+        let mut watch = match self.etcd.range(&canary, &behind, 1) {
+            // Whoever may not read it takes no part.
+            Err(EtcdFailure::Denied(_)) => self.etcd.watch_all(&[parts], self.known + 1)?,
+            Err(failure @ EtcdFailure::Away(..)) => return Err(failure.into()),
+            // One that cannot be read is told by whoever reads it.
+            _ => self.etcd.watch_all(&[parts, (&canary, &behind)], self.known + 1)?,
+        };
         let member = self.etcd.member().to_owned();
         let mut probed = Instant::now();
         loop {
@@ -129,6 +150,10 @@ impl Watcher {
                 WatchEvent::Silence => {}
             }
             self.write_status()?;
+            // One that drains has a successor, which speaks for both.
+            if !self.control.is_draining() {
+                self.attendance.attend(&mut self.etcd, Instant::now())?;
+            }
             if probed.elapsed() >= PROBE {
                 probed = Instant::now();
                 self.etcd.revision(&first)?;
@@ -147,20 +172,39 @@ impl Watcher {
         self.chores.send(Chore::Changed).map_err(|_| Ended::Gateway)
     }
 
-    /// Writes the latest status, if there is one that the store does not have.
-    fn write_status(&mut self) -> Result<(), Ended> {
+    /// Takes note of what became of what was read.
+    fn hear(&mut self) -> Result<(), Ended> {
         loop {
             match self.told.try_recv() {
-                Ok(status) => (self.status, self.unwritten) = (Some(status), true),
-                Err(TryRecvError::Empty) => break,
+                Ok(status) => {
+                    self.attendance.note(&status, Instant::now());
+                    (self.status, self.unwritten) = (Some(status), true);
+                }
+                Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(Ended::Gateway),
             }
         }
+    }
+
+    /// A candidate that serves worse is given up, though the store is away.
+    fn attend_alone(&mut self) -> Result<(), Ended> {
+        self.hear()?;
+        match !self.control.is_draining() && self.attendance.gives_up(Instant::now()) {
+            true => self.chores.send(Chore::Retreat).map_err(|_| Ended::Gateway),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes the latest status, if there is one that the store does not have.
+    fn write_status(&mut self) -> Result<(), Ended> {
+        self.hear()?;
+        let now = Instant::now();
+        self.unwritten |= self.attendance.is_report_due(now) && !self.control.is_draining();
         let Some(status) = self.status.as_ref().filter(|_| self.unwritten && !self.mute) else {
             return Ok(());
         };
         let key = format!("{}/.status/{}", self.place.prefix, self.name);
-        let value = status.json(&self.name);
+        let value = status.json(&self.name, self.attendance.report(now).as_ref());
         let lease = match self.lease {
             Some(lease) => Ok(lease),
             None => self.etcd.lease(LEASE_SECONDS),
