@@ -25,6 +25,7 @@
 //! | [`observe`] | metrics, the live view, the log: what was counted, made readable | sockets |
 //! | [`sys`] | [`reactor::net::Net`] on Linux, pinning, signals | decisions |
 //! | [`gateway`] | clients, servers and the exchanges between them: what is done | a policy |
+//! | [`fleet`] | gateways that share limits by a store: who has which share | sockets, clocks |
 //! | [`flow`] | one body from the socket it arrives on to the one it leaves by | what follows a fault |
 //! | [`wire`] | the bytes of one connection, and the calls that move them | messages, roles |
 //! | [`tls`] | sessions that seal and open: rustls, certificates, keys | sockets, threads |
@@ -57,6 +58,7 @@ pub mod control;
 pub mod dns;
 pub mod escape;
 pub mod files;
+pub mod fleet;
 pub mod flow;
 pub mod gate;
 pub mod gateway;

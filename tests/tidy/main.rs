@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plugins", &["files", "http", "measure::counter", "measure::histogram"]),
     ("tls", &["files", "wire"]),
     ("gate", &["clock", "http"]),
+    ("fleet", &["clock"]),
     (
         "config",
         &[
@@ -420,6 +421,7 @@ fn policies_read_no_clock_and_name_no_socket() {
                 | "measure"
                 | "wire"
                 | "flow"
+                | "fleet"
                 | "gate"
                 | "gateway"
         ) {
