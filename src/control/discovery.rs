@@ -35,9 +35,43 @@ mod kubernetes;
 
 use self::dns::{DnsProvider, DnsQuestion};
 
+/// From one listing of a store's keys to the next, at least.
+pub const STORE_LIST: Duration = etcd::LIST;
+/// How long a member of a store may be away until a gateway knows it, at most: it is asked now and then, and
+/// has so long to answer.
+pub const STORE_SILENCE: Duration = etcd::PROBE.saturating_add(etcd::TIMEOUT);
+
 /// The pause after the first failure; it doubles with each.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a source that fails is left alone, by how often it has failed in a row.
+#[derive(Clone, Debug)]
+pub struct Pacing {
+    next: Duration,
+}
+
+impl Pacing {
+    /// No pause is longer, unless the source itself has said so.
+    pub const MAX: Duration = PAUSE_MAX;
+
+    /// The source has been asked. How long to leave it alone; `None`: it has answered.
+    pub fn after<T>(&mut self, set: &Result<T, Trouble>) -> Option<Duration> {
+        let Err(trouble) = set else {
+            self.next = PAUSE;
+            return None;
+        };
+        let pause = trouble.again.unwrap_or(self.next);
+        self.next = (self.next * 2).min(PAUSE_MAX);
+        Some(pause)
+    }
+}
+
+impl Default for Pacing {
+    fn default() -> Pacing {
+        Pacing { next: PAUSE }
+    }
+}
 
 /// One source of endpoints.
 pub trait Provider: Send {
@@ -201,17 +235,13 @@ impl Drop for Discovery {
 
 /// Asks one source until it is to stop.
 fn ask(provider: &mut dyn Provider, stop: &Stop, told: impl Fn(Result<Vec<FoundMember>, Trouble>)) {
-    let mut pause = PAUSE;
+    let mut pacing = Pacing::default();
     while !stop.is_stopped() {
         let set = provider.watch(stop);
         if stop.is_stopped() {
             return;
         }
-        let wait = match &set {
-            Ok(_) => None,
-            Err(trouble) => Some(trouble.again.unwrap_or(pause)),
-        };
-        pause = if wait.is_some() { (pause * 2).min(PAUSE_MAX) } else { PAUSE };
+        let wait = pacing.after(&set);
         told(set);
         if wait.is_some_and(|wait| stop.wait(wait)) {
             return;

@@ -183,7 +183,7 @@ impl Lifecycle {
         if let Some(record) = self.members.sources.get_mut(upstream) {
             record.state.members = record.membership.in_force().len();
             record.state.doubted = record.membership.doubted();
-            record.state.paused = record.membership.paused(sys::now());
+            record.state.paused = record.membership.paused();
             self.control.discovered().set(upstream, record.state.clone());
         }
     }

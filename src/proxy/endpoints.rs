@@ -363,6 +363,11 @@ impl Endpoints {
         self.members.iter().map(|member| &member.endpoint).find(|known| known.id == endpoint)
     }
 
+    /// The endpoints that there are, in the order of the configuration.
+    pub fn ids(&self) -> impl Iterator<Item = EndpointId> + '_ {
+        self.members.iter().map(|member| member.endpoint.id)
+    }
+
     /// Whether the ceilings leave room for one more exchange.
     pub fn has_room(&self) -> bool {
         self.load.has_room(&self.settings.admission)

@@ -10,6 +10,7 @@
 //! * What the latest generation does not name is *leaving*: exchanges that have it go on, and no
 //!   connection to it is kept idle.
 
+use std::collections::BTreeSet;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
@@ -73,8 +74,9 @@ impl<C: Copy + PartialEq, W: Copy + PartialEq> Group<C, W> {
     /// are still open.
     pub fn follow_members(&mut self, set: &MemberSet, now: Instant) -> Vec<C> {
         self.endpoints.follow(set.version, &set.endpoints, set.load.clone(), now);
-        let Group { pool, endpoints, leaving, .. } = self;
-        pool.retain(|id| !*leaving && endpoints.get(id).is_some())
+        let here: BTreeSet<EndpointId> = self.endpoints.ids().collect();
+        let leaving = self.leaving;
+        self.pool.retain(|id| !leaving && here.contains(&id))
     }
 
     fn keeps(&self, endpoint: EndpointId) -> bool {

@@ -24,7 +24,7 @@
 //! and given to all workers. An endpoint that leaves keeps its count for as long as exchanges run, and
 //! has it again if it comes back under its id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -49,7 +49,7 @@ struct Counted {
 pub struct SharedLoad {
     upstream: Arc<Line>,
     endpoints: Vec<(EndpointId, Arc<Counted>)>,
-    /// Endpoints that have left with exchanges under way, for as long as these last.
+    /// Endpoints that have left with exchanges under way, for as long as these last; by id.
     departed: Vec<(EndpointId, Arc<Counted>)>,
     /// Where its server is started when it is asked for: whether it is there.
     gate: Option<Arc<WakeGate>>,
@@ -148,11 +148,16 @@ impl SharedLoad {
 
     /// The load of the same upstream with these endpoints.
     pub fn of_endpoints(&self, endpoints: &[Endpoint]) -> SharedLoad {
+        let known: BTreeMap<EndpointId, &Arc<Counted>> = self
+            .departed
+            .iter()
+            .chain(&self.endpoints)
+            .map(|(id, counted)| (*id, counted))
+            .collect();
+        let here: BTreeSet<EndpointId> = endpoints.iter().map(|endpoint| endpoint.id).collect();
         let counted = |&Endpoint { id, .. }: &Endpoint| {
-            let mut known = self.endpoints.iter().chain(&self.departed);
-            let kept = known.find(|(known, _)| *known == id);
-            let counted = match kept {
-                Some((_, counted)) => Arc::clone(counted),
+            let counted = match known.get(&id) {
+                Some(&counted) => Arc::clone(counted),
                 None => Arc::new(Counted {
                     outstanding: Line::default(),
                     upstream: Arc::clone(&self.upstream),
@@ -160,14 +165,13 @@ impl SharedLoad {
             };
             (id, counted)
         };
-        let has_left = |(id, counted): &&(EndpointId, Arc<Counted>)| {
-            counted.outstanding.0.load(Ordering::Relaxed) > 0
-                && !endpoints.iter().any(|endpoint| endpoint.id == *id)
+        let has_left = |(id, counted): &(EndpointId, &Arc<Counted>)| {
+            counted.outstanding.0.load(Ordering::Relaxed) > 0 && !here.contains(id)
         };
-        let departed = self.endpoints.iter().chain(&self.departed).filter(has_left);
+        let departed = known.iter().map(|(id, counted)| (*id, *counted)).filter(has_left);
         SharedLoad {
             upstream: Arc::clone(&self.upstream),
-            departed: departed.cloned().collect(),
+            departed: departed.map(|(id, counted)| (id, Arc::clone(counted))).collect(),
             endpoints: endpoints.iter().map(counted).collect(),
             gate: self.gate.clone(),
         }
@@ -175,8 +179,8 @@ impl SharedLoad {
 
     /// Whether an endpoint that has left still has exchanges.
     pub fn is_finishing(&self, endpoint: EndpointId) -> bool {
-        let departed = self.departed.iter().find(|(id, _)| *id == endpoint);
-        departed.is_some_and(|(_, counted)| counted.outstanding.0.load(Ordering::Relaxed) > 0)
+        let place = self.departed.binary_search_by_key(&endpoint, |(id, _)| *id);
+        place.is_ok_and(|at| self.departed[at].1.outstanding.0.load(Ordering::Relaxed) > 0)
     }
 
     /// The same behind a gate, or without one.

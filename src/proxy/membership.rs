@@ -27,7 +27,7 @@ mod tests;
 pub const WINDOW: Duration = Duration::from_secs(300);
 /// The first pause of one that comes back; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+pub const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What is believed of one source.
 #[derive(Debug, Default)]
@@ -38,6 +38,10 @@ pub struct Membership {
     /// Who has left within the window.
     absences: BTreeMap<String, Absences>,
     in_force: Vec<FoundMember>,
+    /// How many are told, and wait for their pauses to end.
+    paused: usize,
+    /// When the first of these pauses ends.
+    back: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -113,13 +117,7 @@ impl Membership {
     /// When [`Membership::on_time`] has something to do; [`Instant::NEVER`]: only when something is told.
     pub fn due(&self, now: Instant) -> Instant {
         let doubt = self.doubt.as_ref().map_or(Instant::NEVER, |doubt| doubt.until);
-        let waits = |member: &&FoundMember| {
-            !self.in_force.iter().any(|other| other.identity() == member.identity())
-        };
-        let away = |member: &FoundMember| self.absences.get(&member.key());
-        let paused = self.last.iter().filter(|member| away(member).is_some()).filter(waits);
-        let paused = paused.filter_map(|member| Some(away(member)?.back.max(now)));
-        paused.min().unwrap_or(Instant::NEVER).min(doubt)
+        self.back.map_or(Instant::NEVER, |back| back.max(now)).min(doubt)
     }
 
     /// The members as they are in force.
@@ -133,16 +131,13 @@ impl Membership {
     }
 
     /// How many are told, and not in force yet, because they come and go.
-    pub fn paused(&self, now: Instant) -> usize {
-        self.last.iter().filter(|member| self.paused_until(member, now).is_some()).count()
+    pub fn paused(&self) -> usize {
+        self.paused
     }
 
     fn believe(&mut self, told: Vec<FoundMember>, now: Instant) {
         self.doubt = None;
         self.absences.retain(|_, absences| now.since(absences.left) < WINDOW);
-        let has = |set: &[FoundMember], one: &FoundMember| {
-            set.iter().any(|other| other.identity() == one.identity())
-        };
         for gone in self.last.iter().filter(|one| !has(&told, one)) {
             let first = Absences { times: 0, left: now, back: now };
             let absences = self.absences.entry(gone.key()).or_insert(first);
@@ -167,15 +162,25 @@ impl Membership {
     }
 
     fn judge(&mut self, doubted: bool, settled: bool, now: Instant) -> Judgement {
-        let here = |member: &&FoundMember| self.paused_until(member, now).is_none();
-        let mut members: Vec<FoundMember> = self.last.iter().filter(here).cloned().collect();
+        let mut members = Vec::with_capacity(self.last.len());
+        let mut back = None;
+        for member in &self.last {
+            match self.paused_until(member, now) {
+                None => members.push(member.clone()),
+                Some(until) => {
+                    back = Some(back.map_or(until, |soonest: Instant| soonest.min(until)))
+                }
+            }
+        }
         if members.is_empty() {
             members.clone_from(&self.last);
+            back = None;
         }
+        (self.paused, self.back) = (self.last.len() - members.len(), back);
         // Newcomers of a set in doubt are as good as any.
         let told = self.doubt.iter().flat_map(|doubt| &doubt.told);
         for newcomer in told {
-            if !self.last.iter().any(|known| known.identity() == newcomer.identity()) {
+            if !has(&self.last, newcomer) {
                 members.push(newcomer.clone());
             }
         }
@@ -185,8 +190,13 @@ impl Membership {
     }
 }
 
+/// Whether a set, which is sorted, has a member of this identity.
+fn has(set: &[FoundMember], one: &FoundMember) -> bool {
+    set.binary_search_by(|other| other.identity().cmp(&one.identity())).is_ok()
+}
+
 impl FoundMember {
-    /// What makes it the same one in another set.
+    /// What makes it the same one in another set. A sorted set is sorted by it.
     fn identity(&self) -> (&str, Option<&str>) {
         (&self.address, self.name.as_deref())
     }

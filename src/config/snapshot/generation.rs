@@ -5,6 +5,8 @@
 //! probe knows under that id stays true. An endpoint that comes back has the id it had, and no other ever
 //! gets it, so a stale one finds nothing or the same server.
 
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Endpoint, MEMBERS_MAX, Snapshot, Upstream};
@@ -89,12 +91,15 @@ impl Generation {
         self.sets += 1;
         upstream.version = self.sets;
         let Upstream { endpoints, departed, .. } = upstream;
+        // Found by what is hashed; TLS identities are compared. A set may have a thousand endpoints, and
+        // a thousand may have left.
+        let mut known: HashMap<_, Vec<&Endpoint>> = HashMap::with_capacity(before.len());
+        for old in before.iter().chain(departed.iter().rev()) {
+            known.entry(place_of(old)).or_default().push(old);
+        }
         for endpoint in endpoints.iter_mut() {
-            let same = |old: &&Endpoint| {
-                (old.address, &old.authority, old.base(), &old.tls)
-                    == (endpoint.address, &endpoint.authority, endpoint.base(), &endpoint.tls)
-            };
-            match before.iter().chain(departed.iter().rev()).find(same) {
+            let alike = known.get(&place_of(endpoint)).into_iter().flatten();
+            match alike.copied().find(|old| old.tls == endpoint.tls) {
                 Some(old) => {
                     endpoint.id = old.id;
                     endpoint.tls.clone_from(&old.tls);
@@ -102,7 +107,8 @@ impl Generation {
                 None => endpoint.id = EndpointId(self.take_id()),
             }
         }
-        let stays = |old: &Endpoint| endpoints.iter().any(|endpoint| endpoint.id == old.id);
+        let here: BTreeSet<EndpointId> = endpoints.iter().map(|endpoint| endpoint.id).collect();
+        let stays = |old: &Endpoint| here.contains(&old.id);
         departed.retain(|old| !stays(old));
         departed.extend(before.into_iter().filter(|old| !stays(old) && old.address.is_some()));
         let too_many = departed.len().saturating_sub(MEMBERS_MAX);
@@ -113,6 +119,11 @@ impl Generation {
         self.ids += 1;
         self.ids
     }
+}
+
+/// What an endpoint is the same one by, but for its TLS identity.
+fn place_of(endpoint: &Endpoint) -> (Option<SocketAddr>, &str, &str) {
+    (endpoint.address, &endpoint.authority, endpoint.base())
 }
 
 #[cfg(test)]

@@ -17,13 +17,13 @@ use crate::control::etcd::{Etcd, EtcdFailure, StoredKey, Watch, WatchEvent};
 /// How often it is looked whether anybody still wants to know.
 const LOOK: Duration = Duration::from_millis(250);
 /// From one listing to the next, at least: a change is listed at once, and those that follow it together.
-const LIST: Duration = Duration::from_millis(100);
+pub(super) const LIST: Duration = Duration::from_millis(100);
 /// From the beginning of a watch to the next one, at least: one that ends at once is not begun at once.
 const BEGIN: Duration = Duration::from_millis(500);
 /// How often the store is asked whether it is there.
-const PROBE: Duration = Duration::from_secs(2);
+pub(super) const PROBE: Duration = Duration::from_secs(2);
 /// For one member of the store.
-const TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 /// No value of a key is longer.
 const VALUE_BYTES_MAX: usize = 64 << 10;
 

@@ -42,26 +42,29 @@ impl Endpoints {
             return;
         }
         self.departed.retain(|one| one.is_kept(&load, now));
-        let mut old = std::mem::take(&mut self.members);
+        let old = std::mem::take(&mut self.members);
         let siblings = Siblings::of(&old, endpoints);
-        let index = |id| old.iter().position(|member| member.endpoint.id == id);
-        let places: Vec<_> = endpoints.iter().map(|endpoint| index(endpoint.id)).collect();
+        let index = Places::of(&old);
+        let places: Vec<_> = endpoints.iter().map(|endpoint| index.find(endpoint.id)).collect();
         let known = endpoints.iter().zip(&places);
         self.balancer.reconcile(known.map(|(endpoint, place)| (endpoint.address, *place)));
-        let mut members = Vec::with_capacity(endpoints.len());
+        let mut old: Vec<Option<Member>> = old.into_iter().map(Some).collect();
+        let mut away: Vec<Option<Departed>> = self.departed.drain(..).map(Some).collect();
+        let left = match places.iter().all(Option::is_some) {
+            true => Places::default(),
+            false => Places::of(away.iter().flatten().map(|one| &one.member)),
+        };
+        let mut members: Vec<Member> = Vec::with_capacity(endpoints.len());
         for (endpoint, place) in endpoints.iter().zip(&places) {
-            let back =
-                || self.departed.iter().position(|one| one.member.endpoint.id == endpoint.id);
-            members.push(match place.map(|place| old[place].clone()) {
+            let stays = place.and_then(|place| old[place].take());
+            let back = || Some(away[left.find(endpoint.id)?].take()?.member);
+            members.push(match stays.or_else(back) {
                 Some(member) => member.kept(endpoint),
-                None => match back() {
-                    Some(at) => self.departed.swap_remove(at).member.kept(endpoint),
-                    None => siblings.like(Member::new(endpoint, Breaker::newcomer(now))),
-                },
+                None => siblings.like(Member::new(endpoint, Breaker::newcomer(now))),
             });
         }
-        old.retain(|member| !endpoints.iter().any(|endpoint| endpoint.id == member.endpoint.id));
-        self.departed.extend(old.into_iter().map(|member| Departed::of(member, now)));
+        self.departed.extend(away.into_iter().flatten());
+        self.departed.extend(old.into_iter().flatten().map(|member| Departed::of(member, now)));
         let too_many = self.departed.len().saturating_sub(DEPARTED_MAX);
         self.departed.drain(..too_many);
         (self.members, self.load, self.version) = (members, load, version);
@@ -75,6 +78,24 @@ impl Endpoints {
         let departed = self.departed.iter().map(|one| &one.member);
         let mut known = self.members.iter().chain(departed).map(|member| &member.endpoint);
         known.find(|known| known.id == endpoint).map(|known| known.name.as_str())
+    }
+}
+
+/// Where each of many stands, by its id: a set may have a thousand, and is looked through for each.
+#[derive(Default)]
+struct Places(Vec<(EndpointId, usize)>);
+
+impl Places {
+    fn of<'a>(members: impl IntoIterator<Item = &'a Member>) -> Places {
+        let ids = members.into_iter().map(|member| member.endpoint.id);
+        let mut places: Vec<_> = ids.zip(0..).collect();
+        places.sort_unstable();
+        Places(places)
+    }
+
+    fn find(&self, id: EndpointId) -> Option<usize> {
+        let at = self.0.binary_search_by_key(&id, |(known, _)| *known).ok()?;
+        Some(self.0[at].1)
     }
 }
 
