@@ -97,7 +97,12 @@ fn start_gateway(
 ) -> Result<Server, StartError> {
     let start = |address: SocketAddr| {
         let token = AdminToken { file: String::new(), secret: Secret::new(token) };
-        let admin = Admin { listen: Some(address), token: Some(token) };
+        let admin = Admin {
+            listen: Some(address),
+            token: Some(token),
+            hosts: Vec::new(),
+            playground: true,
+        };
         server::start("worker", Arc::new(Snapshot { admin, ..snapshot.clone() }))
     };
     let usual = SocketAddr::from(([127, 0, 0, 1], 9090));

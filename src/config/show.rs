@@ -112,6 +112,11 @@ fn admin(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     if let Some(address) = admin.listen {
         families(snapshot, address, out)?;
     }
+    if !admin.hosts.is_empty() {
+        let hosts: Vec<String> = admin.hosts.iter().map(|host| quoted(host)).collect();
+        entry(out, "hosts", format!("[{}]", hosts.join(", ")))?;
+    }
+    entry(out, "playground", admin.playground)?;
     match &admin.token {
         Some(token) if token.file.is_empty() => writeln!(out, "# token: made at the start"),
         Some(token) => entry(out, "token_file", quoted(&token.file)),

@@ -145,6 +145,10 @@ pub struct Admin {
     /// `None`: there is no admin address.
     pub listen: Option<SocketAddr>,
     pub token: Option<AdminToken>,
+    /// Names that it is reached by beside addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// The dashboard has a page that talks to the models.
+    pub playground: bool,
 }
 
 /// `[access_log]`

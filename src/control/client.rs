@@ -16,7 +16,7 @@ mod tests;
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use self::connection::Connection;
@@ -157,7 +157,15 @@ impl Ask<'_> {
 
     /// Asks, and reads the head of the final answer.
     pub fn begin(&self) -> Result<Answer, AskFailure> {
+        self.begin_held(|_| {})
+    }
+
+    /// The same; `hold` is given a second handle of the socket, by which another thread can end it.
+    pub fn begin_held(&self, hold: impl FnOnce(TcpStream)) -> Result<Answer, AskFailure> {
         let mut connection = Connection::dial(self.to, self.tls, Instant::now() + self.timeout)?;
+        if let Some(handle) = connection.handle() {
+            hold(handle);
+        }
         let sent = connection.send(&self.request());
         // Who refuses may close before it has everything: its answer says why.
         match (sent, head_of(connection)) {
@@ -261,7 +269,7 @@ impl Answer {
     }
 
     /// Each piece of the document as it comes, whatever the status.
-    fn pieces(
+    pub fn pieces(
         mut self,
         mut take: impl FnMut(&[u8]) -> Result<(), AskFailure>,
     ) -> Result<(), AskFailure> {

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use crate::flow::plugged::Lookers;
-use crate::measure::live::Piece;
+use crate::measure::live::{Piece, PieceClock};
 use crate::measure::reel::Reel;
 use crate::plugins::seat::PluginStop;
 use crate::service::continuation::Transcript;
@@ -43,6 +43,7 @@ pub struct Tap {
 
 #[derive(Debug)]
 struct Listener {
+    clock: PieceClock,
     pieces: SyncSender<Piece>,
     missed: u64,
 }
@@ -82,13 +83,13 @@ impl Tap {
         self.reel.take()
     }
 
-    /// One more listener; `None`: there are enough.
-    pub fn listen(&mut self) -> Option<Receiver<Piece>> {
+    /// One more listener, for whom `clock` is read with each piece; `None`: there are enough.
+    pub fn listen(&mut self, clock: PieceClock) -> Option<Receiver<Piece>> {
         if self.listeners.len() == LISTENERS_MAX {
             return None;
         }
         let (pieces, heard) = sync_channel(PIECES);
-        self.listeners.push(Listener { pieces, missed: 0 });
+        self.listeners.push(Listener { clock, pieces, missed: 0 });
         Some(heard)
     }
 
@@ -115,7 +116,8 @@ impl Tap {
             lookers.feed(data);
         }
         self.listeners.retain_mut(|listener| {
-            let piece = Piece { data: data.to_vec(), missed: listener.missed };
+            let (at, missed) = ((listener.clock)(), listener.missed);
+            let piece = Piece { at, data: data.to_vec(), missed };
             match listener.pieces.try_send(piece) {
                 Ok(()) => listener.missed = 0,
                 Err(TrySendError::Full(_)) => listener.missed += 1,
@@ -146,24 +148,28 @@ impl Tap {
 mod tests {
     use super::*;
 
+    fn clock() -> crate::clock::Instant {
+        crate::clock::Instant::from_nanos(7)
+    }
+
     #[test]
     fn a_slow_listener_misses_pieces_and_is_told_how_many() {
         let mut tap = Tap::default();
-        let heard = tap.listen().expect("the first");
+        let heard = tap.listen(clock).expect("the first");
         for _ in 0..PIECES + 3 {
             tap.feed(b"x");
         }
         let pieces: Vec<_> = heard.try_iter().collect();
         assert_eq!((pieces.len(), pieces[0].missed), (PIECES, 0));
         tap.feed(b"y");
-        assert_eq!(heard.try_recv(), Ok(Piece { data: b"y".to_vec(), missed: 3 }));
+        assert_eq!(heard.try_recv(), Ok(Piece { at: clock(), data: b"y".to_vec(), missed: 3 }));
     }
 
     #[test]
     fn a_listener_that_left_is_forgotten_and_there_are_few() {
         let mut tap = Tap::default();
-        let all: Vec<_> = (0..LISTENERS_MAX).map(|_| tap.listen().expect("room")).collect();
-        assert!(tap.listen().is_none());
+        let all: Vec<_> = (0..LISTENERS_MAX).map(|_| tap.listen(clock).expect("room")).collect();
+        assert!(tap.listen(clock).is_none());
         drop(all);
         tap.feed(b"x");
         assert!(tap.is_idle());

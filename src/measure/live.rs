@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::http::request_id::RequestId;
 use crate::measure::stall::Owner;
@@ -31,9 +32,12 @@ pub enum Inquiry {
     Kill { stream: StreamKey, reply: mpsc::Sender<bool> },
     /// Change how an endpoint is treated. One that is not known here is none of this worker's.
     Adjust { upstream: UpstreamId, endpoint: EndpointId, adjustment: Adjustment },
-    /// Listen to the response of this exchange.
-    Tail { stream: StreamKey, reply: mpsc::Sender<Tailed> },
+    /// Listen to the response of this exchange. `clock` is read for each piece.
+    Tail { stream: StreamKey, clock: PieceClock, reply: mpsc::Sender<Tailed> },
 }
+
+/// Tells when a piece was read.
+pub type PieceClock = fn() -> Instant;
 
 /// How an endpoint is to be treated from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +52,11 @@ pub enum Adjustment {
 /// Whether there is something to listen to.
 #[derive(Debug)]
 pub enum Tailed {
-    Listening(mpsc::Receiver<Piece>),
+    /// `began`: when the exchange did.
+    Listening {
+        pieces: mpsc::Receiver<Piece>,
+        began: Instant,
+    },
     NoSuchStream,
     /// No response has begun, or it is made inside this process.
     NoResponse,
@@ -108,6 +116,8 @@ pub struct LiveStream {
     pub model: Option<String>,
     pub phase: Phase,
     pub age: Duration,
+    /// What the attempt that goes on has come to.
+    pub reached: Reached,
     /// Of the response; 0: it has not begun.
     pub status: u16,
     /// Data events; where there are none, 0.
@@ -125,9 +135,23 @@ pub struct LiveStream {
     pub buffered: usize,
 }
 
+/// When an attempt came how far, since the start of its exchange. `None`: it has not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// It was given a connection.
+    pub attached: Option<Duration>,
+    /// The connection took the first byte of the request, and the last.
+    pub connected: Option<Duration>,
+    pub request_written: Option<Duration>,
+    pub first_byte: Option<Duration>,
+    pub first_event: Option<Duration>,
+}
+
 /// What a listener hears.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Piece {
+    /// When it was read.
+    pub at: Instant,
     /// Bytes of the payload, cut wherever a read ended.
     pub data: Vec<u8>,
     /// Pieces that were missed before this one.

@@ -9,6 +9,9 @@
 //! | `exposition` | the text formats of Prometheus and OpenMetrics |
 //! | `metrics` | every metric: its name, its meaning, where its value comes from |
 //! | `view` | the live view: rates, percentiles and streams, as one JSON object a second |
+//! | `reading` | what all workers had counted at a moment |
+//! | `history` | the last hour, in rings of fixed length |
+//! | `recent` | the exchanges that ended last, and the last of each error |
 //! | `recordings` | the last of the streams that have failed |
 //! | `mask` | a stream without its text, as long as with it |
 //! | `tail` | the events of one stream, for who looks on |
@@ -22,11 +25,14 @@
 pub mod access;
 pub mod discovered;
 mod exposition;
+pub mod history;
 pub mod keeper;
 pub mod logger;
 mod mask;
 pub mod metrics;
 pub mod obeyed;
+mod reading;
+pub mod recent;
 pub mod recordings;
 pub mod spans;
 pub mod tail;

@@ -2,6 +2,7 @@
 //!
 //! Written by whoever reads the configuration, read by the admin pages.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -41,6 +42,22 @@ pub struct CanaryEnd {
     pub why: String,
 }
 
+/// Reads that are remembered.
+const READS: usize = 50;
+
+/// One time that a configuration was read.
+#[derive(Debug)]
+struct ConfigRead {
+    /// The how many-th it was.
+    number: u64,
+    /// Unix seconds.
+    at: u64,
+    source: String,
+    /// `None`: it was refused.
+    generation: Option<u32>,
+    reasons: Vec<String>,
+}
+
 #[derive(Debug, Default)]
 struct Told {
     /// The file, or the store and its prefix.
@@ -54,6 +71,9 @@ struct Told {
     refused_at: u64,
     /// The last one there was.
     canary: Option<CanaryState>,
+    /// The last reads, the oldest first.
+    reads: VecDeque<ConfigRead>,
+    count: u64,
 }
 
 impl ConfigState {
@@ -61,8 +81,9 @@ impl ConfigState {
     pub fn obey(&self, source: String, generation: u32, now: u64) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         let mut told = self.told();
-        let canary = told.canary.take();
-        *told = Told { source, generation, since: now, canary, ..Told::default() };
+        told.note(now, source.clone(), Some(generation), &[]);
+        let Told { reads, count, canary, .. } = std::mem::take(&mut *told);
+        *told = Told { source, generation, since: now, reads, count, canary, ..Told::default() };
     }
 
     /// The canary in the store stands so now; one that ends is counted.
@@ -84,6 +105,8 @@ impl ConfigState {
         self.refused.fetch_add(1, Ordering::Relaxed);
         let mut told = self.told();
         (told.reasons, told.refused_at) = (reasons.to_vec(), now);
+        let source = told.source.clone();
+        told.note(now, source, None, reasons);
     }
 
     /// As a page of the admin address.
@@ -114,6 +137,7 @@ impl ConfigState {
             "in_force": refused.is_none(),
             "refused": refused,
             "canary": canary,
+            "history": told.reads.iter().rev().map(ConfigRead::shown).collect::<Vec<_>>(),
         })
     }
 
@@ -151,6 +175,29 @@ impl ConfigState {
     }
 }
 
+impl Told {
+    fn note(&mut self, at: u64, source: String, generation: Option<u32>, reasons: &[String]) {
+        self.count += 1;
+        let reasons = reasons.to_vec();
+        self.reads.push_back(ConfigRead { number: self.count, at, source, generation, reasons });
+        if self.reads.len() > READS {
+            self.reads.pop_front();
+        }
+    }
+}
+
+impl ConfigRead {
+    fn shown(&self) -> Value {
+        json!({
+            "number": self.number,
+            "at": timestamp::written(self.at),
+            "source": self.source,
+            "generation": self.generation,
+            "reasons": self.reasons,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +218,14 @@ mod tests {
             (state.in_force(), state.reads()),
             ((1, true), [("accepted", 2), ("refused", 1)])
         );
+        let reads = told["history"].as_array().expect("a list");
+        let generations: Vec<_> = reads.iter().map(|read| read["generation"].as_u64()).collect();
+        assert_eq!(generations, [Some(1), None, Some(0)]);
+        assert_eq!(reads[1]["reasons"][0], "etcd:/p/config:1: no");
+        (0..2 * READS as u64).for_each(|now| state.refuse(&["no".into()], now));
+        let told = state.document();
+        assert_eq!(told["history"].as_array().map(Vec::len), Some(READS));
+        assert_eq!(told["history"][0]["number"], 103);
     }
     #[test]
     fn a_canary_is_told_and_its_end_is_counted_once() {

@@ -19,7 +19,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -398,12 +398,21 @@ pub struct UsageQueue {
 }
 
 impl UsageQueue {
-    /// Starts the thread that adds up. It ends when the last queue is gone.
-    pub fn start(settings: &UsageSettings) -> io::Result<UsageQueue> {
+    /// Starts the thread that adds up, and gives each record to `also`. It ends when the last queue is
+    /// gone.
+    pub fn start(
+        settings: &UsageSettings,
+        also: impl Fn(&Arc<Record>) + Send + 'static,
+    ) -> io::Result<UsageQueue> {
         let book = Arc::new(UsageBook::new(settings));
         let (queue, records) = sync_channel::<Arc<Record>>(QUEUE);
         let sums = Arc::clone(&book);
-        let adds = move || add_up(&records, &sums);
+        let adds = move || {
+            for record in records {
+                sums.add(&record);
+                also(&record);
+            }
+        };
         thread::Builder::new().name("usage".into()).spawn(adds)?;
         Ok(UsageQueue { queue, book })
     }
@@ -417,11 +426,5 @@ impl UsageQueue {
         if let Err(TrySendError::Full(_)) = self.queue.try_send(Arc::clone(record)) {
             self.book.missed.fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-fn add_up(records: &Receiver<Arc<Record>>, book: &UsageBook) {
-    for record in records {
-        book.add(&record);
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::metrics::{merged, sample};
+use super::metrics::merged;
+use super::reading::{Reading, Tokens};
 use crate::clock::Instant;
 use crate::config::snapshot::unix_path::shown_address;
 use crate::measure::histogram::Sample;
@@ -56,70 +57,6 @@ impl std::str::FromStr for StreamId {
                 request: request.parse().map_err(drop)?,
             },
         })
-    }
-}
-
-/// What one worker had counted at a moment.
-#[derive(Clone, Debug, Default)]
-struct Tokens {
-    events: u64,
-    /// Of these, those of answers whose tokens their servers have told, and how many those were.
-    events_told: u64,
-    told: u64,
-    exchanges: u64,
-}
-
-impl Tokens {
-    /// Tokens since `before`: as told, else as many as there were data events; and whether that is
-    /// an estimate. An answer that is told at its end takes back what its events were taken for.
-    fn since(&self, before: &Tokens) -> (u64, bool) {
-        let events = self.events - before.events;
-        let told = self.events_told - before.events_told;
-        let tokens = (events + self.told - before.told).saturating_sub(told);
-        (tokens, events != told)
-    }
-}
-
-/// What all had counted at a moment.
-#[derive(Debug)]
-struct Reading {
-    at: Instant,
-    workers: Vec<Tokens>,
-    written: u64,
-    waited: [u64; 3],
-    first_event: Sample,
-    event_gap: Sample,
-    turn_time: Sample,
-}
-
-impl Reading {
-    fn take(now: Instant, counters: &[Arc<Counters>]) -> Reading {
-        let tokens = |counters: &Arc<Counters>| Tokens {
-            events: counters.data_events.get(),
-            events_told: counters.events_told.get(),
-            told: counters.tokens_out.sum(),
-            exchanges: counters.exchanges.get(),
-        };
-        Reading {
-            at: now,
-            workers: counters.iter().map(tokens).collect(),
-            written: counters.iter().map(|counters| counters.bytes_written.get()).sum(),
-            waited: Owner::ALL.map(|owner| {
-                counters.iter().map(|counters| counters.waited[owner as usize].get()).sum()
-            }),
-            first_event: sample(counters, |c| &c.first_event),
-            event_gap: sample(counters, |c| &c.event_gap),
-            turn_time: sample(counters, |c| &c.turn_time),
-        }
-    }
-
-    fn total(&self) -> Tokens {
-        Tokens {
-            events: self.workers.iter().map(|worker| worker.events).sum(),
-            events_told: self.workers.iter().map(|worker| worker.events_told).sum(),
-            told: self.workers.iter().map(|worker| worker.told).sum(),
-            exchanges: self.workers.iter().map(|worker| worker.exchanges).sum(),
-        }
     }
 }
 
@@ -309,6 +246,11 @@ fn row(worker: usize, stream: &LiveStream) -> Value {
         "model_asked": stream.asked,
         "model": stream.model,
         "phase": phase(stream.phase),
+        "attached_us": stream.reached.attached.map(micros),
+        "connected_us": stream.reached.connected.map(micros),
+        "request_written_us": stream.reached.request_written.map(micros),
+        "first_byte_us": stream.reached.first_byte.map(micros),
+        "first_event_us": stream.reached.first_event.map(micros),
         "age_ms": millis(stream.age),
         "status": Some(stream.status).filter(|status| *status != 0),
         "tokens": stream.tokens.or(Some(stream.events).filter(|events| *events > 0)),
@@ -341,6 +283,10 @@ pub fn phase(phase: Phase) -> &'static str {
     }
 }
 
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -358,20 +304,6 @@ mod tests {
         for wrong in ["", "1", "1-2", "1-x-3", "1-2-3-4", "-1-2-3", "1-2-99999999999"] {
             assert_eq!(wrong.parse::<StreamId>(), Err(()), "{wrong:?}");
         }
-    }
-
-    #[test]
-    fn tokens_told_take_the_place_of_events() {
-        let before = Tokens { events: 100, events_told: 60, told: 90, exchanges: 0 };
-        let since = |events, events_told, told| {
-            Tokens { events, events_told, told, exchanges: 0 }.since(&before)
-        };
-        assert_eq!(since(100, 60, 90), (0, false));
-        assert_eq!(since(112, 60, 90), (12, true), "nobody has told yet");
-        // A stream of 12 events, and a document of 900 tokens.
-        assert_eq!(since(112, 72, 90 + 40 + 900), (940, false));
-        // One that was seen to begin before, and was fewer tokens than events.
-        assert_eq!(since(101, 71, 95), (0, true));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
 use super::{Control, Post, Server, StartError};
 use crate::config::bounds::{descriptors_least, descriptors_needed};
@@ -25,9 +26,11 @@ use crate::measure::journal::Journal;
 use crate::measure::stats::Counters;
 use crate::observe::access::Format;
 use crate::observe::discovered::DiscoveryState;
+use crate::observe::history::History;
 use crate::observe::keeper::Keeper;
 use crate::observe::logger;
 use crate::observe::obeyed::ConfigState;
+use crate::observe::recent::RecentExchanges;
 use crate::observe::recordings::Recordings;
 use crate::observe::usage::{UsageBook, UsageQueue};
 use crate::proxy::health::DownEndpoint;
@@ -59,10 +62,11 @@ pub fn start_on(
     let loads = Loads::new(&snapshot, seats.len());
     let draining = Arc::<AtomicBool>::default();
     let reloader = Arc::<OnceLock<admin::Reload>>::default();
-    let config = Arc::<ConfigState>::default();
+    let (config, discovered) = <(Arc<ConfigState>, Arc<DiscoveryState>)>::default();
     let models = KnownModels::default();
-    let discovered = Arc::<DiscoveryState>::default();
+    let shared_loads = Arc::new(Mutex::new(loads.clone()));
     let fleet = admin::WorkerHandles {
+        door: addresses.first().map(|address| (*address, snapshot.is_sealed(0))),
         models: Arc::clone(&models),
         posts: posts.clone(),
         counters: counters.clone(),
@@ -72,16 +76,19 @@ pub fn start_on(
         config: Arc::clone(&config),
         discovered: Arc::clone(&discovered),
         usage: records.usage,
+        history: records.history,
+        recent: records.recent,
+        loads: Arc::clone(&shared_loads),
         spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
     let spent = SpentKeeper::start(&snapshot, || sys::time_of_day().as_secs());
-    let remote = desk.as_ref().map(|desk| desk.remote(fleet));
+    let remote = desk.as_ref().map(|desk| desk.remote(fleet, &snapshot));
     let control = Control {
         posts,
         counters: counters.clone(),
         draining,
         listeners: Arc::new(Mutex::new(kept)),
-        loads: Arc::new(Mutex::new(loads.clone())),
+        loads: shared_loads,
         checks: Arc::default(),
         models,
         watched: Arc::default(),
@@ -174,6 +181,8 @@ struct Records {
     exporter: Option<Exporter>,
     recordings: Option<Arc<Recordings>>,
     usage: Option<Arc<UsageBook>>,
+    history: Option<Arc<History>>,
+    recent: Option<Arc<RecentExchanges>>,
     journal: Option<Arc<dyn Journal>>,
 }
 
@@ -186,14 +195,22 @@ impl Records {
             .streams
             .map(|streams| Arc::new(Recordings::new(sys::now, streams, snapshot.recorder.keep)));
         // Whoever asks for it asks the admin address.
-        let settings = snapshot.admin.listen.map(|_| &snapshot.usage);
-        let usage = settings.map(UsageQueue::start).transpose().map_err(StartError::System)?;
+        let history = snapshot.admin.listen.map(|_| Arc::new(History::new(sys::now)));
+        let recent = snapshot.admin.listen.map(|_| Arc::<RecentExchanges>::default());
+        let kept = history.clone().zip(recent.clone());
+        let usage = kept.map(|(history, recent)| {
+            UsageQueue::start(&snapshot.usage, move |record| {
+                history.add(record);
+                recent.add(record, SystemTime::now());
+            })
+        });
+        let usage = usage.transpose().map_err(StartError::System)?;
         let log = snapshot.access_log.target != AccessTarget::Off;
         let spans = exporter.as_ref().map(|exporter| exporter.queue.clone());
         let keeper = Keeper { log, spans, recordings: recordings.clone(), usage: usage.clone() };
         let journal = keeper.is_wanted().then(|| Arc::new(keeper) as Arc<dyn Journal>);
         let usage = usage.map(|usage| Arc::clone(usage.book()));
-        Ok(Records { exporter, recordings, usage, journal })
+        Ok(Records { exporter, recordings, usage, history, recent, journal })
     }
 }
 

@@ -24,6 +24,10 @@ impl TlsDialer {
 }
 
 impl<S: Read + Write> SealedStream<S> {
+    pub fn get(&self) -> &S {
+        &self.0.sock
+    }
+
     /// The connection below.
     pub fn inner(&mut self) -> &mut S {
         &mut self.0.sock

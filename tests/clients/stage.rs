@@ -173,7 +173,9 @@ impl Gateway {
         fs::write(&token.0, TOKEN).expect("a temporary file");
         let address = format!("127.0.0.1:{}", free_port());
         let file = token.0.display();
-        let section = format!("[admin]\nlisten = \"{address}\"\ntoken_file = \"{file}\"\n\n");
+        let section = format!(
+            "[admin]\nlisten = \"{address}\"\ntoken_file = \"{file}\"\nplayground = true\n\n"
+        );
         (Gateway::with(upstream, &section), format!("http://{address}/"), TOKEN)
     }
 

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::harness::{Config, End, Gateway, Message, PATIENCE, Peer, Upstream, sluicegate};
 
-const TOKEN: &str = "a-token-for-the-tests";
-const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+pub const TOKEN: &str = "a-token-for-the-tests";
+pub const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
                       Transfer-Encoding: chunked\r\n\r\n";
-const POST: &str = "POST /v1/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+pub const POST: &str = "POST /v1/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
 
 /// A gateway with an admin address.
 pub struct Watched {
@@ -83,7 +83,7 @@ impl Watched {
     }
 
     /// The one stream there is.
-    fn stream(&self) -> Value {
+    pub fn stream(&self) -> Value {
         self.wait("/streams", |answer| {
             let streams = answer.json()["streams"].clone();
             (streams.as_array()?.len() == 1).then(|| streams[0].clone())
@@ -108,13 +108,13 @@ impl Drop for Watched {
     }
 }
 
-fn event(data: &str) -> String {
+pub fn event(data: &str) -> String {
     let event = format!("data: {data}\n\n");
     format!("{:x}\r\n{event}\r\n", event.len())
 }
 
 /// A stream that has had its head and one event.
-fn open_stream(watched: &Watched, upstream: &Upstream) -> (Peer, Peer) {
+pub fn open_stream(watched: &Watched, upstream: &Upstream) -> (Peer, Peer) {
     let mut client = watched.gateway.connect();
     client.send(POST);
     let mut server = upstream.accept();

@@ -77,3 +77,4 @@ mod unix;
 mod urls;
 mod usage;
 mod wake;
+mod watching;

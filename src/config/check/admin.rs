@@ -32,6 +32,8 @@ pub(super) fn admin(
             .and_then(|field| listener(field, report))
             .unwrap_or(defaults::ADMIN.listen),
         token,
+        hosts: hosts(&mut section, report),
+        playground: section.boolean("playground", defaults::ADMIN.playground, report),
     };
     if let (Some(field), Some(address)) = (&listen, admin.listen) {
         if server.listen.iter().any(|ours| meet(*ours, address)) {
@@ -49,6 +51,24 @@ pub(super) fn admin(
     }
     section.finish(report);
     admin
+}
+
+/// Names without a port, in lower case.
+fn hosts(section: &mut Section<'_>, report: &mut Report) -> Vec<String> {
+    let Some(field) = section.take("hosts") else { return defaults::ADMIN.hosts };
+    let items = field.list(report).unwrap_or_default();
+    let named = items.iter().filter_map(|item| item.parsed(report, host_name));
+    named.collect()
+}
+
+fn host_name(text: &str) -> Result<String, Mistake> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    if text.is_empty() || text.len() > 253 || !text.bytes().all(fits) {
+        return Err(Mistake::new(
+            "must be a name such as \"gate.example.org\", without scheme and port",
+        ));
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 /// Whether both cannot be bound at once.

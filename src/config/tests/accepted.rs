@@ -54,6 +54,8 @@ fn every_key_reaches_the_snapshot() {
         tcp_keepalive = { idle = "2m", interval = "9s", probes = 4 }
         [admin]
         listen = "0.0.0.0:9090"
+        hosts = ["Gate.example", "gw1"]
+        playground = true
         token_file = "/etc/admin.token"
         [access_log]
         to = "stdout"
@@ -182,6 +184,8 @@ const EVERY_KEY: &str = r#"
     per_address = "off"
     [admin]
     listen = "0.0.0.0:9090"
+    hosts = ["gate.example", "gw1"]
+    playground = true
     token_file = "/etc/admin.token"
     [access_log]
     to = "stdout"

@@ -614,6 +614,11 @@ fn admin() {
         ),
         (
             r#"listen    = "off""#,
+            "hosts = [\"https://gate.example\"]",
+            "line 46: admin.hosts[0]: must be a name such as \"gate.example.org\", without scheme and port",
+        ),
+        (
+            r#"listen    = "off""#,
             r#"token_file = "/etc/short""#,
             "line 46: admin.token_file: /etc/short must hold one line of 16 to 512 visible \
              ASCII characters",

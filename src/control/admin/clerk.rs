@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::WorkerHandles;
+use super::playground::Playground;
 use crate::clock::Instant;
 
 /// How to reach the workers, and since when they run.
 pub(super) struct Clerk {
     pub fleet: WorkerHandles,
     pub started: Instant,
+    pub playground: Playground,
     /// A successor serves at the same addresses.
     retired: AtomicBool,
 }
@@ -22,7 +24,8 @@ impl fmt::Debug for Clerk {
 
 impl Clerk {
     pub fn new(fleet: WorkerHandles, started: Instant) -> Clerk {
-        Clerk { fleet, started, retired: AtomicBool::new(false) }
+        let playground = Playground::new(fleet.door);
+        Clerk { fleet, started, playground, retired: AtomicBool::new(false) }
     }
 
     /// Whether new work is welcome at our addresses. A probe that still reaches a process that has

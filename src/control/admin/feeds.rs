@@ -15,7 +15,7 @@ use crate::measure::live::Piece;
 use crate::measure::live::{Inquiry, Tailed};
 use crate::observe::tail::Cutter;
 use crate::observe::view::{Scene, StreamId, Viewer};
-use crate::responder::admin::{Feed, Next, Reply};
+use crate::responder::admin::{Feed, Next, Reply, TailForm};
 use crate::sys;
 
 /// How often something new is looked for.
@@ -69,6 +69,10 @@ impl Feed for View {
 pub(super) struct Tail {
     state: State,
     plain: bool,
+    /// Each event is told with its time.
+    timed: bool,
+    /// When the exchange began.
+    began: Instant,
     cutter: Cutter,
     waiting: VecDeque<String>,
 }
@@ -82,23 +86,36 @@ enum State {
 }
 
 impl Tail {
-    pub fn of(fleet: &WorkerHandles, id: &str, plain: bool) -> Tail {
+    pub fn of(fleet: &WorkerHandles, id: &str, wanted: TailForm) -> Tail {
+        let TailForm { plain, timed } = wanted;
         let answer = id.parse::<StreamId>().ok().and_then(|stream| {
-            ask_one(fleet, &stream, |reply| Inquiry::Tail { stream: stream.key, reply })
+            let clock = sys::now;
+            ask_one(fleet, &stream, |reply| Inquiry::Tail { stream: stream.key, clock, reply })
         });
         let state = match answer {
             Some(answer) => State::Asking { answer, deadline: Deadline::default() },
             None => State::Unknown,
         };
-        Tail { state, plain, cutter: Cutter::new(plain), waiting: VecDeque::new() }
+        Tail {
+            state,
+            plain,
+            timed,
+            began: Instant::ZERO,
+            cutter: Cutter::new(plain),
+            waiting: VecDeque::new(),
+        }
     }
 
     /// The worker's answer.
     fn begin(&mut self, tailed: Result<Tailed, TryRecvError>, now: Instant) -> Next {
         match tailed {
-            Ok(Tailed::Listening(pieces)) => {
+            Ok(Tailed::Listening { pieces, began }) => {
                 self.state = State::Listening(pieces);
-                let note = json!({ "tail": "from here on", "redacted": !self.plain });
+                self.began = began;
+                let mut note = json!({ "tail": "from here on", "redacted": !self.plain });
+                if self.timed {
+                    note["at_us"] = micros(now - began).into();
+                }
                 Next::Event(note.to_string())
             }
             Ok(Tailed::NoSuchStream) | Err(TryRecvError::Disconnected) => {
@@ -119,6 +136,10 @@ impl Tail {
     }
 }
 
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 impl Feed for Tail {
     fn poll(&mut self, now: Instant) -> Next {
         if let Some(event) = self.waiting.pop_front() {
@@ -137,12 +158,19 @@ impl Feed for Tail {
             State::Listening(pieces) => {
                 let waiting = &mut self.waiting;
                 match pieces.try_recv() {
-                    Ok(Piece { data, missed }) => {
+                    Ok(Piece { at, data, missed }) => {
                         if missed > 0 {
                             self.cutter.skip();
                             waiting.push_back(json!({ "missed_pieces": missed }).to_string());
                         }
-                        self.cutter.feed(&data, |event| waiting.push_back(event));
+                        let at_us = micros(at - self.began);
+                        let timed = self.timed;
+                        self.cutter.feed(&data, |event| {
+                            waiting.push_back(match timed {
+                                true => json!({ "at_us": at_us, "data": event }).to_string(),
+                                false => event,
+                            });
+                        });
                         self.waiting.pop_front().map_or(Next::Wait(now), Next::Event)
                     }
                     Err(TryRecvError::Empty) => Next::Wait(now + TAIL_LOOK),

@@ -9,6 +9,8 @@
 //! | `office` | what the admin pages ask of the process, answered |
 //! | `inquiry` | answers that the workers have to give, gathered |
 //! | `feeds` | the live view and the tail of a stream |
+//! | `playground` | a request of the dashboard's, put to the gateway itself |
+//! | `historian` | a thread that looks at the counters once a second |
 //!
 //! * The workers are read through their counters and asked by mailbox. Nothing here can make one
 //!   wait, and a worker that does not answer is left out after half a second.
@@ -17,37 +19,42 @@
 
 mod clerk;
 mod feeds;
+mod historian;
 mod inquiry;
 mod office;
+mod playground;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::config::bounds::{ADMIN_CONNECTIONS, ADMIN_HEALTH_PLACES};
 use crate::config::defaults;
 use crate::config::snapshot::{
-    Admin, DnsSettings, Forwarded, Generation, HalfClose, Limits, PluginTable, ServerSettings,
-    Snapshot, Timeouts, Workers,
+    DnsSettings, Forwarded, Generation, HalfClose, Limits, PluginTable, ServerSettings, Snapshot,
+    Timeouts, Workers,
 };
 use crate::control::models::KnownModels;
 use crate::gateway::command::{Command, Idle};
 use crate::gateway::{Setup, worker};
 use crate::measure::stats::Counters;
 use crate::observe::discovered::DiscoveryState;
+use crate::observe::history::History;
 use crate::observe::keeper::SpanCounts;
 use crate::observe::obeyed::ConfigState;
+use crate::observe::recent::RecentExchanges;
 use crate::observe::recordings::Recordings;
 use crate::observe::usage::UsageBook;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::{Mailbox, Sender, mailbox};
-use crate::responder::admin::{Policy, Process, routes};
+use crate::responder::admin::{PLAYGROUND_BYTES, Policy, Process, routes};
 use crate::sys::{self, Linux, TcpStream};
 
 use self::clerk::Clerk;
+use self::historian::{Followed, Historian};
 use self::office::Office;
 
 /// What became of a reload: the generation that is in force, or why it is still the old one.
@@ -61,6 +68,8 @@ pub type Reload = Box<dyn Fn(mpsc::Sender<Reloaded>) + Send + Sync>;
 pub struct WorkerHandles {
     pub posts: Vec<Sender<Command<TcpStream>>>,
     pub counters: Vec<Arc<Counters>>,
+    /// The first address that the gateway listens on, and whether clients speak TLS there.
+    pub door: Option<(SocketAddr, bool)>,
     /// No new work is welcome.
     pub draining: Arc<AtomicBool>,
     /// How to have the configuration read again; empty: it was made by the program.
@@ -73,6 +82,12 @@ pub struct WorkerHandles {
     pub discovered: Arc<DiscoveryState>,
     /// What requests have cost.
     pub usage: Option<Arc<UsageBook>>,
+    /// The last hour.
+    pub history: Option<Arc<History>>,
+    /// The exchanges that ended last.
+    pub recent: Option<Arc<RecentExchanges>>,
+    /// The exchanges under way, of the latest generation.
+    pub loads: Arc<Mutex<Loads>>,
     /// What became of spans, where they go anywhere.
     pub spans: Option<Arc<SpanCounts>>,
     /// Which models the servers have, where a route tells them.
@@ -93,6 +108,8 @@ pub struct Remote {
     address: SocketAddr,
     post: Sender<Command<TcpStream>>,
     clerk: Arc<Clerk>,
+    /// The generation that is told of.
+    followed: Followed,
 }
 
 /// The running admin thread.
@@ -101,6 +118,7 @@ pub struct Thread {
     post: Sender<Command<TcpStream>>,
     clerk: Arc<Clerk>,
     thread: JoinHandle<io::Result<()>>,
+    historian: Option<Historian>,
 }
 
 impl BoundAdmin {
@@ -111,15 +129,22 @@ impl BoundAdmin {
         Ok(BoundAdmin { address, net, post, mailbox })
     }
 
-    pub fn remote(&self, fleet: WorkerHandles) -> Remote {
+    pub fn remote(&self, fleet: WorkerHandles, snapshot: &Arc<Snapshot>) -> Remote {
         let clerk = Arc::new(Clerk::new(fleet, sys::now()));
-        Remote { address: self.address, post: self.post.clone(), clerk }
+        let followed = Arc::new(Mutex::new(Arc::clone(snapshot)));
+        Remote { address: self.address, post: self.post.clone(), clerk, followed }
     }
 
     /// Opens it.
     pub fn open(self, snapshot: &Arc<Snapshot>, remote: &Remote) -> io::Result<Thread> {
         let BoundAdmin { address, net, post, mailbox } = self;
         let pages = remote.pages(snapshot);
+        let fleet = &remote.clerk.fleet;
+        let historian = fleet.history.as_ref().map(|history| {
+            let followed = Arc::clone(&remote.followed);
+            Historian::start(fleet.clone(), Arc::clone(history), followed)
+        });
+        let historian = historian.transpose()?;
         let setup = Setup {
             loads: Loads::new(&pages, 1),
             snapshot: Arc::new(pages),
@@ -135,13 +160,14 @@ impl BoundAdmin {
         };
         let thread =
             thread::Builder::new().name("admin".into()).spawn(move || worker(net, setup).run())?;
-        Ok(Thread { address, post, clerk: Arc::clone(&remote.clerk), thread })
+        Ok(Thread { address, post, clerk: Arc::clone(&remote.clerk), thread, historian })
     }
 }
 
 impl Remote {
     /// Tells of this generation from the next request on, and asks for its token.
     pub fn reload(&self, snapshot: &Arc<Snapshot>) {
+        *self.followed.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(snapshot);
         let pages = self.pages(snapshot);
         let loads = Loads::new(&pages, 1);
         // A thread that is gone needs to be told nothing.
@@ -159,6 +185,7 @@ impl Remote {
         let policy = Policy {
             token: snapshot.admin.token.as_ref().map(|token| token.secret.clone()),
             loopback: self.address.ip().is_loopback(),
+            hosts: snapshot.admin.hosts.clone(),
         };
         let office = Office::new(Arc::clone(&self.clerk), Arc::clone(snapshot));
         let process: Arc<dyn Process> = Arc::new(office);
@@ -174,6 +201,7 @@ impl Thread {
             // A thread that is gone needs to be told nothing.
             let _ = self.post.send(Command::Stop);
         }
+        drop(self.historian);
         self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the admin thread panicked")))
     }
 }
@@ -201,7 +229,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
             list_models: defaults::LIST_MODELS,
             tcp_keepalive: Some(defaults::TCP_KEEPALIVE),
         },
-        admin: Admin { listen: None, token: None },
+        admin: defaults::ADMIN,
         access_log: defaults::ACCESS_LOG,
         trace: defaults::trace(),
         recorder: defaults::RECORDER,
@@ -212,7 +240,7 @@ fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Sn
         limits: Limits {
             connections: ADMIN_CONNECTIONS,
             idle_keeps_place: false,
-            body_bytes: Some(64 << 10),
+            body_bytes: Some(PLAYGROUND_BYTES as u64),
             buffer_bytes: 16 << 20,
             continue_bytes: 0,
             ..defaults::LIMITS

@@ -1,11 +1,12 @@
 //! The office: what the admin pages ask of the process, answered.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use log::LevelFilter;
 use serde_json::json;
 
+use super::WorkerHandles;
 use super::clerk::Clerk;
 use super::feeds::{Tail, View};
 use super::inquiry::{FromSurveys, Killing, Reloading, Surveys};
@@ -15,8 +16,11 @@ use crate::control::models;
 use crate::gateway::command::Command;
 use crate::measure::live::{Adjustment, Inquiry};
 use crate::observe::recordings::Recordings;
-use crate::observe::{metrics, view};
-use crate::responder::admin::{Adjust, Exposition, Feed, Pending, Process, Question, Reply};
+use crate::observe::time::Utc;
+use crate::observe::{history, metrics, view};
+use crate::responder::admin::{
+    Adjust, Exposition, Feed, Pending, PlaygroundCall, Process, Question, Reply, TailForm,
+};
 use crate::sys;
 
 /// Rows of each worker in the table of streams.
@@ -84,6 +88,30 @@ impl Process for Office {
         }
     }
 
+    fn history(&self, range: &str, upstream: Option<&str>) -> Reply {
+        let until = Utc::at(SystemTime::now()).to_string();
+        let history = self.clerk.fleet.history.as_ref();
+        match history.and_then(|history| history.document(range, upstream, &until)) {
+            Some(document) => Reply::json(200, &document),
+            None => Reply::error(404, "no_history", "nothing is known of an upstream of this name"),
+        }
+    }
+
+    fn exchanges(&self, request_id: Option<&str>) -> Reply {
+        match &self.clerk.fleet.recent {
+            Some(recent) => Reply::json(200, &recent.exchanges(request_id)),
+            None => Reply::error(404, "no_usage", "nothing is added up"),
+        }
+    }
+
+    fn errors(&self) -> Reply {
+        let WorkerHandles { recent, counters, .. } = &self.clerk.fleet;
+        match recent {
+            Some(recent) => Reply::json(200, &recent.errors(&history::ends(counters))),
+            None => Reply::error(404, "no_usage", "nothing is added up"),
+        }
+    }
+
     fn plugins(&self) -> Reply {
         Reply::json(200, &metrics::plugins::document(&self.snapshot.plugins.active))
     }
@@ -113,6 +141,14 @@ impl Process for Office {
             }
         }
         Ok(())
+    }
+
+    fn has_playground(&self) -> bool {
+        self.snapshot.admin.playground
+    }
+
+    fn play(&self, call: PlaygroundCall) -> Result<Box<dyn Feed>, Reply> {
+        Ok(Box::new(self.clerk.playground.play(call)?))
     }
 
     fn ask(&self, question: Question) -> Box<dyn Pending> {
@@ -171,8 +207,8 @@ impl Process for Office {
         Box::new(View::new(Arc::clone(&self.clerk), period))
     }
 
-    fn tail(&self, stream: &str, plain: bool) -> Box<dyn Feed> {
-        Box::new(Tail::of(&self.clerk.fleet, stream, plain))
+    fn tail(&self, stream: &str, form: TailForm) -> Box<dyn Feed> {
+        Box::new(Tail::of(&self.clerk.fleet, stream, form))
     }
 }
 

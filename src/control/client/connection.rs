@@ -54,6 +54,15 @@ impl Connection {
         })
     }
 
+    /// A second handle of its socket, to end it from another thread.
+    pub fn handle(&self) -> Option<TcpStream> {
+        let stream = match self {
+            Connection::Plain(stream) => stream,
+            Connection::Sealed(sealed) => sealed.get(),
+        };
+        stream.stream.try_clone().ok()
+    }
+
     /// From here on everything ends at another time.
     pub fn until(&mut self, deadline: Instant) {
         let stream = match self {

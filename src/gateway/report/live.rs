@@ -4,12 +4,15 @@
 //! worker does not: the answer goes into a channel that never blocks its sender, and the table is cut
 //! at the length that was asked for.
 
+use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, Upstream, UpstreamId};
 use crate::gateway::Gateway;
 use crate::gateway::record::downstream::Downstream;
+use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::Peer;
 use crate::measure::live::{
-    Adjustment, EndpointState, Inquiry, LiveStream, StreamKey, Survey, Tailed, UpstreamState,
+    Adjustment, EndpointState, Inquiry, LiveStream, PieceClock, Reached, StreamKey, Survey, Tailed,
+    UpstreamState,
 };
 use crate::measure::stall::Owner;
 use crate::proxy::fault::{Fault, LocalFault};
@@ -28,7 +31,9 @@ impl<N: Net> Gateway<N> {
             Inquiry::Adjust { upstream, endpoint, adjustment } => {
                 self.adjust(upstream, endpoint, adjustment);
             }
-            Inquiry::Tail { stream, reply } => drop(reply.send(self.tail(stream))),
+            Inquiry::Tail { stream, clock, reply } => {
+                drop(reply.send(self.tail(stream, clock)));
+            }
         }
     }
 
@@ -115,6 +120,7 @@ impl<N: Net> Gateway<N> {
                 .map(str::to_owned),
             phase: exchange.waiting(connection, false).phase,
             age: cx.now - timeline.started,
+            reached: reached(exchange),
             status: exchange.status(),
             events: response
                 .and_then(|response| response.watch.observer.as_ref())
@@ -167,16 +173,33 @@ impl<N: Net> Gateway<N> {
         same.then_some(token)
     }
 
-    fn tail(&mut self, stream: StreamKey) -> Tailed {
+    fn tail(&mut self, stream: StreamKey, clock: PieceClock) -> Tailed {
         let exchange = self.find(stream).and_then(|token| self.exchange_mut(token));
         let Some(exchange) = exchange else { return Tailed::NoSuchStream };
+        let began = exchange.timeline.started;
         match (&exchange.peer, &mut exchange.attempt.response) {
             (Peer::Upstream(_), Some(response)) => {
                 let tap = response.watch.tap.get_or_insert_default();
-                tap.listen().map_or(Tailed::TooManyListeners, Tailed::Listening)
+                let heard = tap.listen(clock);
+                heard.map_or(Tailed::TooManyListeners, |pieces| Tailed::Listening { pieces, began })
             }
             _ => Tailed::NoResponse,
         }
+    }
+}
+
+/// How far the attempt that goes on has come.
+fn reached(exchange: &Exchange) -> Reached {
+    let began = exchange.timeline.started;
+    let reached = |at: Instant| (at != Instant::NEVER).then(|| at - began);
+    let hops = &exchange.attempt.hops;
+    let written = !exchange.request.is_open() && exchange.attempt.sent;
+    Reached {
+        attached: reached(hops.attached),
+        connected: reached(hops.connected),
+        request_written: written.then(|| exchange.timeline.request_written - began),
+        first_byte: reached(hops.first_byte),
+        first_event: reached(hops.first_event),
     }
 }
 

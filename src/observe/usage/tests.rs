@@ -156,7 +156,7 @@ fn a_full_queue_is_counted() {
     queue.put(&record);
     assert_eq!(queue.book().missed(), 1);
     drop(queue.queue);
-    add_up(&records, &queue.book);
+    records.iter().for_each(|record| queue.book.add(&record));
     assert_eq!(names(&queue.book), [(Some("a".into()), Some("a".into()), 1)]);
 }
 

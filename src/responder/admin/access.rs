@@ -8,7 +8,17 @@
 //!
 //! *Local names*: a page of a stranger can make a browser on this machine resolve the stranger's
 //! name to 127.0.0.1 and read what is answered. Its requests carry the stranger's name in `Host`,
-//! so only addresses and `localhost` are taken for local.
+//! so only addresses, `localhost` and the names of `admin.hosts` are taken for local.
+//!
+//! What changes something is looked at twice where a browser has sent it, which its `Origin` or
+//! `Sec-Fetch-Site` tells: the page has to be ours, and `Host` a local name. A browser puts both there
+//! and lets no page write them; whoever is no browser sends neither, and has shown the token.
+//!
+//! | what a browser sends | is done where |
+//! |---|---|
+//! | `Host` | it is a local name |
+//! | `Origin` | its authority is that of `Host`, or its host one of `admin.hosts` |
+//! | `Sec-Fetch-Site`, without `Origin` | it is `same-origin` or `none` |
 
 use std::net::IpAddr;
 
@@ -21,6 +31,8 @@ pub struct Policy {
     pub token: Option<Secret>,
     /// Nobody but this machine can connect.
     pub loopback: bool,
+    /// Names that are ours beside addresses and `localhost`, in lower case.
+    pub hosts: Vec<String>,
 }
 
 /// What a request is about to do.
@@ -28,6 +40,8 @@ pub struct Policy {
 pub(super) enum Need {
     Nothing,
     Look,
+    /// To look, by a call that a page of a stranger must not make.
+    Ask,
     Change,
 }
 
@@ -39,19 +53,64 @@ pub(super) enum Denied {
     /// There is no token that could be shown.
     NoToken,
     ForeignHost,
+    /// The page of a stranger has had it sent.
+    ForeignOrigin,
 }
 
 impl Policy {
     pub(super) fn judge(&self, need: Need, request: &Request<'_>) -> Result<(), Denied> {
         let shown = request.fields.get("authorization").map(|value| self.accepts(value));
+        if matches!(need, Need::Ask | Need::Change) {
+            self.judge_page(request)?;
+        }
         match (need, shown) {
             (Need::Nothing, _) | (_, Some(true)) => Ok(()),
             (Need::Change, _) if self.token.is_none() => Err(Denied::NoToken),
             (_, Some(false)) => Err(Denied::TokenWrong),
-            (Need::Look, None) if self.loopback && is_local(request.authority) => Ok(()),
-            (Need::Look, None) if self.loopback => Err(Denied::ForeignHost),
-            (Need::Look | Need::Change, None) => Err(Denied::TokenMissing),
+            (Need::Look | Need::Ask, None) if self.loopback && self.is_ours(request.authority) => {
+                Ok(())
+            }
+            (Need::Look | Need::Ask, None) if self.loopback => Err(Denied::ForeignHost),
+            (_, None) => Err(Denied::TokenMissing),
         }
+    }
+
+    /// Whether a page that a browser has sent this for is one of ours.
+    fn judge_page(&self, request: &Request<'_>) -> Result<(), Denied> {
+        let origin = request.fields.get("origin");
+        let site = request.fields.get("sec-fetch-site");
+        if origin.is_none() && site.is_none() {
+            return Ok(());
+        }
+        let is_page_ours = match (origin, site) {
+            (Some(origin), _) => self.is_origin_ours(origin, request.authority),
+            (None, site) => matches!(site, Some(b"same-origin" | b"none")),
+        };
+        match (is_page_ours, self.is_ours(request.authority)) {
+            (false, _) => Err(Denied::ForeignOrigin),
+            (true, false) => Err(Denied::ForeignHost),
+            (true, true) => Ok(()),
+        }
+    }
+
+    fn is_origin_ours(&self, origin: &[u8], authority: &[u8]) -> bool {
+        let Some((scheme, theirs)) =
+            str::from_utf8(origin).ok().and_then(|origin| origin.split_once("://"))
+        else {
+            return false;
+        };
+        let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+        let is_same = !authority.is_empty() && theirs.as_bytes().eq_ignore_ascii_case(authority);
+        is_web && (is_same || self.is_named(host(theirs)))
+    }
+
+    /// Whether an authority is an address, `localhost` or a name of ours, with or without a port.
+    fn is_ours(&self, authority: &[u8]) -> bool {
+        is_local(authority) || str::from_utf8(authority).is_ok_and(|text| self.is_named(host(text)))
+    }
+
+    fn is_named(&self, host: &str) -> bool {
+        self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host))
     }
 
     fn accepts(&self, authorization: &[u8]) -> bool {
@@ -64,18 +123,23 @@ impl Policy {
 /// Whether an authority is an address or `localhost`, with or without a port.
 fn is_local(authority: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(authority) else { return false };
-    let host = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => text.split(':').next().unwrap_or_default(),
-    };
+    let host = host(text);
     host.is_empty() || host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
+}
+
+/// An authority without its port.
+fn host(authority: &str) -> &str {
+    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => authority.split(':').next().unwrap_or_default(),
+    }
 }
 
 impl Denied {
     pub fn status(self) -> u16 {
         match self {
             Denied::TokenMissing | Denied::TokenWrong => 401,
-            Denied::NoToken | Denied::ForeignHost => 403,
+            Denied::NoToken | Denied::ForeignHost | Denied::ForeignOrigin => 403,
         }
     }
 
@@ -85,6 +149,7 @@ impl Denied {
             Denied::TokenWrong => "token_wrong",
             Denied::NoToken => "no_token_configured",
             Denied::ForeignHost => "foreign_host",
+            Denied::ForeignOrigin => "foreign_origin",
         }
     }
 
@@ -94,7 +159,12 @@ impl Denied {
             Denied::TokenWrong => "this is not the admin token",
             Denied::NoToken => "nothing can be changed here: admin.token_file is not configured",
             Denied::ForeignHost => {
-                "Host is neither an address nor localhost; with the admin token it may be anything"
+                "Host is neither an address nor localhost nor in admin.hosts; without a browser, and \
+                 with the admin token, it may be anything"
+            }
+            Denied::ForeignOrigin => {
+                "the page that has sent this is not the dashboard of this gateway: its Origin is \
+                 neither what Host says nor in admin.hosts"
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::assets::Asset;
 use super::{Feed, Next, Pending, Process, Reply};
 use crate::clock::Instant;
 use crate::escape::escaped_lines;
@@ -19,7 +20,7 @@ const BODY_BYTES_MAX: usize = 1024;
 
 /// What keeps a browser from doing anything with a page but showing it.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'";
+     connect-src 'self'; img-src data:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'";
 
 /// A document.
 pub(super) fn answering(reply: Reply) -> Finished {
@@ -28,9 +29,9 @@ pub(super) fn answering(reply: Reply) -> Finished {
 }
 
 /// A part of the dashboard.
-pub(super) fn asset_answer(content_type: &'static str, body: &'static str) -> Finished {
-    let body = Bytes::from_static(body.as_bytes());
-    answering(Reply { status: 200, content_type, body })
+pub(super) fn asset_answer(asset: &'static Asset) -> Finished {
+    let body = Bytes::from_static(asset.body.as_bytes());
+    answering(Reply { status: 200, content_type: asset.content_type, body })
         .with_field("Content-Security-Policy", CONTENT_POLICY)
         .with_field("X-Content-Type-Options", "nosniff")
         .with_field("Referrer-Policy", "no-referrer")

@@ -6,7 +6,8 @@
 //! | `adjust` | how an endpoint is to be treated |
 //! | `answer` | the responders: a document, an answer that others have to give, a feed of events |
 //! | `places` | how many pages are answered at once, so that there is room for the health pages |
-//! | `assets` | the dashboard: one page, its style and its script |
+//! | `playground` | a request of the dashboard's that is put to the gateway |
+//! | `assets` | the dashboard: one page, its styles and its modules |
 //!
 //! The pages know nothing of workers, metrics or configurations: they ask a [`Process`], and
 //! whatever it cannot tell at once comes later, through a [`Pending`] or a [`Feed`].
@@ -20,7 +21,9 @@
 mod access;
 mod adjust;
 mod answer;
+mod assets;
 mod places;
+mod playground;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +41,8 @@ pub use self::adjust::Adjust;
 use self::adjust::adjust;
 use self::answer::{Asking, Feeding, Reading, answering, asset_answer};
 use self::places::{PageSlot, Placed};
+use self::playground::Calling;
+pub use self::playground::{PLAYGROUND_BYTES, PlaygroundCall};
 use super::finished::Finished;
 use super::{Request, Responder, Service};
 use crate::clock::Instant;
@@ -45,7 +50,7 @@ use crate::config::snapshot::{
     AcceptEncoding, CommitAt, ExchangeTimeouts, KeyMode, PathPattern, Route, Target,
 };
 use crate::escape::escaped;
-use crate::http::explained;
+use crate::http::{explained, form};
 
 /// The text formats of `/metrics`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,16 +76,35 @@ pub trait Process: fmt::Debug + Send + Sync {
     fn recording(&self, id: &str, plain: bool) -> Option<Reply>;
     /// What requests have cost, by route, upstream and model.
     fn usage(&self) -> Reply;
+    /// The last five minutes, or the last hour (`1h`): of the gateway, or of an upstream.
+    fn history(&self, range: &str, upstream: Option<&str>) -> Reply;
+    /// The exchanges that ended last; those of one request alone.
+    fn exchanges(&self, request_id: Option<&str>) -> Reply;
+    /// Errors by their codes, with examples.
+    fn errors(&self) -> Reply;
     /// The plugins, and how long their hooks took.
     fn plugins(&self) -> Reply;
     /// Changes how an endpoint is treated; why not, if it cannot be done.
     fn adjust(&self, endpoint: &Adjust) -> Result<(), &'static str>;
+    /// Whether there is a playground.
+    fn has_playground(&self) -> bool;
+    /// Puts a request to the gateway; what of the answer comes is told as it comes.
+    fn play(&self, call: PlaygroundCall) -> Result<Box<dyn Feed>, Reply>;
     /// What others have to be asked for.
     fn ask(&self, question: Question) -> Box<dyn Pending>;
     /// The live view: one event at once, and one every `period`.
     fn view(&self, period: Duration) -> Box<dyn Feed>;
-    /// The last events of one stream, and those that come. `plain`: with their text.
-    fn tail(&self, stream: &str, plain: bool) -> Box<dyn Feed>;
+    /// The events of one stream from here on.
+    fn tail(&self, stream: &str, form: TailForm) -> Box<dyn Feed>;
+}
+
+/// How a tail is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TailForm {
+    /// With the text of the events.
+    pub plain: bool,
+    /// Each event as `{"at_us": …, "data": …}`: when it was read, since the exchange began.
+    pub timed: bool,
 }
 
 /// What takes longer than a call.
@@ -152,7 +176,9 @@ pub enum Next {
 /// A page, by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Page {
-    Dashboard(&'static Asset),
+    Dashboard,
+    /// `/dashboard/FILE`
+    Asset,
     Health,
     Ready,
     Metrics,
@@ -165,28 +191,16 @@ enum Page {
     /// `/recordings/ID`
     Recording,
     Usage,
+    History,
+    Exchanges,
+    Errors,
+    Playground,
     Plugins,
     Streams,
     /// `/streams/ID` and `/streams/ID/tail`
     Stream,
     Events,
 }
-
-/// A part of the dashboard.
-#[derive(Debug, PartialEq, Eq)]
-struct Asset {
-    content_type: &'static str,
-    body: &'static str,
-}
-
-const HTML: Asset =
-    Asset { content_type: "text/html; charset=utf-8", body: include_str!("assets/dashboard.html") };
-const STYLE: Asset =
-    Asset { content_type: "text/css; charset=utf-8", body: include_str!("assets/dashboard.css") };
-const SCRIPT: Asset = Asset {
-    content_type: "text/javascript; charset=utf-8",
-    body: include_str!("assets/dashboard.js"),
-};
 
 /// Below this prefix are the pages of single streams.
 const STREAM_PREFIX: &str = "/streams/";
@@ -198,9 +212,8 @@ const READ: &[&str] = &["GET", "HEAD"];
 
 /// Every page, with the methods it takes.
 const PAGES: &[(&str, &[&str], Page)] = &[
-    ("/", READ, Page::Dashboard(&HTML)),
-    ("/dashboard.css", READ, Page::Dashboard(&STYLE)),
-    ("/dashboard.js", READ, Page::Dashboard(&SCRIPT)),
+    ("/", READ, Page::Dashboard),
+    (assets::PREFIX, READ, Page::Asset),
     ("/healthz", READ, Page::Health),
     ("/readyz", READ, Page::Ready),
     ("/metrics", READ, Page::Metrics),
@@ -212,6 +225,10 @@ const PAGES: &[(&str, &[&str], Page)] = &[
     ("/recordings", READ, Page::Recordings),
     (RECORDING_PREFIX, READ, Page::Recording),
     ("/usage", READ, Page::Usage),
+    ("/history", READ, Page::History),
+    ("/exchanges", READ, Page::Exchanges),
+    ("/errors", READ, Page::Errors),
+    ("/playground", &["GET", "HEAD", "POST"], Page::Playground),
     ("/plugins", READ, Page::Plugins),
     ("/streams", READ, Page::Streams),
     (STREAM_PREFIX, &["GET", "DELETE"], Page::Stream),
@@ -247,7 +264,7 @@ pub fn routes(process: &Arc<dyn Process>, policy: &Policy, answers: usize) -> Ve
         };
         Route {
             path: match *path {
-                prefix @ (STREAM_PREFIX | RECORDING_PREFIX) => {
+                prefix @ (STREAM_PREFIX | RECORDING_PREFIX | assets::PREFIX) => {
                     PathPattern::Prefix(prefix.to_owned())
                 }
                 path => PathPattern::Exact(path.to_owned()),
@@ -305,10 +322,12 @@ impl Page {
     fn need(self, request: &Request<'_>) -> Need {
         let reads = matches!(request.method, "GET" | "HEAD");
         match self {
-            Page::Dashboard(_) | Page::Health | Page::Ready => Need::Nothing,
+            Page::Dashboard | Page::Asset | Page::Health | Page::Ready => Need::Nothing,
             // Text of a conversation is worth the token even on loopback.
             Page::Stream | Page::Recording if is_plain(request) => Need::Change,
             _ if reads => Need::Look,
+            // Whoever is here could ask the gateway itself.
+            Page::Playground => Need::Ask,
             _ => Need::Change,
         }
     }
@@ -319,13 +338,21 @@ fn is_plain(request: &Request<'_>) -> bool {
     request.query.is_some_and(|query| query.split('&').any(|word| word == "text=1"))
 }
 
+/// A parameter of the query, decoded; what is no text is none.
+fn parameter(request: &Request<'_>, name: &str) -> Option<String> {
+    let value = form::parameters(request.query?, name).into_iter().next()?;
+    String::from_utf8(value).ok()
+}
+
 impl Admin {
     fn open(&self, request: &Request<'_>) -> Box<dyn Responder> {
         let process = &self.process;
         let reply = match self.page {
-            Page::Dashboard(asset) => {
-                return Box::new(asset_answer(asset.content_type, asset.body));
-            }
+            Page::Dashboard => return Box::new(asset_answer(&assets::HTML)),
+            Page::Asset => match assets::file(request.path) {
+                Some(asset) => return Box::new(asset_answer(asset)),
+                None => Reply::error(404, "no_route", "the dashboard has no such file"),
+            },
             Page::Metrics => {
                 let question = Question::Metrics(form_wanted(request));
                 return Box::new(Asking::new(process.ask(question)));
@@ -339,6 +366,21 @@ impl Admin {
             Page::Streams => return Box::new(Asking::new(process.ask(Question::Streams))),
             Page::Recordings => process.recordings(),
             Page::Usage => process.usage(),
+            Page::History => {
+                let range = parameter(request, "range").unwrap_or_default();
+                process.history(&range, parameter(request, "upstream").as_deref())
+            }
+            Page::Exchanges => process.exchanges(parameter(request, "request_id").as_deref()),
+            Page::Errors => process.errors(),
+            Page::Playground if !process.has_playground() && request.method == "POST" => {
+                Reply::error(404, "playground_off", "admin.playground is not true")
+            }
+            Page::Playground if request.method == "POST" => {
+                return Box::new(Calling::new(Arc::clone(process)));
+            }
+            Page::Playground => {
+                Reply::json(200, &serde_json::json!({ "playground": process.has_playground() }))
+            }
             Page::Plugins => process.plugins(),
             Page::Recording => return self.recording(request),
             Page::Stream => return self.stream(request),
@@ -375,7 +417,9 @@ impl Admin {
         let name = request.path.strip_prefix(STREAM_PREFIX).unwrap_or_default();
         match (request.method, name.strip_suffix("/tail")) {
             ("GET", Some(name)) => {
-                Box::new(Feeding::new(self.process.tail(name, is_plain(request))))
+                let timed = parameter(request, "times").is_some_and(|it| it == "1");
+                let form = TailForm { plain: is_plain(request), timed };
+                Box::new(Feeding::new(self.process.tail(name, form)))
             }
             ("DELETE", None) => {
                 Box::new(Asking::new(self.process.ask(Question::Kill(name.to_owned()))))
@@ -415,6 +459,6 @@ fn refusal(denied: Denied) -> Finished {
         Denied::TokenMissing | Denied::TokenWrong => {
             answering(reply).with_field("WWW-Authenticate", "Bearer")
         }
-        Denied::NoToken | Denied::ForeignHost => answering(reply),
+        Denied::NoToken | Denied::ForeignHost | Denied::ForeignOrigin => answering(reply),
     }
 }
