@@ -11,6 +11,7 @@ pub mod bench;
 pub mod cert;
 pub mod check;
 pub mod config;
+pub mod dashboard;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
@@ -147,6 +148,9 @@ pub enum Command {
     /// Make, list, revoke and rotate the keys that clients come with
     #[command(after_help = EXIT_CODES)]
     Key(key::KeyArguments),
+    /// Open the dashboard of a running gateway in a browser, or say where it is
+    #[command(after_help = EXIT_CODES)]
+    Dashboard(dashboard::DashboardArguments),
     /// Watch a running gateway in the terminal
     #[command(after_help = EXIT_CODES)]
     Top(top::TopArguments),
@@ -182,6 +186,7 @@ impl Command {
             Command::Bench(arguments) => bench::execute(&arguments),
             Command::Cert(arguments) => cert::execute(&arguments),
             Command::Key(arguments) => key::execute(&arguments),
+            Command::Dashboard(arguments) => dashboard::execute(&arguments),
             Command::Top(arguments) => top::execute(&arguments),
             Command::Completions(arguments) => generate::completions(&arguments),
             Command::Man(arguments) => generate::man(&arguments),

@@ -1,22 +1,31 @@
 //! `sluicegate top`: the live view of a running gateway, in a terminal.
 //!
 //! It reads the same server-sent events as the dashboard, one a second, and draws a screen for
-//! each. Where standard output is no terminal it prints one plain screen and ends.
+//! each. Where standard output is no terminal it prints one plain screen and ends. The pages are the
+//! dashboard's, each at a key.
 //!
-//! Absent on purpose: keys and colours that a terminal may not have. Ctrl-C ends it.
+//! Absent on purpose: colours that a terminal may not have. `q` and Ctrl-C end it.
+
+mod pages;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
+use self::pages::Told;
 use super::{Exit, complain};
 use crate::escape::escaped;
 use crate::files;
+use crate::sys;
 
 /// `sluicegate top`
 #[derive(Args, Clone, Debug)]
@@ -33,6 +42,9 @@ pub struct TopArguments {
     /// Print one screen and end
     #[arg(long)]
     pub once: bool,
+    /// The page to begin with; where there is a terminal, keys 1 to 7 show the others
+    #[arg(long, value_name = "PAGE", default_value = "overview")]
+    pub page: TopPage,
 }
 
 /// A token is a line.
@@ -59,24 +71,145 @@ pub fn execute(arguments: &TopArguments) -> Exit {
     }
 }
 
-fn follow(arguments: &TopArguments) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    let once = arguments.once || !out.is_terminal();
-    let mut events = Events::open(arguments)?;
-    if !once {
-        write!(out, "{HOME}{CLEAR_REST}")?;
-    }
-    while let Some(view) = events.next()? {
-        let screen = screen(&view, arguments.rows);
-        if once {
-            return out.write_all(screen.as_bytes());
+/// What there is to look at, each at its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TopPage {
+    Overview,
+    Streams,
+    Upstreams,
+    Errors,
+    Models,
+    Configuration,
+    Fleet,
+}
+
+impl TopPage {
+    const ALL: [TopPage; 7] = [
+        TopPage::Overview,
+        TopPage::Streams,
+        TopPage::Upstreams,
+        TopPage::Errors,
+        TopPage::Models,
+        TopPage::Configuration,
+        TopPage::Fleet,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            TopPage::Overview => "overview",
+            TopPage::Streams => "streams",
+            TopPage::Upstreams => "upstreams",
+            TopPage::Errors => "errors",
+            TopPage::Models => "models",
+            TopPage::Configuration => "configuration",
+            TopPage::Fleet => "fleet",
         }
-        // Drawn over what is there: a screen that is cleared first would flicker.
-        let lines = screen.lines().map(|line| format!("{line}{CLEAR_LINE}\n"));
-        write!(out, "{HOME}{}{CLEAR_REST}", lines.collect::<String>())?;
-        out.flush()?;
     }
-    Err(io::Error::other("the gateway has ended"))
+
+    /// What it is drawn of beside the live view.
+    fn document(self) -> Option<&'static str> {
+        match self {
+            TopPage::Overview | TopPage::Streams | TopPage::Upstreams => None,
+            TopPage::Errors => Some("/errors"),
+            TopPage::Models => Some("/usage"),
+            TopPage::Configuration => Some("/config/state"),
+            TopPage::Fleet => Some("/fleet"),
+        }
+    }
+}
+
+/// What `top` waits for.
+enum Happened {
+    View(Value),
+    Key(u8),
+    Over(io::Error),
+}
+
+fn follow(arguments: &TopArguments) -> io::Result<()> {
+    let once = arguments.once || !io::stdout().is_terminal();
+    let mut events = Events::open(arguments)?;
+    let mut page = arguments.page;
+    if once {
+        let ended = || io::Error::other("the gateway has ended");
+        let view = events.next()?.ok_or_else(ended)?;
+        let screen = screen(&view, page, &document(arguments, page), arguments.rows);
+        return io::stdout().write_all(screen.as_bytes());
+    }
+    let keys = sys::KeysOneByOne::begin()?;
+    let (tell, happened) = mpsc::channel();
+    if keys.is_some() {
+        let tell = tell.clone();
+        thread::spawn(move || read_keys(&tell));
+    }
+    thread::spawn(move || read_views(events, &tell));
+    let mut out = io::stdout();
+    write!(out, "{HOME}{CLEAR_REST}")?;
+    let mut view = Value::Null;
+    for happened in happened {
+        match happened {
+            Happened::View(next) => view = next,
+            // Ctrl-C, Ctrl-D and `q`.
+            Happened::Key(3 | 4 | b'q') => return Ok(()),
+            Happened::Key(key) => match TopPage::ALL.get(usize::from(key.wrapping_sub(b'1'))) {
+                Some(chosen) => page = *chosen,
+                None => continue,
+            },
+            Happened::Over(error) => return Err(error),
+        }
+        if !view.is_null() {
+            let screen = screen(&view, page, &document(arguments, page), arguments.rows);
+            let bar = if keys.is_some() { tabs(page) } else { String::new() };
+            draw_over(&mut out, &format!("{bar}{screen}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Drawn over what is there: a screen that is cleared first would flicker.
+fn draw_over(out: &mut impl Write, screen: &str) -> io::Result<()> {
+    let lines = screen.lines().map(|line| format!("{line}{CLEAR_LINE}\n"));
+    write!(out, "{HOME}{}{CLEAR_REST}", lines.collect::<String>())?;
+    out.flush()
+}
+
+/// The pages with their keys.
+fn tabs(page: TopPage) -> String {
+    let tabs = TopPage::ALL.iter().zip(1..).map(|(tab, key)| match *tab == page {
+        true => format!("[{key} {}]", tab.name()),
+        false => format!(" {key} {} ", tab.name()),
+    });
+    format!("{}   q quits\n\n", tabs.collect::<String>())
+}
+
+fn read_keys(tell: &mpsc::Sender<Happened>) {
+    for key in io::stdin().lock().bytes().map_while(Result::ok) {
+        if tell.send(Happened::Key(key)).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_views(mut events: Events, tell: &mpsc::Sender<Happened>) {
+    loop {
+        let happened = match events.next() {
+            Ok(Some(view)) => Happened::View(view),
+            Ok(None) => Happened::Over(io::Error::other("the gateway has ended")),
+            Err(error) => Happened::Over(error),
+        };
+        let over = matches!(happened, Happened::Over(_));
+        if tell.send(happened).is_err() || over {
+            return;
+        }
+    }
+}
+
+/// What a page asks for; what is not to be had is nothing.
+fn document(arguments: &TopArguments, page: TopPage) -> Value {
+    let asked = page.document().map(|path| Events::ask(arguments, path));
+    let Some(Ok(events)) = asked else { return Value::Null };
+    let text: String =
+        events.lines.map_while(Result::ok).skip_while(|line| !line.is_empty()).collect();
+    serde_json::from_str(&text).unwrap_or_default()
 }
 
 /// The events of an admin address.
@@ -86,6 +219,11 @@ struct Events {
 
 impl Events {
     fn open(arguments: &TopArguments) -> io::Result<Events> {
+        Events::ask(arguments, "/events")
+    }
+
+    /// The answer to a look, its head gone but for the fields.
+    fn ask(arguments: &TopArguments, path: &str) -> io::Result<Events> {
         let mut stream = TcpStream::connect_timeout(&arguments.admin, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let authorization = match &arguments.token_file {
@@ -98,7 +236,7 @@ impl Events {
         };
         let admin = arguments.admin;
         // HTTP/1.0 is answered without chunks, so a line of the answer is a line of an event.
-        write!(stream, "GET /events HTTP/1.0\r\nHost: {admin}\r\n{authorization}\r\n")?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {admin}\r\n{authorization}\r\n")?;
         let mut lines = BufReader::new(stream).lines();
         let status = lines.next().transpose()?.unwrap_or_default();
         if !status.contains(" 200 ") {
@@ -125,10 +263,19 @@ impl Events {
 }
 
 /// What one view looks like.
-fn screen(view: &Value, rows_max: usize) -> String {
+fn screen(view: &Value, page: TopPage, document: &Value, rows: usize) -> String {
     let mut out = String::new();
-    // Writing to a String cannot fail, so the result says nothing.
-    let _ = draw(&mut out, view, rows_max);
+    let told = Told { view, document, rows };
+    // Writing to a String cannot fail, so the results say nothing.
+    let _ = match page {
+        TopPage::Overview => draw(&mut out, view, rows),
+        TopPage::Streams => table(&mut out, list(&view["streams"]), rows),
+        TopPage::Upstreams => pages::upstreams(&mut out, &told),
+        TopPage::Errors => pages::errors(&mut out, &told),
+        TopPage::Models => pages::usage(&mut out, &told),
+        TopPage::Configuration => pages::configuration(&mut out, &told),
+        TopPage::Fleet => pages::fleet(&mut out, &told),
+    };
     out
 }
 
@@ -225,7 +372,7 @@ fn table(out: &mut String, streams: &[Value], rows_max: usize) -> std::fmt::Resu
 
 /// Before a number of tokens that are data events: no server has told yet.
 fn mark(estimated: &Value) -> &'static str {
-    if *estimated == true { "~" } else { "" }
+    if *estimated == true { "≈" } else { "" }
 }
 
 /// A value of somebody else's: an id is chosen by a client, and who answers at the admin address may
@@ -258,94 +405,5 @@ fn span(millis: f64) -> String {
         ..60_000.0 => format!("{:.1} s", millis / 1e3),
         ..3_600_000.0 => format!("{:.0} min {:.0} s", (millis / 6e4).floor(), millis / 1e3 % 60.0),
         _ => format!("{:.0} h {:.0} min", (millis / 3.6e6).floor(), millis / 6e4 % 60.0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::escape::acts;
-    use serde_json::json;
-
-    /// The view with `value` in the place of every value that is no container, and of these too.
-    fn with_every(value: &Value, view: &Value) -> Vec<Value> {
-        let mut views = Vec::new();
-        match view {
-            Value::Object(members) => {
-                for (name, member) in members {
-                    for changed in with_every(value, member) {
-                        let mut members = members.clone();
-                        members.insert(name.clone(), changed);
-                        views.push(Value::Object(members));
-                    }
-                }
-            }
-            Value::Array(items) => {
-                for changed in items.first().map(|item| with_every(value, item)).unwrap_or_default()
-                {
-                    views.push(Value::Array(vec![changed]));
-                }
-            }
-            _ => {}
-        }
-        views.push(value.clone());
-        views
-    }
-
-    #[test]
-    fn what_a_hostile_admin_address_says_acts_on_no_terminal() {
-        let view = json!({
-            "ready": true, "version": "1", "uptime_seconds": 1, "active": 3,
-            "ttft": { "p50": 1 }, "itl": {}, "lag": {}, "waited_ms": { "upstream": 9 },
-            "workers": [{ "worker": 0, "active": 3, "tokens_per_second": 1, "buffers": 1, "answered": true }],
-            "upstreams": [{ "name": "u", "open": 1, "idle": 1, "waiting": 1 }],
-            "streams": [{
-                "request_id": "id", "client": "10.0.0.1", "endpoint": "a:1", "phase": "streaming",
-                "age_ms": 61_500, "tokens": 7, "gap_ms": 12, "waits_for": "upstream",
-                "buffered_bytes": 0,
-            }],
-        });
-        let lines = screen(&view, 5).lines().count();
-        let evil = "\x1b[2J\n\r\x07\x7f\u{9b}31m\u{202e}\u{2066}\u{2028}".repeat(100);
-        for evil in [json!(evil), json!([evil]), json!({ "name": evil }), json!(1e300), json!(-1)] {
-            for view in with_every(&evil, &view) {
-                let screen = screen(&view, 5);
-                assert!(!screen.replace('\n', "").contains(acts), "{screen:?}");
-                assert!(screen.lines().count() <= lines, "{screen}");
-                assert!(screen.lines().all(|line| line.chars().count() < 1_000), "{screen}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_view_is_drawn_with_as_many_rows_as_wanted() {
-        let stream = |number: u32| {
-            json!({
-                "request_id": format!("id-{number}"), "client": "10.0.0.1", "endpoint": "a:1",
-                "phase": "streaming", "age_ms": 61_500, "tokens": if number == 1 { json!(7) } else { json!(null) }, "tokens_estimated": true, "gap_ms": 12,
-                "waits_for": "upstream", "buffered_bytes": 0,
-            })
-        };
-        let view = json!({
-            "ready": true, "version": "1", "uptime_seconds": 3_700, "active": 3,
-            "tokens_per_second": 5.2, "tokens_per_second_estimated": true, "events_per_second": 4.0,
-            "ttft": { "p50": 850, "p90": 12_300, "p99": 4_000_000 }, "itl": {}, "lag": {},
-            "waited_ms": { "upstream": 900, "client": 100, "gateway": 0 },
-            "workers": [{
-                "worker": 0, "active": 3, "answered": false, "tokens_per_second": 5, "buffers": 0,
-            }],
-            "upstreams": [], "streams": [stream(1), stream(2), stream(3)],
-        });
-        let screen = screen(&view, 2);
-        assert!(screen.contains("serving   up 1 h 2 min"), "{screen}");
-        assert!(
-            screen.contains("850 µs") && screen.contains("12.3 ms") && screen.contains("4.0 s")
-        );
-        assert!(screen.contains("upstream 90.0%   client 10.0%   gateway 0.0%"), "{screen}");
-        assert!(screen.contains("does not answer"), "{screen}");
-        assert!(screen.contains(" ~7 ") && !screen.contains("null"), "{screen}");
-        assert!(screen.contains("tokens/s ~5   events/s 4 "), "{screen}");
-        assert!(screen.contains("id-2") && !screen.contains("id-3"), "{screen}");
-        assert!(screen.contains("1 min 2 s") && screen.ends_with("… and 1 more\n"), "{screen}");
     }
 }

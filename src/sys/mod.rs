@@ -10,6 +10,7 @@
 //! | `inherit` | listeners that were given to us, by a service manager or a predecessor |
 //! | `handover` | the listeners' way from one process to the next |
 //! | `signals` | signals, as orders |
+//! | `terminal` | keys, as they are pressed |
 //! | `notify` | what a service manager is told |
 //!
 //! Absent on purpose: decisions. And `unsafe`: everything needed here has a safe face in mio,
@@ -23,6 +24,7 @@ mod listen;
 mod notify;
 mod process;
 mod signals;
+mod terminal;
 mod unix;
 
 pub use dial::Dial;
@@ -36,4 +38,5 @@ pub use process::{
     random_seed, random_token, time_of_day,
 };
 pub use signals::{Order, Signals, on_reopen};
+pub use terminal::KeysOneByOne;
 pub use unix::connect as connect_unix;
