@@ -87,7 +87,7 @@ pub struct StoreSource {
     candidate: Option<u64>,
     /// The canary that is obeyed no more here, whatever the store says.
     given_up: Arc<AtomicU64>,
-    /// When the candidate was read last, and what was counted by then.
+    /// When the canary was read last, and what was counted by then.
     mark: Option<Arc<(Instant, Totals)>>,
     /// What the workers count, one each.
     counters: Vec<Arc<Counters>>,
@@ -144,11 +144,13 @@ impl StoreSource {
         let parts = text_of(&self.place, &listing.entries);
         self.parts = parts.as_ref().ok().cloned();
         self.see(held, &listing.entries);
+        // Before it comes into force: what ends from now on is compared.
+        let marked = self.seen.is_some();
+        self.mark = marked.then(|| Arc::new((Instant::now(), Totals::of(&self.counters))));
         match self.seen.clone().filter(|seen| self.is_tried(seen)) {
             None => parts,
             Some(seen) => {
                 self.candidate = Some(seen.canary.number);
-                self.mark = Some(Arc::new((Instant::now(), Totals::of(&self.counters))));
                 let texts = &seen.canary.parts;
                 let parts = texts.iter().map(|(name, text)| (name.as_str(), text.as_bytes()));
                 let text = ConfigText::of_parts(&format!("{}/.canary", self.place), parts);
@@ -186,6 +188,7 @@ impl StoreSource {
 
     /// The parts as they were read last, instead of the candidate that was read; `None`: it was not.
     pub fn retreat(&mut self) -> Option<ConfigText> {
+        self.mark = None;
         self.candidate.take().and(self.parts.clone())
     }
 

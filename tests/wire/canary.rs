@@ -1,6 +1,8 @@
 //! A change that goes to a share of the gateways first: three real gateways behind a real etcd.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -192,8 +194,6 @@ fn errors_rise_and_it_stops_by_itself_and_says_why() {
     let (server, streaming) = (server().to_string(), streams(400).to_string());
     let fleet = Fleet::start(&fleet_config("one", &server, &streaming));
     fleet.ask_all("/x", 25);
-    let watched: Vec<_> =
-        fleet.gateways.iter().map(|(_, gateway)| watch_stream(gateway, "/stream", 400)).collect();
     let name = fleet.try_first(&fleet_config("two", &nobody(), &streaming), &[]);
     let tries = fleet.gateway(name);
     becomes(tries, "/a", "two");
@@ -201,6 +201,11 @@ fn errors_rise_and_it_stops_by_itself_and_says_why() {
         ask(other, "/x", 25);
     }
     ask(tries, "/x", 25);
+    // A complaint has to stand for 12 s. The streams are in their midst when they go back.
+    std::thread::sleep(Duration::from_secs(8));
+    assert_eq!(get(tries, "/a"), (200, "two".into()), "it might be an outage of all");
+    let watched: Vec<_> =
+        fleet.gateways.iter().map(|(_, gateway)| watch_stream(gateway, "/stream", 400)).collect();
     let why = format!("change 2 was stopped by {name}: {name}: ");
     for (_, gateway) in &fleet.gateways {
         let told = gateway.wait_for_log(&why);
@@ -222,6 +227,54 @@ fn errors_rise_and_it_stops_by_itself_and_says_why() {
     }
     // And the next may be tried.
     fleet.try_first(&fleet_config("three", &server, &streaming), &[]);
+}
+
+/// A server that answers after a while; with `broken` it breaks off instead.
+fn slow_server(pause: Duration, broken: &Arc<AtomicBool>) -> SocketAddr {
+    let broken = Arc::clone(broken);
+    Upstream::serve(move |mut peer| {
+        while peer.next_request().is_some() {
+            std::thread::sleep(pause);
+            let is_broken = broken.load(Ordering::Relaxed);
+            if is_broken || peer.try_send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err()
+            {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn an_outage_of_all_is_not_blamed_on_a_change_and_a_slower_server_is() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let server = slow_server(Duration::ZERO, &broken).to_string();
+    let slow = slow_server(Duration::from_millis(400), &broken).to_string();
+    let streaming = nobody();
+    let first = fleet_config("one", &server, &streaming);
+    let fleet = Fleet::start(&first);
+    fleet.ask_all("/x", 60);
+    let name = fleet.try_first(&fleet_config("two", &server, &streaming), &["--watch", "1h"]);
+    becomes(fleet.gateway(name), "/a", "two");
+    broken.store(true, Ordering::Relaxed);
+    fleet.ask_all("/x", 40);
+    broken.store(false, Ordering::Relaxed);
+    std::thread::sleep(Duration::from_secs(16));
+    assert!(fleet.decision().is_null(), "{}", fleet.decision());
+    assert_eq!(get(fleet.gateway(name), "/a"), (200, "two".into()));
+    let aborted = fleet.config(&["abort"]);
+    assert!(aborted.status.success(), "{aborted:?}");
+    becomes(fleet.gateway(name), "/a", "one");
+
+    let name = fleet.try_first(&fleet_config("three", &slow, &streaming), &["--watch", "1h"]);
+    let tries = fleet.gateway(name);
+    becomes(tries, "/a", "three");
+    std::thread::scope(|scope| {
+        (0..10).for_each(|_| drop(scope.spawn(|| ask(tries, "/x", 6))));
+    });
+    let told =
+        tries.wait_for_log(&format!("change 3 was stopped by {name}: {name}: the first byte"));
+    assert!(told.contains(", p50 is 4"), "{told}");
+    becomes(tries, "/a", "one");
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub struct StatusLine {
     obeyed: Option<u64>,
     /// Why the candidate that was read is not in force.
     refusal: Option<String>,
-    /// When the candidate was read, and what was counted by then.
+    /// When the canary was read, and what was counted by then.
     mark: Option<Arc<(Instant, Totals)>>,
 }
 
@@ -67,7 +67,7 @@ impl StatusLine {
         StatusLine { canary, obeyed, refusal, mark, ..self }
     }
 
-    /// When the candidate was read, just before it came into force, and what was counted by then.
+    /// When the canary was read, just before it came into force, and what was counted by then.
     pub fn mark(&self) -> Option<&(Instant, Totals)> {
         self.mark.as_deref()
     }

@@ -92,13 +92,12 @@ impl Watcher {
                 }
                 Ended::Failed(failure) => self.note_failure(&failure),
             }
-            if self.attend_alone().is_err() {
-                return;
-            }
             if began.elapsed() > PAUSE_MAX {
                 pause = PAUSE;
             }
-            thread::sleep(pause);
+            if self.wait(pause).is_err() {
+                return;
+            }
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
@@ -183,6 +182,19 @@ impl Watcher {
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => return Err(Ended::Gateway),
             }
+        }
+    }
+
+    /// Waits for the store, and looks after a candidate meanwhile.
+    fn wait(&mut self, pause: Duration) -> Result<(), Ended> {
+        let until = Instant::now() + pause;
+        loop {
+            self.attend_alone()?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            thread::sleep(left.min(LOOK));
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::attendant::{Act, Attendant, Report, Sight};
+use super::attendant::{Act, Attendant, Complaint, Report, Sight};
 use super::judge::Figures;
 use super::meter::{Meter, Totals};
 use super::{CanaryOutcome, Decision, SeenCanary};
@@ -41,6 +41,8 @@ pub struct Attendance {
     reports: Option<BTreeMap<String, Report>>,
     asked: Option<Instant>,
     reported: Option<Instant>,
+    /// The canary of which it was said that it cannot be decided here.
+    warned: u64,
 }
 
 /// The canary that is under way.
@@ -74,6 +76,7 @@ impl Attendance {
             reports: None,
             asked: None,
             reported: None,
+            warned: 0,
         }
     }
 
@@ -92,8 +95,8 @@ impl Attendance {
             watched => {
                 let alone = watched.take().filter(|it| it.seen.canary.number == number);
                 let alone = alone.and_then(|watched| watched.alone);
-                // What ends between the reload and this moment is the candidate's already.
-                let mark = status.mark().filter(|_| obeyed).cloned();
+                // What has ended since it was read is compared already.
+                let mark = status.mark().cloned();
                 let mark = mark.unwrap_or_else(|| (now, self.meter.totals()));
                 let before = self.meter.before(&mark.1);
                 let acted = None;
@@ -166,7 +169,9 @@ impl Attendance {
             return false;
         }
         let mine = watched.report(&self.meter, now);
-        let Some(why) = self.attendant.complaint(&watched.sight(&mine, None)) else { return false };
+        // What the others have said last is old, and better than nothing.
+        let sight = watched.sight(&mine, self.reports.as_ref());
+        let Complaint::Stands(why) = self.attendant.complaint(&sight, now) else { return false };
         let number = watched.seen.canary.number;
         log::warn!("{}: change {number} is given up here: {why}", self.place);
         self.given_up.store(number, Ordering::Relaxed);
@@ -179,13 +184,13 @@ impl Attendance {
         Decision { outcome, by: self.name.clone(), at, why }
     }
 
-    fn stop(&self, etcd: &mut Etcd, seen: &SeenCanary, why: String) -> Result<(), EtcdFailure> {
+    fn stop(&mut self, etcd: &mut Etcd, seen: &SeenCanary, why: String) -> Result<(), EtcdFailure> {
         let decision = self.decision(CanaryOutcome::Stopped, why);
         let written = stop(etcd, &self.place, &seen.canary, seen.revision, decision);
         self.tell_written(seen, written.map(drop))
     }
 
-    fn promote(&self, etcd: &mut Etcd, seen: &SeenCanary) -> Result<(), EtcdFailure> {
+    fn promote(&mut self, etcd: &mut Etcd, seen: &SeenCanary) -> Result<(), EtcdFailure> {
         let mut contents = StoreContents::read(&self.place)?;
         if contents.canary.revision != seen.revision {
             return Ok(());
@@ -204,7 +209,7 @@ impl Attendance {
 
     /// Only a store that is away ends a watch.
     fn tell_written(
-        &self,
+        &mut self,
         seen: &SeenCanary,
         written: Result<(), EtcdFailure>,
     ) -> Result<(), EtcdFailure> {
@@ -213,7 +218,9 @@ impl Attendance {
             Ok(()) => Ok(()),
             Err(failure @ EtcdFailure::Away(..)) => Err(failure),
             Err(failure) => {
-                log::warn!("{}: change {number} cannot be decided: {failure}", self.place);
+                if std::mem::replace(&mut self.warned, number) != number {
+                    log::warn!("{}: change {number} cannot be decided: {failure}", self.place);
+                }
                 Ok(())
             }
         }

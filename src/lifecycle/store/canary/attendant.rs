@@ -6,7 +6,7 @@
 //! |---|---|
 //! | the parts are not those that the canary was made against | stop |
 //! | it tries the candidate, and refuses it | stop |
-//! | it obeys the candidate, and serves worse | stop |
+//! | it obeys the candidate, and has served worse for [`STANDING`] | stop |
 //! | one that is to try it has not said for [`SILENCE`] that it obeys it | stop |
 //! | it has obeyed the candidate for as long as it is to be watched, all others that try it do so too, and together they have answered enough requests | promote |
 //!
@@ -23,6 +23,10 @@ use super::judge::{Evidence, Figures, worse};
 
 /// Who does not say for so long that it obeys a candidate has ended, is cut off, or cannot obey it.
 pub const SILENCE: Duration = Duration::from_secs(30);
+
+/// A complaint has to stand for so long: by then the others have measured the same while, have said so
+/// and been asked. An outage of all is seen here first.
+pub const STANDING: Duration = Duration::from_secs(12);
 
 /// What a gateway says of a canary, in its status key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +55,16 @@ pub enum Act {
     Promote,
 }
 
+/// What a gateway has to say against a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Complaint {
+    None,
+    /// Something, which may pass, or be everybody's.
+    New,
+    /// This, for as long as it takes.
+    Stands(String),
+}
+
 /// What a gateway sees.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight<'a> {
@@ -72,13 +86,16 @@ pub struct Attendant {
     number: u64,
     /// Since when it has obeyed the candidate.
     obeys_since: Option<Instant>,
+    /// Since when it serves worse.
+    worse_since: Option<Instant>,
     /// Those that should obey it and do not say so, and since when.
     missed: BTreeMap<String, Instant>,
 }
 
 impl Attendant {
     pub fn new(name: String) -> Attendant {
-        Attendant { name, number: 0, obeys_since: None, missed: BTreeMap::new() }
+        let (obeys_since, worse_since, missed) = (None, None, BTreeMap::new());
+        Attendant { name, number: 0, obeys_since, worse_since, missed }
     }
 
     /// What is to be done now.
@@ -94,8 +111,11 @@ impl Attendant {
         if let Some(reason) = sight.refused {
             return Act::Stop(format!("{} refuses it: {reason}", self.name));
         }
-        if let Some(why) = self.complaint(sight) {
-            return Act::Stop(why);
+        match self.complaint(sight, now) {
+            Complaint::None => {}
+            // Nothing good is said of it meanwhile.
+            Complaint::New => return Act::Nothing,
+            Complaint::Stands(why) => return Act::Stop(why),
         }
         let Some(others) = others else {
             // Who cannot be asked is not missed.
@@ -120,7 +140,19 @@ impl Attendant {
     }
 
     /// What this gateway has to say against the candidate, if it obeys it.
-    pub fn complaint(&self, sight: &Sight<'_>) -> Option<String> {
+    pub fn complaint(&mut self, sight: &Sight<'_>, now: Instant) -> Complaint {
+        let Some(why) = self.worse(sight) else {
+            self.worse_since = None;
+            return Complaint::None;
+        };
+        let since = *self.worse_since.get_or_insert(now);
+        match now.duration_since(since) >= STANDING {
+            true => Complaint::Stands(why),
+            false => Complaint::New,
+        }
+    }
+
+    fn worse(&self, sight: &Sight<'_>) -> Option<String> {
         let Sight { canary, mine, others, .. } = sight;
         if !mine.obeyed {
             return None;
@@ -241,7 +273,13 @@ mod tests {
         let now = Instant::now();
         let (good, bad) = (report(true, 40, 0), report(true, 40, 12));
         let told = sight(&canary, &good, &rest);
-        let decide = |sight: &Sight<'_>| Attendant::new("a".into()).decide(sight, now);
+        let decide = |sight: &Sight<'_>| {
+            let mut attendant = Attendant::new("a".into());
+            match attendant.decide(sight, now) {
+                Act::Nothing => attendant.decide(sight, now + STANDING),
+                act => act,
+            }
+        };
         assert_eq!(decide(&told), Act::Nothing);
         stops(&decide(&Sight { holds: false, ..told }), "changed meanwhile");
         stops(&decide(&Sight { refused: Some("no"), ..told }), "a refuses it: no");
@@ -260,6 +298,32 @@ mod tests {
         // Whoever does not try it has nothing to say.
         let bystander = report(false, 40, 12);
         assert_eq!(decide(&Sight { mine: &bystander, ..told }), Act::Nothing);
+    }
+
+    #[test]
+    fn a_complaint_has_to_stand_until_the_others_have_measured_the_same_while() {
+        let canary = canary(&["a"]);
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let bad = report(true, 40, 12);
+        // What they said before the outage, and what they say of it.
+        let before = others([("b", report(false, 500, 0))]);
+        let outage = others([("b", report(false, 540, 160))]);
+        let mut attendant = Attendant::new("a".into());
+        assert_eq!(attendant.decide(&sight(&canary, &bad, &before), at(0)), Act::Nothing);
+        assert_eq!(attendant.decide(&sight(&canary, &bad, &before), at(9)), Act::Nothing);
+        assert_eq!(attendant.decide(&sight(&canary, &bad, &outage), at(10)), Act::Nothing);
+        assert_eq!(attendant.decide(&sight(&canary, &bad, &outage), at(60)), Act::Nothing);
+        // The others are well again, and here it goes on.
+        assert_eq!(attendant.decide(&sight(&canary, &bad, &before), at(61)), Act::Nothing);
+        assert_eq!(attendant.decide(&sight(&canary, &bad, &before), at(72)), Act::Nothing);
+        stops(&attendant.decide(&sight(&canary, &bad, &before), at(73)), "requests were failed");
+        // And nothing is promoted while it stands.
+        let mut attendant = Attendant::new("a".into());
+        let good = report(true, 40, 0);
+        attendant.decide(&sight(&canary, &good, &before), at(0));
+        assert_eq!(attendant.decide(&sight(&canary, &bad, &before), at(301)), Act::Nothing);
+        assert_eq!(attendant.decide(&sight(&canary, &good, &before), at(302)), Act::Promote);
     }
 
     #[test]
