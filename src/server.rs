@@ -24,6 +24,8 @@ use crate::config::snapshot::unix_path::{UNIX_PREFIX, shown_address};
 use crate::config::snapshot::{Snapshot, Upstream, UpstreamId};
 use crate::control::admin;
 pub use crate::control::admin::Reloaded;
+use crate::control::fleet::FleetKeeper;
+pub use crate::control::fleet::FleetPlace;
 use crate::control::health::{Change, CheckTarget, HealthChecks};
 use crate::control::lookout;
 use crate::control::models::{KnownModels, Models};
@@ -87,6 +89,8 @@ pub struct Control {
     admin: Option<admin::Remote>,
     /// Keeps what keys have spent, where that is to be kept.
     spent: Option<Arc<SpentKeeper>>,
+    /// Keeps this gateway's place among others, where there are others.
+    fleet: Option<Arc<FleetKeeper>>,
 }
 
 impl Control {
@@ -125,6 +129,8 @@ impl Control {
         self.watch_ports(snapshot);
         self.wake_servers(snapshot, &loads).map_err(StartError::System)?;
         self.spent.iter().for_each(|spent| spent.follow(snapshot));
+        // Before a worker asks for a share of a key that is new.
+        self.fleet.iter().for_each(|fleet| fleet.follow(snapshot));
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
         self.admin.iter().for_each(|admin| admin.reload(snapshot));
         self.check_health(snapshot).map_err(StartError::System)
@@ -273,6 +279,7 @@ impl Control {
 
     fn close(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.fleet.iter().for_each(|fleet| fleet.drain());
         *self.listeners() = Listeners::default();
     }
 
@@ -370,6 +377,7 @@ impl Server {
             ended = ended.and(result);
         }
         self.control.spent.iter().for_each(|spent| spent.finish());
+        self.control.fleet.iter().for_each(|fleet| fleet.finish());
         self.control.end_servers();
         if let Some(exporter) = self.exporter {
             exporter.stop();

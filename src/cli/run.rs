@@ -16,7 +16,7 @@ use crate::lifecycle::source::{Source, compile};
 use crate::lifecycle::store::StoreSource;
 use crate::lifecycle::{Chore, FileWatch, Lifecycle, Obeyed};
 use crate::observe::logger;
-use crate::server::{self, Control, Server};
+use crate::server::{self, Control, FleetPlace, Server};
 use crate::sys::{self, Inherited, Order, Predecessor, ServiceState, Signals, notify};
 
 pub fn execute(arguments: &RunArguments) -> Exit {
@@ -51,7 +51,12 @@ fn load_and_serve(arguments: &RunArguments) -> Result<Exit, Refused> {
         })?;
     obeyed.ask_sources();
     let snapshot = Arc::clone(&obeyed.snapshot);
-    let server = start(place, &snapshot, inherited)?;
+    let store = match place {
+        ConfigPlace::File(_) => None,
+        ConfigPlace::Store(store) => Some(store.clone()),
+    };
+    let known_as = FleetPlace { store, name: arguments.gateway.clone() };
+    let server = start(place, &snapshot, inherited, known_as)?;
     let name = arguments.gateway.clone().unwrap_or_else(sys::process_name);
     let lifecycle = Lifecycle::start(server.control(), obeyed, name);
     let lifecycle = lifecycle.map_err(|error| {
@@ -135,8 +140,9 @@ fn start(
     place: &ConfigPlace,
     snapshot: &Arc<Snapshot>,
     mut inherited: Inherited,
+    known_as: FleetPlace,
 ) -> Result<Server, Refused> {
-    let started = server::start_on("worker", Arc::clone(snapshot), &mut inherited);
+    let started = server::start_on("worker", Arc::clone(snapshot), &mut inherited, known_as);
     let server = started.map_err(|error| {
         match error.setting("[server] listen", "[admin] listen", Some("[limits] connections")) {
             Some(key) => complain(&format!("{error} ({key} in {place})")),

@@ -6,6 +6,7 @@
 //!
 //! Absent on purpose: colours that a terminal may not have. `q` and Ctrl-C end it.
 
+mod fleet;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,9 @@ pub struct TopArguments {
     /// The page to begin with; where there is a terminal, keys 1 to 7 show the others
     #[arg(long, value_name = "PAGE", default_value = "overview")]
     pub page: TopPage,
+    /// The same as `--page fleet`: the gateways of its fleet, and how they share limits
+    #[arg(long, conflicts_with = "page")]
+    pub fleet: bool,
 }
 
 /// A token is a line.
@@ -128,7 +132,7 @@ enum Happened {
 fn follow(arguments: &TopArguments) -> io::Result<()> {
     let once = arguments.once || !io::stdout().is_terminal();
     let mut events = Events::open(arguments)?;
-    let mut page = arguments.page;
+    let mut page = if arguments.fleet { TopPage::Fleet } else { arguments.page };
     if once {
         let ended = || io::Error::other("the gateway has ended");
         let view = events.next()?.ok_or_else(ended)?;
@@ -274,7 +278,7 @@ fn screen(view: &Value, page: TopPage, document: &Value, rows: usize) -> String 
         TopPage::Errors => pages::errors(&mut out, &told),
         TopPage::Models => pages::usage(&mut out, &told),
         TopPage::Configuration => pages::configuration(&mut out, &told),
-        TopPage::Fleet => pages::fleet(&mut out, &told),
+        TopPage::Fleet => fleet::draw(&mut out, document, rows),
     };
     out
 }

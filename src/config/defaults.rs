@@ -217,7 +217,13 @@ pub fn wake() -> WakeSettings {
 
 /// Without keys.
 pub fn gate() -> GateSettings {
-    GateSettings { gate: Arc::default(), keys: KeyMode::Off, keys_file: None, spent_file: None }
+    GateSettings {
+        gate: Arc::default(),
+        keys: KeyMode::Off,
+        keys_file: None,
+        spent_file: None,
+        fleet: None,
+    }
 }
 
 pub const IPV4_PREFIX: u8 = 32;
@@ -236,3 +242,6 @@ pub const ADMISSION: Admission = Admission {
     priority_header: None,
     priority: 1,
 };
+
+/// Of the leases of a fleet's members.
+pub const FLEET_TTL: Duration = Duration::from_secs(10);

@@ -45,12 +45,19 @@ pub struct ConfigText {
     text: String,
     /// Name of each part, and its first line, counted from 0.
     parts: Vec<(String, usize)>,
+    /// It comes from a store.
+    of_store: bool,
 }
 
 impl ConfigText {
     /// Of one file.
     pub fn of_file(path: &Path, text: String) -> ConfigText {
-        ConfigText { text, parts: vec![(path.display().to_string(), 0)] }
+        ConfigText { text, parts: vec![(path.display().to_string(), 0)], of_store: false }
+    }
+
+    /// Whether it comes from a store.
+    pub fn is_of_store(&self) -> bool {
+        self.of_store
     }
 
     /// Of the parts that a store has, each with its name below `place` (`upstreams/llama`). All that
@@ -62,7 +69,7 @@ impl ConfigText {
         let mut ordered: Vec<(&str, &[u8])> = parts.into_iter().collect();
         ordered.sort_by_key(|(name, _)| (*name != WHOLE, *name));
         let (mut whole, mut wrong) =
-            (ConfigText { text: String::new(), parts: Vec::new() }, vec![]);
+            (ConfigText { text: String::new(), parts: Vec::new(), of_store: true }, vec![]);
         let mut lines = 0;
         for (name, bytes) in ordered {
             let shown = format!("{place}/{name}");

@@ -54,6 +54,7 @@ fn fixed(running: &Snapshot, next: &Snapshot) -> Vec<(&'static str, &'static str
         ("server", "tls", sealed(running) != sealed(next)),
         ("server", workers, old.workers != new.workers),
         ("server", "accept", old.accept != new.accept),
+        ("fleet", "store, name and ttl", running.gate.fleet != next.gate.fleet),
         ("gate", "spent_file", running.gate.spent_file != next.gate.spent_file),
         ("admin", "listen", running.admin.listen != next.admin.listen),
         ("access_log", "to", running.access_log.target != next.access_log.target),

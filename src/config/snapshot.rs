@@ -46,8 +46,8 @@ pub use cors::Cors;
 pub use discover::{Belief, DialTemplate, Discover, DiscoverySource, FoundMember, MEMBERS_MAX};
 pub use endpoint::Endpoint;
 pub use gate::{
-    AddressLimits, Cidr, ClientField, Gate, GateSettings, KeyDigest, KeyMode, KeySettings,
-    KeyTable, SECRET_PREFIX,
+    Across, AddressLimits, ApiKey, Cidr, ClientField, FleetSettings, Gate, GateSettings, KeyDigest,
+    KeyMode, KeySettings, KeyTable, KeyUse, SECRET_PREFIX,
 };
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};

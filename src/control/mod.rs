@@ -7,6 +7,7 @@
 //! | [`etcd`] | a distributed store: keys, changes, leases |
 //! | `client` | a request of our own to a server, for all of those that ask |
 //! | [`discovery`] | who tells the endpoints of an upstream |
+//! | [`fleet`] | this gateway's place among others, and its shares of their limits |
 //! | [`identify`] | which server it is that listens on a port |
 //! | [`models`] | which models the servers say they have |
 //! | [`lookout`] | whether the port of an endpoint that took no connection answers again |
@@ -22,6 +23,7 @@ pub mod admin;
 mod client;
 pub mod discovery;
 pub mod etcd;
+pub mod fleet;
 pub mod health;
 pub mod identify;
 pub mod lookout;

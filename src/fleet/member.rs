@@ -22,6 +22,8 @@ use crate::clock::Instant;
 
 /// A share is left as it is while it is off by less than this part of it, unless somebody lacks more.
 const SMALL: u64 = 16;
+/// Who drains keeps this part of a limit.
+const LAST: u64 = 32;
 
 /// The limits of this process, as the gate keeps them.
 pub trait LocalLimits {
@@ -142,7 +144,7 @@ impl FleetMember {
         &self.limits
     }
 
-    /// Nothing new is taken: no share is wanted any more.
+    /// No new connections are taken: hardly a share is wanted any more.
     pub fn drain(&mut self) {
         self.draining = true;
     }
@@ -265,7 +267,7 @@ impl Round {
             let free = limit.saturating_sub(view.held_by_others(&member.id, id));
             let parts = Parts::of(member, view, (id, limit), local.demand(id));
             round.members = round.members.max(parts.members);
-            let target = if member.draining { 0 } else { parts.own };
+            let target = if member.draining { last_share(limit).min(share) } else { parts.own };
             let next = match (settled, ours) {
                 // Where more is held than there is, because of what is under way, nothing rises.
                 (true, _) => {
@@ -288,6 +290,11 @@ impl Round {
         }
         round
     }
+}
+
+/// What a member that takes nothing new keeps: a connection that is open may bring one request more.
+fn last_share(limit: u64) -> u64 {
+    (limit / LAST).max(1)
 }
 
 /// What is to be ours, that should be `target`, of which we hold `held`, and others leave `free`.

@@ -20,6 +20,7 @@
 //! | [`divide`] | how a limit is divided among members: arithmetic |
 //! | [`demand`] | how much a member asks for, smoothed |
 //! | [`member`] | one member: what it may use, and what it writes next |
+//! | [`report`] | what a member says of itself |
 //! | [`view`] | what the store holds of a fleet, read |
 //!
 //! * Pure: what was read and the clock go in, what is to be written and obeyed comes out. No socket, no
@@ -30,6 +31,7 @@ pub mod demand;
 pub mod divide;
 pub mod limit;
 pub mod member;
+pub mod report;
 pub mod view;
 
 #[cfg(test)]

@@ -11,6 +11,8 @@
 //! * One bucket serves all workers: a taking is one exchange of the word, and nobody holds a lock.
 //! * What is taken is a part of the minute, not a number: when a reload changes the limit, the same part
 //!   stays taken.
+//! * Where the limit is a share that moves ([`super::share`]), the number that is left stays the same, and the
+//!   limit is read behind the word.
 //! * A bucket starts full. It can be in debt, by what was used beyond what was reserved; then nobody
 //!   takes anything before the debt has run off.
 
@@ -21,6 +23,8 @@ use crate::clock::Instant;
 
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
+/// A debt of more than a week is none that anybody waits for.
+const DEBT_MAX: u64 = 7 * 24 * 60 * MINUTE;
 
 /// A rate per minute.
 pub type MinuteBucket = RateBucket<MINUTE>;
@@ -39,15 +43,29 @@ impl<const SPAN: u64> RateBucket<SPAN> {
     /// Takes `amount`, or says how long until so much is there. More than `limit` counts as `limit`: it
     /// can be taken from a full bucket.
     pub fn take(&self, limit: u64, amount: u64, now: Instant) -> Result<(), Duration> {
-        let (now, cost) = (now.as_nanos(), cost(SPAN, limit, amount.min(limit)));
-        let mut known = self.full.load(Ordering::Relaxed);
+        self.take_of(|| limit.max(1), amount, now).unwrap_or(Ok(()))
+    }
+
+    /// The same of a limit that moves. `None`: it is 0, and nothing can be taken.
+    pub(super) fn take_of(
+        &self,
+        limit: impl Fn() -> u64,
+        amount: u64,
+        now: Instant,
+    ) -> Option<Result<(), Duration>> {
+        let now = now.as_nanos();
+        let mut known = self.full.load(Ordering::Acquire);
         loop {
-            let full = known.max(now) + cost;
+            let limit = limit();
+            if limit == 0 {
+                return None;
+            }
+            let full = known.max(now) + cost(SPAN, limit, amount.min(limit));
             if full > now + SPAN {
-                return Err(Duration::from_nanos(full - now - SPAN));
+                return Some(Err(Duration::from_nanos(full - now - SPAN)));
             }
             match self.exchange(known, full) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Some(Ok(())),
                 Err(other) => known = other,
             }
         }
@@ -55,19 +73,54 @@ impl<const SPAN: u64> RateBucket<SPAN> {
 
     /// Takes `amount` whether or not it is there.
     pub fn charge(&self, limit: u64, amount: u64, now: Instant) {
-        let (now, cost) = (now.as_nanos(), cost(SPAN, limit, amount));
-        let mut known = self.full.load(Ordering::Relaxed);
-        while let Err(other) = self.exchange(known, known.max(now).saturating_add(cost)) {
-            known = other;
+        self.charge_of(|| limit, amount, now);
+    }
+
+    /// The same of a limit that moves.
+    pub(super) fn charge_of(&self, limit: impl Fn() -> u64, amount: u64, now: Instant) {
+        let now = now.as_nanos();
+        let mut known = self.full.load(Ordering::Acquire);
+        loop {
+            let full = known.max(now).saturating_add(cost(SPAN, limit(), amount));
+            match self.exchange(known, full) {
+                Ok(()) => return,
+                Err(other) => known = other,
+            }
         }
     }
 
     /// Gives back what was taken and not used.
     pub fn give_back(&self, limit: u64, amount: u64) {
-        let cost = cost(SPAN, limit, amount.min(limit));
-        let mut known = self.full.load(Ordering::Relaxed);
-        while let Err(other) = self.exchange(known, known.saturating_sub(cost)) {
-            known = other;
+        self.give_back_of(|| limit, amount);
+    }
+
+    /// The same of a limit that moves.
+    pub(super) fn give_back_of(&self, limit: impl Fn() -> u64, amount: u64) {
+        let mut known = self.full.load(Ordering::Acquire);
+        loop {
+            let limit = limit();
+            let full = known.saturating_sub(cost(SPAN, limit, amount.min(limit)));
+            match self.exchange(known, full) {
+                Ok(()) => return,
+                Err(other) => known = other,
+            }
+        }
+    }
+
+    /// The limit is another one: as much is left as before, if there is room for it. Of a fraction nothing.
+    pub(super) fn rescale(&self, old: u64, new: u64, now: Instant) {
+        let (now, span) = (now.as_nanos(), i128::from(SPAN));
+        let mut known = self.full.load(Ordering::Acquire);
+        loop {
+            let taken = i128::from(known.saturating_sub(now));
+            let left = (span - taken) * i128::from(old);
+            let left = left.div_euclid(i128::from(new.max(1))).min(span);
+            // A debt is bounded, as in `cost`.
+            let taken = u64::try_from(span - left).unwrap_or(u64::MAX).min(DEBT_MAX + SPAN);
+            match self.exchange(known, now + taken) {
+                Ok(()) => return,
+                Err(other) => known = other,
+            }
         }
     }
 
@@ -86,16 +139,15 @@ impl<const SPAN: u64> RateBucket<SPAN> {
     }
 
     fn exchange(&self, known: u64, full: u64) -> Result<(), u64> {
-        let order = Ordering::Relaxed;
-        self.full.compare_exchange_weak(known, full, order, order).map(drop)
+        let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
+        self.full.compare_exchange_weak(known, full, done, failed).map(drop)
     }
 }
 
 /// The part of the span that `amount` is of a limit, in nanoseconds.
 fn cost(span: u64, limit: u64, amount: u64) -> u64 {
     let cost = u128::from(amount) * u128::from(span) / u128::from(limit.max(1));
-    // A debt of more than a week is none that anybody waits for.
-    u64::try_from(cost).unwrap_or(u64::MAX).min(7 * 24 * 60 * MINUTE)
+    u64::try_from(cost).unwrap_or(u64::MAX).min(DEBT_MAX)
 }
 
 #[cfg(test)]

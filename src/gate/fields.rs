@@ -18,16 +18,13 @@ pub const NAMES: [&str; 6] = [
 
 /// What a key has left now: the name and the value of each field. Empty: it has no rate.
 pub fn rate_fields(key: &ApiKey, now: Instant) -> Vec<(&'static str, String)> {
-    let rates = [
-        (key.settings.requests_per_minute, &key.used.requests),
-        (key.settings.tokens_per_minute, &key.used.tokens),
-    ];
+    let rates = [key.requests(), key.tokens()];
     let mut fields = Vec::new();
-    for ((limit, bucket), names) in rates.into_iter().zip(NAMES.chunks(3)) {
-        if let (Some(limit), [of, left, reset]) = (limit, names) {
-            fields.push((*of, limit.to_string()));
-            fields.push((*left, bucket.left(limit, now).to_string()));
-            fields.push((*reset, shown(bucket.full_in(now))));
+    for (rate, names) in rates.into_iter().zip(NAMES.chunks(3)) {
+        if let (Some(rate), [of, left, reset]) = (rate, names) {
+            fields.push((*of, rate.limit.to_string()));
+            fields.push((*left, rate.left(now).to_string()));
+            fields.push((*reset, shown(rate.full_in(now))));
         }
     }
     fields

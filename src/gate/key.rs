@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -17,6 +17,8 @@ use subtle::ConstantTimeEq;
 use super::bucket::MinuteBucket;
 use super::budget::{Period, PeriodSum};
 use super::network::Cidr;
+use super::share::{KeyRate, RateShare};
+use crate::clock::Instant;
 use crate::http::pattern::Pattern;
 
 /// What the secrets of keys that `sluicegate key` makes begin with.
@@ -51,6 +53,16 @@ impl fmt::Debug for KeyDigest {
     }
 }
 
+/// Who keeps the rates and the concurrency of a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Across {
+    /// Each gateway by itself.
+    #[default]
+    Gateway,
+    /// All gateways of a fleet together, each its share.
+    Fleet,
+}
+
 /// `[keys.NAME]`: what a key opens, and how much it may use. `None`: no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySettings {
@@ -72,6 +84,8 @@ pub struct KeySettings {
     pub concurrency: Option<u32>,
     pub requests_per_minute: Option<u64>,
     pub tokens_per_minute: Option<u64>,
+    /// Who keeps these three. Budgets are each gateway's own.
+    pub across: Across,
     pub tokens_per_day: Option<u64>,
     pub tokens_per_month: Option<u64>,
     /// In millionths of a thousandth of the currency.
@@ -96,6 +110,7 @@ impl KeySettings {
             concurrency: None,
             requests_per_minute: None,
             tokens_per_minute: None,
+            across: Across::default(),
             tokens_per_day: None,
             tokens_per_month: None,
             cost_per_day: None,
@@ -117,12 +132,22 @@ impl KeySettings {
     }
 }
 
-/// What a key has used, counted by all workers.
+/// Bits of the number under way; those above hold this gateway's share of the concurrency.
+const PLACE_BITS: u32 = 32;
+const UNDER_WAY: u64 = (1 << PLACE_BITS) - 1;
+
+/// What a key has used, counted by all workers, and its shares, where it has some.
 #[derive(Debug, Default)]
 pub struct KeyUse {
     pub(super) requests: MinuteBucket,
     pub(super) tokens: MinuteBucket,
-    under_way: AtomicU32,
+    request_share: RateShare,
+    token_share: RateShare,
+    /// The share and the number under way in one word: whoever comes in has seen both at one moment.
+    places: AtomicU64,
+    /// The most under way since the last look, and how many have found no place: of a share.
+    crowd: AtomicU64,
+    turned_away: AtomicU64,
     pub(super) tokens_day: PeriodSum,
     pub(super) tokens_month: PeriodSum,
     pub(super) cost_day: PeriodSum,
@@ -132,18 +157,61 @@ pub struct KeyUse {
 impl KeyUse {
     /// Requests under way.
     pub fn under_way(&self) -> u32 {
-        self.under_way.load(Ordering::Relaxed)
+        // It has so many bits.
+        (self.places.load(Ordering::Relaxed) & UNDER_WAY) as u32
     }
 
     /// Begins a request, if there are fewer than `most`.
     pub(super) fn begin(&self, most: Option<u32>) -> bool {
-        let most = most.unwrap_or(u32::MAX);
+        let most = u64::from(most.unwrap_or(u32::MAX));
         let order = Ordering::Relaxed;
-        self.under_way.fetch_update(order, order, |now| (now < most).then(|| now + 1)).is_ok()
+        let begin = |word: u64| (word & UNDER_WAY < most).then(|| word + 1);
+        self.places.fetch_update(order, order, begin).is_ok()
+    }
+
+    /// The same, if there are fewer than this gateway's share.
+    pub(super) fn begin_of_share(&self) -> bool {
+        let order = Ordering::Relaxed;
+        let begin = |word: u64| (word & UNDER_WAY < word >> PLACE_BITS).then(|| word + 1);
+        let begun = self.places.fetch_update(order, order, begin);
+        match begun {
+            Ok(before) => self.crowd.fetch_max((before & UNDER_WAY) + 1, order),
+            Err(_) => self.turned_away.fetch_add(1, order),
+        };
+        begun.is_ok()
     }
 
     pub(super) fn end(&self) {
-        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.places.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// So many may be under way from now on; how many are, which only sinks until they are fewer.
+    pub fn share_places(&self, share: u32) -> u32 {
+        let order = Ordering::Relaxed;
+        let set = |word: u64| Some(u64::from(share) << PLACE_BITS | word & UNDER_WAY);
+        // The update never declines, and what it gives has so many bits.
+        let (Ok(before) | Err(before)) = self.places.fetch_update(order, order, set);
+        (before & UNDER_WAY) as u32
+    }
+
+    /// How many were wanted at once since the last look: under way, or turned away.
+    pub fn places_wanted(&self) -> u64 {
+        let order = Ordering::Relaxed;
+        let crowd = self.crowd.swap(0, order).max(self.under_way().into());
+        crowd + self.turned_away.swap(0, order)
+    }
+
+    /// Sets the share of the requests a minute, or of the tokens.
+    pub fn share_rate(&self, tokens: bool, share: u64, granted: bool, now: Instant) {
+        match tokens {
+            true => self.token_share.set(&self.tokens, share, granted, now),
+            false => self.request_share.set(&self.requests, share, granted, now),
+        }
+    }
+
+    /// How many requests were ever asked for, or tokens, where they are shared.
+    pub fn asked(&self, tokens: bool) -> u64 {
+        if tokens { self.token_share.asked() } else { self.request_share.asked() }
     }
 
     /// Tokens and cost of a period that this second lies in.
@@ -178,5 +246,27 @@ pub struct ApiKey {
 impl ApiKey {
     pub fn new(settings: KeySettings) -> ApiKey {
         ApiKey { settings, used: Arc::default() }
+    }
+
+    /// Its requests a minute.
+    pub fn requests(&self) -> Option<KeyRate<'_>> {
+        let (bucket, share) = (&self.used.requests, &self.used.request_share);
+        let share = (self.settings.across == Across::Fleet).then_some(share);
+        self.settings.requests_per_minute.map(|limit| KeyRate { limit, bucket, share })
+    }
+
+    /// Its tokens a minute.
+    pub fn tokens(&self) -> Option<KeyRate<'_>> {
+        let (bucket, share) = (&self.used.tokens, &self.used.token_share);
+        let share = (self.settings.across == Across::Fleet).then_some(share);
+        self.settings.tokens_per_minute.map(|limit| KeyRate { limit, bucket, share })
+    }
+
+    /// Begins a request, if there is a place.
+    pub(super) fn begin(&self) -> bool {
+        match (self.settings.concurrency, self.settings.across) {
+            (Some(_), Across::Fleet) => self.used.begin_of_share(),
+            (most, _) => self.used.begin(most),
+        }
     }
 }

@@ -21,6 +21,7 @@
 //! | [`fields`] | the `x-ratelimit-*` fields |
 //! | [`forwarded`] | whose request it is, behind proxies that are trusted |
 //! | [`preamble`] | the PROXY protocol, by which a balancer says whose connection it is |
+//! | [`share`] | the share of a rate, where it holds across a fleet |
 //! | [`refusal`] | why a request is not let in |
 //!
 //! * Pure: heads and moments go in, decisions come out. No socket, no clock, no file.
@@ -39,6 +40,7 @@ pub mod named;
 pub mod network;
 pub mod preamble;
 pub mod refusal;
+pub mod share;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -241,8 +243,7 @@ impl Gate {
     ) -> Result<(), GateRefusal> {
         who.is_allowed(asked, at.unix)?;
         who.has_budget(at.unix)?;
-        let ApiKey { settings, used } = &*who.key;
-        if !used.begin(settings.concurrency) {
+        if !who.key.begin() {
             return Err(GateRefusal::Concurrency);
         }
         // From here on its drop takes it back.
@@ -251,7 +252,7 @@ impl Gate {
         let taken = take_rates(&who.key, reserved, at.now);
         match taken {
             // More than the limit cannot be taken.
-            Ok(()) => who.reserved = reserved.min(settings.tokens_per_minute.unwrap_or(0)),
+            Ok(()) => who.reserved = who.key.tokens().map_or(0, |rate| reserved.min(rate.own())),
             Err(_) => who.leave(),
         }
         taken
@@ -264,11 +265,11 @@ impl Gate {
         if !who.entered {
             return;
         }
-        let ApiKey { settings, used } = &*who.key;
-        if let Some(limit) = settings.tokens_per_minute
+        let used = &who.key.used;
+        if let Some(rate) = who.key.tokens()
             && usage.tokens > who.reserved
         {
-            used.tokens.charge(limit, usage.tokens - who.reserved, at.now);
+            rate.charge(usage.tokens - who.reserved, at.now);
             who.reserved = 0;
         } else {
             who.reserved = who.reserved.saturating_sub(usage.tokens);
@@ -290,19 +291,17 @@ fn is_of_our_make(value: &[u8]) -> bool {
 
 /// Takes one request and so many tokens of the rates of a key, or nothing.
 fn take_rates(key: &ApiKey, tokens: u64, now: Instant) -> Result<(), GateRefusal> {
-    let ApiKey { settings, used } = key;
-    if let Some(limit) = settings.requests_per_minute {
-        let taken = used.requests.take(limit, 1, now);
+    if let Some(rate) = key.requests() {
+        let taken = rate.take(1, now);
         taken.map_err(|wait| GateRefusal::Rate(RateOf::Requests, wait))?;
     }
-    if let Some(limit) = settings.tokens_per_minute {
-        let taken = used.tokens.take(limit, tokens, now);
-        if let Err(wait) = taken {
-            if let Some(limit) = settings.requests_per_minute {
-                used.requests.give_back(limit, 1);
-            }
-            return Err(GateRefusal::Rate(RateOf::Tokens, wait));
+    if let Some(rate) = key.tokens()
+        && let Err(wait) = rate.take(tokens, now)
+    {
+        if let Some(rate) = key.requests() {
+            rate.give_back(1);
         }
+        return Err(GateRefusal::Rate(RateOf::Tokens, wait));
     }
     Ok(())
 }
@@ -390,11 +389,10 @@ impl Principal {
             return;
         }
         let reserved = std::mem::take(&mut self.reserved);
-        let ApiKey { settings, used } = &*self.key;
-        if let Some(limit) = settings.tokens_per_minute {
-            used.tokens.give_back(limit, reserved);
+        if let Some(rate) = self.key.tokens() {
+            rate.give_back(reserved);
         }
-        used.end();
+        self.key.used.end();
     }
 }
 

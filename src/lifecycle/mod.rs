@@ -128,6 +128,9 @@ impl Lifecycle {
             control.config().refuse(&refused, now);
         }
         if let Source::Store(store) = &mut source {
+            if refused.is_empty() {
+                control.config().note_revision(store.revision());
+            }
             store.watch(name, control.clone(), sender.clone())?;
             store.tell(snapshot.generation.number, &refused);
         }
@@ -308,6 +311,7 @@ impl Lifecycle {
                 );
             }
             if let (Ok(_), Some(text)) = (&reloaded, &self.read) {
+                self.control.config().note_revision(store.revision());
                 store.keep(text);
             }
         }

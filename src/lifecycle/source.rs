@@ -7,7 +7,7 @@ use super::place::{Read, read_file};
 use super::store::StoreSource;
 use super::watch::FileWatch;
 use crate::config::parts::ConfigText;
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{FleetSettings, Snapshot};
 use crate::config::{self, Loaded, Problem};
 
 /// A configuration's place, read and watched.
@@ -54,8 +54,14 @@ pub fn told(text: &ConfigText, problems: &[Problem]) -> Vec<String> {
 
 /// Compiles a text for this machine; why not, a line each.
 pub fn compile(text: &ConfigText, folder: PathBuf) -> Result<Loaded, Vec<String>> {
-    config::parse(text.text(), &config::Environment::in_folder(folder))
-        .map_err(|problems| told(text, &problems))
+    let loaded = config::parse(text.text(), &config::Environment::in_folder(folder))
+        .map_err(|problems| told(text, &problems))?;
+    match &loaded.snapshot.gate.fleet {
+        Some(FleetSettings { store: None, .. }) if !text.is_of_store() => {
+            Err(vec!["[fleet] needs a store, since the configuration is a file".to_owned()])
+        }
+        _ => Ok(loaded),
+    }
 }
 
 /// Compiles a text as what is to follow a configuration in force; why not, a line each.

@@ -213,6 +213,11 @@ impl StoreSource {
         })
     }
 
+    /// The last change of what was read last.
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+
     /// The configuration that was good last, if there is a copy of it.
     pub fn last_good(&self) -> Option<(PathBuf, Read)> {
         let path = self.last_good.clone().filter(|path| path.exists())?;

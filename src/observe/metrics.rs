@@ -6,18 +6,19 @@
 
 mod configuration;
 mod discovery;
+mod fleet;
 pub mod plugins;
 mod pools;
 mod usage;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-pub use self::pools::merged;
+pub use self::pools::{LearntModels, merged};
 
 use super::discovered::DiscoveryState;
 use super::exposition::{MetricType, Page, Unit};
+use super::fleet::FleetKnowledge;
 use super::keeper::SpanCounts;
 use super::logger;
 use super::obeyed::ConfigState;
@@ -42,6 +43,8 @@ pub struct Sources<'a> {
     pub config: &'a ConfigState,
     /// What sources say of endpoints, and the Unix second now.
     pub discovery: (&'a DiscoveryState, u64),
+    /// `None`: this gateway knows of no other.
+    pub fleet: Option<&'a FleetKnowledge>,
     /// `None`: they go nowhere.
     pub spans: Option<&'a SpanCounts>,
     /// `None`: nothing is recorded.
@@ -52,15 +55,6 @@ pub struct Sources<'a> {
     pub plugins: &'a [ActivePlugin],
     /// Of the upstreams that are asked for their models, and have answered.
     pub models: &'a [LearntModels],
-}
-
-/// What the servers of an upstream have said of their models.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LearntModels {
-    pub upstream: String,
-    pub count: usize,
-    /// How long ago.
-    pub age: Duration,
 }
 
 type Value = fn(&Counters) -> u64;
@@ -217,6 +211,7 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
     usage::write(&mut page, sources.usage);
     plugins::write(&mut page, sources.plugins);
     pools::write(&mut page, sources);
+    fleet::write(&mut page, sources.fleet);
     discovery::write(&mut page, sources.discovery.0, sources.discovery.1);
     page.finish()
 }
@@ -448,6 +443,7 @@ mod tests {
             is_ready: true,
             config: &ConfigState::default(),
             discovery: (&DiscoveryState::default(), 0),
+            fleet: Some(&FleetKnowledge::default()),
             spans: None,
             recordings: None,
             usage: None,

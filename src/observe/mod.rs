@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `access` | the access log: a line for each exchange |
+//! | `fleet` | what is known of the other gateways |
 //! | `keeper` | the records of exchanges: each goes to whoever wants it |
 //! | `usage` | what requests have cost, by route, upstream and model |
 //! | `spans` | what a collector is told of an exchange |
@@ -25,13 +26,14 @@
 pub mod access;
 pub mod discovered;
 mod exposition;
+pub mod fleet;
 pub mod history;
 pub mod keeper;
 pub mod logger;
 mod mask;
 pub mod metrics;
 pub mod obeyed;
-mod reading;
+pub mod reading;
 pub mod recent;
 pub mod recordings;
 pub mod spans;

@@ -3,7 +3,7 @@
 //! Written by whoever reads the configuration, read by the admin pages.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ pub struct ConfigState {
     refused: AtomicU64,
     promoted: AtomicU64,
     stopped: AtomicU64,
+    /// Of the store that it comes from; 0: it comes from none.
+    revision: AtomicI64,
 }
 
 /// A change that goes to a share of the gateways first, as one of them sees it.
@@ -98,6 +100,16 @@ impl ConfigState {
             count.fetch_add(1, Ordering::Relaxed);
         }
         told.canary = canary;
+    }
+
+    /// What is in force is of this revision of its store.
+    pub fn note_revision(&self, revision: i64) {
+        self.revision.store(revision, Ordering::Relaxed);
+    }
+
+    /// The revision of its store that is in force, where it comes from one.
+    pub fn revision(&self) -> Option<i64> {
+        Some(self.revision.load(Ordering::Relaxed)).filter(|revision| *revision > 0)
     }
 
     /// What was read now is not obeyed, for these reasons.

@@ -10,7 +10,7 @@ use crate::measure::histogram::Sample;
 use crate::measure::stall::Owner;
 use crate::measure::stats::Counters;
 
-/// What one worker had counted at a moment.
+/// What one worker had counted at a moment, or all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
     /// Data events.
@@ -22,6 +22,30 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    fn of(counters: &Arc<Counters>) -> Tokens {
+        Tokens {
+            events: counters.data_events.get(),
+            events_told: counters.events_told.get(),
+            told: counters.tokens_out.sum(),
+            exchanges: counters.exchanges.get(),
+        }
+    }
+
+    /// What all these workers have counted by now.
+    pub fn of_all(counters: &[Arc<Counters>]) -> Tokens {
+        Tokens::sum(&counters.iter().map(Tokens::of).collect::<Vec<_>>())
+    }
+
+    fn sum(workers: &[Tokens]) -> Tokens {
+        let sum = |value: fn(&Tokens) -> u64| workers.iter().map(value).sum();
+        Tokens {
+            events: sum(|it| it.events),
+            events_told: sum(|it| it.events_told),
+            told: sum(|it| it.told),
+            exchanges: sum(|it| it.exchanges),
+        }
+    }
+
     /// Tokens since `before`: as told, else as many as there were data events; and whether that is
     /// an estimate. An answer that is told at its end takes back what its events were taken for.
     pub fn since(&self, before: &Tokens) -> (u64, bool) {
@@ -47,15 +71,9 @@ pub struct Reading {
 
 impl Reading {
     pub fn take(now: Instant, counters: &[Arc<Counters>]) -> Reading {
-        let tokens = |counters: &Arc<Counters>| Tokens {
-            events: counters.data_events.get(),
-            events_told: counters.events_told.get(),
-            told: counters.tokens_out.sum(),
-            exchanges: counters.exchanges.get(),
-        };
         Reading {
             at: now,
-            workers: counters.iter().map(tokens).collect(),
+            workers: counters.iter().map(Tokens::of).collect(),
             written: counters.iter().map(|counters| counters.bytes_written.get()).sum(),
             waited: Owner::ALL.map(|owner| {
                 counters.iter().map(|counters| counters.waited[owner as usize].get()).sum()
@@ -67,12 +85,7 @@ impl Reading {
     }
 
     pub fn total(&self) -> Tokens {
-        Tokens {
-            events: self.workers.iter().map(|worker| worker.events).sum(),
-            events_told: self.workers.iter().map(|worker| worker.events_told).sum(),
-            told: self.workers.iter().map(|worker| worker.told).sum(),
-            exchanges: self.workers.iter().map(|worker| worker.exchanges).sum(),
-        }
+        Tokens::sum(&self.workers)
     }
 }
 

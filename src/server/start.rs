@@ -11,10 +11,12 @@ use std::time::SystemTime;
 
 use super::{Control, Post, Server, StartError};
 use crate::config::bounds::{descriptors_least, descriptors_needed};
+use crate::config::snapshot::unix_path::shown_address;
 use crate::config::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
 };
 use crate::control::admin;
+use crate::control::fleet::{FleetKeeper, FleetPlace, FleetSources};
 use crate::control::models::KnownModels;
 use crate::control::spans::Exporter;
 use crate::control::spent::SpentKeeper;
@@ -40,14 +42,15 @@ use crate::sys::{self, Families, Inherited, Linux, Listeners, TcpStream, keep_al
 
 /// Starts the workers that `snapshot` asks for. `name` tells threads apart.
 pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> {
-    start_on(name, snapshot, &mut Inherited::default())
+    start_on(name, snapshot, &mut Inherited::default(), FleetPlace::default())
 }
 
-/// The same, on listeners that were given to us as far as there are any.
+/// The same, on listeners that were given to us as far as there are any. `place`: what a fleet knows us by.
 pub fn start_on(
     name: &str,
     snapshot: Arc<Snapshot>,
     inherited: &mut Inherited,
+    place: FleetPlace,
 ) -> Result<Server, StartError> {
     raise_descriptor_limit(&snapshot)?;
     let cpus: Vec<Option<usize>> = match &snapshot.server.workers {
@@ -75,6 +78,7 @@ pub fn start_on(
         recordings: records.recordings,
         config: Arc::clone(&config),
         discovered: Arc::clone(&discovered),
+        known_fleet: Arc::default(),
         usage: records.usage,
         history: records.history,
         recent: records.recent,
@@ -82,6 +86,7 @@ pub fn start_on(
         spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
     let spent = SpentKeeper::start(&snapshot, || sys::time_of_day().as_secs());
+    let place_in_fleet = take_place(&snapshot, place, &fleet, desk.as_ref())?;
     let remote = desk.as_ref().map(|desk| desk.remote(fleet, &snapshot));
     let control = Control {
         posts,
@@ -100,6 +105,7 @@ pub fn start_on(
         admin: remote.clone(),
         // Before a worker asks what is left.
         spent: spent.map_err(StartError::System)?.map(Arc::new),
+        fleet: place_in_fleet,
     };
     control.watch_ports(&snapshot);
     control.wake_servers(&snapshot, &loads).map_err(StartError::System)?;
@@ -116,6 +122,23 @@ pub fn start_on(
     let admin = admin.transpose().map_err(stopped)?;
     control.check_health(&work.snapshot).map_err(stopped)?;
     Ok(Server { addresses, workers, control, counters, admin, exporter: records.exporter })
+}
+
+/// Takes a place among other gateways, where there are some.
+fn take_place(
+    snapshot: &Snapshot,
+    place: FleetPlace,
+    workers: &admin::WorkerHandles,
+    desk: Option<&admin::BoundAdmin>,
+) -> Result<Option<Arc<FleetKeeper>>, StartError> {
+    let sources = FleetSources {
+        counters: workers.counters.clone(),
+        config: Arc::clone(&workers.config),
+        state: Arc::clone(&workers.known_fleet),
+        admin: desk.map(|desk| shown_address(desk.address())),
+    };
+    let keeper = FleetKeeper::start(snapshot, place, sources).map_err(StartError::System)?;
+    Ok(keeper.map(Arc::new))
 }
 
 /// The addresses of clients, bound.

@@ -27,6 +27,7 @@ mod explain;
 mod faults;
 mod feeds;
 mod files;
+mod fleet;
 mod handover;
 mod harness;
 mod headers;

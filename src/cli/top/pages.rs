@@ -143,65 +143,6 @@ pub(super) fn configuration(out: &mut String, told: &Told<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// The gateways that share a store, and the limits that they share.
-pub(super) fn fleet(out: &mut String, told: &Told<'_>) -> fmt::Result {
-    let fleet = told.document;
-    if fleet["configured"] != true {
-        return writeln!(out, "there is no fleet: this gateway stands for itself");
-    }
-    writeln!(out, "fleet of {}", shown(&fleet["store"], 200))?;
-    if fleet["away"] == true {
-        writeln!(out, "the store does not answer: this is what was known last")?;
-    }
-    writeln!(
-        out,
-        "\n{:<24} {:<9} {:<12} {:>9} {:>7} {:>8} {:>11} {:>10} {:>10}",
-        "GATEWAY",
-        "STATE",
-        "VERSION",
-        "REVISION",
-        "BEHIND",
-        "STREAMS",
-        "REQUESTS/S",
-        "TOKENS/S",
-        "MEAN"
-    )?;
-    for member in list(&fleet["members"]).iter().take(told.rows) {
-        let load = &member["load"];
-        writeln!(
-            out,
-            "{:<24} {:<9} {:<12} {:>9} {:>7} {:>8} {:>11} {:>10} {:>10}",
-            shown(&member["name"], 24),
-            if member["draining"] == true { "draining" } else { "serving" },
-            shown(&member["version"], 12),
-            shown(&member["revision"], 9),
-            shown(&member["revision_behind"], 7),
-            shown(&load["streams"], 8),
-            shown(&load["requests_per_second"], 11),
-            shown(&load["tokens_per_second"], 10),
-            shown(&load["against_mean"], 10),
-        )?;
-    }
-    writeln!(
-        out,
-        "\n{:<24} {:<14} {:>9} {:>9} {:>9} {:>9}",
-        "KEY", "LIMIT OF", "LIMIT", "HERE", "HELD", "DEMAND"
-    )?;
-    for limit in list(&fleet["limits"]).iter().take(told.rows) {
-        writeln!(
-            out,
-            "{:<24} {:<14} {:>9} {:>9} {:>9} {:>9}",
-            shown(&limit["key"], 24),
-            shown(&limit["limit_of"], 14),
-            shown(&limit["limit"], 9),
-            shown(&limit["in_force_here"], 9),
-            shown(&limit["held"], 9),
-            shown(&limit["demand"], 9),
-        )?;
-    }
-    Ok(())
-}
-
 fn more(out: &mut String, all: usize, rows: usize, none: &str) -> fmt::Result {
     match all {
         0 => writeln!(out, "{none}"),

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::file::{Document, Field, Section};
 use super::super::problem::{Location, Mistake, Problem, Report};
 use super::super::snapshot::{
-    AddressLimits, Cidr, ClientField, Gate, GateSettings, KeyDigest, KeyMode, KeySettings,
-    KeyTable, PRIORITIES, Pattern, PriceTable, Route,
+    Across, AddressLimits, Cidr, ClientField, FleetSettings, Gate, GateSettings, KeyDigest,
+    KeyMode, KeySettings, KeyTable, PRIORITIES, Pattern, PriceTable, Route,
 };
+use super::super::store::{StorePlace, is_store};
 use super::super::{Environment, defaults};
 use super::{fallback, policy, unique, when};
 use crate::gate::network::NoCidr;
@@ -22,9 +24,14 @@ const RATE: RangeInclusive<u64> = 1..=1_000_000_000;
 const TOKENS: RangeInclusive<u64> = 1..=1_000_000_000_000;
 const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
 const GUESS: RangeInclusive<u64> = 0..=10_000_000;
+/// In seconds: a store gives no shorter leases.
+const TTL: RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(300);
+/// Keys whose limits are shared: what a member holds of them is one value in a store.
+const SHARED_MAX: usize = 2_000;
 
 const CLIENT_FIELDS: [(&str, ClientField); 2] =
     [("x-forwarded-for", ClientField::XForwardedFor), ("forwarded", ClientField::Forwarded)];
+const ACROSS: [(&str, Across); 2] = [("gateway", Across::Gateway), ("fleet", Across::Fleet)];
 pub(super) const MODES: [(&str, KeyMode); 3] =
     [("off", KeyMode::Off), ("optional", KeyMode::Optional), ("required", KeyMode::Required)];
 
@@ -89,9 +96,61 @@ pub(super) fn gate(
         keys: mode.unwrap_or(default),
         keys_file,
         spent_file: spent_file.and_then(|field| path(&field, environment, report)),
+        fleet: fleet(root, &all, report),
     };
     section.finish(report);
     (settings, all)
+}
+
+/// `[fleet]`, and whether the keys that share have one.
+fn fleet(root: &mut Section<'_>, keys: &[ReadKey], report: &mut Report) -> Option<FleetSettings> {
+    let nowhere = root.place_of("fleet");
+    let shared = || keys.iter().filter(|key| key.settings.across == Across::Fleet);
+    if shared().count() > SHARED_MAX {
+        let reason = format!("more than {SHARED_MAX} keys have limits across the fleet");
+        report.error(&nowhere, reason);
+    }
+    for ReadKey { settings, place } in shared() {
+        let KeySettings { requests_per_minute, tokens_per_minute, concurrency, .. } = settings;
+        let concurrency = concurrency.map(u64::from);
+        if requests_per_minute.or(*tokens_per_minute).or(concurrency).is_none() {
+            let reason = "across = \"fleet\" needs one of requests_per_minute, tokens_per_minute \
+                          and concurrency";
+            report.error(place, reason);
+        }
+        if settings.has_budget() {
+            report.warn(
+                place,
+                Mistake::new("has a budget, which each gateway of the fleet keeps for itself"),
+            );
+        }
+    }
+    let Some(field) = root.take("fleet") else {
+        if let Some(key) = shared().next() {
+            report.error(&key.place, "across = \"fleet\" needs a [fleet]");
+        }
+        return None;
+    };
+    let mut section = field.section(report);
+    let store = section.take("store").and_then(|field| field.parsed(report, store));
+    let name = section.take("name").and_then(|field| field.parsed(report, member_name));
+    let ttl = section.duration("ttl", TTL, defaults::FLEET_TTL, report);
+    section.finish(report);
+    Some(FleetSettings { store, name, ttl })
+}
+
+fn store(text: &str) -> Result<StorePlace, Mistake> {
+    match is_store(text) {
+        true => text.parse().map_err(|why: String| Mistake::new(why)),
+        false => Err(Mistake::new("must be a store: etcd://HOST:PORT/PREFIX, or etcds://…")),
+    }
+}
+
+/// It is a part of a key in the store.
+fn member_name(text: &str) -> Result<String, Mistake> {
+    key_name(text).map(|()| text.to_owned()).map_err(|_| {
+        Mistake::new(format!("must be 1 to {NAME_MAX} letters, digits, and -_.@, not {text:?}"))
+    })
 }
 
 fn path(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<PathBuf> {
@@ -199,6 +258,7 @@ fn key(
     let tokens_per_month = count("tokens_per_month", TOKENS);
     let concurrency = count("concurrency", CONCURRENCY).map(|count| count as u32);
     let priority = count("priority", 0..=u64::from(PRIORITIES) - 1).map(|count| count as u8);
+    let across = section.take("across").and_then(|field| field.choice(&ACROSS, report));
     let mut money = |key| section.take(key).and_then(|field| field.money(report));
     let (cost_per_day, cost_per_month) = (money("cost_per_day"), money("cost_per_month"));
     let routes = section.take("routes").and_then(|field| {
@@ -221,6 +281,7 @@ fn key(
         concurrency,
         requests_per_minute,
         tokens_per_minute,
+        across: across.unwrap_or_default(),
         tokens_per_day,
         tokens_per_month,
         cost_per_day,

@@ -3,7 +3,10 @@
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-use super::super::snapshot::{AddressLimits, GateSettings, KeyMode, KeySettings, TokenPrice};
+use super::super::snapshot::{
+    Across, AddressLimits, FleetSettings, GateSettings, KeyMode, KeySettings, TokenPrice,
+};
+use super::super::units::show_duration;
 use super::{entry, key, list, quoted};
 use crate::http::timestamp;
 
@@ -33,6 +36,12 @@ pub(super) fn gate(settings: &GateSettings, out: &mut String) -> fmt::Result {
     match &gate.addresses {
         None => entry(out, "per_address", quoted("off"))?,
         Some((limits, _)) => per_address(limits, out)?,
+    }
+    if let Some(FleetSettings { store, name, ttl }) = &settings.fleet {
+        writeln!(out, "\n[fleet]")?;
+        store.iter().try_for_each(|store| entry(out, "store", quoted(&store.written())))?;
+        name.iter().try_for_each(|name| entry(out, "name", quoted(name)))?;
+        entry(out, "ttl", quoted(&show_duration(*ttl)))?;
     }
     let own = gate.keys.keys().iter().filter(|key| !key.settings.in_file);
     own.into_iter().try_for_each(|key| one(&key.settings, out))
@@ -88,6 +97,9 @@ fn one(settings: &KeySettings, out: &mut String) -> fmt::Result {
         ("cost_per_month", settings.cost_per_month.map(money)),
         ("expires", settings.expires.map(moment)),
     ];
+    if settings.across == Across::Fleet {
+        entry(out, "across", quoted("fleet"))?;
+    }
     let given = entries.into_iter().filter_map(|(key, value)| Some((key, value?)));
     given.into_iter().try_for_each(|(key, value)| entry(out, key, value))
 }

@@ -2,16 +2,29 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Snapshot;
+use crate::config::store::StorePlace;
 pub use crate::gate::addresses::AddressLimits;
 pub use crate::gate::forwarded::ClientField;
-pub use crate::gate::key::{KeyDigest, KeySettings, SECRET_PREFIX};
+pub use crate::gate::key::{Across, ApiKey, KeyDigest, KeySettings, KeyUse, SECRET_PREFIX};
 pub use crate::gate::network::Cidr;
 pub use crate::gate::table::KeyTable;
 pub use crate::gate::{Gate, KeyMode};
 
-/// `[gate]`, and the keys of the configuration and of its keys file.
+/// `[fleet]`: gateways that know of each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetSettings {
+    /// `None`: that of the configuration.
+    pub store: Option<StorePlace>,
+    /// `None`: as the command line has it, or the host.
+    pub name: Option<String>,
+    /// Of the leases.
+    pub ttl: Duration,
+}
+
+/// `[gate]`, `[fleet]`, and the keys of the configuration and of its keys file.
 #[derive(Clone, Debug)]
 pub struct GateSettings {
     /// What a worker asks.
@@ -22,6 +35,8 @@ pub struct GateSettings {
     pub keys_file: Option<PathBuf>,
     /// Where what keys have spent is kept over a restart; `None`: it is forgotten.
     pub spent_file: Option<PathBuf>,
+    /// `None`: this gateway knows of no other.
+    pub fleet: Option<FleetSettings>,
 }
 
 impl Snapshot {

@@ -1,7 +1,7 @@
 //! `[gate]` and `[keys]`.
 
 use super::super::show::effective;
-use super::super::snapshot::{Cidr, KeyDigest, KeyMode, KeySettings, Pattern};
+use super::super::snapshot::{Across, Cidr, KeyDigest, KeyMode, KeySettings, Pattern};
 use super::*;
 
 fn hash(number: u8) -> String {
@@ -16,6 +16,35 @@ fn digest(number: u8) -> KeyDigest {
 
 fn least(with: &str) -> String {
     format!("{LEAST}{with}\n")
+}
+
+#[test]
+fn a_limit_across_the_fleet_needs_a_fleet_and_something_to_share() {
+    let key =
+        |lines: &str| format!("[keys.a]\nhash = \"{}\"\nacross = \"fleet\"\n{lines}\n", hash(1));
+    let fleet = "[fleet]\nstore = \"etcd://10.0.0.1/p\"\nname = \"edge-1\"\nttl = \"5s\"";
+    let good = snapshot_of(&least(&format!("{}{fleet}", key("concurrency = 3"))));
+    assert!(good.gate.gate.keys.keys()[0].settings.across == Across::Fleet);
+    let shown = effective(&good);
+    for line in [
+        "[fleet]\nstore = \"etcd://10.0.0.1:2379/p\"\nname = \"edge-1\"\nttl = \"5s\"\n",
+        "across = \"fleet\"",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    assert_eq!(effective(&snapshot_of(&shown)), shown, "what is shown is read as the same");
+    for (text, why) in [
+        (key("concurrency = 3"), "needs a [fleet]"),
+        (format!("{}{fleet}", key("tokens_per_day = 3")), "needs one of requests_per_minute"),
+        ("[fleet]\nstore = \"/p\"".to_owned(), "must be a store"),
+        ("[fleet]\nstore = \"etcd://h\"".to_owned(), "a prefix is missing"),
+        ("[fleet]\nname = \"a/b\"".to_owned(), "letters, digits"),
+        ("[fleet]\nttl = \"1s\"".to_owned(), "ttl"),
+        (format!("{}{fleet}", key("across2 = 3")), "across2"),
+    ] {
+        let told = refused(&least(&text));
+        assert!(told.contains(why), "{text}: {told}");
+    }
 }
 
 #[test]
@@ -135,7 +164,7 @@ fn what_is_wrong_with_a_key_is_told() {
              line 11: keys.a.networks[0]: \"10.0.0.1/8\" has bits set behind its length: one of the two is a slip\n\
              line 13: keys.a.rpm: unknown key; known here are hash, previous_hash, previous_until, \
              requests_per_minute, tokens_per_minute, tokens_per_day, tokens_per_month, concurrency, \
-             priority, cost_per_day, cost_per_month, routes, models, networks, expires\n"
+             priority, across, cost_per_day, cost_per_month, routes, models, networks, expires\n"
                 .into(),
         ),
     ] {

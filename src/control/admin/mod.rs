@@ -42,6 +42,7 @@ use crate::gateway::command::{Command, Idle};
 use crate::gateway::{Setup, worker};
 use crate::measure::stats::Counters;
 use crate::observe::discovered::DiscoveryState;
+use crate::observe::fleet::FleetState;
 use crate::observe::history::History;
 use crate::observe::keeper::SpanCounts;
 use crate::observe::obeyed::ConfigState;
@@ -80,6 +81,8 @@ pub struct WorkerHandles {
     pub config: Arc<ConfigState>,
     /// What sources say of endpoints.
     pub discovered: Arc<DiscoveryState>,
+    /// What is known of the other gateways.
+    pub known_fleet: Arc<FleetState>,
     /// What requests have cost.
     pub usage: Option<Arc<UsageBook>>,
     /// The last hour.
@@ -127,6 +130,10 @@ impl BoundAdmin {
         let net = Linux::new(vec![listener])?;
         let (post, mailbox) = mailbox(net.waker());
         Ok(BoundAdmin { address, net, post, mailbox })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub fn remote(&self, fleet: WorkerHandles, snapshot: &Arc<Snapshot>) -> Remote {

@@ -81,6 +81,10 @@ impl Process for Office {
         Some(Reply::json(200, &document))
     }
 
+    fn fleet(&self) -> Reply {
+        Reply::json(200, &self.clerk.fleet.known_fleet.document(sys::now()))
+    }
+
     fn usage(&self) -> Reply {
         match &self.clerk.fleet.usage {
             Some(book) => Reply::json(200, &book.document()),
@@ -161,7 +165,9 @@ impl Process for Office {
                     surveys: Surveys::ask(fleet, 0),
                     make: move |surveys: &[(usize, _)]| {
                         let models = models::learnt(&clerk.fleet.models);
+                        let known = clerk.fleet.known_fleet.read();
                         let sources = metrics::Sources {
+                            fleet: known.as_ref(),
                             models: &models,
                             counters: &clerk.fleet.counters,
                             surveys,

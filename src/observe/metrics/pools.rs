@@ -1,11 +1,22 @@
 //! Upstreams: their connections, queues, endpoints and breakers, and what was tried again.
 
+use std::time::Duration;
+
 use super::{Page, Sources, Value};
 use crate::measure::hops::RETRY_CAUSES;
 use crate::measure::live::{EndpointState, Survey, UpstreamState};
 use crate::observe::exposition::MetricType;
 use crate::proxy::breaker::Standing;
 use crate::proxy::wake::ServerStanding;
+
+/// What the servers of an upstream have said of their models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LearntModels {
+    pub upstream: String,
+    pub count: usize,
+    /// How long ago.
+    pub age: Duration,
+}
 
 pub(super) fn write(page: &mut Page, sources: &Sources<'_>) {
     page.family(

@@ -82,6 +82,8 @@ pub trait Process: fmt::Debug + Send + Sync {
     fn exchanges(&self, request_id: Option<&str>) -> Reply;
     /// Errors by their codes, with examples.
     fn errors(&self) -> Reply;
+    /// The other gateways, and how limits are divided among them.
+    fn fleet(&self) -> Reply;
     /// The plugins, and how long their hooks took.
     fn plugins(&self) -> Reply;
     /// Changes how an endpoint is treated; why not, if it cannot be done.
@@ -195,6 +197,7 @@ enum Page {
     Exchanges,
     Errors,
     Playground,
+    Fleet,
     Plugins,
     Streams,
     /// `/streams/ID` and `/streams/ID/tail`
@@ -229,6 +232,7 @@ const PAGES: &[(&str, &[&str], Page)] = &[
     ("/exchanges", READ, Page::Exchanges),
     ("/errors", READ, Page::Errors),
     ("/playground", &["GET", "HEAD", "POST"], Page::Playground),
+    ("/fleet", READ, Page::Fleet),
     ("/plugins", READ, Page::Plugins),
     ("/streams", READ, Page::Streams),
     (STREAM_PREFIX, &["GET", "DELETE"], Page::Stream),
@@ -381,6 +385,7 @@ impl Admin {
             Page::Playground => {
                 Reply::json(200, &serde_json::json!({ "playground": process.has_playground() }))
             }
+            Page::Fleet => process.fleet(),
             Page::Plugins => process.plugins(),
             Page::Recording => return self.recording(request),
             Page::Stream => return self.stream(request),

@@ -81,6 +81,10 @@ impl Process for Fake {
         Reply::json(200, &serde_json::json!({ "codes": [] }))
     }
 
+    fn fleet(&self) -> Reply {
+        Reply::json(200, &serde_json::json!({ "configured": false }))
+    }
+
     fn plugins(&self) -> Reply {
         Reply::json(200, &serde_json::json!({ "plugins": [] }))
     }
