@@ -211,8 +211,8 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
     usage::write(&mut page, sources.usage);
     plugins::write(&mut page, sources.plugins);
     pools::write(&mut page, sources);
-    fleet::write(&mut page, sources.fleet);
     discovery::write(&mut page, sources.discovery.0, sources.discovery.1);
+    fleet::write(&mut page, sources.fleet);
     page.finish()
 }
 
