@@ -23,7 +23,7 @@ pub(super) fn draw(out: &mut String, fleet: &Value, rows_max: usize) -> std::fmt
     )?;
     writeln!(
         out,
-        "{:<28} {:<8} {:>10} {:>7} {:>7} {:>7} {:>9} {:>6} {:>6} {:>9} {:>9}  {}",
+        "{:<28} {:<8} {:>10} {:>7} {:>7} {:>7} {:>9} {:>6} {:>6} {:>9} {:>9}  ADMIN",
         "GATEWAY",
         "VERSION",
         "REVISION",
@@ -34,8 +34,7 @@ pub(super) fn draw(out: &mut String, fleet: &Value, rows_max: usize) -> std::fmt
         "LOAD",
         "SKEW",
         "CLOCK",
-        "SAID",
-        "ADMIN"
+        "SAID"
     )?;
     for member in members.iter().take(rows_max) {
         let (load, mark) = (&member["load"], if member["self"] == true { "*" } else { "" });
