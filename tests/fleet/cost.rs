@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use sluicegate::clock;
 
-use super::gateway::{Believer, HASH, Picker, Server, default_belief};
+use super::gateway::{Believer, HASH, Picker, Server, default_belief, environment, member};
 
 /// The CPU of this thread: what else runs on the machine does not count.
 fn spent() -> Duration {
@@ -13,33 +13,75 @@ fn spent() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
-/// The CPU that a set of so many costs of which one in eight is replaced by another, from what is believed
-/// to whom a worker picks: the least of several.
-fn change_of(count: Server) -> Duration {
-    let belief = default_belief();
-    let now = |step: Server| clock::Instant::ZERO + Duration::from_secs(1_000 + u64::from(step));
-    let mut believer = Believer::default();
-    let mut picker = Picker::new(HASH, 1);
-    let mut least = Duration::MAX;
-    for step in 0..20 {
+/// Of a source that tells so many, the moment of each step, and what is told at it: one in eight is replaced by
+/// another, each time.
+fn steps(count: Server) -> impl Iterator<Item = (clock::Instant, Vec<Server>)> {
+    (0..20).map(move |step: Server| {
         let gone = step * count / 8;
-        let servers: Vec<Server> = (gone..gone + count).collect();
-        let began = spent();
-        believer.told(&servers, &belief, now(step));
-        believer.due(now(step));
-        picker.obey(believer.in_force(), now(step));
-        // Not the first ones: nobody has left yet that has to be looked through.
-        if step >= 10 {
-            least = least.min(spent() - began);
-        }
-    }
-    least
+        let now = clock::Instant::ZERO + Duration::from_secs(1_000 + u64::from(step));
+        (now, (gone..gone + count).collect())
+    })
 }
 
-/// Eight times as many endpoints may cost eight times as much, and not 64 times.
+/// The least that a step costs, once there are some who have left and have to be looked through.
+fn least(costs: impl Iterator<Item = Duration>) -> Duration {
+    costs.skip(10).min().expect("more than ten")
+}
+
+/// The CPU of what is believed of a set.
+fn belief_of(count: Server) -> Duration {
+    let (belief, mut believer) = (default_belief(), Believer::default());
+    least(steps(count).map(|(now, servers)| {
+        let began = spent();
+        believer.told(&servers, &belief, now);
+        believer.due(now);
+        spent() - began
+    }))
+}
+
+/// The CPU from there to whom a worker picks.
+fn following_of(count: Server) -> Duration {
+    let mut picker = Picker::new(HASH, 1);
+    least(steps(count).map(|(now, servers)| {
+        let began = spent();
+        picker.obey(&servers, now);
+        spent() - began
+    }))
+}
+
+/// Sixteen times as many endpoints may cost sixteen times as much, and the logarithm; not 256 times.
 #[test]
 fn a_set_costs_in_proportion_to_its_length() {
-    let (few, many) = (change_of(128), change_of(1_024));
-    println!("128 endpoints {few:?}, 1,024 {many:?}");
-    assert!(many < few * 20, "128 endpoints {few:?}, 1,024 {many:?}");
+    let (few, many) = (belief_of(256), belief_of(4_096));
+    println!("belief: 256 endpoints {few:?}, 4,096 {many:?}");
+    assert!(many < few * 40, "belief: 256 endpoints {few:?}, 4,096 {many:?}");
+    // No more are told of one upstream.
+    let (few, many) = (following_of(64), following_of(1_024));
+    println!("following: 64 endpoints {few:?}, 1,024 {many:?}");
+    assert!(many < few * 30, "following: 64 endpoints {few:?}, 1,024 {many:?}");
+}
+
+/// The CPU of reading a configuration that lists so many endpoints: the least of several.
+fn read_of(count: Server) -> Duration {
+    let endpoints: Vec<String> =
+        (0..count).map(|one| format!("{:?}", member(one).address)).collect();
+    let text = format!(
+        "[server]\nlisten = [\"127.0.0.1:80\"]\n[[upstream]]\nname = \"llama\"\nendpoints = [{}]\n\
+         [[route]]\npath = \"/*\"\nupstream = \"llama\"\n",
+        endpoints.join(",")
+    );
+    let read = |_| {
+        let began = spent();
+        assert!(sluicegate::config::parse(&text, environment()).is_ok());
+        spent() - began
+    };
+    (0..5).map(read).min().expect("several")
+}
+
+/// Sixteen times as many may cost sixteen times as much, and not 256 times.
+#[test]
+fn a_list_of_endpoints_is_read_in_proportion_to_its_length() {
+    let (few, many) = (read_of(128), read_of(2_048));
+    println!("128 endpoints {few:?}, 2,048 {many:?}");
+    assert!(many < few * 40, "128 endpoints {few:?}, 2,048 {many:?}");
 }

@@ -85,9 +85,12 @@ fn configured(balance: &str) -> Snapshot {
          [[upstream]]\nname = \"llama\"\nbalance = {balance}\ndiscover = {{ file = \"servers.json\" }}\n\
          [[route]]\npath = \"/*\"\nupstream = \"llama\"\n"
     );
+    config::parse(&text, environment()).expect("a configuration").snapshot
+}
+
+pub fn environment() -> &'static Environment {
     static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
-    let environment = ENVIRONMENT.get_or_init(Environment::current);
-    config::parse(&text, environment).expect("a configuration").snapshot
+    ENVIRONMENT.get_or_init(Environment::current)
 }
 
 /// What stands in `balance`.

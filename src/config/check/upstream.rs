@@ -1,5 +1,6 @@
 //! `[[upstream]]`: named groups of endpoints.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -224,18 +225,19 @@ fn listed(
     }
     let mut list = List::default();
     let List { listed, names, as_url } = &mut list;
+    let mut known = HashSet::new();
     for field in &fields {
         let Some((one, is_url)) = one_of_them(field, sealing, report) else {
             continue;
         };
         *as_url |= is_url;
-        let same_host = |other: &Listed| match one.is_name {
-            true => other.authority.eq_ignore_ascii_case(&one.authority),
-            false => !other.is_name && other.addresses == one.addresses,
-        };
-        let same = |other: &Listed| other.base == one.base && same_host(other);
         let authority = &one.authority;
-        if listed.iter().any(same) {
+        // A name by its letters, all else by where it is.
+        let host = match one.is_name {
+            true => (authority.to_ascii_lowercase(), Vec::new()),
+            false => (String::new(), one.addresses.clone()),
+        };
+        if !known.insert((host, one.base.clone())) {
             let reason =
                 format!("{authority} is in the list already; a larger share is a larger weight");
             report.error(field.place(), reason);
