@@ -19,6 +19,8 @@ mod fallback;
 mod first_event;
 #[path = "simulation/fleet.rs"]
 mod fleet;
+#[path = "simulation/gateways.rs"]
+mod gateways;
 mod harness;
 #[path = "simulation/members.rs"]
 mod members;
