@@ -56,7 +56,7 @@ fn gateways_with_the_same_view_agree_about_every_key_however_they_came_to_it() {
             for _ in 0..random.below(3) {
                 let part = part_of(&servers, 500, &mut random);
                 gateway.obey(&part, now);
-                now = now + random.duration(Duration::ZERO..=Duration::from_secs(30));
+                now += random.duration(Duration::ZERO..=Duration::from_secs(30));
             }
             gateway.obey(&all(&servers), now);
         }

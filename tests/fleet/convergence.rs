@@ -41,7 +41,12 @@ fn a_change_is_obeyed_everywhere_as_soon_as_it_is_listed() {
         let every = *random.pick(&[Duration::from_millis(6), Duration::from_secs(1)]);
         let lasts = every * 60;
         let mut world = World::new(seed, gateways, endpoints, Faults::NONE, every, lasts);
-        world.run_for(lasts + MINUTE, |_| {});
+        world.run_for(lasts + MINUTE, |world| {
+            let (set, writes) = (world.set(), world.writes.len());
+            for follower in world.followers.iter().filter(|one| one.seen == writes) {
+                assert_eq!(follower.believer.in_force(), set, "what was listed is obeyed");
+            }
+        });
         let most = world.lags.iter().max().expect("something has changed");
         assert!(*most <= STORE_LIST.max(WAY_MAX), "{most:?}");
         for follower in &world.followers {
