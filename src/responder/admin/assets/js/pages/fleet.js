@@ -16,9 +16,9 @@ const MEMBERS = [
   number("streams", "Streams", (row) => row.load?.streams),
   number("requests", "Requests/s", (row) => row.load?.requests_per_second),
   number("tokens", "Tokens/s", (row) => row.load?.tokens_per_second, (row) => tokens(row.load?.tokens_per_second, true)),
-  number("mean", "Against the mean", (row) => row.load?.against_mean, (row) => times(row.load?.against_mean), { mood: (row) => (row.load?.against_mean > 1.5 ? "late" : "") }),
+  number("mean", "To the mean", (row) => row.load?.against_mean, (row) => times(row.load?.against_mean), { mood: (row) => (row.load?.against_mean > 1.5 ? "late" : "") }),
   number("skew", "Fullest worker", (row) => row.workers?.skew, (row) => times(row.workers?.skew), { title: (row) => `${row.workers?.count ?? "?"} workers; streams of the fullest against the mean` }),
-  number("clock", "Clock ahead", (row) => row.clock?.ahead_seconds, clockText),
+  number("clock", "Clock", (row) => row.clock?.ahead_seconds, clockText),
   number("said", "Last word", (row) => row.said_seconds_ago, (row) => (row.said_seconds_ago === undefined || row.said_seconds_ago === null ? "–" : `${seconds(row.said_seconds_ago)} ago`)),
   { name: "started", label: "Started", text: (row) => clock(row.started) },
   { name: "admin", label: "Admin address", text: (row) => row.admin ?? "–" },
@@ -69,7 +69,7 @@ export function create({ signal }) {
     h("p", { class: "calm" }, "There is no fleet: this gateway stands for itself. With [fleet] in its configuration, gateways that share a store tell each other of themselves, and share the limits of keys."));
   const members = new Table({ label: "Gateways", columns: MEMBERS, key: (row) => row.id, sort: ["name", false], empty: "None has told of itself yet.", few: 8 });
   const limits = new Table({ label: "Limits", columns: LIMITS, key: (row) => `${row.key} ${row.limit_of}`, sort: ["key", false], empty: "No key has a limit that is shared.", few: 12 });
-  const shares = new Table({ label: "Shares", columns: SHARES, key: (row) => `${row.key} ${row.of} ${row.member}`, sort: ["key", false], empty: "No share is held." });
+  const shares = new Table({ label: "Shares", columns: SHARES, key: (row) => `${row.key} ${row.of} ${row.member}`, sort: ["key", false], empty: "No share is held.", few: 12 });
   const parts = h("div", { class: "stack", hidden: true }, facts, warning,
     panel("Gateways", members.element), panel("Limits that are shared", limits.element), panel("Shares", shares.element));
   const element = h("div", { class: "page" }, h("div", { class: "page-head" }, h("h1", {}, "Fleet")), alone, parts);
@@ -81,10 +81,10 @@ export function create({ signal }) {
     if (!configured) return;
     const told = [
       ["Store", fleet.store], ["Gateways", count(fleet.members.length)],
-      ["Known since", fleet.known_seconds_ago === null ? "nothing was read yet" : `${seconds(fleet.known_seconds_ago)} ago`],
-      ["A word is good for", seconds(fleet.ttl_seconds)],
+      ["Known as of", fleet.known_seconds_ago === null ? "nothing was read yet" : `${seconds(fleet.known_seconds_ago)} ago`],
+      ["Reports last", seconds(fleet.ttl_seconds)],
     ];
-    facts.replaceChildren(...told.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    facts.replaceChildren(...told.map(([name, value]) => h("div", { class: name === "Store" ? "wide" : null }, h("dt", {}, name), h("dd", {}, value))));
     warning.hidden = !fleet.away && !fleet.settling;
     put(warning, fleet.away
       ? "The store does not answer: all below is what was known last."
