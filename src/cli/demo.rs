@@ -102,6 +102,7 @@ fn start_gateway(
             token: Some(token),
             hosts: Vec::new(),
             playground: true,
+            tls: None,
         };
         server::start("worker", Arc::new(Snapshot { admin, ..snapshot.clone() }))
     };

@@ -79,6 +79,9 @@ pub struct NewArguments {
     /// A network that it may be used from, such as 10.0.0.0/8; may be repeated [default: all]
     #[arg(long = "network", value_name = "NETWORK")]
     pub networks: Vec<String>,
+    /// Who its client has to prove to be by a certificate, such as agent-*; may be repeated [default: nobody]
+    #[arg(long = "client-certificate", value_name = "PATTERN")]
+    pub certificates: Vec<String>,
     /// Its place in a queue, 0 to 3: 0 is the most urgent
     #[arg(long, value_name = "NUMBER")]
     pub priority: Option<u8>,
@@ -132,9 +135,13 @@ fn lines(new: &NewArguments) -> String {
     let mut lines = String::new();
     // Rust's quotes are TOML's for all that such a value can be; what it cannot be is found when the
     // text is read again. Writing to a String cannot fail.
-    for (key, values) in
-        [("routes", &new.routes), ("models", &new.models), ("networks", &new.networks)]
-    {
+    let lists = [
+        ("routes", &new.routes),
+        ("models", &new.models),
+        ("networks", &new.networks),
+        ("client_certificate", &new.certificates),
+    ];
+    for (key, values) in lists {
         if !values.is_empty() {
             let _ = writeln!(lines, "{key} = {values:?}");
         }
@@ -208,6 +215,7 @@ fn row(key: &KeySettings, now: u64) -> String {
     tell("routes", some(key.routes.clone()));
     tell("models", some(key.models.iter().map(ToString::to_string).collect()));
     tell("networks", some(key.networks.iter().map(ToString::to_string).collect()));
+    tell("certificates", some(key.certificates.iter().map(ToString::to_string).collect()));
     tell("priority", key.priority.map(|it| it.to_string()));
     tell("concurrency", key.concurrency.map(|it| it.to_string()));
     tell("requests/min", number(key.requests_per_minute));

@@ -7,6 +7,7 @@
 //! Absent on purpose: arguments that change the configuration of a gateway. The file is the whole
 //! truth, and `check` shows it.
 
+pub mod admin;
 pub mod bench;
 pub mod cert;
 pub mod check;

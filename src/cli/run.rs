@@ -169,7 +169,8 @@ fn announce(server: &Server, snapshot: &Snapshot) {
         }
     }
     if let Some(address) = server.admin_address() {
-        log::info!("admin on http://{address}");
+        let scheme = if snapshot.admin.tls.is_some() { "https" } else { "http" };
+        log::info!("admin on {scheme}://{address}");
     }
     let workers = bounds::worker_count(snapshot);
     let memory = show::rounded(workers.saturating_mul(bounds::worker_memory(snapshot)));

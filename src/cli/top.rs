@@ -13,8 +13,6 @@ mod tests;
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -23,20 +21,16 @@ use clap::Args;
 use serde_json::Value;
 
 use self::pages::Told;
+use super::admin::{AdminArguments, Connection};
 use super::{Exit, complain};
 use crate::escape::escaped;
-use crate::files;
 use crate::sys;
 
 /// `sluicegate top`
 #[derive(Args, Clone, Debug)]
 pub struct TopArguments {
-    /// The gateway's admin address
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
-    pub admin: SocketAddr,
-    /// The file with its token, where it asks for one
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub at: AdminArguments,
     /// Streams shown
     #[arg(long, value_name = "COUNT", default_value_t = 25)]
     pub rows: usize,
@@ -51,8 +45,6 @@ pub struct TopArguments {
     pub fleet: bool,
 }
 
-/// A token is a line.
-const TOKEN_FILE_MAX: u64 = 4 << 10;
 /// A gateway that says nothing for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Characters of a figure, and of a name that nothing stands behind in a column of its own.
@@ -69,7 +61,7 @@ pub fn execute(arguments: &TopArguments) -> Exit {
         // Whoever reads us, `head` for one, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
         Err(error) => {
-            complain(&format!("{}: {error}", arguments.admin));
+            complain(&format!("{}: {error}", arguments.at.admin));
             Exit::Failure
         }
     }
@@ -218,7 +210,7 @@ fn document(arguments: &TopArguments, page: TopPage) -> Value {
 
 /// The events of an admin address.
 struct Events {
-    lines: io::Lines<BufReader<TcpStream>>,
+    lines: io::Lines<BufReader<Box<dyn Connection>>>,
 }
 
 impl Events {
@@ -228,20 +220,7 @@ impl Events {
 
     /// The answer to a look, its head gone but for the fields.
     fn ask(arguments: &TopArguments, path: &str) -> io::Result<Events> {
-        let mut stream = TcpStream::connect_timeout(&arguments.admin, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let authorization = match &arguments.token_file {
-            Some(file) => {
-                let token = files::read(file, TOKEN_FILE_MAX)?;
-                let token = String::from_utf8_lossy(&token);
-                format!("Authorization: Bearer {}\r\n", token.trim_end())
-            }
-            None => String::new(),
-        };
-        let admin = arguments.admin;
-        // HTTP/1.0 is answered without chunks, so a line of the answer is a line of an event.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {admin}\r\n{authorization}\r\n")?;
-        let mut lines = BufReader::new(stream).lines();
+        let mut lines = arguments.at.get(path, PATIENCE)?.lines();
         let status = lines.next().transpose()?.unwrap_or_default();
         if !status.contains(" 200 ") {
             let body: String = lines

@@ -19,7 +19,8 @@ pub const FORWARDED: Forwarded = Forwarded::Append;
 pub const HOST: HostField = HostField::Preserve;
 pub const ACCESS_LOG: AccessLog =
     AccessLog { target: AccessTarget::Off, format: AccessFormat::Json };
-pub const ADMIN: Admin = Admin { listen: None, token: None, hosts: Vec::new(), playground: false };
+pub const ADMIN: Admin =
+    Admin { listen: None, token: None, tls: None, hosts: Vec::new(), playground: false };
 pub const RECORDER: Recorder = Recorder { streams: None, keep: 32 };
 pub const SPIN: Duration = Duration::ZERO;
 pub const COALESCE: Option<Duration> = None;

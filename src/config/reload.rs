@@ -57,6 +57,7 @@ fn fixed(running: &Snapshot, next: &Snapshot) -> Vec<(&'static str, &'static str
         ("fleet", "store, name and ttl", running.gate.fleet != next.gate.fleet),
         ("gate", "spent_file", running.gate.spent_file != next.gate.spent_file),
         ("admin", "listen", running.admin.listen != next.admin.listen),
+        ("admin", "tls", running.admin.tls.is_some() != next.admin.tls.is_some()),
         ("access_log", "to", running.access_log.target != next.access_log.target),
         ("access_log", "format", running.access_log.format != next.access_log.format),
         ("trace", "export", running.trace.export != next.trace.export),

@@ -117,6 +117,9 @@ fn admin(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
         entry(out, "hosts", format!("[{}]", hosts.join(", ")))?;
     }
     entry(out, "playground", admin.playground)?;
+    if let Some(settings) = &admin.tls {
+        tls::admin(settings, out)?;
+    }
     match &admin.token {
         Some(token) if token.file.is_empty() => writeln!(out, "# token: made at the start"),
         Some(token) => entry(out, "token_file", quoted(&token.file)),

@@ -60,7 +60,7 @@ pub use resilience::{
     FallbackAnswer, HashKey, HealthCheck, Heartbeat, KeyPriority, PRIORITIES, Retry, WhileLoading,
 };
 pub use stored::{ENTRY_BYTES, StoredResponses};
-pub use tls::{ClientAuth, ServerTls, TlsDialer, UpstreamTls};
+pub use tls::{CertificateFiles, ClientAuth, ServerTls, TlsDialer, UpstreamTls};
 pub use translate::TranslateTo;
 pub use wake::{WakeBy, WakeSettings, WakeUrl};
 pub use when::{Pattern, Share, ShareBy, When};
@@ -149,6 +149,8 @@ pub struct Admin {
     pub hosts: Vec<String>,
     /// The dashboard has a page that talks to the models.
     pub playground: bool,
+    /// `None`: it speaks no TLS.
+    pub tls: Option<ServerTls>,
 }
 
 /// `[access_log]`

@@ -78,6 +78,8 @@ pub struct KeySettings {
     pub models: Vec<Pattern>,
     /// Where its clients may be; empty: everywhere.
     pub networks: Vec<Cidr>,
+    /// Who its client has to prove to be by a certificate; empty: it need not.
+    pub certificates: Vec<Pattern>,
     /// 0 is the most urgent.
     pub priority: Option<u8>,
     /// Requests under way at once.
@@ -106,6 +108,7 @@ impl KeySettings {
             routes: Vec::new(),
             models: Vec::new(),
             networks: Vec::new(),
+            certificates: Vec::new(),
             priority: None,
             concurrency: None,
             requests_per_minute: None,

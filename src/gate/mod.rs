@@ -138,6 +138,8 @@ pub struct Asked<'a> {
     /// It asks for a tunnel, in which nobody sees what is asked for.
     pub tunnel: bool,
     pub client: IpAddr,
+    /// Who the client has proved to be by a certificate.
+    pub certificate: Option<&'a str>,
     /// Bytes of the body, as far as the head tells. `None`: nothing that costs tokens is asked for.
     pub body: Option<u64>,
 }
@@ -341,6 +343,11 @@ impl Principal {
         let forbidden = |bar| Err(GateRefusal::Forbidden(bar));
         if !settings.networks.is_empty() && !any_contains(&settings.networks, asked.client) {
             return forbidden(Bar::Network);
+        }
+        let shown = asked.certificate.unwrap_or_default().as_bytes();
+        let is_shown = |it: &Pattern| !shown.is_empty() && it.matches(shown);
+        if !settings.certificates.is_empty() && !settings.certificates.iter().any(is_shown) {
+            return forbidden(Bar::Certificate);
         }
         if !settings.routes.is_empty() && !settings.routes.iter().any(|it| it == asked.route) {
             return forbidden(Bar::Route);

@@ -38,6 +38,8 @@ pub enum Bar {
     /// The request names no model, or not where it is read, and the key is for some only.
     UnnamedModel,
     Network,
+    /// The client has not shown a certificate that the key is for.
+    Certificate,
     /// What is asked for in a tunnel nobody sees, and the key is for some models, or counted in tokens.
     Tunnel,
 }
@@ -120,6 +122,9 @@ impl fmt::Display for GateRefusal {
                  connection"
             }
             GateRefusal::Forbidden(Bar::Network) => "the API key may not be used from this address",
+            GateRefusal::Forbidden(Bar::Certificate) => {
+                "the API key is for clients that show a certificate of another name, or one at all"
+            }
             GateRefusal::Rate(RateOf::Requests, _) => {
                 "the API key has made as many requests in a minute as it may"
             }

@@ -41,11 +41,13 @@ fn at(seconds: u64) -> GateTime {
     GateTime { now, unix: UNIX + seconds }
 }
 
+const PROVED: Asked<'static> = Asked { certificate: Some("agent-7"), ..ASKED };
 const ASKED: Asked<'static> = Asked {
     route: "/v1/*",
     model: AskedModel::Named("llama-3"),
     named: &[],
     tunnel: false,
+    certificate: None,
     client: std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 7)),
     body: Some(400),
 };
@@ -89,7 +91,7 @@ fn who_comes_in_without_a_key_is_for_the_route_to_say() {
 fn a_key_opens_what_it_says() {
     use GateRefusal::{Expired, Forbidden};
     type Change = fn(&mut KeySettings);
-    let rows: [(Change, Asked<'_>, Result<(), GateRefusal>); 12] = [
+    let rows: [(Change, Asked<'_>, Result<(), GateRefusal>); 15] = [
         (|_| (), ASKED, Ok(())),
         (|key| key.expires = Some(UNIX + 1), ASKED, Ok(())),
         (|key| key.expires = Some(UNIX), ASKED, Err(Expired)),
@@ -113,6 +115,13 @@ fn a_key_opens_what_it_says() {
             ASKED,
             Err(Forbidden(Bar::Network)),
         ),
+        (|key| key.certificates = vec![Pattern::new("agent-*")], PROVED, Ok(())),
+        (
+            |key| key.certificates = vec![Pattern::new("agent-*")],
+            Asked { certificate: Some("guest"), ..ASKED },
+            Err(Forbidden(Bar::Certificate)),
+        ),
+        (|key| key.certificates = vec![Pattern::new("*")], ASKED, Err(Forbidden(Bar::Certificate))),
         // A request that is refused uses nothing.
         (|key| (key.requests_per_minute, key.expires) = (Some(1), Some(0)), ASKED, Err(Expired)),
     ];

@@ -1,7 +1,7 @@
 //! Handshake: what a session needs before the first plaintext, one step at a time in the heavy lane.
 //!
 //! ```text
-//!   client   adopt ─▶ Handshake ─▶ Head                       nothing is known of it until then
+//!   client   adopt ─▶ (preamble) ─▶ Handshake ─▶ Head         nothing is known of it until then
 //!   server   open ─▶ attach ─▶ handshake ─▶ the request leaves    `Connecting`, to its timer
 //! ```
 //!
@@ -15,6 +15,7 @@
 
 use crate::flow::budget::Budget;
 use crate::gateway::Gateway;
+use crate::gateway::client::preamble::Introduced;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::verdict::{Failed, Step};
 use crate::proxy::fault::{TlsFault, UpstreamFault};
@@ -39,6 +40,10 @@ impl<N: Net> Gateway<N> {
         if !matches!(downstream.state, State::Handshake { .. }) {
             return;
         }
+        if downstream.awaits_preamble && !self.is_introduced_in_front(token, cx) {
+            return;
+        }
+        let Some(downstream) = self.downstreams.get_mut(token) else { return };
         match downstream.socket.shake_hands(&mut self.desk) {
             Ok(Handshake::Done) => {
                 downstream.state = State::Head { since: cx.now };
@@ -60,6 +65,28 @@ impl<N: Net> Gateway<N> {
                 self.close_downstream(token, cx);
             }
         }
+    }
+
+    /// Reads the preamble of the PROXY protocol that stands in front of a client's handshake. Whether it is
+    /// through; else more of it has to come, or the connection is closed.
+    #[cold]
+    fn is_introduced_in_front(&mut self, token: Token, cx: &mut Cx<N>) -> bool {
+        let Some(downstream) = self.downstreams.get_mut(token) else { return false };
+        match downstream.socket.read_unopened(&mut self.desk) {
+            Ok(Handshake::Dry) => {
+                self.wait_for_read(token);
+                return false;
+            }
+            Ok(_) if downstream.socket.unopened().is_empty() => return false,
+            Ok(_) => {}
+            Err(error) => {
+                log::debug!("a client's connection has ended in front of its handshake: {error}");
+                self.desk.tally.client_handshakes_failed.add(1);
+                self.close_downstream(token, cx);
+                return false;
+            }
+        }
+        matches!(self.introduce(token, cx), Introduced::Done)
     }
 
     fn shake_hands_with_server(&mut self, connection: Token, cx: &mut Cx<N>) {

@@ -46,6 +46,22 @@ impl<'a> From<Model<'a>> for BodyFacts<'a> {
     }
 }
 
+/// Who has sent a request, as far as routes ask for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asker<'a> {
+    /// The id of the request: a share of the requests is drawn by it.
+    pub id: &'a [u8],
+    /// Who its client has proved to be by a certificate.
+    pub certificate: Option<&'a str>,
+}
+
+impl<'a> Asker<'a> {
+    /// Of a client that has shown no certificate.
+    pub fn unproved(id: &'a [u8]) -> Asker<'a> {
+        Asker { id, certificate: None }
+    }
+}
+
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {
@@ -64,12 +80,12 @@ pub enum Match {
 }
 
 /// Finds the route of a request. `routes` are in matching order: the first whose path, method and
-/// conditions all hold wins. `id` is the request's: a share of the requests is drawn by it.
+/// conditions all hold wins.
 pub fn find<'a>(
     routes: &[Route],
     head: &RequestHead<'_>,
     body: impl Into<BodyFacts<'a>>,
-    id: &[u8],
+    asker: Asker<'_>,
 ) -> Match {
     let body = body.into();
     let path = path::normal(head.path);
@@ -82,7 +98,7 @@ pub fn find<'a>(
             continue;
         }
         let when = route.when.as_deref();
-        if !when.is_none_or(|when| when::holds(when, head, id)) {
+        if !when.is_none_or(|when| when::holds(when, head, asker)) {
             continue;
         }
         if route.methods.is_empty() || route.methods.iter().any(|allowed| allowed == head.method) {
@@ -165,7 +181,7 @@ pub fn candidates(
     routes: &[Route],
     first: usize,
     head: &RequestHead<'_>,
-    id: &[u8],
+    asker: Asker<'_>,
 ) -> Vec<PossibleRoute> {
     let path = path::normal(head.path);
     let mut found = Vec::new();
@@ -173,7 +189,7 @@ pub fn candidates(
         let when = route.when.as_deref();
         if route.path.matches(&path)
             && route.takes_method(head.method)
-            && when.is_none_or(|when| when::holds(when, head, id))
+            && when.is_none_or(|when| when::holds(when, head, asker))
         {
             let model = model_in_path_for(route, head).map(Box::from);
             found.push(PossibleRoute { route: index, model });

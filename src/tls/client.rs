@@ -11,7 +11,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::pem::{Authorities, Credentials, Flaw};
+use super::material::Flaw;
+use super::pem::{Authorities, Credentials};
 use super::session::{StillbornSession, TlsSession};
 use super::{ALPN, Fingerprint, TlsVersion, provider};
 use crate::wire::transport::{Dialer, Session};
@@ -95,6 +96,14 @@ impl TlsDialer {
 }
 
 impl TlsDialer {
+    /// The same without memory: no session is resumed, each has a full handshake.
+    #[must_use]
+    pub fn afresh(&self) -> TlsDialer {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::disabled();
+        TlsDialer { config: Arc::new(config), ..self.clone() }
+    }
+
     pub(super) fn parts(&self) -> (&Arc<ClientConfig>, ServerName<'static>) {
         (&self.config, self.name.clone())
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::TlsVersion;
 use super::client::{DialerSettings, TlsDialer, Trust, system_authorities};
-use super::pem::{Credentials, Flaw, authorities, chain, key};
+use super::material::Flaw;
+use super::pem::{Credentials, authorities, chain, key};
 
 /// Whom we believe, and who we are: named files, read each time a dialer is made of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,12 +7,14 @@
 //! | `client.rs` | whom we believe at a server, and who we are there |
 //! | `blocking.rs` | a session for the threads that block |
 //! | `files.rs` | the same two questions, answered by files, for servers that are no upstream's |
+//! | `material.rs` | files that sessions are made of, and what is wrong with one |
 //! | `pem.rs` | certificate and key files, and what is wrong with them |
+//! | `staple.rs` | what an authority has said of a certificate, shown with it |
 //! | `certificate.rs` | what a certificate says: names, days, whose it is |
 //! | `failure.rs` | why a session failed, in one clause |
 //! | `make.rs` | a certificate for trying |
 //!
-//! Invariant: no socket, no thread; only `pem.rs` and the trust store of the system read files, when a
+//! Invariant: no socket, no thread; only `material.rs` and the trust store of the system read files, when a
 //! configuration is read. Below `wire` nobody names rustls, and outside this folder nobody at all.
 
 mod blocking;
@@ -21,9 +23,11 @@ mod client;
 mod failure;
 mod files;
 mod make;
+mod material;
 mod pem;
 mod server;
 mod session;
+mod staple;
 
 #[cfg(test)]
 mod tests;

@@ -12,11 +12,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::certificate::{self, Facts};
+use super::material::{Flaw, ago, read};
+use super::staple::Shown;
 use super::{Fingerprint, provider};
-use crate::files::{self, Unread};
-
-/// A file of certificates larger than this is something else.
-const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// The certificates of one file: a server's or a client's own, and behind it those that lead to an
 /// authority.
@@ -45,7 +43,10 @@ impl fmt::Debug for KeyFile {
 pub struct Credentials {
     pub certificate: PathBuf,
     pub key: PathBuf,
+    /// The OCSP response that is shown with it.
+    pub staple: Option<PathBuf>,
     pub(super) certified: std::sync::Arc<CertifiedKey>,
+    pub(super) shown: std::sync::Arc<Shown>,
     pub(super) names: Vec<String>,
     pub(super) fingerprint: Fingerprint,
 }
@@ -53,24 +54,6 @@ pub struct Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credentials({:?}, {:?})", self.certificate, self.fingerprint)
-    }
-}
-
-/// What is wrong with a file, in one sentence.
-pub(super) type Flaw = String;
-
-fn read(path: &Path) -> Result<Vec<u8>, Flaw> {
-    let bytes = files::read(path, FILE_BYTES_MAX).map_err(|unread| match unread {
-        Unread::Failed(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            "there is no such file".to_owned()
-        }
-        Unread::Failed(error) => format!("the file cannot be read: {error}"),
-        Unread::TooLong => "the file is too long to be one of certificates".to_owned(),
-        other => other.to_string(),
-    })?;
-    match bytes.iter().all(u8::is_ascii_whitespace) {
-        true => Err("the file is empty".to_owned()),
-        false => Ok(bytes),
     }
 }
 
@@ -123,14 +106,6 @@ pub fn chain(path: &Path, now: Duration) -> Result<ChainFile, Flaw> {
         first.dns_names.clone()
     };
     Ok(ChainFile { path: path.to_owned(), chain, names })
-}
-
-fn ago(past: Duration) -> String {
-    match past.as_secs() / 86_400 {
-        0 => "today".to_owned(),
-        1 => "1 day ago".to_owned(),
-        days => format!("{days} days ago"),
-    }
 }
 
 /// Each certificate is signed by the next.
@@ -194,7 +169,15 @@ impl Credentials {
             }
         })?;
         let certified = std::sync::Arc::new(certified);
-        Ok(Credentials { certificate: path, key: key.path, certified, names, fingerprint })
+        let shown = std::sync::Arc::new(Shown::bare(std::sync::Arc::clone(&certified)));
+        let (certificate, key, staple) = (path, key.path, None);
+        Ok(Credentials { certificate, key, staple, certified, shown, names, fingerprint })
+    }
+
+    /// The same, shown with the OCSP response of a file. `now` is the time since 1970.
+    pub fn stapled(self, path: &Path, now: Duration) -> Result<Credentials, Flaw> {
+        let shown = std::sync::Arc::new(Shown::stapled(&self.certified, path, now)?);
+        Ok(Credentials { staple: Some(path.to_owned()), shown, ..self })
     }
 }
 

@@ -12,8 +12,10 @@ use rustls::server::{
 };
 use rustls::sign::CertifiedKey;
 
-use super::pem::{Authorities, Credentials, Flaw};
+use super::material::Flaw;
+use super::pem::{Authorities, Credentials};
 use super::session::{StillbornSession, TlsSession};
+use super::staple::Shown;
 use super::{ALPN, Fingerprint, TlsVersion, provider};
 use crate::wire::transport::{Acceptor, Session};
 
@@ -109,8 +111,8 @@ impl fmt::Debug for TlsAcceptor {
 #[derive(Debug)]
 struct ByName {
     /// A wildcard stands under what follows its star: `.example.com`.
-    names: BTreeMap<String, Vec<Arc<CertifiedKey>>>,
-    default: Option<Arc<CertifiedKey>>,
+    names: BTreeMap<String, Vec<Arc<Shown>>>,
+    default: Option<Arc<Shown>>,
 }
 
 impl ByName {
@@ -119,15 +121,15 @@ impl ByName {
         for one in credentials {
             for name in &one.names {
                 let name = name.strip_prefix('*').unwrap_or(name);
-                names.entry(name.to_owned()).or_default().push(Arc::clone(&one.certified));
+                names.entry(name.to_owned()).or_default().push(Arc::clone(&one.shown));
             }
         }
-        let default = credentials.first().map(|first| Arc::clone(&first.certified));
+        let default = credentials.first().map(|first| Arc::clone(&first.shown));
         ByName { names, default }
     }
 
     /// Those for this name: of the name itself, else of a wildcard that stands for one label of it.
-    fn of(&self, name: &str) -> Option<&Vec<Arc<CertifiedKey>>> {
+    fn of(&self, name: &str) -> Option<&Vec<Arc<Shown>>> {
         self.names.get(name).or_else(|| self.names.get(&name[name.find('.')?..]))
     }
 }
@@ -137,8 +139,8 @@ impl ResolvesServerCert for ByName {
         let named = hello.server_name().and_then(|name| self.of(name));
         // There may be one of each kind of key: the first that the client can check.
         let schemes = hello.signature_schemes();
-        let fits = |one: &&Arc<CertifiedKey>| one.key.choose_scheme(schemes).is_some();
+        let fits = |one: &&Arc<Shown>| one.certified().key.choose_scheme(schemes).is_some();
         let found = named.and_then(|all| all.iter().find(fits).or_else(|| all.first()));
-        found.or(self.default.as_ref()).cloned()
+        found.or(self.default.as_ref()).map(|shown| shown.now())
     }
 }

@@ -462,6 +462,27 @@ fn files_that_are_no_good_are_told_apart() {
     }
     let told = chain(&folder.0.join("none"), now()).expect_err("none");
     assert_eq!(told, "there is no such file");
+    assert_eq!(key(&folder.0.join("none")).expect_err("none"), "there is no such file");
+    for (content, expected) in [
+        ("", "the file is empty"),
+        ("hello", "holds no certificate"),
+        (&*text(&good_key), "holds a private key, and no certificate"),
+    ] {
+        let told = authorities(&folder.write("ca", content)).expect_err(expected);
+        assert!(told.contains(expected), "{told}");
+    }
+    let told = authorities(&folder.0.join("none")).expect_err("none");
+    assert_eq!(told, "there is no such file");
+    let der = folder.0.join("der");
+    files::create(&der, 0o600, &chain(&good, now()).expect("good").chain[0]).expect("written");
+    let told = chain(&der, now()).expect_err("DER");
+    assert!(told.contains("the file is DER"), "{told}");
+    // Ed448, which nobody uses.
+    let odd = "-----BEGIN PRIVATE KEY-----\nMEcCAQAwBQYDK2VxBDsEOfKJdyx+373vX/TP9fTtVYU19bhcDHJRXbqb5Qgs0c5V\nK1kZWcLvmINkaDy7n1QXvDevOoERvkhpCg==\n\
+               -----END PRIVATE KEY-----\n";
+    let odd = key(&folder.write("odd", odd)).expect("it is a key");
+    let told = Credentials::new(chain(&good, now()).expect("good"), odd).expect_err("odd");
+    assert!(told.contains("of a kind that is not known here"), "{told}");
     let encrypted =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     for (name, content, expected) in [
@@ -477,5 +498,6 @@ fn files_that_are_no_good_are_told_apart() {
     let told = told.expect_err("another's key");
     assert!(told.contains("the key of another certificate"), "{told}");
     assert!(!format!("{:?}", key_of(&good_key)).contains("BEGIN"));
-    assert!(Arc::strong_count(&folder.credentials(&["localhost"]).certified) == 1);
+    // Once as it is, and once as it is shown.
+    assert!(Arc::strong_count(&folder.credentials(&["localhost"]).certified) == 2);
 }

@@ -123,6 +123,38 @@ impl<S: Stream> Socket<S> {
         }
     }
 
+    /// Reads once, and opens nothing: something in plain may stand in front of the handshake.
+    pub fn read_unopened(&mut self, desk: &mut Desk) -> io::Result<Handshake> {
+        if let Some(transport) = &mut self.transport {
+            transport.queued = false;
+        }
+        if !desk.buffers.may_read() {
+            return Ok(Handshake::Dry);
+        }
+        if !self.ready.readable() {
+            return Ok(Handshake::Waits);
+        }
+        match self.read_raw(true, desk)? {
+            Raw::Fin => Err(ErrorKind::UnexpectedEof.into()),
+            Raw::Dry => Ok(Handshake::Dry),
+            Raw::Bytes(_) if self.ready.readable() => Ok(Handshake::More),
+            Raw::Bytes(_) | Raw::WouldBlock => Ok(Handshake::Waits),
+        }
+    }
+
+    /// What has been read and not opened.
+    pub fn unopened(&self) -> &[u8] {
+        let sealed = self.transport.as_ref().and_then(|transport| transport.sealed.as_ref());
+        sealed.map_or(&[], Buffer::unscanned)
+    }
+
+    /// The first `count` bytes of it are no records, and are done with.
+    pub fn discard_unopened(&mut self, count: usize, desk: &mut Desk) {
+        if let Some(transport) = &mut self.transport {
+            transport.take(count, &mut desk.buffers);
+        }
+    }
+
     /// As [`Socket::fill`]: gives what waits already, else reads once and opens what has come.
     #[cold]
     #[inline(never)]

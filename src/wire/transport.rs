@@ -184,9 +184,8 @@ impl Wire<'_> {
     }
 }
 
-/// What a session puts out in this call.
-#[cfg(test)]
-pub(crate) fn put_out(call: impl FnOnce(&mut Wire<'_>)) -> Vec<u8> {
+/// What a session puts out in this call: for peers of a simulation and for tests, which have no outbox.
+pub fn put_out(call: impl FnOnce(&mut Wire<'_>)) -> Vec<u8> {
     let (mut out, mut pool) = (Outbox::default(), BufferPool::new(1 << 22));
     call(&mut Wire { out: &mut out, pool: &mut pool });
     out.pieces().flatten().copied().collect()
@@ -260,7 +259,7 @@ impl Transport {
     }
 
     /// The first `count` sealed bytes are done with. An empty buffer goes home.
-    fn take(&mut self, count: usize, pool: &mut BufferPool) {
+    pub(super) fn take(&mut self, count: usize, pool: &mut BufferPool) {
         if let Some(buffer) = &mut self.sealed {
             buffer.discard(count);
         }

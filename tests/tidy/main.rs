@@ -121,7 +121,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["config", "control", "gateway", "measure", "observe", "proxy", "reactor", "sys"]),
-    ("bench", &["clock", "http", "reactor", "sys"]),
+    ("bench", &["clock", "http", "reactor", "sys", "tls"]),
     (
         "lifecycle",
         &[
@@ -189,6 +189,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("rustls_native_certs", &["tls"]),
     ("rcgen", &["tls"]),
     ("x509_cert", &["tls"]),
+    ("x509_ocsp", &["tls"]),
     ("miniz_oxide", &["http"]),
     ("brotli_decompressor", &["http"]),
     ("sluicegate_plugin_host", &["plugins"]),

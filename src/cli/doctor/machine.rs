@@ -12,6 +12,7 @@ use crate::config::{bounds, show};
 use crate::control::identify::ServerPlace;
 use crate::files;
 use crate::sys;
+use crate::tls::{DialerSettings, TlsDialer, TlsVersion, Trust};
 
 /// What a listener asks for; the kernel grants at most `somaxconn`.
 const BACKLOG: u64 = 4096;
@@ -166,10 +167,18 @@ fn port_range(range: Option<String>, snapshot: Option<&Snapshot>) -> Option<Find
 
 /// Whether somebody listens on its ports, and whether that is the gateway.
 pub(super) fn ports(snapshot: &Snapshot) -> Vec<Finding> {
+    // Whether it is there is asked, and nothing is told: anybody may answer. One that wants a certificate
+    // of ours is somebody who listens.
+    let trust_nobody = DialerSettings {
+        trust: Trust::Nobody,
+        credentials: None,
+        min_version: TlsVersion::default(),
+    };
+    let dialer = snapshot.admin.tls.as_ref();
+    let dialer = dialer.and_then(|_| TlsDialer::new(&trust_nobody, "localhost").ok());
     let running = snapshot.admin.listen.is_some_and(|address| {
-        let host = address.to_string();
-        let place =
-            ServerPlace { address, tls: None, host: &host, base: "", key_lines: "", rules: None };
+        let (host, tls) = (address.to_string(), dialer.as_ref());
+        let place = ServerPlace { address, tls, host: &host, base: "", key_lines: "", rules: None };
         place.get("/healthz").is_ok()
     });
     let listen = snapshot.server.listen.iter().map(|address| ("server.listen", *address));

@@ -9,10 +9,10 @@ use std::ops::RangeInclusive;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
 use super::super::snapshot::{
-    AccessFormat, AccessLog, AccessTarget, Admin, AdminToken, Secret, ServerSettings,
+    AccessFormat, AccessLog, AccessTarget, Admin, AdminToken, Secret, ServerSettings, ServerTls,
 };
 use super::super::{Environment, defaults};
-use super::address;
+use super::{address, tls};
 
 /// Shorter ones can be guessed; longer ones are something else.
 const TOKEN_BYTES: RangeInclusive<usize> = 16..=512;
@@ -26,25 +26,41 @@ pub(super) fn admin(
     let listen = section.take("listen");
     let token_file = section.take("token_file");
     let token = token_file.as_ref().and_then(|field| token(field, environment, report));
-    let admin = Admin {
-        listen: listen
-            .as_ref()
-            .and_then(|field| listener(field, report))
-            .unwrap_or(defaults::ADMIN.listen),
+    let address = listen.as_ref().and_then(|field| listener(field, report));
+    let address = address.unwrap_or(defaults::ADMIN.listen);
+    let sealed = section.take("tls");
+    let mut admin = Admin {
+        listen: address,
         token,
+        tls: None,
         hosts: hosts(&mut section, report),
         playground: section.boolean("playground", defaults::ADMIN.playground, report),
     };
+    match (&sealed, address) {
+        (Some(field), Some(address)) => {
+            admin.tls = tls::admin(field, address, environment, report);
+        }
+        (Some(field), None) => {
+            report.error(
+                field.place(),
+                "says how TLS is spoken where admin.listen says, which is off",
+            );
+        }
+        (None, _) => {}
+    }
     if let (Some(field), Some(address)) = (&listen, admin.listen) {
         if server.listen.iter().any(|ours| meet(*ours, address)) {
             report.error(field.place(), "is taken by server.listen");
         }
-        if !address.ip().is_loopback() && token_file.is_none() {
+        // Who has to show a certificate is known, and the key behind it never leaves its machine.
+        let proves = ServerTls::asks_all_for_certificates;
+        let asks = token_file.is_some() || admin.tls.as_ref().is_some_and(proves);
+        if !address.ip().is_loopback() && !asks && (sealed.is_none() || admin.tls.is_some()) {
             report.error(
                 field.place(),
                 format!(
                     "{address} can be reached from other machines, so admin.token_file is \
-                     required; without one, listen on a loopback address"
+                     required, or admin.tls.client_ca; without both, listen on a loopback address"
                 ),
             );
         }

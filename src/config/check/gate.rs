@@ -11,6 +11,7 @@ use super::super::problem::{Location, Mistake, Problem, Report};
 use super::super::snapshot::{
     Across, AddressLimits, Cidr, ClientField, FleetSettings, Gate, GateSettings, KeyDigest,
     KeyMode, KeySettings, KeyTable, PRIORITIES, Pattern, PriceTable, Route,
+    ServerSettings,
 };
 use super::super::store::{StorePlace, is_store};
 use super::super::{Environment, defaults};
@@ -44,7 +45,6 @@ pub(super) struct ReadKey {
 /// `[gate]`, and the keys that it and `[keys]` have.
 pub(super) fn gate(
     root: &mut Section<'_>,
-    speaks_tls: bool,
     environment: &Environment,
     report: &mut Report,
 ) -> (GateSettings, Vec<ReadKey>) {
@@ -71,13 +71,6 @@ pub(super) fn gate(
     let balancers = nets("proxy_protocol");
     let client_field = section.take("client_field");
     let client_field = client_field.and_then(|field| field.choice(&CLIENT_FIELDS, report));
-    let place = section.place_of("proxy_protocol");
-    if !balancers.is_empty() && speaks_tls {
-        report.error(
-            &place,
-            "cannot stand beside server.tls: a preamble in front of TLS is not read yet",
-        );
-    }
     let addresses = section.take("per_address").filter(|field| !field.is_off());
     let addresses = addresses.map(|field| per_address(field.section(report), report));
     let gate = Gate {
@@ -151,6 +144,21 @@ fn member_name(text: &str) -> Result<String, Mistake> {
     key_name(text).map(|()| text.to_owned()).map_err(|_| {
         Mistake::new(format!("must be 1 to {NAME_MAX} letters, digits, and -_.@, not {text:?}"))
     })
+}
+
+/// Warns of what is for clients with certificates, where no client is asked for one.
+pub(super) fn warn_of_certificates(
+    wanted: &[Pattern],
+    server: &ServerSettings,
+    place: &Location,
+    report: &mut Report,
+) {
+    let asked = server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    if !wanted.is_empty() && !asked {
+        let warning = "client_certificate holds for nobody: without server.tls.client_ca no client is \
+                       asked for a certificate";
+        report.warn(place, Mistake::new(warning));
+    }
 }
 
 fn path(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<PathBuf> {
@@ -267,6 +275,8 @@ fn key(
     });
     let models: Vec<Pattern> = when::patterns(&mut section, "models", fallback::model_name, report);
     let networks = section.take("networks").and_then(|field| networks(&field, report));
+    let certificates =
+        when::patterns(&mut section, "client_certificate", when::certificate_name, report);
     let expires = section.take("expires").and_then(|field| moment(&field, report));
     section.finish(report);
     Some(KeySettings {
@@ -277,6 +287,7 @@ fn key(
         routes: routes.unwrap_or_default(),
         models,
         networks: networks.unwrap_or_default(),
+        certificates,
         priority,
         concurrency,
         requests_per_minute,
@@ -371,11 +382,12 @@ fn refuse_twins(all: &[ReadKey], report: &mut Report) {
 pub(super) fn cross_check(
     settings: &GateSettings,
     keys: &[ReadKey],
-    routes: &[Route],
+    (server, routes): (&ServerSettings, &[Route]),
     prices: Option<&PriceTable>,
     report: &mut Report,
 ) {
     for ReadKey { settings, place } in keys {
+        warn_of_certificates(&settings.certificates, server, place, report);
         for path in &settings.routes {
             if !routes.iter().any(|route| route.path.to_string() == *path) {
                 let name = &settings.name;

@@ -125,7 +125,7 @@ fn one(
     let pattern = section.require("path", report);
     let pattern = pattern.and_then(|field| field.parsed(report, path::pattern));
     let methods = section.take("methods").and_then(|field| methods(&field, report));
-    let mut when = when::when(&mut section, report);
+    let mut when = when::when(&mut section, given.server, report);
     if let Some(field) = section.take("models") {
         let asked = Asked { pattern, methods, when };
         return of_models(section, &field, asked, upstreams, given, report);

@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 use super::super::Environment;
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
-use super::super::snapshot::{ClientAuth, DialTemplate, ServerTls, TlsDialer, UpstreamTls};
+use super::super::snapshot::{
+    CertificateFiles, ClientAuth, DialTemplate, ServerTls, TlsDialer, UpstreamTls,
+};
 use super::{address, listeners};
 use crate::tls::{
     self, AcceptorSettings, ClientCertificates, Credentials, DialerSettings, TlsAcceptor,
@@ -28,6 +30,29 @@ fn server(field: &Field<'_>, environment: &Environment, report: &mut Report) -> 
     let listen = listen.and_then(|field| listeners(&field, report)).unwrap_or_default();
     let certificates = section.require("certificates", report);
     let credentials = certificates.and_then(|field| certificates_of(&field, environment, report));
+    sessions((field, section), listen, credentials, environment, report)
+}
+
+/// `admin.tls`: one certificate, at the address where the admin pages are.
+pub(super) fn admin(
+    field: &Field<'_>,
+    address: SocketAddr,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<ServerTls> {
+    let mut section = field.section(report);
+    let credentials = shown(&mut section, environment, report).map(|one| vec![one]);
+    sessions((field, section), vec![address], credentials, environment, report)
+}
+
+/// What sessions with clients are made of, their certificates apart.
+fn sessions(
+    (field, mut section): (&Field<'_>, Section<'_>),
+    listen: Vec<SocketAddr>,
+    credentials: Option<Vec<Credentials>>,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<ServerTls> {
     let ca = section.take("client_ca");
     let authorities =
         ca.as_ref().and_then(|field| file(field, environment, report, tls::authorities));
@@ -57,7 +82,11 @@ fn server(field: &Field<'_>, environment: &Environment, report: &mut Report) -> 
     };
     let acceptor =
         report.noted(field.place(), TlsAcceptor::new(&settings).map_err(Mistake::new))?;
-    let files = |one: &Credentials| (one.certificate.clone(), one.key.clone());
+    let files = |one: &Credentials| CertificateFiles {
+        certificate: one.certificate.clone(),
+        key: one.key.clone(),
+        ocsp: one.staple.clone(),
+    };
     Some(ServerTls {
         listen,
         certificates: settings.credentials.iter().map(files).collect(),
@@ -121,16 +150,33 @@ fn certificates_of(
     read.into_iter().collect()
 }
 
-/// `{ certificate = "file", key = "file" }`
+/// `{ certificate = "file", key = "file", ocsp = "file" }`
 fn credentials(
     mut section: Section<'_>,
     environment: &Environment,
     report: &mut Report,
 ) -> Option<Credentials> {
+    let credentials = shown(&mut section, environment, report);
+    section.finish(report);
+    credentials
+}
+
+/// The three files of a certificate that clients are shown.
+fn shown(
+    section: &mut Section<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<Credentials> {
     let certificate = section.require("certificate", report);
     let key = section.require("key", report);
-    section.finish(report);
-    pair(&certificate?, &key?, environment, report)
+    let ocsp = section.take("ocsp");
+    let credentials = pair(&certificate?, &key?, environment, report)?;
+    match ocsp {
+        None => Some(credentials),
+        Some(ocsp) => {
+            file(&ocsp, environment, report, |path| credentials.clone().stapled(path, now()))
+        }
+    }
 }
 
 fn pair(

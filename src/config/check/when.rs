@@ -2,9 +2,9 @@
 
 use super::super::file::{Field, Section};
 use super::super::problem::{Mistake, Report};
-use super::super::snapshot::{Pattern, Share, ShareBy, When};
+use super::super::snapshot::{Pattern, ServerSettings, Share, ShareBy, When};
 use super::policy::{cookie_name, members};
-use super::{fallback, field_name, unique};
+use super::{fallback, field_name, gate, unique};
 
 /// More is a table of models, which belongs elsewhere.
 const PATTERNS_MAX: usize = 256;
@@ -12,7 +12,11 @@ const TEXT_MAX: usize = 256;
 /// Members of the body that one route may ask for.
 const FIELDS_MAX: usize = 16;
 
-pub(super) fn when(section: &mut Section<'_>, report: &mut Report) -> Option<Box<When>> {
+pub(super) fn when(
+    section: &mut Section<'_>,
+    server: &ServerSettings,
+    report: &mut Report,
+) -> Option<Box<When>> {
     let field = section.take("when")?;
     let mut section = field.section(report);
     let hosts = patterns(&mut section, "host", host, report);
@@ -20,10 +24,12 @@ pub(super) fn when(section: &mut Section<'_>, report: &mut Report) -> Option<Box
     let query = table(&mut section, "query", parameter, report);
     let fields = fields(&mut section, report);
     let models = patterns(&mut section, "model", fallback::model_name, report);
+    let certificates = patterns(&mut section, "client_certificate", certificate_name, report);
     let share = section.take("share").and_then(|field| share(&field, report));
     let place = section.place().clone();
     section.finish(report);
-    let when = When { hosts, headers, query, fields, models, share };
+    gate::warn_of_certificates(&certificates, server, &place, report);
+    let when = When { hosts, headers, query, fields, models, certificates, share };
     if when == When::default() {
         report.warn(&place, Mistake::new("asks for nothing, so every request is for this route"));
         return None;
@@ -167,6 +173,14 @@ fn host(text: &str) -> Result<String, Mistake> {
         )));
     }
     Ok(text.to_ascii_lowercase())
+}
+
+/// Who a certificate says that its owner is, as the access log has it.
+pub(super) fn certificate_name(text: &str) -> Result<String, Mistake> {
+    if text.is_empty() {
+        return Err(Mistake::new("must be a name in a certificate, or \"*\" for any"));
+    }
+    value(text).map(str::to_owned)
 }
 
 fn parameter(text: &str) -> Result<String, Mistake> {

@@ -86,6 +86,10 @@ fn one(settings: &KeySettings, out: &mut String) -> fmt::Result {
     if !settings.networks.is_empty() {
         entry(out, "networks", list(settings.networks.iter().map(|it| quoted(&it.to_string()))))?;
     }
+    if !settings.certificates.is_empty() {
+        let shown = settings.certificates.iter().map(|it| quoted(it.as_str()));
+        entry(out, "client_certificate", list(shown))?;
+    }
     let entries = [
         ("priority", settings.priority.map(|it| it.to_string())),
         ("concurrency", settings.concurrency.map(|it| it.to_string())),

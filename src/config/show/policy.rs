@@ -129,8 +129,10 @@ fn admission(upstream: &Upstream, out: &mut String) -> fmt::Result {
 }
 
 pub(super) fn when(when: &When, out: &mut String) -> fmt::Result {
-    let When { hosts, headers, query, fields, models, share } = when;
-    for (name, patterns) in [("when.host", hosts), ("when.model", models)] {
+    let When { hosts, headers, query, fields, models, certificates, share } = when;
+    let lists =
+        [("when.host", hosts), ("when.model", models), ("when.client_certificate", certificates)];
+    for (name, patterns) in lists {
         if !patterns.is_empty() {
             let patterns = patterns.iter().map(|pattern| quoted(pattern.as_str()));
             entry(out, name, list(patterns))?;

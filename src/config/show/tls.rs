@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{entry, list, quoted};
 use crate::config::snapshot::unix_path::shown_address;
-use crate::config::snapshot::{ClientAuth, ServerTls, UpstreamTls};
+use crate::config::snapshot::{CertificateFiles, ClientAuth, ServerTls, UpstreamTls};
 
 fn file(path: &Path) -> String {
     quoted(&path.to_string_lossy())
@@ -15,23 +15,43 @@ pub(super) fn server(tls: &ServerTls, out: &mut String) -> fmt::Result {
     writeln!(out, "\n[server.tls]")?;
     entry(out, "listen", list(tls.listen.iter().map(|address| quoted(&shown_address(*address)))))?;
     writeln!(out, "certificates = [")?;
-    for (certificate, key) in &tls.certificates {
-        writeln!(out, "    {{ certificate = {}, key = {} }},", file(certificate), file(key))?;
+    for CertificateFiles { certificate, key, ocsp } in &tls.certificates {
+        let ocsp = ocsp.as_ref().map(|path| format!(", ocsp = {}", file(path))).unwrap_or_default();
+        writeln!(out, "    {{ certificate = {}, key = {}{ocsp} }},", file(certificate), file(key))?;
     }
     writeln!(out, "]")?;
-    match &tls.client_ca {
-        None => writeln!(out, "# client_ca: none")?,
-        Some(path) => {
-            entry(out, "client_ca", file(path))?;
-            let word = match tls.client_auth {
-                ClientAuth::Required => "required",
-                ClientAuth::Optional => "optional",
-            };
-            entry(out, "client_auth", quoted(word))?;
+    sessions(tls, "", out)
+}
+
+/// `admin.tls`
+pub(super) fn admin(tls: &ServerTls, out: &mut String) -> fmt::Result {
+    for CertificateFiles { certificate, key, ocsp } in &tls.certificates {
+        entry(out, "tls.certificate", file(certificate))?;
+        entry(out, "tls.key", file(key))?;
+        if let Some(path) = ocsp {
+            entry(out, "tls.ocsp", file(path))?;
         }
     }
-    entry(out, "min_version", quoted(tls.min_version.name()))?;
-    entry(out, "tickets", tls.tickets)
+    sessions(tls, "tls.", out)
+}
+
+/// What is said of sessions whose certificates have been told, each key behind `under`.
+fn sessions(tls: &ServerTls, under: &str, out: &mut String) -> fmt::Result {
+    let mut told = |key: &str, value: String| entry(out, &format!("{under}{key}"), value);
+    if let Some(path) = &tls.client_ca {
+        told("client_ca", file(path))?;
+        let word = match tls.client_auth {
+            ClientAuth::Required => "required",
+            ClientAuth::Optional => "optional",
+        };
+        told("client_auth", quoted(word))?;
+    }
+    told("min_version", quoted(tls.min_version.name()))?;
+    told("tickets", tls.tickets.to_string())?;
+    if tls.client_ca.is_none() {
+        writeln!(out, "# {under}client_ca: none")?;
+    }
+    Ok(())
 }
 
 pub(super) fn upstream(tls: &UpstreamTls, out: &mut String) -> fmt::Result {

@@ -14,8 +14,8 @@ pub use crate::tls::TlsDialer;
 pub struct ServerTls {
     /// The last ones of `server.listen`: there clients speak TLS.
     pub listen: Vec<SocketAddr>,
-    /// Certificate and key; the first is for whoever asks for none of the names.
-    pub certificates: Vec<(PathBuf, PathBuf)>,
+    /// The first is for whoever asks for none of the names.
+    pub certificates: Vec<CertificateFiles>,
     /// Whose signatures on clients' certificates are believed; `None`: clients are asked for none.
     pub client_ca: Option<PathBuf>,
     pub client_auth: ClientAuth,
@@ -23,6 +23,22 @@ pub struct ServerTls {
     /// Clients resume their sessions.
     pub tickets: bool,
     pub acceptor: Arc<TlsAcceptor>,
+}
+
+impl ServerTls {
+    /// Whether every client has shown a certificate that we believe.
+    pub fn asks_all_for_certificates(&self) -> bool {
+        self.client_ca.is_some() && self.client_auth == ClientAuth::Required
+    }
+}
+
+/// Where what clients are shown is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// The OCSP response that is shown with it.
+    pub ocsp: Option<PathBuf>,
 }
 
 /// What becomes of a client that shows no certificate, where it is asked for one.
@@ -69,8 +85,10 @@ impl Snapshot {
     /// The files of certificates and keys: when one changes, the configuration is another one.
     pub fn tls_files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
-        if let Some(tls) = &self.server.tls {
-            files.extend(tls.certificates.iter().flat_map(|(one, key)| [one, key]).cloned());
+        for tls in self.server.tls.iter().chain(&self.admin.tls) {
+            for CertificateFiles { certificate, key, ocsp } in tls.certificates.iter().cloned() {
+                files.extend([certificate, key].into_iter().chain(ocsp));
+            }
             files.extend(tls.client_ca.clone());
         }
         for tls in self.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()) {

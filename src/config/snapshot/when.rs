@@ -16,6 +16,8 @@ pub struct When {
     pub fields: Vec<(Vec<String>, Pattern)>,
     /// Models, as the body names them. Only a request with a body can be for such a route.
     pub models: Vec<Pattern>,
+    /// Who the client has proved to be by a certificate.
+    pub certificates: Vec<Pattern>,
     /// `None`: all of them.
     pub share: Option<Share>,
 }

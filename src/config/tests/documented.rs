@@ -98,6 +98,8 @@ const NOT_IN_THE_SAMPLE: &[&str] = &[
     "discover.file",
     "keys_file",
     "proxy_protocol",
+    "client_certificate",
+    "when.client_certificate",
 ];
 
 /// Every key of a table, with those of the tables inside it: `pool` and `pool.max_age`.

@@ -62,6 +62,7 @@ fn a_key_says_what_it_opens_and_how_much() {
         routes = ["/inference"]
         models = ["llama-*", "qwen"]
         networks = ["10.0.0.0/8", "::1"]
+        client_certificate = "agent-*"
         priority = 0
         concurrency = 3
         requests_per_minute = 60
@@ -85,7 +86,7 @@ fn a_key_says_what_it_opens_and_how_much() {
         hash(2)
     ));
     let loaded = accepted(&text);
-    assert_eq!(told(&loaded.warnings), "");
+    assert!(told(&loaded.warnings).contains("client_certificate holds for nobody"));
     let snapshot = &loaded.snapshot;
     let keys = snapshot.gate.gate.keys.keys();
     let expected = KeySettings {
@@ -93,6 +94,7 @@ fn a_key_says_what_it_opens_and_how_much() {
         routes: vec!["/inference".into()],
         models: vec![Pattern::new("llama-*"), Pattern::new("qwen")],
         networks: ["10.0.0.0/8", "::1"].map(|it| Cidr::parse(it).unwrap()).to_vec(),
+        certificates: vec![Pattern::new("agent-*")],
         priority: Some(0),
         concurrency: Some(3),
         requests_per_minute: Some(60),
@@ -164,7 +166,7 @@ fn what_is_wrong_with_a_key_is_told() {
              line 11: keys.a.networks[0]: \"10.0.0.1/8\" has bits set behind its length: one of the two is a slip\n\
              line 13: keys.a.rpm: unknown key; known here are hash, previous_hash, previous_until, \
              requests_per_minute, tokens_per_minute, tokens_per_day, tokens_per_month, concurrency, \
-             priority, across, cost_per_day, cost_per_month, routes, models, networks, expires\n"
+             priority, across, cost_per_day, cost_per_month, routes, models, networks, client_certificate, expires\n"
                 .into(),
         ),
     ] {

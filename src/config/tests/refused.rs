@@ -605,7 +605,7 @@ fn admin() {
             r#"listen    = "off""#,
             r#"listen = "0.0.0.0:9090""#,
             "line 46: admin.listen: 0.0.0.0:9090 can be reached from other machines, so \
-             admin.token_file is required; without one, listen on a loopback address",
+             admin.token_file is required, or admin.tls.client_ca; without both, listen on a loopback address",
         ),
         (
             r#"listen    = "off""#,

@@ -24,7 +24,7 @@ fn conditions(loaded: &Loaded) -> Vec<When> {
 
 #[test]
 fn a_route_can_ask_for_hosts_fields_parameters_and_models() {
-    let every = r#"when = { host = ["API.example", "*.b", "[::1]"], header = { X-Tier = "gold", b = "*" }, query = { "a b" = "" }, field = { user = "u*", "metadata.user_id" = "x", stream = true, n = 2 }, model = "gpt-4*" }"#;
+    let every = r#"when = { host = ["API.example", "*.b", "[::1]"], header = { X-Tier = "gold", b = "*" }, query = { "a b" = "" }, field = { user = "u*", "metadata.user_id" = "x", stream = true, n = 2 }, model = "gpt-4*", client_certificate = "agent-*" }"#;
     let loaded = accepted(&routes(&[every]));
     let pattern = |text: &str| Pattern::new(text);
     let pair = |name: &str, text: &str| (name.to_owned(), Pattern::new(text));
@@ -41,10 +41,11 @@ fn a_route_can_ask_for_hosts_fields_parameters_and_models() {
                 (vec!["user".to_owned()], pattern("u*")),
             ],
             models: vec![pattern("gpt-4*")],
+            certificates: vec![pattern("agent-*")],
             share: None,
         }]
     );
-    assert_eq!(told(&loaded.warnings), "");
+    assert!(told(&loaded.warnings).contains("client_certificate holds for nobody"));
     let again = accepted(&effective(&loaded.snapshot));
     assert_eq!(content(&loaded), content(&again));
 }

@@ -34,8 +34,8 @@ use std::time::Duration;
 use crate::config::bounds::{ADMIN_CONNECTIONS, ADMIN_HEALTH_PLACES};
 use crate::config::defaults;
 use crate::config::snapshot::{
-    DnsSettings, Forwarded, Generation, HalfClose, Limits, PluginTable, ServerSettings, Snapshot,
-    Timeouts, Workers,
+    Admin, DnsSettings, Forwarded, Generation, HalfClose, Limits, PluginTable, ServerSettings,
+    ServerTls, Snapshot, Timeouts, Workers,
 };
 use crate::control::models::KnownModels;
 use crate::gateway::command::{Command, Idle};
@@ -163,7 +163,7 @@ impl BoundAdmin {
             lookout: None,
             sessions: None,
             nudge: None,
-            sealed_listeners: Vec::new(),
+            sealed_listeners: vec![snapshot.admin.tls.is_some()],
         };
         let thread =
             thread::Builder::new().name("admin".into()).spawn(move || worker(net, setup).run())?;
@@ -193,10 +193,12 @@ impl Remote {
             token: snapshot.admin.token.as_ref().map(|token| token.secret.clone()),
             loopback: self.address.ip().is_loopback(),
             hosts: snapshot.admin.hosts.clone(),
+            proven: snapshot.admin.tls.as_ref().is_some_and(ServerTls::asks_all_for_certificates),
         };
         let office = Office::new(Arc::clone(&self.clerk), Arc::clone(snapshot));
         let process: Arc<dyn Process> = Arc::new(office);
-        pages(self.address, &process, &policy)
+        let tls = snapshot.admin.tls.clone();
+        pages((self.address, tls), &process, &policy)
     }
 }
 
@@ -218,11 +220,15 @@ impl Thread {
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The configuration of this thread's own reactor.
-fn pages(address: SocketAddr, process: &Arc<dyn Process>, policy: &Policy) -> Snapshot {
+fn pages(
+    (address, tls): (SocketAddr, Option<ServerTls>),
+    process: &Arc<dyn Process>,
+    policy: &Policy,
+) -> Snapshot {
     Snapshot {
         generation: Generation::default(),
         server: ServerSettings {
-            tls: None,
+            tls,
             listen: vec![address],
             workers: Workers::Unpinned(1),
             half_close: HalfClose::Cancel,

@@ -57,14 +57,19 @@ impl Exchange {
         &mut self,
         head: &RequestHead<'_>,
         snapshot: &Snapshot,
-        peer: IpAddr,
+        (peer, certificate): (IpAddr, Option<&str>),
         unix: u64,
     ) -> Result<(), DownstreamFault> {
         let client = self.client_address(peer);
         let known = snapshot.gate.gate.identify(head);
         let refusal = known.as_ref().err().copied();
         let stranger = known.is_err();
-        self.aside_mut().visitor = Some(Box::new(Visitor { known, client, unix }));
+        self.aside_mut().visitor = Some(Box::new(Visitor {
+            known,
+            client,
+            certificate: certificate.map(Box::from),
+            unix,
+        }));
         match refusal {
             Some(refusal) if stranger && !snapshot.admits_strangers() => {
                 self.dialect = Dialect::of(Setting::Auto, head.path);
@@ -123,7 +128,7 @@ impl Exchange {
             None => AskedModel::None,
         };
         let visitor = self.aside.as_mut().and_then(|aside| aside.visitor.as_deref_mut());
-        let Some(Visitor { known, client, unix }) = visitor else {
+        let Some(Visitor { known, client, certificate, unix }) = visitor else {
             let missing = GateRefusal::Missing;
             return if route.keys.admits(missing) { Ok(()) } else { Err(missing) };
         };
@@ -142,7 +147,16 @@ impl Exchange {
         };
         let body = costs.then_some(length);
         let tunnel = head.upgrade.is_some();
-        let asked = Asked { route: &path, model, named: &named, tunnel, client: *client, body };
+        let certificate = certificate.as_deref();
+        let asked = Asked {
+            route: &path,
+            model,
+            named: &named,
+            tunnel,
+            client: *client,
+            certificate,
+            body,
+        };
         let at = GateTime { now, unix: *unix };
         snapshot.gate.gate.enter(who, &asked, at)
     }

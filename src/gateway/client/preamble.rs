@@ -1,6 +1,7 @@
 //! The preamble of the PROXY protocol, where a load balancer in front of us says whose connection it is.
 //!
-//! It comes before all else on the connection, and belongs to the time that a head may take.
+//! It comes before all else on the connection, a handshake included, and belongs to the time that a head or
+//! a handshake may take.
 
 use crate::gate::preamble::{self, Preamble};
 use crate::gateway::Gateway;
@@ -23,7 +24,13 @@ impl<N: Net> Gateway<N> {
     #[cold]
     pub(crate) fn introduce(&mut self, token: Token, cx: &mut Cx<N>) -> Introduced {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Introduced::Refused };
-        let (length, client) = match preamble::read(downstream.socket.unscanned()) {
+        // In front of a handshake it stands in plain, among the bytes that are to be opened.
+        let sealed = downstream.socket.is_shaking_hands();
+        let here = match sealed {
+            true => downstream.socket.unopened(),
+            false => downstream.socket.unscanned(),
+        };
+        let (length, client) = match preamble::read(here) {
             Preamble::Partial => return Introduced::Waits,
             Preamble::Whole { length, client } => (length, client),
             Preamble::Broken => {
@@ -31,7 +38,10 @@ impl<N: Net> Gateway<N> {
                 return self.turn_out(token, cx);
             }
         };
-        downstream.socket.discard(length, &mut self.desk);
+        match sealed {
+            true => downstream.socket.discard_unopened(length, &mut self.desk),
+            false => downstream.socket.discard(length, &mut self.desk),
+        }
         (downstream.awaits_preamble, downstream.examined) = (false, 0);
         if let Some(client) = client {
             downstream.address = client;

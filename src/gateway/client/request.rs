@@ -28,7 +28,7 @@ use crate::measure::stall::Ledger;
 use crate::proxy::exchange::Timeline;
 use crate::proxy::fault::DownstreamFault;
 use crate::proxy::retry;
-use crate::proxy::route::Model;
+use crate::proxy::route::{Asker, Model};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -62,7 +62,8 @@ impl<N: Net> Gateway<N> {
         let model = if bodiless { Model::Unnamed } else { Model::Unread };
         let id = head.request_id.map(RequestId::given);
         let id = id.unwrap_or_else(|| self.chance.request_id());
-        let routed = snapshot.route_of(&head, model, &id);
+        let certificate = downstream.socket.peer();
+        let routed = snapshot.route_of(&head, model, Asker { id: id.as_bytes(), certificate });
         if let State::Head { since } = downstream.state {
             self.desk.tally.hops[0].record_span(since, cx.now);
         }
@@ -81,7 +82,9 @@ impl<N: Net> Gateway<N> {
         let entered = match admitted.and(routed) {
             Ok(routed) if snapshot.asks_for_key(&routed) => {
                 let unix = cx.net.time_of_day().as_secs();
-                exchange.meet(&head, snapshot, downstream.address, unix).map(|()| routed)
+                exchange
+                    .meet(&head, snapshot, (downstream.address, certificate), unix)
+                    .map(|()| routed)
             }
             Ok(routed) => Ok(routed),
             Err(fault) => {
@@ -92,7 +95,7 @@ impl<N: Net> Gateway<N> {
         let entered = entered.and_then(|routed| {
             let routed = exchange.by_model_of_key(routed, &head);
             let body = &downstream.socket.unscanned()[head.length..];
-            exchange.enter(routed, (&head, body), snapshot, groups, cx.now)
+            exchange.enter(routed, (&head, body, certificate), snapshot, groups, cx.now)
         });
         if matches!(exchange.peer, Peer::Seeking { .. }) {
             let (draft, _) = self.scratch.begin();

@@ -28,7 +28,7 @@ use crate::proxy::balance::key;
 use crate::proxy::cors;
 use crate::proxy::fault::DownstreamFault;
 use crate::proxy::group::Groups;
-use crate::proxy::route::{self, BodyFacts, Model};
+use crate::proxy::route::{self, Asker, BodyFacts, Model};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -69,7 +69,8 @@ impl<N: Net> Gateway<N> {
         let model = named.as_deref().map_or(unnamed, Model::Named);
         let snapshot = Rc::clone(&exchange.snapshot);
         let body = BodyFacts { model, members: watch.members() };
-        let routed = snapshot.route_by_body(&head, body, kept.first, &exchange.id);
+        let asker = Asker { id: exchange.id.as_bytes(), certificate: kept.certificate.as_deref() };
+        let routed = snapshot.route_by_body(&head, body, kept.first, asker);
         // As far as may be held, it has not come.
         let late = watch.late();
         match exchange.told_in_words_of(&head, routed)? {
@@ -121,12 +122,12 @@ impl Exchange {
         }
     }
 
-    /// Goes where it was routed; `body` lies behind its head.
+    /// Goes where it was routed; `body` lies behind its head, and its client has shown this certificate.
     #[inline]
     pub(crate) fn enter(
         &mut self,
         routed: Routed,
-        (head, body): (&RequestHead<'_>, &[u8]),
+        (head, body, certificate): (&RequestHead<'_>, &[u8], Option<&str>),
         snapshot: &Snapshot,
         groups: &mut Groups<Token, Token>,
         now: Instant,
@@ -134,7 +135,7 @@ impl Exchange {
         match routed {
             Routed::To(index) => self.enter_route(index, head, snapshot, groups, now),
             Routed::ByModel(first) => {
-                self.enter_by_model(head, (body, first), snapshot, groups, now)
+                self.enter_by_model((head, certificate), (body, first), snapshot, groups, now)
             }
             Routed::Preflight(responder) => {
                 self.peer = Peer::Responder { responder, progress: ResponderState::Running };
@@ -150,13 +151,13 @@ impl Exchange {
     #[inline(never)]
     fn enter_by_model(
         &mut self,
-        head: &RequestHead<'_>,
+        (head, certificate): (&RequestHead<'_>, Option<&str>),
         (body, first): (&[u8], usize),
         snapshot: &Snapshot,
         groups: &mut Groups<Token, Token>,
         now: Instant,
     ) -> Result<(), DownstreamFault> {
-        let found = self.find_by_model(head, body, first, snapshot);
+        let found = self.find_by_model((head, certificate), body, first, snapshot);
         if let Ok(Some(index)) = found {
             return self.enter_route(index, head, snapshot, groups, now);
         }
@@ -168,7 +169,7 @@ impl Exchange {
     /// The route, if what is here of the body decides. `None`: more of it has to come.
     fn find_by_model(
         &mut self,
-        head: &RequestHead<'_>,
+        (head, certificate): (&RequestHead<'_>, Option<&str>),
         body: &[u8],
         first: usize,
         snapshot: &Snapshot,
@@ -176,7 +177,9 @@ impl Exchange {
         if self.awaits_decoding(head, true)? {
             return Ok(None);
         }
-        let paths = snapshot.paths_wanted(first, head, &self.id);
+        let id = self.id.clone();
+        let asker = Asker { id: id.as_bytes(), certificate };
+        let paths = snapshot.paths_wanted(first, head, asker);
         self.await_model(head, paths)?;
         if let (Framing::Length(length), Some(naming)) = (head.framing, &mut self.request.watch.0) {
             let here = usize::try_from(length).unwrap_or(usize::MAX);
@@ -191,7 +194,7 @@ impl Exchange {
             _ if watch.unclear().is_some() => Ok(Routed::ByModel(first)),
             (named, members) => {
                 let model = named.map_or(Model::Unread, Model::Named);
-                snapshot.route_by_body(head, BodyFacts { model, members }, first, &self.id)
+                snapshot.route_by_body(head, BodyFacts { model, members }, first, asker)
             }
         };
         match routed? {
@@ -199,10 +202,12 @@ impl Exchange {
             Routed::ByModel(first) => {
                 let candidates = match self.request.watch.members() {
                     None => Vec::new(),
-                    Some(_) => route::candidates(&snapshot.routes, first, head, self.id.as_bytes()),
+                    Some(_) => route::candidates(&snapshot.routes, first, head, asker),
                 };
                 let head = head.raw.into();
-                self.aside_mut().undecided = Some(Undecided { head, first, candidates });
+                let certificate = certificate.map(Box::from);
+                let undecided = Undecided { head, first, candidates, certificate };
+                self.aside_mut().undecided = Some(undecided);
                 Ok(None)
             }
             // It was answered before.

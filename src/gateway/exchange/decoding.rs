@@ -22,7 +22,7 @@ use crate::http::coding::{Coding, Undecodable, decode_whole};
 use crate::http::head::{FieldSlots, HeadLimits, RequestHead, parse_request};
 use crate::http::rewrite::{self, Refit};
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault};
-use crate::proxy::route::Model;
+use crate::proxy::route::{Asker, Model};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -46,6 +46,7 @@ impl<N: Net> Gateway<N> {
     fn take_decoded(&mut self, token: Token, cx: &mut Cx<N>) -> Result<(), Fault> {
         let Some(downstream) = self.downstreams.get_mut(token) else { return Ok(()) };
         let (client, https) = (downstream.address, downstream.socket.is_sealed());
+        let certificate = downstream.socket.peer();
         let Some(exchange) = downstream.exchange.as_deref_mut() else { return Ok(()) };
         let Some(coded) = exchange.aside_mut().encoded.take() else { return Ok(()) };
         let snapshot = Rc::clone(&exchange.snapshot);
@@ -69,12 +70,13 @@ impl<N: Net> Gateway<N> {
         exchange.gather = Gather::Nothing;
         exchange.aside_mut().decoded = true;
         let model = if body.is_empty() { Model::Unnamed } else { Model::Unread };
-        let routed = snapshot.route_of(&head, model, &exchange.id);
+        let asker = Asker { id: exchange.id.as_bytes(), certificate };
+        let routed = snapshot.route_of(&head, model, asker);
         let groups = &mut self.groups;
         let routed = exchange.told_in_words_of(&head, routed).map_err(Fault::Downstream)?;
         let routed = exchange.by_model_of_key(routed, &head);
         exchange
-            .enter(routed, (&head, &body), &snapshot, groups, cx.now)
+            .enter(routed, (&head, &body, certificate), &snapshot, groups, cx.now)
             .map_err(Fault::Downstream)?;
         let (draft, _) = self.scratch.begin();
         exchange.write_draft(&head, client, https, draft);

@@ -86,7 +86,7 @@ impl<N: Net> Gateway<N> {
         let peer = address.ip().to_canonical();
         let gate = &self.generations.latest().gate.gate;
         // Of a connection with a preamble it is not known yet whose it is.
-        let awaits_preamble = !sealed && any_contains(&gate.balancers, peer);
+        let awaits_preamble = any_contains(&gate.balancers, peer);
         if gate.looks_at_addresses() && !awaits_preamble && !gate.admits_connection(peer, cx.now) {
             return self.turn_away(stream);
         }

@@ -35,7 +35,7 @@ fn found(routes: &[Route], text: &str, model: Model<'_>) -> Match {
     let limits = HeadLimits { bytes: 4096, fields: 100 };
     let mut slots = FieldSlots::new();
     let head = parse_request(text.as_bytes(), &mut slots, &limits).unwrap().unwrap();
-    find(routes, &head, model, b"")
+    find(routes, &head, model, Asker::default())
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn members_of_the_body_decide_as_soon_as_they_are_known() {
     let limits = HeadLimits { bytes: 4096, fields: 100 };
     let mut slots = FieldSlots::new();
     let head = parse_request(post.as_bytes(), &mut slots, &limits).unwrap().unwrap();
-    let all = candidates(&routes, 0, &head, b"");
+    let all = candidates(&routes, 0, &head, Asker::default());
     assert_eq!(all.iter().map(|one| one.route).collect::<Vec<_>>(), [0, 1, 2]);
     for (body, model, expected) in [
         ("{", Model::Unread, Match::Undecided(0)),
@@ -233,14 +233,14 @@ fn members_of_the_body_decide_as_soon_as_they_are_known() {
         let mut members = WantedMembers::new(paths.to_vec());
         members.feed(body.as_bytes());
         let body = BodyFacts { model, members: Some(&members) };
-        let found = find(&routes, &head, body, b"");
+        let found = find(&routes, &head, body, Asker::default());
         let decided = !matches!(found, Match::Undecided(_));
         assert_eq!(found, expected, "{members:?} {model:?}");
         assert_eq!(is_decided(&routes, &all, &body), decided, "{members:?} {model:?}");
     }
     // Without a body nothing of it holds, and that is known at once.
     routes.truncate(2);
-    assert_eq!(find(&routes, &head, Model::Unnamed, b""), Match::NotFound);
+    assert_eq!(find(&routes, &head, Model::Unnamed, Asker::default()), Match::NotFound);
 }
 
 #[test]
@@ -298,8 +298,8 @@ fn where_the_path_names_the_model_the_body_is_not_asked() {
     let limits = HeadLimits { bytes: 4096, fields: 100 };
     let mut slots = FieldSlots::new();
     let head = parse_request(post.as_bytes(), &mut slots, &limits).unwrap().unwrap();
-    assert_eq!(find(&routes, &head, Model::Unread, b""), Match::Undecided(1));
-    let all = candidates(&routes, 0, &head, b"");
+    assert_eq!(find(&routes, &head, Model::Unread, Asker::default()), Match::Undecided(1));
+    let all = candidates(&routes, 0, &head, Asker::default());
     for (body, decided, expected) in [
         ("{\"a\":1,", false, Match::Undecided(1)),
         ("{\"user\":\"u\",", true, Match::Route(1)),
@@ -309,7 +309,7 @@ fn where_the_path_names_the_model_the_body_is_not_asked() {
         members.feed(body.as_bytes());
         let body = BodyFacts { model: Model::Unread, members: Some(&members) };
         assert_eq!(is_decided(&routes, &all, &body), decided, "{members:?}");
-        assert_eq!(find(&routes, &head, body, b""), expected, "{members:?}");
+        assert_eq!(find(&routes, &head, body, Asker::default()), expected, "{members:?}");
     }
 }
 
@@ -321,8 +321,12 @@ fn drawn(routes: &[Route], all: usize, fields: impl Fn(usize) -> String) -> usiz
         let mut slots = FieldSlots::new();
         let head = parse_request(text.as_bytes(), &mut slots, &limits).unwrap().unwrap();
         let id = RequestId::made(7, *number as u32);
-        let first = find(routes, &head, Model::Unnamed, id.as_bytes());
-        assert_eq!(first, find(routes, &head, Model::Unnamed, id.as_bytes()), "drawn once");
+        let first = find(routes, &head, Model::Unnamed, Asker::unproved(id.as_bytes()));
+        assert_eq!(
+            first,
+            find(routes, &head, Model::Unnamed, Asker::unproved(id.as_bytes())),
+            "drawn once"
+        );
         first == Match::Route(0)
     };
     (0..all).filter(takes).count()

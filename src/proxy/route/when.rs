@@ -9,26 +9,33 @@ use crate::http::head::RequestHead;
 use crate::proxy::admission::keys;
 use crate::proxy::balance::key;
 use crate::proxy::hash::{hash, mix};
-use crate::proxy::route::{BodyFacts, Model};
+use crate::proxy::route::{Asker, BodyFacts, Model};
 use crate::service::naming::MemberValue;
 
-/// Whether all that is asked of the head holds, for the request with this `id`. What is asked of the
-/// body is not looked at.
-pub(super) fn holds(when: &When, head: &RequestHead<'_>, id: &[u8]) -> bool {
+/// Whether all that is asked of the head and of its asker holds. What is asked of the body is not looked
+/// at.
+pub(super) fn holds(when: &When, head: &RequestHead<'_>, asker: Asker<'_>) -> bool {
     target_holds(when, head)
+        && (when.certificates.is_empty() || certificate_holds(&when.certificates, asker))
         && when.headers.iter().all(|(name, pattern)| all_match(head.values(name), pattern))
-        && when.share.as_ref().is_none_or(|share| is_in(share, head, id))
+        && when.share.as_ref().is_none_or(|share| is_in(share, head, asker.id))
 }
 
 /// Whether all that is asked of host and query holds: what a browser shows of a request before it is
 /// sent.
 pub(super) fn target_holds(when: &When, head: &RequestHead<'_>) -> bool {
-    let When { hosts, headers: _, query, fields: _, models: _, share: _ } = when;
+    let When { hosts, headers: _, query, fields: _, models: _, certificates: _, share: _ } = when;
     (hosts.is_empty() || host_holds(hosts, head.authority))
         && query.iter().all(|(name, pattern)| {
             let values = form::parameters(head.query.unwrap_or_default(), name);
             all_match(values.iter().map(Vec::as_slice), pattern)
         })
+}
+
+/// Whether the client has proved to be one of these.
+fn certificate_holds(wanted: &[Pattern], asker: Asker<'_>) -> bool {
+    let shown = asker.certificate.unwrap_or_default();
+    !shown.is_empty() && wanted.iter().any(|pattern| pattern.matches(shown.as_bytes()))
 }
 
 /// Whether what is asked of the body holds.

@@ -33,6 +33,9 @@ pub struct Policy {
     pub loopback: bool,
     /// Names that are ours beside addresses and `localhost`, in lower case.
     pub hosts: Vec<String>,
+    /// Nobody can connect without a certificate that we believe. It is enough to look; a page of somebody
+    /// else's could use the browser's to change something.
+    pub proven: bool,
 }
 
 /// What a request is about to do.
@@ -67,6 +70,7 @@ impl Policy {
             (Need::Nothing, _) | (_, Some(true)) => Ok(()),
             (Need::Change, _) if self.token.is_none() => Err(Denied::NoToken),
             (_, Some(false)) => Err(Denied::TokenWrong),
+            (Need::Look | Need::Ask, None) if self.proven => Ok(()),
             (Need::Look | Need::Ask, None) if self.loopback && self.is_ours(request.authority) => {
                 Ok(())
             }

@@ -169,7 +169,7 @@ fn fake() -> Arc<dyn Process> {
 
 fn policy(token: bool, loopback: bool) -> Policy {
     let hosts = vec!["gate.example".to_owned()];
-    Policy { token: token.then(|| Secret::new(TOKEN)), loopback, hosts }
+    Policy { token: token.then(|| Secret::new(TOKEN)), loopback, hosts, proven: false }
 }
 
 #[test]

@@ -50,6 +50,7 @@ impl Authority {
         let certificate = params.self_signed(&key).expect("signed");
         let ca = folder.join("ca.pem");
         std::fs::write(&ca, certificate.pem()).expect("written");
+        std::fs::write(folder.join("ca.key"), key.serialize_pem()).expect("written");
         Authority { folder, issuer: Issuer::new(params, key), ca }
     }
 
@@ -75,6 +76,11 @@ impl Authority {
         replace(&pair.key, &key.serialize_pem());
         replace(&pair.certificate, &certificate.pem());
         pair
+    }
+
+    /// The key that it signs with, for `openssl`.
+    pub fn key_file(&self) -> PathBuf {
+        self.folder.join("ca.key")
     }
 
     /// A file in its folder.

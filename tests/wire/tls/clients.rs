@@ -1,6 +1,8 @@
 //! What clients see: versions, names, tickets, certificates of their own, and the end of a body.
 
-use std::net::TcpStream;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -232,4 +234,64 @@ fn a_certificate_for_trying_is_made_with_safe_permissions() {
     assert_eq!(answer.as_deref(), Ok("https"));
     let again = command();
     assert!(!again.status.success() && again.stderr.contains("exists"), "{}", again.stderr);
+}
+
+/// Something in front of the gateway that says whose connections it brings, in two pieces. Its port.
+fn balancer(gateway: u16, preamble: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        while let Ok((mut client, _)) = listener.accept() {
+            let mut server = TcpStream::connect(("127.0.0.1", gateway)).expect("it listens");
+            let (first, rest) = preamble.split_at(preamble.len() / 2);
+            if server.write_all(first).is_err() {
+                continue;
+            }
+            thread::sleep(Duration::from_millis(20));
+            let _ = server.write_all(rest);
+            let (mut up, mut down) =
+                (client.try_clone().expect("a clone"), server.try_clone().expect("a clone"));
+            thread::spawn(move || std::io::copy(&mut up, &mut server));
+            thread::spawn(move || std::io::copy(&mut down, &mut client));
+        }
+    });
+    port
+}
+
+#[test]
+fn a_balancer_says_whose_handshake_follows() {
+    let authority = Authority::new();
+    let own = authority.issue(&["localhost"]);
+    let upstream = Upstream::serve(|mut peer| {
+        while let Some(request) = peer.next_request() {
+            let told = request.all("x-forwarded-for").join(",");
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{told}", told.len()));
+        }
+    });
+    let gate = "[gate]\nproxy_protocol = [\"127.0.0.1\"]\ndeny = [\"203.0.113.9\"]";
+    let config = Config { more: gate.into(), ..Config::to(upstream) };
+    let sealed = Sealed::start(&config, &format!("certificates = [{}]", own.entry()));
+    let through = |preamble: &'static [u8]| {
+        let port = balancer(sealed.port, preamble);
+        let url = format!("https://localhost:{port}/a");
+        let ca = authority.ca.to_str().expect("a path");
+        let told =
+            run(Command::new("curl").args(["-sS", "--max-time", "15", "--cacert", ca, &url]));
+        if told.status.success() { Ok(told.stdout) } else { Err(told.stderr) }
+    };
+    let v1: &[u8] = b"PROXY TCP4 203.0.113.7 10.0.0.1 51234 8443\r\n";
+    let v2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x08\x0a\0\0\x01\xc8\x22\x1f\x90";
+    let local: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    for (preamble, client) in [(v1, "203.0.113.7"), (v2, "203.0.113.8"), (local, "127.0.0.1")] {
+        assert_eq!(through(preamble).as_deref(), Ok(client));
+    }
+    let denied: &[u8] = b"PROXY TCP4 203.0.113.9 10.0.0.1 51234 8443\r\n";
+    for refused in [denied, b"PROXY TCP4 x\r\n"] {
+        assert!(through(refused).is_err(), "{refused:?}");
+    }
+    // Whoever leaves it out could be anybody.
+    let bare = sealed.curl(&authority, &[&sealed.url("/a")]);
+    assert!(bare.is_err(), "{bare:?}");
+    // Its places among the handshakes are free again.
+    assert_eq!(through(v1).as_deref(), Ok("203.0.113.7"));
 }

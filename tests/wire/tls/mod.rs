@@ -2,12 +2,14 @@
 //!
 //! | file | about |
 //! |---|---|
+//! | `certificates.rs` | what clients' certificates open, OCSP responses, the admin address |
 //! | `clients.rs` | what clients see: versions, names, tickets, certificates of their own |
 //! | `files.rs` | certificate files: refused by `check`, renewed under a gateway that runs |
 //! | `ours.rs` | what the gateway asks for itself: a store, a collector of spans |
 //! | `servers.rs` | `https://` upstreams, and what becomes of those that cannot be believed |
 
 mod authority;
+mod certificates;
 mod clients;
 mod files;
 mod ours;

@@ -5,10 +5,9 @@ use crate::flow::named::Named;
 use crate::gateway::record::exchange::Undecided;
 use crate::http::body::Framing;
 use crate::http::head::RequestHead;
-use crate::http::request_id::RequestId;
 use crate::proxy::cors::{self, Preflight};
 use crate::proxy::fault::DownstreamFault;
-use crate::proxy::route::{self, BodyFacts, Model};
+use crate::proxy::route::{self, Asker, BodyFacts, Model};
 use crate::responder::{Responder, preflight};
 
 /// Where a request goes.
@@ -43,7 +42,7 @@ impl Snapshot {
         &self,
         head: &RequestHead<'_>,
         model: Model<'_>,
-        id: &RequestId,
+        asker: Asker<'_>,
     ) -> Result<Routed, DownstreamFault> {
         if head.target_is_asterisk {
             return Err(DownstreamFault::MethodNotAllowed { allow: route::methods(&self.routes) });
@@ -55,7 +54,7 @@ impl Snapshot {
             }
             Some(Preflight::Refused(why)) => return Err(DownstreamFault::OriginNotAllowed(why)),
         }
-        let found = route::find(&self.routes, head, model, id.as_bytes());
+        let found = route::find(&self.routes, head, model, asker);
         let routed = self.routed(found, head, model)?;
         match (head.framing, self.limits.body_bytes) {
             (Framing::Length(length), Some(max)) if length > max => {
@@ -72,16 +71,16 @@ impl Snapshot {
         head: &RequestHead<'_>,
         body: BodyFacts<'_>,
         first: usize,
-        id: &RequestId,
+        asker: Asker<'_>,
     ) -> Result<Routed, DownstreamFault> {
         if route::takes_body(&self.routes[first], head, &body) {
             return self.routed(route::Match::Route(first), head, body.model);
         }
-        let found = match route::find(&self.routes[first..], head, body, id.as_bytes()) {
+        let found = match route::find(&self.routes[first..], head, body, asker) {
             route::Match::Route(index) => route::Match::Route(first + index),
             route::Match::Undecided(index) => route::Match::Undecided(first + index),
             // Why nobody takes it, the others say too.
-            _ => route::find(&self.routes, head, body, id.as_bytes()),
+            _ => route::find(&self.routes, head, body, asker),
         };
         self.routed(found, head, body.model)
     }
@@ -120,14 +119,14 @@ impl Snapshot {
         &self,
         first: usize,
         head: &RequestHead<'_>,
-        id: &RequestId,
+        asker: Asker<'_>,
     ) -> Vec<Vec<String>> {
         let fields = |route: &Route| route.when.iter().any(|when| !when.fields.is_empty());
         let mut paths: Vec<Vec<String>> = Vec::new();
         if !self.routes[first..].iter().any(fields) {
             return paths;
         }
-        for candidate in route::candidates(&self.routes, first, head, id.as_bytes()) {
+        for candidate in route::candidates(&self.routes, first, head, asker) {
             for (path, _) in self.routes[candidate.route].when.iter().flat_map(|when| &when.fields)
             {
                 if !paths.contains(path) {

@@ -77,6 +77,8 @@ pub struct Visitor {
     /// By a key of ours; why not, else.
     pub known: Result<Principal, GateRefusal>,
     pub client: IpAddr,
+    /// Who the client has proved to be by a certificate.
+    pub certificate: Option<Box<str>>,
     /// The second of the clock in which it came.
     pub unix: u64,
 }
@@ -100,6 +102,8 @@ pub struct Undecided {
     pub first: usize,
     /// The routes that it may take, where one of them asks for another member than the model.
     pub candidates: Vec<PossibleRoute>,
+    /// Who its client has proved to be.
+    pub certificate: Option<Box<str>>,
 }
 
 /// A request that waits for the model of its upstream, and is sent there now and then.

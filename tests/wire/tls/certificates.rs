@@ -1,0 +1,190 @@
+//! What a client's certificate opens, what is shown with the gateway's own, and the admin address under TLS.
+
+use std::process::Command;
+
+use super::{Authority, LAST, Pair, Sealed, s_client};
+use crate::harness::{Config, Upstream, run, sluicegate};
+
+/// A server that tells its name.
+fn named(name: &'static str) -> std::net::SocketAddr {
+    Upstream::serve(move |mut peer| {
+        while peer.next_request().is_some() {
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()));
+        }
+    })
+}
+
+/// curl's flags of a client with this certificate.
+fn with(pair: &Pair) -> [&str; 4] {
+    let (certificate, key) = (pair.certificate.to_str(), pair.key.to_str());
+    ["--cert", certificate.expect("a path"), "--key", key.expect("a path")]
+}
+
+#[test]
+fn a_certificate_decides_about_the_route_and_the_key() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let own = authority.issue(&["localhost"]);
+    let (agent, guest) = (clients.issue(&["agent-7"]), clients.issue(&["guest"]));
+    let digest = run(Command::new("sh").args(["-c", "printf for-agents | sha256sum | cut -c1-64"]));
+    let digest = digest.stdout.trim().to_owned();
+    assert_eq!(digest.len(), 64);
+    let more = format!(
+        "[gate]\nkeys = \"optional\"\n\
+         [[upstream]]\nname = \"agents\"\nendpoints = [\"{}\"]\n\
+         [[route]]\npath = \"/keyed\"\nupstream = \"agents\"\nkeys = \"required\"\n\
+         [[route]]\npath = \"/models\"\nupstream = \"agents\"\n\
+         when = {{ model = \"m\", client_certificate = \"agent-*\" }}\n\
+         [[route]]\npath = \"/models\"\nupstream = \"scripted\"\nwhen = {{ model = \"*\" }}\n\
+         [[route]]\npath = \"/*\"\nupstream = \"agents\"\n\
+         when = {{ client_certificate = [\"agent-*\", \"nobody\"] }}\n\
+         [keys.agents]\nhash = \"sha256:{digest}\"\nclient_certificate = \"agent-*\"\n",
+        named("agents")
+    );
+    let config = Config { more, ..Config::to(named("all")) };
+    let tls = format!(
+        "certificates = [{}]\nclient_ca = {:?}\nclient_auth = \"optional\"",
+        own.entry(),
+        clients.ca
+    );
+    let sealed = Sealed::start(&config, &tls);
+    let ask = |flags: &[&str], path: &str| {
+        sealed.curl(&authority, &[flags, &[&sealed.url(path)]].concat()).expect("an answer")
+    };
+    assert_eq!(ask(&with(&agent), "/a"), "agents");
+    assert_eq!(ask(&with(&guest), "/a"), "all");
+    assert_eq!(ask(&[], "/a"), "all");
+    // The body decides, and the certificate is still known by then.
+    let body = ["--json", "{\"model\":\"m\"}"];
+    assert_eq!(ask(&[&with(&agent)[..], &body].concat(), "/models"), "agents");
+    assert_eq!(ask(&body, "/models"), "all");
+    // A key that is for certificates opens nothing without.
+    let key = ["-H", "Authorization: Bearer for-agents"];
+    assert_eq!(ask(&[&with(&agent)[..], &key].concat(), "/keyed"), "agents");
+    for flags in [&with(&guest)[..], &[]] {
+        let refused = ask(&[flags, &key].concat(), "/keyed");
+        assert!(refused.contains("key_not_allowed"), "{refused}");
+    }
+}
+
+/// A response of an OCSP responder of this authority about a certificate, whose state is a letter.
+fn responded(authority: &Authority, pair: &Pair, state: &str, name: &str) -> std::path::PathBuf {
+    let serial = run(Command::new("openssl")
+        .args(["x509", "-noout", "-serial", "-in"])
+        .arg(&pair.certificate));
+    let serial = serial.stdout.trim().trim_start_matches("serial=").to_owned();
+    let revoked = if state == "R" { "250101000000Z" } else { "" };
+    let line = format!("{state}\t900101000000Z\t{revoked}\t{serial}\tunknown\t/CN=localhost\n");
+    let index = authority.write("index.txt", &line);
+    let file = authority.write(name, "");
+    let made = run(Command::new("openssl")
+        .args(["ocsp", "-ndays", "7", "-index"])
+        .arg(&index)
+        .arg("-CA")
+        .arg(&authority.ca)
+        .arg("-rsigner")
+        .arg(&authority.ca)
+        .arg("-rkey")
+        .arg(authority.key_file())
+        .arg("-issuer")
+        .arg(&authority.ca)
+        .arg("-cert")
+        .arg(&pair.certificate)
+        .arg("-respout")
+        .arg(&file));
+    assert!(made.status.success(), "{}", made.stderr);
+    file
+}
+
+#[test]
+fn an_ocsp_response_is_shown_with_the_certificate() {
+    let authority = Authority::new();
+    let own = authority.issue(&["localhost"]);
+    let other = authority.issue(&["other.test"]);
+    let staple = responded(&authority, &own, "V", "own.ocsp");
+    let entry = |file: &std::path::Path| {
+        let pair = own.entry();
+        format!("certificates = [{}, ocsp = {file:?} }}]", pair.trim_end_matches(" }"))
+    };
+    let config = Config { server: "watch = \"100ms\"".into(), ..Config::to(named("a")) };
+    let sealed = Sealed::start(&config, &entry(&staple));
+    let ca = authority.ca.to_str().expect("a path").to_owned();
+    let shown = || s_client(sealed.port, &["-status", "-CAfile", &ca], LAST);
+    let said = shown();
+    assert!(said.contains("OCSP Response Status: successful"), "{said}");
+    assert!(said.contains("Cert Status: good"), "{said}");
+    // A file that is no good changes nothing, and one that is renewed is taken up.
+    std::fs::write(&staple, "garbage").expect("written");
+    sealed.gateway.wait_for_log("is no OCSP response");
+    assert!(shown().contains("Cert Status: good"));
+    responded(&authority, &own, "V", "own.ocsp");
+    sealed.gateway.wait_for_log("generation 1 is in force");
+    assert!(shown().contains("Cert Status: good"));
+    // `check` says what is wrong.
+    for (file, sentence) in [
+        (responded(&authority, &own, "R", "revoked.ocsp"), "the certificate is revoked"),
+        (responded(&authority, &other, "V", "other.ocsp"), "is of another certificate"),
+        (authority.write("text.ocsp", "text"), "is no OCSP response"),
+        ("/nowhere/at.all".into(), "there is no such file"),
+    ] {
+        let text = Sealed::text(&Config::to(named("a")), &entry(&file));
+        let path = authority.write("gate.toml", &text);
+        let told = sluicegate(&["check", "--config", path.to_str().expect("a path")]);
+        assert!(!told.status.success(), "{sentence}");
+        assert!(told.stderr.contains(sentence), "{sentence}: {}", told.stderr);
+        assert!(told.stderr.contains("server.tls.certificates[0].ocsp"), "{}", told.stderr);
+    }
+}
+
+#[test]
+fn the_admin_address_speaks_tls_and_is_reached_by_ours() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let own = authority.issue(&["localhost"]);
+    let alice = clients.issue(&["alice"]);
+    let token = authority.write("token", "a-token-for-the-tests\n");
+    let start = |more: &str| {
+        let admin = format!(
+            "[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = {token:?}\n[admin.tls]\n\
+             certificate = {:?}\nkey = {:?}\n{more}",
+            own.certificate, own.key
+        );
+        let gateway = Config { more: admin, ..Config::to(named("a")) }.start();
+        let line = gateway.wait_for_log("admin on https://");
+        let (_, port) = line.trim().rsplit_once(':').expect("a port");
+        let port: u16 = port.parse().expect("a port");
+        (gateway, port)
+    };
+    let (gateway, port) = start("");
+    let ca = authority.ca.to_str().expect("a path");
+    let curl = |port: u16, flags: &[&str]| {
+        let url = format!("https://localhost:{port}/metrics");
+        let told = run(Command::new("curl")
+            .args(["-sS", "--max-time", "15", "--cacert", ca])
+            .args(["-H", "Authorization: Bearer a-token-for-the-tests"])
+            .args(flags)
+            .arg(url));
+        if told.status.success() { Ok(told.stdout) } else { Err(told.stderr) }
+    };
+    assert!(curl(port, &[]).is_ok_and(|page| page.contains("sluicegate_")), "metrics");
+    let plain = run(Command::new("curl").args(["-sS", &format!("http://127.0.0.1:{port}/")]));
+    assert!(plain.stdout.contains("tls_required"), "{}", plain.stdout);
+    let place = format!("https://localhost:{port}");
+    let token = token.to_str().expect("a path");
+    let top = |place: &str, more: &[&str]| {
+        let flags = ["top", "--once", "--admin", place, "--token-file", token];
+        sluicegate(&[&flags[..], more].concat())
+    };
+    let seen = top(&place, &["--ca", ca]);
+    assert!(seen.status.success() && seen.stdout.contains("serving"), "{}", seen.stderr);
+    let stranger = Authority::new();
+    let seen = top(&place, &["--ca", stranger.ca.to_str().expect("a path")]);
+    assert!(seen.stderr.contains("nobody"), "{}", seen.stderr);
+    drop(gateway);
+    // Whoever has no certificate does not come as far as a token.
+    let (_gateway, port) = start(&format!("client_ca = {:?}\n", clients.ca));
+    assert!(curl(port, &[]).is_err());
+    assert!(curl(port, &with(&alice)).is_ok());
+    let place = format!("https://localhost:{port}");
+    let [_, certificate, _, key] = with(&alice);
+    let seen = top(&place, &["--ca", ca, "--certificate", certificate, "--key", key]);
+    assert!(seen.status.success(), "{}", seen.stderr);
+}
