@@ -3,9 +3,10 @@
 //! What is checked are fields and counts. Nothing here depends on how fast anything was.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -186,8 +187,75 @@ fn a_server_that_is_not_there_is_told_and_fails() {
 
 #[test]
 fn a_url_that_cannot_be_measured_is_refused_with_its_reason() {
-    let output = bench(&["--url", "https://127.0.0.1/"]);
+    for (url, more, reason) in [
+        ("ftp://127.0.0.1/", &[][..], "http://"),
+        ("https://127.0.0.1/", &["--ca", "/nowhere/at.all"], "there is no such file"),
+    ] {
+        let output = bench(&[&["--url", url], more].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains(url) && told.contains(reason), "{told}");
+    }
+}
+
+/// The demo under TLS, until it is dropped: its address and the certificate to believe.
+struct Demo {
+    process: Child,
+    address: String,
+    certificate: String,
+}
+
+impl Demo {
+    fn start() -> Demo {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
+            .args(["demo", "--tls", "--listen", "127.0.0.1:0", "--mock-listen", "127.0.0.1:0"])
+            .args(["--admin-listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        let found = lines.find_map(|line| {
+            let line = line.ok()?;
+            let (_, behind) = line.split_once("--cacert ")?;
+            let certificate = behind.split_whitespace().next()?.to_owned();
+            let (_, place) = behind.split_once("https://")?;
+            let address = place.split(['/', ' ', '"', '\'']).next()?.to_owned();
+            Some((address, certificate))
+        });
+        let (address, certificate) = found.expect("a line of curl's");
+        Demo { process, address, certificate }
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_server_is_measured_under_tls() {
+    let demo = Demo::start();
+    let url = format!("https://{}/v1/models", demo.address);
+    let folder = Folder::new("sealed");
+    for (shape, more) in [("unary", &[][..]), ("churn", &["--full-handshakes"])] {
+        let json = folder.file("report.json");
+        let brief = ["--warm-up", "200ms", "--duration", "700ms", "-c", "4", "--json", &json];
+        let what = ["--url", &url, "--server", "any", "--method", "GET", "--shape", shape];
+        let ca = ["--ca", &demo.certificate];
+        let output = bench(&[&what[..], &brief, &ca, more].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{shape}: {said}");
+        let text = fs::read_to_string(&json).expect("the report is written");
+        let report: Value = serde_json::from_str(&text).expect("the report is JSON");
+        let round = &report["targets"][0]["rounds"][0];
+        assert!(count(&round["requests"]) > 0, "{shape}: {round}");
+        assert_eq!(count(&round["failures"]["total"]), 0, "{shape}: {round}");
+    }
+    // Whoever is not believed is not measured.
+    let output = bench(&["--url", &url, "--server", "any", "--duration", "300ms", "-c", "1"]);
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("https://127.0.0.1/") && told.contains("http://"), "{told}");
 }

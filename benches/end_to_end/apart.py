@@ -34,6 +34,16 @@ def fairness(stand, row, times):
     generator of the timed streams runs at once when it has something to do. Else the two would wait
     for each other, for longer than for any proxy.
     """
+    return beside(stand, row, times, firehose, "firehose_bytes_per_second")
+
+
+def storm(stand, row, times):
+    """The same streams alone and beside newcomers, each of whom wants a full handshake and one answer."""
+    return beside(stand, row, times, newcomers, "handshakes_per_second")
+
+
+def beside(stand, row, times, crowd, named):
+    """The streams of a row alone and beside a crowd, whose own rate is told too."""
     rounds, warm_up, duration = times
     once = (1, warm_up, duration)
     turn = process.FIRST if process.may_be_first() else process.NORMAL
@@ -43,18 +53,18 @@ def fairness(stand, row, times):
             for name, url in targets.items():
                 pid = {name: pids[name]} if name in pids else {}
                 alone = bench(stand, row.load, {name: url}, pid, once, turn=turn)
-                with firehose(stand, url, warm_up + duration) as bytes_per_second:
-                    beside = bench(stand, row.load, {name: url}, pid, once, turn=turn)
-                reports += [alone, beside]
+                with crowd(stand, url, warm_up + duration) as rate:
+                    together = bench(stand, row.load, {name: url}, pid, once, turn=turn)
+                reports += [alone, together]
                 p99 = [
                     report["targets"][0]["rounds"][0]["token_latency"]["p99"]
-                    for report in (alone, beside)
+                    for report in (alone, together)
                 ]
                 figures = {
                     "p99_beside_to_alone": p99[1] / p99[0],
                     "p99_alone_ns": p99[0],
                     "p99_beside_ns": p99[1],
-                    "firehose_bytes_per_second": bytes_per_second(),
+                    named: rate(),
                 }
                 add(samples, name, figures)
     found = notes(*reports)
@@ -63,27 +73,45 @@ def fairness(stand, row, times):
     return {"samples": samples, "notes": found}
 
 
-@contextlib.contextmanager
+# Full handshakes that are due in a second.
+NEWCOMERS = 2_000
+
+
 def firehose(stand, url, seconds):
-    """One fast stream for that long and a little more. Gives what tells its rate afterwards."""
-    report, log = proxies.WORK / "firehose.json", proxies.WORK / "firehose.log"
-    command = [stand.binary, "bench", "--url", url, "--shape", "firehose", "-c", "1"]
-    command += ["--token-bytes", "150", "--warm-up", "200ms", "--json", report]
+    """One fast stream for that long and a little more."""
+    load = ["--shape", "firehose", "-c", "1", "--token-bytes", "150", "--warm-up", "200ms"]
+    return crowd(stand, url, seconds, load, "bytes", process.LAST)
+
+
+def newcomers(stand, url, seconds):
+    """Clients that come at a constant rate, whether those before them are served or not."""
+    load = ["--shape", "churn", "-c", "512", "--open", NEWCOMERS, "--full-handshakes"]
+    load += ["--ca", stand.seals["clients"].certificate, "--warm-up", "200ms"]
+    return crowd(stand, url, seconds, load, "requests", process.BEHIND)
+
+
+@contextlib.contextmanager
+def crowd(stand, url, seconds, load, counted, turn):
+    """Another load beside the one that is timed. Gives what tells its rate afterwards."""
+    report, log = proxies.WORK / "crowd.json", proxies.WORK / "crowd.log"
+    command = [stand.binary, "bench", "--url", url, *load, "--json", report]
     command += ["--duration", f"{int(seconds * 1000)}ms"]
     report.unlink(missing_ok=True)
-    child = process.start(command, stand.load_cores, log, turn=process.LAST)
+    child = process.start(command, stand.load_cores, log, turn=turn)
+    holder = []
     try:
-        yield lambda: of_firehose(report)
+        yield lambda: holder[0]
         child.wait(timeout=seconds + process.START_WITHIN)
+        holder.append(of_crowd(report, counted))
     finally:
         process.end(child)
 
 
-def of_firehose(report):
+def of_crowd(report, counted):
     if not report.exists():
-        raise Failed("the firehose brought nothing")
+        raise Failed("the load beside it brought nothing")
     one = json.loads(report.read_text())["targets"][0]["rounds"][0]
-    return one["bytes"] / one["seconds"]
+    return one[counted] / one["seconds"]
 
 
 def memory(stand, row, times):

@@ -9,6 +9,7 @@ import json
 
 import process
 import proxies
+import sealing
 
 # Of a round: more than this was ready to run while somebody else had the core.
 WAITED_MAX = 0.05
@@ -21,6 +22,7 @@ class Stand:
 
     def __init__(self, binary, gateways, others, proxy_core, load_core):
         self.binary, self.gateways, self.others = binary, gateways, others
+        self.seals = sealing.make(binary, proxies.WORK)
         self.proxy_cores, self.load_cores = {proxy_core}, {load_core}
 
     def kinds(self, row):
@@ -43,9 +45,15 @@ class Stand:
         with self.mock() as mock, contextlib.ExitStack() as ends:
             targets = {"direct": mock.url()} if row.direct else {}
             pids = {}
+            seal, server = self.seals[row.seal], mock
+            if seal.server:
+                # The mock speaks no TLS: who does, in front of it, is on its core.
+                relay, own = proxies.Relay(self.binary), self.seals["clients"]
+                server = relay.start("sealed-mock", self.load_cores, mock.port, own)
+                ends.callback(server.end)
             for name, kind in self.kinds(row).items():
                 if only in (None, name):
-                    proxy = kind.start(name, self.proxy_cores, mock.port)
+                    proxy = kind.start(name, self.proxy_cores, server.port, seal)
                     ends.callback(proxy.end)
                     targets[name], pids[name] = proxy.url(), proxy.pid
             yield targets, pids
@@ -63,8 +71,9 @@ def bench(stand, load, targets, pids, times, plot=None, turn=process.NORMAL):
     command += ["--plot", plot] if plot else []
     for name, pid in pids.items():
         command += ["--pid", f"{name}={pid}"]
+    command += ["--ca", stand.seals["clients"].certificate]
     for name, value in load.items():
-        command += [f"--{name.replace('_', '-')}", value]
+        command += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
     within = len(targets) * rounds * (warm_up + duration + 1.5) + 30
     process.run(command, stand.load_cores, within, turn=turn)
     return json.loads(report.read_text())

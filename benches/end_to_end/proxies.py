@@ -11,10 +11,12 @@ import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import process
 from process import Failed
+from sealing import PLAIN
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -30,28 +32,32 @@ KEPT = 1_024
 class Proxy:
     """One running proxy. `pid` is the process that does the work."""
 
-    def __init__(self, name, child, pid, port):
+    def __init__(self, name, child, pid, port, scheme="http"):
         self.name, self.child, self.pid, self.port = name, child, pid, port
+        self.scheme = scheme
 
     def url(self, path="/stream"):
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
     def end(self):
         process.end(self.child)
 
 
-def _launch(name, command, cores, port, worker=False):
+def _launch(name, command, cores, port, worker=False, seal=PLAIN):
     log = WORK / f"{name}.log"
     log.write_bytes(b"")
     child = process.start(command, cores, log)
     process.wait_until_listening(child, port, name, log)
     pid = child.pid
     if worker:
-        workers = process.children(child.pid)
+        # It listens before it has forked.
+        give_up = time.monotonic() + process.START_WITHIN
+        while not (workers := process.children(child.pid)) and time.monotonic() < give_up:
+            time.sleep(0.02)
         if len(workers) != 1:
             raise Failed(f"{name} has {len(workers)} workers, not one")
         pid = workers[0]
-    return Proxy(name, child, pid, port)
+    return Proxy(name, child, pid, port, seal.scheme)
 
 
 def _version(command, pattern):
@@ -73,7 +79,10 @@ def packages(*names):
 
 
 class Relay:
-    """The floor: `relay.c`."""
+    """The floor: `relay.c`, and under TLS `tls_relay.rs`, which is built beside the gateway."""
+
+    def __init__(self, binary):
+        self.sealed = Path(binary).resolve().parent / "examples" / "tls_relay"
 
     def install(self):
         if not shutil.which("cc"):
@@ -85,9 +94,15 @@ class Relay:
     def version(self):
         return "relay.c, " + _version(["cc", "--version"], r"^(.*)")
 
-    def start(self, name, cores, server):
+    def start(self, name, cores, server, seal=PLAIN):
         port = process.free_port()
-        return _launch(name, [self.program, port, server], cores, port)
+        if seal.clients:
+            if not self.sealed.exists():
+                raise Failed(f"{self.sealed} is not there: cargo build --release --examples")
+            command = [self.sealed, port, server, seal.certificate, seal.key]
+        else:
+            command = [self.program, port, server]
+        return _launch(name, command, cores, port, seal=seal)
 
 
 class Haproxy:
@@ -97,14 +112,15 @@ class Haproxy:
     def version(self):
         return _version(["haproxy", "-v"], r"version (\S+)")
 
-    def start(self, name, cores, server):
+    def start(self, name, cores, server, seal=PLAIN):
         port = process.free_port()
+        bind, of_server, tune = seal.haproxy()
         path = WORK / f"{name}.cfg"
         path.write_text(f"""\
 global
     nbthread 1
     maxconn {CLIENTS}
-defaults
+{tune}defaults
     mode http
     option http-no-delay
     http-reuse always
@@ -113,12 +129,12 @@ defaults
     timeout server 1h
     timeout http-keep-alive 1h
 frontend clients
-    bind 127.0.0.1:{port} backlog 4096
+    bind 127.0.0.1:{port} backlog 4096{bind}
     default_backend servers
 backend servers
-    server mock 127.0.0.1:{server} pool-purge-delay 1h
+    server mock 127.0.0.1:{server} pool-purge-delay 1h{of_server}
 """)
-        return _launch(name, ["/usr/sbin/haproxy", "-db", "-f", path], cores, port)
+        return _launch(name, ["/usr/sbin/haproxy", "-db", "-f", path], cores, port, seal=seal)
 
 
 class Nginx:
@@ -128,8 +144,9 @@ class Nginx:
     def version(self):
         return _version(["/usr/sbin/nginx", "-v"], r"nginx/(\S+)")
 
-    def start(self, name, cores, server):
+    def start(self, name, cores, server, seal=PLAIN):
         port = process.free_port()
+        ssl, of_clients, scheme, of_server = seal.nginx()
         folder = WORK / name
         folder.mkdir(exist_ok=True)
         path = folder / "nginx.conf"
@@ -160,9 +177,11 @@ http {{
         keepalive_timeout 1h;
     }}
     server {{
-        listen 127.0.0.1:{port} reuseport backlog=4096;
+        listen 127.0.0.1:{port}{ssl} reuseport backlog=4096;
+        {of_clients}
         location / {{
-            proxy_pass http://servers;
+            proxy_pass {scheme}://servers;
+            {of_server}
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_buffering off;
@@ -176,7 +195,7 @@ http {{
 }}
 """)
         command = ["/usr/sbin/nginx", "-p", folder, "-e", "stderr", "-c", path]
-        return _launch(name, command, cores, port, worker=True)
+        return _launch(name, command, cores, port, worker=True, seal=seal)
 
 
 class Envoy:
@@ -200,8 +219,9 @@ class Envoy:
     def version(self):
         return _version([self.program, "--version"], r"version: \w+/([\d.]+)")
 
-    def start(self, name, cores, server):
+    def start(self, name, cores, server, seal=PLAIN):
         port = process.free_port()
+        of_clients, of_server = seal.envoy()
         path = WORK / f"{name}.yaml"
         path.write_text(f"""\
 static_resources:
@@ -232,11 +252,11 @@ static_resources:
               routes:
               - match: {{ prefix: "/" }}
                 route: {{ cluster: mock, timeout: 0s, idle_timeout: 0s }}
-  clusters:
+{of_clients}  clusters:
   - name: mock
     type: STATIC
     connect_timeout: 10s
-    circuit_breakers:
+{of_server}    circuit_breakers:
       thresholds:
       - {{ max_connections: 100000, max_pending_requests: 100000, max_requests: 100000 }}
     load_assignment:
@@ -247,7 +267,7 @@ static_resources:
             address: {{ socket_address: {{ address: 127.0.0.1, port_value: {server} }} }}
 """)
         command = [self.program, "-c", path, "--concurrency", "1", "--disable-hot-restart"]
-        return _launch(name, [*command, "--log-level", "error"], cores, port)
+        return _launch(name, [*command, "--log-level", "error"], cores, port, seal=seal)
 
 
 class Sluicegate:
@@ -269,7 +289,7 @@ class Sluicegate:
     def with_settings(self, more):
         return Sluicegate(self.binary, {**self.settings, **more})
 
-    def configuration(self, port, cores, server):
+    def configuration(self, port, cores, server, seal=PLAIN):
         sections = {
             "server": {"listen": f'["127.0.0.1:{port}"]', "cpus": sorted(cores)},
             "limits": {"connections": CLIENTS, "requests_per_connection": 2**32 - 1},
@@ -291,26 +311,27 @@ class Sluicegate:
         for key, value in self.settings.items():
             section, _, name = key.partition(".")
             sections.setdefault(section, {})[name] = value
+        endpoint = seal.sluicegate(sections, port, server)
         pool, upstream = sections.pop("pool"), sections.pop("upstream")
         lines = []
         for section, keys in sections.items():
             lines += [f"[{section}]", *(f"{key} = {value}" for key, value in keys.items())]
         kept = ", ".join(f"{key} = {value}" for key, value in pool.items())
-        lines += ["[[upstream]]", 'name = "mock"', f'endpoints = ["127.0.0.1:{server}"]']
+        lines += ["[[upstream]]", 'name = "mock"', f'endpoints = ["{endpoint}"]']
         lines += [*(f"{key} = {value}" for key, value in upstream.items())]
         lines += [f"pool = {{ {kept} }}", "[[route]]", 'path = "/*"', 'upstream = "mock"']
         return "\n".join(lines) + "\n"
 
-    def start(self, name, cores, server):
+    def start(self, name, cores, server, seal=PLAIN):
         port = process.free_port()
         path = WORK / f"{name}.toml"
-        path.write_text(self.configuration(port, cores, server))
+        path.write_text(self.configuration(port, cores, server, seal))
         # A file of its own: pages shared with the mock and the generator would count in part.
         program = WORK / f"sluicegate-{name}"
         shutil.copy2(self.binary, program)
         # The gateway pins itself.
         command = [program, "--log-level", "warn", "run", "--config", path]
-        return _launch(name, command, cores, port)
+        return _launch(name, command, cores, port, seal=seal)
 
 
 def start_mock(binary, cores, clients=2 * CLIENTS):

@@ -44,6 +44,8 @@ class Row:
     settings: dict = field(default_factory=dict)
     # Whether latency over percentile is worth a picture.
     plot: bool = False
+    # Which side of the proxies speaks TLS: `clients`, `server`, or none.
+    seal: str = ""
 
 
 MICROS, NANOS, BYTES, ONES = ("µs", 1_000.0), ("ns", 1.0), ("B", 1.0), ("", 1.0)
@@ -121,6 +123,83 @@ def coalesce(count, rate, periods, bound_ns):
     settings = {"server.coalesce": f'"{bound_ns // 1000}us"'}
     name, title = f"coalesce-{count}", f"{row.title}, coalesced"
     return replace(row, name=name, title=title, checks=checks, settings=settings, proxies=(RELAY,))
+
+
+def sealed(row, checks, seal="clients", **more):
+    """A row under TLS, with targets of its own."""
+    name = row.name if seal == "clients" else f"upstream-{row.name}"
+    side = "clients" if seal == "clients" else "the server"
+    title = f"{row.title}, TLS to {side}"
+    proxies = PROXIES if seal == "clients" else (HAPROXY, NGINX, ENVOY)
+    more = {"direct": False, "plot": False, "proxies": proxies, **more}
+    return replace(row, name=f"tls-{name}", title=title, checks=checks, seal=seal, **more)
+
+
+def at_most_of(factor, figure, what, against):
+    names = {2: "the better of HAProxy and nginx", 3: "the best of HAProxy, nginx and Envoy"}
+    return Check(f"CPU per {what} ≤ {factor} × {names[len(against)]}", figure, factor, against)
+
+
+TWO, THREE = (HAPROXY, NGINX), (HAPROXY, NGINX, ENVOY)
+SEALED_TOKEN = (
+    Check("CPU per token ≤ 1.15 × the relay on rustls", "cpu_ns_per_token", 1.15, (RELAY,)),
+    at_most_of(0.75, "cpu_ns_per_token", "token", TWO),
+)
+SEALED_SHOW = {"cpu_ns_per_token": MICROS, "tokens_per_second": ONES}
+
+
+def handshakes(name, title, **load):
+    checks = (at_most_of(0.9, "cpu_ns_per_request", "connection", THREE),)
+    show = {"cpu_ns_per_request": MICROS, "requests_per_second": ONES}
+    load = {"shape": "churn", "connections": 16, **load}
+    return Row(f"tls-{name}", title, "load", load, checks, show=show, seal="clients")
+
+
+def sealed_memory(name, most, what, load):
+    text = f"memory of an {what} ≤ {most:,} B"
+    checks = (Check(text, "memory_bytes_per_connection", at_most=most),)
+    # Handshakes of as many as in the plain row would take the generator half a minute.
+    row = memory(name, most, what, load)
+    load = {**row.load, "connections": 4000}
+    title = f"4,000 times an {what}"
+    return sealed(replace(row, title=title, load=load, warm_up=12.0), checks)
+
+
+def sealed_rows():
+    per_request, per_token = "cpu_ns_per_request", "cpu_ns_per_token"
+    show = {"show": SEALED_SHOW}
+    yield sealed(streams(1000, 20, 7), SEALED_TOKEN, warm_up=3.0, **show)
+    yield sealed(streams(5000, 20, 21, rounds=5), SEALED_TOKEN, warm_up=9.0, **show)
+    yield sealed(unary(32), (at_most_of(0.85, per_request, "request", TWO),))
+    yield sealed(unary(256), (at_most_of(0.65, per_request, "request", TWO),))
+    yield sealed(firehose(8), (at_most_of(1.0, per_token, "chunk", THREE),))
+    down = bulk("down", "download", "256 MiB down")
+    yield sealed(down, (at_most_of(1.0, "cpu_ns_per_byte", "byte", THREE),))
+    yield handshakes("handshake", "a full handshake and one request", full_handshakes=True)
+    yield handshakes("resumed", "a resumed handshake and one request")
+    to_server = (at_most_of(0.8, per_token, "token", TWO),)
+    yield sealed(streams(1000, 20, 7), to_server, "server", **show)
+    yield sealed(unary(32), (at_most_of(0.85, per_request, "request", TWO),), "server")
+    yield sealed_memory("idle", 6 << 10, "idle kept client", {"shape": "idle"})
+    yield sealed_memory("streams", 8 << 10, "open paced stream", {"shape": "streams", "rate": 1})
+    yield Row(
+        "tls-storm",
+        "1,000 paced streams × 5 tokens/s, alone and beside 2,000 full handshakes a second",
+        "storm",
+        {"shape": "streams", "connections": 1000, "rate": 5},
+        (Check("paced p99 ≤ 1.5 × without the storm", "p99_beside_to_alone", at_most=1.5),),
+        show={
+            "p99_beside_to_alone": ONES,
+            "p99_alone_ns": MICROS,
+            "p99_beside_ns": MICROS,
+            "handshakes_per_second": ONES,
+        },
+        warm_up=4.0,
+        duration=4.0,
+        rounds=4,
+        proxies=TWO,
+        seal="clients",
+    )
 
 
 ROWS = (
@@ -205,4 +284,5 @@ ROWS = (
     ),
     coalesce(100, 50, 17, 1_000_000),
     coalesce(1000, 20, 7, 500_000),
+    *sealed_rows(),
 )

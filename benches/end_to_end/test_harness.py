@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import chart
 import measure
+import sealing
 import store
 import verdict
 from rows import ROWS, Check
@@ -87,6 +88,35 @@ class Charts(unittest.TestCase):
             self.assertIn(f'width="{chart.x(ratio) - chart.LEFT:.1f}"', picture)
         self.assertIn(">9.00<", picture)
         self.assertEqual(picture.count("<rect"), 1 + 3 + 3)
+
+
+class Seals(unittest.TestCase):
+    def sections(self):
+        return {"server": {"listen": '["127.0.0.1:1"]'}, "upstream": {}}
+
+    def test_a_plain_row_is_told_nothing_of_tls(self):
+        sections = self.sections()
+        self.assertEqual(sealing.PLAIN.sluicegate(sections, 1, 2), "127.0.0.1:2")
+        self.assertEqual(sections, self.sections())
+        self.assertEqual(sealing.PLAIN.haproxy(), ("", "", ""))
+        self.assertEqual(sealing.PLAIN.nginx(), ("", "", "http", ""))
+        self.assertEqual(sealing.PLAIN.envoy(), ("", ""))
+
+    def test_each_side_is_sealed_by_itself(self):
+        files = {"certificate": Path("c.pem"), "key": Path("k.pem"), "both": Path("b.pem")}
+        clients, server = sealing.Seal(clients=True, **files), sealing.Seal(server=True, **files)
+        sections = self.sections()
+        self.assertEqual(clients.sluicegate(sections, 1, 2), "127.0.0.1:2")
+        self.assertNotIn("listen", sections["server"])
+        self.assertIn('"127.0.0.1:1"', sections["server.tls"]["listen"])
+        sections = self.sections()
+        self.assertEqual(server.sluicegate(sections, 1, 2), "https://127.0.0.1:2")
+        self.assertIn("ca = \"c.pem\"", sections["upstream"]["tls"])
+        for proxy in ("haproxy", "nginx", "envoy"):
+            of_clients, of_server = (str(getattr(seal, proxy)()) for seal in (clients, server))
+            self.assertIn("b.pem" if proxy == "haproxy" else "k.pem", of_clients, proxy)
+            self.assertNotIn("k.pem", of_server, proxy)
+            self.assertIn("c.pem", of_server, proxy)
 
 
 class Table(unittest.TestCase):

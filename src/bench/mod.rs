@@ -8,6 +8,7 @@
 //! | [`plan`] | the load: shape, closed or open loop, warm-up |
 //! | [`target`], [`meter`] | whom to ask, and what a token of the answer is |
 //! | [`connection`] | one client connection |
+//! | [`sealed`] | TLS below it |
 //! | [`generator`] | the handler that drives them |
 //! | [`record`] | histograms and counts of one round |
 //! | [`process`], [`machine`] | what the kernel knows: CPU, memory, cores |
@@ -30,6 +31,7 @@ pub mod print;
 pub mod process;
 pub mod record;
 pub mod report;
+pub mod sealed;
 pub mod stand;
 pub mod target;
 
@@ -40,6 +42,7 @@ use plan::Plan;
 use process::CpuTime;
 use record::Record;
 use report::{Accounts, RoundReport, TargetReport};
+use sealed::SealedNet;
 use target::Target;
 
 use crate::sys::Linux;
@@ -90,7 +93,14 @@ fn measure_once(
         generator_before: None,
         accounts: Accounts { memory_before, ..Accounts::default() },
     };
-    let round = generator::play(Linux::new(Vec::new())?, plan, target, &mut bookkeeper)?;
+    let net = Linux::new(Vec::new())?;
+    let round = match &target.dialer {
+        None => generator::play(net, plan, target, &mut bookkeeper)?,
+        Some(dialer) => {
+            let net = SealedNet::new(net, dialer.clone());
+            generator::play(net, plan, target, &mut bookkeeper)?
+        }
+    };
     Ok((RoundReport::new(&round, bookkeeper.accounts), round.record))
 }
 

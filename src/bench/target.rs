@@ -2,14 +2,19 @@
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use super::meter::Meter;
 use super::plan::Shape;
 use crate::http::sse::EventObserver;
+use crate::tls::{ClientFiles, TlsDialer};
 
-/// A parsed `http://host:port/path?query`.
+/// A parsed `http://host:port/path?query`, or the same with `https`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// It is asked under TLS.
+    pub sealed: bool,
     /// As the `Host` field has it.
     pub authority: String,
     /// Path and query.
@@ -22,13 +27,21 @@ pub enum BadUrl {
     NotHttp,
     NoHost,
     Unprintable,
-    Unresolved { authority: String, reason: String },
+    Unresolved {
+        authority: String,
+        reason: String,
+    },
+    /// TLS cannot be spoken to it: no such file of authorities, or no name that can be proved.
+    Tls {
+        reason: String,
+    },
 }
 
 impl fmt::Display for BadUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BadUrl::NotHttp => f.write_str("must begin with http:// (TLS is not measured)"),
+            BadUrl::NotHttp => f.write_str("must begin with http:// or https://"),
+            BadUrl::Tls { reason } => f.write_str(reason),
             BadUrl::NoHost => f.write_str("names no host"),
             BadUrl::Unprintable => f.write_str("holds a space or a byte that is not ASCII"),
             BadUrl::Unresolved { authority, reason } => {
@@ -45,7 +58,11 @@ impl Url {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(BadUrl::Unprintable);
         }
-        let rest = text.strip_prefix("http://").ok_or(BadUrl::NotHttp)?;
+        let (sealed, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (None, Some(rest)) => (true, rest),
+            (None, None) => return Err(BadUrl::NotHttp),
+        };
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
@@ -53,15 +70,16 @@ impl Url {
             return Err(BadUrl::NoHost);
         }
         let slash = if path.starts_with('/') { "" } else { "/" };
-        Ok(Url { authority: authority.to_owned(), path: format!("{slash}{path}") })
+        Ok(Url { sealed, authority: authority.to_owned(), path: format!("{slash}{path}") })
     }
 
-    /// The first address of the host; port 80 if none is named.
+    /// The first address of the host; port 80 or 443 if none is named.
     pub fn resolve(&self) -> Result<SocketAddr, BadUrl> {
         let after_host = self.authority.rfind(']').unwrap_or(0);
         let has_port = self.authority[after_host..].contains(':');
+        let port = if self.sealed { 443 } else { 80 };
         let with_port =
-            if has_port { self.authority.clone() } else { format!("{}:80", self.authority) };
+            if has_port { self.authority.clone() } else { format!("{}:{port}", self.authority) };
         let unresolved =
             |reason: String| BadUrl::Unresolved { authority: self.authority.clone(), reason };
         let mut addresses =
@@ -73,7 +91,23 @@ impl Url {
     #[must_use]
     pub fn with_query(&self, parameters: &str) -> Url {
         let joint = if self.path.contains('?') { '&' } else { '?' };
-        Url { authority: self.authority.clone(), path: format!("{}{joint}{parameters}", self.path) }
+        let path = format!("{}{joint}{parameters}", self.path);
+        Url { authority: self.authority.clone(), path, ..*self }
+    }
+
+    /// What makes sessions with it; `None`: it is asked in plain.
+    fn dialer(&self, sealing: &Sealing) -> Result<Option<TlsDialer>, BadUrl> {
+        if !self.sealed {
+            return Ok(None);
+        }
+        let files = ClientFiles { ca: sealing.ca.clone(), ..ClientFiles::default() };
+        let has_port = self.authority[self.authority.rfind(']').unwrap_or(0)..].contains(':');
+        let authority =
+            if has_port { self.authority.clone() } else { format!("{}:443", self.authority) };
+        // No certificate of ours is shown, so no time has to be right.
+        let dialer = files.dialer(&authority, Duration::ZERO);
+        let dialer = dialer.map_err(|reason| BadUrl::Tls { reason })?;
+        Ok(Some(if sealing.afresh { dialer.afresh() } else { dialer }))
     }
 }
 
@@ -138,6 +172,16 @@ pub struct Asking {
     pub body: Vec<u8>,
     /// Bytes of no meaning that follow the body, as part of it.
     pub filler: u64,
+    pub sealing: Sealing,
+}
+
+/// How TLS is spoken to targets that are `https://`.
+#[derive(Clone, Debug, Default)]
+pub struct Sealing {
+    /// Whose signatures are believed; `None`: those that the system trusts.
+    pub ca: Option<PathBuf>,
+    /// Sessions are never resumed: each connection has a full handshake.
+    pub afresh: bool,
 }
 
 /// One server under measurement.
@@ -155,6 +199,8 @@ pub struct Target {
     pub dialect: Dialect,
     /// Whose CPU and memory are read.
     pub pid: Option<u32>,
+    /// What makes its sessions; `None`: it is asked in plain.
+    pub dialer: Option<TlsDialer>,
 }
 
 impl Target {
@@ -167,6 +213,7 @@ impl Target {
     ) -> Result<Target, BadUrl> {
         let parsed = Url::parse(url)?;
         let address = parsed.resolve()?;
+        let dialer = parsed.dialer(&asking.sealing)?;
         let shaped = |shape: Shape| match dialect.parameters(shape) {
             Some(parameters) => parsed.with_query(&parameters),
             None => parsed.clone(),
@@ -175,12 +222,13 @@ impl Target {
         let request = request(&shaped(shape), asking, shape == Shape::Churn);
         let (name, url) = (name.to_owned(), url.to_owned());
         let filler = asking.filler;
-        Ok(Target { name, url, address, request, filler, background, dialect, pid: None })
+        let pid = None;
+        Ok(Target { name, url, address, request, filler, background, dialect, pid, dialer })
     }
 }
 
 fn request(url: &Url, asking: &Asking, close: bool) -> Vec<u8> {
-    let Asking { method, fields, body, filler } = asking;
+    let Asking { method, fields, body, filler, sealing: _ } = asking;
     let mut head = format!("{method} {} HTTP/1.1\r\nHost: {}\r\n", url.path, url.authority);
     if close {
         head.push_str("Connection: close\r\n");
@@ -211,15 +259,17 @@ mod tests {
         assert_eq!(url("http://a:1/b?c=d#e"), pair("a:1", "/b?c=d"));
         assert_eq!(url("http://[::1]:80"), pair("[::1]:80", "/"));
         assert_eq!(url("http://a?b"), pair("a", "/?b"));
-        assert_eq!(url("https://a/"), Err(BadUrl::NotHttp));
+        assert_eq!(url("https://a/b"), pair("a", "/b"));
+        assert_eq!(url("ftp://a/"), Err(BadUrl::NotHttp));
         assert_eq!(url("http:///x"), Err(BadUrl::NoHost));
         assert_eq!(url("http://:80/"), Err(BadUrl::NoHost));
         assert_eq!(url("http://a/b\r\nX: y"), Err(BadUrl::Unprintable));
     }
 
     #[test]
-    fn a_host_without_a_port_is_asked_on_80() {
-        for (text, port) in [("http://127.0.0.1", 80), ("http://[::1]", 80), ("http://[::1]:9", 9)]
+    fn a_host_without_a_port_is_asked_on_80_or_443() {
+        let urls = [("http://127.0.0.1", 80), ("http://[::1]", 80), ("http://[::1]:9", 9)];
+        for (text, port) in [&urls[..], &[("https://[::1]", 443), ("https://[::1]:9", 9)]].concat()
         {
             let url = Url::parse(text).expect("a url");
             assert_eq!(url.resolve().expect("an address").port(), port, "{text}");
@@ -260,7 +310,7 @@ mod tests {
             method: "POST".to_owned(),
             fields: vec!["Content-Type: application/json".to_owned()],
             body: b"{}".to_vec(),
-            filler: 0,
+            ..Asking::default()
         };
         let target =
             Target::new("t", "http://127.0.0.1/v1?x", Dialect::Any, Shape::Streams, &asking);

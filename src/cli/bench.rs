@@ -20,7 +20,7 @@ use crate::bench::plan::{Arrivals, Plan, Shape};
 use crate::bench::record::Record;
 use crate::bench::report::{self, PlanReport, Report};
 use crate::bench::stand::{Cores, Stand};
-use crate::bench::target::{Asking, Dialect, Target};
+use crate::bench::target::{Asking, Dialect, Sealing, Target};
 use crate::bench::{doubt, hgrm, measure, plot, print};
 use crate::config::units;
 use crate::sys;
@@ -93,6 +93,12 @@ pub struct BenchArguments {
     /// Body of the requests
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
+    /// Whose signatures are believed of servers that are https:// [default: those that the system trusts]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Never resume a TLS session: each connection has a full handshake
+    #[arg(long)]
+    full_handshakes: bool,
     /// A process whose CPU and memory are read; NAME=PID for one of several targets
     #[arg(long, value_name = "PID")]
     pid: Vec<Owned>,
@@ -350,6 +356,7 @@ impl BenchArguments {
             fields: self.header.clone(),
             body: self.body.clone().unwrap_or_default().into_bytes(),
             filler: if self.shape == ShapeName::Upload { self.bulk_bytes() } else { 0 },
+            sealing: Sealing { ca: self.ca.clone(), afresh: self.full_handshakes },
         }
     }
 
