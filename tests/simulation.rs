@@ -30,6 +30,8 @@ mod outage;
 mod overload;
 #[path = "simulation/plugins.rs"]
 mod plugins;
+#[path = "simulation/real_sessions.rs"]
+mod real_sessions;
 #[path = "simulation/reload.rs"]
 mod reload;
 #[path = "simulation/scenarios.rs"]

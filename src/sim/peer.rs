@@ -7,9 +7,10 @@
 //! A peer acts when it is woken: its time has come, bytes have arrived, or there is room again. It
 //! then does all it can without waiting. It never looks into the worker.
 //!
-//! Where connections are sealed, its script goes through a [`super::toy`] session: what it says is sealed
-//! as one piece, and what has arrived is opened before it is read.
+//! Where connections are sealed, its script goes through a [`super::toy`] session, or a real one: what it
+//! says is sealed as one piece, and what has arrived is opened before it is read.
 
+pub(super) mod seal;
 mod sealed;
 
 use std::collections::VecDeque;
@@ -21,8 +22,8 @@ use super::fabric::{Action, Fabric};
 use super::message::{Message, Reader};
 use super::peer_calls::End;
 use super::script::{Act, Answer, Reading, Visit};
-use super::toy::Toy;
 use crate::clock::Instant;
+use seal::Seal;
 use sealed::Sealed;
 
 /// A request as its server sees it when the head is complete.
@@ -117,13 +118,13 @@ impl Peer {
     }
 
     /// Puts a session on its connection.
-    pub(super) fn seal(&mut self, toy: Toy) {
-        self.sealed = Some(Box::new(Sealed::new(toy)));
+    pub(super) fn seal(&mut self, seal: Seal) {
+        self.sealed = Some(Box::new(Sealed::new(seal)));
     }
 
     /// Whether the other side has said farewell, on a sealed connection.
     pub fn heard_farewell(&self) -> bool {
-        self.sealed.as_ref().is_some_and(|sealed| sealed.toy.ended)
+        self.sealed.as_ref().is_some_and(|sealed| sealed.seal.ended())
     }
 
     /// How much this peer has said in the part `from..to` of all its bytes on the wire. On a sealed
@@ -189,7 +190,7 @@ impl Peer {
     }
 
     fn receive(&mut self, id: usize, link: usize, fabric: &mut Fabric) {
-        let shaking = self.sealed.as_ref().is_some_and(|sealed| !sealed.toy.established());
+        let shaking = self.sealed.as_ref().is_some_and(|sealed| !sealed.seal.established());
         let limit = match self.reading {
             _ if shaking => usize::MAX,
             Reading::Eagerly => usize::MAX,
@@ -222,7 +223,7 @@ impl Peer {
         if self.end == End::Open {
             self.end = fabric.peer_sees(link);
             // Without a farewell it may be anybody's FIN.
-            if self.end == End::Fin && self.sealed.as_ref().is_none_or(|it| it.toy.ended) {
+            if self.end == End::Fin && self.sealed.as_ref().is_none_or(|it| it.seal.ended()) {
                 self.reader.end();
             }
             if self.end != End::Open {
@@ -406,7 +407,7 @@ impl Peer {
     /// The other side has ended the connection: so does a peer that has nothing left to say.
     fn mind_the_end(&mut self, link: usize, fabric: &mut Fabric) {
         // A tunnel that is cut has no more to give.
-        let cut = self.sealed.as_ref().is_some_and(|sealed| !sealed.toy.ended);
+        let cut = self.sealed.as_ref().is_some_and(|sealed| !sealed.seal.ended());
         let busy_tunnel = self.reader.in_tunnel() && !self.acts.is_empty() && !cut;
         match self.end {
             End::Open => return,

@@ -21,6 +21,7 @@ use super::calls::Accepted;
 use super::fabric::{Action, Fabric, Manner};
 use super::faults::Faults;
 use super::ledger::Counts;
+use super::peer::seal::{GivenSessions, Seal};
 use super::peer::{Peer, Request, Server};
 use super::random::Random;
 use super::script::{Answer, Visit};
@@ -29,6 +30,7 @@ use super::trace::Note;
 use crate::clock::Instant;
 use crate::reactor::net::{Accept, Event, Net, Stream};
 use crate::reactor::token::Token;
+use crate::wire::transport::Sessions;
 
 /// A handle to one world.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ struct State {
     peers: Vec<Peer>,
     /// Whose connections are sealed.
     toys: Toys,
+    /// In place of toys.
+    real: GivenSessions,
     servers: Vec<Server>,
     /// What each poll takes.
     poll_takes: Duration,
@@ -64,8 +68,15 @@ impl World {
         let fabric = Fabric::new(Random::new(seed), faults);
         let (peers, servers) = (Vec::new(), Vec::new());
         let toys = Toys { clients: None, servers: None, seed: !seed };
-        let state =
-            State { fabric, peers, servers, toys, poll_takes: Duration::ZERO, asleep: false };
+        let state = State {
+            fabric,
+            peers,
+            servers,
+            toys,
+            real: GivenSessions(None),
+            poll_takes: Duration::ZERO,
+            asleep: false,
+        };
         World { state: Rc::new(RefCell::new(state)), woken: Arc::new(AtomicBool::new(false)) }
     }
 
@@ -86,6 +97,12 @@ impl World {
     pub fn seal(&self, clients: Option<Manners>, servers: Option<Manners>) {
         let toys = &mut self.state.borrow_mut().toys;
         (toys.clients, toys.servers) = (clients, servers);
+    }
+
+    /// Has peers that come from now on speak through these sessions in place of toys: clients dial, servers
+    /// accept.
+    pub fn seal_with(&self, sessions: Box<dyn Sessions>) {
+        self.state.borrow_mut().real.0 = Some(sessions);
     }
 
     /// A server at `address`, that answers as `respond` says.
@@ -116,9 +133,12 @@ impl World {
         let at = state.fabric.now + visit.delay;
         state.fabric.at(at, Action::Wake(id));
         let manners = state.toys.clients.filter(|_| !visit.plain);
+        let plain = visit.plain;
         let mut peer = Peer::client(visit);
-        if let Some(manners) = manners {
-            peer.seal(Toy::client(manners, state.toys.seed ^ id as u64));
+        if let Some(real) = state.real.0.as_mut().filter(|_| !plain) {
+            real.connect().into_iter().for_each(|session| peer.seal(Seal::real(session)));
+        } else if let Some(manners) = manners {
+            peer.seal(Seal::Toy(Toy::client(manners, state.toys.seed ^ id as u64)));
         }
         state.peers.push(peer);
         ClientId(id)
@@ -244,15 +264,17 @@ impl State {
     /// Does all that is due, and lets those act who are touched by it.
     fn run_due(&mut self) {
         loop {
-            let State { fabric, peers, servers, toys, .. } = self;
+            let State { fabric, peers, servers, toys, real, .. } = self;
             if let Some(link) = fabric.newcomers.pop_front() {
                 let address = fabric.links[link].address;
                 if let Some(server) = servers.iter().position(|server| server.address == address) {
                     fabric.links[link].peer.peer = Some(peers.len());
                     fabric.woken.push_back(peers.len());
                     let mut peer = Peer::session(server, link);
-                    if let Some(manners) = toys.servers {
-                        peer.seal(Toy::server(manners, toys.seed ^ peers.len() as u64));
+                    if let Some(real) = &mut real.0 {
+                        real.accept().into_iter().for_each(|one| peer.seal(Seal::real(one)));
+                    } else if let Some(manners) = toys.servers {
+                        peer.seal(Seal::Toy(Toy::server(manners, toys.seed ^ peers.len() as u64)));
                     }
                     peers.push(peer);
                 }

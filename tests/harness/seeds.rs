@@ -56,13 +56,25 @@ pub fn run_sealed<N: Net>(
     sessions: impl FnOnce(Toys) -> Box<dyn Sessions + Send>,
 ) -> Report {
     let world = World::with_faults(plan.seed, plan.faults.clone());
-    if record {
-        world.record();
-    }
     let Seals { clients, servers } = plan.seals;
     world.seal(clients, servers);
     let sealed = clients.is_some() || servers.is_some();
     let toys = sealed.then(|| sessions(Toys { clients, servers, seed: plan.seed }));
+    run_in(world, plan, record, layer, mistake, toys)
+}
+
+/// Runs a plan in a world whose peers have the sessions they shall have; the worker has `sessions`.
+pub fn run_in<N: Net>(
+    world: World,
+    plan: &Plan,
+    record: bool,
+    layer: impl FnOnce(World) -> N,
+    mistake: impl FnOnce(&mut Snapshot),
+    sessions: Option<Box<dyn Sessions + Send>>,
+) -> Report {
+    if record {
+        world.record();
+    }
     let cast = Rc::new(Cast::new(plan));
     for index in 0..plan.gateway.upstreams * plan.gateway.endpoints {
         let cast = Rc::clone(&cast);
@@ -71,7 +83,7 @@ pub fn run_sealed<N: Net>(
     let mut snapshot = snapshot(&plan.gateway);
     mistake(&mut snapshot);
     let net = layer(world.clone());
-    let mut gateway = Gateway::with_sessions(world.clone(), net, snapshot.clone(), toys);
+    let mut gateway = Gateway::with_sessions(world.clone(), net, snapshot.clone(), sessions);
     gateway.probes = (plan.gateway.breaker && !plan.gateway.panic).then(Probes::default);
     let verdict = play(plan, &cast, snapshot, &mut gateway);
     Report { verdict, digest: world.digest(), trace: world.trace() }

@@ -1,12 +1,11 @@
-//! A peer's end of a sealed connection: its [`Toy`], and the bytes on both sides of it.
+//! A peer's end of a sealed connection: its [`Seal`], and the bytes on both sides of it.
 
 use super::super::fabric::Fabric;
-use super::super::toy::{ALERTED, CLOSE_NOTIFY, HEADER, SPOILED, Toy, kind};
+use super::seal::Seal;
 
 /// Between what a script says and the network.
-#[derive(Debug)]
 pub(super) struct Sealed {
-    pub toy: Toy,
+    pub seal: Seal,
     /// Arrived and not opened.
     inbox: Vec<u8>,
     /// Sealed and not sent.
@@ -22,10 +21,16 @@ pub(super) struct Sealed {
     pub fault: Option<&'static str>,
 }
 
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealed").field("sealed", &self.sealed).finish_non_exhaustive()
+    }
+}
+
 impl Sealed {
-    pub fn new(toy: Toy) -> Sealed {
+    pub fn new(seal: Seal) -> Sealed {
         Sealed {
-            toy,
+            seal,
             inbox: Vec::new(),
             unsent: Vec::new(),
             fin: false,
@@ -38,8 +43,8 @@ impl Sealed {
 
     /// Sends what waits. True if nothing does.
     pub fn flush(&mut self, link: usize, fabric: &mut Fabric) -> bool {
-        let own = self.toy.own();
-        self.put(&own);
+        let own = self.seal.own();
+        self.put(&own, false);
         if !self.unsent.is_empty() || self.fin {
             let sent = fabric.peer_send(link, &self.unsent, self.fin);
             self.unsent.drain(..sent);
@@ -48,13 +53,12 @@ impl Sealed {
         self.unsent.is_empty()
     }
 
-    /// Puts sealed bytes behind those that wait, and remembers where plaintext ends.
-    fn put(&mut self, sealed: &[u8]) {
+    /// Puts sealed bytes behind those that wait, and remembers where plaintext ends, if they hold some.
+    fn put(&mut self, sealed: &[u8], speaks: bool) {
         let mut rest = sealed;
-        while let Some(&[what, _, high, low, _]) = rest.first_chunk::<HEADER>() {
-            let length = HEADER + (usize::from(high) << 8 | usize::from(low));
+        while let Some((length, may_speak)) = self.seal.record(rest) {
             self.sealed += length as u64;
-            if what == kind::DATA {
+            if speaks && may_speak {
                 self.data_ends.push(self.sealed);
             }
             rest = &rest[length..];
@@ -64,7 +68,7 @@ impl Sealed {
 
     /// Whether something can be said now: the handshake is over, and all that was said has left.
     fn may_speak(&mut self, link: usize, fabric: &mut Fabric) -> bool {
-        self.flush(link, fabric) && self.toy.established()
+        self.flush(link, fabric) && self.seal.established()
     }
 
     /// Seals all of `plain`, with `close_notify` and FIN behind it, if `fin`. False if it cannot yet.
@@ -73,8 +77,8 @@ impl Sealed {
             return false;
         }
         let mut sealed = Vec::new();
-        self.toy.seal_to(plain, &mut sealed);
-        self.put(&sealed);
+        self.seal.seal_to(plain, &mut sealed);
+        self.put(&sealed, true);
         if fin {
             self.close();
         }
@@ -84,8 +88,9 @@ impl Sealed {
     /// Seals `close_notify`, and has FIN follow.
     pub fn close(&mut self) {
         if !self.fin {
-            if self.toy.established() {
-                self.put(&CLOSE_NOTIFY);
+            if self.seal.established() {
+                let farewell = self.seal.farewell();
+                self.put(&farewell, false);
             }
             self.fin = true;
         }
@@ -96,17 +101,19 @@ impl Sealed {
         if !self.may_speak(link, fabric) {
             return false;
         }
-        // What is not sent after all was never sealed.
-        let mut toy = self.toy.clone();
+        // What is not sent after all was never sealed. A real session cannot take anything back, so its
+        // peer says it in a step of its own.
+        let Seal::Toy(toy) = &self.seal else { return false };
+        let mut seal = Seal::Toy(toy.clone());
         let mut sealed = Vec::new();
-        toy.seal_to(plain, &mut sealed);
+        seal.seal_to(plain, &mut sealed);
         if fin {
-            sealed.extend_from_slice(&CLOSE_NOTIFY);
+            sealed.extend_from_slice(&seal.farewell());
         }
         let spoken = fabric.peer_speaks_up(link, &sealed, fin);
         if spoken {
-            self.toy = toy;
-            self.put(&sealed);
+            self.seal = seal;
+            self.put(&sealed, true);
             self.unsent.clear();
         }
         spoken
@@ -115,12 +122,13 @@ impl Sealed {
     /// Sends a record in which nothing is said: a ticket, or one that nobody can open.
     pub fn send_unasked(&mut self, spoilt: bool, link: usize, fabric: &mut Fabric) {
         if spoilt {
-            self.sealed += SPOILED.len() as u64;
-            self.unsent.extend_from_slice(&SPOILED);
+            let spoiled = self.seal.spoiled();
+            self.sealed += spoiled.len() as u64;
+            self.unsent.extend_from_slice(spoiled);
         } else {
             let mut sealed = Vec::new();
-            self.toy.ticket(&mut sealed);
-            self.put(&sealed);
+            self.seal.ticket(&mut sealed);
+            self.put(&sealed, false);
         }
         self.flush(link, fabric);
     }
@@ -135,16 +143,16 @@ impl Sealed {
     ) -> usize {
         let taken = fabric.peer_take(link, &mut self.inbox, limit);
         let mut room = [0; 1024];
-        while self.fault.is_none() && !self.alerted && !self.toy.ended {
-            match self.toy.open_front(&mut self.inbox, &mut room) {
-                Ok(opened) => {
+        while self.fault.is_none() && !self.alerted && !self.seal.ended() {
+            match self.seal.open_front(&mut self.inbox, &mut room) {
+                Ok(None) => self.alerted = true,
+                Ok(Some(opened)) => {
                     plain.extend_from_slice(&room[..opened.given]);
                     self.inbox.drain(..opened.taken);
                     if opened.taken == 0 && opened.given == 0 {
                         break;
                     }
                 }
-                Err(ALERTED) => self.alerted = true,
                 Err(alert) => self.fault = Some(alert.why),
             }
         }
