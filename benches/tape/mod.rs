@@ -12,6 +12,7 @@
 pub mod choice;
 #[path = "../../tests/harness/plugin.rs"]
 pub mod plugin;
+pub mod sealed;
 pub mod stage;
 pub mod works;
 
@@ -52,6 +53,8 @@ struct Wire {
     said: &'static [u8],
     read: usize,
     written: u64,
+    /// What was written and not taken, where somebody wants to read it.
+    kept: Option<Vec<u8>>,
     fin: bool,
     open: bool,
 }
@@ -91,6 +94,16 @@ impl Tape {
         self.0.borrow().links[link].written
     }
 
+    /// Has what is written to a link kept, for [`Tape::taken`].
+    pub fn keep(&self, link: Link) {
+        self.0.borrow_mut().links[link].kept = Some(Vec::new());
+    }
+
+    /// Takes what was kept of a link, and keeps no more of it.
+    pub fn taken(&self, link: Link) -> Vec<u8> {
+        self.0.borrow_mut().links[link].kept.take().unwrap_or_default()
+    }
+
     pub fn is_open(&self, link: Link) -> bool {
         self.0.borrow().links[link].open
     }
@@ -102,7 +115,15 @@ impl Tape {
     fn open(&self) -> Reel {
         let links = &mut self.0.borrow_mut().links;
         let token = Token::WAKER;
-        links.push(Wire { token, said: b"", read: 0, written: 0, fin: false, open: true });
+        links.push(Wire {
+            token,
+            said: b"",
+            read: 0,
+            written: 0,
+            kept: None,
+            fin: false,
+            open: true,
+        });
         Reel { state: Rc::clone(&self.0), link: links.len() - 1 }
     }
 }
@@ -182,7 +203,11 @@ impl Stream for Reel {
 
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         off_the_books(|| {
-            self.state.borrow_mut().links[self.link].written += from.len() as u64;
+            let wire = &mut self.state.borrow_mut().links[self.link];
+            wire.written += from.len() as u64;
+            if let Some(kept) = &mut wire.kept {
+                kept.extend_from_slice(from);
+            }
             Ok(from.len())
         })
     }

@@ -9,6 +9,8 @@ use sluicegate::gateway::{Setup, Worker, worker};
 use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::mailbox::{Sender, mailbox};
 
+use sluicegate::wire::transport::Sessions;
+
 use super::{Link, Reel, Tape};
 
 /// Makes the worker take one turn. What is measured is whatever this function does.
@@ -59,6 +61,20 @@ impl Stage {
 
     /// With a snapshot that is not quite what the configuration says.
     pub fn changed(upstream: &str, routes: &str, change: impl FnOnce(&mut Snapshot)) -> Stage {
+        Stage::of_parts(upstream, routes, change, None)
+    }
+
+    /// Whose clients, or servers, have these sessions.
+    pub fn with_sessions(routes: &str, sessions: Box<dyn Sessions + Send>) -> Stage {
+        Stage::of_parts("", routes, |_| {}, Some(sessions))
+    }
+
+    fn of_parts(
+        upstream: &str,
+        routes: &str,
+        change: impl FnOnce(&mut Snapshot),
+        sessions: Option<Box<dyn Sessions + Send>>,
+    ) -> Stage {
         let text = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n\
              [[upstream]]\nname = \"models\"\nendpoints = [\"127.0.0.1:8000\"]\n\
              pool = { connections = 2000 }\n";
@@ -75,7 +91,7 @@ impl Stage {
             fleet: None,
             journal: None,
             lookout: None,
-            sessions: None,
+            sessions,
             nudge: None,
             sealed_listeners: Vec::new(),
         };

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use sluicegate::config::snapshot::Snapshot;
 
 use super::plugin::plug;
+use super::sealed;
 use super::stage::{Stage, Turn};
 
 /// One kind of work.
@@ -55,6 +56,20 @@ pub const WORKS: &[Work] = &[
         units: STREAMS as u64,
         prepare: looked_at,
         round: one_token_a_turn,
+    },
+    Work {
+        name: "token_sealed",
+        unit: "token",
+        units: STREAMS as u64,
+        prepare: sealed_streams,
+        round: one_token_a_turn,
+    },
+    Work {
+        name: "handshake",
+        unit: "handshake",
+        units: 1,
+        prepare: || sealed::stage(ROUTES),
+        round: sealed::handshake,
     },
     Work { name: "unary", unit: "request", units: 1, prepare: warm_pair, round: unary },
     Work {
@@ -219,6 +234,13 @@ fn chunks() -> &'static [u8] {
 fn event_streams() -> Stage {
     let mut stage = Stage::new();
     stage.open(STREAMS, REQUEST, EVENT_STREAM);
+    stage
+}
+
+/// The same, whose clients speak TLS.
+fn sealed_streams() -> Stage {
+    let mut stage = sealed::stage(ROUTES);
+    sealed::open(&mut stage, STREAMS, REQUEST, EVENT_STREAM);
     stage
 }
 
