@@ -6,6 +6,7 @@
 //! | `clients.rs` | what clients see: versions, names, tickets, certificates of their own |
 //! | `files.rs` | certificate files: refused by `check`, renewed under a gateway that runs |
 //! | `ours.rs` | what the gateway asks for itself: a store, a collector of spans |
+//! | `strangers.rs` | scanners, a browser, nginx behind it |
 //! | `servers.rs` | `https://` upstreams, and what becomes of those that cannot be believed |
 
 mod authority;
@@ -14,6 +15,7 @@ mod clients;
 mod files;
 mod ours;
 mod servers;
+mod strangers;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
