@@ -243,7 +243,7 @@ fn a_server_is_measured_under_tls() {
     let folder = Folder::new("sealed");
     for (shape, more) in [("unary", &[][..]), ("churn", &["--full-handshakes"])] {
         let json = folder.file("report.json");
-        let brief = ["--warm-up", "200ms", "--duration", "700ms", "-c", "4", "--json", &json];
+        let brief = ["--warm-up", "1s", "--duration", "4s", "-c", "2", "--json", &json];
         let what = ["--url", &url, "--server", "any", "--method", "GET", "--shape", shape];
         let ca = ["--ca", &demo.certificate];
         let output = bench(&[&what[..], &brief, &ca, more].concat());

@@ -11,7 +11,7 @@ use super::super::problem::{Location, Mistake, Problem, Report};
 use super::super::snapshot::{
     Across, AddressLimits, Cidr, ClientField, FleetSettings, Gate, GateSettings, KeyDigest,
     KeyMode, KeySettings, KeyTable, PRIORITIES, Pattern, PriceTable, Route,
-    ServerSettings,
+    
 };
 use super::super::store::{StorePlace, is_store};
 use super::super::{Environment, defaults};
@@ -144,21 +144,6 @@ fn member_name(text: &str) -> Result<String, Mistake> {
     key_name(text).map(|()| text.to_owned()).map_err(|_| {
         Mistake::new(format!("must be 1 to {NAME_MAX} letters, digits, and -_.@, not {text:?}"))
     })
-}
-
-/// Warns of what is for clients with certificates, where no client is asked for one.
-pub(super) fn warn_of_certificates(
-    wanted: &[Pattern],
-    server: &ServerSettings,
-    place: &Location,
-    report: &mut Report,
-) {
-    let asked = server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-    if !wanted.is_empty() && !asked {
-        let warning = "client_certificate holds for nobody: without server.tls.client_ca no client is \
-                       asked for a certificate";
-        report.warn(place, Mistake::new(warning));
-    }
 }
 
 fn path(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<PathBuf> {
@@ -382,12 +367,12 @@ fn refuse_twins(all: &[ReadKey], report: &mut Report) {
 pub(super) fn cross_check(
     settings: &GateSettings,
     keys: &[ReadKey],
-    (server, routes): (&ServerSettings, &[Route]),
+    (server, routes): (& &[Route]),
     prices: Option<&PriceTable>,
     report: &mut Report,
 ) {
     for ReadKey { settings, place } in keys {
-        warn_of_certificates(&settings.certificates, server, place, report);
+        when::warn_of_certificates(&settings.certificates, server, place, report);
         for path in &settings.routes {
             if !routes.iter().any(|route| route.path.to_string() == *path) {
                 let name = &settings.name;

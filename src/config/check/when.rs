@@ -1,10 +1,10 @@
 //! `when = { … }` of a route: what it asks of a request beside path and method.
 
 use super::super::file::{Field, Section};
-use super::super::problem::{Mistake, Report};
+use super::super::problem::{Location, Mistake, Report};
 use super::super::snapshot::{Pattern, ServerSettings, Share, ShareBy, When};
 use super::policy::{cookie_name, members};
-use super::{fallback, field_name, gate, unique};
+use super::{fallback, field_name, unique};
 
 /// More is a table of models, which belongs elsewhere.
 const PATTERNS_MAX: usize = 256;
@@ -28,13 +28,28 @@ pub(super) fn when(
     let share = section.take("share").and_then(|field| share(&field, report));
     let place = section.place().clone();
     section.finish(report);
-    gate::warn_of_certificates(&certificates, server, &place, report);
+    warn_of_certificates(&certificates, server, &place, report);
     let when = When { hosts, headers, query, fields, models, certificates, share };
     if when == When::default() {
         report.warn(&place, Mistake::new("asks for nothing, so every request is for this route"));
         return None;
     }
     Some(Box::new(when))
+}
+
+/// Warns of what is for clients with certificates, where no client is asked for one.
+pub(super) fn warn_of_certificates(
+    wanted: &[Pattern],
+    server: &ServerSettings,
+    place: &Location,
+    report: &mut Report,
+) {
+    let asked = server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    if !wanted.is_empty() && !asked {
+        let warning = "client_certificate holds for nobody: without server.tls.client_ca no client is \
+                       asked for a certificate";
+        report.warn(place, Mistake::new(warning));
+    }
 }
 
 /// `share = "10%"`, or `{ of = "10%", by = "key" }`, where `by` may be a header or a cookie.
