@@ -27,6 +27,7 @@ pub use crate::control::admin::Reloaded;
 use crate::control::fleet::FleetKeeper;
 pub use crate::control::fleet::FleetPlace;
 use crate::control::health::{Change, CheckTarget, HealthChecks};
+use crate::control::issuers::IssuerWatch;
 use crate::control::lookout;
 use crate::control::models::{KnownModels, Models};
 use crate::control::spans::Exporter;
@@ -91,6 +92,8 @@ pub struct Control {
     spent: Option<Arc<SpentKeeper>>,
     /// Keeps this gateway's place among others, where there are others.
     fleet: Option<Arc<FleetKeeper>>,
+    /// Reads the keys of issuers.
+    issuers: Arc<IssuerWatch>,
 }
 
 impl Control {
@@ -131,6 +134,7 @@ impl Control {
         self.spent.iter().for_each(|spent| spent.follow(snapshot));
         // Before a worker asks for a share of a key that is new.
         self.fleet.iter().for_each(|fleet| fleet.follow(snapshot));
+        self.issuers.follow(snapshot).map_err(StartError::System)?;
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
         self.admin.iter().for_each(|admin| admin.reload(snapshot));
         self.check_health(snapshot).map_err(StartError::System)
@@ -379,6 +383,7 @@ impl Server {
         self.control.spent.iter().for_each(|spent| spent.finish());
         self.control.fleet.iter().for_each(|fleet| fleet.finish());
         self.control.end_servers();
+        self.control.issuers.stop();
         if let Some(exporter) = self.exporter {
             exporter.stop();
         }

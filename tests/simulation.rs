@@ -40,6 +40,8 @@ mod scenarios;
 mod sessions;
 #[path = "simulation/timers.rs"]
 mod timers;
+#[path = "simulation/tokens.rs"]
+mod tokens;
 #[path = "simulation/translation.rs"]
 mod translation;
 #[path = "simulation/waking.rs"]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -56,6 +56,26 @@ impl FromStr for AdminPlace {
     }
 }
 
+impl AdminPlace {
+    pub fn of(address: SocketAddr, sealed: bool) -> AdminPlace {
+        AdminPlace { sealed, authority: address.to_string() }
+    }
+
+    /// As a browser wants it.
+    pub fn url(&self) -> String {
+        format!("{}://{}/", if self.sealed { "https" } else { "http" }, self.authority)
+    }
+
+    /// A connection without a session; nothing heard on it for `patience` is an error.
+    pub fn connect(&self, patience: Duration) -> io::Result<TcpStream> {
+        let address = self.authority.to_socket_addrs()?.next();
+        let address = address.ok_or_else(|| io::Error::other("the name resolves to nothing"))?;
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        Ok(stream)
+    }
+}
+
 impl fmt::Display for AdminPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", if self.sealed { "https://" } else { "" }, self.authority)
@@ -66,9 +86,9 @@ impl fmt::Display for AdminPlace {
 const TOKEN_FILE_MAX: u64 = 4 << 10;
 
 /// A connection, plain or sealed.
-pub trait Connection: Read + Write {}
+pub trait Connection: Read + Write + Send {}
 
-impl<T: Read + Write> Connection for T {}
+impl<T: Read + Write + Send> Connection for T {}
 
 impl AdminArguments {
     /// Asks for `path`, and gives what comes of it, head and all. HTTP/1.0 is answered without chunks, so a
@@ -98,10 +118,7 @@ impl AdminArguments {
 
     fn connect(&self, patience: Duration) -> io::Result<Box<dyn Connection>> {
         let AdminPlace { sealed, authority } = &self.admin;
-        let address = authority.to_socket_addrs()?.next();
-        let address = address.ok_or_else(|| io::Error::other("the name resolves to nothing"))?;
-        let stream = TcpStream::connect_timeout(&address, patience)?;
-        stream.set_read_timeout(Some(patience))?;
+        let stream = self.admin.connect(patience)?;
         if !sealed {
             return Ok(Box::new(stream));
         }

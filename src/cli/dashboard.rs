@@ -4,12 +4,13 @@
 //! machine can read. The page asks for it where it is needed.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clap::Args;
 
+use super::admin::AdminPlace;
 use super::{Exit, check, complain};
 use crate::lifecycle::place::ConfigPlace;
 
@@ -19,9 +20,9 @@ pub struct DashboardArguments {
     /// The gateway's configuration, which says where its admin address is
     #[arg(long, value_name = "PLACE", conflicts_with = "admin")]
     pub config: Option<ConfigPlace>,
-    /// The gateway's admin address
+    /// The gateway's admin address; https://HOST:PORT where it speaks TLS
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
-    pub admin: SocketAddr,
+    pub admin: AdminPlace,
     /// Open no browser: print the address and end
     #[arg(long)]
     pub print: bool,
@@ -41,8 +42,8 @@ pub fn execute(arguments: &DashboardArguments) -> Exit {
 }
 
 fn open(arguments: &DashboardArguments) -> Result<(), Vec<String>> {
-    let (address, has_token) = match &arguments.config {
-        None => (arguments.admin, None),
+    let (place, has_token) = match &arguments.config {
+        None => (arguments.admin.clone(), None),
         Some(place) => {
             let (_, loaded) = check::load(place)?;
             let admin = loaded.snapshot.admin;
@@ -51,12 +52,12 @@ fn open(arguments: &DashboardArguments) -> Result<(), Vec<String>> {
                     "{place} has no admin address: set [admin] listen = \"127.0.0.1:9090\""
                 )]
             })?;
-            (address, admin.token.map(|token| token.file))
+            let at = AdminPlace::of(reachable(address), admin.tls.is_some());
+            (at, admin.token.map(|token| token.file))
         }
     };
-    let address = reachable(address);
-    let url = format!("http://{address}/");
-    if let Err(error) = TcpStream::connect_timeout(&address, PATIENCE) {
+    let url = place.url();
+    if let Err(error) = place.connect(PATIENCE) {
         return Err(vec![format!("nobody answers at {url}: {error}; is the gateway running?")]);
     }
     if let Some(file) = has_token {

@@ -13,6 +13,7 @@ mod endpoint;
 mod fallback;
 mod gate;
 mod headers;
+mod issuers;
 mod limits;
 mod models;
 mod observing;
@@ -72,7 +73,7 @@ pub(super) fn compile(
     let recorder = observing::recorder(root.table("recorder", &mut report), &mut report);
     let usage = observing::usage(root.table("usage", &mut report), &mut report);
     let prices = observing::prices(root.tables("price", &mut report), &mut report);
-    let (gate, keys) = gate::gate(&mut root, environment, &mut report);
+    let (gate, keys) = issuers::gate(&mut root, environment, &mut report);
     let section = root.table("limits", &mut report);
     let (limits, mut written) = limits::read(section, &server, environment, &mut report);
     let timeouts = timeouts(root.table("timeouts", &mut report), &mut report);
@@ -95,7 +96,7 @@ pub(super) fn compile(
         report.error(&place, "at least one [[route]] is required; without it nothing is forwarded");
     }
     let routes = route::all(routes, &drafts, &given, &mut report);
-    gate::cross_check(&gate, &keys, (&server, &routes), prices.as_deref(), &mut report);
+    issuers::cross_check(&gate, &keys, (&server, &routes), prices.as_deref(), &mut report);
     upstream::warn_of_unused(&drafts, &routes, &mut report);
     root.finish(&mut report);
     let names = upstream::names(&drafts);

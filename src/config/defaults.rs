@@ -220,6 +220,7 @@ pub fn wake() -> WakeSettings {
 pub fn gate() -> GateSettings {
     GateSettings {
         gate: Arc::default(),
+        key_sources: Vec::new(),
         keys: KeyMode::Off,
         keys_file: None,
         spent_file: None,
@@ -231,6 +232,11 @@ pub const IPV4_PREFIX: u8 = 32;
 /// What one household has.
 pub const IPV6_PREFIX: u8 = 64;
 pub const PASS_KEYS: bool = false;
+/// By how much the clocks of an issuer and of this machine may differ.
+pub const TOKEN_LEEWAY: Duration = Duration::from_secs(60);
+pub const KEYS_REFRESH: Duration = Duration::from_secs(300);
+/// An issuer that is away for longer may have withdrawn a key.
+pub const KEYS_AGE_MAX: Duration = Duration::from_secs(86_400);
 /// About what a chat answer has.
 pub const GUESS_TOKENS: u64 = 1_000;
 

@@ -46,8 +46,9 @@ pub use cors::Cors;
 pub use discover::{Belief, DialTemplate, Discover, DiscoverySource, FoundMember, MEMBERS_MAX};
 pub use endpoint::Endpoint;
 pub use gate::{
-    Across, AddressLimits, ApiKey, Cidr, ClientField, FleetSettings, Gate, GateSettings, KeyDigest,
-    KeyMode, KeySettings, KeyTable, KeyUse, SECRET_PREFIX,
+    Across, AddressLimits, Algorithm, ApiKey, Cidr, ClaimNames, ClaimPath, ClientField,
+    FleetSettings, Gate, GateSettings, Issuer, IssuerKeys, IssuerSettings, KeyDigest, KeyMode,
+    KeySettings, KeySource, KeyTable, KeyUse, KeysPlace, SECRET_PREFIX, Tiers,
 };
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};

@@ -8,6 +8,7 @@ mod fitted;
 mod gate;
 mod headers;
 mod hostile;
+mod issuers;
 mod models;
 mod plugins;
 mod policies;
@@ -133,6 +134,9 @@ fn read(path: &Path) -> Result<String, String> {
         Some("/etc/keys.toml") => Ok(format!("[keys.filed]\nhash = \"sha256:{:064}\"\n", 7)),
         Some("/etc/odd-keys.toml") => Ok("[keys.\"a b\"]\nhash = \"sk-secret\"\n".to_owned()),
         Some("/etc/no-keys.toml") => Ok("# none\n".to_owned()),
+        Some("/etc/jwks.json") => Ok(
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"qOkMWBMQbFOENAj4jb651Fmq0Zeha6EJMhEto7ISA5o"}]}"#.to_owned()
+        ),
         Some("/etc/api.key") => Ok("from-a-file\n".to_owned()),
         Some("/etc/short") => Ok("short\n".to_owned()),
         Some("/etc/two") => Ok("correct-horse-battery\nand more\n".to_owned()),

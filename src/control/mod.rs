@@ -9,6 +9,7 @@
 //! | [`discovery`] | who tells the endpoints of an upstream |
 //! | [`fleet`] | this gateway's place among others, and its shares of their limits |
 //! | [`identify`] | which server it is that listens on a port |
+//! | [`issuers`] | the keys of those whose tokens open |
 //! | [`models`] | which models the servers say they have |
 //! | [`lookout`] | whether the port of an endpoint that took no connection answers again |
 //! | [`names`] | the names of endpoints, looked up again and again |
@@ -26,6 +27,7 @@ pub mod etcd;
 pub mod fleet;
 pub mod health;
 pub mod identify;
+pub mod issuers;
 pub mod lookout;
 pub mod models;
 pub mod names;

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::config::snapshot::{Gate, Snapshot};
 use crate::files::{self, Unread};
 use crate::gate::budget::Period;
+use crate::gate::token::subjects::{SubjectId, SubjectSpent};
 
 /// How often is looked for what has changed.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -129,7 +130,26 @@ fn text_of(gate: &Gate, unix: u64) -> String {
             keys.insert(key.settings.name.clone(), Value::Object(row));
         }
     }
-    let mut text = format!("{:#}", json!({ "keys": keys }));
+    let mut issuers = serde_json::Map::new();
+    for SubjectSpent { id, spent } in gate.subjects.spent(unix) {
+        let mut row = serde_json::Map::new();
+        for (period, (tokens, cost)) in PERIODS.into_iter().zip(spent) {
+            if tokens > 0 || cost > 0 {
+                let number = period.number(unix);
+                let spent = json!({ "number": number, "tokens": tokens, "cost_billionths": cost });
+                row.insert(period.name().to_owned(), spent);
+            }
+        }
+        let subjects = issuers.entry(id.issuer).or_insert_with(|| json!({}));
+        if let Some(subjects) = subjects.as_object_mut() {
+            subjects.insert(id.name, Value::Object(row));
+        }
+    }
+    let document = match issuers.is_empty() {
+        true => json!({ "keys": keys }),
+        false => json!({ "keys": keys, "issuers": issuers }),
+    };
+    let mut text = format!("{document:#}");
     text.push('\n');
     text
 }
@@ -153,6 +173,21 @@ fn restore(path: &Path, gate: &Gate, unix: u64) {
             if row["number"].as_u64() == Some(number) {
                 let [tokens, cost] = ["tokens", "cost_billionths"].map(|it| row[it].as_u64());
                 key.used.spend(period, number, tokens.unwrap_or(0), cost.unwrap_or(0));
+            }
+        }
+    }
+    // Those of an issuer that is not here now may be wanted again: they are kept as the others are.
+    let issuers = document["issuers"].as_object().into_iter().flatten();
+    for (issuer, subjects) in issuers {
+        for (name, subject) in subjects.as_object().into_iter().flatten() {
+            for period in PERIODS {
+                let (row, number) = (&subject[period.name()], period.number(unix));
+                if row["number"].as_u64() == Some(number) {
+                    let [tokens, cost] = ["tokens", "cost_billionths"].map(|it| row[it].as_u64());
+                    let id = SubjectId { issuer: issuer.clone(), name: name.clone() };
+                    let (tokens, cost) = (tokens.unwrap_or(0), cost.unwrap_or(0));
+                    gate.subjects.restore(id, period, number, tokens, cost);
+                }
             }
         }
     }
@@ -190,11 +225,24 @@ mod tests {
         restore(&path, &after, NOON + 60);
         assert_eq!(spent(&after, Period::Day, NOON), [(70, 9), (0, 0)]);
         assert_eq!(spent(&after, Period::Month, NOON), [(70, 9), (0, 0)]);
+        // Those who came by tokens as well.
+        let id = SubjectId { issuer: "corp".into(), name: "a|b\"".into() };
+        before.subjects.restore(id, Period::Month, Period::Month.number(NOON), 5, 6);
+        file.keep(&before, NOON);
+        let later = gate();
+        restore(&path, &later, NOON + 60);
+        assert_eq!(later.subjects.spent(NOON + 60), before.subjects.spent(NOON));
+        assert_eq!(later.subjects.spent(NOON).len(), 1);
         let tomorrow = gate();
         restore(&path, &tomorrow, NOON + 86_400);
         assert_eq!(spent(&tomorrow, Period::Day, NOON + 86_400), [(0, 0), (0, 0)]);
         assert_eq!(spent(&tomorrow, Period::Month, NOON + 86_400), [(70, 9), (0, 0)]);
-        for broken in ["", "[]", "{\"keys\":[1]}", "{\"keys\":{\"a\":{\"day\":{\"number\":-1}}}}"] {
+        for broken in [
+            "",
+            "[]",
+            "{\"keys\":[1],\"issuers\":{\"a\":{\"b\":[]},\"c\":1}}",
+            "{\"keys\":{\"a\":{\"day\":{\"number\":-1}}}}",
+        ] {
             files::replace(&path, broken).expect("a folder for temporary files");
             let none = gate();
             restore(&path, &none, NOON);

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::GateTime;
 use super::bucket::MinuteBucket;
 use super::budget::{Period, PeriodSum};
 use super::network::Cidr;
@@ -23,6 +24,15 @@ use crate::http::pattern::Pattern;
 
 /// What the secrets of keys that `sluicegate key` makes begin with.
 pub const SECRET_PREFIX: &str = "sg-";
+
+/// The most urgent priority is 0, the least urgent this minus one.
+pub const PRIORITIES: u8 = 4;
+/// The most that a rate per minute may be.
+pub const RATE_MAX: u64 = 1_000_000_000;
+/// The most that a budget of tokens may be.
+pub const TOKENS_MAX: u64 = 1_000_000_000_000;
+/// The most requests that may be under way at once.
+pub const CONCURRENCY_MAX: u64 = 1_000_000;
 
 /// The SHA-256 of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,6 +132,11 @@ impl KeySettings {
         }
     }
 
+    /// Whether there is anything of what it uses that has to be counted.
+    pub fn has_limits(&self) -> bool {
+        self.counts_tokens() || self.requests_per_minute.is_some() || self.concurrency.is_some()
+    }
+
     /// Whether what it uses is counted in tokens, or in money.
     pub fn counts_tokens(&self) -> bool {
         self.tokens_per_minute.is_some() || self.has_budget()
@@ -158,6 +173,16 @@ pub struct KeyUse {
 }
 
 impl KeyUse {
+    /// Whether nothing would be lost if it were forgotten: no request is under way, its rates are back to
+    /// the full, and, where it has budgets, nothing of them is spent in periods that last.
+    pub(super) fn says_nothing(&self, has_budget: bool, at: GateTime) -> bool {
+        let spent = |period| self.spent(period, at.unix) != (0, 0);
+        self.under_way() == 0
+            && self.requests.full_in(at.now).is_zero()
+            && self.tokens.full_in(at.now).is_zero()
+            && !(has_budget && (spent(Period::Day) || spent(Period::Month)))
+    }
+
     /// Requests under way.
     pub fn under_way(&self) -> u32 {
         // It has so many bits.

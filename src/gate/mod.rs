@@ -22,6 +22,7 @@
 //! | [`forwarded`] | whose request it is, behind proxies that are trusted |
 //! | [`preamble`] | the PROXY protocol, by which a balancer says whose connection it is |
 //! | [`share`] | the share of a rate, where it holds across a fleet |
+//! | [`token`] | who comes in by a JWT that an issuer has signed |
 //! | [`refusal`] | why a request is not let in |
 //!
 //! * Pure: heads and moments go in, decisions come out. No socket, no clock, no file.
@@ -44,6 +45,7 @@ pub mod share;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod token;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -51,11 +53,17 @@ use std::sync::Arc;
 use self::addresses::{AddressLimits, AddressTable};
 use self::budget::Period;
 use self::forwarded::ClientField;
-use self::key::{ApiKey, SECRET_PREFIX};
+use self::key::{ApiKey, KeyDigest, SECRET_PREFIX};
 use self::named::Readings;
 use self::network::{Cidr, any_contains};
 use self::refusal::{Bar, GateRefusal, RateOf};
 use self::table::KeyTable;
+use self::token::claims::Tiers;
+use self::token::fault::TokenFault;
+use self::token::issuer::Issuer;
+use self::token::looks_like_token;
+use self::token::memory::TokenMemory;
+use self::token::subjects::Subjects;
 use crate::clock::Instant;
 use crate::http::credential::{credentials_of, key_in, keys_of};
 use crate::http::head::RequestHead;
@@ -80,7 +88,13 @@ impl KeyMode {
             KeyMode::Off => true,
             KeyMode::Required => false,
             KeyMode::Optional => {
-                matches!(why, GateRefusal::Missing | GateRefusal::Unknown { ours: false })
+                matches!(
+                    why,
+                    GateRefusal::Missing
+                        | GateRefusal::Unknown { ours: false }
+                        // It is for somebody further on.
+                        | GateRefusal::Token(TokenFault::Issuer)
+                )
             }
         }
     }
@@ -98,6 +112,12 @@ pub struct GateTime {
 #[derive(Clone, Debug, Default)]
 pub struct Gate {
     pub keys: KeyTable,
+    /// Who signs tokens that open.
+    pub issuers: Vec<Arc<Issuer>>,
+    /// What tokens of a tier may use.
+    pub tiers: Tiers,
+    /// What those have used who come by tokens.
+    pub subjects: Arc<Subjects>,
     /// A key of ours goes on to the server.
     pub passes_keys: bool,
     /// Tokens that an answer is taken to have, before it is known.
@@ -125,6 +145,8 @@ pub struct Principal {
     previous: bool,
     /// Tokens that were reserved.
     reserved: u64,
+    /// The digest of the token that it came with, where it was one.
+    token: Option<KeyDigest>,
 }
 
 /// What a principal asks for.
@@ -213,13 +235,62 @@ impl Gate {
         }
     }
 
-    /// Whose key this head holds; why nobody's, else.
-    pub fn identify(&self, head: &RequestHead<'_>) -> Result<Principal, GateRefusal> {
+    /// Whether anybody comes in by a key or a token.
+    pub fn has_credentials(&self) -> bool {
+        !self.keys.is_empty() || self.takes_tokens()
+    }
+
+    /// The token in this head that counts and has to be proven first: this worker has not seen it, and no
+    /// key of ours stands beside it.
+    pub fn token_to_prove<'b>(
+        &self,
+        head: &RequestHead<'b>,
+        memory: &TokenMemory,
+        at: GateTime,
+    ) -> Option<&'b [u8]> {
+        let token = self.token_in(head)?;
+        let seen = memory.recall(KeyDigest::of(token), at).is_some();
+        let known = || keys_of(head).any(|(_, secret)| self.keys.find(secret).is_some());
+        (!seen && !known()).then_some(token)
+    }
+
+    /// The token of a head that counts, where anybody comes in by one: the first, or of several the first
+    /// that is for us.
+    fn token_in<'b>(&self, head: &RequestHead<'b>) -> Option<&'b [u8]> {
+        if !self.takes_tokens() {
+            return None;
+        }
+        let tokens = || keys_of(head).map(|(_, secret)| secret).filter(|it| looks_like_token(it));
+        let (first, second) = (tokens().next(), tokens().nth(1));
+        let ours = || tokens().find(|token| self.names_issuer(token));
+        second.and_then(|_| ours()).or(first)
+    }
+
+    /// Whose key or token this head holds; why nobody's, else. A token has been proven before.
+    pub fn identify(
+        &self,
+        head: &RequestHead<'_>,
+        memory: &TokenMemory,
+        at: GateTime,
+    ) -> Result<Principal, GateRefusal> {
+        let counts = self.token_in(head);
+        let mut token = None;
         for (_, secret) in keys_of(head) {
-            if let Some((key, previous)) = self.keys.find(secret) {
-                let key = Arc::clone(key);
-                return Ok(Principal { key, entered: false, previous, reserved: 0 });
+            let digest = KeyDigest::of(secret);
+            if let Some((key, previous)) = self.keys.known(&digest) {
+                let mut who = Principal::of(key, None);
+                who.previous = previous;
+                return Ok(who);
             }
+            if counts == Some(secret) {
+                token = Some(digest);
+            }
+        }
+        if let Some(token) = token {
+            // One that nobody has proven is believed by nobody.
+            let proven = memory.recall(token, at).unwrap_or(Err(TokenFault::Unavailable));
+            let proven = proven.map_err(GateRefusal::Token)?;
+            return Ok(Principal::of(&proven.key, Some(token)));
         }
         // It may stand where no key is read: behind another scheme, or in quotes.
         let ours = credentials_of(head).any(is_of_our_make);
@@ -229,11 +300,17 @@ impl Gate {
         })
     }
 
-    /// Whether the value of a field that can hold a key is none for a server: a key that is known, or one
-    /// of our make that is not, because it was revoked or mistyped.
-    pub fn keeps_to_itself(&self, place: usize, value: &[u8]) -> bool {
-        let known = key_in(place, value).is_some_and(|secret| self.keys.find(secret).is_some());
-        known || is_of_our_make(value)
+    /// Whether the value of a field that can hold a key is none for a server: a key that is known, one of
+    /// our make that is not, because it was revoked or mistyped, or a token of an issuer of ours. `who` has
+    /// come with it.
+    pub fn keeps_to_itself(&self, who: &Principal, place: usize, value: &[u8]) -> bool {
+        let Some(key) = key_in(place, value) else { return is_of_our_make(value) };
+        let digest = KeyDigest::of(key);
+        let token = || self.takes_tokens() && looks_like_token(key) && self.names_issuer(key);
+        who.token == Some(digest)
+            || self.keys.known(&digest).is_some()
+            || is_of_our_make(value)
+            || token()
     }
 
     /// Lets a principal in, or says why not. Nothing is counted for one that is not let in.
@@ -309,6 +386,11 @@ fn take_rates(key: &ApiKey, tokens: u64, now: Instant) -> Result<(), GateRefusal
 }
 
 impl Principal {
+    fn of(key: &Arc<ApiKey>, token: Option<KeyDigest>) -> Principal {
+        let key = Arc::clone(key);
+        Principal { key, entered: false, previous: false, reserved: 0, token }
+    }
+
     pub fn key(&self) -> &ApiKey {
         &self.key
     }

@@ -4,6 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::budget::Period;
+use super::token::fault::TokenFault;
+
+/// When it is worth to come again with a token whose issuer does not answer.
+const TOKEN_RETRY: Duration = Duration::from_secs(2);
 
 /// Why a request is refused at the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub enum GateRefusal {
         ours: bool,
     },
     Expired,
+    /// There is a token, and it is not believed.
+    Token(TokenFault),
     /// The key does not open this.
     Forbidden(Bar),
     /// Too much of this in the last minute.
@@ -55,6 +61,7 @@ impl GateRefusal {
     pub fn status(self) -> u16 {
         match self {
             GateRefusal::Missing | GateRefusal::Unknown { .. } | GateRefusal::Expired => 401,
+            GateRefusal::Token(fault) => fault.status(),
             GateRefusal::Forbidden(_) | GateRefusal::Denied => 403,
             GateRefusal::Rate(..)
             | GateRefusal::Concurrency
@@ -70,7 +77,16 @@ impl GateRefusal {
             GateRefusal::Rate(..) | GateRefusal::Concurrency | GateRefusal::AddressRate(_) => {
                 "rate_limit_error"
             }
+            GateRefusal::Token(fault) if fault.status() == 503 => "overloaded",
             _ => "invalid_request_error",
+        }
+    }
+
+    /// What `WWW-Authenticate` says; `None`: nothing else would be let in.
+    pub fn challenge(self) -> Option<&'static str> {
+        match self {
+            GateRefusal::Token(fault) => fault.challenge(),
+            _ => (self.status() == 401).then_some("Bearer"),
         }
     }
 
@@ -79,6 +95,7 @@ impl GateRefusal {
             GateRefusal::Missing => "missing_api_key",
             GateRefusal::Unknown { .. } => "invalid_api_key",
             GateRefusal::Expired => "key_expired",
+            GateRefusal::Token(fault) => fault.code(),
             GateRefusal::Forbidden(_) => "key_not_allowed",
             GateRefusal::Rate(..) => "rate_limited",
             GateRefusal::Concurrency => "concurrency_limited",
@@ -97,6 +114,7 @@ impl GateRefusal {
             | GateRefusal::AddressRate(wait) => Some(wait),
             // Nobody knows when the first of them ends: the least there is.
             GateRefusal::Concurrency => Some(Duration::ZERO),
+            GateRefusal::Token(TokenFault::Unavailable | TokenFault::Subjects) => Some(TOKEN_RETRY),
             _ => None,
         }
     }
@@ -111,6 +129,7 @@ impl fmt::Display for GateRefusal {
             }
             GateRefusal::Unknown { .. } => "the API key is not known, or was revoked",
             GateRefusal::Expired => "the API key has expired",
+            GateRefusal::Token(fault) => return fault.fmt(f),
             GateRefusal::Forbidden(Bar::Route) => "the API key is not for this route",
             GateRefusal::Forbidden(Bar::Model) => "the API key is not for this model",
             GateRefusal::Forbidden(Bar::UnnamedModel) => {

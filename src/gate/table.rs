@@ -59,10 +59,14 @@ impl KeyTable {
 
     /// The key that this secret is of, and whether by a digest from before a rotation.
     pub(super) fn find(&self, secret: &[u8]) -> Option<(&Arc<ApiKey>, bool)> {
-        let digest = KeyDigest::of(secret);
-        let at = self.digests.partition_point(|(known, _)| *known < digest);
+        self.known(&KeyDigest::of(secret))
+    }
+
+    /// The same of the digest of a secret.
+    pub(super) fn known(&self, digest: &KeyDigest) -> Option<(&Arc<ApiKey>, bool)> {
+        let at = self.digests.partition_point(|(known, _)| known < digest);
         let (known, index) = self.digests.get(at)?;
         let key = self.keys.get(*index as usize)?;
-        known.is(&digest).then(|| (key, !key.settings.digest.is(&digest)))
+        known.is(digest).then(|| (key, !key.settings.digest.is(digest)))
     }
 }

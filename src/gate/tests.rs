@@ -29,7 +29,8 @@ fn identify(gate: &Gate, fields: &str) -> Result<Principal, GateRefusal> {
     let mut slots = FieldSlots::new();
     let limits = HeadLimits { bytes: 8_192, fields: 64 };
     let head = parse_request(text.as_bytes(), &mut slots, &limits).expect("legal");
-    gate.identify(&head.expect("whole"))
+    let at = GateTime { now: Instant::ZERO, unix: 0 };
+    gate.identify(&head.expect("whole"), &TokenMemory::default(), at)
 }
 
 fn one(gate: &Gate) -> Principal {

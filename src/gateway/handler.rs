@@ -66,7 +66,10 @@ impl<N: Net> Handler<N> for Gateway<N> {
     }
 
     fn drive_heavy(&mut self, who: Token, cx: &mut Cx<N>) {
-        self.shake_hands(who, cx);
+        match self.awaits_proof(who) {
+            true => self.prove_token(who, cx),
+            false => self.shake_hands(who, cx),
+        }
     }
 
     fn admits(&self, listener: usize, cx: &Cx<N>) -> Entrance {

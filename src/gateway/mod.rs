@@ -29,6 +29,7 @@ use std::sync::{Arc, mpsc};
 pub use handler::SAMPLED_TURNS;
 
 use crate::config::snapshot::Snapshot;
+use crate::gate::token::memory::TokenMemory;
 use crate::gateway::chance::Chance;
 use crate::gateway::command::Command;
 use crate::gateway::fleet::Fleet;
@@ -124,6 +125,7 @@ pub struct Gateway<N: Net> {
     handshakes: Handshakes,
     chance: Chance,
     nudge: Nudge,
+    tokens: TokenMemory,
 }
 
 /// A worker over a network whose listeners are open.
@@ -161,6 +163,7 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
         handshakes: Handshakes::new(sealed_listeners),
         chance: Chance::new(seed),
         nudge: Nudge::new(nudge),
+        tokens: TokenMemory::default(),
         generations: Generations::new(Arc::unwrap_or_clone(snapshot)),
     };
     Loop::with(net, mailbox, pace, |cx| wrap(gateway(cx)))

@@ -67,7 +67,7 @@ pub struct ErrorReply<'a> {
     pub allow: Option<&'a str>,
     /// Seconds.
     pub retry_after: Option<u32>,
-    /// What must be presented, in the `WWW-Authenticate` field of a 401.
+    /// What must be presented, in the `WWW-Authenticate` field: of a 401, mostly.
     pub challenge: Option<&'a str>,
     pub date: &'a DateLine,
     /// The connection ends behind this reply.

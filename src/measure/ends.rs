@@ -33,6 +33,8 @@ pub const END_REASONS: [&str; REASONS] = [
     "head_timeout",
     "inter_event_timeout",
     "invalid_api_key",
+    "invalid_token",
+    "issuer_unavailable",
     "key_expired",
     "key_not_allowed",
     "killed",
@@ -54,6 +56,13 @@ pub const END_REASONS: [&str; REASONS] = [
     "rate_limited",
     "request_refused",
     "response_timeout",
+    "subjects_exhausted",
+    "token_audience",
+    "token_claims",
+    "token_expired",
+    "token_issuer_unknown",
+    "token_key_unknown",
+    "token_not_yet_valid",
     "too_long_to_translate",
     "total_timeout",
     "ttft_timeout",
@@ -83,7 +92,7 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_write_timeout",
     "wake_failed",
 ];
-const REASONS: usize = 73;
+const REASONS: usize = 82;
 /// The place of `complete`.
 const COMPLETE: usize = 13;
 

@@ -107,6 +107,10 @@ pub struct Counters {
     /// TLS handshakes with clients that were finished, and that failed.
     pub client_handshakes: Counter,
     pub client_handshakes_failed: Counter,
+    /// Tokens whose signature was checked, and is good.
+    pub tokens_proven: Counter,
+    /// Tokens that were looked at and are not believed.
+    pub tokens_refused: Counter,
     /// The same with servers, where they were finished.
     pub upstream_handshakes: Counter,
     /// Why, in the order of [`crate::measure::hops::RETRY_CAUSES`].

@@ -95,21 +95,21 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
         "Client connections closed because nothing was said on them and others waited outside.",
         |c| c.silent_shed.get(),
     ),
-    (
-        "sluicegate_client_handshakes_total",
-        "TLS handshakes with clients that were finished.",
-        |c| c.client_handshakes.get(),
-    ),
-    (
-        "sluicegate_client_handshakes_failed_total",
-        "TLS handshakes with clients that failed.",
-        |c| c.client_handshakes_failed.get(),
-    ),
-    (
-        "sluicegate_upstream_handshakes_total",
-        "TLS handshakes with servers that were finished.",
-        |c| c.upstream_handshakes.get(),
-    ),
+    ("sluicegate_client_handshakes_total", "Finished TLS handshakes with clients.", |c| {
+        c.client_handshakes.get()
+    }),
+    ("sluicegate_client_handshakes_failed_total", "Failed TLS handshakes with clients.", |c| {
+        c.client_handshakes_failed.get()
+    }),
+    ("sluicegate_upstream_handshakes_total", "Finished TLS handshakes with servers.", |c| {
+        c.upstream_handshakes.get()
+    }),
+    ("sluicegate_tokens_proven_total", "Tokens of clients that were proven.", |c| {
+        c.tokens_proven.get()
+    }),
+    ("sluicegate_tokens_refused_total", "Tokens of clients that were refused.", |c| {
+        c.tokens_refused.get()
+    }),
     ("sluicegate_read_bytes_total", "Bytes read, from clients and servers.", |c| {
         c.bytes_read.get()
     }),

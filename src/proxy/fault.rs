@@ -324,6 +324,14 @@ impl Fault {
         Some(u32::try_from(rounded_up).unwrap_or(u32::MAX).max(1))
     }
 
+    /// `WWW-Authenticate`: what has to be shown (RFC 9110 §15.5.2, RFC 6750 §3).
+    pub fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Fault::Downstream(DownstreamFault::Gate(refusal)) => refusal.challenge(),
+            _ => self.answer().is_some_and(|answer| answer.status == 401).then_some("Bearer"),
+        }
+    }
+
     /// The methods a route does have, for `Allow`.
     pub fn allow(&self) -> Option<&str> {
         match self {

@@ -103,6 +103,7 @@ pub fn start_on(
         members: Arc::default(),
         discovered,
         admin: remote.clone(),
+        issuers: Arc::default(),
         // Before a worker asks what is left.
         spent: spent.map_err(StartError::System)?.map(Arc::new),
         fleet: place_in_fleet,
@@ -111,6 +112,7 @@ pub fn start_on(
     control.wake_servers(&snapshot, &loads).map_err(StartError::System)?;
     // Before anybody can ask: what the configuration says is in the lists from the start.
     control.list_models(&snapshot).map_err(StartError::System)?;
+    control.issuers.follow(&snapshot).map_err(StartError::System)?;
     let lookout = control.start_lookout().map_err(StartError::System)?;
     let stopped = |error| {
         control.stop();

@@ -71,6 +71,7 @@ mod streaming;
 mod telling;
 mod timeouts;
 mod tls;
+mod tokens;
 mod tracing;
 mod translation;
 mod tunnels;

@@ -9,21 +9,22 @@ use std::time::Duration;
 use super::super::file::{Document, Field, Section};
 use super::super::problem::{Location, Mistake, Problem, Report};
 use super::super::snapshot::{
-    Across, AddressLimits, Cidr, ClientField, FleetSettings, Gate, GateSettings, KeyDigest,
-    KeyMode, KeySettings, KeyTable, PRIORITIES, Pattern, PriceTable, Route,
-    
+    Across, AddressLimits, Cidr, ClientField, FleetSettings, Gate, GateSettings, Issuer, KeyDigest,
+    KeyMode, KeySettings, KeySource, KeyTable, PRIORITIES, Pattern, PriceTable, Route,
+    ServerSettings, Tiers,
 };
 use super::super::store::{StorePlace, is_store};
 use super::super::{Environment, defaults};
 use super::{fallback, policy, unique, when};
+use crate::gate::key::{CONCURRENCY_MAX, RATE_MAX, TOKENS_MAX};
 use crate::gate::network::NoCidr;
 use crate::http::timestamp;
 
 const NAME_MAX: usize = 64;
 const KEYS_MAX: usize = 100_000;
-const RATE: RangeInclusive<u64> = 1..=1_000_000_000;
-const TOKENS: RangeInclusive<u64> = 1..=1_000_000_000_000;
-const CONCURRENCY: RangeInclusive<u64> = 1..=1_000_000;
+const RATE: RangeInclusive<u64> = 1..=RATE_MAX;
+const TOKENS: RangeInclusive<u64> = 1..=TOKENS_MAX;
+const CONCURRENCY: RangeInclusive<u64> = 1..=CONCURRENCY_MAX;
 const GUESS: RangeInclusive<u64> = 0..=10_000_000;
 /// In seconds: a store gives no shorter leases.
 const TTL: RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(300);
@@ -42,9 +43,13 @@ pub(super) struct ReadKey {
     place: Location,
 }
 
+/// Who comes in by tokens: what those of a tier open, who signs them, and where the keys for that are.
+pub(super) type Tokens = (Tiers, Vec<(Arc<Issuer>, KeySource)>);
+
 /// `[gate]`, and the keys that it and `[keys]` have.
 pub(super) fn gate(
     root: &mut Section<'_>,
+    tokens: Tokens,
     environment: &Environment,
     report: &mut Report,
 ) -> (GateSettings, Vec<ReadKey>) {
@@ -59,8 +64,10 @@ pub(super) fn gate(
         Some(path)
     });
     refuse_twins(&all, report);
+    let (tiers, issuers) = tokens;
+    let (issuers, key_sources): (Vec<_>, Vec<_>) = issuers.into_iter().unzip();
     let mode = section.take("keys").and_then(|field| field.choice(&MODES, report));
-    let has_keys = !all.is_empty() || keys_file.is_some();
+    let has_keys = !all.is_empty() || keys_file.is_some() || !issuers.is_empty();
     let default = if has_keys { KeyMode::Required } else { KeyMode::Off };
     let spent_file = section.take("spent_file");
     let mut nets = |key| {
@@ -75,6 +82,9 @@ pub(super) fn gate(
     let addresses = addresses.map(|field| per_address(field.section(report), report));
     let gate = Gate {
         keys: KeyTable::new(all.iter().map(|key| key.settings.clone())),
+        issuers,
+        tiers,
+        subjects: Arc::default(),
         passes_keys: section.boolean("pass_keys", defaults::PASS_KEYS, report),
         guess_tokens: section.count("guess_tokens", GUESS, defaults::GUESS_TOKENS, report),
         trusted,
@@ -86,6 +96,7 @@ pub(super) fn gate(
     };
     let settings = GateSettings {
         gate: Arc::new(gate),
+        key_sources,
         keys: mode.unwrap_or(default),
         keys_file,
         spent_file: spent_file.and_then(|field| path(&field, environment, report)),
@@ -146,7 +157,11 @@ fn member_name(text: &str) -> Result<String, Mistake> {
     })
 }
 
-fn path(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<PathBuf> {
+pub(super) fn path(
+    field: &Field<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<PathBuf> {
     let written = field.string(report)?;
     if written.is_empty() {
         report.error(field.place(), "must be the path of a file");
@@ -244,6 +259,22 @@ fn key(
     if previous.is_some() != until.is_some() {
         report.error(place, "previous_hash and previous_until belong together");
     }
+    let opened = opened(&mut section, report);
+    let across = section.take("across").and_then(|field| field.choice(&ACROSS, report));
+    let expires = section.take("expires").and_then(|field| moment(&field, report));
+    section.finish(report);
+    Some(KeySettings {
+        name: name.to_owned(),
+        digest: hash?,
+        previous: previous.flatten().zip(until.flatten()),
+        expires,
+        across: across.unwrap_or_default(),
+        ..opened
+    })
+}
+
+/// What a key or a tier opens, and how much of it.
+pub(super) fn opened(section: &mut Section<'_>, report: &mut Report) -> KeySettings {
     let mut count = |key, range| section.take(key).and_then(|field| field.count(range, report));
     let requests_per_minute = count("requests_per_minute", RATE);
     let tokens_per_minute = count("tokens_per_minute", RATE);
@@ -251,24 +282,17 @@ fn key(
     let tokens_per_month = count("tokens_per_month", TOKENS);
     let concurrency = count("concurrency", CONCURRENCY).map(|count| count as u32);
     let priority = count("priority", 0..=u64::from(PRIORITIES) - 1).map(|count| count as u8);
-    let across = section.take("across").and_then(|field| field.choice(&ACROSS, report));
     let mut money = |key| section.take(key).and_then(|field| field.money(report));
     let (cost_per_day, cost_per_month) = (money("cost_per_day"), money("cost_per_month"));
     let routes = section.take("routes").and_then(|field| {
         let fields = some_of(&field, report)?;
         unique(&fields, report, |field, report| field.string(report).map(str::to_owned))
     });
-    let models: Vec<Pattern> = when::patterns(&mut section, "models", fallback::model_name, report);
+    let models: Vec<Pattern> = when::patterns(section, "models", fallback::model_name, report);
     let networks = section.take("networks").and_then(|field| networks(&field, report));
     let certificates =
-        when::patterns(&mut section, "client_certificate", when::certificate_name, report);
-    let expires = section.take("expires").and_then(|field| moment(&field, report));
-    section.finish(report);
-    Some(KeySettings {
-        name: name.to_owned(),
-        digest: hash?,
-        previous: previous.flatten().zip(until.flatten()),
-        in_file: false,
+        when::patterns(section, "client_certificate", when::certificate_name, report);
+    KeySettings {
         routes: routes.unwrap_or_default(),
         models,
         networks: networks.unwrap_or_default(),
@@ -277,17 +301,16 @@ fn key(
         concurrency,
         requests_per_minute,
         tokens_per_minute,
-        across: across.unwrap_or_default(),
         tokens_per_day,
         tokens_per_month,
         cost_per_day,
         cost_per_month,
-        expires,
-    })
+        ..KeySettings::unlimited("", KeyDigest([0; 32]))
+    }
 }
 
 /// The elements of a list that is not empty: an empty one would allow nothing, or everything.
-fn some_of<'d>(field: &Field<'d>, report: &mut Report) -> Option<Vec<Field<'d>>> {
+pub(super) fn some_of<'d>(field: &Field<'d>, report: &mut Report) -> Option<Vec<Field<'d>>> {
     let fields = field.list(report)?;
     if fields.is_empty() {
         report.error(field.place(), "must have at least one entry; leave it out for all");
@@ -297,10 +320,15 @@ fn some_of<'d>(field: &Field<'d>, report: &mut Report) -> Option<Vec<Field<'d>>>
 
 /// What is shown in logs and metrics, and written in a path of a store.
 pub(in super::super) fn key_name(text: &str) -> Result<(), Mistake> {
+    named("a key", text)
+}
+
+/// The name of a key, of an issuer or of a tier.
+pub(super) fn named(what: &str, text: &str) -> Result<(), Mistake> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
     if text.is_empty() || text.len() > NAME_MAX || !text.bytes().all(legal) {
         return Err(Mistake::new(format!(
-            "a key has a name of 1 to {NAME_MAX} letters, digits, and -_.@, not {text:?}"
+            "{what} has a name of 1 to {NAME_MAX} letters, digits, and -_.@, not {text:?}"
         )));
     }
     Ok(())
@@ -367,7 +395,7 @@ fn refuse_twins(all: &[ReadKey], report: &mut Report) {
 pub(super) fn cross_check(
     settings: &GateSettings,
     keys: &[ReadKey],
-    (server, routes): (& &[Route]),
+    (server, routes): (&ServerSettings, &[Route]),
     prices: Option<&PriceTable>,
     report: &mut Report,
 ) {
@@ -397,7 +425,7 @@ pub(super) fn cross_check(
         );
     }
     let required = routes.iter().any(|route| route.keys == KeyMode::Required);
-    if required && keys.is_empty() {
+    if required && keys.is_empty() && !settings.gate.takes_tokens() {
         let nowhere = Location { line: None, key: "gate".to_owned() };
         report.warn(
             &nowhere,

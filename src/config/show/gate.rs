@@ -4,11 +4,13 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use super::super::snapshot::{
-    Across, AddressLimits, FleetSettings, GateSettings, KeyMode, KeySettings, TokenPrice,
+    Across, AddressLimits, FleetSettings, GateSettings, IssuerSettings, KeyMode, KeySettings,
+    KeySource, KeysPlace, TokenPrice,
 };
 use super::super::units::show_duration;
 use super::{entry, key, list, quoted};
 use crate::http::timestamp;
+use crate::tls::ClientFiles;
 
 pub(super) fn gate(settings: &GateSettings, out: &mut String) -> fmt::Result {
     let path = |path: &Path| quoted(&path.to_string_lossy());
@@ -44,7 +46,55 @@ pub(super) fn gate(settings: &GateSettings, out: &mut String) -> fmt::Result {
         entry(out, "ttl", quoted(&show_duration(*ttl)))?;
     }
     let own = gate.keys.keys().iter().filter(|key| !key.settings.in_file);
-    own.into_iter().try_for_each(|key| one(&key.settings, out))
+    own.into_iter().try_for_each(|key| one(&key.settings, out))?;
+    for (name, tier) in &gate.tiers {
+        writeln!(out, "\n[tiers.{}]", key(name))?;
+        opened(tier, out)?;
+    }
+    let issuers = gate.issuers.iter().zip(&settings.key_sources);
+    issuers.into_iter().try_for_each(|(it, source)| issuer(&it.settings, source, out))
+}
+
+fn issuer(settings: &IssuerSettings, source: &KeySource, out: &mut String) -> fmt::Result {
+    writeln!(out, "\n[issuers.{}]", key(&settings.name))?;
+    entry(out, "issuer", quoted(&settings.issuer))?;
+    entry(out, "audience", list(settings.audience.iter().map(|it| quoted(it))))?;
+    entry(out, "jwks", quoted(&source.place.to_string()))?;
+    if let KeysPlace::Url { tls: Some(ClientFiles { ca: Some(ca), .. }), .. } = &source.place {
+        entry(out, "ca", quoted(&ca.to_string_lossy()))?;
+    }
+    entry(out, "algorithms", list(settings.algorithms.iter().map(|it| quoted(it.name()))))?;
+    entry(out, "leeway", quoted(&show_duration(settings.leeway)))?;
+    entry(out, "refresh", quoted(&show_duration(source.refresh)))?;
+    entry(out, "keys_age_max", quoted(&show_duration(settings.keys_age_max)))?;
+    settings.tier.iter().try_for_each(|tier| entry(out, "tier", quoted(tier)))?;
+    let names = &settings.claims;
+    let claims = [
+        ("name", Some(&names.name)),
+        ("tier", names.tier.as_ref()),
+        ("routes", names.routes.as_ref()),
+        ("models", names.models.as_ref()),
+        ("networks", names.networks.as_ref()),
+        ("priority", names.priority.as_ref()),
+        ("concurrency", names.concurrency.as_ref()),
+        ("requests_per_minute", names.requests_per_minute.as_ref()),
+        ("tokens_per_minute", names.tokens_per_minute.as_ref()),
+        ("tokens_per_day", names.tokens_per_day.as_ref()),
+        ("tokens_per_month", names.tokens_per_month.as_ref()),
+        ("cost_per_day", names.cost_per_day.as_ref()),
+        ("cost_per_month", names.cost_per_month.as_ref()),
+    ];
+    for (name, path) in claims {
+        match path.map(Vec::as_slice) {
+            None => {}
+            Some([alone]) => entry(out, &format!("claims.{name}"), quoted(alone))?,
+            Some(path) => {
+                let path = list(path.iter().map(|it| quoted(it)));
+                entry(out, &format!("claims.{name}"), path)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn per_address(limits: &AddressLimits, out: &mut String) -> fmt::Result {
@@ -69,14 +119,20 @@ pub(super) fn mode(mode: KeyMode) -> &'static str {
 
 fn one(settings: &KeySettings, out: &mut String) -> fmt::Result {
     let moment = |unix: u64| quoted(&timestamp::written(unix));
-    let money = |billionths: u64| TokenPrice(billionths / 1_000).to_string();
-    let number = |count: u64| count.to_string();
     writeln!(out, "\n[keys.{}]", key(&settings.name))?;
     entry(out, "hash", quoted(&settings.digest.to_string()))?;
     if let Some((digest, until)) = &settings.previous {
         entry(out, "previous_hash", quoted(&digest.to_string()))?;
         entry(out, "previous_until", moment(*until))?;
     }
+    opened(settings, out)?;
+    settings.expires.iter().try_for_each(|end| entry(out, "expires", moment(*end)))
+}
+
+/// What a key or a tier opens.
+fn opened(settings: &KeySettings, out: &mut String) -> fmt::Result {
+    let money = |billionths: u64| TokenPrice(billionths / 1_000).to_string();
+    let number = |count: u64| count.to_string();
     if !settings.routes.is_empty() {
         entry(out, "routes", list(settings.routes.iter().map(|path| quoted(path))))?;
     }
@@ -99,7 +155,6 @@ fn one(settings: &KeySettings, out: &mut String) -> fmt::Result {
         ("tokens_per_month", settings.tokens_per_month.map(number)),
         ("cost_per_day", settings.cost_per_day.map(money)),
         ("cost_per_month", settings.cost_per_month.map(money)),
-        ("expires", settings.expires.map(moment)),
     ];
     if settings.across == Across::Fleet {
         entry(out, "across", quoted("fleet"))?;

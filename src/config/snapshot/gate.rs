@@ -11,7 +11,11 @@ pub use crate::gate::forwarded::ClientField;
 pub use crate::gate::key::{Across, ApiKey, KeyDigest, KeySettings, KeyUse, SECRET_PREFIX};
 pub use crate::gate::network::Cidr;
 pub use crate::gate::table::KeyTable;
+pub use crate::gate::token::claims::Tiers;
+pub use crate::gate::token::issuer::{ClaimNames, ClaimPath, Issuer, IssuerKeys, IssuerSettings};
+pub use crate::gate::token::signature::Algorithm;
 pub use crate::gate::{Gate, KeyMode};
+use crate::tls::ClientFiles;
 
 /// `[fleet]`: gateways that know of each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub struct FleetSettings {
 pub struct GateSettings {
     /// What a worker asks.
     pub gate: Arc<Gate>,
+    /// Where the keys of each issuer are read, in the order of `gate.issuers`.
+    pub key_sources: Vec<KeySource>,
     /// Of a route that says nothing of keys.
     pub keys: KeyMode,
     /// More keys. It is watched as the configuration is.
@@ -37,6 +43,41 @@ pub struct GateSettings {
     pub spent_file: Option<PathBuf>,
     /// `None`: this gateway knows of no other.
     pub fleet: Option<FleetSettings>,
+}
+
+/// Where an issuer publishes its keys, and how often they are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySource {
+    pub place: KeysPlace,
+    /// Unless an answer says otherwise (`Cache-Control: max-age`).
+    pub refresh: Duration,
+}
+
+/// A JWK set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeysPlace {
+    Url {
+        /// `host:port`
+        authority: String,
+        /// Path and query.
+        path: String,
+        /// It speaks TLS, with these files.
+        tls: Option<ClientFiles>,
+    },
+    File(PathBuf),
+}
+
+/// As it is written in a configuration.
+impl std::fmt::Display for KeysPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            KeysPlace::Url { authority, path, tls } => {
+                let scheme = if tls.is_some() { "https" } else { "http" };
+                write!(f, "{scheme}://{authority}{path}")
+            }
+            KeysPlace::File(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 impl Snapshot {
@@ -49,17 +90,36 @@ impl Snapshot {
     pub fn watched_files(&self) -> Vec<PathBuf> {
         let mut files = self.tls_files();
         files.extend(self.gate.keys_file.clone());
+        let sources = self.gate.key_sources.iter();
+        files.extend(sources.filter_map(|source| match &source.place {
+            KeysPlace::File(path) => Some(path.clone()),
+            KeysPlace::Url { .. } => None,
+        }));
         files
     }
 
     /// What keys have used in the generation before goes on.
     pub(super) fn keep_used(&mut self, before: &Snapshot) {
         let (new, old) = (&self.gate.gate, &before.gate.gate);
-        if new.keys.is_empty() && new.addresses.is_none() {
+        if !new.has_credentials() && new.addresses.is_none() {
             return;
         }
         let mut next = Gate::clone(new);
         next.keys = new.keys.follow(&old.keys);
+        next.subjects = Arc::clone(&old.subjects);
+        let known: Vec<_> = old.issuers.iter().zip(&before.gate.key_sources).collect();
+        for (issuer, source) in next.issuers.iter_mut().zip(&self.gate.key_sources) {
+            // Of whom it is fetched at the same place.
+            let same = |(old, known): &&(&Arc<Issuer>, &KeySource)| {
+                known.place == source.place && old.settings.algorithms == issuer.settings.algorithms
+            };
+            if let Some((old, _)) = known.iter().find(same) {
+                // Those that were read with the configuration are younger.
+                old.keys.adopt(&issuer.keys);
+                let (settings, keys) = (issuer.settings.clone(), Arc::clone(&old.keys));
+                *issuer = Arc::new(Issuer { settings, keys });
+            }
+        }
         // Connections are counted by prefix, and those of trusted proxies are not: where either is another
         // one, who was counted could not be found again when it leaves.
         if let (Some((limits, table)), Some((before, known))) =

@@ -204,8 +204,7 @@ pub struct KeyPriority {
     pub priority: u8,
 }
 
-/// The most urgent priority is 0, the least urgent this minus one.
-pub const PRIORITIES: u8 = 4;
+pub use crate::gate::key::PRIORITIES;
 
 /// `[[route]] fallback`: the predefined answer that ends the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -97,6 +97,7 @@ const NOT_IN_THE_SAMPLE: &[&str] = &[
     "discover.srv",
     "discover.file",
     "keys_file",
+    "ca",
     "proxy_protocol",
     "client_certificate",
     "when.client_certificate",
@@ -130,7 +131,9 @@ fn the_sample_of_everything_has_every_documented_key() {
         .into_iter()
         .map(|key| {
             let key = key.replace("endpoints.address", "address");
-            key.replace("endpoints.weight", "weight").replace("keys.team-a", "keys.NAME")
+            key.replace("endpoints.weight", "weight")
+                .replace("keys.team-a", "keys.NAME")
+                .replace("issuers.corp", "issuers.NAME")
         })
         .collect();
     let mut missing = Vec::new();

@@ -166,7 +166,7 @@ fn what_is_wrong_with_a_key_is_told() {
              line 11: keys.a.networks[0]: \"10.0.0.1/8\" has bits set behind its length: one of the two is a slip\n\
              line 13: keys.a.rpm: unknown key; known here are hash, previous_hash, previous_until, \
              requests_per_minute, tokens_per_minute, tokens_per_day, tokens_per_month, concurrency, \
-             priority, across, cost_per_day, cost_per_month, routes, models, networks, client_certificate, expires\n"
+             priority, cost_per_day, cost_per_month, routes, models, networks, client_certificate, across, expires\n"
                 .into(),
         ),
     ] {

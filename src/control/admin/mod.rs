@@ -34,8 +34,8 @@ use std::time::Duration;
 use crate::config::bounds::{ADMIN_CONNECTIONS, ADMIN_HEALTH_PLACES};
 use crate::config::defaults;
 use crate::config::snapshot::{
-    Admin, DnsSettings, Forwarded, Generation, HalfClose, Limits, PluginTable, ServerSettings,
-    ServerTls, Snapshot, Timeouts, Workers,
+    DnsSettings, Forwarded, Generation, HalfClose, Limits, PluginTable, ServerSettings, ServerTls,
+    Snapshot, Timeouts, Workers,
 };
 use crate::control::models::KnownModels;
 use crate::gateway::command::{Command, Idle};

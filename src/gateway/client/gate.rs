@@ -5,13 +5,12 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use crate::clock::Instant;
 use crate::config::snapshot::{KeyMode, Route, Snapshot, Target};
-use crate::gate::forwarded::client_of;
 use crate::gate::named::named_in_target;
 use crate::gate::refusal::GateRefusal;
+use crate::gate::token::memory::TokenMemory;
 use crate::gate::{Asked, AskedModel, GateTime};
 use crate::gateway::client::route::{Routed, dialect_of};
 use crate::gateway::record::exchange::{Exchange, Visitor};
@@ -26,28 +25,19 @@ impl Snapshot {
     pub(crate) fn asks_for_key(&self, routed: &Routed) -> bool {
         match routed {
             Routed::To(index) => self.routes[*index].keys != KeyMode::Off,
-            Routed::ByModel(_) => !self.gate.gate.keys.is_empty(),
+            Routed::ByModel(_) => self.gate.gate.has_credentials(),
             Routed::Preflight(_) => false,
         }
     }
 }
 
 impl Exchange {
-    /// Notes whose request it is, where the connection is from a proxy that is trusted, and whether that
-    /// address is let in.
-    #[cold]
-    pub(crate) fn look_at_address(
-        &mut self,
-        head: &RequestHead<'_>,
-        peer: IpAddr,
-        now: Instant,
-    ) -> Result<(), DownstreamFault> {
-        let gate = Arc::clone(&self.snapshot.gate.gate);
-        let client = client_of(head, peer, &gate.trusted, gate.client_field);
+    /// Notes whose request it is, where the connection is from a proxy that is trusted.
+    #[inline]
+    pub(crate) fn note_client(&mut self, client: IpAddr, peer: IpAddr) {
         if client != peer {
             self.aside_mut().client = Some(client);
         }
-        gate.admits_request(client, now).map_err(DownstreamFault::Gate)
     }
 
     /// Notes who has come. Where no route lets anybody in without a key, it is refused already; the body
@@ -57,11 +47,11 @@ impl Exchange {
         &mut self,
         head: &RequestHead<'_>,
         snapshot: &Snapshot,
-        (peer, certificate): (IpAddr, Option<&str>),
-        unix: u64,
+        memory: &TokenMemory,
+        (client, certificate, at): (IpAddr, Option<&str>, GateTime),
     ) -> Result<(), DownstreamFault> {
-        let client = self.client_address(peer);
-        let known = snapshot.gate.gate.identify(head);
+        let unix = at.unix;
+        let known = snapshot.gate.gate.identify(head, memory, at);
         let refusal = known.as_ref().err().copied();
         let stranger = known.is_err();
         self.aside_mut().visitor = Some(Box::new(Visitor {

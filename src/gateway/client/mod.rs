@@ -3,6 +3,7 @@
 pub(crate) mod connection;
 pub(crate) mod gate;
 pub(crate) mod preamble;
+pub(crate) mod proving;
 pub(crate) mod receive;
 pub(crate) mod reply;
 pub(crate) mod request;

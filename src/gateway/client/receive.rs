@@ -5,6 +5,7 @@ use crate::gateway::Gateway;
 use crate::gateway::client::preamble::Introduced;
 use crate::gateway::client::request::Opened;
 use crate::gateway::record::downstream::State;
+use crate::gateway::record::proof::Proof;
 use crate::gateway::record::verdict::Step;
 use crate::http::head::{HeadError, may_be_complete};
 use crate::proxy::fault::Fault;
@@ -78,6 +79,9 @@ impl<N: Net> Gateway<N> {
             }
         }
         let downstream = self.downstreams.get(token)?;
+        if downstream.proof == Proof::Awaited {
+            return Some(Step::Wait);
+        }
         let unscanned = downstream.socket.unscanned();
         let examined = downstream.examined as usize;
         let limit = self.generations.latest().limits.head_bytes;
@@ -91,6 +95,10 @@ impl<N: Net> Gateway<N> {
                 Opened::Exchange => return Some(Step::Again),
                 Opened::Faulty(fault) => return Some(Step::Over(Err(Fault::Downstream(fault)))),
                 Opened::Refused(error) => return Some(self.refuse_head(token, error, cx)),
+                Opened::Unproven => {
+                    self.await_proof(token, cx);
+                    return Some(Step::Wait);
+                }
                 Opened::Incomplete => {}
             }
         }

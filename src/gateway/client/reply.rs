@@ -120,8 +120,7 @@ impl<N: Net> Gateway<N> {
                 message: &message,
                 allow: fault.allow(),
                 retry_after: fault.retry_after(),
-                // RFC 9110 §15.5.2: a 401 says what it wants.
-                challenge: (answer.status == 401).then_some("Bearer"),
+                challenge: fault.challenge(),
                 date: date.line(cx.now, &cx.net),
                 close: !asked.keep,
                 request_id: asked.id.as_ref().map(RequestId::as_bytes),

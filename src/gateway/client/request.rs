@@ -10,12 +10,14 @@ use crate::clock::Instant;
 use crate::config::snapshot::Snapshot;
 use crate::flow::relay::{Flow, Mode};
 use crate::gateway::Gateway;
+use crate::gateway::client::proving::gate_time;
 use crate::gateway::record::attempt::Attempt;
 use crate::gateway::record::attempt::Tries;
 use crate::gateway::record::commit::Commit;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::exchange::{Exchange, Gather, Leave};
 use crate::gateway::record::peer::Peer;
+use crate::gateway::record::proof::Proof;
 use crate::gateway::record::trace::ExchangeTrace;
 use crate::http::body::Framing;
 use crate::http::credential;
@@ -40,6 +42,8 @@ use std::net::IpAddr;
 pub(crate) enum Opened {
     Incomplete,
     Exchange,
+    /// The head is whole, and its token has to be proven before it is opened.
+    Unproven,
     /// The exchange is open, and can only end with this error.
     Faulty(DownstreamFault),
     Refused(HeadError),
@@ -64,6 +68,12 @@ impl<N: Net> Gateway<N> {
         let id = id.unwrap_or_else(|| self.chance.request_id());
         let certificate = downstream.socket.peer();
         let routed = snapshot.route_of(&head, model, Asker { id: id.as_bytes(), certificate });
+        let counted = std::mem::take(&mut downstream.proof) == Proof::Over;
+        let (client, admitted) = snapshot.admit(&head, downstream.address, counted, cx.now);
+        let may_prove = snapshot.gate.gate.takes_tokens() && admitted.is_ok();
+        if may_prove && snapshot.has_to_prove(&head, &routed, &self.tokens, gate_time(cx)) {
+            return Opened::Unproven;
+        }
         if let State::Head { since } = downstream.state {
             self.desk.tally.hops[0].record_span(since, cx.now);
         }
@@ -75,16 +85,11 @@ impl<N: Net> Gateway<N> {
         let mut exchange = Box::new(Exchange::opened(&head, id, held, outbox, trace, cx.now));
         exchange.keep_alive &= !last;
         let (groups, buffers) = (&mut self.groups, &mut self.desk.buffers);
-        let admitted = match snapshot.gate.gate.looks_at_addresses() {
-            true => exchange.look_at_address(&head, downstream.address, cx.now),
-            false => Ok(()),
-        };
+        exchange.note_client(client, downstream.address);
         let entered = match admitted.and(routed) {
             Ok(routed) if snapshot.asks_for_key(&routed) => {
-                let unix = cx.net.time_of_day().as_secs();
-                exchange
-                    .meet(&head, snapshot, (downstream.address, certificate), unix)
-                    .map(|()| routed)
+                let who = (client, certificate, gate_time(cx));
+                exchange.meet(&head, snapshot, &self.tokens, who).map(|()| routed)
             }
             Ok(routed) => Ok(routed),
             Err(fault) => {
@@ -162,10 +167,8 @@ impl Exchange {
     /// The fields with keys of ours, that no server is sent. None where keys are not looked at.
     fn fields_to_withhold(&self, head: &RequestHead<'_>) -> Option<FieldSet> {
         let gate = &self.snapshot.gate.gate;
-        if gate.passes_keys || self.principal().is_none() {
-            return None;
-        }
-        let ours = |place: usize, value: &[u8]| gate.keeps_to_itself(place, value);
+        let who = self.principal().filter(|_| !gate.passes_keys)?;
+        let ours = |place: usize, value: &[u8]| gate.keeps_to_itself(who, place, value);
         Some(credential::fields_that(ours, head.fields))
     }
 

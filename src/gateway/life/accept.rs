@@ -9,6 +9,7 @@ use crate::gate::network::any_contains;
 use crate::gateway::Gateway;
 use crate::gateway::command::Newcomer;
 use crate::gateway::record::downstream::{Downstream, State};
+use crate::gateway::record::proof::Proof;
 use crate::reactor::net::{Net, Stream};
 use crate::reactor::timer::Alarm;
 use crate::reactor::turn::{Cx, Entrance};
@@ -106,6 +107,7 @@ impl<N: Net> Gateway<N> {
             requests: 0,
             examined: 0,
             awaits_preamble,
+            proof: Proof::default(),
             queued: false,
             thirst: 0,
             exchange: None,

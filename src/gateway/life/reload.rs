@@ -25,6 +25,7 @@ impl<N: Net> Gateway<N> {
             self.groups[id].endpoints.forget_weights();
         }
         self.generations.follow(Arc::unwrap_or_clone(snapshot));
+        self.tokens.clear();
         let latest = Rc::clone(self.generations.latest());
         for connection in self.groups.follow(&latest, loads, self.chance.seed(), cx.now) {
             self.close_upstream(connection, cx);

@@ -19,6 +19,7 @@ pub struct Downstream<S> {
     pub examined: u32,
     /// It begins with a preamble of the PROXY protocol, which has not come yet.
     pub awaits_preamble: bool,
+    pub proof: super::proof::Proof,
     /// It stands in the worker's ready queue.
     pub queued: bool,
     /// How many buffers it waits for, among the worker's thirsty; 0: it does not wait.
@@ -64,8 +65,7 @@ pub enum After {
 }
 
 impl<S> Downstream<S> {
-    /// Whether a client that is owed an answer has left. In a tunnel a FIN is passed on instead, and
-    /// the hang-up that follows when both ends have sent one is no error.
+    /// Whether a client that is owed an answer has left. In a tunnel a FIN is passed on, and is no leaving.
     pub fn has_left(&self) -> bool {
         let ready = self.socket.ready;
         let Some(exchange) = &self.exchange else { return ready.errored() };

@@ -13,6 +13,7 @@ pub mod kept_stream;
 pub mod outcome;
 pub mod peer;
 pub(crate) mod plugged;
+pub(crate) mod proof;
 pub(crate) mod request_body;
 pub mod sends;
 pub mod trace;

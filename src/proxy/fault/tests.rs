@@ -1,6 +1,7 @@
 use super::*;
 use crate::gate::budget::Period;
 use crate::gate::refusal::{Bar, RateOf};
+use crate::gate::token::fault::TokenFault;
 
 const DOCUMENTATION: &str = include_str!("../../../docs/streaming.md");
 
@@ -36,7 +37,7 @@ fn faults() -> Vec<Fault> {
             | DownstreamFault::Gone
             | DownstreamFault::PluginRefused(_)
             | DownstreamFault::Gate(_)
-            | DownstreamFault::Refused => 32,
+            | DownstreamFault::Refused => 41,
         },
         Fault::Upstream(fault) => match fault {
             UpstreamFault::Connect(_)
@@ -111,6 +112,15 @@ fn faults() -> Vec<Fault> {
         DownstreamFault::Gate(GateRefusal::Missing),
         DownstreamFault::Gate(GateRefusal::Unknown { ours: true }),
         DownstreamFault::Gate(GateRefusal::Expired),
+        DownstreamFault::Gate(GateRefusal::Token(TokenFault::Signature)),
+        DownstreamFault::Gate(GateRefusal::Token(TokenFault::Issuer)),
+        DownstreamFault::Gate(GateRefusal::Token(TokenFault::Audience)),
+        DownstreamFault::Gate(GateRefusal::Token(TokenFault::Expired)),
+        DownstreamFault::Gate(GateRefusal::Token(TokenFault::NotYet)),
+        DownstreamFault::Gate(GateRefusal::Token(TokenFault::Key)),
+        DownstreamFault::Gate(GateRefusal::Token(TokenFault::Unavailable)),
+        DownstreamFault::Gate(GateRefusal::Token(TokenFault::Claims)),
+        DownstreamFault::Gate(GateRefusal::Token(TokenFault::Subjects)),
         DownstreamFault::Gate(GateRefusal::Forbidden(Bar::Route)),
         DownstreamFault::Gate(GateRefusal::Rate(RateOf::Requests, Duration::from_secs(3))),
         DownstreamFault::Gate(GateRefusal::Concurrency),
@@ -225,6 +235,9 @@ fn who_may_come_again_is_told_when() {
             | Fault::Upstream(UpstreamFault::Busy { .. }) => Some(3),
             Fault::Local(LocalFault::PluginFailed) => None,
             Fault::Downstream(DownstreamFault::Gate(GateRefusal::Concurrency)) => Some(1),
+            Fault::Downstream(DownstreamFault::Gate(GateRefusal::Token(
+                TokenFault::Unavailable | TokenFault::Subjects,
+            ))) => Some(2),
             Fault::Downstream(DownstreamFault::Gate(
                 GateRefusal::Rate(..) | GateRefusal::Budget(..) | GateRefusal::AddressRate(_),
             )) => Some(3),
