@@ -10,6 +10,7 @@ mod imports;
 mod lending;
 mod released;
 mod run;
+mod supply;
 
 use std::collections::BTreeMap;
 use std::fs;
