@@ -67,6 +67,11 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unread> {
     if bytes.len() as u64 > limit { Err(Unread::TooLong) } else { Ok(bytes) }
 }
 
+/// Whether a file can be opened to be read; its bytes are nobody's business here.
+pub fn probe(path: &Path) -> io::Result<()> {
+    open(OpenOptions::new().read(true), path).map(drop)
+}
+
 /// Writes a file that is there whole or not at all, and that nobody else may read.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();

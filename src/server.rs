@@ -298,10 +298,21 @@ impl Control {
 /// Why a server did not start.
 #[derive(Debug)]
 pub enum StartError {
-    Listen { address: SocketAddr, error: io::Error },
-    Admin { address: SocketAddr, error: io::Error },
+    Listen {
+        address: SocketAddr,
+        error: io::Error,
+    },
+    Admin {
+        address: SocketAddr,
+        error: io::Error,
+    },
     AccessLog(io::Error),
-    Descriptors { needed: u64, limit: u64 },
+    /// It cannot give up what it is to give up.
+    Process(String),
+    Descriptors {
+        needed: u64,
+        limit: u64,
+    },
     System(io::Error),
 }
 
@@ -327,6 +338,7 @@ impl fmt::Display for StartError {
                  {limit}: raise the hard limit (ulimit -Hn, LimitNOFILE=) or allow fewer \
                  connections"
             ),
+            StartError::Process(reason) => f.write_str(reason),
             StartError::AccessLog(error) => write!(f, "cannot open the access log: {error}"),
             StartError::System(error) => write!(f, "cannot start: {error}"),
         }
@@ -347,7 +359,7 @@ impl StartError {
             StartError::Admin { .. } => Some(admin),
             StartError::Listen { .. } => Some(listen),
             StartError::Descriptors { .. } => connections,
-            StartError::AccessLog(_) | StartError::System(_) => None,
+            StartError::AccessLog(_) | StartError::Process(_) | StartError::System(_) => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use clap::Args;
 
 use super::Exit;
+use super::confine::foreseen;
 use crate::config::parts::ConfigText;
 use crate::config::upgrade::advice::advice;
 use crate::config::{Loaded, Problem, show, upgrade};
@@ -40,7 +41,7 @@ pub fn execute(arguments: &CheckArguments) -> Exit {
     }
     match load(place) {
         Ok(_) if arguments.upgrade => Exit::Success,
-        Ok((text, loaded)) => match tell_accepted(&text, &loaded) {
+        Ok((text, loaded)) => match tell_accepted(place, &text, &loaded) {
             Ok(()) => Exit::Success,
             // Whoever reads us, `head` for one, has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
@@ -94,9 +95,11 @@ pub fn tell_warnings(text: &ConfigText, warnings: &[Problem]) -> io::Result<()> 
     warnings.iter().try_for_each(|warning| writeln!(err, "warning: {}", text.tell(warning)))
 }
 
-fn tell_accepted(text: &ConfigText, loaded: &Loaded) -> io::Result<()> {
+fn tell_accepted(place: &ConfigPlace, text: &ConfigText, loaded: &Loaded) -> io::Result<()> {
     tell_warnings(text, &loaded.warnings)?;
     let mut err = io::stderr().lock();
+    let foreseen = foreseen(&loaded.snapshot, place);
+    foreseen.iter().try_for_each(|told| writeln!(err, "warning: {}", escaped(told)))?;
     loaded.notes.iter().try_for_each(|note| writeln!(err, "note: {note}"))?;
     let mut out = io::stdout().lock();
     out.write_all(show::effective(&loaded.snapshot).as_bytes())?;

@@ -121,6 +121,7 @@ fn start_with(
         usage: defaults::usage(),
         prices: None,
         gate: defaults::gate(),
+        process: defaults::PROCESS,
         plugins: PluginTable::default(),
         limits: Limits { connections, ..defaults::LIMITS },
         timeouts: Timeouts {
@@ -131,6 +132,7 @@ fn start_with(
         },
         upstreams: Vec::new(),
         stored: None,
+        files: Vec::new(),
         routes,
     };
     server::start("mock", Arc::new(snapshot)).map_err(Failed::Start)

@@ -12,6 +12,7 @@ pub mod bench;
 pub mod cert;
 pub mod check;
 pub mod config;
+mod confine;
 pub mod dashboard;
 pub mod demo;
 pub mod doctor;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::check::{tell_refused, tell_warnings};
+use super::confine::{self, confine_files};
 use super::{Exit, RunArguments, complain};
 use crate::config::parts::ConfigText;
 use crate::config::snapshot::Snapshot;
@@ -30,6 +31,8 @@ pub fn execute(arguments: &RunArguments) -> Exit {
 struct Refused;
 
 fn load_and_serve(arguments: &RunArguments) -> Result<Exit, Refused> {
+    // The process may begin anew here, with all that it was given.
+    confine_files(arguments);
     // First of all: the sockets have numbers that nothing else may have taken.
     let (predecessor, inherited) = inherit().map_err(|error| {
         complain(&format!("the listening sockets cannot be taken over: {error}"));
@@ -69,6 +72,7 @@ fn load_and_serve(arguments: &RunArguments) -> Result<Exit, Refused> {
         let _ = asked.send(Chore::ReloadFor(asker));
     }));
     announce(&server, &snapshot);
+    confine::tell(&snapshot, place);
     // Whoever holds a generation holds its plugins.
     drop(snapshot);
     match predecessor.map(Predecessor::dismiss) {
@@ -142,7 +146,9 @@ fn start(
     mut inherited: Inherited,
     known_as: FleetPlace,
 ) -> Result<Server, Refused> {
-    let started = server::start_on("worker", Arc::clone(snapshot), &mut inherited, known_as);
+    let confined = |made: &[PathBuf]| confine::confine(snapshot, made);
+    let started =
+        server::start_on("worker", Arc::clone(snapshot), &mut inherited, known_as, confined);
     let server = started.map_err(|error| {
         match error.setting("[server] listen", "[admin] listen", Some("[limits] connections")) {
             Some(key) => complain(&format!("{error} ({key} in {place})")),

@@ -20,6 +20,7 @@ mod observing;
 mod path;
 mod plugins;
 mod policy;
+mod process;
 mod registry;
 mod route;
 mod tls;
@@ -66,6 +67,7 @@ pub(super) fn compile(
     let mut report = Report::default();
     let mut root = document.root();
     let server = server(root.table("server", &mut report), environment, &mut report);
+    let process = process::read(root.table("process", &mut report), &mut report);
     let admin = admin::admin(root.table("admin", &mut report), &server, environment, &mut report);
     let access_log =
         admin::access_log(root.table("access_log", &mut report), environment, &mut report);
@@ -104,11 +106,11 @@ pub(super) fn compile(
     let upstreams: Vec<Upstream> = drafts.into_iter().map(|draft| draft.upstream).collect();
     let stores = upstreams.iter().any(|upstream| upstream.stored.is_some()) && report.is_good();
     let stored = stores.then(|| Arc::new(StoredResponses::new(limits.stored_responses)));
-    let generation = Generation::default();
     let mut snapshot = Snapshot {
-        generation,
+        generation: Generation::default(),
         server,
         gate,
+        process: defaults::PROCESS,
         admin,
         access_log,
         trace,
@@ -121,14 +123,29 @@ pub(super) fn compile(
         upstreams,
         stored,
         routes,
+        files: Vec::new(),
     };
-    // A file that is refused anyway need not wait for name servers.
-    let names = if report.is_good() { names } else { Vec::new() };
-    upstream::look_up(&mut snapshot, &names, environment, &mut report);
-    limits::fit(&mut snapshot, &written, environment, &mut report);
-    plugins::load(plugins, &mut snapshot, environment, &mut report);
+    process.settle(&mut snapshot, &mut report);
+    meet_machine(&mut snapshot, plugins, names, &written, environment, &mut report);
     snapshot.begin();
     report.conclude(snapshot)
+}
+
+/// What depends on the machine and on others: names, limits that fit, plugins, files.
+fn meet_machine(
+    snapshot: &mut Snapshot,
+    plugins: Vec<plugins::PluginDraft>,
+    names: Vec<upstream::Name>,
+    written: &limits::Written,
+    environment: &Environment,
+    report: &mut Report,
+) {
+    // A file that is refused anyway need not wait for name servers.
+    let names = if report.is_good() { names } else { Vec::new() };
+    upstream::look_up(snapshot, &names, environment, report);
+    limits::fit(snapshot, written, environment, report);
+    plugins::load(plugins, snapshot, environment, report);
+    snapshot.files = environment.named_files();
 }
 
 fn server(

@@ -8,11 +8,25 @@ use super::snapshot::{
     AcceptEncoding, AcceptMode, AccessFormat, AccessLog, AccessTarget, Admin, Admission, Balance,
     Belief, BreakerSettings, CommitAt, Condition, Continue, ExchangeTimeouts, Forwarded,
     GateSettings, HalfClose, HealthCheck, HostField, Keepalive, KeyMode, Limits, PoolLimits,
-    ProgressBy, Recorder, Retry, Timeouts, TraceContext, TraceSettings, UsageSettings, WakeBy,
-    WakeSettings, WhileLoading,
+    ProcessSettings, ProgressBy, Recorder, Retry, Timeouts, TraceContext, TraceSettings,
+    UsageSettings, WakeBy, WakeSettings, WhileLoading,
 };
 use crate::service::continuation::Prefill;
 
+/// What a reload may name is not known when the process begins, and a program that is started here needs
+/// files of its own: for those who know theirs.
+pub const LANDLOCK: bool = false;
+/// Keys, prompts and answers are in memory.
+pub const CORE_DUMPS: bool = false;
+/// Where no program is started here.
+pub const PROCESS: ProcessSettings = ProcessSettings {
+    user: None,
+    group: None,
+    no_new_privs: true,
+    seccomp: true,
+    landlock: LANDLOCK,
+    core_dumps: CORE_DUMPS,
+};
 pub const HALF_CLOSE: HalfClose = HalfClose::Cancel;
 pub const ACCEPT: AcceptMode = AcceptMode::Reuseport;
 pub const FORWARDED: Forwarded = Forwarded::Append;

@@ -40,8 +40,9 @@ pub mod upgrade;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 pub use problem::Problem;
@@ -87,6 +88,8 @@ pub struct Environment {
     pub load_plugin: plugins::load::Load,
     /// Those that run: what is the same in the configuration goes on.
     pub plugins: Vec<Arc<LoadedPlugin>>,
+    /// The files that the configuration has named so far.
+    pub named: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl Environment {
@@ -108,7 +111,19 @@ impl Environment {
             variable,
             load_plugin: plugins::load::load,
             plugins: Vec::new(),
+            named: Arc::default(),
         }
+    }
+
+    fn named_files(&self) -> Vec<PathBuf> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Where a file is that the configuration names, which is remembered.
+    fn file(&self, written: impl AsRef<Path>) -> PathBuf {
+        let path = self.folder.join(written);
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        path
     }
 
     /// The same, for a configuration whose relative paths begin in this folder.
@@ -128,6 +143,16 @@ pub fn folder_of(path: &Path) -> PathBuf {
 pub fn parse(text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let document = file::Document::parse(text)?;
     check::compile(&document, environment)
+}
+
+/// Whether a configuration, of which nothing else is looked at, has `process.landlock`.
+pub fn asks_for_landlock(text: &str) -> bool {
+    let mut report = problem::Report::default();
+    let document = file::Document::parse(text);
+    document.is_ok_and(|document| {
+        let mut process = document.root().table("process", &mut report);
+        process.boolean("landlock", defaults::LANDLOCK, &mut report)
+    })
 }
 
 /// The text of a configuration's file, or one sentence.

@@ -27,6 +27,7 @@ pub fn reload(
     let document = Document::parse(text)?;
     let mut loaded = check::compile(&document, &environment)?;
     let mut report = Report::default();
+    keep_defaults(&document, running, &mut loaded);
     for (section, key) in fixed(running, &loaded.snapshot) {
         // It was compiled, so the section is a table if it is there.
         let place = document.root().table(section, &mut Report::default()).place_of(key);
@@ -35,6 +36,26 @@ pub fn reload(
     loaded.snapshot.follow(running);
     let Loaded { snapshot, .. } = report.conclude(loaded.snapshot)?;
     Ok(Loaded { snapshot, warnings: loaded.warnings, notes: loaded.notes })
+}
+
+/// A key of `[process]` that is not written stays what it was, whatever it would be at a start: upstreams
+/// that start programs come and go, and what a process has given up is gone.
+fn keep_defaults(document: &Document<'_>, running: &Snapshot, loaded: &mut Loaded) {
+    let is_written = |key: &str| document.seek(key).iter().any(|sought| sought.is_written);
+    let (was, is) = (&running.process, &mut loaded.snapshot.process);
+    if !is_written("process.no_new_privs") {
+        is.no_new_privs = was.no_new_privs;
+    }
+    if !is_written("process.seccomp") {
+        is.seccomp = was.seccomp;
+    }
+    let (begins, seccomp) = (running.starts_programs().is_none(), is.seccomp);
+    if let (true, true, Some(upstream)) = (begins, seccomp, loaded.snapshot.starts_programs()) {
+        loaded.notes.push(format!(
+            "the program that upstream {upstream:?} starts is denied the system calls that this process \
+             is: that began with it and ends with it; a restart ends it, a hand-over does not"
+        ));
+    }
 }
 
 /// The addresses at which clients speak TLS.
@@ -49,6 +70,7 @@ fn fixed(running: &Snapshot, next: &Snapshot) -> Vec<(&'static str, &'static str
         Workers::Unpinned(_) => "workers",
     };
     let (old, new) = (&running.server, &next.server);
+    let (was, is) = (&running.process, &next.process);
     let changes = [
         ("server", "listen", old.listen != new.listen),
         ("server", "tls", sealed(running) != sealed(next)),
@@ -56,6 +78,12 @@ fn fixed(running: &Snapshot, next: &Snapshot) -> Vec<(&'static str, &'static str
         ("server", "accept", old.accept != new.accept),
         ("fleet", "store, name and ttl", running.gate.fleet != next.gate.fleet),
         ("gate", "spent_file", running.gate.spent_file != next.gate.spent_file),
+        ("process", "user", was.user != is.user),
+        ("process", "group", was.group != is.group),
+        ("process", "no_new_privs", was.no_new_privs != is.no_new_privs),
+        ("process", "seccomp", was.seccomp != is.seccomp),
+        ("process", "landlock", was.landlock != is.landlock),
+        ("process", "core_dumps", was.core_dumps != is.core_dumps),
         ("admin", "listen", running.admin.listen != next.admin.listen),
         ("admin", "tls", running.admin.tls.is_some() != next.admin.tls.is_some()),
         ("access_log", "to", running.access_log.target != next.access_log.target),

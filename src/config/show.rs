@@ -1,7 +1,7 @@
 //! The effective configuration as TOML, with every default and limit filled in.
 //!
-//! What is printed compiles to the same snapshot, but for the query of `trace.export`: it may hold a
-//! key, and this is shown to whoever may look.
+//! What is printed compiles to the same snapshot, but for the queries of `trace.export` and `wake`, and
+//! for keys that stand in the file as the value of a field: this is shown to whoever may look.
 //!
 //! Absent on purpose: everything that is not in the snapshot, the operator's comments among it.
 
@@ -10,6 +10,7 @@ mod gate;
 mod observing;
 mod plugins;
 mod policy;
+mod process;
 mod registry;
 mod tls;
 
@@ -40,6 +41,7 @@ fn write(snapshot: &Snapshot, out: &mut String) -> fmt::Result {
     server(snapshot, out)?;
     snapshot.server.tls.iter().try_for_each(|tls| tls::server(tls, out))?;
     gate::gate(&snapshot.gate, out)?;
+    process::process(&snapshot.process, out)?;
     admin(snapshot, out)?;
     access_log(snapshot, out)?;
     observing::trace(&snapshot.trace, out)?;

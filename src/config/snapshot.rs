@@ -9,6 +9,7 @@ mod generation;
 mod members;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ mod models;
 mod observing;
 mod path;
 mod prices;
+mod process;
 mod registry;
 mod resilience;
 mod stored;
@@ -55,6 +57,7 @@ pub use models::{ModelRoute, ModelSource};
 pub use observing::{Collector, Recorder, TraceContext, TraceSettings, UsageSettings};
 pub use path::{PathPattern, PathPiece, Rewrite, Template};
 pub use prices::{ModelPrice, Money, PaidTokens, PriceTable, TokenPrice};
+pub use process::ProcessSettings;
 pub use registry::{ApiServer, ConsulSource, EtcdSource, KubernetesSource, TokenPlace};
 pub use resilience::{
     Admission, Balance, BreakerSettings, CommitAt, Condition, Conditions, Continue, Fallback,
@@ -72,6 +75,7 @@ pub struct Snapshot {
     pub generation: Generation,
     pub server: ServerSettings,
     pub gate: GateSettings,
+    pub process: ProcessSettings,
     pub admin: Admin,
     pub access_log: AccessLog,
     pub trace: TraceSettings,
@@ -88,6 +92,8 @@ pub struct Snapshot {
     pub stored: Option<Arc<StoredResponses>>,
     /// In matching order: exact paths first, then prefixes from the longest to the shortest.
     pub routes: Vec<Route>,
+    /// Every file that it names, but those that are only written.
+    pub files: Vec<PathBuf>,
 }
 
 impl Snapshot {

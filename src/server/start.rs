@@ -1,9 +1,11 @@
 //! Starting: from a snapshot to running workers.
 //!
-//! In the order of what may fail: addresses, where records go, pollers, threads.
+//! In the order of what may fail: addresses, what the process gives up, where records go, pollers,
+//! threads.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
@@ -38,28 +40,35 @@ use crate::observe::usage::{UsageBook, UsageQueue};
 use crate::proxy::health::DownEndpoint;
 use crate::proxy::load::Loads;
 use crate::reactor::mailbox::{Mailbox, mailbox};
+use crate::reactor::net::path_of;
 use crate::sys::{self, Families, Inherited, Linux, Listeners, TcpStream, keep_alive};
 
 /// Starts the workers that `snapshot` asks for. `name` tells threads apart.
 pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> {
-    start_on(name, snapshot, &mut Inherited::default(), FleetPlace::default())
+    start_on(name, snapshot, &mut Inherited::default(), FleetPlace::default(), |_| Ok(()))
 }
 
 /// The same, on listeners that were given to us as far as there are any. `place`: what a fleet knows us by.
+/// `bound` is called when all addresses are bound and before anything else is opened or started, with the
+/// paths of the Unix sockets that are new; what it refuses is not started.
 pub fn start_on(
     name: &str,
     snapshot: Arc<Snapshot>,
     inherited: &mut Inherited,
     place: FleetPlace,
+    bound: impl FnOnce(&[PathBuf]) -> Result<(), String>,
 ) -> Result<Server, StartError> {
     raise_descriptor_limit(&snapshot)?;
     let cpus: Vec<Option<usize>> = match &snapshot.server.workers {
         Workers::Pinned(cpus) => cpus.iter().copied().map(Some).collect(),
         Workers::Unpinned(count) => vec![None; *count],
     };
-    let Doors { addresses, listeners, mut kept } = Doors::open(&snapshot, cpus.len(), inherited)?;
-    let records = Records::open(&snapshot)?;
+    let Doors { addresses, listeners, mut kept, made } =
+        Doors::open(&snapshot, cpus.len(), inherited)?;
     let desk = open_desk(&snapshot, inherited, &mut kept)?;
+    bound(&made).map_err(StartError::Process)?;
+    // A file that is made now belongs to who will have to open it again.
+    let records = Records::open(&snapshot)?;
     let (posts, seats) = seats(cpus, listeners).map_err(StartError::System)?;
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
     let loads = Loads::new(&snapshot, seats.len());
@@ -150,6 +159,8 @@ struct Doors {
     listeners: Vec<Vec<(TcpListener, bool)>>,
     /// Second descriptors of all of them, for a successor.
     kept: Listeners,
+    /// Paths of the Unix sockets that nobody had given us.
+    made: Vec<PathBuf>,
 }
 
 impl Doors {
@@ -160,10 +171,16 @@ impl Doors {
     ) -> Result<Doors, StartError> {
         let mut addresses = Vec::new();
         let mut kept = Listeners::default();
+        let mut made = Vec::new();
         let mut listeners: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
         for (place, &address) in snapshot.server.listen.iter().enumerate() {
             let failed = |error| StartError::Listen { address, error };
             let families = families(snapshot, address);
+            if let Some(path) = path_of(address)
+                && !inherited.holds(address)
+            {
+                made.push(PathBuf::from(path));
+            }
             let bound = inherited.listen(address, workers, families).map_err(failed)?;
             // A Unix socket has no other address than the one that was asked for.
             let real = bound.iter().flatten().find_map(|listener| listener.local_addr().ok());
@@ -177,7 +194,7 @@ impl Doors {
                 worker.extend(bound.into_iter().map(|listener| (listener, sealed)));
             }
         }
-        Ok(Doors { addresses, listeners, kept })
+        Ok(Doors { addresses, listeners, kept, made })
     }
 }
 

@@ -35,6 +35,7 @@ use rustix::process::getppid;
 use rustix::stdio::{dup2_stdin, stdin};
 
 use super::inherit::{Inherited, Listeners};
+use super::syscalls;
 
 /// Tells the successor whose standard input to trust: the process id of its parent.
 const VARIABLE: &str = "SLUICEGATE_PREDECESSOR";
@@ -65,6 +66,10 @@ impl Successor {
         match listeners.admin {
             Some(_) => command.env(ADMIN_VARIABLE, "last"),
             None => command.env_remove(ADMIN_VARIABLE),
+        };
+        match syscalls::filter_in_force() {
+            Some(filter) => command.env(syscalls::VARIABLE, filter),
+            None => command.env_remove(syscalls::VARIABLE),
         };
         let process = command.stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
         let mut successor = Successor { process, channel };

@@ -63,6 +63,11 @@ impl Inherited {
         Inherited(listeners)
     }
 
+    /// Whether there is one for this address.
+    pub fn holds(&self, address: SocketAddr) -> bool {
+        self.0.workers.iter().any(|listener| is_on(listener, address))
+    }
+
     /// Listeners on `address` for `workers` workers, each with at least one: the inherited ones if
     /// there are any, else new ones.
     pub fn listen(

@@ -137,6 +137,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
     let links = (0..gateway.upstreams).map(link).collect();
     let mut snapshot = Snapshot {
         stored: None,
+        files: Vec::new(),
         generation: Generation::default(),
         server: ServerSettings {
             list_models: defaults::LIST_MODELS,
@@ -161,6 +162,7 @@ pub fn snapshot(gateway: &GatewayPlan) -> Snapshot {
         access_log: defaults::ACCESS_LOG,
         trace: defaults::trace(),
         gate: defaults::gate(),
+        process: defaults::PROCESS,
         recorder: defaults::RECORDER,
         usage: defaults::usage(),
         prices: None,

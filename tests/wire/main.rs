@@ -53,6 +53,7 @@ mod pairs;
 mod path_models;
 mod plugins;
 mod pool;
+mod process;
 mod protocol;
 mod recordings;
 mod register;

@@ -105,7 +105,7 @@ fn listener(field: &Field<'_>, report: &mut Report) -> Option<Option<SocketAddr>
 
 fn token(field: &Field<'_>, environment: &Environment, report: &mut Report) -> Option<AdminToken> {
     field.parsed(report, |written| {
-        let path = environment.folder.join(written);
+        let path = environment.file(written);
         let file = path.to_string_lossy().into_owned();
         let text = (environment.read)(&path)
             .map_err(|reason| Mistake::new(format!("{file}: {reason}")))?;

@@ -103,7 +103,7 @@ fn source(
         }
         "srv" => field.parsed(report, srv_name).map(DiscoverySource::Srv),
         _ => {
-            let path = environment.folder.join(field.string(report)?);
+            let path = environment.file(field.string(report)?);
             Some(DiscoverySource::File(path))
         }
     }

@@ -97,7 +97,7 @@ fn from_file(
         if written.is_empty() || written.chars().any(char::is_control) {
             return Err(Mistake::new(format!("{written:?} is no path of a file")));
         }
-        let path = environment.folder.join(written);
+        let path = environment.file(written);
         let found = (environment.read)(&path)
             .map_err(|reason| Mistake::new(format!("{}: {reason}", path.display())))?;
         let is_json = Path::new(written).extension().is_some_and(|it| it == "json");

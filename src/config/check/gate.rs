@@ -167,7 +167,7 @@ pub(super) fn path(
         report.error(field.place(), "must be the path of a file");
         return None;
     }
-    Some(environment.folder.join(written))
+    Some(environment.file(written))
 }
 
 /// `per_address = { … }`

@@ -18,6 +18,17 @@ const VALUE_MAX: usize = 8 << 10;
 /// The fields in which clients put a key, by the SDKs of OpenAI, Anthropic, Azure and Google.
 const KEY_FIELDS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
+/// Fields whose value is a secret as a rule: one that is written in the file is not shown.
+const SECRET_FIELDS: [&str; 7] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+];
+
 /// The table of this name; empty where there is none.
 pub(super) fn rules(
     section: &mut Section<'_>,
@@ -43,7 +54,12 @@ pub(super) fn rules(
     for (kind, into) in [("set", &mut rules.set), ("add", &mut rules.add)] {
         for (field_name, field) in entries(&mut section, kind, report) {
             if let Some(value) = value(&field, environment, report) {
-                written.push((format!("{name}.{kind}.{}", shown_key(&field_name)), value.written));
+                let key = format!("{name}.{kind}.{}", shown_key(&field_name));
+                written.push(match SECRET_FIELDS.contains(&&*field_name) && !field.is_table() {
+                    // What is printed is shown to whoever may look.
+                    true => (format!("# {key}"), "what stands in the file".to_owned()),
+                    false => (key, value.written),
+                });
                 into.push((field_name, value.bytes));
             }
         }
@@ -177,7 +193,7 @@ fn from_table(
         }
         (None, Some(file)) => {
             let (path, secret) = file.parsed(report, |written| {
-                let path = environment.folder.join(written);
+                let path = environment.file(written);
                 let text = (environment.read)(&path)
                     .map_err(|reason| Mistake::new(format!("{}: {reason}", path.display())))?;
                 Ok((path.to_string_lossy().into_owned(), text))

@@ -48,7 +48,7 @@ pub(super) fn allowed(
 
 /// A path from the root, in which no part leads back.
 fn absolute(text: &str, environment: &Environment) -> Result<String, Mistake> {
-    let path = environment.folder.join(text);
+    let path = environment.file(text);
     let plain = |part: Component<'_>| !matches!(part, Component::ParentDir | Component::CurDir);
     if text.is_empty() || !path.components().all(plain) {
         return Err(Mistake::new("must be a path without . and .. in it"));

@@ -107,7 +107,7 @@ fn api(
     let token = section.take("token").map(|field| token(&field, environment, report));
     let mut path = |key: &'static str, report: &mut Report| {
         let field = section.take(key)?;
-        Some((field.string(report).map(|text| environment.folder.join(text)), field))
+        Some((field.string(report).map(|text| environment.file(text)), field))
     };
     let ca = path("ca", report);
     let (certificate, key) = (path("certificate", report), path("key", report));
@@ -165,7 +165,7 @@ fn token(field: &Field<'_>, environment: &Environment, report: &mut Report) -> O
     section.finish(report);
     match (variable, file) {
         (Some(variable), None) => Some(TokenPlace::Env(variable.parsed(report, variable_name)?)),
-        (None, Some(file)) => Some(TokenPlace::File(environment.folder.join(file.string(report)?))),
+        (None, Some(file)) => Some(TokenPlace::File(environment.file(file.string(report)?))),
         _ => {
             report.error(field.place(), "must be { env = \"NAME\" } or { file = \"path\" }");
             None

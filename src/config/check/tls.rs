@@ -199,7 +199,7 @@ fn file<T>(
     read: impl Fn(&Path) -> Result<T, String>,
 ) -> Option<T> {
     field.parsed(report, |written| {
-        let path: PathBuf = environment.folder.join(written);
+        let path: PathBuf = environment.file(written);
         read(&path).map_err(|reason| Mistake::new(format!("{}: {reason}", path.display())))
     })
 }

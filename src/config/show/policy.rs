@@ -1,11 +1,11 @@
 //! The policies of upstreams and routes, as TOML.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::super::snapshot::{
     Balance, BreakerSettings, Fallback, FallbackAnswer, HashKey, HealthCheck, ModelRoute,
     ModelSource, Retry, Route, Share, ShareBy, Snapshot, TranslateTo, Upstream, WakeBy,
-    WakeSettings, WakeUrl, When,
+    WakeSettings, When,
 };
 use super::super::units::{show_duration, show_size};
 use super::{entry, key, list, quoted};
@@ -37,8 +37,15 @@ fn wake(wake: &WakeSettings, out: &mut String) -> fmt::Result {
         WakeBy::Command(words) => {
             entry(out, &format!("wake.{}", kinds[0]), list(words.iter().map(|word| quoted(word))))
         }
-        WakeBy::Url(WakeUrl { authority, path }) => {
-            entry(out, &format!("wake.{}", kinds[1]), quoted(&format!("http://{authority}{path}")))
+        WakeBy::Url(url) => {
+            if url.has_query() {
+                writeln!(
+                    out,
+                    "# wake.{} has a query, which is not shown: keys stand in some",
+                    kinds[1]
+                )?;
+            }
+            entry(out, &format!("wake.{}", kinds[1]), quoted(&url.shown()))
         }
     };
     by(["command", "url"], &wake.start)?;

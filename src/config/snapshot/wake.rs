@@ -37,3 +37,16 @@ pub struct WakeUrl {
     /// Path and query.
     pub path: String,
 }
+
+impl WakeUrl {
+    /// The URL as it may be shown: without its query, in which there may be a key.
+    pub fn shown(&self) -> String {
+        let path = self.path.split('?').next().unwrap_or_default();
+        format!("http://{}{path}", self.authority)
+    }
+
+    /// Whether there is more than is shown.
+    pub fn has_query(&self) -> bool {
+        self.path.contains('?')
+    }
+}

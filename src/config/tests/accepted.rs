@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::super::bounds::{descriptors_least, descriptors_needed, worker_memory};
 use super::super::show::effective;
 use super::super::snapshot::{
-    Endpoint, FallbackAnswer, Forwarded, HostField, PathPattern, Rewrite, Target, Workers,
+    Endpoint, FallbackAnswer, Forwarded, HostField, PathPattern, ProcessSettings, Rewrite, Target,
+    Workers,
 };
 use super::super::{Environment, defaults};
 use super::*;
@@ -52,6 +53,13 @@ fn every_key_reaches_the_snapshot() {
         resolve = "7s"
         list_models = "40s"
         tcp_keepalive = { idle = "2m", interval = "9s", probes = 4 }
+        [process]
+        user = "gate"
+        group = "4"
+        no_new_privs = true
+        seccomp = true
+        landlock = true
+        core_dumps = true
         [admin]
         listen = "0.0.0.0:9090"
         hosts = ["Gate.example", "gw1"]
@@ -182,7 +190,15 @@ const EVERY_KEY: &str = r#"
     guess_tokens = 1000
     client_field = "x-forwarded-for"
     per_address = "off"
-    [admin]
+    [process]
+user = "gate"
+group = "4"
+no_new_privs = true
+seccomp = true
+landlock = true
+core_dumps = true
+
+[admin]
     listen = "0.0.0.0:9090"
     hosts = ["gate.example", "gw1"]
     playground = true
@@ -327,7 +343,8 @@ stored = "off"
     admission.priority = 1
     while_loading.wait = "2m"
     wake.command = ["llama-server", "--port", "80"]
-    wake.stop_url = "http://10.0.0.9:81/stop?p=80"
+    # wake.stop_url has a query, which is not shown: keys stand in some
+    wake.stop_url = "http://10.0.0.9:81/stop"
     wake.health = "off"
     wake.timeout = "7m"
     wake.idle = "15m"
@@ -783,4 +800,36 @@ fn many_routes_are_told_apart_by_their_paths() {
     let problems = parse(&twice).expect_err("one comes twice");
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].reason.contains("another route has this path"), "{problems:?}");
+}
+
+#[test]
+fn what_a_process_gives_up_depends_on_whom_it_starts() {
+    let with = |wake: &str| {
+        format!(
+            "{SAMPLE}\n[[upstream]]\nname = \"gpu\"\nendpoints = [\"10.0.0.2:80\"]\nwake = {{ {wake} }}\n"
+        )
+    };
+    let sample = SAMPLE.to_owned();
+    let wake = with("command = [\"sudo\", \"serve\"]");
+    let url = with("url = \"http://10.0.0.9:81/start\"");
+    let off = "no_new_privs and seccomp of [process] are off: upstream \"gpu\" starts a program, which \
+               would have them too; true switches them on";
+    for (text, process, expected, note) in [
+        (&sample, "", [true, true, false], None),
+        (&url, "", [true, true, false], None),
+        (&wake, "", [false, false, false], Some(off)),
+        (&wake, "seccomp = true", [true, true, false], None),
+        (&wake, "no_new_privs = true", [true, false, false], None),
+        (&sample, "no_new_privs = false", [false, false, false], None),
+        (&sample, "seccomp = false", [true, false, false], None),
+        (&sample, "landlock = true", [true, true, true], None),
+        (&wake, "landlock = true", [true, false, true], Some(off)),
+    ] {
+        let loaded = accepted(&format!("{text}\n[process]\n{process}\n"));
+        let ProcessSettings { no_new_privs, seccomp, landlock, .. } = loaded.snapshot.process;
+        assert_eq!([no_new_privs, seccomp, landlock], expected, "{process}");
+        assert_eq!(loaded.notes.first().map(String::as_str), note, "{process}");
+        let warned = loaded.warnings.iter().any(|problem| problem.key == "process.landlock");
+        assert_eq!(warned, landlock && *text == wake, "{process}");
+    }
 }

@@ -131,3 +131,22 @@ fn health_is_asked_where_the_service_has_it() {
         assert_eq!(health.map(|health| health.path).as_deref(), Some(path), "{lines}");
     }
 }
+
+#[test]
+fn a_key_that_stands_in_the_file_is_not_shown() {
+    let rules = |rules: &str| {
+        effective(&accepted(&with(&format!("request_headers = {{ {rules} }}"), "")).snapshot)
+    };
+    for name in ["Authorization", "X-Api-Key", "api-key", "x-goog-api-key", "Cookie"] {
+        for kind in ["set", "add"] {
+            let shown = rules(&format!("{kind} = {{ {name} = \"Bearer sk-1\" }}"));
+            assert!(!shown.contains("sk-1"), "{shown}");
+            let comment = format!("# request_headers.{kind}.{} =", name.to_ascii_lowercase());
+            assert!(shown.contains(&comment), "{shown}");
+        }
+    }
+    let shown = rules("set = { x-team = \"sk-1\", Authorization = { env = \"API_KEY\" } }");
+    assert!(shown.contains("request_headers.set.x-team = \"sk-1\""), "{shown}");
+    assert!(shown.contains("authorization = { env = \"API_KEY\" }"), "{shown}");
+    assert!(!shown.contains("sesame"), "{shown}");
+}

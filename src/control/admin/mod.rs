@@ -249,6 +249,7 @@ fn pages(
         usage: defaults::usage(),
         prices: None,
         gate: defaults::gate(),
+        process: defaults::PROCESS,
         plugins: PluginTable::default(),
         limits: Limits {
             connections: ADMIN_CONNECTIONS,
@@ -261,6 +262,7 @@ fn pages(
         timeouts: Timeouts { drain: Some(FAREWELL), ..defaults::TIMEOUTS },
         upstreams: Vec::new(),
         stored: None,
+        files: Vec::new(),
         routes: routes(process, policy, ADMIN_CONNECTIONS - ADMIN_HEALTH_PLACES),
     }
 }

@@ -14,13 +14,15 @@ const LINE_MAX: u64 = 1024;
 const LINES_MAX: u32 = 200;
 
 /// Variables that are for the gateway alone: who supervises it, and what it was given.
-const OURS: [&str; 6] = [
+const OURS: [&str; 8] = [
     "NOTIFY_SOCKET",
     "LISTEN_FDS",
     "LISTEN_PID",
     "LISTEN_FDNAMES",
     "SLUICEGATE_PREDECESSOR",
     "SLUICEGATE_ADMIN_SOCKET",
+    "SLUICEGATE_SECCOMP",
+    "SLUICEGATE_LANDLOCK",
 ];
 
 /// A process that was started here, with all that it starts itself.

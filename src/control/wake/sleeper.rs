@@ -201,7 +201,7 @@ impl Sleeper {
                 Err(error) => Err(format!("{}: {error}", words[0])),
             },
             WakeBy::Url(url) => {
-                log::info!("{name}: its server is started by http://{}{}", url.authority, url.path);
+                log::info!("{name}: its server is started by {}", url.shown());
                 ask_url(name, url);
                 Ok(())
             }
@@ -397,11 +397,11 @@ fn ask_url(name: &str, url: &WakeUrl) {
             timeout: URL_TIMEOUT,
         };
         let status = ask.status();
-        let WakeUrl { authority, path } = &url;
+        let shown = url.shown();
         match status {
-            Ok(status @ 200..=399) => log::info!("{name}: http://{authority}{path}: {status}"),
-            Ok(status) => log::error!("{name}: http://{authority}{path}: status {status}"),
-            Err(why) => log::error!("{name}: http://{authority}{path}: {why}"),
+            Ok(status @ 200..=399) => log::info!("{name}: {shown}: {status}"),
+            Ok(status) => log::error!("{name}: {shown}: status {status}"),
+            Err(why) => log::error!("{name}: {shown}: {why}"),
         }
     };
     if let Err(error) = thread::Builder::new().name("wake-url".to_owned()).spawn(ask) {
