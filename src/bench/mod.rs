@@ -15,6 +15,7 @@
 //! | [`report`], [`doubt`] | figures, medians, ratios, and what speaks against them |
 //! | [`print`], [`plot`], [`hgrm`] | for people, as pictures, for plotters |
 //! | [`stand`] | a mock and a gateway of our own to measure |
+//! | [`inference`] | inference APIs under the load of their users |
 //!
 //! Absent on purpose: a verdict. It prints figures and doubts; `docs/benchmarking.md` tells what
 //! may be concluded.
@@ -23,6 +24,7 @@ pub mod connection;
 pub mod doubt;
 pub mod generator;
 pub mod hgrm;
+pub mod inference;
 pub mod machine;
 pub mod meter;
 pub mod plan;

@@ -235,7 +235,7 @@ fn legend(index: usize, curve: &Curve, text: &mut String) {
     );
 }
 
-fn colour(index: usize) -> &'static str {
+pub(super) fn colour(index: usize) -> &'static str {
     COLOURS[index % COLOURS.len()]
 }
 
@@ -277,7 +277,7 @@ fn span(nanos: f64) -> String {
     format!("{short} {unit}")
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

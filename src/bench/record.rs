@@ -204,14 +204,14 @@ impl Record {
     }
 }
 
-fn histogram() -> Histogram<u64> {
+pub(super) fn histogram() -> Histogram<u64> {
     let longest = LONGEST.as_nanos() as u64;
     // Bounds are refused if the low one is 0 or the high one less than twice that, or with more
     // than five digits; these are constants.
     Histogram::new_with_bounds(1, longest, DIGITS).expect("the bounds are sound")
 }
 
-fn keep(histogram: &mut Histogram<u64>, length: Duration) {
+pub(super) fn keep(histogram: &mut Histogram<u64>, length: Duration) {
     histogram.saturating_record(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
 }
 

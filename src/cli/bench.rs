@@ -22,8 +22,13 @@ use crate::bench::report::{self, PlanReport, Report};
 use crate::bench::stand::{Cores, Stand};
 use crate::bench::target::{Asking, Dialect, Sealing, Target};
 use crate::bench::{doubt, hgrm, measure, plot, print};
-use crate::config::units;
 use crate::sys;
+
+mod inference;
+mod parse;
+
+use inference::InferenceArguments;
+use parse::{Named, Owned, duration, field, pace, picture, positive, size, token};
 
 /// Generator, mock and gateway.
 const STAND_THREADS: usize = 3;
@@ -45,15 +50,15 @@ pub struct BenchArguments {
     /// What the connections do
     #[arg(long, value_enum, default_value_t = ShapeName::Streams)]
     shape: ShapeName,
-    /// Connections open at once
+    /// Connections open at once [default: 100]; with --api, requests in flight [default: 1, or at most
+    /// 4096 where they are due at a rate]
     #[arg(
         long,
-        visible_alias = "streams",
+        visible_aliases = ["streams", "concurrency"],
         short = 'c',
         value_name = "COUNT",
-        default_value_t = 100
     )]
-    connections: usize,
+    connections: Option<usize>,
     /// Tokens per second of each stream [shape streams, our mock]
     #[arg(long, value_name = "RATE", default_value_t = 20.0, value_parser = pace)]
     rate: f64,
@@ -66,21 +71,24 @@ pub struct BenchArguments {
     /// Bytes of each large body [shapes upload and download; default: 64MiB and 256MiB]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     bytes: Option<u64>,
-    /// Open loop: this many requests per second over all connections, due at a constant rate
-    #[arg(long, value_name = "RATE", value_parser = positive)]
+    /// Open loop: this many requests per second over all connections, due at a constant rate; with
+    /// --api, as --arrivals says
+    #[arg(long, visible_alias = "request-rate", value_name = "RATE", value_parser = positive)]
     open: Option<f64>,
-    /// How long to measure, in each round
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    duration: Duration,
-    /// How long to load before measuring, in each round
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
-    warm_up: Duration,
+    /// How long to measure, in each round [default: 10s]; with --api, at each level [default: 30s, or
+    /// until --requests are answered, or the trace ends]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    duration: Option<Duration>,
+    /// How long to load before measuring, in each round or at each level [default: 2s; with --requests
+    /// or --trace none]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    warm_up: Option<Duration>,
     /// Rounds; targets take turns in each [default: 1, or 3 where targets are compared]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// A request of which nothing is heard for this long has failed
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    timeout: Duration,
+    /// A request of which nothing is heard for this long has failed [default: 10s; with --api 120s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
     /// What answers: our mock's /stream, which is told what to send and stamps its tokens, or any
     #[arg(long, value_enum, default_value_t = ServerName::Mock)]
     server: ServerName,
@@ -115,6 +123,8 @@ pub struct BenchArguments {
     /// latency that was measured
     #[arg(long, value_name = "FILE", value_parser = picture)]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    inference: InferenceArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -143,94 +153,6 @@ enum ServerName {
     Any,
 }
 
-/// `NAME=URL`
-#[derive(Clone, Debug)]
-struct Named {
-    name: String,
-    url: String,
-}
-
-/// `PID` or `NAME=PID`
-#[derive(Clone, Debug)]
-struct Owned {
-    name: Option<String>,
-    pid: u32,
-}
-
-impl std::str::FromStr for Named {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Named, String> {
-        let (name, url) = text.split_once('=').ok_or("must be NAME=URL")?;
-        if name.is_empty()
-            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        {
-            return Err("a name has letters, digits, `-`, `_` and `.`".to_owned());
-        }
-        Ok(Named { name: name.to_owned(), url: url.to_owned() })
-    }
-}
-
-impl std::str::FromStr for Owned {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Owned, String> {
-        let (name, pid) = match text.split_once('=') {
-            Some((name, pid)) => (Some(name.to_owned()), pid),
-            None => (None, text),
-        };
-        let pid = pid.parse().map_err(|_| "must be PID or NAME=PID".to_owned())?;
-        Ok(Owned { name, pid })
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    units::duration(text).map_err(|mistake| mistake.to_string())
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    let bytes = units::size(text).map_err(|mistake| mistake.to_string())?;
-    if bytes > 0 { Ok(bytes) } else { Err("must be above 0".to_owned()) }
-}
-
-fn picture(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("svg" | "html") => Ok(path),
-        _ => Err("must end in .svg or .html".to_owned()),
-    }
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| "must be a number above 0".to_owned())
-}
-
-/// A rate as the mock takes it: exact to a thousandth.
-fn pace(text: &str) -> Result<f64, String> {
-    let rounded = (positive(text)? * 1_000.0).round() / 1_000.0;
-    if rounded > 0.0 { Ok(rounded) } else { Err("must be at least 0.001".to_owned()) }
-}
-
-fn token(text: &str) -> Result<String, String> {
-    let is_token = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
-    if is_token && text != "HEAD" && text != "CONNECT" {
-        Ok(text.to_owned())
-    } else {
-        Err("must be a method in capitals whose answer may have a body".to_owned())
-    }
-}
-
-fn field(text: &str) -> Result<String, String> {
-    let (name, _) = text.split_once(':').ok_or("must be `Name: value`")?;
-    let known = ["host", "content-length", "connection", "transfer-encoding"];
-    if known.iter().any(|known| name.eq_ignore_ascii_case(known)) {
-        return Err(format!("{name} is set by the tool"));
-    }
-    if name.is_empty() || name.contains(' ') || text.bytes().any(|byte| byte.is_ascii_control()) {
-        return Err("must be `Name: value` on one line".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
 pub fn execute(arguments: &BenchArguments) -> Exit {
     match run(arguments) {
         Ok(()) => Exit::Success,
@@ -244,6 +166,9 @@ pub fn execute(arguments: &BenchArguments) -> Exit {
 fn run(arguments: &BenchArguments) -> Result<(), String> {
     if arguments.stand {
         return run_stand(arguments);
+    }
+    if let Some(api) = arguments.inference.api {
+        return inference::run(arguments, api.into());
     }
     let targets = arguments.targets()?;
     arguments.measure(&targets, 1 + arguments.pid.len())
@@ -264,7 +189,7 @@ fn run_stand(arguments: &BenchArguments) -> Result<(), String> {
     handled.map_err(|error| format!("signals cannot be handled: {error}"))?;
     let targets = {
         let mut guard = lock(&stand);
-        let started = Stand::start(arguments.connections, cores)
+        let started = Stand::start(arguments.connections(), cores)
             .map_err(|error| format!("cannot start the servers: {error}"))?;
         let started = guard.insert(started);
         let direct = arguments.target("direct", &started.direct_url())?;
@@ -300,6 +225,10 @@ impl From<ShapeName> for Shape {
 }
 
 impl BenchArguments {
+    fn connections(&self) -> usize {
+        self.connections.unwrap_or(100)
+    }
+
     fn plan(&self) -> Result<Plan, String> {
         let shape = Shape::from(self.shape);
         if shape == Shape::Fairness && self.server == ServerName::Any {
@@ -316,16 +245,17 @@ impl BenchArguments {
             }
             Some(rate) => Arrivals::Open { rate },
         };
-        if self.connections == 0 || self.duration.is_zero() {
+        let duration = self.duration.unwrap_or(Duration::from_secs(10));
+        if self.connections() == 0 || duration.is_zero() {
             return Err("--connections and --duration must be above 0".to_owned());
         }
         Ok(Plan {
             shape,
-            connections: self.connections,
+            connections: self.connections(),
             arrivals,
-            warm_up: self.warm_up,
-            duration: self.duration,
-            silence: self.timeout,
+            warm_up: self.warm_up.unwrap_or(Duration::from_secs(2)),
+            duration,
+            silence: self.timeout.unwrap_or(Duration::from_secs(10)),
             outlasting: shape.is_stream() && self.tokens.is_none(),
         })
     }
@@ -385,7 +315,7 @@ impl BenchArguments {
     /// Measures, prints, writes the files. `threads`: how many want a core at once, as far as known.
     fn measure(&self, targets: &[Target], threads: usize) -> Result<(), String> {
         let plan = self.plan()?;
-        let needed = self.connections as u64 + 64;
+        let needed = self.connections() as u64 + 64;
         sys::raise_descriptor_limit(needed).map_err(|limit| {
             format!("{needed} file descriptors are needed and {limit} allowed (--connections)")
         })?;

@@ -124,7 +124,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["config", "control", "gateway", "measure", "observe", "proxy", "reactor", "sys"]),
-    ("bench", &["clock", "http", "reactor", "sys", "tls"]),
+    (
+        "bench",
+        &[
+            "clock",
+            "http",
+            "measure::stats",
+            "proxy::random",
+            "reactor",
+            "sys",
+            "tls",
+            "wire::buffers",
+            "wire::sealed",
+            "wire::socket",
+            "wire::transport",
+        ],
+    ),
     (
         "lifecycle",
         &[
