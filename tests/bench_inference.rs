@@ -523,7 +523,8 @@ fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
     let api = ["--api", "openai", "--url", "http://127.0.0.1:9"];
     let with_model = [&api[..], &["--model", "m"]].concat();
     let missing = ["--key-env", "A_VARIABLE_THAT_IS_NOT_SET"];
-    let cases: [(&[&str], &[&str], i32, &str); 11] = [
+    type Refused<'a> = (&'a [&'a str], &'a [&'a str], i32, &'a str);
+    let cases: [Refused<'_>; 11] = [
         (&api, &[], 1, "--model is wanted"),
         (&with_model, &missing, 1, "A_VARIABLE_THAT_IS_NOT_SET is not set"),
         (&with_model, &["--no-stream", "--slo", "ttft=1s"], 1, "e2e alone"),

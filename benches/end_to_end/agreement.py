@@ -8,9 +8,9 @@ Both come from PyPI, each into an environment of its own (1.2 and 5.9 GB):
     python3 -m venv VENV && VENV/bin/pip install aiperf==0.13.0
     python3 -m venv VENV && VENV/bin/pip install guidellm==0.8.1
 
-The three take turns within a round and ask the same prompts, as many at once, for as many tokens. What is
-compared is the median over the rounds; beside it stands how far the rounds of one tool lie apart, for what is
-smaller than that says nothing. Exits with 1 where a figure differs by more than 5 %.
+The three take turns within a round and ask prompts of the same words and length, as many at once, for as many
+tokens. What is compared is the median over the rounds; beside it stands how far the rounds of one tool lie
+apart, for what is smaller than that says nothing. Exits with 1 where a figure differs by more than 5 %.
 
 `--server llama` is llama.cpp's own server (of the environment that `tests/run` makes) on the model of the tests
 made larger: with the tiny one a token takes less than a client in Python needs to read it. `--server mock` is a
@@ -100,9 +100,10 @@ def start_server(options, port, folder):
     sys.exit("the server does not answer")
 
 
-def write_prompts(folder, options):
-    """The same prompts, as each tool reads them."""
-    draw = random.Random(options.seed)
+def write_prompts(folder, options, seed):
+    """Prompts as each tool reads them. Every run has its own: llama.cpp keeps what it has read, and whoever asks
+    the same as the one before gets his first token sooner."""
+    draw = random.Random(seed)
     texts = [" ".join(draw.choices(WORDS, k=PROMPT_WORDS)) for _ in range(options.requests)]
     for name, row in {
         "sluicegate": lambda text: {"prompt": text, "output_len": options.tokens},
@@ -223,7 +224,6 @@ def main():
     port = free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_prompts(folder, options)
         python = options.guidellm / "bin/python"
         subprocess.run([python, "-c", TOKENIZER, folder / "tokenizer", " ".join(WORDS)], check=True)
         server = start_server(options, port, folder)
@@ -233,6 +233,8 @@ def main():
                 # Another one first each time.
                 order = list(tools)[number % 3 :] + list(tools)[: number % 3]
                 for tool in order:
+                    options.seed += 1
+                    write_prompts(folder, options, options.seed)
                     seen[tool].append(tools[tool](options, folder, f"http://127.0.0.1:{port}"))
                     print(f"round {number + 1}: {tool} {json.dumps(seen[tool][-1])}", file=sys.stderr, flush=True)
         finally:

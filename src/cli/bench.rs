@@ -124,7 +124,7 @@ pub struct BenchArguments {
     #[arg(long, value_name = "FILE", value_parser = picture)]
     plot: Option<PathBuf>,
     #[command(flatten)]
-    inference: InferenceArguments,
+    inference: Box<InferenceArguments>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

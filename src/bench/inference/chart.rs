@@ -56,9 +56,7 @@ impl Chart<'_> {
     pub fn svg(&self) -> Option<String> {
         let values = || self.series.iter().flat_map(|series| &series.points).map(|(_, y)| *y);
         let greatest = values().filter(|value| value.is_finite()).fold(0.0, f64::max);
-        if values().next().is_none() {
-            return None;
-        }
+        values().next()?;
         let greatest = if greatest > 0.0 { greatest } else { 1.0 };
         let step = step(greatest / 5.0);
         let high = (greatest / step).ceil() * step;

@@ -181,7 +181,8 @@ fn a_trace_is_replayed_at_its_instants_and_ends() {
 
 #[test]
 fn every_way_to_fail_has_its_name() {
-    const CASES: [(&str, fn() -> Answer); 8] = [
+    type Case = (&'static str, fn() -> Answer);
+    const CASES: [Case; 8] = [
         ("status_429", || {
             let body = b"{\"error\":{\"message\":\"slow down\"}}";
             Answer::new().status("429 Too Many Requests").body(body)
