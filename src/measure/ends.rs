@@ -123,7 +123,7 @@ const NOBODYS: [&str; 10] = [
 ];
 
 /// Requests that were turned away.
-const REFUSALS: [&str; 24] = [
+const REFUSALS: [&str; 31] = [
     "address_denied",
     "address_limited",
     "body_encoded",
@@ -134,6 +134,7 @@ const REFUSALS: [&str; 24] = [
     "field_ambiguous",
     "field_too_late",
     "invalid_api_key",
+    "invalid_token",
     "key_expired",
     "key_not_allowed",
     "method_not_allowed",
@@ -146,6 +147,12 @@ const REFUSALS: [&str; 24] = [
     "plugin_refused",
     "rate_limited",
     "request_refused",
+    "token_audience",
+    "token_claims",
+    "token_expired",
+    "token_issuer_unknown",
+    "token_key_unknown",
+    "token_not_yet_valid",
     "too_long_to_translate",
     "untranslatable",
 ];

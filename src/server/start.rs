@@ -59,10 +59,7 @@ pub fn start_on(
     bound: impl FnOnce(&[PathBuf]) -> Result<(), String>,
 ) -> Result<Server, StartError> {
     raise_descriptor_limit(&snapshot)?;
-    let cpus: Vec<Option<usize>> = match &snapshot.server.workers {
-        Workers::Pinned(cpus) => cpus.iter().copied().map(Some).collect(),
-        Workers::Unpinned(count) => vec![None; *count],
-    };
+    let cpus = cpus(&snapshot);
     let Doors { addresses, listeners, mut kept, made } =
         Doors::open(&snapshot, cpus.len(), inherited)?;
     let desk = open_desk(&snapshot, inherited, &mut kept)?;
@@ -72,8 +69,7 @@ pub fn start_on(
     let (posts, seats) = seats(cpus, listeners).map_err(StartError::System)?;
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
     let loads = Loads::new(&snapshot, seats.len());
-    let draining = Arc::<AtomicBool>::default();
-    let reloader = Arc::<OnceLock<admin::Reload>>::default();
+    let (draining, reloader) = <(Arc<AtomicBool>, Arc<OnceLock<admin::Reload>>)>::default();
     let (config, discovered) = <(Arc<ConfigState>, Arc<DiscoveryState>)>::default();
     let models = KnownModels::default();
     let shared_loads = Arc::new(Mutex::new(loads.clone()));
@@ -117,12 +113,7 @@ pub fn start_on(
         spent: spent.map_err(StartError::System)?.map(Arc::new),
         fleet: place_in_fleet,
     };
-    control.watch_ports(&snapshot);
-    control.wake_servers(&snapshot, &loads).map_err(StartError::System)?;
-    // Before anybody can ask: what the configuration says is in the lists from the start.
-    control.list_models(&snapshot).map_err(StartError::System)?;
-    control.issuers.follow(&snapshot).map_err(StartError::System)?;
-    let lookout = control.start_lookout().map_err(StartError::System)?;
+    let lookout = look_out(&control, &snapshot, &loads).map_err(StartError::System)?;
     let stopped = |error| {
         control.stop();
         StartError::System(error)
@@ -133,6 +124,28 @@ pub fn start_on(
     let admin = admin.transpose().map_err(stopped)?;
     control.check_health(&work.snapshot).map_err(stopped)?;
     Ok(Server { addresses, workers, control, counters, admin, exporter: records.exporter })
+}
+
+/// One for each worker: the core that it is pinned to, if it is.
+fn cpus(snapshot: &Snapshot) -> Vec<Option<usize>> {
+    match &snapshot.server.workers {
+        Workers::Pinned(cpus) => cpus.iter().copied().map(Some).collect(),
+        Workers::Unpinned(count) => vec![None; *count],
+    }
+}
+
+/// Begins to watch whom requests depend on, before there is a worker that could ask.
+fn look_out(
+    control: &Control,
+    snapshot: &Arc<Snapshot>,
+    loads: &Loads,
+) -> io::Result<mpsc::Sender<DownEndpoint>> {
+    control.watch_ports(snapshot);
+    control.wake_servers(snapshot, loads)?;
+    // What the configuration says is in the lists from the start.
+    control.list_models(snapshot)?;
+    control.issuers.follow(snapshot)?;
+    control.start_lookout()
 }
 
 /// Takes a place among other gateways, where there are some.

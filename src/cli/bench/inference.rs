@@ -45,7 +45,7 @@ pub struct InferenceArguments {
     /// whole path
     #[arg(long, value_enum, requires = "url", conflicts_with_all = [
         "stand", "compare", "shape", "rate", "tokens", "token_bytes", "bytes", "rounds", "server",
-        "method", "body", "pid", "hgrm", "plot",
+        "method", "body", "pid", "hgrm", "plot", "full_handshakes",
     ])]
     pub api: Option<ApiName>,
     /// The model to ask for
@@ -57,9 +57,6 @@ pub struct InferenceArguments {
     /// Environment variable that holds the API key
     #[arg(long, value_name = "VARIABLE", requires = "api")]
     key_env: Option<String>,
-    /// File of the authorities whose certificates are believed [default: the system's]
-    #[arg(long, value_name = "FILE", requires = "api")]
-    ca: Option<PathBuf>,
     /// Name to ask for by TLS (SNI) and to be proved, in place of the URL's host
     #[arg(long, value_name = "NAME", requires = "api")]
     server_name: Option<String>,
@@ -348,7 +345,7 @@ impl BenchArguments {
             url: self.url.clone().unwrap_or_default(),
             path: own.path.clone(),
             fields: self.header.clone(),
-            ca: own.ca.clone(),
+            ca: self.ca.clone(),
             server_name: own.server_name.clone(),
         };
         Endpoint::new(api, style, &named, key.as_deref(), now)

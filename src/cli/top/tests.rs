@@ -124,7 +124,7 @@ fn each_page_is_drawn_and_what_it_is_told_acts_on_no_terminal() {
                         "tokens_per_second": 410.0, "against_mean": 1.3 } }],
                     "limits": [{ "key": "team-a", "limit_of": "requests", "limit": 600,
                         "in_force_here": 300, "held": 600, "demand": 700 }] }),
-            "edge-1                   draining  0.1.0              310       2       12",
+            "edge-1                       0.1.0           310       2      12     3.1     410.0    1.3",
         ),
     ];
     let evil = json!("\x1b[2J\n\r\x07\u{202e}".repeat(50));
