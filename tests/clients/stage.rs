@@ -176,7 +176,9 @@ impl Gateway {
         let section = format!(
             "[admin]\nlisten = \"{address}\"\ntoken_file = \"{file}\"\nplayground = true\n\n"
         );
-        (Gateway::with(upstream, &section), format!("http://{address}/"), TOKEN)
+        // What lies elsewhere is refused by the gateway itself.
+        let gateway = Gateway::made(upstream, &section, "", &["/v1/*", "/stream"], "");
+        (gateway, format!("http://{address}/"), TOKEN)
     }
 
     /// One with more in its configuration.
@@ -195,12 +197,20 @@ impl Gateway {
     }
 
     fn with_keys(upstream: &str, section: &str, keys: &str, route: &str) -> Gateway {
+        Gateway::made(upstream, section, keys, &["/*"], route)
+    }
+
+    fn made(upstream: &str, section: &str, keys: &str, paths: &[&str], route: &str) -> Gateway {
+        let routes: String = paths
+            .iter()
+            .map(|path| format!("[[route]]\npath = \"{path}\"\nupstream = \"server\"\n{route}\n"))
+            .collect();
         let address = format!("127.0.0.1:{}", free_port());
         let configuration = format!(
             "[server]\nlisten = [\"{address}\"]\nworkers = 2\n\n{section}\
              [limits]\nconnections = {CONNECTIONS}\n\n\
              [[upstream]]\nname = \"server\"\nendpoints = [\"{upstream}\"]\n{keys}\n\
-             [[route]]\npath = \"/*\"\nupstream = \"server\"\n{route}\n"
+             {routes}"
         );
         let file = Temporary::new("gateway.toml");
         fs::write(&file.0, configuration).expect("a temporary file");
