@@ -3,11 +3,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use sluicegate::cli::{self, Arguments, Exit};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     match cli::start_log(&arguments) {
         Ok(()) => {
             let exit = arguments.command.execute();

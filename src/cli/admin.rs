@@ -101,7 +101,8 @@ impl AdminArguments {
         let mut connection = self.connect(patience)?;
         let authorization = match &self.token_file {
             Some(file) => {
-                let token = files::read(file, TOKEN_FILE_MAX)?;
+                let token = files::read(file, TOKEN_FILE_MAX)
+                    .map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
                 format!("Authorization: Bearer {}\r\n", String::from_utf8_lossy(&token).trim_end())
             }
             None => String::new(),

@@ -111,6 +111,42 @@ pub struct Arguments {
     pub command: Command,
 }
 
+impl Arguments {
+    /// What was written, or the end of the process with what is wrong with it. A password in a place, where
+    /// none belongs, is not repeated: complaints end in journals.
+    pub fn read() -> Arguments {
+        Arguments::try_parse().unwrap_or_else(|error| {
+            let told = error.render().to_string();
+            let masked = without_passwords(&told);
+            if masked == told {
+                error.exit();
+            }
+            complain(&masked.trim_start_matches("error: ").trim_end());
+            std::process::exit(error.exit_code())
+        })
+    }
+}
+
+/// The text with `…` in the place of each password of a URL.
+fn without_passwords(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("://") {
+        out.push_str(before);
+        out.push_str("://");
+        let end = behind.find(|c: char| c.is_whitespace() || c == '\'').unwrap_or(behind.len());
+        rest = behind;
+        let user = behind[..end].rsplit_once('@').map_or("", |(user, _)| user);
+        if let Some((name, _)) = user.split_once(':') {
+            out.push_str(name);
+            out.push_str(":…");
+            rest = &behind[user.len()..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -307,6 +343,18 @@ pub fn end_log() {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_password_in_a_place_is_not_repeated() {
+        for (told, shown) in [
+            ("'etcd://u:pw@h:1/p' for", "'etcd://u:…@h:1/p' for"),
+            ("a etcds://u:p:w/x@y@h http://v:pw@g", "a etcds://u:…@h http://v:…@g"),
+            ("etcd://u@h:1/p, https://h:1/", "etcd://u@h:1/p, https://h:1/"),
+            ("'://:pw@", "'://:…@"),
+        ] {
+            assert_eq!(without_passwords(told), shown);
+        }
+    }
 
     #[test]
     fn the_arguments_are_consistent() {

@@ -60,6 +60,9 @@ pub fn amounts_json(amounts: &Amounts) -> Value {
     Value::Object(keys)
 }
 
+/// More than any limit may be, so that it grants nothing, and little enough that sums of it have room.
+const AMOUNT_MAX: u64 = 1 << 40;
+
 /// The same, read. What is no number counts as more than there is: who may hold anything may hold all.
 /// Kinds that we do not know are another version's affair.
 pub fn amounts_of(told: &Value) -> Amounts {
@@ -68,7 +71,7 @@ pub fn amounts_of(told: &Value) -> Amounts {
         let kinds = row.as_object().into_iter().flatten();
         kinds.filter_map(|(kind, amount)| {
             let id = LimitId { key: key.clone(), kind: LimitKind::of(kind)? };
-            Some((id, amount.as_u64().unwrap_or(u64::MAX)))
+            Some((id, amount.as_u64().unwrap_or(AMOUNT_MAX).min(AMOUNT_MAX)))
         })
     });
     each.collect()

@@ -341,7 +341,8 @@ impl Parts {
         let held = |one: &str| {
             view.holdings.get(one).and_then(|it| it.amounts.get(id)).copied().unwrap_or(0)
         };
-        let lacks = |(one, share): (&&str, &u64)| *share > held(one) + held(one) / SMALL;
+        let lacks =
+            |(one, share): (&&str, &u64)| *share > held(one).saturating_add(held(one) / SMALL);
         Parts {
             own: shares.get(member.id.as_str()).copied().unwrap_or(0),
             members: shares.len(),

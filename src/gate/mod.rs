@@ -301,16 +301,17 @@ impl Gate {
     }
 
     /// Whether the value of a field that can hold a key is none for a server: a key that is known, one of
-    /// our make that is not, because it was revoked or mistyped, or a token of an issuer of ours. `who` has
-    /// come with it.
-    pub fn keeps_to_itself(&self, who: &Principal, place: usize, value: &[u8]) -> bool {
+    /// our make that is not, because it was revoked or mistyped, or a token of an issuer of ours. `token`: the
+    /// one that somebody has come with.
+    pub fn keeps_to_itself(&self, token: Option<KeyDigest>, place: usize, value: &[u8]) -> bool {
         let Some(key) = key_in(place, value) else { return is_of_our_make(value) };
         let digest = KeyDigest::of(key);
-        let token = || self.takes_tokens() && looks_like_token(key) && self.names_issuer(key);
-        who.token == Some(digest)
+        let names_issuer =
+            || self.takes_tokens() && looks_like_token(key) && self.names_issuer(key);
+        token == Some(digest)
             || self.keys.known(&digest).is_some()
             || is_of_our_make(value)
-            || token()
+            || names_issuer()
     }
 
     /// Lets a principal in, or says why not. Nothing is counted for one that is not let in.
@@ -386,6 +387,11 @@ fn take_rates(key: &ApiKey, tokens: u64, now: Instant) -> Result<(), GateRefusal
 }
 
 impl Principal {
+    /// The digest of the token that it has come with, if with one.
+    pub fn token(&self) -> Option<KeyDigest> {
+        self.token
+    }
+
     fn of(key: &Arc<ApiKey>, token: Option<KeyDigest>) -> Principal {
         let key = Arc::clone(key);
         Principal { key, entered: false, previous: false, reserved: 0, token }

@@ -369,6 +369,10 @@ fn attend(successor: Successor) {
     let pid = successor.pid();
     let attended =
         thread::Builder::new().name("successor".into()).spawn(move || match successor.wait() {
+            // It has handed over in its turn, or was told to end.
+            Ok(status) if status.success() => {
+                log::info!("process {pid}, which served in our place, has ended in good order");
+            }
             Ok(status) => log::error!("process {pid}, which serves in our place, ended: {status}"),
             Err(error) => log::error!("process {pid} cannot be waited for: {error}"),
         });

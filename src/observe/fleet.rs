@@ -95,7 +95,8 @@ impl FleetKnowledge {
     fn document(&self, now: Instant) -> Value {
         let reports = || self.members.values().map(|member| &member.report);
         let newest = reports().filter_map(|report| report.revision).max();
-        let streams: u64 = reports().map(|report| report.streams).sum();
+        // What others say may be anything.
+        let streams = reports().map(|report| report.streams).fold(0, u64::saturating_add);
         let mean = streams as f64 / self.members.len().max(1) as f64;
         let members = self.members.iter().map(|(id, member)| {
             let MemberReport { name, version, generation, revision, admin, draining, .. } =
@@ -114,7 +115,7 @@ impl FleetKnowledge {
                 "version": version,
                 "generation": generation,
                 "revision": revision,
-                "revision_behind": newest.zip(*revision).map(|(newest, own)| newest - own),
+                "revision_behind": newest.zip(*revision).map(|(newest, own)| newest.saturating_sub(own)),
                 "admin": admin,
                 "draining": draining,
                 "started": timestamp::written(report.started),
@@ -138,7 +139,7 @@ impl FleetKnowledge {
                 "limit": limit,
                 "in_force_here": self.in_force.get(id),
                 "held": self.held(id),
-                "demand": reports().filter_map(|report| report.demand.get(id)).sum::<u64>(),
+                "demand": reports().filter_map(|report| report.demand.get(id)).fold(0, |sum: u64, it| sum.saturating_add(*it)),
             })
         });
         json!({

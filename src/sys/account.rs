@@ -47,6 +47,10 @@ impl Account {
         if uid.is_root() {
             return Err("this user is root: it gives nothing up, so leave process.user out".into());
         }
+        // The kernel takes the highest number for "leave it as it is".
+        if gid.as_raw() == 0 || uid.as_raw() == u32::MAX || gid.as_raw() == u32::MAX {
+            return Err("neither may be root's, nor the highest number that there is".into());
+        }
         Ok(Account { name: user.to_owned(), uid, gid })
     }
 

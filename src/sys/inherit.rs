@@ -98,7 +98,14 @@ impl Inherited {
                     let another = if alone {
                         sockets[index % sockets.len()].try_clone()?
                     } else {
-                        bind_beside(address, families)?
+                        match bind_beside(address, families) {
+                            // A socket that root has bound takes none of another user's beside it, and a
+                            // low port none at all: two workers share one.
+                            Err(error) if is_anothers(&error) => {
+                                sockets[index % sockets.len()].try_clone()?
+                            }
+                            bound => bound?,
+                        }
                     };
                     sockets.push(another);
                 }
@@ -167,6 +174,11 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
         SockRef::from(listener).set_tcp_nodelay(true)?;
     }
     listener.set_nonblocking(true)
+}
+
+/// Whether an address that is ours was bound by who we are no more.
+fn is_anothers(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ const DENIED: &[i64] = &[
     libc::SYS_pivot_root,
     libc::SYS_chroot,
     libc::SYS_open_tree,
+    OPEN_TREE_ATTR,
     libc::SYS_move_mount,
     libc::SYS_fsopen,
     libc::SYS_fsconfig,
@@ -84,6 +85,9 @@ const DENIED: &[i64] = &[
     libc::SYS_sethostname,
     libc::SYS_setdomainname,
 ];
+
+/// Linux 6.15, the same number on every machine.
+const OPEN_TREE_ATTR: i64 = 467;
 
 /// The same, where there is such a call.
 #[cfg(target_arch = "x86_64")]
@@ -175,10 +179,16 @@ fn programs() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
         let condition = SeccompCondition::new(0, SeccompCmpArgLen::Qword, is_set, flag)?;
         namespaces.push(SeccompRule::new(vec![condition])?);
     }
+    #[cfg(target_arch = "x86_64")]
+    rules.insert(libc::SYS_clone | X32, namespaces.clone());
     rules.insert(libc::SYS_clone, namespaces);
     let errno = |number: i32| SeccompAction::Errno(number.cast_unsigned());
     // `clone3` has its flags in memory, where no filter sees them. Without it everybody takes `clone`.
-    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let clone3 = BTreeMap::from([
+        (libc::SYS_clone3, Vec::new()),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_clone3 | X32, Vec::new()),
+    ]);
     let filter = |rules, action| SeccompFilter::new(rules, SeccompAction::Allow, action, target);
     Ok([
         filter(clone3, errno(libc::ENOSYS))?.try_into()?,

@@ -69,11 +69,13 @@ pub(super) fn facts(der: &[u8]) -> Option<Facts> {
 }
 
 /// Who the owner of a client's certificate is, in one word: its common name, else the first of its other
-/// names. What could act on a terminal or in a head is left out.
+/// names. A name that could act on a terminal or in a head, or that is longer than anybody's, is nobody's: with
+/// parts left out it would be another one's.
 pub(super) fn identity(der: &[u8]) -> Option<Box<str>> {
     let Facts { common_name, other_name, mut dns_names, .. } = facts(der)?;
     let first = (!dns_names.is_empty()).then(|| dns_names.remove(0));
     let name = common_name.or(other_name).or(first)?;
-    let shown: String = name.chars().filter(|letter| !letter.is_control()).take(256).collect();
-    (!shown.is_empty()).then(|| shown.into_boxed_str())
+    let fit =
+        !name.is_empty() && name.chars().count() <= 256 && !name.chars().any(char::is_control);
+    fit.then(|| name.into_boxed_str())
 }

@@ -128,6 +128,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "bench",
         &[
             "clock",
+            "escape",
             "http",
             "measure::stats",
             "proxy::random",

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::api::{Api, Style};
 use super::workload::Job;
 use crate::bench::target::Url;
+use crate::escape::escaped;
 use crate::tls::{ClientFiles, TlsDialer};
 use crate::wire::transport::{Dialer, Session};
 
@@ -30,6 +31,9 @@ pub struct Named {
     pub server_name: Option<String>,
 }
 
+/// Characters of what a server says about an error that are shown.
+const SHOWN_MAX: usize = 300;
+
 /// One server under load.
 #[derive(Clone)]
 pub struct Endpoint {
@@ -41,6 +45,8 @@ pub struct Endpoint {
     pub style: Style,
     /// All of the head but the length of the body.
     head: String,
+    /// What no report may have.
+    key: Option<String>,
     dialer: Option<TlsDialer>,
 }
 
@@ -83,7 +89,8 @@ impl Endpoint {
             head.push_str("\r\n");
         }
         let address = address(&with_port).map_err(|why| format!("{}: {why}", named.url))?;
-        Ok(Endpoint { api, url: named.url.clone(), address, path, style, head, dialer })
+        let key = key.filter(|key| !key.is_empty()).map(str::to_owned);
+        Ok(Endpoint { api, url: named.url.clone(), address, path, style, head, key, dialer })
     }
 
     pub fn is_sealed(&self) -> bool {
@@ -93,6 +100,20 @@ impl Endpoint {
     /// A session for a new connection, where there is one.
     pub fn session(&self) -> Option<Box<dyn Session>> {
         self.dialer.as_ref().map(Dialer::dial)
+    }
+
+    /// What a server has said, fit to be shown: without our key, which some servers repeat, without what acts
+    /// on a terminal, and no longer than somebody reads.
+    pub fn shown(&self, told: &str) -> String {
+        let told = match &self.key {
+            Some(key) => told.replace(key.as_str(), "[key]"),
+            None => told.to_owned(),
+        };
+        let line = escaped(&told);
+        match line.char_indices().nth(SHOWN_MAX) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line.into_owned(),
+        }
     }
 
     /// The bytes of a request.
@@ -174,6 +195,18 @@ mod tests {
         );
         assert_eq!(String::from_utf8(endpoint.request(&job)).as_deref(), Ok(expected.as_str()));
         assert!(!format!("{endpoint:?}").contains("secret"));
+    }
+
+    #[test]
+    fn what_a_server_says_is_shown_without_the_key_and_acts_on_no_terminal() {
+        let endpoint = endpoint("http://127.0.0.1:9/v1", Some("secret")).expect("an endpoint");
+        let told = endpoint.shown("no such key: \x1b[31mBearer secret");
+        assert!(!told.contains("secret") && !told.contains('\x1b'), "{told}");
+        assert!(told.contains("Bearer [key]"), "{told}");
+        // A key that lies where the text is cut is none of which the beginning is shown.
+        let long = format!("{}secret", "x".repeat(SHOWN_MAX - 3));
+        assert!(!endpoint.shown(&long).contains("xsec"));
+        assert_eq!(endpoint.shown(&"é".repeat(1_000)).chars().count(), SHOWN_MAX + 1);
     }
 
     #[test]

@@ -413,7 +413,8 @@ impl<'t, S: Stream> Load<'t, S> {
             None => self.answered += 1,
             Some(failure) => {
                 self.failed += 1;
-                self.seen.told.entry(failure).or_insert(told);
+                let shown = || self.endpoint.shown(&told);
+                self.seen.told.entry(failure).or_insert_with(shown);
             }
         }
         self.seen.outcomes.push(call.outcome);

@@ -18,8 +18,8 @@ use crate::http::sse::{EventObserver, Watcher};
 
 /// As much of a document, or of one event, as is kept.
 const KEPT_MAX: usize = 64 << 20;
-/// As much of what a server says about an error as is told.
-const TOLD_MAX: usize = 300;
+/// As much of what a server says about an error as is kept; less is shown.
+const TOLD_MAX: usize = 4_096;
 
 /// What the server has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,7 +147,7 @@ impl Reading {
     }
 }
 
-/// On one line, and no longer than somebody reads.
+/// On one line, and bounded.
 fn short(text: &str) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(TOLD_MAX) {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use crate::clock::Instant;
 use crate::config::snapshot::Snapshot;
 use crate::flow::relay::{Flow, Mode};
+use crate::gate::Principal;
 use crate::gateway::Gateway;
 use crate::gateway::client::proving::gate_time;
 use crate::gateway::record::attempt::Attempt;
@@ -69,8 +70,13 @@ impl<N: Net> Gateway<N> {
         let certificate = downstream.socket.peer();
         let routed = snapshot.route_of(&head, model, Asker { id: id.as_bytes(), certificate });
         let counted = std::mem::take(&mut downstream.proof) == Proof::Over;
-        let (client, admitted) = snapshot.admit(&head, downstream.address, counted, cx.now);
-        let may_prove = snapshot.gate.gate.takes_tokens() && admitted.is_ok();
+        let gate = &snapshot.gate.gate;
+        let looked = gate.looks_at_addresses();
+        let (client, admitted) = match looked {
+            true => gate.judge_address(&head, downstream.address, counted, cx.now),
+            false => (downstream.address, Ok(())),
+        };
+        let may_prove = gate.takes_tokens() && admitted.is_ok();
         if may_prove && snapshot.has_to_prove(&head, &routed, &self.tokens, gate_time(cx)) {
             return Opened::Unproven;
         }
@@ -85,7 +91,9 @@ impl<N: Net> Gateway<N> {
         let mut exchange = Box::new(Exchange::opened(&head, id, held, outbox, trace, cx.now));
         exchange.keep_alive &= !last;
         let (groups, buffers) = (&mut self.groups, &mut self.desk.buffers);
-        exchange.note_client(client, downstream.address);
+        if looked {
+            exchange.note_client(client, downstream.address);
+        }
         let entered = match admitted.and(routed) {
             Ok(routed) if snapshot.asks_for_key(&routed) => {
                 let who = (client, certificate, gate_time(cx));
@@ -167,8 +175,12 @@ impl Exchange {
     /// The fields with keys of ours, that no server is sent. None where keys are not looked at.
     fn fields_to_withhold(&self, head: &RequestHead<'_>) -> Option<FieldSet> {
         let gate = &self.snapshot.gate.gate;
-        let who = self.principal().filter(|_| !gate.passes_keys)?;
-        let ours = |place: usize, value: &[u8]| gate.keeps_to_itself(who, place, value);
+        // On a route that asks for none, too: clients send their key with every request.
+        if gate.passes_keys || !gate.has_credentials() {
+            return None;
+        }
+        let token = self.principal().and_then(Principal::token);
+        let ours = |place: usize, value: &[u8]| gate.keeps_to_itself(token, place, value);
         Some(credential::fields_that(ours, head.fields))
     }
 

@@ -159,7 +159,7 @@ fn what_is_no_json_is_counted_and_what_refuses_is_told_in_short() {
     for (body, told) in [
         (r#"{"error":{"message":"Incorrect API key"}}"#.to_owned(), "Incorrect API key".to_owned()),
         ("<html>\n <b>bad</b></html>".to_owned(), "<html> <b>bad</b></html>".to_owned()),
-        ("x".repeat(1_000), format!("{}…", "x".repeat(300))),
+        ("x".repeat(5_000), format!("{}…", "x".repeat(4_096))),
         (String::new(), String::new()),
     ] {
         let mut reading = Reading::new(Api::OpenaiChat, false, true, false);

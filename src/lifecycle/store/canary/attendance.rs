@@ -82,6 +82,11 @@ impl Attendance {
 
     /// The configuration was read again, and this became of it.
     pub fn note(&mut self, status: &StatusLine, now: Instant) {
+        let number = status.canary().map(|seen| seen.canary.number);
+        let tried = self.watched.as_ref().filter(|watched| watched.obeyed);
+        if tried.is_some_and(|tried| Some(tried.seen.canary.number) != number) {
+            self.meter.forget();
+        }
         let Some(seen) = status.canary().cloned() else {
             (self.watched, self.reports, self.asked) = (None, None, None);
             return;

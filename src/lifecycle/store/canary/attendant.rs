@@ -8,7 +8,8 @@
 //! | it tries the candidate, and refuses it | stop |
 //! | it obeys the candidate, and has served worse for [`STANDING`] | stop |
 //! | one that is to try it has not said for [`SILENCE`] that it obeys it | stop |
-//! | it has obeyed the candidate for as long as it is to be watched, all others that try it do so too, and together they have answered enough requests | promote |
+//! | one that tries it has begun anew [`RESTARTS`] times | stop |
+//! | all that are to try it have obeyed it for as long as it is to be watched, and together they have answered enough requests, not half of them in vain | promote |
 //!
 //! All times are of one clock that never jumps, this gateway's: how long it has obeyed, how long it has
 //! missed another one. So clocks may differ and be set.
@@ -27,6 +28,14 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 /// A complaint has to stand for so long: by then the others have measured the same while, have said so
 /// and been asked. An outage of all is seen here first.
 pub const STANDING: Duration = Duration::from_secs(12);
+
+/// Who has not said anything new for so long is as one that says nothing: what it said last stays in the store
+/// until its lease is over.
+const STALE: Duration = Duration::from_secs(15);
+
+/// One that tries a candidate and begins anew may have been updated. One that does so again has been ended by
+/// it, as far as anybody can tell.
+const RESTARTS: u32 = 2;
 
 /// What a gateway says of a canary, in its status key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,12 +99,31 @@ pub struct Attendant {
     worse_since: Option<Instant>,
     /// Those that should obey it and do not say so, and since when.
     missed: BTreeMap<String, Instant>,
+    /// What the others said last.
+    heard: BTreeMap<String, Heard>,
+}
+
+/// What was heard of another gateway that tries the candidate.
+#[derive(Debug)]
+struct Heard {
+    /// For how long it has obeyed it, as it says.
+    seconds: u64,
+    /// When it said so first.
+    at: Instant,
+    /// How often it has begun anew.
+    restarts: u32,
 }
 
 impl Attendant {
     pub fn new(name: String) -> Attendant {
-        let (obeys_since, worse_since, missed) = (None, None, BTreeMap::new());
-        Attendant { name, number: 0, obeys_since, worse_since, missed }
+        Attendant {
+            name,
+            number: 0,
+            obeys_since: None,
+            worse_since: None,
+            missed: BTreeMap::new(),
+            heard: BTreeMap::new(),
+        }
     }
 
     /// What is to be done now.
@@ -122,20 +150,47 @@ impl Attendant {
             self.missed.clear();
             return Act::Nothing;
         };
+        self.hear(canary, others, now);
         self.miss(canary, others, now);
         let silent = self.missed.iter().find(|(_, since)| now.duration_since(**since) >= SILENCE);
         if let Some((name, _)) = silent {
             let seconds = SILENCE.as_secs();
             return Act::Stop(format!("{name} has not said for {seconds} s that it obeys it"));
         }
+        let restless = self.heard.iter().find(|(_, heard)| heard.restarts >= RESTARTS);
+        if let Some((name, heard)) = restless {
+            let times = heard.restarts;
+            return Act::Stop(format!("{name} has begun anew {times} times while it tried it"));
+        }
         let watched = Duration::from_secs(canary.watch_seconds);
-        let is_over = self.obeys_since.is_some_and(|since| now.duration_since(since) >= watched);
+        let is_over = self.obeys_since.is_some_and(|since| now.duration_since(since) >= watched)
+            && self.heard.values().all(|heard| heard.seconds >= canary.watch_seconds);
         let trying = others.iter().filter(|(name, _)| canary.is_for(name) && **name != self.name);
-        let requests =
-            trying.map(|(_, report)| report.requests).fold(mine.requests, u64::saturating_add);
-        match is_over && self.missed.is_empty() && requests >= canary.requests_min {
+        let all: Vec<&Report> = trying.map(|(_, report)| report).chain([*mine]).collect();
+        let sum = |of: fn(&Report) -> u64| all.iter().map(|it| of(it)).fold(0, u64::saturating_add);
+        let enough = sum(|report| report.requests) >= canary.requests_min;
+        // An outage of all is nobody's fault, and proves nothing either.
+        let good = sum(|report| report.now.failed) <= sum(|report| report.now.requests) / 2;
+        match is_over && self.missed.is_empty() && enough && good {
             true => Act::Promote,
             false => Act::Nothing,
+        }
+    }
+
+    /// Notes what the others that try it say.
+    fn hear(&mut self, canary: &Canary, others: &BTreeMap<String, Report>, now: Instant) {
+        for (name, report) in others {
+            let tries = report.number == canary.number && report.obeyed;
+            if !tries || !canary.is_for(name) || *name == self.name {
+                continue;
+            }
+            let seconds = report.seconds;
+            let fresh = Heard { seconds, at: now, restarts: 0 };
+            let heard = self.heard.entry(name.clone()).or_insert(fresh);
+            if seconds != heard.seconds {
+                heard.restarts += u32::from(seconds < heard.seconds);
+                (heard.seconds, heard.at) = (seconds, now);
+            }
         }
     }
 
@@ -170,10 +225,13 @@ impl Attendant {
     /// Notes who should obey the candidate and does not say so.
     fn miss(&mut self, canary: &Canary, others: &BTreeMap<String, Report>, now: Instant) {
         let obeys = |report: &Report| report.number == canary.number && report.obeyed;
+        let is_new = |heard: &Heard| now.duration_since(heard.at) < STALE;
         for name in &canary.gateways {
             let said = match *name == self.name {
                 true => self.obeys_since.is_some(),
-                false => others.get(name).is_some_and(obeys),
+                false => {
+                    others.get(name).is_some_and(obeys) && self.heard.get(name).is_some_and(is_new)
+                }
             };
             match said {
                 true => drop(self.missed.remove(name)),
@@ -259,11 +317,50 @@ mod tests {
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);
         let mut attendant = Attendant::new("a".into());
-        let both = others([("b", report(true, 8, 0))]);
-        attendant.decide(&sight(&canary, &mine, &both), at(0));
+        let both = |seconds| others([("b", Report { seconds, ..report(true, 8, 0) })]);
+        attendant.decide(&sight(&canary, &mine, &both(0)), at(0));
         let one = others([]);
         assert_eq!(attendant.decide(&sight(&canary, &mine, &one), at(300)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &both), at(301)), Act::Promote);
+        assert_eq!(attendant.decide(&sight(&canary, &mine, &both(299)), at(301)), Act::Nothing);
+        assert_eq!(attendant.decide(&sight(&canary, &mine, &both(300)), at(302)), Act::Promote);
+    }
+
+    #[test]
+    fn one_that_ends_while_it_tries_a_candidate_holds_the_promotion_back_and_stops_it() {
+        let canary = canary(&["a", "b"]);
+        let mine = report(true, 40, 0);
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let says = |seconds| others([("b", Report { seconds, ..report(true, 8, 0) })]);
+        // Its last words stay for as long as its lease: they are no sign of life.
+        let mut attendant = Attendant::new("a".into());
+        attendant.decide(&sight(&canary, &mine, &says(290)), at(290));
+        let last = says(300);
+        assert_eq!(attendant.decide(&sight(&canary, &mine, &last), at(295)), Act::Nothing);
+        assert_eq!(attendant.decide(&sight(&canary, &mine, &last), at(590)), Act::Nothing);
+        stops(&attendant.decide(&sight(&canary, &mine, &last), at(620)), "b has not said for 30 s");
+        // Once may be an update, twice is none.
+        let mut attendant = Attendant::new("a".into());
+        for (second, seconds) in [(0, 5), (10, 2), (20, 12)] {
+            let told = says(seconds);
+            assert_eq!(attendant.decide(&sight(&canary, &mine, &told), at(second)), Act::Nothing);
+        }
+        let act = attendant.decide(&sight(&canary, &mine, &says(1)), at(30));
+        stops(&act, "b has begun anew 2 times");
+    }
+
+    #[test]
+    fn what_answers_half_of_its_requests_in_vain_is_not_promoted_whatever_was_before() {
+        let canary = canary(&["a"]);
+        let before = Figures { requests: 100, failed: 100, ..Figures::default() };
+        let (mine, rest) = (report(true, 40, 40), others([("b", report(false, 500, 0))]));
+        let mine = Report { before, ..mine };
+        let mut attendant = Attendant::new("a".into());
+        let begin = Instant::now();
+        for second in [0, 300, 900] {
+            let now = begin + Duration::from_secs(second);
+            assert_eq!(attendant.decide(&sight(&canary, &mine, &rest), now), Act::Nothing);
+        }
     }
 
     #[test]

@@ -60,6 +60,12 @@ impl Meter {
         Totals::of(&self.counters)
     }
 
+    /// What was counted so far says nothing of what comes: it was counted under another candidate, which
+    /// may have been a bad one.
+    pub fn forget(&mut self) {
+        self.looks.clear();
+    }
+
     /// What has happened since `mark`, which was taken at `since`; of more than ten minutes, the last
     /// ten.
     pub fn since(&self, (since, mark): &(Instant, Totals), now: Instant) -> Figures {
@@ -166,5 +172,7 @@ mod tests {
         ends(&["complete"; 5]);
         assert_eq!(meter.since(&mark, at(1_001)).requests, 5, "the ten are too long ago");
         assert!(meter.looks.len() <= 61, "{}", meter.looks.len());
+        meter.forget();
+        assert_eq!(meter.before(&meter.totals()), Figures::default());
     }
 }
