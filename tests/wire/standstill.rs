@@ -148,7 +148,8 @@ fn a_server_that_is_stopped_is_waited_for_as_long_as_its_timers_say() {
 
 #[test]
 fn checks_that_a_standstill_interrupted_take_nobody_out() {
-    // Every check is answered in time, with as much to spare for a busy machine; those that are under way when the gateway stops, too late.
+    // Every check is answered in time, with as much to spare for a busy machine; those that are under way
+    // when the gateway stops, too late.
     let address = Upstream::serve(|mut peer| {
         if peer.next_request().is_some() {
             thread::sleep(Duration::from_millis(300));
