@@ -192,6 +192,19 @@ fn a_paced_server_is_told_as_it_is_in_every_form() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_takes_no_figures_away() {
+    let (server, folder) = (Server::paced(), Folder::new("unwritten"));
+    let (csv, nowhere) = (folder.file("figures.csv"), folder.file("no/such/folder.json"));
+    let url = server.url();
+    let base = ["--api", "openai", "--url", &url, "--model", "m", "--requests", "2"];
+    let files = ["--output-tokens", "4", "--json", &nowhere, "--csv", &csv];
+    let output = bench(&[&base[..], &files].concat(), &[]);
+    assert!(!output.status.success() && told(&output).contains("folder.json"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("openai-chat at"), "{output:?}");
+    assert!(folder.read("figures.csv").lines().count() > 1);
+}
+
+#[test]
 fn failures_are_counted_by_kind_and_told() {
     let server = Server::paced();
     for (fault, kind) in [

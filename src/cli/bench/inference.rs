@@ -291,11 +291,11 @@ pub fn run(arguments: &BenchArguments, api: Api) -> Result<(), String> {
         warnings: report::doubts(&levels),
         levels,
     };
-    arguments.write(&report, &seen)?;
     match io::stdout().write_all(print::text(&report).as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.to_string()),
         _ => {}
     }
+    arguments.write(&report, &seen)?;
     match report.levels.iter().find(|level| level.requests.succeeded == 0) {
         Some(level) => Err(format!("{} answered no request at {}", endpoint.url, level.label)),
         None => Ok(()),
@@ -392,17 +392,25 @@ impl BenchArguments {
 
     fn write(&self, report: &Report, seen: &[Seen]) -> Result<(), String> {
         let own = &self.inference;
-        let write = |path: &Option<PathBuf>, text: &dyn Fn() -> String| match path {
-            Some(path) => {
-                fs::write(path, text()).map_err(|why| format!("{}: {why}", path.display()))
-            }
-            None => Ok(()),
-        };
         let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
-        write(&self.json, &|| format!("{json}\n"))?;
-        write(&own.csv, &|| print::csv(report))?;
-        write(&own.html, &|| page::html(report, seen))?;
-        write(&own.records, &|| records::lines(report, seen))
+        let files: [(&Option<PathBuf>, &dyn Fn() -> String); 4] = [
+            (&self.json, &|| format!("{json}\n")),
+            (&own.csv, &|| print::csv(report)),
+            (&own.html, &|| page::html(report, seen)),
+            (&own.records, &|| records::lines(report, seen)),
+        ];
+        // One that cannot be written takes none of the others away.
+        let mut failed = Vec::new();
+        for (path, text) in files {
+            let Some(path) = path else { continue };
+            if let Err(why) = fs::write(path, text()) {
+                failed.push(format!("{}: {why}", path.display()));
+            }
+        }
+        match failed.is_empty() {
+            true => Ok(()),
+            false => Err(failed.join("; ")),
+        }
     }
 }
 
