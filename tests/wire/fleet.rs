@@ -62,14 +62,13 @@ fn gateway(place: &str, name: &str, upstream: SocketAddr) -> Gateway {
     let keys = KEYS.iter().enumerate().map(|(number, (_, hash, limit))| {
         format!("[keys.k{}]\nhash = \"{hash}\"\nacross = \"fleet\"\n{limit}\n", number + 1)
     });
-    let gateway = Gateway::start(&format!(
+    Gateway::start(&format!(
         "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [gate]\nguess_tokens = 0\n[fleet]\nstore = \"{place}\"\nname = \"{name}\"\nttl = \"{TTL}s\"\n{}\
          [[upstream]]\nname = \"llama\"\nendpoints = [\"{upstream}\"]\n\
          [[route]]\npath = \"/v1/*\"\nupstream = \"llama\"\n",
         keys.collect::<String>()
-    ));
-    gateway
+    ))
 }
 
 fn admin(gateway: &Gateway) -> SocketAddr {
