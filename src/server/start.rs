@@ -50,7 +50,8 @@ pub fn start(name: &str, snapshot: Arc<Snapshot>) -> Result<Server, StartError> 
 
 /// The same, on listeners that were given to us as far as there are any. `place`: what a fleet knows us by.
 /// `bound` is called when all addresses are bound and before anything else is opened or started, with the
-/// paths of the Unix sockets that are new; what it refuses is not started.
+/// paths of the Unix sockets that are new; what it refuses is not started. A file that is made behind it
+/// belongs to who will have to open it again.
 pub fn start_on(
     name: &str,
     snapshot: Arc<Snapshot>,
@@ -64,14 +65,13 @@ pub fn start_on(
         Doors::open(&snapshot, cpus.len(), inherited)?;
     let desk = open_desk(&snapshot, inherited, &mut kept)?;
     bound(&made).map_err(StartError::Process)?;
-    // A file that is made now belongs to who will have to open it again.
     let records = Records::open(&snapshot)?;
     let (posts, seats) = seats(cpus, listeners).map_err(StartError::System)?;
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
     let loads = Loads::new(&snapshot, seats.len());
     let (draining, reloader) = <(Arc<AtomicBool>, Arc<OnceLock<admin::Reload>>)>::default();
-    let (config, discovered) = <(Arc<ConfigState>, Arc<DiscoveryState>)>::default();
-    let models = KnownModels::default();
+    let (config, discovered, models) =
+        <(Arc<ConfigState>, Arc<DiscoveryState>, KnownModels)>::default();
     let shared_loads = Arc::new(Mutex::new(loads.clone()));
     let fleet = admin::WorkerHandles {
         door: addresses.first().map(|address| (*address, snapshot.is_sealed(0))),
@@ -109,7 +109,6 @@ pub fn start_on(
         discovered,
         admin: remote.clone(),
         issuers: Arc::default(),
-        // Before a worker asks what is left.
         spent: spent.map_err(StartError::System)?.map(Arc::new),
         fleet: place_in_fleet,
     };

@@ -38,7 +38,7 @@ impl Gate {
     /// Whose request it is, where the connection is from a proxy that is trusted, and whether that address
     /// is let in. `counted`: it was counted before.
     #[cold]
-    pub(super) fn judge_address(
+    fn judge_address(
         &self,
         head: &RequestHead<'_>,
         peer: IpAddr,
@@ -52,6 +52,21 @@ impl Gate {
 }
 
 impl Snapshot {
+    /// Whose request it is, and whether that address is let in. `counted`: it was counted before.
+    #[inline]
+    pub(super) fn admit(
+        &self,
+        head: &RequestHead<'_>,
+        peer: IpAddr,
+        counted: bool,
+        now: Instant,
+    ) -> (IpAddr, Result<(), DownstreamFault>) {
+        match self.gate.gate.looks_at_addresses() {
+            true => self.gate.gate.judge_address(head, peer, counted, now),
+            false => (peer, Ok(())),
+        }
+    }
+
     /// Whether the token of a request has to be proven first.
     #[cold]
     pub(super) fn has_to_prove(

@@ -70,13 +70,8 @@ impl<N: Net> Gateway<N> {
         let certificate = downstream.socket.peer();
         let routed = snapshot.route_of(&head, model, Asker { id: id.as_bytes(), certificate });
         let counted = std::mem::take(&mut downstream.proof) == Proof::Over;
-        let gate = &snapshot.gate.gate;
-        let looked = gate.looks_at_addresses();
-        let (client, admitted) = match looked {
-            true => gate.judge_address(&head, downstream.address, counted, cx.now),
-            false => (downstream.address, Ok(())),
-        };
-        let may_prove = gate.takes_tokens() && admitted.is_ok();
+        let (client, admitted) = snapshot.admit(&head, downstream.address, counted, cx.now);
+        let may_prove = snapshot.gate.gate.takes_tokens() && admitted.is_ok();
         if may_prove && snapshot.has_to_prove(&head, &routed, &self.tokens, gate_time(cx)) {
             return Opened::Unproven;
         }
@@ -91,9 +86,7 @@ impl<N: Net> Gateway<N> {
         let mut exchange = Box::new(Exchange::opened(&head, id, held, outbox, trace, cx.now));
         exchange.keep_alive &= !last;
         let (groups, buffers) = (&mut self.groups, &mut self.desk.buffers);
-        if looked {
-            exchange.note_client(client, downstream.address);
-        }
+        exchange.note_client(client, downstream.address);
         let entered = match admitted.and(routed) {
             Ok(routed) if snapshot.asks_for_key(&routed) => {
                 let who = (client, certificate, gate_time(cx));
