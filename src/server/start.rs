@@ -113,10 +113,7 @@ pub fn start_on(
         fleet: place_in_fleet,
     };
     let lookout = look_out(&control, &snapshot, &loads).map_err(StartError::System)?;
-    let stopped = |error| {
-        control.stop();
-        StartError::System(error)
-    };
+    let stopped = |error| stop_again(&control, error);
     let work = Work { snapshot, loads, journal: records.journal, lookout };
     let workers = start_workers(name, seats, &work, &control).map_err(stopped)?;
     let admin = desk.zip(remote).map(|(desk, remote)| desk.open(&work.snapshot, &remote));
@@ -131,6 +128,12 @@ fn cpus(snapshot: &Snapshot) -> Vec<Option<usize>> {
         Workers::Pinned(cpus) => cpus.iter().copied().map(Some).collect(),
         Workers::Unpinned(count) => vec![None; *count],
     }
+}
+
+/// Ends what has begun, since the rest cannot.
+fn stop_again(control: &Control, error: io::Error) -> StartError {
+    control.stop();
+    StartError::System(error)
 }
 
 /// Begins to watch whom requests depend on, before there is a worker that could ask.
