@@ -162,11 +162,12 @@ fn checks_that_a_standstill_interrupted_take_nobody_out() {
     let gateway = Config { upstream, ..Config::to(address) }.start();
     thread::sleep(Duration::from_millis(1_000));
     let before = gateway.count_in_log("is unwell");
-    for _ in 0..5 {
+    for _ in 0..4 {
         let stopped = Standstill::of(&gateway);
         thread::sleep(Duration::from_millis(900));
         stopped.end();
-        thread::sleep(Duration::from_millis(137));
+        // Long enough for the check that is made again, and no multiple of the interval.
+        thread::sleep(Duration::from_millis(1_037));
     }
     let log = gateway.log();
     let late: Vec<_> = log.iter().filter(|line| line.contains("no answer in time")).collect();
