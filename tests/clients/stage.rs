@@ -157,6 +157,8 @@ pub struct Gateway {
     process: Child,
     address: String,
     log: Temporary,
+    /// Its configuration and what that names: read again when it is told to.
+    files: Vec<Temporary>,
 }
 
 impl Gateway {
@@ -177,7 +179,8 @@ impl Gateway {
             "[admin]\nlisten = \"{address}\"\ntoken_file = \"{file}\"\nplayground = true\n\n"
         );
         // What lies elsewhere is refused by the gateway itself.
-        let gateway = Gateway::made(upstream, &section, "", &["/v1/*", "/stream"], "");
+        let mut gateway = Gateway::made(upstream, &section, "", &["/v1/*", "/stream"], "");
+        gateway.files.push(token);
         (gateway, format!("http://{address}/"), TOKEN)
     }
 
@@ -215,8 +218,9 @@ impl Gateway {
         let file = Temporary::new("gateway.toml");
         fs::write(&file.0, configuration).expect("a temporary file");
         let path = file.0.to_str().expect("a path in UTF-8");
-        // Read by the time it listens, and needed no longer.
-        Gateway::run(&["run", "--config", path], address)
+        let mut gateway = Gateway::run(&["run", "--config", path], address);
+        gateway.files.push(file);
+        gateway
     }
 
     pub fn mock() -> Gateway {
@@ -235,7 +239,7 @@ impl Gateway {
             .stderr(file)
             .spawn()
             .expect("the binary starts");
-        let mut gateway = Gateway { process, address, log };
+        let mut gateway = Gateway { process, address, log, files: Vec::new() };
         let begin = Instant::now();
         while TcpStream::connect(&gateway.address).is_err() {
             let ended = gateway.process.try_wait().expect("its state");
