@@ -13,8 +13,11 @@ const STANDSTILL: Duration = Duration::from_millis(250);
 /// What of an answer is shown to a plugin.
 const PROBED_BYTES_MAX: usize = 64 << 10;
 
+/// A process that is stopped again and again has other troubles than its endpoints.
+const ATTEMPTS: u32 = 5;
+
 /// Checks an endpoint, within its timeout. A failure that a standstill of ours explains says nothing
-/// of the endpoint: it is checked anew.
+/// of the endpoint: it is checked anew, and again if that is interrupted too.
 pub(super) fn check(target: &CheckTarget) -> Result<(), AskFailure> {
     believed(target.settings.timeout, || attempt(target))
 }
@@ -23,11 +26,15 @@ fn believed(
     timeout: Duration,
     attempt: impl Fn() -> Result<(), AskFailure>,
 ) -> Result<(), AskFailure> {
-    let began = Instant::now();
-    let result = attempt();
-    match result {
-        Err(_) if began.elapsed() > timeout + STANDSTILL => attempt(),
-        result => result,
+    let mut attempts = 0;
+    loop {
+        let began = Instant::now();
+        let result = attempt();
+        attempts += 1;
+        let interrupted = result.is_err() && began.elapsed() > timeout + STANDSTILL;
+        if !interrupted || attempts == ATTEMPTS {
+            return result;
+        }
     }
 }
 
@@ -65,24 +72,25 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// How often an endpoint is asked whose first check takes so long and fails.
-    fn asked(takes: Duration) -> u32 {
+    /// How often an endpoint is asked whose first checks, so many, take so long and fail.
+    fn asked(takes: Duration, failures: u32) -> u32 {
         let count = Cell::new(0);
         let result = believed(Duration::from_millis(10), || {
             count.set(count.get() + 1);
-            if count.get() > 1 {
+            if count.get() > failures {
                 return Ok(());
             }
             std::thread::sleep(takes);
             Err(AskFailure::Timeout)
         });
-        assert_eq!(result.is_ok(), count.get() == 2);
+        assert_eq!(result.is_ok(), count.get() == failures + 1);
         count.get()
     }
 
     #[test]
     fn a_check_that_a_standstill_interrupted_is_made_again() {
-        assert_eq!(asked(Duration::from_millis(400)), 2);
-        assert_eq!(asked(Duration::ZERO), 1);
+        let long = Duration::from_millis(400);
+        assert_eq!([asked(long, 1), asked(Duration::ZERO, 1)], [2, 1]);
+        assert_eq!([asked(long, 2), asked(long, 9)], [3, ATTEMPTS]);
     }
 }
