@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -40,7 +41,7 @@ pub struct FleetKnowledge {
     pub store: String,
     pub own: MemberId,
     pub ttl_seconds: u64,
-    /// The store does not answer.
+    /// The store does not answer, or is not asked any more.
     pub away: bool,
     /// When everything was read last.
     pub read: Option<Instant>,
@@ -72,14 +73,18 @@ impl FleetState {
         *self.known() = Some(known);
     }
 
-    /// What is known; `None`: there is no fleet.
-    pub fn read(&self) -> Option<FleetKnowledge> {
-        self.known().clone()
+    /// What is known at `now`; `None`: there is no fleet. What has not been read anew for as long as a lease
+    /// lasts is out of date, whatever keeps it from being read.
+    pub fn read(&self, now: Instant) -> Option<FleetKnowledge> {
+        let mut known = self.known().clone()?;
+        let lease = Duration::from_secs(known.ttl_seconds);
+        known.away |= known.read.is_some_and(|read| now.since(read) > lease);
+        Some(known)
     }
 
     /// As a page of the admin address.
     pub fn document(&self, now: Instant) -> Value {
-        match self.read() {
+        match self.read(now) {
             None => json!({ "configured": false, "members": [], "limits": [] }),
             Some(known) => known.document(now),
         }
@@ -165,4 +170,41 @@ impl FleetKnowledge {
 /// To a hundredth.
 fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_read_any_more_is_away() {
+        let state = FleetState::default();
+        let at = |seconds: u64| Instant::from_nanos(seconds * 1_000_000_000);
+        assert_eq!(state.document(at(0))["configured"], false);
+        let read = Some(at(10));
+        state.put(FleetKnowledge { ttl_seconds: 5, read, ..FleetKnowledge::default() });
+        assert_eq!(
+            [14, 15, 16].map(|second| state.document(at(second))["away"] == true),
+            [false, false, true]
+        );
+    }
+
+    #[test]
+    fn numbers_of_strangers_have_room_in_sums() {
+        let report =
+            MemberReport { streams: u64::MAX, revision: Some(i64::MIN), ..MemberReport::default() };
+        let newest = MemberReport { revision: Some(i64::MAX), ..report.clone() };
+        let seen = |report: MemberReport| SeenMember {
+            report,
+            revision: Revision::default(),
+            seen: Instant::from_nanos(0),
+            clock: None,
+        };
+        let members = [("a", report), ("b", newest)];
+        let members = members.map(|(id, report)| (id.to_owned(), seen(report))).into();
+        let state = FleetState::default();
+        state.put(FleetKnowledge { members, ..FleetKnowledge::default() });
+        let told = state.document(Instant::from_nanos(1));
+        assert_eq!(told["members"].as_array().map(Vec::len), Some(2));
+    }
 }

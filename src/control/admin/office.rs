@@ -165,7 +165,7 @@ impl Process for Office {
                     surveys: Surveys::ask(fleet, 0),
                     make: move |surveys: &[(usize, _)]| {
                         let models = models::learnt(&clerk.fleet.models);
-                        let known = clerk.fleet.known_fleet.read();
+                        let known = clerk.fleet.known_fleet.read(sys::now());
                         let sources = metrics::Sources {
                             fleet: known.as_ref(),
                             models: &models,
