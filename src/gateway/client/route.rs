@@ -177,10 +177,10 @@ impl Exchange {
         if self.awaits_decoding(head, true)? {
             return Ok(None);
         }
-        let id = self.id.clone();
-        let asker = Asker { id: id.as_bytes(), certificate };
+        let asker = Asker { id: self.id.as_bytes(), certificate };
         let paths = snapshot.paths_wanted(first, head, asker);
         self.await_model(head, paths)?;
+        let asker = Asker { id: self.id.as_bytes(), certificate };
         if let (Framing::Length(length), Some(naming)) = (head.framing, &mut self.request.watch.0) {
             let here = usize::try_from(length).unwrap_or(usize::MAX);
             let here = here.min(body.len()).min(snapshot.limits.model_search_bytes);
