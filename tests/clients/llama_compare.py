@@ -109,16 +109,16 @@ def check_increments(direct, gateway):
     """A token is made in about half a millisecond: bunches of 40 or 200 ms would be plain to see."""
     _, there = streamed(direct, "/completion", request(LONG_TOKENS, True), completion_text)
     _, here = streamed(gateway, "/completion", request(LONG_TOKENS, True), completion_text)
-    evidence.check(
+    evidence.check_time(
         stalls(here) <= 2 * stalls(there) + 3,
         f"{stalls(here)} gaps of {STALL_MS} ms and more through the gateway, {stalls(there)} direct",
     )
     # Events read at one moment came together. Some do: client and server share the machine.
     largest = max(here.count(moment) for moment in set(here))
-    evidence.check(largest <= LONG_TOKENS / 10, f"{largest} of {LONG_TOKENS} events arrived in one piece")
+    evidence.check_time(largest <= LONG_TOKENS / 10, f"{largest} of {LONG_TOKENS} events arrived in one piece")
     span = here[-1] - here[0]
     first_half = sum(arrived - here[0] <= span / 2 for arrived in here)
-    evidence.check(
+    evidence.check_time(
         LONG_TOKENS / 4 <= first_half, f"{first_half} of {LONG_TOKENS} events came in the first half of the time"
     )
     moments = sorted(set(here))

@@ -149,7 +149,7 @@ def check_loop(name, conversation, tools, through, direct):
         if calls:
             # A piece every 20 ms.
             apart = (moments[-1] - moments[0]) / 1e6
-            check(apart > 10 * len(moments), f"{name}: {len(moments)} pieces within {apart} ms")
+            evidence.check_time(apart > 10 * len(moments), f"{name}: {len(moments)} pieces within {apart} ms")
         pieces += len(moments)
     results = "".join(result_of(*call) for calls in EXPECTED for call in calls)
     same(f"{name}, told", said, results)

@@ -56,7 +56,7 @@ def check_text(name, through, direct):
     here, arrivals, whole = responses_text(through)
     check(here == whole == there and len(here) > 100, f"{name}: {here[:80]!r}…, direct {there[:80]!r}…")
     largest = max(arrivals.count(moment) for moment in set(arrivals))
-    check(len(arrivals) >= TOKENS / 2 and largest <= TOKENS / 4, f"{name}: {len(arrivals)} parts, {largest} at once")
+    evidence.check_time(len(arrivals) >= TOKENS / 2 and largest <= TOKENS / 4, f"{name}: {len(arrivals)} parts, {largest} at once")
     return {"parts": len(arrivals), "characters": len(here), **evidence.gap_summary(sorted(set(arrivals)))}
 
 

@@ -1,5 +1,5 @@
 // What the scripts for Node.js share, as ../evidence.py does for Python's: an end in time, a clear
-// failure, one line of evidence. Times are nanoseconds of CLOCK_MONOTONIC, the clock of Python's
+// failure, another try for what a busy machine can fail, one line of evidence. Times are nanoseconds of CLOCK_MONOTONIC, the clock of Python's
 // servers.
 
 const now = () => Number(process.hrtime.bigint());
@@ -12,6 +12,13 @@ function fail(sentence) {
 
 function check(condition, sentence) {
   if (!condition) fail(sentence);
+}
+
+/** A check that a busy machine can fail whatever the gateway does. The script is worth another try. */
+function checkTime(condition, sentence) {
+  if (condition) return;
+  process.stderr.write(`LATE: ${sentence}\n`);
+  process.exit(75);
 }
 
 /** Two values are the same JSON. */
@@ -41,7 +48,7 @@ function run(main, seconds) {
 async function waitUntil(condition, seconds, sentence) {
   const begin = now();
   while (!(await condition())) {
-    check(now() - begin < seconds * 1e9, sentence);
+    checkTime(now() - begin < seconds * 1e9, sentence);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   return milliseconds(now() - begin);
@@ -65,9 +72,9 @@ const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.l
 function checkPaced(what, arrivals, interval) {
   const values = gaps(arrivals);
   const span = milliseconds(arrivals.at(-1) - arrivals[0]);
-  check(span >= 0.8 * interval * values.length, `${what}: ${arrivals.length} arrivals within ${span} ms: a burst`);
+  checkTime(span >= 0.8 * interval * values.length, `${what}: ${arrivals.length} arrivals within ${span} ms: a burst`);
   const bunched = values.filter((gap) => gap < (interval * 1e6) / 5).length;
-  check(bunched <= values.length / 5, `${what}: ${bunched} of ${values.length} gaps are bunched`);
+  checkTime(bunched <= values.length / 5, `${what}: ${bunched} of ${values.length} gaps are bunched`);
   return { arrivals: arrivals.length, span_ms: span, gap_median_ms: milliseconds(median(values)), bunched };
 }
 
@@ -91,7 +98,7 @@ function checkSpread(what, arrivals, parts) {
   const moments = new Map();
   for (const arrival of arrivals) moments.set(arrival, (moments.get(arrival) ?? 0) + 1);
   const largest = Math.max(...moments.values());
-  check(
+  checkTime(
     arrivals.length >= parts / 2 && largest <= parts / 2,
     `${what}: ${arrivals.length} parts, ${largest} of them at once`,
   );
@@ -101,12 +108,13 @@ function checkSpread(what, arrivals, parts) {
 /** Sent → received. Half of them within 10 ms. */
 function checkPrompt(what, delays) {
   const half = milliseconds(median(delays));
-  check(half <= 10, `${what}: half of the events took over ${half} ms from server to client`);
+  checkTime(half <= 10, `${what}: half of the events took over ${half} ms from server to client`);
   return { delay_median_ms: half };
 }
 
 module.exports = {
   check,
+  checkTime,
   checkPaced,
   checkPrompt,
   checkSpread,
