@@ -14,7 +14,7 @@
 //! * The first shares are waited for when a gateway starts, for [`PATIENCE`] at most: so its first request
 //!   meets one.
 
-mod limits;
+pub mod limits;
 mod load;
 mod seat;
 

@@ -29,10 +29,10 @@ const LAST: u64 = 32;
 pub trait LocalLimits {
     /// How much is asked for of late: a minute, or at once.
     fn demand(&mut self, id: &LimitId) -> u64;
-    /// So much may be used from now on. How many are under way at once all the same, of a concurrency; else 0.
-    fn allow(&mut self, id: &LimitId, share: u64) -> u64;
+    /// So much may be used from `now` on. How many are under way at once all the same, of a concurrency; else 0.
+    fn allow(&mut self, id: &LimitId, share: u64, now: Instant) -> u64;
     /// The same, and the store says that it is ours. What is granted first is a full bucket.
-    fn grant(&mut self, id: &LimitId, share: u64);
+    fn grant(&mut self, id: &LimitId, share: u64, now: Instant);
 }
 
 /// What is to be written next, if anything.
@@ -156,9 +156,9 @@ impl FleetMember {
     }
 
     /// The store does not answer. What is in force stays; what was never ours is what a gateway grants itself.
-    pub fn cut_off(&self, local: &mut dyn LocalLimits) {
+    pub fn cut_off(&self, local: &mut dyn LocalLimits, now: Instant) {
         for (id, in_force) in self.in_force.iter().filter(|(_, in_force)| !in_force.ours) {
-            local.allow(id, in_force.share);
+            local.allow(id, in_force.share, now);
         }
     }
 
@@ -184,7 +184,7 @@ impl FleetMember {
         if !era.settled && now - since >= self.ttl {
             return FleetStep::Settle(era.clone());
         }
-        let round = Round::of(self, view, era.settled, local);
+        let round = Round::of(self, view, era.settled, (local, now));
         self.standing = (round.members, !era.settled);
         let Round { next, amounts, rises, .. } = round;
         self.next = next;
@@ -193,7 +193,7 @@ impl FleetMember {
         let is_ours = own.is_some_and(|own| own.amounts == amounts);
         if is_ours && !self.lost {
             // It is ours already.
-            self.committed(local);
+            self.committed(local, now);
             return FleetStep::Nothing;
         }
         let unless = match rises {
@@ -204,11 +204,12 @@ impl FleetMember {
         FleetStep::Write(HoldingsWrite { amounts, unless })
     }
 
-    /// What [`FleetMember::round`] has asked for was written: shares that rise are in force when it returns.
-    pub fn committed(&mut self, local: &mut dyn LocalLimits) {
+    /// What [`FleetMember::round`] has asked for was written: shares that rise are in force when it returns. `now`
+    /// is when the store has said so, not when it was asked: a share fills nothing before it is ours.
+    pub fn committed(&mut self, local: &mut dyn LocalLimits, now: Instant) {
         (self.asked, self.lost) = (false, false);
         for (id, share) in std::mem::take(&mut self.next) {
-            local.grant(&id, share);
+            local.grant(&id, share, now);
             self.in_force.insert(id, InForce { share, ours: true });
         }
     }
@@ -254,7 +255,7 @@ impl Round {
         member: &mut FleetMember,
         view: &FleetView,
         settled: bool,
-        local: &mut dyn LocalLimits,
+        (local, now): (&mut dyn LocalLimits, Instant),
     ) -> Round {
         let nothing = Holdings::default();
         let own = view.holdings.get(&member.id).unwrap_or(&nothing);
@@ -279,7 +280,7 @@ impl Round {
             };
             // As long as the store answers, what nobody has written is nobody's.
             let sunk = if ours { next.min(share) } else { 0 };
-            let in_use = local.allow(id, sunk);
+            let in_use = local.allow(id, sunk, now);
             if ours {
                 member.in_force.insert(id.clone(), InForce { share: sunk, ours });
             }

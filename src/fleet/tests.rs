@@ -104,12 +104,12 @@ impl LocalLimits for Local {
         self.demand.get(id).copied().unwrap_or(0)
     }
 
-    fn allow(&mut self, id: &LimitId, share: u64) -> u64 {
+    fn allow(&mut self, id: &LimitId, share: u64, _: Instant) -> u64 {
         self.share.insert(id.clone(), share);
         if id.kind == LimitKind::Concurrency { self.under_way } else { 0 }
     }
 
-    fn grant(&mut self, id: &LimitId, share: u64) {
+    fn grant(&mut self, id: &LimitId, share: u64, _: Instant) {
         self.share.insert(id.clone(), share);
     }
 }
@@ -215,7 +215,7 @@ impl Gateway {
                 }
                 FleetStep::Write(write) => {
                     if store.write(&id, &write) {
-                        return self.member.committed(&mut self.local);
+                        return self.member.committed(&mut self.local, at(second));
                     }
                     if let Some(less) = self.member.refused(&write, &view) {
                         let is_written = store.write(&id, &less);

@@ -85,7 +85,8 @@ impl KeyRate<'_> {
         self.share.map_or(self.limit, RateShare::get)
     }
 
-    pub(super) fn take(&self, amount: u64, now: Instant) -> Result<(), Duration> {
+    /// Takes so much, or says how long until it is there.
+    pub fn take(&self, amount: u64, now: Instant) -> Result<(), Duration> {
         let Some(share) = self.share else { return self.bucket.take(self.limit, amount, now) };
         share.ask(amount);
         self.bucket.take_of(|| share.get(), amount, now).unwrap_or(Err(NEXT_ROUND))

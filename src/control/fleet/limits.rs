@@ -11,12 +11,11 @@ use crate::fleet::member::{LocalLimits, limits_of};
 
 /// The shares of a gate, and how much is asked for.
 #[derive(Debug, Default)]
-pub(super) struct GateLimits {
+pub struct GateLimits {
     used: BTreeMap<String, Arc<KeyUse>>,
     rates: BTreeMap<LimitId, RateDemand>,
     peaks: BTreeMap<LimitId, PeakDemand>,
     demand: Amounts,
-    now: Instant,
 }
 
 impl GateLimits {
@@ -35,7 +34,6 @@ impl GateLimits {
 
     /// Looks at how much is asked for now.
     pub fn observe(&mut self, limits: &Amounts, now: Instant) {
-        self.now = now;
         for id in limits.keys() {
             let Some(used) = self.used.get(&id.key) else { continue };
             let demand = match id.kind {
@@ -55,14 +53,14 @@ impl GateLimits {
         &self.demand
     }
 
-    fn set(&self, id: &LimitId, share: u64, granted: bool) -> u64 {
+    fn set(&self, id: &LimitId, share: u64, granted: bool, now: Instant) -> u64 {
         let Some(used) = self.used.get(&id.key) else { return 0 };
         match id.kind {
             LimitKind::Concurrency => {
                 used.share_places(u32::try_from(share).unwrap_or(u32::MAX)).into()
             }
             kind => {
-                used.share_rate(kind == LimitKind::Tokens, share, granted, self.now);
+                used.share_rate(kind == LimitKind::Tokens, share, granted, now);
                 0
             }
         }
@@ -74,12 +72,12 @@ impl LocalLimits for GateLimits {
         self.demand.get(id).copied().unwrap_or(0)
     }
 
-    fn allow(&mut self, id: &LimitId, share: u64) -> u64 {
-        self.set(id, share, false)
+    fn allow(&mut self, id: &LimitId, share: u64, now: Instant) -> u64 {
+        self.set(id, share, false, now)
     }
 
-    fn grant(&mut self, id: &LimitId, share: u64) {
-        self.set(id, share, true);
+    fn grant(&mut self, id: &LimitId, share: u64, now: Instant) {
+        self.set(id, share, true, now);
     }
 }
 

@@ -122,7 +122,7 @@ impl FleetSeat {
             _ => {}
         }
         if away {
-            self.member.cut_off(&mut self.limits);
+            self.member.cut_off(&mut self.limits, sys::now());
         }
         let standing = self.member.standing();
         (self.known.settling, self.known.in_force) = (standing.settling, standing.in_force);
@@ -158,7 +158,7 @@ impl FleetSeat {
                 FleetStep::Write(write) => {
                     let written = self.write(&write, lease);
                     if self.forget_lease_if(&written)? {
-                        self.member.committed(&mut self.limits);
+                        self.member.committed(&mut self.limits, sys::now());
                         self.known.holdings.insert(self.known.own.clone(), write.amounts);
                         return Ok(true);
                     }
