@@ -80,6 +80,8 @@ pub struct Control {
     models: KnownModels,
     /// Whose ports may be looked at.
     watched: lookout::Known,
+    /// The latest generation, with the endpoints that it has now.
+    obeyed: Arc<Mutex<Arc<Snapshot>>>,
     /// Starts servers; `None`: none is to be started, or all have ended.
     waker: Arc<Mutex<Option<ServerStarter>>>,
     /// How to have the configuration read again.
@@ -172,7 +174,8 @@ impl Control {
     }
 
     /// Looks at the ports of this generation's endpoints, where a worker asks for it.
-    fn watch_ports(&self, snapshot: &Snapshot) {
+    fn watch_ports(&self, snapshot: &Arc<Snapshot>) {
+        *self.obeyed.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(snapshot);
         let endpoints = snapshot.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         *watched = endpoints.map(|endpoint| endpoint.id).collect();

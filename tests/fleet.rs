@@ -21,6 +21,8 @@ mod convergence;
 mod cost;
 #[path = "fleet/gateway.rs"]
 mod gateway;
+#[path = "fleet/hints.rs"]
+mod hints;
 #[path = "fleet/limits.rs"]
 mod limits;
 #[path = "fleet/world.rs"]

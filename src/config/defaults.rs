@@ -266,3 +266,5 @@ pub const ADMISSION: Admission = Admission {
 
 /// Of the leases of a fleet's members.
 pub const FLEET_TTL: Duration = Duration::from_secs(10);
+/// What members find of endpoints makes others look for themselves; nothing is out by hearsay.
+pub const FLEET_HINTS: bool = true;

@@ -76,7 +76,7 @@ fn fixed(running: &Snapshot, next: &Snapshot) -> Vec<(&'static str, &'static str
         ("server", "tls", sealed(running) != sealed(next)),
         ("server", workers, old.workers != new.workers),
         ("server", "accept", old.accept != new.accept),
-        ("fleet", "store, name and ttl", running.gate.fleet != next.gate.fleet),
+        ("fleet", "store, name, ttl and hints", running.gate.fleet != next.gate.fleet),
         ("gate", "spent_file", running.gate.spent_file != next.gate.spent_file),
         ("process", "user", was.user != is.user),
         ("process", "group", was.group != is.group),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `limits` | the shares, as the gate keeps them |
 //! | `load` | what this gateway is busy with |
+//! | `verdicts` | what is found here of endpoints, and who looks again when others say that one fails |
 //! | `seat` | the keys in the store: lease, report, holdings |
 //!
 //! A thread looks at the store about once a second. What follows is decided by [`crate::fleet`]; here it is
@@ -17,6 +18,7 @@
 pub mod limits;
 mod load;
 mod seat;
+mod verdicts;
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -26,6 +28,7 @@ use std::time::Duration;
 
 use self::load::LoadMeter;
 use self::seat::{Failed, FleetSeat};
+pub use self::verdicts::VerdictSources;
 use crate::config::snapshot::{Gate, Snapshot};
 use crate::config::store::StorePlace;
 use crate::measure::stats::Counters;
@@ -59,6 +62,7 @@ pub struct FleetSources {
     pub state: Arc<FleetState>,
     /// Where the admin pages are.
     pub admin: Option<String>,
+    pub verdicts: VerdictSources,
 }
 
 enum Order {
@@ -90,7 +94,9 @@ impl FleetKeeper {
         let name = settings.name.or(place.name).unwrap_or_else(sys::process_name);
         let id = format!("{name}:{:08x}", sys::random_seed() as u32);
         let load = LoadMeter::new(sources.counters, sources.config, name, sources.admin);
+        let verdicts = settings.hints.then_some(sources.verdicts);
         let mut seat = FleetSeat::new(store, id, settings.ttl, load, sources.state);
+        seat.share_verdicts(verdicts);
         let (orders, ordered) = mpsc::channel();
         let (first, looked) = mpsc::channel();
         let gate = Arc::clone(&snapshot.gate.gate);

@@ -37,6 +37,9 @@ mod tests;
 /// Checks that may be under way at once.
 pub const THREADS_MAX: usize = 16;
 
+/// From a check to the next, of an endpoint that others say to fail.
+const HURRY: Duration = Duration::from_secs(1);
+
 /// An endpoint to be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckTarget {
@@ -93,6 +96,8 @@ struct Job {
     health: Health,
     due: Instant,
     running: bool,
+    /// So many checks that fail are followed by another one soon.
+    hurries: u32,
 }
 
 impl CheckTarget {
@@ -174,6 +179,20 @@ impl HealthChecks {
         Ok(())
     }
 
+    /// Others say that this one fails: it is checked at once, and where that fails, about once a second until
+    /// there is a verdict. A check that passes ends that.
+    pub fn hurry(&self, endpoint: EndpointId) {
+        let mut board = self.shared.board();
+        let known = |job: &&mut Job| job.target.endpoint == endpoint;
+        if let Some(job) = board.jobs.iter_mut().find(known)
+            && job.health.verdict() != HealthStatus::Unwell
+        {
+            job.hurries = job.target.settings.unhealthy;
+            job.due = Instant::now();
+            self.shared.changed.notify_all();
+        }
+    }
+
     /// The verdicts as they stand: for those who were not there when they changed.
     pub fn verdicts(&self) -> Vec<(Arc<CheckTarget>, HealthStatus)> {
         let board = self.shared.board();
@@ -196,7 +215,7 @@ impl Drop for HealthChecks {
 
 impl Job {
     fn new(id: u64, target: CheckTarget, due: Instant) -> Job {
-        Job { id, target: Arc::new(target), health: Health::new(), due, running: false }
+        Job { id, target: Arc::new(target), health: Health::new(), due, running: false, hurries: 0 }
     }
 }
 
@@ -249,7 +268,9 @@ impl Shared {
         let Board { jobs, random, stopped, .. } = &mut *board;
         let job = jobs.iter_mut().find(|job| job.id == id && !*stopped)?;
         let settings = &job.target.settings;
-        job.due = started + random.jittered(settings.interval);
+        job.hurries = if passed { 0 } else { job.hurries.saturating_sub(1) };
+        let pause = if job.hurries > 0 { settings.interval.min(HURRY) } else { settings.interval };
+        job.due = started + random.jittered(pause);
         Some(job.health.record(passed, settings))
     }
 

@@ -20,6 +20,7 @@
 //! | [`divide`] | how a limit is divided among members: arithmetic |
 //! | [`demand`] | how much a member asks for, smoothed |
 //! | [`member`] | one member: what it may use, and what it writes next |
+//! | [`hints`] | what is made of endpoints that others call broken |
 //! | [`report`] | what a member says of itself |
 //! | [`view`] | what the store holds of a fleet, read |
 //!
@@ -29,6 +30,7 @@
 
 pub mod demand;
 pub mod divide;
+pub mod hints;
 pub mod limit;
 pub mod member;
 pub mod report;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::hints::{Broken, broken_json, broken_of};
 use super::limit::{Amounts, amounts_json, amounts_of};
 use super::view::Asking;
 
@@ -32,6 +33,8 @@ pub struct MemberReport {
     /// Streams of its fullest worker against the mean; `None`: there is no stream.
     pub skew: Option<f64>,
     pub demand: Amounts,
+    /// The endpoints that it calls broken.
+    pub broken: Broken,
 }
 
 impl MemberReport {
@@ -48,6 +51,7 @@ impl MemberReport {
             },
             "workers": { "count": self.workers, "skew": self.skew },
             "demand": amounts_json(&self.demand),
+            "broken": broken_json(&self.broken),
         })
     }
 
@@ -72,6 +76,7 @@ impl MemberReport {
             workers: workers["count"].as_u64().unwrap_or(0),
             skew: workers["skew"].as_f64(),
             demand: amounts_of(&told["demand"]),
+            broken: broken_of(&told["broken"]),
         })
     }
 

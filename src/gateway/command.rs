@@ -38,6 +38,8 @@ pub enum Command<S> {
     Nudge(Token),
     /// The port of an endpoint was away, and answers again.
     Reachable(UpstreamId, EndpointId),
+    /// Other gateways say that an endpoint fails.
+    Suspect(UpstreamId, EndpointId),
 }
 
 /// A connection that was accepted, and has no place yet.

@@ -123,6 +123,7 @@ impl<N: Net> Handler<N> for Gateway<N> {
             Command::Woken(at) => self.on_woken(at, cx),
             Command::Nudge(token) => self.enqueue(token, &mut cx.run),
             Command::Reachable(at, endpoint) => self.on_reachable(at, endpoint),
+            Command::Suspect(at, endpoint) => self.on_suspect(at, endpoint, cx.now),
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::clock::Instant;
+use crate::fleet::hints::{Hint, broken_json};
 use crate::fleet::limit::{Amounts, LimitId, amounts_json};
 use crate::fleet::report::MemberReport;
 use crate::fleet::view::{MemberId, Revision};
@@ -52,6 +53,12 @@ pub struct FleetKnowledge {
     pub limits: Amounts,
     pub in_force: Amounts,
     pub rounds: RoundCounts,
+    /// Whether verdicts about endpoints are told and heard.
+    pub shares_verdicts: bool,
+    /// The endpoints that others call broken.
+    pub hints: Vec<Hint>,
+    /// So many were heard so far, that were not known here.
+    pub hints_heard: u64,
 }
 
 /// What became of looking at the store.
@@ -85,7 +92,7 @@ impl FleetState {
     /// As a page of the admin address.
     pub fn document(&self, now: Instant) -> Value {
         match self.read(now) {
-            None => json!({ "configured": false, "members": [], "limits": [] }),
+            None => json!({ "configured": false, "members": [], "limits": [], "hints": null }),
             Some(known) => known.document(now),
         }
     }
@@ -135,6 +142,7 @@ impl FleetKnowledge {
                 "workers": { "count": report.workers, "skew": report.skew.map(round) },
                 "shares": self.holdings.get(id).map(amounts_json),
                 "demand": amounts_json(&report.demand),
+                "broken": broken_json(&report.broken),
             })
         });
         let limits = self.limits.iter().map(|(id, limit)| {
@@ -147,6 +155,14 @@ impl FleetKnowledge {
                 "demand": reports().filter_map(|report| report.demand.get(id)).fold(0, |sum: u64, it| sum.saturating_add(*it)),
             })
         });
+        let hints = self.hints.iter().map(|hint| {
+            let (upstream, endpoint) = &hint.endpoint;
+            json!({
+                "upstream": upstream, "endpoint": endpoint,
+                "told_by": hint.told_by, "heard": hint.heard,
+            })
+        });
+        let hints = self.shares_verdicts.then(|| hints.collect::<Vec<_>>());
         json!({
             "configured": true,
             "store": self.store,
@@ -157,6 +173,7 @@ impl FleetKnowledge {
             "self": self.own,
             "members": members.collect::<Vec<_>>(),
             "limits": limits.collect::<Vec<_>>(),
+            "hints": hints,
         })
     }
 

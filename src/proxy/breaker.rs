@@ -29,6 +29,8 @@
 //! * **Panic.** A request let through while the breaker is open, because too many endpoints are or
 //!   nobody else could answer it, carries the present epoch. If it is answered, that closes the
 //!   breaker as a probe would; if it fails, nothing new has been learnt.
+//! * **Suspect.** Others have said that the endpoint fails ([`suspect`]): one request goes to it as a trial, the
+//!   others go elsewhere, if there is anybody else. What others say opens no breaker.
 //! * **Beside a predefined answer** an endpoint that is out is asked all the same, as long as that costs
 //!   nobody much: at once where it fails with an answer or a lost connection, else by a probe before its
 //!   time ([`beside`]).
@@ -45,6 +47,7 @@ use crate::config::snapshot::BreakerSettings as Settings;
 
 mod beside;
 mod standing;
+mod suspect;
 mod window;
 
 #[cfg(test)]
@@ -99,6 +102,11 @@ enum State {
     HalfOpen {
         probing: bool,
     },
+    /// Closed, and others say that it fails: until then it is tried by one request at a time.
+    Suspect {
+        until: Instant,
+        probing: bool,
+    },
 }
 
 /// Whether a request may be sent.
@@ -107,6 +115,8 @@ pub enum Admits {
     Yes,
     /// One, to see whether the endpoint is well.
     Probe,
+    /// It is tried by another request, and others doubt it: if there is nobody else.
+    Reserve,
     No {
         /// When it may be asked again, as far as that is known.
         until: Instant,
@@ -251,6 +261,7 @@ impl Breaker {
         }
         match self.state {
             State::Closed { .. } => Admits::Yes,
+            State::Suspect { until, probing } => suspect::admits(until, probing, now),
             State::Open { until, cause } if now < until => {
                 Admits::No { until, judged: cause != OpenedBy::Unauthorized }
             }
@@ -265,7 +276,7 @@ impl Breaker {
     pub fn begin(&mut self, now: Instant) -> Ticket {
         let probe = self.admits(now) == Admits::Probe;
         if probe {
-            self.state = State::HalfOpen { probing: true };
+            self.state = self.probed(true);
         }
         Ticket { epoch: self.epoch, errand: if probe { Errand::Probe } else { Errand::Plain } }
     }
@@ -297,7 +308,7 @@ impl Breaker {
             self.end_early(now);
             self.rests_until = Instant::ZERO;
         }
-        (!self.is_closed()).then(|| self.close(now))
+        if self.is_closed() { None } else { self.close(now) }
     }
 
     /// Whether it has not opened since this was begun: what became of it says something.
@@ -334,15 +345,17 @@ impl Breaker {
         match outcome {
             Outcome::Success | Outcome::ClientError if early => {
                 self.rests_until = Instant::ZERO;
-                (!self.is_closed()).then(|| self.close(now))
+                if self.is_closed() { None } else { self.close(now) }
             }
-            Outcome::Success | Outcome::ClientError if !self.is_closed() => Some(self.close(now)),
+            Outcome::Success | Outcome::ClientError if !self.is_closed() => self.close(now),
             Outcome::Success => self.well(now, settings),
             Outcome::ClientError => None,
             Outcome::Fault | Outcome::Unreachable | Outcome::TimedOut { .. } => {
                 let unreachable = outcome == Outcome::Unreachable;
                 let cause = match self.state {
                     State::Closed { .. } => self.fault(now, settings)?,
+                    // It was sent on other terms than the trial.
+                    State::Suspect { .. } if !probe => self.fault(now, settings)?,
                     _ if probe => OpenedBy::Probe,
                     // It failed, and now it is away.
                     _ if asked && unreachable => OpenedBy::Unreachable,
@@ -377,7 +390,7 @@ impl Breaker {
             // A check is not asked for credentials.
             State::Open { cause: OpenedBy::Unauthorized, .. } | State::HalfOpen { .. } => {}
             State::Open { .. } => self.state = State::HalfOpen { probing: false },
-            State::Closed { .. } => {
+            State::Closed { .. } | State::Suspect { .. } => {
                 self.state = State::Closed { since: Some(now) };
                 self.openings = 0;
             }
@@ -397,23 +410,6 @@ impl Breaker {
         if matches!(self.state, State::Open { cause: OpenedBy::Unauthorized, .. }) {
             self.state = State::HalfOpen { probing: false };
         }
-    }
-
-    /// Its share of its weight, in thousandths: 100 when it has just closed, growing to 1,000
-    /// over `slow_start`. A probe is chosen by the full weight: it is one request.
-    pub fn weight_share(&self, now: Instant, slow_start: Duration) -> u32 {
-        match self.state {
-            State::Closed { since: Some(since) } if now.since(since) < slow_start => {
-                let passed = now.since(since).as_nanos() * u128::from(WHOLE);
-                (passed / slow_start.as_nanos()).max(u128::from(SHARE_MIN)) as u32
-            }
-            _ => WHOLE,
-        }
-    }
-
-    /// Whether a probe is out.
-    pub fn is_probing(&self) -> bool {
-        self.state == State::HalfOpen { probing: true }
     }
 
     fn is_closed(&self) -> bool {
@@ -454,6 +450,7 @@ impl Breaker {
         let trusted = settings.slow_start + settings.window;
         let in_a_row = match self.state {
             State::Closed { since } => since.is_some_and(|since| now.since(since) < trusted),
+            State::Suspect { .. } => false,
             State::Open { .. } | State::HalfOpen { .. } => true,
         };
         self.openings = if in_a_row { self.openings.saturating_add(1) } else { 1 };
@@ -475,16 +472,22 @@ impl Breaker {
         }
     }
 
-    fn close(&mut self, now: Instant) -> Transition {
+    /// Whether anybody is to hear of it: a doubt that was unfounded is nobody's news.
+    fn close(&mut self, now: Instant) -> Option<Transition> {
+        if matches!(self.state, State::Suspect { .. }) {
+            self.state = State::Closed { since: None };
+            self.consecutive = 0;
+            return None;
+        }
         self.state = State::Closed { since: Some(now) };
         (self.consecutive, self.asked) = (0, 0);
         self.window = Window::default();
-        Transition::Closed
+        Some(Transition::Closed)
     }
 
     fn return_probe(&mut self, probe: bool) {
         if probe {
-            self.state = State::HalfOpen { probing: false };
+            self.state = self.probed(false);
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::config::snapshot::{
 
 mod following;
 mod gate;
+mod hearsay;
 mod loading;
 mod member;
 mod search;
@@ -265,6 +266,7 @@ impl Endpoints {
         let overruled =
             pick.ticket.was_out() && member.breaker.is_current(pick.ticket) && member.overrule();
         let transition = member.breaker.first_event(pick.ticket, now);
+        self.tell_load(endpoint, transition, now);
         loaded.or(transition).or(overruled.then_some(Transition::Overruled))
     }
 
@@ -290,6 +292,7 @@ impl Endpoints {
             // Traffic agrees with the checks.
             member.overruled = false;
         }
+        self.tell_load(endpoint, transition, now);
         loading.or(transition).or(overruled.then_some(Transition::Overruled))
     }
 

@@ -26,11 +26,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::admission::Fronts;
 use super::wake::WakeGate;
+use crate::clock::Instant;
 use crate::config::snapshot::{Admission, Endpoint, EndpointId, Snapshot, Upstream, UpstreamId};
+
+/// How long a breaker that has not said otherwise is taken to be open behind its time: so long a probe may take.
+const BROKEN_FOR: Duration = Duration::from_secs(10);
 
 /// A counter on a cache line of its own: a worker that counts one endpoint does not take the next
 /// one's number out of another core's cache.
@@ -42,6 +47,8 @@ struct Line(AtomicU32);
 struct Counted {
     outstanding: Line,
     upstream: Arc<Line>,
+    /// Until which nanosecond of the clock the breaker of some worker is taken to be open.
+    broken_until: AtomicU64,
 }
 
 /// The outstanding exchanges of one upstream.
@@ -161,6 +168,7 @@ impl SharedLoad {
                 None => Arc::new(Counted {
                     outstanding: Line::default(),
                     upstream: Arc::clone(&self.upstream),
+                    broken_until: AtomicU64::default(),
                 }),
             };
             (id, counted)
@@ -211,6 +219,23 @@ impl SharedLoad {
     /// Exchanges at this endpoint.
     pub fn outstanding(&self, endpoint: usize) -> u32 {
         self.endpoints[endpoint].1.outstanding.0.load(Ordering::Relaxed)
+    }
+
+    /// The breaker of a worker has opened, for so long: [`BROKEN_FOR`] more, in which a probe ends. It is told
+    /// when a breaker opens or closes, and read by whoever tells other gateways.
+    pub fn set_broken(&self, endpoint: usize, until: Instant) {
+        let until = (until + BROKEN_FOR).as_nanos();
+        self.endpoints[endpoint].1.broken_until.fetch_max(until, Ordering::Relaxed);
+    }
+
+    /// The breaker of a worker has closed: it has seen an answer.
+    pub fn set_well(&self, endpoint: usize) {
+        self.endpoints[endpoint].1.broken_until.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the breaker of some worker keeps requests from this endpoint.
+    pub fn is_broken(&self, endpoint: usize, now: Instant) -> bool {
+        now.as_nanos() < self.endpoints[endpoint].1.broken_until.load(Ordering::Relaxed)
     }
 
     /// Exchanges at the whole upstream.

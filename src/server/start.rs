@@ -18,7 +18,7 @@ use crate::config::snapshot::{
     AcceptMode, AccessFormat, AccessLog, AccessTarget, Snapshot, Workers,
 };
 use crate::control::admin;
-use crate::control::fleet::{FleetKeeper, FleetPlace, FleetSources};
+use crate::control::fleet::{FleetKeeper, FleetPlace, FleetSources, VerdictSources};
 use crate::control::models::KnownModels;
 use crate::control::spans::Exporter;
 use crate::control::spent::SpentKeeper;
@@ -91,7 +91,13 @@ pub fn start_on(
         spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
     let spent = SpentKeeper::start(&snapshot, || sys::time_of_day().as_secs());
-    let place_in_fleet = take_place(&snapshot, place, &fleet, desk.as_ref())?;
+    let verdicts = VerdictSources {
+        loads: Arc::clone(&shared_loads),
+        checks: Arc::default(),
+        obeyed: Arc::new(Mutex::new(Arc::clone(&snapshot))),
+        posts: posts.clone(),
+    };
+    let place_in_fleet = take_place(&snapshot, place, &fleet, (desk.as_ref(), &verdicts))?;
     let remote = desk.as_ref().map(|desk| desk.remote(fleet, &snapshot));
     let control = Control {
         posts,
@@ -99,7 +105,8 @@ pub fn start_on(
         draining,
         listeners: Arc::new(Mutex::new(kept)),
         loads: shared_loads,
-        checks: Arc::default(),
+        checks: verdicts.checks,
+        obeyed: verdicts.obeyed,
         models,
         watched: Arc::default(),
         waker: Arc::default(),
@@ -155,13 +162,14 @@ fn take_place(
     snapshot: &Snapshot,
     place: FleetPlace,
     workers: &admin::WorkerHandles,
-    desk: Option<&admin::BoundAdmin>,
+    (desk, verdicts): (Option<&admin::BoundAdmin>, &VerdictSources),
 ) -> Result<Option<Arc<FleetKeeper>>, StartError> {
     let sources = FleetSources {
         counters: workers.counters.clone(),
         config: Arc::clone(&workers.config),
         state: Arc::clone(&workers.known_fleet),
         admin: desk.map(|desk| shown_address(desk.address())),
+        verdicts: verdicts.clone(),
     };
     let keeper = FleetKeeper::start(snapshot, place, sources).map_err(StartError::System)?;
     Ok(keeper.map(Arc::new))

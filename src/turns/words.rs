@@ -161,5 +161,6 @@ pub fn mail<S>(mail: &Command<S>) -> &'static str {
         Command::Woken(_) => "a server was started, or could not be",
         Command::Nudge(_) => "a plugin has answered",
         Command::Reachable(..) => "the port of an endpoint answers again",
+        Command::Suspect(..) => "other gateways say that an endpoint fails",
     }
 }

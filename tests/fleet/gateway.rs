@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use sluicegate::clock::Instant;
 use sluicegate::config::snapshot::{Belief, FoundMember, Snapshot};
 use sluicegate::config::{self, Environment};
+use sluicegate::fleet::hints::{Broken, EndpointName};
 use sluicegate::proxy::breaker::Outcome;
 use sluicegate::proxy::endpoints::{Choice, Endpoints, Pick, Search, Tried};
 use sluicegate::proxy::load::Loads;
@@ -21,6 +22,11 @@ pub fn member(server: Server) -> FoundMember {
 
 fn server(member: &FoundMember) -> Server {
     number(&member.address)
+}
+
+/// What it is called in a report of a gateway.
+pub fn called(server: Server) -> EndpointName {
+    ("llama".to_owned(), member(server).address)
 }
 
 fn number(address: &str) -> Server {
@@ -135,6 +141,25 @@ impl Picker {
 
     /// Where a request goes. It is outstanding until [`Picker::answered`].
     pub fn pick(&mut self, key: Option<u64>, now: Instant) -> (Server, Pick) {
+        match self.choose(key, now) {
+            Choice::Endpoint(pick) => (self.server(&pick), pick),
+            other => panic!("nobody is asked: {other:?}"),
+        }
+    }
+
+    /// The same; `None`: nobody is asked.
+    pub fn try_pick(&mut self, now: Instant) -> Option<(Server, Pick)> {
+        match self.choose(None, now) {
+            Choice::Endpoint(pick) => Some((self.server(&pick), pick)),
+            _ => None,
+        }
+    }
+
+    fn server(&self, pick: &Pick) -> Server {
+        number(&self.snapshot.upstreams[0].endpoints[pick.index()].authority)
+    }
+
+    fn choose(&mut self, key: Option<u64>, now: Instant) -> Choice {
         static UNTRIED: Tried = Tried::none();
         let search = Search {
             tried: &UNTRIED,
@@ -144,12 +169,34 @@ impl Picker {
             unheard: true,
             only: None,
         };
-        match self.endpoints.pick(&search, now) {
-            Choice::Endpoint(pick) => {
-                (number(&self.snapshot.upstreams[0].endpoints[pick.index()].authority), pick)
-            }
-            other => panic!("nobody is asked: {other:?}"),
-        }
+        self.endpoints.pick(&search, now)
+    }
+
+    /// It has failed.
+    pub fn failed(&mut self, pick: Pick, now: Instant) {
+        self.endpoints.record(pick, Outcome::Fault, now);
+    }
+
+    /// It was answered, as a whole answer is.
+    pub fn begun_and_answered(&mut self, pick: Pick, now: Instant) {
+        self.endpoints.first_event(&pick, None, now);
+        self.answered(pick, now);
+    }
+
+    /// What it calls broken.
+    pub fn broken(&self, now: Instant) -> Broken {
+        let upstream = &self.snapshot.upstreams[0];
+        let (load, _) = self.loads.of(upstream);
+        let broken =
+            upstream.endpoints.iter().enumerate().filter(|(at, _)| load.is_broken(*at, now));
+        broken.map(|(_, one)| ("llama".to_owned(), one.name.clone())).collect()
+    }
+
+    /// Others call this one broken.
+    pub fn doubt(&mut self, (_, endpoint): &EndpointName, now: Instant) {
+        let endpoints = &self.snapshot.upstreams[0].endpoints;
+        let known = endpoints.iter().find(|one| one.name == *endpoint).map(|one| one.id);
+        known.into_iter().for_each(|id| _ = self.endpoints.suspect(id, now));
     }
 
     pub fn answered(&mut self, pick: Pick, now: Instant) {

@@ -345,3 +345,97 @@ fn every_gateway_sends_a_key_to_the_same_endpoint() {
         assert_ne!(after, gone);
     }
 }
+
+/// A server that answers everything, or ends each connection unanswered; and how many requests it has had.
+fn counted(answers: bool) -> (SocketAddr, Arc<AtomicU64>) {
+    let count = Arc::<AtomicU64>::default();
+    let counter = Arc::clone(&count);
+    let address = Upstream::serve(move |mut peer| {
+        while peer.next_request().is_some() {
+            counter.fetch_add(1, Ordering::Relaxed);
+            if !answers || peer.try_send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err()
+            {
+                return;
+            }
+        }
+    });
+    (address, count)
+}
+
+/// How an endpoint stands with a gateway.
+fn breaker(gateway: &Gateway, endpoint: SocketAddr) -> String {
+    let status: Value = serde_json::from_str(&page(gateway, "/endpoints")).expect("JSON");
+    let upstreams = status["upstreams"].as_array().cloned().unwrap_or_default();
+    let endpoints =
+        upstreams.iter().flat_map(|it| it["endpoints"].as_array().into_iter().flatten());
+    let mut named = endpoints.filter(|it| it["endpoint"] == endpoint.to_string());
+    named.next().and_then(|it| it["breaker"].as_str()).unwrap_or("?").to_owned()
+}
+
+#[test]
+fn what_breaks_at_one_gateway_is_tried_by_one_request_at_another_and_hearsay_puts_nobody_out() {
+    let cluster = EtcdCluster::start(1);
+    let place = cluster.place("f");
+    let wells = [counted(true), counted(true)];
+    let (broken, asked) = counted(false);
+    let gateway = |name: &str, hints: bool| {
+        Gateway::start(&format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [fleet]\nstore = \"{place}\"\nname = \"{name}\"\nttl = \"{TTL}s\"\nhints = {hints}\n\
+             [[upstream]]\nname = \"llama\"\nendpoints = [\"{}\", \"{}\", \"{broken}\"]\n\
+             breaker = {{ open = \"10m\", open_max = \"10m\" }}\n\
+             [[route]]\npath = \"/*\"\nupstream = \"llama\"\n",
+            wells[0].0, wells[1].0
+        ))
+    };
+    let [first, second, deaf] =
+        [("g1", true), ("g2", true), ("g3", false)].map(|(name, hints)| gateway(name, hints));
+    agree("all are there", || [&first, &second, &deaf].iter().all(|one| members(one) == 3));
+    agree("its breaker opens", || {
+        asks(first.address(), "x");
+        breaker(&first, broken) == "open"
+    });
+    let before = asked.load(Ordering::Relaxed);
+    assert!(before >= 5, "by its own faults: {before}");
+    second.wait_for_log(&format!("llama: other gateways call {broken} broken"));
+    agree("the second doubts it", || breaker(&second, broken) == "suspect");
+    let told = fleet(&second);
+    assert_eq!(told["hints"][0]["endpoint"], broken.to_string(), "{told}");
+    assert_eq!(
+        (&told["hints"][0]["told_by"], &told["hints"][0]["heard"]),
+        (&1.into(), &true.into())
+    );
+    let metrics = page(&second, "/metrics");
+    assert!(metrics.contains("\nsluicegate_fleet_hints{heard=\"yes\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("\nsluicegate_fleet_hints_heard_total 1\n"), "{metrics}");
+    let said = fleet(&first);
+    let own = said["members"].as_array().and_then(|all| all.iter().find(|one| one["self"] == true));
+    assert_eq!(
+        own.map(|own| &own["broken"]["llama"][0]),
+        Some(&broken.to_string().into()),
+        "{said}"
+    );
+    // Who does not listen knows of nothing.
+    assert_eq!((breaker(&deaf, broken).as_str(), &fleet(&deaf)["hints"]), ("closed", &Value::Null));
+    assert!(!page(&deaf, "/metrics").contains("sluicegate_fleet_hints"));
+
+    // One request finds out.
+    agree("the second has found out itself", || {
+        asks(second.address(), "x");
+        breaker(&second, broken) == "open"
+    });
+    second.wait_for_log(&format!("{broken} is out for"));
+    assert_eq!(second.count_in_log("its probe failed"), 1);
+    assert_eq!(asked.load(Ordering::Relaxed), before + 1, "a trial, and nothing else");
+
+    // What a gateway has said goes with it.
+    signal(&first, Signal::KILL);
+    signal(&second, Signal::KILL);
+    agree("the third is alone", || members(&deaf) == 1);
+    let late = gateway("g4", true);
+    agree("it knows the other", || members(&late) == 2);
+    assert_eq!(
+        (fleet(&late)["hints"].as_array().map(Vec::len), breaker(&late, broken)),
+        (Some(0), "closed".into())
+    );
+}

@@ -139,8 +139,9 @@ fn fleet(root: &mut Section<'_>, keys: &[ReadKey], report: &mut Report) -> Optio
     let store = section.take("store").and_then(|field| field.parsed(report, store));
     let name = section.take("name").and_then(|field| field.parsed(report, member_name));
     let ttl = section.duration("ttl", TTL, defaults::FLEET_TTL, report);
+    let hints = section.boolean("hints", defaults::FLEET_HINTS, report);
     section.finish(report);
-    Some(FleetSettings { store, name, ttl })
+    Some(FleetSettings { store, name, ttl, hints })
 }
 
 fn store(text: &str) -> Result<StorePlace, Mistake> {

@@ -39,11 +39,12 @@ pub(super) fn gate(settings: &GateSettings, out: &mut String) -> fmt::Result {
         None => entry(out, "per_address", quoted("off"))?,
         Some((limits, _)) => per_address(limits, out)?,
     }
-    if let Some(FleetSettings { store, name, ttl }) = &settings.fleet {
+    if let Some(FleetSettings { store, name, ttl, hints }) = &settings.fleet {
         writeln!(out, "\n[fleet]")?;
         store.iter().try_for_each(|store| entry(out, "store", quoted(&store.written())))?;
         name.iter().try_for_each(|name| entry(out, "name", quoted(name)))?;
         entry(out, "ttl", quoted(&show_duration(*ttl)))?;
+        entry(out, "hints", hints)?;
     }
     let own = gate.keys.keys().iter().filter(|key| !key.settings.in_file);
     own.into_iter().try_for_each(|key| one(&key.settings, out))?;

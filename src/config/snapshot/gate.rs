@@ -26,6 +26,8 @@ pub struct FleetSettings {
     pub name: Option<String>,
     /// Of the leases.
     pub ttl: Duration,
+    /// What is found of endpoints is told to others, and what they say is heard.
+    pub hints: bool,
 }
 
 /// `[gate]`, `[fleet]`, and the keys of the configuration and of its keys file.

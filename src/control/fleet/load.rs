@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Instant;
+use crate::fleet::hints::Broken;
 use crate::fleet::limit::Amounts;
 use crate::fleet::report::MemberReport;
 use crate::measure::stats::Counters;
@@ -32,7 +33,12 @@ impl LoadMeter {
     }
 
     /// What is to be said now: rates are those since the last time.
-    pub fn report(&mut self, now: Instant, demand: &Amounts, draining: bool) -> MemberReport {
+    pub fn report(
+        &mut self,
+        now: Instant,
+        (demand, broken): (&Amounts, &Broken),
+        draining: bool,
+    ) -> MemberReport {
         let streams: Vec<u64> = self.counters.iter().map(|it| it.exchanges_active()).collect();
         let total: u64 = streams.iter().sum();
         let fullest = streams.iter().max().copied().unwrap_or(0);
@@ -63,6 +69,7 @@ impl LoadMeter {
             workers: streams.len() as u64,
             skew: (total > 0).then_some(fullest as f64 / mean),
             demand: demand.clone(),
+            broken: broken.clone(),
         }
     }
 }

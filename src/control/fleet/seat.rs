@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::limits::GateLimits;
 use super::load::LoadMeter;
+use super::verdicts::VerdictSources;
 use crate::clock::Instant;
 use crate::config::snapshot::Gate;
 use crate::config::store::StorePlace;
 use crate::control::etcd::{Etcd, EtcdFailure, Listing, Put, StoredKey, Unchanged};
+use crate::fleet::hints::{Broken, Hints};
 use crate::fleet::limit::Amounts;
 use crate::fleet::member::{FleetMember, FleetStep, HoldingsWrite, Unless};
 use crate::fleet::report::MemberReport;
@@ -27,6 +29,9 @@ const SOON: Duration = Duration::from_millis(20);
 /// A report in which only the load is another is not written more often: a store keeps every change until
 /// it is compacted.
 const NEWS: Duration = Duration::from_secs(10);
+/// One in which other endpoints are broken is written as soon as that is known, but not sooner than so long after
+/// the last: who flaps does not write all the time.
+const VERDICT_NEWS: Duration = Duration::from_secs(2);
 
 /// The store does not answer, or will not. It has been told.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +49,10 @@ pub(super) struct FleetSeat {
     /// What was said last, on that lease, and when.
     said: Option<(MemberReport, Instant)>,
     draining: bool,
+    /// `None`: what is found of endpoints is kept to ourselves.
+    verdicts: Option<VerdictSources>,
+    broken: Broken,
+    hints: Hints,
     known: FleetKnowledge,
     state: Arc<FleetState>,
 }
@@ -74,10 +83,19 @@ impl FleetSeat {
             lease: None,
             said: None,
             draining: false,
+            verdicts: None,
+            broken: Broken::new(),
+            hints: Hints::default(),
             known,
             state,
             place,
         }
+    }
+
+    /// Tells others what is found of endpoints, and hears what they say.
+    pub fn share_verdicts(&mut self, verdicts: Option<VerdictSources>) {
+        self.known.shares_verdicts = verdicts.is_some();
+        self.verdicts = verdicts;
     }
 
     /// Shares the limits of this gate from now on.
@@ -103,7 +121,11 @@ impl FleetSeat {
     /// Looks at the store once, and does what follows.
     pub fn look(&mut self, random: &mut Random) -> Result<(), Failed> {
         self.limits.observe(self.member.limits(), sys::now());
+        self.observe_endpoints();
         let looked = self.round(random);
+        if looked.is_ok() {
+            self.weigh_hints();
+        }
         let rounds = &mut self.known.rounds;
         match &looked {
             Ok(true) => rounds.done += 1,
@@ -129,6 +151,28 @@ impl FleetSeat {
         self.known.limits = self.member.limits().clone();
         self.state.put(self.known.clone());
         looked.map(drop).map_err(|_| Failed)
+    }
+
+    fn observe_endpoints(&mut self) {
+        if let Some(verdicts) = &self.verdicts {
+            self.broken = verdicts.broken(&verdicts.known(), sys::now());
+        }
+    }
+
+    /// What the others say of endpoints, as it was read.
+    fn weigh_hints(&mut self) {
+        let Some(verdicts) = &self.verdicts else { return };
+        let known = verdicts.known();
+        let others = self.known.members.iter().filter(|(id, _)| **id != self.known.own);
+        let told = others.map(|(_, member)| &member.report.broken);
+        let beside = |name: &_| known.beside(name);
+        let (news, hints) = self.hints.weigh(told, &self.broken, beside, sys::now());
+        for (upstream, endpoint) in &news {
+            log::info!("{upstream}: other gateways call {endpoint} broken; it is looked at");
+        }
+        verdicts.look_at(&known, &news);
+        self.known.hints_heard += news.len() as u64;
+        self.known.hints = hints;
     }
 
     /// Ends the lease, and our keys with it: others need not wait for its end.
@@ -209,12 +253,13 @@ impl FleetSeat {
         let now = sys::now();
         let due = self.said.as_ref().is_none_or(|(said, at)| {
             let differs = differs(&said.demand, self.limits.demands());
-            differs || said.draining != self.draining || now - *at >= NEWS
+            let verdicts = said.broken != self.broken && now - *at >= VERDICT_NEWS;
+            differs || verdicts || said.draining != self.draining || now - *at >= NEWS
         });
         if !due {
             return Ok(());
         }
-        let report = self.load.report(now, self.limits.demands(), self.draining);
+        let report = self.load.report(now, (self.limits.demands(), &self.broken), self.draining);
         if let Some((said, at)) = &mut self.said
             && (MemberReport { at: said.at, ..report.clone() }) == *said
         {

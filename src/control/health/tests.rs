@@ -221,3 +221,30 @@ fn more_endpoints_than_threads_all_have_their_turn() {
     }
     assert_eq!(checks.threads.len(), THREADS_MAX);
 }
+
+#[test]
+fn what_others_say_is_looked_at_at_once_and_found_out_soon() {
+    let (well, ill) = (Scripted::new(Some(OK)), Scripted::new(Some(OK)));
+    let (changed, changes) = mpsc::channel();
+    let targets = [target(well.address, 3_600_000), target(ill.address, 3_600_000)];
+    let publish = move |change: Change| drop(changed.send(change));
+    let checks = HealthChecks::start(targets, 1, publish).expect("threads");
+    let both = || [well.asked(), ill.asked()];
+    let wait_until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + 3 * PATIENCE;
+        while !is_so() {
+            assert!(Instant::now() < deadline, "never: {what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let verdicts = || checks.verdicts().iter().all(|(_, verdict)| *verdict == HealthStatus::Well);
+    wait_until("both are well", &verdicts);
+    assert_eq!(both(), [1, 1]);
+    ill.says(Some(DOWN));
+    [&well, &ill].map(|one| checks.hurry(EndpointId(one.address.port().into())));
+    // In an hour otherwise, and three are needed.
+    let change = changes.recv_timeout(3 * PATIENCE).expect("it is found out");
+    assert_eq!((change.target.address, change.verdict), (ill.address, HealthStatus::Unwell));
+    wait_until("the other was looked at", &|| well.asked() == 2);
+    assert_eq!(both(), [2, 4], "once is enough where all is well");
+}

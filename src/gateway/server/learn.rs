@@ -4,6 +4,7 @@
 //! of the attempt; then the first waiter is called for its place. A change in the standing of an
 //! endpoint is logged here, once.
 
+use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, UpstreamId};
 use crate::gateway::Gateway;
 use crate::proxy::breaker::{OpenedBy, Outcome, Transition};
@@ -84,6 +85,13 @@ impl<N: Net> Gateway<N> {
     pub(crate) fn on_reachable(&mut self, upstream: UpstreamId, endpoint: EndpointId) {
         if self.groups.ids().any(|id| id == upstream) {
             self.groups[upstream].endpoints.set_reachable(endpoint);
+        }
+    }
+
+    /// Learns that an endpoint fails at other gateways.
+    pub(crate) fn on_suspect(&mut self, upstream: UpstreamId, endpoint: EndpointId, now: Instant) {
+        if self.groups.ids().any(|id| id == upstream) {
+            self.groups[upstream].endpoints.suspect(endpoint, now);
         }
     }
 

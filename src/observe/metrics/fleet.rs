@@ -18,6 +18,18 @@ pub(super) fn write(page: &mut Page, known: Option<&FleetKnowledge>) {
     for (id, limit) in &known.limits {
         page.sample(&[("key", &id.key), ("limit", id.kind.name())], *limit);
     }
+    if known.shares_verdicts {
+        let help =
+            "Endpoints that other gateways of the fleet call broken, by whether that is heard.";
+        page.family("sluicegate_fleet_hints", gauge, help);
+        for (name, heard) in [("yes", true), ("no", false)] {
+            let count = known.hints.iter().filter(|hint| hint.heard == heard).count();
+            page.sample(&[("heard", name)], count as u64);
+        }
+        let help = "Endpoints that were looked at because other gateways call them broken.";
+        page.family("sluicegate_fleet_hints_heard_total", MetricType::Counter, help);
+        page.sample(&[], known.hints_heard);
+    }
     let help = "Looks at the fleet's store, by what became of them.";
     page.family("sluicegate_fleet_rounds_total", MetricType::Counter, help);
     let rounds = known.rounds;

@@ -205,9 +205,10 @@ fn severity(standing: Standing) -> u8 {
     match standing {
         Standing::Closed => 0,
         Standing::SlowStart => 1,
-        Standing::HalfOpen => 2,
-        Standing::Resting => 3,
-        Standing::Open => 4,
-        Standing::Unauthorized => 5,
+        Standing::Suspect => 2,
+        Standing::HalfOpen => 3,
+        Standing::Resting => 4,
+        Standing::Open => 5,
+        Standing::Unauthorized => 6,
     }
 }

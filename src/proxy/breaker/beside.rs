@@ -42,6 +42,9 @@ impl Breaker {
         if let State::HalfOpen { probing } = &mut self.state {
             *probing = false;
         }
+        if let State::Suspect { .. } = self.state {
+            self.state = State::Closed { since: None };
+        }
     }
 
     /// Whether a request that only a predefined answer stands in for is sent to it although it is out.
@@ -72,6 +75,7 @@ impl Breaker {
     pub fn may_probe_early(&self, now: Instant) -> bool {
         match self.state {
             State::Open { cause: OpenedBy::Unauthorized, .. }
+            | State::Suspect { probing: true, .. }
             | State::HalfOpen { probing: true } => false,
             _ => !self.asking && now >= self.kept_out_at + EARLY,
         }
@@ -79,9 +83,9 @@ impl Breaker {
 
     /// A probe is sent before its time.
     pub fn begin_early(&mut self) -> Ticket {
-        match self.is_closed() {
-            true => self.asking = true,
-            false => self.state = State::HalfOpen { probing: true },
+        match self.state {
+            State::Closed { .. } | State::Suspect { .. } => self.asking = true,
+            _ => self.state = State::HalfOpen { probing: true },
         }
         Ticket { epoch: self.epoch, errand: Errand::Early }
     }

@@ -1,6 +1,8 @@
 //! How a breaker is told of in metrics, logs and the admin API.
 
-use super::{Breaker, OpenedBy, Settings, State, WHOLE};
+use std::time::Duration;
+
+use super::{Breaker, OpenedBy, SHARE_MIN, Settings, State, WHOLE};
 use crate::clock::Instant;
 
 /// What a breaker shows the world.
@@ -8,6 +10,8 @@ use crate::clock::Instant;
 pub enum Standing {
     Closed,
     SlowStart,
+    /// Others say that it fails.
+    Suspect,
     Resting,
     HalfOpen,
     Open,
@@ -15,9 +19,10 @@ pub enum Standing {
 }
 
 impl Standing {
-    pub const ALL: [Standing; 6] = [
+    pub const ALL: [Standing; 7] = [
         Standing::Closed,
         Standing::SlowStart,
+        Standing::Suspect,
         Standing::HalfOpen,
         Standing::Resting,
         Standing::Open,
@@ -29,6 +34,7 @@ impl Standing {
         match self {
             Standing::Closed => "closed",
             Standing::SlowStart => "slow start",
+            Standing::Suspect => "suspect",
             Standing::HalfOpen => "half-open",
             Standing::Resting => "resting",
             Standing::Open => "open",
@@ -44,6 +50,26 @@ impl Breaker {
         *self = Breaker { epoch, ..Breaker::new() };
     }
 
+    /// Its share of its weight, in thousandths: 100 when it has just closed, growing to 1,000
+    /// over `slow_start`. A probe is chosen by the full weight: it is one request.
+    pub fn weight_share(&self, now: Instant, slow_start: Duration) -> u32 {
+        match self.state {
+            State::Closed { since: Some(since) } if now.since(since) < slow_start => {
+                let passed = now.since(since).as_nanos() * u128::from(WHOLE);
+                (passed / slow_start.as_nanos()).max(u128::from(SHARE_MIN)) as u32
+            }
+            _ => WHOLE,
+        }
+    }
+
+    /// Whether a probe is out.
+    pub fn is_probing(&self) -> bool {
+        matches!(
+            self.state,
+            State::HalfOpen { probing: true } | State::Suspect { probing: true, .. }
+        )
+    }
+
     pub fn standing(&self, now: Instant, settings: &Settings) -> Standing {
         match self.state {
             State::Open { until, cause } if now < until => match cause {
@@ -55,7 +81,8 @@ impl Breaker {
             State::Closed { .. } if self.weight_share(now, settings.slow_start) < WHOLE => {
                 Standing::SlowStart
             }
-            State::Closed { .. } => Standing::Closed,
+            State::Suspect { .. } if self.is_suspect(now) => Standing::Suspect,
+            State::Closed { .. } | State::Suspect { .. } => Standing::Closed,
         }
     }
 }

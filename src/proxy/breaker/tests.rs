@@ -510,6 +510,68 @@ fn a_probe_in_a_rest_ends_it_if_it_is_answered() {
     assert_eq!(rig.admits(), Admits::Yes);
 }
 
+/// One that others say to fail.
+fn doubted() -> Rig {
+    let mut rig = Rig::new();
+    assert!(rig.breaker.suspect(rig.now));
+    assert_eq!((rig.admits(), rig.standing()), (Admits::Probe, Standing::Suspect));
+    rig
+}
+
+#[test]
+fn what_others_say_is_tried_by_one_request_and_the_others_are_not_refused() {
+    let mut rig = doubted();
+    let trial = rig.begin();
+    assert!(trial.is_probe());
+    assert_eq!(rig.admits(), Admits::Reserve, "if there is nobody else");
+    let other = rig.begin();
+    assert!(!other.is_probe());
+    // A trial that is answered is nobody's news, and starts nothing slowly.
+    assert_eq!(rig.breaker.first_event(trial, rig.now), None);
+    assert_eq!((rig.admits(), rig.standing()), (Admits::Yes, Standing::Closed));
+    assert_eq!([rig.record(trial, Success), rig.record(other, Success)], [None, None]);
+
+    let mut rig = doubted();
+    let (trial, other) = (rig.begin(), rig.begin());
+    assert_eq!(rig.record(other, Fault), None, "it is the first in a row");
+    let opened = rig.record(trial, Fault);
+    assert!(
+        matches!(opened, Some(Transition::Opened { cause: OpenedBy::Probe, openings: 1, .. })),
+        "by its own trial: {opened:?}"
+    );
+
+    let mut rig = doubted();
+    let trial = rig.begin();
+    assert_eq!(rig.record(trial, Abandoned), None);
+    assert_eq!(rig.admits(), Admits::Probe, "another request is the trial");
+    let lasts = suspect::LASTS.as_millis() as u64;
+    assert_eq!((rig.wait(lasts).admits(), rig.standing()), (Admits::Yes, Standing::Closed));
+}
+
+#[test]
+fn what_is_seen_counts_and_not_what_is_heard() {
+    let mut rig = Rig::new();
+    let ticket = rig.begin();
+    rig.breaker.first_event(ticket, rig.now);
+    rig.record(ticket, Success);
+    assert!(!rig.wait(4_900).breaker.suspect(rig.now), "it has answered");
+    rig.wait(200);
+    assert!(rig.breaker.suspect(rig.now));
+
+    let mut rig = Rig::new();
+    (0..3).for_each(|_| drop(rig.send(Fault)));
+    assert!(!rig.breaker.suspect(rig.now), "it is open");
+    rig.wait(8_000).send(Success);
+    rig.wait(6_000);
+    assert!(!rig.breaker.suspect(rig.now), "it has just been tried");
+    rig.wait(60_000);
+    assert!(rig.breaker.suspect(rig.now));
+
+    let mut rig = Rig::new();
+    rig.send(LIMITED);
+    assert!(!rig.breaker.suspect(rig.now), "it rests");
+}
+
 /// What may happen to a breaker.
 #[derive(Clone, Debug)]
 enum Step {
@@ -523,6 +585,7 @@ enum Step {
     Wait(u64),
     WellAgain,
     Reachable,
+    Suspect,
     Early,
     Ask,
     Reloaded,
@@ -549,6 +612,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => (0u64..12_000).prop_map(Step::Wait),
         1 => Just(Step::WellAgain),
         1 => Just(Step::Reachable),
+        2 => Just(Step::Suspect),
         1 => Just(Step::Early),
         2 => Just(Step::Ask),
         1 => Just(Step::Reloaded),
@@ -601,6 +665,10 @@ proptest! {
                     rig.breaker.reachable();
                     None
                 }
+                Step::Suspect => {
+                    rig.breaker.suspect(rig.now);
+                    None
+                }
                 Step::Early => {
                     if rig.breaker.may_probe_early(rig.now) {
                         out.push(rig.breaker.begin_early());
@@ -637,7 +705,8 @@ proptest! {
                 )
                 | None => {}
             }
-            prop_assert_eq!(closed, rig.breaker.is_closed());
+            let doubted = matches!(rig.breaker.state, State::Suspect { .. });
+            prop_assert_eq!(closed, rig.breaker.is_closed() || doubted);
             let opened = matches!(
                 transition,
                 Some(Transition::Opened { .. } | Transition::Unauthorized { .. })

@@ -163,7 +163,8 @@ impl Endpoints {
                 Admits::Yes if !again => found.0 = true,
                 // What nobody has heard loses nothing by an experiment.
                 Admits::Probe if !again && request.unheard => found.0 = true,
-                Admits::Yes | Admits::Probe => found.1 = true,
+                Admits::Reserve if !again => found.0 = true,
+                Admits::Yes | Admits::Probe | Admits::Reserve => found.1 = true,
                 // Who is out is not asked twice.
                 Admits::No { .. } => {
                     found.0 |= !again && member.tier(admits, request, survey, now).is_some();
@@ -215,8 +216,10 @@ impl Member {
         match admits {
             Admits::Yes if !tried => Some(Tier::First),
             Admits::Probe if begins => Some(Tier::First),
-            Admits::Yes | Admits::Probe if request.unheard && tried => Some(Tier::Last),
-            Admits::Yes | Admits::Probe => Some(Tier::Second),
+            Admits::Yes | Admits::Probe | Admits::Reserve if request.unheard && tried => {
+                Some(Tier::Last)
+            }
+            Admits::Yes | Admits::Probe | Admits::Reserve => Some(Tier::Second),
             Admits::No { judged, .. } if survey.last_resort => {
                 self.tier_at_last(judged, request, now)
             }

@@ -831,3 +831,60 @@ fn an_endpoint_that_comes_back_soon_is_the_one_it_was_and_counts_what_it_has() {
     rig.reload(with(&[3], 3));
     assert_eq!(rig.endpoints.len(), 2);
 }
+
+#[test]
+fn what_other_gateways_doubt_is_tried_by_one_request_and_takes_nobodys_place() {
+    let mut rig = Rig::of(&[1, 2, 3]);
+    assert!(rig.endpoints.suspect(id(2), rig.now));
+    assert_eq!(rig.standing(1), Some(Standing::Suspect));
+    let trial = rig.pick_at(1);
+    assert!(trial.is_probe());
+    assert_eq!(rig.asked(FIRST, 20), [0, 2], "one is there");
+    // The others are drained: who is doubted is asked all the same.
+    rig.endpoints.set_draining(id(1), true);
+    rig.endpoints.set_draining(id(3), true);
+    assert_eq!(rig.asked(FIRST, 3), [1]);
+    assert!(matches!(rig.record(trial, Outcome::Fault), Some(Transition::Opened { .. })));
+    assert_eq!(rig.standing(1), Some(Standing::Open));
+
+    // Whose trial is answered is as well as the others.
+    let mut rig = Rig::of(&[1, 2, 3]);
+    rig.endpoints.suspect(id(2), rig.now);
+    let trial = rig.pick_at(1);
+    assert_eq!(rig.endpoints.first_event(&trial, None, rig.now), None);
+    assert_eq!(rig.endpoints.view(1, rig.now).weight_share, 1_000);
+    assert_eq!(rig.asked(FIRST, 20), [0, 1, 2]);
+}
+
+#[test]
+fn one_endpoint_in_four_is_doubted_at_a_time_and_never_the_last() {
+    let mut rig = Rig::of(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    let now = rig.now;
+    let doubted = [1, 2, 3, 4].map(|one| rig.endpoints.suspect(id(one), now));
+    assert_eq!(doubted, [true, true, false, false]);
+    let mut rig = Rig::of(&[1, 2]);
+    rig.fail(0);
+    assert!(!rig.endpoints.suspect(id(2), rig.now), "nobody else is well");
+    let mut rig = Rig::of(&[1]);
+    assert!(!rig.endpoints.suspect(id(1), rig.now));
+}
+
+#[test]
+fn what_a_breaker_finds_is_there_for_other_gateways_and_ends() {
+    let mut rig = Rig::of(&[1, 2]);
+    let broken = |rig: &Rig| [0, 1].map(|at| rig.load.is_broken(at, rig.now));
+    assert_eq!(broken(&rig), [false, false]);
+    rig.fail(0);
+    assert_eq!(broken(&rig), [true, false]);
+    rig.now += Duration::from_secs(8);
+    assert_eq!(broken(&rig), [true, false], "its probe is due");
+    let probe = rig.pick_at(0);
+    rig.record(probe, Outcome::Success);
+    assert_eq!(broken(&rig), [false, false]);
+    rig.now += Duration::from_secs(300);
+    rig.fail(1);
+    assert_eq!(broken(&rig), [false, true]);
+    // Nobody asks it any more.
+    rig.now += Duration::from_secs(60);
+    assert_eq!(broken(&rig), [false, false]);
+}
