@@ -63,11 +63,18 @@ struct Memory {
 }
 
 impl Balancer {
+    /// `first`: with whom round robin begins, the next one behind it second. Workers and gateways that begin with
+    /// different endpoints do not fill the same ones first.
     pub fn new(
         policy: Balance,
         addresses: impl IntoIterator<Item = Option<SocketAddr>>,
+        first: usize,
     ) -> Balancer {
-        let memory = addresses.into_iter().map(Memory::new).collect();
+        let mut memory: Vec<Memory> = addresses.into_iter().map(Memory::new).collect();
+        let count = memory.len();
+        for (place, one) in memory.iter_mut().enumerate() {
+            one.current = round_robin::beginning(place, first, count);
+        }
         Balancer { policy, memory }
     }
 

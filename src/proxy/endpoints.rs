@@ -180,7 +180,7 @@ impl Endpoints {
             members: members.collect(),
             departed: Vec::new(),
             version: upstream.version,
-            balancer: Balancer::new(upstream.balance.clone(), addresses),
+            balancer: Balancer::new(upstream.balance.clone(), addresses, load.next_turn()),
             load,
             random: Random::new(seed),
             candidates: Vec::with_capacity(upstream.endpoints.len()),

@@ -26,7 +26,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::admission::Fronts;
@@ -60,6 +60,8 @@ pub struct SharedLoad {
     departed: Vec<(EndpointId, Arc<Counted>)>,
     /// Where its server is started when it is asked for: whether it is there.
     gate: Option<Arc<WakeGate>>,
+    /// With which endpoint the round robin of the next worker begins.
+    turns: Arc<AtomicUsize>,
 }
 
 /// The right to an exchange with an endpoint, until it is dropped.
@@ -81,6 +83,8 @@ pub enum Full {
 #[derive(Clone, Debug)]
 pub struct Loads {
     workers: usize,
+    /// With which endpoint of an upstream the first worker's round robin begins.
+    first_turn: usize,
     upstreams: Arc<BTreeMap<UpstreamId, (SharedLoad, Arc<Fronts>)>>,
 }
 
@@ -96,7 +100,13 @@ pub struct MemberSet {
 impl Loads {
     /// Those of the first generation.
     pub fn new(snapshot: &Snapshot, workers: usize) -> Loads {
-        Loads { workers, upstreams: Arc::default() }.follow(snapshot)
+        Loads::beginning_at(0, snapshot, workers)
+    }
+
+    /// The same; round robin begins with this endpoint of each upstream, in the first worker. Gateways that know
+    /// of each other begin with different ones.
+    pub fn beginning_at(first_turn: usize, snapshot: &Snapshot, workers: usize) -> Loads {
+        Loads { workers, first_turn, upstreams: Arc::default() }.follow(snapshot)
     }
 
     /// Those of the generation after: what goes on keeps its counts, and who waits its place.
@@ -109,7 +119,8 @@ impl Loads {
             None => self.unknown(upstream),
         };
         let shared = snapshot.upstreams.iter().map(|upstream| (upstream.id, shared(upstream)));
-        Loads { workers: self.workers, upstreams: Arc::new(shared.collect()) }
+        let (workers, first_turn) = (self.workers, self.first_turn);
+        Loads { workers, first_turn, upstreams: Arc::new(shared.collect()) }
     }
 
     /// Those of the endpoints that an upstream of the same generation has now.
@@ -138,6 +149,7 @@ impl Loads {
 
     fn unknown(&self, upstream: &Upstream) -> (SharedLoad, Arc<Fronts>) {
         let load = SharedLoad::new(&upstream.endpoints).gated(upstream.wake.is_some());
+        load.turns.store(self.first_turn, Ordering::Relaxed);
         (load, Arc::new(Fronts::new(self.workers)))
     }
 }
@@ -149,6 +161,7 @@ impl SharedLoad {
             endpoints: Vec::new(),
             departed: Vec::new(),
             gate: None,
+            turns: Arc::default(),
         };
         none.of_endpoints(endpoints)
     }
@@ -182,7 +195,13 @@ impl SharedLoad {
             departed: departed.map(|(id, counted)| (id, Arc::clone(counted))).collect(),
             endpoints: endpoints.iter().map(counted).collect(),
             gate: self.gate.clone(),
+            turns: Arc::clone(&self.turns),
         }
+    }
+
+    /// With which endpoint a worker's round robin begins: each with the next one.
+    pub fn next_turn(&self) -> usize {
+        self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Whether an endpoint that has left still has exchanges.

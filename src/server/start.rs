@@ -68,7 +68,9 @@ pub fn start_on(
     let records = Records::open(&snapshot)?;
     let (posts, seats) = seats(cpus, listeners).map_err(StartError::System)?;
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
-    let loads = Loads::new(&snapshot, seats.len());
+    // Gateways that start together are not to ask the same endpoint first.
+    let first_turn = snapshot.gate.fleet.as_ref().map_or(0, |_| sys::random_seed() as usize);
+    let loads = Loads::beginning_at(first_turn, &snapshot, seats.len());
     let (draining, reloader) = <(Arc<AtomicBool>, Arc<OnceLock<admin::Reload>>)>::default();
     let (config, discovered, models) =
         <(Arc<ConfigState>, Arc<DiscoveryState>, KnownModels)>::default();

@@ -4,6 +4,9 @@
 //! Every pick gives each candidate its weight, and takes the sum from the one with the most. The
 //! balances of the candidates sum to what they summed to before, so an endpoint that is out for a
 //! while comes back with the balance it left with, and not with the turns it missed.
+//!
+//! Balances that all begin at nothing begin with the first endpoint, in every worker of every gateway. Each
+//! begins with another one instead.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +32,13 @@ pub(super) fn next<K>(
     let (place, name, _) = best?;
     add(&name, -total);
     Some(place)
+}
+
+/// The balance with which the endpoint at `place` of so many begins, where the one at `first` has the first turn:
+/// less than a turn apart, so it decides among those that are equal, and nothing else.
+pub(super) fn beginning(place: usize, first: usize, count: usize) -> i64 {
+    let behind = (place + count - first % count.max(1)) % count.max(1);
+    -i64::try_from(behind * 1_000 / count.max(1)).unwrap_or_default()
 }
 
 /// A round robin over endpoints that are all well.

@@ -14,7 +14,7 @@ fn address(endpoint: usize) -> SocketAddr {
 }
 
 fn balancer(policy: Balance, endpoints: usize) -> Balancer {
-    Balancer::new(policy, (0..endpoints).map(address).map(Some))
+    Balancer::new(policy, (0..endpoints).map(address).map(Some), 0)
 }
 
 fn candidates(weights: &[u64]) -> Vec<Candidate> {
@@ -275,5 +275,28 @@ proptest! {
         // Five standard deviations.
         let tolerance = 5.0 * (expected * (1.0 - 1.0 / endpoints as f64)).sqrt();
         prop_assert!((f64::from(moved) - expected).abs() < tolerance, "{moved} of {expected}");
+    }
+}
+
+#[test]
+fn round_robin_begins_where_it_is_told_to_and_gives_each_as_much_as_the_others() {
+    for count in [1usize, 2, 3, 7, 1_500] {
+        let candidates: Vec<Candidate> =
+            (0..count).map(|endpoint| Candidate { endpoint, weight: 1_000 }).collect();
+        for first in [0, 1, count / 2, count + 3] {
+            let addresses = (0..count).map(|at| address(at as u16)).map(Some);
+            let mut balancer = Balancer::new(Balance::RoundRobin, addresses, first);
+            let mut random = Random::new(1);
+            let mut pick = || {
+                balancer.pick(&candidates, None, Instant::ZERO, &mut random, |_| 0).expect("some")
+            };
+            let rounds: Vec<Vec<usize>> =
+                (0..3).map(|_| (0..count).map(|_| pick()).collect()).collect();
+            assert_eq!(rounds[0][0], first % count, "{count} from {first}");
+            for mut round in rounds {
+                round.sort_unstable();
+                assert!(round.into_iter().eq(0..count), "each once: {count} from {first}");
+            }
+        }
     }
 }
